@@ -1,0 +1,44 @@
+"""Which database a URL names."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from ..errors import InvalidOptionError
+from ..ports import Database
+from .sqlite import SqliteDatabase
+
+DATABASE_URL = "SERVER_JOBS_DATABASE_URL"
+DEFAULT_URL = "sqlite:///server-jobs.sqlite3"
+
+
+def database_url(url: str | None = None, *, variable: str = DATABASE_URL) -> str:
+    """The URL given, else that in the environment, else the SQLite file `server-jobs.sqlite3` in this folder."""
+    return url or os.environ.get(variable) or DEFAULT_URL
+
+
+def open_database(url: str) -> Database:
+    """The database of a URL as SQLAlchemy writes them: `sqlite:///relative.sqlite3`, `sqlite:////absolute.sqlite3`.
+
+    Nothing is connected yet. Raises `InvalidOptionError` for a URL of another kind.
+    """
+    parts = urlsplit(url)
+    if parts.scheme != "sqlite":
+        raise InvalidOptionError(
+            f"the database URL {_without_password(url)!r} is not supported; give one such as {DEFAULT_URL!r}"
+        )
+    path = unquote(parts.path).removeprefix("/")
+    if parts.netloc:
+        raise InvalidOptionError(
+            f"the database URL {url!r} names a host; write sqlite:///FILE (three slashes), or four for an absolute path"
+        )
+    return SqliteDatabase(Path(path) if path and path != ":memory:" else ":memory:")
+
+
+def _without_password(url: str) -> str:
+    parts = urlsplit(url)
+    if parts.password is None:
+        return url
+    return url.replace(f":{parts.password}@", ":***@", 1)

@@ -1,0 +1,176 @@
+"""Every error a caller may meet. One base class; a subclass wherever a caller would want to branch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+class ServerJobsError(Exception):
+    """Base of all errors raised by this package. `except ServerJobsError` catches each of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing that is wrong with a document: where (a JSON pointer, `""` for the whole), and what."""
+
+    pointer: str
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.pointer or '(whole document)'}: {self.message}"
+
+
+class InvalidDocumentError(ServerJobsError):
+    """Params or a result do not fit the spec of their job. Nothing was stored.
+
+    `job_name` names the job, `part` is "params" or "result", `problems` lists every violation with its JSON pointer.
+    """
+
+    def __init__(self, job_name: str, part: str, problems: Sequence[Problem]) -> None:
+        self.job_name = job_name
+        self.part = part
+        self.problems = tuple(problems)
+        super().__init__(f"{part} of {job_name} do not fit its spec: " + "; ".join(str(p) for p in self.problems))
+
+
+class InvalidParamsError(InvalidDocumentError):
+    """The params given at enqueue, or found in a row, do not fit the spec."""
+
+    def __init__(self, job_name: str, problems: Sequence[Problem]) -> None:
+        super().__init__(job_name, "params", problems)
+
+
+class InvalidResultError(InvalidDocumentError):
+    """What a handler returned does not fit the spec of its job."""
+
+    def __init__(self, job_name: str, problems: Sequence[Problem]) -> None:
+        super().__init__(job_name, "result", problems)
+
+
+class InvalidOptionError(ServerJobsError, ValueError):
+    """An option is outside what it may be; the message shows the value and the range."""
+
+
+class JobNotBoundError(ServerJobsError):
+    """A job class was used before a backend was bound to it."""
+
+    def __init__(self, job_name: str) -> None:
+        self.job_name = job_name
+        super().__init__(
+            f"{job_name} is not bound to a backend: open one with `async with connect(registry)`, "
+            f"or call `registry.bind(backend)` or `{job_name}.set_database(database)` first"
+        )
+
+
+class UnknownJobError(ServerJobsError):
+    """No job of that name is registered here."""
+
+    def __init__(self, name: str, known: Sequence[str]) -> None:
+        self.name = name
+        self.known = tuple(known)
+        super().__init__(f"no job named {name!r} is registered; registered: {', '.join(known) or 'none'}")
+
+
+class DuplicateRegistrationError(ServerJobsError):
+    """Two jobs of one name were registered in one registry."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        super().__init__(f"a job named {name!r} is registered already; register each job once, under a name of its own")
+
+
+class HandlerMissingError(ServerJobsError):
+    """A job was to be executed here, but no handler is registered for it."""
+
+    def __init__(self, job_name: str) -> None:
+        self.job_name = job_name
+        super().__init__(f"{job_name} has no handler here; register one with `registry.register({job_name}, handler)`")
+
+
+class HandlerNotImplementedError(ServerJobsError):
+    """Raised by a handler stub that nobody has filled in yet."""
+
+    def __init__(self, job_name: str) -> None:
+        self.job_name = job_name
+        super().__init__(f"the handler of {job_name} is still a stub; implement it and start the worker again")
+
+
+class JobNotFoundError(ServerJobsError):
+    """No row has that id."""
+
+    def __init__(self, job_id: str) -> None:
+        self.job_id = job_id
+        super().__init__(f"there is no job with the id {job_id!r}")
+
+
+class JobUnavailableError(ServerJobsError):
+    """A job could not be claimed: it is running elsewhere, finished, not due, or of a version not known here."""
+
+    def __init__(self, job_id: str, reason: str) -> None:
+        self.job_id = job_id
+        self.reason = reason
+        super().__init__(f"job {job_id} cannot be run now: {reason}")
+
+
+class DuplicateJobError(ServerJobsError):
+    """An unfinished job holds the same unique key; `job_id` is its id."""
+
+    def __init__(self, unique_key: str, job_id: str) -> None:
+        self.unique_key = unique_key
+        self.job_id = job_id
+        super().__init__(f"the unique key {unique_key!r} is held by the unfinished job {job_id}")
+
+
+class JobNotRetryableError(ServerJobsError):
+    """Only failed and cancelled jobs can be retried by hand."""
+
+    def __init__(self, job_id: str, status: str) -> None:
+        self.job_id = job_id
+        self.status = status
+        super().__init__(f"job {job_id} is {status}; only a failed or cancelled job can be retried")
+
+
+class StaleClaimError(ServerJobsError):
+    """This worker's claim is not the newest any more: another one may run the job. Nothing was written."""
+
+    def __init__(self, job_id: str) -> None:
+        self.job_id = job_id
+        super().__init__(f"the claim on job {job_id} was lost (its lease ran out); nothing was written")
+
+
+class JobFailedError(ServerJobsError):
+    """The data of a result was asked for, but the run did not complete."""
+
+    def __init__(self, job_name: str, job_id: str | None, status: str, error: str | None) -> None:
+        self.job_name = job_name
+        self.job_id = job_id
+        self.status = status
+        self.error = error
+        super().__init__(f"{job_name} {job_id or '(not persisted)'} is {status}: {error or 'no error was recorded'}")
+
+
+class ScheduleError(InvalidOptionError):
+    """A cron expression, a time zone or a misfire policy that cannot be used."""
+
+
+class DatabaseError(ServerJobsError):
+    """The database refused or failed; the driver's error is the `__cause__`."""
+
+
+class DatabaseBusyError(DatabaseError):
+    """Another process held the database longer than the busy timeout. The transaction was rolled back; retry it."""
+
+
+class SchemaMissingError(DatabaseError):
+    """The tables are not there, or are older than this version."""
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(f"{detail}; run `server-jobs migrate` (or `alembic upgrade head`) against this database")
+
+
+class ProjectError(ServerJobsError):
+    """The project's configuration in pyproject.toml cannot be used; the message names the key and the value."""

@@ -1,0 +1,40 @@
+"""Ids: UUIDv7 made where a job is made, so that a retried insert is the same job."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from datetime import UTC, datetime, timedelta
+from hashlib import sha256
+from uuid import UUID, uuid5
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_VERSION_7 = 0x7 << 76
+_VARIANT = 0x2 << 62
+_RANDOM_BITS = (((1 << 12) - 1) << 64) | ((1 << 62) - 1)
+_SCHEDULES = UUID("7d0e8c52-5b1f-5c0e-9a3d-2f6b1d4c8e97")
+
+
+def new_job_id() -> str:
+    """A new UUIDv7 (RFC 9562) as text: sorts by the millisecond in which it was made."""
+    return _uuid7(time.time_ns() // 1_000_000, secrets.randbits(128))
+
+
+def slot_job_id(schedule_id: str, slot: datetime) -> str:
+    """The id of the job of one slot of a schedule: the same wherever it is computed, so a slot has one job at most."""
+    digest = sha256(f"{schedule_id}\n{slot.astimezone(UTC).isoformat()}".encode()).digest()
+    return _uuid7(max(0, (slot - _EPOCH) // timedelta(milliseconds=1)), int.from_bytes(digest[:16]))
+
+
+def schedule_id(job_name: str, name: str) -> str:
+    """The id of a declared schedule: the same in every migration and on every store."""
+    return str(uuid5(_SCHEDULES, f"{job_name}/{name}"))
+
+
+def new_token() -> str:
+    """A fencing token: random, so that no other claim ever has the same one."""
+    return secrets.token_hex(16)
+
+
+def _uuid7(milliseconds: int, random: int) -> str:
+    return str(UUID(int=(milliseconds & ((1 << 48) - 1)) << 80 | _VERSION_7 | _VARIANT | random & _RANDOM_BITS))

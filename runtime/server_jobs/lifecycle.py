@@ -1,0 +1,180 @@
+"""The life of a job: which moves there are, and what each one makes of a record. Pure: no I/O, clock or chance.
+
+    move      from                  to
+    claim     pending, due          running; attempt + 1, a fresh token, a lease
+    renew     running, same token   running; a longer lease, new progress
+    settle    running, same token   completed, or
+              Failed                cancelled if asked to cancel; pending if attempts are left; failed
+              Released              cancelled if asked to cancel; pending with the attempt given back
+    expire    running, lease over   cancelled if asked to cancel; pending if attempts are left; failed
+    cancel    pending               cancelled
+              running               running, asked to cancel
+    retry     failed, cancelled     pending, all attempts anew
+
+Finished jobs change by `retry` alone. The memory store applies these functions; `stores.statements` says the same in
+one SQL statement a move, and one suite of tests holds both to it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, assert_never
+
+from .record import Completed, Failed, Heartbeat, JobRecord, JobStatus, NewJob, Released, Settlement
+
+if TYPE_CHECKING:
+    from .record import ClaimRequest
+
+
+def enqueue(job: NewJob, now: datetime) -> JobRecord:
+    """The record of a new job, pending."""
+    return JobRecord(
+        id=job.id,
+        job_name=job.job_name,
+        params=job.params,
+        status=JobStatus.PENDING,
+        queue=job.queue,
+        priority=job.priority,
+        spec_version=job.spec_version,
+        max_attempts=job.max_attempts,
+        scheduled_for=job.scheduled_for or now + job.delay,
+        unique_key=job.unique_key,
+        correlation_id=job.correlation_id,
+        created_at=now,
+        updated_at=now,
+    )
+
+
+def is_claimable(record: JobRecord, request: ClaimRequest) -> bool:
+    """Whether the request knows this pending job's name, version and queue, and an attempt is left."""
+    return (
+        record.status is JobStatus.PENDING
+        and record.attempt_count < record.max_attempts
+        and any(record.job_name == job.name and record.spec_version == job.version for job in request.known)
+        and (request.queues is None or record.queue in request.queues)
+    )
+
+
+def is_due(record: JobRecord, now: datetime) -> bool:
+    """Whether the job's time has come."""
+    return record.scheduled_for is None or record.scheduled_for <= now
+
+
+def claim(record: JobRecord, *, token: str, lease: timedelta, now: datetime) -> JobRecord:
+    """Running, for as long as the lease lasts."""
+    return replace(
+        record,
+        status=JobStatus.RUNNING,
+        attempt_count=record.attempt_count + 1,
+        fencing_token=token,
+        worker_started_at=now,
+        worker_expires_at=now + lease,
+        progress=0,
+        progress_message=None,
+        updated_at=now,
+    )
+
+
+def is_held(record: JobRecord, token: str) -> bool:
+    """Whether this token is that of the newest claim, and the job still runs: the fence before every write."""
+    return record.status is JobStatus.RUNNING and record.fencing_token == token
+
+
+def renew(record: JobRecord, heartbeat: Heartbeat, *, lease: timedelta, now: datetime) -> JobRecord:
+    """Running on, with the progress reported."""
+    return replace(
+        record,
+        worker_expires_at=now + lease,
+        progress=heartbeat.progress,
+        progress_message=heartbeat.message,
+        updated_at=now,
+    )
+
+
+def settle(record: JobRecord, settlement: Settlement, now: datetime) -> JobRecord:
+    """What the outcome of an attempt makes of the job."""
+    if settlement.report is not None:
+        record = replace(record, progress=settlement.report.progress, progress_message=settlement.report.message)
+    match settlement:
+        case Completed(result=result):
+            done = replace(record, result=result, error=None, progress=100)
+            return _finish(done, JobStatus.COMPLETED, now)
+        case Failed(error=error, retry_after=delay):
+            return _fail(replace(record, error=error), None if delay is None else now + delay, now)
+        case Released():
+            given_back = replace(record, attempt_count=record.attempt_count - 1)
+            if record.cancel_requested:
+                return _finish(given_back, JobStatus.CANCELLED, now)
+            return _wait(given_back, now, now)
+        case _:
+            assert_never(settlement)
+
+
+def is_expired(record: JobRecord, now: datetime) -> bool:
+    """Whether the worker's lease has run out. At its last instant it has not."""
+    return (
+        record.status is JobStatus.RUNNING and record.worker_expires_at is not None and record.worker_expires_at < now
+    )
+
+
+def expire(record: JobRecord, *, due: datetime, now: datetime) -> JobRecord:
+    """What the loss of its worker makes of the job: like a failure, since the attempt was counted at claim."""
+    error = f"the worker died or stalled: its lease ran out in attempt {record.attempt_count} of {record.max_attempts}"
+    return _fail(replace(record, error=error), due, now)
+
+
+def cancel(record: JobRecord, now: datetime) -> JobRecord:
+    """Cancelled at once if pending, asked to stop if running, unchanged if finished."""
+    match record.status:
+        case JobStatus.PENDING:
+            return _finish(record, JobStatus.CANCELLED, now)
+        case JobStatus.RUNNING:
+            return replace(record, cancel_requested=True, updated_at=now)
+        case _:
+            return record
+
+
+def is_retryable(record: JobRecord) -> bool:
+    """Whether `retry` may put the job back."""
+    return record.status in (JobStatus.FAILED, JobStatus.CANCELLED)
+
+
+def retry(record: JobRecord, now: datetime) -> JobRecord:
+    """Pending again, as if it had just been enqueued."""
+    return replace(
+        record,
+        status=JobStatus.PENDING,
+        attempt_count=0,
+        scheduled_for=now,
+        progress=0,
+        progress_message=None,
+        error=None,
+        cancel_requested=False,
+        worker_started_at=None,
+        completed_at=None,
+        updated_at=now,
+    )
+
+
+def _fail(record: JobRecord, due: datetime | None, now: datetime) -> JobRecord:
+    if record.cancel_requested:
+        return _finish(record, JobStatus.CANCELLED, now)
+    if due is None or record.attempt_count >= record.max_attempts:
+        return _finish(record, JobStatus.FAILED, now)
+    return _wait(record, due, now)
+
+
+def _finish(record: JobRecord, status: JobStatus, now: datetime) -> JobRecord:
+    return replace(record, status=status, fencing_token=None, worker_expires_at=None, completed_at=now, updated_at=now)
+
+
+def _wait(record: JobRecord, due: datetime, now: datetime) -> JobRecord:
+    return replace(
+        record,
+        status=JobStatus.PENDING,
+        scheduled_for=due,
+        fencing_token=None,
+        worker_expires_at=None,
+        updated_at=now,
+    )

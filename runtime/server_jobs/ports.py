@@ -1,0 +1,196 @@
+"""What the engine asks of a store. Adapters are chosen at a composition root; every one passes the same suite.
+
+Each method is one transaction. After a claim, every write carries the claim's token and changes nothing when that
+claim is not the newest one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime, timedelta
+
+    from .record import (
+        Cancellation,
+        Claim,
+        ClaimRequest,
+        DueSchedules,
+        Expired,
+        Firing,
+        Heartbeat,
+        Hold,
+        Inserted,
+        JobCount,
+        JobQuery,
+        JobRecord,
+        JobStatus,
+        NewJob,
+        ScheduleRecord,
+        Settlement,
+    )
+
+
+class JobStore(Protocol):
+    """The life of jobs: every move of the state machine in `lifecycle`, in batches."""
+
+    async def insert(self, jobs: Sequence[NewJob]) -> Sequence[Inserted]:
+        """Store pending jobs; answers in the order given.
+
+        A job whose id is stored already is not stored again (so a lost reply is safe to retry), nor is one whose
+        unique key an unfinished job holds: that job's id is the answer then.
+        """
+        ...
+
+    async def start(self, job: NewJob, lease: timedelta) -> Claim:
+        """Store a job as running, claimed by the caller. Raises `DuplicateJobError` for a unique key that is held."""
+        ...
+
+    async def claim(self, request: ClaimRequest) -> Sequence[Claim]:
+        """Claim due pending jobs, highest priority first, then oldest; never more than `request.limit`.
+
+        Counts the attempt and starts the lease. Only names and versions the request knows are touched.
+        """
+        ...
+
+    async def claim_one(self, job_id: str, request: ClaimRequest) -> Claim | None:
+        """Claim this pending job whatever its due time, if the request knows its name and version; None if not."""
+        ...
+
+    async def renew(self, heartbeats: Sequence[Heartbeat], lease: timedelta) -> Sequence[Hold]:
+        """Extend leases and store progress; answers in the order given."""
+        ...
+
+    async def settle(self, settlements: Sequence[Settlement]) -> Sequence[JobStatus | None]:
+        """Write outcomes; answers in the order given: the status the job now has, None where the claim was lost."""
+        ...
+
+    async def expire(self, *, jitter: timedelta) -> Sequence[Expired]:
+        """Take running jobs whose lease has run out away from their worker: back to pending, failed or cancelled.
+
+        Jobs that go back become due at a random moment within `jitter`.
+        """
+        ...
+
+    async def cancel(self, job_id: str) -> Cancellation:
+        """Cancel a pending job at once, ask a running one to stop. Raises `JobNotFoundError`."""
+        ...
+
+    async def retry(self, job_id: str) -> None:
+        """Put a failed or cancelled job back to pending with all its attempts.
+
+        Raises `JobNotFoundError`, `JobNotRetryableError`, or `DuplicateJobError` when its unique key is held.
+        """
+        ...
+
+
+class JobReader(Protocol):
+    """Looking at jobs without changing them."""
+
+    async def get(self, job_id: str) -> JobRecord | None:
+        """The job with that id, None if there is none."""
+        ...
+
+    async def list_jobs(self, query: JobQuery) -> Sequence[JobRecord]:
+        """Jobs by filters, newest id first."""
+        ...
+
+    async def count_jobs(self, *, since: datetime | None = None) -> Sequence[JobCount]:
+        """Counts per job name and status, of all jobs or of those created at or after `since`."""
+        ...
+
+    async def count_due(self, request: ClaimRequest) -> int:
+        """How many pending jobs the request could claim now, its limits aside."""
+        ...
+
+    async def next_due(self, request: ClaimRequest) -> timedelta | None:
+        """How long until a job the request knows is due (zero if one is), None if none is pending."""
+        ...
+
+
+class ScheduleStore(Protocol):
+    """Recurring jobs: at most one job for each slot of a schedule, for ever."""
+
+    async def save_schedules(self, schedules: Sequence[ScheduleRecord]) -> None:
+        """Store schedules by id; a changed expression, zone or policy is planned anew, `enabled` is kept."""
+        ...
+
+    async def list_schedules(self) -> Sequence[ScheduleRecord]:
+        """Every schedule, by job name and name."""
+        ...
+
+    async def enable_schedule(self, schedule_id: str, *, enabled: bool) -> bool:
+        """Switch a schedule on or off; it is planned anew. False if there is none with that id."""
+        ...
+
+    async def due_schedules(self, job_names: Sequence[str]) -> DueSchedules:
+        """The enabled schedules of these jobs that are due or not planned yet."""
+        ...
+
+    async def fire(self, firing: Firing) -> Sequence[bool]:
+        """Store the jobs of slots that have not fired before, and plan the next slot; says which slots made a job."""
+        ...
+
+
+@runtime_checkable
+class Store(JobStore, JobReader, ScheduleStore, Protocol):
+    """Everything a backend needs of a store."""
+
+    @property
+    def name(self) -> str:
+        """What it is, for messages: "memory", "sqlite"."""
+        ...
+
+    async def open(self) -> None:
+        """Make the store ready. Raises `DatabaseError` or `SchemaMissingError`. Harmless when it is open."""
+        ...
+
+    async def close(self) -> None:
+        """Give back every resource. Harmless when it is closed."""
+        ...
+
+    async def ping(self) -> None:
+        """Raise `DatabaseError` unless the store answers."""
+        ...
+
+
+Value = str | int | float | None
+Row = Mapping[str, Value]
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """One SQL statement with named parameters (`:name`), and whether it writes."""
+
+    sql: str
+    writes: bool
+
+
+@runtime_checkable
+class Database(Protocol):
+    """Executes SQL, knows no jobs."""
+
+    @property
+    def name(self) -> str:
+        """What it is, for messages: "sqlite", "d1"."""
+        ...
+
+    @property
+    def now(self) -> str:
+        """The SQL expression of this moment, in the form in which times are stored."""
+        ...
+
+    async def open(self) -> None:
+        """Connect. Raises `DatabaseError`. Harmless when open."""
+        ...
+
+    async def close(self) -> None:
+        """Disconnect. Harmless when closed."""
+        ...
+
+    async def run(self, *calls: tuple[Statement, Mapping[str, Value]]) -> Sequence[Sequence[Row]]:
+        """Execute these statements as one transaction; the rows of each. Raises `DatabaseError`, changing nothing."""
+        ...

@@ -1,0 +1,248 @@
+"""The values that travel between the engine and a store: jobs to be stored, stored jobs, claims and settlements."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+
+class JobStatus(StrEnum):
+    """Where a job is in its life. A job that waits for its next attempt is `pending` with `attempt_count > 0`."""
+
+    PENDING = "pending"
+    RUNNING = "running"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether only an explicit `retry` can change the job any more."""
+        return self not in (JobStatus.PENDING, JobStatus.RUNNING)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewJob:
+    """A job to be stored. `params` is JSON text that has been checked.
+
+    It is due at `scheduled_for`, or `delay` after the store's own clock when that is None.
+    """
+
+    id: str
+    job_name: str
+    params: str
+    queue: str = "default"
+    priority: int = 0
+    spec_version: int = 1
+    max_attempts: int = 3
+    scheduled_for: datetime | None = None
+    delay: timedelta = timedelta(0)
+    unique_key: str | None = None
+    correlation_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobRecord:
+    """One stored job, as it was when it was read. Times are in UTC; `params` and `result` are JSON text."""
+
+    id: str
+    job_name: str
+    params: str
+    status: JobStatus
+    created_at: datetime
+    updated_at: datetime
+    queue: str = "default"
+    priority: int = 0
+    spec_version: int = 1
+    result: str | None = None
+    progress: int = 0
+    progress_message: str | None = None
+    error: str | None = None
+    attempt_count: int = 0
+    max_attempts: int = 3
+    scheduled_for: datetime | None = None
+    worker_started_at: datetime | None = None
+    worker_expires_at: datetime | None = None
+    completed_at: datetime | None = None
+    correlation_id: str | None = None
+    unique_key: str | None = None
+    cancel_requested: bool = False
+    fencing_token: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Inserted:
+    """The answer to an insert: the id, and whether it is new or that of the unfinished job with the same unique key."""
+
+    id: str
+    created: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """The right to run one attempt of a job until its lease runs out. `token` is unlike that of any other claim."""
+
+    record: JobRecord
+    token: str
+
+    @property
+    def id(self) -> str:
+        return self.record.id
+
+    @property
+    def job_name(self) -> str:
+        return self.record.job_name
+
+
+@dataclass(frozen=True, slots=True)
+class KnownJob:
+    """A job name and the spec version of it that a worker can run; `concurrency_limit` holds over all workers."""
+
+    name: str
+    version: int
+    concurrency_limit: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClaimRequest:
+    """What a worker is ready to run. `queues` None means every queue."""
+
+    known: tuple[KnownJob, ...]
+    limit: int
+    lease: timedelta
+    queues: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """How far an attempt has come: 0 to 100, and what it is doing."""
+
+    progress: int
+    message: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Heartbeat:
+    """A sign of life of one claim, with its latest progress."""
+
+    id: str
+    token: str
+    progress: int
+    message: str | None
+
+
+class Hold(StrEnum):
+    """What a heartbeat learned: the claim still stands, somebody asked to cancel the job, or the claim is lost."""
+
+    HELD = "held"
+    CANCEL_REQUESTED = "cancel_requested"
+    LOST = "lost"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Completed:
+    """The attempt succeeded with this result (JSON text).
+
+    Every settlement carries the newest `report` of progress, None when the row has it already.
+    """
+
+    id: str
+    token: str
+    result: str
+    report: Report | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failed:
+    """The attempt failed. `retry_after` None means that another attempt is pointless."""
+
+    id: str
+    token: str
+    error: str
+    retry_after: timedelta | None
+    report: Report | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Released:
+    """The attempt was given back unfinished, at shutdown; it does not count."""
+
+    id: str
+    token: str
+    report: Report | None = None
+
+
+Settlement = Completed | Failed | Released
+
+
+@dataclass(frozen=True, slots=True)
+class Expired:
+    """A job whose lease ran out, and the status it was put in."""
+
+    id: str
+    job_name: str
+    status: JobStatus
+
+
+class Cancellation(StrEnum):
+    """What a request to cancel led to."""
+
+    CANCELLED = "cancelled"
+    REQUESTED = "requested"
+    FINISHED = "finished"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobQuery:
+    """Which jobs to list, newest first. `before` is the id after which the page starts (keyset paging)."""
+
+    status: JobStatus | None = None
+    job_name: str | None = None
+    queue: str | None = None
+    correlation_id: str | None = None
+    before: str | None = None
+    limit: int = 50
+
+
+@dataclass(frozen=True, slots=True)
+class JobCount:
+    """How many jobs of one name are in one status."""
+
+    job_name: str
+    status: JobStatus
+    count: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScheduleRecord:
+    """One stored schedule; its times are slots in UTC. `next_run_at` None: no scheduler has planned it yet."""
+
+    id: str
+    job_name: str
+    name: str
+    cron_expression: str
+    timezone: str
+    misfire: str
+    params: str
+    enabled: bool = True
+    last_run_at: datetime | None = None
+    next_run_at: datetime | None = None
+    last_job_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DueSchedules:
+    """The schedules that are due or not yet planned, and the store's clock when they were read."""
+
+    now: datetime
+    schedules: tuple[ScheduleRecord, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Firing:
+    """The slots of a schedule that are to become jobs, oldest first, and the slot to wait for next."""
+
+    schedule_id: str
+    slots: tuple[tuple[datetime, NewJob], ...]
+    next_run_at: datetime

@@ -1,0 +1,290 @@
+"""Jobs in this process's memory: no database at all. Every method is one step of the event loop, hence atomic."""
+
+from __future__ import annotations
+
+from bisect import bisect_left, insort
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from random import random
+
+from .. import lifecycle
+from ..clock import Clock, SystemClock
+from ..errors import DuplicateJobError, JobNotFoundError, JobNotRetryableError
+from ..ids import new_token
+from ..record import (
+    Cancellation,
+    Claim,
+    ClaimRequest,
+    DueSchedules,
+    Expired,
+    Firing,
+    Heartbeat,
+    Hold,
+    Inserted,
+    JobCount,
+    JobQuery,
+    JobRecord,
+    JobStatus,
+    KnownJob,
+    NewJob,
+    ScheduleRecord,
+    Settlement,
+)
+
+_Place = tuple[int, float, str]
+
+
+class MemoryStore:
+    """A store for tests, and for work that may be forgotten when the process ends.
+
+    Keeps what a database would keep; `lifecycle` makes every move.
+    """
+
+    name = "memory"
+
+    def __init__(self, clock: Clock | None = None) -> None:
+        self._clock = clock or SystemClock()
+        self._records: dict[str, JobRecord] = {}
+        self._queue: list[_Place] = []
+        self._running: set[str] = set()
+        self._unfinished_keys: dict[str, str] = {}
+        self._schedules: dict[str, ScheduleRecord] = {}
+
+    async def open(self) -> None:
+        """Nothing to open."""
+
+    async def close(self) -> None:
+        """Nothing to close; the jobs stay as long as the object does."""
+
+    async def ping(self) -> None:
+        """Always there."""
+
+    def add(self, job: NewJob) -> Inserted:
+        """Store one pending job without waiting; otherwise as `insert`."""
+        if job.id in self._records:
+            return Inserted(job.id, created=False)
+        if job.unique_key is not None and job.unique_key in self._unfinished_keys:
+            return Inserted(self._unfinished_keys[job.unique_key], created=False)
+        self._put(lifecycle.enqueue(job, self._clock.now()))
+        return Inserted(job.id, created=True)
+
+    async def insert(self, jobs: Sequence[NewJob]) -> Sequence[Inserted]:
+        return [self.add(job) for job in jobs]
+
+    async def start(self, job: NewJob, lease: timedelta) -> Claim:
+        inserted = self.add(job)
+        if not inserted.created:
+            raise DuplicateJobError(job.unique_key or job.id, inserted.id)
+        return self._claim(self._records[job.id], lease)
+
+    async def claim(self, request: ClaimRequest) -> Sequence[Claim]:
+        chosen = list(self._choose(request))
+        return [self._claim(record, request.lease) for record in chosen]
+
+    async def claim_one(self, job_id: str, request: ClaimRequest) -> Claim | None:
+        record = self._records.get(job_id)
+        if record is None or not lifecycle.is_claimable(record, request):
+            return None
+        return self._claim(record, request.lease)
+
+    async def renew(self, heartbeats: Sequence[Heartbeat], lease: timedelta) -> Sequence[Hold]:
+        return [self._renew(heartbeat, lease) for heartbeat in heartbeats]
+
+    async def settle(self, settlements: Sequence[Settlement]) -> Sequence[JobStatus | None]:
+        return [self._settle(settlement) for settlement in settlements]
+
+    async def expire(self, *, jitter: timedelta) -> Sequence[Expired]:
+        now = self._clock.now()
+        over = [record for job_id in self._running if lifecycle.is_expired(record := self._records[job_id], now)]
+        return [self._expire(record, now + jitter * random(), now) for record in over]  # noqa: S311  spreads load only
+
+    async def cancel(self, job_id: str) -> Cancellation:
+        record = self._find(job_id)
+        after = lifecycle.cancel(record, self._clock.now())
+        self._put(after)
+        if record.status.is_finished:
+            return Cancellation.FINISHED
+        return Cancellation.CANCELLED if after.status is JobStatus.CANCELLED else Cancellation.REQUESTED
+
+    async def retry(self, job_id: str) -> None:
+        record = self._find(job_id)
+        if not lifecycle.is_retryable(record):
+            raise JobNotRetryableError(job_id, record.status)
+        if record.unique_key is not None and record.unique_key in self._unfinished_keys:
+            raise DuplicateJobError(record.unique_key, self._unfinished_keys[record.unique_key])
+        self._put(lifecycle.retry(record, self._clock.now()))
+
+    async def get(self, job_id: str) -> JobRecord | None:
+        return self._records.get(job_id)
+
+    async def list_jobs(self, query: JobQuery) -> Sequence[JobRecord]:
+        found = [record for record in self._records.values() if _matches(record, query)]
+        return sorted(found, key=lambda record: record.id, reverse=True)[: query.limit]
+
+    async def count_jobs(self, *, since: datetime | None = None) -> Sequence[JobCount]:
+        counts = Counter(
+            (record.job_name, record.status)
+            for record in self._records.values()
+            if since is None or record.created_at >= since
+        )
+        return [JobCount(name, status, count) for (name, status), count in sorted(counts.items())]
+
+    async def count_due(self, request: ClaimRequest) -> int:
+        now = self._clock.now()
+        return sum(lifecycle.is_due(record, now) for record in self._claimable(request))
+
+    async def next_due(self, request: ClaimRequest) -> timedelta | None:
+        now = self._clock.now()
+        waits = [(record.scheduled_for or now) - now for record in self._claimable(request)]
+        return max(timedelta(0), min(waits)) if waits else None
+
+    async def save_schedules(self, schedules: Sequence[ScheduleRecord]) -> None:
+        for schedule in schedules:
+            stored = self._schedules.get(schedule.id)
+            self._schedules[schedule.id] = schedule if stored is None else _merged(stored, schedule)
+
+    async def list_schedules(self) -> Sequence[ScheduleRecord]:
+        return sorted(self._schedules.values(), key=lambda schedule: (schedule.job_name, schedule.name))
+
+    async def enable_schedule(self, schedule_id: str, *, enabled: bool) -> bool:
+        schedule = self._schedules.get(schedule_id)
+        if schedule is None:
+            return False
+        self._schedules[schedule_id] = replace(schedule, enabled=enabled, next_run_at=None)
+        return True
+
+    async def due_schedules(self, job_names: Sequence[str]) -> DueSchedules:
+        now = self._clock.now()
+        due = tuple(
+            schedule
+            for schedule in await self.list_schedules()
+            if schedule.enabled
+            and schedule.job_name in job_names
+            and (schedule.next_run_at is None or schedule.next_run_at <= now)
+        )
+        return DueSchedules(now, due)
+
+    async def fire(self, firing: Firing) -> Sequence[bool]:
+        schedule = self._schedules.get(firing.schedule_id)
+        if schedule is None or not schedule.enabled:
+            return [False for _ in firing.slots]
+        made = [_is_new_slot(schedule, slot) and self.add(job).created for slot, job in firing.slots]
+        for (slot, job), created in zip(firing.slots, made, strict=True):
+            if _is_new_slot(schedule, slot):
+                last_job_id = job.id if created else schedule.last_job_id
+                schedule = replace(schedule, last_run_at=slot, last_job_id=last_job_id)
+        self._schedules[schedule.id] = replace(schedule, next_run_at=firing.next_run_at)
+        return made
+
+    def _put(self, record: JobRecord) -> None:
+        """Store a record, and keep the indexes over pending, running and unique jobs in step."""
+        before = self._records.get(record.id)
+        self._records[record.id] = record
+        if record.status is JobStatus.RUNNING:
+            self._running.add(record.id)
+        else:
+            self._running.discard(record.id)
+        if before is not None and before.status is JobStatus.PENDING:
+            del self._queue[bisect_left(self._queue, _place(before))]
+        if record.status is JobStatus.PENDING:
+            insort(self._queue, _place(record))
+        if record.unique_key is not None:
+            if record.status.is_finished:
+                if self._unfinished_keys.get(record.unique_key) == record.id:
+                    del self._unfinished_keys[record.unique_key]
+            else:
+                self._unfinished_keys[record.unique_key] = record.id
+
+    def _find(self, job_id: str) -> JobRecord:
+        record = self._records.get(job_id)
+        if record is None:
+            raise JobNotFoundError(job_id)
+        return record
+
+    def _claimable(self, request: ClaimRequest) -> Iterator[JobRecord]:
+        """Pending jobs the request can run, the most urgent first."""
+        for _, _, job_id in self._queue:
+            record = self._records[job_id]
+            if lifecycle.is_claimable(record, request):
+                yield record
+
+    def _choose(self, request: ClaimRequest) -> Iterator[JobRecord]:
+        now = self._clock.now()
+        room = {job.name: self._room(job) for job in request.known if job.concurrency_limit is not None}
+        left = request.limit
+        for record in self._claimable(request):
+            if left <= 0:
+                return
+            if not lifecycle.is_due(record, now) or room.get(record.job_name, 1) <= 0:
+                continue
+            if record.job_name in room:
+                room[record.job_name] -= 1
+            left -= 1
+            yield record
+
+    def _room(self, job: KnownJob) -> int:
+        running = sum(self._records[job_id].job_name == job.name for job_id in self._running)
+        return (job.concurrency_limit or 0) - running
+
+    def _claim(self, record: JobRecord, lease: timedelta) -> Claim:
+        token = new_token()
+        claimed = lifecycle.claim(record, token=token, lease=lease, now=self._clock.now())
+        self._put(claimed)
+        return Claim(claimed, token)
+
+    def _renew(self, heartbeat: Heartbeat, lease: timedelta) -> Hold:
+        record = self._records.get(heartbeat.id)
+        if record is None or not lifecycle.is_held(record, heartbeat.token):
+            return Hold.LOST
+        self._put(lifecycle.renew(record, heartbeat, lease=lease, now=self._clock.now()))
+        return Hold.CANCEL_REQUESTED if record.cancel_requested else Hold.HELD
+
+    def _settle(self, settlement: Settlement) -> JobStatus | None:
+        record = self._records.get(settlement.id)
+        if record is None or not lifecycle.is_held(record, settlement.token):
+            return None
+        settled = lifecycle.settle(record, settlement, self._clock.now())
+        self._put(settled)
+        return settled.status
+
+    def _expire(self, record: JobRecord, due: datetime, now: datetime) -> Expired:
+        expired = lifecycle.expire(record, due=due, now=now)
+        self._put(expired)
+        return Expired(expired.id, expired.job_name, expired.status)
+
+
+def _place(record: JobRecord) -> _Place:
+    due = record.scheduled_for.timestamp() if record.scheduled_for is not None else float("-inf")
+    return (-record.priority, due, record.id)
+
+
+def _matches(record: JobRecord, query: JobQuery) -> bool:
+    return (
+        query.status in (None, record.status)
+        and query.job_name in (None, record.job_name)
+        and query.queue in (None, record.queue)
+        and query.correlation_id in (None, record.correlation_id)
+        and (query.before is None or record.id < query.before)
+    )
+
+
+def _merged(stored: ScheduleRecord, declared: ScheduleRecord) -> ScheduleRecord:
+    """What is declared, with what has happened kept; planned anew when the rule changed."""
+    same_rule = (stored.cron_expression, stored.timezone, stored.misfire) == (
+        declared.cron_expression,
+        declared.timezone,
+        declared.misfire,
+    )
+    return replace(
+        declared,
+        enabled=stored.enabled,
+        last_run_at=stored.last_run_at,
+        last_job_id=stored.last_job_id,
+        next_run_at=stored.next_run_at if same_rule else None,
+    )
+
+
+def _is_new_slot(schedule: ScheduleRecord, slot: datetime) -> bool:
+    return schedule.last_run_at is None or schedule.last_run_at < slot

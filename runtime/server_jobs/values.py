@@ -1,0 +1,149 @@
+"""JSON text on its way into a row and out of it: one set of limits for every store.
+
+A value either comes back from every store as it went in, or is refused here with a pointer to it. Text is stored, never
+a database's own JSON type: those lose key order, the sign of zero, or the digits of large numbers.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from hashlib import sha256
+
+from .errors import Problem
+
+MAX_DOCUMENT_BYTES = 1024 * 1024
+MAX_MESSAGE_CHARACTERS = 4 * 1024
+MAX_ERROR_CHARACTERS = 64 * 1024
+MAX_DEPTH = 64
+MAX_INTEGER_DIGITS = 4_000
+
+_LONG_NUMBER = re.compile(rf"\d{{{MAX_INTEGER_DIGITS}}}")
+
+
+def encode(value: object) -> tuple[str, tuple[Problem, ...]]:
+    """The compact JSON text of a value made of dicts, lists, strings, numbers, booleans and None, and what is wrong.
+
+    With problems the text is empty.
+    """
+    try:
+        text = json.dumps(value, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
+    except (TypeError, ValueError, RecursionError):
+        return "", tuple(_walk(value)) or (Problem("", "cannot be written as JSON"),)
+    problems = check(text)
+    return ("", problems) if problems else (text, ())
+
+
+def check(text: str) -> tuple[Problem, ...]:
+    """What keeps this JSON text from being stored alike on every store: size, depth, NUL, lone surrogates, digits."""
+    try:
+        size = len(text.encode())
+    except UnicodeEncodeError:
+        return tuple(_walk(json.loads(text))) or (Problem("", "has a lone surrogate, which is not valid Unicode"),)
+    if size > MAX_DOCUMENT_BYTES:
+        return (Problem("", f"has {size:,} bytes; at most {MAX_DOCUMENT_BYTES:,} are stored"),)
+    if not _needs_a_walk(text):
+        return ()
+    if _depth_of(text) > MAX_DEPTH:
+        return (Problem("", f"is nested more than {MAX_DEPTH} levels deep"),)
+    if _LONG_NUMBER.search(text):
+        return (Problem("", f"has a number of {MAX_INTEGER_DIGITS:,} digits or more"),)
+    return tuple(_walk(json.loads(text)))
+
+
+def canonical(value: object) -> str:
+    """One text for equal JSON values: sorted keys, no spaces. For hashes and comparisons, never for storage."""
+    return json.dumps(value, allow_nan=False, ensure_ascii=True, separators=(",", ":"), sort_keys=True)
+
+
+def fingerprint(value: object) -> str:
+    """A short stable hash of a JSON value."""
+    return sha256(canonical(value).encode()).hexdigest()[:32]
+
+
+def at_pointer(value: object, pointer: str) -> object:
+    """The part of a JSON value that a pointer (RFC 6901) names; None where it is absent."""
+    for token in pointer.split("/")[1:]:
+        key = token.replace("~1", "/").replace("~0", "~")
+        if isinstance(value, Mapping):
+            value = value.get(key)
+        elif isinstance(value, list) and key.isdecimal() and int(key) < len(value):
+            value = value[int(key)]
+        else:
+            return None
+    return value
+
+
+def pointer_to(path: Sequence[str | int]) -> str:
+    """The JSON pointer (RFC 6901) of a path of keys and indexes."""
+    return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in path)
+
+
+def clean_text(text: str, limit: int) -> str:
+    """Text that every store takes: NUL and lone surrogates replaced, cut at `limit` characters with a mark."""
+    cleaned = text.replace("\0", "\N{SYMBOL FOR NULL}").encode("utf-8", "replace").decode()
+    return cleaned if len(cleaned) <= limit else cleaned[: limit - 1] + "…"
+
+
+def _needs_a_walk(text: str) -> bool:
+    suspicious = "\\u" in text or len(text) >= MAX_INTEGER_DIGITS
+    return suspicious or text.count("{") + text.count("[") > MAX_DEPTH
+
+
+def _depth_of(text: str) -> int:
+    """Nesting depth by brackets outside strings, without building the value (which could exhaust the stack)."""
+    deepest = depth = 0
+    for token in re.finditer(r'"(?:[^"\\]|\\.)*"|[\[{]|[\]}]', text):
+        if token.group() in "[{":
+            depth += 1
+            deepest = max(deepest, depth)
+        elif token.group() in "]}":
+            depth -= 1
+    return deepest
+
+
+def _walk(root: object) -> Iterator[Problem]:
+    """Every value below `root` that cannot be stored, with its pointer."""
+    pending: list[tuple[tuple[str | int, ...], object]] = [((), root)]
+    while pending:
+        path, value = pending.pop()
+        if len(path) > MAX_DEPTH:
+            yield Problem(pointer_to(path[:4]) + "/…", f"is nested more than {MAX_DEPTH} levels deep")
+            return
+        match value:
+            case Mapping():
+                for key in value:
+                    yield from _key_problems(path, key)
+                pending.extend(((*path, str(key)), item) for key, item in value.items())
+            case list() | tuple():
+                pending.extend(((*path, index), item) for index, item in enumerate(value))
+            case _:
+                yield from (Problem(pointer_to(path), message) for message in _scalar_problems(value))
+
+
+def _key_problems(path: tuple[str | int, ...], key: object) -> Iterator[Problem]:
+    if not isinstance(key, str):
+        yield Problem(pointer_to(path), f"has the key {key!r}; the keys of a JSON object are strings")
+    else:
+        for message in _scalar_problems(key):
+            yield Problem(pointer_to(path), f"has the key {key!r}, which {message}")
+
+
+def _scalar_problems(value: object) -> Iterator[str]:
+    match value:
+        case str():
+            if "\0" in value:
+                yield "holds a NUL character, which not every database can store"
+            if any("\ud800" <= character <= "\udfff" for character in value):
+                yield "holds a lone surrogate, which is not valid Unicode"
+        case float() if not math.isfinite(value):
+            yield f"is {value}, which JSON cannot express"
+        case bool() | float() | None:
+            pass
+        case int():
+            if abs(value) >= 10**MAX_INTEGER_DIGITS:
+                yield f"has more than {MAX_INTEGER_DIGITS:,} digits"
+        case _:
+            yield f"is a {type(value).__name__}; JSON has objects, arrays, strings, numbers, booleans and null"
