@@ -1,0 +1,389 @@
+"""A registry and a store, ready to run jobs: claims, executes, settles. Every worker and every job class uses one."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Protocol
+
+from pydantic import BaseModel
+
+from .clock import Clock, SystemClock
+from .context import JobContext
+from .databases.url import database_url, open_database
+from .documents import write_result
+from .errors import InvalidOptionError, JobNotFoundError, JobUnavailableError, ServerJobsError, StaleClaimError
+from .executor import HANDLER_ERRORS, Attempt, HandlerCall, Stop, describe
+from .job import AnyJob
+from .leases import LeaseKeeper
+from .options import check_range
+from .ports import Database, Store
+from .record import Claim, ClaimRequest, Expired, Failed, Inserted, JobRecord, JobStatus, KnownJob, NewJob, Released
+from .registry import JobRegistry
+from .result import JobMetadata
+from .scheduler import Scheduler
+from .settler import Settler
+from .stores.sql import SqlStore
+
+DEFAULT_CONCURRENCY = 5
+DEFAULT_LOCK_TIMEOUT = timedelta(minutes=5)
+DEFAULT_POLL_INTERVAL = timedelta(seconds=1)
+EXPIRY_JITTER = timedelta(seconds=1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerBackendConfig:
+    """What a backend was made of. `lock_timeout` is the lease of a claim, renewed while the handler runs."""
+
+    database: object
+    job_registry: JobRegistry
+    max_concurrency: int = DEFAULT_CONCURRENCY
+    lock_timeout: timedelta = DEFAULT_LOCK_TIMEOUT
+    poll_interval: timedelta = DEFAULT_POLL_INTERVAL
+
+
+@dataclass(frozen=True, slots=True)
+class PollResult:
+    """The jobs claimed by one poll, and how many more are due."""
+
+    claimed_jobs: tuple[Claim, ...]
+    available_count: int
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerExecutionResult:
+    """What came of one attempt. `success` means completed and stored; otherwise `error` says why not."""
+
+    job_id: str
+    success: bool
+    duration: timedelta
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """Whether the store answers, and what it said if not."""
+
+    ok: bool
+    detail: str
+
+
+class WorkerBackend(Protocol):
+    """The interface of every backend."""
+
+    @property
+    def name(self) -> str:
+        """What kind of backend it is."""
+        ...
+
+    @property
+    def config(self) -> WorkerBackendConfig:
+        """What it was made of."""
+        ...
+
+    async def initialize(self) -> None:
+        """Open the store. Harmless when it is open."""
+        ...
+
+    async def shutdown(self) -> None:
+        """Give running jobs back and close the store."""
+        ...
+
+    async def poll_and_claim(self, limit: int | None = None) -> PollResult:
+        """Claim due jobs: `limit`, or as many as may run at once."""
+        ...
+
+    async def execute(self, job: Claim) -> WorkerExecutionResult:
+        """Run a claimed job and settle it."""
+        ...
+
+    async def release_lock(self, job_id: str) -> bool:
+        """Give a claimed job back without counting the attempt; False if this backend does not hold it."""
+        ...
+
+    async def handle_expired_locks(self) -> Sequence[Expired]:
+        """Take jobs away from workers whose lease ran out."""
+        ...
+
+    async def health_check(self) -> Health:
+        """Ask the store."""
+        ...
+
+
+class Backend:
+    """The backend over any store.
+
+    `database` is a store, a database, or a URL. Opens at the first use; `initialize` does it earlier, to fail early.
+    `clock` is for tests.
+    """
+
+    def __init__(
+        self,
+        *,
+        database: Store | Database | str,
+        job_registry: JobRegistry,
+        max_concurrency: int = DEFAULT_CONCURRENCY,
+        lock_timeout: timedelta = DEFAULT_LOCK_TIMEOUT,
+        poll_interval: timedelta = DEFAULT_POLL_INTERVAL,
+        clock: Clock | None = None,
+    ) -> None:
+        check_range("max_concurrency", max_concurrency, 1, 10_000)
+        _check_positive("lock_timeout", lock_timeout)
+        _check_positive("poll_interval", poll_interval)
+        self.store = _store_of(database)
+        self.name = self.store.name
+        self.config = WorkerBackendConfig(
+            database=database,
+            job_registry=job_registry,
+            max_concurrency=max_concurrency,
+            lock_timeout=lock_timeout,
+            poll_interval=poll_interval,
+        )
+        self.clock = clock or SystemClock()
+        self.scheduler = Scheduler(self.store, job_registry)
+        self.inserted: list[Callable[[], None]] = []
+        """Called after every insert of this process: workers here need not wait for their next poll."""
+        self._leases = LeaseKeeper(self.store, self.clock)
+        self._settler = Settler(self.store, self.clock)
+        self._claims: dict[str, Claim] = {}
+        self._attempts: dict[str, Attempt] = {}
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._is_open = False
+
+    @property
+    def registry(self) -> JobRegistry:
+        """The jobs this backend knows."""
+        return self.config.job_registry
+
+    async def initialize(self) -> None:
+        """As in `WorkerBackend`. Raises `DatabaseError`, or `SchemaMissingError` when migrations have not run."""
+        if not self._is_open:
+            await self.store.open()
+            self._is_open = True
+
+    async def shutdown(self) -> None:
+        for attempt in self.attempts():
+            attempt.stop(Stop.SHUTDOWN)
+        await self._idle.wait()
+        for job_id in list(self._claims):
+            await self.release_lock(job_id)
+        self._is_open = False
+        await self.store.close()
+
+    async def health_check(self) -> Health:
+        try:
+            await self.initialize()
+            await self.store.ping()
+        except ServerJobsError as error:
+            return Health(ok=False, detail=str(error))
+        return Health(ok=True, detail=f"{self.name} answers")
+
+    async def poll_and_claim(self, limit: int | None = None) -> PollResult:
+        claims = await self.claim(self.config.max_concurrency if limit is None else limit)
+        return PollResult(tuple(claims), await self.store.count_due(self.request(limit=1)))
+
+    async def claim(self, limit: int, *, queues: tuple[str, ...] | None = None) -> Sequence[Claim]:
+        """Claim at most `limit` due jobs whose handlers are implemented here."""
+        await self.initialize()
+        claims = await self.store.claim(self.request(limit=limit, queues=queues))
+        self._claims.update((claim.id, claim) for claim in claims)
+        return claims
+
+    async def execute(self, job: Claim) -> WorkerExecutionResult:
+        return (await self.execute_attempt(job))[0]
+
+    async def execute_attempt(self, claim: Claim) -> tuple[WorkerExecutionResult, Attempt]:
+        """As `execute`, with the attempt itself: a plain handler's thread may outlive it."""
+        began = self.clock.monotonic()
+        try:
+            attempt = self._attempt(self.registry.find(claim.job_name).job, claim, self.config.lock_timeout)
+            status, error = await self._settle(attempt)
+        finally:
+            self._claims.pop(claim.id, None)
+        duration = timedelta(seconds=self.clock.monotonic() - began)
+        return WorkerExecutionResult(claim.id, status is JobStatus.COMPLETED, duration, error), attempt
+
+    async def give_back(self, attempt: Attempt) -> None:
+        """Release the claim of an attempt whose handler does not end; what it still writes is refused as stale."""
+        attempt.stop(Stop.LOST)
+        self._leave(attempt)
+        await self.store.settle([Released(id=attempt.claim.id, token=attempt.claim.token)])
+
+    async def release_lock(self, job_id: str) -> bool:
+        if job_id in self._attempts:
+            self._attempts[job_id].stop(Stop.SHUTDOWN)
+            return True
+        claim = self._claims.pop(job_id, None)
+        if claim is None:
+            return False
+        (status,) = await self.store.settle([Released(id=claim.id, token=claim.token)])
+        return status is not None
+
+    async def handle_expired_locks(self) -> Sequence[Expired]:
+        await self.initialize()
+        return await self.store.expire(jitter=EXPIRY_JITTER)
+
+    def attempts(self) -> list[Attempt]:
+        """What runs here now."""
+        return list(self._attempts.values())
+
+    def request(self, *, limit: int, queues: tuple[str, ...] | None = None) -> ClaimRequest:
+        """What this backend can run: the names and versions of its registry whose handlers are implemented."""
+        return ClaimRequest(
+            known=self.registry.known_jobs(), limit=limit, lease=self.config.lock_timeout, queues=queues
+        )
+
+    async def insert(self, jobs: Sequence[NewJob]) -> Sequence[Inserted]:
+        await self.initialize()
+        inserted = await self.store.insert(jobs)
+        for notify in self.inserted:
+            notify()
+        return inserted
+
+    async def run_new(self, job: AnyJob, new: NewJob, worker_timeout: timedelta) -> JobRecord:
+        _check_positive("worker_timeout", worker_timeout)
+        self.registry.handler_of(job)
+        await self.initialize()
+        return await self._run(job, await self.store.start(new, worker_timeout), worker_timeout)
+
+    async def run_stored(self, job: AnyJob, job_id: str, worker_timeout: timedelta) -> JobRecord:
+        _check_positive("worker_timeout", worker_timeout)
+        self.registry.handler_of(job)
+        await self.initialize()
+        known = (KnownJob(job.job_name, job.options.version),)
+        claim = await self.store.claim_one(job_id, ClaimRequest(known=known, limit=1, lease=worker_timeout))
+        if claim is None:
+            raise await self._why_unavailable(job, job_id)
+        return await self._run(job, claim, worker_timeout)
+
+    async def run_unstored(self, job: AnyJob, params: BaseModel) -> tuple[JobMetadata, BaseModel | None]:
+        context = JobContext(job_name=job.job_name, database=self.config.database)
+        call = HandlerCall(job, self.registry.handler_of(job), context)
+        began = self.clock.now()
+        value, error = None, None
+        try:
+            value, _ = write_result(job.job_name, job.result_model, await call.run(self, params))
+        except HANDLER_ERRORS as raised:
+            error = describe(raised)
+        metadata = JobMetadata(
+            job_id=None,
+            job_name=job.job_name,
+            status=JobStatus.FAILED if value is None else JobStatus.COMPLETED,
+            attempt_count=1,
+            enqueued_at=began,
+            started_at=began,
+            completed_at=self.clock.now(),
+            error=error,
+        )
+        return metadata, value
+
+    async def _run(self, job: AnyJob, claim: Claim, lease: timedelta) -> JobRecord:
+        status, _ = await self._settle(self._attempt(job, claim, lease))
+        record = await self.store.get(claim.id)
+        if status is None or record is None:
+            raise StaleClaimError(claim.id)
+        return record
+
+    def _attempt(self, job: AnyJob, claim: Claim, lease: timedelta) -> Attempt:
+        context = JobContext(
+            job_name=claim.job_name,
+            job_id=claim.id,
+            attempt=claim.record.attempt_count,
+            correlation_id=claim.record.correlation_id,
+            database=self.config.database,
+            jobs=self.store,
+        )
+        handler = self.registry.handler_of(job)
+        return Attempt(claim=claim, job=job, handler=handler, context=context, lease=lease)
+
+    async def _settle(self, attempt: Attempt) -> tuple[JobStatus | None, str | None]:
+        """Run an attempt under its lease and store the outcome: the status the job has now, and the error if any."""
+        claim = attempt.claim
+        self._attempts[claim.id] = attempt
+        self._idle.clear()
+        self._leases.hold(attempt)
+        try:
+            settlement = await attempt.run(self)
+            if settlement is None:
+                return None, str(StaleClaimError(claim.id))
+            status = await self._settler.settle(settlement, deadline=self._leases.expires_at(attempt))
+        except asyncio.CancelledError:
+            # The caller went away, not the job: give it back, so that a worker takes it over at once.
+            await asyncio.shield(self.store.settle([Released(id=claim.id, token=claim.token)]))
+            raise
+        finally:
+            self._leave(attempt)
+        if status is None:
+            return None, str(StaleClaimError(claim.id))
+        return status, settlement.error if isinstance(settlement, Failed) else None
+
+    def _leave(self, attempt: Attempt) -> None:
+        self._leases.release(attempt)
+        if self._attempts.get(attempt.claim.id) is attempt:
+            del self._attempts[attempt.claim.id]
+        if not self._attempts:
+            self._idle.set()
+
+    async def _why_unavailable(self, job: AnyJob, job_id: str) -> ServerJobsError:
+        record = await self.store.get(job_id)
+        if record is None:
+            return JobNotFoundError(job_id)
+        if record.job_name != job.job_name:
+            return JobUnavailableError(job_id, f"it is a {record.job_name}, not a {job.job_name}")
+        if record.spec_version != job.options.version:
+            return JobUnavailableError(
+                job_id, f"it is of version {record.spec_version}; here is version {job.options.version}"
+            )
+        return JobUnavailableError(job_id, f"it is {record.status}, and only a pending job can be claimed")
+
+
+@asynccontextmanager
+async def connect(
+    registry: JobRegistry,
+    url: str | None = None,
+    *,
+    max_concurrency: int = DEFAULT_CONCURRENCY,
+    lock_timeout: timedelta = DEFAULT_LOCK_TIMEOUT,
+    poll_interval: timedelta = DEFAULT_POLL_INTERVAL,
+) -> AsyncIterator[Backend]:
+    """A backend on the database of that URL, with every job of the registry bound to it, until the block ends.
+
+    Without a URL, that of the environment variable `SERVER_JOBS_DATABASE_URL`, else `sqlite:///server-jobs.sqlite3`.
+    Raises `SchemaMissingError` when the migrations have not been run.
+    """
+    backend = Backend(
+        database=database_url(url),
+        job_registry=registry,
+        max_concurrency=max_concurrency,
+        lock_timeout=lock_timeout,
+        poll_interval=poll_interval,
+    )
+    await backend.initialize()
+    registry.bind(backend)
+    try:
+        yield backend
+    finally:
+        registry.bind(None)
+        await backend.shutdown()
+
+
+def _store_of(database: Store | Database | str) -> Store:
+    if isinstance(database, str):
+        return SqlStore(open_database(database))
+    if isinstance(database, Store):
+        return database
+    if isinstance(database, Database):
+        return SqlStore(database)
+    raise InvalidOptionError(
+        f"database must be a store, a database or a URL such as 'sqlite:///jobs.sqlite3', "
+        f"not a {type(database).__name__}"
+    )
+
+
+def _check_positive(name: str, duration: timedelta) -> None:
+    if duration <= timedelta(0):
+        raise InvalidOptionError(f"{name} must be longer than zero, not {duration}")

@@ -1,0 +1,120 @@
+"""What a handler is given besides its params, and which backend the code inside a handler runs under."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Generator, Mapping
+from contextvars import ContextVar
+from typing import TYPE_CHECKING
+
+from .errors import InvalidOptionError
+from .ids import new_job_id
+from .values import MAX_MESSAGE_CHARACTERS, clean_text
+
+if TYPE_CHECKING:
+    from .ports import JobReader
+
+_logger = logging.getLogger("server_jobs.job")
+
+
+class Turn:
+    """Awaited, it gives the event loop one turn; in a plain function it may be dropped."""
+
+    def __await__(self) -> Generator[None, None, None]:
+        yield
+
+
+class JobLog:
+    """Log lines that carry the job they belong to: `job_id`, `job_name`, `attempt` and `correlation_id` as extras."""
+
+    def __init__(self, extra: Mapping[str, object]) -> None:
+        self._extra = extra
+
+    def info(self, message: str, data: object = None) -> None:
+        """Log at level INFO; `data` becomes the extra `data` and is appended to the line."""
+        self._log(logging.INFO, message, data)
+
+    def warn(self, message: str, data: object = None) -> None:
+        """Log at level WARNING, otherwise as `info`."""
+        self._log(logging.WARNING, message, data)
+
+    def error(self, message: str, data: object = None) -> None:
+        """Log at level ERROR, otherwise as `info`."""
+        self._log(logging.ERROR, message, data)
+
+    def _log(self, level: int, message: str, data: object) -> None:
+        extra = {**self._extra, "data": data}
+        if data is None:
+            _logger.log(level, "%s: %s", self._extra["job_name"], message, extra=extra)
+        else:
+            _logger.log(level, "%s: %s %s", self._extra["job_name"], message, data, extra=extra)
+
+
+class JobContext:
+    """One attempt of one job, as its handler sees it.
+
+    `job_id` is None when the run is not persisted. `attempt` counts from 1. `database` is what the backend was given
+    as its database, `jobs` reads other jobs of the same store (None when not persisted).
+    """
+
+    def __init__(
+        self,
+        *,
+        job_name: str,
+        job_id: str | None = None,
+        attempt: int = 1,
+        correlation_id: str | None = None,
+        database: object = None,
+        jobs: JobReader | None = None,
+    ) -> None:
+        self.job_id = job_id
+        self.job_name = job_name
+        self.attempt = attempt
+        self.correlation_id = correlation_id
+        self.database = database
+        self.jobs = jobs
+        self.idempotency_key = job_id or new_job_id()
+        """The same for every attempt of a job: with it, other systems can tell a repeated call from a new one."""
+        self.cancelled = False
+        """True once the job is to be cancelled, its time is up, or it was lost. For plain handlers to look at."""
+        self.progress = 0
+        self.progress_message: str | None = None
+        self.log = JobLog(
+            {"job_id": job_id, "job_name": job_name, "attempt": attempt, "correlation_id": correlation_id}
+        )
+
+    def update_progress(self, percent: float, message: str | None = None) -> Turn:
+        """Report progress: 0 to 100 (values outside are clamped), and what is being done.
+
+        Costs no round trip: the newest report is stored about once a second and with the outcome. Call it plainly, or
+        `await` it in an async handler to give other jobs a turn. Raises `InvalidOptionError` for NaN.
+        """
+        if math.isnan(percent):
+            raise InvalidOptionError(f"the progress of {self.job_name} must be a number from 0 to 100, not NaN")
+        self.progress = int(min(100, max(0, percent)))
+        self.progress_message = None if message is None else clean_text(message, MAX_MESSAGE_CHARACTERS)
+        return Turn()
+
+
+current_context: ContextVar[JobContext | None] = ContextVar("current_context", default=None)
+
+
+def create_job_context(
+    *,
+    job_name: str = "Test",
+    job_id: str | None = None,
+    attempt: int = 1,
+    correlation_id: str | None = None,
+    database: object = None,
+    jobs: JobReader | None = None,
+) -> JobContext:
+    """A context to call a handler with by hand, in tests: no backend, no store; progress stays in the context."""
+    return JobContext(
+        job_name=job_name,
+        job_id=job_id,
+        attempt=attempt,
+        correlation_id=correlation_id,
+        database=database,
+        jobs=jobs,
+    )

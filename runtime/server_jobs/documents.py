@@ -1,0 +1,148 @@
+"""Params and results between Python and the JSON text of a row, held against their spec on every way in and out."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TypeVar, cast
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails, PydanticSerializationError
+
+from .errors import InvalidDocumentError, InvalidParamsError, InvalidResultError, Problem
+from .values import at_pointer, check, encode, fingerprint, pointer_to
+
+M = TypeVar("M", bound=BaseModel)
+
+_SHOWN_CHARACTERS = 60
+_HIDDEN = "•••"
+
+
+def write_params(
+    job_name: str, model: type[BaseModel], params: object, redact: Sequence[str] = ()
+) -> tuple[BaseModel, str]:
+    """The validated model and the text to store: every default filled in, JSON names as the spec writes them.
+
+    Raises `InvalidParamsError` naming each problem by its JSON pointer; values below `redact` are not shown.
+    """
+    return _write(model, params, _Refusal(InvalidParamsError, job_name, redact))
+
+
+def read_params(job_name: str, model: type[BaseModel], text: str, redact: Sequence[str] = ()) -> BaseModel:
+    """The model of stored params. Raises `InvalidParamsError`."""
+    return _validate(model, text, _Refusal(InvalidParamsError, job_name, redact))
+
+
+def write_result(job_name: str, model: type[BaseModel], result: object) -> tuple[BaseModel, str]:
+    """The validated model and the text to store of what a handler returned. Raises `InvalidResultError`."""
+    return _write(model, result, _Refusal(InvalidResultError, job_name, ()))
+
+
+def read_result(job_name: str, model: type[BaseModel], text: str) -> BaseModel:
+    """The model of a stored result. Raises `InvalidResultError`."""
+    return _validate(model, text, _Refusal(InvalidResultError, job_name, ()))
+
+
+def unique_key_of(job_name: str, text: str, pointers: Sequence[str]) -> str:
+    """The unique key of params: equal for jobs of one name whose values at these pointers are equal."""
+    document = json.loads(text)
+    return f"{job_name}:{fingerprint([at_pointer(document, pointer) for pointer in pointers])}"
+
+
+def redacted(text: str, pointers: Iterable[str]) -> str:
+    """JSON text for showing: the values at these pointers are replaced by a mark."""
+    document: object = json.loads(text)
+    for pointer in pointers:
+        parent, _, last = pointer.rpartition("/")
+        holder = at_pointer(document, parent)
+        key = last.replace("~1", "/").replace("~0", "~")
+        if isinstance(holder, dict) and key in holder:
+            holder[key] = _HIDDEN
+        elif isinstance(holder, list) and key.isdecimal() and int(key) < len(holder):
+            holder[int(key)] = _HIDDEN
+    return json.dumps(document, ensure_ascii=False)
+
+
+class _Refusal:
+    """The error to raise when a document does not fit."""
+
+    def __init__(
+        self, error: type[InvalidParamsError | InvalidResultError], job_name: str, redact: Sequence[str]
+    ) -> None:
+        self._error = error
+        self._job_name = job_name
+        self._redact = redact
+
+    def __call__(self, problems: Iterable[Problem]) -> InvalidDocumentError:
+        return self._error(self._job_name, tuple(problems))
+
+    def of(self, error: ValidationError, document: object) -> InvalidDocumentError:
+        return self(self._problem(detail, document) for detail in error.errors(include_url=False))
+
+    def _problem(self, detail: ErrorDetails, document: object) -> Problem:
+        pointer = pointer_to(_path(detail["loc"], document, missing=detail["type"] == "missing"))
+        shown = self._shown(pointer, detail)
+        return Problem(pointer, f"{detail['msg']}{shown}")
+
+    def _shown(self, pointer: str, detail: ErrorDetails) -> str:
+        value = detail["input"]
+        if detail["type"] == "missing" or isinstance(value, Mapping | list | BaseModel):
+            return ""
+        if any(pointer == hidden or pointer.startswith(f"{hidden}/") for hidden in self._redact):
+            return ", got a value that is not shown"
+        text = json.dumps(value, ensure_ascii=False, default=repr)
+        return f", got {text if len(text) <= _SHOWN_CHARACTERS else text[:_SHOWN_CHARACTERS] + '…'}"
+
+
+def _write(model: type[M], value: object, refuse: _Refusal) -> tuple[M, str]:
+    """Text first, then validation of that text: what is stored is what was checked, whatever the value was made of."""
+    match value:
+        case BaseModel():
+            text = _dump(value, refuse)
+            return _validate(model, text, refuse), text
+        case Mapping():
+            written, problems = encode(value)
+            if problems:
+                raise refuse(problems)
+            validated = _validate(model, written, refuse)
+            return validated, _dump(validated, refuse)
+        case _:
+            raise refuse([Problem("", f"must be a {model.__name__} or a mapping, not {type(value).__name__}")])
+
+
+def _dump(value: BaseModel, refuse: _Refusal) -> str:
+    try:
+        text = value.model_dump_json(by_alias=True, warnings=False)
+    except (PydanticSerializationError, UnicodeEncodeError, ValueError, RecursionError) as error:
+        raise refuse([Problem("", f"cannot be written as JSON: {error}")]) from error
+    if problems := check(text):
+        raise refuse(problems)
+    return text
+
+
+def _validate(model: type[M], text: str, refuse: _Refusal) -> M:
+    try:
+        return model.model_validate_json(text, by_alias=True, by_name=False)
+    except ValidationError as error:
+        raise refuse.of(error, _parsed(text)) from error
+
+
+def _parsed(text: str) -> object:
+    try:
+        return cast("object", json.loads(text))
+    except (ValueError, RecursionError):
+        return None
+
+
+def _path(location: tuple[int | str, ...], document: object, *, missing: bool) -> list[int | str]:
+    """The location of an error without the labels of union branches, which are not part of the document."""
+    path: list[int | str] = []
+    for index, part in enumerate(location):
+        if isinstance(document, dict) and part in document:  # noqa: SIM114  each branch narrows to its own type
+            document = document[part]
+        elif isinstance(document, list) and isinstance(part, int) and part < len(document):
+            document = document[part]
+        elif not (missing and index == len(location) - 1):
+            continue
+        path.append(part)
+    return path

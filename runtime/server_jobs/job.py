@@ -1,0 +1,400 @@
+"""A kind of work: its typed params and result, its options, and the calls that enqueue and run it.
+
+Generated classes derive from `Job`; `define_job` makes one from any two Pydantic models.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import replace
+from datetime import datetime, timedelta
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypedDict, TypeVar, Unpack, cast, overload
+
+from pydantic import BaseModel
+
+from .context import JobContext, current_context
+from .documents import read_params, read_result, unique_key_of, write_params
+from .errors import InvalidOptionError, JobFailedError, JobNotBoundError, JobNotFoundError
+from .ids import new_job_id
+from .options import JobOptions, Schedule, check_range
+from .record import Cancellation, Inserted, JobRecord, JobStatus, NewJob
+from .result import JobMetadata, JobResult
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+    from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
+    from sqlalchemy.orm import Session
+
+    from .ports import Database, Store
+
+P = TypeVar("P", bound=BaseModel)
+R = TypeVar("R", bound=BaseModel)
+D = TypeVar("D", bound=Mapping[str, object])
+
+Handler = Callable[[P, JobContext], Awaitable[R]] | Callable[[P, JobContext], R]
+AnyJob = type["Job[Any, Any, Any]"]
+AnyHandler = Callable[[Any, JobContext], object]
+
+DEFAULT_WORKER_TIMEOUT = timedelta(minutes=5)
+_POLL = timedelta(milliseconds=50)
+
+
+class EnqueueOptions(TypedDict, total=False):
+    """How one job is queued; what is left out is as the spec says."""
+
+    scheduled_for: datetime | None
+    """When it becomes due (aware); now by default."""
+    delay: timedelta | None
+    """Or how long from now, by the store's clock."""
+    priority: int | None
+    """-100 to 100, higher first."""
+    max_attempts: int | None
+    """How often it is tried at most."""
+    correlation_id: str | None
+    """Carried to log lines and to jobs enqueued by the handler; inside a handler, that of the running job."""
+    unique_key: str | None
+    """At most one unfinished job of this name has it."""
+
+
+class JobBackend(Protocol):
+    """What a job class needs of the backend it is bound to."""
+
+    @property
+    def store(self) -> Store: ...
+
+    async def insert(self, jobs: Sequence[NewJob]) -> Sequence[Inserted]:
+        """Store pending jobs, and let waiting workers of this process know."""
+        ...
+
+    async def run_new(self, job: AnyJob, new: NewJob, worker_timeout: timedelta) -> JobRecord:
+        """Store a job as running, execute it here, settle it."""
+        ...
+
+    async def run_stored(self, job: AnyJob, job_id: str, worker_timeout: timedelta) -> JobRecord:
+        """Claim that stored job, execute it here, settle it. Raises `JobUnavailableError`."""
+        ...
+
+    async def run_unstored(self, job: AnyJob, params: BaseModel) -> tuple[JobMetadata, BaseModel | None]:
+        """Execute the job here without a trace in the store."""
+        ...
+
+
+current_backend: ContextVar[JobBackend | None] = ContextVar("current_backend", default=None)
+
+
+@contextmanager
+def running_under(backend: JobBackend, context: JobContext) -> Iterator[None]:
+    """Inside this block, job classes enqueue into that backend, with the correlation id of that context."""
+    backend_token, context_token = current_backend.set(backend), current_context.set(context)
+    try:
+        yield
+    finally:
+        current_context.reset(context_token)
+        current_backend.reset(backend_token)
+
+
+class JobHandle(str, Generic[R]):
+    """The id of an enqueued job (it is a `str`), with typed access to what becomes of it."""
+
+    __slots__ = ("_backend", "_job", "created")
+
+    created: bool
+    """False when an unfinished job with the same unique key was there already, and this is its id."""
+
+    _job: type[Job[Any, R, Any]]
+    _backend: JobBackend
+
+    @classmethod
+    def of(cls, job: type[Job[Any, R, Any]], backend: JobBackend, inserted: Inserted) -> JobHandle[R]:
+        """The handle of a job that was just stored."""
+        handle: JobHandle[R] = cls(inserted.id)
+        handle._job, handle._backend, handle.created = job, backend, inserted.created
+        return handle
+
+    async def record(self) -> JobRecord:
+        """The stored job as it is now. Raises `JobNotFoundError` if it was deleted."""
+        record = await self._backend.store.get(str(self))
+        if record is None:
+            raise JobNotFoundError(str(self))
+        return record
+
+    async def status(self) -> JobStatus:
+        """Where the job is now."""
+        return (await self.record()).status
+
+    async def cancel(self) -> Cancellation:
+        """Cancel the job if it is pending, ask it to stop if it is running."""
+        return await self._backend.store.cancel(str(self))
+
+    async def result(self, *, timeout: timedelta | None = None) -> JobResult[R]:  # noqa: ASYNC109  the usual name
+        """Wait until the job is finished, and read its result.
+
+        Raises `TimeoutError` when it is not finished after `timeout`; the job itself goes on.
+        """
+        async with asyncio.timeout(None if timeout is None else timeout.total_seconds()):
+            record = await self.record()
+            while not record.status.is_finished:
+                await asyncio.sleep(_POLL.total_seconds())
+                record = await self.record()
+        return self._job.result_of(record)
+
+
+class Job(Generic[P, R, D]):
+    """Base of every job class; used through its class methods, never instantiated.
+
+    `P` and `R` are the models of params and result, `D` is the mapping (a generated `TypedDict`) that may be given
+    instead of a params model: the JSON document, with the names as they are written in the spec.
+    """
+
+    job_name: ClassVar[str]
+    spec_name: ClassVar[str]
+    params_model: ClassVar[type[BaseModel]]
+    result_model: ClassVar[type[BaseModel]]
+    options: ClassVar[JobOptions] = JobOptions()
+    schedules: ClassVar[tuple[Schedule, ...]] = ()
+    handler: ClassVar[AnyHandler | None] = None
+    backend: ClassVar[JobBackend | None] = None
+
+    @classmethod
+    def bind(cls, backend: JobBackend | None) -> None:
+        """Let the calls of this class go to that backend (None: to none)."""
+        cls.backend = backend
+
+    @classmethod
+    def using(cls, backend: JobBackend) -> type[Job[P, R, D]]:
+        """This job on another backend, whatever the class itself is bound to; inside handlers too."""
+        return cast("type[Job[P, R, D]]", type(cls.__name__, (cls,), {"backend": backend, "_pinned": True}))
+
+    @classmethod
+    def set_database(cls, database: Store | Database | str) -> None:
+        """Bind this class alone to a database: a store, a database, or a URL. It opens at the first call."""
+        from .backend import Backend  # the one step upwards: a convenience for scripts with a single job
+        from .registry import create_job_registry
+
+        cls.bind(Backend(database=database, job_registry=create_job_registry().register(cls)))
+
+    @classmethod
+    async def later(cls, params: P | D, **options: Unpack[EnqueueOptions]) -> JobHandle[R]:
+        """Queue the job for a worker and return its id. When this returns, the job is committed.
+
+        Options are those of `EnqueueOptions`. With a unique key that an unfinished job holds nothing is stored, and
+        that job's id is returned. Raises `InvalidParamsError` before anything is stored.
+        """
+        new = cls._new_job(params, **options)
+        backend = cls._backend()
+        (inserted,) = await backend.insert([new])
+        return JobHandle.of(cls, backend, inserted)
+
+    @classmethod
+    async def later_many(cls, params_list: Sequence[P | D], **options: Unpack[EnqueueOptions]) -> list[JobHandle[R]]:
+        """Queue many jobs in one transaction: all of them or, when one does not fit its spec, none."""
+        jobs = [cls._new_job(params, **options) for params in params_list]
+        backend = cls._backend()
+        return [JobHandle.of(cls, backend, inserted) for inserted in await backend.insert(jobs)]
+
+    @overload
+    @classmethod
+    def later_in(cls, transaction: Connection | Session, params: P | D, **options: Unpack[EnqueueOptions]) -> str: ...
+
+    @overload
+    @classmethod
+    def later_in(
+        cls, transaction: AsyncConnection | AsyncSession, params: P | D, **options: Unpack[EnqueueOptions]
+    ) -> Awaitable[str]: ...
+
+    @classmethod
+    def later_in(
+        cls,
+        transaction: Connection | Session | AsyncConnection | AsyncSession,
+        params: P | D,
+        **options: Unpack[EnqueueOptions],
+    ) -> str | Awaitable[str]:
+        """Queue the job inside your own SQLAlchemy transaction: it commits and rolls back with your data.
+
+        Returns the id, to be awaited when the session or connection is an async one. No backend needs to be bound.
+        Otherwise as `later`. Needs the extra `sqlalchemy`.
+        """
+        from .transactional import insert_in  # SQLAlchemy is an extra
+
+        return insert_in(transaction, cls._new_job(params, **options))
+
+    @classmethod
+    async def now(
+        cls,
+        params: P | D,
+        *,
+        persist: bool = True,
+        worker_timeout: timedelta = DEFAULT_WORKER_TIMEOUT,
+        correlation_id: str | None = None,
+    ) -> JobResult[R]:
+        """Run the job here and now, and return its outcome; a failure is in the result, not raised.
+
+        Persisted, it is a row like any other, held by a lease of `worker_timeout` that is renewed while the handler
+        runs: after a crash, or a failure with attempts left, a worker takes it over. Raises `InvalidParamsError`, or
+        `DuplicateJobError` when an unfinished job holds its unique key.
+        """
+        backend = cls._backend()
+        if not persist:
+            validated, _ = write_params(cls.job_name, cls.params_model, params, cls.options.redact)
+            metadata, value = await backend.run_unstored(cls, validated)
+            return JobResult(metadata, cast("R | None", value))
+        new = cls._new_job(params, correlation_id=correlation_id)
+        return cls.result_of(await backend.run_new(cls, new, worker_timeout))
+
+    @classmethod
+    async def batch(
+        cls,
+        params_list: Sequence[P | D],
+        *,
+        concurrency: int = 3,
+        persist: bool = True,
+        stop_on_error: bool = False,
+    ) -> list[JobResult[R]]:
+        """Run many jobs here, at most `concurrency` at a time; results in the order of the input, failures included.
+
+        All params are checked before the first job runs. With `stop_on_error` no job is begun after a failure: those
+        already running are finished, and `JobFailedError` is raised for the first that failed.
+        """
+        check_range("concurrency", concurrency, 1, 10_000)
+        models = [write_params(cls.job_name, cls.params_model, params, cls.options.redact)[0] for params in params_list]
+        failed = asyncio.Event()
+        slots = asyncio.Semaphore(concurrency)
+
+        async def run_one(params: P) -> JobResult[R] | None:
+            async with slots:
+                if stop_on_error and failed.is_set():
+                    return None
+                result = await cls.now(params, persist=persist)
+                if not result.ok:
+                    failed.set()
+                return result
+
+        results = await asyncio.gather(*(run_one(cast("P", params)) for params in models))
+        done = [result for result in results if result is not None]
+        if stop_on_error:
+            for result in done:
+                if not result.ok:
+                    found = result.metadata
+                    raise JobFailedError(found.job_name, found.job_id, found.status, found.error)
+        return done
+
+    @classmethod
+    async def execute_from_database(
+        cls, job_id: str, *, worker_timeout: timedelta = DEFAULT_WORKER_TIMEOUT
+    ) -> JobResult[R]:
+        """Claim that queued job by compare-and-swap, due or not, and run it here.
+
+        Raises `JobNotFoundError`, or `JobUnavailableError` when it is not pending (another worker may hold it).
+        """
+        return cls.result_of(await cls._backend().run_stored(cls, job_id, worker_timeout))
+
+    @classmethod
+    def result_of(cls, record: JobRecord) -> JobResult[R]:
+        """The typed outcome of a stored job of this class."""
+        value = None if record.result is None else read_result(cls.job_name, cls.result_model, record.result)
+        return JobResult(JobMetadata.of(record), cast("R | None", value))
+
+    @classmethod
+    def read_params(cls, record: JobRecord) -> P:
+        """The typed params of a stored job of this class. Raises `InvalidParamsError`."""
+        return cast("P", read_params(cls.job_name, cls.params_model, record.params, cls.options.redact))
+
+    @classmethod
+    def new_job(cls, params: object, **options: Unpack[EnqueueOptions]) -> NewJob:
+        """What `later` would store, params checked. For backends and tools; nothing is stored."""
+        scheduled_for, delay = options.get("scheduled_for"), options.get("delay")
+        _check_due(scheduled_for, delay)
+        _, text = write_params(cls.job_name, cls.params_model, params, cls.options.redact)
+        priority, max_attempts = options.get("priority"), options.get("max_attempts")
+        chosen = replace(
+            cls.options,
+            priority=cls.options.priority if priority is None else priority,
+            max_attempts=cls.options.max_attempts if max_attempts is None else max_attempts,
+        )
+        context = current_context.get()
+        return NewJob(
+            id=new_job_id(),
+            job_name=cls.job_name,
+            params=text,
+            queue=chosen.queue,
+            priority=chosen.priority,
+            spec_version=chosen.version,
+            max_attempts=chosen.max_attempts,
+            scheduled_for=scheduled_for,
+            delay=delay or timedelta(0),
+            unique_key=cls._unique_key(text, options.get("unique_key")),
+            correlation_id=options.get("correlation_id") or (context.correlation_id if context else None),
+        )
+
+    @classmethod
+    def _new_job(cls, params: object, **options: Unpack[EnqueueOptions]) -> NewJob:
+        unknown = set(options) - set(EnqueueOptions.__annotations__)
+        if unknown:
+            raise InvalidOptionError(_unknown_option(unknown.pop()))
+        return cls.new_job(params, **options)
+
+    @classmethod
+    def _unique_key(cls, text: str, given: str | None) -> str | None:
+        if given is not None:
+            return f"{cls.job_name}:{given}"
+        if cls.options.unique_by is None:
+            return None
+        return unique_key_of(cls.job_name, text, cls.options.unique_by)
+
+    @classmethod
+    def _backend(cls) -> JobBackend:
+        """The backend pinned by `using`, else that of the handler this code runs in, else the one bound."""
+        backend = cls.backend if "_pinned" in cls.__dict__ else current_backend.get() or cls.backend
+        if backend is None:
+            raise JobNotBoundError(cls.job_name)
+        return backend
+
+
+def define_job(
+    *,
+    name: str,
+    params: type[P],
+    result: type[R],
+    handler: Handler[P, R],
+    options: JobOptions | None = None,
+    schedules: Sequence[Schedule] = (),
+) -> type[Job[P, R, Mapping[str, object]]]:
+    """A job class from two Pydantic models and a handler, without a spec.
+
+    The same class in every respect but one: nothing checks its contract against rows that are queued when the models
+    change. Raises `InvalidOptionError` for a name that is not a class name.
+    """
+    if not name.isidentifier():
+        raise InvalidOptionError(f"a job name must be an identifier such as 'SendEmail', not {name!r}")
+    members = {
+        "job_name": name,
+        "spec_name": name,
+        "params_model": params,
+        "result_model": result,
+        "options": options or JobOptions(),
+        "schedules": tuple(schedules),
+        "handler": staticmethod(handler),
+    }
+    return cast("type[Job[P, R, Mapping[str, object]]]", type(name, (Job,), members))
+
+
+def _check_due(scheduled_for: datetime | None, delay: timedelta | None) -> None:
+    if scheduled_for is not None and delay is not None:
+        raise InvalidOptionError("give either scheduled_for or delay, not both")
+    if scheduled_for is not None and scheduled_for.tzinfo is None:
+        raise InvalidOptionError(
+            f"scheduled_for must have a time zone, and {scheduled_for.isoformat()} has none; add tzinfo, such as UTC"
+        )
+    if delay is not None and delay < timedelta(0):
+        raise InvalidOptionError(f"delay must not be negative, and is {delay}")
+
+
+def _unknown_option(name: str) -> str:
+    known = sorted(EnqueueOptions.__annotations__)
+    close = get_close_matches(name, known, n=1)
+    hint = f"did you mean {close[0]!r}?" if close else f"there are {', '.join(known)}"
+    return f"there is no option {name!r}; {hint}"

@@ -1,0 +1,86 @@
+"""The in-memory backend: no database at all. For tests, and for trying a job out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Unpack
+
+from pydantic import BaseModel
+
+from .backend import DEFAULT_CONCURRENCY, DEFAULT_LOCK_TIMEOUT, DEFAULT_POLL_INTERVAL, Backend, WorkerBackendConfig
+from .clock import Clock
+from .ids import schedule_id
+from .job import EnqueueOptions, JobHandle
+from .record import ScheduleRecord
+from .registry import JobRegistry
+from .stores.memory import MemoryStore
+
+__all__ = ["InMemoryBackend"]
+
+
+class InMemoryBackend(Backend):
+    """A backend whose jobs live in this object.
+
+    `database` is handed to handlers as `context.database` and otherwise left alone: give a mock, or nothing. The
+    schedules of the registry are stored by `initialize`, where a database gets them from migrations.
+    """
+
+    store: MemoryStore
+
+    def __init__(
+        self,
+        *,
+        job_registry: JobRegistry,
+        database: object = None,
+        max_concurrency: int = DEFAULT_CONCURRENCY,
+        lock_timeout: timedelta = DEFAULT_LOCK_TIMEOUT,
+        poll_interval: timedelta = DEFAULT_POLL_INTERVAL,
+        clock: Clock | None = None,
+    ) -> None:
+        super().__init__(
+            database=MemoryStore(clock),
+            job_registry=job_registry,
+            max_concurrency=max_concurrency,
+            lock_timeout=lock_timeout,
+            poll_interval=poll_interval,
+            clock=clock,
+        )
+        self.config = WorkerBackendConfig(
+            database=database,
+            job_registry=job_registry,
+            max_concurrency=max_concurrency,
+            lock_timeout=lock_timeout,
+            poll_interval=poll_interval,
+        )
+
+    async def initialize(self) -> None:
+        await super().initialize()
+        await self.store.save_schedules(
+            [
+                ScheduleRecord(
+                    id=schedule_id(registration.job.job_name, schedule.name),
+                    job_name=registration.job.job_name,
+                    name=schedule.name,
+                    cron_expression=schedule.cron,
+                    timezone=schedule.timezone,
+                    misfire=schedule.misfire,
+                    params=schedule.params,
+                )
+                for registration in self.registry.registrations()
+                for schedule in registration.job.schedules
+            ]
+        )
+
+    def add_job(
+        self, *, job_name: str, params: BaseModel | Mapping[str, object], **options: Unpack[EnqueueOptions]
+    ) -> str:
+        """Queue a job by name, without awaiting; returns its id. Params are validated as by `later`.
+
+        Raises `UnknownJobError` or `InvalidParamsError`.
+        """
+        job = self.registry.find(job_name).job
+        handle: JobHandle[BaseModel] = JobHandle.of(job, self, self.store.add(job.new_job(params, **options)))
+        for notify in self.inserted:
+            notify()
+        return handle

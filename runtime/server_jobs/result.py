@@ -1,0 +1,66 @@
+"""What running a job gives back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Generic, TypeVar
+
+from .errors import JobFailedError
+from .record import JobRecord, JobStatus
+
+R = TypeVar("R")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobMetadata:
+    """What is known of a run besides its result. `job_id` is None when it was not persisted; times are in UTC."""
+
+    job_id: str | None
+    job_name: str
+    status: JobStatus
+    attempt_count: int
+    enqueued_at: datetime
+    started_at: datetime | None = None
+    completed_at: datetime | None = None
+    error: str | None = None
+
+    @classmethod
+    def of(cls, record: JobRecord) -> JobMetadata:
+        """The metadata of a stored job."""
+        return cls(
+            job_id=record.id,
+            job_name=record.job_name,
+            status=record.status,
+            attempt_count=record.attempt_count,
+            enqueued_at=record.created_at,
+            started_at=record.worker_started_at,
+            completed_at=record.completed_at,
+            error=record.error,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class JobResult(Generic[R]):
+    """The outcome of one run: the typed result, or the error."""
+
+    metadata: JobMetadata
+    value: R | None = field(default=None, repr=False)
+
+    @property
+    def ok(self) -> bool:
+        """Whether the job completed."""
+        return self.metadata.status is JobStatus.COMPLETED
+
+    @property
+    def error(self) -> str | None:
+        """Why it did not complete; None if it did."""
+        return None if self.ok else self.metadata.error
+
+    @property
+    def data(self) -> R:
+        """The result. Raises `JobFailedError` when the job did not complete, so an error cannot pass unseen."""
+        if self.value is None:
+            found = self.metadata
+            raise JobFailedError(found.job_name, found.job_id, found.status, found.error)
+        return self.value

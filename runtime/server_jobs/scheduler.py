@@ -1,0 +1,57 @@
+"""Slots of schedules becoming jobs: once for each slot, however many schedulers run."""
+
+from __future__ import annotations
+
+import json
+import logging
+from dataclasses import replace
+from datetime import datetime
+
+from .cron import due_slots, next_slot
+from .errors import InvalidDocumentError, ScheduleError
+from .ids import slot_job_id
+from .options import Misfire
+from .ports import ScheduleStore
+from .record import Firing, NewJob, ScheduleRecord
+from .registry import JobRegistry
+
+_logger = logging.getLogger("server_jobs")
+
+
+class Scheduler:
+    """Fires what is due. The next slot follows from the slot stored, not from a clock of this machine."""
+
+    def __init__(self, store: ScheduleStore, registry: JobRegistry) -> None:
+        self._store = store
+        self._registry = registry
+
+    async def tick(self) -> list[str]:
+        """Enqueue the jobs of slots that have come; the ids of those that are new."""
+        due = await self._store.due_schedules([job.name for job in self._registry.known_jobs()])
+        fired: list[str] = []
+        for schedule in due.schedules:
+            firing = self._firing(schedule, due.now)
+            if firing is not None:
+                made = await self._store.fire(firing)
+                fired += [job.id for (_, job), is_new in zip(firing.slots, made, strict=True) if is_new]
+        return fired
+
+    def _firing(self, schedule: ScheduleRecord, now: datetime) -> Firing | None:
+        """The slots to fire and the next one. A schedule that cannot be read is reported and left alone."""
+        rule = (schedule.cron_expression, schedule.timezone)
+        try:
+            if schedule.next_run_at is None:
+                return Firing(schedule_id=schedule.id, slots=(), next_run_at=next_slot(*rule, now))
+            slots, following = due_slots(Misfire(schedule.misfire), *rule, schedule.next_run_at, now)
+            jobs = tuple((slot, self._job(schedule, slot)) for slot in slots)
+        except (ScheduleError, InvalidDocumentError, ValueError) as error:
+            _logger.error(  # noqa: TRY400  the message says it all
+                "schedule %s of %s cannot fire: %s", schedule.name, schedule.job_name, error
+            )
+            return None
+        return Firing(schedule_id=schedule.id, slots=jobs, next_run_at=following)
+
+    def _job(self, schedule: ScheduleRecord, slot: datetime) -> NewJob:
+        job = self._registry.find(schedule.job_name).job
+        new = job.new_job(json.loads(schedule.params), scheduled_for=slot)
+        return replace(new, id=slot_job_id(schedule.id, slot))

@@ -1,0 +1,44 @@
+"""For tests of jobs: a clock that stands still until it is moved, and contexts for handlers called by hand."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+
+from .context import create_job_context
+from .memory import InMemoryBackend
+
+__all__ = ["FakeClock", "InMemoryBackend", "create_job_context"]
+
+
+class FakeClock:
+    """A clock that only `advance` moves. Sleepers wake when their moment has come."""
+
+    def __init__(self, start: datetime = datetime(2026, 1, 1, tzinfo=UTC)) -> None:
+        self._now = start
+        self._elapsed = 0.0
+        self._sleepers: list[tuple[float, asyncio.Future[None]]] = []
+
+    def now(self) -> datetime:
+        return self._now
+
+    def monotonic(self) -> float:
+        return self._elapsed
+
+    async def sleep(self, seconds: float) -> None:
+        if seconds <= 0:
+            await asyncio.sleep(0)
+            return
+        wake: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._sleepers.append((self._elapsed + seconds, wake))
+        await wake
+
+    def advance(self, duration: timedelta) -> None:
+        """Move time on, and wake whoever sleeps until then or earlier."""
+        self._now += duration
+        self._elapsed += duration.total_seconds()
+        due = [sleeper for sleeper in self._sleepers if sleeper[0] <= self._elapsed]
+        self._sleepers = [sleeper for sleeper in self._sleepers if sleeper[0] > self._elapsed]
+        for _, wake in due:
+            if not wake.done():
+                wake.set_result(None)

@@ -1,0 +1,86 @@
+"""Enqueueing inside an application's own SQLAlchemy transaction: the job commits and rolls back with its data."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable
+from datetime import datetime
+
+from sqlalchemy import Connection, Insert, Select, func, literal_column, select
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
+from sqlalchemy.orm import Session
+from sqlalchemy.sql.elements import ColumnElement
+
+from .errors import InvalidOptionError
+from .record import JobStatus, NewJob
+from .schema import jobs
+
+Transaction = Connection | Session | AsyncConnection | AsyncSession
+_UNFINISHED = (JobStatus.PENDING, JobStatus.RUNNING)
+
+
+def insert_in(transaction: Transaction, job: NewJob) -> str | Awaitable[str]:
+    """Insert the job through that session or connection; the id, to be awaited for an async one.
+
+    Nothing is committed here. When an unfinished job holds the same unique key, the answer is its id.
+    """
+    match transaction:
+        case Connection() | Session():
+            return _insert(transaction, job)
+        case AsyncConnection() | AsyncSession():
+            return _insert_async(transaction, job)
+        case _:
+            raise InvalidOptionError(
+                f"later_in takes a SQLAlchemy session or connection, sync or async, not a {type(transaction).__name__}"
+            )
+
+
+def _insert(transaction: Connection | Session, job: NewJob) -> str:
+    dialect = (transaction.connection() if isinstance(transaction, Session) else transaction).dialect.name
+    created = transaction.execute(_insert_statement(dialect, job)).first()
+    return job.id if created else str(transaction.execute(_holder_of(job)).scalar_one())
+
+
+async def _insert_async(transaction: AsyncConnection | AsyncSession, job: NewJob) -> str:
+    connection = await transaction.connection() if isinstance(transaction, AsyncSession) else transaction
+    created = (await connection.execute(_insert_statement(connection.dialect.name, job))).first()
+    return job.id if created else str((await connection.execute(_holder_of(job))).scalar_one())
+
+
+def _insert_statement(dialect: str, job: NewJob) -> Insert:
+    now = _now(dialect)
+    due: object = job.scheduled_for if job.scheduled_for is not None else now + _span(dialect, job)
+    values = {
+        "id": job.id,
+        "job_name": job.job_name,
+        "params": job.params,
+        "queue": job.queue,
+        "priority": job.priority,
+        "spec_version": job.spec_version,
+        "max_attempts": job.max_attempts,
+        "scheduled_for": due,
+        "unique_key": job.unique_key,
+        "correlation_id": job.correlation_id,
+        "created_at": now,
+        "updated_at": now,
+    }
+    insert = postgresql.insert(jobs) if dialect == "postgresql" else sqlite.insert(jobs)
+    return insert.values(values).on_conflict_do_nothing().returning(jobs.c.id)
+
+
+def _now(dialect: str) -> ColumnElement[datetime]:
+    """The database's clock, in the form in which the table keeps times."""
+    if dialect == "postgresql":
+        return func.clock_timestamp()
+    return literal_column("CAST(unixepoch('subsec') * 1000 AS INTEGER)", jobs.c.created_at.type)
+
+
+def _span(dialect: str, job: NewJob) -> ColumnElement[object]:
+    milliseconds = job.delay.total_seconds() * 1000
+    if dialect == "postgresql":
+        return literal_column(f"interval '{milliseconds:.0f} milliseconds'")
+    return literal_column(f"{milliseconds:.0f}")
+
+
+def _holder_of(job: NewJob) -> Select[tuple[str]]:
+    return select(jobs.c.id).where(jobs.c.unique_key == job.unique_key, jobs.c.status.in_(_UNFINISHED))
