@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
@@ -72,7 +72,9 @@ class SqlStore:
         if not keys:
             (created,) = await self.database.run(insert)
             return _inserted(jobs, created, [])
-        created, holders = await self.database.run(insert, self._call(statements.HOLDERS, unique_keys=_json(keys)))
+        created, holders = await self.database.run(
+            insert, self._call(statements.HOLDERS, unique_keys=_json(keys), ids=_json([job.id for job in jobs]))
+        )
         return _inserted(jobs, created, holders)
 
     async def start(self, job: NewJob, lease: timedelta) -> Claim:
@@ -90,7 +92,7 @@ class SqlStore:
                 correlation_id=job.correlation_id,
                 lease=_milliseconds(lease),
             ),
-            self._call(statements.HOLDERS, unique_keys=_json([job.unique_key])),
+            self._call(statements.HOLDERS, unique_keys=_json([job.unique_key]), ids="[]"),
         )
         if not started:
             holder = _text(holders[0]["id"]) if holders else job.id
@@ -108,29 +110,16 @@ class SqlStore:
         return _claim(rows[0]) if rows else None
 
     async def renew(self, heartbeats: Sequence[Heartbeat], lease: timedelta) -> Sequence[Hold]:
-        """As in the port. A statement answers by id, so claims on one job (an old and a new one) go in turn."""
-        calls = [
-            self._call(
-                statements.RENEW, heartbeats=_json([_heartbeat(beat) for beat in group]), lease=_milliseconds(lease)
-            )
-            for group in _without_repeats(heartbeats)
-        ]
-        holds: dict[str, Hold] = {}
-        for group, rows in zip(_without_repeats(heartbeats), await self.database.run(*calls), strict=True):
-            flags = {_text(row["id"]): bool(row["cancel_requested"]) for row in rows}
-            holds.update((beat.token, _hold(flags.get(beat.id))) for beat in group)
-        return [holds[beat.token] for beat in heartbeats]
+        answers = [Hold.LOST for _ in heartbeats]
+        async for index, row in self._written(statements.RENEW, heartbeats, _heartbeat, lease=_milliseconds(lease)):
+            answers[index] = Hold.CANCEL_REQUESTED if row["cancel_requested"] else Hold.HELD
+        return answers
 
     async def settle(self, settlements: Sequence[Settlement]) -> Sequence[JobStatus | None]:
-        calls = [
-            self._call(statements.SETTLE, settlements=_json([_outcome(settlement) for settlement in group]))
-            for group in _without_repeats(settlements)
-        ]
-        answers: dict[str, JobStatus | None] = {}
-        for group, rows in zip(_without_repeats(settlements), await self.database.run(*calls), strict=True):
-            statuses = {_text(row["id"]): JobStatus(_text(row["status"])) for row in rows}
-            answers.update((settlement.token, statuses.get(settlement.id)) for settlement in group)
-        return [answers[settlement.token] for settlement in settlements]
+        answers: list[JobStatus | None] = [None for _ in settlements]
+        async for index, row in self._written(statements.SETTLE, settlements, _outcome):
+            answers[index] = JobStatus(_text(row["status"]))
+        return answers
 
     async def expire(self, *, jitter: timedelta) -> Sequence[Expired]:
         rows = await self._run(statements.EXPIRE, jitter=_milliseconds(jitter))
@@ -231,6 +220,25 @@ class SqlStore:
         made = {_text(row["id"]) for row in created}
         return [job.id in made for _, job in firing.slots]
 
+    async def _written(
+        self, sql: str, items: Sequence[H], encode: Callable[[H], dict[str, Value]], **parameters: Value
+    ) -> AsyncIterator[tuple[int, Row]]:
+        """Write under the token guard; the place of each item that was written, with the row it changed.
+
+        A statement answers by job id, so items of one job (its old claim and its new one) go in statements that follow
+        one another in the one transaction.
+        """
+        if not items:
+            return
+        groups = _without_repeats(items)
+        calls = [
+            self._call(sql, items=_json([encode(items[index]) for index in group.values()]), **parameters)
+            for group in groups
+        ]
+        for group, rows in zip(groups, await self.database.run(*calls), strict=True):
+            for row in rows:
+                yield group[_text(row["id"])], row
+
     async def _run(self, sql: str, **parameters: Value) -> Sequence[Row]:
         return (await self.database.run(self._call(sql, **parameters)))[0]
 
@@ -244,7 +252,7 @@ class SqlStore:
     async def _refuse_retry(self, record: JobRecord) -> None:
         if record.status not in (JobStatus.FAILED, JobStatus.CANCELLED):
             raise JobNotRetryableError(record.id, record.status)
-        holders = await self._run(statements.HOLDERS, unique_keys=_json([record.unique_key]))
+        holders = await self._run(statements.HOLDERS, unique_keys=_json([record.unique_key]), ids="[]")
         raise DuplicateJobError(record.unique_key or record.id, _text(holders[0]["id"]) if holders else record.id)
 
 
@@ -279,15 +287,15 @@ def _heartbeat(beat: Heartbeat) -> dict[str, Value]:
     return {"id": beat.id, "token": beat.token, "progress": beat.progress, "message": beat.message}
 
 
-def _without_repeats(items: Sequence[H]) -> list[list[H]]:
-    """The items in groups, in order, in none of which a job's id stands twice; nearly always one group."""
-    groups: list[dict[str, H]] = [{}]
-    for item in items:
+def _without_repeats(items: Sequence[Heartbeat | Settlement]) -> list[dict[str, int]]:
+    """The places of the items by job id, in groups in none of which a job stands twice; nearly always one group."""
+    groups: list[dict[str, int]] = []
+    for index, item in enumerate(items):
         group = next((group for group in groups if item.id not in group), None)
         if group is None:
             groups.append(group := {})
-        group[item.id] = item
-    return [list(group.values()) for group in groups]
+        group[item.id] = index
+    return groups
 
 
 def _outcome(settlement: Settlement) -> dict[str, Value]:
@@ -310,21 +318,17 @@ def _outcome(settlement: Settlement) -> dict[str, Value]:
 
 def _inserted(jobs: Sequence[NewJob], created: Sequence[Row], holders: Sequence[Row]) -> list[Inserted]:
     new = {_text(row["id"]) for row in created}
-    holder_of = {_text(row["unique_key"]): _text(row["id"]) for row in holders}
+    holder_of = {_text(row["unique_key"]): _text(row["id"]) for row in holders if row["unique_key"] is not None}
+    stored = {_text(row["id"]) for row in holders if row["unique_key"] is None}
     answers: list[Inserted] = []
     for job in jobs:
         if job.id in new:
             new.remove(job.id)
             answers.append(Inserted(job.id, created=True))
         else:
-            answers.append(Inserted(holder_of.get(job.unique_key or "", job.id), created=False))
+            answer = job.id if job.id in stored else holder_of.get(job.unique_key or "", job.id)
+            answers.append(Inserted(answer, created=False))
     return answers
-
-
-def _hold(cancel_requested: bool | None) -> Hold:
-    if cancel_requested is None:
-        return Hold.LOST
-    return Hold.CANCEL_REQUESTED if cancel_requested else Hold.HELD
 
 
 def _claim(row: Row) -> Claim:

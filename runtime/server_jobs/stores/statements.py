@@ -36,9 +36,12 @@ INSERT = f"""{_NEW_JOBS}
 RETURNING id
 """
 
+# Who holds these unique keys, and which of these ids (with no key) are stored.
 HOLDERS = """
 SELECT unique_key, id FROM jobs
  WHERE unique_key IN (SELECT value FROM json_each(:unique_keys)) AND status IN ('pending', 'running')
+UNION ALL
+SELECT NULL, id FROM jobs WHERE id IN (SELECT value FROM json_each(:ids))
 """
 
 START = f"""
@@ -94,7 +97,7 @@ UPDATE jobs
    SET worker_expires_at = {now} + :lease, progress = beat.progress, progress_message = beat.message, updated_at = {now}
   FROM (SELECT value->>'id' AS id, value->>'token' AS token, value->>'progress' AS progress,
                value->>'message' AS message
-          FROM json_each(:heartbeats)) AS beat
+          FROM json_each(:items)) AS beat
  WHERE jobs.id = beat.id AND jobs.status = 'running' AND jobs.fencing_token = beat.token
 RETURNING id, cancel_requested
 """
@@ -124,7 +127,7 @@ UPDATE jobs
   FROM (SELECT value->>'id' AS id, value->>'token' AS token, value->>'kind' AS kind, value->>'result' AS result,
                value->>'error' AS error, value->>'delay' AS delay, value->>'progress' AS progress,
                value->>'message' AS message
-          FROM json_each(:settlements)) AS outcome
+          FROM json_each(:items)) AS outcome
  WHERE jobs.id = outcome.id AND jobs.status = 'running' AND jobs.fencing_token = outcome.token
 RETURNING id, status
 """

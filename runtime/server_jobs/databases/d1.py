@@ -1,0 +1,117 @@
+"""Cloudflare D1 through the binding of a Python Worker: one call is one statement, or one batch, which is atomic."""
+
+from __future__ import annotations
+
+import importlib
+import re
+import sys
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from types import ModuleType
+from typing import Any, Protocol, cast
+
+from ..errors import DatabaseError
+from ..ports import Row, Statement, Value
+
+_PARAMETER = re.compile(r":([a-z_]+)")
+_LARGEST_INTEGER = 2**53 - 1
+
+
+class D1Result(Protocol):
+    """What D1 answers to one statement; `results` is a JavaScript array of objects."""
+
+    @property
+    def results(self) -> Any: ...
+
+
+class D1Statement(Protocol):
+    """A prepared statement of the binding."""
+
+    def bind(self, *values: object) -> D1Statement: ...
+
+    async def all(self) -> D1Result: ...
+
+
+class D1Binding(Protocol):
+    """What Cloudflare hands to a Worker as `env.DB`."""
+
+    def prepare(self, sql: str) -> D1Statement: ...
+
+    async def batch(self, statements: object) -> Sequence[D1Result]: ...
+
+
+class D1Database:
+    """D1, as the binding of a Worker. Works with the binding itself and with the wrapper of the Workers SDK."""
+
+    name = "d1"
+    now = "CAST(unixepoch('subsec') * 1000 AS INTEGER)"
+
+    def __init__(self, binding: D1Binding) -> None:
+        self._binding: D1Binding = getattr(binding, "_binding", binding)
+
+    async def open(self) -> None:
+        """A binding is always open."""
+
+    async def close(self) -> None:
+        """A binding is never closed."""
+
+    async def run(self, *calls: tuple[Statement, Mapping[str, Value]]) -> Sequence[Sequence[Row]]:
+        prepared = [self._prepare(statement.sql, parameters) for statement, parameters in calls]
+        try:
+            if len(prepared) == 1:
+                results: Sequence[D1Result] = [await prepared[0].all()]
+            else:
+                results = await self._binding.batch(_array(prepared))
+        except Exception as error:  # JavaScript's errors share no class of their own on CPython
+            raise DatabaseError(f"D1 refused a statement: {error}") from error
+        return [_rows(result) for result in results]
+
+    def _prepare(self, sql: str, parameters: Mapping[str, Value]) -> D1Statement:
+        numbered, names = _numbered(sql)
+        statement = self._binding.prepare(numbered)
+        return statement.bind(*(_bound(parameters[name]) for name in names)) if names else statement
+
+
+@lru_cache(maxsize=256)
+def _numbered(sql: str) -> tuple[str, tuple[str, ...]]:
+    """The statement with `?1` for its named parameters, and their names in that order: D1 binds by position."""
+    names: list[str] = []
+
+    def number(match: re.Match[str]) -> str:
+        if match[1] not in names:
+            names.append(match[1])
+        return f"?{names.index(match[1]) + 1}"
+
+    return _PARAMETER.sub(number, sql), tuple(names)
+
+
+def _bound(value: Value) -> object:
+    """D1 takes JavaScript's null, not Python's None, and no integer that a double cannot hold exactly."""
+    if value is None:
+        return _null()
+    if isinstance(value, int) and abs(value) > _LARGEST_INTEGER:
+        raise DatabaseError(f"D1 cannot bind the integer {value}: it is beyond 2**53")
+    return value
+
+
+def _rows(result: D1Result) -> list[Row]:
+    found = result.results
+    rows = cast("list[dict[str, object]]", found.to_py() if hasattr(found, "to_py") else found)
+    null = _null()
+    return [{name: None if value is null else cast("Value", value) for name, value in row.items()} for row in rows]
+
+
+def _null() -> object:
+    ffi = _javascript()
+    return None if ffi is None else ffi.jsnull
+
+
+def _array(statements: list[D1Statement]) -> object:
+    ffi = _javascript()
+    return statements if ffi is None else ffi.to_js(statements)
+
+
+@lru_cache(maxsize=1)
+def _javascript() -> ModuleType | None:
+    """The bridge to JavaScript, which exists in a Worker only."""
+    return importlib.import_module("pyodide.ffi") if sys.platform == "emscripten" else None
