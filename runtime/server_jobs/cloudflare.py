@@ -33,9 +33,14 @@ class RequestHeaders(Protocol):
 class WorkerRequest(Protocol):
     """What is read of a `workers.Request`."""
 
-    method: str
-    url: str
-    headers: RequestHeaders
+    @property
+    def method(self) -> str: ...
+
+    @property
+    def url(self) -> str: ...
+
+    @property
+    def headers(self) -> RequestHeaders: ...
 
 
 class CloudflareWorkerBackend(Backend):

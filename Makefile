@@ -1,0 +1,76 @@
+# Every target sets up what it needs by itself; `make help` lists them.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+MAKEFLAGS += --no-print-directory
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+DEMO := .demo
+WORKERS ?= auto
+
+.PHONY: help
+help: ## Show this help
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  \033[1m%-10s\033[0m %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: setup
+setup: $(READY) ## Create the environment in .venv and install the locked dependencies
+
+$(READY): requirements.lock pyproject.toml
+	@echo "setting up $(VENV) with $$($(PYTHON) --version) (once)"
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps --editable .
+	@touch $@
+
+.PHONY: demo
+demo: setup ## Enqueue the example jobs on real input, run them with a live display, show what is in the database
+	@PATH="$(abspath $(BIN)):$$PATH" bash tests/demo/demo.sh $(DEMO)
+
+.PHONY: generate
+generate: setup ## Turn specs/ into generated/
+	@$(BIN)/server-jobs generate
+
+.PHONY: check
+check: setup ## Say whether generated/ is what specs/ say
+	@$(BIN)/server-jobs check
+
+.PHONY: migrate
+migrate: setup ## Bring the database up to date (SERVER_JOBS_DATABASE_URL, else a SQLite file here)
+	@$(BIN)/server-jobs migrate
+
+.PHONY: worker
+worker: setup ## Run a worker until Ctrl-C
+	@$(BIN)/server-jobs worker
+
+.PHONY: test
+test: setup lint types check ## Run everything: lint, types, generated code, all tests
+	@$(BIN)/pytest -n $(WORKERS)
+
+.PHONY: test-long
+test-long: setup ## Run the state machine and the fuzz tests for much longer
+	@SERVER_JOBS_LONG_TESTS=1 $(BIN)/pytest -n $(WORKERS) tests/runtime tests/generator
+
+.PHONY: lint
+lint: setup ## Check style, formatting and import rules
+	@$(BIN)/ruff check --quiet
+	@$(BIN)/ruff format --quiet --check
+	@$(BIN)/lint-imports --no-timing > $(VENV)/lint-imports.log 2>&1 || { cat $(VENV)/lint-imports.log; exit 1; }
+
+.PHONY: types
+types: setup ## Check types with mypy --strict and pyright
+	@$(BIN)/mypy --no-error-summary
+	@$(BIN)/pyright --warnings > $(VENV)/pyright.log 2>&1 || { cat $(VENV)/pyright.log; exit 1; }
+
+.PHONY: lock
+lock: setup ## Resolve the dependencies anew into requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	@$(BIN)/uv pip compile pyproject.toml --all-extras --group dev --universal --python-version 3.11 --upgrade \
+		--generate-hashes --no-header --no-emit-index-url --no-emit-find-links --quiet --output-file requirements.lock
+
+.PHONY: clean
+clean: ## Remove the environment, caches and what the demo made
+	@rm -rf $(VENV) $(DEMO) dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
