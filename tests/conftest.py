@@ -1,0 +1,53 @@
+"""Shared by all tests: `async def` tests need no plugin, and each test has one event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import os
+from collections.abc import Coroutine, Iterator
+from typing import Protocol, TypeVar
+
+import pytest
+from hypothesis import settings
+
+T = TypeVar("T")
+
+# Minutes instead of seconds, for `make test-long`.
+settings.register_profile("long", max_examples=2000, stateful_step_count=100, deadline=None)
+if os.environ.get("SERVER_JOBS_LONG_TESTS"):
+    settings.load_profile("long")
+
+
+class Run(Protocol):
+    """Runs a coroutine to its end and gives its result."""
+
+    def __call__(self, coro: Coroutine[object, object, T], /) -> T: ...
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
+    """Run an `async def` test, in the loop in which its fixtures were opened if it has any of those."""
+    if not inspect.iscoroutinefunction(pyfuncitem.obj):
+        return None
+    names = inspect.signature(pyfuncitem.obj).parameters
+    test = pyfuncitem.obj(**{name: pyfuncitem.funcargs[name] for name in names})
+    runner = pyfuncitem.funcargs.get("runner")
+    if isinstance(runner, asyncio.Runner):
+        runner.run(test)
+    else:
+        asyncio.run(test)
+    return True
+
+
+@pytest.fixture
+def runner() -> Iterator[asyncio.Runner]:
+    """The event loop of this test."""
+    with asyncio.Runner() as runner:
+        yield runner
+
+
+@pytest.fixture
+def run(runner: asyncio.Runner) -> Run:
+    """Run a coroutine from a plain test: `run(store.get(job_id))`."""
+    return runner.run
