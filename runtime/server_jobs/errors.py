@@ -34,7 +34,8 @@ class InvalidDocumentError(ServerJobsError):
         self.job_name = job_name
         self.part = part
         self.problems = tuple(problems)
-        super().__init__(f"{part} of {job_name} do not fit its spec: " + "; ".join(str(p) for p in self.problems))
+        fit = "does not fit" if part == "result" else "do not fit"
+        super().__init__(f"{part} of {job_name} {fit} its spec: " + "; ".join(str(p) for p in self.problems))
 
 
 class InvalidParamsError(InvalidDocumentError):
@@ -174,3 +175,7 @@ class SchemaMissingError(DatabaseError):
 
 class ProjectError(ServerJobsError):
     """The project's configuration in pyproject.toml cannot be used; the message names the key and the value."""
+
+
+class ProjectNotFoundError(ProjectError):
+    """No folder from here upwards is a project."""

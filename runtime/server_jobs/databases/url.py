@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -12,6 +13,9 @@ from .sqlite import SqliteDatabase
 
 DATABASE_URL = "SERVER_JOBS_DATABASE_URL"
 DEFAULT_URL = "sqlite:///server-jobs.sqlite3"
+
+_PASSWORD = re.compile(r"(?<=://)([^:/@]*):.*@")
+_SECRET_OPTION = re.compile(r"([?&](?:password|authtoken)=)[^&]*", re.IGNORECASE)
 
 
 def database_url(url: str | None = None, *, variable: str = DATABASE_URL) -> str:
@@ -24,21 +28,23 @@ def open_database(url: str) -> Database:
 
     Nothing is connected yet. Raises `InvalidOptionError` for a URL of another kind.
     """
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError as error:
+        raise InvalidOptionError(f"the database URL {without_password(url)!r} cannot be read: {error}") from error
     if parts.scheme != "sqlite":
         raise InvalidOptionError(
-            f"the database URL {_without_password(url)!r} is not supported; give one such as {DEFAULT_URL!r}"
+            f"the database URL {without_password(url)!r} is not supported; give one such as {DEFAULT_URL!r}"
         )
     path = unquote(parts.path).removeprefix("/")
     if parts.netloc:
         raise InvalidOptionError(
-            f"the database URL {url!r} names a host; write sqlite:///FILE (three slashes), or four for an absolute path"
+            f"the database URL {without_password(url)!r} names a host; "
+            "write sqlite:///FILE (three slashes), or four for an absolute path"
         )
     return SqliteDatabase(Path(path) if path and path != ":memory:" else ":memory:")
 
 
-def _without_password(url: str) -> str:
-    parts = urlsplit(url)
-    if parts.password is None:
-        return url
-    return url.replace(f":{parts.password}@", ":***@", 1)
+def without_password(url: str) -> str:
+    """The URL for messages and logs: the password, or what may be one, is replaced. Takes any text."""
+    return _SECRET_OPTION.sub(r"\1***", _PASSWORD.sub(r"\1:***@", url))

@@ -1,0 +1,35 @@
+"""The command line, `server-jobs`. This module needs the standard library only: it can say what is not installed."""
+
+from __future__ import annotations
+
+import sys
+from io import TextIOWrapper
+
+_NOT_INSTALLED = """\
+The command line needs the packages {missing}. Install them with:
+
+  pip install 'server-jobs[cli]'
+"""
+
+
+def main() -> None:
+    """Run the command that `sys.argv` names and exit with its status: see `server-jobs --help`."""
+    _print_whatever_the_encoding()
+    try:
+        import click  # noqa: F401  whether it is there is the question
+        import rich  # noqa: F401
+
+        from .program import program
+    except ModuleNotFoundError as error:
+        if error.name not in ("click", "rich"):
+            raise
+        sys.stderr.write(_NOT_INSTALLED.format(missing="click and rich"))
+        sys.exit(3)
+    program(prog_name="server-jobs")
+
+
+def _print_whatever_the_encoding() -> None:
+    """A character that the terminal's encoding lacks is printed as an escape, instead of ending the command."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")

@@ -1,0 +1,35 @@
+"""Every command: where it is, and what `server-jobs --help` says of it without importing it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class CommandEntry:
+    """A command that is imported when it is called: `place` is `module:attribute`, relative to this package or not."""
+
+    section: str
+    place: str
+    summary: str
+
+
+COMMANDS = {
+    "init": CommandEntry("Project", "server_jobs_generator.cli:init", "Start a new project, with one example job."),
+    "generate": CommandEntry(
+        "Project", "server_jobs_generator.cli:generate", "Write the code that follows from specs/."
+    ),
+    "check": CommandEntry("Project", "server_jobs_generator.cli:check", "Say what generate would change."),
+    "doctor": CommandEntry("Project", ".doctor:doctor", "Look for what is wrong with project and database."),
+    "migrate": CommandEntry("Database", ".migrate:migrate", "Bring the tables to the newest revision."),
+    "worker": CommandEntry("Running jobs", ".worker:worker", "Run queued jobs until stopped."),
+    "tick": CommandEntry("Running jobs", ".tick:tick", "Run what is due now and exit, for cron."),
+    "now": CommandEntry("Running jobs", ".now:now", "Run one job here and print its result."),
+    "enqueue": CommandEntry("Jobs", ".enqueue:enqueue", "Queue a job for a worker."),
+    "list": CommandEntry("Jobs", ".list_jobs:list_jobs", "List stored jobs, newest first."),
+    "show": CommandEntry("Jobs", ".show:show", "Show everything about one job."),
+    "retry": CommandEntry("Jobs", ".retry_and_cancel:retry", "Put failed or cancelled jobs back in their queue."),
+    "cancel": CommandEntry("Jobs", ".retry_and_cancel:cancel", "Cancel pending jobs, ask running ones to stop."),
+    "schedules": CommandEntry("Jobs", ".schedules:schedules", "List the schedules, switch one on or off."),
+}
+"""In the order in which they are shown."""

@@ -1,0 +1,169 @@
+"""What `server-jobs doctor` looks at in the database: the file, the tables, the schedules, the unfinished jobs."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import AsyncIterator, Iterable, Iterator
+from pathlib import Path
+
+from ..databases.sqlite import SqliteDatabase
+from ..errors import ServerJobsError
+from ..ids import schedule_id
+from ..options import Schedule
+from ..ports import Database, Statement
+from ..record import ScheduleRecord
+from ..registry import JobRegistry
+from ..stores.sql import SqlStore
+from ..values import canonical
+from .findings import Finding, fail, ok, warn
+from .workspace import Workspace
+
+_WAL_RESET_FIXED = (3, 51, 3)
+_MOUNTS = Path("/proc/self/mounts")
+_NETWORK_FILE_SYSTEMS = frozenset(
+    {"9p", "afs", "ceph", "cifs", "fuse.glusterfs", "fuse.sshfs", "lustre", "nfs", "nfs4", "smb3", "smbfs"}
+)
+# Reads the tables below the store: what no worker asks for has no place in the engine's ports.
+_UNFINISHED = """
+SELECT job_name, spec_version, count(*) AS jobs FROM jobs
+ WHERE status IN ('pending', 'running') GROUP BY job_name, spec_version ORDER BY job_name, spec_version
+"""
+_EXPIRED = "SELECT count(*) AS jobs FROM jobs WHERE status = 'running' AND worker_expires_at < {now}"
+
+
+async def check_database(workspace: Workspace) -> AsyncIterator[Finding]:
+    """Everything that can be said of the database; what needs the registry only if there is one."""
+    try:
+        shown_url = workspace.shown_url
+    except ServerJobsError:
+        return  # reported with the project
+    try:
+        async with workspace.open_store() as store:
+            yield ok(f"the database {shown_url} answers, and the tables are there")
+            for finding in _check_sqlite(store.database):
+                yield finding
+            for finding in _check_revision(workspace):
+                yield finding
+            async for finding in _check_rows(workspace, store):
+                yield finding
+    except ServerJobsError as error:
+        yield fail(str(error), "nothing can be queued or run until then")
+
+
+def _check_sqlite(database: Database) -> Iterator[Finding]:
+    if not isinstance(database, SqliteDatabase):
+        return
+    if sqlite3.sqlite_version_info < _WAL_RESET_FIXED:
+        yield warn(
+            f"SQLite {sqlite3.sqlite_version} can, very rarely, corrupt a WAL database that several processes write to",
+            "run one worker process, or a Python that is linked against SQLite 3.51.3 or newer",
+        )
+    else:
+        yield ok(f"SQLite {sqlite3.sqlite_version}")
+    kind = _file_system(Path(database.path).resolve())
+    if kind in _NETWORK_FILE_SYSTEMS:
+        yield warn(
+            f"{database.path} is on a network file system ({kind}), where locks of SQLite cannot be relied on",
+            "move the file to a local disk",
+        )
+
+
+def _file_system(path: Path) -> str | None:
+    """The kind of file system a file is on; None where that cannot be told."""
+    try:
+        mounts = [line.split() for line in _MOUNTS.read_text(encoding="utf-8", errors="replace").splitlines()]
+    except OSError:
+        return None
+    folders = {mount[1].replace("\\040", " "): mount[2] for mount in mounts if len(mount) > 2}
+    return next((folders[str(folder)] for folder in (path, *path.parents) if str(folder) in folders), None)
+
+
+def _check_revision(workspace: Workspace) -> Iterator[Finding]:
+    if workspace.project is None:
+        return
+    try:
+        from .revision import current_heads, newest_heads
+    except ModuleNotFoundError as error:
+        yield ok(f"{error.name} is not installed here: the revision of the tables is not looked at")
+        return
+    current, newest = current_heads(workspace), newest_heads(workspace)
+    if current == newest:
+        yield ok(f"the tables are at the newest revision ({', '.join(sorted(newest)) or 'there are none'})")
+    else:
+        yield fail(
+            f"the tables are at {', '.join(sorted(current)) or 'no revision'}, "
+            f"and the newest is {', '.join(sorted(newest)) or 'none'}",
+            "run `server-jobs migrate`",
+        )
+
+
+async def _check_rows(workspace: Workspace, store: SqlStore) -> AsyncIterator[Finding]:
+    ((expired,),) = await store.database.run((Statement(_EXPIRED.format(now=store.database.now), writes=False), {}))
+    if expired["jobs"]:
+        yield warn(
+            f"{expired['jobs']} running jobs have an expired lease: their worker died, and no other one runs",
+            "start a worker, or run `server-jobs tick`",
+        )
+    try:
+        registry = workspace.registry
+    except ServerJobsError:
+        return  # reported with the project
+    for finding in _check_schedules(registry, await store.list_schedules()):
+        yield finding
+    (rows,) = await store.database.run((Statement(_UNFINISHED, writes=False), {}))
+    for row in rows:
+        for finding in _check_unfinished(registry, str(row["job_name"]), int(row["spec_version"] or 0), row["jobs"]):
+            yield finding
+
+
+def _check_unfinished(registry: JobRegistry, name: str, version: int, count: object) -> Iterator[Finding]:
+    job = registry.get(name)
+    if job is None:
+        yield warn(
+            f"{count} unfinished jobs are called {name!r}, and no such job is registered here",
+            "start a worker that knows it, or cancel them",
+        )
+    elif job.options.version != version:
+        yield warn(
+            f"{count} unfinished jobs {name} are of version {version}, and here is version {job.options.version}",
+            f"start a worker of the release that had version {version}, or cancel them",
+        )
+
+
+def _check_schedules(registry: JobRegistry, records: Iterable[ScheduleRecord]) -> Iterator[Finding]:
+    stored = {record.id: record for record in records}
+    declared = {
+        schedule_id(registration.job.job_name, schedule.name): (registration.job.job_name, schedule)
+        for registration in registry.registrations()
+        for schedule in registration.job.schedules
+    }
+    wrong = 0
+    for identity, (job_name, schedule) in declared.items():
+        record = stored.get(identity)
+        if record is None or not _is_equal(schedule, record):
+            wrong += 1
+            what = "is not in the database" if record is None else "is not the same in the database"
+            yield fail(f"the schedule {job_name}/{schedule.name} {what}", "run `server-jobs migrate`")
+    for record in stored.values():
+        if record.id not in declared and registry.has(record.job_name):
+            yield warn(
+                f"the schedule {record.job_name}/{record.name} is not declared any more, and still fires",
+                f"run `server-jobs migrate`, or `server-jobs schedules --disable {record.id}`",
+            )
+    if declared and not wrong:
+        yield ok(f"{len(declared)} declared schedules are in the database")
+
+
+def _is_equal(schedule: Schedule, record: ScheduleRecord) -> bool:
+    rule = (schedule.cron, schedule.timezone, str(schedule.misfire))
+    return rule == (record.cron_expression, record.timezone, record.misfire) and _same_json(
+        schedule.params, record.params
+    )
+
+
+def _same_json(one: str, other: str) -> bool:
+    try:
+        return canonical(json.loads(one)) == canonical(json.loads(other))
+    except (ValueError, RecursionError):
+        return one == other

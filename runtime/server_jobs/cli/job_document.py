@@ -1,0 +1,85 @@
+"""A stored job as a JSON value, without what is not for everybody's eyes."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import datetime
+
+from ..documents import redacted
+from ..errors import ServerJobsError
+from ..record import JobRecord
+from ..registry import JobRegistry
+from .workspace import Workspace
+
+
+@dataclass(frozen=True, slots=True)
+class ShownParams:
+    """The params of a stored job as JSON text; None when they are hidden, and `reason` says why."""
+
+    text: str | None
+    reason: str | None = None
+
+
+def shown_params(record: JobRecord, workspace: Workspace, *, reveal: bool) -> ShownParams:
+    """The params with the values below the job's `redact` pointers hidden.
+
+    All of them are hidden where nothing says what to redact, because the job is not registered here. `reveal` shows
+    everything.
+    """
+    if reveal:
+        return ShownParams(record.params)
+    try:
+        pointers = _pointers(record, workspace.registry)
+    except ServerJobsError as error:
+        return ShownParams(None, f"the registry, which says what of them is secret, cannot be used: {error}")
+    if pointers is None:
+        return ShownParams(None, f"{record.job_name} is not registered here, so nothing says what of them is secret")
+    try:
+        return ShownParams(redacted(record.params, pointers))
+    except (ValueError, RecursionError):
+        return ShownParams(None, "they are not JSON")
+
+
+def job_document(record: JobRecord) -> dict[str, object]:
+    """Everything about a job but its params; times are in UTC, the result is a JSON value."""
+    return {
+        "id": record.id,
+        "job_name": record.job_name,
+        "status": record.status,
+        "queue": record.queue,
+        "priority": record.priority,
+        "spec_version": record.spec_version,
+        "progress": record.progress,
+        "progress_message": record.progress_message,
+        "attempt_count": record.attempt_count,
+        "max_attempts": record.max_attempts,
+        "result": parsed(record.result),
+        "error": record.error,
+        "created_at": _text(record.created_at),
+        "updated_at": _text(record.updated_at),
+        "scheduled_for": _text(record.scheduled_for),
+        "worker_started_at": _text(record.worker_started_at),
+        "worker_expires_at": _text(record.worker_expires_at),
+        "completed_at": _text(record.completed_at),
+        "correlation_id": record.correlation_id,
+        "unique_key": record.unique_key,
+        "cancel_requested": record.cancel_requested,
+    }
+
+
+def parsed(text: str | None) -> object:
+    """The value of JSON text; text that is not JSON as it is, for a row may hold anything."""
+    try:
+        return None if text is None else json.loads(text)
+    except (ValueError, RecursionError):
+        return text
+
+
+def _pointers(record: JobRecord, registry: JobRegistry) -> tuple[str, ...] | None:
+    job = registry.get(record.job_name)
+    return None if job is None else job.options.redact
+
+
+def _text(moment: datetime | None) -> str | None:
+    return None if moment is None else moment.isoformat()

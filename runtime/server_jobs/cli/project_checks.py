@@ -1,0 +1,102 @@
+"""What `server-jobs doctor` looks at besides the database: Python, configuration, generated files, handlers."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Iterator, Sequence
+from importlib import import_module
+from typing import Protocol, cast
+
+from ..errors import ServerJobsError
+from ..project import Project
+from ..registry import JobRegistry
+from .findings import Finding, fail, ok, warn
+from .workspace import Workspace
+
+_SHOWN_FILES = 5
+
+
+class _File(Protocol):
+    @property
+    def path(self) -> str: ...
+
+
+class _Plan(Protocol):
+    """What the generator says of a project. It is a package above this one, so nothing of it is imported by name."""
+
+    @property
+    def problems(self) -> Sequence[object]: ...
+
+    @property
+    def findings(self) -> Sequence[_File]: ...
+
+
+def check_project(workspace: Workspace) -> Iterator[Finding]:
+    """Everything that can be said without a database."""
+    yield ok(f"Python {platform.python_version()}")
+    try:
+        project = workspace.project
+    except ServerJobsError as error:
+        yield fail(str(error), "mend [tool.server-jobs] in pyproject.toml")
+        return
+    if project is not None:
+        yield ok(
+            f"project {project.root} (specs: {project.specs}, code: {project.output}, handlers: {project.handlers})"
+        )
+        yield from _check_generated(project)
+    elif workspace.registry_place is None:
+        yield fail(f"{workspace.folder.absolute()} is not in a project", "start one with `server-jobs init`")
+        return
+    yield from _check_registry(workspace)
+
+
+def _check_generated(project: Project) -> Iterator[Finding]:
+    try:
+        generator = import_module("server_jobs_generator.pipeline")
+    except ModuleNotFoundError as error:
+        yield ok(
+            f"the generator is not installed here ({error.name} is missing): generated files are taken as they are"
+        )
+        return
+    try:
+        plan = cast("_Plan", generator.make_plan(project))
+    except ServerJobsError as error:
+        yield fail(str(error), "mend it, then run `server-jobs generate`")
+        return
+    if plan.problems:
+        yield fail(f"{len(plan.problems)} problems in {project.specs}/", "run `server-jobs check` to see each of them")
+    elif plan.findings:
+        paths = [finding.path for finding in plan.findings]
+        more = f" and {len(paths) - _SHOWN_FILES} more" if len(paths) > _SHOWN_FILES else ""
+        yield fail(
+            f"generated files differ from the specs: {', '.join(paths[:_SHOWN_FILES])}{more}",
+            "run `server-jobs generate`",
+        )
+    else:
+        yield ok("generated files are what the specs ask for")
+
+
+def _check_registry(workspace: Workspace) -> Iterator[Finding]:
+    try:
+        registry = workspace.registry
+    except ServerJobsError as error:
+        yield fail(str(error), "mend it: no worker can start")
+        return
+    names = registry.get_names()
+    if names:
+        yield ok(f"{len(names)} jobs are registered: {', '.join(names)}")
+    else:
+        yield warn("no jobs are registered", "write a spec, then run `server-jobs generate`")
+    yield from _check_handlers(registry)
+
+
+def _check_handlers(registry: JobRegistry) -> Iterator[Finding]:
+    for registration in registry.registrations():
+        name = registration.job.job_name
+        if registration.is_stub:
+            yield warn(
+                f"the handler of {name} is still a stub: its jobs are not claimed",
+                f"implement it in the module {getattr(registration.handler, '__module__', 'of its handler')}",
+            )
+        elif registration.handler is None:
+            yield warn(f"{name} has no handler here: its jobs are not claimed", "register one, or run it elsewhere")

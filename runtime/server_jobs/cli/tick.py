@@ -1,0 +1,70 @@
+"""`server-jobs tick`: one round of work, for a cron trigger."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from datetime import timedelta
+
+import click
+
+from ..worker import Tick
+from ..worker import tick as tick_once
+from .arguments import duration
+from .log_lines import logging_to_stderr
+from .options import json_option, with_workspace
+from .output import print_json, say
+from .running import run
+from .workspace import Workspace
+
+
+@click.command()
+@click.option("--limit", type=click.IntRange(min=1), help="Run at most so many jobs; by default all that are due.")
+@click.option("--budget", metavar="DURATION", type=duration, help="Begin no job after that time, such as 25s.")
+@click.option(
+    "--concurrency", type=click.IntRange(1, 10_000), default=5, show_default=True, help="Jobs that run at a time."
+)
+@click.option(
+    "--lock-timeout",
+    metavar="DURATION",
+    type=duration,
+    default="5m",
+    show_default=True,
+    help="The lease of a job: others take it over that long after this process died.",
+)
+@with_workspace
+@json_option
+def tick(
+    workspace: Workspace,
+    *,
+    limit: int | None,
+    budget: timedelta | None,
+    concurrency: int,
+    lock_timeout: timedelta,
+    as_json: bool,
+) -> None:
+    """Take over expired jobs, fire schedules, run what is due, and exit.
+
+    For a cron line or another timer, where no worker runs all the time. Jobs that were begun are finished.
+
+    \b
+    Example, for crontab:
+      * * * * *  cd /srv/shop && server-jobs tick --budget 50s
+
+    Exit status: 0 done, whether or not a job failed; 2 wrong usage; 3 project or database cannot be used.
+    """
+    with logging_to_stderr():
+        done = run(_tick(workspace, concurrency, lock_timeout, limit=limit, budget=budget))
+    if as_json:
+        print_json(asdict(done))
+    else:
+        say(
+            f"{done.completed} completed, {done.failed} failed; "
+            f"{done.scheduled} made by schedules, {done.expired} with an expired lease"
+        )
+
+
+async def _tick(
+    workspace: Workspace, concurrency: int, lock_timeout: timedelta, *, limit: int | None, budget: timedelta | None
+) -> Tick:
+    async with workspace.open_backend(concurrency=concurrency, lock_timeout=lock_timeout) as backend:
+        return await tick_once(backend, limit=limit, budget=budget)

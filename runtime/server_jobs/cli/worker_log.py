@@ -1,0 +1,102 @@
+"""What a worker does, as log records: each job when it starts and when it is over, and a sum at the end."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from dataclasses import dataclass
+
+from .. import __version__
+from ..backend import WorkerExecutionResult
+from ..record import Claim
+from ..registry import JobRegistry
+from ..worker import Worker
+from .log_lines import JsonFormatter, LineFormatter
+from .suggestion import suggestion
+from .times import length
+
+EVENTS = "server_jobs.worker"
+"""The name of the logger of these records; other records come from the engine and from handlers."""
+
+_logger = logging.getLogger(EVENTS)
+_ERROR_CHARACTERS = 200
+
+
+@dataclass(slots=True)
+class WorkerLog:
+    """Counts outcomes while it logs them. `failed` counts attempts; those given back at shutdown are no failures."""
+
+    completed: int = 0
+    failed: int = 0
+    given_back: int = 0
+
+    def began(self, worker: Worker, database: str) -> None:
+        """Say what this worker works on and which jobs it knows."""
+        registry = worker.backend.registry
+        known = registry.known_jobs()
+        queues = ", ".join(worker.queues) if worker.queues else "all queues"
+        _logger.info(
+            "server-jobs %s on %s, %d at a time from %s",
+            __version__,
+            database,
+            worker.backend.config.max_concurrency,
+            queues,
+            extra={"event": "worker_started", "database": database, "queues": worker.queues},
+        )
+        jobs = ", ".join(f"{job.name} v{job.version}" for job in known)
+        _logger.info("jobs: %s", jobs or "none", extra={"jobs": {job.name: job.version for job in known}})
+        _warn_of_gaps(registry, worker.queues)
+
+    def note(self, claim: Claim, result: WorkerExecutionResult | None) -> None:
+        """The listener of the worker."""
+        extra = {
+            "job_id": claim.id,
+            "job_name": claim.job_name,
+            "attempt": claim.record.attempt_count,
+            "correlation_id": claim.record.correlation_id,
+        }
+        name = f"{claim.job_name} {claim.id}"
+        if result is None:
+            attempts = f"attempt {claim.record.attempt_count} of {claim.record.max_attempts}"
+            _logger.info("%s started, %s", name, attempts, extra={**extra, "event": "started"})
+            return
+        duration = length(result.duration)
+        extra["seconds"] = round(result.duration.total_seconds(), 3)
+        if result.success:
+            self.completed += 1
+            _logger.info("%s completed in %s", name, duration, extra={**extra, "event": "completed"})
+        elif result.error is None:
+            self.given_back += 1
+            _logger.info("%s given back after %s", name, duration, extra={**extra, "event": "given_back"})
+        else:
+            self.failed += 1
+            extra |= {"event": "failed", "error": result.error}
+            _logger.warning("%s failed after %s: %s", name, duration, result.error[:_ERROR_CHARACTERS], extra=extra)
+
+    def ended(self) -> None:
+        """Say what all of it came to."""
+        _logger.info(
+            "stopped: %d completed, %d failed attempts, %d given back",
+            self.completed,
+            self.failed,
+            self.given_back,
+            extra={"event": "worker_stopped", "completed": self.completed, "failed": self.failed},
+        )
+
+
+def log_handler(*, as_json: bool) -> logging.Handler:
+    """Lines for a person go to stderr; JSON, which is for a program, goes to stdout."""
+    handler = logging.StreamHandler(sys.stdout if as_json else sys.stderr)
+    handler.setFormatter(JsonFormatter() if as_json else LineFormatter())
+    return handler
+
+
+def _warn_of_gaps(registry: JobRegistry, queues: tuple[str, ...] | None) -> None:
+    """Jobs that nobody can run here, and queues that no job uses. The worker itself warns of stubs."""
+    for registration in registry.registrations():
+        if registration.handler is None:
+            _logger.warning("%s has no handler here; its jobs are not claimed", registration.job.job_name)
+    used = sorted({registration.job.options.queue for registration in registry.registrations()})
+    for queue in queues or ():
+        if queue not in used:
+            _logger.warning("no job here uses the queue %r; %s", queue, suggestion(queue, used))

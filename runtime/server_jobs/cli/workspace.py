@@ -1,0 +1,129 @@
+"""What a command works on: the project, its registry, its database. Nothing is read before it is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import cached_property
+from pathlib import Path
+
+from ..backend import DEFAULT_CONCURRENCY, DEFAULT_LOCK_TIMEOUT, DEFAULT_POLL_INTERVAL, Backend, connect
+from ..databases.sqlite import SqliteDatabase
+from ..databases.url import DATABASE_URL, database_url, open_database, without_password
+from ..errors import DatabaseError, InvalidOptionError, ProjectError, ProjectNotFoundError, SchemaMissingError
+from ..ports import Database
+from ..project import Project, find_project
+from ..registry import JobRegistry
+from ..stores.sql import SqlStore
+from .registry_import import import_registry
+
+
+@dataclass(frozen=True, kw_only=True)
+class Workspace:
+    """Made of the options that commands share; each of them overrides what the project says."""
+
+    folder: Path
+    database: str | None = None
+    registry_place: str | None = None
+
+    @cached_property
+    def project(self) -> Project | None:
+        """The project the folder is in, None outside of one. Raises `ProjectError` for settings that cannot be used."""
+        try:
+            return find_project(self.folder)
+        except ProjectNotFoundError:
+            return None
+
+    def required_project(self) -> Project:
+        """The project. Raises `ProjectError` when there is none."""
+        return self.project or find_project(self.folder)
+
+    @cached_property
+    def url(self) -> str:
+        """The URL of the database. May hold a password: show `shown_url`."""
+        return database_url(self.database, variable=self.database_url_env)
+
+    @property
+    def database_url_env(self) -> str:
+        """The environment variable that holds the URL of the database."""
+        return self.project.database_url_env if self.project else DATABASE_URL
+
+    @property
+    def shown_url(self) -> str:
+        """The URL without its password."""
+        return without_password(self.url)
+
+    @property
+    def import_folders(self) -> list[str]:
+        """Where the project's modules are imported from: what a `[tool.server-jobs]` path starts at."""
+        root = self.project.root if self.project else self.folder.absolute()
+        return [str(root), str(root / "src")] if (root / "src").is_dir() else [str(root)]
+
+    @cached_property
+    def registry(self) -> JobRegistry:
+        """The jobs of the project. Raises `ProjectError` if they are not generated yet or cannot be imported."""
+        return import_registry(self.registry_place or self._generated_registry(), self.import_folders)
+
+    def open_database(self) -> Database:
+        """The database, not connected yet. Raises `DatabaseError` where it is plain that it cannot be used."""
+        try:
+            database = open_database(self.url)
+        except InvalidOptionError as error:
+            raise DatabaseError(self._unsupported(error)) from error
+        if isinstance(database, SqliteDatabase) and not _exists(database):
+            raise SchemaMissingError(f"there is no SQLite database {Path(database.path).absolute()}")
+        return database
+
+    @asynccontextmanager
+    async def open_store(self) -> AsyncIterator[SqlStore]:
+        """The stored jobs, for commands that need no registry."""
+        store = SqlStore(self.open_database())
+        try:
+            await store.open()
+            yield store
+        finally:
+            await store.close()
+
+    @asynccontextmanager
+    async def open_backend(
+        self,
+        *,
+        concurrency: int = DEFAULT_CONCURRENCY,
+        lock_timeout: timedelta = DEFAULT_LOCK_TIMEOUT,
+        poll_interval: timedelta = DEFAULT_POLL_INTERVAL,
+    ) -> AsyncIterator[Backend]:
+        """A backend on the database, with every job bound to it."""
+        registry = self.registry
+        self.open_database()
+        async with connect(
+            registry,
+            self.url,
+            max_concurrency=concurrency,
+            lock_timeout=lock_timeout,
+            poll_interval=poll_interval,
+        ) as backend:
+            yield backend
+
+    def _generated_registry(self) -> str:
+        project = self.required_project()
+        path = project.root / project.output / "registry.py"
+        if not path.is_file():
+            raise ProjectError(
+                f"nothing is generated yet, there is no {path}; run `server-jobs generate`, "
+                "or name a registry of your own with --registry MODULE:ATTRIBUTE"
+            )
+        return f"{project.output_package}.registry:registry"
+
+    def _unsupported(self, error: Exception) -> str:
+        if self.url.startswith(("postgres:", "postgresql:", "postgresql+")):
+            return (
+                f"{self.shown_url}: on PostgreSQL there is only `server-jobs migrate` so far; "
+                "for the other commands give a SQLite URL such as sqlite:///server-jobs.sqlite3"
+            )
+        return str(error)
+
+
+def _exists(database: SqliteDatabase) -> bool:
+    return database.path == ":memory:" or Path(database.path).is_file()

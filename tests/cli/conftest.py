@@ -1,0 +1,26 @@
+"""Shared by the tests of the command line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.conformance.stores import create_sqlite_file
+
+from .shop import Shop
+
+
+@pytest.fixture(autouse=True)
+def _no_surroundings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test sees the database or the terminal settings of the person who runs it."""
+    for name in ("SERVER_JOBS_DATABASE_URL", "FORCE_COLOR", "NO_COLOR", "COLUMNS"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Shop:
+    """A migrated database with no jobs in it."""
+    path = tmp_path / "shop.sqlite3"
+    create_sqlite_file(path)
+    return Shop(path)

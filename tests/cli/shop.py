@@ -1,0 +1,99 @@
+"""The command line as the tests use it: on the jobs of `shop_jobs`, and on a SQLite file of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from click.testing import CliRunner, Result
+from server_jobs import JobQuery, JobRecord
+from server_jobs.cli.program import program
+from server_jobs.databases.sqlite import SqliteDatabase
+from server_jobs.ports import Statement, Value
+from server_jobs.stores.sql import SqlStore
+
+T = TypeVar("T")
+
+REGISTRY = "tests.cli.shop_jobs:registry"
+ROOT = Path(__file__).parents[2]
+
+
+@dataclass(frozen=True)
+class Shop:
+    """A database, and the commands on it."""
+
+    path: Path
+
+    @property
+    def url(self) -> str:
+        return f"sqlite:///{self.path}"
+
+    def run(self, *arguments: str, stdin: str | None = None) -> Result:
+        """A command, in this process."""
+        return run(*self._complete(arguments), stdin=stdin)
+
+    def json(self, *arguments: str) -> object:
+        """What a command prints with `--json`; it has to succeed."""
+        result = self.run(*arguments, "--json")
+        assert result.exit_code == 0, result.output
+        return json.loads(result.stdout)
+
+    def start(self, *arguments: str) -> subprocess.Popen[str]:
+        """A command, in a process of its own."""
+        command = [sys.executable, "-m", "server_jobs.cli", *self._complete(arguments)]
+        return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+    def enqueue(self, job: str, *arguments: str, text: str = "hello", **params: object) -> str:
+        """Queue a job; its id."""
+        result = self.run("enqueue", job, "--params", json.dumps({"text": text, **params}), *arguments)
+        assert result.exit_code == 0, result.output
+        return result.stdout.strip()
+
+    def record(self, job_id: str) -> JobRecord:
+        """A stored job."""
+        return next(record for record in self.records() if record.id == job_id)
+
+    def records(self) -> list[JobRecord]:
+        """Every stored job, newest first."""
+
+        async def read(store: SqlStore) -> list[JobRecord]:
+            return list(await store.list_jobs(JobQuery()))
+
+        return self._with_store(read)
+
+    def execute(self, sql: str, **parameters: Value) -> None:
+        """Change rows behind the engine's back."""
+
+        async def write(store: SqlStore) -> None:
+            await store.database.run((Statement(sql, writes=True), parameters))
+
+        self._with_store(write)
+
+    def _with_store(self, work: Callable[[SqlStore], Coroutine[object, object, T]]) -> T:
+        async def opened() -> T:
+            store = SqlStore(SqliteDatabase(self.path))
+            await store.open()
+            try:
+                return await work(store)
+            finally:
+                await store.close()
+
+        return asyncio.run(opened())
+
+    def _complete(self, arguments: tuple[str, ...]) -> list[str]:
+        command, *rest = arguments
+        return [command, "--project", str(self.path.parent), "--registry", REGISTRY, "--database", self.url, *rest]
+
+
+def run(*arguments: str, stdin: str | None = None) -> Result:
+    """A command as it is, in this process. What nobody is meant to see, a traceback, fails the test."""
+    result = CliRunner().invoke(program, arguments, prog_name="server-jobs", input=stdin)
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result

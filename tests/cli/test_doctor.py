@@ -1,0 +1,212 @@
+"""`server-jobs doctor`."""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+from typing import cast
+
+import pytest
+from server_jobs.cli import database_checks
+from server_jobs.ids import schedule_id
+
+from tests.generator.projects import TemporaryProject, job_spec, make_project
+
+from .shop import Shop, run
+
+Finding = dict[str, str | None]
+
+
+def examine(shop: Shop, *, status: int) -> list[Finding]:
+    result = shop.run("doctor", "--json")
+    assert result.exit_code == status, result.output
+    return cast("list[Finding]", json.loads(result.stdout))
+
+
+def found(findings: list[Finding], text: str) -> Finding:
+    """The one finding with that text."""
+    (finding,) = (finding for finding in findings if text in str(finding["message"]))
+    return finding
+
+
+@pytest.fixture
+def well(shop: Shop) -> Shop:
+    """The shop, its schedule stored, so that nothing fails."""
+    shop.execute(
+        "INSERT INTO cron_jobs (id, job_name, name, cron_expression, timezone, params, created_at, updated_at) "
+        """VALUES (:id, 'Shout', 'morning', '0 9 * * *', 'Europe/Berlin', '{ "text": "good morning" }', 0, 0)""",
+        id=schedule_id("Shout", "morning"),
+    )
+    return shop
+
+
+def test_nothing_fails_when_all_is_well(well: Shop) -> None:
+    findings = examine(well, status=0)
+    assert not [finding for finding in findings if finding["verdict"] == "fail"]
+    assert found(findings, "5 jobs are registered: Shout, Nap, Hang, Block, Stub")["verdict"] == "ok"
+    assert found(findings, "1 declared schedules are in the database")["verdict"] == "ok"
+
+
+def test_lines_have_a_verdict_and_an_advice(shop: Shop) -> None:
+    result = shop.run("doctor")
+    assert result.exit_code == 1
+    assert "\nwarn  the handler of Stub is still a stub: its jobs are not claimed\n      implement it" in result.stdout
+    assert "\nfail  the schedule Shout/morning is not in the database\n      run `server-jobs migrate`" in result.stdout
+
+
+def test_a_database_that_is_not_there_fails_and_is_not_made(tmp_path: Path) -> None:
+    findings = examine(Shop(tmp_path / "nothing.sqlite3"), status=1)
+    assert found(findings, "there is no SQLite database")["verdict"] == "fail"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_database_without_tables_fails(tmp_path: Path) -> None:
+    path = tmp_path / "empty.sqlite3"
+    sqlite3.connect(path).close()
+    assert found(examine(Shop(path), status=1), "run `server-jobs migrate`")["verdict"] == "fail"
+
+
+@pytest.mark.parametrize(
+    "change",
+    ["cron_expression = '0 8 * * *'", "timezone = 'UTC'", "misfire = 'skip'", "params = '{}'", "params = 'broken'"],
+)
+def test_a_schedule_that_is_stored_otherwise_fails(well: Shop, change: str) -> None:
+    well.execute(f"UPDATE cron_jobs SET {change}")
+    assert found(examine(well, status=1), "is not the same in the database")["verdict"] == "fail"
+
+
+def test_a_schedule_that_is_not_declared_any_more_is_a_warning(well: Shop) -> None:
+    well.execute(
+        "INSERT INTO cron_jobs (id, job_name, name, cron_expression, created_at, updated_at) "
+        "VALUES ('old', 'Shout', 'evening', '0 20 * * *', 0, 0)"
+    )
+    assert found(examine(well, status=0), "Shout/evening is not declared any more")["verdict"] == "warn"
+
+
+def test_unfinished_jobs_that_nobody_knows_are_warnings(well: Shop) -> None:
+    for name, version in (("Gone", 1), ("Nap", 7)):
+        job_id = well.enqueue("Nap")
+        well.execute(
+            "UPDATE jobs SET job_name = :name, spec_version = :version WHERE id = :id",
+            name=name,
+            version=version,
+            id=job_id,
+        )
+    findings = examine(well, status=0)
+    assert found(findings, "1 unfinished jobs are called 'Gone'")["verdict"] == "warn"
+    assert found(findings, "1 unfinished jobs Nap are of version 7, and here is version 1")["verdict"] == "warn"
+
+
+def test_jobs_of_a_dead_worker_are_a_warning(well: Shop) -> None:
+    well.enqueue("Nap")
+    well.execute("UPDATE jobs SET status = 'running', fencing_token = 't', worker_expires_at = 1, attempt_count = 1")
+    assert found(examine(well, status=0), "1 running jobs have an expired lease")["verdict"] == "warn"
+
+
+@pytest.mark.parametrize(("version", "verdict"), [((3, 51, 2), "warn"), ((3, 51, 3), "ok")])
+def test_an_sqlite_with_the_wal_reset_bug_is_a_warning(
+    well: Shop, version: tuple[int, int, int], verdict: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sqlite3.sqlite_version_info", version)
+    assert found(examine(well, status=0), "SQLite 3.")["verdict"] == verdict
+
+
+def test_a_network_file_system_is_a_warning(well: Shop, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    mounts = tmp_path / "mounts"
+    mounts.write_text(f"disk / ext4 rw 0 0\nserver:/x {well.path.parent.resolve()} nfs4 rw 0 0\n")
+    monkeypatch.setattr(database_checks, "_MOUNTS", mounts)
+    assert found(examine(well, status=0), "network file system (nfs4)")["verdict"] == "warn"
+
+
+def test_outside_of_a_project_it_says_so(tmp_path: Path) -> None:
+    result = run("doctor", "--project", str(tmp_path), "--database", "sqlite:///nothing.sqlite3")
+    assert result.exit_code == 1
+    assert f"fail  {tmp_path} is not in a project\n      start one with `server-jobs init`" in result.stdout
+
+
+def test_settings_that_cannot_be_used_fail_once(tmp_path: Path) -> None:
+    (tmp_path / "pyproject.toml").write_text("[tool.server-jobs]\nspecs = 3\n")
+    result = run("doctor", "--project", str(tmp_path))
+    assert result.exit_code == 1
+    assert result.stdout.count("fail") == 1
+
+
+def test_names_in_rows_control_nothing(well: Shop) -> None:
+    well.enqueue("Nap")
+    well.execute("UPDATE jobs SET job_name = :name", name="\x1b[2J[red]x[/red]\nok    forged")
+    output = well.run("doctor").stdout
+    assert "[red]x[/red]" in output
+    assert "\x1b" not in output
+    assert "\nok    forged" not in output
+
+
+class GeneratedProject:
+    """A project that was generated and migrated, examined in a process of its own: it has modules of its own."""
+
+    def __init__(self, project: TemporaryProject) -> None:
+        self.project = project
+        self.url = f"sqlite:///{project.root}/shop.sqlite3"
+
+    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        environment = {**os.environ, "SERVER_JOBS_DATABASE_URL": self.url}
+        command = [sys.executable, "-m", "server_jobs.cli", *arguments]
+        return subprocess.run(
+            command, cwd=self.project.root, env=environment, capture_output=True, text=True, check=False
+        )
+
+
+@pytest.fixture(scope="module")
+def generated(tmp_path_factory: pytest.TempPathFactory) -> GeneratedProject:
+    """One project for the tests below, which leave it as they found it."""
+    schedule = {"name": "daily", "cron": "0 9 * * *", "params": {}}
+    specs = {"send_email": job_spec("SendEmail", schedules=[schedule])}
+    project = make_project(tmp_path_factory.mktemp("generated"), specs)
+    project.generate()
+    generated = GeneratedProject(project)
+    assert generated.run("migrate").returncode == 0
+    return generated
+
+
+def test_a_fresh_project_has_nothing_but_a_stub_to_mend(generated: GeneratedProject) -> None:
+    done = generated.run("doctor")
+    assert done.returncode == 0, done.stdout + done.stderr
+    for line in (
+        "ok    generated files are what the specs ask for",
+        "ok    1 jobs are registered: SendEmail",
+        "warn  the handler of SendEmail is still a stub: its jobs are not claimed",
+        "      implement it in the module handlers.send_email",
+        "ok    the tables are at the newest revision (server_jobs_000",
+        "ok    1 declared schedules are in the database",
+    ):
+        assert line in done.stdout
+
+
+def test_generated_files_that_are_not_as_the_specs_ask_fail(generated: GeneratedProject) -> None:
+    path = generated.project.root / "generated/jobs/send_email.py"
+    text = path.read_text()
+    path.unlink()
+    try:
+        done = generated.run("doctor")
+    finally:
+        path.write_text(text)
+    assert done.returncode == 1
+    assert "fail  generated files differ from the specs: generated/jobs/send_email.py\n" in done.stdout
+    assert (
+        "fail  generated.registry cannot be imported: ModuleNotFoundError: No module named 'generated.jobs"
+        in done.stdout
+    )
+    assert "Traceback" not in done.stderr
+
+
+def test_a_database_behind_the_newest_revision_fails(generated: GeneratedProject, tmp_path: Path) -> None:
+    behind = GeneratedProject(generated.project)
+    behind.url = f"sqlite:///{tmp_path}/behind.sqlite3"
+    assert behind.run("migrate", "--revision", "server_jobs_0001").returncode == 0
+    done = behind.run("doctor")
+    assert done.returncode == 1
+    assert "fail  the tables are at server_jobs_0001, and the newest is server_jobs_0002\n" in done.stdout
+    assert "fail  the schedule SendEmail/daily is not in the database\n" in done.stdout

@@ -1,0 +1,127 @@
+"""`server-jobs migrate`, on a project whose migrations the generator wrote."""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from tests.generator.databases import postgres_database
+from tests.generator.projects import TemporaryProject, make_project
+
+from .shop import run
+
+TABLES = {"alembic_version", "cron_jobs", "jobs"}
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> TemporaryProject:
+    """A project with one job, generated."""
+    project = make_project(tmp_path_factory.mktemp("project"))
+    project.generate()
+    return project
+
+
+def tables(path: Path) -> set[str]:
+    connection = sqlite3.connect(path)
+    try:
+        rows = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite%'")
+        return {str(name) for (name,) in rows}
+    finally:
+        connection.close()
+
+
+def test_a_new_database_gets_the_tables_and_a_second_run_does_nothing(
+    project: TemporaryProject, tmp_path: Path
+) -> None:
+    url = f"sqlite:///{tmp_path}/new.sqlite3"
+    first = project.run("migrate", "--database", url)
+    assert first.exit_code == 0
+    assert first.stdout.splitlines()[0].startswith("upgrade server_jobs_0001  ")
+    assert first.stdout.splitlines()[-1] == f"{url} is now at server_jobs_0001 (head)"
+    assert tables(tmp_path / "new.sqlite3") == TABLES
+    assert project.run("migrate", "--database", url).stdout == f"{url} is at server_jobs_0001 (head)\n"
+
+
+def test_a_downgrade_removes_the_tables(project: TemporaryProject, tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/new.sqlite3"
+    project.run("migrate", "--database", url)
+    result = project.run("migrate", "--database", url, "--downgrade", "base")
+    assert result.stdout.splitlines()[0].startswith("downgrade server_jobs_0001")
+    assert tables(tmp_path / "new.sqlite3") == {"alembic_version"}
+
+
+def test_with_json_the_revisions_are_listed(project: TemporaryProject, tmp_path: Path) -> None:
+    result = project.run("migrate", "--database", f"sqlite:///{tmp_path}/new.sqlite3", "--json")
+    document = json.loads(result.stdout)
+    assert [(step["direction"], step["revision"]) for step in document["ran"]] == [("upgrade", "server_jobs_0001")]
+    assert document["heads"] == ["server_jobs_0001"]
+
+
+def test_sql_is_printed_for_an_empty_database_and_none_is_touched(project: TemporaryProject, tmp_path: Path) -> None:
+    result = project.run("migrate", "--sql", "--database", f"sqlite:///{tmp_path}/new.sqlite3")
+    assert result.exit_code == 0
+    assert not (tmp_path / "new.sqlite3").exists()
+    connection = sqlite3.connect(tmp_path / "by_hand.sqlite3")
+    connection.executescript(result.stdout)
+    connection.close()
+    assert tables(tmp_path / "by_hand.sqlite3") == TABLES
+
+
+def test_postgresql_is_migrated_too(project: TemporaryProject) -> None:
+    with postgres_database() as url:
+        assert "is now at server_jobs_0001 (head)" in project.run("migrate", "--database", url).stdout
+        assert "is at server_jobs_0001 (head)" in project.run("migrate", "--database", url).stdout
+
+
+def test_the_environment_is_left_as_it_was(
+    project: TemporaryProject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project.run("migrate", "--database", f"sqlite:///{tmp_path}/one.sqlite3")
+    assert "SERVER_JOBS_DATABASE_URL" not in os.environ
+    monkeypatch.setenv("SERVER_JOBS_DATABASE_URL", f"sqlite:///{tmp_path}/two.sqlite3")
+    project.run("migrate")
+    assert tables(tmp_path / "two.sqlite3") == TABLES
+    project.run("migrate", "--database", f"sqlite:///{tmp_path}/three.sqlite3")
+    assert os.environ["SERVER_JOBS_DATABASE_URL"] == f"sqlite:///{tmp_path}/two.sqlite3"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        (["--revision", "nope"], "Alembic: Can't locate revision identified by 'nope'"),
+        (["--database", "sqlite:////no/such/folder/x.sqlite3"], "unable to open database file"),
+        (["--database", "mysql://ann:secret@localhost/shop"], "mysql is not supported"),
+        (["--database", "nonsense"], "'nonsense' is not a database URL"),
+        (["--database", "postgresql://ann:secret@127.0.0.1:1/shop"], "connection failed"),
+        (["--database", "postgresql+nodriver://localhost/shop"], "nodriver"),
+    ],
+)
+def test_what_cannot_be_done_is_said_in_one_message(
+    project: TemporaryProject, tmp_path: Path, arguments: list[str], problem: str
+) -> None:
+    result = project.run("migrate", "--database", f"sqlite:///{tmp_path}/new.sqlite3", *arguments)
+    assert (result.exit_code, result.stdout) == (3, "")
+    assert problem in result.stderr
+    assert "secret" not in result.stderr
+
+
+def test_before_anything_is_generated_there_is_nothing_to_run(tmp_path: Path) -> None:
+    outside = run("migrate", "--project", str(tmp_path))
+    assert outside.exit_code == 3
+    assert "start a project with `server-jobs init`" in outside.stderr
+    early = make_project(tmp_path / "early").run("migrate")
+    assert early.exit_code == 3
+    assert "there are no migrations yet" in early.stderr
+
+
+def test_a_project_without_alembic_settings_uses_the_generated_migrations(tmp_path: Path) -> None:
+    project = make_project(tmp_path / "plain%20project")
+    (project.root / "pyproject.toml").write_text("[tool.server-jobs]\n")
+    project.generate()
+    result = project.run("migrate", "--database", f"sqlite:///{tmp_path}/new.sqlite3")
+    assert result.exit_code == 0, result.output
+    assert tables(tmp_path / "new.sqlite3") == TABLES

@@ -1,0 +1,71 @@
+"""What is printed cannot control a terminal, whatever it is made of."""
+
+from __future__ import annotations
+
+import json
+import unicodedata
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from server_jobs.cli.output import one_line, printable
+from server_jobs.cli.suggestion import suggestion
+from server_jobs.cli.times import age, length
+
+MOMENT = datetime(2026, 1, 31, 9, tzinfo=UTC)
+
+
+@given(st.text())
+def test_printable_text_has_no_control_characters_but_line_breaks(text: str) -> None:
+    assert all(
+        character == "\n" or unicodedata.category(character) not in ("Cc", "Cs") for character in printable(text)
+    )
+
+
+@given(st.text())
+def test_one_line_is_one_line(text: str) -> None:
+    assert len(one_line(text).splitlines()) <= 1
+
+
+@given(st.text(st.characters(codec="utf-8")))
+def test_the_escapes_mean_the_same_in_json(text: str) -> None:
+    assert json.loads(printable(json.dumps(text, ensure_ascii=False))) == text
+
+
+@pytest.mark.parametrize("text", ["\x1b[31m", "\x9b31m", "\u202eevil", "\u2066evil", "\ufeff", "\r", "\x07", "\x7f"])
+def test_what_could_deceive_a_reader_is_escaped(text: str) -> None:
+    assert printable(text).startswith("\\")
+
+
+def test_ordinary_text_stays_as_it_is() -> None:
+    assert printable("Grüße, 東京 \N{WHITE SMILING FACE}\nnext line") == "Grüße, 東京 \N{WHITE SMILING FACE}\nnext line"
+
+
+def test_a_long_line_is_cut_with_a_mark() -> None:
+    assert one_line("abcdef", 4) == "abc…"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0, "0s ago"), (59.9, "59s ago"), (60, "1m ago"), (7_200, "2h ago"), (172_800, "2d ago"), (-90, "in 1m")],
+)
+def test_an_age_has_one_unit(seconds: float, text: str) -> None:
+    assert age(MOMENT - timedelta(seconds=seconds), MOMENT) == text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0.0214, "21ms"), (4.24, "4.2s"), (192, "3m 12s"), (7_500, "2h 5m"), (180_000, "50h 0m")]
+)
+def test_a_length_has_two_units_at_most(seconds: float, text: str) -> None:
+    assert length(timedelta(seconds=seconds)) == text
+
+
+@pytest.mark.parametrize("name", ["sendemail", "send_emial", "SendEmial", "send-email"])
+def test_a_suggestion_sees_through_case_and_separators(name: str) -> None:
+    assert suggestion(name, ["ImportCsv", "SendEmail"]) == "did you mean 'SendEmail'?"
+
+
+def test_without_a_near_name_the_suggestion_is_all_there_are() -> None:
+    assert suggestion("xyz", ["ImportCsv", "SendEmail"]) == "there are ImportCsv, SendEmail"
+    assert suggestion("xyz", []) == "there are none"

@@ -1,0 +1,141 @@
+"""`server-jobs worker`: what it runs and what it prints, plainly, as JSON, and live on a terminal."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import cast
+
+import pytest
+from server_jobs import JobStatus
+
+from .shop import REGISTRY, ROOT, Shop
+
+
+def test_a_worker_runs_what_is_queued_and_logs_each_job(shop: Shop) -> None:
+    good = shop.enqueue("Shout")
+    bad = shop.enqueue("Shout", text="fail")
+    result = shop.run("worker", "--until-empty", "--poll-interval", "10ms")
+    assert (result.exit_code, result.stdout) == (0, "")
+    for line in (
+        f"info     Shout {good} started, attempt 1 of 2\n",
+        f"info     Shout {good} completed in ",
+        "info     Shout: shouted\n",
+        f"warning  Shout {bad} failed in attempt 1: BadDayError: ",
+        f"warning  Shout {bad} failed after ",
+        f"info     Shout {bad} started, attempt 2 of 2\n",
+        "info     stopped: 1 completed, 2 failed attempts, 0 given back\n",
+    ):
+        assert line in result.stderr
+    assert [record.status for record in shop.records()] == [JobStatus.FAILED, JobStatus.COMPLETED]
+
+
+def test_what_a_handler_raises_is_shown_from_the_handler_on(shop: Shop) -> None:
+    shop.enqueue("Shout", "--max-attempts", "1", text="fail")
+    text = shop.run("worker", "--until-empty").stderr
+    assert 'raise BadDayError("a' in text
+    assert "executor.py" not in text
+    assert "\x1b" not in text
+
+
+def test_at_the_start_a_worker_says_what_it_works_on(shop: Shop) -> None:
+    text = shop.run("worker", "--until-empty", "--concurrency", "7", "--queues", "mail,mial").stderr
+    assert f"on {shop.url}, 7 at a time from mail, mial\n" in text
+    assert "jobs: Shout v1, Nap v1, Hang v1, Block v1\n" in text
+    assert "the handler of Stub is still a stub; its jobs are not claimed" in text
+    assert "no job here uses the queue 'mial'; did you mean 'mail'?" in text
+
+
+def test_stubs_and_other_queues_are_left_alone(shop: Shop) -> None:
+    stub, nap = shop.enqueue("Stub"), shop.enqueue("Nap")
+    shop.run("worker", "--until-empty", "--queues", "mail")
+    assert {shop.record(job_id).status for job_id in (stub, nap)} == {JobStatus.PENDING}
+
+
+@pytest.mark.parametrize(("option", "name"), [("--lock-timeout", "lock_timeout"), ("--poll-interval", "poll_interval")])
+def test_a_duration_of_nothing_is_wrong_usage(shop: Shop, option: str, name: str) -> None:
+    result = shop.run("worker", option, "0s")
+    assert result.exit_code == 2
+    assert f"{name} must be longer than zero" in result.stderr
+
+
+def test_a_worker_without_a_database_does_not_start(tmp_path: Path) -> None:
+    result = Shop(tmp_path / "nothing.sqlite3").run("worker")
+    assert result.exit_code == 3
+    assert "run `server-jobs migrate`" in result.stderr
+
+
+def test_with_json_every_line_is_an_object(shop: Shop) -> None:
+    job_id = shop.enqueue("Shout", "--correlation-id", "c1", "--max-attempts", "1", text="fail")
+    result = shop.run("worker", "--until-empty", "--json")
+    lines = [cast("dict[str, object]", json.loads(line)) for line in result.stdout.splitlines()]
+    events = {line["event"]: line for line in lines if "event" in line}
+    assert list(events) == ["worker_started", "started", "failed", "worker_stopped"]
+    failed = events["failed"]
+    assert (failed["job_id"], failed["job_name"], failed["attempt"], failed["correlation_id"]) == (
+        job_id,
+        "Shout",
+        1,
+        "c1",
+    )
+    assert str(failed["error"]).startswith("BadDayError")
+    assert events["worker_stopped"]["failed"] == 1
+    assert result.stderr == ""
+
+
+def test_live_without_a_terminal_prints_plain_lines(shop: Shop) -> None:
+    job_id = shop.enqueue("Shout")
+    result = shop.run("worker", "--until-empty", "--live")
+    assert f"Shout {job_id} completed" in result.stderr
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a pseudo-terminal")
+def test_live_on_a_terminal_shows_running_jobs_and_ends_with_plain_lines(shop: Shop) -> None:
+    nap = shop.enqueue("Nap", seconds=0.5)
+    bad = shop.enqueue("Shout", "--max-attempts", "1", text="fail")
+    output = on_a_terminal("worker", "--until-empty", "--live", "--registry", REGISTRY, "--database", shop.url)
+    assert f"Nap {nap} completed" in output
+    assert f"Shout {bad} failed" in output
+    assert "10%" in output
+    assert f"…{nap[-8:]}" in output
+    assert "[red]napping[/red]" in output
+    assert "the handler of Stub is still a stub; its jobs are not claimed" in output
+    assert output.count("BadDayError") == 1
+    assert "\x1b]0;title" not in output
+    assert "1 running" in output
+    assert "Traceback" not in output
+    assert output.rstrip().endswith("stopped: 1 completed, 1 failed attempts, 0 given back")
+
+
+def on_a_terminal(*arguments: str) -> str:
+    """What a command writes on a terminal of 140 columns."""
+    import pty
+    import termios
+
+    leader, follower = pty.openpty()
+    termios.tcsetwinsize(follower, (40, 140))
+    environment = {**os.environ, "TERM": "xterm-256color"}
+    with subprocess.Popen(
+        [sys.executable, "-m", "server_jobs.cli", *arguments],
+        cwd=ROOT,
+        env=environment,
+        stdin=follower,
+        stdout=follower,
+        stderr=follower,
+    ):
+        os.close(follower)
+        output = b""
+        while chunk := _read(leader):
+            output += chunk
+    os.close(leader)
+    return output.decode()
+
+
+def _read(terminal: int) -> bytes:
+    try:
+        return os.read(terminal, 65_536)
+    except OSError:  # how Linux says that the last writer is gone
+        return b""
