@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Protocol
@@ -15,23 +16,45 @@ from .clock import Clock, SystemClock
 from .context import JobContext
 from .databases.url import database_url, open_database
 from .documents import write_result
-from .errors import InvalidOptionError, JobNotFoundError, JobUnavailableError, ServerJobsError, StaleClaimError
-from .executor import HANDLER_ERRORS, Attempt, HandlerCall, Stop, describe
+from .errors import (
+    DatabaseError,
+    InvalidOptionError,
+    JobNotFoundError,
+    JobUnavailableError,
+    ServerJobsError,
+    StaleClaimError,
+)
+from .executor import PASSED_ON, Attempt, HandlerCall, Stop, describe
 from .job import AnyJob
 from .leases import LeaseKeeper
 from .options import check_range
 from .ports import Database, Store
-from .record import Claim, ClaimRequest, Expired, Failed, Inserted, JobRecord, JobStatus, KnownJob, NewJob, Released
+from .record import (
+    Claim,
+    ClaimRequest,
+    Expired,
+    Failed,
+    Inserted,
+    JobRecord,
+    JobStatus,
+    KnownJob,
+    NewJob,
+    Released,
+    Settlement,
+)
 from .registry import JobRegistry
 from .result import JobMetadata
 from .scheduler import Scheduler
 from .settler import Settler
 from .stores.sql import SqlStore
 
+_logger = logging.getLogger("server_jobs")
+
 DEFAULT_CONCURRENCY = 5
 DEFAULT_LOCK_TIMEOUT = timedelta(minutes=5)
 DEFAULT_POLL_INTERVAL = timedelta(seconds=1)
 EXPIRY_JITTER = timedelta(seconds=1)
+_GRACE = timedelta(seconds=0.5)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,8 +173,6 @@ class Backend:
         self._settler = Settler(self.store, self.clock)
         self._claims: dict[str, Claim] = {}
         self._attempts: dict[str, Attempt] = {}
-        self._idle = asyncio.Event()
-        self._idle.set()
         self._is_open = False
 
     @property
@@ -162,15 +183,18 @@ class Backend:
     async def initialize(self) -> None:
         """As in `WorkerBackend`. Raises `DatabaseError`, or `SchemaMissingError` when migrations have not run."""
         if not self._is_open:
-            await self.store.open()
+            try:
+                await self.store.open()
+            except BaseException:
+                await self.store.close()
+                raise
             self._is_open = True
 
     async def shutdown(self) -> None:
-        for attempt in self.attempts():
-            attempt.stop(Stop.SHUTDOWN)
-        await self._idle.wait()
-        for job_id in list(self._claims):
-            await self.release_lock(job_id)
+        await self.stop_attempts(self.attempts())
+        for claim in list(self._claims.values()):
+            await self._release(claim)
+        self._claims.clear()
         self._is_open = False
         await self.store.close()
 
@@ -188,9 +212,11 @@ class Backend:
 
     async def claim(self, limit: int, *, queues: tuple[str, ...] | None = None) -> Sequence[Claim]:
         """Claim at most `limit` due jobs whose handlers are implemented here."""
+        if limit < 0:
+            raise InvalidOptionError(f"limit must be at least 0, not {limit}")
         await self.initialize()
         claims = await self.store.claim(self.request(limit=limit, queues=queues))
-        self._claims.update((claim.id, claim) for claim in claims)
+        self._claims.update((claim.token, claim) for claim in claims)
         return claims
 
     async def execute(self, job: Claim) -> WorkerExecutionResult:
@@ -199,27 +225,37 @@ class Backend:
     async def execute_attempt(self, claim: Claim) -> tuple[WorkerExecutionResult, Attempt]:
         """As `execute`, with the attempt itself: a plain handler's thread may outlive it."""
         began = self.clock.monotonic()
-        try:
-            attempt = self._attempt(self.registry.find(claim.job_name).job, claim, self.config.lock_timeout)
-            status, error = await self._settle(attempt)
-        finally:
-            self._claims.pop(claim.id, None)
+        attempt = self._attempt(self.registry.find(claim.job_name).job, claim, self.config.lock_timeout)
+        self._claims.pop(claim.token, None)
+        status, error = await self._settle(attempt)
         duration = timedelta(seconds=self.clock.monotonic() - began)
         return WorkerExecutionResult(claim.id, status is JobStatus.COMPLETED, duration, error), attempt
 
-    async def give_back(self, attempt: Attempt) -> None:
-        """Release the claim of an attempt whose handler does not end; what it still writes is refused as stale."""
-        attempt.stop(Stop.LOST)
-        self._leave(attempt)
-        await self.store.settle([Released(id=attempt.claim.id, token=attempt.claim.token)])
+    async def stop_attempts(self, attempts: Sequence[Attempt]) -> None:
+        """End these attempts and give their jobs back without counting them.
+
+        Waits a moment for handlers to end. What a handler that does not end still writes is refused as stale.
+        """
+        for attempt in attempts:
+            attempt.stop(Stop.SHUTDOWN)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_GRACE.total_seconds()):
+                for attempt in attempts:
+                    await attempt.ended.wait()
+        for attempt in attempts:
+            if not attempt.ended.is_set():
+                self._leave(attempt)
+                await self._release(attempt.claim)
 
     async def release_lock(self, job_id: str) -> bool:
-        if job_id in self._attempts:
-            self._attempts[job_id].stop(Stop.SHUTDOWN)
-            return True
-        claim = self._claims.pop(job_id, None)
+        for attempt in self.attempts():
+            if attempt.claim.id == job_id:
+                attempt.stop(Stop.SHUTDOWN)
+                return True
+        claim = next((claim for claim in self._claims.values() if claim.id == job_id), None)
         if claim is None:
             return False
+        del self._claims[claim.token]
         (status,) = await self.store.settle([Released(id=claim.id, token=claim.token)])
         return status is not None
 
@@ -260,14 +296,18 @@ class Backend:
             raise await self._why_unavailable(job, job_id)
         return await self._run(job, claim, worker_timeout)
 
-    async def run_unstored(self, job: AnyJob, params: BaseModel) -> tuple[JobMetadata, BaseModel | None]:
-        context = JobContext(job_name=job.job_name, database=self.config.database)
+    async def run_unstored(
+        self, job: AnyJob, params: BaseModel, correlation_id: str | None
+    ) -> tuple[JobMetadata, BaseModel | None]:
+        context = JobContext(job_name=job.job_name, correlation_id=correlation_id, database=self.config.database)
         call = HandlerCall(job, self.registry.handler_of(job), context)
         began = self.clock.now()
         value, error = None, None
         try:
             value, _ = write_result(job.job_name, job.result_model, await call.run(self, params))
-        except HANDLER_ERRORS as raised:
+        except PASSED_ON:
+            raise
+        except BaseException as raised:  # noqa: BLE001  whatever else a handler raises is its outcome
             error = describe(raised)
         metadata = JobMetadata(
             job_id=None,
@@ -302,38 +342,46 @@ class Backend:
 
     async def _settle(self, attempt: Attempt) -> tuple[JobStatus | None, str | None]:
         """Run an attempt under its lease and store the outcome: the status the job has now, and the error if any."""
-        claim = attempt.claim
-        self._attempts[claim.id] = attempt
-        self._idle.clear()
+        status: JobStatus | None = None
+        self._attempts[attempt.claim.token] = attempt
         self._leases.hold(attempt)
         try:
-            settlement = await attempt.run(self)
-            if settlement is None:
-                return None, str(StaleClaimError(claim.id))
-            status = await self._settler.settle(settlement, deadline=self._leases.expires_at(attempt))
-        except asyncio.CancelledError:
-            # The caller went away, not the job: give it back, so that a worker takes it over at once.
-            await asyncio.shield(self.store.settle([Released(id=claim.id, token=claim.token)]))
-            raise
+            settlement = await self._outcome(attempt)
+            if settlement is not None:
+                status = await self._settler.settle(settlement, deadline=self._leases.expires_at(attempt))
         finally:
             self._leave(attempt)
         if status is None:
-            return None, str(StaleClaimError(claim.id))
+            return None, str(StaleClaimError(attempt.claim.id))
         return status, settlement.error if isinstance(settlement, Failed) else None
+
+    async def _outcome(self, attempt: Attempt) -> Settlement | None:
+        try:
+            return await attempt.run(self)
+        except asyncio.CancelledError:
+            # The caller went away, not the job: give it back, so that a worker takes it over at once.
+            await asyncio.shield(self._release(attempt.claim))
+            raise
 
     def _leave(self, attempt: Attempt) -> None:
         self._leases.release(attempt)
-        if self._attempts.get(attempt.claim.id) is attempt:
-            del self._attempts[attempt.claim.id]
-        if not self._attempts:
-            self._idle.set()
+        self._attempts.pop(attempt.claim.token, None)
+        attempt.ended.set()
+
+    async def _release(self, claim: Claim) -> None:
+        try:
+            await self.store.settle([Released(id=claim.id, token=claim.token)])
+        except DatabaseError as error:
+            _logger.error(  # noqa: TRY400  one line, no trace
+                "%s %s could not be given back and waits until its lease runs out: %s", claim.job_name, claim.id, error
+            )
 
     async def _why_unavailable(self, job: AnyJob, job_id: str) -> ServerJobsError:
         record = await self.store.get(job_id)
         if record is None:
             return JobNotFoundError(job_id)
         if record.job_name != job.job_name:
-            return JobUnavailableError(job_id, f"it is a {record.job_name}, not a {job.job_name}")
+            return JobUnavailableError(job_id, f"it is a job of {record.job_name}, not of {job.job_name}")
         if record.spec_version != job.options.version:
             return JobUnavailableError(
                 job_id, f"it is of version {record.spec_version}; here is version {job.options.version}"

@@ -39,6 +39,8 @@ class JobLog:
         """Log at level WARNING, otherwise as `info`."""
         self._log(logging.WARNING, message, data)
 
+    warning = warn  # what linters make of `warn`
+
     def error(self, message: str, data: object = None) -> None:
         """Log at level ERROR, otherwise as `info`."""
         self._log(logging.ERROR, message, data)

@@ -10,12 +10,13 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails, PydanticSerializationError
 
 from .errors import InvalidDocumentError, InvalidParamsError, InvalidResultError, Problem
-from .values import at_pointer, check, encode, fingerprint, pointer_to
+from .values import at_pointer, check, encode, fingerprint, non_finite, pointer_to
 
 M = TypeVar("M", bound=BaseModel)
 
 _SHOWN_CHARACTERS = 60
 _HIDDEN = "•••"
+_NOT_WRITABLE = (PydanticSerializationError, TypeError, ValueError, RecursionError)
 
 
 def write_params(
@@ -50,9 +51,17 @@ def unique_key_of(job_name: str, text: str, pointers: Sequence[str]) -> str:
 
 
 def redacted(text: str, pointers: Iterable[str]) -> str:
-    """JSON text for showing: the values at these pointers are replaced by a mark."""
-    document: object = json.loads(text)
-    for pointer in pointers:
+    """JSON text for showing: the values at these pointers are replaced by a mark; all of it if it is not JSON."""
+    hidden = tuple(pointers)
+    if not hidden:
+        return text
+    try:
+        document: object = json.loads(text)
+    except (ValueError, RecursionError):
+        return json.dumps(_HIDDEN, ensure_ascii=False)
+    for pointer in hidden:
+        if pointer == "":
+            return json.dumps(_HIDDEN, ensure_ascii=False)
         parent, _, last = pointer.rpartition("/")
         holder = at_pointer(document, parent)
         key = last.replace("~1", "/").replace("~0", "~")
@@ -88,7 +97,7 @@ class _Refusal:
         value = detail["input"]
         if detail["type"] == "missing" or isinstance(value, Mapping | list | BaseModel):
             return ""
-        if any(pointer == hidden or pointer.startswith(f"{hidden}/") for hidden in self._redact):
+        if any(_overlap(pointer, hidden) for hidden in self._redact):
             return ", got a value that is not shown"
         text = json.dumps(value, ensure_ascii=False, default=repr)
         return f", got {text if len(text) <= _SHOWN_CHARACTERS else text[:_SHOWN_CHARACTERS] + '…'}"
@@ -113,11 +122,23 @@ def _write(model: type[M], value: object, refuse: _Refusal) -> tuple[M, str]:
 def _dump(value: BaseModel, refuse: _Refusal) -> str:
     try:
         text = value.model_dump_json(by_alias=True, warnings=False)
-    except (PydanticSerializationError, UnicodeEncodeError, ValueError, RecursionError) as error:
-        raise refuse([Problem("", f"cannot be written as JSON: {error}")]) from error
-    if problems := check(text):
+    except _NOT_WRITABLE as error:
+        raise refuse(_located(value) or [Problem("", f"cannot be written as JSON: {error}")]) from error
+    problems = check(text)
+    if "null" in text and not problems:
+        # NaN and infinity are written as null, which a nullable property would take for none.
+        problems = non_finite(value.model_dump(by_alias=True, warnings=False))
+    if problems:
         raise refuse(problems)
     return text
+
+
+def _located(value: BaseModel) -> tuple[Problem, ...]:
+    """Where in a model that cannot be written the offending values are, if that can be told."""
+    try:
+        return encode(value.model_dump(mode="json", by_alias=True, warnings=False))[1]
+    except _NOT_WRITABLE:
+        return ()
 
 
 def _validate(model: type[M], text: str, refuse: _Refusal) -> M:
@@ -125,6 +146,12 @@ def _validate(model: type[M], text: str, refuse: _Refusal) -> M:
         return model.model_validate_json(text, by_alias=True, by_name=False)
     except ValidationError as error:
         raise refuse.of(error, _parsed(text)) from error
+
+
+def _overlap(pointer: str, hidden: str) -> bool:
+    """Whether one of two pointers is the other, or leads to a part of it."""
+    shorter, longer = sorted((f"{pointer}/", f"{hidden}/"), key=len)
+    return longer.startswith(shorter)
 
 
 def _parsed(text: str) -> object:

@@ -10,6 +10,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from contextvars import copy_context
 from datetime import timedelta
 from enum import StrEnum
@@ -28,8 +29,8 @@ _logger = logging.getLogger("server_jobs")
 
 HAS_THREADS = sys.platform != "emscripten"
 
-# Whatever a handler raises is the outcome of its job. `sys.exit()` in a handler does not end the worker.
-HANDLER_ERRORS = (Exception, SystemExit)
+# Whatever else a handler raises is the outcome of its job: `sys.exit()` in a handler does not end the worker.
+PASSED_ON = (asyncio.CancelledError, KeyboardInterrupt, GeneratorExit)
 
 
 class Stop(StrEnum):
@@ -52,15 +53,20 @@ class HandlerCall:
         self._handler = handler
         self._context = context
         self._task: asyncio.Task[object] | None = None
+        self._is_stopped = False
 
     def stop(self) -> None:
         """Cancel an async handler where it waits; a plain one finds `context.cancelled` true."""
         self._context.cancelled = True
         if self._task is not None:
+            self._is_stopped = True
             self._task.cancel()
 
     async def run(self, backend: JobBackend, params: BaseModel) -> object:
-        """What the handler returns. Raises what it raises, and `TimeoutError` when its time is up."""
+        """What the handler returns. Raises what it raises, and `TimeoutError` when its time is up.
+
+        Raises `CancelledError` only when `stop` was called or the caller itself is cancelled.
+        """
         limit = self._job.options.timeout
         bound = asyncio.timeout(None if limit is None else limit.total_seconds())
         self._task = asyncio.current_task()
@@ -73,7 +79,13 @@ class HandlerCall:
                 raise
             self._context.cancelled = True
             raise TimeoutError(f"the handler did not return within its timeout of {limit}") from error
+        except asyncio.CancelledError as error:
+            if is_being_cancelled():
+                raise
+            raise RuntimeError("the handler awaited something that was cancelled") from error
         finally:
+            if self._is_stopped and self._task is not None:
+                self._task.uncancel()  # the handler is over; what its caller does next is not cancelled
             self._task = None
 
     async def _invoke(self, params: BaseModel) -> object:
@@ -97,6 +109,8 @@ class Attempt:
         self.lease = lease
         self.call = HandlerCall(job, handler, context)
         self.stopped: Stop | None = None
+        self.ended = asyncio.Event()
+        """Set once the outcome is stored, or is for nobody to store any more."""
         self._reported = Report(0, None)
 
     def stop(self, reason: Stop) -> None:
@@ -115,34 +129,34 @@ class Attempt:
             params = self.job.read_params(claim.record)
             result = await self.call.run(backend, params)
             _, text = write_result(self.job.job_name, self.job.result_model, result)
-        except asyncio.CancelledError:
-            if self.stopped is None:
+        except PASSED_ON as error:
+            if self.stopped is None or not isinstance(error, asyncio.CancelledError) or is_being_cancelled():
                 raise
             return self._ended()
-        except HANDLER_ERRORS as error:
-            return self._failed(describe(error), error)
+        except BaseException as error:  # noqa: BLE001  the one place where what handlers raise is caught
+            return self._failed(error)
         return Completed(id=claim.id, token=claim.token, result=text, report=self._unreported())
 
     def heartbeat(self) -> Heartbeat:
-        """A sign of life with the newest progress, which counts as reported from here on."""
-        self._reported = Report(self.context.progress, self.context.progress_message)
+        """A sign of life with the newest progress."""
         return Heartbeat(
             id=self.claim.id,
             token=self.claim.token,
-            progress=self._reported.progress,
-            message=self._reported.message,
+            progress=self.context.progress,
+            message=self.context.progress_message,
         )
+
+    def note_stored(self, heartbeat: Heartbeat) -> None:
+        """The progress that heartbeat carried is in the row."""
+        self._reported = Report(heartbeat.progress, heartbeat.message)
 
     @property
     def has_news(self) -> bool:
-        """Whether there is progress that no heartbeat has carried."""
+        """Whether there is progress that is not in the row."""
         return self._unreported() is not None
 
     def _ended(self) -> Settlement | None:
         claim = self.claim
-        task = asyncio.current_task()
-        if task is not None:
-            task.uncancel()
         match self.stopped:
             case Stop.CANCELLED:
                 return Failed(
@@ -157,7 +171,8 @@ class Attempt:
             case _:
                 return None
 
-    def _failed(self, error: str, cause: BaseException) -> Failed:
+    def _failed(self, cause: BaseException) -> Settlement | None:
+        error = describe(cause)
         _logger.warning(
             "%s %s failed in attempt %d: %s",
             self.claim.job_name,
@@ -166,6 +181,8 @@ class Attempt:
             error,
             exc_info=None if isinstance(cause, InvalidDocumentError) else cause,
         )
+        if self.stopped is not None:
+            return self._ended()  # it failed because it was stopped
         chance = random.random()  # noqa: S311  spreads load only
         return Failed(
             id=self.claim.id,
@@ -182,12 +199,26 @@ class Attempt:
 
 def describe(error: BaseException) -> str:
     """An error as it is stored: its type, its message, and the innermost line it came from."""
-    text = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    message = _message_of(error)
+    text = f"{type(error).__name__}: {message}" if message else type(error).__name__
     frames = traceback.extract_tb(error.__traceback__)
-    if frames and not isinstance(error, InvalidDocumentError):
+    if frames and frames[-1].filename != __file__ and not isinstance(error, InvalidDocumentError):
         place = "/".join(PurePath(frames[-1].filename).parts[-2:])
         text = f"{text} (at {place}:{frames[-1].lineno} in {frames[-1].name})"
     return clean_text(text, MAX_ERROR_CHARACTERS)
+
+
+def is_being_cancelled() -> bool:
+    """Whether somebody asked to cancel the task that runs here."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
+
+
+def _message_of(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception:  # noqa: BLE001  a handler's own class
+        return "(its message cannot be read)"
 
 
 def in_thread(call: Callable[[], object]) -> asyncio.Future[object]:
@@ -216,7 +247,7 @@ def in_thread(call: Callable[[], object]) -> asyncio.Future[object]:
             error = RuntimeError(f"the handler raised StopIteration: {stop}")
         except BaseException as raised:  # noqa: BLE001  carried to the loop, where it is settled
             error = raised
-        if not loop.is_closed():
+        with suppress(RuntimeError):  # the loop was closed, and nobody waits any more
             loop.call_soon_threadsafe(settle, value, error)
 
     threading.Thread(target=work, name="server-jobs-handler", daemon=True).start()

@@ -78,7 +78,9 @@ class JobBackend(Protocol):
         """Claim that stored job, execute it here, settle it. Raises `JobUnavailableError`."""
         ...
 
-    async def run_unstored(self, job: AnyJob, params: BaseModel) -> tuple[JobMetadata, BaseModel | None]:
+    async def run_unstored(
+        self, job: AnyJob, params: BaseModel, correlation_id: str | None
+    ) -> tuple[JobMetadata, BaseModel | None]:
         """Execute the job here without a trace in the store."""
         ...
 
@@ -240,7 +242,7 @@ class Job(Generic[P, R, D]):
         backend = cls._backend()
         if not persist:
             validated, _ = write_params(cls.job_name, cls.params_model, params, cls.options.redact)
-            metadata, value = await backend.run_unstored(cls, validated)
+            metadata, value = await backend.run_unstored(cls, validated, _inherited(correlation_id))
             return JobResult(metadata, cast("R | None", value))
         new = cls._new_job(params, correlation_id=correlation_id)
         return cls.result_of(await backend.run_new(cls, new, worker_timeout))
@@ -257,30 +259,29 @@ class Job(Generic[P, R, D]):
         """Run many jobs here, at most `concurrency` at a time; results in the order of the input, failures included.
 
         All params are checked before the first job runs. With `stop_on_error` no job is begun after a failure: those
-        already running are finished, and `JobFailedError` is raised for the first that failed.
+        already running are finished, and `JobFailedError` is raised for the first that failed. So is what `now` raises,
+        such as `DuplicateJobError`.
         """
         check_range("concurrency", concurrency, 1, 10_000)
         models = [write_params(cls.job_name, cls.params_model, params, cls.options.redact)[0] for params in params_list]
-        failed = asyncio.Event()
+        over = asyncio.Event()
         slots = asyncio.Semaphore(concurrency)
 
-        async def run_one(params: P) -> JobResult[R] | None:
+        async def run_one(params: BaseModel) -> JobResult[R] | None:
             async with slots:
-                if stop_on_error and failed.is_set():
+                if over.is_set():
                     return None
-                result = await cls.now(params, persist=persist)
-                if not result.ok:
-                    failed.set()
+                try:
+                    result = await cls.now(cast("P", params), persist=persist)
+                except BaseException:
+                    over.set()
+                    raise
+                if stop_on_error and not result.ok:
+                    over.set()
                 return result
 
-        results = await asyncio.gather(*(run_one(cast("P", params)) for params in models))
-        done = [result for result in results if result is not None]
-        if stop_on_error:
-            for result in done:
-                if not result.ok:
-                    found = result.metadata
-                    raise JobFailedError(found.job_name, found.job_id, found.status, found.error)
-        return done
+        outcomes = await asyncio.gather(*(run_one(params) for params in models), return_exceptions=True)
+        return list(_results(outcomes, stop_on_error))
 
     @classmethod
     async def execute_from_database(
@@ -315,7 +316,6 @@ class Job(Generic[P, R, D]):
             priority=cls.options.priority if priority is None else priority,
             max_attempts=cls.options.max_attempts if max_attempts is None else max_attempts,
         )
-        context = current_context.get()
         return NewJob(
             id=new_job_id(),
             job_name=cls.job_name,
@@ -327,7 +327,7 @@ class Job(Generic[P, R, D]):
             scheduled_for=scheduled_for,
             delay=delay or timedelta(0),
             unique_key=cls._unique_key(text, options.get("unique_key")),
-            correlation_id=options.get("correlation_id") or (context.correlation_id if context else None),
+            correlation_id=_inherited(options.get("correlation_id")),
         )
 
     @classmethod
@@ -380,6 +380,25 @@ def define_job(
         "handler": staticmethod(handler),
     }
     return cast("type[Job[P, R, Mapping[str, object]]]", type(name, (Job,), members))
+
+
+def _results(outcomes: Sequence[JobResult[R] | BaseException | None], stop_on_error: bool) -> Iterator[JobResult[R]]:
+    """The results of a batch in its order; raises what went wrong first."""
+    for outcome in outcomes:
+        if isinstance(outcome, BaseException):
+            raise outcome
+        if outcome is None:
+            continue
+        if stop_on_error and not outcome.ok:
+            found = outcome.metadata
+            raise JobFailedError(found.job_name, found.job_id, found.status, found.error)
+        yield outcome
+
+
+def _inherited(correlation_id: str | None) -> str | None:
+    """The id given, else that of the job whose handler this code runs in."""
+    context = current_context.get()
+    return correlation_id or (context.correlation_id if context else None)
 
 
 def _check_due(scheduled_for: datetime | None, delay: timedelta | None) -> None:

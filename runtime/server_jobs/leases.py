@@ -8,7 +8,6 @@ from collections import defaultdict
 from datetime import timedelta
 
 from .clock import Clock
-from .errors import DatabaseError
 from .executor import Attempt, Stop
 from .ports import JobStore
 from .record import Hold
@@ -67,15 +66,17 @@ class LeaseKeeper:
             await self.tick()
 
     async def _renew(self, attempts: list[Attempt], lease: timedelta, now: float) -> None:
+        heartbeats = [attempt.heartbeat() for attempt in attempts]
         try:
-            holds = await self._store.renew([attempt.heartbeat() for attempt in attempts], lease)
-        except DatabaseError as error:
+            holds = await self._store.renew(heartbeats, lease)
+        except Exception as error:  # noqa: BLE001  nothing may end the task that keeps leases
             self._fail(attempts, now, error)
             return
         if self._is_failing:
             self._is_failing = False
             _logger.warning("leases are being renewed again")
-        for attempt, hold in zip(attempts, holds, strict=True):
+        for attempt, heartbeat, hold in zip(attempts, heartbeats, holds, strict=True):
+            attempt.note_stored(heartbeat)
             self._note(attempt, hold, now)
 
     def _note(self, attempt: Attempt, hold: Hold, now: float) -> None:
@@ -91,7 +92,7 @@ class LeaseKeeper:
             case Hold.HELD:
                 self._renewed[attempt] = now
 
-    def _fail(self, attempts: list[Attempt], now: float, error: DatabaseError) -> None:
+    def _fail(self, attempts: list[Attempt], now: float, error: Exception) -> None:
         if not self._is_failing:
             self._is_failing = True
             _logger.error("leases cannot be renewed: %s", error)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from functools import partial
 from operator import is_
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, cast, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler
 from pydantic_core import CoreSchema, core_schema
@@ -33,7 +34,7 @@ class JobModel(BaseModel):
 
     if TYPE_CHECKING:
         # So that a generated model may declare the type of its additional properties.
-        __pydantic_extra__: Any
+        __pydantic_extra__: Any = Field(init=False)
     else:
 
         def __init__(self, /, **data: object) -> None:
@@ -56,6 +57,11 @@ class _NeverNullInJson:
 
 Omittable = Annotated[T | None, _NeverNullInJson(), Field(exclude_if=partial(is_, None))]
 """An optional property that is never null: None in Python, left out of the JSON document, null in JSON is refused."""
+
+
+def fresh(make: Callable[[], T]) -> T:
+    """A default that is made anew for each instance, so that no two share a list."""
+    return cast("T", Field(default_factory=make))
 
 
 class Exact:

@@ -46,8 +46,9 @@ class RetryPolicy:
         """The delay after failed attempt number `attempt` (from 1). `chance` is a random number in [0, 1)."""
         match self.backoff:
             case Backoff.EXPONENTIAL:
-                # Beyond 2**31 the cap has long been reached; the bound keeps the power small.
-                grown = self.initial * (1 << min(attempt - 1, 31))
+                # Compared before it is multiplied: a power of two soon leaves the range of a timedelta.
+                factor = 1 << min(attempt - 1, 60)
+                grown = self.initial * factor if self.initial <= self.maximum // factor else self.maximum
             case Backoff.LINEAR:
                 grown = self.initial * attempt
             case Backoff.FIXED:

@@ -6,7 +6,7 @@ Needs the extra `sqlalchemy`; the engine itself never imports this module.
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Literal
 
 from sqlalchemy import (
     BigInteger,
@@ -18,15 +18,18 @@ from sqlalchemy import (
     Index,
     Integer,
     MetaData,
+    PrimaryKeyConstraint,
     Table,
     Text,
     text,
 )
+from sqlalchemy.schema import conv
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
+from .errors import InvalidOptionError
 from .record import JobStatus
 
-__all__ = ["JobStatus", "attach", "cron_jobs", "jobs", "metadata"]
+__all__ = ["JobStatus", "attach", "cron_jobs", "jobs", "metadata", "render_item"]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -53,21 +56,14 @@ class Timestamp(TypeDecorator[datetime]):
         return value if isinstance(value, datetime) else None
 
 
-NAMING = {
-    "ix": "%(table_name)s_%(column_0_N_name)s",
-    "uq": "%(table_name)s_%(column_0_N_name)s_key",
-    "ck": "%(table_name)s_%(constraint_name)s_check",
-    "pk": "%(table_name)s_pkey",
-}
-
-metadata = MetaData(naming_convention=NAMING)
+metadata = MetaData()
 
 _STATUSES = ", ".join(f"'{status}'" for status in JobStatus)
 
 jobs = Table(
     "jobs",
     metadata,
-    Column("id", Text, primary_key=True),
+    Column("id", Text, nullable=False),
     Column("job_name", Text, nullable=False),
     Column("params", Text, nullable=False),
     Column("result", Text),
@@ -90,12 +86,14 @@ jobs = Table(
     Column("fencing_token", Text),
     Column("unique_key", Text),
     Column("cancel_requested", Boolean, nullable=False, server_default=text("false")),
-    CheckConstraint(f"status IN ({_STATUSES})", name="status"),
+    # These names are final: the naming convention of an application's MetaData must not change them.
+    PrimaryKeyConstraint("id", name=conv("jobs_pkey")),
+    CheckConstraint(f"status IN ({_STATUSES})", name=conv("jobs_status_check")),
     # The schema keeps the invariants even against bugs: a running job always has a live claim, no other job has one.
-    CheckConstraint("(status = 'running') = (fencing_token IS NOT NULL)", name="fencing_token"),
-    CheckConstraint("(status = 'running') = (worker_expires_at IS NOT NULL)", name="lease"),
-    CheckConstraint("attempt_count BETWEEN 0 AND max_attempts", name="attempt_count"),
-    CheckConstraint("progress BETWEEN 0 AND 100", name="progress"),
+    CheckConstraint("(status = 'running') = (fencing_token IS NOT NULL)", name=conv("jobs_fencing_token_check")),
+    CheckConstraint("(status = 'running') = (worker_expires_at IS NOT NULL)", name=conv("jobs_lease_check")),
+    CheckConstraint("attempt_count BETWEEN 0 AND max_attempts", name=conv("jobs_attempt_count_check")),
+    CheckConstraint("progress BETWEEN 0 AND 100", name=conv("jobs_progress_check")),
 )
 
 Index(
@@ -123,7 +121,7 @@ Index(
 cron_jobs = Table(
     "cron_jobs",
     metadata,
-    Column("id", Text, primary_key=True),
+    Column("id", Text, nullable=False),
     Column("job_name", Text, nullable=False),
     Column("name", Text, nullable=False, server_default=text("'default'")),
     Column("cron_expression", Text, nullable=False),
@@ -136,12 +134,29 @@ cron_jobs = Table(
     Column("last_job_id", Text),
     Column("created_at", Timestamp, nullable=False),
     Column("updated_at", Timestamp, nullable=False),
-    CheckConstraint("misfire IN ('skip', 'fire_once', 'fire_all')", name="misfire"),
+    PrimaryKeyConstraint("id", name=conv("cron_jobs_pkey")),
+    CheckConstraint("misfire IN ('skip', 'fire_once', 'fire_all')", name=conv("cron_jobs_misfire_check")),
 )
 
 Index("cron_jobs_job_name_name_key", cron_jobs.c.job_name, cron_jobs.c.name, unique=True)
 
 
 def attach(target: MetaData) -> tuple[Table, Table]:
-    """Copy both tables into an application's own `MetaData` and return them: (`jobs`, `cron_jobs`)."""
+    """Copy both tables into an application's own `MetaData` and return them: (`jobs`, `cron_jobs`).
+
+    Raises `InvalidOptionError` when the application has a table of one of these names.
+    """
+    for name in metadata.tables:
+        if name in target.tables:
+            raise InvalidOptionError(f"this MetaData has a table named {name!r} already; server-jobs needs that name")
     return jobs.to_metadata(target), cron_jobs.to_metadata(target)
+
+
+def render_item(kind: str, item: object, _context: object) -> str | Literal[False]:
+    """For `context.configure(render_item=...)` in an application's Alembic.
+
+    The revisions it generates then express our type of times by SQLAlchemy's own, and import nothing of server-jobs.
+    """
+    if kind == "type" and isinstance(item, Timestamp):
+        return 'sa.BigInteger().with_variant(sa.DateTime(timezone=True), "postgresql")'
+    return False

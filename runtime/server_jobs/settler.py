@@ -55,6 +55,8 @@ class Settler:
                     _logger.error("outcomes cannot be stored, trying again: %s", error)  # noqa: TRY400  one line, no trace
                 pause = min(_LONGEST_PAUSE, max(_FIRST_PAUSE, pause * 2))
                 self._keep_live(batch)
+            except Exception as error:  # noqa: BLE001  carried to those who wait
+                _answer_all(batch, error)
             except BaseException as error:
                 _answer_all(batch, error)
                 raise

@@ -11,12 +11,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 from sqlalchemy.orm import Session
 from sqlalchemy.sql.elements import ColumnElement
 
-from .errors import InvalidOptionError
+from .errors import DatabaseError, InvalidOptionError
 from .record import JobStatus, NewJob
 from .schema import jobs
 
 Transaction = Connection | Session | AsyncConnection | AsyncSession
 _UNFINISHED = (JobStatus.PENDING, JobStatus.RUNNING)
+_TRIES = 5  # the job that holds a unique key may end between our two statements
 
 
 def insert_in(transaction: Transaction, job: NewJob) -> str | Awaitable[str]:
@@ -37,17 +38,33 @@ def insert_in(transaction: Transaction, job: NewJob) -> str | Awaitable[str]:
 
 def _insert(transaction: Connection | Session, job: NewJob) -> str:
     dialect = (transaction.connection() if isinstance(transaction, Session) else transaction).dialect.name
-    created = transaction.execute(_insert_statement(dialect, job)).first()
-    return job.id if created else str(transaction.execute(_holder_of(job)).scalar_one())
+    insert, holder_of = _insert_statement(dialect, job), _holder_of(job)
+    for _ in range(_TRIES):
+        if transaction.execute(insert).first():
+            return job.id
+        if holder := transaction.execute(holder_of).first():
+            return str(holder.id)
+    raise _unsettled(job)
 
 
 async def _insert_async(transaction: AsyncConnection | AsyncSession, job: NewJob) -> str:
     connection = await transaction.connection() if isinstance(transaction, AsyncSession) else transaction
-    created = (await connection.execute(_insert_statement(connection.dialect.name, job))).first()
-    return job.id if created else str((await connection.execute(_holder_of(job))).scalar_one())
+    insert, holder_of = _insert_statement(connection.dialect.name, job), _holder_of(job)
+    for _ in range(_TRIES):
+        if (await connection.execute(insert)).first():
+            return job.id
+        if holder := (await connection.execute(holder_of)).first():
+            return str(holder.id)
+    raise _unsettled(job)
+
+
+def _unsettled(job: NewJob) -> DatabaseError:
+    return DatabaseError(f"jobs with the unique key {job.unique_key!r} come and go too fast to enqueue one; try again")
 
 
 def _insert_statement(dialect: str, job: NewJob) -> Insert:
+    if dialect not in ("postgresql", "sqlite"):
+        raise InvalidOptionError(f"later_in works on SQLite and PostgreSQL, not on {dialect}; use `later` instead")
     now = _now(dialect)
     due: object = job.scheduled_for if job.scheduled_for is not None else now + _span(dialect, job)
     values = {
@@ -69,9 +86,9 @@ def _insert_statement(dialect: str, job: NewJob) -> Insert:
 
 
 def _now(dialect: str) -> ColumnElement[datetime]:
-    """The database's clock, in the form in which the table keeps times."""
+    """The database's clock, in the form in which the table keeps times; not that of the transaction's beginning."""
     if dialect == "postgresql":
-        return func.clock_timestamp()
+        return func.statement_timestamp()
     return literal_column("CAST(unixepoch('subsec') * 1000 AS INTEGER)", jobs.c.created_at.type)
 
 

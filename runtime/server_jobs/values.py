@@ -20,8 +20,6 @@ MAX_ERROR_CHARACTERS = 64 * 1024
 MAX_DEPTH = 64
 MAX_INTEGER_DIGITS = 4_000
 
-_LONG_NUMBER = re.compile(rf"\d{{{MAX_INTEGER_DIGITS}}}")
-
 
 def encode(value: object) -> tuple[str, tuple[Problem, ...]]:
     """The compact JSON text of a value made of dicts, lists, strings, numbers, booleans and None, and what is wrong.
@@ -29,10 +27,11 @@ def encode(value: object) -> tuple[str, tuple[Problem, ...]]:
     With problems the text is empty.
     """
     try:
-        text = json.dumps(value, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
+        text = json.dumps(value, allow_nan=False, ensure_ascii=False, separators=(",", ":"), default=_as_dict)
     except (TypeError, ValueError, RecursionError):
         return "", tuple(_walk(value)) or (Problem("", "cannot be written as JSON"),)
-    problems = check(text)
+    # `json` turns other keys into strings, so that they would not come back as they went in.
+    problems = check(text) if _has_only_string_keys(value) else tuple(_walk(value))
     return ("", problems) if problems else (text, ())
 
 
@@ -48,9 +47,19 @@ def check(text: str) -> tuple[Problem, ...]:
         return ()
     if _depth_of(text) > MAX_DEPTH:
         return (Problem("", f"is nested more than {MAX_DEPTH} levels deep"),)
-    if _LONG_NUMBER.search(text):
-        return (Problem("", f"has a number of {MAX_INTEGER_DIGITS:,} digits or more"),)
-    return tuple(_walk(json.loads(text)))
+    try:
+        return tuple(_walk(json.loads(text)))
+    except ValueError:  # Python itself refuses to read more digits than 4,300
+        return (Problem("", f"has an integer of more than {MAX_INTEGER_DIGITS:,} digits"),)
+
+
+def non_finite(value: object) -> tuple[Problem, ...]:
+    """Every NaN and infinity in a value, with its pointer; what else JSON cannot express is left to others."""
+    return tuple(
+        Problem(pointer_to(path), f"is {found}, which JSON cannot express")
+        for path, found in _nodes(value)
+        if isinstance(found, float) and not math.isfinite(found)
+    )
 
 
 def canonical(value: object) -> str:
@@ -87,6 +96,25 @@ def clean_text(text: str, limit: int) -> str:
     return cleaned if len(cleaned) <= limit else cleaned[: limit - 1] + "…"
 
 
+def _as_dict(value: object) -> dict[object, object]:
+    if isinstance(value, Mapping):
+        return dict(value)
+    raise TypeError
+
+
+def _has_only_string_keys(root: object) -> bool:
+    pending = [root]
+    while pending:
+        value = pending.pop()
+        if isinstance(value, Mapping):
+            if not all(isinstance(key, str) for key in value):
+                return False
+            pending += value.values()
+        elif isinstance(value, list | tuple):
+            pending += value
+    return True
+
+
 def _needs_a_walk(text: str) -> bool:
     suspicious = "\\u" in text or len(text) >= MAX_INTEGER_DIGITS
     return suspicious or text.count("{") + text.count("[") > MAX_DEPTH
@@ -106,9 +134,7 @@ def _depth_of(text: str) -> int:
 
 def _walk(root: object) -> Iterator[Problem]:
     """Every value below `root` that cannot be stored, with its pointer."""
-    pending: list[tuple[tuple[str | int, ...], object]] = [((), root)]
-    while pending:
-        path, value = pending.pop()
+    for path, value in _nodes(root):
         if len(path) > MAX_DEPTH:
             yield Problem(pointer_to(path[:4]) + "/…", f"is nested more than {MAX_DEPTH} levels deep")
             return
@@ -116,11 +142,25 @@ def _walk(root: object) -> Iterator[Problem]:
             case Mapping():
                 for key in value:
                     yield from _key_problems(path, key)
-                pending.extend(((*path, str(key)), item) for key, item in value.items())
             case list() | tuple():
-                pending.extend(((*path, index), item) for index, item in enumerate(value))
+                pass
             case _:
                 yield from (Problem(pointer_to(path), message) for message in _scalar_problems(value))
+
+
+def _nodes(root: object) -> Iterator[tuple[tuple[str | int, ...], object]]:
+    """`root` and every value below it with its path, in the order of the document; without recursion."""
+    pending: list[tuple[tuple[str | int, ...], object]] = [((), root)]
+    while pending:
+        path, value = pending.pop()
+        yield path, value
+        match value:
+            case Mapping():
+                pending += reversed([((*path, str(key)), item) for key, item in value.items()])
+            case list() | tuple():
+                pending += reversed([((*path, index), item) for index, item in enumerate(value)])
+            case _:
+                pass
 
 
 def _key_problems(path: tuple[str | int, ...], key: object) -> Iterator[Problem]:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 
 from .backend import Backend, WorkerExecutionResult
 from .errors import DatabaseError, InvalidOptionError
-from .executor import Attempt, Stop
+from .executor import Attempt
 from .record import Claim
 
 _logger = logging.getLogger("server_jobs")
@@ -18,7 +19,6 @@ _logger = logging.getLogger("server_jobs")
 DEFAULT_DRAIN_TIMEOUT = timedelta(seconds=30)
 HOUSEKEEPING_INTERVAL = timedelta(seconds=1)
 NEARLY_DUE = timedelta(minutes=1)
-_GRACE = 0.5
 _LONGEST_PAUSE = 10.0
 
 Listener = Callable[[Claim, "WorkerExecutionResult | None"], None]
@@ -62,8 +62,9 @@ class Worker:
         self._wake.set()
 
     def attempts(self) -> list[Attempt]:
-        """What runs now, with its progress."""
-        return self.backend.attempts()
+        """What this worker runs now, with its progress."""
+        tokens = {claim.token for claim in self._running.values()}
+        return [attempt for attempt in self.backend.attempts() if attempt.claim.token in tokens]
 
     async def run(self) -> None:
         """Work until `stop` is called, or until the queue is empty if so asked. No attempt is burnt by stopping.
@@ -74,7 +75,7 @@ class Worker:
         self._report_stubs()
         self.backend.inserted.append(self._wake.set)
         try:
-            while not self._stops and not await self._is_finished(await self._step()):
+            while not self._stops and not await self._step():
                 await self._wait()
         finally:
             self.backend.inserted.remove(self._wake.set)
@@ -84,21 +85,22 @@ class Worker:
         for name in self.backend.registry.stub_names():
             _logger.warning("the handler of %s is still a stub; its jobs are not claimed", name)
 
-    async def _step(self) -> int:
-        """Housekeeping, then claim what there is room for; how many jobs were begun."""
+    async def _step(self) -> bool:
+        """Housekeeping, then claim what there is room for; whether the work is done."""
         self._wake.clear()
         try:
             await self._keep_house()
             claims = await self._claim()
+            for claim in claims:
+                self._begin(claim)
+            is_finished = not claims and await self._is_finished()
         except DatabaseError as error:
             self._note_failure(error)
-            return 0
+            return False
         if self._pause:
             _logger.warning("the database is back")
             self._pause = 0.0
-        for claim in claims:
-            self._begin(claim)
-        return len(claims)
+        return is_finished
 
     async def _keep_house(self) -> None:
         now = self.backend.clock.monotonic()
@@ -126,26 +128,30 @@ class Worker:
             _logger.error("a job ended with an unexpected error", exc_info=error)
 
     async def _execute(self, claim: Claim) -> None:
-        self._listener(claim, None)
+        self._tell(claim, None)
         result, attempt = await self.backend.execute_attempt(claim)
-        self._listener(claim, result)
+        self._tell(claim, result)
         if attempt.call.lingering is not None and not attempt.call.lingering.done():
             _logger.warning("%s %s: its handler still runs in a thread", claim.job_name, claim.id)
             await asyncio.wait([attempt.call.lingering])
 
-    async def _is_finished(self, begun: int) -> bool:
-        if not self._until_empty or begun or self._running or self._pause:
+    def _tell(self, claim: Claim, result: WorkerExecutionResult | None) -> None:
+        try:
+            self._listener(claim, result)
+        except Exception:
+            _logger.exception("the listener of this worker failed")
+
+    async def _is_finished(self) -> bool:
+        if not self._until_empty or self._running:
             return False
         wait = await self.backend.store.next_due(self.backend.request(limit=1, queues=self.queues))
         return wait is None or wait > NEARLY_DUE
 
     async def _wait(self) -> None:
         """Until a job ends, one is enqueued in this process, somebody stops us, or it is time to poll again."""
-        try:
+        with suppress(TimeoutError):
             async with asyncio.timeout(self._pause or self.backend.config.poll_interval.total_seconds()):
                 await self._wake.wait()
-        except TimeoutError:
-            return
 
     def _note_failure(self, error: DatabaseError) -> None:
         if not self._pause:
@@ -154,28 +160,23 @@ class Worker:
 
     async def _drain(self) -> None:
         """Let jobs finish; then give back those that did not, without counting their attempt."""
-        await self._wait_for_jobs(self._drain_timeout.total_seconds(), until_stops=2)
-        for attempt in self.attempts():
-            attempt.stop(Stop.SHUTDOWN)
-        await self._wait_for_jobs(_GRACE, until_stops=None)
-        for attempt in self.attempts():
-            await self.backend.give_back(attempt)
+        await asyncio.sleep(0)  # jobs that were claimed just now begin
+        await self._wait_for_jobs()
+        await self.backend.stop_attempts(self.attempts())
         for task in list(self._running):
             task.cancel()
         await asyncio.sleep(0)
 
-    async def _wait_for_jobs(self, seconds: float, *, until_stops: int | None) -> None:
-        deadline = self.backend.clock.monotonic() + seconds
-        while self.attempts() and (until_stops is None or self._stops < until_stops):
+    async def _wait_for_jobs(self) -> None:
+        deadline = self.backend.clock.monotonic() + self._drain_timeout.total_seconds()
+        while self.attempts() and self._stops < 2:
             left = deadline - self.backend.clock.monotonic()
             if left <= 0:
                 return
             self._wake.clear()
-            try:
+            with suppress(TimeoutError):
                 async with asyncio.timeout(left):
                     await self._wake.wait()
-            except TimeoutError:
-                return
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from types import ModuleType
-from typing import Any, Protocol, cast
+from typing import Protocol, cast
 
 from ..errors import DatabaseError
 from ..ports import Row, Statement, Value
@@ -21,7 +21,7 @@ class D1Result(Protocol):
     """What D1 answers to one statement; `results` is a JavaScript array of objects."""
 
     @property
-    def results(self) -> Any: ...
+    def results(self) -> object: ...
 
 
 class D1Statement(Protocol):
@@ -96,7 +96,8 @@ def _bound(value: Value) -> object:
 
 def _rows(result: D1Result) -> list[Row]:
     found = result.results
-    rows = cast("list[dict[str, object]]", found.to_py() if hasattr(found, "to_py") else found)
+    to_python = getattr(found, "to_py", None)  # of a JavaScript array
+    rows = cast("list[dict[str, object]]", found if to_python is None else to_python())
     null = _null()
     return [{name: None if value is null else cast("Value", value) for name, value in row.items()} for row in rows]
 

@@ -68,6 +68,8 @@ class SqliteDatabase:
         try:
             self._connection = sqlite3.connect(self.path, timeout=self._busy_timeout, isolation_level=None)
             self._connection.row_factory = sqlite3.Row
+            # Bytes that are not UTF-8, written by other programs, must not keep the other rows of a claim from running.
+            self._connection.text_factory = _decode
             self._until_free(self._configure)
         except sqlite3.Error as error:
             raise DatabaseError(f"cannot open the SQLite database {self.path}: {error}") from error
@@ -120,3 +122,7 @@ class SqliteDatabase:
                 time.sleep(random.uniform(0.001, 0.02))  # noqa: S311  spreads load only
             else:
                 return
+
+
+def _decode(data: bytes) -> str:
+    return data.decode("utf-8", "replace")

@@ -74,7 +74,7 @@ class MemoryStore:
         return [self.add(job) for job in jobs]
 
     async def start(self, job: NewJob, lease: timedelta) -> Claim:
-        inserted = self.add(job)
+        inserted = self.add(replace(job, scheduled_for=None, delay=timedelta(0)))
         if not inserted.created:
             raise DuplicateJobError(job.unique_key or job.id, inserted.id)
         return self._claim(self._records[job.id], lease)

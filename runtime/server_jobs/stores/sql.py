@@ -393,7 +393,11 @@ def _text_or_none(value: Value) -> str | None:
 
 
 def _integer(value: Value) -> int:
-    return int(value or 0)
+    """The number in a column. SQLite lets a row written by hand hold anything; it must not stop the other rows."""
+    try:
+        return int(value or 0)
+    except (ValueError, OverflowError):
+        return 0
 
 
 def _milliseconds(duration: timedelta) -> int:
@@ -405,4 +409,7 @@ def _timestamp(moment: datetime) -> int:
 
 
 def _time(value: Value) -> datetime | None:
-    return None if value is None else _EPOCH + timedelta(milliseconds=_integer(value))
+    try:
+        return None if value is None else _EPOCH + timedelta(milliseconds=_integer(value))
+    except OverflowError:
+        return _EPOCH

@@ -237,8 +237,10 @@ FIRED = """
 UPDATE cron_jobs
    SET next_run_at = :next_run_at,
        last_job_id = CASE WHEN :last_slot IS NULL OR last_run_at >= :last_slot THEN last_job_id
-                     ELSE COALESCE((SELECT max(id) FROM jobs WHERE id IN (SELECT value->>'id' FROM json_each(:jobs))),
-                                   last_job_id) END,
+                     ELSE COALESCE((SELECT max(id) FROM jobs
+                                     WHERE id IN (SELECT value->>'id' FROM json_each(:jobs)
+                                                   WHERE last_run_at IS NULL
+                                                      OR last_run_at < value->>'scheduled_for')), last_job_id) END,
        last_run_at = CASE WHEN :last_slot IS NULL OR last_run_at >= :last_slot THEN last_run_at ELSE :last_slot END,
        updated_at = {now}
  WHERE id = :schedule_id AND enabled

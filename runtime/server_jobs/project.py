@@ -1,0 +1,126 @@
+"""Where a project keeps its specs, its generated code and its handlers: `[tool.server-jobs]` in pyproject.toml."""
+
+from __future__ import annotations
+
+import keyword
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from difflib import get_close_matches
+from pathlib import Path, PurePosixPath
+from typing import cast
+
+from .errors import ProjectError, ProjectNotFoundError
+
+_OUTPUT_FOLDERS = ("jobs", "migrations", "models", "worker")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Project:
+    """The settings of one project. Folders are relative to `root`, written with `/`.
+
+    `output` and `handlers` are importable packages; a leading `src/` is not part of their import name.
+    `database_url_env` names the environment variable that holds the URL of the database.
+    """
+
+    root: Path
+    specs: str = "specs"
+    output: str = "generated"
+    handlers: str = "handlers"
+    database_url_env: str = "SERVER_JOBS_DATABASE_URL"
+
+    def __post_init__(self) -> None:
+        _check_folder("specs", self.specs)
+        _check_package("output", self.output)
+        _check_package("handlers", self.handlers)
+        _check_apart(self)
+        if not self.database_url_env.isidentifier():
+            raise ProjectError(
+                f"[tool.server-jobs] database-url-env must name an environment variable, not {self.database_url_env!r}"
+            )
+
+    @property
+    def output_package(self) -> str:
+        """The import name of the generated package, such as `generated` or `shop.generated`."""
+        return _import_name(self.output)
+
+    @property
+    def handlers_package(self) -> str:
+        """The import name of the package that holds the handlers."""
+        return _import_name(self.handlers)
+
+
+def find_project(start: Path) -> Project:
+    """The project that `start` is in: the nearest folder upwards whose pyproject.toml has `[tool.server-jobs]`.
+
+    Raises `ProjectNotFoundError` when there is none, `ProjectError` when its settings cannot be used.
+    """
+    for folder in (start.absolute(), *start.absolute().parents):
+        if (folder / "pyproject.toml").is_file():
+            settings = _read_settings(folder / "pyproject.toml")
+            if settings is not None:
+                return Project(root=folder, **_checked(settings))
+    raise ProjectNotFoundError(
+        f"no pyproject.toml with a table [tool.server-jobs] in {start.absolute()} or above; "
+        "change to your project, add that table, or start a project with `server-jobs init`"
+    )
+
+
+def _read_settings(path: Path) -> Mapping[str, object] | None:
+    try:
+        document = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ProjectError(f"{path} cannot be read: {error}") from error
+    settings: object = document.get("tool", {}).get("server-jobs")
+    if settings is not None and not isinstance(settings, dict):
+        raise ProjectError(f"{path}: tool.server-jobs must be a table, not {settings!r}")
+    return cast("Mapping[str, object] | None", settings)
+
+
+def _checked(settings: Mapping[str, object]) -> dict[str, str]:
+    known = [field.name.replace("_", "-") for field in fields(Project) if field.name != "root"]
+    checked: dict[str, str] = {}
+    for key, value in settings.items():
+        if key not in known:
+            raise ProjectError(f"[tool.server-jobs] has no key {key!r}; {_suggestion(key, known)}")
+        if not isinstance(value, str):
+            raise ProjectError(f"[tool.server-jobs] {key} must be a string, not {value!r}")
+        checked[key.replace("-", "_")] = value
+    return checked
+
+
+def _suggestion(key: str, known: list[str]) -> str:
+    close = get_close_matches(key.replace("_", "-"), known, n=1)
+    return f"did you mean {close[0]!r}?" if close else f"known keys: {', '.join(known)}"
+
+
+def _check_folder(key: str, value: str) -> None:
+    path = PurePosixPath(value)
+    if path.is_absolute() or not path.parts or ".." in path.parts or "\\" in value or str(path) != value:
+        raise ProjectError(
+            f"[tool.server-jobs] {key} must be a folder below the project, such as {key!r}, not {value!r}"
+        )
+
+
+def _check_package(key: str, value: str) -> None:
+    _check_folder(key, value)
+    for part in PurePosixPath(value).parts:
+        if not part.isidentifier() or keyword.iskeyword(part):
+            raise ProjectError(
+                f"[tool.server-jobs] {key} = {value!r} cannot be imported: {part!r} is not a Python identifier"
+            )
+
+
+def _check_apart(project: Project) -> None:
+    """The folders may not swallow one another; only handlers may lie in the output, beside what is generated."""
+    specs, output, handlers = (PurePosixPath(path) for path in (project.specs, project.output, project.handlers))
+    taken = {output, *(output / folder for folder in _OUTPUT_FOLDERS)}
+    if handlers in taken or any(folder in taken for folder in handlers.parents if folder != output):
+        raise ProjectError(f"[tool.server-jobs] handlers = {project.handlers!r} is a folder the generator writes")
+    for key, folder in (("output", output), ("handlers", handlers)):
+        if folder == specs or specs in folder.parents or folder in specs.parents:
+            raise ProjectError(f"[tool.server-jobs] {key} and specs must not contain each other: {folder}, {specs}")
+
+
+def _import_name(folder: str) -> str:
+    return folder.removeprefix("src/").replace("/", ".")
