@@ -1,0 +1,1 @@
+"""What every store must do, written once. A new store joins by one line in `stores.STORES`."""

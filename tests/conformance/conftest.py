@@ -1,0 +1,32 @@
+"""The stores that each test of this folder runs on."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+
+import pytest
+from server_jobs.ports import Store
+from server_jobs.testing import FakeClock
+
+from tests.conformance.stores import STORES, OpenStore
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    """Time that moves only when the test says so."""
+    return FakeClock()
+
+
+@pytest.fixture(params=STORES)
+def open_store(request: pytest.FixtureRequest) -> OpenStore:
+    """How to open a new, empty store; the test runs once for each kind of store."""
+    return STORES[request.param]
+
+
+@pytest.fixture
+def store(open_store: OpenStore, clock: FakeClock, runner: asyncio.Runner) -> Iterator[Store]:
+    """A new, empty store on `clock`; the test runs once for each kind of store."""
+    context = open_store(clock)
+    yield runner.run(context.__aenter__())
+    runner.run(context.__aexit__(None, None, None))

@@ -1,0 +1,99 @@
+"""A strict stand-in for the D1 binding of a Worker, on SQLite: it refuses and converts what D1 does.
+
+The rules are those of Cloudflare's limits page and of D1 itself in its local form: at most 100 bound parameters and
+100,000 bytes of SQL, every number bound as a double, no statement that begins or ends a transaction, each batch atomic.
+"""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+MOST_PARAMETERS = 100
+MOST_SQL_BYTES = 100_000
+LARGEST_EXACT_INTEGER = 2**53 - 1
+
+_FORBIDDEN = re.compile(r"^\s*(BEGIN|COMMIT|END|ROLLBACK|SAVEPOINT|ATTACH|VACUUM|PRAGMA\s+journal_mode)", re.IGNORECASE)
+
+
+class D1Refusal(Exception):
+    """What D1 raises."""
+
+
+@dataclass(frozen=True)
+class FakeResult:
+    """The answer to one statement."""
+
+    results: list[dict[str, object]]
+
+
+class FakeStatement:
+    """A prepared statement."""
+
+    def __init__(self, binding: FakeD1, sql: str, values: tuple[object, ...] = ()) -> None:
+        self._binding = binding
+        self.sql = sql
+        self.values = values
+
+    def bind(self, *values: object) -> FakeStatement:
+        if len(values) > MOST_PARAMETERS:
+            raise D1Refusal("D1_ERROR: too many SQL variables")
+        return FakeStatement(self._binding, self.sql, tuple(_bound(value) for value in values))
+
+    async def all(self) -> FakeResult:
+        return (await self._binding.batch([self]))[0]
+
+
+class FakeD1:
+    """A D1 database in a file."""
+
+    def __init__(self, path: Path) -> None:
+        self._connection = sqlite3.connect(path, isolation_level=None)
+        self._connection.row_factory = sqlite3.Row
+        self.queries = 0
+
+    def prepare(self, sql: str) -> FakeStatement:
+        if len(sql.encode()) > MOST_SQL_BYTES:
+            raise D1Refusal("D1_ERROR: statement too long: SQLITE_TOOBIG")
+        if _FORBIDDEN.match(sql):
+            raise D1Refusal(f"D1_ERROR: not authorized: SQLITE_AUTH: {sql.split()[0]}")
+        return FakeStatement(self, sql)
+
+    async def batch(self, statements: object) -> Sequence[FakeResult]:
+        assert isinstance(statements, list)
+        self._connection.execute("BEGIN IMMEDIATE")
+        try:
+            results = [self._execute(statement) for statement in statements]
+        except sqlite3.Error as error:
+            self._connection.execute("ROLLBACK")
+            raise D1Refusal(f"D1_ERROR: {error}") from error
+        self._connection.execute("COMMIT")
+        return results
+
+    def execute(self, sql: str) -> None:
+        """Change the database behind everybody's back."""
+        self._connection.execute(sql)
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def _execute(self, statement: FakeStatement) -> FakeResult:
+        self.queries += 1
+        rows = self._connection.execute(statement.sql, statement.values).fetchall()
+        return FakeResult([dict(row) for row in rows])
+
+
+def _bound(value: object) -> object:
+    """JavaScript has one kind of number, and D1 refuses a BigInt."""
+    match value:
+        case bool() | int():
+            if abs(value) > LARGEST_EXACT_INTEGER:
+                raise D1Refusal("D1_TYPE_ERROR: Type 'bigint' not supported")
+            return float(value)
+        case None | float() | str() | bytes():
+            return value
+        case _:
+            raise D1Refusal(f"D1_TYPE_ERROR: Type '{type(value).__name__}' not supported")

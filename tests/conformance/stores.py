@@ -1,0 +1,79 @@
+"""The stores that the conformance suite runs on."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from server_jobs.databases.d1 import D1Database
+from server_jobs.databases.sqlite import SqliteDatabase
+from server_jobs.ports import Store
+from server_jobs.schema import metadata
+from server_jobs.stores.memory import MemoryStore
+from server_jobs.stores.sql import SqlStore
+from server_jobs.testing import FakeClock
+from sqlalchemy import create_engine
+
+from tests.conformance.d1_binding import FakeD1
+
+OpenStore = Callable[[FakeClock], AbstractAsyncContextManager[Store]]
+
+
+@asynccontextmanager
+async def open_memory(clock: FakeClock) -> AsyncIterator[Store]:
+    """A store in memory."""
+    yield MemoryStore(clock)
+
+
+@asynccontextmanager
+async def open_sqlite(clock: FakeClock) -> AsyncIterator[Store]:
+    """A store in a new SQLite file."""
+    with TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        path = Path(folder, "jobs.sqlite3")
+        create_sqlite_file(path)
+        store = SqlStore(SqliteDatabase(path), clock)
+        await store.open()
+        try:
+            yield store
+        finally:
+            await store.close()
+
+
+@asynccontextmanager
+async def open_d1(clock: FakeClock) -> AsyncIterator[Store]:
+    """A store on the binding of Cloudflare D1, of which a strict stand-in enforces the rules."""
+    with TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        path = Path(folder, "d1.sqlite3")
+        create_sqlite_file(path)
+        binding = FakeD1(path)
+        store = SqlStore(D1Database(binding), clock)
+        await store.open()
+        try:
+            yield store
+        finally:
+            binding.close()
+
+
+STORES: dict[str, OpenStore] = {
+    "memory": open_memory,
+    "sqlite": open_sqlite,
+    "d1": open_d1,
+}
+
+
+def create_sqlite_file(path: Path) -> None:
+    """Write a SQLite file with our tables and no rows."""
+    path.write_bytes(_empty_sqlite_file())
+
+
+@cache
+def _empty_sqlite_file() -> bytes:
+    with TemporaryDirectory() as folder:
+        path = Path(folder, "empty.sqlite3")
+        engine = create_engine(f"sqlite:///{path}")
+        metadata.create_all(engine)
+        engine.dispose()
+        return path.read_bytes()

@@ -1,0 +1,252 @@
+"""Claiming: what is claimed, in which order, how many, and what a claim is."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+
+from server_jobs.ports import Store
+from server_jobs.record import Completed, Heartbeat, JobStatus, KnownJob
+from server_jobs.testing import FakeClock
+
+from tests.conformance.examples import (
+    IMPORT,
+    LEASE,
+    MILLISECOND,
+    SECOND,
+    SEND,
+    START,
+    completed,
+    failed,
+    ids,
+    insert_and_claim,
+    job,
+    read,
+    request,
+)
+
+
+async def test_a_claim_starts_an_attempt_under_a_lease(store: Store, clock: FakeClock) -> None:
+    await store.insert([job("a")])
+    clock.advance(SECOND)
+
+    (claim,) = await store.claim(request(lease=timedelta(minutes=2)))
+
+    record = claim.record
+    assert record.status is JobStatus.RUNNING
+    assert record.attempt_count == 1
+    assert record.worker_started_at == record.updated_at == clock.now()
+    assert record.worker_expires_at == clock.now() + timedelta(minutes=2)
+    assert record.fencing_token == claim.token
+    assert record.created_at == START
+    assert await read(store, "a") == record
+
+
+async def test_a_claimed_job_is_not_claimed_again(store: Store, clock: FakeClock) -> None:
+    await store.insert([job("a")])
+    await store.claim(request())
+
+    assert list(await store.claim(request())) == []
+
+
+async def test_every_claim_has_a_token_of_its_own(store: Store, clock: FakeClock) -> None:
+    await store.insert([job("a"), job("b"), job("c")])
+
+    claims = list(await store.claim(request()))
+    await store.settle([failed(claim, retry_after=timedelta(0)) for claim in claims])
+    claims += await store.claim(request())
+
+    assert len({claim.token for claim in claims}) == 6
+    assert all(len(claim.token) >= 32 for claim in claims)
+
+
+async def test_each_claim_counts_one_attempt(store: Store, clock: FakeClock) -> None:
+    await store.insert([job("a", max_attempts=3)])
+
+    for attempt in (1, 2, 3):
+        (claim,) = await store.claim(request())
+        assert claim.record.attempt_count == attempt
+        await store.settle([failed(claim, retry_after=timedelta(0))])
+
+    assert list(await store.claim(request())) == []
+    assert (await read(store, "a")).status is JobStatus.FAILED
+
+
+async def test_progress_starts_anew_with_each_attempt(store: Store, clock: FakeClock) -> None:
+    claim = await insert_and_claim(store, job("a"))
+    await store.renew([Heartbeat(id="a", token=claim.token, progress=60, message="row 600")], LEASE)
+    await store.settle([failed(claim, retry_after=timedelta(0))])
+
+    (second,) = await store.claim(request())
+
+    assert (second.record.progress, second.record.progress_message) == (0, None)
+
+
+async def test_the_error_of_the_last_attempt_is_kept_while_the_next_one_runs(store: Store, clock: FakeClock) -> None:
+    claim = await insert_and_claim(store, job("a"))
+    await store.settle([failed(claim, "first try", retry_after=timedelta(0))])
+
+    (second,) = await store.claim(request())
+
+    assert second.record.error == "first try"
+
+
+async def test_a_job_is_claimed_from_its_due_time_on_and_not_before(store: Store, clock: FakeClock) -> None:
+    await store.insert([job("a", scheduled_for=START + SECOND)])
+
+    clock.advance(SECOND - MILLISECOND)
+    assert list(await store.claim(request())) == []
+
+    clock.advance(MILLISECOND)
+    assert ids(await store.claim(request())) == ["a"]
+
+
+async def test_the_highest_priority_is_claimed_first_then_the_longest_due_then_the_lowest_id(
+    store: Store, clock: FakeClock
+) -> None:
+    await store.insert(
+        [
+            job("c", priority=1, scheduled_for=START - SECOND),
+            job("b", priority=1, scheduled_for=START),
+            job("a", priority=1, scheduled_for=START),
+            job("f", priority=-5, scheduled_for=START - timedelta(days=1)),
+            job("e", priority=9),
+            job("d", priority=9),
+        ]
+    )
+
+    assert ids(await store.claim(request(limit=2))) == ["d", "e"]
+    assert ids(await store.claim(request(limit=10))) == ["c", "a", "b", "f"]
+
+
+async def test_exactly_as_many_jobs_are_claimed_as_asked_for_or_as_are_due(store: Store, clock: FakeClock) -> None:
+    await store.insert([job(f"{number:02}") for number in range(10)] + [job("later", delay=SECOND)])
+
+    assert list(await store.claim(request(limit=0))) == []
+    assert len(await store.claim(request(limit=4))) == 4
+    assert len(await store.claim(request(limit=100))) == 6
+    assert len(await store.claim(request(limit=100))) == 0
+
+
+async def test_only_jobs_of_known_names_and_versions_are_claimed(store: Store, clock: FakeClock) -> None:
+    await store.insert(
+        [
+            job("old", spec_version=1),
+            job("new", spec_version=2),
+            job("other", "ImportCsv", spec_version=2),
+            job("unknown", "Vacuum", spec_version=2),
+        ]
+    )
+    before = {job_id: await read(store, job_id) for job_id in ("old", "other", "unknown")}
+
+    assert ids(await store.claim(request(KnownJob("SendEmail", 2), KnownJob("ImportCsv", 1)))) == ["new"]
+    assert {job_id: await read(store, job_id) for job_id in before} == before
+
+
+async def test_a_worker_may_know_two_versions_of_one_job(store: Store, clock: FakeClock) -> None:
+    await store.insert([job("1", spec_version=1), job("2", spec_version=2), job("3", spec_version=3)])
+
+    assert ids(await store.claim(request(KnownJob("SendEmail", 1), KnownJob("SendEmail", 2)))) == ["1", "2"]
+
+
+async def test_only_the_queues_asked_for_are_claimed_from(store: Store, clock: FakeClock) -> None:
+    await store.insert([job("a", queue="mail"), job("b", queue="slow"), job("c", queue="default")])
+
+    assert ids(await store.claim(request(queues=("mail", "nothing")))) == ["a"]
+    assert ids(await store.claim(request(queues=()))) == []
+    assert ids(await store.claim(request(queues=None))) == ["b", "c"]
+
+
+async def test_a_concurrency_limit_holds_within_one_batch(store: Store, clock: FakeClock) -> None:
+    await store.insert([job(name) for name in "abcde"])
+
+    assert ids(await store.claim(request(KnownJob("SendEmail", 1, concurrency_limit=2)))) == ["a", "b"]
+
+
+async def test_a_concurrency_limit_holds_over_all_workers(store: Store, clock: FakeClock) -> None:
+    limited = request(KnownJob("SendEmail", 1, concurrency_limit=2))
+    running = await store.start(job("started"), LEASE)
+    await store.insert([job(name) for name in "abcde"])
+
+    assert ids(await store.claim(limited)) == ["a"]
+    assert ids(await store.claim(limited)) == []
+
+    await store.settle([completed(running)])
+    assert ids(await store.claim(limited)) == ["b"]
+
+
+async def test_a_concurrency_limit_counts_the_runs_of_every_version(store: Store, clock: FakeClock) -> None:
+    await store.insert([job("a"), job("b", spec_version=2)])
+    await store.claim(request(KnownJob("SendEmail", 1, concurrency_limit=1)))
+
+    assert ids(await store.claim(request(KnownJob("SendEmail", 2, concurrency_limit=1)))) == []
+
+
+async def test_a_full_job_leaves_the_room_in_a_batch_to_other_jobs(store: Store, clock: FakeClock) -> None:
+    await store.insert([job(name, priority=5) for name in "abc"])
+    await store.insert([job(name, "ImportCsv") for name in "xyz"])
+
+    claims = await store.claim(request(KnownJob("SendEmail", 1, concurrency_limit=1), IMPORT, limit=3))
+
+    assert ids(claims) == ["a", "x", "y"]
+
+
+async def test_two_jobs_have_two_concurrency_limits(store: Store, clock: FakeClock) -> None:
+    await store.insert([job(name) for name in "abc"] + [job(name, "ImportCsv", priority=1) for name in "xyz"])
+
+    claims = await store.claim(
+        request(KnownJob("SendEmail", 1, concurrency_limit=1), KnownJob("ImportCsv", 1, concurrency_limit=2))
+    )
+
+    assert ids(claims) == ["x", "y", "a"]
+
+
+async def test_an_expired_run_makes_room_under_a_concurrency_limit(store: Store, clock: FakeClock) -> None:
+    limited = request(KnownJob("SendEmail", 1, concurrency_limit=1))
+    await store.insert([job("a", max_attempts=1), job("b")])
+    await store.claim(limited)
+    clock.advance(LEASE + SECOND)
+    assert ids(await store.claim(limited)) == []
+
+    await store.expire(jitter=timedelta(0))
+
+    assert ids(await store.claim(limited)) == ["b"]
+
+
+async def test_workers_that_claim_at_the_same_time_get_different_jobs(store: Store, clock: FakeClock) -> None:
+    await store.insert([job(f"{number:03}") for number in range(60)])
+
+    batches = await asyncio.gather(*(store.claim(request(limit=7)) for _ in range(10)))
+
+    claimed = [claim.id for batch in batches for claim in batch]
+    assert sorted(claimed) == [f"{number:03}" for number in range(60)]
+
+
+async def test_one_job_is_claimed_by_its_id_even_before_it_is_due(store: Store, clock: FakeClock) -> None:
+    await store.insert([job("a", delay=timedelta(days=1)), job("b", priority=100)])
+
+    claim = await store.claim_one("a", request())
+
+    assert claim is not None
+    assert (claim.id, claim.record.attempt_count) == ("a", 1)
+    assert await read(store, "a") == claim.record
+    assert (await read(store, "b")).status is JobStatus.PENDING
+
+
+async def test_one_job_is_not_claimed_by_its_id_if_its_name_or_version_is_unknown(
+    store: Store, clock: FakeClock
+) -> None:
+    await store.insert([job("name", "Vacuum"), job("version", spec_version=2)])
+
+    assert await store.claim_one("name", request()) is None
+    assert await store.claim_one("version", request(SEND, IMPORT)) is None
+    assert await store.claim_one("nobody", request()) is None
+    assert (await read(store, "name")).status is JobStatus.PENDING
+
+
+async def test_one_job_is_claimed_by_its_id_only_while_it_is_pending(store: Store, clock: FakeClock) -> None:
+    claim = await insert_and_claim(store, job("a"))
+    assert await store.claim_one("a", request()) is None
+
+    await store.settle([Completed(id="a", token=claim.token, result="{}")])
+    assert await store.claim_one("a", request()) is None

@@ -1,0 +1,145 @@
+"""Looking at jobs: one by its id, pages of a list, counts, and when the next one is due."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from server_jobs.ports import Store
+from server_jobs.record import JobCount, JobQuery, JobStatus, KnownJob
+from server_jobs.testing import FakeClock
+
+from tests.conformance.examples import (
+    IMPORT,
+    MILLISECOND,
+    SECOND,
+    SEND,
+    START,
+    completed,
+    ids,
+    insert_and_claim,
+    job,
+    request,
+)
+
+
+async def test_an_unknown_id_is_answered_with_none(store: Store, clock: FakeClock) -> None:
+    await store.insert([job("a")])
+
+    assert await store.get("A") is None
+    assert await store.get("a%") is None
+    assert await store.get("") is None
+
+
+async def test_jobs_are_listed_newest_id_first(store: Store, clock: FakeClock) -> None:
+    await store.insert([job("b"), job("d"), job("a"), job("c")])
+
+    assert ids(await store.list_jobs(JobQuery())) == ["d", "c", "b", "a"]
+
+
+async def test_a_list_is_filtered_by_each_of_its_columns_and_by_all_of_them(store: Store, clock: FakeClock) -> None:
+    await store.insert(
+        [
+            job("a"),
+            job("b", "ImportCsv"),
+            job("c", queue="slow"),
+            job("d", correlation_id="x"),
+            job("e", "ImportCsv", queue="slow", correlation_id="x"),
+        ]
+    )
+    await store.claim(request(IMPORT, limit=1))
+
+    assert ids(await store.list_jobs(JobQuery(status=JobStatus.RUNNING))) == ["b"]
+    assert ids(await store.list_jobs(JobQuery(job_name="ImportCsv"))) == ["e", "b"]
+    assert ids(await store.list_jobs(JobQuery(queue="slow"))) == ["e", "c"]
+    assert ids(await store.list_jobs(JobQuery(correlation_id="x"))) == ["e", "d"]
+    everything = JobQuery(status=JobStatus.PENDING, job_name="ImportCsv", queue="slow", correlation_id="x")
+    assert ids(await store.list_jobs(everything)) == ["e"]
+    assert ids(await store.list_jobs(JobQuery(status=JobStatus.FAILED))) == []
+
+
+async def test_a_filter_is_compared_as_a_whole_and_never_as_a_pattern(store: Store, clock: FakeClock) -> None:
+    await store.insert([job("a", correlation_id="order_1"), job("b", correlation_id="order%"), job("c")])
+
+    assert ids(await store.list_jobs(JobQuery(correlation_id="order%"))) == ["b"]
+    assert ids(await store.list_jobs(JobQuery(correlation_id="_rder_1"))) == []
+    assert ids(await store.list_jobs(JobQuery(job_name="sendemail"))) == []
+    assert ids(await store.list_jobs(JobQuery(job_name="' OR ''='"))) == []
+
+
+async def test_pages_follow_each_other_without_gaps_while_jobs_are_added(store: Store, clock: FakeClock) -> None:
+    await store.insert([job(f"{number:02}") for number in range(10)])
+
+    first = ids(await store.list_jobs(JobQuery(limit=4)))
+    await store.insert([job("99")])
+    second = ids(await store.list_jobs(JobQuery(limit=4, before=first[-1])))
+    third = ids(await store.list_jobs(JobQuery(limit=4, before=second[-1])))
+
+    assert [first, second, third] == [["09", "08", "07", "06"], ["05", "04", "03", "02"], ["01", "00"]]
+    assert ids(await store.list_jobs(JobQuery(limit=4, before="00"))) == []
+
+
+async def test_jobs_are_counted_by_name_and_status(store: Store, clock: FakeClock) -> None:
+    await store.insert([job("a"), job("b"), job("c", "ImportCsv")])
+    await store.settle([completed(await insert_and_claim(store, job("d")))])
+
+    assert list(await store.count_jobs()) == [
+        JobCount("ImportCsv", JobStatus.PENDING, 1),
+        JobCount("SendEmail", JobStatus.COMPLETED, 1),
+        JobCount("SendEmail", JobStatus.PENDING, 2),
+    ]
+
+
+async def test_jobs_are_counted_since_the_time_they_were_created(store: Store, clock: FakeClock) -> None:
+    await store.insert([job("a")])
+    clock.advance(SECOND)
+    await store.insert([job("b")])
+
+    assert list(await store.count_jobs(since=START + SECOND)) == [JobCount("SendEmail", JobStatus.PENDING, 1)]
+    assert list(await store.count_jobs(since=START)) == [JobCount("SendEmail", JobStatus.PENDING, 2)]
+    assert list(await store.count_jobs(since=START + SECOND + MILLISECOND)) == []
+
+
+async def test_due_jobs_are_counted_as_a_claim_would_see_them(store: Store, clock: FakeClock) -> None:
+    await store.insert(
+        [
+            job("a"),
+            job("b"),
+            job("c", queue="slow"),
+            job("later", delay=SECOND),
+            job("unknown", "Vacuum"),
+            job("version", spec_version=2),
+        ]
+    )
+    await insert_and_claim(store, job("running"))
+
+    assert await store.count_due(request(limit=1)) == 3
+    assert await store.count_due(request(KnownJob("SendEmail", 1, concurrency_limit=1))) == 3
+    assert await store.count_due(request(queues=("slow",))) == 1
+    assert await store.count_due(request(IMPORT)) == 0
+    clock.advance(SECOND)
+    assert await store.count_due(request(limit=1)) == 4
+
+
+async def test_the_wait_for_the_next_due_job_is_known(store: Store, clock: FakeClock) -> None:
+    assert await store.next_due(request()) is None
+    await store.insert([job("a", delay=timedelta(minutes=5)), job("b", delay=timedelta(minutes=3), priority=-1)])
+    await store.insert([job("unknown", "Vacuum"), job("slow", queue="slow", delay=SECOND)])
+    clock.advance(timedelta(minutes=1))
+
+    assert await store.next_due(request(queues=("default",))) == timedelta(minutes=2)
+    assert await store.next_due(request(IMPORT)) is None
+
+    clock.advance(timedelta(minutes=7))
+    assert await store.next_due(request(SEND)) == timedelta(0)
+
+
+async def test_a_running_job_is_not_waited_for(store: Store, clock: FakeClock) -> None:
+    await insert_and_claim(store, job("a"))
+
+    assert await store.next_due(request()) is None
+    assert await store.count_due(request()) == 0
+
+
+async def test_an_open_store_answers_a_ping_and_can_be_opened_twice(store: Store, clock: FakeClock) -> None:
+    await store.open()
+    await store.ping()

@@ -1,0 +1,113 @@
+"""Jobs for the tests of the engine: one shape of params and result, and the handlers that a test needs."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from datetime import timedelta
+
+from pydantic import BaseModel
+from server_jobs import Job, JobContext, JobOptions, JobRecord, JobStatus, RetryPolicy, create_job_registry, define_job
+from server_jobs.backend import Backend
+from server_jobs.job import AnyJob, Handler
+from server_jobs.ports import Store
+from server_jobs.stores.memory import MemoryStore
+from server_jobs.testing import FakeClock
+
+SECOND = timedelta(seconds=1)
+SOON = timedelta(milliseconds=20)
+
+
+class Text(BaseModel):
+    """Params and result alike."""
+
+    text: str
+
+
+TextJob = type[Job[Text, Text, Mapping[str, object]]]
+
+
+def text_job(handler: Handler[Text, Text], name: str = "Echo", options: JobOptions | None = None) -> TextJob:
+    """A new job class of that handler."""
+    return define_job(name=name, params=Text, result=Text, handler=handler, options=options)
+
+
+def retried_at_once(max_attempts: int = 3) -> JobOptions:
+    """Options of a job whose next attempt is due as soon as one has failed."""
+    return JobOptions(max_attempts=max_attempts, retry=RetryPolicy(initial=timedelta(0), jitter=0))
+
+
+async def echo(params: Text, context: JobContext) -> Text:
+    """The handler that does nothing wrong."""
+    return Text(text=params.text)
+
+
+async def fail(params: Text, context: JobContext) -> Text:
+    """The handler that always fails."""
+    raise ValueError(f"no good: {params.text}")
+
+
+class Gate:
+    """An async handler that waits until it is opened, and remembers its contexts and whether it was cancelled."""
+
+    def __init__(self) -> None:
+        self.contexts: list[JobContext] = []
+        self.cancelled = 0
+        self.opened = asyncio.Event()
+
+    async def __call__(self, params: Text, context: JobContext) -> Text:
+        self.contexts.append(context)
+        try:
+            await self.opened.wait()
+        except asyncio.CancelledError:
+            self.cancelled += 1
+            raise
+        return Text(text=params.text)
+
+
+def backend_on(
+    store: Store | None = None,
+    *jobs: AnyJob,
+    clock: FakeClock | None = None,
+    lock_timeout: timedelta = timedelta(minutes=5),
+    poll_interval: timedelta = SOON,
+    max_concurrency: int = 5,
+) -> Backend:
+    """A backend that knows these jobs, bound to them."""
+    registry = create_job_registry()
+    for job in jobs:
+        registry.register(job)
+    backend = Backend(
+        database=store or MemoryStore(clock),
+        job_registry=registry,
+        lock_timeout=lock_timeout,
+        poll_interval=poll_interval,
+        max_concurrency=max_concurrency,
+        clock=clock,
+    )
+    registry.bind(backend)
+    return backend
+
+
+async def turns(count: int = 30) -> None:
+    """Let everything happen that needs no time."""
+    for _ in range(count):
+        await asyncio.sleep(0)
+
+
+async def until(condition: asyncio.Event | asyncio.Task[object]) -> None:
+    """Wait for something that must happen soon."""
+    waiting = condition.wait() if isinstance(condition, asyncio.Event) else asyncio.shield(condition)
+    await asyncio.wait_for(waiting, 5)
+
+
+async def read(backend: Backend, job_id: str) -> JobRecord:
+    """The row of a job that is there."""
+    record = await backend.store.get(str(job_id))
+    assert record is not None
+    return record
+
+
+async def status_of(backend: Backend, job_id: str) -> JobStatus:
+    """Where that job is."""
+    return (await read(backend, job_id)).status

@@ -1,0 +1,271 @@
+"""What a store must do, said a second time and as plainly as possible: dicts, loops, no code of the engine.
+
+The state machine test holds every store against this model after every step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+Row = dict[str, object]
+
+UNFINISHED = ("pending", "running")
+
+
+class StoreModel:
+    """Jobs and schedules as dicts with the names of the stored columns."""
+
+    def __init__(self) -> None:
+        self.jobs: dict[str, Row] = {}
+        self.schedules: dict[str, Row] = {}
+        self.fired: set[tuple[str, datetime]] = set()
+
+    # --- enqueue
+
+    def insert(self, job_id: str, options: Row, now: datetime) -> tuple[str, bool]:
+        if job_id in self.jobs:
+            return job_id, False
+        holder = self.holder_of(options["unique_key"])
+        if holder is not None:
+            return holder, False
+        self.jobs[job_id] = {
+            "id": job_id,
+            **options,
+            "status": "pending",
+            "result": None,
+            "progress": 0,
+            "progress_message": None,
+            "error": None,
+            "attempt_count": 0,
+            "worker_started_at": None,
+            "worker_expires_at": None,
+            "completed_at": None,
+            "cancel_requested": False,
+            "fencing_token": None,
+            "created_at": now,
+            "updated_at": now,
+        }
+        return job_id, True
+
+    def holder_of(self, key: object) -> str | None:
+        for job_id, row in self.jobs.items():
+            if key is not None and row["unique_key"] == key and row["status"] in UNFINISHED:
+                return job_id
+        return None
+
+    # --- claim
+
+    def claimable(self, known: Sequence[tuple[str, int]], queues: Sequence[str] | None) -> list[Row]:
+        return [
+            row
+            for row in self.jobs.values()
+            if row["status"] == "pending"
+            and (row["job_name"], row["spec_version"]) in known
+            and (queues is None or row["queue"] in queues)
+        ]
+
+    def expected_claims(
+        self,
+        known: Sequence[tuple[str, int]],
+        queues: Sequence[str] | None,
+        limits: dict[str, int],
+        count: int,
+        now: datetime,
+    ) -> list[str]:
+        running = [row["job_name"] for row in self.jobs.values() if row["status"] == "running"]
+        chosen: list[str] = []
+        for row in sorted(self.claimable(known, queues), key=_urgency):
+            name = str(row["job_name"])
+            is_full = name in limits and running.count(name) >= limits[name]
+            if len(chosen) < count and moment(row["scheduled_for"]) <= now and not is_full:
+                chosen.append(str(row["id"]))
+                running.append(name)
+        return chosen
+
+    def claim(self, job_id: str, token: str, lease: timedelta, now: datetime) -> None:
+        row = self.jobs[job_id]
+        row["status"] = "running"
+        row["attempt_count"] = number(row["attempt_count"]) + 1
+        row["fencing_token"] = token
+        row["worker_started_at"] = now
+        row["worker_expires_at"] = now + lease
+        row["progress"] = 0
+        row["progress_message"] = None
+        row["updated_at"] = now
+
+    # --- while it runs
+
+    def is_newest(self, job_id: str, token: str) -> bool:
+        row = self.jobs.get(job_id)
+        return row is not None and row["status"] == "running" and row["fencing_token"] == token
+
+    def renew(
+        self, job_id: str, token: str, progress: int, message: str | None, lease: timedelta, now: datetime
+    ) -> str:
+        if not self.is_newest(job_id, token):
+            return "lost"
+        row = self.jobs[job_id]
+        row.update(progress=progress, progress_message=message, worker_expires_at=now + lease, updated_at=now)
+        return "cancel_requested" if row["cancel_requested"] else "held"
+
+    # --- settle
+
+    def complete(self, job_id: str, token: str, result: str, now: datetime) -> str | None:
+        if not self.is_newest(job_id, token):
+            return None
+        self.jobs[job_id].update(result=result, error=None, progress=100)
+        return self._end(job_id, "completed", now)
+
+    def fail(self, job_id: str, token: str, error: str, retry_after: timedelta | None, now: datetime) -> str | None:
+        if not self.is_newest(job_id, token):
+            return None
+        self.jobs[job_id]["error"] = error
+        return self._after_failure(job_id, None if retry_after is None else now + retry_after, now)
+
+    def release(self, job_id: str, token: str, now: datetime) -> str | None:
+        if not self.is_newest(job_id, token):
+            return None
+        row = self.jobs[job_id]
+        row["attempt_count"] = number(row["attempt_count"]) - 1
+        if row["cancel_requested"]:
+            return self._end(job_id, "cancelled", now)
+        return self._back_to_pending(job_id, now, now)
+
+    def report(self, job_id: str, token: str, progress: int, message: str | None) -> None:
+        if self.is_newest(job_id, token):
+            self.jobs[job_id].update(progress=progress, progress_message=message)
+
+    def overdue(self, now: datetime) -> list[str]:
+        return [
+            job_id
+            for job_id, row in self.jobs.items()
+            if row["status"] == "running" and moment(row["worker_expires_at"]) < now
+        ]
+
+    def expire(self, job_id: str, due: datetime, error: object, now: datetime) -> str:
+        self.jobs[job_id]["error"] = error
+        return self._after_failure(job_id, due, now)
+
+    # --- by hand
+
+    def cancel(self, job_id: str, now: datetime) -> str:
+        row = self.jobs.get(job_id)
+        if row is None:
+            return "not found"
+        if row["status"] == "pending":
+            row.update(status="cancelled", completed_at=now, updated_at=now)
+            return "cancelled"
+        if row["status"] == "running":
+            row.update(cancel_requested=True, updated_at=now)
+            return "requested"
+        return "finished"
+
+    def retry(self, job_id: str, now: datetime) -> str:
+        row = self.jobs.get(job_id)
+        if row is None:
+            return "not found"
+        if row["status"] not in ("failed", "cancelled"):
+            return "not retryable"
+        if self.holder_of(row["unique_key"]) is not None:
+            return "duplicate"
+        row.update(
+            status="pending",
+            attempt_count=0,
+            scheduled_for=now,
+            progress=0,
+            progress_message=None,
+            error=None,
+            cancel_requested=False,
+            worker_started_at=None,
+            completed_at=None,
+            updated_at=now,
+        )
+        return "retried"
+
+    # --- schedules
+
+    def save_schedule(self, declared: Row) -> None:
+        stored = self.schedules.get(str(declared["id"]))
+        if stored is None:
+            self.schedules[str(declared["id"])] = {
+                **declared,
+                "last_run_at": None,
+                "next_run_at": None,
+                "last_job_id": None,
+            }
+            return
+        if any(stored[column] != declared[column] for column in ("cron_expression", "timezone", "misfire")):
+            stored["next_run_at"] = None
+        stored.update({column: value for column, value in declared.items() if column != "enabled"})
+
+    def enable_schedule(self, schedule_id: str, enabled: bool) -> bool:
+        if schedule_id not in self.schedules:
+            return False
+        self.schedules[schedule_id].update(enabled=enabled, next_run_at=None)
+        return True
+
+    def due_schedules(self, job_names: Sequence[str], now: datetime) -> set[str]:
+        return {
+            schedule_id
+            for schedule_id, row in self.schedules.items()
+            if row["enabled"]
+            and row["job_name"] in job_names
+            and (row["next_run_at"] is None or moment(row["next_run_at"]) <= now)
+        }
+
+    def fire(
+        self, schedule_id: str, slots: Sequence[tuple[datetime, str, Row]], next_run_at: datetime, now: datetime
+    ) -> list[bool]:
+        schedule = self.schedules.get(schedule_id)
+        if schedule is None or not schedule["enabled"]:
+            return [False] * len(slots)
+        answers: list[bool] = []
+        for slot, job_id, options in slots:
+            is_over = schedule["last_run_at"] is not None and slot <= moment(schedule["last_run_at"])
+            created = not is_over and self.insert(job_id, options, now)[1]
+            if created:
+                assert (schedule_id, slot) not in self.fired
+                self.fired.add((schedule_id, slot))
+                schedule["last_job_id"] = job_id
+            if not is_over:
+                schedule["last_run_at"] = slot
+            answers.append(created)
+        schedule["next_run_at"] = next_run_at
+        return answers
+
+    # --- where the moves end
+
+    def _after_failure(self, job_id: str, due: datetime | None, now: datetime) -> str:
+        row = self.jobs[job_id]
+        if row["cancel_requested"]:
+            return self._end(job_id, "cancelled", now)
+        if due is None or number(row["attempt_count"]) >= number(row["max_attempts"]):
+            return self._end(job_id, "failed", now)
+        return self._back_to_pending(job_id, due, now)
+
+    def _end(self, job_id: str, status: str, now: datetime) -> str:
+        self.jobs[job_id].update(
+            status=status, fencing_token=None, worker_expires_at=None, completed_at=now, updated_at=now
+        )
+        return status
+
+    def _back_to_pending(self, job_id: str, due: datetime, now: datetime) -> str:
+        self.jobs[job_id].update(
+            status="pending", fencing_token=None, worker_expires_at=None, scheduled_for=due, updated_at=now
+        )
+        return "pending"
+
+
+def _urgency(row: Row) -> tuple[int, datetime, str]:
+    return (-number(row["priority"]), moment(row["scheduled_for"]), str(row["id"]))
+
+
+def number(value: object) -> int:
+    assert isinstance(value, int)
+    return value
+
+
+def moment(value: object) -> datetime:
+    assert isinstance(value, datetime)
+    return value

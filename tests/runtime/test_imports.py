@@ -1,0 +1,83 @@
+"""The core brings nothing along but pydantic and croniter, and importing it does nothing: it runs anywhere."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from importlib.metadata import packages_distributions, requires
+from pathlib import Path
+from typing import TypedDict
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+CORE_DEPENDENCIES = ("pydantic", "croniter")
+SOURCES = (".py", ".pyc", ".so", ".pyd", ".zip")
+
+
+class Report(TypedDict):
+    """What the program `core_run` tells."""
+
+    completed: int
+    modules: list[str]
+    import_events: list[tuple[str, str]]
+    run_events: list[tuple[str, str]]
+    threads: list[int]
+
+
+def run_program(name: str) -> str:
+    """The output of one of our programs in a fresh interpreter."""
+    command = [sys.executable, "-m", f"tests.runtime.processes.{name}"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def report() -> Report:
+    found: Report = json.loads(run_program("core_run"))
+    assert found["completed"] == 1
+    return found
+
+
+def with_dependencies(*distributions: str) -> set[str]:
+    """These distributions and all that they need."""
+    found: set[str] = set()
+    pending = list(distributions)
+    while pending:
+        name = re.sub(r"[-_.]+", "-", pending.pop()).lower()
+        if name not in found:
+            found.add(name)
+            needed = [requirement for requirement in requires(name) or [] if "extra ==" not in requirement]
+            pending += [match.group() for match in (re.match(r"[\w.-]+", one) for one in needed) if match]
+    return found
+
+
+def test_an_async_job_on_the_memory_backend_needs_pydantic_and_the_standard_library_only(report: Report) -> None:
+    allowed = with_dependencies(*CORE_DEPENDENCIES)
+    origin = packages_distributions()
+    strangers = {
+        module: origin.get(module, ["?"])
+        for module in report["modules"]
+        if module not in sys.stdlib_module_names
+        and not module.startswith("_sysconfigdata")
+        and not {re.sub(r"[-_.]+", "-", name).lower() for name in origin.get(module, ["?"])} & allowed
+    }
+    assert strangers.keys() == {"server_jobs"}
+
+
+def test_importing_opens_no_file_but_sources_and_starts_nothing(report: Report) -> None:
+    assert [event for event in report["import_events"] if not event[1].endswith(SOURCES)] == []
+
+
+def test_neither_importing_nor_running_an_async_job_starts_a_thread_or_a_process(report: Report) -> None:
+    assert report["threads"] == [1, 1]
+    assert {event for event, _ in report["run_events"]} <= {"open", "socket.__new__"}  # the event loop's own pair
+
+
+def test_importing_reads_neither_the_clock_nor_entropy() -> None:
+    output = run_program("quiet_import")
+    assert re.fullmatch(r"imported (\d+) modules\n", output)
+    assert int(output.split()[1]) > 30

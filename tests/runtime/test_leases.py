@@ -1,0 +1,325 @@
+"""Leases are kept while handlers run; a lease that is lost ends the handler, and what it still says is refused."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from collections.abc import Sequence
+from datetime import timedelta
+
+import pytest
+from server_jobs import Cancellation, JobContext, JobStatus
+from server_jobs.backend import Backend, WorkerExecutionResult
+from server_jobs.leases import CANCEL_INTERVAL
+from server_jobs.record import Claim, Completed, Heartbeat, Hold
+from server_jobs.testing import FakeClock
+
+from tests.runtime.example_jobs import SECOND, Gate, Text, TextJob, backend_on, read, status_of, text_job, turns, until
+from tests.runtime.faulty_store import FaultyStore
+
+PARAMS = {"text": "hello"}
+LEASE = 9 * SECOND
+
+
+class Run:
+    """Jobs whose handler waits at a gate, on a store that counts and fails, in a time that the test moves."""
+
+    def __init__(
+        self,
+        job: TextJob | None = None,
+        *,
+        lease: timedelta = LEASE,
+        store: FaultyStore | None = None,
+        clock: FakeClock | None = None,
+    ) -> None:
+        self.gate = Gate()
+        self.clock = clock or FakeClock()
+        self.store = store or FaultyStore(self.clock)
+        self.job = job or text_job(self.gate)
+        self.backend: Backend = backend_on(self.store, self.job, clock=self.clock, lock_timeout=lease)
+        self.claims: list[Claim] = []
+        self.tasks: list[asyncio.Task[WorkerExecutionResult]] = []
+
+    async def begin(self, jobs: int = 1) -> Run:
+        """Claim so many jobs, and let them run to where their handler waits."""
+        await self.job.later_many([PARAMS] * jobs)
+        self.claims += (await self.backend.poll_and_claim(jobs)).claimed_jobs
+        self.tasks = [asyncio.create_task(self.backend.execute(claim)) for claim in self.claims]
+        await turns()
+        return self
+
+    async def wait(self, duration: timedelta) -> None:
+        """Let time pass, a second at once."""
+        while duration > timedelta(0):
+            step = min(duration, SECOND)
+            self.clock.advance(step)
+            await turns()
+            duration -= step
+
+    async def end(self) -> WorkerExecutionResult:
+        """Open the gate; what the first job came to."""
+        self.gate.opened.set()
+        await until(self.tasks[0])
+        return await self.tasks[0]
+
+    @property
+    def job_id(self) -> str:
+        return self.claims[0].id
+
+
+async def test_the_lease_of_a_long_handler_is_renewed_as_long_as_it_runs() -> None:
+    run = await Run().begin()
+    for _ in range(20):
+        await run.wait(5 * SECOND)
+        assert await run.backend.handle_expired_locks() == []
+        record = await read(run.backend, run.job_id)
+        assert record.worker_expires_at is not None
+        assert record.worker_expires_at > run.clock.now() + LEASE / 2
+    assert (await run.end()).success
+
+
+async def test_a_lease_is_renewed_at_a_third_of_its_length_and_not_more_often() -> None:
+    run = await Run(lease=6 * SECOND).begin()
+    await run.wait(1 * SECOND)
+    assert run.store.calls["renew"] == 0
+    await run.wait(1 * SECOND)
+    assert run.store.calls["renew"] == 1
+    await run.wait(20 * SECOND)
+    assert run.store.calls["renew"] == 11
+    await run.end()
+
+
+async def test_the_leases_of_all_jobs_are_renewed_with_one_call() -> None:
+    run = await Run().begin(50)
+    await run.wait(3 * SECOND)
+    assert run.store.calls["renew"] == 1
+    assert len(run.store.heartbeats) == 50
+    await run.end()
+
+
+async def test_nothing_is_renewed_when_nothing_runs() -> None:
+    run = await Run().begin()
+    await run.end()
+    await turns()
+    assert asyncio.all_tasks() == {asyncio.current_task()}
+    await run.wait(60 * SECOND)
+    assert run.store.calls["renew"] == 0
+
+
+# --- progress --------------------------------------------------------------------------------------------------------
+
+
+async def test_progress_is_stored_at_most_once_a_second_and_the_newest_counts() -> None:
+    run = await Run(lease=600 * SECOND).begin()
+    (context,) = run.gate.contexts
+    for percent in range(90):
+        context.update_progress(percent, f"row {percent}")
+    assert run.store.calls["renew"] == 0
+    await run.wait(1 * SECOND)
+    assert run.store.calls["renew"] == 1
+    record = await read(run.backend, run.job_id)
+    assert (record.progress, record.progress_message) == (89, "row 89")
+    await run.end()
+
+
+async def test_progress_that_did_not_change_is_not_written_again() -> None:
+    run = await Run().begin()
+    run.gate.contexts[0].update_progress(50, "half")
+    await run.wait(1 * SECOND)
+    run.gate.contexts[0].update_progress(50, "half")
+    await run.wait(1 * SECOND)
+    assert run.store.calls["renew"] == 1
+    await run.end()
+    ((settlement,),) = run.store.settlements
+    assert settlement.report is None
+
+
+@pytest.mark.parametrize("outcome", ["completed", "cancelled", "released"])
+async def test_the_last_progress_is_stored_with_the_outcome(outcome: str) -> None:
+    run = await Run().begin()
+    run.gate.contexts[0].update_progress(60, "almost")
+    if outcome == "cancelled":
+        run.gate.contexts[0].update_progress(70, "at the wall")
+        await run.store.cancel(run.job_id)
+        await run.wait(CANCEL_INTERVAL)
+    if outcome == "released":
+        await run.backend.release_lock(run.job_id)
+    await run.end()
+    record = await read(run.backend, run.job_id)
+    assert (record.progress, record.progress_message) == {
+        "completed": (100, "almost"),
+        "cancelled": (70, "at the wall"),
+        "released": (60, "almost"),
+    }[outcome]
+
+
+async def test_progress_that_a_failed_write_did_not_store_is_stored_with_the_outcome() -> None:
+    run = await Run(lease=600 * SECOND).begin()
+    run.gate.contexts[0].update_progress(60, "almost")
+    run.store.break_down("renew")
+    await run.wait(2 * SECOND)
+    assert run.store.calls["renew"] == 2
+    run.store.repair()
+    await run.end()
+    assert (await read(run.backend, run.job_id)).progress_message == "almost"
+
+
+# --- cancelling ------------------------------------------------------------------------------------------------------
+
+
+async def test_a_running_job_is_cancelled_within_three_seconds() -> None:
+    run = await Run(lease=600 * SECOND).begin()
+    assert await run.store.cancel(run.job_id) is Cancellation.REQUESTED
+    assert not run.gate.contexts[0].cancelled
+    await run.wait(CANCEL_INTERVAL)
+    result = await run.tasks[0]
+    assert not result.success
+    record = await read(run.backend, run.job_id)
+    assert (record.status, record.error) == (JobStatus.CANCELLED, "cancelled while it was running")
+    assert run.gate.cancelled == 1
+
+
+async def test_a_plain_handler_can_see_that_its_job_is_to_be_cancelled() -> None:
+    began, seen = threading.Event(), threading.Event()
+
+    def handler(params: Text, context: JobContext) -> Text:
+        began.set()
+        while not context.cancelled:
+            threading.Event().wait(0.001)
+        seen.set()
+        return params
+
+    run = await Run(text_job(handler)).begin()
+    assert await asyncio.to_thread(began.wait, 5)
+    await run.store.cancel(run.job_id)
+    await run.wait(CANCEL_INTERVAL)
+    assert await asyncio.to_thread(seen.wait, 5)
+    await until(run.tasks[0])
+    assert await status_of(run.backend, run.job_id) is JobStatus.CANCELLED
+
+
+async def test_work_that_is_done_counts_although_the_job_was_to_be_cancelled() -> None:
+    run = await Run().begin()
+    await run.store.cancel(run.job_id)
+    assert (await run.end()).success
+    assert await status_of(run.backend, run.job_id) is JobStatus.COMPLETED
+
+
+# --- losing it -------------------------------------------------------------------------------------------------------
+
+
+async def take_over(run: Run) -> Claim:
+    """The lease runs out unnoticed (this process stood still), and another worker claims the job."""
+    run.clock.advance(run.backend.config.lock_timeout + SECOND)
+    assert await run.store.expire(jitter=timedelta(0)) != []
+    (claim,) = await run.store.claim(run.backend.request(limit=1))
+    return claim
+
+
+async def test_a_handler_whose_lease_was_lost_is_cancelled(caplog: pytest.LogCaptureFixture) -> None:
+    run = await Run().begin()
+    claim = await take_over(run)
+    await run.wait(3 * SECOND)
+    result = await run.tasks[0]
+    assert run.gate.cancelled == 1
+    assert run.gate.contexts[0].cancelled
+    assert not result.success
+    assert result.error is not None
+    assert "its lease ran out" in result.error
+    assert f"Echo {run.job_id} was lost to another worker" in caplog.text
+    assert (await read(run.backend, run.job_id)).fencing_token == claim.token
+
+
+async def test_the_result_of_a_handler_whose_lease_was_lost_is_refused() -> None:
+    run = await Run().begin()
+    claim = await take_over(run)
+    result = await run.end()
+    assert not result.success
+    record = await read(run.backend, run.job_id)
+    assert (record.status, record.result, record.fencing_token) == (JobStatus.RUNNING, None, claim.token)
+    second = Completed(id=claim.id, token=claim.token, result='{"text":"second"}')
+    assert await run.store.settle([second]) == [JobStatus.COMPLETED]
+
+
+async def test_a_plain_handler_can_see_that_its_lease_was_lost_and_its_result_is_refused() -> None:
+    began, seen = threading.Event(), threading.Event()
+
+    def handler(params: Text, context: JobContext) -> Text:
+        began.set()
+        while not context.cancelled:
+            threading.Event().wait(0.001)
+        seen.set()
+        return params
+
+    run = await Run(text_job(handler)).begin()
+    assert await asyncio.to_thread(began.wait, 5)
+    claim = await take_over(run)
+    await run.wait(3 * SECOND)
+    assert await asyncio.to_thread(seen.wait, 5)
+    assert not (await run.tasks[0]).success
+    assert (await read(run.backend, run.job_id)).fencing_token == claim.token
+
+
+class SlowRenewal(FaultyStore):
+    """A store whose heartbeats arrive late."""
+
+    def __init__(self, clock: FakeClock) -> None:
+        super().__init__(clock)
+        self.arrive = asyncio.Event()
+
+    async def renew(self, heartbeats: Sequence[Heartbeat], lease: timedelta) -> Sequence[Hold]:
+        await self.arrive.wait()
+        return await super().renew(heartbeats, lease)
+
+
+async def test_a_heartbeat_that_arrives_after_the_outcome_is_no_loss(caplog: pytest.LogCaptureFixture) -> None:
+    clock = FakeClock()
+    store = SlowRenewal(clock)
+    run = await Run(store=store, clock=clock).begin(2)
+    await run.wait(3 * SECOND)
+    await run.backend.release_lock(run.job_id)
+    await until(run.tasks[0])
+    store.arrive.set()
+    await turns()
+    assert len(store.heartbeats) == 2
+    assert "was lost to another worker" not in caplog.text
+    run.gate.opened.set()
+    assert (await run.tasks[1]).success
+
+
+# --- a database that is away -----------------------------------------------------------------------------------------
+
+
+async def test_an_outage_shorter_than_the_lease_is_survived(caplog: pytest.LogCaptureFixture) -> None:
+    run = await Run().begin()
+    await run.wait(3 * SECOND)
+    run.store.break_down("renew")
+    await run.wait(8 * SECOND)
+    run.store.repair()
+    await run.wait(30 * SECOND)
+    assert await run.store.expire(jitter=timedelta(0)) == []
+    assert (await run.end()).success
+    lines = [record.getMessage() for record in caplog.records if record.name == "server_jobs"]
+    assert lines == ["leases cannot be renewed: the database is away (renew)", "leases are being renewed again"]
+
+
+async def test_an_outage_longer_than_the_lease_ends_the_handler() -> None:
+    run = await Run().begin()
+    run.store.break_down("renew")
+    await run.wait(8 * SECOND)
+    assert run.gate.cancelled == 0
+    await run.wait(1 * SECOND)
+    assert run.gate.cancelled == 1
+    assert not (await run.tasks[0]).success
+
+
+async def test_an_unexpected_error_does_not_end_the_renewing(caplog: pytest.LogCaptureFixture) -> None:
+    run = await Run().begin()
+    run.store.break_down("renew", error=RuntimeError("a bug"))
+    with caplog.at_level(logging.ERROR):
+        await run.wait(4 * SECOND)
+    assert "leases cannot be renewed: a bug" in caplog.text
+    run.store.repair()
+    await run.wait(30 * SECOND)
+    assert (await run.end()).success

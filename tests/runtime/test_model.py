@@ -1,0 +1,161 @@
+"""The base of generated models: strict JSON, absent is not null, JSON names outside and Python names inside."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Literal
+
+import pytest
+from pydantic import Field, TypeAdapter, ValidationError
+from server_jobs.formats import Date, Json
+from server_jobs.model import Exact, JobModel, Omittable, fresh
+
+
+class Part(JobModel, extra="allow"):
+    __pydantic_extra__: dict[str, int]
+    name: str
+    inner: Omittable[Part] = None
+
+
+class Params(JobModel, extra="forbid"):
+    message_id: Annotated[str, Field(alias="messageId", min_length=1)]
+    reply_to: Annotated[Omittable[Annotated[str, Field(min_length=2)]], Field(alias="replyTo")] = None
+    note: str | None = None
+    part: Omittable[Part] = None
+    tags: list[str] = fresh(lambda: ["new"])
+    ratio: Omittable[float] = None
+    anything: Json = None
+
+
+def refused(text: str) -> str:
+    """The place of the one error that a document has."""
+    with pytest.raises(ValidationError) as caught:
+        Params.model_validate_json(text)
+    (error,) = caught.value.errors()
+    return "/".join(map(str, error["loc"]))
+
+
+def test_an_absent_property_is_none_in_python_and_absent_in_the_dump() -> None:
+    params = Params.model_validate_json('{"messageId": "a"}')
+    assert params.reply_to is None
+    assert json.loads(params.model_dump_json()) == {"messageId": "a", "note": None, "tags": ["new"], "anything": None}
+
+
+@pytest.mark.parametrize("name", ["replyTo", "part", "ratio", "messageId", "tags"])
+def test_null_is_refused_where_the_schema_does_not_allow_it(name: str) -> None:
+    assert refused(json.dumps({"messageId": "a", name: None})) == name
+
+
+def test_null_is_accepted_where_the_schema_allows_it() -> None:
+    assert Params.model_validate_json('{"messageId": "a", "note": null}').note is None
+
+
+def test_a_python_caller_may_say_none_for_absent() -> None:
+    params = Params(message_id="a", reply_to=None, part=None)
+    assert "replyTo" not in params.model_dump()
+    assert "part" not in params.model_dump(mode="json")
+
+
+def test_limits_hold_inside_an_omittable_property() -> None:
+    assert refused('{"messageId": "a", "replyTo": "x"}') == "replyTo"
+
+
+def test_json_knows_only_the_names_of_the_document() -> None:
+    assert Params.model_validate_json('{"messageId": "a"}').message_id == "a"
+    with pytest.raises(ValidationError) as caught:
+        Params.model_validate_json('{"message_id": "a"}')
+    assert {(error["loc"], error["type"]) for error in caught.value.errors()} == {
+        (("messageId",), "missing"),
+        (("message_id",), "extra_forbidden"),
+    }
+
+
+def test_the_constructor_knows_both_names() -> None:
+    assert Params(message_id="a") == Params.model_validate({"messageId": "a"})
+    assert Params(messageId="a") == Params(message_id="a")
+
+
+def test_the_constructor_converts_nothing() -> None:
+    with pytest.raises(ValidationError):
+        Params(message_id=3)  # type: ignore[arg-type]  # the point of the test
+    with pytest.raises(ValidationError):
+        Params(message_id="a", ratio="0.5")  # type: ignore[arg-type]  # the point of the test
+
+
+def test_a_dump_reads_back_as_the_same_model() -> None:
+    params = Params(message_id="a", part=Part(name="p", inner=Part(name="q")), ratio=0.5, anything={"k": [1, None]})
+    assert Params.model_validate_json(params.model_dump_json()) == params
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        '{"messageId": 1}',
+        '{"messageId": "a", "ratio": true}',
+        '{"messageId": "a", "ratio": "1"}',
+        '{"messageId": "a", "ratio": NaN}',
+        '{"messageId": "a", "ratio": 1e400}',
+        '{"messageId": "a", "anything": {"deep": [Infinity]}}',
+        '{"messageId": "a", "anything": 1e400}',
+        '{"messageId": "a", "tags": "abc"}',
+        '{"messageId": "a", "unknown": 1}',
+    ],
+)
+def test_json_is_read_strictly(document: str) -> None:
+    refused(document)
+
+
+def test_additional_properties_are_checked_and_kept() -> None:
+    part = Part.model_validate_json('{"name": "a", "x": 1}')
+    assert part.model_extra == {"x": 1}
+    assert json.loads(part.model_dump_json()) == {"name": "a", "x": 1}
+    with pytest.raises(ValidationError):
+        Part.model_validate_json('{"name": "a", "x": "1"}')
+
+
+def test_each_instance_has_defaults_of_its_own() -> None:
+    first, second = (Params(message_id=text) for text in "ab")
+    first.tags.append("changed")
+    assert second.tags == ["new"]
+
+
+@pytest.mark.parametrize(
+    ("accepted", "refused"),
+    [
+        (Literal[1, 2], ["true", "1.0", "3", '"1"', "null"]),
+        (Literal[0], ["false", "0.0", "-0.0", "null"]),
+        (Literal[True], ["1", "1.0", "false"]),
+        (Literal[1, "a", None], ["true", "1.0", '"b"', "false"]),
+    ],
+)
+def test_exact_tells_numbers_from_booleans(accepted: object, refused: list[str]) -> None:
+    adapter: TypeAdapter[object] = TypeAdapter(Annotated[accepted, Exact()])
+    for value in accepted.__args__:  # type: ignore[attr-defined]  # a Literal has arguments
+        read = adapter.validate_json(json.dumps(value))
+        assert (type(read), read) == (type(value), value)
+    for text in refused:
+        with pytest.raises(ValidationError, match="Input should be "):
+            adapter.validate_json(text)
+
+
+def test_exact_and_omittable_refuse_what_they_are_not_made_for() -> None:
+    with pytest.raises(TypeError, match="belongs to a Literal"):
+        TypeAdapter(Annotated[int, Exact()])
+    with pytest.raises(TypeError, match="not nullable itself"):
+        TypeAdapter(Omittable[None])
+
+
+def test_a_class_is_built_when_it_is_first_used() -> None:
+    class Lazy(JobModel, extra="forbid"):
+        day: Date
+
+    assert not Lazy.__pydantic_complete__
+    Lazy.model_validate_json('{"day": "2026-03-29"}')
+    assert Lazy.__pydantic_complete__
+
+
+def test_names_of_pydantic_are_free_for_properties() -> None:
+    class Free(JobModel, extra="forbid"):
+        model_name: str
+
+    assert Free(model_name="x").model_dump_json() == '{"model_name":"x"}'

@@ -1,0 +1,90 @@
+"""The settings of a project."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from server_jobs.errors import ProjectError
+from server_jobs.project import Project, find_project
+
+
+def write(folder: Path, text: str) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "pyproject.toml").write_text(text, encoding="utf-8")
+    return folder
+
+
+def test_an_empty_table_gives_the_defaults(tmp_path: Path) -> None:
+    assert find_project(write(tmp_path, "[tool.server-jobs]\n")) == Project(
+        root=tmp_path,
+        specs="specs",
+        output="generated",
+        handlers="handlers",
+        database_url_env="SERVER_JOBS_DATABASE_URL",
+    )
+
+
+def test_every_setting_is_read(tmp_path: Path) -> None:
+    project = find_project(
+        write(
+            tmp_path,
+            """
+            [tool.server-jobs]
+            specs = "contracts/jobs"
+            output = "src/shop/generated"
+            handlers = "src/shop/handlers"
+            database-url-env = "SHOP_DATABASE"
+            """,
+        )
+    )
+    assert (project.specs, project.database_url_env) == ("contracts/jobs", "SHOP_DATABASE")
+    assert (project.output_package, project.handlers_package) == ("shop.generated", "shop.handlers")
+
+
+def test_the_nearest_project_upwards_is_found(tmp_path: Path) -> None:
+    outer = write(tmp_path / "outer", "[tool.server-jobs]\n")
+    inner = write(outer / "inner", '[project]\nname = "a worker, not a project"\n')
+    assert find_project(inner).root == outer
+    assert find_project(write(inner, "[tool.server-jobs]\n")).root == inner
+
+
+def test_without_a_project_the_message_says_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(ProjectError, match="server-jobs init"):
+        find_project(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ('spec = "specs"', "has no key 'spec'; did you mean 'specs'?"),
+        ('database_url_env = "X"', "did you mean 'database-url-env'?"),
+        ("root = '/'", "known keys: specs, output, handlers, database-url-env"),
+        ("specs = 1", "specs must be a string, not 1"),
+        ('specs = "/etc"', "specs must be a folder below the project"),
+        ('specs = "../specs"', "specs must be a folder below the project"),
+        ('specs = "."', "specs must be a folder below the project"),
+        ('specs = ""', "specs must be a folder below the project"),
+        ('specs = "specs/"', "specs must be a folder below the project"),
+        ("specs = 'a\\b'", "specs must be a folder below the project"),
+        ('output = "my-app/generated"', "'my-app' is not a Python identifier"),
+        ('handlers = "class/handlers"', "'class' is not a Python identifier"),
+        ('output = "specs"', "must not contain each other"),
+        ('specs = "generated/specs"', "must not contain each other"),
+        ('handlers = "specs/handlers"', "must not contain each other"),
+        ('handlers = "generated"', "is a folder the generator writes"),
+        ('handlers = "generated/models"', "is a folder the generator writes"),
+        ('handlers = "generated/worker/handlers"', "is a folder the generator writes"),
+        ('database-url-env = "A=B"', "must name an environment variable"),
+    ],
+)
+def test_a_setting_that_cannot_work_is_refused(tmp_path: Path, line: str, message: str) -> None:
+    with pytest.raises(ProjectError) as failure:
+        find_project(write(tmp_path, f"[tool.server-jobs]\n{line}\n"))
+    assert message in str(failure.value)
+
+
+@pytest.mark.parametrize("text", ["[tool.server-jobs", "[tool]\nserver-jobs = 1\n"])
+def test_a_file_that_cannot_be_read_is_named(tmp_path: Path, text: str) -> None:
+    with pytest.raises(ProjectError, match=r"pyproject\.toml"):
+        find_project(write(tmp_path, text))

@@ -1,0 +1,108 @@
+"""Which jobs there are, and which of them a worker can run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+
+import pytest
+from server_jobs import (
+    DuplicateRegistrationError,
+    HandlerMissingError,
+    HandlerNotImplementedError,
+    Job,
+    JobContext,
+    JobNotBoundError,
+    JobOptions,
+    UnknownJobError,
+    create_job_registry,
+)
+from server_jobs.record import KnownJob
+from server_jobs.stores.memory import MemoryStore
+
+from tests.runtime.example_jobs import Text, backend_on, echo, fail, text_job
+
+
+class SendEmail(Job[Text, Text, Mapping[str, object]]):
+    """A job as the generator writes them: without a handler."""
+
+    job_name = "SendEmail"
+    spec_name = "send_email"
+    params_model = Text
+    result_model = Text
+    options = JobOptions(version=3, concurrency_limit=2)
+
+
+async def stub(params: Text, context: JobContext) -> Text:
+    """As the generator writes it."""
+    raise HandlerNotImplementedError("SendEmail")
+
+
+async def begun(params: Text, context: JobContext) -> Text:
+    """No stub any more, though part of it is still to be done."""
+    if params.text:
+        return Text(text=params.text)
+    raise HandlerNotImplementedError("SendEmail")
+
+
+def test_registering_is_chained_and_keeps_its_order() -> None:
+    registry = (
+        create_job_registry().register(text_job(echo, "B")).register(SendEmail, echo).register(text_job(echo, "A"))
+    )
+    assert registry.get_names() == ["B", "SendEmail", "A"]
+
+
+def test_a_second_job_of_the_same_name_is_refused() -> None:
+    registry = create_job_registry().register(text_job(echo))
+    with pytest.raises(DuplicateRegistrationError, match="'Echo' is registered already"):
+        registry.register(text_job(fail))
+    assert registry.handler_of(text_job(fail, "Echo")) is echo
+
+
+def test_jobs_are_found_by_job_name_and_by_spec_name() -> None:
+    registry = create_job_registry().register(SendEmail, echo)
+    assert registry.get("SendEmail") is registry.get("send_email") is SendEmail
+    assert registry.has("SendEmail")
+    assert registry.has("send_email")
+    assert registry.find("send_email").handler is echo
+
+
+def test_an_unknown_name_gives_none_or_an_error_that_lists_the_names() -> None:
+    registry = create_job_registry().register(SendEmail, echo)
+    assert registry.get("SendMail") is None
+    assert not registry.has("SendMail")
+    with pytest.raises(UnknownJobError, match="no job named 'SendMail' is registered; registered: SendEmail"):
+        registry.find("SendMail")
+
+
+def test_a_job_without_a_handler_is_known_but_cannot_be_run_here() -> None:
+    registry = create_job_registry().register(SendEmail)
+    assert registry.known_jobs() == ()
+    assert registry.stub_names() == []
+    with pytest.raises(HandlerMissingError, match=r"SendEmail has no handler here; register one with"):
+        registry.handler_of(SendEmail)
+
+
+def test_a_worker_knows_names_versions_and_limits() -> None:
+    registry = create_job_registry().register(SendEmail, echo).register(text_job(echo))
+    assert registry.known_jobs() == (KnownJob("SendEmail", 3, 2), KnownJob("Echo", 1))
+
+
+def test_a_stub_is_recognised_and_a_handler_that_was_begun_is_none() -> None:
+    registry = create_job_registry().register(SendEmail, stub)
+    assert registry.stub_names() == ["SendEmail"]
+    assert registry.known_jobs() == ()
+    assert create_job_registry().register(SendEmail, begun).stub_names() == []
+
+
+def test_binding_reaches_every_job_and_can_be_undone() -> None:
+    first, second = text_job(echo, "First"), text_job(echo, "Second")
+    backend = backend_on(MemoryStore(), first, second)
+    assert first.backend is second.backend is backend
+    assert backend.registry.bind(None) is backend.registry
+    assert first.backend is None
+
+
+async def test_a_job_that_is_not_bound_says_what_to_do() -> None:
+    with pytest.raises(JobNotBoundError, match=r"Echo is not bound to a backend: .*connect.*bind.*set_database"):
+        await text_job(echo).later({"text": "a"}, delay=timedelta(seconds=1))

@@ -1,0 +1,393 @@
+"""Each protection is taken away on purpose, and the conformance test that is there for it must notice.
+
+A suite that stays green without the token guard proves nothing about the guard. In SQL a fragment of a statement is
+replaced (and must be there, so that no sabotage becomes harmless unnoticed); in memory a function of `lifecycle`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import Callable, Coroutine
+from contextlib import closing
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from functools import partial
+
+import pytest
+from server_jobs import lifecycle
+from server_jobs.databases.sqlite import SqliteDatabase
+from server_jobs.ports import Store
+from server_jobs.record import ClaimRequest, Heartbeat, JobRecord, JobStatus, ScheduleRecord, Settlement
+from server_jobs.stores import memory, sql, statements
+from server_jobs.testing import FakeClock
+
+from tests.conformance import (
+    test_cancel_and_retry,
+    test_claim,
+    test_expire,
+    test_fencing,
+    test_insert,
+    test_renew,
+    test_schedules,
+    test_settle,
+)
+from tests.conformance.stores import STORES
+
+ConformanceTest = Callable[[Store, FakeClock], Coroutine[None, None, None]]
+Sabotage = Callable[[pytest.MonkeyPatch, Store], None]
+
+
+@dataclass(frozen=True)
+class Case:
+    """A protection, how it is taken away on one kind of store, and the test that must notice."""
+
+    protection: str
+    store: str
+    sabotage: Sabotage
+    noticed_by: ConformanceTest
+
+    def __str__(self) -> str:
+        return f"{self.protection}, {self.store}"
+
+
+def without(fragment: str, *names: str, instead: str = "") -> Sabotage:
+    """Replace a fragment in these statements; it must be in each of them."""
+
+    def sabotage(monkeypatch: pytest.MonkeyPatch, store: Store) -> None:
+        for name in names:
+            text = getattr(statements, name)
+            # Not an AssertionError: that would pass for a test that noticed.
+            if fragment not in text:
+                raise LookupError(f"{name} has no {fragment!r} any more: sabotage what protects it now")
+            monkeypatch.setattr(statements, name, text.replace(fragment, instead))
+
+    return sabotage
+
+
+def without_index(name: str) -> Sabotage:
+    """Drop an index of the database."""
+
+    def sabotage(monkeypatch: pytest.MonkeyPatch, store: Store) -> None:
+        database = store.database if isinstance(store, sql.SqlStore) else None
+        if not isinstance(database, SqliteDatabase):
+            raise TypeError(f"{store} has no indexes")
+        with closing(sqlite3.connect(database.path)) as connection:
+            connection.execute(f"DROP INDEX {name}")
+
+    return sabotage
+
+
+def with_function(module: object, name: str, function: Callable[..., object]) -> Sabotage:
+    """Put another function in the place of the one of that name, which must be there."""
+
+    def sabotage(monkeypatch: pytest.MonkeyPatch, store: Store) -> None:
+        monkeypatch.setattr(module, name, function)
+
+    return sabotage
+
+
+real_claim = lifecycle.claim
+real_renew = lifecycle.renew
+real_settle = lifecycle.settle
+real_expire = lifecycle.expire
+real_retry = lifecycle.retry
+
+
+def held_by_anybody(record: JobRecord, token: str) -> bool:
+    return record.status is JobStatus.RUNNING
+
+
+def claim_uncounted(record: JobRecord, *, token: str, lease: timedelta, now: datetime) -> JobRecord:
+    return replace(real_claim(record, token=token, lease=lease, now=now), attempt_count=record.attempt_count)
+
+
+def claim_keeping_progress(record: JobRecord, *, token: str, lease: timedelta, now: datetime) -> JobRecord:
+    return replace(real_claim(record, token=token, lease=lease, now=now), progress=record.progress)
+
+
+def claim_with_one_token(record: JobRecord, *, token: str, lease: timedelta, now: datetime) -> JobRecord:
+    return real_claim(record, token="t" * 32, lease=lease, now=now)
+
+
+def renew_without_lease(record: JobRecord, heartbeat: Heartbeat, *, lease: timedelta, now: datetime) -> JobRecord:
+    return replace(real_renew(record, heartbeat, lease=lease, now=now), worker_expires_at=record.worker_expires_at)
+
+
+def settle_deaf_to_cancel(record: JobRecord, settlement: Settlement, now: datetime) -> JobRecord:
+    return real_settle(replace(record, cancel_requested=False), settlement, now)
+
+
+def settle_with_endless_attempts(record: JobRecord, settlement: Settlement, now: datetime) -> JobRecord:
+    return replace(real_settle(replace(record, max_attempts=99), settlement, now), max_attempts=record.max_attempts)
+
+
+def settle_burning_released_attempts(record: JobRecord, settlement: Settlement, now: datetime) -> JobRecord:
+    return replace(real_settle(record, settlement, now), attempt_count=record.attempt_count)
+
+
+def expire_with_endless_attempts(record: JobRecord, *, due: datetime, now: datetime) -> JobRecord:
+    return replace(real_expire(replace(record, max_attempts=99), due=due, now=now), max_attempts=record.max_attempts)
+
+
+def expired_at_the_last_instant(record: JobRecord, now: datetime) -> bool:
+    return record.worker_expires_at is not None and record.worker_expires_at <= now
+
+
+def claimable_in_any_version(record: JobRecord, request: ClaimRequest) -> bool:
+    return record.status is JobStatus.PENDING and record.job_name in {job.name for job in request.known}
+
+
+def due_at_any_time(record: JobRecord, now: datetime) -> bool:
+    return True
+
+
+def retry_still_cancelled(record: JobRecord, now: datetime) -> JobRecord:
+    return replace(real_retry(record, now), cancel_requested=True)
+
+
+def every_slot_is_new(schedule: ScheduleRecord, slot: datetime) -> bool:
+    return True
+
+
+def in_sql(protection: str, sabotage: Sabotage, noticed_by: ConformanceTest) -> Case:
+    return Case(protection, "sqlite", sabotage, noticed_by)
+
+
+def in_memory(protection: str, name: str, function: Callable[..., object], noticed_by: ConformanceTest) -> Case:
+    module = lifecycle if hasattr(lifecycle, name) else memory
+    return Case(protection, "memory", with_function(module, name, function), noticed_by)
+
+
+CASES = [
+    # Only the newest claim may write.
+    in_sql(
+        "token guard of settle",
+        without(" AND jobs.fencing_token = outcome.token", "SETTLE"),
+        test_fencing.test_a_stale_worker_cannot_complete_a_reclaimed_job,
+    ),
+    in_memory(
+        "token guard of settle",
+        "is_held",
+        held_by_anybody,
+        test_fencing.test_a_stale_worker_cannot_complete_a_reclaimed_job,
+    ),
+    in_sql(
+        "token guard of renew",
+        without(" AND jobs.fencing_token = beat.token", "RENEW"),
+        test_fencing.test_a_token_is_worth_nothing_for_another_job,
+    ),
+    in_memory(
+        "token guard of renew",
+        "is_held",
+        held_by_anybody,
+        test_fencing.test_a_token_is_worth_nothing_for_another_job,
+    ),
+    in_sql(
+        "a token for each claim",
+        without("lower(hex(randomblob(16)))", "CLAIM", "CLAIM_ONE", instead="'tttttttttttttttttttttttttttttttt'"),
+        test_claim.test_every_claim_has_a_token_of_its_own,
+    ),
+    # Attempts are counted at claim, and bounded.
+    in_sql(
+        "attempt count",
+        without("attempt_count = attempt_count + 1, ", "CLAIM", "CLAIM_ONE", "CLAIM_LIMITED"),
+        test_claim.test_each_claim_counts_one_attempt,
+    ),
+    in_memory("attempt count", "claim", claim_uncounted, test_claim.test_each_claim_counts_one_attempt),
+    in_sql(
+        "attempt count of a crash",
+        without("attempt_count = attempt_count + 1, ", "CLAIM", "CLAIM_ONE", "CLAIM_LIMITED"),
+        test_expire.test_crashes_use_up_the_attempts_of_a_job,
+    ),
+    in_memory(
+        "attempt count of a crash", "claim", claim_uncounted, test_expire.test_crashes_use_up_the_attempts_of_a_job
+    ),
+    in_sql(
+        "attempt limit of a failure",
+        without("attempt_count >= max_attempts OR ", "SETTLE"),
+        test_settle.test_the_last_attempt_to_fail_fails_the_job,
+    ),
+    in_memory(
+        "attempt limit of a failure",
+        "settle",
+        settle_with_endless_attempts,
+        test_settle.test_the_last_attempt_to_fail_fails_the_job,
+    ),
+    in_sql(
+        "attempt limit of an expiry",
+        without("attempt_count >= max_attempts", "EXPIRE", instead="false"),
+        test_expire.test_a_job_whose_last_attempt_expired_fails_and_says_why,
+    ),
+    in_memory(
+        "attempt limit of an expiry",
+        "expire",
+        expire_with_endless_attempts,
+        test_expire.test_a_job_whose_last_attempt_expired_fails_and_says_why,
+    ),
+    in_sql(
+        "attempt given back at release",
+        without("attempt_count - (outcome.kind = 'released')", "SETTLE", instead="attempt_count"),
+        test_settle.test_a_released_job_is_due_again_and_has_lost_no_attempt,
+    ),
+    in_memory(
+        "attempt given back at release",
+        "settle",
+        settle_burning_released_attempts,
+        test_settle.test_a_released_job_is_due_again_and_has_lost_no_attempt,
+    ),
+    # A slot makes one job, for ever.
+    in_sql(
+        "unique slot",
+        without("AND (last_run_at IS NULL OR last_run_at < value->>'scheduled_for')", "FIRE"),
+        test_schedules.test_a_slot_fires_once_even_if_the_second_scheduler_makes_another_job_of_it,
+    ),
+    in_memory(
+        "unique slot",
+        "_is_new_slot",
+        every_slot_is_new,
+        test_schedules.test_a_slot_fires_once_even_if_the_second_scheduler_makes_another_job_of_it,
+    ),
+    in_sql(
+        "last slot that fired",
+        without(
+            "last_run_at = CASE WHEN :last_slot IS NULL OR last_run_at >= :last_slot",
+            "FIRED",
+            instead="last_run_at = CASE WHEN true",
+        ),
+        test_schedules.test_a_slot_older_than_the_last_one_never_fires,
+    ),
+    in_sql(
+        "last job of a schedule",
+        without("OR last_run_at < value->>'scheduled_for')), last_job_id)", "FIRED", instead="OR true)), last_job_id)"),
+        test_schedules.test_the_last_job_of_a_schedule_is_of_the_newest_slot_that_made_one,
+    ),
+    # A unique key has one unfinished job.
+    in_sql(
+        "unique key index",
+        without_index("jobs_unique_key"),
+        test_insert.test_a_unique_key_has_at_most_one_unfinished_job,
+    ),
+    in_sql(
+        "unique key index within a batch",
+        without_index("jobs_unique_key"),
+        test_insert.test_a_unique_key_given_twice_in_one_batch_makes_one_job,
+    ),
+    # A lease holds to its last instant, and is renewed.
+    in_sql(
+        "lease strictness",
+        without("worker_expires_at < {now}", "EXPIRE", instead="worker_expires_at <= {now}"),
+        test_expire.test_a_lease_lasts_up_to_and_including_its_last_instant,
+    ),
+    in_memory(
+        "lease strictness",
+        "is_expired",
+        expired_at_the_last_instant,
+        test_expire.test_a_lease_lasts_up_to_and_including_its_last_instant,
+    ),
+    in_sql(
+        "lease renewal",
+        without("worker_expires_at = {now} + :lease, ", "RENEW"),
+        test_renew.test_a_renewed_job_does_not_expire,
+    ),
+    in_memory("lease renewal", "renew", renew_without_lease, test_renew.test_a_renewed_job_does_not_expire),
+    # What a worker does not know, or what is not due, it does not touch.
+    in_sql(
+        "version filter",
+        without(
+            "(job_name, spec_version) IN (SELECT value->>0, value->>1",
+            "CLAIM",
+            instead="job_name IN (SELECT value->>0",
+        ),
+        test_claim.test_only_jobs_of_known_names_and_versions_are_claimed,
+    ),
+    in_memory(
+        "version filter",
+        "is_claimable",
+        claimable_in_any_version,
+        test_claim.test_only_jobs_of_known_names_and_versions_are_claimed,
+    ),
+    in_sql(
+        "due time",
+        without("scheduled_for <= {now}", "CLAIM", instead="true"),
+        test_claim.test_a_job_is_claimed_from_its_due_time_on_and_not_before,
+    ),
+    in_memory(
+        "due time",
+        "is_due",
+        due_at_any_time,
+        test_claim.test_a_job_is_claimed_from_its_due_time_on_and_not_before,
+    ),
+    in_sql(
+        "concurrency limit",
+        without("position <= room", "CLAIM_LIMITED", instead="room > 0"),
+        test_claim.test_a_concurrency_limit_holds_within_one_batch,
+    ),
+    in_sql(
+        "progress of a new attempt",
+        without("progress = 0, ", "CLAIM"),
+        test_claim.test_progress_starts_anew_with_each_attempt,
+    ),
+    in_memory(
+        "progress of a new attempt",
+        "claim",
+        claim_keeping_progress,
+        test_claim.test_progress_starts_anew_with_each_attempt,
+    ),
+    # A request to cancel is heard, once.
+    in_sql(
+        "cancel flag in settle",
+        without("WHEN cancel_requested THEN 'cancelled' ", "SETTLE"),
+        test_settle.test_a_failed_attempt_of_a_job_that_was_asked_to_cancel_cancels_it,
+    ),
+    in_memory(
+        "cancel flag in settle",
+        "settle",
+        settle_deaf_to_cancel,
+        test_settle.test_a_failed_attempt_of_a_job_that_was_asked_to_cancel_cancels_it,
+    ),
+    in_sql(
+        "cancel flag in expire",
+        without("WHEN cancel_requested THEN 'cancelled' ", "EXPIRE"),
+        test_expire.test_an_expired_job_that_was_asked_to_cancel_is_cancelled,
+    ),
+    in_sql(
+        "cancel flag in renew",
+        without("RETURNING id, cancel_requested", "RENEW", instead="RETURNING id, false AS cancel_requested"),
+        test_cancel_and_retry.test_a_running_job_is_asked_to_stop_and_learns_it_with_its_heartbeat,
+    ),
+    in_sql(
+        "cancel flag cleared by retry",
+        without("cancel_requested = false, ", "RETRY"),
+        test_cancel_and_retry.test_a_retried_job_is_not_cancelled_by_the_request_of_its_last_life,
+    ),
+    in_memory(
+        "cancel flag cleared by retry",
+        "retry",
+        retry_still_cancelled,
+        test_cancel_and_retry.test_a_retried_job_is_not_cancelled_by_the_request_of_its_last_life,
+    ),
+]
+
+
+async def run_on_a_new_store(case: Case, sabotage: Callable[[Store], None] | None = None) -> None:
+    clock = FakeClock()
+    async with STORES[case.store](clock) as store:
+        if sabotage is not None:
+            sabotage(store)
+        await case.noticed_by(store, clock)
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_a_lost_protection_is_noticed_by_the_test_that_is_there_for_it(
+    case: Case, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asyncio.run(run_on_a_new_store(case))
+
+    with pytest.raises((AssertionError, pytest.fail.Exception)):
+        asyncio.run(run_on_a_new_store(case, partial(case.sabotage, monkeypatch)))
+
+
+def test_a_sabotage_that_finds_nothing_to_remove_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(LookupError, match="has no 'no such guard' any more"):
+        without("no such guard", "SETTLE")(monkeypatch, memory.MemoryStore())

@@ -1,0 +1,220 @@
+"""Slots of schedules become jobs: once each, with the options and the checks of any other job."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from server_jobs import JobOptions, JobStatus, Misfire, Schedule, Worker, create_job_registry, define_job, tick
+from server_jobs.backend import Backend
+from server_jobs.ids import schedule_id
+from server_jobs.ports import Store
+from server_jobs.record import JobQuery, JobRecord, ScheduleRecord
+from server_jobs.scheduler import Scheduler
+from server_jobs.testing import FakeClock
+
+from tests.conformance.stores import OpenStore, open_memory, open_sqlite
+from tests.runtime.example_jobs import Gate, Text, TextJob, backend_on, echo
+
+MINUTE = timedelta(minutes=1)
+HOUR = timedelta(hours=1)
+NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
+
+every_store = pytest.mark.parametrize("open_store", [open_memory, open_sqlite], ids=["memory", "sqlite"])
+
+
+def hourly(
+    misfire: Misfire = Misfire.FIRE_ONCE, options: JobOptions | None = None, handler: Gate | None = None
+) -> TextJob:
+    """A job that a schedule runs every hour."""
+    return define_job(
+        name="Report",
+        params=Text,
+        result=Text,
+        handler=handler or echo,
+        options=options,
+        schedules=[Schedule(name="hourly", cron="0 * * * *", misfire=misfire, params='{"text":"scheduled"}')],
+    )
+
+
+async def save(store: Store, job: TextJob, **changes: object) -> ScheduleRecord:
+    """Store the schedule of a job, as a migration does, or changed by hand."""
+    (schedule,) = job.schedules
+    values = {
+        "id": schedule_id(job.job_name, schedule.name),
+        "job_name": job.job_name,
+        "name": schedule.name,
+        "cron_expression": schedule.cron,
+        "timezone": schedule.timezone,
+        "misfire": schedule.misfire.value,
+        "params": schedule.params,
+    }
+    record = ScheduleRecord(**(values | changes))  # type: ignore[arg-type]  # the names are checked when it runs
+    await store.save_schedules([record])
+    return record
+
+
+async def jobs_in(store: Store) -> list[JobRecord]:
+    """Every job, oldest first."""
+    return list(reversed(await store.list_jobs(JobQuery(limit=1000))))
+
+
+async def ticks(backend: Backend, clock: FakeClock, duration: timedelta, step: timedelta = MINUTE) -> int:
+    """Let time pass with a tick in every step; how many jobs were made."""
+    made = 0
+    for _ in range(duration // step):
+        clock.advance(step)
+        made += len(await backend.scheduler.tick())
+    return made
+
+
+@every_store
+async def test_a_slot_becomes_one_job_with_the_params_of_its_schedule(open_store: OpenStore) -> None:
+    clock, job = FakeClock(NOON - 10 * MINUTE), hourly(options=JobOptions(queue="reports", priority=7, max_attempts=2))
+    async with open_store(clock) as store:
+        backend = backend_on(store, job, clock=clock)
+        await save(store, job)
+        assert await backend.scheduler.tick() == []
+        assert await ticks(backend, clock, 9 * MINUTE) == 0
+        assert await ticks(backend, clock, 30 * MINUTE) == 1
+        (record,) = await jobs_in(store)
+        assert (record.scheduled_for, record.status) == (NOON, JobStatus.PENDING)
+        assert json.loads(record.params) == {"text": "scheduled"}
+        assert (record.queue, record.priority, record.max_attempts) == ("reports", 7, 2)
+        (schedule,) = await store.list_schedules()
+        assert (schedule.last_run_at, schedule.next_run_at) == (NOON, NOON + HOUR)
+        assert schedule.last_job_id == record.id
+
+
+@every_store
+async def test_two_schedulers_make_one_job_of_each_slot(open_store: OpenStore) -> None:
+    clock, job = FakeClock(NOON), hourly()
+    async with open_store(clock) as store:
+        await save(store, job)
+        backend = backend_on(store, job, clock=clock)
+        second = Scheduler(store, backend.registry)
+        for _ in range(5):
+            await backend.scheduler.tick()
+            await second.tick()
+            clock.advance(HOUR)
+        assert [record.scheduled_for for record in await jobs_in(store)] == [NOON + hour * HOUR for hour in range(1, 5)]
+
+
+@every_store
+async def test_a_tick_runs_the_job_of_a_slot_that_has_come(open_store: OpenStore) -> None:
+    clock, job = FakeClock(NOON - MINUTE), hourly()
+    async with open_store(clock) as store:
+        backend = backend_on(store, job, clock=clock)
+        await save(store, job)
+        assert (await tick(backend)).scheduled == 0
+        clock.advance(MINUTE)
+        done = await tick(backend)
+        assert (done.scheduled, done.completed, done.failed) == (1, 1, 0)
+        (record,) = await jobs_in(store)
+        assert (record.status, record.result) == (JobStatus.COMPLETED, '{"text":"scheduled"}')
+
+
+@every_store
+async def test_a_worker_runs_the_job_of_a_slot_that_has_come(open_store: OpenStore) -> None:
+    clock, job = FakeClock(NOON - MINUTE), hourly()
+    async with open_store(clock) as store:
+        backend = backend_on(store, job, clock=clock)
+        await save(store, job)
+        await Worker(backend, until_empty=True).run()
+        assert await jobs_in(store) == []
+        clock.advance(MINUTE)
+        await Worker(backend, until_empty=True).run()
+        (record,) = await jobs_in(store)
+        assert record.status is JobStatus.COMPLETED
+
+
+@every_store
+@pytest.mark.parametrize(
+    ("misfire", "hours"),
+    [(Misfire.SKIP, []), (Misfire.FIRE_ONCE, [5]), (Misfire.FIRE_ALL, [1, 2, 3, 4, 5])],
+)
+async def test_slots_that_passed_unseen_fire_as_the_schedule_says(
+    open_store: OpenStore, misfire: Misfire, hours: list[int]
+) -> None:
+    clock, job = FakeClock(NOON), hourly(misfire)
+    async with open_store(clock) as store:
+        backend = backend_on(store, job, clock=clock)
+        await save(store, job)
+        await backend.scheduler.tick()
+        clock.advance(5 * HOUR + 30 * MINUTE)
+        assert len(await backend.scheduler.tick()) == len(hours)
+        assert [record.scheduled_for for record in await jobs_in(store)] == [NOON + hour * HOUR for hour in hours]
+        assert await ticks(backend, clock, 30 * MINUTE) == 1
+
+
+@every_store
+async def test_a_schedule_that_is_switched_off_makes_no_jobs(open_store: OpenStore) -> None:
+    clock, job = FakeClock(NOON), hourly()
+    async with open_store(clock) as store:
+        backend = backend_on(store, job, clock=clock)
+        schedule = await save(store, job)
+        await store.enable_schedule(schedule.id, enabled=False)
+        assert await ticks(backend, clock, 3 * HOUR) == 0
+        await store.enable_schedule(schedule.id, enabled=True)
+        assert await ticks(backend, clock, 3 * HOUR) == 3
+
+
+async def test_schedules_of_jobs_that_cannot_be_run_here_are_left_alone() -> None:
+    clock, job = FakeClock(NOON), hourly()
+    async with open_memory(clock) as store:
+        await save(store, job)
+        elsewhere = Backend(database=store, job_registry=create_job_registry(), clock=clock)
+        assert await ticks(elsewhere, clock, 3 * HOUR) == 0
+        (schedule,) = await store.list_schedules()
+        assert schedule.next_run_at is None
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"cron_expression": "61 * * * *"}, "61"),
+        ({"timezone": "Mars/Olympus"}, "unknown time zone 'Mars/Olympus'"),
+        ({"misfire": "sometimes"}, "sometimes"),
+        ({"params": '{"text":5}'}, "/text: Input should be a valid string, got 5"),
+        ({"params": "{"}, "Expecting property name"),
+    ],
+)
+async def test_a_schedule_that_cannot_be_read_is_reported_and_stops_no_other(
+    changes: dict[str, object], message: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    clock, job = FakeClock(NOON), hourly()
+    async with open_memory(clock) as store:
+        backend = backend_on(store, job, clock=clock)
+        broken = await save(store, job, id="broken", name="a broken one")
+        await save(store, job)
+        await backend.scheduler.tick()
+        await save(store, job, id=broken.id, name=broken.name, **changes)
+        assert await ticks(backend, clock, 2 * HOUR, step=HOUR) == 2
+        assert "schedule a broken one of Report cannot fire: " in caplog.text
+        assert message in caplog.text
+
+
+async def test_a_slot_whose_unique_key_is_held_makes_no_job_and_does_not_come_again() -> None:
+    clock, gate = FakeClock(NOON), Gate()
+    job = hourly(options=JobOptions(unique_by=("/text",)), handler=gate)
+    async with open_memory(clock) as store:
+        backend = backend_on(store, job, clock=clock)
+        await save(store, job)
+        await backend.scheduler.tick()
+        assert await ticks(backend, clock, HOUR) == 1
+        assert await ticks(backend, clock, HOUR) == 0
+        gate.opened.set()
+        assert (await tick(backend)).completed == 1
+        assert await ticks(backend, clock, HOUR) == 1
+        assert len(await jobs_in(store)) == 2
+
+
+async def test_a_slot_follows_the_time_zone_of_its_schedule() -> None:
+    clock, job = FakeClock(datetime(2026, 3, 28, 12, tzinfo=UTC)), hourly()
+    async with open_memory(clock) as store:
+        backend = backend_on(store, job, clock=clock)
+        await save(store, job, cron_expression="0 9 * * *", timezone="Europe/Berlin")
+        await ticks(backend, clock, 3 * timedelta(days=1), step=HOUR)
+        slots = [record.scheduled_for for record in await jobs_in(store)]
+        assert slots == [datetime(2026, 3, day, 7, tzinfo=UTC) for day in (29, 30, 31)]  # summer time began on the 29th

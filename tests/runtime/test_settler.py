@@ -1,0 +1,174 @@
+"""Outcomes reach the store in batches, also when it is away for a while, and never after their lease."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from datetime import timedelta
+
+import pytest
+from server_jobs import DatabaseError, JobStatus
+from server_jobs.record import ClaimRequest, Completed, KnownJob, NewJob, Settlement
+from server_jobs.settler import Settler
+from server_jobs.testing import FakeClock
+
+from tests.runtime.example_jobs import SECOND, Gate, backend_on, read, text_job, turns
+from tests.runtime.faulty_store import FaultyStore
+
+FAR = 1e9
+
+
+class Desk:
+    """A settler, and running jobs whose outcomes it may be given."""
+
+    def __init__(self) -> None:
+        self.clock = FakeClock()
+        self.store = FaultyStore(self.clock)
+        self.settler = Settler(self.store, self.clock)
+
+    async def running(self, count: int) -> list[Completed]:
+        """So many outcomes of jobs that run."""
+        await self.store.insert([NewJob(id=f"j{number:03}", job_name="Echo", params="{}") for number in range(count)])
+        request = ClaimRequest(known=(KnownJob("Echo", 1),), limit=count, lease=timedelta(hours=1))
+        claims = await self.store.claim(request)
+        return [Completed(id=claim.id, token=claim.token, result="{}") for claim in claims]
+
+    def settle(self, outcome: Settlement, deadline: float = FAR) -> asyncio.Task[JobStatus | None]:
+        """Give an outcome to the settler."""
+        return asyncio.create_task(self.settler.settle(outcome, deadline=deadline))
+
+    async def wait(self, seconds: float) -> None:
+        """Let time pass, a tenth of a second at once."""
+        for _ in range(round(seconds * 10)):
+            self.clock.advance(SECOND / 10)
+            await turns(10)
+
+
+class SlowStore(FaultyStore):
+    """A store whose writes take until they are let through."""
+
+    def __init__(self, clock: FakeClock) -> None:
+        super().__init__(clock)
+        self.gate = asyncio.Event()
+
+    async def settle(self, settlements: Sequence[Settlement]) -> Sequence[JobStatus | None]:
+        statuses = await super().settle(settlements)
+        await self.gate.wait()
+        return statuses
+
+
+async def test_outcomes_of_the_same_moment_are_written_together() -> None:
+    desk = Desk()
+    tasks = [desk.settle(outcome) for outcome in await desk.running(100)]
+    assert await asyncio.gather(*tasks) == [JobStatus.COMPLETED] * 100
+    assert [len(batch) for batch in desk.store.settlements] == [100]
+
+
+async def test_outcomes_that_come_during_a_write_are_written_together_in_the_next() -> None:
+    desk = Desk()
+    desk.store = SlowStore(desk.clock)
+    desk.settler = Settler(desk.store, desk.clock)
+    first, *others = await desk.running(10)
+    tasks = [desk.settle(first)]
+    await turns()
+    tasks += [desk.settle(outcome) for outcome in others]
+    await turns()
+    desk.store.gate.set()
+    await asyncio.gather(*tasks)
+    assert [len(batch) for batch in desk.store.settlements] == [1, 9]
+
+
+async def test_the_answer_is_the_status_or_none_for_a_claim_that_was_lost() -> None:
+    desk = Desk()
+    (outcome,) = await desk.running(1)
+    stale = Completed(id=outcome.id, token="old", result="{}")
+    answers = [desk.settle(stale), desk.settle(outcome)]
+    assert [await answer for answer in answers] == [None, JobStatus.COMPLETED]
+
+
+async def test_outcomes_are_kept_and_written_when_the_database_is_back(caplog: pytest.LogCaptureFixture) -> None:
+    desk = Desk()
+    desk.store.break_down("settle")
+    tasks = [desk.settle(outcome) for outcome in await desk.running(3)]
+    await desk.wait(60)
+    assert not any(task.done() for task in tasks)
+    desk.store.repair()
+    await desk.wait(5)
+    assert await asyncio.gather(*tasks) == [JobStatus.COMPLETED] * 3
+    assert [record.getMessage() for record in caplog.records] == [
+        "outcomes cannot be stored, trying again: the database is away (settle)",
+        "outcomes are being stored again",
+    ]
+
+
+async def test_an_outage_is_met_with_growing_pauses() -> None:
+    desk = Desk()
+    desk.store.break_down("settle")
+    (outcome,) = await desk.running(1)
+    task = desk.settle(outcome)
+    await desk.wait(60)
+    assert 12 <= desk.store.calls["settle"] <= 20  # 0.1 s, 0.2 s, … then every 5 s
+    desk.store.repair()
+    await desk.wait(5)
+    assert task.done()
+
+
+async def test_an_outcome_is_dropped_once_its_lease_is_over(caplog: pytest.LogCaptureFixture) -> None:
+    desk = Desk()
+    desk.store.break_down("settle")
+    short, long = await desk.running(2)
+    dropped, kept = desk.settle(short, deadline=10), desk.settle(long)
+    await desk.wait(9)
+    assert not dropped.done()
+    await desk.wait(10)
+    assert await dropped is None
+    assert "the outcome of job j000 was dropped: its lease ran out first" in caplog.text
+    desk.store.repair()
+    await desk.wait(5)
+    assert await kept is JobStatus.COMPLETED
+    record = await desk.store.get("j000")
+    assert record is not None
+    assert record.status is JobStatus.RUNNING
+
+
+async def test_an_unexpected_error_reaches_who_waits_and_outcomes_that_came_meanwhile_are_written() -> None:
+    class BrokenOnce(FaultyStore):
+        async def settle(self, settlements: Sequence[Settlement]) -> Sequence[JobStatus | None]:
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+            statuses = await super().settle(settlements)
+            if self.calls["settle"] == 1:
+                raise RuntimeError("a bug")
+            return statuses
+
+    desk = Desk()
+    desk.store = BrokenOnce(desk.clock)
+    desk.settler = Settler(desk.store, desk.clock)
+    first, second = await desk.running(2)
+    failing = desk.settle(first)
+    await turns(2)
+    joining = desk.settle(second)
+    with pytest.raises(RuntimeError, match="a bug"):
+        await failing
+    assert await asyncio.wait_for(joining, 5) is JobStatus.COMPLETED
+
+
+async def test_a_job_whose_outcome_meets_an_outage_is_completed_by_the_same_attempt() -> None:
+    clock, gate = FakeClock(), Gate()
+    store, job = FaultyStore(clock), text_job(gate)
+    backend = backend_on(store, job, clock=clock)
+    job_id = await job.later({"text": "a"})
+    task = asyncio.create_task(backend.execute((await backend.poll_and_claim()).claimed_jobs[0]))
+    await turns()
+    store.break_down("settle", "renew", error=DatabaseError("down"))
+    gate.opened.set()
+    for _ in range(60):
+        clock.advance(SECOND)
+        await turns()
+    store.repair()
+    for _ in range(6):
+        clock.advance(SECOND)
+        await turns()
+    assert (await task).success
+    record = await read(backend, job_id)
+    assert (record.status, record.attempt_count) == (JobStatus.COMPLETED, 1)
