@@ -57,7 +57,7 @@ test-long: setup ## Run the state machine and the fuzz tests for much longer
 lint: setup ## Check style, formatting and import rules
 	@$(BIN)/ruff check --quiet
 	@$(BIN)/ruff format --quiet --check
-	@$(BIN)/lint-imports --no-timing > $(VENV)/lint-imports.log 2>&1 || { cat $(VENV)/lint-imports.log; exit 1; }
+	@$(BIN)/lint-imports --no-logo > $(VENV)/lint-imports.log 2>&1 || { cat $(VENV)/lint-imports.log; exit 1; }
 
 .PHONY: types
 types: setup ## Check types with mypy --strict and pyright
@@ -72,5 +72,5 @@ lock: setup ## Resolve the dependencies anew into requirements.lock
 
 .PHONY: clean
 clean: ## Remove the environment, caches and what the demo made
-	@rm -rf $(VENV) $(DEMO) dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	@rm -rf $(VENV) $(DEMO) .server-jobs-cache dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

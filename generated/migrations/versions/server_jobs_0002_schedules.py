@@ -1,0 +1,60 @@
+"""Store the schedules of the specs.
+
+Revision ID: server_jobs_0002
+Revises: server_jobs_0001
+"""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "server_jobs_0002"
+down_revision = "server_jobs_0001"
+branch_labels = None
+depends_on = None
+
+cron_jobs = sa.table(
+    "cron_jobs",
+    sa.column("id", sa.Text),
+    sa.column("job_name", sa.Text),
+    sa.column("name", sa.Text),
+    sa.column("cron_expression", sa.Text),
+    sa.column("timezone", sa.Text),
+    sa.column("misfire", sa.Text),
+    sa.column("params", sa.Text),
+    sa.column("next_run_at"),
+    sa.column("created_at"),
+    sa.column("updated_at"),
+)
+
+
+def upgrade() -> None:
+    add(
+        id="7f75cead-1b2f-5044-831d-45b8fd043722",
+        job_name="DailyDigest",
+        name="every-morning",
+        cron_expression="30 7 * * *",
+        timezone="Europe/Berlin",
+        misfire="fire_once",
+        params='{"recipients":["operations@example.com"]}',
+    )
+
+
+def downgrade() -> None:
+    remove("7f75cead-1b2f-5044-831d-45b8fd043722")
+
+
+def add(**values: str) -> None:
+    """A new schedule; the next scheduler that runs plans it."""
+    op.execute(cron_jobs.insert().values(created_at=now(), updated_at=now(), **values))
+
+
+def remove(schedule_id: str) -> None:
+    """No further runs; the jobs that were enqueued stay."""
+    op.execute(cron_jobs.delete().where(cron_jobs.c.id == schedule_id))
+
+
+def now() -> sa.ClauseElement:
+    """The database's clock: milliseconds since the epoch on the SQLite family."""
+    if op.get_context().dialect.name == "postgresql":
+        return sa.func.now()
+    return sa.literal_column("CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)", sa.BigInteger)

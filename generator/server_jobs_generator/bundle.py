@@ -1,0 +1,192 @@
+"""One job's params and result as schemas that need no other file, with a name for every definition they share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import PurePosixPath
+
+from pydantic import JsonValue
+
+from .instance import follow
+from .job_lint import PARAMS, RESULT
+from .library import Library, Location
+from .names import Names, pascal_case
+from .problems import SpecProblem
+from .schema_lint import Schema, types_of
+
+MAX_SCHEMAS = 2_000
+MAX_LEVELS = 32
+
+_STRUCTURE = frozenset({"$defs", "additionalProperties", "anyOf", "items", "oneOf", "prefixItems", "properties"})
+_DROPPED = frozenset({"$schema", "$comment", "$defs"})
+_DEFINITIONS = "#/$defs/"
+
+
+class BundleError(ValueError):
+    """A spec whose references never end or multiply beyond all bounds; `problem` says where."""
+
+    def __init__(self, problem: SpecProblem) -> None:
+        self.problem = problem
+        super().__init__(str(problem))
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """Two self-contained schemas, and the names of the files (relative to `specs/`) that went into them."""
+
+    params: Mapping[str, JsonValue]
+    result: Mapping[str, JsonValue]
+    files: tuple[str, ...]
+
+
+def bundle(library: Library, file: str) -> Bundle:
+    """Bundle the spec in `file`, which has passed every other check. Raises `BundleError`."""
+    bundler = _Bundler(library)
+    parts = [bundler.part(Location(file, pointer)) for pointer in (PARAMS, RESULT)]
+    bundler.add_definitions()
+    if len(bundler.names) > MAX_SCHEMAS:
+        message = f"references more than {MAX_SCHEMAS:,} definitions; split it up"
+        raise BundleError(library.documents[file].problem((), message))
+    places = {name: location for location, name in bundler.names.items()}
+    for part, pointer in zip(parts, (PARAMS, RESULT), strict=True):
+        expansion = _Expansion(bundler.definitions)
+        try:
+            expansion.walk(part)
+        except _EndlessError as error:
+            place = places[expansion.where] if expansion.where else Location(file, pointer)
+            raise BundleError(library.documents[place.file].problem(place.pointer, str(error))) from None
+    files = tuple(sorted({file, *(location.file for location in bundler.names)}))
+    params, result = map(bundler.with_definitions, parts)
+    return Bundle(params, result, files)
+
+
+def is_class(schema: JsonValue | Schema) -> bool:
+    """Whether objects that fit a schema become a class of their own, not a `dict`."""
+    if not isinstance(schema, Mapping) or "object" not in types_of(schema):
+        return False
+    return bool(schema.get("properties")) or schema.get("additionalProperties") is False
+
+
+def referenced_name(schema: JsonValue) -> str | None:
+    """The key in `$defs` that a bundled schema refers to; None if it is no reference."""
+    reference = schema.get("$ref") if isinstance(schema, dict) else None
+    return reference.removeprefix(_DEFINITIONS) if isinstance(reference, str) else None
+
+
+def children(schema: JsonValue) -> Iterator[JsonValue]:
+    """The schemas directly inside a schema, references not followed."""
+    if not isinstance(schema, dict):
+        return
+    for key in ("items", "additionalProperties"):
+        yield from [schema[key]] if key in schema else []
+    for key in ("prefixItems", "anyOf", "oneOf"):
+        branches = schema.get(key)
+        yield from branches if isinstance(branches, list) else []
+    properties = schema.get("properties")
+    yield from properties.values() if isinstance(properties, dict) else []
+
+
+@dataclass(slots=True)
+class _Bundler:
+    library: Library
+    names: dict[Location, str] = field(default_factory=dict[Location, str])
+    definitions: dict[str, JsonValue] = field(default_factory=dict[str, JsonValue])
+    _taken: Names = field(default_factory=Names)
+    _pending: list[Location] = field(default_factory=list[Location])
+
+    def part(self, location: Location) -> dict[str, JsonValue]:
+        """The params or the result, itself free of `$ref` at the top."""
+        schema, file = follow(self.library, self.library.value_at(location), location.file)
+        copy = self._copied(schema, file)
+        if not isinstance(copy, dict):
+            raise TypeError(f"{location} is not an object; the lint lets only objects pass")
+        return copy
+
+    def add_definitions(self) -> None:
+        """Copy what has been referenced, and what that references, until nothing is missing."""
+        while self._pending and len(self.names) <= MAX_SCHEMAS:
+            location = self._pending.pop()
+            self.definitions[self.names[location]] = self._copied(self.library.value_at(location), location.file)
+
+    def with_definitions(self, part: dict[str, JsonValue]) -> dict[str, JsonValue]:
+        """The part with those definitions that it reaches, in the order of their names."""
+        reached: set[str] = set()
+        pending: list[JsonValue] = [part]
+        while pending:
+            schema = pending.pop()
+            pending.extend(children(schema))
+            name = referenced_name(schema)
+            if name is not None and name not in reached:
+                reached.add(name)
+                pending.append(self.definitions[name])
+        if not reached:
+            return part
+        return {**part, "$defs": {name: self.definitions[name] for name in sorted(reached)}}
+
+    def _copied(self, schema: JsonValue, file: str) -> JsonValue:
+        if not isinstance(schema, dict):
+            return schema
+        return {key: self._copied_member(key, value, file) for key, value in schema.items() if key not in _DROPPED}
+
+    def _copied_member(self, key: str, value: JsonValue, file: str) -> JsonValue:
+        match key, value:
+            case "$ref", str():
+                return _DEFINITIONS + self._name_of(self.library.resolve(value, file))
+            case (("items" | "additionalProperties"), _):
+                return self._copied(value, file)
+            case (("prefixItems" | "anyOf" | "oneOf"), list()):
+                return [self._copied(branch, file) for branch in value]
+            case "properties", dict():
+                return {name: self._copied(schema, file) for name, schema in value.items()}
+            case _:
+                return value
+
+    def _name_of(self, location: Location) -> str:
+        if location not in self.names:
+            tokens = (PurePosixPath(location.file).stem, *location.pointer)
+            words = [pascal_case(token) for token in tokens if isinstance(token, str) and token not in _STRUCTURE]
+            self.names[location] = self._taken.take(next(filter(None, reversed(words)), "Definition"))
+            self._pending.append(location)
+        return self.names[location]
+
+
+@dataclass(slots=True)
+class _Expansion:
+    """Walks through everything the models will be built of, as deep as building them goes."""
+
+    definitions: Mapping[str, JsonValue]
+    count: int = 0
+    classes: set[str] = field(default_factory=set[str])
+    where: str | None = None
+
+    def walk(self, schema: JsonValue, level: int = 0, inlined: tuple[str, ...] = ()) -> None:
+        """Raises `_EndlessError` where that does not end, or not soon; `where` names the definition it was in then."""
+        options = schema.get("enum") if isinstance(schema, dict) else None
+        self.count += 1 + (len(options) // 4 if isinstance(options, list) else 0)
+        if self.count > MAX_SCHEMAS:
+            raise _EndlessError(f"describes more than {MAX_SCHEMAS:,} schemas, references written out; split it up")
+        if level > MAX_LEVELS:
+            raise _EndlessError(
+                f"nests schemas more than {MAX_LEVELS} levels deep, references followed; make it flatter"
+            )
+        name = referenced_name(schema)
+        if name is None:
+            inside = () if is_class(schema) else inlined
+            for child in children(schema):
+                self.walk(child, level + 1, inside)
+        elif name not in self.classes:
+            self._walk_definition(name, level + 1, inlined)
+
+    def _walk_definition(self, name: str, level: int, inlined: tuple[str, ...]) -> None:
+        outer, self.where = self.where, name
+        if name in inlined:
+            raise _EndlessError("refers to itself for ever; recursion must lead through a property of an object")
+        if is_class(self.definitions[name]):
+            self.classes.add(name)
+        self.walk(self.definitions[name], level, (*inlined, name))
+        self.where = outer
+
+
+class _EndlessError(Exception):
+    pass

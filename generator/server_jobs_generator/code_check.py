@@ -1,0 +1,164 @@
+"""The last look at generated models: only the few shapes of code that they are made of, and nothing that runs.
+
+The printer escapes every word of a spec; this check does not trust it. Whatever is not on the list is a
+`GeneratedCodeError`: a bug of the generator, never a user's mistake, and nothing is written.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Mapping
+
+from server_jobs.errors import ServerJobsError
+
+IMPORTS: Mapping[str, frozenset[str]] = {
+    "__future__": frozenset({"annotations"}),
+    "datetime": frozenset({"date", "datetime"}),
+    "ipaddress": frozenset({"IPv4Address", "IPv6Address"}),
+    "typing": frozenset({"Annotated", "Literal", "NotRequired", "TypedDict"}),
+    "uuid": frozenset({"UUID"}),
+    "pydantic": frozenset({"Field", "JsonValue"}),
+    "server_jobs.formats": frozenset(
+        {"Date", "DateTime", "Duration", "Email", "Hostname", "Ipv4", "Ipv6", "Json", "Time", "Uri", "Uuid"}
+    ),
+    "server_jobs.model": frozenset({"Exact", "JobModel", "Omittable", "fresh"}),
+}
+"""Every name that generated models may import, by module."""
+
+IMPORTABLE = frozenset[str]().union(*IMPORTS.values())
+
+_FIELD_ARGUMENTS = frozenset(
+    {"alias", "discriminator", "ge", "gt", "le", "lt", "max_length", "min_length", "multiple_of", "pattern"}
+)
+_BUILTIN_TYPES = frozenset({"str", "int", "float", "bool", "list", "dict", "tuple"})
+_PARSERS = frozenset({"UUID", "IPv4Address", "IPv6Address"})
+_DATES = frozenset({"date", "datetime"})
+
+
+class GeneratedCodeError(ServerJobsError):
+    """The generator was about to write code that is not on the list of what generated models consist of."""
+
+
+def check_code(text: str) -> None:
+    """Raise `GeneratedCodeError` unless a module consists of nothing but plain models."""
+    try:
+        module = ast.parse(text)
+    except (SyntaxError, ValueError, RecursionError) as error:
+        raise GeneratedCodeError(f"generated models cannot be parsed: {error}") from error
+    classes = {node.name for node in module.body if isinstance(node, ast.ClassDef)}
+    checker = _Checker(classes | {name for node in module.body for name in _assigned(node)})
+    for node in module.body:
+        if not checker.is_statement(node):
+            raise GeneratedCodeError(f"generated models have in line {node.lineno} what is not on the list")
+
+
+def _assigned(node: ast.stmt) -> list[str]:
+    targets = node.targets if isinstance(node, ast.Assign) else []
+    return [target.id for target in targets if isinstance(target, ast.Name)]
+
+
+class _Checker:
+    def __init__(self, classes: set[str]) -> None:
+        self._classes = classes
+        self._types = classes | _BUILTIN_TYPES | IMPORTABLE
+
+    def is_statement(self, node: ast.stmt) -> bool:
+        match node:
+            case ast.ImportFrom(module=module, names=names, level=0):
+                allowed = IMPORTS.get(module or "", frozenset[str]())
+                return all(alias.name in allowed and alias.asname is None for alias in names)
+            case ast.ClassDef(bases=[ast.Name("JobModel" | "TypedDict")], decorator_list=[], keywords=keywords):
+                extras = all(self._is_extra(keyword) for keyword in keywords)
+                return extras and node.name not in IMPORTABLE and all(map(self._is_member, node.body))
+            case ast.Assign(targets=[ast.Name(name)], value=ast.Call(func=ast.Name("TypedDict"), keywords=[]) as call):
+                return name not in IMPORTABLE and self._is_typed_dict(name, call.args)
+            case _:
+                return _is_text(node)
+
+    def _is_extra(self, keyword: ast.keyword) -> bool:
+        value = keyword.value
+        return keyword.arg == "extra" and isinstance(value, ast.Constant) and value.value in ("forbid", "allow")
+
+    def _is_member(self, node: ast.stmt) -> bool:
+        match node:
+            case ast.AnnAssign(target=ast.Name(), annotation=annotation, value=value):
+                return self._is_type(annotation) and (value is None or self._is_default(value))
+            case _:
+                return _is_text(node)
+
+    def _is_typed_dict(self, name: str, arguments: list[ast.expr]) -> bool:
+        match arguments:
+            case [ast.Constant(value=own_name), ast.Dict(keys=keys, values=values)]:
+                return own_name == name and all(map(_is_string, keys)) and all(map(self._is_type, values))
+            case _:
+                return False
+
+    def _is_type(self, node: ast.expr) -> bool:
+        match node:
+            case ast.Constant(value=str(quoted)):
+                return self._is_type(ast.parse(quoted, mode="eval").body)
+            case ast.Constant(value=value):
+                return value is None
+            case ast.Name(id=name):
+                return name in self._types
+            case ast.BinOp(left=left, op=ast.BitOr(), right=right):
+                return self._is_type(left) and self._is_type(right)
+            case ast.Subscript(value=ast.Name("Literal"), slice=values):
+                return all(map(_is_plain, _elements(values)))
+            case ast.Subscript(value=ast.Name("Annotated"), slice=ast.Tuple(elts=[inner, *metadata])):
+                return self._is_type(inner) and all(map(_is_metadata, metadata))
+            case ast.Subscript(value=ast.Name(name), slice=arguments):
+                return name in self._types and all(map(self._is_type, _elements(arguments)))
+            case _:
+                return False
+
+    def _is_default(self, node: ast.expr) -> bool:
+        match node:
+            case ast.Call(func=ast.Name("fresh"), args=[ast.Name("list" | "dict")], keywords=[]):
+                return True
+            case ast.Call(func=ast.Name("fresh"), args=[ast.Lambda(args=arguments, body=body)], keywords=[]):
+                return not ast.unparse(arguments) and self._is_value(body)
+            case _:
+                return _is_plain(node)
+
+    def _is_value(self, node: ast.expr) -> bool:
+        match node:
+            case ast.List(elts=items) | ast.Tuple(elts=items):
+                return all(map(self._is_value, items))
+            case ast.Dict(keys=keys, values=values):
+                return all(map(_is_string, keys)) and all(map(self._is_value, values))
+            case ast.Call(func=ast.Attribute(value=ast.Name(name), attr=method), args=[text], keywords=[]):
+                reads = name in self._classes and method == "model_validate_json"
+                return _is_string(text) and (reads or (name in _DATES and method == "fromisoformat"))
+            case ast.Call(func=ast.Name(name), args=[text], keywords=[]):
+                return name in _PARSERS and _is_string(text)
+            case _:
+                return _is_plain(node)
+
+
+def _is_metadata(node: ast.expr) -> bool:
+    match node:
+        case ast.Call(func=ast.Name("Exact"), args=[], keywords=[]):
+            return True
+        case ast.Call(func=ast.Name("Field"), args=[], keywords=keywords):
+            return all(keyword.arg in _FIELD_ARGUMENTS and _is_plain(keyword.value) for keyword in keywords)
+        case _:
+            return False
+
+
+def _elements(node: ast.expr) -> list[ast.expr]:
+    return node.elts if isinstance(node, ast.Tuple) else [node]
+
+
+def _is_text(node: ast.stmt) -> bool:
+    return isinstance(node, ast.Expr) and _is_string(node.value)
+
+
+def _is_string(node: ast.expr | None) -> bool:
+    return isinstance(node, ast.Constant) and isinstance(node.value, str)
+
+
+def _is_plain(node: ast.expr) -> bool:
+    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
+        node = node.operand
+    return isinstance(node, ast.Constant) and isinstance(node.value, str | int | float | None)

@@ -1,0 +1,122 @@
+"""The Python value of a default, as an expression of the type that the model declares."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from pydantic import JsonValue
+
+from .document import Document
+from .instance import Fitting
+from .layout import Code, Expression, Group, Text, call, literal, tuple_of
+from .library import Library, Location
+from .model_plan import ModelPlan
+from .schema_lint import Schema, types_of
+
+_PARSERS: Mapping[str, str] = {
+    "date": "date.fromisoformat",
+    "date-time": "datetime.fromisoformat",
+    "uuid": "UUID",
+    "ipv4": "IPv4Address",
+    "ipv6": "IPv6Address",
+}
+
+_FILE = "definitions"
+
+
+def plain_value(value: JsonValue) -> Code:
+    """The expression of a string, a number, a boolean or None."""
+    match value:
+        case str():
+            return literal(value)
+        case float():
+            # As the formatter writes exponents.
+            return Code(repr(value).replace("e+", "e"))
+        case _:
+            return Code(repr(value))
+
+
+@dataclass(slots=True)
+class DefaultValue:
+    """Writes defaults; the names that its expressions use are added to `uses`."""
+
+    plan: ModelPlan
+    uses: set[str]
+
+    def of(self, schema: JsonValue, value: JsonValue) -> Expression:
+        """What stands behind the `=` of a property: the value itself, or a call that makes a fresh one each time."""
+        expression = self._value(schema, value)
+        if isinstance(expression, Code | Text):
+            return expression
+        self.uses.add("fresh")
+        if isinstance(expression, Group) and not expression.items:
+            return call("fresh", Code("list" if expression.opening == "[" else "dict"))
+        return call("fresh", _lambda(expression))
+
+    def _value(self, schema: JsonValue, value: JsonValue) -> Expression:
+        target = self._branch(self.plan.target(schema), value)
+        if not isinstance(target, dict):
+            return self._untyped(value)
+        match value:
+            case dict() if id(target) in self.plan.tokens:
+                name = self.plan.classes[self.plan.tokens[id(target)]].name
+                text = json.dumps(value, ensure_ascii=False, separators=(", ", ": "))
+                return call(f"{name}.model_validate_json", Text(text))
+            case dict():
+                values = target.get("additionalProperties", True)
+                items = tuple((f"{literal(key)}: ", self._value(values, item)) for key, item in value.items())
+                return Group("{", items, "}")
+            case list():
+                return self._list(target, value)
+            case str():
+                return self._text(target, value)
+            case int() if not isinstance(value, bool) and types_of(target) and "integer" not in types_of(target):
+                return plain_value(float(value))
+            case _:
+                return plain_value(value)
+
+    def _branch(self, schema: JsonValue, value: JsonValue) -> JsonValue:
+        branches = schema.get("anyOf", schema.get("oneOf")) if isinstance(schema, dict) else None
+        if not isinstance(branches, list):
+            return schema
+        fitting = next(branch for branch in branches if not self._fitting().misfits(branch, _FILE, value))
+        return self._branch(self.plan.target(fitting), value)
+
+    def _fitting(self) -> Fitting:
+        definitions = Document(_FILE, "", {"$defs": dict(self.plan.definitions)}, {}, [])
+        schemas = {Location(_FILE, ("$defs", name)) for name in self.plan.definitions}
+        return Fitting(Library({_FILE: definitions}, schemas))
+
+    def _list(self, schema: Schema, value: list[JsonValue]) -> Expression:
+        prefix = schema.get("prefixItems")
+        if isinstance(prefix, list):
+            return tuple_of([self._value(*pair) for pair in zip(prefix, value, strict=True)])
+        items = schema.get("items", True)
+        return Group("[", tuple(("", self._value(items, item)) for item in value), "]")
+
+    def _text(self, schema: Schema, value: str) -> Expression:
+        parser = _PARSERS.get(str(schema.get("format")))
+        if parser is None:
+            return Text(value)
+        self.uses.add(parser.partition(".")[0])
+        return call(parser, literal(value.upper() if schema.get("format") == "date-time" else value))
+
+    def _untyped(self, value: JsonValue) -> Expression:
+        """A value of the schema `true`."""
+        match value:
+            case dict():
+                return Group("{", tuple((f"{literal(key)}: ", self._untyped(item)) for key, item in value.items()), "}")
+            case list():
+                return Group("[", tuple(("", self._untyped(item)) for item in value), "]")
+            case _:
+                return plain_value(value)
+
+
+def _lambda(value: Expression) -> Expression:
+    match value:
+        case Group(opening=opening):
+            return replace(value, opening=f"lambda: {opening}")
+        case _:
+            return Code(f"lambda: {value}")

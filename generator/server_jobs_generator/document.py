@@ -1,0 +1,276 @@
+"""A JSON file with the place of everything in it, read more strictly than `json.loads` does.
+
+What parsers read in different ways (duplicate keys, NaN, comments, a byte order mark, lone surrogates) is a problem,
+and reading goes on behind it wherever the rest can be understood, so that one run reports as much as possible.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from bisect import bisect_right
+from dataclasses import dataclass, field
+
+from pydantic import JsonValue
+from server_jobs.values import MAX_DEPTH, MAX_INTEGER_DIGITS, pointer_to
+
+from .problems import SpecProblem, shown
+
+MAX_FILE_BYTES = 1024 * 1024
+MAX_NODES = 20_000
+
+Pointer = tuple[str | int, ...]
+
+_BYTE_ORDER_MARKS = (b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")
+_NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?")
+_WORD = re.compile(r"[-+.\w]+")
+_SPACE = re.compile(r"[ \t\r\n]*")
+_COMMENT = re.compile(r"//[^\n]*|#[^\n]*|/\*.*?(?:\*/|\Z)", re.DOTALL)
+_PLAIN_TEXT = re.compile(r'[^"\\\x00-\x1f]*')
+_UNICODE_ESCAPE = re.compile(r"\\u([0-9A-Fa-f]{4})")
+_ESCAPES = {'"': '"', "\\": "\\", "/": "/", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}
+_CONSTANTS: dict[str, JsonValue] = {"true": True, "false": False, "null": None}
+_NOT_A_NUMBER = frozenset({"NaN", "Infinity", "-Infinity", "+Infinity"})
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    key: int | None
+    value: int
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A file that could be read. `path` is relative to the project's root; `value` is what `json.loads` would give."""
+
+    path: str
+    text: str
+    value: JsonValue
+    places: dict[Pointer, _Place]
+    line_starts: list[int]
+
+    def problem(self, pointer: Pointer, message: str, *, at_key: bool = False) -> SpecProblem:
+        """A problem at the value with that pointer (or at its key), or at the nearest value around it."""
+        known = pointer
+        while known not in self.places:
+            known = known[:-1]
+        place = self.places[known]
+        offset = place.key if at_key and place.key is not None else place.value
+        line = bisect_right(self.line_starts, offset)
+        column = offset - self.line_starts[line - 1] + 1
+        return SpecProblem(self.path, line, column, pointer_to(pointer), message)
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """The outcome of reading one file: the document, None if it cannot be understood, and what is wrong with it."""
+
+    document: Document | None
+    problems: tuple[SpecProblem, ...]
+
+
+def read_document(path: str, data: bytes) -> Reading:
+    """Read the bytes of one file. Never raises, whatever they are."""
+    if len(data) > MAX_FILE_BYTES:
+        return _unreadable(path, 1, 1, f"is larger than {MAX_FILE_BYTES:,} bytes; split it")
+    if data.startswith(_BYTE_ORDER_MARKS):
+        return _unreadable(path, 1, 1, "starts with a byte order mark; save it as UTF-8 without one")
+    try:
+        text = data.decode()
+    except UnicodeDecodeError as error:
+        before = data[: error.start].decode()
+        line, column = before.count("\n") + 1, len(before) - (before.rfind("\n") + 1) + 1
+        return _unreadable(path, line, column, f"is not valid UTF-8 (byte 0x{data[error.start]:02x}); save it as UTF-8")
+    return _Reader(path, text).read()
+
+
+def _unreadable(path: str, line: int, column: int, message: str) -> Reading:
+    return Reading(None, (SpecProblem(path, line, column, "", message),))
+
+
+class _UnreadableError(Exception):
+    """The text cannot be understood from here on."""
+
+
+@dataclass(slots=True)
+class _Reader:
+    path: str
+    text: str
+    at: int = 0
+    nodes: int = 0
+    places: dict[Pointer, _Place] = field(default_factory=dict[Pointer, _Place])
+    problems: list[SpecProblem] = field(default_factory=list[SpecProblem])
+    line_starts: list[int] = field(default_factory=list[int])
+
+    def read(self) -> Reading:
+        self.line_starts = [0, *(match.end() for match in re.finditer("\n", self.text))]
+        try:
+            self.skip_space(())
+            value = self.value((), None)
+            self.skip_space(())
+            if self.at < len(self.text):
+                raise self.stop((), f"{self.next_word()} stands behind the end of the document; remove it")
+        except _UnreadableError:
+            return Reading(None, tuple(self.problems))
+        document = Document(self.path, self.text, value, self.places, self.line_starts)
+        return Reading(document, tuple(self.problems))
+
+    def value(self, pointer: Pointer, key_at: int | None) -> JsonValue:
+        self.places[pointer] = _Place(key_at, self.at)
+        self.nodes += 1
+        if self.nodes > MAX_NODES:
+            raise self.stop(pointer, f"the file has more than {MAX_NODES:,} values; split it")
+        if len(pointer) > MAX_DEPTH:
+            raise self.stop(pointer[:4], f"is nested more than {MAX_DEPTH} levels deep")
+        match self.text[self.at : self.at + 1]:
+            case "{":
+                return self.object(pointer)
+            case "[":
+                return self.array(pointer)
+            case '"':
+                return self.string(pointer)
+            case _:
+                return self.scalar(pointer)
+
+    def object(self, pointer: Pointer) -> JsonValue:
+        members: dict[str, JsonValue] = {}
+        self.at += 1
+        while self.has_next(pointer, "}", is_first=not members):
+            key_at = self.at
+            key = self.key(pointer)
+            if key in members:
+                first = bisect_right(self.line_starts, self.places[*pointer, key].key or 0)
+                self.note((*pointer, key), f"the key {shown(key)} is used twice, first in line {first}", key_at)
+            self.skip_space(pointer)
+            self.expect(pointer, ":")
+            self.skip_space(pointer)
+            members[key] = self.value((*pointer, key), key_at)
+        return members
+
+    def array(self, pointer: Pointer) -> JsonValue:
+        items: list[JsonValue] = []
+        self.at += 1
+        while self.has_next(pointer, "]", is_first=not items):
+            items.append(self.value((*pointer, len(items)), None))
+        return items
+
+    def has_next(self, pointer: Pointer, end: str, *, is_first: bool) -> bool:
+        """Move to the next member; False behind the end. A comma before the end is a problem that can be read over."""
+        self.skip_space(pointer)
+        if not is_first and not self.text.startswith(end, self.at):
+            comma_at = self.at
+            self.expect(pointer, ",")
+            self.skip_space(pointer)
+            if self.text.startswith(end, self.at):
+                self.note(pointer, f"the comma before '{end}' must go", comma_at)
+        if self.text.startswith(end, self.at):
+            self.at += 1
+            return False
+        return True
+
+    def key(self, pointer: Pointer) -> str:
+        if not self.text.startswith('"', self.at):
+            raise self.stop(pointer, f"expected a key in double quotes, not {self.next_word()}")
+        return self.string(pointer)
+
+    def string(self, pointer: Pointer) -> str:
+        start = self.at
+        self.at += 1
+        parts: list[str] = []
+        while True:
+            match = _PLAIN_TEXT.match(self.text, self.at)
+            parts.append(match.group() if match else "")
+            self.at += len(parts[-1])
+            match self.text[self.at : self.at + 1]:
+                case '"':
+                    self.at += 1
+                    return self.checked("".join(parts), pointer, start)
+                case "\\":
+                    parts.append(self.escape(pointer))
+                case "":
+                    self.at = start
+                    raise self.stop(pointer, "the string that starts here has no closing quote")
+                case character:
+                    raise self.stop(pointer, f"the character {character!r} must be escaped in a string")
+
+    def escape(self, pointer: Pointer) -> str:
+        character = self.text[self.at + 1 : self.at + 2]
+        if character in _ESCAPES:
+            self.at += 2
+            return _ESCAPES[character]
+        match = _UNICODE_ESCAPE.match(self.text, self.at)
+        if match is None:
+            raise self.stop(pointer, f"the escape '\\{character}' is not known to JSON")
+        self.at = match.end()
+        low = _UNICODE_ESCAPE.match(self.text, self.at)
+        if "d800" <= match[1].lower() < "dc00" and low and "dc00" <= low[1].lower() < "e000":
+            self.at = low.end()
+            return chr(0x10000 + ((int(match[1], 16) - 0xD800) << 10) + int(low[1], 16) - 0xDC00)
+        return chr(int(match[1], 16))
+
+    def checked(self, text: str, pointer: Pointer, start: int) -> str:
+        if "\0" in text:
+            self.note(pointer, "has a NUL character in a string, which not every database can store", start)
+        if any("\ud800" <= character <= "\udfff" for character in text):
+            self.note(pointer, "has a lone surrogate in a string, which is not valid Unicode", start)
+            return text.encode("utf-8", "replace").decode()
+        return text
+
+    def scalar(self, pointer: Pointer) -> JsonValue:
+        match = _WORD.match(self.text, self.at)
+        word = match.group() if match else ""
+        start = self.at
+        if word in _CONSTANTS:
+            self.at += len(word)
+            return _CONSTANTS[word]
+        if word in _NOT_A_NUMBER:
+            self.at += len(word)
+            self.note(pointer, f"{word} is not JSON; a number is finite", start)
+            return 0
+        number = _NUMBER.fullmatch(word)
+        if number is None:
+            raise self.stop(pointer, f"expected a value, not {self.next_word()}")
+        self.at += len(word)
+        return self.number(pointer, start, word, is_integer=number[1] is None and number[2] is None)
+
+    def number(self, pointer: Pointer, start: int, word: str, *, is_integer: bool) -> JsonValue:
+        if len(word) > MAX_INTEGER_DIGITS:
+            self.note(pointer, f"the number has more than {MAX_INTEGER_DIGITS:,} digits", start)
+            return 0
+        if is_integer:
+            return int(word)
+        number = float(word)
+        if math.isinf(number) or (number == 0 and re.search("[1-9]", re.split("[eE]", word)[0])):
+            self.note(pointer, f"{word[:20]} is outside the range of a double-precision number", start)
+            return 0
+        return number
+
+    def skip_space(self, pointer: Pointer) -> None:
+        while True:
+            space = _SPACE.match(self.text, self.at)
+            self.at = space.end() if space else self.at
+            comment = _COMMENT.match(self.text, self.at)
+            if comment is None:
+                return
+            self.note(pointer, 'comments are not JSON; use "$comment" or "description"', self.at)
+            self.at = comment.end()
+
+    def expect(self, pointer: Pointer, character: str) -> None:
+        if not self.text.startswith(character, self.at):
+            raise self.stop(pointer, f"expected '{character}', not {self.next_word()}")
+        self.at += 1
+
+    def next_word(self) -> str:
+        if self.at >= len(self.text):
+            return "the end of the file"
+        match = _WORD.match(self.text, self.at)
+        return shown(match.group() if match else self.text[self.at])
+
+    def note(self, pointer: Pointer, message: str, at: int) -> None:
+        line = bisect_right(self.line_starts, at)
+        column = at - self.line_starts[line - 1] + 1
+        self.problems.append(SpecProblem(self.path, line, column, pointer_to(pointer), message))
+
+    def stop(self, pointer: Pointer, message: str) -> _UnreadableError:
+        self.note(pointer, message, self.at)
+        return _UnreadableError()

@@ -1,0 +1,112 @@
+"""The frame of a job's spec: a title, a description, and the two schemas `params` and `result`."""
+
+from __future__ import annotations
+
+from pydantic import JsonValue
+
+from .document import Document, Pointer
+from .names import class_name_problem, pascal_case, spec_name_problem
+from .problems import listed, nearest, shown
+from .schema_lint import SchemaLint
+
+PARAMS: Pointer = ("properties", "params")
+RESULT: Pointer = ("properties", "result")
+
+_DIALECT = "https://json-schema.org/draft/2020-12/schema"
+_FRAME = (
+    *("$schema", "$comment", "title", "description", "x-job", "type", "properties", "required"),
+    *("additionalProperties", "$defs"),
+)
+_SHARED_FRAME = frozenset({"$schema", "$comment", "title", "description", "$defs"})
+
+
+def class_name_of(document: Document, spec_name: str) -> str:
+    """The job's name: the title, or the file's stem in Pascal case."""
+    title = document.value.get("title") if isinstance(document.value, dict) else None
+    return title if isinstance(title, str) else pascal_case(spec_name)
+
+
+def description_of(document: Document) -> str | None:
+    """What the spec says about the job as a whole, None if it says nothing."""
+    text = document.value.get("description") if isinstance(document.value, dict) else None
+    return text if isinstance(text, str) and text.strip() else None
+
+
+def lint_job(lint: SchemaLint, spec_name: str) -> None:
+    """Check everything in a job's spec but the meaning of references and of `x-job`."""
+    _lint_names(lint, spec_name)
+    root = lint.document.value
+    if not isinstance(root, dict):
+        lint.note((), f"a spec is an object with params and result, not {shown(root)}")
+        return
+    for key, value in root.items():
+        if key not in _FRAME:
+            known = nearest(key, _FRAME) or f"; use {listed(_FRAME)}"
+            lint.note((key,), f"{shown(key)} is not accepted at the top of a spec{known}", at_key=True)
+        elif key == "$schema":
+            _lint_dialect(lint, value)
+        elif key in ("$comment", "description"):
+            lint.check_text((key,), value)
+        elif key == "$defs":
+            lint.check_definitions((key,), value)
+        elif key == "additionalProperties" and not isinstance(value, bool):
+            lint.note((key,), f"must be true or false at the top of a spec, not {shown(value)}")
+    if root.get("type") != "object":
+        lint.note(("type",), 'a spec must state "type": "object" at the top')
+    if not _is_list_of(root.get("required"), {"params", "result"}):
+        lint.note(("required",), 'a spec must state "required": ["params", "result"]')
+    _lint_parts(lint, root.get("properties"))
+
+
+def lint_shared(lint: SchemaLint) -> None:
+    """Check a file of shared definitions: a schema, or only `$defs`."""
+    root = lint.document.value
+    if not isinstance(root, dict):
+        lint.check((), root)
+        return
+    if "$schema" in root:
+        _lint_dialect(lint, root["$schema"])
+    if root.keys() <= _SHARED_FRAME:
+        lint.check_definitions(("$defs",), root.get("$defs", {}))
+    else:
+        lint.check((), {key: value for key, value in root.items() if key != "$schema"})
+
+
+def _lint_names(lint: SchemaLint, spec_name: str) -> None:
+    if problem := spec_name_problem(spec_name):
+        lint.note((), f"the file's name {shown(spec_name + '.json')} does not name a job: {problem}")
+    title = lint.document.value.get("title") if isinstance(lint.document.value, dict) else None
+    if title is None:
+        if class_problem := None if spec_name_problem(spec_name) else class_name_problem(pascal_case(spec_name)):
+            lint.note(
+                (), f"the name {shown(pascal_case(spec_name))} made of the file's name: {class_problem}; set title"
+            )
+    elif not isinstance(title, str):
+        lint.note(("title",), f"must be the name of the job such as SendEmail, not {shown(title)}")
+    elif title_problem := class_name_problem(title):
+        lint.note(("title",), f"the title {shown(title)} does not name a job: {title_problem}")
+
+
+def _lint_dialect(lint: SchemaLint, value: JsonValue) -> None:
+    if not isinstance(value, str) or not (value.rstrip("#") == _DIALECT or value.endswith("spec.schema.json")):
+        lint.note(("$schema",), f"must be {shown(_DIALECT)} (or the path of spec.schema.json), not {shown(value)}")
+
+
+def _is_list_of(value: JsonValue, names: set[str]) -> bool:
+    return isinstance(value, list) and len(value) == len(names) and all(name in value for name in names)
+
+
+def _lint_parts(lint: SchemaLint, properties: JsonValue) -> None:
+    if not isinstance(properties, dict):
+        lint.note(("properties",), 'a spec must state "properties" with "params" and "result"')
+        return
+    for name, schema in properties.items():
+        if name not in ("params", "result"):
+            known = nearest(name, ("params", "result"))
+            message = f"only params and result belong here, not {shown(name)}{known}"
+            lint.note(("properties", name), message, at_key=True)
+        else:
+            lint.check(("properties", name), schema)
+    for name in ("params", "result"):
+        if name not in properties:
+            lint.note(("properties",), f'must have {shown(name)}, an object such as {{"type": "object", …}}')

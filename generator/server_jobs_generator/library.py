@@ -1,0 +1,85 @@
+"""Every file of `specs/`, and where a `$ref` in one of them leads. References can only reach what is in here."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from dataclasses import dataclass, field
+from urllib.parse import unquote
+
+from pydantic import JsonValue
+
+from .document import Document, Pointer
+from .problems import nearest, shown
+
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
+
+
+class UnresolvedReferenceError(ValueError):
+    """A `$ref` that leads nowhere, or out of `specs/`; the message says which, and what to write."""
+
+
+@dataclass(frozen=True, slots=True)
+class Location:
+    """A schema: the name of its file (relative to `specs/`, with `/`) and its pointer in there."""
+
+    file: str
+    pointer: Pointer
+
+
+@dataclass(slots=True)
+class Library:
+    """The documents by file name, and the locations in them that are schemas (a `$ref` may lead only to those)."""
+
+    documents: dict[str, Document]
+    schemas: set[Location] = field(default_factory=set[Location])
+
+    def value_at(self, location: Location) -> JsonValue:
+        """What stands at a location."""
+        value = self.documents[location.file].value
+        for token in location.pointer:
+            value = value[token]  # type: ignore[index]  # a location is a place that was read
+        return value
+
+    def resolve(self, reference: str, file: str) -> Location:
+        """The location a `$ref` in `file` leads to. Raises `UnresolvedReferenceError`."""
+        target_file, _, fragment = reference.partition("#")
+        target = self._file(target_file, file) if target_file else file
+        location = Location(target, self._pointer(fragment, self.documents[target]))
+        if location not in self.schemas:
+            raise UnresolvedReferenceError(f"leads to a place in {target} that is not a schema; reference one in $defs")
+        return location
+
+    def _file(self, path: str, file: str) -> str:
+        if _SCHEME.match(path) or path.startswith("//"):
+            raise UnresolvedReferenceError("is a URL; nothing is ever fetched: put the schema under specs/shared/")
+        if path.startswith("/") or "\\" in path or "?" in path:
+            raise UnresolvedReferenceError("is not a relative path; write for example shared/address.json")
+        target = posixpath.normpath(posixpath.join(posixpath.dirname(file), unquote(path)))
+        if target.startswith("..") or "\0" in target:
+            raise UnresolvedReferenceError("leads out of specs/; put the schema under specs/shared/")
+        if target not in self.documents:
+            raise UnresolvedReferenceError(
+                f"leads to {shown(target)}, which is not a file in specs/{nearest(target, self.documents)}"
+            )
+        return target
+
+    @staticmethod
+    def _pointer(fragment: str, document: Document) -> Pointer:
+        text = unquote(fragment)
+        if text and not text.startswith("/"):
+            raise UnresolvedReferenceError(
+                "has a fragment that is not a JSON pointer; write for example #/$defs/Address"
+            )
+        pointer: Pointer = ()
+        value = document.value
+        for token in text.split("/")[1:]:
+            key = token.replace("~1", "/").replace("~0", "~")
+            if isinstance(value, dict) and key in value:
+                pointer, value = (*pointer, key), value[key]
+            elif isinstance(value, list) and key.isascii() and key.isdecimal() and int(key) < len(value):
+                pointer, value = (*pointer, int(key)), value[int(key)]
+            else:
+                known = nearest(key, value) if isinstance(value, dict) else ""
+                raise UnresolvedReferenceError(f"leads to a place that does not exist: there is no {shown(key)}{known}")
+        return pointer

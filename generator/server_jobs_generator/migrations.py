@@ -1,0 +1,88 @@
+"""The migrations of a project: Alembic's environment, its revisions, and the same revisions as flat SQL.
+
+Revisions are appended, never edited. Alembic is asked only when the tables or the declared schedules are not those of
+the last run: importing it costs more than everything else here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Sequence
+from importlib.resources import files
+from pathlib import Path
+
+from server_jobs.databases.url import DEFAULT_URL
+from server_jobs.project import Project
+
+from .files import File, Ownership
+from .history import read_history, versions_folder
+from .layout import Code, header, name
+from .manifest import Manifest, hash_content
+from .output import read_file
+from .render import render
+from .schedule_rows import schedule_rows
+from .spec import JobSpec
+
+
+def migration_files(project: Project, jobs: Sequence[JobSpec], manifest: Manifest) -> list[File]:
+    """Everything below `migrations/`, and the Worker's copy of the SQL: old revisions as they are, new ones appended.
+
+    Raises `ProjectError` when the existing revisions cannot be run.
+    """
+    environment = render(
+        "env.py.jinja",
+        header=header(),
+        variable=name(project.database_url_env),
+        default_url=Code(DEFAULT_URL),
+    )
+    return [
+        File(f"{project.output}/migrations/env.py", environment),
+        *(_unchanged_files(project, manifest, schema_fingerprint(jobs)) or _history_files(project, jobs)),
+    ]
+
+
+def schema_fingerprint(jobs: Iterable[JobSpec]) -> str:
+    """A hash of all that revisions depend on: the module of the tables, and the declared schedules."""
+    tables = files("server_jobs").joinpath("schema.py").read_bytes()
+    schedules = json.dumps(schedule_rows(jobs), sort_keys=True)
+    return hashlib.sha256(tables + schedules.encode()).hexdigest()
+
+
+def appended_paths(project: Project) -> list[str]:
+    """The revisions of the generator that lie in the project, and their flat SQL, as found on disk."""
+    output = project.root / project.output
+    found: list[Path] = [*(output / "migrations/versions").glob("server_jobs_[0-9][0-9][0-9][0-9]*.py")]
+    for folder in ("migrations/sql/sqlite", "migrations/sql/postgresql", "worker/migrations"):
+        found += (output / folder).glob("[0-9][0-9][0-9][0-9]_*.sql")
+    return sorted(path.relative_to(project.root).as_posix() for path in found)
+
+
+def _unchanged_files(project: Project, manifest: Manifest, fingerprint: str) -> list[File]:
+    """The appended files of the last run, if nothing asks for a new one and all of them are still as they were."""
+    paths = appended_paths(project)
+    if manifest.schema != fingerprint or paths != sorted(manifest.appended):
+        return []
+    contents = {path: read_file(project.root / path) or b"" for path in paths}
+    if any(hash_content(content) != manifest.appended[path] for path, content in contents.items()):
+        return []
+    return [File(path, content.decode(), Ownership.APPENDED) for path, content in contents.items()]
+
+
+def _history_files(project: Project, jobs: Sequence[JobSpec]) -> list[File]:
+    # Imported only where a new revision may be due.
+    from .flat_sql import sql_files, sql_paths
+    from .revisions import new_revisions
+
+    history = read_history(project)
+    new = new_revisions(history, schedule_rows(jobs))
+    revisions = [
+        File(f"{versions_folder(project)}/{revision.file_name}", revision.text, Ownership.APPENDED)
+        for revision in (*history, *new)
+    ]
+    stored = {path: read_file(project.root / path) for revision in history for path in sql_paths(project, revision)}
+    kept = [File(path, sql.decode(), Ownership.APPENDED) for path, sql in stored.items() if sql is not None]
+    if not new and len(kept) == len(stored):
+        return revisions + kept
+    kept_paths = {file.path for file in kept}
+    return revisions + kept + [file for file in sql_files(project, [*history, *new]) if file.path not in kept_paths]

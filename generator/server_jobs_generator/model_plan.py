@@ -1,0 +1,209 @@
+"""Which classes the params and the result of a job become, and what each of their properties holds.
+
+The plan names everything, so that nobody behind it needs a word of the spec: classes and properties go to the code
+generator under plain tokens (`C1`, `p1`), its answer is read back by the same tokens.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from pydantic import JsonValue
+
+from .bundle import is_class, referenced_name
+from .names import ClassNames, pascal_case, property_name
+from .patterns import translate
+from .schema_lint import Schema, types_of
+from .spec import JobSpec
+
+DEFINITIONS = "#/$defs/"
+
+_TYPE_NAMES = {
+    "email": "Email",
+    "hostname": "Hostname",
+    "uri": "Uri",
+    "time": "Time",
+    "duration": "Duration",
+    "date": "Date",
+    "date-time": "DateTime",
+    "uuid": "Uuid",
+    "ipv4": "Ipv4",
+    "ipv6": "Ipv6",
+}
+_CONSTRAINTS = {
+    "string": ("minLength", "maxLength"),
+    "integer": ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"),
+    "number": ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"),
+    "object": ("minProperties", "maxProperties"),
+    "array": ("minItems", "maxItems"),
+}
+_LIMITS = frozenset({"pattern"}).union(*_CONSTRAINTS.values())
+
+
+@dataclass(frozen=True, slots=True)
+class PropertyPlan:
+    """A property of a class: its names, its schema in the spec, and the one that the code generator is given."""
+
+    token: str
+    json_name: str
+    python_name: str
+    schema: JsonValue
+    prepared: JsonValue
+    is_required: bool
+
+
+@dataclass(slots=True)
+class ClassPlan:
+    """A class. `extras` is the prepared schema of its additional properties, False where there are none."""
+
+    token: str
+    name: str
+    schema: Schema
+    extras: JsonValue = False
+    properties: list[PropertyPlan] = field(default_factory=list[PropertyPlan])
+
+
+@dataclass(frozen=True, slots=True)
+class ModelPlan:
+    """The classes of a module by token, those that others are made of first.
+
+    `params` and `result` are two of the tokens. `tokens` finds the class of a schema by the identity of the schema.
+    `parts` are prepared schemas that the properties refer to by tokens of their own.
+    """
+
+    classes: Mapping[str, ClassPlan]
+    parts: Mapping[str, JsonValue]
+    params: str
+    result: str
+    definitions: Schema
+    tokens: Mapping[int, str]
+
+    def target(self, schema: JsonValue) -> JsonValue:
+        """The schema behind any chain of references."""
+        while (name := referenced_name(schema)) is not None:
+            schema = self.definitions[name]
+        return schema
+
+
+def plan_models(job: JobSpec, taken: Iterable[str]) -> ModelPlan:
+    """Plan the classes of a job; none gets one of the `taken` names."""
+    planner = _Planner(_definitions_of(job.params) | _definitions_of(job.result), ClassNames(taken))
+    params = planner.class_token(job.params, f"{job.class_name}Params")
+    result = planner.class_token(job.result, f"{job.class_name}Result")
+    classes = {plan.token: plan for plan in planner.done}
+    return ModelPlan(classes, planner.parts, params, result, planner.definitions, planner.tokens)
+
+
+def _definitions_of(part: Schema) -> dict[str, JsonValue]:
+    definitions = part.get("$defs")
+    return dict(definitions) if isinstance(definitions, dict) else {}
+
+
+@dataclass(slots=True)
+class _Planner:
+    definitions: Mapping[str, JsonValue]
+    names: ClassNames
+    tokens: dict[int, str] = field(default_factory=dict[int, str])
+    done: list[ClassPlan] = field(default_factory=list[ClassPlan])
+    parts: dict[str, JsonValue] = field(default_factory=dict[str, JsonValue])
+
+    def class_token(self, schema: Schema, wanted: str, parent: str = "") -> str:
+        """The token of the class for a schema; the class is planned when it is met for the first time."""
+        if id(schema) not in self.tokens:
+            token = self.tokens[id(schema)] = f"C{len(self.tokens) + 1}"
+            plan = ClassPlan(token, self.names.take(wanted, f"{parent}{wanted or 'Part'}"), schema)
+            self._plan_properties(plan)
+            self.done.append(plan)
+        return self.tokens[id(schema)]
+
+    def _plan_properties(self, plan: ClassPlan) -> None:
+        properties, required = plan.schema.get("properties", {}), plan.schema.get("required", [])
+        if not isinstance(properties, dict) or not isinstance(required, list):
+            raise TypeError(f"{plan.name} has not passed the lint")
+        for json_name, schema in properties.items():
+            token, python_name = f"p{len(plan.properties) + 1}", property_name(json_name)
+            if python_name is None:
+                raise ValueError(f"the property {json_name!r} of {plan.name} has not passed the lint")
+            prepared = self._prepared(schema, pascal_case(json_name), plan.name)
+            plan.properties.append(
+                PropertyPlan(token, json_name, python_name, schema, prepared, is_required=json_name in required)
+            )
+        extras = plan.schema.get("additionalProperties", False)
+        plan.extras = extras is not False and self._prepared(extras, f"{plan.name}Value", plan.name)
+
+    def _prepared(self, schema: JsonValue, wanted: str, parent: str) -> JsonValue:
+        """What the code generator is told: the structure and the limits, in its own terms, and no word of the spec."""
+        if not isinstance(schema, dict):
+            return schema
+        name = referenced_name(schema)
+        if name is not None:
+            target = self.definitions[name]
+            return self._prepared(target, name, parent)
+        branches = schema.get("anyOf", schema.get("oneOf"))
+        if isinstance(branches, list):
+            return {"anyOf": self._prepared_branches(branches, wanted, parent)}
+        if "const" in schema:
+            return {"enum": [schema["const"]]}
+        if "enum" in schema:
+            return {"enum": schema["enum"]}
+        kinds = [self._prepared_type(kind, schema, wanted, parent) for kind in types_of(schema)]
+        return kinds[0] if len(kinds) == 1 else {"anyOf": [self._part(kind) for kind in kinds]}
+
+    def _prepared_part(self, schema: JsonValue, wanted: str, parent: str) -> JsonValue:
+        return self._part(self._prepared(schema, wanted, parent))
+
+    def _part(self, prepared: JsonValue) -> JsonValue:
+        """What is inside a list, a tuple, a dict or a union: by a token if it has limits, which get lost there else."""
+        if not isinstance(prepared, dict) or not prepared.keys() & _LIMITS:
+            return prepared
+        token = f"T{len(self.parts) + 1}"
+        self.parts[token] = prepared
+        return {"$ref": DEFINITIONS + token}
+
+    def _prepared_branches(self, branches: list[JsonValue], wanted: str, parent: str) -> list[JsonValue]:
+        objects = sum(is_class(branch) for branch in branches)
+        return [
+            self._prepared_part(branch, wanted if objects == 1 else f"{wanted}{_word_of(branch) or number}", parent)
+            for number, branch in enumerate(branches, 1)
+        ]
+
+    def _prepared_type(self, kind: str, schema: Schema, wanted: str, parent: str) -> JsonValue:
+        if kind == "object" and is_class(schema):
+            return {"$ref": DEFINITIONS + self.class_token(schema, wanted, parent)}
+        limits = {key: schema[key] for key in _CONSTRAINTS.get(kind, ()) if key in schema}
+        return {"type": kind} | limits | self._prepared_content(kind, schema, wanted, parent)
+
+    def _prepared_content(self, kind: str, schema: Schema, wanted: str, parent: str) -> dict[str, JsonValue]:
+        match kind:
+            case "string":
+                return _prepared_text(schema)
+            case "object":
+                values = schema.get("additionalProperties", True)
+                return {"additionalProperties": self._prepared_part(values, f"{wanted}Value", parent)}
+            case "array" if isinstance(prefix := schema.get("prefixItems"), list):
+                items = [self._prepared_part(item, f"{wanted}Item{n}", parent) for n, item in enumerate(prefix, 1)]
+                return {"prefixItems": items, "items": False, "minItems": len(items), "maxItems": len(items)}
+            case "array":
+                return {"items": self._prepared_part(schema.get("items", True), f"{wanted}Item", parent)}
+            case _:
+                return {}
+
+
+def _prepared_text(schema: Schema) -> dict[str, JsonValue]:
+    format_name, pattern = schema.get("format"), schema.get("pattern")
+    prepared: dict[str, JsonValue] = {}
+    if isinstance(format_name, str):
+        prepared["customTypePath"] = f"server_jobs.formats.{_TYPE_NAMES[format_name]}"
+    if isinstance(pattern, str):
+        prepared["pattern"] = translate(pattern)
+    return prepared
+
+
+def _word_of(branch: JsonValue) -> str:
+    """What tells a branch from the others, as part of a name: the first text that one of its properties always is."""
+    properties = branch.get("properties") if isinstance(branch, dict) else None
+    for schema in properties.values() if isinstance(properties, dict) else ():
+        if isinstance(schema, dict) and isinstance(const := schema.get("const"), str):
+            return pascal_case(const)
+    return ""

@@ -1,0 +1,186 @@
+"""The text of `models/<spec_name>.py`: Pydantic models of params and result, and a TypedDict of the params.
+
+`model_plan` names the classes, `model_types` finds the types of their properties, this module prints them, and
+`code_check` looks at the result before anybody gets it.
+"""
+
+from __future__ import annotations
+
+import keyword
+import unicodedata
+from collections.abc import Iterator, Mapping
+
+from pydantic import JsonValue
+
+from .code_check import IMPORTABLE, IMPORTS, check_code
+from .default_value import DefaultValue
+from .layout import WIDTH, Code, Expression, Group, Text, docstring, header, import_names, lay_out, literal, one_a_line
+from .model_plan import ClassPlan, ModelPlan, PropertyPlan, plan_models
+from .model_types import EXTRAS, Generic, Limited, Named, Type, Union, read_types
+from .schema_lint import Schema
+from .spec import JobSpec
+from .type_text import TypeText, exploded, flat, is_breakable
+
+_INDENT = 4
+
+
+def render_models(job: JobSpec) -> str:
+    """The module with `<Class>Params`, `<Class>Result`, their nested models and `<Class>ParamsDict`.
+
+    The same spec always gives the same text, and the text has passed the allow-list of `code_check`. Raises
+    `GeneratedCodeError` (a bug, never a user's mistake) when it would not.
+    """
+    text = _Module(job, plan_models(job, IMPORTABLE)).text()
+    check_code(text)
+    return text
+
+
+class _Module:
+    def __init__(self, job: JobSpec, plan: ModelPlan) -> None:
+        self._job = job
+        self._plan = plan
+        self._types = read_types(plan)
+        self._uses: set[str] = set()
+        self._texts = TypeText(plan, self._uses)
+        self._defaults = DefaultValue(plan, self._uses)
+
+    def text(self) -> str:
+        models = [self._model(plan) for plan in self._plan.classes.values()]
+        dicts = [self._typed_dict(plan) for plan in self._classes_of_params()]
+        head = [header(self._job.path), docstring(f"Params and result of {self._job.class_name}."), *self._imports()]
+        return "\n\n".join(head) + "\n\n\n" + "\n\n\n".join([*models, *dicts]) + "\n"
+
+    def _imports(self) -> Iterator[Code]:
+        """Blocks of imports, as the linter sorts them: the standard library before everything else."""
+        yield import_names("__future__", ["annotations"])
+        lines = {module: sorted(names & self._uses) for module, names in IMPORTS.items()}
+        used = {module: import_names(module, names) for module, names in lines.items() if names}
+        others = ("pydantic", "server_jobs.formats", "server_jobs.model")
+        for block in (sorted(used.keys() - set(others)), [module for module in others if module in used]):
+            if block:
+                yield Code("\n".join(used[module] for module in block))
+
+    def _model(self, plan: ClassPlan) -> str:
+        self._uses.add("JobModel")
+        extra = "forbid" if plan.extras is False else "allow"
+        lines = [f'class {plan.name}(JobModel, extra="{extra}"):']
+        body = [line for item in plan.properties for line in self._property(plan, item)]
+        if plan.extras is not False:
+            body.insert(0, self._extras(plan))
+        description = self._description(plan)
+        if description or not body:
+            lines += [_indented(docstring(description or "An object without properties.", _INDENT)), ""]
+        return "\n".join([*lines, *body]).rstrip("\n")
+
+    def _description(self, plan: ClassPlan) -> str | None:
+        part = {self._plan.params: "Params", self._plan.result: "Result"}.get(plan.token)
+        return _description(plan.schema) or (f"{part} of {self._job.class_name}." if part else None)
+
+    def _extras(self, plan: ClassPlan) -> str:
+        match self._types[plan.token, EXTRAS]:
+            case Generic("dict", (_, values)) | Limited(Generic("dict", (_, values)), _):
+                annotation = self._texts.in_model(Generic("dict", (Named("str"), values)))
+                return _statement("__pydantic_extra__", annotation, None)
+            case _:
+                raise AssertionError(f"additional properties of {plan.name} are no dict")
+
+    def _property(self, plan: ClassPlan, item: PropertyPlan) -> Iterator[str]:
+        yield _statement(item.python_name, *self._annotation(item, self._types[plan.token, item.token]))
+        if description := _description(item.schema):
+            yield _indented(docstring(description, _INDENT))
+
+    def _annotation(self, item: PropertyPlan, one: Type) -> tuple[Expression, Expression | None]:
+        """The annotation of a property, and what stands behind the `=`."""
+        alias: dict[str, Expression] = {} if item.json_name == item.python_name else {"alias": Text(item.json_name)}
+        if item.is_required:
+            return self._texts.in_model(one, **alias), None
+        if isinstance(item.schema, dict) and "default" in item.schema:
+            return self._texts.in_model(one, **alias), self._defaults.of(item.schema, item.schema["default"])
+        if self._texts.is_nullable(one):
+            return self._texts.in_model(one, **alias), Code("None")
+        return self._texts.omittable(one, **alias), Code("None")
+
+    def _classes_of_params(self) -> list[ClassPlan]:
+        """The classes that params are made of, in the order in which they stand in the module."""
+        reached: set[str] = set()
+        pending = [self._plan.params]
+        while pending:
+            token = pending.pop()
+            if token not in reached:
+                reached.add(token)
+                pending += [name for place, one in self._types.items() if place[0] == token for name in _names(one)]
+        return [plan for token, plan in self._plan.classes.items() if token in reached]
+
+    def _typed_dict(self, plan: ClassPlan) -> str:
+        self._uses.add("TypedDict")
+        name, title = f"{plan.name}Dict", f"The JSON document of `{plan.name}`."
+        if all(_can_be_attribute(item.json_name) for item in plan.properties):
+            lines = [_statement(item.json_name, self._key_type(plan, item), None) for item in plan.properties]
+            return "\n".join([f"class {name}(TypedDict):", f'    """{title}"""', *([""] if lines else []), *lines])
+        items = tuple((f"{literal(item.json_name)}: ", self._quoted_key_type(plan, item)) for item in plan.properties)
+        keys = one_a_line(Group("{", items, "}"))
+        call = one_a_line(Group(f"{name} = TypedDict(", (("", literal(name)), ("", keys))))
+        return f"{lay_out(call, 0, 0)}\n{docstring(title)}"
+
+    def _key_type(self, plan: ClassPlan, item: PropertyPlan) -> Expression:
+        return self._texts.of_key(self._types[plan.token, item.token], is_required=item.is_required)
+
+    def _quoted_key_type(self, plan: ClassPlan, item: PropertyPlan) -> Expression:
+        """Unlike in a class body, the types in a call are evaluated at once: only what stands above has a name yet."""
+        one = self._types[plan.token, item.token]
+        tokens = list(self._plan.classes)
+        above = tokens[: tokens.index(plan.token)]
+        is_quoted = any(name in tokens and name not in above for name in _names(one))
+        return self._texts.of_key(one, is_required=item.is_required, is_quoted=is_quoted)
+
+
+def _description(schema: JsonValue | Schema) -> str | None:
+    text = schema.get("description") if isinstance(schema, Mapping) else None
+    return text if isinstance(text, str) and text.strip() else None
+
+
+def _indented(text: str) -> str:
+    return f"{' ' * _INDENT}{text}"
+
+
+def _statement(target: str, annotation: Expression, default: Expression | None) -> str:
+    """`target: annotation = default` in the body of a class; what does not fit on the line breaks in its brackets."""
+    head = _indented(f"{target}: ")
+    line = head + flat(annotation)
+    if default is None:
+        return line if len(line) <= WIDTH else head + lay_out(exploded(annotation), _INDENT, len(head))
+    start = f" = {default.opening}" if isinstance(default, Group) else " = ("
+    if len(line) + len(" = ") + len(flat(default)) <= WIDTH:
+        return f"{line} = {flat(default)}"
+    if len(line + start) <= WIDTH and (isinstance(default, Group) or not is_breakable(annotation)):
+        return f"{line} = {_broken(default, len(line) + len(' = '))}"
+    end = start if isinstance(default, Group) else f" = {flat(default)}"
+    laid_out = lay_out(exploded(annotation), _INDENT, len(head), end).removesuffix(end)
+    column = len(laid_out.rpartition("\n")[2]) + len(" = ")
+    return f"{head}{laid_out} = {lay_out(default, _INDENT, column)}"
+
+
+def _broken(default: Expression, column: int) -> str:
+    """A default that does not fit behind its annotation."""
+    if isinstance(default, Code):
+        return f"(\n{' ' * 2 * _INDENT}{default}\n{' ' * _INDENT})"
+    return lay_out(default, _INDENT, column)
+
+
+def _can_be_attribute(json_name: str) -> bool:
+    """Whether a key can be declared in the body of a class, where Python would change some: `__x`, ligatures."""
+    is_name = json_name.isidentifier() and not keyword.iskeyword(json_name)
+    return is_name and not json_name.startswith("__") and unicodedata.is_normalized("NFKC", json_name)
+
+
+def _names(one: Type) -> Iterator[str]:
+    match one:
+        case Named(name):
+            yield name
+        case Limited(inner, _):
+            yield from _names(inner)
+        case Union(members) | Generic(_, members):
+            for member in members:
+                yield from _names(member)
+        case _:
+            pass

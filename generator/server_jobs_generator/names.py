@@ -1,0 +1,123 @@
+"""Python names for what specs name in JSON: always a safe identifier, or a reason why there is none."""
+
+from __future__ import annotations
+
+import builtins
+import keyword
+import re
+import unicodedata
+from collections.abc import Iterable
+from itertools import chain, count
+
+from server_jobs.model import JobModel
+
+MAX_NAME_LENGTH = 100
+
+_SPEC_NAME = re.compile(r"[a-z][a-z0-9_]*")
+_CLASS_NAME = re.compile(r"[A-Z][A-Za-z0-9]*")
+_WORD_STARTS = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
+# Names that the modules of generated/ use for something else.
+_TAKEN_SPEC_NAMES = frozenset({"annotations", "create_job_registry", "handlers", "jobs", "models", "registry"})
+_TAKEN_CLASS_NAMES = frozenset(
+    {
+        *("Backoff", "HandlerNotImplementedError", "Job", "JobContext", "JobOptions", "JobRegistry", "Misfire"),
+        *("RetryPolicy", "Schedule"),
+    }
+)
+# What Windows keeps for devices, whatever the suffix: such a file could not be checked out there.
+_DEVICES = re.compile(r"con|prn|aux|nul|com[0-9]|lpt[0-9]")
+_MODEL_ATTRIBUTES = frozenset(name for name in dir(JobModel) if not name.startswith("_"))
+# A property of the same name would hide the type from the annotations of its class.
+_TYPES_IN_ANNOTATIONS = frozenset({"bool", "dict", "float", "int", "list", "str", "tuple"})
+
+
+def spec_name_problem(spec_name: str) -> str | None:
+    """Why a file's stem cannot be a job's id; None if it can."""
+    if not _SPEC_NAME.fullmatch(spec_name):
+        return "a job's id starts with a lower-case letter and goes on with lower-case letters, digits and underscores"
+    if keyword.iskeyword(spec_name):
+        return "it is a keyword of Python; choose another name"
+    if spec_name in _TAKEN_SPEC_NAMES or _DEVICES.fullmatch(spec_name):
+        return "the name is reserved; choose another one"
+    if len(spec_name) > MAX_NAME_LENGTH:
+        return f"it has more than {MAX_NAME_LENGTH} characters"
+    return None
+
+
+def class_name_problem(class_name: str) -> str | None:
+    """Why a title cannot be a job's name and class; None if it can."""
+    if not _CLASS_NAME.fullmatch(class_name):
+        return "a job's name starts with a capital letter and goes on with letters and digits, for example SendEmail"
+    if keyword.iskeyword(class_name) or hasattr(builtins, class_name):
+        return "Python has another meaning for that name; choose another one"
+    if class_name in _TAKEN_CLASS_NAMES:
+        return "the name is reserved; choose another one"
+    if len(class_name) > MAX_NAME_LENGTH:
+        return f"it has more than {MAX_NAME_LENGTH} characters"
+    return None
+
+
+def pascal_case(name: str) -> str:
+    """`send_email`, `send-email` and `sendEmail` as `SendEmail`; only ASCII letters and digits remain, maybe none."""
+    letters = "".join(char for char in unicodedata.normalize("NFKD", name) if not unicodedata.combining(char))
+    words = _words(letters, r"[^A-Za-z0-9]+")
+    joined = "".join(word[:1].upper() + word[1:] for word in words).lstrip("0123456789")
+    return (joined[:1].upper() + joined[1:])[:MAX_NAME_LENGTH]
+
+
+def snake_case(name: str) -> str:
+    """`messageId` and `message-id` as `message_id`; letters and digits of every script remain, maybe none."""
+    return "_".join(word.lower() for word in _words(unicodedata.normalize("NFKC", name), r"[\W_]+"))
+
+
+def _words(name: str, between: str) -> list[str]:
+    parts = re.split(between, name)
+    return [word for part in parts for word in _WORD_STARTS.split(part) if word]
+
+
+def property_name(json_name: str) -> str | None:
+    """The attribute for a JSON property: snake case, a valid identifier that hides nothing; None if there is none."""
+    name = snake_case(json_name)[:MAX_NAME_LENGTH]
+    if name[:1].isdigit():
+        name = f"field_{name}"
+    name = unicodedata.normalize("NFKC", name)
+    if not name.isidentifier():
+        return None
+    if keyword.iskeyword(name) or name in _MODEL_ATTRIBUTES or name in _TYPES_IN_ANNOTATIONS:
+        return f"{name}_"
+    return name
+
+
+class ClassNames:
+    """The classes of one module: identifiers, each free together with the same name and `Dict` behind it."""
+
+    def __init__(self, taken: Iterable[str]) -> None:
+        self._taken = set(taken)
+
+    def take(self, wanted: str, second: str) -> str:
+        """The wanted name, else the second choice, else that with the lowest number that makes it free."""
+        numbered = (f"{second}{number}" for number in count(2))
+        name = next(name for name in chain((wanted, second), numbered) if self._is_free(name))
+        self._taken.update((name, f"{name}Dict"))
+        return name
+
+    def _is_free(self, name: str) -> bool:
+        in_use = name in self._taken or f"{name}Dict" in self._taken or hasattr(builtins, name)
+        return not in_use and name.isidentifier() and not keyword.iskeyword(name)
+
+
+class Names:
+    """Names that must differ. `take` numbers those that are wanted twice: `Address`, `Address2`, `Address3`."""
+
+    def __init__(self, taken: Iterable[str] = ()) -> None:
+        self._taken = set(taken)
+        self._numbers: dict[str, int] = {}
+
+    def take(self, wanted: str) -> str:
+        """The wanted name, or the next numbered one that is free."""
+        name = wanted
+        while name in self._taken:
+            self._numbers[wanted] = self._numbers.get(wanted, 1) + 1
+            name = f"{wanted}{self._numbers[wanted]}"
+        self._taken.add(name)
+        return name

@@ -1,0 +1,105 @@
+"""The single values of `x-job`, each read from JSON or refused with what it may be."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from datetime import timedelta
+from enum import StrEnum
+
+from pydantic import JsonValue
+from server_jobs.cron import check_cron
+from server_jobs.errors import ScheduleError
+
+from .problems import listed, nearest, shown
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}")
+_DURATION = re.compile(
+    r"P(?=[0-9T])(?:([0-9]{1,6})W|(?:([0-9]{1,6})D)?"
+    r"(?:T(?=[0-9])(?:([0-9]{1,9})H)?(?:([0-9]{1,9})M)?(?:([0-9]{1,9}(?:\.[0-9]{1,6})?)S)?)?)"
+)
+_LONGEST = timedelta(days=365)
+
+
+class OptionError(ValueError):
+    """A value that an option cannot have; the message says what it may be."""
+
+
+def read_integer(lowest: int, highest: int) -> Callable[[JsonValue], int]:
+    """A reader of whole numbers within a range."""
+
+    def read(value: JsonValue) -> int:
+        if not isinstance(value, int) or isinstance(value, bool) or not lowest <= value <= highest:
+            raise OptionError(f"must be a whole number from {lowest} to {highest}, not {shown(value)}")
+        return value
+
+    return read
+
+
+def read_choice(choices: type[StrEnum]) -> Callable[[JsonValue], StrEnum]:
+    """A reader of one of the values of an enumeration."""
+
+    def read(value: JsonValue) -> StrEnum:
+        if not isinstance(value, str) or value not in list(choices):
+            known = nearest(value, choices) if isinstance(value, str) else ""
+            raise OptionError(f"must be {listed(choices)}, not {shown(value)}{known}")
+        return choices(value)
+
+    return read
+
+
+def read_name(value: JsonValue) -> str:
+    """The name of a queue or a schedule."""
+    if not isinstance(value, str) or not _NAME.fullmatch(value):
+        rule = "1 to 63 of A-Z, a-z, 0-9, '_', '.' and '-', the first a letter or a digit"
+        raise OptionError(f"must be a name ({rule}), not {shown(value)}")
+    return value
+
+
+def read_share(value: JsonValue) -> float:
+    """A number from 0 to 1."""
+    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value <= 1:
+        raise OptionError(f"must be a number from 0 to 1, not {shown(value)}")
+    return float(value)
+
+
+def read_duration(value: JsonValue) -> timedelta:
+    """An ISO 8601 duration with a fixed length: no months, no years."""
+    match = _DURATION.fullmatch(value) if isinstance(value, str) else None
+    if match is not None:
+        weeks, days, hours, minutes = (int(part or "0") for part in match.groups()[:4])
+        length = timedelta(weeks=weeks, days=days, hours=hours, minutes=minutes, seconds=float(match[5] or "0"))
+        if length <= _LONGEST:
+            return length
+    rule = "an ISO 8601 duration of weeks, days, hours, minutes and seconds such as PT30S, up to 365 days"
+    raise OptionError(f"must be {rule}, not {shown(value)}")
+
+
+def read_timeout(value: JsonValue) -> timedelta:
+    """A duration longer than zero."""
+    length = read_duration(value)
+    if length == timedelta(0):
+        raise OptionError("must be longer than zero; leave timeout out for no bound")
+    return length
+
+
+def read_cron(value: JsonValue) -> str:
+    """A cron expression of five fields that fires at some time."""
+    if not isinstance(value, str):
+        raise OptionError(f'must be a cron expression such as "0 9 * * MON", not {shown(value)}')
+    return _checked(value, value, "UTC")
+
+
+def read_timezone(value: JsonValue) -> str:
+    """The name of a time zone in the IANA database."""
+    if not isinstance(value, str):
+        raise OptionError(f'must be an IANA time zone such as "Europe/Berlin", not {shown(value)}')
+    return _checked(value, "0 0 * * *", value)
+
+
+def _checked(value: str, cron: str, timezone: str) -> str:
+    try:
+        check_cron(cron, timezone)
+    except ScheduleError as error:
+        raise OptionError(str(error)) from None
+    return value

@@ -1,0 +1,192 @@
+"""Regular expressions of specs (ECMA-262) as the engine behind the models reads them (Rust's `regex`).
+
+Both agree on most of the syntax. Where they read the same text in two ways it is written out (`\\d` means ASCII digits
+in a spec and every digit of Unicode in Rust), or refused with what to write instead. Look-around and backreferences do
+not exist in Rust; in exchange no pattern can take more than linear time.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import deque
+from collections.abc import Iterator
+from functools import cache
+from typing import Annotated
+
+from pydantic import Field, TypeAdapter, ValidationError
+from pydantic_core import SchemaError
+
+_SPACES = r"\t\n\x0b\f\r \xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff"
+_CLASS_ESCAPES = {"d": "0-9", "w": "A-Za-z0-9_", "s": _SPACES}
+_RANGE_WITH_A_CLASS = re.compile(r"\\[dDwWsS]-[^\]]|[^\[^\\]-\\[dDwWsS]")
+_TOKEN = re.compile(
+    r"""(?P<escape>\\(?:u\{[0-9A-Fa-f]{1,6}\}|u[0-9A-Fa-f]{4}|x[0-9A-Fa-f]{2}|[pP]\{[A-Za-z_=0-9]+\}|k<|.))
+    |(?P<group>\((?:\?(?:<=|<!|<(?P<name>[A-Za-z][A-Za-z0-9_]*)>|.)?)?)
+    |(?P<quantifier>(?:[*+?]|\{[0-9]+(?:,[0-9]*)?\})\??)
+    |(?P<brace>[{}])
+    |(?P<class>\[\^?)
+    |(?P<other>.)""",
+    re.DOTALL | re.VERBOSE,
+)
+MAX_SIZE = 10_000
+_UNICODE_CLASS_SIZE = 50
+_LITERAL_ESCAPES = frozenset("^$\\.*+?()[]{}|/-") | frozenset("tnvfr")
+
+
+class PatternError(ValueError):
+    """A pattern that a model cannot enforce; the message says why and what to write."""
+
+
+@cache
+def translate(pattern: str) -> str:
+    """The pattern in Rust's words, the same text wherever both mean the same. Raises `PatternError`."""
+    translated = "".join(_Translator(pattern).parts())
+    if size_of(pattern) > MAX_SIZE:
+        raise PatternError(f"is too large: written out without counts it has more than {MAX_SIZE:,} parts")
+    try:
+        TypeAdapter(Annotated[str, Field(pattern=translated)])
+    except SchemaError as error:
+        reason = str(error).strip().splitlines()[-1].strip().removeprefix("error: ")
+        raise PatternError(f"is not a pattern that can be enforced: {reason}") from None
+    return translated
+
+
+@cache
+def size_of(pattern: str) -> int:
+    """About what a pattern costs, counted repetitions written out. Raises `PatternError`."""
+    translator = _Translator(pattern)
+    deque(translator.parts(), maxlen=0)
+    return translator.size
+
+
+def matches(translated: str, text: str) -> bool:
+    """Whether the text has a part that matches, decided by the engine that the models use."""
+    try:
+        TypeAdapter(Annotated[str, Field(pattern=translated)]).validate_python(text)
+    except ValidationError:
+        return False
+    return True
+
+
+class _Translator:
+    """One pass over a pattern. `size` estimates what the compiled pattern costs, counted repetitions written out."""
+
+    def __init__(self, pattern: str) -> None:
+        self._pattern = pattern
+        self._at = 0
+        self._may_repeat = False
+        self._sizes = [0]
+        self._last_size = 0
+
+    @property
+    def size(self) -> int:
+        return sum(self._sizes)
+
+    def parts(self) -> Iterator[str]:
+        while self._at < len(self._pattern):
+            token = self._next(_TOKEN)
+            self._measure(token)
+            match token.lastgroup if token.lastgroup != "name" else "group":
+                case "escape":
+                    yield self._escape(token.group(), in_class=False)
+                    self._may_repeat = token.group() not in (r"\b", r"\B")
+                case "group":
+                    yield self._group(token)
+                    self._may_repeat = False
+                case "quantifier":
+                    yield self._quantifier(token.group())
+                    self._may_repeat = False
+                case "brace":
+                    raise PatternError(f"has a '{token.group()}' that repeats nothing; write '\\{token.group()}'")
+                case "class":
+                    yield from self._class(token.group())
+                    self._may_repeat = True
+                case _:
+                    yield "[^\\n\\r\\u2028\\u2029]" if token.group() == "." else token.group()
+                    self._may_repeat = token.group() not in "^$|"
+
+    def _measure(self, token: re.Match[str]) -> None:
+        text = token.group()
+        if token["group"]:
+            self._sizes.append(0)
+        elif token["quantifier"]:
+            counts = re.findall("[0-9]+", text)
+            self._sizes[-1] += self._last_size * min(max(map(int, counts), default=1), MAX_SIZE)
+        else:
+            closes_group = text == ")" and len(self._sizes) > 1
+            self._last_size = self._sizes.pop() if closes_group else _size_of_token(text)
+            self._sizes[-1] += self._last_size
+
+    def _next(self, expected: re.Pattern[str]) -> re.Match[str]:
+        token = expected.match(self._pattern, self._at)
+        if token is None:
+            raise PatternError("ends in the middle of an escape")
+        self._at = token.end()
+        return token
+
+    def _group(self, token: re.Match[str]) -> str:
+        opening = token.group()
+        if opening in ("(?=", "(?!", "(?<=", "(?<!"):
+            raise PatternError(
+                f"uses look-around ('{opening}'), which cannot be enforced in linear time; check that in the handler"
+            )
+        if opening in ("(", "(?:") or token["name"]:
+            return opening
+        raise PatternError(f"has a group '{opening}' that JSON Schema does not know; use '(' or '(?:'")
+
+    def _quantifier(self, quantifier: str) -> str:
+        if not self._may_repeat:
+            raise PatternError(
+                f"has a '{quantifier}' that repeats nothing; write '\\{quantifier[0]}' for the character"
+            )
+        return quantifier
+
+    def _class(self, opening: str) -> Iterator[str]:
+        start = self._at
+        yield opening
+        while not self._pattern.startswith("]", self._at):
+            if self._at >= len(self._pattern):
+                raise PatternError("has a '[' without a ']'")
+            token = self._next(_TOKEN)
+            if token.group().startswith("\\"):
+                extra = _size_of_token(token.group()) - 1
+                self._last_size, self._sizes[-1] = self._last_size + extra, self._sizes[-1] + extra
+                yield self._escape(token.group(), in_class=True)
+                continue
+            # One character at a time: groups and quantifiers mean nothing in a class.
+            self._at = token.start() + 1
+            character = token.group()[0]
+            yield f"\\{character}" if character in "[&~^" else character
+        self._check_class(self._pattern[start : self._at])
+        self._at += 1
+        yield "]"
+
+    def _check_class(self, content: str) -> None:
+        if not content:
+            raise PatternError("has an empty class ('[]' or '[^]'); name the characters")
+        if "--" in content or _RANGE_WITH_A_CLASS.search(content):
+            raise PatternError(
+                f"has a '-' in '[{content}]' that can be read in two ways; write '\\-' for the character"
+            )
+
+    def _escape(self, escape: str, *, in_class: bool) -> str:
+        kind = escape[1]
+        if kind in _CLASS_ESCAPES:
+            return _CLASS_ESCAPES[kind] if in_class else f"[{_CLASS_ESCAPES[kind]}]"
+        if kind.lower() in _CLASS_ESCAPES:
+            return f"[^{_CLASS_ESCAPES[kind.lower()]}]"
+        if kind == "b":
+            return r"\x08" if in_class else r"(?-u:\b)"
+        if kind == "B" and not in_class:
+            return r"(?-u:\B)"
+        if kind == "0":
+            raise PatternError("looks for a NUL character, which no string here can have")
+        if kind == "k" or kind.isdecimal():
+            raise PatternError(f"uses a backreference ('{escape}'), which cannot be enforced in linear time")
+        if kind in _LITERAL_ESCAPES or len(escape) > 2:
+            return escape
+        raise PatternError(f"has the escape '{escape}', which JSON Schema does not know")
+
+
+def _size_of_token(token: str) -> int:
+    return _UNICODE_CLASS_SIZE if token[:2].lower() == r"\p" else 1

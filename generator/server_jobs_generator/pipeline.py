@@ -1,0 +1,68 @@
+"""From the specs to what has to be written: read, check, render, compare. Nothing is written here but by `publish`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib.metadata import version
+
+from server_jobs.project import Project
+
+from . import output
+from .files import File, Ownership
+from .manifest import Manifest, hash_content, manifest_path, read_manifest
+from .migrations import migration_files, schema_fingerprint
+from .output import Finding, State
+from .plan import Plan
+from .render import render_files
+from .spec import JobSpec, read_specs
+
+_OWNED_FOLDERS = ("jobs", "models")
+
+
+def make_plan(project: Project) -> Plan:
+    """Read the specs of a project and compare its files with what they should be.
+
+    Raises `ProjectError` when the project cannot be used: no specs folder, a link out of it, a broken manifest.
+    """
+    specs = read_specs(project.root, project.root / project.specs)
+    if specs.problems:
+        return Plan(problems=tuple(sorted(specs.problems)))
+    old = read_manifest(project)
+    files = [*render_files(project, specs.jobs), *migration_files(project, specs.jobs, old)]
+    new = _manifest(project, specs.jobs, files, old)
+    manifest = File(manifest_path(project), new.dump())
+    folders = [f"{project.output}/{folder}" for folder in _OWNED_FOLDERS]
+    findings = output.compare(project.root, files, old, folders)
+    return Plan(findings=findings + _manifest_finding(project, manifest), unused=_unused(new, files), manifest=manifest)
+
+
+def publish(project: Project, plan: Plan) -> None:
+    """Carry a plan out, edited files included; the caller has made sure that this is wanted."""
+    if plan.manifest is not None:
+        output.publish(project.root, plan.findings, plan.manifest)
+
+
+def _manifest(project: Project, jobs: Sequence[JobSpec], files: Sequence[File], old: Manifest) -> Manifest:
+    hashes = {file.path: hash_content(file.text.encode()) for file in files}
+    once = {file.path for file in files if file.ownership is Ownership.ONCE}
+    forgotten = {path for path in old.once if path not in once and (project.root / path).exists()}
+    return Manifest(
+        generator=version("server-jobs"),
+        schema=schema_fingerprint(jobs),
+        specs={job.path: job.digest for job in jobs},
+        rewritten={file.path: hashes[file.path] for file in files if file.ownership is Ownership.REWRITTEN},
+        appended={file.path: hashes[file.path] for file in files if file.ownership is Ownership.APPENDED},
+        once=tuple(sorted(once | forgotten)),
+    )
+
+
+def _manifest_finding(project: Project, manifest: File) -> tuple[Finding, ...]:
+    content = output.read_file(project.root / manifest.path)
+    if content is None:
+        return (Finding(manifest.path, State.MISSING, manifest),)
+    return () if content == manifest.text.encode() else (Finding(manifest.path, State.STALE, manifest),)
+
+
+def _unused(manifest: Manifest, files: Sequence[File]) -> tuple[str, ...]:
+    wanted = {file.path for file in files}
+    return tuple(path for path in manifest.once if path not in wanted)

@@ -1,0 +1,36 @@
+"""What a run found out, as a plain value: to be told, and to be carried out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .files import File
+from .output import Finding, State
+from .problems import SpecProblem
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """With `problems` there is nothing else in it, since nothing may be generated then.
+
+    `findings` are the files that are not as they should be, `unused` the handlers whose job is gone, `manifest` is
+    the record to be written with them.
+    """
+
+    problems: tuple[SpecProblem, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    unused: tuple[str, ...] = ()
+    manifest: File | None = None
+
+    @property
+    def edited(self) -> tuple[Finding, ...]:
+        """The files that a person changed and the generator would have to overwrite or remove."""
+        return self._in_state(State.EDITED)
+
+    @property
+    def extra(self) -> tuple[Finding, ...]:
+        """The files that nobody knows in folders that belong to the generator."""
+        return self._in_state(State.EXTRA)
+
+    def _in_state(self, state: State) -> tuple[Finding, ...]:
+        return tuple(finding for finding in self.findings if finding.state is state)

@@ -1,0 +1,212 @@
+"""The files that follow from the specs alone: models, jobs, handler stubs, the registry and the Worker project.
+
+Templates lay out what is decided here. They print only `Code`, so text of a spec cannot become code by oversight.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import cache
+from pathlib import PurePosixPath
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from server_jobs.project import Project
+
+from .files import File, Ownership
+from .job_class import attributes, job_imports
+from .layout import (
+    Code,
+    Group,
+    assignment,
+    call,
+    docstring,
+    header,
+    import_names,
+    lay_out,
+    listing_order,
+    literal,
+    name,
+    tuple_of,
+)
+from .models import render_models
+from .spec import JobSpec
+
+
+def render_files(project: Project, jobs: Sequence[JobSpec]) -> list[File]:
+    """Every file but the migrations. The order of `jobs` does not matter."""
+    ordered = sorted(jobs, key=lambda job: job.class_name)
+    return [
+        _owned(project, "__init__.py", "package_init.py.jinja", docstring=docstring("Generated from the specs.")),
+        *_models(project, ordered),
+        *_jobs(project, ordered),
+        *_handlers(project, ordered),
+        _registry(project, ordered),
+        *_worker(project),
+    ]
+
+
+def render(template: str, **values: object) -> str:
+    """The text of one template. Raises `TypeError` when it would print a string that is not `Code`."""
+    return _environment().get_template(template).render(**values)
+
+
+def _models(project: Project, jobs: Sequence[JobSpec]) -> list[File]:
+    about = docstring("The params and results of every job, as Pydantic models; one module for each job.")
+    return [
+        _owned(project, "models/__init__.py", "package_init.py.jinja", docstring=about),
+        *(File(f"{project.output}/models/{job.spec_name}.py", render_models(job)) for job in jobs),
+    ]
+
+
+def _jobs(project: Project, jobs: Sequence[JobSpec]) -> list[File]:
+    if not jobs:
+        return [_owned(project, "jobs/__init__.py", "package_init.py.jinja", docstring=docstring("There are no jobs."))]
+    names = sorted((job.class_name for job in jobs), key=listing_order)
+    index = _owned(
+        project,
+        "jobs/__init__.py",
+        "jobs_init.py.jinja",
+        about=docstring(f"Every job of this project; `await {names[0]}.later(...)` enqueues one."),
+        imports=[import_names(f".{job.spec_name}", [job.class_name]) for job in _by_module(jobs)],
+        listing=assignment("__all__", Group("[", tuple(("", literal(each)) for each in names), "]")),
+    )
+    return [index, *(_job(project, job) for job in jobs)]
+
+
+def _job(project: Project, job: JobSpec) -> File:
+    types = [Code(f"{job.class_name}{suffix}") for suffix in ("Params", "Result", "ParamsDict")]
+    base = Group("Job[", tuple(("", each) for each in types), "]", packed=True)
+    return _owned(
+        project,
+        f"jobs/{job.spec_name}.py",
+        "job.py.jinja",
+        source=job.path,
+        job=job,
+        imports=job_imports(job, f"..models.{job.spec_name}", types),
+        class_line=lay_out(Group(f"class {name(job.class_name)}(", (("", base),), ")", packed=True), 0, 0, ":"),
+        docstring=docstring(job.description or f"The job of {job.path}.", 4),
+        attributes=attributes(job),
+    )
+
+
+def _handlers(project: Project, jobs: Sequence[JobSpec]) -> list[File]:
+    package = File(f"{project.handlers}/__init__.py", render("handlers_init.py.jinja"), Ownership.ONCE)
+    return [package, *(_handler(project, job) for job in jobs)]
+
+
+def _handler(project: Project, job: JobSpec) -> File:
+    params, result = Code(f"{job.class_name}Params"), Code(f"{job.class_name}Result")
+    runtime = import_names("server_jobs", ["HandlerNotImplementedError", "JobContext"])
+    models = import_names(f"{_from_handlers(project)}models.{job.spec_name}", [params, result])
+    arguments = Group("async def handle(", (("params: ", params), ("context: ", Code("JobContext"))), ")", packed=True)
+    text = render(
+        "handler.py.jinja",
+        job=job,
+        about=docstring(f"The handler of {job.class_name}. Generated once: it is yours to write."),
+        imports=Code(f"{runtime}\n\n{models}"),
+        signature=lay_out(arguments, 0, 0, f" -> {result}:"),
+        docstring=docstring(job.description or f"Run one {job.class_name}.", 4),
+    )
+    return File(f"{project.handlers}/{job.spec_name}.py", text, Ownership.ONCE)
+
+
+def _registry(project: Project, jobs: Sequence[JobSpec]) -> File:
+    handlers, inside = _handlers_package(project)
+    modules = import_names(handlers, [job.spec_name for job in jobs])
+    classes = import_names(".jobs", [job.class_name for job in jobs])
+    runtime = import_names("server_jobs", ["JobRegistry", "create_job_registry"])
+    ours = "\n".join(sorted([modules, classes])) if inside else f"{modules}\n\n{classes}"
+    return _owned(
+        project,
+        "registry.py",
+        "registry.py.jinja",
+        imports=Code(f"{runtime}\n\n{ours}" if jobs else runtime),
+        registrations=[lay_out(_registration(job), 0, 0) for job in jobs],
+    )
+
+
+def _registration(job: JobSpec) -> Group:
+    return call("registry.register", name(job.class_name), Code(f"{job.spec_name}.handle"))
+
+
+def _worker(project: Project) -> list[File]:
+    folders = tuple_of([literal(folder) for folder in _source_folders(project)])
+    depth = len(PurePosixPath(_without_src(project.output)).parts)
+    about = docstring("The Cloudflare Worker project.")
+    return [
+        _owned(project, "worker/__init__.py", "package_init.py.jinja", docstring=about),
+        _owned(project, "worker/entry.py", "worker_entry.py.jinja"),
+        _owned(
+            project,
+            "worker/bundle.py",
+            "worker_bundle.py.jinja",
+            depth=Code(str(depth)),
+            folders=lay_out(folders, 0, 10),
+            package=name(project.output_package),
+        ),
+        _owned(project, "worker/.gitignore", "worker_gitignore.jinja"),
+        *(
+            File(f"{project.output}/worker/{path}", render(f"{template}.jinja"), Ownership.ONCE)
+            for path, template in _WORKER_ONCE.items()
+        ),
+    ]
+
+
+_WORKER_ONCE: Mapping[str, str] = {
+    "wrangler.jsonc": "wrangler.jsonc",
+    "pyproject.toml": "worker_pyproject.toml",
+    "package.json": "worker_package.json",
+}
+
+
+def _owned(project: Project, path: str, template: str, *, source: str = "", **values: object) -> File:
+    return File(f"{project.output}/{path}", render(template, header=header(source), **values))
+
+
+def _by_module(jobs: Sequence[JobSpec]) -> list[JobSpec]:
+    """In the order in which the linter wants modules to be imported."""
+    return sorted(jobs, key=lambda job: listing_order(job.spec_name))
+
+
+def _handlers_package(project: Project) -> tuple[str, bool]:
+    """How the registry imports the handlers, and whether they lie in the generated package."""
+    if project.handlers.startswith(f"{project.output}/"):
+        return "." + project.handlers.removeprefix(f"{project.output}/").replace("/", "."), True
+    return project.handlers_package, False
+
+
+def _from_handlers(project: Project) -> str:
+    """What stands before `models` when a handler imports them."""
+    package, inside = _handlers_package(project)
+    return "." * (package.count(".") + 1) if inside else f"{project.output_package}."
+
+
+def _source_folders(project: Project) -> list[str]:
+    _, inside = _handlers_package(project)
+    return [_without_src(folder) for folder in ((project.output,) if inside else (project.output, project.handlers))]
+
+
+def _without_src(folder: str) -> str:
+    return folder.removeprefix("src/")
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("server_jobs_generator"),
+        undefined=StrictUndefined,
+        finalize=_only_code,
+        # HTML escapes have no place in Python and JSON; `_only_code` is the guard here.
+        autoescape=False,  # noqa: S701
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters |= {"name": name, "literal": literal}
+    return environment
+
+
+def _only_code(value: object) -> Code:
+    if not isinstance(value, Code):
+        raise TypeError(f"a template prints {value!r}, which has not been made Code")
+    return value

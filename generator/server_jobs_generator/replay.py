@@ -1,0 +1,105 @@
+"""What revisions do, found out by running them: on SQLite in memory, and offline for PostgreSQL."""
+
+from __future__ import annotations
+
+import runpy
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from io import StringIO
+from pathlib import Path
+
+from alembic.migration import MigrationContext
+from alembic.operations import Operations
+from server_jobs.errors import ProjectError
+from sqlalchemy import ClauseElement, Connection, Select, create_engine, event
+from sqlalchemy.schema import ExecutableDDLElement
+
+from .history import Revision
+
+
+@contextmanager
+def replayed(
+    revisions: Iterable[Revision], seen: Callable[[Revision, str], None] | None = None
+) -> Iterator[Connection]:
+    """A connection to a SQLite database in memory after these revisions; `seen` is told every statement they run.
+
+    Raises `ProjectError` when a revision cannot be run.
+    """
+    # With positional parameters the dialect would take some values for parameters.
+    engine = create_engine("sqlite://", paramstyle="named")
+    try:
+        with engine.connect() as connection:
+            for revision in revisions:
+                with _listening(connection, revision, seen):
+                    _upgrade(revision, MigrationContext.configure(connection))
+            yield connection
+    finally:
+        engine.dispose()
+
+
+def sqlite_statements(revisions: Sequence[Revision]) -> Mapping[int, list[str]]:
+    """What each revision executes on SQLite, by number: the statements that were run, with their values in place."""
+    statements: dict[int, list[str]] = {revision.number: [] for revision in revisions}
+    with replayed(revisions, lambda revision, sql: statements[revision.number].append(sql)):
+        return statements
+
+
+def postgresql_statements(revision: Revision) -> list[str]:
+    """What one revision executes on PostgreSQL, as Alembic writes it offline."""
+    output = _Statements()
+    # With its usual parameters the dialect would double every percent sign.
+    context = MigrationContext.configure(
+        dialect_name="postgresql",
+        dialect_opts={"paramstyle": "named"},
+        opts={"as_sql": True, "output_buffer": output, "literal_binds": True},
+    )
+    # SQLAlchemy 2.0 doubles backslashes until a server tells it not to, as every one has done since PostgreSQL 9.1.
+    vars(context.dialect)["_backslash_escapes"] = False
+    _upgrade(revision, context)
+    return output.statements
+
+
+class _Statements(StringIO):
+    """Alembic writes one statement at a time, with its semicolon."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.statements: list[str] = []
+
+    def write(self, text: str) -> int:
+        self.statements.append(text.strip().removesuffix(";"))
+        return len(text)
+
+
+def _upgrade(revision: Revision, context: MigrationContext) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / revision.file_name
+        path.write_text(revision.text, encoding="utf-8")
+        try:
+            upgrade = runpy.run_path(str(path))["upgrade"]
+            with Operations.context(context):
+                upgrade()
+        # A revision is Python code that may have been edited: whatever it raises is about that file.
+        except Exception as error:
+            raise ProjectError(f"the revision {revision.file_name} cannot be run: {error}") from error
+
+
+@contextmanager
+def _listening(
+    connection: Connection, revision: Revision, seen: Callable[[Revision, str], None] | None
+) -> Iterator[None]:
+    def before_execute(_: Connection, element: ClauseElement, *_others: object) -> None:
+        if seen is not None and not isinstance(element, Select):
+            seen(revision, _sql(connection, element))
+
+    event.listen(connection, "before_execute", before_execute)
+    try:
+        yield
+    finally:
+        event.remove(connection, "before_execute", before_execute)
+
+
+def _sql(connection: Connection, element: ClauseElement) -> str:
+    values = {} if isinstance(element, ExecutableDDLElement) else {"literal_binds": True}
+    return str(element.compile(dialect=connection.dialect, compile_kwargs=values))

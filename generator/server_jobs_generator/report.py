@@ -1,0 +1,92 @@
+"""What `generate` and `check` print: lines for a person, or one JSON object for a program."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict
+from difflib import unified_diff
+
+from server_jobs.project import Project
+
+from .output import Finding, State, read_file
+from .plan import Plan
+
+NOTHING_CHANGED = "nothing changed"
+ALL_IS_WELL = "every generated file is as the specs ask for"
+_PAST = {"create": "created", "update": "updated", "overwrite": "overwrote", "remove": "removed"}
+
+
+def document(plan: Plan, *, written: bool) -> str:
+    """The JSON form of a run of either command; `written` says whether the files were changed."""
+    value = {
+        "problems": [asdict(problem) for problem in plan.problems],
+        "files": [
+            {"path": finding.path, "state": finding.state, "action": _action(finding)} for finding in plan.findings
+        ],
+        "unused_handlers": plan.unused,
+        "written": written,
+    }
+    return json.dumps(value, indent=2, ensure_ascii=False)
+
+
+def problem_lines(plan: Plan) -> Iterator[str]:
+    """One line a problem, as editors and people look for it."""
+    yield from map(str, plan.problems)
+
+
+def refusal(plan: Plan) -> str:
+    """Why nothing was written, and what to do about it."""
+    edited = "\n".join(f"  {finding.path}" for finding in plan.edited)
+    return (
+        f"these generated files were changed by hand, so nothing was written:\n{edited}\n"
+        "Take them back from version control and make the change in the spec or in a handler, "
+        "or let `server-jobs generate --force` overwrite them (a migration keeps its change)."
+    )
+
+
+def change_lines(plan: Plan, *, written: bool) -> Iterator[str]:
+    """What was done, or would be done, to each file; then what the user may want to do."""
+    changes = [(_action(finding), finding) for finding in plan.findings if finding.state is not State.EXTRA]
+    for action, finding in changes:
+        yield f"{_PAST[action] if written else f'would {action}':>9} {finding.path}"
+    yield from _notes(plan)
+    if not changes:
+        yield NOTHING_CHANGED
+
+
+def finding_lines(plan: Plan) -> Iterator[str]:
+    """One line for each file that is not as it should be, or one that says that all are."""
+    yield from map(str, plan.findings)
+    yield from _notes(plan)
+    if not (plan.findings or plan.problems):
+        yield ALL_IS_WELL
+
+
+def diff_lines(project: Project, plan: Plan) -> Iterator[str]:
+    """Every change of a text as a unified diff."""
+    for finding in plan.findings:
+        if finding.state is not State.EXTRA:
+            old = (read_file(project.root / finding.path) or b"").decode("utf-8", "replace")
+            new = finding.file.text if finding.file else ""
+            lines = unified_diff(old.splitlines(), new.splitlines(), finding.path, finding.path, lineterm="")
+            yield from lines
+
+
+def _notes(plan: Plan) -> Iterator[str]:
+    for path in plan.unused:
+        yield f"note: {path} is not used any more, its spec is gone; it is yours, delete it when you no longer need it"
+
+
+def _action(finding: Finding) -> str:
+    match finding.state:
+        case State.MISSING:
+            return "create"
+        case State.EXTRA:
+            return "keep"
+        case _ if finding.file is None:
+            return "remove"
+        case State.STALE:
+            return "update"
+        case State.EDITED:
+            return "overwrite"

@@ -1,0 +1,79 @@
+"""The files under `specs/`: which there are, and their bytes. Nothing outside that directory is ever opened."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from .document import MAX_FILE_BYTES
+from .problems import SpecProblem, shown
+
+SHARED = "shared"
+
+
+@dataclass(frozen=True, slots=True)
+class SpecFile:
+    """A file that was read. `name` is relative to `specs/`, `path` to the project's root, both with `/`."""
+
+    name: str
+    path: str
+    data: bytes
+
+    @property
+    def spec_name(self) -> str:
+        """The id of the job, if the file holds one."""
+        return PurePosixPath(self.name).stem
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether it holds shared definitions, not a job."""
+        return self.name.startswith(f"{SHARED}/")
+
+
+def read_spec_files(project_root: Path, specs_dir: Path) -> Iterator[SpecFile | SpecProblem]:
+    """Each file under `specs_dir` in the order of their names, or what is wrong with it.
+
+    Hidden files and `README.md` may lie there too. Raises `OSError` when the directory cannot be listed.
+    """
+    prefix = PurePosixPath(specs_dir.relative_to(project_root).as_posix())
+    root = specs_dir.resolve(strict=True)
+    for name in sorted(_names_under(root, "")):
+        path = str(prefix / name)
+        try:
+            yield _read(root, name, path)
+        except OSError as error:
+            yield _problem(path, f"cannot be read: {error.strerror}")
+
+
+def _names_under(directory: Path, prefix: str) -> Iterator[str]:
+    with os.scandir(directory) as entries:
+        for entry in entries:
+            if entry.name.startswith(".") or entry.name == "README.md":
+                continue
+            name = prefix + entry.name
+            if entry.is_dir(follow_symlinks=False) and (prefix or entry.name == SHARED):
+                yield from _names_under(directory / entry.name, f"{name}/")
+            else:
+                yield name
+
+
+def _read(root: Path, name: str, path: str) -> SpecFile | SpecProblem:
+    file = (root / name).resolve(strict=True)
+    if not file.is_relative_to(root):
+        return _problem(path, "is a link that leads out of specs/; put a copy there instead")
+    mode = file.stat().st_mode
+    if stat.S_ISDIR(mode):
+        return _problem(path, f"specs lie directly in specs/, shared definitions under specs/{SHARED}/; move the files")
+    if not name.endswith(".json"):
+        return _problem(path, f"only .json files belong in specs/; move or rename {shown(PurePosixPath(name).name)}")
+    if not stat.S_ISREG(mode):
+        return _problem(path, "is not a regular file")
+    with file.open("rb") as stream:
+        return SpecFile(name, path, stream.read(MAX_FILE_BYTES + 1))
+
+
+def _problem(path: str, message: str) -> SpecProblem:
+    return SpecProblem(path, 1, 1, "", message)

@@ -1,0 +1,116 @@
+"""Projects in temporary folders, for tests that run the generator as a user does."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from click.testing import CliRunner, Result
+from server_jobs.cli.program import program
+
+PYPROJECT = """\
+[tool.server-jobs]
+handlers = "{handlers}"
+
+[tool.alembic]
+script_location = "%(here)s/generated/migrations"
+prepend_sys_path = ["."]
+"""
+
+
+@dataclass(frozen=True)
+class TemporaryProject:
+    """A project with the given specs; nothing is generated yet."""
+
+    root: Path
+
+    def write_spec(self, name: str, spec: Mapping[str, object]) -> None:
+        """Write `specs/<name>.json`."""
+        path = self.root / "specs" / f"{name}.json"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(spec), encoding="utf-8")
+
+    def generate(self, *options: str) -> Result:
+        """Run `server-jobs generate`, which has to succeed."""
+        result = self.run("generate", *options)
+        assert result.exit_code == 0, result.output
+        return result
+
+    def run(self, command: str, *options: str) -> Result:
+        """Run one of the generator's commands in this project."""
+        return run_command(command, "--project", str(self.root), *options)
+
+    def path(self, relative: str) -> Path:
+        """A path in the project."""
+        return self.root / relative
+
+    def read(self, relative: str) -> str:
+        """The text of a file in the project."""
+        return self.path(relative).read_text(encoding="utf-8")
+
+    def edit(self, relative: str) -> str:
+        """Change a file as a person would; returns its new text."""
+        text = self.read(relative) + "\n# changed by hand\n"
+        self.path(relative).write_text(text, encoding="utf-8")
+        return text
+
+    def files(self) -> dict[str, str]:
+        """The hash of every file but the cache, by path."""
+        return {
+            path.relative_to(self.root).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+            for path in sorted(self.root.rglob("*"))
+            if path.is_file() and not {".server-jobs-cache", "__pycache__"} & set(path.parts)
+        }
+
+
+def run_command(*arguments: str) -> Result:
+    """Run `server-jobs` with these arguments; a traceback fails the test."""
+    return CliRunner().invoke(program, list(arguments), catch_exceptions=False)
+
+
+def make_project(
+    root: Path, specs: Mapping[str, Mapping[str, object]] | None = None, *, handlers: str = "handlers"
+) -> TemporaryProject:
+    """A project with these specs by name; one plain job when none are given."""
+    root.mkdir(parents=True, exist_ok=True)
+    (root / "pyproject.toml").write_text(PYPROJECT.format(handlers=handlers), encoding="utf-8")
+    (root / "specs").mkdir()
+    project = TemporaryProject(root)
+    for name, spec in ({"send_email": job_spec("SendEmail")} if specs is None else specs).items():
+        project.write_spec(name, spec)
+    return project
+
+
+def job_spec(
+    title: str,
+    *,
+    description: str | None = None,
+    schedules: Sequence[Mapping[str, object]] = (),
+    **options: object,
+) -> dict[str, object]:
+    """A spec whose params are a text and a list of texts, both optional."""
+    x_job = {**options, **({"schedules": list(schedules)} if schedules else {})}
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": title,
+        **({"description": description} if description is not None else {}),
+        **({"x-job": x_job} if x_job else {}),
+        "type": "object",
+        "properties": {
+            "params": {
+                "type": "object",
+                "additionalProperties": False,
+                "properties": {"text": {"type": "string"}, "words": {"type": "array", "items": {"type": "string"}}},
+            },
+            "result": {"type": "object", "additionalProperties": False, "properties": {}},
+        },
+        "required": ["params", "result"],
+    }
+
+
+def schedule(name: str = "nightly", cron: str = "0 3 * * *", **others: object) -> dict[str, object]:
+    """One schedule of a spec."""
+    return {"name": name, "cron": cron, **others}

@@ -1,0 +1,175 @@
+"""`server-jobs check`, and how both commands answer a user's mistake."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from server_jobs.project import find_project
+from server_jobs_generator import stamp
+
+from tests.generator.projects import TemporaryProject, job_spec, make_project, run_command, schedule
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> TemporaryProject:
+    project = make_project(tmp_path / "project", {"a": job_spec("A"), "b": job_spec("B", schedules=[schedule()])})
+    project.generate()
+    return project
+
+
+def test_a_fresh_tree_is_in_order(project: TemporaryProject) -> None:
+    result = project.run("check")
+    assert (result.exit_code, result.output) == (0, "every generated file is as the specs ask for\n")
+
+
+def test_one_line_names_each_file_that_is_not_as_it_should_be(project: TemporaryProject) -> None:
+    project.path("generated/registry.py").unlink()
+    project.write_spec("a", job_spec("A", queue="q"))
+    project.edit("generated/models/b.py")
+    project.path("generated/models/extra.py").touch()
+    project.path("generated/jobs/data").mkdir()
+    project.path("generated/jobs/data/extra.json").touch()
+    before = project.files()
+    result = project.run("check")
+    assert result.exit_code == 1
+    assert result.output.splitlines() == [
+        "STALE generated/jobs/a.py",
+        "EXTRA generated/jobs/data/extra.json",
+        "EDITED generated/models/b.py",
+        "EXTRA generated/models/extra.py",
+        "MISSING generated/registry.py",
+        "STALE generated/manifest.json",
+    ]
+    assert project.files() == before
+
+
+def test_a_removed_spec_makes_its_files_stale(project: TemporaryProject) -> None:
+    project.path("specs/a.json").unlink()
+    lines = project.run("check").output.splitlines()
+    assert {"STALE generated/jobs/a.py", "STALE generated/models/a.py", "STALE generated/registry.py"} <= set(lines)
+    assert lines[-1].startswith("note: handlers/a.py is not used any more")
+
+
+def test_a_missing_and_an_edited_migration_are_named(project: TemporaryProject) -> None:
+    project.path("generated/migrations/sql/sqlite/0001_tables.sql").unlink()
+    project.edit("generated/migrations/versions/server_jobs_0002_schedules.py")
+    assert project.run("check").output.splitlines() == [
+        "MISSING generated/migrations/sql/sqlite/0001_tables.sql",
+        "EDITED generated/migrations/versions/server_jobs_0002_schedules.py",
+        "STALE generated/manifest.json",
+    ]
+
+
+def test_problems_of_specs_fail_the_check(project: TemporaryProject) -> None:
+    project.path("specs/a.json").write_text("[", encoding="utf-8")
+    result = project.run("check")
+    assert result.exit_code == 1
+    assert result.output.startswith("specs/a.json:1:")
+
+
+def test_json_has_the_same_findings(project: TemporaryProject) -> None:
+    project.path("generated/registry.py").unlink()
+    result = project.run("check", "--json")
+    assert result.exit_code == 1
+    document = json.loads(result.output)
+    assert document["files"] == [{"path": "generated/registry.py", "state": "MISSING", "action": "create"}]
+    assert document["written"] is False
+    assert json.loads(make_project(project.root.parent / "x", {"c": {}}).run("check", "--json").output)["problems"]
+
+
+def test_json_of_a_clean_tree_has_the_same_shape(project: TemporaryProject) -> None:
+    assert json.loads(project.run("check", "--json").output) == {
+        "problems": [],
+        "files": [],
+        "unused_handlers": [],
+        "written": False,
+    }
+
+
+@pytest.mark.parametrize("command", ["generate", "check"])
+def test_outside_a_project_one_line_says_so(tmp_path: Path, command: str) -> None:
+    result = run_command(command, "--project", str(tmp_path))
+    assert result.exit_code == 3
+    assert "no pyproject.toml with a table [tool.server-jobs]" in result.output
+    assert len(result.output.splitlines()) == 1
+
+
+def test_a_project_without_a_specs_folder_is_named(project: TemporaryProject) -> None:
+    project.path("specs").rename(project.path("moved"))
+    result = project.run("check")
+    assert result.exit_code == 3
+    assert "specs" in result.output
+
+
+def test_a_manifest_that_cannot_be_read_is_named(project: TemporaryProject) -> None:
+    project.path("generated/manifest.json").write_text("<<<<<<< ours", encoding="utf-8")
+    result = project.run("check")
+    assert result.exit_code == 3
+    assert "manifest.json cannot be read" in result.output
+
+
+def test_commands_work_from_a_folder_inside_the_project(project: TemporaryProject) -> None:
+    assert run_command("check", "--project", str(project.path("specs"))).exit_code == 0
+
+
+def test_errors_are_json_for_programs(tmp_path: Path) -> None:
+    result = run_command("check", "--project", str(tmp_path), "--json")
+    assert result.exit_code == 3
+    assert "no pyproject.toml" in json.loads(result.output)["error"]["message"]
+
+
+@pytest.mark.parametrize("command", ["generate", "check", "init"])
+def test_help_names_the_exit_statuses(command: str) -> None:
+    assert "Exit status: 0" in " ".join(run_command(command, "--help").output.split())
+    assert run_command(command, "--no-such-option").exit_code == 2
+
+
+def test_a_run_in_which_nothing_changed_loads_none_of_the_heavy_libraries(project: TemporaryProject) -> None:
+    code = """
+import sys
+from server_jobs_generator.cli import check
+check(["--project", sys.argv[1]], standalone_mode=False)
+heavy = {"datamodel_code_generator", "jinja2", "sqlalchemy", "alembic", "black"} & set(sys.modules)
+print(sorted(heavy))
+"""
+    done = subprocess.run([sys.executable, "-c", code, str(project.root)], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_the_shortcut_notices_every_kind_of_change(project: TemporaryProject) -> None:
+    assert project.run("check").exit_code == 0
+    project.path("handlers/a.py").unlink()
+    assert project.run("check").exit_code == 1
+    project.generate()
+    project.path("generated/jobs/extra").mkdir()
+    project.path("generated/jobs/a.py").rename(project.path("generated/jobs/extra/a.py"))
+    assert project.run("check").exit_code == 1
+
+
+def test_a_tree_that_cannot_be_written_is_checked_all_the_same(project: TemporaryProject) -> None:
+    cache = project.path(".server-jobs-cache")
+    for path in cache.iterdir():
+        path.unlink()
+    cache.rmdir()
+    cache.write_text("a file in the way of the cache", encoding="utf-8")
+    assert project.run("check").exit_code == 0
+    assert project.generate().output == "nothing changed\n"
+
+
+def test_the_cache_keeps_itself_out_of_version_control(project: TemporaryProject) -> None:
+    assert project.read(".server-jobs-cache/.gitignore") == "*\n"
+
+
+def test_a_thousand_unchanged_specs_are_checked_in_a_moment(tmp_path: Path) -> None:
+    project = make_project(tmp_path / "project", {f"job_{n}": {"n": n} for n in range(1000)})
+    (project.root / "generated").mkdir()
+    (project.root / "handlers").mkdir()
+    stamp.remember(find_project(project.root))
+    began = time.perf_counter()
+    assert stamp.is_clean(find_project(project.root))
+    assert time.perf_counter() - began < 1

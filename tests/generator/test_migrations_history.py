@@ -1,0 +1,223 @@
+"""Revisions are appended when the tables or the schedules change, and never change themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from alembic import command
+from server_jobs import schema
+from server_jobs_generator import migrations, revisions
+from sqlalchemy import BigInteger, Column, Engine, Index, MetaData, Table, Text, text
+
+from tests.generator.projects import TemporaryProject, job_spec, make_project, schedule
+from tests.generator.test_migrations import VERSIONS, alembic, engine, schedules, url
+
+__all__ = ["engine", "url"]
+
+FIRST = f"{VERSIONS}/server_jobs_0001_tables.py"
+SECOND = f"{VERSIONS}/server_jobs_0002_schedules.py"
+THIRD = f"{VERSIONS}/server_jobs_0003_schedules.py"
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> TemporaryProject:
+    project = make_project(tmp_path / "project", {"digest": digest(schedule("morning"), schedule("evening"))})
+    project.generate()
+    return project
+
+
+def digest(*declared: dict[str, object]) -> dict[str, object]:
+    return job_spec("Digest", schedules=declared)
+
+
+def revision_names(project: TemporaryProject) -> list[str]:
+    return sorted(path.stem.removeprefix("server_jobs_") for path in project.path(VERSIONS).glob("*.py"))
+
+
+def test_the_first_run_makes_the_tables_and_then_the_schedules(project: TemporaryProject) -> None:
+    assert revision_names(project) == ["0001_tables", "0002_schedules"]
+
+
+def test_without_schedules_there_is_one_revision(tmp_path: Path) -> None:
+    project = make_project(tmp_path / "project")
+    project.generate()
+    assert revision_names(project) == ["0001_tables"]
+
+
+def test_a_change_that_touches_no_schedule_makes_no_revision(project: TemporaryProject) -> None:
+    project.write_spec("digest", {**digest(schedule("morning"), schedule("evening")), "description": "Other words."})
+    project.write_spec("another", job_spec("Another", queue="q"))
+    project.generate()
+    assert revision_names(project) == ["0001_tables", "0002_schedules"]
+
+
+@pytest.mark.parametrize(
+    ("declared", "expected"),
+    [
+        (
+            [schedule("morning"), schedule("evening", "0 20 * * *")],
+            [("evening", "0 20 * * *"), ("morning", "0 3 * * *")],
+        ),
+        ([schedule("morning")], [("morning", "0 3 * * *")]),
+        ([], []),
+        ([schedule("noon", "0 12 * * *"), schedule("morning")], [("morning", "0 3 * * *"), ("noon", "0 12 * * *")]),
+    ],
+    ids=["changed", "removed", "all removed", "replaced"],
+)
+def test_changed_schedules_make_exactly_one_revision(
+    project: TemporaryProject, engine: Engine, declared: Sequence[dict[str, object]], expected: list[tuple[str, str]]
+) -> None:
+    old = {
+        path: project.read(path) for path in project.files() if path.endswith((".sql", "_tables.py", "_schedules.py"))
+    }
+    config = alembic(project)
+    command.upgrade(config, "head")
+    before = schedules(engine)
+    project.write_spec("digest", digest(*declared))
+    result = project.generate()
+    assert revision_names(project) == ["0001_tables", "0002_schedules", "0003_schedules"]
+    assert {path: project.read(path) for path in old} == old
+    assert f"  created {THIRD}" in result.output
+    assert project.generate().output == "nothing changed\n"
+    command.upgrade(config, "head")
+    assert [row[1:3] for row in schedules(engine)] == expected
+    command.downgrade(config, "-1")
+    assert schedules(engine) == before
+
+
+def test_a_changed_schedule_is_planned_anew_and_stays_switched_off(project: TemporaryProject, engine: Engine) -> None:
+    config = alembic(project)
+    command.upgrade(config, "head")
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE cron_jobs SET enabled = false, next_run_at = created_at, last_job_id = 'x'"))
+    project.write_spec("digest", digest(schedule("morning"), schedule("evening", params={"text": "new"})))
+    project.generate()
+    command.upgrade(config, "head")
+    query = "SELECT name, next_run_at IS NULL, enabled, last_job_id, params FROM cron_jobs ORDER BY 1"
+    with engine.connect() as connection:
+        rows = [
+            (name, bool(new), bool(on), job, params) for name, new, on, job, params in connection.execute(text(query))
+        ]
+    assert rows == [("evening", True, False, "x", '{"text":"new"}'), ("morning", False, False, "x", "{}")]
+
+
+def test_a_renamed_job_takes_its_schedules_along(project: TemporaryProject, engine: Engine) -> None:
+    project.write_spec("digest", job_spec("Summary", schedules=[schedule("morning"), schedule("evening")]))
+    project.generate()
+    command.upgrade(alembic(project), "head")
+    assert [row[:2] for row in schedules(engine)] == [("Summary", "evening"), ("Summary", "morning")]
+
+
+def test_going_back_to_old_schedules_is_a_new_revision(project: TemporaryProject) -> None:
+    project.write_spec("digest", digest())
+    project.generate()
+    project.write_spec("digest", digest(schedule("morning"), schedule("evening")))
+    project.generate()
+    assert revision_names(project)[2:] == ["0003_schedules", "0004_schedules"]
+
+
+def test_a_changed_table_makes_one_revision_in_the_same_run(
+    project: TemporaryProject, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    newer = MetaData()
+    for table in schema.metadata.sorted_tables:
+        table.to_metadata(newer)
+    newer.tables["jobs"].append_column(Column("trace", Text, nullable=False, server_default=text("'none'")))
+    newer.tables["jobs"].c.spec_version.type = BigInteger()
+    Index("jobs_trace", newer.tables["jobs"].c.trace)
+    config = alembic(project)
+    command.upgrade(config, "head")
+    before = schedules(engine)
+
+    monkeypatch.setattr(revisions, "metadata", newer)
+    monkeypatch.setattr(migrations, "schema_fingerprint", lambda _jobs: "newer")
+    monkeypatch.setattr("server_jobs_generator.pipeline.schema_fingerprint", lambda _jobs: "newer")
+    project.write_spec("digest", digest(schedule("morning"), schedule("evening"), schedule("noon")))
+    project.generate()
+    assert revision_names(project)[2:] == ["0003_tables", "0004_schedules"]
+    assert 'op.batch_alter_table("jobs"' in project.read(f"{VERSIONS}/server_jobs_0003_tables.py")
+
+    command.upgrade(config, "server_jobs_0003")
+    assert schedules(engine) == before
+    with engine.connect() as connection:
+        connection.execute(text("SELECT trace FROM jobs"))
+    command.downgrade(config, "server_jobs_0002")
+    assert schedules(engine) == before
+    assert "ALTER TABLE jobs ADD COLUMN trace" in project.read("generated/migrations/sql/postgresql/0003_tables.sql")
+    assert "_alembic_tmp_jobs" in project.read("generated/migrations/sql/sqlite/0003_tables.sql")
+
+
+def test_an_edited_revision_is_refused_and_force_accepts_it(project: TemporaryProject) -> None:
+    text = project.edit(SECOND)
+    project.write_spec("digest", digest())
+    result = project.run("generate")
+    assert result.exit_code == 1
+    assert SECOND in result.output
+    project.generate("--force")
+    assert project.read(SECOND) == text
+    assert project.run("check").exit_code == 0
+    assert revision_names(project)[2:] == ["0003_schedules"]
+
+
+def test_the_newest_revision_may_be_deleted_and_made_anew(project: TemporaryProject) -> None:
+    project.write_spec("digest", digest(schedule("noon")))
+    project.generate()
+    before = project.files()
+    for path in (THIRD, "generated/migrations/sql/sqlite/0003_schedules.sql"):
+        project.path(path).unlink()
+    project.generate()
+    assert project.files() == before
+    project.path(THIRD).unlink()
+    project.write_spec("digest", digest(schedule("midnight", "0 0 * * *")))
+    project.generate()
+    for dialect in ("sqlite", "postgresql"):
+        assert "midnight" in project.read(f"generated/migrations/sql/{dialect}/0003_schedules.sql")
+    project.path(THIRD).unlink()
+    project.write_spec("digest", digest(schedule("morning"), schedule("evening")))
+    project.generate()
+    assert not project.path("generated/worker/migrations/0003_schedules.sql").exists()
+
+
+def test_a_gap_in_the_revisions_is_named(project: TemporaryProject) -> None:
+    project.path(FIRST).unlink()
+    result = project.run("generate")
+    assert result.exit_code == 3
+    assert "no revision server_jobs_0001" in result.output
+
+
+def test_a_revision_before_the_first_is_named(project: TemporaryProject) -> None:
+    project.path(f"{VERSIONS}/server_jobs_0000_early.py").touch()
+    result = project.run("generate")
+    assert result.exit_code == 3
+    assert "has server_jobs_0000_early.py, but no revision server_jobs_0001" in result.output
+
+
+def test_two_revisions_of_one_number_are_named(project: TemporaryProject) -> None:
+    project.path(f"{VERSIONS}/server_jobs_0002_other.py").write_text(project.read(SECOND), encoding="utf-8")
+    result = project.run("generate")
+    assert result.exit_code == 3
+    assert "server_jobs_0002_other.py" in result.output
+    assert "server_jobs_0002_schedules.py" in result.output
+
+
+def test_a_revision_that_cannot_be_run_is_named(project: TemporaryProject) -> None:
+    project.path(SECOND).write_text("def upgrade() -> None:\n    raise ValueError('boom')\n", encoding="utf-8")
+    result = project.run("generate")
+    assert result.exit_code == 3
+    assert "server_jobs_0002_schedules.py cannot be run: boom" in result.output
+
+
+def test_revisions_of_a_person_in_the_same_folder_are_left_alone(project: TemporaryProject) -> None:
+    mine = project.path(f"{VERSIONS}/2026_my_own.py")
+    mine.write_text("raise RuntimeError\n", encoding="utf-8")
+    project.write_spec("digest", digest())
+    project.generate()
+    assert mine.read_text(encoding="utf-8") == "raise RuntimeError\n"
+
+
+def test_a_table_of_another_metadata_does_not_matter(project: TemporaryProject) -> None:
+    Table("somewhere_else", MetaData(), Column("id", Text))
+    project.path(".server-jobs-cache/clean").unlink()
+    assert project.generate().output == "nothing changed\n"
