@@ -1,1 +1,1 @@
-"""."""
+"""Databases: what executes SQL, one adapter for each driver."""

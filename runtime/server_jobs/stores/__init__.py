@@ -1,1 +1,1 @@
-"""."""
+"""Stores: what keeps records, one adapter for each kind of place."""

@@ -154,8 +154,7 @@ def _text_or_none(value: Value) -> str | None:
 
 
 def integer_of(value: Value) -> int:
-    """A column that holds a whole number; NULL is 0."""
-    """The number in a column. SQLite lets a row written by hand hold anything; it must not stop the other rows."""
+    """The number in a column, 0 for NULL. A row written by hand can hold anything; it must not stop other rows."""
     try:
         return int(value or 0)
     except (ValueError, OverflowError):
