@@ -117,7 +117,7 @@ async def _work_live(workspace: Workspace, options: WorkerOptions) -> None:
     # Imported for a terminal only.
     from .worker_display import ConsoleHandler, live_display
 
-    console, log = stdout_console(), WorkerLog()
+    console, log = stdout_console(), WorkerLog(with_reasons=True)
     with logging_through(ConsoleHandler(console)):
         async with _ready(workspace, options, log) as worker, live_display(worker, log, console):
             await _run(worker, options)

@@ -24,8 +24,12 @@ _ERROR_CHARACTERS = 200
 
 @dataclass(slots=True)
 class WorkerLog:
-    """Counts outcomes while it logs them. `failed` counts attempts; those given back at shutdown are no failures."""
+    """Counts outcomes while it logs them. `failed` counts attempts; those given back at shutdown are no failures.
 
+    `with_reasons` is for where the records of the engine, which say why an attempt failed, are not shown.
+    """
+
+    with_reasons: bool = False
     completed: int = 0
     failed: int = 0
     given_back: int = 0
@@ -71,7 +75,8 @@ class WorkerLog:
         else:
             self.failed += 1
             extra |= {"event": "failed", "error": result.error}
-            _logger.warning("%s failed after %s: %s", name, duration, result.error[:_ERROR_CHARACTERS], extra=extra)
+            reason = f": {result.error[:_ERROR_CHARACTERS]}" if self.with_reasons else ""
+            _logger.warning("%s failed after %s%s", name, duration, reason, extra=extra)
 
     def ended(self) -> None:
         """Say what all of it came to."""
