@@ -28,7 +28,8 @@ from .errors import (
     StaleClaimError,
     UnknownJobError,
 )
-from .job import Handler, Job, JobHandle, define_job
+from .handle import JobHandle
+from .job import Handler, Job, define_job
 from .options import JobOptions, Misfire, Schedule
 from .record import Cancellation, JobCount, JobQuery, JobRecord, JobStatus
 from .registry import JobRegistry, create_job_registry

@@ -18,10 +18,11 @@ from pathlib import PurePath
 
 from pydantic import BaseModel
 
+from .binding import JobBackend, running_under
 from .context import JobContext
 from .documents import write_result
 from .errors import InvalidDocumentError
-from .job import AnyHandler, AnyJob, JobBackend, running_under
+from .job import AnyHandler, AnyJob
 from .record import Claim, Completed, Failed, Heartbeat, Released, Report, Settlement
 from .values import MAX_ERROR_CHARACTERS, clean_text
 

@@ -7,21 +7,21 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from contextvars import ContextVar
 from dataclasses import replace
-from datetime import datetime, timedelta
-from difflib import get_close_matches
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypedDict, TypeVar, Unpack, cast, overload
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, Unpack, cast, overload
 
 from pydantic import BaseModel
 
+from .binding import JobBackend, current_backend
 from .context import JobContext, current_context
 from .documents import read_params, read_result, unique_key_of, write_params
-from .errors import InvalidOptionError, JobFailedError, JobNotBoundError, JobNotFoundError
+from .enqueue_options import EnqueueOptions, check_due, refuse_unknown
+from .errors import InvalidOptionError, JobFailedError, JobNotBoundError
+from .handle import JobHandle
 from .ids import new_job_id
 from .options import JobOptions, Schedule, check_range
-from .record import Cancellation, Inserted, JobRecord, JobStatus, NewJob
+from .record import JobRecord, NewJob
 from .result import JobMetadata, JobResult
 
 if TYPE_CHECKING:
@@ -40,109 +40,6 @@ AnyJob = type["Job[Any, Any, Any]"]
 AnyHandler = Callable[[Any, JobContext], object]
 
 DEFAULT_WORKER_TIMEOUT = timedelta(minutes=5)
-_POLL = timedelta(milliseconds=50)
-
-
-class EnqueueOptions(TypedDict, total=False):
-    """How one job is queued; what is left out is as the spec says."""
-
-    scheduled_for: datetime | None
-    """When it becomes due (aware); now by default."""
-    delay: timedelta | None
-    """Or how long from now, by the store's clock."""
-    priority: int | None
-    """-100 to 100, higher first."""
-    max_attempts: int | None
-    """How often it is tried at most."""
-    correlation_id: str | None
-    """Carried to log lines and to jobs enqueued by the handler; inside a handler, that of the running job."""
-    unique_key: str | None
-    """At most one unfinished job of this name has it."""
-
-
-class JobBackend(Protocol):
-    """What a job class needs of the backend it is bound to."""
-
-    @property
-    def store(self) -> Store: ...
-
-    async def insert(self, jobs: Sequence[NewJob]) -> Sequence[Inserted]:
-        """Store pending jobs, and let waiting workers of this process know."""
-        ...
-
-    async def run_new(self, job: AnyJob, new: NewJob, worker_timeout: timedelta) -> JobRecord:
-        """Store a job as running, execute it here, settle it."""
-        ...
-
-    async def run_stored(self, job: AnyJob, job_id: str, worker_timeout: timedelta) -> JobRecord:
-        """Claim that stored job, execute it here, settle it. Raises `JobUnavailableError`."""
-        ...
-
-    async def run_unstored(
-        self, job: AnyJob, params: BaseModel, correlation_id: str | None
-    ) -> tuple[JobMetadata, BaseModel | None]:
-        """Execute the job here without a trace in the store."""
-        ...
-
-
-current_backend: ContextVar[JobBackend | None] = ContextVar("current_backend", default=None)
-
-
-@contextmanager
-def running_under(backend: JobBackend, context: JobContext) -> Iterator[None]:
-    """Inside this block, job classes enqueue into that backend, with the correlation id of that context."""
-    backend_token, context_token = current_backend.set(backend), current_context.set(context)
-    try:
-        yield
-    finally:
-        current_context.reset(context_token)
-        current_backend.reset(backend_token)
-
-
-class JobHandle(str, Generic[R]):
-    """The id of an enqueued job (it is a `str`), with typed access to what becomes of it."""
-
-    __slots__ = ("_backend", "_job", "created")
-
-    created: bool
-    """False when an unfinished job with the same unique key was there already, and this is its id."""
-
-    _job: type[Job[Any, R, Any]]
-    _backend: JobBackend
-
-    @classmethod
-    def of(cls, job: type[Job[Any, R, Any]], backend: JobBackend, inserted: Inserted) -> JobHandle[R]:
-        """The handle of a job that was just stored."""
-        handle: JobHandle[R] = cls(inserted.id)
-        handle._job, handle._backend, handle.created = job, backend, inserted.created
-        return handle
-
-    async def record(self) -> JobRecord:
-        """The stored job as it is now. Raises `JobNotFoundError` if it was deleted."""
-        record = await self._backend.store.get(str(self))
-        if record is None:
-            raise JobNotFoundError(str(self))
-        return record
-
-    async def status(self) -> JobStatus:
-        """Where the job is now."""
-        return (await self.record()).status
-
-    async def cancel(self) -> Cancellation:
-        """Cancel the job if it is pending, ask it to stop if it is running."""
-        return await self._backend.store.cancel(str(self))
-
-    async def result(self, *, timeout: timedelta | None = None) -> JobResult[R]:  # noqa: ASYNC109  the usual name
-        """Wait until the job is finished, and read its result.
-
-        Raises `TimeoutError` when it is not finished after `timeout`; the job itself goes on.
-        """
-        async with asyncio.timeout(None if timeout is None else timeout.total_seconds()):
-            record = await self.record()
-            while not record.status.is_finished:
-                await asyncio.sleep(_POLL.total_seconds())
-                record = await self.record()
-        return self._job.result_of(record)
 
 
 class Job(Generic[P, R, D]):
@@ -308,7 +205,7 @@ class Job(Generic[P, R, D]):
     def new_job(cls, params: object, **options: Unpack[EnqueueOptions]) -> NewJob:
         """What `later` would store, params checked. For backends and tools; nothing is stored."""
         scheduled_for, delay = options.get("scheduled_for"), options.get("delay")
-        _check_due(scheduled_for, delay)
+        check_due(scheduled_for, delay)
         _, text = write_params(cls.job_name, cls.params_model, params, cls.options.redact)
         priority, max_attempts = options.get("priority"), options.get("max_attempts")
         chosen = replace(
@@ -332,9 +229,7 @@ class Job(Generic[P, R, D]):
 
     @classmethod
     def _new_job(cls, params: object, **options: Unpack[EnqueueOptions]) -> NewJob:
-        unknown = set(options) - set(EnqueueOptions.__annotations__)
-        if unknown:
-            raise InvalidOptionError(_unknown_option(unknown.pop()))
+        refuse_unknown(options)
         return cls.new_job(params, **options)
 
     @classmethod
@@ -399,21 +294,3 @@ def _inherited(correlation_id: str | None) -> str | None:
     """The id given, else that of the job whose handler this code runs in."""
     context = current_context.get()
     return correlation_id or (context.correlation_id if context else None)
-
-
-def _check_due(scheduled_for: datetime | None, delay: timedelta | None) -> None:
-    if scheduled_for is not None and delay is not None:
-        raise InvalidOptionError("give either scheduled_for or delay, not both")
-    if scheduled_for is not None and scheduled_for.tzinfo is None:
-        raise InvalidOptionError(
-            f"scheduled_for must have a time zone, and {scheduled_for.isoformat()} has none; add tzinfo, such as UTC"
-        )
-    if delay is not None and delay < timedelta(0):
-        raise InvalidOptionError(f"delay must not be negative, and is {delay}")
-
-
-def _unknown_option(name: str) -> str:
-    known = sorted(EnqueueOptions.__annotations__)
-    close = get_close_matches(name, known, n=1)
-    hint = f"did you mean {close[0]!r}?" if close else f"there are {', '.join(known)}"
-    return f"there is no option {name!r}; {hint}"

@@ -10,8 +10,9 @@ from pydantic import BaseModel
 
 from .backend import DEFAULT_CONCURRENCY, DEFAULT_LOCK_TIMEOUT, DEFAULT_POLL_INTERVAL, Backend, WorkerBackendConfig
 from .clock import Clock
+from .enqueue_options import EnqueueOptions
+from .handle import JobHandle
 from .ids import schedule_id
-from .job import EnqueueOptions, JobHandle
 from .record import ScheduleRecord
 from .registry import JobRegistry
 from .stores.memory import MemoryStore

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from .binding import JobBackend
 from .errors import DuplicateRegistrationError, HandlerMissingError, UnknownJobError
-from .job import AnyHandler, AnyJob, D, Handler, Job, JobBackend, P, R
+from .job import AnyHandler, AnyJob, D, Handler, Job, P, R
 from .record import KnownJob
 
 

@@ -32,7 +32,7 @@ from server_jobs import (
     tick,
 )
 from server_jobs.backend import Backend
-from server_jobs.job import JobHandle
+from server_jobs.handle import JobHandle
 from server_jobs.record import JobQuery, NewJob
 from server_jobs.stores.memory import MemoryStore
 from server_jobs.testing import FakeClock

@@ -7,7 +7,8 @@ from datetime import datetime, timedelta
 import click
 from pydantic import BaseModel
 
-from ..job import EnqueueOptions, JobHandle
+from ..enqueue_options import EnqueueOptions
+from ..handle import JobHandle
 from .arguments import duration, json_object, moment
 from .options import json_option, with_workspace
 from .output import note, print_json, say

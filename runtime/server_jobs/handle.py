@@ -1,0 +1,67 @@
+"""What enqueueing a job gives back: its id, which can be asked what became of the job."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from pydantic import BaseModel
+
+from .binding import JobBackend
+from .errors import JobNotFoundError
+from .record import Cancellation, Inserted, JobRecord, JobStatus
+from .result import JobResult
+
+if TYPE_CHECKING:
+    from .job import Job
+
+R = TypeVar("R", bound=BaseModel)
+
+_POLL = timedelta(milliseconds=50)
+
+
+class JobHandle(str, Generic[R]):
+    """The id of an enqueued job (it is a `str`), with typed access to what becomes of it."""
+
+    __slots__ = ("_backend", "_job", "created")
+
+    created: bool
+    """False when an unfinished job with the same unique key was there already, and this is its id."""
+
+    _job: type[Job[Any, R, Any]]
+    _backend: JobBackend
+
+    @classmethod
+    def of(cls, job: type[Job[Any, R, Any]], backend: JobBackend, inserted: Inserted) -> JobHandle[R]:
+        """The handle of a job that was just stored."""
+        handle: JobHandle[R] = cls(inserted.id)
+        handle._job, handle._backend, handle.created = job, backend, inserted.created
+        return handle
+
+    async def record(self) -> JobRecord:
+        """The stored job as it is now. Raises `JobNotFoundError` if it was deleted."""
+        record = await self._backend.store.get(str(self))
+        if record is None:
+            raise JobNotFoundError(str(self))
+        return record
+
+    async def status(self) -> JobStatus:
+        """Where the job is now."""
+        return (await self.record()).status
+
+    async def cancel(self) -> Cancellation:
+        """Cancel the job if it is pending, ask it to stop if it is running."""
+        return await self._backend.store.cancel(str(self))
+
+    async def result(self, *, timeout: timedelta | None = None) -> JobResult[R]:  # noqa: ASYNC109  the usual name
+        """Wait until the job is finished, and read its result.
+
+        Raises `TimeoutError` when it is not finished after `timeout`; the job itself goes on.
+        """
+        async with asyncio.timeout(None if timeout is None else timeout.total_seconds()):
+            record = await self.record()
+            while not record.status.is_finished:
+                await asyncio.sleep(_POLL.total_seconds())
+                record = await self.record()
+        return self._job.result_of(record)
