@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from .backend import Backend, connect
+from .backend import Backend
+from .connection import connect
 from .context import JobContext, create_job_context
 from .errors import (
     DatabaseBusyError,

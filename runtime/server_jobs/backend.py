@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-import logging
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Protocol
@@ -14,10 +11,9 @@ from pydantic import BaseModel
 
 from .clock import Clock, SystemClock
 from .context import JobContext
-from .databases.url import database_url, open_database
+from .databases.url import open_database
 from .documents import write_result
 from .errors import (
-    DatabaseError,
     InvalidOptionError,
     JobNotFoundError,
     JobUnavailableError,
@@ -26,35 +22,29 @@ from .errors import (
 )
 from .executor import PASSED_ON, Attempt, HandlerCall, Stop, describe
 from .job import AnyJob
-from .leases import LeaseKeeper
 from .options import check_range
 from .ports import Database, Store
 from .record import (
     Claim,
     ClaimRequest,
     Expired,
-    Failed,
     Inserted,
     JobRecord,
     JobStatus,
     KnownJob,
     NewJob,
     Released,
-    Settlement,
 )
 from .registry import JobRegistry
 from .result import JobMetadata
+from .runner import Runner
 from .scheduler import Scheduler
-from .settler import Settler
 from .stores.sql import SqlStore
-
-_logger = logging.getLogger("server_jobs")
 
 DEFAULT_CONCURRENCY = 5
 DEFAULT_LOCK_TIMEOUT = timedelta(minutes=5)
 DEFAULT_POLL_INTERVAL = timedelta(seconds=1)
 EXPIRY_JITTER = timedelta(seconds=1)
-_GRACE = timedelta(seconds=0.5)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -169,10 +159,8 @@ class Backend:
         self.scheduler = Scheduler(self.store, job_registry)
         self.inserted: list[Callable[[], None]] = []
         """Called after every insert of this process: workers here need not wait for their next poll."""
-        self._leases = LeaseKeeper(self.store, self.clock)
-        self._settler = Settler(self.store, self.clock)
+        self.runner = Runner(self.store, self.clock)
         self._claims: dict[str, Claim] = {}
-        self._attempts: dict[str, Attempt] = {}
         self._is_open = False
 
     @property
@@ -191,9 +179,9 @@ class Backend:
             self._is_open = True
 
     async def shutdown(self) -> None:
-        await self.stop_attempts(self.attempts())
+        await self.runner.stop(self.runner.attempts())
         for claim in list(self._claims.values()):
-            await self._release(claim)
+            await self.runner.release(claim)
         self._claims.clear()
         self._is_open = False
         await self.store.close()
@@ -227,28 +215,12 @@ class Backend:
         began = self.clock.monotonic()
         attempt = self._attempt(self.registry.find(claim.job_name).job, claim, self.config.lock_timeout)
         self._claims.pop(claim.token, None)
-        status, error = await self._settle(attempt)
+        status, error = await self.runner.run(attempt, self)
         duration = timedelta(seconds=self.clock.monotonic() - began)
         return WorkerExecutionResult(claim.id, status is JobStatus.COMPLETED, duration, error), attempt
 
-    async def stop_attempts(self, attempts: Sequence[Attempt]) -> None:
-        """End these attempts and give their jobs back without counting them.
-
-        Waits a moment for handlers to end. What a handler that does not end still writes is refused as stale.
-        """
-        for attempt in attempts:
-            attempt.stop(Stop.SHUTDOWN)
-        with suppress(TimeoutError):
-            async with asyncio.timeout(_GRACE.total_seconds()):
-                for attempt in attempts:
-                    await attempt.ended.wait()
-        for attempt in attempts:
-            if not attempt.ended.is_set():
-                self._leave(attempt)
-                await self._release(attempt.claim)
-
     async def release_lock(self, job_id: str) -> bool:
-        for attempt in self.attempts():
+        for attempt in self.runner.attempts():
             if attempt.claim.id == job_id:
                 attempt.stop(Stop.SHUTDOWN)
                 return True
@@ -262,10 +234,6 @@ class Backend:
     async def handle_expired_locks(self) -> Sequence[Expired]:
         await self.initialize()
         return await self.store.expire(jitter=EXPIRY_JITTER)
-
-    def attempts(self) -> list[Attempt]:
-        """What runs here now."""
-        return list(self._attempts.values())
 
     def request(self, *, limit: int, queues: tuple[str, ...] | None = None) -> ClaimRequest:
         """What this backend can run: the names and versions of its registry whose handlers are implemented."""
@@ -322,7 +290,7 @@ class Backend:
         return metadata, value
 
     async def _run(self, job: AnyJob, claim: Claim, lease: timedelta) -> JobRecord:
-        status, _ = await self._settle(self._attempt(job, claim, lease))
+        status, _ = await self.runner.run(self._attempt(job, claim, lease), self)
         record = await self.store.get(claim.id)
         if status is None or record is None:
             raise StaleClaimError(claim.id)
@@ -340,42 +308,6 @@ class Backend:
         handler = self.registry.handler_of(job)
         return Attempt(claim=claim, job=job, handler=handler, context=context, lease=lease)
 
-    async def _settle(self, attempt: Attempt) -> tuple[JobStatus | None, str | None]:
-        """Run an attempt under its lease and store the outcome: the status the job has now, and the error if any."""
-        status: JobStatus | None = None
-        self._attempts[attempt.claim.token] = attempt
-        self._leases.hold(attempt)
-        try:
-            settlement = await self._outcome(attempt)
-            if settlement is not None:
-                status = await self._settler.settle(settlement, deadline=self._leases.expires_at(attempt))
-        finally:
-            self._leave(attempt)
-        if status is None:
-            return None, str(StaleClaimError(attempt.claim.id))
-        return status, settlement.error if isinstance(settlement, Failed) else None
-
-    async def _outcome(self, attempt: Attempt) -> Settlement | None:
-        try:
-            return await attempt.run(self)
-        except asyncio.CancelledError:
-            # The caller went away, not the job: give it back, so that a worker takes it over at once.
-            await asyncio.shield(self._release(attempt.claim))
-            raise
-
-    def _leave(self, attempt: Attempt) -> None:
-        self._leases.release(attempt)
-        self._attempts.pop(attempt.claim.token, None)
-        attempt.ended.set()
-
-    async def _release(self, claim: Claim) -> None:
-        try:
-            await self.store.settle([Released(id=claim.id, token=claim.token)])
-        except DatabaseError as error:
-            _logger.error(  # noqa: TRY400  one line, no trace
-                "%s %s could not be given back and waits until its lease runs out: %s", claim.job_name, claim.id, error
-            )
-
     async def _why_unavailable(self, job: AnyJob, job_id: str) -> ServerJobsError:
         record = await self.store.get(job_id)
         if record is None:
@@ -387,36 +319,6 @@ class Backend:
                 job_id, f"it is of version {record.spec_version}; here is version {job.options.version}"
             )
         return JobUnavailableError(job_id, f"it is {record.status}, and only a pending job can be claimed")
-
-
-@asynccontextmanager
-async def connect(
-    registry: JobRegistry,
-    url: str | None = None,
-    *,
-    max_concurrency: int = DEFAULT_CONCURRENCY,
-    lock_timeout: timedelta = DEFAULT_LOCK_TIMEOUT,
-    poll_interval: timedelta = DEFAULT_POLL_INTERVAL,
-) -> AsyncIterator[Backend]:
-    """A backend on the database of that URL, with every job of the registry bound to it, until the block ends.
-
-    Without a URL, that of the environment variable `SERVER_JOBS_DATABASE_URL`, else `sqlite:///server-jobs.sqlite3`.
-    Raises `SchemaMissingError` when the migrations have not been run.
-    """
-    backend = Backend(
-        database=database_url(url),
-        job_registry=registry,
-        max_concurrency=max_concurrency,
-        lock_timeout=lock_timeout,
-        poll_interval=poll_interval,
-    )
-    await backend.initialize()
-    registry.bind(backend)
-    try:
-        yield backend
-    finally:
-        registry.bind(None)
-        await backend.shutdown()
 
 
 def _store_of(database: Store | Database | str) -> Store:

@@ -64,7 +64,7 @@ class Worker:
     def attempts(self) -> list[Attempt]:
         """What this worker runs now, with its progress."""
         tokens = {claim.token for claim in self._running.values()}
-        return [attempt for attempt in self.backend.attempts() if attempt.claim.token in tokens]
+        return [attempt for attempt in self.backend.runner.attempts() if attempt.claim.token in tokens]
 
     async def run(self) -> None:
         """Work until `stop` is called, or until the queue is empty if so asked. No attempt is burnt by stopping.
@@ -162,7 +162,7 @@ class Worker:
         """Let jobs finish; then give back those that did not, without counting their attempt."""
         await asyncio.sleep(0)  # jobs that were claimed just now begin
         await self._wait_for_jobs()
-        await self.backend.stop_attempts(self.attempts())
+        await self.backend.runner.stop(self.attempts())
         for task in list(self._running):
             task.cancel()
         await asyncio.sleep(0)

@@ -99,7 +99,7 @@ async def test_an_import_that_is_cancelled_while_it_runs_stops() -> None:
         handle = await ImportCsv.later(airports.params())
         (claim,) = await backend.claim(1)
         run = asyncio.ensure_future(backend.execute(claim))
-        while not backend.attempts() or backend.attempts()[0].context.progress < 10:
+        while not backend.runner.attempts() or backend.runner.attempts()[0].context.progress < 10:
             await asyncio.sleep(0)
         await handle.cancel()
         clock.advance(timedelta(seconds=3))

@@ -389,7 +389,7 @@ async def test_a_caller_cancelled_when_its_job_is_done_does_not_undo_it() -> Non
     backend = backend_on(SlowStore(), job)
     task = asyncio.create_task(job.now(PARAMS))
     await turns()
-    (attempt,) = backend.attempts()
+    (attempt,) = backend.runner.attempts()
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task

@@ -407,7 +407,7 @@ async def test_a_caller_that_is_cancelled_gives_its_job_back() -> None:
     assert job_id is not None
     record = await read(backend, job_id)
     assert (record.status, record.attempt_count) == (JobStatus.PENDING, 0)
-    assert backend.attempts() == []
+    assert backend.runner.attempts() == []
 
 
 async def test_a_caller_cancelled_while_its_job_is_being_stopped_is_cancelled() -> None:
@@ -447,7 +447,7 @@ async def test_stopping_a_job_does_not_cancel_the_code_that_ran_it(swallows: boo
 
     task = asyncio.create_task(caller())
     await turns()
-    (running,) = backend.attempts()
+    (running,) = backend.runner.attempts()
     await backend.release_lock(running.claim.id)
     await task
     assert cancelling == [0]

@@ -131,7 +131,7 @@ CASES: dict[str, tuple[str, list[str], list[str]]] = {
             "2026-03-29T08:30:00.Z",
             "1774773000",
             "2026-02-30T08:30:00Z",
-            "２026-03-29T08:30:00Z",
+            "\uff12026-03-29T08:30:00Z",
         ],
     ),
     "time": (
@@ -156,7 +156,7 @@ CASES: dict[str, tuple[str, list[str], list[str]]] = {
             "PT1H5S",
             "P-1D",
             "-P1D",
-            "P１Y",
+            "P\uff11Y",
             "p1d",
         ],
     ),
@@ -194,7 +194,7 @@ def as_json(text: str) -> bytes:
 
 
 def cases(part: int) -> list[tuple[str, str]]:
-    return [(name, text) for name, case in CASES.items() for text in case[part]]  # type: ignore[misc]  # 1 or 2
+    return [(name, text) for name, case in CASES.items() for text in case[part]]
 
 
 def test_every_format_has_cases() -> None:
@@ -212,7 +212,7 @@ def test_a_value_of_the_format_is_accepted_and_reads_back_equal(name: str, text:
 @pytest.mark.parametrize(("name", "text"), cases(2))
 def test_anything_else_is_refused(name: str, text: str) -> None:
     assert not FORMATS[name](text)
-    with pytest.raises(ValidationError, match="Input should be an? "):
+    with pytest.raises(ValidationError, match=r"Input should be an? "):
         adapter(name).validate_json(as_json(text))
 
 

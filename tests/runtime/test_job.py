@@ -264,7 +264,7 @@ async def test_a_batch_that_meets_an_error_of_its_own_ends_what_runs_and_begins_
     with pytest.raises(DuplicateJobError):
         await job.batch([{"text": "a"}, {"text": "a"}, {"text": "b"}, {"text": "c"}], concurrency=2)
     assert started == ["a"]
-    assert backend.attempts() == []
+    assert backend.runner.attempts() == []
     assert [record.status for record in await backend.store.list_jobs(JobQuery())] == [JobStatus.COMPLETED]
 
 

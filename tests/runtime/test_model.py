@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated, Literal
+from collections.abc import Callable
+from typing import Annotated, Any, Literal, cast, get_args
 
 import pytest
 from pydantic import Field, TypeAdapter, ValidationError
@@ -12,7 +13,7 @@ from server_jobs.model import Exact, JobModel, Omittable, fresh
 
 
 class Part(JobModel, extra="allow"):
-    __pydantic_extra__: dict[str, int]
+    __pydantic_extra__: dict[str, int] = Field(init=False)
     name: str
     inner: Omittable[Part] = None
 
@@ -71,8 +72,8 @@ def test_json_knows_only_the_names_of_the_document() -> None:
 
 
 def test_the_constructor_knows_both_names() -> None:
-    assert Params(message_id="a") == Params.model_validate({"messageId": "a"})
-    assert Params(messageId="a") == Params(message_id="a")
+    make = cast("Callable[..., Params]", Params)
+    assert make(messageId="a") == make(message_id="a")
 
 
 def test_the_constructor_converts_nothing() -> None:
@@ -122,15 +123,15 @@ def test_each_instance_has_defaults_of_its_own() -> None:
 @pytest.mark.parametrize(
     ("accepted", "refused"),
     [
-        (Literal[1, 2], ["true", "1.0", "3", '"1"', "null"]),
-        (Literal[0], ["false", "0.0", "-0.0", "null"]),
-        (Literal[True], ["1", "1.0", "false"]),
-        (Literal[1, "a", None], ["true", "1.0", '"b"', "false"]),
+        (Annotated[Literal[1, 2], Exact()], ["true", "1.0", "3", '"1"', "null"]),
+        (Annotated[Literal[0], Exact()], ["false", "0.0", "-0.0", "null"]),
+        (Annotated[Literal[True], Exact()], ["1", "1.0", "false"]),
+        (Annotated[Literal[1, "a", None], Exact()], ["true", "1.0", '"b"', "false"]),
     ],
 )
-def test_exact_tells_numbers_from_booleans(accepted: object, refused: list[str]) -> None:
-    adapter: TypeAdapter[object] = TypeAdapter(Annotated[accepted, Exact()])
-    for value in accepted.__args__:  # type: ignore[attr-defined]  # a Literal has arguments
+def test_exact_tells_numbers_from_booleans(accepted: Any, refused: list[str]) -> None:
+    adapter = TypeAdapter[Any](accepted)
+    for value in get_args(get_args(accepted)[0]):
         read = adapter.validate_json(json.dumps(value))
         assert (type(read), read) == (type(value), value)
     for text in refused:

@@ -20,7 +20,7 @@ from server_jobs import create_job_registry
 from server_jobs.backend import Backend
 
 from tests.conformance.stores import create_sqlite_file
-from tests.runtime.processes.worker import TakeNap
+from tests.runtime.processes.worker import Nap, TakeNap
 
 ROOT = Path(__file__).parents[2]
 
@@ -72,12 +72,12 @@ class Site:
         self.connection.executescript(HISTORY)
         self.processes: list[subprocess.Popen[bytes]] = []
 
-    def enqueue(self, *naps: float) -> list[str]:
+    def enqueue(self, *naps: float, gate: Path | None = None) -> list[str]:
         """Store a job for each nap."""
 
         async def store() -> list[str]:
             backend = Backend(database=f"sqlite:///{self.path}", job_registry=create_job_registry().register(TakeNap))
-            handles = await TakeNap.using(backend).later_many([{"seconds": seconds} for seconds in naps])
+            handles = await TakeNap.using(backend).later_many([Nap(seconds=seconds, gate=gate) for seconds in naps])
             await backend.shutdown()
             return [str(handle) for handle in handles]
 
@@ -98,6 +98,10 @@ class Site:
         """Status, attempts, most attempts and result of each job."""
         found = self.connection.execute("SELECT id, status, attempt_count, max_attempts, result FROM jobs")
         return {row[0]: row[1:] for row in found}
+
+    def column(self, name: str) -> dict[str, object]:
+        """One column of each job."""
+        return dict(self.connection.execute(f"SELECT id, {name} FROM jobs"))
 
     def history(self) -> list[Change]:
         """Every update, in order."""
@@ -187,27 +191,32 @@ def test_a_thousand_jobs_survive_workers_that_are_killed_in_the_middle(site: Sit
 
 
 def test_the_results_of_a_worker_that_stood_still_are_refused(site: Site) -> None:
-    job_ids = site.enqueue(*[0.3 + number / 100 for number in range(20)])
+    gate = site.path.with_name("gate")
+    job_ids = site.enqueue(*[0.3 + number / 100 for number in range(20)], gate=gate)
     first = site.start_worker()
     site.wait(lambda: len(site.log("begin")) == 20)
     os.kill(first.pid, signal.SIGSTOP)
     second = site.start_worker()
-    site.wait_for_completed(20)
-    rows, changes = site.rows(), len(site.history())
+    site.wait(lambda: len(site.log("begin")) == 40)
+    claims = site.column("fencing_token")
     os.kill(first.pid, signal.SIGCONT)
-    site.wait(lambda: sum(line.process == first.pid for line in site.log("end")) == 20)
+    site.wait(lambda: len(site.log("end")) == 20)
 
-    assert {line.detail for line in site.log("end") if line.process == first.pid} == {"failure"}
-    assert site.rows() == rows
-    assert len(site.history()) == changes
-    assert rows.keys() == set(job_ids)
-    for _, attempts, _, result in rows.values():
-        assert attempts >= 2
-        assert json.loads(result or "") == {"attempt": attempts, "process": second.pid}
+    assert {(line.process, line.detail) for line in site.log("end")} == {(first.pid, "failure")}
+    assert site.column("fencing_token") == claims
+    assert set(site.column("result").values()) == {None}
+    first.terminate()
+    assert first.wait(10) == 0
+
+    gate.touch()
+    site.wait_for_completed(20)
+    second.terminate()
+    assert second.wait(10) == 0
+    results = site.column("result")
+    assert results.keys() == set(job_ids)
+    for result in results.values():
+        assert json.loads(str(result)) == {"attempt": 2, "process": second.pid}
     check_history(site)
-    for worker in (first, second):
-        worker.terminate()
-        assert worker.wait(10) == 0
 
 
 def test_a_worker_that_is_told_to_end_finishes_what_it_can_and_gives_back_the_rest(site: Site) -> None:

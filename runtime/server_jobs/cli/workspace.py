@@ -9,7 +9,8 @@ from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
 
-from ..backend import DEFAULT_CONCURRENCY, DEFAULT_LOCK_TIMEOUT, DEFAULT_POLL_INTERVAL, Backend, connect
+from ..backend import DEFAULT_CONCURRENCY, DEFAULT_LOCK_TIMEOUT, DEFAULT_POLL_INTERVAL, Backend
+from ..connection import connect
 from ..databases.sqlite import SqliteDatabase
 from ..databases.url import DATABASE_URL, database_url, open_database, without_password
 from ..errors import DatabaseError, InvalidOptionError, ProjectError, ProjectNotFoundError, SchemaMissingError

@@ -24,9 +24,10 @@ DRAIN = timedelta(seconds=1)
 
 
 class Nap(BaseModel):
-    """How long the handler takes."""
+    """How long the handler takes; every attempt but the first also waits until there is a file `gate`."""
 
     seconds: float
+    gate: Path | None = None
 
 
 class Done(BaseModel):
@@ -41,6 +42,8 @@ async def nap(params: Nap, context: JobContext) -> Done:
     note("begin", context.job_id, context.attempt)
     context.update_progress(50, "napping")
     await asyncio.sleep(params.seconds)
+    while params.gate and context.attempt > 1 and not params.gate.exists():
+        await asyncio.sleep(0.02)
     return Done(attempt=context.attempt, process=os.getpid())
 
 
