@@ -131,7 +131,10 @@ class ScheduleStore(Protocol):
         ...
 
     async def fire(self, firing: Firing) -> Sequence[bool]:
-        """Store the jobs of slots that have not fired before, and plan the next slot; says which slots made a job."""
+        """Store the jobs of slots that have not fired before, and plan the next slot; says which slots made a job.
+
+        The plan is left alone when the schedule's rule has changed since the firing was computed.
+        """
         ...
 
 

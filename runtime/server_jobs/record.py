@@ -241,8 +241,12 @@ class DueSchedules:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Firing:
-    """The slots of a schedule that are to become jobs, oldest first, and the slot to wait for next."""
+    """The slots of a schedule that are to become jobs, oldest first, and the slot to wait for next.
+
+    `rule` is the cron expression and the time zone they were computed from.
+    """
 
     schedule_id: str
+    rule: tuple[str, str]
     slots: tuple[tuple[datetime, NewJob], ...]
     next_run_at: datetime

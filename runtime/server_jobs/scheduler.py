@@ -41,7 +41,7 @@ class Scheduler:
         rule = (schedule.cron_expression, schedule.timezone)
         try:
             if schedule.next_run_at is None:
-                return Firing(schedule_id=schedule.id, slots=(), next_run_at=next_slot(*rule, now))
+                return Firing(schedule_id=schedule.id, rule=rule, slots=(), next_run_at=next_slot(*rule, now))
             slots, following = due_slots(Misfire(schedule.misfire), *rule, schedule.next_run_at, now)
             jobs = tuple((slot, self._job(schedule, slot)) for slot in slots)
         except (ScheduleError, InvalidDocumentError, ValueError) as error:
@@ -49,7 +49,7 @@ class Scheduler:
                 "schedule %s of %s cannot fire: %s", schedule.name, schedule.job_name, error
             )
             return None
-        return Firing(schedule_id=schedule.id, slots=jobs, next_run_at=following)
+        return Firing(schedule_id=schedule.id, rule=rule, slots=jobs, next_run_at=following)
 
     def _job(self, schedule: ScheduleRecord, slot: datetime) -> NewJob:
         job = self._registry.find(schedule.job_name).job

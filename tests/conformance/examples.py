@@ -140,9 +140,15 @@ def schedule(
     )
 
 
-def firing(*slots: datetime, schedule_id: str = "s1", next_run_at: datetime, unique_key: str | None = None) -> Firing:
+def firing(
+    *slots: datetime,
+    schedule_id: str = "s1",
+    next_run_at: datetime,
+    unique_key: str | None = None,
+    rule: tuple[str, str] = ("0 * * * *", "UTC"),
+) -> Firing:
     """The firing of slots; the id of each job is `<schedule>@<hour>:<minute>`."""
     jobs = tuple(
         (slot, job(f"{schedule_id}@{slot:%d.%H:%M}", scheduled_for=slot, unique_key=unique_key)) for slot in slots
     )
-    return Firing(schedule_id=schedule_id, slots=jobs, next_run_at=next_run_at)
+    return Firing(schedule_id=schedule_id, rule=rule, slots=jobs, next_run_at=next_run_at)

@@ -278,3 +278,18 @@ async def test_a_changed_rule_is_planned_anew_and_remembers_what_fired(
     assert await only_schedule(store) == replace(
         changed, last_run_at=START + HOUR, last_job_id="s1@01.01:00", next_run_at=None
     )
+
+
+async def test_a_scheduler_that_read_the_old_rule_does_not_plan_by_it(store: Store, clock: FakeClock) -> None:
+    await store.save_schedules([schedule("s1"), schedule("s2", name="other")])
+    by_the_old_rules = [firing(START + HOUR, schedule_id=id_, next_run_at=START + 2 * HOUR) for id_ in ("s1", "s2")]
+    await store.save_schedules(
+        [schedule("s1", cron_expression="30 * * * *"), schedule("s2", name="other", timezone="Asia/Kathmandu")]
+    )
+
+    assert [list(await store.fire(one)) for one in by_the_old_rules] == [[True], [True]]
+
+    assert [(record.last_run_at, record.next_run_at) for record in await store.list_schedules()] == [
+        (START + HOUR, None),
+        (START + HOUR, None),
+    ]

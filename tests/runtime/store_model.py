@@ -215,7 +215,12 @@ class StoreModel:
         }
 
     def fire(
-        self, schedule_id: str, slots: Sequence[tuple[datetime, str, Row]], next_run_at: datetime, now: datetime
+        self,
+        schedule_id: str,
+        rule: tuple[str, str],
+        slots: Sequence[tuple[datetime, str, Row]],
+        next_run_at: datetime,
+        now: datetime,
     ) -> list[bool]:
         schedule = self.schedules.get(schedule_id)
         if schedule is None or not schedule["enabled"]:
@@ -231,7 +236,8 @@ class StoreModel:
             if not is_over:
                 schedule["last_run_at"] = slot
             answers.append(created)
-        schedule["next_run_at"] = next_run_at
+        if rule == (schedule["cron_expression"], schedule["timezone"]):
+            schedule["next_run_at"] = next_run_at
         return answers
 
     # --- where the moves end

@@ -60,6 +60,10 @@ class Run:
     async def end(self) -> WorkerExecutionResult:
         """Open the gate; what the first job came to."""
         self.gate.opened.set()
+        return await self.result()
+
+    async def result(self) -> WorkerExecutionResult:
+        """What the first job came to."""
         await until(self.tasks[0])
         return await self.tasks[0]
 
@@ -173,7 +177,7 @@ async def test_a_running_job_is_cancelled_within_three_seconds() -> None:
     assert await run.store.cancel(run.job_id) is Cancellation.REQUESTED
     assert not run.gate.contexts[0].cancelled
     await run.wait(CANCEL_INTERVAL)
-    result = await run.tasks[0]
+    result = await run.result()
     assert not result.success
     record = await read(run.backend, run.job_id)
     assert (record.status, record.error) == (JobStatus.CANCELLED, "cancelled while it was running")
@@ -195,7 +199,7 @@ async def test_a_plain_handler_can_see_that_its_job_is_to_be_cancelled() -> None
     await run.store.cancel(run.job_id)
     await run.wait(CANCEL_INTERVAL)
     assert await asyncio.to_thread(seen.wait, 5)
-    await until(run.tasks[0])
+    await run.result()
     assert await status_of(run.backend, run.job_id) is JobStatus.CANCELLED
 
 
@@ -221,7 +225,7 @@ async def test_a_handler_whose_lease_was_lost_is_cancelled(caplog: pytest.LogCap
     run = await Run().begin()
     claim = await take_over(run)
     await run.wait(3 * SECOND)
-    result = await run.tasks[0]
+    result = await run.result()
     assert run.gate.cancelled == 1
     assert run.gate.contexts[0].cancelled
     assert not result.success
@@ -257,7 +261,7 @@ async def test_a_plain_handler_can_see_that_its_lease_was_lost_and_its_result_is
     claim = await take_over(run)
     await run.wait(3 * SECOND)
     assert await asyncio.to_thread(seen.wait, 5)
-    assert not (await run.tasks[0]).success
+    assert not (await run.result()).success
     assert (await read(run.backend, run.job_id)).fencing_token == claim.token
 
 
@@ -279,7 +283,7 @@ async def test_a_heartbeat_that_arrives_after_the_outcome_is_no_loss(caplog: pyt
     run = await Run(store=store, clock=clock).begin(2)
     await run.wait(3 * SECOND)
     await run.backend.release_lock(run.job_id)
-    await until(run.tasks[0])
+    await run.result()
     store.arrive.set()
     await turns()
     assert len(store.heartbeats) == 2
@@ -311,7 +315,7 @@ async def test_an_outage_longer_than_the_lease_ends_the_handler() -> None:
     assert run.gate.cancelled == 0
     await run.wait(1 * SECOND)
     assert run.gate.cancelled == 1
-    assert not (await run.tasks[0]).success
+    assert not (await run.result()).success
 
 
 async def test_an_unexpected_error_does_not_end_the_renewing(caplog: pytest.LogCaptureFixture) -> None:

@@ -262,6 +262,11 @@ CASES = [
         without("OR last_run_at < value->>'scheduled_for')), last_job_id)", "FIRED", instead="OR true)), last_job_id)"),
         test_schedules.test_the_last_job_of_a_schedule_is_of_the_newest_slot_that_made_one,
     ),
+    in_sql(
+        "plan by the rule that is stored",
+        without("WHEN cron_expression = :cron_expression AND timezone = :timezone", "FIRED", instead="WHEN true"),
+        test_schedules.test_a_scheduler_that_read_the_old_rule_does_not_plan_by_it,
+    ),
     # A unique key has one unfinished job.
     in_sql(
         "unique key index",

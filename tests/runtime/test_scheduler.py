@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from server_jobs import JobOptions, JobStatus, Misfire, Schedule, Worker, create_job_registry, define_job, tick
 from server_jobs.backend import Backend
-from server_jobs.ids import schedule_id
+from server_jobs.ids import schedule_id, slot_job_id
 from server_jobs.ports import Store
-from server_jobs.record import JobQuery, JobRecord, ScheduleRecord
+from server_jobs.record import Firing, JobQuery, JobRecord, ScheduleRecord
 from server_jobs.scheduler import Scheduler
+from server_jobs.stores.memory import MemoryStore
 from server_jobs.testing import FakeClock
 
 from tests.conformance.stores import OpenStore, open_memory, open_sqlite
@@ -99,6 +102,30 @@ async def test_two_schedulers_make_one_job_of_each_slot(open_store: OpenStore) -
             await second.tick()
             clock.advance(HOUR)
         assert [record.scheduled_for for record in await jobs_in(store)] == [NOON + hour * HOUR for hour in range(1, 5)]
+
+
+class RacingStore(MemoryStore):
+    """A store that both schedulers have read before one of them fires."""
+
+    def __init__(self, clock: FakeClock) -> None:
+        super().__init__(clock)
+        self.both = asyncio.Barrier(2)
+
+    async def fire(self, firing: Firing) -> Sequence[bool]:
+        await self.both.wait()
+        return await super().fire(firing)
+
+
+async def test_two_schedulers_that_fire_at_the_same_time_make_one_job() -> None:
+    clock, job = FakeClock(NOON), hourly()
+    store = RacingStore(clock)
+    schedule = await save(store, job)
+    schedulers = [Scheduler(store, backend_on(store, job, clock=clock).registry) for _ in range(2)]
+    await asyncio.gather(*(scheduler.tick() for scheduler in schedulers))
+    clock.advance(HOUR)
+    fired = await asyncio.gather(*(scheduler.tick() for scheduler in schedulers))
+    assert sorted(fired) == [[], [slot_job_id(schedule.id, NOON + HOUR)]]
+    assert len(await jobs_in(store)) == 1
 
 
 @every_store

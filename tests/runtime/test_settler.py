@@ -121,6 +121,7 @@ async def test_an_outcome_is_dropped_once_its_lease_is_over(caplog: pytest.LogCa
     await desk.wait(9)
     assert not dropped.done()
     await desk.wait(10)
+    assert dropped.done()
     assert await dropped is None
     assert "the outcome of job j000 was dropped: its lease ran out first" in caplog.text
     desk.store.repair()

@@ -299,10 +299,18 @@ class StoreMachine(RuleBasedStateMachine):
         next_run_at=slots,
         unique_key=st.sampled_from([None, None, "k1"]),
         prefix=st.sampled_from(["", "", "other-"]),
+        cron=st.sampled_from(["0 * * * *", "0 * * * *", "30 * * * *"]),
     )
     def fire(
-        self, schedule_id: str, due: list[datetime], next_run_at: datetime, unique_key: str | None, prefix: str
+        self,
+        schedule_id: str,
+        due: list[datetime],
+        next_run_at: datetime,
+        unique_key: str | None,
+        prefix: str,
+        cron: str,
     ) -> None:
+        rule = (cron, "UTC")
         jobs = [
             NewJob(
                 id=f"{prefix}{schedule_id}@{slot:%H}",
@@ -315,12 +323,14 @@ class StoreMachine(RuleBasedStateMachine):
         ]
         expected = self.model.fire(
             schedule_id,
+            rule,
             [(slot, job.id, self._options(job)) for slot, job in zip(due, jobs, strict=True)],
             next_run_at,
             self.now,
         )
 
-        firing = Firing(schedule_id=schedule_id, slots=tuple(zip(due, jobs, strict=True)), next_run_at=next_run_at)
+        slots = tuple(zip(due, jobs, strict=True))
+        firing = Firing(schedule_id=schedule_id, rule=rule, slots=slots, next_run_at=next_run_at)
         assert list(self.run(self.store.fire(firing))) == expected
 
     # --- read

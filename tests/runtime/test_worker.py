@@ -72,6 +72,11 @@ async def begin(worker: Worker) -> asyncio.Task[None]:
     return task
 
 
+async def finished(worker: Worker) -> None:
+    """Let a worker run to its end, which must come soon."""
+    await asyncio.wait_for(worker.run(), 20)
+
+
 # --- what it takes ---------------------------------------------------------------------------------------------------
 
 
@@ -80,7 +85,7 @@ async def test_a_worker_runs_until_the_queue_is_empty() -> None:
     backend = backend_on(MemoryStore(), good, bad)
     await good.later_many([PARAMS] * 20)
     bad_id = await bad.later(PARAMS)
-    await Worker(backend, until_empty=True).run()
+    await finished(Worker(backend, until_empty=True))
     assert await statuses(backend) == {"completed": 20, "failed": 1}
     assert (await read(backend, bad_id)).attempt_count == 3
 
@@ -91,7 +96,7 @@ async def test_until_empty_waits_for_retries_that_are_due_soon_but_not_for_jobs_
     backend = backend_on(MemoryStore(), bad, good)
     await bad.later(PARAMS)
     await good.later(PARAMS, delay=HOUR)
-    await Worker(backend, until_empty=True).run()
+    await finished(Worker(backend, until_empty=True))
     assert await statuses(backend) == {"failed": 1, "pending": 1}
 
 
@@ -109,7 +114,7 @@ async def test_no_more_jobs_run_at_once_than_the_concurrency_allows() -> None:
     job = text_job(handler)
     backend = backend_on(MemoryStore(), job)
     await job.later_many([PARAMS] * 30)
-    await Worker(backend, concurrency=7, until_empty=True).run()
+    await finished(Worker(backend, concurrency=7, until_empty=True))
     assert most == 7
 
 
@@ -124,7 +129,7 @@ async def test_the_most_urgent_jobs_come_first() -> None:
     backend = backend_on(MemoryStore(), job)
     for text, priority in (("first", 0), ("second", 0), ("urgent", 10), ("idle", -10)):
         await job.later({"text": text}, priority=priority)
-    await Worker(backend, concurrency=1, until_empty=True).run()
+    await finished(Worker(backend, concurrency=1, until_empty=True))
     assert order == ["urgent", "first", "second", "idle"]
 
 
@@ -132,7 +137,7 @@ async def test_a_worker_takes_only_from_its_queues() -> None:
     mail, other = text_job(echo, "Mail", JobOptions(queue="mail")), text_job(echo, "Other")
     backend = backend_on(MemoryStore(), mail, other)
     mail_id, other_id = await mail.later(PARAMS), await other.later(PARAMS)
-    await Worker(backend, queues=("mail", "reports"), until_empty=True).run()
+    await finished(Worker(backend, queues=("mail", "reports"), until_empty=True))
     assert await status_of(backend, mail_id) is JobStatus.COMPLETED
     assert await status_of(backend, other_id) is JobStatus.PENDING
 
@@ -141,7 +146,7 @@ async def test_jobs_of_stubs_are_not_claimed_and_the_worker_says_so(caplog: pyte
     job = text_job(stub, "Stub")
     backend = backend_on(MemoryStore(), job, text_job(echo))
     job_id = await job.later(PARAMS)
-    await Worker(backend, until_empty=True).run()
+    await finished(Worker(backend, until_empty=True))
     record = await read(backend, job_id)
     assert (record.status, record.attempt_count) == (JobStatus.PENDING, 0)
     assert caplog.messages == ["the handler of Stub is still a stub; its jobs are not claimed"]
@@ -155,7 +160,7 @@ async def test_names_and_versions_that_are_not_known_here_stay_pending() -> None
             NewJob(id="j2", job_name="Echo", params="{}", spec_version=2),
         ]
     )
-    await Worker(backend, until_empty=True).run()
+    await finished(Worker(backend, until_empty=True))
     assert await statuses(backend) == {"pending": 2}
 
 
@@ -213,7 +218,7 @@ async def test_the_listener_hears_of_every_start_and_every_end() -> None:
     backend = backend_on(MemoryStore(), good, bad)
     await good.later(PARAMS)
     await bad.later(PARAMS)
-    await Worker(backend, concurrency=1, until_empty=True, listener=listener).run()
+    await finished(Worker(backend, concurrency=1, until_empty=True, listener=listener))
     assert heard == [("Good", None), ("Good", True), ("Bad", None), ("Bad", False)]
 
 
@@ -224,7 +229,7 @@ async def test_a_listener_that_fails_harms_no_job(caplog: pytest.LogCaptureFixtu
     job = text_job(echo)
     backend = backend_on(MemoryStore(), job)
     await job.later(PARAMS)
-    await Worker(backend, until_empty=True, listener=listener).run()
+    await finished(Worker(backend, until_empty=True, listener=listener))
     assert await statuses(backend) == {"completed": 1}
     assert caplog.messages == ["the listener of this worker failed"] * 2
 
@@ -250,7 +255,7 @@ async def test_a_worker_that_was_stopped_before_it_began_takes_nothing() -> None
     await job.later(PARAMS)
     worker = Worker(backend)
     worker.stop()
-    await worker.run()
+    await finished(worker)
     assert await statuses(backend) == {"pending": 1}
 
 
@@ -355,7 +360,7 @@ async def test_jobs_claimed_in_the_moment_of_stopping_are_run() -> None:
     await job.later_many([PARAMS] * 3)
     worker = Worker(backend)
     store.after["claim"] = worker.stop
-    await worker.run()
+    await finished(worker)
     assert await statuses(backend) == {"completed": 3}
 
 
@@ -379,7 +384,7 @@ async def test_a_worker_that_ends_leaves_the_runs_of_others_alone() -> None:
     run = asyncio.create_task(slow.now(PARAMS))
     await turns()
     await quick.later(PARAMS)
-    await Worker(backend, until_empty=True, drain_timeout=SOON).run()
+    await finished(Worker(backend, until_empty=True, drain_timeout=SOON))
     assert gate.cancelled == 0
     gate.opened.set()
     assert (await run).ok
@@ -438,7 +443,7 @@ async def test_jobs_are_run_although_housekeeping_fails(method: str, caplog: pyt
     backend = backend_on(store, job)
     store.break_down(method)
     await job.later(PARAMS)
-    await Worker(backend, until_empty=True).run()
+    await finished(Worker(backend, until_empty=True))
     assert await statuses(backend) == {"completed": 1}
     assert caplog.messages[0] == f"the database cannot be used, trying again: the database is away ({method})"
 
@@ -493,7 +498,7 @@ async def test_a_row_written_by_hand_never_keeps_other_jobs_from_running(
     job = text_job(echo, options=retried_at_once())
     backend = backend_on(SqlStore(SqliteDatabase(path)), job)
     job_ids = [str(handle) for handle in await job.later_many([PARAMS] * 3)]
-    await Worker(backend, until_empty=True).run()
+    await finished(Worker(backend, until_empty=True))
     assert [await status_of(backend, job_id) for job_id in job_ids] == [JobStatus.COMPLETED] * 3
     record = await read(backend, "by-hand")
     fits = "params" not in columns
@@ -513,7 +518,7 @@ async def test_two_workers_on_one_sqlite_file_run_each_job_once(tmp_path: Path) 
     job = text_job(handler)
     backends = [backend_on(SqlStore(SqliteDatabase(tmp_path / "jobs.sqlite3")), job) for _ in range(2)]
     job_ids = [str(handle) for handle in await job.later_many([PARAMS] * 300)]
-    await asyncio.gather(*(Worker(backend, until_empty=True).run() for backend in backends))
+    await asyncio.gather(*(finished(Worker(backend, until_empty=True)) for backend in backends))
     assert runs == Counter(job_ids)
     assert await statuses(backends[0]) == {"completed": 300}
     for backend in backends:

@@ -175,7 +175,9 @@ class MemoryStore:
             if _is_new_slot(schedule, slot):
                 last_job_id = job.id if created else schedule.last_job_id
                 schedule = replace(schedule, last_run_at=slot, last_job_id=last_job_id)
-        self._schedules[schedule.id] = replace(schedule, next_run_at=firing.next_run_at)
+        if firing.rule == (schedule.cron_expression, schedule.timezone):
+            schedule = replace(schedule, next_run_at=firing.next_run_at)
+        self._schedules[schedule.id] = schedule
         return made
 
     def _put(self, record: JobRecord) -> None:

@@ -219,6 +219,8 @@ class SqlStore:
                 schedule_id=firing.schedule_id,
                 jobs=jobs,
                 last_slot=timestamp(firing.slots[-1][0]) if firing.slots else None,
+                cron_expression=firing.rule[0],
+                timezone=firing.rule[1],
                 next_run_at=timestamp(firing.next_run_at),
             ),
         )

@@ -235,7 +235,8 @@ RETURNING id
 
 FIRED = """
 UPDATE cron_jobs
-   SET next_run_at = :next_run_at,
+   SET next_run_at = CASE WHEN cron_expression = :cron_expression AND timezone = :timezone THEN :next_run_at
+                     ELSE next_run_at END,
        last_job_id = CASE WHEN :last_slot IS NULL OR last_run_at >= :last_slot THEN last_job_id
                      ELSE COALESCE((SELECT max(id) FROM jobs
                                      WHERE id IN (SELECT value->>'id' FROM json_each(:jobs)
