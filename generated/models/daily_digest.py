@@ -14,7 +14,7 @@ from server_jobs.model import JobModel
 class DailyDigestParams(JobModel, extra="forbid"):
     """Params of DailyDigest."""
 
-    recipients: Annotated[list[Annotated[Email, Field(max_length=254)]], Field(max_length=50, min_length=1)]
+    recipients: Annotated[list[Annotated[Email, Field(max_length=254)]], Field(min_length=1, max_length=50)]
     """Who gets the summary."""
     hours: Annotated[int, Field(ge=1, le=168)] = 24
     """How far the summary looks back."""

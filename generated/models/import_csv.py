@@ -33,7 +33,7 @@ class ImportCsvParams(JobModel, extra="forbid"):
     """The table the rows go to; it is created when it is not there."""
     key: Annotated[str, Field(max_length=63, pattern="^[A-Za-z_][A-Za-z0-9_]*$")]
     """The column that identifies a row. A row whose key is in the table already replaces that one."""
-    columns: Annotated[list[Column], Field(max_length=100, min_length=1)]
+    columns: Annotated[list[Column], Field(min_length=1, max_length=100)]
     """The columns to import, in the order of the table; other columns of the file are left out."""
     max_reported_rows: Annotated[int, Field(alias="maxReportedRows", ge=0, le=100)] = 20
     """How many rejected rows the result lists; all of them are counted."""

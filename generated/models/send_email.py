@@ -14,16 +14,16 @@ from server_jobs.model import JobModel, Omittable, fresh
 class SendEmailParams(JobModel, extra="forbid"):
     """Params of SendEmail."""
 
-    to: Annotated[list[Annotated[Email, Field(max_length=254)]], Field(max_length=50, min_length=1)]
+    to: Annotated[list[Annotated[Email, Field(max_length=254)]], Field(min_length=1, max_length=50)]
     """Who the message is for."""
     cc: Annotated[list[Annotated[Email, Field(max_length=254)]], Field(max_length=50)] = fresh(list)
     """Who gets a copy that everybody can see."""
     reply_to: Annotated[Omittable[Annotated[Email, Field(max_length=254)]], Field(alias="replyTo")] = None
     """Where answers go; left out, to the sender."""
-    subject: Annotated[str, Field(max_length=255, min_length=1, pattern="^[^\\x00-\\x1F\\x7F-\\x9F\\u2028\\u2029]+$")]
-    body: Annotated[str, Field(max_length=100000, min_length=1)]
+    subject: Annotated[str, Field(min_length=1, max_length=255, pattern="^[^\\x00-\\x1F\\x7F-\\x9F\\u2028\\u2029]+$")]
+    body: Annotated[str, Field(min_length=1, max_length=100000)]
     """The message as plain text."""
-    html: Omittable[Annotated[str, Field(max_length=500000, min_length=1)]] = None
+    html: Omittable[Annotated[str, Field(min_length=1, max_length=500000)]] = None
     """The same message as HTML, shown instead of the text by programs that can."""
 
 

@@ -15,12 +15,12 @@ from .names import Names, pascal_case
 from .problems import SpecProblem
 from .schema_lint import Schema, types_of
 
+DEFINITIONS = "#/$defs/"
 MAX_SCHEMAS = 2_000
 MAX_LEVELS = 32
 
 _STRUCTURE = frozenset({"$defs", "additionalProperties", "anyOf", "items", "oneOf", "prefixItems", "properties"})
 _DROPPED = frozenset({"$schema", "$comment", "$defs"})
-_DEFINITIONS = "#/$defs/"
 
 
 class BundleError(ValueError):
@@ -71,7 +71,7 @@ def is_class(schema: JsonValue | Schema) -> bool:
 def referenced_name(schema: JsonValue) -> str | None:
     """The key in `$defs` that a bundled schema refers to; None if it is no reference."""
     reference = schema.get("$ref") if isinstance(schema, dict) else None
-    return reference.removeprefix(_DEFINITIONS) if isinstance(reference, str) else None
+    return reference.removeprefix(DEFINITIONS) if isinstance(reference, str) else None
 
 
 def children(schema: JsonValue) -> Iterator[JsonValue]:
@@ -132,7 +132,7 @@ class _Bundler:
     def _copied_member(self, key: str, value: JsonValue, file: str) -> JsonValue:
         match key, value:
             case "$ref", str():
-                return _DEFINITIONS + self._name_of(self.library.resolve(value, file))
+                return DEFINITIONS + self._name_of(self.library.resolve(value, file))
             case (("items" | "additionalProperties"), _):
                 return self._copied(value, file)
             case (("prefixItems" | "anyOf" | "oneOf"), list()):

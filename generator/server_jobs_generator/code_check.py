@@ -114,6 +114,8 @@ class _Checker:
 
     def _is_default(self, node: ast.expr) -> bool:
         match node:
+            case ast.Call(func=ast.Name("Field"), args=[], keywords=[ast.keyword("init", ast.Constant(value=False))]):
+                return True
             case ast.Call(func=ast.Name("fresh"), args=[ast.Name("list" | "dict")], keywords=[]):
                 return True
             case ast.Call(func=ast.Name("fresh"), args=[ast.Lambda(args=arguments, body=body)], keywords=[]):

@@ -120,7 +120,7 @@ class _Reader:
         self.nodes += 1
         if self.nodes > MAX_NODES:
             raise self.stop(pointer, f"the file has more than {MAX_NODES:,} values; split it")
-        if len(pointer) > MAX_DEPTH:
+        if len(pointer) >= MAX_DEPTH and self.text.startswith(("{", "["), self.at):
             raise self.stop(pointer[:4], f"is nested more than {MAX_DEPTH} levels deep")
         match self.text[self.at : self.at + 1]:
             case "{":

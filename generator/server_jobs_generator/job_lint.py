@@ -5,6 +5,7 @@ from __future__ import annotations
 from pydantic import JsonValue
 
 from .document import Document, Pointer
+from .keyword_values import value_problem
 from .names import class_name_problem, pascal_case, spec_name_problem
 from .problems import listed, nearest, shown
 from .schema_lint import SchemaLint
@@ -13,7 +14,7 @@ PARAMS: Pointer = ("properties", "params")
 RESULT: Pointer = ("properties", "result")
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
-_FRAME = (
+FRAME = (
     *("$schema", "$comment", "title", "description", "x-job", "type", "properties", "required"),
     *("additionalProperties", "$defs"),
 )
@@ -40,13 +41,13 @@ def lint_job(lint: SchemaLint, spec_name: str) -> None:
         lint.note((), f"a spec is an object with params and result, not {shown(root)}")
         return
     for key, value in root.items():
-        if key not in _FRAME:
-            known = nearest(key, _FRAME) or f"; use {listed(_FRAME)}"
+        if key not in FRAME:
+            known = nearest(key, FRAME) or f"; use {listed(FRAME)}"
             lint.note((key,), f"{shown(key)} is not accepted at the top of a spec{known}", at_key=True)
         elif key == "$schema":
             _lint_dialect(lint, value)
-        elif key in ("$comment", "description"):
-            lint.check_text((key,), value)
+        elif key in ("$comment", "description") and (message := value_problem(key, value)):
+            lint.note((key,), message)
         elif key == "$defs":
             lint.check_definitions((key,), value)
         elif key == "additionalProperties" and not isinstance(value, bool):

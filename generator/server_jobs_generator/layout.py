@@ -6,7 +6,6 @@ first, and each of these escapes or refuses what could end a string, a line or a
 
 from __future__ import annotations
 
-import inspect
 import keyword
 import re
 import textwrap
@@ -95,8 +94,7 @@ def tuple_of(items: Sequence[Expression]) -> Group:
 
 def docstring(text: str, indent: int = 0) -> Code:
     """A docstring of any text, wrapped to the width of a line, quotes included."""
-    paragraphs = inspect.cleandoc(text.strip()).split("\n")
-    lines = [line for paragraph in paragraphs for line in _wrapped(paragraph, WIDTH - indent - 6)]
+    lines = [line for paragraph in _paragraphs(text) for line in _wrapped(paragraph, WIDTH - indent - 6)]
     if len(lines) == 1:
         return Code(f'"""{lines[0]}"""')
     body = ("\n" + " " * indent).join(lines)
@@ -226,6 +224,13 @@ def _pieces(value: str) -> Iterator[str]:
             piece = ""
     if piece:
         yield piece
+
+
+def _paragraphs(text: str) -> list[str]:
+    """The lines of a text without common indentation; unlike `inspect.cleandoc`, the same on every Python."""
+    first, *others = text.strip().expandtabs().split("\n")
+    margin = min((len(line) - len(line.lstrip(" ")) for line in others if line.strip()), default=0)
+    return [first, *(line[margin:] for line in others)]
 
 
 def _wrapped(paragraph: str, width: int) -> list[str]:

@@ -1,7 +1,7 @@
 """Which classes the params and the result of a job become, and what each of their properties holds.
 
-The plan names everything, so that nobody behind it needs a word of the spec: classes and properties go to the code
-generator under plain tokens (`C1`, `p1`), its answer is read back by the same tokens.
+Classes and properties go to the code generator under plain tokens (`C1`, `p1`), and its answer is read back by them:
+of a spec's texts, it sees the values of `enum` and `const` and the patterns, and nothing else.
 """
 
 from __future__ import annotations
@@ -11,13 +11,11 @@ from dataclasses import dataclass, field
 
 from pydantic import JsonValue
 
-from .bundle import is_class, referenced_name
+from .bundle import DEFINITIONS, is_class, referenced_name
 from .names import ClassNames, pascal_case, property_name
 from .patterns import translate
 from .schema_lint import Schema, types_of
 from .spec import JobSpec
-
-DEFINITIONS = "#/$defs/"
 
 _TYPE_NAMES = {
     "email": "Email",
@@ -89,8 +87,9 @@ class ModelPlan:
 def plan_models(job: JobSpec, taken: Iterable[str]) -> ModelPlan:
     """Plan the classes of a job; none gets one of the `taken` names."""
     planner = _Planner(_definitions_of(job.params) | _definitions_of(job.result), ClassNames(taken))
-    params = planner.class_token(job.params, f"{job.class_name}Params")
-    result = planner.class_token(job.result, f"{job.class_name}Result")
+    # Both names are taken before any definition can ask for them.
+    names = [planner.names.take(f"{job.class_name}{part}", "") for part in ("Params", "Result")]
+    params, result = (planner.plan_class(*pair) for pair in zip((job.params, job.result), names, strict=True))
     classes = {plan.token: plan for plan in planner.done}
     return ModelPlan(classes, planner.parts, params, result, planner.definitions, planner.tokens)
 
@@ -108,14 +107,13 @@ class _Planner:
     done: list[ClassPlan] = field(default_factory=list[ClassPlan])
     parts: dict[str, JsonValue] = field(default_factory=dict[str, JsonValue])
 
-    def class_token(self, schema: Schema, wanted: str, parent: str = "") -> str:
-        """The token of the class for a schema; the class is planned when it is met for the first time."""
-        if id(schema) not in self.tokens:
-            token = self.tokens[id(schema)] = f"C{len(self.tokens) + 1}"
-            plan = ClassPlan(token, self.names.take(wanted, f"{parent}{wanted or 'Part'}"), schema)
-            self._plan_properties(plan)
-            self.done.append(plan)
-        return self.tokens[id(schema)]
+    def plan_class(self, schema: Schema, name: str) -> str:
+        """Plan the class for a schema; its token is known from the start, so that it may refer to itself."""
+        token = self.tokens[id(schema)] = f"C{len(self.tokens) + 1}"
+        plan = ClassPlan(token, name, schema)
+        self._plan_properties(plan)
+        self.done.append(plan)
+        return token
 
     def _plan_properties(self, plan: ClassPlan) -> None:
         properties, required = plan.schema.get("properties", {}), plan.schema.get("required", [])
@@ -133,7 +131,7 @@ class _Planner:
         plan.extras = extras is not False and self._prepared(extras, f"{plan.name}Value", plan.name)
 
     def _prepared(self, schema: JsonValue, wanted: str, parent: str) -> JsonValue:
-        """What the code generator is told: the structure and the limits, in its own terms, and no word of the spec."""
+        """What the code generator is told: structure, limits and choices, in its own terms."""
         if not isinstance(schema, dict):
             return schema
         name = referenced_name(schema)
@@ -149,6 +147,10 @@ class _Planner:
             return {"enum": schema["enum"]}
         kinds = [self._prepared_type(kind, schema, wanted, parent) for kind in types_of(schema)]
         return kinds[0] if len(kinds) == 1 else {"anyOf": [self._part(kind) for kind in kinds]}
+
+    def _class_token(self, schema: Schema, wanted: str, parent: str) -> str:
+        known = self.tokens.get(id(schema))
+        return known or self.plan_class(schema, self.names.take(wanted, f"{parent}{wanted or 'Part'}"))
 
     def _prepared_part(self, schema: JsonValue, wanted: str, parent: str) -> JsonValue:
         return self._part(self._prepared(schema, wanted, parent))
@@ -170,7 +172,7 @@ class _Planner:
 
     def _prepared_type(self, kind: str, schema: Schema, wanted: str, parent: str) -> JsonValue:
         if kind == "object" and is_class(schema):
-            return {"$ref": DEFINITIONS + self.class_token(schema, wanted, parent)}
+            return {"$ref": DEFINITIONS + self._class_token(schema, wanted, parent)}
         limits = {key: schema[key] for key in _CONSTRAINTS.get(kind, ()) if key in schema}
         return {"type": kind} | limits | self._prepared_content(kind, schema, wanted, parent)
 

@@ -1,6 +1,6 @@
 """The text of `models/<spec_name>.py`: Pydantic models of params and result, and a TypedDict of the params.
 
-`model_plan` names the classes, `model_types` finds the types of their properties, this module prints them, and
+`model_plan` names the classes, `code_generator` finds the types of their properties, this module prints them, and
 `code_check` looks at the result before anybody gets it.
 """
 
@@ -13,10 +13,24 @@ from collections.abc import Iterator, Mapping
 from pydantic import JsonValue
 
 from .code_check import IMPORTABLE, IMPORTS, check_code
+from .code_generator import EXTRAS, read_types
 from .default_value import DefaultValue
-from .layout import WIDTH, Code, Expression, Group, Text, docstring, header, import_names, lay_out, literal, one_a_line
+from .layout import (
+    WIDTH,
+    Code,
+    Expression,
+    Group,
+    Text,
+    call,
+    docstring,
+    header,
+    import_names,
+    lay_out,
+    literal,
+    one_a_line,
+)
 from .model_plan import ClassPlan, ModelPlan, PropertyPlan, plan_models
-from .model_types import EXTRAS, Generic, Limited, Named, Type, Union, read_types
+from .model_types import Generic, Limited, Named, Type, Union
 from .schema_lint import Schema
 from .spec import JobSpec
 from .type_text import TypeText, exploded, flat, is_breakable
@@ -80,7 +94,8 @@ class _Module:
         match self._types[plan.token, EXTRAS]:
             case Generic("dict", (_, values)) | Limited(Generic("dict", (_, values)), _):
                 annotation = self._texts.in_model(Generic("dict", (Named("str"), values)))
-                return _statement("__pydantic_extra__", annotation, None)
+                self._uses.add("Field")
+                return _statement("__pydantic_extra__", annotation, call("Field", init=Code("False")))
             case _:
                 raise AssertionError(f"additional properties of {plan.name} are no dict")
 
@@ -119,8 +134,8 @@ class _Module:
             return "\n".join([f"class {name}(TypedDict):", f'    """{title}"""', *([""] if lines else []), *lines])
         items = tuple((f"{literal(item.json_name)}: ", self._quoted_key_type(plan, item)) for item in plan.properties)
         keys = one_a_line(Group("{", items, "}"))
-        call = one_a_line(Group(f"{name} = TypedDict(", (("", literal(name)), ("", keys))))
-        return f"{lay_out(call, 0, 0)}\n{docstring(title)}"
+        whole = one_a_line(Group(f"{name} = TypedDict(", (("", literal(name)), ("", keys))))
+        return f"{lay_out(whole, 0, 0)}\n{docstring(title)}"
 
     def _key_type(self, plan: ClassPlan, item: PropertyPlan) -> Expression:
         return self._texts.of_key(self._types[plan.token, item.token], is_required=item.is_required)

@@ -45,7 +45,7 @@ class OptionsLint:
     def read(self, value: JsonValue) -> JobOptions:
         """The options a spec states, the defaults for those it does not; `schedules` holds the schedules then."""
         try:
-            members = self._members(("x-job",), value, _OPTIONS)
+            members = self._members(("x-job",), value, OPTIONS)
         except OptionError as error:
             self._note(("x-job",), str(error))
             return JobOptions()
@@ -72,7 +72,7 @@ class OptionsLint:
 
     def retry(self, pointer: Pointer, value: JsonValue) -> RetryPolicy:
         try:
-            return replace(RetryPolicy(), **self._members(pointer, value, _RETRY))
+            return replace(RetryPolicy(), **self._members(pointer, value, RETRY))
         except InvalidOptionError as error:
             raise OptionError(str(error)) from None
 
@@ -111,7 +111,7 @@ class OptionsLint:
                 self._note((*pointer, index), str(error))
 
     def _schedule(self, pointer: Pointer, value: JsonValue) -> None:
-        members = self._members(pointer, value, _SCHEDULE)
+        members = self._members(pointer, value, SCHEDULE)
         if not isinstance(value, dict):
             return
         for key in ("name", "cron"):
@@ -184,7 +184,7 @@ def _plain(name: str, read: Callable[[JsonValue], object]) -> _Reader:
     return name, lambda _, __, value: read(value)
 
 
-_OPTIONS: Mapping[str, _Reader] = {
+OPTIONS: Mapping[str, _Reader] = {
     "version": _plain("version", read_integer(1, _HIGHEST_VERSION)),
     "queue": _plain("queue", read_name),
     "priority": _plain("priority", read_integer(LOWEST_PRIORITY, HIGHEST_PRIORITY)),
@@ -196,7 +196,7 @@ _OPTIONS: Mapping[str, _Reader] = {
     "redact": ("redact", OptionsLint.pointers),
     "schedules": ("schedules", OptionsLint.all_schedules),
 }
-_RETRY: Mapping[str, _Reader] = {
+RETRY: Mapping[str, _Reader] = {
     "backoff": _plain("backoff", read_choice(Backoff)),
     "initial": _plain("initial", read_duration),
     "max": _plain("maximum", read_duration),
@@ -204,7 +204,7 @@ _RETRY: Mapping[str, _Reader] = {
 }
 _UNIQUE: Mapping[str, _Reader] = {"by": ("by", OptionsLint.pointers)}
 _CONCURRENCY: Mapping[str, _Reader] = {"limit": _plain("limit", read_integer(1, 100_000))}
-_SCHEDULE: Mapping[str, _Reader] = {
+SCHEDULE: Mapping[str, _Reader] = {
     "name": _plain("name", read_name),
     "cron": _plain("cron", read_cron),
     "timezone": _plain("timezone", read_timezone),

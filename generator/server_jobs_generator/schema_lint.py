@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from pydantic import JsonValue
-from server_jobs.formats import FORMATS
 from server_jobs.values import canonical
 
 from .document import Document, Pointer
+from .keyword_values import value_problem
 from .keywords import ADVICE, ANNOTATIONS, BY_TYPE, FORMS, KNOWN, TYPES
 from .names import property_name
 from .patterns import MAX_SIZE, PatternError, size_of, translate
@@ -30,7 +30,6 @@ _RANGES = (
     ("minProperties", "maxProperties"),
 )
 _BOUNDS = ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum")
-_LARGEST_NUMBER = 10**308
 
 
 class TooManyProblemsError(Exception):
@@ -77,15 +76,19 @@ class SchemaLint:
             allowed = KNOWN
         for key, value in schema.items():
             if key in allowed or key in ANNOTATIONS:
-                check = _CHECKS.get(key)
-                if check is not None:
-                    check(self, (*pointer, key), value)
+                self._check_keyword((*pointer, key), key, value)
             elif not (key == "uniqueItems" and value is False):
                 self.note((*pointer, key), _why_refused(key, form, types), at_key=True)
         if "default" in schema and not at_property:
             self.note((*pointer, "default"), "a default works only at a property; move it there", at_key=True)
         if form is None:
             self._check_together(pointer, schema, types)
+
+    def _check_keyword(self, pointer: Pointer, key: str, value: JsonValue) -> None:
+        if key in _CHECKS:
+            _CHECKS[key](self, pointer, value)
+        elif message := value_problem(key, value):
+            self.note(pointer, message)
 
     def _check_together(self, pointer: Pointer, schema: Schema, types: Iterable[str]) -> None:
         """What a schema says by several keywords at once."""
@@ -215,92 +218,41 @@ class SchemaLint:
             self.note(pointer, f"has more than {MAX_ENUM:,} values; use pattern, or check the value in the handler")
         seen: set[str] = set()
         for index, item in enumerate(value):
-            self.check_const((*pointer, index), item)
+            if message := value_problem("const", item):
+                self.note((*pointer, index), message)
             text = canonical(item)
             if text in seen:
                 self.note((*pointer, index), f"{shown(item)} is listed twice")
             seen.add(text)
-
-    def check_const(self, pointer: Pointer, value: JsonValue) -> None:
-        if isinstance(value, dict | list):
-            self.note(pointer, "the model would not enforce an object or a list here; describe its properties or items")
-        elif isinstance(value, float):
-            self.note(pointer, f"{value} is not exact in binary; use whole numbers, strings, or minimum and maximum")
 
     def check_pattern(self, pointer: Pointer, value: JsonValue) -> None:
         if not isinstance(value, str):
             self.note(pointer, f"must be a regular expression, not {shown(value)}")
             return
         try:
-            self.pattern_size += min(size_of(value), MAX_SIZE)
-            if self.pattern_size > MAX_PATTERN_SIZE:
-                raise PatternError("and those before it are too large together; make them simpler")
-            translate(value)
+            self._add_pattern(value)
         except PatternError as error:
             self.note(pointer, f"the pattern {shown(value)} {error}")
 
-    def check_format(self, pointer: Pointer, value: JsonValue) -> None:
-        if value not in FORMATS:
-            known = nearest(value, FORMATS) if isinstance(value, str) else ""
-            message = f"the model would not enforce it{known}; use {listed(sorted(FORMATS))}, or pattern"
-            self.note(pointer, f"the format {shown(value)} is not supported: {message}")
-
-    def check_count(self, pointer: Pointer, value: JsonValue) -> None:
-        if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < 2**31:
-            self.note(pointer, f"must be a whole number from 0, not {shown(value)}")
-
-    def check_number(self, pointer: Pointer, value: JsonValue) -> None:
-        if not isinstance(value, int | float) or isinstance(value, bool) or not abs(value) <= _LARGEST_NUMBER:
-            self.note(pointer, f"must be a number, not {shown(value)}")
-
-    def check_divisor(self, pointer: Pointer, value: JsonValue) -> None:
-        if not isinstance(value, int) or isinstance(value, bool) or not 0 < value <= _LARGEST_NUMBER:
-            self.note(pointer, f"must be a whole number above 0, not {shown(value)}")
-
-    def check_text(self, pointer: Pointer, value: JsonValue) -> None:
-        if not isinstance(value, str):
-            self.note(pointer, f"must be a text, not {shown(value)}")
-
-    def check_flag(self, pointer: Pointer, value: JsonValue) -> None:
-        if not isinstance(value, bool):
-            self.note(pointer, f"must be true or false, not {shown(value)}")
-
-    def check_list(self, pointer: Pointer, value: JsonValue) -> None:
-        if not isinstance(value, list):
-            self.note(pointer, f"must be a list of values, not {shown(value)}")
+    def _add_pattern(self, pattern: str) -> None:
+        self.pattern_size += min(size_of(pattern), MAX_SIZE)
+        if self.pattern_size > MAX_PATTERN_SIZE:
+            raise PatternError("and those before it are too large together; make them simpler")
+        translate(pattern)
 
 
 _CHECKS: Mapping[str, Callable[[SchemaLint, Pointer, JsonValue], None]] = {
     "type": SchemaLint.check_type,
     "anyOf": SchemaLint.check_branches,
     "oneOf": SchemaLint.check_branches,
-    "const": SchemaLint.check_const,
     "enum": SchemaLint.check_enum,
-    "$ref": SchemaLint.check_text,
     "$defs": SchemaLint.check_definitions,
     "properties": SchemaLint.check_properties,
     "required": SchemaLint.check_required,
     "additionalProperties": SchemaLint.check_schema_or_false,
-    "minProperties": SchemaLint.check_count,
-    "maxProperties": SchemaLint.check_count,
     "items": SchemaLint.check_schema_or_false,
     "prefixItems": SchemaLint.check_prefix,
-    "minItems": SchemaLint.check_count,
-    "maxItems": SchemaLint.check_count,
-    "minLength": SchemaLint.check_count,
-    "maxLength": SchemaLint.check_count,
     "pattern": SchemaLint.check_pattern,
-    "format": SchemaLint.check_format,
-    "minimum": SchemaLint.check_number,
-    "maximum": SchemaLint.check_number,
-    "exclusiveMinimum": SchemaLint.check_number,
-    "exclusiveMaximum": SchemaLint.check_number,
-    "multipleOf": SchemaLint.check_divisor,
-    "title": SchemaLint.check_text,
-    "description": SchemaLint.check_text,
-    "$comment": SchemaLint.check_text,
-    "deprecated": SchemaLint.check_flag,
-    "examples": SchemaLint.check_list,
 }
 
 

@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable
 from functools import partial
 from operator import is_
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, cast, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, get_args, get_origin, overload
 
 from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler
 from pydantic_core import CoreSchema, core_schema
@@ -59,9 +59,17 @@ Omittable = Annotated[T | None, _NeverNullInJson(), Field(exclude_if=partial(is_
 """An optional property that is never null: None in Python, left out of the JSON document, null in JSON is refused."""
 
 
-def fresh(make: Callable[[], T]) -> T:
+@overload
+def fresh(make: type[list[Any] | dict[str, Any]]) -> Any: ...  # noqa: ANN401  pyright knows nothing of `list`'s elements
+
+
+@overload
+def fresh(make: Callable[[], T]) -> T: ...
+
+
+def fresh(make: Callable[[], object]) -> object:
     """A default that is made anew for each instance, so that no two share a list."""
-    return cast("T", Field(default_factory=make))
+    return Field(default_factory=make)
 
 
 class Exact:

@@ -1,0 +1,81 @@
+"""Small projects of spec files for the tests of the generator's front, and their models, ready to use."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from types import ModuleType
+from typing import cast
+
+from pydantic import JsonValue
+from server_jobs.model import JobModel
+from server_jobs_generator.models import render_models
+from server_jobs_generator.spec import JobSpec, Specs, read_specs
+
+Schema = dict[str, JsonValue]
+
+
+def an_object(**properties: object) -> Schema:
+    """A closed object with these optional properties."""
+    return cast("Schema", {"type": "object", "additionalProperties": False, "properties": properties})
+
+
+def a_spec(params: object = None, result: object = None, **more: object) -> Schema:
+    """A spec with these params and this result; without them, both are empty objects."""
+    parts = {
+        "params": an_object() if params is None else params,
+        "result": an_object() if result is None else result,
+    }
+    return cast("Schema", {"type": "object", "required": ["params", "result"], "properties": parts, **more})
+
+
+def write(root: Path, files: Mapping[str, object]) -> Path:
+    """Write files below `root/specs`: bytes as they are, everything else as JSON."""
+    (root / "specs").mkdir(exist_ok=True)
+    for name, content in files.items():
+        path = root / "specs" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content if isinstance(content, bytes) else json.dumps(content).encode())
+    return root
+
+
+def read(root: Path, files: Mapping[str, object]) -> Specs:
+    """Write the files and read them as the generator does."""
+    write(root, files)
+    return read_specs(root, root / "specs")
+
+
+def problems(root: Path, files: Mapping[str, object]) -> list[str]:
+    """The problems of these files, as they are printed."""
+    return [str(problem) for problem in read(root, files).problems]
+
+
+def job(root: Path, spec: object) -> JobSpec:
+    """The one job of a spec that has no problems, in a file named `case.json`."""
+    specs = read(root, {"case.json": spec})
+    assert [str(problem) for problem in specs.problems] == []
+    return specs.jobs[0]
+
+
+@contextmanager
+def loaded(text: str) -> Iterator[ModuleType]:
+    """The module that a generated text is."""
+    module = ModuleType("generated_for_a_test")
+    sys.modules[module.__name__] = module
+    try:
+        exec(compile(text, module.__name__, "exec"), module.__dict__)
+        yield module
+    finally:
+        del sys.modules[module.__name__]
+
+
+@contextmanager
+def params_model(root: Path, params: object, **more: object) -> Iterator[type[JobModel]]:
+    """The class generated for params."""
+    with loaded(render_models(job(root, a_spec(params, **more)))) as module:
+        model = module.CaseParams
+        assert issubclass(model, JobModel)
+        yield model

@@ -1,0 +1,156 @@
+"""JSON is read with the place of everything, more strictly than by `json`, and without ever raising."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import JsonValue
+from server_jobs_generator.document import MAX_FILE_BYTES, MAX_NODES, Document, read_document
+
+
+def read(text: str | bytes) -> tuple[Document | None, list[str]]:
+    reading = read_document("specs/x.json", text if isinstance(text, bytes) else text.encode())
+    return reading.document, [str(problem) for problem in reading.problems]
+
+
+def place(document: Document | None, *pointer: str | int, at_key: bool = False) -> tuple[int, int]:
+    assert document is not None
+    problem = document.problem(pointer, "", at_key=at_key)
+    return problem.line, problem.column
+
+
+def test_every_key_and_value_has_its_place() -> None:
+    document, problems = read('{\n  "a": [1,\n    {"é": true}],\n\t"b" :null}\n')
+    assert problems == []
+    assert place(document) == (1, 1)
+    assert place(document, "a") == (2, 8)
+    assert place(document, "a", at_key=True) == (2, 3)
+    assert place(document, "a", 0) == (2, 9)
+    assert place(document, "a", 1) == (3, 5)
+    assert place(document, "a", 1, "é") == (3, 11)
+    assert place(document, "b") == (4, 7)
+    assert place(document, "b", at_key=True) == (4, 2)
+
+
+def test_what_is_missing_has_the_place_of_what_it_is_missing_from() -> None:
+    document, _ = read('{"a": [{}]}')
+    assert place(document, "a", 0, "not there", 7) == (1, 8)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("", "1:1 (whole file) expected a value, not the end of the file"),
+        ("\ufeff{}", "1:1 (whole file) starts with a byte order mark; save it as UTF-8 without one"),
+        ("{}".encode("utf-16"), "1:1 (whole file) starts with a byte order mark; save it as UTF-8 without one"),
+        (b'{"a":\n "\xff"}', "2:3 (whole file) is not valid UTF-8 (byte 0xff); save it as UTF-8"),
+        ('{"a": 1} x', '1:10 (whole file) "x" stands behind the end of the document; remove it'),
+        ("{'a': 1}", """1:2 (whole file) expected a key in double quotes, not "'\""""),
+        ("{a: 1}", '1:2 (whole file) expected a key in double quotes, not "a"'),
+        ('{"a" 1}', "1:6 (whole file) expected ':', not \"1\""),
+        ('{"a": 1 "b": 2}', '1:9 (whole file) expected \',\', not "\\""'),
+        ('{"a": 01}', '1:7 /a expected a value, not "01"'),
+        ('{"a": .5}', '1:7 /a expected a value, not ".5"'),
+        ('{"a": +1}', '1:7 /a expected a value, not "+1"'),
+        ('{"a": True}', '1:7 /a expected a value, not "True"'),
+        ('{"a": "b}', "1:7 /a the string that starts here has no closing quote"),
+        ('{"a": "b\nc"}', "1:9 /a the character '\\n' must be escaped in a string"),
+        (r'{"a": "\x41"}', r"1:8 /a the escape '\x' is not known to JSON"),
+        (r'{"a": "\u12g4"}', r"1:8 /a the escape '\u' is not known to JSON"),
+        ("[1, 2", "1:6 (whole file) expected ',', not the end of the file"),
+        ("[1, 2}", "1:6 (whole file) expected ',', not \"}\""),
+    ],
+)
+def test_what_cannot_be_understood_is_one_problem(text: str | bytes, expected: str) -> None:
+    document, problems = read(text)
+    assert document is None
+    assert problems == [f"specs/x.json:{expected}"]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ('{"a": 1,\n "a": 2}', '2:2 /a the key "a" is used twice, first in line 1'),
+        (r'{"a": 1, "\u0061": 2}', '1:10 /a the key "a" is used twice, first in line 1'),
+        ('{"a": 1,}', "1:8 (whole file) the comma before '}' must go"),
+        ('{"a": [1, 2,\n]}', "1:12 /a the comma before ']' must go"),
+        ('{"a": NaN}', "1:7 /a NaN is not JSON; a number is finite"),
+        ('{"a": -Infinity}', "1:7 /a -Infinity is not JSON; a number is finite"),
+        ('{"a": 1e400}', "1:7 /a 1e400 is outside the range of a double-precision number"),
+        ('{"a": 1e-400}', "1:7 /a 1e-400 is outside the range of a double-precision number"),
+        ('// hello\n{"a": 1}', '1:1 (whole file) comments are not JSON; use "$comment" or "description"'),
+        ('{/* x\n */"a": 1}', '1:2 (whole file) comments are not JSON; use "$comment" or "description"'),
+        (r'{"a": "\ud800"}', "1:7 /a has a lone surrogate in a string, which is not valid Unicode"),
+        (r'{"a": "\udc00\ud800"}', "1:7 /a has a lone surrogate in a string, which is not valid Unicode"),
+        (r'{"a": "x\u0000"}', "1:7 /a has a NUL character in a string, which not every database can store"),
+        (f'{{"a": {"9" * 4001}}}', "1:7 /a the number has more than 4,000 digits"),
+    ],
+)
+def test_reading_goes_on_behind_what_is_wrong(text: str, expected: str) -> None:
+    document, problems = read(text)
+    assert document is not None
+    assert problems == [f"specs/x.json:{expected}"]
+
+
+def test_several_problems_of_one_file_are_reported_together() -> None:
+    _, problems = read('{"a": NaN, "a": [1,], // x\n "b": 1e999}')
+    assert len(problems) == 5
+
+
+@pytest.mark.parametrize("text", ["[" * 200_000, '{"a":' * 200_000, "[" * 65 + "]" * 65])
+def test_deep_nesting_is_refused_without_exhausting_the_stack(text: str) -> None:
+    document, (problem,) = read(text)
+    assert document is None
+    assert "is nested more than 64 levels deep" in problem
+
+
+def test_the_deepest_nesting_allowed_is_read() -> None:
+    assert read("[" * 64 + "]" * 64)[1] == []
+
+
+def test_a_file_with_too_many_values_is_refused() -> None:
+    assert read(f"[{','.join(['1'] * (MAX_NODES - 1))}]")[1] == []
+    _, (problem,) = read(f"[{','.join(['1'] * MAX_NODES)}]")
+    assert "the file has more than 20,000 values; split it" in problem
+
+
+def test_a_file_that_is_too_large_is_refused() -> None:
+    assert read(b'"' + b"x" * (MAX_FILE_BYTES - 2) + b'"')[1] == []
+    _, (problem,) = read(b'"' + b"x" * (MAX_FILE_BYTES - 1) + b'"')
+    assert problem.endswith("is larger than 1,048,576 bytes; split it")
+
+
+json_values: st.SearchStrategy[JsonValue] = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"])),
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.dictionaries(st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"])), inner, max_size=4)
+    ),
+    max_leaves=20,
+)
+
+
+@given(json_values, st.sampled_from([None, 0, 2]), st.booleans())
+def test_valid_json_is_read_as_the_standard_library_reads_it(
+    value: JsonValue, indent: int | None, ensure_ascii: bool
+) -> None:
+    text = json.dumps(value, indent=indent, ensure_ascii=ensure_ascii)
+    document, problems = read(text)
+    assert problems == []
+    assert document is not None
+    assert json.dumps(document.value) == json.dumps(value)
+
+
+@given(st.binary() | st.text().map(str.encode) | st.text('{}[]",:\\u0123456789eE+-.ntf /*#\n').map(str.encode))
+def test_no_bytes_make_the_reader_raise(data: bytes) -> None:
+    document, problems = read(data)
+    assert document is not None or problems
+    if document is not None and not problems:
+        assert document.value == json.loads(data)

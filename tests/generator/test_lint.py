@@ -1,0 +1,338 @@
+"""Everything that is refused in a spec, with the place, the reason, and what to do."""
+
+# ruff: noqa: E501  # a case and its whole message stand on one line, like the rows of a table
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from server_jobs_generator.keywords import ADVICE
+
+from .spec_projects import Schema, a_spec, an_object, job, problems
+
+TEXT = {"type": "string"}
+NUMBERS = {"type": "array", "items": {"type": "number"}}
+
+
+def problems_of(root: Path, schema: object) -> list[str]:
+    """The problems of a spec whose params have one property `x` with this schema: their pointers and messages."""
+    prefix = "/properties/params/properties/x"
+    lines = problems(root, {"case.json": a_spec(an_object(x=schema))})
+    return [line.partition(" ")[2].removeprefix(prefix) for line in lines]
+
+
+@pytest.mark.parametrize(
+    ("schema", "expected"),
+    [
+        (3, " must be a schema (an object, or true for any value), not 3"),
+        (False, " false allows nothing; leave this out instead"),
+        ({}, " a schema must state its type, or use $ref, enum, const, anyOf or oneOf; true stands for any value"),
+        ({"minLength": 3}, ' a schema must state its type; add "type": "string"'),
+        ({"properties": {}}, ' a schema must state its type; add "type": "object"'),
+        ({"type": "strng"}, '/type "strng" is not a JSON Schema type (did you mean "string"?)'),
+        (
+            {"type": "foo"},
+            '/type "foo" is not a JSON Schema type; use string, integer, number, boolean, null, object or array',
+        ),
+        ({"type": ["string", "nul"]}, '/type/1 "nul" is not a JSON Schema type (did you mean "null"?)'),
+        ({"type": ["null", "null"]}, "/type must list different types, at least one"),
+        ({"type": []}, "/type must list different types, at least one"),
+        ({"type": "string", "minlength": 3}, '/minlength "minlength" is not a keyword of JSON Schema (did you mean "minLength"?)'),
+        ({"type": "string", "wibble": 3}, '/wibble "wibble" is not a keyword of JSON Schema'),
+        ({"type": "integer", "minLength": 3}, "/minLength minLength has no effect on the type integer; it belongs to string"),
+        ({"type": ["null", "boolean"], "items": True}, "/items items has no effect on the type boolean or null; it belongs to array"),
+        ({"$ref": "#/properties/result", "type": "object"}, "/type type beside $ref is not accepted; put it into the definition that is referenced"),
+        ({"enum": ["a"], "minLength": 1}, "/minLength minLength beside enum is not accepted; the listed values say it all"),
+        ({"anyOf": [TEXT, {"type": "null"}], "type": "string"}, "/type type beside anyOf is not accepted; put it into each branch"),
+        ({"type": "string", "minLength": -1}, "/minLength must be a whole number from 0, not -1"),
+        ({"type": "string", "maxLength": 1.0}, "/maxLength must be a whole number from 0, not 1.0"),
+        ({"type": "string", "minLength": True}, "/minLength must be a whole number from 0, not true"),
+        ({"type": "string", "minLength": 3, "maxLength": 2}, "/maxLength maxLength 2 is below minLength 3: nothing is allowed"),
+        ({"type": "string", "pattern": 3}, "/pattern must be a regular expression, not 3"),
+        ({"type": "string", "pattern": "(?=a)"}, "/pattern the pattern \"(?=a)\" uses look-around ('(?='), which cannot be enforced in linear time; check that in the handler"),
+        ({"type": "string", "format": "e-mail"}, '/format the format "e-mail" is not supported: the model would not enforce it (did you mean "email"?); use date, date-time, duration, email, hostname, ipv4, ipv6, time, uri or uuid, or pattern'),
+        ({"type": "string", "format": "date", "pattern": "^2"}, "/pattern the model would not enforce pattern beside this format"),
+        ({"type": "string", "format": "uuid", "maxLength": 40}, "/maxLength the model would not enforce maxLength beside this format"),
+        ({"type": "integer", "format": "int32"}, "/format format has no effect on the type integer; it belongs to string"),
+        ({"type": "integer", "minimum": 1.5}, "/minimum minimum of an integer must be a whole number, not 1.5"),
+        ({"type": "integer", "maximum": "1"}, '/maximum must be a number, not "1"'),
+        ({"type": "integer", "multipleOf": 0}, "/multipleOf must be a whole number above 0, not 0"),
+        ({"type": "integer", "multipleOf": 0.5}, "/multipleOf must be a whole number above 0, not 0.5"),
+        ({"type": "number", "multipleOf": 0.01}, "/multipleOf multipleOf has no effect on the type number; it belongs to integer"),
+        ({"type": "number", "maximum": 2**64 - 1}, "/maximum 18446744073709551615 is not exact as a double-precision number; round it"),
+        ({"type": "number", "minimum": 2, "maximum": 1}, "/maximum maximum 1 is below minimum 2: nothing is allowed"),
+        ({"type": "object"}, " an object must state additionalProperties: false to refuse properties that are not listed, or true"),
+        ({"type": ["object", "null"]}, " an object must state additionalProperties: false to refuse properties that are not listed, or true"),
+        ({"type": "object", "additionalProperties": False, "properties": 3}, "/properties must be an object of named schemas, not 3"),
+        ({"type": "object", "additionalProperties": 3}, "/additionalProperties must be a schema (an object, or true for any value), not 3"),
+        (an_object(subject=TEXT) | {"required": ["subjct"]}, '/required/0 "subjct" is not in properties (did you mean "subject"?)'),
+        (an_object(a=TEXT) | {"required": ["a", "a"]}, '/required/1 "a" is listed twice'),
+        (an_object(a=TEXT) | {"required": "a"}, '/required must be a list of property names, not "a"'),
+        (an_object(a=TEXT) | {"required": [1]}, "/required/0 must be the name of a property, not 1"),
+        (an_object(a=TEXT) | {"minProperties": 1}, "/minProperties minProperties: the model would not enforce it beside named properties; use required"),
+        (an_object(**{"a-b": TEXT, "a_b": TEXT}), '/properties/a_b "a_b" and "a-b" are both a_b in Python; rename one of them'),
+        (an_object(**{"": TEXT}), "/properties/ the property \"\" gives no name for Python; use a name with letters, digits and '_'"),
+        (an_object(**{"$$": TEXT}), "/properties/$$ the property \"$$\" gives no name for Python; use a name with letters, digits and '_'"),
+        (an_object(a=False), "/properties/a false allows nothing; leave this out instead"),
+        ({"type": "array"}, " an array must state items: the schema of each item, or true for any value"),
+        ({"type": "array", "items": False}, "/items false allows no items; describe them, or use prefixItems"),
+        ({"type": "array", "items": [TEXT]}, '/items must be a schema (an object, or true for any value), not [{"type": "string"}]'),
+        ({"type": "array", "prefixItems": [TEXT], "minItems": 1}, ' an array with prefixItems must state "items": false: the model has no open end'),
+        ({"type": "array", "prefixItems": [TEXT], "items": False}, ' an array with prefixItems must state "minItems": 1: the model needs all of them'),
+        ({"type": "array", "prefixItems": [TEXT], "items": False, "minItems": 1, "maxItems": 2}, "/maxItems must be 1, the number of prefixItems, or be left out"),
+        ({"type": "array", "prefixItems": [], "items": False, "minItems": 0}, "/prefixItems must be a list of 1 to 100 schemas"),
+        ({"type": "array", "items": True, "uniqueItems": True}, "/uniqueItems uniqueItems is not accepted: the model would not enforce it; check it in the handler"),
+        ({"anyOf": [TEXT]}, "/anyOf must be a list of 2 to 100 schemas"),
+        ({"anyOf": [TEXT, {"type": "nul"}]}, '/anyOf/1/type "nul" is not a JSON Schema type (did you mean "null"?)'),
+        ({"enum": []}, "/enum must be a list of values, at least one"),
+        ({"enum": ["a", "b", "a"]}, '/enum/2 "a" is listed twice'),
+        ({"enum": [1.5]}, "/enum/0 1.5 is not exact in binary; use whole numbers, strings, or minimum and maximum"),
+        ({"const": [1]}, "/const the model would not enforce an object or a list here; describe its properties or items"),
+        ({"const": {}}, "/const the model would not enforce an object or a list here; describe its properties or items"),
+        ({"type": "string", "title": 3}, "/title must be a text, not 3"),
+        ({"type": "string", "deprecated": "yes"}, '/deprecated must be true or false, not "yes"'),
+        ({"type": "string", "examples": "a"}, '/examples must be a list of values, not "a"'),
+        ({"$ref": 3}, "/$ref must be a text, not 3"),
+        ({"type": "string", "$defs": []}, "/$defs must be an object of named schemas, not []"),
+        ({"type": "array", "items": {"type": "string", "default": "a"}}, "/items/default a default works only at a property; move it there"),
+    ],
+)  # fmt: skip
+def test_a_schema_that_is_refused(tmp_path: Path, schema: object, expected: str) -> None:
+    assert problems_of(tmp_path, schema) == [expected]
+
+
+@pytest.mark.parametrize("keyword", ADVICE)
+def test_a_keyword_that_the_model_would_not_enforce_is_refused_with_advice(tmp_path: Path, keyword: str) -> None:
+    (line,) = problems_of(tmp_path, {"type": "string", keyword: True})
+    assert line == f"/{keyword} {keyword} is not accepted: {ADVICE[keyword]}"
+
+
+@pytest.mark.parametrize(
+    ("schema", "expected"),
+    [
+        ({"type": "integer", "default": "x"}, "/default does not fit its own schema: must be a whole number (written without '.' or 'e'), not \"x\""),
+        ({"type": "integer", "default": 1.0}, "/default does not fit its own schema: must be a whole number (written without '.' or 'e'), not 1.0"),
+        ({"type": "integer", "default": True}, "/default does not fit its own schema: must be a whole number (written without '.' or 'e'), not true"),
+        ({"type": "string", "default": None}, "/default does not fit its own schema: must be a string, not null"),
+        ({"type": "integer", "maximum": 3, "default": 4}, "/default does not fit its own schema: 4 is above maximum 3"),
+        ({"type": "integer", "multipleOf": 3, "default": 4}, "/default does not fit its own schema: 4 is not a multiple of multipleOf 3"),
+        ({"type": "number", "exclusiveMinimum": 3, "default": 3}, "/default does not fit its own schema: 3 is not above exclusiveMinimum 3"),
+        ({"type": "string", "maxLength": 1, "default": "ab"}, "/default does not fit its own schema: has 2 characters, more than maxLength 1"),
+        ({"type": "string", "pattern": "^a", "default": "b"}, '/default does not fit its own schema: "b" does not match the pattern "^a"'),
+        ({"type": "string", "format": "email", "default": "b"}, '/default does not fit its own schema: "b" is not of the format email'),
+        ({"enum": ["a", 1], "default": True}, '/default does not fit its own schema: must be "a" or 1, not true'),
+        ({"const": None, "default": 0}, "/default does not fit its own schema: must be null, not 0"),
+        (NUMBERS | {"default": [1, "2"]}, '/default/1 does not fit its own schema: must be a number, not "2"'),
+        (NUMBERS | {"minItems": 2, "default": []}, "/default does not fit its own schema: has 0 items, fewer than minItems 2"),
+        (an_object(a=TEXT) | {"default": {"b": 1}}, '/default/b does not fit its own schema: "b" is not a property'),
+        (an_object(a=TEXT) | {"required": ["a"], "default": {}}, '/default does not fit its own schema: lacks the property "a"'),
+        ({"anyOf": [TEXT, {"type": "null"}], "default": 3}, "/default does not fit its own schema: fits none of the 2 branches, being 3"),
+        ({"$ref": "#/$defs/Small", "default": 4}, "/default does not fit its own schema: 4 is above maximum 3"),
+        ({"type": "string", "examples": ["a", 2]}, "/examples/1 does not fit its own schema: must be a string, not 2"),
+        ({"type": "string", "enum": ["a", 2]}, "/enum/1 does not fit its own schema: must be a string, not 2"),
+        ({"type": "string", "const": 2}, "/const does not fit its own schema: must be a string, not 2"),
+    ],
+)  # fmt: skip
+def test_a_value_that_its_own_schema_refuses_is_refused(tmp_path: Path, schema: object, expected: str) -> None:
+    spec = a_spec(an_object(x=schema), **{"$defs": {"Small": {"type": "integer", "maximum": 3}}})
+    (line,) = problems(tmp_path, {"case.json": spec})
+    assert line.partition("/properties/params/properties/x")[2] == expected
+
+
+def tagged(kind: object, **more: object) -> Schema:
+    return {**an_object(kind=kind, **more), "required": ["kind"]}
+
+
+@pytest.mark.parametrize(
+    "branches",
+    [
+        [TEXT, {"type": "integer"}],
+        [TEXT, {"type": ["null", "boolean"]}],
+        [{"const": "a"}, {"const": "b"}],
+        [{"const": 1}, {"const": True}, {"enum": ["x", None]}],
+        [tagged({"const": "a"}), tagged({"const": "b"}), {"type": "null"}],
+        [tagged({"enum": ["a", "c"]}), tagged({"enum": ["b"]})],
+        [{"$ref": "#/$defs/A"}, {"$ref": "#/$defs/B"}],
+        [{"anyOf": [{"$ref": "#/$defs/A"}, {"type": "null"}]}, {"$ref": "#/$defs/B"}],
+    ],
+)
+def test_one_of_is_accepted_where_its_branches_exclude_each_other(tmp_path: Path, branches: object) -> None:
+    definitions = {"A": tagged({"const": "a"}), "B": tagged({"$ref": "#/$defs/Tag"}), "Tag": {"const": "b"}}
+    job(tmp_path, a_spec(an_object(x={"oneOf": branches}), **{"$defs": definitions}))
+
+
+@pytest.mark.parametrize(
+    "branches",
+    [
+        [TEXT, TEXT],
+        [{"type": "integer"}, {"type": "number"}],
+        [TEXT, True],
+        [TEXT, {"enum": ["a"]}],
+        [{"const": "a"}, {"enum": ["b", "a"]}],
+        [{"type": ["string", "null"]}, {"type": ["integer", "null"]}],
+        [an_object(kind={"const": "a"}), an_object(kind={"const": "b"})],
+        [tagged({"const": "a"}), tagged({"type": "string"})],
+        [tagged({"const": "a"}), tagged({"const": "b"}), tagged({"const": "a"})],
+        [NUMBERS, {"type": "array", "items": TEXT}],
+    ],
+)
+def test_one_of_is_refused_where_two_branches_may_fit(tmp_path: Path, branches: object) -> None:
+    (line,) = problems_of(tmp_path, {"oneOf": branches})
+    assert line.startswith("/oneOf/")
+    assert "may both fit one value, and the model would not notice; give the objects a required property" in line
+
+
+@pytest.mark.parametrize(
+    ("more", "expected"),
+    [
+        ({"foo": 1}, '/foo "foo" is not accepted at the top of a spec; use $schema, $comment, title, description, x-job, type, properties, required, additionalProperties or $defs'),
+        ({"x-jobs": {}}, '/x-jobs "x-jobs" is not accepted at the top of a spec (did you mean "x-job"?)'),
+        ({"$schema": "http://json-schema.org/draft-07/schema#"}, '/$schema must be "https://json-schema.org/draft/2020-12/schema" (or the path of spec.schema.json), not "http://json-schema.org/draft-07/schema#"'),
+        ({"type": "array"}, '/type a spec must state "type": "object" at the top'),
+        ({"required": ["params"]}, '/required a spec must state "required": ["params", "result"]'),
+        ({"additionalProperties": {}}, "/additionalProperties must be true or false at the top of a spec, not {}"),
+        ({"title": 3}, "/title must be the name of the job such as SendEmail, not 3"),
+        ({"title": "send email"}, '/title the title "send email" does not name a job: a job\'s name starts with a capital letter and goes on with letters and digits, for example SendEmail'),
+        ({"description": 3}, "/description must be a text, not 3"),
+        ({"$defs": {"A": {"type": "strng"}}}, '/$defs/A/type "strng" is not a JSON Schema type (did you mean "string"?)'),
+        ({"properties": {"params": an_object(), "result": an_object(), "reslt": True}}, '/properties/reslt only params and result belong here, not "reslt" (did you mean "result"?)'),
+        ({"properties": {"params": an_object()}}, '/properties must have "result", an object such as {"type": "object", …}'),
+        ({"properties": {"params": an_object(), "result": TEXT}}, '/properties/result result must be an object: state "type": "object"'),
+        ({"properties": {"params": {"type": ["object", "null"], "additionalProperties": True}, "result": an_object()}}, '/properties/params params must be an object: state "type": "object"'),
+        ({"properties": {"params": True, "result": an_object()}}, '/properties/params params must be an object: state "type": "object"'),
+        ({"properties": {"params": {"$ref": "#/$defs/T"}, "result": an_object()}, "$defs": {"T": TEXT}}, '/properties/params params must be an object: state "type": "object"'),
+    ],
+)  # fmt: skip
+def test_a_frame_that_is_refused(tmp_path: Path, more: dict[str, object], expected: str) -> None:
+    (line,) = problems(tmp_path, {"case.json": a_spec() | more})
+    assert line.partition(" ")[2] == expected
+
+
+@pytest.mark.parametrize("document", [b"[]", b'"x"', b"null", b"3"])
+def test_a_spec_that_is_no_object_is_refused(tmp_path: Path, document: bytes) -> None:
+    (line,) = problems(tmp_path, {"case.json": document})
+    assert f"a spec is an object with params and result, not {document.decode()}" in line
+
+
+@pytest.mark.parametrize(
+    ("document", "expected"),
+    [
+        ({"type": "strng"}, '/type "strng" is not a JSON Schema type'),
+        ({"$defs": {"A": {"type": "strng"}}}, '/$defs/A/type "strng" is not a JSON Schema type'),
+        ({"$defs": {"A": {"type": "integer", "examples": ["x"]}}}, "/$defs/A/examples/0 does not fit its own schema"),
+        ({"$defs": {"A": {"$ref": "nowhere.json"}}}, '/$defs/A/$ref "nowhere.json" leads to "shared/nowhere.json"'),
+        ({"type": "string", "x-job": {}}, "/x-job x-job is not accepted: it belongs to the top of a job's spec"),
+        ({"$schema": 3, "type": "string"}, "/$schema must be "),
+        ([], "(whole file) must be a schema"),
+    ],
+)
+def test_shared_files_are_checked_too_even_if_nothing_uses_them(
+    tmp_path: Path, document: object, expected: str
+) -> None:
+    (line,) = problems(tmp_path, {"case.json": a_spec(), "shared/a.json": document})
+    assert line.startswith("specs/shared/a.json:")
+    assert expected in line
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        (3, " must be an object with version, queue, priority, maxAttempts, timeout, retry, unique, concurrency, redact or schedules, not 3"),
+        ({"maxAttemps": 3}, '/maxAttemps "maxAttemps" is not a key of x-job (did you mean "maxAttempts"?)'),
+        ({"version": 0}, "/version must be a whole number from 1 to 2147483647, not 0"),
+        ({"version": True}, "/version must be a whole number from 1 to 2147483647, not true"),
+        ({"version": 1.0}, "/version must be a whole number from 1 to 2147483647, not 1.0"),
+        ({"queue": "a b"}, "/queue must be a name (1 to 63 of A-Z, a-z, 0-9, '_', '.' and '-', the first a letter or a digit), not \"a b\""),
+        ({"priority": 101}, "/priority must be a whole number from -100 to 100, not 101"),
+        ({"maxAttempts": 0}, "/maxAttempts must be a whole number from 1 to 10000, not 0"),
+        ({"timeout": 30}, "/timeout must be an ISO 8601 duration of weeks, days, hours, minutes and seconds such as PT30S, up to 365 days, not 30"),
+        ({"timeout": "P1M"}, '/timeout must be an ISO 8601 duration of weeks, days, hours, minutes and seconds such as PT30S, up to 365 days, not "P1M"'),
+        ({"timeout": "P366D"}, '/timeout must be an ISO 8601 duration of weeks, days, hours, minutes and seconds such as PT30S, up to 365 days, not "P366D"'),
+        ({"timeout": "PT0S"}, "/timeout must be longer than zero; leave timeout out for no bound"),
+        ({"retry": {"backof": "fixed"}}, '/retry/backof "backof" is not a key of retry (did you mean "backoff"?)'),
+        ({"retry": {"backoff": "linaer"}}, '/retry/backoff must be exponential, linear or fixed, not "linaer" (did you mean "linear"?)'),
+        ({"retry": {"jitter": 2}}, "/retry/jitter must be a number from 0 to 1, not 2"),
+        ({"retry": {"initial": "PT20M"}}, "/retry retry delays must be 0 <= initial <= maximum <= 365 days, not initial=0:20:00, maximum=0:10:00"),
+        ({"unique": {}}, '/unique must state "by": pointers into params, at least one; "" stands for all of them'),
+        ({"unique": {"by": []}}, '/unique must state "by": pointers into params, at least one; "" stands for all of them'),
+        ({"unique": {"by": ["to"]}}, '/unique/by/0 must be a JSON pointer into params such as "/to", not "to"'),
+        ({"unique": {"by": ["/t"]}}, '/unique/by/0 "/t" leads to nothing in params: there is no "t" (did you mean "to"?)'),
+        ({"unique": {"by": ["/to", "/to"]}}, '/unique/by/1 "/to" is listed twice'),
+        ({"unique": {"by": ["/address/stret"]}}, '/unique/by/0 "/address/stret" leads to nothing in params: there is no "stret" (did you mean "street"?)'),
+        ({"redact": ["/to/x"]}, '/redact/0 "/to/x" leads to nothing in params: there is no "x"'),
+        ({"redact": "/to"}, '/redact must be a list of JSON pointers into params, not "/to"'),
+        ({"concurrency": {}}, '/concurrency must state "limit": the number of runs at one time'),
+        ({"concurrency": {"limit": 0}}, "/concurrency/limit must be a whole number from 1 to 100000, not 0"),
+        ({"schedules": {}}, "/schedules must be a list of schedules, not {}"),
+        ({"schedules": [3]}, "/schedules/0 must be an object with name, cron, timezone, misfire or params, not 3"),
+    ],
+)  # fmt: skip
+def test_options_that_are_refused(tmp_path: Path, options: object, expected: str) -> None:
+    address = {"anyOf": [{"$ref": "#/$defs/Address"}, {"type": "null"}]}
+    spec = a_spec(
+        an_object(to=TEXT, address=address), **{"x-job": options, "$defs": {"Address": an_object(street=TEXT)}}
+    )
+    (line,) = problems(tmp_path, {"case.json": spec})
+    assert line.partition("/x-job")[2] == expected
+
+
+@pytest.mark.parametrize(
+    ("schedule", "expected"),
+    [
+        ({"name": None}, "/name must be a name "),
+        ({"cron": "0 9 * *"}, "/cron cron expression '0 9 * *' has 4 fields, not 5"),
+        ({"cron": "@daily"}, "/cron cron expression '@daily': aliases are not accepted; write '0 0 * * *'"),
+        ({"cron": "0 0 0 1 1 *"}, "/cron cron expression '0 0 0 1 1 *' has 6 fields, not 5"),
+        ({"cron": "0 0 30 2 *"}, "/cron "),
+        ({"cron": 5}, '/cron must be a cron expression such as "0 9 * * MON", not 5'),
+        ({"timezone": "Europe/Berln"}, "/timezone unknown time zone 'Europe/Berln'; did you mean 'Europe/Berlin'"),
+        ({"timezone": None}, '/timezone must be an IANA time zone such as "Europe/Berlin", not null'),
+        ({"misfire": "fire"}, '/misfire must be skip, fire_once or fire_all, not "fire" (did you mean "fire_'),
+        ({"params": {"to": 3}}, "/params/to params of this schedule do not fit the schema of params: must be a string, not 3"),
+        ({"params": {}}, '/params params of this schedule do not fit the schema of params: lacks the property "to"'),
+        ({"zone": "UTC"}, '/zone "zone" is not a key of a schedule'),
+    ],
+)  # fmt: skip
+def test_schedules_that_are_refused(tmp_path: Path, schedule: dict[str, object], expected: str) -> None:
+    right: dict[str, object] = {"name": "n", "cron": "0 9 * * *", "params": {"to": "a"}}
+    spec = a_spec(an_object(to=TEXT) | {"required": ["to"]}, **{"x-job": {"schedules": [right | schedule]}})
+    (line,) = problems(tmp_path, {"case.json": spec})
+    assert line.partition("/x-job/schedules/0")[2].startswith(expected)
+
+
+def test_a_schedule_must_have_a_name_of_its_own_a_cron_expression_and_fitting_params(tmp_path: Path) -> None:
+    spec = a_spec(an_object(to=TEXT) | {"required": ["to"]}, **{"x-job": {"schedules": [{}]}})
+    messages = [line.partition("/x-job/schedules/0 ")[2] for line in problems(tmp_path, {"case.json": spec})]
+    assert messages == [
+        'a schedule must state "cron"',
+        'a schedule must state "name"',
+        'params of this schedule do not fit the schema of params: lacks the property "to"',
+    ]
+    twice = {"name": "n", "cron": "0 9 * * *"}
+    (line,) = problems(tmp_path, {"case.json": a_spec(**{"x-job": {"schedules": [twice, twice]}})})
+    assert line.endswith('/x-job/schedules/1/name a schedule named "n" stands above; rename one of them')
+
+
+def test_everything_wrong_in_a_file_is_reported_at_once(tmp_path: Path) -> None:
+    spec = a_spec(
+        an_object(a={"type": "strng"}, b={"type": "integer", "default": "x"}, c={"$ref": "#/nowhere"}, d={"not": {}}),
+        title="no title",
+        **{"x-job": {"priority": 1000, "schedules": [{"name": "n", "cron": "@daily"}]}},
+    )
+    text = json.dumps(spec, indent=1)[:-1] + ', "title": "X",}'
+    assert len(problems(tmp_path, {"case.json": text.encode()})) == 8
+
+
+def test_a_problem_is_one_line_whatever_the_spec_says(tmp_path: Path) -> None:
+    hostile = "a\nb\r\u2028\u202e\x1b[31m"
+    for line in problems(tmp_path, {"case.json": a_spec(an_object(**{hostile: {hostile: 1, "type": hostile}}))}):
+        assert line.isprintable()
+
+
+def test_a_file_with_endless_problems_is_cut_short(tmp_path: Path) -> None:
+    wrong = {f"kw{number}": 1 for number in range(1000)}
+    lines = problems(tmp_path, {"case.json": a_spec(an_object(x={"type": "string"} | wrong))})
+    assert len(lines) == 201
+    assert "(whole file) has 200 problems or more; the rest is not shown" in lines[0]

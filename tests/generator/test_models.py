@@ -1,0 +1,109 @@
+"""The modules of models: what their classes are called, and that type checkers understand them as people do."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from server_jobs_generator.models import render_models
+
+from .spec_projects import a_spec, an_object, job, loaded
+
+TEXT = {"type": "string"}
+ITEM = an_object(a=TEXT)
+
+
+def classes(root: Path, spec: object) -> list[str]:
+    """The models in the order in which they stand in the module."""
+    with loaded(render_models(job(root, spec))) as module:
+        return [
+            name for name, value in vars(module).items() if isinstance(value, type) and hasattr(value, "model_fields")
+        ]
+
+
+def test_classes_are_named_after_properties_and_definitions(tmp_path: Path) -> None:
+    params = an_object(
+        address=ITEM,
+        tags={"type": "array", "items": an_object(b=TEXT)},
+        byName={"type": "object", "additionalProperties": an_object(c=TEXT)},
+        pair={"type": "array", "prefixItems": [TEXT, an_object(d=TEXT)], "items": False, "minItems": 2},
+        maybe={"anyOf": [an_object(e=TEXT), {"type": "null"}]},
+        either={"anyOf": [an_object(f=TEXT), an_object(g=TEXT)]},
+        shared={"$ref": "#/$defs/some-thing"},
+    )
+    names = classes(tmp_path, a_spec(params, **{"$defs": {"some-thing": an_object(h=TEXT)}}))
+    expected = ["Address", "TagsItem", "ByNameValue", "PairItem2", "Maybe", "Either1", "Either2", "SomeThing"]
+    assert names == ["JobModel", *expected, "CaseParams", "CaseResult"]
+
+
+@pytest.mark.parametrize(
+    "taken", ["CaseParams", "CaseResult", "CaseParamsDict", "Email", "Field", "JobModel", "Exception"]
+)
+def test_no_definition_takes_a_name_that_is_in_use(tmp_path: Path, taken: str) -> None:
+    params = an_object(
+        x={"$ref": f"#/$defs/{taken}"},
+        mail={"type": "string", "format": "email"},
+        aliasOf={"type": "string", "maxLength": 3},
+    )
+    spec = job(tmp_path, a_spec(params, an_object(r=TEXT), **{"$defs": {taken: an_object(own=TEXT)}}))
+    with loaded(render_models(spec)) as module:
+        assert set(module.CaseParams.model_fields) == {"x", "mail", "alias_of"}
+        assert set(module.CaseResult.model_fields) == {"r"}
+        assert module.CaseParams.model_validate_json('{"x": {"own": "a"}}').x.own == "a"
+
+
+def test_equal_names_in_different_places_are_told_apart(tmp_path: Path) -> None:
+    home = an_object(address=an_object(street=TEXT))
+    work = an_object(address=an_object(floor={"type": "integer"}))
+    names = classes(tmp_path, a_spec(an_object(home=home, work=work)))
+    assert names == ["JobModel", "Address", "Home", "WorkAddress", "Work", "CaseParams", "CaseResult"]
+
+
+def test_one_definition_is_one_class_for_params_and_result(tmp_path: Path) -> None:
+    point = {"$ref": "#/$defs/Point"}
+    spec = a_spec(an_object(a=point, b=point), an_object(c=point), **{"$defs": {"Point": ITEM}})
+    assert classes(tmp_path, spec) == ["JobModel", "Point", "CaseParams", "CaseResult"]
+
+
+def test_only_documents_of_params_have_a_typed_dict(tmp_path: Path) -> None:
+    text = render_models(job(tmp_path, a_spec(an_object(a=ITEM), an_object(b=an_object(c=TEXT)))))
+    assert "class ADict(TypedDict)" in text
+    assert "class BDict" not in text
+
+
+CALLER = """\
+from generated_models import CaseParams, CaseParamsDict
+
+def handle(params: CaseParams) -> str:
+    reply: str | None = params.reply_to
+    return reply or params.to
+
+good = CaseParams(to="a@example.com", reply_to=None, extra_tags=["x"])
+document: CaseParamsDict = {"to": "a@example.com", "replyTo": "b@example.com"}
+CaseParams(to=3)
+CaseParams(reply_to="b@example.com")
+wrong: CaseParamsDict = {"to": 3}
+unknown: CaseParamsDict = {"to": "a@example.com", "reply_to": "b@example.com"}
+missing: str = good.reply_to
+"""
+ERRORS = {9, 10, 11, 12, 13}
+
+
+@pytest.mark.parametrize("checker", ["mypy", "pyright"])
+def test_type_checkers_understand_models_and_documents(tmp_path: Path, checker: str) -> None:
+    mail = {"type": "string", "format": "email"}
+    tags = {"type": "array", "items": TEXT, "default": []}
+    params = {**an_object(to=mail, replyTo=mail, extraTags=tags), "required": ["to"]}
+    (tmp_path / "generated_models.py").write_text(render_models(job(tmp_path, a_spec(params))), encoding="utf-8")
+    (tmp_path / "caller.py").write_text(CALLER, encoding="utf-8")
+    arguments = {
+        "mypy": ["-m", "mypy", "--strict", "--no-incremental", "caller.py"],
+        "pyright": ["-m", "pyright", "--pythonpath", sys.executable, "caller.py"],
+    }
+    run = subprocess.run(
+        [sys.executable, *arguments[checker]], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    lines = [line for line in run.stdout.splitlines() if "error" in line and "caller.py:" in line]
+    assert {int(line.partition("caller.py:")[2].split(":")[0]) for line in lines} == ERRORS, run.stdout

@@ -1,0 +1,51 @@
+"""Two judges of one document, found in different ways, never disagree: the generated model, run, and `Fitting`, which
+reads the schema. What the model accepts comes back from its dump, and the dump fits the schema too.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from pathlib import Path
+
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
+from pydantic import JsonValue, ValidationError
+from server_jobs.model import JobModel
+from server_jobs_generator.document import Document
+from server_jobs_generator.instance import Fitting
+from server_jobs_generator.library import Library, Location
+from server_jobs_generator.models import render_models
+
+from .spec_language import DEFINITIONS, Schema, object_schemas, schemas, values_near
+from .spec_projects import a_spec, loaded, read
+
+
+def fitting_of(definitions: Schema) -> Fitting:
+    document = Document("x", "", {"$defs": definitions}, {}, [])
+    return Fitting(Library({"x": document}, {Location("x", ("$defs", name)) for name in definitions}))
+
+
+def accepts(model: type[JobModel], document: JsonValue) -> JobModel | None:
+    try:
+        return model.model_validate_json(json.dumps(document))
+    except ValidationError:
+        return None
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much])
+@given(object_schemas(schemas), st.fixed_dictionaries(dict.fromkeys(DEFINITIONS, schemas)), st.data())
+def test_the_model_and_the_schema_agree(params: Schema, definitions: Schema, data: st.DataObject) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        specs = read(Path(folder), {"case.json": a_spec(params, **{"$defs": definitions})})
+    assume(not specs.problems)
+    fitting = fitting_of(definitions)
+    with loaded(render_models(specs.jobs[0])) as module:
+        for document in data.draw(st.lists(values_near(params, definitions), min_size=5, max_size=5)):
+            misfits = fitting.misfits(params, "x", document)
+            model = accepts(module.CaseParams, document)
+            assert (model is not None) == (not misfits), (document, misfits)
+            if model is not None:
+                dumped = model.model_dump_json()
+                assert module.CaseParams.model_validate_json(dumped) == model
+                assert fitting.misfits(params, "x", json.loads(dumped)) == []

@@ -1,0 +1,178 @@
+"""Whatever a spec may say, the generated model enforces, in strict JSON: each keyword, type and format, and what they
+mean together. Silent acceptance of what a schema forbids is the one thing that must not happen.
+"""
+
+# ruff: noqa: E501  # a schema with what it accepts and refuses stands on one line, like the rows of a table
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+from server_jobs.formats import FORMATS
+from server_jobs_generator.keywords import ANNOTATIONS, BY_TYPE, FORMS, TYPES
+
+from .spec_projects import an_object, params_model
+
+DEFINITIONS: dict[str, object] = {
+    "Small": {"type": "integer", "maximum": 3},
+    "Node": an_object(value={"$ref": "#/$defs/Small"}, next={"$ref": "#/$defs/Node"}),
+    "Cat": {**an_object(kind={"const": "cat"}, lives={"type": "integer"}), "required": ["kind"]},
+    "Dog": {**an_object(kind={"const": "dog"}, name={"type": "string"}), "required": ["kind"]},
+}
+
+CASES: list[tuple[object, list[str], list[str]]] = [
+    (True, ["1", "null", '"a"', "[1, {}]", '{"a": null}'], ["NaN", "1e999", "[Infinity]"]),
+    ({"type": "string"}, ['""', '"a"', '"1"'], ["1", "true", "null", "[]", "{}", "1.5"]),
+    ({"type": "string", "minLength": 2}, ['"ab"', '"😀😀"'], ['"a"', '""', '"😀"']),
+    ({"type": "string", "maxLength": 1}, ['"a"', '""', '"😀"'], ['"ab"', '"e\\u0301"']),
+    ({"type": "string", "pattern": "b+"}, ['"abc"', '"b"'], ['"ac"', '""']),
+    ({"type": "string", "pattern": "^\\d$"}, ['"1"'], ['"\\u0661"', '"1\\n"', '"12"']),
+    ({"type": "string", "pattern": "^.$"}, ['"a"'], ['"\\n"', '"\\u2028"', '"\\r"']),
+    ({"type": "string", "format": "email", "maxLength": 5, "pattern": "^a"}, ['"a@b.c"'], ['"b@b.c"', '"aa@b.c"', '"abc"']),
+    ({"type": "string", "format": "email"}, ['"ada@example.com"'], ['"ada"', '"a@b\\n"', "1"]),
+    ({"type": "string", "format": "hostname"}, ['"a.b"'], ['"a_b"', '""']),
+    ({"type": "string", "format": "uri"}, ['"urn:a"'], ['"/a"', '"http://a b"']),
+    ({"type": "string", "format": "date"}, ['"2026-03-29"'], ['"2026-02-30"', '"2026-03-29T00:00:00Z"', "1774773000", '"1774773000"']),
+    ({"type": "string", "format": "date-time"}, ['"2026-03-29T08:30:00Z"'], ['"2026-03-29T08:30:00"', '"2026-03-29"', "1774773000", '"1774773000"']),
+    ({"type": "string", "format": "time"}, ['"08:30:00Z"'], ['"08:30:00"', "30600", '"30600"']),
+    ({"type": "string", "format": "duration"}, ['"PT30S"'], ['"30"', "30", '"PT1D"']),
+    ({"type": "string", "format": "uuid"}, ['"123e4567-e89b-12d3-a456-426614174000"'], ['"123e4567e89b12d3a456426614174000"', "1"]),
+    ({"type": "string", "format": "ipv4"}, ['"192.0.2.1"'], ['"192.0.2.01"', '"::1"', "3221225985"]),
+    ({"type": "string", "format": "ipv6"}, ['"::1"'], ['"192.0.2.1"', '"fe80::1%eth0"', "1"]),
+    ({"type": "integer"}, ["0", "-1", str(2**70)], ["1.0", "1e2", "true", '"1"', "null", "1.5"]),
+    ({"type": "integer", "minimum": 2}, ["2", str(2**70)], ["1", "-3", str(-(2**70))]),
+    ({"type": "integer", "maximum": 2}, ["2", "-5"], ["3", str(2**70)]),
+    ({"type": "integer", "exclusiveMinimum": 2}, ["3"], ["2", "1"]),
+    ({"type": "integer", "exclusiveMaximum": 2}, ["1"], ["2", "3"]),
+    ({"type": "integer", "multipleOf": 3}, ["0", "3", "-6", str(3 * 10**30)], ["1", "-4", str(3 * 10**30 + 1)]),
+    ({"type": "integer", "minimum": 2**70}, [str(2**70)], [str(2**70 - 1)]),
+    ({"type": "number"}, ["1", "1.5", "-0.0", "1e308"], ["true", '"1"', "null", "NaN", "Infinity", "1e309"]),
+    ({"type": "number", "minimum": 0.1}, ["0.1", "1"], ["0.09", "0", "-1"]),
+    ({"type": "number", "maximum": 0.1}, ["0.1", "-1"], ["0.11", "1"]),
+    ({"type": "number", "exclusiveMinimum": 0}, ["0.001"], ["0", "0.0", "-0.0"]),
+    ({"type": "number", "exclusiveMaximum": 1}, ["0.999"], ["1", "1.0"]),
+    ({"type": "boolean"}, ["true", "false"], ["1", "0", '"true"', "null", "1.0"]),
+    ({"type": "null"}, ["null"], ["0", "false", '""', "[]"]),
+    ({"type": ["string", "null"]}, ['"a"', "null"], ["1", "false"]),
+    ({"type": ["string", "null"], "minLength": 2}, ['"ab"', "null"], ['"a"']),
+    ({"type": ["integer", "string"], "maximum": 3, "maxLength": 1}, ["3", '"a"'], ["4", '"ab"', "true", "1.0"]),
+    ({"type": ["integer", "number"], "minimum": 1.5}, ["2", "1.5"], ["1", "true"]),
+    ({"type": ["boolean", "integer"]}, ["1", "true"], ["1.0", '"1"']),
+    ({"type": ["array", "null"], "items": {"type": "string"}, "minItems": 1}, ['["a"]', "null"], ["[]", "[1]", "[null]"]),
+    ({"type": "array", "items": True}, ["[]", "[1, null]"], ["{}", '"a"', "null", "[NaN]"]),
+    ({"type": "array", "items": {"type": "integer", "minimum": 1}}, ["[1]", "[]"], ["[0]", '["1"]', "[null]"]),
+    ({"type": "array", "items": True, "minItems": 1}, ["[1]"], ["[]"]),
+    ({"type": "array", "items": True, "maxItems": 1}, ["[]", "[1]"], ["[1, 2]"]),
+    ({"type": "array", "prefixItems": [{"type": "string", "minLength": 2}, {"type": "integer", "maximum": 3}], "items": False, "minItems": 2}, ['["ab", 1]'], ['["a", 1]', '["ab", 4]', '["ab"]', '["ab", 1, 2]', "[]"]),
+    ({"type": "array", "prefixItems": [{"type": "integer", "minimum": 1}], "items": False, "minItems": 1, "maxItems": 1}, ["[1]"], ["[0]", "[]", "[1, 1]"]),
+    ({"type": "object", "additionalProperties": True}, ["{}", '{"a": null}'], ["[]", "null", '{"a": NaN}']),
+    ({"type": "object", "additionalProperties": {"type": "string", "minLength": 2}}, ["{}", '{"a": "ab"}'], ['{"a": "b"}', '{"a": null}', '{"a": 1}']),
+    ({"type": "object", "additionalProperties": True, "minProperties": 1, "maxProperties": 2}, ['{"a": 1}', '{"a": 1, "b": 2}'], ["{}", '{"a": 1, "b": 2, "c": 3}']),
+    (an_object(), ["{}"], ['{"a": 1}', "[]", "null"]),
+    (an_object(messageId={"type": "string"}), ["{}", '{"messageId": "a"}'], ['{"message_id": "a"}', '{"messageId": null}', '{"messageId": 1}', '{"x": 1}']),
+    ({**an_object(a={"type": "string"}, b={"type": "null"}), "required": ["a", "b"]}, ['{"a": "x", "b": null}'], ['{"a": "x"}', '{"b": null}', "{}"]),
+    ({**an_object(a={"type": "integer", "maximum": 3}), "additionalProperties": True}, ['{"b": "x"}', '{"a": 3, "b": [null]}'], ['{"a": 4}', '{"b": NaN}']),
+    (an_object(a={"type": "string"}) | {"additionalProperties": {"type": "integer", "minimum": 1}}, ['{"a": "x", "b": 1}'], ['{"b": 0}', '{"b": "1"}', '{"a": 1}', '{"b": null}']),
+    (an_object(messageId={"type": "string"}) | {"additionalProperties": {"type": "integer"}}, ['{"messageId": "a", "message_id": 1}'], ['{"message_id": "a"}']),
+    ({"const": "a"}, ['"a"'], ['"b"', "null", "1"]),
+    ({"const": 1}, ["1"], ["true", "1.0", '"1"', "2"]),
+    ({"const": 0}, ["0"], ["false", "0.0", "null"]),
+    ({"const": True}, ["true"], ["1", "false", "1.0"]),
+    ({"const": None}, ["null"], ["0", "false", '""']),
+    ({"enum": ["a", "b"]}, ['"a"', '"b"'], ['"c"', "null", "1"]),
+    ({"enum": [1, 2], "type": "integer"}, ["1", "2"], ["true", "1.0", "3", '"1"']),
+    ({"enum": [True, 0, "1", None]}, ["true", "0", '"1"', "null"], ["1", "false", "0.0", "1.0", '"true"', '"0"']),
+    ({"enum": [False, True]}, ["true", "false"], ["0", "1", '"true"']),
+    ({"anyOf": [{"type": "integer", "minimum": 5}, {"type": "string", "minLength": 2}]}, ["5", '"ab"'], ["4", '"a"', "true", "5.0"]),
+    ({"anyOf": [{"type": "integer"}, {"type": "number", "minimum": 5}]}, ["1", "5.5"], ["1.5", "true"]),
+    ({"anyOf": [{"type": "array", "items": {"type": "string", "pattern": "^a"}}, {"type": "object", "additionalProperties": True, "minProperties": 1}]}, ['["a"]', '{"x": 1}'], ['["b"]', "{}"]),
+    ({"oneOf": [{"type": "string"}, {"type": "null"}]}, ['"a"', "null"], ["1"]),
+    ({"oneOf": [{"$ref": "#/$defs/Cat"}, {"$ref": "#/$defs/Dog"}]}, ['{"kind": "cat", "lives": 9}', '{"kind": "dog", "name": "x"}'], ['{"kind": "cat", "name": "x"}', '{"kind": "cow"}', "{}", "null", '{"kind": null}']),
+    ({"oneOf": [{"$ref": "#/$defs/Cat"}, {"$ref": "#/$defs/Dog"}, {"type": "null"}]}, ['{"kind": "cat"}', "null"], ['{"kind": "cow"}', "1"]),
+    ({"$ref": "#/$defs/Small"}, ["3"], ["4", '"3"']),
+    ({"$ref": "#/$defs/Node", "description": "A tree."}, ["{}", '{"value": 1, "next": {"next": {"value": 3}}}'], ['{"next": {"next": {"value": 4}}}', '{"next": null}']),
+    ({"type": "array", "items": {"anyOf": [{"$ref": "#/$defs/Small"}, {"type": "null"}]}}, ["[3, null]"], ["[4]"]),
+]  # fmt: skip
+
+ENFORCED_ELSEWHERE = {"default", "examples", "title", "description", "$comment", "deprecated", "$defs"}
+
+
+def test_every_keyword_type_and_format_is_in_the_table() -> None:
+    text = repr(CASES)
+    keywords = frozenset(FORMS).union(*BY_TYPE.values())
+    assert [word for word in (*sorted(keywords), *TYPES, *FORMATS) if repr(word) not in text] == []
+    assert ANNOTATIONS == ENFORCED_ELSEWHERE
+
+
+@pytest.mark.parametrize("is_required", [True, False], ids=["required", "optional"])
+@pytest.mark.parametrize(("schema", "accepted", "refused"), CASES, ids=lambda value: repr(value)[:60])
+def test_the_model_accepts_and_refuses_what_the_schema_does(
+    tmp_path: Path, schema: object, accepted: list[str], refused: list[str], is_required: bool
+) -> None:
+    params: dict[str, object] = {**an_object(x=schema), "required": ["x"] if is_required else []}
+    with params_model(tmp_path, params, **{"$defs": DEFINITIONS}) as model:
+        for text in accepted:
+            value = model.model_validate_json(f'{{"x": {text}}}')
+            assert model.model_validate_json(value.model_dump_json()) == value
+        for text in refused:
+            with pytest.raises(ValidationError):
+                model.model_validate_json(f'{{"x": {text}}}')
+        if is_required:
+            with pytest.raises(ValidationError):
+                model.model_validate_json("{}")
+        else:
+            model.model_validate_json("{}")
+
+
+@pytest.mark.parametrize("params", [an_object(), {"type": "object", "additionalProperties": {"type": "integer"}}])
+def test_params_themselves_are_objects(tmp_path: Path, params: object) -> None:
+    with params_model(tmp_path, params) as model:
+        model.model_validate_json("{}")
+        for text in ("[]", "null", "1", '{"a": "x"}'):
+            with pytest.raises(ValidationError):
+                model.model_validate_json(text)
+
+
+DEFAULTS: list[tuple[object, str]] = [
+    ({"type": "string", "default": 'a"\\\n'}, '"a\\"\\\\\\n"'),
+    ({"type": "integer", "default": -3}, "-3"),
+    ({"type": "number", "default": 3}, "3.0"),
+    ({"type": "number", "default": 1e30}, "1e+30"),
+    ({"type": "boolean", "default": True}, "true"),
+    ({"type": ["string", "null"], "default": None}, "null"),
+    ({"enum": ["a", 1], "default": 1}, "1"),
+    ({"type": "string", "format": "email", "default": "A@B.c"}, '"A@B.c"'),
+    ({"type": "string", "format": "date", "default": "2026-03-29"}, '"2026-03-29"'),
+    ({"type": "string", "format": "date-time", "default": "2026-03-29t08:30:00z"}, '"2026-03-29T08:30:00Z"'),
+    ({"type": "string", "format": "uuid", "default": "123E4567-e89b-12d3-a456-426614174000"}, '"123e4567-e89b-12d3-a456-426614174000"'),
+    ({"type": "string", "format": "ipv4", "default": "192.0.2.1"}, '"192.0.2.1"'),
+    ({"type": "string", "format": "ipv6", "default": "::1"}, '"::1"'),
+    ({"type": "array", "items": {"type": "number"}, "default": [1, 2.5]}, "[1.0,2.5]"),
+    ({"type": "array", "items": True, "default": []}, "[]"),
+    ({"type": "array", "prefixItems": [{"type": "integer"}], "items": False, "minItems": 1, "default": [1]}, "[1]"),
+    ({"type": "object", "additionalProperties": {"type": "string", "format": "date"}, "default": {"k": "2026-03-29"}}, '{"k":"2026-03-29"}'),
+    ({"anyOf": [{"type": "integer"}, {"type": "string", "format": "date"}], "default": "2026-03-29"}, '"2026-03-29"'),
+    ({"$ref": "#/$defs/Node", "default": {"next": {"value": 1}}}, '{"next":{"value":1}}'),
+    ({"type": "array", "items": {"$ref": "#/$defs/Node"}, "default": [{}]}, "[{}]"),
+    ({"type": "object", "additionalProperties": True, "default": {"a": [None, {"b": 1}]}}, '{"a":[null,{"b":1}]}'),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("schema", "dumped"), DEFAULTS, ids=lambda value: repr(value)[:60])
+def test_a_default_is_what_the_schema_says_and_is_made_anew(tmp_path: Path, schema: object, dumped: str) -> None:
+    with params_model(tmp_path, an_object(x=schema), **{"$defs": DEFINITIONS}) as model:
+        absent = model.model_validate_json("{}")
+        assert json.dumps(json.loads(absent.model_dump_json())["x"], separators=(",", ":")) == dumped
+        assert model.model_validate_json(absent.model_dump_json()) == absent
+        assert model() == absent
+        value, other = absent.x, model().x  # type: ignore[attr-defined]
+        assert value is not other or not isinstance(value, list | dict)
+
+
+def test_a_default_of_a_required_property_changes_nothing(tmp_path: Path) -> None:
+    params = {**an_object(x={"type": "integer", "default": 3}), "required": ["x"]}
+    with params_model(tmp_path, params) as model, pytest.raises(ValidationError):
+        model.model_validate_json("{}")

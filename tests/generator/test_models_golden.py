@@ -1,0 +1,71 @@
+"""Golden projects: the models of their specs, or everything that is wrong with them, byte for byte.
+
+`UPDATE_GOLDEN=1 pytest tests/generator/test_models_golden.py` writes what is expected anew; look at the difference.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from server_jobs_generator.models import render_models
+from server_jobs_generator.spec import read_specs
+
+GOLDEN = Path(__file__).parent / "golden"
+CASES = sorted(path.name for path in GOLDEN.iterdir() if path.is_dir())
+
+
+def made_of(case: Path) -> dict[str, str]:
+    """What the generator's front says about the specs of a case, by file name."""
+    specs = read_specs(case, case / "specs")
+    if specs.problems:
+        return {"errors.txt": "".join(f"{problem}\n" for problem in specs.problems)}
+    return {f"models/{job.spec_name}.py": render_models(job) for job in specs.jobs}
+
+
+def expected_in(case: Path) -> dict[str, str]:
+    files = [path for path in case.rglob("*") if path.is_file() and "__pycache__" not in path.parts]
+    names = {path.relative_to(case).as_posix(): path for path in files}
+    return {name: path.read_text(encoding="utf-8") for name, path in names.items() if not name.startswith("specs/")}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_models_or_the_errors_are_as_expected(name: str) -> None:
+    case = GOLDEN / name
+    made = made_of(case)
+    if os.environ.get("UPDATE_GOLDEN"):
+        for old in expected_in(case).keys() - made.keys():
+            (case / old).unlink()
+        for path, text in made.items():
+            (case / path).parent.mkdir(exist_ok=True)
+            (case / path).write_text(text, encoding="utf-8")
+    assert made == expected_in(case)
+
+
+def test_the_text_does_not_depend_on_the_process() -> None:
+    script = (
+        "import sys; from pathlib import Path; from tests.generator.test_models_golden import made_of;"
+        "print(repr(made_of(Path(sys.argv[1]))))"
+    )
+    command = [sys.executable, "-c", script, str(GOLDEN / "everything")]
+    root = Path(__file__).parents[2]
+    runs = [
+        subprocess.run(
+            command, cwd=root, env={**os.environ, "PYTHONHASHSEED": seed}, capture_output=True, text=True, check=True
+        ).stdout
+        for seed in ("1", "2")
+    ]
+    assert runs[0] == runs[1] == f"{made_of(GOLDEN / 'everything')!r}\n"
+
+
+def test_generated_models_need_no_formatting() -> None:
+    files = [str(path) for path in GOLDEN.rglob("*.py")]
+    assert files
+    for arguments in (["format", "--check"], ["check"]):
+        run = subprocess.run(
+            [sys.executable, "-m", "ruff", *arguments, *files], capture_output=True, text=True, check=False
+        )
+        assert run.returncode == 0, run.stdout + run.stderr

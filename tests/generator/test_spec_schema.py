@@ -1,0 +1,68 @@
+"""The schema for editors says what the lint says: the same keys, choices and bounds."""
+
+from __future__ import annotations
+
+import json
+from importlib.resources import files
+from typing import Any
+
+from server_jobs.formats import FORMATS
+from server_jobs.options import JobOptions, Misfire, Schedule
+from server_jobs.retry import Backoff, RetryPolicy
+from server_jobs_generator.job_lint import FRAME
+from server_jobs_generator.keywords import KNOWN, TYPES
+from server_jobs_generator.option_values import read_duration
+from server_jobs_generator.options_lint import OPTIONS, RETRY, SCHEDULE
+
+SCHEMA: dict[str, Any] = json.loads((files("server_jobs_generator") / "spec.schema.json").read_text(encoding="utf-8"))
+DEFINITIONS = SCHEMA["$defs"]
+JOB = DEFINITIONS["job"]["properties"]
+
+
+def test_the_top_of_a_spec_has_the_same_keys() -> None:
+    assert SCHEMA["properties"].keys() == set(FRAME)
+
+
+def test_a_schema_has_the_same_keywords_types_and_formats() -> None:
+    keywords = DEFINITIONS["schema"]["anyOf"][1]["properties"]
+    assert keywords.keys() == KNOWN | {"uniqueItems"}
+    assert tuple(DEFINITIONS["type"]["enum"]) == TYPES
+    assert set(keywords["format"]["enum"]) == FORMATS.keys()
+
+
+def test_the_options_have_the_same_keys_and_choices() -> None:
+    assert JOB.keys() == OPTIONS.keys()
+    assert JOB["retry"]["properties"].keys() == RETRY.keys()
+    assert DEFINITIONS["schedule"]["properties"].keys() == SCHEDULE.keys()
+    assert JOB["retry"]["properties"]["backoff"]["enum"] == list(Backoff)
+    assert DEFINITIONS["schedule"]["properties"]["misfire"]["enum"] == list(Misfire)
+
+
+def test_the_defaults_are_those_of_the_runtime() -> None:
+    options, retry, schedule = JobOptions(), RetryPolicy(), Schedule(name="", cron="")
+    assert (JOB["version"]["default"], JOB["queue"]["default"]) == (options.version, options.queue)
+    assert (JOB["priority"]["default"], JOB["maxAttempts"]["default"]) == (options.priority, options.max_attempts)
+    stated = {key: value["default"] for key, value in JOB["retry"]["properties"].items()}
+    assert stated["backoff"] == retry.backoff
+    assert stated["jitter"] == retry.jitter
+    assert read_duration(stated["initial"]) == retry.initial
+    assert read_duration(stated["max"]) == retry.maximum
+    stated = {key: value.get("default") for key, value in DEFINITIONS["schedule"]["properties"].items()}
+    assert (stated["timezone"], stated["misfire"]) == (schedule.timezone, schedule.misfire)
+    assert json.dumps(stated["params"]) == schedule.params
+
+
+def test_every_reference_leads_somewhere() -> None:
+    def references(value: object) -> list[str]:
+        match value:
+            case dict():
+                own = [value["$ref"]] if isinstance(value.get("$ref"), str) else []
+                return own + [found for item in value.values() for found in references(item)]
+            case list():
+                return [found for item in value for found in references(item)]
+            case _:
+                return []
+
+    found = references(SCHEMA)
+    assert found
+    assert {reference.removeprefix("#/$defs/") for reference in found} <= DEFINITIONS.keys()
