@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Protocol
@@ -14,6 +16,7 @@ from .context import JobContext
 from .databases.url import open_database
 from .documents import write_result
 from .errors import (
+    DatabaseError,
     InvalidOptionError,
     JobNotFoundError,
     JobUnavailableError,
@@ -203,7 +206,15 @@ class Backend:
         if limit < 0:
             raise InvalidOptionError(f"limit must be at least 0, not {limit}")
         await self.initialize()
-        claims = await self.store.claim(self.request(limit=limit, queues=queues))
+        claiming = asyncio.ensure_future(self.store.claim(self.request(limit=limit, queues=queues)))
+        try:
+            claims = await asyncio.shield(claiming)
+        except asyncio.CancelledError:
+            # The database claims all the same, and nobody would run these jobs until their leases are over.
+            with suppress(DatabaseError):
+                for claim in await claiming:
+                    await self.runner.release(claim)
+            raise
         self._claims.update((claim.token, claim) for claim in claims)
         return claims
 

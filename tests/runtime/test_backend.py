@@ -27,7 +27,7 @@ from server_jobs import (
 from server_jobs.backend import Backend, PollResult, WorkerBackend, WorkerBackendConfig
 from server_jobs.databases.sqlite import SqliteDatabase
 from server_jobs.job import AnyJob
-from server_jobs.record import Claim, NewJob, Settlement
+from server_jobs.record import Claim, ClaimRequest, NewJob, Settlement
 from server_jobs.stores.memory import MemoryStore
 from server_jobs.stores.sql import SqlStore
 from server_jobs.testing import FakeClock
@@ -265,6 +265,30 @@ async def test_a_concurrency_limit_holds_over_all_claims() -> None:
     assert (await backend.poll_and_claim()).claimed_jobs == ()
     await backend.execute(next(claim for claim in first if claim.job_name == "Limited"))
     assert len((await backend.poll_and_claim()).claimed_jobs) == 1
+
+
+async def test_what_a_cancelled_caller_had_claimed_is_given_back() -> None:
+    answered = asyncio.Event()
+
+    class SlowStore(FaultyStore):
+        async def claim(self, request: ClaimRequest) -> Sequence[Claim]:
+            claims = await super().claim(request)
+            await answered.wait()
+            return claims
+
+    job = text_job(echo)
+    backend = backend_on(SlowStore(), job)
+    job_id = await job.later(PARAMS)
+    task = asyncio.create_task(backend.poll_and_claim())
+    await turns()
+    assert await status_of(backend, job_id) is JobStatus.RUNNING
+    task.cancel()
+    await turns()
+    answered.set()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    record = await read(backend, job_id)
+    assert (record.status, record.attempt_count) == (JobStatus.PENDING, 0)
 
 
 # --- running ---------------------------------------------------------------------------------------------------------
