@@ -11,6 +11,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, cast
 
+_MOST_BYTES = 16 * 1024
+
 
 @dataclass(frozen=True, slots=True)
 class CsvRow:
@@ -21,6 +23,13 @@ class CsvRow:
     fault: str | None = None
 
 
+class _SmallReads(io.FileIO):
+    """A file that gives little at a time: `gzip` asks for so much that its position would run far ahead of the rows."""
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        return super().read(_MOST_BYTES if size is None or size < 0 else min(size, _MOST_BYTES))
+
+
 class CsvSource:
     """An open `.csv` or `.csv.gz` file in UTF-8. Iterating gives its rows and never holds more than one of them.
 
@@ -28,9 +37,9 @@ class CsvSource:
     """
 
     def __init__(self, path: Path) -> None:
-        self._file = path.open("rb")
+        self._file = _SmallReads(path)
         self._size = path.stat().st_size
-        unpacked = gzip.GzipFile(fileobj=self._file) if path.suffix == ".gz" else self._file
+        unpacked = gzip.GzipFile(fileobj=self._file) if path.suffix == ".gz" else io.BufferedReader(self._file)
         text = io.TextIOWrapper(cast("BinaryIO", unpacked), encoding="utf-8-sig", errors="replace", newline="")
         self._reader = csv.reader(text, strict=True)
 

@@ -82,7 +82,8 @@ class FakeD1:
 
     def _execute(self, statement: FakeStatement) -> FakeResult:
         self.queries += 1
-        rows = self._connection.execute(statement.sql, statement.values).fetchall()
+        numbered = {str(index): value for index, value in enumerate(statement.values, 1)}
+        rows = self._connection.execute(statement.sql, numbered).fetchall()
         return FakeResult([dict(row) for row in rows])
 
 

@@ -67,7 +67,10 @@ def test_its_types_are_right(wheel: Path, project: Path) -> None:
     assert "Success" in run(wheel, project, "mypy", "--cache-dir", "../mypy")
 
 
-@pytest.mark.parametrize(("checker", "options"), [("mypy", ["--cache-dir", "../mypy"]), ("pyright", ["generated"])])
+@pytest.mark.parametrize(
+    ("checker", "options"),
+    [("mypy", ["--cache-dir", "../mypy"]), ("pyright", ["--pythonpath", sys.executable, "generated"])],
+)
 def test_a_handler_that_no_longer_fits_its_spec_is_refused_at_its_registration(
     wheel: Path, project: Path, checker: str, options: list[str]
 ) -> None:
