@@ -7,7 +7,7 @@ from __future__ import annotations
 from typing import Annotated, Literal, NotRequired, TypedDict
 
 from pydantic import Field
-from server_jobs.model import JobModel, Omittable
+from server_jobs.model import JobModel, Number, Omittable
 
 
 class Column(JobModel, extra="forbid"):
@@ -18,9 +18,9 @@ class Column(JobModel, extra="forbid"):
     type: Literal["text", "integer", "number"] = "text"
     required: bool = False
     """Whether a row without a value is rejected. The key is always required."""
-    minimum: Omittable[float] = None
+    minimum: Omittable[Number] = None
     """The smallest number accepted; only for integer and number columns."""
-    maximum: Omittable[float] = None
+    maximum: Omittable[Number] = None
     """The largest number accepted; only for integer and number columns."""
 
 

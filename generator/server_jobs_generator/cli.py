@@ -39,7 +39,7 @@ _as_json = click.option(
 
 @click.command()
 @_folder
-@click.option("--force", is_flag=True, help="Overwrite generated files that were changed by hand.")
+@click.option("--force", is_flag=True, help="Overwrite generated files that were changed by hand; revisions stay.")
 @click.option("--dry-run", is_flag=True, help="Only say what would be written and removed.")
 @click.option("--diff", is_flag=True, help="Like --dry-run, and show every change line by line.")
 @_as_json
@@ -137,10 +137,10 @@ def _plan(project: Project) -> Plan:
 
 
 def _publish(project: Project, plan: Plan) -> None:
-    if plan.manifest is not None and plan.findings:
-        from .output import publish
+    if plan.findings:
+        from .pipeline import publish
 
-        publish(project.root, plan.findings, plan.manifest)
+        publish(project, plan)
         if not (plan.extra or plan.unused):
             stamp.remember(project)
 

@@ -21,7 +21,7 @@ IMPORTS: Mapping[str, frozenset[str]] = {
     "server_jobs.formats": frozenset(
         {"Date", "DateTime", "Duration", "Email", "Hostname", "Ipv4", "Ipv6", "Json", "Time", "Uri", "Uuid"}
     ),
-    "server_jobs.model": frozenset({"Exact", "JobModel", "Omittable", "fresh"}),
+    "server_jobs.model": frozenset({"Exact", "JobModel", "Number", "Omittable", "fresh"}),
 }
 """Every name that generated models may import, by module."""
 
@@ -33,6 +33,9 @@ _FIELD_ARGUMENTS = frozenset(
 _BUILTIN_TYPES = frozenset({"str", "int", "float", "bool", "list", "dict", "tuple"})
 _PARSERS = frozenset({"UUID", "IPv4Address", "IPv6Address"})
 _DATES = frozenset({"date", "datetime"})
+
+USED_IN_CLASSES = IMPORTABLE.union(_BUILTIN_TYPES) - IMPORTS["__future__"] - _DATES
+"""What the body of a model reads: an attribute of such a name would hide it. Dates stand in lambdas only."""
 
 
 class GeneratedCodeError(ServerJobsError):
@@ -67,9 +70,10 @@ class _Checker:
             case ast.ImportFrom(module=module, names=names, level=0):
                 allowed = IMPORTS.get(module or "", frozenset[str]())
                 return all(alias.name in allowed and alias.asname is None for alias in names)
-            case ast.ClassDef(bases=[ast.Name("JobModel" | "TypedDict")], decorator_list=[], keywords=keywords):
+            case ast.ClassDef(bases=[ast.Name("JobModel" | "TypedDict" as base)], decorator_list=[], keywords=keywords):
                 extras = all(self._is_extra(keyword) for keyword in keywords)
-                return extras and node.name not in IMPORTABLE and all(map(self._is_member, node.body))
+                hides = base == "JobModel" and any(map(_hides_a_name, node.body))
+                return extras and not hides and node.name not in IMPORTABLE and all(map(self._is_member, node.body))
             case ast.Assign(targets=[ast.Name(name)], value=ast.Call(func=ast.Name("TypedDict"), keywords=[]) as call):
                 return name not in IMPORTABLE and self._is_typed_dict(name, call.args)
             case _:
@@ -136,6 +140,10 @@ class _Checker:
                 return name in _PARSERS and _is_string(text)
             case _:
                 return _is_plain(node)
+
+
+def _hides_a_name(node: ast.stmt) -> bool:
+    return isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and node.target.id in USED_IN_CLASSES
 
 
 def _is_metadata(node: ast.expr) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from pydantic import JsonValue
 
@@ -44,6 +44,12 @@ class DefaultValue:
 
     plan: ModelPlan
     uses: set[str]
+    fitting: Fitting = field(init=False)
+
+    def __post_init__(self) -> None:
+        definitions = Document(_FILE, "", {"$defs": dict(self.plan.definitions)}, {}, [])
+        schemas = {Location(_FILE, ("$defs", name)) for name in self.plan.definitions}
+        self.fitting = Fitting(Library({_FILE: definitions}, schemas))
 
     def of(self, schema: JsonValue, value: JsonValue) -> Expression:
         """What stands behind the `=` of a property: the value itself, or a call that makes a fresh one each time."""
@@ -81,13 +87,10 @@ class DefaultValue:
         branches = schema.get("anyOf", schema.get("oneOf")) if isinstance(schema, dict) else None
         if not isinstance(branches, list):
             return schema
-        fitting = next(branch for branch in branches if not self._fitting().misfits(branch, _FILE, value))
+        # The lint has counted the steps of the whole file; here each value may take as many.
+        self.fitting.start_file()
+        fitting = next(branch for branch in branches if not self.fitting.misfits(branch, _FILE, value))
         return self._branch(self.plan.target(fitting), value)
-
-    def _fitting(self) -> Fitting:
-        definitions = Document(_FILE, "", {"$defs": dict(self.plan.definitions)}, {}, [])
-        schemas = {Location(_FILE, ("$defs", name)) for name in self.plan.definitions}
-        return Fitting(Library({_FILE: definitions}, schemas))
 
     def _list(self, schema: Schema, value: list[JsonValue]) -> Expression:
         prefix = schema.get("prefixItems")

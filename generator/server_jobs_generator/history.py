@@ -10,6 +10,8 @@ from pathlib import Path
 from server_jobs.errors import ProjectError
 from server_jobs.project import Project
 
+from .files import read_file
+
 _FILE = re.compile(r"(?P<id>server_jobs_(?P<number>\d{4}))(?:_\w+)?\.py")
 
 
@@ -59,7 +61,7 @@ def read_history(project: Project) -> tuple[Revision, ...]:
         if match is None:
             continue
         label = path.stem.removeprefix(match["id"]).removeprefix("_")
-        revisions.append(Revision(int(match["number"]), label, path.read_text(encoding="utf-8")))
+        revisions.append(Revision(int(match["number"]), label, (read_file(path) or b"").decode()))
         if len(revisions) != revisions[-1].number:
             raise ProjectError(_gap(folder, path, revisions))
     return tuple(revisions)

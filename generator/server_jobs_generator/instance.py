@@ -7,15 +7,15 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from pydantic import JsonValue
 from server_jobs.formats import FORMATS
-from server_jobs.values import canonical
+from server_jobs.model import is_exact
 
 from .document import Pointer
 from .library import Library, UnresolvedReferenceError
-from .patterns import PatternError, matches, translate
+from .patterns import PatternError, matches, size_of, translate
 from .problems import listed, shown
 from .schema_lint import Schema, types_of
 
@@ -23,6 +23,9 @@ MOST_REFERENCES = 64
 
 _MOST_STEPS = 100_000
 _DEEPEST = 128
+# About what is read of a text, and of it times the size of a pattern, in the time of one step.
+_TEXT_PER_STEP = 100
+_MATCHING_PER_STEP = 1_000
 _WORDS = {"null": "null", "boolean": "true or false", "array": "a list", "object": "an object", "string": "a string"}
 
 _BOUNDS: Mapping[str, tuple[Callable[[float, float], bool], str]] = {
@@ -30,10 +33,24 @@ _BOUNDS: Mapping[str, tuple[Callable[[float, float], bool], str]] = {
     "maximum": (operator.gt, "is above"),
     "exclusiveMinimum": (operator.le, "is not above"),
     "exclusiveMaximum": (operator.ge, "is not below"),
-    "multipleOf": (lambda value, divisor: divisor > 0 and value % divisor != 0, "is not a multiple of"),
+    "multipleOf": (lambda value, divisor: not _is_multiple(value, divisor), "is not a multiple of"),
 }
 
 Misfit = tuple[Pointer, str]
+
+
+class _Options:
+    """The values that an enum lists; of a valid one, no value is an object or a list."""
+
+    def __init__(self, values: list[JsonValue]) -> None:
+        # Kept, so that no other list can get its identity.
+        self.values = values
+        self.words = listed(shown(value) for value in values[:20])
+        # `1`, `1.0` and `true` are equal in Python, but not in JSON.
+        self._known = {(type(value), value) for value in values if not isinstance(value, list | dict)}
+
+    def __contains__(self, value: JsonValue) -> bool:
+        return not isinstance(value, list | dict) and (type(value), value) in self._known
 
 
 @dataclass(slots=True)
@@ -43,6 +60,7 @@ class Fitting:
     library: Library
     steps: int = 0
     depth: int = 0
+    enums: dict[int, _Options] = field(default_factory=dict[int, "_Options"])
 
     def start_file(self) -> None:
         """Allow as many steps as one file may take."""
@@ -76,11 +94,18 @@ class Fitting:
             if all(list(self._misfits(branch, file, value, at)) for branch in branches):
                 yield at, f"fits none of the {len(branches)} branches, being {shown(value)}"
         elif "const" in schema:
-            yield from _outside([schema["const"]], value, at)
-        elif isinstance(options := schema.get("enum"), list):
-            yield from _outside(options, value, at)
+            yield from _outside(_Options([schema["const"]]), value, at)
+        elif isinstance(options := schema.get("enum"), list) and options:
+            yield from _outside(self._options(options), value, at)
         if kinds := types_of(schema):
             yield from self._misfits_of_types(kinds, schema, file, value, at)
+
+    def _options(self, values: list[JsonValue]) -> _Options:
+        """The same for the same list: it is read once, however many values are compared with it."""
+        if id(values) not in self.enums:
+            self.steps += len(values)
+            self.enums[id(values)] = _Options(values)
+        return self.enums[id(values)]
 
     def _misfits_of_types(
         self, kinds: tuple[str, ...], schema: Schema, file: str, value: JsonValue, at: Pointer
@@ -91,7 +116,9 @@ class Fitting:
             return
         match value:
             case str():
-                yield from _misfits_of_text(schema, value, at)
+                self.steps += _steps_of_text(schema, value)
+                if self.steps <= _MOST_STEPS:
+                    yield from _misfits_of_text(schema, value, at)
             case bool() | None:
                 pass
             case int() | float():
@@ -163,9 +190,14 @@ def _worded(kind: str) -> str:
     return _WORDS.get(kind, "a number" if kind == "number" else "a whole number (written without '.' or 'e')")
 
 
-def _outside(options: list[JsonValue], value: JsonValue, at: Pointer) -> Iterator[Misfit]:
-    if canonical(value) not in map(canonical, options):
-        yield at, f"must be {listed(shown(option) for option in options[:20])}, not {shown(value)}"
+def _outside(options: _Options, value: JsonValue, at: Pointer) -> Iterator[Misfit]:
+    if value not in options:
+        yield at, f"must be {options.words}, not {shown(value)}"
+
+
+def _is_multiple(value: float, divisor: float) -> bool:
+    are_valid = isinstance(value, int) and isinstance(divisor, int) and divisor > 0
+    return not are_valid or value % divisor == 0
 
 
 def _outside_counts(
@@ -176,6 +208,15 @@ def _outside_counts(
         yield at, f"has {count} {things}, fewer than {lowest} {low}"
     if isinstance(high, int) and count > high:
         yield at, f"has {count} {things}, more than {highest} {high}"
+
+
+def _steps_of_text(schema: Schema, value: str) -> int:
+    pattern = schema.get("pattern")
+    try:
+        size = size_of(pattern) if isinstance(pattern, str) else 0
+    except PatternError:
+        size = 0
+    return len(value) // _TEXT_PER_STEP + len(value) * size // _MATCHING_PER_STEP
 
 
 def _misfits_of_text(schema: Schema, value: str, at: Pointer) -> Iterator[Misfit]:
@@ -195,6 +236,8 @@ def _matches(pattern: str, value: str) -> bool:
 
 
 def _misfits_of_number(schema: Schema, value: float, at: Pointer) -> Iterator[Misfit]:
+    if "number" in types_of(schema) and not is_exact(value):
+        yield at, f"{shown(value)} is not exact as a double-precision number"
     for keyword, (misses, words) in _BOUNDS.items():
         bound = schema.get(keyword)
         if isinstance(bound, int | float) and misses(value, bound):

@@ -30,9 +30,11 @@ def _const(value: JsonValue) -> str | None:
 
 
 def _format(value: JsonValue) -> str | None:
+    if not isinstance(value, str):
+        return _text(value)
     if value in FORMATS:
         return None
-    known = nearest(value, FORMATS) if isinstance(value, str) else ""
+    known = nearest(value, FORMATS)
     use = f"use {listed(sorted(FORMATS))}, or pattern"
     return f"the format {shown(value)} is not supported: the model would not enforce it{known}; {use}"
 

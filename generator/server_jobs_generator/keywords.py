@@ -55,6 +55,7 @@ ADVICE: Mapping[str, str] = {
     "contentEncoding": f"the model would not enforce it; leave it out, and {_IN_THE_HANDLER}",
     "contentMediaType": f"the model would not enforce it; leave it out, and {_IN_THE_HANDLER}",
     "contentSchema": f"the model would not enforce it; leave it out, and {_IN_THE_HANDLER}",
+    "components": "it belongs to OpenAPI; use $defs, or a file under specs/shared/",
     "definitions": "it belongs to an older draft; use $defs",
     "nullable": 'it belongs to OpenAPI; use "type": ["…", "null"]',
     "example": "it belongs to OpenAPI; use examples, with a list",
@@ -73,6 +74,12 @@ ADVICE: Mapping[str, str] = {
     "x-job": "it belongs to the top of a job's spec; remove it",
 }
 """Why a known keyword is refused, and what to do."""
+
+NUMBER_ADVICE: Mapping[str, str] = {
+    "multipleOf": "multiples of a fraction cannot be checked exactly in binary; use an integer of the smallest unit",
+    "format": "the model would not enforce it; use minimum and maximum",
+}
+"""Why a keyword is refused beside the type number (format also beside integer), and what to do."""
 
 KNOWN = ANNOTATIONS | frozenset(FORMS) | {"type"} | frozenset[str]().union(*BY_TYPE.values())
 """Every accepted keyword, for suggestions."""

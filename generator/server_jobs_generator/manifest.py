@@ -8,12 +8,14 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import PurePosixPath
 from typing import cast
 
 from server_jobs.errors import ProjectError
 from server_jobs.project import Project
+
+from .files import read_file
 
 _NOTE = "Kept by `server-jobs generate`; not for editing."
 
@@ -22,7 +24,8 @@ _NOTE = "Kept by `server-jobs generate`; not for editing."
 class Manifest:
     """Paths are relative to the project's root. `specs` maps each spec to its digest, the rest to a file's hash.
 
-    `schema` is the fingerprint of the tables, `once` lists the files that were handed over to the user.
+    `schema` is the fingerprint of the tables, `once` lists the files that were handed over to the user. `unfinished`
+    has every hash of the files that a run set out to write and may not have come to: only the next run sees it.
     """
 
     generator: str = ""
@@ -31,10 +34,28 @@ class Manifest:
     rewritten: Mapping[str, str] = field(default_factory=dict[str, str])
     appended: Mapping[str, str] = field(default_factory=dict[str, str])
     once: tuple[str, ...] = ()
+    unfinished: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
+
+    @property
+    def hashes(self) -> dict[str, tuple[str, ...]]:
+        """Every file that the generator may have written, and the hashes it may have left it with."""
+        written = {path: (digest,) for path, digest in {**self.rewritten, **self.appended}.items()}
+        return written | {path: (*written.get(path, ()), *digests) for path, digests in self.unfinished.items()}
+
+    def begin(self, new: Manifest) -> Manifest:
+        """This manifest while files are on their way from it to `new`: a run that is cut off leaves those of both."""
+        before, after = self.hashes, new.hashes
+        changed = sorted(path for path in before | after if before.get(path) != after.get(path))
+        hashes = {path: (*before.get(path, ()), *after.get(path, ())) for path in changed}
+        unfinished = {path: tuple(sorted(set(digests))) for path, digests in hashes.items()}
+        return replace(self, once=tuple(sorted({*self.once, *new.once})), unfinished=unfinished)
 
     def dump(self) -> str:
         """The text of the file: the same for equal manifests."""
-        return json.dumps({"note": _NOTE, **asdict(self)}, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+        document = {"note": _NOTE, **asdict(self)}
+        if not self.unfinished:
+            del document["unfinished"]
+        return json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
 
 
 def manifest_path(project: Project) -> str:
@@ -46,10 +67,8 @@ def read_manifest(project: Project) -> Manifest:
     """The manifest of the last run, an empty one if there was none. Raises `ProjectError` if it cannot be read."""
     path = project.root / manifest_path(project)
     try:
-        document: object = json.loads(path.read_text(encoding="utf-8"))
-        return _parse(document, project.output)
-    except FileNotFoundError:
-        return Manifest()
+        content = read_file(path)
+        return Manifest() if content is None else _parse(json.loads(content), project)
     except (OSError, ValueError, TypeError) as error:
         raise ProjectError(
             f"{path} cannot be read ({error}); take it back from version control, or delete it: "
@@ -62,7 +81,7 @@ def hash_content(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def _parse(document: object, output: str) -> Manifest:
+def _parse(document: object, project: Project) -> Manifest:
     if not isinstance(document, dict):
         raise TypeError("not a JSON object")
     values = cast("dict[str, object]", document)
@@ -70,24 +89,36 @@ def _parse(document: object, output: str) -> Manifest:
         generator=str(values.get("generator", "")),
         schema=str(values.get("schema", "")),
         specs=_texts(values, "specs"),
-        rewritten=_files_in(output, _texts(values, "rewritten")),
-        appended=_files_in(output, _texts(values, "appended")),
+        rewritten=_texts(values, "rewritten", project),
+        appended=_texts(values, "appended", project),
         once=tuple(str(path) for path in cast("list[object]", values.get("once", []))),
+        unfinished=_unfinished(values, project),
     )
 
 
-def _texts(values: Mapping[str, object], key: str) -> dict[str, str]:
+def _texts(values: Mapping[str, object], key: str, project: Project | None = None) -> dict[str, str]:
+    return {path: str(value) for path, value in _object(values, key, project).items()}
+
+
+def _unfinished(values: Mapping[str, object], project: Project) -> dict[str, tuple[str, ...]]:
+    files = _object(values, "unfinished", project)
+    return {path: tuple(map(str, cast("list[object]", digests))) for path, digests in files.items()}
+
+
+def _object(values: Mapping[str, object], key: str, project: Project | None) -> dict[str, object]:
     mapping = values.get(key, {})
     if not isinstance(mapping, dict):
         raise TypeError(f"{key} is not an object")
-    return {str(path): str(value) for path, value in cast("dict[object, object]", mapping).items()}
+    members = cast("dict[str, object]", mapping)
+    return {path: value for path, value in members.items() if project is None or _may_be_ours(path, project)}
 
 
-def _files_in(output: str, files: Mapping[str, str]) -> dict[str, str]:
-    """Whatever else a manifest may name, only files in the output folder can be the generator's."""
-    parts = PurePosixPath(output).parts
-    return {
-        path: digest
-        for path, digest in files.items()
-        if PurePosixPath(path).parts[: len(parts)] == parts and ".." not in PurePosixPath(path).parts
-    }
+def _may_be_ours(text: str, project: Project) -> bool:
+    """Whatever else a manifest may name, only files in the output folder that are no handlers can be the generator's.
+
+    Capitals do not tell handlers apart, since on some machines they do not tell files apart.
+    """
+    path = PurePosixPath(text)
+    is_plain = str(path) == text and "\\" not in text and ".." not in path.parts
+    is_handler = PurePosixPath(text.casefold()).is_relative_to(project.handlers.casefold())
+    return is_plain and path.is_relative_to(project.output) and not is_handler

@@ -21,11 +21,15 @@ _MOST_COMPARISONS = 200_000
 
 @dataclass(frozen=True, slots=True)
 class _Alternative:
-    """What is known of the values that fit a branch; `tags` are its required properties, None where any value fits."""
+    """What is known of the values that fit a branch.
+
+    `tags` are its required properties, None where any value fits; `closed` are the only properties it allows, if so.
+    """
 
     kinds: frozenset[str]
     options: frozenset[str] | None
     tags: Mapping[str, frozenset[str] | None]
+    closed: frozenset[str] | None
 
 
 @dataclass(slots=True)
@@ -112,12 +116,13 @@ class MeaningLint:
 
     def _alternative(self, schema: JsonValue, file: str) -> _Alternative:
         if not isinstance(schema, dict):
-            return _Alternative(frozenset(TYPES), None, {})
+            return _Alternative(frozenset(TYPES), None, {}, None)
         properties, required = schema.get("properties"), schema.get("required")
         stated = properties.items() if isinstance(properties, dict) else ()
         always = required if isinstance(required, list) else []
         tags = {name: _options(follow(self.library, tag, file)[0]) for name, tag in stated if name in always}
-        return _Alternative(_kinds(schema), _options(schema), tags)
+        closed = frozenset(name for name, _ in stated) if schema.get("additionalProperties") is False else None
+        return _Alternative(_kinds(schema), _options(schema), tags, closed)
 
     def _exclude(self, one: _Alternative, other: _Alternative) -> bool:
         """Whether it is plain that no value fits both."""
@@ -127,11 +132,19 @@ class MeaningLint:
         common = one.kinds & other.kinds
         if not common or _all_differ([one.options, other.options]):
             return True
-        names = one.tags.keys() & other.tags.keys()
-        return common == {"object"} and any(_all_differ([one.tags[name], other.tags[name]]) for name in names)
+        return common == {"object"} and (
+            _refuses(one, other)
+            or _refuses(other, one)
+            or any(_all_differ([tag, other.tags[name]]) for name, tag in one.tags.items() if name in other.tags)
+        )
 
     def _problem(self, location: Location, below: Pointer, message: str) -> SpecProblem:
         return self.library.documents[location.file].problem((*location.pointer, *below), message)
+
+
+def _refuses(one: _Alternative, other: _Alternative) -> bool:
+    """Whether one allows no property of a name that the other always has."""
+    return one.closed is not None and not other.tags.keys() <= one.closed
 
 
 def _kinds(schema: Schema) -> frozenset[str]:

@@ -8,18 +8,17 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from importlib.resources import files
 from pathlib import Path
 
 from server_jobs.databases.url import DEFAULT_URL
 from server_jobs.project import Project
 
-from .files import File, Ownership
-from .history import read_history, versions_folder
+from .files import File, Ownership, read_file
+from .history import Revision, read_history, versions_folder
 from .layout import Code, header, name
 from .manifest import Manifest, hash_content
-from .output import read_file
 from .render import render
 from .schedule_rows import schedule_rows
 from .spec import JobSpec
@@ -38,7 +37,7 @@ def migration_files(project: Project, jobs: Sequence[JobSpec], manifest: Manifes
     )
     return [
         File(f"{project.output}/migrations/env.py", environment),
-        *(_unchanged_files(project, manifest, schema_fingerprint(jobs)) or _history_files(project, jobs)),
+        *(_unchanged_files(project, manifest, schema_fingerprint(jobs)) or _history_files(project, jobs, manifest)),
     ]
 
 
@@ -69,7 +68,7 @@ def _unchanged_files(project: Project, manifest: Manifest, fingerprint: str) -> 
     return [File(path, content.decode(), Ownership.APPENDED) for path, content in contents.items()]
 
 
-def _history_files(project: Project, jobs: Sequence[JobSpec]) -> list[File]:
+def _history_files(project: Project, jobs: Sequence[JobSpec], manifest: Manifest) -> list[File]:
     # Imported only where a new revision may be due.
     from .flat_sql import sql_files, sql_paths
     from .revisions import new_revisions
@@ -80,9 +79,22 @@ def _history_files(project: Project, jobs: Sequence[JobSpec]) -> list[File]:
         File(f"{versions_folder(project)}/{revision.file_name}", revision.text, Ownership.APPENDED)
         for revision in (*history, *new)
     ]
-    stored = {path: read_file(project.root / path) for revision in history for path in sql_paths(project, revision)}
-    kept = [File(path, sql.decode(), Ownership.APPENDED) for path, sql in stored.items() if sql is not None]
-    if not new and len(kept) == len(stored):
-        return revisions + kept
-    kept_paths = {file.path for file in kept}
-    return revisions + kept + [file for file in sql_files(project, [*history, *new]) if file.path not in kept_paths]
+    kept = {file.path: file for file in _unchanged_sql(project, history, manifest)}
+    if not new and kept.keys() >= {path for revision in history for path in sql_paths(project, revision)}:
+        return [*revisions, *kept.values()]
+    return [*revisions, *(kept.get(file.path, file) for file in sql_files(project, [*history, *new]))]
+
+
+def _unchanged_sql(project: Project, history: Sequence[Revision], manifest: Manifest) -> Iterator[File]:
+    """The flat SQL that is as it was written; none from a changed revision on, since it has to say the same."""
+    from .flat_sql import sql_paths
+
+    hashes = manifest.hashes
+    for revision in history:
+        path = f"{versions_folder(project)}/{revision.file_name}"
+        if hash_content(revision.text.encode()) not in hashes.get(path, ()):
+            return
+        for path in sql_paths(project, revision):
+            content = read_file(project.root / path)
+            if content is not None and hash_content(content) in hashes.get(path, ()):
+                yield File(path, content.decode(), Ownership.APPENDED)

@@ -173,7 +173,8 @@ class _Planner:
     def _prepared_type(self, kind: str, schema: Schema, wanted: str, parent: str) -> JsonValue:
         if kind == "object" and is_class(schema):
             return {"$ref": DEFINITIONS + self._class_token(schema, wanted, parent)}
-        limits = {key: schema[key] for key in _CONSTRAINTS.get(kind, ()) if key in schema}
+        stated = {key: schema[key] for key in _CONSTRAINTS.get(kind, ()) if key in schema}
+        limits = _whole(stated) if kind == "integer" else stated
         return {"type": kind} | limits | self._prepared_content(kind, schema, wanted, parent)
 
     def _prepared_content(self, kind: str, schema: Schema, wanted: str, parent: str) -> dict[str, JsonValue]:
@@ -190,6 +191,15 @@ class _Planner:
                 return {"items": self._prepared_part(schema.get("items", True), f"{wanted}Item", parent)}
             case _:
                 return {}
+
+
+def _whole(limits: Schema) -> dict[str, JsonValue]:
+    """Limits of an integer, `1.0` as `1`. Every integer is a multiple of 1, which the code generator leaves out."""
+    return {
+        key: int(value) if isinstance(value, float) else value
+        for key, value in limits.items()
+        if (key, value) != ("multipleOf", 1)
+    }
 
 
 def _prepared_text(schema: Schema) -> dict[str, JsonValue]:

@@ -11,6 +11,8 @@ from itertools import chain, count
 
 from server_jobs.model import JobModel
 
+from .code_check import USED_IN_CLASSES
+
 MAX_NAME_LENGTH = 100
 
 _SPEC_NAME = re.compile(r"[a-z][a-z0-9_]*")
@@ -27,8 +29,8 @@ _TAKEN_CLASS_NAMES = frozenset(
 # What Windows keeps for devices, whatever the suffix: such a file could not be checked out there.
 _DEVICES = re.compile(r"con|prn|aux|nul|com[0-9]|lpt[0-9]")
 _MODEL_ATTRIBUTES = frozenset(name for name in dir(JobModel) if not name.startswith("_"))
-# A property of the same name would hide the type from the annotations of its class.
-_TYPES_IN_ANNOTATIONS = frozenset({"bool", "dict", "float", "int", "list", "str", "tuple"})
+# Modules of these names would be taken for tests.
+_TESTS = re.compile(r"conftest|test_.*|.*_test")
 
 
 def spec_name_problem(spec_name: str) -> str | None:
@@ -37,6 +39,10 @@ def spec_name_problem(spec_name: str) -> str | None:
         return "a job's id starts with a lower-case letter and goes on with lower-case letters, digits and underscores"
     if keyword.iskeyword(spec_name):
         return "it is a keyword of Python; choose another name"
+    if hasattr(builtins, spec_name):
+        return "Python has another meaning for that name; choose another one"
+    if _TESTS.fullmatch(spec_name):
+        return "pytest would load the job's modules as tests; choose a name other than conftest, test_… and …_test"
     if spec_name in _TAKEN_SPEC_NAMES or _DEVICES.fullmatch(spec_name):
         return "the name is reserved; choose another one"
     if len(spec_name) > MAX_NAME_LENGTH:
@@ -83,7 +89,7 @@ def property_name(json_name: str) -> str | None:
     name = unicodedata.normalize("NFKC", name)
     if not name.isidentifier():
         return None
-    if keyword.iskeyword(name) or name in _MODEL_ATTRIBUTES or name in _TYPES_IN_ANNOTATIONS:
+    if keyword.iskeyword(name) or name in _MODEL_ATTRIBUTES or name in USED_IN_CLASSES:
         return f"{name}_"
     return name
 

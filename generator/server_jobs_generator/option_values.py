@@ -84,10 +84,10 @@ def read_timeout(value: JsonValue) -> timedelta:
 
 
 def read_cron(value: JsonValue) -> str:
-    """A cron expression of five fields that fires at some time."""
+    """A cron expression of five fields that fires at some time, with one space between them however it was typed."""
     if not isinstance(value, str):
         raise OptionError(f'must be a cron expression such as "0 9 * * MON", not {shown(value)}')
-    return _checked(value, value, "UTC")
+    return " ".join(_checked(value, value, "UTC").split())
 
 
 def read_timezone(value: JsonValue) -> str:

@@ -16,8 +16,10 @@ from pathlib import Path, PurePosixPath
 
 from server_jobs.errors import ProjectError
 
-from .files import File, Ownership
+from .files import File, Ownership, read_file
 from .manifest import Manifest, hash_content
+
+_STAGING = ".staging-"
 
 
 class State(StrEnum):
@@ -31,11 +33,15 @@ class State(StrEnum):
 
 @dataclass(frozen=True, slots=True, order=True)
 class Finding:
-    """One file that is not as it should be; `file` is what it should be, None for a file that should not be there."""
+    """One file that is not as it should be; `file` is what it should be, None for a file that should not be there.
+
+    `kept` is true for a revision that a person changed: nothing could make it anew, so it stays as it is.
+    """
 
     path: str
     state: State
     file: File | None = None
+    kept: bool = False
 
     def __str__(self) -> str:
         return f"{self.state} {self.path}"
@@ -44,8 +50,8 @@ class Finding:
 def compare(root: Path, files: Sequence[File], manifest: Manifest, owned_folders: Sequence[str]) -> tuple[Finding, ...]:
     """Every file that is not as it should be, by path. Raises `ProjectError` if a link leads out of the project."""
     wanted = {file.path: file for file in files}
-    known = {**manifest.rewritten, **manifest.appended}
-    leftovers = {path: digest for path, digest in known.items() if path not in wanted}
+    known = manifest.hashes
+    leftovers = {path: digests for path, digests in known.items() if path not in wanted}
     extras = [path for path in _files_in(root, owned_folders) if path not in wanted and path not in known]
     check_inside(root, {*wanted, *known})
     findings = [
@@ -56,17 +62,18 @@ def compare(root: Path, files: Sequence[File], manifest: Manifest, owned_folders
     return tuple(sorted(findings, key=lambda finding: finding.path))
 
 
-def publish(root: Path, findings: Iterable[Finding], manifest: File) -> None:
-    """Write what is missing or stale and remove what is left over, the manifest last.
+def publish(root: Path, findings: Iterable[Finding], manifest: File, journal: File) -> None:
+    """Write what is missing or stale and remove what is left over: the journal first, the manifest last.
 
-    Everything is staged first, so a full disk or an interrupt leaves the old files; a run that is killed between two
-    replacements is completed by the next one.
+    Everything is staged first, so a full disk or an interrupt leaves the old files. A run that is killed between two
+    replacements is completed by the next one, which learns from the journal what was on its way.
     """
-    findings = [finding for finding in findings if finding.state is not State.EXTRA]
-    files = [finding.file for finding in findings if finding.file is not None] + [manifest]
+    findings = [finding for finding in findings if finding.state is not State.EXTRA and not finding.kept]
+    changed = [finding.file for finding in findings if finding.file is not None and finding.file != manifest]
+    files = [journal, *changed, manifest]
     for file in files:
         (root / file.path).parent.mkdir(parents=True, exist_ok=True)
-    staging = Path(tempfile.mkdtemp(prefix=".staging-", dir=(root / manifest.path).parent))
+    staging = _new_staging((root / manifest.path).parent)
     try:
         for number, file in enumerate(files):
             (staging / str(number)).write_text(file.text, encoding="utf-8", newline="\n")
@@ -80,6 +87,12 @@ def publish(root: Path, findings: Iterable[Finding], manifest: File) -> None:
         shutil.rmtree(staging, ignore_errors=True)
 
 
+def _new_staging(folder: Path) -> Path:
+    for left_by_a_killed_run in folder.glob(f"{_STAGING}*"):
+        shutil.rmtree(left_by_a_killed_run, ignore_errors=True)
+    return Path(tempfile.mkdtemp(prefix=_STAGING, dir=folder))
+
+
 def check_inside(root: Path, paths: Iterable[str]) -> None:
     """Raise `ProjectError` if a link leads one of these paths out of the project."""
     real_root = root.resolve()
@@ -91,40 +104,30 @@ def check_inside(root: Path, paths: Iterable[str]) -> None:
             raise ProjectError(f"{path} leads out of the project, to {target}; remove the link, nothing was written")
 
 
-def read_file(path: Path) -> bytes | None:
-    """What is in a file, None if there is none. Line endings do not count: version control may change them."""
-    try:
-        return path.read_bytes().replace(b"\r\n", b"\n")
-    except FileNotFoundError:
-        return None
-    except (IsADirectoryError, NotADirectoryError) as error:
-        raise ProjectError(f"{path} is in the way: a file has to be written there") from error
-
-
-def _wanted_findings(root: Path, files: Sequence[File], known: Mapping[str, str]) -> Iterator[Finding]:
+def _wanted_findings(root: Path, files: Sequence[File], known: Mapping[str, Sequence[str]]) -> Iterator[Finding]:
     for file in files:
         if file.ownership is Ownership.ONCE and os.path.lexists(root / file.path):
             continue
         content = read_file(root / file.path)
-        digest = known.get(file.path)
+        digests = known.get(file.path, ())
         if content is None:
             yield Finding(file.path, State.MISSING, file)
         elif content != file.text.encode():
-            yield Finding(file.path, _state(content, digest), file)
-        elif file.ownership is Ownership.APPENDED and digest not in (None, hash_content(content)):
+            yield Finding(file.path, _state(content, digests), file)
+        elif file.ownership is Ownership.APPENDED and digests and hash_content(content) not in digests:
             # It is wanted as it is, since nothing could make it anew; but a revision must never change.
-            yield Finding(file.path, State.EDITED, file)
+            yield Finding(file.path, State.EDITED, file, kept=True)
 
 
-def _leftover_findings(root: Path, leftovers: Mapping[str, str]) -> Iterator[Finding]:
-    for path, digest in leftovers.items():
+def _leftover_findings(root: Path, leftovers: Mapping[str, Sequence[str]]) -> Iterator[Finding]:
+    for path, digests in leftovers.items():
         content = read_file(root / path)
         if content is not None:
-            yield Finding(path, _state(content, digest))
+            yield Finding(path, _state(content, digests))
 
 
-def _state(content: bytes, digest: str | None) -> State:
-    return State.STALE if hash_content(content) == digest else State.EDITED
+def _state(content: bytes, digests: Sequence[str]) -> State:
+    return State.STALE if hash_content(content) in digests else State.EDITED
 
 
 def _files_in(root: Path, folders: Sequence[str]) -> Iterator[str]:
@@ -132,5 +135,5 @@ def _files_in(root: Path, folders: Sequence[str]) -> Iterator[str]:
         for path in sorted((root / folder).rglob("*")):
             relative = path.relative_to(root)
             hidden = any(part.startswith(".") or part == "__pycache__" for part in relative.parts)
-            if not hidden and (path.is_file() or path.is_symlink()):
+            if not hidden and (path.is_symlink() or not path.is_dir()):
                 yield relative.as_posix()

@@ -44,7 +44,7 @@ def translate(pattern: str) -> str:
     if size_of(pattern) > MAX_SIZE:
         raise PatternError(f"is too large: written out without counts it has more than {MAX_SIZE:,} parts")
     try:
-        TypeAdapter(Annotated[str, Field(pattern=translated)])
+        _compiled(translated)
     except SchemaError as error:
         reason = str(error).strip().splitlines()[-1].strip().removeprefix("error: ")
         raise PatternError(f"is not a pattern that can be enforced: {reason}") from None
@@ -62,10 +62,15 @@ def size_of(pattern: str) -> int:
 def matches(translated: str, text: str) -> bool:
     """Whether the text has a part that matches, decided by the engine that the models use."""
     try:
-        TypeAdapter(Annotated[str, Field(pattern=translated)]).validate_python(text)
+        _compiled(translated).validate_python(text)
     except ValidationError:
         return False
     return True
+
+
+@cache
+def _compiled(translated: str) -> TypeAdapter[str]:
+    return TypeAdapter(Annotated[str, Field(pattern=translated)])
 
 
 class _Translator:

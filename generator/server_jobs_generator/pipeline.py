@@ -8,7 +8,7 @@ from importlib.metadata import version
 from server_jobs.project import Project
 
 from . import output
-from .files import File, Ownership
+from .files import File, Ownership, read_file
 from .manifest import Manifest, hash_content, manifest_path, read_manifest
 from .migrations import migration_files, schema_fingerprint
 from .output import Finding, State
@@ -33,13 +33,18 @@ def make_plan(project: Project) -> Plan:
     manifest = File(manifest_path(project), new.dump())
     folders = [f"{project.output}/{folder}" for folder in _OWNED_FOLDERS]
     findings = output.compare(project.root, files, old, folders)
-    return Plan(findings=findings + _manifest_finding(project, manifest), unused=_unused(new, files), manifest=manifest)
+    return Plan(
+        findings=findings + _manifest_finding(project, manifest),
+        unused=_unused(new, files),
+        manifest=manifest,
+        journal=File(manifest.path, old.begin(new).dump()),
+    )
 
 
 def publish(project: Project, plan: Plan) -> None:
     """Carry a plan out, edited files included; the caller has made sure that this is wanted."""
-    if plan.manifest is not None:
-        output.publish(project.root, plan.findings, plan.manifest)
+    if plan.manifest is not None and plan.journal is not None:
+        output.publish(project.root, plan.findings, plan.manifest, plan.journal)
 
 
 def _manifest(project: Project, jobs: Sequence[JobSpec], files: Sequence[File], old: Manifest) -> Manifest:
@@ -57,7 +62,7 @@ def _manifest(project: Project, jobs: Sequence[JobSpec], files: Sequence[File], 
 
 
 def _manifest_finding(project: Project, manifest: File) -> tuple[Finding, ...]:
-    content = output.read_file(project.root / manifest.path)
+    content = read_file(project.root / manifest.path)
     if content is None:
         return (Finding(manifest.path, State.MISSING, manifest),)
     return () if content == manifest.text.encode() else (Finding(manifest.path, State.STALE, manifest),)

@@ -14,13 +14,14 @@ class Plan:
     """With `problems` there is nothing else in it, since nothing may be generated then.
 
     `findings` are the files that are not as they should be, `unused` the handlers whose job is gone, `manifest` is
-    the record to be written with them.
+    the record to be written with them, `journal` the one to be written before them.
     """
 
     problems: tuple[SpecProblem, ...] = ()
     findings: tuple[Finding, ...] = ()
     unused: tuple[str, ...] = ()
     manifest: File | None = None
+    journal: File | None = None
 
     @property
     def edited(self) -> tuple[Finding, ...]:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
+from typing import cast
 
 _LONGEST_SHOWN = 60
 _MOST_COMPARED = 100
@@ -37,8 +38,33 @@ def printable(text: str) -> str:
 
 def shown(value: object) -> str:
     """A value of a spec as it stands in a message: as JSON, shortened."""
-    text = json.dumps(value, ensure_ascii=False)
-    return text if len(text) <= _LONGEST_SHOWN else text[: _LONGEST_SHOWN - 1] + "…"
+    text = ""
+    for part in _parts(value):
+        text += part
+        if len(text) > _LONGEST_SHOWN:
+            return text[: _LONGEST_SHOWN - 1] + "…"
+    return text
+
+
+def _parts(value: object) -> Iterator[str]:
+    """The JSON text bit by bit: what is not shown of a large value costs nothing."""
+    match value:
+        case str():
+            yield json.dumps(value[:_LONGEST_SHOWN], ensure_ascii=False)
+        case Mapping():
+            yield "{"
+            for number, (key, item) in enumerate(cast("Mapping[str, object]", value).items()):
+                yield from (", " if number else "", *_parts(key), ": ")
+                yield from _parts(item)
+            yield "}"
+        case list():
+            yield "["
+            for number, item in enumerate(cast("list[object]", value)):
+                yield ", " if number else ""
+                yield from _parts(item)
+            yield "]"
+        case _:
+            yield json.dumps(value, ensure_ascii=False)
 
 
 def listed(names: Iterable[str]) -> str:

@@ -9,12 +9,13 @@ from difflib import unified_diff
 
 from server_jobs.project import Project
 
-from .output import Finding, State, read_file
+from .files import read_file
+from .output import Finding, State
 from .plan import Plan
 
 NOTHING_CHANGED = "nothing changed"
 ALL_IS_WELL = "every generated file is as the specs ask for"
-_PAST = {"create": "created", "update": "updated", "overwrite": "overwrote", "remove": "removed"}
+_PAST = {"create": "created", "update": "updated", "overwrite": "overwrote", "remove": "removed", "keep": "kept"}
 
 
 def document(plan: Plan, *, written: bool) -> str:
@@ -41,7 +42,7 @@ def refusal(plan: Plan) -> str:
     return (
         f"these generated files were changed by hand, so nothing was written:\n{edited}\n"
         "Take them back from version control and make the change in the spec or in a handler, "
-        "or let `server-jobs generate --force` overwrite them (a migration keeps its change)."
+        "or let `server-jobs generate --force` overwrite them (a revision keeps its change, and its SQL follows it)."
     )
 
 
@@ -49,7 +50,8 @@ def change_lines(plan: Plan, *, written: bool) -> Iterator[str]:
     """What was done, or would be done, to each file; then what the user may want to do."""
     changes = [(_action(finding), finding) for finding in plan.findings if finding.state is not State.EXTRA]
     for action, finding in changes:
-        yield f"{_PAST[action] if written else f'would {action}':>9} {finding.path}"
+        change = " your change to" if finding.kept else ""
+        yield f"{_PAST[action] if written else f'would {action}':>9}{change} {finding.path}"
     yield from _notes(plan)
     if not changes:
         yield NOTHING_CHANGED
@@ -83,6 +85,8 @@ def _action(finding: Finding) -> str:
         case State.MISSING:
             return "create"
         case State.EXTRA:
+            return "keep"
+        case _ if finding.kept:
             return "keep"
         case _ if finding.file is None:
             return "remove"

@@ -6,11 +6,12 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from pydantic import JsonValue
+from server_jobs.model import is_exact
 from server_jobs.values import canonical
 
 from .document import Document, Pointer
 from .keyword_values import value_problem
-from .keywords import ADVICE, ANNOTATIONS, BY_TYPE, FORMS, KNOWN, TYPES
+from .keywords import ADVICE, ANNOTATIONS, BY_TYPE, FORMS, KNOWN, NUMBER_ADVICE, TYPES
 from .names import property_name
 from .patterns import MAX_SIZE, PatternError, size_of, translate
 from .problems import SpecProblem, listed, nearest, shown
@@ -22,7 +23,7 @@ MAX_PROBLEMS = 200
 MAX_ENUM = 1_000
 MAX_PATTERN_SIZE = 100_000
 
-_PARSED_FORMATS = frozenset({"date", "date-time", "uuid", "ipv4", "ipv6"})
+_PARSED_FORMATS = ("date", "date-time", "uuid", "ipv4", "ipv6")
 _RANGES = (
     ("minimum", "maximum"),
     ("minLength", "maxLength"),
@@ -109,9 +110,9 @@ class SchemaLint:
     def _check_bounds(self, pointer: Pointer, schema: Schema, *, is_integer: bool) -> None:
         for key in _BOUNDS:
             bound = schema.get(key)
-            if is_integer and isinstance(bound, float):
+            if is_integer and isinstance(bound, float) and not bound.is_integer():
                 self.note((*pointer, key), f"{key} of an integer must be a whole number, not {shown(bound)}")
-            if not is_integer and isinstance(bound, int) and float(bound) != bound:
+            if not is_integer and isinstance(bound, int) and not is_exact(bound):
                 self.note((*pointer, key), f"{shown(bound)} is not exact as a double-precision number; round it")
 
     def _check_object(self, pointer: Pointer, schema: Schema) -> None:
@@ -273,8 +274,12 @@ def _how_to_state_a_type(schema: Schema) -> str:
 def _why_refused(key: str, form: str | None, types: Iterable[str]) -> str:
     if key in ADVICE:
         return f"{key} is not accepted: {ADVICE[key]}"
+    if key.startswith("x-"):
+        return f"{shown(key)} is not accepted: vendor keywords would have no effect; use $comment"
     if key not in KNOWN:
         return f"{shown(key)} is not a keyword of JSON Schema{nearest(key, KNOWN)}"
+    if form is None and {"integer", "number"} & set(types) and key in NUMBER_ADVICE:
+        return f"{key} is not accepted here: {NUMBER_ADVICE[key]}"
     if form is None:
         owner = next(name for name, keywords in BY_TYPE.items() if key in keywords)
         return f"{key} has no effect on the type {listed(types)}; it belongs to {owner}"

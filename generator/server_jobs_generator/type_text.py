@@ -11,6 +11,7 @@ from .model_plan import ClassPlan, ModelPlan
 from .model_types import Choice, Generic, Limited, Named, Scalar, Type, Union, members_of
 
 _ANYTHING = "Any"
+_IN_MODELS = {_ANYTHING: "Json", "float": "Number"}
 _ORDER = ("ge", "gt", "le", "lt", "multiple_of", "min_length", "max_length", "pattern")
 
 
@@ -99,7 +100,7 @@ class TypeText:
             case Named(name) if name in self.plan.classes:
                 return Code(self.plan.classes[name].name)
             case Named(name):
-                return Code(self.used("Json" if name == _ANYTHING else name))
+                return Code(self.used(_IN_MODELS.get(name, name)))
 
     def _generic(self, name: str, arguments: Iterable[Expression]) -> Expression:
         items = tuple(("", argument) for argument in arguments)

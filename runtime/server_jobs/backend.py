@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
@@ -16,7 +16,6 @@ from .context import JobContext
 from .databases.url import open_database
 from .documents import write_result
 from .errors import (
-    DatabaseError,
     InvalidOptionError,
     JobNotFoundError,
     JobUnavailableError,
@@ -109,11 +108,11 @@ class WorkerBackend(Protocol):
         ...
 
     async def poll_and_claim(self, limit: int | None = None) -> PollResult:
-        """Claim due jobs: `limit`, or as many as may run at once."""
+        """Claim due jobs: `limit`, or as many as may run besides those that are claimed or running here."""
         ...
 
     async def execute(self, job: Claim) -> WorkerExecutionResult:
-        """Run a claimed job and settle it."""
+        """Run a claimed job and settle it. A claim that this backend does not hold (any more) is not run."""
         ...
 
     async def release_lock(self, job_id: str) -> bool:
@@ -198,7 +197,8 @@ class Backend:
         return Health(ok=True, detail=f"{self.name} answers")
 
     async def poll_and_claim(self, limit: int | None = None) -> PollResult:
-        claims = await self.claim(self.config.max_concurrency if limit is None else limit)
+        room = self.config.max_concurrency - len(self._claims) - len(self.runner.attempts())
+        claims = await self.claim(max(0, room) if limit is None else limit)
         return PollResult(tuple(claims), await self.store.count_due(self.request(limit=1)))
 
     async def claim(self, limit: int, *, queues: tuple[str, ...] | None = None) -> Sequence[Claim]:
@@ -206,19 +206,16 @@ class Backend:
         if limit < 0:
             raise InvalidOptionError(f"limit must be at least 0, not {limit}")
         await self.initialize()
-        claiming = asyncio.ensure_future(self.store.claim(self.request(limit=limit, queues=queues)))
-        try:
-            claims = await asyncio.shield(claiming)
-        except asyncio.CancelledError:
-            # The database claims all the same, and nobody would run these jobs until their leases are over.
-            with suppress(DatabaseError):
-                for claim in await claiming:
-                    await self.runner.release(claim)
-            raise
+        claims = await self._held(self.store.claim(self.request(limit=limit, queues=queues)))
         self._claims.update((claim.token, claim) for claim in claims)
         return claims
 
     async def execute(self, job: Claim) -> WorkerExecutionResult:
+        self.registry.find(job.job_name)
+        if job.token not in self._claims:
+            return WorkerExecutionResult(
+                job.id, success=False, duration=timedelta(0), error=str(StaleClaimError(job.id))
+            )
         return (await self.execute_attempt(job))[0]
 
     async def execute_attempt(self, claim: Claim) -> tuple[WorkerExecutionResult, Attempt]:
@@ -244,7 +241,9 @@ class Backend:
 
     async def handle_expired_locks(self) -> Sequence[Expired]:
         await self.initialize()
-        return await self.store.expire(jitter=EXPIRY_JITTER)
+        # After a pause (a suspended machine, a blocked event loop) this may come before what runs here is renewed.
+        running = [attempt.claim.token for attempt in self.runner.attempts()]
+        return await self.store.expire(jitter=EXPIRY_JITTER, except_for=running)
 
     def request(self, *, limit: int, queues: tuple[str, ...] | None = None) -> ClaimRequest:
         """What this backend can run: the names and versions of its registry whose handlers are implemented."""
@@ -263,17 +262,18 @@ class Backend:
         _check_positive("worker_timeout", worker_timeout)
         self.registry.handler_of(job)
         await self.initialize()
-        return await self._run(job, await self.store.start(new, worker_timeout), worker_timeout)
+        (claim,) = await self._held(self._start(new, worker_timeout))
+        return await self._run(job, claim, worker_timeout)
 
     async def run_stored(self, job: AnyJob, job_id: str, worker_timeout: timedelta) -> JobRecord:
         _check_positive("worker_timeout", worker_timeout)
         self.registry.handler_of(job)
         await self.initialize()
         known = (KnownJob(job.job_name, job.options.version),)
-        claim = await self.store.claim_one(job_id, ClaimRequest(known=known, limit=1, lease=worker_timeout))
-        if claim is None:
+        claims = await self._held(self._claim_one(job_id, ClaimRequest(known=known, limit=1, lease=worker_timeout)))
+        if not claims:
             raise await self._why_unavailable(job, job_id)
-        return await self._run(job, claim, worker_timeout)
+        return await self._run(job, claims[0], worker_timeout)
 
     async def run_unstored(
         self, job: AnyJob, params: BaseModel, correlation_id: str | None
@@ -299,6 +299,24 @@ class Backend:
             error=error,
         )
         return metadata, value
+
+    async def _start(self, new: NewJob, lease: timedelta) -> Sequence[Claim]:
+        return [await self.store.start(new, lease)]
+
+    async def _claim_one(self, job_id: str, request: ClaimRequest) -> Sequence[Claim]:
+        claim = await self.store.claim_one(job_id, request)
+        return [] if claim is None else [claim]
+
+    async def _held(self, claiming: Coroutine[None, None, Sequence[Claim]]) -> Sequence[Claim]:
+        """The claims made. When the caller is cancelled they are made all the same, and given back."""
+        task = asyncio.ensure_future(claiming)
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            with suppress(ServerJobsError):
+                for claim in await task:
+                    await self.runner.release(claim)
+            raise
 
     async def _run(self, job: AnyJob, claim: Claim, lease: timedelta) -> JobRecord:
         status, _ = await self.runner.run(self._attempt(job, claim, lease), self)

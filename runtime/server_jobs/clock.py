@@ -7,6 +7,10 @@ import time
 from datetime import UTC, datetime
 from typing import Protocol
 
+# The clock of SQLite, and of D1, as their tables keep times: in milliseconds since the epoch. Not
+# `unixepoch('subsec')`, which is NULL before SQLite 3.42. A Julian day has room for whole milliseconds, once rounded.
+SQLITE_NOW = "CAST(ROUND((julianday('now') - 2440587.5) * 86400000) AS INTEGER)"
+
 
 class Clock(Protocol):
     """What the engine needs of time."""

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 from .backend import DEFAULT_LOCK_TIMEOUT, DEFAULT_POLL_INTERVAL, Backend
 from .databases.d1 import D1Binding, D1Database
-from .http import answer
+from .http import Answer, answer, refusal
 from .ports import Database, Store
 from .registry import JobRegistry
 from .worker import Tick, tick
@@ -62,6 +63,8 @@ class CloudflareWorkerBackend(Backend):
             lock_timeout=lock_timeout,
             poll_interval=poll_interval,
         )
+        self.is_owner = isinstance(database, str)
+        """Whether the database was opened from a URL, by this backend and for it alone."""
 
     async def handle_cron(self, *, budget: timedelta = TICK_BUDGET) -> Tick:
         """Expire dead leases, fire due schedules, then claim and run until nothing is due or the budget is used up."""
@@ -77,20 +80,36 @@ class CronHandler:
     async def scheduled(self, controller: object, env: object, ctx: object) -> Tick:
         """One cron invocation. `controller` and `ctx` are as Cloudflare gives them; only `env` is read."""
         del controller, ctx
-        return await self._make_backend(env).handle_cron()
+        async with self._backend(env) as backend:
+            return await backend.handle_cron()
 
     async def fetch(self, request: WorkerRequest, env: object, ctx: object) -> object:
         """Answer one HTTP request with a `workers.Response`; everything is 404 unless `JOBS_TOKEN` is set."""
         del ctx
-        reply = await answer(
-            self._make_backend(env),
-            method=request.method,
-            path=urlsplit(request.url).path,
-            headers={"authorization": request.headers.get("authorization") or ""},
-            token=_text(getattr(env, TOKEN_VARIABLE, None)),
-        )
+        reply = await self._answer(request, env)
         workers = importlib.import_module("workers")  # exists in a Worker only
         return workers.Response(reply.body, status=reply.status, headers={"content-type": "application/json"})
+
+    async def _answer(self, request: WorkerRequest, env: object) -> Answer:
+        """Whoever may not ask makes nothing be opened."""
+        method, path = request.method, urlsplit(request.url).path
+        headers = {"authorization": request.headers.get("authorization") or ""}
+        token = _text(getattr(env, TOKEN_VARIABLE, None))
+        refused = refusal(method=method, path=path, headers=headers, token=token)
+        if refused is not None:
+            return refused
+        async with self._backend(env) as backend:
+            return await answer(backend, method=method, path=path, headers=headers, token=token, budget=TICK_BUDGET)
+
+    @asynccontextmanager
+    async def _backend(self, env: object) -> AsyncIterator[CloudflareWorkerBackend]:
+        """A backend for this invocation; what it opened itself is closed again."""
+        backend = self._make_backend(env)
+        try:
+            yield backend
+        finally:
+            if backend.is_owner:
+                await backend.shutdown()
 
 
 def create_cron_handler(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from datetime import timedelta
 
 from .backend import DEFAULT_CONCURRENCY, DEFAULT_LOCK_TIMEOUT, DEFAULT_POLL_INTERVAL, Backend
@@ -22,6 +22,7 @@ async def connect(
 ) -> AsyncIterator[Backend]:
     """A backend on the database of that URL, with every job of the registry bound to it, until the block ends.
 
+    Then the jobs are bound as they were before.
     Without a URL, that of the environment variable `SERVER_JOBS_DATABASE_URL`, else `sqlite:///server-jobs.sqlite3`.
     Raises `SchemaMissingError` when the migrations have not been run.
     """
@@ -33,9 +34,10 @@ async def connect(
         poll_interval=poll_interval,
     )
     await backend.initialize()
-    registry.bind(backend)
     try:
-        yield backend
+        with ExitStack() as bindings:
+            for registration in registry.registrations():
+                bindings.enter_context(registration.job.bound_to(backend))
+            yield backend
     finally:
-        registry.bind(None)
         await backend.shutdown()

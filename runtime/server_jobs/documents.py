@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
-from typing import TypeVar, cast
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TypeVar, cast, get_args, get_origin
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, PlainSerializer, SecretBytes, SecretStr, ValidationError, WrapSerializer
 from pydantic_core import ErrorDetails, PydanticSerializationError
 
 from .errors import InvalidDocumentError, InvalidParamsError, InvalidResultError, Problem
@@ -15,7 +15,10 @@ from .values import at_pointer, check, encode, fingerprint, non_finite, pointer_
 M = TypeVar("M", bound=BaseModel)
 
 _SHOWN_CHARACTERS = 60
+_SECRETS = (SecretStr, SecretBytes)
 _HIDDEN = "•••"
+_QUOTING_NOTHING = frozenset({"missing", "json_invalid"})  # pydantic's errors whose text never shows a value
+_NON_FINITE_WORDS = ("null", "NaN", "Infinity")
 _NOT_WRITABLE = (PydanticSerializationError, TypeError, ValueError, RecursionError)
 
 
@@ -72,6 +75,37 @@ def redacted(text: str, pointers: Iterable[str]) -> str:
     return json.dumps(document, ensure_ascii=False)
 
 
+def lost_fields(model: type[BaseModel]) -> Iterator[tuple[str, str]]:
+    """The fields, of this model and those in it, whose values would not be in the text that is stored; and why."""
+    pending, seen = [model], {model}
+    while pending:
+        owner = pending.pop()
+        serializers = owner.__pydantic_decorators__
+        if serializers.model_serializers or serializers.field_serializers:
+            continue  # it may well write them itself
+        for name, field in owner.model_fields.items():
+            classes = [] if _writes(field.metadata) else list(_classes_in(field.annotation))
+            if field.exclude:
+                yield f"{owner.__name__}.{name}", "is excluded from what its model writes"
+            elif any(issubclass(part, _SECRETS) for part in classes):
+                yield f"{owner.__name__}.{name}", "is written as asterisks; make it a `str` and name it in `redact`"
+            inner = {part for part in classes if issubclass(part, BaseModel)} - seen
+            pending += inner
+            seen |= inner
+
+
+def _classes_in(annotation: object) -> Iterator[type]:
+    if isinstance(annotation, type) and get_origin(annotation) is None:
+        yield annotation
+    if not _writes(getattr(annotation, "__metadata__", ())):
+        for argument in get_args(annotation):
+            yield from _classes_in(argument)
+
+
+def _writes(metadata: Iterable[object]) -> bool:
+    return any(isinstance(mark, PlainSerializer | WrapSerializer) for mark in metadata)
+
+
 class _Refusal:
     """The error to raise when a document does not fit."""
 
@@ -85,20 +119,24 @@ class _Refusal:
     def __call__(self, problems: Iterable[Problem]) -> InvalidDocumentError:
         return self._error(self._job_name, tuple(problems))
 
+    def cause(self, error: Exception) -> Exception | None:
+        """What to chain: nothing where values are hidden, because tracebacks print what pydantic was given."""
+        return None if self._redact else error
+
     def of(self, error: ValidationError, document: object) -> InvalidDocumentError:
         return self(self._problem(detail, document) for detail in error.errors(include_url=False))
 
     def _problem(self, detail: ErrorDetails, document: object) -> Problem:
         pointer = pointer_to(_path(detail["loc"], document, missing=detail["type"] == "missing"))
-        shown = self._shown(pointer, detail)
-        return Problem(pointer, f"{detail['msg']}{shown}")
+        is_hidden = any(_overlap(pointer, hidden) for hidden in self._redact)
+        if is_hidden and detail["type"] not in _QUOTING_NOTHING:
+            return Problem(pointer, "does not fit its spec, got a value that is not shown")
+        return Problem(pointer, f"{detail['msg']}{'' if is_hidden else self._shown(detail)}")
 
-    def _shown(self, pointer: str, detail: ErrorDetails) -> str:
+    def _shown(self, detail: ErrorDetails) -> str:
         value = detail["input"]
         if detail["type"] == "missing" or isinstance(value, Mapping | list | BaseModel):
             return ""
-        if any(_overlap(pointer, hidden) for hidden in self._redact):
-            return ", got a value that is not shown"
         text = json.dumps(value, ensure_ascii=False, default=repr)
         return f", got {text if len(text) <= _SHOWN_CHARACTERS else text[:_SHOWN_CHARACTERS] + '…'}"
 
@@ -123,10 +161,12 @@ def _dump(value: BaseModel, refuse: _Refusal) -> str:
     try:
         text = value.model_dump_json(by_alias=True, warnings=False)
     except _NOT_WRITABLE as error:
-        raise refuse(_located(value) or [Problem("", f"cannot be written as JSON: {error}")]) from error
+        cause = refuse.cause(error)
+        reason = "cannot be written as JSON" + ("" if cause is None else f": {cause}")
+        raise refuse(_located(value) or [Problem("", reason)]) from cause
     problems = check(text)
-    if "null" in text and not problems:
-        # NaN and infinity are written as null, which a nullable property would take for none.
+    if not problems and any(word in text for word in _NON_FINITE_WORDS):
+        # NaN and infinity are written as null, which a nullable property would take for none, or as no JSON at all.
         problems = non_finite(value.model_dump(by_alias=True, warnings=False))
     if problems:
         raise refuse(problems)
@@ -145,7 +185,7 @@ def _validate(model: type[M], text: str, refuse: _Refusal) -> M:
     try:
         return model.model_validate_json(text, by_alias=True, by_name=False)
     except ValidationError as error:
-        raise refuse.of(error, _parsed(text)) from error
+        raise refuse.of(error, _parsed(text)) from refuse.cause(error)
 
 
 def _overlap(pointer: str, hidden: str) -> bool:

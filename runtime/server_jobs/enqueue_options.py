@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from difflib import get_close_matches
 from typing import TypedDict
 
 from .errors import InvalidOptionError
+from .values import clean_text
+
+LONGEST_DELAY = timedelta(days=365_000)
 
 
 class EnqueueOptions(TypedDict, total=False):
@@ -37,13 +40,48 @@ def refuse_unknown(names: Iterable[str]) -> None:
             raise InvalidOptionError(f"there is no option {name!r}; {hint}")
 
 
-def check_due(scheduled_for: datetime | None, delay: timedelta | None) -> None:
-    """Raise `InvalidOptionError` unless at most one is given, the moment with a zone, the delay not negative."""
+def check_options(options: EnqueueOptions) -> None:
+    """Raise `InvalidOptionError` for an option there is not, or one that no store could keep.
+
+    The numbers are left to `JobOptions`, which they replace.
+    """
+    refuse_unknown(options)
+    for name in ("correlation_id", "unique_key"):
+        _check_text(name, options.get(name))
+    scheduled_for, delay = options.get("scheduled_for"), options.get("delay")
     if scheduled_for is not None and delay is not None:
         raise InvalidOptionError("give either scheduled_for or delay, not both")
-    if scheduled_for is not None and scheduled_for.tzinfo is None:
+    _check_type("scheduled_for", scheduled_for, datetime)
+    if scheduled_for is not None:
+        in_utc(scheduled_for)
+    _check_type("delay", delay, timedelta)
+    if delay is not None and delay < timedelta(0):
+        raise InvalidOptionError(f"delay must not be negative, and is {delay}")
+    if delay is not None and delay > LONGEST_DELAY:
+        raise InvalidOptionError(f"delay must be at most {LONGEST_DELAY.days} days, and is {delay}")
+
+
+def in_utc(scheduled_for: datetime) -> datetime:
+    """That moment as every store keeps it: in UTC, to the millisecond. Raises `InvalidOptionError`."""
+    if scheduled_for.tzinfo is None:
         raise InvalidOptionError(
             f"scheduled_for must have a time zone, and {scheduled_for.isoformat()} has none; add tzinfo, such as UTC"
         )
-    if delay is not None and delay < timedelta(0):
-        raise InvalidOptionError(f"delay must not be negative, and is {delay}")
+    try:
+        moment = scheduled_for.astimezone(UTC)
+    except OverflowError:
+        raise InvalidOptionError(
+            f"scheduled_for must be in the years 1 to 9999 of UTC, and {scheduled_for.isoformat()} is not"
+        ) from None
+    return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
+
+
+def _check_text(name: str, value: object) -> None:
+    _check_type(name, value, str)
+    if isinstance(value, str) and clean_text(value, len(value)) != value:
+        raise InvalidOptionError(f"{name} must not hold NUL characters or lone surrogates, and is {value!r}")
+
+
+def _check_type(name: str, value: object, kind: type) -> None:
+    if value is not None and not isinstance(value, kind):
+        raise InvalidOptionError(f"{name} must be a {kind.__name__}, not {value!r}")

@@ -110,6 +110,8 @@ class Attempt:
         self.lease = lease
         self.call = HandlerCall(job, handler, context)
         self.stopped: Stop | None = None
+        self.is_over = False
+        """Whether the handler has ended and there is an outcome to store, or none to be stored by anybody."""
         self.ended = asyncio.Event()
         """Set once the outcome is stored, or is for nobody to store any more."""
         self._reported = Report(0, None)

@@ -7,6 +7,7 @@ import json
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from hashlib import sha256
 
 from .backend import Backend
@@ -29,12 +30,28 @@ class Answer:
     body: str
 
 
-async def answer(backend: Backend, *, method: str, path: str, headers: Mapping[str, str], token: str | None) -> Answer:
+async def answer(
+    backend: Backend,
+    *,
+    method: str,
+    path: str,
+    headers: Mapping[str, str],
+    token: str | None,
+    budget: timedelta | None = None,
+) -> Answer:
     """Answer `POST /_jobs/trigger` (one tick) and `GET /_jobs/status` (counts and recent jobs).
 
     Without a token of at least 32 characters both are 404, as is every other path; with one, a request needs
-    `Authorization: Bearer TOKEN`. Bodies show no params, results or errors of jobs.
+    `Authorization: Bearer TOKEN`. Bodies show no params, results or errors of jobs. `budget` is that of the tick.
     """
+    refused = refusal(method=method, path=path, headers=headers, token=token)
+    if refused is not None:
+        return refused
+    return await (_trigger(backend, budget) if path == TRIGGER else _status(backend))
+
+
+def refusal(*, method: str, path: str, headers: Mapping[str, str], token: str | None) -> Answer | None:
+    """The answer to a request that may not be served; None for one that may. Touches no backend."""
     allowed = {TRIGGER: "POST", STATUS: "GET"}.get(path)
     if allowed is None or not _is_configured(token):
         return _answer(404, {"error": "not found"})
@@ -42,11 +59,11 @@ async def answer(backend: Backend, *, method: str, path: str, headers: Mapping[s
         return _answer(401, {"error": "a bearer token is needed"})
     if method != allowed:
         return _answer(405, {"error": f"use {allowed}"})
-    return await (_trigger(backend) if path == TRIGGER else _status(backend))
+    return None
 
 
-async def _trigger(backend: Backend) -> Answer:
-    done = await tick(backend)
+async def _trigger(backend: Backend, budget: timedelta | None) -> Answer:
+    done = await tick(backend, budget=budget)
     return _answer(
         200,
         {
@@ -90,9 +107,13 @@ def _is_configured(token: str | None) -> bool:
 
 
 def _is_authorized(headers: Mapping[str, str], token: str) -> bool:
-    scheme, _, given = headers.get("authorization", "").partition(" ")
-    same = hmac.compare_digest(sha256(given.strip().encode()).digest(), sha256(token.encode()).digest())
-    return scheme.lower() == "bearer" and same
+    header = next((value for name, value in headers.items() if name.lower() == "authorization"), "")
+    scheme, _, given = header.partition(" ")
+    return scheme.lower() == "bearer" and hmac.compare_digest(_digest(given.strip()), _digest(token))
+
+
+def _digest(text: str) -> bytes:
+    return sha256(text.encode("utf-8", "surrogatepass")).digest()
 
 
 def _answer(status: int, body: object) -> Answer:

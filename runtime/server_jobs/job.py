@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, Unpack, cast, overload
@@ -15,8 +16,8 @@ from pydantic import BaseModel
 
 from .binding import JobBackend, current_backend
 from .context import JobContext, current_context
-from .documents import read_params, read_result, unique_key_of, write_params
-from .enqueue_options import EnqueueOptions, check_due, refuse_unknown
+from .documents import lost_fields, read_params, read_result, unique_key_of, write_params
+from .enqueue_options import EnqueueOptions, check_options, in_utc
 from .errors import InvalidOptionError, JobFailedError, JobNotBoundError
 from .handle import JobHandle
 from .ids import new_job_id
@@ -57,11 +58,23 @@ class Job(Generic[P, R, D]):
     schedules: ClassVar[tuple[Schedule, ...]] = ()
     handler: ClassVar[AnyHandler | None] = None
     backend: ClassVar[JobBackend | None] = None
+    _pinned: ClassVar[bool] = False
 
     @classmethod
     def bind(cls, backend: JobBackend | None) -> None:
-        """Let the calls of this class go to that backend (None: to none)."""
-        cls.backend = backend
+        """Let the calls of this class go to that backend (None: to none), except inside handlers of another one."""
+        cls.backend, cls._pinned = backend, False
+
+    @classmethod
+    @contextmanager
+    def bound_to(cls, backend: JobBackend) -> Iterator[None]:
+        """As `bind` until the block ends; then this class is bound as it was before."""
+        earlier = cls.backend, cls._pinned
+        cls.bind(backend)
+        try:
+            yield
+        finally:
+            cls.backend, cls._pinned = earlier
 
     @classmethod
     def using(cls, backend: JobBackend) -> type[Job[P, R, D]]:
@@ -70,11 +83,15 @@ class Job(Generic[P, R, D]):
 
     @classmethod
     def set_database(cls, database: Store | Database | str) -> None:
-        """Bind this class alone to a database: a store, a database, or a URL. It opens at the first call."""
+        """Bind this class alone to a database: a store, a database, or a URL. It opens at the first call.
+
+        Inside handlers too, whatever backend runs them; until the class is bound otherwise.
+        """
         from .backend import Backend  # the one step upwards: a convenience for scripts with a single job
         from .registry import create_job_registry
 
         cls.bind(Backend(database=database, job_registry=create_job_registry().register(cls)))
+        cls._pinned = True
 
     @classmethod
     async def later(cls, params: P | D, **options: Unpack[EnqueueOptions]) -> JobHandle[R]:
@@ -83,7 +100,7 @@ class Job(Generic[P, R, D]):
         Options are those of `EnqueueOptions`. With a unique key that an unfinished job holds nothing is stored, and
         that job's id is returned. Raises `InvalidParamsError` before anything is stored.
         """
-        new = cls._new_job(params, **options)
+        new = cls.new_job(params, **options)
         backend = cls._backend()
         (inserted,) = await backend.insert([new])
         return JobHandle.of(cls, backend, inserted)
@@ -91,7 +108,7 @@ class Job(Generic[P, R, D]):
     @classmethod
     async def later_many(cls, params_list: Sequence[P | D], **options: Unpack[EnqueueOptions]) -> list[JobHandle[R]]:
         """Queue many jobs in one transaction: all of them or, when one does not fit its spec, none."""
-        jobs = [cls._new_job(params, **options) for params in params_list]
+        jobs = [cls.new_job(params, **options) for params in params_list]
         backend = cls._backend()
         return [JobHandle.of(cls, backend, inserted) for inserted in await backend.insert(jobs)]
 
@@ -119,7 +136,7 @@ class Job(Generic[P, R, D]):
         """
         from .transactional import insert_in  # SQLAlchemy is an extra
 
-        return insert_in(transaction, cls._new_job(params, **options))
+        return insert_in(transaction, cls.new_job(params, **options))
 
     @classmethod
     async def now(
@@ -141,7 +158,7 @@ class Job(Generic[P, R, D]):
             validated, _ = write_params(cls.job_name, cls.params_model, params, cls.options.redact)
             metadata, value = await backend.run_unstored(cls, validated, _inherited(correlation_id))
             return JobResult(metadata, cast("R | None", value))
-        new = cls._new_job(params, correlation_id=correlation_id)
+        new = cls.new_job(params, correlation_id=correlation_id)
         return cls.result_of(await backend.run_new(cls, new, worker_timeout))
 
     @classmethod
@@ -204,8 +221,8 @@ class Job(Generic[P, R, D]):
     @classmethod
     def new_job(cls, params: object, **options: Unpack[EnqueueOptions]) -> NewJob:
         """What `later` would store, params checked. For backends and tools; nothing is stored."""
-        scheduled_for, delay = options.get("scheduled_for"), options.get("delay")
-        check_due(scheduled_for, delay)
+        check_options(options)
+        scheduled_for = options.get("scheduled_for")
         _, text = write_params(cls.job_name, cls.params_model, params, cls.options.redact)
         priority, max_attempts = options.get("priority"), options.get("max_attempts")
         chosen = replace(
@@ -221,16 +238,11 @@ class Job(Generic[P, R, D]):
             priority=chosen.priority,
             spec_version=chosen.version,
             max_attempts=chosen.max_attempts,
-            scheduled_for=scheduled_for,
-            delay=delay or timedelta(0),
+            scheduled_for=None if scheduled_for is None else in_utc(scheduled_for),
+            delay=options.get("delay") or timedelta(0),
             unique_key=cls._unique_key(text, options.get("unique_key")),
             correlation_id=_inherited(options.get("correlation_id")),
         )
-
-    @classmethod
-    def _new_job(cls, params: object, **options: Unpack[EnqueueOptions]) -> NewJob:
-        refuse_unknown(options)
-        return cls.new_job(params, **options)
 
     @classmethod
     def _unique_key(cls, text: str, given: str | None) -> str | None:
@@ -242,8 +254,8 @@ class Job(Generic[P, R, D]):
 
     @classmethod
     def _backend(cls) -> JobBackend:
-        """The backend pinned by `using`, else that of the handler this code runs in, else the one bound."""
-        backend = cls.backend if "_pinned" in cls.__dict__ else current_backend.get() or cls.backend
+        """The backend pinned by `using` or `set_database`, else that of the handler around, else the one bound."""
+        backend = cls.backend if cls._pinned else current_backend.get() or cls.backend
         if backend is None:
             raise JobNotBoundError(cls.job_name)
         return backend
@@ -261,10 +273,14 @@ def define_job(
     """A job class from two Pydantic models and a handler, without a spec.
 
     The same class in every respect but one: nothing checks its contract against rows that are queued when the models
-    change. Raises `InvalidOptionError` for a name that is not a class name.
+    change. Raises `InvalidOptionError` for a name that is not a class name, and for models that do not write all they
+    hold, such as those with a `SecretStr`.
     """
     if not name.isidentifier():
         raise InvalidOptionError(f"a job name must be an identifier such as 'SendEmail', not {name!r}")
+    for model in (params, result):
+        for field, reason in lost_fields(model):
+            raise InvalidOptionError(f"the values of {field} would be lost: it {reason}")
     members = {
         "job_name": name,
         "spec_name": name,

@@ -84,7 +84,7 @@ class LeaseKeeper:
             return  # settled while the heartbeat was on its way
         match hold:
             case Hold.LOST:
-                _logger.warning("%s %s was lost to another worker", attempt.claim.job_name, attempt.claim.id)
+                _logger.warning("the claim on %s %s was lost", attempt.claim.job_name, attempt.claim.id)
                 attempt.stop(Stop.LOST)
             case Hold.CANCEL_REQUESTED:
                 self._renewed[attempt] = now

@@ -78,7 +78,7 @@ class InMemoryBackend(Backend):
     ) -> str:
         """Queue a job by name, without awaiting; returns its id. Params are validated as by `later`.
 
-        Raises `UnknownJobError` or `InvalidParamsError`.
+        Raises `UnknownJobError`, `InvalidOptionError` or `InvalidParamsError`.
         """
         job = self.registry.find(job_name).job
         handle: JobHandle[BaseModel] = JobHandle.of(job, self, self.store.add(job.new_job(params, **options)))

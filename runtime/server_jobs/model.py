@@ -9,7 +9,7 @@ from operator import is_
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, get_args, get_origin, overload
 
 from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler
-from pydantic_core import CoreSchema, core_schema
+from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 T = TypeVar("T")
 
@@ -72,6 +72,33 @@ def fresh(make: Callable[[], object]) -> object:
     return Field(default_factory=make)
 
 
+def is_exact(value: object) -> bool:
+    """Whether a double-precision number holds the value as it is; what is no integer has been rounded already."""
+    if not isinstance(value, int) or -(2**53) <= value <= 2**53:
+        return True
+    try:
+        return int(float(value)) == value
+    except OverflowError:
+        return False
+
+
+class _NeverRounded:
+    """Refuses the integers that a `float` would round: JSON does not tell the two apart, and nobody would notice."""
+
+    def __get_pydantic_core_schema__(self, source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_before_validator_function(_exact, handler(source))
+
+
+def _exact(value: object) -> object:
+    if not is_exact(value):
+        raise PydanticCustomError("exact_number", "Input should be a number that double precision holds exactly")
+    return value
+
+
+Number = Annotated[float, _NeverRounded()]
+"""A JSON number: a whole one that a `float` does not hold exactly, such as 2**53 + 1, is refused."""
+
+
 class Exact:
     """Makes a `Literal` tell `1`, `1.0` and `true` apart, as JSON does; without it pydantic compares as Python does."""
 
@@ -80,7 +107,9 @@ class Exact:
         if get_origin(source) is not Literal:
             raise TypeError(f"Exact belongs to a Literal, not to {source}")
         kinds = (bool, int, str, type(None))
-        schemas = [_literal_of(kind, [value for value in values if type(value) is kind]) for kind in kinds]
+        groups = [(kind, [value for value in values if type(value) is kind and not _is_huge(value)]) for kind in kinds]
+        groups.append((int, [value for value in values if _is_huge(value)]))
+        schemas = [_literal_of(*group) for group in groups]
         return core_schema.union_schema(
             [schema for schema in schemas if schema is not None],
             mode="left_to_right",
@@ -88,6 +117,11 @@ class Exact:
             custom_error_message="Input should be {expected}",
             custom_error_context={"expected": " or ".join(json.dumps(value) for value in values)},
         )
+
+
+def _is_huge(value: object) -> bool:
+    """Whether pydantic keeps a value apart from small integers: a literal of both loses one kind."""
+    return isinstance(value, int) and not -(2**63) <= value < 2**63
 
 
 def _literal_of(kind: type, values: list[Any]) -> CoreSchema | None:

@@ -66,6 +66,9 @@ class JobOptions:
 
 
 def check_range(name: str, value: int, lowest: int, highest: int) -> None:
-    """Raise `InvalidOptionError` unless `lowest <= value <= highest`."""
+    """Raise `InvalidOptionError` unless the value is a whole number and `lowest <= value <= highest`."""
+    given: object = value  # callers without a type checker give anything
+    if not isinstance(given, int) or isinstance(given, bool):
+        raise InvalidOptionError(f"{name} must be a whole number between {lowest} and {highest}, not {given!r}")
     if not lowest <= value <= highest:
         raise InvalidOptionError(f"{name} must be between {lowest} and {highest}, not {value}")

@@ -68,10 +68,11 @@ class JobStore(Protocol):
         """Write outcomes; answers in the order given: the status the job now has, None where the claim was lost."""
         ...
 
-    async def expire(self, *, jitter: timedelta) -> Sequence[Expired]:
+    async def expire(self, *, jitter: timedelta, except_for: Sequence[str] = ()) -> Sequence[Expired]:
         """Take running jobs whose lease has run out away from their worker: back to pending, failed or cancelled.
 
-        Jobs that go back become due at a random moment within `jitter`.
+        Jobs that go back become due at a random moment within `jitter`. Claims with the tokens of `except_for` are left
+        alone: a caller that was paused knows of those that it still runs.
         """
         ...
 
@@ -123,7 +124,7 @@ class ScheduleStore(Protocol):
         ...
 
     async def enable_schedule(self, schedule_id: str, *, enabled: bool) -> bool:
-        """Switch a schedule on or off; it is planned anew. False if there is none with that id."""
+        """Switch a schedule on or off; planned anew if that is a change. False if there is none with that id."""
         ...
 
     async def due_schedules(self, job_names: Sequence[str]) -> DueSchedules:

@@ -6,6 +6,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from .errors import InvalidOptionError
+
+LONGEST_PAGE = 1000
+
 
 class JobStatus(StrEnum):
     """Where a job is in its life. A job that waits for its next attempt is `pending` with `attempt_count > 0`."""
@@ -195,7 +199,10 @@ class Cancellation(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobQuery:
-    """Which jobs to list, newest first. `before` is the id after which the page starts (keyset paging)."""
+    """Which jobs to list, newest first. `before` is the id after which the page starts (keyset paging).
+
+    Raises `InvalidOptionError` unless `limit` is 1 to 1000.
+    """
 
     status: JobStatus | None = None
     job_name: str | None = None
@@ -203,6 +210,11 @@ class JobQuery:
     correlation_id: str | None = None
     before: str | None = None
     limit: int = 50
+
+    def __post_init__(self) -> None:
+        given: object = self.limit  # callers without a type checker give anything
+        if not isinstance(given, int) or isinstance(given, bool) or not 1 <= given <= LONGEST_PAGE:
+            raise InvalidOptionError(f"limit must be a whole number between 1 and {LONGEST_PAGE}, not {given!r}")
 
 
 @dataclass(frozen=True, slots=True)

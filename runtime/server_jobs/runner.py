@@ -45,6 +45,7 @@ class Runner:
         self._leases.hold(attempt)
         try:
             settlement = await self._outcome(attempt, backend)
+            attempt.is_over = True
             if settlement is not None:
                 status = await self._settler.settle(settlement, deadline=self._leases.expires_at(attempt))
         finally:
@@ -65,9 +66,15 @@ class Runner:
                 for attempt in attempts:
                     await attempt.ended.wait()
         for attempt in attempts:
-            if not attempt.ended.is_set():
+            if attempt.ended.is_set():
+                continue
+            claim = attempt.claim
+            if attempt.is_over:
+                # It must not be given back and run again; its outcome is tried until its lease ends.
+                _logger.error("%s %s is over, and its outcome could not be stored so far", claim.job_name, claim.id)
+            else:
                 self._leave(attempt)
-                await self.release(attempt.claim)
+                await self.release(claim)
 
     async def release(self, claim: Claim) -> None:
         """Give a claimed job back without counting the attempt; if the database is away, its lease runs out instead."""

@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from .cron import due_slots, next_slot
-from .errors import InvalidDocumentError, ScheduleError
+from .errors import ServerJobsError
 from .ids import slot_job_id
 from .options import Misfire
 from .ports import ScheduleStore
@@ -24,6 +24,7 @@ class Scheduler:
     def __init__(self, store: ScheduleStore, registry: JobRegistry) -> None:
         self._store = store
         self._registry = registry
+        self._reported: dict[str, str] = {}
 
     async def tick(self) -> list[str]:
         """Enqueue the jobs of slots that have come; the ids of those that are new."""
@@ -37,19 +38,24 @@ class Scheduler:
         return fired
 
     def _firing(self, schedule: ScheduleRecord, now: datetime) -> Firing | None:
-        """The slots to fire and the next one. A schedule that cannot be read is reported and left alone."""
+        """The slots to fire and the next one. A schedule that cannot be read is reported once and left alone."""
         rule = (schedule.cron_expression, schedule.timezone)
         try:
             if schedule.next_run_at is None:
                 return Firing(schedule_id=schedule.id, rule=rule, slots=(), next_run_at=next_slot(*rule, now))
             slots, following = due_slots(Misfire(schedule.misfire), *rule, schedule.next_run_at, now)
             jobs = tuple((slot, self._job(schedule, slot)) for slot in slots)
-        except (ScheduleError, InvalidDocumentError, ValueError) as error:
-            _logger.error(  # noqa: TRY400  the message says it all
-                "schedule %s of %s cannot fire: %s", schedule.name, schedule.job_name, error
-            )
+        except Exception as error:  # noqa: BLE001  a validator may raise anything, and other schedules must go on
+            self._report(schedule, str(error) if isinstance(error, ServerJobsError) else repr(error))
             return None
+        self._reported.pop(schedule.id, None)
         return Firing(schedule_id=schedule.id, rule=rule, slots=jobs, next_run_at=following)
+
+    def _report(self, schedule: ScheduleRecord, reason: str) -> None:
+        """Log why a schedule cannot fire, unless that was said at the tick before."""
+        if self._reported.get(schedule.id) != reason:
+            self._reported[schedule.id] = reason
+            _logger.error("schedule %s of %s cannot fire: %s", schedule.name, schedule.job_name, reason)
 
     def _job(self, schedule: ScheduleRecord, slot: datetime) -> NewJob:
         job = self._registry.find(schedule.job_name).job

@@ -45,15 +45,17 @@ class Settler:
 
     async def _write_all(self) -> None:
         pause = 0.0
+        size: int | None = None
         while self._waiting:
             await self._clock.sleep(pause)  # zero: one turn of the loop, in which others may join this batch
-            batch, self._waiting = self._waiting, []
+            batch, self._waiting = self._waiting[:size], self._waiting[size:] if size else []
             try:
                 statuses = await self._store.settle([waiting.settlement for waiting in batch])
             except DatabaseError as error:
                 if not pause:
                     _logger.error("outcomes cannot be stored, trying again: %s", error)  # noqa: TRY400  one line, no trace
                 pause = min(_LONGEST_PAUSE, max(_FIRST_PAUSE, pause * 2))
+                size = 1  # from here on one by one: an outcome that is refused for good must not keep others back
                 self._keep_live(batch)
             except Exception as error:  # noqa: BLE001  carried to those who wait
                 _answer_all(batch, error)

@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 from sqlalchemy.orm import Session
 from sqlalchemy.sql.elements import ColumnElement
 
+from .clock import SQLITE_NOW
 from .errors import DatabaseError, InvalidOptionError
 from .record import JobStatus, NewJob
 from .schema import jobs
@@ -89,7 +90,7 @@ def _now(dialect: str) -> ColumnElement[datetime]:
     """The database's clock, in the form in which the table keeps times; not that of the transaction's beginning."""
     if dialect == "postgresql":
         return func.statement_timestamp()
-    return literal_column("CAST(unixepoch('subsec') * 1000 AS INTEGER)", jobs.c.created_at.type)
+    return literal_column(SQLITE_NOW, jobs.c.created_at.type)
 
 
 def _span(dialect: str, job: NewJob) -> ColumnElement[object]:

@@ -73,12 +73,14 @@ class Worker:
         """
         await self.backend.initialize()
         self._report_stubs()
-        self.backend.inserted.append(self._wake.set)
+        self._wake = asyncio.Event()
+        wake = _from_any_thread(self._wake.set)
+        self.backend.inserted.append(wake)
         try:
             while not self._stops and not await self._step():
                 await self._wait()
         finally:
-            self.backend.inserted.remove(self._wake.set)
+            self.backend.inserted.remove(wake)
             await self._drain()
 
     def _report_stubs(self) -> None:
@@ -142,7 +144,7 @@ class Worker:
             _logger.exception("the listener of this worker failed")
 
     async def _is_finished(self) -> bool:
-        if not self._until_empty or self._running:
+        if not self._until_empty or self.attempts():
             return False
         wait = await self.backend.store.next_due(self.backend.request(limit=1, queues=self.queues))
         return wait is None or wait > NEARLY_DUE
@@ -208,6 +210,17 @@ async def tick(backend: Backend, *, limit: int | None = None, budget: timedelta 
         results += await asyncio.gather(*(backend.execute(claim) for claim in claims))
     completed = sum(result.success for result in results)
     return Tick(len(expired), len(scheduled), completed, len(results) - completed)
+
+
+def _from_any_thread(call: Callable[[], None]) -> Callable[[], None]:
+    """The call, made by this event loop whoever asks for it: a plain handler enqueues in a thread of its own."""
+    loop = asyncio.get_running_loop()
+
+    def ask() -> None:
+        with suppress(RuntimeError):  # the loop was closed, and nobody waits any more
+            loop.call_soon_threadsafe(call)
+
+    return ask
 
 
 def _ignore(claim: Claim, result: WorkerExecutionResult | None) -> None:

@@ -210,3 +210,9 @@ def test_a_database_behind_the_newest_revision_fails(generated: GeneratedProject
     assert done.returncode == 1
     assert "fail  the tables are at server_jobs_0001, and the newest is server_jobs_0002\n" in done.stdout
     assert "fail  the schedule SendEmail/daily is not in the database\n" in done.stdout
+
+
+def test_a_sqlite_that_is_too_old_fails(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sqlite3, "sqlite_version_info", (3, 37, 2))
+    monkeypatch.setattr(sqlite3, "sqlite_version", "3.37.2")
+    assert found(examine(shop, status=1), "SQLite 3.37.2 is too old: 3.38 or newer is needed")["verdict"] == "fail"

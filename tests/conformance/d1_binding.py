@@ -67,7 +67,7 @@ class FakeD1:
         self._connection.execute("BEGIN IMMEDIATE")
         try:
             results = [self._execute(statement) for statement in statements]
-        except sqlite3.Error as error:
+        except (sqlite3.Error, UnicodeEncodeError) as error:
             self._connection.execute("ROLLBACK")
             raise D1Refusal(f"D1_ERROR: {error}") from error
         self._connection.execute("COMMIT")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+import pytest
+from server_jobs.errors import DatabaseError, InvalidOptionError, JobNotFoundError
 from server_jobs.ports import Store
 from server_jobs.record import JobCount, JobQuery, JobStatus, KnownJob
 from server_jobs.testing import FakeClock
@@ -76,6 +78,18 @@ async def test_pages_follow_each_other_without_gaps_while_jobs_are_added(store: 
 
     assert [first, second, third] == [["09", "08", "07", "06"], ["05", "04", "03", "02"], ["01", "00"]]
     assert ids(await store.list_jobs(JobQuery(limit=4, before="00"))) == []
+
+
+@pytest.mark.parametrize("limit", [0, -1, 1001, 2.5, True, "10"])
+def test_a_page_has_1_to_1000_jobs(limit: int) -> None:
+    with pytest.raises(InvalidOptionError, match=f"limit must be a whole number between 1 and 1000, not {limit!r}"):
+        JobQuery(limit=limit)
+
+
+async def test_an_id_that_no_database_can_hold_is_never_found(store: Store, clock: FakeClock) -> None:
+    for call in (store.cancel("\ud800"), store.retry("\ud800")):
+        with pytest.raises((JobNotFoundError, DatabaseError)):
+            await call
 
 
 async def test_jobs_are_counted_by_name_and_status(store: Store, clock: FakeClock) -> None:

@@ -230,6 +230,16 @@ async def test_a_schedule_is_planned_anew_when_it_is_switched_on_or_off(store: S
     assert await due_ids(store) == ["s1"]
 
 
+async def test_switching_on_a_schedule_that_is_on_keeps_its_plan(store: Store, clock: FakeClock) -> None:
+    await store.save_schedules([schedule()])
+    await store.fire(firing(START + HOUR, next_run_at=START + 2 * HOUR))
+    fired = await only_schedule(store)
+
+    assert await store.enable_schedule("s1", enabled=True)
+
+    assert await only_schedule(store) == fired
+
+
 async def test_an_unknown_schedule_cannot_be_switched(store: Store, clock: FakeClock) -> None:
     assert await store.enable_schedule("nobody", enabled=True) is False
 

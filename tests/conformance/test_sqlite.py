@@ -6,6 +6,7 @@ import asyncio
 import sqlite3
 import subprocess
 import sys
+import time
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack, asynccontextmanager, closing
@@ -13,8 +14,10 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from server_jobs.databases.d1 import D1Database
 from server_jobs.databases.sqlite import SqliteDatabase
-from server_jobs.errors import SchemaMissingError
+from server_jobs.databases.url import open_database
+from server_jobs.errors import DatabaseError, InvalidOptionError, SchemaMissingError
 from server_jobs.ports import Store
 from server_jobs.record import JobQuery, JobStatus, NewJob
 from server_jobs.stores.sql import SqlStore
@@ -200,13 +203,56 @@ async def test_without_the_tables_opening_says_how_to_make_them(tmp_path: Path) 
 async def test_the_clock_of_the_database_is_used_where_no_test_replaces_it(
     path: Path, connection: sqlite3.Connection
 ) -> None:
+    before = time.time_ns() // 1_000_000
     async with opened(path) as store:
         claim = await insert_and_claim(store, job("a"))
         await store.expire(jitter=timedelta(0))
         await store.settle([completed(claim)])
 
-    (age,) = connection.execute("SELECT unixepoch('subsec') * 1000 - completed_at FROM jobs").fetchone()
-    assert 0 <= age < 60_000
+    (completed_at,) = connection.execute("SELECT completed_at FROM jobs").fetchone()
+    assert before - 1 <= completed_at <= time.time_ns() // 1_000_000 + 1
+
+
+@pytest.mark.parametrize("database", [SqliteDatabase, D1Database])
+def test_the_clock_of_the_database_is_exact_and_needs_no_new_sqlite(
+    connection: sqlite3.Connection, database: type[SqliteDatabase] | type[D1Database]
+) -> None:
+    connection.create_function("unixepoch", -1, lambda *_: None)  # as before 3.42, for 'subsec'
+    at = database.now.replace("'now'", ":now / 1000.0, 'unixepoch'")
+
+    for now in range(NOW, NOW + 10**12, 10**9 + 7):
+        assert connection.execute(f"SELECT {at}", {"now": now}).fetchone() == (now,)
+
+
+async def test_a_sqlite_that_is_too_old_is_refused_by_its_version(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sqlite3, "sqlite_version_info", (3, 37, 2))
+    monkeypatch.setattr(sqlite3, "sqlite_version", "3.37.2")
+
+    with pytest.raises(DatabaseError, match=r"SQLite 3\.37\.2 is too old: 3\.38 or newer is needed"):
+        await SqliteDatabase(path).open()
+
+
+async def test_closing_twice_at_the_same_time_is_harmless(path: Path) -> None:
+    database = SqliteDatabase(path)
+    await database.open()
+
+    await asyncio.gather(database.close(), database.close())
+
+    await database.open()
+    await database.close()
+
+
+@pytest.mark.parametrize("name", ["a#b.sqlite3", "a b.sqlite3", "a?b.sqlite3"])
+def test_the_name_of_the_file_is_taken_whole_from_a_url(name: str) -> None:
+    database = open_database(f"sqlite:///folder/{name.replace('?', '%3F')}")
+
+    assert isinstance(database, SqliteDatabase)
+    assert database.path == f"folder/{name}"
+
+
+def test_options_in_the_url_of_a_sqlite_file_are_refused() -> None:
+    with pytest.raises(InvalidOptionError, match=r"jobs\.sqlite3\?mode=ro' has options, and SQLite takes none"):
+        open_database("sqlite:///jobs.sqlite3?mode=ro")
 
 
 async def test_stores_on_one_file_claim_every_job_once(path: Path) -> None:

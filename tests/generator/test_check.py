@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -149,6 +151,75 @@ def test_the_shortcut_notices_every_kind_of_change(project: TemporaryProject) ->
     project.path("generated/jobs/extra").mkdir()
     project.path("generated/jobs/a.py").rename(project.path("generated/jobs/extra/a.py"))
     assert project.run("check").exit_code == 1
+
+
+@pytest.mark.parametrize("folder", ["build", "node_modules", "python_modules"])
+def test_the_shortcut_sees_into_folders_of_any_name(project: TemporaryProject, folder: str) -> None:
+    shared = project.path(f"specs/shared/{folder}/texts.json")
+    shared.parent.mkdir(parents=True)
+    shared.write_text('{"$defs": {"Text": {"type": "string"}}}', encoding="utf-8")
+    text = {"$ref": f"shared/{folder}/texts.json#/$defs/Text"}
+    params = {"type": "object", "additionalProperties": False, "properties": {"text": text}}
+    result = {"type": "object", "additionalProperties": False, "properties": {}}
+    project.write_spec("a", {**job_spec("A"), "properties": {"params": params, "result": result}})
+    project.generate()
+    assert project.run("check").exit_code == 0
+    shared.write_text('{"$defs": {"Text": {"type": "integer"}}}', encoding="utf-8")
+    assert "STALE generated/models/a.py" in project.run("check").output
+    project.generate()
+    project.path(f"generated/jobs/{folder}").mkdir()
+    project.path(f"generated/jobs/{folder}/mine.py").touch()
+    assert f"EXTRA generated/jobs/{folder}/mine.py" in project.run("check").output
+
+
+def test_the_shortcut_does_not_care_what_the_tools_of_the_worker_leave_there(project: TemporaryProject) -> None:
+    for folder in ("build", "node_modules", ".wrangler"):
+        project.path(f"generated/worker/{folder}").mkdir()
+    os.mkfifo(project.path("generated/worker/build/pipe"))
+    assert stamp.is_clean(find_project(project.root))
+
+
+@pytest.mark.parametrize("place", ["specs/pipe.json", "specs/shared/pipe.json", "generated/jobs/pipe.py"])
+def test_a_pipe_is_reported_and_never_opened(project: TemporaryProject, place: str) -> None:
+    project.path(place).parent.mkdir(exist_ok=True)
+    os.mkfifo(project.path(place))
+    result = project.run("check")
+    assert result.exit_code == 1
+    assert place in result.output
+
+
+def test_a_link_is_not_followed_by_the_shortcut(project: TemporaryProject, tmp_path: Path) -> None:
+    outside = tmp_path / "outside.json"
+    outside.write_text("{}", encoding="utf-8")
+    project.path("specs/linked.json").symlink_to(outside)
+    stamp.remember(find_project(project.root))
+    assert not stamp.is_clean(find_project(project.root))
+    assert "specs/linked.json:1:1" in project.run("check").output
+
+
+def test_a_cache_that_is_a_link_is_left_alone(project: TemporaryProject, tmp_path: Path) -> None:
+    cache, outside = project.path(".server-jobs-cache"), tmp_path / "outside"
+    cache.rename(outside)
+    cache.symlink_to(outside)
+    before = (outside / "clean").read_text(encoding="utf-8")
+    assert not stamp.is_clean(find_project(project.root))
+    project.write_spec("a", job_spec("A", queue="q"))
+    project.generate()
+    assert (outside / "clean").read_text(encoding="utf-8") == before
+
+
+@pytest.mark.parametrize("name", ["clean", ".gitignore"])
+@pytest.mark.parametrize("link", [Path.symlink_to, Path.hardlink_to])
+def test_the_cache_is_never_written_through_a_link(
+    project: TemporaryProject, tmp_path: Path, name: str, link: Callable[[Path, Path], None]
+) -> None:
+    outside, file = tmp_path / "outside", project.path(f".server-jobs-cache/{name}")
+    file.rename(outside)
+    outside.write_text("mine", encoding="utf-8")
+    link(file, outside)
+    project.write_spec("a", job_spec("A", queue="q"))
+    project.generate()
+    assert outside.read_text(encoding="utf-8") == "mine"
 
 
 def test_a_tree_that_cannot_be_written_is_checked_all_the_same(project: TemporaryProject) -> None:

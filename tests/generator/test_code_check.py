@@ -63,6 +63,8 @@ def test_what_models_are_made_of(text: str) -> None:
         "class A(JobModel):\n    x = 1",
         "class A(JobModel):\n    def f(self): ...",
         "class A(JobModel):\n    x.y: int",
+        "class A(JobModel):\n    fresh: list[int] = fresh(list)",
+        "class A(JobModel):\n    Field: int",
         "class Field(JobModel):\n    x: int",
         "JobModel = TypedDict('JobModel', {})",
         "B = TypedDict('C', {})",

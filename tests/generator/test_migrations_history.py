@@ -20,6 +20,11 @@ FIRST = f"{VERSIONS}/server_jobs_0001_tables.py"
 SECOND = f"{VERSIONS}/server_jobs_0002_schedules.py"
 THIRD = f"{VERSIONS}/server_jobs_0003_schedules.py"
 
+SQL = [
+    f"generated/{folder}/0002_schedules.sql"
+    for folder in ("migrations/sql/sqlite", "migrations/sql/postgresql", "worker/migrations")
+]
+
 
 @pytest.fixture
 def project(tmp_path: Path) -> TemporaryProject:
@@ -159,6 +164,30 @@ def test_an_edited_revision_is_refused_and_force_accepts_it(project: TemporaryPr
     assert project.read(SECOND) == text
     assert project.run("check").exit_code == 0
     assert revision_names(project)[2:] == ["0003_schedules"]
+
+
+def test_the_sql_of_an_edited_revision_follows_it(project: TemporaryProject) -> None:
+    text = project.read(SECOND).replace("morning", "at dawn")
+    project.path(SECOND).write_text(text, encoding="utf-8")
+    project.write_spec("digest", digest(schedule("at-dawn"), schedule("evening")))
+    result = project.generate("--force")
+    assert f"kept your change to {SECOND}\n" in result.output
+    assert f"overwrote {SECOND}" not in result.output
+    assert project.read(SECOND) == text
+    for path in SQL:
+        assert f"updated {path}\n" in result.output
+        assert "at dawn" in project.read(path)
+        assert "morning" not in project.read(path)
+    assert project.run("check").exit_code == 0
+
+
+@pytest.mark.parametrize("path", SQL)
+def test_edited_sql_is_refused_and_force_takes_it_back_from_the_revision(project: TemporaryProject, path: str) -> None:
+    before = project.files()
+    project.path(path).write_text("DROP TABLE cron_jobs;\n", encoding="utf-8")
+    assert project.run("generate").exit_code == 1
+    assert project.generate("--force").output == f"overwrote {path}\n"
+    assert project.files() == before
 
 
 def test_the_newest_revision_may_be_deleted_and_made_anew(project: TemporaryProject) -> None:

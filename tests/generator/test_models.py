@@ -7,7 +7,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from server_jobs_generator.code_check import IMPORTABLE
 from server_jobs_generator.models import render_models
+from server_jobs_generator.names import property_name
 
 from .spec_projects import a_spec, an_object, job, loaded
 
@@ -52,6 +54,19 @@ def test_no_definition_takes_a_name_that_is_in_use(tmp_path: Path, taken: str) -
         assert set(module.CaseParams.model_fields) == {"x", "mail", "alias_of"}
         assert set(module.CaseResult.model_fields) == {"r"}
         assert module.CaseParams.model_validate_json('{"x": {"own": "a"}}').x.own == "a"
+
+
+def test_no_property_hides_what_its_class_is_made_of(tmp_path: Path) -> None:
+    formats = ("date", "date-time", "uuid", "ipv4", "ipv6", "email", "hostname", "uri", "time", "duration")
+    names = {property_name(name): name for name in sorted(IMPORTABLE | {"list", "dict", "str", "int"})}.values()
+    properties: dict[str, object] = {name: {"type": "array", "items": True, "default": []} for name in names}
+    properties |= {f"a {name}": {"type": "string", "format": name} for name in formats}
+    properties |= {"code": {"enum": [1, True]}, "ratio": {"type": "number"}, "count": {"type": "integer"}}
+    properties |= {"days": {"type": "array", "items": {"type": "string", "format": "date"}, "default": ["2026-03-29"]}}
+    with loaded(render_models(job(tmp_path, a_spec(an_object(**properties))))) as module:
+        values = module.CaseParams.model_validate_json('{"code": true, "ratio": 1}').model_dump(mode="json")
+        assert [values[name] for name in names] == [[]] * len(names)
+        assert values["days"] == ["2026-03-29"]
 
 
 def test_equal_names_in_different_places_are_told_apart(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from server_jobs_generator.names import (
 )
 
 
-@pytest.mark.parametrize("name", ["a", "send_email", "a1", "match", "type", "x" * 100])
+@pytest.mark.parametrize("name", ["a", "send_email", "a1", "match", "kind", "latest_test_report", "x" * 100])
 def test_ids_of_jobs(name: str) -> None:
     assert spec_name_problem(name) is None
 
@@ -39,6 +39,13 @@ def test_ids_of_jobs(name: str) -> None:
         ("../x", "starts with a lower-case letter"),
         ("class", "a keyword of Python"),
         ("async", "a keyword of Python"),
+        ("id", "Python has another meaning"),
+        ("input", "Python has another meaning"),
+        ("print", "Python has another meaning"),
+        ("type", "Python has another meaning"),
+        ("conftest", "pytest would load"),
+        ("test_mail", "pytest would load"),
+        ("mail_test", "pytest would load"),
         ("registry", "reserved"),
         ("con", "reserved"),
         ("lpt1", "reserved"),
@@ -98,6 +105,8 @@ def test_what_cannot_be_the_name_of_a_job(name: str, reason: str) -> None:
         ("validate", "validate_"),
         ("str", "str_"),
         ("dict", "dict_"),
+        ("fresh", "fresh_"),
+        ("date", "date"),
         ("self", "self"),
         ("größe", "größe"),
         ("ﬁle", "file"),

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
+from click.testing import Result
 from server_jobs_generator import output
 from server_jobs_generator.files import File
 from server_jobs_generator.manifest import hash_content
@@ -178,18 +180,7 @@ def test_a_run_that_was_cut_off_is_completed_by_the_next(
     whole.generate()
     for name, spec in _changed().items():
         project.write_spec(name, spec)
-    replace, count = Path.replace, 0
-
-    def replace_until_the_third(self: Path, target: Path) -> Path:
-        nonlocal count
-        count += 1
-        if count == 3:
-            raise KeyboardInterrupt
-        return replace(self, target)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Path, "replace", replace_until_the_third)
-        assert project.run("generate").exit_code == 130
+    assert cut_off(project, monkeypatch, 2).exit_code == 130
     assert project.run("check").exit_code == 1
     project.generate()
     assert project.files() == whole.files()
@@ -219,6 +210,57 @@ def test_a_full_disk_leaves_every_file_as_it_was(project: TemporaryProject, monk
     assert result.exit_code == 3
     assert "No space left on device" in result.output
     assert project.files() == before
+
+
+@pytest.mark.parametrize("replacements", range(1, 30, 4))
+def test_a_run_that_was_cut_off_may_be_followed_by_a_changed_spec(
+    project: TemporaryProject, monkeypatch: pytest.MonkeyPatch, replacements: int
+) -> None:
+    for name, spec in _changed().items():
+        project.write_spec(name, spec)
+    cut_off(project, monkeypatch, replacements)
+    project.write_spec("send_email", job_spec("SendEmail", queue="other", description="Other words."))
+    project.write_spec("import_csv", job_spec("ImportCsv", schedules=[schedule(cron="0 4 * * *")]))
+    project.path("specs/new_job.json").unlink()
+    project.generate()
+    assert project.run("check").exit_code == 0
+    assert not project.path("generated/jobs/new_job.py").exists()
+    assert "unfinished" not in json.loads(project.read("generated/manifest.json"))
+
+
+def test_a_file_that_was_changed_after_a_run_was_cut_off_is_refused(
+    project: TemporaryProject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project.write_spec("new_job", job_spec("NewJob"))
+    cut_off(project, monkeypatch, 8)
+    text = project.edit("generated/jobs/new_job.py")
+    assert project.run("generate").exit_code == 1
+    assert project.read("generated/jobs/new_job.py") == text
+
+
+def cut_off(project: TemporaryProject, monkeypatch: pytest.MonkeyPatch, replacements: int) -> Result:
+    """Run `generate` and stop it after so many replacements."""
+    replace, count = Path.replace, 0
+
+    def replace_until_then(self: Path, target: Path) -> Path:
+        nonlocal count
+        count += 1
+        if count > replacements:
+            raise KeyboardInterrupt
+        return replace(self, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "replace", replace_until_then)
+        return project.run("generate")
+
+
+def test_what_a_killed_run_had_staged_is_removed_by_the_next(project: TemporaryProject) -> None:
+    staging = project.path("generated/.staging-k1ll3d")
+    staging.mkdir()
+    (staging / "0").write_text("half a fi", encoding="utf-8")
+    project.write_spec("send_email", job_spec("SendEmail", queue="mail"))
+    project.generate()
+    assert not staging.exists()
 
 
 @pytest.mark.parametrize("link", ["generated/models", "handlers"])
@@ -265,6 +307,44 @@ def test_a_manifest_that_names_other_files_makes_none_of_them_the_generators(
     assert victim.exists() or path == "/victim.py"
 
 
+@pytest.mark.parametrize("key", ["rewritten", "unfinished"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "generated/handlers/mine.py",
+        "generated/Handlers/mine.py",
+        "generated//handlers/mine.py",
+        "generated/./handlers/mine.py",
+        "generated/jobs/../handlers/mine.py",
+        "generated//mine.py",
+        "generated/worker/wrangler.jsonc",
+    ],
+)
+def test_a_manifest_that_names_handlers_in_the_output_makes_none_of_them_the_generators(
+    tmp_path: Path, path: str, key: str
+) -> None:
+    project = make_project(tmp_path / "project", handlers="generated/handlers")
+    project.generate()
+    victim = project.path(path)
+    victim.parent.mkdir(exist_ok=True)
+    victim.write_text("mine = 1\n", encoding="utf-8")
+    manifest = json.loads(project.read("generated/manifest.json"))
+    digest = hash_content(b"mine = 1\n")
+    manifest.setdefault(key, {})[path] = [digest] if key == "unfinished" else digest
+    project.path("generated/manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
+    project.generate("--force")
+    assert victim.read_text(encoding="utf-8") == "mine = 1\n"
+
+
+@pytest.mark.parametrize("path", [JOB, "generated/manifest.json", "generated/migrations/sql/sqlite/0001_tables.sql"])
+def test_a_pipe_in_the_place_of_a_file_is_named(project: TemporaryProject, path: str) -> None:
+    project.path(path).unlink()
+    os.mkfifo(project.path(path))
+    result = project.run("check")
+    assert result.exit_code == 3
+    assert f"{path} is in the way" in result.output
+
+
 def test_hidden_files_are_nobodys_business(project: TemporaryProject) -> None:
     project.path("generated/models/.DS_Store").touch()
     assert project.run("check").exit_code == 0
@@ -273,7 +353,7 @@ def test_hidden_files_are_nobodys_business(project: TemporaryProject) -> None:
 def test_publishing_ignores_extra_files(tmp_path: Path) -> None:
     (tmp_path / "mine.txt").write_text("mine", encoding="utf-8")
     findings = [Finding("mine.txt", State.EXTRA), Finding("new.txt", State.MISSING, File("new.txt", "new"))]
-    output.publish(tmp_path, findings, File("manifest.json", "{}"))
+    output.publish(tmp_path, findings, File("manifest.json", "{}"), File("manifest.json", "{...}"))
     assert {path.name: path.read_text(encoding="utf-8") for path in tmp_path.iterdir()} == {
         "mine.txt": "mine",
         "new.txt": "new",

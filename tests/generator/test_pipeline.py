@@ -158,6 +158,20 @@ def test_generated_code_is_what_formatter_and_linter_would_make_of_it(tmp_path: 
     _run([sys.executable, "-m", "ruff", "format", "--diff", *settings])
 
 
+def test_values_and_names_that_are_longer_than_a_line_pass_the_linter(tmp_path: Path) -> None:
+    spec = job_spec("Long")
+    long = "as long as it is " * 10
+    members = {"fixed": {"const": long}, "chosen": {"enum": [long, "short"]}, long: {"type": "string"}}
+    spec["properties"] = {
+        "params": {"type": "object", "additionalProperties": False, "properties": members},
+        "result": {"type": "object", "additionalProperties": False, "properties": {}},
+    }
+    project = make_project(tmp_path / "project", {"long": spec})
+    project.generate()
+    settings = ["--config", str(REPOSITORY / "pyproject.toml"), "--no-cache", "generated"]
+    _run([sys.executable, "-m", "ruff", "check", *settings], cwd=project.root)
+
+
 _DESCRIPTIONS = (
     'Ends with a "quote"',
     '"""',

@@ -101,6 +101,13 @@ def test_params_of_schedules_are_canonical(tmp_path: Path) -> None:
     assert schedule.params == '{"a":[1,{"c":"<","d":null}],"b":1.0}'
 
 
+def test_a_cron_expression_has_one_space_between_its_fields(tmp_path: Path) -> None:
+    schedules = [{"name": "n", "cron": "  0 9  * * \tMON "}]
+    open_object = {"type": "object", "additionalProperties": True}
+    (schedule,) = job(tmp_path, a_spec(open_object, **{"x-job": {"schedules": schedules}})).schedules
+    assert schedule.cron == "0 9 * * MON"
+
+
 def test_references_are_bundled_under_one_name_for_params_and_result(tmp_path: Path) -> None:
     files: dict[str, object] = {
         "case.json": a_spec(

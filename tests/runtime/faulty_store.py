@@ -48,9 +48,9 @@ class FaultyStore(MemoryStore):
         self.settlements.append(settlements)
         return await super().settle(settlements)
 
-    async def expire(self, *, jitter: timedelta) -> Sequence[Expired]:
+    async def expire(self, *, jitter: timedelta, except_for: Sequence[str] = ()) -> Sequence[Expired]:
         self._ask("expire")
-        return await super().expire(jitter=jitter)
+        return await super().expire(jitter=jitter, except_for=except_for)
 
     async def next_due(self, request: ClaimRequest) -> timedelta | None:
         self._ask("next_due")

@@ -202,7 +202,8 @@ class StoreModel:
     def enable_schedule(self, schedule_id: str, enabled: bool) -> bool:
         if schedule_id not in self.schedules:
             return False
-        self.schedules[schedule_id].update(enabled=enabled, next_run_at=None)
+        row = self.schedules[schedule_id]
+        row.update(enabled=enabled, next_run_at=row["next_run_at"] if enabled and row["enabled"] else None)
         return True
 
     def due_schedules(self, job_names: Sequence[str], now: datetime) -> set[str]:

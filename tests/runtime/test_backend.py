@@ -212,7 +212,8 @@ async def test_shutdown_ends_although_the_database_is_away(caplog: pytest.LogCap
     await turns()
     store.break_down("settle")
     await asyncio.wait_for(backend.shutdown(), 5)
-    assert caplog.text.count("could not be given back and waits until its lease runs out") == 2
+    assert f"{claims[0].id} is over, and its outcome could not be stored so far" in caplog.text
+    assert f"{claims[1].id} could not be given back and waits until its lease runs out" in caplog.text
     task.cancel()
 
 

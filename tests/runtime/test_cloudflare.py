@@ -12,7 +12,8 @@ from types import ModuleType, SimpleNamespace
 
 import pytest
 from pydantic import BaseModel
-from server_jobs import JobContext, JobStatus, Schedule, create_job_registry, define_job
+from server_jobs import DatabaseError, JobContext, JobStatus, Schedule, cloudflare, create_job_registry, define_job
+from server_jobs.backend import Backend
 from server_jobs.cloudflare import CloudflareWorkerBackend, CronHandler, create_cron_handler
 from server_jobs.ids import schedule_id
 from server_jobs.memory import InMemoryBackend
@@ -142,3 +143,37 @@ async def test_work_beyond_the_budget_waits_for_the_next_tick() -> None:
 
     assert (await cloudflare.handle_cron(budget=timedelta(0))).completed == 0
     assert (await cloudflare.handle_cron()).completed == 3
+
+
+async def test_a_trigger_by_request_has_the_budget_of_a_cron_trigger(
+    binding: FakeD1, handler: CronHandler, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cloudflare, "TICK_BUDGET", timedelta(0))
+    backend = CloudflareWorkerBackend(database=binding, job_registry=REGISTRY)
+    handle = await Shout.using(backend).later({"text": "hello"})
+    request = FakeRequest("POST", "https://x.example/_jobs/trigger", {"authorization": f"Bearer {TOKEN}"})
+
+    await handler.fetch(request, SimpleNamespace(DB=binding, JOBS_TOKEN=TOKEN), None)
+
+    assert await handle.status() is JobStatus.PENDING
+
+
+async def test_what_an_invocation_opened_from_a_url_is_closed_after_it(tmp_path: Path) -> None:
+    create_sqlite_file(tmp_path / "jobs.sqlite3")
+    handler = create_cron_handler(database=f"sqlite:///{tmp_path}/jobs.sqlite3", job_registry=REGISTRY)
+
+    await handler.scheduled(None, None, None)
+
+    assert isinstance(Shout.backend, Backend)
+    with pytest.raises(DatabaseError, match="is not open"):
+        await Shout.backend.store.ping()
+
+
+async def test_a_request_that_is_refused_opens_and_binds_nothing() -> None:
+    handler = create_cron_handler(database=lambda env: pytest.fail("opened"), job_registry=REGISTRY)
+    request = FakeRequest("POST", "https://x.example/_jobs/trigger", {"authorization": "Bearer wrong"})
+
+    reply = await handler.fetch(request, SimpleNamespace(JOBS_TOKEN=TOKEN), None)
+
+    assert isinstance(reply, FakeResponse)
+    assert reply.status == 401

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import traceback
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Literal
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_serializer, field_validator
 from server_jobs import InvalidDocumentError, InvalidParamsError, InvalidResultError
 from server_jobs.documents import read_params, read_result, redacted, unique_key_of, write_params, write_result
 from server_jobs.model import JobModel, Omittable
@@ -153,6 +154,56 @@ def test_values_at_above_and_below_redacted_pointers_are_not_shown(params: objec
     (problem,) = problems_of(params, redact=("/address/to", "/address/replyTo"))
     assert problem.startswith(f"{pointer}: ")
     assert "hunter2" not in problem
+
+
+class Quoting(BaseModel):
+    secret: str
+    other: str = ""
+
+    @field_validator("secret")
+    @classmethod
+    def _refuse(cls, value: str) -> str:
+        raise ValueError(f"{value} is no good")
+
+
+@pytest.mark.parametrize("params", [{"secret": "hunter2"}, Quoting.model_construct(secret="hunter2")])
+def test_neither_a_validator_nor_a_traceback_shows_a_redacted_value(params: object) -> None:
+    with pytest.raises(InvalidParamsError) as caught:
+        write_params("Login", Quoting, params, redact=("/secret",))
+    assert str(caught.value.problems[0]) == "/secret: does not fit its spec, got a value that is not shown"
+    assert "hunter2" not in "".join(traceback.format_exception(caught.value))
+
+
+class Unwritable(BaseModel):
+    secret: str
+
+    @field_serializer("secret")
+    def _refuse(self, value: str) -> str:
+        raise ValueError(f"{value} cannot be written")
+
+
+def test_what_cannot_be_written_is_not_quoted_where_values_are_redacted() -> None:
+    model = Unwritable(secret="hunter2")
+    with pytest.raises(InvalidParamsError, match="cannot be written as JSON") as caught:
+        write_params("Login", Unwritable, model, redact=("/secret",))
+    assert "hunter2" not in "".join(traceback.format_exception(caught.value))
+
+
+def test_without_redaction_the_error_of_pydantic_is_the_cause() -> None:
+    with pytest.raises(InvalidParamsError) as caught:
+        write_params("Login", Quoting, {"secret": "x"})
+    assert isinstance(caught.value.__cause__, ValidationError)
+
+
+class Constants(BaseModel):
+    model_config = ConfigDict(ser_json_inf_nan="constants")
+    ratio: float
+
+
+@pytest.mark.parametrize("ratio", [float("nan"), float("inf"), float("-inf")])
+def test_a_model_that_writes_nan_as_it_is_is_refused_too(ratio: float) -> None:
+    with pytest.raises(InvalidParamsError, match=f"/ratio: is {ratio}, which JSON cannot express"):
+        write_params("Measure", Constants, Constants(ratio=ratio))
 
 
 def test_values_next_to_a_redacted_pointer_are_shown() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 
 import pytest
 from pydantic import BaseModel
@@ -79,6 +80,24 @@ async def test_a_wrong_token_does_nothing(
 
     assert (await _ask(backend, method, path, headers=headers)).status == 401
     assert await backend.store.count_due(backend.request(limit=1)) == 1
+
+
+@pytest.mark.parametrize("name", ["Authorization", "AUTHORIZATION"])
+async def test_the_name_of_the_header_may_be_in_any_case(backend: InMemoryBackend, name: str) -> None:
+    assert (await _ask(backend, "GET", STATUS, headers={name: f"Bearer {TOKEN}"})).status == 200
+
+
+@pytest.mark.parametrize("given", ["\ud800", "\udcff\0", "\xe9"])
+async def test_a_header_with_odd_characters_is_a_wrong_token(backend: InMemoryBackend, given: str) -> None:
+    assert (await _ask(backend, "GET", STATUS, headers={"authorization": f"Bearer {given}"})).status == 401
+
+
+async def test_a_trigger_keeps_within_its_budget(backend: InMemoryBackend) -> None:
+    backend.add_job(job_name="Keep", params={"text": "x"})
+
+    reply = await answer(backend, method="POST", path=TRIGGER, headers=BEARER, token=TOKEN, budget=timedelta(0))
+
+    assert json.loads(reply.body)["completed"] == 0
 
 
 async def test_a_trigger_runs_what_is_due(backend: InMemoryBackend) -> None:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
+from typing import Annotated
 
 import pytest
-from pydantic import BaseModel
+from pydantic import BaseModel, Field, SecretStr, field_serializer
 from server_jobs import (
     Backoff,
     Cancellation,
@@ -55,6 +56,7 @@ from tests.runtime.faulty_store import FaultyStore
 
 PARAMS = {"text": "hello"}
 START = datetime(2026, 1, 1, tzinfo=UTC)
+WEST = timezone(-timedelta(hours=5))
 
 
 # --- later -----------------------------------------------------------------------------------------------------------
@@ -88,6 +90,16 @@ async def test_one_job_may_be_queued_otherwise() -> None:
         ({"scheduled_for": START.replace(tzinfo=None)}, "2026-01-01T00:00:00 has none; add tzinfo, such as UTC"),
         ({"max_attempt": 2}, "there is no option 'max_attempt'; did you mean 'max_attempts'?"),
         ({"colour": "red"}, "there is no option 'colour'; there are correlation_id, delay, max_attempts, priority,"),
+        ({"priority": 1.5}, "priority must be a whole number between -100 and 100, not 1.5"),
+        ({"priority": True}, "priority must be a whole number between -100 and 100, not True"),
+        ({"max_attempts": "3"}, "max_attempts must be a whole number between 1 and 10000, not '3'"),
+        ({"delay": 5}, "delay must be a timedelta, not 5"),
+        ({"delay": timedelta.max}, "delay must be at most 365000 days, and is 999999999 days, 23:59:59.999999"),
+        ({"scheduled_for": "2020"}, "scheduled_for must be a datetime, not '2020'"),
+        ({"scheduled_for": datetime.max.replace(tzinfo=WEST)}, "scheduled_for must be in the years 1 to 9999 of UTC"),
+        ({"correlation_id": 5}, "correlation_id must be a str, not 5"),
+        ({"correlation_id": "a\0"}, "correlation_id must not hold NUL characters or lone surrogates, and is 'a\\x00'"),
+        ({"unique_key": "\ud800"}, "unique_key must not hold NUL characters or lone surrogates, and is '\\ud800'"),
     ],
 )
 async def test_an_option_that_cannot_be_is_refused_and_nothing_is_stored(
@@ -100,6 +112,12 @@ async def test_an_option_that_cannot_be_is_refused_and_nothing_is_stored(
             await call
         assert message in str(caught.value)
     assert await backend.store.count_jobs() == []
+
+
+def test_a_moment_is_stored_in_utc_and_to_the_millisecond() -> None:
+    moment = datetime(2026, 1, 1, 7, 0, 0, 123_999, WEST)
+    scheduled_for = text_job(echo).new_job(PARAMS, scheduled_for=moment).scheduled_for
+    assert repr(scheduled_for) == repr(datetime(2026, 1, 1, 12, 0, 0, 123_000, UTC))
 
 
 async def test_params_that_do_not_fit_are_refused_and_nothing_is_stored() -> None:
@@ -444,6 +462,23 @@ async def test_set_database_binds_one_class_alone(tmp_path: Path) -> None:
     await first.backend.shutdown()
 
 
+async def test_set_database_wins_inside_handlers_of_another_backend_until_the_class_is_bound_otherwise() -> None:
+    second, store = text_job(echo, "Second"), MemoryStore()
+
+    async def handler(params: Text, context: JobContext) -> Text:
+        await second.later(params)
+        return params
+
+    first = text_job(handler, "First")
+    backend = backend_on(MemoryStore(), first, second)
+    second.set_database(store)
+    assert (await first.now(PARAMS)).ok
+    assert [record.job_name for record in await store.list_jobs(JobQuery())] == ["Second"]
+    second.bind(None)
+    assert (await first.now(PARAMS)).ok
+    assert await names_in(backend) == ["First", "First", "Second"]
+
+
 # --- reading a row back ----------------------------------------------------------------------------------------------
 
 
@@ -477,6 +512,45 @@ async def test_a_stored_result_of_another_shape_is_refused_by_pointer() -> None:
 def test_a_job_name_is_an_identifier(name: str) -> None:
     with pytest.raises(InvalidOptionError, match="a job name must be an identifier such as 'SendEmail', not"):
         text_job(echo, name)
+
+
+class Secretive(BaseModel):
+    token: SecretStr
+
+
+class Holder(BaseModel):
+    inner: list[Secretive] | None = None
+
+
+class Hiding(BaseModel):
+    token: Annotated[str, Field(exclude=True)] = ""
+
+
+class Writing(BaseModel):
+    token: SecretStr
+
+    @field_serializer("token")
+    def _write(self, token: SecretStr) -> str:
+        return token.get_secret_value()
+
+
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        (Secretive, "the values of Secretive.token would be lost: it is written as asterisks"),
+        (Holder, "the values of Secretive.token would be lost"),
+        (Hiding, "the values of Hiding.token would be lost: it is excluded"),
+    ],
+)
+def test_a_model_that_does_not_write_all_it_holds_is_refused(model: type[BaseModel], message: str) -> None:
+    for params, result in ((model, Text), (Text, model)):
+        with pytest.raises(InvalidOptionError, match=message):
+            define_job(name="Send", params=params, result=result, handler=lambda params, context: params)
+
+
+def test_a_model_that_writes_its_secrets_itself_may_have_them() -> None:
+    job = define_job(name="Send", params=Writing, result=Text, handler=lambda params, context: Text(text=""))
+    assert job.new_job({"token": "x"}).params == '{"token":"x"}'
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from server_jobs import (
+    InvalidOptionError,
     InvalidParamsError,
     JobOptions,
     JobStatus,
@@ -60,6 +61,13 @@ async def test_a_job_is_added_with_the_options_of_later() -> None:
     (record,) = await backend.store.list_jobs(JobQuery())
     assert record.scheduled_for == clock.now() + SECOND
     assert (record.priority, record.max_attempts, record.correlation_id) == (3, 9, "request-7")
+
+
+async def test_an_option_there_is_not_is_refused_with_the_nearest_one() -> None:
+    backend = memory_of(text_job(echo))
+    with pytest.raises(InvalidOptionError, match="no option 'max_atempts'; did you mean 'max_attempts'"):
+        backend.add_job(job_name="Echo", params={"text": "a"}, max_atempts=9)  # type: ignore[call-arg]  # on purpose
+    assert await backend.store.count_jobs() == []
 
 
 async def test_the_database_is_handed_to_handlers_as_it_is() -> None:

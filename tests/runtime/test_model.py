@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, cast, get_args
 import pytest
 from pydantic import Field, TypeAdapter, ValidationError
 from server_jobs.formats import Date, Json
-from server_jobs.model import Exact, JobModel, Omittable, fresh
+from server_jobs.model import Exact, JobModel, Number, Omittable, fresh
 
 
 class Part(JobModel, extra="allow"):
@@ -125,6 +125,7 @@ def test_each_instance_has_defaults_of_its_own() -> None:
     [
         (Annotated[Literal[1, 2], Exact()], ["true", "1.0", "3", '"1"', "null"]),
         (Annotated[Literal[0], Exact()], ["false", "0.0", "-0.0", "null"]),
+        (Annotated[Literal[1, 100000000000000000000], Exact()], ["true", "2", "100000000000000000001", "1e20"]),
         (Annotated[Literal[True], Exact()], ["1", "1.0", "false"]),
         (Annotated[Literal[1, "a", None], Exact()], ["true", "1.0", '"b"', "false"]),
     ],
@@ -137,6 +138,17 @@ def test_exact_tells_numbers_from_booleans(accepted: Any, refused: list[str]) ->
     for text in refused:
         with pytest.raises(ValidationError, match="Input should be "):
             adapter.validate_json(text)
+
+
+def test_a_number_is_never_rounded() -> None:
+    adapter = TypeAdapter[float](Annotated[Number, Field(le=2**70)])
+    for exact in (1, -(2**53), 2**53, 2**53 + 2, 2**70, 0.1):
+        assert adapter.validate_json(json.dumps(exact)) == exact == adapter.validate_python(exact, strict=True)
+    for rounded in (2**53 + 1, -(2**53) - 1, 2**70 - 1, -(10**400)):
+        with pytest.raises(ValidationError, match="double precision holds exactly"):
+            adapter.validate_json(json.dumps(rounded))
+    with pytest.raises(ValidationError, match="less than or equal"):
+        adapter.validate_json(str(2**71))
 
 
 def test_exact_and_omittable_refuse_what_they_are_not_made_for() -> None:

@@ -8,9 +8,11 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from pydantic import field_validator
 from server_jobs import JobOptions, JobStatus, Misfire, Schedule, Worker, create_job_registry, define_job, tick
 from server_jobs.backend import Backend
 from server_jobs.ids import schedule_id, slot_job_id
+from server_jobs.job import AnyJob
 from server_jobs.ports import Store
 from server_jobs.record import Firing, JobQuery, JobRecord, ScheduleRecord
 from server_jobs.scheduler import Scheduler
@@ -41,7 +43,7 @@ def hourly(
     )
 
 
-async def save(store: Store, job: TextJob, **changes: object) -> ScheduleRecord:
+async def save(store: Store, job: AnyJob, **changes: object) -> ScheduleRecord:
     """Store the schedule of a job, as a migration does, or changed by hand."""
     (schedule,) = job.schedules
     values = {
@@ -220,6 +222,40 @@ async def test_a_schedule_that_cannot_be_read_is_reported_and_stops_no_other(
         assert await ticks(backend, clock, 2 * HOUR, step=HOUR) == 2
         assert "schedule a broken one of Report cannot fire: " in caplog.text
         assert message in caplog.text
+
+
+async def test_whatever_a_validator_raises_is_reported_once_and_stops_no_other_schedule(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    clock, job = FakeClock(NOON), hourly()
+
+    class Strange(Text):
+        @field_validator("text")
+        @classmethod
+        def _refuse(cls, value: str) -> str:
+            raise KeyError(value)
+
+    schedules = [Schedule(name="hourly", cron="0 * * * *", params='{"text":"x"}')]
+    strange = define_job(name="A", params=Strange, result=Text, handler=echo, schedules=schedules)
+    async with open_memory(clock) as store:
+        backend = backend_on(store, strange, job, clock=clock)
+        await save(store, strange)
+        await save(store, job)
+        await backend.scheduler.tick()
+        assert await ticks(backend, clock, 2 * HOUR) == 2
+    assert [record.getMessage() for record in caplog.records] == ["schedule hourly of A cannot fire: KeyError('x')"]
+
+
+async def test_a_schedule_that_fired_in_between_is_reported_again(caplog: pytest.LogCaptureFixture) -> None:
+    clock, job = FakeClock(NOON), hourly()
+    async with open_memory(clock) as store:
+        backend = backend_on(store, job, clock=clock)
+        await save(store, job)
+        await backend.scheduler.tick()
+        for params in ("[]", '{"text":"x"}', "[]"):
+            await save(store, job, params=params)
+            await ticks(backend, clock, HOUR)
+    assert caplog.text.count("cannot fire") == 2
 
 
 async def test_a_slot_whose_unique_key_is_held_makes_no_job_and_does_not_come_again() -> None:

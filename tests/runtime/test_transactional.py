@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -233,3 +234,16 @@ def test_another_kind_of_database_is_refused(monkeypatch: pytest.MonkeyPatch) ->
     ):
         Invoice.later_in(connection, PARAMS)
     engine.dispose()
+
+
+def test_the_clock_of_an_older_sqlite_is_used_too(sqlite_url: str) -> None:
+    engine = create_engine(sqlite_url)
+    metadata.create_all(engine)
+    with engine.connect() as connection:
+        driver = connection.connection.driver_connection
+        assert isinstance(driver, sqlite3.Connection)
+        driver.create_function("unixepoch", -1, lambda *_: None)  # as before 3.42, for 'subsec'
+        Invoice.later_in(connection, PARAMS)
+        created_at = connection.scalars(select(jobs.c.created_at)).one()
+    engine.dispose()
+    assert abs(datetime.now(UTC) - created_at) < timedelta(minutes=1)

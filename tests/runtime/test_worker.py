@@ -464,7 +464,7 @@ async def test_a_worker_stops_although_the_database_is_away(caplog: pytest.LogCa
     store.break_down("settle", "claim", "renew")
     worker.stop()
     await until(task)
-    assert "could not be given back and waits until its lease runs out" in caplog.text
+    assert "is over, and its outcome could not be stored so far" in caplog.text
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from functools import lru_cache
 from types import ModuleType
 from typing import Protocol, cast
 
+from ..clock import SQLITE_NOW
 from ..errors import DatabaseError
 from ..ports import Row, Statement, Value
 
@@ -44,7 +45,7 @@ class D1Database:
     """D1, as the binding of a Worker. Works with the binding itself and with the wrapper of the Workers SDK."""
 
     name = "d1"
-    now = "CAST(unixepoch('subsec') * 1000 AS INTEGER)"
+    now = SQLITE_NOW
 
     def __init__(self, binding: D1Binding) -> None:
         self._binding: D1Binding = getattr(binding, "_binding", binding)

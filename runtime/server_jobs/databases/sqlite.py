@@ -17,10 +17,13 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TypeVar
 
+from ..clock import SQLITE_NOW
 from ..errors import DatabaseBusyError, DatabaseError
 from ..ports import Row, Statement, Value
 
 T = TypeVar("T")
+
+OLDEST_SQLITE = (3, 38)  # the first with the operator `->>`
 
 _Call = tuple[Statement, Mapping[str, Value]]
 
@@ -33,7 +36,7 @@ class SqliteDatabase:
     """
 
     name = "sqlite"
-    now = "CAST(unixepoch('subsec') * 1000 AS INTEGER)"
+    now = SQLITE_NOW
 
     def __init__(self, path: str | Path, *, busy_timeout: timedelta = timedelta(seconds=30)) -> None:
         self.path = str(path)
@@ -42,6 +45,12 @@ class SqliteDatabase:
         self._connection: sqlite3.Connection | None = None
 
     async def open(self) -> None:
+        """As in `Database`. Raises `DatabaseError` when Python is linked against a SQLite older than 3.38."""
+        if sqlite3.sqlite_version_info < OLDEST_SQLITE:
+            raise DatabaseError(
+                f"SQLite {sqlite3.sqlite_version} is too old: 3.38 or newer is needed; "
+                "use a Python that is linked against a newer one"
+            )
         if self._thread is None:
             self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="server-jobs-sqlite")
             try:
@@ -51,10 +60,15 @@ class SqliteDatabase:
                 raise
 
     async def close(self) -> None:
-        if self._thread is not None:
-            await self._in_thread(self._disconnect)
-            self._thread.shutdown(wait=True)
-            self._thread = None
+        """As in `Database`. May be called twice, also at the same time, or when nothing is open."""
+        thread, self._thread = self._thread, None
+        if thread is not None:
+            try:
+                await asyncio.shield(asyncio.get_running_loop().run_in_executor(thread, self._disconnect))
+            except BaseException:
+                thread.shutdown(wait=False)  # it is busy still, and ends by itself
+                raise
+            thread.shutdown(wait=True)
 
     async def run(self, *calls: _Call) -> Sequence[Sequence[Row]]:
         return await self._in_thread(lambda: self._transaction(calls))
@@ -93,7 +107,7 @@ class SqliteDatabase:
             except BaseException:
                 self._rollback()
                 raise
-        except sqlite3.Error as error:
+        except (sqlite3.Error, UnicodeEncodeError, OverflowError) as error:  # or a value it cannot bind
             raise DatabaseError(f"SQLite refused a statement on {self.path}: {error}") from error
         return rows
 

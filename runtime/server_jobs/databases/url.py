@@ -29,7 +29,7 @@ def open_database(url: str) -> Database:
     Nothing is connected yet. Raises `InvalidOptionError` for a URL of another kind.
     """
     try:
-        parts = urlsplit(url)
+        parts = urlsplit(url, allow_fragments=False)  # a `#` is a part of the file's name
     except ValueError as error:
         raise InvalidOptionError(f"the database URL {without_password(url)!r} cannot be read: {error}") from error
     if parts.scheme != "sqlite":
@@ -41,6 +41,11 @@ def open_database(url: str) -> Database:
         raise InvalidOptionError(
             f"the database URL {without_password(url)!r} names a host; "
             "write sqlite:///FILE (three slashes), or four for an absolute path"
+        )
+    if parts.query:
+        raise InvalidOptionError(
+            f"the database URL {without_password(url)!r} has options, and SQLite takes none here; "
+            "leave out what follows the `?` (write %3F for one in the name of the file)"
         )
     return SqliteDatabase(Path(path) if path and path != ":memory:" else ":memory:")
 

@@ -95,10 +95,11 @@ class MemoryStore:
     async def settle(self, settlements: Sequence[Settlement]) -> Sequence[JobStatus | None]:
         return [self._settle(settlement) for settlement in settlements]
 
-    async def expire(self, *, jitter: timedelta) -> Sequence[Expired]:
+    async def expire(self, *, jitter: timedelta, except_for: Sequence[str] = ()) -> Sequence[Expired]:
         now = self._clock.now()
         over = [record for job_id in self._running if lifecycle.is_expired(record := self._records[job_id], now)]
-        return [self._expire(record, now + jitter * random(), now) for record in over]  # noqa: S311  spreads load only
+        lost = [record for record in over if record.fencing_token not in except_for]
+        return [self._expire(record, now + jitter * random(), now) for record in lost]  # noqa: S311  spreads load only
 
     async def cancel(self, job_id: str) -> Cancellation:
         record = self._find(job_id)
@@ -152,7 +153,8 @@ class MemoryStore:
         schedule = self._schedules.get(schedule_id)
         if schedule is None:
             return False
-        self._schedules[schedule_id] = replace(schedule, enabled=enabled, next_run_at=None)
+        next_run_at = schedule.next_run_at if enabled and schedule.enabled else None
+        self._schedules[schedule_id] = replace(schedule, enabled=enabled, next_run_at=next_run_at)
         return True
 
     async def due_schedules(self, job_names: Sequence[str]) -> DueSchedules:

@@ -135,8 +135,9 @@ class SqlStore:
             answers[index] = JobStatus(text_of(row["status"]))
         return answers
 
-    async def expire(self, *, jitter: timedelta) -> Sequence[Expired]:
-        rows = await self._run(statements.EXPIRE, jitter=milliseconds(jitter))
+    async def expire(self, *, jitter: timedelta, except_for: Sequence[str] = ()) -> Sequence[Expired]:
+        tokens = json_of(list(except_for))
+        rows = await self._run(statements.EXPIRE, jitter=milliseconds(jitter), except_for=tokens)
         return [
             Expired(text_of(row["id"]), text_of(row["job_name"]), JobStatus(text_of(row["status"]))) for row in rows
         ]

@@ -144,6 +144,7 @@ UPDATE jobs
        error = 'the worker died or stalled: its lease ran out in attempt ' || attempt_count || ' of ' || max_attempts,
        fencing_token = NULL, worker_expires_at = NULL, updated_at = {{now}}
  WHERE status = 'running' AND worker_expires_at < {{now}}
+   AND fencing_token NOT IN (SELECT value FROM json_each(:except_for))
 RETURNING id, job_name, status
 """
 
@@ -210,7 +211,10 @@ SELECT value->>'id', value->>'job_name', value->>'name', value->>'cron_expressio
 LIST_SCHEDULES = f"SELECT {SCHEDULE_COLUMNS} FROM cron_jobs ORDER BY job_name, name"
 
 ENABLE_SCHEDULE = """
-UPDATE cron_jobs SET enabled = CASE WHEN :enabled = 1 THEN true ELSE false END, next_run_at = NULL, updated_at = {now}
+UPDATE cron_jobs
+   SET enabled = CASE WHEN :enabled = 1 THEN true ELSE false END,
+       next_run_at = CASE WHEN :enabled = 1 AND enabled THEN next_run_at END,
+       updated_at = {now}
  WHERE id = :id RETURNING id
 """
 
