@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Awaitable
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, Insert, Select, func, literal_column, select
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 from sqlalchemy.orm import Session
 from sqlalchemy.sql.elements import ColumnElement
 
@@ -16,25 +16,34 @@ from .errors import DatabaseError, InvalidOptionError
 from .record import JobStatus, NewJob
 from .schema import jobs
 
-Transaction = Connection | Session | AsyncConnection | AsyncSession
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
+
 _UNFINISHED = (JobStatus.PENDING, JobStatus.RUNNING)
 _TRIES = 5  # the job that holds a unique key may end between our two statements
 
 
-def insert_in(transaction: Transaction, job: NewJob) -> str | Awaitable[str]:
+def insert_in(transaction: Connection | Session | AsyncConnection | AsyncSession, job: NewJob) -> str | Awaitable[str]:
     """Insert the job through that session or connection; the id, to be awaited for an async one.
 
     Nothing is committed here. When an unfinished job holds the same unique key, the answer is its id.
     """
-    match transaction:
-        case Connection() | Session():
-            return _insert(transaction, job)
-        case AsyncConnection() | AsyncSession():
-            return _insert_async(transaction, job)
-        case _:
-            raise InvalidOptionError(
-                f"later_in takes a SQLAlchemy session or connection, sync or async, not a {type(transaction).__name__}"
-            )
+    if isinstance(transaction, Connection | Session):
+        return _insert(transaction, job)
+    if _is_async(transaction):
+        return _insert_async(transaction, job)
+    raise InvalidOptionError(
+        f"later_in takes a SQLAlchemy session or connection, sync or async, not a {type(transaction).__name__}"
+    )
+
+
+def _is_async(transaction: object) -> bool:
+    """Whether it is one of SQLAlchemy's async objects; without greenlet there can be none."""
+    try:
+        from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
+    except ImportError:
+        return False
+    return isinstance(transaction, AsyncConnection | AsyncSession)
 
 
 def _insert(transaction: Connection | Session, job: NewJob) -> str:
@@ -49,6 +58,8 @@ def _insert(transaction: Connection | Session, job: NewJob) -> str:
 
 
 async def _insert_async(transaction: AsyncConnection | AsyncSession, job: NewJob) -> str:
+    from sqlalchemy.ext.asyncio import AsyncSession
+
     connection = await transaction.connection() if isinstance(transaction, AsyncSession) else transaction
     insert, holder_of = _insert_statement(connection.dialect.name, job), _holder_of(job)
     for _ in range(_TRIES):

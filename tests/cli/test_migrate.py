@@ -46,6 +46,19 @@ def test_a_new_database_gets_the_tables_and_a_second_run_does_nothing(
     assert project.run("migrate", "--database", url).stdout == f"{url} is at server_jobs_0001 (head)\n"
 
 
+def test_the_default_database_is_in_the_folder_of_the_project_wherever_the_command_is_run(
+    project: TemporaryProject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("SERVER_JOBS_DATABASE_URL", raising=False)
+    monkeypatch.chdir(tmp_path)
+
+    result = project.run("migrate")
+
+    assert result.exit_code == 0, result.output
+    assert tables(project.path("server-jobs.sqlite3")) == TABLES
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_downgrade_removes_the_tables(project: TemporaryProject, tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/new.sqlite3"
     project.run("migrate", "--database", url)

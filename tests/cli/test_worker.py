@@ -139,3 +139,17 @@ def _read(terminal: int) -> bytes:
         return os.read(terminal, 65_536)
     except OSError:  # how Linux says that the last writer is gone
         return b""
+
+
+def test_a_worker_that_ends_says_what_others_still_hold(shop: Shop) -> None:
+    job_id = shop.enqueue("Shout")
+    shop.execute(
+        "UPDATE jobs SET status = 'running', attempt_count = 1, fencing_token = 'of-a-dead-worker',"
+        " worker_expires_at = updated_at + 3600000 WHERE id = :id",
+        id=job_id,
+    )
+
+    text = shop.run("worker", "--until-empty").stderr
+
+    assert "1 jobs are held by other workers" in text
+    assert shop.record(job_id).status is JobStatus.RUNNING

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -15,6 +17,7 @@ from sqlalchemy import Connection, Engine, create_engine, event, select
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 from sqlalchemy.orm import Session
 
+from tests.conformance.stores import create_sqlite_file
 from tests.generator.databases import postgres_database
 from tests.runtime.example_jobs import Text, echo, text_job
 
@@ -247,3 +250,19 @@ def test_the_clock_of_an_older_sqlite_is_used_too(sqlite_url: str) -> None:
         created_at = connection.scalars(select(jobs.c.created_at)).one()
     engine.dispose()
     assert abs(datetime.now(UTC) - created_at) < timedelta(minutes=1)
+
+
+def test_a_sync_application_needs_no_greenlet(tmp_path: Path) -> None:
+    """SQLAlchemy's asyncio part does, and an install without it must not notice."""
+    create_sqlite_file(tmp_path / "jobs.sqlite3")
+    program = f"""
+import sys
+sys.modules["greenlet"] = None
+from sqlalchemy import create_engine
+from tests.runtime.example_jobs import echo, text_job
+
+with create_engine("sqlite:///{tmp_path}/jobs.sqlite3").begin() as connection:
+    print(text_job(echo).later_in(connection, {{"text": "hello"}}))
+"""
+    finished = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert (finished.returncode, len(finished.stdout.strip())) == (0, 36), finished.stderr

@@ -44,7 +44,7 @@ def migrate(workspace: Workspace, *, revision: str, downgrade: str | None, sql: 
 
     The same as `alembic upgrade head` in the project's folder. SQLite and PostgreSQL.
 
-    \\b
+    \b
     Examples:
       server-jobs migrate
       server-jobs migrate --database postgresql://localhost/shop

@@ -75,5 +75,10 @@ def _remember_json(ctx: click.Context, param: click.Parameter, value: bool) -> b
 
 
 json_option = click.option(
-    "--json", "as_json", is_flag=True, is_eager=True, callback=_remember_json, help="Print JSON, errors included."
+    "--json",
+    "as_json",
+    is_flag=True,
+    is_eager=True,
+    callback=_remember_json,
+    help="Print JSON, errors included (wrong usage is said in words).",
 )

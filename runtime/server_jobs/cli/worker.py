@@ -10,6 +10,8 @@ from datetime import timedelta
 
 import click
 
+from ..errors import DatabaseError
+from ..record import JobStatus
 from ..worker import Worker
 from .arguments import duration, names
 from .log_lines import logging_through
@@ -138,7 +140,18 @@ async def _ready(workspace: Workspace, options: WorkerOptions, log: WorkerLog) -
         )
         log.began(worker, workspace.shown_url)
         yield worker
-    log.ended()
+        held = await _held_elsewhere(worker)
+    log.ended(held)
+
+
+async def _held_elsewhere(worker: Worker) -> int:
+    """How many of the jobs known here still run: in other workers, or claimed by one that died."""
+    try:
+        counts = await worker.backend.store.count_jobs()
+    except DatabaseError:
+        return 0
+    known = worker.backend.registry.get_names()
+    return sum(count.count for count in counts if count.status is JobStatus.RUNNING and count.job_name in known)
 
 
 async def _run(worker: Worker, options: WorkerOptions) -> None:

@@ -78,8 +78,14 @@ class WorkerLog:
             reason = f": {result.error[:_ERROR_CHARACTERS]}" if self.with_reasons else ""
             _logger.warning("%s failed after %s%s", name, duration, reason, extra=extra)
 
-    def ended(self) -> None:
-        """Say what all of it came to."""
+    def ended(self, held_elsewhere: int = 0) -> None:
+        """Say what all of it came to, and what is left in the hands of other workers."""
+        if held_elsewhere:
+            _logger.warning(
+                "%d jobs are held by other workers; those of a worker that died are taken over when their leases end",
+                held_elsewhere,
+                extra={"held_elsewhere": held_elsewhere},
+            )
         _logger.info(
             "stopped: %d completed, %d failed attempts, %d given back",
             self.completed,

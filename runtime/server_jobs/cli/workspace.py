@@ -12,7 +12,7 @@ from pathlib import Path
 from ..backend import DEFAULT_CONCURRENCY, DEFAULT_LOCK_TIMEOUT, DEFAULT_POLL_INTERVAL, Backend
 from ..connection import connect
 from ..databases.sqlite import SqliteDatabase
-from ..databases.url import DATABASE_URL, database_url, open_database, without_password
+from ..databases.url import DATABASE_URL, DEFAULT_URL, database_url, open_database, without_password
 from ..errors import DatabaseError, InvalidOptionError, ProjectError, ProjectNotFoundError, SchemaMissingError
 from ..ports import Database
 from ..project import Project, find_project
@@ -43,8 +43,14 @@ class Workspace:
 
     @cached_property
     def url(self) -> str:
-        """The URL of the database. May hold a password: show `shown_url`."""
-        return database_url(self.database, variable=self.database_url_env)
+        """The URL of the database. May hold a password: show `shown_url`.
+
+        The default is a file in the project's folder, wherever in it the command is run.
+        """
+        url = database_url(self.database, variable=self.database_url_env)
+        if url == DEFAULT_URL and self.project is not None and self.project.root != Path.cwd():
+            return f"sqlite:///{self.project.root / DEFAULT_URL.removeprefix('sqlite:///')}"
+        return url
 
     @property
     def database_url_env(self) -> str:
