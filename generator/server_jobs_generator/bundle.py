@@ -21,10 +21,16 @@ MAX_LEVELS = 32
 
 _STRUCTURE = frozenset({"$defs", "additionalProperties", "anyOf", "items", "oneOf", "prefixItems", "properties"})
 _DROPPED = frozenset({"$schema", "$comment", "$defs"})
+_NOTHING: Mapping[str, bool] = {}
+_REFERS_TO_ITSELF = "refers to itself for ever; recursion must lead through a property of an object"
+_CONTAINS_ITSELF = (
+    "a list, or an object without named properties, that contains itself is not supported: it would need a class; "
+    "put it into a property of an object"
+)
 
 
 class BundleError(ValueError):
-    """A spec whose references never end or multiply beyond all bounds; `problem` says where."""
+    """A spec whose references lead round without a class between or multiply beyond bounds; `problem` says where."""
 
     def __init__(self, problem: SpecProblem) -> None:
         self.problem = problem
@@ -160,8 +166,11 @@ class _Expansion:
     classes: set[str] = field(default_factory=set[str])
     where: str | None = None
 
-    def walk(self, schema: JsonValue, level: int = 0, inlined: tuple[str, ...] = ()) -> None:
-        """Raises `_EndlessError` where that does not end, or not soon; `where` names the definition it was in then."""
+    def walk(self, schema: JsonValue, level: int = 0, inlined: Mapping[str, bool] = _NOTHING) -> None:
+        """Raises `_EndlessError` where that does not end, or not soon; `where` names the definition it was in then.
+
+        `inlined` are the definitions that this is a part of without a class between, and whether in a list or dict.
+        """
         options = schema.get("enum") if isinstance(schema, dict) else None
         self.count += 1 + (len(options) // 4 if isinstance(options, list) else 0)
         if self.count > MAX_SCHEMAS:
@@ -172,19 +181,25 @@ class _Expansion:
             )
         name = referenced_name(schema)
         if name is None:
-            inside = () if is_class(schema) else inlined
+            inside = self._inside(schema, inlined)
             for child in children(schema):
                 self.walk(child, level + 1, inside)
         elif name not in self.classes:
             self._walk_definition(name, level + 1, inlined)
 
-    def _walk_definition(self, name: str, level: int, inlined: tuple[str, ...]) -> None:
+    @staticmethod
+    def _inside(schema: JsonValue, inlined: Mapping[str, bool]) -> Mapping[str, bool]:
+        if not isinstance(schema, dict) or is_class(schema):
+            return _NOTHING
+        return inlined if {"anyOf", "oneOf"} & schema.keys() else dict.fromkeys(inlined, True)
+
+    def _walk_definition(self, name: str, level: int, inlined: Mapping[str, bool]) -> None:
         outer, self.where = self.where, name
         if name in inlined:
-            raise _EndlessError("refers to itself for ever; recursion must lead through a property of an object")
+            raise _EndlessError(_CONTAINS_ITSELF if inlined[name] else _REFERS_TO_ITSELF)
         if is_class(self.definitions[name]):
             self.classes.add(name)
-        self.walk(self.definitions[name], level, (*inlined, name))
+        self.walk(self.definitions[name], level, {**inlined, name: False})
         self.where = outer
 
 

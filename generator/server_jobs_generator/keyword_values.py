@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping
 
 from pydantic import JsonValue
@@ -9,7 +10,7 @@ from server_jobs.formats import FORMATS
 
 from .problems import listed, nearest, shown
 
-_LARGEST_NUMBER = 10**308
+_LARGEST_DIVISOR = 10**308
 _LARGEST_COUNT = 2**31 - 1
 
 
@@ -24,7 +25,9 @@ def _const(value: JsonValue) -> str | None:
         case dict() | list():
             return "the model would not enforce an object or a list here; describe its properties or items"
         case float():
-            return f"{value} is not exact in binary; use whole numbers, strings, or minimum and maximum"
+            return (
+                f"{value} is not supported in enum and const; use strings, or whole numbers without point or exponent"
+            )
         case _:
             return None
 
@@ -45,12 +48,14 @@ def _count(value: JsonValue) -> str | None:
 
 
 def _number(value: JsonValue) -> str | None:
-    is_number = isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= _LARGEST_NUMBER
-    return None if is_number else f"must be a number, not {shown(value)}"
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return f"must be a number, not {shown(value)}"
+    is_finite = abs(value) <= sys.float_info.max
+    return None if is_finite else f"{shown(value)} is outside the range of a double-precision number"
 
 
 def _divisor(value: JsonValue) -> str | None:
-    is_divisor = isinstance(value, int) and not isinstance(value, bool) and 0 < value <= _LARGEST_NUMBER
+    is_divisor = isinstance(value, int) and not isinstance(value, bool) and 0 < value <= _LARGEST_DIVISOR
     return None if is_divisor else f"must be a whole number above 0, not {shown(value)}"
 
 

@@ -18,6 +18,7 @@ from server_jobs.options import JobOptions, Schedule
 
 from .bundle import BundleError, bundle
 from .document import Pointer, read_document
+from .finite_values import endless_properties
 from .instance import Fitting, follow
 from .job_lint import PARAMS, RESULT, class_name_of, description_of, lint_job, lint_shared
 from .library import Library, Location
@@ -74,7 +75,7 @@ def read_specs(project_root: Path, specs_dir: Path) -> Specs:
     for file in found:
         reader.read(file)
     jobs = reader.check()
-    return Specs(tuple(sorted(jobs, key=lambda job: job.class_name)), tuple(sorted(set(reader.problems))))
+    return Specs(tuple(sorted(jobs, key=lambda job: job.class_name)), tuple(sorted(reader.all_problems())))
 
 
 @dataclass(slots=True)
@@ -85,6 +86,12 @@ class _SpecReader:
     library: Library = field(default_factory=lambda: Library({}))
     files: dict[str, SpecFile] = field(default_factory=dict[str, SpecFile])
     locations: dict[str, list[Location]] = field(default_factory=dict[str, list[Location]])
+    unreadable: set[SpecProblem] = field(default_factory=set[SpecProblem])
+
+    def all_problems(self) -> set[SpecProblem]:
+        """Every problem once; of a value that could not be read only that, as another one stands in for it."""
+        places = set(map(_place, self.unreadable))
+        return self.unreadable | {problem for problem in self.problems if _place(problem) not in places}
 
     def read(self, file: SpecFile | SpecProblem) -> None:
         """Read one file and check it by itself."""
@@ -93,6 +100,7 @@ class _SpecReader:
             return
         reading = read_document(file.path, file.data)
         self.problems.extend(reading.problems)
+        self.unreadable.update(reading.problems)
         document = reading.document
         if document is None:
             return
@@ -120,9 +128,14 @@ class _SpecReader:
             fitting.start_file()
             found = (problem for location in locations for problem in meaning.check(location))
             self.problems.extend(islice(found, MAX_PROBLEMS))
+        self._check_finite()
         names = [file.name for file in self.files.values() if not file.is_shared]
         self._check_class_names(names)
         return [job for name in names if (job := self._job(name, fitting)) is not None]
+
+    def _check_finite(self) -> None:
+        locations = (location for locations in self.locations.values() for location in locations)
+        self.problems.extend(islice(endless_properties(self.library, locations), MAX_PROBLEMS))
 
     def _check_class_names(self, names: list[str]) -> None:
         first_with: dict[str, str] = {}
@@ -182,3 +195,7 @@ class _SpecReader:
             digest.update(f"{name}\n{len(data)}\n".encode())
             digest.update(data)
         return digest.hexdigest()
+
+
+def _place(problem: SpecProblem) -> tuple[str, int, int, str]:
+    return problem.path, problem.line, problem.column, problem.pointer

@@ -316,11 +316,6 @@ def test_references_lead_only_to_schemas_in_the_folder(tmp_path: Path, reference
         ({"A": {"$ref": "#/$defs/A"}}, "refers to itself for ever"),
         ({"A": {"$ref": "#/$defs/B"}, "B": {"$ref": "#/$defs/A"}}, "refers to itself for ever"),
         ({"A": {"anyOf": [TEXT, {"$ref": "#/$defs/A"}]}}, "recursion must lead through a property of an object"),
-        ({"A": {"type": "array", "items": {"$ref": "#/$defs/A"}}}, "recursion must lead through a property"),
-        (
-            {"A": {"type": "object", "additionalProperties": {"$ref": "#/$defs/A"}}},
-            "recursion must lead through a property",
-        ),
     ],
 )
 def test_references_that_never_end_are_refused(tmp_path: Path, definitions: object, expected: str) -> None:
@@ -328,6 +323,92 @@ def test_references_that_never_end_are_refused(tmp_path: Path, definitions: obje
     assert lines
     assert all("refers to itself for ever" in line for line in lines)
     assert expected in lines[-1]
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"type": "array", "items": {"$ref": "#/$defs/A"}},
+        {"type": "array", "items": {"anyOf": [TEXT, {"$ref": "#/$defs/A"}]}},
+        {"type": "object", "additionalProperties": {"$ref": "#/$defs/A"}},
+    ],
+)
+def test_a_list_or_dict_that_contains_itself_is_not_said_to_be_endless(tmp_path: Path, schema: object) -> None:
+    (line,) = problems(tmp_path, {"case.json": a_spec(an_object(x={"$ref": "#/$defs/A"}), **{"$defs": {"A": schema}})})
+    assert line.partition(" ")[2] == (
+        "/$defs/A a list, or an object without named properties, that contains itself is not supported: it would need "
+        "a class; put it into a property of an object"
+    )
+
+
+def required(**properties: object) -> object:
+    return an_object(**properties) | {"required": list(properties)}
+
+
+A = {"$ref": "#/$defs/A"}
+B = {"$ref": "#/$defs/B"}
+
+
+@pytest.mark.parametrize(
+    ("definitions", "place", "name"),
+    [
+        ({"A": required(name=TEXT, next=A)}, "/$defs/A/required/1", "next"),
+        ({"A": required(to=B), "B": required(back=A)}, "/$defs/A/required/0", "to"),
+        (
+            {"A": required(all={"type": "array", "minItems": 1, "items": B}), "B": required(back=A)},
+            "/$defs/A/required/0",
+            "all",
+        ),
+        ({"A": required(next={"anyOf": [A, B]}), "B": required(back=A)}, "/$defs/A/required/0", "next"),
+        (
+            {
+                "A": required(
+                    two={"type": "array", "prefixItems": [TEXT, A], "items": False, "minItems": 2, "maxItems": 2}
+                )
+            },
+            "/$defs/A/required/0",
+            "two",
+        ),
+        ({"A": {"type": "array", "minItems": 1, "items": B}, "B": required(all=A)}, "/$defs/B/required/0", "all"),
+        ({"A": an_object(), "B": required(next=B)}, "/$defs/B/required/0", "next"),
+        ({"A": {"$ref": "#/properties/params"}}, "/properties/params/required/0", "x"),
+    ],
+)
+def test_a_circle_of_required_properties_is_refused(tmp_path: Path, definitions: object, place: str, name: str) -> None:
+    (line,) = problems(tmp_path, {"case.json": a_spec(required(x=A), **{"$defs": definitions})})
+    assert line.partition(" ")[2] == (
+        f'{place} no value can fit: "{name}" is required, and its value would need another of the same without end; '
+        f'make "{name}" optional'
+    )
+
+
+@pytest.mark.parametrize(
+    "next_one",
+    [
+        {"type": "array", "items": A},
+        {"anyOf": [A, {"type": "null"}]},
+        {"anyOf": [A, required(name=TEXT)]},
+        {"type": "object", "additionalProperties": A},
+    ],
+)
+def test_a_circle_of_required_properties_is_fine_where_a_value_can_end_it(tmp_path: Path, next_one: object) -> None:
+    job(tmp_path, a_spec(required(x=A), **{"$defs": {"A": required(next=next_one)}}))
+
+
+def test_a_circle_through_two_files_is_refused_once(tmp_path: Path) -> None:
+    other = {"$defs": {"B": required(back={"$ref": "../case.json#/$defs/A"})}}
+    spec = a_spec(an_object(x=A), **{"$defs": {"A": required(to={"$ref": "shared/b.json#/$defs/B"})}})
+    (line,) = problems(tmp_path, {"case.json": spec, "shared/b.json": other})
+    assert 'make "to" optional' in line
+
+
+def test_a_value_that_could_not_be_read_is_one_problem(tmp_path: Path) -> None:
+    text = json.dumps(a_spec() | {"title": "NaN", "description": 3}).replace('"NaN"', "NaN").encode()
+    lines = problems(tmp_path, {"case.json": text})
+    assert [line.partition(" ")[2] for line in lines] == [
+        "/title NaN is not JSON; a number is finite",
+        "/description must be a text, not 3",
+    ]
 
 
 def test_recursion_through_a_property_is_fine(tmp_path: Path) -> None:
