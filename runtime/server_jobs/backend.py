@@ -243,7 +243,10 @@ class Backend:
         await self.initialize()
         # After a pause (a suspended machine, a blocked event loop) this may come before what runs here is renewed.
         running = [attempt.claim.token for attempt in self.runner.attempts()]
-        return await self.store.expire(jitter=EXPIRY_JITTER, except_for=running)
+        expired = await self.store.expire(jitter=EXPIRY_JITTER, except_for=running)
+        gone = {job.id for job in expired}
+        self._claims = {token: claim for token, claim in self._claims.items() if claim.id not in gone}
+        return expired
 
     def request(self, *, limit: int, queues: tuple[str, ...] | None = None) -> ClaimRequest:
         """What this backend can run: the names and versions of its registry whose handlers are implemented."""

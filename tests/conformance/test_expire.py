@@ -110,6 +110,30 @@ async def test_only_the_jobs_whose_lease_ran_out_expire(store: Store, clock: Fak
     assert (await read(store, "pending")).attempt_count == 0
 
 
+async def test_claims_that_the_caller_still_runs_are_left_alone_and_others_expire(
+    store: Store, clock: FakeClock
+) -> None:
+    claims = {name: await insert_and_claim(store, job(name)) for name in "abcd"}
+    clock.advance(LEASE + SECOND)
+
+    expired = await store.expire(jitter=timedelta(0), except_for=[claims["a"].token, claims["c"].token])
+
+    assert sorted(one.id for one in expired) == ["b", "d"]
+    assert await read(store, "a") == claims["a"].record
+    assert await read(store, "c") == claims["c"].record
+    assert list(await store.settle([completed(claims["a"])])) == [JobStatus.COMPLETED]
+    assert [one.id for one in await store.expire(jitter=timedelta(0))] == ["c"]
+
+
+async def test_a_token_of_an_earlier_claim_spares_nothing(store: Store, clock: FakeClock) -> None:
+    old = await insert_and_claim(store, job("a"))
+    await store.settle([failed(old, retry_after=timedelta(0))])
+    await reclaim(store, "a")
+    clock.advance(LEASE + SECOND)
+
+    assert [one.id for one in await store.expire(jitter=timedelta(0), except_for=[old.token])] == ["a"]
+
+
 async def test_an_expired_job_expires_once(store: Store, clock: FakeClock) -> None:
     await insert_and_claim(store, job("a"))
     clock.advance(LEASE + SECOND)

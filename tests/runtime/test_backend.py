@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 
@@ -27,7 +27,7 @@ from server_jobs import (
 from server_jobs.backend import Backend, PollResult, WorkerBackend, WorkerBackendConfig
 from server_jobs.databases.sqlite import SqliteDatabase
 from server_jobs.job import AnyJob
-from server_jobs.record import Claim, ClaimRequest, NewJob, Settlement
+from server_jobs.record import Claim, ClaimRequest, JobQuery, NewJob, Settlement
 from server_jobs.stores.memory import MemoryStore
 from server_jobs.stores.sql import SqlStore
 from server_jobs.testing import FakeClock
@@ -292,6 +292,56 @@ async def test_what_a_cancelled_caller_had_claimed_is_given_back() -> None:
     assert (record.status, record.attempt_count) == (JobStatus.PENDING, 0)
 
 
+@pytest.mark.parametrize("call", ["now", "execute_from_database"])
+async def test_what_was_being_claimed_for_a_cancelled_caller_is_given_back(call: str) -> None:
+    answered = asyncio.Event()
+
+    class SlowStore(FaultyStore):
+        async def start(self, job: NewJob, lease: timedelta) -> Claim:
+            claim = await super().start(job, lease)
+            await answered.wait()
+            return claim
+
+        async def claim_one(self, job_id: str, request: ClaimRequest) -> Claim | None:
+            claim = await super().claim_one(job_id, request)
+            await answered.wait()
+            return claim
+
+    gate = Gate()
+    job = text_job(gate)
+    backend = backend_on(SlowStore(), job)
+    run = job.now(PARAMS) if call == "now" else job.execute_from_database(await job.later(PARAMS))
+    task = asyncio.create_task(run)
+    await turns()
+    (running,) = await backend.store.list_jobs(JobQuery(limit=10))
+    assert running.status is JobStatus.RUNNING
+    task.cancel()
+    await turns()
+    answered.set()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    record = await read(backend, running.id)
+    assert (record.status, record.attempt_count, gate.contexts) == (JobStatus.PENDING, 0, [])
+
+
+async def test_polls_together_claim_no_more_than_may_run_at_once() -> None:
+    gate = Gate()
+    job = text_job(gate)
+    backend = backend_on(MemoryStore(), job, max_concurrency=3)
+    await job.later_many([PARAMS] * 10)
+    first, *others = (await backend.poll_and_claim()).claimed_jobs
+    assert len(others) == 2
+    assert (await backend.poll_and_claim()).claimed_jobs == ()
+    task = asyncio.create_task(backend.execute(first))
+    await turns()
+    assert (await backend.poll_and_claim()).claimed_jobs == ()
+    gate.opened.set()
+    await until(task)
+    assert len((await backend.poll_and_claim()).claimed_jobs) == 1
+    await backend.release_lock(others[0].id)
+    assert len((await backend.poll_and_claim()).claimed_jobs) == 1
+
+
 # --- running ---------------------------------------------------------------------------------------------------------
 
 
@@ -337,6 +387,40 @@ async def test_executing_a_claim_that_was_lost_says_so_and_changes_nothing() -> 
     assert (result.success, result.error) == (False, str(StaleClaimError(job_id)))
     assert (await read(backend, job_id)).fencing_token == new.token
     assert (await backend.execute(new)).success
+
+
+@pytest.mark.parametrize(
+    "end", [Backend.execute, lambda backend, claim: backend.release_lock(claim.id)], ids=["settled", "released"]
+)
+async def test_a_claim_that_was_settled_or_released_is_not_run(
+    end: Callable[[Backend, Claim], Awaitable[object]],
+) -> None:
+    gate = Gate()
+    gate.opened.set()
+    job = text_job(gate)
+    backend = backend_on(MemoryStore(), job)
+    job_id = await job.later(PARAMS)
+    (claim,) = (await backend.poll_and_claim()).claimed_jobs
+    await end(backend, claim)
+    runs, record = len(gate.contexts), await read(backend, job_id)
+    again = await backend.execute(claim)
+    assert (again.success, again.error) == (False, str(StaleClaimError(job_id)))
+    assert len(gate.contexts) == runs
+    assert await read(backend, job_id) == record
+
+
+async def test_a_claim_that_runs_is_not_run_twice() -> None:
+    gate = Gate()
+    job = text_job(gate)
+    backend = backend_on(MemoryStore(), job)
+    await job.later(PARAMS)
+    (claim,) = (await backend.poll_and_claim()).claimed_jobs
+    task = asyncio.create_task(backend.execute(claim))
+    await turns()
+    assert not (await asyncio.wait_for(backend.execute(claim), 5)).success
+    gate.opened.set()
+    assert (await task).success
+    assert len(gate.contexts) == 1
 
 
 async def test_a_claim_of_a_job_not_registered_here_is_refused() -> None:

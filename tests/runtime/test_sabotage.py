@@ -291,6 +291,11 @@ CASES = [
         test_expire.test_a_lease_lasts_up_to_and_including_its_last_instant,
     ),
     in_sql(
+        "claims that the caller still runs",
+        without("AND fencing_token NOT IN (SELECT value FROM json_each(:except_for))", "EXPIRE"),
+        test_expire.test_claims_that_the_caller_still_runs_are_left_alone_and_others_expire,
+    ),
+    in_sql(
         "lease renewal",
         without("worker_expires_at = {now} + :lease, ", "RENEW"),
         test_renew.test_a_renewed_job_does_not_expire,

@@ -113,6 +113,29 @@ async def test_an_outage_is_met_with_growing_pauses() -> None:
     assert task.done()
 
 
+async def test_an_outcome_that_is_always_refused_keeps_no_other_back() -> None:
+    class Choosy(FaultyStore):
+        async def settle(self, settlements: Sequence[Settlement]) -> Sequence[JobStatus | None]:
+            if any(settlement.id == "j001" for settlement in settlements):
+                raise DatabaseError("a value of j001 is out of range")
+            return await super().settle(settlements)
+
+    desk = Desk()
+    desk.store = Choosy(desk.clock)
+    desk.settler = Settler(desk.store, desk.clock)
+    *outcomes, late = await desk.running(5)
+    before, refused, *after = [desk.settle(outcome, deadline=30) for outcome in outcomes]
+    await desk.wait(2)
+    joining = desk.settle(late)
+    await desk.wait(10)
+    assert not refused.done()
+    others = [before, *after, joining]
+    assert all(task.done() for task in others)
+    assert await asyncio.gather(*others) == [JobStatus.COMPLETED] * 4
+    await desk.wait(25)
+    assert await asyncio.wait_for(refused, 5) is None
+
+
 async def test_an_outcome_is_dropped_once_its_lease_is_over(caplog: pytest.LogCaptureFixture) -> None:
     desk = Desk()
     desk.store.break_down("settle")

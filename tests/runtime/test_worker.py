@@ -8,6 +8,8 @@ import sqlite3
 import threading
 import time
 from collections import Counter
+from collections.abc import Sequence
+from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 
@@ -25,7 +27,7 @@ from server_jobs import (
 )
 from server_jobs.backend import Backend, WorkerExecutionResult
 from server_jobs.databases.sqlite import SqliteDatabase
-from server_jobs.record import Claim, NewJob
+from server_jobs.record import Claim, Heartbeat, Hold, NewJob
 from server_jobs.stores.memory import MemoryStore
 from server_jobs.stores.sql import SqlStore
 from server_jobs.testing import FakeClock
@@ -88,6 +90,37 @@ async def test_a_worker_runs_until_the_queue_is_empty() -> None:
     await finished(Worker(backend, until_empty=True))
     assert await statuses(backend) == {"completed": 20, "failed": 1}
     assert (await read(backend, bad_id)).attempt_count == 3
+
+
+def test_a_worker_can_run_again_in_another_event_loop() -> None:
+    async def handler(params: Text, context: JobContext) -> Text:
+        await asyncio.sleep(0.001)  # the worker waits meanwhile
+        return params
+
+    job = text_job(handler)
+    backend = backend_on(MemoryStore(), job)
+    worker = Worker(backend, until_empty=True)
+    for completed in (1, 2):
+        asyncio.run(job.using(backend).later(PARAMS))
+        asyncio.run(finished(worker))
+        assert asyncio.run(statuses(backend)) == {"completed": completed}
+
+
+async def test_until_empty_does_not_wait_for_a_thread_whose_handler_timed_out() -> None:
+    go_on = threading.Event()
+
+    def hangs(params: Text, context: JobContext) -> Text:
+        go_on.wait(10)
+        return params
+
+    job = text_job(hangs, "Hang", JobOptions(timeout=SOON, max_attempts=1))
+    backend = backend_on(MemoryStore(), job)
+    job_id = await job.later(PARAMS)
+    try:
+        await asyncio.wait_for(Worker(backend, until_empty=True).run(), 3)
+    finally:
+        go_on.set()
+    assert await status_of(backend, job_id) is JobStatus.FAILED
 
 
 async def test_until_empty_waits_for_retries_that_are_due_soon_but_not_for_jobs_of_another_day() -> None:
@@ -176,6 +209,39 @@ async def test_a_job_enqueued_in_this_process_is_taken_without_waiting_for_the_n
     assert backend.inserted == []
 
 
+def test_a_plain_handler_that_enqueues_in_its_thread_wakes_the_worker() -> None:
+    go_on, child_ran = threading.Event(), threading.Event()
+
+    async def handle_child(params: Text, context: JobContext) -> Text:
+        child_ran.set()
+        return params
+
+    child = text_job(handle_child, "Child")
+
+    def handle_parent(params: Text, context: JobContext) -> Text:
+        go_on.wait(5)
+        asyncio.run(child.later(PARAMS))
+        return Text(text=str(child_ran.wait(5)))
+
+    parent = text_job(handle_parent, "Parent", JobOptions(max_attempts=1))
+
+    async def scenario() -> None:
+        backend = backend_on(MemoryStore(), parent, child, poll_interval=HOUR)
+        handle = await parent.later(PARAMS)
+        worker = Worker(backend)
+        task = await begin(worker)
+        go_on.set()
+        result = await handle.result(timeout=10 * SECOND)
+        assert (result.metadata.error, result.value) == (None, Text(text="True"))
+        worker.stop()
+        await until(task)
+
+    # Not asyncio.run: a worker that was woken from another thread hangs, and could not be cancelled at the end.
+    with closing(asyncio.new_event_loop()) as loop:
+        loop.set_debug(True)  # so that calls from threads that are not its own are refused
+        loop.run_until_complete(scenario())
+
+
 async def test_a_job_of_a_dead_worker_is_taken_over() -> None:
     clock, job = FakeClock(), text_job(echo)
     backend = backend_on(None, job, clock=clock, lock_timeout=SECOND)
@@ -190,6 +256,36 @@ async def test_a_job_of_a_dead_worker_is_taken_over() -> None:
     assert (await read(backend, job_id)).attempt_count == 2
     worker.stop()
     await until(task)
+
+
+async def test_a_worker_that_was_paused_does_not_take_its_own_running_job_for_lost() -> None:
+    renewing = asyncio.Event()
+
+    class SlowRenewal(FaultyStore):
+        async def renew(self, heartbeats: Sequence[Heartbeat], lease: timedelta) -> Sequence[Hold]:
+            await renewing.wait()
+            return await super().renew(heartbeats, lease)
+
+    clock, gate = FakeClock(), Gate()
+    store, job = SlowRenewal(clock), text_job(gate)
+    backend = backend_on(store, job, clock=clock, lock_timeout=SECOND)
+    running = await job.later(PARAMS)
+    worker = Worker(backend, concurrency=1)
+    task = await begin(worker)
+    dead = await job.later(PARAMS)
+    await store.claim(backend.request(limit=1))
+
+    clock.advance(5 * SECOND)
+    while await status_of(backend, dead) is JobStatus.RUNNING:
+        await asyncio.sleep(0.001)
+
+    assert await status_of(backend, running) is JobStatus.RUNNING
+    renewing.set()
+    gate.opened.set()
+    worker.stop()
+    await until(task)
+    record = await read(backend, running)
+    assert (record.status, record.attempt_count, gate.cancelled) == (JobStatus.COMPLETED, 1, 0)
 
 
 async def test_what_runs_can_be_watched() -> None:
@@ -592,3 +688,23 @@ async def test_log_lines_name_the_job_and_its_error(caplog: pytest.LogCaptureFix
     (message,) = caplog.messages
     assert message.startswith(f"Echo {job_id} failed in attempt 1: ValueError: no good: hello")
     assert caplog.records[0].exc_info is not None
+
+
+async def test_a_worker_that_is_woken_while_it_claims_does_not_take_the_queue_for_empty() -> None:
+    store, gate = FaultyStore(), Gate()
+    job = text_job(gate)
+    backend = backend_on(store, job)
+    job_id = await job.later(PARAMS)
+
+    def wake() -> None:
+        for notify in backend.inserted:
+            notify()
+
+    store.after["claim"] = wake
+    task = asyncio.create_task(Worker(backend, concurrency=1, until_empty=True, drain_timeout=SOON).run())
+    ended, _ = await asyncio.wait({task}, timeout=10 * SOON.total_seconds())
+    assert not ended
+    gate.opened.set()
+    await until(task)
+
+    assert await status_of(backend, job_id) is JobStatus.COMPLETED

@@ -1,0 +1,59 @@
+"""What is stopped is given back; if its handler is over already, its outcome is kept until it can be stored."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from server_jobs import JobContext, JobStatus, Worker
+from server_jobs.testing import FakeClock
+
+from tests.runtime.example_jobs import SECOND, Text, backend_on, read, status_of, text_job, turns, until
+from tests.runtime.faulty_store import FaultyStore
+
+PARAMS = {"text": "hello"}
+
+
+class Finished:
+    """A job whose handler is over, and whose outcome could not be stored: the store came back only just now."""
+
+    def __init__(self) -> None:
+        self.runs = 0
+        self.clock = FakeClock()
+        self.store = FaultyStore(self.clock)
+        self.job = text_job(self._handle)
+        self.backend = backend_on(self.store, self.job, clock=self.clock)
+        self.worker = Worker(self.backend)
+
+    async def begin(self) -> asyncio.Task[None]:
+        """The worker of that job, at the moment when it could be stopped."""
+        self.job_id = await self.job.later(PARAMS)
+        self.store.break_down("settle")
+        task = asyncio.create_task(self.worker.run())
+        await turns()
+        assert (self.runs, self.store.calls["settle"]) == (1, 1)
+        self.store.repair()
+        return task
+
+    async def _handle(self, params: Text, context: JobContext) -> Text:
+        self.runs += 1
+        return params
+
+
+@pytest.mark.parametrize("stopped_by", ["worker", "backend"])
+async def test_finished_work_is_not_given_back_and_is_stored_when_the_store_is_back(stopped_by: str) -> None:
+    finished = Finished()
+    task = await finished.begin()
+    finished.worker.stop()
+    finished.worker.stop()
+    if stopped_by == "backend":
+        await asyncio.wait_for(finished.backend.shutdown(), 5)
+    await until(task)
+    assert await status_of(finished.backend, finished.job_id) is JobStatus.RUNNING
+    assert await finished.store.claim(finished.backend.request(limit=1)) == []
+
+    finished.clock.advance(SECOND)
+    await turns()
+    record = await read(finished.backend, finished.job_id)
+    assert (record.status, record.result, record.attempt_count) == (JobStatus.COMPLETED, '{"text":"hello"}', 1)
+    assert finished.runs == 1
