@@ -423,6 +423,21 @@ async def test_a_claim_that_runs_is_not_run_twice() -> None:
     assert len(gate.contexts) == 1
 
 
+async def test_claims_that_expired_unexecuted_leave_their_room_to_others() -> None:
+    clock = FakeClock()
+    job = text_job(echo)
+    backend = backend_on(None, job, clock=clock, lock_timeout=SECOND, max_concurrency=2)
+    await job.later_many([PARAMS] * 2)
+    abandoned = (await backend.poll_and_claim()).claimed_jobs
+
+    clock.advance(2 * SECOND)
+    assert len(await backend.handle_expired_locks()) == 2
+    clock.advance(2 * SECOND)
+
+    assert len((await backend.poll_and_claim()).claimed_jobs) == 2
+    assert not (await backend.execute(abandoned[0])).success
+
+
 async def test_a_claim_of_a_job_not_registered_here_is_refused() -> None:
     job = text_job(echo)
     backend, other = backend_on(MemoryStore(), job), backend_on(MemoryStore())

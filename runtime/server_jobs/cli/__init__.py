@@ -17,7 +17,7 @@ def main() -> None:
     _print_whatever_the_encoding()
     try:
         import click  # noqa: F401  whether it is there is the question
-        import rich  # noqa: F401
+        import rich  # noqa: F401  and this one
 
         from .program import program
     except ModuleNotFoundError as error:
