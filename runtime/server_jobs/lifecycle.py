@@ -6,6 +6,7 @@
     settle    running, same token   completed, or
               Failed                cancelled if asked to cancel; pending if attempts are left; failed
               Released              cancelled if asked to cancel; pending with the attempt given back
+              Cancelled             cancelled
     expire    running, lease over   cancelled if asked to cancel; pending if attempts are left; failed
     cancel    pending               cancelled
               running               running, asked to cancel
@@ -21,7 +22,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, assert_never
 
-from .record import Completed, Failed, Heartbeat, JobRecord, JobStatus, NewJob, Released, Settlement
+from .record import Cancelled, Completed, Failed, Heartbeat, JobRecord, JobStatus, NewJob, Released, Settlement
 
 if TYPE_CHECKING:
     from .record import ClaimRequest
@@ -102,11 +103,13 @@ def settle(record: JobRecord, settlement: Settlement, now: datetime) -> JobRecor
             return _finish(done, JobStatus.COMPLETED, now)
         case Failed(error=error, retry_after=delay):
             return _fail(replace(record, error=error), None if delay is None else now + delay, now)
-        case Released():
+        case Released(delay=delay):
             given_back = replace(record, attempt_count=record.attempt_count - 1)
             if record.cancel_requested:
                 return _finish(given_back, JobStatus.CANCELLED, now)
-            return _wait(given_back, now, now)
+            return _wait(given_back, record.scheduled_for if delay is None else now + delay, now)
+        case Cancelled(reason=reason):
+            return _finish(replace(record, error=reason), JobStatus.CANCELLED, now)
         case _:
             assert_never(settlement)
 
@@ -169,7 +172,7 @@ def _finish(record: JobRecord, status: JobStatus, now: datetime) -> JobRecord:
     return replace(record, status=status, fencing_token=None, worker_expires_at=None, completed_at=now, updated_at=now)
 
 
-def _wait(record: JobRecord, due: datetime, now: datetime) -> JobRecord:
+def _wait(record: JobRecord, due: datetime | None, now: datetime) -> JobRecord:
     return replace(
         record,
         status=JobStatus.PENDING,

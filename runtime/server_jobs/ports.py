@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from datetime import datetime, timedelta
 
     from .record import (
@@ -160,6 +160,13 @@ class Store(JobStore, JobReader, ScheduleStore, Protocol):
         """Raise `DatabaseError` unless the store answers."""
         ...
 
+    def watch(self, wake: Callable[[], None]) -> Callable[[], None]:
+        """Call `wake`, in this event loop, soon after another process may have stored jobs; returns what ends that.
+
+        A hint only: it may be early, late, missing or for nothing, so whoever waits polls as well.
+        """
+        ...
+
 
 Value = str | int | float | None
 Row = Mapping[str, Value]
@@ -197,4 +204,15 @@ class Database(Protocol):
 
     async def run(self, *calls: tuple[Statement, Mapping[str, Value]]) -> Sequence[Sequence[Row]]:
         """Execute these statements as one transaction; the rows of each. Raises `DatabaseError`, changing nothing."""
+        ...
+
+    def watch(self, wake: Callable[[], None]) -> Callable[[], None]:
+        """As in `Store`."""
+        ...
+
+    def announce(self) -> None:
+        """Let those who watch in other processes know of stored jobs, where the database does not do it by itself.
+
+        Returns at once; costs at most one message for all the calls of a few milliseconds, and never raises.
+        """
         ...

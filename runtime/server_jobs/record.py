@@ -110,12 +110,17 @@ class KnownJob:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClaimRequest:
-    """What a worker is ready to run. `queues` None means every queue."""
+    """What a worker is ready to run. `queues` None means every queue.
+
+    At most `limit` jobs, and among them at most `retried_limit` (None: any number) that have been attempted before: one
+    of those may have killed its worker, and would take an attempt of every job that was claimed with it along.
+    """
 
     known: tuple[KnownJob, ...]
     limit: int
     lease: timedelta
     queues: tuple[str, ...] | None = None
+    retried_limit: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,14 +175,28 @@ class Failed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Released:
-    """The attempt was given back unfinished, at shutdown; it does not count."""
+    """The attempt was given back unfinished and does not count: at shutdown, or because its handler asked for it.
+
+    Due again after `delay`; None leaves the job's place in the queue as it was.
+    """
 
     id: str
     token: str
+    delay: timedelta | None = None
     report: Report | None = None
 
 
-Settlement = Completed | Failed | Released
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cancelled:
+    """The handler decided that the job is not to be done; `reason` is stored as its error."""
+
+    id: str
+    token: str
+    reason: str
+    report: Report | None = None
+
+
+Settlement = Completed | Failed | Released | Cancelled
 
 
 @dataclass(frozen=True, slots=True)

@@ -76,10 +76,12 @@ class Worker:
         self._wake = asyncio.Event()
         wake = _from_any_thread(self._wake.set)
         self.backend.inserted.append(wake)
+        unwatch = self.backend.store.watch(self._wake.set)
         try:
             while not self._stops and not await self._step():
                 await self._wait()
         finally:
+            unwatch()
             self.backend.inserted.remove(wake)
             await self._drain()
 

@@ -60,10 +60,14 @@ def job(
 
 
 def request(
-    *known: KnownJob, limit: int = 10, lease: timedelta = LEASE, queues: tuple[str, ...] | None = None
+    *known: KnownJob,
+    limit: int = 10,
+    lease: timedelta = LEASE,
+    queues: tuple[str, ...] | None = None,
+    retried_limit: int | None = None,
 ) -> ClaimRequest:
     """What a worker asks for; it knows `SendEmail` version 1 unless told otherwise."""
-    return ClaimRequest(known=known or (SEND,), limit=limit, lease=lease, queues=queues)
+    return ClaimRequest(known=known or (SEND,), limit=limit, lease=lease, queues=queues, retried_limit=retried_limit)
 
 
 def ids(claims: Sequence[Claim] | Sequence[JobRecord]) -> list[str]:

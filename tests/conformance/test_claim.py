@@ -72,6 +72,26 @@ async def test_each_claim_counts_one_attempt(store: Store, clock: FakeClock) -> 
     assert (await read(store, "a")).status is JobStatus.FAILED
 
 
+async def test_no_more_jobs_that_were_attempted_before_than_the_request_allows(store: Store, clock: FakeClock) -> None:
+    await store.insert([job(name) for name in "abcd"])
+    await store.settle([failed(claim, retry_after=timedelta(0)) for claim in await store.claim(request())])
+    await store.insert([job("e"), job("f")])
+
+    first = await store.claim(request(retried_limit=2))
+    rest = await store.claim(request(limit=2))
+
+    assert ids(first) == ["a", "b", "e", "f"]
+    assert ids(rest) == ["c", "d"]
+
+
+async def test_attempted_jobs_that_are_too_many_do_not_let_more_others_in(store: Store, clock: FakeClock) -> None:
+    await store.insert([job(name) for name in "abc"])
+    await store.settle([failed(claim, retry_after=timedelta(0)) for claim in await store.claim(request())])
+    await store.insert([job("d"), job("e")])
+
+    assert ids(await store.claim(request(limit=4, retried_limit=0))) == ["d"]
+
+
 async def test_progress_starts_anew_with_each_attempt(store: Store, clock: FakeClock) -> None:
     claim = await insert_and_claim(store, job("a"))
     await store.renew([Heartbeat(id="a", token=claim.token, progress=60, message="row 600")], LEASE)

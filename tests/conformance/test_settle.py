@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 from server_jobs.ports import Store
-from server_jobs.record import Cancellation, Heartbeat, JobStatus, Released, Report
+from server_jobs.record import Cancellation, Cancelled, Heartbeat, JobStatus, Released, Report
 from server_jobs.testing import FakeClock
 
 from tests.conformance.examples import (
@@ -119,7 +119,7 @@ async def test_a_failed_attempt_of_a_job_that_was_asked_to_cancel_cancels_it(sto
     assert record.completed_at == clock.now()
 
 
-async def test_a_released_job_is_due_again_and_has_lost_no_attempt(store: Store, clock: FakeClock) -> None:
+async def test_a_released_job_is_due_as_before_and_has_lost_no_attempt(store: Store, clock: FakeClock) -> None:
     claim = await insert_and_claim(store, job("a", max_attempts=1))
     clock.advance(SECOND)
 
@@ -129,13 +129,44 @@ async def test_a_released_job_is_due_again_and_has_lost_no_attempt(store: Store,
         claim.record,
         status=JobStatus.PENDING,
         attempt_count=0,
-        scheduled_for=clock.now(),
         fencing_token=None,
         worker_expires_at=None,
         updated_at=clock.now(),
     )
     (again,) = await store.claim(request())
     assert again.record.attempt_count == 1
+
+
+async def test_a_job_released_for_a_while_is_due_after_it(store: Store, clock: FakeClock) -> None:
+    claim = await insert_and_claim(store, job("a", max_attempts=1))
+    clock.advance(SECOND)
+
+    assert list(await store.settle([Released(id="a", token=claim.token, delay=timedelta(hours=1))])) == [
+        JobStatus.PENDING
+    ]
+
+    released = await read(store, "a")
+    assert (released.attempt_count, released.scheduled_for) == (0, clock.now() + timedelta(hours=1))
+
+
+async def test_a_job_that_its_handler_cancels_ends_with_the_reason(store: Store, clock: FakeClock) -> None:
+    claim = await insert_and_claim(store, job("a"))
+    clock.advance(SECOND)
+
+    cancelled = Cancelled(id="a", token=claim.token, reason="no such customer", report=Report(30, "looked"))
+    assert list(await store.settle([cancelled])) == [JobStatus.CANCELLED]
+
+    assert await read(store, "a") == replace(
+        claim.record,
+        status=JobStatus.CANCELLED,
+        error="no such customer",
+        progress=30,
+        progress_message="looked",
+        fencing_token=None,
+        worker_expires_at=None,
+        completed_at=clock.now(),
+        updated_at=clock.now(),
+    )
 
 
 async def test_a_released_job_that_was_asked_to_cancel_is_cancelled(store: Store, clock: FakeClock) -> None:

@@ -123,14 +123,20 @@ class StoreModel:
         self.jobs[job_id]["error"] = error
         return self._after_failure(job_id, None if retry_after is None else now + retry_after, now)
 
-    def release(self, job_id: str, token: str, now: datetime) -> str | None:
+    def refuse(self, job_id: str, token: str, reason: str, now: datetime) -> str | None:
+        if not self.is_newest(job_id, token):
+            return None
+        self.jobs[job_id]["error"] = reason
+        return self._end(job_id, "cancelled", now)
+
+    def release(self, job_id: str, token: str, delay: timedelta | None, now: datetime) -> str | None:
         if not self.is_newest(job_id, token):
             return None
         row = self.jobs[job_id]
         row["attempt_count"] = number(row["attempt_count"]) - 1
         if row["cancel_requested"]:
             return self._end(job_id, "cancelled", now)
-        return self._back_to_pending(job_id, now, now)
+        return self._back_to_pending(job_id, row["scheduled_for"] if delay is None else now + delay, now)
 
     def report(self, job_id: str, token: str, progress: int, message: str | None) -> None:
         if self.is_newest(job_id, token):
@@ -257,7 +263,7 @@ class StoreModel:
         )
         return status
 
-    def _back_to_pending(self, job_id: str, due: datetime, now: datetime) -> str:
+    def _back_to_pending(self, job_id: str, due: object, now: datetime) -> str:
         self.jobs[job_id].update(
             status="pending", fencing_token=None, worker_expires_at=None, scheduled_for=due, updated_at=now
         )

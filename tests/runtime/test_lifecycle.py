@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from server_jobs import lifecycle
 from server_jobs.record import (
+    Cancelled,
     ClaimRequest,
     Completed,
     Failed,
@@ -106,7 +107,19 @@ def test_a_failure_is_due_again_after_its_delay() -> None:
 def test_a_release_gives_the_attempt_back() -> None:
     settled = lifecycle.settle(RUNNING, RELEASED, NOW + SECOND)
 
+    assert (settled.attempt_count, settled.scheduled_for) == (0, RUNNING.scheduled_for)
+
+
+def test_a_release_with_a_delay_is_due_after_it() -> None:
+    settled = lifecycle.settle(RUNNING, replace(RELEASED, delay=SECOND), NOW)
+
     assert (settled.attempt_count, settled.scheduled_for) == (0, NOW + SECOND)
+
+
+def test_a_handler_that_cancels_ends_the_job_with_its_reason() -> None:
+    settled = lifecycle.settle(RUNNING, Cancelled(id=RUNNING.id, token="t", reason="no such customer"), NOW)
+
+    assert (settled.status, settled.error, settled.completed_at) == (JobStatus.CANCELLED, "no such customer", NOW)
 
 
 def test_a_settlement_brings_the_last_report_along() -> None:
@@ -227,7 +240,7 @@ def move(record: JobRecord, step: str | Settlement, now: datetime) -> JobRecord:
             return lifecycle.cancel(record, now)
         case "retry" if lifecycle.is_retryable(record):
             return lifecycle.retry(record, now)
-        case Completed() | Failed() | Released() if held:
+        case Completed() | Failed() | Released() | Cancelled() if held:
             return lifecycle.settle(record, step, now)
         case _:
             return record

@@ -228,13 +228,13 @@ CASES = [
     in_sql(
         "attempt given back at release",
         without("attempt_count - (outcome.kind = 'released')", "SETTLE", instead="attempt_count"),
-        test_settle.test_a_released_job_is_due_again_and_has_lost_no_attempt,
+        test_settle.test_a_released_job_is_due_as_before_and_has_lost_no_attempt,
     ),
     in_memory(
         "attempt given back at release",
         "settle",
         settle_burning_released_attempts,
-        test_settle.test_a_released_job_is_due_again_and_has_lost_no_attempt,
+        test_settle.test_a_released_job_is_due_as_before_and_has_lost_no_attempt,
     ),
     # A slot makes one job, for ever.
     in_sql(

@@ -29,6 +29,7 @@ from hypothesis.stateful import (
 from server_jobs.errors import DuplicateJobError, JobNotFoundError, JobNotRetryableError
 from server_jobs.ports import Store
 from server_jobs.record import (
+    Cancelled,
     Claim,
     ClaimRequest,
     Completed,
@@ -193,7 +194,7 @@ class StoreMachine(RuleBasedStateMachine):
         outcomes=st.lists(
             st.tuples(
                 claims,
-                st.sampled_from(["completed", "failed", "gave up", "released"]),
+                st.sampled_from(["completed", "failed", "gave up", "released", "snoozed", "refused"]),
                 delays,
                 st.none() | st.builds(Report, st.integers(0, 100), messages),
             ),
@@ -426,8 +427,10 @@ class StoreMachine(RuleBasedStateMachine):
                 return self.model.complete(job_id, token, result, self.now)
             case Failed(error=error, retry_after=retry_after):
                 return self.model.fail(job_id, token, error, retry_after, self.now)
-            case Released():
-                return self.model.release(job_id, token, self.now)
+            case Released(delay=delay):
+                return self.model.release(job_id, token, delay, self.now)
+            case Cancelled(reason=reason):
+                return self.model.refuse(job_id, token, reason, self.now)
 
 
 def _check_soundness(records: Sequence[JobRecord]) -> None:
@@ -456,6 +459,10 @@ def _settlement(claim: Claim, kind: str, delay: timedelta, report: Report | None
             return Failed(id=claim.id, token=claim.token, error="boom", retry_after=delay, report=report)
         case "gave up":
             return Failed(id=claim.id, token=claim.token, error="hopeless", retry_after=None, report=report)
+        case "snoozed":
+            return Released(id=claim.id, token=claim.token, delay=delay, report=report)
+        case "refused":
+            return Cancelled(id=claim.id, token=claim.token, reason="no use", report=report)
         case _:
             return Released(id=claim.id, token=claim.token, report=report)
 

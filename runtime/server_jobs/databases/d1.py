@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from types import ModuleType
 from typing import Protocol, cast
@@ -55,6 +55,13 @@ class D1Database:
 
     async def close(self) -> None:
         """A binding is never closed."""
+
+    def watch(self, wake: Callable[[], None]) -> Callable[[], None]:
+        del wake
+        return lambda: None
+
+    def announce(self) -> None:
+        """Nothing to do."""
 
     async def run(self, *calls: tuple[Statement, Mapping[str, Value]]) -> Sequence[Sequence[Row]]:
         prepared = [self._prepare(statement.sql, parameters) for statement, parameters in calls]

@@ -70,6 +70,13 @@ class SqliteDatabase:
                 raise
             thread.shutdown(wait=True)
 
+    def watch(self, wake: Callable[[], None]) -> Callable[[], None]:
+        del wake
+        return lambda: None
+
+    def announce(self) -> None:
+        """Nothing to do."""
+
     async def run(self, *calls: _Call) -> Sequence[Sequence[Row]]:
         return await self._in_thread(lambda: self._transaction(calls))
 

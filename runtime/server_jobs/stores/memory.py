@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, insort
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from random import random
@@ -60,6 +60,11 @@ class MemoryStore:
 
     async def ping(self) -> None:
         """Always there."""
+
+    def watch(self, wake: Callable[[], None]) -> Callable[[], None]:
+        """There is no other process."""
+        del wake
+        return lambda: None
 
     def add(self, job: NewJob) -> Inserted:
         """Store one pending job without waiting; otherwise as `insert`."""
@@ -218,6 +223,7 @@ class MemoryStore:
         now = self._clock.now()
         room = {job.name: self._room(job) for job in request.known if job.concurrency_limit is not None}
         left = request.limit
+        retried_left = request.limit if request.retried_limit is None else request.retried_limit
         for record in self._claimable(request):
             if left <= 0:
                 return
@@ -226,6 +232,10 @@ class MemoryStore:
             if record.job_name in room:
                 room[record.job_name] -= 1
             left -= 1
+            if record.attempt_count:
+                retried_left -= 1
+                if retried_left < 0:
+                    continue
             yield record
 
     def _room(self, job: KnownJob) -> int:

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 from ..ports import Row, Value
 from ..record import (
+    Cancelled,
     Claim,
     ClaimRequest,
     Completed,
@@ -82,14 +83,11 @@ def outcome_row(settlement: Settlement) -> dict[str, Value]:
         case Completed(result=result):
             return {**common, "kind": "completed", "result": result}
         case Failed(error=error, retry_after=delay):
-            return {
-                **common,
-                "kind": "failed",
-                "error": error,
-                "delay": None if delay is None else milliseconds(delay),
-            }
-        case Released():
-            return {**common, "kind": "released", "delay": 0}
+            return {**common, "kind": "failed", "error": error, "delay": _milliseconds_or_none(delay)}
+        case Released(delay=delay):
+            return {**common, "kind": "released", "delay": _milliseconds_or_none(delay)}
+        case Cancelled(reason=reason):
+            return {**common, "kind": "cancelled", "error": reason}
 
 
 def claim_of(row: Row) -> Claim:
@@ -164,6 +162,10 @@ def integer_of(value: Value) -> int:
 def milliseconds(duration: timedelta) -> int:
     """A length of time, as SQL reckons with it."""
     return duration // _MILLISECOND
+
+
+def _milliseconds_or_none(duration: timedelta | None) -> int | None:
+    return None if duration is None else milliseconds(duration)
 
 
 def timestamp(moment: datetime) -> int:

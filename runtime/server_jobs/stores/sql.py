@@ -76,15 +76,21 @@ class SqlStore:
     async def ping(self) -> None:
         await self._run(statements.PING)
 
+    def watch(self, wake: Callable[[], None]) -> Callable[[], None]:
+        return self.database.watch(wake)
+
     async def insert(self, jobs: Sequence[NewJob]) -> Sequence[Inserted]:
         keys = [job.unique_key for job in jobs if job.unique_key is not None]
         insert = self._call(statements.INSERT, jobs=json_of([new_job_row(job) for job in jobs]))
         if not keys:
             (created,) = await self.database.run(insert)
-            return _inserted(jobs, created, [])
-        created, holders = await self.database.run(
-            insert, self._call(statements.HOLDERS, unique_keys=json_of(keys), ids=json_of([job.id for job in jobs]))
-        )
+            holders: Sequence[Row] = []
+        else:
+            created, holders = await self.database.run(
+                insert, self._call(statements.HOLDERS, unique_keys=json_of(keys), ids=json_of([job.id for job in jobs]))
+            )
+        if created:
+            self.database.announce()
         return _inserted(jobs, created, holders)
 
     async def start(self, job: NewJob, lease: timedelta) -> Claim:
@@ -113,7 +119,11 @@ class SqlStore:
         limited = any(job.concurrency_limit is not None for job in request.known)
         sql = statements.CLAIM_LIMITED if limited else statements.CLAIM
         rows = await self._run(
-            sql, **request_parameters(request), limit=request.limit, lease=milliseconds(request.lease)
+            sql,
+            **request_parameters(request),
+            limit=request.limit,
+            retried_limit=request.retried_limit,
+            lease=milliseconds(request.lease),
         )
         return sorted((claim_of(row) for row in rows), key=_urgency)
 

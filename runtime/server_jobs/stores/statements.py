@@ -61,6 +61,13 @@ _KNOWN = """status = 'pending' AND attempt_count < max_attempts
    AND (:queues IS NULL OR queue IN (SELECT value FROM json_each(:queues)))"""
 _DUE = "(scheduled_for IS NULL OR scheduled_for <= {now})"
 _FIRST = "ORDER BY priority DESC, scheduled_for, id LIMIT :limit"
+_DUE_COLUMNS = "id, attempt_count, priority, scheduled_for"
+# Of the most urgent, those that were never attempted and only so many of the others.
+_CHOSEN = """id IN (
+ SELECT id FROM due WHERE attempt_count = 0
+ UNION ALL
+ SELECT id FROM (SELECT id FROM due WHERE attempt_count > 0
+                  ORDER BY priority DESC, scheduled_for, id LIMIT COALESCE(:retried_limit, -1)))"""
 
 _CLAIM = f"""
 UPDATE jobs
@@ -71,7 +78,9 @@ UPDATE jobs
 RETURNING {JOB_COLUMNS}
 """
 
-CLAIM = _CLAIM % f"id IN (SELECT id FROM jobs WHERE {_KNOWN} AND {_DUE} {_FIRST})"
+CLAIM = f"WITH due AS MATERIALIZED (SELECT {_DUE_COLUMNS} FROM jobs WHERE {_KNOWN} AND {_DUE} {_FIRST})" + (
+    _CLAIM % _CHOSEN
+)
 
 CLAIM_ONE = _CLAIM % f"id = :id AND {_KNOWN}"
 
@@ -82,12 +91,13 @@ WITH room AS (
   SELECT value->>0 AS job_name,
          (value->>2) - (SELECT count(*) FROM jobs WHERE status = 'running' AND job_name = value->>0) AS room
     FROM json_each(:known) WHERE value->>2 IS NOT NULL),
-due AS (
-  SELECT id, job_name, priority, scheduled_for,
+waiting AS (
+  SELECT {_DUE_COLUMNS}, job_name,
          row_number() OVER (PARTITION BY job_name ORDER BY priority DESC, scheduled_for, id) AS position
-    FROM jobs WHERE {_KNOWN} AND {_DUE})"""
-    + _CLAIM
-    % f"id IN (SELECT id FROM due LEFT JOIN room USING (job_name) WHERE room IS NULL OR position <= room {_FIRST})"
+    FROM jobs WHERE {_KNOWN} AND {_DUE}),
+due AS MATERIALIZED (
+  SELECT {_DUE_COLUMNS} FROM waiting LEFT JOIN room USING (job_name) WHERE room IS NULL OR position <= room {_FIRST})"""
+    + _CLAIM % _CHOSEN
 )
 
 # --- while it runs ---------------------------------------------------------------------------------------------------
@@ -110,18 +120,19 @@ _FAILED_STATUS = _NOT_COMPLETED.format(final="attempt_count >= max_attempts OR o
 _RELEASED_STATUS = _NOT_COMPLETED.format(final="false")
 _SETTLED_STATUS = (
     f"CASE outcome.kind WHEN 'completed' THEN 'completed' WHEN 'failed' THEN {_FAILED_STATUS} "
-    f"ELSE {_RELEASED_STATUS} END"
+    f"WHEN 'released' THEN {_RELEASED_STATUS} ELSE 'cancelled' END"
 )
 
 SETTLE = f"""
 UPDATE jobs
    SET status = {_SETTLED_STATUS},
        result = CASE outcome.kind WHEN 'completed' THEN outcome.result ELSE jobs.result END,
-       error = CASE outcome.kind WHEN 'completed' THEN NULL WHEN 'failed' THEN outcome.error ELSE jobs.error END,
+       error = CASE outcome.kind WHEN 'completed' THEN NULL WHEN 'released' THEN jobs.error ELSE outcome.error END,
        progress = CASE outcome.kind WHEN 'completed' THEN 100 ELSE COALESCE(outcome.progress, jobs.progress) END,
        progress_message = CASE WHEN outcome.progress IS NULL THEN progress_message ELSE outcome.message END,
        attempt_count = attempt_count - (outcome.kind = 'released'),
-       scheduled_for = CASE {_SETTLED_STATUS} WHEN 'pending' THEN {{now}} + outcome.delay ELSE scheduled_for END,
+       scheduled_for = CASE {_SETTLED_STATUS} WHEN 'pending' THEN COALESCE({{now}} + outcome.delay, scheduled_for)
+                       ELSE scheduled_for END,
        completed_at = CASE {_SETTLED_STATUS} WHEN 'pending' THEN NULL ELSE {{now}} END,
        fencing_token = NULL, worker_expires_at = NULL, updated_at = {{now}}
   FROM (SELECT value->>'id' AS id, value->>'token' AS token, value->>'kind' AS kind, value->>'result' AS result,
