@@ -32,6 +32,7 @@ from .errors import (
 from .handle import JobHandle
 from .job import Handler, Job, define_job
 from .options import JobOptions, Misfire, Schedule
+from .outcomes import Cancel, DoNotRetryError, RetryAfterError, Snooze
 from .record import Cancellation, JobCount, JobQuery, JobRecord, JobStatus
 from .registry import JobRegistry, create_job_registry
 from .result import JobMetadata, JobResult
@@ -47,9 +48,11 @@ __all__ = [
     "JOB_STATUS",
     "Backend",
     "Backoff",
+    "Cancel",
     "Cancellation",
     "DatabaseBusyError",
     "DatabaseError",
+    "DoNotRetryError",
     "DuplicateJobError",
     "DuplicateRegistrationError",
     "Handler",
@@ -78,11 +81,13 @@ __all__ = [
     "Misfire",
     "Problem",
     "ProjectError",
+    "RetryAfterError",
     "RetryPolicy",
     "Schedule",
     "ScheduleError",
     "SchemaMissingError",
     "ServerJobsError",
+    "Snooze",
     "StaleClaimError",
     "Tick",
     "UnknownJobError",

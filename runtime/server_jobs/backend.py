@@ -25,6 +25,7 @@ from .errors import (
 from .executor import PASSED_ON, Attempt, HandlerCall, Stop, describe
 from .job import AnyJob
 from .options import check_range
+from .outcomes import Cancel, Snooze
 from .ports import Database, Store
 from .record import (
     Claim,
@@ -182,8 +183,7 @@ class Backend:
 
     async def shutdown(self) -> None:
         await self.runner.stop(self.runner.attempts())
-        for claim in list(self._claims.values()):
-            await self.runner.release(claim)
+        await self.runner.release(list(self._claims.values()))
         self._claims.clear()
         self._is_open = False
         await self.store.close()
@@ -216,16 +216,25 @@ class Backend:
             return WorkerExecutionResult(
                 job.id, success=False, duration=timedelta(0), error=str(StaleClaimError(job.id))
             )
-        return (await self.execute_attempt(job))[0]
-
-    async def execute_attempt(self, claim: Claim) -> tuple[WorkerExecutionResult, Attempt]:
-        """As `execute`, with the attempt itself: a plain handler's thread may outlive it."""
         began = self.clock.monotonic()
-        attempt = self._attempt(self.registry.find(claim.job_name).job, claim, self.config.lock_timeout)
-        self._claims.pop(claim.token, None)
+        attempt = self._attempt(self.registry.find(job.job_name).job, job, self.config.lock_timeout)
+        self._claims.pop(job.token, None)
         status, error = await self.runner.run(attempt, self)
         duration = timedelta(seconds=self.clock.monotonic() - began)
-        return WorkerExecutionResult(claim.id, status is JobStatus.COMPLETED, duration, error), attempt
+        return WorkerExecutionResult(job.id, status is JobStatus.COMPLETED, duration, error)
+
+    async def take(
+        self, limit: int, *, queues: tuple[str, ...] | None = None, retried_limit: int | None = None
+    ) -> Sequence[Attempt]:
+        """As `claim`, for a worker that begins its attempts by and by: their leases are renewed from now on."""
+        await self.initialize()
+        request = self.request(limit=limit, queues=queues, retried_limit=retried_limit)
+        attempts: list[Attempt] = []
+        for claim in await self._held(self.store.claim(request)):
+            attempt = self._attempt(self.registry.find(claim.job_name).job, claim, self.config.lock_timeout)
+            self.runner.hold(attempt)
+            attempts.append(attempt)
+        return attempts
 
     async def release_lock(self, job_id: str) -> bool:
         for attempt in self.runner.attempts():
@@ -242,16 +251,22 @@ class Backend:
     async def handle_expired_locks(self) -> Sequence[Expired]:
         await self.initialize()
         # After a pause (a suspended machine, a blocked event loop) this may come before what runs here is renewed.
-        running = [attempt.claim.token for attempt in self.runner.attempts()]
-        expired = await self.store.expire(jitter=EXPIRY_JITTER, except_for=running)
+        held = [attempt.claim.token for attempt in self.runner.held()]
+        expired = await self.store.expire(jitter=EXPIRY_JITTER, except_for=held)
         gone = {job.id for job in expired}
         self._claims = {token: claim for token, claim in self._claims.items() if claim.id not in gone}
         return expired
 
-    def request(self, *, limit: int, queues: tuple[str, ...] | None = None) -> ClaimRequest:
+    def request(
+        self, *, limit: int, queues: tuple[str, ...] | None = None, retried_limit: int | None = None
+    ) -> ClaimRequest:
         """What this backend can run: the names and versions of its registry whose handlers are implemented."""
         return ClaimRequest(
-            known=self.registry.known_jobs(), limit=limit, lease=self.config.lock_timeout, queues=queues
+            known=self.registry.known_jobs(),
+            limit=limit,
+            lease=self.config.lock_timeout,
+            queues=queues,
+            retried_limit=retried_limit,
         )
 
     async def insert(self, jobs: Sequence[NewJob]) -> Sequence[Inserted]:
@@ -284,17 +299,24 @@ class Backend:
         context = JobContext(job_name=job.job_name, correlation_id=correlation_id, database=self.config.database)
         call = HandlerCall(job, self.registry.handler_of(job), context)
         began = self.clock.now()
-        value, error = None, None
+        value, error, status = None, None, JobStatus.COMPLETED
         try:
-            value, _ = write_result(job.job_name, job.result_model, await call.run(self, params))
+            outcome = await call.run(self, params)
+            match outcome:
+                case Snooze(delay=delay):
+                    status, error = JobStatus.FAILED, f"put off by its handler for {delay}, and nothing is stored"
+                case Cancel(reason=reason):
+                    status, error = JobStatus.CANCELLED, reason
+                case _:
+                    value, _ = write_result(job.job_name, job.result_model, outcome)
         except PASSED_ON:
             raise
         except BaseException as raised:  # noqa: BLE001  whatever else a handler raises is its outcome
-            error = describe(raised)
+            status, error = JobStatus.FAILED, describe(raised)
         metadata = JobMetadata(
             job_id=None,
             job_name=job.job_name,
-            status=JobStatus.FAILED if value is None else JobStatus.COMPLETED,
+            status=status,
             attempt_count=1,
             enqueued_at=began,
             started_at=began,
@@ -317,8 +339,7 @@ class Backend:
             return await asyncio.shield(task)
         except asyncio.CancelledError:
             with suppress(ServerJobsError):
-                for claim in await task:
-                    await self.runner.release(claim)
+                await self.runner.release(await task)
             raise
 
     async def _run(self, job: AnyJob, claim: Claim, lease: timedelta) -> JobRecord:

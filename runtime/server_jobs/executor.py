@@ -14,6 +14,7 @@ from contextlib import suppress
 from contextvars import copy_context
 from datetime import timedelta
 from enum import StrEnum
+from functools import lru_cache
 from pathlib import PurePath
 
 from pydantic import BaseModel
@@ -23,7 +24,8 @@ from .context import JobContext
 from .documents import write_result
 from .errors import InvalidDocumentError
 from .job import AnyHandler, AnyJob
-from .record import Claim, Completed, Failed, Heartbeat, Released, Report, Settlement
+from .outcomes import Cancel, DoNotRetryError, RetryAfterError, Snooze
+from .record import Cancelled, Claim, Completed, Failed, Heartbeat, Released, Report, Settlement
 from .values import MAX_ERROR_CHARACTERS, clean_text
 
 _logger = logging.getLogger("server_jobs")
@@ -48,6 +50,8 @@ class HandlerCall:
     `lingering` is the thread of a plain handler; it may outlive the call, since a thread cannot be stopped.
     """
 
+    __slots__ = ("_context", "_handler", "_is_stopped", "_job", "_task", "lingering")
+
     def __init__(self, job: AnyJob, handler: AnyHandler, context: JobContext) -> None:
         self.lingering: asyncio.Future[object] | None = None
         self._job = job
@@ -68,18 +72,11 @@ class HandlerCall:
 
         Raises `CancelledError` only when `stop` was called or the caller itself is cancelled.
         """
-        limit = self._job.options.timeout
-        bound = asyncio.timeout(None if limit is None else limit.total_seconds())
         self._task = asyncio.current_task()
         try:
-            async with bound:
-                with running_under(backend, self._context):
-                    return await self._invoke(params)
-        except TimeoutError as error:
-            if not bound.expired():
-                raise
-            self._context.cancelled = True
-            raise TimeoutError(f"the handler did not return within its timeout of {limit}") from error
+            with running_under(backend, self._context):
+                limit = self._job.options.timeout
+                return await (self._invoke(params) if limit is None else self._invoke_within(limit, params))
         except asyncio.CancelledError as error:
             if is_being_cancelled():
                 raise
@@ -89,8 +86,19 @@ class HandlerCall:
                 self._task.uncancel()  # the handler is over; what its caller does next is not cancelled
             self._task = None
 
+    async def _invoke_within(self, limit: timedelta, params: BaseModel) -> object:
+        bound = asyncio.timeout(limit.total_seconds())
+        try:
+            async with bound:
+                return await self._invoke(params)
+        except TimeoutError as error:
+            if not bound.expired():
+                raise
+            self._context.cancelled = True
+            raise TimeoutError(f"the handler did not return within its timeout of {limit}") from error
+
     async def _invoke(self, params: BaseModel) -> object:
-        if inspect.iscoroutinefunction(self._handler) or not HAS_THREADS:
+        if is_async(self._handler) or not HAS_THREADS:
             result = self._handler(params, self._context)
         else:
             self.lingering = in_thread(lambda: self._handler(params, self._context))
@@ -99,39 +107,62 @@ class HandlerCall:
 
 
 class Attempt:
-    """A claim being executed."""
+    """A claim in this process, from the moment it is held: waiting to run, running, or over and to be stored."""
+
+    __slots__ = (
+        "_reported_message",
+        "_reported_progress",
+        "call",
+        "claim",
+        "context",
+        "handler",
+        "is_over",
+        "job",
+        "lease",
+        "stopped",
+    )
 
     def __init__(
         self, *, claim: Claim, job: AnyJob, handler: AnyHandler, context: JobContext, lease: timedelta
     ) -> None:
         self.claim = claim
         self.job = job
+        self.handler = handler
         self.context = context
         self.lease = lease
         self.call = HandlerCall(job, handler, context)
         self.stopped: Stop | None = None
         self.is_over = False
         """Whether the handler has ended and there is an outcome to store, or none to be stored by anybody."""
-        self.ended = asyncio.Event()
-        """Set once the outcome is stored, or is for nobody to store any more."""
-        self._reported = Report(0, None)
+        self._reported_progress = 0
+        self._reported_message: str | None = None
 
     def stop(self, reason: Stop) -> None:
-        """End the handler early; the first reason counts."""
+        """End the handler early, or keep it from being called; the first reason counts."""
         if self.stopped is None:
             self.stopped = reason
             self.call.stop()
+
+    @property
+    def is_stopped(self) -> bool:
+        """Whether it is to end, or has been ended, from outside."""
+        return self.stopped is not None
 
     async def run(self, backend: JobBackend) -> Settlement | None:
         """Execute the handler and say what to settle; None when the claim is lost, and there is nothing to say.
 
         Raises `CancelledError` only when the caller itself is cancelled.
         """
-        claim = self.claim
+        claim, job = self.claim, self.job
+        if self.is_stopped:
+            return self._ended()
         try:
-            params = self.job.read_params(claim.record)
-            result = await self.call.run(backend, params)
-            _, text = write_result(self.job.job_name, self.job.result_model, result)
+            outcome = await self.call.run(backend, job.read_params(claim.record))
+            if isinstance(outcome, Snooze):
+                return Released(id=claim.id, token=claim.token, delay=outcome.delay, report=self._unreported())
+            if isinstance(outcome, Cancel):
+                return self._refused(outcome)
+            _, text = write_result(job.job_name, job.result_model, outcome)
         except PASSED_ON as error:
             if self.stopped is None or not isinstance(error, asyncio.CancelledError) or is_being_cancelled():
                 raise
@@ -151,12 +182,13 @@ class Attempt:
 
     def note_stored(self, heartbeat: Heartbeat) -> None:
         """The progress that heartbeat carried is in the row."""
-        self._reported = Report(heartbeat.progress, heartbeat.message)
+        self._reported_progress, self._reported_message = heartbeat.progress, heartbeat.message
 
     @property
     def has_news(self) -> bool:
         """Whether there is progress that is not in the row."""
-        return self._unreported() is not None
+        context = self.context
+        return context.progress != self._reported_progress or context.progress_message != self._reported_message
 
     def _ended(self) -> Settlement | None:
         claim = self.claim
@@ -174,6 +206,11 @@ class Attempt:
             case _:
                 return None
 
+    def _refused(self, outcome: Cancel) -> Settlement:
+        reason = clean_text(str(outcome.reason), MAX_ERROR_CHARACTERS)
+        _logger.info("%s %s was cancelled by its handler: %s", self.claim.job_name, self.claim.id, reason)
+        return Cancelled(id=self.claim.id, token=self.claim.token, reason=reason, report=self._unreported())
+
     def _failed(self, cause: BaseException) -> Settlement | None:
         error = describe(cause)
         _logger.warning(
@@ -186,18 +223,39 @@ class Attempt:
         )
         if self.stopped is not None:
             return self._ended()  # it failed because it was stopped
-        chance = random.random()  # noqa: S311  spreads load only
         return Failed(
             id=self.claim.id,
             token=self.claim.token,
             error=error,
-            retry_after=self.job.options.retry.delay(self.context.attempt, chance),
+            retry_after=self._retry_after(cause),
             report=self._unreported(),
         )
 
+    def _retry_after(self, cause: BaseException) -> timedelta | None:
+        match cause:
+            case DoNotRetryError():
+                return None
+            case RetryAfterError(delay=delay):
+                return delay
+            case _:
+                chance = random.random()  # noqa: S311  spreads load only
+                return self.job.options.retry.delay(self.context.attempt, chance)
+
     def _unreported(self) -> Report | None:
-        newest = Report(self.context.progress, self.context.progress_message)
-        return None if newest == self._reported else newest
+        return Report(self.context.progress, self.context.progress_message) if self.has_news else None
+
+
+@lru_cache(maxsize=1024)
+def _is_coroutine_function(handler: AnyHandler) -> bool:
+    return inspect.iscoroutinefunction(handler)
+
+
+def is_async(handler: AnyHandler) -> bool:
+    """Whether the handler is called in the event loop; any other one gets a thread."""
+    try:
+        return _is_coroutine_function(handler)
+    except TypeError:  # an object with `__call__` that cannot be hashed
+        return inspect.iscoroutinefunction(handler)
 
 
 def describe(error: BaseException) -> str:

@@ -22,6 +22,7 @@ from .errors import InvalidOptionError, JobFailedError, JobNotBoundError
 from .handle import JobHandle
 from .ids import new_job_id
 from .options import JobOptions, Schedule, check_range
+from .outcomes import Cancel, Snooze
 from .record import JobRecord, NewJob
 from .result import JobMetadata, JobResult
 
@@ -36,7 +37,7 @@ P = TypeVar("P", bound=BaseModel)
 R = TypeVar("R", bound=BaseModel)
 D = TypeVar("D", bound=Mapping[str, object])
 
-Handler = Callable[[P, JobContext], Awaitable[R]] | Callable[[P, JobContext], R]
+Handler = Callable[[P, JobContext], Awaitable[R | Snooze | Cancel]] | Callable[[P, JobContext], R | Snooze | Cancel]
 AnyJob = type["Job[Any, Any, Any]"]
 AnyHandler = Callable[[Any, JobContext], object]
 

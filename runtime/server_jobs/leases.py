@@ -33,7 +33,9 @@ class LeaseKeeper:
         self._is_failing = False
 
     def hold(self, attempt: Attempt) -> None:
-        """Renew this attempt's lease from now on."""
+        """Renew this attempt's lease from now on, if that is not so already."""
+        if attempt in self._renewed:
+            return
         self._renewed[attempt] = self._clock.monotonic()
         if self._task is None or self._task.done():
             self._task = asyncio.get_running_loop().create_task(self._keep())
@@ -44,6 +46,10 @@ class LeaseKeeper:
         if not self._renewed and self._task is not None:
             self._task.cancel()
             self._task = None
+
+    def held(self) -> list[Attempt]:
+        """The attempts whose leases are renewed."""
+        return list(self._renewed)
 
     def expires_at(self, attempt: Attempt) -> float:
         """The monotonic moment until which this attempt's lease surely lasts."""

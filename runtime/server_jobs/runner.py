@@ -1,10 +1,10 @@
-"""The attempts that run in this process: each under a lease while it runs, its outcome stored when it is over."""
+"""The claims of this process: each under a lease while it waits and runs, its outcome stored when it is over."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import timedelta
 
@@ -13,46 +13,94 @@ from .clock import Clock
 from .errors import DatabaseError, StaleClaimError
 from .executor import Attempt, Stop
 from .leases import LeaseKeeper
-from .ports import JobStore
-from .record import Claim, Failed, JobStatus, Released, Settlement
+from .ports import Store
+from .record import Cancelled, Claim, Failed, JobStatus, Released, Settlement
 from .settler import Settler
 
 _logger = logging.getLogger("server_jobs")
 
 _GRACE = timedelta(seconds=0.5)
 
+Settled = Callable[[Attempt, JobStatus | None, str | None], None]
+"""Told of an attempt, the status its job has now (None: the claim was lost), and why it did not complete."""
+
 
 class Runner:
     """Runs attempts against one store; those of all workers of a backend together, so that writes go in batches."""
 
-    def __init__(self, store: JobStore, clock: Clock) -> None:
+    def __init__(self, store: Store, clock: Clock) -> None:
         self._store = store
         self._leases = LeaseKeeper(store, clock)
         self._settler = Settler(store, clock)
         self._attempts: dict[str, Attempt] = {}
+        self._leaving: set[asyncio.Event] = set()
+
+    @property
+    def is_failing(self) -> bool:
+        """Whether outcomes cannot be stored at the moment: then nothing more should be begun."""
+        return self._settler.is_failing
 
     def attempts(self) -> list[Attempt]:
-        """What runs now."""
+        """What runs now, or is over and not stored yet."""
         return list(self._attempts.values())
+
+    def held(self) -> list[Attempt]:
+        """What runs or waits to run here: the claims whose leases are renewed."""
+        return self._leases.held()
+
+    def hold(self, attempt: Attempt) -> None:
+        """Renew the lease of an attempt that will run a little later; `run`, `perform` or `give_back` it."""
+        self._leases.hold(attempt)
 
     async def run(self, attempt: Attempt, backend: JobBackend) -> tuple[JobStatus | None, str | None]:
         """Run an attempt and store the outcome: the status the job has now (None: the claim was lost), and the error.
 
         When the caller is cancelled, the job is given back: it is the caller that went away, not the job.
         """
-        status: JobStatus | None = None
+        answer: asyncio.Future[tuple[JobStatus | None, str | None]] = asyncio.get_running_loop().create_future()
+
+        def settled(_: Attempt, status: JobStatus | None, error: str | None) -> None:
+            if not answer.done():
+                answer.set_result((status, error))
+
+        await self.perform(attempt, backend, settled, failed=answer)
+        return await answer
+
+    async def perform(
+        self,
+        attempt: Attempt,
+        backend: JobBackend,
+        settled: Settled,
+        failed: asyncio.Future[tuple[JobStatus | None, str | None]] | None = None,
+    ) -> None:
+        """Run an attempt; returns when its handler is over. `settled` is called when its outcome is stored, or lost.
+
+        When the caller is cancelled, the job is given back. An error of the store that is no `DatabaseError` is set on
+        `failed`, or logged.
+        """
         self._attempts[attempt.claim.token] = attempt
         self._leases.hold(attempt)
         try:
             settlement = await self._outcome(attempt, backend)
-            attempt.is_over = True
-            if settlement is not None:
-                status = await self._settler.settle(settlement, deadline=self._leases.expires_at(attempt))
-        finally:
+        except BaseException:
             self._leave(attempt)
-        if status is None:
-            return None, str(StaleClaimError(attempt.claim.id))
-        return status, settlement.error if isinstance(settlement, Failed) else None
+            raise
+        attempt.is_over = True
+        if settlement is None:
+            self._leave(attempt)
+            settled(attempt, None, str(StaleClaimError(attempt.claim.id)))
+            return
+
+        def stored(status: JobStatus | None, error: BaseException | None) -> None:
+            self._leave(attempt)
+            if error is None:
+                settled(attempt, status, _reason(attempt, settlement, status))
+            elif failed is not None and not failed.done():
+                failed.set_exception(error)
+            else:
+                _logger.error("%s %s could not be settled", attempt.claim.job_name, attempt.claim.id, exc_info=error)
+
+        self._settler.put(settlement, deadline=lambda: self._leases.expires_at(attempt), stored=stored)
 
     async def stop(self, attempts: Sequence[Attempt]) -> None:
         """End these attempts and give their jobs back without counting them.
@@ -63,36 +111,73 @@ class Runner:
             attempt.stop(Stop.SHUTDOWN)
         with suppress(TimeoutError):
             async with asyncio.timeout(_GRACE.total_seconds()):
-                for attempt in attempts:
-                    await attempt.ended.wait()
+                await self._until_left(attempts)
+        unfinished: list[Attempt] = []
         for attempt in attempts:
-            if attempt.ended.is_set():
-                continue
             claim = attempt.claim
+            if claim.token not in self._attempts:
+                continue
             if attempt.is_over:
                 # It must not be given back and run again; its outcome is tried until its lease ends.
                 _logger.error("%s %s is over, and its outcome could not be stored so far", claim.job_name, claim.id)
             else:
-                self._leave(attempt)
-                await self.release(claim)
+                unfinished.append(attempt)
+        await self.give_back(unfinished)
 
-    async def release(self, claim: Claim) -> None:
-        """Give a claimed job back without counting the attempt; if the database is away, its lease runs out instead."""
+    async def give_back(self, attempts: Sequence[Attempt]) -> None:
+        """Put the jobs of attempts that do not run, or are not waited for, back as they were before their claims."""
+        for attempt in attempts:
+            self._leave(attempt)
+        await self.release([attempt.claim for attempt in attempts])
+
+    async def release(self, claims: Sequence[Claim]) -> None:
+        """Give claimed jobs back without counting the attempt; if the database is away, their leases run out."""
+        if not claims:
+            return
         try:
-            await self._store.settle([Released(id=claim.id, token=claim.token)])
+            await self._store.settle([Released(id=claim.id, token=claim.token) for claim in claims])
         except DatabaseError as error:
-            _logger.error(  # noqa: TRY400  one line, no trace
-                "%s %s could not be given back and waits until its lease runs out: %s", claim.job_name, claim.id, error
-            )
+            for claim in claims:
+                _logger.error(  # noqa: TRY400  one line, no trace
+                    "%s %s could not be given back and waits until its lease runs out: %s",
+                    claim.job_name,
+                    claim.id,
+                    error,
+                )
 
     async def _outcome(self, attempt: Attempt, backend: JobBackend) -> Settlement | None:
         try:
             return await attempt.run(backend)
         except asyncio.CancelledError:
-            await asyncio.shield(self.release(attempt.claim))
+            await asyncio.shield(self.release([attempt.claim]))
             raise
+
+    async def _until_left(self, attempts: Sequence[Attempt]) -> None:
+        left = asyncio.Event()
+        self._leaving.add(left)
+        try:
+            while any(attempt.claim.token in self._attempts for attempt in attempts):
+                left.clear()
+                await left.wait()
+        finally:
+            self._leaving.discard(left)
 
     def _leave(self, attempt: Attempt) -> None:
         self._leases.release(attempt)
         self._attempts.pop(attempt.claim.token, None)
-        attempt.ended.set()
+        for left in self._leaving:
+            left.set()
+
+
+def _reason(attempt: Attempt, settlement: Settlement, status: JobStatus | None) -> str | None:
+    if status is None:
+        return str(StaleClaimError(attempt.claim.id))
+    match settlement:
+        case Failed(error=error):
+            return error
+        case Cancelled(reason=reason):
+            return f"cancelled by its handler: {reason}"
+        case Released(delay=delay) if delay is not None:
+            return f"put off by its handler for {delay}"
+        case _:
+            return None

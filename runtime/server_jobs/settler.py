@@ -4,87 +4,142 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from dataclasses import dataclass
+from collections.abc import Callable
 
 from .clock import Clock
 from .errors import DatabaseError
 from .ports import JobStore
-from .record import JobStatus, Settlement
+from .record import Completed, Failed, JobStatus, Settlement
 
 _logger = logging.getLogger("server_jobs")
 
 _FIRST_PAUSE = 0.1
 _LONGEST_PAUSE = 5.0
+_REFUSALS = 3  # of one outcome, by a database that takes the renewals of its lease meanwhile
+
+Stored = Callable[[JobStatus | None, BaseException | None], None]
 
 
-@dataclass(frozen=True, slots=True)
 class _Waiting:
-    settlement: Settlement
-    deadline: float
-    answer: asyncio.Future[JobStatus | None]
+    """An outcome, the monotonic moment its lease surely lasts until, and who is to be told."""
+
+    __slots__ = ("_last_deadline", "_refusals", "deadline", "settlement", "stored")
+
+    def __init__(self, settlement: Settlement, deadline: Callable[[], float], stored: Stored) -> None:
+        self.settlement = settlement
+        self.deadline = deadline
+        self.stored = stored
+        self._last_deadline = float("inf")
+        self._refusals = 0
+
+    def note_refusal(self, error: DatabaseError) -> None:
+        """It was refused all by itself. A result that is refused although the row can be written fails its attempt."""
+        deadline, refused = self.deadline(), self.settlement
+        self._refusals += deadline > self._last_deadline  # the lease was renewed since
+        self._last_deadline = deadline
+        if self._refusals < _REFUSALS or not isinstance(refused, Completed):
+            return
+        reason = f"its result of {len(refused.result):,} characters could not be stored: {error}"
+        _logger.error("job %s: %s", refused.id, reason)
+        self.settlement = Failed(
+            id=refused.id, token=refused.token, error=reason, retry_after=None, report=refused.report
+        )
 
 
 class Settler:
     """Writes settlements in batches. When the database is away it tries again, with growing pauses, until the lease of
-    a claim has surely run out: then another worker may have the job, and the outcome is dropped."""
+    a claim has surely run out: then another worker may have the job, and the outcome is dropped.
+
+    A result that is refused again and again while its lease can be renewed fails the job, with what the database said.
+    """
 
     def __init__(self, store: JobStore, clock: Clock) -> None:
         self._store = store
         self._clock = clock
         self._waiting: list[_Waiting] = []
         self._task: asyncio.Task[None] | None = None
+        self._pause = 0.0
+        self._size: int | None = None
+
+    @property
+    def is_failing(self) -> bool:
+        """Whether the last write failed: then it is no time to begin more work."""
+        return self._pause > 0
+
+    def put(self, settlement: Settlement, *, deadline: Callable[[], float], stored: Stored) -> None:
+        """Write this outcome soon; `stored` is called with the status the job has then, or None: the claim was lost.
+
+        What the store raises besides `DatabaseError` is handed to it as well.
+        """
+        self._waiting.append(_Waiting(settlement, deadline, stored))
+        if self._task is None or self._task.done():
+            self._task = asyncio.get_running_loop().create_task(self._write_all())
 
     async def settle(self, settlement: Settlement, *, deadline: float) -> JobStatus | None:
-        """The status the job has now; None when the claim was lost. `deadline` is on the monotonic clock."""
-        loop = asyncio.get_running_loop()
-        answer: asyncio.Future[JobStatus | None] = loop.create_future()
-        self._waiting.append(_Waiting(settlement, deadline, answer))
-        if self._task is None or self._task.done():
-            self._task = loop.create_task(self._write_all())
+        """As `put`, waiting for the answer."""
+        answer: asyncio.Future[JobStatus | None] = asyncio.get_running_loop().create_future()
+        self.put(settlement, deadline=lambda: deadline, stored=answering(answer))
         return await answer
 
     async def _write_all(self) -> None:
-        pause = 0.0
-        size: int | None = None
         while self._waiting:
-            await self._clock.sleep(pause)  # zero: one turn of the loop, in which others may join this batch
-            batch, self._waiting = self._waiting[:size], self._waiting[size:] if size else []
-            try:
-                statuses = await self._store.settle([waiting.settlement for waiting in batch])
-            except DatabaseError as error:
-                if not pause:
-                    _logger.error("outcomes cannot be stored, trying again: %s", error)  # noqa: TRY400  one line, no trace
-                pause = min(_LONGEST_PAUSE, max(_FIRST_PAUSE, pause * 2))
-                size = 1  # from here on one by one: an outcome that is refused for good must not keep others back
-                self._keep_live(batch)
-            except Exception as error:  # noqa: BLE001  carried to those who wait
-                _answer_all(batch, error)
-            except BaseException as error:
-                _answer_all(batch, error)
-                raise
-            else:
-                if pause:
-                    _logger.warning("outcomes are being stored again")
-                pause = 0.0
-                for waiting, status in zip(batch, statuses, strict=True):
-                    _answer(waiting, status)
+            await self._clock.sleep(self._pause)  # zero: one turn of the loop, in which others may join this batch
+            size = self._size or len(self._waiting)
+            batch, self._waiting = self._waiting[:size], self._waiting[size:]
+            await self._write(batch)
 
-    def _keep_live(self, batch: list[_Waiting]) -> None:
+    async def _write(self, batch: list[_Waiting]) -> None:
+        try:
+            statuses = await self._store.settle([waiting.settlement for waiting in batch])
+        except DatabaseError as error:
+            self._note_failure(batch, error)
+        except Exception as error:  # noqa: BLE001  carried to those who wait
+            _tell_all(batch, error)
+        except BaseException as error:
+            _tell_all(batch, error)
+            raise
+        else:
+            self._note_success()
+            for waiting, status in zip(batch, statuses, strict=True):
+                waiting.stored(status, None)
+
+    def _note_success(self) -> None:
+        if self._pause:
+            _logger.warning("outcomes are being stored again")
+            self._pause = 0.0
+        if self._size is not None:
+            self._size = self._size * 2 if self._size < len(self._waiting) else None
+
+    def _note_failure(self, batch: list[_Waiting], error: DatabaseError) -> None:
+        if not self._pause:
+            _logger.error("outcomes cannot be stored, trying again: %s", error)
+        self._pause = min(_LONGEST_PAUSE, max(_FIRST_PAUSE, self._pause * 2))
+        self._size = 1  # one that is refused for good must not keep others back
+        if len(batch) == 1:
+            batch[0].note_refusal(error)
         now = self._clock.monotonic()
         for waiting in batch:
-            if now < waiting.deadline:
+            if now < waiting.deadline():
                 self._waiting.append(waiting)
             else:
                 _logger.error("the outcome of job %s was dropped: its lease ran out first", waiting.settlement.id)
-                _answer(waiting, None)
+                waiting.stored(None, None)
 
 
-def _answer(waiting: _Waiting, status: JobStatus | None) -> None:
-    if not waiting.answer.done():
-        waiting.answer.set_result(status)
+def answering(answer: asyncio.Future[JobStatus | None]) -> Stored:
+    """What fills this future, unless nobody waits for it any more."""
+
+    def stored(status: JobStatus | None, error: BaseException | None) -> None:
+        if answer.done():
+            return
+        if error is None:
+            answer.set_result(status)
+        else:
+            answer.set_exception(error)
+
+    return stored
 
 
-def _answer_all(batch: list[_Waiting], error: BaseException) -> None:
+def _tell_all(batch: list[_Waiting], error: BaseException) -> None:
     for waiting in batch:
-        if not waiting.answer.done():
-            waiting.answer.set_exception(error)
+        waiting.stored(None, error)

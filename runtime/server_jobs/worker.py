@@ -4,21 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 
 from .backend import Backend, WorkerExecutionResult
 from .errors import DatabaseError, InvalidOptionError
 from .executor import Attempt
-from .record import Claim
+from .pace import Pace
+from .record import Claim, JobStatus
+from .runner import Settled
 
 _logger = logging.getLogger("server_jobs")
 
 DEFAULT_DRAIN_TIMEOUT = timedelta(seconds=30)
 HOUSEKEEPING_INTERVAL = timedelta(seconds=1)
 NEARLY_DUE = timedelta(minutes=1)
+LONGEST_WAIT = timedelta(seconds=1)
+"""How long a claim may wait for a slot here before it is given back for others to take."""
+_MOST_UNSETTLED = 1000
 _LONGEST_PAUSE = 10.0
 
 Listener = Callable[[Claim, "WorkerExecutionResult | None"], None]
@@ -30,6 +37,9 @@ class Worker:
     At most `concurrency` at a time (the backend's `max_concurrency` by default), from `queues` only if given. With
     `until_empty` it ends when nothing runs and nothing is due, or due within a minute. `listener` is called with each
     claim when it starts (and None), and with its result when it is over.
+
+    While jobs are short, more are claimed than run at once: the database is asked once for many, and the next are there
+    when the last ones end. Claims that wait are kept alive, and given back when it takes longer than a second.
     """
 
     def __init__(
@@ -49,8 +59,12 @@ class Worker:
         self._concurrency = concurrency or backend.config.max_concurrency
         self._drain_timeout = drain_timeout
         self._until_empty = until_empty
-        self._listener = listener or _ignore
-        self._running: dict[asyncio.Task[None], Claim] = {}
+        self._listener = listener
+        self._waiting: deque[tuple[float, Attempt]] = deque()
+        self._running: dict[asyncio.Task[None], Attempt] = {}
+        self._unsettled: set[Attempt] = set()
+        self._pace = Pace()
+        self._may_be_more = True
         self._wake = asyncio.Event()
         self._stops = 0
         self._last_housekeeping = float("-inf")
@@ -63,8 +77,7 @@ class Worker:
 
     def attempts(self) -> list[Attempt]:
         """What this worker runs now, with its progress."""
-        tokens = {claim.token for claim in self._running.values()}
-        return [attempt for attempt in self.backend.runner.attempts() if attempt.claim.token in tokens]
+        return [attempt for attempt in self._running.values() if not attempt.is_over]
 
     async def run(self) -> None:
         """Work until `stop` is called, or until the queue is empty if so asked. No attempt is burnt by stopping.
@@ -74,9 +87,10 @@ class Worker:
         await self.backend.initialize()
         self._report_stubs()
         self._wake = asyncio.Event()
-        wake = _from_any_thread(self._wake.set)
+        self._may_be_more = True
+        wake = _from_any_thread(self._look_again)
         self.backend.inserted.append(wake)
-        unwatch = self.backend.store.watch(self._wake.set)
+        unwatch = self.backend.store.watch(self._look_again)
         try:
             while not self._stops and not await self._step():
                 await self._wait()
@@ -89,16 +103,17 @@ class Worker:
         for name in self.backend.registry.stub_names():
             _logger.warning("the handler of %s is still a stub; its jobs are not claimed", name)
 
+    def _look_again(self) -> None:
+        self._may_be_more = True
+        self._wake.set()
+
     async def _step(self) -> bool:
         """Housekeeping, then claim what there is room for; whether the work is done."""
         self._wake.clear()
         try:
             await self._keep_house()
-            claims = await self._claim()
-            for claim in claims:
-                self._begin(claim)
-            await asyncio.sleep(0)  # so that they have begun before anybody asks what runs
-            is_finished = not claims and await self._is_finished()
+            await self._claim()
+            is_finished = await self._is_finished()
         except DatabaseError as error:
             self._note_failure(error)
             return False
@@ -114,67 +129,129 @@ class Worker:
             for expired in await self.backend.handle_expired_locks():
                 _logger.warning("%s %s: lease expired, now %s", expired.job_name, expired.id, expired.status)
             await self.backend.scheduler.tick()
+        if self._waiting and now - self._waiting[0][0] > LONGEST_WAIT.total_seconds():
+            self._pace.slow_down()
+            await self._give_back_waiting()
 
-    async def _claim(self) -> list[Claim]:
-        room = self._concurrency - len(self._running)
-        if room <= 0:
-            return []
-        return list(await self.backend.claim(room, queues=self.queues))
+    async def _claim(self) -> None:
+        room = self._concurrency - len(self._running) - len(self._waiting)
+        wanted = room + self._pace.ahead
+        if not self._may_be_more or self._is_held_up() or wanted < max(1, self._pace.ahead // 2):
+            return
+        self._may_be_more = False
+        try:
+            attempts = await self.backend.take(wanted, queues=self.queues, retried_limit=max(1, room))
+        except BaseException:
+            self._may_be_more = True
+            raise
+        now = self.backend.clock.monotonic()
+        self._pace.note_claimed(now)
+        self._may_be_more = self._may_be_more or len(attempts) == wanted
+        self._waiting.extend((now, attempt) for attempt in attempts)
+        self._begin_waiting()
+        await asyncio.sleep(0)  # so that they have begun before anybody asks what runs
 
-    def _begin(self, claim: Claim) -> None:
-        task = asyncio.get_running_loop().create_task(self._execute(claim))
-        self._running[task] = claim
+    def _is_held_up(self) -> bool:
+        """Whether outcomes cannot be stored fast enough, or at all: then it is no time to begin more jobs."""
+        return self.backend.runner.is_failing or len(self._unsettled) > _MOST_UNSETTLED
+
+    def _begin_waiting(self) -> None:
+        """Begin jobs that wait, as far as slots are free; and see to it that more are claimed before none is left."""
+        while self._waiting and len(self._running) < self._concurrency and not self._is_held_up():
+            self._begin(self._waiting.popleft()[1])
+        if self._may_be_more and len(self._waiting) <= self._pace.ahead // 2:
+            self._wake.set()
+
+    def _begin(self, attempt: Attempt) -> None:
+        self._pace.note_begun()
+        task = asyncio.get_running_loop().create_task(self._run(attempt))
+        self._running[task] = attempt
         task.add_done_callback(self._end)
 
     def _end(self, task: asyncio.Task[None]) -> None:
-        del self._running[task]
-        self._wake.set()
+        attempt = self._running.pop(task)
         if not task.cancelled() and (error := task.exception()) is not None:
+            self._unsettled.discard(attempt)
             _logger.error("a job ended with an unexpected error", exc_info=error)
+        if self._stops:
+            self._wake.set()
+        else:
+            self._begin_waiting()
 
-    async def _execute(self, claim: Claim) -> None:
-        self._tell(claim, None)
-        result, attempt = await self.backend.execute_attempt(claim)
-        self._tell(claim, result)
-        if attempt.call.lingering is not None and not attempt.call.lingering.done():
-            _logger.warning("%s %s: its handler still runs in a thread", claim.job_name, claim.id)
-            await asyncio.wait([attempt.call.lingering])
+    async def _run(self, attempt: Attempt) -> None:
+        self._unsettled.add(attempt)
+        settled: Settled = self._settled
+        if self._listener is not None:
+            settled = partial(self._settled_and_told, self.backend.clock.monotonic())
+            self._tell(attempt.claim, None)
+        await self.backend.runner.perform(attempt, self.backend, settled)
+        lingering = attempt.call.lingering
+        if lingering is not None and not lingering.done():
+            _logger.warning("%s %s: its handler still runs in a thread", attempt.claim.job_name, attempt.claim.id)
+            await asyncio.wait([lingering])
+
+    def _settled(self, attempt: Attempt, status: JobStatus | None, error: str | None) -> None:
+        del status, error
+        self._unsettled.discard(attempt)
+        self._may_be_more = True  # it may be due again, or may have kept others of its kind from running
+        if not self._stops:
+            self._begin_waiting()
+        if not self._unsettled:
+            self._wake.set()
+
+    def _settled_and_told(self, began: float, attempt: Attempt, status: JobStatus | None, error: str | None) -> None:
+        self._settled(attempt, status, error)
+        duration = timedelta(seconds=self.backend.clock.monotonic() - began)
+        result = WorkerExecutionResult(attempt.claim.id, status is JobStatus.COMPLETED, duration, error)
+        self._tell(attempt.claim, result)
 
     def _tell(self, claim: Claim, result: WorkerExecutionResult | None) -> None:
         try:
-            self._listener(claim, result)
+            if self._listener is not None:
+                self._listener(claim, result)
         except Exception:
             _logger.exception("the listener of this worker failed")
 
     async def _is_finished(self) -> bool:
-        if not self._until_empty or self.attempts():
+        if not self._until_empty or self._may_be_more or self._is_busy():
             return False
         wait = await self.backend.store.next_due(self.backend.request(limit=1, queues=self.queues))
         return wait is None or wait > NEARLY_DUE
 
+    def _is_busy(self) -> bool:
+        return bool(self._unsettled or self._waiting or self.attempts())
+
     async def _wait(self) -> None:
-        """Until a job ends, one is enqueued in this process, somebody stops us, or it is time to poll again."""
-        with suppress(TimeoutError):
+        """Until a slot is free, a job is enqueued, somebody stops us, or it is time to poll again."""
+        try:
             async with asyncio.timeout(self._pause or self.backend.config.poll_interval.total_seconds()):
                 await self._wake.wait()
+        except TimeoutError:
+            self._may_be_more = True
 
     def _note_failure(self, error: DatabaseError) -> None:
         if not self._pause:
             _logger.error("the database cannot be used, trying again: %s", error)
         self._pause = min(_LONGEST_PAUSE, self._pause * 2 or 0.1)
 
+    async def _give_back_waiting(self) -> None:
+        attempts = [attempt for _, attempt in self._waiting]
+        self._waiting.clear()
+        await self.backend.runner.give_back(attempts)
+
     async def _drain(self) -> None:
         """Let jobs finish; then give back those that did not, without counting their attempt."""
+        await self._give_back_waiting()
         await asyncio.sleep(0)  # jobs that were claimed just now begin
         await self._wait_for_jobs()
-        await self.backend.runner.stop(self.attempts())
+        await self.backend.runner.stop([*self._unsettled])
         for task in list(self._running):
             task.cancel()
         await asyncio.sleep(0)
 
     async def _wait_for_jobs(self) -> None:
         deadline = self.backend.clock.monotonic() + self._drain_timeout.total_seconds()
-        while self.attempts() and self._stops < 2:
+        while (self._unsettled or self.attempts()) and self._stops < 2:
             left = deadline - self.backend.clock.monotonic()
             if left <= 0:
                 return
@@ -224,7 +301,3 @@ def _from_any_thread(call: Callable[[], None]) -> Callable[[], None]:
             loop.call_soon_threadsafe(call)
 
     return ask
-
-
-def _ignore(claim: Claim, result: WorkerExecutionResult | None) -> None:
-    del claim, result

@@ -697,6 +697,7 @@ async def test_a_worker_that_is_woken_while_it_claims_does_not_take_the_queue_fo
     job_id = await job.later(PARAMS)
 
     def wake() -> None:
+        del store.after["claim"]
         for notify in backend.inserted:
             notify()
 
