@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from contextvars import ContextVar
 from datetime import timedelta
 from typing import TYPE_CHECKING, Protocol
@@ -47,12 +46,19 @@ class JobBackend(Protocol):
 current_backend: ContextVar[JobBackend | None] = ContextVar("current_backend", default=None)
 
 
-@contextmanager
-def running_under(backend: JobBackend, context: JobContext) -> Iterator[None]:
+class running_under:  # noqa: N801  a context manager, named as one; a generator would cost each job more
     """Inside this block, job classes enqueue into that backend, with the correlation id of that context."""
-    backend_token, context_token = current_backend.set(backend), current_context.set(context)
-    try:
-        yield
-    finally:
-        current_context.reset(context_token)
-        current_backend.reset(backend_token)
+
+    __slots__ = ("_backend", "_context", "_tokens")
+
+    def __init__(self, backend: JobBackend, context: JobContext) -> None:
+        self._backend = backend
+        self._context = context
+
+    def __enter__(self) -> None:
+        self._tokens = current_backend.set(self._backend), current_context.set(self._context)
+
+    def __exit__(self, *_: object) -> None:
+        backend, context = self._tokens
+        current_context.reset(context)
+        current_backend.reset(backend)

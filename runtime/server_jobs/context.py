@@ -6,6 +6,7 @@ import logging
 import math
 from collections.abc import Generator, Mapping
 from contextvars import ContextVar
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from .errors import InvalidOptionError
@@ -82,8 +83,17 @@ class JobContext:
         """True once the job is to be cancelled, its time is up, or it was lost. For plain handlers to look at."""
         self.progress = 0
         self.progress_message: str | None = None
-        self.log = JobLog(
-            {"job_id": job_id, "job_name": job_name, "attempt": attempt, "correlation_id": correlation_id}
+
+    @cached_property
+    def log(self) -> JobLog:
+        """A log whose lines carry this job."""
+        return JobLog(
+            {
+                "job_id": self.job_id,
+                "job_name": self.job_name,
+                "attempt": self.attempt,
+                "correlation_id": self.correlation_id,
+            }
         )
 
     def update_progress(self, percent: float, message: str | None = None) -> Turn:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 import time
 from datetime import UTC, datetime, timedelta
@@ -31,7 +32,7 @@ def new_job_id() -> str:
     with _lock:
         _last = max(time.time_ns() // 1_000_000 << _COUNTER_BITS, _last + 1)
         milliseconds, count = divmod(_last, 1 << _COUNTER_BITS)
-    return _uuid7(milliseconds, count << 64 | secrets.randbits(62))
+    return _uuid7(milliseconds, count << 64 | int.from_bytes(os.urandom(8)))
 
 
 def slot_job_id(schedule_id: str, slot: datetime) -> str:
@@ -51,4 +52,5 @@ def new_token() -> str:
 
 
 def _uuid7(milliseconds: int, random: int) -> str:
-    return str(UUID(int=(milliseconds & ((1 << 48) - 1)) << 80 | _VERSION_7 | _VARIANT | random & _RANDOM_BITS))
+    digits = f"{(milliseconds & ((1 << 48) - 1)) << 80 | _VERSION_7 | _VARIANT | random & _RANDOM_BITS:032x}"
+    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"

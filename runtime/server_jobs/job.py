@@ -222,15 +222,9 @@ class Job(Generic[P, R, D]):
     @classmethod
     def new_job(cls, params: object, **options: Unpack[EnqueueOptions]) -> NewJob:
         """What `later` would store, params checked. For backends and tools; nothing is stored."""
-        check_options(options)
+        chosen = cls._chosen(options) if options else cls.options
         scheduled_for = options.get("scheduled_for")
-        _, text = write_params(cls.job_name, cls.params_model, params, cls.options.redact)
-        priority, max_attempts = options.get("priority"), options.get("max_attempts")
-        chosen = replace(
-            cls.options,
-            priority=cls.options.priority if priority is None else priority,
-            max_attempts=cls.options.max_attempts if max_attempts is None else max_attempts,
-        )
+        _, text = write_params(cls.job_name, cls.params_model, params, chosen.redact)
         return NewJob(
             id=new_job_id(),
             job_name=cls.job_name,
@@ -243,6 +237,17 @@ class Job(Generic[P, R, D]):
             delay=options.get("delay") or timedelta(0),
             unique_key=cls._unique_key(text, options.get("unique_key")),
             correlation_id=_inherited(options.get("correlation_id")),
+        )
+
+    @classmethod
+    def _chosen(cls, options: EnqueueOptions) -> JobOptions:
+        """The options of this job with those that were given, checked."""
+        check_options(options)
+        priority, max_attempts = options.get("priority"), options.get("max_attempts")
+        return replace(
+            cls.options,
+            priority=cls.options.priority if priority is None else priority,
+            max_attempts=cls.options.max_attempts if max_attempts is None else max_attempts,
         )
 
     @classmethod

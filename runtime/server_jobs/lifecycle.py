@@ -25,7 +25,9 @@ from typing import TYPE_CHECKING, assert_never
 from .record import Cancelled, Completed, Failed, Heartbeat, JobRecord, JobStatus, NewJob, Released, Settlement
 
 if TYPE_CHECKING:
-    from .record import ClaimRequest
+    from collections.abc import Iterable
+
+    from .record import ClaimRequest, PruneRule
 
 
 def enqueue(job: NewJob, now: datetime) -> JobRecord:
@@ -42,6 +44,8 @@ def enqueue(job: NewJob, now: datetime) -> JobRecord:
         scheduled_for=job.scheduled_for or now + job.delay,
         unique_key=job.unique_key,
         correlation_id=job.correlation_id,
+        concurrency_key=job.concurrency_key,
+        rate_key=job.rate_key,
         created_at=now,
         updated_at=now,
     )
@@ -99,8 +103,17 @@ def settle(record: JobRecord, settlement: Settlement, now: datetime) -> JobRecor
         record = replace(record, progress=settlement.report.progress, progress_message=settlement.report.message)
     match settlement:
         case Completed(result=result):
-            done = replace(record, result=result, error=None, progress=100)
-            return _finish(done, JobStatus.COMPLETED, now)
+            return replace(
+                record,
+                status=JobStatus.COMPLETED,
+                result=result,
+                error=None,
+                progress=100,
+                fencing_token=None,
+                worker_expires_at=None,
+                completed_at=now,
+                updated_at=now,
+            )
         case Failed(error=error, retry_after=delay):
             return _fail(replace(record, error=error), None if delay is None else now + delay, now)
         case Released(delay=delay):
@@ -157,6 +170,16 @@ def retry(record: JobRecord, now: datetime) -> JobRecord:
         worker_started_at=None,
         completed_at=None,
         updated_at=now,
+    )
+
+
+def is_prunable(record: JobRecord, rules: Iterable[PruneRule], now: datetime) -> bool:
+    """Whether one of the rules lets this job be deleted."""
+    return record.completed_at is not None and any(
+        record.status is rule.status
+        and rule.job_name in (None, record.job_name)
+        and record.completed_at < now - rule.age
+        for rule in rules
     )
 
 

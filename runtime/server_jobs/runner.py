@@ -81,9 +81,11 @@ class Runner:
         self._attempts[attempt.claim.token] = attempt
         self._leases.hold(attempt)
         try:
-            settlement = await self._outcome(attempt, backend)
-        except BaseException:
+            settlement = await attempt.run(backend)
+        except BaseException as error:
             self._leave(attempt)
+            if isinstance(error, asyncio.CancelledError):
+                await asyncio.shield(self.release([attempt.claim]))
             raise
         attempt.is_over = True
         if settlement is None:
@@ -144,13 +146,6 @@ class Runner:
                     claim.id,
                     error,
                 )
-
-    async def _outcome(self, attempt: Attempt, backend: JobBackend) -> Settlement | None:
-        try:
-            return await attempt.run(backend)
-        except asyncio.CancelledError:
-            await asyncio.shield(self.release([attempt.claim]))
-            raise
 
     async def _until_left(self, attempts: Sequence[Attempt]) -> None:
         left = asyncio.Event()

@@ -27,7 +27,7 @@ def encode(value: object) -> tuple[str, tuple[Problem, ...]]:
     With problems the text is empty.
     """
     try:
-        text = json.dumps(value, allow_nan=False, ensure_ascii=False, separators=(",", ":"), default=_as_dict)
+        text = _encoder.encode(value)
     except (TypeError, ValueError, RecursionError):
         return "", tuple(_walk(value)) or (Problem("", "cannot be written as JSON"),)
     # `json` turns other keys into strings, so that they would not come back as they went in.
@@ -100,6 +100,9 @@ def _as_dict(value: object) -> dict[object, object]:
     if isinstance(value, Mapping):
         return dict(value)
     raise TypeError
+
+
+_encoder = json.JSONEncoder(allow_nan=False, ensure_ascii=False, separators=(",", ":"), default=_as_dict)
 
 
 def _has_only_string_keys(root: object) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import importlib
 import json
 import re
 import subprocess
@@ -11,6 +13,7 @@ from pathlib import Path
 from typing import TypedDict
 
 import pytest
+import server_jobs
 
 ROOT = Path(__file__).parents[2]
 CORE_DEPENDENCIES = ("pydantic", "croniter")
@@ -81,3 +84,30 @@ def test_importing_reads_neither_the_clock_nor_entropy() -> None:
     output = run_program("quiet_import")
     assert re.fullmatch(r"imported (\d+) modules\n", output)
     assert int(output.split()[1]) > 30
+
+
+def imported_for_type_checkers() -> dict[str, str]:
+    """The public names and the modules they come from, as type checkers see them."""
+    tree = ast.parse(Path(server_jobs.__file__).read_text(encoding="utf-8"))
+    block = next(node for node in tree.body if isinstance(node, ast.If))
+    imports = [node for node in block.body if isinstance(node, ast.ImportFrom)]
+    return {alias.name: f"server_jobs.{node.module}" for node in imports for alias in node.names}
+
+
+def test_every_public_name_is_what_type_checkers_take_it_for() -> None:
+    homes = imported_for_type_checkers()
+    assert {*homes, "JOB_STATUS", "__version__"} == set(server_jobs.__all__)
+    for name, home in homes.items():
+        assert getattr(server_jobs, name) is getattr(importlib.import_module(home), name)
+    assert set(server_jobs.__all__) <= set(dir(server_jobs))
+
+
+def test_a_name_that_there_is_not_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="no attribute 'Wroker'"):
+        _ = server_jobs.Wroker  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def test_importing_the_package_waits_for_none_of_its_parts() -> None:
+    program = "import sys, server_jobs; print([name for name in sys.modules if name in ('pydantic', 'asyncio')])"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout == "[]\n"

@@ -12,7 +12,7 @@ from server_jobs.record import ClaimRequest, Completed, KnownJob, NewJob, Settle
 from server_jobs.settler import Settler
 from server_jobs.testing import FakeClock
 
-from tests.runtime.example_jobs import SECOND, Gate, backend_on, read, text_job, turns
+from tests.runtime.example_jobs import SECOND, Gate, backend_on, echo, read, text_job, turns
 from tests.runtime.faulty_store import FaultyStore
 
 FAR = 1e9
@@ -196,3 +196,60 @@ async def test_a_job_whose_outcome_meets_an_outage_is_completed_by_the_same_atte
     assert (await task).success
     record = await read(backend, job_id)
     assert (record.status, record.attempt_count) == (JobStatus.COMPLETED, 1)
+
+
+class TooBig(FaultyStore):
+    """A store whose database takes no result of more than ten characters."""
+
+    async def settle(self, settlements: Sequence[Settlement]) -> Sequence[JobStatus | None]:
+        if any(isinstance(one, Completed) and len(one.result) > 10 for one in settlements):
+            raise DatabaseError("string or blob too big")
+        return await super().settle(settlements)
+
+
+async def test_a_result_that_the_database_will_never_take_fails_the_job_and_says_how_long_it_is() -> None:
+    clock = FakeClock()
+    store, job = TooBig(clock), text_job(echo)
+    backend = backend_on(store, job, clock=clock)
+    job_id = await job.later({"text": "long enough"})
+    task = asyncio.create_task(backend.execute((await backend.poll_and_claim()).claimed_jobs[0]))
+    for _ in range(60):
+        clock.advance(SECOND)
+        await turns()
+    assert task.done()
+    record = await read(backend, job_id)
+    assert (record.status, record.attempt_count) == (JobStatus.FAILED, 1)
+    assert record.error == "its result of 22 characters could not be stored: string or blob too big"
+
+
+async def test_a_full_disk_fails_no_job_however_long_it_lasts() -> None:
+    clock = FakeClock()
+    store, job = FaultyStore(clock), text_job(echo)
+    backend = backend_on(store, job, clock=clock)
+    job_id = await job.later({"text": "a"})
+    claim = (await backend.poll_and_claim()).claimed_jobs[0]
+    store.break_down("settle", "renew", error=DatabaseError("database or disk is full"))
+    task = asyncio.create_task(backend.execute(claim))
+    for _ in range(200):
+        clock.advance(SECOND)
+        await turns()
+    store.repair()
+    for _ in range(10):
+        clock.advance(SECOND)
+        await turns()
+    assert (await task).success
+    assert (await read(backend, job_id)).status is JobStatus.COMPLETED
+
+
+async def test_after_an_outage_outcomes_are_written_in_batches_again() -> None:
+    desk = Desk()
+    desk.store.break_down("settle")
+    tasks = [desk.settle(outcome) for outcome in await desk.running(100)]
+    await desk.wait(3)
+    desk.store.repair()
+    desk.store.settlements.clear()
+    await desk.wait(10)
+    await asyncio.gather(*tasks)
+    sizes = [len(batch) for batch in desk.store.settlements]
+    assert sizes[:4] == [1, 2, 4, 8]
+    assert sum(sizes) == 100

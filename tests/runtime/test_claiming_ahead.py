@@ -1,0 +1,240 @@
+"""Short jobs are claimed ahead of those that run, which must cost no other job its attempt, its turn or its worker."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Sequence
+from datetime import timedelta
+
+from server_jobs import DatabaseError, JobContext, JobStatus, Worker
+from server_jobs.record import Claim, ClaimRequest
+from server_jobs.testing import FakeClock
+
+from tests.runtime.example_jobs import (
+    SECOND,
+    SOON,
+    Text,
+    TextJob,
+    backend_on,
+    echo,
+    read,
+    text_job,
+    turns,
+    until,
+)
+from tests.runtime.faulty_store import FaultyStore
+
+
+class Claims(FaultyStore):
+    """Remembers what was asked and given; a real clock stands behind the pace of the worker."""
+
+    def __init__(self, clock: FakeClock | None = None) -> None:
+        super().__init__(clock)
+        self.requests: list[ClaimRequest] = []
+        self.sizes: list[int] = []
+
+    async def claim(self, request: ClaimRequest) -> Sequence[Claim]:
+        claims = await super().claim(request)
+        self.requests.append(request)
+        self.sizes.append(len(claims))
+        await asyncio.sleep(0.001)  # a database takes its time
+        return claims
+
+
+class Switch:
+    """A handler that is quick until a text says `stop`; then it waits until it is let go, and so do all after it."""
+
+    def __init__(self) -> None:
+        self.texts: list[str] = []
+        self.is_slow = asyncio.Event()
+        self.opened = asyncio.Event()
+
+    async def __call__(self, params: Text, context: JobContext) -> Text:
+        self.texts.append(params.text)
+        if params.text == "stop":
+            self.is_slow.set()
+        if self.is_slow.is_set():
+            await self.opened.wait()
+        return params
+
+
+async def queued(job: TextJob, texts: Sequence[str]) -> list[str]:
+    """Enqueue a job of each text; their ids."""
+    return [str(handle) for handle in await job.later_many([{"text": text} for text in texts])]
+
+
+async def test_short_jobs_are_claimed_by_the_hundred() -> None:
+    store, job = Claims(), text_job(echo)
+    backend = backend_on(store, job)
+    await queued(job, ["a"] * 3000)
+    await Worker(backend, until_empty=True).run()
+
+    assert store.sizes[0] == 5
+    assert max(store.sizes) > 50
+    assert len(store.sizes) < 200
+    assert {count.status: count.count for count in await store.count_jobs()} == {JobStatus.COMPLETED: 3000}
+
+
+async def test_slow_jobs_are_not_claimed_ahead() -> None:
+    async def slow(params: Text, context: JobContext) -> Text:
+        await asyncio.sleep(0.2)
+        return params
+
+    store, job = Claims(), text_job(slow)
+    backend = backend_on(store, job)
+    await queued(job, ["a"] * 12)
+    worker = Worker(backend, until_empty=True)
+    task = asyncio.create_task(worker.run())
+    most = 0
+    while not task.done():
+        most = max(most, sum(c.count for c in await store.count_jobs() if c.status is JobStatus.RUNNING))
+        await asyncio.sleep(0.01)
+
+    assert 5 <= most <= 8  # the five that run, and what they would begin in a twentieth of a second
+
+
+async def test_no_more_run_at_once_than_the_concurrency_however_many_are_claimed() -> None:
+    running: Counter[str] = Counter()
+    most = 0
+
+    async def handler(params: Text, context: JobContext) -> Text:
+        nonlocal most
+        running["now"] += 1
+        most = max(most, running["now"])
+        await asyncio.sleep(0)
+        running["now"] -= 1
+        return params
+
+    job = text_job(handler)
+    backend = backend_on(Claims(), job)
+    await queued(job, ["a"] * 1000)
+    await Worker(backend, concurrency=3, until_empty=True).run()
+
+    assert most == 3
+
+
+async def test_what_waits_for_a_slot_is_given_back_after_a_second_for_others_to_run() -> None:
+    switch = Switch()
+    store, job = Claims(), text_job(switch)
+    backend = backend_on(store, job)
+    ids = await queued(job, ["a"] * 500 + ["stop"] + ["b"] * 100)
+    task = asyncio.create_task(Worker(backend).run())
+    await until(switch.is_slow)
+    await asyncio.sleep(0.02)
+    waiting = [job_id for job_id in ids[501:] if (await read(backend, job_id)).status is JobStatus.RUNNING]
+    assert len(waiting) > 20  # the worker had claimed many ahead when jobs became slow
+
+    other = text_job(echo)
+    others = Worker(backend_on(store, other), until_empty=True)
+    await asyncio.sleep(2.2)
+    await asyncio.wait_for(others.run(), 5)
+    switch.opened.set()
+    done = [await read(backend, job_id) for job_id in waiting]
+    assert sum(record.status is JobStatus.COMPLETED for record in done) >= len(waiting) - 5
+    assert {record.attempt_count for record in done} == {1}
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_stopping_gives_what_waits_back_at_once_and_burns_no_attempt() -> None:
+    switch = Switch()
+    job = text_job(switch)
+    backend = backend_on(Claims(), job)
+    ids = await queued(job, ["a"] * 500 + ["stop"] + ["b"] * 100)
+    worker = Worker(backend, drain_timeout=10 * SECOND)
+    task = asyncio.create_task(worker.run())
+    await until(switch.is_slow)
+    worker.stop()
+    await turns()
+    records = [await read(backend, job_id) for job_id in ids[501:]]
+    assert sum(record.status is JobStatus.RUNNING for record in records) <= 5
+    assert {record.attempt_count for record in records if record.status is JobStatus.PENDING} == {0}
+    switch.opened.set()
+    await until(task)
+    assert "b" not in switch.texts[506:]
+
+
+async def test_the_leases_of_claims_that_wait_are_renewed() -> None:
+    clock, switch = FakeClock(), Switch()
+    store, job = FaultyStore(clock), text_job(switch)
+    switch.is_slow.set()
+    backend = backend_on(store, job, clock=clock, lock_timeout=9 * SECOND)
+    await queued(job, ["a"] * 3)
+    attempts = await backend.take(3)
+    await turns()
+    for _ in range(30):
+        clock.advance(SECOND)
+        await turns()
+        assert await backend.handle_expired_locks() == []
+    assert {(await read(backend, one.claim.id)).status for one in attempts} == {JobStatus.RUNNING}
+    await backend.runner.give_back(attempts)
+    assert store.calls["renew"] >= 10
+
+
+async def test_a_waiting_claim_that_is_asked_to_cancel_is_cancelled_without_running() -> None:
+    clock, switch = FakeClock(), Switch()
+    store, job = FaultyStore(clock), text_job(switch)
+    backend = backend_on(store, job, clock=clock, lock_timeout=9 * SECOND)
+    (job_id,) = await queued(job, ["a"])
+    (attempt,) = await backend.take(1)
+    await store.cancel(job_id)
+    for _ in range(4):
+        clock.advance(SECOND)
+        await turns()
+    await backend.runner.run(attempt, backend)
+
+    assert (await read(backend, job_id)).status is JobStatus.CANCELLED
+    assert switch.texts == []
+
+
+async def test_a_waiting_claim_that_was_lost_is_not_run() -> None:
+    clock, switch = FakeClock(), Switch()
+    store, job = FaultyStore(clock), text_job(switch)
+    backend = backend_on(store, job, clock=clock, lock_timeout=9 * SECOND)
+    (job_id,) = await queued(job, ["a"])
+    (attempt,) = await backend.take(1)
+    await turns()
+    clock.advance(10 * SECOND)
+    await store.expire(jitter=timedelta(0))
+    (taken,) = await backend_on(store, text_job(echo), clock=clock).claim(1)
+    await turns()
+    status, error = await backend.runner.run(attempt, backend)
+
+    assert (status, switch.texts) == (None, [])
+    assert error == f"the claim on job {job_id} was lost (its lease ran out); nothing was written"
+    assert (await read(backend, job_id)).fencing_token == taken.token
+
+
+async def test_jobs_that_were_attempted_before_are_not_claimed_ahead() -> None:
+    """One of them may kill the worker; those that wait beside it would lose an attempt, and again with the next one."""
+    store, job = Claims(), text_job(echo)
+    backend = backend_on(store, job)
+    await queued(job, ["a"] * 500)
+    await Worker(backend, until_empty=True).run()
+
+    assert max(request.limit for request in store.requests) > 50
+    assert {request.retried_limit for request in store.requests} <= {1, 2, 3, 4, 5}
+
+
+async def test_nothing_more_is_begun_while_outcomes_cannot_be_stored() -> None:
+    switch = Switch()
+    store, job = Claims(), text_job(switch)
+    backend = backend_on(store, job)
+    await queued(job, ["a"] * 2000)
+    worker = Worker(backend, drain_timeout=SOON)
+    task = asyncio.create_task(worker.run())
+    while len(switch.texts) < 200:
+        await asyncio.sleep(0)
+    store.break_down("settle", error=DatabaseError("down"))
+    await asyncio.sleep(0.05)
+    begun = len(switch.texts)
+    await asyncio.sleep(0.05)
+    assert len(switch.texts) == begun
+    assert begun < 700
+    store.repair()
+    while len(switch.texts) < 2000:
+        await asyncio.sleep(0.01)
+    worker.stop()
+    await until(task)
+    assert {count.status for count in await store.count_jobs()} == {JobStatus.COMPLETED}
