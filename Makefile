@@ -9,11 +9,12 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 DEMO := .demo
+BENCH := bench/.venv
 WORKERS ?= auto
 
 .PHONY: help
 help: ## Show this help
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  \033[1m%-10s\033[0m %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  \033[1m%-11s\033[0m %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: setup
 setup: $(READY) ## Create the environment in .venv and install the locked dependencies
@@ -55,6 +56,30 @@ test: setup lint types check ## Run everything: lint, types, generated code, all
 test-long: setup ## Run the state machine and the fuzz tests for much longer
 	@SERVER_JOBS_LONG_TESTS=1 $(BIN)/pytest -n $(WORKERS) tests/runtime tests/generator
 
+.PHONY: test-faults
+test-faults: setup ## Kill, stop and starve workers for about 20 minutes, and print what came of it
+	@SERVER_JOBS_LONG_TESTS=1 $(BIN)/pytest -n $(WORKERS) tests/faults tests/simulation
+
+.PHONY: bench
+bench: $(BENCH)/.ready ## Measure this project beside the bare drivers and other queues (about 40 minutes)
+	@$(BENCH)/bin/python -m bench $(BENCH_OPTIONS)
+
+.PHONY: bench-quick
+bench-quick: $(BENCH)/.ready ## The same with few jobs, into bench/quick: a look, not a measurement (about 5 minutes)
+	@$(BENCH)/bin/python -m bench --quick $(BENCH_OPTIONS)
+
+# Some of the other queues need Python 3.12; everything is measured on the same one.
+$(BENCH)/.ready: bench/requirements.txt
+	@set -- $(BENCH_PYTHON) python3.13 python3.12 python3.14 python3; \
+	until $$1 -c 'import ensurepip, sqlite3, sys, venv; sys.exit(sys.version_info < (3, 12))' 2> /dev/null; do \
+		shift; [ $$# -gt 0 ] || { echo "Python 3.12 or newer is needed; try: make bench BENCH_PYTHON=PATH"; exit 1; }; \
+	done; \
+	echo "setting up $(BENCH) with $$($$1 --version) (once)"; \
+	$$1 -m venv --clear $(BENCH)
+	@$(BENCH)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: --no-binary erlpack -r bench/requirements.txt
+	@$(BENCH)/bin/python -m pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps --editable .
+	@touch $@
+
 .PHONY: lint
 lint: setup ## Check style, formatting and import rules
 	@$(BIN)/ruff check --quiet
@@ -71,8 +96,10 @@ lock: setup ## Resolve the dependencies anew into requirements.lock
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
 	@$(BIN)/uv pip compile pyproject.toml --all-extras --group dev --universal --python-version 3.11 --upgrade \
 		--generate-hashes --no-header --no-emit-index-url --no-emit-find-links --quiet --output-file requirements.lock
+	@$(BIN)/uv pip compile bench/requirements.in pyproject.toml --extra postgres --universal --python-version 3.12 --upgrade \
+		--generate-hashes --no-header --no-emit-index-url --no-emit-find-links --quiet --output-file bench/requirements.txt
 
 .PHONY: clean
 clean: ## Remove the environment, caches and what the demo made
-	@rm -rf $(VENV) $(DEMO) .server-jobs-cache dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	@rm -rf $(VENV) $(DEMO) $(BENCH) bench/quick .server-jobs-cache dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -40,6 +40,24 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     return True
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print what tests counted: the properties named `figure` of their reports, those of other processes too."""
+    figures = {
+        (report.nodeid, text)
+        for reports in terminalreporter.stats.values()
+        for report in reports
+        if isinstance(report, pytest.TestReport)
+        for name, text in report.user_properties
+        if name == "figure"
+    }
+    if figures:
+        terminalreporter.section("figures")
+    for node, text in sorted(figures, key=str):
+        module, case = node.rsplit("/", 1)[-1].split("::", 1)
+        database = f" [{case.split('[', 1)[1]}" if "[" in case else ""
+        terminalreporter.line(f"{module.removeprefix('test_').removesuffix('.py')}{database}: {text}")
+
+
 @pytest.fixture
 def runner() -> Iterator[asyncio.Runner]:
     """The event loop of this test."""

@@ -43,17 +43,42 @@ def _answers(url: str) -> bool:
 
 
 def _throw_away_server() -> str:
-    """Start a server of our own on a free port; it ends with this process."""
-    folder = Path(tempfile.mkdtemp(prefix="server-jobs-postgres-"))
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    programs, port = _programs(folder), _free_port()
-    user = _user_for(folder)
-    data = folder / "data"
-    _run([programs / "initdb", "-D", data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-sync"], user)
-    options = f"-p {port} -k {folder} -c listen_addresses=127.0.0.1 -c fsync=off"
-    _run([programs / "pg_ctl", "-D", data, "-w", "-l", folder / "log", "-o", options, "start"], user)
-    atexit.register(_run, [programs / "pg_ctl", "-D", data, "-w", "-m", "immediate", "stop"], user)
-    return f"postgresql://postgres@127.0.0.1:{port}/postgres"
+    """Start a server of our own; it ends with this process."""
+    server = ThrowAwayServer()
+    atexit.register(server.remove)
+    server.start()
+    return server.url
+
+
+class ThrowAwayServer:
+    """A server of our own on a free port, which may be stopped at any moment without harm to other tests."""
+
+    def __init__(self, *, fsync: bool = False) -> None:
+        self._folder = Path(tempfile.mkdtemp(prefix="server-jobs-postgres-"))
+        self._programs, port = _programs(self._folder), _free_port()
+        self._user = _user_for(self._folder)
+        self._options = f"-p {port} -k {self._folder} -c listen_addresses=127.0.0.1 -c fsync={'on' if fsync else 'off'}"
+        self._data = self._folder / "data"
+        self.url = f"postgresql://postgres@127.0.0.1:{port}/postgres"
+        initdb, options = self._programs / "initdb", ("-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-sync")
+        _run([initdb, "-D", self._data, *options], self._user)
+
+    def start(self) -> None:
+        """Start it and wait until it answers."""
+        self._control("-w", "-l", str(self._folder / "log"), "-o", self._options, "start")
+
+    def stop_at_once(self) -> None:
+        """Stop it as a crash would."""
+        self._control("-w", "-m", "immediate", "stop")
+
+    def remove(self) -> None:
+        """Stop it if it runs, and delete what it stored."""
+        if (self._data / "postmaster.pid").exists():
+            self.stop_at_once()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _control(self, *arguments: str) -> None:
+        _run([self._programs / "pg_ctl", "-D", self._data, *arguments], self._user)
 
 
 def _programs(folder: Path) -> Path:

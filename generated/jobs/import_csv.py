@@ -4,7 +4,7 @@
 
 from datetime import timedelta
 
-from server_jobs import Backoff, Job, JobOptions, RetryPolicy
+from server_jobs import Backoff, ConcurrencyLimit, Job, JobOptions, RetryPolicy
 
 from ..models.import_csv import ImportCsvParams, ImportCsvParamsDict, ImportCsvResult
 
@@ -21,5 +21,5 @@ class ImportCsv(Job[ImportCsvParams, ImportCsvResult, ImportCsvParamsDict]):
         timeout=timedelta(minutes=10),
         retry=RetryPolicy(backoff=Backoff.LINEAR, initial=timedelta(seconds=10), maximum=timedelta(minutes=1)),
         unique_by=("/source", "/table"),
-        concurrency_limit=1,
+        concurrency=ConcurrencyLimit(limit=1),
     )

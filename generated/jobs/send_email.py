@@ -4,7 +4,7 @@
 
 from datetime import timedelta
 
-from server_jobs import Job, JobOptions
+from server_jobs import ConcurrencyLimit, Job, JobOptions
 
 from ..models.send_email import SendEmailParams, SendEmailParamsDict, SendEmailResult
 
@@ -22,6 +22,6 @@ class SendEmail(Job[SendEmailParams, SendEmailResult, SendEmailParamsDict]):
         max_attempts=5,
         timeout=timedelta(seconds=30),
         unique_by=("/to", "/subject", "/body"),
-        concurrency_limit=10,
+        concurrency=ConcurrencyLimit(limit=10),
         redact=("/body", "/html"),
     )

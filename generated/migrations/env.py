@@ -20,7 +20,7 @@ def alembic_url() -> str:
     """The URL, with psycopg 3 as the driver of PostgreSQL."""
     url = database_url(variable="SERVER_JOBS_DATABASE_URL")
     scheme, _, rest = url.partition("://")
-    return f"postgresql+psycopg://{rest}" if scheme in ("postgres", "postgresql") else url
+    return f"postgresql+psycopg://{rest}" if scheme in ("postgres", "postgresql", "postgresql+asyncpg") else url
 
 
 def run_offline(url: str) -> None:

@@ -5,12 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
 
-from server_jobs.options import JobOptions, Misfire, Schedule
+from server_jobs.options import ConcurrencyLimit, JobOptions, Misfire, RateLimit, Retention, RunIn, Schedule
 from server_jobs.retry import Backoff, RetryPolicy
 
 from .layout import Code, Expression, Text, assignment, call, import_names, literal, one_a_line, tuple_of
 from .spec import JobSpec
 
+_RUNTIME = (
+    "Backoff",
+    "ConcurrencyLimit",
+    "JobOptions",
+    "Misfire",
+    "RateLimit",
+    "Retention",
+    "RetryPolicy",
+    "RunIn",
+    "Schedule",
+)
 _UNITS = ("days", "hours", "minutes", "seconds", "milliseconds")
 
 
@@ -34,7 +45,7 @@ def attributes(job: JobSpec) -> list[Code]:
 def job_imports(job: JobSpec, models: str, types: Sequence[str]) -> Code:
     """The imports of a job's module: exactly the names its class uses."""
     body = "\n".join(attributes(job))
-    runtime = [name for name in ("Backoff", "JobOptions", "Misfire", "RetryPolicy", "Schedule") if _uses(body, name)]
+    runtime = [name for name in _RUNTIME if _uses(body, name)]
     blocks = [import_names("datetime", ["timedelta"])] if _uses(body, "timedelta") else []
     blocks += [import_names("server_jobs", ["Job", *runtime]), import_names(models, types)]
     return Code("\n\n".join(blocks))
@@ -52,12 +63,18 @@ def _options(options: JobOptions) -> Iterator[tuple[str, Expression]]:
         yield "max_attempts", Code(options.max_attempts)
     if options.timeout is not None:
         yield "timeout", _duration(options.timeout)
+    if options.run_in != default.run_in:
+        yield "run_in", _member(options.run_in)
     if options.retry != default.retry:
         yield "retry", call("RetryPolicy", **dict(_retry(options.retry)))
     if options.unique_by is not None:
         yield "unique_by", _strings(options.unique_by)
-    if options.concurrency_limit is not None:
-        yield "concurrency_limit", Code(options.concurrency_limit)
+    if options.concurrency is not None:
+        yield "concurrency", call("ConcurrencyLimit", **dict(_concurrency(options.concurrency)))
+    if options.rate is not None:
+        yield "rate", call("RateLimit", **dict(_rate(options.rate)))
+    if options.retention != Retention():
+        yield "retention", call("Retention", **dict(_retention(options.retention)))
     if options.redact:
         yield "redact", _strings(options.redact)
 
@@ -74,6 +91,29 @@ def _retry(retry: RetryPolicy) -> Iterator[tuple[str, Expression]]:
         yield "jitter", Code(repr(float(retry.jitter)))
 
 
+def _concurrency(limit: ConcurrencyLimit) -> Iterator[tuple[str, Expression]]:
+    yield "limit", Code(limit.limit)
+    if limit.by:
+        yield "by", _strings(limit.by)
+
+
+def _rate(limit: RateLimit) -> Iterator[tuple[str, Expression]]:
+    yield "limit", Code(limit.limit)
+    yield "per", _duration(limit.per)
+    if limit.by:
+        yield "by", _strings(limit.by)
+
+
+def _retention(retention: Retention) -> Iterator[tuple[str, Expression]]:
+    for name, length in (
+        ("completed", retention.completed),
+        ("failed", retention.failed),
+        ("cancelled", retention.cancelled),
+    ):
+        if length is not None:
+            yield name, _duration(length)
+
+
 def _schedule(schedule: Schedule) -> Expression:
     default = Schedule(name="", cron="")
     arguments: dict[str, Expression] = {"name": literal(schedule.name), "cron": literal(schedule.cron)}
@@ -81,12 +121,14 @@ def _schedule(schedule: Schedule) -> Expression:
         arguments["timezone"] = literal(schedule.timezone)
     if schedule.misfire != default.misfire:
         arguments["misfire"] = _member(schedule.misfire)
+    if schedule.misfire_limit is not None:
+        arguments["misfire_limit"] = Code(schedule.misfire_limit)
     if schedule.params != default.params:
         arguments["params"] = Text(schedule.params)
     return one_a_line(call("Schedule", **arguments))
 
 
-def _member(value: Backoff | Misfire) -> Code:
+def _member(value: Backoff | Misfire | RunIn) -> Code:
     return Code(f"{type(value).__name__}.{value.name}")
 
 

@@ -23,7 +23,7 @@ _TAKEN_SPEC_NAMES = frozenset({"annotations", "create_job_registry", "handlers",
 _TAKEN_CLASS_NAMES = frozenset(
     {
         *("Backoff", "HandlerNotImplementedError", "Job", "JobContext", "JobOptions", "JobRegistry", "Misfire"),
-        *("RetryPolicy", "Schedule"),
+        *("ConcurrencyLimit", "RateLimit", "Retention", "RetryPolicy", "Schedule"),
     }
 )
 # What Windows keeps for devices, whatever the suffix: such a file could not be checked out there.

@@ -10,6 +10,7 @@ from enum import StrEnum
 from pydantic import JsonValue
 from server_jobs.cron import check_cron
 from server_jobs.errors import ScheduleError
+from server_jobs.options import LONGEST_PERIOD, SHORTEST_PERIOD
 
 from .problems import listed, nearest, shown
 
@@ -80,6 +81,14 @@ def read_timeout(value: JsonValue) -> timedelta:
     length = read_duration(value)
     if length == timedelta(0):
         raise OptionError("must be longer than zero; leave timeout out for no bound")
+    return length
+
+
+def read_period(value: JsonValue) -> timedelta:
+    """The length of time that a rate is counted over."""
+    length = read_duration(value)
+    if not SHORTEST_PERIOD <= length <= LONGEST_PERIOD:
+        raise OptionError(f"must be a duration from PT0.001S to P{LONGEST_PERIOD.days}D, not {shown(value)}")
     return length
 
 

@@ -9,7 +9,19 @@ from typing import Any
 
 from pydantic import JsonValue
 from server_jobs.errors import InvalidOptionError
-from server_jobs.options import HIGHEST_PRIORITY, LOWEST_PRIORITY, JobOptions, Misfire, Schedule
+from server_jobs.options import (
+    HIGHEST_LIMIT,
+    HIGHEST_MISFIRE_LIMIT,
+    HIGHEST_PRIORITY,
+    LOWEST_PRIORITY,
+    ConcurrencyLimit,
+    JobOptions,
+    Misfire,
+    RateLimit,
+    Retention,
+    RunIn,
+    Schedule,
+)
 from server_jobs.retry import Backoff, RetryPolicy
 
 from .document import Document, Pointer
@@ -21,6 +33,7 @@ from .option_values import (
     read_duration,
     read_integer,
     read_name,
+    read_period,
     read_share,
     read_timeout,
     read_timezone,
@@ -82,11 +95,20 @@ class OptionsLint:
             raise OptionError('must state "by": pointers into params, at least one; "" stands for all of them')
         return members.get("by")
 
-    def concurrency(self, pointer: Pointer, value: JsonValue) -> int | None:
-        members = self._members(pointer, value, _CONCURRENCY)
+    def concurrency(self, pointer: Pointer, value: JsonValue) -> ConcurrencyLimit | None:
+        members = self._members(pointer, value, CONCURRENCY)
         if isinstance(value, dict) and "limit" not in value:
             raise OptionError('must state "limit": the number of runs at one time')
-        return members.get("limit")
+        return ConcurrencyLimit(**members) if "limit" in members else None
+
+    def rate(self, pointer: Pointer, value: JsonValue) -> RateLimit | None:
+        members = self._members(pointer, value, RATE)
+        if isinstance(value, dict) and not value.keys() >= {"limit", "per"}:
+            raise OptionError('must state "limit" and "per": how many starts within which time, such as 100 and "PT1M"')
+        return RateLimit(**members) if members.keys() >= {"limit", "per"} else None
+
+    def retention(self, pointer: Pointer, value: JsonValue) -> Retention:
+        return Retention(**self._members(pointer, value, RETENTION))
 
     def pointers(self, pointer: Pointer, value: JsonValue) -> tuple[str, ...]:
         """A list of different JSON pointers, each to something that params may hold."""
@@ -119,6 +141,10 @@ class OptionsLint:
                 self._note(pointer, f"a schedule must state {shown(key)}")
         if "params" not in value:
             self._check_params(pointer, {})
+        # Without `fire_all` there is no limit to it; where `misfire` cannot be read, that is noted already.
+        has_stray_limit = members.get("misfire") != Misfire.FIRE_ALL and members.pop("misfire_limit", None) is not None
+        if has_stray_limit and ("misfire" in members or "misfire" not in value):
+            self._note((*pointer, "misfireLimit"), 'goes only with "misfire": "fire_all"')
         if any(schedule.name == members.get("name") for schedule in self.schedules):
             self._note((*pointer, "name"), f"a schedule named {shown(value['name'])} stands above; rename one of them")
         elif members.keys() >= {"name", "cron"}:
@@ -190,9 +216,12 @@ OPTIONS: Mapping[str, _Reader] = {
     "priority": _plain("priority", read_integer(LOWEST_PRIORITY, HIGHEST_PRIORITY)),
     "maxAttempts": _plain("max_attempts", read_integer(1, 10_000)),
     "timeout": _plain("timeout", read_timeout),
+    "runIn": _plain("run_in", read_choice(RunIn)),
     "retry": ("retry", OptionsLint.retry),
     "unique": ("unique_by", OptionsLint.unique),
-    "concurrency": ("concurrency_limit", OptionsLint.concurrency),
+    "concurrency": ("concurrency", OptionsLint.concurrency),
+    "rate": ("rate", OptionsLint.rate),
+    "retention": ("retention", OptionsLint.retention),
     "redact": ("redact", OptionsLint.pointers),
     "schedules": ("schedules", OptionsLint.all_schedules),
 }
@@ -203,11 +232,25 @@ RETRY: Mapping[str, _Reader] = {
     "jitter": _plain("jitter", read_share),
 }
 _UNIQUE: Mapping[str, _Reader] = {"by": ("by", OptionsLint.pointers)}
-_CONCURRENCY: Mapping[str, _Reader] = {"limit": _plain("limit", read_integer(1, 100_000))}
+CONCURRENCY: Mapping[str, _Reader] = {
+    "limit": _plain("limit", read_integer(1, HIGHEST_LIMIT)),
+    "by": ("by", OptionsLint.pointers),
+}
+RATE: Mapping[str, _Reader] = {
+    "limit": _plain("limit", read_integer(1, HIGHEST_LIMIT)),
+    "per": _plain("per", read_period),
+    "by": ("by", OptionsLint.pointers),
+}
+RETENTION: Mapping[str, _Reader] = {
+    "completed": _plain("completed", read_duration),
+    "failed": _plain("failed", read_duration),
+    "cancelled": _plain("cancelled", read_duration),
+}
 SCHEDULE: Mapping[str, _Reader] = {
     "name": _plain("name", read_name),
     "cron": _plain("cron", read_cron),
     "timezone": _plain("timezone", read_timezone),
     "misfire": _plain("misfire", read_choice(Misfire)),
+    "misfireLimit": _plain("misfire_limit", read_integer(1, HIGHEST_MISFIRE_LIMIT)),
     "params": ("params", OptionsLint.schedule_params),
 }

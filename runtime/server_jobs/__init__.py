@@ -1,48 +1,110 @@
-"""Background jobs whose contract is a file: validated before they are stored, fenced while they run."""
+"""Background jobs whose contract is a file: validated before they are stored, fenced while they run.
+
+Each name is imported when it is first used: a command that only shows its help, or a process that only enqueues, does
+not wait for the rest.
+"""
 
 from __future__ import annotations
 
-from .backend import Backend
-from .connection import connect
-from .context import JobContext, create_job_context
-from .errors import (
-    DatabaseBusyError,
-    DatabaseError,
-    DuplicateJobError,
-    DuplicateRegistrationError,
-    HandlerMissingError,
-    HandlerNotImplementedError,
-    InvalidDocumentError,
-    InvalidOptionError,
-    InvalidParamsError,
-    InvalidResultError,
-    JobFailedError,
-    JobNotBoundError,
-    JobNotFoundError,
-    JobNotRetryableError,
-    JobUnavailableError,
-    Problem,
-    ProjectError,
-    ScheduleError,
-    SchemaMissingError,
-    ServerJobsError,
-    StaleClaimError,
-    UnknownJobError,
-)
-from .handle import JobHandle
-from .job import Handler, Job, define_job
-from .options import JobOptions, Misfire, Schedule
-from .outcomes import Cancel, DoNotRetryError, RetryAfterError, Snooze
-from .record import Cancellation, JobCount, JobQuery, JobRecord, JobStatus
-from .registry import JobRegistry, create_job_registry
-from .result import JobMetadata, JobResult
-from .retry import Backoff, RetryPolicy
-from .worker import Tick, Worker, tick
+from importlib import import_module
+from typing import TYPE_CHECKING
 
-JOB_STATUS = JobStatus
-"""The name of `JobStatus` in the TypeScript package."""
+if TYPE_CHECKING:
+    from .backend import Backend
+    from .connection import connect
+    from .context import JobContext, create_job_context
+    from .errors import (
+        DatabaseBusyError,
+        DatabaseError,
+        DuplicateJobError,
+        DuplicateRegistrationError,
+        HandlerMissingError,
+        HandlerNotImplementedError,
+        InvalidDocumentError,
+        InvalidOptionError,
+        InvalidParamsError,
+        InvalidResultError,
+        JobFailedError,
+        JobNotBoundError,
+        JobNotFoundError,
+        JobNotRetryableError,
+        JobUnavailableError,
+        Problem,
+        ProjectError,
+        ScheduleError,
+        SchemaMissingError,
+        ServerJobsError,
+        StaleClaimError,
+        UnknownJobError,
+    )
+    from .handle import JobHandle
+    from .job import Handler, Job, define_job
+    from .options import ConcurrencyLimit, JobOptions, Misfire, RateLimit, Retention, RunIn, Schedule
+    from .outcomes import Cancel, DoNotRetryError, RetryAfterError, Snooze
+    from .record import Cancellation, JobCount, JobQuery, JobRecord, JobStatus
+    from .registry import JobRegistry, create_job_registry
+    from .result import JobMetadata, JobProgress, JobResult
+    from .retry import Backoff, RetryPolicy
+    from .worker import Tick, Worker, tick
+
+    JOB_STATUS = JobStatus
 
 __version__ = "0.1.0"
+
+_HOMES = {
+    "backend": ("Backend",),
+    "connection": ("connect",),
+    "context": ("JobContext", "create_job_context"),
+    "errors": (
+        "DatabaseBusyError",
+        "DatabaseError",
+        "DuplicateJobError",
+        "DuplicateRegistrationError",
+        "HandlerMissingError",
+        "HandlerNotImplementedError",
+        "InvalidDocumentError",
+        "InvalidOptionError",
+        "InvalidParamsError",
+        "InvalidResultError",
+        "JobFailedError",
+        "JobNotBoundError",
+        "JobNotFoundError",
+        "JobNotRetryableError",
+        "JobUnavailableError",
+        "Problem",
+        "ProjectError",
+        "ScheduleError",
+        "SchemaMissingError",
+        "ServerJobsError",
+        "StaleClaimError",
+        "UnknownJobError",
+    ),
+    "handle": ("JobHandle",),
+    "job": ("Handler", "Job", "define_job"),
+    "options": ("ConcurrencyLimit", "JobOptions", "Misfire", "RateLimit", "Retention", "RunIn", "Schedule"),
+    "outcomes": ("Cancel", "DoNotRetryError", "RetryAfterError", "Snooze"),
+    "record": ("Cancellation", "JobCount", "JobQuery", "JobRecord", "JobStatus"),
+    "registry": ("JobRegistry", "create_job_registry"),
+    "result": ("JobMetadata", "JobProgress", "JobResult"),
+    "retry": ("Backoff", "RetryPolicy"),
+    "worker": ("Tick", "Worker", "tick"),
+}
+_HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
+
+
+def __getattr__(name: str) -> object:
+    if name == "JOB_STATUS":  # the name of `JobStatus` in the TypeScript package
+        return __getattr__("JobStatus")
+    if name not in _HOME_OF:
+        raise AttributeError(f"module 'server_jobs' has no attribute {name!r}")
+    value: object = getattr(import_module(f".{_HOME_OF[name]}", __name__), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
 
 __all__ = [
     "JOB_STATUS",
@@ -50,6 +112,7 @@ __all__ = [
     "Backoff",
     "Cancel",
     "Cancellation",
+    "ConcurrencyLimit",
     "DatabaseBusyError",
     "DatabaseError",
     "DoNotRetryError",
@@ -72,6 +135,7 @@ __all__ = [
     "JobNotFoundError",
     "JobNotRetryableError",
     "JobOptions",
+    "JobProgress",
     "JobQuery",
     "JobRecord",
     "JobRegistry",
@@ -81,8 +145,11 @@ __all__ = [
     "Misfire",
     "Problem",
     "ProjectError",
+    "RateLimit",
+    "Retention",
     "RetryAfterError",
     "RetryPolicy",
+    "RunIn",
     "Schedule",
     "ScheduleError",
     "SchemaMissingError",

@@ -3,30 +3,30 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import sys
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import timedelta
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 from pydantic import BaseModel
 
 from .clock import Clock, SystemClock
 from .context import JobContext
 from .databases.url import open_database
-from .documents import write_result
+from .direct_run import run_unstored, why_unavailable
 from .errors import (
+    DatabaseError,
     InvalidOptionError,
-    JobNotFoundError,
-    JobUnavailableError,
     ServerJobsError,
     StaleClaimError,
 )
-from .executor import PASSED_ON, Attempt, HandlerCall, Stop, describe
+from .executor import Attempt, HandlerCall, Stop
 from .job import AnyJob
-from .options import check_range
-from .outcomes import Cancel, Snooze
+from .options import RunIn, check_range
 from .ports import Database, Store
+from .pruner import Pruner
 from .record import (
     Claim,
     ClaimRequest,
@@ -34,107 +34,52 @@ from .record import (
     Inserted,
     JobRecord,
     JobStatus,
-    KnownJob,
     NewJob,
     Released,
 )
-from .registry import JobRegistry
+from .registry import JobRegistry, known_job
 from .result import JobMetadata
 from .runner import Runner
 from .scheduler import Scheduler
 from .stores.sql import SqlStore
+from .worker_backend import (
+    DEFAULT_CONCURRENCY,
+    DEFAULT_LOCK_TIMEOUT,
+    DEFAULT_POLL_INTERVAL,
+    Health,
+    PollResult,
+    WorkerBackend,
+    WorkerBackendConfig,
+    WorkerExecutionResult,
+)
 
-DEFAULT_CONCURRENCY = 5
-DEFAULT_LOCK_TIMEOUT = timedelta(minutes=5)
-DEFAULT_POLL_INTERVAL = timedelta(seconds=1)
+if TYPE_CHECKING:
+    from .processes.pool import HandlerProcesses
+
+__all__ = [
+    "DEFAULT_CONCURRENCY",
+    "DEFAULT_LOCK_TIMEOUT",
+    "DEFAULT_POLL_INTERVAL",
+    "Backend",
+    "Health",
+    "PollResult",
+    "WorkerBackend",
+    "WorkerBackendConfig",
+    "WorkerExecutionResult",
+]
+
 EXPIRY_JITTER = timedelta(seconds=1)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WorkerBackendConfig:
-    """What a backend was made of. `lock_timeout` is the lease of a claim, renewed while the handler runs."""
-
-    database: object
-    job_registry: JobRegistry
-    max_concurrency: int = DEFAULT_CONCURRENCY
-    lock_timeout: timedelta = DEFAULT_LOCK_TIMEOUT
-    poll_interval: timedelta = DEFAULT_POLL_INTERVAL
-
-
-@dataclass(frozen=True, slots=True)
-class PollResult:
-    """The jobs claimed by one poll, and how many more are due."""
-
-    claimed_jobs: tuple[Claim, ...]
-    available_count: int
-
-
-@dataclass(frozen=True, slots=True)
-class WorkerExecutionResult:
-    """What came of one attempt. `success` means completed and stored; otherwise `error` says why not."""
-
-    job_id: str
-    success: bool
-    duration: timedelta
-    error: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Health:
-    """Whether the store answers, and what it said if not."""
-
-    ok: bool
-    detail: str
-
-
-class WorkerBackend(Protocol):
-    """The interface of every backend."""
-
-    @property
-    def name(self) -> str:
-        """What kind of backend it is."""
-        ...
-
-    @property
-    def config(self) -> WorkerBackendConfig:
-        """What it was made of."""
-        ...
-
-    async def initialize(self) -> None:
-        """Open the store. Harmless when it is open."""
-        ...
-
-    async def shutdown(self) -> None:
-        """Give running jobs back and close the store."""
-        ...
-
-    async def poll_and_claim(self, limit: int | None = None) -> PollResult:
-        """Claim due jobs: `limit`, or as many as may run besides those that are claimed or running here."""
-        ...
-
-    async def execute(self, job: Claim) -> WorkerExecutionResult:
-        """Run a claimed job and settle it. A claim that this backend does not hold (any more) is not run."""
-        ...
-
-    async def release_lock(self, job_id: str) -> bool:
-        """Give a claimed job back without counting the attempt; False if this backend does not hold it."""
-        ...
-
-    async def handle_expired_locks(self) -> Sequence[Expired]:
-        """Take jobs away from workers whose lease ran out."""
-        ...
-
-    async def health_check(self) -> Health:
-        """Ask the store."""
-        ...
 
 
 class Backend:
     """The backend over any store.
 
     `database` is a store, a database, or a URL. Opens at the first use; `initialize` does it earlier, to fail early.
-    `clock` is for tests.
+    `clock` is for tests. Handlers that run in processes have the database only if it was given as a URL.
     """
+
+    has_processes = sys.platform not in ("emscripten", "wasi")
+    """Whether handlers whose spec says so run in processes of their own; otherwise all run in this one."""
 
     def __init__(
         self,
@@ -160,32 +105,63 @@ class Backend:
         )
         self.clock = clock or SystemClock()
         self.scheduler = Scheduler(self.store, job_registry)
+        self.pruner = Pruner(self.store, job_registry, self.clock)
         self.inserted: list[Callable[[], None]] = []
         """Called after every insert of this process: workers here need not wait for their next poll."""
         self.runner = Runner(self.store, self.clock)
         self._claims: dict[str, Claim] = {}
-        self._is_open = False
+        self._processes: HandlerProcesses | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._opened_by: int | None = None
+        self._inherited: list[Store] = []
 
     @property
     def registry(self) -> JobRegistry:
         """The jobs this backend knows."""
         return self.config.job_registry
 
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop | None:
+        """The event loop in which this process opened it; None while it is closed."""
+        return self._loop if self._opened_by == os.getpid() else None
+
     async def initialize(self) -> None:
-        """As in `WorkerBackend`. Raises `DatabaseError`, or `SchemaMissingError` when migrations have not run."""
-        if not self._is_open:
+        """As in `WorkerBackend`. Raises `DatabaseError`, or `SchemaMissingError` when migrations have not run.
+
+        A process that was forked from one in which it was open opens it anew; that needs a URL as database.
+        """
+        if self._opened_by not in (None, os.getpid()):
+            self._begin_anew()
+        if self.loop is None:
             try:
                 await self.store.open()
             except BaseException:
                 await self.store.close()
                 raise
-            self._is_open = True
+            self._loop, self._opened_by = asyncio.get_running_loop(), os.getpid()
+
+    def _begin_anew(self) -> None:
+        """A fork shares the connections of its parent, and must neither use them nor close them."""
+        if not isinstance(self.config.database, str):
+            raise DatabaseError(
+                "this backend was opened before the process was forked, and its connections belong to the parent; "
+                "give it the URL of its database, or make it in the forked process"
+            )
+        self._inherited.append(self.store)  # not to be collected, which would close it
+        self.store = _store_of(self.config.database)
+        self.scheduler = Scheduler(self.store, self.registry)
+        self.pruner = Pruner(self.store, self.registry, self.clock)
+        self.runner = Runner(self.store, self.clock)
+        self._claims.clear()
+        self._loop = self._opened_by = None
 
     async def shutdown(self) -> None:
         await self.runner.stop(self.runner.attempts())
         await self.runner.release(list(self._claims.values()))
         self._claims.clear()
-        self._is_open = False
+        if self._processes is not None:
+            await self._processes.close()
+        self._loop = self._opened_by = None
         await self.store.close()
 
     async def health_check(self) -> Health:
@@ -200,6 +176,12 @@ class Backend:
         room = self.config.max_concurrency - len(self._claims) - len(self.runner.attempts())
         claims = await self.claim(max(0, room) if limit is None else limit)
         return PollResult(tuple(claims), await self.store.count_due(self.request(limit=1)))
+
+    def check_handlers(self) -> None:
+        """Raise `InvalidOptionError` for a handler that is to run in a process, and that a process could not import."""
+        for registration in self.registry.registrations():
+            if registration.handler is not None and (processes := self._processes_for(registration.job)):
+                processes.check(registration.job, registration.handler)
 
     async def claim(self, limit: int, *, queues: tuple[str, ...] | None = None) -> Sequence[Claim]:
         """Claim at most `limit` due jobs whose handlers are implemented here."""
@@ -277,20 +259,16 @@ class Backend:
         return inserted
 
     async def run_new(self, job: AnyJob, new: NewJob, worker_timeout: timedelta) -> JobRecord:
-        _check_positive("worker_timeout", worker_timeout)
-        self.registry.handler_of(job)
-        await self.initialize()
+        await self._ready_to_run(job, worker_timeout)
         (claim,) = await self._held(self._start(new, worker_timeout))
         return await self._run(job, claim, worker_timeout)
 
     async def run_stored(self, job: AnyJob, job_id: str, worker_timeout: timedelta) -> JobRecord:
-        _check_positive("worker_timeout", worker_timeout)
-        self.registry.handler_of(job)
-        await self.initialize()
-        known = (KnownJob(job.job_name, job.options.version),)
+        await self._ready_to_run(job, worker_timeout)
+        known = (known_job(job),)
         claims = await self._held(self._claim_one(job_id, ClaimRequest(known=known, limit=1, lease=worker_timeout)))
         if not claims:
-            raise await self._why_unavailable(job, job_id)
+            raise why_unavailable(job, job_id, await self.store.get(job_id))
         return await self._run(job, claims[0], worker_timeout)
 
     async def run_unstored(
@@ -298,32 +276,12 @@ class Backend:
     ) -> tuple[JobMetadata, BaseModel | None]:
         context = JobContext(job_name=job.job_name, correlation_id=correlation_id, database=self.config.database)
         call = HandlerCall(job, self.registry.handler_of(job), context)
-        began = self.clock.now()
-        value, error, status = None, None, JobStatus.COMPLETED
-        try:
-            outcome = await call.run(self, params)
-            match outcome:
-                case Snooze(delay=delay):
-                    status, error = JobStatus.FAILED, f"put off by its handler for {delay}, and nothing is stored"
-                case Cancel(reason=reason):
-                    status, error = JobStatus.CANCELLED, reason
-                case _:
-                    value, _ = write_result(job.job_name, job.result_model, outcome)
-        except PASSED_ON:
-            raise
-        except BaseException as raised:  # noqa: BLE001  whatever else a handler raises is its outcome
-            status, error = JobStatus.FAILED, describe(raised)
-        metadata = JobMetadata(
-            job_id=None,
-            job_name=job.job_name,
-            status=status,
-            attempt_count=1,
-            enqueued_at=began,
-            started_at=began,
-            completed_at=self.clock.now(),
-            error=error,
-        )
-        return metadata, value
+        return await run_unstored(call, job, params, self, self._processes_for(job), self.clock)
+
+    async def _ready_to_run(self, job: AnyJob, worker_timeout: timedelta) -> None:
+        _check_positive("worker_timeout", worker_timeout)
+        self.registry.handler_of(job)
+        await self.initialize()
 
     async def _start(self, new: NewJob, lease: timedelta) -> Sequence[Claim]:
         return [await self.store.start(new, lease)]
@@ -359,19 +317,20 @@ class Backend:
             jobs=self.store,
         )
         handler = self.registry.handler_of(job)
-        return Attempt(claim=claim, job=job, handler=handler, context=context, lease=lease)
+        processes = self._processes_for(job)
+        return Attempt(claim=claim, job=job, handler=handler, context=context, lease=lease, processes=processes)
 
-    async def _why_unavailable(self, job: AnyJob, job_id: str) -> ServerJobsError:
-        record = await self.store.get(job_id)
-        if record is None:
-            return JobNotFoundError(job_id)
-        if record.job_name != job.job_name:
-            return JobUnavailableError(job_id, f"it is a job of {record.job_name}, not of {job.job_name}")
-        if record.spec_version != job.options.version:
-            return JobUnavailableError(
-                job_id, f"it is of version {record.spec_version}; here is version {job.options.version}"
-            )
-        return JobUnavailableError(job_id, f"it is {record.status}, and only a pending job can be claimed")
+    def _processes_for(self, job: AnyJob) -> HandlerProcesses | None:
+        """Where that job's handler runs; None: in this process."""
+        if job.options.run_in is not RunIn.PROCESS or not self.has_processes:
+            return None
+        if self._processes is None:
+            from .processes.pool import HandlerProcesses  # nothing of it is loaded where no job asks for it
+
+            database = self.config.database
+            url = database if isinstance(database, str) else None
+            self._processes = HandlerProcesses(self.registry, database_url=url)
+        return self._processes
 
 
 def _store_of(database: Store | Database | str) -> Store:

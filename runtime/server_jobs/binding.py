@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from contextvars import ContextVar
 from datetime import timedelta
@@ -23,6 +24,19 @@ class JobBackend(Protocol):
 
     @property
     def store(self) -> Store: ...
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop | None:
+        """The event loop it was opened in; None if it is closed."""
+        ...
+
+    async def initialize(self) -> None:
+        """Open the store. Harmless when it is open."""
+        ...
+
+    async def shutdown(self) -> None:
+        """Give running jobs back and close the store."""
+        ...
 
     async def insert(self, jobs: Sequence[NewJob]) -> Sequence[Inserted]:
         """Store pending jobs, and let waiting workers of this process know."""

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import difflib
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from itertools import islice
@@ -21,7 +21,7 @@ from zoneinfo import ZoneInfo, available_timezones
 
 from .cron_expression import parse_expression
 from .errors import InvalidOptionError, ScheduleError
-from .options import Misfire
+from .options import HIGHEST_MISFIRE_LIMIT, Misfire, check_range
 
 SKIP_GRACE = timedelta(seconds=60)
 """With `Misfire.SKIP`, a slot that is found later than this is not fired."""
@@ -55,12 +55,15 @@ def due_slots(
     next_run_at: datetime | None,
     now: datetime,
     *,
+    misfire_limit: int | None = None,
     limit: int = 100,
 ) -> tuple[tuple[datetime, ...], datetime]:
     """The slots from `next_run_at` to `now` that are to be fired, oldest first, and the slot to wait for next.
 
-    `SKIP` fires a slot only within `SKIP_GRACE`, `FIRE_ONCE` only the newest one, `FIRE_ALL` each of them, `limit` at
-    a time; the slot to wait for is then still in the past. With `next_run_at` None the schedule is only planned.
+    `SKIP` fires a slot only within `SKIP_GRACE`, `FIRE_ONCE` only the newest one, `FIRE_ALL` each of them, or the
+    newest `misfire_limit`; `limit` at a time, and the slot to wait for is then still in the past. With `next_run_at`
+    None the schedule is only planned. Raises `ScheduleError`, and `InvalidOptionError` for a `misfire_limit` that a
+    `Schedule` cannot have.
     """
     if next_run_at is None:
         return (), next_slot(expression, timezone, now)
@@ -70,12 +73,27 @@ def due_slots(
         case Misfire.SKIP:
             slots = tuple(_slots(expression, timezone, max(next_run_at, now - SKIP_GRACE), now))
         case Misfire.FIRE_ONCE:
-            slots = _newest_slot(expression, timezone, next_run_at, now)
+            slots = _newest_slots(expression, timezone, next_run_at, now, 1)
         case Misfire.FIRE_ALL:
-            slots = tuple(islice(_slots(expression, timezone, next_run_at, now), limit))
+            passed = _passed_slots(expression, timezone, next_run_at, now, misfire_limit)
+            slots = tuple(islice(passed, limit))
         case _:
             assert_never(misfire)
     return slots, next_slot(expression, timezone, slots[-1] if slots else now)
+
+
+def count_slots(expression: str, timezone: str, first: datetime, before: datetime, *, most: int = 1000) -> int:
+    """How many slots there are from `first` on and before `before`; counting ends at `most`."""
+    return sum(1 for _ in islice(_slots(expression, timezone, first, before - _INSTANT), most))
+
+
+def _passed_slots(
+    expression: str, timezone: str, first: datetime, last: datetime, misfire_limit: int | None
+) -> Iterable[datetime]:
+    if misfire_limit is None:
+        return _slots(expression, timezone, first, last)
+    check_range("misfire_limit", misfire_limit, 1, HIGHEST_MISFIRE_LIMIT)
+    return _newest_slots(expression, timezone, first, last, misfire_limit)
 
 
 def _slots(expression: str, timezone: str, first: datetime, last: datetime) -> Iterator[datetime]:
@@ -85,15 +103,18 @@ def _slots(expression: str, timezone: str, first: datetime, last: datetime) -> I
         slot = next_slot(expression, timezone, slot)
 
 
-def _newest_slot(expression: str, timezone: str, first: datetime, last: datetime) -> tuple[datetime, ...]:
+def _newest_slots(expression: str, timezone: str, first: datetime, last: datetime, count: int) -> tuple[datetime, ...]:
     """Looks back in growing steps, so that a year without a scheduler is not walked slot by slot."""
+    newest: deque[datetime] = deque()
     span = timedelta(hours=1)
     while True:
         start = max(first, last - span)
-        newest = tuple(deque(_slots(expression, timezone, start, last), maxlen=1))
-        if newest or start == first:
-            return newest
-        span *= 4
+        older = deque(_slots(expression, timezone, start, last), maxlen=count - len(newest))
+        newest.extendleft(reversed(older))
+        if len(newest) == count or start == first:
+            return tuple(newest)
+        last = start - _INSTANT
+        span *= 2
 
 
 def _next_of_fixed_hours(expression: str, zone: ZoneInfo, after: datetime) -> datetime:

@@ -14,11 +14,17 @@ from .values import at_pointer, check, encode, fingerprint, non_finite, pointer_
 
 M = TypeVar("M", bound=BaseModel)
 
+
+class WrittenResult(str):
+    """A result as `write_result` writes it, from where that was done already."""
+
+    __slots__ = ()
+
+
 _SHOWN_CHARACTERS = 60
 _SECRETS = (SecretStr, SecretBytes)
 _HIDDEN = "•••"
 _QUOTING_NOTHING = frozenset({"missing", "json_invalid"})  # pydantic's errors whose text never shows a value
-_NON_FINITE_WORDS = ("null", "NaN", "Infinity")
 _NOT_WRITABLE = (PydanticSerializationError, TypeError, ValueError, RecursionError)
 
 
@@ -165,7 +171,7 @@ def _dump(value: BaseModel, refuse: _Refusal) -> str:
         reason = "cannot be written as JSON" + ("" if cause is None else f": {cause}")
         raise refuse(_located(value) or [Problem("", reason)]) from cause
     problems = check(text)
-    if not problems and any(word in text for word in _NON_FINITE_WORDS):
+    if not problems and ("null" in text or "NaN" in text or "Infinity" in text):
         # NaN and infinity are written as null, which a nullable property would take for none, or as no JSON at all.
         problems = non_finite(value.model_dump(by_alias=True, warnings=False))
     if problems:

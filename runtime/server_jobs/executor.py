@@ -16,17 +16,22 @@ from datetime import timedelta
 from enum import StrEnum
 from functools import lru_cache
 from pathlib import PurePath
+from typing import TYPE_CHECKING
 
 from pydantic import BaseModel
 
 from .binding import JobBackend, running_under
 from .context import JobContext
-from .documents import write_result
+from .documents import WrittenResult, write_result
 from .errors import InvalidDocumentError
 from .job import AnyHandler, AnyJob
 from .outcomes import Cancel, DoNotRetryError, RetryAfterError, Snooze
+from .processes.raised import HandlerProcessError
 from .record import Cancelled, Claim, Completed, Failed, Heartbeat, Released, Report, Settlement
 from .values import MAX_ERROR_CHARACTERS, clean_text
+
+if TYPE_CHECKING:
+    from .processes.pool import HandlerProcesses
 
 _logger = logging.getLogger("server_jobs")
 
@@ -81,10 +86,32 @@ class HandlerCall:
             if is_being_cancelled():
                 raise
             raise RuntimeError("the handler awaited something that was cancelled") from error
+        except GeneratorExit as error:
+            if self._is_running():
+                raise RuntimeError("the handler raised GeneratorExit") from error
+            raise
         finally:
-            if self._is_stopped and self._task is not None:
-                self._task.uncancel()  # the handler is over; what its caller does next is not cancelled
-            self._task = None
+            self._end()
+
+    async def run_in(self, processes: HandlerProcesses, params: str) -> WrittenResult | Snooze | Cancel:
+        """As `run`, in a process of its own, which reads the params and writes the result."""
+        self._task = asyncio.current_task()
+        try:
+            return await processes.run(self._job, self._handler, params, self._context)
+        finally:
+            self._end()
+
+    def _is_running(self) -> bool:
+        """Whether this code runs in the task of the call; not when an event loop that ends closes its coroutine."""
+        try:
+            return asyncio.current_task() is self._task
+        except RuntimeError:
+            return False
+
+    def _end(self) -> None:
+        if self._is_stopped and self._task is not None:
+            self._task.uncancel()  # the handler is over; what its caller does next is not cancelled
+        self._task = None
 
     async def _invoke_within(self, limit: timedelta, params: BaseModel) -> object:
         bound = asyncio.timeout(limit.total_seconds())
@@ -119,17 +146,27 @@ class Attempt:
         "is_over",
         "job",
         "lease",
+        "processes",
         "stopped",
     )
 
     def __init__(
-        self, *, claim: Claim, job: AnyJob, handler: AnyHandler, context: JobContext, lease: timedelta
+        self,
+        *,
+        claim: Claim,
+        job: AnyJob,
+        handler: AnyHandler,
+        context: JobContext,
+        lease: timedelta,
+        processes: HandlerProcesses | None = None,
     ) -> None:
         self.claim = claim
         self.job = job
         self.handler = handler
         self.context = context
         self.lease = lease
+        self.processes = processes
+        """Where its handler runs; None: in this process."""
         self.call = HandlerCall(job, handler, context)
         self.stopped: Stop | None = None
         self.is_over = False
@@ -157,12 +194,18 @@ class Attempt:
         if self.is_stopped:
             return self._ended()
         try:
-            outcome = await self.call.run(backend, job.read_params(claim.record))
+            if self.processes is None:
+                outcome = await self.call.run(backend, job.read_params(claim.record))
+            else:
+                outcome = await self.call.run_in(self.processes, claim.record.params)
             if isinstance(outcome, Snooze):
                 return Released(id=claim.id, token=claim.token, delay=outcome.delay, report=self._unreported())
             if isinstance(outcome, Cancel):
                 return self._refused(outcome)
-            _, text = write_result(job.job_name, job.result_model, outcome)
+            if isinstance(outcome, WrittenResult):
+                text = str(outcome)
+            else:
+                _, text = write_result(job.job_name, job.result_model, outcome)
         except PASSED_ON as error:
             if self.stopped is None or not isinstance(error, asyncio.CancelledError) or is_being_cancelled():
                 raise
@@ -260,6 +303,8 @@ def is_async(handler: AnyHandler) -> bool:
 
 def describe(error: BaseException) -> str:
     """An error as it is stored: its type, its message, and the innermost line it came from."""
+    if isinstance(error, HandlerProcessError):
+        return error.description
     message = _message_of(error)
     text = f"{type(error).__name__}: {message}" if message else type(error).__name__
     frames = traceback.extract_tb(error.__traceback__)
@@ -306,6 +351,8 @@ def in_thread(call: Callable[[], object]) -> asyncio.Future[object]:
             value = variables.run(call)
         except StopIteration as stop:
             error = RuntimeError(f"the handler raised StopIteration: {stop}")
+        except GeneratorExit:  # thrown into a coroutine that waits, it would close the engine's own
+            error = RuntimeError("the handler raised GeneratorExit")
         except BaseException as raised:  # noqa: BLE001  carried to the loop, where it is settled
             error = raised
         with suppress(RuntimeError):  # the loop was closed, and nobody waits any more

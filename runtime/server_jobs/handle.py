@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from pydantic import BaseModel
 
 from .binding import JobBackend
+from .blocking import wait_for
 from .errors import JobNotFoundError
 from .record import Cancellation, Inserted, JobRecord, JobStatus
-from .result import JobResult
+from .result import JobProgress, JobResult
 
 if TYPE_CHECKING:
     from .job import Job
 
 R = TypeVar("R", bound=BaseModel)
 
-_POLL = timedelta(milliseconds=50)
+_FIRST_PAUSE = 0.005
+_LONGEST_PAUSE = 0.25
 
 
 class JobHandle(str, Generic[R]):
@@ -61,7 +64,28 @@ class JobHandle(str, Generic[R]):
         """
         async with asyncio.timeout(None if timeout is None else timeout.total_seconds()):
             record = await self.record()
+            pause = _FIRST_PAUSE
             while not record.status.is_finished:
-                await asyncio.sleep(_POLL.total_seconds())
+                await asyncio.sleep(pause)
+                pause = min(_LONGEST_PAUSE, pause * 1.5)
                 record = await self.record()
         return self._job.result_of(record)
+
+    def result_sync(self, *, timeout: timedelta | None = None) -> JobResult[R]:
+        """As `result`, for code without an event loop."""
+        return wait_for(self._backend, "result()", lambda: self.result(timeout=timeout))
+
+    async def watch(self) -> AsyncIterator[JobProgress]:
+        """Its progress now and whenever it has changed, until the job is finished; the last one says how it ended.
+
+        What came and went between two looks, a quarter of a second apart, is not seen. Raises `JobNotFoundError` if
+        the job was deleted.
+        """
+        last: JobProgress | None = None
+        while last is None or not last.status.is_finished:
+            progress = JobProgress.of(await self.record())
+            if progress != last:
+                last = progress
+                yield progress
+            else:
+                await asyncio.sleep(_LONGEST_PAUSE)

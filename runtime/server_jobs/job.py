@@ -15,12 +15,14 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, Unpack, cast,
 from pydantic import BaseModel
 
 from .binding import JobBackend, current_backend
+from .blocking import wait_for
 from .context import JobContext, current_context
 from .documents import lost_fields, read_params, read_result, unique_key_of, write_params
 from .enqueue_options import EnqueueOptions, check_options, in_utc
 from .errors import InvalidOptionError, JobFailedError, JobNotBoundError
 from .handle import JobHandle
 from .ids import new_job_id
+from .limits import limit_keys
 from .options import JobOptions, Schedule, check_range
 from .outcomes import Cancel, Snooze
 from .record import JobRecord, NewJob
@@ -104,6 +106,17 @@ class Job(Generic[P, R, D]):
         new = cls.new_job(params, **options)
         backend = cls._backend()
         (inserted,) = await backend.insert([new])
+        return JobHandle.of(cls, backend, inserted)
+
+    @classmethod
+    def later_sync(cls, params: P | D, **options: Unpack[EnqueueOptions]) -> JobHandle[R]:
+        """As `later`, for code without an event loop: Django, Flask, scripts, and plain handlers.
+
+        May be called from any thread. Raises `InvalidOptionError` inside an event loop, which it would block.
+        """
+        new = cls.new_job(params, **options)
+        backend = cls._backend()
+        (inserted,) = wait_for(backend, f"{cls.job_name}.later(...)", lambda: backend.insert([new]))
         return JobHandle.of(cls, backend, inserted)
 
     @classmethod
@@ -225,6 +238,7 @@ class Job(Generic[P, R, D]):
         chosen = cls._chosen(options) if options else cls.options
         scheduled_for = options.get("scheduled_for")
         _, text = write_params(cls.job_name, cls.params_model, params, chosen.redact)
+        concurrency_key, rate_key = limit_keys(chosen, text)
         return NewJob(
             id=new_job_id(),
             job_name=cls.job_name,
@@ -236,6 +250,8 @@ class Job(Generic[P, R, D]):
             scheduled_for=None if scheduled_for is None else in_utc(scheduled_for),
             delay=options.get("delay") or timedelta(0),
             unique_key=cls._unique_key(text, options.get("unique_key")),
+            concurrency_key=concurrency_key,
+            rate_key=rate_key,
             correlation_id=_inherited(options.get("correlation_id")),
         )
 

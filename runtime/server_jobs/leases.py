@@ -16,13 +16,15 @@ _logger = logging.getLogger("server_jobs")
 
 PROGRESS_INTERVAL = timedelta(seconds=1)
 CANCEL_INTERVAL = timedelta(seconds=3)
+_LOOKS = 3  # in each interval, so that a renewal is not late, and one that failed is soon tried again
 
 
 class LeaseKeeper:
     """Renews leases at a third of their length, stores progress once a second, and learns of cancellations in 3 s.
 
-    Stops an attempt whose claim is lost, also when the database could not be reached until its lease had run out: by
-    then another worker may have the job. The task that does it lives only while there are attempts.
+    Stops an attempt whose claim is lost, also when the database could not be reached, or did not answer, until its
+    lease had run out: by then another worker may have the job. The task that does it lives only while there are
+    attempts.
     """
 
     def __init__(self, store: JobStore, clock: Clock) -> None:
@@ -30,6 +32,7 @@ class LeaseKeeper:
         self._clock = clock
         self._renewed: dict[Attempt, float] = {}
         self._task: asyncio.Task[None] | None = None
+        self._renewal: asyncio.Task[None] | None = None
         self._is_failing = False
 
     def hold(self, attempt: Attempt) -> None:
@@ -55,28 +58,40 @@ class LeaseKeeper:
         """The monotonic moment until which this attempt's lease surely lasts."""
         return self._renewed.get(attempt, 0.0) + attempt.lease.total_seconds()
 
-    async def tick(self) -> None:
-        """Send the heartbeats that are due."""
+    def tick(self) -> None:
+        """Send the heartbeats that are due; while earlier ones are not answered, end what has outlived its lease."""
         now = self._clock.monotonic()
+        if self._renewal is not None and not self._renewal.done():
+            self._stop_outlived(list(self._renewed), now)
+        elif due := self._due(now):
+            self._renewal = asyncio.get_running_loop().create_task(self._renew_all(due))
+
+    def _due(self, now: float) -> dict[timedelta, list[Attempt]]:
+        """Attempts by the length of their leases."""
         due: defaultdict[timedelta, list[Attempt]] = defaultdict(list)
         for attempt, renewed in self._renewed.items():
+            if attempt.stopped is Stop.LOST:
+                continue
             if attempt.has_news or now - renewed >= _interval(attempt).total_seconds():
                 due[attempt.lease].append(attempt)
-        for lease, attempts in due.items():
-            await self._renew(attempts, lease, now)
+        return due
 
     async def _keep(self) -> None:
         while self._renewed:
             shortest = min(_interval(attempt) for attempt in self._renewed)
-            await self._clock.sleep(min(shortest, PROGRESS_INTERVAL).total_seconds())
-            await self.tick()
+            await self._clock.sleep(min(shortest / _LOOKS, PROGRESS_INTERVAL).total_seconds())
+            self.tick()
+
+    async def _renew_all(self, due: dict[timedelta, list[Attempt]]) -> None:
+        for lease, attempts in due.items():
+            await self._renew(attempts, lease, self._clock.monotonic())
 
     async def _renew(self, attempts: list[Attempt], lease: timedelta, now: float) -> None:
         heartbeats = [attempt.heartbeat() for attempt in attempts]
         try:
             holds = await self._store.renew(heartbeats, lease)
         except Exception as error:  # noqa: BLE001  nothing may end the task that keeps leases
-            self._fail(attempts, now, error)
+            self._fail(attempts, error)
             return
         if self._is_failing:
             self._is_failing = False
@@ -90,7 +105,8 @@ class LeaseKeeper:
             return  # settled while the heartbeat was on its way
         match hold:
             case Hold.LOST:
-                _logger.warning("the claim on %s %s was lost", attempt.claim.job_name, attempt.claim.id)
+                if attempt.stopped is not Stop.LOST:
+                    _logger.warning("the claim on %s %s was lost", attempt.claim.job_name, attempt.claim.id)
                 attempt.stop(Stop.LOST)
             case Hold.CANCEL_REQUESTED:
                 self._renewed[attempt] = now
@@ -98,10 +114,13 @@ class LeaseKeeper:
             case Hold.HELD:
                 self._renewed[attempt] = now
 
-    def _fail(self, attempts: list[Attempt], now: float, error: Exception) -> None:
+    def _fail(self, attempts: list[Attempt], error: Exception) -> None:
         if not self._is_failing:
             self._is_failing = True
             _logger.error("leases cannot be renewed: %s", error)
+        self._stop_outlived(attempts, self._clock.monotonic())
+
+    def _stop_outlived(self, attempts: list[Attempt], now: float) -> None:
         for attempt in attempts:
             if attempt in self._renewed and now >= self.expires_at(attempt):
                 attempt.stop(Stop.LOST)

@@ -18,9 +18,10 @@ one SQL statement a move, and one suite of tests holds both to it.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, assert_never
+from operator import attrgetter
+from typing import TYPE_CHECKING, TypedDict, Unpack, assert_never
 
 from .record import Cancelled, Completed, Failed, Heartbeat, JobRecord, JobStatus, NewJob, Released, Settlement
 
@@ -28,6 +29,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from .record import ClaimRequest, PruneRule
+
+_NAMES = tuple(field.name for field in fields(JobRecord))
+_SETTERS = {name: vars(JobRecord)[name].__set__ for name in _NAMES}
+_values_of = attrgetter(*_NAMES)
 
 
 def enqueue(job: NewJob, now: datetime) -> JobRecord:
@@ -68,7 +73,7 @@ def is_due(record: JobRecord, now: datetime) -> bool:
 
 def claim(record: JobRecord, *, token: str, lease: timedelta, now: datetime) -> JobRecord:
     """Running, for as long as the lease lasts."""
-    return replace(
+    return _changed(
         record,
         status=JobStatus.RUNNING,
         attempt_count=record.attempt_count + 1,
@@ -88,7 +93,7 @@ def is_held(record: JobRecord, token: str) -> bool:
 
 def renew(record: JobRecord, heartbeat: Heartbeat, *, lease: timedelta, now: datetime) -> JobRecord:
     """Running on, with the progress reported."""
-    return replace(
+    return _changed(
         record,
         worker_expires_at=now + lease,
         progress=heartbeat.progress,
@@ -100,10 +105,10 @@ def renew(record: JobRecord, heartbeat: Heartbeat, *, lease: timedelta, now: dat
 def settle(record: JobRecord, settlement: Settlement, now: datetime) -> JobRecord:
     """What the outcome of an attempt makes of the job."""
     if settlement.report is not None:
-        record = replace(record, progress=settlement.report.progress, progress_message=settlement.report.message)
+        record = _changed(record, progress=settlement.report.progress, progress_message=settlement.report.message)
     match settlement:
         case Completed(result=result):
-            return replace(
+            return _changed(
                 record,
                 status=JobStatus.COMPLETED,
                 result=result,
@@ -115,14 +120,14 @@ def settle(record: JobRecord, settlement: Settlement, now: datetime) -> JobRecor
                 updated_at=now,
             )
         case Failed(error=error, retry_after=delay):
-            return _fail(replace(record, error=error), None if delay is None else now + delay, now)
+            return _fail(_changed(record, error=error), None if delay is None else now + delay, now)
         case Released(delay=delay):
-            given_back = replace(record, attempt_count=record.attempt_count - 1)
+            given_back = _changed(record, attempt_count=record.attempt_count - 1)
             if record.cancel_requested:
                 return _finish(given_back, JobStatus.CANCELLED, now)
             return _wait(given_back, record.scheduled_for if delay is None else now + delay, now)
         case Cancelled(reason=reason):
-            return _finish(replace(record, error=reason), JobStatus.CANCELLED, now)
+            return _finish(_changed(record, error=reason), JobStatus.CANCELLED, now)
         case _:
             assert_never(settlement)
 
@@ -137,7 +142,7 @@ def is_expired(record: JobRecord, now: datetime) -> bool:
 def expire(record: JobRecord, *, due: datetime, now: datetime) -> JobRecord:
     """What the loss of its worker makes of the job: like a failure, since the attempt was counted at claim."""
     error = f"the worker died or stalled: its lease ran out in attempt {record.attempt_count} of {record.max_attempts}"
-    return _fail(replace(record, error=error), due, now)
+    return _fail(_changed(record, error=error), due, now)
 
 
 def cancel(record: JobRecord, now: datetime) -> JobRecord:
@@ -146,7 +151,7 @@ def cancel(record: JobRecord, now: datetime) -> JobRecord:
         case JobStatus.PENDING:
             return _finish(record, JobStatus.CANCELLED, now)
         case JobStatus.RUNNING:
-            return replace(record, cancel_requested=True, updated_at=now)
+            return _changed(record, cancel_requested=True, updated_at=now)
         case _:
             return record
 
@@ -158,7 +163,7 @@ def is_retryable(record: JobRecord) -> bool:
 
 def retry(record: JobRecord, now: datetime) -> JobRecord:
     """Pending again, as if it had just been enqueued."""
-    return replace(
+    return _changed(
         record,
         status=JobStatus.PENDING,
         attempt_count=0,
@@ -192,11 +197,11 @@ def _fail(record: JobRecord, due: datetime | None, now: datetime) -> JobRecord:
 
 
 def _finish(record: JobRecord, status: JobStatus, now: datetime) -> JobRecord:
-    return replace(record, status=status, fencing_token=None, worker_expires_at=None, completed_at=now, updated_at=now)
+    return _changed(record, status=status, fencing_token=None, worker_expires_at=None, completed_at=now, updated_at=now)
 
 
 def _wait(record: JobRecord, due: datetime | None, now: datetime) -> JobRecord:
-    return replace(
+    return _changed(
         record,
         status=JobStatus.PENDING,
         scheduled_for=due,
@@ -204,3 +209,31 @@ def _wait(record: JobRecord, due: datetime | None, now: datetime) -> JobRecord:
         worker_expires_at=None,
         updated_at=now,
     )
+
+
+class _Changes(TypedDict, total=False):
+    """What moves change of a record."""
+
+    status: JobStatus
+    result: str | None
+    progress: int
+    progress_message: str | None
+    error: str | None
+    attempt_count: int
+    scheduled_for: datetime | None
+    worker_started_at: datetime | None
+    worker_expires_at: datetime | None
+    completed_at: datetime | None
+    cancel_requested: bool
+    fencing_token: str | None
+    updated_at: datetime
+
+
+def _changed(record: JobRecord, **changes: Unpack[_Changes]) -> JobRecord:
+    """As `dataclasses.replace`, in half the time: every job of the memory store is moved twice."""
+    new = object.__new__(JobRecord)
+    for set_value, value in zip(_SETTERS.values(), _values_of(record), strict=True):
+        set_value(new, value)
+    for name, value in changes.items():
+        _SETTERS[name](new, value)
+    return new

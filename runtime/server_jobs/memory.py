@@ -23,11 +23,13 @@ __all__ = ["InMemoryBackend"]
 class InMemoryBackend(Backend):
     """A backend whose jobs live in this object.
 
-    `database` is handed to handlers as `context.database` and otherwise left alone: give a mock, or nothing. The
-    schedules of the registry are stored by `initialize`, where a database gets them from migrations.
+    `database` is handed to handlers as `context.database` and otherwise left alone: give a mock, or nothing. All
+    handlers run in this process, since another one would see neither. The schedules of the registry are stored by
+    `initialize`, where a database gets them from migrations.
     """
 
     store: MemoryStore
+    has_processes = False
 
     def __init__(
         self,
@@ -66,6 +68,7 @@ class InMemoryBackend(Backend):
                     cron_expression=schedule.cron,
                     timezone=schedule.timezone,
                     misfire=schedule.misfire,
+                    misfire_limit=schedule.misfire_limit,
                     params=schedule.params,
                 )
                 for registration in self.registry.registrations()

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from datetime import datetime, timedelta
+    from datetime import timedelta
 
     from .record import (
         Cancellation,
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
         JobRecord,
         JobStatus,
         NewJob,
+        PausedQueue,
+        Pruned,
+        PruneStep,
         ScheduleRecord,
         Settlement,
     )
@@ -52,12 +56,19 @@ class JobStore(Protocol):
     async def claim(self, request: ClaimRequest) -> Sequence[Claim]:
         """Claim due pending jobs, highest priority first, then oldest; never more than `request.limit`.
 
-        Counts the attempt and starts the lease. Only names and versions the request knows are touched.
+        Counts the attempt and starts the lease. Only names and versions the request knows are touched, and no job of a
+        paused queue. Jobs with limits and jobs without compete in that one order; one that its limit holds back steps
+        aside for those behind it. A limit is never exceeded, whoever claims at the same time; with a huge backlog of
+        jobs with limits, their order is that of the part of it that was looked at.
         """
         ...
 
     async def claim_one(self, job_id: str, request: ClaimRequest) -> Claim | None:
-        """Claim this pending job whatever its due time, if the request knows its name and version; None if not."""
+        """Claim this pending job whatever its due time, if the request knows its name and version; None if not.
+
+        Somebody wants this one now: neither a limit nor a paused queue holds it back. It counts as a run, as do those
+        of `start`, but not as a start under a rate.
+        """
         ...
 
     async def renew(self, heartbeats: Sequence[Heartbeat], lease: timedelta) -> Sequence[Hold]:
@@ -104,11 +115,11 @@ class JobReader(Protocol):
         ...
 
     async def count_due(self, request: ClaimRequest) -> int:
-        """How many pending jobs the request could claim now, its limits aside."""
+        """How many pending jobs the request could claim now, limits aside; those of paused queues are not counted."""
         ...
 
     async def next_due(self, request: ClaimRequest) -> timedelta | None:
-        """How long until a job the request knows is due (zero if one is), None if none is pending."""
+        """How long until a job the request knows is due (zero if one is), None if none is pending; as `count_due`."""
         ...
 
 
@@ -139,8 +150,31 @@ class ScheduleStore(Protocol):
         ...
 
 
+class QueueStore(Protocol):
+    """Queues that are held, and what becomes of finished jobs."""
+
+    async def pause_queue(self, name: str) -> bool:
+        """Let nothing be claimed from this queue, from the next claim on; False if it was paused already.
+
+        Jobs are enqueued all the same, and those that run go on.
+        """
+        ...
+
+    async def resume_queue(self, name: str) -> bool:
+        """Let jobs of this queue be claimed again; False if it was not paused."""
+        ...
+
+    async def paused_queues(self) -> Sequence[PausedQueue]:
+        """The queues that are paused, by name."""
+        ...
+
+    async def prune(self, step: PruneStep) -> Pruned:
+        """Delete, of the jobs this step looks at, the finished ones to which one of its rules applies."""
+        ...
+
+
 @runtime_checkable
-class Store(JobStore, JobReader, ScheduleStore, Protocol):
+class Store(JobStore, JobReader, ScheduleStore, QueueStore, Protocol):
     """Everything a backend needs of a store."""
 
     @property
@@ -168,7 +202,7 @@ class Store(JobStore, JobReader, ScheduleStore, Protocol):
         ...
 
 
-Value = str | int | float | None
+Value = str | int | float | datetime | None
 Row = Mapping[str, Value]
 
 

@@ -5,10 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
 from .errors import InvalidOptionError
 
+if TYPE_CHECKING:
+    from .options import ConcurrencyLimit, RateLimit
+
 LONGEST_PAGE = 1000
+LONGEST_PRUNE_STEP = 10_000
 
 
 class JobStatus(StrEnum):
@@ -30,7 +35,8 @@ class JobStatus(StrEnum):
 class NewJob:
     """A job to be stored. `params` is JSON text that has been checked.
 
-    It is due at `scheduled_for`, or `delay` after the store's own clock when that is None.
+    It is due at `scheduled_for`, or `delay` after the store's own clock when that is None. The keys are those of
+    `limits.limit_keys`: both None for a job without limits.
     """
 
     id: str
@@ -44,6 +50,8 @@ class NewJob:
     delay: timedelta = timedelta(0)
     unique_key: str | None = None
     correlation_id: str | None = None
+    concurrency_key: str | None = None
+    rate_key: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +81,8 @@ class JobRecord:
     unique_key: str | None = None
     cancel_requested: bool = False
     fencing_token: str | None = None
+    concurrency_key: str | None = None
+    rate_key: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,11 +111,17 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class KnownJob:
-    """A job name and the spec version of it that a worker can run; `concurrency_limit` holds over all workers."""
+    """A job name and the spec version of it that a worker can run, and the limits of its job."""
 
     name: str
     version: int
-    concurrency_limit: int | None = None
+    concurrency: ConcurrencyLimit | None = None
+    rate: RateLimit | None = None
+
+    @property
+    def is_limited(self) -> bool:
+        """Whether claims of it are held back by a limit."""
+        return self.concurrency is not None or self.rate is not None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -260,6 +276,7 @@ class ScheduleRecord:
     last_run_at: datetime | None = None
     next_run_at: datetime | None = None
     last_job_id: str | None = None
+    misfire_limit: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -281,3 +298,49 @@ class Firing:
     rule: tuple[str, str]
     slots: tuple[tuple[datetime, NewJob], ...]
     next_run_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class PausedQueue:
+    """A queue from which nothing is claimed, and since when."""
+
+    name: str
+    paused_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PruneRule:
+    """Which finished jobs may be deleted: those of this name (None: of any) that ended more than `age` ago so."""
+
+    status: JobStatus
+    age: timedelta
+    job_name: str | None = None
+
+    def __post_init__(self) -> None:
+        if not self.status.is_finished:
+            raise InvalidOptionError(f"only finished jobs can be pruned, and {self.status} ones are not")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PruneStep:
+    """One small step of a walk over all jobs by id: look at the `limit` that follow the id `after`.
+
+    Raises `InvalidOptionError` unless `limit` is 1 to 10,000.
+    """
+
+    rules: tuple[PruneRule, ...]
+    after: str = ""
+    limit: int = 1000
+    dry_run: bool = False
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.limit <= LONGEST_PRUNE_STEP:
+            raise InvalidOptionError(f"limit must be between 1 and {LONGEST_PRUNE_STEP}, not {self.limit}")
+
+
+@dataclass(frozen=True, slots=True)
+class Pruned:
+    """How many jobs a step deleted (or would have), and the id where the walk goes on; None: it has seen all jobs."""
+
+    count: int
+    after: str | None

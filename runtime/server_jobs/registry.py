@@ -30,6 +30,11 @@ class Registration:
         return self.handler is not None and not self.is_stub
 
 
+def known_job(job: AnyJob) -> KnownJob:
+    """What a claim has to know of a job: its name, its version and its limits."""
+    return KnownJob(job.job_name, job.options.version, job.options.concurrency, job.options.rate)
+
+
 class JobRegistry:
     """Jobs by name, in the order in which they were registered."""
 
@@ -82,9 +87,7 @@ class JobRegistry:
     def known_jobs(self) -> tuple[KnownJob, ...]:
         """The names and versions a worker with this registry can run: those whose handler is implemented."""
         return tuple(
-            KnownJob(name, registration.job.options.version, registration.job.options.concurrency_limit)
-            for name, registration in self._registrations.items()
-            if registration.is_runnable
+            known_job(registration.job) for registration in self._registrations.values() if registration.is_runnable
         )
 
     def stub_names(self) -> list[str]:

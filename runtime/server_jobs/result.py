@@ -41,6 +41,21 @@ class JobMetadata:
 
 
 @dataclass(frozen=True, slots=True)
+class JobProgress:
+    """How far a job has come: its status, and 0 to 100 percent and what is being done in its newest attempt."""
+
+    status: JobStatus
+    percent: int
+    message: str | None
+    attempt_count: int
+
+    @classmethod
+    def of(cls, record: JobRecord) -> JobProgress:
+        """The progress of a stored job."""
+        return cls(record.status, record.progress, record.progress_message, record.attempt_count)
+
+
+@dataclass(frozen=True, slots=True)
 class JobResult(Generic[R]):
     """The outcome of one run: the typed result, or the error."""
 

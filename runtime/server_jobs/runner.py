@@ -7,6 +7,7 @@ import logging
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import timedelta
+from functools import partial
 
 from .binding import JobBackend
 from .clock import Clock
@@ -19,7 +20,8 @@ from .settler import Settler
 
 _logger = logging.getLogger("server_jobs")
 
-_GRACE = timedelta(seconds=0.5)
+_GRACE = timedelta(seconds=0.3)
+_RELEASE_PAUSES = (0.02, 0.1, 0.2)
 
 Settled = Callable[[Attempt, JobStatus | None, str | None], None]
 """Told of an attempt, the status its job has now (None: the claim was lost), and why it did not complete."""
@@ -33,6 +35,7 @@ class Runner:
         self._leases = LeaseKeeper(store, clock)
         self._settler = Settler(store, clock)
         self._attempts: dict[str, Attempt] = {}
+        self._returning: set[Attempt] = set()
         self._leaving: set[asyncio.Event] = set()
 
     @property
@@ -107,7 +110,8 @@ class Runner:
     async def stop(self, attempts: Sequence[Attempt]) -> None:
         """End these attempts and give their jobs back without counting them.
 
-        Waits a moment for handlers to end. What a handler that does not end still writes is refused as stale.
+        Waits a moment for handlers to end, and for what is being given back. What a handler that does not end still
+        writes is refused as stale.
         """
         for attempt in attempts:
             attempt.stop(Stop.SHUTDOWN)
@@ -124,34 +128,57 @@ class Runner:
                 _logger.error("%s %s is over, and its outcome could not be stored so far", claim.job_name, claim.id)
             else:
                 unfinished.append(attempt)
-        await self.give_back(unfinished)
-
-    async def give_back(self, attempts: Sequence[Attempt]) -> None:
-        """Put the jobs of attempts that do not run, or are not waited for, back as they were before their claims."""
-        for attempt in attempts:
+        for attempt in unfinished:
             self._leave(attempt)
-        await self.release([attempt.claim for attempt in attempts])
+        await self.release([attempt.claim for attempt in unfinished])
+
+    def give_back(self, attempts: Sequence[Attempt]) -> None:
+        """Put the jobs of attempts that were not begun back as they were before their claims.
+
+        Their leases are kept until that is stored, however long the database is away.
+        """
+        for attempt in attempts:
+            self._returning.add(attempt)
+            self._settler.put(
+                Released(id=attempt.claim.id, token=attempt.claim.token),
+                deadline=partial(self._leases.expires_at, attempt),
+                stored=partial(self._given_back, attempt),
+            )
 
     async def release(self, claims: Sequence[Claim]) -> None:
-        """Give claimed jobs back without counting the attempt; if the database is away, their leases run out."""
+        """Give claimed jobs back at the end, without counting the attempt.
+
+        If the database is away for longer than a moment, their leases run out.
+        """
         if not claims:
             return
-        try:
-            await self._store.settle([Released(id=claim.id, token=claim.token) for claim in claims])
-        except DatabaseError as error:
-            for claim in claims:
-                _logger.error(  # noqa: TRY400  one line, no trace
-                    "%s %s could not be given back and waits until its lease runs out: %s",
-                    claim.job_name,
-                    claim.id,
-                    error,
-                )
+        released = [Released(id=claim.id, token=claim.token) for claim in claims]
+        for pause in (*_RELEASE_PAUSES, None):
+            try:
+                await self._store.settle(released)
+            except DatabaseError as error:
+                if pause is not None:
+                    await asyncio.sleep(pause)
+                    continue
+                for claim in claims:
+                    _logger.error(  # noqa: TRY400  one line, no trace
+                        "%s %s could not be given back and waits until its lease runs out: %s",
+                        claim.job_name,
+                        claim.id,
+                        error,
+                    )
+            return
+
+    def _given_back(self, attempt: Attempt, status: JobStatus | None, error: BaseException | None) -> None:
+        del status, error
+        self._returning.discard(attempt)
+        self._leave(attempt)
 
     async def _until_left(self, attempts: Sequence[Attempt]) -> None:
         left = asyncio.Event()
         self._leaving.add(left)
         try:
-            while any(attempt.claim.token in self._attempts for attempt in attempts):
+            while self._returning or any(attempt.claim.token in self._attempts for attempt in attempts):
                 left.clear()
                 await left.wait()
         finally:

@@ -7,7 +7,7 @@ import logging
 from dataclasses import replace
 from datetime import datetime
 
-from .cron import due_slots, next_slot
+from .cron import count_slots, due_slots, next_slot
 from .errors import ServerJobsError
 from .ids import slot_job_id
 from .options import Misfire
@@ -15,6 +15,7 @@ from .ports import ScheduleStore
 from .record import Firing, NewJob, ScheduleRecord
 from .registry import JobRegistry
 
+_MOST_COUNTED = 1000
 _logger = logging.getLogger("server_jobs")
 
 
@@ -34,6 +35,8 @@ class Scheduler:
             firing = self._firing(schedule, due.now)
             if firing is not None:
                 made = await self._store.fire(firing)
+                if any(made):
+                    _report_dropped(schedule, firing)
                 fired += [job.id for (_, job), is_new in zip(firing.slots, made, strict=True) if is_new]
         return fired
 
@@ -43,7 +46,9 @@ class Scheduler:
         try:
             if schedule.next_run_at is None:
                 return Firing(schedule_id=schedule.id, rule=rule, slots=(), next_run_at=next_slot(*rule, now))
-            slots, following = due_slots(Misfire(schedule.misfire), *rule, schedule.next_run_at, now)
+            slots, following = due_slots(
+                Misfire(schedule.misfire), *rule, schedule.next_run_at, now, misfire_limit=schedule.misfire_limit
+            )
             jobs = tuple((slot, self._job(schedule, slot)) for slot in slots)
         except Exception as error:  # noqa: BLE001  a validator may raise anything, and other schedules must go on
             self._report(schedule, str(error) if isinstance(error, ServerJobsError) else repr(error))
@@ -61,3 +66,21 @@ class Scheduler:
         job = self._registry.find(schedule.job_name).job
         new = job.new_job(json.loads(schedule.params), scheduled_for=slot)
         return replace(new, id=slot_job_id(schedule.id, slot))
+
+
+def _report_dropped(schedule: ScheduleRecord, firing: Firing) -> None:
+    """Say how many slots passed that are older than the newest ones, which the limit lets through."""
+    oldest, _ = firing.slots[0]
+    if schedule.misfire_limit is None or schedule.next_run_at is None or schedule.next_run_at >= oldest:
+        return
+    count = count_slots(*firing.rule, schedule.next_run_at, oldest, most=_MOST_COUNTED)
+    if count:
+        _logger.warning(
+            "schedule %s of %s: %s%d slots from %s on passed without a scheduler and are dropped; the newest %d fire",
+            schedule.name,
+            schedule.job_name,
+            "at least " if count == _MOST_COUNTED else "",
+            count,
+            schedule.next_run_at.isoformat(),
+            schedule.misfire_limit,
+        )

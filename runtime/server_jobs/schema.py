@@ -29,7 +29,7 @@ from sqlalchemy.types import TypeDecorator, TypeEngine
 from .errors import InvalidOptionError
 from .record import JobStatus
 
-__all__ = ["JobStatus", "attach", "cron_jobs", "jobs", "metadata", "render_item"]
+__all__ = ["JobStatus", "attach", "cron_jobs", "job_starts", "jobs", "metadata", "paused_queues", "render_item"]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -86,6 +86,8 @@ jobs = Table(
     Column("fencing_token", Text),
     Column("unique_key", Text),
     Column("cancel_requested", Boolean, nullable=False, server_default=text("false")),
+    Column("concurrency_key", Text),
+    Column("rate_key", Text),
     # These names are final: the naming convention of an application's MetaData must not change them.
     PrimaryKeyConstraint("id", name=conv("jobs_pkey")),
     CheckConstraint(f"status IN ({_STATUSES})", name=conv("jobs_status_check")),
@@ -94,15 +96,49 @@ jobs = Table(
     CheckConstraint("(status = 'running') = (worker_expires_at IS NOT NULL)", name=conv("jobs_lease_check")),
     CheckConstraint("attempt_count BETWEEN 0 AND max_attempts", name=conv("jobs_attempt_count_check")),
     CheckConstraint("progress BETWEEN 0 AND 100", name=conv("jobs_progress_check")),
+    # Each job leaves dead rows behind. By PostgreSQL's default they stay until they are a fifth of the table, which
+    # may hold millions of finished jobs. (A fillfactor would be in vain: every change of a job touches an index.)
+    postgresql_with={"autovacuum_vacuum_scale_factor": 0.01, "autovacuum_vacuum_threshold": 2000},
 )
 
+# Jobs with limits have indexes of their own, so that others are not claimed past a backlog that nobody may run yet.
+_UNLIMITED = text("status = 'pending' AND concurrency_key IS NULL")
+_LIMITED = text("status = 'pending' AND concurrency_key IS NOT NULL")
+_LIMITED_RUNNING = text("status = 'running' AND concurrency_key IS NOT NULL")
+
 Index(
-    "jobs_claim",
+    "jobs_unlimited_claim",
     jobs.c.priority.desc(),
     jobs.c.scheduled_for,
     jobs.c.id,
-    sqlite_where=text("status = 'pending'"),
-    postgresql_where=text("status = 'pending'"),
+    sqlite_where=_UNLIMITED,
+    postgresql_where=_UNLIMITED,
+)
+Index(
+    "jobs_limited_claim",
+    jobs.c.priority.desc(),
+    jobs.c.scheduled_for,
+    jobs.c.id,
+    sqlite_where=_LIMITED,
+    postgresql_where=_LIMITED,
+)
+Index(
+    "jobs_limited_lane",
+    jobs.c.job_name,
+    jobs.c.concurrency_key,
+    jobs.c.rate_key,
+    jobs.c.priority.desc(),
+    jobs.c.scheduled_for,
+    jobs.c.id,
+    sqlite_where=_LIMITED,
+    postgresql_where=_LIMITED,
+)
+Index(
+    "jobs_limited_running",
+    jobs.c.job_name,
+    jobs.c.concurrency_key,
+    sqlite_where=_LIMITED_RUNNING,
+    postgresql_where=_LIMITED_RUNNING,
 )
 Index(
     "jobs_lease",
@@ -140,16 +176,40 @@ cron_jobs = Table(
 
 Index("cron_jobs_job_name_name_key", cron_jobs.c.job_name, cron_jobs.c.name, unique=True)
 
+# One row for each start of a job with a rate, for as long as the rate's period.
+job_starts = Table(
+    "job_starts",
+    metadata,
+    Column("id", Text, nullable=False),
+    Column("job_name", Text, nullable=False),
+    Column("rate_key", Text, nullable=False),
+    Column("started_at", Timestamp, nullable=False),
+    Column("expires_at", Timestamp, nullable=False),
+    PrimaryKeyConstraint("id", name=conv("job_starts_pkey")),
+)
+
+Index("job_starts_rate", job_starts.c.job_name, job_starts.c.rate_key, job_starts.c.started_at)
+Index("job_starts_expiry", job_starts.c.expires_at)
+
+paused_queues = Table(
+    "paused_queues",
+    metadata,
+    Column("name", Text, nullable=False),
+    Column("paused_at", Timestamp, nullable=False),
+    PrimaryKeyConstraint("name", name=conv("paused_queues_pkey")),
+)
+
 
 def attach(target: MetaData) -> tuple[Table, Table]:
-    """Copy both tables into an application's own `MetaData` and return them: (`jobs`, `cron_jobs`).
+    """Copy our tables into an application's own `MetaData` and return the first two: (`jobs`, `cron_jobs`).
 
     Raises `InvalidOptionError` when the application has a table of one of these names.
     """
     for name in metadata.tables:
         if name in target.tables:
             raise InvalidOptionError(f"this MetaData has a table named {name!r} already; server-jobs needs that name")
-    return jobs.to_metadata(target), cron_jobs.to_metadata(target)
+    copies = {table.name: table.to_metadata(target) for table in metadata.sorted_tables}
+    return copies["jobs"], copies["cron_jobs"]
 
 
 def render_item(kind: str, item: object, _context: object) -> str | Literal[False]:

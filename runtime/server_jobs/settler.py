@@ -82,8 +82,11 @@ class Settler:
         return await answer
 
     async def _write_all(self) -> None:
-        while self._waiting:
+        while True:
             await self._clock.sleep(self._pause)  # zero: one turn of the loop, in which others may join this batch
+            if not self._waiting:
+                self._pause, self._size = 0.0, None  # also when what could not be stored was dropped
+                return
             size = self._size or len(self._waiting)
             batch, self._waiting = self._waiting[:size], self._waiting[size:]
             await self._write(batch)

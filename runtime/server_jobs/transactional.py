@@ -90,6 +90,8 @@ def _insert_statement(dialect: str, job: NewJob) -> Insert:
         "scheduled_for": due,
         "unique_key": job.unique_key,
         "correlation_id": job.correlation_id,
+        "concurrency_key": job.concurrency_key,
+        "rate_key": job.rate_key,
         "created_at": now,
         "updated_at": now,
     }

@@ -61,11 +61,12 @@ class Worker:
         self._until_empty = until_empty
         self._listener = listener
         self._waiting: deque[tuple[float, Attempt]] = deque()
-        self._running: dict[asyncio.Task[None], Attempt] = {}
+        self._running: dict[Attempt, asyncio.Task[None]] = {}
         self._unsettled: set[Attempt] = set()
         self._pace = Pace()
         self._may_be_more = True
         self._wake = asyncio.Event()
+        self._is_stuck = False
         self._stops = 0
         self._last_housekeeping = float("-inf")
         self._pause = 0.0
@@ -77,7 +78,7 @@ class Worker:
 
     def attempts(self) -> list[Attempt]:
         """What this worker runs now, with its progress."""
-        return [attempt for attempt in self._running.values() if not attempt.is_over]
+        return [attempt for attempt in self._running if not attempt.is_over]
 
     async def run(self) -> None:
         """Work until `stop` is called, or until the queue is empty if so asked. No attempt is burnt by stopping.
@@ -85,6 +86,7 @@ class Worker:
         A database that is away is waited for, with growing pauses. Raises `DatabaseError` only at the start.
         """
         await self.backend.initialize()
+        self.backend.check_handlers()
         self._report_stubs()
         self._wake = asyncio.Event()
         self._may_be_more = True
@@ -103,6 +105,15 @@ class Worker:
         for name in self.backend.registry.stub_names():
             _logger.warning("the handler of %s is still a stub; its jobs are not claimed", name)
 
+    def _report_stuck(self) -> None:
+        """Say it once when no slot is left: a thread cannot be ended, and whoever runs this process has to know."""
+        is_stuck = len(self._running) == self._concurrency and all(attempt.is_over for attempt in self._running)
+        if is_stuck and not self._is_stuck:
+            _logger.error(
+                "all %d slots are held by handlers that did not return in time; restart this worker", self._concurrency
+            )
+        self._is_stuck = is_stuck
+
     def _look_again(self) -> None:
         self._may_be_more = True
         self._wake.set()
@@ -111,13 +122,15 @@ class Worker:
         """Housekeeping, then claim what there is room for; whether the work is done."""
         self._wake.clear()
         try:
+            if self._pause:
+                await self.backend.store.ping()
             await self._keep_house()
             await self._claim()
             is_finished = await self._is_finished()
         except DatabaseError as error:
             self._note_failure(error)
             return False
-        if self._pause:
+        if self._pause and not self.backend.runner.is_failing:
             _logger.warning("the database is back")
             self._pause = 0.0
         return is_finished
@@ -129,9 +142,11 @@ class Worker:
             for expired in await self.backend.handle_expired_locks():
                 _logger.warning("%s %s: lease expired, now %s", expired.job_name, expired.id, expired.status)
             await self.backend.scheduler.tick()
+            await self.backend.pruner.tick()
+        self._report_stuck()
         if self._waiting and now - self._waiting[0][0] > LONGEST_WAIT.total_seconds():
             self._pace.slow_down()
-            await self._give_back_waiting()
+            self._give_back_waiting()
 
     async def _claim(self) -> None:
         room = self._concurrency - len(self._running) - len(self._waiting)
@@ -164,22 +179,27 @@ class Worker:
 
     def _begin(self, attempt: Attempt) -> None:
         self._pace.note_begun()
-        task = asyncio.get_running_loop().create_task(self._run(attempt))
-        self._running[task] = attempt
-        task.add_done_callback(self._end)
-
-    def _end(self, task: asyncio.Task[None]) -> None:
-        attempt = self._running.pop(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            self._unsettled.discard(attempt)
-            _logger.error("a job ended with an unexpected error", exc_info=error)
-        if self._stops:
-            self._wake.set()
-        else:
-            self._begin_waiting()
+        self._unsettled.add(attempt)
+        self._running[attempt] = asyncio.get_running_loop().create_task(self._run(attempt))
 
     async def _run(self, attempt: Attempt) -> None:
-        self._unsettled.add(attempt)
+        try:
+            await self._perform(attempt)
+        except Exception:
+            self._unsettled.discard(attempt)
+            _logger.exception("a job ended with an unexpected error")
+        except BaseException:
+            self._unsettled.discard(attempt)
+            raise
+        finally:
+            # Here and not when the task is done: the next job begins a turn of the loop earlier.
+            del self._running[attempt]
+            if self._stops:
+                self._wake.set()
+            else:
+                self._begin_waiting()
+
+    async def _perform(self, attempt: Attempt) -> None:
         settled: Settled = self._settled
         if self._listener is not None:
             settled = partial(self._settled_and_told, self.backend.clock.monotonic())
@@ -194,10 +214,10 @@ class Worker:
         del status, error
         self._unsettled.discard(attempt)
         self._may_be_more = True  # it may be due again, or may have kept others of its kind from running
-        if not self._stops:
-            self._begin_waiting()
-        if not self._unsettled:
+        if not self._unsettled or len(self._waiting) <= self._pace.ahead // 2:
             self._wake.set()
+        if self._waiting and len(self._running) < self._concurrency and not self._stops:
+            self._begin_waiting()  # it was held up
 
     def _settled_and_told(self, began: float, attempt: Attempt, status: JobStatus | None, error: str | None) -> None:
         self._settled(attempt, status, error)
@@ -234,18 +254,21 @@ class Worker:
             _logger.error("the database cannot be used, trying again: %s", error)
         self._pause = min(_LONGEST_PAUSE, self._pause * 2 or 0.1)
 
-    async def _give_back_waiting(self) -> None:
+    def _give_back_waiting(self) -> None:
         attempts = [attempt for _, attempt in self._waiting]
         self._waiting.clear()
-        await self.backend.runner.give_back(attempts)
+        self.backend.runner.give_back(attempts)
 
     async def _drain(self) -> None:
         """Let jobs finish; then give back those that did not, without counting their attempt."""
-        await self._give_back_waiting()
+        self._give_back_waiting()
         await asyncio.sleep(0)  # jobs that were claimed just now begin
         await self._wait_for_jobs()
         await self.backend.runner.stop([*self._unsettled])
-        for task in list(self._running):
+        for attempt in self._unsettled:
+            if not attempt.is_over:  # its handler goes on, and nobody waits for it
+                self._tell(attempt.claim, WorkerExecutionResult(attempt.claim.id, success=False, duration=timedelta(0)))
+        for task in list(self._running.values()):
             task.cancel()
         await asyncio.sleep(0)
 
@@ -281,6 +304,7 @@ async def tick(backend: Backend, *, limit: int | None = None, budget: timedelta 
     began = clock.monotonic()
     expired = await backend.handle_expired_locks()
     scheduled = await backend.scheduler.tick()
+    await backend.pruner.tick()
     results: list[WorkerExecutionResult] = []
     while budget is None or clock.monotonic() - began < budget.total_seconds():
         room = backend.config.max_concurrency

@@ -12,6 +12,7 @@ from server_jobs import (
     HandlerNotImplementedError,
     JobContext,
     JobOptions,
+    Retention,
     RetryPolicy,
     Schedule,
     create_job_registry,
@@ -87,8 +88,17 @@ Shout = define_job(
 Nap = define_job(name="Nap", params=NoteParams, result=NoteResult, handler=nap)
 Hang = define_job(name="Hang", params=NoteParams, result=NoteResult, handler=hang)
 Block = define_job(name="Block", params=NoteParams, result=NoteResult, handler=block)
+Brief = define_job(
+    name="Brief",
+    params=NoteParams,
+    result=NoteResult,
+    handler=shout,
+    options=JobOptions(retention=Retention(completed=timedelta(hours=1))),
+)
 Stub = define_job(name="Stub", params=NoteParams, result=NoteResult, handler=stub)
 
-registry = create_job_registry().register(Shout).register(Nap).register(Hang).register(Block).register(Stub)
+registry = (
+    create_job_registry().register(Shout).register(Nap).register(Hang).register(Block).register(Brief).register(Stub)
+)
 
 not_a_registry = 17

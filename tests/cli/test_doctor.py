@@ -7,11 +7,12 @@ import os
 import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import cast
 
 import pytest
-from server_jobs.cli import database_checks
+from server_jobs.cli import sqlite_checks
 from server_jobs.ids import schedule_id
 
 from tests.generator.projects import TemporaryProject, job_spec, make_project
@@ -47,7 +48,7 @@ def well(shop: Shop) -> Shop:
 def test_nothing_fails_when_all_is_well(well: Shop) -> None:
     findings = examine(well, status=0)
     assert not [finding for finding in findings if finding["verdict"] == "fail"]
-    assert found(findings, "5 jobs are registered: Shout, Nap, Hang, Block, Stub")["verdict"] == "ok"
+    assert found(findings, "6 jobs are registered: Shout, Nap, Hang, Block, Brief, Stub")["verdict"] == "ok"
     assert found(findings, "1 declared schedules are in the database")["verdict"] == "ok"
 
 
@@ -115,11 +116,60 @@ def test_an_sqlite_with_the_wal_reset_bug_is_a_warning(
     assert found(examine(well, status=0), "SQLite 3.")["verdict"] == verdict
 
 
-def test_a_network_file_system_is_a_warning(well: Shop, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    mounts = tmp_path / "mounts"
-    mounts.write_text(f"disk / ext4 rw 0 0\nserver:/x {well.path.parent.resolve()} nfs4 rw 0 0\n")
-    monkeypatch.setattr(database_checks, "_MOUNTS", mounts)
-    assert found(examine(well, status=0), "network file system (nfs4)")["verdict"] == "warn"
+@pytest.mark.parametrize(
+    ("kind", "is_network"),
+    [("nfs4", True), ("cifs", True), ("fuse.sshfs", True), ("9p", True), ("ext4", False), ("fuseblk", False)],
+)
+def test_a_network_file_system_is_a_warning(
+    well: Shop, kind: str, is_network: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    place = str(well.path.parent.resolve()).replace("_", r"\137")
+    mounts = tmp_path / "mountinfo"
+    mounts.write_text(
+        "25 1 8:1 / / rw,relatime shared:1 - ext4 /dev/sda1 rw\n"
+        f"40 25 0:39 / {place} rw - tmpfs tmpfs rw\n"
+        f"41 40 0:40 / {place} rw,nosuid shared:7 master:2 - {kind} server:/x rw\n"
+        "42 25 0:41 / /elsewhere rw - nfs4 server:/y rw\n"
+        "nonsense\n"
+    )
+    monkeypatch.setattr(sqlite_checks, "_MOUNTS", mounts)
+    warnings = [finding for finding in examine(well, status=0) if "network file system" in str(finding["message"])]
+    assert [finding["verdict"] for finding in warnings] == ["warn"] * is_network
+    assert all(f"({kind})" in str(finding["message"]) for finding in warnings)
+
+
+def test_where_mounts_cannot_be_read_nothing_is_said_of_them(
+    well: Shop, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(sqlite_checks, "_MOUNTS", tmp_path / "nothing")
+    assert not [finding for finding in examine(well, status=0) if "file system" in str(finding["message"])]
+
+
+def test_a_reader_that_keeps_the_wal_from_being_checkpointed_is_a_warning(well: Shop) -> None:
+    with closing(sqlite3.connect(well.path, isolation_level=None)) as reader:
+        assert found(examine(well, status=0), "can be checkpointed")["verdict"] == "ok"
+        reader.execute("BEGIN")
+        reader.execute("SELECT count(*) FROM jobs").fetchone()
+        with closing(sqlite3.connect(well.path)) as writer:
+            writer.execute("CREATE TABLE large AS SELECT zeroblob(20000000) AS data")
+            writer.commit()
+            finding = found(examine(well, status=0), "cannot be checkpointed")
+            assert finding["verdict"] == "warn"
+            assert f"19 MB in {well.path}-wal" in str(finding["message"])
+            assert "keeps a transaction or a query open" in str(finding["advice"])
+
+            reader.execute("COMMIT")
+            assert found(examine(well, status=0), "can be checkpointed")["verdict"] == "ok"
+
+
+def test_a_wal_that_has_grown_large_is_a_warning(well: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sqlite_checks, "_LARGEST_WAL", 1_000_000)
+    with closing(sqlite3.connect(well.path)) as writer:
+        writer.execute("CREATE TABLE large AS SELECT zeroblob(2000000) AS data")
+        writer.commit()
+        finding = found(examine(well, status=0), "-wal has grown to 1 MB")
+        assert finding["verdict"] == "warn"
+        assert "look for a program" in str(finding["advice"])
 
 
 def test_outside_of_a_project_it_says_so(tmp_path: Path) -> None:

@@ -119,10 +119,10 @@ def test_params_are_checked_before_the_database_is_looked_at(tmp_path: Path) -> 
     assert "/text: Field required" in result.stderr
 
 
-def test_postgresql_is_for_migrations_so_far() -> None:
-    result = run("list", "--database", "postgresql://ann:secret@localhost/shop")
+def test_a_postgresql_server_that_is_away_is_named_without_the_password() -> None:
+    result = run("list", "--database", "postgresql://ann:secret@127.0.0.1:1/shop")
     assert result.exit_code == 3
-    assert "on PostgreSQL there is only `server-jobs migrate` so far" in result.stderr
+    assert "no PostgreSQL server answers at postgresql://ann:***@127.0.0.1:1/shop" in result.stderr
     assert "secret" not in result.stderr
 
 

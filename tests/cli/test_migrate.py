@@ -14,7 +14,7 @@ from tests.generator.projects import TemporaryProject, make_project
 
 from .shop import run
 
-TABLES = {"alembic_version", "cron_jobs", "jobs"}
+TABLES = {"alembic_version", "cron_jobs", "job_starts", "jobs", "paused_queues"}
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -11,65 +10,35 @@ from collections.abc import Iterator
 import pytest
 from server_jobs import JobStatus
 
+from .rough_shop import RoughShop
 from .shop import Shop
+from .started import SLACK, Started
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
 
-SLACK = 1.0
-"""What a machine under load may need for Python to start and to end."""
-
-
-class WorkerProcess:
-    """A worker, watched through what it prints."""
-
-    def __init__(self, process: subprocess.Popen[str]) -> None:
-        self.process = process
-        self.lines: list[str] = []
-
-    def wait_for(self, text: str) -> None:
-        """Until it printed a line with that text."""
-        assert self.process.stderr is not None
-        for line in self.process.stderr:
-            self.lines.append(line)
-            if text in line:
-                return
-        raise AssertionError(f"{text!r} was never printed: {''.join(self.lines)}")
-
-    def signal(self, number: signal.Signals = signal.SIGTERM) -> float:
-        """Send a signal; the moment it was sent."""
-        self.process.send_signal(number)
-        return time.monotonic()
-
-    def wait(self) -> int:
-        """Until it ended; its exit status."""
-        _, rest = self.process.communicate(timeout=30)
-        self.lines.append(rest)
-        return self.process.returncode
-
 
 @pytest.fixture
-def processes() -> Iterator[list[WorkerProcess]]:
+def processes() -> Iterator[list[Started]]:
     """Processes that are gone after the test."""
-    started: list[WorkerProcess] = []
+    started: list[Started] = []
     yield started
     for worker in started:
-        worker.process.kill()
-        worker.process.communicate()
+        worker.kill()
 
 
 @pytest.fixture
-def work(shop: Shop, processes: list[WorkerProcess]) -> StartWorker:
+def work(shop: Shop, processes: list[Started]) -> StartWorker:
     """Start a worker and wait until it runs that job."""
     return StartWorker(shop, processes)
 
 
 class StartWorker:
-    def __init__(self, shop: Shop, processes: list[WorkerProcess]) -> None:
+    def __init__(self, shop: Shop, processes: list[Started]) -> None:
         self._shop = shop
         self._processes = processes
 
-    def __call__(self, job_id: str, *options: str, command: str = "worker") -> WorkerProcess:
-        worker = WorkerProcess(self._shop.start(command, *options))
+    def __call__(self, job_id: str, *options: str, command: str = "worker") -> Started:
+        worker = Started(self._shop.start(command, *options))
         self._processes.append(worker)
         if command == "worker":
             worker.wait_for(f"{job_id} started")
@@ -106,12 +75,12 @@ def test_what_does_not_finish_in_time_is_given_back_and_its_attempt_not_counted(
     assert time.monotonic() - sent < 0.2 + 1 + SLACK
     record = shop.record(job_id)
     assert (record.status, record.attempt_count) == (JobStatus.PENDING, 0)
-    assert "0 completed, 0 failed attempts, 1 given back" in "".join(worker.lines)
+    assert "0 completed, 0 failed attempts, 1 given back" in worker.text
 
 
 def test_a_second_signal_gives_everything_back_at_once(shop: Shop, work: StartWorker) -> None:
     job_id = shop.enqueue("Nap", seconds=60)
-    worker = work(job_id, "--drain-timeout", "60s")
+    worker = work(job_id, "--drain-timeout", "60d")  # more than a system can be asked to wait
     worker.signal()
     worker.wait_for("stopping")
     sent = worker.signal()
@@ -121,24 +90,65 @@ def test_a_second_signal_gives_everything_back_at_once(shop: Shop, work: StartWo
     assert (record.status, record.attempt_count) == (JobStatus.PENDING, 0)
 
 
-def test_a_thread_that_never_ends_does_not_keep_the_process(shop: Shop, work: StartWorker) -> None:
-    job_id = shop.enqueue("Hang")
-    worker = work(job_id, "--drain-timeout", "100ms")
-    sent = worker.signal()
-    assert worker.wait() == 0
-    assert time.monotonic() - sent < 0.1 + 1 + SLACK
-    record = shop.record(job_id)
-    assert (record.status, record.attempt_count) == (JobStatus.PENDING, 0)
+@pytest.mark.parametrize(
+    ("names", "signals", "drain"),
+    [
+        (("Block", "Stay", "Hang", "Prattle"), 1, 0.3),
+        (("Match", "Compute"), 1, 0.1),
+        (("Block", "Stay"), 2, 60.0),
+    ],
+    ids=["waiting", "computing", "at-once"],
+)
+def test_a_process_ends_in_time_whatever_its_handler_does(
+    shop: Shop, processes: list[Started], names: tuple[str, ...], signals: int, drain: float
+) -> None:
+    rough = RoughShop(shop.path)
+    jobs = {name: rough.enqueue(name) for name in names}
+    workers = {name: _start(rough, name, f"{drain:g}s") for name in names}
+    processes.extend(workers.values())
+    _wait_until_running(rough, list(jobs.values()))
+    time.sleep(0.2)  # the handlers have begun a moment later, and there is nothing that they could say
+
+    sent = {}
+    for _ in range(signals):
+        sent = {name: worker.signal() for name, worker in workers.items()}
+        time.sleep(0.05)  # signals that come together are one
+    ended = _wait_until_ended(workers, sent)
+
+    bound = 1 + (drain if signals == 1 else 0)
+    print("seconds after the last signal:", {name: round(seconds, 2) for name, seconds in ended.items()})
+    assert max(ended.values()) < bound + SLACK
+    given_back = {name for name, job_id in jobs.items() if rough.states(job_id) == [(JobStatus.PENDING, 0)]}
+    assert given_back == {"Stay", "Hang"} & set(names)
+    left = set(names) - given_back
+    assert {name for name in left if rough.states(jobs[name]) == [(JobStatus.RUNNING, 1)]} == left
+    assert {workers[name].process.returncode for name in left} == {1}
+    if "Block" in workers:
+        workers["Block"].wait_for(f"taken over when their leases have run out: Block {jobs['Block']}")
 
 
-def test_a_blocked_event_loop_does_not_keep_the_process_either(shop: Shop, work: StartWorker) -> None:
-    job_id = shop.enqueue("Block")
-    worker = work(job_id, "--drain-timeout", "100ms")
-    sent = worker.signal()
-    assert worker.wait() == 1
-    assert time.monotonic() - sent < 0.1 + 1 + SLACK
-    assert "a handler does not end; its job is taken over when its lease has run out" in worker.lines[-1]
-    assert shop.record(job_id).status is JobStatus.RUNNING
+def _start(shop: RoughShop, name: str, drain: str) -> Started:
+    options = ("--queues", name.lower(), "--drain-timeout", drain)
+    return Started(shop.start("worker", *options), is_read=name != "Prattle")
+
+
+def _wait_until_running(shop: RoughShop, jobs: list[str]) -> None:
+    deadline = time.monotonic() + 20
+    while {status for status, _ in shop.states(*jobs)} != {JobStatus.RUNNING}:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def _wait_until_ended(workers: dict[str, Started], sent: dict[str, float]) -> dict[str, float]:
+    """How long each took, from the moment it was told."""
+    ended: dict[str, float] = {}
+    while len(ended) < len(workers):
+        assert time.monotonic() < max(sent.values()) + 30, f"only these have ended: {ended}"
+        for name, worker in workers.items():
+            if name not in ended and worker.process.poll() is not None:
+                ended[name] = time.monotonic() - sent[name]
+        time.sleep(0.01)
+    return ended
 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
@@ -149,6 +159,6 @@ def test_a_tick_that_is_ended_gives_its_jobs_back(
     worker = work(job_id, command="tick")
     worker.signal(number)
     assert worker.wait() == status
-    assert "Traceback" not in worker.lines[-1]
+    assert "Traceback" not in worker.text
     record = shop.record(job_id)
     assert (record.status, record.attempt_count) == (JobStatus.PENDING, 0)

@@ -42,6 +42,8 @@ def job(
     delay: timedelta = NO_DELAY,
     unique_key: str | None = None,
     correlation_id: str | None = None,
+    concurrency_key: str | None = None,
+    rate_key: str | None = None,
 ) -> NewJob:
     """A job to be stored; everything but its id has a default."""
     return NewJob(
@@ -56,6 +58,8 @@ def job(
         delay=delay,
         unique_key=unique_key,
         correlation_id=correlation_id,
+        concurrency_key=concurrency_key,
+        rate_key=rate_key,
     )
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from server_jobs.databases.d1 import D1Database
+from server_jobs.databases.postgres import PostgresDatabase
 from server_jobs.databases.sqlite import SqliteDatabase
 from server_jobs.ports import Store
 from server_jobs.schema import metadata
@@ -18,6 +19,7 @@ from server_jobs.testing import FakeClock
 from sqlalchemy import create_engine
 
 from tests.conformance.d1_binding import FakeD1
+from tests.conformance.postgres_databases import empty_database
 
 OpenStore = Callable[[FakeClock], AbstractAsyncContextManager[Store]]
 
@@ -57,10 +59,23 @@ async def open_d1(clock: FakeClock) -> AsyncIterator[Store]:
             binding.close()
 
 
+@asynccontextmanager
+async def open_postgresql(clock: FakeClock) -> AsyncIterator[Store]:
+    """A store in a PostgreSQL database with empty tables."""
+    with empty_database() as url:
+        store = SqlStore(PostgresDatabase(url), clock)
+        await store.open()
+        try:
+            yield store
+        finally:
+            await store.close()
+
+
 STORES: dict[str, OpenStore] = {
     "memory": open_memory,
     "sqlite": open_sqlite,
     "d1": open_d1,
+    "postgresql": open_postgresql,
 }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from datetime import timedelta
 
+from server_jobs.options import ConcurrencyLimit
 from server_jobs.ports import Store
 from server_jobs.record import Completed, Heartbeat, JobStatus, KnownJob
 from server_jobs.testing import FakeClock
@@ -180,11 +181,11 @@ async def test_only_the_queues_asked_for_are_claimed_from(store: Store, clock: F
 async def test_a_concurrency_limit_holds_within_one_batch(store: Store, clock: FakeClock) -> None:
     await store.insert([job(name) for name in "abcde"])
 
-    assert ids(await store.claim(request(KnownJob("SendEmail", 1, concurrency_limit=2)))) == ["a", "b"]
+    assert ids(await store.claim(request(KnownJob("SendEmail", 1, ConcurrencyLimit(limit=2))))) == ["a", "b"]
 
 
 async def test_a_concurrency_limit_holds_over_all_workers(store: Store, clock: FakeClock) -> None:
-    limited = request(KnownJob("SendEmail", 1, concurrency_limit=2))
+    limited = request(KnownJob("SendEmail", 1, ConcurrencyLimit(limit=2)))
     running = await store.start(job("started"), LEASE)
     await store.insert([job(name) for name in "abcde"])
 
@@ -197,16 +198,16 @@ async def test_a_concurrency_limit_holds_over_all_workers(store: Store, clock: F
 
 async def test_a_concurrency_limit_counts_the_runs_of_every_version(store: Store, clock: FakeClock) -> None:
     await store.insert([job("a"), job("b", spec_version=2)])
-    await store.claim(request(KnownJob("SendEmail", 1, concurrency_limit=1)))
+    await store.claim(request(KnownJob("SendEmail", 1, ConcurrencyLimit(limit=1))))
 
-    assert ids(await store.claim(request(KnownJob("SendEmail", 2, concurrency_limit=1)))) == []
+    assert ids(await store.claim(request(KnownJob("SendEmail", 2, ConcurrencyLimit(limit=1))))) == []
 
 
 async def test_a_full_job_leaves_the_room_in_a_batch_to_other_jobs(store: Store, clock: FakeClock) -> None:
     await store.insert([job(name, priority=5) for name in "abc"])
     await store.insert([job(name, "ImportCsv") for name in "xyz"])
 
-    claims = await store.claim(request(KnownJob("SendEmail", 1, concurrency_limit=1), IMPORT, limit=3))
+    claims = await store.claim(request(KnownJob("SendEmail", 1, ConcurrencyLimit(limit=1)), IMPORT, limit=3))
 
     assert ids(claims) == ["a", "x", "y"]
 
@@ -215,14 +216,16 @@ async def test_two_jobs_have_two_concurrency_limits(store: Store, clock: FakeClo
     await store.insert([job(name) for name in "abc"] + [job(name, "ImportCsv", priority=1) for name in "xyz"])
 
     claims = await store.claim(
-        request(KnownJob("SendEmail", 1, concurrency_limit=1), KnownJob("ImportCsv", 1, concurrency_limit=2))
+        request(
+            KnownJob("SendEmail", 1, ConcurrencyLimit(limit=1)), KnownJob("ImportCsv", 1, ConcurrencyLimit(limit=2))
+        )
     )
 
     assert ids(claims) == ["x", "y", "a"]
 
 
 async def test_an_expired_run_makes_room_under_a_concurrency_limit(store: Store, clock: FakeClock) -> None:
-    limited = request(KnownJob("SendEmail", 1, concurrency_limit=1))
+    limited = request(KnownJob("SendEmail", 1, ConcurrencyLimit(limit=1)))
     await store.insert([job("a", max_attempts=1), job("b")])
     await store.claim(limited)
     clock.advance(LEASE + SECOND)

@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import pytest
 from server_jobs.errors import DatabaseError, InvalidOptionError, JobNotFoundError
+from server_jobs.options import ConcurrencyLimit
 from server_jobs.ports import Store
 from server_jobs.record import JobCount, JobQuery, JobStatus, KnownJob
 from server_jobs.testing import FakeClock
@@ -127,7 +128,7 @@ async def test_due_jobs_are_counted_as_a_claim_would_see_them(store: Store, cloc
     await insert_and_claim(store, job("running"))
 
     assert await store.count_due(request(limit=1)) == 3
-    assert await store.count_due(request(KnownJob("SendEmail", 1, concurrency_limit=1))) == 3
+    assert await store.count_due(request(KnownJob("SendEmail", 1, ConcurrencyLimit(limit=1)))) == 3
     assert await store.count_due(request(queues=("slow",))) == 1
     assert await store.count_due(request(IMPORT)) == 0
     clock.advance(SECOND)

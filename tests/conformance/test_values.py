@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from pydantic import BaseModel, JsonValue
+from server_jobs import InvalidParamsError, JobContext, JobStatus, create_job_registry, define_job, tick
+from server_jobs.backend import Backend
 from server_jobs.ports import Store
-from server_jobs.record import Heartbeat, JobQuery, JobStatus
+from server_jobs.record import Heartbeat, JobQuery
 from server_jobs.testing import FakeClock
 
 from tests.conformance.examples import (
@@ -47,6 +50,42 @@ DOCUMENTS = {
     "null": "null",
     "true": "true",
 }
+
+
+def nested(depth: int) -> JsonValue:
+    """A list in a list, so many levels deep."""
+    value: JsonValue = []
+    for _ in range(depth - 1):
+        value = [value]
+    return value
+
+
+KEPT: dict[str, JsonValue] = {
+    "2^63": 2**63,
+    "-2^63 - 1": -(2**63) - 1,
+    "10^400": 10**400,
+    "negative zero": -0.0,
+    "smallest float": 5e-324,
+    "greatest float": 1.7976931348623157e308,
+    "61 levels": nested(61),
+    "outside the plane": "\N{PILE OF POO}",
+    "keys in order": {"b": 1, "a": {"z": None, "y": True}},
+}
+REFUSED: dict[str, tuple[JsonValue, str]] = {
+    "NUL": ("a\0b", "/value: holds a NUL character, which not every database can store"),
+    "NUL in a key": (
+        {"a\0b": 1},
+        r"/value: has the key 'a\x00b', which holds a NUL character, which not every database can store",
+    ),
+    "lone surrogate": ("\ud800", "/value: holds a lone surrogate, which is not valid Unicode"),
+    "NaN": (float("nan"), "/value: is nan, which JSON cannot express"),
+    "infinity": (float("-inf"), "/value: is -inf, which JSON cannot express"),
+    "too deep": (nested(64), "(whole document): is nested more than 64 levels deep"),
+    "too many digits": (10**4000, "/value: has more than 4,000 digits"),
+    "too large": ("x" * 2**20, "(whole document): has 1,048,588 bytes; at most 1,048,576 are stored"),
+}
+"""Values, and what is said of them in the same words on every store."""
+
 MIB = '"' + "é" * (512 * 1024) + '"'
 
 
@@ -102,3 +141,57 @@ async def test_times_before_1970_and_far_in_the_future_come_back_as_they_were(st
     assert (await read(store, "future")).scheduled_for == future
     assert [one.next_run_at for one in await store.list_schedules()] == [future]
     assert (await read(store, "past")).status is JobStatus.PENDING
+
+
+class Anything(BaseModel):
+    """Params and result with any JSON value."""
+
+    value: JsonValue
+
+
+async def give_back(params: Anything, context: JobContext) -> Anything:
+    """The value that came, or the refused one of that name."""
+    name = params.value
+    return Anything(value=REFUSED[name][0]) if isinstance(name, str) and name in REFUSED else params
+
+
+GiveBack = define_job(name="GiveBack", params=Anything, result=Anything, handler=give_back)
+
+
+def backend_on(store: Store) -> Backend:
+    """A backend on that store, and the job bound to it."""
+    return Backend(database=store, job_registry=create_job_registry().register(GiveBack))
+
+
+@pytest.mark.parametrize("value", KEPT.values(), ids=KEPT)
+async def test_a_value_goes_through_params_handler_and_result_unchanged(store: Store, value: JsonValue) -> None:
+    backend = backend_on(store)
+    handle = await GiveBack.using(backend).later(Anything(value=value))
+    await tick(backend)
+
+    result = await handle.result()
+    assert repr(result.data.value) == repr(value)
+
+
+@pytest.mark.parametrize(("value", "problem"), REFUSED.values(), ids=REFUSED)
+async def test_a_value_that_some_store_could_not_keep_is_refused_as_params_on_every_store(
+    store: Store, value: JsonValue, problem: str
+) -> None:
+    with pytest.raises(InvalidParamsError) as caught:
+        await GiveBack.using(backend_on(store)).later({"value": value})
+
+    assert [str(one) for one in caught.value.problems] == [problem]
+    assert list(await store.count_jobs()) == []
+
+
+@pytest.mark.parametrize(("name", "problem"), [(name, problem) for name, (_, problem) in REFUSED.items()], ids=REFUSED)
+async def test_a_value_that_some_store_could_not_keep_fails_the_job_as_a_result_on_every_store(
+    store: Store, name: str, problem: str
+) -> None:
+    backend = backend_on(store)
+    handle = await GiveBack.using(backend).later(Anything(value=name))
+    await tick(backend)
+
+    record = await handle.record()
+    assert record.status is JobStatus.PENDING  # its next attempt
+    assert record.error == f"InvalidResultError: result of GiveBack does not fit its spec: {problem}"

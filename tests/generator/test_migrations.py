@@ -80,7 +80,7 @@ def tables(engine: Engine) -> set[str]:
 def test_up_down_and_up_again(project: TemporaryProject, engine: Engine) -> None:
     config = alembic(project)
     command.upgrade(config, "head")
-    assert tables(engine) == {"jobs", "cron_jobs"}
+    assert tables(engine) == set(schema.metadata.tables)
     command.check(config)
     stored = schedules(engine)
     command.downgrade(config, "base")
@@ -225,23 +225,24 @@ def run_script(url: str, script: str) -> None:
 def structure(url: str) -> list[tuple[object, ...]]:
     """Every table, column, constraint and index as the database itself describes it."""
     if url.startswith("sqlite"):
-        query = "SELECT type, name, tbl_name, sql FROM sqlite_master WHERE tbl_name IN ('jobs', 'cron_jobs')"
+        query = f"SELECT type, name, tbl_name, sql FROM sqlite_master WHERE tbl_name IN {_TABLES}"
         connection = sqlite3.connect(url.removeprefix("sqlite:///"))
         rows = [(*row[:3], re.sub(r"\s+", " ", row[3] or "")) for row in connection.execute(query)]
         connection.close()
         return sorted(rows)
     with psycopg.connect(url) as server:
-        return [row for query in _STRUCTURE for row in server.execute(query).fetchall()]
+        return [row for query in _STRUCTURE for row in server.execute(query.encode()).fetchall()]
 
 
+_TABLES = tuple(schema.metadata.tables)
 _STRUCTURE = (
-    """
+    f"""
     SELECT table_name::text, column_name::text, data_type::text, is_nullable::text, column_default::text
-    FROM information_schema.columns WHERE table_name IN ('jobs', 'cron_jobs') ORDER BY table_name, ordinal_position
+    FROM information_schema.columns WHERE table_name IN {_TABLES} ORDER BY table_name, ordinal_position
     """,
-    "SELECT tablename::text, indexdef FROM pg_indexes WHERE tablename IN ('jobs', 'cron_jobs') ORDER BY 1, 2",
-    """
+    f"SELECT tablename::text, indexdef FROM pg_indexes WHERE tablename IN {_TABLES} ORDER BY 1, 2",
+    f"""
     SELECT conrelid::regclass::text, conname::text, pg_get_constraintdef(oid)
-    FROM pg_constraint WHERE conrelid::regclass::text IN ('jobs', 'cron_jobs') ORDER BY 1, 2
+    FROM pg_constraint WHERE conrelid::regclass::text IN {_TABLES} ORDER BY 1, 2
     """,
 )

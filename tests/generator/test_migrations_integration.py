@@ -67,7 +67,7 @@ def downgrade():
     ${downgrades if downgrades else "pass"}
 '''
 
-OURS = {"jobs", "cron_jobs"}
+OURS = {"jobs", "cron_jobs", "job_starts", "paused_queues"}
 
 
 @pytest.fixture

@@ -24,16 +24,19 @@ SPECS = {
         priority=-5,
         maxAttempts=5,
         timeout="PT30S",
+        runIn="process",
         retry={"backoff": "linear", "initial": "PT2.5S", "max": "P1D", "jitter": 0.5},
         unique={"by": ["/text"]},
-        concurrency={"limit": 10},
+        concurrency={"limit": 10, "by": ["/text"]},
+        rate={"limit": 100, "per": "PT1M", "by": ["/text"]},
+        retention={"completed": "P7D", "failed": "P30D"},
         redact=["/text"],
     ),
     "digest": job_spec(
         "Digest",
         schedules=[
             schedule("morning", "0 7 * * MON-FRI", timezone="Europe/Berlin", misfire="skip", params={"text": "x"}),
-            schedule("night"),
+            schedule("night", misfire="fire_all", misfireLimit=24),
         ],
     ),
     "plain": job_spec("Plain"),
@@ -85,11 +88,14 @@ class SendEmail(Job[SendEmailParams, SendEmailResult, SendEmailParamsDict]):
         priority=-5,
         max_attempts=5,
         timeout=timedelta(seconds=30),
+        run_in=RunIn.PROCESS,
         retry=RetryPolicy(
             backoff=Backoff.LINEAR, initial=timedelta(milliseconds=2500), maximum=timedelta(days=1), jitter=0.5
         ),
         unique_by=("/text",),
-        concurrency_limit=10,
+        concurrency=ConcurrencyLimit(limit=10, by=("/text",)),
+        rate=RateLimit(limit=100, per=timedelta(minutes=1), by=("/text",)),
+        retention=Retention(completed=timedelta(days=7), failed=timedelta(days=30)),
         redact=("/text",),
     )
 ''')
@@ -105,6 +111,8 @@ class SendEmail(Job[SendEmailParams, SendEmailResult, SendEmailParamsDict]):
         Schedule(
             name="night",
             cron="0 3 * * *",
+            misfire=Misfire.FIRE_ALL,
+            misfire_limit=24,
         ),
     )
 """)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from server_jobs.errors import ProjectError
-from server_jobs.options import JobOptions, Misfire, Schedule
+from server_jobs.options import ConcurrencyLimit, JobOptions, Misfire, RateLimit, Retention, RunIn, Schedule
 from server_jobs.retry import Backoff, RetryPolicy
 from server_jobs_generator.spec import read_specs
 
@@ -31,16 +31,20 @@ def test_a_spec_becomes_a_job(tmp_path: Path) -> None:
                 "priority": -100,
                 "maxAttempts": 5,
                 "timeout": "PT1M30.5S",
+                "runIn": "process",
                 "retry": {"backoff": "linear", "initial": "PT0S", "max": "P1DT12H", "jitter": 1},
                 "unique": {"by": ["/to"]},
-                "concurrency": {"limit": 10},
+                "concurrency": {"limit": 10, "by": ["/to"]},
+                "rate": {"limit": 100, "per": "PT1M"},
+                "retention": {"completed": "PT0S", "cancelled": "P30D"},
                 "schedules": [
                     {"name": "first", "cron": "0 9 * * MON"},
                     {
                         "name": "second",
                         "cron": "*/5 * * * *",
                         "timezone": "Europe/Berlin",
-                        "misfire": "skip",
+                        "misfire": "fire_all",
+                        "misfireLimit": 24,
                         "params": {"to": "ü"},
                     },
                 ],
@@ -60,11 +64,14 @@ def test_a_spec_becomes_a_job(tmp_path: Path) -> None:
         priority=-100,
         max_attempts=5,
         timeout=timedelta(seconds=90.5),
+        run_in=RunIn.PROCESS,
         retry=RetryPolicy(
             backoff=Backoff.LINEAR, initial=timedelta(0), maximum=timedelta(days=1, hours=12), jitter=1.0
         ),
         unique_by=("/to",),
-        concurrency_limit=10,
+        concurrency=ConcurrencyLimit(limit=10, by=("/to",)),
+        rate=RateLimit(limit=100, per=timedelta(minutes=1)),
+        retention=Retention(completed=timedelta(0), cancelled=timedelta(days=30)),
         redact=("/to",),
     )
     assert found.schedules == (
@@ -73,7 +80,8 @@ def test_a_spec_becomes_a_job(tmp_path: Path) -> None:
             name="second",
             cron="*/5 * * * *",
             timezone="Europe/Berlin",
-            misfire=Misfire.SKIP,
+            misfire=Misfire.FIRE_ALL,
+            misfire_limit=24,
             params='{"to":"ü"}',
         ),
     )

@@ -7,12 +7,12 @@ from importlib.resources import files
 from typing import Any
 
 from server_jobs.formats import FORMATS
-from server_jobs.options import JobOptions, Misfire, Schedule
+from server_jobs.options import HIGHEST_LIMIT, HIGHEST_MISFIRE_LIMIT, JobOptions, Misfire, RunIn, Schedule
 from server_jobs.retry import Backoff, RetryPolicy
 from server_jobs_generator.job_lint import FRAME
 from server_jobs_generator.keywords import KNOWN, TYPES
 from server_jobs_generator.option_values import read_duration
-from server_jobs_generator.options_lint import OPTIONS, RETRY, SCHEDULE
+from server_jobs_generator.options_lint import CONCURRENCY, OPTIONS, RATE, RETENTION, RETRY, SCHEDULE
 
 SCHEMA: dict[str, Any] = json.loads((files("server_jobs_generator") / "spec.schema.json").read_text(encoding="utf-8"))
 DEFINITIONS = SCHEMA["$defs"]
@@ -33,15 +33,23 @@ def test_a_schema_has_the_same_keywords_types_and_formats() -> None:
 def test_the_options_have_the_same_keys_and_choices() -> None:
     assert JOB.keys() == OPTIONS.keys()
     assert JOB["retry"]["properties"].keys() == RETRY.keys()
+    assert JOB["concurrency"]["properties"].keys() == CONCURRENCY.keys()
+    assert JOB["rate"]["properties"].keys() == RATE.keys()
+    assert JOB["retention"]["properties"].keys() == RETENTION.keys()
+    assert JOB["concurrency"]["properties"]["limit"]["maximum"] == JOB["rate"]["properties"]["limit"]["maximum"]
+    assert JOB["rate"]["properties"]["limit"]["maximum"] == HIGHEST_LIMIT
     assert DEFINITIONS["schedule"]["properties"].keys() == SCHEDULE.keys()
     assert JOB["retry"]["properties"]["backoff"]["enum"] == list(Backoff)
+    assert JOB["runIn"]["enum"] == list(RunIn)
     assert DEFINITIONS["schedule"]["properties"]["misfire"]["enum"] == list(Misfire)
+    assert DEFINITIONS["schedule"]["properties"]["misfireLimit"]["maximum"] == HIGHEST_MISFIRE_LIMIT
 
 
 def test_the_defaults_are_those_of_the_runtime() -> None:
     options, retry, schedule = JobOptions(), RetryPolicy(), Schedule(name="", cron="")
     assert (JOB["version"]["default"], JOB["queue"]["default"]) == (options.version, options.queue)
     assert (JOB["priority"]["default"], JOB["maxAttempts"]["default"]) == (options.priority, options.max_attempts)
+    assert JOB["runIn"]["default"] == options.run_in
     stated = {key: value["default"] for key, value in JOB["retry"]["properties"].items()}
     assert stated["backoff"] == retry.backoff
     assert stated["jitter"] == retry.jitter

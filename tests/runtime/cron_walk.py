@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import calendar
+from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from functools import cache
+from datetime import UTC, date, datetime, timedelta
+from functools import cache, lru_cache
 from zoneinfo import ZoneInfo
 
 MINUTE = timedelta(minutes=1)
@@ -14,75 +15,97 @@ NAMES = {
     **{name: number for number, name in enumerate(("sun", "mon", "tue", "wed", "thu", "fri", "sat"))},
 }
 BOUNDS = ((0, 59), (0, 23), (1, 31), (1, 12), (0, 7))
+EXPRESSIONS = [
+    "30 1 * * *",
+    "*/20 0-3 * * *",
+    "15,45 2 * * *",
+    "0 0 * * *",
+    "59 23,0 * * *",
+    "5 22-4 * * SUN",
+    "0 * * * *",
+    "*/25 * * * *",
+    "10 */2 * * *",
+    "45 */12 * * SAT-SUN",
+]
 
 
 @dataclass(frozen=True)
 class Walk:
-    """The wall clock of a zone at every minute from one instant to another."""
+    """The wall clock of a zone at every minute from one instant to another.
+
+    `passed` has the wall times that the clock shows, or passes over, for the first time, and the minute of the walk at
+    which it does so.
+    """
 
     start: datetime
     walls: tuple[datetime, ...]
+    passed: tuple[tuple[int, datetime], ...]
 
     @classmethod
     def through(cls, timezone: str, start: datetime, end: datetime) -> Walk:
         zone = ZoneInfo(timezone)
         minutes = range((end - start) // MINUTE + 1)
-        return cls(start, tuple((start + n * MINUTE).astimezone(zone).replace(tzinfo=None, fold=0) for n in minutes))
+        walls = tuple((start + n * MINUTE).astimezone(zone).replace(tzinfo=None, fold=0) for n in minutes)
+        return cls(start, walls, tuple(_passed(walls)))
 
     def slots(self, expression: str) -> list[datetime]:
         """Every slot after the first minute of the walk."""
         if expression.split()[1].startswith("*"):
             return [self._instant(n) for n, wall in enumerate(self.walls) if n and matches(expression, wall)]
-        return self._slots_of_fixed_hours(expression)
-
-    def _slots_of_fixed_hours(self, expression: str) -> list[datetime]:
-        """A wall time counts when the clock shows it, or passes over it, for the first time."""
-        found: list[datetime] = []
-        seen = self.walls[0]
-        for n, wall in enumerate(self.walls):
-            due = False
-            while seen < wall:
-                seen += MINUTE
-                due = due or matches(expression, seen)
-            if due:
-                found.append(self._instant(n))
-        return found
+        # Of several times in one gap, one slot is made.
+        return [self._instant(n) for n in dict.fromkeys(n for n, wall in self.passed if matches(expression, wall))]
 
     def _instant(self, n: int) -> datetime:
         return self.start + n * MINUTE
 
 
+def _passed(walls: tuple[datetime, ...]) -> Iterator[tuple[int, datetime]]:
+    seen = walls[0]
+    for n, wall in enumerate(walls):
+        while seen < wall:
+            seen += MINUTE
+            yield n, seen
+
+
 def matches(expression: str, wall: datetime) -> bool:
     """Whether the wall time is one that the five fields name."""
-    minute, hour, day, month, weekday = expression.lower().split()
-    if (
-        wall.minute not in _values(0, minute)
-        or wall.hour not in _values(1, hour)
-        or wall.month not in _values(3, month)
-    ):
+    minutes, hours = _times(expression)
+    return wall.minute in minutes and wall.hour in hours and _date_matches(expression, wall.date())
+
+
+@lru_cache
+def _times(expression: str) -> tuple[frozenset[int], frozenset[int]]:
+    minute, hour, *_ = expression.lower().split()
+    return _values(0, minute), _values(1, hour)
+
+
+@lru_cache(10_000)
+def _date_matches(expression: str, day: date) -> bool:
+    _, _, days, months, weekdays = expression.lower().split()
+    if day.month not in _values(3, months):
         return False
-    day_matches, weekday_matches = _day_matches(day, wall), _weekday_matches(weekday, wall)
-    if day != "*" and weekday != "*":
+    day_matches, weekday_matches = _day_matches(days, day), _weekday_matches(weekdays, day)
+    if days != "*" and weekdays != "*":
         return day_matches or weekday_matches
     return day_matches and weekday_matches
 
 
-def _day_matches(field: str, wall: datetime) -> bool:
-    last = calendar.monthrange(wall.year, wall.month)[1]
-    return any(wall.day == last if item == "l" else wall.day in _values(2, item) for item in field.split(","))
+def _day_matches(field: str, day: date) -> bool:
+    last = calendar.monthrange(day.year, day.month)[1]
+    return any(day.day == last if item == "l" else day.day in _values(2, item) for item in field.split(","))
 
 
-def _weekday_matches(field: str, wall: datetime) -> bool:
-    return any(_weekday_item_matches(item, wall) for item in field.split(","))
+def _weekday_matches(field: str, day: date) -> bool:
+    return any(_weekday_item_matches(item, day) for item in field.split(","))
 
 
-def _weekday_item_matches(item: str, wall: datetime) -> bool:
-    weekday = wall.isoweekday() % 7
+def _weekday_item_matches(item: str, day: date) -> bool:
+    weekday = day.isoweekday() % 7
     if "#" in item:
-        day, count = item.split("#")
-        return weekday == _number(day) % 7 and (wall.day - 1) // 7 + 1 == int(count)
+        name, count = item.split("#")
+        return weekday == _number(name) % 7 and (day.day - 1) // 7 + 1 == int(count)
     if item.startswith("l"):
-        return weekday == int(item[1:]) % 7 and (wall + timedelta(days=7)).month != wall.month
+        return weekday == int(item[1:]) % 7 and (day + timedelta(days=7)).month != day.month
     return weekday in {value % 7 for value in _values(4, item)}
 
 
@@ -110,23 +133,18 @@ def _number(text: str) -> int:
     return NAMES[text] if text in NAMES else int(text)
 
 
-def changes(timezone: str, start: datetime, end: datetime) -> list[datetime]:
-    """The hours before which the offset of a zone changes, found by looking at every quarter of an hour."""
+@cache
+def changes(timezone: str, start: datetime, end: datetime) -> tuple[datetime, ...]:
+    """The quarters of an hour at which a zone has another offset than before; no zone changes twice within a day."""
     zone = ZoneInfo(timezone)
     found: list[datetime] = []
-    moment = start.astimezone(UTC)
+    moment, offset = start.astimezone(UTC), start.astimezone(zone).utcoffset()
     while moment < end:
-        following = moment + timedelta(days=1)
-        if moment.astimezone(zone).utcoffset() != following.astimezone(zone).utcoffset():
-            found.append(
-                next(
-                    m
-                    for m in _quarters(moment)
-                    if m.astimezone(zone).utcoffset() != moment.astimezone(zone).utcoffset()
-                )
-            )
-        moment = following
-    return found
+        before, moment = moment, moment + timedelta(days=1)
+        if moment.astimezone(zone).utcoffset() != offset:
+            found.append(next(m for m in _quarters(before) if m.astimezone(zone).utcoffset() != offset))
+            offset = moment.astimezone(zone).utcoffset()
+    return tuple(found)
 
 
 def _quarters(moment: datetime) -> list[datetime]:

@@ -20,6 +20,8 @@ class StoreModel:
         self.jobs: dict[str, Row] = {}
         self.schedules: dict[str, Row] = {}
         self.fired: set[tuple[str, datetime]] = set()
+        self.paused: set[str] = set()
+        self.starts: list[tuple[object, object, datetime]] = []
 
     # --- enqueue
 
@@ -65,22 +67,37 @@ class StoreModel:
             and (queues is None or row["queue"] in queues)
         ]
 
+    def waiting(self, known: Sequence[tuple[str, int]], queues: Sequence[str] | None) -> list[Row]:
+        return [row for row in self.claimable(known, queues) if row["queue"] not in self.paused]
+
     def expected_claims(
         self,
         known: Sequence[tuple[str, int]],
         queues: Sequence[str] | None,
         limits: dict[str, int],
+        rates: dict[str, tuple[int, timedelta]],
         count: int,
         now: datetime,
     ) -> list[str]:
-        running = [row["job_name"] for row in self.jobs.values() if row["status"] == "running"]
+        """What is claimed; the starts under a rate are noted."""
+        running = [
+            (row["job_name"], row["concurrency_key"]) for row in self.jobs.values() if row["status"] == "running"
+        ]
         chosen: list[str] = []
-        for row in sorted(self.claimable(known, queues), key=_urgency):
+        for row in sorted(self.waiting(known, queues), key=_urgency):
             name = str(row["job_name"])
-            is_full = name in limits and running.count(name) >= limits[name]
+            is_full = name in limits and running.count((name, row["concurrency_key"])) >= limits[name]
+            if name in rates:
+                allowed, per = rates[name]
+                recent = [
+                    start for start in self.starts if start[:2] == (name, row["rate_key"]) and start[2] >= now - per
+                ]
+                is_full = is_full or len(recent) >= allowed
             if len(chosen) < count and moment(row["scheduled_for"]) <= now and not is_full:
                 chosen.append(str(row["id"]))
-                running.append(name)
+                running.append((name, row["concurrency_key"]))
+                if name in rates:
+                    self.starts.append((name, row["rate_key"], now))
         return chosen
 
     def claim(self, job_id: str, token: str, lease: timedelta, now: datetime) -> None:
@@ -246,6 +263,30 @@ class StoreModel:
         if rule == (schedule["cron_expression"], schedule["timezone"]):
             schedule["next_run_at"] = next_run_at
         return answers
+
+    # --- pause and prune
+
+    def pause(self, queue: str) -> bool:
+        changed = queue not in self.paused
+        self.paused.add(queue)
+        return changed
+
+    def resume(self, queue: str) -> bool:
+        changed = queue in self.paused
+        self.paused.discard(queue)
+        return changed
+
+    def prune(self, status: str, job_name: str | None, age: timedelta, now: datetime) -> int:
+        old = [
+            job_id
+            for job_id, row in self.jobs.items()
+            if row["status"] == status
+            and job_name in (None, row["job_name"])
+            and moment(row["completed_at"]) < now - age
+        ]
+        for job_id in old:
+            del self.jobs[job_id]
+        return len(old)
 
     # --- where the moves end
 

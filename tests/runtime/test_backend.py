@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from server_jobs import (
+    ConcurrencyLimit,
     HandlerMissingError,
     InvalidOptionError,
     Job,
@@ -257,7 +258,7 @@ async def test_unknown_names_and_versions_stay_pending(new: NewJob) -> None:
 
 
 async def test_a_concurrency_limit_holds_over_all_claims() -> None:
-    limited, free = text_job(echo, "Limited", JobOptions(concurrency_limit=2)), text_job(echo, "Free")
+    limited, free = text_job(echo, "Limited", JobOptions(concurrency=ConcurrencyLimit(limit=2))), text_job(echo, "Free")
     backend = backend_on(MemoryStore(), limited, free, max_concurrency=10)
     await limited.later_many([PARAMS] * 5)
     await free.later_many([PARAMS] * 3)

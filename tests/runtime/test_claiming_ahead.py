@@ -123,7 +123,7 @@ async def test_what_waits_for_a_slot_is_given_back_after_a_second_for_others_to_
     await until(switch.is_slow)
     await asyncio.sleep(0.02)
     waiting = [job_id for job_id in ids[501:] if (await read(backend, job_id)).status is JobStatus.RUNNING]
-    assert len(waiting) > 20  # the worker had claimed many ahead when jobs became slow
+    assert len(waiting) > 5  # the worker had claimed many ahead when jobs became slow
 
     other = text_job(echo)
     others = Worker(backend_on(store, other), until_empty=True)
@@ -146,7 +146,7 @@ async def test_stopping_gives_what_waits_back_at_once_and_burns_no_attempt() -> 
     task = asyncio.create_task(worker.run())
     await until(switch.is_slow)
     worker.stop()
-    await turns()
+    await asyncio.sleep(0.1)  # far less than the drain timeout
     records = [await read(backend, job_id) for job_id in ids[501:]]
     assert sum(record.status is JobStatus.RUNNING for record in records) <= 5
     assert {record.attempt_count for record in records if record.status is JobStatus.PENDING} == {0}
@@ -168,7 +168,9 @@ async def test_the_leases_of_claims_that_wait_are_renewed() -> None:
         await turns()
         assert await backend.handle_expired_locks() == []
     assert {(await read(backend, one.claim.id)).status for one in attempts} == {JobStatus.RUNNING}
-    await backend.runner.give_back(attempts)
+    backend.runner.give_back(attempts)
+    await turns()
+    assert backend.runner.held() == []
     assert store.calls["renew"] >= 10
 
 
@@ -238,3 +240,47 @@ async def test_nothing_more_is_begun_while_outcomes_cannot_be_stored() -> None:
     worker.stop()
     await until(task)
     assert {count.status for count in await store.count_jobs()} == {JobStatus.COMPLETED}
+
+
+async def test_one_refused_write_burns_no_attempt_of_claims_that_are_given_back() -> None:
+    clock, switch = FakeClock(), Switch()
+    store, job = FaultyStore(clock), text_job(switch)
+    backend = backend_on(store, job, clock=clock, lock_timeout=9 * SECOND)
+    (job_id,) = await queued(job, ["a"])
+    attempts = await backend.take(1)
+    store.break_down("settle")
+    backend.runner.give_back(attempts)
+    for _ in range(20):
+        clock.advance(SECOND)
+        await turns()
+        await store.expire(jitter=timedelta(0))
+    store.repair()
+    for _ in range(6):
+        clock.advance(SECOND)
+        await turns()
+
+    record = await read(backend, job_id)
+    assert (record.status, record.attempt_count) == (JobStatus.PENDING, 0)
+    assert backend.runner.held() == []
+
+
+async def test_a_worker_goes_on_after_an_outage_that_was_longer_than_its_leases() -> None:
+    clock, switch = FakeClock(), Switch()
+    store, job = FaultyStore(clock), text_job(switch)
+    backend = backend_on(store, job, clock=clock, lock_timeout=9 * SECOND)
+    await queued(job, ["a"])
+    store.break_down("settle", "renew")
+    worker = Worker(backend)
+    task = asyncio.create_task(worker.run())
+    for _ in range(30):
+        clock.advance(SECOND)
+        await turns()
+    store.repair()
+    (later_id,) = await queued(job, ["b"])
+    for _ in range(10):
+        clock.advance(SECOND)
+        await turns()
+    worker.stop()
+    await until(task)
+
+    assert (await read(backend, later_id)).status is JobStatus.COMPLETED

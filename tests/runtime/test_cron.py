@@ -1,4 +1,4 @@
-"""Cron expressions in time zones: against a walk minute by minute, around every change of the clocks."""
+"""Cron expressions in time zones: against a walk minute by minute around changes of the clocks."""
 
 from __future__ import annotations
 
@@ -6,16 +6,17 @@ import random
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from itertools import pairwise
+from time import perf_counter
 from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from server_jobs.cron import check_cron, due_slots, next_slot
+from server_jobs.cron import check_cron, count_slots, due_slots, next_slot
 from server_jobs.errors import InvalidOptionError, ScheduleError
-from server_jobs.options import Misfire
+from server_jobs.options import Misfire, Schedule
 
-from tests.runtime.cron_walk import BOUNDS, Walk, changes, matches
+from tests.runtime.cron_walk import BOUNDS, EXPRESSIONS, Walk, changes, matches
 
 HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
@@ -35,18 +36,6 @@ ZONES = {
     "Pacific/Apia": (2010, 2012),
     "Pacific/Chatham": (2024, 2027),
 }
-EXPRESSIONS = [
-    "30 1 * * *",
-    "*/20 0-3 * * *",
-    "15,45 2 * * *",
-    "0 0 * * *",
-    "59 23,0 * * *",
-    "5 22-4 * * SUN",
-    "0 * * * *",
-    "*/25 * * * *",
-    "10 */2 * * *",
-    "45 */12 * * SAT-SUN",
-]
 
 
 def wall(text: str) -> datetime:
@@ -70,26 +59,13 @@ def slots_between(expression: str, timezone: str, start: datetime, end: datetime
     return found
 
 
-@pytest.mark.parametrize("timezone", ZONES)
-def test_around_every_change_of_the_clocks_slots_are_those_of_a_walk(timezone: str) -> None:
-    first, last = ZONES[timezone]
-    all_changes = changes(timezone, datetime(first, 1, 1, tzinfo=UTC), datetime(last + 1, 1, 1, tzinfo=UTC))
-    assert all_changes
-
-    for change in all_changes:
-        start, end = change - 26 * HOUR, change + 26 * HOUR
-        walk = Walk.through(timezone, start, end)
-        for expression in EXPRESSIONS:
-            assert slots_between(expression, timezone, start, end) == walk.slots(expression), (expression, change)
-
-
 @cache
 def walk_around(timezone: str, change: datetime) -> Walk:
     return Walk.through(timezone, change - 5 * HOUR, change + 5 * HOUR)
 
 
 @cache
-def changes_in_ten_years(timezone: str) -> list[datetime]:
+def changes_in_ten_years(timezone: str) -> tuple[datetime, ...]:
     first, _ = ZONES[timezone]
     return changes(timezone, datetime(first, 1, 1, tzinfo=UTC), datetime(first + 10, 1, 1, tzinfo=UTC))
 
@@ -450,6 +426,55 @@ def test_fire_all_goes_on_where_its_limit_stopped_it() -> None:
     assert due_slots(Misfire.FIRE_ALL, *HOURLY, following, NOON, limit=4) == ((NOON - HOUR, NOON), NOON + HOUR)
 
 
+@pytest.mark.parametrize("misfire_limit", [1, 2, 5, 6, 7, 1000])
+def test_fire_all_with_a_limit_fires_the_newest_slots_that_passed(misfire_limit: int) -> None:
+    passed = tuple(NOON - hours * HOUR for hours in (5, 4, 3, 2, 1, 0))
+
+    due = due_slots(Misfire.FIRE_ALL, *HOURLY, passed[0], NOON, misfire_limit=misfire_limit)
+
+    assert due == (passed[-misfire_limit:], NOON + HOUR)
+
+
+def test_a_limit_that_takes_several_rounds_fires_no_slot_twice_and_lets_no_older_one_through() -> None:
+    planned, fired = NOON - 3 * DAY, list[datetime]()
+    for minutes in range(6):
+        now = NOON + timedelta(minutes=minutes)
+        slots, planned = due_slots(Misfire.FIRE_ALL, "* * * * *", "UTC", planned, now, misfire_limit=250, limit=100)
+        fired += slots
+
+    assert fired == [NOON + timedelta(minutes=minutes) for minutes in range(-249, 6)]
+
+
+def test_a_limit_lets_the_newest_slots_of_a_year_through_without_walking_through_it() -> None:
+    started = perf_counter()
+    minutes, _ = due_slots(Misfire.FIRE_ALL, "* * * * *", "UTC", NOON - 365 * DAY, NOON, misfire_limit=24)
+    days, _ = due_slots(Misfire.FIRE_ALL, "0 0 29 2 *", "UTC", utc("2016-02-29"), NOON, misfire_limit=2)
+
+    assert minutes == tuple(NOON - n * timedelta(minutes=1) for n in reversed(range(24)))
+    assert days == (utc("2020-02-29"), utc("2024-02-29"))
+    assert perf_counter() - started < 10
+
+
+@pytest.mark.parametrize("misfire_limit", [0, -1, 1001, True])
+def test_a_limit_that_no_schedule_can_have_is_refused(misfire_limit: int) -> None:
+    with pytest.raises(InvalidOptionError, match="misfire_limit must be "):
+        due_slots(Misfire.FIRE_ALL, *HOURLY, NOON, NOON, misfire_limit=misfire_limit)
+    with pytest.raises(InvalidOptionError, match="misfire_limit must be "):
+        Schedule(name="n", cron="0 * * * *", misfire=Misfire.FIRE_ALL, misfire_limit=misfire_limit)
+
+
+@pytest.mark.parametrize("misfire", [Misfire.SKIP, Misfire.FIRE_ONCE])
+def test_a_limit_goes_only_with_fire_all(misfire: Misfire) -> None:
+    with pytest.raises(InvalidOptionError, match=r"misfire_limit goes only with Misfire\.FIRE_ALL"):
+        Schedule(name="n", cron="0 * * * *", misfire=misfire, misfire_limit=3)
+
+
+def test_slots_are_counted_up_to_a_bound() -> None:
+    assert count_slots(*HOURLY, NOON - 5 * HOUR, NOON) == 5
+    assert count_slots(*HOURLY, NOON, NOON) == 0
+    assert count_slots("* * * * *", "UTC", NOON - 365 * DAY, NOON, most=20) == 20
+
+
 def test_fire_once_finds_the_newest_slot_of_a_year_without_walking_through_it() -> None:
     walked = due_slots(Misfire.FIRE_ONCE, "* * * * *", "UTC", NOON - 365 * DAY, NOON)
     rare = due_slots(Misfire.FIRE_ONCE, "0 0 29 2 *", "UTC", utc("2016-02-29"), NOON)
@@ -470,22 +495,27 @@ def test_a_plan_that_is_not_a_slot_of_the_rule_never_fires_itself(misfire: Misfi
     st.sampled_from([Misfire.FIRE_ONCE, Misfire.FIRE_ALL]),
     st.lists(st.integers(1, 40), min_size=1, max_size=8),
     st.sampled_from(["*/7 * * * *", "30 1,2 * * *", "0 * * * *"]),
+    st.none() | st.integers(1, 8),
 )
 def test_however_late_a_scheduler_comes_each_slot_fires_at_most_once_and_in_order(
-    misfire: Misfire, waits: list[int], expression: str
+    misfire: Misfire, waits: list[int], expression: str, misfire_limit: int | None
 ) -> None:
     now = utc("2026-03-28 22:11")
     planned: datetime | None = None
     fired: list[datetime] = []
     for quarters in waits:
-        slots, planned = due_slots(misfire, expression, "Europe/Berlin", planned, now, limit=5)
-        assert len(slots) <= 5
+        slots, planned = due_slots(
+            misfire, expression, "Europe/Berlin", planned, now, misfire_limit=misfire_limit, limit=5
+        )
+        assert len(slots) <= min(5, misfire_limit or 5)
+        if misfire_limit is not None and slots:
+            assert len(slots_between(expression, "Europe/Berlin", slots[0], now)) < misfire_limit
         assert all(slot <= now for slot in slots)
         fired += slots
         now += quarters * timedelta(minutes=15)
 
     assert fired == sorted(set(fired))
-    if misfire is Misfire.FIRE_ALL and fired:
+    if misfire is Misfire.FIRE_ALL and misfire_limit is None and fired:
         assert fired == slots_between(expression, "Europe/Berlin", fired[0] - timedelta(minutes=1), fired[-1])
 
 

@@ -245,6 +245,13 @@ def test_an_error_that_was_never_raised_has_no_place() -> None:
     assert describe(ValueError()) == "ValueError"
 
 
+async def test_a_handler_that_raises_what_closing_a_coroutine_raises_has_failed_like_any_other() -> None:
+    async def handler(params: Text, context: JobContext) -> Text:
+        raise GeneratorExit("enough")
+
+    assert (await failure_of(handler)).startswith("RuntimeError: the handler raised GeneratorExit")
+
+
 # --- what it is given, what it gives ---------------------------------------------------------------------------------
 
 

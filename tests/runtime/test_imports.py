@@ -104,7 +104,7 @@ def test_every_public_name_is_what_type_checkers_take_it_for() -> None:
 
 def test_a_name_that_there_is_not_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="no attribute 'Wroker'"):
-        _ = server_jobs.Wroker  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]
+        _ = server_jobs.Wroker  # pyright: ignore[reportAttributeAccessIssue]
 
 
 def test_importing_the_package_waits_for_none_of_its_parts() -> None:

@@ -560,7 +560,6 @@ def test_a_model_that_writes_its_secrets_itself_may_have_them() -> None:
         {"priority": 1000},
         {"max_attempts": 0},
         {"timeout": timedelta(0)},
-        {"concurrency_limit": 0},
     ],
     ids=str,
 )

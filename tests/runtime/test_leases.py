@@ -327,3 +327,39 @@ async def test_an_unexpected_error_does_not_end_the_renewing(caplog: pytest.LogC
     run.store.repair()
     await run.wait(30 * SECOND)
     assert (await run.end()).success
+
+
+class SilentStore(FaultyStore):
+    """A store that stops answering renewals: no error, no answer, as when a network drops every packet."""
+
+    def __init__(self, clock: FakeClock) -> None:
+        super().__init__(clock)
+        self.answers = asyncio.Event()
+
+    async def renew(self, heartbeats: Sequence[Heartbeat], lease: timedelta) -> Sequence[Hold]:
+        await self.answers.wait()
+        return await super().renew(heartbeats, lease)
+
+
+async def test_a_renewal_that_is_never_answered_ends_the_handler_when_its_lease_is_over() -> None:
+    clock = FakeClock()
+    store = SilentStore(clock)
+    run = await Run(store=store, clock=clock).begin()
+    await run.wait(LEASE - SECOND)
+    assert run.gate.cancelled == 0
+    await run.wait(2 * SECOND)
+    assert run.gate.cancelled == 1
+    store.answers.set()
+    await turns()
+    assert not (await run.result()).success
+
+
+async def test_a_renewal_that_failed_is_tried_again_long_before_the_lease_is_over() -> None:
+    run = await Run(lease=27 * SECOND).begin()
+    run.store.break_down("renew")
+    await run.wait(3 * SECOND)
+    run.store.repair()
+    calls = run.store.calls["renew"]
+    await run.wait(SECOND)
+    assert run.store.calls["renew"] == calls + 1
+    await run.end()

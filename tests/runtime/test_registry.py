@@ -7,6 +7,7 @@ from datetime import timedelta
 
 import pytest
 from server_jobs import (
+    ConcurrencyLimit,
     DuplicateRegistrationError,
     HandlerMissingError,
     HandlerNotImplementedError,
@@ -30,7 +31,7 @@ class SendEmail(Job[Text, Text, Mapping[str, object]]):
     spec_name = "send_email"
     params_model = Text
     result_model = Text
-    options = JobOptions(version=3, concurrency_limit=2)
+    options = JobOptions(version=3, concurrency=ConcurrencyLimit(limit=2))
 
 
 async def stub(params: Text, context: JobContext) -> Text:
@@ -85,7 +86,7 @@ def test_a_job_without_a_handler_is_known_but_cannot_be_run_here() -> None:
 
 def test_a_worker_knows_names_versions_and_limits() -> None:
     registry = create_job_registry().register(SendEmail, echo).register(text_job(echo))
-    assert registry.known_jobs() == (KnownJob("SendEmail", 3, 2), KnownJob("Echo", 1))
+    assert registry.known_jobs() == (KnownJob("SendEmail", 3, ConcurrencyLimit(limit=2)), KnownJob("Echo", 1))
 
 
 def test_a_stub_is_recognised_and_a_handler_that_was_begun_is_none() -> None:

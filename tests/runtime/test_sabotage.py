@@ -13,13 +13,17 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
+from types import ModuleType
 
 import pytest
-from server_jobs import lifecycle
+from server_jobs import DatabaseError, lifecycle
+from server_jobs.databases.postgres import PostgresDatabase
 from server_jobs.databases.sqlite import SqliteDatabase
 from server_jobs.ports import Store
 from server_jobs.record import ClaimRequest, Heartbeat, JobRecord, JobStatus, ScheduleRecord, Settlement
-from server_jobs.stores import memory, sql, statements
+from server_jobs.stores import claims, memory, postgres_statements, sql, statements
+from server_jobs.stores.dialect import statements_of
+from server_jobs.stores.room import Room
 from server_jobs.testing import FakeClock
 
 from tests.conformance import (
@@ -28,10 +32,14 @@ from tests.conformance import (
     test_expire,
     test_fencing,
     test_insert,
+    test_limits,
+    test_pause,
+    test_prune,
     test_renew,
     test_schedules,
     test_settle,
 )
+from tests.conformance.postgres_databases import spoil
 from tests.conformance.stores import STORES
 
 ConformanceTest = Callable[[Store, FakeClock], Coroutine[None, None, None]]
@@ -51,16 +59,17 @@ class Case:
         return f"{self.protection}, {self.store}"
 
 
-def without(fragment: str, *names: str, instead: str = "") -> Sabotage:
+def without(fragment: str, *names: str, instead: str = "", dialect: ModuleType | None = None) -> Sabotage:
     """Replace a fragment in these statements; it must be in each of them."""
 
     def sabotage(monkeypatch: pytest.MonkeyPatch, store: Store) -> None:
+        module = dialect or (statements_of(store.database) if isinstance(store, sql.SqlStore) else statements)
         for name in names:
-            text = getattr(statements, name)
+            text = getattr(module, name)
             # Not an AssertionError: that would pass for a test that noticed.
             if fragment not in text:
                 raise LookupError(f"{name} has no {fragment!r} any more: sabotage what protects it now")
-            monkeypatch.setattr(statements, name, text.replace(fragment, instead))
+            monkeypatch.setattr(module, name, text.replace(fragment, instead))
 
     return sabotage
 
@@ -70,6 +79,9 @@ def without_index(name: str) -> Sabotage:
 
     def sabotage(monkeypatch: pytest.MonkeyPatch, store: Store) -> None:
         database = store.database if isinstance(store, sql.SqlStore) else None
+        if isinstance(database, PostgresDatabase):
+            spoil(database.shown_url, f"DROP INDEX {name}")
+            return
         if not isinstance(database, SqliteDatabase):
             raise TypeError(f"{store} has no indexes")
         with closing(sqlite3.connect(database.path)) as connection:
@@ -150,6 +162,24 @@ def every_slot_is_new(schedule: ScheduleRecord, slot: datetime) -> bool:
     return True
 
 
+def prunable_when_finished(record: JobRecord, rules: object, now: datetime) -> bool:
+    return record.status.is_finished
+
+
+class EndlessRoom(Room):
+    """No limit holds anything back."""
+
+    def is_left_for(self, record: JobRecord) -> bool:
+        return True
+
+
+def without_lanes(monkeypatch: pytest.MonkeyPatch, store: Store) -> None:
+    """Claims look at the first few jobs with limits, and nowhere else."""
+    monkeypatch.setattr(claims, "WINDOW", 8)
+    nowhere = "FROM (SELECT * FROM lanes LIMIT 0) AS lanes JOIN limits"
+    without("FROM lanes JOIN limits", "CLAIM_LIMITED", instead=nowhere)(monkeypatch, store)
+
+
 def in_sql(protection: str, sabotage: Sabotage, noticed_by: ConformanceTest) -> Case:
     return Case(protection, "sqlite", sabotage, noticed_by)
 
@@ -163,7 +193,7 @@ CASES = [
     # Only the newest claim may write.
     in_sql(
         "token guard of settle",
-        without(" AND jobs.fencing_token = outcome.token", "SETTLE"),
+        without(" AND jobs.fencing_token = outcome.token", "SETTLE", "COMPLETE"),
         test_fencing.test_a_stale_worker_cannot_complete_a_reclaimed_job,
     ),
     in_memory(
@@ -187,6 +217,42 @@ CASES = [
         "a token for each claim",
         without("lower(hex(randomblob(16)))", "CLAIM", "CLAIM_ONE", instead="'tttttttttttttttttttttttttttttttt'"),
         test_claim.test_every_claim_has_a_token_of_its_own,
+    ),
+    in_sql(
+        "a finished job is left alone by cancel",
+        without(" AND status IN ('pending', 'running')", "CANCEL"),
+        partial(test_settle.test_a_finished_job_never_changes_by_itself, status=JobStatus.FAILED),
+    ),
+    in_sql(
+        "only failed and cancelled jobs are put back",
+        without(" AND status IN ('failed', 'cancelled')", "RETRY"),
+        test_cancel_and_retry.test_only_failed_and_cancelled_jobs_can_be_retried,
+    ),
+    in_sql(
+        "expiry of those alone whose lease is over",
+        without("worker_expires_at < {now}", "EXPIRE", instead="true"),
+        test_expire.test_only_the_jobs_whose_lease_ran_out_expire,
+    ),
+    in_sql(
+        "an id is stored once",
+        without("ON CONFLICT DO NOTHING", "INSERT", instead="ON CONFLICT (id) DO UPDATE SET params = excluded.params"),
+        test_insert.test_an_id_that_is_stored_already_is_not_stored_again,
+    ),
+    # A claim takes no more than it was asked for.
+    in_sql(
+        "limit of jobs that were attempted before",
+        without("LIMIT COALESCE(:retried_limit, -1)", "CLAIM"),
+        test_claim.test_no_more_jobs_that_were_attempted_before_than_the_request_allows,
+    ),
+    in_sql(
+        "paused queues",
+        without("queue NOT IN (SELECT name FROM paused_queues)", "CLAIM", instead="true"),
+        test_pause.test_nothing_is_claimed_from_a_paused_queue,
+    ),
+    in_sql(
+        "rate limit",
+        without("rate_position <= rate_room", "CLAIM_LIMITED", instead="true"),
+        test_limits.test_no_more_jobs_start_within_a_period_than_a_rate_allows,
     ),
     # Attempts are counted at claim, and bounded.
     in_sql(
@@ -377,6 +443,128 @@ CASES = [
         retry_still_cancelled,
         test_cancel_and_retry.test_a_retried_job_is_not_cancelled_by_the_request_of_its_last_life,
     ),
+    in_sql(
+        "a limit for each key",
+        without("PARTITION BY job_name, concurrency_key", "CLAIM_LIMITED", instead="PARTITION BY job_name"),
+        test_limits.test_a_concurrency_limit_is_counted_for_each_key,
+    ),
+    in_memory(
+        "a limit for each key", "Room", EndlessRoom, test_limits.test_a_concurrency_limit_is_counted_for_each_key
+    ),
+    in_sql(
+        "what runs already under a limit",
+        without("concurrency - COALESCE(count, 0) AS room", "CLAIM_LIMITED", instead="concurrency AS room"),
+        test_claim.test_a_concurrency_limit_holds_over_all_workers,
+    ),
+    in_sql(
+        "what started already under a rate",
+        without("AND rate IS NOT NULL", "RECORD_STARTS", instead="AND false"),
+        test_limits.test_jobs_that_ended_and_attempts_that_are_retried_count_as_starts,
+    ),
+    in_sql(
+        "both ends of a period",
+        without(">= {now} - period", "CLAIM_LIMITED", instead="> {now} - period"),
+        test_limits.test_a_period_includes_both_of_its_ends,
+    ),
+    in_sql(
+        "keys that are behind the backlog of a full one",
+        without_lanes,
+        test_limits.test_a_key_that_is_full_does_not_hide_the_others_behind_its_backlog,
+    ),
+    in_sql(
+        "keys for jobs without them",
+        without("job_name IN (", "ADOPT", instead="false AND job_name IN ("),
+        test_limits.test_jobs_that_were_stored_without_keys_count_as_one,
+    ),
+    in_sql(
+        "keys of jobs that have lost their limit",
+        without("concurrency_key = NULL, rate_key = NULL", "DISMISS", instead="concurrency_key = '', rate_key = ''"),
+        test_limits.test_a_job_whose_limit_was_taken_away_is_claimed_like_any_other,
+    ),
+    in_sql(
+        "paused queues of jobs with limits",
+        without("queue NOT IN (SELECT name FROM paused_queues)", "CLAIM_LIMITED", instead="true"),
+        test_limits.test_paused_and_other_queues_and_later_jobs_are_left_alone,
+    ),
+    # What is to be kept is kept.
+    in_sql(
+        "age of what is pruned",
+        without(" - (value->>1)", "PRUNE"),
+        test_prune.test_a_job_is_deleted_when_it_ended_longer_ago_than_its_rule_says,
+    ),
+    in_sql(
+        "name of what is pruned",
+        without("jobs.job_name = value->>2", "PRUNE", instead="true"),
+        test_prune.test_each_job_has_rules_of_its_own,
+    ),
+    in_memory(
+        "rules of what is pruned",
+        "is_prunable",
+        prunable_when_finished,
+        test_prune.test_without_rules_everything_is_kept,
+    ),
+]
+
+POSTGRESQL_FENCE = "\n   AND jobs.fencing_token = items.by_id -> jobs.id ->> 'token'"
+# Where PostgreSQL says it in other words.
+IN_POSTGRESQL: dict[str, Sabotage] = {
+    "token guard of settle": without(POSTGRESQL_FENCE, "SETTLE", "COMPLETE"),
+    "token guard of renew": without(POSTGRESQL_FENCE, "RENEW"),
+    "age of what is pruned": without(" - CAST(rule.value->>1 AS bigint) * interval '1 millisecond'", "PRUNE"),
+    "name of what is pruned": without("jobs.job_name = rule.value->>2", "PRUNE", instead="true"),
+    "a token for each claim": without(
+        "encode(uuid_send(gen_random_uuid()), 'hex')",
+        "CLAIM",
+        "CLAIM_ONE",
+        instead="'tttttttttttttttttttttttttttttttt'",
+    ),
+    "attempt given back at release": without(
+        "attempt_count - CAST((items.by_id -> jobs.id ->> 'kind') = 'released' AS integer)",
+        "SETTLE",
+        instead="attempt_count",
+    ),
+    "cancel flag in renew": without(
+        "RETURNING jobs.id, cancel_requested", "RENEW", instead="RETURNING jobs.id, false AS cancel_requested"
+    ),
+    "claims that the caller still runs": without(
+        "AND fencing_token <> ALL(ARRAY(SELECT json_array_elements_text(CAST(:except_for AS json))))",
+        "EXPIRE",
+        instead="AND CAST(:except_for AS json) IS NOT NULL",
+    ),
+    "last job of a schedule": without(
+        "OR last_run_at < timestamptz", "FIRED", instead="OR last_run_at IS NOT NULL OR last_run_at < timestamptz"
+    ),
+    "last slot that fired": without(
+        "last_run_at = CASE WHEN :last_slot IS NULL OR last_run_at >=",
+        "FIRED",
+        instead="last_run_at = CASE WHEN false AND last_run_at >=",
+    ),
+    "lease renewal": without(
+        "worker_expires_at = {now} + CAST(:lease AS bigint) * interval '1 millisecond', ",
+        "RENEW",
+        instead="worker_expires_at = worker_expires_at + 0 * CAST(:lease AS bigint) * interval '1 millisecond', ",
+    ),
+    "limit of jobs that were attempted before": without(
+        "LIMIT CAST(:retried_limit AS integer)", "CLAIM", instead="LIMIT GREATEST(CAST(:retried_limit AS integer), 99)"
+    ),
+    "unique slot": without(
+        "schedule.last_run_at <", "FIRE", instead="schedule.last_run_at IS NOT NULL OR schedule.last_run_at <"
+    ),
+    "version filter": without(
+        "(job_name, spec_version) IN (SELECT value->>0, CAST(value->>1 AS integer)",
+        "CLAIM",
+        instead="job_name IN (SELECT value->>0",
+    ),
+}
+CASES += [
+    replace(case, store="postgresql", sabotage=IN_POSTGRESQL.get(case.protection, case.sabotage))
+    for case in CASES
+    if case.store == "sqlite"
+]
+
+LIMITS = [
+    ("sqlite", statements, "LIMIT :limit"),
+    ("postgresql", postgres_statements, "LIMIT (SELECT CAST(:limit AS integer))"),
 ]
 
 
@@ -395,6 +583,17 @@ def test_a_lost_protection_is_noticed_by_the_test_that_is_there_for_it(
     asyncio.run(run_on_a_new_store(case))
 
     with pytest.raises((AssertionError, pytest.fail.Exception)):
+        asyncio.run(run_on_a_new_store(case, partial(case.sabotage, monkeypatch)))
+
+
+@pytest.mark.parametrize(("store", "dialect", "limit"), LIMITS)
+def test_a_database_that_takes_the_limit_of_a_claim_for_a_suggestion_is_noticed_when_it_claims(
+    store: str, dialect: ModuleType, limit: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unlimited = without(limit, "CLAIM", instead="LIMIT 1000", dialect=dialect)
+    noticed_by = test_claim.test_exactly_as_many_jobs_are_claimed_as_asked_for_or_as_are_due
+    case = Case("limit of a claim", store, unlimited, noticed_by)
+    with pytest.raises(DatabaseError, match="claimed 10 jobs where 0 were asked for"):
         asyncio.run(run_on_a_new_store(case, partial(case.sabotage, monkeypatch)))
 
 

@@ -177,6 +177,61 @@ async def test_slots_that_passed_unseen_fire_as_the_schedule_says(
         assert await ticks(backend, clock, 30 * MINUTE) == 1
 
 
+async def test_slots_older_than_the_newest_that_the_limit_lets_through_are_dropped_for_ever_and_said_so(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    clock, job = FakeClock(NOON), hourly(Misfire.FIRE_ALL)
+    async with open_memory(clock) as store:
+        backend = backend_on(store, job, clock=clock)
+        await save(store, job, misfire_limit=2)
+        await backend.scheduler.tick()
+        clock.advance(5 * HOUR + 30 * MINUTE)
+        assert len(await backend.scheduler.tick()) == 2
+        assert await ticks(backend, clock, 2 * HOUR + 30 * MINUTE) == 3
+        assert [record.scheduled_for for record in await jobs_in(store)] == [NOON + n * HOUR for n in (4, 5, 6, 7, 8)]
+    (line,) = caplog.records
+    assert line.getMessage() == (
+        "schedule hourly of Report: 3 slots from 2026-01-01T13:00:00+00:00 on passed without a scheduler and are "
+        "dropped; the newest 2 fire"
+    )
+
+
+async def test_of_two_schedulers_only_the_one_that_fires_says_what_is_dropped(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    clock, job = FakeClock(NOON), hourly(Misfire.FIRE_ALL)
+    store = RacingStore(clock)
+    await save(store, job, misfire_limit=2)
+    schedulers = [Scheduler(store, backend_on(store, job, clock=clock).registry) for _ in range(2)]
+    for _ in range(2):
+        fired = await asyncio.gather(*(scheduler.tick() for scheduler in schedulers))
+        clock.advance(5 * HOUR)
+    assert sorted(len(made) for made in fired) == [0, 2]
+    assert caplog.text.count("3 slots from ") == 1
+
+
+async def test_slots_that_the_limit_lets_through_are_not_called_dropped(caplog: pytest.LogCaptureFixture) -> None:
+    clock, job = FakeClock(NOON), hourly(Misfire.FIRE_ALL)
+    async with open_memory(clock) as store:
+        backend = backend_on(store, job, clock=clock)
+        await save(store, job, misfire_limit=5)
+        await backend.scheduler.tick()
+        clock.advance(5 * HOUR)
+        assert len(await backend.scheduler.tick()) == 5
+    assert caplog.records == []
+
+
+async def test_of_a_long_outage_not_every_dropped_slot_is_counted(caplog: pytest.LogCaptureFixture) -> None:
+    clock, job = FakeClock(NOON), hourly(Misfire.FIRE_ALL)
+    async with open_memory(clock) as store:
+        backend = backend_on(store, job, clock=clock)
+        await save(store, job, cron_expression="* * * * *", misfire_limit=3)
+        await backend.scheduler.tick()
+        clock.advance(timedelta(days=200))
+        assert len(await backend.scheduler.tick()) == 3
+    assert "at least 1000 slots" in caplog.text
+
+
 @every_store
 async def test_a_schedule_that_is_switched_off_makes_no_jobs(open_store: OpenStore) -> None:
     clock, job = FakeClock(NOON), hourly()
@@ -205,6 +260,7 @@ async def test_schedules_of_jobs_that_cannot_be_run_here_are_left_alone() -> Non
         ({"cron_expression": "61 * * * *"}, "61"),
         ({"timezone": "Mars/Olympus"}, "unknown time zone 'Mars/Olympus'"),
         ({"misfire": "sometimes"}, "sometimes"),
+        ({"misfire": "fire_all", "misfire_limit": 0}, "misfire_limit must be between 1 and 1000, not 0"),
         ({"params": '{"text":5}'}, "/text: Input should be a valid string, got 5"),
         ({"params": "{"}, "Expecting property name"),
     ],

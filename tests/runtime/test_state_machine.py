@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Coroutine, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
 from typing import ClassVar, TypeVar
 
@@ -27,6 +27,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 from server_jobs.errors import DuplicateJobError, JobNotFoundError, JobNotRetryableError
+from server_jobs.options import ConcurrencyLimit, RateLimit
 from server_jobs.ports import Store
 from server_jobs.record import (
     Cancelled,
@@ -41,6 +42,8 @@ from server_jobs.record import (
     JobStatus,
     KnownJob,
     NewJob,
+    PruneRule,
+    PruneStep,
     Released,
     Report,
     ScheduleRecord,
@@ -58,6 +61,8 @@ JOB_IDS = [f"job-{number:02}" for number in range(12)]
 BAD_IDS = ["", "nobody", "job-0", "job-01%"]
 SCHEDULE_IDS = ["s1", "s2", "s3"]
 NAMES = ["SendEmail", "ImportCsv"]
+LIMITED = "ImportCsv"
+PERIOD = timedelta(seconds=3)
 
 moments = st.integers(-5, 20).map(lambda seconds: START + timedelta(seconds=seconds))
 delays = st.sampled_from([timedelta(0), timedelta(milliseconds=1), timedelta(seconds=3)])
@@ -77,12 +82,26 @@ new_jobs = st.builds(
     delay=delays,
     unique_key=st.sampled_from([None, None, "k1", "k2"]),
     correlation_id=st.sampled_from([None, "c"]),
-)
+    concurrency_key=st.sampled_from(["", "ada"]),
+    rate_key=st.sampled_from(["", "host"]),
+).map(lambda job: job if job.job_name == LIMITED else replace(job, concurrency_key=None, rate_key=None))
+limits = st.sampled_from([1, 1, 2])
+concurrencies = st.builds(ConcurrencyLimit, limit=limits)
+rates = st.builds(RateLimit, limit=limits, per=st.just(PERIOD))
 known_jobs = st.builds(
     KnownJob,
-    name=st.sampled_from([*NAMES, "Vacuum"]),
+    name=st.sampled_from([name for name in [*NAMES, "Vacuum"] if name != LIMITED]),
     version=st.sampled_from([1, 1, 2]),
-    concurrency_limit=st.sampled_from([None, None, 1, 2]),
+) | st.builds(
+    # One of them: of a job with both, a claim may take less than there is room for.
+    lambda version, limit: KnownJob(
+        LIMITED,
+        version,
+        concurrency=limit if isinstance(limit, ConcurrencyLimit) else None,
+        rate=limit if isinstance(limit, RateLimit) else None,
+    ),
+    st.sampled_from([1, 1, 2]),
+    concurrencies | rates,
 )
 requests = st.builds(
     ClaimRequest,
@@ -157,8 +176,9 @@ class StoreMachine(RuleBasedStateMachine):
 
     @rule(target=claims, request=requests)
     def claim(self, request: ClaimRequest) -> MultipleResults[Claim]:
-        limits = {job.name: job.concurrency_limit for job in request.known if job.concurrency_limit is not None}
-        expected = self.model.expected_claims(_known(request), request.queues, limits, request.limit, self.now)
+        limits = {job.name: job.concurrency.limit for job in request.known if job.concurrency is not None}
+        rates = {job.name: (job.rate.limit, job.rate.per) for job in request.known if job.rate is not None}
+        expected = self.model.expected_claims(_known(request), request.queues, limits, rates, request.limit, self.now)
 
         claims = self.run(self.store.claim(request))
 
@@ -256,6 +276,30 @@ class StoreMachine(RuleBasedStateMachine):
                 self.run(self.store.retry(job_id))
         else:
             self.run(self.store.retry(job_id))
+
+    @rule(queue=st.sampled_from(["default", "slow", "nobody"]))
+    def pause(self, queue: str) -> None:
+        assert self.run(self.store.pause_queue(queue)) == self.model.pause(queue)
+
+    @rule(queue=st.sampled_from(["default", "slow", "nobody"]))
+    def resume(self, queue: str) -> None:
+        assert self.run(self.store.resume_queue(queue)) == self.model.resume(queue)
+
+    @rule(
+        status=st.sampled_from([status for status in JobStatus if status.is_finished]),
+        job_name=st.none() | st.sampled_from(NAMES),
+        age=st.sampled_from([timedelta(0), timedelta(seconds=1), timedelta(hours=1)]),
+        limit=st.integers(1, 20),
+    )
+    def prune(self, status: JobStatus, job_name: str | None, age: timedelta, limit: int) -> None:
+        rules = (PruneRule(status=status, age=age, job_name=job_name),)
+        count, after = 0, ""
+        while (
+            pruned := self.run(self.store.prune(PruneStep(rules=rules, after=after, limit=limit)))
+        ).after is not None:
+            count, after = count + pruned.count, pruned.after
+
+        assert count + pruned.count == self.model.prune(status, job_name, age, self.now)
 
     # --- schedules
 
@@ -359,7 +403,7 @@ class StoreMachine(RuleBasedStateMachine):
 
     @rule(request=requests)
     def look_at_what_is_due(self, request: ClaimRequest) -> None:
-        rows = self.model.claimable(_known(request), request.queues)
+        rows = self.model.waiting(_known(request), request.queues)
         waits = [max(timedelta(0), moment(row["scheduled_for"]) - self.now) for row in rows]
 
         assert self.run(self.store.count_due(request)) == sum(wait == timedelta(0) for wait in waits)
@@ -409,6 +453,8 @@ class StoreMachine(RuleBasedStateMachine):
             "scheduled_for": self.now + job.delay if job.scheduled_for is None else job.scheduled_for,
             "unique_key": job.unique_key,
             "correlation_id": job.correlation_id,
+            "concurrency_key": job.concurrency_key,
+            "rate_key": job.rate_key,
         }
 
     def _note(self, claim: Claim, lease: timedelta) -> None:

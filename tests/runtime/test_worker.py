@@ -504,6 +504,8 @@ async def test_a_handler_that_still_runs_in_its_thread_keeps_its_slot(caplog: py
     await asyncio.sleep(0.05)
     assert await status_of(backend, quick_id) is JobStatus.PENDING
     assert f"Hang {hanging_id}: its handler still runs in a thread" in caplog.text
+    while "all 1 slots are held by handlers that did not return in time" not in caplog.text:
+        await asyncio.sleep(0.05)
     go_on.set()
     await until(task)
     assert await status_of(backend, quick_id) is JobStatus.COMPLETED

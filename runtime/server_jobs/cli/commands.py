@@ -30,6 +30,9 @@ COMMANDS = {
     "show": CommandEntry("Jobs", ".show:show", "Show everything about one job."),
     "retry": CommandEntry("Jobs", ".retry_and_cancel:retry", "Put failed or cancelled jobs back in their queue."),
     "cancel": CommandEntry("Jobs", ".retry_and_cancel:cancel", "Cancel pending jobs, ask running ones to stop."),
+    "pause": CommandEntry("Jobs", ".pause_and_resume:pause", "Let no worker claim from a queue."),
+    "resume": CommandEntry("Jobs", ".pause_and_resume:resume", "Let workers claim from a queue again."),
+    "prune": CommandEntry("Jobs", ".prune:prune", "Delete finished jobs that need not be kept."),
     "schedules": CommandEntry("Jobs", ".schedules:schedules", "List the schedules, switch one on or off."),
 }
 """In the order in which they are shown."""

@@ -3,27 +3,23 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections.abc import AsyncIterator, Iterable, Iterator
-from pathlib import Path
 
 from ..databases.sqlite import SqliteDatabase
 from ..errors import ServerJobsError
 from ..ids import schedule_id
 from ..options import Schedule
-from ..ports import Database, Statement
+from ..ports import Statement
 from ..record import ScheduleRecord
 from ..registry import JobRegistry
+from ..stores.rows import integer_of
 from ..stores.sql import SqlStore
 from ..values import canonical
 from .findings import Finding, fail, ok, warn
+from .sqlite_checks import check_sqlite
+from .times import local
 from .workspace import Workspace
 
-_WAL_RESET_FIXED = (3, 51, 3)
-_MOUNTS = Path("/proc/self/mounts")
-_NETWORK_FILE_SYSTEMS = frozenset(
-    {"9p", "afs", "ceph", "cifs", "fuse.glusterfs", "fuse.sshfs", "lustre", "nfs", "nfs4", "smb3", "smbfs"}
-)
 # Reads the tables below the store: what no worker asks for has no place in the engine's ports.
 _UNFINISHED = """
 SELECT job_name, spec_version, count(*) AS jobs FROM jobs
@@ -41,42 +37,15 @@ async def check_database(workspace: Workspace) -> AsyncIterator[Finding]:
     try:
         async with workspace.open_store() as store:
             yield ok(f"the database {shown_url} answers, and the tables are there")
-            for finding in _check_sqlite(store.database):
-                yield finding
+            if isinstance(store.database, SqliteDatabase):
+                async for finding in check_sqlite(store.database):
+                    yield finding
             for finding in _check_revision(workspace):
                 yield finding
             async for finding in _check_rows(workspace, store):
                 yield finding
     except ServerJobsError as error:
         yield fail(str(error), "nothing can be queued or run until then")
-
-
-def _check_sqlite(database: Database) -> Iterator[Finding]:
-    if not isinstance(database, SqliteDatabase):
-        return
-    if sqlite3.sqlite_version_info < _WAL_RESET_FIXED:
-        yield warn(
-            f"SQLite {sqlite3.sqlite_version} can, very rarely, corrupt a WAL database that several processes write to",
-            "run one worker process, or a Python that is linked against SQLite 3.51.3 or newer",
-        )
-    else:
-        yield ok(f"SQLite {sqlite3.sqlite_version}")
-    kind = _file_system(Path(database.path).resolve())
-    if kind in _NETWORK_FILE_SYSTEMS:
-        yield warn(
-            f"{database.path} is on a network file system ({kind}), where locks of SQLite cannot be relied on",
-            "move the file to a local disk",
-        )
-
-
-def _file_system(path: Path) -> str | None:
-    """The kind of file system a file is on; None where that cannot be told."""
-    try:
-        mounts = [line.split() for line in _MOUNTS.read_text(encoding="utf-8", errors="replace").splitlines()]
-    except OSError:
-        return None
-    folders = {mount[1].replace("\\040", " "): mount[2] for mount in mounts if len(mount) > 2}
-    return next((folders[str(folder)] for folder in (path, *path.parents) if str(folder) in folders), None)
 
 
 def _check_revision(workspace: Workspace) -> Iterator[Finding]:
@@ -105,6 +74,11 @@ async def _check_rows(workspace: Workspace, store: SqlStore) -> AsyncIterator[Fi
             f"{expired['jobs']} running jobs have an expired lease: their worker died, and no other one runs",
             "start a worker, or run `server-jobs tick`",
         )
+    for queue in await store.paused_queues():
+        yield warn(
+            f"the queue {queue.name} is paused since {local(queue.paused_at)}",
+            f"`server-jobs resume {queue.name}` lets its jobs be claimed again",
+        )
     try:
         registry = workspace.registry
     except ServerJobsError:
@@ -113,7 +87,7 @@ async def _check_rows(workspace: Workspace, store: SqlStore) -> AsyncIterator[Fi
         yield finding
     (rows,) = await store.database.run((Statement(_UNFINISHED, writes=False), {}))
     for row in rows:
-        for finding in _check_unfinished(registry, str(row["job_name"]), int(row["spec_version"] or 0), row["jobs"]):
+        for finding in _check_unfinished(registry, str(row["job_name"]), integer_of(row["spec_version"]), row["jobs"]):
             yield finding
 
 
@@ -156,10 +130,9 @@ def _check_schedules(registry: JobRegistry, records: Iterable[ScheduleRecord]) -
 
 
 def _is_equal(schedule: Schedule, record: ScheduleRecord) -> bool:
-    rule = (schedule.cron, schedule.timezone, str(schedule.misfire))
-    return rule == (record.cron_expression, record.timezone, record.misfire) and _same_json(
-        schedule.params, record.params
-    )
+    rule = (schedule.cron, schedule.timezone, str(schedule.misfire), schedule.misfire_limit)
+    stored = (record.cron_expression, record.timezone, record.misfire, record.misfire_limit)
+    return rule == stored and _same_json(schedule.params, record.params)
 
 
 def _same_json(one: str, other: str) -> bool:

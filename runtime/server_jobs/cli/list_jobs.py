@@ -7,13 +7,14 @@ from collections.abc import Sequence
 import click
 
 from ..errors import ServerJobsError
-from ..record import JobQuery, JobRecord, JobStatus
+from ..record import JobQuery, JobRecord, JobStatus, PausedQueue
 from .job_document import job_document
 from .job_table import print_jobs
 from .options import json_option, with_workspace
 from .output import note, print_json
 from .running import run
 from .suggestion import suggestion
+from .times import local
 from .workspace import Workspace
 
 
@@ -55,7 +56,7 @@ def list_jobs(
         before=before,
         limit=limit,
     )
-    records = run(_list(workspace, query))
+    records, paused = run(_list(workspace, query))
     if as_json:
         print_json([job_document(record) for record in records])
         return
@@ -65,11 +66,18 @@ def list_jobs(
         print_jobs(records)
     if len(records) == limit:
         note(f"there may be more: add --before {records[-1].id}")
+    note_paused(paused)
 
 
-async def _list(workspace: Workspace, query: JobQuery) -> Sequence[JobRecord]:
+async def _list(workspace: Workspace, query: JobQuery) -> tuple[Sequence[JobRecord], Sequence[PausedQueue]]:
     async with workspace.open_store() as store:
-        return await store.list_jobs(query)
+        return await store.list_jobs(query), await store.paused_queues()
+
+
+def note_paused(paused: Sequence[PausedQueue]) -> None:
+    """Say which queues are paused, on stderr: it explains why jobs stay pending."""
+    for queue in paused:
+        note(f"the queue {queue.name} is paused since {local(queue.paused_at)}")
 
 
 def _job_name(workspace: Workspace, name: str) -> str:

@@ -12,6 +12,7 @@ from pathlib import Path
 from traceback import format_exception
 
 from ..errors import ServerJobsError
+from ..processes.raised import RaisedInProcessError
 from .output import one_line, printable
 
 _LOGGER = "server_jobs"
@@ -79,10 +80,16 @@ def logging_to_stderr() -> Iterator[None]:
 def _traceback(record: logging.LogRecord) -> str:
     """The traceback of a record, indented; none for our own errors, whose message says it all."""
     error = record.exc_info[1] if record.exc_info else None
-    if error is None or isinstance(error, ServerJobsError):
-        return ""
+    if error is None or isinstance(error, RaisedInProcessError):
+        # What was raised, or logged, by a handler in a process of its own comes as text.
+        text = (record.exc_text if error is None else str(error.__cause__ or "")) or ""
+    else:
+        text = "" if isinstance(error, ServerJobsError) else _from_the_handler_on(error)
+    return "\n".join(f"    {printable(line)}" for line in text.strip().splitlines())
+
+
+def _from_the_handler_on(error: BaseException) -> str:
     trace = error.__traceback__
     while trace is not None and trace.tb_next is not None and trace.tb_frame.f_code.co_filename.startswith(_ENGINE):
         trace = trace.tb_next  # what led to the handler is the same for every job
-    lines = "".join(format_exception(type(error), error, trace)).rstrip().splitlines()
-    return "\n".join(f"    {printable(line)}" for line in lines)
+    return "".join(format_exception(type(error), error, trace))

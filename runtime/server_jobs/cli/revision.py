@@ -67,7 +67,9 @@ def sqlalchemy_url(workspace: Workspace) -> URL:
         raise DatabaseError(f"{workspace.shown_url!r} is not a database URL; {_SUPPORTED}") from None
     if url.get_backend_name() not in ("sqlite", "postgresql", "postgres"):
         raise DatabaseError(f"{workspace.shown_url}: {url.get_backend_name()} is not supported; {_SUPPORTED}")
-    return url.set(drivername="postgresql+psycopg") if url.drivername in ("postgresql", "postgres") else url
+    if url.drivername in ("postgresql", "postgres", "postgresql+asyncpg"):  # migrations are not asynchronous
+        return url.set(drivername="postgresql+psycopg")
+    return url
 
 
 def database_error(workspace: Workspace, error: SQLAlchemyError) -> DatabaseError:

@@ -11,7 +11,8 @@ import click
 from ..cron import next_slot
 from ..errors import InvalidOptionError, ServerJobsError
 from ..ports import ScheduleStore
-from ..record import ScheduleRecord
+from ..record import PausedQueue, ScheduleRecord
+from .list_jobs import note_paused
 from .options import json_option, with_workspace
 from .output import last_cell, note, one_line, plain_table, print_json, say, stdout_console
 from .running import run
@@ -40,7 +41,7 @@ def schedules(workspace: Workspace, *, enable: str | None, disable: str | None, 
     Exit status: 0 done, 2 wrong usage or no such schedule, 3 project or database cannot be used.
     """
     switches = [(name, is_on) for name, is_on in ((enable, True), (disable, False)) if name is not None]
-    records = run(_switch_and_list(workspace, switches))
+    records, paused = run(_switch_and_list(workspace, switches))
     now = datetime.now(UTC)
     if as_json:
         print_json([_document(record, now, count) for record in records])
@@ -51,13 +52,17 @@ def schedules(workspace: Workspace, *, enable: str | None, disable: str | None, 
         _print_table(records, now, count)
     else:
         note("no schedules; declare them in x-job of a spec, then run `server-jobs generate` and `server-jobs migrate`")
+    if not as_json:
+        note_paused(paused)
 
 
-async def _switch_and_list(workspace: Workspace, switches: list[tuple[str, bool]]) -> Sequence[ScheduleRecord]:
+async def _switch_and_list(
+    workspace: Workspace, switches: list[tuple[str, bool]]
+) -> tuple[Sequence[ScheduleRecord], Sequence[PausedQueue]]:
     async with workspace.open_store() as store:
         for name, is_on in switches:
             await _switch(store, name, is_on=is_on)
-        return await store.list_schedules()
+        return await store.list_schedules(), await store.paused_queues()
 
 
 async def _switch(store: ScheduleStore, name: str, *, is_on: bool) -> None:
@@ -93,6 +98,7 @@ def _document(record: ScheduleRecord, now: datetime, count: int) -> dict[str, ob
         "cron": record.cron_expression,
         "timezone": record.timezone,
         "misfire": record.misfire,
+        "misfire_limit": record.misfire_limit,
         "enabled": record.enabled,
         "last_run_at": record.last_run_at and record.last_run_at.isoformat(),
         "last_job_id": record.last_job_id,
@@ -111,6 +117,10 @@ def _foretold(record: ScheduleRecord, now: datetime, count: int) -> tuple[list[d
         return [], str(error)
 
 
+def _misfire(record: ScheduleRecord) -> str:
+    return record.misfire if record.misfire_limit is None else f"{record.misfire}, at most {record.misfire_limit}"
+
+
 def _print_table(records: Sequence[ScheduleRecord], now: datetime, count: int) -> None:
     from rich.text import Text
 
@@ -118,7 +128,7 @@ def _print_table(records: Sequence[ScheduleRecord], now: datetime, count: int) -
     for record in records:
         slots, problem = _foretold(record, now, count)
         upcoming = ", ".join(f"{slot:%a %Y-%m-%d %H:%M}" for slot in slots)
-        cells = (_label(record), record.cron_expression, record.timezone, record.misfire)
+        cells = (_label(record), record.cron_expression, record.timezone, _misfire(record))
         state = last_cell(problem or upcoming) if record.enabled else last_cell("off", style="yellow")
         table.add_row(*(Text(one_line(cell, 60)) for cell in cells), state)
     stdout_console().print(table)

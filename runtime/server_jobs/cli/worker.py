@@ -1,42 +1,34 @@
-"""`server-jobs worker`: run queued jobs until stopped."""
+"""`server-jobs worker`: run queued jobs until stopped, in this process or in several."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+import sys
 from datetime import timedelta
 
 import click
 
-from ..errors import DatabaseError
-from ..record import JobStatus
-from ..worker import Worker
 from .arguments import duration, names
-from .log_lines import logging_through
+from .one_worker import work, work_live, work_supervised
 from .options import json_option, with_workspace
 from .output import stdout_console
-from .shutdown import Shutdown
-from .worker_log import WorkerLog, log_handler
+from .worker_options import WorkerOptions
 from .workspace import Workspace
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WorkerOptions:
-    """What the command was given."""
-
-    concurrency: int
-    queues: tuple[str, ...] | None
-    drain_timeout: timedelta
-    lock_timeout: timedelta
-    poll_interval: timedelta
-    until_empty: bool
 
 
 @click.command()
 @click.option(
-    "--concurrency", type=click.IntRange(1, 10_000), default=5, show_default=True, help="Jobs that run at a time."
+    "--processes",
+    type=click.IntRange(1, 1_000),
+    default=1,
+    show_default=True,
+    help="Worker processes, each with its own --concurrency; one that dies is replaced.",
+)
+@click.option(
+    "--concurrency",
+    type=click.IntRange(1, 10_000),
+    default=5,
+    show_default=True,
+    help="Jobs that run at a time, in each process.",
 )
 @click.option("--queues", metavar="NAME,...", type=names, help="Only jobs of these queues; by default of all.")
 @click.option(
@@ -53,7 +45,7 @@ class WorkerOptions:
     type=duration,
     default="5m",
     show_default=True,
-    help="The lease of a job, renewed while it runs: others take it over that long after this process died.",
+    help="The lease of a job, renewed while it runs: others take it over that long after its process died.",
 )
 @click.option(
     "--poll-interval",
@@ -65,11 +57,13 @@ class WorkerOptions:
 )
 @click.option("--until-empty", is_flag=True, help="Exit when nothing runs and nothing is due within a minute.")
 @click.option("--live", is_flag=True, help="Show the running jobs on a terminal, with their progress.")
+@click.option("--supervised", type=click.IntRange(min=1), hidden=True)
 @with_workspace
 @json_option
 def worker(
     workspace: Workspace,
     *,
+    processes: int,
     concurrency: int,
     queues: tuple[str, ...] | None,
     drain_timeout: timedelta,
@@ -77,6 +71,7 @@ def worker(
     poll_interval: timedelta,
     until_empty: bool,
     live: bool,
+    supervised: int | None,
     as_json: bool,
 ) -> None:
     """Run queued jobs until stopped.
@@ -85,14 +80,21 @@ def worker(
     implemented. Schedules are fired, and jobs of workers that died are taken over.
 
     SIGTERM and Ctrl-C let the running jobs finish within the drain timeout; what does not finish is given back, and
-    its attempt does not count. A second signal gives everything back at once.
+    its attempt does not count. A second signal gives everything back at once. The command has ended at the latest a
+    second after the drain timeout, or after the second signal; what hung until then is taken over by other workers
+    when its lease has run out.
+
+    With several processes, a process that dies is replaced: at once the first time, then after pauses of up to 30 s
+    as long as it dies within 10 s. To replace one by hand, send it SIGTERM.
 
     \b
     Examples:
       server-jobs worker --concurrency 20 --queues mail,default
+      server-jobs worker --processes 4 --concurrency 10
       server-jobs worker --until-empty --live
 
-    Exit status: 0 stopped or empty, whether or not a job failed; 2 wrong usage; 3 project or database cannot be used.
+    Exit status: 0 stopped or empty, whether or not a job failed; 1 something hung and had to be ended; 2 wrong usage;
+    3 project or database cannot be used.
     """
     options = WorkerOptions(
         concurrency=concurrency,
@@ -101,59 +103,24 @@ def worker(
         lock_timeout=lock_timeout,
         poll_interval=poll_interval,
         until_empty=until_empty,
+        as_json=as_json,
     )
-    if live and not as_json and stdout_console().is_terminal:
-        asyncio.run(_work_live(workspace, options))
+    if supervised is not None:
+        sys.exit(work_supervised(workspace, options, supervised))
+    elif processes > 1:
+        _check_several(live=live)
+        # Imported for several processes only.
+        from .supervisor import supervise
+
+        sys.exit(supervise(workspace, options, processes))
+    elif live and not as_json and stdout_console().is_terminal:
+        work_live(workspace, options)
     else:
-        with logging_through(log_handler(as_json=as_json)):
-            asyncio.run(_work(workspace, options))
+        work(workspace, options)
 
 
-async def _work(workspace: Workspace, options: WorkerOptions) -> None:
-    log = WorkerLog()
-    async with _ready(workspace, options, log) as worker:
-        await _run(worker, options)
-
-
-async def _work_live(workspace: Workspace, options: WorkerOptions) -> None:
-    # Imported for a terminal only.
-    from .worker_display import ConsoleHandler, live_display
-
-    console, log = stdout_console(), WorkerLog(with_reasons=True)
-    with logging_through(ConsoleHandler(console)):
-        async with _ready(workspace, options, log) as worker, live_display(worker, log, console):
-            await _run(worker, options)
-
-
-@asynccontextmanager
-async def _ready(workspace: Workspace, options: WorkerOptions, log: WorkerLog) -> AsyncIterator[Worker]:
-    """A worker on an open database, its beginning and its end logged."""
-    async with workspace.open_backend(
-        concurrency=options.concurrency, lock_timeout=options.lock_timeout, poll_interval=options.poll_interval
-    ) as backend:
-        worker = Worker(
-            backend,
-            queues=options.queues,
-            drain_timeout=options.drain_timeout,
-            until_empty=options.until_empty,
-            listener=log.note,
-        )
-        log.began(worker, workspace.shown_url)
-        yield worker
-        held = await _held_elsewhere(worker)
-    log.ended(held)
-
-
-async def _held_elsewhere(worker: Worker) -> int:
-    """How many of the jobs known here still run: in other workers, or claimed by one that died."""
-    try:
-        counts = await worker.backend.store.count_jobs()
-    except DatabaseError:
-        return 0
-    known = worker.backend.registry.get_names()
-    return sum(count.count for count in counts if count.status is JobStatus.RUNNING and count.job_name in known)
-
-
-async def _run(worker: Worker, options: WorkerOptions) -> None:
-    with Shutdown(worker, options.drain_timeout):
-        await worker.run()
+def _check_several(*, live: bool) -> None:
+    if live:
+        raise click.UsageError("--live shows one process; leave it out, or give --processes 1")
+    if sys.platform == "win32":
+        raise click.UsageError("--processes needs the signals of POSIX; on Windows, start several workers")

@@ -10,10 +10,10 @@ from .. import __version__
 from ..backend import WorkerExecutionResult
 from ..record import Claim
 from ..registry import JobRegistry
-from ..worker import Worker
 from .log_lines import JsonFormatter, LineFormatter
 from .suggestion import suggestion
 from .times import length
+from .worker_options import WorkerOptions
 
 EVENTS = "server_jobs.worker"
 """The name of the logger of these records; other records come from the engine and from handlers."""
@@ -33,23 +33,6 @@ class WorkerLog:
     completed: int = 0
     failed: int = 0
     given_back: int = 0
-
-    def began(self, worker: Worker, database: str) -> None:
-        """Say what this worker works on and which jobs it knows."""
-        registry = worker.backend.registry
-        known = registry.known_jobs()
-        queues = ", ".join(worker.queues) if worker.queues else "all queues"
-        _logger.info(
-            "server-jobs %s on %s, %d at a time from %s",
-            __version__,
-            database,
-            worker.backend.config.max_concurrency,
-            queues,
-            extra={"event": "worker_started", "database": database, "queues": worker.queues},
-        )
-        jobs = ", ".join(f"{job.name} v{job.version}" for job in known)
-        _logger.info("jobs: %s", jobs or "none", extra={"jobs": {job.name: job.version for job in known}})
-        _warn_of_gaps(registry, worker.queues)
 
     def note(self, claim: Claim, result: WorkerExecutionResult | None) -> None:
         """The listener of the worker."""
@@ -95,11 +78,51 @@ class WorkerLog:
         )
 
 
-def log_handler(*, as_json: bool) -> logging.Handler:
-    """Lines for a person go to stderr; JSON, which is for a program, goes to stdout."""
+def announce(registry: JobRegistry, options: WorkerOptions, database: str, *, processes: int = 1) -> None:
+    """Say what is worked on, with how many hands, and which jobs are known."""
+    known = registry.known_jobs()
+    queues = ", ".join(options.queues) if options.queues else "all queues"
+    at_a_time = f"{options.concurrency} at a time"
+    _logger.info(
+        "server-jobs %s on %s, %s from %s",
+        __version__,
+        database,
+        at_a_time if processes == 1 else f"{processes} processes with {at_a_time} each",
+        queues,
+        extra={
+            "event": "worker_started" if processes == 1 else "supervisor_started",
+            "database": database,
+            "queues": options.queues,
+            "processes": processes,
+        },
+    )
+    jobs = ", ".join(f"{job.name} v{job.version}" for job in known)
+    _logger.info("jobs: %s", jobs or "none", extra={"jobs": {job.name: job.version for job in known}})
+    _warn_of_gaps(registry, options.queues)
+
+
+def log_handler(*, as_json: bool, number: int | None = None) -> logging.Handler:
+    """Lines for a person go to stderr; JSON, which is for a program, goes to stdout.
+
+    Every line names the process if it is one of several: `worker[2]`, and in JSON a member `"worker": 2`.
+    """
     handler = logging.StreamHandler(sys.stdout if as_json else sys.stderr)
-    handler.setFormatter(JsonFormatter() if as_json else LineFormatter())
+    formatter = JsonFormatter() if as_json else LineFormatter()
+    handler.setFormatter(formatter if number is None else _NamingFormatter(formatter, number))
     return handler
+
+
+class _NamingFormatter(logging.Formatter):
+    def __init__(self, formatter: JsonFormatter | LineFormatter, number: int) -> None:
+        super().__init__()
+        self._formatter = formatter
+        self._number = number
+
+    def format(self, record: logging.LogRecord) -> str:
+        named: dict[str, object] = {**vars(record), "worker": self._number}
+        if isinstance(self._formatter, LineFormatter):
+            named |= {"msg": f"worker[{self._number}] {record.getMessage()}", "args": None}
+        return self._formatter.format(logging.makeLogRecord(named))
 
 
 def _warn_of_gaps(registry: JobRegistry, queues: tuple[str, ...] | None) -> None:

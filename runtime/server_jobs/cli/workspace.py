@@ -78,7 +78,7 @@ class Workspace:
         try:
             database = open_database(self.url)
         except InvalidOptionError as error:
-            raise DatabaseError(self._unsupported(error)) from error
+            raise DatabaseError(str(error)) from error
         if isinstance(database, SqliteDatabase) and not _exists(database):
             raise SchemaMissingError(f"there is no SQLite database {Path(database.path).absolute()}")
         return database
@@ -122,14 +122,6 @@ class Workspace:
                 "or name a registry of your own with --registry MODULE:ATTRIBUTE"
             )
         return f"{project.output_package}.registry:registry"
-
-    def _unsupported(self, error: Exception) -> str:
-        if self.url.startswith(("postgres:", "postgresql:", "postgresql+")):
-            return (
-                f"{self.shown_url}: on PostgreSQL there is only `server-jobs migrate` so far; "
-                "for the other commands give a SQLite URL such as sqlite:///server-jobs.sqlite3"
-            )
-        return str(error)
 
 
 def _exists(database: SqliteDatabase) -> bool:

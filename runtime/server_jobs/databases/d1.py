@@ -45,7 +45,7 @@ class D1Database:
     """D1, as the binding of a Worker. Works with the binding itself and with the wrapper of the Workers SDK."""
 
     name = "d1"
-    now = SQLITE_NOW
+    now = f"(SELECT {SQLITE_NOW})"  # once for a statement, not for each row
 
     def __init__(self, binding: D1Binding) -> None:
         self._binding: D1Binding = getattr(binding, "_binding", binding)

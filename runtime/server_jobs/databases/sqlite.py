@@ -1,48 +1,48 @@
 """SQLite through the standard library: durable, one short write transaction at a time, safe among processes.
 
 WAL, so that readers and the writer do not wait for each other; `synchronous=FULL`, so that a committed job survives a
-power cut; `BEGIN IMMEDIATE`, because a transaction that reads first and writes later fails at once, whatever the
-timeout, when another process wrote in between.
+power cut, and one commit for the writes that arrive together, so that this is cheap; `BEGIN IMMEDIATE`, because a
+transaction that reads first and writes later fails at once, whatever the timeout, when another process wrote meanwhile.
 """
 
 from __future__ import annotations
 
 import asyncio
-import random
+import os
 import sqlite3
-import time
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+import sys
+import weakref
+from collections.abc import Callable
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
-from typing import TypeVar
 
 from ..clock import SQLITE_NOW
-from ..errors import DatabaseBusyError, DatabaseError
-from ..ports import Row, Statement, Value
-
-T = TypeVar("T")
+from ..errors import DatabaseError
+from .file_changes import watch_file
+from .sqlite_connection import Call, Rows
+from .sqlite_thread import SqliteThread
 
 OLDEST_SQLITE = (3, 38)  # the first with the operator `->>`
-
-_Call = tuple[Statement, Mapping[str, Value]]
+WAL_RESET_FIXED = (3, 51, 3)
 
 
 class SqliteDatabase:
     """One SQLite file, or `":memory:"`.
 
-    The connection lives in a thread of its own, so a wait for another process's transaction never blocks the event
-    loop. `busy_timeout` bounds that wait; after it `DatabaseBusyError` is raised and nothing was written.
+    The connection lives in a thread of its own, and serves every event loop of this process. `busy_timeout` bounds the
+    wait for another process's transaction; after it `DatabaseBusyError` is raised and nothing was written.
     """
 
     name = "sqlite"
-    now = SQLITE_NOW
+    now = f"(SELECT {SQLITE_NOW})"  # once for a statement, not for each row
 
     def __init__(self, path: str | Path, *, busy_timeout: timedelta = timedelta(seconds=30)) -> None:
         self.path = str(path)
         self._busy_timeout = busy_timeout.total_seconds()
-        self._thread: ThreadPoolExecutor | None = None
-        self._connection: sqlite3.Connection | None = None
+        self._thread: SqliteThread | None = None
+        self._process = 0
+        self._ends: set[Callable[[], None]] = set()
 
     async def open(self) -> None:
         """As in `Database`. Raises `DatabaseError` when Python is linked against a SQLite older than 3.38."""
@@ -52,98 +52,78 @@ class SqliteDatabase:
                 "use a Python that is linked against a newer one"
             )
         if self._thread is None:
-            self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="server-jobs-sqlite")
+            self._thread = thread = SqliteThread(self.path, patience=self._busy_timeout)
+            self._process = os.getpid()
             try:
-                await self._in_thread(self._connect)
+                await thread.start()
             except BaseException:
-                await self.close()
+                self._thread = None
                 raise
+            self._stop_when_forgotten = weakref.finalize(self, thread.stop)
+            self._stop_when_forgotten.atexit = False  # the end of the program needs no help
 
     async def close(self) -> None:
         """As in `Database`. May be called twice, also at the same time, or when nothing is open."""
+        for end in tuple(self._ends):
+            end()
         thread, self._thread = self._thread, None
-        if thread is not None:
-            try:
-                await asyncio.shield(asyncio.get_running_loop().run_in_executor(thread, self._disconnect))
-            except BaseException:
-                thread.shutdown(wait=False)  # it is busy still, and ends by itself
-                raise
-            thread.shutdown(wait=True)
+        if thread is not None and self._process == os.getpid():
+            self._stop_when_forgotten.detach()
+            await thread.stopped()
+
+    async def run(self, *calls: Call) -> Rows:
+        """As in `Database`. Calls that wait at the same time share a commit; each changes all it should, or nothing."""
+        return await self._opened().run(calls)
 
     def watch(self, wake: Callable[[], None]) -> Callable[[], None]:
-        del wake
-        return lambda: None
+        """As in `Database`: as a rule within a millisecond or two of another connection's commit.
+
+        Commits of this connection wake nobody. While others commit without end, there are at most 500 wakes a second,
+        and 50 if those were of no use: if nothing was written here after them.
+        """
+        thread = self._opened()
+        if self.path == ":memory:" or sys.platform == "emscripten":
+            return lambda: None
+        loop = asyncio.get_running_loop()
+
+        def changed() -> None:
+            with suppress(RuntimeError):  # the loop was closed, and nobody waits any more
+                loop.call_soon_threadsafe(wake)
+
+        def written() -> float:
+            thread.file_written()
+            return thread.looks.gap
+
+        unwatch = thread.watch(changed)
+        unwatch_file = watch_file(Path(self.path + "-wal"), written)
+
+        def end() -> None:
+            unwatch()
+            unwatch_file()
+            self._ends.discard(end)
+
+        self._ends.add(end)
+        return end
 
     def announce(self) -> None:
-        """Nothing to do."""
+        """Nothing to do: those who watch see that the file is written to."""
 
-    async def run(self, *calls: _Call) -> Sequence[Sequence[Row]]:
-        return await self._in_thread(lambda: self._transaction(calls))
-
-    async def _in_thread(self, work: Callable[[], T]) -> T:
+    def _opened(self) -> SqliteThread:
         if self._thread is None:
             raise DatabaseError(f"the SQLite database {self.path} is not open; call `open()` (or `initialize()`) first")
-        return await asyncio.get_running_loop().run_in_executor(self._thread, work)
-
-    def _connect(self) -> None:
-        try:
-            self._connection = sqlite3.connect(self.path, timeout=self._busy_timeout, isolation_level=None)
-            self._connection.row_factory = sqlite3.Row
-            # Bytes that are not UTF-8, written by other programs, must not keep the other rows of a claim from running.
-            self._connection.text_factory = _decode
-            self._until_free(self._configure)
-        except sqlite3.Error as error:
-            raise DatabaseError(f"cannot open the SQLite database {self.path}: {error}") from error
-
-    def _configure(self) -> None:
-        self._execute("PRAGMA journal_mode = WAL")
-        self._execute("PRAGMA synchronous = FULL")
-
-    def _disconnect(self) -> None:
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
-
-    def _transaction(self, calls: Sequence[_Call]) -> list[list[Row]]:
-        writes = any(statement.writes for statement, _ in calls)
-        try:
-            self._until_free(lambda: self._execute("BEGIN IMMEDIATE" if writes else "BEGIN"))
-            try:
-                rows = [self._execute(statement.sql, parameters) for statement, parameters in calls]
-                self._until_free(lambda: self._execute("COMMIT"))
-            except BaseException:
-                self._rollback()
-                raise
-        except (sqlite3.Error, UnicodeEncodeError, OverflowError) as error:  # or a value it cannot bind
-            raise DatabaseError(f"SQLite refused a statement on {self.path}: {error}") from error
-        return rows
-
-    def _execute(self, sql: str, parameters: Mapping[str, Value] | None = None) -> list[Row]:
-        if self._connection is None:
-            raise DatabaseError(f"the SQLite database {self.path} is closed")
-        return [dict(row) for row in self._connection.execute(sql, parameters or {}).fetchall()]
-
-    def _rollback(self) -> None:
-        if self._connection is not None and self._connection.in_transaction:
-            self._execute("ROLLBACK")
-
-    def _until_free(self, action: Callable[[], object]) -> None:
-        """Repeat, within bounds, what SQLite refuses as busy without waiting, such as a change of journal mode."""
-        deadline = time.monotonic() + self._busy_timeout
-        while True:
-            try:
-                action()
-            except sqlite3.OperationalError as error:
-                if error.sqlite_errorcode & 0xFF not in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
-                    raise
-                if time.monotonic() > deadline:
-                    raise DatabaseBusyError(
-                        f"the SQLite database {self.path} was locked by another process for {self._busy_timeout:g} s"
-                    ) from error
-                time.sleep(random.uniform(0.001, 0.02))  # noqa: S311  spreads load only
-            else:
-                return
+        if self._process != os.getpid():
+            raise DatabaseError(
+                f"the SQLite database {self.path} was opened by the process {self._process}, of which this is a fork; "
+                "open it after the fork, in each process"
+            )
+        return self._thread
 
 
-def _decode(data: bytes) -> str:
-    return data.decode("utf-8", "replace")
+def wal_reset_warning() -> str | None:
+    """What to say to somebody who lets several processes write to one file; None if this SQLite has no such fault."""
+    if sqlite3.sqlite_version_info >= WAL_RESET_FIXED:
+        return None
+    return (
+        f"SQLite {sqlite3.sqlite_version} can, very rarely, corrupt a WAL database that several processes write to; "
+        "run one worker process, or a Python that is linked against SQLite 3.51.3 or newer"
+    )

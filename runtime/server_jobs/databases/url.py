@@ -7,12 +7,14 @@ import re
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from ..errors import InvalidOptionError
+from ..errors import DatabaseError, InvalidOptionError
 from ..ports import Database
 from .sqlite import SqliteDatabase
 
 DATABASE_URL = "SERVER_JOBS_DATABASE_URL"
 DEFAULT_URL = "sqlite:///server-jobs.sqlite3"
+
+POSTGRES_SCHEMES = ("postgresql", "postgres", "postgresql+asyncpg", "postgresql+psycopg")
 
 _PASSWORD = re.compile(r"(?<=://)([^:/@]*):.*@")
 _SECRET_OPTION = re.compile(r"([?&](?:password|authtoken)=)[^&]*", re.IGNORECASE)
@@ -24,17 +26,22 @@ def database_url(url: str | None = None, *, variable: str = DATABASE_URL) -> str
 
 
 def open_database(url: str) -> Database:
-    """The database of a URL as SQLAlchemy writes them: `sqlite:///relative.sqlite3`, `sqlite:////absolute.sqlite3`.
+    """The database of a URL as SQLAlchemy writes them: `sqlite:///relative.sqlite3`, `sqlite:////absolute.sqlite3`,
+    `postgresql://user:password@host:5432/database`.
 
-    Nothing is connected yet. Raises `InvalidOptionError` for a URL of another kind.
+    Nothing is connected yet. Raises `InvalidOptionError` for a URL of another kind, and `DatabaseError` for PostgreSQL
+    where the extra `postgres` is not installed.
     """
     try:
         parts = urlsplit(url, allow_fragments=False)  # a `#` is a part of the file's name
     except ValueError as error:
         raise InvalidOptionError(f"the database URL {without_password(url)!r} cannot be read: {error}") from error
+    if parts.scheme in POSTGRES_SCHEMES:
+        return _open_postgres(url)
     if parts.scheme != "sqlite":
         raise InvalidOptionError(
-            f"the database URL {without_password(url)!r} is not supported; give one such as {DEFAULT_URL!r}"
+            f"the database URL {without_password(url)!r} is not supported; give one such as {DEFAULT_URL!r} "
+            "or 'postgresql://user@localhost/database'"
         )
     path = unquote(parts.path).removeprefix("/")
     if parts.netloc:
@@ -48,6 +55,16 @@ def open_database(url: str) -> Database:
             "leave out what follows the `?` (write %3F for one in the name of the file)"
         )
     return SqliteDatabase(Path(path) if path and path != ":memory:" else ":memory:")
+
+
+def _open_postgres(url: str) -> Database:
+    try:
+        from .postgres import PostgresDatabase
+    except ModuleNotFoundError as error:
+        raise DatabaseError(
+            f"for PostgreSQL the module {error.name!r} is missing; run pip install 'server-jobs[postgres]'"
+        ) from error
+    return PostgresDatabase(url)
 
 
 def without_password(url: str) -> str:

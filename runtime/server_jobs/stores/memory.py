@@ -27,11 +27,14 @@ from ..record import (
     JobQuery,
     JobRecord,
     JobStatus,
-    KnownJob,
     NewJob,
+    PausedQueue,
+    Pruned,
+    PruneStep,
     ScheduleRecord,
     Settlement,
 )
+from .room import Room, Starts
 
 _Place = tuple[int, float, str]
 
@@ -51,6 +54,8 @@ class MemoryStore:
         self._running: set[str] = set()
         self._unfinished_keys: dict[str, str] = {}
         self._schedules: dict[str, ScheduleRecord] = {}
+        self._paused: dict[str, datetime] = {}
+        self._starts: Starts = {}
 
     async def open(self) -> None:
         """Nothing to open."""
@@ -139,11 +144,11 @@ class MemoryStore:
 
     async def count_due(self, request: ClaimRequest) -> int:
         now = self._clock.now()
-        return sum(lifecycle.is_due(record, now) for record in self._claimable(request))
+        return sum(lifecycle.is_due(record, now) for record in self._waiting(request))
 
     async def next_due(self, request: ClaimRequest) -> timedelta | None:
         now = self._clock.now()
-        waits = [(record.scheduled_for or now) - now for record in self._claimable(request)]
+        waits = [(record.scheduled_for or now) - now for record in self._waiting(request)]
         return max(timedelta(0), min(waits)) if waits else None
 
     async def save_schedules(self, schedules: Sequence[ScheduleRecord]) -> None:
@@ -187,6 +192,27 @@ class MemoryStore:
         self._schedules[schedule.id] = schedule
         return made
 
+    async def pause_queue(self, name: str) -> bool:
+        if name in self._paused:
+            return False
+        self._paused[name] = self._clock.now()
+        return True
+
+    async def resume_queue(self, name: str) -> bool:
+        return self._paused.pop(name, None) is not None
+
+    async def paused_queues(self) -> Sequence[PausedQueue]:
+        return [PausedQueue(name, paused_at) for name, paused_at in sorted(self._paused.items())]
+
+    async def prune(self, step: PruneStep) -> Pruned:
+        now = self._clock.now()
+        looked_at = sorted(job_id for job_id in self._records if job_id > step.after)[: step.limit]
+        prunable = [job_id for job_id in looked_at if lifecycle.is_prunable(self._records[job_id], step.rules, now)]
+        if not step.dry_run:
+            for job_id in prunable:
+                del self._records[job_id]
+        return Pruned(len(prunable), looked_at[-1] if len(looked_at) == step.limit else None)
+
     def _put(self, record: JobRecord) -> None:
         """Store a record, and keep the indexes over pending, running and unique jobs in step."""
         before = self._records.get(record.id)
@@ -212,35 +238,31 @@ class MemoryStore:
             raise JobNotFoundError(job_id)
         return record
 
-    def _claimable(self, request: ClaimRequest) -> Iterator[JobRecord]:
-        """Pending jobs the request can run, the most urgent first."""
+    def _waiting(self, request: ClaimRequest) -> Iterator[JobRecord]:
+        """Pending jobs the request can run, the most urgent first; none of a paused queue."""
         for _, _, job_id in self._queue:
             record = self._records[job_id]
-            if lifecycle.is_claimable(record, request):
+            if lifecycle.is_claimable(record, request) and record.queue not in self._paused:
                 yield record
 
     def _choose(self, request: ClaimRequest) -> Iterator[JobRecord]:
         now = self._clock.now()
-        room = {job.name: self._room(job) for job in request.known if job.concurrency_limit is not None}
+        room = Room(request.known, (self._records[job_id] for job_id in self._running), self._starts, now)
         left = request.limit
         retried_left = request.limit if request.retried_limit is None else request.retried_limit
-        for record in self._claimable(request):
+        for record in self._waiting(request):
             if left <= 0:
                 return
-            if not lifecycle.is_due(record, now) or room.get(record.job_name, 1) <= 0:
+            if not lifecycle.is_due(record, now) or not room.is_left_for(record):
                 continue
-            if record.job_name in room:
-                room[record.job_name] -= 1
+            room.take(record)
             left -= 1
             if record.attempt_count:
                 retried_left -= 1
                 if retried_left < 0:
                     continue
+            room.start(record)
             yield record
-
-    def _room(self, job: KnownJob) -> int:
-        running = sum(self._records[job_id].job_name == job.name for job_id in self._running)
-        return (job.concurrency_limit or 0) - running
 
     def _claim(self, record: JobRecord, lease: timedelta) -> Claim:
         token = new_token()
@@ -286,11 +308,7 @@ def _matches(record: JobRecord, query: JobQuery) -> bool:
 
 def _merged(stored: ScheduleRecord, declared: ScheduleRecord) -> ScheduleRecord:
     """What is declared, with what has happened kept; planned anew when the rule changed."""
-    same_rule = (stored.cron_expression, stored.timezone, stored.misfire) == (
-        declared.cron_expression,
-        declared.timezone,
-        declared.misfire,
-    )
+    same_rule = _rule(stored) == _rule(declared)
     return replace(
         declared,
         enabled=stored.enabled,
@@ -298,6 +316,10 @@ def _merged(stored: ScheduleRecord, declared: ScheduleRecord) -> ScheduleRecord:
         last_job_id=stored.last_job_id,
         next_run_at=stored.next_run_at if same_rule else None,
     )
+
+
+def _rule(schedule: ScheduleRecord) -> tuple[str, str, str, int | None]:
+    return (schedule.cron_expression, schedule.timezone, schedule.misfire, schedule.misfire_limit)
 
 
 def _is_new_slot(schedule: ScheduleRecord, slot: datetime) -> bool:

@@ -1,9 +1,16 @@
-"""Records to the values that travel to SQL, and rows back to records. Times are milliseconds since the epoch."""
+"""Records to the values that travel to SQL, and rows back to records.
+
+Times travel as milliseconds since the epoch, and come back so from the SQLite family, as datetimes from PostgreSQL.
+"""
 
 from __future__ import annotations
 
 import json
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from typing import Any, cast
+
+from pydantic_core import PydanticSerializationError, to_json
 
 from ..ports import Row, Value
 from ..record import (
@@ -15,7 +22,9 @@ from ..record import (
     Heartbeat,
     JobRecord,
     JobStatus,
+    KnownJob,
     NewJob,
+    PruneRule,
     Released,
     ScheduleRecord,
     Settlement,
@@ -23,11 +32,15 @@ from ..record import (
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
+_STATUSES: dict[object, JobStatus] = {status.value: status for status in JobStatus}
 
 
 def json_of(value: object) -> str:
     """A parameter that carries a list: one JSON text."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    try:
+        return to_json(value).decode()
+    except PydanticSerializationError:  # for a lone surrogate, which the database is to refuse
+        return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
 def new_job_row(job: NewJob) -> dict[str, Value]:
@@ -44,15 +57,49 @@ def new_job_row(job: NewJob) -> dict[str, Value]:
         "delay": milliseconds(job.delay),
         "unique_key": job.unique_key,
         "correlation_id": job.correlation_id,
+        "concurrency_key": job.concurrency_key,
+        "rate_key": job.rate_key,
     }
+
+
+def shared_parameters(job: NewJob) -> dict[str, Value]:
+    """What the jobs of one call have in common, as parameters; jobs that are equal in it go in one statement."""
+    return {
+        "job_name": job.job_name,
+        "queue": job.queue,
+        "priority": job.priority,
+        "spec_version": job.spec_version,
+        "max_attempts": job.max_attempts,
+        "scheduled_for": None if job.scheduled_for is None else timestamp(job.scheduled_for),
+        "delay": milliseconds(job.delay),
+        "correlation_id": job.correlation_id,
+    }
+
+
+def own_row(job: NewJob) -> dict[str, Value]:
+    """What a job has for itself, as an element of the parameter `jobs`."""
+    row: dict[str, Value] = {"id": job.id, "params": job.params}
+    if job.unique_key is not None:
+        row["unique_key"] = job.unique_key
+    if job.concurrency_key is not None or job.rate_key is not None:
+        row["concurrency_key"], row["rate_key"] = job.concurrency_key, job.rate_key
+    return row
 
 
 def request_parameters(request: ClaimRequest) -> dict[str, Value]:
     """What a worker can run, as the parameters `known` and `queues`."""
     return {
-        "known": json_of([(job.name, job.version, job.concurrency_limit) for job in request.known]),
+        "known": json_of([_known_row(job) for job in request.known]),
         "queues": None if request.queues is None else json_of(list(request.queues)),
     }
+
+
+def _known_row(job: KnownJob) -> tuple[Value, ...]:
+    """Name, version, concurrency limit, rate limit and the rate's period, as an element of the parameter `known`."""
+    concurrency = None if job.concurrency is None else job.concurrency.limit
+    if job.rate is None:
+        return (job.name, job.version, concurrency, None, None)
+    return (job.name, job.version, concurrency, job.rate.limit, milliseconds(job.rate.per))
 
 
 def schedule_row(schedule: ScheduleRecord) -> dict[str, Value]:
@@ -69,14 +116,24 @@ def schedule_row(schedule: ScheduleRecord) -> dict[str, Value]:
     }
 
 
+def prune_rule_row(rule: PruneRule) -> tuple[Value, ...]:
+    """Status, age and job name, as an element of the parameter `rules`."""
+    return (rule.status, milliseconds(rule.age), rule.job_name)
+
+
 def heartbeat_row(beat: Heartbeat) -> dict[str, Value]:
-    """A heartbeat, as an element of the parameter `items`."""
-    return {"id": beat.id, "token": beat.token, "progress": beat.progress, "message": beat.message}
+    """A heartbeat, as what the parameter `items` has under its job's id."""
+    return {"token": beat.token, "progress": beat.progress, "message": beat.message}
+
+
+def result_row(completed: Completed) -> dict[str, Value]:
+    """A completed attempt without a report, as what the parameter `items` has under its job's id."""
+    return {"token": completed.token, "result": completed.result}
 
 
 def outcome_row(settlement: Settlement) -> dict[str, Value]:
-    """A settlement, as an element of the parameter `items`."""
-    common: dict[str, Value] = {"id": settlement.id, "token": settlement.token}
+    """A settlement, as what the parameter `items` has under its job's id."""
+    common: dict[str, Value] = {"token": settlement.token}
     if settlement.report is not None:
         common |= {"progress": settlement.report.progress, "message": settlement.report.message}
     match settlement:
@@ -96,33 +153,43 @@ def claim_of(row: Row) -> Claim:
     return Claim(record, record.fencing_token or "")
 
 
+class _Draft:
+    """A record in the making. A frozen dataclass sets its fields one call each, which takes most of a claim's time."""
+
+    __slots__ = JobRecord.__slots__
+
+
 def record_of(row: Row) -> JobRecord:
     """The job of a row."""
-    return JobRecord(
-        id=text_of(row["id"]),
-        job_name=text_of(row["job_name"]),
-        params=text_of(row["params"]),
-        status=JobStatus(text_of(row["status"])),
-        created_at=time_of(row["created_at"]) or EPOCH,
-        updated_at=time_of(row["updated_at"]) or EPOCH,
-        queue=text_of(row["queue"]),
-        priority=integer_of(row["priority"]),
-        spec_version=integer_of(row["spec_version"]),
-        result=_text_or_none(row["result"]),
-        progress=integer_of(row["progress"]),
-        progress_message=_text_or_none(row["progress_message"]),
-        error=_text_or_none(row["error"]),
-        attempt_count=integer_of(row["attempt_count"]),
-        max_attempts=integer_of(row["max_attempts"]),
-        scheduled_for=time_of(row["scheduled_for"]),
-        worker_started_at=time_of(row["worker_started_at"]),
-        worker_expires_at=time_of(row["worker_expires_at"]),
-        completed_at=time_of(row["completed_at"]),
-        correlation_id=_text_or_none(row["correlation_id"]),
-        unique_key=_text_or_none(row["unique_key"]),
-        cancel_requested=bool(row["cancel_requested"]),
-        fencing_token=_text_or_none(row["fencing_token"]),
-    )
+    value: Value
+    record: Any = _Draft()
+    record.id = value if type(value := row["id"]) is str else text_of(value)
+    record.job_name = value if type(value := row["job_name"]) is str else text_of(value)
+    record.params = value if type(value := row["params"]) is str else text_of(value)
+    record.status = _STATUSES.get(row["status"]) or JobStatus(text_of(row["status"]))
+    record.created_at = value if type(value := row["created_at"]) is datetime else _time_of(value) or EPOCH
+    record.updated_at = value if type(value := row["updated_at"]) is datetime else _time_of(value) or EPOCH
+    record.queue = value if type(value := row["queue"]) is str else text_of(value)
+    record.priority = value if type(value := row["priority"]) is int else integer_of(value)
+    record.spec_version = value if type(value := row["spec_version"]) is int else integer_of(value)
+    record.result = value if (value := row["result"]) is None or type(value) is str else text_of(value)
+    record.progress = value if type(value := row["progress"]) is int else integer_of(value)
+    record.progress_message = value if (value := row["progress_message"]) is None else text_of(value)
+    record.error = value if (value := row["error"]) is None else text_of(value)
+    record.attempt_count = value if type(value := row["attempt_count"]) is int else integer_of(value)
+    record.max_attempts = value if type(value := row["max_attempts"]) is int else integer_of(value)
+    record.scheduled_for = value if type(value := row["scheduled_for"]) is datetime else _time_of(value)
+    record.worker_started_at = value if type(value := row["worker_started_at"]) is datetime else _time_of(value)
+    record.worker_expires_at = value if type(value := row["worker_expires_at"]) is datetime else _time_of(value)
+    record.completed_at = value if (value := row["completed_at"]) is None else time_of(value)
+    record.correlation_id = value if (value := row["correlation_id"]) is None else text_of(value)
+    record.unique_key = value if (value := row["unique_key"]) is None else text_of(value)
+    record.cancel_requested = bool(row["cancel_requested"])
+    record.fencing_token = value if (value := row["fencing_token"]) is None else text_of(value)
+    record.concurrency_key = value if (value := row["concurrency_key"]) is None else text_of(value)
+    record.rate_key = value if (value := row["rate_key"]) is None else text_of(value)
+    record.__class__ = JobRecord
+    return cast("JobRecord", record)
 
 
 def schedule_of(row: Row) -> ScheduleRecord:
@@ -154,7 +221,7 @@ def _text_or_none(value: Value) -> str | None:
 def integer_of(value: Value) -> int:
     """The number in a column, 0 for NULL. A row written by hand can hold anything; it must not stop other rows."""
     try:
-        return int(value or 0)
+        return 0 if value is None or isinstance(value, datetime) else int(value)
     except (ValueError, OverflowError):
         return 0
 
@@ -175,6 +242,11 @@ def timestamp(moment: datetime) -> int:
 
 def time_of(value: Value) -> datetime | None:
     """The moment that was stored."""
+    return value if value is None or isinstance(value, datetime) else _time_of(value)
+
+
+@lru_cache(maxsize=4096)  # the rows of a batch share most of their times
+def _time_of(value: Value) -> datetime | None:
     try:
         return None if value is None else EPOCH + timedelta(milliseconds=integer_of(value))
     except OverflowError:

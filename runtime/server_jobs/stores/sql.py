@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import TypeVar
+from itertools import groupby
+from typing import NoReturn, TypeGuard, TypeVar
 
 from ..clock import Clock
 from ..errors import DatabaseError, DuplicateJobError, JobNotFoundError, JobNotRetryableError, SchemaMissingError
@@ -13,6 +14,7 @@ from ..record import (
     Cancellation,
     Claim,
     ClaimRequest,
+    Completed,
     DueSchedules,
     Expired,
     Firing,
@@ -24,10 +26,14 @@ from ..record import (
     JobRecord,
     JobStatus,
     NewJob,
+    PausedQueue,
+    Pruned,
+    PruneStep,
     ScheduleRecord,
     Settlement,
 )
-from . import statements
+from .claims import Claims
+from .dialect import statements_of
 from .rows import (
     EPOCH,
     claim_of,
@@ -37,16 +43,25 @@ from .rows import (
     milliseconds,
     new_job_row,
     outcome_row,
+    own_row,
+    prune_rule_row,
     record_of,
     request_parameters,
+    result_row,
     schedule_of,
     schedule_row,
+    shared_parameters,
     text_of,
     time_of,
     timestamp,
 )
 
 H = TypeVar("H", bound=Heartbeat | Settlement)
+
+_Call = tuple[Statement, Mapping[str, Value]]
+
+_AT_ONCE = 2000  # rows of one statement; more would outgrow what databases keep in memory for it
+_TRIES = 5  # the job that holds a unique key may end between two of our statements
 
 
 class SqlStore:
@@ -60,11 +75,14 @@ class SqlStore:
         self.database = database
         self.name = database.name
         self._clock = clock
+        self._statements = statements_of(database)
+        self._made: dict[str, Statement] = {}
+        self._claims = Claims(database, self._call, clock)
 
     async def open(self) -> None:
         await self.database.open()
         try:
-            await self._run(statements.PROBE)
+            await self._run(self._statements.PROBE)
         except DatabaseError as error:
             if "no such" in str(error):
                 raise SchemaMissingError(str(error)) from error
@@ -74,29 +92,42 @@ class SqlStore:
         await self.database.close()
 
     async def ping(self) -> None:
-        await self._run(statements.PING)
+        await self._run(self._statements.PING)
 
     def watch(self, wake: Callable[[], None]) -> Callable[[], None]:
         return self.database.watch(wake)
 
     async def insert(self, jobs: Sequence[NewJob]) -> Sequence[Inserted]:
-        keys = [job.unique_key for job in jobs if job.unique_key is not None]
-        insert = self._call(statements.INSERT, jobs=json_of([new_job_row(job) for job in jobs]))
-        if not keys:
-            (created,) = await self.database.run(insert)
-            holders: Sequence[Row] = []
-        else:
-            created, holders = await self.database.run(
-                insert, self._call(statements.HOLDERS, unique_keys=json_of(keys), ids=json_of([job.id for job in jobs]))
+        answers = await self._insert(jobs)
+        for _ in range(_TRIES):
+            ended = [index for index, answer in enumerate(answers) if answer is None]
+            if not ended:
+                break
+            for index, answer in zip(ended, await self._insert([jobs[index] for index in ended]), strict=True):
+                answers[index] = answer
+        return [answer or _raise_unsettled(job) for answer, job in zip(answers, jobs, strict=True)]
+
+    async def _insert(self, jobs: Sequence[NewJob]) -> list[Inserted | None]:
+        """None stands for a job whose unique key was held, by a job that has ended since."""
+        calls = [
+            self._call(
+                self._statements.INSERT, **shared_parameters(chunk[0]), jobs=json_of([own_row(job) for job in chunk])
             )
+            for chunk in _alike(jobs)
+        ]
+        created = [row for rows in await self.database.run(*calls) for row in rows] if calls else []
         if created:
             self.database.announce()
+        if len(created) == len(jobs):
+            return [Inserted(job.id, created=True) for job in jobs]
+        keys = [job.unique_key for job in jobs if job.unique_key is not None]
+        holders = await self._holders(keys, [job.id for job in jobs]) if keys else []
         return _inserted(jobs, created, holders)
 
     async def start(self, job: NewJob, lease: timedelta) -> Claim:
-        started, holders = await self.database.run(
-            self._call(
-                statements.START,
+        for _ in range(_TRIES):
+            started = await self._run(
+                self._statements.START,
                 id=job.id,
                 job_name=job.job_name,
                 params=job.params,
@@ -106,79 +137,92 @@ class SqlStore:
                 max_attempts=job.max_attempts,
                 unique_key=job.unique_key,
                 correlation_id=job.correlation_id,
+                concurrency_key=job.concurrency_key,
+                rate_key=job.rate_key,
                 lease=milliseconds(lease),
-            ),
-            self._call(statements.HOLDERS, unique_keys=json_of([job.unique_key]), ids="[]"),
-        )
-        if not started:
-            holder = text_of(holders[0]["id"]) if holders else job.id
-            raise DuplicateJobError(job.unique_key or job.id, holder)
-        return claim_of(started[0])
+            )
+            if started:
+                return claim_of(started[0])
+            holders = await self._holders([job.unique_key], [job.id])
+            if holders:
+                raise DuplicateJobError(job.unique_key or job.id, text_of(holders[0]["id"]))
+        return _raise_unsettled(job)
 
     async def claim(self, request: ClaimRequest) -> Sequence[Claim]:
-        limited = any(job.concurrency_limit is not None for job in request.known)
-        sql = statements.CLAIM_LIMITED if limited else statements.CLAIM
-        rows = await self._run(
-            sql,
-            **request_parameters(request),
-            limit=request.limit,
-            retried_limit=request.retried_limit,
-            lease=milliseconds(request.lease),
-        )
-        return sorted((claim_of(row) for row in rows), key=_urgency)
+        rows = await self._claims.make(request)
+        if len(rows) > request.limit:  # a database that took a limit for a suggestion
+            raise DatabaseError(f"{self.name} claimed {len(rows)} jobs where {request.limit} were asked for")
+        return sorted(map(claim_of, rows), key=_urgency)
 
     async def claim_one(self, job_id: str, request: ClaimRequest) -> Claim | None:
         rows = await self._run(
-            statements.CLAIM_ONE, **request_parameters(request), id=job_id, lease=milliseconds(request.lease)
+            self._statements.CLAIM_ONE, **request_parameters(request), id=job_id, lease=milliseconds(request.lease)
         )
         return claim_of(rows[0]) if rows else None
 
     async def renew(self, heartbeats: Sequence[Heartbeat], lease: timedelta) -> Sequence[Hold]:
         answers = [Hold.LOST for _ in heartbeats]
-        async for index, row in self._written(statements.RENEW, heartbeats, heartbeat_row, lease=milliseconds(lease)):
+        async for index, row in self._written(
+            self._statements.RENEW, heartbeats, heartbeat_row, lease=milliseconds(lease)
+        ):
             answers[index] = Hold.CANCEL_REQUESTED if row["cancel_requested"] else Hold.HELD
         return answers
 
     async def settle(self, settlements: Sequence[Settlement]) -> Sequence[JobStatus | None]:
         answers: list[JobStatus | None] = [None for _ in settlements]
-        async for index, row in self._written(statements.SETTLE, settlements, outcome_row):
-            answers[index] = JobStatus(text_of(row["status"]))
+        calls: list[_Call] = []
+        places: list[dict[str, int]] = []
+        for group in _without_repeats(settlements):
+            batch = [settlements[index] for index in group.values()]
+            results = {one.id: result_row(one) for one in batch if _is_plain(one)}
+            if results:
+                calls.append(self._call(self._statements.COMPLETE, items=json_of(results)))
+                places.append(group)
+            if len(results) < len(batch):
+                others = json_of({one.id: outcome_row(one) for one in batch if not _is_plain(one)})
+                calls.append(self._call(self._statements.SETTLE, items=others))
+                places.append(group)
+        if calls:
+            for group, rows in zip(places, await self.database.run(*calls), strict=True):
+                for row in rows:
+                    answers[group[text_of(row["id"])]] = JobStatus(text_of(row["status"]))
         return answers
 
     async def expire(self, *, jitter: timedelta, except_for: Sequence[str] = ()) -> Sequence[Expired]:
-        tokens = json_of(list(except_for))
-        rows = await self._run(statements.EXPIRE, jitter=milliseconds(jitter), except_for=tokens)
-        return [
-            Expired(text_of(row["id"]), text_of(row["job_name"]), JobStatus(text_of(row["status"]))) for row in rows
-        ]
+        tokens, most = json_of(list(except_for)), self._statements.MOST_EXPIRED
+        expired: list[Expired] = []
+        while True:
+            rows = await self._run(self._statements.EXPIRE, jitter=milliseconds(jitter), except_for=tokens)
+            expired += [
+                Expired(text_of(row["id"]), text_of(row["job_name"]), JobStatus(text_of(row["status"]))) for row in rows
+            ]
+            if most is None or len(rows) < most:
+                return expired
 
     async def cancel(self, job_id: str) -> Cancellation:
-        changed, stored = await self.database.run(
-            self._call(statements.CANCEL, id=job_id), self._call(statements.GET, id=job_id)
-        )
-        if not stored:
-            raise JobNotFoundError(job_id)
+        changed = await self._run(self._statements.CANCEL, id=job_id)
         if not changed:
+            if await self.get(job_id) is None:
+                raise JobNotFoundError(job_id)
             return Cancellation.FINISHED
         cancelled = changed[0]["status"] == JobStatus.CANCELLED
         return Cancellation.CANCELLED if cancelled else Cancellation.REQUESTED
 
     async def retry(self, job_id: str) -> None:
-        changed, stored = await self.database.run(
-            self._call(statements.RETRY, id=job_id), self._call(statements.GET, id=job_id)
-        )
-        if not stored:
+        if await self._run(self._statements.RETRY, id=job_id):
+            return
+        record = await self.get(job_id)
+        if record is None:
             raise JobNotFoundError(job_id)
-        if not changed:
-            await self._refuse_retry(record_of(stored[0]))
+        await self._refuse_retry(record)
 
     async def get(self, job_id: str) -> JobRecord | None:
-        rows = await self._run(statements.GET, id=job_id)
+        rows = await self._run(self._statements.GET, id=job_id)
         return record_of(rows[0]) if rows else None
 
     async def list_jobs(self, query: JobQuery) -> Sequence[JobRecord]:
         rows = await self._run(
-            statements.LIST,
+            self._statements.LIST,
             status=query.status,
             job_name=query.job_name,
             queue=query.queue,
@@ -189,34 +233,35 @@ class SqlStore:
         return [record_of(row) for row in rows]
 
     async def count_jobs(self, *, since: datetime | None = None) -> Sequence[JobCount]:
-        rows = await self._run(statements.COUNT, since=None if since is None else timestamp(since))
+        rows = await self._run(self._statements.COUNT, since=None if since is None else timestamp(since))
         return [
             JobCount(text_of(row["job_name"]), JobStatus(text_of(row["status"])), integer_of(row["count"]))
             for row in rows
         ]
 
     async def count_due(self, request: ClaimRequest) -> int:
-        rows = await self._run(statements.COUNT_DUE, **request_parameters(request))
+        rows = await self._run(self._statements.COUNT_DUE, **request_parameters(request))
         return integer_of(rows[0]["count"])
 
     async def next_due(self, request: ClaimRequest) -> timedelta | None:
-        rows = await self._run(statements.NEXT_DUE, **request_parameters(request))
+        rows = await self._run(self._statements.NEXT_DUE, **request_parameters(request))
         wait = rows[0]["wait"]
         return None if wait is None else timedelta(milliseconds=max(0, integer_of(wait)))
 
     async def save_schedules(self, schedules: Sequence[ScheduleRecord]) -> None:
         rows = json_of([schedule_row(schedule) for schedule in schedules])
-        await self._run(statements.SAVE_SCHEDULES, schedules=rows)
+        await self._run(self._statements.SAVE_SCHEDULES, schedules=rows)
 
     async def list_schedules(self) -> Sequence[ScheduleRecord]:
-        return [schedule_of(row) for row in await self._run(statements.LIST_SCHEDULES)]
+        return [schedule_of(row) for row in await self._run(self._statements.LIST_SCHEDULES)]
 
     async def enable_schedule(self, schedule_id: str, *, enabled: bool) -> bool:
-        return bool(await self._run(statements.ENABLE_SCHEDULE, id=schedule_id, enabled=int(enabled)))
+        return bool(await self._run(self._statements.ENABLE_SCHEDULE, id=schedule_id, enabled=int(enabled)))
 
     async def due_schedules(self, job_names: Sequence[str]) -> DueSchedules:
         due, clock = await self.database.run(
-            self._call(statements.DUE_SCHEDULES, job_names=json_of(list(job_names))), self._call(statements.NOW)
+            self._call(self._statements.DUE_SCHEDULES, job_names=json_of(list(job_names))),
+            self._call(self._statements.NOW),
         )
         now = time_of(clock[0]["now"]) or EPOCH
         return DueSchedules(now, tuple(schedule_of(row) for row in due))
@@ -224,9 +269,9 @@ class SqlStore:
     async def fire(self, firing: Firing) -> Sequence[bool]:
         jobs = json_of([new_job_row(job) for _, job in firing.slots])
         created, _ = await self.database.run(
-            self._call(statements.FIRE, schedule_id=firing.schedule_id, jobs=jobs),
+            self._call(self._statements.FIRE, schedule_id=firing.schedule_id, jobs=jobs),
             self._call(
-                statements.FIRED,
+                self._statements.FIRED,
                 schedule_id=firing.schedule_id,
                 jobs=jobs,
                 last_slot=timestamp(firing.slots[-1][0]) if firing.slots else None,
@@ -237,6 +282,26 @@ class SqlStore:
         )
         made = {text_of(row["id"]) for row in created}
         return [job.id in made for _, job in firing.slots]
+
+    async def pause_queue(self, name: str) -> bool:
+        return bool(await self._run(self._statements.PAUSE_QUEUE, name=name))
+
+    async def resume_queue(self, name: str) -> bool:
+        return bool(await self._run(self._statements.RESUME_QUEUE, name=name))
+
+    async def paused_queues(self) -> Sequence[PausedQueue]:
+        rows = await self._run(self._statements.PAUSED_QUEUES)
+        return [PausedQueue(text_of(row["name"]), time_of(row["paused_at"]) or EPOCH) for row in rows]
+
+    async def prune(self, step: PruneStep) -> Pruned:
+        looked_at: dict[str, Value] = {"after": step.after, "limit": step.limit}
+        rules = json_of([prune_rule_row(rule) for rule in step.rules])
+        sql = self._statements.PRUNABLE if step.dry_run else self._statements.PRUNE
+        ranges, pruned = await self.database.run(
+            self._call(self._statements.PRUNE_RANGE, **looked_at), self._call(sql, **looked_at, rules=rules)
+        )
+        is_last = integer_of(ranges[0]["count"]) < step.limit
+        return Pruned(len(pruned), None if is_last else text_of(ranges[0]["last"]))
 
     async def _written(
         self, sql: str, items: Sequence[H], encode: Callable[[H], dict[str, Value]], **parameters: Value
@@ -249,10 +314,8 @@ class SqlStore:
         if not items:
             return
         groups = _without_repeats(items)
-        calls = [
-            self._call(sql, items=json_of([encode(items[index]) for index in group.values()]), **parameters)
-            for group in groups
-        ]
+        encoded = [json_of({job_id: encode(items[index]) for job_id, index in group.items()}) for group in groups]
+        calls = [self._call(sql, items=text, **parameters) for text in encoded]
         for group, rows in zip(groups, await self.database.run(*calls), strict=True):
             for row in rows:
                 yield group[text_of(row["id"])], row
@@ -262,20 +325,57 @@ class SqlStore:
 
     def _call(self, sql: str, **parameters: Value) -> tuple[Statement, Mapping[str, Value]]:
         """The statement with the clock filled in, and its parameters."""
-        writes = "SELECT" not in sql.lstrip()[:6]
-        if self._clock is None:
-            return Statement(sql.replace("{now}", self.database.now), writes), parameters
-        return Statement(sql.replace("{now}", ":now"), writes), {**parameters, "now": timestamp(self._clock.now())}
+        if self._clock is not None:
+            parameters["now"] = timestamp(self._clock.now())
+        statement = self._made.get(sql)
+        if statement is None:
+            now = self.database.now if self._clock is None else self._statements.GIVEN_NOW
+            writes = "SELECT" not in sql.lstrip()[:6]
+            statement = self._made[sql] = Statement(sql.replace("{now}", now), writes)
+        return statement, parameters
+
+    async def _holders(self, unique_keys: Sequence[str | None], ids: Sequence[str] = ()) -> Sequence[Row]:
+        """The unfinished jobs with these unique keys, then those with these ids, their key left out."""
+        keys = [key for key in unique_keys if key is not None]
+        return await self._run(self._statements.HOLDERS, unique_keys=json_of(keys), ids=json_of(list(ids)))
 
     async def _refuse_retry(self, record: JobRecord) -> None:
         if record.status not in (JobStatus.FAILED, JobStatus.CANCELLED):
             raise JobNotRetryableError(record.id, record.status)
-        holders = await self._run(statements.HOLDERS, unique_keys=json_of([record.unique_key]), ids="[]")
+        holders = await self._holders([record.unique_key])
         raise DuplicateJobError(record.unique_key or record.id, text_of(holders[0]["id"]) if holders else record.id)
+
+
+def _alike(jobs: Sequence[NewJob]) -> Iterator[list[NewJob]]:
+    """The jobs in their order, in lists of those that one statement stores."""
+    for _, group in groupby(jobs, key=_shared):
+        alike = list(group)
+        for start in range(0, len(alike), _AT_ONCE):
+            yield alike[start : start + _AT_ONCE]
+
+
+def _shared(job: NewJob) -> tuple[object, ...]:
+    return (
+        job.job_name,
+        job.queue,
+        job.priority,
+        job.spec_version,
+        job.max_attempts,
+        job.scheduled_for,
+        job.delay,
+        job.correlation_id,
+    )
+
+
+def _is_plain(settlement: Settlement) -> TypeGuard[Completed]:
+    return isinstance(settlement, Completed) and settlement.report is None
 
 
 def _without_repeats(items: Sequence[Heartbeat | Settlement]) -> list[dict[str, int]]:
     """The places of the items by job id, in groups in none of which a job stands twice; nearly always one group."""
+    places = {item.id: index for index, item in enumerate(items)}
+    if len(places) == len(items):
+        return [places] if places else []
     groups: list[dict[str, int]] = []
     for index, item in enumerate(items):
         group = next((group for group in groups if item.id not in group), None)
@@ -285,19 +385,25 @@ def _without_repeats(items: Sequence[Heartbeat | Settlement]) -> list[dict[str, 
     return groups
 
 
-def _inserted(jobs: Sequence[NewJob], created: Sequence[Row], holders: Sequence[Row]) -> list[Inserted]:
+def _inserted(jobs: Sequence[NewJob], created: Sequence[Row], holders: Sequence[Row]) -> list[Inserted | None]:
     new = {text_of(row["id"]) for row in created}
     holder_of = {text_of(row["unique_key"]): text_of(row["id"]) for row in holders if row["unique_key"] is not None}
     stored = {text_of(row["id"]) for row in holders if row["unique_key"] is None}
-    answers: list[Inserted] = []
+    answers: list[Inserted | None] = []
     for job in jobs:
         if job.id in new:
             new.remove(job.id)
             answers.append(Inserted(job.id, created=True))
+        elif job.unique_key is None or job.id in stored:
+            answers.append(Inserted(job.id, created=False))
         else:
-            answer = job.id if job.id in stored else holder_of.get(job.unique_key or "", job.id)
-            answers.append(Inserted(answer, created=False))
+            holder = holder_of.get(job.unique_key)
+            answers.append(None if holder is None else Inserted(holder, created=False))
     return answers
+
+
+def _raise_unsettled(job: NewJob) -> NoReturn:
+    raise DatabaseError(f"jobs with the unique key {job.unique_key!r} come and go too fast to store one; try again")
 
 
 def _urgency(claim: Claim) -> tuple[int, datetime, str]:

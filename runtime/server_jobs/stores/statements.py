@@ -10,27 +10,40 @@ from __future__ import annotations
 JOB_COLUMNS = (
     "id, job_name, params, result, status, progress, progress_message, error, worker_started_at, worker_expires_at, "
     "attempt_count, max_attempts, scheduled_for, correlation_id, created_at, updated_at, completed_at, queue, "
-    "priority, spec_version, fencing_token, unique_key, cancel_requested"
+    "priority, spec_version, fencing_token, unique_key, cancel_requested, concurrency_key, rate_key"
 )
 SCHEDULE_COLUMNS = (
     "id, job_name, name, cron_expression, timezone, misfire, params, enabled, last_run_at, next_run_at, last_job_id"
 )
 
-PROBE = f"SELECT {JOB_COLUMNS}, (SELECT {SCHEDULE_COLUMNS.split(', ')[-1]} FROM cron_jobs LIMIT 1) FROM jobs LIMIT 0"
+GIVEN_NOW = ":now"  # in the place of `{now}`, where a test holds the clock
+
+PROBE = f"""
+SELECT {JOB_COLUMNS}, (SELECT last_job_id FROM cron_jobs LIMIT 1), (SELECT id FROM job_starts LIMIT 1),
+       (SELECT name FROM paused_queues LIMIT 1)
+  FROM jobs LIMIT 0
+"""
 PING = "SELECT 1"
 
 # --- enqueue ---------------------------------------------------------------------------------------------------------
 
 _NEW_JOBS = """
 INSERT INTO jobs (id, job_name, params, status, queue, priority, spec_version, max_attempts, scheduled_for, unique_key,
-                  correlation_id, created_at, updated_at)
+                  correlation_id, concurrency_key, rate_key, created_at, updated_at)
 SELECT value->>'id', value->>'job_name', value->>'params', 'pending', value->>'queue', value->>'priority',
        value->>'spec_version', value->>'max_attempts', COALESCE(value->>'scheduled_for', {now} + (value->>'delay')),
-       value->>'unique_key', value->>'correlation_id', {now}, {now}
+       value->>'unique_key', value->>'correlation_id', value->>'concurrency_key', value->>'rate_key', {now}, {now}
   FROM json_each(:jobs)
 """
 
-INSERT = f"""{_NEW_JOBS}
+# Jobs that differ in their params and keys only, as those of one call nearly always do: half the work of the above.
+INSERT = """
+INSERT INTO jobs (id, job_name, params, status, queue, priority, spec_version, max_attempts, scheduled_for, unique_key,
+                  correlation_id, concurrency_key, rate_key, created_at, updated_at)
+SELECT value->>'id', :job_name, value->>'params', 'pending', :queue, :priority, :spec_version, :max_attempts,
+       COALESCE(:scheduled_for, {now} + :delay), value->>'unique_key', :correlation_id, value->>'concurrency_key',
+       value->>'rate_key', {now}, {now}
+  FROM json_each(:jobs)
  WHERE true
     ON CONFLICT DO NOTHING
 RETURNING id
@@ -46,10 +59,11 @@ SELECT NULL, id FROM jobs WHERE id IN (SELECT value FROM json_each(:ids))
 
 START = f"""
 INSERT INTO jobs (id, job_name, params, status, queue, priority, spec_version, max_attempts, scheduled_for, unique_key,
-                  correlation_id, created_at, updated_at, attempt_count, fencing_token, worker_started_at,
-                  worker_expires_at)
+                  correlation_id, concurrency_key, rate_key, created_at, updated_at, attempt_count, fencing_token,
+                  worker_started_at, worker_expires_at)
 VALUES (:id, :job_name, :params, 'running', :queue, :priority, :spec_version, :max_attempts, {{now}}, :unique_key,
-        :correlation_id, {{now}}, {{now}}, 1, lower(hex(randomblob(16))), {{now}}, {{now}} + :lease)
+        :correlation_id, :concurrency_key, :rate_key, {{now}}, {{now}}, 1, lower(hex(randomblob(16))),
+        {{now}}, {{now}} + :lease)
     ON CONFLICT DO NOTHING
 RETURNING {JOB_COLUMNS}
 """
@@ -60,6 +74,8 @@ _KNOWN = """status = 'pending' AND attempt_count < max_attempts
    AND (job_name, spec_version) IN (SELECT value->>0, value->>1 FROM json_each(:known))
    AND (:queues IS NULL OR queue IN (SELECT value FROM json_each(:queues)))"""
 _DUE = "(scheduled_for IS NULL OR scheduled_for <= {now})"
+_UNPAUSED = "queue NOT IN (SELECT name FROM paused_queues)"
+_WAITING = f"{_KNOWN} AND {_DUE} AND {_UNPAUSED}"
 _FIRST = "ORDER BY priority DESC, scheduled_for, id LIMIT :limit"
 _DUE_COLUMNS = "id, attempt_count, priority, scheduled_for"
 # Of the most urgent, those that were never attempted and only so many of the others.
@@ -78,34 +94,163 @@ UPDATE jobs
 RETURNING {JOB_COLUMNS}
 """
 
-CLAIM = f"WITH due AS MATERIALIZED (SELECT {_DUE_COLUMNS} FROM jobs WHERE {_KNOWN} AND {_DUE} {_FIRST})" + (
-    _CLAIM % _CHOSEN
+# Jobs without limits.
+CLAIM = (
+    f"WITH due AS MATERIALIZED (SELECT {_DUE_COLUMNS} FROM jobs WHERE {_WAITING} AND concurrency_key IS NULL {_FIRST})"
+    + _CLAIM % _CHOSEN
 )
 
 CLAIM_ONE = _CLAIM % f"id = :id AND {_KNOWN}"
 
-# For workers that know a job with a concurrency limit: of each such job, only as many as there is room for.
+# --- limits ----------------------------------------------------------------------------------------------------------
+
+# A job with limits carries two keys. Such jobs are claimed by a statement of their own, from indexes of their own.
+_LIMITS = """SELECT DISTINCT value->>0 AS job_name, value->>2 AS concurrency, value->>3 AS rate, value->>4 AS period
+                FROM json_each(:known) WHERE value->>2 IS NOT NULL OR value->>3 IS NOT NULL"""
+_LIMITED_NAMES = f"SELECT job_name FROM ({_LIMITS})"
+
+# Jobs that were enqueued by somebody who knew no limits get the keys of those that go by no values, as they come up.
+ADOPT = f"""
+UPDATE jobs SET concurrency_key = '', rate_key = '', scheduled_for = COALESCE(scheduled_for, created_at)
+ WHERE id IN (SELECT id FROM (SELECT id, job_name FROM jobs WHERE {_WAITING} AND concurrency_key IS NULL {_FIRST})
+               WHERE job_name IN ({_LIMITED_NAMES}))
+RETURNING id
+"""
+
+# The runs of such jobs count as well, and a job whose spec has lost its limits is claimed like any other again.
+ADOPT_RUNNING = f"""
+UPDATE jobs SET concurrency_key = '', rate_key = ''
+ WHERE status = 'running' AND concurrency_key IS NULL AND job_name IN ({_LIMITED_NAMES})
+RETURNING id
+"""
+DISMISS = f"""
+UPDATE jobs SET concurrency_key = NULL, rate_key = NULL
+ WHERE id IN (SELECT id FROM jobs INDEXED BY jobs_limited_lane
+               WHERE status = 'pending' AND concurrency_key IS NOT NULL
+                 AND job_name IN (SELECT value->>0 FROM json_each(:known) EXCEPT {_LIMITED_NAMES}) LIMIT :limit)
+RETURNING id
+"""
+
+# Named, or SQLite would take the index by lanes for the job names, and sort all that wait.
+_BY_URGENCY = "jobs INDEXED BY jobs_limited_claim"
+
+LIMITED_DUE = f"SELECT 1 AS due FROM {_BY_URGENCY} WHERE {_WAITING} AND concurrency_key IS NOT NULL LIMIT 1"
+
+# A transaction that writes is the only one.
+LOCK_LIMITS: str | None = None
+
+_URGENCY = "ORDER BY priority DESC, scheduled_for, id"
+# The first job of the lane after another one. Not `(concurrency_key, rate_key) > (…)`: for a pair, SQLite begins at the
+# lane itself and walks through all its jobs.
+_LANE = """SELECT id FROM jobs
+     WHERE status = 'pending' AND concurrency_key IS NOT NULL AND job_name = {lane}.job_name AND"""
+_ORDER_OF_LANES = "ORDER BY concurrency_key, rate_key, priority DESC, scheduled_for, id LIMIT 1"
+_LANE_AFTER = f"""COALESCE(
+    ({_LANE} concurrency_key = {{lane}}.concurrency_key AND rate_key {{operator}} {{lane}}.rate_key {_ORDER_OF_LANES}),
+    ({_LANE} concurrency_key > {{lane}}.concurrency_key {_ORDER_OF_LANES}))"""
+
+# Looks at the first `window` jobs that wait. When there are more, also at the first jobs of some lanes (the jobs of a
+# name with the same keys), so that a lane that is full cannot hide the others behind its backlog: at `lanes` of each
+# name from the first on, and as many from a random one on. Never at all of them.
 CLAIM_LIMITED = (
     f"""
-WITH room AS (
-  SELECT value->>0 AS job_name,
-         (value->>2) - (SELECT count(*) FROM jobs WHERE status = 'running' AND job_name = value->>0) AS room
-    FROM json_each(:known) WHERE value->>2 IS NOT NULL),
-waiting AS (
-  SELECT {_DUE_COLUMNS}, job_name,
-         row_number() OVER (PARTITION BY job_name ORDER BY priority DESC, scheduled_for, id) AS position
-    FROM jobs WHERE {_KNOWN} AND {_DUE}),
+WITH RECURSIVE limits AS MATERIALIZED ({_LIMITS}),
+running AS MATERIALIZED (
+  SELECT job_name, concurrency_key, count(*) AS count FROM jobs
+   WHERE status = 'running' AND concurrency_key IS NOT NULL GROUP BY job_name, concurrency_key),
+walk AS MATERIALIZED (
+  SELECT id FROM {_BY_URGENCY} WHERE {_WAITING} AND concurrency_key IS NOT NULL {_URGENCY} LIMIT :window),
+seeds AS (
+  SELECT job_name, '' AS concurrency_key, '' AS rate_key FROM limits WHERE (SELECT count(*) FROM walk) >= :window
+   UNION ALL SELECT job_name, :start, '' FROM limits WHERE (SELECT count(*) FROM walk) >= :window
+   UNION ALL SELECT job_name, '', :start FROM limits WHERE (SELECT count(*) FROM walk) >= :window),
+lanes AS (
+  SELECT found.job_name, found.concurrency_key, found.rate_key, 1 AS number
+    FROM seeds JOIN jobs AS found ON found.id = {_LANE_AFTER.format(lane="seeds", operator=">=")}
+   UNION ALL
+  SELECT found.job_name, found.concurrency_key, found.rate_key, number + 1
+    FROM lanes JOIN jobs AS found ON found.id = {_LANE_AFTER.format(lane="lanes", operator=">")}
+   WHERE number < :lanes),
+open_lanes AS (
+  SELECT DISTINCT job_name, concurrency_key, rate_key
+    FROM lanes JOIN limits USING (job_name) LEFT JOIN running USING (job_name, concurrency_key)
+   WHERE (concurrency IS NULL OR COALESCE(count, 0) < concurrency)
+     AND (rate IS NULL OR rate > (SELECT count(*) FROM job_starts AS start
+                                   WHERE start.job_name = lanes.job_name AND start.rate_key = lanes.rate_key
+                                     AND start.started_at >= {{now}} - period))),
+heads AS MATERIALIZED (
+  SELECT head.id FROM open_lanes AS lane JOIN jobs AS head ON head.id IN (
+    SELECT id FROM jobs WHERE {_WAITING} AND concurrency_key IS NOT NULL AND job_name = lane.job_name
+       AND concurrency_key = lane.concurrency_key AND rate_key = lane.rate_key {_URGENCY} LIMIT :limit)
+   LIMIT :window),
+candidates AS MATERIALIZED (
+  SELECT {_DUE_COLUMNS}, job_name, concurrency_key, rate_key, concurrency, rate, period
+    FROM jobs JOIN limits USING (job_name) WHERE id IN (SELECT id FROM walk UNION SELECT id FROM heads)),
+started AS MATERIALIZED (
+  SELECT job_name, rate_key, (SELECT count(*) FROM job_starts AS start
+                               WHERE start.job_name = candidates.job_name AND start.rate_key = candidates.rate_key
+                                 AND start.started_at >= {{now}} - period) AS starts
+    FROM candidates WHERE rate IS NOT NULL GROUP BY job_name, rate_key, period),
+possible AS (
+  SELECT {_DUE_COLUMNS}, job_name, concurrency_key,
+         concurrency - COALESCE(count, 0) AS room, rate - starts AS rate_room,
+         row_number() OVER (PARTITION BY job_name, rate_key {_URGENCY}) AS rate_position
+    FROM candidates LEFT JOIN running USING (job_name, concurrency_key) LEFT JOIN started USING (job_name, rate_key)
+   WHERE concurrency IS NULL OR COALESCE(count, 0) < concurrency),
+allowed AS (
+  SELECT {_DUE_COLUMNS}, room, row_number() OVER (PARTITION BY job_name, concurrency_key {_URGENCY}) AS position
+    FROM possible WHERE rate_room IS NULL OR rate_position <= rate_room),
+unlimited AS MATERIALIZED (
+  SELECT {_DUE_COLUMNS} FROM jobs WHERE {_WAITING} AND concurrency_key IS NULL AND job_name NOT IN ({_LIMITED_NAMES})
+  {_URGENCY} LIMIT :unlimited),
 due AS MATERIALIZED (
-  SELECT {_DUE_COLUMNS} FROM waiting LEFT JOIN room USING (job_name) WHERE room IS NULL OR position <= room {_FIRST})"""
-    + _CLAIM % _CHOSEN
+  SELECT {_DUE_COLUMNS} FROM (SELECT {_DUE_COLUMNS} FROM allowed WHERE room IS NULL OR position <= room
+                               UNION ALL SELECT {_DUE_COLUMNS} FROM unlimited) {_FIRST})"""
+    + _CLAIM.replace("lower(hex(randomblob(16)))", ":batch || lower(hex(randomblob(8)))") % _CHOSEN
 )
+
+# The tokens of one such claim begin alike.
+RECORD_STARTS = f"""
+INSERT INTO job_starts (id, job_name, rate_key, started_at, expires_at)
+SELECT fencing_token, job_name, rate_key, worker_started_at, worker_started_at + period
+  FROM jobs JOIN ({_LIMITS}) USING (job_name)
+ WHERE status = 'running' AND concurrency_key IS NOT NULL AND rate IS NOT NULL
+   AND fencing_token >= :batch AND fencing_token < :batch || 'g'
+"""
+
+FORGET_STARTS = """
+DELETE FROM job_starts
+ WHERE id IN (SELECT id FROM job_starts WHERE expires_at < {now} ORDER BY expires_at LIMIT 1000)
+"""
+
+# --- pause -----------------------------------------------------------------------------------------------------------
+
+PAUSE_QUEUE = "INSERT INTO paused_queues (name, paused_at) VALUES (:name, {now}) ON CONFLICT DO NOTHING RETURNING name"
+
+RESUME_QUEUE = "DELETE FROM paused_queues WHERE name = :name RETURNING name"
+
+PAUSED_QUEUES = "SELECT name, paused_at FROM paused_queues ORDER BY name"
+
+# --- prune -----------------------------------------------------------------------------------------------------------
+
+_LOOKED_AT = "SELECT id FROM jobs WHERE id > :after ORDER BY id LIMIT :limit"
+_PRUNABLE = f"""id IN ({_LOOKED_AT})
+   AND EXISTS (SELECT 1 FROM json_each(:rules)
+                WHERE jobs.status = value->>0 AND jobs.completed_at < {{now}} - (value->>1)
+                  AND (value->>2 IS NULL OR jobs.job_name = value->>2))"""
+
+PRUNE_RANGE = f"SELECT max(id) AS last, count(*) AS count FROM ({_LOOKED_AT})"
+
+PRUNE = f"DELETE FROM jobs WHERE {_PRUNABLE} RETURNING id"
+
+PRUNABLE = f"SELECT id FROM jobs WHERE {_PRUNABLE}"
 
 # --- while it runs ---------------------------------------------------------------------------------------------------
 
 RENEW = """
 UPDATE jobs
    SET worker_expires_at = {now} + :lease, progress = beat.progress, progress_message = beat.message, updated_at = {now}
-  FROM (SELECT value->>'id' AS id, value->>'token' AS token, value->>'progress' AS progress,
+  FROM (SELECT key AS id, value->>'token' AS token, value->>'progress' AS progress,
                value->>'message' AS message
           FROM json_each(:items)) AS beat
  WHERE jobs.id = beat.id AND jobs.status = 'running' AND jobs.fencing_token = beat.token
@@ -135,7 +280,7 @@ UPDATE jobs
                        ELSE scheduled_for END,
        completed_at = CASE {_SETTLED_STATUS} WHEN 'pending' THEN NULL ELSE {{now}} END,
        fencing_token = NULL, worker_expires_at = NULL, updated_at = {{now}}
-  FROM (SELECT value->>'id' AS id, value->>'token' AS token, value->>'kind' AS kind, value->>'result' AS result,
+  FROM (SELECT key AS id, value->>'token' AS token, value->>'kind' AS kind, value->>'result' AS result,
                value->>'error' AS error, value->>'delay' AS delay, value->>'progress' AS progress,
                value->>'message' AS message
           FROM json_each(:items)) AS outcome
@@ -143,8 +288,20 @@ UPDATE jobs
 RETURNING id, status
 """
 
+# As SETTLE, of attempts that completed and have no progress to report: half the work, and nearly all there are.
+COMPLETE = """
+UPDATE jobs
+   SET status = 'completed', result = outcome.result, error = NULL, progress = 100, completed_at = {now},
+       fencing_token = NULL, worker_expires_at = NULL, updated_at = {now}
+  FROM (SELECT key AS id, value->>'token' AS token, value->>'result' AS result
+          FROM json_each(:items)) AS outcome
+ WHERE jobs.id = outcome.id AND jobs.status = 'running' AND jobs.fencing_token = outcome.token
+RETURNING id, status
+"""
+
 _EXPIRED_STATUS = _NOT_COMPLETED.format(final="attempt_count >= max_attempts")
 
+MOST_EXPIRED: int | None = None
 # One compare-and-swap, never by ids read earlier: a lease renewed meanwhile is not touched.
 EXPIRE = f"""
 UPDATE jobs
@@ -199,9 +356,18 @@ SELECT job_name, status, count(*) AS count FROM jobs
  GROUP BY job_name, status ORDER BY job_name, status
 """
 
-COUNT_DUE = f"SELECT count(*) AS count FROM jobs WHERE {_KNOWN} AND {_DUE}"
+# Jobs without limits and those with are in indexes of their own.
+COUNT_DUE = f"""
+SELECT sum(count) AS count
+  FROM (SELECT count(*) AS count FROM jobs WHERE {_WAITING} AND concurrency_key IS NULL
+         UNION ALL SELECT count(*) FROM jobs WHERE {_WAITING} AND concurrency_key IS NOT NULL)
+"""
 
-NEXT_DUE = f"SELECT min(COALESCE(scheduled_for, 0)) - {{now}} AS wait FROM jobs WHERE {_KNOWN}"
+_AWAITED = f"SELECT min(COALESCE(scheduled_for, 0)) AS due FROM jobs WHERE {_KNOWN} AND {_UNPAUSED}"
+NEXT_DUE = f"""
+SELECT min(due) - {{now}} AS wait
+  FROM ({_AWAITED} AND concurrency_key IS NULL UNION ALL {_AWAITED} AND concurrency_key IS NOT NULL)
+"""
 
 # --- schedules -------------------------------------------------------------------------------------------------------
 

@@ -1,0 +1,32 @@
+"""The surroundings of the processes that the harness starts, and what is kept of what they say."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+
+_URL = re.compile(r"[\w+]+://[^\s'\"]+")
+
+
+def child_environment() -> dict[str, str]:
+    """That of this process, with this checkout's packages importable."""
+    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+    return {**os.environ, "PYTHONPATH": path}
+
+
+def last_words(text: str, lines: int = 1) -> str:
+    """The end of an error output, without the folders of this machine and the URLs of its servers."""
+    text = _URL.sub("URL", text)
+    for folder, short in (
+        (sys.prefix, "$VENV"),
+        (str(ROOT), "."),
+        (tempfile.gettempdir(), "$TMPDIR"),
+        (str(Path.home()), "~"),
+    ):
+        text = text.replace(folder, short)
+    return "\n".join([line for line in text.splitlines() if line.strip()][-lines:]) or "nothing was said"

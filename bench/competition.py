@@ -1,0 +1,124 @@
+"""The run: every subject in every phase, one after the other, so that what disturbs the machine disturbs all."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from .catalogue import Phase, phases_of
+from .machine import describe_machine
+from .measurement import Measurement
+from .options import Options
+from .phases.draining import Drain, drain, drain_in_memory
+from .phases.enqueueing import enqueue_in_bulk, enqueue_one_by_one
+from .phases.idling import idle
+from .phases.importing import import_package
+from .phases.picking_up import pick_up
+from .postgres_server import NoServerError
+from .results import Results, SubjectResults
+from .servers import Servers
+from .subject import StoreKind
+from .table import figure
+from .trial import SubjectFailedError, Trial, run_child
+
+_logger = logging.getLogger("bench")
+
+_SLOW = 20.0
+"""Seconds. A drain that takes longer is measured once: it would take the time of all the others."""
+
+
+@contextmanager
+def competition(options: Options) -> Iterator[tuple[Results, Sequence[Trial]]]:
+    """Empty results, and the subjects that can be measured; why others cannot is in the results."""
+    with ExitStack() as stack:
+        servers = Servers(stack)
+        trials: list[Trial] = []
+        about: dict[str, SubjectResults] = {}
+        left_out: dict[str, str] = {}
+        for name in options.subjects:
+            try:
+                trial = _trial(name, servers, stack)
+            except (SubjectFailedError, NoServerError) as error:
+                _logger.warning("%s is left out: %s", name, error)
+                left_out[name] = str(error)
+            else:
+                trials.append(trial)
+                about[name] = SubjectResults(trial.about)
+        machine = describe_machine(servers.postgresql)
+        yield Results(machine, options.as_json(), about, left_out, date=options.date), trials
+
+
+def measure_all(results: Results, trials: Sequence[Trial], options: Options, done: Callable[[], None]) -> None:
+    """Every repetition of every phase of every subject; `done` is called after each repetition."""
+    began = time.monotonic()
+    for repetition in range(1, options.repetitions + 1):
+        for phase in options.phases:
+            for trial in trials:
+                if phase in phases_of(trial.name) and not _is_slow(results, trial, phase, options):
+                    brief = _measure_one(results, trial, phase, options)
+                    _logger.info(
+                        "%5.0f s  %d %s %s: %s", time.monotonic() - began, repetition, trial.name, phase, brief
+                    )
+        done()
+
+
+def _measure_one(results: Results, trial: Trial, phase: Phase, options: Options) -> str:
+    try:
+        measurement = _measure(trial, phase, options)
+    except SubjectFailedError as error:
+        results.errors.append(f"{trial.name}, {phase}: {error}")
+        return str(error)
+    results.subjects[trial.name].add(phase, measurement)
+    inexact = measurement.exactness is not None and not measurement.exactness.is_exact
+    return ", ".join(f"{name} {figure(value)}" for name, value in measurement.values.items()) + (
+        f"; {measurement.exactness}" if inexact else ""
+    )
+
+
+def _measure(trial: Trial, phase: Phase, options: Options) -> Measurement:
+    if trial.about["store"] == StoreKind.MEMORY and phase is Phase.DRAIN_1:
+        return drain_in_memory(trial, options.jobs)
+    match phase:
+        case Phase.IMPORT:
+            return import_package(options.imports)
+        case Phase.ONE:
+            return enqueue_one_by_one(trial, options.ones)
+        case Phase.BULK:
+            return enqueue_in_bulk(trial, options.jobs)
+        case Phase.DRAIN_1 | Phase.DRAIN_2 | Phase.FULL_TABLE:
+            return drain(trial, _drain_of(phase, options))
+        case Phase.PICK_UP:
+            return pick_up(trial, options.pick_ups)
+        case Phase.IDLE:
+            return idle(trial, options.idle_seconds)
+
+
+def _drain_of(phase: Phase, options: Options) -> Drain:
+    return Drain(
+        workers=2 if phase is Phase.DRAIN_2 else 1,
+        jobs=options.jobs,
+        limit=options.limit,
+        finished=options.finished if phase is Phase.FULL_TABLE else 0,
+    )
+
+
+def _is_slow(results: Results, trial: Trial, phase: Phase, options: Options) -> bool:
+    """Whether this drain was measured before and took so long that it is not repeated."""
+    if phase not in (Phase.DRAIN_1, Phase.DRAIN_2):
+        return False
+    rate = results.spread(trial.name, _drain_of(phase, options).name)
+    return rate is not None and options.jobs / rate.median > _SLOW
+
+
+def _trial(name: str, servers: Servers, stack: ExitStack) -> Trial:
+    folder = Path(tempfile.mkdtemp(prefix="server-jobs-bench-"))
+    stack.callback(shutil.rmtree, folder, ignore_errors=True)
+    about = run_child(name, str(folder / "described"), "describe")
+    trial = Trial(name, about, servers.store(StoreKind(str(about["store"])), name, folder), folder)
+    stack.callback(trial.store.drop)
+    return trial

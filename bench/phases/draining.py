@@ -1,0 +1,98 @@
+"""How fast worker processes run what is queued, and whether each job ran once and left its result."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+from bench.child_process import last_words
+from bench.measurement import Exactness, Measurement
+from bench.run_ledger import LedgerReader
+from bench.trial import Trial
+from bench.workers import Workers
+
+_LOOK_EVERY = 0.002
+_STANDSTILL = 3.0
+_GIVE_UP = 20.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drain:
+    """`jobs` queued jobs for `workers` processes, with `finished` jobs in the store that ran long ago."""
+
+    workers: int
+    jobs: int
+    limit: float
+    """Seconds after which it is given up."""
+    finished: int = 0
+
+    @property
+    def name(self) -> str:
+        """What its rate is called in the results."""
+        return f"drain {self.workers}{', full table' if self.finished else ''}"
+
+
+def drain(trial: Trial, wanted: Drain) -> Measurement:
+    """From the first handler that runs anywhere to the moment when the store has no unfinished job."""
+    trial.begin()
+    if wanted.finished:
+        trial.call("add-finished", wanted.finished)
+    trial.fill(wanted.jobs)
+    stored_before = trial.results(wanted.jobs) or 0
+    with trial.workers(wanted.workers, wanted.jobs) as workers:
+        went = time.monotonic()
+        workers.go()
+        ended = _wait_for_the_end(trial, workers, wanted, went)
+        time.sleep(0.1)  # a job that runs twice does so soon
+        exactness = _exactness(trial, workers.runs(), wanted.jobs, stored_before)
+        first = workers.first()
+        complaints = last_words(text, lines=4) if (text := workers.error_output()) else ""
+    values: dict[str, float] = {}
+    if ended is not None and first is not None:
+        values[wanted.name] = wanted.jobs / (ended - first)
+        values[f"{wanted.name}, from go"] = wanted.jobs / (ended - went)
+    return Measurement(values=values, exactness=exactness, complaints=complaints)
+
+
+def drain_in_memory(trial: Trial, jobs: int) -> Measurement:
+    """The same in one process, for subjects whose store ends with it."""
+    ledger = trial.folder / "memory"
+    answer = trial.call("drain-in-memory", ledger, jobs)
+    reader = LedgerReader(ledger)
+    runs = reader.runs()
+    reader.close()
+    exactness = Exactness(
+        twice=_twice(runs),
+        never=runs.count(0),
+        unfinished=int(answer["unfinished"]),
+        lost=jobs - int(answer["results"]),
+    )
+    return Measurement(values={"drain 1": jobs / answer["seconds"]}, exactness=exactness)
+
+
+def _wait_for_the_end(trial: Trial, workers: Workers, wanted: Drain, went: float) -> float | None:
+    """When nothing was unfinished; None if that did not come. The store is asked only when every job has run."""
+    seen, moved = 0, went
+    while (now := time.monotonic()) - went < wanted.limit:
+        time.sleep(_LOOK_EVERY)
+        ran = sum(len(runs) - runs.count(0) for runs in workers.runs())
+        if ran != seen:
+            seen, moved = ran, now
+        if ran >= wanted.jobs or now - moved > _STANDSTILL:
+            if trial.unfinished(wanted.jobs) <= 0:
+                return time.monotonic()
+            if now - moved > _GIVE_UP:
+                return None
+    return None
+
+
+def _exactness(trial: Trial, runs: list[bytes], jobs: int, stored_before: int) -> Exactness:
+    total = bytes(min(255, sum(counts)) for counts in zip(*runs, strict=True))
+    unfinished = max(0, trial.unfinished(jobs))
+    stored = trial.results(jobs)
+    lost = 0 if stored is None else jobs - unfinished - (stored - stored_before)
+    return Exactness(twice=_twice(total), never=total.count(0), unfinished=unfinished, lost=max(0, lost))
+
+
+def _twice(runs: bytes) -> int:
+    return sum(count > 1 for count in runs)

@@ -1,0 +1,18 @@
+"""What a worker costs when there is nothing to do."""
+
+from __future__ import annotations
+
+import time
+
+from bench.measurement import Measurement
+from bench.trial import Trial
+
+
+def idle(trial: Trial, seconds: float) -> Measurement:
+    """The processor time of one worker on a store with nothing to run, in percent of a core."""
+    trial.begin()
+    with trial.idle_worker(1) as workers:
+        began, used = time.monotonic(), workers.cpu_seconds()
+        time.sleep(seconds)
+        used = workers.cpu_seconds() - used
+        return Measurement(values={"idle": 100 * used / (time.monotonic() - began)})

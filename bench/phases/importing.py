@@ -1,0 +1,36 @@
+"""How long `import server_jobs` takes."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+from bench.child_process import child_environment
+from bench.measurement import Measurement
+
+_TIMED = "{before}; from time import perf_counter as now; began = now(); {timed}; print(now() - began)"
+_PYDANTIC = "import pydantic"
+_PYDANTIC_USED = "from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError"
+IMPORT, EVERY_NAME = "import", "import of every name"
+_MEASURES = {
+    IMPORT: _TIMED.format(before=_PYDANTIC, timed="import server_jobs"),
+    EVERY_NAME: _TIMED.format(before=_PYDANTIC_USED, timed="from server_jobs import *"),
+}
+
+
+def import_package(times: int) -> Measurement:
+    """Milliseconds, the best of many new processes: of the bare `import`, and of everything that it offers.
+
+    The bare `import` is beyond `import pydantic`. Names are imported when they are first used, by us and by pydantic:
+    so every name of ours is timed as well, in a process where pydantic has been used.
+    """
+    return Measurement(
+        values={name: min(_milliseconds(code) for _ in range(times)) for name, code in _MEASURES.items()}
+    )
+
+
+def _milliseconds(code: str) -> float:
+    finished = subprocess.run(
+        [sys.executable, "-c", code], env=child_environment(), stdout=subprocess.PIPE, text=True, check=True
+    )
+    return float(finished.stdout) * 1000

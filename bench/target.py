@@ -1,0 +1,106 @@
+"""A target: what is measured of one run, what it is to be, and the verdict."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+
+from .catalogue import BARE, OURS
+from .results import Results
+
+Value = Callable[[Results], float | None]
+
+
+class Verdict(StrEnum):
+    """Of a target."""
+
+    MET = "met"
+    NOT_MET = "not met"
+    UNKNOWN = "not measured"
+    NONE = "for comparison"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """`measured` is to be at least, or at most, `bound`; without a bound it is there to be compared."""
+
+    store: str
+    says: str
+    measured: Value
+    bound: float | None
+    is_at_most: bool = False
+    unit: str = "x"
+
+    def verdict(self, results: Results) -> Verdict:
+        """By the medians of this run."""
+        value = self.measured(results)
+        if value is None:
+            return Verdict.UNKNOWN
+        if self.bound is None:
+            return Verdict.NONE
+        return Verdict.MET if (value <= self.bound if self.is_at_most else value >= self.bound) else Verdict.NOT_MET
+
+    def as_json(self, results: Results) -> dict[str, object]:
+        """With what was measured."""
+        return {
+            "store": self.store,
+            "target": self.says,
+            "bound": self.bound,
+            "measured": self.measured(results),
+            "unit": self.unit,
+            "verdict": str(self.verdict(results)),
+        }
+
+
+def median_of(subject: str, measure: str) -> Value:
+    """The median of a measure of one subject."""
+
+    def value(results: Results) -> float | None:
+        spread = results.spread(subject, measure)
+        return spread.median if spread else None
+
+    return value
+
+
+def median_of_bare(store: str, measure: str) -> Value:
+    """The median over the bare drivers of all batch sizes, where these make no difference."""
+
+    def value(results: Results) -> float | None:
+        names = [name for name in results.subjects if name.startswith(f"{BARE}{store}-")]
+        found = [value for name in names for value in results.subjects[name].measures.get(measure, [])]
+        return statistics.median(found) if found else None
+
+    return value
+
+
+def ratio(ours: Value, theirs: Value) -> Value:
+    """One against another."""
+
+    def value(results: Results) -> float | None:
+        above, below = ours(results), theirs(results)
+        return above / below if above is not None and below else None
+
+    return value
+
+
+def _peers(results: Results, store: str) -> Iterator[str]:
+    for name, found in results.subjects.items():
+        if found.about.get("store") == store and name not in OURS and not name.startswith(BARE):
+            yield name
+
+
+def best_peer(store: str, measure: str, best: Callable[[list[float]], float]) -> Value:
+    """The best median of a peer on that store; of any of its calls, for the measure `bulk`."""
+
+    def value(results: Results) -> float | None:
+        found = [
+            spread.median
+            for name in _peers(results, store)
+            for each in results.subjects[name].measures
+            if each.partition(":")[0] == measure and (spread := results.spread(name, each))
+        ]
+        return best(found) if found else None
+
+    return value

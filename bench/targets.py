@@ -1,0 +1,163 @@
+"""What this project has set itself: ratios of one run, because machines differ."""
+
+from __future__ import annotations
+
+from .catalogue import BARE_POSTGRESQL, BARE_SQLITE, OURS_MEMORY, OURS_POSTGRESQL, OURS_SQLITE
+from .phases.importing import EVERY_NAME, IMPORT
+from .target import Target, best_peer, median_of, median_of_bare, ratio
+
+_PG, _LITE, _RAM = "PostgreSQL", "SQLite", "memory"
+_MANY = "bulk: later_many"
+_FULL, _P50, _P99 = "drain 1, full table", "pick-up p50", "pick-up p99"
+
+TARGETS = (
+    Target(
+        store=_PG,
+        says="drain, one process, against PgQueuer at its best",
+        measured=ratio(median_of(OURS_POSTGRESQL, "drain 1"), median_of("pgqueuer", "drain 1")),
+        bound=1.4,
+    ),
+    Target(
+        store=_PG,
+        says="drain, one process, against the bare driver in batches of 100",
+        measured=ratio(median_of(OURS_POSTGRESQL, "drain 1"), median_of(BARE_POSTGRESQL, "drain 1")),
+        bound=0.6,
+    ),
+    Target(
+        store=_PG,
+        says="drain, two processes against one",
+        measured=ratio(median_of(OURS_POSTGRESQL, "drain 2"), median_of(OURS_POSTGRESQL, "drain 1")),
+        bound=1.0,
+    ),
+    Target(
+        store=_PG,
+        says="drain, two processes, against two of PgQueuer",
+        measured=ratio(median_of(OURS_POSTGRESQL, "drain 2"), median_of("pgqueuer", "drain 2")),
+        bound=1.0,
+    ),
+    Target(
+        store=_PG,
+        says="`later` one by one against the bare insert",
+        measured=ratio(median_of(OURS_POSTGRESQL, "one"), median_of_bare("postgresql", "one")),
+        bound=0.7,
+    ),
+    Target(
+        store=_PG,
+        says="`later_many` against the bare bulk insert",
+        measured=ratio(median_of(OURS_POSTGRESQL, _MANY), median_of(BARE_POSTGRESQL, "bulk: INSERT … unnest")),
+        bound=0.5,
+    ),
+    Target(
+        store=_PG,
+        says="`later_many` against COPY, which can neither skip a job that is stored already nor answer",
+        measured=ratio(median_of(OURS_POSTGRESQL, _MANY), median_of(BARE_POSTGRESQL, "bulk: COPY")),
+        bound=None,
+    ),
+    Target(
+        store=_PG,
+        says="`later_many` against the best peer",
+        measured=ratio(median_of(OURS_POSTGRESQL, _MANY), best_peer("postgresql", "bulk", max)),
+        bound=1.0,
+    ),
+    Target(
+        store=_PG,
+        says="pick-up p50 against the best peer",
+        measured=ratio(median_of(OURS_POSTGRESQL, _P50), best_peer("postgresql", _P50, min)),
+        bound=1.0,
+        is_at_most=True,
+    ),
+    Target(
+        store=_PG,
+        says="pick-up p99 against the best peer",
+        measured=ratio(median_of(OURS_POSTGRESQL, _P99), best_peer("postgresql", _P99, min)),
+        bound=1.0,
+        is_at_most=True,
+    ),
+    Target(
+        store=_PG,
+        says="drain with the full table against an empty one",
+        measured=ratio(median_of(OURS_POSTGRESQL, _FULL), median_of(OURS_POSTGRESQL, "drain 1")),
+        bound=0.8,
+    ),
+    Target(
+        store=_PG,
+        says="an idle worker, % of a core",
+        measured=median_of(OURS_POSTGRESQL, "idle"),
+        bound=1.0,
+        is_at_most=True,
+        unit="%",
+    ),
+    Target(
+        store=_LITE,
+        says="drain against Huey",
+        measured=ratio(median_of(OURS_SQLITE, "drain 1"), median_of("huey", "drain 1")),
+        bound=10,
+    ),
+    Target(
+        store=_LITE,
+        says="drain against litequeue, which does not flush",
+        measured=ratio(median_of(OURS_SQLITE, "drain 1"), median_of("litequeue", "drain 1")),
+        bound=2.5,
+    ),
+    Target(
+        store=_LITE,
+        says="drain against the bare driver in batches of 100",
+        measured=ratio(median_of(OURS_SQLITE, "drain 1"), median_of(BARE_SQLITE, "drain 1")),
+        bound=0.35,
+    ),
+    Target(
+        store=_LITE,
+        says="drain against a hand-written loop over honker's calls for batches: no flush, result, handler or retry",
+        measured=ratio(median_of(OURS_SQLITE, "drain 1"), median_of("honker:1000", "drain 1")),
+        bound=None,
+    ),
+    Target(
+        store=_LITE,
+        says="`later` one by one against the bare insert",
+        measured=ratio(median_of(OURS_SQLITE, "one"), median_of_bare("sqlite", "one")),
+        bound=0.5,
+    ),
+    Target(
+        store=_LITE,
+        says="`later_many` against the bare bulk insert",
+        measured=ratio(median_of(OURS_SQLITE, _MANY), median_of(BARE_SQLITE, "bulk: executemany, 100 a commit")),
+        bound=0.4,
+    ),
+    Target(
+        store=_LITE,
+        says="pick-up from another process, p50, against the best peer",
+        measured=ratio(median_of(OURS_SQLITE, _P50), best_peer("sqlite", _P50, min)),
+        bound=1.0,
+        is_at_most=True,
+    ),
+    Target(
+        store=_LITE,
+        says="drain with the full table against an empty one",
+        measured=ratio(median_of(OURS_SQLITE, _FULL), median_of(OURS_SQLITE, "drain 1")),
+        bound=0.8,
+    ),
+    Target(
+        store=_LITE,
+        says="an idle worker, % of a core",
+        measured=median_of(OURS_SQLITE, "idle"),
+        bound=1.0,
+        is_at_most=True,
+        unit="%",
+    ),
+    Target(store=_RAM, says="drain, jobs/s", measured=median_of(OURS_MEMORY, "drain 1"), bound=40_000, unit="jobs/s"),
+    Target(
+        store="–",
+        says="`import server_jobs` beyond `import pydantic`, ms",
+        measured=median_of(OURS_MEMORY, IMPORT),
+        bound=60,
+        is_at_most=True,
+        unit="ms",
+    ),
+    Target(
+        store="–",
+        says="`from server_jobs import *`, beyond pydantic in use, ms",
+        measured=median_of(OURS_MEMORY, EVERY_NAME),
+        bound=None,
+        unit="ms",
+    ),
+)

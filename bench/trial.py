@@ -1,0 +1,114 @@
+"""One subject under measurement: its store, and its processes."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from .child_process import child_environment, last_words
+from .fresh_store import FreshStore
+from .workers import Workers
+
+_LONGEST_CALL = 600
+_LONGEST_START = 60.0
+_UNTIL_IDLE = 2.0
+
+
+class SubjectFailedError(Exception):
+    """A subject could not do what it was asked; the message is fit for the results."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """What is needed to measure one subject. `about` is its description as JSON."""
+
+    name: str
+    about: Mapping[str, object]
+    store: FreshStore
+    folder: Path
+
+    def begin(self) -> None:
+        """Start from an empty store with the subject's tables."""
+        self.store.renew()
+        self.call("create-tables")
+
+    def fill(self, jobs: int) -> None:
+        """Enqueue jobs by the fastest call of the subject, and let the store come to rest."""
+        calls = self.bulk_calls
+        if calls:
+            self.call("put-many", jobs, calls[0])
+        else:
+            self.call("put-one-by-one", jobs)
+        self.store.settle(is_analyzed=bool(self.about["is_analyzed"]))
+
+    @property
+    def bulk_calls(self) -> list[str]:
+        """Its ways to enqueue many."""
+        calls = self.about["bulk_calls"]
+        return list(map(str, calls)) if isinstance(calls, list) else []
+
+    def unfinished(self, jobs: int) -> int:
+        """How many of the jobs are not settled."""
+        return self.store.ask(str(self.about["unfinished"]).format(jobs=jobs))
+
+    def results(self, jobs: int) -> int | None:
+        """How many results are stored; None if the subject stores none."""
+        question = str(self.about["results"])
+        return self.store.ask(question.format(jobs=jobs)) if question else None
+
+    def call(self, command: str, *arguments: object) -> dict[str, float]:
+        """Carry out one command of `bench.child` in a new process. Raises `SubjectFailedError`."""
+        answer = run_child(self.name, self.store.url, command, *arguments)
+        return {name: float(value) for name, value in answer.items() if isinstance(value, int | float)}
+
+    def workers(self, count: int, jobs: int) -> Workers:
+        """Worker processes, connected and ready to be told to go. Raises `SubjectFailedError`."""
+        workers = Workers(count, jobs, _command(self.name, self.store.url, "work"), self.folder)
+        silent = workers.wait_until_ready()
+        if silent is not None:
+            raise SubjectFailedError(f"a worker did not start: {last_words(silent)}")
+        return workers
+
+    def idle_worker(self, jobs: int) -> Workers:
+        """A worker that has run a job and waits for the next; `jobs` as in `workers`. Raises `SubjectFailedError`."""
+        workers = self.workers(1, jobs)
+        workers.go()
+        self.call("put-one-by-one", 1)
+        deadline = time.monotonic() + _LONGEST_START
+        while not workers.runs()[0][0]:
+            if time.monotonic() > deadline:
+                workers.stop()
+                raise SubjectFailedError(f"the worker did not run a job within {_LONGEST_START:g} s")
+            time.sleep(0.01)
+        time.sleep(_UNTIL_IDLE)
+        return workers
+
+
+def run_child(name: str, url: str, command: str, *arguments: object) -> dict[str, object]:
+    """The answer of one command of `bench.child`. Raises `SubjectFailedError`."""
+    try:
+        finished = subprocess.run(
+            [*_command(name, url, command), *map(str, arguments)],
+            env=child_environment(),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=_LONGEST_CALL,
+            check=False,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise SubjectFailedError(f"{command} took longer than {_LONGEST_CALL} s") from error
+    lines = finished.stdout.strip().splitlines()
+    if finished.returncode or not lines:
+        raise SubjectFailedError(f"{command}: exit {finished.returncode}: {last_words(finished.stderr)}")
+    answer: dict[str, object] = json.loads(lines[-1])
+    return answer
+
+
+def _command(name: str, url: str, command: str) -> list[str]:
+    return [sys.executable, "-m", "bench.child", name, url, command]

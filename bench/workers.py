@@ -1,0 +1,110 @@
+"""Worker processes that wait for a common "go", and what they did."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from .child_process import child_environment
+from .run_ledger import LedgerReader
+
+_STOP_SECONDS = 10
+
+
+class Workers:
+    """`count` processes of a command, each with a ledger for `jobs` jobs. A context: they are ended with it."""
+
+    def __init__(self, count: int, jobs: int, command: Sequence[str], folder: Path) -> None:
+        self._ledgers = [folder / f"worker-{number}" for number in range(count)]
+        self._readers: list[LedgerReader] = []
+        for ledger in self._ledgers:
+            ledger.with_name(f"{ledger.name}.pick-ups").unlink(missing_ok=True)
+        self._errors = (folder / "worker-errors").open("w+")
+        self._processes = [self._start([*command, str(ledger), str(jobs)]) for ledger in self._ledgers]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+        for reader in self._readers:
+            reader.close()
+        self._errors.close()
+
+    def wait_until_ready(self) -> str | None:
+        """Until all are connected; the error output if one is not."""
+        for process in self._processes:
+            if not _answer_of(process):
+                self.stop()
+                return self.error_output()
+        self._readers = [LedgerReader(ledger) for ledger in self._ledgers]
+        return None
+
+    def go(self) -> None:
+        """Begin."""
+        self._tell("go")
+
+    def runs(self) -> list[bytes]:
+        """Of each worker: how often each job ran there."""
+        return [reader.runs() for reader in self._readers]
+
+    def first(self) -> float | None:
+        """When the first handler ran in any of them."""
+        return min((moment for reader in self._readers if (moment := reader.first())), default=None)
+
+    def cpu_seconds(self) -> float:
+        """The processor time that they have used."""
+        self._tell("cpu")
+        return sum(float(json.loads(_answer_of(process))["seconds"]) for process in self._processes)
+
+    def stop(self) -> None:
+        """End them; their work is done by now. Harmless when they have ended."""
+        self._tell("stop")
+        for process in self._processes:
+            try:
+                process.wait(_STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+            for stream in (process.stdin, process.stdout):
+                if stream is not None:
+                    with suppress(BrokenPipeError):
+                        stream.close()
+
+    def pick_ups(self) -> list[float]:
+        """Seconds from enqueueing to running; known once they are stopped."""
+        return [value for reader in self._readers for value in reader.pick_ups()]
+
+    def error_output(self) -> str:
+        """What they had to complain about."""
+        self._errors.flush()
+        self._errors.seek(0)
+        return self._errors.read()
+
+    def _start(self, command: Sequence[str]) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            command,
+            env=child_environment(),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._errors,
+            text=True,
+        )
+
+    def _tell(self, word: str) -> None:
+        for process in self._processes:
+            if process.stdin is not None and not process.stdin.closed:
+                with suppress(BrokenPipeError):
+                    process.stdin.write(f"{word}\n")
+                    process.stdin.flush()
+
+
+def _answer_of(process: subprocess.Popen[str]) -> str:
+    return process.stdout.readline() if process.stdout else ""

@@ -1,0 +1,125 @@
+"""LISTEN and NOTIFY, as hints that there may be jobs: never needed, so never an error.
+
+A job is noticed by polling in any case. What is announced is only that somebody stored jobs, never which; in a
+transaction of its own, since NOTIFY makes transactions commit one after the other.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Awaitable, Callable
+
+from ..errors import DatabaseError
+from ..ports import Statement
+from .postgres_connection import DriverConnection, connect
+from .postgres_url import shown_place
+
+_logger = logging.getLogger("server_jobs")
+
+CHANNEL = "server_jobs"
+NOTIFY = Statement(f"SELECT pg_notify('{CHANNEL}', '')", writes=True)
+
+APART = 0.005
+LONGEST_WAIT = 30.0
+FINISH_SECONDS = 2.0
+
+
+class Announcer:
+    """Sends announcements: the first one at once, those of the next few milliseconds as one."""
+
+    def __init__(self, send: Callable[[], Awaitable[None]]) -> None:
+        self._send = send
+        self._wanted = False
+        self._task: asyncio.Task[None] | None = None
+
+    def announce(self) -> None:
+        """As in `Database`."""
+        self._wanted = True
+        if self._task is None or self._task.done():
+            self._task = asyncio.get_running_loop().create_task(self._work(), name="server-jobs-announce")
+
+    async def finish(self) -> None:
+        """Send what is still to be sent, if that is quickly done."""
+        if self._task is not None and not self._task.done():
+            await asyncio.wait([self._task], timeout=FINISH_SECONDS)
+            self._task.cancel()
+
+    async def _work(self) -> None:
+        while self._wanted:
+            self._wanted = False
+            try:
+                await self._send()
+            except DatabaseError as error:
+                _logger.debug("stored jobs were not announced: %s", error)
+            await asyncio.sleep(APART)
+
+
+class Listener:
+    """Listens on a connection of its own for as long as anybody watches, and connects again when that is lost."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._wakes: list[Callable[[], None]] = []
+        self._task: asyncio.Task[None] | None = None
+
+    def watch(self, wake: Callable[[], None]) -> Callable[[], None]:
+        """As in `Database`."""
+        self._wakes.append(wake)
+        if self._task is None or self._task.done():
+            self._task = asyncio.get_running_loop().create_task(self._listen(), name="server-jobs-listen")
+
+        def end() -> None:
+            if wake in self._wakes:
+                self._wakes.remove(wake)
+            if not self._wakes and self._task is not None:
+                self._task.cancel()
+
+        return end
+
+    async def stop(self) -> None:
+        """Listen no more."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait([self._task])
+
+    async def _listen(self) -> None:
+        wait = 0.1
+        while True:
+            try:
+                connection = await connect(self._url)
+            except DatabaseError as error:
+                _logger.debug("cannot listen: %s", error)
+            else:
+                try:
+                    if not await self._listen_on(connection):
+                        return
+                    wait = 0.1
+                finally:
+                    connection.terminate()
+            await asyncio.sleep(wait * random.uniform(0.5, 1))  # noqa: S311  spreads load only
+            wait = min(wait * 2, LONGEST_WAIT)
+
+    async def _listen_on(self, connection: DriverConnection) -> bool:
+        """Pass on what comes until the connection ends; False if nothing ever will."""
+        ended = asyncio.Event()
+        connection.add_termination_listener(lambda *_: ended.set())
+        try:
+            if await connection.fetchval("SELECT pg_backend_pid()") != connection.get_server_pid():
+                _logger.info(
+                    "%s is a pooler, which passes no notifications on: new jobs are found by polling",
+                    shown_place(self._url),
+                )
+                return False
+            await connection.add_listener(CHANNEL, lambda *_: self._wake())
+        except Exception as error:  # noqa: BLE001  a hint less, whatever the driver says
+            _logger.debug("cannot listen: %s", error)
+            return True
+        self._wake()  # for what came while nobody listened
+        await ended.wait()
+        return True
+
+    def _wake(self) -> None:
+        for wake in tuple(self._wakes):
+            wake()

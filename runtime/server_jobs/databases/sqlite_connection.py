@@ -1,0 +1,163 @@
+"""One connection to a SQLite file: reads, and groups of writes that become durable in one commit."""
+
+from __future__ import annotations
+
+import operator
+import random
+import sqlite3
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import repeat
+
+from ..errors import DatabaseError
+from ..ports import Row, Statement, Value
+from .sqlite_errors import REFUSALS, is_busy, locked, not_opened, refused
+
+Call = tuple[Statement, Mapping[str, Value]]
+Rows = Sequence[Sequence[Row]]
+
+# After a burst the WAL is cut back to this size; while it is smaller, its space is used again.
+_LARGEST_IDLE_WAL = 64 * 1024 * 1024
+_PAUSE = (0.0005, 0.004)
+
+
+@dataclass(slots=True, eq=False)
+class Work:
+    """Calls that are one transaction, and in the end their rows or the error."""
+
+    calls: Sequence[Call]
+    rows: Rows = ()
+    error: Exception | None = None
+
+
+class SqliteConnection:
+    """Made and used in one thread. Never waits for a lock: what raises an error that `is_busy` changed nothing."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self._connection: sqlite3.Connection | None = None
+
+    def open(self, patience: float) -> None:
+        """Connect, repeating for that many seconds what others keep from happening. Raises `DatabaseError`."""
+        deadline = time.monotonic() + patience
+        while True:
+            try:
+                return self._connect()
+            except sqlite3.Error as error:
+                self.close()
+                if not is_busy(error):
+                    raise not_opened(self.path, error) from error
+                if time.monotonic() > deadline:
+                    raise locked(self.path, patience) from error
+                time.sleep(pause())
+
+    def close(self) -> None:
+        """Disconnect; harmless when closed."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
+
+    def read(self, work: Work) -> None:
+        """Run calls that write nothing, on one state of the database."""
+        try:
+            if len(work.calls) == 1:
+                work.rows = self._rows(work)
+            else:
+                self._execute("BEGIN")
+                work.rows = self._rows(work)
+                self._execute("COMMIT")
+        except REFUSALS as error:
+            self._roll_back()
+            if is_busy(error):
+                raise
+            work.error = refused(self.path, error)
+        except BaseException:
+            self._roll_back()
+            raise
+
+    def write(self, group: Sequence[Work]) -> None:
+        """Run them as one transaction. One that fails changes nothing and keeps its error; the others are stored.
+
+        When the commit fails, nothing is stored, and each of them has the error.
+        """
+        try:
+            if len(group) == 1 and len(group[0].calls) == 1:
+                group[0].rows = self._rows(group[0])  # a statement by itself is a transaction
+            else:
+                self._write_together(group)
+        except REFUSALS as error:
+            self._roll_back()
+            for work in group:
+                work.rows = ()
+                work.error = None if is_busy(error) else work.error or refused(self.path, error)
+            if is_busy(error):
+                raise
+        except BaseException:
+            self._roll_back()
+            raise
+
+    def data_version(self) -> int:
+        """A number that changes when another connection has committed, and does not when this one has."""
+        version: int = self._opened().execute("PRAGMA data_version").fetchone()[0]
+        return version
+
+    def changes(self) -> int:
+        """How many rows this connection has changed so far."""
+        return self._opened().total_changes
+
+    def _connect(self) -> None:
+        self._connection = sqlite3.connect(self.path, timeout=0, isolation_level=None)
+        # Bytes that are not UTF-8, written by other programs, must not keep the other rows of a claim from running.
+        # As fast as `str`, which would refuse them: no Python code runs for a value.
+        self._connection.text_factory = operator.methodcaller("decode", "utf-8", "replace")
+        self._execute("PRAGMA journal_mode = WAL")
+        self._execute("PRAGMA synchronous = FULL")
+        self._execute(f"PRAGMA journal_size_limit = {_LARGEST_IDLE_WAL}")
+
+    def _write_together(self, group: Sequence[Work]) -> None:
+        self._execute("BEGIN IMMEDIATE")
+        if len(group) == 1:
+            group[0].rows = self._rows(group[0])
+        else:
+            for work in group:
+                self._write_in_group(work)
+        self._execute("COMMIT")
+
+    def _write_in_group(self, work: Work) -> None:
+        try:
+            self._execute("SAVEPOINT work")
+            work.rows = self._rows(work)
+        except REFUSALS as error:
+            if is_busy(error) or not self._opened().in_transaction:
+                raise  # SQLite has rolled the whole group back
+            self._execute("ROLLBACK TO work")
+            work.error = refused(self.path, error)
+        self._execute("RELEASE work")
+
+    def _rows(self, work: Work) -> Rows:
+        return [self._execute(statement.sql, parameters) for statement, parameters in work.calls]
+
+    def _execute(self, sql: str, parameters: Mapping[str, Value] | None = None) -> list[Row]:
+        cursor = self._opened().execute(sql, parameters or {})
+        rows = cursor.fetchall()
+        if not rows:
+            return []
+        names = [column[0] for column in cursor.description]
+        return list(map(dict, map(zip, repeat(names), rows)))  # no Python code runs for a row, and reading it is fast
+
+    def _roll_back(self) -> None:
+        if self._connection is not None and self._connection.in_transaction:
+            with suppress(sqlite3.Error):  # on a broken disk; the next transaction tells, and rolls back once more
+                self._connection.execute("ROLLBACK")
+
+    def _opened(self) -> sqlite3.Connection:
+        if self._connection is None:
+            raise DatabaseError(f"the SQLite database {self.path} is closed")
+        return self._connection
+
+
+def pause() -> float:
+    """How long to wait before the next try: short and random, so that of many waiting processes none is favoured."""
+    return random.uniform(*_PAUSE)  # noqa: S311  spreads load only

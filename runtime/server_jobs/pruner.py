@@ -1,0 +1,50 @@
+"""Finished jobs are deleted when their spec does not keep them any longer: a few at a time, by every worker."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from .clock import Clock
+from .ports import QueueStore
+from .record import JobStatus, PruneRule, PruneStep
+from .registry import JobRegistry
+
+REST = timedelta(minutes=1)
+
+
+def retention_rules(registry: JobRegistry) -> tuple[PruneRule, ...]:
+    """What the specs of these jobs say of how long they are kept; nothing for those that are kept for ever."""
+    return tuple(
+        PruneRule(status=status, age=age, job_name=registration.job.job_name)
+        for registration in registry.registrations()
+        for status, age in (
+            (JobStatus.COMPLETED, registration.job.options.retention.completed),
+            (JobStatus.FAILED, registration.job.options.retention.failed),
+            (JobStatus.CANCELLED, registration.job.options.retention.cancelled),
+        )
+        if age is not None
+    )
+
+
+class Pruner:
+    """Walks over the stored jobs by id, one small step at each `tick`, and rests for a minute after each walk.
+
+    Costs nothing where no spec states a retention. Several may walk at the same time.
+    """
+
+    def __init__(self, store: QueueStore, registry: JobRegistry, clock: Clock) -> None:
+        self._store = store
+        self._rules = retention_rules(registry)
+        self._clock = clock
+        self._after = ""
+        self._rests_until = float("-inf")
+
+    async def tick(self) -> int:
+        """Take the next step if it is time; how many jobs it deleted. For about once a second."""
+        if not self._rules or self._clock.monotonic() < self._rests_until:
+            return 0
+        pruned = await self._store.prune(PruneStep(rules=self._rules, after=self._after))
+        self._after = pruned.after or ""
+        if pruned.after is None:
+            self._rests_until = self._clock.monotonic() + REST.total_seconds()
+        return pruned.count

@@ -1,0 +1,118 @@
+"""Claiming from a SQL database: jobs without limits by one statement, those with limits beside them where some wait.
+
+The statement for limits looks at a bounded number of jobs, however many wait. Where databases let two transactions
+write at once, the lock statement comes first, so that no two claims count the same runs.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from datetime import timedelta
+
+from ..clock import Clock, SystemClock
+from ..ids import new_token
+from ..ports import Database, Row, Statement, Value
+from ..record import ClaimRequest, KnownJob
+from .dialect import statements_of
+from .rows import milliseconds, request_parameters
+
+WINDOW = 256
+LANES = 32
+RELABEL_INTERVAL = timedelta(seconds=10)
+_DISMISSED_AT_ONCE = 1000
+ADOPTIONS = 10
+ADOPTED_AT_ONCE = 1000
+
+_Call = tuple[Statement, Mapping[str, Value]]
+
+
+class Claims:
+    """Chooses the statements of each claim. `call` turns a statement and its parameters into what a database runs."""
+
+    def __init__(self, database: Database, call: Callable[..., _Call], clock: Clock | None) -> None:
+        self._database = database
+        self._statements = statements_of(database)
+        self._call = call
+        self._clock = clock or SystemClock()
+        self._known: tuple[KnownJob, ...] = ()
+        self._relabelled_at = float("-inf")
+
+    async def make(self, request: ClaimRequest) -> Sequence[Row]:
+        """The rows claimed, in no order."""
+        await self._relabel(request)
+        if not any(job.is_limited for job in request.known):
+            return await self._claim_unlimited(request)
+        while True:
+            is_due, is_keyless = await self._look_for_limited(request)
+            unlimited = tuple(job for job in request.known if not job.is_limited)
+            if not is_due:
+                return await self._claim_unlimited(replace(request, known=unlimited)) if unlimited else []
+            # Those without limits come after the keyless, which come first of all.
+            wanted = request.limit if unlimited and not is_keyless else 0
+            rows = await self._claim_limited(request, unlimited=wanted)
+            if rows or not is_keyless:
+                return rows
+
+    async def _look_for_limited(self, request: ClaimRequest) -> tuple[bool, bool]:
+        """Whether jobs with limits are due, and whether more of them without keys come before all others.
+
+        Keyless ones are those that were stored by somebody who knew of no limit.
+        """
+        parameters = request_parameters(request)
+        peek = self._call(self._statements.LIMITED_DUE, **parameters)
+        limit = request.limit
+        for _ in range(ADOPTIONS):
+            adopted, due = await self._database.run(self._call(self._statements.ADOPT, **parameters, limit=limit), peek)
+            if len(adopted) < limit or not adopted:
+                return bool(due), False
+            limit = ADOPTED_AT_ONCE
+        return True, True
+
+    async def _claim_unlimited(self, request: ClaimRequest) -> Sequence[Row]:
+        return (await self._database.run(self._call(self._statements.CLAIM, **_parameters(request))))[0]
+
+    async def _claim_limited(self, request: ClaimRequest, *, unlimited: int) -> Sequence[Row]:
+        batch = new_token()[:16]
+        claim = self._call(
+            self._statements.CLAIM_LIMITED,
+            **_parameters(request),
+            unlimited=unlimited,
+            batch=batch,
+            window=max(WINDOW, 2 * request.limit),
+            lanes=LANES,
+            start=f"{random.getrandbits(64):016x}",
+        )
+        lock = self._statements.LOCK_LIMITS
+        calls = [claim] if lock is None else [self._call(lock), claim]
+        index = len(calls) - 1
+        if any(job.rate is not None for job in request.known):
+            known = request_parameters(request)["known"]
+            calls += [
+                self._call(self._statements.RECORD_STARTS, known=known, batch=batch),
+                self._call(self._statements.FORGET_STARTS),
+            ]
+        return (await self._database.run(*calls))[index]
+
+    async def _relabel(self, request: ClaimRequest) -> None:
+        """Let rows follow specs that gained or lost limits: at once for a request that is new, else now and then."""
+        now = self._clock.monotonic()
+        if request.known == self._known and now - self._relabelled_at < RELABEL_INTERVAL.total_seconds():
+            return
+        parameters = request_parameters(request)
+        calls = [self._call(self._statements.DISMISS, **parameters, limit=_DISMISSED_AT_ONCE)]
+        if any(job.is_limited for job in request.known):
+            calls.append(self._call(self._statements.ADOPT_RUNNING, known=parameters["known"]))
+        dismissed, *_ = await self._database.run(*calls)
+        if len(dismissed) < _DISMISSED_AT_ONCE:
+            self._known, self._relabelled_at = request.known, now
+
+
+def _parameters(request: ClaimRequest) -> dict[str, Value]:
+    return {
+        **request_parameters(request),
+        "limit": request.limit,
+        "retried_limit": request.retried_limit,
+        "lease": milliseconds(request.lease),
+    }

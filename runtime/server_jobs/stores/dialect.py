@@ -1,0 +1,64 @@
+"""Which statements a database understands: one module for each dialect of SQL, all with the same names."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from ..ports import Database
+from . import postgres_statements, statements
+
+
+class Statements(Protocol):
+    """The statements of one dialect; `{now}` in them stands for the clock, `GIVEN_NOW` for one that a test gives.
+
+    `EXPIRE` is repeated for as long as it changes `MOST_EXPIRED` jobs; None: it is without bounds.
+    """
+
+    GIVEN_NOW: str
+    MOST_EXPIRED: int | None
+
+    PROBE: str
+    PING: str
+    INSERT: str
+    HOLDERS: str
+    START: str
+    CLAIM: str
+    CLAIM_ONE: str
+    RENEW: str
+    SETTLE: str
+    COMPLETE: str
+    EXPIRE: str
+    CANCEL: str
+    RETRY: str
+    GET: str
+    LIST: str
+    COUNT: str
+    COUNT_DUE: str
+    NEXT_DUE: str
+    SAVE_SCHEDULES: str
+    LIST_SCHEDULES: str
+    ENABLE_SCHEDULE: str
+    DUE_SCHEDULES: str
+    NOW: str
+    FIRE: str
+    FIRED: str
+    ADOPT: str
+    ADOPT_RUNNING: str
+    DISMISS: str
+    LIMITED_DUE: str
+    LOCK_LIMITS: str | None
+    CLAIM_LIMITED: str
+    RECORD_STARTS: str
+    FORGET_STARTS: str
+    PAUSE_QUEUE: str
+    RESUME_QUEUE: str
+    PAUSED_QUEUES: str
+    PRUNE_RANGE: str
+    PRUNE: str
+    PRUNABLE: str
+
+
+def statements_of(database: Database) -> Statements:
+    """The statements for this database."""
+    chosen = postgres_statements if database.name == "postgresql" else statements
+    return chosen  # noqa: RET504  # pyright: ignore[reportReturnType]  it fears that somebody assigns to a constant

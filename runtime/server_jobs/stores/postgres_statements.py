@@ -1,0 +1,529 @@
+"""The statements of `statements`, name by name, for PostgreSQL, where many transactions run at the same time.
+
+* Times are `timestamptz`; a length of time, and a moment that is a parameter, are milliseconds. `{now}` is the moment
+  at which the statement began. Casts are written CAST, as `:name` is a parameter.
+* Rows are locked in one order, or skipped when locked, so that two batches cannot wait for each other.
+* The plan must not depend on statistics: those of a queue are wrong as soon as they are taken. Where the planner would
+  have a choice it is given none: an ordered scan of an index by a limit that it cannot know, look-ups by the place of
+  a row or by its primary key.
+"""
+
+from __future__ import annotations
+
+from .statements import (
+    GET,
+    JOB_COLUMNS,
+    LIST_SCHEDULES,
+    NOW,
+    PAUSE_QUEUE,
+    PAUSED_QUEUES,
+    PING,
+    PROBE,
+    RESUME_QUEUE,
+    SCHEDULE_COLUMNS,
+)
+
+__all__ = ["GET", "LIST_SCHEDULES", "NOW", "PAUSED_QUEUES", "PAUSE_QUEUE", "PING", "PROBE", "RESUME_QUEUE"]
+
+_TOKEN = "encode(uuid_send(gen_random_uuid()), 'hex')"  # noqa: S105  unlike any other
+_LEASE = "CAST(:lease AS bigint) * interval '1 millisecond'"
+
+
+def _moment(milliseconds: str) -> str:
+    """The moment of milliseconds since the epoch, exact to the end of the calendar (one interval times them is not)."""
+    return (
+        f"timestamptz 'epoch' + {milliseconds} / 1000 * interval '1 second'"
+        f" + {milliseconds} % 1000 * interval '1 millisecond'"
+    )
+
+
+GIVEN_NOW = f"({_moment('CAST(:now AS bigint)')})"
+
+# --- enqueue ---------------------------------------------------------------------------------------------------------
+
+_NEW = """json_to_recordset(CAST(:jobs AS json)) AS new (
+       id text, job_name text, params text, queue text, priority integer, spec_version integer, max_attempts integer,
+       scheduled_for bigint, delay bigint, unique_key text, correlation_id text,
+       concurrency_key text, rate_key text)"""
+
+_NEW_JOBS = f"""
+INSERT INTO jobs (id, job_name, params, status, queue, priority, spec_version, max_attempts, scheduled_for, unique_key,
+                  correlation_id, concurrency_key, rate_key, created_at, updated_at)
+SELECT new.id, new.job_name, new.params, 'pending', new.queue, new.priority, new.spec_version, new.max_attempts,
+       COALESCE({_moment("new.scheduled_for")}, {{now}} + new.delay * interval '1 millisecond'),
+       new.unique_key, new.correlation_id, new.concurrency_key, new.rate_key, {{now}}, {{now}}
+  FROM {_NEW}"""
+
+# A loser of a race for a unique key waits here for the end of the winner's transaction.
+INSERT = f"""
+INSERT INTO jobs (id, job_name, params, status, queue, priority, spec_version, max_attempts, scheduled_for, unique_key,
+                  correlation_id, concurrency_key, rate_key, created_at, updated_at)
+SELECT new.id, :job_name, new.params, 'pending', :queue, CAST(:priority AS integer), CAST(:spec_version AS integer),
+       CAST(:max_attempts AS integer),
+       COALESCE({_moment("CAST(:scheduled_for AS bigint)")},
+                {{now}} + CAST(:delay AS bigint) * interval '1 millisecond'),
+       new.unique_key, CAST(:correlation_id AS text), new.concurrency_key, new.rate_key, {{now}}, {{now}}
+  FROM json_to_recordset(CAST(:jobs AS json)) AS new (
+       id text, params text, unique_key text, concurrency_key text, rate_key text)
+    ON CONFLICT DO NOTHING
+RETURNING id
+"""
+
+HOLDERS = """
+SELECT unique_key, id FROM jobs
+ WHERE unique_key = ANY(ARRAY(SELECT json_array_elements_text(CAST(:unique_keys AS json))))
+   AND unique_key IS NOT NULL AND status IN ('pending', 'running')
+UNION ALL
+SELECT NULL, id FROM jobs WHERE id = ANY(ARRAY(SELECT json_array_elements_text(CAST(:ids AS json))))
+"""
+
+START = f"""
+INSERT INTO jobs (id, job_name, params, status, queue, priority, spec_version, max_attempts, scheduled_for, unique_key,
+                  correlation_id, concurrency_key, rate_key, created_at, updated_at, attempt_count, fencing_token,
+                  worker_started_at, worker_expires_at)
+VALUES (:id, :job_name, :params, 'running', :queue, :priority, :spec_version, :max_attempts, {{now}}, :unique_key,
+        :correlation_id, :concurrency_key, :rate_key, {{now}}, {{now}}, 1, {_TOKEN}, {{now}}, {{now}} + {_LEASE})
+    ON CONFLICT DO NOTHING
+RETURNING {JOB_COLUMNS}
+"""
+
+# --- claim -----------------------------------------------------------------------------------------------------------
+
+# IS TRUE keeps the planner from making a join of it, which would lose the order of the index.
+_KNOWN = """status = 'pending' AND attempt_count < max_attempts
+   AND ((job_name, spec_version) IN (SELECT value->>0, CAST(value->>1 AS integer)
+                                       FROM json_array_elements(CAST(:known AS json)) AS known (value))) IS TRUE
+   AND (CAST(:queues AS json) IS NULL OR queue IN (SELECT json_array_elements_text(CAST(:queues AS json))))"""
+_DUE = "(scheduled_for IS NULL OR scheduled_for <= {now})"
+_UNPAUSED = "queue NOT IN (SELECT name FROM paused_queues)"
+_WAITING = f"{_KNOWN} AND {_DUE} AND {_UNPAUSED}"
+_UNLIMITED = "concurrency_key IS NULL"
+_LIMITED = "concurrency_key IS NOT NULL"
+
+
+def _urgency(kind: str) -> str:
+    """The priorities that wait, most urgent first.
+
+    One look at the index for each: among the jobs of one priority the due ones stand together, so that those that are
+    due later cost nothing, however many there are.
+    """
+    pending = f"status = 'pending' AND {kind}"
+    return f"""urgency (priority) AS (
+  (SELECT priority FROM jobs WHERE {pending} ORDER BY priority DESC LIMIT 1)
+  UNION ALL
+  SELECT (SELECT jobs.priority FROM jobs WHERE {pending} AND jobs.priority < urgency.priority
+           ORDER BY jobs.priority DESC LIMIT 1)
+    FROM urgency WHERE urgency.priority IS NOT NULL)"""
+
+
+def _most_urgent(kind: str, due: str, tail: str) -> str:
+    """The jobs of the `urgency` at hand, in their order."""
+    return f"""SELECT * FROM (
+      SELECT jobs.ctid AS place, id, attempt_count, jobs.priority, scheduled_for FROM jobs
+       WHERE jobs.priority = urgency.priority AND {kind} AND {due} AND {_UNPAUSED}
+         AND {_KNOWN}
+       ORDER BY scheduled_for, id {tail}) AS waiting"""
+
+
+# The planner takes a limit that it cannot know for a tenth of the rows, and an ordered scan for the way to get them;
+# the limit around it, which is never reached, keeps the estimate below what would have the statement compiled (JIT).
+_LOCKED = "LIMIT (SELECT CAST(:limit AS integer)) FOR UPDATE OF jobs SKIP LOCKED"
+_DUE_JOBS = f"""SELECT * FROM (
+    SELECT waiting.* FROM urgency CROSS JOIN LATERAL (
+      {_most_urgent(_UNLIMITED, "scheduled_for IS NULL", _LOCKED)}
+      UNION ALL
+      {_most_urgent(_UNLIMITED, "scheduled_for <= {now}", _LOCKED)}) AS waiting
+     LIMIT (SELECT CAST(:limit AS integer))) AS due LIMIT 10000"""
+# Of the most urgent, those that were never attempted and only so many of the others.
+_CHOSEN = """chosen AS (
+  SELECT place FROM due WHERE attempt_count = 0
+  UNION ALL
+  (SELECT place FROM due WHERE attempt_count > 0
+    ORDER BY priority DESC, scheduled_for NULLS FIRST, id LIMIT CAST(:retried_limit AS integer)))"""
+
+_CLAIM = f"""
+UPDATE jobs
+   SET status = 'running', attempt_count = attempt_count + 1, fencing_token = {_TOKEN},
+       worker_started_at = {{now}}, worker_expires_at = {{now}} + {_LEASE}, progress = 0, progress_message = NULL,
+       updated_at = {{now}}
+ WHERE %s
+RETURNING {JOB_COLUMNS}
+"""
+# They are locked by now, so a place holds what it held. (A job that changed between the statement's snapshot and its
+# lock is not seen at its new place; the next claim takes it.)
+_CHOSEN_PLACES = "jobs.ctid = ANY(ARRAY(SELECT place FROM chosen))"
+
+# Jobs without limits.
+CLAIM = (
+    f"WITH RECURSIVE {_urgency(_UNLIMITED)},\ndue AS MATERIALIZED (\n  {_DUE_JOBS}),\n{_CHOSEN}"
+    + _CLAIM % _CHOSEN_PLACES
+)
+
+CLAIM_ONE = _CLAIM % f"id = :id AND {_KNOWN}"
+
+# --- limits ----------------------------------------------------------------------------------------------------------
+
+_LIMITS = """SELECT DISTINCT value->>0 AS job_name, CAST(value->>2 AS integer) AS concurrency,
+                    CAST(value->>3 AS integer) AS rate, CAST(value->>4 AS bigint) * interval '1 millisecond' AS period
+                FROM json_array_elements(CAST(:known AS json)) AS known (value)
+               WHERE value->>2 IS NOT NULL OR value->>3 IS NOT NULL"""
+_LIMITED_NAMES = f"SELECT job_name FROM ({_LIMITS}) AS limits"
+
+
+def _first_due(kind: str, limit: str, lock: str = "") -> str:
+    """As `_DUE_JOBS`, of either kind, by another limit, with or without a lock."""
+    most = f"LIMIT (SELECT CAST({limit} AS integer))"
+    return f"""WITH RECURSIVE {_urgency(kind)}
+    SELECT * FROM (
+    SELECT waiting.* FROM urgency CROSS JOIN LATERAL (
+      {_most_urgent(kind, "scheduled_for IS NULL", f"{most} {lock}")}
+      UNION ALL
+      {_most_urgent(kind, "scheduled_for <= {now}", f"{most} {lock}")}) AS waiting
+     {most}) AS due LIMIT 10000"""
+
+
+_UNLESS_LOCKED = "FOR UPDATE OF jobs SKIP LOCKED"
+
+ADOPT = f"""
+WITH first AS MATERIALIZED ({_first_due(_UNLIMITED, ":limit")}),
+keyless AS MATERIALIZED (
+  SELECT id FROM jobs WHERE jobs.ctid = ANY(ARRAY(SELECT place FROM first)) AND {_UNLIMITED}
+     AND job_name IN ({_LIMITED_NAMES}) ORDER BY id {_UNLESS_LOCKED})
+UPDATE jobs SET concurrency_key = '', rate_key = '', scheduled_for = COALESCE(scheduled_for, created_at)
+ WHERE id = ANY(ARRAY(SELECT id FROM keyless))
+RETURNING id
+"""
+
+ADOPT_RUNNING = f"""
+WITH keyless AS MATERIALIZED (
+  SELECT id FROM jobs WHERE status = 'running' AND {_UNLIMITED} AND job_name IN ({_LIMITED_NAMES}) {_UNLESS_LOCKED})
+UPDATE jobs SET concurrency_key = '', rate_key = ''
+ WHERE id = ANY(ARRAY(SELECT id FROM keyless))
+RETURNING id
+"""
+
+DISMISS = f"""
+WITH name AS MATERIALIZED (
+  SELECT value->>0 AS job_name FROM json_array_elements(CAST(:known AS json)) AS known (value) EXCEPT {_LIMITED_NAMES}),
+former AS MATERIALIZED (
+  SELECT waiting.* FROM name CROSS JOIN LATERAL (
+    SELECT jobs.ctid AS place FROM jobs
+     WHERE status = 'pending' AND concurrency_key IS NOT NULL AND jobs.job_name = name.job_name
+     ORDER BY job_name, concurrency_key, rate_key, priority DESC, scheduled_for, id
+     LIMIT (SELECT CAST(:limit AS integer)) {_UNLESS_LOCKED}) AS waiting
+   LIMIT (SELECT CAST(:limit AS integer)))
+UPDATE jobs SET concurrency_key = NULL, rate_key = NULL WHERE jobs.ctid = ANY(ARRAY(SELECT place FROM former))
+RETURNING id
+"""
+
+LIMITED_DUE = f"SELECT 1 AS due FROM ({_first_due(_LIMITED, '1')}) AS first"
+
+# Claims of jobs with limits go one after another: each counts what the one before has committed, because its own
+# statement begins when it holds the lock, which is given back by the commit. The planner takes that statement for so
+# costly that it would be compiled (JIT), which takes a second: not in this transaction.
+LOCK_LIMITS: str | None = "SELECT set_config('jit', 'off', true), pg_advisory_xact_lock(7310579, 1) IS NULL AS locked"
+
+_BY_URGENCY = "ORDER BY priority DESC, scheduled_for, id"
+_LANE_AFTER = """CROSS JOIN LATERAL (
+    SELECT job_name, concurrency_key, rate_key FROM jobs
+     WHERE status = 'pending' AND concurrency_key IS NOT NULL AND job_name = {lane}.job_name
+       AND (concurrency_key, rate_key) {operator} ({lane}.concurrency_key, {lane}.rate_key)
+     ORDER BY job_name, concurrency_key, rate_key, priority DESC, scheduled_for, id LIMIT 1) AS found"""
+_SEED = "FROM limits WHERE (SELECT count(*) FROM walk) >= CAST(:window AS bigint)"
+_STARTS = """(SELECT count(*) FROM job_starts AS start
+      WHERE start.job_name = {of}.job_name AND start.rate_key = {of}.rate_key AND start.started_at >= {now} - period)"""
+
+CLAIM_LIMITED = (
+    f"""
+WITH RECURSIVE limits AS MATERIALIZED ({_LIMITS}),
+running AS MATERIALIZED (
+  SELECT job_name, concurrency_key, count(*) AS count FROM jobs
+   WHERE status = 'running' AND {_LIMITED} GROUP BY job_name, concurrency_key),
+walk AS MATERIALIZED ({_first_due(_LIMITED, ":window")}),
+seeds AS (
+  SELECT job_name, '' AS concurrency_key, '' AS rate_key {_SEED}
+   UNION ALL SELECT job_name, CAST(:start AS text), '' {_SEED}
+   UNION ALL SELECT job_name, '', CAST(:start AS text) {_SEED}),
+lanes AS (
+  SELECT found.*, 1 AS number FROM seeds {_LANE_AFTER.format(lane="seeds", operator=">=")}
+   UNION ALL
+  SELECT found.*, number + 1 FROM lanes {_LANE_AFTER.format(lane="lanes", operator=">")}
+   WHERE number < CAST(:lanes AS integer)),
+open_lanes AS (
+  SELECT DISTINCT job_name, concurrency_key, rate_key
+    FROM lanes JOIN limits USING (job_name) LEFT JOIN running USING (job_name, concurrency_key)
+   WHERE (concurrency IS NULL OR COALESCE(count, 0) < concurrency)
+     AND (rate IS NULL OR rate > {_STARTS.format(of="lanes", now="{now}")})),
+heads AS MATERIALIZED (
+  SELECT head.place FROM open_lanes AS lane CROSS JOIN LATERAL (
+    SELECT jobs.ctid AS place FROM jobs WHERE {_WAITING} AND {_LIMITED} AND job_name = lane.job_name
+       AND concurrency_key = lane.concurrency_key AND rate_key = lane.rate_key
+     ORDER BY job_name, concurrency_key, rate_key, priority DESC, scheduled_for, id
+     LIMIT CAST(:limit AS integer)) AS head
+   LIMIT CAST(:window AS integer)),
+candidates AS MATERIALIZED (
+  SELECT jobs.ctid AS place, id, priority, scheduled_for, job_name, concurrency_key, rate_key, concurrency, rate, period
+    FROM jobs JOIN limits USING (job_name)
+   WHERE jobs.ctid = ANY(ARRAY(SELECT place FROM walk UNION ALL SELECT place FROM heads))),
+started AS MATERIALIZED (
+  SELECT job_name, rate_key, {_STARTS.format(of="candidates", now="{now}")} AS starts
+    FROM candidates WHERE rate IS NOT NULL GROUP BY job_name, rate_key, period),
+possible AS (
+  SELECT candidates.*, concurrency - COALESCE(count, 0) AS room, rate - starts AS rate_room,
+         row_number() OVER (PARTITION BY job_name, rate_key {_BY_URGENCY}) AS rate_position
+    FROM candidates LEFT JOIN running USING (job_name, concurrency_key) LEFT JOIN started USING (job_name, rate_key)
+   WHERE concurrency IS NULL OR COALESCE(count, 0) < concurrency),
+allowed AS (
+  SELECT place, room, row_number() OVER (PARTITION BY job_name, concurrency_key {_BY_URGENCY}) AS position
+    FROM possible WHERE rate_room IS NULL OR rate_position <= rate_room),
+unlimited AS MATERIALIZED ({_first_due(_UNLIMITED, ":unlimited", _UNLESS_LOCKED)}),
+due AS MATERIALIZED (
+  SELECT jobs.ctid AS place, id, attempt_count, priority, scheduled_for FROM jobs
+   WHERE jobs.ctid = ANY(ARRAY(SELECT place FROM allowed WHERE room IS NULL OR position <= room
+                               UNION ALL SELECT place FROM unlimited))
+     AND {_WAITING} AND ({_LIMITED} OR job_name NOT IN ({_LIMITED_NAMES}))
+   ORDER BY priority DESC, scheduled_for NULLS FIRST, id LIMIT CAST(:limit AS integer) {_UNLESS_LOCKED}),
+{_CHOSEN}"""
+    + _CLAIM.replace(_TOKEN, f"CAST(:batch AS text) || right({_TOKEN}, 16)") % _CHOSEN_PLACES
+)
+
+RECORD_STARTS = f"""
+INSERT INTO job_starts (id, job_name, rate_key, started_at, expires_at)
+SELECT fencing_token, job_name, rate_key, worker_started_at, worker_started_at + period
+  FROM jobs JOIN ({_LIMITS}) AS limits USING (job_name)
+ WHERE status = 'running' AND {_LIMITED} AND rate IS NOT NULL AND starts_with(fencing_token, CAST(:batch AS text))
+"""
+
+FORGET_STARTS = """
+DELETE FROM job_starts
+ WHERE id = ANY(ARRAY(SELECT id FROM job_starts WHERE expires_at < {now} ORDER BY expires_at LIMIT 1000
+                         FOR UPDATE SKIP LOCKED))
+"""
+
+# --- prune -----------------------------------------------------------------------------------------------------------
+
+_LOOKED_AT = "SELECT id FROM jobs WHERE id > :after ORDER BY id LIMIT :limit"
+_PRUNABLE = f"""id = ANY(ARRAY({_LOOKED_AT}))
+   AND EXISTS (SELECT 1 FROM json_array_elements(CAST(:rules AS json)) AS rule (value)
+                WHERE jobs.status = rule.value->>0
+                  AND jobs.completed_at < {{now}} - CAST(rule.value->>1 AS bigint) * interval '1 millisecond'
+                  AND (rule.value->>2 IS NULL OR jobs.job_name = rule.value->>2))"""
+
+PRUNE_RANGE = f"SELECT max(id) AS last, count(*) AS count FROM ({_LOOKED_AT}) AS looked_at"
+
+PRUNE = f"DELETE FROM jobs WHERE {_PRUNABLE} RETURNING id"
+
+PRUNABLE = f"SELECT id FROM jobs WHERE {_PRUNABLE}"
+
+# --- while it runs ---------------------------------------------------------------------------------------------------
+
+# Locked in the order of their ids. Looked up by the primary key and nothing else: `status || ''` is not a condition
+# that an index fits, and so keeps the planner from walking through all that runs. What is to be written stands in one
+# object by the job's id, since a join could be done by comparing each with each.
+_HELD = """items AS MATERIALIZED (SELECT CAST(:items AS jsonb) AS by_id),
+held AS MATERIALIZED (
+  SELECT id FROM jobs WHERE id = ANY(ARRAY(SELECT jsonb_object_keys(by_id) FROM items)) ORDER BY id FOR UPDATE)"""
+_IS_HELD = """jobs.id = ANY(ARRAY(SELECT id FROM held)) AND jobs.status || '' = 'running'
+   AND jobs.fencing_token = items.by_id -> jobs.id ->> 'token'"""
+
+
+def _item(name: str, type_name: str = "text") -> str:
+    value = f"(items.by_id -> jobs.id ->> '{name}')"
+    return value if type_name == "text" else f"CAST({value} AS {type_name})"
+
+
+RENEW = f"""
+WITH {_HELD}
+UPDATE jobs
+   SET worker_expires_at = {{now}} + {_LEASE}, progress = {_item("progress", "integer")},
+       progress_message = {_item("message")}, updated_at = {{now}}
+  FROM items
+ WHERE {_IS_HELD}
+RETURNING jobs.id, cancel_requested
+"""
+
+# --- settle ----------------------------------------------------------------------------------------------------------
+
+_NOT_COMPLETED = "CASE WHEN cancel_requested THEN 'cancelled' WHEN {final} THEN 'failed' ELSE 'pending' END"
+_KIND = _item("kind")
+_FAILED_STATUS = _NOT_COMPLETED.format(final=f"attempt_count >= max_attempts OR {_item('delay')} IS NULL")
+_RELEASED_STATUS = _NOT_COMPLETED.format(final="false")
+_SETTLED_STATUS = (
+    f"CASE {_KIND} WHEN 'completed' THEN 'completed' WHEN 'failed' THEN {_FAILED_STATUS} "
+    f"WHEN 'released' THEN {_RELEASED_STATUS} ELSE 'cancelled' END"
+)
+
+SETTLE = f"""
+WITH {_HELD}
+UPDATE jobs
+   SET status = {_SETTLED_STATUS},
+       result = CASE {_KIND} WHEN 'completed' THEN {_item("result")} ELSE jobs.result END,
+       error = CASE {_KIND} WHEN 'completed' THEN NULL WHEN 'released' THEN jobs.error ELSE {_item("error")} END,
+       progress = CASE {_KIND} WHEN 'completed' THEN 100
+                  ELSE COALESCE({_item("progress", "integer")}, jobs.progress) END,
+       progress_message = CASE WHEN {_item("progress")} IS NULL THEN progress_message ELSE {_item("message")} END,
+       attempt_count = attempt_count - CAST({_KIND} = 'released' AS integer),
+       scheduled_for = CASE {_SETTLED_STATUS} WHEN 'pending'
+                       THEN COALESCE({{now}} + {_item("delay", "bigint")} * interval '1 millisecond', scheduled_for)
+                       ELSE scheduled_for END,
+       completed_at = CASE {_SETTLED_STATUS} WHEN 'pending' THEN NULL ELSE {{now}} END,
+       fencing_token = NULL, worker_expires_at = NULL, updated_at = {{now}}
+  FROM items
+ WHERE {_IS_HELD}
+RETURNING jobs.id, jobs.status
+"""
+
+COMPLETE = f"""
+WITH {_HELD}
+UPDATE jobs
+   SET status = 'completed', result = {_item("result")}, error = NULL, progress = 100, completed_at = {{now}},
+       fencing_token = NULL, worker_expires_at = NULL, updated_at = {{now}}
+  FROM items
+ WHERE {_IS_HELD}
+RETURNING jobs.id, jobs.status
+"""
+
+_EXPIRED_STATUS = _NOT_COMPLETED.format(final="attempt_count >= max_attempts")
+
+# One that is locked is being renewed or settled at this moment, and is left alone. At most so many at a time: a limit
+# that the planner knows, and that makes the index of leases the cheapest way whatever it takes the table to be.
+MOST_EXPIRED: int | None = 1000
+EXPIRE = f"""
+WITH overdue AS MATERIALIZED (
+  SELECT jobs.ctid AS place FROM jobs
+   WHERE status = 'running' AND worker_expires_at < {{now}}
+     AND fencing_token <> ALL(ARRAY(SELECT json_array_elements_text(CAST(:except_for AS json))))
+   ORDER BY worker_expires_at LIMIT {MOST_EXPIRED} FOR UPDATE SKIP LOCKED)
+UPDATE jobs
+   SET status = {_EXPIRED_STATUS},
+       scheduled_for = CASE {_EXPIRED_STATUS}
+                       WHEN 'pending' THEN {{now}} + floor(random() * (CAST(:jitter AS bigint) + 1))
+                                                     * interval '1 millisecond'
+                       ELSE scheduled_for END,
+       completed_at = CASE {_EXPIRED_STATUS} WHEN 'pending' THEN NULL ELSE {{now}} END,
+       error = 'the worker died or stalled: its lease ran out in attempt ' || attempt_count || ' of ' || max_attempts,
+       fencing_token = NULL, worker_expires_at = NULL, updated_at = {{now}}
+ WHERE jobs.ctid = ANY(ARRAY(SELECT place FROM overdue))
+RETURNING id, job_name, status
+"""
+
+# --- by hand ---------------------------------------------------------------------------------------------------------
+
+CANCEL = """
+UPDATE jobs
+   SET completed_at = CASE status WHEN 'pending' THEN {now} END,
+       cancel_requested = CASE status WHEN 'running' THEN true ELSE cancel_requested END,
+       status = CASE status WHEN 'pending' THEN 'cancelled' ELSE status END,
+       updated_at = {now}
+ WHERE id = :id AND status IN ('pending', 'running')
+RETURNING status
+"""
+
+RETRY = """
+UPDATE jobs
+   SET status = 'pending', attempt_count = 0, scheduled_for = {now}, progress = 0, progress_message = NULL,
+       error = NULL, cancel_requested = false, worker_started_at = NULL, completed_at = NULL, updated_at = {now}
+ WHERE id = :id AND status IN ('failed', 'cancelled')
+   AND NOT EXISTS (SELECT 1 FROM jobs AS other
+                    WHERE other.unique_key = jobs.unique_key AND other.status IN ('pending', 'running'))
+RETURNING id
+"""
+
+# --- read ------------------------------------------------------------------------------------------------------------
+
+LIST = f"""
+SELECT {JOB_COLUMNS} FROM jobs
+ WHERE (CAST(:status AS text) IS NULL OR status = :status) AND (CAST(:job_name AS text) IS NULL OR job_name = :job_name)
+   AND (CAST(:queue AS text) IS NULL OR queue = :queue)
+   AND (CAST(:correlation_id AS text) IS NULL OR correlation_id = :correlation_id)
+   AND (CAST(:before AS text) IS NULL OR id < :before)
+ ORDER BY id DESC LIMIT :limit
+"""
+
+COUNT = f"""
+SELECT job_name, status, count(*) AS count FROM jobs
+ WHERE CAST(:since AS bigint) IS NULL OR created_at >= {_moment(":since")}
+ GROUP BY job_name, status ORDER BY job_name, status
+"""
+
+COUNT_DUE = f"SELECT count(*) AS count FROM jobs WHERE {_WAITING}"
+
+_UNTIMED, _TIMED = "scheduled_for IS NULL", "scheduled_for IS NOT NULL"
+
+
+def _next_due(kind: str) -> str:
+    return f"""(WITH RECURSIVE {_urgency(kind)}
+    SELECT waiting.scheduled_for AS due, waiting.id FROM urgency CROSS JOIN LATERAL (
+      {_most_urgent(kind, _UNTIMED, "LIMIT 1")}
+      UNION ALL
+      {_most_urgent(kind, _TIMED, "LIMIT 1")}) AS waiting)"""
+
+
+NEXT_DUE = f"""
+SELECT CAST(ceil(extract(epoch FROM min(COALESCE(due, timestamptz 'epoch')) - {{now}}) * 1000) AS bigint) AS wait
+  FROM ({_next_due(_UNLIMITED)}
+        UNION ALL
+        {_next_due(_LIMITED)}) AS next
+"""
+
+# --- schedules -------------------------------------------------------------------------------------------------------
+
+SAVE_SCHEDULES = """
+INSERT INTO cron_jobs (id, job_name, name, cron_expression, timezone, misfire, params, enabled, created_at, updated_at)
+SELECT id, job_name, name, cron_expression, timezone, misfire, params, enabled, {now}, {now}
+  FROM json_to_recordset(CAST(:schedules AS json)) AS new (
+       id text, job_name text, name text, cron_expression text, timezone text, misfire text, params text,
+       enabled boolean)
+ ORDER BY id
+    ON CONFLICT (id) DO UPDATE
+   SET job_name = excluded.job_name, name = excluded.name, params = excluded.params,
+       cron_expression = excluded.cron_expression, timezone = excluded.timezone, misfire = excluded.misfire,
+       next_run_at = CASE WHEN (cron_jobs.cron_expression, cron_jobs.timezone, cron_jobs.misfire)
+                             = (excluded.cron_expression, excluded.timezone, excluded.misfire)
+                     THEN cron_jobs.next_run_at END,
+       updated_at = {now}
+"""
+
+ENABLE_SCHEDULE = """
+UPDATE cron_jobs
+   SET enabled = CASE WHEN CAST(:enabled AS integer) = 1 THEN true ELSE false END,
+       next_run_at = CASE WHEN :enabled = 1 AND enabled THEN next_run_at END,
+       updated_at = {now}
+ WHERE id = :id RETURNING id
+"""
+
+DUE_SCHEDULES = f"""
+SELECT {SCHEDULE_COLUMNS} FROM cron_jobs
+ WHERE enabled AND job_name = ANY(ARRAY(SELECT json_array_elements_text(CAST(:job_names AS json))))
+   AND (next_run_at IS NULL OR next_run_at <= {{now}})
+ ORDER BY job_name, name
+"""
+
+# The schedule is locked first, and read as it is then: of two schedulers that fire at once the second knows of the
+# slots that the first one fired.
+FIRE = f"""
+WITH schedule AS MATERIALIZED (
+  SELECT last_run_at FROM cron_jobs WHERE id = :schedule_id AND enabled FOR UPDATE)
+{_NEW_JOBS} CROSS JOIN schedule
+ WHERE (schedule.last_run_at IS NULL OR schedule.last_run_at < {_moment("new.scheduled_for")})
+    ON CONFLICT DO NOTHING
+RETURNING id
+"""
+
+_LAST_SLOT = _moment("CAST(:last_slot AS bigint)")
+
+FIRED = f"""
+UPDATE cron_jobs
+   SET next_run_at = CASE WHEN cron_expression = :cron_expression AND timezone = :timezone
+                     THEN {_moment("CAST(:next_run_at AS bigint)")} ELSE next_run_at END,
+       last_job_id = CASE WHEN CAST(:last_slot AS bigint) IS NULL OR last_run_at >= {_LAST_SLOT} THEN last_job_id
+                     ELSE COALESCE((SELECT max(jobs.id) FROM jobs
+                                     WHERE id = ANY(ARRAY(SELECT new.id FROM {_NEW}
+                                                           WHERE last_run_at IS NULL
+                                                              OR last_run_at < {_moment("new.scheduled_for")}))),
+                                   last_job_id) END,
+       last_run_at = CASE WHEN :last_slot IS NULL OR last_run_at >= {_LAST_SLOT} THEN last_run_at
+                     ELSE {_LAST_SLOT} END,
+       updated_at = {{now}}
+ WHERE id = :schedule_id AND enabled
+"""

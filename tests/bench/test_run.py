@@ -1,0 +1,96 @@
+"""The harness of `make bench`, with few jobs: it writes what it measured, and sees what was not exact."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+from tests.postgres import postgres_url
+
+ROOT = Path(__file__).parents[2]
+JOBS = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A finished run of the benchmark."""
+
+    status: int
+    errors: str
+    folder: Path
+
+    def subjects(self) -> dict[str, Any]:
+        """What `results.json` says of each."""
+        return dict(json.loads((self.folder / "results.json").read_text())["subjects"])
+
+    def worst(self, subject: str) -> dict[str, int]:
+        """The largest count of each kind over all drains of a subject."""
+        drains = [drain for phase in self.subjects()[subject]["exactness"].values() for drain in phase]
+        return {kind: max(drain[kind] for drain in drains) for kind in ("twice", "never", "unfinished", "lost")}
+
+
+def run_bench(folder: Path, *arguments: str) -> Run:
+    """`python -m bench`, once over, with few jobs."""
+    few = ("-r", "1", "-n", str(JOBS), "--ones", "20", "--finished", "300", "--limit", "20")
+    finished = subprocess.run(
+        [sys.executable, "-m", "bench", *few, *arguments, "--output", str(folder)],
+        cwd=ROOT,
+        env={**os.environ, "SERVER_JOBS_BENCH_POSTGRES_URL": postgres_url()},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return Run(finished.returncode, finished.stderr, folder)
+
+
+def test_a_short_run_is_exact_and_writes_what_it_measured(tmp_path: Path) -> None:
+    subjects = ("server-jobs:postgresql", "server-jobs:sqlite", "server-jobs:memory", "bare:sqlite-100")
+
+    run = run_bench(tmp_path, *subjects, "--phases", "drain1")
+
+    assert run.status == 0, run.errors
+    for subject in subjects:
+        assert run.worst(subject) == {"twice": 0, "never": 0, "unfinished": 0, "lost": 0}
+        assert run.subjects()[subject]["measures"]["drain 1"][0] > 0
+    assert_that_targets_and_pictures_are_there(run)
+    assert_that_nothing_says_whose_machine_it_was(run)
+
+
+def assert_that_targets_and_pictures_are_there(run: Run) -> None:
+    page = (run.folder / "results.md").read_text()
+    assert re.search(r"bare driver in batches of 100 \| at least 0.35 x \| [0-9.]+ x \| .*met", page)
+    assert "](drain-sqlite.svg)" in page
+    picture = ElementTree.parse(run.folder / "drain-sqlite.svg").getroot()
+    assert {"server-jobs:sqlite", "bare:sqlite-100"} <= set(picture.itertext())
+
+
+def assert_that_nothing_says_whose_machine_it_was(run: Run) -> None:
+    written = "".join(path.read_text() for path in run.folder.iterdir())
+    for folder in (str(ROOT), sys.prefix, str(run.folder)):
+        assert folder not in written
+
+
+def test_what_is_lost_repeated_or_left_is_counted_and_the_run_fails(tmp_path: Path) -> None:
+    faults = ("lost", "twice", "never", "unfinished")
+    subjects = [f"tests.bench.unreliable:{fault}" for fault in faults]
+
+    run = run_bench(tmp_path, *subjects, "--phases", "drain2", "--limit", "1")
+
+    assert run.status == 1
+    for fault, subject in zip(faults, subjects, strict=True):
+        assert run.worst(subject) == {**dict.fromkeys(faults, 0), fault: 1}, fault
+
+
+def test_a_subject_that_cannot_be_loaded_is_left_out_with_its_reason(tmp_path: Path) -> None:
+    run = run_bench(tmp_path, "tests.bench.nothing", "bare:sqlite-1", "--phases", "one")
+
+    left_out = json.loads((run.folder / "results.json").read_text())["left_out"]
+    assert "No module named 'tests.bench.nothing'" in left_out["tests.bench.nothing"]
+    assert "one" in run.subjects()["bare:sqlite-1"]["measures"]

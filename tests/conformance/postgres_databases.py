@@ -1,0 +1,79 @@
+"""PostgreSQL databases with our tables and no rows: made once for each pytest process, emptied for each test."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import psycopg
+from server_jobs.schema import metadata
+from sqlalchemy import create_engine
+
+from tests.postgres import postgres_url
+
+_free: list[str] = []
+_spoiled: set[str] = set()
+
+
+@contextmanager
+def empty_database() -> Iterator[str]:
+    """The URL of a database with empty tables that nobody else uses until the block ends."""
+    url = _free.pop() if _free else _create()
+    empty(url)
+    yield url
+    if url not in _spoiled:
+        _free.append(url)
+
+
+@contextmanager
+def new_database() -> Iterator[str]:
+    """The URL of a database of its own, dropped at the end."""
+    url = _create()
+    try:
+        yield url
+    finally:
+        _drop(url.rpartition("/")[2])
+
+
+def empty(url: str) -> None:
+    """Delete all rows; DELETE, as TRUNCATE makes new files."""
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("; ".join(f"DELETE FROM {table}" for table in metadata.tables).encode())
+
+
+@contextmanager
+def postgres_connection(url: str, *, autocommit: bool = True) -> Iterator[psycopg.Connection]:
+    """A connection of somebody who uses the same database. What was not committed is rolled back."""
+    connection = psycopg.connect(url, autocommit=autocommit)
+    try:
+        yield connection
+    finally:
+        connection.close()
+
+
+def spoil(url: str, statement: str) -> None:
+    """Change the tables of a database, which is not used again for another test."""
+    _spoiled.add(url)
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(statement.encode())
+
+
+def _create() -> str:
+    server = postgres_url()
+    name = f"server_jobs_test_{os.getpid()}_{uuid.uuid4().hex[:8]}"
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}".encode())
+    atexit.register(_drop, name)
+    url = f"{server.rpartition('/')[0]}/{name}"
+    engine = create_engine(url.replace("postgresql://", "postgresql+psycopg://"))
+    metadata.create_all(engine)
+    engine.dispose()
+    return url
+
+
+def _drop(name: str) -> None:
+    with psycopg.connect(postgres_url(), autocommit=True) as connection:
+        connection.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)".encode())

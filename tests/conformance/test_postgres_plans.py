@@ -1,0 +1,141 @@
+"""The hot statements touch only the rows they are about, whatever lies in the table and whatever the planner believes.
+
+Statistics of a queue are wrong as soon as they are taken: here they say that every row is pending when nearly none is,
+and the other way round. `make test-long` does it with a million finished rows.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from typing import cast
+
+import psycopg
+import pytest
+from psycopg import sql
+from server_jobs.databases.postgres import PostgresDatabase
+from server_jobs.databases.postgres_connection import positional
+from server_jobs.ports import Value
+from server_jobs.stores import postgres_statements as statements
+from server_jobs.stores.rows import json_of, request_parameters
+
+from tests.conformance.examples import request
+from tests.conformance.postgres_databases import new_database, postgres_connection
+
+FINISHED = 1_000_000 if os.environ.get("SERVER_JOBS_LONG_TESTS") else 100_000
+WAITING = 10_000
+BATCH = 100
+
+_COLUMNS = "id, job_name, params, status, scheduled_for, created_at, updated_at, attempt_count, priority"
+_ROWS = (
+    f"INSERT INTO jobs ({_COLUMNS}) SELECT '%s' || i, 'SendEmail', '{{}}', '%s', now() - interval '1 s' * (i %% 1000),"
+    " now(), now(), 0, i %% 3 FROM generate_series(1, %d) AS i"
+)
+_RUN = (
+    "UPDATE jobs SET status = 'running', attempt_count = 1, fencing_token = id, worker_expires_at ="
+    " now() + interval '1 s' * (CASE WHEN running.number < 1050 THEN -1 ELSE 60 END)"
+    " FROM generate_series(1000, 2999) AS running (number) WHERE id = 'w' || running.number"
+)
+
+Node = Mapping[str, object]
+
+
+@pytest.fixture(scope="module", params=["every row is pending", "no row is pending"])
+def connection(request: pytest.FixtureRequest) -> Iterator[psycopg.Connection]:
+    """Many finished jobs, many that wait, some that run, and statistics that were taken at another time."""
+    with new_database() as url, postgres_connection(url) as connection:
+        connection.execute("ALTER TABLE jobs SET (autovacuum_enabled = false)")
+        connection.execute("ALTER TABLE jobs SET UNLOGGED")  # as fast as may be; plans do not depend on it
+        if request.param == "every row is pending":
+            connection.execute((_ROWS % ("p", "pending", WAITING)).encode())
+            connection.execute("ANALYZE jobs")
+            connection.execute("DELETE FROM jobs")
+            connection.execute((_ROWS % ("f", "completed", FINISHED)).encode())
+        else:
+            connection.execute((_ROWS % ("f", "completed", FINISHED)).encode())
+            connection.execute("ANALYZE jobs")
+        connection.execute("VACUUM jobs")
+        connection.execute((_ROWS % ("w", "pending", WAITING)).encode())
+        connection.execute(_RUN)
+        yield connection
+
+
+CLAIM = request_parameters(request()) | {"limit": BATCH, "retried_limit": None, "lease": 30_000}
+ITEMS = json_of(
+    {f"w{i}": {"token": f"w{i}", "kind": "completed", "result": "{}", "progress": 1} for i in range(1000, 1000 + BATCH)}
+)
+PARAMETERS: dict[str, Mapping[str, Value]] = {
+    "CLAIM": CLAIM,
+    "CLAIM_ONE": CLAIM | {"id": "w77"},
+    "RENEW": {"items": ITEMS, "lease": 30_000},
+    "SETTLE": {"items": ITEMS},
+    "COMPLETE": {"items": ITEMS},
+    "EXPIRE": {"jitter": 1000, "except_for": "[]"},
+    "NEXT_DUE": CLAIM,
+    "GET": {"id": "w77"},
+}
+# What each may touch at most: the rows it changes twice (it locks them first), or those it looks at.
+TOUCHED = {"CLAIM": 3 * BATCH, "RENEW": 3 * BATCH, "SETTLE": 3 * BATCH, "COMPLETE": 3 * BATCH, "EXPIRE": 60 * BATCH}
+
+
+@pytest.mark.parametrize("mode", ["force_generic_plan", "force_custom_plan"])
+@pytest.mark.parametrize("name", PARAMETERS)
+def test_a_statement_touches_no_more_rows_than_it_is_about(
+    connection: psycopg.Connection, name: str, mode: str
+) -> None:
+    plan = explain(connection, getattr(statements, name), PARAMETERS[name], mode)
+
+    touched = {
+        str(node.get("Index Name", node["Node Type"])): rows_of(node) for node in nodes_of(plan) if is_of_jobs(node)
+    }
+    assert touched, plan
+    assert max(touched.values()) <= TOUCHED.get(name, 10), touched
+    assert not [node for node in nodes_of(plan) if node["Node Type"] == "Seq Scan" and is_of_jobs(node)]
+    compared = [
+        node for node in nodes_of(plan) if cast("float", node.get("Rows Removed by Join Filter", 0)) > 5 * BATCH
+    ]
+    assert not compared  # each row with each other
+
+
+@pytest.mark.parametrize("name", PARAMETERS)
+def test_no_statement_is_compiled(connection: psycopg.Connection, name: str) -> None:
+    """The planner's estimate stays below what makes it compile a statement, which takes longer than to run it."""
+    plan = explain(connection, getattr(statements, name), PARAMETERS[name], "force_generic_plan")
+
+    assert cast("float", plan["Total Cost"]) < 75_000  # of the 100,000 from which on it does
+
+
+def explain(connection: psycopg.Connection, statement: str, parameters: Mapping[str, Value], mode: str) -> Node:
+    """The plan of the statement as it is carried out, and undone."""
+    text, names = positional(statement.replace("{now}", PostgresDatabase.now))
+    arguments = sql.SQL(", ").join(sql.Literal(parameters[name]) for name in names)
+    execute = sql.SQL("EXECUTE hot ({})").format(arguments) if names else sql.SQL("EXECUTE hot")
+    connection.execute("DEALLOCATE ALL")
+    with connection.transaction(force_rollback=True):
+        connection.execute(f"SET LOCAL plan_cache_mode = {mode}".encode())
+        connection.execute(f"PREPARE hot AS {text}".encode())
+        row = connection.execute(sql.SQL("EXPLAIN (ANALYZE, TIMING OFF, FORMAT JSON) {}").format(execute)).fetchone()
+    assert row is not None
+    document = row[0] if isinstance(row[0], list) else json.loads(row[0])
+    return cast("Node", document[0]["Plan"])
+
+
+def nodes_of(node: Node) -> Iterator[Node]:
+    yield node
+    for child in cast("list[Node]", node.get("Plans", [])):
+        yield from nodes_of(child)
+
+
+def is_of_jobs(node: Node) -> bool:
+    if str(node["Node Type"]).startswith("ModifyTable"):
+        return False
+    return node.get("Relation Name") == "jobs" or str(node.get("Index Name", "")).startswith("jobs_")
+
+
+def rows_of(node: Node) -> float:
+    """How many rows the node came across, over all its loops."""
+    removed = cast("float", node.get("Rows Removed by Filter", 0)) + cast(
+        "float", node.get("Rows Removed by Index Recheck", 0)
+    )
+    return (cast("float", node["Actual Rows"]) + removed) * cast("float", node["Actual Loops"])

@@ -1,0 +1,74 @@
+"""The processes of a test: started through the nursery, killed, stopped, continued, and waited for."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.faults.plans import Plan, as_text
+
+ROOT = Path(__file__).parents[2]
+PATIENCE = 120
+
+
+class Nursery:
+    """Starts programs of `tests.faults.programs` in processes of their own, within milliseconds."""
+
+    def __init__(self) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "tests.faults.nursery"],
+            cwd=ROOT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def start(self, plan: Plan) -> Process:
+        """A new process that runs the program of that plan."""
+        return Process(int(self.ask(f"start {plan.program} {as_text(plan)}")), self)
+
+    def ask(self, request: str) -> str:
+        """The answer to one request."""
+        stdin, stdout = self._process.stdin, self._process.stdout
+        assert stdin is not None
+        assert stdout is not None
+        stdin.write(f"{request}\n")
+        stdin.flush()
+        return stdout.readline().strip()
+
+    def close(self) -> None:
+        """End every process that was started."""
+        self._process.communicate(timeout=30)
+
+
+@dataclass(frozen=True)
+class Process:
+    """A process that was started."""
+
+    pid: int
+    nursery: Nursery
+
+    def send(self, number: signal.Signals) -> None:
+        """Send a signal; harmless when it has ended."""
+        with suppress(ProcessLookupError):
+            os.kill(self.pid, number)
+
+    def kill(self) -> None:
+        """End it as a power cut would, and wait until it is gone."""
+        self.send(signal.SIGKILL)
+        self.wait()
+
+    def wait(self) -> int:
+        """Its exit code, negative for a signal. Fails when it does not end."""
+        code = self.nursery.ask(f"wait {self.pid} {PATIENCE}")
+        assert code != "running", f"process {self.pid} does not end"
+        return int(code)
+
+    def is_alive(self) -> bool:
+        """Whether it has not ended: it runs, or it was stopped."""
+        return self.nursery.ask(f"wait {self.pid} 0") == "running"

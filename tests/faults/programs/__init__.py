@@ -1,0 +1,1 @@
+"""What the nursery runs in processes of their own: each module has a `main` that takes its plan as JSON text."""

@@ -1,0 +1,144 @@
+"""A worker that notes what it began and what it believes to have completed, and ends in good order at SIGTERM."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import resource
+import signal
+import sqlite3
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from datetime import datetime, timedelta, tzinfo
+from itertools import cycle
+from pathlib import Path
+
+import server_jobs.clock
+from server_jobs import Worker, connect
+from server_jobs.backend import Backend, WorkerExecutionResult
+from server_jobs.databases.sqlite import SqliteDatabase
+from server_jobs.record import Claim
+
+from tests.faults.jobs import remember, storm_registry
+from tests.faults.plans import WorkerPlan, from_text
+from tests.faults.sabotage import take_away
+
+FULL = 64 * 1024
+"""The size from which on files do not grow on a full disk."""
+
+
+def main(text: str) -> None:
+    """Work until SIGTERM."""
+    plan = from_text(WorkerPlan, text)
+    logging.basicConfig(filename=plan.log, format=f"{os.getpid()} %(levelname)s %(message)s")
+    take_away(plan.sabotage)
+    if plan.clock_error:
+        set_clock_wrong(plan.clock_error)
+    if plan.trouble == "read-only":
+        at_each_signal(read_only_connections())
+    if plan.trouble == "full disk":
+        at_each_signal(fill_disk)
+    notes = os.open(plan.notes, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+    if plan.user is not None:
+        os.setuid(plan.user)
+    if plan.memory is not None:
+        bound_memory(plan.memory)
+    try:
+        asyncio.run(work(plan, notes))
+    except Exception:
+        logging.getLogger("server_jobs").exception("the worker ended")
+        raise SystemExit(1) from None
+
+
+async def work(plan: WorkerPlan, notes: int) -> None:
+    """Run a worker on the database of the plan."""
+
+    def note(claim: Claim, result: WorkerExecutionResult | None) -> None:
+        """One line, complete when this returns, whatever happens to the process then."""
+        if result is None:
+            remember(claim)
+        event = "begin" if result is None else "success" if result.success else "failure"
+        line = f"{os.getpid()} {event} {claim.id} {claim.record.attempt_count} {claim.token}\n"
+        os.write(notes, line.encode())
+
+    async with opened(plan) as backend:
+        worker = Worker(backend, drain_timeout=timedelta(seconds=plan.drain), listener=note)
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, worker.stop)
+        await worker.run()
+
+
+@asynccontextmanager
+async def opened(plan: WorkerPlan) -> AsyncIterator[Backend]:
+    """The backend of an application, or one that waits for locks for another time than usual."""
+    lease, poll = timedelta(seconds=plan.lease), timedelta(seconds=plan.poll)
+    if plan.busy_timeout is None:
+        async with connect(
+            storm_registry(), plan.url, max_concurrency=plan.concurrency, lock_timeout=lease, poll_interval=poll
+        ) as backend:
+            yield backend
+        return
+    database = SqliteDatabase(plan.url.removeprefix("sqlite:///"), busy_timeout=timedelta(seconds=plan.busy_timeout))
+    backend = Backend(
+        database=database,
+        job_registry=storm_registry(),
+        max_concurrency=plan.concurrency,
+        lock_timeout=lease,
+        poll_interval=poll,
+    )
+    try:
+        yield backend
+    finally:
+        await backend.shutdown()
+
+
+def set_clock_wrong(seconds: float) -> None:
+    """Put Python's wall clocks forward or back in this process; the monotonic clock is right."""
+    real_time, real_time_ns = time.time, time.time_ns
+
+    class WrongDatetime(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> WrongDatetime:
+            return cls.fromtimestamp(time.time(), tz)
+
+    time.time = lambda: real_time() + seconds
+    time.time_ns = lambda: real_time_ns() + int(seconds * 1_000_000_000)
+    setattr(server_jobs.clock, "datetime", WrongDatetime)  # noqa: B010  not one of its public names
+
+
+def at_each_signal(switch: Callable[[bool], None]) -> None:
+    """Call it with true at the first SIGUSR1, with false at the second, and so on."""
+    states = cycle((True, False))
+    signal.signal(signal.SIGUSR1, lambda number, frame: switch(next(states)))
+
+
+def read_only_connections() -> Callable[[bool], None]:
+    """What makes every SQLite connection that is opened from now on read-only, and writable again."""
+    connections: list[sqlite3.Connection] = []
+    real_connect = sqlite3.connect
+
+    def connect_and_keep(*arguments: object, **options: object) -> sqlite3.Connection:
+        connection: sqlite3.Connection = real_connect(*arguments, **{**options, "check_same_thread": False})  # type: ignore[call-overload]
+        connections.append(connection)
+        return connection
+
+    def switch(is_on: bool) -> None:
+        for connection in connections:
+            connection.execute(f"PRAGMA query_only = {is_on}")
+
+    setattr(sqlite3, "connect", connect_and_keep)  # noqa: B010  a signature that is not the declared one
+    return switch
+
+
+def fill_disk(is_full: bool) -> None:
+    """Let no file grow beyond what its notes and its log need, and let them grow again."""
+    _, most = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (FULL if is_full else most, most))
+
+
+def bound_memory(more: int) -> None:
+    """Let this process have that many bytes more than it has now."""
+    pages = int(Path("/proc/self/statm").read_text(encoding="utf-8").split()[0])
+    limit = pages * resource.getpagesize() + more
+    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))

@@ -1,0 +1,34 @@
+"""Everything the runtime takes from chance and from the clock of this machine, taken from the seed instead."""
+
+from __future__ import annotations
+
+import os
+import random
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import SimpleNamespace
+
+from server_jobs import ids
+
+
+@contextmanager
+def determined(seed: int, time_ns: Callable[[], int]) -> Iterator[None]:
+    """Inside this block tokens, ids and jitter follow from the seed, and ids from that clock."""
+    entropy = random.Random(seed)
+    state = random.getstate()
+    patches: list[tuple[object, str, object]] = [
+        (os, "urandom", entropy.randbytes),
+        (random, "_urandom", entropy.randbytes),  # what `secrets` and `SystemRandom` draw from
+        (ids, "time", SimpleNamespace(time_ns=time_ns)),
+        (ids, "_last", 0),
+    ]
+    before = [(module, name, getattr(module, name)) for module, name, _ in patches]
+    random.seed(entropy.random())
+    try:
+        for module, name, value in patches:
+            setattr(module, name, value)
+        yield
+    finally:
+        for module, name, value in before:
+            setattr(module, name, value)
+        random.setstate(state)

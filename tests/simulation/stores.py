@@ -1,0 +1,107 @@
+"""The stores a simulation can run on: none waits for anything, so that each method is one step."""
+
+from __future__ import annotations
+
+import random
+import sqlite3
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+
+from server_jobs import DatabaseError
+from server_jobs.clock import SQLITE_NOW, Clock
+from server_jobs.ports import Row, Statement, Store, Value
+from server_jobs.schema import metadata
+from server_jobs.stores.memory import MemoryStore
+from server_jobs.stores.sql import SqlStore
+from sqlalchemy import create_engine
+from sqlalchemy.schema import CreateIndex, CreateTable
+
+
+class _SortedIds(set[str]):
+    """A set whose order does not depend on how this Python hashes text."""
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(sorted(super().__iter__()))
+
+
+class SimulatedSqlite:
+    """SQLite in memory, in this thread; what it would draw at random comes from the seed."""
+
+    name = "sqlite"
+    now = SQLITE_NOW
+
+    def __init__(self, rng: random.Random) -> None:
+        self._connection = sqlite3.connect(":memory:", isolation_level=None)
+        self._connection.row_factory = sqlite3.Row
+        self._connection.create_function("randomblob", 1, rng.randbytes)
+        self._connection.create_function("random", 0, lambda: rng.getrandbits(62))
+        self._connection.executescript(tables())
+
+    @property
+    def changes(self) -> int:
+        """How many rows were written so far."""
+        return self._connection.total_changes
+
+    async def open(self) -> None:
+        """It is open."""
+
+    async def close(self) -> None:
+        """It stays open: other machines use it."""
+
+    async def run(self, *calls: tuple[Statement, Mapping[str, Value]]) -> Sequence[Sequence[Row]]:
+        self._connection.execute("BEGIN IMMEDIATE")
+        try:
+            rows = [self._execute(statement.sql, parameters) for statement, parameters in calls]
+        except sqlite3.Error as error:
+            self._connection.execute("ROLLBACK")
+            raise DatabaseError(f"SQLite refused a statement: {error}") from error
+        self._connection.execute("COMMIT")
+        return rows
+
+    def watch(self, wake: Callable[[], None]) -> Callable[[], None]:
+        del wake
+        return lambda: None
+
+    def announce(self) -> None:
+        """Machines hear of stored jobs through their views."""
+
+    def _execute(self, sql: str, parameters: Mapping[str, Value]) -> list[Row]:
+        return [dict(row) for row in self._connection.execute(sql, parameters)]
+
+
+@dataclass(frozen=True)
+class OpenedStore:
+    """A store, and a number that changes whenever its jobs do; None where that is not known."""
+
+    store: Store
+    changes: Callable[[], int | None]
+
+
+def memory_store(clock: Clock, rng: random.Random) -> OpenedStore:
+    """Jobs in memory."""
+    del rng
+    store = MemoryStore(clock)
+    store._running = _SortedIds()
+    return OpenedStore(store, lambda: None)
+
+
+def sqlite_store(clock: Clock, rng: random.Random) -> OpenedStore:
+    """Jobs in SQLite, by the statements that every SQL database gets."""
+    database = SimulatedSqlite(rng)
+    return OpenedStore(SqlStore(database, clock), lambda: database.changes)
+
+
+STORES: dict[str, Callable[[Clock, random.Random], OpenedStore]] = {"memory": memory_store, "sqlite": sqlite_store}
+
+
+@cache
+def tables() -> str:
+    engine = create_engine("sqlite://")
+    statements = [str(CreateTable(table).compile(engine)) for table in metadata.sorted_tables]
+    statements += [
+        str(CreateIndex(index).compile(engine))
+        for table in metadata.sorted_tables
+        for index in sorted(table.indexes, key=lambda index: str(index.name))
+    ]
+    return ";\n".join(statements)

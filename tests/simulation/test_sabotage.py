@@ -1,0 +1,239 @@
+"""A protection is taken away, and the simulation must notice within a few seeds: proof that it can fail."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+import pytest
+from server_jobs import DatabaseError, lifecycle, scheduler
+from server_jobs.backend import Backend
+from server_jobs.cron import due_slots
+from server_jobs.handle import JobHandle
+from server_jobs.ids import new_job_id
+from server_jobs.record import Claim, Heartbeat, Inserted, JobRecord, JobStatus, NewJob, Released, Settlement
+from server_jobs.runner import Runner
+from server_jobs.settler import Settler
+from server_jobs.stores import memory, statements
+from server_jobs.worker import Worker
+
+from . import jobs, stores
+from .plan import Mode
+from .world import simulate
+
+MOST_SEEDS = 60
+
+Sabotage = Callable[[pytest.MonkeyPatch], None]
+
+
+@dataclass(frozen=True)
+class Case:
+    """What is broken, how, and in which mode it shows as what."""
+
+    what: str
+    sabotage: Sabotage
+    mode: Mode
+    noticed_as: str
+    store: str = "memory"
+
+    def __str__(self) -> str:
+        return self.what
+
+
+def with_value(owner: object, name: str, value: object) -> Sabotage:
+    """Put something else in the place of what has that name, which must be there."""
+    return lambda monkeypatch: monkeypatch.setattr(owner, name, value)
+
+
+def without_fence_in_sql(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Take the guard out of the statements that have it; it must be in there."""
+    for name, guard in (("SETTLE", "outcome.token"), ("COMPLETE", "outcome.token"), ("RENEW", "beat.token")):
+        text: str = getattr(statements, name)
+        fragment = f" AND jobs.fencing_token = {guard}"
+        if fragment not in text:
+            raise LookupError(f"{name} has no {fragment!r} any more: sabotage what protects it now")
+        monkeypatch.setattr(statements, name, text.replace(fragment, ""))
+
+
+real_claim = lifecycle.claim
+real_renew = lifecycle.renew
+real_settle = lifecycle.settle
+real_expire = lifecycle.expire
+real_cancel = lifecycle.cancel
+real_is_expired = lifecycle.is_expired
+real_insert = Backend.insert
+real_note_failure = Settler._note_failure
+real_due_slots = due_slots
+real_tables = stores.tables
+
+
+def held_by_anybody(record: JobRecord, token: str) -> bool:
+    return record.status is JobStatus.RUNNING
+
+
+def claim_uncounted(record: JobRecord, *, token: str, lease: timedelta, now: datetime) -> JobRecord:
+    return replace(real_claim(record, token=token, lease=lease, now=now), attempt_count=record.attempt_count)
+
+
+def settle_burning_released_attempts(record: JobRecord, settlement: Settlement, now: datetime) -> JobRecord:
+    settled = real_settle(record, settlement, now)
+    return replace(settled, attempt_count=record.attempt_count) if isinstance(settlement, Released) else settled
+
+
+def expire_burning(record: JobRecord, *, due: datetime, now: datetime) -> JobRecord:
+    expired = real_expire(record, due=due, now=now)
+    return replace(expired, attempt_count=min(record.max_attempts, record.attempt_count + 1))
+
+
+def expired_early(record: JobRecord, now: datetime) -> bool:
+    return real_is_expired(record, now + timedelta(seconds=1))
+
+
+def due_at_any_time(record: JobRecord, now: datetime) -> bool:
+    return True
+
+
+def cancel_the_finished(record: JobRecord, now: datetime) -> JobRecord:
+    return real_cancel(replace(record, status=JobStatus.PENDING), now)
+
+
+async def insert_again_under_new_ids(self: Backend, new: Sequence[NewJob]) -> Sequence[Inserted]:
+    try:
+        return await real_insert(self, new)
+    except DatabaseError:
+        return await real_insert(self, [replace(one, id=new_job_id()) for one in new])
+
+
+def only_the_newest_slot(*given: object, misfire_limit: int | None) -> object:
+    slots, following = real_due_slots(*given, misfire_limit=misfire_limit)  # type: ignore[arg-type]  # as they came
+    return slots[-1:], following
+
+
+def fire_slots_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scheduler, "slot_job_id", lambda schedule_id, slot: new_job_id())
+    monkeypatch.setattr(memory, "_is_new_slot", lambda schedule, slot: True)
+
+
+def tables_without_unique_keys() -> str:
+    kept = [statement for statement in real_tables().split(";\n") if "jobs_unique_key" not in statement]
+    return ";\n".join(kept)
+
+
+def drop_what_fails(self: Settler, batch: Sequence[object], error: DatabaseError) -> None:
+    for waiting in batch:
+        waiting.stored(None, None)  # type: ignore[attr-defined]  # what waits there is private
+
+
+def renew_without_lease(record: JobRecord, heartbeat: Heartbeat, *, lease: timedelta, now: datetime) -> JobRecord:
+    return replace(real_renew(record, heartbeat, lease=lease, now=now), worker_expires_at=record.worker_expires_at)
+
+
+async def pause_nothing(self: memory.MemoryStore, name: str) -> bool:
+    return True
+
+
+async def give_nothing_back(self: Runner, claims: Sequence[Claim]) -> None:
+    """Nothing."""
+
+
+async def hold_nothing_for_a_cancelled_caller(self: Backend, claiming: object) -> object:
+    return await claiming  # type: ignore[misc]  # a coroutine, of whatever claims
+
+
+def never_forget(monkeypatch: pytest.MonkeyPatch) -> None:
+    failed: set[Settler] = set()
+
+    def note(self: Settler, batch: Sequence[object], error: DatabaseError) -> None:
+        failed.add(self)
+        real_note_failure(self, batch, error)  # type: ignore[arg-type]  # what waits there is private
+
+    monkeypatch.setattr(Settler, "_note_failure", note)
+    monkeypatch.setattr(Settler, "is_failing", property(lambda self: self in failed))
+
+
+def give_up(self: Worker, error: DatabaseError) -> None:
+    raise error
+
+
+async def result_of_what_runs(self: JobHandle[jobs.Done], *, timeout: object = None) -> object:
+    return self._job.result_of(await self.record())
+
+
+CASES = [
+    Case(
+        "the fence of every write", with_value(lifecycle, "is_held", held_by_anybody), Mode.SAFETY, "without the newest"
+    ),
+    Case("the fence of every write, in SQL", without_fence_in_sql, Mode.SAFETY, "without the newest token", "sqlite"),
+    Case("attempts counted at claim", with_value(lifecycle, "claim", claim_uncounted), Mode.SAFETY, "attempt_count"),
+    Case(
+        "attempts given back at release",
+        with_value(lifecycle, "settle", settle_burning_released_attempts),
+        Mode.SAFETY,
+        "attempt_count",
+    ),
+    Case("one attempt for an expiry", with_value(lifecycle, "expire", expire_burning), Mode.SAFETY, "attempt_count"),
+    Case("leases that last", with_value(lifecycle, "is_expired", expired_early), Mode.SAFETY, "its lease lasts until"),
+    Case("due times", with_value(lifecycle, "is_due", due_at_any_time), Mode.SAFETY, "before it was due"),
+    Case(
+        "finished jobs stay", with_value(lifecycle, "cancel", cancel_the_finished), Mode.SAFETY, "cancel made cancelled"
+    ),
+    Case(
+        "concurrency limit", with_value(jobs.Narrow, "options", jobs.Slow.options), Mode.SAFETY, "is one of 2 that run"
+    ),
+    Case(
+        "rate limit", with_value(jobs.Paced, "options", jobs.Quick.options), Mode.SAFETY, "jobs of Paced were started"
+    ),
+    Case("paused queues", with_value(memory.MemoryStore, "pause_queue", pause_nothing), Mode.SAFETY, "which is paused"),
+    Case(
+        "one unfinished job for a unique key",
+        with_value(stores, "tables", tables_without_unique_keys),
+        Mode.SAFETY,
+        "unfinished jobs have the unique key",
+        "sqlite",
+    ),
+    Case("one job for a slot", fire_slots_again, Mode.SAFETY, "was fired a second time"),
+    Case(
+        "one job for a call whose reply was lost",
+        with_value(Backend, "insert", insert_again_under_new_ids),
+        Mode.SAFETY,
+        "the call that made it also made",
+    ),
+    Case(
+        "results of finished jobs", with_value(JobHandle, "result", result_of_what_runs), Mode.SAFETY, "was waited for"
+    ),
+    Case(
+        "a worker outlives failures", with_value(Worker, "_note_failure", give_up), Mode.SAFETY, "had answered before"
+    ),
+    Case("outcomes are tried again", with_value(Settler, "_note_failure", drop_what_fails), Mode.LIVENESS, "ran out"),
+    Case("leases are renewed", with_value(lifecycle, "renew", renew_without_lease), Mode.LIVENESS, "ran out"),
+    Case(
+        "what does not finish is given back", with_value(Runner, "release", give_nothing_back), Mode.LIVENESS, "ran out"
+    ),
+    Case(
+        "claims of a caller that went away",
+        with_value(Backend, "_held", hold_nothing_for_a_cancelled_caller),
+        Mode.LIVENESS,
+        "ran out",
+    ),
+    Case("an outage ends for a worker too", never_forget, Mode.LIVENESS, "unfinished work"),
+    Case(
+        "each slot that passed",
+        with_value(scheduler, "due_slots", only_the_newest_slot),
+        Mode.LIVENESS,
+        "fire each slot",
+    ),
+]
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_a_protection_that_is_missing_is_noticed(
+    case: Case, monkeypatch: pytest.MonkeyPatch, record_property: Callable[[str, object], None]
+) -> None:
+    case.sabotage(monkeypatch)
+    for seed in range(MOST_SEEDS):
+        outcome = simulate(seed, case.mode, store=case.store)
+        if outcome.problem and case.noticed_as in outcome.problem:
+            record_property("figure", f"without {case.what}: noticed in simulation {seed + 1}")
+            return
+    pytest.fail(f"none of {MOST_SEEDS} simulations noticed that this is missing: {case.what}")

@@ -1,0 +1,31 @@
+"""What happened in a simulation, line by line."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from hashlib import sha256
+
+
+class Trace(logging.Handler):
+    """The event log of one simulation; also takes what the runtime logs. The same seed gives the same lines."""
+
+    def __init__(self, time: Callable[[], float]) -> None:
+        super().__init__(logging.WARNING)
+        self.lines: list[str] = []
+        self.is_over = False
+        """Whether what happens from now on is of no interest."""
+        self._time = time
+
+    def note(self, who: str, what: str) -> None:
+        """Add a line."""
+        if not self.is_over:
+            self.lines.append(f"{self._time():9.3f} {who:<9} {what}")
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.note("log", record.getMessage())
+
+    @property
+    def digest(self) -> str:
+        """Two simulations with the same digest went the same way."""
+        return sha256("\n".join(self.lines).encode()).hexdigest()[:16]

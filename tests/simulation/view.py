@@ -1,0 +1,175 @@
+"""The store as one machine sees it: over a wire that delays, fails, and loses replies after the commit."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Sequence
+from contextvars import Context
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, TypeVar
+
+from server_jobs import DatabaseError
+from server_jobs.ports import Store
+from server_jobs.record import (
+    Cancellation,
+    Claim,
+    ClaimRequest,
+    DueSchedules,
+    Expired,
+    Firing,
+    Heartbeat,
+    Hold,
+    Inserted,
+    JobCount,
+    JobQuery,
+    JobRecord,
+    JobStatus,
+    NewJob,
+    ScheduleRecord,
+    Settlement,
+)
+
+from .database import SharedStore
+from .machine import Machine
+from .weather import Fate, Journey, Weather
+
+if TYPE_CHECKING:
+    from server_jobs.record import PausedQueue, Pruned, PruneStep
+
+T = TypeVar("T")
+
+
+class StoreView:
+    """A `Store`. What was sent arrives even if the machine that sent it dies meanwhile, as with a real server."""
+
+    def __init__(self, shared: SharedStore, machine: Machine, weather: Weather) -> None:
+        self.name = shared.store.name
+        self.is_cut_off = False
+        self.has_answered = False
+        self._shared = shared
+        self._machine = machine
+        self._weather = weather
+
+    async def open(self) -> None:
+        await self._ask("open", None, lambda store: store.open())
+
+    async def close(self) -> None:
+        """Others use it on."""
+
+    async def ping(self) -> None:
+        await self._ask("ping", None, lambda store: store.ping())
+
+    def watch(self, wake: Callable[[], None]) -> Callable[[], None]:
+        loop = asyncio.get_running_loop()
+        machine = self._machine
+
+        def hear() -> None:
+            journey = self._weather.journey(machine.name, "watch")
+            if journey.fate is Fate.ANSWERED and not machine.is_lost:
+                loop.call_later(journey.there, machine.deliver, wake)
+
+        return self._shared.watch(hear)
+
+    async def insert(self, jobs: Sequence[NewJob]) -> Sequence[Inserted]:
+        return await self._ask("insert", jobs, lambda store: store.insert(jobs))
+
+    async def start(self, job: NewJob, lease: timedelta) -> Claim:
+        return await self._ask("start", job, lambda store: store.start(job, lease))
+
+    async def claim(self, request: ClaimRequest) -> Sequence[Claim]:
+        return await self._ask("claim", request, lambda store: store.claim(request))
+
+    async def claim_one(self, job_id: str, request: ClaimRequest) -> Claim | None:
+        return await self._ask("claim_one", request, lambda store: store.claim_one(job_id, request))
+
+    async def renew(self, heartbeats: Sequence[Heartbeat], lease: timedelta) -> Sequence[Hold]:
+        return await self._ask("renew", heartbeats, lambda store: store.renew(heartbeats, lease))
+
+    async def settle(self, settlements: Sequence[Settlement]) -> Sequence[JobStatus | None]:
+        return await self._ask("settle", settlements, lambda store: store.settle(settlements))
+
+    async def expire(self, *, jitter: timedelta, except_for: Sequence[str] = ()) -> Sequence[Expired]:
+        return await self._ask(
+            "expire", tuple(except_for), lambda store: store.expire(jitter=jitter, except_for=except_for)
+        )
+
+    async def cancel(self, job_id: str) -> Cancellation:
+        return await self._ask("cancel", job_id, lambda store: store.cancel(job_id))
+
+    async def retry(self, job_id: str) -> None:
+        await self._ask("retry", job_id, lambda store: store.retry(job_id))
+
+    async def get(self, job_id: str) -> JobRecord | None:
+        return await self._ask("get", job_id, lambda store: store.get(job_id))
+
+    async def list_jobs(self, query: JobQuery) -> Sequence[JobRecord]:
+        return await self._ask("list_jobs", query, lambda store: store.list_jobs(query))
+
+    async def count_jobs(self, *, since: datetime | None = None) -> Sequence[JobCount]:
+        return await self._ask("count_jobs", since, lambda store: store.count_jobs(since=since))
+
+    async def count_due(self, request: ClaimRequest) -> int:
+        return await self._ask("count_due", request, lambda store: store.count_due(request))
+
+    async def next_due(self, request: ClaimRequest) -> timedelta | None:
+        return await self._ask("next_due", request, lambda store: store.next_due(request))
+
+    async def save_schedules(self, schedules: Sequence[ScheduleRecord]) -> None:
+        await self._ask("save_schedules", schedules, lambda store: store.save_schedules(schedules))
+
+    async def list_schedules(self) -> Sequence[ScheduleRecord]:
+        return await self._ask("list_schedules", None, lambda store: store.list_schedules())
+
+    async def enable_schedule(self, schedule_id: str, *, enabled: bool) -> bool:
+        return await self._ask(
+            "enable_schedule", schedule_id, lambda store: store.enable_schedule(schedule_id, enabled=enabled)
+        )
+
+    async def due_schedules(self, job_names: Sequence[str]) -> DueSchedules:
+        return await self._ask("due_schedules", job_names, lambda store: store.due_schedules(job_names))
+
+    async def fire(self, firing: Firing) -> Sequence[bool]:
+        return await self._ask("fire", firing, lambda store: store.fire(firing))
+
+    async def pause_queue(self, name: str) -> bool:
+        return await self._ask("pause_queue", name, lambda store: store.pause_queue(name))
+
+    async def resume_queue(self, name: str) -> bool:
+        return await self._ask("resume_queue", name, lambda store: store.resume_queue(name))
+
+    async def paused_queues(self) -> Sequence[PausedQueue]:
+        return await self._ask("paused_queues", None, lambda store: store.paused_queues())
+
+    async def prune(self, step: PruneStep) -> Pruned:
+        return await self._ask("prune", step, lambda store: store.prune(step))
+
+    async def _ask(self, method: str, subject: object, call: Callable[[Store], Coroutine[object, object, T]]) -> T:
+        journey = self._weather.journey(self._machine.name, method)
+        # The wire belongs to no machine: it neither freezes nor dies with the one that sent.
+        wire = asyncio.get_running_loop().create_task(self._carry(journey, method, subject, call), context=Context())
+        wire.add_done_callback(_retrieve)
+        answer = await asyncio.shield(wire)
+        self.has_answered = True
+        return answer
+
+    async def _carry(
+        self, journey: Journey, method: str, subject: object, call: Callable[[Store], Coroutine[object, object, T]]
+    ) -> T:
+        if journey.there:
+            await asyncio.sleep(journey.there)
+        if journey.fate is Fate.REFUSED or self.is_cut_off:
+            self._shared.note_failure(self._machine, method, "refused")
+            raise DatabaseError(f"the database is away ({method})")
+        answer = self._shared.apply(self._machine, method, subject, call)
+        if journey.back:
+            await asyncio.sleep(journey.back)
+        if journey.fate is Fate.REPLY_LOST or self.is_cut_off:
+            self._shared.note_failure(self._machine, method, "its reply was lost")
+            raise DatabaseError(f"the connection was lost, and with it the reply to {method}")
+        return answer
+
+
+def _retrieve(task: asyncio.Task[object]) -> None:
+    """Whoever asked may have gone away: nobody else looks at the error."""
+    if not task.cancelled():
+        task.exception()
