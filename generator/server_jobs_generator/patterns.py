@@ -175,6 +175,8 @@ class _Translator:
             )
 
     def _escape(self, escape: str, *, in_class: bool) -> str:
+        if escape == "\\":
+            raise PatternError("ends in the middle of an escape")
         kind = escape[1]
         if kind in _CLASS_ESCAPES:
             return _CLASS_ESCAPES[kind] if in_class else f"[{_CLASS_ESCAPES[kind]}]"

@@ -44,7 +44,7 @@ def test_what_a_handler_raises_is_shown_from_the_handler_on(shop: Shop) -> None:
 def test_at_the_start_a_worker_says_what_it_works_on(shop: Shop) -> None:
     text = shop.run("worker", "--until-empty", "--concurrency", "7", "--queues", "mail,mial").stderr
     assert f"on {shop.url}, 7 at a time from mail, mial\n" in text
-    assert "jobs: Shout v1, Nap v1, Hang v1, Block v1\n" in text
+    assert "jobs: Shout v1, Nap v1, Hang v1, Block v1, Brief v1\n" in text
     assert "the handler of Stub is still a stub; its jobs are not claimed" in text
     assert "no job here uses the queue 'mial'; did you mean 'mail'?" in text
 

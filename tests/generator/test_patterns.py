@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from server_jobs_generator.patterns import PatternError, matches, translate
 
@@ -103,6 +103,7 @@ def test_no_pattern_takes_more_than_linear_time() -> None:
     assert not matches(translate("^(a+)+$"), "a" * 100_000 + "!")
 
 
+@example("[\\")
 @given(st.text("ab01\\dDwWsSbBpPuxk(){}[]?*+|.^$-<>=!:,&~L ") | st.text())
 def test_every_pattern_is_translated_or_refused(pattern: str) -> None:
     try:
