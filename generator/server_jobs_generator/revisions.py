@@ -13,7 +13,7 @@ from alembic.operations.ops import DowngradeOps, UpgradeOps
 from black import Mode, format_str
 from black.mode import TargetVersion
 from server_jobs.schema import Timestamp, cron_jobs, metadata
-from sqlalchemy import Connection, inspect, select
+from sqlalchemy import Connection, inspect, null, select
 
 from .history import Revision, revision_id
 from .layout import WIDTH, Code, Group, Text, lay_out, literal, one_a_line
@@ -70,7 +70,9 @@ def _stored_schedules(connection: Connection) -> dict[str, ScheduleRow]:
     """The schedules that the revisions so far leave in the database."""
     if not inspect(connection).has_table(cron_jobs.name):
         return {}
-    columns = [cron_jobs.c[name] for name in ("id", *ScheduleRow._fields)]
+    existing = {column["name"] for column in inspect(connection).get_columns(cron_jobs.name)}
+    # A column that the revisions so far do not have yet will hold NULL.
+    columns = [cron_jobs.c[name] if name in existing else null() for name in ("id", *ScheduleRow._fields)]
     return {row[0]: ScheduleRow._make(row[1:]) for row in connection.execute(select(*columns))}
 
 
@@ -105,8 +107,8 @@ def _changes(before: Mapping[str, ScheduleRow], after: Mapping[str, ScheduleRow]
             yield _statement("change", ("", schedule_id), *changed)
 
 
-def _statement(verb: str, *arguments: tuple[str, str]) -> Code:
-    items = tuple((prefix, Text(value)) for prefix, value in arguments)
+def _statement(verb: str, *arguments: tuple[str, str | int | None]) -> Code:
+    items = tuple((prefix, Text(value) if isinstance(value, str) else Code(value)) for prefix, value in arguments)
     group = Group(f"{verb}(", items, packed=True)
     return lay_out(one_a_line(group) if len(items) > 1 else group, 4, 4)
 

@@ -18,6 +18,7 @@ class ScheduleRow(NamedTuple):
     cron_expression: str
     timezone: str
     misfire: str
+    misfire_limit: int | None
     params: str
 
 
@@ -25,7 +26,13 @@ def schedule_rows(jobs: Iterable[JobSpec]) -> dict[str, ScheduleRow]:
     """Every declared schedule, by the id of its row."""
     return {
         schedule_id(job.class_name, schedule.name): ScheduleRow(
-            job.class_name, schedule.name, schedule.cron, schedule.timezone, str(schedule.misfire), schedule.params
+            job_name=job.class_name,
+            name=schedule.name,
+            cron_expression=schedule.cron,
+            timezone=schedule.timezone,
+            misfire=str(schedule.misfire),
+            misfire_limit=schedule.misfire_limit,
+            params=schedule.params,
         )
         for job in jobs
         for schedule in job.schedules

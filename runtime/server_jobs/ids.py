@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 import time
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
@@ -48,7 +47,7 @@ def schedule_id(job_name: str, name: str) -> str:
 
 def new_token() -> str:
     """A fencing token: random, so that no other claim ever has the same one."""
-    return secrets.token_hex(16)
+    return os.urandom(16).hex()
 
 
 def _uuid7(milliseconds: int, random: int) -> str:

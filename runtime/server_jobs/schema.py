@@ -170,6 +170,7 @@ cron_jobs = Table(
     Column("last_job_id", Text),
     Column("created_at", Timestamp, nullable=False),
     Column("updated_at", Timestamp, nullable=False),
+    Column("misfire_limit", Integer),
     PrimaryKeyConstraint("id", name=conv("cron_jobs_pkey")),
     CheckConstraint("misfire IN ('skip', 'fire_once', 'fire_all')", name=conv("cron_jobs_misfire_check")),
 )

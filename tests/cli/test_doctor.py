@@ -73,7 +73,14 @@ def test_a_database_without_tables_fails(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "change",
-    ["cron_expression = '0 8 * * *'", "timezone = 'UTC'", "misfire = 'skip'", "params = '{}'", "params = 'broken'"],
+    [
+        "cron_expression = '0 8 * * *'",
+        "timezone = 'UTC'",
+        "misfire = 'skip'",
+        "misfire_limit = 3",
+        "params = '{}'",
+        "params = 'broken'",
+    ],
 )
 def test_a_schedule_that_is_stored_otherwise_fails(well: Shop, change: str) -> None:
     well.execute(f"UPDATE cron_jobs SET {change}")

@@ -46,6 +46,13 @@ def test_a_slot_that_waits_to_be_fired_comes_first(scheduled: Shop) -> None:
     assert second > "2026"
 
 
+def test_the_limit_of_what_is_fired_after_an_outage_is_told(scheduled: Shop) -> None:
+    assert listed(scheduled)["misfire_limit"] is None
+    scheduled.execute("UPDATE cron_jobs SET misfire = 'fire_all', misfire_limit = 24")
+    assert (listed(scheduled)["misfire"], listed(scheduled)["misfire_limit"]) == ("fire_all", 24)
+    assert "fire_all, at most 24" in scheduled.run("schedules").stdout
+
+
 @pytest.mark.parametrize("name", ["Shout/morning", MORNING])
 def test_a_schedule_is_switched_off_and_on(scheduled: Shop, name: str) -> None:
     assert scheduled.run("schedules", "--disable", name).stdout == "Shout/morning is off\n"

@@ -132,6 +132,7 @@ def schedule(
     cron_expression: str = "0 * * * *",
     timezone: str = "UTC",
     misfire: str = "fire_once",
+    misfire_limit: int | None = None,
     params: str = "{}",
     enabled: bool = True,
 ) -> ScheduleRecord:
@@ -143,6 +144,7 @@ def schedule(
         cron_expression=cron_expression,
         timezone=timezone,
         misfire=misfire,
+        misfire_limit=misfire_limit,
         params=params,
         enabled=enabled,
     )

@@ -30,11 +30,12 @@ async def test_schedules_are_stored_and_listed_by_job_and_name(store: Store, clo
     nightly = schedule(
         "s2", name="a", cron_expression="0 3 * * *", timezone="Europe/Berlin", misfire="skip", params='{"n":1}'
     )
-    schedules = [schedule("s1", name="b"), schedule("s3", "ImportCsv", "z", enabled=False), nightly]
+    often = schedule("s4", name="c", misfire="fire_all", misfire_limit=24)
+    schedules = [schedule("s1", name="b"), schedule("s3", "ImportCsv", "z", enabled=False), often, nightly]
 
     await store.save_schedules(schedules)
 
-    assert list(await store.list_schedules()) == [schedules[1], nightly, schedules[0]]
+    assert list(await store.list_schedules()) == [schedules[1], nightly, schedules[0], often]
 
 
 async def test_saving_no_schedules_keeps_those_there_are(store: Store, clock: FakeClock) -> None:
@@ -271,8 +272,9 @@ async def test_new_params_of_a_schedule_are_stored_and_its_plan_is_kept(store: S
         schedule(cron_expression="30 * * * *"),
         schedule(timezone="Asia/Kathmandu"),
         schedule(misfire="fire_all"),
+        schedule(misfire_limit=24),
     ],
-    ids=["cron", "timezone", "misfire"],
+    ids=["cron", "timezone", "misfire", "misfire limit"],
 )
 async def test_a_changed_rule_is_planned_anew_and_remembers_what_fired(
     store: Store, clock: FakeClock, changed: ScheduleRecord
@@ -288,6 +290,21 @@ async def test_a_changed_rule_is_planned_anew_and_remembers_what_fired(
     assert await only_schedule(store) == replace(
         changed, last_run_at=START + HOUR, last_job_id="s1@01.01:00", next_run_at=None
     )
+
+
+@pytest.mark.parametrize("limit", [23, None])
+async def test_a_changed_or_withdrawn_limit_is_planned_anew_and_the_same_one_is_not(
+    store: Store, clock: FakeClock, limit: int | None
+) -> None:
+    stored = schedule(misfire="fire_all", misfire_limit=24)
+    await store.save_schedules([stored])
+    await store.fire(firing(START + HOUR, next_run_at=START + 2 * HOUR))
+
+    await store.save_schedules([stored])
+    assert (await only_schedule(store)).next_run_at == START + 2 * HOUR
+
+    await store.save_schedules([replace(stored, misfire_limit=limit)])
+    assert ((await only_schedule(store)).next_run_at, (await only_schedule(store)).misfire_limit) == (None, limit)
 
 
 async def test_a_scheduler_that_read_the_old_rule_does_not_plan_by_it(store: Store, clock: FakeClock) -> None:

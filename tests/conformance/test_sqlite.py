@@ -122,6 +122,7 @@ async def test_a_schedule_of_the_typescript_package_is_planned_and_fired(
     async with opened(path, clock) as store:
         (due,) = (await store.due_schedules(["SendEmail"])).schedules
         assert (due.name, due.timezone, due.misfire, due.enabled) == ("default", "UTC", "fire_once", True)
+        assert due.misfire_limit is None
         assert list(await store.fire(firing(START, schedule_id="ts", next_run_at=START))) == [True]
 
 

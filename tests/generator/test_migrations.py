@@ -68,9 +68,9 @@ def alembic(project: TemporaryProject) -> Config:
 
 def schedules(engine: Engine) -> list[tuple[object, ...]]:
     """What the migrations decide about every schedule."""
-    query = "SELECT job_name, name, cron_expression, timezone, misfire, params, enabled FROM cron_jobs ORDER BY 1, 2"
+    columns = "job_name, name, cron_expression, timezone, misfire, params, enabled, misfire_limit"
     with engine.connect() as connection:
-        return [tuple(row) for row in connection.execute(text(query))]
+        return [tuple(row) for row in connection.execute(text(f"SELECT {columns} FROM cron_jobs ORDER BY 1, 2"))]
 
 
 def tables(engine: Engine) -> set[str]:

@@ -108,6 +108,42 @@ def test_a_changed_schedule_is_planned_anew_and_stays_switched_off(project: Temp
     assert rows == [("evening", True, False, "x", '{"text":"new"}'), ("morning", False, False, "x", "{}")]
 
 
+def test_the_limit_of_a_schedule_comes_and_goes_with_revisions(project: TemporaryProject, engine: Engine) -> None:
+    config = alembic(project)
+    limited = schedule("evening", misfire="fire_all", misfireLimit=24)
+    for declared in (limited, schedule("evening", misfire="fire_all"), limited | {"name": "night"}):
+        project.write_spec("digest", digest(declared))
+        project.generate()
+    limits: list[list[tuple[object, ...]]] = []
+    for revision in ("0003", "0004", "0005"):
+        command.upgrade(config, f"server_jobs_{revision}")
+        limits.append([(name, misfire, limit) for _, name, _, _, misfire, _, _, limit in schedules(engine)])
+    assert limits == [
+        [("evening", "fire_all", 24)],
+        [("evening", "fire_all", None)],
+        [("night", "fire_all", 24)],
+    ]
+    command.downgrade(config, "server_jobs_0003")
+    assert [row[7] for row in schedules(engine)] == [24]
+
+
+def test_schedules_that_were_stored_before_they_could_have_a_limit_are_as_they_were(
+    project: TemporaryProject, engine: Engine
+) -> None:
+    older = project.read(FIRST).replace('        sa.Column("misfire_limit", sa.Integer(), nullable=True),\n', "")
+    assert older != project.read(FIRST)
+    project.path(FIRST).write_text(older, encoding="utf-8")
+    second = project.read(SECOND).replace('    sa.column("misfire_limit", sa.Integer),\n', "")
+    project.path(SECOND).write_text(second, encoding="utf-8")
+    project.generate("--force")
+    assert revision_names(project) == ["0001_tables", "0002_schedules", "0003_tables"]
+    project.write_spec("digest", digest(schedule("evening", misfire="fire_all", misfireLimit=24)))
+    project.generate()
+    assert revision_names(project)[3:] == ["0004_schedules"]
+    command.upgrade(alembic(project), "head")
+    assert [row[7] for row in schedules(engine)] == [24]
+
+
 def test_a_renamed_job_takes_its_schedules_along(project: TemporaryProject, engine: Engine) -> None:
     project.write_spec("digest", job_spec("Summary", schedules=[schedule("morning"), schedule("evening")]))
     project.generate()

@@ -218,7 +218,8 @@ class StoreModel:
                 "last_job_id": None,
             }
             return
-        if any(stored[column] != declared[column] for column in ("cron_expression", "timezone", "misfire")):
+        rule = ("cron_expression", "timezone", "misfire", "misfire_limit")
+        if any(stored[column] != declared[column] for column in rule):
             stored["next_run_at"] = None
         stored.update({column: value for column, value in declared.items() if column != "enabled"})
 

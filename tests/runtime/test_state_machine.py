@@ -307,10 +307,19 @@ class StoreMachine(RuleBasedStateMachine):
         schedule_ids=st.lists(st.sampled_from(SCHEDULE_IDS), max_size=3, unique=True),
         cron=st.sampled_from(["0 * * * *", "0 * * * *", "30 * * * *"]),
         timezone=st.sampled_from(["UTC", "UTC", "Asia/Kathmandu"]),
+        misfire_limit=st.sampled_from([None, None, 3]),
         params=st.sampled_from(["{}", '{"a":1}']),
         enabled=st.booleans(),
     )
-    def save_schedules(self, schedule_ids: list[str], cron: str, timezone: str, params: str, enabled: bool) -> None:
+    def save_schedules(
+        self,
+        schedule_ids: list[str],
+        cron: str,
+        timezone: str,
+        misfire_limit: int | None,
+        params: str,
+        enabled: bool,
+    ) -> None:
         declared = [
             ScheduleRecord(
                 id=schedule_id,
@@ -318,7 +327,8 @@ class StoreMachine(RuleBasedStateMachine):
                 name=f"name of {schedule_id}",
                 cron_expression=cron,
                 timezone=timezone,
-                misfire="fire_once",
+                misfire="fire_all",
+                misfire_limit=misfire_limit,
                 params=params,
                 enabled=enabled,
             )

@@ -87,16 +87,19 @@ class MemoryStore:
         inserted = self.add(replace(job, scheduled_for=None, delay=timedelta(0)))
         if not inserted.created:
             raise DuplicateJobError(job.unique_key or job.id, inserted.id)
+        self._dequeue([self._records[job.id]])
         return self._claim(self._records[job.id], lease)
 
     async def claim(self, request: ClaimRequest) -> Sequence[Claim]:
         chosen = list(self._choose(request))
+        self._dequeue(chosen)
         return [self._claim(record, request.lease) for record in chosen]
 
     async def claim_one(self, job_id: str, request: ClaimRequest) -> Claim | None:
         record = self._records.get(job_id)
         if record is None or not lifecycle.is_claimable(record, request):
             return None
+        self._dequeue([record])
         return self._claim(record, request.lease)
 
     async def renew(self, heartbeats: Sequence[Heartbeat], lease: timedelta) -> Sequence[Hold]:
@@ -221,8 +224,8 @@ class MemoryStore:
             self._running.add(record.id)
         else:
             self._running.discard(record.id)
-        if before is not None and before.status is JobStatus.PENDING:
-            del self._queue[bisect_left(self._queue, _place(before))]
+        if before is not None and before.status is JobStatus.PENDING and record.status is not JobStatus.RUNNING:
+            self._dequeue([before])
         if record.status is JobStatus.PENDING:
             insort(self._queue, _place(record))
         if record.unique_key is not None:
@@ -231,6 +234,17 @@ class MemoryStore:
                     del self._unfinished_keys[record.unique_key]
             else:
                 self._unfinished_keys[record.unique_key] = record.id
+
+    def _dequeue(self, records: Sequence[JobRecord]) -> None:
+        """Take pending jobs, in the order of the queue, out of it; at once when they stand next to each other."""
+        if not records:
+            return
+        start, stop = bisect_left(self._queue, _place(records[0])), bisect_left(self._queue, _place(records[-1])) + 1
+        if stop - start == len(records):
+            del self._queue[start:stop]
+        else:
+            gone = {record.id for record in records}
+            self._queue[start:stop] = [place for place in self._queue[start:stop] if place[2] not in gone]
 
     def _find(self, job_id: str) -> JobRecord:
         record = self._records.get(job_id)

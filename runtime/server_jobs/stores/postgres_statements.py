@@ -469,17 +469,20 @@ SELECT CAST(ceil(extract(epoch FROM min(COALESCE(due, timestamptz 'epoch')) - {{
 # --- schedules -------------------------------------------------------------------------------------------------------
 
 SAVE_SCHEDULES = """
-INSERT INTO cron_jobs (id, job_name, name, cron_expression, timezone, misfire, params, enabled, created_at, updated_at)
-SELECT id, job_name, name, cron_expression, timezone, misfire, params, enabled, {now}, {now}
+INSERT INTO cron_jobs (id, job_name, name, cron_expression, timezone, misfire, misfire_limit, params, enabled,
+                       created_at, updated_at)
+SELECT id, job_name, name, cron_expression, timezone, misfire, misfire_limit, params, enabled, {now}, {now}
   FROM json_to_recordset(CAST(:schedules AS json)) AS new (
-       id text, job_name text, name text, cron_expression text, timezone text, misfire text, params text,
-       enabled boolean)
+       id text, job_name text, name text, cron_expression text, timezone text, misfire text,
+       misfire_limit integer, params text, enabled boolean)
  ORDER BY id
     ON CONFLICT (id) DO UPDATE
    SET job_name = excluded.job_name, name = excluded.name, params = excluded.params,
        cron_expression = excluded.cron_expression, timezone = excluded.timezone, misfire = excluded.misfire,
+       misfire_limit = excluded.misfire_limit,
        next_run_at = CASE WHEN (cron_jobs.cron_expression, cron_jobs.timezone, cron_jobs.misfire)
                              = (excluded.cron_expression, excluded.timezone, excluded.misfire)
+                           AND cron_jobs.misfire_limit IS NOT DISTINCT FROM excluded.misfire_limit
                      THEN cron_jobs.next_run_at END,
        updated_at = {now}
 """

@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
-from typing import Any, cast
 
 from pydantic_core import PydanticSerializationError, to_json
 
@@ -29,6 +28,7 @@ from ..record import (
     ScheduleRecord,
     Settlement,
 )
+from ..record import record_of as made_of
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
@@ -111,6 +111,7 @@ def schedule_row(schedule: ScheduleRecord) -> dict[str, Value]:
         "cron_expression": schedule.cron_expression,
         "timezone": schedule.timezone,
         "misfire": schedule.misfire,
+        "misfire_limit": schedule.misfire_limit,
         "params": schedule.params,
         "enabled": schedule.enabled,
     }
@@ -153,43 +154,37 @@ def claim_of(row: Row) -> Claim:
     return Claim(record, record.fencing_token or "")
 
 
-class _Draft:
-    """A record in the making. A frozen dataclass sets its fields one call each, which takes most of a claim's time."""
-
-    __slots__ = JobRecord.__slots__
-
-
 def record_of(row: Row) -> JobRecord:
     """The job of a row."""
     value: Value
-    record: Any = _Draft()
-    record.id = value if type(value := row["id"]) is str else text_of(value)
-    record.job_name = value if type(value := row["job_name"]) is str else text_of(value)
-    record.params = value if type(value := row["params"]) is str else text_of(value)
-    record.status = _STATUSES.get(row["status"]) or JobStatus(text_of(row["status"]))
-    record.created_at = value if type(value := row["created_at"]) is datetime else _time_of(value) or EPOCH
-    record.updated_at = value if type(value := row["updated_at"]) is datetime else _time_of(value) or EPOCH
-    record.queue = value if type(value := row["queue"]) is str else text_of(value)
-    record.priority = value if type(value := row["priority"]) is int else integer_of(value)
-    record.spec_version = value if type(value := row["spec_version"]) is int else integer_of(value)
-    record.result = value if (value := row["result"]) is None or type(value) is str else text_of(value)
-    record.progress = value if type(value := row["progress"]) is int else integer_of(value)
-    record.progress_message = value if (value := row["progress_message"]) is None else text_of(value)
-    record.error = value if (value := row["error"]) is None else text_of(value)
-    record.attempt_count = value if type(value := row["attempt_count"]) is int else integer_of(value)
-    record.max_attempts = value if type(value := row["max_attempts"]) is int else integer_of(value)
-    record.scheduled_for = value if type(value := row["scheduled_for"]) is datetime else _time_of(value)
-    record.worker_started_at = value if type(value := row["worker_started_at"]) is datetime else _time_of(value)
-    record.worker_expires_at = value if type(value := row["worker_expires_at"]) is datetime else _time_of(value)
-    record.completed_at = value if (value := row["completed_at"]) is None else time_of(value)
-    record.correlation_id = value if (value := row["correlation_id"]) is None else text_of(value)
-    record.unique_key = value if (value := row["unique_key"]) is None else text_of(value)
-    record.cancel_requested = bool(row["cancel_requested"])
-    record.fencing_token = value if (value := row["fencing_token"]) is None else text_of(value)
-    record.concurrency_key = value if (value := row["concurrency_key"]) is None else text_of(value)
-    record.rate_key = value if (value := row["rate_key"]) is None else text_of(value)
-    record.__class__ = JobRecord
-    return cast("JobRecord", record)
+    values: dict[str, object] = {
+        "id": value if type(value := row["id"]) is str else text_of(value),
+        "job_name": value if type(value := row["job_name"]) is str else text_of(value),
+        "params": value if type(value := row["params"]) is str else text_of(value),
+        "status": status_of(row["status"]),
+        "created_at": value if type(value := row["created_at"]) is datetime else _time_of(value) or EPOCH,
+        "updated_at": value if type(value := row["updated_at"]) is datetime else _time_of(value) or EPOCH,
+        "queue": value if type(value := row["queue"]) is str else text_of(value),
+        "priority": value if type(value := row["priority"]) is int else integer_of(value),
+        "spec_version": value if type(value := row["spec_version"]) is int else integer_of(value),
+        "result": value if (value := row["result"]) is None or type(value) is str else text_of(value),
+        "progress": value if type(value := row["progress"]) is int else integer_of(value),
+        "progress_message": value if (value := row["progress_message"]) is None else text_of(value),
+        "error": value if (value := row["error"]) is None else text_of(value),
+        "attempt_count": value if type(value := row["attempt_count"]) is int else integer_of(value),
+        "max_attempts": value if type(value := row["max_attempts"]) is int else integer_of(value),
+        "scheduled_for": value if type(value := row["scheduled_for"]) is datetime else _time_of(value),
+        "worker_started_at": value if type(value := row["worker_started_at"]) is datetime else _time_of(value),
+        "worker_expires_at": value if type(value := row["worker_expires_at"]) is datetime else _time_of(value),
+        "completed_at": value if (value := row["completed_at"]) is None else time_of(value),
+        "correlation_id": value if (value := row["correlation_id"]) is None else text_of(value),
+        "unique_key": value if (value := row["unique_key"]) is None else text_of(value),
+        "cancel_requested": bool(row["cancel_requested"]),
+        "fencing_token": value if (value := row["fencing_token"]) is None else text_of(value),
+        "concurrency_key": value if (value := row["concurrency_key"]) is None else text_of(value),
+        "rate_key": value if (value := row["rate_key"]) is None else text_of(value),
+    }
+    return made_of(values)
 
 
 def schedule_of(row: Row) -> ScheduleRecord:
@@ -201,12 +196,18 @@ def schedule_of(row: Row) -> ScheduleRecord:
         cron_expression=text_of(row["cron_expression"]),
         timezone=text_of(row["timezone"]),
         misfire=text_of(row["misfire"]),
+        misfire_limit=None if row["misfire_limit"] is None else integer_of(row["misfire_limit"]),
         params=text_of(row["params"]),
         enabled=bool(row["enabled"]),
         last_run_at=time_of(row["last_run_at"]),
         next_run_at=time_of(row["next_run_at"]),
         last_job_id=_text_or_none(row["last_job_id"]),
     )
+
+
+def status_of(value: Value) -> JobStatus:
+    """The status in a column."""
+    return _STATUSES.get(value) or JobStatus(text_of(value))
 
 
 def text_of(value: Value) -> str:

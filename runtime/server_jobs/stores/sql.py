@@ -51,6 +51,7 @@ from .rows import (
     schedule_of,
     schedule_row,
     shared_parameters,
+    status_of,
     text_of,
     time_of,
     timestamp,
@@ -185,7 +186,7 @@ class SqlStore:
         if calls:
             for group, rows in zip(places, await self.database.run(*calls), strict=True):
                 for row in rows:
-                    answers[group[text_of(row["id"])]] = JobStatus(text_of(row["status"]))
+                    answers[group[text_of(row["id"])]] = status_of(row["status"])
         return answers
 
     async def expire(self, *, jitter: timedelta, except_for: Sequence[str] = ()) -> Sequence[Expired]:

@@ -13,13 +13,14 @@ JOB_COLUMNS = (
     "priority, spec_version, fencing_token, unique_key, cancel_requested, concurrency_key, rate_key"
 )
 SCHEDULE_COLUMNS = (
-    "id, job_name, name, cron_expression, timezone, misfire, params, enabled, last_run_at, next_run_at, last_job_id"
+    "id, job_name, name, cron_expression, timezone, misfire, misfire_limit, params, enabled, last_run_at, next_run_at, "
+    "last_job_id"
 )
 
 GIVEN_NOW = ":now"  # in the place of `{now}`, where a test holds the clock
 
 PROBE = f"""
-SELECT {JOB_COLUMNS}, (SELECT last_job_id FROM cron_jobs LIMIT 1), (SELECT id FROM job_starts LIMIT 1),
+SELECT {JOB_COLUMNS}, (SELECT misfire_limit FROM cron_jobs LIMIT 1), (SELECT id FROM job_starts LIMIT 1),
        (SELECT name FROM paused_queues LIMIT 1)
   FROM jobs LIMIT 0
 """
@@ -372,15 +373,18 @@ SELECT min(due) - {{now}} AS wait
 # --- schedules -------------------------------------------------------------------------------------------------------
 
 SAVE_SCHEDULES = """
-INSERT INTO cron_jobs (id, job_name, name, cron_expression, timezone, misfire, params, enabled, created_at, updated_at)
+INSERT INTO cron_jobs (id, job_name, name, cron_expression, timezone, misfire, misfire_limit, params, enabled,
+                       created_at, updated_at)
 SELECT value->>'id', value->>'job_name', value->>'name', value->>'cron_expression', value->>'timezone',
-       value->>'misfire', value->>'params', value->>'enabled', {now}, {now}
+       value->>'misfire', value->>'misfire_limit', value->>'params', value->>'enabled', {now}, {now}
   FROM json_each(:schedules) WHERE true
     ON CONFLICT (id) DO UPDATE
    SET job_name = excluded.job_name, name = excluded.name, params = excluded.params,
        cron_expression = excluded.cron_expression, timezone = excluded.timezone, misfire = excluded.misfire,
+       misfire_limit = excluded.misfire_limit,
        next_run_at = CASE WHEN (cron_jobs.cron_expression, cron_jobs.timezone, cron_jobs.misfire)
                              = (excluded.cron_expression, excluded.timezone, excluded.misfire)
+                           AND cron_jobs.misfire_limit IS excluded.misfire_limit
                      THEN cron_jobs.next_run_at END,
        updated_at = {now}
 """
