@@ -24,7 +24,7 @@ from .errors import (
 )
 from .executor import Attempt, HandlerCall, Stop
 from .job import AnyJob
-from .options import RunIn, check_range
+from .options import RunIn, check_duration, check_range
 from .ports import Database, Store
 from .pruner import Pruner
 from .record import (
@@ -114,6 +114,7 @@ class Backend:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._opened_by: int | None = None
         self._inherited: list[Store] = []
+        self._undoing: set[asyncio.Future[None]] = set()
 
     @property
     def registry(self) -> JobRegistry:
@@ -123,7 +124,8 @@ class Backend:
     @property
     def loop(self) -> asyncio.AbstractEventLoop | None:
         """The event loop in which this process opened it; None while it is closed."""
-        return self._loop if self._opened_by == os.getpid() else None
+        is_here = self._opened_by == os.getpid() and self._loop is not None and not self._loop.is_closed()
+        return self._loop if is_here else None
 
     async def initialize(self) -> None:
         """As in `WorkerBackend`. Raises `DatabaseError`, or `SchemaMissingError` when migrations have not run.
@@ -163,6 +165,7 @@ class Backend:
             await self._processes.close()
         self._loop = self._opened_by = None
         await self.store.close()
+        self.runner = Runner(self.store, self.clock)  # nothing of an outage is left when it is opened again
 
     async def health_check(self) -> Health:
         try:
@@ -175,7 +178,15 @@ class Backend:
     async def poll_and_claim(self, limit: int | None = None) -> PollResult:
         room = self.config.max_concurrency - len(self._claims) - len(self.runner.attempts())
         claims = await self.claim(max(0, room) if limit is None else limit)
-        return PollResult(tuple(claims), await self.store.count_due(self.request(limit=1)))
+        try:
+            return PollResult(tuple(claims), await self.store.count_due(self.request(limit=1)))
+        except BaseException:
+            await asyncio.shield(self.give_back(claims))
+            raise
+
+    async def give_back(self, claims: Sequence[Claim]) -> None:
+        """Put the jobs of those of these claims that were not executed back, without counting the attempt."""
+        await self.runner.release([claim for claim in claims if self._claims.pop(claim.token, None) is not None])
 
     def check_handlers(self) -> None:
         """Raise `InvalidOptionError` for a handler that is to run in a process, and that a process could not import."""
@@ -210,17 +221,18 @@ class Backend:
     ) -> Sequence[Attempt]:
         """As `claim`, for a worker that begins its attempts by and by: their leases are renewed from now on."""
         await self.initialize()
+        began = self.clock.monotonic()
         request = self.request(limit=limit, queues=queues, retried_limit=retried_limit)
         attempts: list[Attempt] = []
         for claim in await self._held(self.store.claim(request)):
             attempt = self._attempt(self.registry.find(claim.job_name).job, claim, self.config.lock_timeout)
-            self.runner.hold(attempt)
+            self.runner.hold(attempt, began)
             attempts.append(attempt)
         return attempts
 
     async def release_lock(self, job_id: str) -> bool:
-        for attempt in self.runner.attempts():
-            if attempt.claim.id == job_id:
+        for attempt in self.runner.held():
+            if attempt.claim.id == job_id and not attempt.is_over:
                 attempt.stop(Stop.SHUTDOWN)
                 return True
         claim = next((claim for claim in self._claims.values() if claim.id == job_id), None)
@@ -296,9 +308,15 @@ class Backend:
         try:
             return await asyncio.shield(task)
         except asyncio.CancelledError:
-            with suppress(ServerJobsError):
-                await self.runner.release(await task)
+            undoing = asyncio.ensure_future(self._undo(task))
+            self._undoing.add(undoing)
+            undoing.add_done_callback(self._undoing.discard)
+            await asyncio.shield(undoing)  # goes on although the caller is cancelled once more
             raise
+
+    async def _undo(self, claiming: asyncio.Future[Sequence[Claim]]) -> None:
+        with suppress(ServerJobsError):
+            await self.runner.release(await claiming)
 
     async def _run(self, job: AnyJob, claim: Claim, lease: timedelta) -> JobRecord:
         status, _ = await self.runner.run(self._attempt(job, claim, lease), self)
@@ -347,5 +365,6 @@ def _store_of(database: Store | Database | str) -> Store:
 
 
 def _check_positive(name: str, duration: timedelta) -> None:
-    if duration <= timedelta(0):
+    if isinstance(duration, timedelta) and duration <= timedelta(0):
         raise InvalidOptionError(f"{name} must be longer than zero, not {duration}")
+    check_duration(name, duration)

@@ -8,9 +8,8 @@ from difflib import get_close_matches
 from typing import TypedDict
 
 from .errors import InvalidOptionError
+from .outcomes import LONGEST_DELAY
 from .values import clean_text
-
-LONGEST_DELAY = timedelta(days=365_000)
 
 
 class EnqueueOptions(TypedDict, total=False):

@@ -210,7 +210,9 @@ class Attempt:
             if self.stopped is None or not isinstance(error, asyncio.CancelledError) or is_being_cancelled():
                 raise
             return self._ended()
-        except BaseException as error:  # noqa: BLE001  the one place where what handlers raise is caught
+        except BaseException as error:  # the one place where what handlers raise is caught
+            if is_being_cancelled() and not self.is_stopped:
+                raise asyncio.CancelledError from error  # the caller was cancelled, and the handler fell over it
             return self._failed(error)
         return Completed(id=claim.id, token=claim.token, result=text, report=self._unreported())
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import defaultdict
+from contextvars import Context
 from datetime import timedelta
 
 from .clock import Clock
@@ -35,13 +36,16 @@ class LeaseKeeper:
         self._renewal: asyncio.Task[None] | None = None
         self._is_failing = False
 
-    def hold(self, attempt: Attempt) -> None:
-        """Renew this attempt's lease from now on, if that is not so already."""
+    def hold(self, attempt: Attempt, since: float | None = None) -> None:
+        """Renew this attempt's lease from now on, if that is not so already.
+
+        `since` is a monotonic moment that was not later than the claim; now if not given.
+        """
         if attempt in self._renewed:
             return
-        self._renewed[attempt] = self._clock.monotonic()
+        self._renewed[attempt] = self._clock.monotonic() if since is None else since
         if self._task is None or self._task.done():
-            self._task = asyncio.get_running_loop().create_task(self._keep())
+            self._task = asyncio.get_running_loop().create_task(self._keep(), context=Context())
 
     def release(self, attempt: Attempt) -> None:
         """Leave this attempt's lease alone from now on."""

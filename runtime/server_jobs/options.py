@@ -134,6 +134,13 @@ class JobOptions:
             raise InvalidOptionError(f"run_in must be RunIn.WORKER or RunIn.PROCESS, not {self.run_in!r}")
 
 
+def check_duration(name: str, value: timedelta) -> None:
+    """Raise `InvalidOptionError` unless the value is a length of time that is not negative."""
+    given: object = value  # callers without a type checker give anything
+    if not isinstance(given, timedelta) or given < timedelta(0):
+        raise InvalidOptionError(f"{name} must be a timedelta that is not negative, not {given!r}")
+
+
 def check_range(name: str, value: int, lowest: int, highest: int) -> None:
     """Raise `InvalidOptionError` unless the value is a whole number and `lowest <= value <= highest`."""
     given: object = value  # callers without a type checker give anything

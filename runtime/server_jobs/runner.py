@@ -51,9 +51,12 @@ class Runner:
         """What runs or waits to run here: the claims whose leases are renewed."""
         return self._leases.held()
 
-    def hold(self, attempt: Attempt) -> None:
-        """Renew the lease of an attempt that will run a little later; `run`, `perform` or `give_back` it."""
-        self._leases.hold(attempt)
+    def hold(self, attempt: Attempt, since: float) -> None:
+        """Renew the lease of an attempt that will run a little later; `run`, `perform` or `give_back` it.
+
+        `since` is a monotonic moment that was not later than its claim.
+        """
+        self._leases.hold(attempt, since)
 
     async def run(self, attempt: Attempt, backend: JobBackend) -> tuple[JobStatus | None, str | None]:
         """Run an attempt and store the outcome: the status the job has now (None: the claim was lost), and the error.
@@ -100,10 +103,12 @@ class Runner:
             self._leave(attempt)
             if error is None:
                 settled(attempt, status, _reason(attempt, settlement, status))
-            elif failed is not None and not failed.done():
+                return
+            if failed is not None and not failed.done():
                 failed.set_exception(error)
             else:
                 _logger.error("%s %s could not be settled", attempt.claim.job_name, attempt.claim.id, exc_info=error)
+            settled(attempt, None, str(error))
 
         self._settler.put(settlement, deadline=lambda: self._leases.expires_at(attempt), stored=stored)
 
@@ -128,6 +133,7 @@ class Runner:
                 _logger.error("%s %s is over, and its outcome could not be stored so far", claim.job_name, claim.id)
             else:
                 unfinished.append(attempt)
+        unfinished += self._returning  # once more: what is given back twice is refused
         for attempt in unfinished:
             self._leave(attempt)
         await self.release([attempt.claim for attempt in unfinished])
@@ -170,7 +176,9 @@ class Runner:
             return
 
     def _given_back(self, attempt: Attempt, status: JobStatus | None, error: BaseException | None) -> None:
-        del status, error
+        del status
+        if error is not None:
+            _logger.error("%s %s could not be given back", attempt.claim.job_name, attempt.claim.id, exc_info=error)
         self._returning.discard(attempt)
         self._leave(attempt)
 

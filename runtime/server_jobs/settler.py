@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from contextvars import Context
 
 from .clock import Clock
 from .errors import DatabaseError
 from .ports import JobStore
-from .record import Completed, Failed, JobStatus, Settlement
+from .record import Completed, Failed, JobStatus, Released, Settlement
 
 _logger = logging.getLogger("server_jobs")
 
@@ -23,7 +24,7 @@ Stored = Callable[[JobStatus | None, BaseException | None], None]
 class _Waiting:
     """An outcome, the monotonic moment its lease surely lasts until, and who is to be told."""
 
-    __slots__ = ("_last_deadline", "_refusals", "deadline", "settlement", "stored")
+    __slots__ = ("_is_replaced", "_last_deadline", "_refusals", "deadline", "settlement", "stored")
 
     def __init__(self, settlement: Settlement, deadline: Callable[[], float], stored: Stored) -> None:
         self.settlement = settlement
@@ -31,19 +32,28 @@ class _Waiting:
         self.stored = stored
         self._last_deadline = float("inf")
         self._refusals = 0
+        self._is_replaced = False
 
-    def note_refusal(self, error: DatabaseError) -> None:
-        """It was refused all by itself. A result that is refused although the row can be written fails its attempt."""
+    def is_hopeless(self, error: DatabaseError) -> bool:
+        """Told that it was refused all by itself: whether to give it up.
+
+        One that is refused again and again although its row can be written becomes a failure that says so; if that is
+        refused as well, it is hopeless.
+        """
         deadline, refused = self.deadline(), self.settlement
         self._refusals += deadline > self._last_deadline  # the lease was renewed since
         self._last_deadline = deadline
-        if self._refusals < _REFUSALS or not isinstance(refused, Completed):
-            return
-        reason = f"its result of {len(refused.result):,} characters could not be stored: {error}"
+        is_given_back = isinstance(refused, Released) and refused.delay is None  # which is no outcome
+        if self._refusals < _REFUSALS or is_given_back:
+            return False
+        what = f"result of {len(refused.result):,} characters" if isinstance(refused, Completed) else "outcome"
+        reason = f"its {what} could not be stored: {error}"
         _logger.error("job %s: %s", refused.id, reason)
-        self.settlement = Failed(
-            id=refused.id, token=refused.token, error=reason, retry_after=None, report=refused.report
-        )
+        if self._is_replaced:
+            return True
+        self.settlement = Failed(id=refused.id, token=refused.token, error=reason, retry_after=None)
+        self._is_replaced, self._refusals = True, 0
+        return False
 
 
 class Settler:
@@ -73,7 +83,7 @@ class Settler:
         """
         self._waiting.append(_Waiting(settlement, deadline, stored))
         if self._task is None or self._task.done():
-            self._task = asyncio.get_running_loop().create_task(self._write_all())
+            self._task = asyncio.get_running_loop().create_task(self._write_all(), context=Context())
 
     async def settle(self, settlement: Settlement, *, deadline: float) -> JobStatus | None:
         """As `put`, waiting for the answer."""
@@ -96,8 +106,11 @@ class Settler:
             statuses = await self._store.settle([waiting.settlement for waiting in batch])
         except DatabaseError as error:
             self._note_failure(batch, error)
-        except Exception as error:  # noqa: BLE001  carried to those who wait
-            _tell_all(batch, error)
+        except Exception as error:  # noqa: BLE001  carried to the one who is to blame
+            if len(batch) > 1:
+                self._waiting[:0], self._size = batch, 1
+            else:
+                _tell_all(batch, error)
         except BaseException as error:
             _tell_all(batch, error)
             raise
@@ -118,8 +131,9 @@ class Settler:
             _logger.error("outcomes cannot be stored, trying again: %s", error)
         self._pause = min(_LONGEST_PAUSE, max(_FIRST_PAUSE, self._pause * 2))
         self._size = 1  # one that is refused for good must not keep others back
-        if len(batch) == 1:
-            batch[0].note_refusal(error)
+        if len(batch) == 1 and batch[0].is_hopeless(error):
+            batch[0].stored(None, error)
+            return
         now = self._clock.monotonic()
         for waiting in batch:
             if now < waiting.deadline():

@@ -7,6 +7,7 @@ import logging
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
+from contextvars import Context, copy_context
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
@@ -14,6 +15,8 @@ from functools import partial
 from .backend import Backend, WorkerExecutionResult
 from .errors import DatabaseError, InvalidOptionError
 from .executor import Attempt
+from .housekeeper import HOUSEKEEPING_INTERVAL, Housekeeper
+from .options import check_duration, check_range
 from .pace import Pace
 from .record import Claim, JobStatus
 from .runner import Settled
@@ -21,7 +24,6 @@ from .runner import Settled
 _logger = logging.getLogger("server_jobs")
 
 DEFAULT_DRAIN_TIMEOUT = timedelta(seconds=30)
-HOUSEKEEPING_INTERVAL = timedelta(seconds=1)
 NEARLY_DUE = timedelta(minutes=1)
 LONGEST_WAIT = timedelta(seconds=1)
 """How long a claim may wait for a slot here before it is given back for others to take."""
@@ -52,8 +54,11 @@ class Worker:
         until_empty: bool = False,
         listener: Listener | None = None,
     ) -> None:
-        if concurrency is not None and concurrency < 1:
-            raise InvalidOptionError(f"concurrency must be at least 1, not {concurrency}")
+        if concurrency is not None:
+            check_range("concurrency", concurrency, 1, 10_000)
+        check_duration("drain_timeout", drain_timeout)
+        if isinstance(queues, str):
+            raise InvalidOptionError(f"queues must be a tuple of names such as ({queues!r},), not {queues!r}")
         self.backend = backend
         self.queues = queues
         self._concurrency = concurrency or backend.config.max_concurrency
@@ -65,10 +70,12 @@ class Worker:
         self._unsettled: set[Attempt] = set()
         self._pace = Pace()
         self._may_be_more = True
+        self._asked = float("-inf")
         self._wake = asyncio.Event()
+        self._variables = Context()
         self._is_stuck = False
         self._stops = 0
-        self._last_housekeeping = float("-inf")
+        self._housekeeper = Housekeeper(backend, self._look_again)
         self._pause = 0.0
 
     def stop(self) -> None:
@@ -89,6 +96,7 @@ class Worker:
         self.backend.check_handlers()
         self._report_stubs()
         self._wake = asyncio.Event()
+        self._variables = copy_context()
         self._may_be_more = True
         wake = _from_any_thread(self._look_again)
         self.backend.inserted.append(wake)
@@ -99,6 +107,7 @@ class Worker:
         finally:
             unwatch()
             self.backend.inserted.remove(wake)
+            await self._housekeeper.stop()
             await self._drain()
 
     def _report_stubs(self) -> None:
@@ -124,7 +133,8 @@ class Worker:
         try:
             if self._pause:
                 await self.backend.store.ping()
-            await self._keep_house()
+            self._housekeeper.tick()
+            self._look_after_slots()
             await self._claim()
             is_finished = await self._is_finished()
         except DatabaseError as error:
@@ -135,15 +145,9 @@ class Worker:
             self._pause = 0.0
         return is_finished
 
-    async def _keep_house(self) -> None:
-        now = self.backend.clock.monotonic()
-        if now - self._last_housekeeping >= HOUSEKEEPING_INTERVAL.total_seconds():
-            self._last_housekeeping = now
-            for expired in await self.backend.handle_expired_locks():
-                _logger.warning("%s %s: lease expired, now %s", expired.job_name, expired.id, expired.status)
-            await self.backend.scheduler.tick()
-            await self.backend.pruner.tick()
+    def _look_after_slots(self) -> None:
         self._report_stuck()
+        now = self.backend.clock.monotonic()
         if self._waiting and now - self._waiting[0][0] > LONGEST_WAIT.total_seconds():
             self._pace.slow_down()
             self._give_back_waiting()
@@ -154,6 +158,7 @@ class Worker:
         if not self._may_be_more or self._is_held_up() or wanted < max(1, self._pace.ahead // 2):
             return
         self._may_be_more = False
+        self._asked = asyncio.get_running_loop().time()
         try:
             attempts = await self.backend.take(wanted, queues=self.queues, retried_limit=max(1, room))
         except BaseException:
@@ -168,11 +173,11 @@ class Worker:
 
     def _is_held_up(self) -> bool:
         """Whether outcomes cannot be stored fast enough, or at all: then it is no time to begin more jobs."""
-        return self.backend.runner.is_failing or len(self._unsettled) > _MOST_UNSETTLED
+        return self.backend.runner.is_failing or len(self._unsettled) - len(self._running) > _MOST_UNSETTLED
 
     def _begin_waiting(self) -> None:
         """Begin jobs that wait, as far as slots are free; and see to it that more are claimed before none is left."""
-        while self._waiting and len(self._running) < self._concurrency and not self._is_held_up():
+        while self._waiting and len(self._running) < self._concurrency and not self._stops and not self._is_held_up():
             self._begin(self._waiting.popleft()[1])
         if self._may_be_more and len(self._waiting) <= self._pace.ahead // 2:
             self._wake.set()
@@ -180,7 +185,9 @@ class Worker:
     def _begin(self, attempt: Attempt) -> None:
         self._pace.note_begun()
         self._unsettled.add(attempt)
-        self._running[attempt] = asyncio.get_running_loop().create_task(self._run(attempt))
+        # Not in the context of this moment, which may be that of the job before.
+        loop, variables = asyncio.get_running_loop(), self._variables.copy()
+        self._running[attempt] = loop.create_task(self._run(attempt), context=variables)
 
     async def _run(self, attempt: Attempt) -> None:
         try:
@@ -235,18 +242,25 @@ class Worker:
     async def _is_finished(self) -> bool:
         if not self._until_empty or self._may_be_more or self._is_busy():
             return False
+        await self._housekeeper.finish()
+        if self._is_woken():
+            return False
         wait = await self.backend.store.next_due(self.backend.request(limit=1, queues=self.queues))
         return wait is None or wait > NEARLY_DUE
+
+    def _is_woken(self) -> bool:
+        return self._may_be_more
 
     def _is_busy(self) -> bool:
         return bool(self._unsettled or self._waiting or self.attempts())
 
     async def _wait(self) -> None:
-        """Until a slot is free, a job is enqueued, somebody stops us, or it is time to poll again."""
-        try:
-            async with asyncio.timeout(self._pause or self.backend.config.poll_interval.total_seconds()):
+        """Until a slot is free, a job is enqueued, somebody stops us, or it is time to look after things or to poll."""
+        poll_interval = self.backend.config.poll_interval.total_seconds()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._pause or min(poll_interval, HOUSEKEEPING_INTERVAL.total_seconds())):
                 await self._wake.wait()
-        except TimeoutError:
+        if asyncio.get_running_loop().time() - self._asked >= poll_interval:
             self._may_be_more = True
 
     def _note_failure(self, error: DatabaseError) -> None:
@@ -279,9 +293,11 @@ class Worker:
             if left <= 0:
                 return
             self._wake.clear()
-            with suppress(TimeoutError):
+            try:
                 async with asyncio.timeout(left):
                     await self._wake.wait()
+            except TimeoutError:
+                return
 
 
 @dataclass(frozen=True, slots=True)
@@ -311,7 +327,11 @@ async def tick(backend: Backend, *, limit: int | None = None, budget: timedelta 
         claims = await backend.claim(room if limit is None else min(room, limit - len(results)))
         if not claims:
             break
-        results += await asyncio.gather(*(backend.execute(claim) for claim in claims))
+        try:
+            results += await asyncio.gather(*(backend.execute(claim) for claim in claims))
+        except BaseException:
+            await asyncio.shield(backend.give_back(claims))
+            raise
     completed = sum(result.success for result in results)
     return Tick(len(expired), len(scheduled), completed, len(results) - completed)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
@@ -138,12 +139,12 @@ async def test_now_without_a_row_says_what_the_handler_said() -> None:
         assert (result.metadata.status, result.error) == (status, error)
 
 
-async def test_a_job_snoozed_for_no_time_runs_again_at_once() -> None:
+async def test_a_job_is_snoozed_as_often_as_its_handler_likes() -> None:
     runs: list[int] = []
 
     async def handler(params: Text, context: JobContext) -> Text | Snooze:
         runs.append(context.attempt)
-        return params if len(runs) == 3 else Snooze(timedelta(0))
+        return params if len(runs) == 3 else Snooze(timedelta(milliseconds=1))
 
     job = text_job(handler)
     backend = backend_on(MemoryStore(), job)
@@ -152,3 +153,15 @@ async def test_a_job_snoozed_for_no_time_runs_again_at_once() -> None:
 
     assert runs == [1, 1, 1]
     assert (await read(backend, job_id)).status is JobStatus.COMPLETED
+
+
+@pytest.mark.parametrize("make", [Snooze, RetryAfterError])
+@pytest.mark.parametrize("delay", [60, "PT1M", timedelta.max])
+def test_a_delay_that_no_calendar_or_type_allows_is_refused(make: Callable[[object], object], delay: object) -> None:
+    with pytest.raises(InvalidOptionError, match=r"must be a timedelta, not|must not be negative or longer than"):
+        make(delay)
+
+
+def test_a_job_cannot_be_snoozed_for_no_time() -> None:
+    with pytest.raises(InvalidOptionError, match="must be longer than zero"):
+        Snooze(timedelta(0))

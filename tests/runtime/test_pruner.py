@@ -80,7 +80,7 @@ async def test_each_tick_is_one_small_step_until_all_jobs_were_looked_at() -> No
     store = WatchedStore(clock)
     await finished(store, 2500)
     clock.advance(2 * DAY)
-    pruner = Pruner(store, registry_with(Retention(completed=DAY)), clock)
+    pruner = Pruner(store, registry_with(Retention(completed=DAY)), clock, budget=timedelta(0))
 
     assert [await pruner.tick() for _ in range(4)] == [1000, 1000, 500, 0]
     assert [step.after for step in store.steps] == ["", "0999", "1999"]
@@ -90,7 +90,7 @@ async def test_after_a_walk_it_rests_and_then_begins_anew() -> None:
     clock = FakeClock()
     store = WatchedStore(clock)
     await finished(store, 1)
-    pruner = Pruner(store, registry_with(Retention(completed=DAY)), clock)
+    pruner = Pruner(store, registry_with(Retention(completed=DAY)), clock, budget=timedelta(0))
     await pruner.tick()
     clock.advance(REST - timedelta(seconds=1))
     await pruner.tick()

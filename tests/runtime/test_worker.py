@@ -27,7 +27,7 @@ from server_jobs import (
 )
 from server_jobs.backend import Backend, WorkerExecutionResult
 from server_jobs.databases.sqlite import SqliteDatabase
-from server_jobs.record import Claim, Heartbeat, Hold, NewJob
+from server_jobs.record import Claim, DueSchedules, Heartbeat, Hold, NewJob
 from server_jobs.stores.memory import MemoryStore
 from server_jobs.stores.sql import SqlStore
 from server_jobs.testing import FakeClock
@@ -331,7 +331,7 @@ async def test_a_listener_that_fails_harms_no_job(caplog: pytest.LogCaptureFixtu
 
 
 def test_a_worker_runs_at_least_one_job() -> None:
-    with pytest.raises(InvalidOptionError, match="concurrency must be at least 1, not 0"):
+    with pytest.raises(InvalidOptionError, match="concurrency must be between 1 and 10000, not 0"):
         Worker(backend_on(MemoryStore()), concurrency=0)
 
 
@@ -450,14 +450,15 @@ async def test_an_async_handler_that_will_not_be_cancelled_does_not_keep_the_wor
     assert await read(backend, job_id) == record
 
 
-async def test_jobs_claimed_in_the_moment_of_stopping_are_run() -> None:
+async def test_jobs_claimed_in_the_moment_of_stopping_are_given_back() -> None:
     store, job = FaultyStore(), text_job(echo)
     backend = backend_on(store, job)
-    await job.later_many([PARAMS] * 3)
+    ids = await job.later_many([PARAMS] * 3)
     worker = Worker(backend)
     store.after["claim"] = worker.stop
     await finished(worker)
-    assert await statuses(backend) == {"completed": 3}
+    records = [await read(backend, job_id) for job_id in ids]
+    assert {(record.status, record.attempt_count) for record in records} == {(JobStatus.PENDING, 0)}
 
 
 async def test_a_worker_that_is_cancelled_drains_and_gives_back() -> None:
@@ -535,15 +536,38 @@ async def test_a_database_that_is_away_is_waited_for(method: str, caplog: pytest
     ]
 
 
-@pytest.mark.parametrize("method", ["expire", "due_schedules"])
-async def test_jobs_are_run_although_housekeeping_fails(method: str, caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize(("method", "chore"), [("expire", "expire"), ("due_schedules", "schedule")])
+async def test_jobs_are_run_although_housekeeping_fails(
+    method: str, chore: str, caplog: pytest.LogCaptureFixture
+) -> None:
     store, job = FaultyStore(), text_job(echo)
     backend = backend_on(store, job)
     store.break_down(method)
     await job.later(PARAMS)
     await finished(Worker(backend, until_empty=True))
     assert await statuses(backend) == {"completed": 1}
-    assert caplog.messages[0] == f"the database cannot be used, trying again: the database is away ({method})"
+    assert caplog.messages[0] == f"housekeeping ({chore}) failed, trying again: the database is away ({method})"
+
+
+async def test_jobs_are_run_while_housekeeping_waits_for_others() -> None:
+    store, job = FaultyStore(), text_job(echo)
+    backend = backend_on(store, job)
+    stuck = asyncio.Event()
+
+    async def wait_for_ever(job_names: Sequence[str]) -> DueSchedules:
+        stuck.set()
+        await asyncio.Event().wait()
+        raise AssertionError(job_names)
+
+    store.due_schedules = wait_for_ever  # type: ignore[method-assign]  # a row that somebody has locked
+    worker = Worker(backend)
+    task = await begin(worker)
+    await until(stuck)
+    job_id = await job.later(PARAMS)
+    await turns()
+    assert await status_of(backend, job_id) is JobStatus.COMPLETED
+    worker.stop()
+    await until(task)
 
 
 async def test_a_database_that_cannot_be_used_at_the_start_is_an_error(tmp_path: Path) -> None:

@@ -180,7 +180,7 @@ class HandlerProcess:
 
     def _begin(self) -> None:
         self.has_begun = True
-        if self._answer is not None and not self._bound.expired():
+        if self._answer is not None and not self._answer.done() and not self._bound.expired():
             limit = None if self._limit is None else self.loop.time() + self._limit.total_seconds()
             self._bound.reschedule(limit)
 
