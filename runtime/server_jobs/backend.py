@@ -217,12 +217,12 @@ class Backend:
         return WorkerExecutionResult(job.id, status is JobStatus.COMPLETED, duration, error)
 
     async def take(
-        self, limit: int, *, queues: tuple[str, ...] | None = None, retried_limit: int | None = None
+        self, limit: int, *, queues: tuple[str, ...] | None = None, slots: int | None = None
     ) -> Sequence[Attempt]:
         """As `claim`, for a worker that begins its attempts by and by: their leases are renewed from now on."""
         await self.initialize()
         began = self.clock.monotonic()
-        request = self.request(limit=limit, queues=queues, retried_limit=retried_limit)
+        request = self.request(limit=limit, queues=queues, slots=slots)
         attempts: list[Attempt] = []
         for claim in await self._held(self.store.claim(request)):
             attempt = self._attempt(self.registry.find(claim.job_name).job, claim, self.config.lock_timeout)
@@ -251,16 +251,14 @@ class Backend:
         self._claims = {token: claim for token, claim in self._claims.items() if claim.id not in gone}
         return expired
 
-    def request(
-        self, *, limit: int, queues: tuple[str, ...] | None = None, retried_limit: int | None = None
-    ) -> ClaimRequest:
+    def request(self, *, limit: int, queues: tuple[str, ...] | None = None, slots: int | None = None) -> ClaimRequest:
         """What this backend can run: the names and versions of its registry whose handlers are implemented."""
         return ClaimRequest(
             known=self.registry.known_jobs(),
             limit=limit,
             lease=self.config.lock_timeout,
             queues=queues,
-            retried_limit=retried_limit,
+            slots=slots,
         )
 
     async def insert(self, jobs: Sequence[NewJob]) -> Sequence[Inserted]:

@@ -158,18 +158,21 @@ def _write(model: type[M], value: object, refuse: _Refusal) -> tuple[M, str]:
             if problems:
                 raise refuse(problems)
             validated = _validate(model, written, refuse)
-            return validated, _dump(validated, refuse)
+            return validated, _dump(validated, refuse, written)
         case _:
             raise refuse([Problem("", f"must be a {model.__name__} or a mapping, not {type(value).__name__}")])
 
 
-def _dump(value: BaseModel, refuse: _Refusal) -> str:
+def _dump(value: BaseModel, refuse: _Refusal, checked: str | None = None) -> str:
+    """The text of a model. `checked` was found to be sound, and needs no second look if it is the same."""
     try:
         text = value.model_dump_json(by_alias=True, warnings=False)
     except _NOT_WRITABLE as error:
         cause = refuse.cause(error)
         reason = "cannot be written as JSON" + ("" if cause is None else f": {cause}")
         raise refuse(_located(value) or [Problem("", reason)]) from cause
+    if text == checked:
+        return text
     problems = check(text)
     if not problems and ("null" in text or "NaN" in text or "Infinity" in text):
         # NaN and infinity are written as null, which a nullable property would take for none, or as no JSON at all.

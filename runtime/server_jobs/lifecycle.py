@@ -76,6 +76,11 @@ def is_due(record: JobRecord, now: datetime) -> bool:
     return record.scheduled_for is None or record.scheduled_for <= now
 
 
+def may_wait(record: JobRecord) -> bool:
+    """Whether a claim of this pending job may wait for a slot: if the worker dies meanwhile, an attempt is left."""
+    return record.attempt_count == 0 and record.max_attempts > 1
+
+
 def claim(record: JobRecord, *, token: str, lease: timedelta, now: datetime) -> JobRecord:
     """Running, for as long as the lease lasts."""
     return _changed(

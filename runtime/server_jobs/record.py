@@ -141,15 +141,16 @@ class KnownJob:
 class ClaimRequest:
     """What a worker is ready to run. `queues` None means every queue.
 
-    At most `limit` jobs, and among them at most `retried_limit` (None: any number) that have been attempted before: one
-    of those may have killed its worker, and would take an attempt of every job that was claimed with it along.
+    At most `limit` jobs. Those that may not wait for a slot are among them only as far as there are `slots` (None: any
+    number): jobs that were attempted before, one of which may have killed its worker, and would take an attempt of
+    every job that was claimed with it along; and jobs that have a single attempt, which they would lose unrun.
     """
 
     known: tuple[KnownJob, ...]
     limit: int
     lease: timedelta
     queues: tuple[str, ...] | None = None
-    retried_limit: int | None = None
+    slots: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

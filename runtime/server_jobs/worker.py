@@ -69,6 +69,7 @@ class Worker:
         self._running: dict[Attempt, asyncio.Task[None]] = {}
         self._unsettled: set[Attempt] = set()
         self._pace = Pace()
+        self._has_limits = any(job.is_limited for job in backend.registry.known_jobs())
         self._may_be_more = True
         self._asked = float("-inf")
         self._wake = asyncio.Event()
@@ -154,13 +155,13 @@ class Worker:
 
     async def _claim(self) -> None:
         room = self._concurrency - len(self._running) - len(self._waiting)
-        wanted = room + self._pace.ahead
-        if not self._may_be_more or self._is_held_up() or wanted < max(1, self._pace.ahead // 2):
+        wanted = room + self._ahead()
+        if not self._may_be_more or self._is_held_up() or wanted < max(1, self._ahead() // 2):
             return
         self._may_be_more = False
         self._asked = asyncio.get_running_loop().time()
         try:
-            attempts = await self.backend.take(wanted, queues=self.queues, retried_limit=max(1, room))
+            attempts = await self.backend.take(wanted, queues=self.queues, slots=max(0, room))
         except BaseException:
             self._may_be_more = True
             raise
@@ -171,6 +172,10 @@ class Worker:
         self._begin_waiting()
         await asyncio.sleep(0)  # so that they have begun before anybody asks what runs
 
+    def _ahead(self) -> int:
+        """How many claims may wait for a slot; none where a job has limits, which a claim that waits would use up."""
+        return 0 if self._has_limits else self._pace.ahead
+
     def _is_held_up(self) -> bool:
         """Whether outcomes cannot be stored fast enough, or at all: then it is no time to begin more jobs."""
         return self.backend.runner.is_failing or len(self._unsettled) - len(self._running) > _MOST_UNSETTLED
@@ -179,7 +184,7 @@ class Worker:
         """Begin jobs that wait, as far as slots are free; and see to it that more are claimed before none is left."""
         while self._waiting and len(self._running) < self._concurrency and not self._stops and not self._is_held_up():
             self._begin(self._waiting.popleft()[1])
-        if self._may_be_more and len(self._waiting) <= self._pace.ahead // 2:
+        if self._may_be_more and len(self._waiting) <= self._ahead() // 2:
             self._wake.set()
 
     def _begin(self, attempt: Attempt) -> None:
@@ -221,7 +226,7 @@ class Worker:
         del status, error
         self._unsettled.discard(attempt)
         self._may_be_more = True  # it may be due again, or may have kept others of its kind from running
-        if not self._unsettled or len(self._waiting) <= self._pace.ahead // 2:
+        if not self._unsettled or len(self._waiting) <= self._ahead() // 2:
             self._wake.set()
         if self._waiting and len(self._running) < self._concurrency and not self._stops:
             self._begin_waiting()  # it was held up

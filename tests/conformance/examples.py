@@ -68,10 +68,10 @@ def request(
     limit: int = 10,
     lease: timedelta = LEASE,
     queues: tuple[str, ...] | None = None,
-    retried_limit: int | None = None,
+    slots: int | None = None,
 ) -> ClaimRequest:
     """What a worker asks for; it knows `SendEmail` version 1 unless told otherwise."""
-    return ClaimRequest(known=known or (SEND,), limit=limit, lease=lease, queues=queues, retried_limit=retried_limit)
+    return ClaimRequest(known=known or (SEND,), limit=limit, lease=lease, queues=queues, slots=slots)
 
 
 def ids(claims: Sequence[Claim] | Sequence[JobRecord]) -> list[str]:

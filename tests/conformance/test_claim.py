@@ -78,7 +78,7 @@ async def test_no_more_jobs_that_were_attempted_before_than_the_request_allows(s
     await store.settle([failed(claim, retry_after=timedelta(0)) for claim in await store.claim(request())])
     await store.insert([job("e"), job("f")])
 
-    first = await store.claim(request(retried_limit=2))
+    first = await store.claim(request(slots=2))
     rest = await store.claim(request(limit=2))
 
     assert ids(first) == ["a", "b", "e", "f"]
@@ -90,7 +90,15 @@ async def test_attempted_jobs_that_are_too_many_do_not_let_more_others_in(store:
     await store.settle([failed(claim, retry_after=timedelta(0)) for claim in await store.claim(request())])
     await store.insert([job("d"), job("e")])
 
-    assert ids(await store.claim(request(limit=4, retried_limit=0))) == ["d"]
+    assert ids(await store.claim(request(limit=4, slots=0))) == ["d"]
+
+
+async def test_jobs_that_have_a_single_attempt_are_claimed_for_free_slots_only(store: Store, clock: FakeClock) -> None:
+    await store.insert([job("a", max_attempts=1), job("b", max_attempts=1), job("c"), job("d")])
+
+    assert ids(await store.claim(request(slots=1))) == ["a", "c", "d"]
+    assert ids(await store.claim(request(slots=0))) == []
+    assert ids(await store.claim(request(slots=1))) == ["b"]
 
 
 async def test_progress_starts_anew_with_each_attempt(store: Store, clock: FakeClock) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing
 from itertools import count
 from pathlib import Path
@@ -18,7 +18,7 @@ from server_jobs.stores import postgres_statements, statements
 from tests.conformance.postgres_databases import empty_database
 from tests.conformance.stores import create_sqlite_file
 
-STATEMENTS = ["CLAIM_LIMITED", "LIMITED_DUE", "ADOPT", "CLAIM", "DISMISS"]
+STATEMENTS = ["CLAIM_LIMITED", "LIMITED_DUE", "ADOPTABLE", "ADOPT", "CLAIM", "DUE", "DISMISS"]
 COLUMNS = (
     "(id, job_name, params, priority, scheduled_for, created_at, updated_at, status, attempt_count, fencing_token, "
     "worker_expires_at, concurrency_key, rate_key)"
@@ -27,7 +27,7 @@ PARAMETERS: dict[str, object] = {
     "known": json.dumps([["Crawl", 1, 2, None, None], ["Call", 1, None, 3, 60_000], ["Free", 1, None, None, None]]),
     "queues": None,
     "limit": 10,
-    "retried_limit": None,
+    "slots": None,
     "lease": 1000,
     "unlimited": 10,
     "batch": "0" * 16,
@@ -35,6 +35,7 @@ PARAMETERS: dict[str, object] = {
     "lanes": 8,
     "start": "8",
     "now": 1_000_000,
+    "beyond": 31,
 }
 
 
@@ -57,12 +58,12 @@ def rows(backlog: int, moment: object) -> Iterator[tuple[object, ...]]:
         yield (f"r{running}", "Crawl", "{}", 0, moment, moment, moment, "running", 1, f"{running}", moment, "full", "")
 
 
-def steps_on_sqlite(path: Path, name: str, backlog: int) -> int:
+def steps_on_sqlite(path: Path, name: str, jobs: Iterable[tuple[object, ...]]) -> int:
     """How many hundreds of steps of its machine SQLite takes for that statement."""
     create_sqlite_file(path)
     with closing(sqlite3.connect(path)) as connection:
         marks = ", ".join("?" * 13)
-        connection.executemany(f"INSERT INTO jobs {COLUMNS} VALUES ({marks})", rows(backlog, 1000))
+        connection.executemany(f"INSERT INTO jobs {COLUMNS} VALUES ({marks})", jobs)
         for number in range(3):
             connection.execute("INSERT INTO job_starts VALUES (?, 'Call', 'used up', 999000, 1060000)", (str(number),))
         steps: list[None] = []
@@ -73,9 +74,25 @@ def steps_on_sqlite(path: Path, name: str, backlog: int) -> int:
 
 @pytest.mark.parametrize("name", STATEMENTS)
 def test_sqlite_takes_no_more_steps_for_a_backlog_a_hundred_times_as_long(tmp_path: Path, name: str) -> None:
-    short, long = (steps_on_sqlite(tmp_path / f"{backlog}.sqlite3", name, backlog) for backlog in (100, 10_000))
+    short, long = (
+        steps_on_sqlite(tmp_path / f"{backlog}.sqlite3", name, rows(backlog, 1000)) for backlog in (100, 10_000)
+    )
 
     assert long <= short * 1.5 + 10
+
+
+@pytest.mark.parametrize("name", ["CLAIM", "DUE", "ADOPTABLE", "ADOPT", "LIMITED_DUE", "CLAIM_LIMITED"])
+def test_sqlite_passes_by_jobs_that_are_due_later(tmp_path: Path, name: str) -> None:
+    def steps(later: int) -> int:
+        pending = ("{}", 5, 2_000_000, 1, 1, "pending", 0, None, None)
+        jobs = [
+            (f"{job_name}{key}{number}", job_name, *pending, key, key)
+            for job_name, key in [("Free", None), ("Crawl", None), ("Crawl", "")]
+            for number in range(later)
+        ]
+        return steps_on_sqlite(tmp_path / f"{later}.sqlite3", name, jobs)
+
+    assert steps(3000) <= steps(30) * 1.5 + 10
 
 
 @pytest.mark.parametrize("name", STATEMENTS)

@@ -171,7 +171,7 @@ async def test_a_limit_counts_those_of_a_batch_that_were_attempted_before(store:
     first = await store.claim(request(limited(2)))
     await store.settle([failed(claim, retry_after=timedelta(0)) for claim in first])
 
-    again = await store.claim(request(limited(2), retried_limit=1))
+    again = await store.claim(request(limited(2), slots=1))
 
     assert ids(again) == ["a"]
     assert again[0].record.attempt_count == 2

@@ -13,7 +13,7 @@ from unittest.mock import patch
 
 import psycopg
 import pytest
-from server_jobs.databases import postgres
+from server_jobs.databases import postgres, postgres_pool
 from server_jobs.databases.postgres import PostgresDatabase
 from server_jobs.databases.url import open_database
 from server_jobs.errors import DatabaseError, DuplicateJobError, InvalidOptionError, SchemaMissingError
@@ -382,7 +382,7 @@ async def test_an_announcement_that_cannot_be_sent_is_nobodys_error(
     url: str, connection: psycopg.Connection, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with opened(url) as store:
-        with patch.object(postgres, "connect", side_effect=DatabaseError("away")):
+        with patch.object(postgres_pool, "connect", side_effect=DatabaseError("away")):
             kill_the_others(connection)
             await asyncio.sleep(0.05)
             store.database.announce()

@@ -61,12 +61,13 @@ def connection(request: pytest.FixtureRequest) -> Iterator[psycopg.Connection]:
         yield connection
 
 
-CLAIM = request_parameters(request()) | {"limit": BATCH, "retried_limit": None, "lease": 30_000}
+CLAIM = request_parameters(request()) | {"limit": BATCH, "slots": None, "lease": 30_000}
 ITEMS = json_of(
     {f"w{i}": {"token": f"w{i}", "kind": "completed", "result": "{}", "progress": 1} for i in range(1000, 1000 + BATCH)}
 )
 PARAMETERS: dict[str, Mapping[str, Value]] = {
     "CLAIM": CLAIM,
+    "DUE": CLAIM,
     "CLAIM_ONE": CLAIM | {"id": "w77"},
     "RENEW": {"items": ITEMS, "lease": 30_000},
     "SETTLE": {"items": ITEMS},

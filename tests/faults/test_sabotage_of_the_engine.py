@@ -76,7 +76,7 @@ def keep_together(settler: Settler, batch: Sequence[object], error: Exception) -
 
 async def take_any(backend: Backend, limit: int, **options: object) -> Sequence[Attempt]:
     """Claim as many attempted jobs as others."""
-    return await real_take(backend, limit, queues=None, retried_limit=None)
+    return await real_take(backend, limit, queues=None, slots=None)
 
 
 async def expire_all(backend: Backend) -> Sequence[Expired]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -88,6 +89,24 @@ def test_up_down_and_up_again(project: TemporaryProject, engine: Engine) -> None
     command.upgrade(config, "server_jobs@head")
     assert schedules(engine) == stored
     command.check(config)
+
+
+def test_each_downgrade_of_this_project_restores_what_was_there_before(
+    tmp_path: Path, url: str, engine: Engine
+) -> None:
+    project = make_project(tmp_path / "project", SPECS)
+    project.generate()
+    versions = project.path(VERSIONS)
+    shutil.rmtree(versions)
+    shutil.copytree(Path(__file__).parents[2] / VERSIONS, versions, ignore=shutil.ignore_patterns("__pycache__"))
+    config = alembic(project)
+    before: list[object] = []
+    for number in range(1, 5):
+        command.upgrade(config, f"server_jobs_{number:04}")
+        before.append(_described(url))
+    for number in range(3, 0, -1):
+        command.downgrade(config, f"server_jobs_{number:04}")
+        assert _described(url) == before[number - 1]
 
 
 def test_params_of_schedules_survive_whatever_is_in_them(project: TemporaryProject, engine: Engine) -> None:
@@ -191,6 +210,15 @@ def test_the_command_works_from_the_folder_of_the_project(tmp_path: Path, monkey
     with sqlite3.connect(project.path("server-jobs.sqlite3")) as connection:
         assert connection.execute("SELECT count(*) FROM cron_jobs").fetchone() == (1,)
     connection.close()
+
+
+def _described(url: str) -> list[object]:
+    """The structure, and the settings of the table of jobs; on SQLite the indexes, as Alembic rewrites tables there."""
+    if url.startswith("sqlite"):
+        return [row for row in structure(url) if row[0] == "index"]
+    with psycopg.connect(url) as server:
+        settings = server.execute(b"SELECT reloptions FROM pg_class WHERE relname = 'jobs'").fetchall()
+    return [*(_parts(row) for row in structure(url)), settings]
 
 
 def _parts(row: tuple[object, ...]) -> list[str]:

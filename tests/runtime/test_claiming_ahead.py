@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from datetime import timedelta
 
-from server_jobs import DatabaseError, JobContext, JobStatus, Worker
+from server_jobs import DatabaseError, JobContext, JobOptions, JobStatus, RateLimit, Worker
 from server_jobs.record import Claim, ClaimRequest
 from server_jobs.testing import FakeClock
 
@@ -216,7 +216,7 @@ async def test_jobs_that_were_attempted_before_are_not_claimed_ahead() -> None:
     await Worker(backend, until_empty=True).run()
 
     assert max(request.limit for request in store.requests) > 50
-    assert {request.retried_limit for request in store.requests} <= {1, 2, 3, 4, 5}
+    assert {request.slots for request in store.requests} <= {0, 1, 2, 3, 4, 5}
 
 
 async def test_nothing_more_is_begun_while_outcomes_cannot_be_stored() -> None:
@@ -284,3 +284,19 @@ async def test_a_worker_goes_on_after_an_outage_that_was_longer_than_its_leases(
     await until(task)
 
     assert (await read(backend, later_id)).status is JobStatus.COMPLETED
+
+
+async def test_where_a_job_has_limits_nothing_is_claimed_ahead_and_no_rate_is_used_up_in_waiting() -> None:
+    rate = RateLimit(limit=10, per=timedelta(days=1))
+    quick, slow = text_job(echo, "Quick"), text_job(echo, "Slow", JobOptions(rate=rate))
+    store = Claims()
+    backend = backend_on(store, quick, slow)
+    await queued(quick, ["a"] * 500)
+    await queued(slow, ["b"] * 10)
+    await Worker(backend, until_empty=True).run()
+
+    assert max(store.sizes) <= 5
+    assert {(count.job_name, count.status): count.count for count in await store.count_jobs()} == {
+        ("Quick", JobStatus.COMPLETED): 500,
+        ("Slow", JobStatus.COMPLETED): 10,
+    }

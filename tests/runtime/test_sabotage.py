@@ -241,7 +241,7 @@ CASES = [
     # A claim takes no more than it was asked for.
     in_sql(
         "limit of jobs that were attempted before",
-        without("LIMIT COALESCE(:retried_limit, -1)", "CLAIM"),
+        without("LIMIT COALESCE(:slots, -1)", "CLAIM"),
         test_claim.test_no_more_jobs_that_were_attempted_before_than_the_request_allows,
     ),
     in_sql(
@@ -545,7 +545,7 @@ IN_POSTGRESQL: dict[str, Sabotage] = {
         instead="worker_expires_at = worker_expires_at + 0 * CAST(:lease AS bigint) * interval '1 millisecond', ",
     ),
     "limit of jobs that were attempted before": without(
-        "LIMIT CAST(:retried_limit AS integer)", "CLAIM", instead="LIMIT GREATEST(CAST(:retried_limit AS integer), 99)"
+        "LIMIT CAST(:slots AS integer)", "CLAIM", instead="LIMIT GREATEST(CAST(:slots AS integer), 99)"
     ),
     "unique slot": without(
         "schedule.last_run_at <", "FIRE", instead="schedule.last_run_at IS NOT NULL OR schedule.last_run_at <"

@@ -74,6 +74,8 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
+    if op.get_context().dialect.name == "postgresql":
+        op.execute("ALTER TABLE jobs RESET (autovacuum_vacuum_scale_factor, autovacuum_vacuum_threshold)")
     with op.batch_alter_table("jobs", schema=None) as batch_op:
         batch_op.drop_index(
             "jobs_unlimited_claim",
@@ -95,15 +97,17 @@ def downgrade() -> None:
             sqlite_where=sa.text("status = 'pending' AND concurrency_key IS NOT NULL"),
             postgresql_where=sa.text("status = 'pending' AND concurrency_key IS NOT NULL"),
         )
-        batch_op.create_index(
-            batch_op.f("jobs_claim"),
-            ["priority", "scheduled_for", "id"],
-            unique=False,
-            sqlite_where=sa.text("status = 'pending'"),
-        )
         batch_op.drop_column("rate_key")
         batch_op.drop_column("concurrency_key")
 
+    op.create_index(
+        "jobs_claim",
+        "jobs",
+        [sa.literal_column("priority DESC"), "scheduled_for", "id"],
+        unique=False,
+        sqlite_where=sa.text("status = 'pending'"),
+        postgresql_where=sa.text("status = 'pending'"),
+    )
     op.drop_table("paused_queues")
     with op.batch_alter_table("job_starts", schema=None) as batch_op:
         batch_op.drop_index("job_starts_rate")

@@ -10,20 +10,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 
 from ..errors import DatabaseError
 from ..ports import Row
-from .postgres_connection import (
-    Call,
-    ConnectionLostError,
-    LostStatementError,
-    PooledStatementError,
-    PostgresConnection,
-    RepeatableError,
-    connect,
-)
+from .postgres_connection import Call, LostStatementError, PooledStatementError, RepeatableError
 from .postgres_hints import NOTIFY, Announcer, Listener
+from .postgres_pool import Pool
 from .postgres_url import driver_url, shown_place
 
 _logger = logging.getLogger("server_jobs")
@@ -36,7 +29,8 @@ class PostgresDatabase:
 
     Connections are opened when they are needed, up to `max_connections`; one more listens for announcements while
     anybody watches. A connection that broke is replaced by the next call; the call under way raises `DatabaseError`,
-    and whether it was committed is unknown.
+    and whether it was committed is unknown. A call that waits for seconds for a lock of somebody else raises
+    `DatabaseBusyError`. Event loops may use it one after another.
     """
 
     name = "postgresql"
@@ -45,11 +39,9 @@ class PostgresDatabase:
     def __init__(self, url: str, *, max_connections: int = 4) -> None:
         self._url = driver_url(url)
         self._max_connections = max_connections
-        self._idle: list[PostgresConnection] = []
-        self._slots = asyncio.Semaphore(max_connections)
-        self._closing: set[asyncio.Task[None]] = set()
+        self._pool: Pool | None = None
+        self._last_words: AsyncGenerator[None] | None = None
         self._is_open = False
-        self._is_away = False
         self._prepares = True
         self._announcer = Announcer(self._notify)
         self._listener = Listener(self._url)
@@ -62,19 +54,16 @@ class PostgresDatabase:
     async def open(self) -> None:
         """As in `Database`. Connects once, so that a wrong URL is noticed here."""
         if not self._is_open:
-            self._slots = asyncio.Semaphore(self._max_connections)
-            self._idle.append(PostgresConnection(await connect(self._url), self._url))
+            await (await self._here()).connect()
             self._is_open = True
 
     async def close(self) -> None:
         """As in `Database`. What was announced is sent first."""
         if not self._is_open:
             return
-        await self._announcer.finish()
-        await self._listener.stop()
+        if self._pool is not None:
+            await self._leave(self._pool)
         self._is_open = False
-        idle, self._idle = self._idle, []
-        await asyncio.gather(*map(_close, idle), *self._closing)
 
     async def run(self, *calls: Call) -> Sequence[Sequence[Row]]:
         """As in `Database`. Runs a transaction again that was undone because of a deadlock or a race."""
@@ -98,57 +87,39 @@ class PostgresDatabase:
         self._announcer.announce()
 
     async def _run_once(self, calls: Sequence[Call]) -> Sequence[Sequence[Row]]:
-        async with self._slots:
-            connection = await self._connection()
-            try:
-                rows = await connection.run(calls, prepared=self._prepares)
-            except (ConnectionLostError, LostStatementError) as error:
-                connection.terminate()
-                if isinstance(error, ConnectionLostError):
-                    self._note_loss(error)
-                raise
-            except DatabaseError:
-                self._put_back(connection)
-                raise
-            except BaseException:  # cancelled, perhaps in the middle of an answer: the driver asks the server to stop
-                self._closing.add(task := asyncio.create_task(_close(connection)))
-                task.add_done_callback(self._closing.discard)
-                raise
-            self._put_back(connection)
-            return rows
+        return await (await self._here()).run(calls, prepared=self._prepares)
 
-    async def _connection(self) -> PostgresConnection:
-        while self._idle:
-            connection = self._idle.pop()
-            if connection.is_usable:
-                return connection
-        try:
-            driver = await connect(self._url)
-        except ConnectionLostError as error:
-            self._note_loss(error)
-            raise
-        if self._is_away:
-            self._is_away = False
-            _logger.info("the database %s is back", self.shown_url)
-        return PostgresConnection(driver, self._url)
+    async def _here(self) -> Pool:
+        """The connections of the running loop; those of another one are dropped."""
+        if self._pool is not None and not self._pool.is_of_this_loop:
+            self._pool.abandon()
+            self._pool = None
+        if self._pool is None:
+            self._pool = Pool(self._url, self._max_connections)
+            self._last_words = self._leave_at_the_end(self._pool)
+            await anext(self._last_words)
+        return self._pool
 
-    def _put_back(self, connection: PostgresConnection) -> None:
-        if self._is_open and connection.is_usable:
-            self._idle.append(connection)
-        else:
-            connection.terminate()
+    async def _leave_at_the_end(self, pool: Pool) -> AsyncGenerator[None]:
+        """What an event loop does last is to finish the generators that began in it, whether `close` was called or not.
 
-    def _note_loss(self, error: ConnectionLostError) -> None:
-        """One line for each change of state, not for each call that fails meanwhile.
-
-        The idle connections have most likely gone the same way: no call shall find out one by one.
+        So it is with `asyncio.run(SendEmail.later(params))`, which cancels the announcement, too.
         """
-        idle, self._idle = self._idle, []
-        for connection in idle:
-            connection.terminate()
-        if not self._is_away:
-            self._is_away = True
-            _logger.warning("%s", error)
+        try:
+            yield
+        finally:
+            await self._leave(pool)
+
+    async def _leave(self, pool: Pool) -> None:
+        if self._pool is not pool:
+            return
+        if pool.is_of_this_loop:
+            await self._announcer.finish()
+            await self._listener.stop()
+            await pool.close()
+        else:
+            pool.abandon()
+        self._pool = None
 
     def _prepare_no_more(self, error: PooledStatementError) -> None:
         if self._prepares:
@@ -157,10 +128,3 @@ class PostgresDatabase:
 
     async def _notify(self) -> None:
         await self.run((NOTIFY, {}))
-
-
-async def _close(connection: PostgresConnection) -> None:
-    try:
-        await connection.driver.close(timeout=2)
-    except Exception:  # noqa: BLE001  it is of no use any more, whatever ails it
-        connection.terminate()

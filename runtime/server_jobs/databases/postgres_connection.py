@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from hashlib import sha256
 from typing import Protocol, cast
 
 import asyncpg
 
-from ..errors import DatabaseError, SchemaMissingError
+from ..errors import DatabaseBusyError, DatabaseError, SchemaMissingError
 from ..ports import Row, Statement, Value
 from .postgres_url import shown_place
 
@@ -19,6 +20,15 @@ Call = tuple[Statement, Mapping[str, Value]]
 
 CONNECT_SECONDS = 10
 CALL_SECONDS = 120
+
+# One message, so that it costs what a bare BEGIN costs. A process that is stopped between two of its statements, or cut
+# off, keeps what it has locked from everybody else: not for long. What counts what others have committed must see it,
+# whatever the server's default is. (Single statements go by that default: where it is a stricter one, the server undoes
+# a transaction that it would spoil, and that is run again.)
+BEGIN = (
+    "BEGIN ISOLATION LEVEL READ COMMITTED;"
+    " SET LOCAL idle_in_transaction_session_timeout = '10s'; SET LOCAL lock_timeout = '5s'"
+)
 
 _PARAMETER = re.compile(r"(?<!:):([a-z_]+)")
 
@@ -38,7 +48,9 @@ class DriverConnection(Protocol):
 
     async def fetchval(self, query: str) -> object: ...
 
-    def transaction(self) -> AbstractAsyncContextManager[object]: ...
+    async def execute(self, query: str) -> str: ...
+
+    def is_in_transaction(self) -> bool: ...
 
     async def add_listener(self, channel: str, callback: Callable[..., None]) -> None: ...
 
@@ -79,6 +91,9 @@ async def connect(url: str) -> DriverConnection:
             statement_cache_size=0,  # its names are a counter's, and mean another statement to another process
             server_settings=None if "application_name=" in url else {"application_name": "server-jobs"},
         )
+        await connection.set_type_codec(
+            "timestamptz", schema="pg_catalog", encoder=_microseconds, decoder=_moment, format="tuple"
+        )
     except Exception as error:
         raise _connect_error(error, url) from error
     return cast("DriverConnection", connection)
@@ -106,26 +121,57 @@ class PostgresConnection:
         try:
             if len(calls) == 1 and prepared:
                 return [await fetch(*calls[0])]
-            async with self.driver.transaction():
-                return [await fetch(statement, parameters) for statement, parameters in calls]
+            await self.driver.execute(BEGIN)
+            rows = [await fetch(statement, parameters) for statement, parameters in calls]
+            await self.driver.execute("COMMIT")
         except Exception as error:
-            raise call_error(error, self._url) from error
+            meaning = call_error(error, self._url)
+            if not isinstance(meaning, ConnectionLostError):
+                await self._roll_back()
+            raise meaning from error
+        return rows
 
     def terminate(self) -> None:
         """Drop the connection without a word to the server."""
         self.driver.terminate()
 
+    def abandon(self) -> None:
+        """Drop the connection, whose event loop is not the one that runs here."""
+        with suppress(RuntimeError):  # its loop is closed
+            self.driver.terminate()
+
+    async def _roll_back(self) -> None:
+        try:
+            if self.driver.is_in_transaction():
+                await self.driver.execute("ROLLBACK")
+        except Exception:  # noqa: BLE001  the server rolls back what it does not hear of any more
+            self.terminate()
+
     async def _fetch_prepared(self, statement: Statement, parameters: Mapping[str, Value]) -> Sequence[Row]:
         sql, names = positional(statement.sql)
-        prepared = self._prepared.get(sql)
-        if prepared is None:
-            name = f"server_jobs_{sha256(sql.encode()).hexdigest()[:24]}"
-            prepared = self._prepared[sql] = await self.driver.prepare(sql, name=name)
+        prepared = self._prepared.get(sql) or await self._prepared_now(sql)
         return await prepared.fetch(*[parameters[name] for name in names])
+
+    async def _prepared_now(self, sql: str) -> DriverStatement:
+        name = f"server_jobs_{sha256(sql.encode()).hexdigest()[:24]}"
+        prepared = self._prepared[sql] = await self.driver.prepare(sql, name=name)
+        return prepared
 
     async def _fetch(self, statement: Statement, parameters: Mapping[str, Value]) -> Sequence[Row]:
         sql, names = positional(statement.sql)
         return await self.driver.fetch(sql, *[parameters[name] for name in names])
+
+
+def may_wait_for_others(calls: Sequence[Call]) -> bool:
+    """Whether a call may wait for transactions of others to end. Its statements say so, by saying for how long.
+
+    Jobs that are stored without unique keys have nobody to wait for.
+    """
+    return any("lock_timeout" in statement.sql and _has_keys(parameters.get("jobs")) for statement, parameters in calls)
+
+
+def _has_keys(jobs: Value) -> bool:
+    return not isinstance(jobs, str) or '"unique_key":"' in jobs
 
 
 @lru_cache(maxsize=256)
@@ -149,6 +195,13 @@ def call_error(error: Exception, url: str) -> Exception:
             return error
         case asyncpg.DeadlockDetectedError() | asyncpg.SerializationError() | asyncpg.UniqueViolationError():
             return RepeatableError(f"PostgreSQL undid a transaction on {place}: {_text(error)}")
+        case asyncpg.LockNotAvailableError():
+            return DatabaseBusyError(
+                f"a transaction on {place} waited too long for another one that is still open ({_text(error)}); nothing"
+                " was changed: try again, and look in pg_stat_activity for who is idle in a transaction"
+            )
+        case asyncpg.ReadOnlySQLTransactionError():
+            return ConnectionLostError(f"the server at {place} takes no writes, as a standby does: {_text(error)}")
         case asyncpg.InvalidSQLStatementNameError() | asyncpg.DuplicatePreparedStatementError():
             return PooledStatementError(f"a pooler at {place} lost a prepared statement: {_text(error)}")
         case asyncpg.InvalidCachedStatementError() | asyncpg.OutdatedSchemaCacheError():
@@ -177,6 +230,7 @@ def _is_loss(error: Exception) -> bool:
         asyncpg.CannotConnectNowError,
         asyncpg.TooManyConnectionsError,
         asyncpg.IdleSessionTimeoutError,
+        asyncpg.IdleInTransactionSessionTimeoutError,
     )
     return isinstance(error, lost) or (isinstance(error, asyncpg.InterfaceError) and "closed" in str(error))
 
@@ -203,3 +257,23 @@ def _connect_error(error: Exception, url: str) -> Exception:
 def _text(error: Exception) -> str:
     """Its first line; what the driver adds is advice about the driver."""
     return str(error).partition("\n")[0] or type(error).__name__
+
+
+# --- times -----------------------------------------------------------------------------------------------------------
+
+_Y2K = datetime(2000, 1, 1, tzinfo=UTC)  # whence PostgreSQL counts its microseconds
+_MICROSECOND = timedelta(microseconds=1)
+_FIRST, _LAST = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
+
+
+@lru_cache(maxsize=4096)  # the rows of a batch share most of their times
+def _moment(encoded: tuple[int]) -> datetime:
+    """The moment, or the first or last one that Python knows: the row of another program must not break a claim."""
+    try:
+        return _Y2K + timedelta(microseconds=encoded[0])
+    except OverflowError:
+        return _FIRST if encoded[0] < 0 else _LAST
+
+
+def _microseconds(moment: datetime) -> tuple[int]:
+    return ((moment - _Y2K) // _MICROSECOND,)

@@ -22,7 +22,8 @@ CHANNEL = "server_jobs"
 NOTIFY = Statement(f"SELECT pg_notify('{CHANNEL}', '')", writes=True)
 
 APART = 0.005
-LONGEST_WAIT = 30.0
+FIRST_PAUSE = 0.1
+LONGEST_PAUSE = 30.0
 FINISH_SECONDS = 2.0
 
 
@@ -37,12 +38,14 @@ class Announcer:
     def announce(self) -> None:
         """As in `Database`."""
         self._wanted = True
-        if self._task is None or self._task.done():
+        if not _goes_on(self._task):
             self._task = asyncio.get_running_loop().create_task(self._work(), name="server-jobs-announce")
 
     async def finish(self) -> None:
-        """Send what is still to be sent, if that is quickly done."""
-        if self._task is not None and not self._task.done():
+        """Send what is still to be sent, if that is quickly done. An event loop that ends has cancelled the task."""
+        if self._wanted:
+            self.announce()
+        if self._task is not None and _goes_on(self._task):
             await asyncio.wait([self._task], timeout=FINISH_SECONDS)
             self._task.cancel()
 
@@ -53,6 +56,9 @@ class Announcer:
                 await self._send()
             except DatabaseError as error:
                 _logger.debug("stored jobs were not announced: %s", error)
+            except asyncio.CancelledError:
+                self._wanted = True
+                raise
             await asyncio.sleep(APART)
 
 
@@ -63,11 +69,12 @@ class Listener:
         self._url = url
         self._wakes: list[Callable[[], None]] = []
         self._task: asyncio.Task[None] | None = None
+        self._pause = FIRST_PAUSE
 
     def watch(self, wake: Callable[[], None]) -> Callable[[], None]:
         """As in `Database`."""
         self._wakes.append(wake)
-        if self._task is None or self._task.done():
+        if not _goes_on(self._task):
             self._task = asyncio.get_running_loop().create_task(self._listen(), name="server-jobs-listen")
 
         def end() -> None:
@@ -80,12 +87,11 @@ class Listener:
 
     async def stop(self) -> None:
         """Listen no more."""
-        if self._task is not None:
+        if self._task is not None and self._task.get_loop() is asyncio.get_running_loop():
             self._task.cancel()
             await asyncio.wait([self._task])
 
     async def _listen(self) -> None:
-        wait = 0.1
         while True:
             try:
                 connection = await connect(self._url)
@@ -95,11 +101,10 @@ class Listener:
                 try:
                     if not await self._listen_on(connection):
                         return
-                    wait = 0.1
                 finally:
                     connection.terminate()
-            await asyncio.sleep(wait * random.uniform(0.5, 1))  # noqa: S311  spreads load only
-            wait = min(wait * 2, LONGEST_WAIT)
+            pause, self._pause = self._pause, min(self._pause * 2, LONGEST_PAUSE)
+            await asyncio.sleep(pause * random.uniform(0.5, 1))  # noqa: S311  spreads load only
 
     async def _listen_on(self, connection: DriverConnection) -> bool:
         """Pass on what comes until the connection ends; False if nothing ever will."""
@@ -116,6 +121,7 @@ class Listener:
         except Exception as error:  # noqa: BLE001  a hint less, whatever the driver says
             _logger.debug("cannot listen: %s", error)
             return True
+        self._pause = FIRST_PAUSE
         self._wake()  # for what came while nobody listened
         await ended.wait()
         return True
@@ -123,3 +129,10 @@ class Listener:
     def _wake(self) -> None:
         for wake in tuple(self._wakes):
             wake()
+
+
+def _goes_on(task: asyncio.Task[None] | None) -> bool:
+    """Whether a task will go on in the running event loop."""
+    return (
+        task is not None and not task.done() and not task.cancelling() and task.get_loop() is asyncio.get_running_loop()
+    )

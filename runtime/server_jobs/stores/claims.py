@@ -20,12 +20,17 @@ from .rows import milliseconds, request_parameters
 
 WINDOW = 256
 LANES = 32
+FURTHER_LOOKS = 2
+FURTHER_LANES = 1000  # of all names together
+# The golden section of the keys: where the next look at lanes begins, far from where those before began.
+_STRIDE = 0x9E3779B97F4A7C15
 RELABEL_INTERVAL = timedelta(seconds=10)
 _DISMISSED_AT_ONCE = 1000
 ADOPTIONS = 10
 ADOPTED_AT_ONCE = 1000
 
 _Call = tuple[Statement, Mapping[str, Value]]
+_Runnable = tuple[tuple[KnownJob, ...], tuple[str, ...] | None]
 
 
 class Claims:
@@ -38,6 +43,8 @@ class Claims:
         self._clock = clock or SystemClock()
         self._known: tuple[KnownJob, ...] = ()
         self._relabelled_at = float("-inf")
+        self._idle: set[_Runnable] = set()
+        self._start = random.getrandbits(64)
 
     async def make(self, request: ClaimRequest) -> Sequence[Row]:
         """The rows claimed, in no order."""
@@ -51,9 +58,9 @@ class Claims:
                 return await self._claim_unlimited(replace(request, known=unlimited)) if unlimited else []
             # Those without limits come after the keyless, which come first of all.
             wanted = request.limit if unlimited and not is_keyless else 0
-            rows = await self._claim_limited(request, unlimited=wanted)
+            rows = await self._claim_limited(request, unlimited=wanted, lanes=LANES)
             if rows or not is_keyless:
-                return rows
+                return rows or await self._claim_hidden(request)
 
     async def _look_for_limited(self, request: ClaimRequest) -> tuple[bool, bool]:
         """Whether jobs with limits are due, and whether more of them without keys come before all others.
@@ -61,8 +68,11 @@ class Claims:
         Keyless ones are those that were stored by somebody who knew of no limit.
         """
         parameters = request_parameters(request)
-        peek = self._call(self._statements.LIMITED_DUE, **parameters)
+        peek = self._call(self._statements.LIMITED_DUE, **parameters, beyond=0)
         limit = request.limit
+        keyless, due = await self._database.run(self._call(self._statements.ADOPTABLE, **parameters, limit=limit), peek)
+        if not keyless:
+            return bool(due), False
         for _ in range(ADOPTIONS):
             adopted, due = await self._database.run(self._call(self._statements.ADOPT, **parameters, limit=limit), peek)
             if len(adopted) < limit or not adopted:
@@ -71,18 +81,40 @@ class Claims:
         return True, True
 
     async def _claim_unlimited(self, request: ClaimRequest) -> Sequence[Row]:
-        return (await self._database.run(self._call(self._statements.CLAIM, **_parameters(request))))[0]
+        """After a claim that found nothing, only if a look that writes and locks nothing finds something."""
+        runnable = (request.known, request.queues)
+        if runnable in self._idle:
+            (due,) = await self._database.run(self._call(self._statements.DUE, **request_parameters(request)))
+            if not due:
+                return []
+        (rows,) = await self._database.run(self._call(self._statements.CLAIM, **_parameters(request)))
+        if rows:
+            self._idle.discard(runnable)
+        else:
+            self._idle.add(runnable)
+        return rows
 
-    async def _claim_limited(self, request: ClaimRequest, *, unlimited: int) -> Sequence[Row]:
+    async def _claim_hidden(self, request: ClaimRequest) -> Sequence[Row]:
+        """Jobs whose keys are not among those looked at so far, all of which were at their limit."""
+        look = self._call(self._statements.LIMITED_DUE, **request_parameters(request), beyond=_window(request) - 1)
+        (are_more,) = await self._database.run(look)
+        lanes = FURTHER_LANES // len({job.name for job in request.known if job.is_limited})
+        for _ in range(FURTHER_LOOKS if are_more else 0):
+            if rows := await self._claim_limited(request, unlimited=0, lanes=lanes):
+                return rows
+        return []
+
+    async def _claim_limited(self, request: ClaimRequest, *, unlimited: int, lanes: int) -> Sequence[Row]:
         batch = new_token()[:16]
+        self._start = (self._start + _STRIDE) % 2**64
         claim = self._call(
             self._statements.CLAIM_LIMITED,
             **_parameters(request),
             unlimited=unlimited,
             batch=batch,
-            window=max(WINDOW, 2 * request.limit),
-            lanes=LANES,
-            start=f"{random.getrandbits(64):016x}",
+            window=_window(request),
+            lanes=lanes,
+            start=f"{self._start:016x}",
         )
         lock = self._statements.LOCK_LIMITS
         calls = [claim] if lock is None else [self._call(lock), claim]
@@ -109,10 +141,14 @@ class Claims:
             self._known, self._relabelled_at = request.known, now
 
 
+def _window(request: ClaimRequest) -> int:
+    return max(WINDOW, 2 * request.limit)
+
+
 def _parameters(request: ClaimRequest) -> dict[str, Value]:
     return {
         **request_parameters(request),
         "limit": request.limit,
-        "retried_limit": request.retried_limit,
+        "slots": request.slots,
         "lease": milliseconds(request.lease),
     }

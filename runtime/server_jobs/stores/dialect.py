@@ -23,6 +23,7 @@ class Statements(Protocol):
     HOLDERS: str
     START: str
     CLAIM: str
+    DUE: str
     CLAIM_ONE: str
     RENEW: str
     SETTLE: str
@@ -42,6 +43,7 @@ class Statements(Protocol):
     NOW: str
     FIRE: str
     FIRED: str
+    ADOPTABLE: str
     ADOPT: str
     ADOPT_RUNNING: str
     DISMISS: str

@@ -263,7 +263,7 @@ class MemoryStore:
         now = self._clock.now()
         room = Room(request.known, (self._records[job_id] for job_id in self._running), self._starts, now)
         left = request.limit
-        retried_left = request.limit if request.retried_limit is None else request.retried_limit
+        slots_left = request.limit if request.slots is None else request.slots
         for record in self._waiting(request):
             if left <= 0:
                 return
@@ -271,9 +271,9 @@ class MemoryStore:
                 continue
             room.take(record)
             left -= 1
-            if record.attempt_count:
-                retried_left -= 1
-                if retried_left < 0:
+            if not lifecycle.may_wait(record):
+                slots_left -= 1
+                if slots_left < 0:
                     continue
             room.start(record)
             yield record

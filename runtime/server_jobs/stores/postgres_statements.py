@@ -54,7 +54,11 @@ SELECT new.id, new.job_name, new.params, 'pending', new.queue, new.priority, new
        new.unique_key, new.correlation_id, new.concurrency_key, new.rate_key, {{now}}, {{now}}
   FROM {_NEW}"""
 
-# A loser of a race for a unique key waits here for the end of the winner's transaction.
+# A loser of a race for a unique key waits here for the end of the winner's transaction, but not longer: bounded by the
+# statement itself, as a setting of the session is lost behind poolers. By their keys in one order, so that two batches
+# do not wait for each other.
+_BOUNDED = "(SELECT set_config('lock_timeout', '5s', true)) IS NOT NULL"
+
 INSERT = f"""
 INSERT INTO jobs (id, job_name, params, status, queue, priority, spec_version, max_attempts, scheduled_for, unique_key,
                   correlation_id, concurrency_key, rate_key, created_at, updated_at)
@@ -65,6 +69,8 @@ SELECT new.id, :job_name, new.params, 'pending', :queue, CAST(:priority AS integ
        new.unique_key, CAST(:correlation_id AS text), new.concurrency_key, new.rate_key, {{now}}, {{now}}
   FROM json_to_recordset(CAST(:jobs AS json)) AS new (
        id text, params text, unique_key text, concurrency_key text, rate_key text)
+ WHERE {_BOUNDED}
+ ORDER BY new.unique_key, new.id
     ON CONFLICT DO NOTHING
 RETURNING id
 """
@@ -81,8 +87,11 @@ START = f"""
 INSERT INTO jobs (id, job_name, params, status, queue, priority, spec_version, max_attempts, scheduled_for, unique_key,
                   correlation_id, concurrency_key, rate_key, created_at, updated_at, attempt_count, fencing_token,
                   worker_started_at, worker_expires_at)
-VALUES (:id, :job_name, :params, 'running', :queue, :priority, :spec_version, :max_attempts, {{now}}, :unique_key,
-        :correlation_id, :concurrency_key, :rate_key, {{now}}, {{now}}, 1, {_TOKEN}, {{now}}, {{now}} + {_LEASE})
+SELECT :id, :job_name, :params, 'running', :queue, CAST(:priority AS integer), CAST(:spec_version AS integer),
+       CAST(:max_attempts AS integer), {{now}}, CAST(:unique_key AS text), CAST(:correlation_id AS text),
+       CAST(:concurrency_key AS text), CAST(:rate_key AS text), {{now}}, {{now}}, 1, {_TOKEN}, {{now}},
+       {{now}} + {_LEASE}
+ WHERE {_BOUNDED}
     ON CONFLICT DO NOTHING
 RETURNING {JOB_COLUMNS}
 """
@@ -119,7 +128,7 @@ def _urgency(kind: str) -> str:
 def _most_urgent(kind: str, due: str, tail: str) -> str:
     """The jobs of the `urgency` at hand, in their order."""
     return f"""SELECT * FROM (
-      SELECT jobs.ctid AS place, id, attempt_count, jobs.priority, scheduled_for FROM jobs
+      SELECT jobs.ctid AS place, id, attempt_count, max_attempts, jobs.priority, scheduled_for FROM jobs
        WHERE jobs.priority = urgency.priority AND {kind} AND {due} AND {_UNPAUSED}
          AND {_KNOWN}
        ORDER BY scheduled_for, id {tail}) AS waiting"""
@@ -134,12 +143,12 @@ _DUE_JOBS = f"""SELECT * FROM (
       UNION ALL
       {_most_urgent(_UNLIMITED, "scheduled_for <= {now}", _LOCKED)}) AS waiting
      LIMIT (SELECT CAST(:limit AS integer))) AS due LIMIT 10000"""
-# Of the most urgent, those that were never attempted and only so many of the others.
+# Of the most urgent, those that may wait for a slot and only so many of the others.
 _CHOSEN = """chosen AS (
-  SELECT place FROM due WHERE attempt_count = 0
+  SELECT place FROM due WHERE attempt_count = 0 AND max_attempts > 1
   UNION ALL
-  (SELECT place FROM due WHERE attempt_count > 0
-    ORDER BY priority DESC, scheduled_for NULLS FIRST, id LIMIT CAST(:retried_limit AS integer)))"""
+  (SELECT place FROM due WHERE attempt_count > 0 OR max_attempts = 1
+    ORDER BY priority DESC, scheduled_for NULLS FIRST, id LIMIT CAST(:slots AS integer)))"""
 
 _CLAIM = f"""
 UPDATE jobs
@@ -184,6 +193,14 @@ def _first_due(kind: str, limit: str, lock: str = "") -> str:
 
 _UNLESS_LOCKED = "FOR UPDATE OF jobs SKIP LOCKED"
 
+# Whether CLAIM would find any.
+DUE = f"SELECT 1 AS due FROM ({_first_due(_UNLIMITED, '1')}) AS first"
+
+ADOPTABLE = f"""
+SELECT 1 AS found FROM jobs
+ WHERE jobs.ctid = ANY(ARRAY(SELECT place FROM ({_first_due(_UNLIMITED, ":limit")}) AS first)) AND {_UNLIMITED}
+   AND job_name IN ({_LIMITED_NAMES}) LIMIT 1
+"""
 ADOPT = f"""
 WITH first AS MATERIALIZED ({_first_due(_UNLIMITED, ":limit")}),
 keyless AS MATERIALIZED (
@@ -216,12 +233,16 @@ UPDATE jobs SET concurrency_key = NULL, rate_key = NULL WHERE jobs.ctid = ANY(AR
 RETURNING id
 """
 
-LIMITED_DUE = f"SELECT 1 AS due FROM ({_first_due(_LIMITED, '1')}) AS first"
+_BEYOND = "CAST(:beyond AS integer)"
+LIMITED_DUE = f"SELECT 1 AS due FROM ({_first_due(_LIMITED, f'{_BEYOND} + 1')}) AS first LIMIT 1 OFFSET {_BEYOND}"
 
 # Claims of jobs with limits go one after another: each counts what the one before has committed, because its own
 # statement begins when it holds the lock, which is given back by the commit. The planner takes that statement for so
 # costly that it would be compiled (JIT), which takes a second: not in this transaction.
-LOCK_LIMITS: str | None = "SELECT set_config('jit', 'off', true), pg_advisory_xact_lock(7310579, 1) IS NULL AS locked"
+LOCK_LIMITS: str | None = """
+SELECT set_config('jit', 'off', true), set_config('lock_timeout', '5s', true),
+       pg_advisory_xact_lock(7310579, 1) IS NULL AS locked
+"""
 
 _BY_URGENCY = "ORDER BY priority DESC, scheduled_for, id"
 _LANE_AFTER = """CROSS JOIN LATERAL (
@@ -278,7 +299,7 @@ allowed AS (
     FROM possible WHERE rate_room IS NULL OR rate_position <= rate_room),
 unlimited AS MATERIALIZED ({_first_due(_UNLIMITED, ":unlimited", _UNLESS_LOCKED)}),
 due AS MATERIALIZED (
-  SELECT jobs.ctid AS place, id, attempt_count, priority, scheduled_for FROM jobs
+  SELECT jobs.ctid AS place, id, attempt_count, max_attempts, priority, scheduled_for FROM jobs
    WHERE jobs.ctid = ANY(ARRAY(SELECT place FROM allowed WHERE room IS NULL OR position <= room
                                UNION ALL SELECT place FROM unlimited))
      AND {_WAITING} AND ({_LIMITED} OR job_name NOT IN ({_LIMITED_NAMES}))
@@ -508,7 +529,8 @@ FIRE = f"""
 WITH schedule AS MATERIALIZED (
   SELECT last_run_at FROM cron_jobs WHERE id = :schedule_id AND enabled FOR UPDATE)
 {_NEW_JOBS} CROSS JOIN schedule
- WHERE (schedule.last_run_at IS NULL OR schedule.last_run_at < {_moment("new.scheduled_for")})
+ WHERE (schedule.last_run_at IS NULL OR schedule.last_run_at < {_moment("new.scheduled_for")}) AND {_BOUNDED}
+ ORDER BY new.unique_key, new.id
     ON CONFLICT DO NOTHING
 RETURNING id
 """

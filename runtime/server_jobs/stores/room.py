@@ -8,7 +8,8 @@ from datetime import datetime
 
 from ..record import JobRecord, KnownJob
 
-Starts = dict[tuple[str, str], list[datetime]]
+# By job name and rate key; of one name, the key that has started last comes last.
+Starts = dict[str, dict[str, list[datetime]]]
 
 
 class Room:
@@ -39,12 +40,23 @@ class Room:
         """Note the start of a job that is claimed, for later claims."""
         if record.job_name in self._rates:
             self._taken[_rate_key(record)] -= 1
-            self._starts[_rate_key(record)] = [*self._recent(record), self._now]
+            recent = self._recent(record)
+            starts = self._starts.setdefault(record.job_name, {})
+            starts.pop(record.rate_key or "", None)
+            starts[record.rate_key or ""] = [*recent, self._now]
+            self._forget(record.job_name, starts)
 
     def _recent(self, record: JobRecord) -> list[datetime]:
         """The starts within the period that ends now, both of its ends included."""
         since = self._now - self._rates[record.job_name].per
-        return [start for start in self._starts.get(_rate_key(record), ()) if start >= since]
+        starts = self._starts.get(record.job_name, {})
+        return [start for start in starts.get(record.rate_key or "", ()) if start >= since]
+
+    def _forget(self, job_name: str, starts: dict[str, list[datetime]]) -> None:
+        """Drop the keys without a start in the period; they come first."""
+        since = self._now - self._rates[job_name].per
+        while starts[oldest := next(iter(starts))][-1] < since:
+            del starts[oldest]
 
 
 def _concurrency_key(record: JobRecord) -> tuple[str, str]:

@@ -6,6 +6,7 @@ Times travel as milliseconds since the epoch, and come back so from the SQLite f
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 
@@ -31,6 +32,7 @@ from ..record import (
 from ..record import record_of as made_of
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MOST_BYTES = 1_000_000  # of one parameter; D1 takes no more than 2,000,000
 _MILLISECOND = timedelta(milliseconds=1)
 _STATUSES: dict[object, JobStatus] = {status.value: status for status in JobStatus}
 
@@ -41,6 +43,33 @@ def json_of(value: object) -> str:
         return to_json(value).decode()
     except PydanticSerializationError:  # for a lone surrogate, which the database is to refuse
         return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+def json_lists(rows: Sequence[object]) -> Iterator[str]:
+    """As `json_of`, in as many texts as it takes for each to be short enough. One row is never divided."""
+    text = json_of(rows)
+    if len(rows) < 2 or not _is_too_long(text):
+        yield text
+    else:
+        half = len(rows) // 2
+        yield from json_lists(rows[:half])
+        yield from json_lists(rows[half:])
+
+
+def json_objects(rows: Mapping[str, object]) -> Iterator[str]:
+    """As `json_lists`, for rows by their job's id."""
+    text = json_of(rows)
+    if len(rows) < 2 or not _is_too_long(text):
+        yield text
+    else:
+        items = list(rows.items())
+        half = len(items) // 2
+        yield from json_objects(dict(items[:half]))
+        yield from json_objects(dict(items[half:]))
+
+
+def _is_too_long(text: str) -> bool:
+    return len(text) > _MOST_BYTES // 4 and len(text.encode(errors="surrogatepass")) > _MOST_BYTES
 
 
 def new_job_row(job: NewJob) -> dict[str, Value]:

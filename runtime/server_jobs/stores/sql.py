@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
-from itertools import groupby
+from itertools import groupby, zip_longest
 from typing import NoReturn, TypeGuard, TypeVar
 
 from ..clock import Clock
@@ -39,6 +39,8 @@ from .rows import (
     claim_of,
     heartbeat_row,
     integer_of,
+    json_lists,
+    json_objects,
     json_of,
     milliseconds,
     new_job_row,
@@ -111,10 +113,9 @@ class SqlStore:
     async def _insert(self, jobs: Sequence[NewJob]) -> list[Inserted | None]:
         """None stands for a job whose unique key was held, by a job that has ended since."""
         calls = [
-            self._call(
-                self._statements.INSERT, **shared_parameters(chunk[0]), jobs=json_of([own_row(job) for job in chunk])
-            )
+            self._call(self._statements.INSERT, **shared_parameters(chunk[0]), jobs=text)
             for chunk in _alike(jobs)
+            for text in json_lists([own_row(job) for job in chunk])
         ]
         created = [row for rows in await self.database.run(*calls) for row in rows] if calls else []
         if created:
@@ -177,12 +178,11 @@ class SqlStore:
             batch = [settlements[index] for index in group.values()]
             results = {one.id: result_row(one) for one in batch if _is_plain(one)}
             if results:
-                calls.append(self._call(self._statements.COMPLETE, items=json_of(results)))
-                places.append(group)
+                calls += [self._call(self._statements.COMPLETE, items=text) for text in json_objects(results)]
             if len(results) < len(batch):
-                others = json_of({one.id: outcome_row(one) for one in batch if not _is_plain(one)})
-                calls.append(self._call(self._statements.SETTLE, items=others))
-                places.append(group)
+                others = {one.id: outcome_row(one) for one in batch if not _is_plain(one)}
+                calls += [self._call(self._statements.SETTLE, items=text) for text in json_objects(others)]
+            places += [group] * (len(calls) - len(places))
         if calls:
             for group, rows in zip(places, await self.database.run(*calls), strict=True):
                 for row in rows:
@@ -210,12 +210,14 @@ class SqlStore:
         return Cancellation.CANCELLED if cancelled else Cancellation.REQUESTED
 
     async def retry(self, job_id: str) -> None:
-        if await self._run(self._statements.RETRY, id=job_id):
-            return
-        record = await self.get(job_id)
-        if record is None:
-            raise JobNotFoundError(job_id)
-        await self._refuse_retry(record)
+        for _ in range(_TRIES):
+            if await self._run(self._statements.RETRY, id=job_id):
+                return
+            record = await self.get(job_id)
+            if record is None:
+                raise JobNotFoundError(job_id)
+            await self._refuse_retry(record)
+        raise DatabaseError(f"the job {job_id} and those with its unique key change too fast to retry it; try again")
 
     async def get(self, job_id: str) -> JobRecord | None:
         rows = await self._run(self._statements.GET, id=job_id)
@@ -314,10 +316,13 @@ class SqlStore:
         """
         if not items:
             return
-        groups = _without_repeats(items)
-        encoded = [json_of({job_id: encode(items[index]) for job_id, index in group.items()}) for group in groups]
-        calls = [self._call(sql, items=text, **parameters) for text in encoded]
-        for group, rows in zip(groups, await self.database.run(*calls), strict=True):
+        encoded = [
+            (group, text)
+            for group in _without_repeats(items)
+            for text in json_objects({job_id: encode(items[index]) for job_id, index in group.items()})
+        ]
+        calls = [self._call(sql, items=text, **parameters) for _, text in encoded]
+        for (group, _), rows in zip(encoded, await self.database.run(*calls), strict=True):
             for row in rows:
                 yield group[text_of(row["id"])], row
 
@@ -336,15 +341,21 @@ class SqlStore:
         return statement, parameters
 
     async def _holders(self, unique_keys: Sequence[str | None], ids: Sequence[str] = ()) -> Sequence[Row]:
-        """The unfinished jobs with these unique keys, then those with these ids, their key left out."""
-        keys = [key for key in unique_keys if key is not None]
-        return await self._run(self._statements.HOLDERS, unique_keys=json_of(keys), ids=json_of(list(ids)))
+        """The unfinished jobs with these unique keys, and those with these ids, their key left out."""
+        keys = json_lists([key for key in unique_keys if key is not None])
+        calls = [
+            self._call(self._statements.HOLDERS, unique_keys=some_keys, ids=some_ids)
+            for some_keys, some_ids in zip_longest(keys, json_lists(ids), fillvalue="[]")
+        ]
+        return [row for rows in await self.database.run(*calls) for row in rows]
 
     async def _refuse_retry(self, record: JobRecord) -> None:
+        """Raise what keeps this job from being retried; nothing, if that is over by now."""
         if record.status not in (JobStatus.FAILED, JobStatus.CANCELLED):
             raise JobNotRetryableError(record.id, record.status)
         holders = await self._holders([record.unique_key])
-        raise DuplicateJobError(record.unique_key or record.id, text_of(holders[0]["id"]) if holders else record.id)
+        if holders:
+            raise DuplicateJobError(record.unique_key or record.id, text_of(holders[0]["id"]))
 
 
 def _alike(jobs: Sequence[NewJob]) -> Iterator[list[NewJob]]:

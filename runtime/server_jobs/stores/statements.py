@@ -77,14 +77,44 @@ _KNOWN = """status = 'pending' AND attempt_count < max_attempts
 _DUE = "(scheduled_for IS NULL OR scheduled_for <= {now})"
 _UNPAUSED = "queue NOT IN (SELECT name FROM paused_queues)"
 _WAITING = f"{_KNOWN} AND {_DUE} AND {_UNPAUSED}"
-_FIRST = "ORDER BY priority DESC, scheduled_for, id LIMIT :limit"
-_DUE_COLUMNS = "id, attempt_count, priority, scheduled_for"
-# Of the most urgent, those that were never attempted and only so many of the others.
+_URGENCY = "ORDER BY priority DESC, scheduled_for, id"
+_DUE_COLUMNS = "id, attempt_count, max_attempts, priority, scheduled_for"
+_UNLIMITED = "concurrency_key IS NULL"
+_LIMITED = "concurrency_key IS NOT NULL"
+
+
+def _first_due(kind: str, limit: str, names: str = "") -> str:
+    """The most urgent jobs that can be run, of those with limits or of those without.
+
+    Among the jobs of one priority the due ones stand together, so that one look at the index for each priority that
+    waits passes by all that are due later. The index is named, or SQLite could take one by job names and sort all that
+    wait; CROSS JOIN, as it keeps to the order in which it is written: the most urgent come first without being sorted.
+    """
+    index = "jobs_limited_claim" if kind == _LIMITED else "jobs_unlimited_claim"
+    jobs = f"jobs INDEXED BY {index}"
+    pending = f"SELECT priority FROM {jobs} WHERE status = 'pending' AND {kind}"
+
+    def first(due: str) -> str:
+        return f"""SELECT * FROM (SELECT {_DUE_COLUMNS}, job_name FROM urgencies CROSS JOIN {jobs}
+     WHERE priority = urgency AND {due} AND {kind} AND {_UNPAUSED}
+       AND {_KNOWN} {names} LIMIT {limit})"""
+
+    return f"""WITH RECURSIVE urgencies (urgency) AS (
+    SELECT * FROM ({pending} ORDER BY priority DESC LIMIT 1)
+     UNION ALL
+    SELECT ({pending} AND priority < urgency ORDER BY priority DESC LIMIT 1) FROM urgencies WHERE urgency IS NOT NULL)
+  {first("scheduled_for IS NULL")}
+   UNION ALL
+  {first("scheduled_for <= {now}")}
+   {_URGENCY} LIMIT {limit}"""
+
+
+# Of the most urgent, those that may wait for a slot and only so many of the others.
 _CHOSEN = """id IN (
- SELECT id FROM due WHERE attempt_count = 0
+ SELECT id FROM due WHERE attempt_count = 0 AND max_attempts > 1
  UNION ALL
- SELECT id FROM (SELECT id FROM due WHERE attempt_count > 0
-                  ORDER BY priority DESC, scheduled_for, id LIMIT COALESCE(:retried_limit, -1)))"""
+ SELECT id FROM (SELECT id FROM due WHERE attempt_count > 0 OR max_attempts = 1
+                  ORDER BY priority DESC, scheduled_for, id LIMIT COALESCE(:slots, -1)))"""
 
 _CLAIM = f"""
 UPDATE jobs
@@ -96,10 +126,10 @@ RETURNING {JOB_COLUMNS}
 """
 
 # Jobs without limits.
-CLAIM = (
-    f"WITH due AS MATERIALIZED (SELECT {_DUE_COLUMNS} FROM jobs WHERE {_WAITING} AND concurrency_key IS NULL {_FIRST})"
-    + _CLAIM % _CHOSEN
-)
+CLAIM = f"WITH due AS MATERIALIZED ({_first_due(_UNLIMITED, ':limit')})" + _CLAIM % _CHOSEN
+
+# Whether such a claim would find any.
+DUE = f"SELECT 1 AS due FROM ({_first_due(_UNLIMITED, '1')})"
 
 CLAIM_ONE = _CLAIM % f"id = :id AND {_KNOWN}"
 
@@ -111,10 +141,11 @@ _LIMITS = """SELECT DISTINCT value->>0 AS job_name, value->>2 AS concurrency, va
 _LIMITED_NAMES = f"SELECT job_name FROM ({_LIMITS})"
 
 # Jobs that were enqueued by somebody who knew no limits get the keys of those that go by no values, as they come up.
+_KEYLESS = f"({_first_due(_UNLIMITED, ':limit')}) WHERE job_name IN ({_LIMITED_NAMES})"
+ADOPTABLE = f"SELECT 1 AS found FROM {_KEYLESS} LIMIT 1"
 ADOPT = f"""
 UPDATE jobs SET concurrency_key = '', rate_key = '', scheduled_for = COALESCE(scheduled_for, created_at)
- WHERE id IN (SELECT id FROM (SELECT id, job_name FROM jobs WHERE {_WAITING} AND concurrency_key IS NULL {_FIRST})
-               WHERE job_name IN ({_LIMITED_NAMES}))
+ WHERE id IN (SELECT id FROM {_KEYLESS})
 RETURNING id
 """
 
@@ -132,15 +163,11 @@ UPDATE jobs SET concurrency_key = NULL, rate_key = NULL
 RETURNING id
 """
 
-# Named, or SQLite would take the index by lanes for the job names, and sort all that wait.
-_BY_URGENCY = "jobs INDEXED BY jobs_limited_claim"
-
-LIMITED_DUE = f"SELECT 1 AS due FROM {_BY_URGENCY} WHERE {_WAITING} AND concurrency_key IS NOT NULL LIMIT 1"
+LIMITED_DUE = f"SELECT 1 AS due FROM ({_first_due(_LIMITED, ':beyond + 1')}) LIMIT 1 OFFSET :beyond"
 
 # A transaction that writes is the only one.
 LOCK_LIMITS: str | None = None
 
-_URGENCY = "ORDER BY priority DESC, scheduled_for, id"
 # The first job of the lane after another one. Not `(concurrency_key, rate_key) > (…)`: for a pair, SQLite begins at the
 # lane itself and walks through all its jobs.
 _LANE = """SELECT id FROM jobs
@@ -152,15 +179,14 @@ _LANE_AFTER = f"""COALESCE(
 
 # Looks at the first `window` jobs that wait. When there are more, also at the first jobs of some lanes (the jobs of a
 # name with the same keys), so that a lane that is full cannot hide the others behind its backlog: at `lanes` of each
-# name from the first on, and as many from a random one on. Never at all of them.
+# name from the first on, and as many from another one on. Never at all of them.
 CLAIM_LIMITED = (
     f"""
 WITH RECURSIVE limits AS MATERIALIZED ({_LIMITS}),
 running AS MATERIALIZED (
   SELECT job_name, concurrency_key, count(*) AS count FROM jobs
    WHERE status = 'running' AND concurrency_key IS NOT NULL GROUP BY job_name, concurrency_key),
-walk AS MATERIALIZED (
-  SELECT id FROM {_BY_URGENCY} WHERE {_WAITING} AND concurrency_key IS NOT NULL {_URGENCY} LIMIT :window),
+walk AS MATERIALIZED ({_first_due(_LIMITED, ":window")}),
 seeds AS (
   SELECT job_name, '' AS concurrency_key, '' AS rate_key FROM limits WHERE (SELECT count(*) FROM walk) >= :window
    UNION ALL SELECT job_name, :start, '' FROM limits WHERE (SELECT count(*) FROM walk) >= :window
@@ -202,11 +228,10 @@ allowed AS (
   SELECT {_DUE_COLUMNS}, room, row_number() OVER (PARTITION BY job_name, concurrency_key {_URGENCY}) AS position
     FROM possible WHERE rate_room IS NULL OR rate_position <= rate_room),
 unlimited AS MATERIALIZED (
-  SELECT {_DUE_COLUMNS} FROM jobs WHERE {_WAITING} AND concurrency_key IS NULL AND job_name NOT IN ({_LIMITED_NAMES})
-  {_URGENCY} LIMIT :unlimited),
+  {_first_due(_UNLIMITED, ":unlimited", f"AND job_name NOT IN ({_LIMITED_NAMES})")}),
 due AS MATERIALIZED (
   SELECT {_DUE_COLUMNS} FROM (SELECT {_DUE_COLUMNS} FROM allowed WHERE room IS NULL OR position <= room
-                               UNION ALL SELECT {_DUE_COLUMNS} FROM unlimited) {_FIRST})"""
+                               UNION ALL SELECT {_DUE_COLUMNS} FROM unlimited) {_URGENCY} LIMIT :limit)"""
     + _CLAIM.replace("lower(hex(randomblob(16)))", ":batch || lower(hex(randomblob(8)))") % _CHOSEN
 )
 

@@ -1,0 +1,59 @@
+"""A batch whose texts are longer than what a database takes at once is stored in parts, and in one transaction."""
+
+from __future__ import annotations
+
+from server_jobs.ports import Store
+from server_jobs.record import Completed, Heartbeat, Hold, JobStatus
+from server_jobs.testing import FakeClock
+
+from tests.conformance.examples import LEASE, SECOND, failed, job, read, request
+
+LARGE = '"' + "\u00e9" * 25_000 + '"'  # 50,000 bytes
+MANY = 60
+
+
+async def test_many_large_jobs_are_stored_at_once(store: Store, clock: FakeClock) -> None:
+    new = [job(f"{number:02}", params=LARGE) for number in range(MANY)]
+
+    answers = await store.insert(new)
+
+    assert [(answer.id, answer.created) for answer in answers] == [(one.id, True) for one in new]
+    assert (await read(store, "59")).params == LARGE
+
+
+async def test_the_holders_of_many_long_unique_keys_are_found(store: Store, clock: FakeClock) -> None:
+    keys = [f"{number:02}" + "k" * 2000 for number in range(1200)]
+    await store.insert([job(f"a{number:04}", unique_key=key) for number, key in enumerate(keys)])
+
+    answers = await store.insert([job(f"b{number:04}", unique_key=key) for number, key in enumerate(keys)])
+
+    assert [(answer.id, answer.created) for answer in answers] == [(f"a{number:04}", False) for number in range(1200)]
+
+
+async def test_many_large_results_and_errors_are_settled_at_once(store: Store, clock: FakeClock) -> None:
+    await store.insert([job(f"{number:03}") for number in range(2 * MANY)])
+    claims = await store.claim(request(limit=2 * MANY))
+
+    answers = await store.settle(
+        [
+            Completed(id=claim.id, token=claim.token, result=LARGE)
+            if index % 2
+            else failed(claim, LARGE, retry_after=SECOND)
+            for index, claim in enumerate(claims)
+        ]
+    )
+
+    assert list(answers) == [JobStatus.PENDING, JobStatus.COMPLETED] * MANY
+    assert ((await read(store, "118")).error, (await read(store, "119")).result) == (LARGE, LARGE)
+
+
+async def test_many_long_messages_are_stored_at_once(store: Store, clock: FakeClock) -> None:
+    await store.insert([job(f"{number:02}") for number in range(MANY)])
+    claims = await store.claim(request(limit=MANY))
+
+    holds = await store.renew(
+        [Heartbeat(id=one.id, token=one.token, progress=1, message=LARGE) for one in claims], LEASE
+    )
+
+    assert list(holds) == [Hold.HELD] * MANY
+    assert (await read(store, "59")).progress_message == LARGE

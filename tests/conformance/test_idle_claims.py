@@ -1,0 +1,95 @@
+"""A claim that is likely to find nothing looks first, and takes no lock for that."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from contextlib import closing
+from datetime import timedelta
+from pathlib import Path
+
+import psycopg
+import pytest
+from server_jobs.databases.postgres import PostgresDatabase
+from server_jobs.databases.sqlite import SqliteDatabase
+from server_jobs.options import ConcurrencyLimit, RateLimit
+from server_jobs.ports import Store
+from server_jobs.record import ClaimRequest, KnownJob
+from server_jobs.stores import claims
+from server_jobs.stores.sql import SqlStore
+from server_jobs.testing import FakeClock
+
+from tests.conformance.examples import IMPORT, SECOND, SEND, failed, ids, job, request
+from tests.conformance.postgres_databases import empty_database
+from tests.conformance.stores import create_sqlite_file
+
+CRAWL = KnownJob("Crawl", 1, concurrency=ConcurrencyLimit(limit=2))
+REQUESTS = [request(SEND), request(CRAWL), request(SEND, CRAWL)]
+IDS = ["without limits", "with limits", "both"]
+
+
+@pytest.mark.parametrize("asked", REQUESTS, ids=IDS)
+async def test_an_idle_worker_does_not_wait_for_the_lock_of_sqlite(tmp_path: Path, asked: ClaimRequest) -> None:
+    path = tmp_path / "jobs.sqlite3"
+    create_sqlite_file(path)
+    store = SqlStore(SqliteDatabase(path, busy_timeout=timedelta(milliseconds=50)), FakeClock())
+    await store.open()
+    assert list(await store.claim(asked)) == []
+
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        assert list(await store.claim(asked)) == []
+
+    await store.close()
+
+
+@pytest.mark.parametrize("asked", REQUESTS, ids=IDS)
+async def test_an_idle_worker_locks_no_row_of_postgresql(asked: ClaimRequest) -> None:
+    with empty_database() as url, psycopg.connect(url) as other:
+        store = SqlStore(PostgresDatabase(url), FakeClock())
+        await store.open()
+        assert list(await store.claim(asked)) == []
+
+        other.execute("LOCK TABLE jobs IN EXCLUSIVE MODE")  # readers pass
+        async with asyncio.timeout(5):
+            assert list(await store.claim(asked)) == []
+
+        other.rollback()
+        await store.close()
+
+
+@pytest.mark.parametrize("known", [SEND, KnownJob("SendEmail", 1, concurrency=ConcurrencyLimit(limit=2))])
+async def test_what_comes_up_after_claims_that_found_nothing_is_claimed(
+    store: Store, clock: FakeClock, known: KnownJob
+) -> None:
+    asked = request(known, IMPORT)
+    await store.pause_queue("paused")
+    await store.insert([job("later", delay=SECOND), job("paused", queue="paused"), job("unknown", "Other")])
+    for _ in range(3):
+        assert ids(await store.claim(asked)) == []
+
+    clock.advance(SECOND)
+    assert ids(await store.claim(asked)) == ["later"]
+    assert ids(await store.claim(asked)) == []
+    await store.resume_queue("paused")
+    assert ids(await store.claim(asked)) == ["paused"]
+    assert ids(await store.claim(asked)) == []
+    await store.insert([job("new", "ImportCsv")])
+    assert ids(await store.claim(asked)) == ["new"]
+
+
+async def test_a_free_key_among_many_that_are_used_up_is_found_at_once(
+    store: Store, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(claims, "WINDOW", 8)
+    monkeypatch.setattr(claims, "LANES", 2)
+    monkeypatch.setattr(claims, "FURTHER_LANES", 20)
+    known = KnownJob("Call", 1, rate=RateLimit(limit=1, per=timedelta(hours=1)))
+    keys = [f"{number * 2**64 // 30:016x}" for number in range(30)]
+    await store.insert([job(key, "Call", concurrency_key="", rate_key=key) for key in keys])
+    started = await store.claim(request(known, limit=30))
+    assert len(started) == 30
+    await store.settle([failed(claim, retry_after=timedelta(0)) for claim in started])
+    await store.insert([job("free", "Call", concurrency_key="", rate_key="f" * 16)])
+
+    assert ids(await store.claim(request(known, limit=2))) == ["free"]

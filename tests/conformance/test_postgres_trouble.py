@@ -1,0 +1,405 @@
+"""PostgreSQL in trouble: processes that stop in a transaction, locks of others, fail-over, event loops that end."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import random
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime, timedelta
+from unittest.mock import patch
+
+import psycopg
+import pytest
+from server_jobs.databases import postgres, postgres_connection, postgres_hints, postgres_pool
+from server_jobs.databases.postgres import PostgresDatabase
+from server_jobs.databases.postgres_connection import DriverConnection
+from server_jobs.databases.postgres_hints import Listener
+from server_jobs.errors import DatabaseBusyError, DatabaseError
+from server_jobs.ports import Statement, Value
+from server_jobs.record import Heartbeat, Hold, JobQuery
+from server_jobs.stores import postgres_statements
+from server_jobs.stores.sql import SqlStore
+
+from tests.conformance.examples import LEASE, START, firing, ids, insert_and_claim, job, read, request, schedule
+from tests.conformance.postgres_databases import empty_database
+from tests.conformance.postgres_databases import postgres_connection as connected
+from tests.conformance.test_postgres import SECONDS, opened, until_waiting
+
+KEY_IS_TAKEN = (
+    "INSERT INTO jobs (id, job_name, params, unique_key, scheduled_for, created_at, updated_at)"
+    " VALUES ('winner', 'SendEmail', '{}', 'k', now(), now(), now())"
+)
+FIRST, LAST = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
+
+
+@pytest.fixture
+def url() -> Iterator[str]:
+    """A database with empty tables."""
+    with empty_database() as url:
+        yield url
+
+
+@pytest.fixture
+def connection(url: str) -> Iterator[psycopg.Connection]:
+    """A connection of somebody else to the same database."""
+    with connected(url) as connection:
+        yield connection
+
+
+@contextmanager
+def patience(*, of_statements: str = "50ms", idle: str = "10s") -> Iterator[None]:
+    """Bounds short enough for a test."""
+
+    def shorter(sql: str) -> str:
+        assert "'5s'" in sql
+        return sql.replace("'5s'", f"'{of_statements}'")
+
+    begin = shorter(postgres_connection.BEGIN)
+    assert "'10s'" in begin
+    with ExitStack() as patches:
+        patches.enter_context(patch.object(postgres_connection, "BEGIN", begin.replace("'10s'", f"'{idle}'")))
+        for name in ("INSERT", "START", "FIRE", "LOCK_LIMITS"):
+            patches.enter_context(patch.object(postgres_statements, name, shorter(getattr(postgres_statements, name))))
+        yield
+
+
+@contextmanager
+def default_of_the_database(url: str, connection: psycopg.Connection, name: str, value: str) -> Iterator[None]:
+    """What new connections to the database find a setting to be."""
+    database = url.rpartition("/")[2]
+    connection.execute(f"ALTER DATABASE {database} SET {name} = '{value}'".encode())
+    try:
+        yield
+    finally:
+        connection.execute(f"ALTER DATABASE {database} RESET {name}".encode())
+
+
+# --- transactions that do not go on -----------------------------------------------------------------------------------
+
+
+class Stop(dict[str, Value]):
+    """Parameters at which the process stops, between two statements, until `meanwhile` has been done elsewhere."""
+
+    def __init__(self, meanwhile: Callable[[], None]) -> None:
+        super().__init__(x="1")
+        self._meanwhile = meanwhile
+
+    def __getitem__(self, name: str) -> Value:
+        meanwhile, self._meanwhile = self._meanwhile, lambda: None
+        meanwhile()
+        return super().__getitem__(name)
+
+
+async def test_what_a_process_that_stopped_in_a_transaction_has_locked_is_free_soon(
+    url: str, connection: psycopg.Connection
+) -> None:
+    def claim_elsewhere() -> None:
+        connection.execute("SET statement_timeout = '5s'")
+        with connection.transaction():
+            connection.execute(str(postgres_statements.LOCK_LIMITS).replace("'5s'", "'4s'").encode())
+            taken.append(True)
+
+    taken: list[bool] = []
+    database = PostgresDatabase(url)
+    await database.open()
+    try:
+        with patience(of_statements="4s", idle="50ms"):
+            lock = Statement("SELECT pg_advisory_xact_lock(7310579, 1) IS NULL AS locked", writes=True)
+            other = Statement("SELECT CAST(:x AS text) AS x", writes=False)
+            await database.run((lock, {}), (other, {"x": "1"}))  # prepared from now on
+            try:
+                await database.run((lock, {}), (other, Stop(claim_elsewhere)))
+            except DatabaseError as error:
+                assert "was lost" in str(error)  # noqa: PT017  or it was run again, as nothing had been changed
+        assert taken == [True]
+    finally:
+        await database.close()
+
+
+async def test_transactions_count_what_is_committed_whatever_the_default_of_the_server_is(
+    url: str, connection: psycopg.Connection
+) -> None:
+    with default_of_the_database(url, connection, "default_transaction_isolation", "repeatable read"):
+        database = PostgresDatabase(url)
+        await database.open()
+        try:
+            look = Statement("SELECT current_setting('transaction_isolation') AS level", writes=False)
+            (first,), (second,) = await database.run((look, {}), (look, {}))
+        finally:
+            await database.close()
+    assert (first["level"], second["level"]) == ("read committed", "read committed")
+
+
+@pytest.mark.parametrize("way", ["insert", "start", "fire"])
+async def test_who_waits_too_long_for_a_unique_key_is_told_so_and_may_try_again(
+    url: str, connection: psycopg.Connection, caplog: pytest.LogCaptureFixture, way: str
+) -> None:
+    async def enqueue(store: SqlStore) -> object:
+        match way:
+            case "insert":
+                return await store.insert([job("loser", unique_key="k")])
+            case "start":
+                return await store.start(job("loser", unique_key="k"), LEASE)
+            case _:
+                fired = firing(START, next_run_at=START + timedelta(hours=1), unique_key="k")
+                return await store.fire(fired)
+
+    async with opened(url) as watcher:
+        await watcher.save_schedules([schedule()])
+        with patience(), connected(url, autocommit=False) as winner:
+            async with opened(url) as store:
+                winner.execute(KEY_IS_TAKEN)
+                async with asyncio.timeout(SECONDS):
+                    with pytest.raises(DatabaseBusyError, match="waited too long"):
+                        await enqueue(store)
+                assert await watcher.list_jobs(JobQuery()) == []
+                winner.rollback()
+                await enqueue(store)
+        assert len(await watcher.list_jobs(JobQuery())) == 1
+    assert caplog.messages == []  # the connection is as good as before
+
+
+async def test_a_claim_that_waits_too_long_for_the_limits_is_told_so(url: str, connection: psycopg.Connection) -> None:
+    lock = Statement(str(postgres_statements.LOCK_LIMITS).replace("'5s'", "'50ms'"), writes=True)
+    database = PostgresDatabase(url)
+    await database.open()
+    try:
+        with connection.transaction():
+            connection.execute("SELECT pg_advisory_xact_lock(7310579, 1)")
+            async with asyncio.timeout(SECONDS):
+                with pytest.raises(DatabaseBusyError):
+                    await database.run((lock, {}), (lock, {}))
+        await database.run((lock, {}), (lock, {}))
+    finally:
+        await database.close()
+
+
+async def test_a_transaction_waits_for_no_row_for_ever(url: str, connection: psycopg.Connection) -> None:
+    async with opened(url) as store:
+        await store.insert([job("a")])
+        lock = Statement("SELECT id FROM jobs FOR UPDATE", writes=True)
+        with patience(), connected(url, autocommit=False) as other:
+            other.execute("SELECT id FROM jobs FOR UPDATE")
+            async with asyncio.timeout(SECONDS):
+                with pytest.raises(DatabaseBusyError):
+                    await store.database.run((lock, {}), (lock, {}))
+
+
+async def test_leases_are_renewed_while_any_number_of_inserts_waits_for_a_unique_key(
+    url: str, connection: psycopg.Connection
+) -> None:
+    async with opened(url) as store:
+        claim = await insert_and_claim(store, job("runs"))
+        with connected(url, autocommit=False) as winner:
+            winner.execute(KEY_IS_TAKEN)
+            waiting = [asyncio.create_task(store.insert([job(f"{n}", unique_key="k")])) for n in range(8)]
+            await until_waiting(connection, of=3)
+            async with asyncio.timeout(1):
+                beat = Heartbeat(id=claim.id, token=claim.token, progress=1, message=None)
+                assert await store.renew([beat], LEASE) == [Hold.HELD]
+            winner.rollback()
+        async with asyncio.timeout(SECONDS):
+            answers = await asyncio.gather(*waiting)
+        assert len({answer.id for (answer,) in answers}) == 1
+
+
+async def test_batches_of_the_same_unique_keys_in_any_order_do_not_deadlock(url: str) -> None:
+    chance = random.Random(23)
+    keys = [f"{number:04}" for number in range(1500)]
+
+    def batch(prefix: str) -> list[str]:
+        return [f"{prefix}{key}" for key in chance.sample(keys, len(keys))]
+
+    async with opened(url) as store, opened(url) as other:
+        with patch.object(postgres, "_TRIES", 1):  # a deadlock is an error of the call then
+            for number in range(3):
+                await asyncio.gather(
+                    store.insert([job(f"a{number}{key}", unique_key=key) for key in batch(str(number))]),
+                    other.insert([job(f"b{number}{key}", unique_key=key) for key in batch(str(number))]),
+                )
+
+
+# --- servers and rows of others ---------------------------------------------------------------------------------------
+
+
+async def test_a_server_that_became_read_only_is_left(
+    url: str, connection: psycopg.Connection, caplog: pytest.LogCaptureFixture
+) -> None:
+    with default_of_the_database(url, connection, "default_transaction_read_only", "on"):
+        store = SqlStore(PostgresDatabase(url))
+        await store.open()
+    caplog.set_level(logging.INFO, "server_jobs")
+    try:
+        with pytest.raises(DatabaseError, match="takes no writes"):
+            await store.insert([job("a")])
+        await store.insert([job("a")])
+        assert ids(await store.claim(request())) == ["a"]
+    finally:
+        await store.close()
+    assert len(caplog.messages) == 2
+    assert "is back" in caplog.messages[1]
+
+
+@pytest.mark.parametrize(
+    ("moment", "known"),
+    [
+        ("-infinity", FIRST),
+        ("infinity", LAST),
+        ("4713-01-01 BC", FIRST),
+        ("20000-01-01", LAST),
+        ("0001-01-01 00:00:00Z", FIRST),
+        ("1999-12-31 23:59:59.999999Z", datetime(1999, 12, 31, 23, 59, 59, 999999, UTC)),
+        ("9999-12-31 23:59:59.999999Z", LAST),
+    ],
+)
+async def test_a_time_that_python_does_not_know_breaks_nothing(
+    url: str, connection: psycopg.Connection, moment: str, known: datetime
+) -> None:
+    connection.execute(
+        "INSERT INTO jobs (id, job_name, params, scheduled_for, created_at, updated_at)"
+        " VALUES ('theirs', 'SendEmail', '{}', '-infinity', %s, now())",
+        [moment],
+    )
+    async with opened(url) as store:
+        await store.insert([job("ours")])
+        assert sorted(ids(await store.claim(request()))) == ["ours", "theirs"]
+        assert (await read(store, "theirs")).created_at == known
+
+
+# --- event loops ------------------------------------------------------------------------------------------------------
+
+
+def test_event_loops_may_use_a_database_one_after_another_and_leave_nothing_behind(
+    url: str, connection: psycopg.Connection, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = SqlStore(PostgresDatabase(url))
+    connection.execute("LISTEN server_jobs")
+
+    async def enqueue(job_id: str) -> None:
+        await store.open()
+        await asyncio.gather(*(store.insert([job(f"{job_id}{number}")]) for number in range(6)))
+
+    for job_id in "abc":
+        asyncio.run(enqueue(job_id), debug=True)
+        assert list(connection.notifies(timeout=0.5, stop_after=1))  # the last words of the loop, if not sent before
+        gc.collect()
+        row = connection.execute(
+            "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'server-jobs'"
+            " AND datname = current_database() AND wait_event_type IS DISTINCT FROM 'Client'"
+        ).fetchone()
+        assert row == (0,)
+    asyncio.run(store.close())
+    assert [message for message in caplog.messages if "took" not in message] == []
+
+
+def test_an_event_loop_that_was_closed_without_a_farewell_is_not_used_again(url: str) -> None:
+    store = SqlStore(PostgresDatabase(url))
+    first, second = asyncio.new_event_loop(), asyncio.new_event_loop()
+    try:
+        first.run_until_complete(store.open())
+        second.run_until_complete(store.ping())  # while the other one could go on
+        first.run_until_complete(store.ping())
+    finally:
+        first.run_until_complete(store.close())
+        for loop in (first, second):
+            loop.run_until_complete(loop.shutdown_asyncgens())
+            loop.close()
+
+
+async def test_the_slot_of_a_cancelled_call_is_free_when_its_connection_is_closed(
+    url: str, connection: psycopg.Connection
+) -> None:
+    drivers: list[DriverConnection] = []
+
+    async def connect(url: str) -> DriverConnection:
+        row = connection.execute(
+            "SELECT count(*) FROM pg_stat_activity"
+            " WHERE application_name = 'server-jobs' AND datname = current_database()"
+        ).fetchone()
+        assert row == (0,)
+        drivers.append(await postgres_connection.connect(url))
+        return drivers[-1]
+
+    database = PostgresDatabase(url, max_connections=1)
+    with patch.object(postgres_pool, "connect", connect):
+        await database.open()
+        try:
+            sleep = Statement("SELECT pg_sleep(5)", writes=False)
+            look = Statement("SELECT 1 AS one", writes=False)
+            call = asyncio.create_task(database.run((sleep, {})))
+            await asyncio.sleep(0.05)  # so that the server sleeps
+            call.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await call
+            async with asyncio.timeout(SECONDS):
+                await database.run((look, {}))
+        finally:
+            await database.close()
+    assert len(drivers) == 2
+
+
+async def test_calls_that_are_cancelled_while_they_connect_make_no_noise(url: str) -> None:
+    noise: list[dict[str, object]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: noise.append(context))
+    database = PostgresDatabase(url)
+    look = (Statement("SELECT 1 AS one", writes=False), dict[str, Value]())
+    for turns in range(40):
+        database = PostgresDatabase(url)
+        await database.open()
+        calls = [asyncio.create_task(database.run(look)) for _ in range(4)]
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        for call in calls:
+            call.cancel()
+        await asyncio.gather(*calls, return_exceptions=True)
+        await database.run(look)
+        await database.close()
+    gc.collect()
+    assert noise == []
+
+
+# --- hints ------------------------------------------------------------------------------------------------------------
+
+
+async def test_who_watches_again_at_once_is_woken(url: str, connection: psycopg.Connection) -> None:
+    listener, woken = Listener(url), asyncio.Event()
+    try:
+        end = listener.watch(woken.set)
+        async with asyncio.timeout(SECONDS):
+            await woken.wait()  # it listens now
+            end()
+            woken.clear()
+            listener.watch(woken.set)
+            await woken.wait()  # it listens again
+            woken.clear()
+            connection.execute("SELECT pg_notify('server_jobs', '')")
+            await woken.wait()
+    finally:
+        await listener.stop()
+
+
+async def test_a_server_that_lets_nobody_listen_is_asked_less_and_less_often(url: str) -> None:
+    pauses: list[float] = []
+    enough, sleep = asyncio.Event(), asyncio.sleep
+
+    async def noted(seconds: float) -> None:
+        pauses.append(seconds)
+        if len(pauses) == 5:
+            enough.set()
+        await sleep(0)
+
+    async def connect(url: str) -> DriverConnection:
+        driver = await postgres_connection.connect(url)
+        await driver.close()
+        return driver  # connects, but then refuses everything
+
+    listener = Listener(url)
+    with patch.object(postgres_hints, "connect", connect), patch.object(asyncio, "sleep", noted):
+        listener.watch(lambda: None)
+        async with asyncio.timeout(SECONDS):
+            await enough.wait()
+        await listener.stop()
+    assert pauses[4] > 4 * pauses[0]
