@@ -42,6 +42,7 @@ class SharedStore:
     def __init__(self, opened: OpenedStore, clock: StoreClock, witness: Witness, trace: Trace) -> None:
         self.store = opened.store
         self._changes = opened.changes
+        self.end = opened.end
         self.clock = clock
         self.is_closed = False
         self._witness = witness

@@ -49,6 +49,10 @@ class SimulatedSqlite:
     async def close(self) -> None:
         """It stays open: other machines use it."""
 
+    def end(self) -> None:
+        """Forget everything."""
+        self._connection.close()
+
     async def run(self, *calls: tuple[Statement, Mapping[str, Value]]) -> Sequence[Sequence[Row]]:
         self._connection.execute("BEGIN IMMEDIATE")
         try:
@@ -72,10 +76,11 @@ class SimulatedSqlite:
 
 @dataclass(frozen=True)
 class OpenedStore:
-    """A store, and a number that changes whenever its jobs do; None where that is not known."""
+    """A store, a number that changes whenever its jobs do (None where that is not known), and what ends it."""
 
     store: Store
     changes: Callable[[], int | None]
+    end: Callable[[], None]
 
 
 def memory_store(clock: Clock, rng: random.Random) -> OpenedStore:
@@ -83,13 +88,13 @@ def memory_store(clock: Clock, rng: random.Random) -> OpenedStore:
     del rng
     store = MemoryStore(clock)
     store._running = _SortedIds()
-    return OpenedStore(store, lambda: None)
+    return OpenedStore(store, lambda: None, lambda: None)
 
 
 def sqlite_store(clock: Clock, rng: random.Random) -> OpenedStore:
     """Jobs in SQLite, by the statements that every SQL database gets."""
     database = SimulatedSqlite(rng)
-    return OpenedStore(SqlStore(database, clock), lambda: database.changes)
+    return OpenedStore(SqlStore(database, clock), lambda: database.changes, database.end)
 
 
 STORES: dict[str, Callable[[Clock, random.Random], OpenedStore]] = {"memory": memory_store, "sqlite": sqlite_store}

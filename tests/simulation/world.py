@@ -68,6 +68,7 @@ def simulate(seed: int, mode: Mode, *, store: str | None = None) -> Outcome:
     finally:
         current_stage.reset(stage)
         loop.close()
+        world.shared.end()
     return Outcome(
         seed=seed,
         mode=mode,
