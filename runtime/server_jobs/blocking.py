@@ -53,10 +53,10 @@ def _in_event_loop() -> bool:
 class _Background:
     """One event loop in a daemon thread, begun at its first use, and begun anew in a forked process."""
 
+    _loop: asyncio.AbstractEventLoop | None
+
     def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._backends: list[Blockable] = []
+        self._begin()
 
     def loop_for(self, backend: Blockable) -> asyncio.AbstractEventLoop:
         with self._lock:
@@ -69,8 +69,13 @@ class _Background:
             return self._loop
 
     def forget(self) -> None:
-        """In a forked process there is no such thread."""
-        self.__init__()  # type: ignore[misc]  # the same object, as new
+        """In a forked process there is no such thread, and the lock may be held by one that is not there either."""
+        self._begin()
+
+    def _begin(self) -> None:
+        self._lock = threading.Lock()
+        self._loop = None
+        self._backends: list[Blockable] = []
 
     def _end(self, pid: int) -> None:
         if self._loop is None or pid != os.getpid():

@@ -85,12 +85,6 @@ class Settler:
         if self._task is None or self._task.done():
             self._task = asyncio.get_running_loop().create_task(self._write_all(), context=Context())
 
-    async def settle(self, settlement: Settlement, *, deadline: float) -> JobStatus | None:
-        """As `put`, waiting for the answer."""
-        answer: asyncio.Future[JobStatus | None] = asyncio.get_running_loop().create_future()
-        self.put(settlement, deadline=lambda: deadline, stored=answering(answer))
-        return await answer
-
     async def _write_all(self) -> None:
         while True:
             await self._clock.sleep(self._pause)  # zero: one turn of the loop, in which others may join this batch
@@ -141,20 +135,6 @@ class Settler:
             else:
                 _logger.error("the outcome of job %s was dropped: its lease ran out first", waiting.settlement.id)
                 waiting.stored(None, None)
-
-
-def answering(answer: asyncio.Future[JobStatus | None]) -> Stored:
-    """What fills this future, unless nobody waits for it any more."""
-
-    def stored(status: JobStatus | None, error: BaseException | None) -> None:
-        if answer.done():
-            return
-        if error is None:
-            answer.set_result(status)
-        else:
-            answer.set_exception(error)
-
-    return stored
 
 
 def _tell_all(batch: list[_Waiting], error: BaseException) -> None:

@@ -35,7 +35,19 @@ class Desk:
 
     def settle(self, outcome: Settlement, deadline: float = FAR) -> asyncio.Task[JobStatus | None]:
         """Give an outcome to the settler."""
-        return asyncio.create_task(self.settler.settle(outcome, deadline=deadline))
+        answer: asyncio.Future[JobStatus | None] = asyncio.get_running_loop().create_future()
+
+        def stored(status: JobStatus | None, error: BaseException | None) -> None:
+            if error is None:
+                answer.set_result(status)
+            else:
+                answer.set_exception(error)
+
+        async def wait() -> JobStatus | None:
+            self.settler.put(outcome, deadline=lambda: deadline, stored=stored)
+            return await answer
+
+        return asyncio.create_task(wait())
 
     async def wait(self, seconds: float) -> None:
         """Let time pass, a tenth of a second at once."""
