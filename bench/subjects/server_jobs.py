@@ -7,6 +7,7 @@ from contextlib import AsyncExitStack
 
 from pydantic import BaseModel
 from server_jobs import Backend, JobContext, JobStatus, Worker, connect, create_job_registry, define_job
+from server_jobs.cli.interpreter import set_up_for_jobs
 from server_jobs.memory import InMemoryBackend
 
 from bench.subject import Description, MemorySubject, Ran, Remainder, StoreKind, Subject
@@ -85,6 +86,7 @@ class StoredJobs(Subject):
 
     async def work(self, ran: Ran) -> None:
         _ran.append(ran)
+        set_up_for_jobs()  # as `server-jobs worker` does
         await Worker(self._backend).run()
 
     async def add_finished(self, count: int) -> None:

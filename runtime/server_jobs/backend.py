@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from contextlib import suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -261,7 +261,7 @@ class Backend:
             slots=slots,
         )
 
-    async def insert(self, jobs: Sequence[NewJob]) -> Sequence[Inserted]:
+    async def insert(self, jobs: Iterable[NewJob]) -> Sequence[Inserted]:
         await self.initialize()
         inserted = await self.store.insert(jobs)
         for notify in self.inserted:
@@ -327,8 +327,8 @@ class Backend:
         context = JobContext(
             job_name=claim.job_name,
             job_id=claim.id,
-            attempt=claim.record.attempt_count,
-            correlation_id=claim.record.correlation_id,
+            attempt=claim.attempt,
+            correlation_id=claim.correlation_id,
             database=self.config.database,
             jobs=self.store,
         )

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextvars import ContextVar
 from datetime import timedelta
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from pydantic import BaseModel
 
-from .context import JobContext, current_context
+from .context import JobContext
 from .record import Inserted, JobRecord, NewJob
 from .result import JobMetadata
 
@@ -38,7 +38,7 @@ class JobBackend(Protocol):
         """Give running jobs back and close the store."""
         ...
 
-    async def insert(self, jobs: Sequence[NewJob]) -> Sequence[Inserted]:
+    async def insert(self, jobs: Iterable[NewJob]) -> Sequence[Inserted]:
         """Store pending jobs, and let waiting workers of this process know."""
         ...
 
@@ -57,22 +57,11 @@ class JobBackend(Protocol):
         ...
 
 
-current_backend: ContextVar[JobBackend | None] = ContextVar("current_backend", default=None)
+class Run(NamedTuple):
+    """A call of a handler, for the code inside it: job classes enqueue into that backend, with its correlation id."""
+
+    backend: JobBackend | None
+    context: JobContext
 
 
-class running_under:  # noqa: N801  a context manager, named as one; a generator would cost each job more
-    """Inside this block, job classes enqueue into that backend, with the correlation id of that context."""
-
-    __slots__ = ("_backend", "_context", "_tokens")
-
-    def __init__(self, backend: JobBackend, context: JobContext) -> None:
-        self._backend = backend
-        self._context = context
-
-    def __enter__(self) -> None:
-        self._tokens = current_backend.set(self._backend), current_context.set(self._context)
-
-    def __exit__(self, *_: object) -> None:
-        backend, context = self._tokens
-        current_context.reset(context)
-        current_backend.reset(backend)
+current_run: ContextVar[Run | None] = ContextVar("current_run", default=None)

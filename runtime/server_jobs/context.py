@@ -1,11 +1,10 @@
-"""What a handler is given besides its params, and which backend the code inside a handler runs under."""
+"""What a handler is given besides its params."""
 
 from __future__ import annotations
 
 import logging
 import math
 from collections.abc import Generator, Mapping
-from contextvars import ContextVar
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -107,9 +106,6 @@ class JobContext:
         self.progress = int(min(100, max(0, percent)))
         self.progress_message = None if message is None else clean_text(message, MAX_MESSAGE_CHARACTERS)
         return Turn()
-
-
-current_context: ContextVar[JobContext | None] = ContextVar("current_context", default=None)
 
 
 def create_job_context(

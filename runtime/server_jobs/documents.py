@@ -166,7 +166,7 @@ def _write(model: type[M], value: object, refuse: _Refusal) -> tuple[M, str]:
 def _dump(value: BaseModel, refuse: _Refusal, checked: str | None = None) -> str:
     """The text of a model. `checked` was found to be sound, and needs no second look if it is the same."""
     try:
-        text = value.model_dump_json(by_alias=True, warnings=False)
+        text = value.__pydantic_serializer__.to_json(value, by_alias=True, warnings=False).decode()
     except _NOT_WRITABLE as error:
         cause = refuse.cause(error)
         reason = "cannot be written as JSON" + ("" if cause is None else f": {cause}")
@@ -192,9 +192,11 @@ def _located(value: BaseModel) -> tuple[Problem, ...]:
 
 def _validate(model: type[M], text: str, refuse: _Refusal) -> M:
     try:
-        return model.model_validate_json(text, by_alias=True, by_name=False)
+        # What `model_validate_json` does, without what that checks at each call.
+        validated: M = model.__pydantic_validator__.validate_json(text, by_alias=True, by_name=False)
     except ValidationError as error:
         raise refuse.of(error, _parsed(text)) from refuse.cause(error)
+    return validated
 
 
 def _overlap(pointer: str, hidden: str) -> bool:

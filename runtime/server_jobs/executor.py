@@ -9,18 +9,19 @@ import random
 import sys
 import threading
 import traceback
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from contextvars import copy_context
 from datetime import timedelta
 from enum import StrEnum
 from functools import lru_cache
 from pathlib import PurePath
-from typing import TYPE_CHECKING
+from types import CoroutineType
+from typing import TYPE_CHECKING, TypeGuard
 
 from pydantic import BaseModel
 
-from .binding import JobBackend, running_under
+from .binding import JobBackend, Run, current_run
 from .context import JobContext
 from .documents import WrittenResult, write_result
 from .errors import InvalidDocumentError
@@ -78,10 +79,13 @@ class HandlerCall:
         Raises `CancelledError` only when `stop` was called or the caller itself is cancelled.
         """
         self._task = asyncio.current_task()
+        outside = current_run.set(Run(backend, self._context))
         try:
-            with running_under(backend, self._context):
-                limit = self._job.options.timeout
-                return await (self._invoke(params) if limit is None else self._invoke_within(limit, params))
+            limit = self._job.options.timeout
+            if limit is not None:
+                return await self._invoke_within(limit, params)
+            result = self._begin(params)
+            return await result if isawaitable(result) else result
         except asyncio.CancelledError as error:
             if is_being_cancelled():
                 raise
@@ -91,6 +95,7 @@ class HandlerCall:
                 raise RuntimeError("the handler raised GeneratorExit") from error
             raise
         finally:
+            current_run.reset(outside)
             self._end()
 
     async def run_in(self, processes: HandlerProcesses, params: str) -> WrittenResult | Snooze | Cancel:
@@ -117,20 +122,24 @@ class HandlerCall:
         bound = asyncio.timeout(limit.total_seconds())
         try:
             async with bound:
-                return await self._invoke(params)
+                result = self._begin(params)
+                return await result if isawaitable(result) else result
         except TimeoutError as error:
             if not bound.expired():
                 raise
             self._context.cancelled = True
             raise TimeoutError(f"the handler did not return within its timeout of {limit}") from error
 
-    async def _invoke(self, params: BaseModel) -> object:
+    def _begin(self, params: BaseModel) -> object:
+        """Call the handler; what it returns, or what is to be awaited for that."""
         if is_async(self._handler) or not HAS_THREADS:
-            result = self._handler(params, self._context)
-        else:
-            self.lingering = in_thread(lambda: self._handler(params, self._context))
-            result = await asyncio.shield(self.lingering)
-        return await result if inspect.isawaitable(result) else result
+            return self._handler(params, self._context)
+        return self._in_thread(params)
+
+    async def _in_thread(self, params: BaseModel) -> object:
+        self.lingering = in_thread(lambda: self._handler(params, self._context))
+        result = await asyncio.shield(self.lingering)
+        return await result if isawaitable(result) else result
 
 
 class Attempt:
@@ -195,9 +204,9 @@ class Attempt:
             return self._ended()
         try:
             if self.processes is None:
-                outcome = await self.call.run(backend, job.read_params(claim.record))
+                outcome = await self.call.run(backend, job.read_params(claim))
             else:
-                outcome = await self.call.run_in(self.processes, claim.record.params)
+                outcome = await self.call.run_in(self.processes, claim.params)
             if isinstance(outcome, Snooze):
                 return Released(id=claim.id, token=claim.token, delay=outcome.delay, report=self._unreported())
             if isinstance(outcome, Cancel):
@@ -288,6 +297,11 @@ class Attempt:
 
     def _unreported(self) -> Report | None:
         return Report(self.context.progress, self.context.progress_message) if self.has_news else None
+
+
+def isawaitable(value: object) -> TypeGuard[Awaitable[object]]:
+    """As `inspect.isawaitable`, quick for what most handlers return."""
+    return isinstance(value, CoroutineType) or (not isinstance(value, BaseModel) and inspect.isawaitable(value))
 
 
 @lru_cache(maxsize=1024)

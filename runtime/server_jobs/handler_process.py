@@ -28,8 +28,8 @@ from typing import Any, cast
 from pydantic import BaseModel
 
 from .backend import Backend
-from .binding import JobBackend, current_backend
-from .context import JobContext, current_context
+from .binding import JobBackend, Run, current_run
+from .context import JobContext
 from .documents import read_params, write_result
 from .errors import HandlerMissingError, InvalidDocumentError
 from .executor import describe, is_async
@@ -143,8 +143,7 @@ class HandlerProgram:
 
     def _call(self, handler: AnyHandler, params: BaseModel, context: JobContext, backend: JobBackend | None) -> object:
         variables = copy_context()
-        variables.run(current_context.set, context)
-        variables.run(current_backend.set, backend)
+        variables.run(current_run.set, Run(backend, context))
         if is_async(handler):
             return self._runner.run(self._awaited(lambda: handler(params, context)), context=variables)
         try:

@@ -45,9 +45,14 @@ def schedule_id(job_name: str, name: str) -> str:
     return str(uuid5(_SCHEDULES, f"{job_name}/{name}"))
 
 
-def new_token() -> str:
-    """A fencing token: random, so that no other claim ever has the same one."""
+def new_batch() -> str:
+    """What the fencing tokens of one call that claims begin with: random, so that no other call ever has the same."""
     return os.urandom(16).hex()
+
+
+def token_of(batch: str, job_id: str) -> str:
+    """The fencing token of one job of that call. SQL says the same, `:batch || id`, and need not send it back."""
+    return batch + job_id
 
 
 def _uuid7(milliseconds: int, random: int) -> str:

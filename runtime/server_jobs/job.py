@@ -6,7 +6,7 @@ Generated classes derive from `Job`; `define_job` makes one from any two Pydanti
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, Unpack, cast,
 
 from pydantic import BaseModel
 
-from .binding import JobBackend, current_backend
+from .binding import JobBackend, current_run
 from .blocking import wait_for
-from .context import JobContext, current_context
+from .context import JobContext
 from .documents import lost_fields, read_params, read_result, unique_key_of, write_params
 from .enqueue_options import EnqueueOptions, check_options, in_utc
 from .errors import InvalidOptionError, JobFailedError, JobNotBoundError
@@ -25,7 +25,7 @@ from .ids import new_job_id
 from .limits import limit_keys
 from .options import JobOptions, Schedule, check_range
 from .outcomes import Cancel, Snooze
-from .record import JobRecord, NewJob
+from .record import Claim, JobRecord, NewJob
 from .result import JobMetadata, JobResult
 
 if TYPE_CHECKING:
@@ -122,9 +122,9 @@ class Job(Generic[P, R, D]):
     @classmethod
     async def later_many(cls, params_list: Sequence[P | D], **options: Unpack[EnqueueOptions]) -> list[JobHandle[R]]:
         """Queue many jobs in one transaction: all of them or, when one does not fit its spec, none."""
-        jobs = [cls.new_job(params, **options) for params in params_list]
         backend = cls._backend()
-        return [JobHandle.of(cls, backend, inserted) for inserted in await backend.insert(jobs)]
+        inserted = await backend.insert(cls.new_jobs(params_list, **options))
+        return [JobHandle.of(cls, backend, one) for one in inserted]
 
     @overload
     @classmethod
@@ -228,32 +228,36 @@ class Job(Generic[P, R, D]):
         return JobResult(JobMetadata.of(record), cast("R | None", value))
 
     @classmethod
-    def read_params(cls, record: JobRecord) -> P:
+    def read_params(cls, job: JobRecord | Claim) -> P:
         """The typed params of a stored job of this class. Raises `InvalidParamsError`."""
-        return cast("P", read_params(cls.job_name, cls.params_model, record.params, cls.options.redact))
+        return cast("P", read_params(cls.job_name, cls.params_model, job.params, cls.options.redact))
 
     @classmethod
     def new_job(cls, params: object, **options: Unpack[EnqueueOptions]) -> NewJob:
         """What `later` would store, params checked. For backends and tools; nothing is stored."""
+        return next(cls.new_jobs((params,), **options))
+
+    @classmethod
+    def new_jobs(cls, params_list: Iterable[object], **options: Unpack[EnqueueOptions]) -> Iterator[NewJob]:
+        """The same for many params, one after another: each is checked when its turn comes."""
         chosen = cls._chosen(options) if options else cls.options
         scheduled_for = options.get("scheduled_for")
-        _, text = write_params(cls.job_name, cls.params_model, params, chosen.redact)
-        concurrency_key, rate_key = limit_keys(chosen, text)
-        return NewJob(
-            id=new_job_id(),
-            job_name=cls.job_name,
-            params=text,
-            queue=chosen.queue,
-            priority=chosen.priority,
-            spec_version=chosen.version,
-            max_attempts=chosen.max_attempts,
-            scheduled_for=None if scheduled_for is None else in_utc(scheduled_for),
-            delay=options.get("delay") or timedelta(0),
-            unique_key=cls._unique_key(text, options.get("unique_key")),
-            concurrency_key=concurrency_key,
-            rate_key=rate_key,
-            correlation_id=_inherited(options.get("correlation_id")),
+        shared = (
+            cls.job_name,
+            chosen.queue,
+            chosen.priority,
+            chosen.version,
+            chosen.max_attempts,
+            None if scheduled_for is None else in_utc(scheduled_for),
+            options.get("delay") or timedelta(0),
+            _inherited(options.get("correlation_id")),
         )
+        given_key = options.get("unique_key")
+        for params in params_list:
+            _, text = write_params(cls.job_name, cls.params_model, params, chosen.redact)
+            concurrency_key, rate_key = limit_keys(chosen, text)
+            unique_key = cls._unique_key(text, given_key)
+            yield NewJob(new_job_id(), text, unique_key, concurrency_key, rate_key, *shared)
 
     @classmethod
     def _chosen(cls, options: EnqueueOptions) -> JobOptions:
@@ -277,7 +281,8 @@ class Job(Generic[P, R, D]):
     @classmethod
     def _backend(cls) -> JobBackend:
         """The backend pinned by `using` or `set_database`, else that of the handler around, else the one bound."""
-        backend = cls.backend if cls._pinned else current_backend.get() or cls.backend
+        run = None if cls._pinned else current_run.get()
+        backend = (run and run.backend) or cls.backend
         if backend is None:
             raise JobNotBoundError(cls.job_name)
         return backend
@@ -330,5 +335,5 @@ def _results(outcomes: Sequence[JobResult[R] | BaseException | None], stop_on_er
 
 def _inherited(correlation_id: str | None) -> str | None:
     """The id given, else that of the job whose handler this code runs in."""
-    context = current_context.get()
-    return correlation_id or (context.correlation_id if context else None)
+    run = current_run.get()
+    return correlation_id or (run.context.correlation_id if run else None)

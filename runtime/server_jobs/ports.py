@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from datetime import timedelta
 
     from .record import (
@@ -41,8 +41,8 @@ if TYPE_CHECKING:
 class JobStore(Protocol):
     """The life of jobs: every move of the state machine in `lifecycle`, in batches."""
 
-    async def insert(self, jobs: Sequence[NewJob]) -> Sequence[Inserted]:
-        """Store pending jobs; answers in the order given.
+    async def insert(self, jobs: Iterable[NewJob]) -> Sequence[Inserted]:
+        """Store pending jobs; answers in the order given. Where making one raises, none is stored.
 
         A job whose id is stored already is not stored again (so a lost reply is safe to retry), nor is one whose
         unique key an unfinished job holds: that job's id is the answer then.
@@ -208,10 +208,15 @@ Row = Mapping[str, Value]
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """One SQL statement with named parameters (`:name`), and whether it writes."""
+    """One SQL statement with named parameters (`:name`), and whether it writes.
+
+    `may_be_forgotten`: whether a power cut may undo it although it was committed, until something is committed that
+    must not be. For what ends with the machine anyway, and only where nothing else can remember it: in a file.
+    """
 
     sql: str
     writes: bool
+    may_be_forgotten: bool = False
 
 
 @runtime_checkable
@@ -228,6 +233,16 @@ class Database(Protocol):
         """The SQL expression of this moment, in the form in which times are stored."""
         ...
 
+    @property
+    def packs_rows(self) -> bool:
+        """Whether many rows come cheaper packed into one, as where fetching each of them waits for other threads."""
+        ...
+
+    @property
+    def watches_for_jobs(self) -> bool:
+        """Whether `watch` wakes when jobs were stored, and not for whatever others wrote."""
+        ...
+
     async def open(self) -> None:
         """Connect. Raises `DatabaseError`. Harmless when open."""
         ...
@@ -236,8 +251,15 @@ class Database(Protocol):
         """Disconnect. Harmless when closed."""
         ...
 
-    async def run(self, *calls: tuple[Statement, Mapping[str, Value]]) -> Sequence[Sequence[Row]]:
-        """Execute these statements as one transaction; the rows of each. Raises `DatabaseError`, changing nothing."""
+    async def run(
+        self,
+        *calls: tuple[Statement, Mapping[str, Value]],
+        look: tuple[Statement, Mapping[str, Value]] | None = None,
+    ) -> Sequence[Sequence[Row]]:
+        """Execute these statements as one transaction; the rows of each. Raises `DatabaseError`, changing nothing.
+
+        When there is a `look` that reads, and it finds no rows, nothing is executed and there are no rows.
+        """
         ...
 
     def watch(self, wake: Callable[[], None]) -> Callable[[], None]:
@@ -248,5 +270,17 @@ class Database(Protocol):
         """Let those who watch in other processes know of stored jobs, where the database does not do it by itself.
 
         Returns at once; costs at most one message for all the calls of a few milliseconds, and never raises.
+        """
+        ...
+
+
+@runtime_checkable
+class StreamingDatabase(Database, Protocol):
+    """One that is asked over a network, and executes while the next call is made."""
+
+    async def stream(self, calls: Iterable[tuple[Statement, Mapping[str, Value]]]) -> Sequence[Sequence[Row]]:
+        """As `run`, for calls that take their time to be made. They can be gone through again, should that be needed.
+
+        Raises what making one of them raises, changing nothing.
         """
         ...

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from .errors import InvalidOptionError
 
@@ -32,27 +32,33 @@ class JobStatus(StrEnum):
         return self not in (JobStatus.PENDING, JobStatus.RUNNING)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NewJob:
+class NewJob(NamedTuple):
     """A job to be stored. `params` is JSON text that has been checked.
 
     It is due at `scheduled_for`, or `delay` after the store's own clock when that is None. The keys are those of
     `limits.limit_keys`: both None for a job without limits.
     """
 
+    # A tuple, as the jobs of one call are made by the thousand and differ in the first fields only.
+
     id: str
-    job_name: str
     params: str
+    unique_key: str | None = None
+    concurrency_key: str | None = None
+    rate_key: str | None = None
+    job_name: str = ""
     queue: str = "default"
     priority: int = 0
     spec_version: int = 1
     max_attempts: int = 3
     scheduled_for: datetime | None = None
     delay: timedelta = timedelta(0)
-    unique_key: str | None = None
     correlation_id: str | None = None
-    concurrency_key: str | None = None
-    rate_key: str | None = None
+
+    @property
+    def shared(self) -> tuple[object, ...]:
+        """What the jobs of one call have in common."""
+        return self[5:]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,28 +104,29 @@ def record_of(values: Mapping[str, object], **changes: object) -> JobRecord:
     return record
 
 
-@dataclass(frozen=True, slots=True)
-class Inserted:
+class Inserted(NamedTuple):
     """The answer to an insert: the id, and whether it is new or that of the unfinished job with the same unique key."""
 
     id: str
     created: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Claim:
-    """The right to run one attempt of a job until its lease runs out. `token` is unlike that of any other claim."""
+class Claim(NamedTuple):
+    """The right to run one attempt of a job until its lease runs out, and what its handler needs of the row.
 
-    record: JobRecord
+    `params` is JSON text, `attempt` counts from 1, `token` is unlike that of any other claim.
+    """
+
+    # A tuple, as it is made and thrown away once for every job.
+
+    id: str
+    job_name: str
+    spec_version: int
+    params: str
+    attempt: int
+    max_attempts: int
+    correlation_id: str | None
     token: str
-
-    @property
-    def id(self) -> str:
-        return self.record.id
-
-    @property
-    def job_name(self) -> str:
-        return self.record.job_name
 
 
 @dataclass(frozen=True, slots=True)

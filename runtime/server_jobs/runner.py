@@ -200,6 +200,8 @@ class Runner:
 
 
 def _reason(attempt: Attempt, settlement: Settlement, status: JobStatus | None) -> str | None:
+    if status is JobStatus.COMPLETED:
+        return None
     if status is None:
         return str(StaleClaimError(attempt.claim.id))
     match settlement:

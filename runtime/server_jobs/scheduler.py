@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-from dataclasses import replace
 from datetime import datetime
 
 from .cron import count_slots, due_slots, next_slot
@@ -65,7 +64,7 @@ class Scheduler:
     def _job(self, schedule: ScheduleRecord, slot: datetime) -> NewJob:
         job = self._registry.find(schedule.job_name).job
         new = job.new_job(json.loads(schedule.params), scheduled_for=slot)
-        return replace(new, id=slot_job_id(schedule.id, slot))
+        return new._replace(id=slot_job_id(schedule.id, slot))
 
 
 def _report_dropped(schedule: ScheduleRecord, firing: Firing) -> None:

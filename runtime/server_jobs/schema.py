@@ -143,6 +143,7 @@ Index(
 Index(
     "jobs_lease",
     jobs.c.worker_expires_at,
+    jobs.c.fencing_token,
     sqlite_where=text("status = 'running'"),
     postgresql_where=text("status = 'running'"),
 )

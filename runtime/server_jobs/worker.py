@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sys
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from contextvars import Context, copy_context
 from dataclasses import dataclass
@@ -27,6 +28,7 @@ DEFAULT_DRAIN_TIMEOUT = timedelta(seconds=30)
 NEARLY_DUE = timedelta(minutes=1)
 LONGEST_WAIT = timedelta(seconds=1)
 """How long a claim may wait for a slot here before it is given back for others to take."""
+_LONGEST_TURN = 0.001
 _MOST_UNSETTLED = 1000
 _LONGEST_PAUSE = 10.0
 
@@ -66,7 +68,8 @@ class Worker:
         self._until_empty = until_empty
         self._listener = listener
         self._waiting: deque[tuple[float, Attempt]] = deque()
-        self._running: dict[Attempt, asyncio.Task[None]] = {}
+        self._running: dict[Attempt, asyncio.Task[None] | None] = {}
+        self._is_beginning = False
         self._unsettled: set[Attempt] = set()
         self._pace = Pace()
         self._has_limits = any(job.is_limited for job in backend.registry.known_jobs())
@@ -181,22 +184,48 @@ class Worker:
         return self.backend.runner.is_failing or len(self._unsettled) - len(self._running) > _MOST_UNSETTLED
 
     def _begin_waiting(self) -> None:
-        """Begin jobs that wait, as far as slots are free; and see to it that more are claimed before none is left."""
-        while self._waiting and len(self._running) < self._concurrency and not self._stops and not self._is_held_up():
-            self._begin(self._waiting.popleft()[1])
+        """Begin jobs that wait, as far as slots are free; and see to it that more are claimed before none is left.
+
+        Jobs that never wait for anything may be over when they have begun: others get a turn now and then.
+        """
+        if self._is_beginning:
+            return  # called by a job that is over already: the loop below goes on
+        loop = asyncio.get_running_loop()
+        turn_ends = loop.time() + _LONGEST_TURN
+        self._is_beginning = True
+        try:
+            while self._has_next():
+                if loop.time() > turn_ends:
+                    loop.call_soon(self._begin_waiting, context=self._variables)
+                    break
+                self._begin(self._waiting.popleft()[1], loop)
+        finally:
+            self._is_beginning = False
         if self._may_be_more and len(self._waiting) <= self._ahead() // 2:
             self._wake.set()
 
-    def _begin(self, attempt: Attempt) -> None:
+    def _has_next(self) -> bool:
+        is_free = len(self._running) < self._concurrency
+        return bool(self._waiting) and is_free and not self._stops and not self._is_held_up()
+
+    def _begin(self, attempt: Attempt, loop: asyncio.AbstractEventLoop) -> None:
         self._pace.note_begun()
         self._unsettled.add(attempt)
+        self._running[attempt] = None
         # Not in the context of this moment, which may be that of the job before.
-        loop, variables = asyncio.get_running_loop(), self._variables.copy()
-        self._running[attempt] = loop.create_task(self._run(attempt), context=variables)
+        task = _begun(self._run(attempt), loop, self._variables.copy())
+        if attempt in self._running:
+            self._running[attempt] = task
 
     async def _run(self, attempt: Attempt) -> None:
+        settled: Settled = self._settled
+        if self._listener is not None:
+            settled = partial(self._settled_and_told, self.backend.clock.monotonic())
+            self._tell(attempt.claim, None)
         try:
-            await self._perform(attempt)
+            await self.backend.runner.perform(attempt, self.backend, settled)
+            if attempt.call.lingering is not None:
+                await _until_returned(attempt, attempt.call.lingering)
         except Exception:
             self._unsettled.discard(attempt)
             _logger.exception("a job ended with an unexpected error")
@@ -210,17 +239,6 @@ class Worker:
                 self._wake.set()
             else:
                 self._begin_waiting()
-
-    async def _perform(self, attempt: Attempt) -> None:
-        settled: Settled = self._settled
-        if self._listener is not None:
-            settled = partial(self._settled_and_told, self.backend.clock.monotonic())
-            self._tell(attempt.claim, None)
-        await self.backend.runner.perform(attempt, self.backend, settled)
-        lingering = attempt.call.lingering
-        if lingering is not None and not lingering.done():
-            _logger.warning("%s %s: its handler still runs in a thread", attempt.claim.job_name, attempt.claim.id)
-            await asyncio.wait([lingering])
 
     def _settled(self, attempt: Attempt, status: JobStatus | None, error: str | None) -> None:
         del status, error
@@ -288,7 +306,8 @@ class Worker:
             if not attempt.is_over:  # its handler goes on, and nobody waits for it
                 self._tell(attempt.claim, WorkerExecutionResult(attempt.claim.id, success=False, duration=timedelta(0)))
         for task in list(self._running.values()):
-            task.cancel()
+            if task is not None:
+                task.cancel()
         await asyncio.sleep(0)
 
     async def _wait_for_jobs(self) -> None:
@@ -339,6 +358,29 @@ async def tick(backend: Backend, *, limit: int | None = None, budget: timedelta 
             raise
     completed = sum(result.success for result in results)
     return Tick(len(expired), len(scheduled), completed, len(results) - completed)
+
+
+if sys.version_info >= (3, 12):
+
+    def _begun(
+        coroutine: Coroutine[None, None, None], loop: asyncio.AbstractEventLoop, variables: Context
+    ) -> asyncio.Task[None]:
+        """A task that has run as far as it could at once, which is all the way for many jobs."""
+        return asyncio.Task(coroutine, loop=loop, context=variables, eager_start=True)
+
+else:
+
+    def _begun(
+        coroutine: Coroutine[None, None, None], loop: asyncio.AbstractEventLoop, variables: Context
+    ) -> asyncio.Task[None]:
+        return loop.create_task(coroutine, context=variables)
+
+
+async def _until_returned(attempt: Attempt, thread: asyncio.Future[object]) -> None:
+    """A thread cannot be ended: its slot stays taken."""
+    if not thread.done():
+        _logger.warning("%s %s: its handler still runs in a thread", attempt.claim.job_name, attempt.claim.id)
+        await asyncio.wait([thread])
 
 
 def _from_any_thread(call: Callable[[], None]) -> Callable[[], None]:

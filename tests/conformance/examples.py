@@ -101,6 +101,21 @@ async def read(store: Store, job_id: str) -> JobRecord:
     return record
 
 
+def claim_on(record: JobRecord) -> Claim:
+    """The claim under which this job runs."""
+    assert record.fencing_token is not None
+    return Claim(
+        record.id,
+        record.job_name,
+        record.spec_version,
+        record.params,
+        record.attempt_count,
+        record.max_attempts,
+        record.correlation_id,
+        record.fencing_token,
+    )
+
+
 async def finish(store: Store, claim: Claim, status: JobStatus) -> None:
     """Bring a running job to its end, in one of the three ways."""
     match status:

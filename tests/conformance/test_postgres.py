@@ -127,10 +127,14 @@ async def test_a_key_that_becomes_free_while_its_holder_is_looked_up_is_taken(
     class Ending(PostgresDatabase):
         """The holder ends between our two statements."""
 
-        async def run(self, *calls: tuple[Statement, Mapping[str, Value]]) -> Sequence[Sequence[Row]]:
+        async def run(
+            self,
+            *calls: tuple[Statement, Mapping[str, Value]],
+            look: tuple[Statement, Mapping[str, Value]] | None = None,
+        ) -> Sequence[Sequence[Row]]:
             if "UNION ALL" in calls[0][0].sql:
                 connection.execute("UPDATE jobs SET status = 'cancelled' WHERE id LIKE 'holder%'")
-            return await super().run(*calls)
+            return await super().run(*calls, look=look)
 
     store = SqlStore(Ending(url))
     await store.open()

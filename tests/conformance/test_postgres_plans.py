@@ -61,7 +61,7 @@ def connection(request: pytest.FixtureRequest) -> Iterator[psycopg.Connection]:
         yield connection
 
 
-CLAIM = request_parameters(request()) | {"limit": BATCH, "slots": None, "lease": 30_000}
+CLAIM = request_parameters(request()) | {"limit": BATCH, "slots": None, "lease": 30_000, "batch": "0" * 32}
 ITEMS = json_of(
     {f"w{i}": {"token": f"w{i}", "kind": "completed", "result": "{}", "progress": 1} for i in range(1000, 1000 + BATCH)}
 )
@@ -76,12 +76,13 @@ PARAMETERS: dict[str, Mapping[str, Value]] = {
     "NEXT_DUE": CLAIM,
     "GET": {"id": "w77"},
 }
+HOT = [name for name in PARAMETERS if getattr(statements, name) is not None]
 # What each may touch at most: the rows it changes twice (it locks them first), or those it looks at.
 TOUCHED = {"CLAIM": 3 * BATCH, "RENEW": 3 * BATCH, "SETTLE": 3 * BATCH, "COMPLETE": 3 * BATCH, "EXPIRE": 60 * BATCH}
 
 
 @pytest.mark.parametrize("mode", ["force_generic_plan", "force_custom_plan"])
-@pytest.mark.parametrize("name", PARAMETERS)
+@pytest.mark.parametrize("name", HOT)
 def test_a_statement_touches_no_more_rows_than_it_is_about(
     connection: psycopg.Connection, name: str, mode: str
 ) -> None:
@@ -99,7 +100,7 @@ def test_a_statement_touches_no_more_rows_than_it_is_about(
     assert not compared  # each row with each other
 
 
-@pytest.mark.parametrize("name", PARAMETERS)
+@pytest.mark.parametrize("name", HOT)
 def test_no_statement_is_compiled(connection: psycopg.Connection, name: str) -> None:
     """The planner's estimate stays below what makes it compile a statement, which takes longer than to run it."""
     plan = explain(connection, getattr(statements, name), PARAMETERS[name], "force_generic_plan")

@@ -121,7 +121,7 @@ async def test_calls_of_several_statements_are_one_transaction_behind_a_pooler(p
         assert len(await store.expire(jitter=timedelta(0))) == 0
         await store.start(job("now"), LEASE)
         await store.insert([job("one more")])
-        assert (await reclaim(store, "one more")).record.attempt_count == 1
+        assert (await reclaim(store, "one more")).attempt == 1
 
 
 async def test_watching_behind_a_pooler_says_once_that_jobs_are_found_by_polling(

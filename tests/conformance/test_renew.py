@@ -18,12 +18,13 @@ def beat(claim: Claim, progress: int = 0, message: str | None = None) -> Heartbe
 
 async def test_a_heartbeat_extends_the_lease_and_stores_progress(store: Store, clock: FakeClock) -> None:
     claim = await insert_and_claim(store, job("a"))
+    running = await read(store, "a")
     clock.advance(SECOND)
 
     assert list(await store.renew([beat(claim, 42, "row 42 of 100")], timedelta(minutes=5))) == [Hold.HELD]
 
     assert await read(store, "a") == replace(
-        claim.record,
+        running,
         progress=42,
         progress_message="row 42 of 100",
         worker_expires_at=clock.now() + timedelta(minutes=5),

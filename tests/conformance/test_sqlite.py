@@ -27,6 +27,7 @@ from tests.conformance.claimer import claim_until_empty
 from tests.conformance.examples import (
     LEASE,
     START,
+    claim_on,
     completed,
     failed,
     firing,
@@ -88,8 +89,10 @@ async def test_a_row_of_the_typescript_package_is_claimed_and_run(
         assert await store.count_due(request()) == 1
         assert await store.next_due(request()) == timedelta(0)
         (claim,) = await store.claim(request())
-        assert (claim.record.params, claim.record.scheduled_for) == ('{"to":"ada"}', None)
-        assert claim.record.created_at == START - timedelta(seconds=5)
+        record = await read(store, "ts")
+        assert claim == claim_on(record)
+        assert (claim.params, record.scheduled_for) == ('{"to":"ada"}', None)
+        assert record.created_at == START - timedelta(seconds=5)
         await store.settle([failed(claim, retry_after=timedelta(0))])
         await store.settle([completed(await reclaim(store, "ts"), '{"ok":true}')])
 
@@ -108,6 +111,56 @@ async def test_a_row_without_a_due_time_is_due_before_all_others_of_its_priority
         await store.insert([job("a-urgent", priority=1), job("b", scheduled_for=START - timedelta(days=999))])
 
         assert ids(await store.claim(request())) == ["a-urgent", "z-at-once", "b", "y-due"]
+
+
+@pytest.mark.parametrize("packs_rows", [True, False], ids=["packed", "rows"])
+@pytest.mark.parametrize(
+    "change",
+    [
+        "params = CAST(x'2261ff6222' AS TEXT)",
+        "params = CAST(x'22e2' AS TEXT)",
+        "params = CAST(x'22eda08022' AS TEXT)",
+        "params = x'7b7d'",
+        "params = x'ff'",
+        "params = 5",
+        "params = '{}' || char(0) || '}'",
+        "correlation_id = CAST(x'ff' AS TEXT)",
+        "correlation_id = x'ff00'",
+        "correlation_id = 0.5",
+        "id = CAST(x'ff' AS TEXT)",
+        "id = x'ff'",
+        "id = 'a\"\\' || char(10) || char(0)",
+        "spec_version = 1.0",
+        "attempt_count = 0.5",
+        "max_attempts = 'many'",
+        "max_attempts = x'33'",
+        "max_attempts = x'ff'",
+        "max_attempts = 9e999",
+        "priority = 'high'",
+        "priority = x'ff'",
+    ],
+)
+async def test_odd_values_of_another_program_keep_no_job_from_being_claimed_and_completed(
+    path: Path,
+    connection: sqlite3.Connection,
+    clock: FakeClock,
+    monkeypatch: pytest.MonkeyPatch,
+    change: str,
+    packs_rows: bool,
+) -> None:
+    monkeypatch.setattr(SqliteDatabase, "packs_rows", packs_rows)
+    async with opened(path, clock) as store:
+        await store.insert([job("odd"), job("other")])
+        connection.execute(f"UPDATE jobs SET {change} WHERE id = 'odd'")
+
+        claims = await store.claim(request())
+
+        assert len(claims) == 2
+        assert "other" in ids(claims)
+        assert all(isinstance(value, str | int | None) for claim in claims for value in claim)
+        answers = dict(zip(ids(claims), await store.settle([completed(claim) for claim in claims]), strict=True))
+        assert answers["other"] is JobStatus.COMPLETED
+        assert (await read(store, "other")).status is JobStatus.COMPLETED
 
 
 async def test_a_schedule_of_the_typescript_package_is_planned_and_fired(
@@ -149,12 +202,13 @@ async def test_the_table_refuses_a_row_that_breaks_an_invariant(
     path: Path, connection: sqlite3.Connection, clock: FakeClock, change: str
 ) -> None:
     async with opened(path, clock) as store:
-        claim = await insert_and_claim(store, job("a"))
+        await insert_and_claim(store, job("a"))
+        running = await read(store, "a")
 
         with pytest.raises(sqlite3.IntegrityError):
             connection.execute(f"UPDATE jobs SET {change} WHERE id = 'a'")
 
-        assert await read(store, "a") == claim.record
+        assert await read(store, "a") == running
 
 
 async def test_the_table_refuses_a_second_unfinished_job_of_a_unique_key(

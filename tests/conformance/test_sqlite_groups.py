@@ -144,7 +144,7 @@ async def test_an_error_that_nobody_foresaw_goes_to_its_callers_and_leaves_the_c
     assert stored(neighbour) == [2, 3, 4]
 
 
-async def test_when_the_commit_fails_nobody_is_told_of_success_and_nothing_is_stored(
+async def test_when_the_commit_of_a_group_fails_each_of_it_is_stored_or_refused_by_itself(
     path: Path, neighbour: sqlite3.Connection
 ) -> None:
     neighbour.executescript(
@@ -159,11 +159,16 @@ async def test_when_the_commit_fails_nobody_is_told_of_success_and_nothing_is_st
         await asyncio.sleep(0)
         neighbour.execute("COMMIT")
         answers = await asyncio.gather(*tasks, return_exceptions=True)
-        assert [type(answer) for answer in answers] == [DatabaseError, DatabaseError]
-        assert stored(neighbour) == []
+        assert isinstance(answers[1], DatabaseError)
+        assert not isinstance(answers[0], BaseException)
+        assert stored(neighbour) == [1]
+
+        with pytest.raises(DatabaseError):
+            await database.run((orphan, {}), (ALL, {}))
+        assert stored(neighbour) == [1]
 
         await put(database, 2)
-    assert stored(neighbour) == [2]
+    assert stored(neighbour) == [1, 2]
 
 
 async def test_reads_are_answered_while_writes_wait_and_see_nothing_of_them(

@@ -92,7 +92,7 @@ MIB = '"' + "é" * (512 * 1024) + '"'
 @pytest.mark.parametrize("text", [*TEXTS.values(), *DOCUMENTS.values(), MIB], ids=[*TEXTS, *DOCUMENTS, "1 MiB"])
 async def test_texts_come_back_as_they_were(store: Store, clock: FakeClock, text: str) -> None:
     claim = await insert_and_claim(store, job("a", params=text))
-    assert (await read(store, "a")).params == claim.record.params == text
+    assert (await read(store, "a")).params == claim.params == text
 
     # Each in a row of its own: D1 takes no row of more than 2,000,000 bytes.
     await store.settle([completed(await insert_and_claim(store, job("b")), text)])

@@ -29,7 +29,7 @@ tokens: dict[tuple[str, int], str] = {}
 
 def remember(claim: Claim) -> None:
     """Let the handler find the token of its claim."""
-    tokens[claim.id, claim.record.attempt_count] = claim.token
+    tokens[claim.id, claim.attempt] = claim.token
 
 
 def token_of(context: JobContext) -> str:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from tests.faults.site import Change, Note, Site
 
 FINISHED = ("completed", "failed", "cancelled")
-_TOKEN = re.compile(r"\btoken ([0-9a-f]{32})")
+_TOKEN = re.compile(r"\btoken ([0-9a-f]{32}\S*)")  # the id of the job follows the digits
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,7 +10,8 @@ from tests.faults.oracle import illegal, is_legal, is_stale, most_at_once
 from tests.faults.outage import most_repeated
 from tests.faults.site import Change
 
-OLD, NEW = "0" * 32, "1" * 32
+OLD, NEW = "0" * 32 + "a", "1" * 32 + "a"
+OF_ANOTHER_JOB = "1" * 32 + "b"
 
 INSERTED = Change(
     happened_at=0,
@@ -102,6 +103,23 @@ def test_a_token_that_is_used_again_is_seen() -> None:
 )
 def test_what_an_older_claim_has_written_is_stale(change: Change) -> None:
     assert is_stale(change)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        replace(COMPLETED, new_result=f'{{"token": "{OF_ANOTHER_JOB}"}}'),
+        then(RECLAIMED, "running", new_message=f"token {OF_ANOTHER_JOB}"),
+        then(RECLAIMED, "failed", new_token=None, new_error=f"RuntimeError: token {OF_ANOTHER_JOB} (at jobs.py:1)"),
+    ],
+)
+def test_what_a_claim_on_another_job_of_the_same_batch_has_written_is_stale(change: Change) -> None:
+    assert is_stale(change)
+
+
+def test_what_the_claim_that_ends_here_has_written_is_not_stale() -> None:
+    said = then(RECLAIMED, "failed", new_token=None, new_error=f"RuntimeError: token {NEW} (at jobs.py:1 in nap)")
+    assert not is_stale(said)
 
 
 def test_runs_at_one_moment_are_counted() -> None:

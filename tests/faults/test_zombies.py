@@ -24,7 +24,7 @@ from server_jobs.record import (
 )
 from server_jobs.testing import FakeClock
 
-from tests.conformance.examples import LEASE, MILLISECOND, completed, job, request
+from tests.conformance.examples import LEASE, MILLISECOND, claim_on, completed, job, request
 from tests.conformance.stores import STORES
 from tests.faults.conftest import Figure
 
@@ -112,5 +112,5 @@ async def run(store: Store) -> None:
 
 async def complete(store: Store) -> None:
     """The newest claims have completed the jobs."""
-    newest = [Claim(record, record.fencing_token or "") for record in await every_record(store)]
+    newest = [claim_on(record) for record in await every_record(store)]
     assert set(await store.settle([completed(claim) for claim in newest])) == {JobStatus.COMPLETED}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import time
@@ -13,7 +14,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from server_jobs.ids import new_job_id, new_token, schedule_id, slot_job_id
+from server_jobs.ids import new_batch, new_job_id, schedule_id, slot_job_id, token_of
 
 SLOT = datetime(2026, 3, 1, 9, tzinfo=UTC)
 
@@ -46,11 +47,20 @@ def test_a_clock_that_is_set_back_does_not_set_job_ids_back(monkeypatch: pytest.
     assert before < new_job_id() < new_job_id()
 
 
-def test_tokens_are_long_and_all_different() -> None:
-    tokens = {new_token() for _ in range(10_000)}
+def test_batches_are_as_long_as_they_are_looked_up_by_and_all_different() -> None:
+    batches = {new_batch() for _ in range(10_000)}
 
-    assert len(tokens) == 10_000
-    assert all(len(token) == 32 for token in tokens)
+    assert len(batches) == 10_000
+    assert all(re.fullmatch("[0-9a-f]{32}", batch) for batch in batches)
+
+
+@given(st.text(), st.text())
+def test_the_tokens_of_a_batch_begin_with_it_and_differ_as_its_jobs_do(job_id: str, other: str) -> None:
+    batch = new_batch()
+
+    assert token_of(batch, job_id) == batch + job_id
+    assert (token_of(batch, job_id) == token_of(batch, other)) == (job_id == other)
+    assert token_of(new_batch(), job_id) != token_of(batch, job_id)
 
 
 @given(st.text(), st.datetimes(datetime.fromisoformat("1970-01-01"), timezones=st.just(UTC)))

@@ -160,7 +160,7 @@ def test_a_due_time_is_stored_as_given_and_a_delay_from_now() -> None:
     job = NewJob(id="a", job_name="SendEmail", params="{}", delay=SECOND)
 
     assert lifecycle.enqueue(job, NOW).scheduled_for == NOW + SECOND
-    assert lifecycle.enqueue(replace(job, scheduled_for=NOW - LEASE), NOW).scheduled_for == NOW - LEASE
+    assert lifecycle.enqueue(job._replace(scheduled_for=NOW - LEASE), NOW).scheduled_for == NOW - LEASE
 
 
 def test_a_heartbeat_changes_the_lease_and_the_progress_and_nothing_else() -> None:

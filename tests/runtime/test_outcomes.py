@@ -60,7 +60,7 @@ async def test_a_snoozed_job_runs_again_later_and_has_lost_no_attempt() -> None:
     assert (await backend.poll_and_claim()).claimed_jobs == ()
     clock.advance(HOUR)
     (again,) = (await backend.poll_and_claim()).claimed_jobs
-    assert again.record.attempt_count == 1
+    assert again.attempt == 1
 
 
 async def test_a_job_that_its_handler_cancels_says_why_and_can_be_retried() -> None:

@@ -21,7 +21,7 @@ from server_jobs.databases.postgres import PostgresDatabase
 from server_jobs.databases.sqlite import SqliteDatabase
 from server_jobs.ports import Store
 from server_jobs.record import ClaimRequest, Heartbeat, JobRecord, JobStatus, ScheduleRecord, Settlement
-from server_jobs.stores import claims, memory, postgres_statements, sql, statements
+from server_jobs.stores import claims, memory, postgres_statements, rows, sql, statements
 from server_jobs.stores.dialect import statements_of
 from server_jobs.stores.room import Room
 from server_jobs.testing import FakeClock
@@ -41,6 +41,7 @@ from tests.conformance import (
 )
 from tests.conformance.postgres_databases import spoil
 from tests.conformance.stores import STORES
+from tests.sabotage import altered
 
 ConformanceTest = Callable[[Store, FakeClock], Coroutine[None, None, None]]
 Sabotage = Callable[[pytest.MonkeyPatch, Store], None]
@@ -65,11 +66,18 @@ def without(fragment: str, *names: str, instead: str = "", dialect: ModuleType |
     def sabotage(monkeypatch: pytest.MonkeyPatch, store: Store) -> None:
         module = dialect or (statements_of(store.database) if isinstance(store, sql.SqlStore) else statements)
         for name in names:
-            text = getattr(module, name)
-            # Not an AssertionError: that would pass for a test that noticed.
-            if fragment not in text:
-                raise LookupError(f"{name} has no {fragment!r} any more: sabotage what protects it now")
-            monkeypatch.setattr(module, name, text.replace(fragment, instead))
+            for place, text in altered(module, name, fragment, instead):
+                monkeypatch.setattr(module, place, text)
+
+    return sabotage
+
+
+def together(*sabotages: Sabotage) -> Sabotage:
+    """All of these."""
+
+    def sabotage(monkeypatch: pytest.MonkeyPatch, store: Store) -> None:
+        for one in sabotages:
+            one(monkeypatch, store)
 
     return sabotage
 
@@ -120,6 +128,14 @@ def claim_keeping_progress(record: JobRecord, *, token: str, lease: timedelta, n
 
 def claim_with_one_token(record: JobRecord, *, token: str, lease: timedelta, now: datetime) -> JobRecord:
     return real_claim(record, token="t" * 32, lease=lease, now=now)
+
+
+def one_batch() -> str:
+    return "t" * 32
+
+
+def batch_alone(batch: str, job_id: str) -> str:
+    return batch
 
 
 def renew_without_lease(record: JobRecord, heartbeat: Heartbeat, *, lease: timedelta, now: datetime) -> JobRecord:
@@ -180,6 +196,19 @@ def without_lanes(monkeypatch: pytest.MonkeyPatch, store: Store) -> None:
     without("FROM lanes JOIN limits", "CLAIM_LIMITED", instead=nowhere)(monkeypatch, store)
 
 
+def completing_unguarded(place: int) -> Sabotage:
+    """Take the token guard out of one of the two statements of a completion whose rows are packed."""
+
+    def sabotage(monkeypatch: pytest.MonkeyPatch, store: Store) -> None:
+        for name, texts in altered(statements, "COMPLETE", " AND jobs.fencing_token = outcome.token"):
+            if isinstance(texts, tuple) and statements.PACKED_COMPLETE is not None:
+                both = [*statements.PACKED_COMPLETE]
+                both[place] = texts[place]
+                monkeypatch.setattr(statements, name, tuple(both))
+
+    return sabotage
+
+
 def in_sql(protection: str, sabotage: Sabotage, noticed_by: ConformanceTest) -> Case:
     return Case(protection, "sqlite", sabotage, noticed_by)
 
@@ -213,9 +242,33 @@ CASES = [
         held_by_anybody,
         test_fencing.test_a_token_is_worth_nothing_for_another_job,
     ),
+    # A token is unlike any other by its batch, and within that by its job; what is stored is what is answered.
     in_sql(
-        "a token for each claim",
-        without("lower(hex(randomblob(16)))", "CLAIM", "CLAIM_ONE", instead="'tttttttttttttttttttttttttttttttt'"),
+        "a batch for each claim",
+        together(with_function(claims, "new_batch", one_batch), with_function(sql, "new_batch", one_batch)),
+        test_claim.test_every_claim_has_a_token_of_its_own,
+    ),
+    in_memory("a batch for each claim", "new_batch", one_batch, test_claim.test_every_claim_has_a_token_of_its_own),
+    in_sql(
+        "a token for each job of a claim",
+        together(
+            without("fencing_token = :batch || id", "CLAIM", "CLAIM_ONE", instead="fencing_token = :batch"),
+            with_function(rows, "token_of", batch_alone),
+        ),
+        test_claim.test_every_claim_has_a_token_of_its_own,
+    ),
+    in_memory(
+        "a token for each job of a claim", "token_of", batch_alone, test_claim.test_every_claim_has_a_token_of_its_own
+    ),
+    in_sql(
+        "the token of a claim in its row",
+        without(":batch || id", "CLAIM", "CLAIM_ONE", instead=":batch || 'tttt'"),
+        test_claim.test_every_claim_has_a_token_of_its_own,
+    ),
+    in_memory(
+        "the token of a claim in its row",
+        "claim",
+        claim_with_one_token,
         test_claim.test_every_claim_has_a_token_of_its_own,
     ),
     in_sql(
@@ -512,11 +565,12 @@ IN_POSTGRESQL: dict[str, Sabotage] = {
     "token guard of renew": without(POSTGRESQL_FENCE, "RENEW"),
     "age of what is pruned": without(" - CAST(rule.value->>1 AS bigint) * interval '1 millisecond'", "PRUNE"),
     "name of what is pruned": without("jobs.job_name = rule.value->>2", "PRUNE", instead="true"),
-    "a token for each claim": without(
-        "encode(uuid_send(gen_random_uuid()), 'hex')",
-        "CLAIM",
-        "CLAIM_ONE",
-        instead="'tttttttttttttttttttttttttttttttt'",
+    "a token for each job of a claim": together(
+        without("CAST(:batch AS text) || id", "CLAIM", "CLAIM_ONE", instead="CAST(:batch AS text)"),
+        with_function(rows, "token_of", batch_alone),
+    ),
+    "the token of a claim in its row": without(
+        "CAST(:batch AS text) || id", "CLAIM", "CLAIM_ONE", instead="CAST(:batch AS text) || 'tttt'"
     ),
     "attempt given back at release": without(
         "attempt_count - CAST((items.by_id -> jobs.id ->> 'kind') = 'released' AS integer)",
@@ -560,6 +614,24 @@ CASES += [
     replace(case, store="postgresql", sabotage=IN_POSTGRESQL.get(case.protection, case.sabotage))
     for case in CASES
     if case.store == "sqlite"
+]
+# Where a statement that changes rows is followed or preceded by one that says which.
+CASES += [
+    in_sql(
+        "claims of others in the answer to a claim",
+        without(" AND substr(fencing_token, 1, 32) = :batch", "CLAIMED"),
+        test_claim.test_a_claimed_job_is_not_claimed_again,
+    ),
+    in_sql(
+        "token guard of the answer to a completion",
+        completing_unguarded(0),
+        test_fencing.test_a_stale_worker_cannot_complete_a_reclaimed_job,
+    ),
+    in_sql(
+        "token guard of the completion itself",
+        completing_unguarded(1),
+        test_fencing.test_a_stale_worker_cannot_complete_a_reclaimed_job,
+    ),
 ]
 
 LIMITS = [

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Coroutine, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from typing import ClassVar, TypeVar
 
@@ -51,6 +51,7 @@ from server_jobs.record import (
 )
 from server_jobs.testing import FakeClock
 
+from tests.conformance.examples import claim_on
 from tests.conformance.stores import STORES, OpenStore
 from tests.runtime.store_model import Row, StoreModel, moment
 
@@ -84,7 +85,7 @@ new_jobs = st.builds(
     correlation_id=st.sampled_from([None, "c"]),
     concurrency_key=st.sampled_from(["", "ada"]),
     rate_key=st.sampled_from(["", "host"]),
-).map(lambda job: job if job.job_name == LIMITED else replace(job, concurrency_key=None, rate_key=None))
+).map(lambda job: job if job.job_name == LIMITED else job._replace(concurrency_key=None, rate_key=None))
 limits = st.sampled_from([1, 1, 2])
 concurrencies = st.builds(ConcurrencyLimit, limit=limits)
 rates = st.builds(RateLimit, limit=limits, per=st.just(PERIOD))
@@ -472,7 +473,10 @@ class StoreMachine(RuleBasedStateMachine):
         assert claim.token not in self.tokens
         self.tokens.add(claim.token)
         self.model.claim(claim.id, claim.token, lease, self.now)
-        assert asdict(claim.record) == self.model.jobs[claim.id]
+        record = self.run(self.store.get(claim.id))
+        assert record is not None
+        assert asdict(record) == self.model.jobs[claim.id]
+        assert claim == claim_on(record)
 
     def _settle_model(self, settlement: Settlement) -> str | None:
         job_id, token = settlement.id, settlement.token

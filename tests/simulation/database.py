@@ -55,7 +55,9 @@ class SharedStore:
         """Commit one call. Raises what the store raises."""
         if self.is_closed:
             raise DatabaseError(f"the simulation is over ({method})")
-        about = Call(method, list(subject) if isinstance(subject, list | tuple) else subject, self.clock.now())
+        if isinstance(subject, list | tuple) and not isinstance(subject, NewJob):
+            subject = list(subject)  # as it is now
+        about = Call(method, subject, self.clock.now())
         changes = self._changes()
         answer: T | None = None
         error: ServerJobsError | None = None
@@ -104,10 +106,8 @@ def in_one_step(coro: Coroutine[object, object, T]) -> T:
 def _shown(value: object) -> str:
     """A value, as short as will do in a trace."""
     match value:
-        case [*items]:
-            return "[" + ", ".join(_shown(item) for item in items) + "]"
-        case Claim(record=record, token=token):
-            return f"{_shown(record.id)}#{record.attempt_count} by {token[:6]}"
+        case Claim(id=job_id, attempt=attempt, token=token):
+            return f"{_shown(job_id)}#{attempt} by {token[:6]}"
         case Heartbeat(id=job_id, token=token, progress=progress):
             return f"{_shown(job_id)} {progress}% by {token[:6]}"
         case Completed() | Failed() | Released() | Cancelled():
@@ -118,6 +118,8 @@ def _shown(value: object) -> str:
             return f"{_shown(job_id)} {status}"
         case NewJob():
             return f"{value.job_name} {_shown(value.id)}"
+        case [*items]:  # after the tuples that have names
+            return "[" + ", ".join(_shown(item) for item in items) + "]"
         case ClaimRequest(limit=limit):
             return str(limit)
         case Firing(slots=slots, next_run_at=following):

@@ -30,11 +30,12 @@ class SimulatedSqlite:
 
     name = "sqlite"
     now = SQLITE_NOW
+    packs_rows = True
+    watches_for_jobs = False
 
     def __init__(self, rng: random.Random) -> None:
         self._connection = sqlite3.connect(":memory:", isolation_level=None)
         self._connection.row_factory = sqlite3.Row
-        self._connection.create_function("randomblob", 1, rng.randbytes)
         self._connection.create_function("random", 0, lambda: rng.getrandbits(62))
         self._connection.executescript(tables())
 
@@ -53,7 +54,13 @@ class SimulatedSqlite:
         """Forget everything."""
         self._connection.close()
 
-    async def run(self, *calls: tuple[Statement, Mapping[str, Value]]) -> Sequence[Sequence[Row]]:
+    async def run(
+        self,
+        *calls: tuple[Statement, Mapping[str, Value]],
+        look: tuple[Statement, Mapping[str, Value]] | None = None,
+    ) -> Sequence[Sequence[Row]]:
+        if look is not None and not self._execute(look[0].sql, look[1]):
+            return [() for _ in calls]
         self._connection.execute("BEGIN IMMEDIATE")
         try:
             rows = [self._execute(statement.sql, parameters) for statement, parameters in calls]

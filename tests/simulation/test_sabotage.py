@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -17,6 +17,8 @@ from server_jobs.runner import Runner
 from server_jobs.settler import Settler
 from server_jobs.stores import memory, statements
 from server_jobs.worker import Worker
+
+from tests.sabotage import altered
 
 from . import jobs, stores
 from .plan import Mode
@@ -49,11 +51,8 @@ def with_value(owner: object, name: str, value: object) -> Sabotage:
 def without_fence_in_sql(monkeypatch: pytest.MonkeyPatch) -> None:
     """Take the guard out of the statements that have it; it must be in there."""
     for name, guard in (("SETTLE", "outcome.token"), ("COMPLETE", "outcome.token"), ("RENEW", "beat.token")):
-        text: str = getattr(statements, name)
-        fragment = f" AND jobs.fencing_token = {guard}"
-        if fragment not in text:
-            raise LookupError(f"{name} has no {fragment!r} any more: sabotage what protects it now")
-        monkeypatch.setattr(statements, name, text.replace(fragment, ""))
+        for place, text in altered(statements, name, f" AND jobs.fencing_token = {guard}"):
+            monkeypatch.setattr(statements, place, text)
 
 
 real_claim = lifecycle.claim
@@ -98,11 +97,12 @@ def cancel_the_finished(record: JobRecord, now: datetime) -> JobRecord:
     return real_cancel(replace(record, status=JobStatus.PENDING), now)
 
 
-async def insert_again_under_new_ids(self: Backend, new: Sequence[NewJob]) -> Sequence[Inserted]:
+async def insert_again_under_new_ids(self: Backend, new: Iterable[NewJob]) -> Sequence[Inserted]:
+    jobs = list(new)
     try:
-        return await real_insert(self, new)
+        return await real_insert(self, jobs)
     except DatabaseError:
-        return await real_insert(self, [replace(one, id=new_job_id()) for one in new])
+        return await real_insert(self, [one._replace(id=new_job_id()) for one in jobs])
 
 
 def only_the_newest_slot(*given: object, misfire_limit: int | None) -> object:

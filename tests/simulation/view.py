@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from contextvars import Context
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, TypeVar
@@ -70,8 +70,9 @@ class StoreView:
 
         return self._shared.watch(hear)
 
-    async def insert(self, jobs: Sequence[NewJob]) -> Sequence[Inserted]:
-        return await self._ask("insert", jobs, lambda store: store.insert(jobs))
+    async def insert(self, jobs: Iterable[NewJob]) -> Sequence[Inserted]:
+        made = list(jobs)
+        return await self._ask("insert", made, lambda store: store.insert(made))
 
     async def start(self, job: NewJob, lease: timedelta) -> Claim:
         return await self._ask("start", job, lambda store: store.start(job, lease))

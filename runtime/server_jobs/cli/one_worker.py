@@ -15,6 +15,7 @@ from ..errors import DatabaseError, ServerJobsError
 from ..record import JobStatus
 from ..worker import Worker
 from .failures import exit_status
+from .interpreter import set_up_for_jobs
 from .lifeline import Lifeline, Word
 from .log_lines import logging_through
 from .output import stdout_console
@@ -92,6 +93,7 @@ async def _ready(workspace: Workspace, options: WorkerOptions, log: WorkerLog) -
     async with workspace.open_backend(
         concurrency=options.concurrency, lock_timeout=options.lock_timeout, poll_interval=options.poll_interval
     ) as backend:
+        set_up_for_jobs()
         worker = Worker(
             backend,
             queues=options.queues,

@@ -97,11 +97,11 @@ class _Display:
 
 
 def _cells(attempt: Attempt, seconds: float) -> list[RenderableType]:
-    record, context = attempt.claim.record, attempt.context
+    claim, context = attempt.claim, attempt.context
     return [
-        Text(one_line(record.job_name), style="bold"),
-        Text(f"…{one_line(record.id)[-_ID_END:]}", style="bright_black"),
-        Text(f"{record.attempt_count}/{record.max_attempts}"),
+        Text(one_line(claim.job_name), style="bold"),
+        Text(f"…{one_line(claim.id)[-_ID_END:]}", style="bright_black"),
+        Text(f"{claim.attempt}/{claim.max_attempts}"),
         ProgressBar(total=100, completed=context.progress, width=_BAR_WIDTH),
         Text(f"{context.progress}%"),
         Text(length(timedelta(seconds=seconds))),

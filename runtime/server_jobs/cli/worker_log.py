@@ -39,12 +39,12 @@ class WorkerLog:
         extra = {
             "job_id": claim.id,
             "job_name": claim.job_name,
-            "attempt": claim.record.attempt_count,
-            "correlation_id": claim.record.correlation_id,
+            "attempt": claim.attempt,
+            "correlation_id": claim.correlation_id,
         }
         name = f"{claim.job_name} {claim.id}"
         if result is None:
-            attempts = f"attempt {claim.record.attempt_count} of {claim.record.max_attempts}"
+            attempts = f"attempt {claim.attempt} of {claim.max_attempts}"
             _logger.info("%s started, %s", name, attempts, extra={**extra, "event": "started"})
             return
         duration = length(result.duration)

@@ -46,6 +46,8 @@ class D1Database:
 
     name = "d1"
     now = f"(SELECT {SQLITE_NOW})"  # once for a statement, not for each row
+    packs_rows = False
+    watches_for_jobs = False
 
     def __init__(self, binding: D1Binding) -> None:
         self._binding: D1Binding = getattr(binding, "_binding", binding)
@@ -63,7 +65,13 @@ class D1Database:
     def announce(self) -> None:
         """Nothing to do."""
 
-    async def run(self, *calls: tuple[Statement, Mapping[str, Value]]) -> Sequence[Sequence[Row]]:
+    async def run(
+        self,
+        *calls: tuple[Statement, Mapping[str, Value]],
+        look: tuple[Statement, Mapping[str, Value]] | None = None,
+    ) -> Sequence[Sequence[Row]]:
+        if look is not None and not (await self.run(look))[0]:
+            return [() for _ in calls]
         prepared = [self._prepare(statement.sql, parameters) for statement, parameters in calls]
         try:
             if len(prepared) == 1:

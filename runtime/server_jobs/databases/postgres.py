@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
 
 from ..errors import DatabaseError
 from ..ports import Row
@@ -35,6 +35,8 @@ class PostgresDatabase:
 
     name = "postgresql"
     now = "statement_timestamp()"
+    packs_rows = False
+    watches_for_jobs = True
 
     def __init__(self, url: str, *, max_connections: int = 4) -> None:
         self._url = driver_url(url)
@@ -65,29 +67,35 @@ class PostgresDatabase:
             await self._leave(self._pool)
         self._is_open = False
 
-    async def run(self, *calls: Call) -> Sequence[Sequence[Row]]:
+    async def run(self, *calls: Call, look: Call | None = None) -> Sequence[Sequence[Row]]:
         """As in `Database`. Runs a transaction again that was undone because of a deadlock or a race."""
+        if look is not None and not (await self.run(look))[0]:
+            return [() for _ in calls]
+        return await self._repeated(lambda pool: pool.run(calls, prepared=self._prepares))
+
+    async def stream(self, calls: Iterable[Call]) -> Sequence[Sequence[Row]]:
+        """As in `StreamingDatabase`."""
+        return await self._repeated(lambda pool: pool.stream(calls, prepared=self._prepares))
+
+    async def _repeated(self, work: Callable[[Pool], Awaitable[Sequence[Sequence[Row]]]]) -> Sequence[Sequence[Row]]:
         if not self._is_open:
             raise DatabaseError(f"the database {self.shown_url} is not open; call `open()` (or `initialize()`) first")
         for _ in range(_TRIES - 1):
             try:
-                return await self._run_once(calls)
+                return await work(await self._here())
             except RepeatableError:
                 await asyncio.sleep(random.uniform(0, 0.02))  # noqa: S311  spreads load only
             except PooledStatementError as error:
                 self._prepare_no_more(error)
             except LostStatementError:
                 pass
-        return await self._run_once(calls)
+        return await work(await self._here())
 
     def watch(self, wake: Callable[[], None]) -> Callable[[], None]:
         return self._listener.watch(wake)
 
     def announce(self) -> None:
         self._announcer.announce()
-
-    async def _run_once(self, calls: Sequence[Call]) -> Sequence[Sequence[Row]]:
-        return await (await self._here()).run(calls, prepared=self._prepares)
 
     async def _here(self) -> Pool:
         """The connections of the running loop; those of another one are dropped."""

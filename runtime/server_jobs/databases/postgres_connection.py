@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
@@ -118,18 +119,51 @@ class PostgresConnection:
         One that is not prepared is sent in two parts, which only a transaction keeps on one connection of a pooler.
         """
         fetch = self._fetch_prepared if prepared else self._fetch
+
+        async def in_turn() -> list[Sequence[Row]]:
+            return [await fetch(*call) for call in calls]
+
+        if len(calls) == 1 and prepared:
+            return await self._understood(in_turn())
+        return await self._understood(self._in_transaction(in_turn))
+
+    async def stream(self, calls: Iterable[Call], *, prepared: bool) -> Sequence[Sequence[Row]]:
+        """As `StreamingDatabase.stream`."""
+        fetch = self._fetch_prepared if prepared else self._fetch
+
+        async def while_made() -> list[Sequence[Row]]:
+            rows: list[Sequence[Row]] = []
+            under_way: asyncio.Task[Sequence[Row]] | None = None
+            try:
+                for call in calls:
+                    if under_way is not None:
+                        rows.append(await under_way)
+                    under_way = asyncio.create_task(fetch(*call))
+                    await asyncio.sleep(0)  # it is sent now
+            finally:
+                if under_way is not None:
+                    rows.append(await under_way)
+            return rows
+
+        return await self._understood(self._in_transaction(while_made))
+
+    async def _in_transaction(self, work: Callable[[], Awaitable[list[Sequence[Row]]]]) -> list[Sequence[Row]]:
+        await self.driver.execute(BEGIN)
+        rows = await work()
+        await self.driver.execute("COMMIT")
+        return rows
+
+    async def _understood(self, work: Awaitable[list[Sequence[Row]]]) -> list[Sequence[Row]]:
+        """What this comes to. Raises what errors of the driver mean; the transaction is rolled back."""
         try:
-            if len(calls) == 1 and prepared:
-                return [await fetch(*calls[0])]
-            await self.driver.execute(BEGIN)
-            rows = [await fetch(statement, parameters) for statement, parameters in calls]
-            await self.driver.execute("COMMIT")
+            return await work
         except Exception as error:
             meaning = call_error(error, self._url)
             if not isinstance(meaning, ConnectionLostError):
                 await self._roll_back()
+            if meaning is error:
+                raise
             raise meaning from error
-        return rows
 
     def terminate(self) -> None:
         """Drop the connection without a word to the server."""

@@ -19,7 +19,8 @@ from .postgres_url import shown_place
 _logger = logging.getLogger("server_jobs")
 
 CHANNEL = "server_jobs"
-NOTIFY = Statement(f"SELECT pg_notify('{CHANNEL}', '')", writes=True)
+# A hint need not survive a crash of the server, and is sent without waiting for the disk.
+NOTIFY = Statement(f"SELECT set_config('synchronous_commit', 'off', true), pg_notify('{CHANNEL}', '')", writes=True)
 
 APART = 0.005
 FIRST_PAUSE = 0.1

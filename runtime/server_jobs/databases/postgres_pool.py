@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import AsyncExitStack, suppress
 from functools import partial
 
-from ..errors import DatabaseError
+from ..errors import DatabaseError, ServerJobsError
 from ..ports import Row
 from .postgres_connection import (
     Call,
@@ -53,19 +53,28 @@ class Pool:
 
     async def run(self, calls: Sequence[Call], *, prepared: bool) -> Sequence[Sequence[Row]]:
         """As `Database.run`, once."""
+        return await self._use(lambda it: it.run(calls, prepared=prepared), waits=may_wait_for_others(calls))
+
+    async def stream(self, calls: Iterable[Call], *, prepared: bool) -> Sequence[Sequence[Row]]:
+        """As `StreamingDatabase.stream`, once."""
+        return await self._use(lambda it: it.stream(calls, prepared=prepared), waits=True)
+
+    async def _use(
+        self, work: Callable[[PostgresConnection], Awaitable[Sequence[Sequence[Row]]]], *, waits: bool
+    ) -> Sequence[Sequence[Row]]:
         async with AsyncExitStack() as slot:
-            if may_wait_for_others(calls):
+            if waits:
                 await slot.enter_async_context(self._slots_to_wait_in)
             await slot.enter_async_context(self._slots)
             connection = self._idle_connection() or await self._connect_in(slot)
             try:
-                rows = await connection.run(calls, prepared=prepared)
+                rows = await work(connection)
             except (ConnectionLostError, LostStatementError) as error:
                 connection.terminate()
                 if isinstance(error, ConnectionLostError):
                     self._note_loss(error)
                 raise
-            except DatabaseError:
+            except ServerJobsError:
                 self._put_back(connection)
                 raise
             except BaseException:  # cancelled, perhaps in the middle of an answer: the driver asks the server to stop

@@ -36,6 +36,8 @@ class SqliteDatabase:
 
     name = "sqlite"
     now = f"(SELECT {SQLITE_NOW})"  # once for a statement, not for each row
+    watches_for_jobs = False
+    packs_rows = True  # the interpreter is asked for at each row, and the event loop seldom lets go of it
 
     def __init__(self, path: str | Path, *, busy_timeout: timedelta = timedelta(seconds=30)) -> None:
         self.path = str(path)
@@ -71,9 +73,9 @@ class SqliteDatabase:
             self._stop_when_forgotten.detach()
             await thread.stopped()
 
-    async def run(self, *calls: Call) -> Rows:
+    async def run(self, *calls: Call, look: Call | None = None) -> Rows:
         """As in `Database`. Calls that wait at the same time share a commit; each changes all it should, or nothing."""
-        return await self._opened().run(calls)
+        return await self._opened().run(calls, look)
 
     def watch(self, wake: Callable[[], None]) -> Callable[[], None]:
         """As in `Database`: as a rule within a millisecond or two of another connection's commit.

@@ -30,6 +30,15 @@ class Work:
     calls: Sequence[Call]
     rows: Rows = ()
     error: Exception | None = None
+    look: Call | None = None
+    """What has to find something first; the calls are not run otherwise."""
+    is_alone: bool = False
+    """Whether it is to be written by itself: in the group that it was in before, something was refused."""
+
+    @property
+    def must_last(self) -> bool:
+        """Whether it must survive a power cut when it is committed."""
+        return any(statement.writes and not statement.may_be_forgotten for statement, _ in self.calls)
 
 
 class SqliteConnection:
@@ -38,6 +47,7 @@ class SqliteConnection:
     def __init__(self, path: str) -> None:
         self.path = path
         self._connection: sqlite3.Connection | None = None
+        self._flushes = True
 
     def open(self, patience: float) -> None:
         """Connect, repeating for that many seconds what others keep from happening. Raises `DatabaseError`."""
@@ -77,12 +87,28 @@ class SqliteConnection:
             self._roll_back()
             raise
 
-    def write(self, group: Sequence[Work]) -> None:
-        """Run them as one transaction. One that fails changes nothing and keeps its error; the others are stored.
+    def look(self, work: Work, look: Call) -> bool:
+        """Whether this finds something, and the work is to be done. If not, or if it is refused, the work is over."""
+        statement, parameters = look
+        try:
+            found = bool(self._execute(statement.sql, parameters))
+        except REFUSALS as error:
+            if is_busy(error):
+                raise
+            work.error = refused(self.path, error)
+            return False
+        work.look = None
+        work.rows = [() for _ in work.calls]
+        return found
 
-        When the commit fails, nothing is stored, and each of them has the error.
+    def write(self, group: Sequence[Work]) -> None:
+        """Run them as one transaction. When that fails nothing is stored, and the work has the error.
+
+        If it was a group, nobody has: each is to be written once more, alone. That is slow where something is refused,
+        which is rare, and saves two savepoints for each in all other groups.
         """
         try:
+            self._flush(any(work.must_last for work in group))
             if len(group) == 1 and len(group[0].calls) == 1:
                 group[0].rows = self._rows(group[0])  # a statement by itself is a transaction
             else:
@@ -91,9 +117,12 @@ class SqliteConnection:
             self._roll_back()
             for work in group:
                 work.rows = ()
-                work.error = None if is_busy(error) else work.error or refused(self.path, error)
             if is_busy(error):
                 raise
+            if len(group) == 1:
+                group[0].error = refused(self.path, error)
+            for work in group:
+                work.is_alone = True
         except BaseException:
             self._roll_back()
             raise
@@ -114,27 +143,20 @@ class SqliteConnection:
         self._connection.text_factory = operator.methodcaller("decode", "utf-8", "replace")
         self._execute("PRAGMA journal_mode = WAL")
         self._execute("PRAGMA synchronous = FULL")
+        self._flushes = True
         self._execute(f"PRAGMA journal_size_limit = {_LARGEST_IDLE_WAL}")
+
+    def _flush(self, flushes: bool) -> None:
+        """Whether commits from now on reach the disk before they return; if not, the next that do take them along."""
+        if flushes != self._flushes:
+            self._execute(f"PRAGMA synchronous = {'FULL' if flushes else 'NORMAL'}")
+            self._flushes = flushes
 
     def _write_together(self, group: Sequence[Work]) -> None:
         self._execute("BEGIN IMMEDIATE")
-        if len(group) == 1:
-            group[0].rows = self._rows(group[0])
-        else:
-            for work in group:
-                self._write_in_group(work)
-        self._execute("COMMIT")
-
-    def _write_in_group(self, work: Work) -> None:
-        try:
-            self._execute("SAVEPOINT work")
+        for work in group:
             work.rows = self._rows(work)
-        except REFUSALS as error:
-            if is_busy(error) or not self._opened().in_transaction:
-                raise  # SQLite has rolled the whole group back
-            self._execute("ROLLBACK TO work")
-            work.error = refused(self.path, error)
-        self._execute("RELEASE work")
+        self._execute("COMMIT")
 
     def _rows(self, work: Work) -> Rows:
         return [self._execute(statement.sql, parameters) for statement, parameters in work.calls]

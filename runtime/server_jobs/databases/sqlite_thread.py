@@ -70,11 +70,12 @@ class SqliteThread:
             self.stop()
             raise
 
-    async def run(self, calls: Sequence[Call]) -> Rows:
+    async def run(self, calls: Sequence[Call], look: Call | None = None) -> Rows:
         """Run these calls as one transaction. Given up by the caller, they are run as a whole or not at all."""
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Rows] = loop.create_future()
-        request = _Request(calls=calls, loop=loop, future=future, deadline=time.monotonic() + self._patience)
+        deadline = time.monotonic() + self._patience
+        request = _Request(calls=calls, look=look, loop=loop, future=future, deadline=deadline)
         with self._door:
             if self._is_stopping:
                 raise DatabaseError(f"the SQLite database {self._path} is closed")
@@ -152,7 +153,7 @@ class SqliteThread:
     def _sort(self, arrived: _Request | Callable[[], None]) -> None:
         if not isinstance(arrived, _Request):
             arrived()
-        elif any(statement.writes for statement, _ in arrived.calls):
+        elif arrived.look is None and any(statement.writes for statement, _ in arrived.calls):
             self._writes.append(arrived)
         else:
             self._reads.append(arrived)
@@ -162,14 +163,19 @@ class SqliteThread:
         answered: list[_Request] = []
         for request in reads:
             try:
-                self._connection.read(request)
+                if request.look is None:
+                    self._connection.read(request)
+                elif self._connection.look(request, request.look):
+                    self._writes.append(request)
+                    continue
                 answered.append(request)
             except Exception as error:  # noqa: BLE001  it is the caller's
                 self._postpone([request], error, self._reads)
         _hand_back(answered)
 
     def _write(self) -> None:
-        group, self._writes = _wanted(self._writes[:LARGEST_GROUP]), self._writes[LARGEST_GROUP:]
+        size = 1 if self._writes[0].is_alone else LARGEST_GROUP
+        group, self._writes = _wanted(self._writes[:size]), self._writes[size:]
         if not group:
             return
         try:
@@ -177,7 +183,10 @@ class SqliteThread:
         except Exception as error:  # noqa: BLE001  it is the callers'
             self._postpone(group, error, self._writes)
         else:
-            _hand_back(group)
+            if len(group) > 1 and group[0].is_alone:
+                self._writes[:0] = group
+            else:
+                _hand_back(group)
 
     def _postpone(self, requests: Sequence[_Request], error: Exception, waiting: list[_Request]) -> None:
         """Try again what others are in the way of, until its deadline; whatever else went wrong is the answer."""

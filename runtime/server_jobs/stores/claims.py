@@ -12,11 +12,12 @@ from dataclasses import replace
 from datetime import timedelta
 
 from ..clock import Clock, SystemClock
-from ..ids import new_token
-from ..ports import Database, Row, Statement, Value
-from ..record import ClaimRequest, KnownJob
+from ..errors import DatabaseError
+from ..ids import new_batch
+from ..ports import Database, Statement, Value
+from ..record import Claim, ClaimRequest, KnownJob
 from .dialect import statements_of
-from .rows import milliseconds, request_parameters
+from .rows import claims_of, milliseconds, request_parameters
 
 WINDOW = 256
 LANES = 32
@@ -41,13 +42,18 @@ class Claims:
         self._statements = statements_of(database)
         self._call = call
         self._clock = clock or SystemClock()
+        self._packs = database.packs_rows
         self._known: tuple[KnownJob, ...] = ()
         self._relabelled_at = float("-inf")
         self._idle: set[_Runnable] = set()
         self._start = random.getrandbits(64)
 
-    async def make(self, request: ClaimRequest) -> Sequence[Row]:
-        """The rows claimed, in no order."""
+    def expect(self) -> None:
+        """There are new jobs: the next claim need not look first."""
+        self._idle.clear()
+
+    async def make(self, request: ClaimRequest) -> Sequence[Claim]:
+        """Claim; the most urgent comes first."""
         await self._relabel(request)
         if not any(job.is_limited for job in request.known):
             return await self._claim_unlimited(request)
@@ -58,9 +64,9 @@ class Claims:
                 return await self._claim_unlimited(replace(request, known=unlimited)) if unlimited else []
             # Those without limits come after the keyless, which come first of all.
             wanted = request.limit if unlimited and not is_keyless else 0
-            rows = await self._claim_limited(request, unlimited=wanted, lanes=LANES)
-            if rows or not is_keyless:
-                return rows or await self._claim_hidden(request)
+            claims = await self._claim_limited(request, unlimited=wanted, lanes=LANES)
+            if claims or not is_keyless:
+                return claims or await self._claim_hidden(request)
 
     async def _look_for_limited(self, request: ClaimRequest) -> tuple[bool, bool]:
         """Whether jobs with limits are due, and whether more of them without keys come before all others.
@@ -80,32 +86,33 @@ class Claims:
             limit = ADOPTED_AT_ONCE
         return True, True
 
-    async def _claim_unlimited(self, request: ClaimRequest) -> Sequence[Row]:
+    async def _claim_unlimited(self, request: ClaimRequest) -> Sequence[Claim]:
         """After a claim that found nothing, only if a look that writes and locks nothing finds something."""
         runnable = (request.known, request.queues)
+        look: _Call | None = None
         if runnable in self._idle:
-            (due,) = await self._database.run(self._call(self._statements.DUE, **request_parameters(request)))
-            if not due:
-                return []
-        (rows,) = await self._database.run(self._call(self._statements.CLAIM, **_parameters(request)))
-        if rows:
+            look = self._call(self._statements.DUE, **request_parameters(request))
+        batch = new_batch()
+        claim = self._call(self._statements.CLAIM, **_parameters(request), batch=batch)
+        claims = await self._run(batch, [claim], look=look)
+        if claims:
             self._idle.discard(runnable)
         else:
             self._idle.add(runnable)
-        return rows
+        return claims
 
-    async def _claim_hidden(self, request: ClaimRequest) -> Sequence[Row]:
+    async def _claim_hidden(self, request: ClaimRequest) -> Sequence[Claim]:
         """Jobs whose keys are not among those looked at so far, all of which were at their limit."""
         look = self._call(self._statements.LIMITED_DUE, **request_parameters(request), beyond=_window(request) - 1)
         (are_more,) = await self._database.run(look)
         lanes = FURTHER_LANES // len({job.name for job in request.known if job.is_limited})
         for _ in range(FURTHER_LOOKS if are_more else 0):
-            if rows := await self._claim_limited(request, unlimited=0, lanes=lanes):
-                return rows
+            if claims := await self._claim_limited(request, unlimited=0, lanes=lanes):
+                return claims
         return []
 
-    async def _claim_limited(self, request: ClaimRequest, *, unlimited: int, lanes: int) -> Sequence[Row]:
-        batch = new_token()[:16]
+    async def _claim_limited(self, request: ClaimRequest, *, unlimited: int, lanes: int) -> Sequence[Claim]:
+        batch = new_batch()
         self._start = (self._start + _STRIDE) % 2**64
         claim = self._call(
             self._statements.CLAIM_LIMITED,
@@ -118,14 +125,30 @@ class Claims:
         )
         lock = self._statements.LOCK_LIMITS
         calls = [claim] if lock is None else [self._call(lock), claim]
-        index = len(calls) - 1
+        starts: list[_Call] = []
         if any(job.rate is not None for job in request.known):
             known = request_parameters(request)["known"]
-            calls += [
+            starts = [
                 self._call(self._statements.RECORD_STARTS, known=known, batch=batch),
                 self._call(self._statements.FORGET_STARTS),
             ]
-        return (await self._database.run(*calls))[index]
+        return await self._run(batch, calls, starts)
+
+    async def _run(
+        self, batch: str, calls: list[_Call], more: Sequence[_Call] = (), *, look: _Call | None = None
+    ) -> Sequence[Claim]:
+        """What these calls claim, in one transaction with more."""
+        packs = self._packs
+        claimed = self._statements.PACKED_CLAIMED if packs else self._statements.CLAIMED
+        answered = [*calls, self._call(claimed, batch=batch)] if claimed is not None else calls
+        try:
+            rows = (await self._database.run(*answered, *more, look=look))[len(answered) - 1]
+        except DatabaseError as error:
+            if not packs or "too big" not in str(error):
+                raise
+            self._packs = False  # their params together are longer than any text may be
+            return await self._run(batch, calls, more, look=look)
+        return claims_of(rows, batch, is_packed=packs) if rows else []
 
     async def _relabel(self, request: ClaimRequest) -> None:
         """Let rows follow specs that gained or lost limits: at once for a request that is new, else now and then."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, insort
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from random import random
@@ -12,7 +12,7 @@ from random import random
 from .. import lifecycle
 from ..clock import Clock, SystemClock
 from ..errors import DuplicateJobError, JobNotFoundError, JobNotRetryableError
-from ..ids import new_token
+from ..ids import new_batch, token_of
 from ..record import (
     Cancellation,
     Claim,
@@ -80,27 +80,28 @@ class MemoryStore:
         self._put(lifecycle.enqueue(job, self._clock.now()))
         return Inserted(job.id, created=True)
 
-    async def insert(self, jobs: Sequence[NewJob]) -> Sequence[Inserted]:
-        return [self.add(job) for job in jobs]
+    async def insert(self, jobs: Iterable[NewJob]) -> Sequence[Inserted]:
+        return [self.add(job) for job in list(jobs)]
 
     async def start(self, job: NewJob, lease: timedelta) -> Claim:
-        inserted = self.add(replace(job, scheduled_for=None, delay=timedelta(0)))
+        inserted = self.add(job._replace(scheduled_for=None, delay=timedelta(0)))
         if not inserted.created:
             raise DuplicateJobError(job.unique_key or job.id, inserted.id)
         self._dequeue([self._records[job.id]])
-        return self._claim(self._records[job.id], lease)
+        return self._claim(self._records[job.id], new_batch(), lease)
 
     async def claim(self, request: ClaimRequest) -> Sequence[Claim]:
         chosen = list(self._choose(request))
         self._dequeue(chosen)
-        return [self._claim(record, request.lease) for record in chosen]
+        batch = new_batch()
+        return [self._claim(record, batch, request.lease) for record in chosen]
 
     async def claim_one(self, job_id: str, request: ClaimRequest) -> Claim | None:
         record = self._records.get(job_id)
         if record is None or not lifecycle.is_claimable(record, request):
             return None
         self._dequeue([record])
-        return self._claim(record, request.lease)
+        return self._claim(record, new_batch(), request.lease)
 
     async def renew(self, heartbeats: Sequence[Heartbeat], lease: timedelta) -> Sequence[Hold]:
         return [self._renew(heartbeat, lease) for heartbeat in heartbeats]
@@ -278,11 +279,20 @@ class MemoryStore:
             room.start(record)
             yield record
 
-    def _claim(self, record: JobRecord, lease: timedelta) -> Claim:
-        token = new_token()
+    def _claim(self, record: JobRecord, batch: str, lease: timedelta) -> Claim:
+        token = token_of(batch, record.id)
         claimed = lifecycle.claim(record, token=token, lease=lease, now=self._clock.now())
         self._put(claimed)
-        return Claim(claimed, token)
+        return Claim(
+            record.id,
+            record.job_name,
+            record.spec_version,
+            record.params,
+            claimed.attempt_count,
+            record.max_attempts,
+            record.correlation_id,
+            token,
+        )
 
     def _renew(self, heartbeat: Heartbeat, lease: timedelta) -> Hold:
         record = self._records.get(heartbeat.id)

@@ -11,6 +11,7 @@
 from __future__ import annotations
 
 from .statements import (
+    CLAIM_COLUMNS,
     GET,
     JOB_COLUMNS,
     LIST_SCHEDULES,
@@ -25,7 +26,6 @@ from .statements import (
 
 __all__ = ["GET", "LIST_SCHEDULES", "NOW", "PAUSED_QUEUES", "PAUSE_QUEUE", "PING", "PROBE", "RESUME_QUEUE"]
 
-_TOKEN = "encode(uuid_send(gen_random_uuid()), 'hex')"  # noqa: S105  unlike any other
 _LEASE = "CAST(:lease AS bigint) * interval '1 millisecond'"
 
 
@@ -55,8 +55,8 @@ SELECT new.id, new.job_name, new.params, 'pending', new.queue, new.priority, new
   FROM {_NEW}"""
 
 # A loser of a race for a unique key waits here for the end of the winner's transaction, but not longer: bounded by the
-# statement itself, as a setting of the session is lost behind poolers. By their keys in one order, so that two batches
-# do not wait for each other.
+# statement itself, as a setting of the session is lost behind poolers. They are given in the order of their keys, so
+# that two batches do not wait for each other.
 _BOUNDED = "(SELECT set_config('lock_timeout', '5s', true)) IS NOT NULL"
 
 INSERT = f"""
@@ -70,7 +70,6 @@ SELECT new.id, :job_name, new.params, 'pending', :queue, CAST(:priority AS integ
   FROM json_to_recordset(CAST(:jobs AS json)) AS new (
        id text, params text, unique_key text, concurrency_key text, rate_key text)
  WHERE {_BOUNDED}
- ORDER BY new.unique_key, new.id
     ON CONFLICT DO NOTHING
 RETURNING id
 """
@@ -89,11 +88,11 @@ INSERT INTO jobs (id, job_name, params, status, queue, priority, spec_version, m
                   worker_started_at, worker_expires_at)
 SELECT :id, :job_name, :params, 'running', :queue, CAST(:priority AS integer), CAST(:spec_version AS integer),
        CAST(:max_attempts AS integer), {{now}}, CAST(:unique_key AS text), CAST(:correlation_id AS text),
-       CAST(:concurrency_key AS text), CAST(:rate_key AS text), {{now}}, {{now}}, 1, {_TOKEN}, {{now}},
-       {{now}} + {_LEASE}
+       CAST(:concurrency_key AS text), CAST(:rate_key AS text), {{now}}, {{now}}, 1,
+       CAST(:batch AS text) || :id, {{now}}, {{now}} + {_LEASE}
  WHERE {_BOUNDED}
     ON CONFLICT DO NOTHING
-RETURNING {JOB_COLUMNS}
+RETURNING {CLAIM_COLUMNS}
 """
 
 # --- claim -----------------------------------------------------------------------------------------------------------
@@ -152,21 +151,27 @@ _CHOSEN = """chosen AS (
 
 _CLAIM = f"""
 UPDATE jobs
-   SET status = 'running', attempt_count = attempt_count + 1, fencing_token = {_TOKEN},
+   SET status = 'running', attempt_count = attempt_count + 1, fencing_token = CAST(:batch AS text) || id,
        worker_started_at = {{now}}, worker_expires_at = {{now}} + {_LEASE}, progress = 0, progress_message = NULL,
        updated_at = {{now}}
  WHERE %s
-RETURNING {JOB_COLUMNS}
-"""
+RETURNING {CLAIM_COLUMNS}"""
+_IN_ORDER = f"SELECT {CLAIM_COLUMNS} FROM claimed ORDER BY priority DESC, scheduled_for NULLS FIRST, id"
+CLAIMED: str | None = None  # the claim answers itself
+PACKED_CLAIMED: str | None = None
+PACKED_COMPLETE: tuple[str, str] | None = None
 # They are locked by now, so a place holds what it held. (A job that changed between the statement's snapshot and its
 # lock is not seen at its new place; the next claim takes it.)
 _CHOSEN_PLACES = "jobs.ctid = ANY(ARRAY(SELECT place FROM chosen))"
 
 # Jobs without limits.
-CLAIM = (
-    f"WITH RECURSIVE {_urgency(_UNLIMITED)},\ndue AS MATERIALIZED (\n  {_DUE_JOBS}),\n{_CHOSEN}"
-    + _CLAIM % _CHOSEN_PLACES
-)
+CLAIM = f"""
+WITH RECURSIVE {_urgency(_UNLIMITED)},
+due AS MATERIALIZED (
+  {_DUE_JOBS}),
+{_CHOSEN},
+claimed AS ({_CLAIM % _CHOSEN_PLACES}, priority, scheduled_for)
+{_IN_ORDER}"""
 
 CLAIM_ONE = _CLAIM % f"id = :id AND {_KNOWN}"
 
@@ -254,8 +259,7 @@ _SEED = "FROM limits WHERE (SELECT count(*) FROM walk) >= CAST(:window AS bigint
 _STARTS = """(SELECT count(*) FROM job_starts AS start
       WHERE start.job_name = {of}.job_name AND start.rate_key = {of}.rate_key AND start.started_at >= {now} - period)"""
 
-CLAIM_LIMITED = (
-    f"""
+CLAIM_LIMITED = f"""
 WITH RECURSIVE limits AS MATERIALIZED ({_LIMITS}),
 running AS MATERIALIZED (
   SELECT job_name, concurrency_key, count(*) AS count FROM jobs
@@ -304,9 +308,9 @@ due AS MATERIALIZED (
                                UNION ALL SELECT place FROM unlimited))
      AND {_WAITING} AND ({_LIMITED} OR job_name NOT IN ({_LIMITED_NAMES}))
    ORDER BY priority DESC, scheduled_for NULLS FIRST, id LIMIT CAST(:limit AS integer) {_UNLESS_LOCKED}),
-{_CHOSEN}"""
-    + _CLAIM.replace(_TOKEN, f"CAST(:batch AS text) || right({_TOKEN}, 16)") % _CHOSEN_PLACES
-)
+{_CHOSEN},
+claimed AS ({_CLAIM % _CHOSEN_PLACES}, priority, scheduled_for)
+{_IN_ORDER}"""
 
 RECORD_STARTS = f"""
 INSERT INTO job_starts (id, job_name, rate_key, started_at, expires_at)

@@ -6,12 +6,14 @@ Times travel as milliseconds since the epoch, and come back so from the SQLite f
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
+from typing import Any, cast
 
-from pydantic_core import PydanticSerializationError, to_json
+from pydantic_core import PydanticSerializationError, from_json, to_json
 
+from ..ids import token_of
 from ..ports import Row, Value
 from ..record import (
     Cancelled,
@@ -177,10 +179,38 @@ def outcome_row(settlement: Settlement) -> dict[str, Value]:
             return {**common, "kind": "cancelled", "error": reason}
 
 
-def claim_of(row: Row) -> Claim:
-    """The claim that a claimed row stands for."""
-    record = record_of(row)
-    return Claim(record, record.fencing_token or "")
+def unpacked(rows: Sequence[Row]) -> list[Any]:
+    """What a statement that packs its rows packed into one."""
+    return cast("list[Any]", from_json(text_of(rows[0]["packed"])))
+
+
+def claims_of(rows: Sequence[Row], batch: str, *, is_packed: bool = False) -> list[Claim]:
+    """The claims that these rows stand for, whose columns are `CLAIM_COLUMNS` in that order."""
+    claimed: Iterable[Iterable[Value]] = unpacked(rows) if is_packed else (row.values() for row in rows)
+    return [_claim_of(batch, *values) for values in claimed]
+
+
+def _claim_of(
+    batch: str,
+    job_id: Value,
+    job_name: Value,
+    spec_version: Value,
+    params: Value,
+    attempt: Value,
+    max_attempts: Value,
+    correlation_id: Value,
+) -> Claim:
+    job_id = job_id if type(job_id) is str else text_of(job_id)
+    return Claim(
+        job_id,
+        job_name if type(job_name) is str else text_of(job_name),
+        spec_version if type(spec_version) is int else integer_of(spec_version),
+        params if type(params) is str else text_of(params),
+        attempt if type(attempt) is int else integer_of(attempt),
+        max_attempts if type(max_attempts) is int else integer_of(max_attempts),
+        correlation_id if correlation_id is None else text_of(correlation_id),
+        token_of(batch, job_id),
+    )
 
 
 def record_of(row: Row) -> JobRecord:
@@ -239,8 +269,10 @@ def status_of(value: Value) -> JobStatus:
     return _STATUSES.get(value) or JobStatus(text_of(value))
 
 
-def text_of(value: Value) -> str:
+def text_of(value: Value | bytes) -> str:
     """A column that holds text; SQLite keeps whatever type another program wrote."""
+    if isinstance(value, bytes):
+        return value.decode(errors="replace")
     return value if isinstance(value, str) else str(value)
 
 

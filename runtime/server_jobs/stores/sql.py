@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
-from itertools import groupby, zip_longest
-from typing import NoReturn, TypeGuard, TypeVar
+from itertools import chain, groupby, islice, zip_longest
+from operator import attrgetter
+from typing import Generic, NoReturn, TypeGuard, TypeVar
 
 from ..clock import Clock
 from ..errors import DatabaseError, DuplicateJobError, JobNotFoundError, JobNotRetryableError, SchemaMissingError
-from ..ports import Database, Row, Statement, Value
+from ..ids import new_batch
+from ..ports import Database, Row, Statement, StreamingDatabase, Value
 from ..record import (
     Cancellation,
     Claim,
@@ -36,7 +38,7 @@ from .claims import Claims
 from .dialect import statements_of
 from .rows import (
     EPOCH,
-    claim_of,
+    claims_of,
     heartbeat_row,
     integer_of,
     json_lists,
@@ -57,13 +59,17 @@ from .rows import (
     text_of,
     time_of,
     timestamp,
+    unpacked,
 )
 
 H = TypeVar("H", bound=Heartbeat | Settlement)
 
+T = TypeVar("T")
+
 _Call = tuple[Statement, Mapping[str, Value]]
 
-_AT_ONCE = 2000  # rows of one statement; more would outgrow what databases keep in memory for it
+_AT_ONCE = 1000  # rows of one statement; more would outgrow what databases keep in memory for it
+_shared = attrgetter("shared")
 _TRIES = 5  # the job that holds a unique key may end between two of our statements
 
 
@@ -98,35 +104,70 @@ class SqlStore:
         await self._run(self._statements.PING)
 
     def watch(self, wake: Callable[[], None]) -> Callable[[], None]:
-        return self.database.watch(wake)
+        def woken() -> None:
+            if self.database.watches_for_jobs:
+                self._claims.expect()
+            wake()
 
-    async def insert(self, jobs: Sequence[NewJob]) -> Sequence[Inserted]:
-        answers = await self._insert(jobs)
+        return self.database.watch(woken)
+
+    async def insert(self, jobs: Iterable[NewJob]) -> Sequence[Inserted]:
+        if isinstance(jobs, Sequence):
+            created = await self._create(jobs)
+        else:
+            created, jobs = await self._create_while_made(iter(jobs))
+        answers = await self._answers(jobs, created)
         for _ in range(_TRIES):
             ended = [index for index, answer in enumerate(answers) if answer is None]
             if not ended:
                 break
-            for index, answer in zip(ended, await self._insert([jobs[index] for index in ended]), strict=True):
+            again = [jobs[index] for index in ended]
+            for index, answer in zip(ended, await self._answers(again, await self._create(again)), strict=True):
                 answers[index] = answer
         return [answer or _raise_unsettled(job) for answer, job in zip(answers, jobs, strict=True)]
 
-    async def _insert(self, jobs: Sequence[NewJob]) -> list[Inserted | None]:
+    async def _create(self, jobs: Sequence[NewJob]) -> list[Row]:
+        """The rows created, one for each job that could be stored."""
+        if any(job.unique_key is not None for job in jobs):
+            jobs = sorted(jobs, key=_by_key)  # two calls that wait for each other's keys would never end
+        calls = list(self._creating(jobs))
+        return [row for rows in await self.database.run(*calls) for row in rows] if calls else []
+
+    async def _create_while_made(self, rest: Iterator[NewJob]) -> tuple[list[Row], list[NewJob]]:
+        """As `_create`, if the database can do it while the next jobs are made; and the jobs."""
+        made = list(islice(rest, 1))
+        database = self.database
+        has_keys = any(job.unique_key is not None for job in made)  # and then all of them, which are to be put in order
+        if has_keys or not made or not isinstance(database, StreamingDatabase):
+            made += rest
+            return await self._create(made), made
+
+        def kept() -> Iterator[NewJob]:
+            for job in rest:
+                made.append(job)
+                yield job
+
+        answers = await database.stream(Repeatable(lambda: self._creating(chain(list(made), kept()))))
+        return [row for rows in answers for row in rows], made
+
+    def _creating(self, jobs: Iterable[NewJob]) -> Iterator[_Call]:
+        for chunk in _alike(jobs):
+            for text in json_lists([own_row(job) for job in chunk]):
+                yield self._call(self._statements.INSERT, **shared_parameters(chunk[0]), jobs=text)
+
+    async def _answers(self, jobs: Sequence[NewJob], created: Sequence[Row]) -> list[Inserted | None]:
         """None stands for a job whose unique key was held, by a job that has ended since."""
-        calls = [
-            self._call(self._statements.INSERT, **shared_parameters(chunk[0]), jobs=text)
-            for chunk in _alike(jobs)
-            for text in json_lists([own_row(job) for job in chunk])
-        ]
-        created = [row for rows in await self.database.run(*calls) for row in rows] if calls else []
         if created:
+            self._claims.expect()
             self.database.announce()
         if len(created) == len(jobs):
-            return [Inserted(job.id, created=True) for job in jobs]
+            return [Inserted(job.id, True) for job in jobs]
         keys = [job.unique_key for job in jobs if job.unique_key is not None]
         holders = await self._holders(keys, [job.id for job in jobs]) if keys else []
         return _inserted(jobs, created, holders)
 
     async def start(self, job: NewJob, lease: timedelta) -> Claim:
+        batch = new_batch()
         for _ in range(_TRIES):
             started = await self._run(
                 self._statements.START,
@@ -142,25 +183,31 @@ class SqlStore:
                 concurrency_key=job.concurrency_key,
                 rate_key=job.rate_key,
                 lease=milliseconds(lease),
+                batch=batch,
             )
             if started:
-                return claim_of(started[0])
+                return claims_of(started, batch)[0]
             holders = await self._holders([job.unique_key], [job.id])
             if holders:
                 raise DuplicateJobError(job.unique_key or job.id, text_of(holders[0]["id"]))
         return _raise_unsettled(job)
 
     async def claim(self, request: ClaimRequest) -> Sequence[Claim]:
-        rows = await self._claims.make(request)
-        if len(rows) > request.limit:  # a database that took a limit for a suggestion
-            raise DatabaseError(f"{self.name} claimed {len(rows)} jobs where {request.limit} were asked for")
-        return sorted(map(claim_of, rows), key=_urgency)
+        claims = await self._claims.make(request)
+        if len(claims) > request.limit:  # a database that took a limit for a suggestion
+            raise DatabaseError(f"{self.name} claimed {len(claims)} jobs where {request.limit} were asked for")
+        return claims
 
     async def claim_one(self, job_id: str, request: ClaimRequest) -> Claim | None:
+        batch = new_batch()
         rows = await self._run(
-            self._statements.CLAIM_ONE, **request_parameters(request), id=job_id, lease=milliseconds(request.lease)
+            self._statements.CLAIM_ONE,
+            **request_parameters(request),
+            id=job_id,
+            lease=milliseconds(request.lease),
+            batch=batch,
         )
-        return claim_of(rows[0]) if rows else None
+        return claims_of(rows, batch)[0] if rows else None
 
     async def renew(self, heartbeats: Sequence[Heartbeat], lease: timedelta) -> Sequence[Hold]:
         answers = [Hold.LOST for _ in heartbeats]
@@ -177,16 +224,16 @@ class SqlStore:
         for group in _without_repeats(settlements):
             batch = [settlements[index] for index in group.values()]
             results = {one.id: result_row(one) for one in batch if _is_plain(one)}
-            if results:
-                calls += [self._call(self._statements.COMPLETE, items=text) for text in json_objects(results)]
+            for text in json_objects(results) if results else ():
+                calls += [self._call(sql, items=text) for sql in self._complete()]
             if len(results) < len(batch):
                 others = {one.id: outcome_row(one) for one in batch if not _is_plain(one)}
                 calls += [self._call(self._statements.SETTLE, items=text) for text in json_objects(others)]
             places += [group] * (len(calls) - len(places))
         if calls:
             for group, rows in zip(places, await self.database.run(*calls), strict=True):
-                for row in rows:
-                    answers[group[text_of(row["id"])]] = status_of(row["status"])
+                for job_id, status in _settled(rows):
+                    answers[group[job_id]] = status
         return answers
 
     async def expire(self, *, jitter: timedelta, except_for: Sequence[str] = ()) -> Sequence[Expired]:
@@ -326,6 +373,10 @@ class SqlStore:
             for row in rows:
                 yield group[text_of(row["id"])], row
 
+    def _complete(self) -> Sequence[str]:
+        packed = self._statements.PACKED_COMPLETE if self.database.packs_rows else None
+        return packed or (self._statements.COMPLETE,)
+
     async def _run(self, sql: str, **parameters: Value) -> Sequence[Row]:
         return (await self.database.run(self._call(sql, **parameters)))[0]
 
@@ -337,7 +388,9 @@ class SqlStore:
         if statement is None:
             now = self.database.now if self._clock is None else self._statements.GIVEN_NOW
             writes = "SELECT" not in sql.lstrip()[:6]
-            statement = self._made[sql] = Statement(sql.replace("{now}", now), writes)
+            # Claims and their leases are those of processes that a power cut ends as well.
+            is_lease = sql in (self._statements.CLAIM, self._statements.RENEW)
+            statement = self._made[sql] = Statement(sql.replace("{now}", now), writes, may_be_forgotten=is_lease)
         return statement, parameters
 
     async def _holders(self, unique_keys: Sequence[str | None], ids: Sequence[str] = ()) -> Sequence[Row]:
@@ -358,25 +411,33 @@ class SqlStore:
             raise DuplicateJobError(record.unique_key or record.id, text_of(holders[0]["id"]))
 
 
-def _alike(jobs: Sequence[NewJob]) -> Iterator[list[NewJob]]:
+def _by_key(job: NewJob) -> str:
+    return job.unique_key or ""
+
+
+def _alike(jobs: Iterable[NewJob]) -> Iterator[list[NewJob]]:
     """The jobs in their order, in lists of those that one statement stores."""
     for _, group in groupby(jobs, key=_shared):
-        alike = list(group)
-        for start in range(0, len(alike), _AT_ONCE):
-            yield alike[start : start + _AT_ONCE]
+        while alike := list(islice(group, _AT_ONCE)):
+            yield alike
 
 
-def _shared(job: NewJob) -> tuple[object, ...]:
-    return (
-        job.job_name,
-        job.queue,
-        job.priority,
-        job.spec_version,
-        job.max_attempts,
-        job.scheduled_for,
-        job.delay,
-        job.correlation_id,
-    )
+class Repeatable(Generic[T]):
+    """What can be gone through several times, made anew each time."""
+
+    def __init__(self, make: Callable[[], Iterator[T]]) -> None:
+        self._make = make
+
+    def __iter__(self) -> Iterator[T]:
+        return self._make()
+
+
+def _settled(rows: Sequence[Row]) -> Iterator[tuple[str, JobStatus]]:
+    """Which jobs were settled, and how. Those that are packed are complete."""
+    if rows and "packed" in rows[0].keys():  # noqa: SIM118  a row of asyncpg looks for a value
+        yield from ((text_of(job_id), JobStatus.COMPLETED) for job_id in unpacked(rows))
+    else:
+        yield from ((text_of(row["id"]), status_of(row["status"])) for row in rows)
 
 
 def _is_plain(settlement: Settlement) -> TypeGuard[Completed]:
@@ -416,7 +477,3 @@ def _inserted(jobs: Sequence[NewJob], created: Sequence[Row], holders: Sequence[
 
 def _raise_unsettled(job: NewJob) -> NoReturn:
     raise DatabaseError(f"jobs with the unique key {job.unique_key!r} come and go too fast to store one; try again")
-
-
-def _urgency(claim: Claim) -> tuple[int, datetime, str]:
-    return (-claim.record.priority, claim.record.scheduled_for or EPOCH, claim.id)

@@ -17,6 +17,8 @@ SCHEDULE_COLUMNS = (
     "last_job_id"
 )
 
+CLAIM_COLUMNS = "id, job_name, spec_version, params, attempt_count, max_attempts, correlation_id"
+
 GIVEN_NOW = ":now"  # in the place of `{now}`, where a test holds the clock
 
 PROBE = f"""
@@ -63,10 +65,9 @@ INSERT INTO jobs (id, job_name, params, status, queue, priority, spec_version, m
                   correlation_id, concurrency_key, rate_key, created_at, updated_at, attempt_count, fencing_token,
                   worker_started_at, worker_expires_at)
 VALUES (:id, :job_name, :params, 'running', :queue, :priority, :spec_version, :max_attempts, {{now}}, :unique_key,
-        :correlation_id, :concurrency_key, :rate_key, {{now}}, {{now}}, 1, lower(hex(randomblob(16))),
-        {{now}}, {{now}} + :lease)
+        :correlation_id, :concurrency_key, :rate_key, {{now}}, {{now}}, 1, :batch || :id, {{now}}, {{now}} + :lease)
     ON CONFLICT DO NOTHING
-RETURNING {JOB_COLUMNS}
+RETURNING {CLAIM_COLUMNS}
 """
 
 # --- claim -----------------------------------------------------------------------------------------------------------
@@ -116,13 +117,12 @@ _CHOSEN = """id IN (
  SELECT id FROM (SELECT id FROM due WHERE attempt_count > 0 OR max_attempts = 1
                   ORDER BY priority DESC, scheduled_for, id LIMIT COALESCE(:slots, -1)))"""
 
-_CLAIM = f"""
+_CLAIM = """
 UPDATE jobs
-   SET status = 'running', attempt_count = attempt_count + 1, fencing_token = lower(hex(randomblob(16))),
-       worker_started_at = {{now}}, worker_expires_at = {{now}} + :lease, progress = 0, progress_message = NULL,
-       updated_at = {{now}}
+   SET status = 'running', attempt_count = attempt_count + 1, fencing_token = :batch || id,
+       worker_started_at = {now}, worker_expires_at = {now} + :lease, progress = 0, progress_message = NULL,
+       updated_at = {now}
  WHERE %s
-RETURNING {JOB_COLUMNS}
 """
 
 # Jobs without limits.
@@ -131,7 +131,19 @@ CLAIM = f"WITH due AS MATERIALIZED ({_first_due(_UNLIMITED, ':limit')})" + _CLAI
 # Whether such a claim would find any.
 DUE = f"SELECT 1 AS due FROM ({_first_due(_UNLIMITED, '1')})"
 
-CLAIM_ONE = _CLAIM % f"id = :id AND {_KNOWN}"
+CLAIM_ONE = f"{_CLAIM % f'id = :id AND {_KNOWN}'}RETURNING {CLAIM_COLUMNS}"
+
+# What those claims took, found by how their tokens begin in an index of all that runs.
+_CLAIMED = "status = 'running' AND worker_expires_at IS NOT NULL AND substr(fencing_token, 1, 32) = :batch"
+CLAIMED: str | None = f"SELECT {CLAIM_COLUMNS} FROM jobs INDEXED BY jobs_lease WHERE {_CLAIMED} {_URGENCY}"
+
+# The same as one text, for where each row costs more than what is in it. JSON cannot hold what others may have written.
+PACKED_CLAIMED: str | None = f"""
+SELECT json_group_array(json_array(CAST(id AS TEXT), CAST(job_name AS TEXT), CAST(spec_version AS INTEGER),
+                                   CAST(params AS TEXT), CAST(attempt_count AS INTEGER), CAST(max_attempts AS INTEGER),
+                                   CAST(correlation_id AS TEXT))) AS packed
+  FROM ({CLAIMED})
+"""
 
 # --- limits ----------------------------------------------------------------------------------------------------------
 
@@ -232,16 +244,14 @@ unlimited AS MATERIALIZED (
 due AS MATERIALIZED (
   SELECT {_DUE_COLUMNS} FROM (SELECT {_DUE_COLUMNS} FROM allowed WHERE room IS NULL OR position <= room
                                UNION ALL SELECT {_DUE_COLUMNS} FROM unlimited) {_URGENCY} LIMIT :limit)"""
-    + _CLAIM.replace("lower(hex(randomblob(16)))", ":batch || lower(hex(randomblob(8)))") % _CHOSEN
+    + _CLAIM % _CHOSEN
 )
 
-# The tokens of one such claim begin alike.
 RECORD_STARTS = f"""
 INSERT INTO job_starts (id, job_name, rate_key, started_at, expires_at)
 SELECT fencing_token, job_name, rate_key, worker_started_at, worker_started_at + period
   FROM jobs JOIN ({_LIMITS}) USING (job_name)
- WHERE status = 'running' AND concurrency_key IS NOT NULL AND rate IS NOT NULL
-   AND fencing_token >= :batch AND fencing_token < :batch || 'g'
+ WHERE status = 'running' AND concurrency_key IS NOT NULL AND rate IS NOT NULL AND {_CLAIMED}
 """
 
 FORGET_STARTS = """
@@ -315,15 +325,24 @@ RETURNING id, status
 """
 
 # As SETTLE, of attempts that completed and have no progress to report: half the work, and nearly all there are.
-COMPLETE = """
+_COMPLETED = """(SELECT key AS id, value->>'token' AS token, value->>'result' AS result
+          FROM json_each(:items)) AS outcome"""
+_IS_HELD = "jobs.id = outcome.id AND jobs.status = 'running' AND jobs.fencing_token = outcome.token"
+_RETURNED = "RETURNING id, status"
+COMPLETE = f"""
 UPDATE jobs
-   SET status = 'completed', result = outcome.result, error = NULL, progress = 100, completed_at = {now},
-       fencing_token = NULL, worker_expires_at = NULL, updated_at = {now}
-  FROM (SELECT key AS id, value->>'token' AS token, value->>'result' AS result
-          FROM json_each(:items)) AS outcome
- WHERE jobs.id = outcome.id AND jobs.status = 'running' AND jobs.fencing_token = outcome.token
-RETURNING id, status
+   SET status = 'completed', result = outcome.result, error = NULL, progress = 100, completed_at = {{now}},
+       fencing_token = NULL, worker_expires_at = NULL, updated_at = {{now}}
+  FROM {_COMPLETED}
+ WHERE {_IS_HELD}
+{_RETURNED}
 """
+
+# What COMPLETE is about to complete, as one text instead of a row for each.
+PACKED_COMPLETE: tuple[str, str] | None = (
+    f"SELECT json_group_array(outcome.id) AS packed FROM {_COMPLETED} CROSS JOIN jobs WHERE {_IS_HELD}",
+    COMPLETE.replace(_RETURNED, ""),
+)
 
 _EXPIRED_STATUS = _NOT_COMPLETED.format(final="attempt_count >= max_attempts")
 

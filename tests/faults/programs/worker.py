@@ -60,7 +60,7 @@ async def work(plan: WorkerPlan, notes: int) -> None:
         if result is None:
             remember(claim)
         event = "begin" if result is None else "success" if result.success else "failure"
-        line = f"{os.getpid()} {event} {claim.id} {claim.record.attempt_count} {claim.token}\n"
+        line = f"{os.getpid()} {event} {claim.id} {claim.attempt} {claim.token}\n"
         os.write(notes, line.encode())
 
     async with opened(plan) as backend:
