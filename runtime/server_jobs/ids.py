@@ -17,6 +17,8 @@ _RANDOM_BITS = (((1 << 12) - 1) << 64) | ((1 << 62) - 1)
 _SCHEDULES = UUID("7d0e8c52-5b1f-5c0e-9a3d-2f6b1d4c8e97")
 
 
+BATCH_LENGTH = 32
+
 _lock = Lock()
 _last = 0
 
@@ -47,12 +49,17 @@ def schedule_id(job_name: str, name: str) -> str:
 
 def new_batch() -> str:
     """What the fencing tokens of one call that claims begin with: random, so that no other call ever has the same."""
-    return os.urandom(16).hex()
+    return os.urandom(BATCH_LENGTH // 2).hex()
 
 
 def token_of(batch: str, job_id: str) -> str:
     """The fencing token of one job of that call. SQL says the same, `:batch || id`, and need not send it back."""
     return batch + job_id
+
+
+def batch_of(token: str, job_id: str) -> str | None:
+    """What that token begins with; None for one that no claim of this job can have."""
+    return token[:BATCH_LENGTH] if token[BATCH_LENGTH:] == job_id else None
 
 
 def _uuid7(milliseconds: int, random: int) -> str:

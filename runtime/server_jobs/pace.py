@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 _MOMENT = 0.05  # seconds: what is claimed ahead should not wait longer, for other workers could run it
-_MOST = 250
+_MOST = 500
 
 
 class Pace:

@@ -11,7 +11,11 @@ from tests.sabotage import altered
 _IN_POSTGRESQL = "\n   AND jobs.fencing_token = items.by_id -> jobs.id ->> 'token'"
 FENCE = (
     ("SETTLE", " AND jobs.fencing_token = outcome.token", _IN_POSTGRESQL),
-    ("COMPLETE", " AND jobs.fencing_token = outcome.token", _IN_POSTGRESQL),
+    (
+        "COMPLETE",
+        " AND jobs.fencing_token = outcome.token",
+        "\n   AND jobs.fencing_token = left(items.by_id ->> jobs.id, 32) || jobs.id",
+    ),
     ("RENEW", " AND jobs.fencing_token = beat.token", _IN_POSTGRESQL),
 )
 """Only the newest claim may write."""

@@ -559,9 +559,12 @@ CASES = [
 ]
 
 POSTGRESQL_FENCE = "\n   AND jobs.fencing_token = items.by_id -> jobs.id ->> 'token'"
+POSTGRESQL_FENCE_OF_COMPLETE = "\n   AND jobs.fencing_token = left(items.by_id ->> jobs.id, 32) || jobs.id"
 # Where PostgreSQL says it in other words.
 IN_POSTGRESQL: dict[str, Sabotage] = {
-    "token guard of settle": without(POSTGRESQL_FENCE, "SETTLE", "COMPLETE"),
+    "token guard of settle": together(
+        without(POSTGRESQL_FENCE, "SETTLE"), without(POSTGRESQL_FENCE_OF_COMPLETE, "COMPLETE")
+    ),
     "token guard of renew": without(POSTGRESQL_FENCE, "RENEW"),
     "age of what is pruned": without(" - CAST(rule.value->>1 AS bigint) * interval '1 millisecond'", "PRUNE"),
     "name of what is pruned": without("jobs.job_name = rule.value->>2", "PRUNE", instead="true"),

@@ -13,7 +13,7 @@ from typing import Any, cast
 
 from pydantic_core import PydanticSerializationError, from_json, to_json
 
-from ..ids import token_of
+from ..ids import batch_of, token_of
 from ..ports import Row, Value
 from ..record import (
     Cancelled,
@@ -158,9 +158,13 @@ def heartbeat_row(beat: Heartbeat) -> dict[str, Value]:
     return {"token": beat.token, "progress": beat.progress, "message": beat.message}
 
 
-def result_row(completed: Completed) -> dict[str, Value]:
-    """A completed attempt without a report, as what the parameter `items` has under its job's id."""
-    return {"token": completed.token, "result": completed.result}
+def result_text(completed: Completed) -> str | None:
+    """A completed attempt without a report, as what the parameter `items` has under its job's id.
+
+    None for a token that no claim of that job can have.
+    """
+    batch = batch_of(completed.token, completed.id)
+    return None if batch is None else batch + completed.result
 
 
 def outcome_row(settlement: Settlement) -> dict[str, Value]:

@@ -51,7 +51,7 @@ from .rows import (
     prune_rule_row,
     record_of,
     request_parameters,
-    result_row,
+    result_text,
     schedule_of,
     schedule_row,
     shared_parameters,
@@ -223,12 +223,12 @@ class SqlStore:
         places: list[dict[str, int]] = []
         for group in _without_repeats(settlements):
             batch = [settlements[index] for index in group.values()]
-            results = {one.id: result_row(one) for one in batch if _is_plain(one)}
+            results = {one.id: text for one in batch if _is_plain(one) and (text := result_text(one)) is not None}
             for text in json_objects(results) if results else ():
                 calls += [self._call(sql, items=text) for sql in self._complete()]
             if len(results) < len(batch):
                 others = {one.id: outcome_row(one) for one in batch if not _is_plain(one)}
-                calls += [self._call(self._statements.SETTLE, items=text) for text in json_objects(others)]
+                calls += [self._call(self._statements.SETTLE, items=text) for text in json_objects(others) if others]
             places += [group] * (len(calls) - len(places))
         if calls:
             for group, rows in zip(places, await self.database.run(*calls), strict=True):

@@ -324,8 +324,9 @@ UPDATE jobs
 RETURNING id, status
 """
 
-# As SETTLE, of attempts that completed and have no progress to report: half the work, and nearly all there are.
-_COMPLETED = """(SELECT key AS id, value->>'token' AS token, value->>'result' AS result
+# As SETTLE, of attempts that completed and have no progress to report: half the work, and nearly all there are. By the
+# id of the job, what its token begins with and the result are one text.
+_COMPLETED = """(SELECT key AS id, substr(value, 1, 32) || key AS token, substr(value, 33) AS result
           FROM json_each(:items)) AS outcome"""
 _IS_HELD = "jobs.id = outcome.id AND jobs.status = 'running' AND jobs.fencing_token = outcome.token"
 _RETURNED = "RETURNING id, status"
