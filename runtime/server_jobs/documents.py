@@ -149,18 +149,16 @@ class _Refusal:
 
 def _write(model: type[M], value: object, refuse: _Refusal) -> tuple[M, str]:
     """Text first, then validation of that text: what is stored is what was checked, whatever the value was made of."""
-    match value:
-        case BaseModel():
-            text = _dump(value, refuse)
-            return _validate(model, text, refuse), text
-        case Mapping():
-            written, problems = encode(value)
-            if problems:
-                raise refuse(problems)
-            validated = _validate(model, written, refuse)
-            return validated, _dump(validated, refuse, written)
-        case _:
-            raise refuse([Problem("", f"must be a {model.__name__} or a mapping, not {type(value).__name__}")])
+    if isinstance(value, dict) or (not isinstance(value, BaseModel) and isinstance(value, Mapping)):
+        written, problems = encode(value)
+        if problems:
+            raise refuse(problems)
+        validated = _validate(model, written, refuse)
+        return validated, _dump(validated, refuse, written)
+    if isinstance(value, BaseModel):
+        text = _dump(value, refuse)
+        return _validate(model, text, refuse), text
+    raise refuse([Problem("", f"must be a {model.__name__} or a mapping, not {type(value).__name__}")])
 
 
 def _dump(value: BaseModel, refuse: _Refusal, checked: str | None = None) -> str:

@@ -12,7 +12,10 @@ from uuid import UUID, uuid5
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _VERSION_7 = 0x7 << 76
 _VARIANT = 0x2 << 62
+_VARIANTS = dict(zip("0123456789abcdef", "89ab" * 4, strict=True))
 _COUNTER_BITS = 12
+_COUNT = (1 << _COUNTER_BITS) - 1
+_MILLISECONDS = (1 << 48) - 1
 _RANDOM_BITS = (((1 << 12) - 1) << 64) | ((1 << 62) - 1)
 _SCHEDULES = UUID("7d0e8c52-5b1f-5c0e-9a3d-2f6b1d4c8e97")
 
@@ -31,9 +34,11 @@ def new_job_id() -> str:
     """
     global _last  # noqa: PLW0603  what makes the ids of one process ascend
     with _lock:
-        _last = max(time.time_ns() // 1_000_000 << _COUNTER_BITS, _last + 1)
-        milliseconds, count = divmod(_last, 1 << _COUNTER_BITS)
-    return _uuid7(milliseconds, count << 64 | int.from_bytes(os.urandom(8)))
+        made = _last = max(time.time_ns() // 1_000_000 << _COUNTER_BITS, _last + 1)
+    milliseconds = f"{made >> _COUNTER_BITS & _MILLISECONDS:012x}"
+    random = os.urandom(8).hex()
+    count = f"7{made & _COUNT:03x}"  # after the version
+    return f"{milliseconds[:8]}-{milliseconds[8:]}-{count}-{_VARIANTS[random[0]]}{random[1:4]}-{random[4:]}"
 
 
 def slot_job_id(schedule_id: str, slot: datetime) -> str:
@@ -63,5 +68,5 @@ def batch_of(token: str, job_id: str) -> str | None:
 
 
 def _uuid7(milliseconds: int, random: int) -> str:
-    digits = f"{(milliseconds & ((1 << 48) - 1)) << 80 | _VERSION_7 | _VARIANT | random & _RANDOM_BITS:032x}"
+    digits = f"{(milliseconds & _MILLISECONDS) << 80 | _VERSION_7 | _VARIANT | random & _RANDOM_BITS:032x}"
     return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"

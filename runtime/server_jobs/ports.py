@@ -240,7 +240,7 @@ class Database(Protocol):
 
     @property
     def watches_for_jobs(self) -> bool:
-        """Whether `watch` wakes when jobs were stored, and not for whatever others wrote."""
+        """Whether `watch` wakes when jobs were stored, as a rule, and not for whatever others wrote."""
         ...
 
     async def open(self) -> None:

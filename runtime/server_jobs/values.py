@@ -44,7 +44,7 @@ def encode(value: object) -> tuple[str, tuple[Problem, ...]]:
 def check(text: str) -> tuple[Problem, ...]:
     """What keeps this JSON text from being stored alike on every store: size, depth, NUL, lone surrogates, digits."""
     try:
-        size = len(text.encode())
+        size = len(text) if text.isascii() else len(text.encode())
     except UnicodeEncodeError:
         return tuple(_walk(json.loads(text))) or (Problem("", "has a lone surrogate, which is not valid Unicode"),)
     if size > MAX_DOCUMENT_BYTES:

@@ -28,7 +28,7 @@ DEFAULT_DRAIN_TIMEOUT = timedelta(seconds=30)
 NEARLY_DUE = timedelta(minutes=1)
 LONGEST_WAIT = timedelta(seconds=1)
 """How long a claim may wait for a slot here before it is given back for others to take."""
-_LONGEST_TURN = 0.001
+_LONGEST_TURN = 0.0005
 _MOST_UNSETTLED = 1000
 _LONGEST_PAUSE = 10.0
 

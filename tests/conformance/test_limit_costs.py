@@ -38,7 +38,7 @@ PARAMETERS: dict[str, object] = {
     "start": "8",
     "now": 1_000_000,
     "beyond": 31,
-    "items": json.dumps({f"r{number}": {"token": f"{'0' * 32}r{number}", "result": "1"} for number in range(2)}),
+    "items": json.dumps({f"r{number}": f"{'0' * 32}1" for number in range(2)}),
 }
 
 

@@ -61,7 +61,7 @@ def patience(*, of_statements: str = "50ms", idle: str = "10s") -> Iterator[None
     assert "'10s'" in begin
     with ExitStack() as patches:
         patches.enter_context(patch.object(postgres_connection, "BEGIN", begin.replace("'10s'", f"'{idle}'")))
-        for name in ("INSERT", "START", "FIRE", "LOCK_LIMITS"):
+        for name in ("INSERT", "INSERT_ONE", "START", "FIRE", "LOCK_LIMITS"):
             patches.enter_context(patch.object(postgres_statements, name, shorter(getattr(postgres_statements, name))))
         yield
 

@@ -33,7 +33,8 @@ def test_as_many_are_claimed_ahead_as_are_begun_in_a_twentieth_of_a_second(
 def test_the_pace_grows_step_by_step_up_to_a_bound() -> None:
     assert after((5, 0.001)).ahead == 10
     assert after((5, 0.001), (15, 0.001), (45, 0.001)).ahead == 90
-    assert after((5, 0.001), (15, 0.001), (45, 0.001), (135, 0.001)).ahead == 250
+    assert after((5, 0.001), (15, 0.001), (45, 0.001), (135, 0.001)).ahead == 270
+    assert after((5, 0.001), (15, 0.001), (45, 0.001), (135, 0.001), (405, 0.001)).ahead == 500
 
 
 def test_an_idle_time_ends_it() -> None:

@@ -288,7 +288,12 @@ CASES = [
     ),
     in_sql(
         "an id is stored once",
-        without("ON CONFLICT DO NOTHING", "INSERT", instead="ON CONFLICT (id) DO UPDATE SET params = excluded.params"),
+        without(
+            "ON CONFLICT DO NOTHING",
+            "INSERT",
+            "INSERT_ONE",
+            instead="ON CONFLICT (id) DO UPDATE SET params = excluded.params",
+        ),
         test_insert.test_an_id_that_is_stored_already_is_not_stored_again,
     ),
     # A claim takes no more than it was asked for.

@@ -201,11 +201,12 @@ def may_wait_for_others(calls: Sequence[Call]) -> bool:
 
     Jobs that are stored without unique keys have nobody to wait for.
     """
-    return any("lock_timeout" in statement.sql and _has_keys(parameters.get("jobs")) for statement, parameters in calls)
+    return any("lock_timeout" in statement.sql and _has_keys(parameters) for statement, parameters in calls)
 
 
-def _has_keys(jobs: Value) -> bool:
-    return not isinstance(jobs, str) or '"unique_key":"' in jobs
+def _has_keys(parameters: Mapping[str, Value]) -> bool:
+    jobs = parameters.get("jobs")
+    return '"unique_key":"' in jobs if isinstance(jobs, str) else parameters.get("unique_key", "") is not None
 
 
 @lru_cache(maxsize=256)

@@ -36,7 +36,6 @@ class SqliteDatabase:
 
     name = "sqlite"
     now = f"(SELECT {SQLITE_NOW})"  # once for a statement, not for each row
-    watches_for_jobs = False
     packs_rows = True  # the interpreter is asked for at each row, and the event loop seldom lets go of it
 
     def __init__(self, path: str | Path, *, busy_timeout: timedelta = timedelta(seconds=30)) -> None:
@@ -45,6 +44,11 @@ class SqliteDatabase:
         self._thread: SqliteThread | None = None
         self._process = 0
         self._ends: set[Callable[[], None]] = set()
+
+    @property
+    def watches_for_jobs(self) -> bool:
+        """As in `Database`: as far as one can tell from what came of it."""
+        return self._thread is not None and self._thread.looks.are_of_use
 
     async def open(self) -> None:
         """As in `Database`. Raises `DatabaseError` when Python is linked against a SQLite older than 3.38."""

@@ -6,6 +6,7 @@ from __future__ import annotations
 # many on a slow disk.
 _FIRST_PAUSE = 0.0001
 _LONGEST_PAUSE = 0.1
+_GROWTH = 1.4
 # Between two wakes. Grows while they are of no use, because neighbours write what is not for this process.
 SHORTEST_GAP = 0.002
 LONGEST_GAP = 0.02
@@ -22,6 +23,11 @@ class Looks:
         self._last_change = float("-inf")
         self._changes_then = -1
 
+    @property
+    def are_of_use(self) -> bool:
+        """Whether the wakes of late led to something."""
+        return self.gap == SHORTEST_GAP
+
     def file_written(self, now: float) -> None:
         """Somebody, perhaps this connection, wrote to the file: look at once, and a few times more."""
         self._pause = _FIRST_PAUSE
@@ -30,7 +36,7 @@ class Looks:
     def nothing_new(self, now: float) -> None:
         """No other connection has committed yet; look again later, and not for ever."""
         self.next = now + self._pause if self._pause <= _LONGEST_PAUSE else None
-        self._pause *= 2
+        self._pause *= _GROWTH
 
     def committed(self, now: float, own_changes: int) -> None:
         """Another connection has. `own_changes` counts the rows that this one has changed so far.

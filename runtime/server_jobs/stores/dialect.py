@@ -25,6 +25,7 @@ class Statements(Protocol):
     PROBE: str
     PING: str
     INSERT: str
+    INSERT_ONE: str
     HOLDERS: str
     START: str
     CLAIM: str

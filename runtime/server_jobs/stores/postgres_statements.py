@@ -74,6 +74,20 @@ SELECT new.id, :job_name, new.params, 'pending', :queue, CAST(:priority AS integ
 RETURNING id
 """
 
+INSERT_ONE = f"""
+INSERT INTO jobs (id, job_name, params, status, queue, priority, spec_version, max_attempts, scheduled_for, unique_key,
+                  correlation_id, concurrency_key, rate_key, created_at, updated_at)
+SELECT :id, :job_name, :params, 'pending', :queue, CAST(:priority AS integer), CAST(:spec_version AS integer),
+       CAST(:max_attempts AS integer),
+       COALESCE({_moment("CAST(:scheduled_for AS bigint)")},
+                {{now}} + CAST(:delay AS bigint) * interval '1 millisecond'),
+       CAST(:unique_key AS text), CAST(:correlation_id AS text), CAST(:concurrency_key AS text),
+       CAST(:rate_key AS text), {{now}}, {{now}}
+ WHERE {_BOUNDED}
+    ON CONFLICT DO NOTHING
+RETURNING id
+"""
+
 HOLDERS = """
 SELECT unique_key, id FROM jobs
  WHERE unique_key = ANY(ARRAY(SELECT json_array_elements_text(CAST(:unique_keys AS json))))

@@ -107,6 +107,18 @@ def shared_parameters(job: NewJob) -> dict[str, Value]:
     }
 
 
+def job_parameters(job: NewJob) -> dict[str, Value]:
+    """A job to be stored by itself, as parameters."""
+    return {
+        "id": job.id,
+        "params": job.params,
+        "unique_key": job.unique_key,
+        "concurrency_key": job.concurrency_key,
+        "rate_key": job.rate_key,
+        **shared_parameters(job),
+    }
+
+
 def own_row(job: NewJob) -> dict[str, Value]:
     """What a job has for itself, as an element of the parameter `jobs`."""
     row: dict[str, Value] = {"id": job.id, "params": job.params}

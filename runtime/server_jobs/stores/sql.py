@@ -41,6 +41,7 @@ from .rows import (
     claims_of,
     heartbeat_row,
     integer_of,
+    job_parameters,
     json_lists,
     json_objects,
     json_of,
@@ -152,6 +153,9 @@ class SqlStore:
 
     def _creating(self, jobs: Iterable[NewJob]) -> Iterator[_Call]:
         for chunk in _alike(jobs):
+            if len(chunk) == 1:
+                yield self._call(self._statements.INSERT_ONE, **job_parameters(chunk[0]))
+                continue
             for text in json_lists([own_row(job) for job in chunk]):
                 yield self._call(self._statements.INSERT, **shared_parameters(chunk[0]), jobs=text)
 

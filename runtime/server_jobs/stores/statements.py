@@ -52,6 +52,17 @@ SELECT value->>'id', :job_name, value->>'params', 'pending', :queue, :priority, 
 RETURNING id
 """
 
+# The same for one job, as it nearly always is.
+INSERT_ONE = """
+INSERT INTO jobs (id, job_name, params, status, queue, priority, spec_version, max_attempts, scheduled_for, unique_key,
+                  correlation_id, concurrency_key, rate_key, created_at, updated_at)
+VALUES (:id, :job_name, :params, 'pending', :queue, :priority, :spec_version, :max_attempts,
+        COALESCE(:scheduled_for, {now} + :delay), :unique_key, :correlation_id, :concurrency_key, :rate_key, {now},
+        {now})
+    ON CONFLICT DO NOTHING
+RETURNING id
+"""
+
 # Who holds these unique keys, and which of these ids (with no key) are stored.
 HOLDERS = """
 SELECT unique_key, id FROM jobs

@@ -1,0 +1,98 @@
+"""Protections that only PostgreSQL needs, each taken away, and the test that is there for it must notice."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import asyncpg
+import psycopg
+import pytest
+from server_jobs.databases import postgres_connection
+from server_jobs.errors import DatabaseError
+from server_jobs.stores import postgres_statements
+
+from tests.conformance import test_limit_races, test_postgres_trouble
+from tests.conformance.postgres_databases import empty_database
+from tests.conformance.postgres_databases import postgres_connection as connected
+from tests.conformance.test_postgres_trouble import LAST
+from tests.sabotage import altered
+
+A_SECOND = 1
+RACES = 5
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tests that would wait for ever give up soon."""
+    monkeypatch.setattr(test_postgres_trouble, "SECONDS", A_SECOND)
+
+
+def without(monkeypatch: pytest.MonkeyPatch, fragment: str, name: str, instead: str) -> None:
+    for place, text in altered(postgres_statements, name, fragment, instead):
+        monkeypatch.setattr(postgres_statements, place, text)
+
+
+def on_a_new_database(test: Callable[[str, psycopg.Connection], Awaitable[None]]) -> None:
+    async def run() -> None:
+        with empty_database() as url, connected(url) as connection:
+            await test(url, connection)
+
+    asyncio.run(run())
+
+
+def test_without_the_lock_around_claims_with_limits_a_limit_is_exceeded(monkeypatch: pytest.MonkeyPatch) -> None:
+    without(monkeypatch, "pg_advisory_xact_lock(7310579, 1) IS NULL", "LOCK_LIMITS", "true")
+
+    with pytest.raises(AssertionError):
+        race_again_and_again()
+
+
+def race_again_and_again() -> None:
+    """One race alone may end well by chance."""
+    for _ in range(RACES):
+        test_limit_races.test_many_claimers_never_exceed_a_limit_of_a_key(test_limit_races.on_postgresql)
+
+
+@pytest.mark.parametrize(("way", "name"), [("insert", "INSERT_ONE"), ("start", "START"), ("fire", "FIRE")])
+def test_without_a_bound_one_waits_for_a_unique_key_for_ever(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, impatient: None, way: str, name: str
+) -> None:
+    without(monkeypatch, "'lock_timeout'", name, "'server_jobs.nothing'")
+    # FIRE goes with a second statement, in a transaction that has a bound of its own.
+    begin = postgres_connection.BEGIN.replace("LOCAL lock_timeout", "LOCAL server_jobs.nothing")
+    monkeypatch.setattr(postgres_connection, "BEGIN", begin)
+
+    async def waiting(url: str, connection: psycopg.Connection) -> None:
+        test = test_postgres_trouble.test_who_waits_too_long_for_a_unique_key_is_told_so_and_may_try_again
+        await test(url, connection, caplog, way)
+
+    with pytest.raises(TimeoutError):
+        on_a_new_database(waiting)
+
+
+def test_without_a_bound_a_transaction_waits_for_a_row_for_ever(
+    monkeypatch: pytest.MonkeyPatch, impatient: None
+) -> None:
+    begin = postgres_connection.BEGIN.replace("LOCAL lock_timeout", "LOCAL server_jobs.nothing")
+    assert begin != postgres_connection.BEGIN
+    monkeypatch.setattr(postgres_connection, "BEGIN", begin)
+
+    with pytest.raises(TimeoutError):
+        on_a_new_database(test_postgres_trouble.test_a_transaction_waits_for_no_row_for_ever)
+
+
+def test_without_a_codec_of_ours_a_time_that_python_does_not_know_breaks_a_read(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def no_codec(*_: object, **__: object) -> None:
+        """The driver reads times as it does."""
+
+    monkeypatch.setattr(asyncpg.Connection, "set_type_codec", no_codec)
+
+    async def reading(url: str, connection: psycopg.Connection) -> None:
+        test = test_postgres_trouble.test_a_time_that_python_does_not_know_breaks_nothing
+        await test(url, connection, "20000-01-01", LAST)
+
+    with pytest.raises(DatabaseError, match="out of range"):
+        on_a_new_database(reading)
