@@ -60,6 +60,11 @@ class JobContext:
     as its database, `jobs` reads other jobs of the same store (None when not persisted).
     """
 
+    cancelled: bool = False
+    """True once the job is to be cancelled, its time is up, or it was lost. For plain handlers to look at."""
+    progress: int = 0
+    progress_message: str | None = None
+
     def __init__(
         self,
         *,
@@ -78,10 +83,6 @@ class JobContext:
         self.jobs = jobs
         self.idempotency_key = job_id or new_job_id()
         """The same for every attempt of a job: with it, other systems can tell a repeated call from a new one."""
-        self.cancelled = False
-        """True once the job is to be cancelled, its time is up, or it was lost. For plain handlers to look at."""
-        self.progress = 0
-        self.progress_message: str | None = None
 
     @cached_property
     def log(self) -> JobLog:

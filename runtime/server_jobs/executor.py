@@ -56,15 +56,14 @@ class HandlerCall:
     `lingering` is the thread of a plain handler; it may outlive the call, since a thread cannot be stopped.
     """
 
-    __slots__ = ("_context", "_handler", "_is_stopped", "_job", "_task", "lingering")
+    lingering: asyncio.Future[object] | None = None
+    _task: asyncio.Task[object] | None = None
+    _is_stopped = False
 
     def __init__(self, job: AnyJob, handler: AnyHandler, context: JobContext) -> None:
-        self.lingering: asyncio.Future[object] | None = None
         self._job = job
         self._handler = handler
         self._context = context
-        self._task: asyncio.Task[object] | None = None
-        self._is_stopped = False
 
     def stop(self) -> None:
         """Cancel an async handler where it waits; a plain one finds `context.cancelled` true."""
@@ -145,19 +144,11 @@ class HandlerCall:
 class Attempt:
     """A claim in this process, from the moment it is held: waiting to run, running, or over and to be stored."""
 
-    __slots__ = (
-        "_reported_message",
-        "_reported_progress",
-        "call",
-        "claim",
-        "context",
-        "handler",
-        "is_over",
-        "job",
-        "lease",
-        "processes",
-        "stopped",
-    )
+    stopped: Stop | None = None
+    is_over = False
+    """Whether the handler has ended and there is an outcome to store, or none to be stored by anybody."""
+    _reported_progress = 0
+    _reported_message: str | None = None
 
     def __init__(
         self,
@@ -177,11 +168,6 @@ class Attempt:
         self.processes = processes
         """Where its handler runs; None: in this process."""
         self.call = HandlerCall(job, handler, context)
-        self.stopped: Stop | None = None
-        self.is_over = False
-        """Whether the handler has ended and there is an outcome to store, or none to be stored by anybody."""
-        self._reported_progress = 0
-        self._reported_message: str | None = None
 
     def stop(self, reason: Stop) -> None:
         """End the handler early, or keep it from being called; the first reason counts."""

@@ -186,8 +186,7 @@ class Hold(StrEnum):
     LOST = "lost"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Completed:
+class Completed(NamedTuple):
     """The attempt succeeded with this result (JSON text).
 
     Every settlement carries the newest `report` of progress, None when the row has it already.
@@ -199,8 +198,7 @@ class Completed:
     report: Report | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Failed:
+class Failed(NamedTuple):
     """The attempt failed. `retry_after` None means that another attempt is pointless."""
 
     id: str
@@ -210,8 +208,7 @@ class Failed:
     report: Report | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Released:
+class Released(NamedTuple):
     """The attempt was given back unfinished and does not count: at shutdown, or because its handler asked for it.
 
     Due again after `delay`; None leaves the job's place in the queue as it was.
@@ -223,8 +220,7 @@ class Released:
     report: Report | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Cancelled:
+class Cancelled(NamedTuple):
     """The handler decided that the job is not to be done; `reason` is stored as its error."""
 
     id: str

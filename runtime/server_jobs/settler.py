@@ -24,15 +24,14 @@ Stored = Callable[[JobStatus | None, BaseException | None], None]
 class _Waiting:
     """An outcome, the monotonic moment its lease surely lasts until, and who is to be told."""
 
-    __slots__ = ("_is_replaced", "_last_deadline", "_refusals", "deadline", "settlement", "stored")
+    _last_deadline = float("inf")
+    _refusals = 0
+    _is_replaced = False
 
     def __init__(self, settlement: Settlement, deadline: Callable[[], float], stored: Stored) -> None:
         self.settlement = settlement
         self.deadline = deadline
         self.stored = stored
-        self._last_deadline = float("inf")
-        self._refusals = 0
-        self._is_replaced = False
 
     def is_hopeless(self, error: DatabaseError) -> bool:
         """Told that it was refused all by itself: whether to give it up.

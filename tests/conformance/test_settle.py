@@ -278,8 +278,8 @@ async def test_the_last_report_of_progress_is_stored_with_the_outcome(store: Sto
 
     await store.settle(
         [
-            replace(failed(claims["a"]), report=report),
-            replace(completed(claims["b"]), report=report),
+            failed(claims["a"])._replace(report=report),
+            completed(claims["b"])._replace(report=report),
             Released(id="c", token=claims["c"].token, report=report),
         ]
     )
@@ -303,7 +303,7 @@ async def test_a_report_without_a_message_clears_the_last_one(store: Store, cloc
     claim = await insert_and_claim(store, job("a"))
     await store.renew([Heartbeat(id="a", token=claim.token, progress=30, message="row 300")], LEASE)
 
-    await store.settle([replace(failed(claim), report=Report(40, None))])
+    await store.settle([failed(claim)._replace(report=Report(40, None))])
 
     record = await read(store, "a")
     assert (record.progress, record.progress_message) == (40, None)

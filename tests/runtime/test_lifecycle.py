@@ -111,7 +111,7 @@ def test_a_release_gives_the_attempt_back() -> None:
 
 
 def test_a_release_with_a_delay_is_due_after_it() -> None:
-    settled = lifecycle.settle(RUNNING, replace(RELEASED, delay=SECOND), NOW)
+    settled = lifecycle.settle(RUNNING, RELEASED._replace(delay=SECOND), NOW)
 
     assert (settled.attempt_count, settled.scheduled_for) == (0, NOW + SECOND)
 
@@ -123,7 +123,7 @@ def test_a_handler_that_cancels_ends_the_job_with_its_reason() -> None:
 
 
 def test_a_settlement_brings_the_last_report_along() -> None:
-    settled = lifecycle.settle(RUNNING, replace(FAILED, report=Report(40, "row 4")), NOW)
+    settled = lifecycle.settle(RUNNING, FAILED._replace(report=Report(40, "row 4")), NOW)
 
     assert (settled.progress, settled.progress_message) == (40, "row 4")
 
