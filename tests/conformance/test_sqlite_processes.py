@@ -16,6 +16,7 @@ from typing import TypedDict
 
 import pytest
 from server_jobs.databases.sqlite import SqliteDatabase
+from server_jobs.databases.sqlite_connection import SqliteConnection
 from server_jobs.record import NewJob
 from server_jobs.stores.sql import SqlStore
 
@@ -142,6 +143,34 @@ async def test_a_write_that_was_answered_survives_a_kill_of_its_process_before_a
     assert all(answer[0].created for answer in answers)
     assert count > 0
     assert sum(status_counts(path).values()) == count + 4
+
+
+def test_a_file_that_is_locked_while_it_is_opened_is_opened_a_moment_later(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As by the last of others to close it, at any statement of ours."""
+    real, refused = SqliteConnection.data_version, 0
+
+    def locked_at_first(self: SqliteConnection) -> int:
+        nonlocal refused
+        if refused < 2:
+            refused += 1
+            error = sqlite3.OperationalError("database is locked")
+            error.sqlite_errorcode = sqlite3.SQLITE_BUSY
+            raise error
+        return real(self)
+
+    monkeypatch.setattr(SqliteConnection, "data_version", locked_at_first)
+
+    async def work() -> None:
+        store = SqlStore(SqliteDatabase(path))
+        await store.open()
+        await store.insert([NewJob(id="a", job_name="SendEmail", params="{}")])
+        await store.close()
+
+    asyncio.run(work())
+    assert refused == 2
+    assert sum(status_counts(path).values()) == 1
 
 
 def test_processes_that_open_and_close_one_file_at_the_same_time_are_not_in_each_others_way(path: Path) -> None:

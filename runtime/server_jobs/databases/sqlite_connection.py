@@ -50,12 +50,16 @@ class SqliteConnection:
         self._connection: sqlite3.Connection | None = None
         self._flushes = True
 
-    def open(self, patience: float) -> None:
-        """Connect, repeating for that many seconds what others keep from happening. Raises `DatabaseError`."""
+    def open(self, patience: float) -> int:
+        """Connect, repeating for that many seconds what others keep from happening; the `data_version` then.
+
+        Raises `DatabaseError`.
+        """
         deadline = time.monotonic() + patience
         while True:
             try:
-                return self._connect()
+                self._connect()
+                return self.data_version()
             except sqlite3.Error as error:
                 self.close()
                 if not is_busy(error):

@@ -113,8 +113,7 @@ class SqliteThread:
 
     def _live(self) -> None:
         try:
-            self._connection.open(self._patience)
-            self._version = self._connection.data_version()
+            self._version = self._connection.open(self._patience)
         except Exception as error:  # noqa: BLE001  whatever it is, those who wait have to know
             self._refuse(error)
         while not self._is_stopping or self._reads or self._writes or not self._arrived.empty():
