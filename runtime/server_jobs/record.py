@@ -97,7 +97,7 @@ class JobRecord:
 def record_of(values: Mapping[str, object], **changes: object) -> JobRecord:
     """The record with these values by name, which are all of them and of the right types; not for use outside.
 
-    A frozen dataclass sets its fields one call each, which takes longer than all the rest of a claim.
+    A frozen dataclass sets its fields one call each; the memory store moves every job twice.
     """
     record = object.__new__(JobRecord)
     vars(record).update(values, **changes)

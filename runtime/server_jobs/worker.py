@@ -69,7 +69,7 @@ class Worker:
         self._listener = listener
         self._waiting: deque[tuple[float, Attempt]] = deque()
         self._running: dict[Attempt, asyncio.Task[None] | None] = {}
-        self._is_beginning = False
+        self._is_beginning = self._is_turn_over = False
         self._unsettled: set[Attempt] = set()
         self._pace = Pace()
         self._has_limits = any(job.is_limited for job in backend.registry.known_jobs())
@@ -101,6 +101,7 @@ class Worker:
         self._report_stubs()
         self._wake = asyncio.Event()
         self._variables = copy_context()
+        self._is_turn_over = False
         self._may_be_more = True
         wake = _from_any_thread(self._look_again)
         self.backend.inserted.append(wake)
@@ -188,21 +189,26 @@ class Worker:
 
         Jobs that never wait for anything may be over when they have begun: others get a turn now and then.
         """
-        if self._is_beginning:
-            return  # called by a job that is over already: the loop below goes on
+        if self._is_beginning or self._is_turn_over:
+            return  # called by a job that is over already, or settled: the loop below goes on, or will
         loop = asyncio.get_running_loop()
         turn_ends = loop.time() + _LONGEST_TURN
         self._is_beginning = True
         try:
             while self._has_next():
                 if loop.time() > turn_ends:
-                    loop.call_soon(self._begin_waiting, context=self._variables)
+                    self._is_turn_over = True
+                    loop.call_soon(self._take_next_turn, context=self._variables)
                     break
                 self._begin(self._waiting.popleft()[1], loop)
         finally:
             self._is_beginning = False
         if self._may_be_more and len(self._waiting) <= self._ahead() // 2:
             self._wake.set()
+
+    def _take_next_turn(self) -> None:
+        self._is_turn_over = False
+        self._begin_waiting()
 
     def _has_next(self) -> bool:
         is_free = len(self._running) < self._concurrency

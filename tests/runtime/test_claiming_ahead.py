@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import sys
+import time
 from collections import Counter
 from collections.abc import Sequence
 from datetime import timedelta
 
+import pytest
 from server_jobs import DatabaseError, JobContext, JobOptions, JobStatus, RateLimit, Worker
 from server_jobs.record import Claim, ClaimRequest
 from server_jobs.testing import FakeClock
@@ -300,3 +303,40 @@ async def test_where_a_job_has_limits_nothing_is_claimed_ahead_and_no_rate_is_us
         ("Quick", JobStatus.COMPLETED): 500,
         ("Slow", JobStatus.COMPLETED): 10,
     }
+
+
+async def most_jobs_in_a_row() -> int:
+    """How many jobs that never wait are run, at most, before something else in the event loop gets a turn."""
+    ran: list[str] = []
+    series: list[int] = []
+
+    async def spin(params: Text, context: JobContext) -> Text:
+        ended = time.perf_counter() + 0.001
+        while time.perf_counter() < ended:
+            pass
+        ran.append(params.text)
+        return params
+
+    backend = backend_on(Claims(), job := text_job(spin))
+    await queued(job, ["a"] * 400)
+    work = asyncio.create_task(Worker(backend, concurrency=3, until_empty=True).run())
+    while not work.done():
+        before = len(ran)
+        await asyncio.sleep(0)
+        series.append(len(ran) - before)
+    await work
+    assert len(ran) == 400
+    return max(series)
+
+
+async def test_jobs_that_never_wait_for_anything_leave_others_their_turns() -> None:
+    assert await most_jobs_in_a_row() <= 6
+
+
+async def test_with_turns_without_an_end_jobs_that_never_wait_would_leave_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("server_jobs.worker._LONGEST_TURN", float("inf"))
+
+    most = await most_jobs_in_a_row()
+
+    # Before Python 3.12 a job takes a turn of the event loop to begin, and none of this is needed.
+    assert most > 6 if sys.version_info >= (3, 12) else most <= 6

@@ -31,7 +31,6 @@ from ..record import (
     ScheduleRecord,
     Settlement,
 )
-from ..record import record_of as made_of
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MOST_BYTES = 1_000_000  # of one parameter; D1 takes no more than 2,000,000
@@ -75,21 +74,14 @@ def _is_too_long(text: str) -> bool:
 
 
 def new_job_row(job: NewJob) -> dict[str, Value]:
-    """A job to be stored, as an element of the parameter `jobs`."""
+    """A job to be stored, as parameters or as an element of the parameter `jobs`."""
     return {
         "id": job.id,
-        "job_name": job.job_name,
         "params": job.params,
-        "queue": job.queue,
-        "priority": job.priority,
-        "spec_version": job.spec_version,
-        "max_attempts": job.max_attempts,
-        "scheduled_for": None if job.scheduled_for is None else timestamp(job.scheduled_for),
-        "delay": milliseconds(job.delay),
         "unique_key": job.unique_key,
-        "correlation_id": job.correlation_id,
         "concurrency_key": job.concurrency_key,
         "rate_key": job.rate_key,
+        **shared_parameters(job),
     }
 
 
@@ -104,18 +96,6 @@ def shared_parameters(job: NewJob) -> dict[str, Value]:
         "scheduled_for": None if job.scheduled_for is None else timestamp(job.scheduled_for),
         "delay": milliseconds(job.delay),
         "correlation_id": job.correlation_id,
-    }
-
-
-def job_parameters(job: NewJob) -> dict[str, Value]:
-    """A job to be stored by itself, as parameters."""
-    return {
-        "id": job.id,
-        "params": job.params,
-        "unique_key": job.unique_key,
-        "concurrency_key": job.concurrency_key,
-        "rate_key": job.rate_key,
-        **shared_parameters(job),
     }
 
 
@@ -231,35 +211,33 @@ def _claim_of(
 
 def record_of(row: Row) -> JobRecord:
     """The job of a row."""
-    value: Value
-    values: dict[str, object] = {
-        "id": value if type(value := row["id"]) is str else text_of(value),
-        "job_name": value if type(value := row["job_name"]) is str else text_of(value),
-        "params": value if type(value := row["params"]) is str else text_of(value),
-        "status": status_of(row["status"]),
-        "created_at": value if type(value := row["created_at"]) is datetime else _time_of(value) or EPOCH,
-        "updated_at": value if type(value := row["updated_at"]) is datetime else _time_of(value) or EPOCH,
-        "queue": value if type(value := row["queue"]) is str else text_of(value),
-        "priority": value if type(value := row["priority"]) is int else integer_of(value),
-        "spec_version": value if type(value := row["spec_version"]) is int else integer_of(value),
-        "result": value if (value := row["result"]) is None or type(value) is str else text_of(value),
-        "progress": value if type(value := row["progress"]) is int else integer_of(value),
-        "progress_message": value if (value := row["progress_message"]) is None else text_of(value),
-        "error": value if (value := row["error"]) is None else text_of(value),
-        "attempt_count": value if type(value := row["attempt_count"]) is int else integer_of(value),
-        "max_attempts": value if type(value := row["max_attempts"]) is int else integer_of(value),
-        "scheduled_for": value if type(value := row["scheduled_for"]) is datetime else _time_of(value),
-        "worker_started_at": value if type(value := row["worker_started_at"]) is datetime else _time_of(value),
-        "worker_expires_at": value if type(value := row["worker_expires_at"]) is datetime else _time_of(value),
-        "completed_at": value if (value := row["completed_at"]) is None else time_of(value),
-        "correlation_id": value if (value := row["correlation_id"]) is None else text_of(value),
-        "unique_key": value if (value := row["unique_key"]) is None else text_of(value),
-        "cancel_requested": bool(row["cancel_requested"]),
-        "fencing_token": value if (value := row["fencing_token"]) is None else text_of(value),
-        "concurrency_key": value if (value := row["concurrency_key"]) is None else text_of(value),
-        "rate_key": value if (value := row["rate_key"]) is None else text_of(value),
-    }
-    return made_of(values)
+    return JobRecord(
+        id=text_of(row["id"]),
+        job_name=text_of(row["job_name"]),
+        params=text_of(row["params"]),
+        status=status_of(row["status"]),
+        created_at=time_of(row["created_at"]) or EPOCH,
+        updated_at=time_of(row["updated_at"]) or EPOCH,
+        queue=text_of(row["queue"]),
+        priority=integer_of(row["priority"]),
+        spec_version=integer_of(row["spec_version"]),
+        result=_text_or_none(row["result"]),
+        progress=integer_of(row["progress"]),
+        progress_message=_text_or_none(row["progress_message"]),
+        error=_text_or_none(row["error"]),
+        attempt_count=integer_of(row["attempt_count"]),
+        max_attempts=integer_of(row["max_attempts"]),
+        scheduled_for=time_of(row["scheduled_for"]),
+        worker_started_at=time_of(row["worker_started_at"]),
+        worker_expires_at=time_of(row["worker_expires_at"]),
+        completed_at=time_of(row["completed_at"]),
+        correlation_id=_text_or_none(row["correlation_id"]),
+        unique_key=_text_or_none(row["unique_key"]),
+        cancel_requested=bool(row["cancel_requested"]),
+        fencing_token=_text_or_none(row["fencing_token"]),
+        concurrency_key=_text_or_none(row["concurrency_key"]),
+        rate_key=_text_or_none(row["rate_key"]),
+    )
 
 
 def schedule_of(row: Row) -> ScheduleRecord:

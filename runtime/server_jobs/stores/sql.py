@@ -41,7 +41,6 @@ from .rows import (
     claims_of,
     heartbeat_row,
     integer_of,
-    job_parameters,
     json_lists,
     json_objects,
     json_of,
@@ -154,7 +153,7 @@ class SqlStore:
     def _creating(self, jobs: Iterable[NewJob]) -> Iterator[_Call]:
         for chunk in _alike(jobs):
             if len(chunk) == 1:
-                yield self._call(self._statements.INSERT_ONE, **job_parameters(chunk[0]))
+                yield self._call(self._statements.INSERT_ONE, **new_job_row(chunk[0]))
                 continue
             for text in json_lists([own_row(job) for job in chunk]):
                 yield self._call(self._statements.INSERT, **shared_parameters(chunk[0]), jobs=text)
@@ -174,20 +173,7 @@ class SqlStore:
         batch = new_batch()
         for _ in range(_TRIES):
             started = await self._run(
-                self._statements.START,
-                id=job.id,
-                job_name=job.job_name,
-                params=job.params,
-                queue=job.queue,
-                priority=job.priority,
-                spec_version=job.spec_version,
-                max_attempts=job.max_attempts,
-                unique_key=job.unique_key,
-                correlation_id=job.correlation_id,
-                concurrency_key=job.concurrency_key,
-                rate_key=job.rate_key,
-                lease=milliseconds(lease),
-                batch=batch,
+                self._statements.START, **new_job_row(job), lease=milliseconds(lease), batch=batch
             )
             if started:
                 return claims_of(started, batch)[0]
