@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import os
+import signal
 from collections.abc import Coroutine, Iterator
 from typing import Protocol, TypeVar
 
@@ -17,6 +18,10 @@ T = TypeVar("T")
 settings.register_profile("long", max_examples=2000, stateful_step_count=100, deadline=None)
 if os.environ.get("SERVER_JOBS_LONG_TESTS"):
     settings.load_profile("long")
+
+# A shell that runs the tests in the background lets them, and all that they start, ignore Ctrl-C.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 class Run(Protocol):
