@@ -8,7 +8,7 @@ from types import ModuleType
 from server_jobs.stores.dialect import Statements
 
 # What runs in the place of a statement where the database packs its rows.
-_PACKED = {"CLAIMED": "PACKED_CLAIMED", "COMPLETE": "PACKED_COMPLETE"}
+_PACKED = {"INSERT": "PACKED_INSERT", "CLAIMED": "PACKED_CLAIMED", "COMPLETE": "PACKED_COMPLETE"}
 
 Text = str | tuple[str, ...] | None
 

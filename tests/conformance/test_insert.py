@@ -127,6 +127,15 @@ async def test_an_id_that_is_stored_already_is_not_stored_again(store: Store, cl
     assert await read(store, "a") == before
 
 
+async def test_a_batch_that_is_stored_already_is_not_taken_for_new(store: Store, clock: FakeClock) -> None:
+    early, late = [job("a"), job("b")], [job("c"), job("d")]
+    await store.insert(early)
+    await store.insert(late)
+
+    for batch in (early, late):
+        assert list(await store.insert(batch)) == [Inserted(one.id, created=False) for one in batch]
+
+
 async def test_inserting_the_id_of_a_finished_job_again_does_not_wake_it(store: Store, clock: FakeClock) -> None:
     claim = await insert_and_claim(store, job("a"))
     await store.settle([completed(claim)])

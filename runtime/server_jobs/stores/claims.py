@@ -148,7 +148,7 @@ class Claims:
                 raise
             self._packs = False  # their params together are longer than any text may be
             return await self._run(batch, calls, more, look=look)
-        return claims_of(rows, batch, is_packed=packs) if rows else []
+        return claims_of(rows, batch)
 
     async def _relabel(self, request: ClaimRequest) -> None:
         """Let rows follow specs that gained or lost limits: at once for a request that is new, else now and then."""

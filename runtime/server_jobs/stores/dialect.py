@@ -12,13 +12,16 @@ class Statements(Protocol):
     """The statements of one dialect; `{now}` in them stands for the clock, `GIVEN_NOW` for one that a test gives.
 
     `EXPIRE` is repeated for as long as it changes `MOST_EXPIRED` jobs; None: it is without bounds. `CLAIMED` follows
-    each claim of many and says what it took; None: they say it themselves. `PACKED_CLAIMED` and `PACKED_COMPLETE` are
-    for databases with `packs_rows`, in the place of `CLAIMED` and `COMPLETE`.
+    each claim of many and says what it took; None: they say it themselves. `PACKED_INSERT` with
+    `PACKED_INSERTED`, `PACKED_CLAIMED` and `PACKED_COMPLETE` are for databases with `packs_rows`, in the place of
+    `INSERT`, `CLAIMED` and `COMPLETE`.
     """
 
     GIVEN_NOW: str
     MOST_EXPIRED: int | None
     CLAIMED: str | None
+    PACKED_INSERT: str | None
+    PACKED_INSERTED: str | None
     PACKED_CLAIMED: str | None
     PACKED_COMPLETE: tuple[str, str] | None
 

@@ -34,6 +34,7 @@ from ..record import (
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MOST_BYTES = 1_000_000  # of one parameter; D1 takes no more than 2,000,000
+_NO_KEYS = [None, None, None]
 _MILLISECOND = timedelta(milliseconds=1)
 _STATUSES: dict[object, JobStatus] = {status.value: status for status in JobStatus}
 
@@ -99,14 +100,10 @@ def shared_parameters(job: NewJob) -> dict[str, Value]:
     }
 
 
-def own_row(job: NewJob) -> dict[str, Value]:
-    """What a job has for itself, as an element of the parameter `jobs`."""
-    row: dict[str, Value] = {"id": job.id, "params": job.params}
-    if job.unique_key is not None:
-        row["unique_key"] = job.unique_key
-    if job.concurrency_key is not None or job.rate_key is not None:
-        row["concurrency_key"], row["rate_key"] = job.concurrency_key, job.rate_key
-    return row
+def own_values(job: NewJob) -> str | tuple[str | None, ...]:
+    """What a job has for itself, as the value by its id in the parameter `jobs`."""
+    _, params, *keys = job[:5]
+    return params if keys == _NO_KEYS else (params, *keys)
 
 
 def request_parameters(request: ClaimRequest) -> dict[str, Value]:
@@ -175,14 +172,20 @@ def outcome_row(settlement: Settlement) -> dict[str, Value]:
             return {**common, "kind": "cancelled", "error": reason}
 
 
+def is_packed(rows: Sequence[Row]) -> bool:
+    """Whether these rows are one, into which a statement packed all its rows."""
+    return len(rows) == 1 and "packed" in rows[0].keys()  # noqa: SIM118  a row of asyncpg looks for a value
+
+
 def unpacked(rows: Sequence[Row]) -> list[Any]:
     """What a statement that packs its rows packed into one."""
-    return cast("list[Any]", from_json(text_of(rows[0]["packed"])))
+    packed = rows[0]["packed"]
+    return [] if packed is None else cast("list[Any]", from_json(text_of(packed)))
 
 
-def claims_of(rows: Sequence[Row], batch: str, *, is_packed: bool = False) -> list[Claim]:
+def claims_of(rows: Sequence[Row], batch: str) -> list[Claim]:
     """The claims that these rows stand for, whose columns are `CLAIM_COLUMNS` in that order."""
-    claimed: Iterable[Iterable[Value]] = unpacked(rows) if is_packed else (row.values() for row in rows)
+    claimed: Iterable[Iterable[Value]] = unpacked(rows) if is_packed(rows) else (row.values() for row in rows)
     return [_claim_of(batch, *values) for values in claimed]
 
 

@@ -41,13 +41,14 @@ from .rows import (
     claims_of,
     heartbeat_row,
     integer_of,
+    is_packed,
     json_lists,
     json_objects,
     json_of,
     milliseconds,
     new_job_row,
     outcome_row,
-    own_row,
+    own_values,
     prune_rule_row,
     record_of,
     request_parameters,
@@ -126,14 +127,14 @@ class SqlStore:
                 answers[index] = answer
         return [answer or _raise_unsettled(job) for answer, job in zip(answers, jobs, strict=True)]
 
-    async def _create(self, jobs: Sequence[NewJob]) -> list[Row]:
-        """The rows created, one for each job that could be stored."""
+    async def _create(self, jobs: Sequence[NewJob]) -> list[str]:
+        """The ids of the jobs that could be stored."""
         if any(job.unique_key is not None for job in jobs):
             jobs = sorted(jobs, key=_by_key)  # two calls that wait for each other's keys would never end
         calls = list(self._creating(jobs))
-        return [row for rows in await self.database.run(*calls) for row in rows] if calls else []
+        return list(_ids_in(await self.database.run(*calls))) if calls else []
 
-    async def _create_while_made(self, rest: Iterator[NewJob]) -> tuple[list[Row], list[NewJob]]:
+    async def _create_while_made(self, rest: Iterator[NewJob]) -> tuple[list[str], list[NewJob]]:
         """As `_create`, if the database can do it while the next jobs are made; and the jobs."""
         made = list(islice(rest, 1))
         database = self.database
@@ -148,17 +149,23 @@ class SqlStore:
                 yield job
 
         answers = await database.stream(Repeatable(lambda: self._creating(chain(list(made), kept()))))
-        return [row for rows in answers for row in rows], made
+        return list(_ids_in(answers)), made
 
     def _creating(self, jobs: Iterable[NewJob]) -> Iterator[_Call]:
+        packed, inserted = self._statements.PACKED_INSERT, self._statements.PACKED_INSERTED
         for chunk in _alike(jobs):
             if len(chunk) == 1:
                 yield self._call(self._statements.INSERT_ONE, **new_job_row(chunk[0]))
                 continue
-            for text in json_lists([own_row(job) for job in chunk]):
-                yield self._call(self._statements.INSERT, **shared_parameters(chunk[0]), jobs=text)
+            shared = shared_parameters(chunk[0])
+            for text in json_objects(_by_id(chunk)):
+                if self.database.packs_rows and packed is not None and inserted is not None:
+                    yield self._call(packed, **shared, jobs=text)
+                    yield self._call(inserted)
+                else:
+                    yield self._call(self._statements.INSERT, **shared, jobs=text)
 
-    async def _answers(self, jobs: Sequence[NewJob], created: Sequence[Row]) -> list[Inserted | None]:
+    async def _answers(self, jobs: Sequence[NewJob], created: Sequence[str]) -> list[Inserted | None]:
         """None stands for a job whose unique key was held, by a job that has ended since."""
         if created:
             self._claims.expect()
@@ -412,6 +419,14 @@ def _alike(jobs: Iterable[NewJob]) -> Iterator[list[NewJob]]:
             yield alike
 
 
+def _by_id(jobs: Sequence[NewJob]) -> dict[str, str | tuple[str | None, ...]]:
+    """The parameter `jobs` of these. Of several with one id the first counts."""
+    values = {job.id: own_values(job) for job in jobs}
+    if len(values) < len(jobs):
+        values |= {job.id: own_values(job) for job in reversed(jobs)}
+    return values
+
+
 class Repeatable(Generic[T]):
     """What can be gone through several times, made anew each time."""
 
@@ -424,10 +439,16 @@ class Repeatable(Generic[T]):
 
 def _settled(rows: Sequence[Row]) -> Iterator[tuple[str, JobStatus]]:
     """Which jobs were settled, and how. Those that are packed are complete."""
-    if rows and "packed" in rows[0].keys():  # noqa: SIM118  a row of asyncpg looks for a value
+    if is_packed(rows):
         yield from ((text_of(job_id), JobStatus.COMPLETED) for job_id in unpacked(rows))
     else:
         yield from ((text_of(row["id"]), status_of(row["status"])) for row in rows)
+
+
+def _ids_in(answers: Sequence[Sequence[Row]]) -> Iterator[str]:
+    """Which jobs were stored."""
+    for rows in answers:
+        yield from map(text_of, unpacked(rows) if is_packed(rows) else (row["id"] for row in rows))
 
 
 def _is_plain(settlement: Settlement) -> TypeGuard[Completed]:
@@ -448,8 +469,8 @@ def _without_repeats(items: Sequence[Heartbeat | Settlement]) -> list[dict[str, 
     return groups
 
 
-def _inserted(jobs: Sequence[NewJob], created: Sequence[Row], holders: Sequence[Row]) -> list[Inserted | None]:
-    new = {text_of(row["id"]) for row in created}
+def _inserted(jobs: Sequence[NewJob], created: Sequence[str], holders: Sequence[Row]) -> list[Inserted | None]:
+    new = set(created)
     holder_of = {text_of(row["unique_key"]): text_of(row["id"]) for row in holders if row["unique_key"] is not None}
     stored = {text_of(row["id"]) for row in holders if row["unique_key"] is None}
     answers: list[Inserted | None] = []

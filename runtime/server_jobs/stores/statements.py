@@ -40,19 +40,27 @@ SELECT value->>'id', value->>'job_name', value->>'params', 'pending', value->>'q
 """
 
 # Jobs that differ in their params and keys only, as those of one call nearly always do: half the work of the above.
-INSERT = """
+# By the id of each its params, or, of one with keys, a list of the params and the three keys.
+PACKED_INSERT: str | None = """
 INSERT INTO jobs (id, job_name, params, status, queue, priority, spec_version, max_attempts, scheduled_for, unique_key,
                   correlation_id, concurrency_key, rate_key, created_at, updated_at)
-SELECT value->>'id', :job_name, value->>'params', 'pending', :queue, :priority, :spec_version, :max_attempts,
-       COALESCE(:scheduled_for, {now} + :delay), value->>'unique_key', :correlation_id, value->>'concurrency_key',
-       value->>'rate_key', {now}, {now}
+SELECT key, :job_name, CASE type WHEN 'array' THEN value->>0 ELSE value END, 'pending', :queue, :priority,
+       :spec_version, :max_attempts, COALESCE(:scheduled_for, {now} + :delay),
+       CASE type WHEN 'array' THEN value->>1 END, :correlation_id, CASE type WHEN 'array' THEN value->>2 END,
+       CASE type WHEN 'array' THEN value->>3 END, {now}, {now}
   FROM json_each(:jobs)
  WHERE true
     ON CONFLICT DO NOTHING
-RETURNING id
+"""
+INSERT = f"{PACKED_INSERT}RETURNING id"
+
+# What it has stored, as one text: the rows of one statement are numbered one after another.
+PACKED_INSERTED: str | None = """
+SELECT json_group_array(id) AS packed FROM jobs
+ WHERE rowid > last_insert_rowid() - changes() AND rowid <= last_insert_rowid()
 """
 
-# The same for one job, as it nearly always is.
+# One job, as it nearly always is.
 INSERT_ONE = """
 INSERT INTO jobs (id, job_name, params, status, queue, priority, spec_version, max_attempts, scheduled_for, unique_key,
                   correlation_id, concurrency_key, rate_key, created_at, updated_at)
