@@ -42,6 +42,7 @@ from .result import JobMetadata
 from .runner import Runner
 from .scheduler import Scheduler
 from .stores.sql import SqlStore
+from .tasks import begun
 from .worker_backend import (
     DEFAULT_CONCURRENCY,
     DEFAULT_LOCK_TIMEOUT,
@@ -302,7 +303,7 @@ class Backend:
 
     async def _held(self, claiming: Coroutine[None, None, Sequence[Claim]]) -> Sequence[Claim]:
         """The claims made. When the caller is cancelled they are made all the same, and given back."""
-        task = asyncio.ensure_future(claiming)
+        task = begun(claiming)
         try:
             return await asyncio.shield(task)
         except asyncio.CancelledError:

@@ -40,6 +40,7 @@ class JobRegistry:
 
     def __init__(self) -> None:
         self._registrations: dict[str, Registration] = {}
+        self._known: tuple[KnownJob, ...] | None = None
 
     def register(self, job: type[Job[P, R, D]], handler: Handler[P, R] | None = None) -> JobRegistry:
         """Add a job with its handler (a job of `define_job` brings its own) and return this registry, for chaining.
@@ -50,6 +51,7 @@ class JobRegistry:
         if job.job_name in self._registrations:
             raise DuplicateRegistrationError(job.job_name)
         self._registrations[job.job_name] = Registration(job, handler or job.handler)
+        self._known = None
         return self
 
     def has(self, name: str) -> bool:
@@ -86,9 +88,10 @@ class JobRegistry:
 
     def known_jobs(self) -> tuple[KnownJob, ...]:
         """The names and versions a worker with this registry can run: those whose handler is implemented."""
-        return tuple(
-            known_job(registration.job) for registration in self._registrations.values() if registration.is_runnable
-        )
+        if self._known is None:  # each claim asks
+            runnable = (registration for registration in self._registrations.values() if registration.is_runnable)
+            self._known = tuple(known_job(registration.job) for registration in runnable)
+        return self._known
 
     def stub_names(self) -> list[str]:
         """The jobs whose handler is still the generated stub."""

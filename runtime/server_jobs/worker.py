@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import sys
 from collections import deque
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from contextlib import suppress
 from contextvars import Context, copy_context
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from .options import check_duration, check_range
 from .pace import Pace
 from .record import Claim, JobStatus
 from .runner import Settled
+from .tasks import begun
 
 _logger = logging.getLogger("server_jobs")
 
@@ -133,14 +133,14 @@ class Worker:
         self._wake.set()
 
     async def _step(self) -> bool:
-        """Housekeeping, then claim what there is room for; whether the work is done."""
+        """Claim what there is room for, and see to the housekeeping; whether the work is done."""
         self._wake.clear()
         try:
             if self._pause:
                 await self.backend.store.ping()
-            self._housekeeper.tick()
             self._look_after_slots()
             await self._claim()
+            self._housekeeper.tick()  # not before: it would keep jobs that just came from being claimed
             is_finished = await self._is_finished()
         except DatabaseError as error:
             self._note_failure(error)
@@ -200,7 +200,7 @@ class Worker:
                     self._is_turn_over = True
                     loop.call_soon(self._take_next_turn, context=self._variables)
                     break
-                self._begin(self._waiting.popleft()[1], loop)
+                self._begin(self._waiting.popleft()[1])
         finally:
             self._is_beginning = False
         if self._may_be_more and len(self._waiting) <= self._ahead() // 2:
@@ -214,12 +214,12 @@ class Worker:
         is_free = len(self._running) < self._concurrency
         return bool(self._waiting) and is_free and not self._stops and not self._is_held_up()
 
-    def _begin(self, attempt: Attempt, loop: asyncio.AbstractEventLoop) -> None:
+    def _begin(self, attempt: Attempt) -> None:
         self._pace.note_begun()
         self._unsettled.add(attempt)
         self._running[attempt] = None
         # Not in the context of this moment, which may be that of the job before.
-        task = _begun(self._run(attempt), loop, self._variables.copy())
+        task = begun(self._run(attempt), self._variables.copy())
         if attempt in self._running:
             self._running[attempt] = task
 
@@ -364,22 +364,6 @@ async def tick(backend: Backend, *, limit: int | None = None, budget: timedelta 
             raise
     completed = sum(result.success for result in results)
     return Tick(len(expired), len(scheduled), completed, len(results) - completed)
-
-
-if sys.version_info >= (3, 12):
-
-    def _begun(
-        coroutine: Coroutine[None, None, None], loop: asyncio.AbstractEventLoop, variables: Context
-    ) -> asyncio.Task[None]:
-        """A task that has run as far as it could at once, which is all the way for many jobs."""
-        return asyncio.Task(coroutine, loop=loop, context=variables, eager_start=True)
-
-else:
-
-    def _begun(
-        coroutine: Coroutine[None, None, None], loop: asyncio.AbstractEventLoop, variables: Context
-    ) -> asyncio.Task[None]:
-        return loop.create_task(coroutine, context=variables)
 
 
 async def _until_returned(attempt: Attempt, thread: asyncio.Future[object]) -> None:
