@@ -549,6 +549,15 @@ async def test_jobs_are_run_although_housekeeping_fails(
     assert caplog.messages[0] == f"housekeeping ({chore}) failed, trying again: the database is away ({method})"
 
 
+async def test_jobs_that_wait_are_claimed_before_there_is_housekeeping() -> None:
+    store, job = FaultyStore(), text_job(echo)
+    backend = backend_on(store, job)
+    await job.later(PARAMS)
+    await finished(Worker(backend, until_empty=True))
+    asked = [method for method in store.calls if method in ("claim", "expire", "due_schedules")]
+    assert asked == ["claim", "expire", "due_schedules"]
+
+
 async def test_jobs_are_run_while_housekeeping_waits_for_others() -> None:
     store, job = FaultyStore(), text_job(echo)
     backend = backend_on(store, job)
