@@ -158,10 +158,10 @@ class Worker:
             self._give_back_waiting()
 
     async def _claim(self) -> None:
-        room = self._concurrency - len(self._running) - len(self._waiting)
-        wanted = room + self._ahead()
-        if not self._may_be_more or self._is_held_up() or wanted < max(1, self._ahead() // 2):
+        wanted = self._wanted()
+        if not wanted:
             return
+        room = self._room()
         self._may_be_more = False
         self._asked = asyncio.get_running_loop().time()
         try:
@@ -173,8 +173,22 @@ class Worker:
         self._pace.note_claimed(now)
         self._may_be_more = self._may_be_more or len(attempts) == wanted
         self._waiting.extend((now, attempt) for attempt in attempts)
+        if self._wanted():
+            self._wake.set()  # the next claim is under way while these are begun
+            self._begin_soon()
+            return
         self._begin_waiting()
         await asyncio.sleep(0)  # so that they have begun before anybody asks what runs
+
+    def _room(self) -> int:
+        """How many more jobs could begin at once."""
+        return self._concurrency - len(self._running) - len(self._waiting)
+
+    def _wanted(self) -> int:
+        """How many to claim now: none, if there are none, or too few to be worth it."""
+        wanted = self._room() + self._ahead()
+        is_time = self._may_be_more and not self._is_held_up() and wanted >= max(1, self._ahead() // 2)
+        return wanted if is_time else 0
 
     def _ahead(self) -> int:
         """How many claims may wait for a slot; none where a job has limits, which a claim that waits would use up."""
@@ -197,14 +211,19 @@ class Worker:
         try:
             while self._has_next():
                 if loop.time() > turn_ends:
-                    self._is_turn_over = True
-                    loop.call_soon(self._take_next_turn, context=self._variables)
+                    self._begin_soon()
                     break
                 self._begin(self._waiting.popleft()[1])
         finally:
             self._is_beginning = False
         if self._may_be_more and len(self._waiting) <= self._ahead() // 2:
             self._wake.set()
+
+    def _begin_soon(self) -> None:
+        """Begin those that wait in the next turn of the event loop, and not before."""
+        if not self._is_turn_over:
+            self._is_turn_over = True
+            asyncio.get_running_loop().call_soon(self._take_next_turn, context=self._variables)
 
     def _take_next_turn(self) -> None:
         self._is_turn_over = False
