@@ -38,7 +38,9 @@ from tests.conformance import (
     test_renew,
     test_schedules,
     test_settle,
+    test_unanswered_claims,
 )
+from tests.conformance.examples import SEND
 from tests.conformance.postgres_databases import spoil
 from tests.conformance.stores import STORES
 from tests.sabotage import altered
@@ -98,11 +100,11 @@ def without_index(name: str) -> Sabotage:
     return sabotage
 
 
-def with_function(module: object, name: str, function: Callable[..., object]) -> Sabotage:
-    """Put another function in the place of the one of that name, which must be there."""
+def with_other(module: object, name: str, value: object) -> Sabotage:
+    """Put another function, or number, in the place of the one of that name, which must be there."""
 
     def sabotage(monkeypatch: pytest.MonkeyPatch, store: Store) -> None:
-        monkeypatch.setattr(module, name, function)
+        monkeypatch.setattr(module, name, value)
 
     return sabotage
 
@@ -215,7 +217,7 @@ def in_sql(protection: str, sabotage: Sabotage, noticed_by: ConformanceTest) -> 
 
 def in_memory(protection: str, name: str, function: Callable[..., object], noticed_by: ConformanceTest) -> Case:
     module = lifecycle if hasattr(lifecycle, name) else memory
-    return Case(protection, "memory", with_function(module, name, function), noticed_by)
+    return Case(protection, "memory", with_other(module, name, function), noticed_by)
 
 
 CASES = [
@@ -245,7 +247,7 @@ CASES = [
     # A token is unlike any other by its batch, and within that by its job; what is stored is what is answered.
     in_sql(
         "a batch for each claim",
-        together(with_function(claims, "new_batch", one_batch), with_function(sql, "new_batch", one_batch)),
+        together(with_other(claims, "new_batch", one_batch), with_other(sql, "new_batch", one_batch)),
         test_claim.test_every_claim_has_a_token_of_its_own,
     ),
     in_memory("a batch for each claim", "new_batch", one_batch, test_claim.test_every_claim_has_a_token_of_its_own),
@@ -253,7 +255,7 @@ CASES = [
         "a token for each job of a claim",
         together(
             without("fencing_token = :batch || id", "CLAIM", "CLAIM_ONE", instead="fencing_token = :batch"),
-            with_function(rows, "token_of", batch_alone),
+            with_other(rows, "token_of", batch_alone),
         ),
         test_claim.test_every_claim_has_a_token_of_its_own,
     ),
@@ -319,6 +321,21 @@ CASES = [
         test_claim.test_each_claim_counts_one_attempt,
     ),
     in_memory("attempt count", "claim", claim_uncounted, test_claim.test_each_claim_counts_one_attempt),
+    in_sql(
+        "what a claim took whose answer was lost",
+        without("status = 'running'", "GIVE_BACK", instead="status = 'running' AND false"),
+        partial(test_unanswered_claims.test_the_next_claim_gets_the_jobs_with_no_attempt_lost, known=SEND),
+    ),
+    in_sql(
+        "what a late claim took whose answer was lost",
+        with_other(claims, "LONGEST_CLAIM", timedelta(days=1)),
+        test_unanswered_claims.test_a_claim_that_the_database_makes_late_is_undone_as_well,
+    ),
+    in_sql(
+        "attempts of unanswered claims",
+        without("attempt_count = attempt_count - 1, ", "GIVE_BACK"),
+        partial(test_unanswered_claims.test_the_next_claim_gets_the_jobs_with_no_attempt_lost, known=SEND),
+    ),
     in_sql(
         "attempt count of a crash",
         without("attempt_count = attempt_count + 1, ", "CLAIM", "CLAIM_ONE", "CLAIM_LIMITED"),
@@ -575,7 +592,7 @@ IN_POSTGRESQL: dict[str, Sabotage] = {
     "name of what is pruned": without("jobs.job_name = rule.value->>2", "PRUNE", instead="true"),
     "a token for each job of a claim": together(
         without("CAST(:batch AS text) || id", "CLAIM", "CLAIM_ONE", instead="CAST(:batch AS text)"),
-        with_function(rows, "token_of", batch_alone),
+        with_other(rows, "token_of", batch_alone),
     ),
     "the token of a claim in its row": without(
         "CAST(:batch AS text) || id", "CLAIM", "CLAIM_ONE", instead="CAST(:batch AS text) || 'tttt'"

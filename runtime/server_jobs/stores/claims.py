@@ -17,7 +17,7 @@ from ..ids import new_batch
 from ..ports import Database, Statement, Value
 from ..record import Claim, ClaimRequest, KnownJob
 from .dialect import statements_of
-from .rows import claims_of, milliseconds, request_parameters
+from .rows import claims_of, json_of, milliseconds, request_parameters
 
 WINDOW = 256
 LANES = 32
@@ -26,6 +26,8 @@ FURTHER_LANES = 1000  # of all names together
 # The golden section of the keys: where the next look at lanes begins, far from where those before began.
 _STRIDE = 0x9E3779B97F4A7C15
 RELABEL_INTERVAL = timedelta(seconds=10)
+LONGEST_CLAIM = timedelta(seconds=10)
+"""How long a server may go on with a claim after its connection was lost."""
 _DISMISSED_AT_ONCE = 1000
 ADOPTIONS = 10
 ADOPTED_AT_ONCE = 1000
@@ -47,6 +49,7 @@ class Claims:
         self._relabelled_at = float("-inf")
         self._idle: set[_Runnable] = set()
         self._start = random.getrandbits(64)
+        self._unanswered: list[tuple[float, str]] = []
 
     def expect(self) -> None:
         """There are new jobs: the next claim need not look first."""
@@ -54,6 +57,7 @@ class Claims:
 
     async def make(self, request: ClaimRequest) -> Sequence[Claim]:
         """Claim; the most urgent comes first."""
+        await self._give_back_unanswered()
         await self._relabel(request)
         if not any(job.is_limited for job in request.known):
             return await self._claim_unlimited(request)
@@ -145,10 +149,22 @@ class Claims:
             rows = (await self._database.run(*answered, *more, look=look))[len(answered) - 1]
         except DatabaseError as error:
             if not packs or "too big" not in str(error):
+                now = self._clock.monotonic()
+                self._unanswered += [(now, batch), (now + LONGEST_CLAIM.total_seconds(), batch)]
                 raise
             self._packs = False  # their params together are longer than any text may be
             return await self._run(batch, calls, more, look=look)
         return claims_of(rows, batch)
+
+    async def _give_back_unanswered(self) -> None:
+        """Put back what claims took whose answer was lost: at the next claim, and once more when they are surely over.
+
+        Otherwise nobody would run these jobs until their leases end, and each would have lost an attempt.
+        """
+        now = self._clock.monotonic()
+        if due := [batch for moment, batch in self._unanswered if moment <= now]:
+            await self._database.run(self._call(self._statements.GIVE_BACK, batches=json_of(due)))
+            self._unanswered = [(moment, batch) for moment, batch in self._unanswered if moment > now]
 
     async def _relabel(self, request: ClaimRequest) -> None:
         """Let rows follow specs that gained or lost limits: at once for a request that is new, else now and then."""

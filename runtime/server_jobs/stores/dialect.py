@@ -34,6 +34,7 @@ class Statements(Protocol):
     CLAIM: str
     DUE: str
     CLAIM_ONE: str
+    GIVE_BACK: str
     RENEW: str
     SETTLE: str
     COMPLETE: str

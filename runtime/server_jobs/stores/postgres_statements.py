@@ -195,6 +195,20 @@ claimed AS ({_CLAIM % _CHOSEN_PLACES}, priority, scheduled_for)
 
 CLAIM_ONE = _CLAIM % f"id = :id AND {_KNOWN}"
 
+GIVE_BACK = """
+WITH unanswered AS MATERIALIZED (
+  SELECT jobs.ctid AS place FROM jobs
+   WHERE status = 'running'
+     AND left(fencing_token, 32) = ANY(ARRAY(SELECT json_array_elements_text(CAST(:batches AS json))))
+   ORDER BY id FOR UPDATE)
+UPDATE jobs
+   SET status = CASE WHEN cancel_requested THEN 'cancelled' ELSE 'pending' END,
+       completed_at = CASE WHEN cancel_requested THEN {now} END,
+       attempt_count = attempt_count - 1, fencing_token = NULL, worker_expires_at = NULL, updated_at = {now}
+ WHERE jobs.ctid = ANY(ARRAY(SELECT place FROM unanswered))
+RETURNING id
+"""
+
 # --- limits ----------------------------------------------------------------------------------------------------------
 
 _LIMITS = """SELECT DISTINCT value->>0 AS job_name, CAST(value->>2 AS integer) AS concurrency,

@@ -164,6 +164,17 @@ SELECT json_group_array(json_array(CAST(id AS TEXT), CAST(job_name AS TEXT), CAS
   FROM ({CLAIMED})
 """
 
+# What was claimed and never answered, back as it was: nobody runs it.
+GIVE_BACK = """
+UPDATE jobs INDEXED BY jobs_lease
+   SET status = CASE WHEN cancel_requested THEN 'cancelled' ELSE 'pending' END,
+       completed_at = CASE WHEN cancel_requested THEN {now} END,
+       attempt_count = attempt_count - 1, fencing_token = NULL, worker_expires_at = NULL, updated_at = {now}
+ WHERE status = 'running' AND worker_expires_at IS NOT NULL
+   AND substr(fencing_token, 1, 32) IN (SELECT value FROM json_each(:batches))
+RETURNING id
+"""
+
 # --- limits ----------------------------------------------------------------------------------------------------------
 
 # A job with limits carries two keys. Such jobs are claimed by a statement of their own, from indexes of their own.
