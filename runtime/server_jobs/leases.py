@@ -35,6 +35,7 @@ class LeaseKeeper:
         self._task: asyncio.Task[None] | None = None
         self._renewal: asyncio.Task[None] | None = None
         self._is_failing = False
+        self._shortest = timedelta.max
 
     def hold(self, attempt: Attempt, since: float | None = None) -> None:
         """Renew this attempt's lease from now on, if that is not so already.
@@ -44,7 +45,11 @@ class LeaseKeeper:
         if attempt in self._renewed:
             return
         self._renewed[attempt] = self._clock.monotonic() if since is None else since
+        if self._task is not None and attempt.lease < self._shortest:
+            self._task.cancel()  # it sleeps for too long
+            self._task = None
         if self._task is None or self._task.done():
+            self._shortest = min(held.lease for held in self._renewed)
             self._task = asyncio.get_running_loop().create_task(self._keep(), context=Context())
 
     def release(self, attempt: Attempt) -> None:
@@ -76,14 +81,14 @@ class LeaseKeeper:
         for attempt, renewed in self._renewed.items():
             if attempt.stopped is Stop.LOST:
                 continue
-            if attempt.has_news or now - renewed >= _interval(attempt).total_seconds():
+            if attempt.has_news or now - renewed >= _interval(attempt.lease).total_seconds():
                 due[attempt.lease].append(attempt)
         return due
 
     async def _keep(self) -> None:
         while self._renewed:
-            shortest = min(_interval(attempt) for attempt in self._renewed)
-            await self._clock.sleep(min(shortest / _LOOKS, PROGRESS_INTERVAL).total_seconds())
+            self._shortest = min(attempt.lease for attempt in self._renewed)
+            await self._clock.sleep(min(_interval(self._shortest) / _LOOKS, PROGRESS_INTERVAL).total_seconds())
             self.tick()
 
     async def _renew_all(self, due: dict[timedelta, list[Attempt]]) -> None:
@@ -130,5 +135,5 @@ class LeaseKeeper:
                 attempt.stop(Stop.LOST)
 
 
-def _interval(attempt: Attempt) -> timedelta:
-    return min(attempt.lease / 3, CANCEL_INTERVAL)
+def _interval(lease: timedelta) -> timedelta:
+    return min(lease / 3, CANCEL_INTERVAL)

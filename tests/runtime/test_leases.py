@@ -94,6 +94,20 @@ async def test_a_lease_is_renewed_at_a_third_of_its_length_and_not_more_often() 
     await run.end()
 
 
+async def test_a_short_lease_is_renewed_in_time_beside_long_ones() -> None:
+    run = await Run().begin()
+    short = asyncio.create_task(run.job.now(PARAMS, worker_timeout=SECOND / 10))
+    await turns()
+    for _ in range(10):
+        run.clock.advance(SECOND / 50)
+        await turns()
+
+    assert run.store.calls["renew"] >= 3
+    assert {beat.id for beat in run.store.heartbeats}.isdisjoint({run.job_id})
+    await run.end()
+    assert (await short).ok
+
+
 async def test_the_leases_of_all_jobs_are_renewed_with_one_call() -> None:
     run = await Run().begin(50)
     await run.wait(3 * SECOND)
