@@ -35,21 +35,24 @@ def postgres_server() -> Iterator[str]:
 
 
 def _own_server(folder: Path) -> Iterator[str]:
-    programs, port = _programs(folder), free_port()
-    user = _user_for(folder)
+    programs, port = programs_for(folder), free_port()
+    user = user_for(folder)
     data = folder / "data"
-    _run([programs / "initdb", "-D", data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C"], user)
+    run_as([programs / "initdb", "-D", data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C"], user)
     # Nothing that makes it faster than a new server: `fsync` and `synchronous_commit` stay on.
     options = f"-p {port} -k {folder} -c listen_addresses=127.0.0.1 -c max_connections=200"
-    _run([programs / "pg_ctl", "-D", data, "-w", "-l", folder / "log", "-o", options, "start"], user)
+    run_as([programs / "pg_ctl", "-D", data, "-w", "-l", folder / "log", "-o", options, "start"], user)
     try:
         yield f"postgresql://postgres@127.0.0.1:{port}/postgres"
     finally:
-        _run([programs / "pg_ctl", "-D", data, "-w", "-m", "fast", "stop"], user)
+        run_as([programs / "pg_ctl", "-D", data, "-w", "-m", "fast", "stop"], user)
 
 
-def _programs(folder: Path) -> Path:
-    """The folder of `initdb` and `pg_ctl`: of an installed PostgreSQL, else of the wheel that brings one."""
+def programs_for(folder: Path) -> Path:
+    """The folder of `initdb` and `pg_ctl`: of an installed PostgreSQL, else of the wheel that brings one, copied there.
+
+    Raises `NoServerError`.
+    """
     on_path = shutil.which("initdb")
     installed = [Path(on_path).parent] if on_path else []
     installed += sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
@@ -60,14 +63,15 @@ def _programs(folder: Path) -> Path:
     if wheel is None or wheel.origin is None:
         raise NoServerError(f"name a server in {VARIABLE}, or install PostgreSQL, so that one can be started")
     package = Path(wheel.origin).parent
-    # Copied, because the user that root hands over to may not be allowed to read the environment.
+    # Copied, because the user that root hands over to may not be allowed to read the environment. The programs find
+    # their libraries in the folder beside the package.
     for part in (package, package.with_name(f"{package.name}.libs")):
         if part.exists():
             shutil.copytree(part, folder / part.name)
     return folder / package.name / "pginstall" / "bin"
 
 
-def _user_for(folder: Path) -> str | None:
+def user_for(folder: Path) -> str | None:
     """PostgreSQL does not run as root; then it runs as somebody else, who owns the folder."""
     if os.geteuid() != 0:
         return None
@@ -77,7 +81,8 @@ def _user_for(folder: Path) -> str | None:
     return user
 
 
-def _run(command: list[str | Path], user: str | None) -> None:
+def run_as(command: list[str | Path], user: str | None) -> None:
+    """Run a program of PostgreSQL to its end. Raises `NoServerError`, which says what it printed."""
     finished = subprocess.run(
         list(map(str, command)), user=user, cwd="/", stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, check=False
     )

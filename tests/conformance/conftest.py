@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 
+import psycopg
 import pytest
 from server_jobs.ports import Store
 from server_jobs.testing import FakeClock
 
+from tests.conformance.postgres_databases import empty_database, postgres_connection
 from tests.conformance.stores import STORES, OpenStore
 
 
@@ -30,3 +32,17 @@ def store(open_store: OpenStore, clock: FakeClock, runner: asyncio.Runner) -> It
     context = open_store(clock)
     yield runner.run(context.__aenter__())
     runner.run(context.__aexit__(None, None, None))
+
+
+@pytest.fixture
+def url() -> Iterator[str]:
+    """A PostgreSQL database with empty tables."""
+    with empty_database() as url:
+        yield url
+
+
+@pytest.fixture
+def connection(url: str) -> Iterator[psycopg.Connection]:
+    """A connection of somebody else to the same database."""
+    with postgres_connection(url) as connection:
+        yield connection

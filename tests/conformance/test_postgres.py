@@ -6,7 +6,7 @@ import asyncio
 import logging
 import random
 import sys
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from unittest.mock import patch
@@ -33,24 +33,10 @@ from tests.conformance.examples import (
     read,
     request,
 )
-from tests.conformance.postgres_databases import empty_database, postgres_connection
+from tests.conformance.postgres_databases import postgres_connection
 from tests.postgres import postgres_url
 
 SECONDS = 10
-
-
-@pytest.fixture
-def url() -> Iterator[str]:
-    """A database with empty tables."""
-    with empty_database() as url:
-        yield url
-
-
-@pytest.fixture
-def connection(url: str) -> Iterator[psycopg.Connection]:
-    """A connection of somebody else to the same database."""
-    with postgres_connection(url) as connection:
-        yield connection
 
 
 @asynccontextmanager

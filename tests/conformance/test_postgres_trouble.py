@@ -24,7 +24,6 @@ from server_jobs.stores import postgres_statements
 from server_jobs.stores.sql import SqlStore
 
 from tests.conformance.examples import LEASE, START, firing, ids, insert_and_claim, job, read, request, schedule
-from tests.conformance.postgres_databases import empty_database
 from tests.conformance.postgres_databases import postgres_connection as connected
 from tests.conformance.test_postgres import SECONDS, opened, until_waiting
 
@@ -33,20 +32,6 @@ KEY_IS_TAKEN = (
     " VALUES ('winner', 'SendEmail', '{}', 'k', now(), now(), now())"
 )
 FIRST, LAST = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
-
-
-@pytest.fixture
-def url() -> Iterator[str]:
-    """A database with empty tables."""
-    with empty_database() as url:
-        yield url
-
-
-@pytest.fixture
-def connection(url: str) -> Iterator[psycopg.Connection]:
-    """A connection of somebody else to the same database."""
-    with connected(url) as connection:
-        yield connection
 
 
 @contextmanager

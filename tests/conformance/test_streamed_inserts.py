@@ -15,20 +15,13 @@ from server_jobs.record import NewJob
 from server_jobs.stores.sql import SqlStore
 
 from tests.conformance.examples import job
-from tests.conformance.postgres_databases import empty_database, postgres_connection
+from tests.conformance.postgres_databases import postgres_connection
 
 STORING = """
 SELECT count(*) FROM pg_stat_activity
  WHERE datname = current_database() AND xact_start < now() AND query LIKE '%INSERT INTO jobs%'
 """
 CHUNKS = 2500  # jobs, for more than one statement
-
-
-@pytest.fixture
-def url() -> Iterator[str]:
-    """A database with empty tables."""
-    with empty_database() as url:
-        yield url
 
 
 async def test_jobs_are_made_while_those_before_them_are_being_stored(url: str) -> None:
