@@ -12,6 +12,7 @@ import psycopg
 import pytest
 from server_jobs.databases.postgres import PostgresDatabase
 from server_jobs.databases.sqlite import SqliteDatabase
+from server_jobs.databases.sqlite_connection import Call, Rows
 from server_jobs.options import ConcurrencyLimit, RateLimit
 from server_jobs.ports import Store
 from server_jobs.record import ClaimRequest, KnownJob
@@ -56,6 +57,31 @@ async def test_an_idle_worker_locks_no_row_of_postgresql(asked: ClaimRequest) ->
 
         other.rollback()
         await store.close()
+
+
+async def test_a_worker_that_knows_of_new_jobs_claims_without_looking_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "jobs.sqlite3"
+    create_sqlite_file(path)
+    store = SqlStore(SqliteDatabase(path), FakeClock())
+    await store.open()
+    run, looks = store.database.run, list[bool]()
+
+    async def noted(*calls: Call, look: Call | None = None) -> Rows:
+        looks.append(look is not None)
+        return await run(*calls, look=look)
+
+    assert list(await store.claim(request())) == []
+    monkeypatch.setattr(store.database, "run", noted)
+    assert list(await store.claim(request())) == []
+    assert looks == [True]
+
+    await store.insert([job("a")])
+    looks.clear()
+    assert ids(await store.claim(request())) == ["a"]
+    assert looks == [False]
+    await store.close()
 
 
 @pytest.mark.parametrize("known", [SEND, KnownJob("SendEmail", 1, concurrency=ConcurrencyLimit(limit=2))])
