@@ -162,9 +162,10 @@ class Claims:
         Otherwise nobody would run these jobs until their leases end, and each would have lost an attempt.
         """
         now = self._clock.monotonic()
-        if due := [batch for moment, batch in self._unanswered if moment <= now]:
-            await self._database.run(self._call(self._statements.GIVE_BACK, batches=json_of(due)))
-            self._unanswered = [(moment, batch) for moment, batch in self._unanswered if moment > now]
+        if due := [one for one in self._unanswered if one[0] <= now]:
+            batches = json_of([batch for _, batch in due])
+            await self._database.run(self._call(self._statements.GIVE_BACK, batches=batches))
+            self._unanswered = [one for one in self._unanswered if one not in due]
 
     async def _relabel(self, request: ClaimRequest) -> None:
         """Let rows follow specs that gained or lost limits: at once for a request that is new, else now and then."""

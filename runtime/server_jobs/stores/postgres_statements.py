@@ -200,7 +200,7 @@ WITH unanswered AS MATERIALIZED (
   SELECT jobs.ctid AS place FROM jobs
    WHERE status = 'running'
      AND left(fencing_token, 32) = ANY(ARRAY(SELECT json_array_elements_text(CAST(:batches AS json))))
-   ORDER BY id FOR UPDATE)
+   FOR UPDATE SKIP LOCKED)
 UPDATE jobs
    SET status = CASE WHEN cancel_requested THEN 'cancelled' ELSE 'pending' END,
        completed_at = CASE WHEN cancel_requested THEN {now} END,
