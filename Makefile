@@ -89,6 +89,7 @@ lint: setup ## Check style, formatting and import rules
 .PHONY: types
 types: setup ## Check types with mypy --strict and pyright
 	@$(BIN)/mypy --no-error-summary
+	@$(BIN)/mypy --no-error-summary --python-version 3.14 runtime
 	@$(BIN)/pyright --warnings > $(VENV)/pyright.log 2>&1 || { cat $(VENV)/pyright.log; exit 1; }
 
 .PHONY: lock
