@@ -212,11 +212,14 @@ class Statement:
 
     `may_be_forgotten`: whether a power cut may undo it although it was committed, until something is committed that
     must not be. For what ends with the machine anyway, and only where nothing else can remember it: in a file.
+
+    `may_wait`: whether it may wait for transactions of others to end, who have taken its unique key or the limits.
     """
 
     sql: str
     writes: bool
     may_be_forgotten: bool = False
+    may_wait: bool = False
 
 
 @runtime_checkable

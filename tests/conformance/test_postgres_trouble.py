@@ -17,9 +17,10 @@ from server_jobs.databases import postgres, postgres_connection, postgres_hints,
 from server_jobs.databases.postgres import PostgresDatabase
 from server_jobs.databases.postgres_connection import DriverConnection
 from server_jobs.databases.postgres_hints import Listener
+from server_jobs.databases.sqlite_connection import Call, Rows
 from server_jobs.errors import DatabaseBusyError, DatabaseError
 from server_jobs.ports import Statement, Value
-from server_jobs.record import Heartbeat, Hold, JobQuery
+from server_jobs.record import Heartbeat, Hold, JobQuery, NewJob
 from server_jobs.stores import postgres_statements
 from server_jobs.stores.sql import SqlStore
 
@@ -173,22 +174,49 @@ async def test_a_transaction_waits_for_no_row_for_ever(url: str, connection: psy
                     await store.database.run((lock, {}), (lock, {}))
 
 
+@pytest.mark.parametrize("jobs", [1, 2])
 async def test_leases_are_renewed_while_any_number_of_inserts_waits_for_a_unique_key(
-    url: str, connection: psycopg.Connection
+    url: str, connection: psycopg.Connection, jobs: int
 ) -> None:
+    def batch(number: int) -> list[NewJob]:
+        return [job(f"{number}{key}", unique_key=key) for key in ("k", f"k{number}")[:jobs]]
+
     async with opened(url) as store:
         claim = await insert_and_claim(store, job("runs"))
         with connected(url, autocommit=False) as winner:
             winner.execute(KEY_IS_TAKEN)
-            waiting = [asyncio.create_task(store.insert([job(f"{n}", unique_key="k")])) for n in range(8)]
-            await until_waiting(connection, of=3)
-            async with asyncio.timeout(1):
-                beat = Heartbeat(id=claim.id, token=claim.token, progress=1, message=None)
-                assert await store.renew([beat], LEASE) == [Hold.HELD]
-            winner.rollback()
-        async with asyncio.timeout(SECONDS):
-            answers = await asyncio.gather(*waiting)
-        assert len({answer.id for (answer,) in answers}) == 1
+            waiting = [asyncio.create_task(store.insert(batch(number))) for number in range(8)]
+            try:
+                await until_waiting(connection, of=3)
+                async with asyncio.timeout(1):
+                    beat = Heartbeat(id=claim.id, token=claim.token, progress=1, message=None)
+                    assert await store.renew([beat], LEASE) == [Hold.HELD]
+            finally:
+                winner.rollback()
+                async with asyncio.timeout(SECONDS):
+                    answers = await asyncio.gather(*waiting)
+        assert len({answer.id for answer, *_ in answers}) == 1
+
+
+@pytest.mark.parametrize("key", ["k", None])
+async def test_a_call_says_that_it_may_wait_for_others_if_it_has_a_unique_key(
+    url: str, monkeypatch: pytest.MonkeyPatch, key: str | None
+) -> None:
+    async with opened(url) as store:
+        run, told = store.database.run, list[bool]()
+
+        async def noted(*calls: Call, look: Call | None = None) -> Rows:
+            if any("INSERT" in statement.sql for statement, _ in calls):  # and not the hint that follows
+                told.append(any(statement.may_wait for statement, _ in calls))
+            return await run(*calls, look=look)
+
+        await store.save_schedules([schedule()])
+        monkeypatch.setattr(store.database, "run", noted)
+        await store.insert([job("one", unique_key=key)])
+        await store.insert([job("first"), job("second", unique_key=key and "second")])
+        await store.start(job("here", unique_key=key and "here"), LEASE)
+        await store.fire(firing(START, next_run_at=START + timedelta(hours=1), unique_key=key and "fired"))
+        assert told == [key is not None] * 4
 
 
 async def test_batches_of_the_same_unique_keys_in_any_order_do_not_deadlock(url: str) -> None:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 
 import asyncpg
 import psycopg
 import pytest
 from server_jobs.databases import postgres_connection
 from server_jobs.errors import DatabaseError
+from server_jobs.ports import Statement, Value
 from server_jobs.stores import postgres_statements
+from server_jobs.stores.sql import SqlStore
 
-from tests.conformance import test_limit_races, test_postgres_trouble
+from tests.conformance import test_limit_races, test_postgres, test_postgres_trouble
 from tests.conformance.postgres_databases import empty_database
 from tests.conformance.postgres_databases import postgres_connection as connected
 from tests.conformance.test_postgres_trouble import LAST
@@ -25,7 +27,8 @@ RACES = 5
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Tests that would wait for ever give up soon."""
-    monkeypatch.setattr(test_postgres_trouble, "SECONDS", A_SECOND)
+    for module in (test_postgres, test_postgres_trouble):
+        monkeypatch.setattr(module, "SECONDS", A_SECOND)
 
 
 def without(monkeypatch: pytest.MonkeyPatch, fragment: str, name: str, instead: str) -> None:
@@ -66,6 +69,23 @@ def test_without_a_bound_one_waits_for_a_unique_key_for_ever(
     async def waiting(url: str, connection: psycopg.Connection) -> None:
         test = test_postgres_trouble.test_who_waits_too_long_for_a_unique_key_is_told_so_and_may_try_again
         await test(url, connection, caplog, way)
+
+    with pytest.raises(TimeoutError):
+        on_a_new_database(waiting)
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_without_a_word_that_they_wait_inserts_take_the_connections_that_leases_need(
+    monkeypatch: pytest.MonkeyPatch, impatient: None, jobs: int
+) -> None:
+    def silent(store: SqlStore, keys: object) -> Callable[..., tuple[Statement, Mapping[str, Value]]]:
+        return store._call
+
+    monkeypatch.setattr(SqlStore, "_call_with", silent)
+
+    async def waiting(url: str, connection: psycopg.Connection) -> None:
+        test = test_postgres_trouble.test_leases_are_renewed_while_any_number_of_inserts_waits_for_a_unique_key
+        await test(url, connection, jobs)
 
     with pytest.raises(TimeoutError):
         on_a_new_database(waiting)

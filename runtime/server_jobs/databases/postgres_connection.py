@@ -196,19 +196,6 @@ class PostgresConnection:
         return await self.driver.fetch(sql, *[parameters[name] for name in names])
 
 
-def may_wait_for_others(calls: Sequence[Call]) -> bool:
-    """Whether a call may wait for transactions of others to end. Its statements say so, by saying for how long.
-
-    Jobs that are stored without unique keys have nobody to wait for.
-    """
-    return any("lock_timeout" in statement.sql and _has_keys(parameters) for statement, parameters in calls)
-
-
-def _has_keys(parameters: Mapping[str, Value]) -> bool:
-    jobs = parameters.get("jobs")
-    return '"unique_key":"' in jobs if isinstance(jobs, str) else parameters.get("unique_key", "") is not None
-
-
 @lru_cache(maxsize=256)
 def positional(sql: str) -> tuple[str, tuple[str, ...]]:
     """The statement with `$1` for its named parameters, and their names in that order."""

@@ -17,7 +17,6 @@ from .postgres_connection import (
     LostStatementError,
     PostgresConnection,
     connect,
-    may_wait_for_others,
 )
 from .postgres_url import shown_place
 
@@ -53,7 +52,7 @@ class Pool:
 
     async def run(self, calls: Sequence[Call], *, prepared: bool) -> Sequence[Sequence[Row]]:
         """As `Database.run`, once."""
-        return await self._use(lambda it: it.run(calls, prepared=prepared), waits=may_wait_for_others(calls))
+        return await self._use(lambda it: it.run(calls, prepared=prepared), waits=any(one.may_wait for one, _ in calls))
 
     async def stream(self, calls: Iterable[Call], *, prepared: bool) -> Sequence[Sequence[Row]]:
         """As `StreamingDatabase.stream`, once."""

@@ -37,12 +37,17 @@ _Runnable = tuple[tuple[KnownJob, ...], tuple[str, ...] | None]
 
 
 class Claims:
-    """Chooses the statements of each claim. `call` turns a statement and its parameters into what a database runs."""
+    """Chooses the statements of each claim.
 
-    def __init__(self, database: Database, call: Callable[..., _Call], clock: Clock | None) -> None:
+    `call` turns a statement and its parameters into what a database runs, `waiting_call` one that waits for others.
+    """
+
+    def __init__(
+        self, database: Database, call: Callable[..., _Call], waiting_call: Callable[..., _Call], clock: Clock | None
+    ) -> None:
         self._database = database
         self._statements = statements_of(database)
-        self._call = call
+        self._call, self._waiting_call = call, waiting_call
         self._clock = clock or SystemClock()
         self._packs = database.packs_rows
         self._known: tuple[KnownJob, ...] = ()
@@ -128,7 +133,7 @@ class Claims:
             start=f"{self._start:016x}",
         )
         lock = self._statements.LOCK_LIMITS
-        calls = [claim] if lock is None else [self._call(lock), claim]
+        calls = [claim] if lock is None else [self._waiting_call(lock), claim]
         starts: list[_Call] = []
         if any(job.rate is not None for job in request.known):
             known = request_parameters(request)["known"]

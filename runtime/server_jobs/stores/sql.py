@@ -86,8 +86,8 @@ class SqlStore:
         self.name = database.name
         self._clock = clock
         self._statements = statements_of(database)
-        self._made: dict[str, Statement] = {}
-        self._claims = Claims(database, self._call, clock)
+        self._made: dict[tuple[str, bool], Statement] = {}
+        self._claims = Claims(database, self._call, self._waiting_call, clock)
 
     async def open(self) -> None:
         await self.database.open()
@@ -154,16 +154,17 @@ class SqlStore:
     def _creating(self, jobs: Iterable[NewJob]) -> Iterator[_Call]:
         packed, inserted = self._statements.PACKED_INSERT, self._statements.PACKED_INSERTED
         for chunk in _alike(jobs):
+            call = self._call_with(job.unique_key for job in chunk)
             if len(chunk) == 1:
-                yield self._call(self._statements.INSERT_ONE, **new_job_row(chunk[0]))
+                yield call(self._statements.INSERT_ONE, **new_job_row(chunk[0]))
                 continue
             shared = shared_parameters(chunk[0])
             for text in json_objects(_by_id(chunk)):
                 if self.database.packs_rows and packed is not None and inserted is not None:
-                    yield self._call(packed, **shared, jobs=text)
+                    yield call(packed, **shared, jobs=text)
                     yield self._call(inserted)
                 else:
-                    yield self._call(self._statements.INSERT, **shared, jobs=text)
+                    yield call(self._statements.INSERT, **shared, jobs=text)
 
     async def _answers(self, jobs: Sequence[NewJob], created: Sequence[str]) -> list[Inserted | None]:
         """None stands for a job whose unique key was held, by a job that has ended since."""
@@ -179,8 +180,9 @@ class SqlStore:
     async def start(self, job: NewJob, lease: timedelta) -> Claim:
         batch = new_batch()
         for _ in range(_TRIES):
-            started = await self._run(
-                self._statements.START, **new_job_row(job), lease=milliseconds(lease), batch=batch
+            call = self._call_with([job.unique_key])
+            (started,) = await self.database.run(
+                call(self._statements.START, **new_job_row(job), lease=milliseconds(lease), batch=batch)
             )
             if started:
                 return claims_of(started, batch)[0]
@@ -315,8 +317,9 @@ class SqlStore:
 
     async def fire(self, firing: Firing) -> Sequence[bool]:
         jobs = json_of([new_job_row(job) for _, job in firing.slots])
+        call = self._call_with(job.unique_key for _, job in firing.slots)
         created, _ = await self.database.run(
-            self._call(self._statements.FIRE, schedule_id=firing.schedule_id, jobs=jobs),
+            call(self._statements.FIRE, schedule_id=firing.schedule_id, jobs=jobs),
             self._call(
                 self._statements.FIRED,
                 schedule_id=firing.schedule_id,
@@ -377,18 +380,34 @@ class SqlStore:
     async def _run(self, sql: str, **parameters: Value) -> Sequence[Row]:
         return (await self.database.run(self._call(sql, **parameters)))[0]
 
-    def _call(self, sql: str, **parameters: Value) -> tuple[Statement, Mapping[str, Value]]:
+    def _call(self, sql: str, **parameters: Value) -> _Call:
         """The statement with the clock filled in, and its parameters."""
+        return self._statement(sql), self._timed(parameters)
+
+    def _waiting_call(self, sql: str, **parameters: Value) -> _Call:
+        """The same for one that may have to wait for the transactions of others."""
+        return self._statement(sql, may_wait=True), self._timed(parameters)
+
+    def _call_with(self, keys: Iterable[str | None]) -> Callable[..., _Call]:
+        """How to call what stores jobs with these unique keys."""
+        return self._call if all(key is None for key in keys) else self._waiting_call
+
+    def _timed(self, parameters: dict[str, Value]) -> dict[str, Value]:
         if self._clock is not None:
             parameters["now"] = timestamp(self._clock.now())
-        statement = self._made.get(sql)
+        return parameters
+
+    def _statement(self, sql: str, *, may_wait: bool = False) -> Statement:
+        statement = self._made.get((sql, may_wait))
         if statement is None:
             now = self.database.now if self._clock is None else self._statements.GIVEN_NOW
             writes = "SELECT" not in sql.lstrip()[:6]
             # Claims and their leases are those of processes that a power cut ends as well.
             is_lease = sql in (self._statements.CLAIM, self._statements.RENEW)
-            statement = self._made[sql] = Statement(sql.replace("{now}", now), writes, may_be_forgotten=is_lease)
-        return statement, parameters
+            statement = self._made[sql, may_wait] = Statement(
+                sql.replace("{now}", now), writes, may_be_forgotten=is_lease, may_wait=may_wait
+            )
+        return statement
 
     async def _holders(self, unique_keys: Sequence[str | None], ids: Sequence[str] = ()) -> Sequence[Row]:
         """The unfinished jobs with these unique keys, and those with these ids, their key left out."""
