@@ -1,26 +1,38 @@
-"""Cloudflare Workers: a cron trigger runs one tick, and two HTTP routes stand behind a bearer token."""
+"""Cloudflare Workers: a cron trigger runs one tick, and requests are answered by the routes of `server_jobs.http`."""
 
 from __future__ import annotations
 
+import asyncio
 import importlib
-from collections.abc import AsyncIterator, Callable
+import logging
+from collections.abc import AsyncIterator, Callable, MutableMapping
 from contextlib import asynccontextmanager
 from datetime import timedelta
-from typing import Any, Protocol
-from urllib.parse import urlsplit
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Protocol
 
 from .backend import DEFAULT_LOCK_TIMEOUT, DEFAULT_POLL_INTERVAL, Backend
 from .databases.d1 import D1Binding, D1Database
-from .http import Answer, answer, refusal
+from .errors import InvalidOptionError
+from .options import check_duration
 from .ports import Database, Store
 from .registry import JobRegistry
 from .worker import Tick, tick
+
+if TYPE_CHECKING:
+    from starlette.applications import Starlette
+    from starlette.requests import Request
+
+    from .http.tokens import Tokens
 
 __all__ = ["CloudflareWorkerBackend", "CronHandler", "create_cron_handler"]
 
 CRON_CONCURRENCY = 10
 TICK_BUDGET = timedelta(seconds=25)
-TOKEN_VARIABLE = "JOBS_TOKEN"  # noqa: S105  the name of the variable, not a token
+AT_ONCE_BUDGET = timedelta(seconds=20)
+"""For what is begun after the answer to a request: Cloudflare ends it 30 seconds after the answer."""
+
+_logger = logging.getLogger("server_jobs")
 
 DatabaseSource = Store | Database | str | D1Binding | Callable[[Any], Store | Database | str | D1Binding]
 
@@ -74,32 +86,50 @@ class CloudflareWorkerBackend(Backend):
 class CronHandler:
     """What a Worker's entry delegates to; made by `create_cron_handler`."""
 
-    def __init__(self, make_backend: Callable[[object], CloudflareWorkerBackend]) -> None:
+    def __init__(self, make_backend: Callable[[object], CloudflareWorkerBackend], budget: timedelta) -> None:
         self._make_backend = make_backend
+        self._budget = budget
 
     async def scheduled(self, controller: object, env: object, ctx: object) -> Tick:
         """One cron invocation. `controller` and `ctx` are as Cloudflare gives them; only `env` is read."""
         del controller, ctx
         async with self._backend(env) as backend:
-            return await backend.handle_cron()
+            return await backend.handle_cron(budget=self._budget)
 
     async def fetch(self, request: WorkerRequest, env: object, ctx: object) -> object:
-        """Answer one HTTP request with a `workers.Response`; everything is 404 unless `JOBS_TOKEN` is set."""
-        del ctx
-        reply = await self._answer(request, env)
-        workers = importlib.import_module("workers")  # exists in a Worker only
-        return workers.Response(reply.body, status=reply.status, headers={"content-type": "application/json"})
+        """Answer one HTTP request with a `Response` of JavaScript; all are 404 unless `JOBS_TOKEN` is set.
 
-    async def _answer(self, request: WorkerRequest, env: object) -> Answer:
-        """Whoever may not ask makes nothing be opened."""
-        method, path = request.method, urlsplit(request.url).path
-        headers = {"authorization": request.headers.get("authorization") or ""}
-        token = _text(getattr(env, TOKEN_VARIABLE, None))
-        refused = refusal(method=method, path=path, headers=headers, token=token)
-        if refused is not None:
-            return refused
-        async with self._backend(env) as backend:
-            return await answer(backend, method=method, path=path, headers=headers, token=token, budget=TICK_BUDGET)
+        A job that a request enqueues is run after the answer, and not by the next cron trigger.
+        """
+        asgi = importlib.import_module("asgi")  # of the Workers SDK, which exists in a Worker only
+        return await asgi.fetch(self.app, request, env, ctx)
+
+    @cached_property
+    def app(self) -> Starlette:
+        """The routes; backend and tokens come with the environment of each request."""
+        from .http.app import application, under_prefix  # an extra, and nothing that a cron trigger needs
+        from .http.options import HttpOptions
+
+        options = HttpOptions(trigger_budget=self._budget, longest_stream=TICK_BUDGET)
+        return under_prefix(application(self._open, _tokens, options, self._run_at_once))
+
+    @asynccontextmanager
+    async def _open(self, scope: MutableMapping[str, Any]) -> AsyncIterator[Backend]:
+        async with self._backend(scope["env"]) as backend:
+            await backend.initialize()
+            yield backend
+
+    def _run_at_once(self, request: Request) -> None:
+        """Let the invocation live on until what is due now has run; in a backend of its own, as this one is closed."""
+        run = asyncio.ensure_future(self._tick(request.scope["env"]))
+        importlib.import_module("workers").wait_until(run)
+
+    async def _tick(self, env: object) -> None:
+        try:
+            async with self._backend(env) as backend:
+                await backend.handle_cron(budget=min(self._budget, AT_ONCE_BUDGET))
+        except Exception:
+            _logger.exception("what a request enqueued could not be run at once; the next tick runs it")
 
     @asynccontextmanager
     async def _backend(self, env: object) -> AsyncIterator[CloudflareWorkerBackend]:
@@ -118,12 +148,15 @@ def create_cron_handler(
     job_registry: JobRegistry,
     max_concurrency: int = CRON_CONCURRENCY,
     lock_timeout: timedelta = DEFAULT_LOCK_TIMEOUT,
+    budget: timedelta = TICK_BUDGET,
 ) -> CronHandler:
     """The handler of a Worker's cron trigger and requests.
 
     `database` is what `CloudflareWorkerBackend` takes, or a function that gets it from the Worker's `env`, such as
-    `lambda env: env.DB`. Nothing is opened until the first invocation.
+    `lambda env: env.DB`. Nothing is opened until the first invocation. Once an invocation has taken `budget`, it claims
+    no more jobs, finishes those it runs, and leaves the rest to the next one.
     """
+    check_duration("budget", budget)
 
     def make_backend(env: object) -> CloudflareWorkerBackend:
         backend = CloudflareWorkerBackend(
@@ -135,7 +168,7 @@ def create_cron_handler(
         job_registry.bind(backend)
         return backend
 
-    return CronHandler(make_backend)
+    return CronHandler(make_backend, budget)
 
 
 def _adapted(database: Store | Database | str | D1Binding) -> Store | Database | str:
@@ -144,5 +177,13 @@ def _adapted(database: Store | Database | str | D1Binding) -> Store | Database |
     return D1Database(database)
 
 
-def _text(value: object) -> str | None:
-    return value if isinstance(value, str) else None
+def _tokens(scope: MutableMapping[str, Any]) -> Tokens:
+    """Those of the Worker's secrets; none, and a line in the log, if they cannot be used."""
+    from .http.tokens import PREVIOUS_TOKEN_VARIABLE, TOKEN_VARIABLE, Tokens
+
+    found = {name: getattr(scope["env"], name, None) for name in (TOKEN_VARIABLE, PREVIOUS_TOKEN_VARIABLE)}
+    try:
+        return Tokens.from_environment({name: text for name, text in found.items() if isinstance(text, str)})
+    except InvalidOptionError as error:
+        _logger.error("no route is open: %s", error)  # noqa: TRY400  one line, no trace
+        return Tokens()

@@ -8,6 +8,7 @@ from typing import TypeVar, cast, get_args, get_origin
 
 from pydantic import BaseModel, PlainSerializer, SecretBytes, SecretStr, ValidationError, WrapSerializer
 from pydantic_core import ErrorDetails, PydanticSerializationError
+from pydantic_core.core_schema import ErrorType
 
 from .errors import InvalidDocumentError, InvalidParamsError, InvalidResultError, Problem
 from .values import at_pointer, check, encode, fingerprint, non_finite, pointer_to
@@ -25,6 +26,8 @@ _SHOWN_CHARACTERS = 60
 _SECRETS = (SecretStr, SecretBytes)
 _HIDDEN = "•••"
 _QUOTING_NOTHING = frozenset({"missing", "json_invalid"})  # pydantic's errors whose text never shows a value
+# And those whose text says what is expected: all of its own but these, and those of validators that others wrote.
+_QUOTING_NO_VALUE = frozenset(get_args(ErrorType)) - {"assertion_error", "union_tag_invalid", "value_error"}
 _NOT_WRITABLE = (PydanticSerializationError, TypeError, ValueError, RecursionError)
 
 
@@ -137,7 +140,10 @@ class _Refusal:
         is_hidden = any(_overlap(pointer, hidden) for hidden in self._redact)
         if is_hidden and detail["type"] not in _QUOTING_NOTHING:
             return Problem(pointer, "does not fit its spec, got a value that is not shown")
-        return Problem(pointer, f"{detail['msg']}{'' if is_hidden else self._shown(detail)}")
+        if is_hidden:
+            return Problem(pointer, detail["msg"])
+        unquoted = detail["msg"] if detail["type"] in _QUOTING_NO_VALUE else "does not fit its spec"
+        return Problem(pointer, f"{detail['msg']}{self._shown(detail)}", unquoted)
 
     def _shown(self, detail: ErrorDetails) -> str:
         value = detail["input"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -19,6 +19,13 @@ class Problem:
 
     pointer: str
     message: str
+    unquoted: str | None = field(default=None, compare=False)
+    """The message without what was given, where it shows that; for answers that others may read."""
+
+    @property
+    def without_values(self) -> str:
+        """What is wrong, and nothing of the value that is."""
+        return self.message if self.unquoted is None else self.unquoted
 
     def __str__(self) -> str:
         return f"{self.pointer or '(whole document)'}: {self.message}"

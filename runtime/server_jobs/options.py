@@ -11,6 +11,7 @@ from .retry import RetryPolicy
 
 LOWEST_PRIORITY = -100
 HIGHEST_PRIORITY = 100
+MOST_ATTEMPTS = 10_000
 HIGHEST_LIMIT = 100_000
 HIGHEST_MISFIRE_LIMIT = 1_000
 SHORTEST_PERIOD = timedelta(milliseconds=1)
@@ -127,7 +128,7 @@ class JobOptions:
     def __post_init__(self) -> None:
         check_range("version", self.version, 1, 2**31 - 1)
         check_range("priority", self.priority, LOWEST_PRIORITY, HIGHEST_PRIORITY)
-        check_range("max_attempts", self.max_attempts, 1, 10_000)
+        check_range("max_attempts", self.max_attempts, 1, MOST_ATTEMPTS)
         if self.timeout is not None and self.timeout <= timedelta(0):
             raise InvalidOptionError(f"timeout must be longer than zero, not {self.timeout}")
         if self.run_in not in list(RunIn):

@@ -4,25 +4,27 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Awaitable, Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
+from urllib.parse import urlsplit
 
 import pytest
 from pydantic import BaseModel
-from server_jobs import DatabaseError, JobContext, JobStatus, Schedule, cloudflare, create_job_registry, define_job
+from server_jobs import DatabaseError, JobContext, JobStatus, Schedule, create_job_registry, define_job
 from server_jobs.backend import Backend
 from server_jobs.cloudflare import CloudflareWorkerBackend, CronHandler, create_cron_handler
 from server_jobs.ids import schedule_id
 from server_jobs.memory import InMemoryBackend
 from server_jobs.record import JobQuery, ScheduleRecord
+from starlette.types import ASGIApp, Message
 
 from tests.conformance.d1_binding import FakeD1
 from tests.conformance.stores import create_sqlite_file
 
-TOKEN = "a-token-of-more-than-thirty-two-characters"
+TOKEN = "Zq3-aN7vR0yKx5mWb1TfJ8pLc2HsUd9eGoIt4nQiXYk"
 
 
 class Note(BaseModel):
@@ -51,15 +53,52 @@ class FakeRequest:
     method: str
     url: str
     headers: dict[str, str] = field(default_factory=dict)
+    body: bytes = b""
 
 
 @dataclass
 class FakeResponse:
-    """The response class of the Workers SDK."""
+    """What comes of it."""
 
-    body: str
-    status: int
-    headers: dict[str, str]
+    status: int = 0
+    body: bytes = b""
+
+
+class FakeSdk:
+    """What is used of the Workers SDK: the adapter for ASGI, and what lets an invocation live on after its answer."""
+
+    def __init__(self) -> None:
+        self.waits: list[Awaitable[None]] = []
+
+    async def fetch(self, app: ASGIApp, request: FakeRequest, env: object, ctx: object) -> FakeResponse:
+        del ctx
+        response = FakeResponse()
+        url = urlsplit(request.url)
+
+        async def receive() -> Message:
+            return {"type": "http.request", "body": request.body, "more_body": False}
+
+        async def send(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                response.status = message["status"]
+            else:
+                response.body += message["body"]
+
+        scope = {
+            "type": "http",
+            "asgi": {"version": "3.0"},
+            "http_version": "1.1",
+            "method": request.method,
+            "scheme": url.scheme,
+            "path": url.path,
+            "raw_path": url.path.encode(),
+            "query_string": url.query.encode(),
+            "headers": [(b"host", url.netloc.encode())]
+            + [(name.encode(), value.encode()) for name, value in request.headers.items()],
+            "env": env,
+        }
+        await app(scope, receive, send)
+        return response
 
 
 @pytest.fixture
@@ -77,10 +116,14 @@ def handler() -> CronHandler:
 
 
 @pytest.fixture(autouse=True)
-def _workers_sdk(monkeypatch: pytest.MonkeyPatch) -> None:
-    workers = ModuleType("workers")
-    workers.Response = FakeResponse  # type: ignore[attr-defined]  # a module made on the spot
+def sdk(monkeypatch: pytest.MonkeyPatch) -> FakeSdk:
+    sdk = FakeSdk()
+    asgi, workers = ModuleType("asgi"), ModuleType("workers")
+    asgi.fetch = sdk.fetch  # type: ignore[attr-defined]  # modules made on the spot
+    workers.wait_until = sdk.waits.append  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "asgi", asgi)
     monkeypatch.setitem(sys.modules, "workers", workers)
+    return sdk
 
 
 async def test_a_cron_trigger_runs_the_jobs_that_are_due(binding: FakeD1, handler: CronHandler) -> None:
@@ -132,7 +175,60 @@ async def test_the_routes_need_the_token_of_the_environment(binding: FakeD1, han
 
     assert [reply.status for reply in replies if isinstance(reply, FakeResponse)] == [200, 401, 404]
     assert isinstance(replies[0], FakeResponse)
-    assert json.loads(replies[0].body) == {"counts": [], "jobs": []}
+    assert json.loads(replies[0].body) == {"counts": [], "jobs": [], "paused_queues": []}
+
+
+async def test_a_job_that_a_request_enqueues_is_run_after_the_answer_and_not_a_minute_later(
+    binding: FakeD1, handler: CronHandler, sdk: FakeSdk
+) -> None:
+    headers = {"authorization": f"Bearer {TOKEN}", "content-type": "application/json"}
+    request = FakeRequest("POST", "https://x.example/_jobs/jobs/Shout", headers, b'{"params": {"text": "hello"}}')
+
+    reply = await handler.fetch(request, SimpleNamespace(DB=binding, JOBS_TOKEN=TOKEN), None)
+
+    assert isinstance(reply, FakeResponse)
+    assert reply.status == 201
+    (run,) = sdk.waits
+    await run
+    record = await CloudflareWorkerBackend(database=binding, job_registry=REGISTRY).store.get(
+        json.loads(reply.body)["id"]
+    )
+    assert record is not None
+    assert (record.status, record.result) == (JobStatus.COMPLETED, '{"text":"HELLO"}')
+
+
+async def test_what_cannot_be_run_at_once_is_left_to_the_next_tick(
+    binding: FakeD1,
+    handler: CronHandler,
+    sdk: FakeSdk,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def broken(*_: object, **__: object) -> None:
+        raise DatabaseError("gone")
+
+    monkeypatch.setattr(CloudflareWorkerBackend, "handle_cron", broken)
+    headers = {"authorization": f"Bearer {TOKEN}", "content-type": "application/json"}
+    request = FakeRequest("POST", "https://x.example/_jobs/jobs/Shout", headers, b'{"params": {"text": "hello"}}')
+
+    await handler.fetch(request, SimpleNamespace(DB=binding, JOBS_TOKEN=TOKEN), None)
+    await sdk.waits[0]
+
+    assert "the next tick runs it" in caplog.text
+
+
+@pytest.mark.parametrize("token", ["short", "x" * 64])
+async def test_a_token_that_cannot_be_used_opens_nothing_and_is_named_in_the_log(
+    binding: FakeD1, handler: CronHandler, caplog: pytest.LogCaptureFixture, token: str
+) -> None:
+    request = FakeRequest("GET", "https://x.example/_jobs/status", {"authorization": f"Bearer {token}"})
+
+    reply = await handler.fetch(request, SimpleNamespace(DB=binding, JOBS_TOKEN=token), None)
+
+    assert isinstance(reply, FakeResponse)
+    assert reply.status == 404
+    assert "no route is open" in caplog.text
+    assert token not in caplog.text.replace("32 random bytes", "")
 
 
 async def test_work_beyond_the_budget_waits_for_the_next_tick() -> None:
@@ -145,10 +241,8 @@ async def test_work_beyond_the_budget_waits_for_the_next_tick() -> None:
     assert (await cloudflare.handle_cron()).completed == 3
 
 
-async def test_a_trigger_by_request_has_the_budget_of_a_cron_trigger(
-    binding: FakeD1, handler: CronHandler, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(cloudflare, "TICK_BUDGET", timedelta(0))
+async def test_a_trigger_by_request_has_the_budget_of_a_cron_trigger(binding: FakeD1) -> None:
+    handler = create_cron_handler(database=lambda env: env.DB, job_registry=REGISTRY, budget=timedelta(0))
     backend = CloudflareWorkerBackend(database=binding, job_registry=REGISTRY)
     handle = await Shout.using(backend).later({"text": "hello"})
     request = FakeRequest("POST", "https://x.example/_jobs/trigger", {"authorization": f"Bearer {TOKEN}"})

@@ -16,6 +16,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import httpx
 import pytest
 from pydantic import BaseModel, Field
 from server_jobs import (
@@ -34,11 +35,13 @@ from server_jobs import (
 from server_jobs.backend import Backend, PollResult, WorkerBackend, WorkerBackendConfig, WorkerExecutionResult
 from server_jobs.cloudflare import CloudflareWorkerBackend, create_cron_handler
 from server_jobs.databases.sqlite import SqliteDatabase
-from server_jobs.http import answer
+from server_jobs.http import Tokens, create_app, new_token
+from server_jobs.http.app import under_prefix
 from server_jobs.memory import InMemoryBackend
 from server_jobs.schema import cron_jobs, jobs
 from server_jobs.stores.memory import MemoryStore
 from server_jobs.stores.sql import SqlStore
+from starlette.types import ASGIApp
 
 from tests.conformance.stores import create_sqlite_file
 from tests.runtime.example_jobs import read, turns
@@ -517,16 +520,19 @@ async def test_a_worker_entry_of_ones_own(tmp_path: Path) -> None:
 
 
 async def test_trigger_and_status_over_http(tmp_path: Path) -> None:
-    token = "0123456789abcdef0123456789abcdef"
-    bearer = {"authorization": f"Bearer {token}"}
+    token = new_token()
     async with on_sqlite(tmp_path) as backend:
         await TestJob.later({"message": "Test from CLI"})
-        refused = await answer(backend, method="POST", path="/_jobs/trigger", headers=bearer, token=None)
-        assert refused.status == 404
-        triggered = await answer(backend, method="POST", path="/_jobs/trigger", headers=bearer, token=token)
-        assert (triggered.status, json.loads(triggered.body)["status"]) == (200, "triggered")
-        status = await answer(backend, method="GET", path="/_jobs/status", headers=bearer, token=token)
-        assert '"completed"' in status.body
+        closed, opened = [under_prefix(create_app(backend, Tokens(*tokens))) for tokens in ((), (token,))]
+
+        async def ask(app: ASGIApp, method: str, path: str) -> httpx.Response:
+            async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost") as client:
+                return await client.request(method, path, headers={"authorization": f"Bearer {token}"})
+
+        assert (await ask(closed, "POST", "/_jobs/trigger")).status_code == 404
+        triggered = await ask(opened, "POST", "/_jobs/trigger")
+        assert (triggered.status_code, triggered.json()["status"]) == (200, "triggered")
+        assert '"completed"' in (await ask(opened, "GET", "/_jobs/status")).text
 
 
 # --- Testing Cron Triggers in CI -------------------------------------------------------------------------------------

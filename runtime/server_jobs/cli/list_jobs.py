@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import click
 
 from ..errors import ServerJobsError
+from ..job_document import job_document
 from ..record import JobQuery, JobRecord, JobStatus, PausedQueue
-from .job_document import job_document
 from .job_table import print_jobs
 from .options import json_option, with_workspace
 from .output import note, print_json

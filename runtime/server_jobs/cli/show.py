@@ -9,9 +9,9 @@ import click
 from rich.console import Console
 from rich.text import Text
 
-from ..errors import JobNotFoundError
+from ..errors import JobNotFoundError, ServerJobsError
+from ..job_document import ShownParams, job_document, parsed, shown_params
 from ..record import JobRecord, JobStatus
-from .job_document import ShownParams, job_document, parsed, shown_params
 from .job_table import STATUS_STYLES, took
 from .options import json_option, with_workspace
 from .output import one_line, print_json, printable, stdout_console
@@ -38,7 +38,7 @@ def show(workspace: Workspace, *, job_id: str, reveal: bool, as_json: bool) -> N
     Exit status: 0 done, 1 there is no such job, 2 wrong usage, 3 project or database cannot be used.
     """
     record = run(_get(workspace, job_id))
-    params = shown_params(record, workspace, reveal=reveal)
+    params = ShownParams(record.params) if reveal else _shown_params(record, workspace)
     if as_json:
         print_json({**job_document(record), "params": parsed(params.text), "params_hidden": params.reason})
     else:
@@ -51,6 +51,13 @@ async def _get(workspace: Workspace, job_id: str) -> JobRecord:
     if record is None:
         raise JobNotFoundError(job_id)
     return record
+
+
+def _shown_params(record: JobRecord, workspace: Workspace) -> ShownParams:
+    try:
+        return shown_params(record, workspace.registry)
+    except ServerJobsError as error:
+        return ShownParams(None, f"the registry, which says what of them is secret, cannot be used: {error}")
 
 
 def _print(record: JobRecord, params: ShownParams) -> None:

@@ -6,11 +6,9 @@ import json
 from dataclasses import dataclass
 from datetime import datetime
 
-from ..documents import redacted
-from ..errors import ServerJobsError
-from ..record import JobRecord
-from ..registry import JobRegistry
-from .workspace import Workspace
+from .documents import redacted
+from .record import JobRecord
+from .registry import JobRegistry
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,22 +19,16 @@ class ShownParams:
     reason: str | None = None
 
 
-def shown_params(record: JobRecord, workspace: Workspace, *, reveal: bool) -> ShownParams:
+def shown_params(record: JobRecord, registry: JobRegistry) -> ShownParams:
     """The params with the values below the job's `redact` pointers hidden.
 
-    All of them are hidden where nothing says what to redact, because the job is not registered here. `reveal` shows
-    everything.
+    All of them are hidden where nothing says what to redact, because the job is not registered here.
     """
-    if reveal:
-        return ShownParams(record.params)
-    try:
-        pointers = _pointers(record, workspace.registry)
-    except ServerJobsError as error:
-        return ShownParams(None, f"the registry, which says what of them is secret, cannot be used: {error}")
-    if pointers is None:
+    job = registry.get(record.job_name)
+    if job is None:
         return ShownParams(None, f"{record.job_name} is not registered here, so nothing says what of them is secret")
     try:
-        return ShownParams(redacted(record.params, pointers))
+        return ShownParams(redacted(record.params, job.options.redact))
     except (ValueError, RecursionError):
         return ShownParams(None, "they are not JSON")
 
@@ -44,27 +36,34 @@ def shown_params(record: JobRecord, workspace: Workspace, *, reveal: bool) -> Sh
 def job_document(record: JobRecord) -> dict[str, object]:
     """Everything about a job but its params; times are in UTC, the result is a JSON value."""
     return {
+        **job_summary(record),
+        "spec_version": record.spec_version,
+        "progress_message": record.progress_message,
+        "result": parsed(record.result),
+        "error": record.error,
+        "worker_started_at": _text(record.worker_started_at),
+        "worker_expires_at": _text(record.worker_expires_at),
+        "correlation_id": record.correlation_id,
+        "unique_key": record.unique_key,
+        "cancel_requested": record.cancel_requested,
+    }
+
+
+def job_summary(record: JobRecord) -> dict[str, object]:
+    """Where a job is, and nothing of what it was given, returned or raised."""
+    return {
         "id": record.id,
         "job_name": record.job_name,
         "status": record.status,
         "queue": record.queue,
         "priority": record.priority,
-        "spec_version": record.spec_version,
         "progress": record.progress,
-        "progress_message": record.progress_message,
         "attempt_count": record.attempt_count,
         "max_attempts": record.max_attempts,
-        "result": parsed(record.result),
-        "error": record.error,
         "created_at": _text(record.created_at),
         "updated_at": _text(record.updated_at),
         "scheduled_for": _text(record.scheduled_for),
-        "worker_started_at": _text(record.worker_started_at),
-        "worker_expires_at": _text(record.worker_expires_at),
         "completed_at": _text(record.completed_at),
-        "correlation_id": record.correlation_id,
-        "unique_key": record.unique_key,
-        "cancel_requested": record.cancel_requested,
     }
 
 
@@ -74,11 +73,6 @@ def parsed(text: str | None) -> object:
         return None if text is None else json.loads(text)
     except (ValueError, RecursionError):
         return text
-
-
-def _pointers(record: JobRecord, registry: JobRegistry) -> tuple[str, ...] | None:
-    job = registry.get(record.job_name)
-    return None if job is None else job.options.redact
 
 
 def _text(moment: datetime | None) -> str | None:

@@ -1,0 +1,97 @@
+"""`server-jobs serve`: the HTTP routes, on a server of their own."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import click
+
+from ..errors import InvalidOptionError
+from .arguments import duration
+from .log_lines import logging_to_stderr
+from .options import with_workspace
+from .output import note
+from .workspace import Workspace
+
+if TYPE_CHECKING:
+    from ..http.options import HttpOptions
+    from ..http.tokens import Tokens
+
+PREFIX = "/_jobs"
+_LOOPBACK = ("localhost", "127.0.0.1", "::1")
+
+
+@click.command()
+@click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
+@click.option("--port", type=click.IntRange(0, 65_535), default=8000, show_default=True, help="0 takes a free one.")
+@click.option(
+    "--allow-host",
+    "hosts",
+    metavar="NAME",
+    multiple=True,
+    help="A name under which requests that write are taken; by default that of --host, and localhost.",
+)
+@click.option("--allow-origin", "origins", metavar="ORIGIN", multiple=True, help="Web pages that may write.")
+@click.option(
+    "--budget", metavar="DURATION", type=duration, default="25s", show_default=True, help="That of a trigger."
+)
+@with_workspace
+def serve(
+    workspace: Workspace, *, host: str, port: int, hosts: tuple[str, ...], origins: tuple[str, ...], budget: timedelta
+) -> None:
+    """Serve the HTTP routes under /_jobs: enqueue, list, show, cancel, retry, watch, status, metrics, trigger.
+
+    Every request needs the token of JOBS_TOKEN as `Authorization: Bearer TOKEN`. Runs no jobs but those of a trigger:
+    start a worker beside it. Put a server that speaks TLS in front of it where it is reached from other machines.
+
+    \b
+    Examples:
+      export JOBS_TOKEN=$(server-jobs token)
+      server-jobs serve --port 8000
+      curl -H "Authorization: Bearer $JOBS_TOKEN" http://127.0.0.1:8000/_jobs/status
+
+    Exit status: 0 stopped by a signal, 2 wrong usage or no token, 3 project or database cannot be used.
+    """
+    try:
+        from ..http.options import HttpOptions
+        from ..http.tokens import Tokens
+    except ModuleNotFoundError as error:
+        raise click.UsageError(f"the module {error.name!r} is missing; run pip install 'server-jobs[serve]'") from error
+    try:
+        tokens = Tokens.from_environment()
+    except InvalidOptionError as error:
+        raise click.UsageError(f"JOBS_TOKEN: {error}") from error
+    if not tokens:
+        raise click.UsageError(
+            "no token is configured, so that nothing would be served; export JOBS_TOKEN=$(server-jobs token)"
+        )
+    options = HttpOptions(allowed_hosts=_allowed(host, hosts), allowed_origins=origins, trigger_budget=budget)
+    with logging_to_stderr():
+        is_stopped = asyncio.run(_serve(workspace, host, port, tokens, options))
+    if not is_stopped:
+        raise click.UsageError(f"{host}:{port} cannot be listened on; the lines above say why")
+
+
+async def _serve(workspace: Workspace, host: str, port: int, tokens: Tokens, options: HttpOptions) -> bool:
+    """Serve until a signal comes; False if it could not begin."""
+    from ..http.app import create_app, under_prefix
+    from .http_server import HttpServer
+
+    async with workspace.open_backend() as backend:
+        server = HttpServer(under_prefix(create_app(backend, tokens, options=options)), host, port)
+        return await server.run(lambda url: note(f"serving {url}{PREFIX}; stop with Ctrl-C"))
+
+
+def _allowed(host: str, hosts: tuple[str, ...]) -> tuple[str, ...]:
+    if hosts:
+        return tuple(name.lower() for name in hosts)
+    try:
+        is_every = ipaddress.ip_address(host).is_unspecified
+    except ValueError:
+        is_every = False
+    if is_every:
+        raise click.UsageError(f"--host {host} is every address there is; say under which names with --allow-host")
+    return (host.lower(), *_LOOPBACK)

@@ -1,0 +1,12 @@
+"""Jobs over HTTP: one ASGI application for a Worker, `server-jobs serve`, and any application it is mounted into.
+
+Needs the extra `http`.
+"""
+
+from __future__ import annotations
+
+from .app import create_app
+from .options import HttpOptions
+from .tokens import Tokens, new_token
+
+__all__ = ["HttpOptions", "Tokens", "create_app", "new_token"]

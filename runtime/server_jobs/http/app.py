@@ -1,0 +1,80 @@
+"""The application: routes behind a gate. ASGI, so that it runs in a Worker, in a server, and mounted elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import partial
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.routing import Mount, Route
+from starlette.types import Scope
+
+from ..backend import Backend
+from .events import events
+from .gate import Gate, OpenBackend, TokensOf
+from .jobs import Enqueued, cancel, job, list_jobs, retry
+from .metrics import metrics
+from .openapi import openapi
+from .operations import health, status, trigger
+from .options import HttpOptions
+from .problem import http_exception
+from .tokens import Tokens
+
+PREFIX = "/_jobs"
+
+ROUTES = (
+    Route("/trigger", trigger, methods=["POST"]),
+    Route("/status", status, methods=["GET"]),
+    Route("/health", health, methods=["GET"]),
+    Route("/metrics", metrics, methods=["GET"]),
+    Route("/openapi.json", openapi, methods=["GET"]),
+    Route("/jobs", list_jobs, methods=["GET"]),
+    Route("/jobs/{id}", job, methods=["GET", "POST"]),
+    Route("/jobs/{id}/cancel", cancel, methods=["POST"]),
+    Route("/jobs/{id}/retry", retry, methods=["POST"]),
+    Route("/jobs/{id}/events", events, methods=["GET"]),
+)
+
+
+def create_app(backend: Backend, tokens: Tokens | None = None, *, options: HttpOptions | None = None) -> Starlette:
+    """The routes, to be mounted where you like: `app.mount("/_jobs", create_app(backend))`.
+
+    `tokens` are those of the environment by default. Without any, every request is answered with 404. The backend is
+    opened at the first request that is let in, and is not closed.
+    """
+    known = Tokens.from_environment() if tokens is None else tokens
+    return application(partial(_opened, backend), lambda _scope: known, options or HttpOptions())
+
+
+def application(
+    open_backend: OpenBackend,
+    tokens_of: TokensOf,
+    options: HttpOptions,
+    enqueued: Enqueued | None = None,
+) -> Starlette:
+    """The same for hosts that give backend and tokens with each request, and want to know when a job was stored."""
+    gate = Middleware(Gate, open_backend=open_backend, tokens_of=tokens_of, options=options)
+    app = Starlette(routes=ROUTES, middleware=[gate], exception_handlers={HTTPException: http_exception})
+    app.router.redirect_slashes = False
+    app.state.options = options
+    app.state.enqueued = enqueued or _ignore
+    return app
+
+
+def under_prefix(app: Starlette) -> Starlette:
+    """The application at `/_jobs` and nothing else, for a server of its own."""
+    return Starlette(routes=[Mount(PREFIX, app)], exception_handlers={HTTPException: http_exception})
+
+
+@asynccontextmanager
+async def _opened(backend: Backend, _scope: Scope) -> AsyncIterator[Backend]:
+    await backend.initialize()
+    yield backend
+
+
+def _ignore(_request: Request) -> None:
+    """Workers see stored jobs by themselves."""

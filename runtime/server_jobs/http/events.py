@@ -1,0 +1,66 @@
+"""The progress of one job as server-sent events."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+
+from ..errors import ServerJobsError
+from ..record import JobRecord
+from ..result import JobProgress
+from .gate import backend_of
+from .jobs import record_for
+from .options import HttpOptions
+
+_PAUSE = 0.25
+_SILENCE = 15.0  # proxies end connections on which nothing is said
+
+
+async def events(request: Request) -> Response:
+    """An event `progress` now and at each change, `end` when the job is finished; a comment when nothing happens."""
+    options: HttpOptions = request.app.state.options
+    record = await record_for(request)  # 404 is answered before the stream begins
+    stream = _stream(request, record, options.longest_stream.total_seconds())
+    return StreamingResponse(stream, media_type="text/event-stream", headers={"x-accel-buffering": "no"})
+
+
+async def _stream(request: Request, record: JobRecord | None, longest: float) -> AsyncIterator[str]:
+    clock = asyncio.get_running_loop().time
+    ends, spoken = clock() + longest, clock()
+    last: JobProgress | None = None
+    yield f"retry: {int(_PAUSE * 4000)}\n\n"
+    while record is not None:
+        progress = JobProgress.of(record)
+        if progress != last:
+            last, spoken = progress, clock()
+            yield _event(progress)
+        if progress.status.is_finished or clock() >= ends:
+            return
+        if clock() - spoken >= _SILENCE:
+            spoken = clock()
+            yield ": nothing new\n\n"
+        await asyncio.sleep(_PAUSE)
+        record = await _read(request)
+
+
+async def _read(request: Request) -> JobRecord | None:
+    """The job now; None if it is gone, or the database is: the reader connects again, and is told."""
+    try:
+        return await backend_of(request).store.get(request.path_params["id"])
+    except ServerJobsError:
+        return None
+
+
+def _event(progress: JobProgress) -> str:
+    data = {
+        "status": progress.status,
+        "progress": progress.percent,
+        "message": progress.message,
+        "attempt_count": progress.attempt_count,
+    }
+    name = "end" if progress.status.is_finished else "progress"
+    return f"event: {name}\ndata: {json.dumps(data)}\n\n"

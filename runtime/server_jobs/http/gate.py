@@ -1,0 +1,116 @@
+"""What stands before the routes: no token configured, no routes; then who asks, from where, and for which host."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers
+from starlette.requests import Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from ..backend import Backend
+from .options import HttpOptions
+from .problem import RefusedError, refusal_of
+from .tokens import Tokens
+
+OpenBackend = Callable[[Scope], AbstractAsyncContextManager[Backend]]
+TokensOf = Callable[[Scope], Tokens]
+
+_BACKEND = "server_jobs.backend"
+_READING = ("GET", "HEAD")
+# For answers with what jobs were given: no cache keeps them, no browser takes them for something else.
+_HEADERS = (
+    (b"cache-control", b"no-store"),
+    (b"x-content-type-options", b"nosniff"),
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
+    (b"referrer-policy", b"no-referrer"),
+)
+
+
+class Gate:
+    """Lets requests with a valid token through, with a backend; answers all others, and whatever goes wrong behind."""
+
+    def __init__(self, app: ASGIApp, open_backend: OpenBackend, tokens_of: TokensOf, options: HttpOptions) -> None:
+        self._app = app
+        self._open_backend = open_backend
+        self._tokens_of = tokens_of
+        self._options = options
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            await self._serve(scope, receive, send)
+        elif scope["type"] == "websocket":
+            await send({"type": "websocket.close", "code": 1008})
+        else:
+            await self._app(scope, receive, send)
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        has_begun = False
+
+        async def sent(message: Message) -> None:
+            nonlocal has_begun
+            if message["type"] == "http.response.start":
+                has_begun = True
+                message = {**message, "headers": [*message.get("headers", ()), *_HEADERS]}
+            await send(message)
+
+        try:
+            self._admit(scope)
+            async with self._open_backend(scope) as backend:
+                scope[_BACKEND] = backend
+                await self._app(scope, receive, sent)
+        except Exception as error:  # noqa: BLE001  whatever it is, nothing of it may reach the caller
+            refusal = refusal_of(error)
+            if not has_begun:
+                await refusal.response()(scope, receive, sent)
+
+    def _admit(self, scope: Scope) -> None:
+        headers = Headers(scope=scope)
+        tokens = self._tokens_of(scope)
+        if not tokens:
+            raise RefusedError(404, "not found")
+        given = headers.getlist("authorization")
+        if len(given) > 1 or not tokens.admit(given[0] if given else None):
+            raise RefusedError(401, "a valid bearer token is needed", headers={"www-authenticate": "Bearer"})
+        if scope["method"] not in _READING:
+            self._check_place(headers)
+
+    def _check_place(self, headers: Headers) -> None:
+        """Refuse what a browser was talked into: by a name that leads here, or by the page of somebody else."""
+        hosts, allowed = headers.getlist("host"), self._options.allowed_hosts
+        if len(hosts) != 1:
+            raise RefusedError(400, "exactly one Host header is needed")
+        if allowed is not None and _name_of(hosts[0]) not in allowed:
+            raise RefusedError(421, "this Host is not served here")
+        origins = headers.getlist("origin")
+        if any(not self._is_at_home(origin, hosts[0]) for origin in origins):
+            raise RefusedError(403, "this Origin may not write here")
+        if not origins and headers.get("sec-fetch-site") == "cross-site":
+            raise RefusedError(403, "other sites may not write here")
+
+    def _is_at_home(self, origin: str, host: str) -> bool:
+        return origin in self._options.allowed_origins or _place_of(origin) == host.lower()
+
+
+def backend_of(request: Request) -> Backend:
+    """The backend for this request."""
+    backend: Backend = request.scope[_BACKEND]
+    return backend
+
+
+def _name_of(host: str) -> str:
+    """The host without its port, in lower case; empty if it is none."""
+    try:
+        return urlsplit(f"//{host}").hostname or ""
+    except ValueError:
+        return ""
+
+
+def _place_of(origin: str) -> str:
+    try:
+        parts = urlsplit(origin)
+    except ValueError:
+        return ""
+    return parts.netloc.lower() if parts.scheme in ("http", "https") else ""

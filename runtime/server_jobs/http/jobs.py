@@ -1,0 +1,219 @@
+"""The routes of jobs: enqueue, list, look at, cancel, retry."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Annotated, TypeVar
+
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, ValidationError
+from pydantic_core import PydanticCustomError
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from ..enqueue_options import EnqueueOptions
+from ..errors import JobNotFoundError, Problem
+from ..job_document import job_document, job_summary, parsed, shown_params
+from ..options import HIGHEST_PRIORITY, LOWEST_PRIORITY, MOST_ATTEMPTS
+from ..record import Cancellation, JobQuery, JobRecord, JobStatus
+from ..registry import JobRegistry
+from ..values import MAX_DOCUMENT_BYTES, pointer_to
+from .gate import backend_of
+from .problem import RefusedError
+
+M = TypeVar("M", bound=BaseModel)
+
+LARGEST_BODY = MAX_DOCUMENT_BYTES + 64 * 1024  # the params, and what is around them
+LONGEST_PAGE = 200
+
+Enqueued = Callable[[Request], None]
+"""Called when a request has stored a job."""
+
+
+Text = Annotated[str, Field(pattern=r"^[^\x00]*$")]
+"""What every store keeps as it is."""
+
+
+def _number(value: object) -> object:
+    """JSON knows whole numbers, `5.0` among them, and no texts or booleans that stand for one."""
+    if isinstance(value, str | bool):
+        raise PydanticCustomError("int_type", "Input should be a valid integer")
+    return value
+
+
+Priority = Annotated[int, Field(ge=LOWEST_PRIORITY, le=HIGHEST_PRIORITY), BeforeValidator(_number)]
+Attempts = Annotated[int, Field(ge=1, le=MOST_ATTEMPTS), BeforeValidator(_number)]
+
+_NOT_BOTH: dict[str, JsonValue] = {
+    "not": {
+        "properties": {"delay": {"type": "string"}, "scheduled_for": {"type": "string"}},
+        "required": ["delay", "scheduled_for"],
+    }
+}
+
+
+class EnqueueBody(BaseModel):
+    """What is posted to enqueue a job. What is left out is as the spec of the job says."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra=_NOT_BOTH)
+
+    params: dict[str, JsonValue] = Field(description="What the spec of the job asks for.")
+    delay: timedelta | None = Field(None, strict=True, description="Due that long from now: an ISO 8601 duration.")
+    scheduled_for: AwareDatetime | None = Field(None, strict=True, description="When it is due, with a time zone.")
+    priority: Priority | None = Field(None, description="Higher comes first.")
+    max_attempts: Attempts | None = Field(None, description="How often it is tried at most.")
+    unique_key: Text | None = Field(None, description="Stored only if no unfinished job of that name has this key.")
+    correlation_id: Text | None = Field(None, description="Carried to logs and to the jobs that the handler enqueues.")
+
+    def options(self) -> EnqueueOptions:
+        """What was chosen, for `new_job`."""
+        return EnqueueOptions(
+            delay=self.delay,
+            scheduled_for=self.scheduled_for,
+            priority=self.priority,
+            max_attempts=self.max_attempts,
+            unique_key=self.unique_key,
+            correlation_id=self.correlation_id,
+        )
+
+
+def _clamped(value: object) -> object:
+    """A page is as long as it may be, whatever was asked for."""
+    try:
+        return min(max(int(str(value)), 1), LONGEST_PAGE)
+    except ValueError:
+        return value
+
+
+class ListParameters(BaseModel):
+    """Which jobs to list, newest first."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    status: JobStatus | None = Field(None, description="Only jobs in this status.")
+    job_name: str | None = Field(None, description="Only jobs of this name.")
+    queue: str | None = Field(None, description="Only jobs of this queue.")
+    correlation_id: str | None = Field(None, description="Only jobs with this correlation id.")
+    before: str | None = Field(None, description="Only jobs older than the one with this id: the `next` of a page.")
+    limit: Annotated[int, BeforeValidator(_clamped)] = Field(
+        50, description=f"How many at most; brought to 1 to {LONGEST_PAGE}."
+    )
+
+
+async def job(request: Request) -> Response:
+    """One job: enqueue it by its name, look at it by its id. One path, so that `Allow` names both."""
+    return await (enqueue(request) if request.method == "POST" else show(request))
+
+
+async def enqueue(request: Request) -> Response:
+    """Check params against their spec, and store a job: 201, or 200 for one that was there already."""
+    backend = backend_of(request)
+    job = backend.registry.find(request.path_params["id"]).job
+    body = _read(EnqueueBody, await _body(request))
+    (inserted,) = await backend.insert([job.new_job(body.params, **body.options())])
+    on_enqueued: Enqueued = request.app.state.enqueued
+    on_enqueued(request)
+    return JSONResponse(
+        {"id": inserted.id, "job_name": job.job_name, "created": inserted.created},
+        201 if inserted.created else 200,
+        {"location": f"{request.scope.get('root_path', '')}/jobs/{inserted.id}"},
+    )
+
+
+async def list_jobs(request: Request) -> Response:
+    """A page of jobs; `next` is the `before` of the page after it, null on the last one."""
+    wanted = _checked(ListParameters, _parameters(request))
+    limit = int(wanted.limit)
+    found = await backend_of(request).store.list_jobs(
+        JobQuery(
+            status=wanted.status,
+            job_name=wanted.job_name,
+            queue=wanted.queue,
+            correlation_id=wanted.correlation_id,
+            before=wanted.before,
+            limit=limit + 1,
+        )
+    )
+    page = found[:limit]
+    return JSONResponse(
+        {"jobs": [job_summary(record) for record in page], "next": page[-1].id if len(found) > limit else None}
+    )
+
+
+async def show(request: Request) -> Response:
+    """Everything about one job; what its spec redacts is hidden."""
+    backend = backend_of(request)
+    return JSONResponse(_document(await record_for(request), backend.registry))
+
+
+async def cancel(request: Request) -> Response:
+    """Cancel a pending job at once, ask a running one to stop: 200 or 202. 409 for one that is finished."""
+    outcome = await backend_of(request).store.cancel(request.path_params["id"])
+    if outcome is Cancellation.FINISHED:
+        raise RefusedError(409, "the job is finished")
+    return JSONResponse({"outcome": outcome}, 200 if outcome is Cancellation.CANCELLED else 202)
+
+
+async def retry(request: Request) -> Response:
+    """Put a failed or cancelled job back in its queue, with all its attempts."""
+    await backend_of(request).store.retry(request.path_params["id"])
+    on_enqueued: Enqueued = request.app.state.enqueued
+    on_enqueued(request)
+    return JSONResponse(job_summary(await record_for(request)))
+
+
+async def record_for(request: Request) -> JobRecord:
+    """The job that the path names. Raises `JobNotFoundError`."""
+    job_id: str = request.path_params["id"]
+    record = await backend_of(request).store.get(job_id)
+    if record is None:
+        raise JobNotFoundError(job_id)
+    return record
+
+
+def _document(record: JobRecord, registry: JobRegistry) -> dict[str, object]:
+    params = shown_params(record, registry)
+    return {**job_document(record), "params": parsed(params.text), "params_hidden": params.reason}
+
+
+async def _body(request: Request) -> bytes:
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind != "application/json":
+        raise RefusedError(415, "the body must be JSON: Content-Type: application/json")
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > LARGEST_BODY:
+            raise RefusedError(413, f"the body has more than {LARGEST_BODY:,} bytes")
+    return bytes(body)
+
+
+def _read(model: type[M], body: bytes) -> M:
+    try:
+        return model.model_validate_json(body)
+    except ValidationError as error:
+        raise _refused(error) from None
+
+
+def _parameters(request: Request) -> dict[str, str]:
+    given = request.query_params.multi_items()
+    names = [name for name, _ in given]
+    if repeated := next((name for name in names if names.count(name) > 1), None):
+        raise RefusedError(422, f"the parameter {repeated!r} is given more than once")
+    return dict(given)
+
+
+def _checked(model: type[M], values: dict[str, str]) -> M:
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        raise _refused(error) from None
+
+
+def _refused(error: ValidationError) -> RefusedError:
+    details = error.errors(include_url=False, include_input=False, include_context=False)
+    if any(detail["type"] == "json_invalid" for detail in details):
+        return RefusedError(400, f"the body is not JSON: {details[0]['msg']}")
+    return RefusedError(
+        422, "the request is not as it should be", (Problem(pointer_to(one["loc"]), one["msg"]) for one in details)
+    )

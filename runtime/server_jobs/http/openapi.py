@@ -1,0 +1,229 @@
+"""The OpenAPI 3.1 document of the routes, with what the registered jobs take."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import BaseModel
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from .. import __version__
+from ..job import AnyJob
+from ..record import Cancellation, JobStatus
+from ..registry import JobRegistry
+from .gate import backend_of
+from .jobs import EnqueueBody, ListParameters
+from .problem import PROBLEM_TYPE
+
+Schema = dict[str, Any]
+"""A part of a JSON document that others define: OpenAPI, JSON Schema."""
+
+_MOMENT: Schema = {"type": ["string", "null"], "format": "date-time"}
+_STATUS: Schema = {"enum": [str(one) for one in JobStatus]}
+_TEXT: Schema = {"type": "string"}
+_TEXT_OR_NULL: Schema = {"type": ["string", "null"]}
+_INTEGER: Schema = {"type": "integer"}
+
+_SUMMARY: dict[str, Schema] = {
+    "id": _TEXT,
+    "job_name": _TEXT,
+    "status": _STATUS,
+    "queue": _TEXT,
+    "priority": _INTEGER,
+    "progress": {"type": "integer", "minimum": 0, "maximum": 100},
+    "attempt_count": _INTEGER,
+    "max_attempts": _INTEGER,
+    "created_at": _MOMENT,
+    "updated_at": _MOMENT,
+    "scheduled_for": _MOMENT,
+    "completed_at": _MOMENT,
+}
+_DETAILS: dict[str, Schema] = {
+    "spec_version": _INTEGER,
+    "progress_message": _TEXT_OR_NULL,
+    "params": {"description": "What the job was given, what its spec redacts hidden."},
+    "params_hidden": {**_TEXT_OR_NULL, "description": "Why params are not shown; null when they are."},
+    "result": {"description": "What the handler returned; null while there is none."},
+    "error": _TEXT_OR_NULL,
+    "worker_started_at": _MOMENT,
+    "worker_expires_at": _MOMENT,
+    "correlation_id": _TEXT_OR_NULL,
+    "unique_key": _TEXT_OR_NULL,
+    "cancel_requested": {"type": "boolean"},
+}
+
+
+async def openapi(request: Request) -> Response:
+    """This document."""
+    return JSONResponse(document(backend_of(request).registry, server=request.scope.get("root_path") or "/"))
+
+
+def document(registry: JobRegistry, *, server: str) -> Schema:
+    """The document for these jobs; `server` is where the routes are mounted."""
+    schemas: Schema = {
+        "Problem": _object(
+            {
+                "title": _TEXT,
+                "status": _INTEGER,
+                "errors": {"type": "array", "items": _object({"pointer": _TEXT, "detail": _TEXT})},
+            },
+            optional=("errors",),
+        ),
+        "JobSummary": _object(_SUMMARY),
+        "Job": _object({**_SUMMARY, **_DETAILS}),
+        "Enqueued": _object({"id": _TEXT, "job_name": _TEXT, "created": {"type": "boolean"}}),
+    }
+    paths: Schema = dict(_fixed_paths())
+    for registration in registry.registrations():
+        job = registration.job
+        paths[f"/jobs/{job.job_name}"] = {"post": _enqueue(job, schemas)}
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "Jobs", "version": __version__},
+        "servers": [{"url": server}],
+        "security": [{"token": []}],
+        "paths": paths,
+        "components": {"schemas": schemas, "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}}},
+    }
+
+
+def _fixed_paths() -> Mapping[str, Schema]:
+    job_id = {"name": "id", "in": "path", "required": True, "schema": _TEXT}
+    page = _object({"jobs": {"type": "array", "items": _ref("JobSummary")}, "next": _TEXT_OR_NULL})
+    outcome = _object({"outcome": {"enum": [str(one) for one in Cancellation]}})
+    return {
+        "/trigger": {"post": _operation("trigger", "Run what is due.", {200: _json(_object(_counts()))})},
+        "/status": {"get": _operation("status", "Counts and the newest jobs.", {200: _json(_status())})},
+        "/health": {
+            "get": _operation(
+                "health",
+                "Whether the database answers.",
+                {code: _json(_object({"ok": {"type": "boolean"}})) for code in (200, 503)},
+            )
+        },
+        "/metrics": {"get": _operation("metrics", "Figures for Prometheus.", {200: _content("text/plain", _TEXT)})},
+        "/openapi.json": {"get": _operation("openapi", "This document.", {200: _json({"type": "object"})})},
+        "/jobs": {
+            "get": {
+                **_operation("list_jobs", "A page of jobs, newest first.", {200: _json(page)}, (422,)),
+                "parameters": _query_parameters(ListParameters),
+            }
+        },
+        "/jobs/{id}": {
+            "get": {
+                **_operation("show_job", "Everything about one job.", {200: _json(_ref("Job"))}, (404,)),
+                "parameters": [job_id],
+            }
+        },
+        "/jobs/{id}/cancel": {
+            "post": {
+                **_operation(
+                    "cancel_job",
+                    "Cancel a pending job (200), ask a running one to stop (202).",
+                    {200: _json(outcome), 202: _json(outcome)},
+                    (404, 409),
+                ),
+                "parameters": [job_id],
+            }
+        },
+        "/jobs/{id}/retry": {
+            "post": {
+                **_operation(
+                    "retry_job", "Put a failed or cancelled job back.", {200: _json(_ref("JobSummary"))}, (404, 409)
+                ),
+                "parameters": [job_id],
+            }
+        },
+        "/jobs/{id}/events": {
+            "get": {
+                **_operation(
+                    "watch_job", "Its progress as events.", {200: _content("text/event-stream", _TEXT)}, (404,)
+                ),
+                "parameters": [job_id],
+            }
+        },
+    }
+
+
+def _counts() -> dict[str, Schema]:
+    return {
+        "status": {"const": "triggered"},
+        **dict.fromkeys(("expired", "scheduled", "completed", "failed"), _INTEGER),
+    }
+
+
+def _status() -> Schema:
+    count = _object({"job_name": _TEXT, "status": _STATUS, "count": _INTEGER})
+    return _object(
+        {
+            "counts": {"type": "array", "items": count},
+            "jobs": {"type": "array", "items": _ref("JobSummary")},
+            "paused_queues": {"type": "array", "items": _TEXT},
+        }
+    )
+
+
+def _enqueue(job: AnyJob, schemas: Schema) -> Schema:
+    name = f"{job.job_name}Params"
+    schemas[name] = _schema_of(job.params_model, name, schemas)
+    body = EnqueueBody.model_json_schema()
+    body["properties"]["params"] = _ref(name)
+    summary = (job.params_model.__doc__ or "").strip().partition("\n")[0]
+    answers = {201: _json(_ref("Enqueued")), 200: _json(_ref("Enqueued"))}
+    return {
+        **_operation(f"enqueue_{job.job_name}", f"Queue a {job.job_name}.", answers, (400, 413, 415, 422)),
+        "description": summary,
+        "requestBody": {"required": True, **_json(body)},
+    }
+
+
+def _schema_of(model: type[BaseModel], name: str, schemas: Schema) -> Schema:
+    """The schema of a model; what it refers to goes beside it, under names that begin with its own."""
+    template = f"#/components/schemas/{name}.{{model}}"
+    schema = model.model_json_schema(by_alias=True, ref_template=template)
+    schemas.update({f"{name}.{part}": found for part, found in schema.pop("$defs", {}).items()})
+    return schema
+
+
+def _query_parameters(model: type[BaseModel]) -> list[Schema]:
+    schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
+    return [
+        {"name": name, "in": "query", "required": False, "schema": _parameter_schema(name)}
+        | {"description": found.get("description", "")}
+        for name, found in schema["properties"].items()
+    ]
+
+
+def _parameter_schema(name: str) -> Schema:
+    return _STATUS if name == "status" else _INTEGER if name == "limit" else _TEXT
+
+
+def _operation(
+    operation_id: str, summary: str, answers: Mapping[int, Schema], refusals: tuple[int, ...] = ()
+) -> Schema:
+    problems = {str(code): _content(PROBLEM_TYPE, _ref("Problem"), "It is not done.") for code in (401, *refusals, 503)}
+    return {
+        "operationId": operation_id,
+        "summary": summary,
+        "responses": problems | {str(code): {"description": summary, **answer} for code, answer in answers.items()},
+    }
+
+
+def _object(properties: Mapping[str, Schema], optional: tuple[str, ...] = ()) -> Schema:
+    required = [name for name in properties if name not in optional]
+    return {"type": "object", "properties": dict(properties), "required": required, "additionalProperties": False}
+
+
+def _ref(name: str) -> Schema:
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+def _json(schema: Schema) -> Schema:
+    return _content("application/json", schema)
+
+
+def _content(kind: str, schema: Schema, description: str | None = None) -> Schema:
+    content: Schema = {"content": {kind: {"schema": schema}}}
+    return content if description is None else {"description": description, **content}

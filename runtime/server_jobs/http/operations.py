@@ -1,0 +1,56 @@
+"""The routes for whoever runs the system: trigger a tick, status, health."""
+
+from __future__ import annotations
+
+import logging
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from ..job_document import job_summary
+from ..record import JobQuery
+from ..worker import tick
+from .gate import backend_of
+from .options import HttpOptions
+
+_logger = logging.getLogger("server_jobs")
+
+_RECENT = 10
+
+
+async def trigger(request: Request) -> Response:
+    """One tick: expired leases, due schedules, then what is due, within the budget."""
+    options: HttpOptions = request.app.state.options
+    done = await tick(backend_of(request), budget=options.trigger_budget)
+    return JSONResponse(
+        {
+            "status": "triggered",
+            "expired": done.expired,
+            "scheduled": done.scheduled,
+            "completed": done.completed,
+            "failed": done.failed,
+        }
+    )
+
+
+async def status(request: Request) -> Response:
+    """Counts by job and status, paused queues, and the newest jobs; nothing of what they hold."""
+    store = backend_of(request).store
+    counts = await store.count_jobs()
+    recent = await store.list_jobs(JobQuery(limit=_RECENT))
+    paused = await store.paused_queues()
+    return JSONResponse(
+        {
+            "counts": [{"job_name": one.job_name, "status": one.status, "count": one.count} for one in counts],
+            "jobs": [job_summary(record) for record in recent],
+            "paused_queues": [queue.name for queue in paused],
+        }
+    )
+
+
+async def health(request: Request) -> Response:
+    """Whether the database answers: 200 or 503."""
+    found = await backend_of(request).health_check()
+    if not found.ok:
+        _logger.error("not healthy: %s", found.detail)
+    return JSONResponse({"ok": found.ok}, 200 if found.ok else 503)

@@ -1,0 +1,30 @@
+"""How the routes behave, wherever they are served."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from ..errors import InvalidOptionError
+from ..options import check_duration
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HttpOptions:
+    """Settings of the application. Raises `InvalidOptionError` for those that cannot be used."""
+
+    allowed_hosts: tuple[str, ...] | None = None
+    """The names of hosts, without ports, under which requests that write are taken; None: whatever leads here."""
+    allowed_origins: tuple[str, ...] = ()
+    """Origins of web pages, such as `https://admin.example.com`, that may write besides those of the host itself."""
+    trigger_budget: timedelta = timedelta(seconds=25)
+    """After that time a trigger begins no more jobs; those that were begun are finished."""
+    longest_stream: timedelta = timedelta(minutes=5)
+    """After that time a stream of events ends; its reader connects again."""
+
+    def __post_init__(self) -> None:
+        for name in ("allowed_hosts", "allowed_origins"):
+            if isinstance(getattr(self, name), str):
+                raise InvalidOptionError(f"{name} must be a tuple of texts, not {getattr(self, name)!r}")
+        check_duration("trigger_budget", self.trigger_budget)
+        check_duration("longest_stream", self.longest_stream)

@@ -1,0 +1,95 @@
+"""Answers that say what is wrong, as RFC 9457 writes them; nothing of params, SQL, paths or tokens is in them."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterable, Mapping
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from ..errors import (
+    DatabaseBusyError,
+    DatabaseError,
+    DuplicateJobError,
+    InvalidOptionError,
+    InvalidParamsError,
+    JobNotFoundError,
+    JobNotRetryableError,
+    Problem,
+    UnknownJobError,
+)
+
+_logger = logging.getLogger("server_jobs")
+
+PROBLEM_TYPE = "application/problem+json"
+RETRY_AFTER = {"retry-after": "1"}
+
+
+class RefusedError(Exception):
+    """A request that is answered with a problem: its status, what is wrong, and where in the request."""
+
+    def __init__(
+        self,
+        status: int,
+        title: str,
+        problems: Iterable[Problem] = (),
+        *,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(title)
+        self.status = status
+        self.title = title
+        self.problems = tuple(problems)
+        self.headers = dict(headers or {})
+
+    def response(self) -> Response:
+        """The answer."""
+        document: dict[str, object] = {"title": self.title, "status": self.status}
+        if self.problems:
+            document["errors"] = [
+                {"pointer": problem.pointer, "detail": problem.without_values} for problem in self.problems
+            ]
+        body = json.dumps(document, ensure_ascii=False).encode("utf-8", "replace")
+        return Response(body, self.status, self.headers, PROBLEM_TYPE)
+
+
+def refusal_of(error: Exception) -> RefusedError:
+    """What to answer when a request ended with this error. What is not the caller's fault is logged, not answered."""
+    match error:
+        case RefusedError():
+            return error
+        case HTTPException():
+            return RefusedError(error.status_code, error.detail.lower(), headers=error.headers)
+        case InvalidParamsError():
+            located = (Problem(f"/params{one.pointer}", one.message, one.without_values) for one in error.problems)
+            return RefusedError(422, f"params of {error.job_name} do not fit its spec", located)
+        case InvalidOptionError():
+            return RefusedError(422, str(error))
+        case UnknownJobError():
+            return RefusedError(404, f"no job named {error.name!r} is registered")
+        case JobNotFoundError():
+            return RefusedError(404, "there is no job with that id")
+        case JobNotRetryableError():
+            return RefusedError(409, f"the job is {error.status}; only a failed or cancelled job can be retried")
+        case DuplicateJobError():
+            return RefusedError(409, f"its unique key is held by the unfinished job {error.job_id}")
+        case DatabaseBusyError():
+            return _unavailable("the database is busy", error)
+        case DatabaseError():
+            return _unavailable("the database cannot be used now", error)
+        case _:
+            _logger.error("a request failed with an unexpected %s", type(error).__name__, exc_info=error)
+            return RefusedError(500, "an unexpected error; the log of the server says more")
+
+
+async def http_exception(_request: Request, error: Exception) -> Response:
+    """How Starlette answers its own errors, such as a path there is not."""
+    return refusal_of(error).response()
+
+
+def _unavailable(title: str, error: DatabaseError) -> RefusedError:
+    _logger.error("a request could not be served: %s", error)
+    return RefusedError(503, title, headers=RETRY_AFTER)

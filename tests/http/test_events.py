@@ -1,0 +1,96 @@
+"""The progress of a job as it happens."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from datetime import timedelta
+
+import pytest
+from server_jobs.errors import DatabaseError
+from server_jobs.http import HttpOptions, events
+from server_jobs.record import Heartbeat
+from server_jobs.worker import tick
+
+from tests.http.caller import Caller
+
+
+def read(text: str) -> list[tuple[str, dict[str, object]]]:
+    """The events in a stream: their names and data."""
+    found: list[tuple[str, dict[str, object]]] = []
+    for block in text.split("\n\n"):
+        fields = dict(line.split(": ", 1) for line in block.splitlines() if not line.startswith(":"))
+        if "event" in fields:
+            found.append((fields["event"], json.loads(fields["data"])))
+    return found
+
+
+@pytest.fixture(autouse=True)
+def _quickly(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(events, "_PAUSE", 0.01)
+
+
+async def test_each_change_is_an_event_and_the_last_one_says_how_it_ended() -> None:
+    call = Caller()
+    job_id = call.backend.add_job(job_name="Keep", params={"text": "x"})
+    stream = asyncio.create_task(call("GET", f"/jobs/{job_id}/events"))
+    await asyncio.sleep(0.05)
+    (claim,) = (await call.backend.poll_and_claim()).claimed_jobs
+    await call.backend.store.renew(
+        [Heartbeat(id=job_id, token=claim.token, progress=50, message="half way")], timedelta(minutes=1)
+    )
+    await asyncio.sleep(0.05)
+    await call.backend.execute(claim)
+
+    reply = await stream
+
+    assert reply.headers["content-type"].startswith("text/event-stream")
+    found = read(reply.text)
+    assert found[0] == ("progress", {"status": "pending", "progress": 0, "message": None, "attempt_count": 0})
+    assert ("progress", {"status": "running", "progress": 50, "message": "half way", "attempt_count": 1}) in found
+    assert (found[-1][0], found[-1][1]["status"]) == ("end", "completed")
+
+
+async def test_a_finished_job_is_told_at_once() -> None:
+    call = Caller()
+    job_id = call.backend.add_job(job_name="Keep", params={"text": "bad"})
+    await tick(call.backend)
+
+    (event,) = read((await call("GET", f"/jobs/{job_id}/events")).text)
+
+    assert (event[0], event[1]["status"]) == ("end", "failed")
+    assert "cannot keep" not in str(event)
+
+
+async def test_a_stream_on_which_nothing_happens_is_kept_alive_and_ends_after_its_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(events, "_SILENCE", 0.02)
+    call = Caller(options=HttpOptions(longest_stream=timedelta(seconds=0.1)))
+    job_id = call.backend.add_job(job_name="Keep", params={"text": "x"})
+
+    reply = await call("GET", f"/jobs/{job_id}/events")
+
+    assert [name for name, _ in read(reply.text)] == ["progress"]
+    assert ": nothing new" in reply.text
+    assert reply.text.startswith("retry: ")
+
+
+async def test_a_stream_ends_when_its_job_is_deleted_or_the_database_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+    call = Caller()
+    job_id = call.backend.add_job(job_name="Keep", params={"text": "x"})
+    record = await call.backend.store.get(job_id)
+    answers = [record, record, None, record, DatabaseError("away")]
+
+    async def get(_: str) -> object:
+        answer = answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    monkeypatch.setattr(call.backend.store, "get", get)
+
+    replies = [await call("GET", f"/jobs/{job_id}/events") for _ in range(2)]
+
+    assert [[name for name, _ in read(reply.text)] for reply in replies] == [["progress"], ["progress"]]
+    assert answers == []

@@ -1,0 +1,259 @@
+"""Who is let in: closed without a token, and every route and method needs a valid one."""
+
+from __future__ import annotations
+
+import logging
+
+import pytest
+from server_jobs.errors import DatabaseError
+from server_jobs.http import HttpOptions, Tokens
+from server_jobs.http.app import ROUTES
+from server_jobs.http.gate import Gate
+from server_jobs.memory import InMemoryBackend
+
+from tests.http.caller import BEARER, OTHER_TOKEN, TOKEN, Caller, new_backend
+
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "BREW")
+PATHS = tuple(
+    sorted(
+        {route.path.replace("{name}", "Keep") for route in ROUTES} | {"/", "/nope", "/jobs/", "/STATUS", "/jobs/x/y"}
+    )
+)
+WRITING = ("/trigger", "/jobs/Keep", "/jobs/{id}/cancel", "/jobs/{id}/retry")
+
+
+def allowed(path: str) -> set[str]:
+    """The methods of a path by the table of routes."""
+    template = "/jobs/{id}" if path == "/jobs/Keep" else path
+    return next((route.methods or set() for route in ROUTES if route.path == template), set())
+
+
+@pytest.mark.parametrize("path", PATHS)
+async def test_without_a_configured_token_there_is_no_route(path: str) -> None:
+    call = Caller(tokens=Tokens())
+    for method in METHODS:
+        reply = await call(method, path, {"params": {"text": "x"}})
+
+        assert reply.status_code == 404
+    assert await call.stored() == 0
+
+
+@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize(
+    "given",
+    [
+        None,
+        "",
+        TOKEN,
+        f"Basic {TOKEN}",
+        f"Bearer {TOKEN}x",
+        f"Bearer {TOKEN[:-1]}",
+        f"Bearer {OTHER_TOKEN}",
+        "Bearer ",
+        f"Bearer {TOKEN},{TOKEN}",
+        "Bearer \xe9",
+    ],
+)
+async def test_without_a_valid_token_nothing_is_said_of_any_path(path: str, given: str | None) -> None:
+    call = Caller()
+    for method in METHODS:
+        reply = await call(method, path, {"params": {"text": "x"}}, headers={"authorization": given or ""})
+
+        assert reply.status_code == 401
+        assert reply.headers["www-authenticate"] == "Bearer"
+        assert TOKEN not in reply.text
+    assert await call.stored() == 0
+
+
+@pytest.mark.parametrize("path", PATHS)
+async def test_with_a_valid_token_a_path_takes_its_own_methods_and_no_other(path: str) -> None:
+    call = Caller()
+    for method in METHODS:
+        reply = await call(method, path.replace("{id}", "gone"), {"params": {"text": "x"}})
+
+        if not allowed(path):
+            assert reply.status_code == 404
+        elif method not in allowed(path):
+            assert reply.status_code == 405
+            assert set(reply.headers["allow"].split(", ")) == allowed(path)
+        else:
+            assert reply.status_code not in (401, 403, 405, 500)
+
+
+async def test_a_token_in_the_url_opens_nothing() -> None:
+    reply = await Caller()(
+        "GET", f"/status?token={TOKEN}&authorization=Bearer%20{TOKEN}", headers={"authorization": ""}
+    )
+
+    assert reply.status_code == 401
+
+
+async def test_two_tokens_are_valid_while_one_replaces_the_other() -> None:
+    call = Caller(tokens=Tokens(OTHER_TOKEN, TOKEN))
+
+    replies = [await call("GET", "/status", headers={"authorization": f"Bearer {one}"}) for one in (TOKEN, OTHER_TOKEN)]
+
+    assert [reply.status_code for reply in replies] == [200, 200]
+
+
+@pytest.mark.parametrize("scheme", ["bearer", "BEARER"])
+async def test_the_scheme_may_be_written_in_any_case(scheme: str) -> None:
+    assert (await Caller()("GET", "/status", headers={"authorization": f"{scheme} {TOKEN}"})).status_code == 200
+
+
+async def test_a_header_that_is_sent_twice_is_refused() -> None:
+    call = Caller()
+    status = await _raw(call, "GET", [(b"authorization", BEARER["authorization"].encode())] * 2)
+
+    assert status == 401
+
+
+@pytest.mark.parametrize("path", WRITING)
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"origin": "https://evil.example"}, 403),
+        ({"origin": "null"}, 403),
+        ({"origin": "http://jobs.example.evil.example"}, 403),
+        ({"origin": "https://jobs.example:444"}, 403),
+        ({"origin": "http://["}, 403),
+        ({"sec-fetch-site": "cross-site"}, 403),
+        ({"host": "evil.example"}, 421),
+        ({"host": "["}, 421),
+    ],
+)
+async def test_what_a_browser_was_talked_into_writes_nothing(path: str, headers: dict[str, str], status: int) -> None:
+    call = Caller(options=HttpOptions(allowed_hosts=("jobs.example",)))
+    call.backend.add_job(job_name="Keep", params={"text": "x"})
+
+    reply = await call("POST", path.replace("{id}", "gone"), {"params": {"text": "x"}}, headers=headers)
+
+    assert reply.status_code == status
+    assert await call.stored() == 1
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"origin": "http://jobs.example"},
+        {"origin": "https://JOBS.example"},
+        {"origin": "https://admin.example"},
+        {"sec-fetch-site": "same-origin"},
+        {"host": "JOBS.EXAMPLE:8000"},
+    ],
+)
+async def test_pages_of_the_host_itself_and_those_that_are_allowed_may_write(headers: dict[str, str]) -> None:
+    options = HttpOptions(allowed_hosts=("jobs.example",), allowed_origins=("https://admin.example",))
+
+    assert (await Caller(options=options)("POST", "/trigger", headers=headers)).status_code == 200
+
+
+async def test_reading_is_allowed_from_everywhere_with_a_token() -> None:
+    options = HttpOptions(allowed_hosts=("jobs.example",))
+    headers = {"origin": "https://evil.example", "host": "elsewhere.example"}
+
+    assert (await Caller(options=options)("GET", "/status", headers=headers)).status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/status", "/nope", "/jobs/gone"])
+async def test_no_answer_is_kept_by_a_cache_or_taken_for_something_else(path: str) -> None:
+    reply = await Caller()("GET", path)
+
+    assert reply.headers["cache-control"] == "no-store"
+    assert reply.headers["x-content-type-options"] == "nosniff"
+
+
+async def test_an_outage_is_answered_without_its_details_which_are_logged(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    call = Caller()
+
+    async def away(*_: object, **__: object) -> None:
+        raise DatabaseError("could not connect to postgresql://ann:hunter2@db: SELECT * FROM jobs")
+
+    monkeypatch.setattr(call.backend.store, "count_jobs", away)
+
+    reply = await call("GET", "/status")
+
+    assert reply.status_code == 503
+    assert reply.headers["retry-after"] == "1"
+    assert reply.json() == {"title": "the database cannot be used now", "status": 503}
+    assert "could not connect" in caplog.text
+
+
+async def test_an_unexpected_error_is_answered_without_its_details_which_are_logged(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    call = Caller()
+
+    async def broken(*_: object, **__: object) -> None:
+        raise RuntimeError("/srv/secret/path")
+
+    monkeypatch.setattr(call.backend.store, "count_jobs", broken)
+
+    with caplog.at_level(logging.ERROR):
+        reply = await call("GET", "/status")
+
+    assert reply.status_code == 500
+    assert "secret" not in reply.text
+    assert "/srv/secret/path" in caplog.text
+
+
+async def test_a_request_that_is_not_let_in_opens_no_backend() -> None:
+    class Closed(InMemoryBackend):
+        async def initialize(self) -> None:
+            pytest.fail("opened")
+
+    call = Caller(Closed(job_registry=new_backend().registry))
+
+    assert (await call("POST", "/trigger", headers={"authorization": "Bearer wrong"})).status_code == 401
+
+
+async def test_a_web_socket_is_closed() -> None:
+    sent: list[dict[str, object]] = []
+
+    async def send(message: dict[str, object]) -> None:
+        sent.append(message)
+
+    async def receive() -> dict[str, object]:
+        return {"type": "websocket.connect"}
+
+    await Caller().app({"type": "websocket", "path": "/status", "headers": []}, receive, send)  # type: ignore[arg-type]
+
+    assert [message["type"] for message in sent] == ["websocket.close"]
+
+
+async def test_with_the_gate_open_anybody_could_enqueue(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Gate, "_admit", lambda self, scope: None)
+
+    reply = await Caller(tokens=Tokens())(
+        "POST", "/jobs/Keep", {"params": {"text": "x"}}, headers={"authorization": ""}
+    )
+
+    assert reply.status_code == 201
+
+
+async def _raw(call: Caller, method: str, headers: list[tuple[bytes, bytes]]) -> int:
+    """The status of the answer to a request that no client would send."""
+    statuses: list[int] = []
+
+    async def send(message: dict[str, int]) -> None:
+        if "status" in message:
+            statuses.append(message["status"])
+
+    async def receive() -> dict[str, object]:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    scope = {
+        "type": "http",
+        "asgi": {"version": "3.0"},
+        "http_version": "1.1",
+        "method": method,
+        "scheme": "http",
+        "path": "/status",
+        "raw_path": b"/status",
+        "query_string": b"",
+        "headers": headers,
+    }
+    await call.app(scope, receive, send)  # type: ignore[arg-type]
+    return statuses[0]

@@ -1,0 +1,276 @@
+"""The routes of jobs: what they store, show and refuse."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from server_jobs.http.jobs import LARGEST_BODY
+from server_jobs.record import JobQuery, JobStatus
+from server_jobs.worker import tick
+
+from tests.http.caller import Caller
+
+PROBLEM = "application/problem+json"
+
+
+async def test_a_job_is_enqueued_and_found_where_the_answer_says() -> None:
+    call = Caller()
+
+    reply = await call("POST", "/jobs/Keep", {"params": {"text": "hello"}})
+
+    assert reply.status_code == 201
+    created = reply.json()
+    assert created == {"id": created["id"], "job_name": "Keep", "created": True}
+    shown = await call("GET", reply.headers["location"])
+    assert (shown.json()["status"], shown.json()["params"]["text"]) == ("pending", "hello")
+
+
+async def test_a_job_can_be_named_as_its_spec_is() -> None:
+    call = Caller()
+    call.backend.registry.find("Keep").job.spec_name = "keep_it"
+
+    assert (await call("POST", "/jobs/keep_it", {"params": {"text": "hello"}})).status_code == 201
+
+
+async def test_options_are_those_of_the_body() -> None:
+    call = Caller()
+    body = {
+        "params": {"text": "hello"},
+        "scheduled_for": "2031-05-01T10:00:00+02:00",
+        "priority": 7,
+        "max_attempts": 4,
+        "unique_key": "u",
+        "correlation_id": "c",
+    }
+
+    reply = await call("POST", "/jobs/Keep", body)
+
+    (record,) = await call.backend.store.list_jobs(JobQuery())
+    assert record.id == reply.json()["id"]
+    assert record.scheduled_for == datetime(2031, 5, 1, 8, tzinfo=UTC)
+    assert (record.priority, record.max_attempts, record.correlation_id) == (7, 4, "c")
+    assert record.unique_key == "Keep:u"
+
+
+async def test_a_delay_is_a_duration() -> None:
+    call = Caller()
+
+    await call("POST", "/jobs/Keep", {"params": {"text": "hello"}, "delay": "PT1H"})
+
+    (record,) = await call.backend.store.list_jobs(JobQuery())
+    assert record.scheduled_for is not None
+    assert timedelta(minutes=59) < record.scheduled_for - record.created_at <= timedelta(hours=1)
+
+
+async def test_a_second_job_with_the_same_unique_key_is_the_first_one() -> None:
+    call = Caller()
+    body = {"params": {"text": "hello"}, "unique_key": "u"}
+
+    first, second = [await call("POST", "/jobs/Keep", body) for _ in range(2)]
+
+    assert (first.status_code, second.status_code) == (201, 200)
+    assert second.json() == {"id": first.json()["id"], "job_name": "Keep", "created": False}
+    assert await call.stored() == 1
+
+
+@pytest.mark.parametrize(
+    ("body", "pointers"),
+    [
+        ({}, {"/params"}),
+        ({"params": None}, {"/params"}),
+        ({"params": [1]}, {"/params"}),
+        ({"params": {}}, {"/params/text"}),
+        ({"params": {"text": "secret" * 20}}, {"/params/text"}),
+        ({"params": {"text": 5, "addresses": [{"street": "a"}, {}]}}, {"/params/text", "/params/addresses/1/street"}),
+        ({"params": {"text": "a\x00b"}}, {"/params/text"}),
+        ({"params": {"text": "x"}, "dely": 5}, {"/dely"}),
+        ({"params": {"text": "x"}, "delay": "soon"}, {"/delay"}),
+        ({"params": {"text": "x"}, "delay": 3600}, {"/delay"}),
+        ({"params": {"text": "x"}, "scheduled_for": 3600}, {"/scheduled_for"}),
+        ({"params": {"text": "x"}, "scheduled_for": "2031-05-01T10:00:00"}, {"/scheduled_for"}),
+        ({"params": {"text": "x"}, "priority": "7"}, {"/priority"}),
+    ],
+)
+async def test_what_does_not_fit_is_refused_with_pointers_and_stores_nothing(body: object, pointers: set[str]) -> None:
+    call = Caller()
+
+    reply = await call("POST", "/jobs/Keep", body)
+
+    assert (reply.status_code, reply.headers["content-type"]) == (422, PROBLEM)
+    assert {problem["pointer"] for problem in reply.json()["errors"]} == pointers
+    assert "secret" not in reply.text
+    assert await call.stored() == 0
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"priority": 500},
+        {"max_attempts": 0},
+        {"delay": "-PT5M"},
+        {"delay": "P400000D"},
+        {"delay": "PT5M", "scheduled_for": "2031-05-01T10:00:00Z"},
+        {"unique_key": "a\x00b"},
+    ],
+)
+async def test_options_that_no_store_could_keep_are_refused_and_store_nothing(options: dict[str, object]) -> None:
+    call = Caller()
+
+    reply = await call("POST", "/jobs/Keep", {"params": {"text": "x"}, **options})
+
+    assert (reply.status_code, reply.headers["content-type"]) == (422, PROBLEM)
+    assert await call.stored() == 0
+
+
+@pytest.mark.parametrize("text", [b"", b"{", b"\xff", b'{"params": {"text": "\\ud800"}}', b"[" * 100_000])
+async def test_a_body_that_is_not_json_is_refused(text: bytes) -> None:
+    call = Caller()
+
+    reply = await call("POST", "/jobs/Keep", content=text, headers={"content-type": "application/json"})
+
+    assert (reply.status_code, reply.headers["content-type"]) == (400, PROBLEM)
+
+
+@pytest.mark.parametrize("kind", ["", "text/plain", "application/x-www-form-urlencoded", "multipart/form-data"])
+async def test_a_body_of_another_kind_is_refused(kind: str) -> None:
+    call = Caller()
+
+    reply = await call("POST", "/jobs/Keep", content=b'{"params":{"text":"x"}}', headers={"content-type": kind})
+
+    assert reply.status_code == 415
+    assert await call.stored() == 0
+
+
+async def test_a_body_that_is_too_large_is_refused() -> None:
+    call = Caller()
+
+    reply = await call(
+        "POST", "/jobs/Keep", content=b" " * (LARGEST_BODY + 1), headers={"content-type": "application/json"}
+    )
+
+    assert reply.status_code == 413
+    assert await call.stored() == 0
+
+
+async def test_an_unknown_job_is_not_found() -> None:
+    reply = await Caller()("POST", "/jobs/Kep", {"params": {}})
+
+    assert (reply.status_code, reply.json()["title"]) == (404, "no job named 'Kep' is registered")
+
+
+async def test_pages_follow_one_another_and_hold_every_job_once() -> None:
+    call = Caller()
+    made = [call.backend.add_job(job_name="Keep", params={"text": str(number)}) for number in range(7)]
+    seen: list[str] = []
+    path: str | None = "/jobs?limit=3"
+    sizes: list[int] = []
+
+    while path is not None:
+        page = (await call("GET", path)).json()
+        sizes.append(len(page["jobs"]))
+        seen += [job["id"] for job in page["jobs"]]
+        path = page["next"] and f"/jobs?limit=3&before={page['next']}"
+
+    assert seen == made[::-1]
+    assert sizes == [3, 3, 1]
+
+
+async def test_the_list_can_be_narrowed() -> None:
+    call = Caller()
+    call.backend.add_job(job_name="Keep", params={"text": "bad"})
+    call.backend.add_job(job_name="Keep", params={"text": "good"}, correlation_id="c")
+    await tick(call.backend)
+
+    async def found(parameters: str) -> list[str]:
+        return [job["status"] for job in (await call("GET", f"/jobs?{parameters}")).json()["jobs"]]
+
+    assert await found("status=failed") == ["failed"]
+    assert await found("correlation_id=c") == ["completed"]
+    assert await found("job_name=Keep&queue=default") == ["completed", "failed"]
+    assert await found("job_name=Other") == []
+
+
+@pytest.mark.parametrize(("limit", "expected"), [("0", 1), ("-5", 1), ("2", 2), ("1000000", 3), ("9" * 30, 3)])
+async def test_a_page_is_as_long_as_it_may_be(limit: str, expected: int) -> None:
+    call = Caller()
+    for _ in range(3):
+        call.backend.add_job(job_name="Keep", params={"text": "x"})
+
+    assert len((await call("GET", f"/jobs?limit={limit}")).json()["jobs"]) == expected
+
+
+@pytest.mark.parametrize("parameters", ["limit=x", "status=lost", "stauts=failed", "limit=1&limit=2"])
+async def test_parameters_that_make_no_sense_are_refused(parameters: str) -> None:
+    reply = await Caller()("GET", f"/jobs?{parameters}")
+
+    assert (reply.status_code, reply.headers["content-type"]) == (422, PROBLEM)
+
+
+async def test_what_the_spec_redacts_is_not_shown_and_the_list_shows_no_params_results_or_errors() -> None:
+    call = Caller()
+    job_id = call.backend.add_job(job_name="Keep", params={"text": "bad", "password": "hunter2"})
+    await tick(call.backend)
+
+    shown, listed, status = [await call("GET", path) for path in (f"/jobs/{job_id}", "/jobs", "/status")]
+
+    assert shown.json()["params"] == {"text": "bad", "password": "•••", "addresses": []}
+    assert "cannot keep bad" in shown.json()["error"]
+    assert "hunter2" not in shown.text
+    for reply in (listed, status):
+        assert "hunter2" not in reply.text
+        assert "cannot keep" not in reply.text
+
+
+@pytest.mark.parametrize("path", ["/jobs/gone", "/jobs/gone/events", "/jobs/%00", "/jobs/%F0%9F%92%A9"])
+async def test_a_job_that_is_not_there_is_not_found(path: str) -> None:
+    reply = await Caller()("GET", path)
+
+    assert (reply.status_code, reply.headers["content-type"]) == (404, PROBLEM)
+
+
+async def test_a_pending_job_is_cancelled_and_a_finished_one_is_not() -> None:
+    call = Caller()
+    job_id = call.backend.add_job(job_name="Keep", params={"text": "x"})
+
+    first, second = [await call("POST", f"/jobs/{job_id}/cancel") for _ in range(2)]
+
+    assert (first.status_code, first.json()) == (200, {"outcome": "cancelled"})
+    assert second.status_code == 409
+    assert (await call("POST", "/jobs/gone/cancel")).status_code == 404
+
+
+async def test_a_running_job_is_asked_to_stop() -> None:
+    call = Caller()
+    job_id = call.backend.add_job(job_name="Keep", params={"text": "x"})
+    await call.backend.poll_and_claim()
+
+    reply = await call("POST", f"/jobs/{job_id}/cancel")
+
+    assert (reply.status_code, reply.json()) == (202, {"outcome": "requested"})
+
+
+async def test_a_failed_job_is_put_back_and_a_pending_one_is_not() -> None:
+    call = Caller()
+    job_id = call.backend.add_job(job_name="Keep", params={"text": "bad"})
+    await tick(call.backend)
+
+    first, second = [await call("POST", f"/jobs/{job_id}/retry") for _ in range(2)]
+
+    assert (first.status_code, first.json()["status"]) == (200, "pending")
+    assert second.status_code == 409
+    assert (await call("POST", "/jobs/gone/retry")).status_code == 404
+
+
+async def test_reading_changes_nothing() -> None:
+    call = Caller()
+    job_id = call.backend.add_job(job_name="Keep", params={"text": "x"})
+    before = await call.backend.store.get(job_id)
+
+    for path in ("/status", "/jobs", f"/jobs/{job_id}", "/health", "/metrics", "/openapi.json"):
+        assert (await call("GET", path)).status_code == 200
+        assert (await call("HEAD", path)).status_code == 200
+
+    assert before is not None
+    assert before.status is JobStatus.PENDING
+    assert await call.backend.store.get(job_id) == before

@@ -1,0 +1,125 @@
+"""The document says what the routes take and answer, and the routes keep to it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from threading import Thread
+from typing import Any, cast
+from urllib.parse import unquote
+
+import pytest
+import schemathesis
+import uvicorn
+from hypothesis import HealthCheck, settings
+from schemathesis.specs.openapi.checks import allow_header_conformance, ignored_auth
+from server_jobs.http.app import PREFIX, ROUTES, under_prefix
+from server_jobs.http.openapi import document
+
+from tests.http.caller import TOKEN, Caller, new_backend
+
+schema = schemathesis.openapi.from_dict(document(new_backend().registry, server=PREFIX))
+# No store keeps NUL characters, whatever a spec says; `test_jobs` has them.
+schema.config.generation.update(allow_x00=False)
+
+Case = schemathesis.Case[Any]
+LONG = bool(os.environ.get("SERVER_JOBS_LONG_TESTS"))
+FEW = settings(
+    max_examples=50 if LONG else 8,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
+)
+
+
+class Server:
+    """The application on a port of this machine, in a thread."""
+
+    def __init__(self) -> None:
+        self.call = Caller()
+        config = uvicorn.Config(under_prefix(self.call.app), port=0, log_config=None, lifespan="off")  # type: ignore[arg-type]
+        self._server = uvicorn.Server(config)
+        self._thread = Thread(target=self._server.run)
+
+    def __enter__(self) -> str:
+        self._thread.start()
+        while not self._server.started:
+            self._thread.join(0.01)
+        return f"http://127.0.0.1:{self._server.servers[0].sockets[0].getsockname()[1]}"
+
+    def __exit__(self, *_: object) -> None:
+        self._server.should_exit = True
+        self._thread.join()
+
+
+@pytest.fixture(scope="module")
+def base_url() -> Iterator[str]:
+    with Server() as url:
+        yield url + PREFIX
+
+
+@schema.auth()
+class _Bearer:
+    """What lets the calls in."""
+
+    def get(self, case: Case, context: object) -> str:
+        return TOKEN
+
+    def set(self, case: Case, data: str, context: object) -> None:
+        case.headers["authorization"] = f"Bearer {data}"
+
+
+@schema.parametrize()
+@FEW
+def test_every_answer_is_one_that_the_document_knows(case: Case, base_url: str) -> None:
+    # Jobs by name and by id are one path to the router, and several in the document. What becomes of requests without
+    # a token is the next test's: schemathesis sends them with the one it was given here.
+    excluded = [ignored_auth, allow_header_conformance]
+    case.call_and_validate(base_url=base_url, excluded_checks=excluded)
+
+
+@schema.parametrize()
+@FEW
+def test_without_a_token_every_request_is_refused(case: Case, base_url: str) -> None:
+    case.headers.pop("authorization", None)
+
+    response = case.call(base_url=base_url)
+
+    # A path with a line break in it is none that leads to the routes.
+    assert response.status_code == (404 if "\n" in unquote(case.formatted_path) else 401)
+    assert TOKEN not in response.text
+
+
+def test_every_route_is_in_the_document() -> None:
+    backend = new_backend()
+    paths = document(backend.registry, server=PREFIX)["paths"]
+    described = {
+        (path.replace("/Keep", "/{id}"), method.upper()) for path, operations in paths.items() for method in operations
+    }
+    routes = {(route.path, method) for route in ROUTES for method in cast("set[str]", route.methods) - {"HEAD"}}
+
+    assert described == routes
+
+
+async def test_the_params_of_a_job_are_described_with_what_they_refer_to() -> None:
+    found = (await Caller()("GET", "/openapi.json")).json()
+
+    schemas = found["components"]["schemas"]
+    assert schemas["KeepParams"]["properties"]["text"]["maxLength"] == 40
+    assert schemas["KeepParams"]["properties"]["addresses"]["items"] == {
+        "$ref": "#/components/schemas/KeepParams.Address"
+    }
+    assert schemas["KeepParams.Address"]["required"] == ["street"]
+    assert found["openapi"] == "3.1.0"
+    assert set(_references(found)) <= {f"#/components/schemas/{name}" for name in schemas}
+
+
+def _references(value: object) -> Iterator[str]:
+    match value:
+        case {"$ref": str(reference)}:
+            yield reference
+        case dict():
+            for part in value.values():
+                yield from _references(part)
+        case list():
+            for part in value:
+                yield from _references(part)
