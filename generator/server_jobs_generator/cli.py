@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NoReturn
 
 import click
 from server_jobs.cli.failures import AS_JSON, NO
+from server_jobs.cli.findings import Verdict
 from server_jobs.cli.output import note, say
+from server_jobs.cli.suggestion import suggestion
 from server_jobs.errors import ProjectError
 from server_jobs.project import Project, find_project
 
 from . import report, stamp
 from .plan import Plan
+from .worker_lint.finding import CodeFinding
+
+_TARGETS = ("cloudflare",)
 
 _folder = click.option(
     "--project",
@@ -65,24 +70,42 @@ def generate(folder: Path, *, force: bool, dry_run: bool, diff: bool, as_json: b
         _print([report.document(plan, written=write)] if as_json else report.change_lines(plan, written=write))
 
 
+def _known_target(_ctx: click.Context, _param: click.Parameter, value: str | None) -> str | None:
+    if value is not None and value not in _TARGETS:
+        raise click.BadParameter(f"there is no target {value!r}; {suggestion(value, _TARGETS)}")
+    return value
+
+
 @click.command()
 @_folder
+@click.option(
+    "--target",
+    metavar="NAME",
+    callback=_known_target,
+    help=f"Look at your code as well, for what cannot work there: {', '.join(_TARGETS)}.",
+)
 @_as_json
-def check(folder: Path, *, as_json: bool) -> None:
+def check(folder: Path, *, target: str | None, as_json: bool) -> None:
     """Say whether the generated files are what the specs ask for; write nothing.
 
     One line for each file that is not: MISSING, STALE (the spec or the generator changed since), EDITED (by hand) or
     EXTRA (unknown, in a folder that belongs to the generator).
 
-    Exit status: 0 all is well, 1 something differs or a spec has a problem, 3 the project cannot be used.
+    With a target, the handlers and what they import of the project are read, never run; one line for each place that
+    cannot work there (fail) or may not be meant (warn). A comment excuses its line: # cloudflare: ok -- and the reason.
+
+    Exit status: 0 all is well, 1 something differs, fails or a spec has a problem, 3 the project cannot be used.
     """
     with _explained():
-        plan = _plan(find_project(folder))
+        project = find_project(folder)
+        plan = _plan(project)
+        code = () if target is None else _look_at_code(project)
         if as_json:
-            _print([report.document(plan, written=False)])
+            _print([report.document(plan, written=False, target=target, code=code)])
         else:
             _print([*report.problem_lines(plan), *report.finding_lines(plan)])
-        if plan.problems or plan.findings:
+            _print([] if target is None else report.code_lines(target, code))
+        if plan.problems or plan.findings or any(finding.verdict is Verdict.FAIL for finding in code):
             raise SystemExit(NO)
 
 
@@ -134,6 +157,12 @@ def _plan(project: Project) -> Plan:
     if not (plan.problems or plan.findings or plan.unused):
         stamp.remember(project)
     return plan
+
+
+def _look_at_code(project: Project) -> Sequence[CodeFinding]:
+    from .worker_lint.project_lint import check_worker
+
+    return check_worker(project)
 
 
 def _publish(project: Project, plan: Plan) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from difflib import unified_diff
 
@@ -12,15 +12,20 @@ from server_jobs.project import Project
 from .files import read_file
 from .output import Finding, State
 from .plan import Plan
+from .worker_lint.finding import CodeFinding
 
 NOTHING_CHANGED = "nothing changed"
 ALL_IS_WELL = "every generated file is as the specs ask for"
+ALL_CAN_WORK = "nothing was found that cannot work on {target}"
 _PAST = {"create": "created", "update": "updated", "overwrite": "overwrote", "remove": "removed", "keep": "kept"}
 
 
-def document(plan: Plan, *, written: bool) -> str:
-    """The JSON form of a run of either command; `written` says whether the files were changed."""
-    value = {
+def document(plan: Plan, *, written: bool, target: str | None = None, code: Sequence[CodeFinding] = ()) -> str:
+    """The JSON form of a run of either command; `written` says whether the files were changed.
+
+    With a target, `code` has what was found for it.
+    """
+    value: dict[str, object] = {
         "problems": [asdict(problem) for problem in plan.problems],
         "files": [
             {"path": finding.path, "state": finding.state, "action": _action(finding)} for finding in plan.findings
@@ -28,6 +33,8 @@ def document(plan: Plan, *, written: bool) -> str:
         "unused_handlers": plan.unused,
         "written": written,
     }
+    if target is not None:
+        value |= {"target": target, "code": [asdict(finding) for finding in code]}
     return json.dumps(value, indent=2, ensure_ascii=False)
 
 
@@ -63,6 +70,13 @@ def finding_lines(plan: Plan) -> Iterator[str]:
     yield from _notes(plan)
     if not (plan.findings or plan.problems):
         yield ALL_IS_WELL
+
+
+def code_lines(target: str, code: Sequence[CodeFinding]) -> Iterator[str]:
+    """One line for each place in the code that a target has trouble with, or one that says that there is none."""
+    yield from map(str, code)
+    if not code:
+        yield ALL_CAN_WORK.format(target=target)
 
 
 def diff_lines(project: Project, plan: Plan) -> Iterator[str]:

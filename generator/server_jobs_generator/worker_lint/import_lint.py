@@ -1,0 +1,61 @@
+"""What is imported: is it there in a Worker, is it of any use there, and is it uploaded."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from .finding import CodeFinding
+from .modules import Modules, imported, required
+from .names import GONE, MODULES, RUNTIME
+from .packages import Packages
+from .rules import MISSING_MODULE, MISSING_PACKAGE, NOT_UPLOADED
+from .scope import import_names
+from .source import Source
+from .upload import Upload
+from .walk import Place
+
+
+@dataclass(frozen=True, slots=True)
+class ImportLint:
+    """Knows the project's modules, what is uploaded, and what the dependencies bring along."""
+
+    modules: Modules
+    upload: Upload
+    packages: Packages
+
+    def check(self, source: Source) -> Iterator[CodeFinding]:
+        """Every import of a module, wherever it stands; those that are prepared to fail may."""
+        for place in self.modules.places_of(source):
+            if isinstance(place.node, ast.Import | ast.ImportFrom) and not place.is_guarded:
+                yield from self._check(source, place, place.node)
+
+    def _check(self, source: Source, place: Place, node: ast.Import | ast.ImportFrom) -> Iterator[CodeFinding]:
+        if isinstance(node, ast.ImportFrom) and import_names(node, source.package) is None:
+            yield source.finding(node, MISSING_MODULE, "." * node.level, "leads out of the package of this module")
+        for name in required(place, source.package):
+            if (isinstance(node, ast.ImportFrom) and node.level) or self.modules.is_local(name):
+                yield from self._check_local(source, node, name)
+            else:
+                yield from self._check_foreign(source, node, name)
+        paths = [(name, self.modules.path_of(name)) for name in imported(place, source.package)]
+        outside = [name for name, path in paths if path is not None and not self.upload.has(path)]
+        if outside and self.upload.has(source.path):
+            yield source.finding(node, NOT_UPLOADED, outside[-1])
+
+    def _check_local(self, source: Source, node: ast.stmt, name: str) -> Iterator[CodeFinding]:
+        if self.modules.path_of(name) is None and not self.modules.is_folder(name):
+            yield source.finding(node, MISSING_MODULE, name)
+
+    def _check_foreign(self, source: Source, node: ast.Import | ast.ImportFrom, name: str) -> Iterator[CodeFinding]:
+        top = name.partition(".")[0]
+        candidates = [name] if isinstance(node, ast.Import) else [name, *(f"{name}.{one.name}" for one in node.names)]
+        known = next((module for one in candidates for module in MODULES if f"{one}.".startswith(f"{module}.")), None)
+        if known is not None:
+            yield source.finding(node, MODULES[known], known)
+        elif top in GONE:
+            yield source.finding(node, MISSING_MODULE, top, f"cannot be imported: {GONE[top]}")
+        elif top not in RUNTIME | sys.stdlib_module_names and self.packages.lacks(top):
+            yield source.finding(node, MISSING_PACKAGE, top)

@@ -1,0 +1,65 @@
+"""Which installed packages the dependencies of the Worker bring along."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import PackageNotFoundError, packages_distributions, requires
+
+_REQUIREMENT = re.compile(r"\s*([A-Za-z0-9][A-Za-z0-9._-]*)\s*(\[[^\]]*\])?")
+
+
+@dataclass(frozen=True, slots=True)
+class Packages:
+    """`provided` is None where it cannot be told, as a dependency is not installed here."""
+
+    provided: frozenset[str] | None
+
+    def lacks(self, module: str) -> bool:
+        """Whether a module belongs to a package that is installed here, and that no dependency brings along."""
+        if self.provided is None:
+            return False
+        owners = _owners().get(module.partition(".")[0], [])
+        return bool(owners) and self.provided.isdisjoint(map(_plain, owners))
+
+
+def read_packages(dependencies: Iterable[str] | None) -> Packages:
+    """What the dependencies bring along, those of theirs included."""
+    if dependencies is None:
+        return Packages(None)
+    waiting = [_named(dependency) for dependency in dependencies]
+    if any(_requirements(name) is None for name, _ in waiting):
+        return Packages(None)
+    seen: set[tuple[str, bool]] = set()
+    while waiting:
+        name, with_extras = waiting.pop()
+        if (name, with_extras) not in seen:
+            seen.add((name, with_extras))
+            waiting.extend(_named(one) for one in _requirements(name) or () if with_extras or "extra ==" not in one)
+    return Packages(frozenset(name for name, _ in seen))
+
+
+@cache
+def _owners() -> Mapping[str, Sequence[str]]:
+    """The distributions that each module is part of; one look at all that is installed takes a moment."""
+    return packages_distributions()
+
+
+def _requirements(name: str) -> list[str] | None:
+    """What a distribution needs; None if it is not installed here."""
+    try:
+        return requires(name) or []
+    except (PackageNotFoundError, ValueError):
+        return None
+
+
+def _named(requirement: str) -> tuple[str, bool]:
+    """The name of a distribution, and whether extras of it are asked for."""
+    match = _REQUIREMENT.match(requirement)
+    return (_plain(match[1]), match[2] is not None) if match else ("", False)
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()

@@ -1,0 +1,149 @@
+"""The rules: what a Worker has not, why that matters, and what to do instead."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from server_jobs.cli.findings import Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """`why` goes on behind the name of what was found. From the compatibility date `since` on, it is a warning."""
+
+    name: str
+    verdict: Verdict
+    why: str
+    advice: str
+    since: str | None = None
+
+
+THREADS = Rule(
+    "threads",
+    Verdict.FAIL,
+    "needs a thread, and a Worker cannot start one",
+    "await instead, or make a job of it",
+)
+PROCESSES = Rule(
+    "processes",
+    Verdict.FAIL,
+    "needs a process, and a Worker cannot start one",
+    "do it in Python, or run this job in a worker of another machine",
+)
+SERVERS = Rule(
+    "servers",
+    Verdict.FAIL,
+    "takes connections, and a Worker gets none but requests",
+    "answer requests in the Worker's fetch",
+)
+SOCKETS = Rule(
+    "sockets",
+    Verdict.FAIL,
+    "opens a socket, which a Worker can from compatibility_date 2026-09-08 on, outwards and not to port 25",
+    "for HTTP, await fetch of the package workers; for mail, use a service that takes it over HTTP",
+    since="2026-09-08",
+)
+DATABASES = Rule(
+    "database-drivers",
+    Verdict.FAIL,
+    "speaks to its database over a socket, which a Worker can from compatibility_date 2026-09-08 on",
+    "use the binding of a Hyperdrive configuration, or D1",
+    since="2026-09-08",
+)
+NOT_BUILT = Rule(
+    "not-built",
+    Verdict.FAIL,
+    "is compiled code of which there is no build for WebAssembly",
+    "use another package, such as psycopg or pymysql for a database",
+)
+LOCAL_DATABASE = Rule(
+    "local-database",
+    Verdict.FAIL,
+    "opens a database file, and a Worker keeps its files in memory and forgets them",
+    "use D1, or :memory: for what may be forgotten",
+)
+FILES = Rule(
+    "files",
+    Verdict.WARN,
+    "uses a file, and a Worker keeps its files in memory and forgets them; of the project it has the Python code only",
+    "use R2 or D1 for what is to be kept or read",
+)
+BLOCKING = Rule(
+    "blocking",
+    Verdict.WARN,
+    "holds the only thread of the Worker until it returns",
+    "await what waits, such as asyncio.sleep(), and keep what computes short",
+)
+TERMINAL = Rule(
+    "terminal",
+    Verdict.FAIL,
+    "reads from a terminal, and there is none",
+    "take the value from params",
+)
+SYNC_CALLS = Rule(
+    "sync-calls",
+    Verdict.FAIL,
+    "raises in an event loop, and there a plain handler runs in one as well",
+    "await it without _sync, in an async handler",
+)
+ENTROPY = Rule(
+    "entropy-at-import",
+    Verdict.FAIL,
+    "draws random numbers while the module is imported, and then the Worker does not start",
+    "call it in the function that needs the value, or pass the function as default_factory",
+)
+CLOCK = Rule(
+    "clock-at-import",
+    Verdict.FAIL,
+    "reads the clock while the module is imported, and the value stays that of the deployment",
+    "call it in the function that needs the value, or pass the function as default_factory",
+)
+IO = Rule(
+    "io-at-import",
+    Verdict.FAIL,
+    "reads or writes while the module is imported, when a Worker has no I/O",
+    "call it in the function that needs it",
+)
+LOOP = Rule(
+    "loop-at-import",
+    Verdict.FAIL,
+    "needs an event loop while the module is imported, when a Worker has none",
+    "await it in the handler",
+)
+PLAIN_HANDLER = Rule(
+    "plain-handler",
+    Verdict.WARN,
+    "is a plain function: it holds the only thread of the Worker until it returns",
+    "make it async and await what waits, or keep it short",
+)
+PROCESS_HANDLER = Rule(
+    "process-handler",
+    Verdict.WARN,
+    "has no effect on Cloudflare: the handler runs in the Worker itself, and a crash takes the jobs beside it along",
+    "keep the handler short, or run this job in a worker of another machine",
+)
+MISSING_MODULE = Rule(
+    "missing-module",
+    Verdict.FAIL,
+    "is not there when it is imported",
+    "mend the import, or guard it by try and except ImportError",
+)
+MISSING_PACKAGE = Rule(
+    "missing-package",
+    Verdict.FAIL,
+    "is in no dependency of the Worker",
+    "add it to the dependencies in {pyproject}",
+)
+NOT_UPLOADED = Rule(
+    "not-uploaded",
+    Verdict.FAIL,
+    "lies in no folder that is uploaded",
+    "name its folder behind bundle.py in build.command of {wrangler}, or move it",
+)
+SYNTAX = Rule("syntax", Verdict.FAIL, "", "mend it: nothing in this file has been looked at")
+UNREADABLE = Rule("unreadable", Verdict.FAIL, "", "mend it: nothing in this file has been looked at")
+NO_REASON = Rule("no-reason", Verdict.FAIL, "", "write it behind, such as # cloudflare: ok -- only our tests call this")
+
+RULES: Mapping[str, Rule] = {rule.name: rule for rule in tuple(globals().values()) if isinstance(rule, Rule)}
+"""Every rule by its name."""

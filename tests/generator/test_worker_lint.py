@@ -1,0 +1,255 @@
+"""`server-jobs check --target cloudflare`: what cannot work in a Worker is told before it is deployed.
+
+The golden projects have `.txt` behind the names of their files where other tools would not leave them as they are.
+`UPDATE_GOLDEN=1 pytest tests/generator/test_worker_lint.py` writes what is expected anew; look at the difference.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+from server_jobs.project import find_project
+from server_jobs_generator.worker_lint.project_lint import check_worker
+
+from .projects import PYPROJECT, TemporaryProject, job_spec, make_project
+
+ROOT = Path(__file__).parents[2]
+GOLDEN = Path(__file__).parent / "golden_worker"
+CASES = sorted(path.name for path in GOLDEN.iterdir() if path.is_dir())
+WELL = "every generated file is as the specs ask for\n"
+
+
+def golden_project(case: Path, root: Path) -> TemporaryProject:
+    shutil.copytree(case, root, ignore=shutil.ignore_patterns("findings.txt"))
+    for path in list(root.rglob("*.txt")):
+        path.rename(path.with_suffix(""))
+    (root / "pyproject.toml").write_text(PYPROJECT.format(handlers="handlers"), encoding="utf-8")
+    project = TemporaryProject(root)
+    project.generate()
+    return project
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_findings_are_as_expected(name: str, tmp_path: Path) -> None:
+    result = golden_project(GOLDEN / name, tmp_path / name).run("check", "--target", "cloudflare")
+    expected = GOLDEN / name / "findings.txt"
+    if os.environ.get("UPDATE_GOLDEN"):
+        expected.write_text(result.output, encoding="utf-8")
+    assert result.output == expected.read_text(encoding="utf-8")
+    assert result.exit_code == 1
+
+
+def handler(project: TemporaryProject, text: str, name: str = "send_email") -> None:
+    project.path(f"handlers/{name}.py").write_text(text, encoding="utf-8")
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> TemporaryProject:
+    project = make_project(tmp_path / "project")
+    project.generate()
+    return project
+
+
+def test_a_new_project_has_nothing_that_cannot_work(project: TemporaryProject) -> None:
+    result = project.run("check", "--target", "cloudflare")
+    assert (result.exit_code, result.output) == (0, f"{WELL}nothing was found that cannot work on cloudflare\n")
+
+
+def test_without_a_target_the_code_is_not_looked_at(project: TemporaryProject) -> None:
+    handler(project, "import multiprocessing\n")
+    result = project.run("check")
+    assert (result.exit_code, result.output) == (0, WELL)
+
+
+def test_warnings_alone_do_not_fail_the_check(project: TemporaryProject) -> None:
+    handler(project, "def handle(params, context): ...\n")
+    result = project.run("check", "--target", "cloudflare")
+    assert result.exit_code == 0
+    assert "\nhandlers/send_email.py:1:1 warn plain-handler handle is a plain function" in result.output
+
+
+def test_what_differs_from_the_specs_is_told_as_well(project: TemporaryProject) -> None:
+    handler(project, "import multiprocessing\n")
+    project.edit("generated/registry.py")
+    project.path("specs/broken.json").write_text("[", encoding="utf-8")
+    lines = project.run("check", "--target", "cloudflare").output.splitlines()
+    assert lines[0].startswith("specs/broken.json:1:2 ")
+    assert lines[-1].startswith("handlers/send_email.py:1:1 fail processes multiprocessing ")
+
+
+def test_json_has_the_same_findings(project: TemporaryProject) -> None:
+    handler(project, "import multiprocessing\n")
+    result = project.run("check", "--target", "cloudflare", "--json")
+    assert result.exit_code == 1
+    assert json.loads(result.output) == {
+        "problems": [],
+        "files": [],
+        "unused_handlers": [],
+        "written": False,
+        "target": "cloudflare",
+        "code": [
+            {
+                "path": "handlers/send_email.py",
+                "line": 1,
+                "column": 1,
+                "verdict": "fail",
+                "rule": "processes",
+                "message": "multiprocessing needs a process, and a Worker cannot start one",
+                "advice": "do it in Python, or run this job in a worker of another machine",
+            }
+        ],
+    }
+
+
+def test_an_unknown_target_is_refused_with_the_nearest_one(project: TemporaryProject) -> None:
+    result = project.run("check", "--target", "cloudfare")
+    assert result.exit_code == 2
+    assert "there is no target 'cloudfare'; did you mean 'cloudflare'?" in result.output
+
+
+def test_nothing_of_the_project_is_run(project: TemporaryProject) -> None:
+    handler(project, f"from pathlib import Path\n\nPath({str(project.path('ran'))!r}).touch()\nraise SystemExit(9)\n")
+    before = project.files()
+    assert project.run("check", "--target", "cloudflare").exit_code == 0
+    assert project.files() == before
+
+
+def test_a_pipe_among_the_handlers_is_named_and_never_opened(project: TemporaryProject) -> None:
+    os.mkfifo(project.path("handlers/pipe.py"))
+    project.path("handlers/dangling.py").symlink_to(project.path("nowhere.py"))
+    lines = project.run("check", "--target", "cloudflare").output.splitlines()
+    assert [line.partition(";")[0] for line in lines[1:]] == [
+        "handlers/dangling.py:1:1 fail unreadable is not a regular file",
+        "handlers/pipe.py:1:1 fail unreadable is not a regular file",
+    ]
+
+
+@pytest.mark.parametrize("terms", [500, 5_000, 100_000])
+@pytest.mark.parametrize("text", ["VALUE = {}\n", "if {}:\n    import ftplib\n"])
+def test_code_that_is_nested_deeply_is_read_or_refused(project: TemporaryProject, text: str, terms: int) -> None:
+    handler(project, text.format(" + ".join(["'a'"] * terms)))
+    result = project.run("check", "--target", "cloudflare")
+    assert result.exit_code in (0, 1)
+    assert "Traceback" not in result.output
+
+
+def test_handlers_may_lie_below_src(tmp_path: Path) -> None:
+    project = make_project(tmp_path, handlers="src/shop/handlers")
+    project.path("pyproject.toml").write_text(
+        project.read("pyproject.toml").replace("[tool.server-jobs]", '[tool.server-jobs]\noutput = "src/generated"'),
+        encoding="utf-8",
+    )
+    project.generate()
+    project.path("src/shop/__init__.py").touch()
+    project.path("src/shop/ids.py").write_text("import uuid\n\nID = uuid.uuid4()\n", encoding="utf-8")
+    text = "from shop.ids import ID\nfrom generated.models.send_email import SendEmailParams\n"
+    project.path("src/shop/handlers/send_email.py").write_text(text, encoding="utf-8")
+    lines = project.run("check", "--target", "cloudflare").output.splitlines()
+    assert [line.partition(": ")[0].split()[:4] for line in lines[1:]] == [
+        ["src/shop/handlers/send_email.py:1:1", "fail", "not-uploaded", "shop.ids"],
+        ["src/shop/ids.py:3:6", "fail", "entropy-at-import", "uuid.uuid4"],
+    ]
+
+
+@pytest.mark.parametrize(("date", "verdict"), [("2026-09-07", "fail"), ("2026-09-08", "warn"), ("2027-01-01", "warn")])
+def test_sockets_depend_on_the_compatibility_date(project: TemporaryProject, date: str, verdict: str) -> None:
+    handler(project, "import asyncpg\nimport smtplib\n")
+    config = project.read("generated/worker/wrangler.jsonc").replace("2026-09-15", date)
+    project.path("generated/worker/wrangler.jsonc").write_text(config, encoding="utf-8")
+    found = check_worker(find_project(project.root))
+    assert [(finding.rule, str(finding.verdict)) for finding in found] == [
+        ("database-drivers", verdict),
+        ("sockets", verdict),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("dependencies", "is_found"),
+    [
+        ('["server-jobs"]', True),
+        ('["server-jobs[cli]"]', False),
+        ('["Rich>=13; sys_platform != \'win32\'", "server_jobs"]', False),
+        ('["server-jobs", "a-package-that-is-not-installed-here"]', False),
+        ('"rich"', False),
+    ],
+)
+def test_a_package_is_missing_where_no_dependency_brings_it(
+    project: TemporaryProject, dependencies: str, is_found: bool
+) -> None:
+    handler(project, "import rich.table\nimport pydantic_core\nimport dateutil\nimport nobody_knows_this\n")
+    settings = project.read("generated/worker/pyproject.toml").replace('["server-jobs"]', dependencies)
+    project.path("generated/worker/pyproject.toml").write_text(settings, encoding="utf-8")
+    found = [str(finding) for finding in check_worker(find_project(project.root))]
+    expected = (
+        "handlers/send_email.py:1:1 fail missing-package rich is in no dependency of the Worker; "
+        "add it to the dependencies in generated/worker/pyproject.toml"
+    )
+    assert found == ([expected] if is_found else [])
+
+
+def test_without_the_files_of_the_worker_what_they_would_tell_is_left_out(project: TemporaryProject) -> None:
+    project.path("lib").mkdir()
+    project.path("lib/__init__.py").touch()
+    handler(project, "import asyncpg\nimport lib\nimport rich\n")
+    for name in ("pyproject.toml", "wrangler.jsonc"):
+        project.path(f"generated/worker/{name}").unlink()
+    lines = project.run("check", "--target", "cloudflare").output.splitlines()
+    assert lines[:2] == ["MISSING generated/worker/pyproject.toml", "MISSING generated/worker/wrangler.jsonc"]
+    assert [line.split()[2] for line in lines[2:]] == ["database-drivers"]
+
+
+def test_the_modules_of_a_job_that_is_gone_are_looked_at_as_if_they_were_not_imported(
+    project: TemporaryProject,
+) -> None:
+    project.write_spec("old", job_spec("Old"))
+    project.generate()
+    handler(project, "import time\n\nNOW = time.time()\ntime.sleep(1)\n", "old")
+    assert {one.rule for one in check_worker(find_project(project.root))} == {"blocking", "clock-at-import"}
+    project.path("specs/old.json").unlink()
+    assert {one.rule for one in check_worker(find_project(project.root))} == {"blocking"}
+
+
+def test_a_module_is_imported_at_the_start_or_when_a_function_asks_for_it(project: TemporaryProject) -> None:
+    text = "import threading\nimport time\n\nNOW = time.time()\nthreading.Thread()\n"
+    for name in ("__init__", "early", "late", "later"):
+        handler(project, text, name)
+    handler(project, "from . import early\n\n\nasync def handle(params, context):\n    from . import late\n")
+    found = [(one.path, one.rule) for one in check_worker(find_project(project.root))]
+    assert found == [
+        ("handlers/__init__.py", "clock-at-import"),
+        ("handlers/__init__.py", "threads"),
+        ("handlers/early.py", "clock-at-import"),
+        ("handlers/early.py", "threads"),
+        ("handlers/late.py", "threads"),
+        ("handlers/later.py", "threads"),
+    ]
+
+
+def test_the_package_of_the_handlers_is_imported_with_them(project: TemporaryProject) -> None:
+    handler(project, "import time\n\nNOW = time.time()\n", "__init__")
+    handler(project, "")
+    assert [one.path for one in check_worker(find_project(project.root))] == ["handlers/__init__.py"]
+
+
+def test_what_lies_in_folders_of_the_worker_is_not_uploaded(project: TemporaryProject) -> None:
+    project.path("generated/worker/tools").mkdir()
+    project.path("generated/worker/tools/hammer.py").touch()
+    handler(project, "import generated.worker.tools.hammer\nimport generated.worker.entry\n")
+    found = [str(one).partition(";")[0] for one in check_worker(find_project(project.root))]
+    place = "handlers/send_email.py:1:1 fail not-uploaded"
+    assert found == [f"{place} generated.worker.tools.hammer lies in no folder that is uploaded"]
+
+
+def test_what_the_examples_of_this_repository_cannot_do_on_cloudflare() -> None:
+    found = check_worker(find_project(ROOT))
+    assert [(one.path.removeprefix("generated/handlers/"), one.line, str(one.verdict), one.rule) for one in found] == [
+        ("csv_source.py", 26, "warn", "files"),
+        ("import_csv.py", 32, "fail", "local-database"),
+        ("outbox.py", 25, "warn", "files"),
+        ("send_email.py", 22, "warn", "plain-handler"),
+        ("smtp_server.py", 5, "warn", "sockets"),
+    ]
