@@ -60,6 +60,14 @@ test-long: setup ## Run the state machine and the fuzz tests for much longer
 test-faults: setup ## Kill, stop and starve workers for about 20 minutes, and print what came of it
 	@SERVER_JOBS_LONG_TESTS=1 $(BIN)/pytest -n $(WORKERS) tests/faults tests/simulation
 
+.PHONY: test-worker
+test-worker: setup ## Run the generated Worker in workerd, Cloudflare's own runtime (needs npm)
+	@$(BIN)/pytest tests/worker
+
+.PHONY: dev-worker
+dev-worker: setup ## Run the Worker of this project in workerd until Ctrl-C, with a tick a minute (needs npm)
+	@$(BIN)/python -m tests.worker
+
 .PHONY: bench
 bench: $(BENCH)/.ready ## Measure this project beside the bare drivers and other queues (about 40 minutes)
 	@$(BENCH)/bin/python -m bench $(BENCH_OPTIONS)
@@ -102,5 +110,5 @@ lock: setup ## Resolve the dependencies anew into requirements.lock
 
 .PHONY: clean
 clean: ## Remove the environment, caches and what the demo made
-	@rm -rf $(VENV) $(DEMO) $(BENCH) bench/quick .server-jobs-cache dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	@rm -rf $(VENV) $(DEMO) $(BENCH) bench/quick tests/worker/node_modules .server-jobs-cache dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,9 @@
+"""An async handler that waits for nothing."""
+
+from typing import Any
+
+from server_jobs import JobContext
+
+
+async def handle(params: Any, context: JobContext) -> dict[str, str]:
+    return {"text": params.text.upper()}

@@ -1,0 +1,66 @@
+"""The Workers that these tests share, each built and started once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from server_jobs.cloudflare import CloudflareWorkerBackend
+
+from tests.worker import tools
+from tests.worker.chores.jobs import REGISTRY
+from tests.worker.project import WorkerProject, new_project, repository_project
+from tests.worker.workerd import RemoteD1, Workerd
+
+CHORES = Path(__file__).parent / "chores"
+
+
+@pytest.fixture(scope="session")
+def _tools() -> None:
+    """What a Worker needs to run here."""
+    try:
+        tools.install()
+    except tools.NpmUnreachableError as error:
+        pytest.skip(str(error))
+
+
+@pytest.fixture(scope="session")
+def repository_worker(_tools: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workerd]:
+    """This repository's own Worker."""
+    project = repository_project(tmp_path_factory.mktemp("repository"))
+    project.install()
+    project.build()
+    with Workerd(project) as worker:
+        yield worker
+
+
+@pytest.fixture(scope="session")
+def chores_project(_tools: None, tmp_path_factory: pytest.TempPathFactory) -> WorkerProject:
+    """A project of jobs that do what a test wants to see, to be copied and served."""
+    project = new_project(tmp_path_factory.mktemp("projects") / "chores", CHORES)
+    project.install()
+    project.build()
+    return project
+
+
+@pytest.fixture(scope="session")
+def chores_worker(chores_project: WorkerProject, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workerd]:
+    """Their Worker."""
+    with Workerd(chores_project.copy(tmp_path_factory.mktemp("served") / "chores")) as worker:
+        yield worker
+
+
+@pytest.fixture
+def worker(chores_worker: Workerd) -> Workerd:
+    """The same, without jobs, and with its schedule switched off."""
+    for table in ("jobs", "job_starts", "paused_queues"):
+        chores_worker.sql(f"DELETE FROM {table}")
+    chores_worker.sql("UPDATE cron_jobs SET enabled = 0, next_run_at = NULL")
+    return chores_worker
+
+
+@pytest.fixture
+def backend(worker: Workerd) -> CloudflareWorkerBackend:
+    """The backend of an application that shares its D1."""
+    return CloudflareWorkerBackend(database=RemoteD1(worker), job_registry=REGISTRY)

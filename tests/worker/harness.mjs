@@ -1,0 +1,100 @@
+// Serves one Worker in workerd and takes orders: `node harness.mjs '{"project": ..., "upload": ..., "port": 0}'`.
+//
+// `project` is the folder of wrangler.jsonc, `upload` a tar of what wrangler would upload. Orders are JSON lines on
+// standard input and answers JSON lines on standard output; what the Worker logs goes to standard error. It ends with
+// its standard input: whoever started it need not stop it, not even when it is killed.
+import fs from "node:fs";
+import { createRequire } from "node:module";
+import path from "node:path";
+import readline from "node:readline";
+import { convertV4MiniflareOptions, Log, LogLevel, Miniflare } from "miniflare";
+
+const require = createRequire(import.meta.url);
+const wrangler = require("wrangler");
+const HERE = import.meta.dirname;
+const PYODIDE = path.dirname(require.resolve("pyodide/package.json"));
+
+console.log = console.error; // standard output is for answers
+// The code of Pyodide is in a few lines of 1.2 MB, which Node would print with an error from one of them.
+process.on("uncaughtException", (error) => end(`${error.message}`.slice(0, 3000), 1));
+
+let started; // what is to be ended
+const { project, upload, port } = JSON.parse(process.argv[2]);
+const server = (started = new Miniflare(convertV4MiniflareOptions(options())));
+const url = await server.ready;
+const worker = await server.getWorker();
+answer({ url: String(url) });
+readline.createInterface({ input: process.stdin }).on("line", obey).on("close", () => end());
+
+function options() {
+  const config = wrangler.unstable_readConfig({ config: path.join(project, "wrangler.jsonc") });
+  const { workerOptions } = wrangler.unstable_getMiniflareWorkerOptions(config.configPath);
+  return {
+    host: "127.0.0.1",
+    port,
+    cf: false,
+    telemetry: { enabled: false },
+    log: new Log(LogLevel.WARN),
+    handleStructuredLogs: ({ level, message }) => process.stderr.write(`${level}: ${message}\n`),
+    compatibilityDate: workerOptions.compatibilityDate,
+    // With this flag workerd would fetch a Pyodide of its own.
+    compatibilityFlags: workerOptions.compatibilityFlags.filter((flag) => !flag.startsWith("python_workers")),
+    d1Databases: workerOptions.d1Databases,
+    resourcePersistencePath: path.join(project, ".wrangler/state/v3"), // where wrangler's migrations were applied
+    bindings: { ...workerOptions.bindings, PYTHON_MAIN: path.basename(config.main, ".py"), PYODIDE: pyodideInfo() },
+    unsafeEvalBinding: "UNSAFE_EVAL",
+    unsafeTriggerHandlers: true,
+    modules: modules(),
+  };
+}
+
+function pyodideInfo() {
+  return JSON.parse(fs.readFileSync(path.join(PYODIDE, "pyodide-lock.json"), "utf8")).info;
+}
+
+// The first one is the Worker. They import each other by these names.
+function modules() {
+  return [
+    ...["worker.mjs", "boot.mjs", "entropy.mjs", "web_assembly.mjs"].map((name) => module_("ESModule", name)),
+    ...["dispatch.py", "global_scope.py"].map((name) => module_("Text", name)),
+    ...["pyodide.mjs", "pyodide.asm.mjs"].map((name) => module_("ESModule", name, PYODIDE)),
+    module_("CompiledWasm", "pyodide.asm.wasm", PYODIDE),
+    module_("Data", "python_stdlib.zip", PYODIDE),
+    { type: "Data", path: "upload.tar", contents: fs.readFileSync(upload) },
+  ];
+}
+
+function module_(type, name, folder = path.join(HERE, "inside")) {
+  const encoding = type === "ESModule" || type === "Text" ? "utf8" : undefined;
+  return { type, path: name, contents: fs.readFileSync(path.join(folder, name), encoding) };
+}
+
+const ORDERS = {
+  // An event of the cron trigger, as Cloudflare sends it.
+  scheduled: ({ cron }) => worker.scheduled({ cron, scheduledTime: new Date() }),
+  // Statements of one transaction; the rows of each.
+  sql: async ({ statements }) => {
+    const database = await server.getD1Database("DB");
+    const results = await database.batch(statements.map(({ sql, values }) => database.prepare(sql).bind(...values)));
+    return results.map(({ results: rows }) => rows);
+  },
+};
+
+async function obey(line) {
+  const { id, order, ...details } = JSON.parse(line);
+  try {
+    answer({ id, value: await ORDERS[order](details) });
+  } catch (error) {
+    answer({ id, error: `${error.message}`.slice(0, 3000) });
+  }
+}
+
+function answer(message) {
+  process.stdout.write(`${JSON.stringify(message)}\n`);
+}
+
+async function end(reason, status = 0) {
+  if (reason) process.stderr.write(`${reason}\n`);
+  await started?.dispose().catch(() => {});
+  process.exit(status);
+}

@@ -1,0 +1,98 @@
+"""A Worker project on disk, from its handlers to what wrangler would upload: the steps of a user, in their order."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tarfile
+from pathlib import Path
+
+from tests.worker import tools
+
+TOKEN = "a-token-of-more-than-thirty-two-characters"
+_UPLOAD = re.compile(r"Total Upload: ([\d.]+) KiB / gzip: ([\d.]+) KiB")
+
+
+class WorkerProject:
+    """The folder of a Worker. `root` is the folder of the whole project, `folder` that of wrangler.jsonc."""
+
+    upload_sizes = (0.0, 0.0)
+    """KiB as they are and compressed, as wrangler says."""
+
+    def __init__(self, root: Path, output: str = "generated") -> None:
+        self.root = root
+        self._output = output
+        self.folder = root / output / "worker"
+        self.upload = root / "upload.tar"
+
+    def copy(self, root: Path) -> WorkerProject:
+        """The same project in another folder, with the rows of its D1."""
+        shutil.copytree(self.root, root)
+        return WorkerProject(root, self._output)
+
+    def edit(self, path: str, old: str, new: str) -> None:
+        """Change a file of the project, in the one place where it says `old`."""
+        file = self.root / path
+        text = file.read_text(encoding="utf-8")
+        assert text.count(old) == 1, f"{path} says {old!r} {text.count(old)} times"
+        file.write_text(text.replace(old, new), encoding="utf-8")
+
+    def install(self, *, tests: bool = False) -> None:
+        """Put what the Worker imports beside it, and its token where wrangler looks for secrets."""
+        modules = self.folder / "python_modules"
+        for source in (tools.WORKER_MODULES, *([tools.TEST_MODULES] if tests else [])):
+            shutil.copytree(source, modules, ignore=shutil.ignore_patterns("bin", ".installed"), dirs_exist_ok=True)
+        tools.build_package(modules)
+        (self.folder / ".dev.vars").write_text(f"JOBS_TOKEN={TOKEN}\n", encoding="utf-8")
+
+    def build(self) -> None:
+        """Write what wrangler would upload, and bring the local D1 up to date."""
+        output = self.folder / ".upload"
+        shutil.rmtree(output, ignore_errors=True)
+        said = tools.wrangler(
+            "deploy", "--dry-run", f"--outdir={output}", folder=self.folder, environment=environment()
+        )
+        sizes = _UPLOAD.search(said)
+        assert sizes, said
+        self.upload_sizes = (float(sizes[1]), float(sizes[2]))
+        with tarfile.open(self.upload, "w") as archive:
+            archive.add(output, arcname="", filter=lambda entry: None if entry.name == "README.md" else entry)
+        self._wrangler("d1", "migrations", "apply", "DB", "--local")
+
+    def _wrangler(self, *arguments: str) -> str:
+        return tools.wrangler(*arguments, folder=self.folder, environment=environment())
+
+
+def repository_project(root: Path) -> WorkerProject:
+    """This repository's own Worker, as it is generated, with the handlers of its example jobs."""
+    shutil.copytree(tools.REPOSITORY / "generated", root / "generated", ignore=_what_was_built)
+    return WorkerProject(root)
+
+
+def new_project(root: Path, sources: Path) -> WorkerProject:
+    """A project made by `server-jobs init`, with the specs and handlers of that folder."""
+    _server_jobs("init", root.name, folder=root.parent)
+    shutil.copytree(sources / "specs", root / "specs", dirs_exist_ok=True)
+    shutil.copytree(sources / "handlers", root / "handlers", dirs_exist_ok=True, ignore=_what_was_built)
+    _server_jobs("generate", folder=root)
+    return WorkerProject(root)
+
+
+def environment() -> dict[str, str]:
+    """The variables for programs of a user: none that say something about this test."""
+    ours = ("PYTEST_", "SERVER_JOBS_", "COV_")
+    return {name: value for name, value in os.environ.items() if not name.startswith(ours)}
+
+
+def _what_was_built(_folder: str, names: list[str]) -> set[str]:
+    """What a person may have installed or built there is none of the project's."""
+    return {"node_modules", "python_modules", ".wrangler", ".dev.vars", "build", "__pycache__"} & set(names)
+
+
+def _server_jobs(*arguments: str, folder: Path) -> None:
+    command = [sys.executable, "-m", "server_jobs.cli", *arguments]
+    done = subprocess.run(command, cwd=folder, env=environment(), capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr

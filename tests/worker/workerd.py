@@ -1,0 +1,198 @@
+"""A Worker that runs in workerd, in processes of its own, and the ways to reach it: HTTP, cron events, its database."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import re
+import signal
+import subprocess
+import threading
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from itertools import count
+from typing import Any, cast
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
+
+from tests.worker import tools
+from tests.worker.project import TOKEN, WorkerProject, environment
+
+EVERY_MINUTE = "* * * * *"
+_PATIENCE = 120.0
+_BOOTED = re.compile(r"booted: pyodide (\d+) ms, upload (\d+) ms, import (\d+) ms")
+
+Statement = tuple[str, Sequence[object]]
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """The answer to an HTTP request."""
+
+    status: int
+    text: str
+
+    @property
+    def body(self) -> Any:
+        return json.loads(self.text)
+
+
+class Workerd:
+    """Serves a project until it is stopped, or this process ends. A context manager."""
+
+    def __init__(self, project: WorkerProject, *, port: int = 0) -> None:
+        self.project = project
+        self._log = project.root / "workerd.log"
+        self._numbers = count(1)
+        self._waiting: dict[int, Future[Any]] = {0: Future()}
+        self._process = self._started(port)
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._stdin, self._stdout = self._process.stdin, self._process.stdout
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+        self.url = str(self._waiting[0].result(_PATIENCE)["url"])
+
+    def __enter__(self) -> Workerd:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self.stop()
+
+    @property
+    def log(self) -> str:
+        """All that the Worker and workerd have said."""
+        return self._log.read_text(encoding="utf-8", errors="replace")
+
+    @property
+    def import_milliseconds(self) -> int:
+        """How long the main module took to be imported, with all that it imports."""
+        booted = _BOOTED.search(self.log)
+        assert booted, self.log
+        return int(booted[3])
+
+    def request(self, method: str, path: str, *, token: str | None = TOKEN) -> Reply:
+        """One HTTP request over a connection of its own."""
+        headers = {} if token is None else {"authorization": f"Bearer {token}"}
+        request = Request(self.url.rstrip("/") + path, method=method, headers=headers)
+        try:
+            with urlopen(request, timeout=_PATIENCE) as response:
+                return Reply(response.status, response.read().decode())
+        except HTTPError as error:
+            with error:
+                return Reply(error.code, error.read().decode())
+
+    def tick(self) -> None:
+        """An event of the cron trigger, to its end. Raises `AssertionError` if the Worker did."""
+        self.ended_tick(self.begin_tick())
+
+    def begin_tick(self) -> Future[Any]:
+        """The same, without waiting for its end."""
+        return self._order("scheduled", cron=EVERY_MINUTE)
+
+    def ended_tick(self, tick: Future[Any]) -> None:
+        outcome = tick.result(_PATIENCE)["outcome"]
+        assert outcome == "ok", f"{outcome}\n{self.log}"
+
+    def sql(self, sql: str, *values: object) -> list[dict[str, Any]]:
+        """The rows of one statement, behind the Worker's back."""
+        (rows,) = self.batch([(sql, values)]).result(_PATIENCE)
+        return cast("list[dict[str, Any]]", rows)
+
+    def batch(self, statements: Sequence[Statement]) -> Future[Any]:
+        """The rows of each of these statements, which are one transaction."""
+        return self._order("sql", statements=[{"sql": sql, "values": list(values)} for sql, values in statements])
+
+    def stop(self) -> None:
+        """End everything, in order."""
+        self._stdin.close()
+        try:
+            self._process.wait(20)
+        except subprocess.TimeoutExpired:
+            self.kill()
+        self._close()
+
+    def kill(self) -> None:
+        """End everything at once, in the middle of whatever it does."""
+        os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+        self._close()
+
+    def _close(self) -> None:
+        self._reader.join()
+        self._stdin.close()
+        self._stdout.close()
+
+    def _started(self, port: int) -> subprocess.Popen[str]:
+        project = self.project
+        details = {"project": str(project.folder), "upload": str(project.upload), "port": port}
+        command = [str(tools.NODE), str(tools.HERE / "harness.mjs"), json.dumps(details)]
+        with self._log.open("a") as log:
+            return subprocess.Popen(
+                command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+                env=environment(),
+                start_new_session=True,  # a group, to be killed as one
+            )
+
+    def _order(self, order: str, **details: object) -> Future[Any]:
+        number = next(self._numbers)
+        future = self._waiting[number] = Future()
+        self._stdin.write(json.dumps({"id": number, "order": order, **details}) + "\n")
+        self._stdin.flush()
+        return future
+
+    def _read(self) -> None:
+        """Hand each answer to whoever waits for it; when there are no more, tell those who still wait."""
+        for line in self._stdout:
+            answer: Mapping[str, Any] = json.loads(line)
+            future = self._waiting[answer.get("id", 0)]
+            if "error" in answer:
+                future.set_exception(RuntimeError(answer["error"]))
+            else:
+                future.set_result(answer.get("value", answer))
+        for future in self._waiting.values():
+            if not future.done():
+                future.set_exception(RuntimeError(f"the harness has ended:\n{self.log}"))
+
+
+@dataclass(frozen=True)
+class RemoteStatement:
+    """A statement for that database."""
+
+    worker: Workerd
+    sql: str
+    values: tuple[object, ...] = ()
+
+    def bind(self, *values: object) -> RemoteStatement:
+        return RemoteStatement(self.worker, self.sql, values)
+
+    async def all(self) -> RemoteResult:
+        return (await RemoteD1(self.worker).batch([self]))[0]
+
+
+@dataclass(frozen=True)
+class RemoteResult:
+    """The rows of a statement."""
+
+    results: list[dict[str, object]]
+
+
+@dataclass(frozen=True)
+class RemoteD1:
+    """The D1 database of a Worker for somebody who is not in the Worker: an application that enqueues."""
+
+    worker: Workerd
+
+    def prepare(self, sql: str) -> RemoteStatement:
+        return RemoteStatement(self.worker, sql)
+
+    async def batch(self, statements: object) -> Sequence[RemoteResult]:
+        assert isinstance(statements, list)
+        answer = self.worker.batch([(statement.sql, statement.values) for statement in statements])
+        return [RemoteResult(rows) for rows in await asyncio.wrap_future(answer)]
