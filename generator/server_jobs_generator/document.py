@@ -12,12 +12,13 @@ from bisect import bisect_right
 from dataclasses import dataclass, field
 
 from pydantic import JsonValue
-from server_jobs.values import MAX_DEPTH, MAX_INTEGER_DIGITS, pointer_to
+from server_jobs.values import MAX_INTEGER_DIGITS, pointer_to
 
 from .problems import SpecProblem, shown
 
 MAX_FILE_BYTES = 1024 * 1024
 MAX_NODES = 20_000
+MAX_DEPTH = 64
 
 Pointer = tuple[str | int, ...]
 

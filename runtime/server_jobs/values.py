@@ -19,7 +19,7 @@ from .errors import Problem
 MAX_DOCUMENT_BYTES = 1024 * 1024
 MAX_MESSAGE_CHARACTERS = 4 * 1024
 MAX_ERROR_CHARACTERS = 64 * 1024
-MAX_DEPTH = 64
+MAX_DEPTH = 48  # in a Worker, that is, in WebAssembly, pydantic goes no deeper
 MAX_INTEGER_DIGITS = 4_000
 
 

@@ -124,15 +124,15 @@ def test_size_is_counted_in_bytes() -> None:
 def test_nesting_ends_at_the_limit() -> None:
     assert encode(nested(MAX_DEPTH))[1] == ()
     (problem,) = encode(nested(MAX_DEPTH + 1))[1]
-    assert "more than 64 levels" in problem.message
+    assert "more than 48 levels" in problem.message
     (problem,) = encode([nested(MAX_DEPTH), object()])[1][-1:]
     assert "is a object" in problem.message
 
 
 @pytest.mark.parametrize("depth", [500, 100_000])
 def test_nesting_that_would_exhaust_the_stack_is_refused(depth: int) -> None:
-    assert "more than 64 levels" in encode(nested(depth))[1][0].message
-    assert "more than 64 levels" in check("[" * depth + "]" * depth)[0].message
+    assert "more than 48 levels" in encode(nested(depth))[1][0].message
+    assert "more than 48 levels" in check("[" * depth + "]" * depth)[0].message
 
 
 def test_a_value_that_contains_itself_is_refused() -> None:
