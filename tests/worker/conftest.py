@@ -10,7 +10,7 @@ from server_jobs.cloudflare import CloudflareWorkerBackend
 
 from tests.worker import tools
 from tests.worker.chores.jobs import REGISTRY
-from tests.worker.project import WorkerProject, new_project, repository_project
+from tests.worker.project import WorkerProject, new_project, repository_project, suite_project
 from tests.worker.workerd import RemoteD1, Workerd
 
 CHORES = Path(__file__).parent / "chores"
@@ -48,6 +48,16 @@ def chores_project(_tools: None, tmp_path_factory: pytest.TempPathFactory) -> Wo
 def chores_worker(chores_project: WorkerProject, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workerd]:
     """Their Worker."""
     with Workerd(chores_project.copy(tmp_path_factory.mktemp("served") / "chores")) as worker:
+        yield worker
+
+
+@pytest.fixture(scope="session")
+def suite_worker(chores_project: WorkerProject, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workerd]:
+    """A Worker that runs tests of this repository when it is asked to."""
+    project = suite_project(chores_project, tmp_path_factory.mktemp("suite") / "suite")
+    project.install(tests=True)
+    project.build()
+    with Workerd(project) as worker:
         yield worker
 
 

@@ -43,6 +43,7 @@ class WorkerProject:
     def install(self, *, tests: bool = False) -> None:
         """Put what the Worker imports beside it, and its token where wrangler looks for secrets."""
         modules = self.folder / "python_modules"
+        shutil.rmtree(modules, ignore_errors=True)
         for source in (tools.WORKER_MODULES, *([tools.TEST_MODULES] if tests else [])):
             shutil.copytree(source, modules, ignore=shutil.ignore_patterns("bin", ".installed"), dirs_exist_ok=True)
         tools.build_package(modules)
@@ -81,6 +82,20 @@ def new_project(root: Path, sources: Path) -> WorkerProject:
     return WorkerProject(root)
 
 
+def suite_project(chores: WorkerProject, root: Path) -> WorkerProject:
+    """A project whose Worker runs tests of this repository, beside the tables of another one."""
+    project = chores.copy(root)
+    for folder in ("conformance", "runtime", "worker/suite"):
+        shutil.copytree(tools.REPOSITORY / "tests" / folder, root / "tests" / folder, ignore=_what_is_elsewhere)
+    for package in ("tests", "tests/worker"):
+        (root / package / "__init__.py").touch()
+    (root / "suite.py").write_text("from tests.worker.suite.entry import Default as Default\n", encoding="utf-8")
+    settings = "generated/worker/wrangler.jsonc"
+    project.edit(settings, '"python3 bundle.py"', '"python3 bundle.py tests && cp ../../suite.py build"')
+    project.edit(settings, '"build/main.py"', '"build/suite.py"')
+    return project
+
+
 def environment() -> dict[str, str]:
     """The variables for programs of a user: none that say something about this test."""
     ours = ("PYTEST_", "SERVER_JOBS_", "COV_")
@@ -90,6 +105,11 @@ def environment() -> dict[str, str]:
 def _what_was_built(_folder: str, names: list[str]) -> set[str]:
     """What a person may have installed or built there is none of the project's."""
     return {"node_modules", "python_modules", ".wrangler", ".dev.vars", "build", "__pycache__"} & set(names)
+
+
+def _what_is_elsewhere(folder: str, names: list[str]) -> set[str]:
+    """What has something in its place inside a Worker."""
+    return {"__pycache__", *({"conftest.py", "stores.py"} if folder.endswith("conformance") else ())} & set(names)
 
 
 def _server_jobs(*arguments: str, folder: Path) -> None:

@@ -21,7 +21,7 @@ from tests.worker import tools
 from tests.worker.project import TOKEN, WorkerProject, environment
 
 EVERY_MINUTE = "* * * * *"
-_PATIENCE = 120.0
+_PATIENCE = 600.0
 _BOOTED = re.compile(r"booted: pyodide (\d+) ms, upload (\d+) ms, import (\d+) ms")
 
 Statement = tuple[str, Sequence[object]]

@@ -1,0 +1,36 @@
+"""The Worker of these tests: runs the file that a request names, and answers how each test of it ended."""
+
+from __future__ import annotations
+
+import json
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs, urlsplit
+
+from server_jobs.cloudflare import WorkerRequest
+
+from tests.worker.suite.costs import measured
+from tests.worker.suite.outcomes import outcomes_of
+
+if TYPE_CHECKING:
+
+    class WorkerEntrypoint:
+        """As in the generated entry."""
+
+        env: Any
+
+else:
+    from workers import WorkerEntrypoint
+
+
+class Default(WorkerEntrypoint):
+    """What workerd calls."""
+
+    async def fetch(self, request: WorkerRequest) -> object:
+        """`/run?file=...&profile=...`, or `/costs`."""
+        asked = urlsplit(request.url)
+        if asked.path == "/costs":
+            answer: object = await measured(self.env.DB)
+        else:
+            answer = outcomes_of(self.env.DB, *parse_qs(asked.query)["argument"])
+        return import_module("workers").Response(json.dumps(answer))

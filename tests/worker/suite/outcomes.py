@@ -1,0 +1,91 @@
+"""Runs tests in this Worker, and tells how each of them ended."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import os
+import sys
+from collections.abc import Coroutine, Iterator
+from importlib import import_module
+from typing import Any, TypeVar
+from unittest.mock import patch
+
+from tests.worker.suite import stores
+
+T = TypeVar("T")
+
+OPTIONS = ("-p", "no:cacheprovider", "-p", "no:faulthandler", "-W", "error", "--tb", "short")
+
+
+def outcomes_of(binding: object, *arguments: str) -> dict[str, str]:
+    """What pytest says of each test that these arguments name: "passed", or why not."""
+    import pytest  # draws random numbers when it is imported
+    from server_jobs.testing import FakeClock
+
+    sys.modules["tests.conformance.stores"] = stores
+    stores.bindings[:] = [binding]
+
+    outcomes: dict[str, str] = {}
+
+    class Plugin:
+        """What conftest.py does elsewhere, and notes."""
+
+        @pytest.hookimpl(tryfirst=True)
+        def pytest_pyfunc_call(self, pyfuncitem: pytest.Function) -> bool | None:
+            if not inspect.iscoroutinefunction(pyfuncitem.obj):
+                return None
+            names = inspect.signature(pyfuncitem.obj).parameters
+            wait(pyfuncitem.obj(**{name: pyfuncitem.funcargs[name] for name in names}))
+            return True
+
+        def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+            if report.when == "call" or report.failed:
+                outcomes[report.nodeid] = "passed" if report.passed else report.longreprtext
+
+        def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+            if report.failed:
+                outcomes[report.nodeid] = report.longreprtext
+
+        @pytest.fixture
+        def clock(self) -> FakeClock:
+            return FakeClock()
+
+        @pytest.fixture(params=stores.STORES)
+        def open_store(self, request: pytest.FixtureRequest) -> stores.OpenStore:
+            return stores.STORES[request.param]
+
+        @pytest.fixture
+        def store(self, open_store: stores.OpenStore, clock: FakeClock) -> Iterator[Any]:
+            context = open_store(clock)
+            yield wait(context.__aenter__())
+            wait(context.__aexit__(None, None, None))
+
+        @pytest.fixture
+        def runner(self) -> Runner:
+            return Runner()
+
+        @pytest.fixture
+        def run(self) -> Any:
+            return wait
+
+    os.chdir("/session/metadata")
+    with patch.object(asyncio, "Runner", Runner):
+        pytest.main([*OPTIONS, *arguments], plugins=[Plugin()])
+    return outcomes
+
+
+class Runner:
+    """As `asyncio.Runner`, where the one event loop runs already: JavaScript waits instead."""
+
+    def run(self, coro: Coroutine[object, object, T]) -> T:
+        return wait(coro)
+
+    def close(self) -> None:
+        """Nothing to do."""
+
+
+def wait(coro: Coroutine[object, object, T]) -> T:
+    """The result of a coroutine, for code that cannot await."""
+    result: T = import_module("pyodide.ffi").run_sync(coro)
+    return result

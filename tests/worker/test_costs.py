@@ -1,0 +1,39 @@
+"""What a job costs on D1, what a Worker weighs, and how long its import takes: measured and printed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from tests.worker.workerd import Workerd
+
+Record = Callable[[str, object], None]
+
+
+def test_the_life_of_a_job_costs_no_more_than_it_did(suite_worker: Workerd, record_property: Record) -> None:
+    reply = suite_worker.request("GET", "/costs")
+    assert reply.status == 200, reply.text
+    costs: dict[str, dict[str, dict[str, int]]] = reply.body
+
+    for kind, steps in costs.items():
+        for step, cost in steps.items():
+            record_property("figure", f"{kind}: {step}: {_described(cost)}")
+        if kind != "ticks":
+            record_property("figure", f"{kind}: a whole life: {_described(_sum(steps))}")
+
+
+def test_a_worker_is_small_and_quickly_imported(repository_worker: Workerd, record_property: Record) -> None:
+    repository_worker.request("GET", "/_jobs/status")
+    plain, compressed = repository_worker.project.upload_sizes
+    record_property("figure", f"the upload of a Worker: {plain:.0f} KiB, compressed {compressed:.0f} KiB")
+    record_property("figure", f"the import of a Worker: {repository_worker.import_milliseconds} ms")
+
+
+def _sum(steps: dict[str, dict[str, int]]) -> dict[str, int]:
+    names: Any = next(iter(steps.values()))
+    return {name: sum(step[name] for step in steps.values()) for name in names}
+
+
+def _described(cost: dict[str, int]) -> str:
+    queries, calls = cost["queries"], cost["calls"]
+    return f"{queries} queries in {calls} calls, {cost['rows_read']} rows read, {cost['rows_written']} written"

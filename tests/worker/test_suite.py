@@ -1,0 +1,40 @@
+"""The tests that every store passes, inside a Worker, on the D1 that workerd has."""
+
+from __future__ import annotations
+
+from urllib.parse import urlencode
+
+import pytest
+
+from tests.worker import tools
+from tests.worker.workerd import Workerd
+
+CONFORMANCE = tools.REPOSITORY / "tests/conformance"
+FILES = sorted(
+    path.name
+    for path in CONFORMANCE.glob("test_*.py")
+    if "store: Store" in (text := path.read_text(encoding="utf-8")) and "import psycopg" not in text
+)
+
+
+def run_inside(worker: Workerd, *arguments: str) -> dict[str, str]:
+    """How each test ended that these arguments of pytest name."""
+    reply = worker.request("GET", "/run?" + urlencode([("argument", argument) for argument in arguments]))
+    assert reply.status == 200, reply.text + worker.log
+    outcomes: dict[str, str] = reply.body
+    return outcomes
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_the_tests_of_every_store_pass_inside_a_worker(suite_worker: Workerd, file: str) -> None:
+    outcomes = run_inside(suite_worker, f"tests/conformance/{file}")
+
+    failed = {name: outcome for name, outcome in outcomes.items() if outcome != "passed"}
+    assert not failed, "\n\n".join(f"{name}\n{outcome}" for name, outcome in failed.items())
+    assert len(outcomes) > 1
+
+
+def test_a_random_life_of_jobs_is_as_the_model_says_inside_a_worker(suite_worker: Workerd) -> None:
+    outcomes = run_inside(suite_worker, "tests/runtime/test_state_machine.py")
+
+    assert set(outcomes.values()) == {"passed"}, "\n\n".join(outcomes.values())
