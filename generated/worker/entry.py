@@ -20,6 +20,7 @@ else:
     from workers import WorkerEntrypoint
 
 handler = create_cron_handler(job_registry=registry, database=lambda env: env.DB, max_concurrency=10)
+routes = handler.app  # made now, while the Worker is loaded, and not when the first request comes
 
 
 class Default(WorkerEntrypoint):

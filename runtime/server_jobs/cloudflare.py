@@ -122,7 +122,10 @@ class CronHandler:
     def _run_at_once(self, request: Request) -> None:
         """Let the invocation live on until what is due now has run; in a backend of its own, as this one is closed."""
         run = asyncio.ensure_future(self._tick(request.scope["env"]))
-        importlib.import_module("workers").wait_until(run)
+        # JavaScript keeps it for longer than the call, so that it must not be let go of before it is done.
+        promise = importlib.import_module("pyodide.ffi").create_proxy(run)
+        run.add_done_callback(lambda _: promise.destroy())
+        importlib.import_module("workers").wait_until(promise)
 
     async def _tick(self, env: object) -> None:
         try:

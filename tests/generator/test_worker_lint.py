@@ -181,7 +181,7 @@ def test_a_package_is_missing_where_no_dependency_brings_it(
     project: TemporaryProject, dependencies: str, is_found: bool
 ) -> None:
     handler(project, "import rich.table\nimport pydantic_core\nimport dateutil\nimport nobody_knows_this\n")
-    settings = project.read("generated/worker/pyproject.toml").replace('["server-jobs"]', dependencies)
+    settings = project.read("generated/worker/pyproject.toml").replace('["server-jobs[http]"]', dependencies)
     project.path("generated/worker/pyproject.toml").write_text(settings, encoding="utf-8")
     found = [str(finding) for finding in check_worker(find_project(project.root))]
     expected = (

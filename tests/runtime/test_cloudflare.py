@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import sys
 from collections.abc import Awaitable, Iterator
@@ -64,11 +65,22 @@ class FakeResponse:
     body: bytes = b""
 
 
+@dataclass
+class Promise:
+    """What JavaScript is given of an awaitable: of no use once it is destroyed."""
+
+    run: Awaitable[None]
+    is_destroyed: bool = False
+
+    def destroy(self) -> None:
+        self.is_destroyed = True
+
+
 class FakeSdk:
     """What is used of the Workers SDK: the adapter for ASGI, and what lets an invocation live on after its answer."""
 
     def __init__(self) -> None:
-        self.waits: list[Awaitable[None]] = []
+        self.waits: list[Promise] = []
 
     async def fetch(self, app: ASGIApp, request: FakeRequest, env: object, ctx: object) -> FakeResponse:
         del ctx
@@ -118,9 +130,11 @@ def handler() -> CronHandler:
 @pytest.fixture(autouse=True)
 def sdk(monkeypatch: pytest.MonkeyPatch) -> FakeSdk:
     sdk = FakeSdk()
-    asgi, workers = ModuleType("asgi"), ModuleType("workers")
+    asgi, workers, ffi = ModuleType("asgi"), ModuleType("workers"), ModuleType("pyodide.ffi")
     asgi.fetch = sdk.fetch  # type: ignore[attr-defined]  # modules made on the spot
     workers.wait_until = sdk.waits.append  # type: ignore[attr-defined]
+    ffi.create_proxy = Promise  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "pyodide.ffi", ffi)
     monkeypatch.setitem(sys.modules, "asgi", asgi)
     monkeypatch.setitem(sys.modules, "workers", workers)
     return sdk
@@ -188,8 +202,11 @@ async def test_a_job_that_a_request_enqueues_is_run_after_the_answer_and_not_a_m
 
     assert isinstance(reply, FakeResponse)
     assert reply.status == 201
-    (run,) = sdk.waits
-    await run
+    (promise,) = sdk.waits
+    assert not promise.is_destroyed
+    await promise.run
+    await asyncio.sleep(0)
+    assert promise.is_destroyed
     record = await CloudflareWorkerBackend(database=binding, job_registry=REGISTRY).store.get(
         json.loads(reply.body)["id"]
     )
@@ -212,7 +229,7 @@ async def test_what_cannot_be_run_at_once_is_left_to_the_next_tick(
     request = FakeRequest("POST", "https://x.example/_jobs/jobs/Shout", headers, b'{"params": {"text": "hello"}}')
 
     await handler.fetch(request, SimpleNamespace(DB=binding, JOBS_TOKEN=TOKEN), None)
-    await sdk.waits[0]
+    await sdk.waits[0].run
 
     assert "the next tick runs it" in caplog.text
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from tests.worker import tools
 
-TOKEN = "a-token-of-more-than-thirty-two-characters"
+TOKEN = "Zq3-aN7vR0yKx5mWb1TfJ8pLc2HsUd9eGoIt4nQiXYk"
 _UPLOAD = re.compile(r"Total Upload: ([\d.]+) KiB / gzip: ([\d.]+) KiB")
 
 

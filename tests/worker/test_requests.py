@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 from server_jobs.cloudflare import CloudflareWorkerBackend
 
 from tests.worker.chores.jobs import Shout
@@ -22,7 +24,7 @@ async def test_a_trigger_runs_what_is_due_and_the_status_shows_it(
 
 
 def test_a_request_without_the_right_token_is_refused(worker: Workerd) -> None:
-    for token in (None, "", "wrong", "a-token-of-more-than-thirty-two-characterz"):
+    for token in (None, "", "wrong", "Zq3-aN7vR0yKx5mWb1TfJ8pLc2HsUd9eGoIt4nQiXYj"):
         assert worker.request("GET", "/_jobs/status", token=token).status == 401
         assert worker.request("POST", "/_jobs/trigger", token=token).status == 401
 
@@ -31,3 +33,52 @@ def test_other_paths_and_methods_are_refused(worker: Workerd) -> None:
     assert worker.request("GET", "/").status == 404
     assert worker.request("GET", "/_jobs/trigger").status == 405
     assert worker.request("POST", "/_jobs/status").status == 405
+
+
+def test_a_job_that_a_request_enqueues_runs_at_once_and_not_with_the_next_tick(worker: Workerd) -> None:
+    created = worker.request("POST", "/_jobs/jobs/Shout", document={"params": {"text": "hello"}})
+
+    assert created.status == 201
+    path = f"/_jobs/jobs/{created.body['id']}"
+    deadline = time.monotonic() + 10
+    while (shown := worker.request("GET", path).body)["status"] != "completed":
+        assert time.monotonic() < deadline, shown
+        time.sleep(0.05)
+    assert shown["result"] == {"text": "HELLO"}
+
+
+def test_the_progress_of_a_job_is_streamed(worker: Workerd) -> None:
+    created = worker.request("POST", "/_jobs/jobs/Shout", document={"params": {"text": "hello"}})
+
+    stream = worker.request("GET", f"/_jobs/jobs/{created.body['id']}/events").text
+
+    assert "event: end" in stream
+    assert '"status": "completed"' in stream
+
+
+def test_what_does_not_fit_is_told_by_pointers_and_stores_nothing(worker: Workerd) -> None:
+    refused = worker.request("POST", "/_jobs/jobs/Shout", document={"params": {"text": 5}})
+    unknown = worker.request("POST", "/_jobs/jobs/Shuot", document={"params": {}})
+
+    assert (refused.status, refused.body["errors"][0]["pointer"]) == (422, "/params/text")
+    assert unknown.status == 404
+    assert worker.sql("SELECT count(*) AS count FROM jobs") == [{"count": 0}]
+
+
+def test_a_body_that_is_too_large_is_refused(worker: Workerd) -> None:
+    reply = worker.request("POST", "/_jobs/jobs/Shout", document={"params": {"text": "x" * 2_000_000}})
+
+    assert reply.status == 413
+    assert worker.sql("SELECT count(*) AS count FROM jobs") == [{"count": 0}]
+
+
+def test_pages_of_other_sites_may_not_write(worker: Workerd) -> None:
+    reply = worker.request("POST", "/_jobs/trigger", headers={"origin": "https://evil.example"})
+
+    assert reply.status == 403
+
+
+def test_the_other_routes_are_there_as_well(worker: Workerd) -> None:
+    for path in ("/_jobs/health", "/_jobs/metrics", "/_jobs/jobs", "/_jobs/openapi.json"):
+        assert worker.request("GET", path).status == 200
+        assert worker.request("GET", path, token=None).status == 401

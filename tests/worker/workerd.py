@@ -73,10 +73,22 @@ class Workerd:
         assert booted, self.log
         return int(booted[3])
 
-    def request(self, method: str, path: str, *, token: str | None = TOKEN) -> Reply:
-        """One HTTP request over a connection of its own."""
-        headers = {} if token is None else {"authorization": f"Bearer {token}"}
-        request = Request(self.url.rstrip("/") + path, method=method, headers=headers)
+    def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        token: str | None = TOKEN,
+        headers: Mapping[str, str] | None = None,
+        document: object = None,
+    ) -> Reply:
+        """One HTTP request over a connection of its own, with a document as its body if there is one."""
+        sent = {} if token is None else {"authorization": f"Bearer {token}"}
+        data = None
+        if document is not None:
+            sent["content-type"], data = "application/json", json.dumps(document).encode()
+        sent |= headers or {}
+        request = Request(self.url.rstrip("/") + path, data, sent, method=method)
         try:
             with urlopen(request, timeout=_PATIENCE) as response:
                 return Reply(response.status, response.read().decode())
