@@ -83,13 +83,9 @@ def _install_from_npm(_target: Path, _wanted: Path) -> None:
     done = node(str(_NPM), *arguments, folder=HERE, environment={**os.environ, "npm_config_fetch_retries": "1"})
     if done.returncode:
         said = f"{done.stdout}\n{done.stderr}"
-        if _UNREACHABLE.search(said):
-            raise NpmUnreachableError("npm cannot be reached: " + _first_error(said))
+        if unreachable := _UNREACHABLE.search(said):
+            raise NpmUnreachableError(f"npm cannot be reached ({unreachable[0]})")
         raise RuntimeError(f"npm ci failed:\n{said}")
-
-
-def _first_error(said: str) -> str:
-    return next((line for line in said.splitlines() if "code" not in line and "npm error" in line), said.strip())
 
 
 def _install_wheels(target: Path, wanted: Path) -> None:
@@ -98,17 +94,3 @@ def _install_wheels(target: Path, wanted: Path) -> None:
     command += ["--no-deps", "--only-binary=:all:", "--implementation=cp", f"--python-version={version}"]
     command += [f"--abi={abi}", f"--platform={platform}", f"--target={target}", f"--requirement={wanted}"]
     subprocess.run(command, check=True)
-
-
-def main() -> int:
-    """Install what is missing, or say in one line why it cannot be."""
-    try:
-        install()
-    except NpmUnreachableError as error:
-        print(f"the tests in workerd are left out: {error}")
-        return 1
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
