@@ -23,7 +23,8 @@ async def connect(
     """A backend on the database of that URL, with every job of the registry bound to it, until the block ends.
 
     Then the jobs are bound as they were before.
-    Without a URL, that of the environment variable `SERVER_JOBS_DATABASE_URL`, else `sqlite:///server-jobs.sqlite3`.
+    Without a URL, that of the environment variable `SERVER_JOBS_DATABASE_URL`, else of `TURSO_DATABASE_URL`, else
+    `sqlite:///server-jobs.sqlite3`.
     Raises `SchemaMissingError` when the migrations have not been run.
     """
     backend = Backend(

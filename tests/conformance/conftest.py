@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from pathlib import Path
 
 import psycopg
 import pytest
+from server_jobs.databases import turso
 from server_jobs.ports import Store
 from server_jobs.testing import FakeClock
 
+from tests.conformance.hrana_server import HranaServer
 from tests.conformance.postgres_databases import empty_database, postgres_connection
-from tests.conformance.stores import STORES, OpenStore
+from tests.conformance.stores import STORES, TURSO_TOKEN, OpenStore, create_sqlite_file
 
 
 @pytest.fixture
@@ -46,3 +49,13 @@ def connection(url: str) -> Iterator[psycopg.Connection]:
     """A connection of somebody else to the same database."""
     with postgres_connection(url) as connection:
         yield connection
+
+
+@pytest.fixture
+def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[HranaServer]:
+    """A libSQL server with empty tables, which asks for a token. Nobody waits long before a request is sent again."""
+    monkeypatch.setattr(turso, "_PAUSES", (0.001, 0.002))
+    monkeypatch.delenv("TURSO_AUTH_TOKEN", raising=False)
+    create_sqlite_file(tmp_path / "turso.sqlite3")
+    with HranaServer(tmp_path / "turso.sqlite3", TURSO_TOKEN) as server:
+        yield server

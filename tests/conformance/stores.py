@@ -11,6 +11,7 @@ from tempfile import TemporaryDirectory
 from server_jobs.databases.d1 import D1Database
 from server_jobs.databases.postgres import PostgresDatabase
 from server_jobs.databases.sqlite import SqliteDatabase
+from server_jobs.databases.turso import TursoDatabase
 from server_jobs.ports import Store
 from server_jobs.schema import metadata
 from server_jobs.stores.memory import MemoryStore
@@ -19,7 +20,10 @@ from server_jobs.testing import FakeClock
 from sqlalchemy import create_engine
 
 from tests.conformance.d1_binding import FakeD1
+from tests.conformance.hrana_server import HranaServer
 from tests.conformance.postgres_databases import empty_database
+
+TURSO_TOKEN = f"eyJhbGciOiJFZERTQSJ9.{'e30' * 30}.{'signature' * 10}"  # as long as real ones
 
 OpenStore = Callable[[FakeClock], AbstractAsyncContextManager[Store]]
 
@@ -71,10 +75,26 @@ async def open_postgresql(clock: FakeClock) -> AsyncIterator[Store]:
             await store.close()
 
 
+@asynccontextmanager
+async def open_turso(clock: FakeClock) -> AsyncIterator[Store]:
+    """A store on a libSQL server, of which a strict stand-in speaks the protocol."""
+    with TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        path = Path(folder, "turso.sqlite3")
+        create_sqlite_file(path)
+        with HranaServer(path, TURSO_TOKEN) as server:
+            store = SqlStore(TursoDatabase(server.url, auth_token=TURSO_TOKEN), clock)
+            await store.open()
+            try:
+                yield store
+            finally:
+                await store.close()
+
+
 STORES: dict[str, OpenStore] = {
     "memory": open_memory,
     "sqlite": open_sqlite,
     "d1": open_d1,
+    "turso": open_turso,
     "postgresql": open_postgresql,
 }
 

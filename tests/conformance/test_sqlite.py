@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 from server_jobs.databases.d1 import D1Database
 from server_jobs.databases.sqlite import SqliteDatabase
+from server_jobs.databases.turso import TursoDatabase
 from server_jobs.databases.url import open_database
 from server_jobs.errors import DatabaseError, InvalidOptionError, SchemaMissingError
 from server_jobs.ports import Store
@@ -268,9 +269,9 @@ async def test_the_clock_of_the_database_is_used_where_no_test_replaces_it(
     assert before - 1 <= completed_at <= time.time_ns() // 1_000_000 + 1
 
 
-@pytest.mark.parametrize("database", [SqliteDatabase, D1Database])
+@pytest.mark.parametrize("database", [SqliteDatabase, D1Database, TursoDatabase])
 def test_the_clock_of_the_database_is_exact_and_needs_no_new_sqlite(
-    connection: sqlite3.Connection, database: type[SqliteDatabase] | type[D1Database]
+    connection: sqlite3.Connection, database: type[SqliteDatabase] | type[D1Database] | type[TursoDatabase]
 ) -> None:
     connection.create_function("unixepoch", -1, lambda *_: None)  # as before 3.42, for 'subsec'
     at = database.now.replace("'now'", ":now / 1000.0, 'unixepoch'")

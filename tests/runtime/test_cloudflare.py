@@ -17,13 +17,15 @@ from pydantic import BaseModel
 from server_jobs import DatabaseError, JobContext, JobStatus, Schedule, create_job_registry, define_job
 from server_jobs.backend import Backend
 from server_jobs.cloudflare import CloudflareWorkerBackend, CronHandler, create_cron_handler
+from server_jobs.databases.turso import TursoDatabase
 from server_jobs.ids import schedule_id
 from server_jobs.memory import InMemoryBackend
 from server_jobs.record import JobQuery, ScheduleRecord
 from starlette.types import ASGIApp, Message
 
 from tests.conformance.d1_binding import FakeD1
-from tests.conformance.stores import create_sqlite_file
+from tests.conformance.hrana_server import HranaServer
+from tests.conformance.stores import TURSO_TOKEN, create_sqlite_file
 
 TOKEN = "Zq3-aN7vR0yKx5mWb1TfJ8pLc2HsUd9eGoIt4nQiXYk"
 
@@ -148,6 +150,24 @@ async def test_a_cron_trigger_runs_the_jobs_that_are_due(binding: FakeD1, handle
 
     assert (done.completed, done.failed) == (1, 0)
     assert (await handle.result()).data == Note(text="HELLO")
+
+
+async def test_a_worker_may_have_its_jobs_in_a_turso_database(tmp_path: Path) -> None:
+    create_sqlite_file(tmp_path / "turso.sqlite3")
+    handler = create_cron_handler(
+        database=lambda env: TursoDatabase(env.TURSO_DATABASE_URL, auth_token=env.TURSO_AUTH_TOKEN),
+        job_registry=REGISTRY,
+    )
+    with HranaServer(tmp_path / "turso.sqlite3", TURSO_TOKEN) as server:
+        env = SimpleNamespace(TURSO_DATABASE_URL=server.url, TURSO_AUTH_TOKEN=TURSO_TOKEN)
+        await handler.scheduled(None, env, None)
+        handle = await Shout.later({"text": "hello"})
+
+        done = await handler.scheduled(None, env, None)
+
+        assert (done.completed, done.failed) == (1, 0)
+        assert (await handle.result()).data == Note(text="HELLO")
+        assert server.open_streams == 0
 
 
 async def test_a_slot_fires_once_when_a_trigger_is_delivered_twice(binding: FakeD1, handler: CronHandler) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
@@ -13,8 +12,8 @@ from typing import Protocol, cast
 from ..clock import SQLITE_NOW
 from ..errors import DatabaseError
 from ..ports import Row, Statement, Value
+from .numbered_parameters import numbered
 
-_PARAMETER = re.compile(r":([a-z_]+)")
 _LARGEST_INTEGER = 2**53 - 1
 
 
@@ -83,22 +82,9 @@ class D1Database:
         return [_rows(result) for result in results]
 
     def _prepare(self, sql: str, parameters: Mapping[str, Value]) -> D1Statement:
-        numbered, names = _numbered(sql)
-        statement = self._binding.prepare(numbered)
+        positional, names = numbered(sql)
+        statement = self._binding.prepare(positional)
         return statement.bind(*(_bound(parameters[name]) for name in names)) if names else statement
-
-
-@lru_cache(maxsize=256)
-def _numbered(sql: str) -> tuple[str, tuple[str, ...]]:
-    """The statement with `?1` for its named parameters, and their names in that order: D1 binds by position."""
-    names: list[str] = []
-
-    def number(match: re.Match[str]) -> str:
-        if match[1] not in names:
-            names.append(match[1])
-        return f"?{names.index(match[1]) + 1}"
-
-    return _PARAMETER.sub(number, sql), tuple(names)
 
 
 def _bound(value: Value) -> object:

@@ -12,25 +12,32 @@ from ..ports import Database
 from .sqlite import SqliteDatabase
 
 DATABASE_URL = "SERVER_JOBS_DATABASE_URL"
+TURSO_URL = "TURSO_DATABASE_URL"
 DEFAULT_URL = "sqlite:///server-jobs.sqlite3"
 
 POSTGRES_SCHEMES = ("postgresql", "postgres", "postgresql+asyncpg", "postgresql+psycopg")
+TURSO_SCHEMES = ("libsql", "https", "http")
 
 _PASSWORD = re.compile(r"(?<=://)([^:/@]*):.*@")
 _SECRET_OPTION = re.compile(r"([?&](?:password|authtoken)=)[^&]*", re.IGNORECASE)
 
 
 def database_url(url: str | None = None, *, variable: str = DATABASE_URL) -> str:
-    """The URL given, else that in the environment, else the SQLite file `server-jobs.sqlite3` in this folder."""
-    return url or os.environ.get(variable) or DEFAULT_URL
+    """The URL given, else that in the environment, else the SQLite file `server-jobs.sqlite3` in this folder.
+
+    In the environment, `variable` comes before `TURSO_DATABASE_URL`.
+    """
+    return url or os.environ.get(variable) or os.environ.get(TURSO_URL) or DEFAULT_URL
 
 
 def open_database(url: str) -> Database:
     """The database of a URL as SQLAlchemy writes them: `sqlite:///relative.sqlite3`, `sqlite:////absolute.sqlite3`,
-    `postgresql://user:password@host:5432/database`.
+    `postgresql://user:password@host:5432/database`; or as Turso does: `libsql://name-organization.turso.io`, with the
+    token in the environment variable `TURSO_AUTH_TOKEN`, and `libsql://127.0.0.1:8080?tls=0` for a server on this
+    machine.
 
     Nothing is connected yet. Raises `InvalidOptionError` for a URL of another kind, and `DatabaseError` for PostgreSQL
-    where the extra `postgres` is not installed.
+    or Turso where the extra `postgres` or `turso` is not installed.
     """
     try:
         parts = urlsplit(url, allow_fragments=False)  # a `#` is a part of the file's name
@@ -38,10 +45,12 @@ def open_database(url: str) -> Database:
         raise InvalidOptionError(f"the database URL {without_password(url)!r} cannot be read: {error}") from error
     if parts.scheme in POSTGRES_SCHEMES:
         return _open_postgres(url)
+    if parts.scheme in TURSO_SCHEMES:
+        return _open_turso(url)
     if parts.scheme != "sqlite":
         raise InvalidOptionError(
             f"the database URL {without_password(url)!r} is not supported; give one such as {DEFAULT_URL!r} "
-            "or 'postgresql://user@localhost/database'"
+            "or 'postgresql://user@localhost/database' or 'libsql://name-organization.turso.io'"
         )
     path = unquote(parts.path).removeprefix("/")
     if parts.netloc:
@@ -65,6 +74,12 @@ def _open_postgres(url: str) -> Database:
             f"for PostgreSQL the module {error.name!r} is missing; run pip install 'server-jobs[postgres]'"
         ) from error
     return PostgresDatabase(url)
+
+
+def _open_turso(url: str) -> Database:
+    from .turso import TursoDatabase
+
+    return TursoDatabase(url)
 
 
 def without_password(url: str) -> str:

@@ -1,0 +1,80 @@
+"""A Turso database on the stand-in for its server, calls for it, and what may become of them."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager, closing
+from datetime import timedelta
+
+from server_jobs.databases import turso
+from server_jobs.databases.turso import TursoDatabase
+from server_jobs.ports import Statement, Value
+from server_jobs.stores.sql import SqlStore
+from server_jobs.testing import FakeClock
+
+from tests.conformance.hrana_server import (
+    HranaServer,
+    Trouble,
+    cut_off,
+    dropped_after,
+    dropped_before,
+    says,
+)
+from tests.conformance.stores import TURSO_TOKEN
+
+LOOK = (Statement("SELECT count(*) AS jobs FROM jobs", writes=False), dict[str, Value]())
+OTHER_LOOK = (Statement("SELECT 1 AS one", writes=False), dict[str, Value]())
+EXPIRED = {"message": "The stream has expired due to inactivity", "code": "STREAM_EXPIRED"}
+
+LOSSES: dict[str, Trouble] = {
+    "dropped before": dropped_before,
+    "dropped after": dropped_after,
+    "cut off": cut_off,
+    "502": says(502, "<html>Bad Gateway</html>"),
+    "503": says(503, {"error": "starting"}),
+    "504": says(504, ""),
+    "stream expired": says(400, EXPIRED),
+}
+
+
+def insertion(job_id: str) -> tuple[Statement, Mapping[str, Value]]:
+    """What stores a job."""
+    sql = (
+        "INSERT INTO jobs (id, job_name, params, created_at, updated_at) VALUES (:id, 'SendEmail', '{}', 0, 0)"
+        " RETURNING id"
+    )
+    return Statement(sql, writes=True), {"id": job_id}
+
+
+@asynccontextmanager
+async def opened(
+    server: HranaServer, *, token: str | None = TURSO_TOKEN, timeout: timedelta = turso.DEFAULT_TIMEOUT
+) -> AsyncIterator[TursoDatabase]:
+    """The database of that server. What is to go wrong there goes wrong after it was opened."""
+    database = TursoDatabase(server.url, auth_token=token, timeout=timeout)
+    troubles = tuple(server.troubles)
+    server.troubles.clear()
+    await database.open()
+    server.forget()
+    server.troubles += troubles
+    try:
+        yield database
+    finally:
+        await database.close()
+
+
+@asynccontextmanager
+async def store_on(server: HranaServer) -> AsyncIterator[SqlStore]:
+    """A store in the database of that server."""
+    async with opened(server) as database:
+        store = SqlStore(database, FakeClock())
+        await store.open()
+        yield store
+
+
+def rows_in(server: HranaServer) -> int:
+    """How many jobs are stored."""
+    with closing(sqlite3.connect(server.path)) as connection:
+        (count,) = connection.execute("SELECT count(*) FROM jobs").fetchone()
+    return int(count)
