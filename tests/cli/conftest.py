@@ -14,7 +14,10 @@ from .shop import Shop
 @pytest.fixture(autouse=True)
 def _no_surroundings(monkeypatch: pytest.MonkeyPatch) -> None:
     """No test sees the database or the terminal settings of the person who runs it."""
-    for name in ("SERVER_JOBS_DATABASE_URL", "FORCE_COLOR", "NO_COLOR", "COLUMNS"):
+    for name in (
+        *("SERVER_JOBS_DATABASE_URL", "TURSO_DATABASE_URL", "TURSO_AUTH_TOKEN"),
+        *("FORCE_COLOR", "NO_COLOR", "COLUMNS"),
+    ):
         monkeypatch.delenv(name, raising=False)
 
 

@@ -16,6 +16,7 @@ from ..stores.rows import integer_of
 from ..stores.sql import SqlStore
 from ..values import canonical
 from .findings import Finding, fail, ok, warn
+from .plain_sql import current_revision, is_turso, plain_revisions
 from .sqlite_checks import check_sqlite
 from .times import local
 from .workspace import Workspace
@@ -40,7 +41,7 @@ async def check_database(workspace: Workspace) -> AsyncIterator[Finding]:
             if isinstance(store.database, SqliteDatabase):
                 async for finding in check_sqlite(store.database):
                     yield finding
-            for finding in _check_revision(workspace):
+            async for finding in _check_revision(workspace, store):
                 yield finding
             async for finding in _check_rows(workspace, store):
                 yield finding
@@ -48,23 +49,31 @@ async def check_database(workspace: Workspace) -> AsyncIterator[Finding]:
         yield fail(str(error), "nothing can be queued or run until then")
 
 
-def _check_revision(workspace: Workspace) -> Iterator[Finding]:
+async def _check_revision(workspace: Workspace, store: SqlStore) -> AsyncIterator[Finding]:
     if workspace.project is None:
         return
-    try:
-        from .revision import current_heads, newest_heads
-    except ModuleNotFoundError as error:
-        yield ok(f"{error.name} is not installed here: the revision of the tables is not looked at")
-        return
-    current, newest = current_heads(workspace), newest_heads(workspace)
+    if is_turso(workspace):
+        revision = await current_revision(store.database)
+        current = set() if revision is None else {revision}
+        newest = {plain_revisions(workspace)[-1].id}
+    else:
+        try:
+            from .revision import current_heads, newest_heads
+        except ModuleNotFoundError as error:
+            yield ok(f"{error.name} is not installed here: the revision of the tables is not looked at")
+            return
+        current, newest = current_heads(workspace), newest_heads(workspace)
     if current == newest:
-        yield ok(f"the tables are at the newest revision ({', '.join(sorted(newest)) or 'there are none'})")
+        yield ok(f"the tables are at the newest revision ({_listed(newest) or 'there are none'})")
     else:
         yield fail(
-            f"the tables are at {', '.join(sorted(current)) or 'no revision'}, "
-            f"and the newest is {', '.join(sorted(newest)) or 'none'}",
+            f"the tables are at {_listed(current) or 'no revision'}, and the newest is {_listed(newest) or 'none'}",
             "run `server-jobs migrate`",
         )
+
+
+def _listed(revisions: set[str]) -> str:
+    return ", ".join(sorted(revisions))
 
 
 async def _check_rows(workspace: Workspace, store: SqlStore) -> AsyncIterator[Finding]:

@@ -29,6 +29,7 @@ _EXTRAS = {
     "alembic": "sqlalchemy",
     "sqlalchemy": "sqlalchemy",
     "psycopg": "postgres",
+    "httpx": "turso",
     "jinja2": "generator",
     "datamodel_code_generator": "generator",
 }

@@ -14,11 +14,13 @@ from alembic.runtime.migration import RevisionStep
 from alembic.util.exc import CommandError
 from sqlalchemy.exc import SQLAlchemyError
 
-from ..errors import ProjectError
+from ..errors import DatabaseError, ProjectError
 from .failures import missing_extra
 from .options import json_option, with_workspace
 from .output import one_line, print_json, say
+from .plain_sql import PlainRevision, is_turso, plain_revisions, script, upgrade
 from .revision import alembic_config, database_error, newest_heads, sqlalchemy_url
+from .running import run
 from .workspace import Workspace
 
 _STEPS = logging.getLogger("alembic.runtime.migration")
@@ -42,17 +44,35 @@ class Step:
 def migrate(workspace: Workspace, *, revision: str, downgrade: str | None, sql: bool, as_json: bool) -> None:
     """Bring the tables of the database to the newest revision, and say which revisions ran.
 
-    The same as `alembic upgrade head` in the project's folder. SQLite and PostgreSQL.
+    The same as `alembic upgrade head` in the project's folder, for SQLite and PostgreSQL. A Turso database gets the
+    same revisions as plain SQL, and cannot be downgraded.
 
     \b
     Examples:
       server-jobs migrate
       server-jobs migrate --database postgresql://localhost/shop
+      server-jobs migrate --database libsql://shop-ann.turso.io
       server-jobs migrate --sql > schema.sql
       server-jobs migrate --downgrade server_jobs_0001
 
     Exit status: 0 done, 2 wrong usage, 3 the project or the database cannot be used.
     """
+    if is_turso(workspace):
+        ran, heads = _migrate_plainly(workspace, revision, downgrade, sql=sql)
+    else:
+        ran, heads = _migrate(workspace, revision, downgrade, sql=sql)
+    if sql:
+        return
+    if as_json:
+        print_json({"database": workspace.shown_url, "ran": [asdict(step) for step in ran], "heads": heads})
+        return
+    for step in ran:
+        say(f"{step.direction} {step.revision}  {one_line(step.description)}".rstrip())
+    say(f"{workspace.shown_url} is {'now ' if ran else ''}at {_target(downgrade or revision, heads)}")
+
+
+def _migrate(workspace: Workspace, revision: str, downgrade: str | None, *, sql: bool) -> tuple[list[Step], list[str]]:
+    """The steps that Alembic took, and the newest revisions."""
     sqlalchemy_url(workspace)  # refused here rather than somewhere inside of Alembic
     config = alembic_config(workspace)
     with _explained(workspace), _environment(workspace), _recorded() as steps:
@@ -60,15 +80,33 @@ def migrate(workspace: Workspace, *, revision: str, downgrade: str | None, sql: 
             command.downgrade(config, downgrade, sql=sql)
         else:
             command.upgrade(config, revision, sql=sql)
+    return steps, [] if sql else sorted(newest_heads(workspace))
+
+
+def _migrate_plainly(
+    workspace: Workspace, revision: str, downgrade: str | None, *, sql: bool
+) -> tuple[list[Step], list[str]]:
+    """The same without Alembic."""
+    if downgrade is not None:
+        raise DatabaseError(
+            f"{workspace.shown_url} cannot be downgraded: the plain SQL that Turso databases are migrated with only "
+            "leads upwards; restore a backup, or write the statements by hand with `turso db shell`"
+        )
+    revisions = plain_revisions(workspace)
     if sql:
-        return
-    heads = sorted(newest_heads(workspace))
-    if as_json:
-        print_json({"database": workspace.shown_url, "ran": [asdict(step) for step in steps], "heads": heads})
-        return
-    for step in steps:
-        say(f"{step.direction} {step.revision}  {one_line(step.description)}".rstrip())
-    say(f"{workspace.shown_url} is {'now ' if steps else ''}at {_target(downgrade or revision, heads)}")
+        say(script(revisions, revision).rstrip())
+        return [], []
+    ran = run(_upgrade(workspace, revisions, revision))
+    return [Step("upgrade", one.id, one.description) for one in ran], [revisions[-1].id]
+
+
+async def _upgrade(workspace: Workspace, revisions: list[PlainRevision], target: str) -> list[PlainRevision]:
+    database = workspace.open_database()
+    await database.open()
+    try:
+        return await upgrade(database, revisions, target)
+    finally:
+        await database.close()
 
 
 def _target(revision: str, heads: list[str]) -> str:

@@ -57,7 +57,7 @@ _database = click.option(
     callback=_remember,
     expose_value=False,
     help="The database, such as sqlite:///jobs.sqlite3; by default that of the project's environment variable, "
-    "else sqlite:///server-jobs.sqlite3.",
+    "else that of TURSO_DATABASE_URL, else sqlite:///server-jobs.sqlite3.",
 )
 _registry = click.option(
     "--registry",
