@@ -136,7 +136,7 @@ def _check_make_targets(text: str) -> None:
 
 
 def _shell(script: str, folder: Path) -> subprocess.CompletedProcess[str]:
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("SERVER_JOBS")}
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("SERVER_JOBS", "TURSO"))}
     environment |= {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}", "NO_COLOR": "1"}
     return subprocess.run(
         ["bash", "-c", script],
