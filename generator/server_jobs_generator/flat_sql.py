@@ -12,6 +12,8 @@ from .history import Revision
 from .replay import postgresql_statements, sqlite_statements
 
 _LEADING_TAB = re.compile(r"^\t", re.MULTILINE)
+# Under its own name, and under the one that Alembic gives the copy when a table is made anew.
+_JOBS = re.compile(r"\s*CREATE TABLE (_alembic_tmp_)?jobs\b")
 _TRAILING_SPACE = re.compile(r"[ \t]+$", re.MULTILINE)
 
 
@@ -21,12 +23,13 @@ _D1 = "worker/migrations"
 
 
 def sql_files(project: Project, revisions: Sequence[Revision]) -> Iterator[File]:
-    """The flat SQL of every revision, for SQLite, for D1 (the same text), and for PostgreSQL."""
+    """The flat SQL of every revision, for SQLite, for D1, and for PostgreSQL."""
     statements = sqlite_statements(revisions)
     for revision in revisions:
         sqlite = _script(revision, statements[revision.number])
         postgresql = _script(revision, postgresql_statements(revision))
-        for folder, text in ((_SQLITE, sqlite), (_POSTGRESQL, postgresql), (_D1, sqlite)):
+        d1 = _script(revision, map(_for_d1, statements[revision.number]))
+        for folder, text in ((_SQLITE, sqlite), (_POSTGRESQL, postgresql), (_D1, d1)):
             yield File(_path(project, folder, revision), text, Ownership.APPENDED)
 
 
@@ -37,6 +40,11 @@ def sql_paths(project: Project, revision: Revision) -> list[str]:
 
 def _path(project: Project, folder: str, revision: Revision) -> str:
     return f"{project.output}/{folder}/{revision.sql_name}"
+
+
+def _for_d1(statement: str) -> str:
+    """The table of jobs without row numbers: D1 charges for each row written, and they would need an index more."""
+    return f"{statement.rstrip()} WITHOUT ROWID" if _JOBS.match(statement) else statement
 
 
 def _script(revision: Revision, statements: Iterable[str]) -> str:

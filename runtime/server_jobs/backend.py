@@ -197,8 +197,7 @@ class Backend:
 
     async def claim(self, limit: int, *, queues: tuple[str, ...] | None = None) -> Sequence[Claim]:
         """Claim at most `limit` due jobs whose handlers are implemented here."""
-        if limit < 0:
-            raise InvalidOptionError(f"limit must be at least 0, not {limit}")
+        check_limit(limit)
         await self.initialize()
         claims = await self._held(self.store.claim(self.request(limit=limit, queues=queues)))
         self._claims.update((claim.token, claim) for claim in claims)
@@ -361,6 +360,12 @@ def _store_of(database: Store | Database | str) -> Store:
         f"database must be a store, a database or a URL such as 'sqlite:///jobs.sqlite3', "
         f"not a {type(database).__name__}"
     )
+
+
+def check_limit(limit: int) -> None:
+    """Raise `InvalidOptionError` for a number of jobs that is below zero."""
+    if limit < 0:
+        raise InvalidOptionError(f"limit must be at least 0, not {limit}")
 
 
 def _check_positive(name: str, duration: timedelta) -> None:

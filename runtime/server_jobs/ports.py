@@ -35,6 +35,7 @@ if TYPE_CHECKING:
         PruneStep,
         ScheduleRecord,
         Settlement,
+        Survey,
     )
 
 
@@ -85,6 +86,10 @@ class JobStore(Protocol):
         Jobs that go back become due at a random moment within `jitter`. Claims with the tokens of `except_for` are left
         alone: a caller that was paused knows of those that it still runs.
         """
+        ...
+
+    async def survey(self, request: ClaimRequest) -> Survey:
+        """What there is to do for somebody who can run what the request knows, by one read; limits are left aside."""
         ...
 
     async def cancel(self, job_id: str) -> Cancellation:
@@ -239,6 +244,11 @@ class Database(Protocol):
     @property
     def packs_rows(self) -> bool:
         """Whether many rows come cheaper packed into one, as where fetching each of them waits for other threads."""
+        ...
+
+    @property
+    def opens_once(self) -> bool:
+        """Whether it is opened for many calls, so that a look at its tables then costs nothing that counts."""
         ...
 
     @property

@@ -278,6 +278,15 @@ class JobCount:
     count: int
 
 
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """What there is to do at this moment: leases that have run out, schedules that are due, jobs to claim."""
+
+    has_expired: bool
+    has_due_schedule: bool
+    has_due_job: bool
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScheduleRecord:
     """One stored schedule; its times are slots in UTC. `next_run_at` None: no scheduler has planned it yet."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 
-from .backend import Backend, WorkerExecutionResult
+from .backend import Backend, WorkerExecutionResult, check_limit
 from .errors import DatabaseError, InvalidOptionError
 from .executor import Attempt
 from .housekeeper import HOUSEKEEPING_INTERVAL, Housekeeper
@@ -365,13 +365,19 @@ async def tick(backend: Backend, *, limit: int | None = None, budget: timedelta 
     Ends early after `limit` jobs; once `budget` is used up no more are claimed, and what is left waits for the next
     tick. Jobs that were begun are finished.
     """
+    check_limit(limit or 0)
     clock = backend.clock
     began = clock.monotonic()
-    expired = await backend.handle_expired_locks()
-    scheduled = await backend.scheduler.tick()
+    await backend.initialize()
+    request = backend.request(limit=1)
+    found = await backend.store.survey(request)
+    expired = await backend.handle_expired_locks() if found.has_expired else ()
+    scheduled = await backend.scheduler.tick() if found.has_due_schedule else []
+    if expired or scheduled:
+        found = await backend.store.survey(request)
     await backend.pruner.tick()
     results: list[WorkerExecutionResult] = []
-    while budget is None or clock.monotonic() - began < budget.total_seconds():
+    while found.has_due_job and (budget is None or clock.monotonic() - began < budget.total_seconds()):
         room = backend.config.max_concurrency
         claims = await backend.claim(room if limit is None else min(room, limit - len(results)))
         if not claims:
@@ -381,6 +387,9 @@ async def tick(backend: Backend, *, limit: int | None = None, budget: timedelta 
         except BaseException:
             await asyncio.shield(backend.give_back(claims))
             raise
+        if limit is not None and len(results) >= limit:
+            break
+        found = await backend.store.survey(request)
     completed = sum(result.success for result in results)
     return Tick(len(expired), len(scheduled), completed, len(results) - completed)
 

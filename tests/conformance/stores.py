@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -24,6 +25,8 @@ from tests.conformance.hrana_server import HranaServer
 from tests.conformance.postgres_databases import empty_database
 
 TURSO_TOKEN = f"eyJhbGciOiJFZERTQSJ9.{'e30' * 30}.{'signature' * 10}"  # as long as real ones
+
+_D1_MIGRATIONS = Path(__file__).parents[2] / "generated" / "worker" / "migrations"
 
 OpenStore = Callable[[FakeClock], AbstractAsyncContextManager[Store]]
 
@@ -53,7 +56,7 @@ async def open_d1(clock: FakeClock) -> AsyncIterator[Store]:
     """A store on the binding of Cloudflare D1, of which a strict stand-in enforces the rules."""
     with TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         path = Path(folder, "d1.sqlite3")
-        create_sqlite_file(path)
+        create_d1_file(path)
         binding = FakeD1(path)
         store = SqlStore(D1Database(binding), clock)
         await store.open()
@@ -102,6 +105,23 @@ STORES: dict[str, OpenStore] = {
 def create_sqlite_file(path: Path) -> None:
     """Write a SQLite file with our tables and no rows."""
     path.write_bytes(_empty_sqlite_file())
+
+
+def create_d1_file(path: Path) -> None:
+    """The same as the migrations of a Worker make them, which differ."""
+    path.write_bytes(_empty_d1_file())
+
+
+@cache
+def _empty_d1_file() -> bytes:
+    with TemporaryDirectory() as folder:
+        path = Path(folder, "empty.sqlite3")
+        with closing(sqlite3.connect(path)) as connection:
+            for script in sorted(_D1_MIGRATIONS.glob("*.sql")):
+                connection.executescript(script.read_text(encoding="utf-8"))
+            connection.execute("DELETE FROM cron_jobs")
+            connection.commit()
+        return path.read_bytes()
 
 
 @cache

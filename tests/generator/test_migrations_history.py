@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -188,6 +190,11 @@ def test_a_changed_table_makes_one_revision_in_the_same_run(
     assert schedules(engine) == before
     assert "ALTER TABLE jobs ADD COLUMN trace" in project.read("generated/migrations/sql/postgresql/0003_tables.sql")
     assert "_alembic_tmp_jobs" in project.read("generated/migrations/sql/sqlite/0003_tables.sql")
+    with closing(sqlite3.connect(":memory:")) as d1:
+        for number in ("0001_tables", "0002_schedules", "0003_tables"):
+            d1.executescript(project.read(f"generated/worker/migrations/{number}.sql"))
+        with pytest.raises(sqlite3.OperationalError, match="no such column: rowid"):
+            d1.execute("SELECT rowid FROM jobs")
 
 
 def test_an_edited_revision_is_refused_and_force_accepts_it(project: TemporaryProject) -> None:

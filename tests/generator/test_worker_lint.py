@@ -171,7 +171,10 @@ def test_sockets_depend_on_the_compatibility_date(project: TemporaryProject, dat
     ("dependencies", "is_found"),
     [
         ('["server-jobs"]', True),
+        ('["server-jobs[http]"]', True),
         ('["server-jobs[cli]"]', False),
+        ('["server-jobs[http, cli]"]', False),
+        ('["server-jobs[worker]"]', False),
         ('["Rich>=13; sys_platform != \'win32\'", "server_jobs"]', False),
         ('["server-jobs", "a-package-that-is-not-installed-here"]', False),
         ('"rich"', False),

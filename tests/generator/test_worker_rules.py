@@ -85,7 +85,7 @@ def project(tmp_path: Path) -> Project:
         "handlers/__init__.py": "",
         "handlers/other.py": "",
         "shared/words.py": "",
-        "generated/worker/pyproject.toml": '[project]\ndependencies = ["server-jobs"]\n',
+        "generated/worker/pyproject.toml": '[project]\ndependencies = ["server-jobs", "requests"]\n',
         "generated/worker/wrangler.jsonc": '{\n  "build": {"command": "python3 bundle.py"}\n}\n',
     }
     for name, text in files.items():

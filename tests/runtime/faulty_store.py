@@ -7,7 +7,17 @@ from collections.abc import Callable, Sequence
 from datetime import timedelta
 
 from server_jobs import DatabaseError
-from server_jobs.record import Claim, ClaimRequest, DueSchedules, Expired, Heartbeat, Hold, JobStatus, Settlement
+from server_jobs.record import (
+    Claim,
+    ClaimRequest,
+    DueSchedules,
+    Expired,
+    Heartbeat,
+    Hold,
+    JobStatus,
+    Settlement,
+    Survey,
+)
 from server_jobs.stores.memory import MemoryStore
 from server_jobs.testing import FakeClock
 
@@ -51,6 +61,10 @@ class FaultyStore(MemoryStore):
     async def expire(self, *, jitter: timedelta, except_for: Sequence[str] = ()) -> Sequence[Expired]:
         self._ask("expire")
         return await super().expire(jitter=jitter, except_for=except_for)
+
+    async def survey(self, request: ClaimRequest) -> Survey:
+        self._ask("survey")
+        return await super().survey(request)
 
     async def next_due(self, request: ClaimRequest) -> timedelta | None:
         self._ask("next_due")

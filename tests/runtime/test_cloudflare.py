@@ -14,7 +14,15 @@ from urllib.parse import urlsplit
 
 import pytest
 from pydantic import BaseModel
-from server_jobs import DatabaseError, JobContext, JobStatus, Schedule, create_job_registry, define_job
+from server_jobs import (
+    DatabaseError,
+    JobContext,
+    JobStatus,
+    Schedule,
+    SchemaMissingError,
+    create_job_registry,
+    define_job,
+)
 from server_jobs.backend import Backend
 from server_jobs.cloudflare import CloudflareWorkerBackend, CronHandler, create_cron_handler
 from server_jobs.databases.turso import TursoDatabase
@@ -25,7 +33,7 @@ from starlette.types import ASGIApp, Message
 
 from tests.conformance.d1_binding import FakeD1
 from tests.conformance.hrana_server import HranaServer
-from tests.conformance.stores import TURSO_TOKEN, create_sqlite_file
+from tests.conformance.stores import TURSO_TOKEN, create_d1_file, create_sqlite_file
 
 TOKEN = "Zq3-aN7vR0yKx5mWb1TfJ8pLc2HsUd9eGoIt4nQiXYk"
 
@@ -118,7 +126,7 @@ class FakeSdk:
 @pytest.fixture
 def binding(tmp_path: Path) -> Iterator[FakeD1]:
     path = tmp_path / "d1.sqlite3"
-    create_sqlite_file(path)
+    create_d1_file(path)
     binding = FakeD1(path)
     yield binding
     binding.close()
@@ -223,10 +231,10 @@ async def test_a_job_that_a_request_enqueues_is_run_after_the_answer_and_not_a_m
     assert isinstance(reply, FakeResponse)
     assert reply.status == 201
     (promise,) = sdk.waits
-    assert not promise.is_destroyed
+    before = promise.is_destroyed
     await promise.run
     await asyncio.sleep(0)
-    assert promise.is_destroyed
+    assert (before, promise.is_destroyed) == (False, True)
     record = await CloudflareWorkerBackend(database=binding, job_registry=REGISTRY).store.get(
         json.loads(reply.body)["id"]
     )
@@ -308,3 +316,28 @@ async def test_a_request_that_is_refused_opens_and_binds_nothing() -> None:
 
     assert isinstance(reply, FakeResponse)
     assert reply.status == 401
+
+
+async def test_a_d1_without_tables_is_said_by_the_first_statement_that_misses_them(tmp_path: Path) -> None:
+    binding = FakeD1(tmp_path / "empty.sqlite3")
+    backend = CloudflareWorkerBackend(database=binding, job_registry=REGISTRY)
+
+    with pytest.raises(SchemaMissingError, match=r"no such table: jobs.*migrate"):
+        await backend.handle_cron()
+
+    binding.close()
+
+
+async def test_an_idle_tick_asks_d1_one_thing(binding: FakeD1, handler: CronHandler) -> None:
+    await handler.scheduled(None, SimpleNamespace(DB=binding), None)
+
+    assert binding.queries == 1
+
+
+async def test_a_tick_asks_d1_little_for_many_jobs(binding: FakeD1) -> None:
+    backend = CloudflareWorkerBackend(database=binding, job_registry=REGISTRY, max_concurrency=50)
+    await Shout.using(backend).later_many([{"text": "hello"}] * 50)
+    binding.queries = 0
+
+    assert (await backend.handle_cron()).completed == 50
+    assert binding.queries == 5  # look, claim (two), settle, look again

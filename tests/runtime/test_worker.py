@@ -709,7 +709,7 @@ async def test_a_tick_takes_jobs_over_from_dead_workers() -> None:
 async def test_a_tick_says_when_the_database_is_away() -> None:
     store = FaultyStore()
     backend = backend_on(store, text_job(echo))
-    store.break_down("expire")
+    store.break_down("survey")
     with pytest.raises(DatabaseError, match="the database is away"):
         await tick(backend)
 

@@ -31,6 +31,7 @@ class SimulatedSqlite:
     name = "sqlite"
     now = SQLITE_NOW
     packs_rows = True
+    opens_once = True
     watches_for_jobs = False
 
     def __init__(self, rng: random.Random) -> None:

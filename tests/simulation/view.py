@@ -27,6 +27,7 @@ from server_jobs.record import (
     NewJob,
     ScheduleRecord,
     Settlement,
+    Survey,
 )
 
 from .database import SharedStore
@@ -111,6 +112,9 @@ class StoreView:
 
     async def count_due(self, request: ClaimRequest) -> int:
         return await self._ask("count_due", request, lambda store: store.count_due(request))
+
+    async def survey(self, request: ClaimRequest) -> Survey:
+        return await self._ask("survey", request, lambda store: store.survey(request))
 
     async def next_due(self, request: ClaimRequest) -> timedelta | None:
         return await self._ask("next_due", request, lambda store: store.next_due(request))

@@ -9,8 +9,12 @@ from tests.worker.workerd import Workerd
 
 Record = Callable[[str, object], None]
 
+MOST_ROWS_WRITTEN = 5  # in the life of a job, with all indexes counted
+MOST_QUERIES = 3  # to claim and to settle jobs, however many
+MOST_IDLE_QUERIES = 2
 
-def test_the_life_of_a_job_costs_no_more_than_it_did(suite_worker: Workerd, record_property: Record) -> None:
+
+def test_a_job_and_an_idle_tick_cost_little_on_d1(suite_worker: Workerd, record_property: Record) -> None:
     reply = suite_worker.request("GET", "/costs")
     assert reply.status == 200, reply.text
     costs: dict[str, dict[str, dict[str, int]]] = reply.body
@@ -20,6 +24,12 @@ def test_the_life_of_a_job_costs_no_more_than_it_did(suite_worker: Workerd, reco
             record_property("figure", f"{kind}: {step}: {_described(cost)}")
         if kind != "ticks":
             record_property("figure", f"{kind}: a whole life: {_described(_sum(steps))}")
+    assert costs["ticks"]["with nothing due"]["queries"] <= MOST_IDLE_QUERIES
+    for count in (1, 50):
+        life = costs[f"{count} plain"]
+        assert _sum(life)["rows_written"] <= MOST_ROWS_WRITTEN * count
+        assert life["claim"]["queries"] + life["settle"]["queries"] <= MOST_QUERIES
+        assert _sum(life)["rows_written"] < _sum(costs[f"{count} of the original"])["rows_written"]
 
 
 def test_a_worker_is_small_and_quickly_imported(repository_worker: Workerd, record_property: Record) -> None:

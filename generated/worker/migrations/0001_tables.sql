@@ -50,7 +50,7 @@ CREATE TABLE jobs (
     CONSTRAINT jobs_status_check CHECK (status IN ('pending', 'running', 'completed', 'failed', 'cancelled')),
     CONSTRAINT jobs_attempt_count_check CHECK (attempt_count BETWEEN 0 AND max_attempts),
     CONSTRAINT jobs_progress_check CHECK (progress BETWEEN 0 AND 100)
-);
+) WITHOUT ROWID;
 
 CREATE INDEX jobs_claim ON jobs (priority DESC, scheduled_for, id) WHERE status = 'pending';
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import PackageNotFoundError, packages_distributions, requires
 
-_REQUIREMENT = re.compile(r"\s*([A-Za-z0-9][A-Za-z0-9._-]*)\s*(\[[^\]]*\])?")
+_REQUIREMENT = re.compile(r"\s*([A-Za-z0-9][A-Za-z0-9._-]*)\s*(?:\[([^\]]*)\])?")
+_EXTRA = re.compile(r"""\bextra\s*==\s*['"]([^'"]+)['"]""")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,12 +33,12 @@ def read_packages(dependencies: Iterable[str] | None) -> Packages:
     waiting = [_named(dependency) for dependency in dependencies]
     if any(_requirements(name) is None for name, _ in waiting):
         return Packages(None)
-    seen: set[tuple[str, bool]] = set()
+    seen: set[tuple[str, frozenset[str]]] = set()
     while waiting:
-        name, with_extras = waiting.pop()
-        if (name, with_extras) not in seen:
-            seen.add((name, with_extras))
-            waiting.extend(_named(one) for one in _requirements(name) or () if with_extras or "extra ==" not in one)
+        name, extras = waiting.pop()
+        if (name, extras) not in seen:
+            seen.add((name, extras))
+            waiting.extend(_named(one) for one in _requirements(name) or () if _is_wanted(one, extras))
     return Packages(frozenset(name for name, _ in seen))
 
 
@@ -55,10 +56,18 @@ def _requirements(name: str) -> list[str] | None:
         return None
 
 
-def _named(requirement: str) -> tuple[str, bool]:
-    """The name of a distribution, and whether extras of it are asked for."""
+def _named(requirement: str) -> tuple[str, frozenset[str]]:
+    """The name of a distribution, and the extras of it that are asked for."""
     match = _REQUIREMENT.match(requirement)
-    return (_plain(match[1]), match[2] is not None) if match else ("", False)
+    if match is None:
+        return "", frozenset()
+    return _plain(match[1]), frozenset(_plain(one.strip()) for one in (match[2] or "").split(",") if one.strip())
+
+
+def _is_wanted(requirement: str, extras: frozenset[str]) -> bool:
+    """Whether it is for everybody, or for one of these extras."""
+    of = {_plain(name) for name in _EXTRA.findall(requirement)}
+    return not of or not of.isdisjoint(extras)
 
 
 def _plain(name: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
@@ -10,11 +11,12 @@ from types import ModuleType
 from typing import Protocol, cast
 
 from ..clock import SQLITE_NOW
-from ..errors import DatabaseError
+from ..errors import DatabaseError, SchemaMissingError
 from ..ports import Row, Statement, Value
 from .numbered_parameters import numbered
 
 _LARGEST_INTEGER = 2**53 - 1
+_MISSING = re.compile(r"no such (table|column)|has no column named")
 
 
 class D1Result(Protocol):
@@ -46,6 +48,7 @@ class D1Database:
     name = "d1"
     now = f"(SELECT {SQLITE_NOW})"  # once for a statement, not for each row
     packs_rows = False
+    opens_once = False  # but by each invocation, and D1 charges for what it reads
     watches_for_jobs = False
 
     def __init__(self, binding: D1Binding) -> None:
@@ -78,7 +81,8 @@ class D1Database:
             else:
                 results = await self._binding.batch(_array(prepared))
         except Exception as error:  # JavaScript's errors share no class of their own on CPython
-            raise DatabaseError(f"D1 refused a statement: {error}") from error
+            refused = f"D1 refused a statement: {error}"
+            raise (SchemaMissingError if _MISSING.search(str(error)) else DatabaseError)(refused) from error
         return [_rows(result) for result in results]
 
     def _prepare(self, sql: str, parameters: Mapping[str, Value]) -> D1Statement:

@@ -36,6 +36,7 @@ class PostgresDatabase:
     name = "postgresql"
     now = "statement_timestamp()"
     packs_rows = False
+    opens_once = True
     watches_for_jobs = True
 
     def __init__(self, url: str, *, max_connections: int = 4) -> None:

@@ -37,6 +37,7 @@ class SqliteDatabase:
     name = "sqlite"
     now = f"(SELECT {SQLITE_NOW})"  # once for a statement, not for each row
     packs_rows = True  # the interpreter is asked for at each row, and the event loop seldom lets go of it
+    opens_once = True
 
     def __init__(self, path: str | Path, *, busy_timeout: timedelta = timedelta(seconds=30)) -> None:
         self.path = str(path)

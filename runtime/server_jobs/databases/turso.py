@@ -45,6 +45,7 @@ class TursoDatabase:
     name = "turso"
     now = SQLITE_NOW  # bare: Turso's server in Rust takes no subquery in the SET of an upsert
     packs_rows = False
+    opens_once = True
     watches_for_jobs = False
 
     def __init__(

@@ -60,6 +60,14 @@ class Claims:
         """There are new jobs: the next claim need not look first."""
         self._idle.clear()
 
+    def note_labelled(self, request: ClaimRequest) -> None:
+        """No row is labelled otherwise than the specs of this request say: the next claim need not see to it.
+
+        Of rows of jobs with limits that is not known.
+        """
+        if not any(job.is_limited for job in request.known):
+            self._known, self._relabelled_at = request.known, self._clock.monotonic()
+
     async def make(self, request: ClaimRequest) -> Sequence[Claim]:
         """Claim; the most urgent comes first."""
         await self._give_back_unanswered()

@@ -45,6 +45,7 @@ class Statements(Protocol):
     LIST: str
     COUNT: str
     COUNT_DUE: str
+    SURVEY: str
     NEXT_DUE: str
     SAVE_SCHEDULES: str
     LIST_SCHEDULES: str

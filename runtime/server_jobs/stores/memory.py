@@ -33,6 +33,7 @@ from ..record import (
     PruneStep,
     ScheduleRecord,
     Settlement,
+    Survey,
 )
 from .room import Room, Starts
 
@@ -114,6 +115,12 @@ class MemoryStore:
         over = [record for job_id in self._running if lifecycle.is_expired(record := self._records[job_id], now)]
         lost = [record for record in over if record.fencing_token not in except_for]
         return [self._expire(record, now + jitter * random(), now) for record in lost]  # noqa: S311  spreads load only
+
+    async def survey(self, request: ClaimRequest) -> Survey:
+        now = self._clock.now()
+        expired = any(lifecycle.is_expired(self._records[job_id], now) for job_id in self._running)
+        schedules = await self.due_schedules([job.name for job in request.known])
+        return Survey(expired, bool(schedules.schedules), bool(await self.count_due(request)))
 
     async def cancel(self, job_id: str) -> Cancellation:
         record = self._find(job_id)

@@ -510,6 +510,19 @@ SELECT job_name, status, count(*) AS count FROM jobs
 
 COUNT_DUE = f"SELECT count(*) AS count FROM jobs WHERE {_WAITING}"
 
+_DUE_SCHEDULE = "enabled AND (next_run_at IS NULL OR next_run_at <= {now})"
+_KNOWN_NAMES = "SELECT value->>0 FROM json_array_elements(CAST(:known AS json)) AS known (value)"
+
+# What there is to do, and whether rows are labelled as the specs say.
+SURVEY = f"""
+SELECT EXISTS (SELECT 1 FROM jobs WHERE status = 'running' AND worker_expires_at < {{now}}) AS has_expired,
+       EXISTS (SELECT 1 FROM cron_jobs WHERE {_DUE_SCHEDULE} AND job_name IN ({_KNOWN_NAMES})) AS has_due_schedule,
+       EXISTS ({DUE}) OR EXISTS (SELECT 1 FROM ({_first_due(_LIMITED, "1")}) AS first) AS has_due_job,
+       EXISTS (SELECT 1 FROM ({_KNOWN_NAMES} EXCEPT {_LIMITED_NAMES}) AS name (job_name) CROSS JOIN LATERAL (
+                 SELECT 1 FROM jobs WHERE status = 'pending' AND concurrency_key IS NOT NULL
+                    AND jobs.job_name = name.job_name LIMIT 1) AS former) AS has_mislabelled
+"""
+
 _UNTIMED, _TIMED = "scheduled_for IS NULL", "scheduled_for IS NOT NULL"
 
 
@@ -559,8 +572,7 @@ UPDATE cron_jobs
 
 DUE_SCHEDULES = f"""
 SELECT {SCHEDULE_COLUMNS} FROM cron_jobs
- WHERE enabled AND job_name = ANY(ARRAY(SELECT json_array_elements_text(CAST(:job_names AS json))))
-   AND (next_run_at IS NULL OR next_run_at <= {{now}})
+ WHERE {_DUE_SCHEDULE} AND job_name = ANY(ARRAY(SELECT json_array_elements_text(CAST(:job_names AS json))))
  ORDER BY job_name, name
 """
 

@@ -33,6 +33,7 @@ from ..record import (
     PruneStep,
     ScheduleRecord,
     Settlement,
+    Survey,
 )
 from .claims import Claims
 from .dialect import statements_of
@@ -91,6 +92,8 @@ class SqlStore:
 
     async def open(self) -> None:
         await self.database.open()
+        if not self.database.opens_once:
+            return  # what is missing is said by the first statement that misses it
         try:
             await self._run(self._statements.PROBE)
         except DatabaseError as error:
@@ -291,6 +294,12 @@ class SqlStore:
     async def count_due(self, request: ClaimRequest) -> int:
         rows = await self._run(self._statements.COUNT_DUE, **request_parameters(request))
         return integer_of(rows[0]["count"])
+
+    async def survey(self, request: ClaimRequest) -> Survey:
+        (row,) = await self._run(self._statements.SURVEY, **request_parameters(request))
+        if not row["has_mislabelled"]:
+            self._claims.note_labelled(request)
+        return Survey(bool(row["has_expired"]), bool(row["has_due_schedule"]), bool(row["has_due_job"]))
 
     async def next_due(self, request: ClaimRequest) -> timedelta | None:
         rows = await self._run(self._statements.NEXT_DUE, **request_parameters(request))

@@ -197,11 +197,12 @@ UPDATE jobs SET concurrency_key = '', rate_key = ''
  WHERE status = 'running' AND concurrency_key IS NULL AND job_name IN ({_LIMITED_NAMES})
 RETURNING id
 """
+_MISLABELLED = f"""SELECT id FROM jobs INDEXED BY jobs_limited_lane
+               WHERE status = 'pending' AND concurrency_key IS NOT NULL
+                 AND job_name IN (SELECT value->>0 FROM json_each(:known) EXCEPT {_LIMITED_NAMES})"""
 DISMISS = f"""
 UPDATE jobs SET concurrency_key = NULL, rate_key = NULL
- WHERE id IN (SELECT id FROM jobs INDEXED BY jobs_limited_lane
-               WHERE status = 'pending' AND concurrency_key IS NOT NULL
-                 AND job_name IN (SELECT value->>0 FROM json_each(:known) EXCEPT {_LIMITED_NAMES}) LIMIT :limit)
+ WHERE id IN ({_MISLABELLED} LIMIT :limit)
 RETURNING id
 """
 
@@ -433,6 +434,19 @@ SELECT job_name, status, count(*) AS count FROM jobs
 """
 
 # Jobs without limits and those with are in indexes of their own.
+_DUE_SCHEDULE = "enabled AND (next_run_at IS NULL OR next_run_at <= {now})"
+
+# What there is to do, and whether rows are labelled as the specs say.
+SURVEY = f"""
+SELECT EXISTS (SELECT 1 FROM jobs INDEXED BY jobs_lease WHERE status = 'running' AND worker_expires_at < {{now}})
+         AS has_expired,
+       EXISTS (SELECT 1 FROM cron_jobs
+                WHERE {_DUE_SCHEDULE} AND job_name IN (SELECT value->>0 FROM json_each(:known))) AS has_due_schedule,
+       EXISTS (SELECT 1 FROM ({_first_due(_UNLIMITED, "1")})) OR EXISTS (SELECT 1 FROM ({_first_due(_LIMITED, "1")}))
+         AS has_due_job,
+       EXISTS ({_MISLABELLED}) AS has_mislabelled
+"""
+
 COUNT_DUE = f"""
 SELECT sum(count) AS count
   FROM (SELECT count(*) AS count FROM jobs WHERE {_WAITING} AND concurrency_key IS NULL
@@ -476,8 +490,7 @@ UPDATE cron_jobs
 
 DUE_SCHEDULES = f"""
 SELECT {SCHEDULE_COLUMNS} FROM cron_jobs
- WHERE enabled AND job_name IN (SELECT value FROM json_each(:job_names))
-   AND (next_run_at IS NULL OR next_run_at <= {{now}})
+ WHERE {_DUE_SCHEDULE} AND job_name IN (SELECT value FROM json_each(:job_names))
  ORDER BY job_name, name
 """
 

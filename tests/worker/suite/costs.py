@@ -109,14 +109,19 @@ async def _life(meter: MeteredD1, count: int, kind: str) -> dict[str, Cost]:
     jobs = [_new_job(kind) for _ in range(count)]
     held: list[Any] = []
 
+    request = ClaimRequest(known=(known,), limit=count, lease=timedelta(minutes=5))
+
+    async def look() -> None:
+        assert (await store.survey(request)).has_due_job
+
     async def claim() -> None:
-        held[:] = await store.claim(ClaimRequest(known=(known,), limit=count, lease=timedelta(minutes=5)))
+        held[:] = await store.claim(request)
         assert len(held) == count
 
     async def settle() -> None:
         await store.settle([Completed(id=one.id, token=one.token, result="{}") for one in held])
 
-    return await _steps(meter, {"enqueue": lambda: store.insert(jobs), "claim": claim, "settle": settle})
+    return await _steps(meter, {"enqueue": lambda: store.insert(jobs), "look": look, "claim": claim, "settle": settle})
 
 
 def _new_job(kind: str) -> NewJob:

@@ -1,0 +1,119 @@
+"""What there is to do, told by one read that changes nothing."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from server_jobs.options import ConcurrencyLimit
+from server_jobs.ports import Store
+from server_jobs.record import ClaimRequest, KnownJob, Survey
+from server_jobs.testing import FakeClock
+
+from tests.conformance.examples import (
+    IMPORT,
+    LEASE,
+    SECOND,
+    SEND,
+    START,
+    completed,
+    firing,
+    ids,
+    job,
+    request,
+    schedule,
+)
+
+CRAWL = KnownJob("Crawl", 1, concurrency=ConcurrencyLimit(limit=1))
+NOTHING = Survey(has_expired=False, has_due_schedule=False, has_due_job=False)
+DUE_JOB = Survey(has_expired=False, has_due_schedule=False, has_due_job=True)
+
+
+@pytest.mark.parametrize("asked", [request(), request(CRAWL), request(SEND, CRAWL)], ids=["plain", "limited", "both"])
+async def test_an_empty_store_has_nothing_to_do(store: Store, clock: FakeClock, asked: ClaimRequest) -> None:
+    assert await store.survey(asked) == NOTHING
+
+
+async def test_a_job_is_told_from_its_due_time_on_until_it_is_claimed(store: Store, clock: FakeClock) -> None:
+    await store.insert([job("a", scheduled_for=START + SECOND)])
+    assert await store.survey(request()) == NOTHING
+
+    clock.advance(SECOND)
+    assert await store.survey(request()) == DUE_JOB
+    assert await store.survey(request()) == DUE_JOB
+
+    assert ids(await store.claim(request())) == ["a"]
+    assert await store.survey(request()) == NOTHING
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [request(IMPORT), request(KnownJob("SendEmail", 2)), request(queues=("mail",))],
+    ids=["another name", "another version", "another queue"],
+)
+async def test_jobs_that_may_not_be_run_here_are_not_told(store: Store, clock: FakeClock, asked: ClaimRequest) -> None:
+    await store.insert([job("a")])
+
+    assert await store.survey(asked) == NOTHING
+
+
+async def test_jobs_of_a_paused_queue_are_not_told(store: Store, clock: FakeClock) -> None:
+    await store.insert([job("a")])
+    await store.pause_queue("default")
+
+    assert await store.survey(request()) == NOTHING
+
+
+async def test_jobs_with_limits_are_told_although_a_limit_may_hold_them_back(store: Store, clock: FakeClock) -> None:
+    await store.insert([job(name, "Crawl", concurrency_key="") for name in "ab"])
+    assert await store.survey(request(CRAWL)) == DUE_JOB
+
+    assert ids(await store.claim(request(CRAWL))) == ["a"]
+    assert await store.survey(request(CRAWL)) == DUE_JOB
+    assert ids(await store.claim(request(CRAWL))) == []
+
+
+async def test_a_lease_is_told_when_it_has_run_out_whoever_had_it(store: Store, clock: FakeClock) -> None:
+    await store.insert([job("a", "ImportCsv")])
+    await store.claim(request(IMPORT))
+    assert await store.survey(request()) == NOTHING
+
+    clock.advance(LEASE + SECOND)
+
+    assert await store.survey(request()) == Survey(has_expired=True, has_due_schedule=False, has_due_job=False)
+
+
+async def test_a_schedule_is_told_when_it_is_not_planned_or_due(store: Store, clock: FakeClock) -> None:
+    due = Survey(has_expired=False, has_due_schedule=True, has_due_job=False)
+    await store.save_schedules([schedule()])
+    assert await store.survey(request()) == due
+    assert await store.survey(request(IMPORT)) == NOTHING
+
+    await store.fire(firing(next_run_at=START + timedelta(hours=1)))
+    assert await store.survey(request()) == NOTHING
+
+    clock.advance(timedelta(hours=1))
+    assert await store.survey(request()) == due
+
+    await store.enable_schedule(schedule().id, enabled=False)
+    assert await store.survey(request()) == NOTHING
+
+
+async def test_jobs_that_lost_their_limits_are_told_and_claimed_after_it(store: Store, clock: FakeClock) -> None:
+    await store.insert([job("a", concurrency_key="k")])
+
+    assert await store.survey(request()) == DUE_JOB
+    assert ids(await store.claim(request())) == ["a"]
+
+
+async def test_a_survey_keeps_no_later_limit_from_being_noticed(store: Store, clock: FakeClock) -> None:
+    await store.survey(request())
+    (first,) = [await store.claim(request())]
+    await store.insert([job(name, "Crawl") for name in "ab"])
+
+    assert list(first) == []
+    assert await store.survey(request(CRAWL)) == DUE_JOB
+    (claim,) = await store.claim(request(CRAWL))
+    assert list(await store.claim(request(CRAWL))) == []
+    await store.settle([completed(claim)])
+    assert len(await store.claim(request(CRAWL))) == 1
