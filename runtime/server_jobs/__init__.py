@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from .backend import Backend
     from .connection import connect
     from .context import JobContext, create_job_context
+    from .cron_tick import Tick, tick
     from .errors import (
         DatabaseBusyError,
         DatabaseError,
@@ -45,7 +46,7 @@ if TYPE_CHECKING:
     from .registry import JobRegistry, create_job_registry
     from .result import JobMetadata, JobProgress, JobResult
     from .retry import Backoff, RetryPolicy
-    from .worker import Tick, Worker, tick
+    from .worker import Worker
 
     JOB_STATUS = JobStatus
 
@@ -87,7 +88,8 @@ _HOMES = {
     "registry": ("JobRegistry", "create_job_registry"),
     "result": ("JobMetadata", "JobProgress", "JobResult"),
     "retry": ("Backoff", "RetryPolicy"),
-    "worker": ("Tick", "Worker", "tick"),
+    "cron_tick": ("Tick", "tick"),
+    "worker": ("Worker",),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 

@@ -251,6 +251,10 @@ class Backend:
         self._claims = {token: claim for token, claim in self._claims.items() if claim.id not in gone}
         return expired
 
+    def allowance(self) -> int | None:
+        """How many more jobs a tick may run, or schedules it may fire; None: as many as there are."""
+        return None
+
     def request(self, *, limit: int, queues: tuple[str, ...] | None = None, slots: int | None = None) -> ClaimRequest:
         """What this backend can run: the names and versions of its registry whose handlers are implemented."""
         return ClaimRequest(

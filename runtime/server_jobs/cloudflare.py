@@ -12,12 +12,13 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
 
 from .backend import DEFAULT_LOCK_TIMEOUT, DEFAULT_POLL_INTERVAL, Backend
+from .cron_tick import Tick, tick
 from .databases.d1 import D1Binding, D1Database
 from .errors import InvalidOptionError
-from .options import check_duration
-from .ports import Database, Store
+from .options import check_duration, check_range
+from .ports import CountedDatabase, Database, Store
 from .registry import JobRegistry
-from .worker import Tick, tick
+from .stores.sql import SqlStore
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette
@@ -31,6 +32,10 @@ CRON_CONCURRENCY = 10
 TICK_BUDGET = timedelta(seconds=25)
 AT_ONCE_BUDGET = timedelta(seconds=20)
 """For what is begun after the answer to a request: Cloudflare ends it 30 seconds after the answer."""
+
+MOST_QUERIES = 1000
+_QUERIES_OF_A_CLAIM = 12  # with limits, and with a look before and after it
+_QUERIES_OF_A_JOB = 2
 
 _logger = logging.getLogger("server_jobs")
 
@@ -57,7 +62,11 @@ class WorkerRequest(Protocol):
 
 
 class CloudflareWorkerBackend(Backend):
-    """A backend for one invocation of a Worker. `database` is a D1 binding (`env.DB`), a store, a database or a URL."""
+    """A backend for one invocation of a Worker. `database` is a D1 binding (`env.DB`), a store, a database or a URL.
+
+    At most `max_queries` statements of D1, or requests to Turso, are made by ticks: Cloudflare ends an invocation that
+    makes more than 1,000 (50 on its free plan).
+    """
 
     def __init__(
         self,
@@ -67,7 +76,9 @@ class CloudflareWorkerBackend(Backend):
         max_concurrency: int = CRON_CONCURRENCY,
         lock_timeout: timedelta = DEFAULT_LOCK_TIMEOUT,
         poll_interval: timedelta = DEFAULT_POLL_INTERVAL,
+        max_queries: int = MOST_QUERIES,
     ) -> None:
+        check_range("max_queries", max_queries, 1, 1_000_000)
         super().__init__(
             database=_adapted(database),
             job_registry=job_registry,
@@ -77,6 +88,14 @@ class CloudflareWorkerBackend(Backend):
         )
         self.is_owner = isinstance(database, str)
         """Whether the database was opened from a URL, by this backend and for it alone."""
+        self._max_queries = max_queries
+
+    def allowance(self) -> int | None:
+        """As many jobs as what is left of the queries is enough for, if each is settled, and says something, alone."""
+        database = self.store.database if isinstance(self.store, SqlStore) else None
+        if not isinstance(database, CountedDatabase):
+            return None
+        return max(0, (self._max_queries - database.queries - _QUERIES_OF_A_CLAIM) // _QUERIES_OF_A_JOB)
 
     async def handle_cron(self, *, budget: timedelta = TICK_BUDGET) -> Tick:
         """Expire dead leases, fire due schedules, then claim and run until nothing is due or the budget is used up."""
@@ -152,12 +171,14 @@ def create_cron_handler(
     max_concurrency: int = CRON_CONCURRENCY,
     lock_timeout: timedelta = DEFAULT_LOCK_TIMEOUT,
     budget: timedelta = TICK_BUDGET,
+    max_queries: int = MOST_QUERIES,
 ) -> CronHandler:
     """The handler of a Worker's cron trigger and requests.
 
     `database` is what `CloudflareWorkerBackend` takes, or a function that gets it from the Worker's `env`, such as
-    `lambda env: env.DB`. Nothing is opened until the first invocation. Once an invocation has taken `budget`, it claims
-    no more jobs, finishes those it runs, and leaves the rest to the next one.
+    `lambda env: env.DB`. Nothing is opened until the first invocation. Once an invocation has taken `budget`, or
+    has too few of its `max_queries` left, it claims no more jobs, finishes those it runs, and leaves the rest to the
+    next one.
     """
     check_duration("budget", budget)
 
@@ -167,6 +188,7 @@ def create_cron_handler(
             job_registry=job_registry,
             max_concurrency=max_concurrency,
             lock_timeout=lock_timeout,
+            max_queries=max_queries,
         )
         job_registry.bind(backend)
         return backend

@@ -288,6 +288,16 @@ class Database(Protocol):
 
 
 @runtime_checkable
+class CountedDatabase(Database, Protocol):
+    """One of whose statements only so many may be executed in a while."""
+
+    @property
+    def queries(self) -> int:
+        """How many were so far, by this object."""
+        ...
+
+
+@runtime_checkable
 class StreamingDatabase(Database, Protocol):
     """One that is asked over a network, and executes while the next call is made."""
 

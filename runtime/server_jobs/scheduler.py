@@ -26,11 +26,11 @@ class Scheduler:
         self._registry = registry
         self._reported: dict[str, str] = {}
 
-    async def tick(self) -> list[str]:
-        """Enqueue the jobs of slots that have come; the ids of those that are new."""
+    async def tick(self, *, most: int | None = None) -> list[str]:
+        """Enqueue the jobs of slots that have come, of so many schedules at most; the ids of those that are new."""
         due = await self._store.due_schedules([job.name for job in self._registry.known_jobs()])
         fired: list[str] = []
-        for schedule in due.schedules:
+        for schedule in due.schedules[:most]:
             firing = self._firing(schedule, due.now)
             if firing is not None:
                 made = await self._store.fire(firing)

@@ -1,4 +1,4 @@
-"""The long-lived worker, and the single tick for cron triggers: both claim, execute and settle through a backend."""
+"""The long-lived worker: claims, executes and settles through a backend until it is told to stop."""
 
 from __future__ import annotations
 
@@ -8,11 +8,10 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from contextvars import Context, copy_context
-from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 
-from .backend import Backend, WorkerExecutionResult, check_limit
+from .backend import Backend, WorkerExecutionResult
 from .errors import DatabaseError, InvalidOptionError
 from .executor import Attempt
 from .housekeeper import HOUSEKEEPING_INTERVAL, Housekeeper
@@ -347,51 +346,6 @@ class Worker:
                     await self._wake.wait()
             except TimeoutError:
                 return
-
-
-@dataclass(frozen=True, slots=True)
-class Tick:
-    """What one tick did: leases that had run out, jobs made by schedules, and how the jobs it ran ended."""
-
-    expired: int
-    scheduled: int
-    completed: int
-    failed: int
-
-
-async def tick(backend: Backend, *, limit: int | None = None, budget: timedelta | None = None) -> Tick:
-    """One round for a cron trigger: expire, schedule, then claim and run until nothing is due.
-
-    Ends early after `limit` jobs; once `budget` is used up no more are claimed, and what is left waits for the next
-    tick. Jobs that were begun are finished.
-    """
-    check_limit(limit or 0)
-    clock = backend.clock
-    began = clock.monotonic()
-    await backend.initialize()
-    request = backend.request(limit=1)
-    found = await backend.store.survey(request)
-    expired = await backend.handle_expired_locks() if found.has_expired else ()
-    scheduled = await backend.scheduler.tick() if found.has_due_schedule else []
-    if expired or scheduled:
-        found = await backend.store.survey(request)
-    await backend.pruner.tick()
-    results: list[WorkerExecutionResult] = []
-    while found.has_due_job and (budget is None or clock.monotonic() - began < budget.total_seconds()):
-        room = backend.config.max_concurrency
-        claims = await backend.claim(room if limit is None else min(room, limit - len(results)))
-        if not claims:
-            break
-        try:
-            results += await asyncio.gather(*(backend.execute(claim) for claim in claims))
-        except BaseException:
-            await asyncio.shield(backend.give_back(claims))
-            raise
-        if limit is not None and len(results) >= limit:
-            break
-        found = await backend.store.survey(request)
-    completed = sum(result.success for result in results)
-    return Tick(len(expired), len(scheduled), completed, len(results) - completed)
 
 
 async def _until_returned(attempt: Attempt, thread: asyncio.Future[object]) -> None:

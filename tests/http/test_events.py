@@ -7,10 +7,10 @@ import json
 from datetime import timedelta
 
 import pytest
+from server_jobs.cron_tick import tick
 from server_jobs.errors import DatabaseError
 from server_jobs.http import HttpOptions, events
 from server_jobs.record import Heartbeat
-from server_jobs.worker import tick
 
 from tests.http.caller import Caller
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from server_jobs.cron_tick import tick
 from server_jobs.http.jobs import LARGEST_BODY
 from server_jobs.record import JobQuery, JobStatus
-from server_jobs.worker import tick
 
 from tests.http.caller import Caller
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
+from server_jobs.cron_tick import tick
 from server_jobs.errors import DatabaseError
 from server_jobs.http import HttpOptions
-from server_jobs.worker import tick
 
 from tests.http.caller import Caller
 

@@ -16,6 +16,7 @@ import pytest
 from pydantic import BaseModel
 from server_jobs import (
     DatabaseError,
+    InvalidOptionError,
     JobContext,
     JobStatus,
     Schedule,
@@ -341,3 +342,55 @@ async def test_a_tick_asks_d1_little_for_many_jobs(binding: FakeD1) -> None:
 
     assert (await backend.handle_cron()).completed == 50
     assert binding.queries == 5  # look, claim (two), settle, look again
+
+
+@pytest.mark.parametrize("most", [20, 50, 100, 200])
+async def test_an_invocation_keeps_within_its_queries_and_leaves_the_rest_to_the_next(
+    binding: FakeD1, most: int
+) -> None:
+    handler = create_cron_handler(database=lambda env: env.DB, job_registry=REGISTRY, max_queries=most)
+    backend = CloudflareWorkerBackend(database=binding, job_registry=REGISTRY)
+    await Shout.using(backend).later_many([{"text": "hello"}] * 120)
+    ran = 0
+    while ran < 120:
+        binding.queries = 0
+        done = await handler.scheduled(None, SimpleNamespace(DB=binding), None)
+        assert binding.queries <= most
+        assert done.completed > 0
+        ran += done.completed
+
+    assert ran == 120
+
+
+async def test_schedules_that_the_queries_are_not_enough_for_fire_in_the_next_invocation(binding: FakeD1) -> None:
+    backend = CloudflareWorkerBackend(database=binding, job_registry=REGISTRY, max_queries=30)
+    schedules = [
+        ScheduleRecord(
+            id=f"s{number:02}",
+            job_name="Shout",
+            name=f"n{number:02}",
+            cron_expression="* * * * *",
+            timezone="UTC",
+            misfire="fire_once",
+            params='{"text":"tick"}',
+        )
+        for number in range(20)
+    ]
+    await backend.store.save_schedules(schedules)
+    planned: list[int] = []
+    for _ in range(4):
+        binding.queries = 0
+        await CloudflareWorkerBackend(database=binding, job_registry=REGISTRY, max_queries=30).handle_cron()
+        assert binding.queries <= 30
+        planned.append(sum(one.next_run_at is not None for one in await backend.store.list_schedules()))
+
+    assert planned[0] < 20
+    assert planned[-1] == 20
+
+
+@pytest.mark.parametrize("most", [0, -1, True, "many"])
+def test_queries_that_make_no_sense_are_refused(most: int) -> None:
+    with pytest.raises(InvalidOptionError, match="max_queries"):
+        CloudflareWorkerBackend(
+            database=InMemoryBackend(job_registry=REGISTRY).store, job_registry=REGISTRY, max_queries=most
+        )

@@ -7,8 +7,8 @@ from datetime import timedelta
 
 import click
 
-from ..worker import Tick
-from ..worker import tick as tick_once
+from ..cron_tick import Tick
+from ..cron_tick import tick as tick_once
 from .arguments import duration
 from .log_lines import logging_to_stderr
 from .options import json_option, with_workspace

@@ -53,6 +53,8 @@ class D1Database:
 
     def __init__(self, binding: D1Binding) -> None:
         self._binding: D1Binding = getattr(binding, "_binding", binding)
+        self.queries = 0
+        """How many statements were executed, those of a batch one by one, as Cloudflare may count them."""
 
     async def open(self) -> None:
         """A binding is always open."""
@@ -74,6 +76,7 @@ class D1Database:
     ) -> Sequence[Sequence[Row]]:
         if look is not None and not (await self.run(look))[0]:
             return [() for _ in calls]
+        self.queries += len(calls)
         prepared = [self._prepare(statement.sql, parameters) for statement, parameters in calls]
         try:
             if len(prepared) == 1:

@@ -62,6 +62,8 @@ class TursoDatabase:
         self._endpoint: Endpoint = endpoint_of(url, auth_token)
         self._transport = transport or transport_to(self._endpoint, timeout)
         self._is_open = False
+        self.queries = 0
+        """How many requests were sent."""
 
     @property
     def shown_url(self) -> str:
@@ -124,6 +126,7 @@ class TursoDatabase:
         return await self._ask(body, statements)
 
     async def _ask(self, body: str, statements: int) -> Sequence[Sequence[Row]]:
+        self.queries += 1
         reply = await self._transport.post(body)
         try:
             if reply.status == HTTPStatus.OK:

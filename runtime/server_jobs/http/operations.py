@@ -7,9 +7,9 @@ import logging
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from ..cron_tick import tick
 from ..job_document import job_summary
 from ..record import JobQuery
-from ..worker import tick
 from .gate import backend_of
 from .options import HttpOptions
 
