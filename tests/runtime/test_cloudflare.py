@@ -326,6 +326,9 @@ async def test_a_d1_without_tables_is_said_by_the_first_statement_that_misses_th
     with pytest.raises(SchemaMissingError, match=r"no such table: jobs.*migrate"):
         await backend.handle_cron()
 
+    health = await backend.health_check()
+    assert not health.ok
+    assert "no such table" in health.detail
     binding.close()
 
 

@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Annotated, TypeVar
 
-from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, ValidationError
+from pydantic import (
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    JsonValue,
+    ValidationError,
+    WithJsonSchema,
+)
 from pydantic_core import PydanticCustomError
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -30,6 +40,9 @@ Enqueued = Callable[[Request], None]
 """Called when a request has stored a job."""
 
 
+_TIME = "[0-9]{1,6}H([0-9]{1,6}M)?([0-9]{1,6}S)?|[0-9]{1,6}M([0-9]{1,6}S)?|[0-9]{1,6}S"
+_DURATION = re.compile(f"P[0-9]{{1,5}}D|P[0-9]{{1,4}}W|P([0-9]{{1,5}}D)?T({_TIME})")
+
 Text = Annotated[str, Field(pattern=r"^[^\x00]*$")]
 """What every store keeps as it is."""
 
@@ -41,6 +54,16 @@ def _number(value: object) -> object:
     return value
 
 
+def _duration(value: object) -> object:
+    """Years and months are no lengths of time, and what is longer than any delay is no use."""
+    if not isinstance(value, str) or _DURATION.fullmatch(value) is None:
+        raise PydanticCustomError("time_delta_parsing", "Input should be an ISO 8601 duration such as PT5M or P1DT12H")
+    return value
+
+
+Delay = Annotated[
+    timedelta, BeforeValidator(_duration), WithJsonSchema({"type": "string", "pattern": f"^({_DURATION.pattern})$"})
+]
 Priority = Annotated[int, Field(ge=LOWEST_PRIORITY, le=HIGHEST_PRIORITY), BeforeValidator(_number)]
 Attempts = Annotated[int, Field(ge=1, le=MOST_ATTEMPTS), BeforeValidator(_number)]
 
@@ -58,7 +81,7 @@ class EnqueueBody(BaseModel):
     model_config = ConfigDict(extra="forbid", json_schema_extra=_NOT_BOTH)
 
     params: dict[str, JsonValue] = Field(description="What the spec of the job asks for.")
-    delay: timedelta | None = Field(None, strict=True, description="Due that long from now: an ISO 8601 duration.")
+    delay: Delay | None = Field(None, description="Due that long from now: days, or days and a time, as in ISO 8601.")
     scheduled_for: AwareDatetime | None = Field(None, strict=True, description="When it is due, with a time zone.")
     priority: Priority | None = Field(None, description="Higher comes first.")
     max_attempts: Attempts | None = Field(None, description="How often it is tried at most.")

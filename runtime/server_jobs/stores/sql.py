@@ -105,7 +105,7 @@ class SqlStore:
         await self.database.close()
 
     async def ping(self) -> None:
-        await self._run(self._statements.PING)
+        await self._run(self._statements.PING if self.database.opens_once else self._statements.PROBE)
 
     def watch(self, wake: Callable[[], None]) -> Callable[[], None]:
         def woken() -> None:
