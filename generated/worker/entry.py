@@ -4,7 +4,7 @@
 
 from typing import TYPE_CHECKING
 
-from server_jobs.cloudflare import WorkerRequest, create_cron_handler
+from server_jobs.cloudflare import WorkerRequest, create_cron_handler, database_of
 
 from ..registry import registry
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 else:
     from workers import WorkerEntrypoint
 
-handler = create_cron_handler(job_registry=registry, database=lambda env: env.DB, max_concurrency=10)
+handler = create_cron_handler(job_registry=registry, database=database_of, max_concurrency=10)
 routes = handler.app  # made now, while the Worker is loaded, and not when the first request comes
 
 

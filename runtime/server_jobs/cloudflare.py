@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from .backend import DEFAULT_LOCK_TIMEOUT, DEFAULT_POLL_INTERVAL, Backend
 from .cron_tick import Tick, tick
+from .databases.bindings import database_of, text_in
 from .databases.d1 import D1Binding, D1Database
 from .errors import InvalidOptionError
 from .options import check_duration, check_range
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
     from .http.tokens import Tokens
 
-__all__ = ["CloudflareWorkerBackend", "CronHandler", "create_cron_handler"]
+__all__ = ["CloudflareWorkerBackend", "CronHandler", "create_cron_handler", "database_of"]
 
 CRON_CONCURRENCY = 10
 TICK_BUDGET = timedelta(seconds=25)
@@ -176,7 +177,7 @@ def create_cron_handler(
     """The handler of a Worker's cron trigger and requests.
 
     `database` is what `CloudflareWorkerBackend` takes, or a function that gets it from the Worker's `env`, such as
-    `lambda env: env.DB`. Nothing is opened until the first invocation. Once an invocation has taken `budget`, or
+    `database_of`. Nothing is opened until the first invocation. Once an invocation has taken `budget`, or
     has too few of its `max_queries` left, it claims no more jobs, finishes those it runs, and leaves the rest to the
     next one.
     """
@@ -206,9 +207,9 @@ def _tokens(scope: MutableMapping[str, Any]) -> Tokens:
     """Those of the Worker's secrets; none, and a line in the log, if they cannot be used."""
     from .http.tokens import PREVIOUS_TOKEN_VARIABLE, TOKEN_VARIABLE, Tokens
 
-    found = {name: getattr(scope["env"], name, None) for name in (TOKEN_VARIABLE, PREVIOUS_TOKEN_VARIABLE)}
+    names = (TOKEN_VARIABLE, PREVIOUS_TOKEN_VARIABLE)
     try:
-        return Tokens.from_environment({name: text for name, text in found.items() if isinstance(text, str)})
+        return Tokens.from_environment({name: text for name in names if (text := text_in(scope["env"], name))})
     except InvalidOptionError as error:
         _logger.error("no route is open: %s", error)  # noqa: TRY400  one line, no trace
         return Tokens()

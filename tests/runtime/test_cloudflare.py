@@ -25,8 +25,7 @@ from server_jobs import (
     define_job,
 )
 from server_jobs.backend import Backend
-from server_jobs.cloudflare import CloudflareWorkerBackend, CronHandler, create_cron_handler
-from server_jobs.databases.turso import TursoDatabase
+from server_jobs.cloudflare import CloudflareWorkerBackend, CronHandler, create_cron_handler, database_of
 from server_jobs.ids import schedule_id
 from server_jobs.memory import InMemoryBackend
 from server_jobs.record import JobQuery, ScheduleRecord
@@ -56,6 +55,16 @@ Shout = define_job(
     schedules=[Schedule(name="minutely", cron="* * * * *", params='{"text":"tick"}')],
 )
 REGISTRY = create_job_registry().register(Shout)
+
+
+class JsNull:
+    """What Pyodide gives for `null`: not None, and without attributes."""
+
+    def __bool__(self) -> bool:
+        return False
+
+
+NOTHING = JsNull()
 
 
 @dataclass
@@ -135,7 +144,7 @@ def binding(tmp_path: Path) -> Iterator[FakeD1]:
 
 @pytest.fixture
 def handler() -> CronHandler:
-    return create_cron_handler(database=lambda env: env.DB, job_registry=REGISTRY, max_concurrency=10)
+    return create_cron_handler(database=database_of, job_registry=REGISTRY, max_concurrency=10)
 
 
 @pytest.fixture(autouse=True)
@@ -163,12 +172,9 @@ async def test_a_cron_trigger_runs_the_jobs_that_are_due(binding: FakeD1, handle
 
 async def test_a_worker_may_have_its_jobs_in_a_turso_database(tmp_path: Path) -> None:
     create_sqlite_file(tmp_path / "turso.sqlite3")
-    handler = create_cron_handler(
-        database=lambda env: TursoDatabase(env.TURSO_DATABASE_URL, auth_token=env.TURSO_AUTH_TOKEN),
-        job_registry=REGISTRY,
-    )
+    handler = create_cron_handler(database=database_of, job_registry=REGISTRY)
     with HranaServer(tmp_path / "turso.sqlite3", TURSO_TOKEN) as server:
-        env = SimpleNamespace(TURSO_DATABASE_URL=server.url, TURSO_AUTH_TOKEN=TURSO_TOKEN)
+        env = SimpleNamespace(TURSO_DATABASE_URL=server.url, TURSO_AUTH_TOKEN=TURSO_TOKEN, DB=NOTHING)
         await handler.scheduled(None, env, None)
         handle = await Shout.later({"text": "hello"})
 

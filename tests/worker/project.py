@@ -47,7 +47,12 @@ class WorkerProject:
         for source in (tools.WORKER_MODULES, *([tools.TEST_MODULES] if tests else [])):
             shutil.copytree(source, modules, ignore=shutil.ignore_patterns("bin", ".installed"), dirs_exist_ok=True)
         tools.build_package(modules)
-        (self.folder / ".dev.vars").write_text(f"JOBS_TOKEN={TOKEN}\n", encoding="utf-8")
+        self.give_secrets(JOBS_TOKEN=TOKEN)
+
+    def give_secrets(self, **secrets: str) -> None:
+        """The secrets and variables of this machine, in place of those that were there."""
+        lines = (f'{name}="{value}"\n' for name, value in secrets.items())
+        (self.folder / ".dev.vars").write_text("".join(lines), encoding="utf-8")
 
     def build(self) -> None:
         """Write what wrangler would upload, and bring the local D1 up to date."""

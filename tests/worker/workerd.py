@@ -9,6 +9,7 @@ import re
 import signal
 import subprocess
 import threading
+import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -95,6 +96,14 @@ class Workerd:
         except HTTPError as error:
             with error:
                 return Reply(error.code, error.read().decode())
+
+    def finished(self, job_id: str) -> Any:
+        """The job as the routes show it, once it has run."""
+        deadline = time.monotonic() + 20
+        while (shown := self.request("GET", f"/_jobs/jobs/{job_id}").body)["status"] in ("pending", "running"):
+            assert time.monotonic() < deadline, shown
+            time.sleep(0.05)
+        return shown
 
     def tick(self) -> None:
         """An event of the cron trigger, to its end. Raises `AssertionError` if the Worker did."""
