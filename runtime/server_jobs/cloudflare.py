@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import importlib
 import logging
-from collections.abc import AsyncIterator, Callable, MutableMapping
+from collections.abc import AsyncIterator, Callable, Iterable, MutableMapping
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from functools import cached_property
@@ -47,6 +47,8 @@ class RequestHeaders(Protocol):
     """The headers of a request."""
 
     def get(self, name: str, /) -> str | None: ...
+
+    def items(self) -> Iterable[tuple[str, str]]: ...
 
 
 class WorkerRequest(Protocol):
@@ -122,7 +124,7 @@ class CronHandler:
         A job that a request enqueues is run after the answer, and not by the next cron trigger.
         """
         asgi = importlib.import_module("asgi")  # of the Workers SDK, which exists in a Worker only
-        return await asgi.fetch(self.app, request, env, ctx)
+        return await asgi.fetch(self.app, _bounded(request), env, ctx)
 
     @cached_property
     def app(self) -> Starlette:
@@ -130,7 +132,7 @@ class CronHandler:
         from .http.app import application, under_prefix  # an extra, and nothing that a cron trigger needs
         from .http.options import HttpOptions
 
-        options = HttpOptions(trigger_budget=self._budget, longest_stream=TICK_BUDGET)
+        options = HttpOptions(trigger_budget=self._budget, longest_stream=TICK_BUDGET, needs_length=True)
         return under_prefix(application(self._open, _tokens, options, self._run_at_once))
 
     @asynccontextmanager
@@ -201,6 +203,20 @@ def _adapted(database: Store | Database | str | D1Binding) -> Store | Database |
     if isinstance(database, str | Store | Database):
         return database
     return D1Database(database)
+
+
+def _bounded(request: WorkerRequest) -> WorkerRequest:
+    """The request, without its body if the routes refuse that by its length: the Workers SDK reads all of it first."""
+    from .http.body import check_length
+    from .http.problem import RefusedError
+
+    try:
+        check_length(request.headers, is_needed=True)
+    except RefusedError:
+        make = importlib.import_module("workers").Request
+        bodiless: WorkerRequest = make(request.url, method=request.method, headers=list(request.headers.items()))
+        return bodiless
+    return request
 
 
 def _tokens(scope: MutableMapping[str, Any]) -> Tokens:

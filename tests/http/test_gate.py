@@ -6,8 +6,8 @@ import logging
 
 import pytest
 from server_jobs.errors import DatabaseError
-from server_jobs.http import HttpOptions, Tokens
-from server_jobs.http.app import ROUTES
+from server_jobs.http import HttpOptions, Tokens, create_app
+from server_jobs.http.app import ROUTES, under_prefix
 from server_jobs.http.gate import Gate
 from server_jobs.memory import InMemoryBackend
 
@@ -257,3 +257,29 @@ async def _raw(call: Caller, method: str, headers: list[tuple[bytes, bytes]]) ->
     }
     await call.app(scope, receive, send)  # type: ignore[arg-type]
     return statuses[0]
+
+
+@pytest.mark.parametrize(("length", "status"), [("9999999", 413), ("9" * 5000, 413), ("-1", 400), ("\xb2", 400)])
+async def test_a_body_that_is_too_long_by_what_it_says_is_refused_before_anything_is_opened(
+    length: str, status: int
+) -> None:
+    call = Caller()
+    for method in ("GET", "POST"):
+        reply = await call(method, "/trigger", headers={"content-length": length})
+        stranger = await call(method, "/trigger", headers={"authorization": "", "content-length": "9999999"})
+
+        assert (reply.status_code, stranger.status_code) == (status, 401)
+
+
+async def test_only_a_host_that_says_so_needs_the_length_of_a_body() -> None:
+    headers = {"transfer-encoding": "chunked"}
+
+    assert (await Caller()("POST", "/trigger", headers=headers)).status_code == 200
+    refused = await Caller(options=HttpOptions(needs_length=True))("POST", "/trigger", headers=headers)
+    assert refused.status_code == 411
+
+
+async def test_nothing_says_that_there_is_something_under_the_prefix() -> None:
+    call = Caller(app=under_prefix(create_app(new_backend(), Tokens())))
+
+    assert [(await call("GET", path)).status_code for path in ("/_jobs", "/_jobs/", "/_jobs/status", "/")] == [404] * 4

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from server_jobs.cron_tick import tick
-from server_jobs.http.jobs import LARGEST_BODY
+from server_jobs.http.body import LARGEST_BODY
 from server_jobs.record import JobQuery, JobStatus
 
 from tests.http.caller import Caller
@@ -145,11 +145,15 @@ async def test_a_body_of_another_kind_is_refused(kind: str) -> None:
     assert await call.stored() == 0
 
 
-async def test_a_body_that_is_too_large_is_refused() -> None:
+@pytest.mark.parametrize("said", [str(LARGEST_BODY + 1), str(LARGEST_BODY), ""], ids=["true", "less", "nothing"])
+async def test_a_body_that_is_too_large_is_refused_whatever_it_says_of_itself(said: str) -> None:
     call = Caller()
 
     reply = await call(
-        "POST", "/jobs/Keep", content=b" " * (LARGEST_BODY + 1), headers={"content-type": "application/json"}
+        "POST",
+        "/jobs/Keep",
+        content=b" " * (LARGEST_BODY + 1),
+        headers={"content-type": "application/json", "content-length": said},
     )
 
     assert reply.status_code == 413

@@ -77,6 +77,11 @@ class FakeRequest:
     body: bytes = b""
 
 
+def without_body(url: str, *, method: str, headers: list[tuple[str, str]]) -> FakeRequest:
+    """A new request, as the Workers SDK makes it."""
+    return FakeRequest(method, url, dict(headers))
+
+
 @dataclass
 class FakeResponse:
     """What comes of it."""
@@ -101,9 +106,12 @@ class FakeSdk:
 
     def __init__(self) -> None:
         self.waits: list[Promise] = []
+        self.read: list[int] = []
+        """How many bytes of each request were read, which is all of it and before the application is asked."""
 
     async def fetch(self, app: ASGIApp, request: FakeRequest, env: object, ctx: object) -> FakeResponse:
         del ctx
+        self.read.append(len(request.body))
         response = FakeResponse()
         url = urlsplit(request.url)
 
@@ -153,6 +161,7 @@ def sdk(monkeypatch: pytest.MonkeyPatch) -> FakeSdk:
     asgi, workers, ffi = ModuleType("asgi"), ModuleType("workers"), ModuleType("pyodide.ffi")
     asgi.fetch = sdk.fetch  # type: ignore[attr-defined]  # modules made on the spot
     workers.wait_until = sdk.waits.append  # type: ignore[attr-defined]
+    workers.Request = without_body  # type: ignore[attr-defined]
     ffi.create_proxy = Promise  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "pyodide.ffi", ffi)
     monkeypatch.setitem(sys.modules, "asgi", asgi)
@@ -281,6 +290,35 @@ async def test_a_token_that_cannot_be_used_opens_nothing_and_is_named_in_the_log
     assert reply.status == 404
     assert "no route is open" in caplog.text
     assert token not in caplog.text.replace("32 random bytes", "")
+
+
+@pytest.mark.parametrize(
+    ("said", "status"),
+    [
+        ({"content-length": "20000000"}, 413),
+        ({"content-length": "9" * 5000}, 413),
+        ({"content-length": "many"}, 400),
+        ({"transfer-encoding": "chunked"}, 411),
+        ({"transfer-encoding": "chunked", "content-length": "5"}, 411),
+    ],
+)
+async def test_a_body_that_is_refused_is_not_read_and_strangers_are_told_what_they_always_are(
+    handler: CronHandler, binding: FakeD1, sdk: FakeSdk, said: dict[str, str], status: int
+) -> None:
+    url, body = "https://x.example/_jobs/jobs/Shout", b"x" * 20_000_000
+    headers = {"authorization": f"Bearer {TOKEN}", "content-type": "application/json", **said}
+    env = SimpleNamespace(DB=binding, JOBS_TOKEN=TOKEN)
+
+    replies = [
+        await handler.fetch(FakeRequest("POST", url, headers, body), env, None),
+        await handler.fetch(FakeRequest("POST", url, {**headers, "authorization": "Bearer x"}, body), env, None),
+        await handler.fetch(FakeRequest("POST", url, headers, body), SimpleNamespace(DB=binding), None),
+    ]
+
+    answers = [(reply.status, json.loads(reply.body)) for reply in replies if isinstance(reply, FakeResponse)]
+    assert [answer[0] for answer in answers] == [status, 401, 404]
+    assert all(document["status"] == answer for answer, document in answers)
+    assert sdk.read == [0, 0, 0]
 
 
 async def test_work_beyond_the_budget_waits_for_the_next_tick() -> None:

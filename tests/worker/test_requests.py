@@ -59,10 +59,24 @@ def test_what_does_not_fit_is_told_by_pointers_and_stores_nothing(worker: Worker
 
 
 def test_a_body_that_is_too_large_is_refused(worker: Workerd) -> None:
-    reply = worker.request("POST", "/_jobs/jobs/Shout", document={"params": {"text": "x" * 2_000_000}})
-
-    assert reply.status == 413
+    for size in (2_000_000, 20_000_000):
+        assert worker.post("/_jobs/jobs/Shout", b"x" * size) == 413
+        assert worker.post("/_jobs/jobs/Shout", b"x" * size, token=None) == 401
     assert worker.sql("SELECT count(*) AS count FROM jobs") == [{"count": 0}]
+
+
+def test_a_body_that_is_too_large_is_refused_before_it_comes(worker: Workerd) -> None:
+    length = {"content-length": "20000000"}
+
+    assert worker.post("/_jobs/jobs/Shout", headers=length) == 413
+    assert worker.post("/_jobs/jobs/Shout", headers=length, token=None) == 401
+
+
+def test_a_body_needs_a_length(worker: Workerd) -> None:
+    chunked = {"transfer-encoding": "chunked"}
+
+    assert worker.post("/_jobs/jobs/Shout", headers=chunked) == 411
+    assert worker.post("/_jobs/jobs/Shout", headers=chunked, token=None) == 401
 
 
 def test_pages_of_other_sites_may_not_write(worker: Workerd) -> None:

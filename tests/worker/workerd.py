@@ -7,15 +7,18 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import threading
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import count
 from typing import Any, cast
 from urllib.error import HTTPError
+from urllib.parse import urlsplit
 from urllib.request import Request, urlopen
 
 from tests.worker import tools
@@ -96,6 +99,23 @@ class Workerd:
         except HTTPError as error:
             with error:
                 return Reply(error.code, error.read().decode())
+
+    def post(
+        self, path: str, body: bytes = b"", *, token: str | None = TOKEN, headers: Mapping[str, str] | None = None
+    ) -> int:
+        """The status of an answer that may come before the body was sent; what is sent, and what the headers say."""
+        address = urlsplit(self.url)
+        sent = {"host": address.netloc, "content-type": "application/json", "content-length": str(len(body))}
+        sent |= {} if token is None else {"authorization": f"Bearer {token}"}
+        if headers is not None:
+            del sent["content-length"]
+            sent |= headers
+        head = [f"POST {path} HTTP/1.1", *(f"{name}: {value}" for name, value in sent.items()), "", ""]
+        with socket.create_connection((address.hostname, address.port), timeout=20) as connection:
+            connection.sendall("\r\n".join(head).encode())
+            with suppress(ConnectionError):  # it answered, and takes no more
+                connection.sendall(body)
+            return int(connection.recv(4096).split()[1])
 
     def finished(self, job_id: str) -> Any:
         """The job as the routes show it, once it has run."""

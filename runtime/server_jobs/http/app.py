@@ -67,7 +67,9 @@ def application(
 
 def under_prefix(app: Starlette) -> Starlette:
     """The application at `/_jobs` and nothing else, for a server of its own."""
-    return Starlette(routes=[Mount(PREFIX, app)], exception_handlers={HTTPException: http_exception})
+    outer = Starlette(routes=[Mount(PREFIX, app)], exception_handlers={HTTPException: http_exception})
+    outer.router.redirect_slashes = False  # which would say that something is there
+    return outer
 
 
 @asynccontextmanager

@@ -11,6 +11,7 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ..backend import Backend
+from .body import check_length
 from .options import HttpOptions
 from .problem import RefusedError, refusal_of
 from .tokens import Tokens
@@ -76,6 +77,7 @@ class Gate:
             raise RefusedError(401, "a valid bearer token is needed", headers={"www-authenticate": "Bearer"})
         if scope["method"] not in _READING:
             self._check_place(headers)
+        check_length(headers, is_needed=self._options.needs_length)
 
     def _check_place(self, headers: Headers) -> None:
         """Refuse what a browser was talked into: by a name that leads here, or by the page of somebody else."""

@@ -27,13 +27,13 @@ from ..job_document import job_document, job_summary, parsed, shown_params
 from ..options import HIGHEST_PRIORITY, LOWEST_PRIORITY, MOST_ATTEMPTS
 from ..record import Cancellation, JobQuery, JobRecord, JobStatus
 from ..registry import JobRegistry
-from ..values import MAX_DOCUMENT_BYTES, pointer_to
+from ..values import pointer_to
+from .body import json_body
 from .gate import backend_of
 from .problem import RefusedError
 
 M = TypeVar("M", bound=BaseModel)
 
-LARGEST_BODY = MAX_DOCUMENT_BYTES + 64 * 1024  # the params, and what is around them
 LONGEST_PAGE = 200
 
 Enqueued = Callable[[Request], None]
@@ -132,7 +132,7 @@ async def enqueue(request: Request) -> Response:
     """Check params against their spec, and store a job: 201, or 200 for one that was there already."""
     backend = backend_of(request)
     job = backend.registry.find(request.path_params["id"]).job
-    body = _read(EnqueueBody, await _body(request))
+    body = _read(EnqueueBody, await json_body(request))
     (inserted,) = await backend.insert([job.new_job(body.params, **body.options())])
     on_enqueued: Enqueued = request.app.state.enqueued
     on_enqueued(request)
@@ -197,18 +197,6 @@ async def record_for(request: Request) -> JobRecord:
 def _document(record: JobRecord, registry: JobRegistry) -> dict[str, object]:
     params = shown_params(record, registry)
     return {**job_document(record), "params": parsed(params.text), "params_hidden": params.reason}
-
-
-async def _body(request: Request) -> bytes:
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind != "application/json":
-        raise RefusedError(415, "the body must be JSON: Content-Type: application/json")
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > LARGEST_BODY:
-            raise RefusedError(413, f"the body has more than {LARGEST_BODY:,} bytes")
-    return bytes(body)
 
 
 def _read(model: type[M], body: bytes) -> M:

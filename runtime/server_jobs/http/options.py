@@ -21,6 +21,8 @@ class HttpOptions:
     """After that time a trigger begins no more jobs; those that were begun are finished."""
     longest_stream: timedelta = timedelta(minutes=5)
     """After that time a stream of events ends; its reader connects again."""
+    needs_length: bool = False
+    """Whether a body without a `Content-Length` is refused, for hosts that read all of it before they ask."""
 
     def __post_init__(self) -> None:
         for name in ("allowed_hosts", "allowed_origins"):
