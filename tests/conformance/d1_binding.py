@@ -1,8 +1,8 @@
 """A strict stand-in for the D1 binding of a Worker, on SQLite: it refuses and converts what D1 does.
 
 The rules are those of Cloudflare's limits page and of D1 itself in its local form: at most 100 bound parameters and
-100,000 bytes of SQL, no text of more than 2,000,000 bytes, every number bound as a double, no statement that begins or
-ends a transaction, each batch atomic.
+100,000 bytes of SQL, five terms of a UNION, no text of more than 2,000,000 bytes, every number bound as a double, no
+statement that begins or ends a transaction, each batch atomic.
 """
 
 from __future__ import annotations
@@ -17,6 +17,16 @@ MOST_PARAMETERS = 100
 MOST_SQL_BYTES = 100_000
 MOST_BYTES = 2_000_000  # of a text, or of a row
 LARGEST_EXACT_INTEGER = 2**53 - 1
+LIMITS = {
+    sqlite3.SQLITE_LIMIT_LENGTH: MOST_BYTES,
+    sqlite3.SQLITE_LIMIT_SQL_LENGTH: MOST_SQL_BYTES,
+    sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER: MOST_PARAMETERS,
+    sqlite3.SQLITE_LIMIT_COLUMN: 100,
+    sqlite3.SQLITE_LIMIT_COMPOUND_SELECT: 5,
+    sqlite3.SQLITE_LIMIT_EXPR_DEPTH: 100,
+    sqlite3.SQLITE_LIMIT_FUNCTION_ARG: 32,
+    sqlite3.SQLITE_LIMIT_LIKE_PATTERN_LENGTH: 50,
+}
 
 _FORBIDDEN = re.compile(r"^\s*(BEGIN|COMMIT|END|ROLLBACK|SAVEPOINT|ATTACH|VACUUM|PRAGMA\s+journal_mode)", re.IGNORECASE)
 
@@ -55,7 +65,8 @@ class FakeD1:
     def __init__(self, path: Path) -> None:
         self._connection = sqlite3.connect(path, isolation_level=None)
         self._connection.row_factory = sqlite3.Row
-        self._connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, MOST_BYTES)
+        for limit, most in LIMITS.items():
+            self._connection.setlimit(limit, most)
         self.queries = 0
 
     def prepare(self, sql: str) -> FakeStatement:

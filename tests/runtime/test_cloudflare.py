@@ -31,7 +31,7 @@ from server_jobs.memory import InMemoryBackend
 from server_jobs.record import JobQuery, ScheduleRecord
 from starlette.types import ASGIApp, Message
 
-from tests.conformance.d1_binding import FakeD1
+from tests.conformance.d1_binding import D1Refusal, FakeD1
 from tests.conformance.hrana_server import HranaServer
 from tests.conformance.stores import TURSO_TOKEN, create_d1_file, create_sqlite_file
 
@@ -441,3 +441,22 @@ def test_queries_that_make_no_sense_are_refused(most: int) -> None:
         CloudflareWorkerBackend(
             database=InMemoryBackend(job_registry=REGISTRY).store, job_registry=REGISTRY, max_queries=most
         )
+
+
+@pytest.mark.parametrize(
+    ("sql", "complaint"),
+    [
+        ("BEGIN", "not authorized"),
+        ("PRAGMA journal_mode = DELETE", "not authorized"),
+        (" UNION ".join(["SELECT 1"] * 6), "too many terms in compound SELECT"),
+        ("SELECT " + "+".join(["1"] * 200), "maximum depth 100"),
+        ("SELECT max(" + ",".join(["1"] * 40) + ")", "too many arguments"),
+        ("SELECT " + ",".join(["1"] * 101), "too many columns"),
+        (f"SELECT '{'x' * 100_000}'", "too long"),
+        (f"SELECT 'a' LIKE '{'%' * 51}'", "pattern too complex"),
+        ("SELECT " + ",".join(f"?{number}" for number in range(1, 102)), "number must be between"),
+    ],
+)
+async def test_the_stand_in_refuses_what_d1_refuses(binding: FakeD1, sql: str, complaint: str) -> None:
+    with pytest.raises(D1Refusal, match=complaint):
+        await binding.prepare(sql).all()
