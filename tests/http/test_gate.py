@@ -223,6 +223,16 @@ async def test_a_web_socket_is_closed() -> None:
     assert [message["type"] for message in sent] == ["websocket.close"]
 
 
+@pytest.mark.parametrize("headers", [{"origin": "https://evil.example"}, {"host": "evil.example"}])
+async def test_without_the_check_of_the_place_a_browser_could_be_talked_into_writing(
+    headers: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Gate, "_check_place", lambda self, headers: None)
+    call = Caller(options=HttpOptions(allowed_hosts=("jobs.example",)))
+
+    assert (await call("POST", "/trigger", headers=headers)).status_code == 200
+
+
 async def test_with_the_gate_open_anybody_could_enqueue(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Gate, "_admit", lambda self, scope: None)
 
