@@ -154,7 +154,7 @@ def _plan(project: Project) -> Plan:
     from .pipeline import make_plan
 
     plan = make_plan(project)
-    if not (plan.problems or plan.findings or plan.unused):
+    if not (plan.problems or plan.findings or plan.has_notes):
         stamp.remember(project)
     return plan
 
@@ -170,7 +170,7 @@ def _publish(project: Project, plan: Plan) -> None:
         from .pipeline import publish
 
         publish(project, plan)
-        if not (plan.extra or plan.unused):
+        if not plan.has_notes:
             stamp.remember(project)
 
 

@@ -70,8 +70,8 @@ class Reading:
     problems: tuple[SpecProblem, ...]
 
 
-def read_document(path: str, data: bytes) -> Reading:
-    """Read the bytes of one file. Never raises, whatever they are."""
+def read_document(path: str, data: bytes, *, is_jsonc: bool = False) -> Reading:
+    """Read the bytes of one file. Never raises, whatever they are. JSONC has comments, and commas before an end."""
     if len(data) > MAX_FILE_BYTES:
         return _unreadable(path, 1, 1, f"is larger than {MAX_FILE_BYTES:,} bytes; split it")
     if data.startswith(_BYTE_ORDER_MARKS):
@@ -82,7 +82,7 @@ def read_document(path: str, data: bytes) -> Reading:
         before = data[: error.start].decode()
         line, column = before.count("\n") + 1, len(before) - (before.rfind("\n") + 1) + 1
         return _unreadable(path, line, column, f"is not valid UTF-8 (byte 0x{data[error.start]:02x}); save it as UTF-8")
-    return _Reader(path, text).read()
+    return _Reader(path, text, is_jsonc).read()
 
 
 def _unreadable(path: str, line: int, column: int, message: str) -> Reading:
@@ -97,6 +97,7 @@ class _UnreadableError(Exception):
 class _Reader:
     path: str
     text: str
+    is_jsonc: bool = False
     at: int = 0
     nodes: int = 0
     places: dict[Pointer, _Place] = field(default_factory=dict[Pointer, _Place])
@@ -162,7 +163,7 @@ class _Reader:
             comma_at = self.at
             self.expect(pointer, ",")
             self.skip_space(pointer)
-            if self.text.startswith(end, self.at):
+            if self.text.startswith(end, self.at) and not self.is_jsonc:
                 self.note(pointer, f"the comma before '{end}' must go", comma_at)
         if self.text.startswith(end, self.at):
             self.at += 1
@@ -253,7 +254,10 @@ class _Reader:
             comment = _COMMENT.match(self.text, self.at)
             if comment is None:
                 return
-            self.note(pointer, 'comments are not JSON; use "$comment" or "description"', self.at)
+            if not self.is_jsonc:
+                self.note(pointer, 'comments are not JSON; use "$comment" or "description"', self.at)
+            elif comment.group().startswith("#"):
+                self.note(pointer, "a comment starts with //", self.at)
             self.at = comment.end()
 
     def expect(self, pointer: Pointer, character: str) -> None:

@@ -15,6 +15,8 @@ from .output import Finding, State
 from .plan import Plan
 from .render import render_files
 from .spec import JobSpec, read_specs
+from .worker_lint.configuration import check_configuration
+from .worker_lint.upload import read_upload
 
 _OWNED_FOLDERS = ("jobs", "models")
 
@@ -36,6 +38,7 @@ def make_plan(project: Project) -> Plan:
     return Plan(
         findings=findings + _manifest_finding(project, manifest),
         unused=_unused(new, files),
+        configuration=tuple(sorted(check_configuration(project, read_upload(project)))),
         manifest=manifest,
         journal=File(manifest.path, old.begin(new).dump()),
     )

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from .files import File
 from .output import Finding, State
 from .problems import SpecProblem
+from .worker_lint.finding import CodeFinding
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -14,14 +15,21 @@ class Plan:
     """With `problems` there is nothing else in it, since nothing may be generated then.
 
     `findings` are the files that are not as they should be, `unused` the handlers whose job is gone, `manifest` is
-    the record to be written with them, `journal` the one to be written before them.
+    the record to be written with them, `journal` the one to be written before them. `configuration` is what the files
+    beside the Worker lack, which are the user's.
     """
 
     problems: tuple[SpecProblem, ...] = ()
     findings: tuple[Finding, ...] = ()
     unused: tuple[str, ...] = ()
+    configuration: tuple[CodeFinding, ...] = ()
     manifest: File | None = None
     journal: File | None = None
+
+    @property
+    def has_notes(self) -> bool:
+        """Whether there is something to tell again in each run, though nothing has to be written."""
+        return bool(self.extra or self.unused or self.configuration)
 
     @property
     def edited(self) -> tuple[Finding, ...]:

@@ -60,6 +60,7 @@ def change_lines(plan: Plan, *, written: bool) -> Iterator[str]:
         change = " your change to" if finding.kept else ""
         yield f"{_PAST[action] if written else f'would {action}':>9}{change} {finding.path}"
     yield from _notes(plan)
+    yield from (f"note: {finding}" for finding in plan.configuration)
     if not changes:
         yield NOTHING_CHANGED
 

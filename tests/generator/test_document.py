@@ -154,3 +154,17 @@ def test_no_bytes_make_the_reader_raise(data: bytes) -> None:
     assert document is not None or problems
     if document is not None and not problems:
         assert document.value == json.loads(data)
+
+
+def test_jsonc_has_comments_and_commas_before_an_end() -> None:
+    text = b'// first\n{ "a": [1, 2, /* two */ ], // a\n "b": { "c": "// no comment", }, }\n'
+    reading = read_document("wrangler.jsonc", text, is_jsonc=True)
+    assert reading.problems == ()
+    assert reading.document is not None
+    assert reading.document.value == {"a": [1, 2], "b": {"c": "// no comment"}}
+    assert str(reading.document.problem(("b", "c"), "here")) == "wrangler.jsonc:3:14 /b/c here"
+
+
+@pytest.mark.parametrize("text", ["{ # no\n}", "{,}", "[1,,2]", '{"a": 1,, }', "{'a': 1}"])
+def test_jsonc_is_no_looser_than_that(text: str) -> None:
+    assert read_document("wrangler.jsonc", text.encode(), is_jsonc=True).problems

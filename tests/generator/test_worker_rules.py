@@ -15,10 +15,13 @@ import pytest
 from server_jobs import Job
 from server_jobs.handle import JobHandle
 from server_jobs.project import Project
+from server_jobs_generator.render import render
 from server_jobs_generator.worker_lint.code_lint import HARMLESS
 from server_jobs_generator.worker_lint.names import AT_IMPORT, GONE, METHODS, METHODS_AT_IMPORT, MODULES, USES
 from server_jobs_generator.worker_lint.project_lint import check_worker
 from server_jobs_generator.worker_lint.rules import RULES
+
+from .test_worker_configuration import LACKS
 
 OF_OTHERS = {
     *("aiomysql", "aiosmtplib", "aiosqlite", "anyio", "asyncpg", "eventlet", "gevent", "greenlet", "httpx", "MySQLdb"),
@@ -85,8 +88,8 @@ def project(tmp_path: Path) -> Project:
         "handlers/__init__.py": "",
         "handlers/other.py": "",
         "shared/words.py": "",
-        "generated/worker/pyproject.toml": '[project]\ndependencies = ["server-jobs", "requests"]\n',
-        "generated/worker/wrangler.jsonc": '{\n  "build": {"command": "python3 bundle.py"}\n}\n',
+        "generated/worker/pyproject.toml": '[project]\ndependencies = ["server-jobs[http]", "requests"]\n',
+        "generated/worker/wrangler.jsonc": render("wrangler.jsonc.jinja"),
     }
     for name, text in files.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
@@ -114,7 +117,8 @@ def test_a_handler_that_asks_for_a_process_is_found_in_its_spec(
 
 
 def test_each_rule_has_an_example() -> None:
-    assert {rule for rule, _, _ in EXAMPLES} | {"process-handler"} == set(RULES)
+    of_code = {rule for rule, _, _ in EXAMPLES} | {"process-handler"}
+    assert of_code | {rule for _, _, _, rule, _ in LACKS} == set(RULES)
 
 
 @pytest.mark.parametrize("table", [USES, AT_IMPORT], ids=["wherever it is used", "while something is imported"])

@@ -9,7 +9,7 @@ from functools import cache
 from importlib.metadata import PackageNotFoundError, packages_distributions, requires
 
 _REQUIREMENT = re.compile(r"\s*([A-Za-z0-9][A-Za-z0-9._-]*)\s*(?:\[([^\]]*)\])?")
-_EXTRA = re.compile(r"""\bextra\s*==\s*['"]([^'"]+)['"]""")
+_EXTRA = re.compile(r"""\bextra\s*==\s*["']([^"']+)""")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +38,14 @@ def read_packages(dependencies: Iterable[str] | None) -> Packages:
         name, extras = waiting.pop()
         if (name, extras) not in seen:
             seen.add((name, extras))
-            waiting.extend(_named(one) for one in _requirements(name) or () if _is_wanted(one, extras))
+            waiting.extend(_named(one) for one in _requirements(name) or () if _is_asked_for(one, extras))
     return Packages(frozenset(name for name, _ in seen))
+
+
+def extras_of(requirement: str, name: str) -> frozenset[str]:
+    """The extras of that distribution that a requirement asks for; none if it asks for another one."""
+    named, extras = _named(requirement)
+    return extras if named == name else frozenset()
 
 
 @cache
@@ -56,18 +62,18 @@ def _requirements(name: str) -> list[str] | None:
         return None
 
 
+def _is_asked_for(requirement: str, extras: frozenset[str]) -> bool:
+    """Whether a distribution needs this with these extras; it may be for machines of another kind."""
+    belongs_to = _EXTRA.findall(requirement)
+    return not belongs_to or not extras.isdisjoint(map(_plain, belongs_to))
+
+
 def _named(requirement: str) -> tuple[str, frozenset[str]]:
     """The name of a distribution, and the extras of it that are asked for."""
     match = _REQUIREMENT.match(requirement)
     if match is None:
         return "", frozenset()
-    return _plain(match[1]), frozenset(_plain(one.strip()) for one in (match[2] or "").split(",") if one.strip())
-
-
-def _is_wanted(requirement: str, extras: frozenset[str]) -> bool:
-    """Whether it is for everybody, or for one of these extras."""
-    of = {_plain(name) for name in _EXTRA.findall(requirement)}
-    return not of or not of.isdisjoint(extras)
+    return _plain(match[1]), frozenset(_plain(extra.strip()) for extra in (match[2] or "").split(",") if extra.strip())
 
 
 def _plain(name: str) -> str:

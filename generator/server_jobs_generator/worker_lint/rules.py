@@ -141,6 +141,67 @@ NOT_UPLOADED = Rule(
     "lies in no folder that is uploaded",
     "name its folder behind bundle.py in build.command of {wrangler}, or move it",
 )
+WRANGLER_MAIN = Rule(
+    "wrangler-main",
+    Verdict.FAIL,
+    "the Worker is the file that bundle.py writes",
+    'write "build/main.py" there',
+)
+WRANGLER_BUILD = Rule(
+    "wrangler-build",
+    Verdict.FAIL,
+    "nothing but bundle.py puts the handlers into build, of which everything is uploaded",
+    'write "python3 bundle.py" there',
+)
+WRANGLER_DATE = Rule(
+    "wrangler-date",
+    Verdict.FAIL,
+    "a Worker has Python 3.14 from 2026-09-08 on, and the packages are those for it",
+    "write that date there, or a later one",
+)
+WRANGLER_FLAG = Rule(
+    "wrangler-flag",
+    Verdict.FAIL,
+    "no Worker runs Python without the flag python_workers",
+    'add "python_workers" there',
+)
+WRANGLER_CRON = Rule(
+    "wrangler-cron",
+    Verdict.FAIL,
+    "the Worker reads the schedules of the specs by itself at a tick a minute, "
+    "as Cloudflare counts weekdays from 1 for Sunday to 7, and all in UTC",
+    'write ["* * * * *"] there',
+)
+WRANGLER_DATABASE = Rule(
+    "wrangler-database",
+    Verdict.FAIL,
+    "the jobs are in the D1 database that is bound as DB, unless vars or secrets.required have TURSO_DATABASE_URL",
+    'add one with "binding": "DB" and "migrations_dir": "migrations"',
+)
+WRANGLER_MIGRATIONS = Rule(
+    "wrangler-migrations",
+    Verdict.FAIL,
+    "wrangler takes the tables of the jobs from the folder migrations",
+    'write "migrations" there',
+)
+WRANGLER_LOGS = Rule(
+    "wrangler-logs",
+    Verdict.WARN,
+    "what the Worker logs is kept nowhere, and that is where it says why a job or a request failed",
+    "write true there",
+)
+WORKER_PACKAGE = Rule(
+    "worker-package",
+    Verdict.FAIL,
+    "the Worker imports it, and the routes that are an extra of it",
+    'add "server-jobs[http]" there',
+)
+WORKER_WRANGLER = Rule(
+    "worker-wrangler",
+    Verdict.FAIL,
+    "it uploads the Worker, and npm install brings it",
+    'add "wrangler": "^4.164.0" there',
+)
 SYNTAX = Rule("syntax", Verdict.FAIL, "", "mend it: nothing in this file has been looked at")
 UNREADABLE = Rule("unreadable", Verdict.FAIL, "", "mend it: nothing in this file has been looked at")
 NO_REASON = Rule("no-reason", Verdict.FAIL, "", "write it behind, such as # cloudflare: ok -- only our tests call this")

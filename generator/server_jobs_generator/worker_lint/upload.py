@@ -5,27 +5,32 @@ from __future__ import annotations
 import re
 import shlex
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
 from server_jobs.project import Project
 
 from .finding import CodeFinding
 from .rules import UNREADABLE
+from .settings import Settings, read_settings
 
-_DATE = re.compile(r'^[^/\n]*"compatibility_date"\s*:\s*"(\d{4}-\d\d-\d\d)"', re.MULTILINE)
-_COMMAND = re.compile(r'^[^/\n]*"command"\s*:\s*"([^"\\\n]*\bbundle\.py\b[^"\\\n]*)"', re.MULTILINE)
+_DATE = re.compile(r"\d{4}-\d\d-\d\d")
+_BUNDLE = re.compile(r"\bbundle\.py\b([^;&|]*)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Upload:
-    """`folders` (relative to `source`), `dependencies` and `date` are None where they cannot be told."""
+    """`folders` (relative to `source`), `dependencies` and `date` are None where they cannot be told.
+
+    `settings` are those of wrangler.jsonc.
+    """
 
     worker: str
     source: str
     folders: tuple[str, ...] | None = None
     dependencies: tuple[str, ...] | None = None
     date: str | None = None
+    settings: Settings = field(default_factory=Settings)
     findings: tuple[CodeFinding, ...] = ()
 
     @property
@@ -53,15 +58,17 @@ def read_upload(project: Project) -> Upload:
     worker, source = f"{project.output}/worker", "src/" if project.output.startswith("src/") else ""
     folders = tuple(folder.removeprefix("src/") for folder in (project.output, project.handlers))
     upload = Upload(worker=worker, source=source)
-    wrangler, pyproject = _text(project, upload.wrangler), _text(project, upload.pyproject)
-    command, date = _COMMAND.search(wrangler), _DATE.search(wrangler)
-    dependencies, findings = _dependencies(upload.pyproject, pyproject)
+    settings = read_settings(project, upload.wrangler, is_jsonc=True)
+    command, date = settings.at("build", "command"), settings.at("compatibility_date")
+    bundled = _BUNDLE.search(command) if isinstance(command, str) else None
+    dependencies, findings = _dependencies(upload.pyproject, _text(project, upload.pyproject))
     return Upload(
         worker=worker,
         source=source,
-        folders=(*folders, *_arguments(command[1])) if command else None,
+        folders=(*folders, *_arguments(bundled[1])) if bundled else None,
         dependencies=dependencies,
-        date=date[1] if date else None,
+        date=date if isinstance(date, str) and _DATE.fullmatch(date) else None,
+        settings=settings,
         findings=findings,
     )
 
@@ -71,10 +78,12 @@ def _text(project: Project, path: str) -> str:
     return file.read_bytes().decode("utf-8", "replace") if file.is_file() else ""
 
 
-def _arguments(command: str) -> list[str]:
+def _arguments(text: str) -> list[str]:
     """The words behind `bundle.py`, up to the end of that command."""
-    words = shlex.split(re.split(r"[;&|]", command.partition("bundle.py")[2])[0])
-    return [str(PurePosixPath(word)) for word in words]
+    try:
+        return [str(PurePosixPath(word)) for word in shlex.split(text)]
+    except ValueError:  # a quotation that does not end
+        return []
 
 
 def _dependencies(path: str, text: str) -> tuple[tuple[str, ...] | None, tuple[CodeFinding, ...]]:

@@ -1,0 +1,107 @@
+"""What `check --target cloudflare` says of wrangler.jsonc and the files beside it, which are written once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from server_jobs.project import find_project
+from server_jobs_generator.worker_lint.project_lint import check_worker
+
+from .projects import TemporaryProject, make_project
+
+WRANGLER = "generated/worker/wrangler.jsonc"
+PYPROJECT = "generated/worker/pyproject.toml"
+PACKAGE = "generated/worker/package.json"
+DATABASES = '"d1_databases": [{ "binding": "DB", "database_name": "jobs", "migrations_dir": "migrations" }],'
+
+# A change to a file, and the rule that finds it.
+LACKS = [
+    (WRANGLER, '"main": "build/main.py"', '"main": "entry.py"', "wrangler-main", "fail"),
+    (WRANGLER, '"main": "build/main.py",', "", "wrangler-main", "fail"),
+    (WRANGLER, '"python3 bundle.py"', '"make"', "wrangler-build", "fail"),
+    (WRANGLER, '"build": { "command": "python3 bundle.py" },', "", "wrangler-build", "fail"),
+    (WRANGLER, '"2026-09-15"', '"2026-09-07"', "wrangler-date", "fail"),
+    (WRANGLER, '"2026-09-15"', "20260915", "wrangler-date", "fail"),
+    (WRANGLER, '["python_workers"]', '["python_workers_314"]', "wrangler-flag", "fail"),
+    (WRANGLER, '["* * * * *"]', '["* * * * *", "0 9 * * 1"]', "wrangler-cron", "fail"),
+    (WRANGLER, '["* * * * *"]', '["*/5 * * * *"]', "wrangler-cron", "fail"),
+    (WRANGLER, '"triggers": { "crons": ["* * * * *"] },', "", "wrangler-cron", "fail"),
+    (WRANGLER, DATABASES, "", "wrangler-database", "fail"),
+    (WRANGLER, '"binding": "DB"', '"binding": "JOBS"', "wrangler-database", "fail"),
+    (WRANGLER, ', "migrations_dir": "migrations"', "", "wrangler-migrations", "fail"),
+    (WRANGLER, '"enabled": true', '"enabled": false', "wrangler-logs", "warn"),
+    (WRANGLER, '"name": "jobs",', '"name": "jobs", "name": "jobs",', "unreadable", "fail"),
+    (WRANGLER, "// The Worker's", "# The Worker's", "unreadable", "fail"),
+    (PYPROJECT, '"server-jobs[http]"', '"server-jobs"', "worker-package", "fail"),
+    (PYPROJECT, '["server-jobs[http]"]', "[]", "worker-package", "fail"),
+    (PACKAGE, '"wrangler"', '"wrangle"', "worker-wrangler", "fail"),
+    (PACKAGE, '"private": true', '"private": true,', "unreadable", "fail"),
+]
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> TemporaryProject:
+    project = make_project(tmp_path / "project")
+    project.generate()
+    return project
+
+
+def edit(project: TemporaryProject, path: str, old: str, new: str) -> None:
+    text = project.read(path)
+    assert text.count(old) == 1, text
+    project.path(path).write_text(text.replace(old, new), encoding="utf-8")
+
+
+def found(project: TemporaryProject) -> list[tuple[str, str, str]]:
+    return [(one.path, one.rule, str(one.verdict)) for one in check_worker(find_project(project.root))]
+
+
+@pytest.mark.parametrize(("path", "old", "new", "rule", "verdict"), LACKS)
+def test_what_the_worker_needs_and_a_file_has_not_is_named(
+    project: TemporaryProject, path: str, old: str, new: str, rule: str, verdict: str
+) -> None:
+    edit(project, path, old, new)
+    result = project.run("check", "--target", "cloudflare")
+    assert found(project) == [(path, rule, verdict)]
+    assert result.exit_code == (verdict == "fail")
+    assert project.run("check").exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("path", "old", "new"),
+    [
+        (WRANGLER, '"main": "build/main.py"', '/* mine */ "main": "./build/worker.py"'),
+        (WRANGLER, '"python3 bundle.py"', '"npm run build && python3 bundle.py app"'),
+        (WRANGLER, '"2026-09-15"', '"2026-09-08"'),
+        (WRANGLER, '"2026-09-15"', '"2027-01-01"'),
+        (WRANGLER, '"migrations_dir": "migrations"', '"migrations_dir": "./migrations/", "database_id": "1"'),
+        (WRANGLER, DATABASES, '"vars": { "TURSO_DATABASE_URL": "libsql://jobs-ada.turso.io" },'),
+        (WRANGLER, DATABASES, '"secrets": { "required": ["JOBS_TOKEN", "TURSO_DATABASE_URL"] },'),
+        (WRANGLER, '"limits": { "cpu_ms": 300000 },', '"limits": { "cpu_ms": 300000, },'),
+        (PYPROJECT, '"server-jobs[http]"', '"Server_Jobs[http] >= 0.1", "stripe"'),
+        (PACKAGE, '"devDependencies"', '"dependencies"'),
+    ],
+)
+def test_what_a_user_may_want_is_left_alone(project: TemporaryProject, path: str, old: str, new: str) -> None:
+    edit(project, path, old, new)
+    assert found(project) == []
+
+
+def test_an_older_date_is_right_with_the_flag_of_that_python(project: TemporaryProject) -> None:
+    edit(project, WRANGLER, '"2026-09-15"', '"2026-09-01"')
+    edit(project, WRANGLER, '["python_workers"]', '["python_workers", "python_workers_314"]')
+    assert found(project) == []
+
+
+def test_generate_names_it_as_a_note_until_it_is_mended(project: TemporaryProject) -> None:
+    edit(project, WRANGLER, '"enabled": true', '"enabled": false')
+    edit(project, WRANGLER, '"binding": "DB"', '"binding": "JOBS"')
+    for _ in range(2):
+        lines = project.generate().output.splitlines()
+        assert [line.partition(":")[0] for line in lines] == ["note", "note", "nothing changed"]
+        assert lines[0].startswith("note: generated/worker/wrangler.jsonc:14:19 fail wrangler-database d1_databases ")
+        assert lines[1].startswith("note: generated/worker/wrangler.jsonc:15:33 warn wrangler-logs ")
+    edit(project, WRANGLER, '"enabled": false', '"enabled": true')
+    edit(project, WRANGLER, '"binding": "JOBS"', '"binding": "DB"')
+    assert project.generate().output == "nothing changed\n"
