@@ -145,6 +145,7 @@ def _worker(project: Project) -> list[File]:
             package=name(project.output_package),
         ),
         _owned(project, "worker/.gitignore", "worker_gitignore.jinja"),
+        _owned(project, "worker/.dev.vars.example", "worker_dev_vars.jinja"),
         *(
             File(f"{project.output}/worker/{path}", render(f"{template}.jinja"), Ownership.ONCE)
             for path, template in _WORKER_ONCE.items()

@@ -5,6 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from server_jobs.databases.turso_url import TOKEN_VARIABLE as TURSO_TOKEN
+from server_jobs.databases.url import TURSO_URL
+from server_jobs.http.tokens import PREVIOUS_TOKEN_VARIABLE, TOKEN_VARIABLE
 from server_jobs.project import find_project
 from server_jobs_generator.worker_lint.project_lint import check_worker
 
@@ -105,3 +108,11 @@ def test_generate_names_it_as_a_note_until_it_is_mended(project: TemporaryProjec
     edit(project, WRANGLER, '"enabled": false', '"enabled": true')
     edit(project, WRANGLER, '"binding": "JOBS"', '"binding": "DB"')
     assert project.generate().output == "nothing changed\n"
+
+
+def test_the_secrets_are_listed_for_a_copy_that_git_ignores(project: TemporaryProject) -> None:
+    lines = project.read("generated/worker/.dev.vars.example").splitlines()
+    names = [line.removesuffix("=") for line in lines if line and not line.startswith("#")]
+    assert names == [TOKEN_VARIABLE, PREVIOUS_TOKEN_VARIABLE, TURSO_URL, TURSO_TOKEN]
+    assert all(lines[lines.index(f"{name}=") - 1].startswith("# ") for name in names)
+    assert ".dev.vars" in project.read("generated/worker/.gitignore").splitlines()
