@@ -68,6 +68,10 @@ test-worker: setup ## Run the generated Worker in workerd, Cloudflare's own runt
 dev-worker: setup ## Run the Worker of this project in workerd until Ctrl-C, with a tick a minute (needs npm)
 	@$(BIN)/python -m tests.worker
 
+.PHONY: deploy
+deploy: setup ## Put the Worker on Cloudflare, step by step (DEPLOY_OPTIONS=--dry-run: without an account)
+	@$(BIN)/python -m tests.worker.deploy $(DEPLOY_OPTIONS)
+
 .PHONY: bench
 bench: $(BENCH)/.ready ## Measure this project beside the bare drivers and other queues (about 40 minutes)
 	@$(BENCH)/bin/python -m bench $(BENCH_OPTIONS)

@@ -29,7 +29,7 @@ async def handle(params: ImportCsvParams, context: JobContext) -> ImportCsvResul
 
     Raises `ValueError` when the params do not fit each other or the file, `OSError` when it cannot be read.
     """
-    with CsvSource(_path_of(params.source)) as source, closing(sqlite3.connect(_database_path())) as connection:
+    with CsvSource(_path_of(params.source)) as source, closing(_opened_database()) as connection:
         rows = iter(source)
         rules = RowRules(params, _header_of(params.source, rows))
         report = ImportReport(params)
@@ -53,8 +53,9 @@ def _path_of(source: str) -> Path:
     return path
 
 
-def _database_path() -> str:
-    return os.environ.get("EXAMPLE_DATABASE", "examples.sqlite3")
+def _opened_database() -> sqlite3.Connection:
+    path = os.environ.get("EXAMPLE_DATABASE", "examples.sqlite3")
+    return sqlite3.connect(path)  # cloudflare: ok -- imports are left to workers of machines with a disk
 
 
 def _header_of(source: str, rows: Iterator[CsvRow]) -> list[str]:

@@ -37,8 +37,9 @@ def main() -> int:
 
 
 def _explain(worker: Workerd) -> None:
-    header = f"-H 'authorization: Bearer {TOKEN}'"
+    header = '--header "Authorization: Bearer $JOBS_TOKEN"'
     print(f"the Worker answers at {worker.url}, and ticks each minute; its database goes when it ends. Ctrl-C ends it.")
+    print(f"  export JOBS_TOKEN={TOKEN}")
     print(f"  curl -X POST {header} {worker.url}_jobs/trigger")
     print(f"  curl {header} {worker.url}_jobs/status", flush=True)
 

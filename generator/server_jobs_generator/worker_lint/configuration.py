@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from itertools import chain
 
 from pydantic import JsonValue
+from server_jobs.databases.bindings import D1_BINDING
+from server_jobs.databases.url import TURSO_URL
 from server_jobs.project import Project
 
 from .finding import CodeFinding
@@ -29,7 +31,6 @@ from .upload import Upload
 EVERY_MINUTE: JsonValue = ["* * * * *"]
 _FIRST_DATE = "2026-09-08"
 _DATE_FLAG = "python_workers_314"
-_TURSO = "TURSO_DATABASE_URL"
 _PACKAGE = "server-jobs"
 _ROUTES = {"http", "serve"}
 _DEPENDENCIES = re.compile(r"^\s*dependencies\s*=", re.MULTILINE)
@@ -42,6 +43,18 @@ def check_configuration(project: Project, upload: Upload) -> Iterator[CodeFindin
         yield from chain(_upload(upload.settings), _runtime(upload.settings), _database(upload.settings))
     package = read_settings(project, f"{upload.worker}/package.json")
     yield from chain(package.findings, _npm(package), _python(project, upload))
+
+
+def jobs_database(wrangler: Settings) -> int | None:
+    """Which of the D1 databases in wrangler.jsonc is that of the jobs; None if none is."""
+    databases = wrangler.at("d1_databases")
+    count = len(databases) if isinstance(databases, list) else 0
+    return next((each for each in range(count) if wrangler.at("d1_databases", each, "binding") == D1_BINDING), None)
+
+
+def is_on_turso(wrangler: Settings) -> bool:
+    """Whether wrangler.jsonc says that the jobs are in a Turso database."""
+    return TURSO_URL in [*wrangler.names_at("vars"), *wrangler.names_at("secrets", "required")]
 
 
 def _upload(wrangler: Settings) -> Iterator[CodeFinding]:
@@ -65,12 +78,10 @@ def _runtime(wrangler: Settings) -> Iterator[CodeFinding]:
 
 
 def _database(wrangler: Settings) -> Iterator[CodeFinding]:
-    databases = wrangler.at("d1_databases")
-    count = len(databases) if isinstance(databases, list) else 0
-    number = next((each for each in range(count) if wrangler.at("d1_databases", each, "binding") == "DB"), None)
+    number = jobs_database(wrangler)
     if number is None:
-        if _TURSO not in [*wrangler.names_at("vars"), *wrangler.names_at("secrets", "required")]:
-            subject = "d1_databases has none with the binding DB" if databases else None
+        if not is_on_turso(wrangler):
+            subject = "d1_databases has none with the binding DB" if wrangler.at("d1_databases") else None
             yield wrangler.finding(WRANGLER_DATABASE, "d1_databases", subject=subject)
         return
     folder = wrangler.at("d1_databases", number, "migrations_dir")
