@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -192,7 +194,10 @@ def test_a_file_that_was_cut_off_is_not_half_executed(tmp_path: Path) -> None:
 
 def test_the_doctor_looks_at_the_revision(project: TemporaryProject, server: HranaServer) -> None:
     def examine() -> list[dict[str, str]]:
-        found: list[dict[str, str]] = json.loads(project.run("doctor", "--database", server.url, "--json").stdout)
+        # In a process of its own, as the registry of a project is imported, and others here are called the same.
+        command = [sys.executable, "-m", "server_jobs.cli", "doctor", "--database", server.url, "--json"]
+        done = subprocess.run(command, cwd=project.root, capture_output=True, text=True, check=False)
+        found: list[dict[str, str]] = json.loads(done.stdout)
         return found
 
     assert "no such table: jobs; run `server-jobs migrate`" in str(examine())
