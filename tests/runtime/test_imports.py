@@ -111,3 +111,20 @@ def test_importing_the_package_waits_for_none_of_its_parts() -> None:
     program = "import sys, server_jobs; print([name for name in sys.modules if name in ('pydantic', 'asyncio')])"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout == "[]\n"
+
+
+def test_what_is_not_uploaded_with_a_worker_is_imported_by_nothing_of_use_there() -> None:
+    patterns = re.findall(r'"(server_jobs/[^"]+)"', (ROOT / "generated/worker/wrangler.jsonc").read_text("utf-8"))
+    paths = {path for pattern in patterns for path in (ROOT / "runtime").glob(pattern) if path.suffix == ".py"}
+    left_out = sorted(".".join(path.relative_to(ROOT / "runtime").with_suffix("").parts) for path in paths)
+    assert "server_jobs.databases.sqlite" in left_out
+    program = f"""
+import sys
+sys.modules.update(dict.fromkeys({left_out!r}))
+import server_jobs.http, server_jobs.memory, server_jobs.testing
+from server_jobs.cloudflare import create_cron_handler, database_of
+assert all(getattr(server_jobs, name) for name in server_jobs.__all__)
+assert create_cron_handler(database=database_of, job_registry=server_jobs.create_job_registry()).app
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr

@@ -9,6 +9,8 @@ from generated.jobs import SendEmail
 from generated.registry import registry
 from tests.worker.workerd import RemoteD1, Workerd
 
+LARGEST_UPLOAD = 2300  # KiB compressed, of which 1390 are pydantic's compiled core
+
 
 async def test_a_job_that_an_application_enqueues_is_run_by_the_next_tick(repository_worker: Workerd) -> None:
     backend = CloudflareWorkerBackend(database=RemoteD1(repository_worker), job_registry=registry)
@@ -19,3 +21,9 @@ async def test_a_job_that_an_application_enqueues_is_run_by_the_next_tick(reposi
     result = await job.result()
     assert result.metadata.status is JobStatus.COMPLETED
     assert result.data.recipients == ["ada@example.com"]
+
+
+def test_the_upload_is_small(repository_worker: Workerd) -> None:
+    _, compressed = repository_worker.project.upload_sizes
+
+    assert compressed <= LARGEST_UPLOAD

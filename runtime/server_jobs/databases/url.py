@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
+from typing import Literal
 from urllib.parse import unquote, urlsplit
 
 from ..errors import DatabaseError, InvalidOptionError
 from ..ports import Database
-from .sqlite import SqliteDatabase
 
 DATABASE_URL = "SERVER_JOBS_DATABASE_URL"
 TURSO_URL = "TURSO_DATABASE_URL"
@@ -63,7 +63,13 @@ def open_database(url: str) -> Database:
             f"the database URL {without_password(url)!r} has options, and SQLite takes none here; "
             "leave out what follows the `?` (write %3F for one in the name of the file)"
         )
-    return SqliteDatabase(Path(path) if path and path != ":memory:" else ":memory:")
+    return _open_sqlite(Path(path) if path and path != ":memory:" else ":memory:")
+
+
+def _open_sqlite(path: Path | Literal[":memory:"]) -> Database:
+    from .sqlite import SqliteDatabase  # is not uploaded with a Worker, which has no files
+
+    return SqliteDatabase(path)
 
 
 def _open_postgres(url: str) -> Database:
