@@ -1,0 +1,42 @@
+"""How long the import of a Worker takes in Pyodide, beside one that imports SQLAlchemy as well."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.worker.project import WorkerProject, repository_project
+from tests.worker.workerd import Workerd
+
+LARGEST_SHARE = 0.6
+STARTS = 3
+FIRST_IMPORT = "from typing import TYPE_CHECKING"
+
+
+@pytest.mark.usefixtures("_tools")
+def test_a_worker_is_imported_in_far_less_time_than_one_with_sqlalchemy(
+    tmp_path: Path, record_property: Callable[[str, object], None]
+) -> None:
+    plain, heavy = repository_project(tmp_path / "plain"), repository_project(tmp_path / "heavy")
+    heavy.edit("generated/worker/entry.py", FIRST_IMPORT, f"import sqlalchemy\n{FIRST_IMPORT}")
+    plain.install()
+    heavy.install(tests=True)
+
+    fast, slow = milliseconds(plain), milliseconds(heavy)
+
+    record_property("figure", f"the import of a Worker: {fast} ms, with SQLAlchemy {slow} ms ({fast / slow:.0%})")
+    assert fast <= LARGEST_SHARE * slow
+
+
+def milliseconds(project: WorkerProject) -> int:
+    """The shortest of a few starts: whatever else the machine does only makes one longer."""
+    project.build()
+    times: list[int] = []
+    for _ in range(STARTS):
+        with Workerd(project) as worker:
+            assert worker.request("GET", "/_jobs/status").status == 200
+            times.append(worker.import_milliseconds)
+        (project.root / "workerd.log").unlink()
+    return min(times)
