@@ -78,7 +78,7 @@ _NOT_BOTH: dict[str, JsonValue] = {
 class EnqueueBody(BaseModel):
     """What is posted to enqueue a job. What is left out is as the spec of the job says."""
 
-    model_config = ConfigDict(extra="forbid", json_schema_extra=_NOT_BOTH)
+    model_config = ConfigDict(extra="forbid", json_schema_extra=_NOT_BOTH, defer_build=True)
 
     params: dict[str, JsonValue] = Field(description="What the spec of the job asks for.")
     delay: Delay | None = Field(None, description="Due that long from now: days, or days and a time, as in ISO 8601.")
@@ -111,7 +111,7 @@ def _clamped(value: object) -> object:
 class ListParameters(BaseModel):
     """Which jobs to list, newest first."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", defer_build=True)
 
     status: JobStatus | None = Field(None, description="Only jobs in this status.")
     job_name: str | None = Field(None, description="Only jobs of this name.")
