@@ -92,13 +92,24 @@ class CloudflareWorkerBackend(Backend):
         self.is_owner = isinstance(database, str)
         """Whether the database was opened from a URL, by this backend and for it alone."""
         self._max_queries = max_queries
+        opened = self.store.database if isinstance(self.store, SqlStore) else None
+        self._counted = opened if isinstance(opened, CountedDatabase) else None
+        self._before = self._counted.queries if self._counted else 0  # a database may be kept for many invocations
+
+    @property
+    def queries(self) -> int:
+        """How many were made in this invocation so far; 0 where nobody counts."""
+        return self._counted.queries - self._before if self._counted else 0
 
     def allowance(self) -> int | None:
         """As many jobs as what is left of the queries is enough for, if each is settled, and says something, alone."""
-        database = self.store.database if isinstance(self.store, SqlStore) else None
-        if not isinstance(database, CountedDatabase):
+        if self._counted is None:
             return None
-        return max(0, (self._max_queries - database.queries - _QUERIES_OF_A_CLAIM) // _QUERIES_OF_A_JOB)
+        return max(0, (self._max_queries - self.queries - _QUERIES_OF_A_CLAIM) // _QUERIES_OF_A_JOB)
+
+    def goes_on_after(self, earlier: CloudflareWorkerBackend) -> None:
+        """Count the queries of another backend as well: both are for the same invocation."""
+        self._before -= earlier.queries
 
     async def handle_cron(self, *, budget: timedelta = TICK_BUDGET) -> Tick:
         """Expire dead leases, fire due schedules, then claim and run until nothing is due or the budget is used up."""
@@ -143,15 +154,20 @@ class CronHandler:
 
     def _run_at_once(self, request: Request) -> None:
         """Let the invocation live on until what is due now has run; in a backend of its own, as this one is closed."""
-        run = asyncio.ensure_future(self._tick(request.scope["env"]))
+        run = asyncio.ensure_future(self._tick(request))
         # JavaScript keeps it for longer than the call, so that it must not be let go of before it is done.
         promise = importlib.import_module("pyodide.ffi").create_proxy(run)
         run.add_done_callback(lambda _: promise.destroy())
         importlib.import_module("workers").wait_until(promise)
 
-    async def _tick(self, env: object) -> None:
+    async def _tick(self, request: Request) -> None:
+        from .http.gate import backend_of
+
+        earlier = backend_of(request)
         try:
-            async with self._backend(env) as backend:
+            async with self._backend(request.scope["env"]) as backend:
+                if isinstance(earlier, CloudflareWorkerBackend):
+                    backend.goes_on_after(earlier)
                 await backend.handle_cron(budget=min(self._budget, AT_ONCE_BUDGET))
         except Exception:
             _logger.exception("what a request enqueued could not be run at once; the next tick runs it")

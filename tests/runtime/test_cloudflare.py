@@ -460,3 +460,45 @@ def test_queries_that_make_no_sense_are_refused(most: int) -> None:
 async def test_the_stand_in_refuses_what_d1_refuses(binding: FakeD1, sql: str, complaint: str) -> None:
     with pytest.raises(D1Refusal, match=complaint):
         await binding.prepare(sql).all()
+
+
+async def test_a_database_that_is_kept_for_many_invocations_has_all_queries_in_each(tmp_path: Path) -> None:
+    create_sqlite_file(tmp_path / "turso.sqlite3")
+    with HranaServer(tmp_path / "turso.sqlite3", TURSO_TOKEN) as server:
+        env = SimpleNamespace(TURSO_DATABASE_URL=server.url, TURSO_AUTH_TOKEN=TURSO_TOKEN)
+        handler = create_cron_handler(database=database_of, job_registry=REGISTRY, max_queries=30)
+        ran = 0
+        for _ in range(12):
+            backend = CloudflareWorkerBackend(database=database_of(env), job_registry=REGISTRY)
+            await Shout.using(backend).later({"text": "hello"})
+            ran += (await handler.scheduled(None, env, None)).completed
+        await backend.shutdown()
+
+    assert ran == 12
+
+
+async def test_what_runs_after_a_request_has_the_queries_that_the_request_left(binding: FakeD1, sdk: FakeSdk) -> None:
+    handler = create_cron_handler(database=lambda env: env.DB, job_registry=REGISTRY, max_queries=40)
+    await Shout.using(CloudflareWorkerBackend(database=binding, job_registry=REGISTRY)).later_many([{"text": "x"}] * 60)
+    headers = {"authorization": f"Bearer {TOKEN}", "content-type": "application/json", "content-length": "29"}
+    request = FakeRequest("POST", "https://x.example/_jobs/jobs/Shout", headers, b'{"params": {"text": "hello"}}')
+    binding.queries = 0
+
+    await handler.fetch(request, SimpleNamespace(DB=binding, JOBS_TOKEN=TOKEN), None)
+    (promise,) = sdk.waits
+    await promise.run
+
+    assert binding.queries <= 40
+
+
+async def test_without_an_allowance_an_invocation_makes_more_queries_than_it_may(
+    binding: FakeD1, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(CloudflareWorkerBackend, "allowance", lambda self: None)
+    backend = CloudflareWorkerBackend(database=binding, job_registry=REGISTRY, max_queries=20)
+    await Shout.using(backend).later_many([{"text": "hello"}] * 120)
+    binding.queries = 0
+
+    await backend.handle_cron()
+
+    assert binding.queries > 20

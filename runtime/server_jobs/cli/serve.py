@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from ..http.options import HttpOptions
     from ..http.tokens import Tokens
 
-PREFIX = "/_jobs"
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
@@ -77,7 +76,7 @@ def serve(
 
 async def _serve(workspace: Workspace, host: str, port: int, tokens: Tokens, options: HttpOptions) -> bool:
     """Serve until a signal comes; False if it could not begin."""
-    from ..http.app import create_app, under_prefix
+    from ..http.app import PREFIX, create_app, under_prefix
     from .http_server import HttpServer
 
     async with workspace.open_backend() as backend:
