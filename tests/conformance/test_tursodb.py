@@ -10,7 +10,6 @@ import asyncio
 import json
 import os
 import platform
-import shutil
 import socket
 import subprocess
 import sys
@@ -48,6 +47,7 @@ from tests.conformance.examples import (
     request,
     schedule,
 )
+from tests.worker.tools import NpmUnreachableError, npm
 
 VERSION = "0.8.0-pre.4"  # the first one whose SQL is enough for a claim
 PACKAGE = f"@tursodatabase/cli-linux-x64-gnu@{VERSION}"
@@ -69,15 +69,12 @@ def program() -> Path:
 
 
 def _fetch(cached: Path) -> None:
-    npm = shutil.which("npm")
-    if npm is None:
-        pytest.skip("there is no npm to fetch tursodb with; name one in TURSODB")
     cached.parent.mkdir(exist_ok=True)
     with TemporaryDirectory(dir=cached.parent) as folder:
         try:
-            subprocess.run([npm, "pack", PACKAGE, "--silent"], cwd=folder, check=True, capture_output=True, timeout=60)
-        except subprocess.SubprocessError:
-            pytest.skip(f"npm could not fetch {PACKAGE}; name a tursodb in TURSODB")
+            npm("pack", PACKAGE, folder=Path(folder))
+        except NpmUnreachableError as error:
+            pytest.skip(f"{error}; name a tursodb in TURSODB")
         (archive,) = Path(folder).glob("*.tgz")
         with tarfile.open(archive) as tar:
             tar.extract("package/tursodb", folder, filter="data")

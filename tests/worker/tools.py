@@ -52,6 +52,17 @@ def node(*arguments: str, folder: Path, environment: dict[str, str]) -> subproce
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
 
 
+def npm(*arguments: str, folder: Path) -> None:
+    """Run npm. Raises `NpmUnreachableError`, or `RuntimeError` with all it said when something else goes wrong."""
+    environment = {**os.environ, **_SYSTEM_CERTIFICATES, "npm_config_fetch_retries": "1"}
+    done = node(str(_NPM), *arguments, folder=folder, environment=environment)
+    if done.returncode:
+        said = f"{done.stdout}\n{done.stderr}"
+        if unreachable := _UNREACHABLE.search(said):
+            raise NpmUnreachableError(f"npm cannot be reached ({unreachable[0]})")
+        raise RuntimeError(f"npm {' '.join(arguments)} failed:\n{said}")
+
+
 def wrangler(*arguments: str, folder: Path, environment: dict[str, str]) -> str:
     """What wrangler prints. Raises `RuntimeError` with all it said when it fails."""
     quiet = {"CI": "1", "NO_COLOR": "1", "WRANGLER_SEND_METRICS": "false"}
@@ -83,18 +94,7 @@ def _install_once(target: Path, wanted: Path, install: Callable[[Path, Path], No
 
 def _install_from_npm(_target: Path, _wanted: Path) -> None:
     # No package here needs its install script: what they would fetch comes from npm as well.
-    arguments = ("ci", "--ignore-scripts", "--no-audit", "--no-fund")
-    done = node(
-        str(_NPM),
-        *arguments,
-        folder=HERE,
-        environment={**os.environ, **_SYSTEM_CERTIFICATES, "npm_config_fetch_retries": "1"},
-    )
-    if done.returncode:
-        said = f"{done.stdout}\n{done.stderr}"
-        if unreachable := _UNREACHABLE.search(said):
-            raise NpmUnreachableError(f"npm cannot be reached ({unreachable[0]})")
-        raise RuntimeError(f"npm ci failed:\n{said}")
+    npm("ci", "--ignore-scripts", "--no-audit", "--no-fund", folder=HERE)
 
 
 def _install_wheels(target: Path, wanted: Path) -> None:
