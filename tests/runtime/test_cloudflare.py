@@ -467,9 +467,9 @@ async def test_a_database_that_is_kept_for_many_invocations_has_all_queries_in_e
     with HranaServer(tmp_path / "turso.sqlite3", TURSO_TOKEN) as server:
         env = SimpleNamespace(TURSO_DATABASE_URL=server.url, TURSO_AUTH_TOKEN=TURSO_TOKEN)
         handler = create_cron_handler(database=database_of, job_registry=REGISTRY, max_queries=30)
+        backend = CloudflareWorkerBackend(database=database_of(env), job_registry=REGISTRY)
         ran = 0
         for _ in range(12):
-            backend = CloudflareWorkerBackend(database=database_of(env), job_registry=REGISTRY)
             await Shout.using(backend).later({"text": "hello"})
             ran += (await handler.scheduled(None, env, None)).completed
         await backend.shutdown()
