@@ -38,6 +38,7 @@ LACKS = [
     (WRANGLER, "// The Worker's", "# The Worker's", "unreadable", "fail"),
     (PYPROJECT, '"server-jobs[http]"', '"server-jobs"', "worker-package", "fail"),
     (PYPROJECT, '["server-jobs[http]"]', "[]", "worker-package", "fail"),
+    (PYPROJECT, '"server-jobs[http]"', '"server-jobs[http]", "requests"', "excluded-part", "warn"),
     (PACKAGE, '"wrangler"', '"wrangle"', "worker-wrangler", "fail"),
     (PACKAGE, '"private": true', '"private": true,', "unreadable", "fail"),
 ]
@@ -66,7 +67,8 @@ def test_what_the_worker_needs_and_a_file_has_not_is_named(
 ) -> None:
     edit(project, path, old, new)
     result = project.run("check", "--target", "cloudflare")
-    assert found(project) == [(path, rule, verdict)]
+    place = WRANGLER if rule == "excluded-part" else path
+    assert found(project) == [(place, rule, verdict)]
     assert result.exit_code == (verdict == "fail")
     assert project.run("check").exit_code == 0
 
@@ -94,6 +96,34 @@ def test_what_a_user_may_want_is_left_alone(project: TemporaryProject, path: str
 def test_an_older_date_is_right_with_the_flag_of_that_python(project: TemporaryProject) -> None:
     edit(project, WRANGLER, '"2026-09-15"', '"2026-09-01"')
     edit(project, WRANGLER, '["python_workers"]', '["python_workers", "python_workers_314"]')
+    assert found(project) == []
+
+
+def test_what_is_excluded_of_a_package_that_a_dependency_needs_is_a_warning(project: TemporaryProject) -> None:
+    edit(project, PYPROJECT, '"server-jobs[http]"', '"server-jobs[http]", "httpx>=0.28", "pydantic"')
+    said = [str(one) for one in check_worker(find_project(project.root))]
+    why = "what it leaves out is part of a package that a dependency of yours needs"
+    assert [line.partition(";")[0].split(" excluded-part ")[1] for line in said] == [
+        f'"anyio/_backends/_trio.py" is excluded, and httpx>=0.28 needs anyio: {why}',
+        f'"idna/**" is excluded, and httpx>=0.28 needs idna: {why}',
+    ]
+
+
+@pytest.mark.parametrize("pattern", ['"dateutil/parser/**",', '"**/parser/__init__.py",', '"dateutil/p?rs*/**", 5,'])
+def test_an_import_of_what_is_excluded_names_the_pattern(project: TemporaryProject, pattern: str) -> None:
+    edit(project, WRANGLER, '"dateutil/parser/**",', pattern)
+    project.path("handlers/send_email.py").write_text("from dateutil.parser import parse\n", encoding="utf-8")
+    (said,) = [str(one) for one in check_worker(find_project(project.root))]
+    assert said == (
+        "handlers/send_email.py:1:1 fail excluded dateutil.parser is left out of the upload by "
+        f"{pattern.partition(',')[0]}; remove it from python_modules.exclude of generated/worker/wrangler.jsonc"
+    )
+
+
+@pytest.mark.parametrize("pattern", ["", '"dateutil/parser/*.txt",', '"parser/**",'])
+def test_an_import_of_what_is_not_excluded_is_let_pass(project: TemporaryProject, pattern: str) -> None:
+    edit(project, WRANGLER, '"dateutil/parser/**",', pattern)
+    project.path("handlers/send_email.py").write_text("from dateutil.parser import parse\n", encoding="utf-8")
     assert found(project) == []
 
 

@@ -11,7 +11,7 @@ from tests.worker.project import WorkerProject, repository_project
 from tests.worker.workerd import Workerd
 
 LARGEST_SHARE = 0.65  # the aim is 0.6; it is 0.54 to 0.6, as other work of the machine has it
-STARTS = 3
+STARTS = 4
 FIRST_IMPORT = "from typing import TYPE_CHECKING"
 
 
@@ -23,20 +23,21 @@ def test_a_worker_is_imported_in_far_less_time_than_one_with_sqlalchemy(
     heavy.edit("generated/worker/entry.py", FIRST_IMPORT, f"import sqlalchemy\n{FIRST_IMPORT}")
     plain.install()
     heavy.install(tests=True)
+    for project in (plain, heavy):
+        project.build()
 
-    fast, slow = milliseconds(plain), milliseconds(heavy)
+    # In turns, and the shortest of a few starts: whatever else the machine does only makes one longer.
+    times = [(milliseconds(plain), milliseconds(heavy)) for _ in range(STARTS)]
 
+    fast, slow = map(min, zip(*times, strict=True))
     record_property("figure", f"the import of a Worker: {fast} ms, with SQLAlchemy {slow} ms ({fast / slow:.0%})")
     assert fast <= LARGEST_SHARE * slow
 
 
 def milliseconds(project: WorkerProject) -> int:
-    """The shortest of a few starts: whatever else the machine does only makes one longer."""
-    project.build()
-    times: list[int] = []
-    for _ in range(STARTS):
-        with Workerd(project) as worker:
-            assert worker.request("GET", "/_jobs/status").status == 200
-            times.append(worker.import_milliseconds)
-        (project.root / "workerd.log").unlink()
-    return min(times)
+    """How long the import takes at one start."""
+    with Workerd(project) as worker:
+        assert worker.request("GET", "/_jobs/status").status == 200
+        time = worker.import_milliseconds
+    (project.root / "workerd.log").unlink()
+    return time

@@ -11,9 +11,12 @@ from server_jobs.databases.bindings import D1_BINDING
 from server_jobs.databases.url import TURSO_URL
 from server_jobs.project import Project
 
+from ..problems import shown
+from .exclusions import EXCLUDE, read_exclusions
 from .finding import CodeFinding
-from .packages import extras_of
+from .packages import extras_of, is_requirement_of, needed_modules
 from .rules import (
+    EXCLUDED_PART,
     WORKER_PACKAGE,
     WORKER_WRANGLER,
     WRANGLER_BUILD,
@@ -41,6 +44,7 @@ def check_configuration(project: Project, upload: Upload) -> Iterator[CodeFindin
     yield from upload.settings.findings
     if upload.settings.document is not None:
         yield from chain(_upload(upload.settings), _runtime(upload.settings), _database(upload.settings))
+        yield from _excluded(upload)
     package = read_settings(project, f"{upload.worker}/package.json")
     yield from chain(package.findings, _npm(package), _python(project, upload))
 
@@ -87,6 +91,19 @@ def _database(wrangler: Settings) -> Iterator[CodeFinding]:
     folder = wrangler.at("d1_databases", number, "migrations_dir")
     if not (isinstance(folder, str) and folder.removeprefix("./").rstrip("/") == "migrations"):
         yield wrangler.finding(WRANGLER_MIGRATIONS, "d1_databases", number, "migrations_dir")
+
+
+def _excluded(upload: Upload) -> Iterator[CodeFinding]:
+    """What is left out of packages that come with a dependency of the user's; the generated patterns are for ours."""
+    exclusions = read_exclusions(upload.settings)
+    for dependency in upload.dependencies or ():
+        if is_requirement_of(dependency, _PACKAGE):
+            continue
+        for module in needed_modules(dependency):
+            number = next(iter(exclusions.patterns_within(module)), None)
+            if number is not None:
+                subject = f"{shown(exclusions.patterns[number])} is excluded, and {dependency} needs {module}"
+                yield upload.settings.finding(EXCLUDED_PART, *EXCLUDE, number, subject=subject)
 
 
 def _npm(package: Settings) -> Iterator[CodeFinding]:

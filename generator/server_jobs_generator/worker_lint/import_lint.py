@@ -7,11 +7,13 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from ..problems import shown
+from .exclusions import Exclusions
 from .finding import CodeFinding
 from .modules import Modules, imported, required
 from .names import GONE, MODULES, RUNTIME
 from .packages import Packages
-from .rules import MISSING_MODULE, MISSING_PACKAGE, NOT_UPLOADED
+from .rules import EXCLUDED, MISSING_MODULE, MISSING_PACKAGE, NOT_UPLOADED
 from .scope import import_names
 from .source import Source
 from .upload import Upload
@@ -20,11 +22,12 @@ from .walk import Place
 
 @dataclass(frozen=True, slots=True)
 class ImportLint:
-    """Knows the project's modules, what is uploaded, and what the dependencies bring along."""
+    """Knows the project's modules, what is uploaded of them and of packages, and what the dependencies bring along."""
 
     modules: Modules
     upload: Upload
     packages: Packages
+    exclusions: Exclusions
 
     def check(self, source: Source) -> Iterator[CodeFinding]:
         """Every import of a module, wherever it stands; those that are prepared to fail may."""
@@ -59,3 +62,12 @@ class ImportLint:
             yield source.finding(node, MISSING_MODULE, top, f"cannot be imported: {GONE[top]}")
         elif top not in RUNTIME | sys.stdlib_module_names and self.packages.lacks(top):
             yield source.finding(node, MISSING_PACKAGE, top)
+        else:
+            yield from self._check_excluded(source, node, candidates)
+
+    def _check_excluded(self, source: Source, node: ast.stmt, candidates: list[str]) -> Iterator[CodeFinding]:
+        for module in candidates:
+            pattern = self.exclusions.pattern_of(module)
+            if pattern is not None:
+                yield source.finding(node, EXCLUDED, module, f"{EXCLUDED.why} by {shown(pattern)}")
+                return

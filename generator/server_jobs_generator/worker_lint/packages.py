@@ -9,6 +9,7 @@ from functools import cache
 from importlib.metadata import PackageNotFoundError, packages_distributions, requires
 
 _REQUIREMENT = re.compile(r"\s*([A-Za-z0-9][A-Za-z0-9._-]*)\s*(?:\[([^\]]*)\])?")
+_Named = tuple[str, frozenset[str]]
 _EXTRA = re.compile(r"""\bextra\s*==\s*["']([^"']+)""")
 
 
@@ -30,22 +31,41 @@ def read_packages(dependencies: Iterable[str] | None) -> Packages:
     """What the dependencies bring along, those of theirs included."""
     if dependencies is None:
         return Packages(None)
-    waiting = [_named(dependency) for dependency in dependencies]
-    if any(_requirements(name) is None for name, _ in waiting):
+    listed = [_named(dependency) for dependency in dependencies]
+    if any(_requirements(name) is None for name, _ in listed):
         return Packages(None)
-    seen: set[tuple[str, frozenset[str]]] = set()
-    while waiting:
-        name, extras = waiting.pop()
-        if (name, extras) not in seen:
-            seen.add((name, extras))
-            waiting.extend(_named(one) for one in _requirements(name) or () if _is_asked_for(one, extras))
-    return Packages(frozenset(name for name, _ in seen))
+    return Packages(_with_requirements(listed))
+
+
+def needed_modules(dependency: str) -> list[str]:
+    """The modules at the top of all packages that a dependency needs, itself aside; none if it is not installed."""
+    named = _named(dependency)
+    needed = _with_requirements([named]) - {named[0]}
+    return sorted(module for module, owners in _owners().items() if not needed.isdisjoint(map(_plain, owners)))
 
 
 def extras_of(requirement: str, name: str) -> frozenset[str]:
     """The extras of that distribution that a requirement asks for; none if it asks for another one."""
     named, extras = _named(requirement)
     return extras if named == name else frozenset()
+
+
+def is_requirement_of(requirement: str, name: str) -> bool:
+    """Whether a requirement asks for that distribution."""
+    return _named(requirement)[0] == name
+
+
+def _with_requirements(waiting: Iterable[_Named]) -> frozenset[str]:
+    """These distributions, and all that they need."""
+    waiting = list(waiting)
+    seen: set[_Named] = set()
+    while waiting:
+        one = waiting.pop()
+        if one not in seen:
+            seen.add(one)
+            name, extras = one
+            waiting.extend(_named(other) for other in _requirements(name) or () if _is_asked_for(other, extras))
+    return frozenset(name for name, _ in seen)
 
 
 @cache
@@ -68,7 +88,7 @@ def _is_asked_for(requirement: str, extras: frozenset[str]) -> bool:
     return not belongs_to or not extras.isdisjoint(map(_plain, belongs_to))
 
 
-def _named(requirement: str) -> tuple[str, frozenset[str]]:
+def _named(requirement: str) -> _Named:
     """The name of a distribution, and the extras of it that are asked for."""
     match = _REQUIREMENT.match(requirement)
     if match is None:

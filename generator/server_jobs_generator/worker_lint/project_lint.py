@@ -14,6 +14,7 @@ from ..document import read_document
 from ..spec_files import SpecFile, read_spec_files
 from .code_lint import CodeLint, plain_handler
 from .configuration import check_configuration
+from .exclusions import read_exclusions
 from .finding import CodeFinding
 from .import_lint import ImportLint
 from .modules import Modules, imported
@@ -30,7 +31,8 @@ def check_worker(project: Project) -> tuple[CodeFinding, ...]:
     jobs = [f"{project.handlers_package}.{file.spec_name}" for file in specs]
     started = _reached(modules, jobs, at_import=True)
     every = started | _reached(modules, [*started, *_handler_modules(project)], at_import=False)
-    imports = ImportLint(modules, upload, read_packages(upload.dependencies))
+    exclusions = read_exclusions(upload.settings)
+    imports = ImportLint(modules, upload, read_packages(upload.dependencies), exclusions)
     found = [*chain.from_iterable(map(imports.check, every.values()))]
     for name, source in every.items():
         found.extend([*source.findings, *CodeLint(modules).check(source, at_import=name in started)])

@@ -135,6 +135,18 @@ MISSING_PACKAGE = Rule(
     "is in no dependency of the Worker",
     "add it to the dependencies in {pyproject}",
 )
+EXCLUDED = Rule(
+    "excluded",
+    Verdict.FAIL,
+    "is left out of the upload",
+    "remove it from python_modules.exclude of {wrangler}",
+)
+EXCLUDED_PART = Rule(
+    "excluded-part",
+    Verdict.WARN,
+    "what it leaves out is part of a package that a dependency of yours needs",
+    "remove it there, unless the Worker is known to do without",
+)
 NOT_UPLOADED = Rule(
     "not-uploaded",
     Verdict.FAIL,

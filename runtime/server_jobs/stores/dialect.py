@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Protocol, cast
 
 from ..ports import Database
-from . import postgres_statements, statements
+from . import statements
 
 
 class Statements(Protocol):
@@ -73,5 +73,8 @@ class Statements(Protocol):
 
 def statements_of(database: Database) -> Statements:
     """The statements for this database."""
-    chosen = postgres_statements if database.name == "postgresql" else statements
-    return chosen  # noqa: RET504  # pyright: ignore[reportReturnType]  it fears that somebody assigns to a constant
+    if database.name == "postgresql":
+        from . import postgres_statements  # for servers alone: a Worker does without
+
+        return cast("Statements", postgres_statements)  # type checkers fear that somebody assigns to a constant
+    return cast("Statements", statements)
