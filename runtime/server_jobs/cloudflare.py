@@ -197,7 +197,9 @@ def create_cron_handler(
     `database` is what `CloudflareWorkerBackend` takes, or a function that gets it from the Worker's `env`, such as
     `database_of`. Nothing is opened until the first invocation. Once an invocation has taken `budget`, or
     has too few of its `max_queries` left, it claims no more jobs, finishes those it runs, and leaves the rest to the
-    next one.
+    next one. As a Worker has one thread and cannot read how much CPU it has used, `budget` stands for that as well:
+    `limits.cpu_ms` of wrangler.jsonc should be above it. An invocation that Cloudflare ends all the same leaves its
+    jobs to their leases.
     """
     check_duration("budget", budget)
 

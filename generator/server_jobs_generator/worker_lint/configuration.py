@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from datetime import timedelta
 from itertools import chain
 
 from pydantic import JsonValue
+from server_jobs.cloudflare import TICK_BUDGET
 from server_jobs.databases.bindings import D1_BINDING
 from server_jobs.databases.url import TURSO_URL
 from server_jobs.project import Project
@@ -20,6 +22,7 @@ from .rules import (
     WORKER_PACKAGE,
     WORKER_WRANGLER,
     WRANGLER_BUILD,
+    WRANGLER_CPU,
     WRANGLER_CRON,
     WRANGLER_DATABASE,
     WRANGLER_DATE,
@@ -79,6 +82,9 @@ def _runtime(wrangler: Settings) -> Iterator[CodeFinding]:
         yield wrangler.finding(WRANGLER_CRON, "triggers", "crons")
     if wrangler.at("observability", "enabled") is not True:
         yield wrangler.finding(WRANGLER_LOGS, "observability", "enabled")
+    computing = wrangler.at("limits", "cpu_ms")
+    if isinstance(computing, int | float) and computing < TICK_BUDGET / timedelta(milliseconds=1):
+        yield wrangler.finding(WRANGLER_CPU, "limits", "cpu_ms")
 
 
 def _database(wrangler: Settings) -> Iterator[CodeFinding]:

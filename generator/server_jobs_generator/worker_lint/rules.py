@@ -202,6 +202,12 @@ WRANGLER_LOGS = Rule(
     "what the Worker logs is kept nowhere, and that is where it says why a job or a request failed",
     "write true there",
 )
+WRANGLER_CPU = Rule(
+    "wrangler-cpu",
+    Verdict.WARN,
+    "a tick may take 25 s, and Cloudflare ends an invocation that has computed for longer than this, with all its jobs",
+    "write 30000 there or more, or give create_cron_handler a smaller budget in a Worker of your own",
+)
 WORKER_PACKAGE = Rule(
     "worker-package",
     Verdict.FAIL,
