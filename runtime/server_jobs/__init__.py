@@ -91,15 +91,16 @@ _HOMES = {
     "cron_tick": ("Tick", "tick"),
     "worker": ("Worker",),
 }
-_HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
+HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
+"""The module that each public name is imported from when it is first used."""
 
 
 def __getattr__(name: str) -> object:
     if name == "JOB_STATUS":  # the name of `JobStatus` in the TypeScript package
         return __getattr__("JobStatus")
-    if name not in _HOME_OF:
+    if name not in HOME_OF:
         raise AttributeError(f"module 'server_jobs' has no attribute {name!r}")
-    value: object = getattr(import_module(f".{_HOME_OF[name]}", __name__), name)
+    value: object = getattr(import_module(f".{HOME_OF[name]}", __name__), name)
     globals()[name] = value
     return value
 

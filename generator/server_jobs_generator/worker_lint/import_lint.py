@@ -7,6 +7,8 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from server_jobs import HOME_OF
+
 from ..problems import shown
 from .exclusions import Exclusions
 from .finding import CodeFinding
@@ -67,7 +69,13 @@ class ImportLint:
 
     def _check_excluded(self, source: Source, node: ast.stmt, candidates: list[str]) -> Iterator[CodeFinding]:
         for module in candidates:
-            pattern = self.exclusions.pattern_of(module)
+            pattern = self.exclusions.pattern_of(_home(module))
             if pattern is not None:
                 yield source.finding(node, EXCLUDED, module, f"{EXCLUDED.why} by {shown(pattern)}")
                 return
+
+
+def _home(name: str) -> str:
+    """The module that something is really in, where a public name of the runtime is taken from its top."""
+    package, _, public = name.partition(".")
+    return f"{package}.{HOME_OF[public]}" if package == "server_jobs" and public in HOME_OF else name
