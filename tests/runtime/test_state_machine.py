@@ -538,5 +538,6 @@ def _effort(name: str) -> settings:
     """Seconds by default; a profile chosen on the command line decides itself."""
     if settings.get_current_profile_name() == "long":
         return settings.get_profile("long")
-    # Each step on Turso is a request over HTTP; its statements are those of the other stores on SQLite.
-    return settings(max_examples=20 if name == "turso" else 60, stateful_step_count=40, deadline=None)
+    # Each step on a server is a trip to it; the statements of Turso are those of the other stores on SQLite.
+    examples = {"turso": 12, "postgresql": 30}.get(name, 60)
+    return settings(max_examples=examples, stateful_step_count=40, deadline=None)
