@@ -45,8 +45,7 @@ def annotate(plan: Plan, files: Iterable[Finding], code: Sequence[CodeFinding] =
     """The problems of the specs, those of a plan's files that are in the way, and what was found in code."""
     for problem in plan.problems:
         place = problem.path, problem.line, problem.column
-        message = f"{problem.pointer or '(whole file)'} {problem.message}"
-        yield Annotation(*place, Level.ERROR, problem.rule, message, problem.pointer)
+        yield Annotation(*place, Level.ERROR, problem.rule, problem.pointer_and_message, problem.pointer)
     yield from map(_of_file, files)
     for finding in dict.fromkeys((*plan.configuration, *code)):
         level = Level.ERROR if finding.verdict is Verdict.FAIL else Level.WARNING

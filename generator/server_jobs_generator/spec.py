@@ -70,7 +70,7 @@ def read_specs(project_root: Path, specs_dir: Path) -> Specs:
     """
     try:
         found = list(read_spec_files(project_root, specs_dir))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RuntimeError) as error:
         raise ProjectError(f"specs cannot be read from {specs_dir}: {error}") from error
     reader = _SpecReader()
     for file in found:
