@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import NoReturn
 
 import click
 from server_jobs.cli.failures import NO
+from server_jobs.cli.failures import report as report_error
 from server_jobs.cli.findings import Verdict
 from server_jobs.cli.output import note, say
 from server_jobs.cli.suggestion import suggestion
-from server_jobs.errors import ProjectError
+from server_jobs.errors import ProjectError, ServerJobsError
 from server_jobs.project import Project, find_project
 
 from . import report, stamp
@@ -43,8 +47,12 @@ _formatted = formatted(*Form)
 @click.option("--force", is_flag=True, help="Overwrite generated files that were changed by hand; revisions stay.")
 @click.option("--dry-run", is_flag=True, help="Only say what would be written and removed.")
 @click.option("--diff", is_flag=True, help="Like --dry-run, and show every change line by line.")
+@click.option("--watch", is_flag=True, help="Go on, and generate again whenever a spec changes, until Ctrl-C.")
 @_formatted
-def generate(folder: Path, *, force: bool, dry_run: bool, diff: bool, form: Form) -> None:
+@click.pass_context
+def generate(
+    ctx: click.Context, folder: Path, *, force: bool, dry_run: bool, diff: bool, watch: bool, form: Form
+) -> None:
     """Write the code, the migrations and the Worker that follow from the specs.
 
     Your own files are never touched: handlers, wrangler.jsonc, and whatever else the generator did not write. A
@@ -54,6 +62,16 @@ def generate(folder: Path, *, force: bool, dry_run: bool, diff: bool, form: Form
     Exit status: 0 done (or with --dry-run and --diff: it could be), 1 a spec or a changed file is in the way, 3 the
     project cannot be used.
     """
+    once = partial(_generate, folder, force=force, dry_run=dry_run, diff=diff, form=form)
+    if not watch:
+        once()
+    elif form is not Form.TEXT:
+        raise click.UsageError(f"--watch tells a person what changed; leave --format {form} out")
+    else:
+        _watch(ctx, find_project(folder), once)
+
+
+def _generate(folder: Path, *, force: bool, dry_run: bool, diff: bool, form: Form) -> None:
     with _explained():
         project = find_project(folder)
         plan = _plan(project)
@@ -67,6 +85,23 @@ def generate(folder: Path, *, force: bool, dry_run: bool, diff: bool, form: Form
         told = _told(project, plan, form, written=write)
         _print(report.change_lines(plan, written=write) if form in (Form.TEXT, Form.GITHUB) else [])
         _print(told)
+
+
+def _watch(ctx: click.Context, project: Project, once: Callable[[], None]) -> NoReturn:
+    """Generate now and after each change; whatever is wrong is told, and the next change may mend it."""
+    from .watch import changes, look, named
+
+    # From before the first run: what is saved meanwhile is a change.
+    changed = changes(project.root, project.specs, look(project.root, project.specs))
+    reasons = chain([f"watching {project.specs}/, Ctrl-C ends it"], (f"{named(paths)} changed" for paths in changed))
+    for reason in reasons:
+        say(f"[{time.strftime('%H:%M:%S')}] {reason}")
+        with suppress(SystemExit):
+            try:
+                once()
+            except ServerJobsError as error:
+                report_error(ctx, error)
+    raise AssertionError("there is always a next change")
 
 
 def _known_target(_ctx: click.Context, _param: click.Parameter, value: str | None) -> str | None:
