@@ -77,6 +77,11 @@ def snake_case(name: str) -> str:
     return "_".join(word.lower() for word in _words(unicodedata.normalize("NFKC", name), r"[\W_]+"))
 
 
+def folded(name: str) -> str:
+    """What names have in common that differ only in capitals, or in ways to write the same letters: `ﬁ`, `ß`, `é`."""
+    return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold())
+
+
 def _words(name: str, between: str) -> list[str]:
     parts = re.split(between, name)
     return [word for part in parts for word in _WORD_STARTS.split(part) if word]

@@ -12,7 +12,7 @@ from server_jobs.values import canonical
 from .document import Document, Pointer
 from .keyword_values import value_problem
 from .keywords import ADVICE, ANNOTATIONS, BY_TYPE, FORMS, KNOWN, NUMBER_ADVICE, TYPES
-from .names import property_name
+from .names import folded, property_name
 from .patterns import MAX_SIZE, LargePatternError, PatternError, size_of, translate
 from .problems import SpecProblem, listed, nearest, shown
 from .rules import Mistake, Rule
@@ -225,9 +225,10 @@ class SchemaLint:
             if python_name is None:
                 message = "gives no name for Python; use a name with letters, digits and '_'"
                 self.note((*pointer, name), NAME_NOT_USABLE, f"the property {shown(name)} {message}", at_key=True)
-            elif first_with.setdefault(python_name, name) != name:
-                other = shown(first_with[python_name])
-                message = f"{shown(name)} and {other} are both {python_name} in Python; rename one of them"
+            elif (other := first_with.setdefault(folded(python_name), name)) != name:
+                is_same = property_name(other) == python_name
+                how = f"are both {python_name} in Python" if is_same else "are the same name, written in two ways"
+                message = f"{shown(name)} and {shown(other)} {how}; rename one of them"
                 self.note((*pointer, name), NAME_TAKEN, message, at_key=True)
 
     def check_required(self, pointer: Pointer, value: JsonValue) -> None:
