@@ -10,6 +10,7 @@ from itertools import islice
 from typing import cast
 
 _LONGEST_SHOWN = 60
+_LONGEST_POINTER = 300
 _MOST_COMPARED = 100
 
 
@@ -18,7 +19,7 @@ class SpecProblem:
     """One thing that is wrong with a file under `specs/`.
 
     `path` is relative to the project's root, with `/`; `line` and `column` count from 1; `pointer` is the JSON pointer
-    of the value, `""` for the whole file. Problems sort in reading order.
+    of the value, `""` for the whole file; `rule` is the id of a `Rule`. Problems sort in reading order.
     """
 
     path: str
@@ -26,9 +27,24 @@ class SpecProblem:
     column: int
     pointer: str
     message: str
+    rule: str
 
     def __str__(self) -> str:
-        return printable(f"{self.path}:{self.line}:{self.column} {self.pointer or '(whole file)'} {self.message}")
+        return f"{self.text} [{self.rule}]"
+
+    @property
+    def text(self) -> str:
+        """The place and the message on one line of printable characters, without the rule."""
+        return printable(f"{self.path}:{self.line}:{self.column} {self.pointer_and_message}")
+
+    @property
+    def pointer_and_message(self) -> str:
+        """What stands behind the place; the middle of a pointer that no line has room for is left out."""
+        pointer = self.pointer or "(whole file)"
+        if len(pointer) > _LONGEST_POINTER:
+            half = _LONGEST_POINTER // 2
+            pointer = f"{pointer[:half]}…{pointer[-half:]}"
+        return f"{pointer} {self.message}"
 
 
 def printable(text: str) -> str:

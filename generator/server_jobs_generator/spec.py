@@ -23,10 +23,12 @@ from .instance import Fitting, follow
 from .job_lint import PARAMS, RESULT, class_name_of, description_of, lint_job, lint_shared
 from .library import Library, Location
 from .meaning_lint import MeaningLint
+from .names import folded
 from .options_lint import OptionsLint
 from .problems import SpecProblem, shown
 from .schema_lint import MAX_PROBLEMS, SchemaLint, TooManyProblemsError
 from .spec_files import SpecFile, read_spec_files
+from .spec_rules import NAME_TAKEN, PART_NOT_AN_OBJECT, TOO_MANY_PROBLEMS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +71,7 @@ def read_specs(project_root: Path, specs_dir: Path) -> Specs:
     """
     try:
         found = list(read_spec_files(project_root, specs_dir))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RuntimeError) as error:
         raise ProjectError(f"specs cannot be read from {specs_dir}: {error}") from error
     reader = _SpecReader()
     for file in found:
@@ -113,9 +115,8 @@ class _SpecReader:
             else:
                 lint_job(lint, file.spec_name)
         except TooManyProblemsError:
-            lint.problems.append(
-                document.problem((), f"has {len(lint.problems)} problems or more; the rest is not shown")
-            )
+            message = f"has {len(lint.problems)} problems or more; the rest is not shown"
+            lint.problems.append(document.problem((), TOO_MANY_PROBLEMS, message))
         self.problems.extend(lint.problems)
         self.locations[file.name] = [Location(file.name, pointer) for pointer in lint.schemas]
         self.library.schemas.update(self.locations[file.name])
@@ -129,6 +130,7 @@ class _SpecReader:
             found = (problem for location in locations for problem in meaning.check(location))
             self.problems.extend(islice(found, MAX_PROBLEMS))
         self._check_finite()
+        self._check_file_names()
         names = [file.name for file in self.files.values() if not file.is_shared]
         self._check_class_names(names)
         return [job for name in names if (job := self._job(name, fitting)) is not None]
@@ -137,14 +139,23 @@ class _SpecReader:
         locations = (location for locations in self.locations.values() for location in locations)
         self.problems.extend(islice(endless_properties(self.library, locations), MAX_PROBLEMS))
 
+    def _check_file_names(self) -> None:
+        """Two names that are one on the file systems of macOS or Windows: there, one file would replace the other."""
+        first_with: dict[str, str] = {}
+        for name in self.library.documents:
+            other = first_with.setdefault(folded(name), name)
+            if other != name:
+                message = f"the file's name is that of {shown(other)}, written in another way; rename one of them"
+                self.problems.append(self.library.documents[name].problem((), NAME_TAKEN, message))
+
     def _check_class_names(self, names: list[str]) -> None:
         first_with: dict[str, str] = {}
         for name in names:
             class_name = class_name_of(self.library.documents[name], self.files[name].spec_name)
-            other = first_with.setdefault(class_name.casefold(), name)
+            other = first_with.setdefault(folded(class_name), name)
             if other != name:
                 message = f"the job's name {shown(class_name)} is taken by {other} (capitals aside); set another title"
-                self.problems.append(self.library.documents[name].problem(("title",), message))
+                self.problems.append(self.library.documents[name].problem(("title",), NAME_TAKEN, message))
 
     def _job(self, name: str, fitting: Fitting) -> JobSpec | None:
         fitting.start_file()
@@ -185,7 +196,7 @@ class _SpecReader:
         # An empty schema stands for a reference that leads nowhere, which is a problem of its own.
         if schema and not (isinstance(schema, dict) and schema.get("type") == "object"):
             message = f'{pointer[-1]} must be an object: state "type": "object"'
-            self.problems.append(self.library.documents[name].problem(pointer, message))
+            self.problems.append(self.library.documents[name].problem(pointer, PART_NOT_AN_OBJECT, message))
         return stated
 
     def _digest(self, names: tuple[str, ...]) -> str:
