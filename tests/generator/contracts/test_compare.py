@@ -249,8 +249,8 @@ def test_recursive_schemas_are_compared_to_the_end() -> None:
 
 def test_a_loop_that_leads_to_another_place_is_another_shape() -> None:
     """Written out, both read `p`, `q`, and then back; but to different places."""
-    one = {"A": closed("p", p={"$ref": "#/$defs/B"}), "B": closed("q", q={"$ref": "#/$defs/A"})}
-    other = {
+    one: Schema = {"A": closed("p", p={"$ref": "#/$defs/B"}), "B": closed("q", q={"$ref": "#/$defs/A"})}
+    other: Schema = {
         "C": closed("p", p={"$ref": "#/$defs/D"}),
         "D": {"$ref": "#/$defs/E"},
         "E": closed("q", q={"$ref": "#/$defs/D"}),
