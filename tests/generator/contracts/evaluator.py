@@ -107,9 +107,9 @@ def _same(one: Json, other: Json) -> bool:
 def _text_holds(keyword: str, given: Json, value: str) -> bool:
     match keyword:
         case "minLength":
-            return len(value) >= given
+            return bool(len(value) >= given)
         case "maxLength":
-            return len(value) <= given
+            return bool(len(value) <= given)
         case "pattern":
             return re.search(given, value) is not None
         case "format":
@@ -121,13 +121,13 @@ def _text_holds(keyword: str, given: Json, value: str) -> bool:
 def _number_holds(keyword: str, given: Json, value: float) -> bool:
     match keyword:
         case "minimum":
-            return value >= given
+            return bool(value >= given)
         case "maximum":
-            return value <= given
+            return bool(value <= given)
         case "exclusiveMinimum":
-            return value > given
+            return bool(value > given)
         case "exclusiveMaximum":
-            return value < given
+            return bool(value < given)
         case "multipleOf":
             return not isinstance(value, int) or value % given == 0
         case _:
@@ -138,9 +138,9 @@ def _list_holds(root: Json, schema: Json, keyword: str, value: list[Json]) -> bo
     given, prefix = schema[keyword], schema.get("prefixItems", [])
     match keyword:
         case "minItems":
-            return len(value) >= given
+            return bool(len(value) >= given)
         case "maxItems":
-            return len(value) <= given
+            return bool(len(value) <= given)
         case "uniqueItems":
             return not given or len({canonical(item) for item in value}) == len(value)
         case "prefixItems":
@@ -149,7 +149,7 @@ def _list_holds(root: Json, schema: Json, keyword: str, value: list[Json]) -> bo
             return all(accepts(root, given, item) for item in value[len(prefix) :])
         case "contains":
             found = sum(accepts(root, given, item) for item in value)
-            return schema.get("minContains", 1) <= found <= schema.get("maxContains", len(value))
+            return bool(schema.get("minContains", 1) <= found <= schema.get("maxContains", len(value)))
         case _:
             return True
 
@@ -158,9 +158,9 @@ def _object_holds(root: Json, schema: Json, keyword: str, value: dict[str, Json]
     given = schema[keyword]
     match keyword:
         case "minProperties":
-            return len(value) >= given
+            return bool(len(value) >= given)
         case "maxProperties":
-            return len(value) <= given
+            return bool(len(value) <= given)
         case "required":
             return all(name in value for name in given)
         case "properties":
@@ -184,5 +184,8 @@ def _matching(patterns: dict[str, Json], value: dict[str, Json]) -> Iterator[tup
 
 
 def _others(schema: Json, value: dict[str, Json]) -> set[str]:
-    named = schema.get("properties", {}).keys()
-    return {*value} - named - {name for _, name in _matching(schema.get("patternProperties", {}), value)}
+    named = {
+        *schema.get("properties", {}),
+        *(name for _, name in _matching(schema.get("patternProperties", {}), value)),
+    }
+    return {*value} - named
