@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from enum import StrEnum
 
 
-class Rule(StrEnum):
+class ChangeRule(StrEnum):
     """What kind of change a finding is about."""
 
     PROP_ADDED_OPTIONAL = "PROP_ADDED_OPTIONAL"
@@ -58,35 +58,40 @@ _ADD_BESIDE = "add a new property beside it and deprecate this one"
 _RELAX = "keep the old bound"
 _READERS_FIRST = "let every reader take it before a writer gives it"
 
-ADVICE: Mapping[Rule, str] = {
-    Rule.PROP_ADDED_TO_OPEN: "choose a name that rows cannot hold yet, or let the property take what was allowed there",
-    Rule.REQUIRED_ADDED: _OPTIONAL_FIRST,
-    Rule.REQUIRED_ADDED_DEFAULT: "take it out of required: a default fills in only what is optional",
-    Rule.REQUIRED_REMOVED: "keep it required until no older reader is left",
-    Rule.PROP_REMOVED_OPTIONAL: "add its name to x-job.reserved, so that it never comes back with another meaning",
-    Rule.PROP_REMOVED_REQUIRED: "make it optional first, and remove it once no older reader is left",
-    Rule.PROP_RENAMED: f"{_ADD_BESIDE}; a new name is a new property to every row",
-    Rule.NULL_ADDED: _READERS_FIRST,
-    Rule.NULL_REMOVED: "keep null among the types",
-    Rule.TYPE_WIDENED: _READERS_FIRST,
-    Rule.TYPE_NARROWED: "keep the old type among the types",
-    Rule.TYPE_CHANGED: _ADD_BESIDE,
-    Rule.ENUM_ADDED: _READERS_FIRST,
-    Rule.ENUM_REMOVED: "keep the value, and refuse it in the code that enqueues",
-    Rule.CONST_CHANGED: "use an enum with both values",
-    Rule.CONSTRAINT_TIGHTENED: _RELAX,
-    Rule.CONSTRAINT_RELAXED: _READERS_FIRST,
-    Rule.PATTERN_CHANGED: "nobody can tell which texts fit both; keep the pattern, or add a property beside it",
-    Rule.FORMAT_CHANGED: "nobody can tell which texts fit both; keep the format, or add a property beside it",
-    Rule.EXTRA_CLOSED: "keep additionalProperties: true if the values matter",
-    Rule.EXTRA_OPENED: _READERS_FIRST,
-    Rule.UNION_ADDED: _READERS_FIRST,
-    Rule.UNION_REMOVED: "keep the branch until no older row is left",
-    Rule.UNION_TAG_CHANGED: "add a branch beside the old one",
-    Rule.TUPLE_CHANGED: "use an object, whose optional properties can be added",
-    Rule.DEFAULT_CHANGED: "rows that exist keep the value they were stored with",
-    Rule.DEFAULT_REMOVED: "the handler now meets the absence of the value",
-    Rule.UNKNOWN_CHANGE: "it cannot be told what this change refuses; undo it, or add a property beside it",
-    Rule.RESERVED_REUSED: "choose another name, or take it out of x-job.reserved if no row ever held it",
+ADVICE: Mapping[ChangeRule, str] = {
+    ChangeRule.PROP_ADDED_TO_OPEN: "choose a name that no row holds yet, or let it take what was allowed there",
+    ChangeRule.REQUIRED_ADDED: _OPTIONAL_FIRST,
+    ChangeRule.REQUIRED_ADDED_DEFAULT: "take it out of required: a default fills in only what is optional",
+    ChangeRule.REQUIRED_REMOVED: "keep it required until no older reader is left",
+    ChangeRule.PROP_REMOVED_OPTIONAL: "add its name to x-job.reserved: it must not come back with another meaning",
+    ChangeRule.PROP_REMOVED_REQUIRED: "make it optional first, and remove it once no older reader is left",
+    ChangeRule.PROP_RENAMED: f"{_ADD_BESIDE}; a new name is a new property to every row",
+    ChangeRule.NULL_ADDED: _READERS_FIRST,
+    ChangeRule.NULL_REMOVED: "keep null among the types",
+    ChangeRule.TYPE_WIDENED: _READERS_FIRST,
+    ChangeRule.TYPE_NARROWED: "keep the old type among the types",
+    ChangeRule.TYPE_CHANGED: _ADD_BESIDE,
+    ChangeRule.ENUM_ADDED: _READERS_FIRST,
+    ChangeRule.ENUM_REMOVED: "keep the value, and refuse it in the code that enqueues",
+    ChangeRule.CONST_CHANGED: "use an enum with both values",
+    ChangeRule.CONSTRAINT_TIGHTENED: _RELAX,
+    ChangeRule.CONSTRAINT_RELAXED: _READERS_FIRST,
+    ChangeRule.PATTERN_CHANGED: "nobody can tell which texts fit both; keep the pattern, or add a property beside it",
+    ChangeRule.FORMAT_CHANGED: "nobody can tell which texts fit both; keep the format, or add a property beside it",
+    ChangeRule.EXTRA_CLOSED: "keep additionalProperties: true if the values matter",
+    ChangeRule.EXTRA_OPENED: _READERS_FIRST,
+    ChangeRule.UNION_ADDED: _READERS_FIRST,
+    ChangeRule.UNION_REMOVED: "keep the branch until no older row is left",
+    ChangeRule.UNION_TAG_CHANGED: "add a branch beside the old one",
+    ChangeRule.TUPLE_CHANGED: "use an object, whose optional properties can be added",
+    ChangeRule.DEFAULT_CHANGED: "rows that exist keep the value they were stored with",
+    ChangeRule.DEFAULT_REMOVED: "the handler now meets the absence of the value",
+    ChangeRule.UNKNOWN_CHANGE: "it cannot be told what this change refuses; undo it, or add a property beside it",
+    ChangeRule.QUEUE_MOVED: "jobs that are queued stay in the old one: keep a worker on it until it is empty",
+    ChangeRule.ATTEMPTS_LOWERED: "jobs that are queued keep the number they were stored with",
+    ChangeRule.TIMEOUT_LOWERED: "the next attempt of a queued job has the shorter time too",
+    ChangeRule.UNIQUE_PROP_REMOVED: "keep the property: the keys of queued jobs were made of it",
+    ChangeRule.VERSION_LOWERED: "rows of the higher version may be queued; raise it instead",
+    ChangeRule.RESERVED_REUSED: "choose another name, or take it out of x-job.reserved if no row ever held it",
 }
 """What to do about a change where it breaks something."""
