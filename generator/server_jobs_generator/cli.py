@@ -47,22 +47,38 @@ _formatted = formatted(*Form)
 @click.option("--force", is_flag=True, help="Overwrite generated files that were changed by hand; revisions stay.")
 @click.option("--dry-run", is_flag=True, help="Only say what would be written and removed.")
 @click.option("--diff", is_flag=True, help="Like --dry-run, and show every change line by line.")
+@click.option(
+    "--relock",
+    "relocked",
+    metavar="JOB",
+    multiple=True,
+    help="Forget what was released of a job of which no row exists, so that its spec may change freely.",
+)
 @click.option("--watch", is_flag=True, help="Go on, and generate again whenever a spec changes, until Ctrl-C.")
 @_formatted
 @click.pass_context
 def generate(
-    ctx: click.Context, folder: Path, *, force: bool, dry_run: bool, diff: bool, watch: bool, form: Form
+    ctx: click.Context,
+    folder: Path,
+    *,
+    force: bool,
+    dry_run: bool,
+    diff: bool,
+    relocked: Sequence[str],
+    watch: bool,
+    form: Form,
 ) -> None:
     """Write the code, the migrations and the Worker that follow from the specs.
 
     Your own files are never touched: handlers, wrangler.jsonc, and whatever else the generator did not write. A
     generated file that you changed by hand is not overwritten: the run stops and names it. Nothing is written while
-    any spec has a problem; the word in brackets behind one is its rule, which `server-jobs explain` tells more about.
+    any spec has a problem, or breaks what was released of its job; the word in brackets behind one is its rule, which
+    `server-jobs explain` tells more about.
 
     Exit status: 0 done (or with --dry-run and --diff: it could be), 1 a spec or a changed file is in the way, 3 the
     project cannot be used.
     """
-    once = partial(_generate, folder, force=force, dry_run=dry_run, diff=diff, form=form)
+    once = partial(_generate, folder, force=force, dry_run=dry_run, diff=diff, relocked=relocked, form=form)
     if not watch:
         once()
     elif form is not Form.TEXT:
@@ -71,18 +87,19 @@ def generate(
         _watch(ctx, find_project(folder), once)
 
 
-def _generate(folder: Path, *, force: bool, dry_run: bool, diff: bool, form: Form) -> None:
+def _generate(folder: Path, *, force: bool, dry_run: bool, diff: bool, relocked: Sequence[str], form: Form) -> None:
     with _explained():
         project = find_project(folder)
-        plan = _plan(project)
+        plan = _plan(project, relocked=relocked)
         write = not (dry_run or diff)
-        if plan.problems or (plan.edited and not force):
+        if plan.is_refused or (plan.edited and not force):
             _refuse(project, plan, form)
         if diff and form is Form.TEXT:
             _print(report.diff_lines(project, plan))
         if write:
             _publish(project, plan)
         told = _told(project, plan, form, written=write)
+        _print(report.problem_lines(plan) if form is Form.TEXT else [])
         _print(report.change_lines(plan, written=write) if form in (Form.TEXT, Form.GITHUB) else [])
         _print(told)
 
@@ -118,8 +135,13 @@ def _known_target(_ctx: click.Context, _param: click.Parameter, value: str | Non
     callback=_known_target,
     help=f"Look at your code as well, for what cannot work there: {', '.join(_TARGETS)}.",
 )
+@click.option(
+    "--against",
+    metavar="REVISION",
+    help="Compare the specs with those of a revision of git as well, such as main, a tag, or HEAD~3.",
+)
 @_formatted
-def check(folder: Path, *, target: str | None, form: Form) -> None:
+def check(folder: Path, *, target: str | None, against: str | None, form: Form) -> None:
     """Say whether the generated files are what the specs ask for; write nothing.
 
     One line for each file that is not: MISSING, STALE (the spec or the generator changed since), EDITED (by hand) or
@@ -128,18 +150,21 @@ def check(folder: Path, *, target: str | None, form: Form) -> None:
     With a target, the handlers and what they import of the project are read, never run; one line for each place that
     cannot work there (fail) or may not be meant (warn). A comment excuses its line: # cloudflare: ok -- and the reason.
 
+    A change of a spec that breaks what was released is an error too: the lock, contracts.lock.json, has every contract
+    that jobs in a queue may have. With --against, what changed since a revision is judged in the same way.
+
     Exit status: 0 all is well, 1 something differs, fails or a spec has a problem, 3 the project cannot be used.
     """
     with _explained():
         project = find_project(folder)
-        plan = _plan(project)
+        plan = _plan(project, against=against)
         code = () if target is None else _look_at_code(project)
         told = _told(project, plan, form, files=plan.findings, target=target, code=code)
         if form is Form.TEXT:
             _print([*report.problem_lines(plan), *report.finding_lines(plan)])
             _print([] if target is None else report.code_lines(target, code))
         _print(told)
-        if plan.problems or plan.findings or any(finding.verdict is Verdict.FAIL for finding in code):
+        if plan.is_refused or plan.findings or any(finding.verdict is Verdict.FAIL for finding in code):
             raise SystemExit(NO)
 
 
@@ -161,7 +186,7 @@ def init(folder: Path) -> None:
             raise click.ClickException(_IN_THE_WAY.format(folder=folder, files="\n".join(f"  {f}" for f in in_the_way)))
         project = write_project(folder, files)
         plan = _plan(project)
-        if plan.problems or plan.edited:
+        if plan.is_refused or plan.edited:
             _refuse(project, plan, Form.TEXT)
         _publish(project, plan)
         change = "" if folder.samefile(".") else f"  cd {shlex.quote(str(folder))}\n"
@@ -181,13 +206,13 @@ _NEXT = """\
   server-jobs worker --until-empty"""
 
 
-def _plan(project: Project) -> Plan:
-    if stamp.is_clean(project):
+def _plan(project: Project, *, relocked: Sequence[str] = (), against: str | None = None) -> Plan:
+    if not relocked and against is None and stamp.is_clean(project):
         return Plan()
     # Imported here because it brings the libraries that parse, render and migrate: most runs do without.
     from .pipeline import make_plan
 
-    plan = make_plan(project)
+    plan = make_plan(project, relocked=relocked, against=against)
     if not (plan.problems or plan.findings or plan.has_notes):
         stamp.remember(project)
     return plan
@@ -209,7 +234,7 @@ def _publish(project: Project, plan: Plan) -> None:
 
 
 def _refuse(project: Project, plan: Plan, form: Form) -> NoReturn:
-    if form is Form.TEXT and not plan.problems:
+    if form is Form.TEXT and not plan.is_refused:
         note(f"Error: {report.refusal(plan)}")
     else:
         _print(_told(project, plan, form, files=plan.edited) or report.problem_lines(plan))

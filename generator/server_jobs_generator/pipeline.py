@@ -8,6 +8,11 @@ from importlib.metadata import version
 from server_jobs.project import Project
 
 from . import output
+from .contracts.against_revision import findings_against_revision
+from .contracts.lock import lock_path, read_lock
+from .contracts.release import release
+from .contracts.relock import relock
+from .contracts.review import review
 from .files import File, Ownership, read_file
 from .manifest import Manifest, hash_content, manifest_path, read_manifest
 from .migrations import migration_files, schema_fingerprint
@@ -21,21 +26,26 @@ from .worker_lint.upload import read_upload
 _OWNED_FOLDERS = ("jobs", "models")
 
 
-def make_plan(project: Project) -> Plan:
-    """Read the specs of a project and compare its files with what they should be.
+def make_plan(project: Project, *, relocked: Sequence[str] = (), against: str | None = None) -> Plan:
+    """Read the specs of a project, and compare them with what was released and its files with what they should be.
 
+    `relocked` names jobs whose earlier contracts count no more, `against` a revision of git to compare with as well.
     Raises `ProjectError` when the project cannot be used: no specs folder, a link out of it, a broken manifest.
     """
     specs = read_specs(project.root, project.root / project.specs)
     if specs.problems:
         return Plan(problems=tuple(sorted(specs.problems)))
-    old = read_manifest(project)
-    files = [*render_files(project, specs.jobs), *migration_files(project, specs.jobs, old)]
+    old, released = read_manifest(project), relock(read_lock(project), relocked)
+    others = [] if against is None else findings_against_revision(project, against, specs.jobs)
+    contracts = review(project, released, specs.jobs, others=others)
+    lock = File(lock_path(project), release(released, specs.jobs).dump())
+    files = [*render_files(project, specs.jobs), *migration_files(project, specs.jobs, old), lock]
     new = _manifest(project, specs.jobs, files, old)
     manifest = File(manifest_path(project), new.dump())
     folders = [f"{project.output}/{folder}" for folder in _OWNED_FOLDERS]
     findings = output.compare(project.root, files, old, folders)
     return Plan(
+        contracts=contracts,
         findings=findings + _manifest_finding(project, manifest),
         unused=_unused(new, files),
         configuration=tuple(sorted(check_configuration(project, read_upload(project)))),

@@ -27,6 +27,7 @@ def document(plan: Plan, *, written: bool, target: str | None = None, code: Sequ
     """
     value: dict[str, object] = {
         "problems": [asdict(problem) for problem in plan.problems],
+        "contracts": [finding.document() for finding in plan.contracts],
         "files": [
             {"path": finding.path, "state": finding.state, "action": _action(finding)} for finding in plan.findings
         ],
@@ -39,8 +40,9 @@ def document(plan: Plan, *, written: bool, target: str | None = None, code: Sequ
 
 
 def problem_lines(plan: Plan) -> Iterator[str]:
-    """One line a problem, as editors and people look for it."""
+    """One line a problem, as editors and people look for it, and one a change that breaks something."""
     yield from map(str, plan.problems)
+    yield from (str(finding) for finding in plan.contracts if finding.accepted is None)
 
 
 def refusal(plan: Plan) -> str:
@@ -69,7 +71,7 @@ def finding_lines(plan: Plan) -> Iterator[str]:
     """One line for each file that is not as it should be, or one that says that all are."""
     yield from map(str, plan.findings)
     yield from _notes(plan)
-    if not (plan.findings or plan.problems):
+    if not (plan.findings or plan.is_refused):
         yield ALL_IS_WELL
 
 
