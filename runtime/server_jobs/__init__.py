@@ -28,6 +28,7 @@ if TYPE_CHECKING:
         JobFailedError,
         JobNotBoundError,
         JobNotFoundError,
+        JobNotRepairableError,
         JobNotRetryableError,
         JobUnavailableError,
         Problem,
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
         ServerJobsError,
         StaleClaimError,
         UnknownJobError,
+        UpcastError,
+        UpcastNotImplementedError,
     )
     from .handle import JobHandle
     from .job import Handler, Job, define_job
@@ -46,6 +49,7 @@ if TYPE_CHECKING:
     from .registry import JobRegistry, create_job_registry
     from .result import JobMetadata, JobProgress, JobResult
     from .retry import Backoff, RetryPolicy
+    from .upcasts import EarlierVersion
     from .worker import Worker
 
     JOB_STATUS = JobStatus
@@ -70,6 +74,7 @@ _HOMES = {
         "JobFailedError",
         "JobNotBoundError",
         "JobNotFoundError",
+        "JobNotRepairableError",
         "JobNotRetryableError",
         "JobUnavailableError",
         "Problem",
@@ -79,6 +84,8 @@ _HOMES = {
         "ServerJobsError",
         "StaleClaimError",
         "UnknownJobError",
+        "UpcastError",
+        "UpcastNotImplementedError",
     ),
     "handle": ("JobHandle",),
     "job": ("Handler", "Job", "define_job"),
@@ -89,6 +96,7 @@ _HOMES = {
     "result": ("JobMetadata", "JobProgress", "JobResult"),
     "retry": ("Backoff", "RetryPolicy"),
     "cron_tick": ("Tick", "tick"),
+    "upcasts": ("EarlierVersion",),
     "worker": ("Worker",),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
@@ -120,6 +128,7 @@ __all__ = [
     "DoNotRetryError",
     "DuplicateJobError",
     "DuplicateRegistrationError",
+    "EarlierVersion",
     "Handler",
     "HandlerMissingError",
     "HandlerNotImplementedError",
@@ -135,6 +144,7 @@ __all__ = [
     "JobMetadata",
     "JobNotBoundError",
     "JobNotFoundError",
+    "JobNotRepairableError",
     "JobNotRetryableError",
     "JobOptions",
     "JobProgress",
@@ -160,6 +170,8 @@ __all__ = [
     "StaleClaimError",
     "Tick",
     "UnknownJobError",
+    "UpcastError",
+    "UpcastNotImplementedError",
     "Worker",
     "__version__",
     "connect",
