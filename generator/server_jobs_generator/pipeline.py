@@ -8,6 +8,8 @@ from importlib.metadata import version
 from server_jobs.project import Project
 
 from . import output
+from .contracts.lock import lock_path, read_lock
+from .contracts.release import release
 from .files import File, Ownership, read_file
 from .manifest import Manifest, hash_content, manifest_path, read_manifest
 from .migrations import migration_files, schema_fingerprint
@@ -30,7 +32,8 @@ def make_plan(project: Project) -> Plan:
     if specs.problems:
         return Plan(problems=tuple(sorted(specs.problems)))
     old = read_manifest(project)
-    files = [*render_files(project, specs.jobs), *migration_files(project, specs.jobs, old)]
+    lock = File(lock_path(project), release(read_lock(project), specs.jobs).dump())
+    files = [*render_files(project, specs.jobs), *migration_files(project, specs.jobs, old), lock]
     new = _manifest(project, specs.jobs, files, old)
     manifest = File(manifest_path(project), new.dump())
     folders = [f"{project.output}/{folder}" for folder in _OWNED_FOLDERS]

@@ -40,6 +40,7 @@ def test_one_line_names_each_file_that_is_not_as_it_should_be(project: Temporary
     result = project.run("check")
     assert result.exit_code == 1
     assert result.output.splitlines() == [
+        "STALE generated/contracts.lock.json",
         "STALE generated/jobs/a.py",
         "EXTRA generated/jobs/data/extra.json",
         "EDITED generated/models/b.py",

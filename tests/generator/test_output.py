@@ -16,6 +16,7 @@ from server_jobs_generator.output import Finding, State
 from tests.generator.projects import TemporaryProject, job_spec, make_project, schedule
 
 JOB = "generated/jobs/send_email.py"
+LOCK = "generated/contracts.lock.json"
 HANDLER = "handlers/send_email.py"
 
 
@@ -34,8 +35,8 @@ def test_a_changed_spec_changes_only_the_files_that_follow_from_it(project: Temp
     result = project.generate()
     after = project.files()
     changed = {path for path in after if before[path] != after[path]}
-    assert changed == {"specs/send_email.json", JOB, "generated/manifest.json"}
-    assert result.output == f"  updated {JOB}\n  updated generated/manifest.json\n"
+    assert changed == {"specs/send_email.json", LOCK, JOB, "generated/manifest.json"}
+    assert result.output == f"  updated {LOCK}\n  updated {JOB}\n  updated generated/manifest.json\n"
 
 
 def test_the_jobs_of_a_removed_spec_go_and_its_handler_stays(project: TemporaryProject) -> None:
@@ -165,6 +166,7 @@ def test_json_tells_programs_what_was_done(project: TemporaryProject) -> None:
     assert document == {
         "problems": [],
         "files": [
+            {"path": LOCK, "state": "STALE", "action": "update"},
             {"path": JOB, "state": "STALE", "action": "update"},
             {"path": "generated/manifest.json", "state": "STALE", "action": "update"},
         ],

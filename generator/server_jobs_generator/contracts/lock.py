@@ -1,0 +1,186 @@
+"""Every contract that was released: `contracts.lock.json` in the output folder, kept under version control.
+
+It is the memory that tells which rows may still be queued: a spec is compared with all of it before anything is
+generated. Nothing but the generator writes it, and it is read strictly: a guess about a contract would be worse
+than none.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NoReturn
+
+from pydantic import JsonValue
+from server_jobs.errors import ProjectError
+from server_jobs.project import Project
+from server_jobs.values import pointer_to
+
+from ..document import Pointer
+from ..files import read_file
+from ..option_values import OptionError
+from ..problems import listed, nearest, shown
+from .contract import Contract, LockedOptions, Status
+from .text_place import line_and_column
+
+_NOTE = "Kept by `server-jobs generate`; commit it, and do not edit it."
+_FORMAT = 1
+_VERSION = re.compile(r"[1-9][0-9]{0,9}")
+_ADVICE = (
+    "take it back from version control and run `server-jobs generate`; after a merge keep the revisions of both sides"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LockedJob:
+    """What is known of one job: the stem of its spec, and the revisions of each version, oldest first."""
+
+    spec_name: str
+    status: Status
+    versions: Mapping[int, tuple[Contract, ...]]
+
+    @property
+    def newest(self) -> int:
+        """The highest version that was released."""
+        return max(self.versions)
+
+
+@dataclass(frozen=True, slots=True)
+class Lock:
+    """The locked jobs by their names. `text` is the file it was read from, for the places in it; "" for a new one."""
+
+    jobs: Mapping[str, LockedJob] = field(default_factory=dict[str, LockedJob])
+    text: str = ""
+
+    def dump(self) -> str:
+        """The text of the file: the same for equal locks, and one key or value a line."""
+        jobs: dict[str, JsonValue] = {name: _job_document(job) for name, job in self.jobs.items()}
+        document: dict[str, JsonValue] = {"note": _NOTE, "format": _FORMAT, "jobs": jobs}
+        return json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+
+    def place_of(self, pointer: Sequence[str | int]) -> tuple[int, int]:
+        """The line and column of a value in the file, such as `("jobs", "SendEmail", "versions", "1", 0)`."""
+        return line_and_column(self.text or self.dump(), pointer)
+
+
+def lock_path(project: Project) -> str:
+    """Where the lock lies, relative to the project's root."""
+    return f"{project.output}/contracts.lock.json"
+
+
+def read_lock(project: Project) -> Lock:
+    """The lock of a project, an empty one if it has none. Raises `ProjectError` naming the place that is wrong."""
+    path = lock_path(project)
+    content = read_file(project.root / path)
+    return Lock() if content is None else parse_lock(path, content)
+
+
+def parse_lock(path: str, content: bytes) -> Lock:
+    """The lock in the bytes of that file. Raises `ProjectError` naming the place that is wrong."""
+    try:
+        text = content.decode()
+        document: JsonValue = json.loads(text, object_pairs_hook=_unique_keys, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError) as error:
+        raise ProjectError(f"{path}{_place_in(error)} cannot be read ({error}); {_ADVICE}") from error
+    return _Reader(path, text).lock(document)
+
+
+@dataclass(frozen=True, slots=True)
+class _Reader:
+    """Takes the JSON of a lock apart; nothing is passed over."""
+
+    path: str
+    text: str
+
+    def lock(self, document: JsonValue) -> Lock:
+        root = self.object((), document, ("note", "format", "jobs"))
+        if root["format"] != _FORMAT:
+            self.refuse(("format",), f"must be {_FORMAT}, not {shown(root['format'])}: another version wrote it")
+        jobs = self.object(("jobs",), root["jobs"])
+        return Lock({name: self.job(("jobs", name), value) for name, value in jobs.items()}, self.text)
+
+    def job(self, at: Pointer, value: JsonValue) -> LockedJob:
+        members = self.object(at, value, ("spec", "status", "versions"))
+        status, spec_name = members["status"], members["spec"]
+        if status not in list(Status):
+            self.refuse((*at, "status"), f"must be {listed(Status)}, not {shown(status)}")
+        if not isinstance(spec_name, str):
+            self.refuse((*at, "spec"), f"must be the name of a spec, not {shown(spec_name)}")
+        versions = self.object((*at, "versions"), members["versions"])
+        if not versions:
+            self.refuse((*at, "versions"), "must have a version")
+        read = {
+            self.version((*at, "versions", key)): self.revisions((*at, "versions", key), versions[key])
+            for key in versions
+        }
+        return LockedJob(spec_name=spec_name, status=Status(str(status)), versions=dict(sorted(read.items())))
+
+    def version(self, at: Pointer) -> int:
+        if not _VERSION.fullmatch(str(at[-1])):
+            self.refuse(at, f"{shown(at[-1])} is not the number of a version")
+        return int(at[-1])
+
+    def revisions(self, at: Pointer, value: JsonValue) -> tuple[Contract, ...]:
+        if not isinstance(value, list) or not value:
+            self.refuse(at, f"must be a list of revisions, at least one, not {shown(value)}")
+        return tuple(self.contract((*at, index), revision) for index, revision in enumerate(value))
+
+    def contract(self, at: Pointer, value: JsonValue) -> Contract:
+        members = self.object(at, value, ("hash", "options", "params", "result"))
+        params, result, options = (self.object((*at, name), members[name]) for name in ("params", "result", "options"))
+        try:
+            contract = Contract(params=params, result=result, options=LockedOptions.read(options))
+        except (OptionError, KeyError, TypeError, ValueError) as error:
+            self.refuse((*at, "options"), f"cannot be understood ({error})")
+        if contract.hash != members["hash"]:
+            self.refuse((*at, "hash"), "does not belong to this revision: it was changed by hand")
+        return contract
+
+    def object(self, at: Pointer, value: JsonValue, keys: Sequence[str] | None = None) -> dict[str, JsonValue]:
+        """The value as an object, which has exactly these keys if any are given."""
+        if not isinstance(value, dict):
+            self.refuse(at, f"must be an object, not {shown(value)}")
+        for key in () if keys is None else value.keys() ^ set(keys):
+            if key in value:
+                self.refuse((*at, key), f"{shown(key)} is not known here{nearest(key, keys or ())}")
+            self.refuse(at, f"lacks {shown(key)}")
+        return value
+
+    def refuse(self, at: Pointer, message: str) -> NoReturn:
+        line, column = line_and_column(self.text, at)
+        raise ProjectError(f"{self.path}:{line}:{column} {pointer_to(at) or '(whole file)'} {message}; {_ADVICE}")
+
+
+def _job_document(job: LockedJob) -> dict[str, JsonValue]:
+    versions: dict[str, JsonValue] = {
+        str(version): [_contract_document(contract) for contract in contracts]
+        for version, contracts in job.versions.items()
+    }
+    return {"spec": job.spec_name, "status": job.status.value, "versions": versions}
+
+
+def _contract_document(contract: Contract) -> dict[str, JsonValue]:
+    return {
+        "hash": contract.hash,
+        "options": contract.options.document(),
+        "params": dict(contract.params),
+        "result": dict(contract.result),
+    }
+
+
+def _unique_keys(pairs: list[tuple[str, JsonValue]]) -> dict[str, JsonValue]:
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        twice = next(key for key in members if sum(key == other for other, _ in pairs) > 1)
+        raise ValueError(f"the key {shown(twice)} is used twice in one object")
+    return members
+
+
+def _refuse_constant(word: str) -> NoReturn:
+    raise ValueError(f"{word} is not JSON")
+
+
+def _place_in(error: Exception) -> str:
+    return f":{error.lineno}:{error.colno}" if isinstance(error, json.JSONDecodeError) else ""
