@@ -10,6 +10,7 @@ from server_jobs.project import Project
 from . import output
 from .contracts.lock import lock_path, read_lock
 from .contracts.release import release
+from .earlier_versions import name_problems
 from .files import File, Ownership, read_file
 from .manifest import Manifest, hash_content, manifest_path, read_manifest
 from .migrations import migration_files, schema_fingerprint
@@ -31,9 +32,11 @@ def make_plan(project: Project) -> Plan:
     specs = read_specs(project.root, project.root / project.specs)
     if specs.problems:
         return Plan(problems=tuple(sorted(specs.problems)))
-    old = read_manifest(project)
-    lock = File(lock_path(project), release(read_lock(project), specs.jobs).dump())
-    files = [*render_files(project, specs.jobs), *migration_files(project, specs.jobs, old), lock]
+    old, released = read_manifest(project), read_lock(project)
+    if problems := tuple(sorted(name_problems(specs.jobs, released))):
+        return Plan(problems=problems)
+    lock = File(lock_path(project), release(released, specs.jobs).dump())
+    files = [*render_files(project, specs.jobs, released), *migration_files(project, specs.jobs, old), lock]
     new = _manifest(project, specs.jobs, files, old)
     manifest = File(manifest_path(project), new.dump())
     folders = [f"{project.output}/{folder}" for folder in _OWNED_FOLDERS]

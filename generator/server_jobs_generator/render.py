@@ -5,13 +5,15 @@ Templates lay out what is decided here. They print only `Code`, so text of a spe
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import PurePosixPath
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from server_jobs.project import Project
 
+from .contracts.lock import Lock
+from .earlier_versions import ParamsVersion, VersionStep, steps_of
 from .files import File, Ownership
 from .job_class import attributes, job_imports
 from .layout import (
@@ -31,16 +33,20 @@ from .layout import (
 from .models import render_models
 from .spec import JobSpec
 
+NO_LOCK = Lock()
 
-def render_files(project: Project, jobs: Sequence[JobSpec]) -> list[File]:
-    """Every file but the migrations. The order of `jobs` does not matter."""
+
+def render_files(project: Project, jobs: Sequence[JobSpec], lock: Lock = NO_LOCK) -> list[File]:
+    """Every file but the migrations. The order of `jobs` does not matter. `lock` knows their earlier versions."""
     ordered = sorted(jobs, key=lambda job: job.class_name)
+    steps = {job.class_name: steps_of(job, lock) for job in ordered}
     return [
         _owned(project, "__init__.py", "package_init.py.jinja", docstring=docstring("Generated from the specs.")),
         *_models(project, ordered),
         *_jobs(project, ordered),
         *_handlers(project, ordered),
-        _registry(project, ordered),
+        *(file for job in ordered for file in _earlier(project, steps[job.class_name])),
+        _registry(project, ordered, steps),
         *_worker(project),
     ]
 
@@ -110,23 +116,90 @@ def _handler(project: Project, job: JobSpec) -> File:
     return File(f"{project.handlers}/{job.spec_name}.py", text, Ownership.ONCE)
 
 
-def _registry(project: Project, jobs: Sequence[JobSpec]) -> File:
+def _earlier(project: Project, steps: Sequence[VersionStep]) -> Iterator[File]:
+    """The models of the versions of a job that has several, and a stub for each way between two of them."""
+    for step in steps:
+        before = step.before
+        text = render_models(before.spec()) if step.needs_upcast else _same_model(before, step.after)
+        yield File(f"{project.output}/models/{before.module}.py", text)
+        if step.needs_upcast:
+            yield _upcaster(project, step)
+    if steps:
+        current = steps[-1].after
+        yield File(f"{project.output}/models/{current.module}.py", _same_model(current, None))
+
+
+def _same_model(version: ParamsVersion, same: ParamsVersion | None) -> str:
+    """A name for the model of the version with the same params, None: of the current one."""
+    module, model = (version.job.spec_name, f"{version.job.class_name}Params") if same is None else _place_of(same)
+    what = "the current one" if same is None else f"the same as in version {same.version}"
+    return render(
+        "same_model.py.jinja",
+        header=header(version.job.path),
+        about=docstring(f"Params of {version.job.class_name} in version {version.version}: {what}."),
+        module=name(module),
+        model=name(model),
+        alias=name(version.class_name),
+        listing=assignment("__all__", Group("[", (("", literal(version.class_name)),), "]")),
+    )
+
+
+def _place_of(version: ParamsVersion) -> tuple[str, str]:
+    return version.module, version.class_name
+
+
+def _upcaster(project: Project, step: VersionStep) -> File:
+    before, after = step.before, step.after
+    job, models = before.job, f"{_from_handlers(project)}models"
+    imports = [import_names(f"{models}.{each.module}", [each.class_name]) for each in (before, after)]
+    runtime = import_names("server_jobs", ["UpcastNotImplementedError"])
+    arguments = Group("def upcast(", (("params: ", Code(before.class_name)),), ")", packed=True)
+    about = f"Rows of {job.class_name} from version {before.version} to {after.version}."
+    text = render(
+        "upcast.py.jinja",
+        about=docstring(f"{about} Generated once: it is yours to write."),
+        imports=Code(f"{runtime}\n\n{chr(10).join(imports)}"),
+        signature=lay_out(arguments, 0, 0, f" -> {after.class_name}:"),
+        docstring=docstring(f"Params of version {before.version}, as version {after.version} takes them.", 4),
+        class_name=literal(job.class_name),
+        version=Code(before.version),
+    )
+    return File(f"{project.handlers}/{before.module}.py", text, Ownership.ONCE)
+
+
+def _registry(project: Project, jobs: Sequence[JobSpec], steps: Mapping[str, Sequence[VersionStep]]) -> File:
     handlers, inside = _handlers_package(project)
-    modules = import_names(handlers, [job.spec_name for job in jobs])
+    upcasts = [step.before.module for each in steps.values() for step in each if step.needs_upcast]
+    modules = import_names(handlers, [*(job.spec_name for job in jobs), *upcasts])
     classes = import_names(".jobs", [job.class_name for job in jobs])
-    runtime = import_names("server_jobs", ["JobRegistry", "create_job_registry"])
-    ours = "\n".join(sorted([modules, classes])) if inside else f"{modules}\n\n{classes}"
+    versions = {
+        place for each in steps.values() for step in each for place in map(_place_of, (step.before, step.after))
+    }
+    models = [import_names(f".models.{module}", [model]) for module, model in sorted(versions)]
+    earlier = ["EarlierVersion"] if models else []
+    runtime = import_names("server_jobs", [*earlier, "JobRegistry", "create_job_registry"])
+    local = [classes, *models]
+    ours = "\n".join(sorted([modules, *local])) if inside else f"{modules}\n\n{chr(10).join(sorted(local))}"
     return _owned(
         project,
         "registry.py",
         "registry.py.jinja",
         imports=Code(f"{runtime}\n\n{ours}" if jobs else runtime),
-        registrations=[lay_out(_registration(job), 0, 0) for job in jobs],
+        registrations=[lay_out(_registration(job, steps[job.class_name]), 0, 0) for job in jobs],
     )
 
 
-def _registration(job: JobSpec) -> Group:
-    return call("registry.register", name(job.class_name), Code(f"{job.spec_name}.handle"))
+def _registration(job: JobSpec, steps: Sequence[VersionStep]) -> Group:
+    versions = {"earlier": tuple_of([_earlier_version(step) for step in steps])} if steps else {}
+    return call("registry.register", name(job.class_name), Code(f"{job.spec_name}.handle"), **versions)
+
+
+def _earlier_version(step: VersionStep) -> Group:
+    """With both models in brackets, so that a type checker holds the upcaster against them."""
+    before, after = name(step.before.class_name), name(step.after.class_name)
+    upcast = [Code(f"{step.before.module}.upcast")] if step.needs_upcast else []
+    arguments = (Code(step.before.version), before, *upcast)
+    return Group(f"EarlierVersion[{before}, {after}](", tuple(("", each) for each in arguments), packed=True)
 
 
 def _worker(project: Project) -> list[File]:

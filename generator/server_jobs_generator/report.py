@@ -92,7 +92,7 @@ def diff_lines(project: Project, plan: Plan) -> Iterator[str]:
 
 def _notes(plan: Plan) -> Iterator[str]:
     for path in plan.unused:
-        yield f"note: {path} is not used any more, its spec is gone; it is yours, delete it when you no longer need it"
+        yield f"note: {path} is not used any more, its spec or version is gone; it is yours, to be deleted or not"
 
 
 def _action(finding: Finding) -> str:

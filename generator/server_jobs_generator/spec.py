@@ -37,7 +37,8 @@ class JobSpec:
     `path` is the spec file relative to the project's root, with `/`. `params` and `result` are self-contained object
     schemas: their references lead only to `#/$defs/...` inside themselves, and equal keys in the two `$defs` are the
     same definition. `schedules` carry their params as canonical JSON text. `digest` is a SHA-256 (hex) over the spec
-    and every shared file it uses, in a fixed order.
+    and every shared file it uses, in a fixed order. `is_earlier` is true for a version from the lock, of which nothing
+    but the model of its params is generated, with the version behind its name.
     """
 
     path: str
@@ -49,6 +50,7 @@ class JobSpec:
     options: JobOptions
     schedules: tuple[Schedule, ...]
     digest: str
+    is_earlier: bool = False
 
 
 @dataclass(frozen=True, slots=True)
