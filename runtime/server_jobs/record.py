@@ -299,11 +299,12 @@ class JobQuery:
 
 @dataclass(frozen=True, slots=True)
 class JobCount:
-    """How many jobs of one name are in one status."""
+    """How many jobs of one name are in one status, and how many of them are parked."""
 
     job_name: str
     status: JobStatus
     count: int
+    parked: int = 0
 
 
 @dataclass(frozen=True, slots=True)

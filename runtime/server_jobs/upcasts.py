@@ -122,6 +122,14 @@ class Versions:
             self.job_name, self.job.params_model, self.current_params(text, version), self.job.options.redact
         )
 
+    def refusal(self, text: str, version: int) -> Exception | None:
+        """Why a row of that version with these params would be parked; None if it can be read."""
+        try:
+            self.read(text, version)
+        except Exception as error:  # noqa: BLE001  upcasters and validators of the user may raise anything
+            return error
+        return None
+
     def _reachable(self) -> Iterator[int]:
         for version in reversed(self.earlier):
             if version.is_stub:

@@ -15,6 +15,7 @@ from server_jobs.record import (
     UNREADABLE,
     Heartbeat,
     Hold,
+    JobCount,
     JobQuery,
     JobRecord,
     JobStatus,
@@ -91,6 +92,7 @@ async def test_parked_jobs_are_listed_by_themselves(store: Store, clock: FakeClo
     assert ids(await store.list_jobs(JobQuery(parked=True, before="d", limit=1))) == ["a"]
     assert ids(await store.list_jobs(JobQuery(parked=True, job_name="ImportCsv"))) == []
     assert ids(await store.list_jobs(JobQuery())) == ["d", "c", "b", "a"]
+    assert JobCount("SendEmail", JobStatus.FAILED, 2, parked=2) in await store.count_jobs()
 
 
 async def test_a_parked_job_gets_other_params_and_is_pending_with_all_its_attempts(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -26,7 +27,9 @@ def upcast(params: GreetParamsV1) -> GreetParamsV2:
 """
 
 
-def greet(version: int, properties: dict[str, object], *, title: str = "Greet", **options: object) -> dict[str, object]:
+def greet(
+    version: int, properties: Mapping[str, object], *, title: str = "Greet", **options: object
+) -> dict[str, object]:
     """A spec of one version: every property is required."""
     spec = job_spec(title, version=version, **options)
     parts = spec["properties"]

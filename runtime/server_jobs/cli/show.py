@@ -12,7 +12,7 @@ from rich.text import Text
 from ..errors import JobNotFoundError, ServerJobsError
 from ..job_document import ShownParams, job_document, parsed, shown_params
 from ..record import JobRecord, JobStatus
-from .job_table import STATUS_STYLES, took
+from .job_table import status_text, took
 from .options import json_option, with_workspace
 from .output import one_line, print_json, printable, stdout_console
 from .running import run
@@ -62,8 +62,8 @@ def _shown_params(record: JobRecord, workspace: Workspace) -> ShownParams:
 
 def _print(record: JobRecord, params: ShownParams) -> None:
     console = stdout_console()
-    status = Text(record.status, style=STATUS_STYLES[record.status])
-    console.print(Text("  ").join([Text(one_line(record.job_name), style="bold"), Text(one_line(record.id)), status]))
+    title = [Text(one_line(record.job_name), style="bold"), Text(one_line(record.id)), status_text(record)]
+    console.print(Text("  ").join(title))
     for name, value in _facts(record):
         console.print(Text(f"  {name:<12} {one_line(value)}"), soft_wrap=True)
     _print_part(
@@ -73,6 +73,8 @@ def _print(record: JobRecord, params: ShownParams) -> None:
         _print_part(console, "result", _pretty(record.result))
     if record.error is not None:
         _print_part(console, "error", record.error)
+    if record.is_parked:
+        console.print(Text("It is kept until it can be read: see `server-jobs repair --help`.", style="dim"))
 
 
 def _facts(record: JobRecord) -> Iterator[tuple[str, str]]:

@@ -156,12 +156,10 @@ class MemoryStore:
         return sorted(found, key=lambda record: record.id, reverse=True)[: query.limit]
 
     async def count_jobs(self, *, since: datetime | None = None) -> Sequence[JobCount]:
-        counts = Counter(
-            (record.job_name, record.status)
-            for record in self._records.values()
-            if since is None or record.created_at >= since
-        )
-        return [JobCount(name, status, count) for (name, status), count in sorted(counts.items())]
+        counted = [record for record in self._records.values() if since is None or record.created_at >= since]
+        counts = Counter((record.job_name, record.status) for record in counted)
+        parked = Counter((record.job_name, record.status) for record in counted if record.is_parked)
+        return [JobCount(name, status, count, parked[name, status]) for (name, status), count in sorted(counts.items())]
 
     async def count_due(self, request: ClaimRequest) -> int:
         now = self._clock.now()

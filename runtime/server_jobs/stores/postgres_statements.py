@@ -518,7 +518,7 @@ SELECT {JOB_COLUMNS} FROM jobs
 """
 
 COUNT = f"""
-SELECT job_name, status, count(*) AS count FROM jobs
+SELECT job_name, status, count(*) AS count, sum(CASE WHEN {PARKED} THEN 1 ELSE 0 END) AS parked FROM jobs
  WHERE CAST(:since AS bigint) IS NULL OR created_at >= {_moment(":since")}
  GROUP BY job_name, status ORDER BY job_name, status
 """

@@ -321,7 +321,12 @@ class SqlStore:
     async def count_jobs(self, *, since: datetime | None = None) -> Sequence[JobCount]:
         rows = await self._run(self._statements.COUNT, since=None if since is None else timestamp(since))
         return [
-            JobCount(text_of(row["job_name"]), JobStatus(text_of(row["status"])), integer_of(row["count"]))
+            JobCount(
+                text_of(row["job_name"]),
+                JobStatus(text_of(row["status"])),
+                integer_of(row["count"]),
+                integer_of(row["parked"]),
+            )
             for row in rows
         ]
 

@@ -446,8 +446,8 @@ SELECT {JOB_COLUMNS} FROM jobs
  ORDER BY id DESC LIMIT :limit
 """
 
-COUNT = """
-SELECT job_name, status, count(*) AS count FROM jobs
+COUNT = f"""
+SELECT job_name, status, count(*) AS count, sum(CASE WHEN {PARKED} THEN 1 ELSE 0 END) AS parked FROM jobs
  WHERE :since IS NULL OR created_at >= :since
  GROUP BY job_name, status ORDER BY job_name, status
 """
