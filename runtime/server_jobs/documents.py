@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import TypeVar, cast, get_args, get_origin
 
 from pydantic import BaseModel, PlainSerializer, SecretBytes, SecretStr, ValidationError, WrapSerializer
@@ -42,8 +43,8 @@ def write_params(
 
 
 def read_params(job_name: str, model: type[BaseModel], text: str, redact: Sequence[str] = ()) -> BaseModel:
-    """The model of stored params. Raises `InvalidParamsError`."""
-    return _validate(model, text, _Refusal(InvalidParamsError, job_name, redact))
+    """The model of stored params, without properties that its spec no longer has. Raises `InvalidParamsError`."""
+    return _read(model, text, _Refusal(InvalidParamsError, job_name, redact))
 
 
 def write_result(job_name: str, model: type[BaseModel], result: object) -> tuple[BaseModel, str]:
@@ -52,8 +53,8 @@ def write_result(job_name: str, model: type[BaseModel], result: object) -> tuple
 
 
 def read_result(job_name: str, model: type[BaseModel], text: str) -> BaseModel:
-    """The model of a stored result. Raises `InvalidResultError`."""
-    return _validate(model, text, _Refusal(InvalidResultError, job_name, ()))
+    """The model of a stored result, without properties that its spec no longer has. Raises `InvalidResultError`."""
+    return _read(model, text, _Refusal(InvalidResultError, job_name, ()))
 
 
 def unique_key_of(job_name: str, text: str, pointers: Sequence[str]) -> str:
@@ -196,11 +197,53 @@ def _located(value: BaseModel) -> tuple[Problem, ...]:
 
 def _validate(model: type[M], text: str, refuse: _Refusal) -> M:
     try:
-        # What `model_validate_json` does, without what that checks at each call.
-        validated: M = model.__pydantic_validator__.validate_json(text, by_alias=True, by_name=False)
+        return _validated(model, text)
     except ValidationError as error:
         raise refuse.of(error, _parsed(text)) from refuse.cause(error)
+
+
+def _read(model: type[M], text: str, refuse: _Refusal) -> M:
+    """What was written with one spec is read with another: what that does not know is passed over, and nothing else."""
+    try:
+        return _validated(model, text)
+    except ValidationError as error:
+        trimmed = _without_undeclared(error, text)
+        if trimmed is not None:
+            with suppress(ValidationError):
+                return _validated(model, trimmed)
+        raise refuse.of(error, _parsed(text)) from refuse.cause(error)
+
+
+def _validated(model: type[M], text: str) -> M:
+    # What `model_validate_json` does, without what that checks at each call.
+    validated: M = model.__pydantic_validator__.validate_json(text, by_alias=True, by_name=False)
     return validated
+
+
+def _without_undeclared(error: ValidationError, text: str) -> str | None:
+    """The text without the properties that were refused for being undeclared; None if other things were refused too.
+
+    In a branch of a union they are left, because they may be what tells it from the other branches.
+    """
+    document = _parsed(text)
+    for detail in error.errors(include_url=False, include_context=False, include_input=False):
+        if detail["type"] != "extra_forbidden":
+            return None
+        *path, name = detail["loc"]
+        holder = document
+        for part in path:
+            holder = _inside(holder, part)
+        if not isinstance(holder, dict) or name not in holder:
+            return None
+        del holder[name]
+    return json.dumps(document, ensure_ascii=False, separators=(",", ":"))
+
+
+def _inside(holder: object, part: int | str) -> object:
+    """The part of a document with that key or index; None where there is none, as behind the label of a branch."""
+    if isinstance(holder, dict):
+        return holder.get(part)
+    return holder[part] if isinstance(holder, list) and isinstance(part, int) and part < len(holder) else None
 
 
 def _overlap(pointer: str, hidden: str) -> bool:

@@ -235,6 +235,72 @@ def test_stored_json_is_read_strictly() -> None:
         read_params("SendMail", Mail, '{"address": {"to": "a"}, "subject": 5}')
 
 
+class Inner(JobModel, extra="forbid"):
+    x: int = 0
+
+
+class Disc(Circle, extra="forbid"):
+    pass
+
+
+class Outer(JobModel, extra="forbid"):
+    """What a spec says today; rows may hold what it said before."""
+
+    inner: Inner | None = None
+    items: list[Inner] = Field(default_factory=list)
+    by_name: dict[str, Inner] = Field(default_factory=dict)
+    either: Inner | str = ""
+    shape: Annotated[Disc | Square, Field(discriminator="kind")] | None = None
+
+
+BEFORE = '{"x":1,"gone":[{"x":null}]}'
+PASSED_OVER = {
+    "at the top": ('{"gone":1}', Outer()),
+    "below": (f'{{"inner":{BEFORE},"gone":{{}}}}', Outer(inner=Inner(x=1))),
+    "in lists": (f'{{"items":[{BEFORE},{{}}]}}', Outer(items=[Inner(x=1), Inner()])),
+    "in dicts": (f'{{"by_name":{{"gone":{BEFORE}}}}}', Outer(by_name={"gone": Inner(x=1)})),
+}
+
+
+@pytest.mark.parametrize("case", PASSED_OVER)
+def test_a_property_that_a_spec_no_longer_has_is_passed_over_in_what_is_stored(case: str) -> None:
+    text, expected = PASSED_OVER[case]
+    assert read_params("Job", Outer, text, redact=("/gone",)) == expected
+    assert read_result("Job", Outer, text) == expected
+
+
+@pytest.mark.parametrize("case", PASSED_OVER)
+def test_no_such_property_is_written(case: str) -> None:
+    params = json.loads(PASSED_OVER[case][0])
+    with pytest.raises(InvalidParamsError, match="Extra inputs are not permitted"):
+        write_params("Job", Outer, params)
+    with pytest.raises(InvalidResultError, match="Extra inputs are not permitted"):
+        write_result("Job", Outer, params)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f'{{"either":{BEFORE}}}',
+        '{"shape":{"kind":"circle","radius":1,"gone":1,"circle":{"gone":1}}}',
+        '{"inner":{"x":"1","gone":1}}',
+        '{"gone":1,"items":[{"x":1},2]}',
+    ],
+)
+def test_nothing_else_is_passed_over(text: str) -> None:
+    """In the branch of a union a property may be what tells it from the others; and a wrong value stays wrong."""
+    with pytest.raises(InvalidParamsError):
+        read_params("Job", Outer, text)
+
+
+def test_what_an_open_object_holds_is_kept_when_something_else_is_passed_over() -> None:
+    class Open(JobModel, extra="allow"):
+        inner: Inner = Inner()
+
+    read = read_params("Job", Open, '{"inner":{"gone":1},"kept":1.0}')
+    assert read.model_dump() == {"inner": {"x": 0}, "kept": 1.0}
+
+
 def test_a_result_is_a_model_or_a_mapping_that_fits() -> None:
     assert (
         write_result("SendMail", Mail, GOOD)[1]

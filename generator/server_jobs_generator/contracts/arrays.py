@@ -1,0 +1,29 @@
+"""What changed between two lists: their items, by position or all alike, and how many there may be."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from .change import Change, unknown
+from .node import Node
+from .rules import Rule
+from .scalars import count_changes
+
+if TYPE_CHECKING:
+    from .compare import Comparison
+
+
+def array_changes(comparison: Comparison, old: Node, new: Node, *, is_tolerant: bool) -> Iterator[Change]:
+    """The changes between two schemas of arrays."""
+    yield from count_changes(old, new, "minItems", "maxItems", "items")
+    was, now = old.branches("prefixItems"), new.branches("prefixItems")
+    items, others = old.stated("items"), new.stated("items")
+    if len(was) != len(now) or (items.schema is False) != (others.schema is False):
+        yield unknown(old, new, f"had {len(was)} items by position, and has {len(now)} now", Rule.TUPLE_CHANGED)
+        return
+    if isinstance(items.schema, list) or isinstance(others.schema, list):
+        yield unknown(old, new, "has a list of items, as in older drafts, and changed")
+        return
+    for one, other in (*zip(was, now, strict=True), (items, others)):
+        yield from comparison.of(one, other, is_tolerant=is_tolerant)

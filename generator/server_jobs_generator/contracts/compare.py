@@ -1,0 +1,207 @@
+"""What changed between two schemas, and in which direction each change breaks.
+
+Keywords of one place are compared one by one: if each of them accepts what its old form accepted, all together do. What
+cannot be compared like that has to be equal, or is an unknown change, which is never safe.
+
+A reader of stored values passes over properties it does not declare, but only where nothing else looks at them: in an
+object of plain keywords, reached through plain keywords. Anywhere else it refuses them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from pydantic import JsonValue
+from server_jobs.values import canonical
+
+from ..document import Pointer
+from ..problems import shown
+from .alternatives import OPAQUE, Alternative, alternatives
+from .arrays import array_changes
+from .change import RISKY, SAFE, Change, relaxed, tightened, unknown
+from .node import ANNOTATIONS, Node
+from .objects import object_changes
+from .pairing import Pairing, pair
+from .rules import Rule
+from .scalars import number_changes, text_changes, value_changes
+
+_GROUPS = (
+    *(("not",), ("if", "then", "else"), ("contains", "minContains", "maxContains"), ("propertyNames",)),
+    *(("dependentRequired",), ("dependentSchemas",), ("dependencies",), ("uniqueItems",)),
+    *(("contentEncoding", "contentMediaType", "contentSchema"),),
+)
+"""Keywords that belong together: added they refuse more, removed they refuse less, changed nobody can tell."""
+
+PLAIN_OBJECT = ANNOTATIONS | {"type", "properties", "required", "additionalProperties", "maxProperties"}
+_PLAIN = PLAIN_OBJECT | {"items", "prefixItems", "minItems", "maxItems"}
+_SCALAR = frozenset(
+    {
+        *("minLength", "maxLength", "pattern", "format", "minimum", "maximum"),
+        *("exclusiveMinimum", "exclusiveMaximum", "multipleOf", "enum", "const"),
+    }
+)
+_COMPARED = _PLAIN | _SCALAR | {"minProperties", "patternProperties"} | {word for group in _GROUPS for word in group}
+_SEE_ALL = ("unevaluatedItems", "unevaluatedProperties")
+
+
+def compare(old: Mapping[str, JsonValue], new: Mapping[str, JsonValue], reserved: Collection[str] = ()) -> list[Change]:
+    """Every change between two bundled schemas; a property named in `reserved` was removed on purpose."""
+    was, now = Node.top(old), Node.top(new)
+    changes = Comparison(frozenset(reserved)).of(was, now, is_tolerant=True)
+    return list(dict.fromkeys([*changes, *_renamed(was, now)]))
+
+
+@dataclass(slots=True)
+class Comparison:
+    """Compares places pair by pair. `seen` has the pairs on the way: what recursion returns to is taken for equal.
+
+    A property named in `reserved` that is gone was removed, not renamed.
+    """
+
+    reserved: frozenset[str] = frozenset()
+    seen: set[tuple[int, Pointer, int, Pointer, bool]] = field(
+        default_factory=set[tuple[int, Pointer, int, Pointer, bool]]
+    )
+
+    def of(self, old: Node, new: Node, *, is_tolerant: bool) -> Iterator[Change]:
+        """The changes between two places; `is_tolerant` where a reader would pass over undeclared properties."""
+        yield from _default_changes(old, new)
+        if old.shape() == new.shape():
+            return
+        key = (id(old.root), old.pointer, id(new.root), new.pointer, is_tolerant)
+        if key in self.seen:
+            return
+        self.seen.add(key)
+        if any(node.has(*_SEE_ALL) for side in (old, new) for node in side.conjuncts()):
+            yield unknown(old, new, "is judged as a whole by unevaluatedProperties or unevaluatedItems, and changed")
+            return
+        yield from self._conjuncts(old.conjuncts(), new.conjuncts(), old, new, is_tolerant=is_tolerant)
+
+    def covers(self, writer: Node, reader: Node) -> bool:
+        """Whether all that fits the first is accepted by the second, for sure; nothing is passed over."""
+        inner = Comparison(self.reserved, set(self.seen))
+        return all(change.backward is SAFE for change in inner.of(writer, reader, is_tolerant=False))
+
+    def _conjuncts(
+        self, olds: list[Node], news: list[Node], old: Node, new: Node, *, is_tolerant: bool
+    ) -> Iterator[Change]:
+        """Parts that all have to hold: equal ones aside, each new one is held against an old one."""
+        is_alone = len(olds) == len(news) == 1
+        if not is_alone:
+            lasting = {node.meaning() for node in olds} & {node.meaning() for node in news}
+            olds = [node for node in olds if node.meaning() not in lasting]
+            news = [node for node in news if node.meaning() not in lasting]
+        if len(olds) == len(news):
+            for one, other in zip(olds, news, strict=True):
+                yield from self._part(one, other, is_tolerant=is_tolerant and is_alone)
+        elif not olds:
+            yield tightened(old, new, "has to fit one more schema")
+        elif not news:
+            yield relaxed(old, new, "has to fit one schema less")
+        else:
+            yield unknown(old, new, "is composed in another way")
+
+    def _part(self, old: Node, new: Node, *, is_tolerant: bool) -> Iterator[Change]:
+        olds, news = alternatives(old), alternatives(new)
+        yield from _group_changes(old, new)
+        pairing = pair(olds, news)
+        # A nullable schema is the only union that readers look into.
+        is_plain = is_tolerant and len(_non_null(olds)) == len(_non_null(news)) == 1
+        for one, other in pairing.pairs:
+            yield from self._kind(one, other, is_tolerant=is_plain)
+        yield from _unpaired(pairing, old, new)
+
+    def _kind(self, old: Alternative, new: Alternative, *, is_tolerant: bool) -> Iterator[Change]:
+        yield from value_changes(old, new)
+        inside = is_tolerant and not (old.node.members.keys() | new.node.members.keys()) - _PLAIN
+        match new.kind:
+            case "string":
+                yield from text_changes(old.node, new.node)
+            case "integer" | "number":
+                yield from number_changes(old, new)
+            case "array":
+                yield from array_changes(self, old.node, new.node, is_tolerant=inside)
+            case "object":
+                yield from object_changes(self, old.node, new.node, is_tolerant=inside)
+            case _:
+                pass
+
+
+def _default_changes(old: Node, new: Node) -> Iterator[Change]:
+    was, now = (canonical(node.members["default"]) if node.has("default") else None for node in (old, new))
+    if was is not None and was != now:
+        rule = Rule.DEFAULT_REMOVED if now is None else Rule.DEFAULT_CHANGED
+        message = f"had the default {was}, and now {now or 'none'}"
+        verdict = RISKY if now is None else SAFE  # rows hold their defaults written out
+        yield Change(rule=rule, old=old.pointer, new=new.pointer, backward=verdict, forward=SAFE, message=message)
+
+
+def _renamed(old: Node, new: Node) -> Iterator[Change]:
+    """The definitions that have another name and the same shape."""
+    was, now = old.entries("$defs"), new.entries("$defs")
+    come = {now[name].shape(): name for name in sorted(now.keys() - was.keys(), reverse=True)}
+    for name in sorted(was.keys() - now.keys()):
+        if (to := come.get(was[name].shape())) is not None:
+            yield Change(
+                rule=Rule.REF_RENAMED,
+                old=was[name].pointer,
+                new=now[to].pointer,
+                backward=SAFE,
+                forward=SAFE,
+                message=f"is called {shown(to)} now, and so may be its class",
+            )
+
+
+def _group_changes(old: Node, new: Node) -> Iterator[Change]:
+    for group in _GROUPS:
+        was, now = (_only(node, group) for node in (old, new))
+        if was.meaning() == now.meaning():
+            continue
+        words = ", ".join(word for word in group if was.has(word) or now.has(word))
+        if not was.members:
+            yield tightened(old, new, f"{words} was added")
+        elif not now.members:
+            yield relaxed(old, new, f"{words} was removed")
+        else:
+            yield unknown(old, new, f"{words} changed")
+    others = (old.members.keys() | new.members.keys()) - _COMPARED - {"anyOf", "oneOf"}
+    if _only(old, others).meaning() != _only(new, others).meaning():
+        yield unknown(old, new, f"{', '.join(sorted(others))} changed, which is not understood here")
+
+
+def _only(node: Node, words: Iterable[str]) -> Node:
+    stated = {word: node.members[word] for word in words if node.has(word)}
+    return Node(node.root, node.pointer, {} if stated == {"uniqueItems": False} else stated)
+
+
+def _non_null(found: list[Alternative]) -> list[Alternative]:
+    return [alternative for alternative in found if alternative.kind != "null"]
+
+
+def _unpaired(pairing: Pairing, old: Node, new: Node) -> Iterator[Change]:
+    gone, come = _non_null(pairing.olds), _non_null(pairing.news)
+    if len(pairing.olds) > len(gone):
+        yield tightened(old, new, "is null no more", Rule.NULL_REMOVED)
+    if len(pairing.news) > len(come):
+        yield relaxed(old, new, "may be null now", Rule.NULL_ADDED)
+    is_union = any(found.in_union for found in (*gone, *come))
+    was, now = _named(gone), _named(come)
+    if gone and come:
+        is_tag = all(found.kind == "object" for found in (*gone, *come)) and any(
+            found.tags() for found in (*gone, *come)
+        )
+        rule = Rule.UNION_TAG_CHANGED if is_tag else Rule.UNKNOWN_CHANGE if OPAQUE in was + now else Rule.TYPE_CHANGED
+        yield unknown(
+            old, new, "tells its branches apart by other values" if is_tag else f"was {was}, and is {now} now", rule
+        )
+    elif gone:
+        rule = Rule.UNION_REMOVED if is_union else Rule.TYPE_NARROWED
+        yield tightened(old, new, f"{'a branch' if is_union else 'a type'} was removed: {was}", rule)
+    elif come:
+        rule = Rule.UNION_ADDED if is_union else Rule.TYPE_WIDENED
+        yield relaxed(old, new, f"{'a branch' if is_union else 'a type'} was added: {now}", rule)
+
+
+def _named(found: list[Alternative]) -> str:
+    return ", ".join(sorted({alternative.kind for alternative in found}))

@@ -1,0 +1,180 @@
+"""What changed between two schemas of single values: the values listed, the bounds, the pattern and the format."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+from server_jobs.values import canonical
+
+from ..problems import shown
+from .alternatives import Alternative
+from .change import BREAKS, RISKY, SAFE, Change, relaxed, tightened, unknown
+from .node import Node
+from .rules import Rule
+
+_EXACT = 2**53
+_NONE = (-math.inf, False)
+
+
+def value_changes(old: Alternative, new: Alternative) -> Iterator[Change]:
+    """The changes between what `const` and `enum` list."""
+    was, now = old.texts, new.texts
+    if was is None or now is None:
+        if was is not None:
+            yield relaxed(old.node, new.node, "may have other values than those that were listed")
+        if now is not None:
+            yield tightened(old.node, new.node, f"must be one of {_listed(now)} now")
+        return
+    gone, come = was - now, now - was
+    if gone and come and len(was) == len(now) == 1:
+        yield unknown(old.node, new.node, f"was {_listed(was)}, and must be {_listed(now)} now", Rule.CONST_CHANGED)
+        return
+    if gone:
+        yield tightened(old.node, new.node, f"may be {_listed(gone)} no more", Rule.ENUM_REMOVED)
+    if come:
+        yield relaxed(old.node, new.node, f"may be {_listed(come)} now", Rule.ENUM_ADDED)
+
+
+def text_changes(old: Node, new: Node) -> Iterator[Change]:
+    """The changes between two schemas of strings."""
+    yield from count_changes(old, new, "minLength", "maxLength", "characters")
+    yield from _word_changes(old, new, "pattern", Rule.PATTERN_CHANGED)
+    yield from _word_changes(old, new, "format", Rule.FORMAT_CHANGED)
+
+
+def number_changes(old: Alternative, new: Alternative) -> Iterator[Change]:
+    """The changes between two schemas of numbers, whole or not."""
+    if (old.kind, new.kind) == ("integer", "number"):
+        message = "may have a fraction now"
+        backward = SAFE if _is_exact(old) else RISKY
+        message += "" if backward is SAFE else "; a whole number beyond 2^53 that is stored would be refused"
+        yield Change(
+            rule=Rule.TYPE_WIDENED,
+            old=old.node.pointer,
+            new=new.node.pointer,
+            backward=backward,
+            forward=BREAKS,
+            message=message,
+        )
+    elif (old.kind, new.kind) == ("number", "integer"):
+        exact = _is_exact(new)
+        yield Change(
+            rule=Rule.TYPE_NARROWED,
+            old=old.node.pointer,
+            new=new.node.pointer,
+            backward=BREAKS,
+            forward=SAFE if exact else RISKY,
+            message="may have no fraction any more",
+        )
+    yield from _bound_changes(old, new)
+    yield from _multiple_changes(old.node, new.node)
+    yield from _word_changes(old.node, new.node, "format", Rule.FORMAT_CHANGED)
+
+
+def count_changes(old: Node, new: Node, lowest: str, highest: str, things: str) -> Iterator[Change]:
+    """The changes between two pairs of bounds on how many of something there are."""
+    was, now = (_count(node, lowest, 0) for node in (old, new))
+    if was != now:
+        yield (tightened if now > was else relaxed)(
+            old, new, f"{lowest} was {shown(was)} {things}, and is {shown(now)} now"
+        )
+    most, at_most = (_count(node, highest, math.inf) for node in (old, new))
+    if most != at_most:
+        words = [_number(value) for value in (most, at_most)]
+        yield (tightened if at_most < most else relaxed)(old, new, f"{highest} was {words[0]}, and is {words[1]} now")
+
+
+def _listed(values: frozenset[str]) -> str:
+    ordered = sorted(values)
+    return ", ".join(ordered[:8]) + (", …" if len(ordered) > 8 else "")
+
+
+def _count(node: Node, keyword: str, default: float) -> float:
+    value = node.members.get(keyword, default)
+    return value if isinstance(value, int | float) else default
+
+
+def _number(value: float) -> str:
+    return "not bounded" if math.isinf(value) else shown(value)
+
+
+def _word_changes(old: Node, new: Node, keyword: str, rule: Rule) -> Iterator[Change]:
+    was, now = (canonical(node.members[keyword]) if node.has(keyword) else None for node in (old, new))
+    if was == now:
+        return
+    if was is None:
+        yield tightened(old, new, f"{keyword} {now} was added")
+    elif now is None:
+        yield relaxed(old, new, f"{keyword} {was} was removed")
+    else:
+        yield unknown(old, new, f"{keyword} was {was}, and is {now} now", rule)
+
+
+def _lower(found: Alternative) -> tuple[float, bool]:
+    """The highest of the lower bounds, and whether the bound itself is excluded; a higher tuple refuses more."""
+    stated = [
+        (found.node.members.get(word), excluded) for word, excluded in (("minimum", False), ("exclusiveMinimum", True))
+    ]
+    bounds = [
+        (value, excluded)
+        for value, excluded in stated
+        if isinstance(value, int | float) and not isinstance(value, bool)
+    ]
+    bound, is_excluded = max(bounds, default=_NONE)
+    if found.kind == "integer" and not math.isinf(bound):
+        return (math.floor(bound) + 1 if is_excluded else math.ceil(bound)), False
+    return bound, is_excluded
+
+
+def _upper(found: Alternative) -> tuple[float, bool]:
+    """The same from above, with the sign turned."""
+    stated = [
+        (found.node.members.get(word), excluded) for word, excluded in (("maximum", False), ("exclusiveMaximum", True))
+    ]
+    bounds = [
+        (-value, excluded)
+        for value, excluded in stated
+        if isinstance(value, int | float) and not isinstance(value, bool)
+    ]
+    bound, is_excluded = max(bounds, default=_NONE)
+    if found.kind == "integer" and not math.isinf(bound):
+        return (math.floor(bound) + 1 if is_excluded else math.ceil(bound)), False
+    return bound, is_excluded
+
+
+def _is_exact(found: Alternative) -> bool:
+    """Whether every whole number within the bounds is one that a double-precision number holds."""
+    if found.values is not None:
+        return all(isinstance(value, int | float) and abs(value) <= _EXACT for value in found.values)
+    return _lower(found)[0] >= -_EXACT and _upper(found)[0] >= -_EXACT
+
+
+def _bound_changes(old: Alternative, new: Alternative) -> Iterator[Change]:
+    for word, of in (("lower", _lower), ("upper", _upper)):
+        was, now = of(old), of(new)
+        if was != now:
+            sign = 1 if word == "lower" else -1
+            words = [_bound(*bound, sign) for bound in (was, now)]
+            change = tightened if now > was else relaxed
+            yield change(old.node, new.node, f"its {word} bound was {words[0]}, and is {words[1]} now")
+
+
+def _bound(value: float, is_excluded: bool, sign: int) -> str:
+    return "none" if math.isinf(value) else f"{shown(sign * value)}{' (excluded)' if is_excluded else ''}"
+
+
+def _multiple_changes(old: Node, new: Node) -> Iterator[Change]:
+    was, now = (node.members.get("multipleOf") for node in (old, new))
+    if canonical(was) == canonical(now):
+        return
+    words = ["absent" if value is None else shown(value) for value in (was, now)]
+    message = f"multipleOf was {words[0]}, and is {words[1]} now"
+    if now is None:
+        yield relaxed(old, new, message)
+    elif was is None:
+        yield tightened(old, new, message)
+    elif isinstance(was, int) and isinstance(now, int) and was and now and not (was % now and now % was):
+        yield (relaxed if was % now == 0 else tightened)(old, new, message)
+    else:
+        yield unknown(old, new, message, Rule.CONSTRAINT_TIGHTENED)

@@ -1,0 +1,293 @@
+"""The table of changes: the rule that each one falls under, and the directions in which it breaks."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import pytest
+from pydantic import JsonValue
+from server_jobs_generator.contracts.change import BREAKS, RISKY, SAFE, Verdict
+from server_jobs_generator.contracts.compare import compare
+from server_jobs_generator.contracts.rules import Rule
+
+Schema = dict[str, JsonValue]
+
+TEXT: Schema = {"type": "string"}
+WHOLE: Schema = {"type": "integer"}
+
+
+def closed(*required: str, **properties: object) -> Schema:
+    return cast(
+        "Schema",
+        {"type": "object", "additionalProperties": False, "properties": properties, "required": list(required)},
+    )
+
+
+def opened(*required: str, **properties: object) -> Schema:
+    return {**closed(*required, **properties), "additionalProperties": True}
+
+
+def of(schema: object) -> Schema:
+    """An object whose required property `x` has that schema."""
+    return closed("x", x=schema)
+
+
+def union(*kinds: str, tag: str = "kind") -> Schema:
+    return {"oneOf": [closed(tag, **{tag: {"const": kind}}) for kind in kinds]}
+
+
+def shared(name: str, **more: object) -> Schema:
+    return {**closed(x={"$ref": f"#/$defs/{name}"}), "$defs": {name: cast("Schema", {"type": "string", **more})}}
+
+
+Row = tuple[Schema, Schema, Rule, Verdict, Verdict]
+
+# In the order of the table in the design: the change, its rule, old values with the new reader, and the other way.
+TABLE: dict[str, Row] = {
+    "add an optional property": (closed(), closed(a=TEXT), Rule.PROP_ADDED_OPTIONAL, SAFE, SAFE),
+    "add an optional property to an open object": (opened(), opened(a=TEXT), Rule.PROP_ADDED_TO_OPEN, BREAKS, SAFE),
+    "add a property that takes anything to an open object": (
+        opened(),
+        opened(a=True),
+        Rule.PROP_ADDED_TO_OPEN,
+        SAFE,
+        SAFE,
+    ),
+    "add a required property": (closed(), closed("a", a=TEXT), Rule.REQUIRED_ADDED, BREAKS, SAFE),
+    "add a required property with a default": (
+        *(closed(), closed("a", a={"type": "string", "default": ""})),
+        *(Rule.REQUIRED_ADDED_DEFAULT, BREAKS, SAFE),
+    ),
+    "remove an optional property": (closed(a=TEXT), closed(), Rule.PROP_REMOVED_OPTIONAL, SAFE, SAFE),
+    "remove a required property": (closed("a", a=TEXT), closed(), Rule.PROP_REMOVED_REQUIRED, SAFE, BREAKS),
+    "rename a property": (closed("a", a=TEXT), closed("b", b=TEXT), Rule.PROP_RENAMED, BREAKS, BREAKS),
+    "make an optional property required": (closed(a=TEXT), closed("a", a=TEXT), Rule.REQUIRED_ADDED, BREAKS, SAFE),
+    "make a required property optional": (closed("a", a=TEXT), closed(a=TEXT), Rule.REQUIRED_REMOVED, SAFE, BREAKS),
+    "allow null": (of(TEXT), of({"type": ["string", "null"]}), Rule.NULL_ADDED, SAFE, BREAKS),
+    "allow null by a union": (of(TEXT), of({"anyOf": [TEXT, {"type": "null"}]}), Rule.NULL_ADDED, SAFE, BREAKS),
+    "allow null in an enum": (of({"enum": ["a"]}), of({"enum": ["a", None]}), Rule.NULL_ADDED, SAFE, BREAKS),
+    "refuse null": (of({"type": ["string", "null"]}), of(TEXT), Rule.NULL_REMOVED, BREAKS, SAFE),
+    "widen a small integer to a number": (
+        *(of({"type": "integer", "minimum": 0, "maximum": 9}), of({"type": "number", "minimum": 0, "maximum": 9})),
+        *(Rule.TYPE_WIDENED, SAFE, BREAKS),
+    ),
+    "widen any integer to a number": (of(WHOLE), of({"type": "number"}), Rule.TYPE_WIDENED, RISKY, BREAKS),
+    "add a type": (of(TEXT), of({"type": ["string", "integer"]}), Rule.TYPE_WIDENED, SAFE, BREAKS),
+    "narrow a number to an integer": (
+        *(of({"type": "number", "minimum": 0, "maximum": 9}), of({"type": "integer", "minimum": 0, "maximum": 9})),
+        *(Rule.TYPE_NARROWED, BREAKS, SAFE),
+    ),
+    "remove a type": (of({"type": ["string", "integer"]}), of(TEXT), Rule.TYPE_NARROWED, BREAKS, SAFE),
+    "change a type": (of(TEXT), of(WHOLE), Rule.TYPE_CHANGED, BREAKS, BREAKS),
+    "make a list of a value": (of(TEXT), of({"type": "array", "items": TEXT}), Rule.TYPE_CHANGED, BREAKS, BREAKS),
+    "add a value to an enum": (of({"enum": ["a"]}), of({"enum": ["a", "b"]}), Rule.ENUM_ADDED, SAFE, BREAKS),
+    "remove a value from an enum": (of({"enum": ["a", "b"]}), of({"const": "a"}), Rule.ENUM_REMOVED, BREAKS, SAFE),
+    "change a const": (of({"const": 1}), of({"const": 2}), Rule.CONST_CHANGED, BREAKS, BREAKS),
+    "pattern added": (of(TEXT), of({"type": "string", "pattern": "a"}), Rule.CONSTRAINT_TIGHTENED, BREAKS, SAFE),
+    "format added": (of(TEXT), of({"type": "string", "format": "uri"}), Rule.CONSTRAINT_TIGHTENED, BREAKS, SAFE),
+    "values listed": (of(TEXT), of({"enum": ["a"]}), Rule.CONSTRAINT_TIGHTENED, BREAKS, SAFE),
+    "values no longer listed": (of({"enum": ["a"]}), of(TEXT), Rule.CONSTRAINT_RELAXED, SAFE, BREAKS),
+    "pattern removed": (of({"type": "string", "pattern": "a"}), of(TEXT), Rule.CONSTRAINT_RELAXED, SAFE, BREAKS),
+    "pattern changed": (
+        *(of({"type": "string", "pattern": "a"}), of({"type": "string", "pattern": "b"})),
+        *(Rule.PATTERN_CHANGED, BREAKS, BREAKS),
+    ),
+    "format changed": (
+        *(of({"type": "string", "format": "uuid"}), of({"type": "string", "format": "uri"})),
+        *(Rule.FORMAT_CHANGED, BREAKS, BREAKS),
+    ),
+    "close an object": (opened(), closed(), Rule.EXTRA_CLOSED, RISKY, SAFE),
+    "open an object": (closed(), opened(), Rule.EXTRA_OPENED, SAFE, RISKY),
+    "add a branch": (of(union("a", "b")), of(union("a", "b", "c")), Rule.UNION_ADDED, SAFE, BREAKS),
+    "remove a branch": (of(union("a", "b", "c")), of(union("a", "b")), Rule.UNION_REMOVED, BREAKS, SAFE),
+    "change a tag": (of(union("a", "b")), of(union("a", "c")), Rule.UNION_TAG_CHANGED, BREAKS, BREAKS),
+    "tell branches apart by another property": (
+        *(of(union("a", "b")), of(union("a", "b", tag="type"))),
+        *(Rule.UNION_TAG_CHANGED, BREAKS, BREAKS),
+    ),
+    "add an item to a tuple": (
+        of({"type": "array", "prefixItems": [TEXT], "items": False, "minItems": 1}),
+        of({"type": "array", "prefixItems": [TEXT, TEXT], "items": False, "minItems": 1}),
+        *(Rule.TUPLE_CHANGED, BREAKS, BREAKS),
+    ),
+    "change a default": (
+        *(closed(a={"type": "string", "default": "a"}), closed(a={"type": "string", "default": "b"})),
+        *(Rule.DEFAULT_CHANGED, SAFE, SAFE),
+    ),
+    "remove a default": (
+        *(closed(a={"type": "string", "default": "a"}), closed(a=TEXT)),
+        *(Rule.DEFAULT_REMOVED, RISKY, SAFE),
+    ),
+    "rename a definition": (shared("A"), shared("B"), Rule.REF_RENAMED, SAFE, SAFE),
+    "a keyword nobody knows": (of(TEXT), of({"type": "string", "x-new": 1}), Rule.UNKNOWN_CHANGE, BREAKS, BREAKS),
+}
+
+# A bound, a value of it, and one that refuses more.
+BOUNDS: dict[str, tuple[Schema, Any, Any]] = {
+    "minimum": ({"type": "integer"}, 1, 2),
+    "maximum": ({"type": "number"}, 2, 1.5),
+    "exclusiveMinimum": ({"type": "number"}, 1, 1.5),
+    "exclusiveMaximum": ({"type": "integer"}, 3, 2),
+    "multipleOf": ({"type": "integer"}, 2, 4),
+    "minLength": ({"type": "string"}, 1, 2),
+    "maxLength": ({"type": "string"}, 2, 1),
+    "minItems": ({"type": "array", "items": True}, 1, 2),
+    "maxItems": ({"type": "array", "items": True}, 2, 1),
+    "minProperties": ({"type": "object"}, 1, 2),
+    "maxProperties": ({"type": "object"}, 2, 1),
+}
+ADDED: dict[str, Schema] = {
+    "uniqueItems": {"uniqueItems": True},
+    "contains": {"contains": TEXT, "minContains": 2},
+    "not": {"not": TEXT},
+    "if": {"if": TEXT, "then": {"minLength": 1}},
+    "dependentRequired": {"dependentRequired": {"a": ["b"]}},
+    "dependentSchemas": {"dependentSchemas": {"a": closed()}},
+    "propertyNames": {"propertyNames": {"maxLength": 1}},
+    "allOf": {"allOf": [{"minLength": 1}]},
+    "contentEncoding": {"contentEncoding": "base64"},
+}
+CHANGED: dict[str, tuple[Schema, Schema]] = {
+    "not": ({"not": TEXT}, {"not": WHOLE}),
+    "inside if": ({"if": TEXT, "then": {"minLength": 1}}, {"if": WHOLE, "then": {"minLength": 1}}),
+    "then alone": ({"if": TEXT, "then": {"minLength": 1}}, {"if": TEXT, "then": {"minLength": 2}}),
+    "minContains": ({"contains": TEXT}, {"contains": TEXT, "minContains": 2}),
+    "overlapping oneOf": ({"oneOf": [TEXT, {"minLength": 1}]}, {"oneOf": [TEXT, {"minLength": 2}]}),
+    "patternProperties": (
+        {"type": "object", "patternProperties": {"a": TEXT}},
+        {"type": "object", "patternProperties": {"b": TEXT}},
+    ),
+    "beside patternProperties": (
+        {"type": "object", "patternProperties": {"a": TEXT}},
+        {"type": "object", "patternProperties": {"a": TEXT}, "properties": {"a": TEXT}},
+    ),
+    "before unevaluatedProperties": (
+        {"allOf": [{"properties": {"a": TEXT}}], "unevaluatedProperties": False},
+        {"allOf": [{"properties": {"a": TEXT, "b": TEXT}}], "unevaluatedProperties": False},
+    ),
+    "dynamic references": ({"$dynamicRef": "#a"}, {"$dynamicRef": "#b"}),
+    "allOf": ({"allOf": [TEXT, {"pattern": "a"}, {"minLength": 1}]}, {"allOf": [{"pattern": "b"}, {"maxLength": 1}]}),
+}
+
+
+def verdicts(old: Schema, new: Schema) -> dict[Rule, tuple[Verdict, Verdict]]:
+    return {change.rule: (change.backward, change.forward) for change in compare(old, new)}
+
+
+@pytest.mark.parametrize("name", TABLE)
+def test_each_change_of_the_table_is_judged_as_it_says(name: str) -> None:
+    old, new, rule, backward, forward = TABLE[name]
+    assert verdicts(old, new) == {rule: (backward, forward)}
+
+
+@pytest.mark.parametrize("name", TABLE)
+def test_no_change_is_none(name: str) -> None:
+    for schema in TABLE[name][:2]:
+        assert compare(schema, schema) == []
+
+
+@pytest.mark.parametrize("keyword", BOUNDS)
+def test_a_bound_that_is_tightened_breaks_old_values_and_a_relaxed_one_new_values(keyword: str) -> None:
+    base, loose, tight = BOUNDS[keyword]
+    schemas = [of(base), of({**base, keyword: loose}), of({**base, keyword: tight})]
+    for loose_one, tight_one in ((0, 1), (1, 2), (0, 2)):
+        assert verdicts(schemas[loose_one], schemas[tight_one]) == {Rule.CONSTRAINT_TIGHTENED: (BREAKS, SAFE)}
+        assert verdicts(schemas[tight_one], schemas[loose_one]) == {Rule.CONSTRAINT_RELAXED: (SAFE, BREAKS)}
+
+
+@pytest.mark.parametrize("name", ADDED)
+def test_an_added_keyword_refuses_more_and_a_removed_one_less(name: str) -> None:
+    plain, more = (
+        of({"type": ["string", "array", "object"]}),
+        of({"type": ["string", "array", "object"], **ADDED[name]}),
+    )
+    assert verdicts(plain, more) == {Rule.CONSTRAINT_TIGHTENED: (BREAKS, SAFE)}
+    assert verdicts(more, plain) == {Rule.CONSTRAINT_RELAXED: (SAFE, BREAKS)}
+
+
+@pytest.mark.parametrize("name", CHANGED)
+def test_what_cannot_be_told_is_never_safe(name: str) -> None:
+    old, new = CHANGED[name]
+    assert verdicts(of(old), of(new)) == {Rule.UNKNOWN_CHANGE: (BREAKS, BREAKS)}
+
+
+SAME: dict[str, tuple[Schema, Schema]] = {
+    "documentation": (of(TEXT), of({"type": "string", "title": "T", "description": "D", "examples": ["a"]})),
+    "order": (closed("a", "b", a=TEXT, b=WHOLE), closed("b", "a", b=WHOLE, a=TEXT)),
+    "const is an enum of one": (of({"const": "a"}), of({"enum": ["a"]})),
+    "enum says its type": (of({"enum": ["a", "b"]}), of({"type": "string", "enum": ["b", "a"]})),
+    "nullable forms": (of({"type": ["string", "null"]}), of({"anyOf": [{"type": "null"}, TEXT]})),
+    "an inlined definition": (shared("A"), closed(x=TEXT)),
+    "allOf of one": (of({"allOf": [TEXT]}), of(TEXT)),
+    "a reference with a description": (
+        {**closed(x={"$ref": "#/$defs/A", "description": "D"}), "$defs": {"A": TEXT}},
+        closed(x=TEXT),
+    ),
+    "bounds of integers": (of({"type": "integer", "minimum": 1}), of({"type": "integer", "exclusiveMinimum": 0})),
+    "uniqueItems false": (of({"type": "array"}), of({"type": "array", "uniqueItems": False})),
+    "union of types": (of({"type": ["string", "integer"]}), of({"anyOf": [WHOLE, TEXT]})),
+}
+
+
+@pytest.mark.parametrize("name", SAME)
+def test_another_way_to_say_the_same_is_no_change(name: str) -> None:
+    old, new = SAME[name]
+    assert [change for change in compare(old, new) if change.rule is not Rule.REF_RENAMED] == []
+    assert [change for change in compare(new, old) if change.rule is not Rule.REF_RENAMED] == []
+
+
+def node(value: Schema, name: str = "Node") -> Schema:
+    """A list of values, by a definition that refers to itself."""
+    inner = closed("value", value=value, next={"anyOf": [{"$ref": f"#/$defs/{name}"}, {"type": "null"}]})
+    return {**closed(list={"$ref": f"#/$defs/{name}"}), "$defs": {name: inner}}
+
+
+def test_recursive_schemas_are_compared_to_the_end() -> None:
+    assert {change.rule for change in compare(node(TEXT), node(TEXT, "Other"))} == {Rule.REF_RENAMED}
+    assert verdicts(node(TEXT), node(WHOLE, "Other")) == {Rule.TYPE_CHANGED: (BREAKS, BREAKS)}
+
+
+def test_a_loop_that_leads_to_another_place_is_another_shape() -> None:
+    """Written out, both read `p`, `q`, and then back; but to different places."""
+    one: Schema = {"A": closed("p", p={"$ref": "#/$defs/B"}), "B": closed("q", q={"$ref": "#/$defs/A"})}
+    other: Schema = {
+        "C": closed("p", p={"$ref": "#/$defs/D"}),
+        "D": {"$ref": "#/$defs/E"},
+        "E": closed("q", q={"$ref": "#/$defs/D"}),
+    }
+    old: Schema = {**closed(x={"$ref": "#/$defs/A"}), "$defs": one}
+    new: Schema = {**closed(x={"$ref": "#/$defs/C"}), "$defs": other}
+    assert any(change.backward is BREAKS for change in compare(old, new))
+
+
+def test_a_reserved_name_was_removed_and_not_renamed() -> None:
+    changes = compare(closed(a=TEXT), closed(b=TEXT), {"a"})
+    assert {change.rule for change in changes} == {Rule.PROP_REMOVED_OPTIONAL, Rule.PROP_ADDED_OPTIONAL}
+    assert {change.backward for change in changes} == {SAFE}
+
+
+def test_a_change_points_to_both_places() -> None:
+    old = {**closed(x={"$ref": "#/$defs/A"}), "$defs": {"A": closed(y=TEXT)}}
+    (change,) = compare(cast("Schema", old), closed(x=closed(y=WHOLE)))
+    assert change.old == ("$defs", "A", "properties", "y")
+    assert change.new == ("properties", "x", "properties", "y")
+
+
+STRICT: dict[str, Schema] = {
+    "in a union": {"anyOf": [closed(a=TEXT), TEXT]},
+    "below not": {"not": {"type": "string"}, **closed(a=TEXT)},
+    "in a list without doubles": {"type": "array", "items": closed(a=TEXT), "uniqueItems": True},
+    "where properties are counted": {**closed(a=TEXT), "minProperties": 0},
+}
+
+
+@pytest.mark.parametrize("name", STRICT)
+def test_a_property_is_passed_over_only_where_nothing_else_looks_at_it(name: str) -> None:
+    def without(value: JsonValue) -> JsonValue:
+        if isinstance(value, dict):
+            return {key: {} if key == "properties" else without(inner) for key, inner in value.items()}
+        return [without(inner) for inner in value] if isinstance(value, list) else value
+
+    old = STRICT[name]
+    (change,) = compare(of(old), of(without(old)))
+    assert (change.rule, change.backward) == (Rule.PROP_REMOVED_OPTIONAL, BREAKS)
