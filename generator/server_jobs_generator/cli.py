@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import click
 from server_jobs.cli.failures import AS_JSON, NO
@@ -19,6 +19,9 @@ from server_jobs.project import Project, find_project
 from . import report, stamp
 from .plan import Plan
 from .worker_lint.finding import CodeFinding
+
+if TYPE_CHECKING:
+    from .queue_check import QueueFindings
 
 _TARGETS = ("cloudflare",)
 
@@ -37,6 +40,16 @@ def _remember_json(ctx: click.Context, _param: click.Parameter, value: bool) -> 
     return value
 
 
+def _versions(_ctx: click.Context, _param: click.Parameter, values: Sequence[str]) -> list[tuple[str, int]]:
+    found: list[tuple[str, int]] = []
+    for value in values:
+        name, _, version = value.rpartition(":")
+        if not name or not version.isdecimal():
+            raise click.BadParameter(f"{value!r} is not a job and a version, such as SendEmail:1")
+        found.append((name, int(version)))
+    return found
+
+
 _as_json = click.option(
     "--json", "as_json", is_flag=True, is_eager=True, callback=_remember_json, help="Print JSON, errors included."
 )
@@ -47,8 +60,18 @@ _as_json = click.option(
 @click.option("--force", is_flag=True, help="Overwrite generated files that were changed by hand; revisions stay.")
 @click.option("--dry-run", is_flag=True, help="Only say what would be written and removed.")
 @click.option("--diff", is_flag=True, help="Like --dry-run, and show every change line by line.")
+@click.option(
+    "--forget",
+    "forgotten",
+    metavar="JOB:VERSION",
+    multiple=True,
+    callback=_versions,
+    help="Remove what was kept for an earlier version, of which no row is left. May be given several times.",
+)
 @_as_json
-def generate(folder: Path, *, force: bool, dry_run: bool, diff: bool, as_json: bool) -> None:
+def generate(
+    folder: Path, *, force: bool, dry_run: bool, diff: bool, forgotten: Sequence[tuple[str, int]], as_json: bool
+) -> None:
     """Write the code, the migrations and the Worker that follow from the specs.
 
     Your own files are never touched: handlers, wrangler.jsonc, and whatever else the generator did not write. A
@@ -59,7 +82,7 @@ def generate(folder: Path, *, force: bool, dry_run: bool, diff: bool, as_json: b
     """
     with _explained():
         project = find_project(folder)
-        plan = _plan(project)
+        plan = _plan(project, forgotten)
         write = not (dry_run or diff)
         if plan.problems or (plan.edited and not force):
             _refuse(plan, as_json=as_json)
@@ -84,8 +107,13 @@ def _known_target(_ctx: click.Context, _param: click.Parameter, value: str | Non
     callback=_known_target,
     help=f"Look at your code as well, for what cannot work there: {', '.join(_TARGETS)}.",
 )
+@click.option(
+    "--database",
+    metavar="URL",
+    help="Look at the rows there as well: which of them the generated code could not read. Changes none.",
+)
 @_as_json
-def check(folder: Path, *, target: str | None, as_json: bool) -> None:
+def check(folder: Path, *, target: str | None, database: str | None, as_json: bool) -> None:
     """Say whether the generated files are what the specs ask for; write nothing.
 
     One line for each file that is not: MISSING, STALE (the spec or the generator changed since), EDITED (by hand) or
@@ -94,18 +122,25 @@ def check(folder: Path, *, target: str | None, as_json: bool) -> None:
     With a target, the handlers and what they import of the project are read, never run; one line for each place that
     cannot work there (fail) or may not be meant (warn). A comment excuses its line: # cloudflare: ok -- and the reason.
 
-    Exit status: 0 all is well, 1 something differs, fails or a spec has a problem, 3 the project cannot be used.
+    With a database, every job there that is to be run is read as a worker of this code would read it: those of earlier
+    versions through their upcasters, which are called, as no handler is.
+
+    Exit status: 0 all is well, 1 something differs, fails, could not be read or a spec has a problem, 3 the project or
+    the database cannot be used.
     """
     with _explained():
         project = find_project(folder)
         plan = _plan(project)
+        queue = _look_at_queue(project, folder, database) if database and not plan.problems else None
         code = () if target is None else _look_at_code(project)
         if as_json:
-            _print([report.document(plan, written=False, target=target, code=code)])
+            _print([report.document(plan, written=False, target=target, code=code, queue=queue)])
         else:
             _print([*report.problem_lines(plan), *report.finding_lines(plan)])
             _print([] if target is None else report.code_lines(target, code))
-        if plan.problems or plan.findings or any(finding.verdict is Verdict.FAIL for finding in code):
+            _print([] if queue is None else queue.lines())
+        is_refused = queue is not None and queue.is_refused
+        if plan.problems or plan.findings or is_refused or any(finding.verdict is Verdict.FAIL for finding in code):
             raise SystemExit(NO)
 
 
@@ -147,13 +182,13 @@ _NEXT = """\
   server-jobs worker --until-empty"""
 
 
-def _plan(project: Project) -> Plan:
-    if stamp.is_clean(project):
+def _plan(project: Project, forgotten: Sequence[tuple[str, int]] = ()) -> Plan:
+    if not forgotten and stamp.is_clean(project):
         return Plan()
     # Imported here because it brings the libraries that parse, render and migrate: most runs do without.
     from .pipeline import make_plan
 
-    plan = make_plan(project)
+    plan = make_plan(project, forgotten=forgotten)
     if not (plan.problems or plan.findings or plan.has_notes):
         stamp.remember(project)
     return plan
@@ -163,6 +198,12 @@ def _look_at_code(project: Project) -> Sequence[CodeFinding]:
     from .worker_lint.project_lint import check_worker
 
     return check_worker(project)
+
+
+def _look_at_queue(project: Project, folder: Path, url: str) -> QueueFindings:
+    from .queue_check import check_database
+
+    return check_database(project, folder, url)
 
 
 def _publish(project: Project, plan: Plan) -> None:

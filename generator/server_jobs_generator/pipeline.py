@@ -8,6 +8,7 @@ from importlib.metadata import version
 from server_jobs.project import Project
 
 from . import output
+from .contracts.forget import forget
 from .contracts.lock import lock_path, read_lock
 from .contracts.release import release
 from .earlier_versions import name_problems
@@ -24,15 +25,16 @@ from .worker_lint.upload import read_upload
 _OWNED_FOLDERS = ("jobs", "models")
 
 
-def make_plan(project: Project) -> Plan:
+def make_plan(project: Project, *, forgotten: Sequence[tuple[str, int]] = ()) -> Plan:
     """Read the specs of a project and compare its files with what they should be.
 
-    Raises `ProjectError` when the project cannot be used: no specs folder, a link out of it, a broken manifest.
+    `forgotten` are versions, by job name, of which no rows are left. Raises `ProjectError` when the project cannot be
+    used: no specs folder, a link out of it, a broken manifest; `InvalidOptionError` for what cannot be forgotten.
     """
     specs = read_specs(project.root, project.root / project.specs)
     if specs.problems:
         return Plan(problems=tuple(sorted(specs.problems)))
-    old, released = read_manifest(project), read_lock(project)
+    old, released = read_manifest(project), forget(read_lock(project), forgotten)
     if problems := tuple(sorted(name_problems(specs.jobs, released))):
         return Plan(problems=problems)
     lock = File(lock_path(project), release(released, specs.jobs).dump())
