@@ -115,10 +115,9 @@ def sql_store(request: pytest.FixtureRequest, clock: FakeClock, runner: asyncio.
     runner.run(context.__aexit__(None, None, None))
 
 
-@pytest.mark.parametrize("page", [1, 2, 500])
-async def test_every_row_that_is_to_be_run_is_read_as_a_worker_would(sql_store: SqlStore, page: int) -> None:
+async def test_every_row_that_is_to_be_run_is_read_as_a_worker_would(sql_store: SqlStore) -> None:
     await fill(sql_store)
-    report = await check_queue(sql_store, registry_with(), page=page, shown=2)
+    report = await check_queue(sql_store, registry_with(), page=2, shown=2)
 
     one, two = report.rows_of("SendEmail", 1), report.rows_of("SendEmail", 2)
     assert (one.count, one.refused, one.retryable) == (7, 3, 1)
