@@ -98,11 +98,12 @@ def upcast(params: GreetParamsV1) -> GreetParamsV2:
 
 def test_the_generated_stub_is_known_as_one(project: TemporaryProject) -> None:
     text = project.read("handlers/greet_v1.py")
-    scope: dict[str, Any] = {"GreetParamsV1": BaseModel, "GreetParamsV2": BaseModel, **vars(errors)}
+    scope: dict[str, Any] = {"GreetParamsV1": BaseModel, "GreetParamsV2": BaseModel}
+    scope["UpcastNotImplementedError"] = errors.UpcastNotImplementedError
     exec(text[text.index("def upcast") :], scope)
     assert EarlierVersion(1, BaseModel, scope["upcast"]).is_stub
     with pytest.raises(errors.UpcastNotImplementedError, match="upcaster of Greet from version 1 is still a stub"):
-        scope["upcast"](BaseModel())
+        scope["upcast"](None)
 
 
 def test_a_second_run_after_a_raise_changes_nothing(project: TemporaryProject) -> None:
