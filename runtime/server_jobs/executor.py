@@ -17,7 +17,7 @@ from enum import StrEnum
 from functools import lru_cache
 from pathlib import PurePath
 from types import CoroutineType
-from typing import TYPE_CHECKING, TypeGuard
+from typing import TYPE_CHECKING, TypeGuard, TypeVar
 
 from pydantic import BaseModel
 
@@ -34,6 +34,8 @@ from .values import MAX_ERROR_CHARACTERS, clean_text
 
 if TYPE_CHECKING:
     from .processes.pool import HandlerProcesses
+
+T = TypeVar("T")
 
 _logger = logging.getLogger("server_jobs")
 
@@ -150,6 +152,13 @@ class _UnreadableError(Exception):
         self.reason = reason
 
 
+def _legible(read: Callable[[str, int], T], claim: Claim) -> T:
+    try:
+        return read(claim.params, claim.spec_version)
+    except Exception as error:  # an upcaster or a validator of the user may raise anything
+        raise _UnreadableError(error) from error
+
+
 class Attempt:
     """A claim in this process, from the moment it is held: waiting to run, running, or over and to be stored."""
 
@@ -242,19 +251,13 @@ class Attempt:
         return context.progress != self._reported_progress or context.progress_message != self._reported_message
 
     async def _outcome(self, backend: JobBackend) -> object:
-        """What the handler returns for the params as the current version has them."""
-        claim = self.claim
+        """What the handler returns. Raises `_UnreadableError` when it cannot be called, as the params are no params."""
+        claim, processes = self.claim, self.processes
+        if processes is None:
+            return await self.call.run(backend, _legible(self._versions.read, claim))
+        text = _legible(self._versions.current_params, claim)
         try:
-            if self.processes is None:
-                params = self._versions.read(claim.params, claim.spec_version)
-            else:
-                text = self._versions.current_params(claim.params, claim.spec_version)
-        except Exception as error:
-            raise _UnreadableError(error) from error
-        if self.processes is None:
-            return await self.call.run(backend, params)
-        try:
-            return await self.call.run_in(self.processes, text)
+            return await self.call.run_in(processes, text)
         except InvalidParamsError as error:  # over there they are read first, and what the handler raises is wrapped
             raise _UnreadableError(error) from error
 

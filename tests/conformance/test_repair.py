@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import timedelta
-from types import ModuleType
 
 import pytest
 from server_jobs.errors import DuplicateJobError, JobNotFoundError, JobNotRepairableError
@@ -25,8 +24,6 @@ from server_jobs.record import (
     PruneStep,
     Repair,
 )
-from server_jobs.stores import postgres_statements, statements
-from server_jobs.stores.sql import SqlStore
 from server_jobs.testing import FakeClock
 
 from tests.conformance.examples import (
@@ -41,7 +38,6 @@ from tests.conformance.examples import (
     read,
     request,
 )
-from tests.sabotage import altered
 
 DAY = timedelta(days=1)
 EVERYTHING = PruneStep(
@@ -130,29 +126,29 @@ async def test_a_pending_job_that_waits_for_its_version_is_repaired(store: Store
     assert ids(await store.claim(request(KnownJob("SendEmail", 2)))) == ["a"]
 
 
-async def _claim(store: Store) -> None:
+async def claim_it(store: Store) -> None:
     assert ids(await store.claim(request(KnownJob("SendEmail", 1)))) == ["a"]
 
 
-async def _complete(store: Store) -> None:
+async def complete_it(store: Store) -> None:
     (claim,) = await store.claim(request(KnownJob("SendEmail", 1)))
     await store.settle([completed(claim)])
 
 
-async def _fail(store: Store) -> None:
+async def fail_it(store: Store) -> None:
     (claim,) = await store.claim(request(KnownJob("SendEmail", 1)))
     await store.settle([failed(claim, retry_after=None)])
 
 
-async def _cancel(store: Store) -> None:
+async def cancel_it(store: Store) -> None:
     await store.cancel("a")
 
 
-async def _repair(store: Store) -> None:
+async def repair_it(store: Store) -> None:
     await store.repair(replace(repair_of(await read(store, "a"), '{"other":3}'), spec_version=1))
 
 
-async def _raise_version(store: Store) -> None:
+async def raise_version_it(store: Store) -> None:
     record = await read(store, "a")
     await store.repair(replace(repair_of(record, record.params), spec_version=9))
 
@@ -160,12 +156,12 @@ async def _raise_version(store: Store) -> None:
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        (_claim, "it is running"),
-        (_complete, "it is completed"),
-        (_fail, "its params could be read"),
-        (_cancel, "it is cancelled"),
-        (_repair, "somebody has changed them"),
-        (_raise_version, "somebody has changed them"),
+        (claim_it, "it is running"),
+        (complete_it, "it is completed"),
+        (fail_it, "its params could be read"),
+        (cancel_it, "it is cancelled"),
+        (repair_it, "somebody has changed them"),
+        (raise_version_it, "somebody has changed them"),
     ],
 )
 async def test_a_job_that_has_changed_since_it_was_read_is_not_repaired(
@@ -249,47 +245,3 @@ async def test_several_versions_of_one_job_are_claimed_once_each_in_their_order(
     claims = await store.claim(request(*known, limit=12))
     assert ids(claims) == [f"j{number}" for number in range(12) if number % 4 < 3]
     assert [claim.spec_version for claim in claims] == [1, 2, 3] * 3
-
-
-# --- sabotage --------------------------------------------------------------------------------------------------------
-
-
-_SAME_PARAMS = " AND params = :old_params"
-
-
-async def _sabotaged(store: Store, monkeypatch: pytest.MonkeyPatch, name: str, fragment: str) -> None:
-    dialect: ModuleType = postgres_statements if store.name == "postgresql" else statements
-    if fragment == _SAME_PARAMS and dialect is statements:
-        fragment = " AND CAST(params AS TEXT) = :old_params"
-    for place, text in altered(dialect, name, fragment):
-        monkeypatch.setattr(dialect, place, text)
-
-
-@pytest.mark.parametrize(
-    ("name", "fragment", "change"),
-    [
-        ("PRUNE", f" AND NOT {statements.PARKED}", None),
-        ("REPAIR", _SAME_PARAMS, _repair),
-        ("REPAIR", f"(status = 'pending' OR {statements.PARKED}) AND ", _cancel),
-    ],
-)
-async def test_sabotage_without_this_condition_its_test_fails(
-    store: Store,
-    clock: FakeClock,
-    monkeypatch: pytest.MonkeyPatch,
-    name: str,
-    fragment: str,
-    change: Callable[[Store], Awaitable[None]] | None,
-) -> None:
-    if not isinstance(store, SqlStore):
-        monkeypatch.setattr("server_jobs.lifecycle.is_repairable", lambda record, repair: True)
-        monkeypatch.setattr("server_jobs.record.JobRecord.is_parked", False)
-    else:
-        await _sabotaged(store, monkeypatch, name, fragment)
-    doomed = (
-        test_a_parked_job_is_never_pruned(store, clock)
-        if change is None
-        else test_a_job_that_has_changed_since_it_was_read_is_not_repaired(store, clock, change, "cannot be repaired")
-    )
-    with pytest.raises((AssertionError, pytest.fail.Exception)):
-        await doomed
