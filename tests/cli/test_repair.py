@@ -167,7 +167,7 @@ def test_all_that_can_be_read_by_now_is_pending_again_and_the_rest_is_named(shop
     assert (result.exit_code, result.stdout) == (1, "2 of 3 parked jobs of Shout are pending again\n")
     assert f"Error: {ids[1]} stays parked: InvalidParamsError: params of Shout version 1 do not fit" in result.stderr
     assert shop.record(ids[0]).params == '{"words":["good","day"]}'
-    shop.run("tick")
+    assert "jobs: Shout v2 (and v1)" in shop.run("worker", "--until-empty").stderr
     assert [shop.record(job_id).status for job_id in ids] == ["completed", "failed", "completed"]
     assert shop.run("repair", "--all", "Shout", "--json").exit_code == 1
 

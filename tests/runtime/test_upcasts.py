@@ -21,6 +21,7 @@ from server_jobs import (
     Worker,
     create_job_registry,
     define_job,
+    tick,
 )
 from server_jobs.backend import Backend
 from server_jobs.errors import InvalidParamsError
@@ -131,6 +132,12 @@ async def test_a_row_that_is_upcast_keeps_its_params_and_its_version_in_the_data
     await run_all(backend)
     record = await read(backend, "v1")
     assert (record.status, record.params, record.spec_version) == (JobStatus.COMPLETED, ROWS[0].params, 1)
+
+
+async def test_a_cron_trigger_runs_rows_of_every_version() -> None:
+    backend = backend_on(MemoryStore(), greet_job(FROM_1, FROM_2))
+    await backend.store.insert(ROWS)
+    assert (await tick(backend)).completed == len(ROWS)
 
 
 async def test_a_version_without_an_upcaster_is_read_as_the_next_one() -> None:
