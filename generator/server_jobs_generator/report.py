@@ -105,7 +105,8 @@ def diff_lines(project: Project, plan: Plan) -> Iterator[str]:
 
 def _notes(plan: Plan) -> Iterator[str]:
     for path in plan.unused:
-        yield f"note: {path} is not used any more, its spec or version is gone; it is yours, to be deleted or not"
+        gone = "its spec, or that version of it, is gone"
+        yield f"note: {path} is not used any more, {gone}; it is yours, delete it when you no longer need it"
 
 
 def _action(finding: Finding) -> str:

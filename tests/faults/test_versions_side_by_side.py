@@ -15,7 +15,7 @@ from tests.faults.plans import ReleasePlan
 from tests.faults.programs.release import enqueue, registry_of
 from tests.faults.site import Site
 
-JOBS = 500 if IS_LONG else 30
+JOBS = 500 if IS_LONG else 15
 
 VERSION_CHECK = (
     "CLAIM",
@@ -31,9 +31,9 @@ def test_old_and_new_workers_run_each_row_once_and_the_new_one_what_the_old_one_
     _run_side_by_side(site)
 
 
-def test_sabotage_without_the_version_in_its_claims_the_old_worker_takes_new_rows(site: Site) -> None:
+def test_sabotage_without_the_version_in_its_claims_the_old_worker_takes_new_rows(sqlite_site: Site) -> None:
     with pytest.raises(AssertionError):
-        _run_side_by_side(site, sabotage=(VERSION_CHECK,))
+        _run_side_by_side(sqlite_site, sabotage=(VERSION_CHECK,))
 
 
 def _run_side_by_side(site: Site, *, sabotage: Sequence[Sequence[str]] = ()) -> None:
