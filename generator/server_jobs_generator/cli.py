@@ -18,6 +18,7 @@ from server_jobs.project import Project, find_project
 
 from . import report, stamp
 from .plan import Plan
+from .row_options import database_option, forget_option
 from .worker_lint.finding import CodeFinding
 
 if TYPE_CHECKING:
@@ -40,16 +41,6 @@ def _remember_json(ctx: click.Context, _param: click.Parameter, value: bool) -> 
     return value
 
 
-def _versions(_ctx: click.Context, _param: click.Parameter, values: Sequence[str]) -> list[tuple[str, int]]:
-    found: list[tuple[str, int]] = []
-    for value in values:
-        name, _, version = value.rpartition(":")
-        if not name or not version.isdecimal():
-            raise click.BadParameter(f"{value!r} is not a job and a version, such as SendEmail:1")
-        found.append((name, int(version)))
-    return found
-
-
 _as_json = click.option(
     "--json", "as_json", is_flag=True, is_eager=True, callback=_remember_json, help="Print JSON, errors included."
 )
@@ -60,14 +51,7 @@ _as_json = click.option(
 @click.option("--force", is_flag=True, help="Overwrite generated files that were changed by hand; revisions stay.")
 @click.option("--dry-run", is_flag=True, help="Only say what would be written and removed.")
 @click.option("--diff", is_flag=True, help="Like --dry-run, and show every change line by line.")
-@click.option(
-    "--forget",
-    "forgotten",
-    metavar="JOB:VERSION",
-    multiple=True,
-    callback=_versions,
-    help="Remove what was kept for an earlier version, of which no row is left. May be given several times.",
-)
+@forget_option
 @_as_json
 def generate(
     folder: Path, *, force: bool, dry_run: bool, diff: bool, forgotten: Sequence[tuple[str, int]], as_json: bool
@@ -107,11 +91,7 @@ def _known_target(_ctx: click.Context, _param: click.Parameter, value: str | Non
     callback=_known_target,
     help=f"Look at your code as well, for what cannot work there: {', '.join(_TARGETS)}.",
 )
-@click.option(
-    "--database",
-    metavar="URL",
-    help="Look at the rows there as well: which of them the generated code could not read. Changes none.",
-)
+@database_option
 @_as_json
 def check(folder: Path, *, target: str | None, database: str | None, as_json: bool) -> None:
     """Say whether the generated files are what the specs ask for; write nothing.
