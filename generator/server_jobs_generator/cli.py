@@ -1,4 +1,4 @@
-"""The commands of the generator: `generate`, `check` and `init`."""
+"""The commands of the generator that look at a project: `generate`, `check` and `init`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 import click
-from server_jobs.cli.failures import AS_JSON, NO
+from server_jobs.cli.failures import NO
 from server_jobs.cli.findings import Verdict
 from server_jobs.cli.output import note, say
 from server_jobs.cli.suggestion import suggestion
@@ -17,6 +17,9 @@ from server_jobs.errors import ProjectError
 from server_jobs.project import Project, find_project
 
 from . import report, stamp
+from .annotations import annotate
+from .formats import Form, formatted
+from .output import Finding
 from .plan import Plan
 from .row_options import database_option, forget_option
 from .worker_lint.finding import CodeFinding
@@ -36,14 +39,7 @@ _folder = click.option(
 )
 
 
-def _remember_json(ctx: click.Context, _param: click.Parameter, value: bool) -> bool:
-    ctx.meta[AS_JSON] = value
-    return value
-
-
-_as_json = click.option(
-    "--json", "as_json", is_flag=True, is_eager=True, callback=_remember_json, help="Print JSON, errors included."
-)
+_formatted = formatted(*Form)
 
 
 @click.command()
@@ -52,29 +48,32 @@ _as_json = click.option(
 @click.option("--dry-run", is_flag=True, help="Only say what would be written and removed.")
 @click.option("--diff", is_flag=True, help="Like --dry-run, and show every change line by line.")
 @forget_option
-@_as_json
+@_formatted
 def generate(
-    folder: Path, *, force: bool, dry_run: bool, diff: bool, forgotten: Sequence[tuple[str, int]], as_json: bool
+    folder: Path, *, force: bool, dry_run: bool, diff: bool, forgotten: Sequence[tuple[str, int]], form: Form
 ) -> None:
     """Write the code, the migrations and the Worker that follow from the specs.
 
     Your own files are never touched: handlers, wrangler.jsonc, and whatever else the generator did not write. A
     generated file that you changed by hand is not overwritten: the run stops and names it. Nothing is written while
-    any spec has a problem.
+    any spec has a problem; the word in brackets behind one is its rule, which `server-jobs explain` tells more about.
 
-    Exit status: 0 done, 1 a spec or a changed file is in the way, 3 the project cannot be used.
+    Exit status: 0 done (or with --dry-run and --diff: it could be), 1 a spec or a changed file is in the way, 3 the
+    project cannot be used.
     """
     with _explained():
         project = find_project(folder)
         plan = _plan(project, forgotten)
         write = not (dry_run or diff)
         if plan.problems or (plan.edited and not force):
-            _refuse(plan, as_json=as_json)
-        if diff and not as_json:
+            _refuse(project, plan, form)
+        if diff and form is Form.TEXT:
             _print(report.diff_lines(project, plan))
         if write:
             _publish(project, plan)
-        _print([report.document(plan, written=write)] if as_json else report.change_lines(plan, written=write))
+        told = _told(project, plan, form, written=write)
+        _print(report.change_lines(plan, written=write) if form in (Form.TEXT, Form.GITHUB) else [])
+        _print(told)
 
 
 def _known_target(_ctx: click.Context, _param: click.Parameter, value: str | None) -> str | None:
@@ -92,8 +91,8 @@ def _known_target(_ctx: click.Context, _param: click.Parameter, value: str | Non
     help=f"Look at your code as well, for what cannot work there: {', '.join(_TARGETS)}.",
 )
 @database_option
-@_as_json
-def check(folder: Path, *, target: str | None, database: str | None, as_json: bool) -> None:
+@_formatted
+def check(folder: Path, *, target: str | None, database: str | None, form: Form) -> None:
     """Say whether the generated files are what the specs ask for; write nothing.
 
     One line for each file that is not: MISSING, STALE (the spec or the generator changed since), EDITED (by hand) or
@@ -113,12 +112,13 @@ def check(folder: Path, *, target: str | None, database: str | None, as_json: bo
         plan = _plan(project)
         queue = _look_at_queue(project, folder, database) if database and not plan.problems else None
         code = () if target is None else _look_at_code(project)
-        if as_json:
-            _print([report.document(plan, written=False, target=target, code=code, queue=queue)])
-        else:
+        told = _told(project, plan, form, files=plan.findings, target=target, code=code, queue=queue)
+        if form is Form.TEXT:
             _print([*report.problem_lines(plan), *report.finding_lines(plan)])
             _print([] if target is None else report.code_lines(target, code))
-            _print([] if queue is None else queue.lines())
+        _print(told)
+        if queue is not None:
+            _tell_of_rows(queue, form)
         is_refused = queue is not None and queue.is_refused
         if plan.problems or plan.findings or is_refused or any(finding.verdict is Verdict.FAIL for finding in code):
             raise SystemExit(NO)
@@ -143,7 +143,7 @@ def init(folder: Path) -> None:
         project = write_project(folder, files)
         plan = _plan(project)
         if plan.problems or plan.edited:
-            _refuse(plan, as_json=False)
+            _refuse(project, plan, Form.TEXT)
         _publish(project, plan)
         change = "" if folder.samefile(".") else f"  cd {shlex.quote(str(folder))}\n"
         _print([_NEXT.format(folder=folder.resolve(), change=change)])
@@ -186,6 +186,13 @@ def _look_at_queue(project: Project, folder: Path, url: str) -> QueueFindings:
     return check_database(project, folder, url)
 
 
+def _tell_of_rows(queue: QueueFindings, form: Form) -> None:
+    """Rows are in no file: where findings are told by their places, a person reads of them on stderr."""
+    if form is not Form.JSON:
+        for line in queue.lines():
+            (say if form is Form.TEXT else note)(line)
+
+
 def _publish(project: Project, plan: Plan) -> None:
     if plan.findings:
         from .pipeline import publish
@@ -195,14 +202,39 @@ def _publish(project: Project, plan: Plan) -> None:
             stamp.remember(project)
 
 
-def _refuse(plan: Plan, *, as_json: bool) -> NoReturn:
-    if as_json:
-        _print([report.document(plan, written=False)])
-    elif plan.problems:
-        _print(report.problem_lines(plan))
-    else:
+def _refuse(project: Project, plan: Plan, form: Form) -> NoReturn:
+    if form is Form.TEXT and not plan.problems:
         note(f"Error: {report.refusal(plan)}")
+    else:
+        _print(_told(project, plan, form, files=plan.edited) or report.problem_lines(plan))
     raise SystemExit(NO)
+
+
+def _told(
+    project: Project,
+    plan: Plan,
+    form: Form,
+    *,
+    written: bool = False,
+    files: Iterable[Finding] = (),
+    target: str | None = None,
+    code: Sequence[CodeFinding] = (),
+    queue: QueueFindings | None = None,
+) -> list[str]:
+    """What a run found, as a program reads it; nothing for a person, to whom each command tells it in its own way."""
+    match form:
+        case Form.TEXT:
+            return []
+        case Form.JSON:
+            return [report.document(plan, written=written, target=target, code=code, queue=queue)]
+        case Form.GITHUB:
+            from .github import github_lines
+
+            return list(github_lines(project.root, annotate(plan, files, code)))
+        case Form.SARIF:
+            from .sarif import sarif
+
+            return [sarif(annotate(plan, files, code))]
 
 
 def _print(lines: Iterable[str]) -> None:

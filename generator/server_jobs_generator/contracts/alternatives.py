@@ -34,6 +34,12 @@ class Alternative:
         return None if self.values is None else frozenset(map(canonical, self.values))
 
     @property
+    def takes_any_integer(self) -> bool:
+        """Whether it takes whole numbers that no double-precision number holds, as `number` alone does not."""
+        kinds = self.node.members.get("type", "integer")
+        return kinds == "integer" or (isinstance(kinds, list) and "integer" in kinds)
+
+    @property
     def identity(self) -> str:
         """Equal for alternatives that mean the same."""
         return canonical([self.kind, self.node.meaning(), sorted(self.texts or ()), self.values is None])

@@ -26,11 +26,12 @@ from .pairing import Pairing, pair
 from .rules import Rule
 from .scalars import number_changes, text_changes, value_changes
 
-_GROUPS = (
-    *(("not",), ("if", "then", "else"), ("contains", "minContains", "maxContains"), ("propertyNames",)),
-    *(("dependentRequired",), ("dependentSchemas",), ("dependencies",), ("uniqueItems",)),
-    *(("contentEncoding", "contentMediaType", "contentSchema"),),
-)
+_ANY = (("not",), ("if", "then", "else"))
+_GROUPS: Mapping[str, tuple[tuple[str, ...], ...]] = {
+    "string": (*_ANY, ("contentEncoding", "contentMediaType", "contentSchema")),
+    "array": (*_ANY, ("contains", "minContains", "maxContains"), ("uniqueItems",)),
+    "object": (*_ANY, ("propertyNames",), ("dependentRequired",), ("dependentSchemas",), ("dependencies",)),
+}
 """Keywords that belong together: added they refuse more, removed they refuse less, changed nobody can tell."""
 
 PLAIN_OBJECT = ANNOTATIONS | {"type", "properties", "required", "additionalProperties", "maxProperties"}
@@ -41,7 +42,8 @@ _SCALAR = frozenset(
         *("exclusiveMinimum", "exclusiveMaximum", "multipleOf", "enum", "const"),
     }
 )
-_COMPARED = _PLAIN | _SCALAR | {"minProperties", "patternProperties"} | {word for group in _GROUPS for word in group}
+_GROUPED = {word for groups in _GROUPS.values() for group in groups for word in group}
+_COMPARED = _PLAIN | _SCALAR | _GROUPED | {"minProperties", "patternProperties"}
 _SEE_ALL = ("unevaluatedItems", "unevaluatedProperties")
 
 
@@ -76,6 +78,7 @@ class Comparison:
         if any(node.has(*_SEE_ALL) for side in (old, new) for node in side.conjuncts()):
             yield unknown(old, new, "is judged as a whole by unevaluatedProperties or unevaluatedItems, and changed")
             return
+        is_tolerant = is_tolerant and _is_looked_into(old) and _is_looked_into(new)
         yield from self._conjuncts(old.conjuncts(), new.conjuncts(), old, new, is_tolerant=is_tolerant)
 
     def covers(self, writer: Node, reader: Node) -> bool:
@@ -104,15 +107,14 @@ class Comparison:
 
     def _part(self, old: Node, new: Node, *, is_tolerant: bool) -> Iterator[Change]:
         olds, news = alternatives(old), alternatives(new)
-        yield from _group_changes(old, new)
         pairing = pair(olds, news)
-        # A nullable schema is the only union that readers look into.
         is_plain = is_tolerant and len(_non_null(olds)) == len(_non_null(news)) == 1
         for one, other in pairing.pairs:
             yield from self._kind(one, other, is_tolerant=is_plain)
         yield from _unpaired(pairing, old, new)
 
     def _kind(self, old: Alternative, new: Alternative, *, is_tolerant: bool) -> Iterator[Change]:
+        yield from _group_changes(new.kind, old.node, new.node)
         yield from value_changes(old, new)
         inside = is_tolerant and not (old.node.members.keys() | new.node.members.keys()) - _PLAIN
         match new.kind:
@@ -126,6 +128,17 @@ class Comparison:
                 yield from object_changes(self, old.node, new.node, is_tolerant=inside)
             case _:
                 pass
+
+
+def _is_looked_into(node: Node, depth: int = 8) -> bool:
+    """Whether readers pass over what is undeclared in there: of all that is composed, only in a nullable schema."""
+    node = node.resolved()
+    unions = [keyword for keyword in ("$ref", "allOf", "anyOf", "oneOf") if node.has(keyword)]
+    if not unions:
+        return True
+    branches = [branch for branch in node.branches(unions[0]) if branch.schema != {"type": "null"}]
+    is_nullable = unions in (["anyOf"], ["oneOf"]) and len(branches) == 1 and depth > 0
+    return is_nullable and not node.members.keys() - ANNOTATIONS - {*unions} and _is_looked_into(branches[0], depth - 1)
 
 
 def _default_changes(old: Node, new: Node) -> Iterator[Change]:
@@ -153,8 +166,8 @@ def _renamed(old: Node, new: Node) -> Iterator[Change]:
             )
 
 
-def _group_changes(old: Node, new: Node) -> Iterator[Change]:
-    for group in _GROUPS:
+def _group_changes(kind: str, old: Node, new: Node) -> Iterator[Change]:
+    for group in _GROUPS.get(kind, _ANY):
         was, now = (_only(node, group) for node in (old, new))
         if was.meaning() == now.meaning():
             continue
@@ -165,7 +178,7 @@ def _group_changes(old: Node, new: Node) -> Iterator[Change]:
             yield relaxed(old, new, f"{words} was removed")
         else:
             yield unknown(old, new, f"{words} changed")
-    others = (old.members.keys() | new.members.keys()) - _COMPARED - {"anyOf", "oneOf"}
+    others = (old.members.keys() | new.members.keys()) - _COMPARED
     if _only(old, others).meaning() != _only(new, others).meaning():
         yield unknown(old, new, f"{', '.join(sorted(others))} changed, which is not understood here")
 

@@ -85,7 +85,7 @@ class _Objects:
 
     def _added(self, name: str) -> Iterator[Change]:
         new = self.new.properties[name]
-        forward = self._verdict_of_stranger(new, self.old)
+        forward = self._verdict_of_stranger(name, new, self.old)
         is_required, was_required = name in self.new.required, name in self.old.required
         if is_required and not was_required:
             rule = Rule.REQUIRED_ADDED_DEFAULT if new.has("default") else Rule.REQUIRED_ADDED
@@ -102,7 +102,7 @@ class _Objects:
 
     def _removed(self, name: str) -> Iterator[Change]:
         old = self.old.properties[name]
-        backward = self._verdict_of_stranger(old, self.new)
+        backward = self._verdict_of_stranger(name, old, self.new)
         if name in self.old.required and name not in self.new.required:
             message = f"the required property {shown(name)} was removed"
             yield self._change(Rule.PROP_REMOVED_REQUIRED, name, backward, BREAKS, message)
@@ -132,10 +132,10 @@ class _Objects:
             if is_same:
                 yield name, alike[0]
 
-    def _verdict_of_stranger(self, written: Node, reader: _Side) -> Verdict:
+    def _verdict_of_stranger(self, name: str, written: Node, reader: _Side) -> Verdict:
         """How a reader takes a property that it does not declare."""
         if reader.is_closed:
-            return SAFE if self.is_tolerant else BREAKS
+            return SAFE if self.is_tolerant and name not in reader.required else BREAKS
         return SAFE if self.comparison.covers(written, reader.others) else BREAKS
 
     def _others(self) -> Iterator[Change]:

@@ -9,7 +9,7 @@ from server_jobs.values import canonical
 
 from ..problems import shown
 from .alternatives import Alternative
-from .change import BREAKS, RISKY, SAFE, Change, relaxed, tightened, unknown
+from .change import BREAKS, RISKY, SAFE, Change, Verdict, relaxed, tightened, unknown
 from .node import Node
 from .rules import Rule
 
@@ -45,27 +45,22 @@ def text_changes(old: Node, new: Node) -> Iterator[Change]:
 
 def number_changes(old: Alternative, new: Alternative) -> Iterator[Change]:
     """The changes between two schemas of numbers, whole or not."""
-    if (old.kind, new.kind) == ("integer", "number"):
-        message = "may have a fraction now"
-        backward = SAFE if _is_exact(old) else RISKY
-        message += "" if backward is SAFE else "; a whole number beyond 2^53 that is stored would be refused"
+    widened, narrowed = ((one.kind, other.kind) == ("integer", "number") for one, other in ((old, new), (new, old)))
+    backward, forward = _verdict_of_large(old, new), _verdict_of_large(new, old)
+    if widened:
+        forward = BREAKS
+    if narrowed:
+        backward = BREAKS
+    if (backward, forward) != (SAFE, SAFE):
+        message = "may have a fraction now" if widened else "may have no fraction any more" if narrowed else ""
+        rare = "whole numbers beyond 2^53 are refused by one side" if RISKY in (backward, forward) else ""
         yield Change(
-            rule=Rule.TYPE_WIDENED,
+            rule=Rule.TYPE_WIDENED if widened or (forward is RISKY and not narrowed) else Rule.TYPE_NARROWED,
             old=old.node.pointer,
             new=new.node.pointer,
             backward=backward,
-            forward=BREAKS,
-            message=message,
-        )
-    elif (old.kind, new.kind) == ("number", "integer"):
-        exact = _is_exact(new)
-        yield Change(
-            rule=Rule.TYPE_NARROWED,
-            old=old.node.pointer,
-            new=new.node.pointer,
-            backward=BREAKS,
-            forward=SAFE if exact else RISKY,
-            message="may have no fraction any more",
+            forward=forward,
+            message="; ".join(filter(None, (message, rare))),
         )
     yield from _bound_changes(old, new)
     yield from _multiple_changes(old.node, new.node)
@@ -141,6 +136,11 @@ def _upper(found: Alternative) -> tuple[float, bool]:
     if found.kind == "integer" and not math.isinf(bound):
         return (math.floor(bound) + 1 if is_excluded else math.ceil(bound)), False
     return bound, is_excluded
+
+
+def _verdict_of_large(writer: Alternative, reader: Alternative) -> Verdict:
+    """What becomes of whole numbers that a double-precision number does not hold."""
+    return SAFE if reader.takes_any_integer or not writer.takes_any_integer or _is_exact(writer) else RISKY
 
 
 def _is_exact(found: Alternative) -> bool:

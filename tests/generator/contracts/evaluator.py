@@ -1,0 +1,191 @@
+"""A plain evaluator of JSON Schema, written only to hold the comparison of schemas against: it knows nothing of it.
+
+Where the models are stricter than JSON Schema it is too: `1.0` is no integer, and a number has to be exact.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from server_jobs.formats import FORMATS
+from server_jobs.model import is_exact
+from server_jobs.values import canonical
+
+Json = Any
+
+_KINDS = {str: "string", bool: "boolean", int: "integer", float: "number", list: "array", dict: "object"}
+
+
+def accepts(root: Json, schema: Json, value: Json) -> bool:
+    """Whether the value fits the schema, whose references lead into `root`."""
+    if isinstance(schema, bool):
+        return schema
+    return all(_holds(root, schema, keyword, value) for keyword in schema)
+
+
+def reads(root: Json, value: Json) -> bool:
+    """Whether a stored value is read: as it is, or without what closed objects do not declare."""
+    return accepts(root, root, value) or accepts(root, root, pruned(root, root, value))
+
+
+def pruned(root: Json, schema: Json, value: Json) -> Json:
+    """The value without the undeclared properties of closed objects, as far as no union is on the way to them."""
+    if not isinstance(schema, dict):
+        return value
+    if "$ref" in schema:
+        return pruned(root, target(root, schema), value)
+    for keyword in ("anyOf", "oneOf"):
+        others = [branch for branch in schema.get(keyword, []) if branch != {"type": "null"}]
+        if len(others) == 1:
+            return pruned(root, others[0], value)
+    kinds = schema.get("type", "any")
+    if (
+        {"anyOf", "oneOf"} & schema.keys()
+        or (isinstance(kinds, list) and len({*kinds} - {"null"}) > 1)
+        or kinds == "any"
+    ):
+        return value
+    if isinstance(value, dict) and kinds in ("object", ["object", "null"], ["null", "object"]):
+        properties, others = schema.get("properties", {}), schema.get("additionalProperties", True)
+        kept = {key: inner for key, inner in value.items() if key in properties or others is not False}
+        return {key: pruned(root, properties.get(key, others), inner) for key, inner in kept.items()}
+    if isinstance(value, list) and "array" in kinds:
+        prefix = schema.get("prefixItems", [])
+        return [
+            pruned(root, prefix[index] if index < len(prefix) else schema.get("items", True), item)
+            for index, item in enumerate(value)
+        ]
+    return value
+
+
+def target(root: Json, schema: Json) -> Json:
+    """Where a `$ref` leads."""
+    return root["$defs"][schema["$ref"].removeprefix("#/$defs/")]
+
+
+def _holds(root: Json, schema: Json, keyword: str, value: Json) -> bool:
+    given = schema[keyword]
+    match keyword:
+        case "$ref":
+            return accepts(root, target(root, schema), value)
+        case "type":
+            return any(_is(value, kind) for kind in (given if isinstance(given, list) else [given]))
+        case "const":
+            return _same(value, given)
+        case "enum":
+            return any(_same(value, option) for option in given)
+        case "allOf":
+            return all(accepts(root, branch, value) for branch in given)
+        case "anyOf":
+            return any(accepts(root, branch, value) for branch in given)
+        case "oneOf":
+            return sum(accepts(root, branch, value) for branch in given) == 1
+        case "not":
+            return not accepts(root, given, value)
+        case "if":
+            return accepts(root, schema.get("then" if accepts(root, given, value) else "else", True), value)
+    if isinstance(value, str):
+        return _text_holds(keyword, given, value)
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return _number_holds(keyword, given, value)
+    if isinstance(value, list):
+        return _list_holds(root, schema, keyword, value)
+    return not isinstance(value, dict) or _object_holds(root, schema, keyword, value)
+
+
+def _is(value: Json, kind: str) -> bool:
+    own = "null" if value is None else _KINDS[type(value)]
+    return own == kind or (kind == "number" and own == "integer" and is_exact(value))
+
+
+def _same(one: Json, other: Json) -> bool:
+    return canonical(one) == canonical(other)
+
+
+def _text_holds(keyword: str, given: Json, value: str) -> bool:
+    match keyword:
+        case "minLength":
+            return bool(len(value) >= given)
+        case "maxLength":
+            return bool(len(value) <= given)
+        case "pattern":
+            return re.search(given, value) is not None
+        case "format":
+            return FORMATS[given](value)
+        case _:
+            return True
+
+
+def _number_holds(keyword: str, given: Json, value: float) -> bool:
+    match keyword:
+        case "minimum":
+            return bool(value >= given)
+        case "maximum":
+            return bool(value <= given)
+        case "exclusiveMinimum":
+            return bool(value > given)
+        case "exclusiveMaximum":
+            return bool(value < given)
+        case "multipleOf":
+            return not isinstance(value, int) or value % given == 0
+        case _:
+            return True
+
+
+def _list_holds(root: Json, schema: Json, keyword: str, value: list[Json]) -> bool:
+    given, prefix = schema[keyword], schema.get("prefixItems", [])
+    match keyword:
+        case "minItems":
+            return bool(len(value) >= given)
+        case "maxItems":
+            return bool(len(value) <= given)
+        case "uniqueItems":
+            return not given or len({canonical(item) for item in value}) == len(value)
+        case "prefixItems":
+            return all(accepts(root, one, item) for one, item in zip(given, value, strict=False))
+        case "items":
+            return all(accepts(root, given, item) for item in value[len(prefix) :])
+        case "contains":
+            found = sum(accepts(root, given, item) for item in value)
+            return bool(schema.get("minContains", 1) <= found <= schema.get("maxContains", len(value)))
+        case _:
+            return True
+
+
+def _object_holds(root: Json, schema: Json, keyword: str, value: dict[str, Json]) -> bool:
+    given = schema[keyword]
+    match keyword:
+        case "minProperties":
+            return bool(len(value) >= given)
+        case "maxProperties":
+            return bool(len(value) <= given)
+        case "required":
+            return all(name in value for name in given)
+        case "properties":
+            return all(accepts(root, inner, value[name]) for name, inner in given.items() if name in value)
+        case "patternProperties":
+            return all(accepts(root, given[one], value[name]) for one, name in _matching(given, value))
+        case "additionalProperties":
+            return all(accepts(root, given, value[name]) for name in _others(schema, value))
+        case "propertyNames":
+            return all(accepts(root, given, name) for name in value)
+        case "dependentRequired":
+            return all(other in value for name, others in given.items() if name in value for other in others)
+        case "dependentSchemas":
+            return all(accepts(root, inner, value) for name, inner in given.items() if name in value)
+        case _:
+            return True
+
+
+def _matching(patterns: dict[str, Json], value: dict[str, Json]) -> Iterator[tuple[str, str]]:
+    yield from ((one, name) for one in patterns for name in value if re.search(one, name))
+
+
+def _others(schema: Json, value: dict[str, Json]) -> set[str]:
+    named = {
+        *schema.get("properties", {}),
+        *(name for _, name in _matching(schema.get("patternProperties", {}), value)),
+    }
+    return {*value} - named

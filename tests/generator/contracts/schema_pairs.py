@@ -1,0 +1,232 @@
+"""Pairs of schemas, the one a small change of the other, and values that fit one of them.
+
+All is drawn from one seed, which Hypothesis chooses: thousands of pairs a second instead of dozens.
+"""
+
+from __future__ import annotations
+
+import copy
+from random import Random
+from typing import Any
+
+Json = Any
+
+NAMES = ("a", "b", "kind")
+TEXTS = ("", "a", "b", "ab", "aaaa", "1", "2026-03-29", "a@b.c", "::1")
+NUMBERS = (0, 1, 2, 3, 6, -1, 2**53 + 1, 1.5, 0.5, 1.0)
+FORMATS = ("date", "email", "ipv6")
+PATTERNS = ("^a", "b$", "a|1")
+DEFINITIONS = ("Node", "Other")
+
+SCALARS: tuple[Json, ...] = (
+    *({"type": "string"}, {"type": "integer"}, {"type": "number"}, {"type": "boolean"}, {"type": "null"}, True),
+    *({"type": ["string", "null"]}, {"type": ["integer", "string"]}, {"type": ["number", "boolean"]}),
+    *({"const": "a"}, {"const": 1}, {"const": True}, {"enum": ["a", "b"]}, {"enum": [1, 2, None]}, {"enum": [True, 1]}),
+    *({"type": "string", "minLength": 1}, {"type": "string", "maxLength": 2, "pattern": "^a"}),
+    *(
+        {"type": "string", "format": "date"},
+        {"type": "integer", "minimum": 1},
+        {"type": "number", "exclusiveMaximum": 2},
+    ),
+    *({"type": "integer", "multipleOf": 2, "maximum": 6}, {"$ref": "#/$defs/Node"}, {"$ref": "#/$defs/Other"}),
+    *({"minLength": 1}, {"type": ["object", "null"]}, {"type": "array", "uniqueItems": True}),
+)
+
+
+def schema_pair(rng: Random) -> tuple[Json, Json]:
+    """An old and a new schema of params: the same but for a few edits."""
+    old = _object(rng, 2)
+    old["$defs"] = {name: _object(rng, 1) for name in DEFINITIONS}
+    new = copy.deepcopy(old)
+    for _ in range(rng.choice((1, 1, 2, 3))):
+        _edit(new, rng)
+    return (old, new) if rng.random() < 0.5 else (new, old)
+
+
+def _schema(rng: Random, depth: int) -> Json:
+    if depth == 0 or rng.random() < 0.5:
+        return copy.deepcopy(rng.choice(SCALARS))
+    match rng.choice(("object", "object", "tagged", "array", "tuple", "anyOf", "oneOf", "allOf", "null")):
+        case "object":
+            return _object(rng, depth - 1)
+        case "tagged":
+            return {"oneOf": [_tagged(rng, kind) for kind in rng.sample(["a", "b", 1], rng.choice((1, 2, 3)))]}
+        case "array":
+            return {"type": "array", "items": _schema(rng, depth - 1)}
+        case "tuple":
+            rest = rng.choice((False, _schema(rng, depth - 1)))
+            return {"type": "array", "prefixItems": [_schema(rng, depth - 1)], "items": rest}
+        case "null":
+            return {"anyOf": [_schema(rng, depth - 1), {"type": "null"}]}
+        case word:
+            return {word: [_schema(rng, depth - 1), _schema(rng, depth - 1)]}
+
+
+def _object(rng: Random, depth: int) -> Json:
+    properties = {name: _schema(rng, depth) for name in NAMES if rng.random() < 0.6}
+    required = [name for name in properties if rng.random() < 0.5]
+    others = _schema(rng, 0) if rng.random() < 0.2 else rng.random() < 0.2
+    return {"type": "object", "properties": properties, "required": required, "additionalProperties": others}
+
+
+def _tagged(rng: Random, kind: Json) -> Json:
+    branch = _object(rng, 0)
+    branch["properties"]["kind"] = {"const": kind}
+    branch["required"] = sorted({*branch["required"], "kind"})
+    return branch
+
+
+def _edit(root: Json, rng: Random) -> None:
+    """Change one place, in a way that fits what stands there."""
+    node = rng.choice([root, *(node for node in _places(root) if node)])
+    edits = [*_EDITS]
+    if "properties" in node:
+        edits += [_toggle_property, _toggle_required, _toggle_closed] * 3
+    if node is root or any(node is definition for definition in root["$defs"].values()):
+        edits = [_toggle_property, _toggle_required, _toggle_closed]
+    rng.choice(edits)(node, rng)
+
+
+def _places(node: Json) -> list[Json]:
+    found = []
+    if isinstance(node, dict):
+        for key, value in node.items():
+            if key in ("properties", "$defs", "patternProperties", "dependentSchemas"):
+                found += [inner for each in value.values() for inner in ([each] if isinstance(each, dict) else [])]
+                found += [inner for each in value.values() for inner in _places(each)]
+            elif key in ("items", "additionalProperties", "not", "if", "then", "contains") and isinstance(value, dict):
+                found += [value, *_places(value)]
+            elif key in ("anyOf", "oneOf", "allOf", "prefixItems"):
+                found += [inner for each in value for inner in ([each] if isinstance(each, dict) else [])]
+                found += [inner for each in value for inner in _places(each)]
+    return found
+
+
+def _toggle_property(node: Json, rng: Random) -> None:
+    name = rng.choice(NAMES)
+    if name in node["properties"]:
+        moved = node["properties"].pop(name)
+        node["required"] = [one for one in node.get("required", []) if one != name]
+        if rng.random() < 0.2:
+            node["properties"][rng.choice(NAMES)] = moved
+    else:
+        node["properties"][name] = copy.deepcopy(rng.choice(SCALARS))
+        node["required"] = [*node.get("required", []), *([name] if rng.random() < 0.4 else [])]
+
+
+def _toggle_required(node: Json, rng: Random) -> None:
+    name = rng.choice([*node["properties"], rng.choice(NAMES)])
+    node["required"] = sorted({*node.get("required", [])} ^ {name})
+
+
+def _toggle_closed(node: Json, rng: Random) -> None:
+    node["additionalProperties"] = rng.choice((True, False, {"type": "string"}, {"type": "integer"}))
+
+
+def _replace(node: Json, rng: Random) -> None:
+    schema = copy.deepcopy(rng.choice(SCALARS))
+    node.clear()
+    node.update(schema if isinstance(schema, dict) else {})
+
+
+def _retype(node: Json, rng: Random) -> None:
+    kinds = node.get("type", [])
+    kinds = {*(kinds if isinstance(kinds, list) else [kinds])}
+    kinds ^= {rng.choice(("null", "null", "integer", "number", "string", "boolean", "array", "object"))}
+    node["type"] = sorted(kinds) or "string"
+
+
+def _wrap(node: Json, rng: Random) -> None:
+    inner = copy.deepcopy(node)
+    node.clear()
+    other = copy.deepcopy(rng.choice(SCALARS))
+    match rng.choice(("anyOf", "oneOf", "allOf", "null")):
+        case "null":
+            node["anyOf"] = [inner, {"type": "null"}]
+        case word:
+            node[word] = [inner, other] if rng.random() < 0.5 else [inner]
+
+
+def _branch(node: Json, rng: Random) -> None:
+    for word in ("anyOf", "oneOf", "allOf", "prefixItems"):
+        if word in node:
+            if rng.random() < 0.5 and len(node[word]) > 1:
+                node[word].pop(rng.randrange(len(node[word])))
+            else:
+                node[word].append(copy.deepcopy(rng.choice(SCALARS)))
+            rng.shuffle(node[word])
+
+
+def _reword(node: Json, rng: Random) -> None:
+    words: dict[str, Json] = {
+        **{word: rng.randrange(4) for word in ("minLength", "maxLength", "minItems", "maxItems")},
+        **{word: rng.randrange(3) for word in ("minProperties", "maxProperties", "minContains")},
+        **{word: rng.choice((0, 1, 1.5, 2)) for word in ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum")},
+        "multipleOf": rng.choice((1, 2, 3, 4)),
+        "pattern": rng.choice(PATTERNS),
+        "format": rng.choice(FORMATS),
+        "enum": rng.sample(["a", "b", 1, 2, None, True], 3),
+        "const": rng.choice(("a", "b", 1, True)),
+        "uniqueItems": rng.random() < 0.7,
+        "default": rng.choice(("a", 1)),
+        "description": "Words.",
+        **{word: copy.deepcopy(rng.choice(SCALARS)) for word in ("not", "if", "then", "else", "contains", "items")},
+        "dependentRequired": {rng.choice(NAMES): [rng.choice(NAMES)]},
+        "dependentSchemas": {rng.choice(NAMES): {"required": [rng.choice(NAMES)]}},
+        "propertyNames": {"maxLength": rng.choice((1, 3))},
+        "patternProperties": {rng.choice(PATTERNS): copy.deepcopy(rng.choice(SCALARS))},
+        "allOf": [copy.deepcopy(rng.choice(SCALARS))],
+    }
+    present = [word for word in words if word in node]
+    word = rng.choice(present) if present and rng.random() < 0.6 else rng.choice([*words])
+    if word in node and rng.random() < 0.4:
+        del node[word]
+    else:
+        node[word] = words[word]
+
+
+_EDITS = (_replace, _retype, _wrap, _branch, _reword, _reword, _reword)
+
+
+def value_near(root: Json, schema: Json, rng: Random, depth: int = 4) -> Json:
+    """A value that mostly fits the schema, and sometimes not quite."""
+    if schema is False or schema is True or depth < 0 or rng.random() < 0.05:
+        return rng.choice((*TEXTS, *NUMBERS, None, True, [], {}, {"a": 1}, ["a"]))
+    if "$ref" in schema:
+        return value_near(root, root["$defs"][schema["$ref"].removeprefix("#/$defs/")], rng, depth)
+    for word in ("anyOf", "oneOf", "allOf"):
+        if word in schema:
+            return value_near(root, rng.choice(schema[word]), rng, depth)
+    if "const" in schema or "enum" in schema:
+        return copy.deepcopy(rng.choice(schema.get("enum", [schema.get("const")])))
+    kinds = schema.get("type", ("string", "integer", "object", "array", "null"))
+    match rng.choice(kinds) if isinstance(kinds, list | tuple) else kinds:
+        case "string":
+            return rng.choice(TEXTS)
+        case "integer":
+            return rng.choice([number for number in NUMBERS if isinstance(number, int)])
+        case "number":
+            return rng.choice(NUMBERS)
+        case "boolean":
+            return rng.random() < 0.5
+        case "null":
+            return None
+        case "array":
+            prefix = schema.get("prefixItems", [])
+            items = [value_near(root, item, rng, depth - 1) for item in prefix]
+            rest = schema.get("items", True)
+            return items + [
+                value_near(root, rest, rng, depth - 1)
+                for _ in range(rng.choice((0, 0, 1, 2)) if rest is not False else 0)
+            ]
+        case _:
+            return _object_near(root, schema, rng, depth)
+
+
+def _object_near(root: Json, schema: Json, rng: Random, depth: int) -> Json:
+    properties, required = schema.get("properties", {}), schema.get("required", [])
+    more = schema.get("additionalProperties", True)
+    names = [name for name in {**properties, **dict.fromkeys(required)} if name in required or rng.random() < 0.6]
+    if more is not False:
+        names += [name for name in NAMES if name not in properties and rng.random() < 0.4]
+    return {name: value_near(root, properties.get(name, more), rng, depth - 1) for name in names}
