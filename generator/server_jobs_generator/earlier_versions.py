@@ -47,9 +47,9 @@ class ParamsVersion:
         return f"V{self.version}"
 
     @property
-    def is_current(self) -> bool:
-        """Whether it is the version that is enqueued."""
-        return self.version == self.job.options.version
+    def place(self) -> tuple[str, str]:
+        """The module of its model, and the name of it there."""
+        return self.module, self.class_name
 
     def has_shape_of(self, other: ParamsVersion) -> bool:
         """Whether both take the same params, word for word."""

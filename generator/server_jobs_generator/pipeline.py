@@ -11,6 +11,7 @@ from . import output
 from .contracts.forget import forget
 from .contracts.lock import lock_path, read_lock
 from .contracts.release import release
+from .earlier_files import earlier_files
 from .earlier_versions import name_problems
 from .files import File, Ownership, read_file
 from .manifest import Manifest, hash_content, manifest_path, read_manifest
@@ -38,7 +39,12 @@ def make_plan(project: Project, *, forgotten: Sequence[tuple[str, int]] = ()) ->
     if problems := tuple(sorted(name_problems(specs.jobs, released))):
         return Plan(problems=problems)
     lock = File(lock_path(project), release(released, specs.jobs).dump())
-    files = [*render_files(project, specs.jobs, released), *migration_files(project, specs.jobs, old), lock]
+    files = [
+        *render_files(project, specs.jobs, released),
+        *earlier_files(project, specs.jobs, released),
+        *migration_files(project, specs.jobs, old),
+        lock,
+    ]
     new = _manifest(project, specs.jobs, files, old)
     manifest = File(manifest_path(project), new.dump())
     folders = [f"{project.output}/{folder}" for folder in _OWNED_FOLDERS]

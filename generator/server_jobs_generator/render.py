@@ -5,7 +5,7 @@ Templates lay out what is decided here. They print only `Code`, so text of a spe
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import PurePosixPath
 
@@ -13,7 +13,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from server_jobs.project import Project
 
 from .contracts.lock import Lock
-from .earlier_versions import ParamsVersion, VersionStep, steps_of
+from .earlier_versions import VersionStep, steps_of
 from .files import File, Ownership
 from .job_class import attributes, job_imports
 from .layout import (
@@ -45,7 +45,6 @@ def render_files(project: Project, jobs: Sequence[JobSpec], lock: Lock = NO_LOCK
         *_models(project, ordered),
         *_jobs(project, ordered),
         *_handlers(project, ordered),
-        *(file for job in ordered for file in _earlier(project, steps[job.class_name])),
         _registry(project, ordered, steps),
         *_worker(project),
     ]
@@ -103,7 +102,7 @@ def _handlers(project: Project, jobs: Sequence[JobSpec]) -> list[File]:
 def _handler(project: Project, job: JobSpec) -> File:
     params, result = Code(f"{job.class_name}Params"), Code(f"{job.class_name}Result")
     runtime = import_names("server_jobs", ["HandlerNotImplementedError", "JobContext"])
-    models = import_names(f"{_from_handlers(project)}models.{job.spec_name}", [params, result])
+    models = import_names(f"{from_handlers(project)}models.{job.spec_name}", [params, result])
     arguments = Group("async def handle(", (("params: ", params), ("context: ", Code("JobContext"))), ")", packed=True)
     text = render(
         "handler.py.jinja",
@@ -116,65 +115,12 @@ def _handler(project: Project, job: JobSpec) -> File:
     return File(f"{project.handlers}/{job.spec_name}.py", text, Ownership.ONCE)
 
 
-def _earlier(project: Project, steps: Sequence[VersionStep]) -> Iterator[File]:
-    """The models of the versions of a job that has several, and a stub for each way between two of them."""
-    for step in steps:
-        before = step.before
-        text = render_models(before.spec()) if step.needs_upcast else _same_model(before, step.after)
-        yield File(f"{project.output}/models/{before.module}.py", text)
-        if step.needs_upcast:
-            yield _upcaster(project, step)
-    if steps:
-        current = steps[-1].after
-        yield File(f"{project.output}/models/{current.module}.py", _same_model(current, None))
-
-
-def _same_model(version: ParamsVersion, same: ParamsVersion | None) -> str:
-    """A name for the model of the version with the same params, None: of the current one."""
-    module, model = (version.job.spec_name, f"{version.job.class_name}Params") if same is None else _place_of(same)
-    what = "the current one" if same is None else f"the same as in version {same.version}"
-    return render(
-        "same_model.py.jinja",
-        header=header(version.job.path),
-        about=docstring(f"Params of {version.job.class_name} in version {version.version}: {what}."),
-        module=name(module),
-        model=name(model),
-        alias=name(version.class_name),
-        listing=assignment("__all__", Group("[", (("", literal(version.class_name)),), "]")),
-    )
-
-
-def _place_of(version: ParamsVersion) -> tuple[str, str]:
-    return version.module, version.class_name
-
-
-def _upcaster(project: Project, step: VersionStep) -> File:
-    before, after = step.before, step.after
-    job, models = before.job, f"{_from_handlers(project)}models"
-    imports = [import_names(f"{models}.{each.module}", [each.class_name]) for each in (before, after)]
-    runtime = import_names("server_jobs", ["UpcastNotImplementedError"])
-    arguments = Group("def upcast(", (("params: ", Code(before.class_name)),), ")", packed=True)
-    about = f"Rows of {job.class_name} from version {before.version} to {after.version}."
-    text = render(
-        "upcast.py.jinja",
-        about=docstring(f"{about} Generated once: it is yours to write."),
-        imports=Code(f"{runtime}\n\n{chr(10).join(imports)}"),
-        signature=lay_out(arguments, 0, 0, f" -> {after.class_name}:"),
-        docstring=docstring(f"Params of version {before.version}, as version {after.version} takes them.", 4),
-        class_name=literal(job.class_name),
-        version=Code(before.version),
-    )
-    return File(f"{project.handlers}/{before.module}.py", text, Ownership.ONCE)
-
-
 def _registry(project: Project, jobs: Sequence[JobSpec], steps: Mapping[str, Sequence[VersionStep]]) -> File:
     handlers, inside = _handlers_package(project)
     upcasts = [step.before.module for each in steps.values() for step in each if step.needs_upcast]
     modules = import_names(handlers, [*(job.spec_name for job in jobs), *upcasts])
     classes = import_names(".jobs", [job.class_name for job in jobs])
-    versions = {
-        place for each in steps.values() for step in each for place in map(_place_of, (step.before, step.after))
-    }
+    versions = {place for each in steps.values() for step in each for place in (step.before.place, step.after.place)}
     models = [import_names(f".models.{module}", [model]) for module, model in sorted(versions)]
     earlier = ["EarlierVersion"] if models else []
     runtime = import_names("server_jobs", [*earlier, "JobRegistry", "create_job_registry"])
@@ -249,7 +195,7 @@ def _handlers_package(project: Project) -> tuple[str, bool]:
     return project.handlers_package, False
 
 
-def _from_handlers(project: Project) -> str:
+def from_handlers(project: Project) -> str:
     """What stands before `models` when a handler imports them."""
     package, inside = _handlers_package(project)
     return "." * (package.count(".") + 1) if inside else f"{project.output_package}."
