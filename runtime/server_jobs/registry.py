@@ -102,6 +102,14 @@ class JobRegistry:
         registration = self._registrations.get(job.job_name)
         return registration.versions if registration else job.versions()
 
+    def why_waiting(self, name: str, version: int) -> str | None:
+        """Why jobs of that name and version cannot be read here; None if they can."""
+        registration = self._registrations.get(name)
+        if registration is None:
+            return "no such job is registered here"
+        versions = registration.versions
+        return None if version in versions.readable else versions.why_unknown(version)
+
     def registrations(self) -> list[Registration]:
         """Every job with its handler."""
         return list(self._registrations.values())

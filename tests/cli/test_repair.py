@@ -149,6 +149,7 @@ def test_a_pending_job_of_a_version_that_nobody_knows_is_repaired(shop: Shop) ->
     shop.execute("UPDATE jobs SET spec_version = 7")
     assert shop.run("tick").exit_code == 0
     assert shop.record(job_id).status == "pending"
+    assert "a worker that knows it: it is of version 7; here is version 1" in shop.run("show", job_id).stdout
     assert shop.run("repair", job_id, "--params", '{"text": "known"}').exit_code == 0
     shop.run("tick")
     assert shop.record(job_id).result == '{"text":"KNOWN"}'

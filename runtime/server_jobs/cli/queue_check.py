@@ -133,16 +133,8 @@ async def _rows(store: SqlStore, page: int) -> AsyncIterator[Row]:
 def _place_of(row: Row, found: dict[tuple[str, int], VersionRows], registry: JobRegistry) -> VersionRows:
     key = text_of(row["job_name"]), integer_of(row["spec_version"])
     if key not in found:
-        found[key] = VersionRows(job_name=key[0], version=key[1], waits=_why_waiting(registry, *key))
+        found[key] = VersionRows(job_name=key[0], version=key[1], waits=registry.why_waiting(*key))
     return found[key]
-
-
-def _why_waiting(registry: JobRegistry, name: str, version: int) -> str | None:
-    job = registry.get(name)
-    if job is None or job.job_name != name:
-        return "no such job is registered here"
-    versions = registry.versions_of(job)
-    return None if version in versions.readable else versions.why_unknown(version)
 
 
 def _reason(row: Row, registry: JobRegistry) -> str | None:

@@ -42,7 +42,7 @@ def show(workspace: Workspace, *, job_id: str, reveal: bool, as_json: bool) -> N
     if as_json:
         print_json({**job_document(record), "params": parsed(params.text), "params_hidden": params.reason})
     else:
-        _print(record, params)
+        _print(record, params, _why_waiting(record, workspace))
 
 
 async def _get(workspace: Workspace, job_id: str) -> JobRecord:
@@ -60,10 +60,22 @@ def _shown_params(record: JobRecord, workspace: Workspace) -> ShownParams:
         return ShownParams(None, f"the registry, which says what of them is secret, cannot be used: {error}")
 
 
-def _print(record: JobRecord, params: ShownParams) -> None:
+def _why_waiting(record: JobRecord, workspace: Workspace) -> str | None:
+    """Why no worker of this project claims a pending job; None if one would."""
+    if record.status is not JobStatus.PENDING:
+        return None
+    try:
+        return workspace.registry.why_waiting(record.job_name, record.spec_version)
+    except ServerJobsError:
+        return None
+
+
+def _print(record: JobRecord, params: ShownParams, waits: str | None) -> None:
     console = stdout_console()
     title = [Text(one_line(record.job_name), style="bold"), Text(one_line(record.id)), status_text(record)]
     console.print(Text("  ").join(title))
+    if waits is not None:
+        console.print(Text(f"  {'waits for':<12} a worker that knows it: {one_line(waits)}"), soft_wrap=True)
     for name, value in _facts(record):
         console.print(Text(f"  {name:<12} {one_line(value)}"), soft_wrap=True)
     _print_part(
