@@ -71,5 +71,6 @@ def why_unavailable(versions: Versions, job_id: str, record: JobRecord | None) -
     if record.job_name != job.job_name:
         return JobUnavailableError(job_id, f"it is a job of {record.job_name}, not of {job.job_name}")
     if record.spec_version not in versions.readable:
-        return JobUnavailableError(job_id, versions.why_unknown(record.spec_version))
+        why = versions.why_unknown(record.spec_version)
+        return JobUnavailableError(job_id, f"it is of version {record.spec_version}; {why}")
     return JobUnavailableError(job_id, f"it is {record.status}, and only a pending job can be claimed")

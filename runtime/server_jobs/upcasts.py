@@ -95,9 +95,9 @@ class Versions:
     def why_unknown(self, version: int) -> str:
         """Why rows of this version cannot be read here."""
         if self.stubs and version <= max(self.stubs):
-            return f"it is of version {version}, and the upcaster from version {max(self.stubs)} is still a stub"
+            return f"the upcaster from version {max(self.stubs)} is still a stub"
         reads = "".join(f" and {earlier.version}" for earlier in reversed(self.earlier))
-        return f"it is of version {version}; here is version {self.current}{reads}"
+        return f"here is version {self.current}{reads}"
 
     def current_params(self, text: str, version: int) -> str:
         """The params of a row of that version (JSON text), as the current version writes them.

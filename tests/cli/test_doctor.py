@@ -106,7 +106,7 @@ def test_unfinished_jobs_that_nobody_knows_are_warnings(well: Shop) -> None:
         )
     findings = examine(well, status=0)
     assert found(findings, "1 unfinished jobs are called 'Gone'")["verdict"] == "warn"
-    assert found(findings, "1 unfinished jobs Nap wait for a worker that knows their version")["verdict"] == "warn"
+    assert found(findings, "1 unfinished jobs Nap are of version 7, and here is version 1")["verdict"] == "warn"
 
 
 def test_jobs_of_a_dead_worker_are_a_warning(well: Shop) -> None:

@@ -126,7 +126,7 @@ async def test_every_row_that_is_to_be_run_is_read_as_a_worker_would(sql_store: 
     assert (two.count, two.refused) == (3, 2)
     assert two.examples[0].reason == "/to: Field required"
     assert "hunter2" not in str(report)
-    assert report.rows_of("SendEmail", 3).waits == "it is of version 3; here is version 2 and 1"
+    assert report.rows_of("SendEmail", 3).waits == "here is version 2 and 1"
     assert report.rows_of("Gone", 1).waits == "no such job is registered here"
     assert report.has_refusals
     assert [(found.id, found.is_declared) for found in report.schedules] == [

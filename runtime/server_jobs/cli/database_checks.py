@@ -125,7 +125,7 @@ def _check_unfinished(registry: JobRegistry, name: str, version: int, count: obj
     else:
         advice = f"start a worker of a release that has version {version}, or cancel them"
     yield warn(
-        f"{count} unfinished jobs {name} wait for a worker that knows their version: {versions.why_unknown(version)}",
+        f"{count} unfinished jobs {name} are of version {version}, and {versions.why_unknown(version)}",
         advice,
     )
 

@@ -75,7 +75,7 @@ def _print(record: JobRecord, params: ShownParams, waits: str | None) -> None:
     title = [Text(one_line(record.job_name), style="bold"), Text(one_line(record.id)), status_text(record)]
     console.print(Text("  ").join(title))
     if waits is not None:
-        console.print(Text(f"  {'waits for':<12} a worker that knows it: {one_line(waits)}"), soft_wrap=True)
+        console.print(Text(f"  {'waits for':<12} a worker that knows this version: {one_line(waits)}"), soft_wrap=True)
     for name, value in _facts(record):
         console.print(Text(f"  {name:<12} {one_line(value)}"), soft_wrap=True)
     _print_part(
