@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from functools import partial
 from itertools import chain
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import click
 from server_jobs.cli.failures import NO
@@ -25,7 +25,11 @@ from .annotations import annotate
 from .formats import Form, formatted
 from .output import Finding
 from .plan import Plan
+from .row_options import database_option, forget_option
 from .worker_lint.finding import CodeFinding
+
+if TYPE_CHECKING:
+    from .queue_check import QueueFindings
 
 _TARGETS = ("cloudflare",)
 
@@ -54,6 +58,7 @@ _formatted = formatted(*Form)
     multiple=True,
     help="Forget what was released of a job of which no row exists, so that its spec may change freely.",
 )
+@forget_option
 @click.option("--watch", is_flag=True, help="Go on, and generate again whenever a spec changes, until Ctrl-C.")
 @_formatted
 @click.pass_context
@@ -65,6 +70,7 @@ def generate(
     dry_run: bool,
     diff: bool,
     relocked: Sequence[str],
+    forgotten: Sequence[tuple[str, int]],
     watch: bool,
     form: Form,
 ) -> None:
@@ -78,7 +84,9 @@ def generate(
     Exit status: 0 done (or with --dry-run and --diff: it could be), 1 a spec or a changed file is in the way, 3 the
     project cannot be used.
     """
-    once = partial(_generate, folder, force=force, dry_run=dry_run, diff=diff, relocked=relocked, form=form)
+    once = partial(
+        _generate, folder, force=force, dry_run=dry_run, diff=diff, relocked=relocked, forgotten=forgotten, form=form
+    )
     if not watch:
         once()
     elif form is not Form.TEXT:
@@ -87,10 +95,19 @@ def generate(
         _watch(ctx, find_project(folder), once)
 
 
-def _generate(folder: Path, *, force: bool, dry_run: bool, diff: bool, relocked: Sequence[str], form: Form) -> None:
+def _generate(
+    folder: Path,
+    *,
+    force: bool,
+    dry_run: bool,
+    diff: bool,
+    relocked: Sequence[str],
+    forgotten: Sequence[tuple[str, int]],
+    form: Form,
+) -> None:
     with _explained():
         project = find_project(folder)
-        plan = _plan(project, relocked=relocked)
+        plan = _plan(project, relocked=relocked, forgotten=forgotten)
         write = not (dry_run or diff)
         if plan.is_refused or (plan.edited and not force):
             _refuse(project, plan, form)
@@ -140,8 +157,9 @@ def _known_target(_ctx: click.Context, _param: click.Parameter, value: str | Non
     metavar="REVISION",
     help="Compare the specs with those of a revision of git as well, such as main, a tag, or HEAD~3.",
 )
+@database_option
 @_formatted
-def check(folder: Path, *, target: str | None, against: str | None, form: Form) -> None:
+def check(folder: Path, *, target: str | None, against: str | None, database: str | None, form: Form) -> None:
     """Say whether the generated files are what the specs ask for; write nothing.
 
     One line for each file that is not: MISSING, STALE (the spec or the generator changed since), EDITED (by hand) or
@@ -153,18 +171,26 @@ def check(folder: Path, *, target: str | None, against: str | None, form: Form) 
     A change of a spec that breaks what was released is an error too: the lock, contracts.lock.json, has every contract
     that jobs in a queue may have. With --against, what changed since a revision is judged in the same way.
 
-    Exit status: 0 all is well, 1 something differs, fails or a spec has a problem, 3 the project cannot be used.
+    With a database, every job there that is to be run is read as a worker of this code would read it: those of earlier
+    versions through their upcasters, which are called, as no handler is.
+
+    Exit status: 0 all is well, 1 something differs, fails, could not be read or a spec has a problem, 3 the project or
+    the database cannot be used.
     """
     with _explained():
         project = find_project(folder)
         plan = _plan(project, against=against)
+        queue = _look_at_queue(project, folder, database) if database and not plan.problems else None
         code = () if target is None else _look_at_code(project)
-        told = _told(project, plan, form, files=plan.findings, target=target, code=code)
+        told = _told(project, plan, form, files=plan.findings, target=target, code=code, queue=queue)
         if form is Form.TEXT:
             _print([*report.problem_lines(plan), *report.finding_lines(plan)])
             _print([] if target is None else report.code_lines(target, code))
         _print(told)
-        if plan.is_refused or plan.findings or any(finding.verdict is Verdict.FAIL for finding in code):
+        if queue is not None:
+            _tell_of_rows(queue, form)
+        is_refused = plan.is_refused or (queue is not None and queue.is_refused)
+        if is_refused or plan.findings or any(finding.verdict is Verdict.FAIL for finding in code):
             raise SystemExit(NO)
 
 
@@ -206,13 +232,19 @@ _NEXT = """\
   server-jobs worker --until-empty"""
 
 
-def _plan(project: Project, *, relocked: Sequence[str] = (), against: str | None = None) -> Plan:
-    if not relocked and against is None and stamp.is_clean(project):
+def _plan(
+    project: Project,
+    *,
+    relocked: Sequence[str] = (),
+    forgotten: Sequence[tuple[str, int]] = (),
+    against: str | None = None,
+) -> Plan:
+    if not (relocked or forgotten or against) and stamp.is_clean(project):
         return Plan()
     # Imported here because it brings the libraries that parse, render and migrate: most runs do without.
     from .pipeline import make_plan
 
-    plan = make_plan(project, relocked=relocked, against=against)
+    plan = make_plan(project, relocked=relocked, forgotten=forgotten, against=against)
     if not (plan.problems or plan.findings or plan.has_notes):
         stamp.remember(project)
     return plan
@@ -222,6 +254,19 @@ def _look_at_code(project: Project) -> Sequence[CodeFinding]:
     from .worker_lint.project_lint import check_worker
 
     return check_worker(project)
+
+
+def _look_at_queue(project: Project, folder: Path, url: str) -> QueueFindings:
+    from .queue_check import check_database
+
+    return check_database(project, folder, url)
+
+
+def _tell_of_rows(queue: QueueFindings, form: Form) -> None:
+    """Rows are in no file: where findings are told by their places, a person reads of them on stderr."""
+    if form is not Form.JSON:
+        for line in queue.lines():
+            (say if form is Form.TEXT else note)(line)
 
 
 def _publish(project: Project, plan: Plan) -> None:
@@ -250,13 +295,14 @@ def _told(
     files: Iterable[Finding] = (),
     target: str | None = None,
     code: Sequence[CodeFinding] = (),
+    queue: QueueFindings | None = None,
 ) -> list[str]:
     """What a run found, as a program reads it; nothing for a person, to whom each command tells it in its own way."""
     match form:
         case Form.TEXT:
             return []
         case Form.JSON:
-            return [report.document(plan, written=written, target=target, code=code)]
+            return [report.document(plan, written=written, target=target, code=code, queue=queue)]
         case Form.GITHUB:
             from .github import github_lines
 

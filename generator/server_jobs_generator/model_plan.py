@@ -88,7 +88,8 @@ def plan_models(job: JobSpec, taken: Iterable[str]) -> ModelPlan:
     """Plan the classes of a job; none gets one of the `taken` names."""
     planner = _Planner(_definitions_of(job.params) | _definitions_of(job.result), ClassNames(taken))
     # Both names are taken before any definition can ask for them.
-    names = [planner.names.take(f"{job.class_name}{part}", "") for part in ("Params", "Result")]
+    suffix = f"V{job.options.version}" if job.is_earlier else ""
+    names = [planner.names.take(f"{job.class_name}{part}{suffix}", "") for part in ("Params", "Result")]
     params, result = (planner.plan_class(*pair) for pair in zip((job.params, job.result), names, strict=True))
     classes = {plan.token: plan for plan in planner.done}
     return ModelPlan(classes, planner.parts, params, result, planner.definitions, planner.tokens)

@@ -41,6 +41,8 @@ _INDENT = 4
 def render_models(job: JobSpec) -> str:
     """The module with `<Class>Params`, `<Class>Result`, their nested models and `<Class>ParamsDict`.
 
+    Of an earlier version it is `<Class>ParamsV<version>` and the models in it.
+
     The same spec always gives the same text, and the text has passed the allow-list of `code_check`. Raises
     `GeneratedCodeError` (a bug, never a user's mistake) when it would not.
     """
@@ -59,10 +61,19 @@ class _Module:
         self._defaults = DefaultValue(plan, self._uses)
 
     def text(self) -> str:
-        models = [self._model(plan) for plan in self._plan.classes.values()]
-        dicts = [self._typed_dict(plan) for plan in self._classes_of_params()]
-        head = [header(self._job.path), docstring(f"Params and result of {self._job.class_name}."), *self._imports()]
+        if self._job.is_earlier:
+            classes = [plan for plan in self._plan.classes.values() if plan.token != self._plan.result]
+            models, dicts = [self._model(plan) for plan in classes], list[str]()
+        else:
+            models = [self._model(plan) for plan in self._plan.classes.values()]
+            dicts = [self._typed_dict(plan) for plan in self._classes_of_params()]
+        head = [header(self._job.path), docstring(self._about()), *self._imports()]
         return "\n\n".join(head) + "\n\n\n" + "\n\n\n".join([*models, *dicts]) + "\n"
+
+    def _about(self) -> str:
+        if self._job.is_earlier:
+            return f"Params of {self._job.class_name} as they were in version {self._job.options.version}."
+        return f"Params and result of {self._job.class_name}."
 
     def _imports(self) -> Iterator[Code]:
         """Blocks of imports, as the linter sorts them: the standard library before everything else."""

@@ -9,10 +9,13 @@ from server_jobs.project import Project
 
 from . import output
 from .contracts.against_revision import findings_against_revision
+from .contracts.forget import forget
 from .contracts.lock import lock_path, read_lock
 from .contracts.release import release
 from .contracts.relock import relock
 from .contracts.review import review
+from .earlier_files import earlier_files
+from .earlier_versions import name_problems
 from .files import File, Ownership, read_file
 from .manifest import Manifest, hash_content, manifest_path, read_manifest
 from .migrations import migration_files, schema_fingerprint
@@ -26,20 +29,34 @@ from .worker_lint.upload import read_upload
 _OWNED_FOLDERS = ("jobs", "models")
 
 
-def make_plan(project: Project, *, relocked: Sequence[str] = (), against: str | None = None) -> Plan:
+def make_plan(
+    project: Project,
+    *,
+    relocked: Sequence[str] = (),
+    forgotten: Sequence[tuple[str, int]] = (),
+    against: str | None = None,
+) -> Plan:
     """Read the specs of a project, and compare them with what was released and its files with what they should be.
 
-    `relocked` names jobs whose earlier contracts count no more, `against` a revision of git to compare with as well.
-    Raises `ProjectError` when the project cannot be used: no specs folder, a link out of it, a broken manifest.
+    `relocked` names jobs whose earlier contracts count no more, `forgotten` versions (by job name) of which no rows are
+    left, `against` a revision of git to compare with as well. Raises `ProjectError` when the project cannot be used: no
+    specs folder, a link out of it, a broken manifest; `InvalidOptionError` for what cannot be forgotten.
     """
     specs = read_specs(project.root, project.root / project.specs)
     if specs.problems:
         return Plan(problems=tuple(sorted(specs.problems)))
-    old, released = read_manifest(project), relock(read_lock(project), relocked)
+    old, released = read_manifest(project), forget(relock(read_lock(project), relocked), forgotten)
+    if problems := tuple(sorted(name_problems(specs.jobs, released))):
+        return Plan(problems=problems)
     others = [] if against is None else findings_against_revision(project, against, specs.jobs)
     contracts = review(project, released, specs.jobs, others=others)
     lock = File(lock_path(project), release(released, specs.jobs).dump())
-    files = [*render_files(project, specs.jobs), *migration_files(project, specs.jobs, old), lock]
+    files = [
+        *render_files(project, specs.jobs, released),
+        *earlier_files(project, specs.jobs, released),
+        *migration_files(project, specs.jobs, old),
+        lock,
+    ]
     new = _manifest(project, specs.jobs, files, old)
     manifest = File(manifest_path(project), new.dump())
     folders = [f"{project.output}/{folder}" for folder in _OWNED_FOLDERS]

@@ -13,6 +13,8 @@ from pathlib import PurePosixPath
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from server_jobs.project import Project
 
+from .contracts.lock import Lock
+from .earlier_versions import VersionStep, steps_of
 from .files import File, Ownership
 from .job_class import attributes, job_imports
 from .layout import (
@@ -32,16 +34,19 @@ from .layout import (
 from .models import render_models
 from .spec import JobSpec
 
+NO_LOCK = Lock()
 
-def render_files(project: Project, jobs: Sequence[JobSpec]) -> list[File]:
-    """Every file but the migrations. The order of `jobs` does not matter."""
+
+def render_files(project: Project, jobs: Sequence[JobSpec], lock: Lock = NO_LOCK) -> list[File]:
+    """Every file but the migrations. The order of `jobs` does not matter. `lock` knows their earlier versions."""
     ordered = sorted(jobs, key=lambda job: job.class_name)
+    steps = {job.class_name: steps_of(job, lock) for job in ordered}
     return [
         _owned(project, "__init__.py", "package_init.py.jinja", docstring=docstring("Generated from the specs.")),
         *_models(project, ordered),
         *_jobs(project, ordered),
         *_handlers(project, ordered),
-        _registry(project, ordered),
+        _registry(project, ordered, steps),
         *_worker(project),
         _schema_for_editors(project),
     ]
@@ -99,7 +104,7 @@ def _handlers(project: Project, jobs: Sequence[JobSpec]) -> list[File]:
 def _handler(project: Project, job: JobSpec) -> File:
     params, result = Code(f"{job.class_name}Params"), Code(f"{job.class_name}Result")
     runtime = import_names("server_jobs", ["HandlerNotImplementedError", "JobContext"])
-    models = import_names(f"{_from_handlers(project)}models.{job.spec_name}", [params, result])
+    models = import_names(f"{from_handlers(project)}models.{job.spec_name}", [params, result])
     arguments = Group("async def handle(", (("params: ", params), ("context: ", Code("JobContext"))), ")", packed=True)
     text = render(
         "handler.py.jinja",
@@ -112,23 +117,37 @@ def _handler(project: Project, job: JobSpec) -> File:
     return File(f"{project.handlers}/{job.spec_name}.py", text, Ownership.ONCE)
 
 
-def _registry(project: Project, jobs: Sequence[JobSpec]) -> File:
+def _registry(project: Project, jobs: Sequence[JobSpec], steps: Mapping[str, Sequence[VersionStep]]) -> File:
     handlers, inside = _handlers_package(project)
-    modules = import_names(handlers, [job.spec_name for job in jobs])
+    upcasts = [step.before.module for each in steps.values() for step in each if step.needs_upcast]
+    modules = import_names(handlers, [*(job.spec_name for job in jobs), *upcasts])
     classes = import_names(".jobs", [job.class_name for job in jobs])
-    runtime = import_names("server_jobs", ["JobRegistry", "create_job_registry"])
-    ours = "\n".join(sorted([modules, classes])) if inside else f"{modules}\n\n{classes}"
+    versions = {place for each in steps.values() for step in each for place in (step.before.place, step.after.place)}
+    models = [import_names(f".models.{module}", [model]) for module, model in sorted(versions)]
+    earlier = ["EarlierVersion"] if models else []
+    runtime = import_names("server_jobs", [*earlier, "JobRegistry", "create_job_registry"])
+    local = [classes, *models]
+    ours = "\n".join(sorted([modules, *local])) if inside else f"{modules}\n\n{chr(10).join(sorted(local))}"
     return _owned(
         project,
         "registry.py",
         "registry.py.jinja",
         imports=Code(f"{runtime}\n\n{ours}" if jobs else runtime),
-        registrations=[lay_out(_registration(job), 0, 0) for job in jobs],
+        registrations=[lay_out(_registration(job, steps[job.class_name]), 0, 0) for job in jobs],
     )
 
 
-def _registration(job: JobSpec) -> Group:
-    return call("registry.register", name(job.class_name), Code(f"{job.spec_name}.handle"))
+def _registration(job: JobSpec, steps: Sequence[VersionStep]) -> Group:
+    versions = {"earlier": tuple_of([_earlier_version(step) for step in steps])} if steps else {}
+    return call("registry.register", name(job.class_name), Code(f"{job.spec_name}.handle"), **versions)
+
+
+def _earlier_version(step: VersionStep) -> Group:
+    """With both models in brackets, so that a type checker holds the upcaster against them."""
+    before, after = name(step.before.class_name), name(step.after.class_name)
+    upcast = [Code(f"{step.before.module}.upcast")] if step.needs_upcast else []
+    arguments = (Code(step.before.version), before, *upcast)
+    return Group(f"EarlierVersion[{before}, {after}](", tuple(("", each) for each in arguments), packed=True)
 
 
 def _worker(project: Project) -> list[File]:
@@ -184,7 +203,7 @@ def _handlers_package(project: Project) -> tuple[str, bool]:
     return project.handlers_package, False
 
 
-def _from_handlers(project: Project) -> str:
+def from_handlers(project: Project) -> str:
     """What stands before `models` when a handler imports them."""
     package, inside = _handlers_package(project)
     return "." * (package.count(".") + 1) if inside else f"{project.output_package}."

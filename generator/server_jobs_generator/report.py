@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from difflib import unified_diff
+from typing import TYPE_CHECKING
 
 from server_jobs.project import Project
 
@@ -14,16 +15,26 @@ from .output import Finding, State
 from .plan import Plan
 from .worker_lint.finding import CodeFinding
 
+if TYPE_CHECKING:
+    from .queue_check import QueueFindings
+
 NOTHING_CHANGED = "nothing changed"
 ALL_IS_WELL = "every generated file is as the specs ask for"
 ALL_CAN_WORK = "nothing was found that cannot work on {target}"
 _PAST = {"create": "created", "update": "updated", "overwrite": "overwrote", "remove": "removed", "keep": "kept"}
 
 
-def document(plan: Plan, *, written: bool, target: str | None = None, code: Sequence[CodeFinding] = ()) -> str:
+def document(
+    plan: Plan,
+    *,
+    written: bool,
+    target: str | None = None,
+    code: Sequence[CodeFinding] = (),
+    queue: QueueFindings | None = None,
+) -> str:
     """The JSON form of a run of either command; `written` says whether the files were changed.
 
-    With a target, `code` has what was found for it.
+    With a target, `code` has what was found for it; `queue` is what was found in a database.
     """
     value: dict[str, object] = {
         "problems": [asdict(problem) for problem in plan.problems],
@@ -36,6 +47,8 @@ def document(plan: Plan, *, written: bool, target: str | None = None, code: Sequ
     }
     if target is not None:
         value |= {"target": target, "code": [asdict(finding) for finding in code]}
+    if queue is not None:
+        value |= {"database": queue.document()}
     return json.dumps(value, indent=2, ensure_ascii=False)
 
 
@@ -94,7 +107,8 @@ def diff_lines(project: Project, plan: Plan) -> Iterator[str]:
 
 def _notes(plan: Plan) -> Iterator[str]:
     for path in plan.unused:
-        yield f"note: {path} is not used any more, its spec is gone; it is yours, delete it when you no longer need it"
+        gone = "its spec, or that version of it, is gone"
+        yield f"note: {path} is not used any more, {gone}; it is yours, delete it when you no longer need it"
 
 
 def _action(finding: Finding) -> str:

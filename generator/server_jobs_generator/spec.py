@@ -39,7 +39,8 @@ class JobSpec:
     schemas: their references lead only to `#/$defs/...` inside themselves, and equal keys in the two `$defs` are the
     same definition. `schedules` carry their params as canonical JSON text. `digest` is a SHA-256 (hex) over the spec
     and every shared file it uses, in a fixed order. `compat` says how grave a change is that breaks something, by its
-    direction, and `reserved` has the names that no property may have again.
+    direction, and `reserved` has the names that no property may have again. `is_earlier` is true for a version from the
+    lock, of which nothing but the model of its params is generated, with the version behind its name.
     """
 
     path: str
@@ -53,6 +54,7 @@ class JobSpec:
     digest: str
     compat: Mapping[str, str] = field(default_factory=dict[str, str])
     reserved: tuple[str, ...] = ()
+    is_earlier: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
         JobFailedError,
         JobNotBoundError,
         JobNotFoundError,
+        JobNotRepairableError,
         JobNotRetryableError,
         JobRetiredError,
         JobUnavailableError,
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
         ServerJobsError,
         StaleClaimError,
         UnknownJobError,
+        UpcastError,
+        UpcastNotImplementedError,
     )
     from .handle import JobHandle
     from .job import Handler, Job, define_job
@@ -47,6 +50,7 @@ if TYPE_CHECKING:
     from .registry import JobRegistry, create_job_registry
     from .result import JobMetadata, JobProgress, JobResult
     from .retry import Backoff, RetryPolicy
+    from .upcasts import EarlierVersion
     from .worker import Worker
 
     JOB_STATUS = JobStatus
@@ -71,6 +75,7 @@ _HOMES = {
         "JobFailedError",
         "JobNotBoundError",
         "JobNotFoundError",
+        "JobNotRepairableError",
         "JobNotRetryableError",
         "JobRetiredError",
         "JobUnavailableError",
@@ -81,6 +86,8 @@ _HOMES = {
         "ServerJobsError",
         "StaleClaimError",
         "UnknownJobError",
+        "UpcastError",
+        "UpcastNotImplementedError",
     ),
     "handle": ("JobHandle",),
     "job": ("Handler", "Job", "define_job"),
@@ -91,6 +98,7 @@ _HOMES = {
     "result": ("JobMetadata", "JobProgress", "JobResult"),
     "retry": ("Backoff", "RetryPolicy"),
     "cron_tick": ("Tick", "tick"),
+    "upcasts": ("EarlierVersion",),
     "worker": ("Worker",),
 }
 HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
@@ -123,6 +131,7 @@ __all__ = [
     "DoNotRetryError",
     "DuplicateJobError",
     "DuplicateRegistrationError",
+    "EarlierVersion",
     "Handler",
     "HandlerMissingError",
     "HandlerNotImplementedError",
@@ -138,6 +147,7 @@ __all__ = [
     "JobMetadata",
     "JobNotBoundError",
     "JobNotFoundError",
+    "JobNotRepairableError",
     "JobNotRetryableError",
     "JobOptions",
     "JobProgress",
@@ -164,6 +174,8 @@ __all__ = [
     "StaleClaimError",
     "Tick",
     "UnknownJobError",
+    "UpcastError",
+    "UpcastNotImplementedError",
     "Worker",
     "__version__",
     "connect",

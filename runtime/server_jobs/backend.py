@@ -37,7 +37,7 @@ from .record import (
     NewJob,
     Released,
 )
-from .registry import JobRegistry, known_job
+from .registry import JobRegistry, known_jobs
 from .result import JobMetadata
 from .runner import Runner
 from .scheduler import Scheduler
@@ -279,10 +279,11 @@ class Backend:
 
     async def run_stored(self, job: AnyJob, job_id: str, worker_timeout: timedelta) -> JobRecord:
         await self._ready_to_run(job, worker_timeout)
-        known = (known_job(job),)
-        claims = await self._held(self._claim_one(job_id, ClaimRequest(known=known, limit=1, lease=worker_timeout)))
+        versions = self.registry.versions_of(job)
+        request = ClaimRequest(known=known_jobs(versions), limit=1, lease=worker_timeout)
+        claims = await self._held(self._claim_one(job_id, request))
         if not claims:
-            raise why_unavailable(job, job_id, await self.store.get(job_id))
+            raise why_unavailable(versions, job_id, await self.store.get(job_id))
         return await self._run(job, claims[0], worker_timeout)
 
     async def run_unstored(
@@ -337,8 +338,15 @@ class Backend:
             jobs=self.store,
         )
         handler = self.registry.handler_of(job)
-        processes = self._processes_for(job)
-        return Attempt(claim=claim, job=job, handler=handler, context=context, lease=lease, processes=processes)
+        return Attempt(
+            claim=claim,
+            job=job,
+            handler=handler,
+            context=context,
+            lease=lease,
+            processes=self._processes_for(job),
+            versions=self.registry.versions_of(job),
+        )
 
     def _processes_for(self, job: AnyJob) -> HandlerProcesses | None:
         """Where that job's handler runs; None: in this process."""

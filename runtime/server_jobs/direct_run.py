@@ -15,6 +15,7 @@ from .job import AnyJob
 from .outcomes import Cancel, Snooze
 from .record import JobRecord, JobStatus
 from .result import JobMetadata
+from .upcasts import Versions
 
 if TYPE_CHECKING:
     from .processes.pool import HandlerProcesses
@@ -62,14 +63,14 @@ async def run_unstored(
     return metadata, value
 
 
-def why_unavailable(job: AnyJob, job_id: str, record: JobRecord | None) -> ServerJobsError:
+def why_unavailable(versions: Versions, job_id: str, record: JobRecord | None) -> ServerJobsError:
     """Why that stored job cannot be claimed to be run here."""
+    job = versions.job
     if record is None:
         return JobNotFoundError(job_id)
     if record.job_name != job.job_name:
         return JobUnavailableError(job_id, f"it is a job of {record.job_name}, not of {job.job_name}")
-    if record.spec_version != job.options.version:
-        return JobUnavailableError(
-            job_id, f"it is of version {record.spec_version}; here is version {job.options.version}"
-        )
+    if record.spec_version not in versions.readable:
+        why = versions.why_unknown(record.spec_version)
+        return JobUnavailableError(job_id, f"it is of version {record.spec_version}; {why}")
     return JobUnavailableError(job_id, f"it is {record.status}, and only a pending job can be claimed")

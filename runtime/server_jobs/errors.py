@@ -107,6 +107,27 @@ class HandlerNotImplementedError(ServerJobsError):
         super().__init__(f"the handler of {job_name} is still a stub; implement it and start the worker again")
 
 
+class UpcastNotImplementedError(ServerJobsError):
+    """Raised by the stub of an upcaster that nobody has filled in yet."""
+
+    def __init__(self, job_name: str, version: int) -> None:
+        self.job_name = job_name
+        self.version = version
+        super().__init__(
+            f"the upcaster of {job_name} from version {version} is still a stub; implement it and start workers again"
+        )
+
+
+class UpcastError(ServerJobsError):
+    """A row of an earlier version could not be brought to the current one: its upcaster failed, or there is none."""
+
+    def __init__(self, job_name: str, version: int, reason: str) -> None:
+        self.job_name = job_name
+        self.version = version
+        self.reason = reason
+        super().__init__(f"a job {job_name} of version {version} cannot be brought to the current version: {reason}")
+
+
 class JobNotFoundError(ServerJobsError):
     """No row has that id."""
 
@@ -151,6 +172,15 @@ class JobNotRetryableError(ServerJobsError):
         self.job_id = job_id
         self.status = status
         super().__init__(f"job {job_id} is {status}; only a failed or cancelled job can be retried")
+
+
+class JobNotRepairableError(ServerJobsError):
+    """Only the params of a job that cannot be read are repaired, and only as long as nobody else changed it."""
+
+    def __init__(self, job_id: str, reason: str) -> None:
+        self.job_id = job_id
+        self.reason = reason
+        super().__init__(f"job {job_id} cannot be repaired: {reason}")
 
 
 class StaleClaimError(ServerJobsError):

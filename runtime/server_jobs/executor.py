@@ -17,22 +17,25 @@ from enum import StrEnum
 from functools import lru_cache
 from pathlib import PurePath
 from types import CoroutineType
-from typing import TYPE_CHECKING, TypeGuard
+from typing import TYPE_CHECKING, TypeGuard, TypeVar
 
 from pydantic import BaseModel
 
 from .binding import JobBackend, Run, current_run
 from .context import JobContext
 from .documents import WrittenResult, write_result
-from .errors import InvalidDocumentError
+from .errors import InvalidDocumentError, InvalidParamsError, UpcastError
 from .job import AnyHandler, AnyJob
 from .outcomes import Cancel, DoNotRetryError, RetryAfterError, Snooze
 from .processes.raised import HandlerProcessError
-from .record import Cancelled, Claim, Completed, Failed, Heartbeat, Released, Report, Settlement
+from .record import UNREADABLE, Cancelled, Claim, Completed, Failed, Heartbeat, Released, Report, Settlement
+from .upcasts import Versions
 from .values import MAX_ERROR_CHARACTERS, clean_text
 
 if TYPE_CHECKING:
     from .processes.pool import HandlerProcesses
+
+T = TypeVar("T")
 
 _logger = logging.getLogger("server_jobs")
 
@@ -141,6 +144,21 @@ class HandlerCall:
         return await result if isawaitable(result) else result
 
 
+class _UnreadableError(Exception):
+    """The params of a row cannot be read, for this reason."""
+
+    def __init__(self, reason: Exception) -> None:
+        super().__init__(str(reason))
+        self.reason = reason
+
+
+def _legible(read: Callable[[str, int], T], claim: Claim) -> T:
+    try:
+        return read(claim.params, claim.spec_version)
+    except Exception as error:  # an upcaster or a validator of the user may raise anything
+        raise _UnreadableError(error) from error
+
+
 class Attempt:
     """A claim in this process, from the moment it is held: waiting to run, running, or over and to be stored."""
 
@@ -159,6 +177,7 @@ class Attempt:
         context: JobContext,
         lease: timedelta,
         processes: HandlerProcesses | None = None,
+        versions: Versions | None = None,
     ) -> None:
         self.claim = claim
         self.job = job
@@ -167,6 +186,7 @@ class Attempt:
         self.lease = lease
         self.processes = processes
         """Where its handler runs; None: in this process."""
+        self._versions = versions or job.versions()
         self.call = HandlerCall(job, handler, context)
 
     def stop(self, reason: Stop) -> None:
@@ -183,16 +203,14 @@ class Attempt:
     async def run(self, backend: JobBackend) -> Settlement | None:
         """Execute the handler and say what to settle; None when the claim is lost, and there is nothing to say.
 
-        Raises `CancelledError` only when the caller itself is cancelled.
+        Raises `CancelledError` only when the caller itself is cancelled. Params that cannot be read park the job: to
+        try that again would be in vain, and to lose it would be worse.
         """
         claim, job = self.claim, self.job
         if self.is_stopped:
             return self._ended()
         try:
-            if self.processes is None:
-                outcome = await self.call.run(backend, job.read_params(claim))
-            else:
-                outcome = await self.call.run_in(self.processes, claim.params)
+            outcome = await self._outcome(backend)
             if isinstance(outcome, Snooze):
                 return Released(id=claim.id, token=claim.token, delay=outcome.delay, report=self._unreported())
             if isinstance(outcome, Cancel):
@@ -205,6 +223,8 @@ class Attempt:
             if self.stopped is None or not isinstance(error, asyncio.CancelledError) or is_being_cancelled():
                 raise
             return self._ended()
+        except _UnreadableError as error:
+            return self._parked(error.reason)
         except BaseException as error:  # the one place where what handlers raise is caught
             if is_being_cancelled() and not self.is_stopped:
                 raise asyncio.CancelledError from error  # the caller was cancelled, and the handler fell over it
@@ -230,6 +250,17 @@ class Attempt:
         context = self.context
         return context.progress != self._reported_progress or context.progress_message != self._reported_message
 
+    async def _outcome(self, backend: JobBackend) -> object:
+        """What the handler returns. Raises `_UnreadableError` when it cannot be called, as the params are no params."""
+        claim, processes = self.claim, self.processes
+        if processes is None:
+            return await self.call.run(backend, _legible(self._versions.read, claim))
+        text = _legible(self._versions.current_params, claim)
+        try:
+            return await self.call.run_in(processes, text)
+        except InvalidParamsError as error:  # over there they are read first, and what the handler raises is wrapped
+            raise _UnreadableError(error) from error
+
     def _ended(self) -> Settlement | None:
         claim = self.claim
         match self.stopped:
@@ -251,8 +282,16 @@ class Attempt:
         _logger.info("%s %s was cancelled by its handler: %s", self.claim.job_name, self.claim.id, reason)
         return Cancelled(id=self.claim.id, token=self.claim.token, reason=reason, report=self._unreported())
 
+    def _parked(self, cause: Exception) -> Settlement:
+        """A failure that is never pruned: nobody has run the job yet."""
+        claim, error = self.claim, clean_text(f"{UNREADABLE}{describe(cause)}", MAX_ERROR_CHARACTERS)
+        _logger.error("%s %s is parked, its params cannot be read: %s", claim.job_name, claim.id, describe(cause))
+        return Failed(id=claim.id, token=claim.token, error=error, retry_after=None)
+
     def _failed(self, cause: BaseException) -> Settlement | None:
         error = describe(cause)
+        if error.startswith(UNREADABLE):
+            error = f"Error: {error}"  # the mark of a parked job is the engine's alone
         _logger.warning(
             "%s %s failed in attempt %d: %s",
             self.claim.job_name,
@@ -310,7 +349,7 @@ def describe(error: BaseException) -> str:
     message = _message_of(error)
     text = f"{type(error).__name__}: {message}" if message else type(error).__name__
     frames = traceback.extract_tb(error.__traceback__)
-    if frames and frames[-1].filename != __file__ and not isinstance(error, InvalidDocumentError):
+    if frames and frames[-1].filename != __file__ and not isinstance(error, InvalidDocumentError | UpcastError):
         place = "/".join(PurePath(frames[-1].filename).parts[-2:])
         text = f"{text} (at {place}:{frames[-1].lineno} in {frames[-1].name})"
     return clean_text(text, MAX_ERROR_CHARACTERS)

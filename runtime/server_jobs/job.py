@@ -27,6 +27,7 @@ from .options import JobOptions, Schedule, check_range
 from .outcomes import Cancel, Snooze
 from .record import Claim, JobRecord, NewJob
 from .result import JobMetadata, JobResult
+from .upcasts import AnyEarlierVersion, Versions
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -59,6 +60,7 @@ class Job(Generic[P, R, D]):
     result_model: ClassVar[type[BaseModel]]
     options: ClassVar[JobOptions] = JobOptions()
     schedules: ClassVar[tuple[Schedule, ...]] = ()
+    earlier: ClassVar[tuple[AnyEarlierVersion, ...]] = ()
     handler: ClassVar[AnyHandler | None] = None
     backend: ClassVar[JobBackend | None] = None
     _pinned: ClassVar[bool] = False
@@ -230,8 +232,19 @@ class Job(Generic[P, R, D]):
 
     @classmethod
     def read_params(cls, job: JobRecord | Claim) -> P:
-        """The typed params of a stored job of this class. Raises `InvalidParamsError`."""
-        return cast("P", read_params(cls.job_name, cls.params_model, job.params, cls.options.redact))
+        """The typed params of a stored job of this class, of its current version or of one in `earlier`.
+
+        Raises `InvalidParamsError`, or `UpcastError`. Earlier versions that were given to a registry are known there:
+        `registry.versions_of(SendEmail).read(job.params, job.spec_version)`.
+        """
+        if job.spec_version == cls.options.version:
+            return cast("P", read_params(cls.job_name, cls.params_model, job.params, cls.options.redact))
+        return cast("P", cls.versions().read(job.params, job.spec_version))
+
+    @classmethod
+    def versions(cls, earlier: tuple[AnyEarlierVersion, ...] | None = None) -> Versions:
+        """The versions of this job, with these earlier ones instead of its own. Raises `InvalidOptionError`."""
+        return Versions(cls, cls.earlier if earlier is None else earlier)
 
     @classmethod
     def new_job(cls, params: object, **options: Unpack[EnqueueOptions]) -> NewJob:
@@ -303,12 +316,14 @@ def define_job(
     handler: Handler[P, R],
     options: JobOptions | None = None,
     schedules: Sequence[Schedule] = (),
+    earlier: Sequence[AnyEarlierVersion] = (),
 ) -> type[Job[P, R, Mapping[str, object]]]:
     """A job class from two Pydantic models and a handler, without a spec.
 
     The same class in every respect but one: nothing checks its contract against rows that are queued when the models
-    change. Raises `InvalidOptionError` for a name that is not a class name, and for models that do not write all they
-    hold, such as those with a `SecretStr`.
+    change. `earlier` says how rows of versions before that of the options are read, oldest first. Raises
+    `InvalidOptionError` for a name that is not a class name, and for models that do not write all they hold, such as
+    those with a `SecretStr`.
     """
     if not name.isidentifier():
         raise InvalidOptionError(f"a job name must be an identifier such as 'SendEmail', not {name!r}")
@@ -322,9 +337,12 @@ def define_job(
         "result_model": result,
         "options": options or JobOptions(),
         "schedules": tuple(schedules),
+        "earlier": tuple(earlier),
         "handler": staticmethod(handler),
     }
-    return cast("type[Job[P, R, Mapping[str, object]]]", type(name, (Job,), members))
+    job = cast("type[Job[P, R, Mapping[str, object]]]", type(name, (Job,), members))
+    job.versions()  # which checks them
+    return job
 
 
 def _results(outcomes: Sequence[JobResult[R] | BaseException | None], stop_on_error: bool) -> Iterator[JobResult[R]]:

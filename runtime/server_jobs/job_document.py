@@ -22,11 +22,14 @@ class ShownParams:
 def shown_params(record: JobRecord, registry: JobRegistry) -> ShownParams:
     """The params with the values below the job's `redact` pointers hidden.
 
-    All of them are hidden where nothing says what to redact, because the job is not registered here.
+    All of them are hidden where nothing says what to redact, because the job is not registered here, or redacts
+    something and the row is of another version.
     """
     job = registry.get(record.job_name)
     if job is None:
         return ShownParams(None, f"{record.job_name} is not registered here, so nothing says what of them is secret")
+    if job.options.redact and record.spec_version != job.options.version:
+        return ShownParams(None, f"the spec says what is secret in version {job.options.version}, and not in theirs")
     try:
         return ShownParams(redacted(record.params, job.options.redact))
     except (ValueError, RecursionError):
@@ -55,6 +58,7 @@ def job_summary(record: JobRecord) -> dict[str, object]:
         "id": record.id,
         "job_name": record.job_name,
         "status": record.status,
+        "parked": record.is_parked,
         "queue": record.queue,
         "priority": record.priority,
         "progress": record.progress,

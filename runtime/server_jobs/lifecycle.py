@@ -11,9 +11,10 @@
     cancel    pending               cancelled
               running               running, asked to cancel
     retry     failed, cancelled     pending, all attempts anew
+    repair    pending, parked       pending, all attempts anew, with other params
 
-Finished jobs change by `retry` alone. The memory store applies these functions; `stores.statements` says the same in
-one SQL statement a move, and one suite of tests holds both to it.
+Finished jobs change by `retry` and `repair` alone. The memory store applies these functions; `stores.statements` says
+the same in one SQL statement a move, and one suite of tests holds both to it.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ from .record import (
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from .record import ClaimRequest, PruneRule
+    from .record import ClaimRequest, PruneRule, Repair
 
 
 def enqueue(job: NewJob, now: datetime) -> JobRecord:
@@ -188,13 +189,46 @@ def retry(record: JobRecord, now: datetime) -> JobRecord:
     )
 
 
+def is_repairable(record: JobRecord, repair: Repair) -> bool:
+    """Whether the job is as it was when the repair was made, and waits for it: nobody has read its params since."""
+    return (
+        (record.status is JobStatus.PENDING or record.is_parked)
+        and record.params == repair.instead_of.params
+        and record.spec_version == repair.instead_of.spec_version
+    )
+
+
+def why_unrepairable(record: JobRecord) -> str:
+    """Why `is_repairable` refuses this job."""
+    if record.status is JobStatus.PENDING or record.is_parked:
+        return "its params are not those that were read, somebody has changed them meanwhile; look at it again"
+    if record.status is JobStatus.FAILED:
+        return "it failed, and its params could be read; enqueue another one, or retry it"
+    return f"it is {record.status}; only a parked or a pending job can be repaired"
+
+
+def repair(record: JobRecord, repair: Repair, now: datetime) -> JobRecord:
+    """Pending again with params that can be read, as if it had just been enqueued."""
+    return _changed(
+        retry(record, now),
+        params=repair.params,
+        spec_version=repair.spec_version,
+        concurrency_key=repair.concurrency_key,
+        rate_key=repair.rate_key,
+    )
+
+
 def is_prunable(record: JobRecord, rules: Iterable[PruneRule], now: datetime) -> bool:
-    """Whether one of the rules lets this job be deleted."""
-    return record.completed_at is not None and any(
-        record.status is rule.status
-        and rule.job_name in (None, record.job_name)
-        and record.completed_at < now - rule.age
-        for rule in rules
+    """Whether one of the rules lets this job be deleted. One that is parked never is."""
+    return (
+        record.completed_at is not None
+        and not record.is_parked
+        and any(
+            record.status is rule.status
+            and rule.job_name in (None, record.job_name)
+            and record.completed_at < now - rule.age
+            for rule in rules
+        )
     )
 
 
@@ -237,6 +271,10 @@ class _Changes(TypedDict, total=False):
     cancel_requested: bool
     fencing_token: str | None
     updated_at: datetime
+    params: str
+    spec_version: int
+    concurrency_key: str | None
+    rate_key: str | None
 
 
 def _changed(record: JobRecord, **changes: Unpack[_Changes]) -> JobRecord:

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
         PausedQueue,
         Pruned,
         PruneStep,
+        Repair,
         ScheduleRecord,
         Settlement,
         Survey,
@@ -100,6 +101,14 @@ class JobStore(Protocol):
         """Put a failed or cancelled job back to pending with all its attempts.
 
         Raises `JobNotFoundError`, `JobNotRetryableError`, or `DuplicateJobError` when its unique key is held.
+        """
+        ...
+
+    async def repair(self, repair: Repair) -> None:
+        """Give a parked or pending job other params, and put it back to pending with all its attempts.
+
+        Changes nothing and raises `JobNotRepairableError` when it is not as it was read any more, `JobNotFoundError`,
+        or `DuplicateJobError` when its unique key is held by another one.
         """
         ...
 
@@ -174,7 +183,10 @@ class QueueStore(Protocol):
         ...
 
     async def prune(self, step: PruneStep) -> Pruned:
-        """Delete, of the jobs this step looks at, the finished ones to which one of its rules applies."""
+        """Delete, of the jobs this step looks at, the finished ones to which one of its rules applies.
+
+        Never one that is parked: nobody has run it yet.
+        """
         ...
 
 

@@ -14,6 +14,12 @@ if TYPE_CHECKING:
     from .options import ConcurrencyLimit, RateLimit
 
 LONGEST_PAGE = 1000
+UNREADABLE = "UNREADABLE: "
+"""What the error of a failed job begins with when nobody could read its params, and its handler was never called.
+
+Only the engine writes it: the error of a handler that begins so is stored behind a word of its own. Such a job is
+parked: it is never pruned, and waits to be repaired or retried.
+"""
 LONGEST_PRUNE_STEP = 10_000
 
 
@@ -92,6 +98,11 @@ class JobRecord:
     fencing_token: str | None = None
     concurrency_key: str | None = None
     rate_key: str | None = None
+
+    @property
+    def is_parked(self) -> bool:
+        """Whether it failed because its params cannot be read; see `UNREADABLE`."""
+        return self.status is JobStatus.FAILED and self.error is not None and self.error.startswith(UNREADABLE)
 
 
 def record_of(values: Mapping[str, object], **changes: object) -> JobRecord:
@@ -250,10 +261,26 @@ class Cancellation(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Repair:
+    """Params (JSON text) in the place of those that cannot be read, and what follows from them.
+
+    `instead_of` is the job as it was read: it is repaired only if it is still parked or pending, with the same params
+    in the same version. Its unique key stays.
+    """
+
+    instead_of: JobRecord
+    params: str
+    spec_version: int
+    concurrency_key: str | None = None
+    rate_key: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class JobQuery:
     """Which jobs to list, newest first. `before` is the id after which the page starts (keyset paging).
 
-    Raises `InvalidOptionError` unless `limit` is 1 to 1000.
+    `parked`: only those that failed because their params cannot be read. Raises `InvalidOptionError` unless `limit` is
+    1 to 1000.
     """
 
     status: JobStatus | None = None
@@ -262,6 +289,7 @@ class JobQuery:
     correlation_id: str | None = None
     before: str | None = None
     limit: int = 50
+    parked: bool = False
 
     def __post_init__(self) -> None:
         given: object = self.limit  # callers without a type checker give anything
@@ -271,11 +299,12 @@ class JobQuery:
 
 @dataclass(frozen=True, slots=True)
 class JobCount:
-    """How many jobs of one name are in one status."""
+    """How many jobs of one name are in one status, and how many of them are parked."""
 
     job_name: str
     status: JobStatus
     count: int
+    parked: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +10,7 @@ from .binding import JobBackend
 from .errors import DuplicateRegistrationError, HandlerMissingError, UnknownJobError
 from .job import AnyHandler, AnyJob, D, Handler, Job, P, R
 from .record import KnownJob
+from .upcasts import AnyEarlierVersion, Versions
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +19,7 @@ class Registration:
 
     job: AnyJob
     handler: AnyHandler | None
+    versions: Versions
 
     @property
     def is_stub(self) -> bool:
@@ -30,9 +33,13 @@ class Registration:
         return self.handler is not None and not self.is_stub
 
 
-def known_job(job: AnyJob) -> KnownJob:
-    """What a claim has to know of a job: its name, its version and its limits."""
-    return KnownJob(job.job_name, job.options.version, job.options.concurrency, job.options.rate)
+def known_jobs(versions: Versions) -> tuple[KnownJob, ...]:
+    """What a claim has to know of a job: its name, its limits, and each version that can be read, newest first.
+
+    The limits are those of the current version: jobs of all versions count under them together.
+    """
+    name, options = versions.job_name, versions.job.options
+    return tuple(KnownJob(name, version, options.concurrency, options.rate) for version in versions.readable)
 
 
 class JobRegistry:
@@ -42,15 +49,23 @@ class JobRegistry:
         self._registrations: dict[str, Registration] = {}
         self._known: tuple[KnownJob, ...] | None = None
 
-    def register(self, job: type[Job[P, R, D]], handler: Handler[P, R] | None = None) -> JobRegistry:
+    def register(
+        self,
+        job: type[Job[P, R, D]],
+        handler: Handler[P, R] | None = None,
+        *,
+        earlier: Sequence[AnyEarlierVersion] = (),
+    ) -> JobRegistry:
         """Add a job with its handler (a job of `define_job` brings its own) and return this registry, for chaining.
 
-        A type checker refuses a handler that does not fit the job's params and result. Raises
-        `DuplicateRegistrationError` for a name that is taken.
+        `earlier` says how rows of versions before the current one are read, oldest first. A type checker refuses a
+        handler that does not fit the job's params and result. Raises `DuplicateRegistrationError` for a name that is
+        taken, and `InvalidOptionError` for earlier versions that are out of order.
         """
         if job.job_name in self._registrations:
             raise DuplicateRegistrationError(job.job_name)
-        self._registrations[job.job_name] = Registration(job, handler or job.handler)
+        versions = job.versions(tuple(earlier) or job.earlier)
+        self._registrations[job.job_name] = Registration(job, handler or job.handler, versions)
         self._known = None
         return self
 
@@ -82,20 +97,37 @@ class JobRegistry:
             raise HandlerMissingError(job.job_name)
         return handler
 
+    def versions_of(self, job: AnyJob) -> Versions:
+        """The versions of that job that are known here."""
+        registration = self._registrations.get(job.job_name)
+        return registration.versions if registration else job.versions()
+
+    def why_waiting(self, name: str, version: int) -> str | None:
+        """Why jobs of that name and version cannot be read here; None if they can."""
+        registration = self._registrations.get(name)
+        if registration is None:
+            return "no such job is registered here"
+        versions = registration.versions
+        return None if version in versions.readable else versions.why_unknown(version)
+
     def registrations(self) -> list[Registration]:
         """Every job with its handler."""
         return list(self._registrations.values())
 
     def known_jobs(self) -> tuple[KnownJob, ...]:
-        """The names and versions a worker with this registry can run: those whose handler is implemented."""
+        """The names and versions a worker with this registry can run: handler and upcasters are implemented."""
         if self._known is None:  # each claim asks
             runnable = (registration for registration in self._registrations.values() if registration.is_runnable)
-            self._known = tuple(known_job(registration.job) for registration in runnable)
+            self._known = tuple(known for registration in runnable for known in known_jobs(registration.versions))
         return self._known
 
     def stub_names(self) -> list[str]:
         """The jobs whose handler is still the generated stub."""
         return [name for name, registration in self._registrations.items() if registration.is_stub]
+
+    def stub_upcasts(self) -> list[tuple[str, int]]:
+        """The jobs and versions whose upcaster is still the generated stub; rows of older versions wait for it too."""
+        return [(name, version) for name, found in self._registrations.items() for version in found.versions.stubs]
 
     def bind(self, backend: JobBackend | None) -> JobRegistry:
         """Let the calls of every registered job class go to that backend (None: to none); returns this registry."""

@@ -28,7 +28,8 @@ class Scheduler:
 
     async def tick(self, *, most: int | None = None) -> list[str]:
         """Enqueue the jobs of slots that have come, of so many schedules at most; the ids of those that are new."""
-        due = await self._store.due_schedules([job.name for job in self._registry.known_jobs()])
+        names = dict.fromkeys(job.name for job in self._registry.known_jobs())
+        due = await self._store.due_schedules(list(names))
         fired: list[str] = []
         for schedule in due.schedules[:most]:
             firing = self._firing(schedule, due.now)

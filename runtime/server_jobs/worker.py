@@ -117,6 +117,13 @@ class Worker:
     def _report_stubs(self) -> None:
         for name in self.backend.registry.stub_names():
             _logger.warning("the handler of %s is still a stub; its jobs are not claimed", name)
+        for name, version in self.backend.registry.stub_upcasts():
+            _logger.warning(
+                "the upcaster of %s from version %d is still a stub; its jobs of that version, and of those before, "
+                "are not claimed",
+                name,
+                version,
+            )
 
     def _report_stuck(self) -> None:
         """Say it once when no slot is left: a thread cannot be ended, and whoever runs this process has to know."""

@@ -46,6 +46,20 @@ class WorkerPlan:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ReleasePlan:
+    """A worker of one release of an application, which enqueues so many jobs of its own version."""
+
+    url: str
+    release: int
+    jobs: int
+    notes: str
+    log: str
+    program: str = "release"
+    sabotage: Sequence[Sequence[str]] = field(default_factory=tuple)
+    """As of a worker."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class EnqueuerPlan:
     """Orders and their jobs, each pair in a transaction, until killed."""
 

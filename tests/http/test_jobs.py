@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from server_jobs.cron_tick import tick
 from server_jobs.http.body import LARGEST_BODY
-from server_jobs.record import JobQuery, JobStatus
+from server_jobs.record import JobQuery, JobStatus, NewJob
 
 from tests.http.caller import Caller
 
@@ -24,6 +24,17 @@ async def test_a_job_is_enqueued_and_found_where_the_answer_says() -> None:
     assert created == {"id": created["id"], "job_name": "Keep", "created": True}
     shown = await call("GET", reply.headers["location"])
     assert (shown.json()["status"], shown.json()["params"]["text"]) == ("pending", "hello")
+
+
+async def test_parked_jobs_are_told_apart_and_listed_by_themselves() -> None:
+    call = Caller()
+    call.backend.add_job(job_name="Keep", params={"text": "bad"})
+    await call.backend.store.insert([NewJob(id="p", job_name="Keep", params='{"text":5}')])
+    await tick(call.backend)
+
+    assert [job["id"] for job in (await call("GET", "/jobs?parked=true")).json()["jobs"]] == ["p"]
+    assert sorted(job["parked"] for job in (await call("GET", "/jobs?status=failed")).json()["jobs"]) == [False, True]
+    assert (await call("GET", "/jobs/p")).json()["parked"]
 
 
 async def test_a_job_can_be_named_as_its_spec_is() -> None:

@@ -8,6 +8,7 @@ import pytest
 from server_jobs.cron_tick import tick
 from server_jobs.errors import DatabaseError
 from server_jobs.http import HttpOptions
+from server_jobs.record import NewJob
 
 from tests.http.caller import Caller
 
@@ -72,6 +73,7 @@ async def test_metrics_are_what_prometheus_reads() -> None:
     call = Caller()
     for text in ("x", "bad"):
         call.backend.add_job(job_name="Keep", params={"text": text})
+    await call.backend.store.insert([NewJob(id="p", job_name="Keep", params='{"text":5}')])
     await tick(call.backend)
     call.backend.add_job(job_name="Keep", params={"text": "x"})
     await call.backend.store.pause_queue('a "b"\\\nc')
@@ -82,6 +84,7 @@ async def test_metrics_are_what_prometheus_reads() -> None:
     lines = reply.text.splitlines()
     assert 'server_jobs_jobs{job_name="Keep",status="completed"} 1' in lines
     assert 'server_jobs_jobs{job_name="Keep",status="pending"} 1' in lines
+    assert 'server_jobs_parked_jobs{job_name="Keep"} 1' in lines
     assert "server_jobs_due_jobs 1" in lines
     assert 'server_jobs_paused_queue{queue="a \\"b\\"\\\\\\nc"} 1' in lines
     assert all(line.startswith(("#", "server_jobs_")) for line in lines)

@@ -38,7 +38,7 @@ class FaultyStore(MemoryStore):
         for method in methods:
             self.broken[method] = error or DatabaseError(f"the database is away ({method})")
 
-    def repair(self) -> None:
+    def mend(self) -> None:
         """From now on everything works."""
         self.broken.clear()
 

@@ -206,6 +206,21 @@ class StoreModel:
         )
         return "retried"
 
+    def repair(self, job_id: str, old: Row, new: Row, now: datetime) -> str:
+        row = self.jobs.get(job_id)
+        if row is None:
+            return "not found"
+        if (row["params"], row["spec_version"]) != (old["params"], old["spec_version"]):
+            return "not repairable"
+        if row["status"] != "pending" and not _is_parked(row):
+            return "not repairable"
+        if self.holder_of(row["unique_key"]) not in (None, job_id):
+            return "duplicate"
+        row["status"], row["unique_key"], key = "failed", None, row["unique_key"]
+        assert self.retry(job_id, now) == "retried"
+        row.update(new, unique_key=key)
+        return "repaired"
+
     # --- schedules
 
     def save_schedule(self, declared: Row) -> None:
@@ -282,6 +297,7 @@ class StoreModel:
             job_id
             for job_id, row in self.jobs.items()
             if row["status"] == status
+            and not _is_parked(row)
             and job_name in (None, row["job_name"])
             and moment(row["completed_at"]) < now - age
         ]
@@ -314,6 +330,10 @@ class StoreModel:
 
 def _urgency(row: Row) -> tuple[int, datetime, str]:
     return (-number(row["priority"]), moment(row["scheduled_for"]), str(row["id"]))
+
+
+def _is_parked(row: Row) -> bool:
+    return row["status"] == "failed" and str(row["error"]).startswith("UNREADABLE: ")
 
 
 def number(value: object) -> int:

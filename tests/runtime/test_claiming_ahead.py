@@ -237,7 +237,7 @@ async def test_nothing_more_is_begun_while_outcomes_cannot_be_stored() -> None:
     await asyncio.sleep(0.05)
     assert len(switch.texts) == begun
     assert begun < 700
-    store.repair()
+    store.mend()
     while len(switch.texts) < 2000:
         await asyncio.sleep(0.01)
     worker.stop()
@@ -257,7 +257,7 @@ async def test_one_refused_write_burns_no_attempt_of_claims_that_are_given_back(
         clock.advance(SECOND)
         await turns()
         await store.expire(jitter=timedelta(0))
-    store.repair()
+    store.mend()
     for _ in range(6):
         clock.advance(SECOND)
         await turns()
@@ -278,7 +278,7 @@ async def test_a_worker_goes_on_after_an_outage_that_was_longer_than_its_leases(
     for _ in range(30):
         clock.advance(SECOND)
         await turns()
-    store.repair()
+    store.mend()
     (later_id,) = await queued(job, ["b"])
     for _ in range(10):
         clock.advance(SECOND)

@@ -280,16 +280,14 @@ async def test_a_result_that_does_not_fit_fails_the_attempt_and_says_where(retur
 
 
 @pytest.mark.parametrize("params", ['{"text": 5}', "{}", "", "null", '{"text": "a"'])
-async def test_params_in_a_row_that_do_not_fit_use_up_the_attempts_like_any_failure(params: str) -> None:
-    job = text_job(echo, options=JobOptions(max_attempts=2, retry=RetryPolicy(initial=timedelta(0), jitter=0)))
-    backend = backend_on(MemoryStore(), job)
+async def test_params_in_a_row_that_do_not_fit_park_it_at_once(params: str) -> None:
+    backend = backend_on(MemoryStore(), text_job(echo, options=JobOptions(max_attempts=2)))
     await backend.store.insert([NewJob(id="j1", job_name="Echo", params=params, max_attempts=2)])
-    for _ in range(2):
-        await backend.execute((await backend.poll_and_claim()).claimed_jobs[0])
+    await backend.execute((await backend.poll_and_claim()).claimed_jobs[0])
     record = await read(backend, "j1")
-    assert (record.status, record.attempt_count) == (JobStatus.FAILED, 2)
+    assert (record.status, record.attempt_count, record.is_parked) == (JobStatus.FAILED, 1, True)
     assert record.error is not None
-    assert record.error.startswith("InvalidParamsError: params of Echo do not fit its spec: ")
+    assert record.error.startswith("UNREADABLE: InvalidParamsError: params of Echo do not fit its spec: ")
 
 
 async def test_the_error_about_params_in_a_row_shows_no_redacted_value() -> None:

@@ -14,8 +14,10 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from pydantic import BaseModel
 from server_jobs import (
     Cancel,
+    EarlierVersion,
     InvalidOptionError,
     InvalidParamsError,
     InvalidResultError,
@@ -31,12 +33,13 @@ from server_jobs import (
 )
 from server_jobs.backend import Backend
 from server_jobs.cli.log_lines import LineFormatter
-from server_jobs.executor import Stop
+from server_jobs.executor import Attempt, Stop
 from server_jobs.memory import InMemoryBackend
 from server_jobs.outcomes import DoNotRetryError, RetryAfterError
 from server_jobs.processes import process
 from server_jobs.processes.pool import HandlerProcesses
 from server_jobs.processes.raised import HandlerCrashedError, HandlerProcessError
+from server_jobs.record import Claim, Completed, Failed
 from server_jobs.stores.memory import MemoryStore
 
 from tests.conformance.stores import create_sqlite_file
@@ -281,6 +284,53 @@ async def test_params_are_refused_as_here(processes: HandlerProcesses) -> None:
         Echo.new_job({"text": "much longer than twenty"})
     assert caught.value.problems == expected.value.problems
     assert "much longer" in str(caught.value)
+
+
+class OldOrder(BaseModel):
+    """Params of version 1."""
+
+    words: str
+
+
+def renamed(params: OldOrder) -> Order:
+    return Order(text=params.words)
+
+
+@pytest.mark.parametrize(
+    ("version", "params", "error"),
+    [
+        (1, '{"words":"hello"}', None),
+        (2, '{"text":"hello"}', None),
+        (1, '{"words":"much longer than twenty"}', "UNREADABLE: UpcastError: "),
+        (2, '{"text":"much longer than twenty"}', "UNREADABLE: InvalidParamsError: "),
+    ],
+)
+async def test_rows_are_upcast_before_they_get_there_and_parked_if_they_cannot_be_read(
+    processes: HandlerProcesses, version: int, params: str, error: str | None
+) -> None:
+    job = define_job(
+        name="Echo",
+        params=Order,
+        result=Report,
+        handler=handlers.echo,
+        options=JobOptions(version=2, run_in=RunIn.PROCESS),
+        earlier=(EarlierVersion(1, OldOrder, renamed),),
+    )
+    attempt = Attempt(
+        claim=Claim("1", "Echo", version, params, 1, 3, None, "token"),
+        job=job,
+        handler=handlers.echo,
+        context=JobContext(job_name="Echo", job_id="1"),
+        lease=timedelta(minutes=5),
+        processes=processes,
+    )
+    settlement = await attempt.run(InMemoryBackend(job_registry=create_job_registry()))
+    if error is None:
+        assert isinstance(settlement, Completed)
+        assert Report.model_validate_json(settlement.result).text == "hello"
+    else:
+        assert isinstance(settlement, Failed)
+        assert (settlement.error.startswith(error), settlement.retry_after) == (True, None)
 
 
 async def test_values_that_are_redacted_are_not_shown(processes: HandlerProcesses) -> None:

@@ -150,7 +150,7 @@ async def test_a_backend_that_was_closed_in_an_outage_works_when_it_is_opened_ag
     worker.stop()
     await until(task)
     await backend.shutdown()
-    store.repair()
+    store.mend()
     later_id = await job.later(PARAMS)
     await asyncio.wait_for(Worker(backend, until_empty=True).run(), 5)
 

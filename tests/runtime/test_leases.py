@@ -178,7 +178,7 @@ async def test_progress_that_a_failed_write_did_not_store_is_stored_with_the_out
     run.store.break_down("renew")
     await run.wait(2 * SECOND)
     assert run.store.calls["renew"] == 2
-    run.store.repair()
+    run.store.mend()
     await run.end()
     assert (await read(run.backend, run.job_id)).progress_message == "almost"
 
@@ -314,7 +314,7 @@ async def test_an_outage_shorter_than_the_lease_is_survived(caplog: pytest.LogCa
     await run.wait(3 * SECOND)
     run.store.break_down("renew")
     await run.wait(8 * SECOND)
-    run.store.repair()
+    run.store.mend()
     await run.wait(30 * SECOND)
     assert await run.store.expire(jitter=timedelta(0)) == []
     assert (await run.end()).success
@@ -338,7 +338,7 @@ async def test_an_unexpected_error_does_not_end_the_renewing(caplog: pytest.LogC
     with caplog.at_level(logging.ERROR):
         await run.wait(4 * SECOND)
     assert "leases cannot be renewed: a bug" in caplog.text
-    run.store.repair()
+    run.store.mend()
     await run.wait(30 * SECOND)
     assert (await run.end()).success
 
@@ -372,7 +372,7 @@ async def test_a_renewal_that_failed_is_tried_again_long_before_the_lease_is_ove
     run = await Run(lease=27 * SECOND).begin()
     run.store.break_down("renew")
     await run.wait(3 * SECOND)
-    run.store.repair()
+    run.store.mend()
     calls = run.store.calls["renew"]
     await run.wait(SECOND)
     assert run.store.calls["renew"] == calls + 1

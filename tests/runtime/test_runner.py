@@ -32,7 +32,7 @@ class Finished:
         task = asyncio.create_task(self.worker.run())
         await turns()
         assert (self.runs, self.store.calls["settle"]) == (1, 1)
-        self.store.repair()
+        self.store.mend()
         return task
 
     async def _handle(self, params: Text, context: JobContext) -> Text:

@@ -104,7 +104,7 @@ async def test_outcomes_are_kept_and_written_when_the_database_is_back(caplog: p
     tasks = [desk.settle(outcome) for outcome in await desk.running(3)]
     await desk.wait(60)
     assert not any(task.done() for task in tasks)
-    desk.store.repair()
+    desk.store.mend()
     await desk.wait(5)
     assert await asyncio.gather(*tasks) == [JobStatus.COMPLETED] * 3
     assert [record.getMessage() for record in caplog.records] == [
@@ -120,7 +120,7 @@ async def test_an_outage_is_met_with_growing_pauses() -> None:
     task = desk.settle(outcome)
     await desk.wait(60)
     assert 12 <= desk.store.calls["settle"] <= 20  # 0.1 s, 0.2 s, … then every 5 s
-    desk.store.repair()
+    desk.store.mend()
     await desk.wait(5)
     assert task.done()
 
@@ -159,7 +159,7 @@ async def test_an_outcome_is_dropped_once_its_lease_is_over(caplog: pytest.LogCa
     assert dropped.done()
     assert await dropped is None
     assert "the outcome of job j000 was dropped: its lease ran out first" in caplog.text
-    desk.store.repair()
+    desk.store.mend()
     await desk.wait(5)
     assert await kept is JobStatus.COMPLETED
     record = await desk.store.get("j000")
@@ -201,7 +201,7 @@ async def test_a_job_whose_outcome_meets_an_outage_is_completed_by_the_same_atte
     for _ in range(60):
         clock.advance(SECOND)
         await turns()
-    store.repair()
+    store.mend()
     for _ in range(6):
         clock.advance(SECOND)
         await turns()
@@ -245,7 +245,7 @@ async def test_a_full_disk_fails_no_job_however_long_it_lasts() -> None:
     for _ in range(200):
         clock.advance(SECOND)
         await turns()
-    store.repair()
+    store.mend()
     for _ in range(10):
         clock.advance(SECOND)
         await turns()
@@ -258,7 +258,7 @@ async def test_after_an_outage_outcomes_are_written_in_batches_again() -> None:
     desk.store.break_down("settle")
     tasks = [desk.settle(outcome) for outcome in await desk.running(100)]
     await desk.wait(3)
-    desk.store.repair()
+    desk.store.mend()
     desk.store.settlements.clear()
     await desk.wait(10)
     await asyncio.gather(*tasks)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Coroutine, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
 from typing import ClassVar, TypeVar
 
@@ -26,10 +26,11 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
-from server_jobs.errors import DuplicateJobError, JobNotFoundError, JobNotRetryableError
+from server_jobs.errors import DuplicateJobError, JobNotFoundError, JobNotRepairableError, JobNotRetryableError
 from server_jobs.options import ConcurrencyLimit, RateLimit
 from server_jobs.ports import Store
 from server_jobs.record import (
+    UNREADABLE,
     Cancelled,
     Claim,
     ClaimRequest,
@@ -45,6 +46,7 @@ from server_jobs.record import (
     PruneRule,
     PruneStep,
     Released,
+    Repair,
     Report,
     ScheduleRecord,
     Settlement,
@@ -58,6 +60,9 @@ from tests.runtime.store_model import Row, StoreModel, moment
 T = TypeVar("T")
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
+_NOBODY = JobRecord(
+    id="nobody", job_name="Vacuum", params="{}", status=JobStatus.PENDING, created_at=START, updated_at=START
+)
 JOB_IDS = [f"job-{number:02}" for number in range(12)]
 BAD_IDS = ["", "nobody", "job-0", "job-01%"]
 SCHEDULE_IDS = ["s1", "s2", "s3"]
@@ -86,6 +91,13 @@ new_jobs = st.builds(
     concurrency_key=st.sampled_from(["", "ada"]),
     rate_key=st.sampled_from(["", "host"]),
 ).map(lambda job: job if job.job_name == LIMITED else job._replace(concurrency_key=None, rate_key=None))
+
+
+def _in_both_versions(known: list[KnownJob], is_wanted: bool) -> tuple[KnownJob, ...]:
+    """What a worker knows that reads rows of an earlier version as well."""
+    return (*known, *(replace(job, version=3 - job.version) for job in known)) if is_wanted else tuple(known)
+
+
 limits = st.sampled_from([1, 1, 2])
 concurrencies = st.builds(ConcurrencyLimit, limit=limits)
 rates = st.builds(RateLimit, limit=limits, per=st.just(PERIOD))
@@ -107,7 +119,10 @@ known_jobs = st.builds(
 requests = st.builds(
     ClaimRequest,
     # One limit for each name: what two limits of one name would mean is nobody's business.
-    known=st.lists(known_jobs, min_size=1, max_size=3, unique_by=lambda job: job.name).map(tuple),
+    known=st.tuples(
+        st.lists(known_jobs, min_size=1, max_size=3, unique_by=lambda job: job.name),
+        st.booleans(),
+    ).map(lambda drawn: _in_both_versions(*drawn)),
     limit=st.integers(0, 4),
     lease=leases,
     queues=st.sampled_from([None, None, ("default",), ("slow", "default"), ()]),
@@ -215,7 +230,7 @@ class StoreMachine(RuleBasedStateMachine):
         outcomes=st.lists(
             st.tuples(
                 claims,
-                st.sampled_from(["completed", "failed", "gave up", "released", "snoozed", "refused"]),
+                st.sampled_from(["completed", "failed", "gave up", "unreadable", "released", "snoozed", "refused"]),
                 delays,
                 st.none() | st.builds(Report, st.integers(0, 100), messages),
             ),
@@ -277,6 +292,33 @@ class StoreMachine(RuleBasedStateMachine):
                 self.run(self.store.retry(job_id))
         else:
             self.run(self.store.retry(job_id))
+
+    @rule(job_id=any_job_id, params=st.sampled_from(["{}", '{"b":2}']), version=st.sampled_from([1, 2]))
+    def repair(self, job_id: str, params: str, version: int) -> None:
+        self._repair(self.run(self.store.get(job_id)) or _NOBODY, params, version)
+
+    @rule(claim=claims)
+    def repair_what_was_read_before(self, claim: Claim) -> None:
+        before = replace(
+            _NOBODY, id=claim.id, job_name=claim.job_name, params=claim.params, spec_version=claim.spec_version
+        )
+        self._repair(before, '{"b":2}', 2)
+
+    def _repair(self, before: JobRecord, params: str, version: int) -> None:
+        refusals = {
+            "not found": JobNotFoundError,
+            "not repairable": JobNotRepairableError,
+            "duplicate": DuplicateJobError,
+        }
+        keys = {"concurrency_key": "new", "rate_key": "host"} if before.job_name == LIMITED else {}
+        repair = Repair(instead_of=before, params=params, spec_version=version, **keys)
+        new = {key: value for key, value in asdict(repair).items() if key != "instead_of"}
+        expected = self.model.repair(before.id, asdict(before), new, self.now)
+        if expected in refusals:
+            with pytest.raises(refusals[expected]):
+                self.run(self.store.repair(repair))
+        else:
+            self.run(self.store.repair(repair))
 
     @rule(queue=st.sampled_from(["default", "slow", "nobody"]))
     def pause(self, queue: str) -> None:
@@ -519,6 +561,8 @@ def _settlement(claim: Claim, kind: str, delay: timedelta, report: Report | None
             return Failed(id=claim.id, token=claim.token, error="boom", retry_after=delay, report=report)
         case "gave up":
             return Failed(id=claim.id, token=claim.token, error="hopeless", retry_after=None, report=report)
+        case "unreadable":
+            return Failed(id=claim.id, token=claim.token, error=f"{UNREADABLE}why", retry_after=None, report=report)
         case "snoozed":
             return Released(id=claim.id, token=claim.token, delay=delay, report=report)
         case "refused":

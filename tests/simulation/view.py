@@ -35,7 +35,7 @@ from .machine import Machine
 from .weather import Fate, Journey, Weather
 
 if TYPE_CHECKING:
-    from server_jobs.record import PausedQueue, Pruned, PruneStep
+    from server_jobs.record import PausedQueue, Pruned, PruneStep, Repair
 
 T = TypeVar("T")
 
@@ -100,6 +100,9 @@ class StoreView:
 
     async def retry(self, job_id: str) -> None:
         await self._ask("retry", job_id, lambda store: store.retry(job_id))
+
+    async def repair(self, repair: Repair) -> None:
+        await self._ask("repair", repair, lambda store: store.repair(repair))
 
     async def get(self, job_id: str) -> JobRecord | None:
         return await self._ask("get", job_id, lambda store: store.get(job_id))

@@ -13,7 +13,8 @@ ROOT = Path(__file__).parents[2]
 
 # Each line that ends in `# refused` must be reported by both checkers, and no other line may be.
 PROGRAM = """
-from server_jobs import JobContext, create_job_registry
+from server_jobs import EarlierVersion, JobContext, create_job_registry
+from server_jobs.model import JobModel
 from generated.jobs import DailyDigest, SendEmail
 from generated.models.send_email import SendEmailParams, SendEmailResult
 from generated.models.daily_digest import DailyDigestParams, DailyDigestResult
@@ -49,6 +50,33 @@ create_job_registry().register(SendEmail, other_params)  # refused
 create_job_registry().register(SendEmail, other_result)  # refused
 create_job_registry().register(SendEmail, plain_text)  # refused
 create_job_registry().register(SendEmail, no_context)  # refused
+
+
+class NoteV1(JobModel):
+    text: str
+
+
+class NoteV2(JobModel):
+    body: str
+
+
+def right_upcast(params: NoteV1) -> NoteV2:
+    return NoteV2(body=params.text)
+
+
+def from_another_version(params: NoteV2) -> NoteV2:
+    return params
+
+
+def to_another_version(params: NoteV1) -> NoteV1:
+    return params
+
+
+EarlierVersion[NoteV1, NoteV2](1, NoteV1, right_upcast)
+EarlierVersion[NoteV1, NoteV1](1, NoteV1)
+EarlierVersion[NoteV1, NoteV2](1, NoteV1, from_another_version)  # refused
+EarlierVersion[NoteV1, NoteV2](1, NoteV1, to_another_version)  # refused
+EarlierVersion[NoteV1, NoteV2](1, NoteV2, right_upcast)  # refused
 
 
 async def enqueue() -> None:

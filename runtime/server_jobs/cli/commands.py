@@ -32,6 +32,7 @@ COMMANDS = {
     "list": CommandEntry("Jobs", ".list_jobs:list_jobs", "List stored jobs, newest first."),
     "show": CommandEntry("Jobs", ".show:show", "Show everything about one job."),
     "retry": CommandEntry("Jobs", ".retry_and_cancel:retry", "Put failed or cancelled jobs back in their queue."),
+    "repair": CommandEntry("Jobs", ".repair:repair", "Give jobs that cannot be read other params."),
     "cancel": CommandEntry("Jobs", ".retry_and_cancel:cancel", "Cancel pending jobs, ask running ones to stop."),
     "pause": CommandEntry("Jobs", ".pause_and_resume:pause", "Let no worker claim from a queue."),
     "resume": CommandEntry("Jobs", ".pause_and_resume:resume", "Let workers claim from a queue again."),

@@ -12,8 +12,9 @@ from ..options import Schedule
 from ..ports import Statement
 from ..record import ScheduleRecord
 from ..registry import JobRegistry
-from ..stores.rows import integer_of
+from ..stores.rows import integer_of, text_of
 from ..stores.sql import SqlStore
+from ..stores.statements import PARKED
 from ..values import canonical
 from .findings import Finding, fail, ok, warn
 from .plain_sql import current_revision, is_turso, plain_revisions
@@ -26,6 +27,7 @@ _UNFINISHED = """
 SELECT job_name, spec_version, count(*) AS jobs FROM jobs
  WHERE status IN ('pending', 'running') GROUP BY job_name, spec_version ORDER BY job_name, spec_version
 """
+_PARKED = f"SELECT job_name, count(*) AS jobs FROM jobs WHERE {PARKED} GROUP BY job_name ORDER BY job_name"  # noqa: S608
 _EXPIRED = "SELECT count(*) AS jobs FROM jobs WHERE status = 'running' AND worker_expires_at < {now}"
 
 
@@ -83,6 +85,13 @@ async def _check_rows(workspace: Workspace, store: SqlStore) -> AsyncIterator[Fi
             f"{expired['jobs']} running jobs have an expired lease: their worker died, and no other one runs",
             "start a worker, or run `server-jobs tick`",
         )
+    (parked,) = await store.database.run((Statement(_PARKED, writes=False), {}))
+    for row in parked:
+        yield warn(
+            f"{row['jobs']} jobs {text_of(row['job_name'])} are parked: their params cannot be read",
+            f"`server-jobs repair --all {text_of(row['job_name'])}` puts back those that can be read by now, and says "
+            "what is wrong with the others",
+        )
     for queue in await store.paused_queues():
         yield warn(
             f"the queue {queue.name} is paused since {local(queue.paused_at)}",
@@ -107,11 +116,18 @@ def _check_unfinished(registry: JobRegistry, name: str, version: int, count: obj
             f"{count} unfinished jobs are called {name!r}, and no such job is registered here",
             "start a worker that knows it, or cancel them",
         )
-    elif job.options.version != version:
-        yield warn(
-            f"{count} unfinished jobs {name} are of version {version}, and here is version {job.options.version}",
-            f"start a worker of the release that had version {version}, or cancel them",
-        )
+        return
+    versions = registry.versions_of(job)
+    if version in versions.readable:
+        return
+    if any(version <= stub for stub in versions.stubs):
+        advice = "implement it, and start the workers again"
+    else:
+        advice = f"start a worker of a release that has version {version}, or cancel them"
+    yield warn(
+        f"{count} unfinished jobs {name} are of version {version}, and {versions.why_unknown(version)}",
+        advice,
+    )
 
 
 def _check_schedules(registry: JobRegistry, records: Iterable[ScheduleRecord]) -> Iterator[Finding]:

@@ -29,11 +29,13 @@ def print_jobs(records: Sequence[JobRecord]) -> None:
     if console.width >= _WIDE:
         table = plain_table("id", "job", "status", "progress", "attempts", "created", "took", "result or error")
         for record in records:
-            table.add_row(Text(one_line(record.id)), _name(record), _status(record), *_figures(record), _note(record))
+            table.add_row(
+                Text(one_line(record.id)), _name(record), status_text(record), *_figures(record), _note(record)
+            )
         console.print(table)
         return
     for record in records:
-        console.print(Text("  ").join([Text(one_line(record.id)), _name(record), _status(record)]))
+        console.print(Text("  ").join([Text(one_line(record.id)), _name(record), status_text(record)]))
         line = Text("  ").join([*(figure for figure in _figures(record) if figure), _note(record)])
         line.truncate(console.width - 4, overflow="ellipsis")
         console.print(Text("    ") + line)
@@ -52,8 +54,9 @@ def _name(record: JobRecord) -> Text:
     return Text(one_line(record.job_name, 40))
 
 
-def _status(record: JobRecord) -> Text:
-    return Text(record.status, style=STATUS_STYLES[record.status])
+def status_text(record: JobRecord) -> Text:
+    """The status in its colour; that of a failed job that is kept until it can be read is `parked`."""
+    return Text("parked" if record.is_parked else record.status, style=STATUS_STYLES[record.status])
 
 
 def _figures(record: JobRecord) -> list[Text]:

@@ -20,6 +20,7 @@ from .workspace import Workspace
 
 @click.command()
 @click.option("--status", type=click.Choice([str(status) for status in JobStatus]), help="Only jobs in this status.")
+@click.option("--parked", is_flag=True, help="Only jobs that failed because their params cannot be read.")
 @click.option("--job", metavar="NAME", help="Only jobs of this name.")
 @click.option("--queue", metavar="NAME", help="Only jobs of this queue.")
 @click.option("--correlation-id", help="Only jobs with this correlation id.")
@@ -31,6 +32,7 @@ def list_jobs(
     workspace: Workspace,
     *,
     status: str | None,
+    parked: bool,
     job: str | None,
     queue: str | None,
     correlation_id: str | None,
@@ -43,6 +45,7 @@ def list_jobs(
     \b
     Examples:
       server-jobs list --status failed
+      server-jobs list --parked
       server-jobs list --job SendEmail --limit 10
       server-jobs list --status failed --json | jq -r '.[].id' | xargs server-jobs retry
 
@@ -55,6 +58,7 @@ def list_jobs(
         correlation_id=correlation_id,
         before=before,
         limit=limit,
+        parked=parked,
     )
     records, paused = run(_list(workspace, query))
     if as_json:

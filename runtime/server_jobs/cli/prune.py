@@ -38,8 +38,8 @@ def prune(
 ) -> None:
     """Delete finished jobs: those that their specs do not keep any longer (`retention`), or those --older-than.
 
-    Pending and running jobs are never deleted. Workers do the same by themselves, a little at a time, where specs state
-    a retention.
+    Pending and running jobs are never deleted, nor are those that are parked because nobody could read them. Workers do
+    the same by themselves, a little at a time, where specs state a retention.
 
     \b
     Examples:

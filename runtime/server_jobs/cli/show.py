@@ -12,7 +12,7 @@ from rich.text import Text
 from ..errors import JobNotFoundError, ServerJobsError
 from ..job_document import ShownParams, job_document, parsed, shown_params
 from ..record import JobRecord, JobStatus
-from .job_table import STATUS_STYLES, took
+from .job_table import status_text, took
 from .options import json_option, with_workspace
 from .output import one_line, print_json, printable, stdout_console
 from .running import run
@@ -42,7 +42,7 @@ def show(workspace: Workspace, *, job_id: str, reveal: bool, as_json: bool) -> N
     if as_json:
         print_json({**job_document(record), "params": parsed(params.text), "params_hidden": params.reason})
     else:
-        _print(record, params)
+        _print(record, params, _why_waiting(record, workspace))
 
 
 async def _get(workspace: Workspace, job_id: str) -> JobRecord:
@@ -60,10 +60,22 @@ def _shown_params(record: JobRecord, workspace: Workspace) -> ShownParams:
         return ShownParams(None, f"the registry, which says what of them is secret, cannot be used: {error}")
 
 
-def _print(record: JobRecord, params: ShownParams) -> None:
+def _why_waiting(record: JobRecord, workspace: Workspace) -> str | None:
+    """Why no worker of this project claims a pending job; None if one would."""
+    if record.status is not JobStatus.PENDING:
+        return None
+    try:
+        return workspace.registry.why_waiting(record.job_name, record.spec_version)
+    except ServerJobsError:
+        return None
+
+
+def _print(record: JobRecord, params: ShownParams, waits: str | None) -> None:
     console = stdout_console()
-    status = Text(record.status, style=STATUS_STYLES[record.status])
-    console.print(Text("  ").join([Text(one_line(record.job_name), style="bold"), Text(one_line(record.id)), status]))
+    title = [Text(one_line(record.job_name), style="bold"), Text(one_line(record.id)), status_text(record)]
+    console.print(Text("  ").join(title))
+    if waits is not None:
+        console.print(Text(f"  {'waits for':<12} a worker that knows this version: {one_line(waits)}"), soft_wrap=True)
     for name, value in _facts(record):
         console.print(Text(f"  {name:<12} {one_line(value)}"), soft_wrap=True)
     _print_part(
@@ -73,6 +85,8 @@ def _print(record: JobRecord, params: ShownParams) -> None:
         _print_part(console, "result", _pretty(record.result))
     if record.error is not None:
         _print_part(console, "error", record.error)
+    if record.is_parked:
+        console.print(Text("It is kept until it can be read: see `server-jobs repair --help`.", style="dim"))
 
 
 def _facts(record: JobRecord) -> Iterator[tuple[str, str]]:

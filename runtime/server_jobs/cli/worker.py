@@ -76,7 +76,7 @@ def worker(
 ) -> None:
     """Run queued jobs until stopped.
 
-    Only jobs that the registry knows are claimed, in the version it knows, and only those whose handler is
+    Only jobs that the registry knows are claimed, in the versions it can read, and only those whose handler is
     implemented. Schedules are fired, and jobs of workers that died are taken over.
 
     SIGTERM and Ctrl-C let the running jobs finish within the drain timeout; what does not finish is given back, and

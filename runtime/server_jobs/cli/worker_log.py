@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from .. import __version__
@@ -96,8 +97,11 @@ def announce(registry: JobRegistry, options: WorkerOptions, database: str, *, pr
             "processes": processes,
         },
     )
-    jobs = ", ".join(f"{job.name} v{job.version}" for job in known)
-    _logger.info("jobs: %s", jobs or "none", extra={"jobs": {job.name: job.version for job in known}})
+    versions: dict[str, list[int]] = {}
+    for job in known:
+        versions.setdefault(job.name, []).append(job.version)
+    jobs = ", ".join(f"{name} v{newest}{_reads(earlier)}" for name, (newest, *earlier) in versions.items())
+    _logger.info("jobs: %s", jobs or "none", extra={"jobs": {name: found[0] for name, found in versions.items()}})
     _warn_of_gaps(registry, options.queues)
 
 
@@ -123,6 +127,10 @@ class _NamingFormatter(logging.Formatter):
         if isinstance(self._formatter, LineFormatter):
             named |= {"msg": f"worker[{self._number}] {record.getMessage()}", "args": None}
         return self._formatter.format(logging.makeLogRecord(named))
+
+
+def _reads(earlier: Sequence[int]) -> str:
+    return f" (and {', '.join(f'v{version}' for version in sorted(earlier))})" if earlier else ""
 
 
 def _warn_of_gaps(registry: JobRegistry, queues: tuple[str, ...] | None) -> None:

@@ -114,6 +114,7 @@ class ListParameters(BaseModel):
     model_config = ConfigDict(extra="forbid", defer_build=True)
 
     status: JobStatus | None = Field(None, description="Only jobs in this status.")
+    parked: bool = Field(False, description="Only jobs that failed because their params cannot be read.")
     job_name: str | None = Field(None, description="Only jobs of this name.")
     queue: str | None = Field(None, description="Only jobs of this queue.")
     correlation_id: str | None = Field(None, description="Only jobs with this correlation id.")
@@ -155,6 +156,7 @@ async def list_jobs(request: Request) -> Response:
             correlation_id=wanted.correlation_id,
             before=wanted.before,
             limit=limit + 1,
+            parked=wanted.parked,
         )
     )
     page = found[:limit]

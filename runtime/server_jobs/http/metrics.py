@@ -27,6 +27,11 @@ async def metrics(request: Request) -> Response:
             "Stored jobs.",
             (({"job_name": one.job_name, "status": one.status}, one.count) for one in counts),
         ),
+        *_gauge(
+            "server_jobs_parked_jobs",
+            "Failed jobs whose params cannot be read.",
+            (({"job_name": one.job_name}, one.parked) for one in counts if one.parked),
+        ),
         *_gauge("server_jobs_due_jobs", "Pending jobs that are due and that this registry runs.", [({}, due)]),
         *_gauge("server_jobs_paused_queue", "Queues that are paused.", (({"queue": one.name}, 1) for one in paused)),
         *_gauge("server_jobs_info", "The version of this package.", [({"version": __version__}, 1)]),

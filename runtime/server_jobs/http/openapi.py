@@ -30,6 +30,7 @@ _SUMMARY: dict[str, Schema] = {
     "id": _TEXT,
     "job_name": _TEXT,
     "status": _STATUS,
+    "parked": {"type": "boolean", "description": "Whether it failed because its params cannot be read."},
     "queue": _TEXT,
     "priority": _INTEGER,
     "progress": {"type": "integer", "minimum": 0, "maximum": 100},
@@ -197,7 +198,8 @@ def _query_parameters(model: type[BaseModel]) -> list[Schema]:
 
 
 def _parameter_schema(name: str) -> Schema:
-    return _STATUS if name == "status" else _INTEGER if name == "limit" else _TEXT
+    known = {"status": _STATUS, "limit": _INTEGER, "parked": {"type": "boolean"}}
+    return known.get(name, _TEXT)
 
 
 def _operation(

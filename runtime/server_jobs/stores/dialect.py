@@ -41,6 +41,7 @@ class Statements(Protocol):
     EXPIRE: str
     CANCEL: str
     RETRY: str
+    REPAIR: str
     GET: str
     LIST: str
     COUNT: str

@@ -11,7 +11,7 @@ from random import random
 
 from .. import lifecycle
 from ..clock import Clock, SystemClock
-from ..errors import DuplicateJobError, JobNotFoundError, JobNotRetryableError
+from ..errors import DuplicateJobError, JobNotFoundError, JobNotRepairableError, JobNotRetryableError
 from ..ids import new_batch, token_of
 from ..record import (
     Cancellation,
@@ -31,6 +31,7 @@ from ..record import (
     PausedQueue,
     Pruned,
     PruneStep,
+    Repair,
     ScheduleRecord,
     Settlement,
     Survey,
@@ -138,6 +139,15 @@ class MemoryStore:
             raise DuplicateJobError(record.unique_key, self._unfinished_keys[record.unique_key])
         self._put(lifecycle.retry(record, self._clock.now()))
 
+    async def repair(self, repair: Repair) -> None:
+        record = self._find(repair.instead_of.id)
+        if not lifecycle.is_repairable(record, repair):
+            raise JobNotRepairableError(record.id, lifecycle.why_unrepairable(record))
+        holder = None if record.unique_key is None else self._unfinished_keys.get(record.unique_key)
+        if record.unique_key is not None and holder not in (None, record.id):
+            raise DuplicateJobError(record.unique_key, holder or "")
+        self._put(lifecycle.repair(record, repair, self._clock.now()))
+
     async def get(self, job_id: str) -> JobRecord | None:
         return self._records.get(job_id)
 
@@ -146,12 +156,10 @@ class MemoryStore:
         return sorted(found, key=lambda record: record.id, reverse=True)[: query.limit]
 
     async def count_jobs(self, *, since: datetime | None = None) -> Sequence[JobCount]:
-        counts = Counter(
-            (record.job_name, record.status)
-            for record in self._records.values()
-            if since is None or record.created_at >= since
-        )
-        return [JobCount(name, status, count) for (name, status), count in sorted(counts.items())]
+        counted = [record for record in self._records.values() if since is None or record.created_at >= since]
+        counts = Counter((record.job_name, record.status) for record in counted)
+        parked = Counter((record.job_name, record.status) for record in counted if record.is_parked)
+        return [JobCount(name, status, count, parked[name, status]) for (name, status), count in sorted(counts.items())]
 
     async def count_due(self, request: ClaimRequest) -> int:
         now = self._clock.now()
@@ -334,6 +342,7 @@ def _matches(record: JobRecord, query: JobQuery) -> bool:
         and query.queue in (None, record.queue)
         and query.correlation_id in (None, record.correlation_id)
         and (query.before is None or record.id < query.before)
+        and (record.is_parked or not query.parked)
     )
 
 

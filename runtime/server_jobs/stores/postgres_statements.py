@@ -16,6 +16,7 @@ from .statements import (
     JOB_COLUMNS,
     LIST_SCHEDULES,
     NOW,
+    PARKED,
     PAUSE_QUEUE,
     PAUSED_QUEUES,
     PING,
@@ -362,7 +363,7 @@ DELETE FROM job_starts
 # --- prune -----------------------------------------------------------------------------------------------------------
 
 _LOOKED_AT = "SELECT id FROM jobs WHERE id > :after ORDER BY id LIMIT :limit"
-_PRUNABLE = f"""id = ANY(ARRAY({_LOOKED_AT}))
+_PRUNABLE = f"""id = ANY(ARRAY({_LOOKED_AT})) AND NOT {PARKED}
    AND EXISTS (SELECT 1 FROM json_array_elements(CAST(:rules AS json)) AS rule (value)
                 WHERE jobs.status = rule.value->>0
                   AND jobs.completed_at < {{now}} - CAST(rule.value->>1 AS bigint) * interval '1 millisecond'
@@ -491,6 +492,20 @@ UPDATE jobs
 RETURNING id
 """
 
+REPAIR = f"""
+UPDATE jobs
+   SET status = 'pending', attempt_count = 0, scheduled_for = {{now}}, progress = 0, progress_message = NULL,
+       error = NULL, cancel_requested = false, worker_started_at = NULL, completed_at = NULL, updated_at = {{now}},
+       params = :params, spec_version = CAST(:spec_version AS integer), concurrency_key = :concurrency_key,
+       rate_key = :rate_key
+ WHERE id = :id AND (status = 'pending' OR {PARKED}) AND params = :old_params
+   AND spec_version = CAST(:old_version AS integer)
+   AND NOT EXISTS (SELECT 1 FROM jobs AS other
+                    WHERE other.unique_key = jobs.unique_key AND other.status IN ('pending', 'running')
+                      AND other.id <> jobs.id)
+RETURNING id
+"""
+
 # --- read ------------------------------------------------------------------------------------------------------------
 
 LIST = f"""
@@ -498,12 +513,12 @@ SELECT {JOB_COLUMNS} FROM jobs
  WHERE (CAST(:status AS text) IS NULL OR status = :status) AND (CAST(:job_name AS text) IS NULL OR job_name = :job_name)
    AND (CAST(:queue AS text) IS NULL OR queue = :queue)
    AND (CAST(:correlation_id AS text) IS NULL OR correlation_id = :correlation_id)
-   AND (CAST(:before AS text) IS NULL OR id < :before)
+   AND (CAST(:before AS text) IS NULL OR id < :before) AND (CAST(:parked AS integer) = 0 OR {PARKED})
  ORDER BY id DESC LIMIT :limit
 """
 
 COUNT = f"""
-SELECT job_name, status, count(*) AS count FROM jobs
+SELECT job_name, status, count(*) AS count, sum(CASE WHEN {PARKED} THEN 1 ELSE 0 END) AS parked FROM jobs
  WHERE CAST(:since AS bigint) IS NULL OR created_at >= {_moment(":since")}
  GROUP BY job_name, status ORDER BY job_name, status
 """

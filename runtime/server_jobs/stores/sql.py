@@ -9,8 +9,16 @@ from operator import attrgetter
 from typing import Generic, NoReturn, TypeGuard, TypeVar
 
 from ..clock import Clock
-from ..errors import DatabaseError, DuplicateJobError, JobNotFoundError, JobNotRetryableError, SchemaMissingError
+from ..errors import (
+    DatabaseError,
+    DuplicateJobError,
+    JobNotFoundError,
+    JobNotRepairableError,
+    JobNotRetryableError,
+    SchemaMissingError,
+)
 from ..ids import new_batch
+from ..lifecycle import is_repairable, why_unrepairable
 from ..ports import Database, Row, Statement, StreamingDatabase, Value
 from ..record import (
     Cancellation,
@@ -31,6 +39,7 @@ from ..record import (
     PausedQueue,
     Pruned,
     PruneStep,
+    Repair,
     ScheduleRecord,
     Settlement,
     Survey,
@@ -268,6 +277,30 @@ class SqlStore:
             await self._refuse_retry(record)
         raise DatabaseError(f"the job {job_id} and those with its unique key change too fast to retry it; try again")
 
+    async def repair(self, repair: Repair) -> None:
+        before = repair.instead_of
+        for _ in range(_TRIES):
+            if await self._run(
+                self._statements.REPAIR,
+                id=before.id,
+                old_params=before.params,
+                old_version=before.spec_version,
+                params=repair.params,
+                spec_version=repair.spec_version,
+                concurrency_key=repair.concurrency_key,
+                rate_key=repair.rate_key,
+            ):
+                return
+            record = await self.get(before.id)
+            if record is None:
+                raise JobNotFoundError(before.id)
+            if not is_repairable(record, repair):
+                raise JobNotRepairableError(record.id, why_unrepairable(record))
+            await self._refuse_duplicate(record)
+        raise DatabaseError(
+            f"the job {before.id} and those with its unique key change too fast to repair it; try again"
+        )
+
     async def get(self, job_id: str) -> JobRecord | None:
         rows = await self._run(self._statements.GET, id=job_id)
         return record_of(rows[0]) if rows else None
@@ -281,13 +314,19 @@ class SqlStore:
             correlation_id=query.correlation_id,
             before=query.before,
             limit=query.limit,
+            parked=int(query.parked),
         )
         return [record_of(row) for row in rows]
 
     async def count_jobs(self, *, since: datetime | None = None) -> Sequence[JobCount]:
         rows = await self._run(self._statements.COUNT, since=None if since is None else timestamp(since))
         return [
-            JobCount(text_of(row["job_name"]), JobStatus(text_of(row["status"])), integer_of(row["count"]))
+            JobCount(
+                text_of(row["job_name"]),
+                JobStatus(text_of(row["status"])),
+                integer_of(row["count"]),
+                integer_of(row["parked"]),
+            )
             for row in rows
         ]
 
@@ -431,9 +470,12 @@ class SqlStore:
         """Raise what keeps this job from being retried; nothing, if that is over by now."""
         if record.status not in (JobStatus.FAILED, JobStatus.CANCELLED):
             raise JobNotRetryableError(record.id, record.status)
-        holders = await self._holders([record.unique_key])
-        if holders:
-            raise DuplicateJobError(record.unique_key or record.id, text_of(holders[0]["id"]))
+        await self._refuse_duplicate(record)
+
+    async def _refuse_duplicate(self, record: JobRecord) -> None:
+        holders = [text_of(row["id"]) for row in await self._holders([record.unique_key])]
+        if others := [job_id for job_id in holders if job_id != record.id]:
+            raise DuplicateJobError(record.unique_key or record.id, others[0])
 
 
 def _by_key(job: NewJob) -> str:

@@ -7,6 +7,8 @@ carries the token guard and returns the rows it changed.
 
 from __future__ import annotations
 
+from ..record import UNREADABLE
+
 JOB_COLUMNS = (
     "id, job_name, params, result, status, progress, progress_message, error, worker_started_at, worker_expires_at, "
     "attempt_count, max_attempts, scheduled_for, correlation_id, created_at, updated_at, completed_at, queue, "
@@ -27,6 +29,9 @@ SELECT {JOB_COLUMNS}, (SELECT misfire_limit FROM cron_jobs LIMIT 1), (SELECT id 
   FROM jobs LIMIT 0
 """
 PING = "SELECT 1"
+
+# A failed job that nobody could read.
+PARKED = f"(status = 'failed' AND COALESCE(substr(error, 1, {len(UNREADABLE)}), '') = '{UNREADABLE}')"
 
 # --- enqueue ---------------------------------------------------------------------------------------------------------
 
@@ -301,7 +306,7 @@ PAUSED_QUEUES = "SELECT name, paused_at FROM paused_queues ORDER BY name"
 # --- prune -----------------------------------------------------------------------------------------------------------
 
 _LOOKED_AT = "SELECT id FROM jobs WHERE id > :after ORDER BY id LIMIT :limit"
-_PRUNABLE = f"""id IN ({_LOOKED_AT})
+_PRUNABLE = f"""id IN ({_LOOKED_AT}) AND NOT {PARKED}
    AND EXISTS (SELECT 1 FROM json_each(:rules)
                 WHERE jobs.status = value->>0 AND jobs.completed_at < {{now}} - (value->>1)
                   AND (value->>2 IS NULL OR jobs.job_name = value->>2))"""
@@ -415,6 +420,20 @@ UPDATE jobs
 RETURNING id
 """
 
+# One compare-and-swap on what was read: params that somebody has changed, or a worker has begun with, stay.
+REPAIR = f"""
+UPDATE jobs
+   SET status = 'pending', attempt_count = 0, scheduled_for = {{now}}, progress = 0, progress_message = NULL,
+       error = NULL, cancel_requested = false, worker_started_at = NULL, completed_at = NULL, updated_at = {{now}},
+       params = :params, spec_version = :spec_version, concurrency_key = :concurrency_key, rate_key = :rate_key
+ WHERE id = :id AND (status = 'pending' OR {PARKED}) AND CAST(params AS TEXT) = :old_params
+   AND spec_version = :old_version
+   AND NOT EXISTS (SELECT 1 FROM jobs AS other
+                    WHERE other.unique_key = jobs.unique_key AND other.status IN ('pending', 'running')
+                      AND other.id <> jobs.id)
+RETURNING id
+"""
+
 # --- read ------------------------------------------------------------------------------------------------------------
 
 GET = f"SELECT {JOB_COLUMNS} FROM jobs WHERE id = :id"
@@ -423,12 +442,12 @@ LIST = f"""
 SELECT {JOB_COLUMNS} FROM jobs
  WHERE (:status IS NULL OR status = :status) AND (:job_name IS NULL OR job_name = :job_name)
    AND (:queue IS NULL OR queue = :queue) AND (:correlation_id IS NULL OR correlation_id = :correlation_id)
-   AND (:before IS NULL OR id < :before)
+   AND (:before IS NULL OR id < :before) AND (:parked = 0 OR {PARKED})
  ORDER BY id DESC LIMIT :limit
 """
 
-COUNT = """
-SELECT job_name, status, count(*) AS count FROM jobs
+COUNT = f"""
+SELECT job_name, status, count(*) AS count, sum(CASE WHEN {PARKED} THEN 1 ELSE 0 END) AS parked FROM jobs
  WHERE :since IS NULL OR created_at >= :since
  GROUP BY job_name, status ORDER BY job_name, status
 """

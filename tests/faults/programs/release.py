@@ -1,0 +1,125 @@
+"""A worker of one of two releases: in the first, a payment is a number of cents; in the second, an amount of money."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+from datetime import timedelta
+
+from pydantic import BaseModel, ConfigDict
+from server_jobs import (
+    EarlierVersion,
+    JobContext,
+    JobOptions,
+    JobRegistry,
+    RetryPolicy,
+    Worker,
+    connect,
+    create_job_registry,
+    define_job,
+)
+from server_jobs.backend import WorkerExecutionResult
+from server_jobs.record import Claim
+
+from tests.faults.plans import ReleasePlan, from_text
+from tests.faults.sabotage import take_away
+
+_RETRY = RetryPolicy(initial=timedelta(0), jitter=0)
+
+
+class PaymentV1(BaseModel):
+    """Of the first release."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+    cents: int
+
+
+class PaymentV2(BaseModel):
+    """Of the second release."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+    amount: str
+    currency: str
+
+
+class Receipt(BaseModel):
+    """What was paid, by which release."""
+
+    paid: str
+    release: int
+
+
+async def pay_cents(params: PaymentV1, context: JobContext) -> Receipt:
+    """The handler of the first release."""
+    await asyncio.sleep(0.005)
+    return Receipt(paid=f"{params.cents / 100:.2f} EUR", release=1)
+
+
+async def pay_amount(params: PaymentV2, context: JobContext) -> Receipt:
+    """The handler of the second release."""
+    await asyncio.sleep(0.005)
+    return Receipt(paid=f"{params.amount} {params.currency}", release=2)
+
+
+def upcast(params: PaymentV1) -> PaymentV2:
+    """Cents as an amount."""
+    return PaymentV2(amount=f"{params.cents / 100:.2f}", currency="EUR")
+
+
+PayCents = define_job(
+    name="Pay",
+    params=PaymentV1,
+    result=Receipt,
+    handler=pay_cents,
+    options=JobOptions(version=1, retry=_RETRY),
+)
+PayAmount = define_job(
+    name="Pay",
+    params=PaymentV2,
+    result=Receipt,
+    handler=pay_amount,
+    options=JobOptions(version=2, retry=_RETRY),
+    earlier=(EarlierVersion[PaymentV1, PaymentV2](1, PaymentV1, upcast),),
+)
+
+
+def registry_of(release: int) -> JobRegistry:
+    """What that release knows."""
+    registry = create_job_registry()
+    return registry.register(PayCents) if release == 1 else registry.register(PayAmount)
+
+
+async def enqueue(release: int, count: int) -> None:
+    """So many payments, as that release makes them: of 1.00, 1.01, 1.02, … EUR."""
+    for number in range(count):
+        if release == 1:
+            await PayCents.later(PaymentV1(cents=100 + number))
+        else:
+            await PayAmount.later(PaymentV2(amount=f"{1 + number / 100:.2f}", currency="EUR"))
+
+
+def main(text: str) -> None:
+    """Enqueue, and work until SIGTERM."""
+    plan = from_text(ReleasePlan, text)
+    logging.basicConfig(filename=plan.log, format=f"{os.getpid()} %(levelname)s %(message)s")
+    take_away(plan.sabotage)
+    asyncio.run(work(plan, os.open(plan.notes, os.O_WRONLY | os.O_APPEND | os.O_CREAT)))
+
+
+async def work(plan: ReleasePlan, notes: int) -> None:
+    """Run a worker of that release; each claim that it begins is a line of the notes."""
+
+    def note(claim: Claim, result: WorkerExecutionResult | None) -> None:
+        if result is None:
+            os.write(notes, f"{plan.release} {claim.spec_version} {claim.id}\n".encode())
+
+    async with connect(
+        registry_of(plan.release), plan.url, max_concurrency=3, poll_interval=timedelta(seconds=0.05)
+    ) as backend:
+        worker = Worker(backend, listener=note)
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, worker.stop)
+        working = asyncio.create_task(worker.run())
+        await enqueue(plan.release, plan.jobs)
+        await working

@@ -1,0 +1,108 @@
+"""`server-jobs check --database`, and what it says may go: `server-jobs generate --forget`."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.conformance.stores import create_sqlite_file
+from tests.generator.projects import TemporaryProject, make_project
+from tests.generator.test_earlier_versions import SPLIT, V1, V2, greet
+
+_ROWS = [
+    ("a", 1, "pending", '{"name":"Ada Lovelace"}'),
+    ("b", 1, "pending", '{"name":7}'),
+    ("c", 2, "pending", '{"first":"Alan","last":"Turing"}'),
+]
+
+
+@pytest.fixture(scope="module")
+def released(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Version 2 of a job, and the database of a release that had version 1."""
+    project = make_project(tmp_path_factory.mktemp("released") / "project", {"greet": greet(1, V1)})
+    project.generate()
+    project.write_spec("greet", greet(2, V2))
+    project.generate()
+    project.path("handlers/greet_v1.py").write_text(SPLIT, encoding="utf-8")
+    create_sqlite_file(project.path("jobs.sqlite3"))
+    return project.root
+
+
+@pytest.fixture
+def project(released: Path, tmp_path: Path) -> TemporaryProject:
+    """A copy of it."""
+    shutil.copytree(released, tmp_path / "project")
+    return TemporaryProject(tmp_path / "project")
+
+
+def store(project: TemporaryProject, *rows: tuple[str, int, str, str]) -> None:
+    connection = sqlite3.connect(project.path("jobs.sqlite3"))
+    with connection:
+        connection.executemany(
+            "INSERT INTO jobs (id, job_name, spec_version, status, params, created_at, updated_at) "
+            "VALUES (?, 'Greet', ?, ?, ?, 0, 0)",
+            rows,
+        )
+    connection.close()
+
+
+def check(project: TemporaryProject, *options: str) -> tuple[int, str]:
+    """Run in a process of its own, since the generated package of this repository is imported in this one."""
+    database = f"sqlite:///{project.path('jobs.sqlite3')}"
+    command = [sys.executable, "-m", "server_jobs.cli", "check", "--database", database, *options]
+    done = subprocess.run(command, cwd=project.root, capture_output=True, text=True, check=False)
+    assert "Traceback" not in done.stderr, done.stderr
+    return done.returncode, done.stdout + done.stderr
+
+
+def test_the_rows_that_new_code_could_not_read_are_named_and_fail_the_check(project: TemporaryProject) -> None:
+    store(project, *_ROWS)
+    status, printed = check(project)
+    assert status == 1
+    assert printed.splitlines()[1:] == [
+        f"sqlite:///{project.path('jobs.sqlite3')}: 3 jobs are to be run; 1 of them could not be read",
+        "fail  Greet version 1: 2 jobs (2 pending), and 1 of them could not be read:",
+        "      b  /name: Input should be a valid string, got 7",
+        "ok    Greet version 2: 1 jobs (1 pending) can be read",
+    ]
+
+
+def test_a_version_that_no_row_is_of_can_be_forgotten_and_the_upcaster_stays(project: TemporaryProject) -> None:
+    store(project, _ROWS[2])
+    status, printed = check(project)
+    assert status == 0
+    assert "note: no job Greet of version 1 is left; `server-jobs generate --forget Greet:1` removes" in printed
+    output = project.generate("--forget", "Greet:1").output
+    assert "removed generated/models/greet_v1.py" in output
+    assert "note: handlers/greet_v1.py is not used any more" in output
+    assert project.read("handlers/greet_v1.py") == SPLIT
+    assert "EarlierVersion" not in project.read("generated/registry.py")
+    assert project.run("check").exit_code == 0
+
+
+def test_rows_that_somebody_may_retry_keep_their_version(project: TemporaryProject) -> None:
+    store(project, ("a", 1, "failed", '{"name":"Ada Lovelace"}'))
+    status, printed = check(project, "--json")
+    assert status == 0
+    found = json.loads(printed)["database"]
+    assert found["no_longer_needed"] == []
+    assert [(rows["version"], rows["count"], rows["retryable"]) for rows in found["versions"]] == [(1, 0, 1)]
+
+
+def test_only_earlier_versions_are_forgotten(project: TemporaryProject) -> None:
+    before = project.files()
+    for given, reason in (
+        ("Greet:2", "version 2 of Greet cannot be forgotten: it can forget 1"),
+        ("Greet:7", "version 7 of Greet cannot be forgotten: it can forget 1"),
+        ("Gret:1", "there is no job 'Gret' in the lock (did you mean \"Greet\"?)"),
+        ("Greet", "'Greet' is not a job and a version, such as SendEmail:1"),
+    ):
+        result = project.run("generate", "--forget", given)
+        assert (result.exit_code, reason in result.output) == (2, True), result.output
+    assert project.files() == before
