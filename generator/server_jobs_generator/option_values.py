@@ -20,6 +20,9 @@ _DURATION = re.compile(
     r"(?:T(?=[0-9])(?:([0-9]{1,9})H)?(?:([0-9]{1,9})M)?(?:([0-9]{1,9}(?:\.[0-9]{1,6})?)S)?)?)"
 )
 _LONGEST = timedelta(days=365)
+_MOST_INDEXES = 20
+
+INDEX_EXAMPLE = 'such as "/params/customerId" or "/result/messageId"'
 
 
 class OptionError(ValueError):
@@ -55,6 +58,18 @@ def read_name(value: JsonValue) -> str:
         rule = "1 to 63 of A-Z, a-z, 0-9, '_', '.' and '-', the first a letter or a digit"
         raise OptionError(f"must be a name ({rule}), not {shown(value)}")
     return value
+
+
+def read_indexes(value: JsonValue) -> tuple[str, ...]:
+    """The pointers as they are listed. Raises `OptionError` for anything but a list of different texts."""
+    if not isinstance(value, list) or len(value) > _MOST_INDEXES:
+        raise OptionError(f"must be a list of up to {_MOST_INDEXES} JSON pointers {INDEX_EXAMPLE}, not {shown(value)}")
+    for index, item in enumerate(value):
+        if not isinstance(item, str):
+            raise OptionError(f"must list JSON pointers {INDEX_EXAMPLE}, not {shown(item)}")
+        if item in value[:index]:
+            raise OptionError(f"lists {shown(item)} twice")
+    return tuple(str(item) for item in value)
 
 
 def read_share(value: JsonValue) -> float:

@@ -31,6 +31,7 @@ from .option_values import (
     read_choice,
     read_cron,
     read_duration,
+    read_indexes,
     read_integer,
     read_name,
     read_period,
@@ -54,15 +55,20 @@ class OptionsLint:
     fitting: Fitting
     problems: list[SpecProblem] = field(default_factory=list[SpecProblem])
     schedules: list[Schedule] = field(default_factory=list[Schedule])
+    indexes: tuple[str, ...] = ()
 
     def read(self, value: JsonValue) -> JobOptions:
-        """The options a spec states, the defaults for those it does not; `schedules` holds the schedules then."""
+        """The options a spec states, the defaults for those it does not.
+
+        `schedules` and `indexes`, of which the runtime has no option, hold what the spec says of them then.
+        """
         try:
             members = self._members(("x-job",), value, OPTIONS)
         except OptionError as error:
             self._note(("x-job",), str(error))
             return JobOptions()
         members.pop("schedules", None)
+        self.indexes = members.pop("indexes", ())
         return replace(JobOptions(), **members)
 
     def _members(self, pointer: Pointer, value: JsonValue, readers: Mapping[str, _Reader]) -> dict[str, Any]:
@@ -223,6 +229,7 @@ OPTIONS: Mapping[str, _Reader] = {
     "rate": ("rate", OptionsLint.rate),
     "retention": ("retention", OptionsLint.retention),
     "redact": ("redact", OptionsLint.pointers),
+    "indexes": _plain("indexes", read_indexes),
     "schedules": ("schedules", OptionsLint.all_schedules),
 }
 RETRY: Mapping[str, _Reader] = {

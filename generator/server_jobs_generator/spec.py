@@ -27,6 +27,7 @@ from .options_lint import OptionsLint
 from .problems import SpecProblem, shown
 from .schema_lint import MAX_PROBLEMS, SchemaLint, TooManyProblemsError
 from .spec_files import SpecFile, read_spec_files
+from .sql_views.index_lint import index_problems
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,7 +36,8 @@ class JobSpec:
 
     `path` is the spec file relative to the project's root, with `/`. `params` and `result` are self-contained object
     schemas: their references lead only to `#/$defs/...` inside themselves, and equal keys in the two `$defs` are the
-    same definition. `schedules` carry their params as canonical JSON text. `digest` is a SHA-256 (hex) over the spec
+    same definition. `schedules` carry their params as canonical JSON text. `indexes` are pointers such as `/params/to`,
+    each to a property with a column of its own in the job's view. `digest` is a SHA-256 (hex) over the spec
     and every shared file it uses, in a fixed order.
     """
 
@@ -48,6 +50,7 @@ class JobSpec:
     options: JobOptions
     schedules: tuple[Schedule, ...]
     digest: str
+    indexes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +164,8 @@ class _SpecReader:
         except BundleError as error:
             self.problems.append(error.problem)
             return None
+        both = {"params": bundled.params, "result": bundled.result}
+        self.problems.extend(index_problems(document, lint.indexes, both, options.redact))
         if any(problem.path in {self.files[used].path for used in bundled.files} for problem in self.problems):
             return None
         return JobSpec(
@@ -173,6 +178,7 @@ class _SpecReader:
             options=options,
             schedules=tuple(lint.schedules),
             digest=self._digest(bundled.files),
+            indexes=lint.indexes,
         )
 
     def _part(self, name: str, pointer: Pointer) -> JsonValue:

@@ -1,0 +1,52 @@
+"""The option `indexes` of `x-job`: which columns of the job's view get an index."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+
+from server_jobs.values import pointer_to
+
+from ..document import Document, Pointer
+from ..option_values import INDEX_EXAMPLE
+from ..problems import SpecProblem, listed, nearest, shown
+from ..schema_lint import Schema
+from .column_types import ColumnType
+from .names import can_be_indexed
+from .properties import PARTS, redacted_properties, typed_properties
+
+_PLACE: Pointer = ("x-job", "indexes")
+
+
+def index_problems(
+    document: Document, indexes: Iterable[str], parts: Mapping[str, Schema], redact: Iterable[str]
+) -> Iterator[SpecProblem]:
+    """What is wrong with the pointers; `parts` are the self-contained schemas of params and result."""
+    columns = {part: typed_properties(parts[part]) for part in PARTS}
+    hidden = redacted_properties(redact)
+    known = [pointer_to((part, name)) for part in PARTS for name in columns[part]]
+    for index, pointer in enumerate(indexes):
+        message = _problem(pointer, columns, hidden, known)
+        if message is not None:
+            yield document.problem((*_PLACE, index), message)
+
+
+def _problem(
+    pointer: str, columns: Mapping[str, Mapping[str, ColumnType]], hidden: frozenset[str] | None, known: list[str]
+) -> str | None:
+    part, _, token = pointer.removeprefix("/").partition("/")
+    if part not in columns or not pointer.startswith("/"):
+        meant = [one for one in known if one == f"/params{pointer}"]
+        hint = f" (did you mean {shown(meant[0])}?)" if meant else nearest(pointer, known)
+        return f"must start with {listed(f'/{each}/' for each in columns)}, {INDEX_EXAMPLE}, not {shown(pointer)}{hint}"
+    name = token.replace("~1", "/").replace("~0", "~")
+    if "/" in token:
+        return f"{shown(pointer)} leads below a property; only properties of {part} itself are columns of the view"
+    if name not in columns[part]:
+        return f"{shown(pointer)} leads to no property of {part}{nearest(pointer, known)}"
+    if part == "params" and (hidden is None or name in hidden):
+        return f"{shown(pointer)} is redacted, or holds something that is; its values must not stand in an index"
+    if columns[part][name] is ColumnType.JSON:
+        return f"{shown(pointer)} is an array, an object or of several types; only single values have an index"
+    if not can_be_indexed(name):
+        return f"{shown(pointer)} has a quote, a backslash or an invisible character in its name, and no index for that"
+    return None
