@@ -9,6 +9,7 @@ from server_jobs.project import Project
 
 from . import output
 from .files import File, Ownership, read_file
+from .handler_impact.handler_impact import handler_impact
 from .manifest import Manifest, hash_content, manifest_path, read_manifest
 from .migrations import migration_files, schema_fingerprint
 from .output import Finding, State
@@ -39,6 +40,7 @@ def make_plan(project: Project) -> Plan:
         findings=findings + _manifest_finding(project, manifest),
         unused=_unused(new, files),
         configuration=tuple(sorted(check_configuration(project, read_upload(project)))),
+        impact=handler_impact(project, findings),
         manifest=manifest,
         journal=File(manifest.path, old.begin(new).dump()),
     )

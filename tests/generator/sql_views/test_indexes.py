@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from server_jobs_generator.spec import JobSpec
 from server_jobs_generator.sql_views.columns import view_columns
-from sqlalchemy import DDL, text
+from sqlalchemy import text
 
-from tests.generator.spec_projects import a_spec, an_object, job, problems
+from tests.generator.spec_projects import Schema, a_spec, an_object, job, problems
 
 from .view_databases import ViewDatabase
 
@@ -44,7 +44,7 @@ VALUES = {
 }
 
 
-def indexed(folder: Path, *indexes: str, redact: tuple[str, ...] = ()) -> dict[str, object]:
+def indexed(folder: Path, *indexes: str, redact: tuple[str, ...] = ()) -> Schema:
     options = {"indexes": list(indexes), **({"redact": list(redact)} if redact else {})}
     return a_spec(an_object(**PROPERTIES), an_object(**PROPERTIES), **{"x-job": options})
 
@@ -79,7 +79,7 @@ def test_a_changed_view_without_its_index_shows_that_the_plans_are_looked_at(
     database: ViewDatabase, spec: JobSpec
 ) -> None:
     database.make_views(spec)
-    database.connection.execute(DDL("DROP INDEX case_jobs_params_customer_id_idx"))
+    database.run(["DROP INDEX case_jobs_params_customer_id_idx"])
     plan = database.plan("SELECT id FROM case_jobs WHERE params_customer_id = 'a'")
     assert "SEARCH" not in plan
     assert "Index Cond" not in plan

@@ -17,7 +17,7 @@ from server_jobs_generator.sql_views import postgresql
 from sqlalchemy import BigInteger, Column, Engine, MetaData, Text, text
 
 from tests.generator.projects import TemporaryProject, make_project
-from tests.generator.spec_projects import a_spec, an_object
+from tests.generator.spec_projects import Schema, a_spec, an_object
 from tests.generator.test_migrations import VERSIONS, alembic, engine, run_script, url
 from tests.generator.test_migrations_history import revision_names
 
@@ -27,7 +27,7 @@ TEXT: Mapping[str, object] = {"type": "string"}
 PARAMS = json.dumps({"to": "ada", "it's 100% :x": "y"})
 
 
-def order(*indexes: str, **more: object) -> dict[str, object]:
+def order(*indexes: str, **more: object) -> Schema:
     """A spec whose params have a property `to`, one with an awkward name, and these others."""
     params = an_object(**{"to": TEXT, "it's 100% :x": TEXT, **more})
     return a_spec(params, an_object(sum={"type": "integer"}), **{"x-job": {"indexes": list(indexes)}})
@@ -46,7 +46,7 @@ def project(generated: TemporaryProject, tmp_path: Path) -> TemporaryProject:
     return TemporaryProject(shutil.copytree(generated.root, tmp_path / "project"))
 
 
-def change(project: TemporaryProject, name: str, spec: dict[str, object], revision: str) -> str:
+def change(project: TemporaryProject, name: str, spec: Schema, revision: str) -> str:
     """Write a spec and generate; the text of the one revision that this has to make."""
     before = revision_names(project)
     project.write_spec(name, spec)
@@ -146,9 +146,7 @@ def test_what_no_view_shows_makes_no_revision(project: TemporaryProject, change:
     ],
     ids=["a property more", "an index less", "an index more"],
 )
-def test_a_revision_touches_only_what_changed(
-    project: TemporaryProject, spec: dict[str, object], statements: set[str]
-) -> None:
+def test_a_revision_touches_only_what_changed(project: TemporaryProject, spec: Schema, statements: set[str]) -> None:
     revision = change(project, "order", spec, "0003_views")
     assert "refund" not in revision
     assert "FUNCTION" not in revision

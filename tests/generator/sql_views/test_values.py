@@ -257,4 +257,4 @@ def test_a_value_is_shown_as_it_is_or_not_at_all(views: ViewDatabase, everything
     if is_storable:
         read = json.loads(str(anything)) if views.is_sqlite else anything
         # PostgreSQL keeps numbers as decimals, and writes a whole one without its exponent.
-        assert (float(read) if isinstance(value, float) else read) == value
+        assert (float(str(read)) if isinstance(value, float) else read) == value

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,9 +44,10 @@ class ViewDatabase:
     def objects(self, *jobs: JobSpec) -> Sequence[SqlObject]:
         return wanted_objects(jobs)[self.dialect]
 
-    def run(self, statements: Iterator[str]) -> None:
+    def run(self, statements: Iterable[str]) -> None:
         for statement in statements:
-            self.connection.execute(DDL(statement.replace("%", "%%")))
+            ddl = DDL(statement.replace("%", "%%"))  # type: ignore[no-untyped-call]  # SQLAlchemy leaves it untyped
+            self.connection.execute(ddl)
 
     def insert(self, job: JobSpec, params: str, result: str | None = None, **columns: object) -> str:
         """A finished job as a row; its id."""
