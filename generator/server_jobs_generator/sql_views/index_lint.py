@@ -9,7 +9,9 @@ from server_jobs.values import pointer_to
 from ..document import Document, Pointer
 from ..option_values import INDEX_EXAMPLE
 from ..problems import SpecProblem, listed, nearest, shown
+from ..rules import Mistake
 from ..schema_lint import Schema
+from ..spec_rules import OPTION_VALUE, POINTER_UNRESOLVED
 from .column_types import ColumnType
 from .names import can_be_indexed
 from .properties import PARTS, redacted_properties, typed_properties
@@ -25,28 +27,36 @@ def index_problems(
     hidden = redacted_properties(redact)
     known = [pointer_to((part, name)) for part in PARTS for name in columns[part]]
     for index, pointer in enumerate(indexes):
-        message = _problem(pointer, columns, hidden, known)
-        if message is not None:
-            yield document.problem((*_PLACE, index), message)
+        mistake = _mistake(pointer, columns, hidden, known)
+        if mistake is not None:
+            yield document.problem((*_PLACE, index), *mistake)
 
 
-def _problem(
+def _mistake(
     pointer: str, columns: Mapping[str, Mapping[str, ColumnType]], hidden: frozenset[str] | None, known: list[str]
-) -> str | None:
+) -> Mistake | None:
     part, _, token = pointer.removeprefix("/").partition("/")
     if part not in columns or not pointer.startswith("/"):
         meant = [one for one in known if one == f"/params{pointer}"]
         hint = f" (did you mean {shown(meant[0])}?)" if meant else nearest(pointer, known)
-        return f"must start with {listed(f'/{each}/' for each in columns)}, {INDEX_EXAMPLE}, not {shown(pointer)}{hint}"
+        places = listed(f"/{each}/" for each in columns)
+        return POINTER_UNRESOLVED, f"must start with {places}, {INDEX_EXAMPLE}, not {shown(pointer)}{hint}"
     name = token.replace("~1", "/").replace("~0", "~")
+    if "/" not in token and name not in columns[part]:
+        return POINTER_UNRESOLVED, f"{shown(pointer)} leads to no property of {part}{nearest(pointer, known)}"
+    reason = _why_refused(part, token, name, columns[part], hidden)
+    return None if reason is None else (OPTION_VALUE, f"{shown(pointer)} {reason}")
+
+
+def _why_refused(
+    part: str, token: str, name: str, types: Mapping[str, ColumnType], hidden: frozenset[str] | None
+) -> str | None:
     if "/" in token:
-        return f"{shown(pointer)} leads below a property; only properties of {part} itself are columns of the view"
-    if name not in columns[part]:
-        return f"{shown(pointer)} leads to no property of {part}{nearest(pointer, known)}"
+        return f"leads below a property; only properties of {part} itself are columns of the view"
     if part == "params" and (hidden is None or name in hidden):
-        return f"{shown(pointer)} is redacted, or holds something that is; its values must not stand in an index"
-    if columns[part][name] is ColumnType.JSON:
-        return f"{shown(pointer)} is an array, an object or of several types; only single values have an index"
+        return "is redacted, or holds something that is; its values must not stand in an index"
+    if types[name] is ColumnType.JSON:
+        return "is an array, an object or of several types; only single values have an index"
     if not can_be_indexed(name):
-        return f"{shown(pointer)} has a quote, a backslash or an invisible character in its name, and no index for that"
+        return "has a quote, a backslash or an invisible character in its name, and no index for that"
     return None
