@@ -46,6 +46,13 @@ def read_integer(lowest: int, highest: int) -> Callable[[JsonValue], int]:
     return read
 
 
+def read_flag(value: JsonValue) -> bool:
+    """True or false."""
+    if not isinstance(value, bool):
+        raise OptionError(f"must be true or false, not {shown(value)}")
+    return value
+
+
 def read_choice(choices: type[StrEnum]) -> Callable[[JsonValue], StrEnum]:
     """A reader of one of the values of an enumeration."""
 

@@ -31,6 +31,7 @@ from .option_values import (
     read_choice,
     read_cron,
     read_duration,
+    read_flag,
     read_indexes,
     read_integer,
     read_name,
@@ -66,12 +67,13 @@ class OptionsLint:
     fitting: Fitting
     problems: list[SpecProblem] = field(default_factory=list[SpecProblem])
     schedules: list[Schedule] = field(default_factory=list[Schedule])
+    has_view: bool = True
     indexes: tuple[str, ...] = ()
 
     def read(self, value: JsonValue) -> JobOptions:
         """The options a spec states, the defaults for those it does not.
 
-        `schedules` and `indexes`, of which the runtime has no option, hold what the spec says of them then.
+        `schedules`, `has_view` and `indexes`, of which the runtime has no option, hold what the spec says then.
         """
         try:
             members = self._members(("x-job",), value, OPTIONS)
@@ -79,6 +81,7 @@ class OptionsLint:
             self._note(("x-job",), error.rule, str(error))
             return JobOptions()
         members.pop("schedules", None)
+        self.has_view = members.pop("view", True)
         self.indexes = members.pop("indexes", ())
         return replace(JobOptions(), **members)
 
@@ -246,6 +249,7 @@ OPTIONS: Mapping[str, _Reader] = {
     "rate": ("rate", OptionsLint.rate),
     "retention": ("retention", OptionsLint.retention),
     "redact": ("redact", OptionsLint.pointers),
+    "view": _plain("view", read_flag),
     "indexes": _plain("indexes", read_indexes),
     "schedules": ("schedules", OptionsLint.all_schedules),
 }

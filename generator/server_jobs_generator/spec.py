@@ -51,6 +51,7 @@ class JobSpec:
     options: JobOptions
     schedules: tuple[Schedule, ...]
     digest: str
+    has_view: bool = True
     indexes: tuple[str, ...] = ()
 
 
@@ -165,7 +166,7 @@ class _SpecReader:
             self.problems.append(error.problem)
             return None
         both = {"params": bundled.params, "result": bundled.result}
-        self.problems.extend(index_problems(document, lint.indexes, both, options.redact))
+        self.problems.extend(index_problems(document, lint.indexes, both, options.redact, has_view=lint.has_view))
         if any(problem.path in {self.files[used].path for used in bundled.files} for problem in self.problems):
             return None
         return JobSpec(
@@ -178,6 +179,7 @@ class _SpecReader:
             options=options,
             schedules=tuple(lint.schedules),
             digest=self._digest(bundled.files),
+            has_view=lint.has_view,
             indexes=lint.indexes,
         )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 from server_jobs.values import pointer_to
 
@@ -12,6 +13,9 @@ from ..spec import JobSpec
 from .column_types import ColumnType
 from .names import shortened
 from .properties import PARTS, redacted_properties, typed_properties
+
+# Many jobs have properties of the same names.
+_snake_case = lru_cache(snake_case)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +34,8 @@ def view_columns(job: JobSpec) -> tuple[ViewColumn, ...]:
     taken: set[str] = set()
     columns: list[ViewColumn] = []
     for part, json_name, kind in _shown_properties(job):
-        name = _free(f"{part}_{snake_case(json_name)}", taken)
-        is_indexed = pointer_to((part, json_name)) in job.indexes
+        name = _free(f"{part}_{_snake_case(json_name)}", taken)
+        is_indexed = bool(job.indexes) and pointer_to((part, json_name)) in job.indexes
         columns.append(ViewColumn(name, part, json_name, kind, is_indexed))
     return tuple(columns)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from server_jobs.values import pointer_to
 
@@ -11,7 +11,7 @@ from ..option_values import INDEX_EXAMPLE
 from ..problems import SpecProblem, listed, nearest, shown
 from ..rules import Mistake
 from ..schema_lint import Schema
-from ..spec_rules import OPTION_VALUE, POINTER_UNRESOLVED
+from ..spec_rules import OPTION_VALUE, OPTION_WITHOUT_EFFECT, POINTER_UNRESOLVED
 from .column_types import ColumnType
 from .names import can_be_indexed
 from .properties import PARTS, redacted_properties, typed_properties
@@ -20,9 +20,13 @@ _PLACE: Pointer = ("x-job", "indexes")
 
 
 def index_problems(
-    document: Document, indexes: Iterable[str], parts: Mapping[str, Schema], redact: Iterable[str]
+    document: Document, indexes: Sequence[str], parts: Mapping[str, Schema], redact: Iterable[str], *, has_view: bool
 ) -> Iterator[SpecProblem]:
     """What is wrong with the pointers; `parts` are the self-contained schemas of params and result."""
+    if indexes and not has_view:
+        message = 'needs the view whose columns get the indexes; take "view": false away'
+        yield document.problem(_PLACE, OPTION_WITHOUT_EFFECT, message, at_key=True)
+        return
     columns = {part: typed_properties(parts[part]) for part in PARTS}
     hidden = redacted_properties(redact)
     known = [pointer_to((part, name)) for part in PARTS for name in columns[part]]

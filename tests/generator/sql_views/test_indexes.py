@@ -156,3 +156,9 @@ def test_anything_but_a_list_of_different_pointers_is_a_problem(tmp_path: Path, 
     spec = a_spec(an_object(**PROPERTIES), **{"x-job": {"indexes": value}})
     (problem,) = problems(tmp_path, {"case.json": spec})
     assert message in problem
+
+
+def test_an_index_needs_the_view(tmp_path: Path) -> None:
+    spec = a_spec(an_object(**PROPERTIES), **{"x-job": {"indexes": ["/params/count"], "view": False}})
+    (problem,) = problems(tmp_path, {"case.json": spec})
+    assert "/x-job/indexes needs the view whose columns get the indexes" in problem

@@ -165,6 +165,14 @@ def test_the_view_of_a_job_that_is_gone_is_dropped(project: TemporaryProject, en
     assert "refund_jobs" not in {row[1] for row in described(engine)}
 
 
+def test_a_job_can_do_without_a_view(project: TemporaryProject, engine: Engine) -> None:
+    for name in ("order", "refund"):
+        project.write_spec(name, order() | {"x-job": {"view": False}})
+    project.generate()
+    command.upgrade(alembic(project), "head")
+    assert described(engine) == []
+
+
 @pytest.mark.parametrize("url", ["postgresql"], indirect=True)
 def test_another_function_means_that_all_that_use_it_are_made_anew(
     project: TemporaryProject, engine: Engine, monkeypatch: pytest.MonkeyPatch
