@@ -35,12 +35,17 @@ def spec(subject: str, size: str = "size") -> Schema:
     return a_spec(params, {**an_object(**{size: number}), "required": [size]}, title="SendEmail")
 
 
-@pytest.fixture
-def project(tmp_path: Path) -> TemporaryProject:
-    project = make_project(tmp_path / "project", {"send_email": spec("subject")})
+@pytest.fixture(scope="module")
+def generated(tmp_path_factory: pytest.TempPathFactory) -> TemporaryProject:
+    project = make_project(tmp_path_factory.mktemp("generated") / "project", {"send_email": spec("subject")})
     project.generate()
     project.path("handlers/send_email.py").write_text(HANDLER, encoding="utf-8")
     return project
+
+
+@pytest.fixture
+def project(generated: TemporaryProject, tmp_path: Path) -> TemporaryProject:
+    return TemporaryProject(shutil.copytree(generated.root, tmp_path / "project"))
 
 
 @pytest.mark.parametrize("command", [("generate",), ("generate", "--dry-run"), ("generate", "--diff"), ("check",)])
