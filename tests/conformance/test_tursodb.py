@@ -230,7 +230,9 @@ async def test_the_view_of_a_job_has_its_params_in_columns(url: str) -> None:
     async with migrated(url) as store:
         params = '{"to":["ada@example.com"],"subject":"Hello","body":"x"}'
         await store.insert([job("a", params=params), job("b", "Other")])
-        view = Statement("SELECT id, status, params_to, params_subject, result_sent_at FROM send_email_jobs", writes=False)
+        view = Statement(
+            "SELECT id, status, params_to, params_subject, result_sent_at FROM send_email_jobs", writes=False
+        )
         (rows,) = await store.database.run((view, {}))
         assert [dict(row) for row in rows] == [
             {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import shutil
 import sqlite3
@@ -11,15 +12,22 @@ from pathlib import Path
 
 import pytest
 from alembic import command
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from server_jobs import schema
 from server_jobs_generator import migrations, revisions
+from server_jobs_generator.names import property_name
 from server_jobs_generator.sql_views import postgresql
+from server_jobs_generator.sql_views.objects import Objects, wanted_objects
+from server_jobs_generator.sql_views.revision import views_revision
 from sqlalchemy import BigInteger, Column, Engine, MetaData, Text, text
 
 from tests.generator.projects import TemporaryProject, make_project
-from tests.generator.spec_projects import Schema, a_spec, an_object
+from tests.generator.spec_projects import Schema, a_spec, an_object, job
 from tests.generator.test_migrations import VERSIONS, alembic, engine, run_script, url
 from tests.generator.test_migrations_history import revision_names
+
+from .test_values import hostile_names
 
 __all__ = ["engine", "url"]
 
@@ -236,3 +244,24 @@ def test_with_the_views_in_place_the_table_could_not_change(
     result = project.run("generate")
     assert result.exit_code == 3
     assert "error in view order_jobs: no such table: main.jobs" in result.output
+
+
+@given(st.lists(hostile_names, min_size=1, max_size=4, unique_by=lambda name: str(property_name(name)).casefold()))
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_no_name_of_a_property_becomes_code_of_a_revision(tmp_path: Path, names: list[str]) -> None:
+    plain, hostile = (job(tmp_path, a_spec(an_object(**dict.fromkeys(each, TEXT)))) for each in (["to"], names))
+    nothing: Objects = {"sqlite": (), "postgresql": ()}
+    wanted = wanted_objects([hostile])
+    modules = [
+        ast.parse(views_revision(1, "Make the views", nothing, objects)[0].text)
+        for objects in (wanted_objects([plain]), wanted)
+    ]
+    code = [[ast.dump(node) for node in module.body if not isinstance(node, ast.Assign)] for module in modules]
+    assert code[0] == code[1]
+    lists = {
+        node.targets[0].id: ast.literal_eval(node.value)
+        for node in modules[1].body
+        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name)
+    }
+    assert lists["UPGRADE_SQLITE"] == [one.create for one in wanted["sqlite"]]
+    assert lists["UPGRADE_POSTGRESQL"] == [one.create for one in wanted["postgresql"]]
