@@ -6,10 +6,11 @@ The URL is that of the environment variable SERVER_JOBS_DATABASE_URL, or else sq
 """
 
 import sqlite3
+import warnings
 
 from alembic import context
 from server_jobs.databases.url import database_url
-from server_jobs.schema import metadata
+from server_jobs.schema import include_name, metadata
 from sqlalchemy import Connection, create_engine, event, pool
 
 # Any number will do, as long as nobody else takes an advisory lock of the same number.
@@ -53,9 +54,9 @@ def run_online(url: str) -> None:
             context.run_migrations()
 
 
-def is_ours(name: str | None, type_: str, _parents: object) -> bool:
+def is_ours(name: str | None, type_: str, parents: object) -> bool:
     """Whether Alembic should look at that part of the database."""
-    return type_ != "table" or name in metadata.tables
+    return include_name(name, type_, parents) and (type_ != "table" or name in metadata.tables)
 
 
 def begin_nothing(driver: sqlite3.Connection, _record: object) -> None:
@@ -67,6 +68,9 @@ def begin_immediate(connection: Connection) -> None:
     """Take the write lock at once: SQLite cannot wait for it later."""
     connection.exec_driver_sql("BEGIN IMMEDIATE")
 
+
+# The indexes on columns of views are not compared, and SQLAlchemy need not say that it cannot.
+warnings.filterwarnings("ignore", "Skipped unsupported reflection of expression-based index")
 
 if context.is_offline_mode():
     run_offline(alembic_url())

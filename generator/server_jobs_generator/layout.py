@@ -76,6 +76,17 @@ def literal(value: str) -> Code:
     return Code(quote + _escaped(value, quote) + quote)
 
 
+def text_block(value: str) -> Code:
+    """The literal of a text; one of several lines as it is read, one below the other."""
+    if "\n" not in value:
+        return literal(value)
+    lines = (_escaped(line.replace("\\", "\\\\"), quote="") for line in value.split("\n"))
+    body = "\n".join(lines)
+    # A quote at the end would join the closing ones.
+    body = body[:-1] + r"\"" if body.endswith('"') else body
+    return Code('"""\\\n' + body.replace('"""', r"\"\"\"") + '"""')
+
+
 def call(function: str, *items: Expression, **named: Expression) -> Group:
     """A call with positional and named arguments."""
     arguments = (*(("", item) for item in items), *((f"{key}=", value) for key, value in named.items()))

@@ -1,7 +1,7 @@
 """The migrations of a project: Alembic's environment, its revisions, and the same revisions as flat SQL.
 
-Revisions are appended, never edited. Alembic is asked only when the tables or the declared schedules are not those of
-the last run: importing it costs more than everything else here.
+Revisions are appended, never edited. Alembic is asked only when the tables, the declared schedules or the views are not
+those of the last run: importing it costs more than everything else here.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from .manifest import Manifest, hash_content
 from .render import render
 from .schedule_rows import schedule_rows
 from .spec import JobSpec
+from .sql_views.objects import wanted_objects
 
 
 def migration_files(project: Project, jobs: Sequence[JobSpec], manifest: Manifest) -> list[File]:
@@ -42,10 +43,12 @@ def migration_files(project: Project, jobs: Sequence[JobSpec], manifest: Manifes
 
 
 def schema_fingerprint(jobs: Iterable[JobSpec]) -> str:
-    """A hash of all that revisions depend on: the module of the tables, and the declared schedules."""
+    """A hash of all that revisions depend on: the module of the tables, the declared schedules, and the views."""
+    jobs = tuple(jobs)
     tables = files("server_jobs").joinpath("schema.py").read_bytes()
     schedules = json.dumps(schedule_rows(jobs), sort_keys=True)
-    return hashlib.sha256(tables + schedules.encode()).hexdigest()
+    views = json.dumps({dialect: [one.create for one in objects] for dialect, objects in wanted_objects(jobs).items()})
+    return hashlib.sha256(b"\0".join((tables, schedules.encode(), views.encode()))).hexdigest()
 
 
 def appended_paths(project: Project) -> list[str]:
@@ -74,7 +77,7 @@ def _history_files(project: Project, jobs: Sequence[JobSpec], manifest: Manifest
     from .revisions import new_revisions
 
     history = read_history(project)
-    new = new_revisions(history, schedule_rows(jobs))
+    new = new_revisions(history, schedule_rows(jobs), wanted_objects(jobs))
     revisions = [
         File(f"{versions_folder(project)}/{revision.file_name}", revision.text, Ownership.APPENDED)
         for revision in (*history, *new)

@@ -14,7 +14,7 @@ from server_jobs.options import LONGEST_PERIOD, SHORTEST_PERIOD
 
 from .problems import listed, nearest, shown
 from .rules import Rule
-from .spec_rules import CRON_INVALID, DURATION_INVALID, OPTION_VALUE, TIMEZONE_UNKNOWN
+from .spec_rules import CRON_INVALID, DURATION_INVALID, LISTED_TWICE, OPTION_VALUE, TIMEZONE_UNKNOWN
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}")
 _DURATION = re.compile(
@@ -22,6 +22,9 @@ _DURATION = re.compile(
     r"(?:T(?=[0-9])(?:([0-9]{1,9})H)?(?:([0-9]{1,9})M)?(?:([0-9]{1,9}(?:\.[0-9]{1,6})?)S)?)?)"
 )
 _LONGEST = timedelta(days=365)
+_MOST_INDEXES = 20
+
+INDEX_EXAMPLE = 'such as "/params/customerId" or "/result/messageId"'
 
 
 class OptionError(ValueError):
@@ -63,6 +66,13 @@ def read_integer(lowest: int, highest: int) -> Callable[[JsonValue], int]:
     return read
 
 
+def read_flag(value: JsonValue) -> bool:
+    """True or false."""
+    if not isinstance(value, bool):
+        raise OptionError(f"must be true or false, not {shown(value)}")
+    return value
+
+
 def read_choice(choices: type[StrEnum]) -> Callable[[JsonValue], StrEnum]:
     """A reader of one of the values of an enumeration."""
 
@@ -81,6 +91,18 @@ def read_name(value: JsonValue) -> str:
         rule = "1 to 63 of A-Z, a-z, 0-9, '_', '.' and '-', the first a letter or a digit"
         raise OptionError(f"must be a name ({rule}), not {shown(value)}")
     return value
+
+
+def read_indexes(value: JsonValue) -> tuple[str, ...]:
+    """The pointers as they are listed. Raises `OptionError` for anything but a list of different texts."""
+    if not isinstance(value, list) or len(value) > _MOST_INDEXES:
+        raise OptionError(f"must be a list of up to {_MOST_INDEXES} JSON pointers {INDEX_EXAMPLE}, not {shown(value)}")
+    for index, item in enumerate(value):
+        if not isinstance(item, str):
+            raise OptionError(f"must list JSON pointers {INDEX_EXAMPLE}, not {shown(item)}")
+        if item in value[:index]:
+            raise OptionError(f"lists {shown(item)} twice", LISTED_TWICE)
+    return tuple(str(item) for item in value)
 
 
 def read_share(value: JsonValue) -> float:

@@ -33,6 +33,8 @@ from .option_values import (
     read_choice,
     read_cron,
     read_duration,
+    read_flag,
+    read_indexes,
     read_integer,
     read_name,
     read_period,
@@ -70,11 +72,13 @@ class OptionsLint:
     schedules: list[Schedule] = field(default_factory=list[Schedule])
     compat: dict[str, str] = field(default_factory=dict[str, str])
     reserved: tuple[str, ...] = ()
+    has_view: bool = True
+    indexes: tuple[str, ...] = ()
 
     def read(self, value: JsonValue) -> JobOptions:
         """The options a spec states, the defaults for those it does not.
 
-        `schedules`, `compat` and `reserved` hold then what is no option of the runtime.
+        `schedules`, `compat`, `reserved`, `has_view` and `indexes` hold then what is no option of the runtime.
         """
         try:
             members = self._members(("x-job",), value, OPTIONS)
@@ -85,6 +89,8 @@ class OptionsLint:
         self.compat, self.reserved = members.pop("compat", {}), members.pop("reserved", ())
         if members.get("retired") and self.schedules:
             self._note(("x-job", "schedules"), OPTION_WITHOUT_EFFECT, "a retired job is not scheduled; remove them")
+        self.has_view = members.pop("view", True)
+        self.indexes = members.pop("indexes", ())
         return replace(JobOptions(), **members)
 
     def _members(self, pointer: Pointer, value: JsonValue, readers: Mapping[str, _Reader]) -> dict[str, Any]:
@@ -270,6 +276,8 @@ OPTIONS: Mapping[str, _Reader] = {
     "status": _plain("retired", read_status),
     "compat": ("compat", OptionsLint.compatibility),
     "reserved": ("reserved", OptionsLint.names),
+    "view": _plain("view", read_flag),
+    "indexes": _plain("indexes", read_indexes),
     "schedules": ("schedules", OptionsLint.all_schedules),
 }
 COMPAT: Mapping[str, _Reader] = {

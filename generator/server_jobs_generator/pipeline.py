@@ -17,6 +17,7 @@ from .contracts.review import review
 from .earlier_files import earlier_files
 from .earlier_versions import name_problems
 from .files import File, Ownership, read_file
+from .handler_impact.handler_impact import handler_impact
 from .manifest import Manifest, hash_content, manifest_path, read_manifest
 from .migrations import migration_files, schema_fingerprint
 from .output import Finding, State
@@ -66,6 +67,7 @@ def make_plan(
         findings=findings + _manifest_finding(project, manifest),
         unused=_unused(new, files),
         configuration=tuple(sorted(check_configuration(project, read_upload(project)))),
+        impact=handler_impact(project, findings),
         manifest=manifest,
         journal=File(manifest.path, old.begin(new).dump()),
     )

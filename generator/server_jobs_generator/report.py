@@ -13,6 +13,7 @@ from server_jobs.project import Project
 from .files import read_file
 from .output import Finding, State
 from .plan import Plan
+from .problems import printable
 from .worker_lint.finding import CodeFinding
 
 if TYPE_CHECKING:
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 NOTHING_CHANGED = "nothing changed"
 ALL_IS_WELL = "every generated file is as the specs ask for"
 ALL_CAN_WORK = "nothing was found that cannot work on {target}"
+HANDLERS_FOLLOW = "your handlers were written for the models before; these lines have to follow:"
+PATCH_FOLLOWS = "ready for `git apply` or `patch -p1`, what needs no thought:"
 _PAST = {"create": "created", "update": "updated", "overwrite": "overwrote", "remove": "removed", "keep": "kept"}
 
 
@@ -43,6 +46,8 @@ def document(
             {"path": finding.path, "state": finding.state, "action": _action(finding)} for finding in plan.findings
         ],
         "unused_handlers": plan.unused,
+        "handler_changes": [asdict(change) for change in plan.impact.changes],
+        "handler_patch": plan.impact.patch,
         "written": written,
     }
     if target is not None:
@@ -78,12 +83,14 @@ def change_lines(plan: Plan, *, written: bool) -> Iterator[str]:
     yield from (f"note: {finding}" for finding in plan.configuration)
     if not changes:
         yield NOTHING_CHANGED
+    yield from _impact_lines(plan)
 
 
 def finding_lines(plan: Plan) -> Iterator[str]:
     """One line for each file that is not as it should be, or one that says that all are."""
     yield from map(str, plan.findings)
     yield from _notes(plan)
+    yield from _impact_lines(plan)
     if not (plan.findings or plan.is_refused):
         yield ALL_IS_WELL
 
@@ -109,6 +116,16 @@ def _notes(plan: Plan) -> Iterator[str]:
     for path in plan.unused:
         gone = "its spec, or that version of it, is gone"
         yield f"note: {path} is not used any more, {gone}; it is yours, delete it when you no longer need it"
+
+
+def _impact_lines(plan: Plan) -> Iterator[str]:
+    """The lines of handlers that have to follow, then the patch, which `patch` and `git apply` find by themselves."""
+    if plan.impact.changes:
+        yield HANDLERS_FOLLOW
+        yield from (printable(str(change)) for change in plan.impact.changes)
+    if plan.impact.patch:
+        yield PATCH_FOLLOWS
+        yield plan.impact.patch.removesuffix("\n")
 
 
 def _action(finding: Finding) -> str:

@@ -1,52 +1,85 @@
-"""New revisions: one when the tables differ from what the existing ones make, one when the declared schedules do."""
+"""New revisions: where the tables, the declared schedules or the views differ from what the existing ones make.
+
+Views stand in the way when the table of jobs is made anew or loses a column; they are dropped by a revision before it.
+"""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal
+from warnings import catch_warnings, filterwarnings
 
 from alembic.autogenerate import produce_migrations, render_python_code
 from alembic.autogenerate.api import AutogenContext
 from alembic.migration import MigrationContext
-from alembic.operations.ops import DowngradeOps, UpgradeOps
+from alembic.operations.ops import CreateIndexOp, DowngradeOps, DropIndexOp, MigrationScript, ModifyTableOps, UpgradeOps
 from black import Mode, format_str
 from black.mode import TargetVersion
-from server_jobs.schema import Timestamp, cron_jobs, metadata
+from server_jobs.schema import Timestamp, cron_jobs, include_name, jobs, metadata
 from sqlalchemy import Connection, inspect, null, select
 
-from .history import Revision, revision_id
-from .layout import WIDTH, Code, Group, Text, lay_out, literal, one_a_line
+from .history import Revision
+from .layout import WIDTH, Code, Group, Text, lay_out, one_a_line
 from .render import render
 from .replay import replayed
+from .revision_head import revision_head
 from .schedule_rows import ScheduleRow
+from .sql_views.objects import Objects
+from .sql_views.revision import views_revision
+from .sql_views.stored import stored_objects, without_views
 
 _ALEMBIC_NOTE = re.compile(r"^\s*# ###.*\n?", re.MULTILINE)
 
 
-def new_revisions(history: Sequence[Revision], declared: Mapping[str, ScheduleRow]) -> list[Revision]:
-    """What has to be appended to `history` so that it leads to today's tables and to these schedules, by id."""
+def new_revisions(history: Sequence[Revision], declared: Mapping[str, ScheduleRow], wanted: Objects) -> list[Revision]:
+    """What has to be appended to `history` so that it leads to today's tables, these schedules by id, these views."""
     appended: list[Revision] = []
     with replayed(history) as connection:
-        tables = _tables_revision(len(history) + 1, connection)
+        tables = _tables_script(connection)
         stored = _stored_schedules(connection) if history else {}
+    objects = stored_objects(history)
     if tables is not None:
-        appended.append(tables)
+        if _makes_jobs_anew(tables):
+            bare = without_views(objects)
+            appended += views_revision(len(history) + 1, "Drop what stands in the way of new tables", objects, bare)
+            objects = bare
+        appended.append(_tables_revision(len(history) + len(appended) + 1, tables))
     if stored != declared:
         appended.append(_schedules_revision(len(history) + len(appended) + 1, stored, declared))
+    appended += views_revision(len(history) + len(appended) + 1, "Make the views of the jobs", objects, wanted)
     return appended
 
 
-def _tables_revision(number: int, connection: Connection) -> Revision | None:
-    context = MigrationContext.configure(connection, opts={"target_metadata": metadata})
-    script = produce_migrations(context, metadata)
-    upgrade, downgrade = script.upgrade_ops, script.downgrade_ops
-    if upgrade is None or downgrade is None or upgrade.is_empty():
-        return None
-    bodies = [_body(operations, in_batches=number > 1) for operations in (upgrade, downgrade)]
+def _tables_script(connection: Connection) -> MigrationScript | None:
+    """What makes the tables as they should be, None if they are."""
+    options = {"target_metadata": metadata, "include_name": include_name}
+    context = MigrationContext.configure(connection, opts=options)
+    with catch_warnings():
+        # SQLAlchemy cannot describe the indexes of views, which do not matter here.
+        filterwarnings("ignore", "Skipped unsupported reflection of expression-based index")
+        script = produce_migrations(context, metadata)
+    upgrade = script.upgrade_ops
+    return None if upgrade is None or upgrade.is_empty() else script
+
+
+def _makes_jobs_anew(script: MigrationScript) -> bool:
+    """Whether views cannot stay: SQLite copies the table for anything but new columns and indexes, back or forth."""
+    changes = [*(script.upgrade_ops.ops if script.upgrade_ops else ())]
+    return any(
+        isinstance(change, ModifyTableOps)
+        and change.table_name == jobs.name
+        and not all(isinstance(operation, CreateIndexOp | DropIndexOp) for operation in change.ops)
+        for change in changes
+    )
+
+
+def _tables_revision(number: int, script: MigrationScript) -> Revision:
+    both = (script.upgrade_ops, script.downgrade_ops)
+    bodies = [_body(operations, in_batches=number > 1) for operations in both if operations is not None]
     text = render(
         "revision_tables.py.jinja",
-        **_head(number, "Create the tables" if number == 1 else "Change the tables"),
+        **revision_head(number, "Create the tables" if number == 1 else "Change the tables"),
         has_times=any("TIMESTAMP" in body for body in bodies),
         upgrade=Code(bodies[0]),
         downgrade=Code(bodies[1]),
@@ -83,7 +116,7 @@ def _schedules_revision(
     downgrade = list(_changes(declared, stored))
     text = render(
         "revision_schedules.py.jinja",
-        **_head(number, "Store the schedules of the specs"),
+        **revision_head(number, "Store the schedules of the specs"),
         upgrade=upgrade,
         downgrade=downgrade,
         **{f"{verb}s": any(line.startswith(f"{verb}(") for line in (*upgrade, *downgrade)) for verb in _VERBS},
@@ -111,14 +144,3 @@ def _statement(verb: str, *arguments: tuple[str, str | int | None]) -> Code:
     items = tuple((prefix, Text(value) if isinstance(value, str) else Code(value)) for prefix, value in arguments)
     group = Group(f"{verb}(", items, packed=True)
     return lay_out(one_a_line(group) if len(items) > 1 else group, 4, 4)
-
-
-def _head(number: int, title: str) -> dict[str, Code]:
-    before = Code(revision_id(number - 1)) if number > 1 else None
-    return {
-        "title": Code(title),
-        "revision": Code(revision_id(number)),
-        "revises": before or Code("nothing"),
-        "down_revision": literal(before) if before else Code("None"),
-        "branch_labels": Code("None") if before else Code('("server_jobs",)'),
-    }

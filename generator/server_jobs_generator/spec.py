@@ -29,6 +29,7 @@ from .problems import SpecProblem, shown
 from .schema_lint import MAX_PROBLEMS, SchemaLint, TooManyProblemsError
 from .spec_files import SpecFile, read_spec_files
 from .spec_rules import NAME_TAKEN, PART_NOT_AN_OBJECT, TOO_MANY_PROBLEMS
+from .sql_views.index_lint import index_problems
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,8 +40,9 @@ class JobSpec:
     schemas: their references lead only to `#/$defs/...` inside themselves, and equal keys in the two `$defs` are the
     same definition. `schedules` carry their params as canonical JSON text. `digest` is a SHA-256 (hex) over the spec
     and every shared file it uses, in a fixed order. `compat` says how grave a change is that breaks something, by its
-    direction, and `reserved` has the names that no property may have again. `is_earlier` is true for a version from the
-    lock, of which nothing but the model of its params is generated, with the version behind its name.
+    direction, and `reserved` has the names that no property may have again. `indexes` are pointers such as
+    `/params/to`, each to a property with a column of its own in the job's view. `is_earlier` is true for a version from
+    the lock, of which nothing but the model of its params is generated, with the version behind its name.
     """
 
     path: str
@@ -54,6 +56,8 @@ class JobSpec:
     digest: str
     compat: Mapping[str, str] = field(default_factory=dict[str, str])
     reserved: tuple[str, ...] = ()
+    has_view: bool = True
+    indexes: tuple[str, ...] = ()
     is_earlier: bool = False
 
 
@@ -186,6 +190,8 @@ class _SpecReader:
         except BundleError as error:
             self.problems.append(error.problem)
             return None
+        both = {"params": bundled.params, "result": bundled.result}
+        self.problems.extend(index_problems(document, lint.indexes, both, options.redact, has_view=lint.has_view))
         if any(problem.path in {self.files[used].path for used in bundled.files} for problem in self.problems):
             return None
         return JobSpec(
@@ -200,6 +206,8 @@ class _SpecReader:
             digest=self._digest(bundled.files),
             compat=lint.compat,
             reserved=lint.reserved,
+            has_view=lint.has_view,
+            indexes=lint.indexes,
         )
 
     def _part(self, name: str, pointer: Pointer) -> JsonValue:

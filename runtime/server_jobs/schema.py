@@ -29,7 +29,17 @@ from sqlalchemy.types import TypeDecorator, TypeEngine
 from .errors import InvalidOptionError
 from .record import JobStatus
 
-__all__ = ["JobStatus", "attach", "cron_jobs", "job_starts", "jobs", "metadata", "paused_queues", "render_item"]
+__all__ = [
+    "JobStatus",
+    "attach",
+    "cron_jobs",
+    "include_name",
+    "job_starts",
+    "jobs",
+    "metadata",
+    "paused_queues",
+    "render_item",
+]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -222,3 +232,11 @@ def render_item(kind: str, item: object, _context: object) -> str | Literal[Fals
     if kind == "type" and isinstance(item, Timestamp):
         return 'sa.BigInteger().with_variant(sa.DateTime(timezone=True), "postgresql")'
     return False
+
+
+def include_name(name: str | None, kind: str, _parents: object) -> bool:
+    """For `context.configure(include_name=...)`: whether Alembic compares the thing of that name with the tables.
+
+    It leaves alone the indexes on the columns of views, `…_idx`, which revisions of server-jobs make beside the tables.
+    """
+    return kind != "index" or name is None or not name.endswith("_idx")

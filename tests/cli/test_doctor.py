@@ -265,7 +265,7 @@ def test_a_database_behind_the_newest_revision_fails(generated: GeneratedProject
     assert behind.run("migrate", "--revision", "server_jobs_0001").returncode == 0
     done = behind.run("doctor")
     assert done.returncode == 1
-    assert "fail  the tables are at server_jobs_0001, and the newest is server_jobs_0002\n" in done.stdout
+    assert "fail  the tables are at server_jobs_0001, and the newest is server_jobs_0003\n" in done.stdout
     assert "fail  the schedule SendEmail/daily is not in the database\n" in done.stdout
 
 

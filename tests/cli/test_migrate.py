@@ -41,9 +41,9 @@ def test_a_new_database_gets_the_tables_and_a_second_run_does_nothing(
     first = project.run("migrate", "--database", url)
     assert first.exit_code == 0
     assert first.stdout.splitlines()[0].startswith("upgrade server_jobs_0001  ")
-    assert first.stdout.splitlines()[-1] == f"{url} is now at server_jobs_0001 (head)"
+    assert first.stdout.splitlines()[-1] == f"{url} is now at server_jobs_0002 (head)"
     assert tables(tmp_path / "new.sqlite3") == TABLES
-    assert project.run("migrate", "--database", url).stdout == f"{url} is at server_jobs_0001 (head)\n"
+    assert project.run("migrate", "--database", url).stdout == f"{url} is at server_jobs_0002 (head)\n"
 
 
 def test_the_default_database_is_in_the_folder_of_the_project_wherever_the_command_is_run(
@@ -63,15 +63,18 @@ def test_a_downgrade_removes_the_tables(project: TemporaryProject, tmp_path: Pat
     url = f"sqlite:///{tmp_path}/new.sqlite3"
     project.run("migrate", "--database", url)
     result = project.run("migrate", "--database", url, "--downgrade", "base")
-    assert result.stdout.splitlines()[0].startswith("downgrade server_jobs_0001")
+    assert result.stdout.splitlines()[0].startswith("downgrade server_jobs_0002")
     assert tables(tmp_path / "new.sqlite3") == {"alembic_version"}
 
 
 def test_with_json_the_revisions_are_listed(project: TemporaryProject, tmp_path: Path) -> None:
     result = project.run("migrate", "--database", f"sqlite:///{tmp_path}/new.sqlite3", "--json")
     document = json.loads(result.stdout)
-    assert [(step["direction"], step["revision"]) for step in document["ran"]] == [("upgrade", "server_jobs_0001")]
-    assert document["heads"] == ["server_jobs_0001"]
+    assert [(step["direction"], step["revision"]) for step in document["ran"]] == [
+        ("upgrade", "server_jobs_0001"),
+        ("upgrade", "server_jobs_0002"),
+    ]
+    assert document["heads"] == ["server_jobs_0002"]
 
 
 def test_sql_is_printed_for_an_empty_database_and_none_is_touched(project: TemporaryProject, tmp_path: Path) -> None:
@@ -86,8 +89,8 @@ def test_sql_is_printed_for_an_empty_database_and_none_is_touched(project: Tempo
 
 def test_postgresql_is_migrated_too(project: TemporaryProject) -> None:
     with postgres_database() as url:
-        assert "is now at server_jobs_0001 (head)" in project.run("migrate", "--database", url).stdout
-        assert "is at server_jobs_0001 (head)" in project.run("migrate", "--database", url).stdout
+        assert "is now at server_jobs_0002 (head)" in project.run("migrate", "--database", url).stdout
+        assert "is at server_jobs_0002 (head)" in project.run("migrate", "--database", url).stdout
 
 
 def test_the_environment_is_left_as_it_was(

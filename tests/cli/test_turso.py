@@ -26,7 +26,7 @@ from .shop import REGISTRY, ROOT, run
 from .test_migrate import TABLES, tables
 
 TOKEN = "a-token-of-the-tests"
-NEWEST = "server_jobs_0005"
+NEWEST = "server_jobs_0006"
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +60,8 @@ def test_a_new_database_gets_the_tables_and_a_second_run_does_nothing(
     assert first.stdout.splitlines() == [
         "upgrade server_jobs_0001  tables",
         "upgrade server_jobs_0002  schedules",
-        f"{server.url} is now at server_jobs_0002 (head)",
+        "upgrade server_jobs_0003  views",
+        f"{server.url} is now at server_jobs_0003 (head)",
     ]
     assert tables(server.path) == TABLES
     with closing(sqlite3.connect(server.path)) as connection:
@@ -69,7 +70,7 @@ def test_a_new_database_gets_the_tables_and_a_second_run_does_nothing(
 
     server.forget()
     second = project.run("migrate", "--database", server.url)
-    assert second.stdout == f"{server.url} is at server_jobs_0002 (head)\n"
+    assert second.stdout == f"{server.url} is at server_jobs_0003 (head)\n"
     assert [sql for sql in server.statements if "SELECT" not in sql] == []
 
 
@@ -80,12 +81,16 @@ def test_the_database_may_come_from_the_variables_of_turso(
 
     document = json.loads(project.run("migrate", "--json").stdout)
 
-    assert [step["revision"] for step in document["ran"]] == ["server_jobs_0001", "server_jobs_0002"]
-    assert (document["database"], document["heads"]) == (server.url, ["server_jobs_0002"])
+    assert [step["revision"] for step in document["ran"]] == [
+        "server_jobs_0001",
+        "server_jobs_0002",
+        "server_jobs_0003",
+    ]
+    assert (document["database"], document["heads"]) == (server.url, ["server_jobs_0003"])
 
 
 def test_one_revision_at_a_time_leads_to_the_same_and_alembic_can_go_on(server: HranaServer) -> None:
-    for number in (2, 4):
+    for number in (2, 5):
         result = run(
             "migrate", "--project", str(ROOT), "--database", server.url, "--revision", f"server_jobs_{number:04}"
         )
@@ -107,7 +112,7 @@ def test_one_revision_at_a_time_leads_to_the_same_and_alembic_can_go_on(server: 
 async def test_a_revision_that_fails_leaves_nothing_behind(server: HranaServer) -> None:
     database = await opened(server)
     revisions = plain_revisions(Workspace(folder=ROOT))
-    broken = [*revisions, PlainRevision("server_jobs_0006", "broken", ("CREATE TABLE more (a)", "CREATE TABEL x (a)"))]
+    broken = [*revisions, PlainRevision("server_jobs_0007", "broken", ("CREATE TABLE more (a)", "CREATE TABEL x (a)"))]
     try:
         with pytest.raises(DatabaseError, match="TABEL"):
             await upgrade(database, broken, "head")
@@ -141,7 +146,7 @@ def test_sql_is_printed_for_an_empty_database_and_none_is_touched(
     assert (result.exit_code, server.posts) == (0, 0)
     with closing(sqlite3.connect(tmp_path / "by_hand.sqlite3")) as connection:
         connection.executescript(result.stdout)
-        assert connection.execute("SELECT version_num FROM alembic_version").fetchall() == [("server_jobs_0002",)]
+        assert connection.execute("SELECT version_num FROM alembic_version").fetchall() == [("server_jobs_0003",)]
     assert tables(tmp_path / "by_hand.sqlite3") == TABLES
 
 
@@ -202,11 +207,11 @@ def test_the_doctor_looks_at_the_revision(project: TemporaryProject, server: Hra
 
     assert "no such table: jobs; run `server-jobs migrate`" in str(examine())
     project.run("migrate", "--database", server.url, "--revision", "server_jobs_0001")
-    assert "the tables are at server_jobs_0001, and the newest is server_jobs_0002" in str(examine())
+    assert "the tables are at server_jobs_0001, and the newest is server_jobs_0003" in str(examine())
     project.run("migrate", "--database", server.url)
     findings = examine()
     assert [one["message"] for one in findings if one["verdict"] == "fail"] == []
-    assert "the tables are at the newest revision (server_jobs_0002)" in str(findings)
+    assert "the tables are at the newest revision (server_jobs_0003)" in str(findings)
     assert f"the database {server.url} answers" in str(findings)
 
 

@@ -224,3 +224,22 @@ async def test_a_schedule_fires_once_for_each_slot(url: str) -> None:
         slot = firing(START, next_run_at=START + timedelta(hours=1))
         assert list(await store.fire(slot)) == [True]
         assert list(await store.fire(slot)) == [False]
+
+
+async def test_the_view_of_a_job_has_its_params_in_columns(url: str) -> None:
+    async with migrated(url) as store:
+        params = '{"to":["ada@example.com"],"subject":"Hello","body":"x"}'
+        await store.insert([job("a", params=params), job("b", "Other")])
+        view = Statement(
+            "SELECT id, status, params_to, params_subject, result_sent_at FROM send_email_jobs", writes=False
+        )
+        (rows,) = await store.database.run((view, {}))
+        assert [dict(row) for row in rows] == [
+            {
+                "id": "a",
+                "status": "pending",
+                "params_to": '["ada@example.com"]',
+                "params_subject": "Hello",
+                "result_sent_at": None,
+            }
+        ]

@@ -5,9 +5,11 @@ from __future__ import annotations
 import ast
 import os
 import re
+import sqlite3
 import subprocess
 import sys
 import tomllib
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,6 +49,8 @@ class Reader:
             case "text", "output":
                 for line in block.text.splitlines():
                     assert line in self.output, f"the README promises {line!r}, and the command printed:\n{self.output}"
+            case "sql", _:
+                self._query(block.text)
             case "python", "snippet":
                 self._run_snippet(block.text)
             case "json" | "python", title if title:
@@ -74,6 +78,11 @@ class Reader:
             self._has_project = True
             for block in self._waiting:
                 self._write(block)
+
+    def _query(self, text: str) -> None:
+        """What `sqlite3 server-jobs.sqlite3` prints."""
+        with closing(sqlite3.connect(self.folder / "server-jobs.sqlite3")) as connection:
+            self.output = "\n".join("|".join(map(str, row)) for row in connection.execute(text))
 
     def _run_snippet(self, text: str) -> None:
         """Code that stands inside an async function of an application."""

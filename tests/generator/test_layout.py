@@ -26,6 +26,7 @@ from server_jobs_generator.layout import (
     literal,
     name,
     one_a_line,
+    text_block,
     tuple_of,
 )
 
@@ -35,6 +36,17 @@ PIECES = [
     *("\u2028", "\u202e", "é", "”", "word ", "a", "bc", "x" * 30, " ", "  ", "- ", "    "),
 ]
 texts = st.lists(st.sampled_from(PIECES) | st.text(max_size=5), max_size=40).map("".join)
+
+
+@given(st.text() | texts)
+@example('a\n"')
+@example('a\n\\"')
+@example('a\n""""')
+def test_a_text_block_means_the_text_and_has_its_lines(text: str) -> None:
+    code = str(text_block(text))
+    assert ast.literal_eval(code) == text
+    assert all(line.isprintable() for line in code.split("\n"))
+    assert code.count("\n") == (text.count("\n") + 1 if "\n" in text else 0)
 
 
 @given(st.text() | texts)

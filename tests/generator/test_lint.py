@@ -249,7 +249,7 @@ def test_shared_files_are_checked_too_even_if_nothing_uses_them(
 @pytest.mark.parametrize(
     ("options", "expected"),
     [
-        (3, " must be an object with version, queue, priority, maxAttempts, timeout, runIn, retry, unique, concurrency, rate, retention, redact or schedules, not 3"),
+        (3, " must be an object with version, queue, priority, maxAttempts, timeout, runIn, retry, unique, concurrency, rate, retention, redact, view, indexes or schedules, not 3"),
         ({"maxAttemps": 3}, '/maxAttemps "maxAttemps" is not a key of x-job (did you mean "maxAttempts"?)'),
         ({"version": 0}, "/version must be a whole number from 1 to 2147483647, not 0"),
         ({"version": True}, "/version must be a whole number from 1 to 2147483647, not true"),

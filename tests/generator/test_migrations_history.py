@@ -20,7 +20,8 @@ __all__ = ["engine", "url"]
 
 FIRST = f"{VERSIONS}/server_jobs_0001_tables.py"
 SECOND = f"{VERSIONS}/server_jobs_0002_schedules.py"
-THIRD = f"{VERSIONS}/server_jobs_0003_schedules.py"
+THIRD = f"{VERSIONS}/server_jobs_0003_views.py"
+FOURTH = f"{VERSIONS}/server_jobs_0004_schedules.py"
 
 SQL = [
     f"generated/{folder}/0002_schedules.sql"
@@ -43,21 +44,21 @@ def revision_names(project: TemporaryProject) -> list[str]:
     return sorted(path.stem.removeprefix("server_jobs_") for path in project.path(VERSIONS).glob("*.py"))
 
 
-def test_the_first_run_makes_the_tables_and_then_the_schedules(project: TemporaryProject) -> None:
-    assert revision_names(project) == ["0001_tables", "0002_schedules"]
+def test_the_first_run_makes_the_tables_then_the_schedules_then_the_views(project: TemporaryProject) -> None:
+    assert revision_names(project) == ["0001_tables", "0002_schedules", "0003_views"]
 
 
-def test_without_schedules_there_is_one_revision(tmp_path: Path) -> None:
+def test_without_schedules_there_is_no_revision_of_them(tmp_path: Path) -> None:
     project = make_project(tmp_path / "project")
     project.generate()
-    assert revision_names(project) == ["0001_tables"]
+    assert revision_names(project) == ["0001_tables", "0002_views"]
 
 
-def test_a_change_that_touches_no_schedule_makes_no_revision(project: TemporaryProject) -> None:
+def test_a_change_that_touches_no_schedule_makes_no_revision_of_them(project: TemporaryProject) -> None:
     project.write_spec("digest", {**digest(schedule("morning"), schedule("evening")), "description": "Other words."})
     project.write_spec("another", job_spec("Another", queue="q"))
     project.generate()
-    assert revision_names(project) == ["0001_tables", "0002_schedules"]
+    assert revision_names(project) == ["0001_tables", "0002_schedules", "0003_views", "0004_views"]
 
 
 @pytest.mark.parametrize(
@@ -77,16 +78,18 @@ def test_changed_schedules_make_exactly_one_revision(
     project: TemporaryProject, engine: Engine, declared: Sequence[dict[str, object]], expected: list[tuple[str, str]]
 ) -> None:
     old = {
-        path: project.read(path) for path in project.files() if path.endswith((".sql", "_tables.py", "_schedules.py"))
+        path: project.read(path)
+        for path in project.files()
+        if path.endswith((".sql", "_tables.py", "_schedules.py", "_views.py"))
     }
     config = alembic(project)
     command.upgrade(config, "head")
     before = schedules(engine)
     project.write_spec("digest", digest(*declared))
     result = project.generate()
-    assert revision_names(project) == ["0001_tables", "0002_schedules", "0003_schedules"]
+    assert revision_names(project) == ["0001_tables", "0002_schedules", "0003_views", "0004_schedules"]
     assert {path: project.read(path) for path in old} == old
-    assert f"  created {THIRD}" in result.output
+    assert f"  created {FOURTH}" in result.output
     assert project.generate().output == "nothing changed\n"
     command.upgrade(config, "head")
     assert [row[1:3] for row in schedules(engine)] == expected
@@ -117,7 +120,7 @@ def test_the_limit_of_a_schedule_comes_and_goes_with_revisions(project: Temporar
         project.write_spec("digest", digest(declared))
         project.generate()
     limits: list[list[tuple[object, ...]]] = []
-    for revision in ("0003", "0004", "0005"):
+    for revision in ("0004", "0005", "0006"):
         command.upgrade(config, f"server_jobs_{revision}")
         limits.append([(name, misfire, limit) for _, name, _, _, misfire, _, _, limit in schedules(engine)])
     assert limits == [
@@ -125,7 +128,7 @@ def test_the_limit_of_a_schedule_comes_and_goes_with_revisions(project: Temporar
         [("evening", "fire_all", None)],
         [("night", "fire_all", 24)],
     ]
-    command.downgrade(config, "server_jobs_0003")
+    command.downgrade(config, "server_jobs_0004")
     assert [row[7] for row in schedules(engine)] == [24]
 
 
@@ -138,10 +141,10 @@ def test_schedules_that_were_stored_before_they_could_have_a_limit_are_as_they_w
     second = project.read(SECOND).replace('    sa.column("misfire_limit", sa.Integer),\n', "")
     project.path(SECOND).write_text(second, encoding="utf-8")
     project.generate("--force")
-    assert revision_names(project) == ["0001_tables", "0002_schedules", "0003_tables"]
+    assert revision_names(project) == ["0001_tables", "0002_schedules", "0003_views", "0004_tables"]
     project.write_spec("digest", digest(schedule("evening", misfire="fire_all", misfireLimit=24)))
     project.generate()
-    assert revision_names(project)[3:] == ["0004_schedules"]
+    assert revision_names(project)[4:] == ["0005_schedules"]
     command.upgrade(alembic(project), "head")
     assert [row[7] for row in schedules(engine)] == [24]
 
@@ -158,10 +161,10 @@ def test_going_back_to_old_schedules_is_a_new_revision(project: TemporaryProject
     project.generate()
     project.write_spec("digest", digest(schedule("morning"), schedule("evening")))
     project.generate()
-    assert revision_names(project)[2:] == ["0003_schedules", "0004_schedules"]
+    assert revision_names(project)[3:] == ["0004_schedules", "0005_schedules"]
 
 
-def test_a_changed_table_makes_one_revision_in_the_same_run(
+def test_a_changed_table_makes_one_revision_between_those_of_the_views(
     project: TemporaryProject, engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     newer = MetaData()
@@ -179,19 +182,19 @@ def test_a_changed_table_makes_one_revision_in_the_same_run(
     monkeypatch.setattr("server_jobs_generator.pipeline.schema_fingerprint", lambda _jobs: "newer")
     project.write_spec("digest", digest(schedule("morning"), schedule("evening"), schedule("noon")))
     project.generate()
-    assert revision_names(project)[2:] == ["0003_tables", "0004_schedules"]
-    assert 'op.batch_alter_table("jobs"' in project.read(f"{VERSIONS}/server_jobs_0003_tables.py")
+    assert revision_names(project)[3:] == ["0004_views", "0005_tables", "0006_schedules", "0007_views"]
+    assert 'op.batch_alter_table("jobs"' in project.read(f"{VERSIONS}/server_jobs_0005_tables.py")
 
-    command.upgrade(config, "server_jobs_0003")
+    command.upgrade(config, "server_jobs_0005")
     assert schedules(engine) == before
     with engine.connect() as connection:
         connection.execute(text("SELECT trace FROM jobs"))
-    command.downgrade(config, "server_jobs_0002")
+    command.downgrade(config, "server_jobs_0003")
     assert schedules(engine) == before
-    assert "ALTER TABLE jobs ADD COLUMN trace" in project.read("generated/migrations/sql/postgresql/0003_tables.sql")
-    assert "_alembic_tmp_jobs" in project.read("generated/migrations/sql/sqlite/0003_tables.sql")
+    assert "ALTER TABLE jobs ADD COLUMN trace" in project.read("generated/migrations/sql/postgresql/0005_tables.sql")
+    assert "_alembic_tmp_jobs" in project.read("generated/migrations/sql/sqlite/0005_tables.sql")
     with closing(sqlite3.connect(":memory:")) as d1:
-        for number in ("0001_tables", "0002_schedules", "0003_tables"):
+        for number in ("0001_tables", "0002_schedules", "0003_views", "0004_views", "0005_tables"):
             d1.executescript(project.read(f"generated/worker/migrations/{number}.sql"))
         with pytest.raises(sqlite3.OperationalError, match="no such column: rowid"):
             d1.execute("SELECT rowid FROM jobs")
@@ -206,7 +209,7 @@ def test_an_edited_revision_is_refused_and_force_accepts_it(project: TemporaryPr
     project.generate("--force")
     assert project.read(SECOND) == text
     assert project.run("check").exit_code == 0
-    assert revision_names(project)[2:] == ["0003_schedules"]
+    assert revision_names(project)[3:] == ["0004_schedules"]
 
 
 def test_the_sql_of_an_edited_revision_follows_it(project: TemporaryProject) -> None:
@@ -237,19 +240,19 @@ def test_the_newest_revision_may_be_deleted_and_made_anew(project: TemporaryProj
     project.write_spec("digest", digest(schedule("noon")))
     project.generate()
     before = project.files()
-    for path in (THIRD, "generated/migrations/sql/sqlite/0003_schedules.sql"):
+    for path in (FOURTH, "generated/migrations/sql/sqlite/0004_schedules.sql"):
         project.path(path).unlink()
     project.generate()
     assert project.files() == before
-    project.path(THIRD).unlink()
+    project.path(FOURTH).unlink()
     project.write_spec("digest", digest(schedule("midnight", "0 0 * * *")))
     project.generate()
     for dialect in ("sqlite", "postgresql"):
-        assert "midnight" in project.read(f"generated/migrations/sql/{dialect}/0003_schedules.sql")
-    project.path(THIRD).unlink()
+        assert "midnight" in project.read(f"generated/migrations/sql/{dialect}/0004_schedules.sql")
+    project.path(FOURTH).unlink()
     project.write_spec("digest", digest(schedule("morning"), schedule("evening")))
     project.generate()
-    assert not project.path("generated/worker/migrations/0003_schedules.sql").exists()
+    assert not project.path("generated/worker/migrations/0004_schedules.sql").exists()
 
 
 def test_a_gap_in_the_revisions_is_named(project: TemporaryProject) -> None:

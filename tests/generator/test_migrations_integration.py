@@ -114,7 +114,7 @@ def test_our_revisions_as_a_branch_beside_those_of_the_application(application: 
     project.write_spec("digest", job_spec("Digest", schedules=[schedule(cron="0 4 * * *")]))
     project.generate()
     alembic(application, "upgrade", "heads")
-    assert "server_jobs_0003" in alembic(application, "heads")
+    assert "server_jobs_0004" in alembic(application, "heads")
     alembic(application, "downgrade", "server_jobs@base")
     assert tables(engine) == {"customers"}
 

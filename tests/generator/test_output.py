@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -177,10 +178,11 @@ def test_json_tells_programs_what_was_done(project: TemporaryProject) -> None:
 def test_a_run_that_was_cut_off_is_completed_by_the_next(
     project: TemporaryProject, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = make_project(project.root.parent / "whole", _changed())
+    whole = TemporaryProject(shutil.copytree(project.root, project.root.parent / "whole"))
+    for each in (whole, project):
+        for name, spec in _changed().items():
+            each.write_spec(name, spec)
     whole.generate()
-    for name, spec in _changed().items():
-        project.write_spec(name, spec)
     assert cut_off(project, monkeypatch, 2).exit_code == 130
     assert project.run("check").exit_code == 1
     project.generate()

@@ -1,0 +1,29 @@
+"""What a change of specs means for the handlers, as a plain value."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class HandlerChange:
+    """One line of a handler that has to follow a change of its spec; line and column count from 1."""
+
+    path: str
+    line: int
+    column: int
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.path}:{self.line}:{self.column} {self.message}"
+
+
+@dataclass(frozen=True, slots=True)
+class HandlerImpact:
+    """All such lines, and a patch for those where there is nothing to decide (`git apply`, `patch -p1`)."""
+
+    changes: tuple[HandlerChange, ...] = ()
+    patch: str = ""
+
+
+NO_IMPACT = HandlerImpact()

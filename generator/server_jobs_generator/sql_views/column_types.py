@@ -1,0 +1,117 @@
+"""The type of a view's column: the narrowest one that every value of a property's schema fits into."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from enum import StrEnum
+
+from pydantic import JsonValue
+
+from ..bundle import referenced_name
+from ..schema_lint import Schema, types_of
+
+_LOWEST, _HIGHEST = -(2**63), 2**63 - 1
+
+
+class ColumnType(StrEnum):
+    """What a column holds. `JSON` is for arrays and objects, and for values of several types."""
+
+    TEXT = "text"
+    BIGINT = "bigint"
+    NUMERIC = "numeric"
+    DOUBLE = "double precision"
+    BOOLEAN = "boolean"
+    TIMESTAMP = "timestamp"
+    DATE = "date"
+    UUID = "uuid"
+    JSON = "json"
+
+
+_FORMATS = {"date-time": ColumnType.TIMESTAMP, "date": ColumnType.DATE, "uuid": ColumnType.UUID}
+_TEXTS = frozenset({ColumnType.TEXT, *_FORMATS.values()})
+_INTEGERS = frozenset({ColumnType.BIGINT, ColumnType.NUMERIC})
+
+
+def column_type(schema: JsonValue, definitions: Schema) -> ColumnType:
+    """The type for a schema whose references lead to these definitions; null is no type, as every column has it."""
+    return _common(_types(schema, definitions, frozenset()))
+
+
+def properties_of(schema: JsonValue, definitions: Schema, seen: frozenset[str] = frozenset()) -> dict[str, JsonValue]:
+    """The named properties of an object's schema, those it gets by reference included."""
+    if not isinstance(schema, dict):
+        return {}
+    found: dict[str, JsonValue] = {}
+    name = referenced_name(schema)
+    if name is not None and name not in seen:
+        found |= properties_of(definitions.get(name), definitions, seen | {name})
+    parts, properties = schema.get("allOf"), schema.get("properties")
+    for part in parts if isinstance(parts, list) else ():
+        found |= properties_of(part, definitions, seen)
+    return found | (properties if isinstance(properties, dict) else {})
+
+
+def _types(schema: JsonValue, definitions: Schema, seen: frozenset[str]) -> set[ColumnType]:
+    """What the values may be. Keywords beside each other narrow, so any one that says something is enough."""
+    if not isinstance(schema, dict):
+        return {ColumnType.JSON}
+    name = referenced_name(schema)
+    if name is not None:
+        return {ColumnType.JSON} if name in seen else _types(definitions.get(name), definitions, seen | {name})
+    if "const" in schema or isinstance(schema.get("enum"), list):
+        values = schema.get("enum", [schema.get("const")])
+        return {_type_of_value(value) for value in (values if isinstance(values, list) else []) if value is not None}
+    if "type" in schema:
+        return {_type_of_kind(kind, schema) for kind in types_of(schema) if kind != "null"}
+    branches = schema.get("anyOf", schema.get("oneOf"))
+    if isinstance(branches, list):
+        return set[ColumnType]().union(*(_types(branch, definitions, seen) for branch in branches))
+    parts = schema.get("allOf")
+    known = [_types(part, definitions, seen) for part in parts] if isinstance(parts, list) else []
+    return next((types for types in known if types != {ColumnType.JSON}), {ColumnType.JSON})
+
+
+def _type_of_kind(kind: str, schema: Schema) -> ColumnType:
+    match kind:
+        case "string":
+            return _FORMATS.get(str(schema.get("format")), ColumnType.TEXT)
+        case "integer":
+            lowest = _bounds(schema, "minimum", "exclusiveMinimum")
+            highest = _bounds(schema, "maximum", "exclusiveMaximum")
+            fits = any(value >= _LOWEST for value in lowest) and any(value <= _HIGHEST for value in highest)
+            return ColumnType.BIGINT if fits else ColumnType.NUMERIC
+        case "number":
+            return ColumnType.DOUBLE
+        case "boolean":
+            return ColumnType.BOOLEAN
+        case _:
+            return ColumnType.JSON
+
+
+def _bounds(schema: Schema, *keywords: str) -> list[int | float]:
+    return [value for key in keywords if isinstance(value := schema.get(key), int | float)]
+
+
+def _type_of_value(value: JsonValue) -> ColumnType:
+    match value:
+        case bool():
+            return ColumnType.BOOLEAN
+        case str():
+            return ColumnType.TEXT
+        case int():
+            return ColumnType.BIGINT if _LOWEST <= value <= _HIGHEST else ColumnType.NUMERIC
+        case float():
+            return ColumnType.DOUBLE
+        case _:
+            return ColumnType.JSON
+
+
+def _common(types: Iterable[ColumnType]) -> ColumnType:
+    found = frozenset(types)
+    if len(found) == 1:
+        return next(iter(found))
+    if found and found <= _TEXTS:
+        return ColumnType.TEXT
+    if found and found <= _INTEGERS:
+        return ColumnType.NUMERIC
+    return ColumnType.JSON

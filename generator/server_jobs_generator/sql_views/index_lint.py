@@ -1,0 +1,66 @@
+"""The option `indexes` of `x-job`: which columns of the job's view get an index."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+from server_jobs.values import pointer_to
+
+from ..document import Document, Pointer
+from ..option_values import INDEX_EXAMPLE
+from ..problems import SpecProblem, listed, nearest, shown
+from ..rules import Mistake
+from ..schema_lint import Schema
+from ..spec_rules import OPTION_VALUE, OPTION_WITHOUT_EFFECT, POINTER_UNRESOLVED
+from .column_types import ColumnType
+from .names import can_be_indexed
+from .properties import PARTS, redacted_properties, typed_properties
+
+_PLACE: Pointer = ("x-job", "indexes")
+
+
+def index_problems(
+    document: Document, indexes: Sequence[str], parts: Mapping[str, Schema], redact: Iterable[str], *, has_view: bool
+) -> Iterator[SpecProblem]:
+    """What is wrong with the pointers; `parts` are the self-contained schemas of params and result."""
+    if indexes and not has_view:
+        message = 'needs the view whose columns get the indexes; take "view": false away'
+        yield document.problem(_PLACE, OPTION_WITHOUT_EFFECT, message, at_key=True)
+        return
+    columns = {part: typed_properties(parts[part]) for part in PARTS}
+    hidden = redacted_properties(redact)
+    known = [pointer_to((part, name)) for part in PARTS for name in columns[part]]
+    for index, pointer in enumerate(indexes):
+        mistake = _mistake(pointer, columns, hidden, known)
+        if mistake is not None:
+            yield document.problem((*_PLACE, index), *mistake)
+
+
+def _mistake(
+    pointer: str, columns: Mapping[str, Mapping[str, ColumnType]], hidden: frozenset[str] | None, known: list[str]
+) -> Mistake | None:
+    part, _, token = pointer.removeprefix("/").partition("/")
+    if part not in columns or not pointer.startswith("/"):
+        meant = [one for one in known if one == f"/params{pointer}"]
+        hint = f" (did you mean {shown(meant[0])}?)" if meant else nearest(pointer, known)
+        places = listed(f"/{each}/" for each in columns)
+        return POINTER_UNRESOLVED, f"must start with {places}, {INDEX_EXAMPLE}, not {shown(pointer)}{hint}"
+    name = token.replace("~1", "/").replace("~0", "~")
+    if "/" not in token and name not in columns[part]:
+        return POINTER_UNRESOLVED, f"{shown(pointer)} leads to no property of {part}{nearest(pointer, known)}"
+    reason = _why_refused(part, token, name, columns[part], hidden)
+    return None if reason is None else (OPTION_VALUE, f"{shown(pointer)} {reason}")
+
+
+def _why_refused(
+    part: str, token: str, name: str, types: Mapping[str, ColumnType], hidden: frozenset[str] | None
+) -> str | None:
+    if "/" in token:
+        return f"leads below a property; only properties of {part} itself are columns of the view"
+    if part == "params" and (hidden is None or name in hidden):
+        return "is redacted, or holds something that is; its values must not stand in an index"
+    if types[name] is ColumnType.JSON:
+        return "is an array, an object or of several types; only single values have an index"
+    if not can_be_indexed(name):
+        return "has a quote, a backslash or an invisible character in its name, and no index for that"
+    return None

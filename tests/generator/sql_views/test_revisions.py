@@ -1,0 +1,267 @@
+"""Views, indexes and functions come and go with revisions of their own, and stand in the way of no other revision."""
+
+from __future__ import annotations
+
+import ast
+import json
+import shutil
+import sqlite3
+from collections.abc import Mapping
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from alembic import command
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from server_jobs import schema
+from server_jobs_generator import migrations, revisions
+from server_jobs_generator.names import property_name
+from server_jobs_generator.sql_views import postgresql
+from server_jobs_generator.sql_views.objects import Objects, wanted_objects
+from server_jobs_generator.sql_views.revision import views_revision
+from sqlalchemy import BigInteger, Column, Engine, MetaData, Text, text
+
+from tests.generator.projects import TemporaryProject, make_project
+from tests.generator.spec_projects import Schema, a_spec, an_object, job
+from tests.generator.test_migrations import VERSIONS, alembic, engine, run_script, url
+from tests.generator.test_migrations_history import revision_names
+
+from .test_values import hostile_names
+
+__all__ = ["engine", "url"]
+
+TEXT: Mapping[str, object] = {"type": "string"}
+PARAMS = json.dumps({"to": "ada", "it's 100% :x": "y"})
+
+
+def order(*indexes: str, **more: object) -> Schema:
+    """A spec whose params have a property `to`, one with an awkward name, and these others."""
+    params = an_object(**{"to": TEXT, "it's 100% :x": TEXT, **more})
+    return a_spec(params, an_object(sum={"type": "integer"}), **{"x-job": {"indexes": list(indexes)}})
+
+
+@pytest.fixture(scope="module")
+def generated(tmp_path_factory: pytest.TempPathFactory) -> TemporaryProject:
+    specs = {"order": order("/params/to", "/params/it's 100% :x"), "refund": order()}
+    project = make_project(tmp_path_factory.mktemp("generated") / "project", specs)
+    project.generate()
+    return project
+
+
+@pytest.fixture
+def project(generated: TemporaryProject, tmp_path: Path) -> TemporaryProject:
+    return TemporaryProject(shutil.copytree(generated.root, tmp_path / "project"))
+
+
+def change(project: TemporaryProject, name: str, spec: Schema, revision: str) -> str:
+    """Write a spec and generate; the text of the one revision that this has to make."""
+    before = revision_names(project)
+    project.write_spec(name, spec)
+    project.generate()
+    assert revision_names(project) == [*before, revision]
+    return project.read(f"{VERSIONS}/server_jobs_{revision}.py")
+
+
+def described(engine: Engine) -> list[tuple[object, ...]]:
+    """Every view, function and index of ours as the database describes it."""
+    on_sqlite = "SELECT type, name, sql FROM sqlite_master WHERE type = 'view' OR name LIKE '%_idx' ORDER BY 2"
+    on_postgresql = """
+        SELECT 'view', viewname::text, definition FROM pg_views WHERE schemaname = 'public'
+        UNION ALL SELECT 'index', indexname, indexdef FROM pg_indexes WHERE indexname LIKE '%\\_idx'
+        UNION ALL SELECT 'function', proname, prosrc FROM pg_proc WHERE proname LIKE 'server\\_jobs\\_%' ORDER BY 1, 2
+    """
+    with engine.connect() as connection:
+        query = on_sqlite if engine.dialect.name == "sqlite" else on_postgresql
+        return [tuple(row) for row in connection.exec_driver_sql(query.replace("%", "%%") if "pg" in query else query)]
+
+
+def store(engine: Engine) -> None:
+    now = text("1700000000000" if engine.dialect.name == "sqlite" else "now()")
+    with engine.begin() as connection:
+        row = {"id": "one", "job_name": "Order", "params": PARAMS, "created_at": now, "updated_at": now}
+        connection.execute(schema.jobs.insert().values(row))
+
+
+def shown(engine: Engine, columns: str = "params_to, params_it_s_100_x") -> list[tuple[object, ...]]:
+    with engine.connect() as connection:
+        return [tuple(row) for row in connection.execute(text(f"SELECT {columns} FROM order_jobs"))]
+
+
+def test_up_down_and_up_again(project: TemporaryProject, engine: Engine) -> None:
+    config = alembic(project)
+    command.upgrade(config, "head")
+    store(engine)
+    assert shown(engine) == [("ada", "y")]
+    newest = described(engine)
+    change(project, "order", order("/params/to", cc=TEXT), "0003_views")
+    command.upgrade(config, "head")
+    assert shown(engine, "params_to, params_cc") == [("ada", None)]
+    newer = described(engine)
+    command.downgrade(config, "server_jobs_0002")
+    assert described(engine) == newest
+    command.upgrade(config, "head")
+    assert described(engine) == newer
+    command.downgrade(config, "server_jobs_0001")
+    assert described(engine) == []
+
+
+def test_alembic_sees_no_difference(project: TemporaryProject, engine: Engine) -> None:
+    command.upgrade(alembic(project), "head")
+    command.check(alembic(project))
+
+
+def test_flat_sql_makes_the_same_views(project: TemporaryProject, url: str, engine: Engine) -> None:
+    command.upgrade(alembic(project), "head")
+    by_alembic = described(engine)
+    command.downgrade(alembic(project), "base")
+    for path in sorted(project.path(f"generated/migrations/sql/{engine.dialect.name}").iterdir()):
+        run_script(url, path.read_text(encoding="utf-8"))
+    assert described(engine) == by_alembic
+    store(engine)
+    assert shown(engine) == [("ada", "y")]
+
+
+def test_a_worker_gets_the_views_of_sqlite(project: TemporaryProject) -> None:
+    with closing(sqlite3.connect(":memory:")) as d1:
+        for path in sorted(project.path("generated/worker/migrations").iterdir()):
+            d1.executescript(path.read_text(encoding="utf-8"))
+        assert d1.execute("SELECT params_to, result_sum FROM order_jobs").fetchall() == []
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"description": "Other words."},
+        {"x-job": {"queue": "other", "indexes": ["/params/to", "/params/it's 100% :x"]}},
+    ],
+)
+def test_what_no_view_shows_makes_no_revision(project: TemporaryProject, change: dict[str, object]) -> None:
+    before = revision_names(project)
+    project.write_spec("order", order("/params/to", "/params/it's 100% :x") | change)
+    project.generate()
+    assert revision_names(project) == before
+    project.path(".server-jobs-cache/clean").unlink(missing_ok=True)
+    assert project.generate().output == "nothing changed\n"
+
+
+@pytest.mark.parametrize(
+    ("spec", "statements"),
+    [
+        (order("/params/to", "/params/it's 100% :x", cc=TEXT), {"VIEW"}),
+        (order("/params/to"), {"VIEW", "INDEX"}),
+        (order("/params/to", "/params/it's 100% :x", "/result/sum"), {"VIEW", "INDEX"}),
+    ],
+    ids=["a property more", "an index less", "an index more"],
+)
+def test_a_revision_touches_only_what_changed(project: TemporaryProject, spec: Schema, statements: set[str]) -> None:
+    revision = change(project, "order", spec, "0003_views")
+    assert "refund" not in revision
+    assert "FUNCTION" not in revision
+    assert {
+        word for word in ("VIEW", "INDEX") if f"CREATE {word}" in revision or f"DROP {word}" in revision
+    } == statements
+    assert "order_jobs_params_to_idx" not in revision
+
+
+def test_the_view_of_a_job_that_is_gone_is_dropped(project: TemporaryProject, engine: Engine) -> None:
+    command.upgrade(alembic(project), "head")
+    project.path("specs/refund.json").unlink()
+    project.generate()
+    assert revision_names(project)[2:] == ["0003_views"]
+    command.upgrade(alembic(project), "head")
+    assert "refund_jobs" not in {row[1] for row in described(engine)}
+
+
+def test_a_job_can_do_without_a_view(project: TemporaryProject, engine: Engine) -> None:
+    for name in ("order", "refund"):
+        project.write_spec(name, order() | {"x-job": {"view": False}})
+    project.generate()
+    command.upgrade(alembic(project), "head")
+    assert described(engine) == []
+
+
+@pytest.mark.parametrize("url", ["postgresql"], indirect=True)
+def test_another_function_means_that_all_that_use_it_are_made_anew(
+    project: TemporaryProject, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command.upgrade(alembic(project), "head")
+    store(engine)
+    monkeypatch.setattr(postgresql, "_UUID", "'^never$'")
+    project.path(".server-jobs-cache/clean").unlink()
+    project.generate()
+    revision = project.read(f"{VERSIONS}/server_jobs_0003_views.py")
+    assert "DROP VIEW refund_jobs" in revision
+    assert "UPGRADE_SQLITE = []" in revision
+    command.upgrade(alembic(project), "head")
+    assert any("^never$" in str(row[2]) for row in described(engine))
+    assert shown(engine) == [("ada", "y")]
+    command.downgrade(alembic(project), "server_jobs_0002")
+    assert not any("^never$" in str(row[2]) for row in described(engine))
+
+
+def newer_tables(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A release in which a column of the jobs that views show is of another type, and there is one more."""
+    newer = MetaData()
+    for table in schema.metadata.sorted_tables:
+        table.to_metadata(newer)
+    jobs = newer.tables["jobs"]
+    jobs.append_column(Column("trace", Text))
+    jobs.c.priority.type = BigInteger()
+    monkeypatch.setattr(revisions, "metadata", newer)
+    monkeypatch.setattr(migrations, "schema_fingerprint", lambda _jobs: "newer")
+    monkeypatch.setattr("server_jobs_generator.pipeline.schema_fingerprint", lambda _jobs: "newer")
+
+
+def test_the_table_of_jobs_may_change_below_the_views(
+    project: TemporaryProject, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command.upgrade(alembic(project), "head")
+    before = described(engine)
+    newer_tables(monkeypatch)
+    project.path(".server-jobs-cache/clean").unlink()
+    project.generate()
+    assert revision_names(project)[2:] == ["0003_views", "0004_tables", "0005_views"]
+    command.upgrade(alembic(project), "head")
+    assert described(engine) == before
+    with engine.connect() as connection:
+        connection.execute(text("SELECT trace FROM jobs"))
+    store(engine)
+    assert shown(engine) == [("ada", "y")]
+    command.downgrade(alembic(project), "server_jobs_0002")
+    assert described(engine) == before
+    assert shown(engine) == [("ada", "y")]
+
+
+@pytest.mark.filterwarnings("ignore:Skipped unsupported reflection")
+def test_with_the_views_in_place_the_table_could_not_change(
+    project: TemporaryProject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the revisions around that of the tables are for."""
+    newer_tables(monkeypatch)
+    project.path(".server-jobs-cache/clean").unlink()
+    monkeypatch.setattr(revisions, "_makes_jobs_anew", lambda _script: False)
+    result = project.run("generate")
+    assert result.exit_code == 3
+    assert "error in view order_jobs: no such table: main.jobs" in result.output
+
+
+@given(st.lists(hostile_names, min_size=1, max_size=4, unique_by=lambda name: str(property_name(name)).casefold()))
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_no_name_of_a_property_becomes_code_of_a_revision(tmp_path: Path, names: list[str]) -> None:
+    plain, hostile = (job(tmp_path, a_spec(an_object(**dict.fromkeys(each, TEXT)))) for each in (["to"], names))
+    nothing: Objects = {"sqlite": (), "postgresql": ()}
+    wanted = wanted_objects([hostile])
+    modules = [
+        ast.parse(views_revision(1, "Make the views", nothing, objects)[0].text)
+        for objects in (wanted_objects([plain]), wanted)
+    ]
+    code = [[ast.dump(node) for node in module.body if not isinstance(node, ast.Assign)] for module in modules]
+    assert code[0] == code[1]
+    lists = {
+        node.targets[0].id: ast.literal_eval(node.value)
+        for node in modules[1].body
+        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name)
+    }
+    assert lists["UPGRADE_SQLITE"] == [one.create for one in wanted["sqlite"]]
+    assert lists["UPGRADE_POSTGRESQL"] == [one.create for one in wanted["postgresql"]]

@@ -1,0 +1,102 @@
+"""A database with the tables, and the views of some jobs on top of them: rows go in as JSON text, columns come out."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from server_jobs import schema
+from server_jobs_generator.spec import JobSpec
+from server_jobs_generator.sql_views.names import identifier, view_name
+from server_jobs_generator.sql_views.objects import wanted_objects
+from server_jobs_generator.sql_views.sql_object import SqlObject, changes
+from sqlalchemy import DDL, Connection, Engine, create_engine, event, func, text
+
+from tests.generator.databases import postgres_database
+
+NUMBERS = itertools.count(1)
+
+
+@dataclass(frozen=True)
+class ViewDatabase:
+    """An open transaction in a database that has the tables."""
+
+    connection: Connection
+
+    @property
+    def dialect(self) -> str:
+        return self.connection.dialect.name
+
+    @property
+    def is_sqlite(self) -> bool:
+        return self.dialect == "sqlite"
+
+    def make_views(self, *jobs: JobSpec) -> None:
+        """As a revision does it."""
+        self.run(changes((), wanted_objects(jobs)[self.dialect]))
+
+    def drop_views(self, *jobs: JobSpec) -> None:
+        self.run(changes(wanted_objects(jobs)[self.dialect], ()))
+
+    def objects(self, *jobs: JobSpec) -> Sequence[SqlObject]:
+        return wanted_objects(jobs)[self.dialect]
+
+    def run(self, statements: Iterable[str]) -> None:
+        for statement in statements:
+            ddl = DDL(statement.replace("%", "%%"))  # type: ignore[no-untyped-call]  # SQLAlchemy leaves it untyped
+            self.connection.execute(ddl)
+
+    def insert(self, job: JobSpec, params: str, result: str | None = None, **columns: object) -> str:
+        """A finished job as a row; its id."""
+        job_id = f"job-{next(NUMBERS)}"
+        now = func.now() if not self.is_sqlite else text("1700000000123")
+        values = {"id": job_id, "job_name": job.class_name, "params": params, "result": result, "status": "completed"}
+        times = {"created_at": now, "updated_at": now}
+        self.connection.execute(schema.jobs.insert().values({**values, **times, **columns}))
+        return job_id
+
+    def columns(self, job: JobSpec, job_id: str) -> dict[str, object]:
+        """The row of a job in its view, by the names of the columns."""
+        query = text(f"SELECT * FROM {identifier(view_name(job.spec_name))} WHERE id = :id")
+        return dict(self.connection.execute(query, {"id": job_id}).mappings().one())
+
+    def plan(self, query: str) -> str:
+        """How the database would run it."""
+        if self.is_sqlite:
+            rows = self.connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {query}")
+            return "\n".join(str(row[3]) for row in rows)
+        self.connection.exec_driver_sql("SET LOCAL enable_seqscan = off")
+        return "\n".join(str(row[0]) for row in self.connection.exec_driver_sql(f"EXPLAIN {query}"))
+
+
+@contextmanager
+def view_engine(dialect: str, folder: Path) -> Iterator[Engine]:
+    """An engine of a new database that has the tables."""
+    if dialect == "sqlite":
+        engine = create_engine(f"sqlite:///{folder / 'views.sqlite3'}")
+        # The driver would not take back what creates a view.
+        event.listen(engine, "connect", lambda driver, _: setattr(driver, "isolation_level", None))
+        event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN"))
+        schema.metadata.create_all(engine)
+        yield engine
+        engine.dispose()
+        return
+    with postgres_database() as url:
+        engine = create_engine(url.replace("postgresql://", "postgresql+psycopg://"))
+        schema.metadata.create_all(engine)
+        yield engine
+        engine.dispose()
+
+
+@contextmanager
+def opened(engine: Engine) -> Iterator[ViewDatabase]:
+    """A transaction that is taken back at the end."""
+    with engine.connect() as connection:
+        transaction = connection.begin()
+        try:
+            yield ViewDatabase(connection)
+        finally:
+            transaction.rollback()
