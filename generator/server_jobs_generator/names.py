@@ -22,8 +22,8 @@ _WORD_STARTS = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 _TAKEN_SPEC_NAMES = frozenset({"annotations", "create_job_registry", "handlers", "jobs", "models", "registry"})
 _TAKEN_CLASS_NAMES = frozenset(
     {
-        *("Backoff", "HandlerNotImplementedError", "Job", "JobContext", "JobOptions", "JobRegistry", "Misfire"),
-        *("ConcurrencyLimit", "RateLimit", "Retention", "RetryPolicy", "Schedule"),
+        *("Backoff", "HandlerNotImplementedError", "Job", "JobContext", "JobOptions", "JobRegistry", "JobSchemas"),
+        *("ConcurrencyLimit", "Misfire", "RateLimit", "Retention", "RetryPolicy", "Schedule"),
     }
 )
 # What Windows keeps for devices, whatever the suffix: such a file could not be checked out there.

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     )
     from .handle import JobHandle
     from .job import Handler, Job, define_job
+    from .json_schema import JobSchemas
     from .options import ConcurrencyLimit, JobOptions, Misfire, RateLimit, Retention, RunIn, Schedule
     from .outcomes import Cancel, DoNotRetryError, RetryAfterError, Snooze
     from .record import Cancellation, JobCount, JobQuery, JobRecord, JobStatus
@@ -82,6 +83,7 @@ _HOMES = {
     ),
     "handle": ("JobHandle",),
     "job": ("Handler", "Job", "define_job"),
+    "json_schema": ("JobSchemas",),
     "options": ("ConcurrencyLimit", "JobOptions", "Misfire", "RateLimit", "Retention", "RunIn", "Schedule"),
     "outcomes": ("Cancel", "DoNotRetryError", "RetryAfterError", "Snooze"),
     "record": ("Cancellation", "JobCount", "JobQuery", "JobRecord", "JobStatus"),
@@ -142,6 +144,7 @@ __all__ = [
     "JobRecord",
     "JobRegistry",
     "JobResult",
+    "JobSchemas",
     "JobStatus",
     "JobUnavailableError",
     "Misfire",
