@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import cast
 
 from pydantic import BaseModel, JsonValue
 
@@ -72,4 +71,4 @@ def _referring(key: str, value: JsonValue, rename: Callable[[str], str]) -> Json
         return [refer_by(part, rename) for part in value]
     if key in _MAPS and isinstance(value, dict):
         return {name: refer_by(part, rename) for name, part in value.items()}
-    return refer_by(cast("JsonValue", value), rename) if key in _ONE else value
+    return refer_by(value, rename) if key in _ONE else value

@@ -34,6 +34,10 @@ def output_files(project: Project, jobs: Sequence[JobSpec]) -> Iterator[File]:
         from .openapi import openapi_text
 
         yield _contract(project, "openapi.json", openapi_text(jobs))
+    if "typescript" in project.outputs:
+        from .typescript.module import typescript_text
+
+        yield _contract(project, "jobs.ts", typescript_text(jobs))
 
 
 def _contract(project: Project, name: str, text: str) -> File:
