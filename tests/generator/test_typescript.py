@@ -9,6 +9,7 @@ import json
 import re
 import tempfile
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
@@ -16,6 +17,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from pydantic import JsonValue
+from server_jobs.options import JobOptions
 from server_jobs_generator.outputs.typescript.keys import UnequalKeyError, keys_of
 from server_jobs_generator.outputs.typescript.module import typescript_text
 from server_jobs_generator.outputs.typescript.text import comment, literal_type, member
@@ -150,11 +152,8 @@ def test_a_value_of_another_type_is_noticed() -> None:
 def test_a_key_that_typescript_might_compute_otherwise_is_left_to_python(
     tmp_path: Path, property_: JsonValue, pointer: str
 ) -> None:
-    spec = a_spec(
-        an_object(a=property_),
-        **{"x-job": {"unique": {"by": [pointer]}}, "$defs": {"Defaulted": {"type": "string", "default": "x"}}},
-    )
-    found = job(tmp_path, spec)
+    params: Schema = {**an_object(a=property_), "$defs": {"Defaulted": {"type": "string", "default": "x"}}}
+    found = replace(job(tmp_path, a_spec()), params=params, options=JobOptions(unique_by=(pointer,)))
 
     with pytest.raises(UnequalKeyError):
         keys_of(found)
