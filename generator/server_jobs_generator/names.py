@@ -23,7 +23,17 @@ _TAKEN_SPEC_NAMES = frozenset({"annotations", "create_job_registry", "handlers",
 _TAKEN_CLASS_NAMES = frozenset(
     {
         *("Backoff", "HandlerNotImplementedError", "Job", "JobContext", "JobOptions", "JobRegistry", "JobSchemas"),
-        *("ConcurrencyLimit", "Misfire", "RateLimit", "Retention", "RetryPolicy", "Schedule"),
+        *(
+            "Callable",
+            "ConcurrencyLimit",
+            "FakeJob",
+            "Misfire",
+            "RateLimit",
+            "Retention",
+            "RetryPolicy",
+            "Schedule",
+            "SearchStrategy",
+        ),
     }
 )
 # What Windows keeps for devices, whatever the suffix: such a file could not be checked out there.

@@ -71,10 +71,10 @@ class Job(Generic[P, R, D]):
 
     @classmethod
     @contextmanager
-    def bound_to(cls, backend: JobBackend) -> Iterator[None]:
-        """As `bind` until the block ends; then this class is bound as it was before."""
+    def bound_to(cls, backend: JobBackend, *, in_handlers: bool = False) -> Iterator[None]:
+        """As `bind` until the block ends, `in_handlers` of other backends too; then this class is bound as before."""
         earlier = cls.backend, cls._pinned
-        cls.bind(backend)
+        cls.backend, cls._pinned = backend, in_handlers
         try:
             yield
         finally:

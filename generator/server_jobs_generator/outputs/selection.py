@@ -26,6 +26,10 @@ def output_files(project: Project, jobs: Sequence[JobSpec]) -> Iterator[File]:
         from .schema_modules import schema_modules
 
         yield from schema_modules(project, jobs)
+    if "testing" in project.outputs:
+        from .testing_modules import testing_modules
+
+        yield from testing_modules(project, jobs)
     if "asyncapi" in project.outputs:
         from .asyncapi import asyncapi_text
 
