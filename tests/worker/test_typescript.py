@@ -244,7 +244,12 @@ def test_a_job_whose_keys_might_differ_goes_over_http_only(tmp_path: Path) -> No
 def test_the_compiler_takes_the_types_of_every_spec(tmp_path: Path) -> None:
     made: list[str] = []
 
-    @settings(deadline=None, max_examples=MANY, database=None, suppress_health_check=list(HealthCheck))
+    @settings(
+        deadline=None,
+        max_examples=MANY,
+        database=None,
+        suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
+    )
     @given(object_schemas(schemas), st.fixed_dictionaries(dict.fromkeys(DEFINITIONS, schemas)), st.text())
     def collect(params: Schema, definitions: Schema, text: str) -> None:
         with tempfile.TemporaryDirectory() as folder:

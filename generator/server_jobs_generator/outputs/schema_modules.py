@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 
-from pydantic import JsonValue
 from server_jobs.project import Project
 
-from ..default_value import plain_value
 from ..files import File
-from ..layout import Code, Expression, Group, assignment, call, docstring, header, import_names, literal, one_a_line
+from ..layout import Expression, assignment, call, docstring, header, import_names, literal, one_a_line
 from ..render import render
 from ..spec import JobSpec
+from .python_value import python_value
 
 
 def schema_modules(project: Project, jobs: Sequence[JobSpec]) -> Iterator[File]:
@@ -24,7 +23,7 @@ def schema_modules(project: Project, jobs: Sequence[JobSpec]) -> Iterator[File]:
 
 
 def _module(job: JobSpec) -> str:
-    parts: dict[str, Expression] = {"params": _value(job.params), "result": _value(job.result)}
+    parts: dict[str, Expression] = {"params": python_value(job.params), "result": python_value(job.result)}
     if job.description:
         parts["description"] = literal(job.description)
     return render(
@@ -34,13 +33,3 @@ def _module(job: JobSpec) -> str:
         imports=import_names("server_jobs", ["JobSchemas"]),
         schemas=assignment("SCHEMAS", one_a_line(call("JobSchemas", **parts))),
     )
-
-
-def _value(value: JsonValue | Mapping[str, JsonValue]) -> Expression:
-    match value:
-        case list():
-            return Group("[", tuple(("", _value(item)) for item in value), "]")
-        case Mapping():
-            return Group("{", tuple((f"{literal(key)}: ", _value(inner)) for key, inner in value.items()), "}")
-        case _:
-            return Code(plain_value(value))

@@ -34,6 +34,12 @@ def output_files(project: Project, jobs: Sequence[JobSpec]) -> Iterator[File]:
         from .asyncapi import asyncapi_text
 
         yield _contract(project, "asyncapi.json", asyncapi_text(jobs))
+    if "catalogue" in project.outputs:
+        from .catalogue.markdown import markdown_text
+        from .catalogue.page import html_text
+
+        yield _contract(project, "catalogue.md", markdown_text(jobs))
+        yield _contract(project, "catalogue.html", html_text(jobs))
     if "openapi" in project.outputs:
         from .openapi import openapi_text
 

@@ -77,7 +77,7 @@ def _both(key: str, one: JsonValue, other: JsonValue) -> JsonValue:
 
 
 def _shared_kinds(one: JsonValue, other: JsonValue) -> JsonValue:
-    first, second = (dict.fromkeys(kinds if isinstance(kinds, list) else [kinds]) for kinds in (one, other))
+    first, second = (list(map(str, kinds)) if isinstance(kinds, list) else [str(kinds)] for kinds in (one, other))
     shared: list[JsonValue] = [kind for kind in first if kind in second]
     if "integer" not in shared and {"integer", "number"} <= {*first, *second}:
         shared.append("integer")

@@ -26,8 +26,10 @@ Values = SearchStrategy[JsonValue]
 
 CHARACTERS = st.characters(codec="utf-8", exclude_characters="\0")
 _SCALARS: Values = st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.text(CHARACTERS, max_size=10)
-ANYTHING: Values = (
-    _SCALARS | st.lists(_SCALARS, max_size=2) | st.dictionaries(st.text(CHARACTERS), _SCALARS, max_size=2)
+ANYTHING: Values = st.one_of(
+    _SCALARS,
+    cast("Values", st.lists(_SCALARS, max_size=2)),
+    cast("Values", st.dictionaries(st.text(CHARACTERS), _SCALARS, max_size=2)),
 )
 
 _MORE_CHARACTERS = 20
