@@ -4,7 +4,7 @@
 
 from datetime import timedelta
 
-from server_jobs import Backoff, Job, JobOptions, RetryPolicy, Schedule
+from server_jobs import Backoff, Job, JobOptions, JobSchemas, RetryPolicy, Schedule
 
 from ..models.daily_digest import DailyDigestParams, DailyDigestParamsDict, DailyDigestResult
 
@@ -30,3 +30,10 @@ class DailyDigest(Job[DailyDigestParams, DailyDigestResult, DailyDigestParamsDic
             params='{"recipients":["operations@example.com"]}',
         ),
     )
+
+    @classmethod
+    def schemas(cls) -> JobSchemas:
+        """Params and result as JSON Schema, word for word those of the spec; read when something asks for them."""
+        from ..schemas.daily_digest import SCHEMAS
+
+        return SCHEMAS

@@ -4,7 +4,7 @@
 
 from datetime import timedelta
 
-from server_jobs import Backoff, ConcurrencyLimit, Job, JobOptions, RetryPolicy
+from server_jobs import Backoff, ConcurrencyLimit, Job, JobOptions, JobSchemas, RetryPolicy
 
 from ..models.import_csv import ImportCsvParams, ImportCsvParamsDict, ImportCsvResult
 
@@ -23,3 +23,10 @@ class ImportCsv(Job[ImportCsvParams, ImportCsvResult, ImportCsvParamsDict]):
         unique_by=("/source", "/table"),
         concurrency=ConcurrencyLimit(limit=1),
     )
+
+    @classmethod
+    def schemas(cls) -> JobSchemas:
+        """Params and result as JSON Schema, word for word those of the spec; read when something asks for them."""
+        from ..schemas.import_csv import SCHEMAS
+
+        return SCHEMAS

@@ -4,7 +4,7 @@
 
 from datetime import timedelta
 
-from server_jobs import ConcurrencyLimit, Job, JobOptions
+from server_jobs import ConcurrencyLimit, Job, JobOptions, JobSchemas
 
 from ..models.send_email import SendEmailParams, SendEmailParamsDict, SendEmailResult
 
@@ -25,3 +25,10 @@ class SendEmail(Job[SendEmailParams, SendEmailResult, SendEmailParamsDict]):
         concurrency=ConcurrencyLimit(limit=10),
         redact=("/body", "/html"),
     )
+
+    @classmethod
+    def schemas(cls) -> JobSchemas:
+        """Params and result as JSON Schema, word for word those of the spec; read when something asks for them."""
+        from ..schemas.send_email import SCHEMAS
+
+        return SCHEMAS

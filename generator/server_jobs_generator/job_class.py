@@ -42,12 +42,12 @@ def attributes(job: JobSpec) -> list[Code]:
     return lines
 
 
-def job_imports(job: JobSpec, models: str, types: Sequence[str]) -> Code:
-    """The imports of a job's module: exactly the names its class uses."""
+def job_imports(job: JobSpec, models: str, types: Sequence[str], more: Sequence[str] = ()) -> Code:
+    """The imports of a job's module: exactly the names its class uses, `more` of the runtime among them."""
     body = "\n".join(attributes(job))
     runtime = [name for name in _RUNTIME if _uses(body, name)]
     blocks = [import_names("datetime", ["timedelta"])] if _uses(body, "timedelta") else []
-    blocks += [import_names("server_jobs", ["Job", *runtime]), import_names(models, types)]
+    blocks += [import_names("server_jobs", ["Job", *more, *runtime]), import_names(models, types)]
     return Code("\n\n".join(blocks))
 
 

@@ -22,17 +22,9 @@ _WORD_STARTS = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 _TAKEN_SPEC_NAMES = frozenset({"annotations", "create_job_registry", "handlers", "jobs", "models", "registry"})
 _TAKEN_CLASS_NAMES = frozenset(
     {
-        *(
-            "Backoff",
-            "EarlierVersion",
-            "HandlerNotImplementedError",
-            "Job",
-            "JobContext",
-            "JobOptions",
-            "JobRegistry",
-            "Misfire",
-        ),
-        *("ConcurrencyLimit", "RateLimit", "Retention", "RetryPolicy", "Schedule", "UpcastNotImplementedError"),
+        *("Backoff", "EarlierVersion", "HandlerNotImplementedError", "Job", "JobContext", "JobOptions", "JobRegistry"),
+        *("Callable", "ConcurrencyLimit", "FakeJob", "JobSchemas", "Misfire", "RateLimit", "Retention", "RetryPolicy"),
+        *("Schedule", "SearchStrategy", "UpcastNotImplementedError"),
     }
 )
 # What Windows keeps for devices, whatever the suffix: such a file could not be checked out there.

@@ -6,7 +6,7 @@ import os
 import re
 from pathlib import Path
 
-from server_jobs.project import Project
+from server_jobs.project import Project, find_project
 
 from .files import File
 from .layout import Code
@@ -51,4 +51,4 @@ def write_project(folder: Path, files: list[File]) -> Project:
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("x", encoding="utf-8", newline="\n") as stream:
             stream.write(file.text)
-    return Project(root=folder)
+    return find_project(folder)

@@ -27,7 +27,7 @@ from .spec import JobSpec, read_specs
 from .worker_lint.configuration import check_configuration
 from .worker_lint.upload import read_upload
 
-_OWNED_FOLDERS = ("jobs", "models")
+_OWNED_FOLDERS = ("contracts", "jobs", "models", "schemas", "testing")
 
 
 def make_plan(

@@ -32,6 +32,7 @@ from .layout import (
     tuple_of,
 )
 from .models import render_models
+from .outputs.selection import has_schemas, output_files
 from .spec import JobSpec
 
 NO_LOCK = Lock()
@@ -49,6 +50,7 @@ def render_files(project: Project, jobs: Sequence[JobSpec], lock: Lock = NO_LOCK
         _registry(project, ordered, steps),
         *_worker(project),
         _schema_for_editors(project),
+        *output_files(project, ordered),
     ]
 
 
@@ -89,10 +91,11 @@ def _job(project: Project, job: JobSpec) -> File:
         "job.py.jinja",
         source=job.path,
         job=job,
-        imports=job_imports(job, f"..models.{job.spec_name}", types),
+        imports=job_imports(job, f"..models.{job.spec_name}", types, ["JobSchemas"] if has_schemas(project) else []),
         class_line=lay_out(Group(f"class {name(job.class_name)}(", (("", base),), ")", packed=True), 0, 0, ":"),
         docstring=docstring(job.description or f"The job of {job.path}.", 4),
         attributes=attributes(job),
+        has_schemas=has_schemas(project),
     )
 
 

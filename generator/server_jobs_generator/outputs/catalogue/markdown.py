@@ -1,0 +1,94 @@
+"""The catalogue in Markdown. Words of a spec are text or code, never markup."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+
+from ...spec import JobSpec
+from .entries import Entry, Row, Table, entries_of
+
+_MARKUP = re.compile(r"([\\`*_\[\]<>|&~$!])")
+_FIRST = re.compile(r"^([#+=:-]|\d+(?=[.)]))")
+_ADDRESS = re.compile(r"(?i)(www)\.|(https?|ftp):|([\w.+-])@")
+
+
+def markdown_text(jobs: Sequence[JobSpec]) -> str:
+    """The page."""
+    entries = entries_of(jobs)
+    contents = [f"- [{entry.name}](#{entry.name.lower()}){_summary(entry)}" for entry in entries]
+    blocks = ["# Jobs", "\n".join(contents) or "There are no jobs."]
+    blocks += [block for entry in entries for block in _entry(entry)]
+    return "\n\n".join(blocks) + "\n"
+
+
+def plain(text: str) -> str:
+    """Text that means nothing but itself, on one line."""
+    line = _MARKUP.sub(r"\\\1", " ".join(text.split()))
+    return _FIRST.sub(r"\\\1", _ADDRESS.sub(_broken_address, line))
+
+
+def code(text: str) -> str:
+    """Text as code, on one line; `|` is what a table needs."""
+    if not text:
+        return ""
+    line = " ".join(text.split("\n")).replace("|", "\\|")
+    fence = "`" * (_longest_run(line) + 1)
+    space = " " if line.startswith(("`", " ")) or line.endswith(("`", " ")) else ""
+    return f"{fence}{space}{line}{space}{fence}"
+
+
+def block(language: str, text: str) -> str:
+    """Text as a block of code."""
+    fence = "`" * max(3, _longest_run(text) + 1)
+    return f"{fence}{language}\n{text}\n{fence}"
+
+
+def _entry(entry: Entry) -> Iterator[str]:
+    yield f"## {entry.name}"
+    if entry.is_deprecated:
+        yield "**Deprecated.**"
+    yield from map(plain, _paragraphs(entry.description))
+    yield "\n".join(["| | |", "|---|---|", *(f"| {plain(label)} | {plain(value)} |" for label, value in entry.facts)])
+    for table in entry.tables:
+        yield from _table(table)
+    for number, example in enumerate(entry.examples, 1):
+        yield f"### Example{f' {number}' if len(entry.examples) > 1 else ''}"
+        yield block("json", example.as_json)
+        yield block("python", example.as_python)
+        yield block("sh", example.as_curl)
+
+
+def _table(table: Table) -> Iterator[str]:
+    yield f"### {plain(table.title)}"
+    yield from map(plain, _paragraphs(table.description))
+    if table.rows:
+        head = ["| name | type | required | constraints | default | description |", "|---|---|---|---|---|---|"]
+        yield "\n".join([*head, *map(_row, table.rows)])
+    else:
+        yield "No properties."
+
+
+def _row(row: Row) -> str:
+    about = f"**Deprecated.** {plain(row.description)}".strip() if row.is_deprecated else plain(row.description)
+    needed = "yes" if row.is_required else ""
+    cells = (code(row.name), plain(row.type), needed, code(row.constraints), code(row.default), about)
+    return f"| {' | '.join(cells)} |"
+
+
+def _summary(entry: Entry) -> str:
+    first = next(iter(_paragraphs(entry.description)), "")
+    return f": {plain(first)}" if first else ""
+
+
+def _paragraphs(text: str) -> list[str]:
+    return [part for part in re.split(r"\n\s*\n", text) if part.strip()]
+
+
+def _broken_address(match: re.Match[str]) -> str:
+    """Some readers of Markdown make links of whatever looks like an address."""
+    return match[0][:-1] + {".": "\\.", ":": "\\:", "@": "\\@"}[match[0][-1]]
+
+
+def _longest_run(text: str) -> int:
+    return max(map(len, re.findall("`+", text)), default=0)

@@ -1,0 +1,127 @@
+"""Puts `jobs.ts` together: names for every type, the facts that a row needs, and the client around them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+
+from pydantic import JsonValue
+from server_jobs.clock import SQLITE_NOW
+from server_jobs.databases.postgres import PostgresDatabase
+from server_jobs.json_schema import definitions_of
+from server_jobs.options import HIGHEST_PRIORITY, LOWEST_PRIORITY, MOST_ATTEMPTS
+from server_jobs.outcomes import LONGEST_DELAY
+from server_jobs.stores import postgres_statements, statements
+from server_jobs.values import MAX_DEPTH, MAX_DOCUMENT_BYTES
+
+from ...layout import Code, header
+from ...names import Names, pascal_case
+from ...render import render
+from ...spec import JobSpec
+from .keys import JobKeys, UnequalKeyError, keys_of
+from .text import expression, literal, template_literal
+from .type_writer import TypeWriter
+
+# What the rest of the module says, and what it needs of the language.
+_TAKEN = (
+    *("ClientOptions", "Dialect", "Enqueued", "EnqueueOptions", "InsertableJob", "Insertion", "InsertOptions", "Job"),
+    *("JobEvent", "JobName", "JobParams", "JobResults", "JobsClient", "JobStatus", "JobSummary", "JsonValue"),
+    *("KeyPart", "JobFacts", "Problem", "RefusedError", "Array", "AsyncGenerator", "Date", "Error", "JSON", "Map"),
+    *("Number", "Object", "Promise", "RangeError", "Record", "RequestInit", "Response", "Set", "String"),
+    *("TextDecoder", "TextDecoderStream", "TextEncoder", "TypeError", "Uint8Array", "AbortSignal", "Partial"),
+)
+_PARAMETER = re.compile(r":([a-z_]+)")
+_LOCK_TIMEOUT = re.compile(r"\n WHERE \(SELECT set_config\([^\n]*")
+
+
+def typescript_text(jobs: Sequence[JobSpec]) -> str:
+    """The module, which needs no other."""
+    names = Names(_TAKEN)
+    types = {job.class_name: _JobTypes(job, names) for job in jobs}
+    keys = {job.class_name: _keys(job) for job in jobs}
+    return render(
+        "jobs.ts.jinja",
+        header=Code(header().replace("#", "//")),
+        declarations=[Code("\n".join(types[job.class_name].declarations())) for job in jobs],
+        params=[Code(f"{job.class_name}: {types[job.class_name].params};") for job in jobs],
+        results=[Code(f"{job.class_name}: {types[job.class_name].result};") for job in jobs],
+        insertable=Code(" | ".join(literal(name) for name, found in keys.items() if found) or "never"),
+        facts=[Code(f"{job.class_name}: {expression(_facts(job, keys[job.class_name]))},") for job in jobs],
+        statements=_statements(),
+        lowest_priority=Code(str(LOWEST_PRIORITY)),
+        highest_priority=Code(str(HIGHEST_PRIORITY)),
+        most_attempts=Code(str(MOST_ATTEMPTS)),
+        longest_delay=Code(str(int(LONGEST_DELAY.total_seconds()))),
+        most_bytes=Code(str(MAX_DOCUMENT_BYTES)),
+        most_levels=Code(str(MAX_DEPTH)),
+    )
+
+
+class _JobTypes:
+    """The names of one job's types, and their declarations."""
+
+    def __init__(self, job: JobSpec, names: Names) -> None:
+        self._job = job
+        self.params = names.take(f"{job.class_name}Params")
+        self.result = names.take(f"{job.class_name}Result")
+        definitions = {**definitions_of(job.params), **definitions_of(job.result)}
+        self._definitions = dict(sorted(definitions.items()))
+        self._names = {name: names.take(f"{job.class_name}{pascal_case(name)}") for name in self._definitions}
+
+    def declarations(self) -> Iterator[str]:
+        writer = TypeWriter(self._definitions, self._names)
+        about = [self._job.description] if self._job.description else []
+        yield writer.declare(self.params, self._job.params, [f"Params of {self._job.class_name}.", *about])
+        yield writer.declare(self.result, self._job.result, [f"Result of {self._job.class_name}."])
+        yield from writer.declare_definitions()
+
+
+def _keys(job: JobSpec) -> JobKeys | None:
+    try:
+        return keys_of(job)
+    except UnequalKeyError:
+        return None
+
+
+def _facts(job: JobSpec, keys: JobKeys | None) -> JsonValue:
+    options = job.options
+    facts: dict[str, JsonValue] = {
+        "queue": options.queue,
+        "priority": options.priority,
+        "maxAttempts": options.max_attempts,
+        "specVersion": options.version,
+        "isInsertable": keys is not None,
+    }
+    for name, parts in (asdict(keys) if keys else dict.fromkeys(JobKeys.__slots__)).items():
+        facts[f"{name}By"] = None if parts is None else [dict(part, path=list(part["path"])) for part in parts]
+    return facts
+
+
+def _statements() -> list[Code]:
+    """What the stores say to store one job, with the marks for parameters that the drivers of JavaScript take."""
+    positions: list[JsonValue] = []
+    sqlite = _PARAMETER.sub(lambda match: _mark(match[1], positions), statements.INSERT_ONE)
+    names: list[JsonValue] = []
+    # How long it waits for a lock is for the application to say, whose transaction it is.
+    unbounded = _LOCK_TIMEOUT.sub("", postgres_statements.INSERT_ONE)
+    postgres = _PARAMETER.sub(lambda match: _number(match[1], names), unbounded)
+    return [
+        _statement("sqlite", sqlite.replace("{now}", SQLITE_NOW), positions),
+        _statement("postgresql", postgres.replace("{now}", PostgresDatabase.now), names),
+    ]
+
+
+def _statement(dialect: str, sql: str, order: list[JsonValue]) -> Code:
+    return Code(f"{dialect}: {{\n    sql: {template_literal(sql.strip())},\n    order: {expression(order)},\n  }},")
+
+
+def _mark(name: str, positions: list[JsonValue]) -> str:
+    positions.append(name)
+    return "?"
+
+
+def _number(name: str, names: list[JsonValue]) -> str:
+    if name not in names:
+        names.append(name)
+    return f"${names.index(name) + 1}"

@@ -1,0 +1,201 @@
+"""The TypeScript type of a schema: whatever the schema allows fits the type, and little else.
+
+What TypeScript cannot say (lengths, patterns, `not`, `if`) or what this does not know makes the type wider, at worst
+`unknown`: never narrower, and never an error.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from pydantic import JsonValue
+from server_jobs.json_schema import DEFINITIONS, Schema
+
+from .text import comment, literal, literal_type, member
+
+UNKNOWN = "unknown"
+NEVER = "never"
+
+_ALL_OF = ("allOf", "anyOf", "oneOf")
+_SIMPLE: Mapping[str, str] = {
+    "boolean": "boolean",
+    "integer": "number",
+    "null": "null",
+    "number": "number",
+    "string": "string",
+}
+_STEP = "  "
+
+
+def documentation(schema: JsonValue | Schema) -> list[str]:
+    """What a comment says of a schema: its description, its default, whether it is deprecated."""
+    if not isinstance(schema, Mapping):
+        return []
+    description = schema.get("description")
+    lines = [description] if isinstance(description, str) else []
+    if "default" in schema:
+        lines.append(f"Left out: {literal(schema['default'])}.")
+    return [*lines, "@deprecated"] if schema.get("deprecated") is True else lines
+
+
+@dataclass(slots=True)
+class TypeWriter:
+    """Writes the types of one part of a job; `names` are those of its definitions."""
+
+    definitions: Schema
+    names: Mapping[str, str]
+    _endless: frozenset[str] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._endless = frozenset(name for name in self.definitions if self._reaches(name))
+
+    def declare(self, name: str, schema: JsonValue | Schema, about: Sequence[str] = ()) -> str:
+        """The declaration of a type under a name."""
+        lines = documentation(schema) or list(about)
+        return f"{comment(lines)}export type {name} = {self.of(schema)};\n"
+
+    def declare_definitions(self) -> Iterator[str]:
+        """The declarations of all definitions, in their order."""
+        for name, schema in self.definitions.items():
+            # Such a definition is nothing but itself; TypeScript would refuse it.
+            yield self.declare(self.names[name], True if name in self._endless else schema)
+
+    def of(self, schema: JsonValue | Schema, indent: str = "") -> str:
+        """The type of a schema, laid out for a line with that indentation."""
+        if schema is False:
+            return NEVER
+        if not isinstance(schema, Mapping):
+            return UNKNOWN
+        parts = [self._own(schema, indent), self._referenced(schema)]
+        for key in _ALL_OF:
+            branches = schema.get(key)
+            if isinstance(branches, list) and branches:
+                types = [self.of(branch, indent) for branch in branches]
+                parts.append(intersection(types) if key == "allOf" else union(types))
+        return intersection(parts)
+
+    def _own(self, schema: Schema, indent: str) -> str:
+        """What the keywords of the schema itself say, those apart that join other schemas."""
+        if "const" in schema:
+            return literal_type(schema["const"])
+        options = schema.get("enum")
+        if isinstance(options, list):
+            return union([literal_type(option) for option in options])
+        kinds = schema.get("type")
+        if isinstance(kinds, str):
+            kinds = [kinds]
+        if not isinstance(kinds, list) or not all(isinstance(kind, str) for kind in kinds):
+            return UNKNOWN
+        return union([self._of_kind(str(kind), schema, indent) for kind in kinds])
+
+    def _of_kind(self, kind: str, schema: Schema, indent: str) -> str:
+        match kind:
+            case "array":
+                return self._array(schema, indent)
+            case "object":
+                return self._object(schema, indent)
+            case _:
+                return _SIMPLE.get(kind, UNKNOWN)
+
+    def _array(self, schema: Schema, indent: str) -> str:
+        items = schema.get("items", True)
+        prefix = schema.get("prefixItems")
+        if not isinstance(prefix, list) or not prefix:
+            return array_of(UNKNOWN if isinstance(items, list) else self.of(items, indent))
+        least = schema.get("minItems", 0)
+        needed = least if isinstance(least, int) else 0
+        types = [_element(self.of(part, indent), needed=number < needed) for number, part in enumerate(prefix)]
+        rest = [] if items is False else [f"...{array_of(self.of(items, indent))}"]
+        return f"[{', '.join([*types, *rest])}]"
+
+    def _object(self, schema: Schema, indent: str) -> str:
+        properties, required = schema.get("properties"), schema.get("required")
+        members = dict(properties) if isinstance(properties, dict) else {}
+        needed = {name: None for name in required if isinstance(name, str)} if isinstance(required, list) else {}
+        additional = True if "patternProperties" in schema else schema.get("additionalProperties", True)
+        inside = indent + _STEP
+        types = {name: self.of(part, inside) for name, part in members.items()}
+        types |= {name: UNKNOWN for name in needed if name not in types}
+        lines: list[str] = []
+        for name, type_ in types.items():
+            lines.append(comment(documentation(members.get(name)), inside))
+            lines.append(f"{inside}{member(name)}{'' if name in needed else '?'}: {type_};\n")
+        if additional is not False:
+            others = union([self.of(additional, inside), *_beside(types, needed)])
+            lines.append(f"{inside}[key: string]: {others};\n")
+        return f"{{\n{''.join(lines)}{indent}}}" if lines else "Record<string, never>"
+
+    def _referenced(self, schema: Schema) -> str:
+        reference = schema.get("$ref")
+        if not isinstance(reference, str):
+            return UNKNOWN
+        return self.names.get(reference.removeprefix(DEFINITIONS), UNKNOWN)
+
+    def _reaches(self, start: str) -> bool:
+        """Whether a definition is made of itself, with no property and no element between."""
+        seen: set[str] = set()
+        pending = [start]
+        while pending:
+            for name in _directly_in(self.definitions[pending.pop()]):
+                if name == start:
+                    return True
+                if name in self.definitions and name not in seen:
+                    seen.add(name)
+                    pending.append(name)
+        return False
+
+
+def union(types: Sequence[str]) -> str:
+    """Any of these types."""
+    return _joined(types, " | ", swallows=UNKNOWN, vanishes=NEVER)
+
+
+def intersection(types: Sequence[str]) -> str:
+    """All of these types at once."""
+    return _joined(types, " & ", swallows=NEVER, vanishes=UNKNOWN)
+
+
+def array_of(type_: str) -> str:
+    """A list of any length."""
+    return f"{_single(type_)}[]"
+
+
+class _Joined(str):
+    """Types with a sign between them: in brackets where other signs around would tear them apart."""
+
+    __slots__ = ()
+
+
+def _joined(types: Sequence[str], sign: str, *, swallows: str, vanishes: str) -> str:
+    different = [type_ for type_ in dict.fromkeys(types) if type_ != vanishes]
+    if swallows in different:
+        return swallows
+    if len(different) < 2:
+        return different[0] if different else vanishes
+    return _Joined(sign.join(map(_single, different)))
+
+
+def _single(type_: str) -> str:
+    return f"({type_})" if isinstance(type_, _Joined) else type_
+
+
+def _element(type_: str, *, needed: bool) -> str:
+    return type_ if needed else f"{_single(type_)}?"
+
+
+def _beside(types: Mapping[str, str], needed: Mapping[str, None]) -> list[str]:
+    """In TypeScript, what is said of all keys holds for the declared ones as well."""
+    return [*types.values(), *(["undefined"] if any(name not in needed for name in types) else [])]
+
+
+def _directly_in(schema: JsonValue | Schema) -> Iterator[str]:
+    if not isinstance(schema, Mapping):
+        return
+    reference = schema.get("$ref")
+    if isinstance(reference, str):
+        yield reference.removeprefix(DEFINITIONS)
+    for key in _ALL_OF:
+        branches = schema.get(key)
+        for branch in branches if isinstance(branches, list) else ():
+            yield from _directly_in(branch)

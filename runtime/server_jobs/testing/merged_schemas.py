@@ -1,0 +1,84 @@
+"""Two schemas that both have to hold, as one: near enough to make values after; what is amiss is sieved out later."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import cast
+
+from pydantic import JsonValue
+
+from ..json_schema import Schema
+
+_KINDS_BY_KEYWORD: Mapping[str, frozenset[str]] = {
+    "object": frozenset(
+        {
+            *("additionalProperties", "dependentRequired", "maxProperties", "minProperties", "patternProperties"),
+            *("properties", "propertyNames", "required"),
+        }
+    ),
+    "array": frozenset({"contains", "items", "maxItems", "minItems", "prefixItems", "uniqueItems"}),
+    "string": frozenset({"format", "maxLength", "minLength", "pattern"}),
+    "number": frozenset({"exclusiveMaximum", "exclusiveMinimum", "maximum", "minimum", "multipleOf"}),
+}
+_GREATEST = frozenset({"exclusiveMinimum", "minItems", "minLength", "minProperties", "minimum"})
+_LEAST = frozenset({"exclusiveMaximum", "maxItems", "maxLength", "maxProperties", "maximum"})
+
+
+def kinds_of(schema: Schema) -> list[str] | None:
+    """The types that values should have; None where nothing tells.
+
+    A schema without a type allows others than those that its keywords speak of; those are the interesting ones.
+    """
+    stated = schema.get("type")
+    if isinstance(stated, str):
+        return [stated]
+    if isinstance(stated, list):
+        return [str(kind) for kind in stated]
+    kinds = [kind for kind, keywords in _KINDS_BY_KEYWORD.items() if keywords & schema.keys()]
+    return kinds or None
+
+
+def merged(one: JsonValue | Schema, other: JsonValue | Schema) -> JsonValue | Schema:
+    """What both schemas ask for."""
+    if one is False or other is False:
+        return False
+    if not isinstance(one, Mapping) or not isinstance(other, Mapping):
+        return other if isinstance(other, Mapping) else one
+    both = {key: _both(key, one[key], other[key]) for key in one.keys() & other.keys()}
+    found = {key: both.get(key, value) for key, value in {**one, **other}.items()}
+    return False if found.get("type") == [] or found.get("enum") == [] else found
+
+
+def _both(key: str, one: JsonValue, other: JsonValue) -> JsonValue:
+    match one, other:
+        case _ if one == other:
+            return other
+        case dict(), dict() if key in ("properties", "patternProperties", "$defs"):
+            shared: dict[str, JsonValue] = {
+                name: {"allOf": [one[name], other[name]]} for name in one.keys() & other.keys()
+            }
+            return {**one, **other, **shared}
+        case list(), list() if key == "required":
+            return [*one, *(name for name in other if name not in one)]
+        case list(), list() if key in ("allOf", "anyOf", "oneOf"):
+            return [*one, *other] if key == "allOf" else other
+        case list(), list() if key == "enum":
+            return [option for option in one if option in other]
+        case ((int() | float()), (int() | float())) if key in _GREATEST:
+            return max(one, other)
+        case ((int() | float()), (int() | float())) if key in _LEAST:
+            return min(one, other)
+        case _ if key == "type":
+            return _shared_kinds(one, other)
+        case _ if key in ("items", "additionalProperties", "contains", "propertyNames"):
+            return cast("JsonValue", merged(one, other))
+        case _:
+            return other
+
+
+def _shared_kinds(one: JsonValue, other: JsonValue) -> JsonValue:
+    first, second = (list(map(str, kinds)) if isinstance(kinds, list) else [str(kinds)] for kinds in (one, other))
+    shared: list[JsonValue] = [kind for kind in first if kind in second]
+    if "integer" not in shared and {"integer", "number"} <= {*first, *second}:
+        shared.append("integer")
+    return shared

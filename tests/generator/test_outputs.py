@@ -1,0 +1,114 @@
+"""What a project may ask for: only that is written, and it goes when nobody asks for it any more."""
+
+from __future__ import annotations
+
+import ast
+import json
+import os
+import tempfile
+from pathlib import Path
+from typing import cast
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from server_jobs.http.app import PREFIX
+from server_jobs.http.openapi import document
+from server_jobs.project import OUTPUTS, find_project
+from server_jobs_generator.outputs.openapi import openapi_text
+from server_jobs_generator.outputs.selection import output_files
+from server_jobs_generator.spec import read_specs
+
+from generated.jobs import SendEmail
+from generated.registry import registry
+
+from .projects import TemporaryProject, make_project
+from .spec_language import DEFINITIONS, Schema, object_schemas, schemas
+from .spec_projects import a_spec, read
+
+ROOT = Path(__file__).parents[2]
+FEW = 500 if os.environ.get("SERVER_JOBS_LONG_TESTS") else 15
+"""How many specs the properties of outputs are tried with."""
+
+
+def ask_for(project: TemporaryProject, *outputs: str) -> None:
+    """Set `outputs` of a project."""
+    pyproject = project.read("pyproject.toml").replace(
+        "[tool.alembic]", f"outputs = {list(outputs)}\n[tool.alembic]", 1
+    )
+    project.path("pyproject.toml").write_text(pyproject, encoding="utf-8")
+
+
+def test_a_project_that_asks_for_nothing_gets_none_of_it(tmp_path: Path) -> None:
+    project = make_project(tmp_path)
+    project.generate()
+
+    folders = {path.name for path in project.path("generated").iterdir() if path.is_dir()}
+    assert folders.isdisjoint({"contracts", "schemas", "testing"})
+    assert "schemas" not in project.read("generated/jobs/send_email.py")
+
+
+@pytest.mark.parametrize("output", OUTPUTS)
+def test_what_is_asked_for_is_written_checked_and_removed_again(tmp_path: Path, output: str) -> None:
+    project = make_project(tmp_path)
+    project.generate()
+    before = project.files()
+    plain = project.read("pyproject.toml")
+
+    ask_for(project, output)
+    assert project.run("check").exit_code == 1
+    project.generate()
+    assert {path for path in project.files() if path not in before}
+    assert project.run("check").exit_code == 0
+
+    project.path("pyproject.toml").write_text(plain, encoding="utf-8")
+    project.generate()
+    assert project.files() == before
+
+
+def test_this_repository_asks_for_all_of_it() -> None:
+    found = {path.name for path in (ROOT / "generated/contracts").iterdir()} | {
+        path.name for path in (ROOT / "generated").iterdir()
+    }
+
+    assert found >= {"asyncapi.json", "catalogue.html", "catalogue.md", "jobs.ts", "openapi.json", "schemas", "testing"}
+
+
+def test_the_document_that_is_written_is_the_one_that_is_served() -> None:
+    written = json.loads((ROOT / "generated/contracts/openapi.json").read_text(encoding="utf-8"))
+
+    assert written == document(registry, server=PREFIX)
+    assert json.loads(openapi_text(read_specs(ROOT, ROOT / "specs").jobs)) == written
+    assert written["paths"]["/jobs/SendEmail"]["post"]["description"] == SendEmail.__doc__
+
+
+def test_the_document_has_the_words_of_the_spec() -> None:
+    written = json.loads((ROOT / "generated/contracts/openapi.json").read_text(encoding="utf-8"))
+    spec = json.loads((ROOT / "specs/send_email.json").read_text(encoding="utf-8"))
+
+    described = written["components"]["schemas"]["SendEmailParams"]
+    assert described["properties"]["body"] == spec["properties"]["params"]["properties"]["body"]
+    assert described["properties"]["subject"] == {"$ref": "#/components/schemas/SendEmailParams.SubjectLine"}
+    assert described["examples"] == spec["properties"]["params"]["examples"]
+
+
+@settings(deadline=None, max_examples=FEW)
+@given(
+    object_schemas(schemas),
+    st.fixed_dictionaries(dict.fromkeys(DEFINITIONS, schemas)),
+    st.text() | st.just('"""\n\\'),
+)
+def test_the_module_of_a_job_holds_exactly_its_schemas(params: Schema, definitions: Schema, text: str) -> None:
+    params = {**params, "description": text}
+    with tempfile.TemporaryDirectory() as folder:
+        project = make_project(Path(folder), {})
+        ask_for(project, "openapi")
+        specs = read(Path(folder), {"case.json": a_spec(params, description=text, **{"$defs": definitions})})
+        files = {file.path: file.text for file in output_files(find_project(Path(folder)), specs.jobs)}
+
+    for job in specs.jobs:
+        call = cast("ast.Assign", ast.parse(files["generated/schemas/case.py"]).body[-1]).value
+        values = {word.arg: ast.literal_eval(word.value) for word in cast("ast.Call", call).keywords}
+        assert values == {"params": job.params, "result": job.result} | (
+            {"description": job.description} if job.description else {}
+        )

@@ -1,0 +1,44 @@
+// An application in TypeScript: it puts one job into the table, sends another over HTTP, and prints what came of it.
+
+import { DatabaseSync } from "node:sqlite";
+import { insertJob, JobsClient, RefusedError } from "./jobs.ts";
+import type { SendEmailParams } from "./jobs.ts";
+
+const [path, url, token] = process.argv.slice(2);
+if (path === undefined || url === undefined || token === undefined) throw new Error("a database, a URL and a token");
+
+const database = new DatabaseSync(path);
+const client = new JobsClient({ url, token });
+const message = (subject: string): SendEmailParams => ({ to: ["ada@example.com"], subject, body: "Grüße, 😀" });
+
+async function insert(subject: string): Promise<{ id: string; isStored: boolean }> {
+  const { id, sql, parameters } = await insertJob("sqlite", "SendEmail", message(subject), { correlationId: "ts" });
+  return { id, isStored: database.prepare(sql).all(...parameters).length === 1 };
+}
+
+async function refused(): Promise<unknown> {
+  try {
+    await client.enqueue("SendEmail", { ...message("."), to: [] }, { correlationId: "ts" });
+  } catch (error) {
+    if (error instanceof RefusedError) return { status: error.status, errors: error.errors };
+    throw error;
+  }
+  return null;
+}
+
+const inserted = await insert("Inserted");
+const insertedAgain = await insert("Inserted");
+const sent = await client.enqueue("SendEmail", message("Sent"), { priority: 20, delaySeconds: 0 });
+const sentAgain = await client.enqueue("SendEmail", message("Inserted"));
+process.stdout.write(
+  `${JSON.stringify({ inserted, insertedAgain, sent, sentAgain, refused: await refused() })}\n`,
+);
+
+// The worker runs meanwhile; the stream ends with the job.
+const statuses: string[] = [];
+for await (const event of client.events(sent.id)) statuses.push(event.status);
+const results = [];
+for (const id of [inserted.id, sent.id]) results.push(await client.job<"SendEmail">(id));
+process.stdout.write(
+  `${JSON.stringify({ statuses, transports: results.map((one) => one.result?.transport), jobs: results.map((one) => one.status) })}\n`,
+);
