@@ -25,11 +25,13 @@ from .spec_rules import (
     TEXT_NOT_STORABLE,
     TOO_DEEP,
     TOO_LARGE,
+    TOO_MANY_PROBLEMS,
 )
 
 MAX_FILE_BYTES = 1024 * 1024
 MAX_NODES = 20_000
 MAX_DEPTH = 64
+MAX_PROBLEMS = 200
 
 Pointer = tuple[str | int, ...]
 
@@ -296,6 +298,10 @@ class _Reader:
         line = bisect_right(self.line_starts, at)
         column = at - self.line_starts[line - 1] + 1
         self.problems.append(SpecProblem(self.path, line, column, pointer_to(pointer), message, rule.id))
+        if len(self.problems) == MAX_PROBLEMS:
+            message = f"has {MAX_PROBLEMS} problems or more; the rest is not shown"
+            self.problems.append(SpecProblem(self.path, 1, 1, "", message, TOO_MANY_PROBLEMS.id))
+            raise _UnreadableError
 
     def stop(self, pointer: Pointer, rule: Rule, message: str) -> _UnreadableError:
         self.note(pointer, rule, message, self.at)

@@ -24,7 +24,7 @@ from server_jobs.options import (
 )
 from server_jobs.retry import Backoff, RetryPolicy
 
-from .document import Document, Pointer
+from .document import MAX_PROBLEMS, Document, Pointer
 from .instance import Fitting, follow
 from .names import folded
 from .option_values import (
@@ -45,6 +45,7 @@ from .option_values import (
 )
 from .problems import SpecProblem, listed, nearest, shown
 from .rules import Rule
+from .schema_lint import TooManyProblemsError
 from .spec_rules import (
     LISTED_TWICE,
     NAME_TAKEN,
@@ -54,9 +55,13 @@ from .spec_rules import (
     OPTION_WITHOUT_EFFECT,
     POINTER_UNRESOLVED,
     SCHEDULE_PARAMS_DO_NOT_FIT,
+    TOO_LARGE,
+    TOO_MANY_PROBLEMS,
 )
 
 _LONGEST_LIST = 1_000
+_LONGEST_POINTER = 500
+_MOST_STEPS = 100_000
 _HIGHEST_VERSION = 2**31 - 1
 
 
@@ -74,6 +79,7 @@ class OptionsLint:
     reserved: tuple[str, ...] = ()
     has_view: bool = True
     indexes: tuple[str, ...] = ()
+    steps: int = 0
 
     def read(self, value: JsonValue) -> JobOptions:
         """The options a spec states, the defaults for those it does not.
@@ -84,6 +90,10 @@ class OptionsLint:
             members = self._members(("x-job",), value, OPTIONS)
         except OptionError as error:
             self._note(("x-job",), error.rule, str(error))
+            return JobOptions()
+        except TooManyProblemsError:
+            message = f"has {len(self.problems)} problems or more; the rest is not shown"
+            self.problems.append(self.document.problem(("x-job",), TOO_MANY_PROBLEMS, message))
             return JobOptions()
         members.pop("schedules", None)
         self.compat, self.reserved = members.pop("compat", {}), members.pop("reserved", ())
@@ -164,6 +174,9 @@ class OptionsLint:
                 self._note((*pointer, index), OPTION_VALUE, message)
             elif item in value[:index]:
                 self._note((*pointer, index), LISTED_TWICE, f"{shown(item)} is listed twice")
+            elif len(item) > _LONGEST_POINTER:
+                message = f"{shown(item)} has more than {_LONGEST_POINTER} characters"
+                self._note((*pointer, index), TOO_LARGE, message)
             elif (missing := self._what_is_missing(item)) is not None:
                 message = f"{shown(item)} leads to nothing in params: {missing}"
                 self._note((*pointer, index), POINTER_UNRESOLVED, message)
@@ -212,6 +225,8 @@ class OptionsLint:
         """What no value of params can have on the way along a pointer; None if some value can have all of it."""
         schemas = [(self.params, self.file)]
         for token in pointer.split("/")[1:]:
+            if self.steps > _MOST_STEPS:
+                return "it takes too long to look; make the schema or the pointers simpler"
             key = token.replace("~1", "/").replace("~0", "~")
             known: list[str] = []
             below: list[tuple[JsonValue, str]] = []
@@ -224,17 +239,24 @@ class OptionsLint:
 
     def _alternatives(self, schemas: list[tuple[JsonValue, str]]) -> list[tuple[JsonValue, str]]:
         found: list[tuple[JsonValue, str]] = []
-        for stated in schemas:
-            schema, file = follow(self.fitting.library, *stated)
+        for schema, file in self._followed(schemas):
             branches = schema.get("anyOf", schema.get("oneOf")) if isinstance(schema, dict) else None
             if isinstance(branches, list):
-                found.extend(follow(self.fitting.library, branch, file) for branch in branches)
+                found.extend(self._followed([(branch, file) for branch in branches]))
             else:
                 found.append((schema, file))
         return found
 
+    def _followed(self, schemas: list[tuple[JsonValue, str]]) -> list[tuple[JsonValue, str]]:
+        """What the schemas refer to, each once: what is described by the same schema has the same below it."""
+        self.steps += len(schemas)
+        found = (follow(self.fitting.library, *schema) for schema in schemas)
+        return list({(id(schema), file): (schema, file) for schema, file in found}.values())
+
     def _note(self, pointer: Pointer, rule: Rule, message: str, *, at_key: bool = False) -> None:
         self.problems.append(self.document.problem(pointer, rule, message, at_key=at_key))
+        if len(self.problems) >= MAX_PROBLEMS:
+            raise TooManyProblemsError
 
 
 def _children(schema: JsonValue, key: str, known: list[str]) -> list[JsonValue]:

@@ -9,7 +9,7 @@ from pydantic import JsonValue
 from server_jobs.model import is_exact
 from server_jobs.values import canonical
 
-from .document import Document, Pointer
+from .document import MAX_PROBLEMS, Document, Pointer
 from .keyword_values import value_problem
 from .keywords import ADVICE, ANNOTATIONS, BY_TYPE, FORMS, KNOWN, NUMBER_ADVICE, TYPES
 from .names import folded, property_name
@@ -42,7 +42,6 @@ from .spec_rules import (
 Schema = Mapping[str, JsonValue]
 
 MAX_BRANCHES = 100
-MAX_PROBLEMS = 200
 MAX_ENUM = 1_000
 MAX_PATTERN_SIZE = 100_000
 

@@ -17,7 +17,7 @@ from server_jobs.errors import ProjectError
 from server_jobs.options import JobOptions, Schedule
 
 from .bundle import BundleError, bundle
-from .document import Pointer, read_document
+from .document import MAX_PROBLEMS, Pointer, read_document
 from .finite_values import endless_properties
 from .instance import Fitting, follow
 from .job_lint import PARAMS, RESULT, class_name_of, description_of, lint_job, lint_shared
@@ -26,10 +26,12 @@ from .meaning_lint import MeaningLint
 from .names import folded
 from .options_lint import OptionsLint
 from .problems import SpecProblem, shown
-from .schema_lint import MAX_PROBLEMS, SchemaLint, TooManyProblemsError
+from .schema_lint import SchemaLint, TooManyProblemsError
 from .spec_files import SpecFile, read_spec_files
-from .spec_rules import NAME_TAKEN, PART_NOT_AN_OBJECT, TOO_MANY_PROBLEMS
+from .spec_rules import NAME_TAKEN, PART_NOT_AN_OBJECT, TOO_LARGE, TOO_MANY_PROBLEMS
 from .sql_views.index_lint import index_problems
+
+MAX_TOTAL_VALUES = 250_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,6 +96,8 @@ def check_specs(found: Iterable[SpecFile | SpecProblem]) -> Specs:
     reader = _SpecReader()
     for file in found:
         reader.read(file)
+        if reader.is_full:
+            return Specs((), tuple(sorted(reader.all_problems())))
     jobs = reader.check()
     return Specs(tuple(sorted(jobs, key=lambda job: job.class_name)), tuple(sorted(reader.all_problems())))
 
@@ -107,6 +111,12 @@ class _SpecReader:
     files: dict[str, SpecFile] = field(default_factory=dict[str, SpecFile])
     locations: dict[str, list[Location]] = field(default_factory=dict[str, list[Location]])
     unreadable: set[SpecProblem] = field(default_factory=set[SpecProblem])
+    values: int = 0
+
+    @property
+    def is_full(self) -> bool:
+        """Whether all files together are more than one project may have; nothing behind is worth looking at then."""
+        return self.values > MAX_TOTAL_VALUES
 
     def all_problems(self) -> set[SpecProblem]:
         """Every problem once; of a value that could not be read only that, as another one stands in for it."""
@@ -123,6 +133,11 @@ class _SpecReader:
         self.unreadable.update(reading.problems)
         document = reading.document
         if document is None:
+            return
+        self.values += len(document.places)
+        if self.is_full:
+            message = f"the files up to this one have more than {MAX_TOTAL_VALUES:,} values; make two projects of them"
+            self.problems.append(document.problem((), TOO_LARGE, message))
             return
         self.library.documents[file.name] = document
         self.files[file.name] = file

@@ -6,16 +6,20 @@ import os
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path, PurePosixPath
 
 from .document import MAX_FILE_BYTES
 from .problems import SpecProblem, shown
 from .rules import Rule
-from .spec_rules import FILE_MISPLACED, FILE_UNREADABLE, LINK_OUTSIDE
+from .spec_rules import FILE_MISPLACED, FILE_UNREADABLE, LINK_OUTSIDE, TOO_LARGE
 
 SHARED = "shared"
 ACCEPTED = "contracts.accepted.json"
 
+MAX_FILES = 4_000
+MAX_TOTAL_BYTES = 32 * 1024 * 1024
+_MAX_LEVELS = 16
 _NO_SPECS = ("README.md", ACCEPTED)
 
 
@@ -41,15 +45,27 @@ class SpecFile:
 def read_spec_files(project_root: Path, specs_dir: Path) -> Iterator[SpecFile | SpecProblem]:
     """Each file under `specs_dir` in the order of their names, or what is wrong with it.
 
-    Hidden files, `README.md` and the accepted findings may lie there too. Raises `OSError` when the directory cannot be
-    listed.
+    Hidden files, `README.md` and the accepted findings may lie there too. Behind too many files, or too many bytes,
+    there is one problem more and no further file. Raises `OSError` when the directory cannot be listed.
     """
     prefix = PurePosixPath(specs_dir.relative_to(project_root).as_posix())
     root = specs_dir.resolve(strict=True)
-    for name in sorted(_names_under(root, "")):
+    names, total = sorted(islice(_names_under(root, ""), MAX_FILES + 1)), 0
+    if len(names) > MAX_FILES:
+        yield _problem(str(prefix), TOO_LARGE, f"has more than {MAX_FILES:,} files; make two projects of it")
+        return
+    for name in names:
         path = str(prefix / name)
         try:
-            yield _read(root, name, path)
+            file = _read(root, name, path)
+            total += len(file.data) if isinstance(file, SpecFile) else 0
+            if total > MAX_TOTAL_BYTES:
+                message = (
+                    f"the files up to this one have more than {MAX_TOTAL_BYTES:,} bytes; make two projects of them"
+                )
+                yield _problem(path, TOO_LARGE, message)
+                return
+            yield file
         except OSError as error:
             yield _problem(path, FILE_UNREADABLE, f"cannot be read: {error.strerror}")
         # What `resolve` says of links that lead round, up to Python 3.12.
@@ -57,14 +73,16 @@ def read_spec_files(project_root: Path, specs_dir: Path) -> Iterator[SpecFile | 
             yield _problem(path, FILE_UNREADABLE, "cannot be read: its links lead round in a circle")
 
 
-def _names_under(directory: Path, prefix: str) -> Iterator[str]:
+def _names_under(directory: Path, prefix: str, level: int = 0) -> Iterator[str]:
     with os.scandir(directory) as entries:
         for entry in entries:
             if entry.name.startswith(".") or entry.name in _NO_SPECS:
                 continue
             name = prefix + entry.name
-            if entry.is_dir(follow_symlinks=False) and (prefix or entry.name == SHARED):
-                yield from _names_under(directory / entry.name, f"{name}/")
+            # A folder that lies too deep is taken for a file, and refused as one.
+            is_folder = level < _MAX_LEVELS and entry.is_dir(follow_symlinks=False)
+            if is_folder and (prefix or entry.name == SHARED):
+                yield from _names_under(directory / entry.name, f"{name}/", level + 1)
             else:
                 yield name
 
