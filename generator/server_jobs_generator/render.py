@@ -13,7 +13,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from server_jobs.project import Project
 
 from .files import File, Ownership
-from .job_class import attributes, job_imports
+from .job_class import attributes, base_of, job_imports
 from .layout import (
     Code,
     Group,
@@ -75,7 +75,7 @@ def _jobs(project: Project, jobs: Sequence[JobSpec]) -> list[File]:
 
 def _job(project: Project, job: JobSpec) -> File:
     types = [Code(f"{job.class_name}{suffix}") for suffix in ("Params", "Result", "ParamsDict")]
-    base = Group("Job[", tuple(("", each) for each in types), "]", packed=True)
+    base = Group(f"{base_of(job)}[", tuple(("", each) for each in types), "]", packed=True)
     return _owned(
         project,
         f"jobs/{job.spec_name}.py",
