@@ -47,8 +47,13 @@ def job_imports(job: JobSpec, models: str, types: Sequence[str], more: Sequence[
     body = "\n".join(attributes(job))
     runtime = [name for name in _RUNTIME if _uses(body, name)]
     blocks = [import_names("datetime", ["timedelta"])] if _uses(body, "timedelta") else []
-    blocks += [import_names("server_jobs", ["Job", *more, *runtime]), import_names(models, types)]
+    blocks += [import_names("server_jobs", [base_of(job), *more, *runtime]), import_names(models, types)]
     return Code("\n\n".join(blocks))
+
+
+def base_of(job: JobSpec) -> str:
+    """The class of the runtime that a job derives from."""
+    return "RetiredJob" if job.options.retired else "Job"
 
 
 def _options(options: JobOptions) -> Iterator[tuple[str, Expression]]:

@@ -16,7 +16,7 @@ from server_jobs.project import Project
 from .contracts.lock import Lock
 from .earlier_versions import VersionStep, steps_of
 from .files import File, Ownership
-from .job_class import attributes, job_imports
+from .job_class import attributes, base_of, job_imports
 from .layout import (
     Code,
     Group,
@@ -84,7 +84,7 @@ def _jobs(project: Project, jobs: Sequence[JobSpec]) -> list[File]:
 
 def _job(project: Project, job: JobSpec) -> File:
     types = [Code(f"{job.class_name}{suffix}") for suffix in ("Params", "Result", "ParamsDict")]
-    base = Group("Job[", tuple(("", each) for each in types), "]", packed=True)
+    base = Group(f"{base_of(job)}[", tuple(("", each) for each in types), "]", packed=True)
     return _owned(
         project,
         f"jobs/{job.spec_name}.py",

@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from .record import Cancellation, JobCount, JobQuery, JobRecord, JobStatus
     from .registry import JobRegistry, create_job_registry
     from .result import JobMetadata, JobProgress, JobResult
+    from .retired import RetiredJob
     from .retry import Backoff, RetryPolicy
     from .upcasts import EarlierVersion
     from .worker import Worker
@@ -98,6 +99,7 @@ _HOMES = {
     "record": ("Cancellation", "JobCount", "JobQuery", "JobRecord", "JobStatus"),
     "registry": ("JobRegistry", "create_job_registry"),
     "result": ("JobMetadata", "JobProgress", "JobResult"),
+    "retired": ("RetiredJob",),
     "retry": ("Backoff", "RetryPolicy"),
     "cron_tick": ("Tick", "tick"),
     "upcasts": ("EarlierVersion",),
@@ -166,6 +168,7 @@ __all__ = [
     "ProjectError",
     "RateLimit",
     "Retention",
+    "RetiredJob",
     "RetryAfterError",
     "RetryPolicy",
     "RunIn",

@@ -102,7 +102,7 @@ def test_a_new_spec_gets_a_stub_that_fails_only_when_run(wheel: Path, project: P
     assert "created handlers/good_bye.py" in output
     assert "created handlers/hello.py" not in output
     (project / "specs/good_bye.json").unlink()
-    run(wheel, project, "server_jobs.cli", "generate")
+    run(wheel, project, "server_jobs.cli", "generate", "--relock", "GoodBye")
 
 
 def test_files_in_the_way_are_listed_and_nothing_is_written(tmp_path: Path) -> None:

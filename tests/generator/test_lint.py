@@ -249,7 +249,7 @@ def test_shared_files_are_checked_too_even_if_nothing_uses_them(
 @pytest.mark.parametrize(
     ("options", "expected"),
     [
-        (3, " must be an object with version, queue, priority, maxAttempts, timeout, runIn, retry, unique, concurrency, rate, retention, redact, view, indexes or schedules, not 3"),
+        (3, " must be an object with version, queue, priority, maxAttempts, timeout, runIn, retry, unique, concurrency, rate, retention, redact, status, compat, reserved, view, indexes or schedules, not 3"),
         ({"maxAttemps": 3}, '/maxAttemps "maxAttemps" is not a key of x-job (did you mean "maxAttempts"?)'),
         ({"version": 0}, "/version must be a whole number from 1 to 2147483647, not 0"),
         ({"version": True}, "/version must be a whole number from 1 to 2147483647, not true"),
@@ -283,6 +283,13 @@ def test_shared_files_are_checked_too_even_if_nothing_uses_them(
         ({"rate": {"limit": 9, "per": "PT1M", "by": ["to"]}}, '/rate/by/0 must be a JSON pointer into params such as "/to", not "to"'),
         ({"retention": {"done": "P1D"}}, '/retention/done "done" is not a key of retention; use completed, failed or cancelled'),
         ({"retention": {"failed": 30}}, "/retention/failed must be an ISO 8601 duration of weeks, days, hours, minutes and seconds such as PT30S, up to 365 days, not 30"),
+        ({"status": "gone"}, '/status must be active or retired, not "gone"'),
+        ({"status": "retired", "schedules": [{"name": "a", "cron": "* * * * *", "params": {"to": "x"}}]}, "/schedules a retired job is not scheduled; remove them"),
+        ({"compat": {"queue": "fatal"}}, '/compat/queue must be error, warning or ignore, not "fatal"'),
+        ({"compat": {"results": "error"}}, '/compat/results "results" is not a key of compat; use queue, rollout, store or reader'),
+        ({"reserved": "to"}, '/reserved must be a list of names of properties, not "to"'),
+        ({"reserved": ["a", "a"]}, '/reserved/1 "a" is listed twice'),
+        ({"reserved": [1]}, "/reserved/0 must be the name of a property, not 1"),
         ({"schedules": {}}, "/schedules must be a list of schedules, not {}"),
         ({"schedules": [3]}, "/schedules/0 must be an object with name, cron, timezone, misfire, misfireLimit or params, not 3"),
     ],

@@ -151,7 +151,7 @@ def test_schedules_that_were_stored_before_they_could_have_a_limit_are_as_they_w
 
 def test_a_renamed_job_takes_its_schedules_along(project: TemporaryProject, engine: Engine) -> None:
     project.write_spec("digest", job_spec("Summary", schedules=[schedule("morning"), schedule("evening")]))
-    project.generate()
+    project.generate("--relock", "Digest")
     command.upgrade(alembic(project), "head")
     assert [row[:2] for row in schedules(engine)] == [("Summary", "evening"), ("Summary", "morning")]
 

@@ -244,3 +244,14 @@ def _run(command: list[str], cwd: Path | None = None, env: dict[str, str] | None
     output = (done.stdout + done.stderr).strip()
     assert bool(done.returncode) == fails, output
     return output
+
+
+def test_a_retired_job_derives_from_the_class_that_says_so(tmp_path: Path) -> None:
+    project = make_project(tmp_path / "project", {"old": job_spec("Old", status="retired"), "new": job_spec("New")})
+    project.generate()
+    text = project.read("generated/jobs/old.py")
+    assert "from server_jobs import JobOptions, RetiredJob\n" in text
+    assert "class Old(RetiredJob[OldParams, OldResult, OldParamsDict]):" in text
+    assert "    options = JobOptions(retired=True)\n" in text
+    assert "registry.register(Old, old.handle)" in project.read("generated/registry.py")
+    assert "class New(Job[" in project.read("generated/jobs/new.py")

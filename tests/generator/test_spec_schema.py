@@ -9,10 +9,11 @@ from typing import Any
 from server_jobs.formats import FORMATS
 from server_jobs.options import HIGHEST_LIMIT, HIGHEST_MISFIRE_LIMIT, JobOptions, Misfire, RunIn, Schedule
 from server_jobs.retry import Backoff, RetryPolicy
+from server_jobs_generator.contracts.judge import DEFAULT_COMPAT
 from server_jobs_generator.job_lint import FRAME
 from server_jobs_generator.keywords import KNOWN, TYPES
-from server_jobs_generator.option_values import read_duration
-from server_jobs_generator.options_lint import CONCURRENCY, OPTIONS, RATE, RETENTION, RETRY, SCHEDULE
+from server_jobs_generator.option_values import Gravity, Status, read_duration
+from server_jobs_generator.options_lint import COMPAT, CONCURRENCY, OPTIONS, RATE, RETENTION, RETRY, SCHEDULE
 
 SCHEMA: dict[str, Any] = json.loads((files("server_jobs_generator") / "spec.schema.json").read_text(encoding="utf-8"))
 DEFINITIONS = SCHEMA["$defs"]
@@ -41,6 +42,9 @@ def test_the_options_have_the_same_keys_and_choices() -> None:
     assert DEFINITIONS["schedule"]["properties"].keys() == SCHEDULE.keys()
     assert JOB["retry"]["properties"]["backoff"]["enum"] == list(Backoff)
     assert JOB["runIn"]["enum"] == list(RunIn)
+    assert JOB["status"]["enum"] == list(Status)
+    assert JOB["compat"]["properties"].keys() == COMPAT.keys()
+    assert DEFINITIONS["gravity"]["enum"] == list(Gravity)
     assert DEFINITIONS["schedule"]["properties"]["misfire"]["enum"] == list(Misfire)
     assert DEFINITIONS["schedule"]["properties"]["misfireLimit"]["maximum"] == HIGHEST_MISFIRE_LIMIT
 
@@ -50,6 +54,9 @@ def test_the_defaults_are_those_of_the_runtime() -> None:
     assert (JOB["version"]["default"], JOB["queue"]["default"]) == (options.version, options.queue)
     assert (JOB["priority"]["default"], JOB["maxAttempts"]["default"]) == (options.priority, options.max_attempts)
     assert JOB["runIn"]["default"] == options.run_in
+    assert (JOB["status"]["default"] == "retired") == options.retired
+    stated = {key: value["default"] for key, value in JOB["compat"]["properties"].items()}
+    assert stated == {direction.value: grave for direction, grave in DEFAULT_COMPAT.items()}
     stated = {key: value["default"] for key, value in JOB["retry"]["properties"].items()}
     assert stated["backoff"] == retry.backoff
     assert stated["jitter"] == retry.jitter

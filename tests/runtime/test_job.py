@@ -24,6 +24,7 @@ from server_jobs import (
     JobNotFoundError,
     JobOptions,
     JobResult,
+    JobRetiredError,
     JobStatus,
     RetryPolicy,
     Worker,
@@ -599,3 +600,26 @@ async def test_inserting_jobs_made_by_hand_answers_in_their_order() -> None:
     backend = backend_on(MemoryStore())
     jobs = [NewJob(id=f"j{number}", job_name="Echo", params="{}") for number in range(3)]
     assert [inserted.id for inserted in await backend.insert(jobs)] == ["j0", "j1", "j2"]
+
+
+# --- retired jobs ----------------------------------------------------------------------------------------------------
+
+
+async def test_a_retired_job_is_not_enqueued_and_those_that_wait_still_run() -> None:
+    store = MemoryStore()
+    active = text_job(echo)
+    backend_on(store, active)
+    waiting = await active.later(PARAMS)
+    retired = text_job(echo, options=JobOptions(retired=True))
+    backend_on(store, retired)
+    for call in (
+        lambda: retired.later(PARAMS),
+        lambda: retired.later_many([PARAMS]),
+        lambda: retired.now(PARAMS),
+        lambda: retired.now(PARAMS, persist=False),
+        lambda: retired.batch([PARAMS]),
+    ):
+        with pytest.raises(JobRetiredError, match=f"{retired.job_name} is retired"):
+            await call()
+    assert len(await store.list_jobs(JobQuery())) == 1
+    assert (await retired.execute_from_database(str(waiting))).ok

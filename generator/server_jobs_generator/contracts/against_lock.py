@@ -104,6 +104,7 @@ def _deletion(project: Project, lock: Lock, name: str, locked: LockedJob, jobs: 
         if renamed is None
         else f"its title is {renamed} now"
     )
+    back = "take the spec back" if renamed is None else "keep a spec with the old title"
     place = Place(lock_path(project), *lock.place_of(("jobs", name)), pointer_to(("jobs", name)))
     return ContractFinding(
         place=place,
@@ -114,7 +115,7 @@ def _deletion(project: Project, lock: Lock, name: str, locked: LockedJob, jobs: 
         directions=(),
         message=f"{gone}, and jobs of it may be queued that nothing would run",
         advice=(
-            'take the spec back and set "status": "retired" in its x-job, until no row is left; '
+            f'{back} and set "status": "retired" in its x-job, until no row is left; '
             f"or, if none was ever queued, run server-jobs generate --relock {name}"
         ),
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import cached_property
 
 from pydantic import JsonValue
 from server_jobs.values import canonical, fingerprint
@@ -50,7 +51,7 @@ class LockedOptions:
         return options
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)  # no slots: its texts are made once
 class Contract:
     """One revision of one version of a job.
 
@@ -62,7 +63,7 @@ class Contract:
     result: Mapping[str, JsonValue]
     options: LockedOptions
 
-    @property
+    @cached_property
     def hash(self) -> str:
         """Equal for equal contracts, and stored beside them: a hand that edits one leaves the other."""
         return fingerprint({"params": self.params, "result": self.result, "options": self.options.document()})
@@ -71,7 +72,7 @@ class Contract:
         """Whether the two say the same about params and result, word for word."""
         return self._schemas == other._schemas
 
-    @property
+    @cached_property
     def _schemas(self) -> str:
         # As text, because `1`, `1.0` and `true` are equal in Python.
         return canonical([self.params, self.result])

@@ -102,6 +102,8 @@ class Judge:
         return self.finding(rule, self.places.of_file(self.job, ("x-job", key)), message, severity)
 
     def _part(self, part: Part, old: OldContract) -> Iterator[ContractFinding]:
+        if old.contract.has_schemas_of(self.now):
+            return
         was, now = (getattr(contract, part.value) for contract in (old.contract, self.now))
         for change in compare(was, now, self.job.reserved):
             broken = dict(self._broken(part, change))

@@ -49,13 +49,19 @@ class LockedJob:
 
 @dataclass(frozen=True, slots=True)
 class Lock:
-    """The locked jobs by their names. `text` is the file it was read from, for the places in it; "" for a new one."""
+    """The locked jobs by their names. `text` is the file it was read from, for the places in it; "" for a new one.
+
+    `is_as_read` is true while nothing in it is other than in that file.
+    """
 
     jobs: Mapping[str, LockedJob] = field(default_factory=dict[str, LockedJob])
     text: str = ""
+    is_as_read: bool = False
 
     def dump(self) -> str:
         """The text of the file: the same for equal locks, and one key or value a line."""
+        if self.is_as_read:
+            return self.text
         jobs: dict[str, JsonValue] = {name: _job_document(job) for name, job in self.jobs.items()}
         document: dict[str, JsonValue] = {"note": _NOTE, "format": _FORMAT, "jobs": jobs}
         return json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
@@ -99,7 +105,7 @@ class _Reader:
         if root["format"] != _FORMAT:
             self.refuse(("format",), f"must be {_FORMAT}, not {shown(root['format'])}: another version wrote it")
         jobs = self.object(("jobs",), root["jobs"])
-        return Lock({name: self.job(("jobs", name), value) for name, value in jobs.items()}, self.text)
+        return Lock({name: self.job(("jobs", name), value) for name, value in jobs.items()}, self.text, is_as_read=True)
 
     def job(self, at: Pointer, value: JsonValue) -> LockedJob:
         members = self.object(at, value, ("spec", "status", "versions"))

@@ -11,16 +11,21 @@ from .lock import Lock, LockedJob
 
 def release(lock: Lock, jobs: Sequence[JobSpec]) -> Lock:
     """The lock with the contract of each job: a new revision where its schemas are none that are locked already."""
-    return Lock({job.class_name: _released(lock.jobs.get(job.class_name), job) for job in jobs})
+    released = {job.class_name: _released(lock.jobs.get(job.class_name), job) for job in jobs}
+    is_same = released.keys() == lock.jobs.keys() and all(released[name] is lock.jobs[name] for name in released)
+    return lock if is_same else Lock(released)
 
 
 def _released(locked: LockedJob | None, job: JobSpec) -> LockedJob:
+    """What is locked of a job from now on: the very same object if nothing about it is new."""
+    version, status = job.options.version, Status.RETIRED if job.options.retired else Status.ACTIVE
     versions = {} if locked is None else dict(locked.versions)
-    version = job.options.version
-    versions[version] = _with(versions.get(version, ()), contract_of(job))
-    return LockedJob(
-        spec_name=job.spec_name, status=Status.RETIRED if job.options.retired else Status.ACTIVE, versions=versions
-    )
+    revisions, contract = versions.get(version, ()), contract_of(job)
+    is_known = any(revision.hash == contract.hash for revision in revisions)
+    if locked is not None and is_known and (locked.spec_name, locked.status) == (job.spec_name, status):
+        return locked
+    versions[version] = _with(revisions, contract)
+    return LockedJob(spec_name=job.spec_name, status=status, versions=versions)
 
 
 def _with(revisions: tuple[Contract, ...], contract: Contract) -> tuple[Contract, ...]:

@@ -131,7 +131,7 @@ TABLE: dict[str, Row] = {
     ),
     "add an item to a tuple": (
         of({"type": "array", "prefixItems": [TEXT], "items": False, "minItems": 1}),
-        of({"type": "array", "prefixItems": [TEXT, TEXT], "items": False, "minItems": 1}),
+        of({"type": "array", "prefixItems": [TEXT, TEXT], "items": False, "minItems": 2}),
         *(ChangeRule.TUPLE_CHANGED, BREAKS, BREAKS),
     ),
     "change a default": (

@@ -1,0 +1,63 @@
+"""The base of a job that is not enqueued any more: type checkers strike its calls out where they stand."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from .job import D, Job, P, R
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import timedelta
+    from typing import Unpack
+
+    from typing_extensions import deprecated
+
+    from .enqueue_options import EnqueueOptions
+    from .handle import JobHandle
+    from .result import JobResult
+
+
+class RetiredJob(Job[P, R, D]):
+    """As `Job`, for a spec whose `x-job` says `"status": "retired"`: its options have `retired` set.
+
+    What is queued still runs. Whatever would queue or run another one raises `JobRetiredError`.
+    """
+
+    if TYPE_CHECKING:
+
+        @classmethod
+        @deprecated("this job is retired: call the one that took its place")
+        async def later(cls, params: P | D, **options: Unpack[EnqueueOptions]) -> JobHandle[R]: ...
+
+        @classmethod
+        @deprecated("this job is retired: call the one that took its place")
+        def later_sync(cls, params: P | D, **options: Unpack[EnqueueOptions]) -> JobHandle[R]: ...
+
+        @classmethod
+        @deprecated("this job is retired: call the one that took its place")
+        async def later_many(
+            cls, params_list: Sequence[P | D], **options: Unpack[EnqueueOptions]
+        ) -> list[JobHandle[R]]: ...
+
+        @classmethod
+        @deprecated("this job is retired: call the one that took its place")
+        async def now(
+            cls,
+            params: P | D,
+            *,
+            persist: bool = True,
+            worker_timeout: timedelta = ...,
+            correlation_id: str | None = None,
+        ) -> JobResult[R]: ...
+
+        @classmethod
+        @deprecated("this job is retired: call the one that took its place")
+        async def batch(
+            cls,
+            params_list: Sequence[P | D],
+            *,
+            concurrency: int = 3,
+            persist: bool = True,
+            stop_on_error: bool = False,
+        ) -> list[JobResult[R]]: ...

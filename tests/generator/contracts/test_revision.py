@@ -1,0 +1,153 @@
+"""`server-jobs check --against REVISION`: the specs of then and of now, and nothing checked out."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+from server_jobs.errors import ProjectError
+from server_jobs.project import Project
+from server_jobs_generator.contracts import revision as module
+from server_jobs_generator.contracts.against_revision import findings_against_revision
+from server_jobs_generator.contracts.finding import ContractFinding
+from server_jobs_generator.contracts.revision import read_revision
+from server_jobs_generator.spec import read_specs
+
+from tests.generator.projects import make_project
+from tests.generator.spec_projects import Schema, a_spec, an_object, write
+
+TEXT: Schema = {"type": "string"}
+
+
+def git(folder: Path, *arguments: str) -> str:
+    settings = ("-c", "user.name=x", "-c", "user.email=x@example.com", "-c", "init.defaultBranch=main")
+    done = subprocess.run(["git", *settings, *arguments], cwd=folder, check=True, capture_output=True, text=True)
+    return done.stdout
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """A project in a folder of a repository, with one commit, tagged `v1`."""
+    root = tmp_path / "repository/project"
+    root.mkdir(parents=True)
+    shared = {"$defs": {"Name": TEXT}}
+    params = an_object(x={"$ref": "shared/names.json#/$defs/Name"}, y=TEXT)
+    write(root, {"case.json": a_spec(params), "shared/names.json": shared, "README.md": b"", ".hidden.json": b"["})
+    (root / "specs/link.json").symlink_to("case.json")
+    git(root.parent, "init", "--quiet")
+    git(root, "add", "-A")
+    git(root, "commit", "--quiet", "-m", "one")
+    git(root, "tag", "v1")
+    (root / "specs/link.json").unlink()
+    return root
+
+
+def against(root: Path, revision: str = "v1") -> list[ContractFinding]:
+    jobs = read_specs(root, root / "specs").jobs
+    return findings_against_revision(Project(root=root), revision, jobs)
+
+
+def test_nothing_changed_is_nothing_found(root: Path) -> None:
+    assert against(root) == against(root, "main") == against(root, "HEAD") == []
+
+
+def test_what_changed_since_a_revision_is_judged_in_every_direction(root: Path) -> None:
+    write(root, {"shared/names.json": {"$defs": {"Name": {"type": "integer"}}}})
+    write(root, {"case.json": a_spec(an_object(x={"$ref": "shared/names.json#/$defs/Name"}))})
+    changed, removed = sorted(against(root), key=lambda one: one.rule, reverse=True)
+    assert (changed.rule, removed.rule) == ("TYPE_CHANGED", "PROP_REMOVED_OPTIONAL")
+    assert str(changed.place) == "specs/shared/names.json:1:20"
+    assert str(changed.old) == "v1:specs/shared/names.json:1:20"
+    assert changed.stops
+    assert not removed.stops
+
+
+def test_a_spec_that_is_gone_is_found_where_it_was(root: Path) -> None:
+    (root / "specs/case.json").unlink()
+    (found,) = against(root)
+    assert (found.rule, str(found.place), found.stops) == ("JOB_DELETED", "v1:specs/case.json:1:1", True)
+
+
+def test_a_raised_version_needs_no_more_than_that_and_a_lowered_one_is_refused(root: Path) -> None:
+    write(root, {"case.json": a_spec(an_object(z={"const": 1}), **{"x-job": {"version": 2}})})
+    assert against(root) == []
+    git(root, "commit", "--quiet", "-am", "two")
+    write(root, {"case.json": a_spec(an_object(z={"const": 1}))})
+    assert [finding.rule for finding in against(root, "HEAD")] == ["VERSION_LOWERED"]
+
+
+def test_the_folder_of_then_is_read_where_the_project_had_it_then(root: Path) -> None:
+    (root / "pyproject.toml").write_text('[tool.server-jobs]\nspecs = "specs"\n', encoding="utf-8")
+    git(root, "add", "-A")
+    git(root, "commit", "--quiet", "-m", "two")
+    (root / "specs").rename(root / "contracts")
+    project = Project(root=root, specs="contracts")
+    jobs = read_specs(root, root / "contracts").jobs
+    assert findings_against_revision(project, "HEAD", jobs) == []
+
+
+def test_only_specs_are_read_and_nothing_is_written(root: Path) -> None:
+    before = git(root, "status", "--porcelain"), (root.parent / ".git/index").read_bytes()
+    files = read_revision(Project(root=root), "v1")
+    assert [(file.name, file.path) for file in files] == [
+        ("case.json", "specs/case.json"),
+        ("shared/names.json", "specs/shared/names.json"),
+    ]
+    assert all(file.data == (root / file.path).read_bytes() for file in files)
+    assert (git(root, "status", "--porcelain"), (root.parent / ".git/index").read_bytes()) == before
+
+
+@pytest.mark.parametrize("revision", ["nothing", "--help", "-x", "v1:specs", "", "v1; touch x", "main..v1"])
+def test_a_revision_that_is_none_is_named(root: Path, revision: str) -> None:
+    with pytest.raises(ProjectError, match="git knows no revision") as caught:
+        against(root, revision)
+    assert repr(revision) in str(caught.value)
+
+
+def test_a_revision_without_specs_is_named(root: Path) -> None:
+    git(root, "rm", "-r", "--quiet", "-f", "--cached", "specs")
+    git(root, "commit", "--quiet", "-m", "two")
+    with pytest.raises(ProjectError, match="there are no specs in project/specs at HEAD"):
+        against(root, "HEAD")
+
+
+def test_specs_that_had_problems_then_are_shown(root: Path) -> None:
+    write(root, {"case.json": b"["})
+    git(root, "commit", "--quiet", "-am", "two")
+    write(root, {"case.json": a_spec()})
+    with pytest.raises(ProjectError, match=r"the specs at HEAD have problems(?s:.*)specs/case.json:1:2"):
+        against(root, "HEAD")
+
+
+def test_without_git_or_a_repository_that_is_said(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path))
+    with pytest.raises(ProjectError, match="is not in a repository of git"):
+        read_revision(Project(root=tmp_path / "elsewhere"), "main")
+    monkeypatch.setattr(module, "which", lambda _: None)
+    with pytest.raises(ProjectError, match="git is not installed here"):
+        against(root)
+
+
+def test_the_command_fails_where_the_lock_knows_nothing_yet(tmp_path: Path) -> None:
+    """The lock was made anew, so that only the revision remembers what was released."""
+    project = make_project(tmp_path / "project")
+    git(project.root, "init", "--quiet")
+    project.generate()
+    git(project.root, "add", "-A")
+    git(project.root, "commit", "--quiet", "-m", "one")
+    spec = json.loads(project.read("specs/send_email.json"))
+    spec["properties"]["params"]["required"] = ["text"]
+    project.write_spec("send_email", spec)
+    project.generate("--relock", "SendEmail")
+    assert project.run("check").exit_code == 0
+    result = project.run("check", "--against", "HEAD")
+    assert result.exit_code == 1
+    assert "before at HEAD:specs/send_email.json:" in result.output
+    assert project.run("check", "--against", "nothing").exit_code == 3
+    (finding,) = [
+        one for one in json.loads(project.run("check", "--against", "HEAD", "--json").output)["contracts"] if one["old"]
+    ]
+    assert (finding["rule"], finding["old"]["path"]) == ("REQUIRED_ADDED", "HEAD:specs/send_email.json")
