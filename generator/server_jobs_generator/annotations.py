@@ -8,6 +8,7 @@ from enum import StrEnum
 
 from server_jobs.cli.findings import Verdict
 
+from .contracts.finding import ContractFinding
 from .output import Finding, State
 from .plan import Plan
 from .worker_lint.finding import CodeFinding
@@ -47,11 +48,19 @@ def annotate(plan: Plan, files: Iterable[Finding], code: Sequence[CodeFinding] =
         place = problem.path, problem.line, problem.column
         message = f"{problem.pointer or '(whole file)'} {problem.message}"
         yield Annotation(*place, Level.ERROR, problem.rule, message, problem.pointer)
+    yield from (_of_contract(finding) for finding in plan.contracts if finding.accepted is None)
     yield from map(_of_file, files)
     for finding in dict.fromkeys((*plan.configuration, *code)):
         level = Level.ERROR if finding.verdict is Verdict.FAIL else Level.WARNING
         message = f"{finding.message}; {finding.advice}"
         yield Annotation(finding.path, finding.line, finding.column, level, finding.rule, message)
+
+
+def _of_contract(finding: ContractFinding) -> Annotation:
+    place = finding.place
+    message = f"{place.pointer or '(whole file)'} {finding.text}"
+    level = Level(finding.severity.value)
+    return Annotation(place.path, place.line, place.column, level, finding.rule, message, place.pointer)
 
 
 def _of_file(finding: Finding) -> Annotation:

@@ -41,11 +41,15 @@ class BundleError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Bundle:
-    """Two self-contained schemas, and the names of the files (relative to `specs/`) that went into them."""
+    """Two self-contained schemas, and the names of the files (relative to `specs/`) that went into them.
+
+    `places` says where each definition stands that they share.
+    """
 
     params: Mapping[str, JsonValue]
     result: Mapping[str, JsonValue]
     files: tuple[str, ...]
+    places: Mapping[str, Location]
 
 
 def bundle(library: Library, file: str) -> Bundle:
@@ -67,7 +71,7 @@ def bundle(library: Library, file: str) -> Bundle:
             raise BundleError(problem) from None
     files = tuple(sorted({file, *(location.file for location in bundler.names)}))
     params, result = map(bundler.with_definitions, parts)
-    return Bundle(params, result, files)
+    return Bundle(params, result, files, places)
 
 
 def is_class(schema: JsonValue | Schema) -> bool:

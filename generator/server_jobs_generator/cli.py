@@ -48,30 +48,46 @@ _formatted = formatted(*Form)
 @click.option("--dry-run", is_flag=True, help="Only say what would be written and removed.")
 @click.option("--diff", is_flag=True, help="Like --dry-run, and show every change line by line.")
 @forget_option
+@click.option(
+    "--relock",
+    "relocked",
+    metavar="JOB",
+    multiple=True,
+    help="Forget what was released of a job of which no row exists, so that its spec may change freely.",
+)
 @_formatted
 def generate(
-    folder: Path, *, force: bool, dry_run: bool, diff: bool, forgotten: Sequence[tuple[str, int]], form: Form
+    folder: Path,
+    *,
+    force: bool,
+    dry_run: bool,
+    diff: bool,
+    forgotten: Sequence[tuple[str, int]],
+    relocked: Sequence[str],
+    form: Form,
 ) -> None:
     """Write the code, the migrations and the Worker that follow from the specs.
 
     Your own files are never touched: handlers, wrangler.jsonc, and whatever else the generator did not write. A
     generated file that you changed by hand is not overwritten: the run stops and names it. Nothing is written while
-    any spec has a problem; the word in brackets behind one is its rule, which `server-jobs explain` tells more about.
+    any spec has a problem, or breaks what was released of its job; the word in brackets behind one is its rule, which
+    `server-jobs explain` tells more about.
 
     Exit status: 0 done (or with --dry-run and --diff: it could be), 1 a spec or a changed file is in the way, 3 the
     project cannot be used.
     """
     with _explained():
         project = find_project(folder)
-        plan = _plan(project, forgotten)
+        plan = _plan(project, relocked=relocked, forgotten=forgotten)
         write = not (dry_run or diff)
-        if plan.problems or (plan.edited and not force):
+        if plan.is_refused or (plan.edited and not force):
             _refuse(project, plan, form)
         if diff and form is Form.TEXT:
             _print(report.diff_lines(project, plan))
         if write:
             _publish(project, plan)
         told = _told(project, plan, form, written=write)
+        _print(report.problem_lines(plan) if form is Form.TEXT else [])
         _print(report.change_lines(plan, written=write) if form in (Form.TEXT, Form.GITHUB) else [])
         _print(told)
 
@@ -90,9 +106,14 @@ def _known_target(_ctx: click.Context, _param: click.Parameter, value: str | Non
     callback=_known_target,
     help=f"Look at your code as well, for what cannot work there: {', '.join(_TARGETS)}.",
 )
+@click.option(
+    "--against",
+    metavar="REVISION",
+    help="Compare the specs with those of a revision of git as well, such as main, a tag, or HEAD~3.",
+)
 @database_option
 @_formatted
-def check(folder: Path, *, target: str | None, database: str | None, form: Form) -> None:
+def check(folder: Path, *, target: str | None, against: str | None, database: str | None, form: Form) -> None:
     """Say whether the generated files are what the specs ask for; write nothing.
 
     One line for each file that is not: MISSING, STALE (the spec or the generator changed since), EDITED (by hand) or
@@ -100,6 +121,9 @@ def check(folder: Path, *, target: str | None, database: str | None, form: Form)
 
     With a target, the handlers and what they import of the project are read, never run; one line for each place that
     cannot work there (fail) or may not be meant (warn). A comment excuses its line: # cloudflare: ok -- and the reason.
+
+    A change of a spec that breaks what was released is an error too: the lock, contracts.lock.json, has every contract
+    that jobs in a queue may have. With --against, what changed since a revision is judged in the same way.
 
     With a database, every job there that is to be run is read as a worker of this code would read it: those of earlier
     versions through their upcasters, which are called, as no handler is.
@@ -109,7 +133,7 @@ def check(folder: Path, *, target: str | None, database: str | None, form: Form)
     """
     with _explained():
         project = find_project(folder)
-        plan = _plan(project)
+        plan = _plan(project, against=against)
         queue = _look_at_queue(project, folder, database) if database and not plan.problems else None
         code = () if target is None else _look_at_code(project)
         told = _told(project, plan, form, files=plan.findings, target=target, code=code, queue=queue)
@@ -119,8 +143,9 @@ def check(folder: Path, *, target: str | None, database: str | None, form: Form)
         _print(told)
         if queue is not None:
             _tell_of_rows(queue, form)
-        is_refused = queue is not None and queue.is_refused
-        if plan.problems or plan.findings or is_refused or any(finding.verdict is Verdict.FAIL for finding in code):
+        is_unreadable = queue is not None and queue.is_refused
+        is_unfit = any(finding.verdict is Verdict.FAIL for finding in code)
+        if plan.is_refused or plan.findings or is_unreadable or is_unfit:
             raise SystemExit(NO)
 
 
@@ -142,7 +167,7 @@ def init(folder: Path) -> None:
             raise click.ClickException(_IN_THE_WAY.format(folder=folder, files="\n".join(f"  {f}" for f in in_the_way)))
         project = write_project(folder, files)
         plan = _plan(project)
-        if plan.problems or plan.edited:
+        if plan.is_refused or plan.edited:
             _refuse(project, plan, Form.TEXT)
         _publish(project, plan)
         change = "" if folder.samefile(".") else f"  cd {shlex.quote(str(folder))}\n"
@@ -162,13 +187,19 @@ _NEXT = """\
   server-jobs worker --until-empty"""
 
 
-def _plan(project: Project, forgotten: Sequence[tuple[str, int]] = ()) -> Plan:
-    if not forgotten and stamp.is_clean(project):
+def _plan(
+    project: Project,
+    *,
+    relocked: Sequence[str] = (),
+    forgotten: Sequence[tuple[str, int]] = (),
+    against: str | None = None,
+) -> Plan:
+    if not relocked and not forgotten and against is None and stamp.is_clean(project):
         return Plan()
     # Imported here because it brings the libraries that parse, render and migrate: most runs do without.
     from .pipeline import make_plan
 
-    plan = make_plan(project, forgotten=forgotten)
+    plan = make_plan(project, relocked=relocked, forgotten=forgotten, against=against)
     if not (plan.problems or plan.findings or plan.has_notes):
         stamp.remember(project)
     return plan
@@ -203,7 +234,7 @@ def _publish(project: Project, plan: Plan) -> None:
 
 
 def _refuse(project: Project, plan: Plan, form: Form) -> NoReturn:
-    if form is Form.TEXT and not plan.problems:
+    if form is Form.TEXT and not plan.is_refused:
         note(f"Error: {report.refusal(plan)}")
     else:
         _print(_told(project, plan, form, files=plan.edited) or report.problem_lines(plan))

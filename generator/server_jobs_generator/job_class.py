@@ -77,6 +77,8 @@ def _options(options: JobOptions) -> Iterator[tuple[str, Expression]]:
         yield "retention", call("Retention", **dict(_retention(options.retention)))
     if options.redact:
         yield "redact", _strings(options.redact)
+    if options.retired:
+        yield "retired", Code("True")
 
 
 def _retry(retry: RetryPolicy) -> Iterator[tuple[str, Expression]]:

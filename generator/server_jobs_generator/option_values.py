@@ -32,6 +32,26 @@ class OptionError(ValueError):
         super().__init__(message)
 
 
+class Gravity(StrEnum):
+    """What a change that breaks something is taken for."""
+
+    ERROR = "error"
+    WARNING = "warning"
+    IGNORE = "ignore"
+
+
+class Status(StrEnum):
+    """Whether jobs are enqueued, or only those that wait are still run."""
+
+    ACTIVE = "active"
+    RETIRED = "retired"
+
+
+def read_status(value: JsonValue) -> bool:
+    """Whether a job is retired."""
+    return read_choice(Status)(value) == Status.RETIRED
+
+
 def read_integer(lowest: int, highest: int) -> Callable[[JsonValue], int]:
     """A reader of whole numbers within a range."""
 

@@ -27,6 +27,7 @@ from server_jobs.retry import Backoff, RetryPolicy
 from .document import Document, Pointer
 from .instance import Fitting, follow
 from .option_values import (
+    Gravity,
     OptionError,
     read_choice,
     read_cron,
@@ -35,6 +36,7 @@ from .option_values import (
     read_name,
     read_period,
     read_share,
+    read_status,
     read_timeout,
     read_timezone,
 )
@@ -65,15 +67,23 @@ class OptionsLint:
     fitting: Fitting
     problems: list[SpecProblem] = field(default_factory=list[SpecProblem])
     schedules: list[Schedule] = field(default_factory=list[Schedule])
+    compat: dict[str, str] = field(default_factory=dict[str, str])
+    reserved: tuple[str, ...] = ()
 
     def read(self, value: JsonValue) -> JobOptions:
-        """The options a spec states, the defaults for those it does not; `schedules` holds the schedules then."""
+        """The options a spec states, the defaults for those it does not.
+
+        `schedules`, `compat` and `reserved` hold then what is no option of the runtime.
+        """
         try:
             members = self._members(("x-job",), value, OPTIONS)
         except OptionError as error:
             self._note(("x-job",), error.rule, str(error))
             return JobOptions()
         members.pop("schedules", None)
+        self.compat, self.reserved = members.pop("compat", {}), members.pop("reserved", ())
+        if members.get("retired") and self.schedules:
+            self._note(("x-job", "schedules"), OPTION_WITHOUT_EFFECT, "a retired job is not scheduled; remove them")
         return replace(JobOptions(), **members)
 
     def _members(self, pointer: Pointer, value: JsonValue, readers: Mapping[str, _Reader]) -> dict[str, Any]:
@@ -122,6 +132,20 @@ class OptionsLint:
 
     def retention(self, pointer: Pointer, value: JsonValue) -> Retention:
         return Retention(**self._members(pointer, value, RETENTION))
+
+    def compatibility(self, pointer: Pointer, value: JsonValue) -> dict[str, str]:
+        return {name: str(grave) for name, grave in self._members(pointer, value, COMPAT).items()}
+
+    def names(self, pointer: Pointer, value: JsonValue) -> tuple[str, ...]:
+        """A list of different names of properties."""
+        if not isinstance(value, list) or len(value) > _LONGEST_LIST:
+            raise OptionError(f"must be a list of names of properties, not {shown(value)}")
+        for index, item in enumerate(value):
+            if not isinstance(item, str):
+                self._note((*pointer, index), OPTION_VALUE, f"must be the name of a property, not {shown(item)}")
+            elif item in value[:index]:
+                self._note((*pointer, index), LISTED_TWICE, f"{shown(item)} is listed twice")
+        return tuple(item for item in value if isinstance(item, str))
 
     def pointers(self, pointer: Pointer, value: JsonValue) -> tuple[str, ...]:
         """A list of different JSON pointers, each to something that params may hold."""
@@ -240,7 +264,13 @@ OPTIONS: Mapping[str, _Reader] = {
     "rate": ("rate", OptionsLint.rate),
     "retention": ("retention", OptionsLint.retention),
     "redact": ("redact", OptionsLint.pointers),
+    "status": _plain("retired", read_status),
+    "compat": ("compat", OptionsLint.compatibility),
+    "reserved": ("reserved", OptionsLint.names),
     "schedules": ("schedules", OptionsLint.all_schedules),
+}
+COMPAT: Mapping[str, _Reader] = {
+    name: _plain(name, read_choice(Gravity)) for name in ("queue", "rollout", "store", "reader")
 }
 RETRY: Mapping[str, _Reader] = {
     "backoff": _plain("backoff", read_choice(Backoff)),

@@ -8,9 +8,12 @@ from importlib.metadata import version
 from server_jobs.project import Project
 
 from . import output
+from .contracts.against_revision import findings_against_revision
 from .contracts.forget import forget
 from .contracts.lock import lock_path, read_lock
 from .contracts.release import release
+from .contracts.relock import relock
+from .contracts.review import review
 from .earlier_files import earlier_files
 from .earlier_versions import name_problems
 from .files import File, Ownership, read_file
@@ -26,18 +29,27 @@ from .worker_lint.upload import read_upload
 _OWNED_FOLDERS = ("jobs", "models")
 
 
-def make_plan(project: Project, *, forgotten: Sequence[tuple[str, int]] = ()) -> Plan:
-    """Read the specs of a project and compare its files with what they should be.
+def make_plan(
+    project: Project,
+    *,
+    relocked: Sequence[str] = (),
+    forgotten: Sequence[tuple[str, int]] = (),
+    against: str | None = None,
+) -> Plan:
+    """Read the specs of a project, and compare them with what was released and its files with what they should be.
 
-    `forgotten` are versions, by job name, of which no rows are left. Raises `ProjectError` when the project cannot be
-    used: no specs folder, a link out of it, a broken manifest; `InvalidOptionError` for what cannot be forgotten.
+    `relocked` names jobs whose earlier contracts count no more, `forgotten` versions (by job name) of which no rows are
+    left, `against` a revision of git to compare with as well. Raises `ProjectError` when the project cannot be used: no
+    specs folder, a link out of it, a broken manifest; `InvalidOptionError` for what cannot be forgotten.
     """
     specs = read_specs(project.root, project.root / project.specs)
     if specs.problems:
         return Plan(problems=tuple(sorted(specs.problems)))
-    old, released = read_manifest(project), forget(read_lock(project), forgotten)
+    old, released = read_manifest(project), forget(relock(read_lock(project), relocked), forgotten)
     if problems := tuple(sorted(name_problems(specs.jobs, released))):
         return Plan(problems=problems)
+    others = [] if against is None else findings_against_revision(project, against, specs.jobs)
+    contracts = review(project, released, specs.jobs, others=others)
     lock = File(lock_path(project), release(released, specs.jobs).dump())
     files = [
         *render_files(project, specs.jobs, released),
@@ -50,6 +62,7 @@ def make_plan(project: Project, *, forgotten: Sequence[tuple[str, int]] = ()) ->
     folders = [f"{project.output}/{folder}" for folder in _OWNED_FOLDERS]
     findings = output.compare(project.root, files, old, folders)
     return Plan(
+        contracts=contracts,
         findings=findings + _manifest_finding(project, manifest),
         unused=_unused(new, files),
         configuration=tuple(sorted(check_configuration(project, read_upload(project)))),

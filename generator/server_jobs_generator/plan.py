@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from .contracts.finding import ContractFinding
 from .files import File
 from .output import Finding, State
 from .problems import SpecProblem
@@ -14,12 +15,14 @@ from .worker_lint.finding import CodeFinding
 class Plan:
     """With `problems` there is nothing else in it, since nothing may be generated then.
 
+    `contracts` is what the specs break of what was released; with one that stops, nothing may be written either.
     `findings` are the files that are not as they should be, `unused` the handlers whose job is gone, `manifest` is
     the record to be written with them, `journal` the one to be written before them. `configuration` is what the files
     beside the Worker lack, which are the user's.
     """
 
     problems: tuple[SpecProblem, ...] = ()
+    contracts: tuple[ContractFinding, ...] = ()
     findings: tuple[Finding, ...] = ()
     unused: tuple[str, ...] = ()
     configuration: tuple[CodeFinding, ...] = ()
@@ -29,7 +32,12 @@ class Plan:
     @property
     def has_notes(self) -> bool:
         """Whether there is something to tell again in each run, though nothing has to be written."""
-        return bool(self.extra or self.unused or self.configuration)
+        return bool(self.extra or self.unused or self.configuration or self.contracts)
+
+    @property
+    def is_refused(self) -> bool:
+        """Whether nothing may be generated from these specs."""
+        return bool(self.problems) or any(finding.stops for finding in self.contracts)
 
     @property
     def edited(self) -> tuple[Finding, ...]:

@@ -38,6 +38,7 @@ def document(
     """
     value: dict[str, object] = {
         "problems": [asdict(problem) for problem in plan.problems],
+        "contracts": [finding.document() for finding in plan.contracts],
         "files": [
             {"path": finding.path, "state": finding.state, "action": _action(finding)} for finding in plan.findings
         ],
@@ -52,8 +53,9 @@ def document(
 
 
 def problem_lines(plan: Plan) -> Iterator[str]:
-    """One line a problem, as editors and people look for it."""
+    """One line a problem, as editors and people look for it, and one a change that breaks something."""
     yield from map(str, plan.problems)
+    yield from (str(finding) for finding in plan.contracts if finding.accepted is None)
 
 
 def refusal(plan: Plan) -> str:
@@ -82,7 +84,7 @@ def finding_lines(plan: Plan) -> Iterator[str]:
     """One line for each file that is not as it should be, or one that says that all are."""
     yield from map(str, plan.findings)
     yield from _notes(plan)
-    if not (plan.findings or plan.problems):
+    if not (plan.findings or plan.is_refused):
         yield ALL_IS_WELL
 
 

@@ -9,7 +9,7 @@ from importlib import import_module
 from .explanations.explanation import Explanation
 
 # Each has a tuple EXPLANATIONS, one for each rule. Who adds a module of rules adds one here.
-_MODULES = ("of_files", "of_schemas", "of_options", "of_outputs", "of_workers")
+_MODULES = ("of_files", "of_schemas", "of_options", "of_contracts", "of_outputs", "of_workers")
 
 
 @cache

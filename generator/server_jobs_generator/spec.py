@@ -6,7 +6,7 @@ renders code needs no further look at a spec file.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
 from itertools import islice
@@ -37,8 +37,9 @@ class JobSpec:
     `path` is the spec file relative to the project's root, with `/`. `params` and `result` are self-contained object
     schemas: their references lead only to `#/$defs/...` inside themselves, and equal keys in the two `$defs` are the
     same definition. `schedules` carry their params as canonical JSON text. `digest` is a SHA-256 (hex) over the spec
-    and every shared file it uses, in a fixed order. `is_earlier` is true for a version from the lock, of which nothing
-    but the model of its params is generated, with the version behind its name.
+    and every shared file it uses, in a fixed order. `compat` says how grave a change is that breaks something, by its
+    direction, and `reserved` has the names that no property may have again. `is_earlier` is true for a version from the
+    lock, of which nothing but the model of its params is generated, with the version behind its name.
     """
 
     path: str
@@ -50,6 +51,8 @@ class JobSpec:
     options: JobOptions
     schedules: tuple[Schedule, ...]
     digest: str
+    compat: Mapping[str, str] = field(default_factory=dict[str, str])
+    reserved: tuple[str, ...] = ()
     is_earlier: bool = False
 
 
@@ -70,10 +73,19 @@ def read_specs(project_root: Path, specs_dir: Path) -> Specs:
     Never raises for what the files contain. Raises `ProjectError` when `specs_dir` is not a readable directory inside
     `project_root`.
     """
+    return check_specs(find_specs(project_root, specs_dir))
+
+
+def find_specs(project_root: Path, specs_dir: Path) -> list[SpecFile | SpecProblem]:
+    """The files under `specs_dir` in the order of their names. Raises `ProjectError` as `read_specs` does."""
     try:
-        found = list(read_spec_files(project_root, specs_dir))
+        return list(read_spec_files(project_root, specs_dir))
     except (OSError, ValueError) as error:
         raise ProjectError(f"specs cannot be read from {specs_dir}: {error}") from error
+
+
+def check_specs(found: Iterable[SpecFile | SpecProblem]) -> Specs:
+    """Read and check these files, which may refer to no others."""
     reader = _SpecReader()
     for file in found:
         reader.read(file)
@@ -175,6 +187,8 @@ class _SpecReader:
             options=options,
             schedules=tuple(lint.schedules),
             digest=self._digest(bundled.files),
+            compat=lint.compat,
+            reserved=lint.reserved,
         )
 
     def _part(self, name: str, pointer: Pointer) -> JsonValue:

@@ -14,6 +14,9 @@ from .rules import Rule
 from .spec_rules import FILE_MISPLACED, FILE_UNREADABLE, LINK_OUTSIDE
 
 SHARED = "shared"
+ACCEPTED = "contracts.accepted.json"
+
+_NO_SPECS = ("README.md", ACCEPTED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +41,8 @@ class SpecFile:
 def read_spec_files(project_root: Path, specs_dir: Path) -> Iterator[SpecFile | SpecProblem]:
     """Each file under `specs_dir` in the order of their names, or what is wrong with it.
 
-    Hidden files and `README.md` may lie there too. Raises `OSError` when the directory cannot be listed.
+    Hidden files, `README.md` and the accepted findings may lie there too. Raises `OSError` when the directory cannot be
+    listed.
     """
     prefix = PurePosixPath(specs_dir.relative_to(project_root).as_posix())
     root = specs_dir.resolve(strict=True)
@@ -53,7 +57,7 @@ def read_spec_files(project_root: Path, specs_dir: Path) -> Iterator[SpecFile | 
 def _names_under(directory: Path, prefix: str) -> Iterator[str]:
     with os.scandir(directory) as entries:
         for entry in entries:
-            if entry.name.startswith(".") or entry.name == "README.md":
+            if entry.name.startswith(".") or entry.name in _NO_SPECS:
                 continue
             name = prefix + entry.name
             if entry.is_dir(follow_symlinks=False) and (prefix or entry.name == SHARED):

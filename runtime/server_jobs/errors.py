@@ -145,6 +145,17 @@ class JobUnavailableError(ServerJobsError):
         super().__init__(f"job {job_id} cannot be run now: {reason}")
 
 
+class JobRetiredError(ServerJobsError):
+    """The job was retired: none is enqueued or run any more but those that are queued."""
+
+    def __init__(self, job_name: str) -> None:
+        self.job_name = job_name
+        super().__init__(
+            f"{job_name} is retired: no more of it is enqueued, and only what is queued still runs; "
+            'call the job that took its place, or set "status": "active" in its spec'
+        )
+
+
 class DuplicateJobError(ServerJobsError):
     """An unfinished job holds the same unique key; `job_id` is its id."""
 

@@ -19,7 +19,7 @@ from .blocking import wait_for
 from .context import JobContext
 from .documents import lost_fields, read_params, read_result, unique_key_of, write_params
 from .enqueue_options import EnqueueOptions, check_options, in_utc
-from .errors import InvalidOptionError, JobFailedError, JobNotBoundError
+from .errors import InvalidOptionError, JobFailedError, JobNotBoundError, JobRetiredError
 from .handle import JobHandle
 from .ids import new_job_id
 from .limits import limit_keys
@@ -169,6 +169,7 @@ class Job(Generic[P, R, D]):
         runs: after a crash, or a failure with attempts left, a worker takes it over. Raises `InvalidParamsError`, or
         `DuplicateJobError` when an unfinished job holds its unique key.
         """
+        cls._check_active()
         backend = cls._backend()
         if not persist:
             validated, _ = write_params(cls.job_name, cls.params_model, params, cls.options.redact)
@@ -253,6 +254,7 @@ class Job(Generic[P, R, D]):
     @classmethod
     def new_jobs(cls, params_list: Iterable[object], **options: Unpack[EnqueueOptions]) -> Iterator[NewJob]:
         """The same for many params, one after another: each is checked when its turn comes."""
+        cls._check_active()
         chosen = cls._chosen(options) if options else cls.options
         scheduled_for = options.get("scheduled_for")
         shared = (
@@ -271,6 +273,11 @@ class Job(Generic[P, R, D]):
             concurrency_key, rate_key = limit_keys(chosen, text)
             unique_key = cls._unique_key(text, given_key)
             yield NewJob(new_job_id(), text, unique_key, concurrency_key, rate_key, *shared)
+
+    @classmethod
+    def _check_active(cls) -> None:
+        if cls.options.retired:
+            raise JobRetiredError(cls.job_name)
 
     @classmethod
     def _chosen(cls, options: EnqueueOptions) -> JobOptions:

@@ -109,7 +109,8 @@ class JobOptions:
     `priority` is -100 to 100, higher first. `timeout` bounds one attempt (None: no bound). `unique_by` lists JSON
     pointers into the params: at most one unfinished job has the same values there. `concurrency` and `rate` hold
     back what workers claim. `redact` lists pointers whose values are not shown by the tools. `run_in` PROCESS is for
-    handlers that compute, or may crash: each runs in a process of its own.
+    handlers that compute, or may crash: each runs in a process of its own. A `retired` job is not enqueued any more;
+    those that are queued still run.
     """
 
     version: int = 1
@@ -124,6 +125,7 @@ class JobOptions:
     retention: Retention = field(default_factory=Retention)
     redact: tuple[str, ...] = ()
     run_in: RunIn = RunIn.WORKER
+    retired: bool = False
 
     def __post_init__(self) -> None:
         check_range("version", self.version, 1, 2**31 - 1)

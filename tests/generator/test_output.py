@@ -16,7 +16,6 @@ from server_jobs_generator.output import Finding, State
 from tests.generator.projects import TemporaryProject, job_spec, make_project, schedule
 
 JOB = "generated/jobs/send_email.py"
-LOCK = "generated/contracts.lock.json"
 HANDLER = "handlers/send_email.py"
 
 
@@ -31,18 +30,18 @@ def project(tmp_path: Path) -> TemporaryProject:
 
 def test_a_changed_spec_changes_only_the_files_that_follow_from_it(project: TemporaryProject) -> None:
     before = project.files()
-    project.write_spec("send_email", job_spec("SendEmail", queue="mail"))
+    project.write_spec("send_email", job_spec("SendEmail", priority=5))
     result = project.generate()
     after = project.files()
     changed = {path for path in after if before[path] != after[path]}
-    assert changed == {"specs/send_email.json", LOCK, JOB, "generated/manifest.json"}
-    assert result.output == f"  updated {LOCK}\n  updated {JOB}\n  updated generated/manifest.json\n"
+    assert changed == {"specs/send_email.json", JOB, "generated/manifest.json"}
+    assert result.output == f"  updated {JOB}\n  updated generated/manifest.json\n"
 
 
 def test_the_jobs_of_a_removed_spec_go_and_its_handler_stays(project: TemporaryProject) -> None:
     handler = project.edit(HANDLER)
     project.path("specs/send_email.json").unlink()
-    result = project.generate()
+    result = project.generate("--relock", "SendEmail")
     assert f"  removed {JOB}" in result.output
     assert f"note: {HANDLER} is not used any more" in result.output
     assert not project.path(JOB).exists()
@@ -57,7 +56,7 @@ def test_the_jobs_of_a_removed_spec_go_and_its_handler_stays(project: TemporaryP
 def test_a_spec_that_comes_back_finds_its_handler(project: TemporaryProject) -> None:
     handler = project.edit(HANDLER)
     project.path("specs/send_email.json").unlink()
-    project.generate()
+    project.generate("--relock", "SendEmail")
     project.write_spec("send_email", job_spec("SendEmail"))
     project.generate()
     assert project.read(HANDLER) == handler
@@ -103,9 +102,9 @@ def test_force_overwrites_edited_files(project: TemporaryProject) -> None:
 def test_an_edited_file_of_a_removed_spec_is_refused_too(project: TemporaryProject) -> None:
     text = project.edit(JOB)
     project.path("specs/send_email.json").unlink()
-    assert project.run("generate").exit_code == 1
+    assert project.run("generate", "--relock", "SendEmail").exit_code == 1
     assert project.read(JOB) == text
-    project.generate("--force")
+    project.generate("--force", "--relock", "SendEmail")
     assert not project.path(JOB).exists()
 
 
@@ -161,12 +160,12 @@ def test_dry_run_and_diff_write_nothing(project: TemporaryProject) -> None:
 
 
 def test_json_tells_programs_what_was_done(project: TemporaryProject) -> None:
-    project.write_spec("send_email", job_spec("SendEmail", queue="mail"))
+    project.write_spec("send_email", job_spec("SendEmail", priority=5))
     document = json.loads(project.generate("--json").output)
     assert document == {
         "problems": [],
+        "contracts": [],
         "files": [
-            {"path": LOCK, "state": "STALE", "action": "update"},
             {"path": JOB, "state": "STALE", "action": "update"},
             {"path": "generated/manifest.json", "state": "STALE", "action": "update"},
         ],
@@ -224,7 +223,8 @@ def test_a_run_that_was_cut_off_may_be_followed_by_a_changed_spec(
     project.write_spec("send_email", job_spec("SendEmail", queue="other", description="Other words."))
     project.write_spec("import_csv", job_spec("ImportCsv", schedules=[schedule(cron="0 4 * * *")]))
     project.path("specs/new_job.json").unlink()
-    project.generate()
+    is_locked = "NewJob" in project.read("generated/contracts.lock.json")
+    project.generate(*(("--relock", "NewJob") if is_locked else ()))
     assert project.run("check").exit_code == 0
     assert not project.path("generated/jobs/new_job.py").exists()
     assert "unfinished" not in json.loads(project.read("generated/manifest.json"))

@@ -11,7 +11,12 @@ from pathlib import Path
 import pytest
 from server_jobs.project import Project, find_project
 from server_jobs_generator import spec_rules
-from server_jobs_generator.explanations import of_files, of_outputs, of_workers
+from server_jobs_generator.contracts.compare import compare
+from server_jobs_generator.contracts.lock import Lock
+from server_jobs_generator.contracts.release import release
+from server_jobs_generator.contracts.review import review
+from server_jobs_generator.contracts.rules import NEVER_TOLD, ChangeRule
+from server_jobs_generator.explanations import of_contracts, of_files, of_outputs, of_workers
 from server_jobs_generator.explanations.explanation import Example
 from server_jobs_generator.output import State
 from server_jobs_generator.render import render
@@ -22,7 +27,7 @@ from server_jobs_generator.worker_lint.project_lint import check_worker
 from server_jobs_generator.worker_lint.rules import RULES as OF_WORKERS
 
 from .projects import make_project
-from .spec_projects import Schema, a_spec, an_object, write
+from .spec_projects import Schema, a_spec, an_object, read, write
 
 OF_SPECS = {rule.id: rule for rule in vars(spec_rules).values() if isinstance(rule, Rule)}
 BESIDE = {"shared/address.json": an_object(street={"type": "string"})}
@@ -114,10 +119,52 @@ def rules_of_outputs(root: Path, example: Example, text: str) -> set[str]:
     return {file["state"] for file in found["files"] if file["path"] != "generated/manifest.json"}
 
 
+def rules_of_change(root: Path, place: str, text: str) -> set[str]:
+    """The rules that a change of a released spec breaks; VERSION_NOT_BUMPED goes with others, and is told apart."""
+    change = json.loads(text)
+    if place == of_contracts.ACCEPTED:
+        change |= {"before": {"params": {"x": {"enum": ["a", "b"]}}}, "after": {"params": {"x": {"enum": ["a"]}}}}
+    elif place != of_contracts.SPEC:
+        part = "params" if place == of_contracts.PARAMS else "result"
+        change = {when: {part: members} for when, members in change.items()}
+    before, after = (a_case(**change[when]) for when in ("before", "after"))
+    released = read(root, {"case.json": before})
+    now = read(
+        root, {"case.json": after, **({"contracts.accepted.json": text.encode()} if "accepted" in change else {})}
+    )
+    if released.problems:  # what a spec may not say yet can be compared all the same
+        return {one.rule.value for one in compare(*(params_of(spec) for spec in (before, after)))}
+    assert not now.problems
+    found = review(Project(root=root), release(Lock(), released.jobs), now.jobs)
+    return {finding.rule for finding in found if finding.accepted is None}
+
+
+def params_of(spec: Schema) -> Schema:
+    parts = spec["properties"]
+    assert isinstance(parts, dict)
+    params = parts["params"]
+    assert isinstance(params, dict)
+    return params
+
+
+def a_case(params: Schema | None = None, result: Schema | None = None, **more: object) -> Schema:
+    """A spec with these properties; those whose name ends in `?` are optional."""
+    parts = [
+        {
+            **an_object(**{name.rstrip("?"): schema for name, schema in (members or {}).items()}),
+            "required": [name for name in members or {} if not name.endswith("?")],
+        }
+        for members in (params, result)
+    ]
+    return a_spec(*parts, **{"title": "Case", **more})
+
+
 def rules_broken(root: Path, worker: Path, example: Example, text: str) -> set[str]:
     root.mkdir()
     if example.place in (of_workers.WRANGLER, of_workers.PYPROJECT, of_workers.PACKAGE):
         return rules_of_settings(worker, example.place, text)
+    if example.place in (of_contracts.PARAMS, of_contracts.RESULT, of_contracts.SPEC, of_contracts.ACCEPTED):
+        return rules_of_change(root, example.place, text)
     if example.place == of_outputs.GENERATED:
         return rules_of_outputs(root, example, text)
     if example.place in (of_workers.HANDLER, of_workers.SPEC):
@@ -128,13 +175,23 @@ def rules_broken(root: Path, worker: Path, example: Example, text: str) -> set[s
 @pytest.mark.parametrize("name", all_explanations())
 def test_the_wrong_example_breaks_the_rule_and_the_right_one_none(tmp_path: Path, worker: Path, name: str) -> None:
     example = all_explanations()[name].example
-    others = {"KEYWORD_VALUE"} if name == "TOO_MANY_PROBLEMS" else set[str]()
-    assert rules_broken(tmp_path / "wrong", worker, example, example.wrong) == {name} | others
+    wrong = rules_broken(tmp_path / "wrong", worker, example, example.wrong)
+    assert wrong - WITH_OTHERS.get(name, {"VERSION_NOT_BUMPED"}) == {name}
     assert rules_broken(tmp_path / "right", worker, example, example.right) == set()
 
 
+WITH_OTHERS = {
+    "TOO_MANY_PROBLEMS": {"KEYWORD_VALUE"},
+    "VERSION_NOT_BUMPED": {"REQUIRED_ADDED"},
+    "ACCEPTED_EXPIRED": {"ENUM_REMOVED", "VERSION_NOT_BUMPED"},
+    "ACCEPTED_UNUSED": {"ENUM_REMOVED", "VERSION_NOT_BUMPED"},
+    "ACCEPTED_MALFORMED": {"ENUM_REMOVED", "VERSION_NOT_BUMPED"},
+}
+
+
 def test_every_rule_is_explained() -> None:
-    assert all_explanations().keys() == OF_SPECS.keys() | OF_WORKERS.keys() | set(State)
+    of_contracts = set(ChangeRule) - NEVER_TOLD
+    assert all_explanations().keys() == OF_SPECS.keys() | OF_WORKERS.keys() | set(State) | of_contracts
     assert {name: all_explanations()[name].rule for name in OF_SPECS} == OF_SPECS
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from .change import Change, unknown
 from .node import Node
-from .rules import Rule
+from .rules import ChangeRule
 from .scalars import count_changes
 
 if TYPE_CHECKING:
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 
 def array_changes(comparison: Comparison, old: Node, new: Node, *, is_tolerant: bool) -> Iterator[Change]:
     """The changes between two schemas of arrays."""
-    yield from count_changes(old, new, "minItems", "maxItems", "items")
     was, now = old.branches("prefixItems"), new.branches("prefixItems")
     items, others = old.stated("items"), new.stated("items")
     if len(was) != len(now) or (items.schema is False) != (others.schema is False):
-        yield unknown(old, new, f"had {len(was)} items by position, and has {len(now)} now", Rule.TUPLE_CHANGED)
+        yield unknown(old, new, f"had {len(was)} items by position, and has {len(now)} now", ChangeRule.TUPLE_CHANGED)
         return
+    yield from count_changes(old, new, "minItems", "maxItems", "items")
     if isinstance(items.schema, list) or isinstance(others.schema, list):
         yield unknown(old, new, "has a list of items, as in older drafts, and changed")
         return

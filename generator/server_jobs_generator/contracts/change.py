@@ -7,7 +7,7 @@ from enum import StrEnum
 
 from ..document import Pointer
 from .node import Node
-from .rules import Rule
+from .rules import ChangeRule
 
 
 class Verdict(StrEnum):
@@ -28,7 +28,7 @@ class Change:
     `old` and `new` point to the two places, in the schemas as they are bundled.
     """
 
-    rule: Rule
+    rule: ChangeRule
     old: Pointer
     new: Pointer
     backward: Verdict
@@ -36,16 +36,16 @@ class Change:
     message: str
 
 
-def tightened(old: Node, new: Node, message: str, rule: Rule = Rule.CONSTRAINT_TIGHTENED) -> Change:
+def tightened(old: Node, new: Node, message: str, rule: ChangeRule = ChangeRule.CONSTRAINT_TIGHTENED) -> Change:
     """A change after which less is accepted."""
     return Change(rule=rule, old=old.pointer, new=new.pointer, backward=BREAKS, forward=SAFE, message=message)
 
 
-def relaxed(old: Node, new: Node, message: str, rule: Rule = Rule.CONSTRAINT_RELAXED) -> Change:
+def relaxed(old: Node, new: Node, message: str, rule: ChangeRule = ChangeRule.CONSTRAINT_RELAXED) -> Change:
     """A change after which more is accepted."""
     return Change(rule=rule, old=old.pointer, new=new.pointer, backward=SAFE, forward=BREAKS, message=message)
 
 
-def unknown(old: Node, new: Node, message: str, rule: Rule = Rule.UNKNOWN_CHANGE) -> Change:
+def unknown(old: Node, new: Node, message: str, rule: ChangeRule = ChangeRule.UNKNOWN_CHANGE) -> Change:
     """A change that may break both ways."""
     return Change(rule=rule, old=old.pointer, new=new.pointer, backward=BREAKS, forward=BREAKS, message=message)

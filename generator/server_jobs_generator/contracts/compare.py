@@ -23,7 +23,7 @@ from .change import RISKY, SAFE, Change, relaxed, tightened, unknown
 from .node import ANNOTATIONS, Node
 from .objects import object_changes
 from .pairing import Pairing, pair
-from .rules import Rule
+from .rules import ChangeRule
 from .scalars import number_changes, text_changes, value_changes
 
 _ANY = (("not",), ("if", "then", "else"))
@@ -144,7 +144,7 @@ def _is_looked_into(node: Node, depth: int = 8) -> bool:
 def _default_changes(old: Node, new: Node) -> Iterator[Change]:
     was, now = (canonical(node.members["default"]) if node.has("default") else None for node in (old, new))
     if was is not None and was != now:
-        rule = Rule.DEFAULT_REMOVED if now is None else Rule.DEFAULT_CHANGED
+        rule = ChangeRule.DEFAULT_REMOVED if now is None else ChangeRule.DEFAULT_CHANGED
         message = f"had the default {was}, and now {now or 'none'}"
         verdict = RISKY if now is None else SAFE  # rows hold their defaults written out
         yield Change(rule=rule, old=old.pointer, new=new.pointer, backward=verdict, forward=SAFE, message=message)
@@ -157,7 +157,7 @@ def _renamed(old: Node, new: Node) -> Iterator[Change]:
     for name in sorted(was.keys() - now.keys()):
         if (to := come.get(was[name].shape())) is not None:
             yield Change(
-                rule=Rule.REF_RENAMED,
+                rule=ChangeRule.REF_RENAMED,
                 old=was[name].pointer,
                 new=now[to].pointer,
                 backward=SAFE,
@@ -195,24 +195,30 @@ def _non_null(found: list[Alternative]) -> list[Alternative]:
 def _unpaired(pairing: Pairing, old: Node, new: Node) -> Iterator[Change]:
     gone, come = _non_null(pairing.olds), _non_null(pairing.news)
     if len(pairing.olds) > len(gone):
-        yield tightened(old, new, "is null no more", Rule.NULL_REMOVED)
+        yield tightened(old, new, "is null no more", ChangeRule.NULL_REMOVED)
     if len(pairing.news) > len(come):
-        yield relaxed(old, new, "may be null now", Rule.NULL_ADDED)
+        yield relaxed(old, new, "may be null now", ChangeRule.NULL_ADDED)
     is_union = any(found.in_union for found in (*gone, *come))
     was, now = _named(gone), _named(come)
     if gone and come:
         is_tag = all(found.kind == "object" for found in (*gone, *come)) and any(
             found.tags() for found in (*gone, *come)
         )
-        rule = Rule.UNION_TAG_CHANGED if is_tag else Rule.UNKNOWN_CHANGE if OPAQUE in was + now else Rule.TYPE_CHANGED
+        rule = (
+            ChangeRule.UNION_TAG_CHANGED
+            if is_tag
+            else ChangeRule.UNKNOWN_CHANGE
+            if OPAQUE in was + now
+            else ChangeRule.TYPE_CHANGED
+        )
         yield unknown(
             old, new, "tells its branches apart by other values" if is_tag else f"was {was}, and is {now} now", rule
         )
     elif gone:
-        rule = Rule.UNION_REMOVED if is_union else Rule.TYPE_NARROWED
+        rule = ChangeRule.UNION_REMOVED if is_union else ChangeRule.TYPE_NARROWED
         yield tightened(old, new, f"{'a branch' if is_union else 'a type'} was removed: {was}", rule)
     elif come:
-        rule = Rule.UNION_ADDED if is_union else Rule.TYPE_WIDENED
+        rule = ChangeRule.UNION_ADDED if is_union else ChangeRule.TYPE_WIDENED
         yield relaxed(old, new, f"{'a branch' if is_union else 'a type'} was added: {now}", rule)
 
 

@@ -5,21 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from enum import StrEnum
 
 from pydantic import JsonValue
 from server_jobs.values import canonical, fingerprint
 
+from ..option_values import Status as Status
 from ..option_values import read_timeout
 from ..spec import JobSpec
 from .canonical import canonical_schema
-
-
-class Status(StrEnum):
-    """Whether jobs are enqueued, or only those that wait are still run."""
-
-    ACTIVE = "active"
-    RETIRED = "retired"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from ..problems import shown
 from .change import BREAKS, RISKY, SAFE, Change, Verdict, relaxed, tightened, unknown
 from .node import Node
-from .rules import Rule
+from .rules import ChangeRule
 from .scalars import count_changes
 
 if TYPE_CHECKING:
@@ -78,46 +78,51 @@ class _Objects:
         """Of names that are declared on both sides, or on none."""
         for name in sorted(self.new.required - self.old.required - set(come)):
             if name not in gone:
-                yield tightened(*self._places(name), f"{shown(name)} is required now", Rule.REQUIRED_ADDED)
+                yield tightened(*self._places(name), f"{shown(name)} is required now", ChangeRule.REQUIRED_ADDED)
         for name in sorted(self.old.required - self.new.required - set(gone)):
             if name not in come:
-                yield relaxed(*self._places(name), f"{shown(name)} is required no more", Rule.REQUIRED_REMOVED)
+                yield relaxed(*self._places(name), f"{shown(name)} is required no more", ChangeRule.REQUIRED_REMOVED)
 
     def _added(self, name: str) -> Iterator[Change]:
         new = self.new.properties[name]
         forward = self._verdict_of_stranger(name, new, self.old)
         is_required, was_required = name in self.new.required, name in self.old.required
         if is_required and not was_required:
-            rule = Rule.REQUIRED_ADDED_DEFAULT if new.has("default") else Rule.REQUIRED_ADDED
+            rule = ChangeRule.REQUIRED_ADDED_DEFAULT if new.has("default") else ChangeRule.REQUIRED_ADDED
             message = f"the required property {shown(name)} was added"
             yield self._change(rule, name, BREAKS, forward, message)
         elif self.old.is_closed and not was_required:
             message = f"the optional property {shown(name)} was added"
-            yield self._change(Rule.PROP_ADDED_OPTIONAL, name, SAFE, forward, message)
+            yield self._change(ChangeRule.PROP_ADDED_OPTIONAL, name, SAFE, forward, message)
         else:
             fits = self.comparison.covers(self.old.others, new)
             forward = BREAKS if was_required and not is_required else forward
             message = f"{shown(name)} was added to an object that could hold it already, as anything"
-            yield self._change(Rule.PROP_ADDED_TO_OPEN, name, SAFE if fits else BREAKS, forward, message)
+            yield self._change(ChangeRule.PROP_ADDED_TO_OPEN, name, SAFE if fits else BREAKS, forward, message)
 
     def _removed(self, name: str) -> Iterator[Change]:
         old = self.old.properties[name]
         backward = self._verdict_of_stranger(name, old, self.new)
         if name in self.old.required and name not in self.new.required:
             message = f"the required property {shown(name)} was removed"
-            yield self._change(Rule.PROP_REMOVED_REQUIRED, name, backward, BREAKS, message)
+            yield self._change(ChangeRule.PROP_REMOVED_REQUIRED, name, backward, BREAKS, message)
             return
         fits = self.new.is_closed or self.comparison.covers(self.new.others, old)
         backward = BREAKS if name in self.new.required and name not in self.old.required else backward
         message = f"the optional property {shown(name)} was removed"
-        yield self._change(Rule.PROP_REMOVED_OPTIONAL, name, backward, SAFE if fits else BREAKS, message)
+        yield self._change(ChangeRule.PROP_REMOVED_OPTIONAL, name, backward, SAFE if fits else BREAKS, message)
 
     def _moved(self, name: str, to: str) -> Iterator[Change]:
         """A new name for an old property: readers look for the one, and rows hold the other."""
         old, new = self.old.properties[name], self.new.properties[to]
         message = f"{shown(name)} is called {shown(to)} now; rows hold it under the old name"
         yield Change(
-            rule=Rule.PROP_RENAMED, old=old.pointer, new=new.pointer, backward=BREAKS, forward=BREAKS, message=message
+            rule=ChangeRule.PROP_RENAMED,
+            old=old.pointer,
+            new=new.pointer,
+            backward=BREAKS,
+            forward=BREAKS,
+            message=message,
         )
 
     def _renamed(self, gone: list[str], come: list[str]) -> Iterator[tuple[str, str]]:
@@ -146,7 +151,7 @@ class _Objects:
         elif self.new.is_closed:
             message = "takes no other properties any more: what rows hold of them is passed over"
             yield Change(
-                rule=Rule.EXTRA_CLOSED,
+                rule=ChangeRule.EXTRA_CLOSED,
                 old=old.pointer,
                 new=new.pointer,
                 backward=dropped,
@@ -156,7 +161,7 @@ class _Objects:
         else:
             message = "takes other properties now, which an older reader passes over"
             yield Change(
-                rule=Rule.EXTRA_OPENED,
+                rule=ChangeRule.EXTRA_OPENED,
                 old=old.pointer,
                 new=new.pointer,
                 backward=SAFE,
@@ -164,7 +169,7 @@ class _Objects:
                 message=message,
             )
 
-    def _change(self, rule: Rule, name: str, backward: Verdict, forward: Verdict, message: str) -> Change:
+    def _change(self, rule: ChangeRule, name: str, backward: Verdict, forward: Verdict, message: str) -> Change:
         old, new = self._places(name)
         return Change(rule=rule, old=old.pointer, new=new.pointer, backward=backward, forward=forward, message=message)
 

@@ -18,7 +18,9 @@ def _released(locked: LockedJob | None, job: JobSpec) -> LockedJob:
     versions = {} if locked is None else dict(locked.versions)
     version = job.options.version
     versions[version] = _with(versions.get(version, ()), contract_of(job))
-    return LockedJob(spec_name=job.spec_name, status=Status.ACTIVE, versions=versions)
+    return LockedJob(
+        spec_name=job.spec_name, status=Status.RETIRED if job.options.retired else Status.ACTIVE, versions=versions
+    )
 
 
 def _with(revisions: tuple[Contract, ...], contract: Contract) -> tuple[Contract, ...]:

@@ -11,7 +11,7 @@ from ..problems import shown
 from .alternatives import Alternative
 from .change import BREAKS, RISKY, SAFE, Change, Verdict, relaxed, tightened, unknown
 from .node import Node
-from .rules import Rule
+from .rules import ChangeRule
 
 _EXACT = 2**53
 _NONE = (-math.inf, False)
@@ -28,19 +28,21 @@ def value_changes(old: Alternative, new: Alternative) -> Iterator[Change]:
         return
     gone, come = was - now, now - was
     if gone and come and len(was) == len(now) == 1:
-        yield unknown(old.node, new.node, f"was {_listed(was)}, and must be {_listed(now)} now", Rule.CONST_CHANGED)
+        yield unknown(
+            old.node, new.node, f"was {_listed(was)}, and must be {_listed(now)} now", ChangeRule.CONST_CHANGED
+        )
         return
     if gone:
-        yield tightened(old.node, new.node, f"may be {_listed(gone)} no more", Rule.ENUM_REMOVED)
+        yield tightened(old.node, new.node, f"may be {_listed(gone)} no more", ChangeRule.ENUM_REMOVED)
     if come:
-        yield relaxed(old.node, new.node, f"may be {_listed(come)} now", Rule.ENUM_ADDED)
+        yield relaxed(old.node, new.node, f"may be {_listed(come)} now", ChangeRule.ENUM_ADDED)
 
 
 def text_changes(old: Node, new: Node) -> Iterator[Change]:
     """The changes between two schemas of strings."""
     yield from count_changes(old, new, "minLength", "maxLength", "characters")
-    yield from _word_changes(old, new, "pattern", Rule.PATTERN_CHANGED)
-    yield from _word_changes(old, new, "format", Rule.FORMAT_CHANGED)
+    yield from _word_changes(old, new, "pattern", ChangeRule.PATTERN_CHANGED)
+    yield from _word_changes(old, new, "format", ChangeRule.FORMAT_CHANGED)
 
 
 def number_changes(old: Alternative, new: Alternative) -> Iterator[Change]:
@@ -55,7 +57,9 @@ def number_changes(old: Alternative, new: Alternative) -> Iterator[Change]:
         message = "may have a fraction now" if widened else "may have no fraction any more" if narrowed else ""
         rare = "whole numbers beyond 2^53 are refused by one side" if RISKY in (backward, forward) else ""
         yield Change(
-            rule=Rule.TYPE_WIDENED if widened or (forward is RISKY and not narrowed) else Rule.TYPE_NARROWED,
+            rule=ChangeRule.TYPE_WIDENED
+            if widened or (forward is RISKY and not narrowed)
+            else ChangeRule.TYPE_NARROWED,
             old=old.node.pointer,
             new=new.node.pointer,
             backward=backward,
@@ -64,7 +68,7 @@ def number_changes(old: Alternative, new: Alternative) -> Iterator[Change]:
         )
     yield from _bound_changes(old, new)
     yield from _multiple_changes(old.node, new.node)
-    yield from _word_changes(old.node, new.node, "format", Rule.FORMAT_CHANGED)
+    yield from _word_changes(old.node, new.node, "format", ChangeRule.FORMAT_CHANGED)
 
 
 def count_changes(old: Node, new: Node, lowest: str, highest: str, things: str) -> Iterator[Change]:
@@ -94,7 +98,7 @@ def _number(value: float) -> str:
     return "not bounded" if math.isinf(value) else shown(value)
 
 
-def _word_changes(old: Node, new: Node, keyword: str, rule: Rule) -> Iterator[Change]:
+def _word_changes(old: Node, new: Node, keyword: str, rule: ChangeRule) -> Iterator[Change]:
     was, now = (canonical(node.members[keyword]) if node.has(keyword) else None for node in (old, new))
     if was == now:
         return
@@ -177,4 +181,4 @@ def _multiple_changes(old: Node, new: Node) -> Iterator[Change]:
     elif isinstance(was, int) and isinstance(now, int) and was and now and not (was % now and now % was):
         yield (relaxed if was % now == 0 else tightened)(old, new, message)
     else:
-        yield unknown(old, new, message, Rule.CONSTRAINT_TIGHTENED)
+        yield unknown(old, new, message, ChangeRule.CONSTRAINT_TIGHTENED)

@@ -18,6 +18,7 @@ from ..errors import (
     InvalidParamsError,
     JobNotFoundError,
     JobNotRetryableError,
+    JobRetiredError,
     Problem,
     UnknownJobError,
 )
@@ -66,7 +67,7 @@ def refusal_of(error: Exception) -> RefusedError:
         case InvalidParamsError():
             located = (Problem(f"/params{one.pointer}", one.message, one.without_values) for one in error.problems)
             return RefusedError(422, f"params of {error.job_name} do not fit its spec", located)
-        case InvalidOptionError():
+        case InvalidOptionError() | JobRetiredError():
             return RefusedError(422, str(error))
         case UnknownJobError():
             return RefusedError(404, f"no job named {error.name!r} is registered")

@@ -8,7 +8,7 @@ import pytest
 from pydantic import JsonValue
 from server_jobs_generator.contracts.change import BREAKS, RISKY, SAFE, Verdict
 from server_jobs_generator.contracts.compare import compare
-from server_jobs_generator.contracts.rules import Rule
+from server_jobs_generator.contracts.rules import ChangeRule
 
 Schema = dict[str, JsonValue]
 
@@ -40,86 +40,110 @@ def shared(name: str, **more: object) -> Schema:
     return {**closed(x={"$ref": f"#/$defs/{name}"}), "$defs": {name: cast("Schema", {"type": "string", **more})}}
 
 
-Row = tuple[Schema, Schema, Rule, Verdict, Verdict]
+Row = tuple[Schema, Schema, ChangeRule, Verdict, Verdict]
 
 # In the order of the table in the design: the change, its rule, old values with the new reader, and the other way.
 TABLE: dict[str, Row] = {
-    "add an optional property": (closed(), closed(a=TEXT), Rule.PROP_ADDED_OPTIONAL, SAFE, SAFE),
-    "add an optional property to an open object": (opened(), opened(a=TEXT), Rule.PROP_ADDED_TO_OPEN, BREAKS, SAFE),
+    "add an optional property": (closed(), closed(a=TEXT), ChangeRule.PROP_ADDED_OPTIONAL, SAFE, SAFE),
+    "add an optional property to an open object": (
+        opened(),
+        opened(a=TEXT),
+        ChangeRule.PROP_ADDED_TO_OPEN,
+        BREAKS,
+        SAFE,
+    ),
     "add a property that takes anything to an open object": (
         opened(),
         opened(a=True),
-        Rule.PROP_ADDED_TO_OPEN,
+        ChangeRule.PROP_ADDED_TO_OPEN,
         SAFE,
         SAFE,
     ),
-    "add a required property": (closed(), closed("a", a=TEXT), Rule.REQUIRED_ADDED, BREAKS, SAFE),
+    "add a required property": (closed(), closed("a", a=TEXT), ChangeRule.REQUIRED_ADDED, BREAKS, SAFE),
     "add a required property with a default": (
         *(closed(), closed("a", a={"type": "string", "default": ""})),
-        *(Rule.REQUIRED_ADDED_DEFAULT, BREAKS, SAFE),
+        *(ChangeRule.REQUIRED_ADDED_DEFAULT, BREAKS, SAFE),
     ),
-    "remove an optional property": (closed(a=TEXT), closed(), Rule.PROP_REMOVED_OPTIONAL, SAFE, SAFE),
-    "remove a required property": (closed("a", a=TEXT), closed(), Rule.PROP_REMOVED_REQUIRED, SAFE, BREAKS),
-    "rename a property": (closed("a", a=TEXT), closed("b", b=TEXT), Rule.PROP_RENAMED, BREAKS, BREAKS),
-    "make an optional property required": (closed(a=TEXT), closed("a", a=TEXT), Rule.REQUIRED_ADDED, BREAKS, SAFE),
-    "make a required property optional": (closed("a", a=TEXT), closed(a=TEXT), Rule.REQUIRED_REMOVED, SAFE, BREAKS),
-    "allow null": (of(TEXT), of({"type": ["string", "null"]}), Rule.NULL_ADDED, SAFE, BREAKS),
-    "allow null by a union": (of(TEXT), of({"anyOf": [TEXT, {"type": "null"}]}), Rule.NULL_ADDED, SAFE, BREAKS),
-    "allow null in an enum": (of({"enum": ["a"]}), of({"enum": ["a", None]}), Rule.NULL_ADDED, SAFE, BREAKS),
-    "refuse null": (of({"type": ["string", "null"]}), of(TEXT), Rule.NULL_REMOVED, BREAKS, SAFE),
+    "remove an optional property": (closed(a=TEXT), closed(), ChangeRule.PROP_REMOVED_OPTIONAL, SAFE, SAFE),
+    "remove a required property": (closed("a", a=TEXT), closed(), ChangeRule.PROP_REMOVED_REQUIRED, SAFE, BREAKS),
+    "rename a property": (closed("a", a=TEXT), closed("b", b=TEXT), ChangeRule.PROP_RENAMED, BREAKS, BREAKS),
+    "make an optional property required": (
+        closed(a=TEXT),
+        closed("a", a=TEXT),
+        ChangeRule.REQUIRED_ADDED,
+        BREAKS,
+        SAFE,
+    ),
+    "make a required property optional": (
+        closed("a", a=TEXT),
+        closed(a=TEXT),
+        ChangeRule.REQUIRED_REMOVED,
+        SAFE,
+        BREAKS,
+    ),
+    "allow null": (of(TEXT), of({"type": ["string", "null"]}), ChangeRule.NULL_ADDED, SAFE, BREAKS),
+    "allow null by a union": (of(TEXT), of({"anyOf": [TEXT, {"type": "null"}]}), ChangeRule.NULL_ADDED, SAFE, BREAKS),
+    "allow null in an enum": (of({"enum": ["a"]}), of({"enum": ["a", None]}), ChangeRule.NULL_ADDED, SAFE, BREAKS),
+    "refuse null": (of({"type": ["string", "null"]}), of(TEXT), ChangeRule.NULL_REMOVED, BREAKS, SAFE),
     "widen a small integer to a number": (
         *(of({"type": "integer", "minimum": 0, "maximum": 9}), of({"type": "number", "minimum": 0, "maximum": 9})),
-        *(Rule.TYPE_WIDENED, SAFE, BREAKS),
+        *(ChangeRule.TYPE_WIDENED, SAFE, BREAKS),
     ),
-    "widen any integer to a number": (of(WHOLE), of({"type": "number"}), Rule.TYPE_WIDENED, RISKY, BREAKS),
-    "add a type": (of(TEXT), of({"type": ["string", "integer"]}), Rule.TYPE_WIDENED, SAFE, BREAKS),
+    "widen any integer to a number": (of(WHOLE), of({"type": "number"}), ChangeRule.TYPE_WIDENED, RISKY, BREAKS),
+    "add a type": (of(TEXT), of({"type": ["string", "integer"]}), ChangeRule.TYPE_WIDENED, SAFE, BREAKS),
     "narrow a number to an integer": (
         *(of({"type": "number", "minimum": 0, "maximum": 9}), of({"type": "integer", "minimum": 0, "maximum": 9})),
-        *(Rule.TYPE_NARROWED, BREAKS, SAFE),
+        *(ChangeRule.TYPE_NARROWED, BREAKS, SAFE),
     ),
-    "remove a type": (of({"type": ["string", "integer"]}), of(TEXT), Rule.TYPE_NARROWED, BREAKS, SAFE),
-    "change a type": (of(TEXT), of(WHOLE), Rule.TYPE_CHANGED, BREAKS, BREAKS),
-    "make a list of a value": (of(TEXT), of({"type": "array", "items": TEXT}), Rule.TYPE_CHANGED, BREAKS, BREAKS),
-    "add a value to an enum": (of({"enum": ["a"]}), of({"enum": ["a", "b"]}), Rule.ENUM_ADDED, SAFE, BREAKS),
-    "remove a value from an enum": (of({"enum": ["a", "b"]}), of({"const": "a"}), Rule.ENUM_REMOVED, BREAKS, SAFE),
-    "change a const": (of({"const": 1}), of({"const": 2}), Rule.CONST_CHANGED, BREAKS, BREAKS),
-    "pattern added": (of(TEXT), of({"type": "string", "pattern": "a"}), Rule.CONSTRAINT_TIGHTENED, BREAKS, SAFE),
-    "format added": (of(TEXT), of({"type": "string", "format": "uri"}), Rule.CONSTRAINT_TIGHTENED, BREAKS, SAFE),
-    "values listed": (of(TEXT), of({"enum": ["a"]}), Rule.CONSTRAINT_TIGHTENED, BREAKS, SAFE),
-    "values no longer listed": (of({"enum": ["a"]}), of(TEXT), Rule.CONSTRAINT_RELAXED, SAFE, BREAKS),
-    "pattern removed": (of({"type": "string", "pattern": "a"}), of(TEXT), Rule.CONSTRAINT_RELAXED, SAFE, BREAKS),
+    "remove a type": (of({"type": ["string", "integer"]}), of(TEXT), ChangeRule.TYPE_NARROWED, BREAKS, SAFE),
+    "change a type": (of(TEXT), of(WHOLE), ChangeRule.TYPE_CHANGED, BREAKS, BREAKS),
+    "make a list of a value": (of(TEXT), of({"type": "array", "items": TEXT}), ChangeRule.TYPE_CHANGED, BREAKS, BREAKS),
+    "add a value to an enum": (of({"enum": ["a"]}), of({"enum": ["a", "b"]}), ChangeRule.ENUM_ADDED, SAFE, BREAKS),
+    "remove a value from an enum": (
+        of({"enum": ["a", "b"]}),
+        of({"const": "a"}),
+        ChangeRule.ENUM_REMOVED,
+        BREAKS,
+        SAFE,
+    ),
+    "change a const": (of({"const": 1}), of({"const": 2}), ChangeRule.CONST_CHANGED, BREAKS, BREAKS),
+    "pattern added": (of(TEXT), of({"type": "string", "pattern": "a"}), ChangeRule.CONSTRAINT_TIGHTENED, BREAKS, SAFE),
+    "format added": (of(TEXT), of({"type": "string", "format": "uri"}), ChangeRule.CONSTRAINT_TIGHTENED, BREAKS, SAFE),
+    "values listed": (of(TEXT), of({"enum": ["a"]}), ChangeRule.CONSTRAINT_TIGHTENED, BREAKS, SAFE),
+    "values no longer listed": (of({"enum": ["a"]}), of(TEXT), ChangeRule.CONSTRAINT_RELAXED, SAFE, BREAKS),
+    "pattern removed": (of({"type": "string", "pattern": "a"}), of(TEXT), ChangeRule.CONSTRAINT_RELAXED, SAFE, BREAKS),
     "pattern changed": (
         *(of({"type": "string", "pattern": "a"}), of({"type": "string", "pattern": "b"})),
-        *(Rule.PATTERN_CHANGED, BREAKS, BREAKS),
+        *(ChangeRule.PATTERN_CHANGED, BREAKS, BREAKS),
     ),
     "format changed": (
         *(of({"type": "string", "format": "uuid"}), of({"type": "string", "format": "uri"})),
-        *(Rule.FORMAT_CHANGED, BREAKS, BREAKS),
+        *(ChangeRule.FORMAT_CHANGED, BREAKS, BREAKS),
     ),
-    "close an object": (opened(), closed(), Rule.EXTRA_CLOSED, RISKY, SAFE),
-    "open an object": (closed(), opened(), Rule.EXTRA_OPENED, SAFE, RISKY),
-    "add a branch": (of(union("a", "b")), of(union("a", "b", "c")), Rule.UNION_ADDED, SAFE, BREAKS),
-    "remove a branch": (of(union("a", "b", "c")), of(union("a", "b")), Rule.UNION_REMOVED, BREAKS, SAFE),
-    "change a tag": (of(union("a", "b")), of(union("a", "c")), Rule.UNION_TAG_CHANGED, BREAKS, BREAKS),
+    "close an object": (opened(), closed(), ChangeRule.EXTRA_CLOSED, RISKY, SAFE),
+    "open an object": (closed(), opened(), ChangeRule.EXTRA_OPENED, SAFE, RISKY),
+    "add a branch": (of(union("a", "b")), of(union("a", "b", "c")), ChangeRule.UNION_ADDED, SAFE, BREAKS),
+    "remove a branch": (of(union("a", "b", "c")), of(union("a", "b")), ChangeRule.UNION_REMOVED, BREAKS, SAFE),
+    "change a tag": (of(union("a", "b")), of(union("a", "c")), ChangeRule.UNION_TAG_CHANGED, BREAKS, BREAKS),
     "tell branches apart by another property": (
         *(of(union("a", "b")), of(union("a", "b", tag="type"))),
-        *(Rule.UNION_TAG_CHANGED, BREAKS, BREAKS),
+        *(ChangeRule.UNION_TAG_CHANGED, BREAKS, BREAKS),
     ),
     "add an item to a tuple": (
         of({"type": "array", "prefixItems": [TEXT], "items": False, "minItems": 1}),
-        of({"type": "array", "prefixItems": [TEXT, TEXT], "items": False, "minItems": 1}),
-        *(Rule.TUPLE_CHANGED, BREAKS, BREAKS),
+        of({"type": "array", "prefixItems": [TEXT, TEXT], "items": False, "minItems": 2}),
+        *(ChangeRule.TUPLE_CHANGED, BREAKS, BREAKS),
     ),
     "change a default": (
         *(closed(a={"type": "string", "default": "a"}), closed(a={"type": "string", "default": "b"})),
-        *(Rule.DEFAULT_CHANGED, SAFE, SAFE),
+        *(ChangeRule.DEFAULT_CHANGED, SAFE, SAFE),
     ),
     "remove a default": (
         *(closed(a={"type": "string", "default": "a"}), closed(a=TEXT)),
-        *(Rule.DEFAULT_REMOVED, RISKY, SAFE),
+        *(ChangeRule.DEFAULT_REMOVED, RISKY, SAFE),
     ),
-    "rename a definition": (shared("A"), shared("B"), Rule.REF_RENAMED, SAFE, SAFE),
-    "a keyword nobody knows": (of(TEXT), of({"type": "string", "x-new": 1}), Rule.UNKNOWN_CHANGE, BREAKS, BREAKS),
+    "rename a definition": (shared("A"), shared("B"), ChangeRule.REF_RENAMED, SAFE, SAFE),
+    "a keyword nobody knows": (of(TEXT), of({"type": "string", "x-new": 1}), ChangeRule.UNKNOWN_CHANGE, BREAKS, BREAKS),
 }
 
 # A bound, a value of it, and one that refuses more.
@@ -170,7 +194,7 @@ CHANGED: dict[str, tuple[Schema, Schema]] = {
 }
 
 
-def verdicts(old: Schema, new: Schema) -> dict[Rule, tuple[Verdict, Verdict]]:
+def verdicts(old: Schema, new: Schema) -> dict[ChangeRule, tuple[Verdict, Verdict]]:
     return {change.rule: (change.backward, change.forward) for change in compare(old, new)}
 
 
@@ -191,8 +215,8 @@ def test_a_bound_that_is_tightened_breaks_old_values_and_a_relaxed_one_new_value
     base, loose, tight = BOUNDS[keyword]
     schemas = [of(base), of({**base, keyword: loose}), of({**base, keyword: tight})]
     for loose_one, tight_one in ((0, 1), (1, 2), (0, 2)):
-        assert verdicts(schemas[loose_one], schemas[tight_one]) == {Rule.CONSTRAINT_TIGHTENED: (BREAKS, SAFE)}
-        assert verdicts(schemas[tight_one], schemas[loose_one]) == {Rule.CONSTRAINT_RELAXED: (SAFE, BREAKS)}
+        assert verdicts(schemas[loose_one], schemas[tight_one]) == {ChangeRule.CONSTRAINT_TIGHTENED: (BREAKS, SAFE)}
+        assert verdicts(schemas[tight_one], schemas[loose_one]) == {ChangeRule.CONSTRAINT_RELAXED: (SAFE, BREAKS)}
 
 
 @pytest.mark.parametrize("name", ADDED)
@@ -201,14 +225,14 @@ def test_an_added_keyword_refuses_more_and_a_removed_one_less(name: str) -> None
         of({"type": ["string", "array", "object"]}),
         of({"type": ["string", "array", "object"], **ADDED[name]}),
     )
-    assert verdicts(plain, more) == {Rule.CONSTRAINT_TIGHTENED: (BREAKS, SAFE)}
-    assert verdicts(more, plain) == {Rule.CONSTRAINT_RELAXED: (SAFE, BREAKS)}
+    assert verdicts(plain, more) == {ChangeRule.CONSTRAINT_TIGHTENED: (BREAKS, SAFE)}
+    assert verdicts(more, plain) == {ChangeRule.CONSTRAINT_RELAXED: (SAFE, BREAKS)}
 
 
 @pytest.mark.parametrize("name", CHANGED)
 def test_what_cannot_be_told_is_never_safe(name: str) -> None:
     old, new = CHANGED[name]
-    assert verdicts(of(old), of(new)) == {Rule.UNKNOWN_CHANGE: (BREAKS, BREAKS)}
+    assert verdicts(of(old), of(new)) == {ChangeRule.UNKNOWN_CHANGE: (BREAKS, BREAKS)}
 
 
 SAME: dict[str, tuple[Schema, Schema]] = {
@@ -232,8 +256,8 @@ SAME: dict[str, tuple[Schema, Schema]] = {
 @pytest.mark.parametrize("name", SAME)
 def test_another_way_to_say_the_same_is_no_change(name: str) -> None:
     old, new = SAME[name]
-    assert [change for change in compare(old, new) if change.rule is not Rule.REF_RENAMED] == []
-    assert [change for change in compare(new, old) if change.rule is not Rule.REF_RENAMED] == []
+    assert [change for change in compare(old, new) if change.rule is not ChangeRule.REF_RENAMED] == []
+    assert [change for change in compare(new, old) if change.rule is not ChangeRule.REF_RENAMED] == []
 
 
 def node(value: Schema, name: str = "Node") -> Schema:
@@ -243,8 +267,8 @@ def node(value: Schema, name: str = "Node") -> Schema:
 
 
 def test_recursive_schemas_are_compared_to_the_end() -> None:
-    assert {change.rule for change in compare(node(TEXT), node(TEXT, "Other"))} == {Rule.REF_RENAMED}
-    assert verdicts(node(TEXT), node(WHOLE, "Other")) == {Rule.TYPE_CHANGED: (BREAKS, BREAKS)}
+    assert {change.rule for change in compare(node(TEXT), node(TEXT, "Other"))} == {ChangeRule.REF_RENAMED}
+    assert verdicts(node(TEXT), node(WHOLE, "Other")) == {ChangeRule.TYPE_CHANGED: (BREAKS, BREAKS)}
 
 
 def test_a_loop_that_leads_to_another_place_is_another_shape() -> None:
@@ -262,7 +286,7 @@ def test_a_loop_that_leads_to_another_place_is_another_shape() -> None:
 
 def test_a_reserved_name_was_removed_and_not_renamed() -> None:
     changes = compare(closed(a=TEXT), closed(b=TEXT), {"a"})
-    assert {change.rule for change in changes} == {Rule.PROP_REMOVED_OPTIONAL, Rule.PROP_ADDED_OPTIONAL}
+    assert {change.rule for change in changes} == {ChangeRule.PROP_REMOVED_OPTIONAL, ChangeRule.PROP_ADDED_OPTIONAL}
     assert {change.backward for change in changes} == {SAFE}
 
 
@@ -290,4 +314,4 @@ def test_a_property_is_passed_over_only_where_nothing_else_looks_at_it(name: str
 
     old = STRICT[name]
     (change,) = compare(of(old), of(without(old)))
-    assert (change.rule, change.backward) == (Rule.PROP_REMOVED_OPTIONAL, BREAKS)
+    assert (change.rule, change.backward) == (ChangeRule.PROP_REMOVED_OPTIONAL, BREAKS)

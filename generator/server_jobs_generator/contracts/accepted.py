@@ -1,0 +1,162 @@
+"""Findings that somebody has looked at and wrote down a reason for: `contracts.accepted.json` beside the specs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import date
+
+from pydantic import JsonValue
+from server_jobs.project import Project
+from server_jobs.values import pointer_to
+
+from ..document import Document, Pointer, read_document
+from ..files import read_file
+from ..output import check_inside
+from ..problems import listed, nearest, shown
+from ..spec_files import ACCEPTED
+from .finding import ContractFinding, Severity
+from .rules import ChangeRule
+from .spec_places import Place
+
+_KEYS = ("rule", "job", "pointer", "reason", "expires")
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    rule: str
+    job: str
+    pointer: str
+    reason: str
+    expires: date
+    at: Pointer
+
+
+@dataclass(slots=True)
+class Accepted:
+    """The entries of the file. `problems` are those of the file itself; `used` remembers which entries were needed."""
+
+    document: Document | None = None
+    entries: tuple[_Entry, ...] = ()
+    problems: tuple[ContractFinding, ...] = ()
+    used: set[Pointer] = field(default_factory=set[Pointer])
+
+    def apply(self, findings: Iterable[ContractFinding], today: date) -> list[ContractFinding]:
+        """The findings, with the reason in those that were accepted and have not expired."""
+        return [self._applied(finding, today) for finding in findings]
+
+    def leftovers(self, today: date) -> Iterator[ContractFinding]:
+        """What is wrong with the file: what cannot be read, what has expired, and what no finding needs."""
+        yield from self.problems
+        for entry in self.entries:
+            if entry.at not in self.used:
+                message = f"no finding {entry.rule} of {entry.job} at {shown(entry.pointer)} is there any more"
+                yield self._about(entry.at, ChangeRule.ACCEPTED_UNUSED, message, "remove the entry", Severity.WARNING)
+            elif entry.expires < today:
+                message = f"the acceptance of {entry.rule} of {entry.job} expired on {entry.expires}"
+                advice = "mend the spec, drop the old contract with --relock, or give a new date and reason"
+                yield self._about((*entry.at, "expires"), ChangeRule.ACCEPTED_EXPIRED, message, advice, Severity.ERROR)
+
+    def _applied(self, finding: ContractFinding, today: date) -> ContractFinding:
+        for entry in self.entries:
+            if (entry.rule, entry.job, entry.pointer) == (finding.rule, finding.job, finding.place.pointer):
+                self.used.add(entry.at)
+                if entry.expires >= today:
+                    return replace(finding, accepted=entry.reason)
+        return finding
+
+    def _about(self, at: Pointer, rule: ChangeRule, message: str, advice: str, severity: Severity) -> ContractFinding:
+        return _finding(self.document, at, rule, message, advice, severity)
+
+
+def accepted_path(project: Project) -> str:
+    """Where the file lies, relative to the project's root."""
+    return f"{project.specs}/{ACCEPTED}"
+
+
+def read_accepted(project: Project) -> Accepted:
+    """What a project has accepted; nothing if there is no such file. What is wrong with it is in `problems`."""
+    path = accepted_path(project)
+    check_inside(project.root, [path])
+    content = read_file(project.root / path)
+    if content is None:
+        return Accepted()
+    reading = read_document(path, content)
+    wrong = [
+        _finding_at(Place(path, one.line, one.column, one.pointer), ChangeRule.ACCEPTED_MALFORMED, one.message)
+        for one in reading.problems
+    ]
+    if reading.document is None or wrong:
+        return Accepted(reading.document, problems=tuple(wrong))
+    return _Reader(reading.document).read()
+
+
+@dataclass(slots=True)
+class _Reader:
+    document: Document
+    problems: list[ContractFinding] = field(default_factory=list[ContractFinding])
+
+    def read(self) -> Accepted:
+        root = self.document.value
+        found = root.get("accepted") if isinstance(root, dict) else None
+        if not isinstance(root, dict) or root.keys() != {"accepted"} or not isinstance(found, list):
+            self.note((), f'must be an object with the list "accepted", not {shown(root)}')
+            return Accepted(self.document, problems=tuple(self.problems))
+        entries = [self.entry(("accepted", index), value) for index, value in enumerate(found)]
+        return Accepted(self.document, tuple(filter(None, entries)), tuple(self.problems))
+
+    def entry(self, at: Pointer, value: JsonValue) -> _Entry | None:
+        if not isinstance(value, dict):
+            self.note(at, f"must be an object with {listed(_KEYS)}, not {shown(value)}")
+            return None
+        before = len(self.problems)
+        for key in value.keys() - set(_KEYS):
+            self.note((*at, key), f"{shown(key)} is not known here{nearest(key, _KEYS)}")
+        texts = {key: self.text((*at, key), value) for key in _KEYS}
+        rule, expires = texts["rule"], self.day((*at, "expires"), texts["expires"])
+        if rule and rule not in list(ChangeRule):
+            self.note((*at, "rule"), f"there is no rule {shown(rule)}{nearest(rule, ChangeRule)}")
+        if len(self.problems) > before or expires is None:
+            return None
+        return _Entry(rule, texts["job"], texts["pointer"], texts["reason"], expires, at)
+
+    def text(self, at: Pointer, entry: Mapping[str, JsonValue]) -> str:
+        value = entry.get(str(at[-1]))
+        if not isinstance(value, str) or (not value.strip() and at[-1] != "pointer"):
+            self.note(at, f"an entry must state {shown(at[-1])}, a text, not {shown(value)}")
+            return ""
+        return value
+
+    def day(self, at: Pointer, text: str) -> date | None:
+        try:
+            return date.fromisoformat(text)
+        except ValueError:
+            if text:
+                self.note(at, f"must be a day such as 2027-01-31, not {shown(text)}")
+            return None
+
+    def note(self, at: Pointer, message: str) -> None:
+        finding = _finding(self.document, at, ChangeRule.ACCEPTED_MALFORMED, message, "", Severity.ERROR)
+        self.problems.append(finding)
+
+
+def _finding(
+    document: Document | None, at: Pointer, rule: ChangeRule, message: str, advice: str, severity: Severity
+) -> ContractFinding:
+    place = Place("", 1, 1, "") if document is None else Place(document.path, *document.place(at), pointer_to(at))
+    return _finding_at(place, rule, message, advice, severity)
+
+
+def _finding_at(
+    place: Place, rule: ChangeRule, message: str, advice: str = "", severity: Severity = Severity.ERROR
+) -> ContractFinding:
+    return ContractFinding(
+        place=place,
+        old=None,
+        severity=severity,
+        rule=rule.value,
+        job="accepted findings",
+        directions=(),
+        message=message,
+        advice=advice,
+    )

@@ -1,0 +1,120 @@
+"""The specs as they are held against everything that was released."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from functools import partial
+
+from server_jobs.project import Project
+from server_jobs.values import pointer_to
+
+from ..document import Pointer
+from ..spec import JobSpec
+from ..spec_files import read_spec_files
+from .accepted import accepted_path
+from .contract import Contract, Status, contract_of
+from .finding import ContractFinding, Direction, Severity
+from .judge import Judge, OldContract, unique_findings
+from .lock import Lock, LockedJob, lock_path
+from .rules import ChangeRule
+from .spec_places import Part, Place, SpecPlaces
+
+
+def findings_against_lock(project: Project, lock: Lock, jobs: Sequence[JobSpec]) -> list[ContractFinding]:
+    """What the specs break of the contracts in the lock; warnings only about what is not in it yet."""
+    places = SpecPlaces(read_spec_files(project.root, project.root / project.specs))
+    judged = (finding for job in jobs for finding in _Held(project, lock, places, job).findings())
+    return unique_findings([*judged, *_deleted(project, lock, jobs)])
+
+
+class _Held:
+    """One job and what the lock has of it."""
+
+    def __init__(self, project: Project, lock: Lock, places: SpecPlaces, job: JobSpec) -> None:
+        self.path, self.lock, self.job = lock_path(project), lock, job
+        self.locked = lock.jobs.get(job.class_name)
+        self.judge = Judge(job, contract_of(job), places)
+
+    def findings(self) -> Iterator[ContractFinding]:
+        yield from self.judge.reserved()
+        if self.locked is None:
+            return
+        version = self.job.options.version
+        if version < self.locked.newest:
+            yield self._lowered(self.locked)
+            return
+        olds = {number: list(self._olds(number, revisions)) for number, revisions in self.locked.versions.items()}
+        everything = [old for revisions in olds.values() for old in revisions]
+        found = [*self.judge.params(olds.get(version, ())), *self.judge.results(everything)]
+        found += self.judge.options(olds[self.locked.newest][-1])
+        is_known = any(self.judge.now.hash == old.contract.hash for old in olds.get(version, ())[-1:])
+        yield from (finding for finding in found if not is_known or finding.severity is Severity.ERROR)
+
+    def _olds(self, version: int, revisions: Sequence[Contract]) -> Iterator[OldContract]:
+        for index, revision in enumerate(revisions):
+            at = ("jobs", self.job.class_name, "versions", str(version), index)
+            yield OldContract(revision, partial(self._place, at))
+
+    def _place(self, at: Pointer, part: Part, pointer: Pointer) -> Place:
+        below = (*at, part.value, *pointer)
+        return Place(self.path, *self.lock.place_of(below), pointer_to(below))
+
+    def _lowered(self, locked: LockedJob) -> ContractFinding:
+        message = f"version is {self.job.options.version}, and version {locked.newest} was released"
+        place = self.judge.places.of_file(self.job, ("x-job", "version"))
+        return self.judge.finding(ChangeRule.VERSION_LOWERED, place, message, Severity.ERROR)
+
+
+def not_bumped(
+    project: Project, found: Sequence[ContractFinding], jobs: Sequence[JobSpec], places: SpecPlaces
+) -> Iterator[ContractFinding]:
+    """The ways out, once for each job whose params broke without a new version."""
+    for job in jobs:
+        broken = [one for one in found if one.job == job.class_name and one.stops and Direction.QUEUE in one.directions]
+        if broken:
+            version = job.options.version
+            judge, place = Judge(job, contract_of(job), places), places.of_file(job, ("x-job", "version"))
+            message = f"its version is still {version}, and jobs that are queued do not fit it any more"
+            found_here = judge.finding(ChangeRule.VERSION_NOT_BUMPED, place, message, Severity.ERROR)
+            yield replace(
+                found_here,
+                advice=_WAYS_OUT.format(version=version + 1, name=job.class_name, path=accepted_path(project)),
+            )
+
+
+_WAYS_OUT = (
+    'write "version": {version} in x-job (the old model stays, and a stub asks how its rows become new ones); '
+    "or, if none was ever queued, run server-jobs generate --relock {name}; "
+    "or accept the finding in {path}"
+)
+
+
+def _deleted(project: Project, lock: Lock, jobs: Sequence[JobSpec]) -> Iterator[ContractFinding]:
+    named = {job.class_name for job in jobs}
+    for name, locked in lock.jobs.items():
+        if name not in named and locked.status is Status.ACTIVE:
+            yield _deletion(project, lock, name, locked, jobs)
+
+
+def _deletion(project: Project, lock: Lock, name: str, locked: LockedJob, jobs: Sequence[JobSpec]) -> ContractFinding:
+    renamed = next((job.class_name for job in jobs if job.spec_name == locked.spec_name), None)
+    gone = (
+        f"its spec {project.specs}/{locked.spec_name}.json is gone"
+        if renamed is None
+        else f"its title is {renamed} now"
+    )
+    place = Place(lock_path(project), *lock.place_of(("jobs", name)), pointer_to(("jobs", name)))
+    return ContractFinding(
+        place=place,
+        old=None,
+        severity=Severity.ERROR,
+        rule=ChangeRule.JOB_DELETED.value,
+        job=name,
+        directions=(),
+        message=f"{gone}, and jobs of it may be queued that nothing would run",
+        advice=(
+            'take the spec back and set "status": "retired" in its x-job, until no row is left; '
+            f"or, if none was ever queued, run server-jobs generate --relock {name}"
+        ),
+    )

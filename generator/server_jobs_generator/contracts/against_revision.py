@@ -1,0 +1,61 @@
+"""The specs as they are held against those of a revision of git: `server-jobs check --against main`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import partial
+
+from server_jobs.errors import ProjectError
+from server_jobs.project import Project
+
+from ..spec import JobSpec, check_specs
+from ..spec_files import read_spec_files
+from .contract import contract_of
+from .finding import ContractFinding, Severity
+from .judge import Judge, OldContract, unique_findings
+from .revision import read_revision
+from .rules import ChangeRule
+from .spec_places import SpecPlaces
+
+_MOST_SHOWN = 5
+
+
+def findings_against_revision(project: Project, revision: str, jobs: Sequence[JobSpec]) -> list[ContractFinding]:
+    """What the specs break of those at that revision, of which nothing is checked out.
+
+    Raises `ProjectError` when git or the revision is not there, or its specs cannot be read.
+    """
+    files = read_revision(project, revision)
+    olds = check_specs(files)
+    if olds.problems:
+        shown = "\n".join(f"  {problem}" for problem in olds.problems[:_MOST_SHOWN])
+        raise ProjectError(f"the specs at {revision} have problems themselves, so nothing can be compared:\n{shown}")
+    before = SpecPlaces(files, f"{revision}:")
+    places = SpecPlaces(read_spec_files(project.root, project.root / project.specs))
+    now = {job.class_name: job for job in jobs}
+    found: list[ContractFinding] = []
+    for old in olds.jobs:
+        job = now.get(old.class_name)
+        found += [_deleted(old, before)] if job is None else _compared(old, before, job, places)
+    return unique_findings(finding for finding in found if finding.severity)
+
+
+def _compared(old: JobSpec, before: SpecPlaces, job: JobSpec, places: SpecPlaces) -> Iterator[ContractFinding]:
+    judge = Judge(job, contract_of(job), places)
+    contract = OldContract(contract_of(old), partial(before.of_part, old))
+    if job.options.version < old.options.version:
+        message = f"version is {job.options.version}, and was {old.options.version}"
+        place = places.of_file(job, ("x-job", "version"))
+        yield judge.finding(ChangeRule.VERSION_LOWERED, place, message, Severity.ERROR)
+        return
+    if job.options.version == old.options.version:
+        yield from judge.params([contract])
+    yield from judge.results([contract])
+    yield from judge.options(contract)
+
+
+def _deleted(old: JobSpec, before: SpecPlaces) -> ContractFinding:
+    severity = Severity.WARNING if old.options.retired else Severity.ERROR
+    judge = Judge(old, contract_of(old), before)
+    message = "its spec is gone, and jobs of it may be queued that nothing would run"
+    return judge.finding(ChangeRule.JOB_DELETED, before.of_file(old, ()), message, severity)

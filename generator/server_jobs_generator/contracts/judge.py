@@ -1,0 +1,153 @@
+"""From the changes of a spec to findings: whom each of them breaks, and how grave that is for this job."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from ..document import Pointer
+from ..problems import shown
+from ..spec import JobSpec
+from .change import BREAKS, RISKY, Change
+from .compare import compare
+from .contract import Contract
+from .finding import ContractFinding, Direction, Severity
+from .node import Node, walk
+from .rules import ADVICE, ChangeRule
+from .spec_places import Part, Place, SpecPlaces
+
+DEFAULT_COMPAT: Mapping[Direction, str] = {
+    Direction.QUEUE: "error",
+    Direction.ROLLOUT: "warning",
+    Direction.STORE: "error",
+    Direction.READER: "error",
+}
+"""How grave a break in each direction is where `x-job.compat` says nothing."""
+
+_DIRECTIONS: Mapping[Part, tuple[Direction, Direction]] = {
+    Part.PARAMS: (Direction.QUEUE, Direction.ROLLOUT),
+    Part.RESULT: (Direction.STORE, Direction.READER),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class OldContract:
+    """A contract that a spec is held against; `place_of` says where its params or result say something."""
+
+    contract: Contract
+    place_of: Callable[[Part, Pointer], Place]
+
+
+@dataclass(frozen=True, slots=True)
+class Judge:
+    """Holds the spec of one job, as it is now, against contracts of before."""
+
+    job: JobSpec
+    now: Contract
+    places: SpecPlaces
+
+    def params(self, olds: Iterable[OldContract]) -> Iterator[ContractFinding]:
+        """What became of the params since these contracts, all of the version that the spec has."""
+        for old in olds:
+            yield from self._part(Part.PARAMS, old)
+
+    def results(self, olds: Iterable[OldContract]) -> Iterator[ContractFinding]:
+        """What became of the result since these contracts, of whatever version: results are never upcast."""
+        for old in olds:
+            yield from self._part(Part.RESULT, old)
+
+    def options(self, old: OldContract) -> Iterator[ContractFinding]:
+        """What the options mean for the rows that are there."""
+        was, now = old.contract.options, self.now.options
+        if was.queue != now.queue:
+            message = f"its queue was {shown(was.queue)}, and is {shown(now.queue)} now"
+            yield self._option(ChangeRule.QUEUE_MOVED, "queue", message)
+        if now.max_attempts < was.max_attempts:
+            message = f"maxAttempts was {was.max_attempts}, and is {now.max_attempts} now"
+            yield self._option(ChangeRule.ATTEMPTS_LOWERED, "maxAttempts", message)
+        if now.timeout is not None and (was.timeout is None or now.timeout < was.timeout):
+            message = f"timeout was {was.timeout or 'not set'}, and is {now.timeout} now"
+            yield self._option(ChangeRule.TIMEOUT_LOWERED, "timeout", message)
+        for pointer in was.unique_by or ():
+            if _leads_somewhere(old.contract.params, pointer) and not _leads_somewhere(self.now.params, pointer):
+                message = f"params have no {shown(pointer)} any more, which made jobs unique"
+                yield self._option(ChangeRule.UNIQUE_PROP_REMOVED, "unique", message, Severity.ERROR)
+
+    def reserved(self) -> Iterator[ContractFinding]:
+        """The properties whose name was given away for good."""
+        for part, schema in ((Part.PARAMS, self.now.params), (Part.RESULT, self.now.result)):
+            for node in walk(Node.top(schema)):
+                for name, inner in node.entries("properties").items():
+                    if name in self.job.reserved:
+                        place = self.places.of_part(self.job, part, inner.pointer)
+                        message = f"the name {shown(name)} is reserved"
+                        yield self.finding(ChangeRule.RESERVED_REUSED, place, message, Severity.ERROR)
+
+    def finding(self, rule: ChangeRule, place: Place, message: str, severity: Severity) -> ContractFinding:
+        """A finding about the job as a whole."""
+        return ContractFinding(
+            place=place,
+            old=None,
+            severity=severity,
+            rule=rule.value,
+            job=self.job.class_name,
+            directions=(),
+            message=message,
+            advice=ADVICE.get(rule, ""),
+        )
+
+    def _option(
+        self, rule: ChangeRule, key: str, message: str, severity: Severity = Severity.WARNING
+    ) -> ContractFinding:
+        return self.finding(rule, self.places.of_file(self.job, ("x-job", key)), message, severity)
+
+    def _part(self, part: Part, old: OldContract) -> Iterator[ContractFinding]:
+        was, now = (getattr(contract, part.value) for contract in (old.contract, self.now))
+        for change in compare(was, now, self.job.reserved):
+            broken = dict(self._broken(part, change))
+            if broken or self._is_worth_a_word(part, change):
+                severity = Severity.ERROR if Severity.ERROR in broken.values() else Severity.WARNING
+                yield ContractFinding(
+                    place=self.places.of_part(self.job, part, change.new),
+                    old=old.place_of(part, change.old),
+                    severity=severity,
+                    rule=change.rule.value,
+                    job=self.job.class_name,
+                    directions=tuple(direction for direction, grave in broken.items() if grave is severity),
+                    message=change.message,
+                    advice=ADVICE.get(change.rule, ""),
+                )
+
+    def _broken(self, part: Part, change: Change) -> Iterator[tuple[Direction, Severity]]:
+        """Whom a change breaks, and how grave that is for this job."""
+        for direction, verdict in zip(_DIRECTIONS[part], (change.backward, change.forward), strict=True):
+            grave = self._gravity(direction)
+            if verdict is BREAKS and grave is not None:
+                yield direction, grave
+
+    def _is_worth_a_word(self, part: Part, change: Change) -> bool:
+        """Whether something is lost that no reader refuses; and a name that is gone has to be reserved."""
+        verdicts = zip(_DIRECTIONS[part], (change.backward, change.forward), strict=True)
+        is_lost = any(verdict is RISKY and self._gravity(direction) for direction, verdict in verdicts)
+        is_gone = change.rule is ChangeRule.PROP_REMOVED_OPTIONAL and str(change.old[-1]) not in self.job.reserved
+        return is_lost or (is_gone and self._gravity(_DIRECTIONS[part][0]) is not None)
+
+    def _gravity(self, direction: Direction) -> Severity | None:
+        chosen = self.job.compat.get(direction.value, DEFAULT_COMPAT[direction])
+        return None if chosen == "ignore" else Severity(chosen)
+
+
+def unique_findings(found: Iterable[ContractFinding]) -> list[ContractFinding]:
+    """The same change since several revisions counts once, where it is gravest; in reading order."""
+    kept: dict[tuple[str, Place, str], ContractFinding] = {}
+    for finding in sorted(found, key=lambda one: one.severity is not Severity.ERROR):
+        kept.setdefault((finding.rule, finding.place, finding.message), finding)
+    return sorted(kept.values(), key=lambda finding: finding.sort_key)
+
+
+def _leads_somewhere(params: Mapping[str, object], pointer: str) -> bool:
+    """Whether the first name of a pointer is a property of params."""
+    names: Sequence[str] = pointer.split("/")[1:2]
+    properties = params.get("properties")
+    name = names[0].replace("~1", "/").replace("~0", "~") if names else ""
+    return not names or (isinstance(properties, dict) and name in properties)

@@ -1,0 +1,108 @@
+"""Where in the files under `specs/` a place of a bundled schema stands. Only asked when there is something to tell."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import PurePosixPath
+
+from server_jobs.values import pointer_to
+
+from ..bundle import BundleError, bundle
+from ..document import Pointer, read_document
+from ..job_lint import PARAMS, RESULT, lint_job, lint_shared
+from ..library import Library, Location, UnresolvedReferenceError
+from ..problems import SpecProblem
+from ..schema_lint import SchemaLint
+from ..spec import JobSpec
+from ..spec_files import SpecFile
+
+
+class Part(StrEnum):
+    """The schema in which something changed."""
+
+    PARAMS = "params"
+    RESULT = "result"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Place:
+    """A value in a file. `path` is relative to the project's root, or has a revision before it."""
+
+    path: str
+    line: int
+    column: int
+    pointer: str
+
+    def __str__(self) -> str:
+        return f"{self.path}:{self.line}:{self.column}"
+
+
+@dataclass(slots=True)
+class SpecPlaces:
+    """Reads the files of specs once more, for the places in them. The specs have no problems."""
+
+    files: Iterable[SpecFile | SpecProblem]
+    prefix: str = ""
+    _library: Library | None = None
+    _definitions: dict[str, dict[str, Location]] = field(default_factory=dict[str, dict[str, Location]])
+
+    def of_part(self, job: JobSpec, part: Part, pointer: Pointer) -> Place:
+        """The place of something in the bundled params or result of a job."""
+        name = f"{job.spec_name}.json"
+        if pointer[:1] == ("$defs",) and len(pointer) > 1:
+            location = self._of_definitions(name).get(str(pointer[1]))
+            return self._at(job, location, pointer[2:])
+        return self._at(job, self._followed(Location(name, PARAMS if part is Part.PARAMS else RESULT)), pointer)
+
+    def of_file(self, job: JobSpec, pointer: Pointer) -> Place:
+        """The place of something else in the spec of a job, or what is around it."""
+        return self._at(job, Location(f"{job.spec_name}.json", ()), pointer)
+
+    def _at(self, job: JobSpec, location: Location | None, below: Pointer) -> Place:
+        document = self.library.documents.get(location.file) if location is not None else None
+        if location is None or document is None:
+            return Place(f"{self.prefix}{job.path}", 1, 1, "")
+        pointer = (*location.pointer, *below)
+        return Place(f"{self.prefix}{document.path}", *document.place(pointer), pointer_to(pointer))
+
+    @property
+    def library(self) -> Library:
+        if self._library is None:
+            self._library = _library_of(self.files)
+        return self._library
+
+    def _of_definitions(self, name: str) -> dict[str, Location]:
+        if name not in self._definitions:
+            try:
+                self._definitions[name] = dict(bundle(self.library, name).places)
+            except (BundleError, KeyError):
+                self._definitions[name] = {}
+        return self._definitions[name]
+
+    def _followed(self, location: Location) -> Location | None:
+        """Where the params or the result stand, if they are only a reference."""
+        for _ in range(64):
+            try:
+                stated = self.library.value_at(location)
+                reference = stated.get("$ref") if isinstance(stated, dict) else None
+                if not isinstance(reference, str):
+                    return location
+                location = self.library.resolve(reference, location.file)
+            except (KeyError, UnresolvedReferenceError):
+                return None
+        return location
+
+
+def _library_of(files: Iterable[SpecFile | SpecProblem]) -> Library:
+    library = Library({})
+    for file in files:
+        document = None if isinstance(file, SpecProblem) else read_document(file.path, file.data).document
+        if document is None or isinstance(file, SpecProblem):
+            continue
+        lint = SchemaLint(document)
+        lint_shared(lint) if file.is_shared else lint_job(lint, PurePosixPath(file.name).stem)
+        library.documents[file.name] = document
+        library.schemas.update(Location(file.name, pointer) for pointer in lint.schemas)
+    return library

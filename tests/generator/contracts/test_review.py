@@ -1,0 +1,258 @@
+"""A spec against everything that was released: what stops generation, what is only told, and the ways out."""
+
+from __future__ import annotations
+
+import json
+from datetime import date
+from pathlib import Path
+
+import pytest
+from server_jobs.errors import InvalidOptionError
+from server_jobs.project import Project
+from server_jobs_generator.contracts.contract import Status
+from server_jobs_generator.contracts.finding import ContractFinding, Direction, Severity
+from server_jobs_generator.contracts.lock import Lock
+from server_jobs_generator.contracts.release import release
+from server_jobs_generator.contracts.relock import relock
+from server_jobs_generator.contracts.review import review
+
+from tests.generator.projects import TemporaryProject, job_spec, make_project
+from tests.generator.spec_projects import Schema, a_spec, an_object, read
+
+TEXT: Schema = {"type": "string"}
+TODAY = date(2026, 11, 26)
+ACCEPTED = "contracts.accepted.json"
+
+
+class History:
+    """A project whose spec changes again and again; nothing is rendered."""
+
+    def __init__(self, root: Path) -> None:
+        self.root, self.lock = root, Lock()
+
+    def now(
+        self, *parts: Schema, files: dict[str, object] | None = None, x_job: Schema | None = None, title: str = "Case"
+    ) -> list[ContractFinding]:
+        """What is found when the spec is this."""
+        return self.found({"case.json": a_spec(*parts, title=title, **{"x-job": x_job or {}}), **(files or {})})
+
+    def found(self, files: dict[str, object]) -> list[ContractFinding]:
+        for path in (self.root / "specs").glob("*"):
+            path.unlink()
+        specs = read(self.root, files)
+        assert not specs.problems
+        found = review(Project(root=self.root), self.lock, specs.jobs, today=TODAY)
+        self.released = release(self.lock, specs.jobs)
+        return list(found)
+
+    def release(self, *parts: Schema, x_job: Schema | None = None) -> None:
+        """Release the spec as it is, whatever is found."""
+        self.now(*parts, x_job=x_job)
+        self.lock = self.released
+
+
+@pytest.fixture
+def history(tmp_path: Path) -> History:
+    return History(tmp_path)
+
+
+def needing(**properties: object) -> Schema:
+    """An object that requires all of these."""
+    return {**an_object(**properties), "required": [*properties]}
+
+
+def stopping(found: list[ContractFinding]) -> set[str]:
+    return {finding.rule for finding in found if finding.stops}
+
+
+def test_every_revision_of_a_version_counts_and_not_only_the_last(history: History) -> None:
+    history.release(an_object(x={"type": "integer"}))
+    history.release(an_object(), x_job={"reserved": ["x"]})
+    assert stopping(history.now(an_object(x=TEXT))) == {"TYPE_CHANGED", "VERSION_NOT_BUMPED"}
+    history.lock = relock(history.lock, ["Case"])
+    assert history.now(an_object(x=TEXT)) == []
+
+
+def test_rows_of_an_earlier_version_are_upcast_and_their_params_not_compared(history: History) -> None:
+    history.release(needing(x=TEXT))
+    assert stopping(history.now(needing(y=TEXT))) == {"PROP_RENAMED", "VERSION_NOT_BUMPED"}
+    assert history.now(needing(y=TEXT), x_job={"version": 2}) == []
+
+
+def test_results_of_every_version_are_compared_because_nothing_upcasts_them(history: History) -> None:
+    history.release(an_object(), needing(x=TEXT))
+    found = history.now(an_object(), needing(x={"type": "integer"}), x_job={"version": 2})
+    assert [(one.rule, one.directions) for one in found] == [("TYPE_CHANGED", (Direction.STORE, Direction.READER))]
+    assert found[0].stops
+
+
+def test_a_lowered_version_is_refused(history: History) -> None:
+    history.release(x_job={"version": 3})
+    (found,) = history.now(x_job={"version": 2})
+    assert (found.rule, found.stops, found.place.pointer) == ("VERSION_LOWERED", True, "/x-job/version")
+
+
+def test_who_is_broken_how_gravely_is_chosen_for_each_job(history: History) -> None:
+    history.release(needing(x=TEXT))
+    change = needing(x={"type": ["string", "null"]})
+    (warned,) = history.now(change)
+    assert (warned.severity, warned.directions) == (Severity.WARNING, (Direction.ROLLOUT,))
+    assert history.now(change, x_job={"compat": {"rollout": "ignore"}}) == []
+    (refused,) = history.now(change, x_job={"compat": {"rollout": "error"}})
+    assert refused.stops
+    assert stopping(history.now(needing(x={"const": "a"}), x_job={"compat": {"queue": "warning"}})) == set()
+
+
+def test_a_warning_is_told_when_it_is_new_and_not_for_ever(history: History) -> None:
+    history.release()
+    changed: Schema = {"queue": "mail"}
+    assert [finding.rule for finding in history.now(x_job=changed)] == ["QUEUE_MOVED"]
+    history.release(x_job=changed)
+    assert history.now(x_job=changed) == []
+
+
+def test_both_places_are_named_also_in_shared_files(history: History) -> None:
+    shared = {"$defs": {"Name": TEXT}}
+    params = an_object(x={"$ref": "shared/names.json#/$defs/Name"})
+    (history.root / "specs").mkdir()
+    specs = {"case.json": a_spec(params), "shared/names.json": shared}
+    history.lock = release(Lock(), read(history.root, specs).jobs)
+    (history.root / "specs/shared/names.json").write_text(
+        '{\n  "$defs": {\n    "Name": {"type": "integer"}\n  }\n}', encoding="utf-8"
+    )
+    now = read(history.root, {"case.json": a_spec(params)})
+    found = review(Project(root=history.root), history.lock, now.jobs, today=TODAY)
+    finding = next(finding for finding in found if finding.rule == "TYPE_CHANGED")
+    assert str(finding.place) == "specs/shared/names.json:3:13"
+    assert finding.place.pointer == "/$defs/Name"
+    assert finding.old is not None
+    assert finding.old.pointer == "/jobs/Case/versions/1/0/params/$defs/Name"
+    line = history.lock.dump().splitlines()[finding.old.line - 1]
+    assert line.strip() == '"Name": {'
+
+
+def test_a_spec_that_goes_leaves_jobs_without_a_handler(history: History) -> None:
+    history.release()
+    (found,) = history.found({})
+    assert (found.rule, found.stops) == ("JOB_DELETED", True)
+    assert "its spec specs/case.json is gone" in str(found)
+    (found,) = history.now(title="Other")
+    assert "its title is Other now" in str(found)
+
+
+def test_a_retired_job_may_go(history: History) -> None:
+    history.release()
+    history.release(x_job={"status": "retired"})
+    assert history.lock.jobs["Case"].status is Status.RETIRED
+    assert history.found({}) == []
+    assert history.released.jobs == {}
+
+
+def accepted(**changes: object) -> dict[str, object]:
+    entry = {
+        "rule": "CONSTRAINT_TIGHTENED",
+        "job": "Case",
+        "pointer": "/properties/params/properties/x",
+        "reason": "No row has another value.",
+        "expires": "2026-11-26",
+        **changes,
+    }
+    return {ACCEPTED: {"accepted": [{key: value for key, value in entry.items() if value is not None}]}}
+
+
+def test_an_accepted_finding_stops_nothing_until_it_expires(history: History) -> None:
+    history.release(needing(x=TEXT))
+    tighter = needing(x={"const": "a"})
+    assert stopping(history.now(tighter)) == {"CONSTRAINT_TIGHTENED", "VERSION_NOT_BUMPED"}
+    (finding,) = history.now(tighter, files=accepted())
+    assert (finding.accepted, finding.stops) == ("No row has another value.", False)
+    late = history.now(tighter, files=accepted(expires="2026-11-25"))
+    assert stopping(late) == {"CONSTRAINT_TIGHTENED", "VERSION_NOT_BUMPED", "ACCEPTED_EXPIRED"}
+
+
+def test_an_entry_that_nothing_needs_is_told(history: History) -> None:
+    history.release(needing(x=TEXT))
+    (finding,) = history.now(needing(x=TEXT), files=accepted())
+    assert (finding.rule, finding.severity, finding.place.path) == (
+        "ACCEPTED_UNUSED",
+        Severity.WARNING,
+        f"specs/{ACCEPTED}",
+    )
+
+
+@pytest.mark.parametrize(
+    ("file", "message"),
+    [
+        (accepted(rule="ENUM_GONE"), 'there is no rule "ENUM_GONE"'),
+        (accepted(reason=" "), 'an entry must state "reason", a text, not " "'),
+        (accepted(reason=None), 'an entry must state "reason", a text, not null'),
+        (accepted(expires="soon"), 'must be a day such as 2027-01-31, not "soon"'),
+        (accepted(job=1), 'an entry must state "job", a text, not 1'),
+        (accepted(until="2027"), '"until" is not known here'),
+        ({ACCEPTED: []}, 'must be an object with the list "accepted", not []'),
+        ({ACCEPTED: {"accepted": ["x"]}}, 'must be an object with rule, job, pointer, reason or expires, not "x"'),
+        ({ACCEPTED: b"{"}, "expected a key in double quotes"),
+        ({ACCEPTED: b"\xff"}, "is not valid UTF-8"),
+    ],
+)
+def test_an_entry_that_cannot_be_read_is_refused(history: History, file: dict[str, object], message: str) -> None:
+    history.release()
+    (finding,) = history.now(files=file)
+    assert (finding.rule, finding.stops) == ("ACCEPTED_MALFORMED", True)
+    assert message in str(finding)
+
+
+def test_only_locked_jobs_can_be_taken_out_of_the_lock(history: History) -> None:
+    history.release()
+    assert relock(history.lock, ["case"]).jobs == {}
+    with pytest.raises(InvalidOptionError, match=r'no job \'Cas\' in the lock \(did you mean "Case"\?\)'):
+        relock(history.lock, ["Cas"])
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> TemporaryProject:
+    project = make_project(tmp_path / "project")
+    project.generate()
+    return project
+
+
+def test_a_newcomer_is_told_in_one_line_how_to_go_on(project: TemporaryProject) -> None:
+    spec = job_spec("SendEmail")
+    spec["properties"]["params"]["required"] = ["text"]  # type: ignore[index]
+    project.write_spec("send_email", spec)
+    before = project.files()
+    result = project.run("generate")
+    assert result.exit_code == 1
+    assert "server-jobs generate --relock SendEmail" in result.output
+    assert "[REQUIRED_ADDED]" in result.output
+    assert project.files() == before
+    assert project.run("check").exit_code == 1
+    assert "::error file=specs/send_email.json" in project.run("check", "--format", "github").output
+    assert json.loads(project.run("check", "--format", "sarif").output)["runs"][0]["results"]
+    project.generate("--relock", "SendEmail")
+    assert (project.run("check").exit_code, project.generate().output) == (0, "nothing changed\n")
+
+
+def test_a_broken_contract_is_seen_by_every_run_and_not_only_by_the_first(project: TemporaryProject) -> None:
+    project.path("specs/send_email.json").unlink()
+    for _ in range(2):
+        assert "[JOB_DELETED]" in project.run("check").output
+
+
+def test_an_accepted_finding_is_looked_at_again_each_day(project: TemporaryProject) -> None:
+    """The shortcut for a run in which nothing changed would not see that it expired."""
+    spec = job_spec("SendEmail")
+    spec["properties"]["params"]["required"] = ["text"]  # type: ignore[index]
+    project.write_spec("send_email", spec)
+    entry = {
+        "rule": "REQUIRED_ADDED",
+        "job": "SendEmail",
+        "pointer": "/properties/params/properties/text",
+        "reason": "All rows have it.",
+        "expires": "2999-01-01",
+    }
+    text = json.dumps({"accepted": [entry]})
+    project.path(f"specs/{ACCEPTED}").write_text(text, encoding="utf-8")
+    project.generate()
+    found = json.loads(project.run("check", "--json").output)["contracts"]
+    assert [(one["rule"], one["accepted"]) for one in found] == [("REQUIRED_ADDED", "All rows have it.")]
