@@ -189,8 +189,9 @@ def check(folder: Path, *, target: str | None, against: str | None, database: st
         _print(told)
         if queue is not None:
             _tell_of_rows(queue, form)
-        is_refused = plan.is_refused or (queue is not None and queue.is_refused)
-        if is_refused or plan.findings or any(finding.verdict is Verdict.FAIL for finding in code):
+        is_unreadable = queue is not None and queue.is_refused
+        is_unfit = any(finding.verdict is Verdict.FAIL for finding in code)
+        if plan.is_refused or plan.findings or is_unreadable or is_unfit:
             raise SystemExit(NO)
 
 

@@ -10,6 +10,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from server_jobs.cli.queue_check import QueueReport, State, VersionRows
+from server_jobs_generator.contracts.contract import Contract, LockedOptions, Status
+from server_jobs_generator.contracts.lock import Lock, LockedJob
+from server_jobs_generator.queue_check import QueueFindings
 
 from tests.conformance.stores import create_sqlite_file
 from tests.generator.projects import TemporaryProject, make_project
@@ -106,3 +110,22 @@ def test_only_earlier_versions_are_forgotten(project: TemporaryProject) -> None:
         result = project.run("generate", "--forget", given)
         assert (result.exit_code, reason in result.output) == (2, True), result.output
     assert project.files() == before
+
+
+def test_the_rows_of_a_retired_job_are_told_until_none_is_left() -> None:
+    contract = Contract(params={}, result={}, options=LockedOptions())
+    retired = LockedJob(spec_name="gone", status=Status.RETIRED, versions={1: (contract,), 2: (contract,)})
+    left = VersionRows(job_name="Gone", version=1, waits="no such job is registered here")
+    left.states[State.PENDING] = 1200
+    lock = Lock({"Gone": retired})
+
+    some = QueueFindings("sqlite:///jobs.sqlite3", QueueReport((left,), ()), lock)
+    waiting = "1,200 jobs (1,200 pending) wait for a worker that knows them: no such job is registered here"
+    assert list(some.lines()) == [
+        "sqlite:///jobs.sqlite3: 1,200 jobs are to be run; 0 of them could not be read",
+        f"warn  Gone version 1: {waiting}",
+        "note: Gone is retired, and 1,200 jobs of it are left",
+    ]
+    none = QueueFindings("sqlite:///jobs.sqlite3", QueueReport((), ()), lock)
+    assert "note: Gone is retired, and no job of it is left" in list(none.lines())
+    assert (some.document()["retired"], none.document()["retired"]) == ({"Gone": 1200}, {"Gone": 0})
