@@ -43,6 +43,7 @@ with engine.connect() as connection:
         target_metadata={target},
         render_as_batch=engine.dialect.name == "sqlite",
         render_item=server_jobs.schema.render_item,
+        include_name=server_jobs.schema.include_name,
     )
     with context.begin_transaction():
         context.run_migrations()
@@ -89,7 +90,8 @@ def reference(tmp_path: Path) -> TemporaryProject:
 
 
 def test_our_revisions_as_a_branch_beside_those_of_the_application(application: Path, engine: Engine) -> None:
-    project = make_project(application, {"digest": job_spec("Digest", schedules=[schedule()])})
+    indexes = ["/params/text"]
+    project = make_project(application, {"digest": job_spec("Digest", schedules=[schedule()], indexes=indexes)})
     project.generate()
     locations = "version_locations = %(here)s/migrations/versions\n    %(here)s/generated/migrations/versions\n"
     (application / "alembic.ini").write_text(INI + locations, encoding="utf-8")
@@ -111,7 +113,7 @@ def test_our_revisions_as_a_branch_beside_those_of_the_application(application: 
     assert tables(engine) == OURS | {"customers"}
     alembic(application, "check")
 
-    project.write_spec("digest", job_spec("Digest", schedules=[schedule(cron="0 4 * * *")]))
+    project.write_spec("digest", job_spec("Digest", schedules=[schedule(cron="0 4 * * *")], indexes=indexes))
     project.generate()
     alembic(application, "upgrade", "heads")
     assert "server_jobs_0004" in alembic(application, "heads")

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
+from functools import partial
 from pathlib import Path, PurePosixPath
 
 from server_jobs.project import Project
 
 from ..files import read_file
-from ..output import Finding
+from ..output import Finding, State
 from .advice import advice_for
 from .handler_reader import find_uses
 from .held import Models
@@ -22,35 +23,42 @@ _LONGEST = 1024 * 1024
 
 def handler_impact(project: Project, findings: Iterable[Finding]) -> HandlerImpact:
     """What the models that are about to be written mean for the handlers; nothing when no model changes."""
-    changes = {change.spec_name: change for change in _changes_of_models(project, findings) if change}
+    models = [finding for finding in findings if _is_of_models(project, finding)]
+    changes = {change.spec_name: change for change in map(partial(_changes, project), models) if change}
     if not changes:
         return HandlerImpact()
-    models = Models({spec: change.before for spec, change in changes.items()})
+    # The handler of a job that is gone is told as a whole.
+    unused = {f"{project.handlers}/{PurePosixPath(one.path).name}" for one in models if one.file is None}
+    before = Models({spec: change.before for spec, change in changes.items()})
     found: list[HandlerChange] = []
     patch: list[str] = []
-    for source in _handlers(project):
-        advice = list(advice_for(find_uses(source, models), changes))
-        found += (
-            HandlerChange(source.path, one.span.start[0], source.column(one.span.start), one.message) for one in advice
-        )
+    for source in _handlers(project, unused):
+        advice = list(advice_for(find_uses(source, before), changes))
+        places = [(one.span.start[0], source.column(one.span.start), one.message) for one in advice]
+        found += (HandlerChange(source.path, *place) for place in places)
         patch += source.patch(one.edit for one in advice if one.edit is not None)
     return HandlerImpact(tuple(dict.fromkeys(sorted(found))), "".join(patch))
 
 
-def _changes_of_models(project: Project, findings: Iterable[Finding]) -> Iterator[ModelChanges]:
-    for finding in findings:
-        path = PurePosixPath(finding.path)
-        if str(path.parent) == f"{project.output}/models" and path.suffix == ".py" and finding.file is not None:
-            before = (read_file(project.root / path) or b"").decode("utf-8", "replace")
-            yield model_changes(path.stem, read_shapes(before), read_shapes(finding.file.text))
+def _is_of_models(project: Project, finding: Finding) -> bool:
+    path = PurePosixPath(finding.path)
+    is_module = str(path.parent) == f"{project.output}/models" and path.suffix == ".py"
+    return is_module and finding.state is not State.EXTRA
 
 
-def _handlers(project: Project) -> Iterator[Source]:
+def _changes(project: Project, finding: Finding) -> ModelChanges:
+    before = (read_file(project.root / finding.path) or b"").decode("utf-8", "replace")
+    after = finding.file.text if finding.file is not None else ""
+    return model_changes(PurePosixPath(finding.path).stem, read_shapes(before), read_shapes(after))
+
+
+def _handlers(project: Project, unused: Container[str]) -> Iterator[Source]:
     """The modules in the folder of handlers, but for those that are links, or cannot be read as text."""
     folder = project.root / project.handlers
     for path in sorted(folder.rglob("*.py")):
         relative = path.relative_to(project.root)
-        if any(part.startswith(".") or part == "__pycache__" for part in relative.parts) or not _is_plain(path):
+        is_hidden = any(part.startswith(".") or part == "__pycache__" for part in relative.parts)
+        if is_hidden or relative.as_posix() in unused or not _is_plain(path):
             continue
         try:
             yield Source(relative.as_posix(), path.read_bytes().decode())

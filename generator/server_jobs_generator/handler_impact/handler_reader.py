@@ -18,13 +18,13 @@ _Comprehension = ast.ListComp | ast.SetComp | ast.GeneratorExp | ast.DictComp
 
 
 def find_uses(source: Source, models: Models) -> list[Use]:
-    """All uses, in the order of the text; none when the text cannot be parsed."""
+    """All uses, in the order of the text; none when the text cannot be parsed, or is nested too deep to be followed."""
     try:
         module = ast.parse(source.text)
-    except (SyntaxError, ValueError, RecursionError):
+        reader = _HandlerReader(source, Scope(module, models))
+        reader.visit(module)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
         return []
-    reader = _HandlerReader(source, Scope(module, models))
-    reader.visit(module)
     return reader.uses
 
 

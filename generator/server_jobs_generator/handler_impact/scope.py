@@ -33,7 +33,7 @@ class Scope:
 
     def class_of(self, node: ast.expr) -> ClassKey | None:
         """The model that an expression names."""
-        return self.classes.get(ast.unparse(node))
+        return self.classes.get(ast.unparse(node)) if isinstance(node, ast.Name | ast.Attribute) else None
 
     def bind(self, target: ast.expr, held: Held) -> None:
         """Note what a target holds from now on."""

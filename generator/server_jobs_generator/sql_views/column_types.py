@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from enum import StrEnum
 
 from pydantic import JsonValue
 
-from ..bundle import referenced_name
-from ..schema_lint import Schema, types_of
+Schema = Mapping[str, JsonValue]
 
+_DEFINITIONS = "#/$defs/"
 _LOWEST, _HIGHEST = -(2**63), 2**63 - 1
 
 
@@ -42,7 +42,7 @@ def properties_of(schema: JsonValue, definitions: Schema, seen: frozenset[str] =
     if not isinstance(schema, dict):
         return {}
     found: dict[str, JsonValue] = {}
-    name = referenced_name(schema)
+    name = _referenced(schema)
     if name is not None and name not in seen:
         found |= properties_of(definitions.get(name), definitions, seen | {name})
     parts, properties = schema.get("allOf"), schema.get("properties")
@@ -55,20 +55,33 @@ def _types(schema: JsonValue, definitions: Schema, seen: frozenset[str]) -> set[
     """What the values may be. Keywords beside each other narrow, so any one that says something is enough."""
     if not isinstance(schema, dict):
         return {ColumnType.JSON}
-    name = referenced_name(schema)
+    name = _referenced(schema)
     if name is not None:
         return {ColumnType.JSON} if name in seen else _types(definitions.get(name), definitions, seen | {name})
     if "const" in schema or isinstance(schema.get("enum"), list):
         values = schema.get("enum", [schema.get("const")])
         return {_type_of_value(value) for value in (values if isinstance(values, list) else []) if value is not None}
     if "type" in schema:
-        return {_type_of_kind(kind, schema) for kind in types_of(schema) if kind != "null"}
+        return {_type_of_kind(kind, schema) for kind in _kinds(schema)}
     branches = schema.get("anyOf", schema.get("oneOf"))
     if isinstance(branches, list):
         return set[ColumnType]().union(*(_types(branch, definitions, seen) for branch in branches))
     parts = schema.get("allOf")
     known = [_types(part, definitions, seen) for part in parts] if isinstance(parts, list) else []
     return next((types for types in known if types != {ColumnType.JSON}), {ColumnType.JSON})
+
+
+def _referenced(schema: Schema) -> str | None:
+    """The definition that a self-contained schema refers to, if it is a reference."""
+    reference = schema.get("$ref")
+    return reference.removeprefix(_DEFINITIONS) if isinstance(reference, str) else None
+
+
+def _kinds(schema: Schema) -> set[str]:
+    """The types that a schema states, but for null; any number may be an integer."""
+    stated = schema.get("type")
+    kinds = {str(kind) for kind in (stated if isinstance(stated, list) else [stated])} - {"null"}
+    return kinds - {"integer"} if "number" in kinds else kinds
 
 
 def _type_of_kind(kind: str, schema: Schema) -> ColumnType:

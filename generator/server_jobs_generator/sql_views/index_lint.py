@@ -10,9 +10,8 @@ from ..document import Document, Pointer
 from ..option_values import INDEX_EXAMPLE
 from ..problems import SpecProblem, listed, nearest, shown
 from ..rules import Mistake
-from ..schema_lint import Schema
 from ..spec_rules import OPTION_VALUE, OPTION_WITHOUT_EFFECT, POINTER_UNRESOLVED
-from .column_types import ColumnType
+from .column_types import ColumnType, Schema
 from .names import can_be_indexed
 from .properties import PARTS, redacted_properties, typed_properties
 

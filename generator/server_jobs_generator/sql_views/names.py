@@ -7,18 +7,18 @@ from collections.abc import Iterable
 from hashlib import sha256
 from itertools import groupby
 
-from server_jobs.schema import metadata
-
 # PostgreSQL cuts longer ones, silently.
 _LONGEST_BYTES = 63
 _DIGEST = 8
+# Those of our tables that a view could be called like; their module would bring SQLAlchemy along.
+_TABLES = frozenset({"cron_jobs"})
 _PLAIN = re.compile(r"[a-z_][a-z0-9_]*")
 
 
 def view_name(spec_name: str) -> str:
     """The view of a job; `…_view` where a table of server-jobs is called so."""
     name = shortened(spec_name, "_jobs")
-    return f"{name}_view" if name in metadata.tables else name
+    return f"{name}_view" if name in _TABLES else name
 
 
 def index_name(view: str, column: str) -> str:

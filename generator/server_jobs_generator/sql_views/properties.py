@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from ..schema_lint import Schema
-from .column_types import ColumnType, column_type, properties_of
+from .column_types import ColumnType, Schema, column_type, properties_of
 
 PARTS = ("params", "result")
 

@@ -295,7 +295,9 @@ def test_a_patch_keeps_every_other_byte(tmp_path: Path) -> None:
     assert (tmp_path / "handlers/mail.py").read_bytes() == text.replace("params.subject", "params.title").encode()
 
 
-@pytest.mark.parametrize("text", ["def (", "\0", "x = 1\n" * 10, ""])
+@pytest.mark.parametrize(
+    "text", ["def (", "\0", "x = 1\n" * 10, "", "x = " + "+".join("1" * 5000), "x" + ".y" * 5000, "(" * 500]
+)
 def test_a_handler_that_cannot_be_read_or_has_no_models_is_left_alone(tmp_path: Path, text: str) -> None:
     assert impact(tmp_path, text, SUBJECT) == HandlerImpact()
 

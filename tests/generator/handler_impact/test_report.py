@@ -97,6 +97,15 @@ def test_without_a_change_for_the_handler_there_is_no_word_of_it(project: Tempor
     assert project.generate().output == "nothing changed\n"
 
 
+def test_a_spec_that_is_gone_is_told_to_the_handlers_of_other_jobs(project: TemporaryProject) -> None:
+    project.path("specs/send_email.json").unlink()
+    other = "from generated.models.send_email import SendEmailParams\n"
+    project.path("handlers/other.py").write_text(other, encoding="utf-8")
+    output = project.generate().output
+    assert "handlers/other.py:1:41 SendEmailParams is gone" in output
+    assert "handlers/send_email.py:" not in output
+
+
 def test_handlers_stay_as_they_are(project: TemporaryProject) -> None:
     project.write_spec("send_email", spec("title"))
     project.generate()

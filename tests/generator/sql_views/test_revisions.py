@@ -6,6 +6,8 @@ import ast
 import json
 import shutil
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
@@ -143,6 +145,19 @@ def test_what_no_view_shows_makes_no_revision(project: TemporaryProject, change:
     assert revision_names(project) == before
     project.path(".server-jobs-cache/clean").unlink(missing_ok=True)
     assert project.generate().output == "nothing changed\n"
+
+
+def test_a_run_without_a_new_revision_loads_no_library_of_databases(project: TemporaryProject) -> None:
+    project.write_spec("refund", order() | {"description": "Other words."})
+    code = """
+import sys
+from server_jobs_generator.cli import generate
+generate(["--project", sys.argv[1]], standalone_mode=False)
+print(sorted({"sqlalchemy", "alembic"} & set(sys.modules)))
+"""
+    done = subprocess.run([sys.executable, "-c", code, str(project.root)], capture_output=True, text=True, check=True)
+    assert "updated generated/jobs/refund.py" in done.stdout
+    assert done.stdout.splitlines()[-1] == "[]"
 
 
 @pytest.mark.parametrize(
