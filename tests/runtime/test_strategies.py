@@ -107,7 +107,7 @@ def test_hardly_any_document_has_to_be_sieved_out(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", FORMATS)
 def test_every_format_has_its_texts(name: str) -> None:
-    assert FORMAT_VALUES.keys() == FORMATS.keys()
+    assert FORMAT_VALUES.keys() >= FORMATS.keys()
     holds({"type": "string", "format": name}, lambda text: isinstance(text, str) and FORMATS[name](text))
 
 
