@@ -61,7 +61,7 @@ test-faults: setup ## Kill, stop and starve workers for about 20 minutes, and pr
 	@SERVER_JOBS_LONG_TESTS=1 $(BIN)/pytest -n $(WORKERS) tests/faults tests/simulation
 
 .PHONY: test-worker
-test-worker: setup ## Run the generated Worker in workerd, Cloudflare's own runtime (needs npm)
+test-worker: setup ## Run the generated Worker in workerd, Cloudflare's own runtime, and TypeScript in Node (needs npm)
 	@$(BIN)/pytest tests/worker
 
 .PHONY: dev-worker

@@ -6,6 +6,7 @@ import gzip
 import json
 import tempfile
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from server_jobs_generator.outputs.asyncapi import asyncapi_text
+from server_jobs_generator.outputs.job_facts import duration
 from server_jobs_generator.spec import read_specs
 
 from .spec_language import DEFINITIONS, Schema, object_schemas, schemas
@@ -130,3 +132,18 @@ def test_every_spec_gives_a_document_that_stands_by_itself(params: Schema, defin
     payload = at(found, found["components"]["messages"]["Case"]["payload"]["$ref"])
     for reference in references(payload):
         at(found, reference)
+
+
+@pytest.mark.parametrize(
+    ("length", "text"),
+    [
+        (timedelta(0), "PT0S"),
+        (timedelta(seconds=90), "PT1M30S"),
+        (timedelta(days=1, hours=12), "P1DT12H"),
+        (timedelta(days=7), "P7D"),
+        (timedelta(milliseconds=250), "PT0.25S"),
+        (timedelta(hours=1, microseconds=1), "PT1H0.000001S"),
+    ],
+)
+def test_a_length_of_time_is_told_in_the_words_of_a_spec(length: timedelta, text: str) -> None:
+    assert duration(length) == text

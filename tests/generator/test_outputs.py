@@ -27,7 +27,7 @@ from .spec_language import DEFINITIONS, Schema, object_schemas, schemas
 from .spec_projects import a_spec, read
 
 ROOT = Path(__file__).parents[2]
-FEW = 500 if os.environ.get("SERVER_JOBS_LONG_TESTS") else 15
+FEW = 500 if os.environ.get("SERVER_JOBS_LONG_TESTS") else 8
 """How many specs the properties of outputs are tried with."""
 
 
@@ -48,17 +48,17 @@ def test_a_project_that_asks_for_nothing_gets_none_of_it(tmp_path: Path) -> None
     assert "schemas" not in project.read("generated/jobs/send_email.py")
 
 
-@pytest.mark.parametrize("output", OUTPUTS)
-def test_what_is_asked_for_is_written_checked_and_removed_again(tmp_path: Path, output: str) -> None:
+@pytest.mark.parametrize("outputs", [("testing",), tuple(word for word in OUTPUTS if word != "testing")])
+def test_what_is_asked_for_is_written_checked_and_removed_again(tmp_path: Path, outputs: tuple[str, ...]) -> None:
     project = make_project(tmp_path)
     project.generate()
     before = project.files()
     plain = project.read("pyproject.toml")
 
-    ask_for(project, output)
+    ask_for(project, *outputs)
     assert project.run("check").exit_code == 1
     project.generate()
-    assert {path for path in project.files() if path not in before}
+    assert len(project.files().keys() - before) >= len(outputs)
     assert project.run("check").exit_code == 0
 
     project.path("pyproject.toml").write_text(plain, encoding="utf-8")

@@ -25,7 +25,7 @@ from tests.generator.spec_language import DEFINITIONS, Schema, object_schemas, s
 from tests.generator.spec_projects import a_spec, an_object, loaded, params_model, read
 from tests.generator.test_outputs import FEW
 
-QUICKLY = settings(max_examples=20, deadline=None, database=None)
+QUICKLY = settings(max_examples=10, deadline=None, database=None)
 
 
 class Anything(RootModel[JsonValue]):
@@ -60,7 +60,7 @@ def test_the_jobs_of_this_repository_have_params_and_results(job: type[SendEmail
 
 @settings(
     deadline=None,
-    max_examples=FEW // 2,
+    max_examples=FEW,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large],
 )
 @given(object_schemas(schemas), st.fixed_dictionaries(dict.fromkeys(DEFINITIONS, schemas)), st.data())
@@ -93,7 +93,7 @@ def test_hardly_any_document_has_to_be_sieved_out(tmp_path: Path) -> None:
     schema: Schema = {**params, "required": list[JsonValue](cast("Schema", params["properties"]))}
     with params_model(tmp_path, schema) as model:
 
-        @settings(max_examples=50, deadline=None, database=None)
+        @settings(max_examples=25, deadline=None, database=None)
         @given(documents(schema))
         def look(document: JsonValue) -> None:
             try:
@@ -107,7 +107,7 @@ def test_hardly_any_document_has_to_be_sieved_out(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", FORMATS)
 def test_every_format_has_its_texts(name: str) -> None:
-    assert FORMAT_VALUES.keys() == FORMATS.keys()
+    assert FORMAT_VALUES.keys() >= FORMATS.keys()
     holds({"type": "string", "format": name}, lambda text: isinstance(text, str) and FORMATS[name](text))
 
 

@@ -11,20 +11,25 @@ import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, cast
 
+import asyncpg
 import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel, JsonValue
 from server_jobs.documents import unique_key_of, write_params
 from server_jobs.limits import limit_keys
+from server_jobs.schema import metadata
 from server_jobs_generator.models import render_models
 from server_jobs_generator.outputs.typescript.module import typescript_text
 from server_jobs_generator.spec import JobSpec
+from sqlalchemy import create_engine
 
 from tests.conformance.stores import create_sqlite_file
+from tests.generator.databases import postgres_database
 from tests.generator.spec_language import DEFINITIONS, Schema, object_schemas, schemas
 from tests.generator.spec_projects import a_spec, an_object, loaded, read
 from tests.worker import tools
@@ -168,8 +173,10 @@ def test_a_row_from_typescript_has_the_keys_of_one_from_python(tmp_path: Path, x
         expected = [_expected(job, module.CaseParams, case) for case in cases]
 
     for row, case, keys in zip(made, cases, expected, strict=True):
-        assert isinstance(row, list), row
-        _, name, text, queue, priority, version, attempts, due, delay, unique, correlation, concurrency, rate = row
+        assert isinstance(row, dict), row
+        _, name, text, queue, priority, version, attempts, due, delay, unique, correlation, concurrency, rate = row[
+            "parameters"
+        ]
         assert (name, due, delay, correlation) == ("Case", None, 0, None)
         assert json.loads(text) == case
         options = job.options
@@ -182,6 +189,48 @@ def test_a_row_from_typescript_has_the_keys_of_one_from_python(tmp_path: Path, x
         assert (unique, concurrency, rate) == keys, case
 
 
+async def test_postgresql_takes_the_statement_and_stores_what_python_stores(tmp_path: Path) -> None:
+    x_job = {"unique": {"by": ["/text"]}, "concurrency": {"limit": 1}, "queue": "q", "priority": 5}
+    (job,) = read(tmp_path, {"case.json": a_spec(an_object(text={"type": "string"}), **{"x-job": x_job})}).jobs
+    options: Schema = {"correlationId": "c", "maxAttempts": 2}
+    cases: list[JsonValue] = [["Case", {"text": "ü"}, {**options, "delaySeconds": 60}], ["Case", {"text": "ü"}, {}]]
+    first, second = rows(tmp_path, job, [cast("list[JsonValue]", case) for case in cases])
+    with postgres_database() as url:
+        engine = create_engine(url.replace("postgresql://", "postgresql+psycopg://"))
+        metadata.create_all(engine)
+        connection = await asyncpg.connect(url)
+        stored = [await connection.fetch(one["sql"], *one["parameters"]) for one in (first, second)]
+        found = dict(await connection.fetchrow("SELECT *, scheduled_for - created_at AS delay FROM jobs"))
+        await connection.close()
+        engine.dispose()
+
+    assert [len(one) for one in stored] == [1, 0]
+    text = '{"text":"ü"}'
+    expected = {
+        "id": first["id"],
+        "job_name": "Case",
+        "params": text,
+        "status": "pending",
+        "queue": "q",
+        "priority": 5,
+        "spec_version": 1,
+        "max_attempts": 2,
+        "unique_key": unique_key_of("Case", text, ["/text"]),
+        "concurrency_key": "",
+        "rate_key": "",
+        "correlation_id": "c",
+        "attempt_count": 0,
+        "delay": timedelta(minutes=1),
+    }
+    assert {key: found[key] for key in expected} == expected
+
+
+def test_a_project_without_jobs_has_a_module_that_compiles(tmp_path: Path) -> None:
+    (tmp_path / "jobs.ts").write_text(typescript_text([]), encoding="utf-8")
+
+    assert compiled(tmp_path) == ""
+
+
 def _expected(job: JobSpec, model: type[BaseModel], params: JsonValue) -> tuple[str | None, str | None, str | None]:
     _, text = write_params("Case", model, params)
     by = job.options.unique_by
@@ -189,7 +238,7 @@ def _expected(job: JobSpec, model: type[BaseModel], params: JsonValue) -> tuple[
 
 
 def rows(folder: Path, job: JobSpec, cases: Sequence[Sequence[JsonValue]]) -> list[Any]:
-    """The parameters of each case, or why there are none, as a program in Node says."""
+    """The statement for each case, or why there are none, as a program in Node says."""
     (folder / "package.json").write_text('{"type": "module"}', encoding="utf-8")
     (folder / "jobs.ts").write_text(typescript_text([job]), encoding="utf-8")
     shutil.copy(HERE / "rows.ts", folder)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from pydantic import BaseModel
+from pydantic import BaseModel, JsonValue
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
@@ -186,7 +186,7 @@ def _enqueue(name: str, description: str) -> Schema:
 
 def _components(schema: JsonSchema, name: str) -> Schema:
     """A schema, and beside it what it refers to, under names that begin with its own."""
-    parts: Schema = {name: {key: value for key, value in schema.items() if key != "$defs"}}
+    parts: dict[str, JsonValue] = {name: {key: value for key, value in schema.items() if key != "$defs"}}
     parts |= {f"{name}.{part}": found for part, found in definitions_of(schema).items()}
     return {key: refer_by(part, lambda part: f"#/components/schemas/{name}.{part}") for key, part in parts.items()}
 

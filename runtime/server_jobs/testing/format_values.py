@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import string
+from base64 import b64encode
 from collections.abc import Mapping
 from datetime import date, datetime, timedelta
 from types import MappingProxyType
@@ -41,6 +42,16 @@ FORMAT_VALUES: Mapping[str, SearchStrategy[JsonValue]] = MappingProxyType(
         "uuid": st.uuids().map(str),
         "ipv4": st.ip_addresses(v=4).map(str),
         "ipv6": st.ip_addresses(v=6).map(str),
+        "idn-email": st.builds(lambda name, host: f"{name}@{host}", _WORD, _HOST),
+        "idn-hostname": _HOST,
+        "uri-reference": _WORD.map("../{}".format),
+        "uri-template": _WORD.map("https://example.com/{{{}}}".format),
+        "iri": st.builds(lambda host, path: f"https://{host}/{path}", _HOST, _WORD),
+        "iri-reference": _WORD.map("../{}".format),
+        "json-pointer": st.lists(_WORD, max_size=3).map(lambda keys: "".join(f"/{key}" for key in keys)),
+        "relative-json-pointer": st.builds(lambda up, key: f"{up}/{key}", st.integers(0, 9), _WORD),
+        "regex": _WORD.map("^{}$".format),
+        "byte": st.binary(max_size=12).map(lambda data: b64encode(data).decode()),
     }
 )
-"""For every format that the runtime checks."""
+"""For every format that specs may use."""

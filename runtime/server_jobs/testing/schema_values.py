@@ -17,7 +17,6 @@ from hypothesis.strategies import SearchStrategy
 from pydantic import JsonValue
 
 from ..json_schema import DEFINITIONS, Schema, definitions_of, parts_of
-from ..model import is_exact
 from ..values import canonical
 from .format_values import FORMAT_VALUES
 from .merged_schemas import kinds_of, merged
@@ -254,8 +253,7 @@ def _floats(schema: Schema) -> Values:
     is_open = low is not None and low == above, high is not None and high == below
     if low is not None and high is not None and (low > high or (low == high and any(is_open))):
         return st.nothing()
-    values = st.floats(low, high, allow_nan=False, allow_infinity=False, exclude_min=is_open[0], exclude_max=is_open[1])
-    return values.filter(is_exact)
+    return st.floats(low, high, allow_nan=False, allow_infinity=False, exclude_min=is_open[0], exclude_max=is_open[1])
 
 
 def _bounds(schema: Schema) -> tuple[float | None, float | None]:

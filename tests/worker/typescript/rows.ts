@@ -1,4 +1,4 @@
-// Prints the rows that the cases on standard input become, one a line: a name, params and options each.
+// Prints what the cases on standard input become for PostgreSQL, one a line: a name, params and options each.
 
 import { readFileSync } from "node:fs";
 import { pathToFileURL } from "node:url";
@@ -8,7 +8,7 @@ const { insertJob } = await import(pathToFileURL(String(file)).href);
 for (const [name, params, options] of JSON.parse(readFileSync(0, "utf8"))) {
   let row: unknown;
   try {
-    row = (await insertJob("postgresql", name, params, options)).parameters;
+    row = await insertJob("postgresql", name, params, options);
   } catch (error) {
     row = String(error);
   }

@@ -9,7 +9,7 @@ from ...spec import JobSpec
 from .entries import Entry, Row, Table, entries_of
 
 _MARKUP = re.compile(r"([\\`*_\[\]<>|&~$!])")
-_FIRST = re.compile(r"^([#+=:-]|\d+(?=[.)]))")
+_FIRST = re.compile(r"^(\d*)([#+=:.)-])")
 _ADDRESS = re.compile(r"(?i)(www)\.|(https?|ftp):|([\w.+-])@")
 
 
@@ -25,7 +25,7 @@ def markdown_text(jobs: Sequence[JobSpec]) -> str:
 def plain(text: str) -> str:
     """Text that means nothing but itself, on one line."""
     line = _MARKUP.sub(r"\\\1", " ".join(text.split()))
-    return _FIRST.sub(r"\\\1", _ADDRESS.sub(_broken_address, line))
+    return _FIRST.sub(r"\1\\\2", _ADDRESS.sub(_broken_address, line))
 
 
 def code(text: str) -> str:
