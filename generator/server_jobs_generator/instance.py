@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 from pydantic import JsonValue
 from server_jobs.formats import FORMATS
 from server_jobs.model import is_exact
+from server_jobs.schemas.patterns import PatternError, matches, size_of, translate
 
 from .document import Pointer
 from .library import Library, UnresolvedReferenceError
-from .patterns import PatternError, matches, size_of, translate
 from .problems import listed, shown
 from .schema_lint import Schema, types_of
 

@@ -10,10 +10,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from pydantic import JsonValue
+from server_jobs.schemas.patterns import translate
 
 from .bundle import DEFINITIONS, is_class, referenced_name
 from .names import ClassNames, pascal_case, property_name
-from .patterns import translate
 from .schema_lint import Schema, types_of
 from .spec import JobSpec
 

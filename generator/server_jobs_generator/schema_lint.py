@@ -7,13 +7,13 @@ from dataclasses import dataclass, field
 
 from pydantic import JsonValue
 from server_jobs.model import is_exact
+from server_jobs.schemas.patterns import MAX_SIZE, LargePatternError, PatternError, size_of, translate
 from server_jobs.values import canonical
 
 from .document import Document, Pointer
 from .keyword_values import value_problem
 from .keywords import ADVICE, ANNOTATIONS, BY_TYPE, FORMS, KNOWN, NUMBER_ADVICE, TYPES
 from .names import property_name
-from .patterns import MAX_SIZE, LargePatternError, PatternError, size_of, translate
 from .problems import SpecProblem, listed, nearest, shown
 from .rules import Mistake, Rule
 from .spec_rules import (

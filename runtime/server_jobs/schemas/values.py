@@ -1,0 +1,53 @@
+"""JSON values as JSON Schema sees them: `1` and `1.0` are one number, `true` is none, and objects have no order."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping
+from decimal import Decimal
+from fractions import Fraction
+
+
+def kind_of(value: object) -> str:
+    """The JSON Schema type of a value: `integer` for every number without a fraction, however it is written."""
+    match value:
+        case None:
+            return "null"
+        case bool():
+            return "boolean"
+        case int():
+            return "integer"
+        case float():
+            return "integer" if value.is_integer() else "number"
+        case str():
+            return "string"
+        case Mapping():
+            return "object"
+        case _:
+            return "array"
+
+
+def key_of(value: object) -> Hashable:
+    """The same key for values that are equal in JSON Schema, and for no others."""
+    match value:
+        case bool():
+            return ("boolean", value)
+        case int() | float() | str() | None:
+            # Python's numbers are equal, and hash alike, when they are the same number.
+            return value
+        case Mapping():
+            return ("object", frozenset((name, key_of(item)) for name, item in value.items()))
+        case list() | tuple():
+            return ("array", tuple(map(key_of, value)))
+        case _:
+            raise TypeError(f"{value!r} is no JSON value")
+
+
+def is_multiple(value: float, divisor: float) -> bool:
+    """Whether a number is a whole multiple of another, both taken as they are written in decimal."""
+    if isinstance(value, int) and isinstance(divisor, int):
+        return value % divisor == 0
+    return _exact(value) % _exact(divisor) == 0
+
+
+def _exact(number: float) -> Fraction:
+    return Fraction(number) if isinstance(number, int) else Fraction(Decimal(repr(number)))
