@@ -51,7 +51,7 @@ def lint_job(lint: SchemaLint, spec_name: str) -> None:
         elif key in ("$comment", "description") and (mistake := value_problem(key, value)):
             lint.note((key,), *mistake)
         elif key == "$defs":
-            lint.check_definitions((key,), value)
+            lint.check_named((key,), value)
         elif key == "additionalProperties" and not isinstance(value, bool):
             lint.note((key,), SPEC_FRAME, f"must be true or false at the top of a spec, not {shown(value)}")
     if root.get("type") != "object":
@@ -70,7 +70,7 @@ def lint_shared(lint: SchemaLint) -> None:
     if "$schema" in root:
         _lint_dialect(lint, root["$schema"])
     if root.keys() <= _SHARED_FRAME:
-        lint.check_definitions(("$defs",), root.get("$defs", {}))
+        lint.check_named(("$defs",), root.get("$defs", {}))
     else:
         lint.check((), {key: value for key, value in root.items() if key != "$schema"})
 

@@ -19,6 +19,7 @@ from server_jobs.options import JobOptions, Schedule
 from .bundle import BundleError, bundle
 from .document import Pointer, read_document
 from .finite_values import endless_properties
+from .in_place import in_place_problems
 from .instance import Fitting, follow
 from .job_lint import PARAMS, RESULT, class_name_of, description_of, lint_job, lint_shared
 from .library import Library, Location
@@ -128,13 +129,14 @@ class _SpecReader:
             fitting.start_file()
             found = (problem for location in locations for problem in meaning.check(location))
             self.problems.extend(islice(found, MAX_PROBLEMS))
-        self._check_finite()
+        self._check_circles()
         names = [file.name for file in self.files.values() if not file.is_shared]
         self._check_class_names(names)
         return [job for name in names if (job := self._job(name, fitting)) is not None]
 
-    def _check_finite(self) -> None:
-        locations = (location for locations in self.locations.values() for location in locations)
+    def _check_circles(self) -> None:
+        locations = [location for locations in self.locations.values() for location in locations]
+        self.problems.extend(islice(in_place_problems(self.library, locations), MAX_PROBLEMS))
         self.problems.extend(islice(endless_properties(self.library, locations), MAX_PROBLEMS))
 
     def _check_class_names(self, names: list[str]) -> None:

@@ -19,7 +19,14 @@ from pydantic import AfterValidator, AwareDatetime, GetCoreSchemaHandler, GetJso
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, PydanticCustomError, PydanticSerializationUnexpectedValue, core_schema
 
-from .schemas.text_formats import FORMATS
+from .schemas.dates import is_date as is_date
+from .schemas.dates import is_date_time as is_date_time
+from .schemas.dates import is_duration as is_duration
+from .schemas.dates import is_time as is_time
+from .schemas.hosts import is_email as is_email
+from .schemas.hosts import is_hostname as is_hostname
+from .schemas.text_formats import FORMATS as FORMATS
+from .schemas.uris import is_uri as is_uri
 from .written_values import Written, read_date_time, read_ipv6, read_uuid, written
 
 
@@ -89,31 +96,6 @@ Uuid = Annotated[UUID, _ReadFormat("uuid", "a UUID such as 123e4567-e89b-12d3-a4
 Ipv4 = Annotated[IPv4Address, _ReadFormat("ipv4", "an IPv4 address such as 192.0.2.1", IPv4Address, IPv4Address)]
 Ipv6 = Annotated[
     IPv6Address, _ReadFormat("ipv6", "an IPv6 address such as 2001:db8::1, without a zone", IPv6Address, read_ipv6)
-]
-
-__all__ = [
-    "FORMATS",
-    "Byte",
-    "Date",
-    "DateTime",
-    "Duration",
-    "Email",
-    "Hostname",
-    "IdnEmail",
-    "IdnHostname",
-    "Ipv4",
-    "Ipv6",
-    "Iri",
-    "IriReference",
-    "Json",
-    "JsonPointer",
-    "Regex",
-    "RelativeJsonPointer",
-    "Time",
-    "Uri",
-    "UriReference",
-    "UriTemplate",
-    "Uuid",
 ]
 
 

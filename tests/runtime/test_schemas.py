@@ -6,7 +6,8 @@ import json
 from collections.abc import Callable, Iterator
 
 import pytest
-from server_jobs.schemas import Checker, CheckTooLongError, SchemaError
+from server_jobs.schemas.checker import Checker, SchemaError
+from server_jobs.schemas.run import CheckTooLongError
 
 from ..suite import Group, groups
 

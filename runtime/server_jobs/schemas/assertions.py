@@ -11,7 +11,7 @@ from .content import content_check
 from .patterns import PatternError, matcher, size_of
 from .run import Check, Path, Run, Seen
 from .text_formats import FORMATS
-from .values import is_multiple, key_of, kind_of
+from .values import is_finite, is_multiple, key_of, kind_of
 
 if TYPE_CHECKING:
     from .checker import Compiler, Maker
@@ -34,7 +34,7 @@ Test = Callable[[Any], bool]
 
 
 def _type(compiler: Compiler, stated: object, schema: Mapping[str, object], base: str) -> Check:
-    names = [name for name in (stated if isinstance(stated, list) else [stated]) if name in _WORDS]
+    names = [name for name in _names(stated if isinstance(stated, list) else [stated]) if name in _WORDS]
     kinds = frozenset(names) | ({"integer"} if "number" in names else frozenset())
     words = _listed([_WORDS[name] for name in names])
     if not kinds:
@@ -80,7 +80,7 @@ def _number(words: str, misses: Callable[[float, float], bool]) -> Maker:
 
 
 def _misses_a_multiple(value: float, divisor: float) -> bool:
-    return divisor > 0 and not is_multiple(value, divisor)
+    return divisor > 0 and not (is_finite(value) and is_multiple(value, divisor))
 
 
 def _count(kind: type, of: str, things: str, words: str, misses: Callable[[int, int], bool]) -> Maker:
@@ -154,7 +154,7 @@ def _unique_items(compiler: Compiler, stated: object, schema: Mapping[str, objec
 
 
 def _required(compiler: Compiler, stated: object, schema: Mapping[str, object], base: str) -> Check:
-    names = [name for name in stated if isinstance(name, str)] if isinstance(stated, list) else []
+    names = _names(stated)
 
     def check(value: object, path: Path, seen: Seen | None, run: Run) -> bool:
         return not isinstance(value, dict) or has_all(value, names, path, run)
@@ -163,7 +163,8 @@ def _required(compiler: Compiler, stated: object, schema: Mapping[str, object], 
 
 
 def _dependent_required(compiler: Compiler, stated: object, schema: Mapping[str, object], base: str) -> Check:
-    needs = {key: names for key, names in stated.items() if isinstance(names, list)} if isinstance(stated, dict) else {}
+    stated = stated if isinstance(stated, dict) else {}
+    needs = {key: _names(names) for key, names in stated.items()}
 
     def check(value: object, path: Path, seen: Seen | None, run: Run) -> bool:
         if not isinstance(value, dict):
@@ -185,6 +186,10 @@ def has_all(value: Mapping[str, object], names: list[str], path: Path, run: Run,
     for name in missing:
         run.fail(path, f"lacks the property {json.dumps(name, ensure_ascii=False)}{why}")
     return not missing
+
+
+def _names(stated: object) -> list[str]:
+    return [name for name in stated if isinstance(name, str)] if isinstance(stated, list) else []
 
 
 def _anything(value: object, path: Path, seen: Seen | None, run: Run) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 from ipaddress import AddressValueError, IPv4Address, IPv6Address
 from unicodedata import bidirectional
 
@@ -12,9 +13,6 @@ _LABEL = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?")
 _DOTS = re.compile("[.\u3002\uff0e\uff61]")
 _ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
 _LOCAL_PART = re.compile(rf'{_ATOM}(?:\.{_ATOM})*|"(?:[ !#-\[\]-~]|\\[ -~])*"')
-# RFC 6532 adds every character outside ASCII.
-_WIDE_ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~\u0080-\U0010ffff-]+"
-_WIDE_LOCAL_PART = re.compile(rf'{_WIDE_ATOM}(?:\.{_WIDE_ATOM})*|"(?:[ !#-\[\]-~\u0080-\U0010ffff]|\\[ -~])*"')
 
 
 def is_email(text: str) -> bool:
@@ -28,7 +26,7 @@ def is_email(text: str) -> bool:
 def is_international_email(text: str) -> bool:
     """A mailbox of RFC 6531: as `is_email`, with any character outside ASCII, the domain in any normal form."""
     local_part, _, domain = text.rpartition("@")
-    if not _WIDE_LOCAL_PART.fullmatch(local_part) or len(local_part.encode("utf-8", "replace")) > 64:
+    if not _wide_local_part().fullmatch(local_part) or len(local_part.encode("utf-8", "replace")) > 64:
         return False
     return is_international_hostname(domain, is_normalized=False) or _is_address_literal(domain)
 
@@ -68,6 +66,13 @@ def is_ipv6(text: str) -> bool:
         return IPv6Address(text).scope_id is None
     except AddressValueError:
         return False
+
+
+@cache
+def _wide_local_part() -> re.Pattern[str]:
+    """RFC 6532 adds every character outside ASCII."""
+    atom = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~\u0080-\U0010ffff-]+"
+    return re.compile(rf'{atom}(?:\.{atom})*|"(?:[ !#-\[\]-~\u0080-\U0010ffff]|\\[ -~])*"')
 
 
 def _is_address_literal(domain: str) -> bool:

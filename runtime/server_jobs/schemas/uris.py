@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 
 from .hosts import is_ipv6
 
@@ -15,6 +16,33 @@ _PRIVATE = "\ue000-\uf8ff\U000f0000-\U000ffffd\U00100000-\U0010fffd"
 _FUTURE_ADDRESS = re.compile(r"[vV][0-9A-Fa-f]+\.[A-Za-z0-9._~!$&'()*+,;=:-]+")
 
 
+def is_uri(text: str) -> bool:
+    """An absolute URI of RFC 3986: with a scheme, in ASCII."""
+    return _fits(_reference(_ASCII), text, needs_scheme=True)
+
+
+def is_uri_reference(text: str) -> bool:
+    """A URI, or a reference relative to one, of RFC 3986."""
+    return _fits(_reference(_ASCII), text, needs_scheme=False)
+
+
+def is_iri(text: str) -> bool:
+    """An absolute IRI of RFC 3987: a URI with characters outside ASCII."""
+    return _fits(_reference(_ASCII + _UCS, _PRIVATE), text, needs_scheme=True)
+
+
+def is_iri_reference(text: str) -> bool:
+    """An IRI, or a reference relative to one, of RFC 3987."""
+    return _fits(_reference(_ASCII + _UCS, _PRIVATE), text, needs_scheme=False)
+
+
+def is_uri_template(text: str) -> bool:
+    """A template of RFC 6570, of any level."""
+    return _template().fullmatch(text) is not None
+
+
+# Compiled when they are first used: the tables of Unicode make them large, and a Worker starts often.
+@cache
 def _reference(characters: str, in_query: str = "") -> re.Pattern[str]:
     """RFC 3986, appendix A, with these characters wherever any but the reserved ones may stand."""
     one = rf"(?:[{characters}]|%[0-9A-Fa-f]{{2}})"
@@ -24,45 +52,18 @@ def _reference(characters: str, in_query: str = "") -> re.Pattern[str]:
     authority = rf"//(?:(?:{one}|:)*@)?{host}(?::[0-9]*)?(?:/{segment}*)*"
     # Without a scheme, the first segment of a relative path has no colon.
     path = rf"(?:{authority}|/(?:{segment}+(?:/{segment}*)*)?|(?(scheme){segment}+|(?:{one}|@)+)(?:/{segment}*)*|)"
+    scheme = r"(?:(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*):)?"
+    return re.compile(rf"{scheme}{path}(?:\?{more})?(?:\#{more.replace(in_query, '')})?")
+
+
+@cache
+def _template() -> re.Pattern[str]:
+    variable = r"(?:[A-Za-z0-9_]|%[0-9A-Fa-f]{2})+"
+    variables = rf"{variable}(?:\.{variable})*(?::[1-9][0-9]{{0,3}}|\*)?"
     return re.compile(
-        rf"(?:(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*):)?{path}(?:\?{more})?(?:\#{more.replace(in_query, '')})?"
+        rf"(?:[!#$&'()*+,\-./0-9:;=?@A-Z\[\]_a-z~{_UCS}{_PRIVATE}]|%[0-9A-Fa-f]{{2}}"
+        rf"|\{{[+#./;?&=,!@|]?{variables}(?:,{variables})*\}})*"
     )
-
-
-_URI = _reference(_ASCII)
-_IRI = _reference(_ASCII + _UCS, _PRIVATE)
-
-_VARIABLE = r"(?:[A-Za-z0-9_]|%[0-9A-Fa-f]{2})+"
-_VARIABLES = rf"{_VARIABLE}(?:\.{_VARIABLE})*(?::[1-9][0-9]{{0,3}}|\*)?"
-_TEMPLATE = re.compile(
-    rf"(?:[!#$&'()*+,\-./0-9:;=?@A-Z\[\]_a-z~{_UCS}{_PRIVATE}]|%[0-9A-Fa-f]{{2}}"
-    rf"|\{{[+#./;?&=,!@|]?{_VARIABLES}(?:,{_VARIABLES})*\}})*"
-)
-
-
-def is_uri(text: str) -> bool:
-    """An absolute URI of RFC 3986: with a scheme, in ASCII."""
-    return _fits(_URI, text, needs_scheme=True)
-
-
-def is_uri_reference(text: str) -> bool:
-    """A URI, or a reference relative to one, of RFC 3986."""
-    return _fits(_URI, text, needs_scheme=False)
-
-
-def is_iri(text: str) -> bool:
-    """An absolute IRI of RFC 3987: a URI with characters outside ASCII."""
-    return _fits(_IRI, text, needs_scheme=True)
-
-
-def is_iri_reference(text: str) -> bool:
-    """An IRI, or a reference relative to one, of RFC 3987."""
-    return _fits(_IRI, text, needs_scheme=False)
-
-
-def is_uri_template(text: str) -> bool:
-    """A template of RFC 6570, of any level."""
-    return _TEMPLATE.fullmatch(text) is not None
 
 
 def _fits(grammar: re.Pattern[str], text: str, *, needs_scheme: bool) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Hashable, Mapping
 from decimal import Decimal
 from fractions import Fraction
@@ -47,6 +48,11 @@ def is_multiple(value: float, divisor: float) -> bool:
     if isinstance(value, int) and isinstance(divisor, int):
         return value % divisor == 0
     return _exact(value) % _exact(divisor) == 0
+
+
+def is_finite(value: float) -> bool:
+    """Whether a number is one that JSON has. Python reads others too."""
+    return isinstance(value, int) or math.isfinite(value)
 
 
 def _exact(number: float) -> Fraction:
