@@ -18,17 +18,20 @@ from server_jobs.options import JobOptions, Schedule
 
 from .bundle import BundleError, bundle
 from .document import Pointer, read_document
+from .draft7 import from_draft7, is_draft7
 from .finite_values import endless_properties
 from .in_place import in_place_problems
 from .instance import Fitting, follow
 from .job_lint import PARAMS, RESULT, class_name_of, description_of, lint_job, lint_shared
-from .library import Library, Location
+from .library import Library, Location, UnresolvedReferenceError
 from .meaning_lint import MeaningLint
 from .options_lint import OptionsLint
 from .problems import SpecProblem, shown
+from .resources import name_references
 from .schema_lint import MAX_PROBLEMS, SchemaLint, TooManyProblemsError
 from .spec_files import SpecFile, read_spec_files
-from .spec_rules import NAME_TAKEN, PART_NOT_AN_OBJECT, TOO_MANY_PROBLEMS
+from .spec_rules import NAME_TAKEN, PART_NOT_AN_OBJECT, TOO_MANY_PROBLEMS, UNKNOWN_KEYWORD
+from .spec_style import STRICT, Style
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,17 +66,17 @@ class Specs:
     problems: tuple[SpecProblem, ...]
 
 
-def read_specs(project_root: Path, specs_dir: Path) -> Specs:
+def read_specs(project_root: Path, specs_dir: Path, style: Style = STRICT) -> Specs:
     """Read and check every spec under `specs_dir`, and nothing outside it.
 
-    Never raises for what the files contain. Raises `ProjectError` when `specs_dir` is not a readable directory inside
-    `project_root`.
+    `style` is what they need not meet. Never raises for what the files contain. Raises `ProjectError` when `specs_dir`
+    is not a readable directory inside `project_root`.
     """
     try:
         found = list(read_spec_files(project_root, specs_dir))
     except (OSError, ValueError) as error:
         raise ProjectError(f"specs cannot be read from {specs_dir}: {error}") from error
-    reader = _SpecReader()
+    reader = _SpecReader(style)
     for file in found:
         reader.read(file)
     jobs = reader.check()
@@ -84,6 +87,7 @@ def read_specs(project_root: Path, specs_dir: Path) -> Specs:
 class _SpecReader:
     """All files of one run on their way to jobs."""
 
+    style: Style
     problems: list[SpecProblem] = field(default_factory=list[SpecProblem])
     library: Library = field(default_factory=lambda: Library({}))
     files: dict[str, SpecFile] = field(default_factory=dict[str, SpecFile])
@@ -106,9 +110,15 @@ class _SpecReader:
         document = reading.document
         if document is None:
             return
+        if is_draft7(document.value):
+            document, unknown = from_draft7(document)
+            message = "is no keyword of draft 7; say it otherwise, or use draft 2020-12"
+            self.problems.extend(
+                document.problem(place, UNKNOWN_KEYWORD, f"{place[-1]} {message}", at_key=True) for place in unknown
+            )
         self.library.documents[file.name] = document
         self.files[file.name] = file
-        lint = SchemaLint(document)
+        lint = SchemaLint(document, self.style)
         try:
             if file.is_shared:
                 lint_shared(lint)
@@ -123,6 +133,7 @@ class _SpecReader:
 
     def check(self) -> list[JobSpec]:
         """Check the files against each other; the jobs of those that are right, together with all they use."""
+        name_references(self.library.documents)
         fitting = Fitting(self.library)
         meaning = MeaningLint(self.library, fitting)
         for locations in self.locations.values():
@@ -163,6 +174,8 @@ class _SpecReader:
         except BundleError as error:
             self.problems.append(error.problem)
             return None
+        except UnresolvedReferenceError:
+            return None  # a shared file's, reported there
         if any(problem.path in {self.files[used].path for used in bundled.files} for problem in self.problems):
             return None
         return JobSpec(

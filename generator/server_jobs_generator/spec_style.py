@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
+from typing import Self
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,6 +17,11 @@ class Style:
 
     untyped: bool = False
     open_objects: bool = False
+
+    @classmethod
+    def of(cls, allowed: Collection[str]) -> Self:
+        """The style of a project that allows these, of `server_jobs.project.ALLOWABLE`."""
+        return cls(untyped="untyped-schemas" in allowed, open_objects="open-objects" in allowed)
 
 
 STRICT = Style()

@@ -40,13 +40,12 @@ class TypeText:
             metadata.append(call(self.used("Exact")))
         if arguments:
             metadata.append(call(self.used("Field"), **arguments))
-        bare = self._bare(inner)
         if limits and isinstance(inner, Named) and inner.name in _MARKS:
             metadata.append(call(self.used(_MARKS[inner.name])))
-            bare = Code(inner.name)
+            return self._generic("Annotated", [Code(inner.name), *metadata])
         if isinstance(inner, Generic) and inner.name == "tuple" and self.has_checks:
             metadata.append(call(self.used("JsonTuple")))
-        return self._generic("Annotated", [bare, *metadata]) if metadata else bare
+        return self._generic("Annotated", [self._bare(inner), *metadata]) if metadata else self._bare(inner)
 
     @property
     def has_checks(self) -> bool:

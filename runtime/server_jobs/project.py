@@ -8,9 +8,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from difflib import get_close_matches
 from pathlib import Path, PurePosixPath
-from typing import cast
+from typing import Any, cast
 
 from .errors import ProjectError, ProjectNotFoundError
+
+ALLOWABLE = ("untyped-schemas", "open-objects")
+"""Schemas that do not say what their values are, and objects that do not say whether they may have other properties.
+
+JSON Schema takes the first for anything and the second for yes; in a spec, each is more often a mistake.
+"""
 
 _OUTPUT_FOLDERS = ("jobs", "migrations", "models", "worker")
 
@@ -20,7 +26,8 @@ class Project:
     """The settings of one project. Folders are relative to `root`, written with `/`.
 
     `output` and `handlers` are importable packages; a leading `src/` is not part of their import name.
-    `database_url_env` names the environment variable that holds the URL of the database.
+    `database_url_env` names the environment variable that holds the URL of the database. `allow` are the demands that
+    specs need not meet, of `ALLOWABLE`.
     """
 
     root: Path
@@ -28,12 +35,16 @@ class Project:
     output: str = "generated"
     handlers: str = "handlers"
     database_url_env: str = "SERVER_JOBS_DATABASE_URL"
+    allow: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         _check_folder("specs", self.specs)
         _check_package("output", self.output)
         _check_package("handlers", self.handlers)
         _check_apart(self)
+        for word in self.allow:
+            if word not in ALLOWABLE:
+                raise ProjectError(f"[tool.server-jobs] allow has no word {word!r}; {_suggestion(word, [*ALLOWABLE])}")
         if not self.database_url_env.isidentifier():
             raise ProjectError(
                 f"[tool.server-jobs] database-url-env must name an environment variable, not {self.database_url_env!r}"
@@ -77,21 +88,30 @@ def _read_settings(path: Path) -> Mapping[str, object] | None:
     return cast("Mapping[str, object] | None", settings)
 
 
-def _checked(settings: Mapping[str, object]) -> dict[str, str]:
+def _checked(settings: Mapping[str, object]) -> dict[str, Any]:
     known = [field.name.replace("_", "-") for field in fields(Project) if field.name != "root"]
-    checked: dict[str, str] = {}
+    checked: dict[str, str | tuple[str, ...]] = {}
     for key, value in settings.items():
         if key not in known:
             raise ProjectError(f"[tool.server-jobs] has no key {key!r}; {_suggestion(key, known)}")
+        if key == "allow":
+            checked[key] = _words(value)
+            continue
         if not isinstance(value, str):
             raise ProjectError(f"[tool.server-jobs] {key} must be a string, not {value!r}")
         checked[key.replace("-", "_")] = value
     return checked
 
 
+def _words(value: object) -> tuple[str, ...]:
+    if not isinstance(value, list) or not all(isinstance(word, str) for word in value):
+        raise ProjectError(f"[tool.server-jobs] allow must be a list of {' and '.join(ALLOWABLE)}, not {value!r}")
+    return tuple(value)
+
+
 def _suggestion(key: str, known: list[str]) -> str:
     close = get_close_matches(key.replace("_", "-"), known, n=1)
-    return f"did you mean {close[0]!r}?" if close else f"known keys: {', '.join(known)}"
+    return f"did you mean {close[0]!r}?" if close else f"known: {', '.join(known)}"
 
 
 def _check_folder(key: str, value: str) -> None:

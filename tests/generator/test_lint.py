@@ -211,7 +211,7 @@ def test_one_of_is_checked_where_two_branches_may_fit(tmp_path: Path, branches: 
     [
         ({"foo": 1}, '/foo "foo" is not accepted at the top of a spec; use $schema, $comment, title, description, x-job, type, properties, required, additionalProperties or $defs'),
         ({"x-jobs": {}}, '/x-jobs "x-jobs" is not accepted at the top of a spec (did you mean "x-job"?)'),
-        ({"$schema": "http://json-schema.org/draft-07/schema#"}, '/$schema must be "https://json-schema.org/draft/2020-12/schema" (or the path of spec.schema.json), not "http://json-schema.org/draft-07/schema#"'),
+        ({"$schema": "http://json-schema.org/draft-06/schema#"}, '/$schema must be "https://json-schema.org/draft/2020-12/schema" (or the path of spec.schema.json), or "http://json-schema.org/draft-07/schema#", not "http://json-schema.org/draft-06/schema#"'),
         ({"type": "array"}, '/type a spec must state "type": "object" at the top'),
         ({"required": ["params"]}, '/required a spec must state "required": ["params", "result"]'),
         ({"additionalProperties": {}}, "/additionalProperties must be true or false at the top of a spec, not {}"),

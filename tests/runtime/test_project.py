@@ -59,7 +59,7 @@ def test_without_a_project_the_message_says_what_to_do(tmp_path: Path) -> None:
     [
         ('spec = "specs"', "has no key 'spec'; did you mean 'specs'?"),
         ('database_url_env = "X"', "did you mean 'database-url-env'?"),
-        ("root = '/'", "known keys: specs, output, handlers, database-url-env"),
+        ("root = '/'", "known: specs, output, handlers, database-url-env, allow"),
         ("specs = 1", "specs must be a string, not 1"),
         ('specs = "/etc"', "specs must be a folder below the project"),
         ('specs = "../specs"', "specs must be a folder below the project"),
