@@ -37,23 +37,27 @@ def name_references(documents: Mapping[str, Document]) -> None:
 
 @dataclass(frozen=True, slots=True)
 class _Schema:
-    """A schema, where it stands, and the URI that its references are relative to."""
+    """A schema, where it stands, and the URI that its references are relative to; `root` is that of the whole file."""
 
     file: str
     pointer: Pointer
     base: str
+    root: str
     schema: dict[str, JsonValue]
 
 
 def _schemas(file: str, value: JsonValue) -> Iterator[_Schema]:
-    pending: list[tuple[Pointer, str, JsonValue]] = [((), _ROOT + quote(file), value)]
+    root = _ROOT + quote(file)
+    pending: list[tuple[Pointer, str, JsonValue]] = [((), root, value)]
     while pending:
         pointer, base, schema = pending.pop()
         if not isinstance(schema, dict):
             continue
         if isinstance(own := schema.get("$id"), str):
             base = _joined(base, urldefrag(own).url)
-        yield _Schema(file, pointer, base, schema)
+        if not pointer:
+            root = base
+        yield _Schema(file, pointer, base, root, schema)
         pending += (((*pointer, *place), base, inner) for place, inner in inner_schemas(schema))
 
 
@@ -66,7 +70,9 @@ class _Resources:
         if not one.pointer or isinstance(one.schema.get("$id"), str):
             self.ids.setdefault(one.base, []).append((one.file, one.pointer))
         if isinstance(anchor := one.schema.get("$anchor"), str):
-            self.ids.setdefault(f"{one.base}#{anchor}", []).append((one.file, one.pointer))
+            # By a path too: whoever refers to the file need not know its URI.
+            for base in {one.base, _ROOT + quote(one.file)} if one.base == one.root else (one.base,):
+                self.ids.setdefault(f"{base}#{anchor}", []).append((one.file, one.pointer))
 
     def written(self, one: _Schema, reference: str) -> str | None:
         """The reference as a file and a pointer; None where it is that already, or leads nowhere."""

@@ -83,8 +83,10 @@ def models_of(
 def files_of(draft: str, accepted: dict[str, Group]) -> dict[str, object]:
     shared: dict[str, object] = {}
     for name, group in accepted.items():
-        states_it = draft == "draft7" and isinstance(group.schema, dict)
-        shared[f"shared/{name}.json"] = {"$schema": DRAFT_7, **group.schema} if states_it else group.schema
+        schema = group.schema
+        if draft == "draft7" and isinstance(schema, dict):
+            schema = {"$schema": DRAFT_7, **schema}
+        shared[f"shared/{name}.json"] = schema
     properties = {name: {"$ref": f"shared/{name}.json"} for name in accepted}
     return {"case.json": a_spec(an_object(**properties)), **shared}
 

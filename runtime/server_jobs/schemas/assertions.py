@@ -11,7 +11,7 @@ from .content import content_check
 from .patterns import PatternError, matcher, size_of
 from .run import Check, Path, Run, Seen
 from .text_formats import FORMATS
-from .values import is_finite, is_multiple, key_of, kind_of
+from .values import is_finite, key_of, kind_of, multiple_of
 
 if TYPE_CHECKING:
     from .checker import Compiler, Maker
@@ -79,8 +79,18 @@ def _number(words: str, misses: Callable[[float, float], bool]) -> Maker:
     return make
 
 
-def _misses_a_multiple(value: float, divisor: float) -> bool:
-    return divisor > 0 and not (is_finite(value) and is_multiple(value, divisor))
+def _multiple_of(compiler: Compiler, divisor: object, schema: Mapping[str, object], base: str) -> Check:
+    if not isinstance(divisor, int | float) or isinstance(divisor, bool) or divisor <= 0:
+        return _anything
+    is_multiple = multiple_of(divisor)
+    message = f"must be a multiple of {json.dumps(divisor)}"
+
+    def check(value: object, path: Path, seen: Seen | None, run: Run) -> bool:
+        if not isinstance(value, int | float) or isinstance(value, bool):
+            return True
+        return (is_finite(value) and is_multiple(value)) or run.fail(path, message)
+
+    return check
 
 
 def _count(kind: type, of: str, things: str, words: str, misses: Callable[[int, int], bool]) -> Maker:
@@ -164,18 +174,15 @@ def _required(compiler: Compiler, stated: object, schema: Mapping[str, object], 
 
 def _dependent_required(compiler: Compiler, stated: object, schema: Mapping[str, object], base: str) -> Check:
     stated = stated if isinstance(stated, dict) else {}
-    needs = {key: _names(names) for key, names in stated.items()}
+    needs = [
+        (key, _names(names), f", which it must have beside {json.dumps(key, ensure_ascii=False)}")
+        for key, names in stated.items()
+    ]
 
     def check(value: object, path: Path, seen: Seen | None, run: Run) -> bool:
         if not isinstance(value, dict):
             return True
-        return all(
-            [
-                has_all(value, names, path, run, f", which it must have beside {json.dumps(key, ensure_ascii=False)}")
-                for key, names in needs.items()
-                if key in value
-            ]
-        )
+        return all([has_all(value, names, path, run, why) for key, names, why in needs if key in value])
 
     return check
 
@@ -208,7 +215,7 @@ MAKERS: Mapping[str, Maker] = {
     "maximum": _number("at most", operator.gt),
     "exclusiveMinimum": _number("above", operator.le),
     "exclusiveMaximum": _number("below", operator.ge),
-    "multipleOf": _number("a multiple of", _misses_a_multiple),
+    "multipleOf": _multiple_of,
     "minLength": _count(str, "have", "characters", "at least", operator.lt),
     "maxLength": _count(str, "have", "characters", "at most", operator.gt),
     "pattern": _pattern,

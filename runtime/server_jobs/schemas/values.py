@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Mapping
-from decimal import Decimal
+from collections.abc import Callable, Hashable, Mapping
+from decimal import Decimal, InvalidOperation
 from fractions import Fraction
 
 
@@ -43,11 +43,19 @@ def key_of(value: object) -> Hashable:
             raise TypeError(f"{value!r} is no JSON value")
 
 
-def is_multiple(value: float, divisor: float) -> bool:
-    """Whether a number is a whole multiple of another, both taken as they are written in decimal."""
-    if isinstance(value, int) and isinstance(divisor, int):
-        return value % divisor == 0
-    return _exact(value) % _exact(divisor) == 0
+def multiple_of(divisor: float) -> Callable[[float], bool]:
+    """Tells whether a number is a whole multiple of another, both taken as they are written in decimal."""
+    decimal, fraction = Decimal(repr(divisor)), _exact(divisor)
+
+    def is_multiple(value: float) -> bool:
+        if isinstance(value, int) and isinstance(divisor, int):
+            return value % divisor == 0
+        try:
+            return not Decimal(repr(value)) % decimal
+        except InvalidOperation:  # a quotient of more digits than `Decimal` has
+            return _exact(value) % fraction == 0
+
+    return is_multiple
 
 
 def is_finite(value: float) -> bool:
