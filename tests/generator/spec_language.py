@@ -94,11 +94,12 @@ def scalar_schemas(draw: st.DrawFn) -> JsonValue:
             lengths = _some(draw, minLength=st.integers(0, 3)) if "string" in names else {}
             return {"type": cast("list[JsonValue]", names), **lengths}
         case "const":
-            return {"const": draw(st.sampled_from(("a", 1, 0, 1.0, 1.5, True, False, None, [1], {"a": 1})))}
+            constants: tuple[JsonValue, ...] = ("a", 1, 0, 1.0, 1.5, True, False, None, [1], {"a": 1})
+            return {"const": draw(st.sampled_from(constants))}
         case "enum":
             pool: tuple[JsonValue, ...] = ("a", "b", 1, 0, 2, 1.5, True, False, None, [], [0], {"a": True})
             options = draw(st.lists(st.sampled_from(pool), min_size=1, max_size=4, unique_by=repr))
-            return {"enum": cast("list[JsonValue]", options)}
+            return {"enum": options}
         case "plain":
             return cast("JsonValue", draw(st.sampled_from((True, {"type": "boolean"}, {"type": "null"}))))
         case "any":

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
+from server_jobs_generator.models import render_models
 
-from .spec_projects import Schema, a_spec, an_object, job, loaded, problems, read, render_models
+from .spec_projects import Schema, a_spec, an_object, job, loaded, problems, read
 
 DRAFT_7 = {"$schema": "http://json-schema.org/draft-07/schema#"}
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from server_jobs_generator.models import render_models
 
-from .spec_projects import Schema, a_spec, an_object, problems, read, render_models
+from .spec_projects import Schema, a_spec, an_object, problems, read
 
 URL = "https://example.com/schemas/address.json"
 
