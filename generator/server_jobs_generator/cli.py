@@ -1,22 +1,29 @@
-"""The commands of the generator: `generate`, `check` and `init`."""
+"""The commands of the generator that look at a project: `generate`, `check` and `init`."""
 
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import NoReturn
 
 import click
-from server_jobs.cli.failures import AS_JSON, NO
+from server_jobs.cli.failures import NO
+from server_jobs.cli.failures import report as report_error
 from server_jobs.cli.findings import Verdict
 from server_jobs.cli.output import note, say
 from server_jobs.cli.suggestion import suggestion
-from server_jobs.errors import ProjectError
+from server_jobs.errors import ProjectError, ServerJobsError
 from server_jobs.project import Project, find_project
 
 from . import report, stamp
+from .annotations import annotate
+from .formats import Form, formatted
+from .output import Finding
 from .plan import Plan
 from .worker_lint.finding import CodeFinding
 
@@ -32,14 +39,7 @@ _folder = click.option(
 )
 
 
-def _remember_json(ctx: click.Context, _param: click.Parameter, value: bool) -> bool:
-    ctx.meta[AS_JSON] = value
-    return value
-
-
-_as_json = click.option(
-    "--json", "as_json", is_flag=True, is_eager=True, callback=_remember_json, help="Print JSON, errors included."
-)
+_formatted = formatted(*Form)
 
 
 @click.command()
@@ -47,27 +47,61 @@ _as_json = click.option(
 @click.option("--force", is_flag=True, help="Overwrite generated files that were changed by hand; revisions stay.")
 @click.option("--dry-run", is_flag=True, help="Only say what would be written and removed.")
 @click.option("--diff", is_flag=True, help="Like --dry-run, and show every change line by line.")
-@_as_json
-def generate(folder: Path, *, force: bool, dry_run: bool, diff: bool, as_json: bool) -> None:
+@click.option("--watch", is_flag=True, help="Go on, and generate again whenever a spec changes, until Ctrl-C.")
+@_formatted
+@click.pass_context
+def generate(
+    ctx: click.Context, folder: Path, *, force: bool, dry_run: bool, diff: bool, watch: bool, form: Form
+) -> None:
     """Write the code, the migrations and the Worker that follow from the specs.
 
     Your own files are never touched: handlers, wrangler.jsonc, and whatever else the generator did not write. A
     generated file that you changed by hand is not overwritten: the run stops and names it. Nothing is written while
-    any spec has a problem.
+    any spec has a problem; the word in brackets behind one is its rule, which `server-jobs explain` tells more about.
 
-    Exit status: 0 done, 1 a spec or a changed file is in the way, 3 the project cannot be used.
+    Exit status: 0 done (or with --dry-run and --diff: it could be), 1 a spec or a changed file is in the way, 3 the
+    project cannot be used.
     """
+    once = partial(_generate, folder, force=force, dry_run=dry_run, diff=diff, form=form)
+    if not watch:
+        once()
+    elif form is not Form.TEXT:
+        raise click.UsageError(f"--watch tells a person what changed; leave --format {form} out")
+    else:
+        _watch(ctx, find_project(folder), once)
+
+
+def _generate(folder: Path, *, force: bool, dry_run: bool, diff: bool, form: Form) -> None:
     with _explained():
         project = find_project(folder)
         plan = _plan(project)
         write = not (dry_run or diff)
         if plan.problems or (plan.edited and not force):
-            _refuse(plan, as_json=as_json)
-        if diff and not as_json:
+            _refuse(project, plan, form)
+        if diff and form is Form.TEXT:
             _print(report.diff_lines(project, plan))
         if write:
             _publish(project, plan)
-        _print([report.document(plan, written=write)] if as_json else report.change_lines(plan, written=write))
+        told = _told(project, plan, form, written=write)
+        _print(report.change_lines(plan, written=write) if form in (Form.TEXT, Form.GITHUB) else [])
+        _print(told)
+
+
+def _watch(ctx: click.Context, project: Project, once: Callable[[], None]) -> NoReturn:
+    """Generate now and after each change; whatever is wrong is told, and the next change may mend it."""
+    from .watch import changes, look, named
+
+    # From before the first run: what is saved meanwhile is a change.
+    changed = changes(project.root, project.specs, look(project.root, project.specs))
+    reasons = chain([f"watching {project.specs}/, Ctrl-C ends it"], (f"{named(paths)} changed" for paths in changed))
+    for reason in reasons:
+        say(f"[{time.strftime('%H:%M:%S')}] {reason}")
+        with suppress(SystemExit):
+            try:
+                once()
+            except ServerJobsError as error:
+                report_error(ctx, error)
+    raise AssertionError("there is always a next change")
 
 
 def _known_target(_ctx: click.Context, _param: click.Parameter, value: str | None) -> str | None:
@@ -84,8 +118,8 @@ def _known_target(_ctx: click.Context, _param: click.Parameter, value: str | Non
     callback=_known_target,
     help=f"Look at your code as well, for what cannot work there: {', '.join(_TARGETS)}.",
 )
-@_as_json
-def check(folder: Path, *, target: str | None, as_json: bool) -> None:
+@_formatted
+def check(folder: Path, *, target: str | None, form: Form) -> None:
     """Say whether the generated files are what the specs ask for; write nothing.
 
     One line for each file that is not: MISSING, STALE (the spec or the generator changed since), EDITED (by hand) or
@@ -100,11 +134,11 @@ def check(folder: Path, *, target: str | None, as_json: bool) -> None:
         project = find_project(folder)
         plan = _plan(project)
         code = () if target is None else _look_at_code(project)
-        if as_json:
-            _print([report.document(plan, written=False, target=target, code=code)])
-        else:
+        told = _told(project, plan, form, files=plan.findings, target=target, code=code)
+        if form is Form.TEXT:
             _print([*report.problem_lines(plan), *report.finding_lines(plan)])
             _print([] if target is None else report.code_lines(target, code))
+        _print(told)
         if plan.problems or plan.findings or any(finding.verdict is Verdict.FAIL for finding in code):
             raise SystemExit(NO)
 
@@ -128,7 +162,7 @@ def init(folder: Path) -> None:
         project = write_project(folder, files)
         plan = _plan(project)
         if plan.problems or plan.edited:
-            _refuse(plan, as_json=False)
+            _refuse(project, plan, Form.TEXT)
         _publish(project, plan)
         change = "" if folder.samefile(".") else f"  cd {shlex.quote(str(folder))}\n"
         _print([_NEXT.format(folder=folder.resolve(), change=change)])
@@ -174,14 +208,38 @@ def _publish(project: Project, plan: Plan) -> None:
             stamp.remember(project)
 
 
-def _refuse(plan: Plan, *, as_json: bool) -> NoReturn:
-    if as_json:
-        _print([report.document(plan, written=False)])
-    elif plan.problems:
-        _print(report.problem_lines(plan))
-    else:
+def _refuse(project: Project, plan: Plan, form: Form) -> NoReturn:
+    if form is Form.TEXT and not plan.problems:
         note(f"Error: {report.refusal(plan)}")
+    else:
+        _print(_told(project, plan, form, files=plan.edited) or report.problem_lines(plan))
     raise SystemExit(NO)
+
+
+def _told(
+    project: Project,
+    plan: Plan,
+    form: Form,
+    *,
+    written: bool = False,
+    files: Iterable[Finding] = (),
+    target: str | None = None,
+    code: Sequence[CodeFinding] = (),
+) -> list[str]:
+    """What a run found, as a program reads it; nothing for a person, to whom each command tells it in its own way."""
+    match form:
+        case Form.TEXT:
+            return []
+        case Form.JSON:
+            return [report.document(plan, written=written, target=target, code=code)]
+        case Form.GITHUB:
+            from .github import github_lines
+
+            return list(github_lines(project.root, annotate(plan, files, code)))
+        case Form.SARIF:
+            from .sarif import sarif
+
+            return [sarif(annotate(plan, files, code))]
 
 
 def _print(lines: Iterable[str]) -> None:

@@ -28,7 +28,8 @@ _TAKEN_CLASS_NAMES = frozenset(
 )
 # What Windows keeps for devices, whatever the suffix: such a file could not be checked out there.
 _DEVICES = re.compile(r"con|prn|aux|nul|com[0-9]|lpt[0-9]")
-_MODEL_ATTRIBUTES = frozenset(name for name in dir(JobModel) if not name.startswith("_"))
+# Those of its metaclass too: `mro` is found on every class.
+_MODEL_ATTRIBUTES = frozenset(name for name in (*dir(JobModel), *dir(type(JobModel))) if not name.startswith("_"))
 # Modules of these names would be taken for tests.
 _TESTS = re.compile(r"conftest|test_.*|.*_test")
 
@@ -74,6 +75,11 @@ def pascal_case(name: str) -> str:
 def snake_case(name: str) -> str:
     """`messageId` and `message-id` as `message_id`; letters and digits of every script remain, maybe none."""
     return "_".join(word.lower() for word in _words(unicodedata.normalize("NFKC", name), r"[\W_]+"))
+
+
+def folded(name: str) -> str:
+    """What names have in common that differ only in capitals, or in ways to write the same letters: `ﬁ`, `ß`, `é`."""
+    return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold())
 
 
 def _words(name: str, between: str) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from .render import render
 # A path in the new project, and the template it comes from.
 _FILES = {
     ".gitignore": "gitignore",
+    ".vscode/settings.json": "settings.json",
     "README.md": "README.md",
     "handlers/hello.py": "handler.py",
     "pyproject.toml": "pyproject.toml",
@@ -22,14 +24,17 @@ _FILES = {
     "tests/__init__.py": None,
     "tests/test_hello.py": "test_hello.py",
 }
+# Worth having, but no reason to refuse a folder that has its own.
+_OPTIONAL = frozenset({".vscode/settings.json"})
 
 
 def project_files(folder: Path) -> list[File]:
-    """What `init` writes; the rest is generated from it."""
+    """What `init` writes; the rest is generated from it. Settings of an editor that are there already stay."""
     name = Code(re.sub(r"[^a-z0-9]+", "-", folder.resolve().name.lower()).strip("-") or "jobs")
     return [
         File(path, render(f"project/{template}.jinja", name=name) if template else "")
         for path, template in _FILES.items()
+        if not (path in _OPTIONAL and os.path.lexists(folder / path))
     ]
 
 

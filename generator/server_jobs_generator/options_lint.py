@@ -26,6 +26,7 @@ from server_jobs.retry import Backoff, RetryPolicy
 
 from .document import Document, Pointer
 from .instance import Fitting, follow
+from .names import folded
 from .option_values import (
     OptionError,
     read_choice,
@@ -160,8 +161,10 @@ class OptionsLint:
         has_stray_limit = members.get("misfire") != Misfire.FIRE_ALL and members.pop("misfire_limit", None) is not None
         if has_stray_limit and ("misfire" in members or "misfire" not in value):
             self._note((*pointer, "misfireLimit"), OPTION_WITHOUT_EFFECT, 'goes only with "misfire": "fire_all"')
-        if any(schedule.name == members.get("name") for schedule in self.schedules):
-            message = f"a schedule named {shown(value['name'])} stands above; rename one of them"
+        name = members.get("name", "")
+        above = next((each.name for each in self.schedules if folded(each.name) == folded(name)), None)
+        if above is not None:
+            message = f"a schedule named {shown(above)} stands above; rename one of them"
             self._note((*pointer, "name"), NAME_TAKEN, message)
         elif members.keys() >= {"name", "cron"}:
             self.schedules.append(replace(Schedule(name="", cron=""), **members))

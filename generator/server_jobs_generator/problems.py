@@ -10,6 +10,7 @@ from itertools import islice
 from typing import cast
 
 _LONGEST_SHOWN = 60
+_LONGEST_POINTER = 300
 _MOST_COMPARED = 100
 
 
@@ -34,7 +35,16 @@ class SpecProblem:
     @property
     def text(self) -> str:
         """The place and the message on one line of printable characters, without the rule."""
-        return printable(f"{self.path}:{self.line}:{self.column} {self.pointer or '(whole file)'} {self.message}")
+        return printable(f"{self.path}:{self.line}:{self.column} {self.pointer_and_message}")
+
+    @property
+    def pointer_and_message(self) -> str:
+        """What stands behind the place; the middle of a pointer that no line has room for is left out."""
+        pointer = self.pointer or "(whole file)"
+        if len(pointer) > _LONGEST_POINTER:
+            half = _LONGEST_POINTER // 2
+            pointer = f"{pointer[:half]}…{pointer[-half:]}"
+        return f"{pointer} {self.message}"
 
 
 def printable(text: str) -> str:

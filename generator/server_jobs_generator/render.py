@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import cache
+from importlib.resources import files
 from pathlib import PurePosixPath
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -42,6 +43,7 @@ def render_files(project: Project, jobs: Sequence[JobSpec]) -> list[File]:
         *_handlers(project, ordered),
         _registry(project, ordered),
         *_worker(project),
+        _schema_for_editors(project),
     ]
 
 
@@ -151,6 +153,12 @@ def _worker(project: Project) -> list[File]:
             for path, template in _WORKER_ONCE.items()
         ),
     ]
+
+
+def _schema_for_editors(project: Project) -> File:
+    """A copy in the project, so that an editor finds it wherever the package is installed."""
+    text = files("server_jobs_generator").joinpath("spec.schema.json").read_text(encoding="utf-8")
+    return File(f"{project.output}/spec.schema.json", text)
 
 
 _WORKER_ONCE: Mapping[str, str] = {

@@ -1,4 +1,4 @@
-"""Every rule there is, of specs and of what lies beside them, by its id."""
+"""Every rule there is, of specs and of what lies beside them, with all that is told about it."""
 
 from __future__ import annotations
 
@@ -6,23 +6,25 @@ from collections.abc import Iterator, Mapping
 from functools import cache
 from importlib import import_module
 
-from .rules import Rule
+from .explanations.explanation import Explanation
 
-# Each of these modules states its rules as constants; a new module of rules is added here.
-_MODULES = ("spec_rules",)
+# Each has a tuple EXPLANATIONS, one for each rule. Who adds a module of rules adds one here.
+_MODULES = ("of_files", "of_schemas", "of_options", "of_outputs", "of_workers")
 
 
 @cache
-def all_rules() -> Mapping[str, Rule]:
-    """The rules in the order in which they are told. Raises `ValueError` where two have one id."""
-    rules: dict[str, Rule] = {}
-    for rule in _stated():
-        if rules.setdefault(rule.id, rule) is not rule:
-            raise ValueError(f"two rules are named {rule.id}")
-    return rules
+def all_explanations() -> Mapping[str, Explanation]:
+    """What is known about each rule, by its id, in the order in which they are listed.
+
+    Raises `ValueError` where two rules have one id.
+    """
+    found: dict[str, Explanation] = {}
+    for explanation in _stated():
+        if found.setdefault(explanation.rule.id, explanation) is not explanation:
+            raise ValueError(f"two rules are named {explanation.rule.id}")
+    return found
 
 
-def _stated() -> Iterator[Rule]:
+def _stated() -> Iterator[Explanation]:
     for name in _MODULES:
-        module = import_module(f".{name}", __package__)
-        yield from (value for value in vars(module).values() if isinstance(value, Rule))
+        yield from import_module(f".explanations.{name}", __package__).EXPLANATIONS

@@ -23,7 +23,7 @@ from .keywords import (
     STATES_VALUES,
     TYPES,
 )
-from .names import property_name
+from .names import folded, property_name
 from .problems import SpecProblem, listed, nearest, shown
 from .rules import Mistake, Rule
 from .spec_rules import (
@@ -214,9 +214,10 @@ class SchemaLint:
             if python_name is None:
                 message = "gives no name for Python; use a name with letters, digits and '_'"
                 self.note((*pointer, name), NAME_NOT_USABLE, f"the property {shown(name)} {message}", at_key=True)
-            elif first_with.setdefault(python_name, name) != name:
-                other = shown(first_with[python_name])
-                message = f"{shown(name)} and {other} are both {python_name} in Python; rename one of them"
+            elif (other := first_with.setdefault(folded(python_name), name)) != name:
+                is_same = property_name(other) == python_name
+                how = f"are both {python_name} in Python" if is_same else "are the same name, written in two ways"
+                message = f"{shown(name)} and {shown(other)} {how}; rename one of them"
                 self.note((*pointer, name), NAME_TAKEN, message, at_key=True)
 
     def check_required(self, pointer: Pointer, value: JsonValue) -> None:

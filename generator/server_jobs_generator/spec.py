@@ -25,6 +25,7 @@ from .instance import Fitting, follow
 from .job_lint import PARAMS, RESULT, class_name_of, description_of, lint_job, lint_shared
 from .library import Library, Location, UnresolvedReferenceError
 from .meaning_lint import MeaningLint
+from .names import folded
 from .options_lint import OptionsLint
 from .problems import SpecProblem, shown
 from .resources import name_references
@@ -74,7 +75,7 @@ def read_specs(project_root: Path, specs_dir: Path, style: Style = STRICT) -> Sp
     """
     try:
         found = list(read_spec_files(project_root, specs_dir))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RuntimeError) as error:
         raise ProjectError(f"specs cannot be read from {specs_dir}: {error}") from error
     reader = _SpecReader(style)
     for file in found:
@@ -141,6 +142,7 @@ class _SpecReader:
             found = (problem for location in locations for problem in meaning.check(location))
             self.problems.extend(islice(found, MAX_PROBLEMS))
         self._check_circles()
+        self._check_file_names()
         names = [file.name for file in self.files.values() if not file.is_shared]
         self._check_class_names(names)
         return [job for name in names if (job := self._job(name, fitting)) is not None]
@@ -150,11 +152,20 @@ class _SpecReader:
         self.problems.extend(islice(in_place_problems(self.library, locations), MAX_PROBLEMS))
         self.problems.extend(islice(endless_properties(self.library, locations), MAX_PROBLEMS))
 
+    def _check_file_names(self) -> None:
+        """Two names that are one on the file systems of macOS or Windows: there, one file would replace the other."""
+        first_with: dict[str, str] = {}
+        for name in self.library.documents:
+            other = first_with.setdefault(folded(name), name)
+            if other != name:
+                message = f"the file's name is that of {shown(other)}, written in another way; rename one of them"
+                self.problems.append(self.library.documents[name].problem((), NAME_TAKEN, message))
+
     def _check_class_names(self, names: list[str]) -> None:
         first_with: dict[str, str] = {}
         for name in names:
             class_name = class_name_of(self.library.documents[name], self.files[name].spec_name)
-            other = first_with.setdefault(class_name.casefold(), name)
+            other = first_with.setdefault(folded(class_name), name)
             if other != name:
                 message = f"the job's name {shown(class_name)} is taken by {other} (capitals aside); set another title"
                 self.problems.append(self.library.documents[name].problem(("title",), NAME_TAKEN, message))

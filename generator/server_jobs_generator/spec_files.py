@@ -48,6 +48,9 @@ def read_spec_files(project_root: Path, specs_dir: Path) -> Iterator[SpecFile | 
             yield _read(root, name, path)
         except OSError as error:
             yield _problem(path, FILE_UNREADABLE, f"cannot be read: {error.strerror}")
+        # What `resolve` says of links that lead round, up to Python 3.12.
+        except RuntimeError:
+            yield _problem(path, FILE_UNREADABLE, "cannot be read: its links lead round in a circle")
 
 
 def _names_under(directory: Path, prefix: str) -> Iterator[str]:

@@ -1,22 +1,158 @@
-"""Every problem names its rule, and every rule is in the book."""
+"""Every rule is explained, and what the explanation calls wrong is found, and what it calls right is not."""
 
 from __future__ import annotations
 
+import json
 import re
+import subprocess
+from dataclasses import replace
+from pathlib import Path
 
+import pytest
+from server_jobs.project import Project, find_project
 from server_jobs_generator import spec_rules
-from server_jobs_generator.rule_book import all_rules
+from server_jobs_generator.explanations import of_files, of_outputs, of_workers
+from server_jobs_generator.explanations.explanation import Example
+from server_jobs_generator.output import State
+from server_jobs_generator.render import render
+from server_jobs_generator.rule_book import all_explanations
 from server_jobs_generator.rules import Rule
+from server_jobs_generator.spec import read_specs
+from server_jobs_generator.worker_lint.project_lint import check_worker
+from server_jobs_generator.worker_lint.rules import RULES as OF_WORKERS
+
+from .projects import make_project
+from .spec_projects import Schema, a_spec, an_object, write
+
+OF_SPECS = {rule.id: rule for rule in vars(spec_rules).values() if isinstance(rule, Rule)}
+BESIDE = {"shared/address.json": an_object(street={"type": "string"})}
 
 
-def test_a_rule_is_in_the_book_under_its_id() -> None:
-    stated = {name: rule for name, rule in vars(spec_rules).items() if isinstance(rule, Rule)}
-    assert stated.items() <= all_rules().items()
+def base() -> Schema:
+    """A spec without a problem, with everything that examples refer to."""
+    params = an_object(to={"type": "string"}, x={"type": "string"})
+    frame = {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "Case", "x-job": {}}
+    return a_spec(params, **frame, **{"$defs": {"Address": an_object(street={"type": "string"})}})
 
 
-def test_a_rule_has_an_id_in_capitals_and_a_summary_of_one_line() -> None:
-    for rule in all_rules().values():
-        assert re.fullmatch(r"[A-Z][A-Z0-9]*(_[A-Z0-9]+)*", rule.id)
+def with_text_at(pointer: str, text: str) -> bytes:
+    """The spec with this text at a place, as it is: it may be no JSON."""
+    document = base()
+    *steps, last = pointer.split("/")[1:]
+    around = document
+    for step in steps:
+        inner = around[step]
+        assert isinstance(inner, dict)
+        around = inner
+    assert last in around
+    around[last] = "HERE"
+    return json.dumps(document).replace('"HERE"', text).encode()
+
+
+def rules_of_spec(root: Path, place: str, text: str) -> set[str]:
+    write(root, BESIDE)
+    if place == of_files.SHELL:
+        subprocess.run(text, shell=True, cwd=root, check=True, timeout=5)
+    elif place == of_files.TOP:
+        document = {key: value for key, value in base().items() if key != "x-job"}
+        write(root, {"case.json": json.dumps(document).replace("{", f"{{{text}, ", 1).encode()})
+    else:
+        write(root, {"case.json": with_text_at(place, text)})
+    return {problem.rule for problem in read_specs(root, root / "specs").problems}
+
+
+def rules_of_handler(root: Path, place: str, text: str) -> set[str]:
+    project = Project(root=root)
+    files = {
+        "specs/job.json": '{"x-job": %s}' % (text if place == of_workers.SPEC else "{}"),
+        "handlers/__init__.py": "",
+        "handlers/other.py": "",
+        "handlers/job.py": "" if place == of_workers.SPEC else f"{text}\n",
+        "shared/words.py": "",
+        "generated/worker/wrangler.jsonc": render("wrangler.jsonc.jinja"),
+        "generated/worker/pyproject.toml": '[project]\ndependencies = ["server-jobs[http]"]\n',
+    }
+    for name, content in files.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(content, encoding="utf-8")
+    return {finding.rule for finding in check_worker(project)}
+
+
+@pytest.fixture(scope="module")
+def worker(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    project = make_project(tmp_path_factory.mktemp("worker") / "project")
+    project.generate()
+    return project.root
+
+
+def rules_of_settings(root: Path, place: str, text: str) -> set[str]:
+    """The rules that the Worker's files break when one line in one of them is this text."""
+    file = root / place.removeprefix("in ")
+    before = file.read_text(encoding="utf-8")
+    key = re.match(r'"?(\w+)', text)
+    assert key is not None
+    line = re.compile(rf'^(?P<before>\s*)"?{key[1]}"?\s*[:=](?:.*\{{\n[^}}]*\}}|.*?)(?P<comma>,?)$', re.MULTILINE)
+    after, count = line.subn(lambda match: f"{match['before']}{text}{match['comma']}", before, count=1)
+    assert count == 1
+    file.write_text(after, encoding="utf-8")
+    try:
+        return {finding.rule for finding in check_worker(find_project(root))}
+    finally:
+        file.write_text(before, encoding="utf-8")
+
+
+def rules_of_outputs(root: Path, example: Example, text: str) -> set[str]:
+    """The states of files where everything was generated, the mistake made, and mended if this is how."""
+    project = make_project(root / "project")
+    project.generate()
+    for step in (example.wrong,) if text == example.wrong else (example.wrong, example.right):
+        if step.startswith("server-jobs generate"):
+            project.generate(*step.split()[2:])
+        else:
+            subprocess.run(step, shell=True, cwd=project.root, check=True, timeout=5)
+    found = json.loads(project.run("check", "--json").output)
+    return {file["state"] for file in found["files"] if file["path"] != "generated/manifest.json"}
+
+
+def rules_broken(root: Path, worker: Path, example: Example, text: str) -> set[str]:
+    root.mkdir()
+    if example.place in (of_workers.WRANGLER, of_workers.PYPROJECT, of_workers.PACKAGE):
+        return rules_of_settings(worker, example.place, text)
+    if example.place == of_outputs.GENERATED:
+        return rules_of_outputs(root, example, text)
+    if example.place in (of_workers.HANDLER, of_workers.SPEC):
+        return rules_of_handler(root, example.place, text)
+    return rules_of_spec(root, example.place, text)
+
+
+@pytest.mark.parametrize("name", all_explanations())
+def test_the_wrong_example_breaks_the_rule_and_the_right_one_none(tmp_path: Path, worker: Path, name: str) -> None:
+    example = all_explanations()[name].example
+    others = {"KEYWORD_VALUE"} if name == "TOO_MANY_PROBLEMS" else set[str]()
+    assert rules_broken(tmp_path / "wrong", worker, example, example.wrong) == {name} | others
+    assert rules_broken(tmp_path / "right", worker, example, example.right) == set()
+
+
+def test_every_rule_is_explained() -> None:
+    assert all_explanations().keys() == OF_SPECS.keys() | OF_WORKERS.keys() | set(State)
+    assert {name: all_explanations()[name].rule for name in OF_SPECS} == OF_SPECS
+
+
+def test_a_rule_has_a_plain_id_a_summary_of_one_line_and_full_sentences() -> None:
+    for explanation in all_explanations().values():
+        rule = explanation.rule
+        assert re.fullmatch(r"[A-Z][A-Z0-9]*(_[A-Z0-9]+)*|[a-z]+(-[a-z]+)*", rule.id)
         assert rule.summary.isprintable()
         assert not rule.summary.endswith(".")
-        assert len(rule.summary) <= 80
+        assert len(rule.summary) <= 90
+        assert re.fullmatch(r"\S.*\.", explanation.why), rule.id
+
+
+def test_two_rules_with_one_id_are_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    again = replace(of_files.EXPLANATIONS[0], why="Another one.")
+    monkeypatch.setattr(of_outputs, "EXPLANATIONS", (again,))
+    all_explanations.cache_clear()
+    with pytest.raises(ValueError, match="two rules are named FILE_UNREADABLE"):
+        all_explanations()
+    monkeypatch.undo()
+    all_explanations.cache_clear()

@@ -266,9 +266,11 @@ def test_a_broken_link_and_a_pipe_are_problems(tmp_path: Path) -> None:
     write(tmp_path, {})
     (tmp_path / "specs/gone.json").symlink_to("nowhere.json")
     os.mkfifo(tmp_path / "specs/pipe.json")
-    first, second = (problem.text for problem in read_specs(tmp_path, tmp_path / "specs").problems)
+    (tmp_path / "specs/round.json").symlink_to("round.json")
+    first, second, third = (problem.text for problem in read_specs(tmp_path, tmp_path / "specs").problems)
     assert "specs/gone.json:1:1 (whole file) cannot be read: No such file or directory" in first
     assert "specs/pipe.json:1:1 (whole file) is not a regular file" in second
+    assert "specs/round.json:1:1 (whole file) cannot be read: " in third
 
 
 def test_no_specs_are_no_problem(tmp_path: Path) -> None:

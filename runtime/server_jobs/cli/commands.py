@@ -20,6 +20,7 @@ COMMANDS = {
         "Project", "server_jobs_generator.cli:generate", "Write the code that follows from specs/."
     ),
     "check": CommandEntry("Project", "server_jobs_generator.cli:check", "Say what generate would change."),
+    "explain": CommandEntry("Project", "server_jobs_generator.explain:explain", "Say what a rule of check means."),
     "doctor": CommandEntry("Project", ".doctor:doctor", "Look for what is wrong with project and database."),
     "token": CommandEntry("Project", ".token:token", "Print a token for the HTTP routes."),
     "migrate": CommandEntry("Database", ".migrate:migrate", "Bring the tables to the newest revision."),

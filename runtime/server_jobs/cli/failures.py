@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import pairwise
+
 import click
 
 from ..errors import (
@@ -60,6 +63,17 @@ def report(ctx: click.Context, error: ServerJobsError) -> None:
             note(f"Error: no job is called {error.name!r}; {suggestion(error.name, error.known)}")
         case _:
             note(f"Error: {error}")
+
+
+def report_usage(error: click.UsageError) -> None:
+    """Say in JSON how a command was called wrongly."""
+    print_json({"error": {"type": "UsageError", "message": error.format_message()}})
+
+
+def asks_for_json(arguments: Sequence[str]) -> bool:
+    """Whether the arguments of a command say that its output is read by a program, whatever else they say."""
+    asks = any(one in ("--json", "--format=json") for one in arguments)
+    return asks or ("--format", "json") in pairwise(arguments)
 
 
 def missing_extra(error: ModuleNotFoundError) -> ProjectError | None:

@@ -12,7 +12,7 @@ import click
 from .. import __version__
 from ..errors import ServerJobsError
 from .commands import COMMANDS
-from .failures import INTERRUPTED, exit_status, missing_extra, report
+from .failures import AS_JSON, INTERRUPTED, asks_for_json, exit_status, missing_extra, report, report_usage
 from .suggestion import suggestion
 
 EPILOG = """\b
@@ -63,9 +63,19 @@ class Program(click.Group):
             with formatter.section(section):
                 formatter.write_dl([(name.ljust(width), summary) for name, summary in rows])
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        # A command that cannot be parsed does not get to say what it was asked for.
+        ctx.meta[AS_JSON] = asks_for_json(args)
+        return super().parse_args(ctx, args)
+
     def invoke(self, ctx: click.Context) -> object:
         try:
             return super().invoke(ctx)
+        except click.UsageError as error:
+            if not ctx.meta[AS_JSON]:
+                raise
+            report_usage(error)
+            ctx.exit(error.exit_code)
         except ServerJobsError as error:
             report(ctx, error)
             ctx.exit(exit_status(error))

@@ -1,0 +1,33 @@
+"""Why a generated file is not as it should be."""
+
+from __future__ import annotations
+
+from ..output_rules import EDITED, EXTRA, MISSING, STALE
+from .explanation import Example, Explanation
+
+GENERATED = "in a shell, where everything has been generated"
+
+EXPLANATIONS = (
+    Explanation(
+        MISSING,
+        "What is generated is committed with the specs, so that nothing has to be generated to run. Generate again.",
+        Example(GENERATED, "rm generated/registry.py", "server-jobs generate", "sh"),
+    ),
+    Explanation(
+        STALE,
+        "The spec or the generator changed since the file was written. Generate again, and commit both together.",
+        Example(GENERATED, "rm specs/send_email.json", "server-jobs generate", "sh"),
+    ),
+    Explanation(
+        EDITED,
+        "The next run would overwrite the change, so none does before you say so. Make the change in the spec or in a "
+        "handler; a file written once, such as a handler, is yours and never called edited.",
+        Example(GENERATED, "echo '# mine' >> generated/registry.py", "server-jobs generate --force", "sh"),
+    ),
+    Explanation(
+        EXTRA,
+        "The folders generated/jobs and generated/models belong to the generator: whatever else lies there would be "
+        "imported with it, and nobody would know where it came from.",
+        Example(GENERATED, "echo > generated/models/mine.py", "rm generated/models/mine.py", "sh"),
+    ),
+)

@@ -1,0 +1,53 @@
+"""`server-jobs explain`."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from server_jobs_generator.rule_book import all_explanations
+
+from .projects import run_command
+
+
+def test_a_rule_is_told_with_its_reason_and_an_example() -> None:
+    text = run_command("explain", "DEFAULT_DOES_NOT_FIT").output
+    assert text.startswith("DEFAULT_DOES_NOT_FIT: a default does not fit its own schema\n\nThe handler would get")
+    assert 'Wrong, at /properties/params/properties/x of a spec:\n\n    {"type": "integer", "default": "3"}\n' in text
+    assert text.endswith('Right:\n\n    {"type": "integer", "default": 3}\n')
+
+
+@pytest.mark.parametrize("name", all_explanations())
+def test_every_explanation_fits_a_terminal(name: str) -> None:
+    result = run_command("explain", name)
+    assert result.exit_code == 0
+    assert max(map(len, result.output.splitlines())) <= 120
+
+
+@pytest.mark.parametrize("spelt", ["type_missing", "[TYPE_MISSING]", "type-missing", "Type_Missing"])
+def test_the_spelling_does_not_count(spelt: str) -> None:
+    assert run_command("explain", spelt).output.startswith("TYPE_MISSING: ")
+    assert run_command("explain", "ENTROPY_AT_IMPORT").output.startswith("entropy-at-import: ")
+
+
+def test_without_a_rule_all_are_listed() -> None:
+    lines = run_command("explain").output.splitlines()
+    assert [line.split()[0] for line in lines] == list(all_explanations())
+    summaries = [explanation.rule.summary for explanation in all_explanations().values()]
+    column = lines[0].index(summaries[0])
+    assert [line[column:] for line in lines] == summaries
+
+
+def test_a_program_reads_json() -> None:
+    one = json.loads(run_command("explain", "COMMENT", "--json").output)
+    assert one.keys() == {"id", "summary", "why", "place", "wrong", "right"}
+    every = json.loads(run_command("explain", "--format", "json").output)
+    assert one in every
+    assert len(every) == len(all_explanations())
+
+
+def test_an_unknown_rule_gets_the_nearest_one() -> None:
+    result = run_command("explain", "TYPE_MISING")
+    assert result.exit_code == 2
+    assert "there is no rule 'TYPE_MISING'; did you mean 'TYPE_MISSING'?" in result.output
+    assert "server-jobs explain lists all of them" in run_command("explain", "wibble").output

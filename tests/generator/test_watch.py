@@ -1,0 +1,132 @@
+"""`generate --watch`: a real process that sees what an editor does to the specs."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from server_jobs_generator.watch import PAUSE, changes, look, named
+
+from .projects import TemporaryProject, job_spec, make_project
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> TemporaryProject:
+    project = make_project(tmp_path / "project", {"a": job_spec("A"), "b": job_spec("B")})
+    project.generate()
+    return project
+
+
+@pytest.fixture
+def watching(project: TemporaryProject) -> Iterator[subprocess.Popen[str]]:
+    command = [sys.executable, "-m", "server_jobs.cli", "generate", "--watch", "--project", str(project.root)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+        # A test that waits for a line that never comes ends nevertheless.
+        guard = threading.Timer(60, process.kill)
+        guard.start()
+        yield process
+        guard.cancel()
+        process.kill()
+
+
+def lines_until(process: subprocess.Popen[str], words: str) -> list[str]:
+    """What is printed up to a line with these words."""
+    assert process.stdout is not None
+    lines: list[str] = []
+    for line in process.stdout:
+        lines.append(line.rstrip("\n"))
+        if words in line:
+            return lines
+    raise AssertionError(lines)
+
+
+def test_each_change_is_generated_or_told_until_an_interrupt(
+    project: TemporaryProject, watching: subprocess.Popen[str]
+) -> None:
+    first = lines_until(watching, "nothing changed")
+    assert first[0].endswith("] watching specs/, Ctrl-C ends it")
+
+    project.path("specs/a.json").write_text("{", encoding="utf-8")
+    told = lines_until(watching, "[JSON_SYNTAX]")
+    assert told[0].endswith("] specs/a.json changed")
+
+    saved = project.path("specs/.a.json.new")
+    saved.write_text(json.dumps(job_spec("A", queue="mail")), encoding="utf-8")
+    saved.replace(project.path("specs/a.json"))
+    assert "updated generated/jobs/a.py" in lines_until(watching, "manifest.json")[1]
+    assert '"mail"' in project.read("generated/jobs/a.py")
+
+    project.path("specs/b.json").unlink()
+    assert any("removed generated/jobs/b.py" in line for line in lines_until(watching, "note: handlers/b.py"))
+
+    project.edit("generated/jobs/a.py")
+    project.write_spec("a", job_spec("A"))
+    lines_until(watching, "changed by hand, so nothing was written")
+    project.path("pyproject.toml").write_text("[", encoding="utf-8")
+    lines_until(watching, "Error: ")
+
+    watching.send_signal(signal.SIGINT)
+    assert watching.wait(timeout=30) == 130
+
+
+def test_what_changed_is_named(project: TemporaryProject) -> None:
+    steps: Iterator[Callable[[], object]] = iter(
+        [
+            lambda: None,
+            lambda: project.write_spec("shared/deep/x", {"$defs": {}}),
+            lambda: project.path("specs/a.json").unlink(),
+            lambda: None,
+            lambda: os.utime(project.path("specs/b.json"), ns=(1, 1)),
+            lambda: None,
+            lambda: project.path("specs/shared").rename(project.path("elsewhere")),
+            lambda: None,
+        ]
+    )
+
+    def sleep(_seconds: float) -> None:
+        next(steps)()
+
+    seen = changes(project.root, "specs", look(project.root, "specs"), sleep)
+    assert next(seen) == ("specs/a.json", "specs/shared/deep/x.json")
+    assert next(seen) == ("specs/b.json",)
+    assert next(seen) == ("specs/shared/deep/x.json",)
+
+
+def test_a_folder_that_is_gone_is_empty(tmp_path: Path) -> None:
+    assert look(tmp_path, "specs") == {}
+
+
+def test_what_is_hidden_is_not_looked_at_and_a_link_that_leads_round_does_no_harm(project: TemporaryProject) -> None:
+    before = look(project.root, "specs")
+    project.path("specs/.a.json.swp").touch()
+    project.path("specs/round").symlink_to("round")
+    assert look(project.root, "specs") == before
+    project.path("specs/up").symlink_to("..")
+    assert look(project.root, "specs").keys() - before.keys() == {"specs/up"}
+
+
+def test_a_long_list_of_changes_is_cut() -> None:
+    assert named(["a"]) == "a"
+    assert named(["a", "b", "c", "d", "e"]) == "a, b, c and 2 more"
+
+
+def test_watching_hundreds_of_specs_costs_less_than_a_hundredth_of_a_processor(tmp_path: Path) -> None:
+    project = make_project(tmp_path / "project", {f"job_{number}": {} for number in range(300)})
+    began = time.process_time()
+    for _ in range(10):
+        assert len(look(project.root, "specs")) == 301
+    assert (time.process_time() - began) / 10 / PAUSE < 0.01
+
+
+def test_watching_is_for_people(project: TemporaryProject) -> None:
+    result = project.run("generate", "--watch", "--json")
+    assert result.exit_code == 2
+    assert "leave --format json out" in json.loads(result.output)["error"]["message"]
