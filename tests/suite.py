@@ -28,6 +28,12 @@ class Group:
     schema: JsonValue
     tests: tuple[tuple[str, JsonValue, bool], ...]
 
+    @property
+    def refers_elsewhere(self) -> bool:
+        """Whether it has references other than JSON pointers into the schema itself."""
+        text = json.dumps(self.schema)
+        return any(word in text for word in ('"$dynamicRef"', '"$anchor"', '"$id"', '"$ref": "http'))
+
     def is_about_annotations(self, description: str) -> bool:
         """Whether a test holds only where formats and encodings are not enforced."""
         return description.endswith(_ANNOTATIONS.get(self.file, ()))

@@ -26,6 +26,7 @@ from server_jobs.retry import Backoff, RetryPolicy
 
 from .document import Document, Pointer
 from .instance import Fitting, follow
+from .keywords import IN_PLACE, inner_schemas
 from .names import folded
 from .option_values import (
     OptionError,
@@ -193,14 +194,15 @@ class OptionsLint:
         return None
 
     def _alternatives(self, schemas: list[tuple[JsonValue, str]]) -> list[tuple[JsonValue, str]]:
+        """These schemas, and all that apply to the same values: references, branches, conditions."""
         found: list[tuple[JsonValue, str]] = []
-        for stated in schemas:
-            schema, file = follow(self.fitting.library, *stated)
-            branches = schema.get("anyOf", schema.get("oneOf")) if isinstance(schema, dict) else None
-            if isinstance(branches, list):
-                found.extend(follow(self.fitting.library, branch, file) for branch in branches)
-            else:
-                found.append((schema, file))
+        pending = list(schemas)
+        while pending and len(found) < _LONGEST_LIST:
+            schema, file = pending.pop(0)
+            found.append((schema, file))
+            if isinstance(schema, dict) and "$ref" in schema:
+                pending.append(follow(self.fitting.library, {"$ref": schema["$ref"]}, file))
+            pending += [(inner, file) for place, inner in inner_schemas(schema) if place[0] in IN_PLACE - {"not"}]
         return found
 
     def _note(self, pointer: Pointer, rule: Rule, message: str, *, at_key: bool = False) -> None:
@@ -211,16 +213,18 @@ def _children(schema: JsonValue, key: str, known: list[str]) -> list[JsonValue]:
     """The schemas of what stands under a key; the names that would lead somewhere are added to `known`."""
     if not isinstance(schema, dict):
         return [True] if schema is True else []
-    properties = schema.get("properties")
+    properties, prefix = schema.get("properties"), schema.get("prefixItems")
     if isinstance(properties, dict):
         known.extend(properties)
         if key in properties:
             return [properties[key]]
-    more = schema.get("additionalProperties", False)
-    if more is not False:
-        return [more]
-    items = schema.get("items", False)
-    return [items] if key.isascii() and key.isdecimal() and items is not False else []
+    patterns = schema.get("patternProperties")
+    inner = list(patterns.values()) if isinstance(patterns, dict) else []
+    inner += [schema[name] for name in ("additionalProperties", "unevaluatedProperties") if name in schema]
+    if key.isascii() and key.isdecimal():
+        inner += prefix if isinstance(prefix, list) else []
+        inner += [schema[name] for name in ("items", "unevaluatedItems") if name in schema]
+    return [one for one in inner if one is not False]
 
 
 _Reader = tuple[str, Callable[[OptionsLint, Pointer, JsonValue], object]]

@@ -186,7 +186,11 @@ class Exact:
             custom_error_type="exact_literal",
             custom_error_message="Input should be {expected}",
             custom_error_context={"expected": " or ".join(json.dumps(value) for value in values)},
+            metadata={"server_jobs_values": list(values)},
         )
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        return {"enum": schema["metadata"]["server_jobs_values"]}
 
 
 def _by_size(values: list[int]) -> list[list[int]]:

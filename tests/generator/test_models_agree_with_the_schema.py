@@ -54,5 +54,6 @@ def test_the_model_and_the_schema_agree(params: Schema, definitions: Schema, dat
                 _, stored = write_params("Case", module.CaseParams, document)
                 assert read_params("Case", module.CaseParams, stored) == model
                 assert fitting.misfits(params, "x", json.loads(stored)) == []
-                rebuilt = module.CaseParams(**{name: getattr(model, name) for name in model.model_fields_set})
-                assert rebuilt == model
+                if not model.model_extra:
+                    said = {name: getattr(model, name) for name in model.model_fields_set}
+                    assert module.CaseParams(**said) == model

@@ -14,7 +14,7 @@ from server_jobs.checked import Checked, CheckedModel
 from server_jobs.documents import is_checked, read_params, write_params
 from server_jobs.errors import InvalidParamsError
 from server_jobs.formats import DateTime, Json, Uuid
-from server_jobs.model import Integer, JobModel, JsonTuple, Omittable, fresh
+from server_jobs.model import Exact, Integer, JobModel, JsonNumber, JsonTuple, Omittable, fresh
 
 UNIQUE = Checked('{"uniqueItems": true}')
 STRICT = ConfigDict(strict=True)
@@ -115,6 +115,16 @@ def test_a_value_that_is_to_be_hidden_is_not_in_the_message() -> None:
     with pytest.raises(InvalidParamsError) as caught:
         write_params("Case", Range, {"inner": {"end": 47110815}}, redact=["/inner/end"])
     assert "47110815" not in str(caught.value)
+
+
+def test_a_schema_for_others_has_the_check() -> None:
+    schema = TypeAdapter[Any](Annotated[list[Integer], UNIQUE]).json_schema()
+    assert schema == {"allOf": [{"type": "array", "items": {"type": "integer"}}, {"uniqueItems": True}]}
+    assert TypeAdapter[Any](Annotated[Literal[1, "a"], Exact()]).json_schema() == {"enum": [1, "a"]}
+    assert TypeAdapter[Any](Annotated[float, Field(ge=0), JsonNumber()]).json_schema() == {
+        "type": "number",
+        "minimum": 0,
+    }
 
 
 def test_a_model_knows_whether_something_in_it_is_checked() -> None:
