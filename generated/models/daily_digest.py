@@ -8,7 +8,7 @@ from typing import Annotated, NotRequired, TypedDict
 
 from pydantic import Field
 from server_jobs.formats import DateTime, Email
-from server_jobs.model import JobModel
+from server_jobs.model import JobModel, JsonInteger
 
 
 class DailyDigestParams(JobModel, extra="forbid"):
@@ -16,7 +16,7 @@ class DailyDigestParams(JobModel, extra="forbid"):
 
     recipients: Annotated[list[Annotated[Email, Field(max_length=254)]], Field(min_length=1, max_length=50)]
     """Who gets the summary."""
-    hours: Annotated[int, Field(ge=1, le=168)] = 24
+    hours: Annotated[int, Field(ge=1, le=168), JsonInteger()] = 24
     """How far the summary looks back."""
 
 
@@ -24,11 +24,11 @@ class JobTally(JobModel, extra="forbid"):
     """How the jobs of one name stand."""
 
     job_name: Annotated[str, Field(alias="jobName", min_length=1)]
-    completed: Annotated[int, Field(ge=0)]
-    failed: Annotated[int, Field(ge=0)]
-    cancelled: Annotated[int, Field(ge=0)]
-    running: Annotated[int, Field(ge=0)]
-    pending: Annotated[int, Field(ge=0)]
+    completed: Annotated[int, Field(ge=0), JsonInteger()]
+    failed: Annotated[int, Field(ge=0), JsonInteger()]
+    cancelled: Annotated[int, Field(ge=0), JsonInteger()]
+    running: Annotated[int, Field(ge=0), JsonInteger()]
+    pending: Annotated[int, Field(ge=0), JsonInteger()]
 
 
 class DailyDigestResult(JobModel, extra="forbid"):

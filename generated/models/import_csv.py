@@ -7,7 +7,7 @@ from __future__ import annotations
 from typing import Annotated, Literal, NotRequired, TypedDict
 
 from pydantic import Field
-from server_jobs.model import JobModel, Number, Omittable
+from server_jobs.model import JobModel, JsonInteger, Number, Omittable
 
 
 class Column(JobModel, extra="forbid"):
@@ -35,7 +35,7 @@ class ImportCsvParams(JobModel, extra="forbid"):
     """The column that identifies a row. A row whose key is in the table already replaces that one."""
     columns: Annotated[list[Column], Field(min_length=1, max_length=100)]
     """The columns to import, in the order of the table; other columns of the file are left out."""
-    max_reported_rows: Annotated[int, Field(alias="maxReportedRows", ge=0, le=100)] = 20
+    max_reported_rows: Annotated[int, Field(alias="maxReportedRows", ge=0, le=100), JsonInteger()] = 20
     """How many rejected rows the result lists; all of them are counted."""
 
 
@@ -43,13 +43,13 @@ class BrokenRule(JobModel, extra="forbid"):
     """A rule, and how many rows broke it."""
 
     rule: str
-    rows: Annotated[int, Field(ge=1)]
+    rows: Annotated[int, Field(ge=1), JsonInteger()]
 
 
 class RejectedRow(JobModel, extra="forbid"):
     """A row that was left out, with everything that is wrong with it."""
 
-    line: Annotated[int, Field(ge=2)]
+    line: Annotated[int, Field(ge=2), JsonInteger()]
     """The line of the file the row starts at, the header being line 1."""
     problems: Annotated[list[str], Field(min_length=1)]
 
@@ -58,13 +58,13 @@ class ImportCsvResult(JobModel, extra="forbid"):
     """Result of ImportCsv."""
 
     table: Annotated[str, Field(max_length=63, pattern="^[A-Za-z_][A-Za-z0-9_]*$")]
-    rows_read: Annotated[int, Field(alias="rowsRead", ge=0)]
+    rows_read: Annotated[int, Field(alias="rowsRead", ge=0), JsonInteger()]
     """Rows in the file, the header apart: the imported and the rejected ones."""
-    rows_imported: Annotated[int, Field(alias="rowsImported", ge=0)]
+    rows_imported: Annotated[int, Field(alias="rowsImported", ge=0), JsonInteger()]
     """Rows that passed every rule and are in the table now."""
-    rows_changed: Annotated[int, Field(alias="rowsChanged", ge=0)]
+    rows_changed: Annotated[int, Field(alias="rowsChanged", ge=0), JsonInteger()]
     """Imported rows that were new to the table or differed from what it held."""
-    rows_rejected: Annotated[int, Field(alias="rowsRejected", ge=0)]
+    rows_rejected: Annotated[int, Field(alias="rowsRejected", ge=0), JsonInteger()]
     """Rows that broke a rule and were left out."""
     broken_rules: Annotated[list[BrokenRule], Field(alias="brokenRules")]
     """Every rule that was broken, by the number of rows that broke it."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
@@ -10,19 +10,19 @@ from pydantic import JsonValue
 
 from .instance import follow
 from .job_lint import PARAMS, RESULT
+from .keywords import ANNOTATIONS, HOLDS_LIST, HOLDS_NAMED, HOLDS_ONE, inner_schemas
 from .library import Library, Location
 from .names import Names, pascal_case
 from .problems import SpecProblem
 from .rules import Rule
-from .schema_lint import Schema, types_of
 from .spec_rules import REFERENCE_ENDLESS, TOO_DEEP, TOO_LARGE
+from .typed_schema import DEFINITIONS, TypedSchemas, is_class, referenced_name, typed_children
 
-DEFINITIONS = "#/$defs/"
 MAX_SCHEMAS = 2_000
 MAX_LEVELS = 32
 
-_STRUCTURE = frozenset({"$defs", "additionalProperties", "anyOf", "items", "oneOf", "prefixItems", "properties"})
-_DROPPED = frozenset({"$schema", "$comment", "$defs"})
+_STRUCTURE = HOLDS_ONE | HOLDS_LIST | HOLDS_NAMED
+_DROPPED = frozenset({"$schema", "$comment", "$defs", "$id", "$anchor"})
 _NOTHING: Mapping[str, bool] = {}
 _REFERS_TO_ITSELF = "refers to itself for ever; recursion must lead through a property of an object"
 _CONTAINS_ITSELF = (
@@ -61,10 +61,11 @@ def bundle(library: Library, file: str) -> Bundle:
         message = f"references more than {MAX_SCHEMAS:,} definitions; split it up"
         raise BundleError(library.documents[file].problem((), TOO_LARGE, message))
     places = {name: location for location, name in bundler.names.items()}
+    typed = TypedSchemas(bundler.definitions)
     for part, pointer in zip(parts, (PARAMS, RESULT), strict=True):
-        expansion = _Expansion(bundler.definitions)
+        expansion = _Expansion(typed.definitions)
         try:
-            expansion.walk(part)
+            expansion.walk(typed.part(part))
         except _EndlessError as error:
             place = places[expansion.where] if expansion.where else Location(file, pointer)
             problem = library.documents[place.file].problem(place.pointer, error.rule, str(error))
@@ -72,32 +73,6 @@ def bundle(library: Library, file: str) -> Bundle:
     files = tuple(sorted({file, *(location.file for location in bundler.names)}))
     params, result = map(bundler.with_definitions, parts)
     return Bundle(params, result, files, places)
-
-
-def is_class(schema: JsonValue | Schema) -> bool:
-    """Whether objects that fit a schema become a class of their own, not a `dict`."""
-    if not isinstance(schema, Mapping) or "object" not in types_of(schema):
-        return False
-    return bool(schema.get("properties")) or schema.get("additionalProperties") is False
-
-
-def referenced_name(schema: JsonValue) -> str | None:
-    """The key in `$defs` that a bundled schema refers to; None if it is no reference."""
-    reference = schema.get("$ref") if isinstance(schema, dict) else None
-    return reference.removeprefix(DEFINITIONS) if isinstance(reference, str) else None
-
-
-def children(schema: JsonValue) -> Iterator[JsonValue]:
-    """The schemas directly inside a schema, references not followed."""
-    if not isinstance(schema, dict):
-        return
-    for key in ("items", "additionalProperties"):
-        yield from [schema[key]] if key in schema else []
-    for key in ("prefixItems", "anyOf", "oneOf"):
-        branches = schema.get(key)
-        yield from branches if isinstance(branches, list) else []
-    properties = schema.get("properties")
-    yield from properties.values() if isinstance(properties, dict) else []
 
 
 @dataclass(slots=True)
@@ -110,7 +85,9 @@ class _Bundler:
 
     def part(self, location: Location) -> dict[str, JsonValue]:
         """The params or the result, itself free of `$ref` at the top."""
-        schema, file = follow(self.library, self.library.value_at(location), location.file)
+        schema, file = self.library.value_at(location), location.file
+        if isinstance(schema, dict) and schema.keys() <= ANNOTATIONS | {"$ref"}:
+            schema, file = follow(self.library, schema, file)
         copy = self._copied(schema, file)
         if not isinstance(copy, dict):
             raise TypeError(f"{location} is not an object; the lint lets only objects pass")
@@ -128,7 +105,7 @@ class _Bundler:
         pending: list[JsonValue] = [part]
         while pending:
             schema = pending.pop()
-            pending.extend(children(schema))
+            pending.extend(inner for _, inner in inner_schemas(schema))
             name = referenced_name(schema)
             if name is not None and name not in reached:
                 reached.add(name)
@@ -143,17 +120,15 @@ class _Bundler:
         return {key: self._copied_member(key, value, file) for key, value in schema.items() if key not in _DROPPED}
 
     def _copied_member(self, key: str, value: JsonValue, file: str) -> JsonValue:
-        match key, value:
-            case "$ref", str():
-                return DEFINITIONS + self._name_of(self.library.resolve(value, file))
-            case (("items" | "additionalProperties"), _):
-                return self._copied(value, file)
-            case (("prefixItems" | "anyOf" | "oneOf"), list()):
-                return [self._copied(branch, file) for branch in value]
-            case "properties", dict():
-                return {name: self._copied(schema, file) for name, schema in value.items()}
-            case _:
-                return value
+        if key == "$ref" and isinstance(value, str):
+            return DEFINITIONS + self._name_of(self.library.resolve(value, file))
+        if key in HOLDS_ONE:
+            return self._copied(value, file)
+        if key in HOLDS_LIST and isinstance(value, list):
+            return [self._copied(branch, file) for branch in value]
+        if key in HOLDS_NAMED and isinstance(value, dict):
+            return {name: self._copied(schema, file) for name, schema in value.items()}
+        return value
 
     def _name_of(self, location: Location) -> str:
         if location not in self.names:
@@ -189,7 +164,7 @@ class _Expansion:
         name = referenced_name(schema)
         if name is None:
             inside = self._inside(schema, inlined)
-            for child in children(schema):
+            for child in typed_children(schema):
                 self.walk(child, level + 1, inside)
         elif name not in self.classes:
             self._walk_definition(name, level + 1, inlined)

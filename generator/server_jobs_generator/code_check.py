@@ -18,10 +18,21 @@ IMPORTS: Mapping[str, frozenset[str]] = {
     "typing": frozenset({"Annotated", "Literal", "NotRequired", "TypedDict"}),
     "uuid": frozenset({"UUID"}),
     "pydantic": frozenset({"Field", "JsonValue"}),
+    "server_jobs.checked": frozenset({"Checked", "CheckedModel"}),
     "server_jobs.formats": frozenset(
-        {"Date", "DateTime", "Duration", "Email", "Hostname", "Ipv4", "Ipv6", "Json", "Time", "Uri", "Uuid"}
+        {
+            *("Byte", "Date", "DateTime", "Duration", "Email", "Hostname", "IdnEmail", "IdnHostname", "Ipv4", "Ipv6"),
+            *("Iri", "IriReference", "Json", "JsonPointer", "Regex", "RelativeJsonPointer", "Time", "Uri"),
+            *("UriReference", "UriTemplate", "Uuid"),
+        }
     ),
-    "server_jobs.model": frozenset({"Exact", "JobModel", "Number", "Omittable", "fresh"}),
+    "server_jobs.written_values": frozenset({"read_date_time", "read_ipv6", "read_uuid"}),
+    "server_jobs.model": frozenset(
+        {
+            *("Exact", "Integer", "JobModel", "JsonInteger", "JsonNumber", "JsonTuple", "Number", "Omittable"),
+            "fresh",
+        }
+    ),
 }
 """Every name that generated models may import, by module."""
 
@@ -31,7 +42,7 @@ _FIELD_ARGUMENTS = frozenset(
     {"alias", "discriminator", "ge", "gt", "le", "lt", "max_length", "min_length", "multiple_of", "pattern"}
 )
 _BUILTIN_TYPES = frozenset({"str", "int", "float", "bool", "list", "dict", "tuple"})
-_PARSERS = frozenset({"UUID", "IPv4Address", "IPv6Address"})
+_PARSERS = frozenset({"UUID", "IPv4Address", "IPv6Address", "read_date_time", "read_ipv6", "read_uuid"})
 _DATES = frozenset({"date", "datetime"})
 
 USED_IN_CLASSES = IMPORTABLE.union(_BUILTIN_TYPES) - IMPORTS["__future__"] - _DATES
@@ -70,17 +81,23 @@ class _Checker:
             case ast.ImportFrom(module=module, names=names, level=0):
                 allowed = IMPORTS.get(module or "", frozenset[str]())
                 return all(alias.name in allowed and alias.asname is None for alias in names)
-            case ast.ClassDef(bases=[ast.Name("JobModel" | "TypedDict" as base)], decorator_list=[], keywords=keywords):
-                extras = all(self._is_extra(keyword) for keyword in keywords)
-                hides = base == "JobModel" and any(map(_hides_a_name, node.body))
+            case ast.ClassDef(
+                bases=[ast.Name("JobModel" | "CheckedModel" | "TypedDict" as base)],
+                decorator_list=[],
+                keywords=keywords,
+            ):
+                extras = all(self._is_setting(keyword, base) for keyword in keywords)
+                hides = base != "TypedDict" and any(map(_hides_a_name, node.body))
                 return extras and not hides and node.name not in IMPORTABLE and all(map(self._is_member, node.body))
             case ast.Assign(targets=[ast.Name(name)], value=ast.Call(func=ast.Name("TypedDict"), keywords=[]) as call):
                 return name not in IMPORTABLE and self._is_typed_dict(name, call.args)
             case _:
                 return _is_text(node)
 
-    def _is_extra(self, keyword: ast.keyword) -> bool:
+    def _is_setting(self, keyword: ast.keyword, base: str) -> bool:
         value = keyword.value
+        if keyword.arg == "checks" and base == "CheckedModel":
+            return _is_string(value)
         return keyword.arg == "extra" and isinstance(value, ast.Constant) and value.value in ("forbid", "allow")
 
     def _is_member(self, node: ast.stmt) -> bool:
@@ -148,8 +165,10 @@ def _hides_a_name(node: ast.stmt) -> bool:
 
 def _is_metadata(node: ast.expr) -> bool:
     match node:
-        case ast.Call(func=ast.Name("Exact"), args=[], keywords=[]):
+        case ast.Call(func=ast.Name("Exact" | "JsonInteger" | "JsonNumber" | "JsonTuple"), args=[], keywords=[]):
             return True
+        case ast.Call(func=ast.Name("Checked"), args=[schema], keywords=[]):
+            return _is_string(schema)
         case ast.Call(func=ast.Name("Field"), args=[], keywords=keywords):
             return all(keyword.arg in _FIELD_ARGUMENTS and _is_plain(keyword.value) for keyword in keywords)
         case _:

@@ -7,14 +7,17 @@ from typing import Final
 
 from pydantic import JsonValue
 
-from .bundle import DEFINITIONS
 from .code_check import GeneratedCodeError
 from .model_plan import ClassPlan, ModelPlan
-from .model_types import Generic, Limited, Scalar, Type, Union
+from .model_types import Checked, Generic, Limited, Named, Scalar, Type, Union
 from .type_reader import read_models
+from .typed_schema import DEFINITIONS
 
 PRESET: Final = "standard-py311-20261027"
 EXTRAS = "extras"
+
+# The types of checked values, as properties of a class that is not printed.
+_CHECKED = "Checked"
 
 _LIMIT_NAMES = {
     "minimum": "ge",
@@ -30,12 +33,13 @@ _LIMIT_NAMES = {
 
 def read_types(plan: ModelPlan) -> dict[tuple[str, str], Type]:
     """The type of each property (and of `EXTRAS`, where a class has some), by the tokens of class and property."""
-    types = read_models(written_models(plan), plan.classes)
-    places = {(token, name) for token, item in plan.classes.items() for name in _prepared_properties(item)}
+    types = read_models(written_models(plan), {*plan.classes, _CHECKED})
+    places = {(token, name) for token, prepared in _prepared_classes(plan).items() for name in prepared}
     if types.keys() != places:
         raise GeneratedCodeError(f"the code generator wrote other properties: {types.keys() ^ places}")
     _check_limits(plan, types)
-    return types
+    resolved = {place: _with_checks(one, plan, types) for place, one in types.items()}
+    return {place: one for place, one in resolved.items() if place[0] != _CHECKED}
 
 
 def written_models(plan: ModelPlan) -> str:
@@ -46,7 +50,7 @@ def written_models(plan: ModelPlan) -> str:
     from datamodel_code_generator.parser import LiteralType
 
     code = generate(
-        {"$defs": {**{token: _prepared_class(item) for token, item in plan.classes.items()}, **plan.parts}},
+        {"$defs": {**{token: _closed(item) for token, item in _prepared_classes(plan).items()}, **plan.parts}},
         input_file_type=InputFileType.JsonSchema,
         output_model_type=DataModelType.PydanticV2BaseModel,
         target_pydantic_version=TargetPydanticVersion.V2_12,
@@ -69,11 +73,11 @@ def written_models(plan: ModelPlan) -> str:
 
 def _check_limits(plan: ModelPlan, types: Mapping[tuple[str, str], Type]) -> None:
     """What a spec limits must be limited in the models: nothing may get lost on the way."""
-    for token, item in plan.classes.items():
-        for place, prepared in _prepared_properties(item).items():
+    for token, properties in _prepared_classes(plan).items():
+        for place, prepared in properties.items():
             missing = set(_stated_limits(prepared, plan.parts)) - set(_found_limits(types[token, place]))
             if missing:
-                raise GeneratedCodeError(f"the code generator lost {missing} of a property of {item.name}")
+                raise GeneratedCodeError(f"the code generator lost {missing} of the property {place} of {token}")
 
 
 def _stated_limits(prepared: JsonValue, parts: Mapping[str, JsonValue]) -> Iterator[tuple[str, Scalar]]:
@@ -115,11 +119,32 @@ def _prepared_properties(plan: ClassPlan) -> dict[str, JsonValue]:
     return properties
 
 
-def _prepared_class(plan: ClassPlan) -> dict[str, JsonValue]:
-    properties = _prepared_properties(plan)
+def _prepared_classes(plan: ModelPlan) -> dict[str, dict[str, JsonValue]]:
+    classes = {token: _prepared_properties(item) for token, item in plan.classes.items()}
+    if plan.checked:
+        classes[_CHECKED] = {f"of_{token}": item.prepared for token, item in plan.checked.items()}
+    return classes
+
+
+def _closed(properties: dict[str, JsonValue]) -> dict[str, JsonValue]:
     return {
         "type": "object",
         "additionalProperties": False,
         "properties": properties,
         "required": list(properties),
     }
+
+
+def _with_checks(one: Type, plan: ModelPlan, types: Mapping[tuple[str, str], Type]) -> Type:
+    """The type, with those in it that stand for checked ones replaced by them."""
+    match one:
+        case Named(name) if name in plan.checked:
+            return Checked(_with_checks(types[_CHECKED, f"of_{name}"], plan, types), plan.checked[name].checks)
+        case Union(members):
+            return Union(tuple(_with_checks(member, plan, types) for member in members))
+        case Generic(name, arguments):
+            return Generic(name, tuple(_with_checks(argument, plan, types) for argument in arguments))
+        case Limited(inner, limits):
+            return Limited(_with_checks(inner, plan, types), limits)
+        case _:
+            return one

@@ -3,24 +3,32 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 from pydantic import JsonValue
+from server_jobs.written_values import read_date_time, read_ipv6, read_uuid
 
 from .document import Document
 from .instance import Fitting
 from .layout import Code, Expression, Group, Text, call, literal, tuple_of
 from .library import Library, Location
 from .model_plan import ModelPlan
-from .schema_lint import Schema, types_of
+from .schema_lint import Schema
 
-_PARSERS: Mapping[str, str] = {
-    "date": "date.fromisoformat",
-    "date-time": "datetime.fromisoformat",
-    "uuid": "UUID",
-    "ipv4": "IPv4Address",
-    "ipv6": "IPv6Address",
+_PARSERS: Mapping[str, tuple[str, str]] = {
+    "date": ("date.fromisoformat", "date.fromisoformat"),
+    "date-time": ("datetime.fromisoformat", "read_date_time"),
+    "uuid": ("UUID", "read_uuid"),
+    "ipv4": ("IPv4Address", "IPv4Address"),
+    "ipv6": ("IPv6Address", "read_ipv6"),
+}
+"""What reads the texts of a format: those that Python writes in the same way, and those that keep their own."""
+
+_READ: Mapping[str, Callable[[str], object]] = {
+    "date-time": read_date_time,
+    "uuid": read_uuid,
+    "ipv6": read_ipv6,
 }
 
 _FILE = "definitions"
@@ -78,8 +86,6 @@ class DefaultValue:
                 return self._list(target, value)
             case str():
                 return self._text(target, value)
-            case int() if not isinstance(value, bool) and types_of(target) and "integer" not in types_of(target):
-                return plain_value(float(value))
             case _:
                 return plain_value(value)
 
@@ -100,11 +106,13 @@ class DefaultValue:
         return Group("[", tuple(("", self._value(items, item)) for item in value), "]")
 
     def _text(self, schema: Schema, value: str) -> Expression:
-        parser = _PARSERS.get(str(schema.get("format")))
-        if parser is None:
+        name = str(schema.get("format"))
+        if name not in _PARSERS:
             return Text(value)
+        keeps_its_own = hasattr(_READ.get(name, str)(value), "text")
+        parser = _PARSERS[name][keeps_its_own]
         self.uses.add(parser.partition(".")[0])
-        return call(parser, literal(value.upper() if schema.get("format") == "date-time" else value))
+        return call(parser, literal(value))
 
     def _untyped(self, value: JsonValue) -> Expression:
         """A value of the schema `true`."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import re
 from bisect import bisect_right
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from pydantic import JsonValue
@@ -55,28 +56,38 @@ class _Place:
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A file that could be read. `path` is relative to the project's root; `value` is what `json.loads` would give."""
+    """A file that could be read. `path` is relative to the project's root; `value` is what `json.loads` would give.
+
+    Of a value that was translated, `written` has the pointers in the file of what stands elsewhere now.
+    """
 
     path: str
     text: str
     value: JsonValue
     places: dict[Pointer, _Place]
     line_starts: list[int]
+    written: Mapping[Pointer, Pointer] = field(default_factory=dict[Pointer, Pointer])
 
     def problem(self, pointer: Pointer, rule: Rule, message: str, *, at_key: bool = False) -> SpecProblem:
         """A problem at the value with that pointer (or at its key), or at the nearest value around it."""
         line, column = self.place(pointer, at_key=at_key)
-        return SpecProblem(self.path, line, column, pointer_to(pointer), message, rule.id)
+        return SpecProblem(self.path, line, column, pointer_to(self._written(pointer)), message, rule.id)
 
     def place(self, pointer: Pointer, *, at_key: bool = False) -> tuple[int, int]:
         """The line and the column of a value or of its key, or of the nearest value around it."""
-        known = pointer
+        known = self._written(pointer)
         while known not in self.places:
             known = known[:-1]
         place = self.places[known]
         offset = place.key if at_key and place.key is not None else place.value
         line = bisect_right(self.line_starts, offset)
         return line, offset - self.line_starts[line - 1] + 1
+
+    def _written(self, pointer: Pointer) -> Pointer:
+        for length in range(len(pointer), 0, -1) if self.written else ():
+            if pointer[:length] in self.written:
+                return (*self.written[pointer[:length]], *pointer[length:])
+        return pointer
 
 
 @dataclass(frozen=True, slots=True)

@@ -82,8 +82,9 @@ class _Ways:
                 return self._schemas(*(("properties", each) for each in names if isinstance(each, str)))
             case "array" if isinstance(least := schema.get("minItems"), int) and least > 0:
                 prefix = schema.get("prefixItems")
-                places = [("prefixItems", index) for index in range(len(prefix) if isinstance(prefix, list) else 0)]
-                return self._schemas(*places, ("items",))
+                count = len(prefix) if isinstance(prefix, list) else 0
+                places: list[Pointer] = [("prefixItems", index) for index in range(min(count, least))]
+                return self._schemas(*places, *([("items",)] if least > count else []))
             case _:
                 return ()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pydantic import JsonValue
 
 from .document import Document, Pointer
+from .draft7 import DIALECT as DRAFT7
 from .keyword_values import value_problem
 from .names import class_name_problem, pascal_case, spec_name_problem
 from .problems import listed, nearest, shown
@@ -19,7 +20,7 @@ FRAME = (
     *("$schema", "$comment", "title", "description", "x-job", "type", "properties", "required"),
     *("additionalProperties", "$defs"),
 )
-_SHARED_FRAME = frozenset({"$schema", "$comment", "title", "description", "$defs"})
+_SHARED_FRAME = frozenset({"$schema", "$id", "$comment", "title", "description", "$defs"})
 
 
 def class_name_of(document: Document, spec_name: str) -> str:
@@ -51,7 +52,7 @@ def lint_job(lint: SchemaLint, spec_name: str) -> None:
         elif key in ("$comment", "description") and (mistake := value_problem(key, value)):
             lint.note((key,), *mistake)
         elif key == "$defs":
-            lint.check_definitions((key,), value)
+            lint.check_named((key,), value)
         elif key == "additionalProperties" and not isinstance(value, bool):
             lint.note((key,), SPEC_FRAME, f"must be true or false at the top of a spec, not {shown(value)}")
     if root.get("type") != "object":
@@ -69,8 +70,8 @@ def lint_shared(lint: SchemaLint) -> None:
         return
     if "$schema" in root:
         _lint_dialect(lint, root["$schema"])
-    if root.keys() <= _SHARED_FRAME:
-        lint.check_definitions(("$defs",), root.get("$defs", {}))
+    if root.keys() <= _SHARED_FRAME and not lint.style.untyped:
+        lint.check_named(("$defs",), root.get("$defs", {}))
     else:
         lint.check((), {key: value for key, value in root.items() if key != "$schema"})
 
@@ -92,8 +93,10 @@ def _lint_names(lint: SchemaLint, spec_name: str) -> None:
 
 
 def _lint_dialect(lint: SchemaLint, value: JsonValue) -> None:
-    if not isinstance(value, str) or not (value.rstrip("#") == _DIALECT or value.endswith("spec.schema.json")):
-        message = f"must be {shown(_DIALECT)} (or the path of spec.schema.json), not {shown(value)}"
+    dialects = (_DIALECT, DRAFT7)
+    if not isinstance(value, str) or not (value.rstrip("#") in dialects or value.endswith("spec.schema.json")):
+        known = f"{shown(_DIALECT)} (or the path of spec.schema.json), or {shown(DRAFT7 + '#')}"
+        message = f"must be {known}, not {shown(value)}"
         lint.note(("$schema",), DIALECT_UNKNOWN, message)
 
 

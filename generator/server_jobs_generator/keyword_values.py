@@ -2,36 +2,29 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Callable, Mapping
 
 from pydantic import JsonValue
 from server_jobs.formats import FORMATS
+from server_jobs.schemas.content import ENCODINGS, MEDIA_TYPES
 
 from .problems import listed, nearest, shown
 from .rules import Mistake
-from .spec_rules import KEYWORD_VALUE, NUMBER_OUT_OF_RANGE, UNKNOWN_FORMAT, VALUE_NOT_SUPPORTED
+from .spec_rules import KEYWORD_VALUE, NUMBER_OUT_OF_RANGE, UNKNOWN_FORMAT
 
-_LARGEST_DIVISOR = 10**308
 _LARGEST_COUNT = 2**31 - 1
+_COUNTS = (
+    *("minLength", "maxLength", "minItems", "maxItems", "minContains", "maxContains"),
+    *("minProperties", "maxProperties"),
+)
 
 
 def value_problem(keyword: str, value: JsonValue) -> Mistake | None:
     """Why a keyword cannot have this value; None if it can, or if the keyword is not judged by its value alone."""
     check = _CHECKS.get(keyword)
     return check(value) if check is not None else None
-
-
-def _const(value: JsonValue) -> Mistake | None:
-    match value:
-        case dict() | list():
-            message = "the model would not enforce an object or a list here; describe its properties or items"
-            return VALUE_NOT_SUPPORTED, message
-        case float():
-            use = "use strings, or whole numbers without point or exponent"
-            return VALUE_NOT_SUPPORTED, f"{value} is not supported in enum and const; {use}"
-        case _:
-            return None
 
 
 def _format(value: JsonValue) -> Mistake | None:
@@ -41,13 +34,16 @@ def _format(value: JsonValue) -> Mistake | None:
         return None
     known = nearest(value, FORMATS)
     use = f"use {listed(sorted(FORMATS))}, or pattern"
-    message = f"the format {shown(value)} is not supported: the model would not enforce it{known}; {use}"
+    message = f"the format {shown(value)} is not supported: it would not be enforced{known}; {use}"
     return UNKNOWN_FORMAT, message
 
 
 def _count(value: JsonValue) -> Mistake | None:
-    is_count = isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _LARGEST_COUNT
-    return None if is_count else (KEYWORD_VALUE, f"must be a whole number from 0, not {shown(value)}")
+    # `2.0` is a whole number too.
+    is_whole = isinstance(value, int | float) and not isinstance(value, bool) and value == int(value)
+    if is_whole and 0 <= value <= _LARGEST_COUNT:  # type: ignore[operator]  # it is a number then
+        return None
+    return KEYWORD_VALUE, f"must be a whole number from 0, not {shown(value)}"
 
 
 def _number(value: JsonValue) -> Mistake | None:
@@ -59,8 +55,29 @@ def _number(value: JsonValue) -> Mistake | None:
 
 
 def _divisor(value: JsonValue) -> Mistake | None:
-    is_divisor = isinstance(value, int) and not isinstance(value, bool) and 0 < value <= _LARGEST_DIVISOR
-    return None if is_divisor else (KEYWORD_VALUE, f"must be a whole number above 0, not {shown(value)}")
+    if not isinstance(value, int | float) or isinstance(value, bool) or value <= 0:
+        return KEYWORD_VALUE, f"must be a number above 0, not {shown(value)}"
+    return _number(value)
+
+
+def _anchor(value: JsonValue) -> Mistake | None:
+    is_name = isinstance(value, str) and re.fullmatch("[A-Za-z_][-A-Za-z0-9._]*", value)
+    return None if is_name else (KEYWORD_VALUE, f"must be a name such as address, not {shown(value)}")
+
+
+def _content_encoding(value: JsonValue) -> Mistake | None:
+    return _one_of(value, ENCODINGS)
+
+
+def _media_type(value: JsonValue) -> Mistake | None:
+    return _one_of(value, MEDIA_TYPES)
+
+
+def _one_of(value: JsonValue, known: tuple[str, ...]) -> Mistake | None:
+    if value in known:
+        return None
+    message = f"{shown(value)} is not supported: it would not be enforced; use {listed(known)}, or leave it out"
+    return KEYWORD_VALUE, message
 
 
 def _text(value: JsonValue) -> Mistake | None:
@@ -76,12 +93,15 @@ def _list(value: JsonValue) -> Mistake | None:
 
 
 _CHECKS: Mapping[str, Callable[[JsonValue], Mistake | None]] = {
-    "const": _const,
     "format": _format,
     "multipleOf": _divisor,
     "deprecated": _flag,
+    "uniqueItems": _flag,
+    "$anchor": _anchor,
+    "contentEncoding": _content_encoding,
+    "contentMediaType": _media_type,
     "examples": _list,
-    **dict.fromkeys(("minLength", "maxLength", "minItems", "maxItems", "minProperties", "maxProperties"), _count),
+    **dict.fromkeys(_COUNTS, _count),
     **dict.fromkeys(("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"), _number),
-    **dict.fromkeys(("$ref", "$comment", "title", "description"), _text),
+    **dict.fromkeys(("$ref", "$id", "$comment", "title", "description"), _text),
 }

@@ -1,60 +1,86 @@
-"""Which JSON Schema keywords a spec may use, where, and what to write instead of the others.
+"""Which JSON Schema keywords a spec may use, what they hold, and what to write instead of the others.
 
-A keyword is accepted only if the generated model enforces it in full; whoever adds one adds the proof to the table in
-`tests/generator/test_models_enforce_the_schema.py`.
+Every accepted keyword is enforced, by the types of the generated model or by a check beside them; whoever adds one adds
+the proof to the table in `tests/generator/test_models_enforce_the_schema.py`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+
+from pydantic import JsonValue
 
 TYPES = ("string", "integer", "number", "boolean", "null", "object", "array")
 
 ANNOTATIONS = frozenset({"title", "description", "$comment", "default", "examples", "deprecated", "$defs"})
 
+_NUMERIC = frozenset({"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"})
+
 BY_TYPE: Mapping[str, frozenset[str]] = {
-    "string": frozenset({"minLength", "maxLength", "pattern", "format"}),
-    "integer": frozenset({"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"}),
-    "number": frozenset({"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"}),
+    "string": frozenset(
+        {"minLength", "maxLength", "pattern", "format", "contentEncoding", "contentMediaType", "contentSchema"}
+    ),
+    "integer": _NUMERIC,
+    "number": _NUMERIC,
     "boolean": frozenset(),
     "null": frozenset(),
-    "object": frozenset({"properties", "required", "additionalProperties", "minProperties", "maxProperties"}),
-    "array": frozenset({"items", "prefixItems", "minItems", "maxItems"}),
+    "object": frozenset(
+        {
+            *("properties", "required", "additionalProperties", "minProperties", "maxProperties", "patternProperties"),
+            *("propertyNames", "dependentRequired", "dependentSchemas", "unevaluatedProperties"),
+        }
+    ),
+    "array": frozenset(
+        {
+            *("items", "prefixItems", "minItems", "maxItems", "contains", "minContains", "maxContains", "uniqueItems"),
+            "unevaluatedItems",
+        }
+    ),
 }
 
-FORMS: Mapping[str, frozenset[str]] = {
-    "$ref": frozenset({"$ref"}),
-    "anyOf": frozenset({"anyOf"}),
-    "oneOf": frozenset({"oneOf"}),
-    "const": frozenset({"const", "type"}),
-    "enum": frozenset({"enum", "type"}),
-}
-"""The ways to describe values other than by `type` alone, in the order in which they are recognised."""
+ANY_TYPE = frozenset({"type", "$ref", "enum", "const", "allOf", "anyOf", "oneOf", "not", "if", "then", "else"})
+"""The keywords that say something of values of every type."""
 
-_ONE_OBJECT = "write the one object out, or reference it with $ref"
-_IN_THE_HANDLER = "check it in the handler"
+STATES_VALUES = frozenset({"type", "$ref", "enum", "const", "allOf", "anyOf", "oneOf"})
+"""The keywords of which one has to tell what a value is."""
+
+NEEDS: Mapping[str, str] = {
+    "then": "if",
+    "else": "if",
+    "minContains": "contains",
+    "maxContains": "contains",
+    "contentSchema": "contentMediaType",
+}
+"""The keywords that mean nothing without another."""
+
+HOLDS_ONE = frozenset(
+    {
+        *("items", "additionalProperties", "contains", "propertyNames", "unevaluatedItems", "unevaluatedProperties"),
+        *("not", "if", "then", "else", "contentSchema"),
+    }
+)
+HOLDS_LIST = frozenset({"prefixItems", "allOf", "anyOf", "oneOf"})
+HOLDS_NAMED = frozenset({"properties", "patternProperties", "dependentSchemas", "$defs"})
+"""The keywords that hold one schema, a list of them, or an object of them."""
+
+IN_PLACE = frozenset({"allOf", "anyOf", "oneOf", "not", "if", "then", "else", "dependentSchemas"})
+"""The keywords whose schemas apply to the value itself, not to a part of it."""
+
+
+def inner_schemas(schema: JsonValue | Mapping[str, JsonValue]) -> Iterator[tuple[tuple[str | int, ...], JsonValue]]:
+    """The schemas directly inside a schema, `$defs` among them, with where they stand in it."""
+    for key, value in schema.items() if isinstance(schema, Mapping) else ():
+        if key in HOLDS_ONE:
+            yield (key,), value
+        elif key in HOLDS_LIST and isinstance(value, list):
+            yield from (((key, index), branch) for index, branch in enumerate(value))
+        elif key in HOLDS_NAMED and isinstance(value, dict):
+            yield from (((key, name), inner) for name, inner in value.items())
+
 
 ADVICE: Mapping[str, str] = {
-    "allOf": f"the model cannot promise what allOf says; {_ONE_OBJECT} ($ref may stand beside a description)",
-    "not": f"the model would not enforce it; say what is allowed, or {_IN_THE_HANDLER}",
-    "if": "the model would not enforce it; use oneOf with a const property that tells the cases apart",
-    "then": "the model would not enforce it; use oneOf with a const property that tells the cases apart",
-    "else": "the model would not enforce it; use oneOf with a const property that tells the cases apart",
-    "dependentRequired": "the model would not enforce it; use oneOf with a const property that tells the cases apart",
-    "dependentSchemas": "the model would not enforce it; use oneOf with a const property that tells the cases apart",
-    "dependencies": "the model would not enforce it; use oneOf with a const property that tells the cases apart",
-    "contains": f"the model would not enforce it; {_IN_THE_HANDLER}",
-    "minContains": f"the model would not enforce it; {_IN_THE_HANDLER}",
-    "maxContains": f"the model would not enforce it; {_IN_THE_HANDLER}",
-    "uniqueItems": f"the model would not enforce it; {_IN_THE_HANDLER}",
-    "patternProperties": "the model would not enforce it; use additionalProperties with one schema for all values",
-    "propertyNames": f"the model would not enforce it; use additionalProperties, and {_IN_THE_HANDLER}",
-    "unevaluatedProperties": "the model would not enforce it; use additionalProperties",
-    "unevaluatedItems": "the model would not enforce it; use items",
+    "dependencies": "it belongs to an older draft; use dependentRequired or dependentSchemas",
     "additionalItems": "it belongs to an older draft; use prefixItems with items: false",
-    "contentEncoding": f"the model would not enforce it; leave it out, and {_IN_THE_HANDLER}",
-    "contentMediaType": f"the model would not enforce it; leave it out, and {_IN_THE_HANDLER}",
-    "contentSchema": f"the model would not enforce it; leave it out, and {_IN_THE_HANDLER}",
     "components": "it belongs to OpenAPI; use $defs, or a file under specs/shared/",
     "definitions": "it belongs to an older draft; use $defs",
     "nullable": 'it belongs to OpenAPI; use "type": ["…", "null"]',
@@ -63,8 +89,6 @@ ADVICE: Mapping[str, str] = {
     "readOnly": "params are only read and results only written; remove it",
     "writeOnly": "params are only read and results only written; remove it",
     "id": "references are relative to the file; remove it",
-    "$id": "references are relative to the file; remove it",
-    "$anchor": "reference the place with a JSON pointer (#/$defs/…), and remove it",
     "$dynamicAnchor": "reference the place with a JSON pointer (#/$defs/…), and remove it",
     "$dynamicRef": "use $ref",
     "$recursiveRef": "use $ref",
@@ -75,11 +99,5 @@ ADVICE: Mapping[str, str] = {
 }
 """Why a known keyword is refused, and what to do."""
 
-NUMBER_ADVICE: Mapping[str, str] = {
-    "multipleOf": "multiples of a fraction cannot be checked exactly in binary; use an integer of the smallest unit",
-    "format": "the model would not enforce it; use minimum and maximum",
-}
-"""Why a keyword is refused beside the type number (format also beside integer), and what to do."""
-
-KNOWN = ANNOTATIONS | frozenset(FORMS) | {"type"} | frozenset[str]().union(*BY_TYPE.values())
+KNOWN = ANNOTATIONS | ANY_TYPE | {"$anchor", "$id"} | frozenset[str]().union(*BY_TYPE.values())
 """Every accepted keyword, for suggestions."""

@@ -78,12 +78,15 @@ class Library:
         text = unquote(fragment)
         if text and not text.startswith("/"):
             raise UnresolvedReferenceError(
-                "has a fragment that is not a JSON pointer; write for example #/$defs/Address"
+                "has a fragment that is neither a JSON pointer nor an $anchor; write for example #/$defs/Address"
             )
+        keys = [token.replace("~1", "/").replace("~0", "~") for token in text.split("/")[1:]]
+        for now, before in document.written.items():
+            if [str(token) for token in before] == keys:
+                return now
         pointer: Pointer = ()
         value = document.value
-        for token in text.split("/")[1:]:
-            key = token.replace("~1", "/").replace("~0", "~")
+        for key in keys:
             if isinstance(value, dict) and key in value:
                 pointer, value = (*pointer, key), value[key]
             elif isinstance(value, list) and key.isascii() and key.isdecimal() and int(key) < len(value):

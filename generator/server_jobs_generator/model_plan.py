@@ -6,29 +6,20 @@ of a spec's texts, it sees the values of `enum` and `const` and the patterns, an
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from pydantic import JsonValue
+from server_jobs.formats import FORMATS
+from server_jobs.schemas.patterns import translate
 
-from .bundle import DEFINITIONS, is_class, referenced_name
 from .names import ClassNames, pascal_case, property_name
-from .patterns import translate
 from .schema_lint import Schema, types_of
 from .spec import JobSpec
+from .typed_schema import DEFINITIONS, TypedSchemas, is_class, referenced_name, rest_of, self_contained
 
-_TYPE_NAMES = {
-    "email": "Email",
-    "hostname": "Hostname",
-    "uri": "Uri",
-    "time": "Time",
-    "duration": "Duration",
-    "date": "Date",
-    "date-time": "DateTime",
-    "uuid": "Uuid",
-    "ipv4": "Ipv4",
-    "ipv6": "Ipv6",
-}
+_TYPE_NAMES = {name: "".join(map(str.capitalize, name.split("-"))) for name in FORMATS}
 _CONSTRAINTS = {
     "string": ("minLength", "maxLength"),
     "integer": ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"),
@@ -53,13 +44,25 @@ class PropertyPlan:
 
 @dataclass(slots=True)
 class ClassPlan:
-    """A class. `extras` is the prepared schema of its additional properties, False where there are none."""
+    """A class. `extras` is the prepared schema of its additional properties, False where there are none.
+
+    `checks` is the JSON text of what its objects have to be checked for, None where its types say it all.
+    """
 
     token: str
     name: str
     schema: Schema
     extras: JsonValue = False
+    checks: str | None = None
     properties: list[PropertyPlan] = field(default_factory=list[PropertyPlan])
+
+
+@dataclass(frozen=True, slots=True)
+class CheckPlan:
+    """A type that allows more than its schema: the prepared schema of the type, and the JSON text of what to check."""
+
+    prepared: JsonValue
+    checks: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,11 +70,13 @@ class ModelPlan:
     """The classes of a module by token, those that others are made of first.
 
     `params` and `result` are two of the tokens. `tokens` finds the class of a schema by the identity of the schema.
-    `parts` are prepared schemas that the properties refer to by tokens of their own.
+    `parts` are prepared schemas that the properties refer to by tokens of their own, `checked` those with checks.
+    All schemas are typed ones.
     """
 
     classes: Mapping[str, ClassPlan]
     parts: Mapping[str, JsonValue]
+    checked: Mapping[str, CheckPlan]
     params: str
     result: str
     definitions: Schema
@@ -86,13 +91,17 @@ class ModelPlan:
 
 def plan_models(job: JobSpec, taken: Iterable[str]) -> ModelPlan:
     """Plan the classes of a job; none gets one of the `taken` names."""
-    planner = _Planner(_definitions_of(job.params) | _definitions_of(job.result), ClassNames(taken))
+    stated = _definitions_of(job.params) | _definitions_of(job.result)
+    typed = TypedSchemas(stated)
+    planner = _Planner(typed.definitions, stated, ClassNames(taken))
     # Both names are taken before any definition can ask for them.
     suffix = f"V{job.options.version}" if job.is_earlier else ""
     names = [planner.names.take(f"{job.class_name}{part}{suffix}", "") for part in ("Params", "Result")]
-    params, result = (planner.plan_class(*pair) for pair in zip((job.params, job.result), names, strict=True))
+    params, result = (
+        planner.plan_class(*pair) for pair in zip(map(typed.part, (job.params, job.result)), names, strict=True)
+    )
     classes = {plan.token: plan for plan in planner.done}
-    return ModelPlan(classes, planner.parts, params, result, planner.definitions, planner.tokens)
+    return ModelPlan(classes, planner.parts, planner.checked, params, result, planner.definitions, planner.tokens)
 
 
 def _definitions_of(part: Schema) -> dict[str, JsonValue]:
@@ -103,15 +112,18 @@ def _definitions_of(part: Schema) -> dict[str, JsonValue]:
 @dataclass(slots=True)
 class _Planner:
     definitions: Mapping[str, JsonValue]
+    stated: Mapping[str, JsonValue]
     names: ClassNames
     tokens: dict[int, str] = field(default_factory=dict[int, str])
     done: list[ClassPlan] = field(default_factory=list[ClassPlan])
     parts: dict[str, JsonValue] = field(default_factory=dict[str, JsonValue])
+    checked: dict[str, CheckPlan] = field(default_factory=dict[str, CheckPlan])
 
     def plan_class(self, schema: Schema, name: str) -> str:
         """Plan the class for a schema; its token is known from the start, so that it may refer to itself."""
         token = self.tokens[id(schema)] = f"C{len(self.tokens) + 1}"
-        plan = ClassPlan(token, name, schema)
+        rest = rest_of(schema) if types_of(schema) == ("object",) else True
+        plan = ClassPlan(token, name, schema, checks=None if rest is True else self._text(rest))
         self._plan_properties(plan)
         self.done.append(plan)
         return token
@@ -135,17 +147,30 @@ class _Planner:
         """What the code generator is told: structure, limits and choices, in its own terms."""
         if not isinstance(schema, dict):
             return schema
-        name = referenced_name(schema)
+        rest = rest_of(schema)
+        if rest is True or (is_class(schema) and types_of(schema) == ("object",)):
+            return self._prepared_types(schema, wanted, parent)
+        prepared = self._prepared_types(schema, wanted, parent)
+        token = f"k{len(self.checked) + 1}"
+        self.checked[token] = CheckPlan(prepared, self._text(rest))
+        # To the code generator it is a type of a name that it knows nothing of.
+        return {"type": "string", "customTypePath": f"server_jobs.formats.{token}"}
+
+    def _text(self, rest: JsonValue) -> str:
+        return json.dumps(self_contained(rest, self.stated), ensure_ascii=False)
+
+    def _prepared_types(self, schema: Schema, wanted: str, parent: str) -> JsonValue:
+        name = referenced_name(dict(schema))
         if name is not None:
             target = self.definitions[name]
             return self._prepared(target, name, parent)
         branches = schema.get("anyOf", schema.get("oneOf"))
         if isinstance(branches, list):
             return {"anyOf": self._prepared_branches(branches, wanted, parent)}
-        if "const" in schema:
-            return {"enum": [schema["const"]]}
         if "enum" in schema:
             return {"enum": schema["enum"]}
+        if "type" not in schema:
+            return True
         kinds = [self._prepared_type(kind, schema, wanted, parent) for kind in types_of(schema)]
         return kinds[0] if len(kinds) == 1 else {"anyOf": [self._part(kind) for kind in kinds]}
 
@@ -217,6 +242,9 @@ def _word_of(branch: JsonValue) -> str:
     """What tells a branch from the others, as part of a name: the first text that one of its properties always is."""
     properties = branch.get("properties") if isinstance(branch, dict) else None
     for schema in properties.values() if isinstance(properties, dict) else ():
-        if isinstance(schema, dict) and isinstance(const := schema.get("const"), str):
-            return pascal_case(const)
+        match schema:
+            case {"enum": [str(value)]}:
+                return pascal_case(value)
+            case _:
+                pass
     return ""

@@ -44,7 +44,15 @@ class Limited:
     limits: tuple[tuple[str, Scalar], ...]
 
 
-Type = Named | Generic | Union | Choice | Limited
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """A type with the JSON text of a schema that its values have to be checked against."""
+
+    type: Type
+    schema: str
+
+
+Type = Named | Generic | Union | Choice | Limited | Checked
 
 
 def members_of(one: Type) -> tuple[Type, ...]:

@@ -30,7 +30,7 @@ from .layout import (
     one_a_line,
 )
 from .model_plan import ClassPlan, ModelPlan, PropertyPlan, plan_models
-from .model_types import Generic, Limited, Named, Type, Union
+from .model_types import Checked, Generic, Limited, Named, Type, Union
 from .schema_lint import Schema
 from .spec import JobSpec
 from .type_text import TypeText, exploded, flat, is_breakable
@@ -80,15 +80,13 @@ class _Module:
         yield import_names("__future__", ["annotations"])
         lines = {module: sorted(names & self._uses) for module, names in IMPORTS.items()}
         used = {module: import_names(module, names) for module, names in lines.items() if names}
-        others = ("pydantic", "server_jobs.formats", "server_jobs.model")
+        others = ("pydantic", *(module for module in IMPORTS if module.startswith("server_jobs.")))
         for block in (sorted(used.keys() - set(others)), [module for module in others if module in used]):
             if block:
-                yield Code("\n".join(used[module] for module in block))
+                yield Code("\n".join(used[module] for module in sorted(block)))
 
     def _model(self, plan: ClassPlan) -> str:
-        self._uses.add("JobModel")
-        extra = "forbid" if plan.extras is False else "allow"
-        lines = [f'class {plan.name}(JobModel, extra="{extra}"):']
+        lines = [self._class_line(plan)]
         body = [line for item in plan.properties for line in self._property(plan, item)]
         if plan.extras is not False:
             body.insert(0, self._extras(plan))
@@ -96,6 +94,15 @@ class _Module:
         if description or not body:
             lines += [_indented(docstring(description or "An object without properties.", _INDENT)), ""]
         return "\n".join([*lines, *body]).rstrip("\n")
+
+    def _class_line(self, plan: ClassPlan) -> str:
+        base = "JobModel" if plan.checks is None else "CheckedModel"
+        self._uses.add(base)
+        items: list[tuple[str, Expression]] = [("", Code(base))]
+        items.append(("extra=", literal("forbid" if plan.extras is False else "allow")))
+        if plan.checks is not None:
+            items.append(("checks=", Text(plan.checks)))
+        return lay_out(Group(f"class {plan.name}(", tuple(items), ")"), 0, 0, ":")
 
     def _description(self, plan: ClassPlan) -> str | None:
         part = {self._plan.params: "Params", self._plan.result: "Result"}.get(plan.token)
@@ -203,7 +210,7 @@ def _names(one: Type) -> Iterator[str]:
     match one:
         case Named(name):
             yield name
-        case Limited(inner, _):
+        case Limited(inner, _) | Checked(inner, _):
             yield from _names(inner)
         case Union(members) | Generic(_, members):
             for member in members:

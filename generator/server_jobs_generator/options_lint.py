@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -26,6 +26,7 @@ from server_jobs.retry import Backoff, RetryPolicy
 
 from .document import MAX_PROBLEMS, Document, Pointer
 from .instance import Fitting, follow
+from .keywords import IN_PLACE, inner_schemas
 from .names import folded
 from .option_values import (
     Gravity,
@@ -238,20 +239,23 @@ class OptionsLint:
         return None
 
     def _alternatives(self, schemas: list[tuple[JsonValue, str]]) -> list[tuple[JsonValue, str]]:
-        found: list[tuple[JsonValue, str]] = []
-        for schema, file in self._followed(schemas):
-            branches = schema.get("anyOf", schema.get("oneOf")) if isinstance(schema, dict) else None
-            if isinstance(branches, list):
-                found.extend(self._followed([(branch, file) for branch in branches]))
-            else:
-                found.append((schema, file))
-        return found
+        """These schemas, and all that apply to the same values: references, branches, conditions."""
+        found: dict[tuple[int, str], tuple[JsonValue, str]] = {}
+        pending = list(schemas)
+        while pending and len(found) < _LONGEST_LIST:
+            schema, file = pending.pop()
+            self.steps += 1
+            # Each once: what is described by the same schema has the same below it.
+            if (id(schema), file) not in found:
+                found[id(schema), file] = schema, file
+                pending += self._applied(schema, file)
+        return list(found.values())
 
-    def _followed(self, schemas: list[tuple[JsonValue, str]]) -> list[tuple[JsonValue, str]]:
-        """What the schemas refer to, each once: what is described by the same schema has the same below it."""
-        self.steps += len(schemas)
-        found = (follow(self.fitting.library, *schema) for schema in schemas)
-        return list({(id(schema), file): (schema, file) for schema, file in found}.values())
+    def _applied(self, schema: JsonValue, file: str) -> Iterator[tuple[JsonValue, str]]:
+        """What else a schema holds its values against."""
+        if isinstance(schema, dict) and "$ref" in schema:
+            yield follow(self.fitting.library, {"$ref": schema["$ref"]}, file)
+        yield from ((inner, file) for place, inner in inner_schemas(schema) if place[0] in IN_PLACE - {"not"})
 
     def _note(self, pointer: Pointer, rule: Rule, message: str, *, at_key: bool = False) -> None:
         self.problems.append(self.document.problem(pointer, rule, message, at_key=at_key))
@@ -263,16 +267,18 @@ def _children(schema: JsonValue, key: str, known: list[str]) -> list[JsonValue]:
     """The schemas of what stands under a key; the names that would lead somewhere are added to `known`."""
     if not isinstance(schema, dict):
         return [True] if schema is True else []
-    properties = schema.get("properties")
+    properties, prefix = schema.get("properties"), schema.get("prefixItems")
     if isinstance(properties, dict):
         known.extend(properties)
         if key in properties:
             return [properties[key]]
-    more = schema.get("additionalProperties", False)
-    if more is not False:
-        return [more]
-    items = schema.get("items", False)
-    return [items] if key.isascii() and key.isdecimal() and items is not False else []
+    patterns = schema.get("patternProperties")
+    inner = list(patterns.values()) if isinstance(patterns, dict) else []
+    inner += [schema[name] for name in ("additionalProperties", "unevaluatedProperties") if name in schema]
+    if key.isascii() and key.isdecimal():
+        inner += prefix if isinstance(prefix, list) else []
+        inner += [schema[name] for name in ("items", "unevaluatedItems") if name in schema]
+    return [one for one in inner if one is not False]
 
 
 _Reader = tuple[str, Callable[[OptionsLint, Pointer, JsonValue], object]]

@@ -24,6 +24,7 @@ from .output import Finding, State
 from .plan import Plan
 from .render import render_files
 from .spec import JobSpec, read_specs
+from .spec_style import Style
 from .worker_lint.configuration import check_configuration
 from .worker_lint.upload import read_upload
 
@@ -43,7 +44,7 @@ def make_plan(
     left, `against` a revision of git to compare with as well. Raises `ProjectError` when the project cannot be used: no
     specs folder, a link out of it, a broken manifest; `InvalidOptionError` for what cannot be forgotten.
     """
-    specs = read_specs(project.root, project.root / project.specs)
+    specs = read_specs(project.root, project.root / project.specs, Style.of(project.allow))
     if specs.problems:
         return Plan(problems=tuple(sorted(specs.problems)))
     old, released = read_manifest(project), forget(relock(read_lock(project), relocked), forgotten)

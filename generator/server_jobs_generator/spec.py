@@ -18,17 +18,21 @@ from server_jobs.options import JobOptions, Schedule
 
 from .bundle import BundleError, bundle
 from .document import MAX_PROBLEMS, Pointer, read_document
+from .draft7 import from_draft7, is_draft7
 from .finite_values import endless_properties
+from .in_place import in_place_problems
 from .instance import Fitting, follow
 from .job_lint import PARAMS, RESULT, class_name_of, description_of, lint_job, lint_shared
-from .library import Library, Location
+from .library import Library, Location, UnresolvedReferenceError
 from .meaning_lint import MeaningLint
 from .names import folded
 from .options_lint import OptionsLint
 from .problems import SpecProblem, shown
+from .resources import name_references
 from .schema_lint import SchemaLint, TooManyProblemsError
 from .spec_files import SpecFile, read_spec_files
-from .spec_rules import NAME_TAKEN, PART_NOT_AN_OBJECT, TOO_LARGE, TOO_MANY_PROBLEMS
+from .spec_rules import NAME_TAKEN, PART_NOT_AN_OBJECT, TOO_LARGE, TOO_MANY_PROBLEMS, UNKNOWN_KEYWORD
+from .spec_style import STRICT, Style
 from .sql_views.index_lint import index_problems
 
 MAX_TOTAL_VALUES = 250_000
@@ -74,13 +78,13 @@ class Specs:
     problems: tuple[SpecProblem, ...]
 
 
-def read_specs(project_root: Path, specs_dir: Path) -> Specs:
+def read_specs(project_root: Path, specs_dir: Path, style: Style = STRICT) -> Specs:
     """Read and check every spec under `specs_dir`, and nothing outside it.
 
-    Never raises for what the files contain. Raises `ProjectError` when `specs_dir` is not a readable directory inside
-    `project_root`.
+    `style` is what they need not meet. Never raises for what the files contain. Raises `ProjectError` when `specs_dir`
+    is not a readable directory inside `project_root`.
     """
-    return check_specs(find_specs(project_root, specs_dir))
+    return check_specs(find_specs(project_root, specs_dir), style)
 
 
 def find_specs(project_root: Path, specs_dir: Path) -> list[SpecFile | SpecProblem]:
@@ -91,9 +95,9 @@ def find_specs(project_root: Path, specs_dir: Path) -> list[SpecFile | SpecProbl
         raise ProjectError(f"specs cannot be read from {specs_dir}: {error}") from error
 
 
-def check_specs(found: Iterable[SpecFile | SpecProblem]) -> Specs:
-    """Read and check these files, which may refer to no others."""
-    reader = _SpecReader()
+def check_specs(found: Iterable[SpecFile | SpecProblem], style: Style = STRICT) -> Specs:
+    """Read and check these files, which may refer to no others. `style` is what they need not meet."""
+    reader = _SpecReader(style)
     for file in found:
         reader.read(file)
         if reader.is_full:
@@ -106,6 +110,7 @@ def check_specs(found: Iterable[SpecFile | SpecProblem]) -> Specs:
 class _SpecReader:
     """All files of one run on their way to jobs."""
 
+    style: Style
     problems: list[SpecProblem] = field(default_factory=list[SpecProblem])
     library: Library = field(default_factory=lambda: Library({}))
     files: dict[str, SpecFile] = field(default_factory=dict[str, SpecFile])
@@ -139,9 +144,15 @@ class _SpecReader:
             message = f"the files up to this one have more than {MAX_TOTAL_VALUES:,} values; make two projects of them"
             self.problems.append(document.problem((), TOO_LARGE, message))
             return
+        if is_draft7(document.value):
+            document, unknown = from_draft7(document)
+            message = "is no keyword of draft 7; say it otherwise, or use draft 2020-12"
+            self.problems.extend(
+                document.problem(place, UNKNOWN_KEYWORD, f"{place[-1]} {message}", at_key=True) for place in unknown
+            )
         self.library.documents[file.name] = document
         self.files[file.name] = file
-        lint = SchemaLint(document)
+        lint = SchemaLint(document, self.style)
         try:
             if file.is_shared:
                 lint_shared(lint)
@@ -156,20 +167,22 @@ class _SpecReader:
 
     def check(self) -> list[JobSpec]:
         """Check the files against each other; the jobs of those that are right, together with all they use."""
+        name_references(self.library.documents)
         fitting = Fitting(self.library)
         meaning = MeaningLint(self.library, fitting)
         for locations in self.locations.values():
             fitting.start_file()
             found = (problem for location in locations for problem in meaning.check(location))
             self.problems.extend(islice(found, MAX_PROBLEMS))
-        self._check_finite()
+        self._check_circles()
         self._check_file_names()
         names = [file.name for file in self.files.values() if not file.is_shared]
         self._check_class_names(names)
         return [job for name in names if (job := self._job(name, fitting)) is not None]
 
-    def _check_finite(self) -> None:
-        locations = (location for locations in self.locations.values() for location in locations)
+    def _check_circles(self) -> None:
+        locations = [location for locations in self.locations.values() for location in locations]
+        self.problems.extend(islice(in_place_problems(self.library, locations), MAX_PROBLEMS))
         self.problems.extend(islice(endless_properties(self.library, locations), MAX_PROBLEMS))
 
     def _check_file_names(self) -> None:
@@ -205,6 +218,8 @@ class _SpecReader:
         except BundleError as error:
             self.problems.append(error.problem)
             return None
+        except UnresolvedReferenceError:
+            return None  # a shared file's, reported there
         both = {"params": bundled.params, "result": bundled.result}
         self.problems.extend(index_problems(document, lint.indexes, both, options.redact, has_view=lint.has_view))
         if any(problem.path in {self.files[used].path for used in bundled.files} for problem in self.problems):

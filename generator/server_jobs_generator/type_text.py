@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+
+from server_jobs.schemas.checker import Checker
 
 from .default_value import plain_value
 from .layout import Alternatives, Code, Expression, Group, Text, call, lay_out, literal
 from .model_plan import ClassPlan, ModelPlan
-from .model_types import Choice, Generic, Limited, Named, Scalar, Type, Union, members_of
+from .model_types import Checked, Choice, Generic, Limited, Named, Scalar, Type, Union, members_of
 
 _ANYTHING = "Any"
-_IN_MODELS = {_ANYTHING: "Json", "float": "Number"}
+_IN_MODELS = {_ANYTHING: "Json", "float": "Number", "int": "Integer"}
+# Limits stand before these marks, which make one schema of both.
+_MARKS = {"float": "JsonNumber", "int": "JsonInteger"}
 _ORDER = ("ge", "gt", "le", "lt", "multiple_of", "min_length", "max_length", "pattern")
 
 
@@ -24,6 +29,8 @@ class TypeText:
 
     def in_model(self, one: Type, **arguments: Expression) -> Expression:
         """The annotation of a property, with more arguments for its `Field`."""
+        if isinstance(one, Checked):
+            return self._checked(one, arguments)
         inner, limits = (one.type, one.limits) if isinstance(one, Limited) else (one, ())
         arguments |= {key: _argument(value) for key, value in sorted(limits, key=_in_order)}
         if tag := self._tag(inner):
@@ -33,7 +40,17 @@ class TypeText:
             metadata.append(call(self.used("Exact")))
         if arguments:
             metadata.append(call(self.used("Field"), **arguments))
+        if limits and isinstance(inner, Named) and inner.name in _MARKS:
+            metadata.append(call(self.used(_MARKS[inner.name])))
+            return self._generic("Annotated", [Code(inner.name), *metadata])
+        if isinstance(inner, Generic) and inner.name == "tuple" and self.has_checks:
+            metadata.append(call(self.used("JsonTuple")))
         return self._generic("Annotated", [self._bare(inner), *metadata]) if metadata else self._bare(inner)
+
+    @property
+    def has_checks(self) -> bool:
+        """Whether something in the module is checked beside its type."""
+        return bool(self.plan.checked) or any(plan.checks is not None for plan in self.plan.classes.values())
 
     def omittable(self, one: Type, **arguments: Expression) -> Expression:
         """The annotation of a property that may be left out but is never null."""
@@ -51,7 +68,7 @@ class TypeText:
     def in_document(self, one: Type) -> Expression:
         """The type of the JSON value."""
         match one:
-            case Limited(inner, _):
+            case Limited(inner, _) | Checked(inner, _):
                 return self.in_document(inner)
             case Choice(values):
                 return self._generic("Literal", map(plain_value, values))
@@ -76,6 +93,8 @@ class TypeText:
     def is_nullable(self, one: Type) -> bool:
         """Whether null fits."""
         match one:
+            case Checked(inner, schema):
+                return self.is_nullable(inner) and Checker(json.loads(schema)).fits(None)
             case Limited(inner, _):
                 return self.is_nullable(inner)
             case Union(members):
@@ -87,9 +106,15 @@ class TypeText:
             case Named(name):
                 return name in ("None", _ANYTHING)
 
+    def _checked(self, one: Checked, arguments: dict[str, Expression]) -> Expression:
+        inner, check = self.in_model(one.type, **arguments), call(self.used("Checked"), Text(one.schema))
+        if isinstance(inner, Group) and inner.opening == "Annotated[":
+            return replace(inner, items=(*inner.items, ("", check)))
+        return self._generic("Annotated", [inner, check])
+
     def _bare(self, one: Type) -> Expression:
         match one:
-            case Limited():
+            case Limited() | Checked():
                 return self.in_model(one)
             case Choice(values):
                 return self._generic("Literal", map(plain_value, values))
@@ -139,10 +164,8 @@ def _tags(plan: ClassPlan, plans: ModelPlan) -> Iterable[tuple[str, frozenset[st
     """The required properties that are always one of a few texts, with these."""
     for item in plan.properties:
         schema = plans.target(item.schema)
-        values = [schema["const"]] if isinstance(schema, dict) and "const" in schema else None
-        if isinstance(schema, dict) and isinstance(options := schema.get("enum"), list):
-            values = options
-        if values and item.is_required and all(isinstance(value, str) for value in values):
+        values = schema.get("enum") if isinstance(schema, dict) else None
+        if isinstance(values, list) and values and item.is_required and all(isinstance(value, str) for value in values):
             yield item.python_name, frozenset(str(value) for value in values)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from functools import cache
 from typing import TypeVar, cast, get_args, get_origin
 
 from pydantic import BaseModel, PlainSerializer, SecretBytes, SecretStr, ValidationError, WrapSerializer
@@ -12,6 +13,7 @@ from pydantic_core import ErrorDetails, PydanticSerializationError
 from pydantic_core.core_schema import ErrorType
 
 from .errors import InvalidDocumentError, InvalidParamsError, InvalidResultError, Problem
+from .model import Check
 from .values import at_pointer, check, encode, fingerprint, non_finite, pointer_to
 
 M = TypeVar("M", bound=BaseModel)
@@ -28,7 +30,13 @@ _SECRETS = (SecretStr, SecretBytes)
 _HIDDEN = "•••"
 _QUOTING_NOTHING = frozenset({"missing", "json_invalid"})  # pydantic's errors whose text never shows a value
 # And those whose text says what is expected: all of its own but these, and those of validators that others wrote.
-_QUOTING_NO_VALUE = frozenset(get_args(ErrorType)) - {"assertion_error", "union_tag_invalid", "value_error"}
+_QUOTING_NO_VALUE = (frozenset(get_args(ErrorType)) - {"assertion_error", "union_tag_invalid", "value_error"}) | {
+    "exact_literal",
+    "format",
+    "integer",
+    "json_schema",
+    "number",
+}
 _NOT_WRITABLE = (PydanticSerializationError, TypeError, ValueError, RecursionError)
 
 
@@ -104,6 +112,21 @@ def lost_fields(model: type[BaseModel]) -> Iterator[tuple[str, str]]:
             seen |= inner
 
 
+@cache
+def is_checked(model: type[BaseModel]) -> bool:
+    """Whether something in a model that has been used is checked beside its types, by `Checked` or `CheckedModel`."""
+    pending: list[object] = [model.__pydantic_core_schema__]
+    while pending:
+        part = pending.pop()
+        if isinstance(part, Check) or (isinstance(part, type) and issubclass(part, Check)):
+            return True
+        if isinstance(part, Mapping):
+            pending += part.values()
+        elif isinstance(part, list | tuple):
+            pending += part
+    return False
+
+
 def _classes_in(annotation: object) -> Iterator[type]:
     if isinstance(annotation, type) and get_origin(annotation) is None:
         yield annotation
@@ -161,17 +184,39 @@ def _write(model: type[M], value: object, refuse: _Refusal) -> tuple[M, str]:
         if problems:
             raise refuse(problems)
         validated = _validate(model, written, refuse)
-        return validated, _dump(validated, refuse, written)
+        return validated, _complete(validated, refuse, written)
     if isinstance(value, BaseModel):
         text = _dump(value, refuse)
-        return _validate(model, text, refuse), text
+        if not is_checked(type(value)):
+            return _validate(model, text, refuse), text
+        try:
+            return _validate(model, text, refuse), text
+        except InvalidDocumentError:
+            text = _dump(value, refuse, only_set=True)
+            return _validate(model, text, refuse), text
     raise refuse([Problem("", f"must be a {model.__name__} or a mapping, not {type(value).__name__}")])
 
 
-def _dump(value: BaseModel, refuse: _Refusal, checked: str | None = None) -> str:
+def _complete(value: BaseModel, refuse: _Refusal, written: str) -> str:
+    """The text of a valid model with its defaults; without them where a check of the spec refuses what they make of it.
+
+    With a default filled in, an object may have a property too many, or one that needs another.
+    """
+    text = _dump(value, refuse, written)
+    if text == written or not is_checked(type(value)):
+        return text
+    try:
+        _validate(type(value), text, refuse)
+    except InvalidDocumentError:
+        return _dump(value, refuse, written, only_set=True)
+    return text
+
+
+def _dump(value: BaseModel, refuse: _Refusal, checked: str | None = None, *, only_set: bool = False) -> str:
     """The text of a model. `checked` was found to be sound, and needs no second look if it is the same."""
     try:
-        text = value.__pydantic_serializer__.to_json(value, by_alias=True, warnings=False).decode()
+        serializer = value.__pydantic_serializer__
+        text = serializer.to_json(value, by_alias=True, exclude_unset=only_set, warnings=False).decode()
     except _NOT_WRITABLE as error:
         cause = refuse.cause(error)
         reason = "cannot be written as JSON" + ("" if cause is None else f": {cause}")

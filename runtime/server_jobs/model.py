@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
+from math import ceil, floor
 from operator import is_
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, get_args, get_origin, overload
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, cast, get_args, get_origin, overload
 
-from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler
-from pydantic_core import CoreSchema, PydanticCustomError, core_schema
+from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema, PydanticKnownError, core_schema
 
 T = TypeVar("T")
 
@@ -45,6 +47,10 @@ class JobModel(BaseModel):
         __init__.__pydantic_base_init__ = True
 
 
+class Check:
+    """The mark of what checks documents beside their types: see `checked`, which is imported only where it is used."""
+
+
 class _NeverNullInJson:
     """Reads JSON with the schema of `T` where Python is read with that of `T | None`: no cost for a value."""
 
@@ -72,61 +78,128 @@ def fresh(make: Callable[[], object]) -> object:
     return Field(default_factory=make)
 
 
-def is_exact(value: object) -> bool:
-    """Whether a double-precision number holds the value as it is; what is no integer has been rounded already."""
-    if not isinstance(value, int) or -(2**53) <= value <= 2**53:
-        return True
-    try:
-        return int(float(value)) == value
-    except OverflowError:
-        return False
-
-
-class _NeverRounded:
-    """Refuses the integers that a `float` would round: JSON does not tell the two apart, and nobody would notice."""
+class JsonInteger:
+    """Makes an `int` take `1.0` from JSON, where it is the same number as `1`; that is all it costs to read `1`."""
 
     def __get_pydantic_core_schema__(self, source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
-        return core_schema.no_info_before_validator_function(_exact, handler(source))
+        integer = handler(source)
+        if integer["type"] != "int":
+            raise TypeError(f"JsonInteger belongs to an int, not to {source}")
+        from_float = core_schema.no_info_plain_validator_function(_integer_of)
+        in_json = core_schema.union_schema(
+            [integer, core_schema.chain_schema([from_float, integer])],
+            mode="left_to_right",
+            custom_error_type="integer",
+            custom_error_message=f"Input should be a valid integer{_worded(integer)}",
+        )
+        return core_schema.json_or_python_schema(in_json, integer)
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        return handler(schema["python_schema"])
 
 
-def _exact(value: object) -> object:
-    if not is_exact(value):
-        raise PydanticCustomError("exact_number", "Input should be a number that double precision holds exactly")
+class JsonNumber:
+    """Makes a `float` keep whole numbers as they are: `1` is not written back as `1.0`, and none is ever rounded."""
+
+    def __get_pydantic_core_schema__(self, source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
+        number = handler(source)
+        if number["type"] != "float":
+            raise TypeError(f"JsonNumber belongs to a float, not to {source}")
+        limits = _whole_limits(number)
+        # A whole number beyond a large limit would come back inside it, rounded to a `float`.
+        is_large = any(abs(limit) >= _FIRST_ROUNDED for limit in limits.values())
+        fraction = core_schema.no_info_before_validator_function(_not_whole, number) if is_large else number
+        return core_schema.union_schema(
+            [core_schema.int_schema(**limits), fraction],
+            mode="left_to_right",
+            custom_error_type="number",
+            custom_error_message=f"Input should be a valid number{_worded(number)}",
+        )
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        return handler(schema["choices"][1])
+
+
+class JsonTuple:
+    """Makes a `tuple` take a JSON array that has been read already, as every part of a checked value has."""
+
+    def __get_pydantic_core_schema__(self, source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
+        in_python = handler(source)
+        return core_schema.json_or_python_schema(cast("CoreSchema", {**in_python, "strict": False}), in_python)
+
+
+Integer = Annotated[int, JsonInteger()]
+"""A JSON number without a fraction, however it is written."""
+
+Number = Annotated[float, JsonNumber()]
+"""A JSON number; a whole one stays an `int`, which every `float` may be in Python."""
+
+_FIRST_ROUNDED = 2**53
+
+_LIMITS = {
+    "ge": "greater than or equal to",
+    "gt": "greater than",
+    "le": "less than or equal to",
+    "lt": "less than",
+    "multiple_of": "a multiple of",
+}
+
+
+def _worded(schema: Mapping[str, object]) -> str:
+    return "".join(f", {words} {json.dumps(schema[key])}" for key, words in _LIMITS.items() if key in schema)
+
+
+def _whole_limits(number: Mapping[str, Any]) -> dict[str, Any]:
+    """The limits of a number, for its whole values: what is above 1.5 is above 1."""
+    rounded = {"ge": ceil, "gt": floor, "le": floor, "lt": ceil}
+    return {key: round_(number[key]) for key, round_ in rounded.items() if key in number}
+
+
+def _not_whole(value: object) -> object:
+    if isinstance(value, int):
+        raise PydanticKnownError("float_type")
     return value
 
 
-Number = Annotated[float, _NeverRounded()]
-"""A JSON number: a whole one that a `float` does not hold exactly, such as 2**53 + 1, is refused."""
+def _integer_of(value: object) -> int:
+    # Integers come here too, when they are outside the limits.
+    if not isinstance(value, float) or not value.is_integer():
+        raise PydanticKnownError("int_type")
+    return int(value)
 
 
 class Exact:
-    """Makes a `Literal` tell `1`, `1.0` and `true` apart, as JSON does; without it pydantic compares as Python does."""
+    """Makes a `Literal` tell `1` and `true` apart, and `1` take `1.0`, as JSON does; Python has them all equal."""
 
     def __get_pydantic_core_schema__(self, source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
         values = get_args(source)
         if get_origin(source) is not Literal:
             raise TypeError(f"Exact belongs to a Literal, not to {source}")
-        kinds = (bool, int, str, type(None))
-        groups = [(kind, [value for value in values if type(value) is kind and not _is_huge(value)]) for kind in kinds]
-        groups.append((int, [value for value in values if _is_huge(value)]))
-        schemas = [_literal_of(*group) for group in groups]
+        groups = [(kind, [value for value in values if type(value) is kind]) for kind in (bool, str, type(None))]
+        integers = [_literal_of(int, group) for group in _by_size([value for value in values if type(value) is int])]
+        from_float = core_schema.no_info_plain_validator_function(_integer_of)
+        schemas: list[CoreSchema | tuple[CoreSchema, str]] = [_literal_of(*group) for group in groups if group[1]]
+        schemas += [*integers, *(core_schema.chain_schema([from_float, integer]) for integer in integers)]
         return core_schema.union_schema(
-            [schema for schema in schemas if schema is not None],
+            schemas,
             mode="left_to_right",
             custom_error_type="exact_literal",
             custom_error_message="Input should be {expected}",
             custom_error_context={"expected": " or ".join(json.dumps(value) for value in values)},
+            metadata={"server_jobs_values": list(values)},
         )
 
-
-def _is_huge(value: object) -> bool:
-    """Whether pydantic keeps a value apart from small integers: a literal of both loses one kind."""
-    return isinstance(value, int) and not -(2**63) <= value < 2**63
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        return {"enum": schema["metadata"]["server_jobs_values"]}
 
 
-def _literal_of(kind: type, values: list[Any]) -> CoreSchema | None:
-    if not values:
-        return None
+def _by_size(values: list[int]) -> list[list[int]]:
+    """Small and large ones apart: a literal of both loses one kind."""
+    small = [value for value in values if -(2**63) <= value < 2**63]
+    return [group for group in (small, [value for value in values if value not in small]) if group]
+
+
+def _literal_of(kind: type, values: list[Any]) -> CoreSchema:
     literal = core_schema.literal_schema(values)
     if kind is int:
         return core_schema.chain_schema([core_schema.int_schema(strict=True), literal])

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from difflib import get_close_matches
 from pathlib import Path, PurePosixPath
-from typing import cast
+from typing import Any, cast
 
 from .errors import ProjectError, ProjectNotFoundError
 
@@ -17,6 +17,14 @@ _OUTPUT_FOLDERS = ("contracts", "jobs", "migrations", "models", "schemas", "test
 OUTPUTS = ("asyncapi", "catalogue", "openapi", "testing", "typescript")
 """What a project may ask for beside the code that every project needs."""
 
+ALLOWABLE = ("untyped-schemas", "open-objects")
+"""Schemas that do not say what their values are, and objects that do not say whether they may have other properties.
+
+JSON Schema takes the first for anything and the second for yes; in a spec, each is more often a mistake.
+"""
+
+_LISTS = {"outputs": OUTPUTS, "allow": ALLOWABLE}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Project:
@@ -24,7 +32,8 @@ class Project:
 
     `output` and `handlers` are importable packages; a leading `src/` is not part of their import name.
     `database_url_env` names the environment variable that holds the URL of the database. `outputs` are words of
-    `OUTPUTS`: what is generated beside the code that every project needs.
+    `OUTPUTS`: what is generated beside the code that every project needs. `allow` are the demands that specs need not
+    meet, of `ALLOWABLE`.
     """
 
     root: Path
@@ -33,13 +42,15 @@ class Project:
     handlers: str = "handlers"
     database_url_env: str = "SERVER_JOBS_DATABASE_URL"
     outputs: tuple[str, ...] = ()
+    allow: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         _check_folder("specs", self.specs)
         _check_package("output", self.output)
         _check_package("handlers", self.handlers)
         _check_apart(self)
-        _check_outputs(self.outputs)
+        _check_words("outputs", self.outputs)
+        _check_words("allow", self.allow)
         if not self.database_url_env.isidentifier():
             raise ProjectError(
                 f"[tool.server-jobs] database-url-env must name an environment variable, not {self.database_url_env!r}"
@@ -65,8 +76,7 @@ def find_project(start: Path) -> Project:
         if (folder / "pyproject.toml").is_file():
             settings = _read_settings(folder / "pyproject.toml")
             if settings is not None:
-                outputs = _listed("outputs", settings.get("outputs", []))
-                return Project(root=folder, outputs=outputs, **_checked(settings))
+                return Project(root=folder, **_checked(settings))
     raise ProjectNotFoundError(
         f"no pyproject.toml with a table [tool.server-jobs] in {start.absolute()} or above; "
         "change to your project, add that table, or start a project with `server-jobs init`"
@@ -84,13 +94,14 @@ def _read_settings(path: Path) -> Mapping[str, object] | None:
     return cast("Mapping[str, object] | None", settings)
 
 
-def _checked(settings: Mapping[str, object]) -> dict[str, str]:
+def _checked(settings: Mapping[str, object]) -> dict[str, Any]:
     known = [field.name.replace("_", "-") for field in fields(Project) if field.name != "root"]
-    checked: dict[str, str] = {}
+    checked: dict[str, str | tuple[str, ...]] = {}
     for key, value in settings.items():
         if key not in known:
             raise ProjectError(f"[tool.server-jobs] has no key {key!r}; {_suggestion(key, known)}")
-        if key == "outputs":
+        if key in _LISTS:
+            checked[key] = _words(key, value)
             continue
         if not isinstance(value, str):
             raise ProjectError(f"[tool.server-jobs] {key} must be a string, not {value!r}")
@@ -98,22 +109,21 @@ def _checked(settings: Mapping[str, object]) -> dict[str, str]:
     return checked
 
 
-def _listed(key: str, value: object) -> tuple[str, ...]:
+def _words(key: str, value: object) -> tuple[str, ...]:
     if not isinstance(value, list) or not all(isinstance(word, str) for word in value):
-        raise ProjectError(f"[tool.server-jobs] {key} must be a list of strings, not {value!r}")
+        raise ProjectError(f"[tool.server-jobs] {key} must be a list of {', '.join(_LISTS[key])}, not {value!r}")
     return tuple(cast("list[str]", value))
 
 
-def _suggestion(key: str, known: Sequence[str], what: str = "keys") -> str:
-    close = get_close_matches(key.replace("_", "-"), known, n=1)
-    return f"did you mean {close[0]!r}?" if close else f"known {what}: {', '.join(known)}"
-
-
-def _check_outputs(words: Sequence[str]) -> None:
+def _check_words(key: str, words: Sequence[str]) -> None:
     for word in words:
-        if word not in OUTPUTS:
-            hint = _suggestion(word, OUTPUTS, "outputs")
-            raise ProjectError(f"[tool.server-jobs] outputs has {word!r}, and there is no such output; {hint}")
+        if word not in _LISTS[key]:
+            raise ProjectError(f"[tool.server-jobs] {key} has no word {word!r}; {_suggestion(word, _LISTS[key])}")
+
+
+def _suggestion(key: str, known: Sequence[str]) -> str:
+    close = get_close_matches(key.replace("_", "-"), known, n=1)
+    return f"did you mean {close[0]!r}?" if close else f"known: {', '.join(known)}"
 
 
 def _check_folder(key: str, value: str) -> None:

@@ -56,10 +56,17 @@ def _some(draw: st.DrawFn, **choices: st.SearchStrategy[Any]) -> Schema:
     return {key: draw(values) for key, values in choices.items() if draw(st.integers(0, 2)) == 0}
 
 
+def _seldom(draw: st.DrawFn, **choices: st.SearchStrategy[Any]) -> Schema:
+    """Mostly none of these keywords: types alone are to be tried too."""
+    return _some(draw, **choices) if draw(st.integers(0, 5)) == 0 else {}
+
+
 @st.composite
 def scalar_schemas(draw: st.DrawFn) -> JsonValue:
     """Schemas of values that have no parts."""
-    match draw(st.sampled_from(("string", "format", "integer", "number", "types", "const", "enum", "plain", "$ref"))):
+    match draw(
+        st.sampled_from(("string", "format", "integer", "number", "types", "const", "enum", "plain", "$ref", "any"))
+    ):
         case "string":
             lengths = _some(draw, minLength=st.integers(0, 3), maxLength=st.integers(3, 20))
             return {"type": "string", **lengths, **_some(draw, pattern=st.sampled_from(PATTERNS))}
@@ -67,11 +74,19 @@ def scalar_schemas(draw: st.DrawFn) -> JsonValue:
             return {"type": "string", "format": draw(st.sampled_from(sorted(FORMATS)))}
         case "integer":
             bounds = _some(
-                draw, minimum=st.integers(-5, 2), maximum=st.integers(2, 9), multipleOf=st.sampled_from((2, 3))
+                draw, minimum=st.integers(-5, 2), maximum=st.integers(2, 9), multipleOf=st.sampled_from((2, 3, 1.5))
             )
-            return {"type": "integer", **bounds, **_some(draw, exclusiveMinimum=st.sampled_from((0, 1)))}
+            return {"type": "integer", **bounds, **_some(draw, exclusiveMinimum=st.sampled_from((0, 1, 0.5)))}
         case "number":
-            return {"type": "number", **_some(draw, minimum=st.sampled_from((0, 1.5)), exclusiveMaximum=st.just(100))}
+            return {
+                "type": "number",
+                **_some(
+                    draw,
+                    minimum=st.sampled_from((0, 1.5)),
+                    exclusiveMaximum=st.just(100),
+                    multipleOf=st.sampled_from((0.5, 3)),
+                ),
+            }
         case "types":
             names = draw(
                 st.lists(st.sampled_from(("string", "integer", "number", "boolean", "null")), min_size=2, unique=True)
@@ -79,31 +94,81 @@ def scalar_schemas(draw: st.DrawFn) -> JsonValue:
             lengths = _some(draw, minLength=st.integers(0, 3)) if "string" in names else {}
             return {"type": cast("list[JsonValue]", names), **lengths}
         case "const":
-            return {"const": draw(st.sampled_from(("a", 1, 0, True, False, None)))}
+            constants: tuple[JsonValue, ...] = ("a", 1, 0, 1.0, 1.5, True, False, None, [1], {"a": 1})
+            return {"const": draw(st.sampled_from(constants))}
         case "enum":
-            pool = ("a", "b", 1, 0, 2, True, False, None)
+            pool: tuple[JsonValue, ...] = ("a", "b", 1, 0, 2, 1.5, True, False, None, [], [0], {"a": True})
             options = draw(st.lists(st.sampled_from(pool), min_size=1, max_size=4, unique_by=repr))
-            return {"enum": cast("list[JsonValue]", options)}
+            return {"enum": options}
         case "plain":
             return cast("JsonValue", draw(st.sampled_from((True, {"type": "boolean"}, {"type": "null"}))))
+        case "any":
+            return draw(partial_schemas())
         case _:
             return {"$ref": f"#/$defs/{draw(st.sampled_from(DEFINITIONS))}"}
 
 
 @st.composite
+def partial_schemas(draw: st.DrawFn) -> JsonValue:
+    """Schemas that limit values of one type and say nothing of others."""
+    return _some(
+        draw,
+        minimum=st.integers(-1, 3),
+        multipleOf=st.sampled_from((2, 0.5)),
+        minLength=st.integers(0, 2),
+        pattern=st.sampled_from(PATTERNS),
+        required=st.lists(st.sampled_from(NAMES), max_size=2, unique=True),
+        maxProperties=st.integers(0, 2),
+        minItems=st.integers(0, 2),
+        uniqueItems=st.just(True),
+    )
+
+
+@st.composite
+def extended(draw: st.DrawFn, inner: st.SearchStrategy[JsonValue], some: st.SearchStrategy[JsonValue]) -> JsonValue:
+    """A schema with keywords beside it that types cannot hold."""
+    schema = draw(inner)
+    if not isinstance(schema, dict):
+        return schema
+    conditions = _some(draw, then=some, **{"else": some})
+    beside = _some(
+        draw,
+        allOf=st.lists(some, min_size=1, max_size=2),
+        anyOf=st.lists(some, min_size=1, max_size=2),
+        oneOf=st.lists(some, min_size=1, max_size=2),
+        **{"not": some},
+    )
+    return {**beside, **({"if": draw(some), **conditions} if conditions else {}), **schema}
+
+
+@st.composite
 def container_schemas(draw: st.DrawFn, inner: st.SearchStrategy[JsonValue]) -> JsonValue:
     """Schemas of lists, tuples, dicts, objects and unions of others."""
-    match draw(st.sampled_from(("array", "tuple", "map", "object", "object", "anyOf", "oneOf"))):
+    match draw(st.sampled_from(("array", "tuple", "map", "object", "object", "anyOf", "oneOf", "more"))):
         case "array":
             counts = _some(draw, minItems=st.integers(0, 1), maxItems=st.integers(1, 3))
             kinds = draw(st.sampled_from(("array", ["array", "null"])))
-            return {"type": cast("JsonValue", kinds), "items": draw(inner), **counts}
+            more = _seldom(
+                draw,
+                uniqueItems=st.booleans(),
+                contains=inner,
+                unevaluatedItems=inner,
+                prefixItems=st.lists(inner, min_size=1),
+            )
+            return {"type": cast("JsonValue", kinds), "items": draw(inner), **counts, **more}
         case "tuple":
             items = draw(st.lists(inner, min_size=1, max_size=3))
             return {"type": "array", "prefixItems": items, "items": False, "minItems": len(items)}
+        case "more":
+            return draw(extended(inner, inner | partial_schemas()))
         case "map":
             counts = _some(draw, minProperties=st.integers(0, 1), maxProperties=st.integers(1, 2))
-            return {"type": "object", "additionalProperties": draw(inner), **counts}
+            more = _seldom(
+                draw,
+                patternProperties=st.dictionaries(st.sampled_from(PATTERNS), inner, max_size=2),
+                propertyNames=partial_schemas(),
+            )
+            return {"type": "object", "additionalProperties": draw(inner), **counts, **more}
         case "object":
             return draw(object_schemas(inner))
         case keyword:
@@ -118,7 +183,20 @@ def object_schemas(draw: st.DrawFn, inner: st.SearchStrategy[JsonValue]) -> Sche
     for schema in properties.values():
         if isinstance(schema, dict) and "$ref" not in schema:
             schema |= _some(draw, description=st.sampled_from(DESCRIPTIONS))
+    more = _seldom(
+        draw,
+        maxProperties=st.integers(1, 3),
+        patternProperties=st.dictionaries(st.sampled_from(PATTERNS), inner, max_size=1),
+        dependentRequired=st.dictionaries(
+            st.sampled_from(NAMES), st.lists(st.sampled_from(NAMES), max_size=2, unique=True)
+        ),
+        dependentSchemas=st.dictionaries(st.sampled_from(NAMES), inner, max_size=1),
+        unevaluatedProperties=inner,
+        allOf=st.lists(inner, min_size=1, max_size=2),
+        **{"not": inner},
+    )
     return {
+        **more,
         "type": "object",
         "additionalProperties": draw(st.sampled_from((False, False, True)) | inner),
         "properties": properties,

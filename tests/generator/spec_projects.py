@@ -14,6 +14,7 @@ from pydantic import JsonValue
 from server_jobs.model import JobModel
 from server_jobs_generator.models import render_models
 from server_jobs_generator.spec import JobSpec, Specs, read_specs
+from server_jobs_generator.spec_style import STRICT, Style
 
 Schema = dict[str, JsonValue]
 
@@ -42,10 +43,10 @@ def write(root: Path, files: Mapping[str, object]) -> Path:
     return root
 
 
-def read(root: Path, files: Mapping[str, object]) -> Specs:
+def read(root: Path, files: Mapping[str, object], style: Style = STRICT) -> Specs:
     """Write the files and read them as the generator does."""
     write(root, files)
-    return read_specs(root, root / "specs")
+    return read_specs(root, root / "specs", style)
 
 
 def problems(root: Path, files: Mapping[str, object]) -> list[str]:

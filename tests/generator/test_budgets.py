@@ -42,22 +42,22 @@ def scheduled(count: int = 1000, **schedule: object) -> Schema:
 
 
 BOMBS: dict[str, tuple[object, str]] = {
-    "doubling anyOf": (chain(lambda inner: {"anyOf": [inner, inner]}), "nests schemas more than 32 levels deep"),
+    "doubling anyOf": (chain(lambda inner: {"anyOf": [inner, inner]}), "applies more than 2,000 schemas to one value"),
     "doubling anyOf, some levels": (
         chain(lambda inner: {"anyOf": [inner, inner]}, 12),
-        "describes more than 2,000 schemas",
+        "applies more than 2,000 schemas to one value",
     ),
     "doubling anyOf with a default": (
         chain(lambda inner: {"anyOf": [inner, inner]}, default=3),
         "takes too long to check against its schema",
     ),
-    "doubling allOf": (chain(lambda inner: {"allOf": [inner, inner]}), "allOf is not accepted"),
-    "doubling oneOf": (chain(lambda inner: {"oneOf": [inner, inner]}), "may both fit one value"),
+    "doubling allOf": (chain(lambda inner: {"allOf": [inner, inner]}), "applies more than 2,000 schemas to one value"),
+    "doubling oneOf": (chain(lambda inner: {"oneOf": [inner, inner]}), "applies more than 2,000 schemas to one value"),
     "doubling tuples": (
         chain(lambda inner: {"type": "array", "prefixItems": [inner, inner], "items": False, "minItems": 2}, 12),
         "describes more than 2,000 schemas",
     ),
-    "long chain of references": (chain(lambda inner: inner, 5000), "through more than 64 references"),
+    "long chain of references": (chain(lambda inner: inner, 5000), "leads through more than 64 references"),
     "long chain of lists": (
         chain(lambda inner: {"type": "array", "items": inner}, 4000),
         "references more than 2,000 definitions",
@@ -68,14 +68,14 @@ BOMBS: dict[str, tuple[object, str]] = {
             an_object(x={"$ref": "#/$defs/A", "default": {}}),
             **{"$defs": {"A": {"anyOf": [{"$ref": "#/$defs/A"}, {"$ref": "#/$defs/A"}]}}},
         ),
-        "takes too long to check against its schema",
+        "refers to itself for ever",
     ),
     "too many properties": (properties(9000, lambda _: TEXT), "describes more than 2,000 schemas"),
     "too many values": (properties(1, lambda _: {"enum": list(range(15_000))}), "has more than 1,000 values"),
     "many enums": (properties(20, lambda n: {"enum": [f"{n}.{i}" for i in range(900)]}), "describes more than 2,000"),
     "many branches": (
         properties(100, lambda _: {"oneOf": [an_object(**{f"k{i}": TEXT}) for i in range(30)]}),
-        "may both fit one value",
+        "describes more than 2,000 schemas",
     ),
     "many names that are not there": (
         a_spec(an_object(**{f"p{i}": True for i in range(3000)}) | {"required": [f"q{i}" for i in range(9000)]}),
@@ -93,7 +93,7 @@ BOMBS: dict[str, tuple[object, str]] = {
     "open brackets": (properties(1, lambda _: TEXT | {"pattern": "(" * 5000}), "that can be enforced"),
     "a pattern that backtracks": (
         properties(1, lambda _: TEXT | {"pattern": "^(a+)+$", "default": "a" * 10_000 + "!"}),
-        "does not match the pattern",
+        "must match the pattern",
     ),
     "large defaults": (
         a_spec(

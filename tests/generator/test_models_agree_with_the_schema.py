@@ -11,14 +11,18 @@ from pathlib import Path
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from pydantic import JsonValue, ValidationError
+from server_jobs.documents import read_params, write_params
 from server_jobs.model import JobModel
 from server_jobs_generator.document import Document
 from server_jobs_generator.instance import Fitting
 from server_jobs_generator.library import Library, Location
 from server_jobs_generator.models import render_models
+from server_jobs_generator.spec_style import Style
 
 from .spec_language import DEFINITIONS, Schema, object_schemas, schemas, values_near
 from .spec_projects import a_spec, loaded, read
+
+LAX = Style(untyped=True, open_objects=True)
 
 
 def fitting_of(definitions: Schema) -> Fitting:
@@ -37,15 +41,19 @@ def accepts(model: type[JobModel], document: JsonValue) -> JobModel | None:
 @given(object_schemas(schemas), st.fixed_dictionaries(dict.fromkeys(DEFINITIONS, schemas)), st.data())
 def test_the_model_and_the_schema_agree(params: Schema, definitions: Schema, data: st.DataObject) -> None:
     with tempfile.TemporaryDirectory() as folder:
-        specs = read(Path(folder), {"case.json": a_spec(params, **{"$defs": definitions})})
+        specs = read(Path(folder), {"case.json": a_spec(params, **{"$defs": definitions})}, LAX)
     assume(not specs.problems)
     fitting = fitting_of(definitions)
+    fitting.start_file()
     with loaded(render_models(specs.jobs[0])) as module:
         for document in data.draw(st.lists(values_near(params, definitions), min_size=5, max_size=5)):
             misfits = fitting.misfits(params, "x", document)
             model = accepts(module.CaseParams, document)
             assert (model is not None) == (not misfits), (document, misfits)
             if model is not None:
-                dumped = model.model_dump_json()
-                assert module.CaseParams.model_validate_json(dumped) == model
-                assert fitting.misfits(params, "x", json.loads(dumped)) == []
+                _, stored = write_params("Case", module.CaseParams, document)
+                assert read_params("Case", module.CaseParams, stored) == model
+                assert fitting.misfits(params, "x", json.loads(stored)) == []
+                if not model.model_extra:
+                    said = {name: getattr(model, name) for name in model.model_fields_set}
+                    assert module.CaseParams(**said) == model

@@ -26,7 +26,7 @@ def test_the_top_of_a_spec_has_the_same_keys() -> None:
 
 def test_a_schema_has_the_same_keywords_types_and_formats() -> None:
     keywords = DEFINITIONS["schema"]["anyOf"][1]["properties"]
-    assert keywords.keys() == KNOWN | {"uniqueItems"}
+    assert keywords.keys() == KNOWN
     assert tuple(DEFINITIONS["type"]["enum"]) == TYPES
     assert set(keywords["format"]["enum"]) == FORMATS.keys()
 

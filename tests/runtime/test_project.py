@@ -44,6 +44,11 @@ def test_every_setting_is_read(tmp_path: Path) -> None:
     assert (project.output_package, project.handlers_package) == ("shop.generated", "shop.handlers")
 
 
+def test_a_project_may_allow_what_specs_otherwise_may_not(tmp_path: Path) -> None:
+    settings = '[tool.server-jobs]\nallow = ["untyped-schemas", "open-objects"]\n'
+    assert find_project(write(tmp_path, settings)).allow == ("untyped-schemas", "open-objects")
+
+
 def test_the_nearest_project_upwards_is_found(tmp_path: Path) -> None:
     outer = write(tmp_path / "outer", "[tool.server-jobs]\n")
     inner = write(outer / "inner", '[project]\nname = "a worker, not a project"\n')
@@ -60,12 +65,19 @@ def test_without_a_project_the_message_says_what_to_do(tmp_path: Path) -> None:
     ("line", "message"),
     [
         ('spec = "specs"', "has no key 'spec'; did you mean 'specs'?"),
-        ('outputs = ["typescrip"]', "there is no such output; did you mean 'typescript'?"),
-        ('outputs = ["java"]', "known outputs: asyncapi, catalogue, openapi, testing, typescript"),
-        ('outputs = "openapi"', "outputs must be a list of strings, not 'openapi'"),
+        ('outputs = ["typescrip"]', "outputs has no word 'typescrip'; did you mean 'typescript'?"),
+        ('outputs = ["java"]', "known: asyncapi, catalogue, openapi, testing, typescript"),
+        (
+            'outputs = "openapi"',
+            "outputs must be a list of asyncapi, catalogue, openapi, testing, typescript, not 'openapi'",
+        ),
         ('database_url_env = "X"', "did you mean 'database-url-env'?"),
-        ("root = '/'", "known keys: specs, output, handlers, database-url-env"),
+        ("root = '/'", "known: specs, output, handlers, database-url-env, outputs, allow"),
         ("specs = 1", "specs must be a string, not 1"),
+        ('allow = ["open-object"]', "allow has no word 'open-object'; did you mean 'open-objects'?"),
+        ('allow = ["x"]', "allow has no word 'x'; known: untyped-schemas, open-objects"),
+        ("allow = [1]", "allow must be a list of untyped-schemas, open-objects, not [1]"),
+        ('allow = "open-objects"', "allow must be a list of untyped-schemas, open-objects, not 'open-objects'"),
         ('specs = "/etc"', "specs must be a folder below the project"),
         ('specs = "../specs"', "specs must be a folder below the project"),
         ('specs = "."', "specs must be a folder below the project"),

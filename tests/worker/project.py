@@ -10,6 +10,9 @@ import sys
 import tarfile
 from pathlib import Path
 
+from server_jobs.schemas.checker import Checker
+
+from tests.suite import groups
 from tests.worker import tools
 
 TOKEN = "Zq3-aN7vR0yKx5mWb1TfJ8pLc2HsUd9eGoIt4nQiXYk"
@@ -94,6 +97,7 @@ def suite_project(chores: WorkerProject, root: Path) -> WorkerProject:
         shutil.copytree(tools.REPOSITORY / "tests" / folder, root / "tests" / folder, ignore=_what_is_elsewhere)
     for package in ("tests", "tests/worker"):
         (root / package / "__init__.py").touch()
+    (root / "tests/worker/suite/decisions.py").write_text(f"DECISIONS = {decisions()!r}\n", encoding="utf-8")
     (root / "suite.py").write_text("from tests.worker.suite.entry import Default as Default\n", encoding="utf-8")
     settings = "generated/worker/wrangler.jsonc"
     project.edit(settings, '"python3 bundle.py"', '"python3 bundle.py tests && cp ../../suite.py build"')
@@ -101,6 +105,14 @@ def suite_project(chores: WorkerProject, root: Path) -> WorkerProject:
     for module in ("lifecycle", "memory", "stores/memory", "stores/room", "testing"):
         project.edit(settings, f'"server_jobs/{module}.py",', "")  # the tests use what the engine does not
     return project
+
+
+def decisions() -> list[tuple[object, list[tuple[object, bool]]]]:
+    """The schemas of the official tests of JSON Schema, and which of their values fit, by this Python."""
+    local = [group for group in groups("draft2020-12") if not group.refers_elsewhere]
+    return [
+        (group.schema, [(value, Checker(group.schema).fits(value)) for _, value, _ in group.tests]) for group in local
+    ]
 
 
 def environment() -> dict[str, str]:

@@ -32,6 +32,12 @@ def test_the_tests_of_every_store_pass_inside_a_worker(suite_worker: Workerd, fi
     assert len(outcomes) > 1
 
 
+def test_json_schema_is_decided_alike_inside_a_worker(suite_worker: Workerd) -> None:
+    outcomes = run_inside(suite_worker, "tests/worker/suite/json_schema.py")
+
+    assert set(outcomes.values()) == {"passed"}, "\n\n".join(outcomes.values())
+
+
 def test_a_random_life_of_jobs_is_as_the_model_says_inside_a_worker(suite_worker: Workerd) -> None:
     outcomes = run_inside(suite_worker, "tests/runtime/test_state_machine.py")
 

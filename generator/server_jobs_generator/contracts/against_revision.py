@@ -10,6 +10,7 @@ from server_jobs.project import Project
 
 from ..spec import JobSpec, check_specs
 from ..spec_files import read_spec_files
+from ..spec_style import Style
 from .contract import contract_of
 from .finding import ContractFinding, Severity
 from .judge import Judge, OldContract, unique_findings
@@ -26,7 +27,7 @@ def findings_against_revision(project: Project, revision: str, jobs: Sequence[Jo
     Raises `ProjectError` when git or the revision is not there, or its specs cannot be read.
     """
     files = read_revision(project, revision)
-    olds = check_specs(files)
+    olds = check_specs(files, Style.of(project.allow))
     if olds.problems:
         shown = "\n".join(f"  {problem}" for problem in olds.problems[:_MOST_SHOWN])
         raise ProjectError(f"the specs at {revision} have problems themselves, so nothing can be compared:\n{shown}")

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from itertools import combinations
 
 from pydantic import JsonValue
+from server_jobs.schemas.values import kind_of
 from server_jobs.values import canonical
 
-from ..instance import kind_of
 from ..keywords import TYPES
 from .node import ANNOTATIONS, Node
 

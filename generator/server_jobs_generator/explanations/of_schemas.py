@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from ..spec_rules import (
     ALLOWS_NOTHING,
-    BOUND_NOT_EXACT,
-    BRANCHES_OVERLAP,
     DEFAULT_DOES_NOT_FIT,
     DEFAULT_MISPLACED,
     EXAMPLE_DOES_NOT_FIT,
@@ -20,14 +18,12 @@ from ..spec_rules import (
     REFERENCE_OUTSIDE,
     REFERENCE_UNRESOLVED,
     REQUIRED_UNKNOWN,
-    TUPLE_OPEN,
     TYPE_MISSING,
     UNKNOWN_FORMAT,
     UNKNOWN_KEYWORD,
     UNKNOWN_TYPE,
     VALUE_DOES_NOT_FIT,
     VALUE_ENDLESS,
-    VALUE_NOT_SUPPORTED,
     VENDOR_KEYWORD,
 )
 from .explanation import Example, Explanation
@@ -43,7 +39,8 @@ EXPLANATIONS = (
     Explanation(
         TYPE_MISSING,
         "In JSON Schema a keyword such as minLength says nothing about values of other types: without a type, 3 would "
-        "fit too. The type is also what the Python class needs. For any value at all, write true.",
+        "fit too. The type is also what the Python class needs. For any value at all, write true; a project that wants "
+        'JSON Schema as it is writes allow = ["untyped-schemas"] under [tool.server-jobs].',
         Example(PROPERTY, '{"minLength": 3}', '{"type": "string", "minLength": 3}'),
     ),
     Explanation(
@@ -92,7 +89,8 @@ EXPLANATIONS = (
     Explanation(
         EXTRA_NOT_STATED,
         "JSON Schema lets objects have any further properties, which most people do not expect: a misspelt property "
-        "would be stored and never read. Say false to refuse them, true to keep them, or give their schema.",
+        "would be stored and never read. Say false to refuse them, true to keep them, or give their schema; "
+        'or write allow = ["open-objects"] under [tool.server-jobs].',
         Example(
             PROPERTY,
             '{"type": "object", "properties": {"a": {"type": "string"}}}',
@@ -116,22 +114,6 @@ EXPLANATIONS = (
         Example(PROPERTY, '{"type": "array"}', '{"type": "array", "items": {"type": "string"}}'),
     ),
     Explanation(
-        TUPLE_OPEN,
-        "prefixItems describes a list place by place. For the Python type, all of the places must be there and no "
-        "more: minItems is their number, and items is false.",
-        Example(
-            PROPERTY,
-            '{"type": "array", "prefixItems": [{"type": "number"}, {"type": "number"}]}',
-            '{"type": "array", "prefixItems": [{"type": "number"}, {"type": "number"}], "items": false, "minItems": 2}',
-        ),
-    ),
-    Explanation(
-        BOUND_NOT_EXACT,
-        "The bound of an integer is a whole number, and that of a number one that a 64-bit floating point number has "
-        "exactly. Otherwise values close to it would be judged by how they were rounded.",
-        Example(PROPERTY, '{"type": "integer", "minimum": 1.5}', '{"type": "integer", "minimum": 2}'),
-    ),
-    Explanation(
         UNKNOWN_FORMAT,
         "JSON Schema lets validators pass over formats they do not know, so a misspelt one would allow any text. Use "
         "one of those in the message, or a pattern.",
@@ -143,12 +125,6 @@ EXPLANATIONS = (
         "stop a worker. Look-around and backreferences are impossible then; and a few spellings mean different "
         "things to different engines. Check the rest in the handler.",
         Example(PROPERTY, '{"type": "string", "pattern": "^(?!tmp)"}', '{"type": "string", "pattern": "^[a-su-z]"}'),
-    ),
-    Explanation(
-        VALUE_NOT_SUPPORTED,
-        "Values of enum and const are compared exactly. With fractions that depends on how a number was written and "
-        "rounded; use texts, or whole numbers of the smallest unit.",
-        Example(PROPERTY, '{"enum": [0.1, 0.2]}', '{"enum": [10, 20], "description": "Per cent."}'),
     ),
     Explanation(
         DEFAULT_MISPLACED,
@@ -179,17 +155,6 @@ EXPLANATIONS = (
         VALUE_DOES_NOT_FIT,
         "Type and enum (or const) must both hold, so a listed value of another type can never be sent.",
         Example(PROPERTY, '{"type": "string", "enum": ["1", 2]}', '{"type": "string", "enum": ["1", "2"]}'),
-    ),
-    Explanation(
-        BRANCHES_OVERLAP,
-        "oneOf means exactly one. If two branches fit the same value, JSON Schema refuses it, which is rarely meant, "
-        "and which branch a value belongs to could not be told. A required property with another const in each branch "
-        "tells them apart; if any branch may fit, write anyOf.",
-        Example(
-            PROPERTY,
-            '{"oneOf": [{"type": "string"}, {"type": "string", "format": "email"}]}',
-            '{"oneOf": [{"type": "string"}, {"type": "integer"}]}',
-        ),
     ),
     Explanation(
         REFERENCE_OUTSIDE,

@@ -10,7 +10,7 @@ from typing import Annotated, Literal, NotRequired, TypedDict
 
 from pydantic import Field, JsonValue
 from server_jobs.formats import Date, DateTime, Duration, Email, Hostname, Ipv4, Ipv6, Json, Time, Uri, Uuid
-from server_jobs.model import Exact, JobModel, Number, Omittable, fresh
+from server_jobs.model import Exact, Integer, JobModel, JsonInteger, JsonNumber, Number, Omittable, fresh
 
 
 class TaggedFile(JobModel, extra="forbid"):
@@ -38,7 +38,7 @@ class Node(JobModel, extra="forbid"):
 
 
 class Inline(JobModel, extra="allow"):
-    __pydantic_extra__: dict[str, int] = Field(init=False)
+    __pydantic_extra__: dict[str, Integer] = Field(init=False)
     field: Annotated[Omittable[str], Field(alias="Field")] = None
 
 
@@ -46,17 +46,17 @@ class UseEverythingParams(JobModel, extra="forbid"):
     """Takes one of each."""
 
     text: Annotated[str, Field(min_length=1, max_length=80, pattern="^[A-Za-z0-9_]+$")]
-    whole: Annotated[int, Field(ge=1, lt=100, multiple_of=3)]
-    decimal: Omittable[Annotated[Number, Field(gt=0.0, le=1.5)]] = None
+    whole: Annotated[int, Field(ge=1, lt=100, multiple_of=3), JsonInteger()]
+    decimal: Omittable[Annotated[float, Field(gt=0.0, le=1.5), JsonNumber()]] = None
     flag: bool = False
     nothing: None = None
     nullable: str | None
-    mixed: Annotated[str, Field(max_length=5)] | Annotated[int, Field(ge=3)] | None = None
-    tuple_: Annotated[tuple[str, Annotated[int, Field(ge=0)]], Field(alias="tuple")]
+    mixed: Annotated[str, Field(max_length=5)] | Annotated[int, Field(ge=3), JsonInteger()] | None = None
+    tuple_: Annotated[tuple[str, Annotated[int, Field(ge=0), JsonInteger()]], Field(alias="tuple")]
     list_: Annotated[Omittable[Annotated[list[Email], Field(min_length=1, max_length=9)]], Field(alias="list")] = None
     map: Omittable[Annotated[dict[str, Number], Field(max_length=10)]] = None
     anything: Json
-    union: Date | int
+    union: Date | Integer
     tagged: Omittable[Annotated[TaggedFile | TaggedWeb, Field(discriminator="kind")]] = None
     codes: Omittable[list[Annotated[Literal[200, 404, True, "none"], Exact()] | None]] = None
     level: Annotated[Literal[1, 2, 3], Exact()] = 2
@@ -75,7 +75,7 @@ class UseEverythingParams(JobModel, extra="forbid"):
     others: list[Address] = fresh(list)
     fallback: Address = fresh(lambda: Address.model_validate_json('{"street": "Main \\"St\\"", "country": "GB"}'))
     tree: Omittable[Node] = None
-    numbers: list[Number | None] = fresh(lambda: [1.0, 2.5, None])
+    numbers: list[Number | None] = fresh(lambda: [1, 2.5, None])
     inline: Omittable[Inline] = None
     a_very_long_name_of_a_property_that_does_not_fit: Annotated[
         Omittable[Annotated[list[Annotated[str, Field(min_length=1, max_length=1000)]], Field(min_length=1)]],

@@ -9,12 +9,10 @@ from __future__ import annotations
 
 import re
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cache
-from typing import Annotated
 
-from pydantic import Field, TypeAdapter, ValidationError
-from pydantic_core import SchemaError
+from pydantic_core import SchemaError, SchemaValidator, core_schema
 
 _SPACES = r"\t\n\x0b\f\r \xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff"
 _CLASS_ESCAPES = {"d": "0-9", "w": "A-Za-z0-9_", "s": _SPACES}
@@ -71,16 +69,17 @@ def size_of(pattern: str) -> int:
 
 def matches(translated: str, text: str) -> bool:
     """Whether the text has a part that matches, decided by the engine that the models use."""
-    try:
-        _compiled(translated).validate_python(text)
-    except ValidationError:
-        return False
-    return True
+    return _compiled(translated).isinstance_python(text)
+
+
+def matcher(pattern: str) -> Callable[[str], bool]:
+    """Tells whether a text has a part that matches a pattern of a spec. Raises `PatternError`."""
+    return _compiled(translate(pattern)).isinstance_python
 
 
 @cache
-def _compiled(translated: str) -> TypeAdapter[str]:
-    return TypeAdapter(Annotated[str, Field(pattern=translated)])
+def _compiled(translated: str) -> SchemaValidator:
+    return SchemaValidator(core_schema.str_schema(pattern=translated))
 
 
 class _Translator:

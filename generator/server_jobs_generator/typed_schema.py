@@ -1,0 +1,378 @@
+"""A schema as types and a rest: what a model's types hold exactly, and what has to be checked beside them.
+
+The typed form is a JSON Schema that says the same in other words. In it, every schema consists of keywords that types
+enforce in full, and of `allOf` with one schema, the rest, where there is one. Types may allow more than the schema
+does; then the rest says what they leave open, and says it all again where that is simpler.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from math import ceil, floor
+
+from pydantic import JsonValue
+from server_jobs.schemas.values import kind_of
+
+from .branches import Branches
+from .keywords import ANNOTATIONS, inner_schemas
+from .names import property_name
+from .schema_lint import Schema, types_of
+
+DEFINITIONS = "#/$defs/"
+
+_ANNOTATIONS = (ANNOTATIONS | {"$anchor", "$id"}) - {"$defs"}
+_PARSED_FORMATS = ("date", "date-time", "uuid", "ipv4", "ipv6")
+_OPEN: Schema = {"type": "object", "additionalProperties": True}
+
+Parts = dict[str, JsonValue]
+
+
+def is_class(schema: JsonValue | Schema) -> bool:
+    """Whether objects that fit a typed schema become a class of their own, not a `dict`."""
+    if not isinstance(schema, Mapping) or "object" not in types_of(schema):
+        return False
+    return bool(schema.get("properties")) or schema.get("additionalProperties") is False
+
+
+def referenced_name(schema: JsonValue) -> str | None:
+    """The key in `$defs` that a bundled schema refers to; None if it is no reference."""
+    reference = schema.get("$ref") if isinstance(schema, dict) else None
+    return reference.removeprefix(DEFINITIONS) if isinstance(reference, str) else None
+
+
+def rest_of(schema: JsonValue | Schema) -> JsonValue:
+    """What has to be checked beside the types of a typed schema; True where there is nothing."""
+    rest = schema.get("allOf") if isinstance(schema, Mapping) else None
+    return rest[0] if isinstance(rest, list) else True
+
+
+def typed_children(schema: JsonValue) -> Iterator[JsonValue]:
+    """The schemas directly inside a typed schema that become types."""
+    for place, inner in inner_schemas(schema):
+        if place[0] not in ("$defs", "allOf"):
+            yield inner
+
+
+def self_contained(schema: JsonValue, definitions: Schema) -> JsonValue:
+    """A schema together with all the definitions that it leads to."""
+    reached: dict[str, JsonValue] = {}
+    pending = [schema]
+    while pending:
+        one = pending.pop()
+        pending.extend(inner for _, inner in inner_schemas(one))
+        name = referenced_name(one)
+        if name is not None and name not in reached:
+            reached[name] = definitions[name]
+            pending.append(definitions[name])
+    if not reached or not isinstance(schema, dict):
+        return schema
+    return {**schema, "$defs": {name: reached[name] for name in sorted(reached)}}
+
+
+@dataclass(slots=True)
+class TypedSchemas:
+    """The typed forms of schemas that share definitions, and of these."""
+
+    stated: Mapping[str, JsonValue]
+    definitions: dict[str, JsonValue] = field(init=False)
+    branches: Branches = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.branches = Branches(self._target)
+        self.definitions = {name: self.typed(schema) for name, schema in self.stated.items()}
+        _Circles(self.definitions).cut()
+
+    def typed(self, schema: JsonValue) -> JsonValue:
+        """The typed form of a schema."""
+        if not isinstance(schema, dict):
+            return True if schema is True else {"allOf": [schema]}
+        said = {key: value for key, value in schema.items() if key in _ANNOTATIONS}
+        types, rest = self._split({key: schema[key] for key in schema if key not in _ANNOTATIONS and key != "$defs"})
+        if any(key.startswith("unevaluated") for key in schema):
+            # What has been evaluated is known only to who checks everything.
+            rest = {key: schema[key] for key in schema if key not in _ANNOTATIONS and key != "$defs"}
+        return {**types, **said, **({"allOf": [rest]} if rest else {})}
+
+    def part(self, schema: Schema) -> Parts:
+        """The typed form of params or result, which become a class: an object, not a reference to one."""
+        typed = self.typed(dict(schema))
+        while isinstance(typed, dict) and (name := referenced_name(typed)) is not None:
+            target = self.definitions[name]
+            rest = [one for one in (rest_of(target), rest_of(typed)) if one is not True]
+            types = {key: value for key, value in target.items() if key != "allOf"} if isinstance(target, dict) else {}
+            said = {key: value for key, value in typed.items() if key in _ANNOTATIONS}
+            joined: JsonValue = {"allOf": rest} if len(rest) > 1 else rest[0] if rest else True
+            typed = {**types, **said, **({"allOf": [joined]} if rest else {})}
+        if not isinstance(typed, dict):
+            raise TypeError("params and result are objects; the lint lets only objects pass")
+        if "object" not in types_of(typed):
+            said = {key: value for key, value in schema.items() if key in _ANNOTATIONS}
+            rest_all = {key: value for key, value in schema.items() if key not in _ANNOTATIONS and key != "$defs"}
+            return {**_OPEN, **said, "allOf": [{"type": "object", **rest_all}]}
+        return typed
+
+    def _target(self, schema: JsonValue) -> JsonValue:
+        seen = 0
+        while (name := referenced_name(schema)) is not None and seen < len(self.stated):
+            schema, seen = self.stated[name], seen + 1
+        return schema
+
+    def _split(self, said: Parts) -> tuple[Parts, Parts]:
+        """What types can hold of a schema without annotations, and the rest."""
+        if "const" in said:
+            return _choices([said["const"]], said, "const")
+        if isinstance(options := said.get("enum"), list):
+            return _choices(options, said, "enum")
+        if types_of(said):
+            return self._split_types(said)
+        if "$ref" in said:
+            return {"$ref": said["$ref"]}, _without(said, "$ref")
+        for key in ("anyOf", "oneOf"):
+            if isinstance(branches := said.get(key), list):
+                return self._split_branches(key, branches, said)
+        if isinstance(branches := said.get("allOf"), list):
+            return self._split_all(branches, said)
+        return {}, said
+
+    def _split_branches(self, key: str, branches: list[JsonValue], said: Parts) -> tuple[Parts, Parts]:
+        typed = [self.typed(branch) for branch in branches if branch is not False]
+        is_exact = key == "anyOf" or self.branches.exclude_each_other(branches)
+        rest = _without(said, key) if is_exact else said
+        if not typed:
+            return {}, said
+        if len(typed) > 1:
+            return {key if is_exact else "anyOf": typed}, rest
+        types, inner = _opened(typed[0])
+        return types, _joined(rest, inner)
+
+    def _split_all(self, branches: list[JsonValue], said: Parts) -> tuple[Parts, Parts]:
+        """The types of the first branch that has some; the others are checked."""
+        for index, branch in enumerate(branches):
+            types, inner = _opened(self.typed(branch))
+            if types:
+                others = [*branches[:index], *branches[index + 1 :]]
+                rest = {**_without(said, "allOf"), **({"allOf": others} if others else {})}
+                return types, _joined(rest, inner)
+        return {}, said
+
+    def _split_types(self, said: Parts) -> tuple[Parts, Parts]:
+        types: Parts = {"type": said["type"]}
+        rest = _without(said, "type")
+        for kind in types_of(said):
+            match kind:
+                case "string":
+                    _split_text(rest, types)
+                case "integer":
+                    _split_integer(rest, types)
+                case "number":
+                    _split_number(rest, types)
+                case "array":
+                    self._split_array(rest, types)
+                case "object":
+                    self._split_object(rest, types)
+                case _:
+                    pass
+        return types, rest
+
+    def _split_array(self, rest: Parts, types: Parts) -> None:
+        _take_counts(rest, types, "minItems", "maxItems")
+        if rest.get("uniqueItems") is False:
+            del rest["uniqueItems"]
+        prefix, items = rest.get("prefixItems"), rest.get("items", True)
+        if isinstance(prefix, list):
+            length = len(prefix)
+            is_closed = items is False or types.get("maxItems") == length
+            if is_closed and types.get("minItems") == length and types.get("maxItems", length) == length:
+                types |= {"prefixItems": [self.typed(item) for item in prefix], "items": False}
+                rest.pop("items", None)
+                del rest["prefixItems"]
+            else:
+                types["items"] = True
+        elif items is False:
+            types["items"] = True
+        else:
+            types["items"] = self.typed(items)
+            rest.pop("items", None)
+
+    def _split_object(self, rest: Parts, types: Parts) -> None:
+        properties, required = rest.pop("properties", {}), rest.pop("required", [])
+        extras = rest.pop("additionalProperties", True)
+        if not isinstance(properties, dict) or not isinstance(required, list):
+            raise TypeError("an object has not passed the lint")
+        names = set(_attributes(properties))
+        kept = {name: properties[name] for name in names if properties[name] is not False}
+        named = {name: self.typed(schema) for name, schema in properties.items() if name in kept}
+        named |= {name: self.typed(schema) for name, schema in self._inherited(rest, properties, extras)}
+        others = {name: schema for name, schema in properties.items() if name not in kept}
+        needed = list(required) + [name for name in self._inherited_required(rest, extras) if name not in required]
+        if "patternProperties" in rest or any(schema is not False or extras is not False for schema in others.values()):
+            # The types of the others are left open, and the rest has to know which they are.
+            rest["properties"] = {**dict.fromkeys(kept, True), **others}
+            if extras is not True:
+                rest["additionalProperties"] = extras
+            types["additionalProperties"] = True
+        else:
+            types["additionalProperties"] = extras if extras is False else self.typed(extras)
+        types |= {"properties": named} if named else {}
+        types |= {"required": [name for name in needed if name in named]} if named else {}
+        if missing := [name for name in required if name not in named]:
+            rest["required"] = missing
+        if not is_class(types):
+            _take_counts(rest, types, "minProperties", "maxProperties")
+
+    def _inherited(self, rest: Parts, own: Parts, extras: JsonValue) -> Iterator[tuple[str, JsonValue]]:
+        """Properties that `allOf` and `$ref` beside an open object describe: attributes too, checked by the rest."""
+        found: dict[str, JsonValue] = {}
+        for branch in self._bases(rest) if extras is not False else ():
+            properties = branch.get("properties")
+            if isinstance(properties, dict):
+                new = [name for name in _attributes({**own, **found, **properties}) if name in properties]
+                found |= {name: properties[name] for name in new if name not in {**own, **found}}
+        yield from ((name, schema) for name, schema in found.items() if schema is not False)
+
+    def _inherited_required(self, rest: Parts, extras: JsonValue) -> list[str]:
+        stated = [branch.get("required") for branch in self._bases(rest)] if extras is not False else []
+        names = [name for required in stated if isinstance(required, list) for name in required]
+        return [name for name in dict.fromkeys(names) if isinstance(name, str)]
+
+    def _bases(self, rest: Parts) -> list[Parts]:
+        branches = rest.get("allOf")
+        bases = [
+            *(branches if isinstance(branches, list) else []),
+            *([{"$ref": rest["$ref"]}] if "$ref" in rest else []),
+        ]
+        targets = [self._target(base) for base in bases]
+        return [target for target in targets if isinstance(target, dict)]
+
+
+@dataclass(slots=True)
+class _Circles:
+    """Definitions that lead back to themselves without a class between become values of any type that are checked."""
+
+    definitions: dict[str, JsonValue]
+    done: set[str] = field(default_factory=set[str])
+    open: list[str] = field(default_factory=list[str])
+
+    def cut(self) -> None:
+        for name in sorted(self.definitions):
+            self._visit(name)
+
+    def _visit(self, name: str) -> None:
+        if name in self.done or is_class(self.definitions[name]):
+            return
+        self.open.append(name)
+        for target in sorted(set(self._inlined(self.definitions[name]))):
+            if target in self.open or len(self.open) > 100:
+                self.definitions[name] = self._cut(self.definitions[name], target)
+            else:
+                self._visit(target)
+        self.open.pop()
+        self.done.add(name)
+
+    def _inlined(self, schema: JsonValue) -> Iterator[str]:
+        name = referenced_name(schema)
+        if name is not None and not is_class(self.definitions[name]):
+            yield name
+        if not is_class(schema):
+            for inner in typed_children(schema):
+                yield from self._inlined(inner)
+
+    def _cut(self, schema: JsonValue, target: str) -> JsonValue:
+        if not isinstance(schema, dict) or is_class(schema):
+            return schema
+        if referenced_name(schema) == target:
+            rest = rest_of(schema)
+            checks: JsonValue = {"$ref": schema["$ref"], **({} if rest is True else {"allOf": [rest]})}
+            return {**_without(schema, "$ref"), "allOf": [checks]}
+        return {key: self._cut_inside(key, value, target) for key, value in schema.items()}
+
+    def _cut_inside(self, key: str, value: JsonValue, target: str) -> JsonValue:
+        match key, value:
+            case (("items" | "additionalProperties"), _):
+                return self._cut(value, target)
+            case (("prefixItems" | "anyOf" | "oneOf"), list()):
+                return [self._cut(inner, target) for inner in value]
+            case _:
+                return value
+
+
+def _without(said: Parts, *keys: str) -> Parts:
+    return {key: value for key, value in said.items() if key not in keys}
+
+
+def _opened(typed: JsonValue) -> tuple[Parts, JsonValue]:
+    """The types of a typed schema, without annotations, and its rest."""
+    said = typed if isinstance(typed, dict) else {}
+    return {key: value for key, value in said.items() if key not in _ANNOTATIONS and key != "allOf"}, rest_of(typed)
+
+
+def _joined(rest: Parts, more: JsonValue) -> Parts:
+    if more is True:
+        return rest
+    return {"allOf": [more, rest]} if rest else {"allOf": [more]}
+
+
+def _choices(options: list[JsonValue], said: Parts, key: str) -> tuple[Parts, Parts]:
+    kinds = frozenset({"number", *types_of(said)} if "number" in types_of(said) else types_of(said))
+    fitting = [one for one in options if not kinds or kind_of(one) in kinds or ("number" in kinds and _is_number(one))]
+    rest = _without(said, key, "type")
+    if not fitting:
+        return {}, said
+    if not any(isinstance(one, list | dict) or kind_of(one) == "number" for one in fitting):
+        return {"enum": [int(one) if isinstance(one, float) else one for one in fitting]}, rest
+    rest[key] = fitting[0] if key == "const" else fitting
+    if all(isinstance(one, dict) for one in fitting):
+        return dict(_OPEN), rest
+    if all(isinstance(one, list) for one in fitting):
+        return {"type": "array", "items": True}, rest
+    return ({"type": "number"} if all(map(_is_number, fitting)) else {}), rest
+
+
+def _is_number(value: JsonValue) -> bool:
+    return kind_of(value) in ("integer", "number")
+
+
+def _split_text(rest: Parts, types: Parts) -> None:
+    if isinstance(rest.get("format"), str):
+        types["format"] = rest.pop("format")
+    if types.get("format") not in _PARSED_FORMATS:
+        _take_counts(rest, types, "minLength", "maxLength")
+        if "pattern" in rest:
+            types["pattern"] = rest.pop("pattern")
+
+
+def _split_integer(rest: Parts, types: Parts) -> None:
+    rounded = {"minimum": ceil, "exclusiveMinimum": floor, "maximum": floor, "exclusiveMaximum": ceil}
+    for key, round_ in rounded.items():
+        if isinstance(bound := rest.get(key), int | float):
+            types[key] = round_(bound)
+            del rest[key]
+    divisor = rest.get("multipleOf")
+    if isinstance(divisor, int | float) and divisor == int(divisor):
+        types["multipleOf"] = int(divisor)
+        del rest["multipleOf"]
+
+
+def _split_number(rest: Parts, types: Parts) -> None:
+    for key in ("minimum", "exclusiveMinimum", "maximum", "exclusiveMaximum"):
+        bound = rest.get(key)
+        if isinstance(bound, float) or (isinstance(bound, int) and float(bound) == bound):
+            types[key] = rest.pop(key)
+
+
+def _take_counts(rest: Parts, types: Parts, *keys: str) -> None:
+    for key in keys:
+        if isinstance(count := rest.get(key), int | float):
+            types[key] = int(count)
+            del rest[key]
+
+
+def _attributes(properties: Parts) -> Iterator[str]:
+    """The names of properties that can be attributes in Python, each under another name."""
+    taken: set[str] = set()
+    for name in properties:
+        python_name = property_name(name)
+        if python_name is not None and python_name not in taken:
+            taken.add(python_name)
+            yield name

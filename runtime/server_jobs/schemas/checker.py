@@ -1,0 +1,140 @@
+"""A schema made ready once, and values held against it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+from urllib.parse import unquote
+
+from . import applicators, assertions
+from .run import Check, CheckTooLongError, Misfit, Path, Run, Seen
+
+MOST_STEPS = 1_000_000
+
+Maker = Callable[["Compiler", object, Mapping[str, object], str], Check]
+
+
+class SchemaError(ValueError):
+    """A schema refers to what it does not hold."""
+
+
+class Resolve(Protocol):
+    """Finds what a `$ref` that stands in `base` leads to, and what the references in there are relative to."""
+
+    def __call__(self, reference: str, base: str) -> tuple[object, str]: ...
+
+
+class Checker:
+    """Decides whether JSON values fit one schema of draft 2020-12.
+
+    `schema` holds all that it refers to; or `resolve` finds it. Keywords that are unknown, or set to what they cannot
+    be, mean nothing. Formats and `contentEncoding` are enforced.
+    """
+
+    def __init__(
+        self, schema: object, resolve: Resolve | None = None, *, base: str = "", most_steps: int = MOST_STEPS
+    ) -> None:
+        self._most_steps = most_steps
+        self._check = Compiler(resolve or _Within(schema)).compile(schema, base)
+
+    def fits(self, value: object) -> bool:
+        """Whether a JSON value fits. Raises `CheckTooLongError`."""
+        return self._checked(value, Run(self._most_steps))
+
+    def misfits(self, value: object) -> list[Misfit]:
+        """Why a JSON value does not fit, everything at once; nothing if it does. Raises `CheckTooLongError`."""
+        run = Run(self._most_steps, report=[])
+        return [] if self._checked(value, run) else list(run.report or ())
+
+    def _checked(self, value: object, run: Run) -> bool:
+        try:
+            return self._check(value, (), None, run)
+        except RecursionError:
+            raise CheckTooLongError("is nested too deep to be checked against its schema") from None
+
+
+@dataclass(slots=True)
+class Compiler:
+    """Makes checks of schemas, each schema once: a recursive one becomes a check that leads back to itself."""
+
+    resolve: Resolve
+    _made: dict[tuple[int, str], tuple[object, Check]] = field(
+        default_factory=dict[tuple[int, str], tuple[object, Check]]
+    )
+
+    def compile(self, schema: object, base: str) -> Check:
+        """The check of a schema whose references are relative to `base`."""
+        if not isinstance(schema, Mapping):
+            return _nothing if schema is False else _anything
+        key = (id(schema), base)
+        if key not in self._made:
+            # Kept together with the schema, so that no other can get its identity.
+            self._made[key] = (schema, self._of_keywords(schema, base))
+        return self._made[key][1]
+
+    def _of_keywords(self, schema: Mapping[str, object], base: str) -> Check:
+        makers = [(key, make) for key, make in _MAKERS.items() if key in schema]
+        checks = tuple(make(self, schema[key], schema, base) for key, make in makers)
+        last = tuple(make(self, schema[key], schema, base) for key, make in _LAST.items() if key in schema)
+        check = checks[0] if len(checks) == 1 else _all_of(checks) if checks else _anything
+        return _with_unevaluated(check, last) if last else check
+
+
+def _anything(value: object, path: Path, seen: Seen | None, run: Run) -> bool:
+    return True
+
+
+def _nothing(value: object, path: Path, seen: Seen | None, run: Run) -> bool:
+    return run.fail(path, "is not allowed here")
+
+
+def _all_of(checks: tuple[Check, ...]) -> Check:
+    def check(value: object, path: Path, seen: Seen | None, run: Run) -> bool:
+        run.count()
+        result = True
+        for each in checks:
+            if not each(value, path, seen, run):
+                if run.report is None:
+                    return False
+                result = False
+        return result
+
+    return check
+
+
+def _with_unevaluated(check: Check, last: tuple[Check, ...]) -> Check:
+    def with_unevaluated(value: object, path: Path, seen: Seen | None, run: Run) -> bool:
+        own = Seen()
+        # All of it is known only when everything else has been checked.
+        if not check(value, path, own, run):
+            return False
+        result = all([each(value, path, own, run) for each in last])
+        if result and seen is not None:
+            seen.add(own)
+        return result
+
+    return with_unevaluated
+
+
+class _Within:
+    """Follows JSON pointers into the schema itself: `#`, `#/$defs/Address`."""
+
+    def __init__(self, root: object) -> None:
+        self._root = root
+
+    def __call__(self, reference: str, base: str) -> tuple[object, str]:
+        found = self._root
+        for token in unquote(reference.removeprefix("#")).split("/")[1:]:
+            key = token.replace("~1", "/").replace("~0", "~")
+            if isinstance(found, Mapping) and key in found:
+                found = found[key]
+            elif isinstance(found, list) and key.isdecimal() and int(key) < len(found):
+                found = found[int(key)]
+            else:
+                raise SchemaError(f"{reference} leads nowhere")
+        return found, base
+
+
+_MAKERS: Mapping[str, Maker] = {**assertions.MAKERS, **applicators.MAKERS}
+_LAST: Mapping[str, Maker] = applicators.LAST

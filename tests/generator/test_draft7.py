@@ -1,0 +1,78 @@
+"""A file that says it is in draft 7 means what draft 7 says, and its problems stand where its author wrote them."""
+
+# ruff: noqa: E501  # a schema with what it accepts and refuses stands on one line, like the rows of a table
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+from server_jobs_generator.models import render_models
+
+from .spec_projects import Schema, a_spec, an_object, job, loaded, problems, read
+
+DRAFT_7 = {"$schema": "http://json-schema.org/draft-07/schema#"}
+
+
+def of_draft7(params: object, **more: object) -> Schema:
+    return a_spec(params, **DRAFT_7, **more)
+
+
+@pytest.mark.parametrize(
+    ("schema", "accepted", "refused"),
+    [
+        ({"$ref": "#/definitions/Short"}, ['"ab"'], ['"abc"', "1"]),
+        ({"$ref": "#/definitions/Short", "minLength": 2}, ['"a"'], ['"abc"']),
+        ({"type": "array", "items": [{"type": "string"}], "additionalItems": False}, ['["a"]', "[]"], ['["a", 1]', "[1]"]),
+        ({"type": "array", "items": {"type": "string"}, "additionalItems": False}, ['["a", "b"]'], ["[1]"]),
+        (an_object(a=True, b=True) | {"dependencies": {"a": ["b"]}}, ["{}", '{"b": 1}'], ['{"a": 1}']),
+        (an_object(a=True, b=True) | {"dependencies": {"a": {"maxProperties": 1}}}, ['{"a": 1}'], ['{"a": 1, "b": 1}']),
+        ({"$ref": "#/properties/params/properties/x/definitions/Own", "definitions": {"Own": {"type": "null"}}}, ["null"], ["1"]),
+    ],
+)  # fmt: skip
+def test_a_schema_of_draft_7_means_what_it_says(
+    tmp_path: Path, schema: object, accepted: list[str], refused: list[str]
+) -> None:
+    spec = of_draft7(an_object(x=schema), definitions={"Short": {"type": "string", "maxLength": 2}})
+    with loaded(render_models(job(tmp_path, spec))) as module:
+        for text in accepted:
+            module.CaseParams.model_validate_json(f'{{"x": {text}}}')
+        for text in refused:
+            with pytest.raises(ValidationError):
+                module.CaseParams.model_validate_json(f'{{"x": {text}}}')
+
+
+def test_a_problem_stands_where_it_was_written(tmp_path: Path) -> None:
+    spec = of_draft7(
+        an_object(x={"type": "array", "items": [{"type": "strng"}]}), definitions={"A": {"type": "string", "kind": 1}}
+    )
+    first, second = problems(tmp_path, {"case.json": spec})
+    assert '/properties/params/properties/x/items/0/type "strng" is not' in first
+    assert '/definitions/A/kind "kind" is not a keyword' in second
+    assert all(int(line.split(":")[2].split()[0]) > 1 for line in (first, second))
+
+
+@pytest.mark.parametrize(
+    "keyword", ["prefixItems", "dependentRequired", "unevaluatedProperties", "$defs", "minContains"]
+)
+def test_a_keyword_of_later_drafts_is_none(tmp_path: Path, keyword: str) -> None:
+    (line,) = problems(tmp_path, {"case.json": of_draft7(an_object(x={"type": "string", keyword: {}}))})
+    assert f"/{keyword} {keyword} is no keyword of draft 7; say it otherwise, or use draft 2020-12" in line
+
+
+def test_a_keyword_of_draft_7_is_none_in_later_drafts(tmp_path: Path) -> None:
+    for keyword in ("definitions", "dependencies", "additionalItems"):
+        (line,) = problems(tmp_path, {"case.json": a_spec(an_object(x={"type": "string", keyword: {}}))})
+        assert f"{keyword} is not accepted: it belongs to an older draft" in line
+
+
+def test_files_of_two_drafts_refer_to_each_other(tmp_path: Path) -> None:
+    files = {
+        "case.json": a_spec(an_object(x={"$ref": "shared/old.json#/definitions/A"})),
+        "shared/old.json": {**DRAFT_7, "definitions": {"A": {"$ref": "new.json#/$defs/B"}}},
+        "shared/new.json": {"$defs": {"B": {"type": "integer"}}},
+    }
+    specs = read(tmp_path, files)
+    assert specs.problems == ()
+    assert "x: Omittable[Integer]" in render_models(specs.jobs[0])

@@ -1,0 +1,68 @@
+"""Schemas are found by the names and URIs that they give themselves; nothing is ever fetched."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from server_jobs_generator.models import render_models
+
+from .spec_projects import Schema, a_spec, an_object, problems, read
+
+URL = "https://example.com/schemas/address.json"
+
+
+def with_address(reference: str, **address: object) -> dict[str, object]:
+    shared = {"$id": URL, "$defs": {"Zip": {"type": "integer", "$anchor": "zip"}}, **address}
+    return {"case.json": a_spec(an_object(x={"$ref": reference})), "shared/address.json": shared}
+
+
+@pytest.mark.parametrize(
+    "reference",
+    [
+        f"{URL}#/$defs/Zip",
+        f"{URL}#zip",
+        "shared/address.json#zip",
+        "shared/address.json#/$defs/Zip",
+        "./shared/../shared/address.json#/$defs/Zip",
+    ],
+)
+def test_a_schema_is_found_by_its_names(tmp_path: Path, reference: str) -> None:
+    specs = read(tmp_path, with_address(reference))
+    assert specs.problems == ()
+    assert "x: Omittable[Integer]" in render_models(specs.jobs[0])
+
+
+def test_a_reference_is_relative_to_the_uri_around_it(tmp_path: Path) -> None:
+    inner: Schema = {
+        "$id": "https://example.com/a/b.json",
+        "$ref": "c.json",
+        "$defs": {"C": {"$id": "c.json", "const": 1}},
+    }
+    specs = read(tmp_path, {"case.json": a_spec(an_object(x=inner))})
+    assert specs.problems == ()
+    assert "Literal[1]" in render_models(specs.jobs[0])
+
+
+def test_two_schemas_of_one_uri_are_neither(tmp_path: Path) -> None:
+    files = with_address(f"{URL}#/$defs/Zip")
+    files["shared/other.json"] = files["shared/address.json"]
+    (line,) = problems(tmp_path, files)
+    assert "is a URL; nothing is ever fetched" in line
+
+
+def test_in_one_file_its_own_uri_is_meant(tmp_path: Path) -> None:
+    own = {"A": {"$id": URL, "type": "string"}}
+    files = {
+        "case.json": a_spec(an_object(x={"$ref": URL}), **{"$defs": own}),
+        "shared/address.json": {"$id": URL, "type": "integer"},
+    }
+    specs = read(tmp_path, files)
+    assert specs.problems == ()
+    assert "x: Omittable[str]" in render_models(specs.jobs[0])
+
+
+@pytest.mark.parametrize("reference", ["https://example.com/other.json", f"{URL}#none", "#none", "urn:x"])
+def test_a_name_that_nothing_has_is_refused(tmp_path: Path, reference: str) -> None:
+    (line,) = problems(tmp_path, with_address(reference))
+    assert "/$ref" in line
