@@ -30,6 +30,7 @@ from server_jobs_generator.revisions import new_revisions
 from server_jobs_generator.rule_book import all_explanations
 from server_jobs_generator.schedule_rows import schedule_rows
 from server_jobs_generator.spec import JobSpec, Specs, read_specs
+from server_jobs_generator.sql_views.objects import wanted_objects
 
 from .hostile_places import ANYTHING, PLACES, Place
 from .hostile_texts import MARK, hostile_texts
@@ -84,13 +85,13 @@ def files_of(jobs: Sequence[JobSpec]) -> dict[str, str]:
     """Every Python file that is generated for some jobs, by path."""
     files = {file.path: file.text for file in render_files(Project(root=Path("project")), jobs)}
     rows = schedule_rows(jobs)
-    files |= {one.file_name: one.text for one in (new_revisions(tables(), rows) if rows else ())}
+    files |= {one.file_name: one.text for one in (new_revisions(tables(), rows, wanted_objects(jobs)) if rows else ())}
     return {path: text for path, text in files.items() if path.endswith(".py")}
 
 
 @cache
 def tables() -> list[Revision]:
-    return new_revisions((), {})
+    return new_revisions((), {}, wanted_objects(()))
 
 
 def skeleton(text: str) -> str:
@@ -262,7 +263,7 @@ def test_the_params_of_a_schedule_reach_the_database_unchanged() -> None:
     with tempfile.TemporaryDirectory() as folder:
         (job,) = read(Path(folder), {"case.json": a_spec(ANYTHING, **{"x-job": {"schedules": [schedule]}})}).jobs
         project = Project(root=Path(folder))
-        files = sql_files(project, new_revisions((), schedule_rows([job])))
+        files = sql_files(project, new_revisions((), schedule_rows([job]), wanted_objects([job])))
         scripts = [file.text for file in files if "/sql/sqlite/" in file.path]
     with sqlite3.connect(":memory:") as database:
         for script in scripts:

@@ -24,7 +24,7 @@ def downgrade() -> None:
 def execute(**statements: list[str]) -> None:
     """Run those for this database, as they are."""
     for statement in statements[op.get_context().dialect.name]:
-        op.execute(sa.DDL(statement.replace("%", "%%")))
+        op.execute(sa.text(statement.replace(":", "\\:")))
 
 
 UPGRADE_SQLITE = [
