@@ -11,7 +11,7 @@ from .code_check import GeneratedCodeError
 from .model_plan import ClassPlan, ModelPlan
 from .model_types import Checked, Generic, Limited, Named, Scalar, Type, Union
 from .type_reader import read_models
-from .typed_schema import DEFINITIONS
+from .typed_form import DEFINITIONS
 
 PRESET: Final = "standard-py311-20261027"
 EXTRAS = "extras"

@@ -17,7 +17,8 @@ from server_jobs.schemas.patterns import translate
 from .names import ClassNames, pascal_case, property_name
 from .schema_lint import Schema, types_of
 from .spec import JobSpec
-from .typed_schema import DEFINITIONS, TypedSchemas, is_class, referenced_name, rest_of, self_contained
+from .typed_form import DEFINITIONS, is_class, referenced_name, rest_of, self_contained
+from .typed_schema import TypedSchemas
 
 _TYPE_NAMES = {name: "".join(map(str.capitalize, name.split("-"))) for name in FORMATS}
 _CONSTRAINTS = {

@@ -15,59 +15,17 @@ from pydantic import JsonValue
 from server_jobs.schemas.values import kind_of
 
 from .branches import Branches
-from .keywords import ANNOTATIONS, inner_schemas
+from .inline_circles import cut_circles
+from .keywords import ANNOTATIONS
 from .names import property_name
 from .schema_lint import Schema, types_of
-
-DEFINITIONS = "#/$defs/"
+from .typed_form import is_class, referenced_name, rest_of
 
 _ANNOTATIONS = (ANNOTATIONS | {"$anchor", "$id"}) - {"$defs"}
 _PARSED_FORMATS = ("date", "date-time", "uuid", "ipv4", "ipv6")
 _OPEN: Schema = {"type": "object", "additionalProperties": True}
 
 Parts = dict[str, JsonValue]
-
-
-def is_class(schema: JsonValue | Schema) -> bool:
-    """Whether objects that fit a typed schema become a class of their own, not a `dict`."""
-    if not isinstance(schema, Mapping) or "object" not in types_of(schema):
-        return False
-    return bool(schema.get("properties")) or schema.get("additionalProperties") is False
-
-
-def referenced_name(schema: JsonValue) -> str | None:
-    """The key in `$defs` that a bundled schema refers to; None if it is no reference."""
-    reference = schema.get("$ref") if isinstance(schema, dict) else None
-    return reference.removeprefix(DEFINITIONS) if isinstance(reference, str) else None
-
-
-def rest_of(schema: JsonValue | Schema) -> JsonValue:
-    """What has to be checked beside the types of a typed schema; True where there is nothing."""
-    rest = schema.get("allOf") if isinstance(schema, Mapping) else None
-    return rest[0] if isinstance(rest, list) else True
-
-
-def typed_children(schema: JsonValue) -> Iterator[JsonValue]:
-    """The schemas directly inside a typed schema that become types."""
-    for place, inner in inner_schemas(schema):
-        if place[0] not in ("$defs", "allOf"):
-            yield inner
-
-
-def self_contained(schema: JsonValue, definitions: Schema) -> JsonValue:
-    """A schema together with all the definitions that it leads to."""
-    reached: dict[str, JsonValue] = {}
-    pending = [schema]
-    while pending:
-        one = pending.pop()
-        pending.extend(inner for _, inner in inner_schemas(one))
-        name = referenced_name(one)
-        if name is not None and name not in reached:
-            reached[name] = definitions[name]
-            pending.append(definitions[name])
-    if not reached or not isinstance(schema, dict):
-        return schema
-    return {**schema, "$defs": {name: reached[name] for name in sorted(reached)}}
 
 
 @dataclass(slots=True)
@@ -81,7 +39,7 @@ class TypedSchemas:
     def __post_init__(self) -> None:
         self.branches = Branches(self._target)
         self.definitions = {name: self.typed(schema) for name, schema in self.stated.items()}
-        _Circles(self.definitions).cut()
+        cut_circles(self.definitions)
 
     def typed(self, schema: JsonValue) -> JsonValue:
         """The typed form of a schema."""
@@ -200,12 +158,12 @@ class TypedSchemas:
         extras = rest.pop("additionalProperties", True)
         if not isinstance(properties, dict) or not isinstance(required, list):
             raise TypeError("an object has not passed the lint")
-        names = set(_attributes(properties))
-        kept = {name: properties[name] for name in names if properties[name] is not False}
-        named = {name: self.typed(schema) for name, schema in properties.items() if name in kept}
-        named |= {name: self.typed(schema) for name, schema in self._inherited(rest, properties, extras)}
+        kept = {name: properties[name] for name in _attributes(properties) if properties[name] is not False}
         others = {name: schema for name, schema in properties.items() if name not in kept}
-        needed = list(required) + [name for name in self._inherited_required(rest, extras) if name not in required]
+        # What others say of the same object, unless this schema says something of all its further properties.
+        bases = self._bases(rest) if extras is True else []
+        named = {name: self.typed(schema) for name, schema in {**kept, **_inherited(bases, properties)}.items()}
+        needed = [*required, *_inherited_required(bases)]
         if "patternProperties" in rest or any(schema is not False or extras is not False for schema in others.values()):
             # The types of the others are left open, and the rest has to know which they are.
             rest["properties"] = {**dict.fromkeys(kept, True), **others}
@@ -215,28 +173,14 @@ class TypedSchemas:
         else:
             types["additionalProperties"] = extras if extras is False else self.typed(extras)
         types |= {"properties": named} if named else {}
-        types |= {"required": [name for name in needed if name in named]} if named else {}
+        types |= {"required": [name for name in dict.fromkeys(needed) if name in named]} if named else {}
         if missing := [name for name in required if name not in named]:
             rest["required"] = missing
         if not is_class(types):
             _take_counts(rest, types, "minProperties", "maxProperties")
 
-    def _inherited(self, rest: Parts, own: Parts, extras: JsonValue) -> Iterator[tuple[str, JsonValue]]:
-        """Properties that `allOf` and `$ref` beside an open object describe: attributes too, checked by the rest."""
-        found: dict[str, JsonValue] = {}
-        for branch in self._bases(rest) if extras is not False else ():
-            properties = branch.get("properties")
-            if isinstance(properties, dict):
-                new = [name for name in _attributes({**own, **found, **properties}) if name in properties]
-                found |= {name: properties[name] for name in new if name not in {**own, **found}}
-        yield from ((name, schema) for name, schema in found.items() if schema is not False)
-
-    def _inherited_required(self, rest: Parts, extras: JsonValue) -> list[str]:
-        stated = [branch.get("required") for branch in self._bases(rest)] if extras is not False else []
-        names = [name for required in stated if isinstance(required, list) for name in required]
-        return [name for name in dict.fromkeys(names) if isinstance(name, str)]
-
     def _bases(self, rest: Parts) -> list[Parts]:
+        """The schemas that `allOf` and `$ref` apply to the same object."""
         branches = rest.get("allOf")
         bases = [
             *(branches if isinstance(branches, list) else []),
@@ -246,55 +190,20 @@ class TypedSchemas:
         return [target for target in targets if isinstance(target, dict)]
 
 
-@dataclass(slots=True)
-class _Circles:
-    """Definitions that lead back to themselves without a class between become values of any type that are checked."""
+def _inherited(bases: list[Parts], own: Parts) -> Parts:
+    """The properties that only the bases describe: attributes too, which the rest checks as it checks the bases."""
+    found: Parts = {}
+    for base in bases:
+        properties = base.get("properties")
+        if isinstance(properties, dict):
+            names = [name for name in _attributes({**own, **found, **properties}) if name not in {**own, **found}]
+            found |= {name: properties[name] for name in names if properties[name] is not False}
+    return found
 
-    definitions: dict[str, JsonValue]
-    done: set[str] = field(default_factory=set[str])
-    open: list[str] = field(default_factory=list[str])
 
-    def cut(self) -> None:
-        for name in sorted(self.definitions):
-            self._visit(name)
-
-    def _visit(self, name: str) -> None:
-        if name in self.done or is_class(self.definitions[name]):
-            return
-        self.open.append(name)
-        for target in sorted(set(self._inlined(self.definitions[name]))):
-            if target in self.open or len(self.open) > 100:
-                self.definitions[name] = self._cut(self.definitions[name], target)
-            else:
-                self._visit(target)
-        self.open.pop()
-        self.done.add(name)
-
-    def _inlined(self, schema: JsonValue) -> Iterator[str]:
-        name = referenced_name(schema)
-        if name is not None and not is_class(self.definitions[name]):
-            yield name
-        if not is_class(schema):
-            for inner in typed_children(schema):
-                yield from self._inlined(inner)
-
-    def _cut(self, schema: JsonValue, target: str) -> JsonValue:
-        if not isinstance(schema, dict) or is_class(schema):
-            return schema
-        if referenced_name(schema) == target:
-            rest = rest_of(schema)
-            checks: JsonValue = {"$ref": schema["$ref"], **({} if rest is True else {"allOf": [rest]})}
-            return {**_without(schema, "$ref"), "allOf": [checks]}
-        return {key: self._cut_inside(key, value, target) for key, value in schema.items()}
-
-    def _cut_inside(self, key: str, value: JsonValue, target: str) -> JsonValue:
-        match key, value:
-            case (("items" | "additionalProperties"), _):
-                return self._cut(value, target)
-            case (("prefixItems" | "anyOf" | "oneOf"), list()):
-                return [self._cut(inner, target) for inner in value]
-            case _:
-                return value
+def _inherited_required(bases: list[Parts]) -> list[str]:
+    stated = [base.get("required") for base in bases]
+    return [name for names in stated if isinstance(names, list) for name in names if isinstance(name, str)]
 
 
 def _without(said: Parts, *keys: str) -> Parts:

@@ -95,7 +95,7 @@ class JsonInteger:
         return core_schema.json_or_python_schema(in_json, integer)
 
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
-        return handler(schema["python_schema"])
+        return handler(_parts(schema)["python_schema"])
 
 
 class JsonNumber:
@@ -117,7 +117,7 @@ class JsonNumber:
         )
 
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
-        return handler(schema["choices"][1])
+        return handler(_parts(schema)["choices"][1])
 
 
 class JsonTuple:
@@ -143,6 +143,11 @@ _LIMITS = {
     "lt": "less than",
     "multiple_of": "a multiple of",
 }
+
+
+def _parts(schema: CoreSchema) -> Mapping[str, Any]:
+    """A schema that one of these marks has made: it knows what is in it."""
+    return schema
 
 
 def _worded(schema: Mapping[str, object]) -> str:
@@ -190,7 +195,7 @@ class Exact:
         )
 
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
-        return {"enum": schema["metadata"]["server_jobs_values"]}
+        return {"enum": _parts(schema)["metadata"]["server_jobs_values"]}
 
 
 def _by_size(values: list[int]) -> list[list[int]]:

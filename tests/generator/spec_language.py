@@ -99,7 +99,7 @@ def scalar_schemas(draw: st.DrawFn) -> JsonValue:
         case "enum":
             pool: tuple[JsonValue, ...] = ("a", "b", 1, 0, 2, 1.5, True, False, None, [], [0], {"a": True})
             options = draw(st.lists(st.sampled_from(pool), min_size=1, max_size=4, unique_by=repr))
-            return {"enum": options}
+            return {"enum": list[JsonValue](options)}
         case "plain":
             return cast("JsonValue", draw(st.sampled_from((True, {"type": "boolean"}, {"type": "null"}))))
         case "any":

@@ -162,6 +162,7 @@ CASES: list[tuple[object, list[str], list[str]]] = [
     ({"$ref": "#/$defs/Small", "minimum": 1}, ["1", "3"], ["0", "4"]),
     ({"$ref": "#/$defs/Cat", "required": ["lives"]}, ['{"kind": "cat", "lives": 9}'], ['{"kind": "cat"}', "{}"]),
     ({"type": "object", "allOf": [{"properties": {"a": {"type": "string"}}, "required": ["a"]}], "properties": {"b": {"type": "integer"}}, "unevaluatedProperties": False}, ['{"a": "x", "b": 1}'], ['{"b": 1}', '{"a": 1}', '{"a": "x", "c": 1}']),
+    ({"type": "object", "additionalProperties": {"type": "integer"}, "allOf": [{"properties": {"b": {"type": "string"}}}]}, ['{"a": 1}'], ['{"b": "x"}', '{"b": 1}']),
     ({"anyOf": [{"type": "integer"}, {"type": "string"}], "not": {"const": 3}}, ["1", '"a"'], ["3", "3.0", "null"]),
     ({"oneOf": [{"type": "integer", "minimum": 2}, {"type": "integer", "maximum": 5}]}, ["1", "6"], ["2", "5", '"a"']),
     ({"oneOf": [{"type": "integer"}, {"type": "number", "minimum": 5}]}, ["1", "5.5"], ["5", "5.0", "1.5", "true"]),
