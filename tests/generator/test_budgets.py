@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +15,7 @@ from server_jobs_generator.spec import read_specs
 
 from .spec_projects import Schema, a_spec, an_object, read, write
 
+IS_LONG = bool(os.environ.get("SERVER_JOBS_LONG_TESTS"))
 LEVELS = 30
 TEXT = {"type": "string"}
 
@@ -199,6 +201,12 @@ BOMBS: dict[str, tuple[object, str]] = {
 }
 
 
+SLOW = {
+    *("doubling anyOf with a default", "large patterns", "many unknown time zones", "schedules that never fire"),
+    *("comments", "keys again and again", "a reference in many steps", "large patterns for large texts"),
+}
+
+
 def many(count: int, content: bytes) -> dict[str, bytes]:
     return {f"shared/f{number}.json": content for number in range(count)}
 
@@ -215,7 +223,11 @@ HEAPS: dict[str, tuple[dict[str, bytes], str]] = {
 }
 
 
-@pytest.mark.parametrize("heap", HEAPS)
+# The others take seconds, and are run in the long form.
+SOME_HEAPS = HEAPS if IS_LONG else ("many bytes", "deep folders")
+
+
+@pytest.mark.parametrize("heap", SOME_HEAPS)
 def test_a_heap_of_files_is_refused_at_once(tmp_path: Path, heap: str) -> None:
     files, expected = HEAPS[heap]
     write(tmp_path, files)
@@ -239,7 +251,7 @@ LONG_TEXTS: dict[str, Schema] = {
 }
 
 
-@pytest.mark.parametrize("name", LONG_TEXTS)
+@pytest.mark.parametrize("name", LONG_TEXTS if IS_LONG else ("default", "pointers"))
 def test_what_is_long_and_accepted_is_written_at_once_too(tmp_path: Path, name: str) -> None:
     started = time.process_time()
     specs = read(tmp_path, {"case.json": LONG_TEXTS[name]})
@@ -250,7 +262,7 @@ def test_what_is_long_and_accepted_is_written_at_once_too(tmp_path: Path, name: 
     assert elapsed < 2
 
 
-@pytest.mark.parametrize("bomb", BOMBS)
+@pytest.mark.parametrize("bomb", [name for name in BOMBS if IS_LONG or name not in SLOW])
 def test_a_bomb_is_refused_at_once(tmp_path: Path, bomb: str) -> None:
     spec, expected = BOMBS[bomb]
     # Of this process: what else the machine does is not counted.

@@ -41,7 +41,7 @@ REPOSITORY = Path(__file__).parents[2]
 IS_LONG = bool(os.environ.get("SERVER_JOBS_LONG_TESTS"))
 # As many as a file may have problems, three a text.
 AT_ONCE = 60
-STRIDE = 1 if IS_LONG else 24
+STRIDE = 1 if IS_LONG else 60
 
 
 @pytest.fixture(autouse=True)
@@ -221,7 +221,7 @@ def check_models(specs: Specs, place: Place, texts: Sequence[str]) -> None:
         assert strings >= set(texts)
 
 
-@settings(max_examples=2_000 if IS_LONG else 30, deadline=None)
+@settings(max_examples=2_000 if IS_LONG else 20, deadline=None)
 @example(name="pattern", text="[\x85]")
 @given(name=st.sampled_from(sorted(PLACES)), text=st.text(max_size=30))
 def test_no_text_that_somebody_thinks_of_becomes_code(name: str, text: str) -> None:
