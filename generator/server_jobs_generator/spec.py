@@ -106,6 +106,14 @@ def check_specs(found: Iterable[SpecFile | SpecProblem], style: Style = STRICT) 
     return Specs(tuple(sorted(jobs, key=lambda job: job.class_name)), tuple(sorted(reader.all_problems())))
 
 
+def library_of(found: Iterable[SpecFile | SpecProblem]) -> Library:
+    """The files as references find their way in them, whatever is wrong with any."""
+    reader = _SpecReader()
+    for file in found:
+        reader.read(file)
+    return reader.library
+
+
 @dataclass(slots=True)
 class _SpecReader:
     """All files of one run on their way to jobs."""

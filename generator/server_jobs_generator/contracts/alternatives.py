@@ -17,6 +17,15 @@ OPAQUE = "opaque"
 """The kind of what is not one plain schema: it can only be compared as a whole."""
 
 _DEEPEST = 16
+_KINDS: Mapping[type, str] = {
+    type(None): "null",
+    bool: "boolean",
+    int: "integer",
+    float: "number",
+    str: "string",
+    list: "array",
+    dict: "object",
+}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -105,9 +114,9 @@ def _options(node: Node) -> list[JsonValue] | None:
 
 
 def _is_of(value: JsonValue, kind: str) -> bool:
-    is_whole = isinstance(value, float) and value.is_integer()
-    kinds = {kind_of(value), "integer"} if is_whole else {kind_of(value)}
-    return kind in kinds or (kind == "number" and "integer" in kinds)
+    if kind == "integer":
+        return _KINDS[type(value)] == kind or (isinstance(value, float) and value.is_integer())
+    return _KINDS[type(value)] in (("integer", "number") if kind == "number" else (kind,))
 
 
 def _listed(node: Node) -> frozenset[str]:

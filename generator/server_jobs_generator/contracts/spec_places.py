@@ -5,18 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
-from pathlib import PurePosixPath
 
 from server_jobs.values import pointer_to
 
 from ..bundle import BundleError, bundle
-from ..document import Pointer, read_document
-from ..job_lint import PARAMS, RESULT, lint_job, lint_shared
+from ..document import Pointer
+from ..job_lint import PARAMS, RESULT
 from ..library import Library, Location, UnresolvedReferenceError
 from ..problems import SpecProblem
-from ..schema_lint import SchemaLint
-from ..spec import JobSpec
+from ..spec import JobSpec, library_of
 from ..spec_files import SpecFile
+from .node import ANNOTATIONS
 
 
 class Part(StrEnum):
@@ -70,7 +69,7 @@ class SpecPlaces:
     @property
     def library(self) -> Library:
         if self._library is None:
-            self._library = _library_of(self.files)
+            self._library = library_of(self.files)
         return self._library
 
     def _of_definitions(self, name: str) -> dict[str, Location]:
@@ -86,23 +85,12 @@ class SpecPlaces:
         for _ in range(64):
             try:
                 stated = self.library.value_at(location)
-                reference = stated.get("$ref") if isinstance(stated, dict) else None
-                if not isinstance(reference, str):
+                if not isinstance(stated, dict):
+                    return location
+                reference = stated.get("$ref")
+                if not isinstance(reference, str) or stated.keys() - ANNOTATIONS - {"$ref"}:
                     return location
                 location = self.library.resolve(reference, location.file)
             except (KeyError, UnresolvedReferenceError):
                 return None
         return location
-
-
-def _library_of(files: Iterable[SpecFile | SpecProblem]) -> Library:
-    library = Library({})
-    for file in files:
-        document = None if isinstance(file, SpecProblem) else read_document(file.path, file.data).document
-        if document is None or isinstance(file, SpecProblem):
-            continue
-        lint = SchemaLint(document)
-        lint_shared(lint) if file.is_shared else lint_job(lint, PurePosixPath(file.name).stem)
-        library.documents[file.name] = document
-        library.schemas.update(Location(file.name, pointer) for pointer in lint.schemas)
-    return library

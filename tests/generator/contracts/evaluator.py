@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from typing import Any
 
 from server_jobs.formats import FORMATS
-from server_jobs.model import is_exact
 from server_jobs.values import canonical
 
 Json = Any
@@ -97,7 +96,12 @@ def _holds(root: Json, schema: Json, keyword: str, value: Json) -> bool:
 
 def _is(value: Json, kind: str) -> bool:
     own = "null" if value is None else _KINDS[type(value)]
-    return own == kind or (kind == "number" and own == "integer" and is_exact(value))
+    return own == kind or (kind == "number" and own == "integer" and _is_exact(value))
+
+
+def _is_exact(value: int) -> bool:
+    """Whether a double-precision number holds it; all in `schema_pairs` are small enough to be turned into one."""
+    return int(float(value)) == value
 
 
 def _same(one: Json, other: Json) -> bool:
