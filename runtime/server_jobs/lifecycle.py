@@ -8,13 +8,14 @@
               Released              cancelled if asked to cancel; pending with the attempt given back
               Cancelled             cancelled
     expire    running, lease over   cancelled if asked to cancel; pending if attempts are left; failed
-    cancel    pending               cancelled
+    cancel    pending, parked       cancelled
               running               running, asked to cancel
     retry     failed, cancelled     pending, all attempts anew
     repair    pending, parked       pending, all attempts anew, with other params
 
-Finished jobs change by `retry` and `repair` alone. The memory store applies these functions; `stores.statements` says
-the same in one SQL statement a move, and one suite of tests holds both to it.
+Finished jobs change by `retry` alone, and parked ones, which are failed jobs that nobody could read, by `cancel` and
+`repair` as well. The memory store applies these functions; `stores.statements` says the same in one SQL statement a
+move, and one suite of tests holds both to it.
 """
 
 from __future__ import annotations
@@ -157,9 +158,11 @@ def expire(record: JobRecord, *, due: datetime, now: datetime) -> JobRecord:
 
 
 def cancel(record: JobRecord, now: datetime) -> JobRecord:
-    """Cancelled at once if pending, asked to stop if running, unchanged if finished."""
+    """Cancelled at once if pending or parked, asked to stop if running, unchanged if finished otherwise."""
     match record.status:
         case JobStatus.PENDING:
+            return _finish(record, JobStatus.CANCELLED, now)
+        case JobStatus.FAILED if record.is_parked:
             return _finish(record, JobStatus.CANCELLED, now)
         case JobStatus.RUNNING:
             return _changed(record, cancel_requested=True, updated_at=now)

@@ -94,7 +94,7 @@ class JobStore(Protocol):
         ...
 
     async def cancel(self, job_id: str) -> Cancellation:
-        """Cancel a pending job at once, ask a running one to stop. Raises `JobNotFoundError`."""
+        """Cancel a pending or parked job at once, ask a running one to stop. Raises `JobNotFoundError`."""
         ...
 
     async def retry(self, job_id: str) -> None:

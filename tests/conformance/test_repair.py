@@ -12,6 +12,7 @@ from server_jobs.options import ConcurrencyLimit, RateLimit
 from server_jobs.ports import Store
 from server_jobs.record import (
     UNREADABLE,
+    Cancellation,
     Heartbeat,
     Hold,
     JobCount,
@@ -66,6 +67,19 @@ async def test_a_parked_job_is_never_pruned(store: Store, clock: FakeClock) -> N
     assert await store.prune(EVERYTHING) == Pruned(1, None)
 
     assert (await store.get("failed"), (await read(store, "parked")).is_parked) == (None, True)
+
+
+async def test_a_parked_job_is_given_up_by_cancelling_it(store: Store, clock: FakeClock) -> None:
+    parked = await park(store, "a")
+    clock.advance(SECOND)
+
+    assert await store.cancel("a") is Cancellation.CANCELLED
+
+    cancelled = replace(parked, status=JobStatus.CANCELLED, completed_at=clock.now(), updated_at=clock.now())
+    assert await read(store, "a") == cancelled
+    assert await store.cancel("a") is Cancellation.FINISHED
+    clock.advance(DAY)
+    assert await store.prune(EVERYTHING) == Pruned(1, None)
 
 
 async def test_only_the_mark_of_the_engine_parks_a_failed_job(store: Store, clock: FakeClock) -> None:

@@ -176,7 +176,7 @@ class StoreModel:
         row = self.jobs.get(job_id)
         if row is None:
             return "not found"
-        if row["status"] == "pending":
+        if row["status"] == "pending" or _is_parked(row):
             row.update(status="cancelled", completed_at=now, updated_at=now)
             return "cancelled"
         if row["status"] == "running":

@@ -54,7 +54,8 @@ def retry(workspace: Workspace, *, job_ids: tuple[str, ...], as_json: bool) -> N
 def cancel(workspace: Workspace, *, job_ids: tuple[str, ...], as_json: bool) -> None:
     """Cancel the pending jobs among ID... at once, and ask the running ones to stop.
 
-    A running job learns of it within some seconds. If its handler finishes first, the job is completed all the same.
+    Parked ones, which nobody could read, are given up, and may be pruned then. A running job learns of it within some
+    seconds. If its handler finishes first, the job is completed all the same.
 
     \b
     Example:

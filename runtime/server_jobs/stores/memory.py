@@ -127,7 +127,7 @@ class MemoryStore:
         record = self._find(job_id)
         after = lifecycle.cancel(record, self._clock.now())
         self._put(after)
-        if record.status.is_finished:
+        if after is record:
             return Cancellation.FINISHED
         return Cancellation.CANCELLED if after.status is JobStatus.CANCELLED else Cancellation.REQUESTED
 

@@ -400,13 +400,13 @@ RETURNING id, job_name, status
 
 # --- by hand ---------------------------------------------------------------------------------------------------------
 
-CANCEL = """
+CANCEL = f"""
 UPDATE jobs
-   SET completed_at = CASE status WHEN 'pending' THEN {now} END,
+   SET completed_at = CASE status WHEN 'running' THEN completed_at ELSE {{now}} END,
        cancel_requested = CASE status WHEN 'running' THEN true ELSE cancel_requested END,
-       status = CASE status WHEN 'pending' THEN 'cancelled' ELSE status END,
-       updated_at = {now}
- WHERE id = :id AND status IN ('pending', 'running')
+       status = CASE status WHEN 'running' THEN status ELSE 'cancelled' END,
+       updated_at = {{now}}
+ WHERE id = :id AND (status IN ('pending', 'running') OR {PARKED})
 RETURNING status
 """
 
