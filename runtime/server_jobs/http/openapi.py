@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 from pydantic import BaseModel, JsonValue
@@ -174,14 +175,19 @@ def _status() -> Schema:
 
 
 def _enqueue(name: str, description: str) -> Schema:
-    body = EnqueueBody.model_json_schema()
-    body["properties"]["params"] = _ref(f"{name}Params")
+    body = _enqueue_body()
+    body = {**body, "properties": {**body["properties"], "params": _ref(f"{name}Params")}}
     answers = {201: _json(_ref("Enqueued")), 200: _json(_ref("Enqueued"))}
     return {
         **_operation(f"enqueue_{name}", f"Queue a {name}.", answers, (400, 413, 415, 422)),
         "description": description,
         "requestBody": {"required": True, **_json(body)},
     }
+
+
+@cache
+def _enqueue_body() -> Schema:
+    return EnqueueBody.model_json_schema()
 
 
 def _components(schema: JsonSchema, name: str) -> Schema:
