@@ -204,6 +204,8 @@ def _is_forced(expression: Expression) -> bool:
 
 
 def _escaped(value: str, quote: str) -> str:
+    if value.isprintable():
+        return value.replace("\\", "\\\\").replace(quote, f"\\{quote}") if quote else value
     return "".join(_escape(character, quote) for character in value)
 
 
@@ -215,15 +217,19 @@ def _escape(character: str, quote: str) -> str:
 
 def _pieces(value: str) -> Iterator[str]:
     """Cuts behind spaces where there are any, so that the pieces read well."""
-    piece = ""
-    for character in value:
-        piece += character
-        length = len(literal(piece))
-        if length >= _PIECE or (length >= _PIECE * 3 // 4 and character == " "):
-            yield piece
-            piece = ""
-    if piece:
-        yield piece
+    start = length = 0
+    quotes = {"'": 0, '"': 0}
+    for end, character in enumerate(value, 1):
+        if character in quotes:
+            quotes[character] += 1
+        # Both quotes of the literal, and the rarer of the two kinds inside is escaped.
+        length += len(_escape(character, "\\"))
+        written = length + 2 + min(quotes.values())
+        if written >= _PIECE or (written >= _PIECE * 3 // 4 and character == " "):
+            yield value[start:end]
+            start, length, quotes = end, 0, {"'": 0, '"': 0}
+    if start < len(value):
+        yield value[start:]
 
 
 def _paragraphs(text: str) -> list[str]:

@@ -22,6 +22,7 @@ _DURATION = re.compile(
     r"(?:T(?=[0-9])(?:([0-9]{1,9})H)?(?:([0-9]{1,9})M)?(?:([0-9]{1,9}(?:\.[0-9]{1,6})?)S)?)?)"
 )
 _LONGEST = timedelta(days=365)
+_LONGEST_TEXT = 500
 
 
 class OptionError(ValueError):
@@ -103,12 +104,14 @@ def read_cron(value: JsonValue) -> str:
     """A cron expression of five fields that fires at some time, with one space between them however it was typed."""
     if not isinstance(value, str):
         raise OptionError(f'must be a cron expression such as "0 9 * * MON", not {shown(value)}', CRON_INVALID)
+    if len(value) > _LONGEST_TEXT:
+        raise OptionError(f"a cron expression has at most {_LONGEST_TEXT} characters, not {shown(value)}", CRON_INVALID)
     return " ".join(_checked(value, value, "UTC", CRON_INVALID).split())
 
 
 def read_timezone(value: JsonValue) -> str:
     """The name of a time zone in the IANA database."""
-    if not isinstance(value, str):
+    if not isinstance(value, str) or len(value) > _LONGEST_TEXT:
         raise OptionError(f'must be an IANA time zone such as "Europe/Berlin", not {shown(value)}', TIMEZONE_UNKNOWN)
     return _checked(value, "0 0 * * *", value, TIMEZONE_UNKNOWN)
 

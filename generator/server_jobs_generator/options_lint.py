@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -24,7 +24,7 @@ from server_jobs.options import (
 )
 from server_jobs.retry import Backoff, RetryPolicy
 
-from .document import Document, Pointer
+from .document import MAX_PROBLEMS, Document, Pointer
 from .instance import Fitting, follow
 from .keywords import IN_PLACE, inner_schemas
 from .names import folded
@@ -42,6 +42,7 @@ from .option_values import (
 )
 from .problems import SpecProblem, listed, nearest, shown
 from .rules import Rule
+from .schema_lint import TooManyProblemsError
 from .spec_rules import (
     LISTED_TWICE,
     NAME_TAKEN,
@@ -51,9 +52,13 @@ from .spec_rules import (
     OPTION_WITHOUT_EFFECT,
     POINTER_UNRESOLVED,
     SCHEDULE_PARAMS_DO_NOT_FIT,
+    TOO_LARGE,
+    TOO_MANY_PROBLEMS,
 )
 
 _LONGEST_LIST = 1_000
+_LONGEST_POINTER = 500
+_MOST_STEPS = 100_000
 _HIGHEST_VERSION = 2**31 - 1
 
 
@@ -67,6 +72,7 @@ class OptionsLint:
     fitting: Fitting
     problems: list[SpecProblem] = field(default_factory=list[SpecProblem])
     schedules: list[Schedule] = field(default_factory=list[Schedule])
+    steps: int = 0
 
     def read(self, value: JsonValue) -> JobOptions:
         """The options a spec states, the defaults for those it does not; `schedules` holds the schedules then."""
@@ -74,6 +80,10 @@ class OptionsLint:
             members = self._members(("x-job",), value, OPTIONS)
         except OptionError as error:
             self._note(("x-job",), error.rule, str(error))
+            return JobOptions()
+        except TooManyProblemsError:
+            message = f"has {len(self.problems)} problems or more; the rest is not shown"
+            self.problems.append(self.document.problem(("x-job",), TOO_MANY_PROBLEMS, message))
             return JobOptions()
         members.pop("schedules", None)
         return replace(JobOptions(), **members)
@@ -135,6 +145,9 @@ class OptionsLint:
                 self._note((*pointer, index), OPTION_VALUE, message)
             elif item in value[:index]:
                 self._note((*pointer, index), LISTED_TWICE, f"{shown(item)} is listed twice")
+            elif len(item) > _LONGEST_POINTER:
+                message = f"{shown(item)} has more than {_LONGEST_POINTER} characters"
+                self._note((*pointer, index), TOO_LARGE, message)
             elif (missing := self._what_is_missing(item)) is not None:
                 message = f"{shown(item)} leads to nothing in params: {missing}"
                 self._note((*pointer, index), POINTER_UNRESOLVED, message)
@@ -183,6 +196,8 @@ class OptionsLint:
         """What no value of params can have on the way along a pointer; None if some value can have all of it."""
         schemas = [(self.params, self.file)]
         for token in pointer.split("/")[1:]:
+            if self.steps > _MOST_STEPS:
+                return "it takes too long to look; make the schema or the pointers simpler"
             key = token.replace("~1", "/").replace("~0", "~")
             known: list[str] = []
             below: list[tuple[JsonValue, str]] = []
@@ -195,18 +210,27 @@ class OptionsLint:
 
     def _alternatives(self, schemas: list[tuple[JsonValue, str]]) -> list[tuple[JsonValue, str]]:
         """These schemas, and all that apply to the same values: references, branches, conditions."""
-        found: list[tuple[JsonValue, str]] = []
+        found: dict[tuple[int, str], tuple[JsonValue, str]] = {}
         pending = list(schemas)
         while pending and len(found) < _LONGEST_LIST:
-            schema, file = pending.pop(0)
-            found.append((schema, file))
-            if isinstance(schema, dict) and "$ref" in schema:
-                pending.append(follow(self.fitting.library, {"$ref": schema["$ref"]}, file))
-            pending += [(inner, file) for place, inner in inner_schemas(schema) if place[0] in IN_PLACE - {"not"}]
-        return found
+            schema, file = pending.pop()
+            self.steps += 1
+            # Each once: what is described by the same schema has the same below it.
+            if (id(schema), file) not in found:
+                found[id(schema), file] = schema, file
+                pending += self._applied(schema, file)
+        return list(found.values())
+
+    def _applied(self, schema: JsonValue, file: str) -> Iterator[tuple[JsonValue, str]]:
+        """What else a schema holds its values against."""
+        if isinstance(schema, dict) and "$ref" in schema:
+            yield follow(self.fitting.library, {"$ref": schema["$ref"]}, file)
+        yield from ((inner, file) for place, inner in inner_schemas(schema) if place[0] in IN_PLACE - {"not"})
 
     def _note(self, pointer: Pointer, rule: Rule, message: str, *, at_key: bool = False) -> None:
         self.problems.append(self.document.problem(pointer, rule, message, at_key=at_key))
+        if len(self.problems) >= MAX_PROBLEMS:
+            raise TooManyProblemsError
 
 
 def _children(schema: JsonValue, key: str, known: list[str]) -> list[JsonValue]:

@@ -9,7 +9,7 @@ from pydantic import JsonValue
 from server_jobs.schemas.patterns import MAX_SIZE, LargePatternError, PatternError, size_of, translate
 from server_jobs.values import canonical
 
-from .document import Document, Pointer
+from .document import MAX_PROBLEMS, Document, Pointer
 from .keyword_values import value_problem
 from .keywords import (
     ADVICE,
@@ -51,7 +51,6 @@ from .spec_style import STRICT, Style
 Schema = Mapping[str, JsonValue]
 
 MAX_BRANCHES = 100
-MAX_PROBLEMS = 200
 MAX_ENUM = 1_000
 MAX_PATTERN_SIZE = 100_000
 

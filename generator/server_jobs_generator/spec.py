@@ -17,7 +17,7 @@ from server_jobs.errors import ProjectError
 from server_jobs.options import JobOptions, Schedule
 
 from .bundle import BundleError, bundle
-from .document import Pointer, read_document
+from .document import MAX_PROBLEMS, Pointer, read_document
 from .draft7 import from_draft7, is_draft7
 from .finite_values import endless_properties
 from .in_place import in_place_problems
@@ -29,10 +29,12 @@ from .names import folded
 from .options_lint import OptionsLint
 from .problems import SpecProblem, shown
 from .resources import name_references
-from .schema_lint import MAX_PROBLEMS, SchemaLint, TooManyProblemsError
+from .schema_lint import SchemaLint, TooManyProblemsError
 from .spec_files import SpecFile, read_spec_files
-from .spec_rules import NAME_TAKEN, PART_NOT_AN_OBJECT, TOO_MANY_PROBLEMS, UNKNOWN_KEYWORD
+from .spec_rules import NAME_TAKEN, PART_NOT_AN_OBJECT, TOO_LARGE, TOO_MANY_PROBLEMS, UNKNOWN_KEYWORD
 from .spec_style import STRICT, Style
+
+MAX_TOTAL_VALUES = 250_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,6 +82,8 @@ def read_specs(project_root: Path, specs_dir: Path, style: Style = STRICT) -> Sp
     reader = _SpecReader(style)
     for file in found:
         reader.read(file)
+        if reader.is_full:
+            return Specs((), tuple(sorted(reader.all_problems())))
     jobs = reader.check()
     return Specs(tuple(sorted(jobs, key=lambda job: job.class_name)), tuple(sorted(reader.all_problems())))
 
@@ -94,6 +98,12 @@ class _SpecReader:
     files: dict[str, SpecFile] = field(default_factory=dict[str, SpecFile])
     locations: dict[str, list[Location]] = field(default_factory=dict[str, list[Location]])
     unreadable: set[SpecProblem] = field(default_factory=set[SpecProblem])
+    values: int = 0
+
+    @property
+    def is_full(self) -> bool:
+        """Whether all files together are more than one project may have; nothing behind is worth looking at then."""
+        return self.values > MAX_TOTAL_VALUES
 
     def all_problems(self) -> set[SpecProblem]:
         """Every problem once; of a value that could not be read only that, as another one stands in for it."""
@@ -110,6 +120,11 @@ class _SpecReader:
         self.unreadable.update(reading.problems)
         document = reading.document
         if document is None:
+            return
+        self.values += len(document.places)
+        if self.is_full:
+            message = f"the files up to this one have more than {MAX_TOTAL_VALUES:,} values; make two projects of them"
+            self.problems.append(document.problem((), TOO_LARGE, message))
             return
         if is_draft7(document.value):
             document, unknown = from_draft7(document)

@@ -6,14 +6,18 @@ import os
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path, PurePosixPath
 
 from .document import MAX_FILE_BYTES
 from .problems import SpecProblem, shown
 from .rules import Rule
-from .spec_rules import FILE_MISPLACED, FILE_UNREADABLE, LINK_OUTSIDE
+from .spec_rules import FILE_MISPLACED, FILE_UNREADABLE, LINK_OUTSIDE, TOO_LARGE
 
 SHARED = "shared"
+MAX_FILES = 4_000
+MAX_TOTAL_BYTES = 32 * 1024 * 1024
+_MAX_LEVELS = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,14 +42,27 @@ class SpecFile:
 def read_spec_files(project_root: Path, specs_dir: Path) -> Iterator[SpecFile | SpecProblem]:
     """Each file under `specs_dir` in the order of their names, or what is wrong with it.
 
-    Hidden files and `README.md` may lie there too. Raises `OSError` when the directory cannot be listed.
+    Hidden files and `README.md` may lie there too. Behind too many files, or too many bytes, there is one problem more
+    and no further file. Raises `OSError` when the directory cannot be listed.
     """
     prefix = PurePosixPath(specs_dir.relative_to(project_root).as_posix())
     root = specs_dir.resolve(strict=True)
-    for name in sorted(_names_under(root, "")):
+    names, total = sorted(islice(_names_under(root, ""), MAX_FILES + 1)), 0
+    if len(names) > MAX_FILES:
+        yield _problem(str(prefix), TOO_LARGE, f"has more than {MAX_FILES:,} files; make two projects of it")
+        return
+    for name in names:
         path = str(prefix / name)
         try:
-            yield _read(root, name, path)
+            file = _read(root, name, path)
+            total += len(file.data) if isinstance(file, SpecFile) else 0
+            if total > MAX_TOTAL_BYTES:
+                message = (
+                    f"the files up to this one have more than {MAX_TOTAL_BYTES:,} bytes; make two projects of them"
+                )
+                yield _problem(path, TOO_LARGE, message)
+                return
+            yield file
         except OSError as error:
             yield _problem(path, FILE_UNREADABLE, f"cannot be read: {error.strerror}")
         # What `resolve` says of links that lead round, up to Python 3.12.
@@ -53,14 +70,16 @@ def read_spec_files(project_root: Path, specs_dir: Path) -> Iterator[SpecFile | 
             yield _problem(path, FILE_UNREADABLE, "cannot be read: its links lead round in a circle")
 
 
-def _names_under(directory: Path, prefix: str) -> Iterator[str]:
+def _names_under(directory: Path, prefix: str, level: int = 0) -> Iterator[str]:
     with os.scandir(directory) as entries:
         for entry in entries:
             if entry.name.startswith(".") or entry.name == "README.md":
                 continue
             name = prefix + entry.name
-            if entry.is_dir(follow_symlinks=False) and (prefix or entry.name == SHARED):
-                yield from _names_under(directory / entry.name, f"{name}/")
+            # A folder that lies too deep is taken for a file, and refused as one.
+            is_folder = level < _MAX_LEVELS and entry.is_dir(follow_symlinks=False)
+            if is_folder and (prefix or entry.name == SHARED):
+                yield from _names_under(directory / entry.name, f"{name}/", level + 1)
             else:
                 yield name
 
@@ -77,7 +96,7 @@ def _read(root: Path, name: str, path: str) -> SpecFile | SpecProblem:
         message = f"only .json files belong in specs/; move or rename {shown(PurePosixPath(name).name)}"
         return _problem(path, FILE_MISPLACED, message)
     if not stat.S_ISREG(mode):
-        return _problem(path, FILE_UNREADABLE, "is not a regular file")
+        return _problem(path, FILE_UNREADABLE, "is not a regular file; put a plain file there")
     with file.open("rb") as stream:
         return SpecFile(name, path, stream.read(MAX_FILE_BYTES + 1))
 

@@ -10,7 +10,7 @@ from server_jobs_generator.document import read_document
 from server_jobs_generator.job_lint import lint_job
 from server_jobs_generator.schema_lint import SchemaLint
 
-from .projects import make_project, run_command
+from .projects import run_command
 
 SCHEMA = (files("server_jobs_generator") / "spec.schema.json").read_bytes()
 
@@ -23,6 +23,8 @@ def test_a_new_project_maps_its_specs_to_a_schema_that_is_there(tmp_path: Path) 
     assert entry["fileMatch"] == ["/specs/*.json"]
     spec = json.loads((tmp_path / "specs/hello.json").read_text(encoding="utf-8"))
     assert (tmp_path / "specs" / spec["$schema"]).read_bytes() == SCHEMA
+    (tmp_path / entry["url"]).unlink()
+    assert "MISSING generated/spec.schema.json" in run_command("check", "--project", str(tmp_path)).output
 
 
 def test_settings_that_are_there_already_stay(tmp_path: Path) -> None:
@@ -30,14 +32,6 @@ def test_settings_that_are_there_already_stay(tmp_path: Path) -> None:
     (tmp_path / ".vscode/settings.json").write_text("{}", encoding="utf-8")
     assert run_command("init", str(tmp_path)).exit_code == 0
     assert (tmp_path / ".vscode/settings.json").read_text(encoding="utf-8") == "{}"
-
-
-def test_the_schema_is_generated_and_checked_like_every_other_file(tmp_path: Path) -> None:
-    project = make_project(tmp_path / "project")
-    project.generate()
-    assert project.path("generated/spec.schema.json").read_bytes() == SCHEMA
-    project.path("generated/spec.schema.json").unlink()
-    assert "MISSING generated/spec.schema.json" in project.run("check").output
 
 
 def test_a_spec_may_name_the_schema_by_its_path() -> None:

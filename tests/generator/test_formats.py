@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -14,11 +15,16 @@ from .projects import TemporaryProject, job_spec, make_project, run_command
 WRONG = '{\n  "type": "object", "x-jobs": {},\n  "title": "a:b, 100%[x](y)\\u2028",\n  "properties": 3\n}'
 
 
-@pytest.fixture
-def project(tmp_path: Path) -> TemporaryProject:
-    project = make_project(tmp_path / "project", {"a": job_spec("A")})
+@pytest.fixture(scope="module")
+def generated(tmp_path_factory: pytest.TempPathFactory) -> TemporaryProject:
+    project = make_project(tmp_path_factory.mktemp("generated") / "project", {"a": job_spec("A")})
     project.generate()
     return project
+
+
+@pytest.fixture
+def project(generated: TemporaryProject, tmp_path: Path) -> TemporaryProject:
+    return TemporaryProject(shutil.copytree(generated.root, tmp_path / "project"))
 
 
 @pytest.fixture

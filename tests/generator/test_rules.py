@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import subprocess
 from dataclasses import replace
 from pathlib import Path
@@ -21,7 +22,7 @@ from server_jobs_generator.spec import read_specs
 from server_jobs_generator.worker_lint.project_lint import check_worker
 from server_jobs_generator.worker_lint.rules import RULES as OF_WORKERS
 
-from .projects import make_project
+from .projects import TemporaryProject, make_project
 from .spec_projects import Schema, a_spec, an_object, write
 
 OF_SPECS = {rule.id: rule for rule in vars(spec_rules).values() if isinstance(rule, Rule)}
@@ -101,10 +102,9 @@ def rules_of_settings(root: Path, place: str, text: str) -> set[str]:
         file.write_text(before, encoding="utf-8")
 
 
-def rules_of_outputs(root: Path, example: Example, text: str) -> set[str]:
+def rules_of_outputs(root: Path, generated: Path, example: Example, text: str) -> set[str]:
     """The states of files where everything was generated, the mistake made, and mended if this is how."""
-    project = make_project(root / "project")
-    project.generate()
+    project = TemporaryProject(shutil.copytree(generated, root / "project"))
     for step in (example.wrong,) if text == example.wrong else (example.wrong, example.right):
         if step.startswith("server-jobs generate"):
             project.generate(*step.split()[2:])
@@ -119,7 +119,7 @@ def rules_broken(root: Path, worker: Path, example: Example, text: str) -> set[s
     if example.place in (of_workers.WRANGLER, of_workers.PYPROJECT, of_workers.PACKAGE):
         return rules_of_settings(worker, example.place, text)
     if example.place == of_outputs.GENERATED:
-        return rules_of_outputs(root, example, text)
+        return rules_of_outputs(root, worker, example, text)
     if example.place in (of_workers.HANDLER, of_workers.SPEC):
         return rules_of_handler(root, example.place, text)
     return rules_of_spec(root, example.place, text)

@@ -20,9 +20,7 @@ from .projects import TemporaryProject, job_spec, make_project
 
 @pytest.fixture
 def project(tmp_path: Path) -> TemporaryProject:
-    project = make_project(tmp_path / "project", {"a": job_spec("A"), "b": job_spec("B")})
-    project.generate()
-    return project
+    return make_project(tmp_path / "project", {"a": job_spec("A"), "b": job_spec("B")})
 
 
 @pytest.fixture
@@ -51,7 +49,7 @@ def lines_until(process: subprocess.Popen[str], words: str) -> list[str]:
 def test_each_change_is_generated_or_told_until_an_interrupt(
     project: TemporaryProject, watching: subprocess.Popen[str]
 ) -> None:
-    first = lines_until(watching, "nothing changed")
+    first = lines_until(watching, "manifest.json")
     assert first[0].endswith("] watching specs/, Ctrl-C ends it")
 
     project.path("specs/a.json").write_text("{", encoding="utf-8")

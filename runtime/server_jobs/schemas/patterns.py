@@ -27,7 +27,9 @@ _TOKEN = re.compile(
     re.DOTALL | re.VERBOSE,
 )
 MAX_SIZE = 10_000
+_MOST_CHARACTERS = 100_000
 _UNICODE_CLASS_SIZE = 50
+_MOST_DIGITS = 9
 _LITERAL_ESCAPES = frozenset("^$\\.*+?()[]{}|/-") | frozenset("tnvfr")
 
 
@@ -42,6 +44,8 @@ class LargePatternError(PatternError):
 @cache
 def translate(pattern: str) -> str:
     """The pattern in Rust's words, the same text wherever both mean the same. Raises `PatternError`."""
+    if len(pattern) > _MOST_CHARACTERS:
+        raise LargePatternError(f"is too large: it has more than {_MOST_CHARACTERS:,} characters")
     translated = "".join(_Translator(pattern).parts())
     if size_of(pattern) > MAX_SIZE:
         raise LargePatternError(f"is too large: written out without counts it has more than {MAX_SIZE:,} parts")
@@ -56,6 +60,8 @@ def translate(pattern: str) -> str:
 @cache
 def size_of(pattern: str) -> int:
     """About what a pattern costs, counted repetitions written out. Raises `PatternError`."""
+    if len(pattern) > _MOST_CHARACTERS:
+        return MAX_SIZE + 1
     translator = _Translator(pattern)
     deque(translator.parts(), maxlen=0)
     return translator.size
@@ -118,8 +124,9 @@ class _Translator:
         if token["group"]:
             self._sizes.append(0)
         elif token["quantifier"]:
-            counts = re.findall("[0-9]+", text)
-            self._sizes[-1] += self._last_size * min(max(map(int, counts), default=1), MAX_SIZE)
+            # Only so many digits of a count are read: a larger one is too large whatever it is.
+            counts = (int(digits[:_MOST_DIGITS]) for digits in re.findall("[1-9][0-9]*", text))
+            self._sizes[-1] += self._last_size * min(max(counts, default=1), MAX_SIZE)
         else:
             closes_group = text == ")" and len(self._sizes) > 1
             self._last_size = self._sizes.pop() if closes_group else _size_of_token(text)
