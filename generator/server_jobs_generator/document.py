@@ -152,7 +152,7 @@ class _Reader:
         if self.nodes > MAX_NODES:
             raise self.stop(pointer, TOO_LARGE, f"the file has more than {MAX_NODES:,} values; split it")
         if len(pointer) >= MAX_DEPTH and self.text.startswith(("{", "["), self.at):
-            raise self.stop(pointer[:4], TOO_DEEP, f"is nested more than {MAX_DEPTH} levels deep")
+            raise self.stop(pointer[:4], TOO_DEEP, f"is nested more than {MAX_DEPTH} levels deep; make it flatter")
         match self.text[self.at : self.at + 1]:
             case "{":
                 return self.object(pointer)
@@ -171,7 +171,7 @@ class _Reader:
             key = self.key(pointer)
             if key in members:
                 first = bisect_right(self.line_starts, self.places[*pointer, key].key or 0)
-                message = f"the key {shown(key)} is used twice, first in line {first}"
+                message = f"the key {shown(key)} is used twice, first in line {first}; remove one"
                 self.note((*pointer, key), DUPLICATE_KEY, message, key_at)
             self.skip_space(pointer)
             self.expect(pointer, ":")
@@ -232,7 +232,9 @@ class _Reader:
             return _ESCAPES[character]
         match = _UNICODE_ESCAPE.match(self.text, self.at)
         if match is None:
-            raise self.stop(pointer, JSON_SYNTAX, f"the escape '\\{character}' is not known to JSON")
+            raise self.stop(
+                pointer, JSON_SYNTAX, f"the escape '\\{character}' is not known to JSON; a backslash itself is '\\\\'"
+            )
         self.at = match.end()
         low = _UNICODE_ESCAPE.match(self.text, self.at)
         if "d800" <= match[1].lower() < "dc00" and low and "dc00" <= low[1].lower() < "e000":
@@ -242,10 +244,10 @@ class _Reader:
 
     def checked(self, text: str, pointer: Pointer, start: int) -> str:
         if "\0" in text:
-            message = "has a NUL character in a string, which not every database can store"
+            message = "has a NUL character in a string, which not every database can store; remove it"
             self.note(pointer, TEXT_NOT_STORABLE, message, start)
         if any("\ud800" <= character <= "\udfff" for character in text):
-            message = "has a lone surrogate in a string, which is not valid Unicode"
+            message = "has a lone surrogate in a string, which is not valid Unicode; remove it"
             self.note(pointer, TEXT_NOT_STORABLE, message, start)
             return text.encode("utf-8", "replace").decode()
         return text
@@ -269,14 +271,14 @@ class _Reader:
 
     def number(self, pointer: Pointer, start: int, word: str, *, is_integer: bool) -> JsonValue:
         if len(word) > MAX_INTEGER_DIGITS:
-            message = f"the number has more than {MAX_INTEGER_DIGITS:,} digits"
+            message = f"the number has more than {MAX_INTEGER_DIGITS:,} digits; make a text of it"
             self.note(pointer, NUMBER_OUT_OF_RANGE, message, start)
             return 0
         if is_integer:
             return int(word)
         number = float(word)
         if math.isinf(number) or (number == 0 and re.search("[1-9]", re.split("[eE]", word)[0])):
-            message = f"{word[:20]} is outside the range of a double-precision number"
+            message = f"{word[:20]} is outside the range of a double-precision number; write one that is inside"
             self.note(pointer, NUMBER_OUT_OF_RANGE, message, start)
             return 0
         return number

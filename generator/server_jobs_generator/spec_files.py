@@ -99,7 +99,7 @@ def _read(root: Path, name: str, path: str) -> SpecFile | SpecProblem:
         message = f"only .json files belong in specs/; move or rename {shown(PurePosixPath(name).name)}"
         return _problem(path, FILE_MISPLACED, message)
     if not stat.S_ISREG(mode):
-        return _problem(path, FILE_UNREADABLE, "is not a regular file")
+        return _problem(path, FILE_UNREADABLE, "is not a regular file; put a plain file there")
     with file.open("rb") as stream:
         return SpecFile(name, path, stream.read(MAX_FILE_BYTES + 1))
 

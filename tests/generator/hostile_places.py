@@ -53,7 +53,7 @@ def of_property(schema: object, *, free: bool = False, kept: bool = False, names
     return Place(files, _property_of, free, kept, names)
 
 
-def of_spec(spec: Schema, *, free: bool = False) -> Place:
+def of_spec(spec: object, *, free: bool = False) -> Place:
     """A spec for each text."""
 
     def files(texts: Sequence[str]) -> Mapping[str, object]:
