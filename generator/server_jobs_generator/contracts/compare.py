@@ -35,7 +35,8 @@ _GROUPS: Mapping[str, tuple[tuple[str, ...], ...]] = {
 """Keywords that belong together: added they refuse more, removed they refuse less, changed nobody can tell."""
 
 PLAIN_OBJECT = ANNOTATIONS | {"type", "properties", "required", "additionalProperties", "maxProperties"}
-_PLAIN = PLAIN_OBJECT | {"items", "prefixItems", "minItems", "maxItems"}
+_LOOKED_INTO = PLAIN_OBJECT | {"items", "minItems", "maxItems"}
+_PLAIN = _LOOKED_INTO | {"prefixItems"}
 _SCALAR = frozenset(
     {
         *("minLength", "maxLength", "pattern", "format", "minimum", "maximum"),
@@ -117,7 +118,7 @@ class Comparison:
     def _kind(self, old: Alternative, new: Alternative, *, is_tolerant: bool) -> Iterator[Change]:
         yield from _group_changes(new.kind, old.node, new.node)
         yield from value_changes(old, new)
-        inside = is_tolerant and not (old.node.members.keys() | new.node.members.keys()) - _PLAIN
+        inside = is_tolerant and not (old.node.members.keys() | new.node.members.keys()) - _LOOKED_INTO
         match new.kind:
             case "string":
                 yield from text_changes(old.node, new.node)
