@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import combinations
 
 from pydantic import JsonValue
@@ -28,7 +29,7 @@ _KINDS: Mapping[type, str] = {
 }
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)  # no slots: what is asked of each again and again is found once
 class Alternative:
     """Values of one JSON type that the keywords of `node` allow; `values` are all there are, None for no such list."""
 
@@ -37,7 +38,7 @@ class Alternative:
     values: tuple[JsonValue, ...] | None
     in_union: bool
 
-    @property
+    @cached_property
     def texts(self) -> frozenset[str] | None:
         """The values as canonical JSON."""
         return None if self.values is None else frozenset(map(canonical, self.values))
@@ -48,11 +49,12 @@ class Alternative:
         kinds = self.node.members.get("type", "integer")
         return kinds == "integer" or (isinstance(kinds, list) and "integer" in kinds)
 
-    @property
+    @cached_property
     def identity(self) -> str:
         """Equal for alternatives that mean the same."""
         return canonical([self.kind, self.node.meaning(), sorted(self.texts or ()), self.values is None])
 
+    @cached_property
     def tags(self) -> Mapping[str, frozenset[str]]:
         """The required properties that have only certain values, and those: what tells branches of a union apart."""
         required = self.node.texts("required") if self.kind == "object" else set()
@@ -130,5 +132,5 @@ def _exclude_each_other(one: Alternative, other: Alternative) -> bool:
         return {one.kind, other.kind} != {"integer", "number"}
     if one.texts is not None and other.texts is not None and one.kind not in ("integer", "number"):
         return not one.texts & other.texts
-    theirs = other.tags()
-    return any(not values & theirs[name] for name, values in one.tags().items() if name in theirs)
+    theirs = other.tags
+    return any(not values & theirs[name] for name, values in one.tags.items() if name in theirs)

@@ -35,7 +35,8 @@ _GROUPS: Mapping[str, tuple[tuple[str, ...], ...]] = {
 """Keywords that belong together: added they refuse more, removed they refuse less, changed nobody can tell."""
 
 PLAIN_OBJECT = ANNOTATIONS | {"type", "properties", "required", "additionalProperties", "maxProperties"}
-_PLAIN = PLAIN_OBJECT | {"items", "prefixItems", "minItems", "maxItems"}
+_LOOKED_INTO = PLAIN_OBJECT | {"items", "minItems", "maxItems"}
+_PLAIN = _LOOKED_INTO | {"prefixItems"}
 _SCALAR = frozenset(
     {
         *("minLength", "maxLength", "pattern", "format", "minimum", "maximum"),
@@ -50,7 +51,10 @@ _SEE_ALL = ("unevaluatedItems", "unevaluatedProperties")
 def compare(old: Mapping[str, JsonValue], new: Mapping[str, JsonValue], reserved: Collection[str] = ()) -> list[Change]:
     """Every change between two bundled schemas; a property named in `reserved` was removed on purpose."""
     was, now = Node.top(old), Node.top(new)
-    changes = Comparison(frozenset(reserved)).of(was, now, is_tolerant=True)
+    try:
+        changes = list(Comparison(frozenset(reserved)).of(was, now, is_tolerant=True))
+    except RecursionError:
+        changes = [unknown(was, now, "is nested too deep to be compared, and changed")]
     return list(dict.fromkeys([*changes, *_renamed(was, now)]))
 
 
@@ -62,16 +66,15 @@ class Comparison:
     """
 
     reserved: frozenset[str] = frozenset()
-    seen: set[tuple[int, Pointer, int, Pointer, bool]] = field(
-        default_factory=set[tuple[int, Pointer, int, Pointer, bool]]
-    )
+    seen: set[tuple[_Pair, bool]] = field(default_factory=set["tuple[_Pair, bool]"])
+    coverage: Coverage = field(default_factory=lambda: Coverage())  # noqa: PLW0108  it stands below
 
     def of(self, old: Node, new: Node, *, is_tolerant: bool) -> Iterator[Change]:
         """The changes between two places; `is_tolerant` where a reader would pass over undeclared properties."""
         yield from _default_changes(old, new)
         if old.shape() == new.shape():
             return
-        key = (id(old.root), old.pointer, id(new.root), new.pointer, is_tolerant)
+        key = (_pair(old, new), is_tolerant)
         if key in self.seen:
             return
         self.seen.add(key)
@@ -83,8 +86,7 @@ class Comparison:
 
     def covers(self, writer: Node, reader: Node) -> bool:
         """Whether all that fits the first is accepted by the second, for sure; nothing is passed over."""
-        inner = Comparison(self.reserved, set(self.seen))
-        return all(change.backward is SAFE for change in inner.of(writer, reader, is_tolerant=False))
+        return self.coverage.of(writer, reader)
 
     def _conjuncts(
         self, olds: list[Node], news: list[Node], old: Node, new: Node, *, is_tolerant: bool
@@ -116,7 +118,7 @@ class Comparison:
     def _kind(self, old: Alternative, new: Alternative, *, is_tolerant: bool) -> Iterator[Change]:
         yield from _group_changes(new.kind, old.node, new.node)
         yield from value_changes(old, new)
-        inside = is_tolerant and not (old.node.members.keys() | new.node.members.keys()) - _PLAIN
+        inside = is_tolerant and not (old.node.members.keys() | new.node.members.keys()) - _LOOKED_INTO
         match new.kind:
             case "string":
                 yield from text_changes(old.node, new.node)
@@ -128,6 +130,46 @@ class Comparison:
                 yield from object_changes(self, old.node, new.node, is_tolerant=inside)
             case _:
                 pass
+
+
+_MOST_OPEN = 8
+_Pair = tuple[int, Pointer, int, Pointer]
+
+
+def _pair(writer: Node, reader: Node) -> _Pair:
+    return id(writer.root), writer.pointer, id(reader.root), reader.pointer
+
+
+@dataclass(slots=True)
+class Coverage:
+    """Which places accept all that fits another one. A pair that comes back while it is looked at is taken to do so.
+
+    `assumed` says that this was done since it was set; a yes that may rest on it is not kept for later.
+    """
+
+    known: dict[_Pair, bool] = field(default_factory=dict[_Pair, bool])
+    open_pairs: set[_Pair] = field(default_factory=set[_Pair])
+    assumed: bool = False
+
+    def of(self, writer: Node, reader: Node) -> bool:
+        """Whether it is sure that the reader accepts all that fits the writer."""
+        pair = _pair(writer, reader)
+        if pair in self.open_pairs:
+            self.assumed = True
+            return True
+        if len(self.open_pairs) >= _MOST_OPEN:
+            return False
+        if pair not in self.known:
+            outer, self.assumed = self.assumed, False
+            self.open_pairs.add(pair)
+            changes = Comparison(coverage=self).of(writer, reader, is_tolerant=False)
+            covers = all(change.backward is SAFE for change in changes)
+            self.open_pairs.remove(pair)
+            if covers and self.assumed and self.open_pairs:
+                return True
+            self.known[pair] = covers
+            self.assumed = outer
+        return self.known[pair]
 
 
 def _is_looked_into(node: Node, depth: int = 8) -> bool:
@@ -201,9 +243,7 @@ def _unpaired(pairing: Pairing, old: Node, new: Node) -> Iterator[Change]:
     is_union = any(found.in_union for found in (*gone, *come))
     was, now = _named(gone), _named(come)
     if gone and come:
-        is_tag = all(found.kind == "object" for found in (*gone, *come)) and any(
-            found.tags() for found in (*gone, *come)
-        )
+        is_tag = all(found.kind == "object" for found in (*gone, *come)) and any(found.tags for found in (*gone, *come))
         rule = (
             ChangeRule.UNION_TAG_CHANGED
             if is_tag

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from hashlib import sha256
 
 from pydantic import JsonValue
 from server_jobs.values import canonical
@@ -21,18 +22,29 @@ _DEEPEST = 200
 _NOTHING: Mapping[Pointer, int] = {}
 
 
+class Root(dict[str, JsonValue]):
+    """A whole bundled schema. `shapes` are those of definitions that mean the same wherever they are referred to."""
+
+    __slots__ = ("shapes",)
+
+    def __init__(self, schema: Mapping[str, JsonValue]) -> None:
+        super().__init__(schema)
+        self.shapes: dict[tuple[Pointer, frozenset[str]], str] = {}
+
+
 @dataclass(frozen=True, slots=True)
 class Node:
     """`schema` is what stands at `pointer` in `root`, without what was split off it."""
 
-    root: Mapping[str, JsonValue]
+    root: Root
     pointer: Pointer
     schema: JsonValue
 
     @classmethod
     def top(cls, schema: Mapping[str, JsonValue]) -> Node:
         """The whole of a bundled schema."""
-        return cls(schema, (), dict(schema))
+        root = Root(schema)
+        return cls(root, (), root)
 
     @property
     def members(self) -> Mapping[str, JsonValue]:
@@ -52,7 +64,7 @@ class Node:
 
     def stated(self, keyword: str) -> Node:
         """The schema under a keyword, or the one that means the same as leaving it out."""
-        return self.child(keyword) if self.has(keyword) else Node(self.root, self.pointer, True)
+        return self.child(keyword) if self.has(keyword) else Node(self.root, (*self.pointer, keyword), True)
 
     def resolved(self) -> Node:
         """The node behind any chain of references that stand alone; itself where one leads nowhere."""
@@ -69,7 +81,7 @@ class Node:
         reference = self.members.get("$ref")
         if not isinstance(reference, str) or not reference.startswith("#/"):
             return None
-        value: JsonValue = dict(self.root)
+        value: JsonValue = self.root
         tokens = tuple(token.replace("~1", "/").replace("~0", "~") for token in reference.split("/")[1:])
         for token in tokens:
             if not isinstance(value, dict) or token not in value:
@@ -117,39 +129,54 @@ class Node:
 
         Defaults count, documentation does not. What is too large for that gets a text of its own.
         """
-        return _Shape().of(self)
+        return _Shape(DOCUMENTATION | {"$defs"}).of(self)
 
     def meaning(self) -> str:
         """The same, where defaults do not count either: equal for places that accept the same values."""
-        return _Shape(frozenset({"default"})).of(self)
+        return _Shape(DOCUMENTATION | {"$defs", "default"}).of(self)
 
 
+@dataclass(slots=True)
 class _Shape:
-    """Writes one node out; a reference to a definition that is being written says how far up it leads."""
+    """Writes one node out; a reference to a definition that is being written says how far up it leads.
 
-    def __init__(self, without: frozenset[str] = frozenset()) -> None:
-        self.passed = DOCUMENTATION | {"$defs"} | without
-        self.parts = 0
+    What was written is told by its hash, so that a definition that is used twice takes no more room than one. `reached`
+    is the depth of the highest definition that was referred back to since it was set.
+    """
+
+    passed: frozenset[str]
+    parts: int = 0
+    reached: int = _DEEPEST
 
     def of(self, node: Node, depth: int = 0, above: Mapping[Pointer, int] = _NOTHING) -> str:
         self.parts += 1
         if self.parts > _MOST_PARTS or depth > _DEEPEST:
+            self.reached = -1
             return canonical(["too large", id(node.root), list(node.pointer)])
         if not isinstance(node.schema, dict):
             return canonical(node.schema)
         target = node.target()
-        passed = self.passed if target is None else {*self.passed, "$ref"}
+        passed = self.passed if target is None else self.passed | {"$ref"}
         stated = sorted(self._member(node, key, depth + 1, above) for key in node.members if key not in passed)
         if target is not None and not stated:
             return self._referenced(target, depth, above)
         if target is not None:
             stated.append(f"and {self._referenced(target, depth + 1, above)}")
-        return f"{{{','.join(stated)}}}"
+        return sha256("\n".join(stated).encode()).hexdigest()
 
     def _referenced(self, target: Node, depth: int, above: Mapping[Pointer, int]) -> str:
         if target.pointer in above:
+            self.reached = min(self.reached, above[target.pointer])
             return f"up {depth - above[target.pointer]}"
-        return self.of(target, depth, {**above, target.pointer: depth})
+        key = (target.pointer, self.passed)
+        if key in target.root.shapes:
+            return target.root.shapes[key]
+        outer, self.reached = self.reached, _DEEPEST
+        shape = self.of(target, depth, {**above, target.pointer: depth})
+        if self.reached >= depth:  # it says the same wherever it is referred to
+            target.root.shapes[key] = shape
+        self.reached = min(outer, self.reached)
+        return shape
 
     def _member(self, node: Node, key: str, depth: int, above: Mapping[Pointer, int]) -> str:
         value = node.members[key]

@@ -49,11 +49,11 @@ def _join_first(found: Pairing, one: Alternative, others: list[Alternative]) -> 
 
 
 def _have_one_tag(one: Alternative, other: Alternative) -> bool:
-    theirs = other.tags()
-    return any(theirs.get(name) == values for name, values in one.tags().items())
+    theirs = other.tags
+    return any(theirs.get(name) == values for name, values in one.tags.items())
 
 
 def _are_of_one_kind(one: Alternative, other: Alternative) -> bool:
     """Tagged branches are not paired by kind alone: with another tag, they mean another thing."""
-    are_tagged = one.in_union and other.in_union and bool(one.tags() or other.tags())
+    are_tagged = one.in_union and other.in_union and bool(one.tags or other.tags)
     return one.kind == other.kind != OPAQUE and not are_tagged

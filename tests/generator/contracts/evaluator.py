@@ -99,9 +99,9 @@ def _is(value: Json, kind: str) -> bool:
     return own == kind or (kind == "number" and own == "integer" and _is_exact(value))
 
 
-def _is_exact(value: int) -> bool:
+def _is_exact(value: Json) -> bool:
     """Whether a double-precision number holds it; all in `schema_pairs` are small enough to be turned into one."""
-    return int(float(value)) == value
+    return bool(int(float(value)) == value)
 
 
 def _same(one: Json, other: Json) -> bool:

@@ -301,6 +301,7 @@ STRICT: dict[str, Schema] = {
     "in a union": {"anyOf": [closed(a=TEXT), TEXT]},
     "below not": {"not": {"type": "string"}, **closed(a=TEXT)},
     "in a list without doubles": {"type": "array", "items": closed(a=TEXT), "uniqueItems": True},
+    "in a list by position": {"type": "array", "prefixItems": [closed(a=TEXT)]},
     "where properties are counted": {**closed(a=TEXT), "minProperties": 0},
 }
 

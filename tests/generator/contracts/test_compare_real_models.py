@@ -19,7 +19,7 @@ from tests.generator.contracts.schema_pairs import schema_pair, value_near
 from tests.generator.contracts.test_compare_oracle import judged
 from tests.generator.spec_projects import a_spec, loaded, read
 
-PAIRS = 1_500 if os.environ.get("SERVER_JOBS_LONG_TESTS") else 12
+PAIRS = 1_500 if os.environ.get("SERVER_JOBS_LONG_TESTS") else 8
 
 pytestmark = pytest.mark.filterwarnings("ignore:Possible nested set")
 

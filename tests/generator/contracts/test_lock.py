@@ -120,7 +120,7 @@ locked_jobs = st.builds(
 )
 
 
-@settings(max_examples=30)
+@settings(max_examples=20)
 @given(st.dictionaries(st.sampled_from(("SendEmail", "B")), locked_jobs))
 def test_what_is_written_is_what_is_read(jobs: dict[str, LockedJob]) -> None:
     text = Lock(jobs).dump()
@@ -129,7 +129,7 @@ def test_what_is_written_is_what_is_read(jobs: dict[str, LockedJob]) -> None:
     assert Lock(read.jobs).dump() == read.dump() == text
 
 
-@settings(max_examples=50)
+@settings(max_examples=25)
 @given(st.recursive(ANYTHING, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner)), st.data())
 def test_the_place_of_a_value_is_where_it_begins(value: object, data: st.DataObject) -> None:
     text = json.dumps(value, indent=data.draw(st.sampled_from((None, 2))), ensure_ascii=False)
