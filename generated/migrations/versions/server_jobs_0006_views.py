@@ -22,9 +22,9 @@ def downgrade() -> None:
 
 
 def execute(**statements: list[str]) -> None:
-    """Run those for this database, as they are."""
+    """Run those for this database, as they are: no colon in them begins the name of a parameter."""
     for statement in statements[op.get_context().dialect.name]:
-        op.execute(sa.DDL(statement.replace("%", "%%")))
+        op.execute(sa.text(statement.replace(":", r"\:")))
 
 
 UPGRADE_SQLITE = [
