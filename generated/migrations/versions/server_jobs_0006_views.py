@@ -22,9 +22,9 @@ def downgrade() -> None:
 
 
 def execute(**statements: list[str]) -> None:
-    """Run those for this database, as they are."""
+    """Run those for this database, as they are: no colon in them begins the name of a parameter."""
     for statement in statements[op.get_context().dialect.name]:
-        op.execute(sa.text(statement.replace(":", "\\:")))
+        op.execute(sa.text(statement.replace(":", r"\:")))
 
 
 UPGRADE_SQLITE = [
@@ -47,13 +47,22 @@ SELECT
     strftime('%Y-%m-%dT%H:%M:%fZ', completed_at / 1000.0, 'unixepoch') AS completed_at,
     strftime('%Y-%m-%dT%H:%M:%fZ', updated_at / 1000.0, 'unixepoch') AS updated_at,
     spec_version AS version,
-    CASE WHEN json_type(params_json, '$."recipients"') <> 'null' THEN params_json -> '$."recipients"' END AS params_recipients,
-    CASE json_type(params_json, '$."hours"') WHEN 'integer' THEN iif(typeof(json_extract(params_json, '$."hours"')) = 'integer', json_extract(params_json, '$."hours"'), params_json -> '$."hours"') WHEN 'real' THEN iif(CAST(json_extract(params_json, '$."hours"') AS INTEGER) = json_extract(params_json, '$."hours"'), CAST(json_extract(params_json, '$."hours"') AS INTEGER), NULL) END AS params_hours,
-    CASE WHEN json_type(result_json, '$."since"') = 'text' AND upper(json_extract(result_json, '$."since"')) GLOB '[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]T*' THEN coalesce(strftime('%Y-%m-%dT%H:%M:%fZ', upper(json_extract(result_json, '$."since"'))), json_extract(result_json, '$."since"')) END AS result_since,
+    CASE WHEN json_type(params_json, '$."recipients"') <> 'null' THEN params_json -> '$."recipients"' END AS
+        params_recipients,
+    CASE json_type(params_json, '$."hours"') WHEN 'integer' THEN iif(typeof(json_extract(params_json,
+        '$."hours"')) = 'integer', json_extract(params_json, '$."hours"'), params_json -> '$."hours"') WHEN
+        'real' THEN iif(CAST(json_extract(params_json, '$."hours"') AS INTEGER) = json_extract(params_json,
+        '$."hours"'), CAST(json_extract(params_json, '$."hours"') AS INTEGER), NULL) END AS params_hours,
+    CASE WHEN json_type(result_json, '$."since"') = 'text' AND upper(json_extract(result_json, '$."since"'))
+        GLOB '[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]T*' THEN coalesce(strftime('%Y-%m-%dT%H:%M:%fZ',
+        upper(json_extract(result_json, '$."since"'))), json_extract(result_json, '$."since"')) END AS
+        result_since,
     CASE WHEN json_type(result_json, '$."jobs"') <> 'null' THEN result_json -> '$."jobs"' END AS result_jobs,
-    CASE json_type(result_json, '$."emailJobId"') WHEN 'text' THEN json_extract(result_json, '$."emailJobId"') END AS result_email_job_id
+    CASE json_type(result_json, '$."emailJobId"') WHEN 'text' THEN json_extract(result_json, '$."emailJobId"')
+        END AS result_email_job_id
 FROM (
-    SELECT *, iif(json_valid(params), params, NULL) AS params_json, iif(json_valid(result), result, NULL) AS result_json
+    SELECT *, iif(json_valid(params), params, NULL) AS params_json, iif(json_valid(result), result, NULL) AS
+        result_json
     FROM jobs
     WHERE job_name = 'DailyDigest'
 )""",
@@ -76,20 +85,49 @@ SELECT
     strftime('%Y-%m-%dT%H:%M:%fZ', completed_at / 1000.0, 'unixepoch') AS completed_at,
     strftime('%Y-%m-%dT%H:%M:%fZ', updated_at / 1000.0, 'unixepoch') AS updated_at,
     spec_version AS version,
-    CASE json_type(params_json, '$."source"') WHEN 'text' THEN json_extract(params_json, '$."source"') END AS params_source,
-    CASE json_type(params_json, '$."table"') WHEN 'text' THEN json_extract(params_json, '$."table"') END AS params_table,
-    CASE json_type(params_json, '$."key"') WHEN 'text' THEN json_extract(params_json, '$."key"') END AS params_key,
-    CASE WHEN json_type(params_json, '$."columns"') <> 'null' THEN params_json -> '$."columns"' END AS params_columns,
-    CASE json_type(params_json, '$."maxReportedRows"') WHEN 'integer' THEN iif(typeof(json_extract(params_json, '$."maxReportedRows"')) = 'integer', json_extract(params_json, '$."maxReportedRows"'), params_json -> '$."maxReportedRows"') WHEN 'real' THEN iif(CAST(json_extract(params_json, '$."maxReportedRows"') AS INTEGER) = json_extract(params_json, '$."maxReportedRows"'), CAST(json_extract(params_json, '$."maxReportedRows"') AS INTEGER), NULL) END AS params_max_reported_rows,
-    CASE json_type(result_json, '$."table"') WHEN 'text' THEN json_extract(result_json, '$."table"') END AS result_table,
-    CASE json_type(result_json, '$."rowsRead"') WHEN 'integer' THEN iif(typeof(json_extract(result_json, '$."rowsRead"')) = 'integer', json_extract(result_json, '$."rowsRead"'), result_json -> '$."rowsRead"') WHEN 'real' THEN iif(CAST(json_extract(result_json, '$."rowsRead"') AS INTEGER) = json_extract(result_json, '$."rowsRead"'), CAST(json_extract(result_json, '$."rowsRead"') AS INTEGER), NULL) END AS result_rows_read,
-    CASE json_type(result_json, '$."rowsImported"') WHEN 'integer' THEN iif(typeof(json_extract(result_json, '$."rowsImported"')) = 'integer', json_extract(result_json, '$."rowsImported"'), result_json -> '$."rowsImported"') WHEN 'real' THEN iif(CAST(json_extract(result_json, '$."rowsImported"') AS INTEGER) = json_extract(result_json, '$."rowsImported"'), CAST(json_extract(result_json, '$."rowsImported"') AS INTEGER), NULL) END AS result_rows_imported,
-    CASE json_type(result_json, '$."rowsChanged"') WHEN 'integer' THEN iif(typeof(json_extract(result_json, '$."rowsChanged"')) = 'integer', json_extract(result_json, '$."rowsChanged"'), result_json -> '$."rowsChanged"') WHEN 'real' THEN iif(CAST(json_extract(result_json, '$."rowsChanged"') AS INTEGER) = json_extract(result_json, '$."rowsChanged"'), CAST(json_extract(result_json, '$."rowsChanged"') AS INTEGER), NULL) END AS result_rows_changed,
-    CASE json_type(result_json, '$."rowsRejected"') WHEN 'integer' THEN iif(typeof(json_extract(result_json, '$."rowsRejected"')) = 'integer', json_extract(result_json, '$."rowsRejected"'), result_json -> '$."rowsRejected"') WHEN 'real' THEN iif(CAST(json_extract(result_json, '$."rowsRejected"') AS INTEGER) = json_extract(result_json, '$."rowsRejected"'), CAST(json_extract(result_json, '$."rowsRejected"') AS INTEGER), NULL) END AS result_rows_rejected,
-    CASE WHEN json_type(result_json, '$."brokenRules"') <> 'null' THEN result_json -> '$."brokenRules"' END AS result_broken_rules,
-    CASE WHEN json_type(result_json, '$."rejected"') <> 'null' THEN result_json -> '$."rejected"' END AS result_rejected
+    CASE json_type(params_json, '$."source"') WHEN 'text' THEN json_extract(params_json, '$."source"') END AS
+        params_source,
+    CASE json_type(params_json, '$."table"') WHEN 'text' THEN json_extract(params_json, '$."table"') END AS
+        params_table,
+    CASE json_type(params_json, '$."key"') WHEN 'text' THEN json_extract(params_json, '$."key"') END AS
+        params_key,
+    CASE WHEN json_type(params_json, '$."columns"') <> 'null' THEN params_json -> '$."columns"' END AS
+        params_columns,
+    CASE json_type(params_json, '$."maxReportedRows"') WHEN 'integer' THEN
+        iif(typeof(json_extract(params_json, '$."maxReportedRows"')) = 'integer', json_extract(params_json,
+        '$."maxReportedRows"'), params_json -> '$."maxReportedRows"') WHEN 'real' THEN
+        iif(CAST(json_extract(params_json, '$."maxReportedRows"') AS INTEGER) = json_extract(params_json,
+        '$."maxReportedRows"'), CAST(json_extract(params_json, '$."maxReportedRows"') AS INTEGER), NULL) END
+        AS params_max_reported_rows,
+    CASE json_type(result_json, '$."table"') WHEN 'text' THEN json_extract(result_json, '$."table"') END AS
+        result_table,
+    CASE json_type(result_json, '$."rowsRead"') WHEN 'integer' THEN iif(typeof(json_extract(result_json,
+        '$."rowsRead"')) = 'integer', json_extract(result_json, '$."rowsRead"'), result_json ->
+        '$."rowsRead"') WHEN 'real' THEN iif(CAST(json_extract(result_json, '$."rowsRead"') AS INTEGER) =
+        json_extract(result_json, '$."rowsRead"'), CAST(json_extract(result_json, '$."rowsRead"') AS INTEGER),
+        NULL) END AS result_rows_read,
+    CASE json_type(result_json, '$."rowsImported"') WHEN 'integer' THEN iif(typeof(json_extract(result_json,
+        '$."rowsImported"')) = 'integer', json_extract(result_json, '$."rowsImported"'), result_json ->
+        '$."rowsImported"') WHEN 'real' THEN iif(CAST(json_extract(result_json, '$."rowsImported"') AS
+        INTEGER) = json_extract(result_json, '$."rowsImported"'), CAST(json_extract(result_json,
+        '$."rowsImported"') AS INTEGER), NULL) END AS result_rows_imported,
+    CASE json_type(result_json, '$."rowsChanged"') WHEN 'integer' THEN iif(typeof(json_extract(result_json,
+        '$."rowsChanged"')) = 'integer', json_extract(result_json, '$."rowsChanged"'), result_json ->
+        '$."rowsChanged"') WHEN 'real' THEN iif(CAST(json_extract(result_json, '$."rowsChanged"') AS INTEGER)
+        = json_extract(result_json, '$."rowsChanged"'), CAST(json_extract(result_json, '$."rowsChanged"') AS
+        INTEGER), NULL) END AS result_rows_changed,
+    CASE json_type(result_json, '$."rowsRejected"') WHEN 'integer' THEN iif(typeof(json_extract(result_json,
+        '$."rowsRejected"')) = 'integer', json_extract(result_json, '$."rowsRejected"'), result_json ->
+        '$."rowsRejected"') WHEN 'real' THEN iif(CAST(json_extract(result_json, '$."rowsRejected"') AS
+        INTEGER) = json_extract(result_json, '$."rowsRejected"'), CAST(json_extract(result_json,
+        '$."rowsRejected"') AS INTEGER), NULL) END AS result_rows_rejected,
+    CASE WHEN json_type(result_json, '$."brokenRules"') <> 'null' THEN result_json -> '$."brokenRules"' END AS
+        result_broken_rules,
+    CASE WHEN json_type(result_json, '$."rejected"') <> 'null' THEN result_json -> '$."rejected"' END AS
+        result_rejected
 FROM (
-    SELECT *, iif(json_valid(params), params, NULL) AS params_json, iif(json_valid(result), result, NULL) AS result_json
+    SELECT *, iif(json_valid(params), params, NULL) AS params_json, iif(json_valid(result), result, NULL) AS
+        result_json
     FROM jobs
     WHERE job_name = 'ImportCsv'
 )""",
@@ -114,15 +152,25 @@ SELECT
     spec_version AS version,
     CASE WHEN json_type(params_json, '$."to"') <> 'null' THEN params_json -> '$."to"' END AS params_to,
     CASE WHEN json_type(params_json, '$."cc"') <> 'null' THEN params_json -> '$."cc"' END AS params_cc,
-    CASE json_type(params_json, '$."replyTo"') WHEN 'text' THEN json_extract(params_json, '$."replyTo"') END AS params_reply_to,
-    CASE json_type(params_json, '$."subject"') WHEN 'text' THEN json_extract(params_json, '$."subject"') END AS params_subject,
-    CASE json_type(result_json, '$."messageId"') WHEN 'text' THEN json_extract(result_json, '$."messageId"') END AS result_message_id,
-    CASE WHEN json_type(result_json, '$."sentAt"') = 'text' AND upper(json_extract(result_json, '$."sentAt"')) GLOB '[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]T*' THEN coalesce(strftime('%Y-%m-%dT%H:%M:%fZ', upper(json_extract(result_json, '$."sentAt"'))), json_extract(result_json, '$."sentAt"')) END AS result_sent_at,
-    CASE json_type(result_json, '$."transport"') WHEN 'text' THEN json_extract(result_json, '$."transport"') END AS result_transport,
-    CASE WHEN json_type(result_json, '$."recipients"') <> 'null' THEN result_json -> '$."recipients"' END AS result_recipients,
-    CASE WHEN json_type(result_json, '$."refused"') <> 'null' THEN result_json -> '$."refused"' END AS result_refused
+    CASE json_type(params_json, '$."replyTo"') WHEN 'text' THEN json_extract(params_json, '$."replyTo"') END
+        AS params_reply_to,
+    CASE json_type(params_json, '$."subject"') WHEN 'text' THEN json_extract(params_json, '$."subject"') END
+        AS params_subject,
+    CASE json_type(result_json, '$."messageId"') WHEN 'text' THEN json_extract(result_json, '$."messageId"')
+        END AS result_message_id,
+    CASE WHEN json_type(result_json, '$."sentAt"') = 'text' AND upper(json_extract(result_json, '$."sentAt"'))
+        GLOB '[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]T*' THEN coalesce(strftime('%Y-%m-%dT%H:%M:%fZ',
+        upper(json_extract(result_json, '$."sentAt"'))), json_extract(result_json, '$."sentAt"')) END AS
+        result_sent_at,
+    CASE json_type(result_json, '$."transport"') WHEN 'text' THEN json_extract(result_json, '$."transport"')
+        END AS result_transport,
+    CASE WHEN json_type(result_json, '$."recipients"') <> 'null' THEN result_json -> '$."recipients"' END AS
+        result_recipients,
+    CASE WHEN json_type(result_json, '$."refused"') <> 'null' THEN result_json -> '$."refused"' END AS
+        result_refused
 FROM (
-    SELECT *, iif(json_valid(params), params, NULL) AS params_json, iif(json_valid(result), result, NULL) AS result_json
+    SELECT *, iif(json_valid(params), params, NULL) AS params_json, iif(json_valid(result), result, NULL) AS
+        result_json
     FROM jobs
     WHERE job_name = 'SendEmail'
 )""",
@@ -136,15 +184,18 @@ CREATE FUNCTION server_jobs_text(value jsonb) RETURNS text LANGUAGE sql IMMUTABL
 $$""",
     """\
 CREATE FUNCTION server_jobs_key(value jsonb) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
-    SELECT CASE WHEN jsonb_typeof(value) = 'string' AND octet_length(value #>> '{}') <= 2600 THEN value #>> '{}' END
+    SELECT CASE WHEN jsonb_typeof(value) = 'string' AND octet_length(value #>> '{}') <= 2600 THEN value #>>
+        '{}' END
 $$""",
     """\
 CREATE FUNCTION server_jobs_bigint(value jsonb) RETURNS bigint LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
-    SELECT CASE jsonb_typeof(value) WHEN 'number' THEN CASE WHEN trunc(value::numeric) = value::numeric AND value::numeric BETWEEN -9223372036854775808 AND 9223372036854775807 THEN value::bigint END END
+    SELECT CASE jsonb_typeof(value) WHEN 'number' THEN CASE WHEN trunc(value::numeric) = value::numeric AND
+        value::numeric BETWEEN -9223372036854775808 AND 9223372036854775807 THEN value::bigint END END
 $$""",
     """\
 CREATE FUNCTION server_jobs_numeric(value jsonb) RETURNS numeric LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
-    SELECT CASE jsonb_typeof(value) WHEN 'number' THEN CASE WHEN trunc(value::numeric) = value::numeric AND octet_length(value #>> '{}') <= 4200 THEN value::numeric END END
+    SELECT CASE jsonb_typeof(value) WHEN 'number' THEN CASE WHEN trunc(value::numeric) = value::numeric AND
+        octet_length(value #>> '{}') <= 4200 THEN value::numeric END END
 $$""",
     """\
 CREATE FUNCTION server_jobs_boolean(value jsonb) RETURNS boolean LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
@@ -152,7 +203,8 @@ CREATE FUNCTION server_jobs_boolean(value jsonb) RETURNS boolean LANGUAGE sql IM
 $$""",
     """\
 CREATE FUNCTION server_jobs_uuid(value jsonb) RETURNS uuid LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
-    SELECT CASE WHEN value #>> '{}' ~ '^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$' THEN (value #>> '{}')::uuid END
+    SELECT CASE WHEN value #>> '{}' ~ '^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$' THEN (value #>>
+        '{}')::uuid END
 $$""",
     """\
 CREATE FUNCTION server_jobs_value(value jsonb) RETURNS jsonb LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
@@ -167,7 +219,8 @@ EXCEPTION WHEN data_exception OR program_limit_exceeded THEN
 END
 $$""",
     """\
-CREATE FUNCTION server_jobs_double(value jsonb) RETURNS double precision LANGUAGE plpgsql IMMUTABLE STRICT AS $$
+CREATE FUNCTION server_jobs_double(value jsonb) RETURNS double precision LANGUAGE plpgsql IMMUTABLE STRICT AS
+    $$
 BEGIN
     RETURN CASE jsonb_typeof(value) WHEN 'number' THEN (value #>> '{}')::float8 END;
 EXCEPTION WHEN data_exception OR program_limit_exceeded THEN
@@ -177,7 +230,9 @@ $$""",
     """\
 CREATE FUNCTION server_jobs_timestamp(value jsonb) RETURNS timestamptz LANGUAGE plpgsql IMMUTABLE STRICT AS $$
 BEGIN
-    RETURN CASE WHEN value #>> '{}' ~ '^[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}([.][0-9]+)?([Zz]|[+-][0-9]{2}:[0-9]{2})$' THEN (value #>> '{}')::timestamptz END;
+    RETURN CASE WHEN value #>> '{}' ~
+        '^[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}([.][0-9]+)?([Zz]|[+-][0-9]{2}:[0-9]{2})$'
+        THEN (value #>> '{}')::timestamptz END;
 EXCEPTION WHEN data_exception OR program_limit_exceeded THEN
     RETURN NULL;
 END

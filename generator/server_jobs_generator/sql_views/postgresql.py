@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from ..spec import JobSpec
 from .column_types import ColumnType
 from .columns import ViewColumn, view_columns
+from .folding import folded
 from .names import identifier, index_name, postgresql_text, view_name
 from .own_columns import OWN_COLUMNS
 from .sql_object import SqlObject
@@ -62,14 +63,15 @@ def postgresql_functions() -> Iterator[SqlObject]:
         (_NAMES[ColumnType.UUID], "uuid", f"CASE WHEN {_TEXT} ~ {_UUID} THEN ({_TEXT})::uuid END"),
         (_NAMES[ColumnType.JSON], "jsonb", "nullif(value, 'null')"),
     ):
-        yield SqlObject(_PLAIN.format(name=name, type=one_type, value=value))
+        yield SqlObject(folded(_PLAIN.format(name=name, type=one_type, value=value)))
     yield SqlObject(_CATCHING.format(name=_JSON, argument="document text", type="jsonb", value="document::jsonb"))
     for column_type, one_type, value in (
         (ColumnType.DOUBLE, "double precision", f"CASE jsonb_typeof(value) WHEN 'number' THEN ({_TEXT})::float8 END"),
         (ColumnType.TIMESTAMP, "timestamptz", f"CASE WHEN {_TEXT} ~ {_TIME} THEN ({_TEXT})::timestamptz END"),
         (ColumnType.DATE, "date", f"CASE WHEN {_TEXT} ~ {_DATE} THEN ({_TEXT})::date END"),
     ):
-        yield SqlObject(_CATCHING.format(name=_NAMES[column_type], argument="value jsonb", type=one_type, value=value))
+        text = _CATCHING.format(name=_NAMES[column_type], argument="value jsonb", type=one_type, value=value)
+        yield SqlObject(folded(text))
 
 
 def postgresql_objects(job: JobSpec) -> Iterator[SqlObject]:
@@ -77,8 +79,8 @@ def postgresql_objects(job: JobSpec) -> Iterator[SqlObject]:
     view, columns = view_name(job.spec_name), view_columns(job)
     for column in columns:
         if column.is_indexed:
-            yield SqlObject(_index(job, view, column))
-    yield SqlObject(_view(job, view, columns))
+            yield SqlObject(folded(_index(job, view, column)))
+    yield SqlObject(folded(_view(job, view, columns)))
 
 
 def _number(one_type: str, condition: str) -> str:

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from ..spec import JobSpec
 from .column_types import ColumnType
 from .columns import ViewColumn, view_columns
+from .folding import folded
 from .names import can_be_indexed, identifier, index_name, sqlite_text, view_name
 from .own_columns import OWN_COLUMNS, TIMES
 from .sql_object import SqlObject
@@ -25,8 +26,8 @@ def sqlite_objects(job: JobSpec) -> Iterator[SqlObject]:
     view, columns = view_name(job.spec_name), view_columns(job)
     for column in columns:
         if column.is_indexed:
-            yield SqlObject(_index(job, view, column))
-    yield SqlObject(_view(job, view, columns))
+            yield SqlObject(folded(_index(job, view, column)))
+    yield SqlObject(folded(_view(job, view, columns)))
 
 
 def _view(job: JobSpec, view: str, columns: tuple[ViewColumn, ...]) -> str:

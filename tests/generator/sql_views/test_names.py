@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from server_jobs import schema
 from server_jobs_generator.sql_views.columns import view_columns
+from server_jobs_generator.sql_views.folding import folded
 from server_jobs_generator.sql_views.names import identifier, index_name, shortened, view_name
 
 from tests.generator.spec_projects import a_spec, an_object, job
@@ -48,3 +49,14 @@ def test_long_names_work_on_both_databases(database: ViewDatabase, tmp_path: Pat
     columns = [column.name for column in view_columns(spec)]
     assert [row[name] for name in columns] == ["1", "2", "3"]
     assert all(len(name.encode()) <= 63 for name in columns)
+
+
+@given(
+    st.lists(st.sampled_from(["CASE", "x = 'a  b' AND", '"a  b",', "'it''s  ''  '", "y" * 130, "(f(a),"]), max_size=60)
+)
+def test_a_long_line_is_broken_only_between_words(words: list[str]) -> None:
+    line = "    " + " ".join(words)
+    lines = folded(line).split("\n")
+    assert " ".join(each.strip() for each in lines).strip() == line.strip()
+    assert all(each.count("'") % 2 == each.count('"') % 2 == 0 for each in lines)
+    assert all(len(each) <= 110 or " " not in each.strip() for each in lines)

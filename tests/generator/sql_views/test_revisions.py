@@ -280,3 +280,5 @@ def test_no_name_of_a_property_becomes_code_of_a_revision(tmp_path: Path, names:
     }
     assert lists["UPGRADE_SQLITE"] == [one.create for one in wanted["sqlite"]]
     assert lists["UPGRADE_POSTGRESQL"] == [one.create for one in wanted["postgresql"]]
+    for statement in (*lists["UPGRADE_SQLITE"], *lists["UPGRADE_POSTGRESQL"]):
+        assert str(text(statement.replace(":", r"\:")).compile()) == statement

@@ -13,7 +13,7 @@ from server_jobs_generator.spec import JobSpec
 from server_jobs_generator.sql_views.names import identifier, view_name
 from server_jobs_generator.sql_views.objects import wanted_objects
 from server_jobs_generator.sql_views.sql_object import SqlObject, changes
-from sqlalchemy import DDL, Connection, Engine, create_engine, event, func, text
+from sqlalchemy import Connection, Engine, create_engine, event, func, text
 
 from tests.generator.databases import postgres_database
 
@@ -46,8 +46,7 @@ class ViewDatabase:
 
     def run(self, statements: Iterable[str]) -> None:
         for statement in statements:
-            ddl = DDL(statement.replace("%", "%%"))  # type: ignore[no-untyped-call]  # SQLAlchemy leaves it untyped
-            self.connection.execute(ddl)
+            self.connection.execute(text(statement.replace(":", r"\:")))
 
     def insert(self, job: JobSpec, params: str, result: str | None = None, **columns: object) -> str:
         """A finished job as a row; its id."""
