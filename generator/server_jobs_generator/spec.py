@@ -108,7 +108,7 @@ def check_specs(found: Iterable[SpecFile | SpecProblem], style: Style = STRICT) 
 
 def library_of(found: Iterable[SpecFile | SpecProblem]) -> Library:
     """The files as references find their way in them, whatever is wrong with any."""
-    reader = _SpecReader()
+    reader = _SpecReader(STRICT)
     for file in found:
         reader.read(file)
     return reader.library

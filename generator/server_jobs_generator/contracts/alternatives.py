@@ -8,7 +8,6 @@ from functools import cached_property
 from itertools import combinations
 
 from pydantic import JsonValue
-from server_jobs.schemas.values import kind_of
 from server_jobs.values import canonical
 
 from ..keywords import TYPES
