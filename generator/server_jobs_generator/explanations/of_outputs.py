@@ -16,7 +16,12 @@ EXPLANATIONS = (
     Explanation(
         STALE,
         "The spec or the generator changed since the file was written. Generate again, and commit both together.",
-        Example(GENERATED, "rm specs/send_email.json", "server-jobs generate --relock SendEmail", "sh"),
+        Example(
+            GENERATED,
+            'sed -i \'s/"title"/"description": "Mail.", "title"/\' specs/send_email.json',
+            "server-jobs generate",
+            "sh",
+        ),
     ),
     Explanation(
         EDITED,

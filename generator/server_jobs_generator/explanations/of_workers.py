@@ -152,6 +152,19 @@ EXPLANATIONS = (
         "import shared.words",
         "from . import other",
     ),
+    _of_code(
+        worker.EXCLUDED,
+        "a handler for a Worker imports what is not uploaded of a package",
+        "from dateutil import parser",
+        "from dateutil import relativedelta",
+    ),
+    _of_settings(
+        worker.EXCLUDED_PART,
+        "wrangler.jsonc leaves out part of a package that a dependency needs",
+        'dependencies = ["server-jobs[http]", "requests"]',
+        'dependencies = ["server-jobs[http]"]',
+        PYPROJECT,
+    ),
     _of_settings(
         worker.WRANGLER_MAIN,
         "wrangler.jsonc does not start what bundle.py writes",
@@ -199,6 +212,12 @@ EXPLANATIONS = (
         "wrangler.jsonc keeps no logs",
         '"observability": { "enabled": false }',
         '"observability": { "enabled": true }',
+    ),
+    _of_settings(
+        worker.WRANGLER_CPU,
+        "wrangler.jsonc allows less computing than a tick may take",
+        '"limits": { "cpu_ms": 10000 }',
+        '"limits": { "cpu_ms": 30000 }',
     ),
     _of_settings(
         worker.WORKER_PACKAGE,
