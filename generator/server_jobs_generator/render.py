@@ -28,7 +28,7 @@ from .layout import (
     name,
     tuple_of,
 )
-from .models import render_models
+from .models import render_all_models
 from .spec import JobSpec
 
 
@@ -54,7 +54,10 @@ def _models(project: Project, jobs: Sequence[JobSpec]) -> list[File]:
     about = docstring("The params and results of every job, as Pydantic models; one module for each job.")
     return [
         _owned(project, "models/__init__.py", "package_init.py.jinja", docstring=about),
-        *(File(f"{project.output}/models/{job.spec_name}.py", render_models(job)) for job in jobs),
+        *(
+            File(f"{project.output}/models/{job.spec_name}.py", text)
+            for job, text in zip(jobs, render_all_models(jobs), strict=True)
+        ),
     ]
 
 
