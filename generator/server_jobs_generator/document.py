@@ -10,10 +10,12 @@ import math
 import re
 from bisect import bisect_right
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from pydantic import JsonValue
 from server_jobs.values import MAX_INTEGER_DIGITS, pointer_to
 
+from .plain_json import NotPlainError, read_plain
 from .problems import SpecProblem, shown
 
 MAX_FILE_BYTES = 1024 * 1024
@@ -47,18 +49,18 @@ class Document:
     path: str
     text: str
     value: JsonValue
-    places: dict[Pointer, _Place]
-    line_starts: list[int]
+    is_jsonc: bool = False
 
     def problem(self, pointer: Pointer, message: str, *, at_key: bool = False) -> SpecProblem:
         """A problem at the value with that pointer (or at its key), or at the nearest value around it."""
+        places, line_starts = _places(self.path, self.text, self.is_jsonc)
         known = pointer
-        while known not in self.places:
+        while known not in places:
             known = known[:-1]
-        place = self.places[known]
+        place = places[known]
         offset = place.key if at_key and place.key is not None else place.value
-        line = bisect_right(self.line_starts, offset)
-        column = offset - self.line_starts[line - 1] + 1
+        line = bisect_right(line_starts, offset)
+        column = offset - line_starts[line - 1] + 1
         return SpecProblem(self.path, line, column, pointer_to(pointer), message)
 
 
@@ -82,7 +84,19 @@ def read_document(path: str, data: bytes, *, is_jsonc: bool = False) -> Reading:
         before = data[: error.start].decode()
         line, column = before.count("\n") + 1, len(before) - (before.rfind("\n") + 1) + 1
         return _unreadable(path, line, column, f"is not valid UTF-8 (byte 0x{data[error.start]:02x}); save it as UTF-8")
-    return _Reader(path, text, is_jsonc).read()
+    try:
+        value = read_plain(text, max_nodes=MAX_NODES, max_depth=MAX_DEPTH)
+        return Reading(Document(path, text, value, is_jsonc), ())
+    except NotPlainError:
+        return _Reader(path, text, is_jsonc).read()
+
+
+@lru_cache(maxsize=64)
+def _places(path: str, text: str, is_jsonc: bool) -> tuple[dict[Pointer, _Place], list[int]]:
+    """Where everything stands, found out when the first problem needs it: most files have none."""
+    reader = _Reader(path, text, is_jsonc)
+    reader.read()
+    return reader.places, reader.line_starts
 
 
 def _unreadable(path: str, line: int, column: int, message: str) -> Reading:
@@ -114,7 +128,7 @@ class _Reader:
                 raise self.stop((), f"{self.next_word()} stands behind the end of the document; remove it")
         except _UnreadableError:
             return Reading(None, tuple(self.problems))
-        document = Document(self.path, self.text, value, self.places, self.line_starts)
+        document = Document(self.path, self.text, value, self.is_jsonc)
         return Reading(document, tuple(self.problems))
 
     def value(self, pointer: Pointer, key_at: int | None) -> JsonValue:

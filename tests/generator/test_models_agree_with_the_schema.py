@@ -22,7 +22,7 @@ from .spec_projects import a_spec, loaded, read
 
 
 def fitting_of(definitions: Schema) -> Fitting:
-    document = Document("x", "", {"$defs": definitions}, {}, [])
+    document = Document("x", "", {"$defs": definitions})
     return Fitting(Library({"x": document}, {Location("x", ("$defs", name)) for name in definitions}))
 
 
