@@ -13,7 +13,9 @@ from .job_lint import PARAMS, RESULT
 from .library import Library, Location
 from .names import Names, pascal_case
 from .problems import SpecProblem
+from .rules import Rule
 from .schema_lint import Schema, types_of
+from .spec_rules import REFERENCE_ENDLESS, TOO_DEEP, TOO_LARGE
 
 DEFINITIONS = "#/$defs/"
 MAX_SCHEMAS = 2_000
@@ -53,7 +55,7 @@ def bundle(library: Library, file: str) -> Bundle:
     bundler.add_definitions()
     if len(bundler.names) > MAX_SCHEMAS:
         message = f"references more than {MAX_SCHEMAS:,} definitions; split it up"
-        raise BundleError(library.documents[file].problem((), message))
+        raise BundleError(library.documents[file].problem((), TOO_LARGE, message))
     places = {name: location for location, name in bundler.names.items()}
     for part, pointer in zip(parts, (PARAMS, RESULT), strict=True):
         expansion = _Expansion(bundler.definitions)
@@ -61,7 +63,8 @@ def bundle(library: Library, file: str) -> Bundle:
             expansion.walk(part)
         except _EndlessError as error:
             place = places[expansion.where] if expansion.where else Location(file, pointer)
-            raise BundleError(library.documents[place.file].problem(place.pointer, str(error))) from None
+            problem = library.documents[place.file].problem(place.pointer, error.rule, str(error))
+            raise BundleError(problem) from None
     files = tuple(sorted({file, *(location.file for location in bundler.names)}))
     params, result = map(bundler.with_definitions, parts)
     return Bundle(params, result, files)
@@ -174,11 +177,11 @@ class _Expansion:
         options = schema.get("enum") if isinstance(schema, dict) else None
         self.count += 1 + (len(options) // 4 if isinstance(options, list) else 0)
         if self.count > MAX_SCHEMAS:
-            raise _EndlessError(f"describes more than {MAX_SCHEMAS:,} schemas, references written out; split it up")
+            message = f"describes more than {MAX_SCHEMAS:,} schemas, references written out; split it up"
+            raise _EndlessError(TOO_LARGE, message)
         if level > MAX_LEVELS:
-            raise _EndlessError(
-                f"nests schemas more than {MAX_LEVELS} levels deep, references followed; make it flatter"
-            )
+            message = f"nests schemas more than {MAX_LEVELS} levels deep, references followed; make it flatter"
+            raise _EndlessError(TOO_DEEP, message)
         name = referenced_name(schema)
         if name is None:
             inside = self._inside(schema, inlined)
@@ -196,7 +199,7 @@ class _Expansion:
     def _walk_definition(self, name: str, level: int, inlined: Mapping[str, bool]) -> None:
         outer, self.where = self.where, name
         if name in inlined:
-            raise _EndlessError(_CONTAINS_ITSELF if inlined[name] else _REFERS_TO_ITSELF)
+            raise _EndlessError(REFERENCE_ENDLESS, _CONTAINS_ITSELF if inlined[name] else _REFERS_TO_ITSELF)
         if is_class(self.definitions[name]):
             self.classes.add(name)
         self.walk(self.definitions[name], level, {**inlined, name: False})
@@ -204,4 +207,6 @@ class _Expansion:
 
 
 class _EndlessError(Exception):
-    pass
+    def __init__(self, rule: Rule, message: str) -> None:
+        self.rule = rule
+        super().__init__(message)

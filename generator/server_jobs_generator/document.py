@@ -17,6 +17,17 @@ from server_jobs.values import MAX_INTEGER_DIGITS, pointer_to
 
 from .plain_json import NotPlainError, read_plain
 from .problems import SpecProblem, shown
+from .rules import Rule
+from .spec_rules import (
+    COMMENT,
+    DUPLICATE_KEY,
+    JSON_SYNTAX,
+    NOT_UTF8,
+    NUMBER_OUT_OF_RANGE,
+    TEXT_NOT_STORABLE,
+    TOO_DEEP,
+    TOO_LARGE,
+)
 
 MAX_FILE_BYTES = 1024 * 1024
 MAX_NODES = 20_000
@@ -51,8 +62,13 @@ class Document:
     value: JsonValue
     is_jsonc: bool = False
 
-    def problem(self, pointer: Pointer, message: str, *, at_key: bool = False) -> SpecProblem:
+    def problem(self, pointer: Pointer, rule: Rule, message: str, *, at_key: bool = False) -> SpecProblem:
         """A problem at the value with that pointer (or at its key), or at the nearest value around it."""
+        line, column = self.place(pointer, at_key=at_key)
+        return SpecProblem(self.path, line, column, pointer_to(pointer), message, rule.id)
+
+    def place(self, pointer: Pointer, *, at_key: bool = False) -> tuple[int, int]:
+        """The line and the column of a value or of its key, or of the nearest value around it."""
         places, line_starts = _places(self.path, self.text, self.is_jsonc)
         known = pointer
         while known not in places:
@@ -60,8 +76,7 @@ class Document:
         place = places[known]
         offset = place.key if at_key and place.key is not None else place.value
         line = bisect_right(line_starts, offset)
-        column = offset - line_starts[line - 1] + 1
-        return SpecProblem(self.path, line, column, pointer_to(pointer), message)
+        return line, offset - line_starts[line - 1] + 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,15 +90,16 @@ class Reading:
 def read_document(path: str, data: bytes, *, is_jsonc: bool = False) -> Reading:
     """Read the bytes of one file. Never raises, whatever they are. JSONC has comments, and commas before an end."""
     if len(data) > MAX_FILE_BYTES:
-        return _unreadable(path, 1, 1, f"is larger than {MAX_FILE_BYTES:,} bytes; split it")
+        return _unreadable(path, 1, 1, TOO_LARGE, f"is larger than {MAX_FILE_BYTES:,} bytes; split it")
     if data.startswith(_BYTE_ORDER_MARKS):
-        return _unreadable(path, 1, 1, "starts with a byte order mark; save it as UTF-8 without one")
+        return _unreadable(path, 1, 1, NOT_UTF8, "starts with a byte order mark; save it as UTF-8 without one")
     try:
         text = data.decode()
     except UnicodeDecodeError as error:
         before = data[: error.start].decode()
         line, column = before.count("\n") + 1, len(before) - (before.rfind("\n") + 1) + 1
-        return _unreadable(path, line, column, f"is not valid UTF-8 (byte 0x{data[error.start]:02x}); save it as UTF-8")
+        message = f"is not valid UTF-8 (byte 0x{data[error.start]:02x}); save it as UTF-8"
+        return _unreadable(path, line, column, NOT_UTF8, message)
     try:
         value = read_plain(text, max_nodes=MAX_NODES, max_depth=MAX_DEPTH)
         return Reading(Document(path, text, value, is_jsonc), ())
@@ -99,8 +115,8 @@ def _places(path: str, text: str, is_jsonc: bool) -> tuple[dict[Pointer, _Place]
     return reader.places, reader.line_starts
 
 
-def _unreadable(path: str, line: int, column: int, message: str) -> Reading:
-    return Reading(None, (SpecProblem(path, line, column, "", message),))
+def _unreadable(path: str, line: int, column: int, rule: Rule, message: str) -> Reading:
+    return Reading(None, (SpecProblem(path, line, column, "", message, rule.id),))
 
 
 class _UnreadableError(Exception):
@@ -125,7 +141,7 @@ class _Reader:
             value = self.value((), None)
             self.skip_space(())
             if self.at < len(self.text):
-                raise self.stop((), f"{self.next_word()} stands behind the end of the document; remove it")
+                raise self.stop((), JSON_SYNTAX, f"{self.next_word()} stands behind the end of the document; remove it")
         except _UnreadableError:
             return Reading(None, tuple(self.problems))
         document = Document(self.path, self.text, value, self.is_jsonc)
@@ -135,9 +151,9 @@ class _Reader:
         self.places[pointer] = _Place(key_at, self.at)
         self.nodes += 1
         if self.nodes > MAX_NODES:
-            raise self.stop(pointer, f"the file has more than {MAX_NODES:,} values; split it")
+            raise self.stop(pointer, TOO_LARGE, f"the file has more than {MAX_NODES:,} values; split it")
         if len(pointer) >= MAX_DEPTH and self.text.startswith(("{", "["), self.at):
-            raise self.stop(pointer[:4], f"is nested more than {MAX_DEPTH} levels deep")
+            raise self.stop(pointer[:4], TOO_DEEP, f"is nested more than {MAX_DEPTH} levels deep")
         match self.text[self.at : self.at + 1]:
             case "{":
                 return self.object(pointer)
@@ -156,7 +172,8 @@ class _Reader:
             key = self.key(pointer)
             if key in members:
                 first = bisect_right(self.line_starts, self.places[*pointer, key].key or 0)
-                self.note((*pointer, key), f"the key {shown(key)} is used twice, first in line {first}", key_at)
+                message = f"the key {shown(key)} is used twice, first in line {first}"
+                self.note((*pointer, key), DUPLICATE_KEY, message, key_at)
             self.skip_space(pointer)
             self.expect(pointer, ":")
             self.skip_space(pointer)
@@ -178,7 +195,7 @@ class _Reader:
             self.expect(pointer, ",")
             self.skip_space(pointer)
             if self.text.startswith(end, self.at) and not self.is_jsonc:
-                self.note(pointer, f"the comma before '{end}' must go", comma_at)
+                self.note(pointer, JSON_SYNTAX, f"the comma before '{end}' must go", comma_at)
         if self.text.startswith(end, self.at):
             self.at += 1
             return False
@@ -186,7 +203,7 @@ class _Reader:
 
     def key(self, pointer: Pointer) -> str:
         if not self.text.startswith('"', self.at):
-            raise self.stop(pointer, f"expected a key in double quotes, not {self.next_word()}")
+            raise self.stop(pointer, JSON_SYNTAX, f"expected a key in double quotes, not {self.next_word()}")
         return self.string(pointer)
 
     def string(self, pointer: Pointer) -> str:
@@ -205,9 +222,9 @@ class _Reader:
                     parts.append(self.escape(pointer))
                 case "":
                     self.at = start
-                    raise self.stop(pointer, "the string that starts here has no closing quote")
+                    raise self.stop(pointer, JSON_SYNTAX, "the string that starts here has no closing quote")
                 case character:
-                    raise self.stop(pointer, f"the character {character!r} must be escaped in a string")
+                    raise self.stop(pointer, JSON_SYNTAX, f"the character {character!r} must be escaped in a string")
 
     def escape(self, pointer: Pointer) -> str:
         character = self.text[self.at + 1 : self.at + 2]
@@ -216,7 +233,7 @@ class _Reader:
             return _ESCAPES[character]
         match = _UNICODE_ESCAPE.match(self.text, self.at)
         if match is None:
-            raise self.stop(pointer, f"the escape '\\{character}' is not known to JSON")
+            raise self.stop(pointer, JSON_SYNTAX, f"the escape '\\{character}' is not known to JSON")
         self.at = match.end()
         low = _UNICODE_ESCAPE.match(self.text, self.at)
         if "d800" <= match[1].lower() < "dc00" and low and "dc00" <= low[1].lower() < "e000":
@@ -226,9 +243,11 @@ class _Reader:
 
     def checked(self, text: str, pointer: Pointer, start: int) -> str:
         if "\0" in text:
-            self.note(pointer, "has a NUL character in a string, which not every database can store", start)
+            message = "has a NUL character in a string, which not every database can store"
+            self.note(pointer, TEXT_NOT_STORABLE, message, start)
         if any("\ud800" <= character <= "\udfff" for character in text):
-            self.note(pointer, "has a lone surrogate in a string, which is not valid Unicode", start)
+            message = "has a lone surrogate in a string, which is not valid Unicode"
+            self.note(pointer, TEXT_NOT_STORABLE, message, start)
             return text.encode("utf-8", "replace").decode()
         return text
 
@@ -241,23 +260,25 @@ class _Reader:
             return _CONSTANTS[word]
         if word in _NOT_A_NUMBER:
             self.at += len(word)
-            self.note(pointer, f"{word} is not JSON; a number is finite", start)
+            self.note(pointer, NUMBER_OUT_OF_RANGE, f"{word} is not JSON; a number is finite", start)
             return 0
         number = _NUMBER.fullmatch(word)
         if number is None:
-            raise self.stop(pointer, f"expected a value, not {self.next_word()}")
+            raise self.stop(pointer, JSON_SYNTAX, f"expected a value, not {self.next_word()}")
         self.at += len(word)
         return self.number(pointer, start, word, is_integer=number[1] is None and number[2] is None)
 
     def number(self, pointer: Pointer, start: int, word: str, *, is_integer: bool) -> JsonValue:
         if len(word) > MAX_INTEGER_DIGITS:
-            self.note(pointer, f"the number has more than {MAX_INTEGER_DIGITS:,} digits", start)
+            message = f"the number has more than {MAX_INTEGER_DIGITS:,} digits"
+            self.note(pointer, NUMBER_OUT_OF_RANGE, message, start)
             return 0
         if is_integer:
             return int(word)
         number = float(word)
         if math.isinf(number) or (number == 0 and re.search("[1-9]", re.split("[eE]", word)[0])):
-            self.note(pointer, f"{word[:20]} is outside the range of a double-precision number", start)
+            message = f"{word[:20]} is outside the range of a double-precision number"
+            self.note(pointer, NUMBER_OUT_OF_RANGE, message, start)
             return 0
         return number
 
@@ -269,14 +290,14 @@ class _Reader:
             if comment is None:
                 return
             if not self.is_jsonc:
-                self.note(pointer, 'comments are not JSON; use "$comment" or "description"', self.at)
+                self.note(pointer, COMMENT, 'comments are not JSON; use "$comment" or "description"', self.at)
             elif comment.group().startswith("#"):
-                self.note(pointer, "a comment starts with //", self.at)
+                self.note(pointer, COMMENT, "a comment starts with //", self.at)
             self.at = comment.end()
 
     def expect(self, pointer: Pointer, character: str) -> None:
         if not self.text.startswith(character, self.at):
-            raise self.stop(pointer, f"expected '{character}', not {self.next_word()}")
+            raise self.stop(pointer, JSON_SYNTAX, f"expected '{character}', not {self.next_word()}")
         self.at += 1
 
     def next_word(self) -> str:
@@ -285,11 +306,11 @@ class _Reader:
         match = _WORD.match(self.text, self.at)
         return shown(match.group() if match else self.text[self.at])
 
-    def note(self, pointer: Pointer, message: str, at: int) -> None:
+    def note(self, pointer: Pointer, rule: Rule, message: str, at: int) -> None:
         line = bisect_right(self.line_starts, at)
         column = at - self.line_starts[line - 1] + 1
-        self.problems.append(SpecProblem(self.path, line, column, pointer_to(pointer), message))
+        self.problems.append(SpecProblem(self.path, line, column, pointer_to(pointer), message, rule.id))
 
-    def stop(self, pointer: Pointer, message: str) -> _UnreadableError:
-        self.note(pointer, message, self.at)
+    def stop(self, pointer: Pointer, rule: Rule, message: str) -> _UnreadableError:
+        self.note(pointer, rule, message, self.at)
         return _UnreadableError()

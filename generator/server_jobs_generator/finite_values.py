@@ -16,6 +16,7 @@ from .document import Pointer
 from .library import Library, Location, UnresolvedReferenceError
 from .problems import SpecProblem, shown
 from .schema_lint import Schema, types_of
+from .spec_rules import VALUE_ENDLESS
 
 Way = tuple[Location, ...]
 """Schemas that must all have a value; with one for each, the schema that this is a way of has a value too."""
@@ -134,4 +135,5 @@ def _problem(library: Library, location: Location, needed: Location) -> SpecProb
         return None
     message = f"no value can fit: {shown(name)} is required, and its value would need another of the same without end"
     pointer = (*location.pointer, "required", required.index(name))
-    return library.documents[location.file].problem(pointer, f"{message}; make {shown(name)} optional")
+    message = f"{message}; make {shown(name)} optional"
+    return library.documents[location.file].problem(pointer, VALUE_ENDLESS, message)

@@ -9,6 +9,7 @@ from .keyword_values import value_problem
 from .names import class_name_problem, pascal_case, spec_name_problem
 from .problems import listed, nearest, shown
 from .schema_lint import SchemaLint
+from .spec_rules import DIALECT_UNKNOWN, NAME_NOT_USABLE, SPEC_FRAME, UNKNOWN_KEY
 
 PARAMS: Pointer = ("properties", "params")
 RESULT: Pointer = ("properties", "result")
@@ -38,24 +39,25 @@ def lint_job(lint: SchemaLint, spec_name: str) -> None:
     _lint_names(lint, spec_name)
     root = lint.document.value
     if not isinstance(root, dict):
-        lint.note((), f"a spec is an object with params and result, not {shown(root)}")
+        lint.note((), SPEC_FRAME, f"a spec is an object with params and result, not {shown(root)}")
         return
     for key, value in root.items():
         if key not in FRAME:
             known = nearest(key, FRAME) or f"; use {listed(FRAME)}"
-            lint.note((key,), f"{shown(key)} is not accepted at the top of a spec{known}", at_key=True)
+            message = f"{shown(key)} is not accepted at the top of a spec{known}"
+            lint.note((key,), UNKNOWN_KEY, message, at_key=True)
         elif key == "$schema":
             _lint_dialect(lint, value)
-        elif key in ("$comment", "description") and (message := value_problem(key, value)):
-            lint.note((key,), message)
+        elif key in ("$comment", "description") and (mistake := value_problem(key, value)):
+            lint.note((key,), *mistake)
         elif key == "$defs":
             lint.check_definitions((key,), value)
         elif key == "additionalProperties" and not isinstance(value, bool):
-            lint.note((key,), f"must be true or false at the top of a spec, not {shown(value)}")
+            lint.note((key,), SPEC_FRAME, f"must be true or false at the top of a spec, not {shown(value)}")
     if root.get("type") != "object":
-        lint.note(("type",), 'a spec must state "type": "object" at the top')
+        lint.note(("type",), SPEC_FRAME, 'a spec must state "type": "object" at the top')
     if not _is_list_of(root.get("required"), {"params", "result"}):
-        lint.note(("required",), 'a spec must state "required": ["params", "result"]')
+        lint.note(("required",), SPEC_FRAME, 'a spec must state "required": ["params", "result"]')
     _lint_parts(lint, root.get("properties"))
 
 
@@ -75,22 +77,24 @@ def lint_shared(lint: SchemaLint) -> None:
 
 def _lint_names(lint: SchemaLint, spec_name: str) -> None:
     if problem := spec_name_problem(spec_name):
-        lint.note((), f"the file's name {shown(spec_name + '.json')} does not name a job: {problem}")
+        message = f"the file's name {shown(spec_name + '.json')} does not name a job: {problem}"
+        lint.note((), NAME_NOT_USABLE, message)
     title = lint.document.value.get("title") if isinstance(lint.document.value, dict) else None
     if title is None:
         if class_problem := None if spec_name_problem(spec_name) else class_name_problem(pascal_case(spec_name)):
-            lint.note(
-                (), f"the name {shown(pascal_case(spec_name))} made of the file's name: {class_problem}; set title"
-            )
+            message = f"the name {shown(pascal_case(spec_name))} made of the file's name: {class_problem}; set title"
+            lint.note((), NAME_NOT_USABLE, message)
     elif not isinstance(title, str):
-        lint.note(("title",), f"must be the name of the job such as SendEmail, not {shown(title)}")
+        lint.note(("title",), NAME_NOT_USABLE, f"must be the name of the job such as SendEmail, not {shown(title)}")
     elif title_problem := class_name_problem(title):
-        lint.note(("title",), f"the title {shown(title)} does not name a job: {title_problem}")
+        message = f"the title {shown(title)} does not name a job: {title_problem}"
+        lint.note(("title",), NAME_NOT_USABLE, message)
 
 
 def _lint_dialect(lint: SchemaLint, value: JsonValue) -> None:
     if not isinstance(value, str) or not (value.rstrip("#") == _DIALECT or value.endswith("spec.schema.json")):
-        lint.note(("$schema",), f"must be {shown(_DIALECT)} (or the path of spec.schema.json), not {shown(value)}")
+        message = f"must be {shown(_DIALECT)} (or the path of spec.schema.json), not {shown(value)}"
+        lint.note(("$schema",), DIALECT_UNKNOWN, message)
 
 
 def _is_list_of(value: JsonValue, names: set[str]) -> bool:
@@ -99,15 +103,16 @@ def _is_list_of(value: JsonValue, names: set[str]) -> bool:
 
 def _lint_parts(lint: SchemaLint, properties: JsonValue) -> None:
     if not isinstance(properties, dict):
-        lint.note(("properties",), 'a spec must state "properties" with "params" and "result"')
+        lint.note(("properties",), SPEC_FRAME, 'a spec must state "properties" with "params" and "result"')
         return
     for name, schema in properties.items():
         if name not in ("params", "result"):
             known = nearest(name, ("params", "result"))
             message = f"only params and result belong here, not {shown(name)}{known}"
-            lint.note(("properties", name), message, at_key=True)
+            lint.note(("properties", name), SPEC_FRAME, message, at_key=True)
         else:
             lint.check(("properties", name), schema)
     for name in ("params", "result"):
         if name not in properties:
-            lint.note(("properties",), f'must have {shown(name)}, an object such as {{"type": "object", …}}')
+            message = f'must have {shown(name)}, an object such as {{"type": "object", …}}'
+            lint.note(("properties",), SPEC_FRAME, message)

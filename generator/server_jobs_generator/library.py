@@ -11,12 +11,18 @@ from pydantic import JsonValue
 
 from .document import Document, Pointer
 from .problems import nearest, shown
+from .rules import Rule
+from .spec_rules import REFERENCE_OUTSIDE, REFERENCE_UNRESOLVED
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 
 
 class UnresolvedReferenceError(ValueError):
     """A `$ref` that leads nowhere, or out of `specs/`; the message says which, and what to write."""
+
+    def __init__(self, message: str, rule: Rule = REFERENCE_UNRESOLVED) -> None:
+        self.rule = rule
+        super().__init__(message)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +58,15 @@ class Library:
 
     def _file(self, path: str, file: str) -> str:
         if _SCHEME.match(path) or path.startswith("//"):
-            raise UnresolvedReferenceError("is a URL; nothing is ever fetched: put the schema under specs/shared/")
+            message = "is a URL; nothing is ever fetched: put the schema under specs/shared/"
+            raise UnresolvedReferenceError(message, REFERENCE_OUTSIDE)
         if path.startswith("/") or "\\" in path or "?" in path:
-            raise UnresolvedReferenceError("is not a relative path; write for example shared/address.json")
+            message = "is not a relative path; write for example shared/address.json"
+            raise UnresolvedReferenceError(message, REFERENCE_OUTSIDE)
         target = posixpath.normpath(posixpath.join(posixpath.dirname(file), unquote(path)))
         if target.startswith("..") or "\0" in target:
-            raise UnresolvedReferenceError("leads out of specs/; put the schema under specs/shared/")
+            message = "leads out of specs/; put the schema under specs/shared/"
+            raise UnresolvedReferenceError(message, REFERENCE_OUTSIDE)
         if target not in self.documents:
             raise UnresolvedReferenceError(
                 f"leads to {shown(target)}, which is not a file in specs/{nearest(target, self.documents)}"

@@ -14,7 +14,15 @@ from .instance import MOST_REFERENCES, Fitting, follow, kind_of
 from .keywords import TYPES
 from .library import Library, Location, UnresolvedReferenceError
 from .problems import SpecProblem, shown
+from .rules import Rule
 from .schema_lint import Schema, types_of
+from .spec_rules import (
+    BRANCHES_OVERLAP,
+    DEFAULT_DOES_NOT_FIT,
+    EXAMPLE_DOES_NOT_FIT,
+    REFERENCE_ENDLESS,
+    VALUE_DOES_NOT_FIT,
+)
 
 _MOST_COMPARISONS = 200_000
 
@@ -58,11 +66,11 @@ class MeaningLint:
         try:
             self.library.resolve(reference, location.file)
         except UnresolvedReferenceError as error:
-            yield self._problem(location, ("$ref",), f"{shown(reference)} {error}")
+            yield self._problem(location, ("$ref",), error.rule, f"{shown(reference)} {error}")
         else:
             if self._is_endless(location):
                 message = f"refers to itself for ever, or through more than {MOST_REFERENCES} references"
-                yield self._problem(location, ("$ref",), message)
+                yield self._problem(location, ("$ref",), REFERENCE_ENDLESS, message)
 
     def _is_endless(self, location: Location) -> bool:
         """Whether a chain of nothing but references comes to no end."""
@@ -78,20 +86,20 @@ class MeaningLint:
 
     def _check_own_values(self, location: Location, schema: Schema) -> Iterator[SpecProblem]:
         if "default" in schema:
-            yield from self._check_value(location, schema, ("default",))
+            yield from self._check_value(location, schema, ("default",), DEFAULT_DOES_NOT_FIT)
         examples, options = schema.get("examples"), schema.get("enum")
         for index in range(len(examples) if isinstance(examples, list) else 0):
-            yield from self._check_value(location, schema, ("examples", index))
+            yield from self._check_value(location, schema, ("examples", index), EXAMPLE_DOES_NOT_FIT)
         stated = {"type": schema["type"]} if "type" in schema else {}
         for index in range(len(options) if isinstance(options, list) else 0):
-            yield from self._check_value(location, stated, ("enum", index))
+            yield from self._check_value(location, stated, ("enum", index), VALUE_DOES_NOT_FIT)
         if "const" in schema:
-            yield from self._check_value(location, stated, ("const",))
+            yield from self._check_value(location, stated, ("const",), VALUE_DOES_NOT_FIT)
 
-    def _check_value(self, location: Location, schema: Schema, place: Pointer) -> Iterator[SpecProblem]:
+    def _check_value(self, location: Location, schema: Schema, place: Pointer, rule: Rule) -> Iterator[SpecProblem]:
         value = self.library.value_at(Location(location.file, (*location.pointer, *place)))
         for pointer, message in self.fitting.misfits(dict(schema), location.file, value):
-            yield self._problem(location, (*place, *pointer), f"does not fit its own schema: {message}")
+            yield self._problem(location, (*place, *pointer), rule, f"does not fit its own schema: {message}")
 
     def _check_branches(self, location: Location, branches: list[JsonValue]) -> Iterator[SpecProblem]:
         alternatives = [self._alternatives(branch, location.file) for branch in branches]
@@ -103,7 +111,7 @@ class MeaningLint:
                     f"branches {first} and {second} may both fit one value, and the model would not notice; give the "
                     "objects a required property with a different const in each branch, or use anyOf"
                 )
-                yield self._problem(location, ("oneOf", second), message)
+                yield self._problem(location, ("oneOf", second), BRANCHES_OVERLAP, message)
                 return
 
     def _alternatives(self, schema: JsonValue, file: str) -> list[_Alternative]:
@@ -138,8 +146,8 @@ class MeaningLint:
             or any(_all_differ([tag, other.tags[name]]) for name, tag in one.tags.items() if name in other.tags)
         )
 
-    def _problem(self, location: Location, below: Pointer, message: str) -> SpecProblem:
-        return self.library.documents[location.file].problem((*location.pointer, *below), message)
+    def _problem(self, location: Location, below: Pointer, rule: Rule, message: str) -> SpecProblem:
+        return self.library.documents[location.file].problem((*location.pointer, *below), rule, message)
 
 
 def _refuses(one: _Alternative, other: _Alternative) -> bool:

@@ -13,6 +13,8 @@ from server_jobs.errors import ScheduleError
 from server_jobs.options import LONGEST_PERIOD, SHORTEST_PERIOD
 
 from .problems import listed, nearest, shown
+from .rules import Rule
+from .spec_rules import CRON_INVALID, DURATION_INVALID, OPTION_VALUE, TIMEZONE_UNKNOWN
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}")
 _DURATION = re.compile(
@@ -24,6 +26,10 @@ _LONGEST = timedelta(days=365)
 
 class OptionError(ValueError):
     """A value that an option cannot have; the message says what it may be."""
+
+    def __init__(self, message: str, rule: Rule = OPTION_VALUE) -> None:
+        self.rule = rule
+        super().__init__(message)
 
 
 def read_integer(lowest: int, highest: int) -> Callable[[JsonValue], int]:
@@ -73,14 +79,14 @@ def read_duration(value: JsonValue) -> timedelta:
         if length <= _LONGEST:
             return length
     rule = "an ISO 8601 duration of weeks, days, hours, minutes and seconds such as PT30S, up to 365 days"
-    raise OptionError(f"must be {rule}, not {shown(value)}")
+    raise OptionError(f"must be {rule}, not {shown(value)}", DURATION_INVALID)
 
 
 def read_timeout(value: JsonValue) -> timedelta:
     """A duration longer than zero."""
     length = read_duration(value)
     if length == timedelta(0):
-        raise OptionError("must be longer than zero; leave timeout out for no bound")
+        raise OptionError("must be longer than zero; leave timeout out for no bound", DURATION_INVALID)
     return length
 
 
@@ -88,27 +94,28 @@ def read_period(value: JsonValue) -> timedelta:
     """The length of time that a rate is counted over."""
     length = read_duration(value)
     if not SHORTEST_PERIOD <= length <= LONGEST_PERIOD:
-        raise OptionError(f"must be a duration from PT0.001S to P{LONGEST_PERIOD.days}D, not {shown(value)}")
+        message = f"must be a duration from PT0.001S to P{LONGEST_PERIOD.days}D, not {shown(value)}"
+        raise OptionError(message, DURATION_INVALID)
     return length
 
 
 def read_cron(value: JsonValue) -> str:
     """A cron expression of five fields that fires at some time, with one space between them however it was typed."""
     if not isinstance(value, str):
-        raise OptionError(f'must be a cron expression such as "0 9 * * MON", not {shown(value)}')
-    return " ".join(_checked(value, value, "UTC").split())
+        raise OptionError(f'must be a cron expression such as "0 9 * * MON", not {shown(value)}', CRON_INVALID)
+    return " ".join(_checked(value, value, "UTC", CRON_INVALID).split())
 
 
 def read_timezone(value: JsonValue) -> str:
     """The name of a time zone in the IANA database."""
     if not isinstance(value, str):
-        raise OptionError(f'must be an IANA time zone such as "Europe/Berlin", not {shown(value)}')
-    return _checked(value, "0 0 * * *", value)
+        raise OptionError(f'must be an IANA time zone such as "Europe/Berlin", not {shown(value)}', TIMEZONE_UNKNOWN)
+    return _checked(value, "0 0 * * *", value, TIMEZONE_UNKNOWN)
 
 
-def _checked(value: str, cron: str, timezone: str) -> str:
+def _checked(value: str, cron: str, timezone: str, rule: Rule) -> str:
     try:
         check_cron(cron, timezone)
     except ScheduleError as error:
-        raise OptionError(str(error)) from None
+        raise OptionError(str(error), rule) from None
     return value

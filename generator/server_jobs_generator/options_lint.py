@@ -39,6 +39,17 @@ from .option_values import (
     read_timezone,
 )
 from .problems import SpecProblem, listed, nearest, shown
+from .rules import Rule
+from .spec_rules import (
+    LISTED_TWICE,
+    NAME_TAKEN,
+    OPTION_MISSING,
+    OPTION_UNKNOWN,
+    OPTION_VALUE,
+    OPTION_WITHOUT_EFFECT,
+    POINTER_UNRESOLVED,
+    SCHEDULE_PARAMS_DO_NOT_FIT,
+)
 
 _LONGEST_LIST = 1_000
 _HIGHEST_VERSION = 2**31 - 1
@@ -60,7 +71,7 @@ class OptionsLint:
         try:
             members = self._members(("x-job",), value, OPTIONS)
         except OptionError as error:
-            self._note(("x-job",), str(error))
+            self._note(("x-job",), error.rule, str(error))
             return JobOptions()
         members.pop("schedules", None)
         return replace(JobOptions(), **members)
@@ -74,13 +85,13 @@ class OptionsLint:
             if key not in readers:
                 known = nearest(key, readers) or f"; use {listed(readers)}"
                 owner = pointer[-1] if isinstance(pointer[-1], str) else "a schedule"
-                self._note((*pointer, key), f"{shown(key)} is not a key of {owner}{known}", at_key=True)
+                self._note((*pointer, key), OPTION_UNKNOWN, f"{shown(key)} is not a key of {owner}{known}", at_key=True)
                 continue
             name, read = readers[key]
             try:
                 found[name] = read(self, (*pointer, key), member)
             except OptionError as error:
-                self._note((*pointer, key), str(error))
+                self._note((*pointer, key), error.rule, str(error))
         return found
 
     def retry(self, pointer: Pointer, value: JsonValue) -> RetryPolicy:
@@ -92,19 +103,21 @@ class OptionsLint:
     def unique(self, pointer: Pointer, value: JsonValue) -> tuple[str, ...] | None:
         members = self._members(pointer, value, _UNIQUE)
         if isinstance(value, dict) and value.get("by", []) == []:
-            raise OptionError('must state "by": pointers into params, at least one; "" stands for all of them')
+            message = 'must state "by": pointers into params, at least one; "" stands for all of them'
+            raise OptionError(message, OPTION_MISSING)
         return members.get("by")
 
     def concurrency(self, pointer: Pointer, value: JsonValue) -> ConcurrencyLimit | None:
         members = self._members(pointer, value, CONCURRENCY)
         if isinstance(value, dict) and "limit" not in value:
-            raise OptionError('must state "limit": the number of runs at one time')
+            raise OptionError('must state "limit": the number of runs at one time', OPTION_MISSING)
         return ConcurrencyLimit(**members) if "limit" in members else None
 
     def rate(self, pointer: Pointer, value: JsonValue) -> RateLimit | None:
         members = self._members(pointer, value, RATE)
         if isinstance(value, dict) and not value.keys() >= {"limit", "per"}:
-            raise OptionError('must state "limit" and "per": how many starts within which time, such as 100 and "PT1M"')
+            message = 'must state "limit" and "per": how many starts within which time, such as 100 and "PT1M"'
+            raise OptionError(message, OPTION_MISSING)
         return RateLimit(**members) if members.keys() >= {"limit", "per"} else None
 
     def retention(self, pointer: Pointer, value: JsonValue) -> Retention:
@@ -116,11 +129,13 @@ class OptionsLint:
             raise OptionError(f"must be a list of JSON pointers into params, not {shown(value)}")
         for index, item in enumerate(value):
             if not isinstance(item, str) or (item and not item.startswith("/")):
-                self._note((*pointer, index), f'must be a JSON pointer into params such as "/to", not {shown(item)}')
+                message = f'must be a JSON pointer into params such as "/to", not {shown(item)}'
+                self._note((*pointer, index), OPTION_VALUE, message)
             elif item in value[:index]:
-                self._note((*pointer, index), f"{shown(item)} is listed twice")
+                self._note((*pointer, index), LISTED_TWICE, f"{shown(item)} is listed twice")
             elif (missing := self._what_is_missing(item)) is not None:
-                self._note((*pointer, index), f"{shown(item)} leads to nothing in params: {missing}")
+                message = f"{shown(item)} leads to nothing in params: {missing}"
+                self._note((*pointer, index), POINTER_UNRESOLVED, message)
         return tuple(item for item in value if isinstance(item, str))
 
     def all_schedules(self, pointer: Pointer, value: JsonValue) -> None:
@@ -130,7 +145,7 @@ class OptionsLint:
             try:
                 self._schedule((*pointer, index), item)
             except OptionError as error:
-                self._note((*pointer, index), str(error))
+                self._note((*pointer, index), error.rule, str(error))
 
     def _schedule(self, pointer: Pointer, value: JsonValue) -> None:
         members = self._members(pointer, value, SCHEDULE)
@@ -138,15 +153,16 @@ class OptionsLint:
             return
         for key in ("name", "cron"):
             if key not in value:
-                self._note(pointer, f"a schedule must state {shown(key)}")
+                self._note(pointer, OPTION_MISSING, f"a schedule must state {shown(key)}")
         if "params" not in value:
             self._check_params(pointer, {})
         # Without `fire_all` there is no limit to it; where `misfire` cannot be read, that is noted already.
         has_stray_limit = members.get("misfire") != Misfire.FIRE_ALL and members.pop("misfire_limit", None) is not None
         if has_stray_limit and ("misfire" in members or "misfire" not in value):
-            self._note((*pointer, "misfireLimit"), 'goes only with "misfire": "fire_all"')
+            self._note((*pointer, "misfireLimit"), OPTION_WITHOUT_EFFECT, 'goes only with "misfire": "fire_all"')
         if any(schedule.name == members.get("name") for schedule in self.schedules):
-            self._note((*pointer, "name"), f"a schedule named {shown(value['name'])} stands above; rename one of them")
+            message = f"a schedule named {shown(value['name'])} stands above; rename one of them"
+            self._note((*pointer, "name"), NAME_TAKEN, message)
         elif members.keys() >= {"name", "cron"}:
             self.schedules.append(replace(Schedule(name="", cron=""), **members))
 
@@ -155,8 +171,9 @@ class OptionsLint:
         return json.dumps(value, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
 
     def _check_params(self, pointer: Pointer, value: JsonValue) -> None:
-        for below, message in self.fitting.misfits(self.params, self.file, value):
-            self._note((*pointer, *below), f"params of this schedule do not fit the schema of params: {message}")
+        for below, reason in self.fitting.misfits(self.params, self.file, value):
+            message = f"params of this schedule do not fit the schema of params: {reason}"
+            self._note((*pointer, *below), SCHEDULE_PARAMS_DO_NOT_FIT, message)
 
     def _what_is_missing(self, pointer: str) -> str | None:
         """What no value of params can have on the way along a pointer; None if some value can have all of it."""
@@ -183,8 +200,8 @@ class OptionsLint:
                 found.append((schema, file))
         return found
 
-    def _note(self, pointer: Pointer, message: str, *, at_key: bool = False) -> None:
-        self.problems.append(self.document.problem(pointer, message, at_key=at_key))
+    def _note(self, pointer: Pointer, rule: Rule, message: str, *, at_key: bool = False) -> None:
+        self.problems.append(self.document.problem(pointer, rule, message, at_key=at_key))
 
 
 def _children(schema: JsonValue, key: str, known: list[str]) -> list[JsonValue]:

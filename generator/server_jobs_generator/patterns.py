@@ -37,12 +37,16 @@ class PatternError(ValueError):
     """A pattern that a model cannot enforce; the message says why and what to write."""
 
 
+class LargePatternError(PatternError):
+    """A pattern that would cost too much to enforce."""
+
+
 @cache
 def translate(pattern: str) -> str:
     """The pattern in Rust's words, the same text wherever both mean the same. Raises `PatternError`."""
     translated = "".join(_Translator(pattern).parts())
     if size_of(pattern) > MAX_SIZE:
-        raise PatternError(f"is too large: written out without counts it has more than {MAX_SIZE:,} parts")
+        raise LargePatternError(f"is too large: written out without counts it has more than {MAX_SIZE:,} parts")
     try:
         _compiled(translated)
     except SchemaError as error:

@@ -18,7 +18,7 @@ class SpecProblem:
     """One thing that is wrong with a file under `specs/`.
 
     `path` is relative to the project's root, with `/`; `line` and `column` count from 1; `pointer` is the JSON pointer
-    of the value, `""` for the whole file. Problems sort in reading order.
+    of the value, `""` for the whole file; `rule` is the id of a `Rule`. Problems sort in reading order.
     """
 
     path: str
@@ -26,8 +26,14 @@ class SpecProblem:
     column: int
     pointer: str
     message: str
+    rule: str
 
     def __str__(self) -> str:
+        return f"{self.text} [{self.rule}]"
+
+    @property
+    def text(self) -> str:
+        """The place and the message on one line of printable characters, without the rule."""
         return printable(f"{self.path}:{self.line}:{self.column} {self.pointer or '(whole file)'} {self.message}")
 
 

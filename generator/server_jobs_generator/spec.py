@@ -27,6 +27,7 @@ from .options_lint import OptionsLint
 from .problems import SpecProblem, shown
 from .schema_lint import MAX_PROBLEMS, SchemaLint, TooManyProblemsError
 from .spec_files import SpecFile, read_spec_files
+from .spec_rules import NAME_TAKEN, PART_NOT_AN_OBJECT, TOO_MANY_PROBLEMS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,9 +114,8 @@ class _SpecReader:
             else:
                 lint_job(lint, file.spec_name)
         except TooManyProblemsError:
-            lint.problems.append(
-                document.problem((), f"has {len(lint.problems)} problems or more; the rest is not shown")
-            )
+            message = f"has {len(lint.problems)} problems or more; the rest is not shown"
+            lint.problems.append(document.problem((), TOO_MANY_PROBLEMS, message))
         self.problems.extend(lint.problems)
         self.locations[file.name] = [Location(file.name, pointer) for pointer in lint.schemas]
         self.library.schemas.update(self.locations[file.name])
@@ -144,7 +144,7 @@ class _SpecReader:
             other = first_with.setdefault(class_name.casefold(), name)
             if other != name:
                 message = f"the job's name {shown(class_name)} is taken by {other} (capitals aside); set another title"
-                self.problems.append(self.library.documents[name].problem(("title",), message))
+                self.problems.append(self.library.documents[name].problem(("title",), NAME_TAKEN, message))
 
     def _job(self, name: str, fitting: Fitting) -> JobSpec | None:
         fitting.start_file()
@@ -185,7 +185,7 @@ class _SpecReader:
         # An empty schema stands for a reference that leads nowhere, which is a problem of its own.
         if schema and not (isinstance(schema, dict) and schema.get("type") == "object"):
             message = f'{pointer[-1]} must be an object: state "type": "object"'
-            self.problems.append(self.library.documents[name].problem(pointer, message))
+            self.problems.append(self.library.documents[name].problem(pointer, PART_NOT_AN_OBJECT, message))
         return stated
 
     def _digest(self, names: tuple[str, ...]) -> str:

@@ -10,6 +10,8 @@ from pathlib import Path, PurePosixPath
 
 from .document import MAX_FILE_BYTES
 from .problems import SpecProblem, shown
+from .rules import Rule
+from .spec_rules import FILE_MISPLACED, FILE_UNREADABLE, LINK_OUTSIDE
 
 SHARED = "shared"
 
@@ -45,7 +47,7 @@ def read_spec_files(project_root: Path, specs_dir: Path) -> Iterator[SpecFile | 
         try:
             yield _read(root, name, path)
         except OSError as error:
-            yield _problem(path, f"cannot be read: {error.strerror}")
+            yield _problem(path, FILE_UNREADABLE, f"cannot be read: {error.strerror}")
 
 
 def _names_under(directory: Path, prefix: str) -> Iterator[str]:
@@ -63,17 +65,19 @@ def _names_under(directory: Path, prefix: str) -> Iterator[str]:
 def _read(root: Path, name: str, path: str) -> SpecFile | SpecProblem:
     file = (root / name).resolve(strict=True)
     if not file.is_relative_to(root):
-        return _problem(path, "is a link that leads out of specs/; put a copy there instead")
+        return _problem(path, LINK_OUTSIDE, "is a link that leads out of specs/; put a copy there instead")
     mode = file.stat().st_mode
     if stat.S_ISDIR(mode):
-        return _problem(path, f"specs lie directly in specs/, shared definitions under specs/{SHARED}/; move the files")
+        message = f"specs lie directly in specs/, shared definitions under specs/{SHARED}/; move the files"
+        return _problem(path, FILE_MISPLACED, message)
     if not name.endswith(".json"):
-        return _problem(path, f"only .json files belong in specs/; move or rename {shown(PurePosixPath(name).name)}")
+        message = f"only .json files belong in specs/; move or rename {shown(PurePosixPath(name).name)}"
+        return _problem(path, FILE_MISPLACED, message)
     if not stat.S_ISREG(mode):
-        return _problem(path, "is not a regular file")
+        return _problem(path, FILE_UNREADABLE, "is not a regular file")
     with file.open("rb") as stream:
         return SpecFile(name, path, stream.read(MAX_FILE_BYTES + 1))
 
 
-def _problem(path: str, message: str) -> SpecProblem:
-    return SpecProblem(path, 1, 1, "", message)
+def _problem(path: str, rule: Rule, message: str) -> SpecProblem:
+    return SpecProblem(path, 1, 1, "", message, rule.id)

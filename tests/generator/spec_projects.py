@@ -49,8 +49,8 @@ def read(root: Path, files: Mapping[str, object]) -> Specs:
 
 
 def problems(root: Path, files: Mapping[str, object]) -> list[str]:
-    """The problems of these files, as they are printed."""
-    return [str(problem) for problem in read(root, files).problems]
+    """The problems of these files, as they are printed, but for the rules."""
+    return [problem.text for problem in read(root, files).problems]
 
 
 def job(root: Path, spec: object) -> JobSpec:

@@ -250,7 +250,7 @@ def test_a_link_out_of_the_folder_is_refused(tmp_path: Path) -> None:
     (tmp_path / "specs/shared").mkdir()
     (tmp_path / "specs/shared/secret.json").symlink_to(tmp_path / "secret.json")
     (tmp_path / "specs/other").symlink_to(tmp_path)
-    lines = [str(problem) for problem in read_specs(tmp_path, tmp_path / "specs").problems]
+    lines = [problem.text for problem in read_specs(tmp_path, tmp_path / "specs").problems]
     assert any("specs/shared/secret.json:1:1 (whole file) is a link that leads out of specs/" in line for line in lines)
     assert any("specs/other:1:1 (whole file) is a link that leads out of specs/" in line for line in lines)
     assert not any("hunter2" in line for line in lines)
@@ -266,7 +266,7 @@ def test_a_broken_link_and_a_pipe_are_problems(tmp_path: Path) -> None:
     write(tmp_path, {})
     (tmp_path / "specs/gone.json").symlink_to("nowhere.json")
     os.mkfifo(tmp_path / "specs/pipe.json")
-    first, second = (str(problem) for problem in read_specs(tmp_path, tmp_path / "specs").problems)
+    first, second = (problem.text for problem in read_specs(tmp_path, tmp_path / "specs").problems)
     assert "specs/gone.json:1:1 (whole file) cannot be read: No such file or directory" in first
     assert "specs/pipe.json:1:1 (whole file) is not a regular file" in second
 

@@ -86,10 +86,10 @@ def _check_options(spec: SpecFile) -> Iterator[CodeFinding]:
     document = read_document(spec.path, spec.data).document
     options = document.value.get("x-job") if document is not None and isinstance(document.value, dict) else None
     if document is not None and isinstance(options, dict) and options.get("runIn") == "process":
-        place = document.problem(("x-job", "runIn"), "")
+        line, column = document.place(("x-job", "runIn"))
         rule = PROCESS_HANDLER
         message = f'"runIn": "process" {rule.why}'
-        yield CodeFinding(place.path, place.line, place.column, rule.verdict, rule.name, message, rule.advice)
+        yield CodeFinding(spec.path, line, column, rule.verdict, rule.name, message, rule.advice)
 
 
 def _settled(finding: CodeFinding, upload: Upload) -> CodeFinding:

@@ -42,11 +42,11 @@ class Settings:
         """What a rule has to say about the value there, or about what is around the place where it should be."""
         if self.document is None:
             raise ValueError("a file that could not be read has no places")
-        place = self.document.problem(pointer, "")
+        line, column = self.document.place(pointer)
         value = self.at(*pointer)
         name = ".".join(str(step) for step in pointer if isinstance(step, str))
         said = subject or f"{name} is {'missing' if value is None else shown(value)}"
-        return _finding(self.document.path, place.line, place.column, rule, f"{said}: {rule.why}")
+        return _finding(self.document.path, line, column, rule, f"{said}: {rule.why}")
 
 
 def read_settings(project: Project, path: str, *, is_jsonc: bool = False) -> Settings:
