@@ -11,6 +11,7 @@ import re
 import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 
 WIDTH = 120
 _INDENT = 4
@@ -154,9 +155,10 @@ def _kind(word: str) -> int:
     return 0 if len(word) > 1 and word.isupper() else 1 if word[:1].isupper() else 2
 
 
+@cache
 def _natural(word: str) -> list[tuple[int, int, str]]:
     """Numbers before letters and by value; those with a leading zero before other numbers, digit by digit."""
-    runs: list[str] = re.findall(r"\d+|\D", word)
+    runs: list[str] = re.findall(r"\d+|\D+", word)
     return [
         (2, 0, run) if not run.isdecimal() else (0, 0, run) if run.startswith("0") else (1, int(run), "")
         for run in runs

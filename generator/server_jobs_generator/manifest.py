@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import PurePosixPath
 from typing import cast
 
@@ -52,7 +52,7 @@ class Manifest:
 
     def dump(self) -> str:
         """The text of the file: the same for equal manifests."""
-        document = {"note": _NOTE, **asdict(self)}
+        document = {"note": _NOTE, **{each.name: getattr(self, each.name) for each in fields(self)}}
         if not self.unfinished:
             del document["unfinished"]
         return json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False) + "\n"

@@ -51,9 +51,9 @@ def render_models(job: JobSpec) -> str:
     return text
 
 
-def render_all_models(jobs: Sequence[JobSpec]) -> Iterator[str]:
-    """The modules of many jobs, each as `render_models` gives it, in less time."""
-    memory = TypeMemory()
+def render_all_models(jobs: Sequence[JobSpec], memory: TypeMemory | None = None) -> Iterator[str]:
+    """The modules of many jobs, each as `render_models` gives it, in less time; `memory` has what was asked before."""
+    memory = memory or TypeMemory()
     for start in range(0, len(jobs), _AT_ONCE):
         plans = [(job, plan_models(job, IMPORTABLE)) for job in jobs[start : start + _AT_ONCE]]
         memory.learn(plan for _, plan in plans)

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from importlib.metadata import version
 
+from server_jobs import __version__
 from server_jobs.project import Project
 
 from . import output
-from .files import File, Ownership, read_file
+from .earlier_run import read_earlier_run, remember_run
+from .files import File, KeptFile, Ownership, read_file
 from .manifest import Manifest, hash_content, manifest_path, read_manifest
 from .migrations import migration_files, schema_fingerprint
 from .output import Finding, State
 from .plan import Plan
 from .render import render_files
-from .spec import JobSpec, read_specs
+from .spec import JobSpec, check_specs, find_specs
 from .worker_lint.configuration import check_configuration
 from .worker_lint.upload import read_upload
 
@@ -26,18 +27,21 @@ def make_plan(project: Project) -> Plan:
 
     Raises `ProjectError` when the project cannot be used: no specs folder, a link out of it, a broken manifest.
     """
-    specs = read_specs(project.root, project.root / project.specs)
+    found, earlier = find_specs(project.root, project.root / project.specs), read_earlier_run(project)
+    specs = earlier.read(found) or check_specs(found)
     if specs.problems:
         return Plan(problems=tuple(sorted(specs.problems)))
-    old = read_manifest(project)
-    files = [*render_files(project, specs.jobs), *migration_files(project, specs.jobs, old)]
-    new = _manifest(project, specs.jobs, files, old)
+    old, kept = read_manifest(project), earlier.kept(project, specs.jobs)
+    files = [*render_files(project, specs.jobs, kept), *migration_files(project, specs.jobs, old)]
+    remember_run(project, found, specs, files, kept)
+    right = [file for of_job in kept.values() for file in of_job]
+    new = _manifest(project, specs.jobs, [*files, *right], old)
     manifest = File(manifest_path(project), new.dump())
     folders = [f"{project.output}/{folder}" for folder in _OWNED_FOLDERS]
-    findings = output.compare(project.root, files, old, folders)
+    findings = output.compare(project.root, files, old, folders, right)
     return Plan(
         findings=findings + _manifest_finding(project, manifest),
-        unused=_unused(new, files),
+        unused=_unused(new, [*files, *right]),
         configuration=tuple(sorted(check_configuration(project, read_upload(project)))),
         manifest=manifest,
         journal=File(manifest.path, old.begin(new).dump()),
@@ -50,18 +54,22 @@ def publish(project: Project, plan: Plan) -> None:
         output.publish(project.root, plan.findings, plan.manifest, plan.journal)
 
 
-def _manifest(project: Project, jobs: Sequence[JobSpec], files: Sequence[File], old: Manifest) -> Manifest:
-    hashes = {file.path: hash_content(file.text.encode()) for file in files}
+def _manifest(project: Project, jobs: Sequence[JobSpec], files: Sequence[File | KeptFile], old: Manifest) -> Manifest:
+    hashes = {file.path: _hash(file) for file in files}
     once = {file.path for file in files if file.ownership is Ownership.ONCE}
     forgotten = {path for path in old.once if path not in once and (project.root / path).exists()}
     return Manifest(
-        generator=version("server-jobs"),
+        generator=__version__,
         schema=schema_fingerprint(jobs),
         specs={job.path: job.digest for job in jobs},
         rewritten={file.path: hashes[file.path] for file in files if file.ownership is Ownership.REWRITTEN},
         appended={file.path: hashes[file.path] for file in files if file.ownership is Ownership.APPENDED},
         once=tuple(sorted(once | forgotten)),
     )
+
+
+def _hash(file: File | KeptFile) -> str:
+    return file.hash if isinstance(file, KeptFile) else hash_content(file.text.encode())
 
 
 def _manifest_finding(project: Project, manifest: File) -> tuple[Finding, ...]:
@@ -71,6 +79,6 @@ def _manifest_finding(project: Project, manifest: File) -> tuple[Finding, ...]:
     return () if content == manifest.text.encode() else (Finding(manifest.path, State.STALE, manifest),)
 
 
-def _unused(manifest: Manifest, files: Sequence[File]) -> tuple[str, ...]:
+def _unused(manifest: Manifest, files: Sequence[File | KeptFile]) -> tuple[str, ...]:
     wanted = {file.path for file in files}
     return tuple(path for path in manifest.once if path not in wanted)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import math
 import re
+from sys import intern
 from typing import cast
 
 from pydantic import JsonValue
@@ -49,7 +50,7 @@ def _is_within(value: JsonValue, max_nodes: int, max_depth: int) -> bool:
 
 
 def _object(members: list[tuple[str, JsonValue]]) -> dict[str, JsonValue]:
-    value = dict(members)
+    value = {intern(key): member for key, member in members}  # the same few hundred in every spec
     if len(value) != len(members):
         raise NotPlainError
     return value

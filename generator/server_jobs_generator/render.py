@@ -5,11 +5,11 @@ Templates lay out what is decided here. They print only `Code`, so text of a spe
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from functools import cache
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from server_jobs.project import Project
 
 from .files import File, Ownership
@@ -28,18 +28,25 @@ from .layout import (
     name,
     tuple_of,
 )
-from .models import render_all_models
+from .model_pool import render_models_of
 from .spec import JobSpec
 
 
-def render_files(project: Project, jobs: Sequence[JobSpec]) -> list[File]:
-    """Every file but the migrations. The order of `jobs` does not matter."""
+def render_files(project: Project, jobs: Sequence[JobSpec], kept: Container[str] = ()) -> list[File]:
+    """Every file but the migrations, and but those that follow from one of the `kept` jobs alone (their class names).
+
+    The order of `jobs` does not matter.
+    """
     ordered = sorted(jobs, key=lambda job: job.class_name)
+    changed = [job for job in ordered if job.class_name not in kept]
     return [
         _owned(project, "__init__.py", "package_init.py.jinja", docstring=docstring("Generated from the specs.")),
-        *_models(project, ordered),
-        *_jobs(project, ordered),
-        *_handlers(project, ordered),
+        _models_index(project),
+        *_models(project, changed),
+        _jobs_index(project, ordered),
+        *(_job(project, job) for job in changed),
+        File(f"{project.handlers}/__init__.py", render("handlers_init.py.jinja"), Ownership.ONCE),
+        *(_handler(project, job) for job in changed),
         _registry(project, ordered),
         *_worker(project),
     ]
@@ -50,22 +57,21 @@ def render(template: str, **values: object) -> str:
     return _environment().get_template(template).render(**values)
 
 
-def _models(project: Project, jobs: Sequence[JobSpec]) -> list[File]:
+def _models_index(project: Project) -> File:
     about = docstring("The params and results of every job, as Pydantic models; one module for each job.")
-    return [
-        _owned(project, "models/__init__.py", "package_init.py.jinja", docstring=about),
-        *(
-            File(f"{project.output}/models/{job.spec_name}.py", text)
-            for job, text in zip(jobs, render_all_models(jobs), strict=True)
-        ),
-    ]
+    return _owned(project, "models/__init__.py", "package_init.py.jinja", docstring=about)
 
 
-def _jobs(project: Project, jobs: Sequence[JobSpec]) -> list[File]:
+def _models(project: Project, jobs: Sequence[JobSpec]) -> Iterator[File]:
+    for job, text in zip(jobs, render_models_of(jobs), strict=True):
+        yield File(f"{project.output}/models/{job.spec_name}.py", text, job=job.class_name)
+
+
+def _jobs_index(project: Project, jobs: Sequence[JobSpec]) -> File:
     if not jobs:
-        return [_owned(project, "jobs/__init__.py", "package_init.py.jinja", docstring=docstring("There are no jobs."))]
+        return _owned(project, "jobs/__init__.py", "package_init.py.jinja", docstring=docstring("There are no jobs."))
     names = sorted((job.class_name for job in jobs), key=listing_order)
-    index = _owned(
+    return _owned(
         project,
         "jobs/__init__.py",
         "jobs_init.py.jinja",
@@ -73,7 +79,6 @@ def _jobs(project: Project, jobs: Sequence[JobSpec]) -> list[File]:
         imports=[import_names(f".{job.spec_name}", [job.class_name]) for job in _by_module(jobs)],
         listing=assignment("__all__", Group("[", tuple(("", literal(each)) for each in names), "]")),
     )
-    return [index, *(_job(project, job) for job in jobs)]
 
 
 def _job(project: Project, job: JobSpec) -> File:
@@ -83,18 +88,12 @@ def _job(project: Project, job: JobSpec) -> File:
         project,
         f"jobs/{job.spec_name}.py",
         "job.py.jinja",
-        source=job.path,
-        job=job,
+        of=job,
         imports=job_imports(job, f"..models.{job.spec_name}", types),
         class_line=lay_out(Group(f"class {name(job.class_name)}(", (("", base),), ")", packed=True), 0, 0, ":"),
         docstring=docstring(job.description or f"The job of {job.path}.", 4),
         attributes=attributes(job),
     )
-
-
-def _handlers(project: Project, jobs: Sequence[JobSpec]) -> list[File]:
-    package = File(f"{project.handlers}/__init__.py", render("handlers_init.py.jinja"), Ownership.ONCE)
-    return [package, *(_handler(project, job) for job in jobs)]
 
 
 def _handler(project: Project, job: JobSpec) -> File:
@@ -110,7 +109,7 @@ def _handler(project: Project, job: JobSpec) -> File:
         signature=lay_out(arguments, 0, 0, f" -> {result}:"),
         docstring=docstring(job.description or f"Run one {job.class_name}.", 4),
     )
-    return File(f"{project.handlers}/{job.spec_name}.py", text, Ownership.ONCE)
+    return File(f"{project.handlers}/{job.spec_name}.py", text, Ownership.ONCE, job.class_name)
 
 
 def _registry(project: Project, jobs: Sequence[JobSpec]) -> File:
@@ -163,8 +162,12 @@ _WORKER_ONCE: Mapping[str, str] = {
 }
 
 
-def _owned(project: Project, path: str, template: str, *, source: str = "", **values: object) -> File:
-    return File(f"{project.output}/{path}", render(template, header=header(source), **values))
+def _owned(project: Project, path: str, template: str, *, of: JobSpec | None = None, **values: object) -> File:
+    """A file that is rewritten, made of all specs or `of` one."""
+    if of is None:
+        return File(f"{project.output}/{path}", render(template, header=header(), **values))
+    text = render(template, header=header(of.path), job=of, **values)
+    return File(f"{project.output}/{path}", text, job=of.class_name)
 
 
 def _by_module(jobs: Sequence[JobSpec]) -> list[JobSpec]:
@@ -197,7 +200,7 @@ def _without_src(folder: str) -> str:
 @cache
 def _environment() -> Environment:
     environment = Environment(
-        loader=PackageLoader("server_jobs_generator"),
+        loader=FileSystemLoader(Path(__file__).with_name("templates")),
         undefined=StrictUndefined,
         finalize=_only_code,
         # HTML escapes have no place in Python and JSON; `_only_code` is the guard here.

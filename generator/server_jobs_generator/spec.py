@@ -6,7 +6,7 @@ renders code needs no further look at a spec file.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
 from itertools import islice
@@ -55,11 +55,13 @@ class JobSpec:
 class Specs:
     """All specs of a project: `jobs` by class name, and every problem of every file in reading order.
 
-    Nothing may be generated while there are problems; `jobs` then holds only the specs that have none.
+    Nothing may be generated while there are problems; `jobs` then holds only the specs that have none. `needs` are
+    the files that each file refers to, by their names in `specs/`.
     """
 
     jobs: tuple[JobSpec, ...]
     problems: tuple[SpecProblem, ...]
+    needs: Mapping[str, Collection[str]] = field(default_factory=dict[str, Collection[str]])
 
 
 def read_specs(project_root: Path, specs_dir: Path) -> Specs:
@@ -68,15 +70,25 @@ def read_specs(project_root: Path, specs_dir: Path) -> Specs:
     Never raises for what the files contain. Raises `ProjectError` when `specs_dir` is not a readable directory inside
     `project_root`.
     """
+    return check_specs(find_specs(project_root, specs_dir))
+
+
+def find_specs(project_root: Path, specs_dir: Path) -> list[SpecFile | SpecProblem]:
+    """The files under `specs_dir` in the order of their names. Raises `ProjectError` as `read_specs` does."""
     try:
-        found = list(read_spec_files(project_root, specs_dir))
+        return list(read_spec_files(project_root, specs_dir))
     except (OSError, ValueError) as error:
         raise ProjectError(f"specs cannot be read from {specs_dir}: {error}") from error
+
+
+def check_specs(found: Iterable[SpecFile | SpecProblem]) -> Specs:
+    """Read and check these files, which may refer to no others."""
     reader = _SpecReader()
     for file in found:
         reader.read(file)
     jobs = reader.check()
-    return Specs(tuple(sorted(jobs, key=lambda job: job.class_name)), tuple(sorted(reader.all_problems())))
+    ordered = tuple(sorted(jobs, key=lambda job: job.class_name))
+    return Specs(ordered, tuple(sorted(reader.all_problems())), reader.library.needs)
 
 
 @dataclass(slots=True)

@@ -7,8 +7,7 @@ from collections.abc import Iterator
 from itertools import chain
 
 from pydantic import JsonValue
-from server_jobs.databases.bindings import D1_BINDING
-from server_jobs.databases.url import TURSO_URL
+from server_jobs.databases.url import D1_BINDING, TURSO_URL
 from server_jobs.project import Project
 
 from .finding import CodeFinding
