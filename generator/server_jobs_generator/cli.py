@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import NoReturn
 
@@ -59,14 +59,16 @@ def generate(folder: Path, *, force: bool, dry_run: bool, diff: bool, as_json: b
     """
     with _explained():
         project = find_project(folder)
-        plan = _plan(project)
         write = not (dry_run or diff)
-        if plan.problems or (plan.edited and not force):
-            _refuse(plan, as_json=as_json)
-        if diff and not as_json:
-            _print(report.diff_lines(project, plan))
-        if write:
-            _publish(project, plan)
+        is_clean = stamp.is_clean(project)
+        with _alone(project) if write and not is_clean else nullcontext():
+            plan = Plan() if is_clean else _new_plan(project)
+            if plan.problems or (plan.edited and not force):
+                _refuse(plan, as_json=as_json)
+            if diff and not as_json:
+                _print(report.diff_lines(project, plan))
+            if write:
+                _publish(project, plan)
         _print([report.document(plan, written=write)] if as_json else report.change_lines(plan, written=write))
 
 
@@ -148,8 +150,10 @@ _NEXT = """\
 
 
 def _plan(project: Project) -> Plan:
-    if stamp.is_clean(project):
-        return Plan()
+    return Plan() if stamp.is_clean(project) else _new_plan(project)
+
+
+def _new_plan(project: Project) -> Plan:
     # Imported here because it brings the libraries that parse, render and migrate: most runs do without.
     from .pipeline import make_plan
 
@@ -157,6 +161,17 @@ def _plan(project: Project) -> Plan:
     if not (plan.problems or plan.findings or plan.has_notes):
         stamp.remember(project)
     return plan
+
+
+@contextmanager
+def _alone(project: Project) -> Iterator[None]:
+    """No other run writes meanwhile; and if one was killed, what it left is in order again."""
+    from .publication import clear_up
+    from .run_lock import one_at_a_time
+
+    with one_at_a_time(project, note):
+        clear_up(project)
+        yield
 
 
 def _look_at_code(project: Project) -> Sequence[CodeFinding]:

@@ -19,7 +19,7 @@ from server_jobs.errors import ProjectError
 from .files import File, KeptFile, Ownership, read_file
 from .manifest import Manifest, hash_content
 
-_STAGING = ".staging-"
+STAGING = ".staging-"
 
 
 class State(StrEnum):
@@ -97,9 +97,9 @@ def publish(root: Path, findings: Iterable[Finding], manifest: File, journal: Fi
 
 
 def _new_staging(folder: Path) -> Path:
-    for left_by_a_killed_run in folder.glob(f"{_STAGING}*"):
+    for left_by_a_killed_run in folder.glob(f"{STAGING}*"):
         shutil.rmtree(left_by_a_killed_run, ignore_errors=True)
-    return Path(tempfile.mkdtemp(prefix=_STAGING, dir=folder))
+    return Path(tempfile.mkdtemp(prefix=STAGING, dir=folder))
 
 
 def check_inside(root: Path, paths: Iterable[str]) -> None:

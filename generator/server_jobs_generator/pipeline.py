@@ -14,6 +14,7 @@ from .manifest import Manifest, hash_content, manifest_path, read_manifest
 from .migrations import migration_files, schema_fingerprint
 from .output import Finding, State
 from .plan import Plan
+from .publication import CannotExchangeError, publish_at_once
 from .render import render_files
 from .spec import JobSpec, check_specs, find_specs
 from .worker_lint.configuration import check_configuration
@@ -50,7 +51,11 @@ def make_plan(project: Project) -> Plan:
 
 def publish(project: Project, plan: Plan) -> None:
     """Carry a plan out, edited files included; the caller has made sure that this is wanted."""
-    if plan.manifest is not None and plan.journal is not None:
+    if plan.manifest is None or plan.journal is None:
+        return
+    try:
+        publish_at_once(project, plan.findings, plan.manifest)
+    except CannotExchangeError:
         output.publish(project.root, plan.findings, plan.manifest, plan.journal)
 
 

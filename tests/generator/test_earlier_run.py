@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from server_jobs_generator import model_pool, render, spec
+from server_jobs_generator.document import read_document
 from server_jobs_generator.earlier_run import EarlierRun
 from server_jobs_generator.models import render_models
 from server_jobs_generator.spec import JobSpec, read_specs
@@ -60,7 +61,7 @@ def looked_at(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         seen.extend(job.class_name for job in jobs)
         return rendering(jobs)
 
-    reading, rendering = spec.read_document, render.render_models_of
+    reading, rendering = read_document, model_pool.render_models_of
     monkeypatch.setattr(spec, "read_document", read)
     monkeypatch.setattr(render, "render_models_of", rendered)
     return seen
