@@ -107,13 +107,14 @@ def assignment(target: str, value: Expression, indent: int = 0) -> Code:
     return Code(f"{target} = {lay_out(value, indent, indent + len(target) + 3)}")
 
 
-def import_names(module: str, names: Sequence[str]) -> Code:
+def import_names(module: str, names: Sequence[str], indent: int = 0) -> Code:
     """`from module import a, b`, sorted the way the linter sorts, in brackets when the line is long."""
     ordered = sorted(map(name, names), key=import_order)
     line = f"from {module} import {', '.join(ordered)}"
-    if len(line) <= WIDTH:
+    if indent + len(line) <= WIDTH:
         return Code(line)
-    return Code(f"from {module} import (\n" + "".join(f"    {word},\n" for word in ordered) + ")")
+    margin = " " * indent
+    return Code(f"from {module} import (\n" + "".join(f"{margin}    {word},\n" for word in ordered) + f"{margin})")
 
 
 def import_order(word: str) -> tuple[object, ...]:

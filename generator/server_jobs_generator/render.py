@@ -6,6 +6,7 @@ Templates lay out what is decided here. They print only `Code`, so text of a spe
 from __future__ import annotations
 
 from collections.abc import Container, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import cache
 from pathlib import Path, PurePosixPath
 
@@ -16,6 +17,7 @@ from .files import File, Ownership
 from .job_class import attributes, job_imports
 from .layout import (
     Code,
+    Expression,
     Group,
     assignment,
     call,
@@ -75,10 +77,20 @@ def _jobs_index(project: Project, jobs: Sequence[JobSpec]) -> File:
         project,
         "jobs/__init__.py",
         "jobs_init.py.jinja",
-        about=docstring(f"Every job of this project; `await {names[0]}.later(...)` enqueues one."),
-        imports=[import_names(f".{job.spec_name}", [job.class_name]) for job in _by_module(jobs)],
+        about=docstring(
+            f"Every job of this project; `await {names[0]}.later(...)` enqueues one. "
+            "Each is imported when it is first used."
+        ),
+        imports=[import_names(f".{job.spec_name}", [job.class_name], indent=4) for job in _by_module(jobs)],
+        modules=_job_modules(_by_module(jobs)),
         listing=assignment("__all__", Group("[", tuple(("", literal(each)) for each in names), "]")),
     )
+
+
+def _job_modules(jobs: Sequence[JobSpec]) -> Code:
+    modules: dict[str, Expression] = {job.class_name: literal(job.spec_name) for job in jobs}
+    group = call("imported_when_used", Code("__name__"), **modules)
+    return assignment("__getattr__", replace(group, packed=False), 4)
 
 
 def _job(project: Project, job: JobSpec) -> File:
@@ -113,22 +125,28 @@ def _handler(project: Project, job: JobSpec) -> File:
 
 
 def _registry(project: Project, jobs: Sequence[JobSpec]) -> File:
-    handlers, inside = _handlers_package(project)
-    modules = import_names(handlers, [job.spec_name for job in jobs])
-    classes = import_names(".jobs", [job.class_name for job in jobs])
-    runtime = import_names("server_jobs", ["JobRegistry", "create_job_registry"])
-    ours = "\n".join(sorted([modules, classes])) if inside else f"{modules}\n\n{classes}"
     return _owned(
         project,
         "registry.py",
         "registry.py.jinja",
-        imports=Code(f"{runtime}\n\n{ours}" if jobs else runtime),
-        registrations=[lay_out(_registration(job), 0, 0) for job in jobs],
+        imports=import_names("server_jobs", ["JobRegistry", "create_job_registry"]),
+        registrations=[_registration(project, job) for job in jobs],
     )
 
 
-def _registration(job: JobSpec) -> Group:
-    return call("registry.register", name(job.class_name), Code(f"{job.spec_name}.handle"))
+def _registration(project: Project, job: JobSpec) -> dict[str, Code]:
+    handlers, inside = _handlers_package(project)
+    handler = import_names(handlers, [job.spec_name], indent=4)
+    job_class = import_names(".jobs", [job.class_name], indent=4)
+    ours = "\n    ".join(sorted([handler, job_class])) if inside else f"{handler}\n\n    {job_class}"
+    decorator = call("registry.register_on_demand", literal(job.class_name), literal(f".jobs.{job.spec_name}"))
+    signature = Group(f"def _{name(job.spec_name)}(", (("jobs: ", Code("JobRegistry")),))
+    return {
+        "decorator": lay_out(decorator, 0, 1),
+        "signature": lay_out(signature, 0, 0, " -> None:"),
+        "imports": Code(ours),
+        "registration": lay_out(call("jobs.register", name(job.class_name), Code(f"{job.spec_name}.handle")), 4, 4),
+    }
 
 
 def _worker(project: Project) -> list[File]:
