@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import count
 from pathlib import Path
 from random import Random
 
@@ -15,17 +16,22 @@ _PARAMS = (
 )  # fmt: skip
 
 
-def write_project(root: Path, count: int) -> None:
-    """A project of that many specs in a folder that is not there yet."""
+def write_project(root: Path, specs: int, *, are_alike: bool = True) -> None:
+    """A project of that many specs in a folder that is not there yet.
+
+    Most properties are like others, as they are in any project; else no two texts and no two lists have one length.
+    """
     (root / "specs").mkdir(parents=True)
     (root / "pyproject.toml").write_text('[tool.server-jobs]\nhandlers = "handlers"\n', encoding="utf-8")
-    for number in range(count):
-        write_spec(root, number)
+    for number in range(specs):
+        write_spec(root, number, are_alike=are_alike)
 
 
-def write_spec(root: Path, number: int, *, limit: int = 120) -> None:
+def write_spec(root: Path, number: int, *, limit: int = 120, are_alike: bool = True) -> None:
     """One spec; another `limit` makes another spec of it, as a person would change one."""
     document = _spec(number, Random(number), limit)  # noqa: S311  nothing here is a secret
+    if not are_alike:
+        _tell_apart(document, count(1_000 + 100 * number))
     (root / f"specs/{spec_name(number)}.json").write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
 
 
@@ -106,3 +112,13 @@ def _definition(name: str, chance: Random) -> dict[str, object]:
         case _:
             day = {"type": "string", "format": "date"}
             return _object({"from": day, "to": day}, ("from",))
+
+
+def _tell_apart(schema: object, lengths: Iterator[int]) -> None:
+    """Give each text and each list in it a greatest length that no other one has."""
+    if isinstance(schema, dict):
+        keyword = {"string": "maxLength", "array": "maxItems"}.get(str(schema.get("type")))
+        if keyword and not schema.keys() & {"enum", "format"}:
+            schema[keyword] = next(lengths)
+        for inner in schema.values():
+            _tell_apart(inner, lengths)
