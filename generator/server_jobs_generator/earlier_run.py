@@ -8,6 +8,7 @@ never becomes code: names are checked as those of a new spec are, and what is no
 from __future__ import annotations
 
 import gc
+import json
 import os
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -25,8 +26,11 @@ from .names import class_name_problem
 from .problems import SpecProblem
 from .spec import JobSpec, Specs, check_specs
 from .spec_files import SpecFile
+from .type_memory import TypeMemory
 
 _FILE = "specs.json"
+_TYPES = "types.json"
+_MOST_TYPES = 50_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,6 +101,28 @@ class EarlierRun:
 
     def _with_what_they_need(self, names: Iterable[str]) -> set[str]:
         return _reached(names, {name: known.needs for name, known in self.files.items()})
+
+
+def read_type_memory(project: Project) -> TypeMemory:
+    """The answers of the code generator to earlier runs, if they hold here and now."""
+    with suppress(OSError, ValueError, TypeError, RecursionError):
+        head, _, rest = (read_cached(cache_folder(project) / _TYPES) or b"").partition(b"\n")
+        if head == circumstances(project).encode():
+            kept = dict(json.loads(rest))
+            for text in kept.values():
+                if not isinstance(text, str):
+                    raise TypeError(text)
+            return TypeMemory(kept)
+    return TypeMemory()
+
+
+def keep_type_memory(project: Project, memory: TypeMemory) -> None:
+    """Leave them for the next run, if there are new ones."""
+    answers = memory.written_down()
+    if memory.new and len(answers) <= _MOST_TYPES:
+        with suppress(OSError):
+            content = circumstances(project).encode() + b"\n" + json.dumps(answers).encode()
+            write_cached(make_cache_folder(project) / _TYPES, content)
 
 
 def read_earlier_run(project: Project) -> EarlierRun:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from functools import cache
 from threading import Thread
 
+from .model_types import Type
 from .models import render_all_models
 from .spec import JobSpec
 from .type_memory import TypeMemory
@@ -19,18 +19,21 @@ _PORTION = 50
 _MOST_PROCESSES = 8
 
 
-def render_models_of(jobs: Sequence[JobSpec]) -> Iterator[str]:
-    """The modules of these jobs, in their order. Raises `GeneratedCodeError` as `render_models` does."""
+def render_models_of(jobs: Sequence[JobSpec], memory: TypeMemory) -> Iterator[str]:
+    """The modules of these jobs, in their order. Raises `GeneratedCodeError` as `render_models` does.
+
+    `memory` learns all that was asked.
+    """
     processes = min(_cores(), _MOST_PROCESSES)
     rendered = 0
     if len(jobs) >= _MANY and processes > 1:
-        for text in _in_processes(jobs, processes):
+        for text in _in_processes(jobs, memory, processes):
             yield text
             rendered += 1
-    yield from render_all_models(jobs[rendered:])
+    yield from render_all_models(jobs[rendered:], memory)
 
 
-def _in_processes(jobs: Sequence[JobSpec], processes: int) -> Iterator[str]:
+def _in_processes(jobs: Sequence[JobSpec], memory: TypeMemory, processes: int) -> Iterator[str]:
     """The modules of the first jobs: all, unless processes cannot be started here, or one is killed."""
     # Imported where they are needed: most runs have few jobs to render.
     from concurrent.futures import ProcessPoolExecutor
@@ -40,24 +43,26 @@ def _in_processes(jobs: Sequence[JobSpec], processes: int) -> Iterator[str]:
     portions = [jobs[start : start + _PORTION] for start in range(0, len(jobs), _PORTION)]
     with (
         suppress(BrokenProcessPool, ImportError, OSError),
-        ProcessPoolExecutor(processes, get_context("spawn"), _set_up) as pool,
+        ProcessPoolExecutor(processes, get_context("spawn"), _set_up, (memory.kept,)) as pool,
     ):
-        for texts in pool.map(_render, portions):
+        for texts, new in pool.map(_render, portions):
+            memory.new.update(new)
             yield from texts
 
 
-def _render(jobs: Sequence[JobSpec]) -> list[str]:
-    return list(render_all_models(jobs, _memory()))
+_memory = TypeMemory()
+"""One for each process, so that it asks for each type once."""
 
 
-@cache
-def _memory() -> TypeMemory:
-    """One for each process, so that it asks for each type once."""
-    return TypeMemory()
+def _render(jobs: Sequence[JobSpec]) -> tuple[list[str], dict[str, Type]]:
+    before = set(_memory.new)
+    texts = list(render_all_models(jobs, _memory))
+    return texts, {key: answer for key, answer in _memory.new.items() if key not in before}
 
 
-def _set_up() -> None:
+def _set_up(kept: Mapping[str, str]) -> None:
     """Ctrl-C is for the parent, which stops its processes; and none of them outlives it."""
+    _memory.kept = kept
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     Thread(target=_end_with_parent, daemon=True).start()
 

@@ -8,7 +8,7 @@ from server_jobs import __version__
 from server_jobs.project import Project
 
 from . import output
-from .earlier_run import read_earlier_run, remember_run
+from .earlier_run import keep_type_memory, read_earlier_run, read_type_memory, remember_run
 from .files import File, KeptFile, Ownership, read_file
 from .manifest import Manifest, hash_content, manifest_path, read_manifest
 from .migrations import migration_files, schema_fingerprint
@@ -17,6 +17,7 @@ from .plan import Plan
 from .publication import CannotExchangeError, publish_at_once
 from .render import render_files
 from .spec import JobSpec, check_specs, find_specs
+from .type_memory import TypeMemory
 from .worker_lint.configuration import check_configuration
 from .worker_lint.upload import read_upload
 
@@ -33,7 +34,9 @@ def make_plan(project: Project) -> Plan:
     if specs.problems:
         return Plan(problems=tuple(sorted(specs.problems)))
     old, kept = read_manifest(project), earlier.kept(project, specs.jobs)
-    files = [*render_files(project, specs.jobs, kept), *migration_files(project, specs.jobs, old)]
+    memory = TypeMemory() if len(kept) == len(specs.jobs) else read_type_memory(project)
+    files = [*render_files(project, specs.jobs, kept, memory), *migration_files(project, specs.jobs, old)]
+    keep_type_memory(project, memory)
     remember_run(project, found, specs, files, kept)
     right = [file for of_job in kept.values() for file in of_job]
     new = _manifest(project, specs.jobs, [*files, *right], old)

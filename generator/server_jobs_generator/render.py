@@ -32,19 +32,22 @@ from .layout import (
 )
 from .model_pool import render_models_of
 from .spec import JobSpec
+from .type_memory import TypeMemory
 
 
-def render_files(project: Project, jobs: Sequence[JobSpec], kept: Container[str] = ()) -> list[File]:
+def render_files(
+    project: Project, jobs: Sequence[JobSpec], kept: Container[str] = (), memory: TypeMemory | None = None
+) -> list[File]:
     """Every file but the migrations, and but those that follow from one of the `kept` jobs alone (their class names).
 
-    The order of `jobs` does not matter.
+    The order of `jobs` does not matter, nor what is in the `memory`, which saves time.
     """
     ordered = sorted(jobs, key=lambda job: job.class_name)
     changed = [job for job in ordered if job.class_name not in kept]
     return [
         _owned(project, "__init__.py", "package_init.py.jinja", docstring=docstring("Generated from the specs.")),
         _models_index(project),
-        *_models(project, changed),
+        *_models(project, changed, memory or TypeMemory()),
         _jobs_index(project, ordered),
         *(_job(project, job) for job in changed),
         File(f"{project.handlers}/__init__.py", render("handlers_init.py.jinja"), Ownership.ONCE),
@@ -64,8 +67,8 @@ def _models_index(project: Project) -> File:
     return _owned(project, "models/__init__.py", "package_init.py.jinja", docstring=about)
 
 
-def _models(project: Project, jobs: Sequence[JobSpec]) -> Iterator[File]:
-    for job, text in zip(jobs, render_models_of(jobs), strict=True):
+def _models(project: Project, jobs: Sequence[JobSpec], memory: TypeMemory) -> Iterator[File]:
+    for job, text in zip(jobs, render_models_of(jobs, memory), strict=True):
         yield File(f"{project.output}/models/{job.spec_name}.py", text, job=job.class_name)
 
 

@@ -1,31 +1,46 @@
 """The type of each property, asked for once: most properties of a project are like others in it.
 
 A type follows from the prepared schema of its property and from nothing around it. So each schema is written down
-without the tokens of its job, and what is new in many jobs goes to the code generator at once, where most of the time
-would go into starting over for every job.
+without the tokens of its job and without the numbers that limit its values, which come back in the type as they are;
+and what is new in many jobs goes to the code generator at once, where most of the time would go into starting over for
+every job. Answers are kept for later runs.
 """
 
 from __future__ import annotations
 
+import ast
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import cast
 
 from pydantic import JsonValue
 
 from .bundle import DEFINITIONS, referenced_name
 from .code_generator import EXTRAS, read_types
 from .model_plan import ClassPlan, ModelPlan, PropertyPlan
-from .model_types import Generic, Limited, Named, Type, Union
+from .model_types import Choice, Generic, Limited, Named, Scalar, Type, Union
 
 _AT_ONCE = 500
+_FIRST_STAND_IN = 7_000_001
+_LIMITS = frozenset(
+    {"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"}
+    | {"minLength", "maxLength", "minItems", "maxItems", "minProperties", "maxProperties"}
+)
+_SHAPES = {shape.__name__: shape for shape in (Choice, Generic, Limited, Named, Union)}
 
 
 @dataclass(slots=True)
 class TypeMemory:
-    """What the code generator has answered; no answer depends on what else was asked, or when."""
+    """What the code generator has answered; no answer depends on what else was asked, or when.
 
-    types: dict[str, Type] = field(default_factory=dict[str, Type])
+    `kept` are answers of earlier runs in the form in which they are written down, `new` those of this one.
+    """
+
+    kept: Mapping[str, str] = field(default_factory=dict[str, str])
+    new: dict[str, Type] = field(default_factory=dict[str, Type])
+    _read: dict[str, Type] = field(default_factory=dict[str, Type])
 
     def learn(self, plans: Iterable[ModelPlan]) -> None:
         """Ask for all in these plans that is not known yet. Raises `GeneratedCodeError` as `read_types` does."""
@@ -35,26 +50,65 @@ class TypeMemory:
         """As `read_types`: the type of each property, and of `EXTRAS`, by the tokens of class and property."""
         questions = _questions(plan)
         self._ask(questions.values())
-        return {place: question.with_names(self.types[question.key]) for place, question in questions.items()}
+        return {place: question.completed(self._answer(question.key)) for place, question in questions.items()}
+
+    def written_down(self) -> dict[str, str]:
+        """All answers in the form of `kept`."""
+        return {**self.kept, **{key: repr(answer) for key, answer in self.new.items()}}
+
+    def _answer(self, key: str) -> Type:
+        return self.new[key] if key in self.new else self._read[key]
 
     def _ask(self, questions: Iterable[_Question]) -> None:
-        new = list({question.key: question for question in questions if question.key not in self.types}.values())
-        for start in range(0, len(new), _AT_ONCE):
-            self.types |= _answers(new[start : start + _AT_ONCE])
+        unknown = {each.key: each for each in questions if self._known(each.key) is None}
+        asked = list(unknown.values())
+        for start in range(0, len(asked), _AT_ONCE):
+            self.new |= _answers(asked[start : start + _AT_ONCE])
+
+    def _known(self, key: str) -> Type | None:
+        if key not in self.new and key not in self._read and key in self.kept:
+            with suppress(ValueError):  # as if it were not there
+                self._read[key] = read_type(self.kept[key])
+        return self.new.get(key) or self._read.get(key)
+
+
+def read_type(text: str) -> Type:
+    """The type of that `repr`, which is read and never run. Raises `ValueError`."""
+    try:
+        value = _read(ast.parse(text, mode="eval").body)
+    except (SyntaxError, ValueError, TypeError, RecursionError, KeyError) as error:
+        raise ValueError(f"{text!r} is not a type") from error
+    if not isinstance(value, Type):
+        raise ValueError(f"{text!r} is not a type")  # noqa: TRY004  what is wrong is the text
+    return value
+
+
+def _read(node: ast.expr) -> Type | Scalar | tuple[object, ...]:
+    match node:
+        case ast.Call(func=ast.Name(name), args=[], keywords=keywords):
+            shape: Callable[..., Type] = _SHAPES[name]
+            return shape(**{str(each.arg): _read(each.value) for each in keywords})
+        case ast.Tuple(elts=items):
+            return tuple(map(_read, items))
+        case _:
+            return cast("Scalar", ast.literal_eval(node))
 
 
 @dataclass(frozen=True, slots=True)
 class _Question:
-    """A prepared schema in which classes and parts are numbered in the order in which it comes to them."""
+    """A prepared schema in which classes, parts and limits are numbered in the order in which it comes to them."""
 
     schema: JsonValue
     parts: tuple[JsonValue, ...]
     classes: tuple[str, ...]
+    limits: tuple[int | float, ...]
     key: str
 
-    def with_names(self, answer: Type) -> Type:
-        """The answer with the classes of this question, which the key leaves out."""
-        return _renamed(answer, {_class_token(number): token for number, token in enumerate(self.classes)})
+    def completed(self, answer: Type) -> Type:
+        """The answer with the classes and the limits of this question, which the key leaves out."""
+        names = {_class_token(number): token for number, token in enumerate(self.classes)}
+        limits = {_stand_in(number, limit): limit for number, limit in enumerate(self.limits)}
+        return _completed(answer, names, limits)
 
 
 @dataclass(slots=True)
@@ -65,18 +119,24 @@ class _Numbering:
     classes: dict[str, str] = field(default_factory=dict[str, str])
     tokens: dict[str, str] = field(default_factory=dict[str, str])
     parts: dict[str, JsonValue] = field(default_factory=dict[str, JsonValue])
+    limits: list[int | float] = field(default_factory=list[int | float])
 
     def question(self, prepared: JsonValue) -> _Question:
-        schema = _with_references(prepared, self._token)
+        schema = _copied(prepared, self._token, self._limit)
         parts = tuple(self.parts[token] for token in self.tokens.values())
-        return _Question(schema, parts, tuple(self.classes), json.dumps([schema, parts], sort_keys=True))
+        key = json.dumps([schema, parts], sort_keys=True)
+        return _Question(schema, parts, tuple(self.classes), tuple(self.limits), key)
+
+    def _limit(self, value: float) -> float:
+        self.limits.append(value)
+        return _stand_in(len(self.limits) - 1, value)
 
     def _token(self, name: str) -> str:
         if name not in self.plan_parts:
             return self.classes.setdefault(name, _class_token(len(self.classes)))
         if name not in self.tokens:
             token = self.tokens[name] = _part_token(len(self.tokens))
-            self.parts[token] = _with_references(self.plan_parts[name], self._token)
+            self.parts[token] = _copied(self.plan_parts[name], self._token, self._limit)
         return self.tokens[name]
 
 
@@ -115,36 +175,45 @@ def _part_token(number: int) -> str:
     return f"T{number + 1}"
 
 
+def _stand_in(number: int, limit: float) -> float:
+    """A number in the place of a limit: no other one of the question is like it, and a whole one is whole."""
+    return _FIRST_STAND_IN + number + (0.5 if isinstance(limit, float) else 0)
+
+
 def _moved(schema: JsonValue, tokens: Mapping[str, str]) -> JsonValue:
-    return _with_references(schema, lambda name: tokens.get(name, name))
+    return _copied(schema, lambda name: tokens.get(name, name), lambda limit: limit)
 
 
-def _with_references(schema: JsonValue, token_of: Callable[[str], str]) -> JsonValue:
-    """A copy with other references. What `enum` holds are values, whatever they look like."""
+def _copied(schema: JsonValue, token_of: Callable[[str], str], limit_of: Callable[[float], float]) -> JsonValue:
+    """A copy with other references and limits. What `enum` holds are values, whatever they look like."""
     if not isinstance(schema, dict):
         return schema
     name = referenced_name(schema)
     if name is not None:
         return {**schema, "$ref": DEFINITIONS + token_of(name)}
     copy = dict(schema)
-    for key in ("items", "additionalProperties"):
-        if key in schema:
-            copy[key] = _with_references(schema[key], token_of)
-    for key in ("anyOf", "prefixItems"):
-        if isinstance(members := schema.get(key), list):
-            copy[key] = [_with_references(member, token_of) for member in members]
+    for key, value in schema.items():
+        if key in ("items", "additionalProperties"):
+            copy[key] = _copied(value, token_of, limit_of)
+        elif key in ("anyOf", "prefixItems") and isinstance(value, list):
+            copy[key] = [_copied(member, token_of, limit_of) for member in value]
+        elif key in _LIMITS and isinstance(value, int | float) and "prefixItems" not in schema:
+            copy[key] = limit_of(value)
     return copy
 
 
-def _renamed(one: Type, names: Mapping[str, str]) -> Type:
+def _completed(one: Type, names: Mapping[str, str], numbers: Mapping[float, float]) -> Type:
     match one:
         case Named(name):
             return Named(names[name]) if name in names else one
         case Generic(name, arguments):
-            return Generic(name, tuple(_renamed(argument, names) for argument in arguments))
+            return Generic(name, tuple(_completed(argument, names, numbers) for argument in arguments))
         case Union(members):
-            return Union(tuple(_renamed(member, names) for member in members))
+            return Union(tuple(_completed(member, names, numbers) for member in members))
         case Limited(inner, limits):
-            return Limited(_renamed(inner, names), limits)
+            values = tuple(
+                (key, numbers.get(value, value) if isinstance(value, int | float) else value) for key, value in limits
+            )
+            return Limited(_completed(inner, names, numbers), values)
         case _:
             return one

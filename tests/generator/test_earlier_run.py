@@ -14,6 +14,7 @@ from server_jobs_generator.document import read_document
 from server_jobs_generator.earlier_run import EarlierRun
 from server_jobs_generator.models import render_models
 from server_jobs_generator.spec import JobSpec, read_specs
+from server_jobs_generator.type_memory import TypeMemory
 
 from tests.generator.projects import TemporaryProject, job_spec, make_project, schedule
 
@@ -57,9 +58,9 @@ def looked_at(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         seen.append(path)
         return reading(path, data)
 
-    def rendered(jobs: Sequence[JobSpec]) -> object:
+    def rendered(jobs: Sequence[JobSpec], memory: TypeMemory) -> object:
         seen.extend(job.class_name for job in jobs)
-        return rendering(jobs)
+        return rendering(jobs, memory)
 
     reading, rendering = read_document, model_pool.render_models_of
     monkeypatch.setattr(spec, "read_document", read)
@@ -231,7 +232,7 @@ def test_other_processes_render_the_same_bytes(project: TemporaryProject, monkey
     monkeypatch.setattr(model_pool, "_MANY", 2)
     monkeypatch.setattr(model_pool, "_PORTION", 1)
     monkeypatch.setattr(model_pool, "_cores", lambda: 2)
-    assert list(model_pool.render_models_of(jobs)) == expected
+    assert list(model_pool.render_models_of(jobs, TypeMemory())) == expected
 
 
 def test_where_no_process_can_be_started_this_one_renders(
@@ -244,4 +245,4 @@ def test_where_no_process_can_be_started_this_one_renders(
     monkeypatch.setattr(model_pool, "_MANY", 2)
     monkeypatch.setattr(model_pool, "_cores", lambda: 2)
     monkeypatch.setattr("concurrent.futures.ProcessPoolExecutor", refuse)
-    assert list(model_pool.render_models_of(jobs)) == [render_models(job) for job in jobs]
+    assert list(model_pool.render_models_of(jobs, TypeMemory())) == [render_models(job) for job in jobs]

@@ -13,7 +13,7 @@ from server_jobs_generator.code_generator import read_types
 from server_jobs_generator.model_plan import ModelPlan, plan_models
 from server_jobs_generator.models import render_all_models, render_models
 from server_jobs_generator.spec import JobSpec, read_specs
-from server_jobs_generator.type_memory import TypeMemory
+from server_jobs_generator.type_memory import TypeMemory, read_type
 
 from tests.generator.projects import job_spec, make_project
 
@@ -48,7 +48,32 @@ def test_the_types_are_those_the_code_generator_gives_for_each_job(jobs: list[Jo
     plans = [plan_models(job, IMPORTABLE) for job in jobs]
     memory = TypeMemory()
     memory.learn(plans)
-    assert [memory.types_of(plan) for plan in plans] == [read_types(plan) for plan in plans]
+    alone = [read_types(plan) for plan in plans]
+    assert [memory.types_of(plan) for plan in plans] == alone
+    later = TypeMemory(memory.written_down())
+    assert [later.types_of(plan) for plan in plans] == alone
+    assert later.new == {}
+
+
+def test_other_limits_are_no_other_question_and_none_gets_lost(jobs: list[JobSpec]) -> None:
+    plan = plan_models(jobs[0], IMPORTABLE)
+    memory = TypeMemory()
+    memory.learn([plan])
+    asked = dict(memory.new)
+    for item in plan.classes.values():
+        for each in item.properties:
+            assert isinstance(each.prepared, dict)
+            each.prepared["maxLength"] = 0
+    assert memory.types_of(plan) == read_types(plan)
+    assert memory.new == asked
+
+
+@pytest.mark.parametrize(
+    "text", ["", "1", "Named()", "Named(__import__('os'))", "Named(name=exit())", "Thing(name='x')", "(" * 10_000]
+)
+def test_an_answer_that_is_none_is_not_taken(text: str) -> None:
+    with pytest.raises(ValueError, match="is not a type"):
+        read_type(text)
 
 
 def test_the_order_of_the_jobs_and_their_company_change_nothing(jobs: list[JobSpec]) -> None:
