@@ -28,7 +28,9 @@ _LIMITS = frozenset(
     {"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"}
     | {"minLength", "maxLength", "minItems", "maxItems", "minProperties", "maxProperties"}
 )
-_SHAPES = {shape.__name__: shape for shape in (Choice, Generic, Limited, Named, Union)}
+_SHAPES: Mapping[str, Callable[..., Type]] = {
+    shape.__name__: shape for shape in (Choice, Generic, Limited, Named, Union)
+}
 
 
 @dataclass(slots=True)
@@ -86,8 +88,7 @@ def read_type(text: str) -> Type:
 def _read(node: ast.expr) -> Type | Scalar | tuple[object, ...]:
     match node:
         case ast.Call(func=ast.Name(name), args=[], keywords=keywords):
-            shape: Callable[..., Type] = _SHAPES[name]
-            return shape(**{str(each.arg): _read(each.value) for each in keywords})
+            return _SHAPES[name](**{str(each.arg): _read(each.value) for each in keywords})
         case ast.Tuple(elts=items):
             return tuple(map(_read, items))
         case _:
