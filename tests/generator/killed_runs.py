@@ -1,7 +1,7 @@
 """`python -m tests.generator.killed_runs FOLDER [--first] [--one-by-one] [--all]`: kill runs while they publish.
 
-Each is killed before another thing that it would do to a file: all of them, or some and those around the moment
-in which the folders change places. Prints JSON: after which the output was neither the old nor the new one, was not
+Each is killed before another thing that it would do to a file: all of them, or a few and those around the moment in
+which the folders change places. Prints JSON: after which the output was neither the old nor the new one, was not
 completed by the next run, or a file of the user's was not as it was.
 """
 
@@ -20,6 +20,7 @@ from pathlib import Path
 from server_jobs.project import Project, find_project
 from server_jobs_generator import publication
 from server_jobs_generator.pipeline import make_plan, publish
+from server_jobs_generator.plan import Plan
 from server_jobs_generator.publication import clear_up
 
 from tests.generator.projects import TemporaryProject, job_spec, make_project, schedule
@@ -87,14 +88,12 @@ def kill_everywhere(folder: Path, template: TemporaryProject, mine: Mapping[str,
 
     start_anew()
     project, old = find_project(place.root), published(place)
-    events = _events_of_a_run(project, folder / "events")
+    plan = make_plan(project)
+    events = _events_of_a_run(project, plan, folder / "events")
     new = published(place)
-    for number, _ in enumerate(events):
-        is_near = any(event.startswith("server_jobs.") for event in events[max(0, number - 1) : number + 2])
-        if not (everywhere or is_near or number % 25 == 0):
-            continue
+    for number in range(len(events)) if everywhere else _some(events):
         start_anew()
-        _kill_before(project, number)
+        _kill_before(project, plan, number)
         outcome.killed += 1
         if published(place) not in (old, new):
             outcome.mixed.append(number)
@@ -107,24 +106,32 @@ def kill_everywhere(folder: Path, template: TemporaryProject, mine: Mapping[str,
     return outcome
 
 
-def _events_of_a_run(project: Project, log: Path) -> list[str]:
+def _some(events: Sequence[str]) -> list[int]:
+    """A few all along, and those around the first two exchanges: one is a try, the other one that of the output."""
+    exchanges = [number for number, event in enumerate(events) if event.startswith("server_jobs.")][:4]
+    moves = [number for number, event in enumerate(events) if event == "os.rename"]
+    near = {number + step for number in (*exchanges[2:], *moves[-1:]) for step in (-1, 0, 1)}
+    return sorted({*near, *range(0, len(events), 30)})
+
+
+def _events_of_a_run(project: Project, plan: Plan, log: Path) -> list[str]:
     """What a run that nobody kills does to files, one name a thing."""
     seen: list[str] = []
-    assert _in_a_child(project, seen.append, lambda: log.write_text("\n".join(seen), encoding="utf-8")) == 0
+    assert _in_a_child(project, plan, seen.append, lambda: log.write_text("\n".join(seen), encoding="utf-8")) == 0
     return log.read_text(encoding="utf-8").split("\n")
 
 
-def _kill_before(project: Project, number: int) -> None:
+def _kill_before(project: Project, plan: Plan, number: int) -> None:
     seen = count()
 
     def kill(_event: str) -> None:
         if next(seen) == number:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    assert os.WIFSIGNALED(_in_a_child(project, kill, lambda: None))
+    assert os.WIFSIGNALED(_in_a_child(project, plan, kill, lambda: None))
 
 
-def _in_a_child(project: Project, on_event: Callable[[str], None], at_end: Callable[[], object]) -> int:
+def _in_a_child(project: Project, plan: Plan, on_event: Callable[[str], None], at_end: Callable[[], object]) -> int:
     """Publish in a process of its own, and return its status."""
     child = os.fork()
     if child != 0:
@@ -137,7 +144,6 @@ def _in_a_child(project: Project, on_event: Callable[[str], None], at_end: Calla
             on_event(event)
 
     try:
-        plan = make_plan(project)
         sys.addaudithook(watch)
         publish(project, plan)
         is_over = True
