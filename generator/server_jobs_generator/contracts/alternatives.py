@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from itertools import combinations
 
 from pydantic import JsonValue
-from server_jobs.schemas.values import kind_of
 from server_jobs.values import canonical
 
 from ..keywords import TYPES
