@@ -52,7 +52,7 @@ class Outcome:
 
 def old_project(root: Path) -> TemporaryProject:
     """A generated project in which a person has worked, and its specs have changed."""
-    specs = {"mail": job_spec("Mail"), "gone": job_spec("Gone"), "same": job_spec("Same")}
+    specs = {"mail": job_spec("Mail"), "gone": job_spec("Gone", status="retired"), "same": job_spec("Same")}
     project = make_project(root, specs, handlers=HANDLERS)
     project.generate()
     for path, text in MINE.items():

@@ -141,7 +141,7 @@ BOMBS: dict[str, tuple[object, str]] = {
     "a count of many digits": (properties(1, lambda _: TEXT | {"pattern": "a{" + "9" * 5000 + "}"}), "is too large"),
     "a large pattern": (properties(1, lambda _: TEXT | {"pattern": "a" * 1_000_000}), "is too large"),
     "groups in groups": (properties(1, lambda _: TEXT | {"pattern": "(" * 3000 + "a" + ")" * 3000}), "enforced"),
-    "doubling anyOf, written out": (properties(1, lambda _: doubled(12)), "describes more than 2,000 schemas"),
+    "doubling anyOf, written out": (properties(1, lambda _: doubled(12)), "applies more than 2,000 schemas"),
     "doubling anyOf, written out, with a default": (
         properties(1, lambda _: doubled(11) | {"default": 3}),
         "fits none of the 2 branches",
@@ -151,7 +151,7 @@ BOMBS: dict[str, tuple[object, str]] = {
             an_object(x={"oneOf": [{"$ref": "#/$defs/A"}] * 100}),
             **{"$defs": {"A": {"oneOf": [{"const": number} for number in range(100)]}}},
         ),
-        "may both fit one value",
+        "applies more than 2,000 schemas",
     ),
     "a pointer through a fan": (
         a_spec(

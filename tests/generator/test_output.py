@@ -172,6 +172,8 @@ def test_json_tells_programs_what_was_done(project: TemporaryProject) -> None:
             {"path": "generated/manifest.json", "state": "STALE", "action": "update"},
         ],
         "unused_handlers": [],
+        "handler_changes": [],
+        "handler_patch": "",
         "written": True,
     }
 

@@ -26,9 +26,9 @@ TEXT: Mapping[str, object] = {"type": "string"}
 
 def spec_of(title: str, text: Mapping[str, object] = TEXT, **options: object) -> dict[str, object]:
     """A spec with one property."""
-    spec = job_spec(title, **options)
     closed = {"type": "object", "additionalProperties": False}
-    return {**spec, "properties": {"params": {**closed, "properties": {"text": text}}, "result": closed}}
+    parts = {"params": {**closed, "properties": {"text": text}}, "result": closed}
+    return {**job_spec(title), **({"x-job": options} if options else {}), "properties": parts}
 
 
 @dataclass(frozen=True)

@@ -48,6 +48,7 @@ def test_properties_of_bases_are_attributes_unless_the_schema_speaks_of_further_
 def test_the_rest_is_in_the_order_of_the_schema() -> None:
     properties: Schema = {name: {"type": "string"} for name in "zyxwvutsrq"}
     typed = TypedSchemas({}).part({"type": "object", "properties": properties, "patternProperties": {"^n": True}})
-    (rest,) = typed["allOf"] if isinstance(typed["allOf"], list) else ()
+    assert isinstance(typed["allOf"], list)
+    (rest,) = typed["allOf"]
     assert isinstance(rest, dict)
     assert [*(rest["properties"] if isinstance(rest["properties"], dict) else ())] == [*properties]

@@ -59,9 +59,11 @@ def test_each_change_is_generated_or_told_until_an_interrupt(
     saved = project.path("specs/.a.json.new")
     saved.write_text(json.dumps(job_spec("A", queue="mail")), encoding="utf-8")
     saved.replace(project.path("specs/a.json"))
-    assert "updated generated/jobs/a.py" in lines_until(watching, "manifest.json")[1]
+    assert "  updated generated/jobs/a.py" in lines_until(watching, "manifest.json")
     assert '"mail"' in project.read("generated/jobs/a.py")
 
+    project.write_spec("b", job_spec("B", status="retired"))
+    lines_until(watching, "manifest.json")
     project.path("specs/b.json").unlink()
     assert any("removed generated/jobs/b.py" in line for line in lines_until(watching, "note: handlers/b.py"))
 

@@ -17,6 +17,8 @@ from tests.generator.spec_projects import Schema, a_spec, an_object
 
 IS_LONG = bool(os.environ.get("SERVER_JOBS_LONG_TESTS"))
 ROOT = Path(__file__).parents[3]
+# No job was queued yet: the changes are looked at for what they mean to handlers, not to rows.
+RELOCKED = ("--relock", "SendEmail")
 HANDLER = """\
 from generated.models.send_email import SendEmailParams, SendEmailResult
 from server_jobs import JobContext
@@ -51,7 +53,7 @@ def project(generated: TemporaryProject, tmp_path: Path) -> TemporaryProject:
 @pytest.mark.parametrize("command", [("generate",), ("generate", "--dry-run"), ("generate", "--diff"), ("check",)])
 def test_lines_and_patch_are_printed(project: TemporaryProject, command: tuple[str, ...]) -> None:
     project.write_spec("send_email", spec("title"))
-    output = project.run(*command).output
+    output = project.run(*command, *(RELOCKED if command[0] == "generate" else ())).output
     assert (
         "these lines have to follow:\n"
         "handlers/send_email.py:6:15 params.subject was renamed to params.title\n"
@@ -75,7 +77,7 @@ def test_json_has_them_too(project: TemporaryProject) -> None:
 
 def test_the_whole_output_can_be_piped_into_git_apply(project: TemporaryProject) -> None:
     project.write_spec("send_email", spec("title"))
-    output = project.generate().output
+    output = project.generate(*RELOCKED).output
     subprocess.run(["git", "apply", "-"], cwd=project.root, input=output.encode(), check=True)
     assert "params.title" in project.read("handlers/send_email.py")
 
@@ -91,7 +93,7 @@ def test_without_a_change_for_the_handler_there_is_no_word_of_it(project: Tempor
         text = json.dumps(changed).replace('"type": "string"', '"type": "string", "maxLength": 9')
         changed = json.loads(text)
     project.write_spec("send_email", changed)
-    output = project.generate().output
+    output = project.generate(*RELOCKED).output
     assert "handlers" not in output
     project.path("handlers/send_email.py").write_text(HANDLER + "\n", encoding="utf-8")
     assert project.generate().output == "nothing changed\n"
@@ -101,14 +103,14 @@ def test_a_spec_that_is_gone_is_told_to_the_handlers_of_other_jobs(project: Temp
     project.path("specs/send_email.json").unlink()
     other = "from generated.models.send_email import SendEmailParams\n"
     project.path("handlers/other.py").write_text(other, encoding="utf-8")
-    output = project.generate().output
+    output = project.generate(*RELOCKED).output
     assert "handlers/other.py:1:41 SendEmailParams is gone" in output
     assert "handlers/send_email.py:" not in output
 
 
 def test_handlers_stay_as_they_are(project: TemporaryProject) -> None:
     project.write_spec("send_email", spec("title"))
-    project.generate()
+    project.generate(*RELOCKED)
     assert project.read("handlers/send_email.py") == HANDLER
 
 

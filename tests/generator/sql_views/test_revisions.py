@@ -182,7 +182,7 @@ def test_a_revision_touches_only_what_changed(project: TemporaryProject, spec: S
 def test_the_view_of_a_job_that_is_gone_is_dropped(project: TemporaryProject, engine: Engine) -> None:
     command.upgrade(alembic(project), "head")
     project.path("specs/refund.json").unlink()
-    project.generate()
+    project.generate("--relock", "Refund")
     assert revision_names(project)[2:] == ["0003_views"]
     command.upgrade(alembic(project), "head")
     assert "refund_jobs" not in {row[1] for row in described(engine)}
