@@ -14,7 +14,7 @@ WORKERS ?= auto
 
 .PHONY: help
 help: ## Show this help
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  \033[1m%-11s\033[0m %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  \033[1m%-15s\033[0m %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: setup
 setup: $(READY) ## Create the environment in .venv and install the locked dependencies
@@ -79,6 +79,10 @@ bench: $(BENCH)/.ready ## Measure this project beside the bare drivers and other
 .PHONY: bench-quick
 bench-quick: $(BENCH)/.ready ## The same with few jobs, into bench/quick: a look, not a measurement (about 5 minutes)
 	@$(BENCH)/bin/python -m bench --quick $(BENCH_OPTIONS)
+
+.PHONY: bench-generator
+bench-generator: setup ## Measure `server-jobs generate` on 1,000 specs; writes bench/generator.md (about 3 minutes)
+	@$(BIN)/python -m bench.generator $(BENCH_OPTIONS)
 
 # Some of the other queues need Python 3.12; everything is measured on the same one.
 $(BENCH)/.ready: bench/requirements.txt

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 else:
     from workers import WorkerEntrypoint
 
-handler = create_cron_handler(job_registry=registry, database=database_of, max_concurrency=10)
+handler = create_cron_handler(job_registry=registry.load(), database=database_of, max_concurrency=10)
 routes = handler.app  # made now, while the Worker is loaded, and not when the first request comes
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -107,14 +107,16 @@ def _generate(
 ) -> None:
     with _explained():
         project = find_project(folder)
-        plan = _plan(project, relocked=relocked, forgotten=forgotten)
         write = not (dry_run or diff)
-        if plan.is_refused or (plan.edited and not force):
-            _refuse(project, plan, form)
-        if diff and form is Form.TEXT:
-            _print(report.diff_lines(project, plan))
-        if write:
-            _publish(project, plan)
+        is_clean = not (relocked or forgotten) and stamp.is_clean(project)
+        with _alone(project) if write and not is_clean else nullcontext():
+            plan = Plan() if is_clean else _new_plan(project, relocked=relocked, forgotten=forgotten)
+            if plan.is_refused or (plan.edited and not force):
+                _refuse(project, plan, form)
+            if diff and form is Form.TEXT:
+                _print(report.diff_lines(project, plan))
+            if write:
+                _publish(project, plan)
         told = _told(project, plan, form, written=write)
         _print(report.problem_lines(plan) if form is Form.TEXT else [])
         _print(report.change_lines(plan, written=write) if form in (Form.TEXT, Form.GITHUB) else [])
@@ -233,15 +235,17 @@ _NEXT = """\
   server-jobs worker --until-empty"""
 
 
-def _plan(
+def _plan(project: Project, *, against: str | None = None) -> Plan:
+    return Plan() if against is None and stamp.is_clean(project) else _new_plan(project, against=against)
+
+
+def _new_plan(
     project: Project,
     *,
     relocked: Sequence[str] = (),
     forgotten: Sequence[tuple[str, int]] = (),
     against: str | None = None,
 ) -> Plan:
-    if not (relocked or forgotten or against) and stamp.is_clean(project):
-        return Plan()
     # Imported here because it brings the libraries that parse, render and migrate: most runs do without.
     from .pipeline import make_plan
 
@@ -249,6 +253,17 @@ def _plan(
     if not (plan.problems or plan.findings or plan.has_notes):
         stamp.remember(project)
     return plan
+
+
+@contextmanager
+def _alone(project: Project) -> Iterator[None]:
+    """No other run writes meanwhile; and if one was killed, what it left is in order again."""
+    from .publication import clear_up
+    from .run_lock import one_at_a_time
+
+    with one_at_a_time(project, note):
+        clear_up(project)
+        yield
 
 
 def _look_at_code(project: Project) -> Sequence[CodeFinding]:

@@ -16,8 +16,8 @@ from .typed_form import DEFINITIONS
 PRESET: Final = "standard-py311-20261027"
 EXTRAS = "extras"
 
-# The types of checked values, as properties of a class that is not printed.
-_CHECKED = "Checked"
+CHECKED: Final = "Checked"
+"""The class, which is not printed, whose properties have the types of checked values: `of_` and the token of each."""
 
 _LIMIT_NAMES = {
     "minimum": "ge",
@@ -33,13 +33,18 @@ _LIMIT_NAMES = {
 
 def read_types(plan: ModelPlan) -> dict[tuple[str, str], Type]:
     """The type of each property (and of `EXTRAS`, where a class has some), by the tokens of class and property."""
-    types = read_models(written_models(plan), {*plan.classes, _CHECKED})
+    types = read_models(written_models(plan), {*plan.classes, CHECKED})
     places = {(token, name) for token, prepared in _prepared_classes(plan).items() for name in prepared}
     if types.keys() != places:
         raise GeneratedCodeError(f"the code generator wrote other properties: {types.keys() ^ places}")
     _check_limits(plan, types)
+    return with_checks(types, plan)
+
+
+def with_checks(types: Mapping[tuple[str, str], Type], plan: ModelPlan) -> dict[tuple[str, str], Type]:
+    """The types of properties, in which those that stand for checked values are replaced; `types` has these too."""
     resolved = {place: _with_checks(one, plan, types) for place, one in types.items()}
-    return {place: one for place, one in resolved.items() if place[0] != _CHECKED}
+    return {place: one for place, one in resolved.items() if place[0] != CHECKED}
 
 
 def written_models(plan: ModelPlan) -> str:
@@ -122,7 +127,7 @@ def _prepared_properties(plan: ClassPlan) -> dict[str, JsonValue]:
 def _prepared_classes(plan: ModelPlan) -> dict[str, dict[str, JsonValue]]:
     classes = {token: _prepared_properties(item) for token, item in plan.classes.items()}
     if plan.checked:
-        classes[_CHECKED] = {f"of_{token}": item.prepared for token, item in plan.checked.items()}
+        classes[CHECKED] = {f"of_{token}": item.prepared for token, item in plan.checked.items()}
     return classes
 
 
@@ -139,7 +144,7 @@ def _with_checks(one: Type, plan: ModelPlan, types: Mapping[tuple[str, str], Typ
     """The type, with those in it that stand for checked ones replaced by them."""
     match one:
         case Named(name) if name in plan.checked:
-            return Checked(_with_checks(types[_CHECKED, f"of_{name}"], plan, types), plan.checked[name].checks)
+            return Checked(_with_checks(types[CHECKED, f"of_{name}"], plan, types), plan.checked[name].checks)
         case Union(members):
             return Union(tuple(_with_checks(member, plan, types) for member in members))
         case Generic(name, arguments):

@@ -55,7 +55,7 @@ class DefaultValue:
     fitting: Fitting = field(init=False)
 
     def __post_init__(self) -> None:
-        definitions = Document(_FILE, "", {"$defs": dict(self.plan.definitions)}, {}, [])
+        definitions = Document(_FILE, "", {"$defs": dict(self.plan.definitions)})
         schemas = {Location(_FILE, ("$defs", name)) for name in self.plan.definitions}
         self.fitting = Fitting(Library({_FILE: definitions}, schemas))
 

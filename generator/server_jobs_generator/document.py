@@ -11,10 +11,12 @@ import re
 from bisect import bisect_right
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from pydantic import JsonValue
 from server_jobs.values import MAX_INTEGER_DIGITS, pointer_to
 
+from .plain_json import NotPlainError, read_plain
 from .problems import SpecProblem, shown
 from .rules import Rule
 from .spec_rules import (
@@ -58,14 +60,15 @@ class _Place:
 class Document:
     """A file that could be read. `path` is relative to the project's root; `value` is what `json.loads` would give.
 
-    Of a value that was translated, `written` has the pointers in the file of what stands elsewhere now.
+    `count` is the number of values in the file. Of a value that was translated, `written` has the pointers in the file
+    of what stands elsewhere now.
     """
 
     path: str
     text: str
     value: JsonValue
-    places: dict[Pointer, _Place]
-    line_starts: list[int]
+    is_jsonc: bool = False
+    count: int = 0
     written: Mapping[Pointer, Pointer] = field(default_factory=dict[Pointer, Pointer])
 
     def problem(self, pointer: Pointer, rule: Rule, message: str, *, at_key: bool = False) -> SpecProblem:
@@ -75,13 +78,14 @@ class Document:
 
     def place(self, pointer: Pointer, *, at_key: bool = False) -> tuple[int, int]:
         """The line and the column of a value or of its key, or of the nearest value around it."""
+        places, line_starts = _places(self.path, self.text, self.is_jsonc)
         known = self._written(pointer)
-        while known not in self.places:
+        while known not in places:
             known = known[:-1]
-        place = self.places[known]
+        place = places[known]
         offset = place.key if at_key and place.key is not None else place.value
-        line = bisect_right(self.line_starts, offset)
-        return line, offset - self.line_starts[line - 1] + 1
+        line = bisect_right(line_starts, offset)
+        return line, offset - line_starts[line - 1] + 1
 
     def _written(self, pointer: Pointer) -> Pointer:
         for length in range(len(pointer), 0, -1) if self.written else ():
@@ -111,7 +115,19 @@ def read_document(path: str, data: bytes, *, is_jsonc: bool = False) -> Reading:
         line, column = before.count("\n") + 1, len(before) - (before.rfind("\n") + 1) + 1
         message = f"is not valid UTF-8 (byte 0x{data[error.start]:02x}); save it as UTF-8"
         return _unreadable(path, line, column, NOT_UTF8, message)
-    return _Reader(path, text, is_jsonc).read()
+    try:
+        value, count = read_plain(text, max_nodes=MAX_NODES, max_depth=MAX_DEPTH)
+        return Reading(Document(path, text, value, is_jsonc, count), ())
+    except NotPlainError:
+        return _Reader(path, text, is_jsonc).read()
+
+
+@lru_cache(maxsize=64)
+def _places(path: str, text: str, is_jsonc: bool) -> tuple[dict[Pointer, _Place], list[int]]:
+    """Where everything stands, found out when the first problem needs it: most files have none."""
+    reader = _Reader(path, text, is_jsonc)
+    reader.read()
+    return reader.places, reader.line_starts
 
 
 def _unreadable(path: str, line: int, column: int, rule: Rule, message: str) -> Reading:
@@ -143,7 +159,7 @@ class _Reader:
                 raise self.stop((), JSON_SYNTAX, f"{self.next_word()} stands behind the end of the document; remove it")
         except _UnreadableError:
             return Reading(None, tuple(self.problems))
-        document = Document(self.path, self.text, value, self.places, self.line_starts)
+        document = Document(self.path, self.text, value, self.is_jsonc, len(self.places))
         return Reading(document, tuple(self.problems))
 
     def value(self, pointer: Pointer, key_at: int | None) -> JsonValue:

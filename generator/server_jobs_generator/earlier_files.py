@@ -2,34 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from server_jobs.project import Project
 
-from .contracts.lock import Lock
-from .earlier_versions import ParamsVersion, VersionStep, steps_of
+from .earlier_versions import ParamsVersion, VersionStep
 from .files import File, Ownership
 from .layout import Code, Group, assignment, docstring, header, import_names, lay_out, literal, name
-from .models import render_models
+from .models import render_all_models
 from .render import from_handlers, render
 from .spec import JobSpec
+from .type_memory import TypeMemory
 
 
-def earlier_files(project: Project, jobs: Sequence[JobSpec], lock: Lock) -> list[File]:
+def earlier_files(
+    project: Project, jobs: Sequence[JobSpec], steps: Mapping[str, Sequence[VersionStep]], memory: TypeMemory
+) -> list[File]:
     """The models of the versions of jobs that have several, and a stub for each way between two of them."""
-    return [file for job in jobs for file in _files_of(project, steps_of(job, lock))]
+    return [file for job in jobs for file in _files_of(project, steps.get(job.class_name, ()), memory)]
 
 
-def _files_of(project: Project, steps: Sequence[VersionStep]) -> Iterator[File]:
+def _files_of(project: Project, steps: Sequence[VersionStep], memory: TypeMemory) -> Iterator[File]:
     for step in steps:
         before = step.before
-        text = render_models(before.spec()) if step.needs_upcast else _same_model(before, step.after)
-        yield File(f"{project.output}/models/{before.module}.py", text)
+        text = _model(before, memory) if step.needs_upcast else _same_model(before, step.after)
+        yield File(f"{project.output}/models/{before.module}.py", text, job=before.job.class_name)
         if step.needs_upcast:
             yield _upcaster(project, step)
     if steps:
         current = steps[-1].after
-        yield File(f"{project.output}/models/{current.module}.py", _same_model(current, None))
+        text = _same_model(current, None)
+        yield File(f"{project.output}/models/{current.module}.py", text, job=current.job.class_name)
+
+
+def _model(version: ParamsVersion, memory: TypeMemory) -> str:
+    (text,) = render_all_models([version.spec()], memory)
+    return text
 
 
 def _same_model(version: ParamsVersion, same: ParamsVersion | None) -> str:
@@ -63,4 +71,4 @@ def _upcaster(project: Project, step: VersionStep) -> File:
         class_name=literal(job.class_name),
         version=Code(before.version),
     )
-    return File(f"{project.handlers}/{before.module}.py", text, Ownership.ONCE)
+    return File(f"{project.handlers}/{before.module}.py", text, Ownership.ONCE, job.class_name)

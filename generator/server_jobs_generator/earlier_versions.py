@@ -12,7 +12,7 @@ from itertools import pairwise
 
 from pydantic import JsonValue
 from server_jobs.options import JobOptions
-from server_jobs.values import canonical
+from server_jobs.values import canonical, fingerprint
 
 from .contracts.canonical import canonical_schema
 from .contracts.lock import Lock
@@ -92,6 +92,15 @@ def steps_of(job: JobSpec, lock: Lock) -> tuple[VersionStep, ...]:
     ]
     versions = [*earlier, ParamsVersion(job, current, job.params)]
     return tuple(VersionStep(before, after) for before, after in pairwise(versions))
+
+
+def hashes_of(steps: Mapping[str, Sequence[VersionStep]]) -> dict[str, str]:
+    """A hash of the earlier versions of each job that has some; `steps` are those of each, by its class name."""
+    return {name: fingerprint([_facts(step.before) for step in each]) for name, each in steps.items() if each}
+
+
+def _facts(version: ParamsVersion) -> JsonValue:
+    return [version.version, dict(version.params)]
 
 
 def name_problems(jobs: Sequence[JobSpec], lock: Lock) -> Iterator[SpecProblem]:

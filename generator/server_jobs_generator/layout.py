@@ -11,6 +11,7 @@ import re
 import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 
 WIDTH = 120
 _INDENT = 4
@@ -117,13 +118,14 @@ def assignment(target: str, value: Expression, indent: int = 0) -> Code:
     return Code(f"{target} = {lay_out(value, indent, indent + len(target) + 3)}")
 
 
-def import_names(module: str, names: Sequence[str]) -> Code:
+def import_names(module: str, names: Sequence[str], indent: int = 0) -> Code:
     """`from module import a, b`, sorted the way the linter sorts, in brackets when the line is long."""
     ordered = sorted(map(name, names), key=import_order)
     line = f"from {module} import {', '.join(ordered)}"
-    if len(line) <= WIDTH:
+    if indent + len(line) <= WIDTH:
         return Code(line)
-    return Code(f"from {module} import (\n" + "".join(f"    {word},\n" for word in ordered) + ")")
+    margin = " " * indent
+    return Code(f"from {module} import (\n" + "".join(f"{margin}    {word},\n" for word in ordered) + f"{margin})")
 
 
 def import_order(word: str) -> tuple[object, ...]:
@@ -165,9 +167,10 @@ def _kind(word: str) -> int:
     return 0 if len(word) > 1 and word.isupper() else 1 if word[:1].isupper() else 2
 
 
+@cache
 def _natural(word: str) -> list[tuple[int, int, str]]:
     """Numbers before letters and by value; those with a leading zero before other numbers, digit by digit."""
-    runs: list[str] = re.findall(r"\d+|\D", word)
+    runs: list[str] = re.findall(r"\d+|\D+", word)
     return [
         (2, 0, run) if not run.isdecimal() else (0, 0, run) if run.startswith("0") else (1, int(run), "")
         for run in runs

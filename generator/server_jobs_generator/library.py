@@ -35,10 +35,14 @@ class Location:
 
 @dataclass(slots=True)
 class Library:
-    """The documents by file name, and the locations in them that are schemas (a `$ref` may lead only to those)."""
+    """The documents by file name, and the locations in them that are schemas (a `$ref` may lead only to those).
+
+    `needs` are the other files that references in a file led to, as far as they were resolved.
+    """
 
     documents: dict[str, Document]
     schemas: set[Location] = field(default_factory=set[Location])
+    needs: dict[str, set[str]] = field(default_factory=dict[str, set[str]])
 
     def value_at(self, location: Location) -> JsonValue:
         """What stands at a location."""
@@ -51,6 +55,8 @@ class Library:
         """The location a `$ref` in `file` leads to. Raises `UnresolvedReferenceError`."""
         target_file, _, fragment = reference.partition("#")
         target = self._file(target_file, file) if target_file else file
+        if target != file:
+            self.needs.setdefault(file, set()).add(target)
         location = Location(target, self._pointer(fragment, self.documents[target]))
         if location not in self.schemas:
             raise UnresolvedReferenceError(f"leads to a place in {target} that is not a schema; reference one in $defs")

@@ -8,8 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
-from pathlib import PurePosixPath
+from dataclasses import dataclass, field, fields, replace
 from typing import cast
 
 from server_jobs.errors import ProjectError
@@ -52,7 +51,7 @@ class Manifest:
 
     def dump(self) -> str:
         """The text of the file: the same for equal manifests."""
-        document = {"note": _NOTE, **asdict(self)}
+        document = {"note": _NOTE, **{each.name: getattr(self, each.name) for each in fields(self)}}
         if not self.unfinished:
             del document["unfinished"]
         return json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
@@ -113,12 +112,11 @@ def _object(values: Mapping[str, object], key: str, project: Project | None) -> 
     return {path: value for path, value in members.items() if project is None or _may_be_ours(path, project)}
 
 
-def _may_be_ours(text: str, project: Project) -> bool:
+def _may_be_ours(path: str, project: Project) -> bool:
     """Whatever else a manifest may name, only files in the output folder that are no handlers can be the generator's.
 
     Capitals do not tell handlers apart, since on some machines they do not tell files apart.
     """
-    path = PurePosixPath(text)
-    is_plain = str(path) == text and "\\" not in text and ".." not in path.parts
-    is_handler = PurePosixPath(text.casefold()).is_relative_to(project.handlers.casefold())
-    return is_plain and path.is_relative_to(project.output) and not is_handler
+    is_plain = "\\" not in path and not {"", ".", ".."} & set(path.split("/"))
+    is_handler = f"{path.casefold()}/".startswith(f"{project.handlers.casefold()}/")
+    return is_plain and path.startswith(f"{project.output}/") and not is_handler

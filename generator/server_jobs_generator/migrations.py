@@ -9,9 +9,9 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from importlib.resources import files
 from pathlib import Path
 
+import server_jobs
 from server_jobs.databases.url import DEFAULT_URL
 from server_jobs.project import Project
 
@@ -45,7 +45,7 @@ def migration_files(project: Project, jobs: Sequence[JobSpec], manifest: Manifes
 def schema_fingerprint(jobs: Iterable[JobSpec]) -> str:
     """A hash of all that revisions depend on: the module of the tables, the declared schedules, and the views."""
     jobs = tuple(jobs)
-    tables = files("server_jobs").joinpath("schema.py").read_bytes()
+    tables = Path(server_jobs.__file__).with_name("schema.py").read_bytes()
     schedules = json.dumps(schedule_rows(jobs), sort_keys=True)
     views = json.dumps({dialect: [one.create for one in objects] for dialect, objects in wanted_objects(jobs).items()})
     return hashlib.sha256(b"\0".join((tables, schedules.encode(), views.encode()))).hexdigest()

@@ -20,6 +20,8 @@ from .spec import JobSpec
 from .typed_form import DEFINITIONS, is_class, referenced_name, rest_of, self_contained
 from .typed_schema import TypedSchemas
 
+CUSTOM_TYPES = "server_jobs.formats."
+
 _TYPE_NAMES = {name: "".join(map(str.capitalize, name.split("-"))) for name in FORMATS}
 _CONSTRAINTS = {
     "string": ("minLength", "maxLength"),
@@ -155,7 +157,7 @@ class _Planner:
         token = f"k{len(self.checked) + 1}"
         self.checked[token] = CheckPlan(prepared, self._text(rest))
         # To the code generator it is a type of a name that it knows nothing of.
-        return {"type": "string", "customTypePath": f"server_jobs.formats.{token}"}
+        return {"type": "string", "customTypePath": CUSTOM_TYPES + token}
 
     def _text(self, rest: JsonValue) -> str:
         return json.dumps(self_contained(rest, self.stated), ensure_ascii=False)
@@ -233,7 +235,7 @@ def _prepared_text(schema: Schema) -> dict[str, JsonValue]:
     format_name, pattern = schema.get("format"), schema.get("pattern")
     prepared: dict[str, JsonValue] = {}
     if isinstance(format_name, str):
-        prepared["customTypePath"] = f"server_jobs.formats.{_TYPE_NAMES[format_name]}"
+        prepared["customTypePath"] = CUSTOM_TYPES + _TYPE_NAMES[format_name]
     if isinstance(pattern, str):
         prepared["pattern"] = translate(pattern)
     return prepared

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import keyword
 import unicodedata
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from pydantic import JsonValue
 
 from .code_check import IMPORTABLE, IMPORTS, check_code
-from .code_generator import EXTRAS, read_types
+from .code_generator import EXTRAS
 from .default_value import DefaultValue
 from .layout import (
     WIDTH,
@@ -33,9 +33,12 @@ from .model_plan import ClassPlan, ModelPlan, PropertyPlan, plan_models
 from .model_types import Checked, Generic, Limited, Named, Type, Union
 from .schema_lint import Schema
 from .spec import JobSpec
+from .type_memory import TypeMemory
 from .type_text import TypeText, exploded, flat, is_breakable
 
 _INDENT = 4
+# So many jobs are planned ahead, for their types to be asked for together; plans are large.
+_AT_ONCE = 100
 
 
 def render_models(job: JobSpec) -> str:
@@ -46,16 +49,27 @@ def render_models(job: JobSpec) -> str:
     The same spec always gives the same text, and the text has passed the allow-list of `code_check`. Raises
     `GeneratedCodeError` (a bug, never a user's mistake) when it would not.
     """
-    text = _Module(job, plan_models(job, IMPORTABLE)).text()
-    check_code(text)
+    (text,) = render_all_models([job])
     return text
 
 
+def render_all_models(jobs: Sequence[JobSpec], memory: TypeMemory | None = None) -> Iterator[str]:
+    """The modules of many jobs, each as `render_models` gives it, in less time; `memory` has what was asked before."""
+    memory = memory or TypeMemory()
+    for start in range(0, len(jobs), _AT_ONCE):
+        plans = [(job, plan_models(job, IMPORTABLE)) for job in jobs[start : start + _AT_ONCE]]
+        memory.learn(plan for _, plan in plans)
+        for job, plan in plans:
+            text = _Module(job, plan, memory.types_of(plan)).text()
+            check_code(text)
+            yield text
+
+
 class _Module:
-    def __init__(self, job: JobSpec, plan: ModelPlan) -> None:
+    def __init__(self, job: JobSpec, plan: ModelPlan, types: Mapping[tuple[str, str], Type]) -> None:
         self._job = job
         self._plan = plan
-        self._types = read_types(plan)
+        self._types = types
         self._uses: set[str] = set()
         self._texts = TypeText(plan, self._uses)
         self._defaults = DefaultValue(plan, self._uses)

@@ -12,14 +12,14 @@ import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from server_jobs.errors import ProjectError
 
-from .files import File, Ownership, read_file
+from .files import File, KeptFile, Ownership, read_file
 from .manifest import Manifest, hash_content
 
-_STAGING = ".staging-"
+STAGING = ".staging-"
 
 
 class State(StrEnum):
@@ -47,9 +47,18 @@ class Finding:
         return f"{self.state} {self.path}"
 
 
-def compare(root: Path, files: Sequence[File], manifest: Manifest, owned_folders: Sequence[str]) -> tuple[Finding, ...]:
-    """Every file that is not as it should be, by path. Raises `ProjectError` if a link leads out of the project."""
-    wanted = {file.path: file for file in files}
+def compare(
+    root: Path,
+    files: Sequence[File],
+    manifest: Manifest,
+    owned_folders: Sequence[str],
+    right: Iterable[KeptFile] = (),
+) -> tuple[Finding, ...]:
+    """Every file that is not as it should be, by path; of those that are `right` this is known.
+
+    Raises `ProjectError` if a link leads out of the project.
+    """
+    wanted = {file.path for file in files} | {file.path for file in right}
     known = manifest.hashes
     leftovers = {path: digests for path, digests in known.items() if path not in wanted}
     extras = [path for path in _files_in(root, owned_folders) if path not in wanted and path not in known]
@@ -88,16 +97,16 @@ def publish(root: Path, findings: Iterable[Finding], manifest: File, journal: Fi
 
 
 def _new_staging(folder: Path) -> Path:
-    for left_by_a_killed_run in folder.glob(f"{_STAGING}*"):
+    for left_by_a_killed_run in folder.glob(f"{STAGING}*"):
         shutil.rmtree(left_by_a_killed_run, ignore_errors=True)
-    return Path(tempfile.mkdtemp(prefix=_STAGING, dir=folder))
+    return Path(tempfile.mkdtemp(prefix=STAGING, dir=folder))
 
 
 def check_inside(root: Path, paths: Iterable[str]) -> None:
     """Raise `ProjectError` if a link leads one of these paths out of the project."""
-    real_root = root.resolve()
-    folders = {str(PurePosixPath(path).parent) for path in paths}
-    links = {path for path in paths if (root / path).is_symlink()}
+    real_root, prefix = root.resolve(), f"{root}/"
+    folders = {path.rpartition("/")[0] or "." for path in paths}
+    links = {path for path in paths if os.path.islink(prefix + path)}  # noqa: PTH114  many thousand times
     for path in sorted(folders | links):
         target = (root / path).resolve()
         if not target.is_relative_to(real_root):
@@ -131,9 +140,19 @@ def _state(content: bytes, digests: Sequence[str]) -> State:
 
 
 def _files_in(root: Path, folders: Sequence[str]) -> Iterator[str]:
+    """Everything but folders and what is hidden, in order."""
     for folder in folders:
-        for path in sorted((root / folder).rglob("*")):
-            relative = path.relative_to(root)
-            hidden = any(part.startswith(".") or part == "__pycache__" for part in relative.parts)
-            if not hidden and (path.is_symlink() or not path.is_dir()):
-                yield relative.as_posix()
+        path = root / folder
+        if path.is_dir() and not path.is_symlink():
+            yield from sorted(_files_under(str(path), f"{folder}/"))
+
+
+def _files_under(folder: str, prefix: str) -> Iterator[str]:
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.name.startswith(".") or entry.name == "__pycache__":
+                continue
+            if entry.is_dir(follow_symlinks=False):
+                yield from _files_under(entry.path, f"{prefix}{entry.name}/")
+            else:
+                yield f"{prefix}{entry.name}"

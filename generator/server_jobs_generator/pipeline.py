@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from importlib.metadata import version
 
+from server_jobs import __version__
 from server_jobs.project import Project
 
 from . import output
@@ -15,16 +15,19 @@ from .contracts.release import release
 from .contracts.relock import relock
 from .contracts.review import review
 from .earlier_files import earlier_files
-from .earlier_versions import name_problems
-from .files import File, Ownership, read_file
+from .earlier_run import keep_type_memory, read_earlier_run, read_type_memory, remember_run
+from .earlier_versions import hashes_of, name_problems, steps_of
+from .files import File, KeptFile, Ownership, read_file
 from .handler_impact.handler_impact import handler_impact
 from .manifest import Manifest, hash_content, manifest_path, read_manifest
 from .migrations import migration_files, schema_fingerprint
 from .output import Finding, State
 from .plan import Plan
+from .publication import CannotExchangeError, publish_at_once
 from .render import render_files
-from .spec import JobSpec, read_specs
+from .spec import JobSpec, check_specs, find_specs
 from .spec_style import Style
+from .type_memory import TypeMemory
 from .worker_lint.configuration import check_configuration
 from .worker_lint.upload import read_upload
 
@@ -44,7 +47,9 @@ def make_plan(
     left, `against` a revision of git to compare with as well. Raises `ProjectError` when the project cannot be used: no
     specs folder, a link out of it, a broken manifest; `InvalidOptionError` for what cannot be forgotten.
     """
-    specs = read_specs(project.root, project.root / project.specs, Style.of(project.allow))
+    found, style = find_specs(project.root, project.root / project.specs), Style.of(project.allow)
+    known = read_earlier_run(project)
+    specs = known.read(found, style) or check_specs(found, style)
     if specs.problems:
         return Plan(problems=tuple(sorted(specs.problems)))
     old, released = read_manifest(project), forget(relock(read_lock(project), relocked), forgotten)
@@ -53,20 +58,27 @@ def make_plan(
     others = [] if against is None else findings_against_revision(project, against, specs.jobs)
     contracts = review(project, released, specs.jobs, others=others)
     lock = File(lock_path(project), release(released, specs.jobs).dump())
+    steps = {job.class_name: steps_of(job, released) for job in specs.jobs}
+    earlier = hashes_of(steps)
+    kept = known.kept(project, specs.jobs, earlier)
+    memory = TypeMemory() if len(kept) == len(specs.jobs) else read_type_memory(project)
     files = [
-        *render_files(project, specs.jobs, released),
-        *earlier_files(project, specs.jobs, released),
+        *render_files(project, specs.jobs, steps, kept, memory),
+        *earlier_files(project, [job for job in specs.jobs if job.class_name not in kept], steps, memory),
         *migration_files(project, specs.jobs, old),
         lock,
     ]
-    new = _manifest(project, specs.jobs, files, old)
+    keep_type_memory(project, memory)
+    remember_run(project, found, specs, files, kept, earlier)
+    right = [file for of_job in kept.values() for file in of_job]
+    new = _manifest(project, specs.jobs, [*files, *right], old)
     manifest = File(manifest_path(project), new.dump())
     folders = [f"{project.output}/{folder}" for folder in _OWNED_FOLDERS]
-    findings = output.compare(project.root, files, old, folders)
+    findings = output.compare(project.root, files, old, folders, right)
     return Plan(
         contracts=contracts,
         findings=findings + _manifest_finding(project, manifest),
-        unused=_unused(new, files),
+        unused=_unused(new, [*files, *right]),
         configuration=tuple(sorted(check_configuration(project, read_upload(project)))),
         impact=handler_impact(project, findings),
         manifest=manifest,
@@ -76,22 +88,30 @@ def make_plan(
 
 def publish(project: Project, plan: Plan) -> None:
     """Carry a plan out, edited files included; the caller has made sure that this is wanted."""
-    if plan.manifest is not None and plan.journal is not None:
+    if plan.manifest is None or plan.journal is None:
+        return
+    try:
+        publish_at_once(project, plan.findings, plan.manifest)
+    except CannotExchangeError:
         output.publish(project.root, plan.findings, plan.manifest, plan.journal)
 
 
-def _manifest(project: Project, jobs: Sequence[JobSpec], files: Sequence[File], old: Manifest) -> Manifest:
-    hashes = {file.path: hash_content(file.text.encode()) for file in files}
+def _manifest(project: Project, jobs: Sequence[JobSpec], files: Sequence[File | KeptFile], old: Manifest) -> Manifest:
+    hashes = {file.path: _hash(file) for file in files}
     once = {file.path for file in files if file.ownership is Ownership.ONCE}
     forgotten = {path for path in old.once if path not in once and (project.root / path).exists()}
     return Manifest(
-        generator=version("server-jobs"),
+        generator=__version__,
         schema=schema_fingerprint(jobs),
         specs={job.path: job.digest for job in jobs},
         rewritten={file.path: hashes[file.path] for file in files if file.ownership is Ownership.REWRITTEN},
         appended={file.path: hashes[file.path] for file in files if file.ownership is Ownership.APPENDED},
         once=tuple(sorted(once | forgotten)),
     )
+
+
+def _hash(file: File | KeptFile) -> str:
+    return file.hash if isinstance(file, KeptFile) else hash_content(file.text.encode())
 
 
 def _manifest_finding(project: Project, manifest: File) -> tuple[Finding, ...]:
@@ -101,6 +121,6 @@ def _manifest_finding(project: Project, manifest: File) -> tuple[Finding, ...]:
     return () if content == manifest.text.encode() else (Finding(manifest.path, State.STALE, manifest),)
 
 
-def _unused(manifest: Manifest, files: Sequence[File]) -> tuple[str, ...]:
+def _unused(manifest: Manifest, files: Sequence[File | KeptFile]) -> tuple[str, ...]:
     wanted = {file.path for file in files}
     return tuple(path for path in manifest.once if path not in wanted)

@@ -5,20 +5,21 @@ Templates lay out what is decided here. They print only `Code`, so text of a spe
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import cache
 from importlib.resources import files
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from server_jobs.project import Project
 
-from .contracts.lock import Lock
-from .earlier_versions import VersionStep, steps_of
+from .earlier_versions import VersionStep
 from .files import File, Ownership
 from .job_class import attributes, base_of, job_imports
 from .layout import (
     Code,
+    Expression,
     Group,
     assignment,
     call,
@@ -31,26 +32,41 @@ from .layout import (
     name,
     tuple_of,
 )
-from .models import render_models
+from .model_pool import render_models_of
 from .outputs.selection import has_schemas, output_files
 from .spec import JobSpec
+from .type_memory import TypeMemory
 
-NO_LOCK = Lock()
+NO_STEPS: Mapping[str, Sequence[VersionStep]] = {}
 
 
-def render_files(project: Project, jobs: Sequence[JobSpec], lock: Lock = NO_LOCK) -> list[File]:
-    """Every file but the migrations. The order of `jobs` does not matter. `lock` knows their earlier versions."""
+def render_files(
+    project: Project,
+    jobs: Sequence[JobSpec],
+    steps: Mapping[str, Sequence[VersionStep]] = NO_STEPS,
+    kept: Container[str] = (),
+    memory: TypeMemory | None = None,
+) -> list[File]:
+    """Every file but the migrations, and but those that follow from one of the `kept` jobs alone (their class names).
+
+    The order of `jobs` does not matter, nor what is in the `memory`, which saves time. `steps` are those between the
+    versions of each job that has several, by its class name.
+    """
     ordered = sorted(jobs, key=lambda job: job.class_name)
-    steps = {job.class_name: steps_of(job, lock) for job in ordered}
+    changed = [job for job in ordered if job.class_name not in kept]
+    memory = memory or TypeMemory()
     return [
         _owned(project, "__init__.py", "package_init.py.jinja", docstring=docstring("Generated from the specs.")),
-        *_models(project, ordered),
-        *_jobs(project, ordered),
-        *_handlers(project, ordered),
+        _models_index(project),
+        *_models(project, changed, memory),
+        _jobs_index(project, ordered),
+        *(_job(project, job) for job in changed),
+        File(f"{project.handlers}/__init__.py", render("handlers_init.py.jinja"), Ownership.ONCE),
+        *(_handler(project, job) for job in changed),
         _registry(project, ordered, steps),
         *_worker(project),
         _schema_for_editors(project),
-        *output_files(project, ordered),
+        *output_files(project, ordered, changed),
     ]
 
 
@@ -59,27 +75,38 @@ def render(template: str, **values: object) -> str:
     return _environment().get_template(template).render(**values)
 
 
-def _models(project: Project, jobs: Sequence[JobSpec]) -> list[File]:
+def _models_index(project: Project) -> File:
     about = docstring("The params and results of every job, as Pydantic models; one module for each job.")
-    return [
-        _owned(project, "models/__init__.py", "package_init.py.jinja", docstring=about),
-        *(File(f"{project.output}/models/{job.spec_name}.py", render_models(job)) for job in jobs),
-    ]
+    return _owned(project, "models/__init__.py", "package_init.py.jinja", docstring=about)
 
 
-def _jobs(project: Project, jobs: Sequence[JobSpec]) -> list[File]:
+def _models(project: Project, jobs: Sequence[JobSpec], memory: TypeMemory) -> Iterator[File]:
+    for job, text in zip(jobs, render_models_of(jobs, memory), strict=True):
+        yield File(f"{project.output}/models/{job.spec_name}.py", text, job=job.class_name)
+
+
+def _jobs_index(project: Project, jobs: Sequence[JobSpec]) -> File:
     if not jobs:
-        return [_owned(project, "jobs/__init__.py", "package_init.py.jinja", docstring=docstring("There are no jobs."))]
+        return _owned(project, "jobs/__init__.py", "package_init.py.jinja", docstring=docstring("There are no jobs."))
     names = sorted((job.class_name for job in jobs), key=listing_order)
-    index = _owned(
+    return _owned(
         project,
         "jobs/__init__.py",
         "jobs_init.py.jinja",
-        about=docstring(f"Every job of this project; `await {names[0]}.later(...)` enqueues one."),
-        imports=[import_names(f".{job.spec_name}", [job.class_name]) for job in _by_module(jobs)],
+        about=docstring(
+            f"Every job of this project; `await {names[0]}.later(...)` enqueues one. "
+            "Each is imported when it is first used."
+        ),
+        imports=[import_names(f".{job.spec_name}", [job.class_name], indent=4) for job in _by_module(jobs)],
+        modules=_job_modules(_by_module(jobs)),
         listing=assignment("__all__", Group("[", tuple(("", literal(each)) for each in names), "]")),
     )
-    return [index, *(_job(project, job) for job in jobs)]
+
+
+def _job_modules(jobs: Sequence[JobSpec]) -> Code:
+    modules: dict[str, Expression] = {job.class_name: literal(job.spec_name) for job in jobs}
+    group = call("imported_when_used", Code("__name__"), **modules)
+    return assignment("__getattr__", replace(group, packed=False), 4)
 
 
 def _job(project: Project, job: JobSpec) -> File:
@@ -89,19 +116,13 @@ def _job(project: Project, job: JobSpec) -> File:
         project,
         f"jobs/{job.spec_name}.py",
         "job.py.jinja",
-        source=job.path,
-        job=job,
+        of=job,
         imports=job_imports(job, f"..models.{job.spec_name}", types, ["JobSchemas"] if has_schemas(project) else []),
         class_line=lay_out(Group(f"class {name(job.class_name)}(", (("", base),), ")", packed=True), 0, 0, ":"),
         docstring=docstring(job.description or f"The job of {job.path}.", 4),
         attributes=attributes(job),
         has_schemas=has_schemas(project),
     )
-
-
-def _handlers(project: Project, jobs: Sequence[JobSpec]) -> list[File]:
-    package = File(f"{project.handlers}/__init__.py", render("handlers_init.py.jinja"), Ownership.ONCE)
-    return [package, *(_handler(project, job) for job in jobs)]
 
 
 def _handler(project: Project, job: JobSpec) -> File:
@@ -117,32 +138,45 @@ def _handler(project: Project, job: JobSpec) -> File:
         signature=lay_out(arguments, 0, 0, f" -> {result}:"),
         docstring=docstring(job.description or f"Run one {job.class_name}.", 4),
     )
-    return File(f"{project.handlers}/{job.spec_name}.py", text, Ownership.ONCE)
+    return File(f"{project.handlers}/{job.spec_name}.py", text, Ownership.ONCE, job.class_name)
 
 
 def _registry(project: Project, jobs: Sequence[JobSpec], steps: Mapping[str, Sequence[VersionStep]]) -> File:
-    handlers, inside = _handlers_package(project)
-    upcasts = [step.before.module for each in steps.values() for step in each if step.needs_upcast]
-    modules = import_names(handlers, [*(job.spec_name for job in jobs), *upcasts])
-    classes = import_names(".jobs", [job.class_name for job in jobs])
-    versions = {place for each in steps.values() for step in each for place in (step.before.place, step.after.place)}
-    models = [import_names(f".models.{module}", [model]) for module, model in sorted(versions)]
-    earlier = ["EarlierVersion"] if models else []
-    runtime = import_names("server_jobs", [*earlier, "JobRegistry", "create_job_registry"])
-    local = [classes, *models]
-    ours = "\n".join(sorted([modules, *local])) if inside else f"{modules}\n\n{chr(10).join(sorted(local))}"
+    versions = [step for each in steps.values() for step in each]
+    runtime = [*(["EarlierVersion"] if versions else []), "JobRegistry", "create_job_registry"]
     return _owned(
         project,
         "registry.py",
         "registry.py.jinja",
-        imports=Code(f"{runtime}\n\n{ours}" if jobs else runtime),
-        registrations=[lay_out(_registration(job, steps[job.class_name]), 0, 0) for job in jobs],
+        imports=import_names("server_jobs", runtime),
+        registrations=[_registration(project, job, steps.get(job.class_name, ())) for job in jobs],
     )
 
 
-def _registration(job: JobSpec, steps: Sequence[VersionStep]) -> Group:
+def _registration(project: Project, job: JobSpec, steps: Sequence[VersionStep]) -> dict[str, Code]:
+    decorator = call("registry.register_on_demand", literal(job.class_name), literal(f".jobs.{job.spec_name}"))
+    signature = Group(f"def _{name(job.spec_name)}(", (("jobs: ", Code("JobRegistry")),))
     versions = {"earlier": tuple_of([_earlier_version(step) for step in steps])} if steps else {}
-    return call("registry.register", name(job.class_name), Code(f"{job.spec_name}.handle"), **versions)
+    registration = call("jobs.register", name(job.class_name), Code(f"{job.spec_name}.handle"), **versions)
+    return {
+        "decorator": lay_out(decorator, 0, 1),
+        "signature": lay_out(signature, 0, 0, " -> None:"),
+        "imports": _registry_imports(project, job, steps),
+        "registration": lay_out(registration, 4, 4),
+    }
+
+
+def _registry_imports(project: Project, job: JobSpec, steps: Sequence[VersionStep]) -> Code:
+    """What one job is registered with: its handler and its class, the upcasters and the models of its versions."""
+    package, inside = _handlers_package(project)
+    upcasts = [step.before.module for step in steps if step.needs_upcast]
+    handlers = import_names(package, [job.spec_name, *upcasts], indent=4)
+    places = {place for step in steps for place in (step.before.place, step.after.place)}
+    models = [import_names(f".models.{module}", [model], indent=4) for module, model in places]
+    local = [import_names(".jobs", [job.class_name], indent=4), *models]
+    if inside:
+        return Code("\n    ".join(sorted([handlers, *local])))
+    return Code("\n    ".join([f"{handlers}\n", *sorted(local)]))
 
 
 def _earlier_version(step: VersionStep) -> Group:
@@ -190,8 +224,12 @@ _WORKER_ONCE: Mapping[str, str] = {
 }
 
 
-def _owned(project: Project, path: str, template: str, *, source: str = "", **values: object) -> File:
-    return File(f"{project.output}/{path}", render(template, header=header(source), **values))
+def _owned(project: Project, path: str, template: str, *, of: JobSpec | None = None, **values: object) -> File:
+    """A file that is rewritten, made of all specs or `of` one."""
+    if of is None:
+        return File(f"{project.output}/{path}", render(template, header=header(), **values))
+    text = render(template, header=header(of.path), job=of, **values)
+    return File(f"{project.output}/{path}", text, job=of.class_name)
 
 
 def _by_module(jobs: Sequence[JobSpec]) -> list[JobSpec]:
@@ -224,7 +262,7 @@ def _without_src(folder: str) -> str:
 @cache
 def _environment() -> Environment:
     environment = Environment(
-        loader=PackageLoader("server_jobs_generator"),
+        loader=FileSystemLoader(Path(__file__).with_name("templates")),
         undefined=StrictUndefined,
         finalize=_only_code,
         # HTML escapes have no place in Python and JSON; `_only_code` is the guard here.

@@ -23,8 +23,11 @@ _ROOT = "specs:/"
 _Place = tuple[str, Pointer]
 
 
-def name_references(documents: Mapping[str, Document]) -> None:
-    """Rewrite, in the values of these documents, every reference that needs a name or a URI to be understood."""
+def name_references(documents: Mapping[str, Document]) -> frozenset[str]:
+    """Rewrite, in the values of these documents, every reference that needs a name or a URI to be understood.
+
+    Returns which of them have a schema with a URI of its own.
+    """
     resources = _Resources()
     schemas = [found for name, document in documents.items() for found in _schemas(name, document.value)]
     for one in schemas:
@@ -33,6 +36,7 @@ def name_references(documents: Mapping[str, Document]) -> None:
         reference = one.schema.get("$ref")
         if isinstance(reference, str) and (written := resources.written(one, reference)) is not None:
             one.schema["$ref"] = written
+    return frozenset(one.file for one in schemas if "$id" in one.schema)
 
 
 @dataclass(frozen=True, slots=True)

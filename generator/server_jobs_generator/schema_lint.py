@@ -278,6 +278,8 @@ _CHECKS: Mapping[str, Callable[[SchemaLint, Pointer, JsonValue], None]] = {
 def types_of(schema: Schema) -> tuple[str, ...]:
     """The known types a schema states, `integer` left out where `number` includes it."""
     stated = schema.get("type")
+    if isinstance(stated, str):
+        return (stated,) if stated in TYPES else ()
     names = stated if isinstance(stated, list) else [stated]
     return tuple(name for name in TYPES if name in names and not (name == "integer" and "number" in names))
 

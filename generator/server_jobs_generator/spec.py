@@ -6,7 +6,7 @@ renders code needs no further look at a spec file.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
 from itertools import islice
@@ -71,11 +71,16 @@ class JobSpec:
 class Specs:
     """All specs of a project: `jobs` by class name, and every problem of every file in reading order.
 
-    Nothing may be generated while there are problems; `jobs` then holds only the specs that have none.
+    Nothing may be generated while there are problems; `jobs` then holds only the specs that have none. `needs` are
+    the files that each file refers to, and `sizes` the number of values in each, by their names in `specs/`. `named`
+    are the files that others may refer to by a URI, without their names.
     """
 
     jobs: tuple[JobSpec, ...]
     problems: tuple[SpecProblem, ...]
+    needs: Mapping[str, Collection[str]] = field(default_factory=dict[str, Collection[str]])
+    sizes: Mapping[str, int] = field(default_factory=dict[str, int])
+    named: frozenset[str] = frozenset()
 
 
 def read_specs(project_root: Path, specs_dir: Path, style: Style = STRICT) -> Specs:
@@ -102,8 +107,9 @@ def check_specs(found: Iterable[SpecFile | SpecProblem], style: Style = STRICT) 
         reader.read(file)
         if reader.is_full:
             return Specs((), tuple(sorted(reader.all_problems())))
-    jobs = reader.check()
-    return Specs(tuple(sorted(jobs, key=lambda job: job.class_name)), tuple(sorted(reader.all_problems())))
+    jobs = sorted(reader.check(), key=lambda job: job.class_name)
+    problems, sizes = sorted(reader.all_problems()), reader.sizes
+    return Specs(tuple(jobs), tuple(problems), reader.library.needs, sizes, reader.named)
 
 
 def library_of(found: Iterable[SpecFile | SpecProblem]) -> Library:
@@ -124,7 +130,9 @@ class _SpecReader:
     files: dict[str, SpecFile] = field(default_factory=dict[str, SpecFile])
     locations: dict[str, list[Location]] = field(default_factory=dict[str, list[Location]])
     unreadable: set[SpecProblem] = field(default_factory=set[SpecProblem])
+    sizes: dict[str, int] = field(default_factory=dict[str, int])
     values: int = 0
+    named: frozenset[str] = frozenset()
 
     @property
     def is_full(self) -> bool:
@@ -147,7 +155,8 @@ class _SpecReader:
         document = reading.document
         if document is None:
             return
-        self.values += len(document.places)
+        self.sizes[file.name] = document.count
+        self.values += document.count
         if self.is_full:
             message = f"the files up to this one have more than {MAX_TOTAL_VALUES:,} values; make two projects of them"
             self.problems.append(document.problem((), TOO_LARGE, message))
@@ -175,7 +184,7 @@ class _SpecReader:
 
     def check(self) -> list[JobSpec]:
         """Check the files against each other; the jobs of those that are right, together with all they use."""
-        name_references(self.library.documents)
+        self.named = name_references(self.library.documents)
         fitting = Fitting(self.library)
         meaning = MeaningLint(self.library, fitting)
         for locations in self.locations.values():

@@ -50,7 +50,7 @@ def read_spec_files(project_root: Path, specs_dir: Path) -> Iterator[SpecFile | 
     """
     prefix = PurePosixPath(specs_dir.relative_to(project_root).as_posix())
     root = specs_dir.resolve(strict=True)
-    names, total = sorted(islice(_names_under(root, ""), MAX_FILES + 1)), 0
+    names, total = sorted(islice(_names_under(str(root), ""), MAX_FILES + 1)), 0
     if len(names) > MAX_FILES:
         yield _problem(str(prefix), TOO_LARGE, f"has more than {MAX_FILES:,} files; make two projects of it")
         return
@@ -73,7 +73,7 @@ def read_spec_files(project_root: Path, specs_dir: Path) -> Iterator[SpecFile | 
             yield _problem(path, FILE_UNREADABLE, "cannot be read: its links lead round in a circle")
 
 
-def _names_under(directory: Path, prefix: str, level: int = 0) -> Iterator[str]:
+def _names_under(directory: str, prefix: str, level: int = 0) -> Iterator[str]:
     with os.scandir(directory) as entries:
         for entry in entries:
             if entry.name.startswith(".") or entry.name in _NO_SPECS:
@@ -82,12 +82,21 @@ def _names_under(directory: Path, prefix: str, level: int = 0) -> Iterator[str]:
             # A folder that lies too deep is taken for a file, and refused as one.
             is_folder = level < _MAX_LEVELS and entry.is_dir(follow_symlinks=False)
             if is_folder and (prefix or entry.name == SHARED):
-                yield from _names_under(directory / entry.name, f"{name}/", level + 1)
+                yield from _names_under(entry.path, f"{name}/", level + 1)
             else:
                 yield name
 
 
 def _read(root: Path, name: str, path: str) -> SpecFile | SpecProblem:
+    file = f"{root}/{name}"
+    mode = os.lstat(file).st_mode
+    if stat.S_ISREG(mode) and name.endswith(".json"):
+        return SpecFile(name, path, _beginning(file))
+    return _read_with_care(root, name, path)
+
+
+def _read_with_care(root: Path, name: str, path: str) -> SpecFile | SpecProblem:
+    """What is no plain file of the right name: a link inside, or a mistake."""
     file = (root / name).resolve(strict=True)
     if not file.is_relative_to(root):
         return _problem(path, LINK_OUTSIDE, "is a link that leads out of specs/; put a copy there instead")
@@ -100,8 +109,13 @@ def _read(root: Path, name: str, path: str) -> SpecFile | SpecProblem:
         return _problem(path, FILE_MISPLACED, message)
     if not stat.S_ISREG(mode):
         return _problem(path, FILE_UNREADABLE, "is not a regular file; put a plain file there")
-    with file.open("rb") as stream:
-        return SpecFile(name, path, stream.read(MAX_FILE_BYTES + 1))
+    return SpecFile(name, path, _beginning(str(file)))
+
+
+def _beginning(file: str) -> bytes:
+    """As much as a spec may have, and a byte more."""
+    with open(file, "rb", buffering=0) as stream:  # noqa: PTH123  a thousand times
+        return stream.read(MAX_FILE_BYTES + 1)
 
 
 def _problem(path: str, rule: Rule, message: str) -> SpecProblem:

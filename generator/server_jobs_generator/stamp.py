@@ -1,31 +1,47 @@
-"""The shortcut for a run in which nothing changed: one hash over everything that goes in and comes out.
+"""The shortcut for a run in which nothing changed: a mark of everything that goes in and comes out.
 
-It is kept in a cache folder, like those of other tools, so a fresh clone takes the long way once.
+First the size, the times and the number of each file are looked at, as git does, and only where those are others, or
+too young to tell, what the files contain. It is kept in a cache folder, so a fresh clone takes the long way once.
 """
 
 from __future__ import annotations
 
-import hashlib
 import os
-import sysconfig
-from collections.abc import Iterator, Set
+from collections.abc import Iterator
 from contextlib import suppress
-from pathlib import Path
+from hashlib import sha256
 
-import server_jobs
 from server_jobs.project import Project
 
-CACHE = ".server-jobs-cache"
+from .cache_folder import (
+    cache_folder,
+    circumstances,
+    files_under,
+    hash_files,
+    make_cache_folder,
+    names_in,
+    read_cached,
+    write_cached,
+)
+
 # What wrangler and the tools around it put into the Worker project; elsewhere these are names like any other.
 _NOT_OURS = ("build", "node_modules", "python_modules", ".venv-workers", ".wrangler")
+# The coarsest clock of a file system (FAT's): a file that was written so shortly ago may be written again unnoticed.
+_GRAIN = 2_000_000_000
+_TOO_YOUNG = "-"
 
 
 def is_clean(project: Project) -> bool:
     """Whether everything is as it was when `remember` was called last."""
     try:
-        clean = _cache(project) / "clean"
-        is_plain = clean.is_file() and not clean.is_symlink()
-        return is_plain and clean.read_text(encoding="utf-8") == _hash(project)
+        stamp = read_cached(cache_folder(project) / "clean")
+        marks, _, contents = (stamp or b"").decode("ascii", "replace").partition("\n")
+        if not stamp or marks == _marks(project)[0]:
+            return bool(stamp)
+        # What changes most often is looked at first, and is enough to tell.
+        if contents.partition("\n")[0] != _hash_specs(project):
+            return False
+        return _note(project, only=contents) == contents
     except OSError:
         return False
 
@@ -33,67 +49,61 @@ def is_clean(project: Project) -> bool:
 def remember(project: Project) -> None:
     """Note that the generated files fit the specs. A folder that cannot be written only costs the shortcut."""
     with suppress(OSError):
-        folder = _cache(project)
-        folder.mkdir(exist_ok=True)
-        for name, text in ((".gitignore", "*\n"), ("clean", _hash(project))):
-            _write_anew(folder / name, text)
+        make_cache_folder(project)
+        _note(project)
 
 
-def _cache(project: Project) -> Path:
-    folder = project.root / CACHE
-    if folder.is_symlink():
-        raise OSError(f"{folder} is a link, and may lead out of the project")
-    return folder
+def _note(project: Project, only: str | None = None) -> str:
+    """Write the stamp of everything as it is now (if that is `only` so), and return the hashes of the contents."""
+    with suppress(OSError):
+        write_cached(cache_folder(project) / "now", b"")
+    now = (cache_folder(project) / "now").stat().st_mtime_ns
+    # The marks come first: what changes while the contents are read has another mark when it is looked at again.
+    marks, newest = _marks(project)
+    contents = f"{_hash_specs(project)}\n{_hash_output(project)}"
+    if only in (None, contents):
+        stamp = f"{marks if newest < now - _GRAIN else _TOO_YOUNG}\n{contents}"
+        with suppress(OSError):
+            write_cached(cache_folder(project) / "clean", stamp.encode())
+    return contents
 
 
-def _write_anew(path: Path, text: str) -> None:
-    """Nothing is written through a link, or into a file that has another name elsewhere."""
-    if path.is_symlink():
-        raise OSError(f"{path} is a link, and may lead out of the project")
-    path.unlink(missing_ok=True)
-    with path.open("x", encoding="utf-8") as stream:
-        stream.write(text)
+def _marks(project: Project) -> tuple[str, int]:
+    """A hash of what the file system says of everything, and the newest time in there."""
+    digest, newest = sha256(circumstances(project).encode()), 0
+    for path in _everything(project):
+        found = os.stat(path)  # noqa: PTH116  many thousand times
+        newest = max(newest, found.st_mtime_ns, found.st_ctime_ns)
+        mark = f"{path}\0{found.st_size} {found.st_mtime_ns} {found.st_ctime_ns} {found.st_ino}\0"
+        digest.update(mark.encode("utf-8", "surrogateescape"))
+    digest.update(_handlers(project))
+    return digest.hexdigest(), newest
 
 
-def _hash(project: Project) -> str:
-    settings = (project.specs, project.output, project.handlers, project.database_url_env, project.outputs)
-    digest = hashlib.sha256(repr(settings).encode())
-    for path, content in _everything(project):
-        digest.update(f"{path}\0{len(content)}\0".encode("utf-8", "surrogateescape"))
-        digest.update(content)
-    return digest.hexdigest()
+def _hash_specs(project: Project) -> str:
+    return hash_files(_specs(project))
 
 
-def _everything(project: Project) -> Iterator[tuple[str, bytes]]:
-    """The generator and what is installed beside it, the specs, the output, and which handlers there are."""
+def _hash_output(project: Project) -> str:
+    parts = (circumstances(project).encode(), hash_files(_output(project)).encode(), _handlers(project))
+    return sha256(b"\0".join(parts)).hexdigest()
+
+
+def _handlers(project: Project) -> bytes:
+    """Which there are; what is in them is the user's business."""
+    return names_in(project.root / project.handlers)
+
+
+def _everything(project: Project) -> Iterator[str]:
+    yield from _specs(project)
+    yield from _output(project)
+
+
+def _specs(project: Project) -> Iterator[str]:
+    return files_under(project.root / project.specs)
+
+
+def _output(project: Project) -> Iterator[str]:
     handlers, output = project.root / project.handlers, project.root / project.output
-    yield "installed", _names(sysconfig.get_path("purelib"), ending=".dist-info")
-    yield "handlers", _names(handlers)
-    for package in (Path(__file__).parent, Path(server_jobs.__file__).parent):
-        yield from _contents(package, {"__pycache__"})
-    yield from _contents(project.root / project.specs)
     tools = {str(output / "worker" / name) for name in _NOT_OURS}
-    yield from _contents(output, {"__pycache__", str(handlers), *tools})
-
-
-def _names(folder: str | Path, ending: str = "") -> bytes:
-    with os.scandir(folder) as entries:
-        names = sorted(entry.name for entry in entries if entry.name.endswith(ending))
-    return "\n".join(names).encode("utf-8", "surrogateescape")
-
-
-def _contents(folder: str | Path, skip: Set[str] = frozenset()) -> Iterator[tuple[str, bytes]]:
-    """Raises `OSError` at anything but folders and plain files: what a link or a pipe gives is not known beforehand."""
-    with os.scandir(folder) as entries:
-        ordered = sorted(entries, key=lambda entry: entry.name)
-    for entry in ordered:
-        if entry.name in skip or entry.path in skip:
-            continue
-        if entry.is_dir(follow_symlinks=False):
-            yield entry.name, b"a folder"
-            yield from _contents(entry.path, skip)
-            yield "the end of the folder", b""
-        elif entry.is_file(follow_symlinks=False):
-            yield entry.name, Path(entry.path).read_bytes()
-        else:
-            raise OSError(f"{entry.path} is neither a folder nor a plain file")
+    return files_under(output, {"__pycache__", str(handlers), *tools})

@@ -65,3 +65,19 @@ class Run(NamedTuple):
 
 
 current_run: ContextVar[Run | None] = ContextVar("current_run", default=None)
+
+_before_import: dict[tuple[str, str], JobBackend] = {}
+
+
+def bind_before_import(module: str, job_name: str, backend: JobBackend | None) -> JobBackend | None:
+    """Let a job class that is not imported yet be bound to that backend (None: to none); returns the one before."""
+    earlier = _before_import.pop((module, job_name), None)
+    if backend is not None:
+        _before_import[module, job_name] = backend
+    return earlier
+
+
+def bound_before_import(job: type) -> JobBackend | None:
+    """What a job class, or the one that it derives from, was bound to before it was imported."""
+    places = ((each.__module__, each.__name__) for each in job.__mro__)
+    return next((_before_import[place] for place in places if place in _before_import), None)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import ExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from datetime import timedelta
 
 from .backend import DEFAULT_CONCURRENCY, DEFAULT_LOCK_TIMEOUT, DEFAULT_POLL_INTERVAL, Backend
@@ -36,9 +36,7 @@ async def connect(
     )
     await backend.initialize()
     try:
-        with ExitStack() as bindings:
-            for registration in registry.registrations():
-                bindings.enter_context(registration.job.bound_to(backend))
+        with registry.bound_to(backend):
             yield backend
     finally:
         await backend.shutdown()

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, Unpack, cast,
 
 from pydantic import BaseModel
 
-from .binding import JobBackend, current_run
+from .binding import JobBackend, bound_before_import, current_run
 from .blocking import wait_for
 from .context import JobContext
 from .documents import lost_fields, read_params, read_result, unique_key_of, write_params
@@ -308,7 +308,7 @@ class Job(Generic[P, R, D]):
     def _backend(cls) -> JobBackend:
         """The backend pinned by `using` or `set_database`, else that of the handler around, else the one bound."""
         run = None if cls._pinned else current_run.get()
-        backend = (run and run.backend) or cls.backend
+        backend = (run and run.backend) or cls.backend or bound_before_import(cls)
         if backend is None:
             raise JobNotBoundError(cls.job_name)
         return backend

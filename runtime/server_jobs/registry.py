@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from importlib.util import resolve_name
 from typing import Any
 
-from .binding import JobBackend
-from .errors import DuplicateRegistrationError, HandlerMissingError, UnknownJobError
+from .binding import JobBackend, bind_before_import
+from .errors import DuplicateRegistrationError, HandlerMissingError, InvalidOptionError, UnknownJobError
 from .job import AnyHandler, AnyJob, D, Handler, Job, P, R
+from .on_demand import OnDemand
 from .record import KnownJob
 from .upcasts import AnyEarlierVersion, Versions
 
@@ -42,11 +46,15 @@ def known_jobs(versions: Versions) -> tuple[KnownJob, ...]:
     return tuple(KnownJob(name, version, options.concurrency, options.rate) for version in versions.readable)
 
 
+Register = Callable[["JobRegistry"], object]
+
+
 class JobRegistry:
     """Jobs by name, in the order in which they were registered."""
 
     def __init__(self) -> None:
-        self._registrations: dict[str, Registration] = {}
+        self._registrations = OnDemand[Registration]()
+        self._modules: dict[str, str] = {}
         self._known: tuple[KnownJob, ...] | None = None
 
     def register(
@@ -69,13 +77,38 @@ class JobRegistry:
         self._known = None
         return self
 
+    def register_on_demand(self, name: str, module: str) -> Callable[[Register], Register]:
+        """A decorator of the function that imports one job and its handler and registers them: done when it is needed.
+
+        `module` is where the job is, relative to the package of the function, and is called as its spec is:
+        `".jobs.send_email"`. Raises `DuplicateRegistrationError` for a name that is taken.
+        """
+        if name in self._registrations:
+            raise DuplicateRegistrationError(name)
+
+        def promise(register: Register) -> Register:
+            self._modules[name] = resolve_name(module, str(register.__globals__["__package__"]))
+            self._registrations.promise(name, lambda: _registered_by(register, name))
+            self._known = None
+            return register
+
+        return promise
+
+    def load(self) -> JobRegistry:
+        """Import every job and every handler that is not yet imported, and return this registry.
+
+        So that what cannot be imported is known at the start, and nothing is imported when it is in the way.
+        """
+        self.registrations()
+        return self
+
     def has(self, name: str) -> bool:
         """Whether a job of that name is registered."""
-        return self.get(name) is not None
+        return name in self._registrations or self._name_of(name) is not None
 
     def get(self, name: str) -> type[Job[Any, Any, Any]] | None:
         """The job class of that name (`SendEmail`, or `send_email` as its spec is called); None if unknown."""
-        registration = self._registrations.get(name) or self._by_spec_name(name)
+        registration = self._find(name)
         return registration.job if registration else None
 
     def get_names(self) -> list[str]:
@@ -84,7 +117,7 @@ class JobRegistry:
 
     def find(self, name: str) -> Registration:
         """The registration under that name. Raises `UnknownJobError`, which lists the known names."""
-        registration = self._registrations.get(name) or self._by_spec_name(name)
+        registration = self._find(name)
         if registration is None:
             raise UnknownJobError(name, self.get_names())
         return registration
@@ -131,13 +164,51 @@ class JobRegistry:
 
     def bind(self, backend: JobBackend | None) -> JobRegistry:
         """Let the calls of every registered job class go to that backend (None: to none); returns this registry."""
-        for registration in self._registrations.values():
-            registration.job.bind(backend)
+        for name in self._registrations:
+            if self._is_imported(name):
+                self._registrations[name].job.bind(backend)
+                backend_before_import = None
+            else:
+                backend_before_import = backend
+            if name in self._modules:
+                bind_before_import(self._modules[name], name, backend_before_import)
         return self
 
-    def _by_spec_name(self, name: str) -> Registration | None:
-        matches = (found for found in self._registrations.values() if found.job.spec_name == name)
-        return next(matches, None)
+    @contextmanager
+    def bound_to(self, backend: JobBackend) -> Iterator[None]:
+        """As `bind` until the block ends; then the job classes are bound as they were before."""
+        with ExitStack() as bindings:
+            for name in self._registrations:
+                if self._is_imported(name):
+                    bindings.enter_context(self._registrations[name].job.bound_to(backend))
+                else:
+                    earlier = bind_before_import(self._modules[name], name, backend)
+                    bindings.callback(bind_before_import, self._modules[name], name, earlier)
+            yield
+
+    def _is_imported(self, name: str) -> bool:
+        """Whether the job can be in use already, through the registry or not."""
+        return self._registrations.is_made(name) or self._modules[name] in sys.modules
+
+    def _find(self, name: str) -> Registration | None:
+        known = name if name in self._registrations else self._name_of(name)
+        return None if known is None else self._registrations[known]
+
+    def _name_of(self, spec_name: str) -> str | None:
+        """The name of the job whose spec is called so."""
+        return next((name for name in self._registrations if self._spec_name_of(name) == spec_name), None)
+
+    def _spec_name_of(self, name: str) -> str:
+        module = self._modules.get(name)
+        return self._registrations[name].job.spec_name if module is None else module.rpartition(".")[2]
+
+
+def _registered_by(register: Register, name: str) -> Registration:
+    registry = JobRegistry()
+    register(registry)
+    if registry.get_names() != [name]:
+        raise InvalidOptionError(f"what registers {name} on demand registered {registry.get_names()}")
+    return registry.find(name)
 
 
 def create_job_registry() -> JobRegistry:

@@ -239,6 +239,40 @@ def test_the_cache_keeps_itself_out_of_version_control(project: TemporaryProject
     assert project.read(".server-jobs-cache/.gitignore") == "*\n"
 
 
+def test_files_whose_marks_are_the_same_are_not_read(
+    project: TemporaryProject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stamp, "_GRAIN", -(10**12))  # as if all files were old
+    stamp.remember(find_project(project.root))
+
+    def hash_files(paths: object) -> str:
+        raise AssertionError("a file was read")
+
+    monkeypatch.setattr(stamp, "hash_files", hash_files)
+    assert stamp.is_clean(find_project(project.root))
+
+
+def test_a_file_that_is_written_again_with_the_same_size_and_time_is_noticed(project: TemporaryProject) -> None:
+    path = project.path("generated/jobs/a.py")
+    text, times = path.read_text(encoding="utf-8"), path.stat()
+    stamp.remember(find_project(project.root))
+    path.write_text(text.replace("a", "b", 1), encoding="utf-8")
+    os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+    assert not stamp.is_clean(find_project(project.root))
+
+
+def test_a_file_that_was_only_touched_is_as_it_was(project: TemporaryProject, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stamp, "_GRAIN", -(10**12))
+    stamp.remember(find_project(project.root))
+    os.utime(project.path("specs/a.json"))
+    assert stamp.is_clean(find_project(project.root))
+
+
+def test_a_stamp_of_young_files_does_not_rest_on_their_marks(project: TemporaryProject) -> None:
+    stamp.remember(find_project(project.root))
+    assert project.read(".server-jobs-cache/clean").startswith("-\n")
+
+
 def test_a_thousand_unchanged_specs_are_checked_in_a_moment(tmp_path: Path) -> None:
     project = make_project(tmp_path / "project", {f"job_{n}": {"n": n} for n in range(1000)})
     (project.root / "generated").mkdir()

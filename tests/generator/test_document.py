@@ -8,7 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import JsonValue
-from server_jobs_generator.document import MAX_FILE_BYTES, MAX_NODES, Document, read_document
+from server_jobs_generator.document import (
+    MAX_FILE_BYTES,
+    MAX_NODES,
+    Document,
+    _Reader,
+    read_document,
+)
 
 
 def read(text: str | bytes) -> tuple[Document | None, list[str]]:
@@ -173,3 +179,27 @@ def test_jsonc_has_comments_and_commas_before_an_end() -> None:
 @pytest.mark.parametrize("text", ["{ # no\n}", "{,}", "[1,,2]", '{"a": 1,, }', "{'a': 1}"])
 def test_jsonc_is_no_looser_than_that(text: str) -> None:
     assert read_document("wrangler.jsonc", text.encode(), is_jsonc=True).problems
+
+
+WORDS = r'''{ } [ ] : , "a" "a" "b" 1 -0 1.0 1e999 0e5 00 NaN true nul // /*x*/ \v "\u0000" "\ud83d" "\ud83d\ude00"'''
+TEXTS = st.one_of(
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+        lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    ).map(json.dumps),
+    st.lists(st.sampled_from([*WORDS.split(), "\t", "\n", "\xa0", '"\t"'])).map("".join),
+)
+
+
+@given(TEXTS, st.booleans())
+def test_what_is_read_the_quick_way_is_read_alike_the_careful_way(text: str, is_jsonc: bool) -> None:
+    quick, careful = read_document("x", text.encode(), is_jsonc=is_jsonc), _Reader("x", text, is_jsonc).read()
+    assert quick == careful
+    assert json.dumps(quick.document and quick.document.value) == json.dumps(
+        careful.document and careful.document.value
+    )
+
+
+@pytest.mark.parametrize("text", ["[" * 70 + "]" * 70, "[" * 64 + "1" + "]" * 64, json.dumps([1] * MAX_NODES)])
+def test_the_quick_way_has_the_bounds_of_the_careful_one(text: str) -> None:
+    assert read_document("x", text.encode()) == _Reader("x", text).read()

@@ -127,7 +127,7 @@ def names_in_use(text: str) -> set[str]:
                 names.add("**")
             case _:
                 pass
-    return names - declared
+    return names - declared - {f"{name}=" for name in declared}
 
 
 def is_ours(module: str | None) -> bool:

@@ -82,7 +82,7 @@ def test_a_handler_that_no_longer_fits_its_spec_is_refused_at_its_registration(
     finally:
         handler.write_text(fitting, encoding="utf-8")
     registry = (project / "generated/registry.py").read_text(encoding="utf-8").splitlines()
-    line = registry.index("registry.register(Hello, hello.handle)") + 1
+    line = registry.index("    jobs.register(Hello, hello.handle)") + 1
     assert f"registry.py:{line}:" in printed
 
 

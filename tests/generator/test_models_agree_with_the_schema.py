@@ -26,7 +26,7 @@ LAX = Style(untyped=True, open_objects=True)
 
 
 def fitting_of(definitions: Schema) -> Fitting:
-    document = Document("x", "", {"$defs": definitions}, {}, [])
+    document = Document("x", "", {"$defs": definitions})
     return Fitting(Library({"x": document}, {Location("x", ("$defs", name)) for name in definitions}))
 
 

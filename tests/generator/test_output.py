@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import Result
-from server_jobs_generator import output
+from server_jobs_generator import output, publication
 from server_jobs_generator.files import File
 from server_jobs_generator.manifest import hash_content
 from server_jobs_generator.output import Finding, State
@@ -210,6 +211,7 @@ def test_a_full_disk_leaves_every_file_as_it_was(project: TemporaryProject, monk
         return write_text(self, data, **options)
 
     with monkeypatch.context() as patch:
+        patch.setattr(publication, "exchange", refuse)
         patch.setattr(Path, "write_text", write)
         result = project.run("generate")
     assert result.exit_code == 3
@@ -245,7 +247,7 @@ def test_a_file_that_was_changed_after_a_run_was_cut_off_is_refused(
 
 
 def cut_off(project: TemporaryProject, monkeypatch: pytest.MonkeyPatch, replacements: int) -> Result:
-    """Run `generate` and stop it after so many replacements."""
+    """Run `generate` where there is no exchange of folders, and stop it after so many replacements."""
     replace, count = Path.replace, 0
 
     def replace_until_then(self: Path, target: Path) -> Path:
@@ -256,8 +258,14 @@ def cut_off(project: TemporaryProject, monkeypatch: pytest.MonkeyPatch, replacem
         return replace(self, target)
 
     with monkeypatch.context() as patch:
+        patch.setattr(publication, "exchange", refuse)
         patch.setattr(Path, "replace", replace_until_then)
         return project.run("generate")
+
+
+def refuse(one: str, other: str) -> None:
+    """As a file system that cannot let two folders change places."""
+    raise OSError(errno.EINVAL, "not here")
 
 
 def test_what_a_killed_run_had_staged_is_removed_by_the_next(project: TemporaryProject) -> None:

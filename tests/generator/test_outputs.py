@@ -104,7 +104,7 @@ def test_the_module_of_a_job_holds_exactly_its_schemas(params: Schema, definitio
         project = make_project(Path(folder), {})
         ask_for(project, "openapi")
         specs = read(Path(folder), {"case.json": a_spec(params, description=text, **{"$defs": definitions})})
-        files = {file.path: file.text for file in output_files(find_project(Path(folder)), specs.jobs)}
+        files = {file.path: file.text for file in output_files(find_project(Path(folder)), specs.jobs, specs.jobs)}
 
     for job in specs.jobs:
         call = cast("ast.Assign", ast.parse(files["generated/schemas/case.py"]).body[-1]).value

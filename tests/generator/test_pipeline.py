@@ -253,5 +253,5 @@ def test_a_retired_job_derives_from_the_class_that_says_so(tmp_path: Path) -> No
     assert "from server_jobs import JobOptions, RetiredJob\n" in text
     assert "class Old(RetiredJob[OldParams, OldResult, OldParamsDict]):" in text
     assert "    options = JobOptions(retired=True)\n" in text
-    assert "registry.register(Old, old.handle)" in project.read("generated/registry.py")
+    assert "jobs.register(Old, old.handle)" in project.read("generated/registry.py")
     assert "class New(Job[" in project.read("generated/jobs/new.py")

@@ -59,7 +59,7 @@ def test_each_change_is_generated_or_told_until_an_interrupt(
     saved = project.path("specs/.a.json.new")
     saved.write_text(json.dumps(job_spec("A", priority=5)), encoding="utf-8")
     saved.replace(project.path("specs/a.json"))
-    assert "updated generated/jobs/a.py" in lines_until(watching, "manifest.json")[1]
+    assert "  updated generated/jobs/a.py" in lines_until(watching, "manifest.json")
     assert "priority=5" in project.read("generated/jobs/a.py")
 
     project.path("specs/b.json").unlink()

@@ -17,19 +17,19 @@ def has_schemas(project: Project) -> bool:
     return not _FROM_SCHEMAS.isdisjoint(project.outputs)
 
 
-def output_files(project: Project, jobs: Sequence[JobSpec]) -> Iterator[File]:
-    """Every file that was asked for; `jobs` are sorted by class name.
+def output_files(project: Project, jobs: Sequence[JobSpec], changed: Sequence[JobSpec]) -> Iterator[File]:
+    """Every file that was asked for; `jobs` are sorted by class name. Of those for one job only, those that `changed`.
 
     What makes a file is imported with it, so that nobody waits for what nobody wants.
     """
     if has_schemas(project):
         from .schema_modules import schema_modules
 
-        yield from schema_modules(project, jobs)
+        yield from schema_modules(project, changed)
     if "testing" in project.outputs:
         from .testing_modules import testing_modules
 
-        yield from testing_modules(project, jobs)
+        yield from testing_modules(project, changed)
     if "asyncapi" in project.outputs:
         from .asyncapi import asyncapi_text
 

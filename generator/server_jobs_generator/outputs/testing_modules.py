@@ -18,7 +18,7 @@ def testing_modules(project: Project, jobs: Sequence[JobSpec]) -> Iterator[File]
     folder = f"{project.output}/testing"
     yield File(f"{folder}/__init__.py", render("package_init.py.jinja", header=header(), docstring=about))
     for job in jobs:
-        yield File(f"{folder}/{job.spec_name}.py", _module(job))
+        yield File(f"{folder}/{job.spec_name}.py", _module(job), job=job.class_name)
 
 
 def _module(job: JobSpec) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..history import Revision
-from ..layout import Code, text_block
+from ..layout import WIDTH, Code, text_block
 from ..render import render
 from ..revision_head import revision_head
 from .objects import DIALECTS, Objects
@@ -21,5 +21,7 @@ def views_revision(number: int, title: str, before: Objects, wanted: Objects) ->
     ]
     if not any(statements for _, statements in lists):
         return []
-    text = render("revision_views.py.jinja", **revision_head(number, title), lists=lists)
+    lines = [line for _, statements in lists for statement in statements for line in f"    {statement},".splitlines()]
+    is_wide = any(len(line) > WIDTH for line in lines)
+    text = render("revision_views.py.jinja", **revision_head(number, title), lists=lists, is_wide=is_wide)
     return [Revision(number, LABEL, text)]

@@ -9,8 +9,7 @@ from itertools import chain
 
 from pydantic import JsonValue
 from server_jobs.cloudflare import TICK_BUDGET
-from server_jobs.databases.bindings import D1_BINDING
-from server_jobs.databases.url import TURSO_URL
+from server_jobs.databases.url import D1_BINDING, TURSO_URL
 from server_jobs.project import Project
 
 from ..problems import shown

@@ -6,7 +6,6 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from importlib.metadata import PackageNotFoundError, packages_distributions, requires
 
 _REQUIREMENT = re.compile(r"\s*([A-Za-z0-9][A-Za-z0-9._-]*)\s*(?:\[([^\]]*)\])?")
 _Named = tuple[str, frozenset[str]]
@@ -71,11 +70,16 @@ def _with_requirements(waiting: Iterable[_Named]) -> frozenset[str]:
 @cache
 def _owners() -> Mapping[str, Sequence[str]]:
     """The distributions that each module is part of; one look at all that is installed takes a moment."""
+    from importlib.metadata import packages_distributions
+
     return packages_distributions()
 
 
 def _requirements(name: str) -> list[str] | None:
     """What a distribution needs; None if it is not installed here."""
+    # Imported where it is needed: it brings what reads mail along.
+    from importlib.metadata import PackageNotFoundError, requires
+
     try:
         return requires(name) or []
     except (PackageNotFoundError, ValueError):

@@ -14,7 +14,7 @@ _IMPORT_MACHINERY = ("<frozen ", "importlib")
 
 
 def import_registry(place: str, folders: Sequence[str]) -> JobRegistry:
-    """Import the module, with these folders first on the path, and take the registry from it.
+    """Import the module, with these folders first on the path, and take the registry from it, its handlers included.
 
     Raises `InvalidOptionError` for a place of another form, `ProjectError` when the import fails: with the line it
     failed at, since that line is for the user to mend.
@@ -24,10 +24,11 @@ def import_registry(place: str, folders: Sequence[str]) -> JobRegistry:
         raise InvalidOptionError(f"--registry must be MODULE:ATTRIBUTE, such as 'shop.jobs:registry', not {place!r}")
     sys.path[:0] = [folder for folder in folders if folder not in sys.path]
     try:
-        module = import_module(module_name)
+        registry: object = getattr(import_module(module_name), attribute, None)
+        if isinstance(registry, JobRegistry):
+            registry.load()
     except (Exception, SystemExit) as error:  # whatever the modules of a project raise
         raise ProjectError(_why(module_name, error, folders)) from error
-    registry: object = getattr(module, attribute, None)
     if not isinstance(registry, JobRegistry):
         found = "there is none" if registry is None else f"it is a {type(registry).__name__}"
         raise ProjectError(f"{place} must be a JobRegistry, as `create_job_registry()` makes it, but {found}")

@@ -10,9 +10,7 @@ from ..ports import Database
 from .d1 import D1Database
 from .turso import TursoDatabase
 from .turso_url import TOKEN_VARIABLE
-from .url import TURSO_URL
-
-D1_BINDING = "DB"
+from .url import D1_BINDING, TURSO_URL
 
 
 def database_of(

@@ -14,6 +14,7 @@ from ..ports import Database
 DATABASE_URL = "SERVER_JOBS_DATABASE_URL"
 TURSO_URL = "TURSO_DATABASE_URL"
 DEFAULT_URL = "sqlite:///server-jobs.sqlite3"
+D1_BINDING = "DB"
 
 POSTGRES_SCHEMES = ("postgresql", "postgres", "postgresql+asyncpg", "postgresql+psycopg")
 TURSO_SCHEMES = ("libsql", "https", "http")

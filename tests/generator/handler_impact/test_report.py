@@ -17,6 +17,8 @@ from tests.generator.spec_projects import Schema, a_spec, an_object
 
 IS_LONG = bool(os.environ.get("SERVER_JOBS_LONG_TESTS"))
 ROOT = Path(__file__).parents[3]
+# No job was queued yet: the changes are looked at for what they mean to handlers, not to rows.
+RELOCKED = ("--relock", "SendEmail")
 HANDLER = """\
 from generated.models.send_email import SendEmailParams, SendEmailResult
 from server_jobs import JobContext
@@ -63,7 +65,7 @@ RELOCKED = ("--relock", "SendEmail")
 )
 def test_lines_and_patch_are_printed(project: TemporaryProject, command: tuple[str, ...]) -> None:
     project.write_spec("send_email", spec("title"))
-    output = project.run(*command).output
+    output = project.run(*command, *(RELOCKED if command[0] == "generate" else ())).output
     assert (
         "these lines have to follow:\n"
         "handlers/send_email.py:6:15 params.subject was renamed to params.title\n"

@@ -1,0 +1,235 @@
+"""What the last run found right, so that the next one looks only at what changed since.
+
+A spec that had no problems has none while it, the files it refers to and the names of all specs are the same; and what
+was rendered from it alone is rendered alike again, so it can stay if it is what lies there. All of this is data and
+never becomes code: names are checked as those of a new spec are, and what is not as expected costs only time.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from functools import cache
+
+from pydantic import TypeAdapter
+from server_jobs.errors import ProjectError, ServerJobsError
+from server_jobs.project import Project
+
+from .cache_folder import cache_folder, circumstances, make_cache_folder, read_cached, write_cached
+from .files import File, KeptFile, Ownership, read_file
+from .manifest import hash_content
+from .names import class_name_problem
+from .problems import SpecProblem
+from .spec import MAX_TOTAL_VALUES, JobSpec, Specs, check_specs
+from .spec_files import SpecFile
+from .spec_style import STRICT, Style
+from .type_memory import TypeMemory
+
+_FILE = "specs.json"
+_TYPES = "types.json"
+_MOST_TYPES = 50_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KnownFile:
+    """A file under `specs/` that was right, its hash, the names of the files that it refers to, and its values' number.
+
+    `is_named` is true for one with a URI, which other files may refer to. If it is the spec of a job, `rendered` are
+    the files that followed from that job alone and its earlier versions, of which `earlier` is a hash.
+    """
+
+    name: str
+    digest: str
+    needs: tuple[str, ...] = ()
+    size: int = 0
+    is_named: bool = False
+    job: JobSpec | None = None
+    earlier: str = ""
+    rendered: tuple[KeptFile, ...] = ()
+
+    def is_of(self, file: SpecFile) -> bool:
+        """Whether this can be what was found out about that file, whatever it contains now."""
+        job = self.job
+        if job is None or file.is_shared:
+            return job is None and file.is_shared
+        return (job.path, job.spec_name) == (file.path, file.spec_name) and class_name_problem(job.class_name) is None
+
+
+@dataclass(frozen=True, slots=True)
+class EarlierRun:
+    """The files under `specs/` by name: none, if there was no run before or in other circumstances."""
+
+    files: Mapping[str, KnownFile] = field(default_factory=dict[str, KnownFile])
+
+    def read(self, found: Sequence[SpecFile | SpecProblem], style: Style = STRICT) -> Specs | None:
+        """All specs, for which only those that changed were looked at; None where that would not be enough."""
+        files = {file.name: file for file in found if isinstance(file, SpecFile)}
+        if len(files) < len(found) or files.keys() != self.files.keys():
+            return None
+        if not all(self.files[name].is_of(file) for name, file in files.items()):
+            return None
+        changed = [name for name, file in files.items() if hash_content(file.data) != self.files[name].digest]
+        stale = self._with_those_that_need(changed)
+        wanted = self._with_what_they_need(stale)
+        fresh = check_specs([files[name] for name in files if name in wanted], style)
+        sizes = {name: known.size for name, known in self.files.items()} | dict(fresh.sizes)
+        if sum(sizes.values()) > MAX_TOTAL_VALUES or self._may_mean_another(stale, fresh):
+            return None
+        jobs = [
+            *self._jobs(but=stale),
+            *(job for job in fresh.jobs if job.path in {files[name].path for name in stale}),
+        ]
+        if fresh.problems or {job.class_name for job in jobs} != {job.class_name for job in self._jobs()}:
+            return None
+        needs = {name: known.needs for name, known in self.files.items()}
+        named = frozenset(name for name, known in self.files.items() if known.is_named)
+        ordered = tuple(sorted(jobs, key=lambda job: job.class_name))
+        return Specs(ordered, (), needs | dict(fresh.needs), sizes, named)
+
+    def kept(
+        self, project: Project, jobs: Iterable[JobSpec], earlier: Mapping[str, str]
+    ) -> dict[str, tuple[KeptFile, ...]]:
+        """The files of those jobs, by class name, for which nothing changed and all that was rendered is there.
+
+        `earlier` has a hash of the earlier versions of each job that has some.
+        """
+        rendered = {
+            id(known.job): known.rendered
+            for known in self.files.values()
+            if known.job is not None and known.earlier == earlier.get(known.job.class_name, "")
+        }
+        root = str(project.root)
+        of_jobs = {job.class_name: rendered.get(id(job), ()) for job in jobs}
+        return {
+            name: files for name, files in of_jobs.items() if files and all(_is_there(root, file) for file in files)
+        }
+
+    def _may_mean_another(self, stale: Container[str], fresh: Specs) -> bool:
+        """Whether a URI that came, went or moved can be what a file refers to that did not change."""
+        return bool(stale) and (bool(fresh.named) or any(known.is_named for known in self.files.values()))
+
+    def _jobs(self, but: Container[str] = ()) -> list[JobSpec]:
+        return [known.job for name, known in self.files.items() if known.job is not None and name not in but]
+
+    def _with_those_that_need(self, names: Iterable[str]) -> set[str]:
+        users: dict[str, list[str]] = {}
+        for name, known in self.files.items():
+            for needed in known.needs:
+                users.setdefault(needed, []).append(name)
+        return _reached(names, users)
+
+    def _with_what_they_need(self, names: Iterable[str]) -> set[str]:
+        return _reached(names, {name: known.needs for name, known in self.files.items()})
+
+
+def read_type_memory(project: Project) -> TypeMemory:
+    """The answers of the code generator to earlier runs, if they hold here and now."""
+    with suppress(OSError, ValueError, TypeError, RecursionError):
+        head, _, rest = (read_cached(cache_folder(project) / _TYPES) or b"").partition(b"\n")
+        if head == circumstances(project).encode():
+            kept = dict(json.loads(rest))
+            for text in kept.values():
+                if not isinstance(text, str):
+                    raise TypeError(text)
+            return TypeMemory(kept)
+    return TypeMemory()
+
+
+def keep_type_memory(project: Project, memory: TypeMemory) -> None:
+    """Leave them for the next run, if there are new ones."""
+    answers = memory.written_down()
+    if memory.new and len(answers) <= _MOST_TYPES:
+        with suppress(OSError):
+            content = circumstances(project).encode() + b"\n" + json.dumps(answers).encode()
+            write_cached(make_cache_folder(project) / _TYPES, content)
+
+
+def read_earlier_run(project: Project) -> EarlierRun:
+    """What the last run left, if it holds here and now."""
+    with suppress(OSError, ValueError, ServerJobsError):
+        content = read_cached(cache_folder(project) / _FILE)
+        head, *lines = (content or b"").split(b"\n")
+        if content and head == circumstances(project).encode():
+            with _no_collections():
+                known = map(_form().validate_json, lines)
+                return EarlierRun({file.name: file for file in known})
+    return EarlierRun()
+
+
+def remember_run(
+    project: Project,
+    found: Iterable[SpecFile | SpecProblem],
+    specs: Specs,
+    files: Iterable[File],
+    kept: Mapping[str, tuple[KeptFile, ...]],
+    earlier: Mapping[str, str],
+) -> None:
+    """Leave all that for the next run; a folder that cannot be written only costs it time."""
+    rendered: dict[str, list[KeptFile]] = {name: list(files) for name, files in kept.items()}
+    for file in files:
+        if file.job:
+            rendered.setdefault(file.job, []).append(
+                KeptFile(file.path, hash_content(file.text.encode()), file.ownership)
+            )
+    jobs = {job.path: job for job in specs.jobs}
+    known = (
+        KnownFile(
+            name=file.name,
+            digest=hash_content(file.data),
+            needs=tuple(sorted(specs.needs.get(file.name, ()))),
+            size=specs.sizes.get(file.name, 0),
+            is_named=file.name in specs.named,
+            job=(job := jobs.get(file.path)),
+            earlier=earlier.get(job.class_name, "") if job else "",
+            rendered=tuple(rendered.get(job.class_name, ())) if job else (),
+        )
+        for file in found
+        if isinstance(file, SpecFile)
+    )
+    with suppress(OSError):
+        folder = make_cache_folder(project)
+        lines = [circumstances(project).encode(), *map(_form().dump_json, known)]
+        write_cached(folder / _FILE, b"\n".join(lines))
+
+
+@contextmanager
+def _no_collections() -> Iterator[None]:
+    """Everything that is read stays: looking through it again and again would take as long as the reading."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
+
+
+def _reached(names: Iterable[str], following: Mapping[str, Iterable[str]]) -> set[str]:
+    reached: set[str] = set()
+    pending = list(names)
+    while pending:
+        name = pending.pop()
+        if name not in reached:
+            reached.add(name)
+            pending.extend(following.get(name, ()))
+    return reached
+
+
+def _is_there(root: str, file: KeptFile) -> bool:
+    path = f"{root}/{file.path}"
+    if file.ownership is Ownership.ONCE:
+        return os.path.lexists(path)
+    try:
+        content = read_file(path)
+    except (OSError, ProjectError):
+        return False
+    return content is not None and hash_content(content) == file.hash
+
+
+@cache
+def _form() -> TypeAdapter[KnownFile]:
+    return TypeAdapter(KnownFile)

@@ -1,0 +1,166 @@
+"""`python -m tests.generator.killed_runs FOLDER [--first] [--one-by-one] [--all]`: kill runs while they publish.
+
+Each is killed before another thing that it would do to a file: all of them, or a few and those around the moment in
+which the folders change places. Prints JSON: after which the output was neither the old nor the new one, was not
+completed by the next run, or a file of the user's was not as it was.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import count
+from pathlib import Path
+
+from server_jobs.project import Project, find_project
+from server_jobs_generator import publication
+from server_jobs_generator.pipeline import make_plan, publish
+from server_jobs_generator.plan import Plan
+from server_jobs_generator.publication import clear_up
+
+from tests.generator.projects import TemporaryProject, job_spec, make_project, schedule
+from tests.generator.test_output import refuse
+
+WATCHED = {
+    "os.rename", "os.link", "os.mkdir", "os.remove", "os.rmdir", "os.chmod", "os.chown", "os.truncate", "os.symlink",
+    "server_jobs.exchange", "server_jobs.exchanged",
+}  # fmt: skip
+HANDLERS = "generated/handlers"
+MINE = {
+    f"{HANDLERS}/mail.py": "handler = 1\n",
+    f"{HANDLERS}/parts/mine.py": "mine = 1\n",
+    "generated/notes.txt": "notes\n",
+    "generated/worker/wrangler.jsonc": "{}\n",
+    "generated/worker/node_modules/a/index.js": "a\n",
+}
+
+
+@dataclass
+class Outcome:
+    """The numbers of the things before which the run was killed, for each that should not be."""
+
+    killed: int = 0
+    mixed: list[int] = field(default_factory=list[int])
+    not_completed: list[int] = field(default_factory=list[int])
+    lost: list[int] = field(default_factory=list[int])
+
+
+def old_project(root: Path) -> TemporaryProject:
+    """A generated project in which a person has worked, and its specs have changed."""
+    specs = {"mail": job_spec("Mail"), "gone": job_spec("Gone", status="retired"), "same": job_spec("Same")}
+    project = make_project(root, specs, handlers=HANDLERS)
+    project.generate()
+    for path, text in MINE.items():
+        project.path(path).parent.mkdir(parents=True, exist_ok=True)
+        project.path(path).write_text(text, encoding="utf-8")
+    project.write_spec("mail", job_spec("Mail", queue="mail", schedules=[schedule()]))
+    project.write_spec("new", job_spec("New"))
+    project.path("specs/gone.json").unlink()
+    return project
+
+
+def published(project: TemporaryProject) -> dict[str, str]:
+    """What lies in the output folder, but for stubs: those are new files of the user's, and nobody imports them yet."""
+    return {
+        path: digest
+        for path, digest in project.files().items()
+        if path.startswith("generated/") and not path.startswith(f"{HANDLERS}/new")
+    }
+
+
+def first_project(root: Path) -> TemporaryProject:
+    """A project in which nothing was generated yet."""
+    return make_project(root, {"mail": job_spec("Mail"), "new": job_spec("New")})
+
+
+def kill_everywhere(folder: Path, template: TemporaryProject, mine: Mapping[str, str], *, everywhere: bool) -> Outcome:
+    """Kill a run before the first thing it does, before the second, and so on."""
+    outcome, place = Outcome(), TemporaryProject(folder / "project")
+
+    def start_anew() -> None:
+        shutil.rmtree(place.root, ignore_errors=True)
+        shutil.copytree(template.root, place.root, symlinks=True)
+
+    start_anew()
+    project, old = find_project(place.root), published(place)
+    plan = make_plan(project)
+    events = _events_of_a_run(project, plan, folder / "events")
+    new = published(place)
+    for number in range(len(events)) if everywhere else _some(events):
+        start_anew()
+        _kill_before(project, plan, number)
+        outcome.killed += 1
+        if published(place) not in (old, new):
+            outcome.mixed.append(number)
+        clear_up(project)
+        publish(project, make_plan(project))
+        if published(place) != new or any(place.path(".server-jobs-cache").glob("publication-*")):
+            outcome.not_completed.append(number)
+        if any(place.read(path) != text for path, text in mine.items()):
+            outcome.lost.append(number)
+    return outcome
+
+
+def _some(events: Sequence[str]) -> list[int]:
+    """A few all along, and those around the first two exchanges: one is a try, the other one that of the output."""
+    exchanges = [number for number, event in enumerate(events) if event.startswith("server_jobs.")][:4]
+    moves = [number for number, event in enumerate(events) if event == "os.rename"]
+    near = {number + step for number in (*exchanges[2:], *moves[-1:]) for step in (-1, 0, 1)}
+    return sorted({*near, *range(0, len(events), 30)})
+
+
+def _events_of_a_run(project: Project, plan: Plan, log: Path) -> list[str]:
+    """What a run that nobody kills does to files, one name a thing."""
+    seen: list[str] = []
+    assert _in_a_child(project, plan, seen.append, lambda: log.write_text("\n".join(seen), encoding="utf-8")) == 0
+    return log.read_text(encoding="utf-8").split("\n")
+
+
+def _kill_before(project: Project, plan: Plan, number: int) -> None:
+    seen = count()
+
+    def kill(_event: str) -> None:
+        if next(seen) == number:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    assert os.WIFSIGNALED(_in_a_child(project, plan, kill, lambda: None))
+
+
+def _in_a_child(project: Project, plan: Plan, on_event: Callable[[str], None], at_end: Callable[[], object]) -> int:
+    """Publish in a process of its own, and return its status."""
+    child = os.fork()
+    if child != 0:
+        return os.waitpid(child, 0)[1]
+    is_over = False
+
+    def watch(event: str, arguments: tuple[object, ...]) -> None:
+        writes = event == "open" and isinstance(arguments[2], int) and arguments[2] & (os.O_WRONLY | os.O_RDWR)
+        if (event in WATCHED or writes) and not is_over:
+            on_event(event)
+
+    try:
+        sys.addaudithook(watch)
+        publish(project, plan)
+        is_over = True
+        at_end()
+    finally:
+        os._exit(0 if is_over else 1)
+
+
+def main(arguments: Sequence[str]) -> None:
+    """See the docstring of the module."""
+    folder, is_first = Path(arguments[0]), "--first" in arguments
+    template = (first_project if is_first else old_project)(folder / "template")
+    if "--one-by-one" in arguments:
+        setattr(publication, "exchange", refuse)  # noqa: B010  it is not meant to be set
+    outcome = kill_everywhere(folder, template, {} if is_first else MINE, everywhere="--all" in arguments)
+    print(json.dumps(vars(outcome)))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

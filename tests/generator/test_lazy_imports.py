@@ -1,0 +1,119 @@
+"""A program imports the jobs that it uses, and no others."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.generator.projects import TemporaryProject, job_spec, make_project
+
+LOADED = "print(sorted(name for name in sys.modules if name.startswith(('generated.models.', 'handlers.'))))"
+ALL = "['generated.models.digest', 'generated.models.plain', 'handlers.digest', 'handlers.plain']"
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> TemporaryProject:
+    specs = {"plain": job_spec("Plain"), "digest": job_spec("Digest")}
+    project = make_project(tmp_path_factory.mktemp("lazy") / "project", specs)
+    project.generate()
+    return project
+
+
+def python(root: Path, *lines: str) -> list[str]:
+    """The lines that a program prints."""
+    code = "\n".join(["import sys", *lines])
+    environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
+    command = [sys.executable, "-W", "error", "-c", code]
+    done = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()
+
+
+def test_importing_the_package_imports_no_job_until_one_is_used(project: TemporaryProject) -> None:
+    printed = python(
+        project.root,
+        "import generated.jobs",
+        "from generated.registry import registry",
+        "print(registry.get_names(), registry.has('Plain'), registry.has('plain'), registry.has('other'))",
+        LOADED,
+        "from generated.jobs import Plain",
+        LOADED,
+        "print(registry.get('plain') is Plain, registry.find('Plain').is_stub)",
+        LOADED,
+        "print(registry.load().stub_names())",
+        LOADED,
+        "from generated.jobs import *",
+        "print(Digest.job_name)",
+    )
+    assert printed == [
+        "['Digest', 'Plain'] True True False",
+        "[]",
+        "['generated.models.plain']",
+        "True True",
+        "['generated.models.plain', 'handlers.plain']",
+        "['Digest', 'Plain']",
+        ALL,
+        "Digest",
+    ]
+
+
+def test_the_calls_of_a_job_that_is_imported_later_go_to_the_backend_that_was_bound_before(
+    project: TemporaryProject,
+) -> None:
+    printed = python(
+        project.root,
+        "import asyncio",
+        "from generated.registry import registry",
+        "from server_jobs import create_job_registry as empty",
+        "from server_jobs.memory import InMemoryBackend",
+        "from server_jobs.errors import JobNotBoundError",
+        "async def main():",
+        "    backend, other = (InMemoryBackend(job_registry=empty()) for _ in range(2))",
+        "    with registry.bound_to(other):",
+        "        with registry.bound_to(backend):",
+        f"            {LOADED}",
+        "            from generated.jobs import Digest, Plain",
+        "            await Plain.later({'text': 'a'})",
+        "            print(len(await backend.store.list_jobs(query)), len(await other.store.list_jobs(query)))",
+        "        await Plain.later({'text': 'a'})",
+        "        print(len(await backend.store.list_jobs(query)), len(await other.store.list_jobs(query)))",
+        "    for bind in (lambda: registry.bind(backend), lambda: registry.bind(None)):",
+        "        try:",
+        "            await Digest.later({})",
+        "        except JobNotBoundError as error:",
+        "            print('not bound')",
+        "        bind()",
+        "from server_jobs.record import JobQuery",
+        "query = JobQuery()",
+        "asyncio.run(main())",
+    )
+    assert printed == ["[]", "1 0", "1 1", "not bound"]
+
+
+def test_a_handler_that_cannot_be_imported_is_named_when_a_worker_starts(tmp_path: Path) -> None:
+    project = make_project(tmp_path / "project")
+    project.generate()
+    project.path("handlers/send_email.py").write_text("import nowhere\n", encoding="utf-8")
+    result = project.run("worker", "--until-empty")
+    assert result.exit_code == 3
+    assert "No module named 'nowhere'" in result.output
+    assert "handlers/send_email.py:1" in result.output
+
+
+def test_many_jobs_cost_hardly_anything_before_one_is_used(tmp_path: Path) -> None:
+    project = make_project(tmp_path / "project", {f"job_{n}": job_spec(f"Job{n}") for n in range(20)})
+    project.generate()
+    (seconds, loaded) = python(
+        project.root,
+        "import time, server_jobs.registry",
+        "began = time.process_time()",
+        "import generated.registry, generated.jobs",
+        "print(time.process_time() - began)",
+        LOADED,
+    )
+    assert loaded == "[]"
+    assert float(seconds) < 0.1

@@ -1,0 +1,217 @@
+"""Whatever happens to a project from run to run, what is remembered of the earlier ones changes no file and no word."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING, Field, dataclass, fields, replace
+from pathlib import Path
+
+import pytest
+from pydantic import TypeAdapter
+from server_jobs.options import Misfire, Schedule
+from server_jobs_generator import pipeline
+from server_jobs_generator.earlier_run import KnownFile
+from server_jobs_generator.files import KeptFile, Ownership
+from server_jobs_generator.spec import JobSpec, read_specs
+
+from tests.generator.projects import TemporaryProject, job_spec, make_project
+from tests.generator.test_outputs import ask_for
+
+NUMBER: Mapping[str, object] = {"type": "integer"}
+TEXT: Mapping[str, object] = {"type": "string"}
+
+
+def spec_of(title: str, text: Mapping[str, object] = TEXT, **options: object) -> dict[str, object]:
+    """A spec with one property."""
+    closed = {"type": "object", "additionalProperties": False}
+    parts = {"params": {**closed, "properties": {"text": text}}, "result": closed}
+    return {**job_spec(title), **({"x-job": options} if options else {}), "properties": parts}
+
+
+@dataclass(frozen=True)
+class Step:
+    """What a person does to a project, and the options of the run that follows."""
+
+    name: str
+    do: Callable[[TemporaryProject], object]
+    options: tuple[str, ...] = ()
+
+
+def write(name: str, spec: Mapping[str, object]) -> Callable[[TemporaryProject], object]:
+    return lambda project: project.write_spec(name, spec)
+
+
+def allow(project: TemporaryProject) -> None:
+    text = project.read("pyproject.toml").replace("[tool.alembic]", 'allow = ["untyped-schemas"]\n[tool.alembic]', 1)
+    project.path("pyproject.toml").write_text(text, encoding="utf-8")
+
+
+def disallow(project: TemporaryProject) -> None:
+    text = project.read("pyproject.toml").replace('allow = ["untyped-schemas"]\n', "")
+    project.path("pyproject.toml").write_text(text, encoding="utf-8")
+
+
+def merge_lock(project: TemporaryProject) -> None:
+    """The lock as another branch has it: version 1 of `Mail` took a number."""
+    path = project.path("generated/contracts.lock.json")
+    lock = json.loads(path.read_text(encoding="utf-8"))
+    versions = lock["jobs"]["Mail"]["versions"]
+    versions["1"] = versions.pop("2")
+    path.write_text(json.dumps(lock), encoding="utf-8")
+
+
+NAMED = {"$id": "urn:one", "$defs": {"Text": {"type": "string"}}}
+STEPS = (
+    Step("nothing", lambda project: None),
+    Step("another queue", write("mail", spec_of("Mail", queue="mail"))),
+    Step("a breach without a version", write("mail", spec_of("Mail", NUMBER))),
+    Step("a new version", write("mail", spec_of("Mail", NUMBER, version=2))),
+    Step("a third one", write("mail", spec_of("Mail", TEXT, version=3))),
+    Step("a version is forgotten", lambda project: None, ("--forget", "Mail:1")),
+    Step("the lock of another branch", merge_lock),
+    Step("a contract that counts no more", write("plain", spec_of("Plain", NUMBER)), ("--relock", "Plain")),
+    Step("a retired job", write("plain", spec_of("Plain", NUMBER, status="retired"))),
+    Step("an index", write("full", spec_of("Full", indexes=["/params/text"]))),
+    Step("an output", lambda project: ask_for(project, "testing", "catalogue")),
+    Step("a schema without a type", write("full", spec_of("Full", {"description": "Anything."}))),
+    Step("which is allowed", allow, ("--relock", "Full")),
+    Step("and no more", disallow),
+    Step("a type again", write("full", spec_of("Full"))),
+    Step("a job is gone", lambda project: project.path("specs/full.json").unlink(), ("--relock", "Full")),
+)
+
+
+# The default leaves the look before each run out: it says what the run says.
+LOOKS = [("check",)] if os.environ.get("SERVER_JOBS_LONG_TESTS") else []
+
+
+def forget_everything(project: TemporaryProject) -> None:
+    shutil.rmtree(project.path(".server-jobs-cache"), ignore_errors=True)
+
+
+def told(project: TemporaryProject, *command: str) -> tuple[int, str]:
+    result = project.run(*command)
+    return result.exit_code, result.output.replace(str(project.root), "")
+
+
+@pytest.fixture
+def twins(tmp_path: Path) -> tuple[TemporaryProject, TemporaryProject]:
+    specs = {"mail": spec_of("Mail"), "plain": spec_of("Plain"), "full": spec_of("Full")}
+    one = make_project(tmp_path / "one" / "project", specs)
+    one.generate()
+    shutil.copytree(one.root, tmp_path / "other" / "project")
+    return one, TemporaryProject(tmp_path / "other" / "project")
+
+
+def test_a_run_that_remembers_does_and_says_what_one_does_that_knows_nothing(
+    twins: tuple[TemporaryProject, TemporaryProject],
+) -> None:
+    remembering, other = twins
+    for step in STEPS:
+        for project in twins:
+            step.do(project)
+        for command in (*LOOKS, ("generate", *step.options)):
+            forget_everything(other)
+            assert told(remembering, *command) == told(other, *command), (step.name, command)
+        assert remembering.files() == other.files(), step.name
+
+
+def test_without_the_look_at_earlier_versions_a_file_of_one_that_was_forgotten_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project = make_project(tmp_path / "project", {"mail": spec_of("Mail")})
+    project.generate()
+    project.write_spec("mail", spec_of("Mail", NUMBER, version=2))
+    project.generate()
+    project.write_spec("mail", spec_of("Mail", TEXT, version=3))
+    project.generate()
+    monkeypatch.setattr(pipeline, "hashes_of", lambda steps: {})
+    project.path(".server-jobs-cache/clean").unlink()
+    project.generate()
+    project.generate("--forget", "Mail:1")
+    assert project.path("generated/models/mail_v1.py").exists()
+
+
+def name_twice(project: TemporaryProject) -> None:
+    project.path("specs/shared/two.json").write_text(json.dumps(NAMED), encoding="utf-8")
+
+
+def test_a_name_that_a_second_file_takes_is_seen_by_those_that_use_it(tmp_path: Path) -> None:
+    project = make_project(tmp_path / "project", {"mail": spec_of("Mail", {"$ref": "urn:one#/$defs/Text"})})
+    project.path("specs/shared").mkdir()
+    name_twice(project)
+    project.path("specs/shared/two.json").rename(project.path("specs/shared/one.json"))
+    project.path("specs/shared/two.json").write_text(json.dumps({"$defs": {"Other": TEXT}}), encoding="utf-8")
+    project.generate()
+    name_twice(project)
+    remembered = told(project, "check")
+    forget_everything(project)
+    assert remembered == told(project, "check")
+    assert remembered[0] == 1
+
+
+def test_all_files_together_are_counted_when_one_is_looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    project = make_project(tmp_path / "project", {"mail": spec_of("Mail"), "plain": spec_of("Plain")})
+    project.generate()
+    size = sum(read_specs(project.root, project.path("specs")).sizes.values())
+    for module in ("spec", "earlier_run"):
+        monkeypatch.setattr(f"server_jobs_generator.{module}.MAX_TOTAL_VALUES", size)
+    project.write_spec("mail", spec_of("Mail", priority=5))
+    remembered = told(project, "check")
+    forget_everything(project)
+    assert remembered == told(project, "check")
+    assert "values; make two projects of them" in remembered[1]
+
+
+def test_no_field_of_a_job_gets_lost_in_what_is_remembered(tmp_path: Path) -> None:
+    known = KnownFile(
+        name="full.json",
+        digest="0",
+        needs=("shared/texts.json",),
+        size=3,
+        is_named=True,
+        job=a_job_with_everything(tmp_path),
+        earlier="1",
+        rendered=(KeptFile("generated/models/full.py", "2", Ownership.REWRITTEN),),
+    )
+    assert known.job is not None
+    for one in (known, known.job, known.job.options):
+        plain = [field.name for field in fields(one) if getattr(one, field.name) == default_of(field)]
+        assert plain == [], "give it another value here, so that it is seen to come back"
+    form = TypeAdapter(KnownFile)
+    assert repr(form.validate_json(form.dump_json(known))) == repr(known)
+
+
+def default_of(field: Field[object]) -> object:
+    return field.default if field.default_factory is MISSING else field.default_factory()
+
+
+def a_job_with_everything(tmp_path: Path) -> JobSpec:
+    """A job in which no field has its default."""
+    spec = spec_of(
+        "Full",
+        {"type": "number", "default": 1.0, "maximum": 10**20, "multipleOf": 0.1},
+        version=2,
+        queue="mail",
+        priority=3,
+        maxAttempts=7,
+        timeout="PT1.5S",
+        runIn="process",
+        retry={"backoff": "linear", "jitter": 0.5},
+        unique={"by": ["/text"]},
+        concurrency={"limit": 2, "by": ["/text"]},
+        rate={"limit": 2, "per": "PT1H"},
+        retention={"completed": "P1D"},
+        redact=["/text"],
+        compat={"queue": "warning"},
+        reserved=["old"],
+        status="retired",
+    )
+    project = make_project(tmp_path / "project", {"full": {**spec, "description": "Words."}})
+    found = read_specs(project.root, project.path("specs"))
+    assert found.problems == ()
+    schedules = (Schedule(name="nightly", cron="0 3 * * *", timezone="Europe/Berlin", misfire=Misfire.FIRE_ALL),)
+    return replace(found.jobs[0], schedules=schedules, has_view=False, indexes=("/params/text",), is_earlier=True)
