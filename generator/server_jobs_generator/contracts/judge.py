@@ -75,6 +75,8 @@ class Judge:
 
     def reserved(self) -> Iterator[ContractFinding]:
         """The properties whose name was given away for good."""
+        if not self.job.reserved:
+            return
         for part, schema in ((Part.PARAMS, self.now.params), (Part.RESULT, self.now.result)):
             for node in walk(Node.top(schema)):
                 for name, inner in node.entries("properties").items():
