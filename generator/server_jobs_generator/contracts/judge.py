@@ -13,8 +13,9 @@ from .compare import compare
 from .contract import Contract
 from .finding import ContractFinding, Direction, Severity
 from .node import Node, walk
+from .place import Place
 from .rules import ADVICE, ChangeRule
-from .spec_places import Part, Place, SpecPlaces
+from .spec_places import Part, SpecPlaces
 
 DEFAULT_COMPAT: Mapping[Direction, str] = {
     Direction.QUEUE: "error",
