@@ -2,7 +2,8 @@
 
 It is built beside the old one, of hard links where nothing changes. When they have changed places, each folder in
 which nothing changed goes back to where it was, so that programs that are at home in one stay there. What a person did
-to files meanwhile is brought over before the old folder goes, after a run that was killed by the next one.
+to files meanwhile is brought over before the old folder goes, after a run that was killed by the next one; and so are
+the folders of the Worker's tools, which hold thousands of files and nothing that is generated.
 """
 
 from __future__ import annotations
@@ -24,10 +25,12 @@ from .cache_folder import cache_folder, make_cache_folder
 from .exchange import exchange
 from .files import File, Ownership
 from .output import STAGING, Finding, State
+from .stamp import OF_TOOLS
 
 _PREFIX = "publication-"
 _TREE = "tree"
 _SEEN = "seen.json"
+_OF_TOOLS = frozenset(f"worker/{name}" for name in OF_TOOLS)
 # Links between files, or the exchange, are not possible or not allowed here.
 _UNABLE = frozenset({EACCES, EBUSY, EINVAL, EMLINK, ENOSYS, ENOTSUP, EOPNOTSUPP, EPERM, EXDEV})
 
@@ -69,12 +72,15 @@ def publish_at_once(project: Project, findings: Iterable[Finding], manifest: Fil
             exchange(str(staging / _TREE), str(output))
     except BaseException as error:
         _clear_up(staging, output)
-        if isinstance(error, OSError) and error.errno in _UNABLE:
+        if isinstance(error, NotImplementedError) or (isinstance(error, OSError) and error.errno in _UNABLE):
             raise CannotExchangeError from error
         raise
     for path in change.unchanged:
         with suppress(OSError):
             exchange(str(staging / _TREE / path), str(output / path))
+    for path in _OF_TOOLS:  # at once: they may be at work
+        with suppress(OSError):
+            (staging / _TREE / path).rename(output / path)
     _bring_over(staging / _TREE, output, change.seen)
     shutil.rmtree(staging, ignore_errors=True)
 
@@ -153,7 +159,8 @@ class _Change:
         for entry in _entries(old):
             inside, place = f"{path}/{entry.name}", f"{below}/{entry.name}".lstrip("/")
             if entry.is_dir(follow_symlinks=False):
-                self._build_folder(entry, inside, f"{new}/{entry.name}", place)
+                if place not in _OF_TOOLS:
+                    self._build_folder(entry, inside, f"{new}/{entry.name}", place)
             else:
                 mark = _mark(entry.path)
                 marks[entry.name] = mark, mark
@@ -181,7 +188,8 @@ class _Change:
         _make_folder_like(new, old)
         for entry in _entries(old):
             if entry.is_dir(follow_symlinks=False):
-                self._clone(entry.path, f"{new}/{entry.name}", f"{place}/{entry.name}")
+                if f"{place}/{entry.name}" not in _OF_TOOLS:
+                    self._clone(entry.path, f"{new}/{entry.name}", f"{place}/{entry.name}")
             else:
                 mark = _mark(entry.path)
                 marks[entry.name] = mark, mark

@@ -25,7 +25,7 @@ from .cache_folder import (
 )
 
 # What wrangler and the tools around it put into the Worker project; elsewhere these are names like any other.
-_NOT_OURS = ("build", "node_modules", "python_modules", ".venv-workers", ".wrangler")
+OF_TOOLS = ("build", "node_modules", "python_modules", ".venv-workers", ".wrangler")
 # The coarsest clock of a file system (FAT's): a file that was written so shortly ago may be written again unnoticed.
 _GRAIN = 2_000_000_000
 _TOO_YOUNG = "-"
@@ -105,5 +105,5 @@ def _specs(project: Project) -> Iterator[str]:
 
 def _output(project: Project) -> Iterator[str]:
     handlers, output = project.root / project.handlers, project.root / project.output
-    tools = {str(output / "worker" / name) for name in _NOT_OURS}
+    tools = {str(output / "worker" / name) for name in OF_TOOLS}
     return files_under(output, {"__pycache__", str(handlers), *tools})

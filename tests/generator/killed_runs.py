@@ -65,11 +65,11 @@ def old_project(root: Path) -> TemporaryProject:
 
 
 def published(project: TemporaryProject) -> dict[str, str]:
-    """What lies in the output folder, but for stubs: those are new files of the user's, and nobody imports them yet."""
+    """What lies in the output folder, but for stubs, which are new files of the user's, and the folders of tools."""
     return {
         path: digest
         for path, digest in project.files().items()
-        if path.startswith("generated/") and not path.startswith(f"{HANDLERS}/new")
+        if path.startswith("generated/") and not path.startswith((f"{HANDLERS}/new", "generated/worker/node_modules/"))
     }
 
 

@@ -98,10 +98,12 @@ def test_a_handler_that_cannot_be_imported_is_named_when_a_worker_starts(tmp_pat
     project = make_project(tmp_path / "project")
     project.generate()
     project.path("handlers/send_email.py").write_text("import nowhere\n", encoding="utf-8")
-    result = project.run("worker", "--until-empty")
-    assert result.exit_code == 3
-    assert "No module named 'nowhere'" in result.output
-    assert "handlers/send_email.py:1" in result.output
+    # A process of its own: this one may have imported the modules of another project.
+    command = [sys.executable, "-m", "server_jobs.cli", "worker", "--until-empty"]
+    done = subprocess.run(command, cwd=project.root, capture_output=True, text=True, check=False)
+    assert done.returncode == 3
+    assert "No module named 'nowhere'" in done.stderr
+    assert "handlers/send_email.py:1" in done.stderr
 
 
 def test_many_jobs_cost_hardly_anything_before_one_is_used(tmp_path: Path) -> None:
@@ -117,3 +119,9 @@ def test_many_jobs_cost_hardly_anything_before_one_is_used(tmp_path: Path) -> No
     )
     assert loaded == "[]"
     assert float(seconds) < 0.1
+
+
+def test_a_run_that_finds_nothing_changed_waits_for_none_of_what_reads_and_renders() -> None:
+    heavy = "{'pydantic', 'jinja2', 'alembic', 'server_jobs_generator.spec', 'server_jobs_generator.pipeline'}"
+    program = ("import server_jobs_generator.cli", f"print({heavy} & set(sys.modules))")
+    assert python(Path.cwd(), *program) == ["set()"]

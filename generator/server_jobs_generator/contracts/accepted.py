@@ -16,8 +16,8 @@ from ..output import check_inside
 from ..problems import listed, nearest, shown
 from ..spec_files import ACCEPTED
 from .finding import ContractFinding, Severity
+from .place import Place
 from .rules import ChangeRule
-from .spec_places import Place
 
 _KEYS = ("rule", "job", "pointer", "reason", "expires")
 

@@ -17,8 +17,9 @@ from .contract import Contract, Status, contract_of
 from .finding import ContractFinding, Direction, Severity
 from .judge import Judge, OldContract, unique_findings
 from .lock import Lock, LockedJob, lock_path
+from .place import Place
 from .rules import ChangeRule
-from .spec_places import Part, Place, SpecPlaces
+from .spec_places import Part, SpecPlaces
 
 
 def findings_against_lock(project: Project, lock: Lock, jobs: Sequence[JobSpec]) -> list[ContractFinding]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from ..problems import printable
-from .spec_places import Place
+from .place import Place
 
 
 class Severity(StrEnum):

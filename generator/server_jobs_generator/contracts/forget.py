@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import replace
 
 from server_jobs.errors import InvalidOptionError
@@ -11,8 +11,10 @@ from ..problems import listed, nearest
 from .lock import Lock
 
 
-def forget(lock: Lock, versions: Iterable[tuple[str, int]]) -> Lock:
+def forget(lock: Lock, versions: Sequence[tuple[str, int]]) -> Lock:
     """The lock without these earlier versions. Raises `InvalidOptionError` for one that is not in it, or the newest."""
+    if not versions:
+        return lock
     jobs = dict(lock.jobs)
     for name, version in versions:
         job = jobs.get(name)

@@ -13,8 +13,9 @@ from .compare import compare
 from .contract import Contract
 from .finding import ContractFinding, Direction, Severity
 from .node import Node, walk
+from .place import Place
 from .rules import ADVICE, ChangeRule
-from .spec_places import Part, Place, SpecPlaces
+from .spec_places import Part, SpecPlaces
 
 DEFAULT_COMPAT: Mapping[Direction, str] = {
     Direction.QUEUE: "error",
@@ -75,6 +76,8 @@ class Judge:
 
     def reserved(self) -> Iterator[ContractFinding]:
         """The properties whose name was given away for good."""
+        if not self.job.reserved:
+            return
         for part, schema in ((Part.PARAMS, self.now.params), (Part.RESULT, self.now.result)):
             for node in walk(Node.top(schema)):
                 for name, inner in node.entries("properties").items():

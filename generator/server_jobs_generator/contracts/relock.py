@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 from server_jobs.errors import InvalidOptionError
 
@@ -10,8 +10,10 @@ from ..problems import nearest
 from .lock import Lock
 
 
-def relock(lock: Lock, names: Iterable[str]) -> Lock:
+def relock(lock: Lock, names: Sequence[str]) -> Lock:
     """The lock without these jobs (`SendEmail`, or `send_email`). Raises `InvalidOptionError` for one it has not."""
+    if not names:
+        return lock
     jobs = dict(lock.jobs)
     for given in names:
         name = next((name for name, job in lock.jobs.items() if given in (name, job.spec_name)), None)

@@ -16,6 +16,7 @@ from ..problems import SpecProblem
 from ..spec import JobSpec, library_of
 from ..spec_files import SpecFile
 from .node import ANNOTATIONS
+from .place import Place
 
 
 class Part(StrEnum):
@@ -23,19 +24,6 @@ class Part(StrEnum):
 
     PARAMS = "params"
     RESULT = "result"
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class Place:
-    """A value in a file. `path` is relative to the project's root, or has a revision before it."""
-
-    path: str
-    line: int
-    column: int
-    pointer: str
-
-    def __str__(self) -> str:
-        return f"{self.path}:{self.line}:{self.column}"
 
 
 @dataclass(slots=True)
