@@ -12,6 +12,8 @@ from pathlib import Path
 WORKER = Path(__file__).resolve().parent
 SOURCE = WORKER.parents[1]
 FOLDERS = ("generated",)
+# Of no use in a Worker: the tools around it, revisions (it has them as SQL), and what only tests import.
+LEFT_OUT = (WORKER, WORKER.parent / "migrations", WORKER.parent / "testing")
 
 
 def main() -> None:
@@ -20,7 +22,7 @@ def main() -> None:
     shutil.rmtree(build, ignore_errors=True)
     for folder in (*FOLDERS, *sys.argv[1:]):
         for module in (SOURCE / folder).rglob("*.py"):
-            if WORKER not in module.parents or module.parent == WORKER:
+            if module.parent == WORKER or not any(folder in module.parents for folder in LEFT_OUT):
                 target = build / module.relative_to(SOURCE)
                 target.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(module, target)

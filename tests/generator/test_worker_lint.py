@@ -251,6 +251,15 @@ def test_what_lies_in_folders_of_the_worker_is_not_uploaded(project: TemporaryPr
     assert found == [f"{place} generated.worker.tools.hammer lies in no folder that is uploaded"]
 
 
+def test_what_only_tests_import_is_not_uploaded(project: TemporaryProject) -> None:
+    project.path("generated/testing").mkdir()
+    project.path("generated/testing/send_email.py").touch()
+    handler(project, "import generated.testing.send_email\n")
+    found = [str(one).partition(";")[0] for one in check_worker(find_project(project.root))]
+    place = "handlers/send_email.py:1:1 fail not-uploaded"
+    assert found == [f"{place} generated.testing.send_email lies in no folder that is uploaded"]
+
+
 def test_what_the_examples_of_this_repository_cannot_do_on_cloudflare() -> None:
     found = check_worker(find_project(ROOT))
     assert [(one.path.removeprefix("generated/handlers/"), one.line, str(one.verdict), one.rule) for one in found] == [

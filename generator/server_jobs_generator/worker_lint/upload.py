@@ -15,6 +15,7 @@ from .rules import UNREADABLE
 from .settings import Settings, read_settings
 
 _DATE = re.compile(r"\d{4}-\d\d-\d\d")
+_LEFT_OUT = ("migrations", "testing")
 _BUNDLE = re.compile(r"\bbundle\.py\b([^;&|]*)")
 
 
@@ -48,7 +49,8 @@ class Upload:
         if self.folders is None:
             return True
         file, parent = PurePosixPath(path), PurePosixPath(path).parent
-        if self.worker in map(str, parent.parents):
+        output = self.worker.removesuffix("/worker")
+        if self.worker in map(str, parent.parents) or any(file.is_relative_to(f"{output}/{one}") for one in _LEFT_OUT):
             return False
         return any(file.is_relative_to(f"{self.source}{folder}") for folder in self.folders)
 
