@@ -91,7 +91,9 @@ def _is_fine(kind: str, about: str, roots: tuple[Path, ...]) -> bool:
         case "read":
             path = Path(about)
             is_python = _is_below(path, PYTHON) or re.fullmatch(r"python\d+\.zip", path.name)
-            return bool(is_python) or _is_revision(path) or _is_in_a_project(path, roots)
+            # Two folders of the cache that change places to see whether they can; `shutil.rmtree` opens them by name.
+            is_trial = about in ("one", "other")
+            return bool(is_python) or is_trial or _is_revision(path) or _is_in_a_project(path, roots)
         case "write":
             return _is_revision(Path(about)) or _is_below(
                 Path(about), [root / name for root in roots for name in ("generated", "handlers", ".server-jobs-cache")]
@@ -108,8 +110,15 @@ def _is_fine(kind: str, about: str, roots: tuple[Path, ...]) -> bool:
             # `croniter` asks `file` for the word size of the interpreter when it is imported.
             return about.startswith("file, ['file', '-b', ")
         case "os.mkdir" | "os.remove" | "os.rename" | "os.rmdir" | "shutil.rmtree":
-            path = Path(about.partition(", ")[0])
-            return _is_revision(path) or _is_in_a_project(path, roots)
+            name, _, open_folder = about.partition(", ")
+            # A name in an open folder is part of a `shutil.rmtree`, which says which one.
+            is_part = kind in ("os.remove", "os.rmdir") and "/" not in name and open_folder not in ("", "-1")
+            return is_part or _is_revision(Path(name)) or Path(name) in roots or _is_in_a_project(Path(name), roots)
+        case "os.link":
+            # The new output folder is made of what stays in the old one; the rest is -1, -1: no open folders.
+            return all(_is_in_a_project(Path(path), roots) for path in about.split(", ")[:2])
+        case "os.chmod":
+            return _is_in_a_project(Path(about.partition(", ")[0]), roots)
         case _:
             return False
 
