@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 
 from server_jobs import __version__
+from server_jobs.errors import ProjectError
 from server_jobs.project import Project
 
 from . import output
 from .contracts.against_revision import findings_against_revision
 from .contracts.forget import forget
-from .contracts.lock import lock_path, read_lock
+from .contracts.lock import Lock, lock_path, read_lock
 from .contracts.release import release
 from .contracts.relock import relock
 from .contracts.review import review
@@ -52,7 +54,8 @@ def make_plan(
     specs = known.read(found, style) or check_specs(found, style)
     if specs.problems:
         return Plan(problems=tuple(sorted(specs.problems)))
-    old, released = read_manifest(project), forget(relock(read_lock(project), relocked), forgotten)
+    old = read_manifest(project)
+    released = forget(relock(_released(project, old), relocked), forgotten)
     if problems := tuple(sorted(name_problems(specs.jobs, released))):
         return Plan(problems=problems)
     others = [] if against is None else findings_against_revision(project, against, specs.jobs)
@@ -94,6 +97,17 @@ def publish(project: Project, plan: Plan) -> None:
         publish_at_once(project, plan.findings, plan.manifest)
     except CannotExchangeError:
         output.publish(project.root, plan.findings, plan.manifest, plan.journal)
+
+
+def _released(project: Project, manifest: Manifest) -> Lock:
+    """The lock, which nothing could make anew: today's specs do not know what was queued before them."""
+    path = lock_path(project)
+    if path in manifest.rewritten and not os.path.lexists(project.root / path):
+        raise ProjectError(
+            f"{path} is gone, and nothing else knows the contracts of jobs that may be queued; take it back from "
+            f"version control, or, if nothing was ever queued, delete {manifest_path(project)} as well"
+        )
+    return read_lock(project)
 
 
 def _manifest(project: Project, jobs: Sequence[JobSpec], files: Sequence[File | KeptFile], old: Manifest) -> Manifest:

@@ -227,3 +227,17 @@ def test_nothing_is_written_beside_a_broken_lock(project: TemporaryProject, comm
     assert result.exit_code == 3
     assert result.output.startswith(f"Error: {LOCK}:1:1 cannot be read")
     assert project.files() == before
+
+
+def test_a_lock_that_is_gone_is_not_made_anew_from_what_the_specs_say_today(tmp_path: Path) -> None:
+    project = make_project(tmp_path / "project")
+    project.generate()
+    lock = project.read("generated/contracts.lock.json")
+    project.path("generated/contracts.lock.json").unlink()
+    for command in ("generate", "check"):
+        result = project.run(command)
+        assert result.exit_code == 3
+        assert "generated/contracts.lock.json is gone" in result.output
+    project.path("generated/manifest.json").unlink()
+    project.generate()
+    assert project.read("generated/contracts.lock.json") == lock
