@@ -229,7 +229,7 @@ def _members(tokens: list[str]) -> Iterator[tuple[object, object]]:
             key = (json.loads(name) if name.startswith('"') else name, tokens[-1] != "?" or not tokens.pop())
         assert tokens.pop() == ":"
         yield key, _parsed(tokens)
-        assert tokens.pop() == ";"
+        assert tokens[-1] == "}" or tokens.pop() == ";"  # on one line, none stands behind the last
     tokens.pop()
 
 
