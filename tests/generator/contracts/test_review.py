@@ -128,7 +128,7 @@ def test_both_places_are_named_also_in_shared_files(history: History) -> None:
     assert finding.old is not None
     assert finding.old.pointer == "/jobs/Case/versions/1/0/params/$defs/Name"
     line = history.lock.dump().splitlines()[finding.old.line - 1]
-    assert line.strip() == '"Name": {'
+    assert line.strip() == '"Name": {"type": "string"}'
 
 
 def test_a_spec_that_goes_leaves_jobs_without_a_handler(history: History) -> None:
