@@ -21,6 +21,7 @@ from server_jobs.project import Project
 
 from .cache_folder import cache_folder, circumstances, make_cache_folder, read_cached, write_cached
 from .files import File, KeptFile, Ownership, read_file
+from .library import reached
 from .manifest import hash_content
 from .names import class_name_problem
 from .problems import SpecProblem
@@ -120,10 +121,10 @@ class EarlierRun:
         for name, known in self.files.items():
             for needed in known.needs:
                 users.setdefault(needed, []).append(name)
-        return _reached(names, users)
+        return reached(names, users)
 
     def _with_what_they_need(self, names: Iterable[str]) -> set[str]:
-        return _reached(names, {name: known.needs for name, known in self.files.items()})
+        return reached(names, {name: known.needs for name, known in self.files.items()})
 
 
 def read_type_memory(project: Project) -> TypeMemory:
@@ -206,17 +207,6 @@ def _no_collections() -> Iterator[None]:
     finally:
         if was_on:
             gc.enable()
-
-
-def _reached(names: Iterable[str], following: Mapping[str, Iterable[str]]) -> set[str]:
-    reached: set[str] = set()
-    pending = list(names)
-    while pending:
-        name = pending.pop()
-        if name not in reached:
-            reached.add(name)
-            pending.extend(following.get(name, ()))
-    return reached
 
 
 def _is_there(root: str, file: KeptFile) -> bool:

@@ -9,6 +9,7 @@ from server_jobs.project import Project
 
 from . import output
 from .contracts.against_revision import findings_against_revision
+from .contracts.contract import contracts_of
 from .contracts.forget import forget
 from .contracts.lock import lock_path, read_lock
 from .contracts.release import release
@@ -56,8 +57,9 @@ def make_plan(
     if problems := tuple(sorted(name_problems(specs.jobs, released))):
         return Plan(problems=problems)
     others = [] if against is None else findings_against_revision(project, against, specs.jobs)
-    contracts = review(project, released, specs.jobs, others=others)
-    lock = File(lock_path(project), release(released, specs.jobs).dump())
+    promised = contracts_of(specs.jobs)
+    contracts = review(project, released, specs.jobs, others=others, promised=promised, needs=specs.needs)
+    lock = File(lock_path(project), release(released, specs.jobs, promised).dump())
     steps = {job.class_name: steps_of(job, released) for job in specs.jobs}
     earlier = hashes_of(steps)
     kept = known.kept(project, specs.jobs, earlier)
