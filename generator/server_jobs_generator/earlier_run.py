@@ -40,7 +40,8 @@ class KnownFile:
     """A file under `specs/` that was right, its hash, the names of the files that it refers to, and its values' number.
 
     `is_named` is true for one with a URI, which other files may refer to. If it is the spec of a job, `rendered` are
-    the files that followed from that job alone and its earlier versions, of which `earlier` is a hash.
+    the files that followed from that job alone and its earlier versions, of which `earlier` is a hash, and `views` is
+    a hash of its views.
     """
 
     name: str
@@ -50,6 +51,7 @@ class KnownFile:
     is_named: bool = False
     job: JobSpec | None = None
     earlier: str = ""
+    views: str = ""
     rendered: tuple[KeptFile, ...] = ()
 
     def is_of(self, file: SpecFile) -> bool:
@@ -108,6 +110,11 @@ class EarlierRun:
         return {
             name: files for name, files in of_jobs.items() if files and all(_is_there(root, file) for file in files)
         }
+
+    def views(self, jobs: Iterable[JobSpec]) -> dict[str, str]:
+        """A hash of the views of each of those jobs that did not change, by its class name."""
+        known = {id(known.job): known.views for known in self.files.values() if known.job is not None}
+        return {job.class_name: known[id(job)] for job in jobs if id(job) in known}
 
     def _may_mean_another(self, stale: Container[str], fresh: Specs) -> bool:
         """Whether a URI that came, went or moved can be what a file refers to that did not change."""
@@ -168,6 +175,7 @@ def remember_run(
     files: Iterable[File],
     kept: Mapping[str, tuple[KeptFile, ...]],
     earlier: Mapping[str, str],
+    views: Mapping[str, str],
 ) -> None:
     """Leave all that for the next run; a folder that cannot be written only costs it time."""
     rendered: dict[str, list[KeptFile]] = {name: list(files) for name, files in kept.items()}
@@ -186,6 +194,7 @@ def remember_run(
             is_named=file.name in specs.named,
             job=(job := jobs.get(file.path)),
             earlier=earlier.get(job.class_name, "") if job else "",
+            views=views.get(job.class_name, "") if job else "",
             rendered=tuple(rendered.get(job.class_name, ())) if job else (),
         )
         for file in found

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from json.encoder import encode_basestring
 
 from pydantic import JsonValue
 
@@ -48,6 +49,7 @@ def _text(value: JsonValue, lines: _Lines | None, margin: str) -> str:
         items = f",{inner}".join(_text(item, lines.others, inner) for item in value)
         return f"[{inner}{items}{margin}]"
     members = f",{inner}".join(
-        f"{_encode(key)}: {_text(value[key], lines.members.get(key, lines.others), inner)}" for key in sorted(value)
+        f"{encode_basestring(key)}: {_text(value[key], lines.members.get(key, lines.others), inner)}"
+        for key in sorted(value)
     )
     return f"{{{inner}{members}{margin}}}"
