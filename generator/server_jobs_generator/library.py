@@ -6,6 +6,7 @@ import posixpath
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 from urllib.parse import unquote
 
 from pydantic import JsonValue
@@ -26,8 +27,7 @@ class UnresolvedReferenceError(ValueError):
         super().__init__(message)
 
 
-@dataclass(frozen=True, slots=True)
-class Location:
+class Location(NamedTuple):  # hashed and compared a million times
     """A schema: the name of its file (relative to `specs/`, with `/`) and its pointer in there."""
 
     file: str

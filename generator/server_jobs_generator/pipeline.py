@@ -19,6 +19,7 @@ from .earlier_files import earlier_files
 from .earlier_run import keep_type_memory, read_earlier_run, read_type_memory, remember_run
 from .earlier_versions import hashes_of, name_problems, steps_of
 from .files import File, KeptFile, Ownership, read_file
+from .garbage import few_collections
 from .handler_impact.handler_impact import handler_impact
 from .manifest import Manifest, hash_content, manifest_path, read_manifest
 from .migrations import migration_files, schema_fingerprint, view_hashes
@@ -35,6 +36,7 @@ from .worker_lint.upload import read_upload
 _OWNED_FOLDERS = ("contracts", "jobs", "models", "schemas", "testing")
 
 
+@few_collections()
 def make_plan(
     project: Project,
     *,
