@@ -60,7 +60,7 @@ def make_plan(
         return Plan(problems=problems)
     others = [] if against is None else findings_against_revision(project, against, specs.jobs)
     promised = contracts_of(specs.jobs)
-    contracts = review(project, released, specs.jobs, others=others, promised=promised, needs=specs.needs)
+    contracts = review(project, released, specs.jobs, others=others, promised=promised, files=found, needs=specs.needs)
     lock = File(lock_path(project), release(released, specs.jobs, promised).dump())
     steps = {job.class_name: steps_of(job, released) for job in specs.jobs}
     earlier = hashes_of(steps)

@@ -122,6 +122,7 @@ def test_both_places_are_named_also_in_shared_files(history: History) -> None:
     )
     now = read(history.root, {"case.json": a_spec(params)})
     found = review(Project(root=history.root), history.lock, now.jobs, today=TODAY)
+    assert found == review(Project(root=history.root), history.lock, now.jobs, today=TODAY, needs=now.needs)
     finding = next(finding for finding in found if finding.rule == "TYPE_CHANGED")
     assert str(finding.place) == "specs/shared/names.json:3:13"
     assert finding.place.pointer == "/$defs/Name"
