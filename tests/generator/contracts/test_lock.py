@@ -94,9 +94,9 @@ def test_one_and_true_are_not_the_same_contract() -> None:
 
 
 def test_each_property_has_a_line_of_its_own() -> None:
-    of_money = {"properties": {"cents": {"type": "integer"}, "currency": {"type": "string", "maxLength": 3}}}
-    params = {"$defs": {"Money": of_money}, "properties": {"text": TEXT, "more": {"type": "array", "items": TEXT}}}
-    lines = _text_of(params).splitlines()
+    money: JsonValue = {"properties": {"cents": {"type": "integer"}, "currency": {"type": "string", "maxLength": 3}}}
+    properties: JsonValue = {"text": TEXT, "more": {"type": "array", "items": TEXT}}
+    lines = _text_of({"$defs": {"Money": money}, "properties": properties}).splitlines()
     for line in (
         '"cents": {"type": "integer"},',
         '"currency": {"maxLength": 3, "type": "string"}',
@@ -107,8 +107,10 @@ def test_each_property_has_a_line_of_its_own() -> None:
 
 
 def test_a_change_of_a_property_is_a_line_in_a_diff() -> None:
-    before, after = ({"properties": {"a": TEXT, "b": {"enum": [value]}, "c": TEXT}} for value in ("x", "y"))
-    changed = [line for line in ndiff(_text_of(before).splitlines(), _text_of(after).splitlines()) if line[0] == "+"]
+    before, after = (
+        _text_of({"properties": {"a": TEXT, "b": {"enum": [value]}, "c": TEXT}}).splitlines() for value in ("x", "y")
+    )
+    changed = [line for line in ndiff(before, after) if line[0] == "+"]
     assert [line.split('"')[1] for line in changed] == ["hash", "b"]
 
 
