@@ -21,6 +21,7 @@ from server_jobs.project import Project
 
 from .cache_folder import cache_folder, circumstances, make_cache_folder, read_cached, write_cached
 from .files import File, KeptFile, Ownership, read_file
+from .library import reached
 from .manifest import hash_content
 from .names import class_name_problem
 from .problems import SpecProblem
@@ -39,7 +40,8 @@ class KnownFile:
     """A file under `specs/` that was right, its hash, the names of the files that it refers to, and its values' number.
 
     `is_named` is true for one with a URI, which other files may refer to. If it is the spec of a job, `rendered` are
-    the files that followed from that job alone and its earlier versions, of which `earlier` is a hash.
+    the files that followed from that job alone and its earlier versions, of which `earlier` is a hash, and `views` is
+    a hash of its views.
     """
 
     name: str
@@ -49,6 +51,7 @@ class KnownFile:
     is_named: bool = False
     job: JobSpec | None = None
     earlier: str = ""
+    views: str = ""
     rendered: tuple[KeptFile, ...] = ()
 
     def is_of(self, file: SpecFile) -> bool:
@@ -108,6 +111,11 @@ class EarlierRun:
             name: files for name, files in of_jobs.items() if files and all(_is_there(root, file) for file in files)
         }
 
+    def views(self, jobs: Iterable[JobSpec]) -> dict[str, str]:
+        """A hash of the views of each of those jobs that did not change, by its class name."""
+        known = {id(known.job): known.views for known in self.files.values() if known.job is not None}
+        return {job.class_name: known[id(job)] for job in jobs if id(job) in known}
+
     def _may_mean_another(self, stale: Container[str], fresh: Specs) -> bool:
         """Whether a URI that came, went or moved can be what a file refers to that did not change."""
         return bool(stale) and (bool(fresh.named) or any(known.is_named for known in self.files.values()))
@@ -120,10 +128,10 @@ class EarlierRun:
         for name, known in self.files.items():
             for needed in known.needs:
                 users.setdefault(needed, []).append(name)
-        return _reached(names, users)
+        return reached(names, users)
 
     def _with_what_they_need(self, names: Iterable[str]) -> set[str]:
-        return _reached(names, {name: known.needs for name, known in self.files.items()})
+        return reached(names, {name: known.needs for name, known in self.files.items()})
 
 
 def read_type_memory(project: Project) -> TypeMemory:
@@ -167,6 +175,7 @@ def remember_run(
     files: Iterable[File],
     kept: Mapping[str, tuple[KeptFile, ...]],
     earlier: Mapping[str, str],
+    views: Mapping[str, str],
 ) -> None:
     """Leave all that for the next run; a folder that cannot be written only costs it time."""
     rendered: dict[str, list[KeptFile]] = {name: list(files) for name, files in kept.items()}
@@ -185,6 +194,7 @@ def remember_run(
             is_named=file.name in specs.named,
             job=(job := jobs.get(file.path)),
             earlier=earlier.get(job.class_name, "") if job else "",
+            views=views.get(job.class_name, "") if job else "",
             rendered=tuple(rendered.get(job.class_name, ())) if job else (),
         )
         for file in found
@@ -206,17 +216,6 @@ def _no_collections() -> Iterator[None]:
     finally:
         if was_on:
             gc.enable()
-
-
-def _reached(names: Iterable[str], following: Mapping[str, Iterable[str]]) -> set[str]:
-    reached: set[str] = set()
-    pending = list(names)
-    while pending:
-        name = pending.pop()
-        if name not in reached:
-            reached.add(name)
-            pending.extend(following.get(name, ()))
-    return reached
 
 
 def _is_there(root: str, file: KeptFile) -> bool:

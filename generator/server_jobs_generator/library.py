@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import posixpath
 import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 from urllib.parse import unquote
 
 from pydantic import JsonValue
@@ -25,8 +27,7 @@ class UnresolvedReferenceError(ValueError):
         super().__init__(message)
 
 
-@dataclass(frozen=True, slots=True)
-class Location:
+class Location(NamedTuple):  # hashed and compared a million times
     """A schema: the name of its file (relative to `specs/`, with `/`) and its pointer in there."""
 
     file: str
@@ -101,3 +102,15 @@ class Library:
                 known = nearest(key, value) if isinstance(value, dict) else ""
                 raise UnresolvedReferenceError(f"leads to a place that does not exist: there is no {shown(key)}{known}")
         return pointer
+
+
+def reached(names: Iterable[str], following: Mapping[str, Iterable[str]]) -> set[str]:
+    """These names, and all that one comes to from them."""
+    found: set[str] = set()
+    pending = list(names)
+    while pending:
+        name = pending.pop()
+        if name not in found:
+            found.add(name)
+            pending.extend(following.get(name, ()))
+    return found

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import server_jobs
@@ -22,13 +22,14 @@ from .manifest import Manifest, hash_content
 from .render import render
 from .schedule_rows import schedule_rows
 from .spec import JobSpec
-from .sql_views.objects import wanted_objects
+from .sql_views.objects import objects_hash, wanted_objects
+from .sql_views.postgresql import postgresql_functions
 
 
-def migration_files(project: Project, jobs: Sequence[JobSpec], manifest: Manifest) -> list[File]:
+def migration_files(project: Project, jobs: Sequence[JobSpec], manifest: Manifest, fingerprint: str) -> list[File]:
     """Everything below `migrations/`, and the Worker's copy of the SQL: old revisions as they are, new ones appended.
 
-    Raises `ProjectError` when the existing revisions cannot be run.
+    `fingerprint` is that of the schema. Raises `ProjectError` when the existing revisions cannot be run.
     """
     environment = render(
         "env.py.jinja",
@@ -38,16 +39,20 @@ def migration_files(project: Project, jobs: Sequence[JobSpec], manifest: Manifes
     )
     return [
         File(f"{project.output}/migrations/env.py", environment),
-        *(_unchanged_files(project, manifest, schema_fingerprint(jobs)) or _history_files(project, jobs, manifest)),
+        *(_unchanged_files(project, manifest, fingerprint) or _history_files(project, jobs, manifest)),
     ]
 
 
-def schema_fingerprint(jobs: Iterable[JobSpec]) -> str:
+def view_hashes(jobs: Iterable[JobSpec], known: Mapping[str, str]) -> dict[str, str]:
+    """A hash of the views of each job, by the names of their jobs; some may be known already."""
+    return {job.class_name: known.get(job.class_name) or objects_hash(job) for job in jobs}
+
+
+def schema_fingerprint(jobs: Iterable[JobSpec], views_of: Mapping[str, str]) -> str:
     """A hash of all that revisions depend on: the module of the tables, the declared schedules, and the views."""
-    jobs = tuple(jobs)
     tables = Path(server_jobs.__file__).with_name("schema.py").read_bytes()
     schedules = json.dumps(schedule_rows(jobs), sort_keys=True)
-    views = json.dumps({dialect: [one.create for one in objects] for dialect, objects in wanted_objects(jobs).items()})
+    views = json.dumps([dict(views_of), [one.create for one in postgresql_functions()]], sort_keys=True)
     return hashlib.sha256(b"\0".join((tables, schedules.encode(), views.encode()))).hexdigest()
 
 

@@ -7,6 +7,7 @@ import keyword
 import re
 import unicodedata
 from collections.abc import Iterable
+from functools import lru_cache
 from itertools import chain, count
 
 from server_jobs.model import JobModel
@@ -88,6 +89,7 @@ def _words(name: str, between: str) -> list[str]:
     return [word for part in parts for word in _WORD_STARTS.split(part) if word]
 
 
+@lru_cache(maxsize=4096)
 def property_name(json_name: str) -> str | None:
     """The attribute for a JSON property: snake case, a valid identifier that hides nothing; None if there is none."""
     name = snake_case(json_name)[:MAX_NAME_LENGTH]

@@ -11,6 +11,7 @@ from server_jobs.project import Project
 
 from . import output
 from .contracts.against_revision import findings_against_revision
+from .contracts.contract import contracts_of
 from .contracts.forget import forget
 from .contracts.lock import Lock, lock_path, read_lock
 from .contracts.release import release
@@ -20,9 +21,10 @@ from .earlier_files import earlier_files
 from .earlier_run import keep_type_memory, read_earlier_run, read_type_memory, remember_run
 from .earlier_versions import hashes_of, name_problems, steps_of
 from .files import File, KeptFile, Ownership, read_file
+from .garbage import few_collections
 from .handler_impact.handler_impact import handler_impact
 from .manifest import Manifest, hash_content, manifest_path, read_manifest
-from .migrations import migration_files, schema_fingerprint
+from .migrations import migration_files, schema_fingerprint, view_hashes
 from .output import Finding, State
 from .plan import Plan
 from .publication import CannotExchangeError, publish_at_once
@@ -36,6 +38,7 @@ from .worker_lint.upload import read_upload
 _OWNED_FOLDERS = ("contracts", "jobs", "models", "schemas", "testing")
 
 
+@few_collections()
 def make_plan(
     project: Project,
     *,
@@ -59,22 +62,25 @@ def make_plan(
     if problems := tuple(sorted(name_problems(specs.jobs, released))):
         return Plan(problems=problems)
     others = [] if against is None else findings_against_revision(project, against, specs.jobs)
-    contracts = review(project, released, specs.jobs, others=others)
-    lock = File(lock_path(project), release(released, specs.jobs).dump())
+    promised = contracts_of(specs.jobs)
+    contracts = review(project, released, specs.jobs, others=others, promised=promised, files=found, needs=specs.needs)
+    lock = File(lock_path(project), release(released, specs.jobs, promised).dump())
     steps = {job.class_name: steps_of(job, released) for job in specs.jobs}
     earlier = hashes_of(steps)
     kept = known.kept(project, specs.jobs, earlier)
+    views = view_hashes(specs.jobs, known.views(specs.jobs))
+    fingerprint = schema_fingerprint(specs.jobs, views)
     memory = TypeMemory() if len(kept) == len(specs.jobs) else read_type_memory(project)
     files = [
         *render_files(project, specs.jobs, steps, kept, memory),
         *earlier_files(project, [job for job in specs.jobs if job.class_name not in kept], steps, memory),
-        *migration_files(project, specs.jobs, old),
+        *migration_files(project, specs.jobs, old, fingerprint),
         lock,
     ]
     keep_type_memory(project, memory)
-    remember_run(project, found, specs, files, kept, earlier)
+    remember_run(project, found, specs, files, kept, earlier, views)
     right = [file for of_job in kept.values() for file in of_job]
-    new = _manifest(project, specs.jobs, [*files, *right], old)
+    new = _manifest(project, specs.jobs, [*files, *right], old, fingerprint)
     manifest = File(manifest_path(project), new.dump())
     folders = [f"{project.output}/{folder}" for folder in _OWNED_FOLDERS]
     findings = output.compare(project.root, files, old, folders, right)
@@ -110,13 +116,15 @@ def _released(project: Project, manifest: Manifest) -> Lock:
     return read_lock(project)
 
 
-def _manifest(project: Project, jobs: Sequence[JobSpec], files: Sequence[File | KeptFile], old: Manifest) -> Manifest:
+def _manifest(
+    project: Project, jobs: Sequence[JobSpec], files: Sequence[File | KeptFile], old: Manifest, fingerprint: str
+) -> Manifest:
     hashes = {file.path: _hash(file) for file in files}
     once = {file.path for file in files if file.ownership is Ownership.ONCE}
     forgotten = {path for path in old.once if path not in once and (project.root / path).exists()}
     return Manifest(
         generator=__version__,
-        schema=schema_fingerprint(jobs),
+        schema=fingerprint,
         specs={job.path: job.digest for job in jobs},
         rewritten={file.path: hashes[file.path] for file in files if file.ownership is Ownership.REWRITTEN},
         appended={file.path: hashes[file.path] for file in files if file.ownership is Ownership.APPENDED},

@@ -26,8 +26,8 @@ def replayed(
 
     Raises `ProjectError` when a revision cannot be run.
     """
-    # With positional parameters the dialect would take some values for parameters.
-    engine = create_engine("sqlite://", paramstyle="named")
+    # With positional parameters the dialect would take some values for parameters. No statement comes twice.
+    engine = create_engine("sqlite://", paramstyle="named", query_cache_size=0)
     try:
         with engine.connect() as connection:
             for revision in revisions:

@@ -167,6 +167,8 @@ class SchemaLint:
                 self.note((*pointer, "required", index), REQUIRED_UNKNOWN, message)
 
     def check_type(self, pointer: Pointer, value: JsonValue) -> None:
+        if isinstance(value, str) and value in TYPES:
+            return
         names = value if isinstance(value, list) else [value]
         if not names or len({shown(name) for name in names}) != len(names):
             self.note(pointer, LISTED_TWICE if names else KEYWORD_VALUE, "must list different types, at least one")

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from alembic import command
 from server_jobs import schema
-from server_jobs_generator import migrations, revisions
+from server_jobs_generator import revisions
 from sqlalchemy import BigInteger, Column, Engine, Index, MetaData, Table, Text, text
 
 from tests.generator.projects import TemporaryProject, job_spec, make_project, schedule
@@ -178,8 +178,7 @@ def test_a_changed_table_makes_one_revision_between_those_of_the_views(
     before = schedules(engine)
 
     monkeypatch.setattr(revisions, "metadata", newer)
-    monkeypatch.setattr(migrations, "schema_fingerprint", lambda _jobs: "newer")
-    monkeypatch.setattr("server_jobs_generator.pipeline.schema_fingerprint", lambda _jobs: "newer")
+    monkeypatch.setattr("server_jobs_generator.pipeline.schema_fingerprint", lambda _jobs, _views: "newer")
     project.write_spec("digest", digest(schedule("morning"), schedule("evening"), schedule("noon")))
     project.generate()
     assert revision_names(project)[3:] == ["0004_views", "0005_tables", "0006_schedules", "0007_views"]

@@ -175,6 +175,7 @@ def test_no_field_of_a_job_gets_lost_in_what_is_remembered(tmp_path: Path) -> No
         is_named=True,
         job=a_job_with_everything(tmp_path),
         earlier="1",
+        views="3",
         rendered=(KeptFile("generated/models/full.py", "2", Ownership.REWRITTEN),),
     )
     assert known.job is not None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -11,9 +11,8 @@ from server_jobs.values import pointer_to
 
 from ..document import Pointer
 from ..spec import JobSpec
-from ..spec_files import read_spec_files
 from .accepted import accepted_path
-from .contract import Contract, Status, contract_of
+from .contract import Contract, Status
 from .finding import ContractFinding, Direction, Severity
 from .judge import Judge, OldContract, unique_findings
 from .lock import Lock, LockedJob, lock_path
@@ -22,26 +21,30 @@ from .rules import ChangeRule
 from .spec_places import Part, SpecPlaces
 
 
-def findings_against_lock(project: Project, lock: Lock, jobs: Sequence[JobSpec]) -> list[ContractFinding]:
-    """What the specs break of the contracts in the lock; warnings only about what is not in it yet."""
-    places = SpecPlaces(read_spec_files(project.root, project.root / project.specs))
-    judged = (finding for job in jobs for finding in _Held(project, lock, places, job).findings())
+def findings_against_lock(
+    project: Project, lock: Lock, jobs: Sequence[JobSpec], promised: Mapping[str, Contract], places: SpecPlaces
+) -> list[ContractFinding]:
+    """What the specs break of the contracts in the lock; warnings only about what is not in it yet.
+
+    `promised` are the contracts of the jobs.
+    """
+    held = (_Held(project, lock, Judge(job, promised[job.class_name], places)) for job in jobs)
+    judged = (finding for one in held for finding in one.findings())
     return unique_findings([*judged, *_deleted(project, lock, jobs)])
 
 
 class _Held:
     """One job and what the lock has of it."""
 
-    def __init__(self, project: Project, lock: Lock, places: SpecPlaces, job: JobSpec) -> None:
-        self.path, self.lock, self.job = lock_path(project), lock, job
-        self.locked = lock.jobs.get(job.class_name)
-        self.judge = Judge(job, contract_of(job), places)
+    def __init__(self, project: Project, lock: Lock, judge: Judge) -> None:
+        self.path, self.lock, self.judge, self.job = lock_path(project), lock, judge, judge.job
+        self.locked = lock.jobs.get(self.job.class_name)
 
     def findings(self) -> Iterator[ContractFinding]:
         yield from self.judge.reserved()
-        if self.locked is None:
-            return
         version = self.job.options.version
+        if self.locked is None or self._is_all_that_was(self.locked, version):
+            return
         if version < self.locked.newest:
             yield self._lowered(self.locked)
             return
@@ -51,6 +54,11 @@ class _Held:
         found += self.judge.options(olds[self.locked.newest][-1])
         is_known = any(self.judge.now.hash == old.contract.hash for old in olds.get(version, ())[-1:])
         yield from (finding for finding in found if not is_known or finding.severity is Severity.ERROR)
+
+    def _is_all_that_was(self, locked: LockedJob, version: int) -> bool:
+        """Whether no other contract than that of the spec was ever released, as it is of most jobs."""
+        revisions = locked.versions.get(version, ())
+        return len(locked.versions) == len(revisions) == 1 and revisions[0].hash == self.judge.now.hash
 
     def _olds(self, version: int, revisions: Sequence[Contract]) -> Iterator[OldContract]:
         for index, revision in enumerate(revisions):
@@ -68,14 +76,18 @@ class _Held:
 
 
 def not_bumped(
-    project: Project, found: Sequence[ContractFinding], jobs: Sequence[JobSpec], places: SpecPlaces
+    project: Project,
+    found: Sequence[ContractFinding],
+    jobs: Sequence[JobSpec],
+    promised: Mapping[str, Contract],
+    places: SpecPlaces,
 ) -> Iterator[ContractFinding]:
     """The ways out, once for each job whose params broke without a new version."""
+    broken = {one.job for one in found if one.stops and Direction.QUEUE in one.directions}
     for job in jobs:
-        broken = [one for one in found if one.job == job.class_name and one.stops and Direction.QUEUE in one.directions]
-        if broken:
+        if job.class_name in broken:
             version = job.options.version
-            judge, place = Judge(job, contract_of(job), places), places.of_file(job, ("x-job", "version"))
+            judge, place = Judge(job, promised[job.class_name], places), places.of_file(job, ("x-job", "version"))
             message = f"its version is still {version}, and jobs that are queued do not fit it any more"
             found_here = judge.finding(ChangeRule.VERSION_NOT_BUMPED, place, message, Severity.ERROR)
             yield replace(

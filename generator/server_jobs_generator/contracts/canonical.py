@@ -30,15 +30,13 @@ def canonical_schema(schema: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
 
 
 def _member(key: str, value: JsonValue) -> JsonValue:
-    match value:
-        case dict() if key in SCHEMA_MAP:
+    if isinstance(value, dict):
+        if key in SCHEMA_MAP:
             return {name: _canonical(inner) for name, inner in value.items()}
-        case dict() if key in ONE_SCHEMA:
-            return canonical_schema(value)
-        case list() if key in SCHEMA_LIST:
-            return [_canonical(branch) for branch in value]
-        case _:
-            return value
+        return canonical_schema(value) if key in ONE_SCHEMA else value
+    if isinstance(value, list) and key in SCHEMA_LIST:
+        return [_canonical(branch) for branch in value]
+    return value
 
 
 def _canonical(schema: JsonValue) -> JsonValue:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cached_property
@@ -91,3 +91,8 @@ def contract_of(job: JobSpec) -> Contract:
             unique_by=options.unique_by,
         ),
     )
+
+
+def contracts_of(jobs: Iterable[JobSpec]) -> dict[str, Contract]:
+    """What all the specs promise now, by the names of their jobs."""
+    return {job.class_name: contract_of(job) for job in jobs}

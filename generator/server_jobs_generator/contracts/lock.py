@@ -23,6 +23,7 @@ from ..files import read_file
 from ..option_values import OptionError
 from ..problems import listed, nearest, shown
 from .contract import Contract, LockedOptions, Status
+from .lock_text import lock_text
 from .text_place import line_and_column
 
 _NOTE = "Kept by `server-jobs generate`; commit it, and do not edit it."
@@ -59,12 +60,11 @@ class Lock:
     is_as_read: bool = False
 
     def dump(self) -> str:
-        """The text of the file: the same for equal locks, and one key or value a line."""
+        """The text of the file: the same for equal locks, and one property of params or result a line."""
         if self.is_as_read:
             return self.text
         jobs: dict[str, JsonValue] = {name: _job_document(job) for name, job in self.jobs.items()}
-        document: dict[str, JsonValue] = {"note": _NOTE, "format": _FORMAT, "jobs": jobs}
-        return json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+        return lock_text({"note": _NOTE, "format": _FORMAT, "jobs": jobs})
 
     def place_of(self, pointer: Sequence[str | int]) -> tuple[int, int]:
         """The line and column of a value in the file, such as `("jobs", "SendEmail", "versions", "1", 0)`."""

@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from ..spec import JobSpec
-from .contract import Contract, Status, contract_of
+from .contract import Contract, Status, contracts_of
 from .lock import Lock, LockedJob
 
 
-def release(lock: Lock, jobs: Sequence[JobSpec]) -> Lock:
-    """The lock with the contract of each job: a new revision where its schemas are none that are locked already."""
-    released = {job.class_name: _released(lock.jobs.get(job.class_name), job) for job in jobs}
+def release(lock: Lock, jobs: Sequence[JobSpec], promised: Mapping[str, Contract] | None = None) -> Lock:
+    """The lock with the contract of each job: a new revision where its schemas are none that are locked already.
+
+    `promised` are the contracts of these jobs, if they are known already.
+    """
+    now = promised or contracts_of(jobs)
+    released = {job.class_name: _released(lock.jobs.get(job.class_name), job, now[job.class_name]) for job in jobs}
     is_same = released.keys() == lock.jobs.keys() and all(released[name] is lock.jobs[name] for name in released)
     return lock if is_same else Lock(released)
 
 
-def _released(locked: LockedJob | None, job: JobSpec) -> LockedJob:
+def _released(locked: LockedJob | None, job: JobSpec, contract: Contract) -> LockedJob:
     """What is locked of a job from now on: the very same object if nothing about it is new."""
     version, status = job.options.version, Status.RETIRED if job.options.retired else Status.ACTIVE
     versions = {} if locked is None else dict(locked.versions)
-    revisions, contract = versions.get(version, ()), contract_of(job)
+    revisions = versions.get(version, ())
     is_known = any(revision.hash == contract.hash for revision in revisions)
     if locked is not None and is_known and (locked.spec_name, locked.status) == (job.spec_name, status):
         return locked

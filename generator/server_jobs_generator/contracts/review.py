@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime
 
 from server_jobs.project import Project
 
+from ..problems import SpecProblem
 from ..spec import JobSpec
-from ..spec_files import read_spec_files
+from ..spec_files import SpecFile, read_spec_files
 from .accepted import read_accepted
 from .against_lock import findings_against_lock, not_bumped
+from .contract import Contract, contracts_of
 from .finding import ContractFinding
 from .judge import unique_findings
 from .lock import Lock
@@ -24,11 +26,20 @@ def review(
     *,
     others: Sequence[ContractFinding] = (),
     today: date | None = None,
+    promised: Mapping[str, Contract] | None = None,
+    files: Iterable[SpecFile | SpecProblem] | None = None,
+    needs: Mapping[str, Collection[str]] | None = None,
 ) -> tuple[ContractFinding, ...]:
-    """What the specs break, in reading order; `others` are findings of another comparison, to be accepted as well."""
+    """What the specs break, in reading order; `others` are findings of another comparison, to be accepted as well.
+
+    `promised`, the contracts of the jobs, the `files` of the specs, and `needs`, the files that each file refers to,
+    save time if they are known already.
+    """
     today = today or datetime.now(UTC).date()
-    accepted = read_accepted(project)
-    found = accepted.apply(unique_findings([*findings_against_lock(project, lock, jobs), *others]), today)
-    places = SpecPlaces(read_spec_files(project.root, project.root / project.specs))
-    ways_out = list(not_bumped(project, found, jobs, places))
-    return tuple(unique_findings([*found, *ways_out, *accepted.leftovers(today)]))
+    accepted, now = read_accepted(project), promised or contracts_of(jobs)
+    found = files or read_spec_files(project.root, project.root / project.specs)
+    places = SpecPlaces(found, needs=needs)
+    held = findings_against_lock(project, lock, jobs, now, places)
+    judged = accepted.apply(unique_findings([*held, *others]), today)
+    ways_out = list(not_bumped(project, judged, jobs, now, places))
+    return tuple(unique_findings([*judged, *ways_out, *accepted.leftovers(today)]))

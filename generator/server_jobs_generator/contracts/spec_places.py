@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -11,7 +11,7 @@ from server_jobs.values import pointer_to
 from ..bundle import BundleError, bundle
 from ..document import Pointer
 from ..job_lint import PARAMS, RESULT
-from ..library import Library, Location, UnresolvedReferenceError
+from ..library import Library, Location, UnresolvedReferenceError, reached
 from ..problems import SpecProblem
 from ..spec import JobSpec, library_of
 from ..spec_files import SpecFile
@@ -28,11 +28,16 @@ class Part(StrEnum):
 
 @dataclass(slots=True)
 class SpecPlaces:
-    """Reads the files of specs once more, for the places in them. The specs have no problems."""
+    """Reads the files of specs once more, for the places in them. The specs have no problems.
+
+    With `needs`, the files that each file refers to, only those are looked at that a job has something to do with.
+    """
 
     files: Iterable[SpecFile | SpecProblem]
     prefix: str = ""
-    _library: Library | None = None
+    needs: Mapping[str, Collection[str]] | None = None
+    _read: dict[str, SpecFile] = field(default_factory=dict[str, SpecFile])
+    _libraries: dict[str, Library] = field(default_factory=dict[str, Library])
     _definitions: dict[str, dict[str, Location]] = field(default_factory=dict[str, dict[str, Location]])
 
     def of_part(self, job: JobSpec, part: Part, pointer: Pointer) -> Place:
@@ -41,44 +46,50 @@ class SpecPlaces:
         if pointer[:1] == ("$defs",) and len(pointer) > 1:
             location = self._of_definitions(name).get(str(pointer[1]))
             return self._at(job, location, pointer[2:])
-        return self._at(job, self._followed(Location(name, PARAMS if part is Part.PARAMS else RESULT)), pointer)
+        followed = self._followed(name, Location(name, PARAMS if part is Part.PARAMS else RESULT))
+        return self._at(job, followed, pointer)
 
     def of_file(self, job: JobSpec, pointer: Pointer) -> Place:
         """The place of something else in the spec of a job, or what is around it."""
         return self._at(job, Location(f"{job.spec_name}.json", ()), pointer)
 
     def _at(self, job: JobSpec, location: Location | None, below: Pointer) -> Place:
-        document = self.library.documents.get(location.file) if location is not None else None
+        library = self._library(f"{job.spec_name}.json")
+        document = library.documents.get(location.file) if location is not None else None
         if location is None or document is None:
             return Place(f"{self.prefix}{job.path}", 1, 1, "")
         pointer = (*location.pointer, *below)
         return Place(f"{self.prefix}{document.path}", *document.place(pointer), pointer_to(pointer))
 
-    @property
-    def library(self) -> Library:
-        if self._library is None:
-            self._library = library_of(self.files)
-        return self._library
+    def _library(self, name: str) -> Library:
+        """What the spec in that file is made of, at least."""
+        key = "" if self.needs is None else name
+        if key not in self._libraries:
+            self._read = self._read or {file.name: file for file in self.files if isinstance(file, SpecFile)}
+            wanted = self._read if self.needs is None else reached([name], self.needs)
+            self._libraries[key] = library_of(file for each, file in self._read.items() if each in wanted)
+        return self._libraries[key]
 
     def _of_definitions(self, name: str) -> dict[str, Location]:
         if name not in self._definitions:
             try:
-                self._definitions[name] = dict(bundle(self.library, name).places)
+                self._definitions[name] = dict(bundle(self._library(name), name).places)
             except (BundleError, KeyError):
                 self._definitions[name] = {}
         return self._definitions[name]
 
-    def _followed(self, location: Location) -> Location | None:
+    def _followed(self, name: str, location: Location) -> Location | None:
         """Where the params or the result stand, if they are only a reference."""
+        library = self._library(name)
         for _ in range(64):
             try:
-                stated = self.library.value_at(location)
+                stated = library.value_at(location)
                 if not isinstance(stated, dict):
                     return location
                 reference = stated.get("$ref")
                 if not isinstance(reference, str) or stated.keys() - ANNOTATIONS - {"$ref"}:
                     return location
-                location = self.library.resolve(reference, location.file)
+                location = library.resolve(reference, location.file)
             except (KeyError, UnresolvedReferenceError):
                 return None
         return location

@@ -43,7 +43,8 @@ def handler_impact(project: Project, findings: Iterable[Finding]) -> HandlerImpa
 def _is_of_models(project: Project, finding: Finding) -> bool:
     path = PurePosixPath(finding.path)
     is_module = str(path.parent) == f"{project.output}/models" and path.suffix == ".py"
-    return is_module and finding.state is not State.EXTRA
+    # Where there is no model yet, nothing relies on one.
+    return is_module and finding.state not in (State.EXTRA, State.MISSING)
 
 
 def _changes(project: Project, finding: Finding) -> ModelChanges:

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 
+from server_jobs.values import fingerprint
+
 from ..spec import JobSpec
 from .postgresql import postgresql_functions, postgresql_objects
 from .sql_object import SqlObject
@@ -26,6 +28,11 @@ def wanted_objects(jobs: Iterable[JobSpec]) -> Objects:
         "sqlite": tuple(one for objects, _ in of_jobs for one in objects),
         "postgresql": (*functions, *(one for _, objects in of_jobs for one in objects)),
     }
+
+
+def objects_hash(job: JobSpec) -> str:
+    """A hash of what is there for one job."""
+    return fingerprint([[one.create for one in objects] for objects in _objects_of(_Job(job))] if job.has_view else [])
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,11 @@ def views_revision(number: int, title: str, before: Objects, wanted: Objects) ->
     ]
     if not any(statements for _, statements in lists):
         return []
-    lines = [line for _, statements in lists for statement in statements for line in f"    {statement},".splitlines()]
-    is_wide = any(len(line) > WIDTH for line in lines)
+    is_wide = any(
+        len(line) > WIDTH
+        for _, statements in lists
+        for statement in statements
+        for line in f"    {statement},".splitlines()
+    )
     text = render("revision_views.py.jinja", **revision_head(number, title), lists=lists, is_wide=is_wide)
     return [Revision(number, LABEL, text)]

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from datetime import timedelta
+from difflib import ndiff
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import JsonValue
 from server_jobs.errors import ProjectError
 from server_jobs_generator.contracts.contract import Contract, LockedOptions, Status
 from server_jobs_generator.contracts.lock import Lock, LockedJob, parse_lock
@@ -20,6 +22,7 @@ from tests.generator.spec_language import ANYTHING
 from tests.generator.spec_projects import Schema
 
 LOCK = "generated/contracts.lock.json"
+TEXT: JsonValue = {"type": "string"}
 
 
 @pytest.fixture
@@ -90,8 +93,30 @@ def test_one_and_true_are_not_the_same_contract() -> None:
     assert contracts[0].hash != contracts[1].hash
 
 
-def test_each_key_has_a_line_of_its_own(project: TemporaryProject) -> None:
-    assert all(line.count('": ') <= 1 for line in project.read(LOCK).splitlines())
+def test_each_property_has_a_line_of_its_own() -> None:
+    money: JsonValue = {"properties": {"cents": {"type": "integer"}, "currency": {"type": "string", "maxLength": 3}}}
+    properties: JsonValue = {"text": TEXT, "more": {"type": "array", "items": TEXT}}
+    lines = _text_of({"$defs": {"Money": money}, "properties": properties}).splitlines()
+    for line in (
+        '"cents": {"type": "integer"},',
+        '"currency": {"maxLength": 3, "type": "string"}',
+        '"more": {"items": {"type": "string"}, "type": "array"},',
+        '"text": {"type": "string"}',
+    ):
+        assert line in map(str.strip, lines)
+
+
+def test_a_change_of_a_property_is_a_line_in_a_diff() -> None:
+    before, after = (
+        _text_of({"properties": {"a": TEXT, "b": {"enum": [value]}, "c": TEXT}}).splitlines() for value in ("x", "y")
+    )
+    changed = [line for line in ndiff(before, after) if line[0] == "+"]
+    assert [line.split('"')[1] for line in changed] == ["hash", "b"]
+
+
+def _text_of(params: dict[str, JsonValue]) -> str:
+    contract = Contract(params=params, result={}, options=LockedOptions())
+    return Lock({"Pay": LockedJob(spec_name="pay", status=Status.ACTIVE, versions={1: (contract,)})}).dump()
 
 
 def test_the_lock_is_the_same_at_every_run(project: TemporaryProject) -> None:

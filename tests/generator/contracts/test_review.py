@@ -122,13 +122,14 @@ def test_both_places_are_named_also_in_shared_files(history: History) -> None:
     )
     now = read(history.root, {"case.json": a_spec(params)})
     found = review(Project(root=history.root), history.lock, now.jobs, today=TODAY)
+    assert found == review(Project(root=history.root), history.lock, now.jobs, today=TODAY, needs=now.needs)
     finding = next(finding for finding in found if finding.rule == "TYPE_CHANGED")
     assert str(finding.place) == "specs/shared/names.json:3:13"
     assert finding.place.pointer == "/$defs/Name"
     assert finding.old is not None
     assert finding.old.pointer == "/jobs/Case/versions/1/0/params/$defs/Name"
     line = history.lock.dump().splitlines()[finding.old.line - 1]
-    assert line.strip() == '"Name": {'
+    assert line.strip() == '"Name": {"type": "string"}'
 
 
 def test_a_spec_that_goes_leaves_jobs_without_a_handler(history: History) -> None:

@@ -17,7 +17,7 @@ from alembic import command
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from server_jobs import schema
-from server_jobs_generator import migrations, revisions
+from server_jobs_generator import revisions
 from server_jobs_generator.names import property_name
 from server_jobs_generator.sql_views import postgresql
 from server_jobs_generator.sql_views.objects import Objects, wanted_objects
@@ -224,8 +224,7 @@ def newer_tables(monkeypatch: pytest.MonkeyPatch) -> None:
     jobs.append_column(Column("trace", Text))
     jobs.c.priority.type = BigInteger()
     monkeypatch.setattr(revisions, "metadata", newer)
-    monkeypatch.setattr(migrations, "schema_fingerprint", lambda _jobs: "newer")
-    monkeypatch.setattr("server_jobs_generator.pipeline.schema_fingerprint", lambda _jobs: "newer")
+    monkeypatch.setattr("server_jobs_generator.pipeline.schema_fingerprint", lambda _jobs, _views: "newer")
 
 
 def test_the_table_of_jobs_may_change_below_the_views(
