@@ -117,6 +117,7 @@ def library_of(found: Iterable[SpecFile | SpecProblem]) -> Library:
     reader = _SpecReader(STRICT)
     for file in found:
         reader.read(file)
+    name_references(reader.library.documents)
     return reader.library
 
 

@@ -74,7 +74,7 @@ class SpecPlaces:
         if name not in self._definitions:
             try:
                 self._definitions[name] = dict(bundle(self._library(name), name).places)
-            except (BundleError, KeyError):
+            except (BundleError, UnresolvedReferenceError, KeyError):
                 self._definitions[name] = {}
         return self._definitions[name]
 

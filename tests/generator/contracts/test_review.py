@@ -257,3 +257,14 @@ def test_an_accepted_finding_is_looked_at_again_each_day(project: TemporaryProje
     project.generate()
     found = json.loads(project.run("check", "--json").output)["contracts"]
     assert [(one["rule"], one["accepted"]) for one in found] == [("REQUIRED_ADDED", "All rows have it.")]
+
+
+def test_the_place_of_a_definition_that_is_named_by_a_uri_is_found(history: History) -> None:
+    def by_uri(longest: int) -> Schema:
+        named: Schema = {"$id": "https://example.com/a", "type": "string", "maxLength": longest}
+        return a_spec(an_object(a={"$ref": "https://example.com/a"}), **{"$defs": {"A": named}})
+
+    history.found({"case.json": by_uri(9)})
+    history.lock = history.released
+    places = {found.rule: found.place.pointer for found in history.found({"case.json": by_uri(5)})}
+    assert places["CONSTRAINT_TIGHTENED"] == "/$defs/A"
