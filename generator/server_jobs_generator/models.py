@@ -215,8 +215,11 @@ def _broken(default: Expression, column: int) -> str:
 
 
 def _can_be_attribute(json_name: str) -> bool:
-    """Whether a key can be declared in the body of a class, where Python would change some: `__x`, ligatures."""
-    is_name = json_name.isidentifier() and not keyword.iskeyword(json_name)
+    """Whether a key can be declared in the body of a class, where Python would change some: `__x`, ligatures.
+
+    From 3.13 on it takes some that nobody sees, such as a zero width joiner.
+    """
+    is_name = json_name.isidentifier() and json_name.isprintable() and not keyword.iskeyword(json_name)
     return is_name and not json_name.startswith("__") and unicodedata.is_normalized("NFKC", json_name)
 
 

@@ -148,7 +148,9 @@ async def test_the_check_writes_nothing(sql_store: SqlStore) -> None:
     run, written = sql_store.database.run, list[Statement]()
 
     async def watched(*calls, look=None):  # type: ignore[no-untyped-def]
-        written.extend(statement for statement, _ in calls if statement.writes or "SELECT" not in statement.sql)
+        # The hint that there are new jobs may still be on its way from what was stored before.
+        asked = [statement for statement, _ in calls if "pg_notify" not in statement.sql]
+        written.extend(statement for statement in asked if statement.writes or "SELECT" not in statement.sql)
         return await run(*calls, look=look)
 
     sql_store.database.run = watched  # type: ignore[method-assign]
