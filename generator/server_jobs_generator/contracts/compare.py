@@ -46,6 +46,7 @@ _SCALAR = frozenset(
 _GROUPED = {word for groups in _GROUPS.values() for group in groups for word in group}
 _COMPARED = _PLAIN | _SCALAR | _GROUPED | {"minProperties", "patternProperties"}
 _SEE_ALL = ("unevaluatedItems", "unevaluatedProperties")
+_Pair = tuple[int, Pointer, int, Pointer]
 
 
 def compare(old: Mapping[str, JsonValue], new: Mapping[str, JsonValue], reserved: Collection[str] = ()) -> list[Change]:
@@ -59,6 +60,38 @@ def compare(old: Mapping[str, JsonValue], new: Mapping[str, JsonValue], reserved
 
 
 @dataclass(slots=True)
+class Coverage:
+    """Which places accept all that fits another one. A pair that comes back while it is looked at is taken to do so.
+
+    `assumed` says that this was done since it was set; a yes that may rest on it is not kept for later.
+    """
+
+    known: dict[_Pair, bool] = field(default_factory=dict[_Pair, bool])
+    open_pairs: set[_Pair] = field(default_factory=set[_Pair])
+    assumed: bool = False
+
+    def of(self, writer: Node, reader: Node) -> bool:
+        """Whether it is sure that the reader accepts all that fits the writer."""
+        pair = _pair(writer, reader)
+        if pair in self.open_pairs:
+            self.assumed = True
+            return True
+        if len(self.open_pairs) >= _MOST_OPEN:
+            return False
+        if pair not in self.known:
+            outer, self.assumed = self.assumed, False
+            self.open_pairs.add(pair)
+            changes = Comparison(coverage=self).of(writer, reader, is_tolerant=False)
+            covers = all(change.backward is SAFE for change in changes)
+            self.open_pairs.remove(pair)
+            if covers and self.assumed and self.open_pairs:
+                return True
+            self.known[pair] = covers
+            self.assumed = outer
+        return self.known[pair]
+
+
+@dataclass(slots=True)
 class Comparison:
     """Compares places pair by pair. `seen` has the pairs on the way: what recursion returns to is taken for equal.
 
@@ -66,8 +99,8 @@ class Comparison:
     """
 
     reserved: frozenset[str] = frozenset()
-    seen: set[tuple[_Pair, bool]] = field(default_factory=set["tuple[_Pair, bool]"])
-    coverage: Coverage = field(default_factory=lambda: Coverage())  # noqa: PLW0108  it stands below
+    seen: set[tuple[_Pair, bool]] = field(default_factory=set[tuple[_Pair, bool]])
+    coverage: Coverage = field(default_factory=Coverage)
 
     def of(self, old: Node, new: Node, *, is_tolerant: bool) -> Iterator[Change]:
         """The changes between two places; `is_tolerant` where a reader would pass over undeclared properties."""
@@ -133,43 +166,10 @@ class Comparison:
 
 
 _MOST_OPEN = 8
-_Pair = tuple[int, Pointer, int, Pointer]
 
 
 def _pair(writer: Node, reader: Node) -> _Pair:
     return id(writer.root), writer.pointer, id(reader.root), reader.pointer
-
-
-@dataclass(slots=True)
-class Coverage:
-    """Which places accept all that fits another one. A pair that comes back while it is looked at is taken to do so.
-
-    `assumed` says that this was done since it was set; a yes that may rest on it is not kept for later.
-    """
-
-    known: dict[_Pair, bool] = field(default_factory=dict[_Pair, bool])
-    open_pairs: set[_Pair] = field(default_factory=set[_Pair])
-    assumed: bool = False
-
-    def of(self, writer: Node, reader: Node) -> bool:
-        """Whether it is sure that the reader accepts all that fits the writer."""
-        pair = _pair(writer, reader)
-        if pair in self.open_pairs:
-            self.assumed = True
-            return True
-        if len(self.open_pairs) >= _MOST_OPEN:
-            return False
-        if pair not in self.known:
-            outer, self.assumed = self.assumed, False
-            self.open_pairs.add(pair)
-            changes = Comparison(coverage=self).of(writer, reader, is_tolerant=False)
-            covers = all(change.backward is SAFE for change in changes)
-            self.open_pairs.remove(pair)
-            if covers and self.assumed and self.open_pairs:
-                return True
-            self.known[pair] = covers
-            self.assumed = outer
-        return self.known[pair]
 
 
 def _is_looked_into(node: Node, depth: int = 8) -> bool:

@@ -48,10 +48,6 @@ class _Side:
     def is_closed(self) -> bool:
         return self.others.schema is False
 
-    def of_name(self, name: str) -> Node:
-        """What a property of that name has to be, declared or not."""
-        return self.properties.get(name, self.others)
-
 
 @dataclass(frozen=True, slots=True)
 class _Objects:

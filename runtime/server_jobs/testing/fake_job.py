@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from typing import Any, Generic, cast
 
 from pydantic import ValidationError
@@ -74,10 +74,8 @@ class _AtOnce(InMemoryBackend):
 
 
 def _smallest_result(job: type[Job[P, R, Any]]) -> R:
-    try:
+    with suppress(ValidationError):
         return cast("R", job.result_model.model_validate_json("{}"))
-    except ValidationError:
-        pass
     try:
         from .strategies import smallest_of  # Hypothesis is an extra
     except ModuleNotFoundError as error:
