@@ -258,7 +258,7 @@ class Script:
         head = (
             f"import os, sys, time\nlog = {str(self._log)!r}\n"
             "fd = os.open(log, os.O_CREAT | os.O_APPEND | os.O_RDWR)\n"
-            "count = os.fstat(fd).st_size\nos.write(fd, b'.')\n"
+            "os.write(fd, b'.')\ncount = os.lseek(fd, 0, os.SEEK_CUR) - 1\n"  # no two that start at once are the same
             "def say(words): os.write(0, words)\n"
         )
         command = [sys.executable, "-I", "-S", "-c", head + source]
