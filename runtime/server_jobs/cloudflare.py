@@ -12,6 +12,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
 
 from .backend import DEFAULT_LOCK_TIMEOUT, DEFAULT_POLL_INTERVAL, Backend
+from .budgets import AT_ONCE_BUDGET, TICK_BUDGET
 from .cron_tick import Tick, tick
 from .databases.bindings import database_of, text_in
 from .databases.d1 import D1Binding, D1Database
@@ -30,9 +31,6 @@ if TYPE_CHECKING:
 __all__ = ["CloudflareWorkerBackend", "CronHandler", "create_cron_handler", "database_of"]
 
 CRON_CONCURRENCY = 10
-TICK_BUDGET = timedelta(seconds=25)
-AT_ONCE_BUDGET = timedelta(seconds=20)
-"""For what is begun after the answer to a request: Cloudflare ends it 30 seconds after the answer."""
 
 MOST_QUERIES = 1000
 _QUERIES_OF_A_CLAIM = 12  # with limits, and with a look before and after it

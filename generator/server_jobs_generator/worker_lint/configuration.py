@@ -8,6 +8,7 @@ from datetime import timedelta
 from itertools import chain
 
 from pydantic import JsonValue
+from server_jobs.budgets import TICK_BUDGET
 from server_jobs.databases.url import D1_BINDING, TURSO_URL
 from server_jobs.project import Project
 
@@ -81,7 +82,7 @@ def _runtime(wrangler: Settings) -> Iterator[CodeFinding]:
     if wrangler.at("observability", "enabled") is not True:
         yield wrangler.finding(WRANGLER_LOGS, "observability", "enabled")
     computing = wrangler.at("limits", "cpu_ms")
-    if isinstance(computing, int | float) and computing < _longest_tick() / timedelta(milliseconds=1):
+    if isinstance(computing, int | float) and computing < TICK_BUDGET / timedelta(milliseconds=1):
         yield wrangler.finding(WRANGLER_CPU, "limits", "cpu_ms")
 
 
@@ -125,10 +126,3 @@ def _python(project: Project, upload: Upload) -> Iterator[CodeFinding]:
     yield CodeFinding(
         upload.pyproject, line, 1, WORKER_PACKAGE.verdict, WORKER_PACKAGE.name, message, WORKER_PACKAGE.advice
     )
-
-
-def _longest_tick() -> timedelta:
-    # Imported only where a limit is set: it brings all that runs in a Worker.
-    from server_jobs.cloudflare import TICK_BUDGET
-
-    return TICK_BUDGET
