@@ -12,6 +12,7 @@ import sysconfig
 import tempfile
 from collections.abc import Iterable, Iterator, Set
 from dataclasses import replace
+from functools import cache
 from hashlib import sha256
 from pathlib import Path
 
@@ -58,8 +59,14 @@ def circumstances(project: Project) -> str:
     """A hash of all that counts beside the specs: settings, the generator, what is installed beside it, this folder."""
     digest = sha256(repr((replace(project, root=Path()), sys.version)).encode())
     found = cache_folder(project).stat()
-    digest.update(f"{found.st_dev} {found.st_ino}".encode())
-    digest.update(names_in(sysconfig.get_path("purelib"), ending=".dist-info"))
+    digest.update(f"{found.st_dev} {found.st_ino} {_installed()}".encode())
+    return digest.hexdigest()
+
+
+@cache
+def _installed() -> str:
+    """A hash of the generator and of what is installed beside it, as it is when this process begins to use them."""
+    digest = sha256(names_in(sysconfig.get_path("purelib"), ending=".dist-info"))
     for package in (Path(__file__).parent, Path(server_jobs.__file__).parent):
         digest.update(hash_files(files_under(package, {"__pycache__"})).encode())
     return digest.hexdigest()

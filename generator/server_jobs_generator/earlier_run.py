@@ -40,8 +40,8 @@ class KnownFile:
     """A file under `specs/` that was right, its hash, the names of the files that it refers to, and its values' number.
 
     `is_named` is true for one with a URI, which other files may refer to. If it is the spec of a job, `rendered` are
-    the files that followed from that job alone and its earlier versions, of which `earlier` is a hash, and `views` is
-    a hash of its views.
+    the files that followed from that job alone and its earlier versions, of which `earlier` is a hash, `views` is
+    a hash of its views, and `settled` one of its entry in the lock if that says nothing else than the spec.
     """
 
     name: str
@@ -52,6 +52,7 @@ class KnownFile:
     job: JobSpec | None = None
     earlier: str = ""
     views: str = ""
+    settled: str = ""
     rendered: tuple[KeptFile, ...] = ()
 
     def is_of(self, file: SpecFile) -> bool:
@@ -64,9 +65,13 @@ class KnownFile:
 
 @dataclass(frozen=True, slots=True)
 class EarlierRun:
-    """The files under `specs/` by name: none, if there was no run before or in other circumstances."""
+    """The files under `specs/` by name: none, if there was no run before or in other circumstances.
+
+    `lines` are what was read of each, to be written again if it is the same.
+    """
 
     files: Mapping[str, KnownFile] = field(default_factory=dict[str, KnownFile])
+    lines: Mapping[str, bytes] = field(default_factory=dict[str, bytes])
 
     def read(self, found: Sequence[SpecFile | SpecProblem], style: Style = STRICT) -> Specs | None:
         """All specs, for which only those that changed were looked at; None where that would not be enough."""
@@ -100,21 +105,34 @@ class EarlierRun:
 
         `earlier` has a hash of the earlier versions of each job that has some.
         """
-        rendered = {
-            id(known.job): known.rendered
-            for known in self.files.values()
-            if known.job is not None and known.earlier == earlier.get(known.job.class_name, "")
-        }
         root = str(project.root)
-        of_jobs = {job.class_name: rendered.get(id(job), ()) for job in jobs}
         return {
-            name: files for name, files in of_jobs.items() if files and all(_is_there(root, file) for file in files)
+            name: known.rendered
+            for name, known in self._unchanged(jobs).items()
+            if known.earlier == earlier.get(name, "")
+            and known.rendered
+            and all(_is_there(root, file) for file in known.rendered)
         }
 
-    def views(self, jobs: Iterable[JobSpec]) -> dict[str, str]:
+    def views(self, jobs: Sequence[JobSpec]) -> dict[str, str]:
         """A hash of the views of each of those jobs that did not change, by its class name."""
-        known = {id(known.job): known.views for known in self.files.values() if known.job is not None}
+        known = self._unchanged(jobs)
+        return {job.class_name: known[job.class_name].views for job in jobs if job.class_name in known}
+
+    def settled(self, jobs: Sequence[JobSpec]) -> dict[str, str]:
+        """A hash of the entry in the lock of each of those jobs that did not change and that said all of it."""
+        known = self._unchanged(jobs)
+        return {name: file.settled for name, file in known.items() if file.settled}
+
+    def _unchanged(self, jobs: Iterable[JobSpec]) -> dict[str, KnownFile]:
+        """What is known of those jobs that are the very ones of that run, by their class names."""
+        known = {id(file.job): file for file in self.files.values() if file.job is not None}
         return {job.class_name: known[id(job)] for job in jobs if id(job) in known}
+
+    def line_of(self, file: KnownFile) -> bytes:
+        """What is to be written of a file; the same as before if all is the same."""
+        is_same = file.name in self.lines and self.files[file.name] == file
+        return self.lines[file.name] if is_same else _form().dump_json(file)
 
     def _may_mean_another(self, stale: Container[str], fresh: Specs) -> bool:
         """Whether a URI that came, went or moved can be what a file refers to that did not change."""
@@ -163,47 +181,62 @@ def read_earlier_run(project: Project) -> EarlierRun:
         head, *lines = (content or b"").split(b"\n")
         if content and head == circumstances(project).encode():
             with _no_collections():
-                known = map(_form().validate_json, lines)
-                return EarlierRun({file.name: file for file in known})
+                known = [*map(_form().validate_json, lines)]
+                names = [file.name for file in known]
+                return EarlierRun(dict(zip(names, known, strict=True)), dict(zip(names, lines, strict=True)))
     return EarlierRun()
 
 
-def remember_run(
-    project: Project,
-    found: Iterable[SpecFile | SpecProblem],
-    specs: Specs,
-    files: Iterable[File],
-    kept: Mapping[str, tuple[KeptFile, ...]],
-    earlier: Mapping[str, str],
-    views: Mapping[str, str],
-) -> None:
-    """Leave all that for the next run; a folder that cannot be written only costs it time."""
-    rendered: dict[str, list[KeptFile]] = {name: list(files) for name, files in kept.items()}
-    for file in files:
-        if file.job:
-            rendered.setdefault(file.job, []).append(
-                KeptFile(file.path, hash_content(file.text.encode()), file.ownership)
-            )
-    jobs = {job.path: job for job in specs.jobs}
-    known = (
-        KnownFile(
-            name=file.name,
-            digest=hash_content(file.data),
-            needs=tuple(sorted(specs.needs.get(file.name, ()))),
-            size=specs.sizes.get(file.name, 0),
-            is_named=file.name in specs.named,
-            job=(job := jobs.get(file.path)),
-            earlier=earlier.get(job.class_name, "") if job else "",
-            views=views.get(job.class_name, "") if job else "",
-            rendered=tuple(rendered.get(job.class_name, ())) if job else (),
-        )
-        for file in found
-        if isinstance(file, SpecFile)
-    )
-    with suppress(OSError):
-        folder = make_cache_folder(project)
-        lines = [circumstances(project).encode(), *map(_form().dump_json, known)]
-        write_cached(folder / _FILE, b"\n".join(lines))
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ThisRun:
+    """What a run found, to be left for the next one; all but the first three by the class names of jobs.
+
+    `kept` are the files that were right already, `earlier` the hashes of the earlier versions of those that have some,
+    `views` those of their views, and `settled` those of the entries in the lock that say nothing else than the spec.
+    """
+
+    found: Sequence[SpecFile | SpecProblem]
+    specs: Specs
+    files: Sequence[File]
+    kept: Mapping[str, tuple[KeptFile, ...]]
+    earlier: Mapping[str, str]
+    views: Mapping[str, str]
+    settled: Mapping[str, str]
+
+    def remember(self, project: Project, before: EarlierRun) -> None:
+        """Leave it; `before` is what the run had to start from. A folder that cannot be written only costs time."""
+        with suppress(OSError):
+            folder = make_cache_folder(project)
+            lines = [circumstances(project).encode(), *map(before.line_of, self._known())]
+            write_cached(folder / _FILE, b"\n".join(lines))
+
+    def _known(self) -> Iterator[KnownFile]:
+        jobs = {job.path: job for job in self.specs.jobs}
+        rendered = self._rendered()
+        for file in self.found:
+            if isinstance(file, SpecFile):
+                job = jobs.get(file.path)
+                name = job.class_name if job else ""
+                yield KnownFile(
+                    name=file.name,
+                    digest=hash_content(file.data),
+                    needs=tuple(sorted(self.specs.needs.get(file.name, ()))),
+                    size=self.specs.sizes.get(file.name, 0),
+                    is_named=file.name in self.specs.named,
+                    job=job,
+                    earlier=self.earlier.get(name, ""),
+                    views=self.views.get(name, ""),
+                    settled=self.settled.get(name, ""),
+                    rendered=tuple(rendered.get(name, ())),
+                )
+
+    def _rendered(self) -> dict[str, list[KeptFile]]:
+        rendered: dict[str, list[KeptFile]] = {name: list(files) for name, files in self.kept.items()}
+        for file in self.files:
+            if file.job:
+                kept = KeptFile(file.path, hash_content(file.text.encode()), file.ownership)
+                rendered.setdefault(file.job, []).append(kept)
+        return rendered
 
 
 @contextmanager

@@ -15,7 +15,7 @@ import server_jobs
 from server_jobs.databases.url import DEFAULT_URL
 from server_jobs.project import Project
 
-from .files import File, Ownership, read_file
+from .files import File, KeptFile, Ownership, read_file
 from .history import Revision, read_history, versions_folder
 from .layout import Code, header, name
 from .manifest import Manifest, hash_content
@@ -26,7 +26,9 @@ from .sql_views.objects import objects_hash, wanted_objects
 from .sql_views.postgresql import postgresql_functions
 
 
-def migration_files(project: Project, jobs: Sequence[JobSpec], manifest: Manifest, fingerprint: str) -> list[File]:
+def migration_files(
+    project: Project, jobs: Sequence[JobSpec], manifest: Manifest, fingerprint: str
+) -> list[File | KeptFile]:
     """Everything below `migrations/`, and the Worker's copy of the SQL: old revisions as they are, new ones appended.
 
     `fingerprint` is that of the schema. Raises `ProjectError` when the existing revisions cannot be run.
@@ -65,15 +67,13 @@ def appended_paths(project: Project) -> list[str]:
     return sorted(path.relative_to(project.root).as_posix() for path in found)
 
 
-def _unchanged_files(project: Project, manifest: Manifest, fingerprint: str) -> list[File]:
+def _unchanged_files(project: Project, manifest: Manifest, fingerprint: str) -> list[KeptFile]:
     """The appended files of the last run, if nothing asks for a new one and all of them are still as they were."""
     paths = appended_paths(project)
     if manifest.schema != fingerprint or paths != sorted(manifest.appended):
         return []
-    contents = {path: read_file(project.root / path) or b"" for path in paths}
-    if any(hash_content(content) != manifest.appended[path] for path, content in contents.items()):
-        return []
-    return [File(path, content.decode(), Ownership.APPENDED) for path, content in contents.items()]
+    kept = [KeptFile(path, hash_content(read_file(project.root / path) or b""), Ownership.APPENDED) for path in paths]
+    return kept if all(file.hash == manifest.appended[file.path] for file in kept) else []
 
 
 def _history_files(project: Project, jobs: Sequence[JobSpec], manifest: Manifest) -> list[File]:

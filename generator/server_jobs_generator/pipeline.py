@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from server_jobs import __version__
 from server_jobs.errors import ProjectError
@@ -17,8 +17,9 @@ from .contracts.lock import Lock, lock_path, read_lock
 from .contracts.release import release
 from .contracts.relock import relock
 from .contracts.review import review
+from .contracts.settled import settled_entries
 from .earlier_files import earlier_files
-from .earlier_run import keep_type_memory, read_earlier_run, read_type_memory, remember_run
+from .earlier_run import ThisRun, keep_type_memory, read_earlier_run, read_type_memory
 from .earlier_versions import hashes_of, name_problems, steps_of
 from .files import File, KeptFile, Ownership, read_file
 from .garbage import few_collections
@@ -58,28 +59,40 @@ def make_plan(
     if specs.problems:
         return Plan(problems=tuple(sorted(specs.problems)))
     old = read_manifest(project)
-    released = forget(relock(_released(project, old), relocked), forgotten)
+    settled = {} if relocked or forgotten else known.settled(specs.jobs)
+    released = forget(relock(_released(project, old, settled), relocked), forgotten)
     if problems := tuple(sorted(name_problems(specs.jobs, released))):
         return Plan(problems=problems)
     others = [] if against is None else findings_against_revision(project, against, specs.jobs)
-    promised = contracts_of(specs.jobs)
-    contracts = review(project, released, specs.jobs, others=others, promised=promised, files=found, needs=specs.needs)
-    lock = File(lock_path(project), release(released, specs.jobs, promised).dump())
+    open_jobs = [job for job in specs.jobs if job.class_name not in released.settled]
+    promised = contracts_of(open_jobs)
+    contracts = review(project, released, open_jobs, others=others, promised=promised, files=found, needs=specs.needs)
+    lock = release(released, open_jobs, promised)
     steps = {job.class_name: steps_of(job, released) for job in specs.jobs}
     earlier = hashes_of(steps)
     kept = known.kept(project, specs.jobs, earlier)
     views = view_hashes(specs.jobs, known.views(specs.jobs))
     fingerprint = schema_fingerprint(specs.jobs, views)
     memory = TypeMemory() if len(kept) == len(specs.jobs) else read_type_memory(project)
+    migrations = migration_files(project, specs.jobs, old, fingerprint)
     files = [
         *render_files(project, specs.jobs, steps, kept, memory),
         *earlier_files(project, [job for job in specs.jobs if job.class_name not in kept], steps, memory),
-        *migration_files(project, specs.jobs, old, fingerprint),
-        lock,
+        *(file for file in migrations if isinstance(file, File)),
+        File(lock_path(project), lock_text := lock.dump()),
     ]
     keep_type_memory(project, memory)
-    remember_run(project, found, specs, files, kept, earlier, views)
+    ThisRun(
+        found=found,
+        specs=specs,
+        files=files,
+        kept=kept,
+        earlier=earlier,
+        views=views,
+        settled=settled_entries(lock, lock_text, open_jobs, promised),
+    ).remember(project, known)
     right = [file for of_job in kept.values() for file in of_job]
+    right += (file for file in migrations if isinstance(file, KeptFile))
     new = _manifest(project, specs.jobs, [*files, *right], old, fingerprint)
     manifest = File(manifest_path(project), new.dump())
     folders = [f"{project.output}/{folder}" for folder in _OWNED_FOLDERS]
@@ -105,7 +118,7 @@ def publish(project: Project, plan: Plan) -> None:
         output.publish(project.root, plan.findings, plan.manifest, plan.journal)
 
 
-def _released(project: Project, manifest: Manifest) -> Lock:
+def _released(project: Project, manifest: Manifest, settled: Mapping[str, str]) -> Lock:
     """The lock, which nothing could make anew: today's specs do not know what was queued before them."""
     path = lock_path(project)
     if path in manifest.rewritten and not os.path.lexists(project.root / path):
@@ -113,7 +126,7 @@ def _released(project: Project, manifest: Manifest) -> Lock:
             f"{path} is gone, and nothing else knows the contracts of jobs that may be queued; take it back from "
             f"version control, or, if nothing was ever queued, delete {manifest_path(project)} as well"
         )
-    return read_lock(project)
+    return read_lock(project, settled)
 
 
 def _manifest(

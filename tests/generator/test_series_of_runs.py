@@ -63,6 +63,24 @@ def merge_lock(project: TemporaryProject) -> None:
     path.write_text(json.dumps(lock), encoding="utf-8")
 
 
+def change_lock(project: TemporaryProject, before: str, after: str) -> None:
+    """Edit the lock by hand."""
+    path = project.path("generated/contracts.lock.json")
+    text = path.read_text(encoding="utf-8")
+    assert before in text
+    path.write_text(text.replace(before, after, 1), encoding="utf-8")
+
+
+def queue_and_hand(project: TemporaryProject) -> None:
+    project.write_spec("mail", spec_of("Mail", TEXT, version=3, queue="slow"))
+    change_lock(project, '"spec": "plain"', '"spec": "other"')
+
+
+def wrong_hash(project: TemporaryProject) -> None:
+    project.write_spec("mail", spec_of("Mail", TEXT, version=3, queue="mail"))
+    change_lock(project, '"hash": "', '"hash": "0')
+
+
 NAMED = {"$id": "urn:one", "$defs": {"Text": {"type": "string"}}}
 STEPS = (
     Step("nothing", lambda project: None),
@@ -70,6 +88,12 @@ STEPS = (
     Step("a breach without a version", write("mail", spec_of("Mail", NUMBER))),
     Step("a new version", write("mail", spec_of("Mail", NUMBER, version=2))),
     Step("a third one", write("mail", spec_of("Mail", TEXT, version=3))),
+    Step("a reserved name", write("plain", spec_of("Plain", reserved=["text"]))),
+    Step("which is seen again while another job changes", write("mail", spec_of("Mail", TEXT, version=3, priority=4))),
+    Step("and is taken back", write("plain", spec_of("Plain"))),
+    Step("an entry of the lock, by hand, while another job changes", queue_and_hand),
+    Step("an entry of a job that is known, with a hash that is wrong", wrong_hash),
+    Step("and right again", lambda project: change_lock(project, '"hash": "0', '"hash": "')),
     Step("a version is forgotten", lambda project: None, ("--forget", "Mail:1")),
     Step("the lock of another branch", merge_lock),
     Step("a contract that counts no more", write("plain", spec_of("Plain", NUMBER)), ("--relock", "Plain")),
@@ -135,6 +159,20 @@ def test_without_the_look_at_earlier_versions_a_file_of_one_that_was_forgotten_s
     assert project.path("generated/models/mail_v1.py").exists()
 
 
+def test_without_a_look_at_the_entry_of_a_job_that_is_known_a_change_by_hand_goes_unseen(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in ("lock", "settled"):
+        monkeypatch.setattr(f"server_jobs_generator.contracts.{module}.hash_of", lambda entry: "0")
+    project = make_project(tmp_path / "project", {"full": spec_of("Full"), "mail": spec_of("Mail")})
+    project.generate()
+    wrong_hash(project)
+    assert "does not belong to this revision" not in told(project, "generate", "--force")[1]
+    wrong_hash(project)
+    forget_everything(project)
+    assert "does not belong to this revision" in told(project, "generate")[1]
+
+
 def name_twice(project: TemporaryProject) -> None:
     project.path("specs/shared/two.json").write_text(json.dumps(NAMED), encoding="utf-8")
 
@@ -176,6 +214,7 @@ def test_no_field_of_a_job_gets_lost_in_what_is_remembered(tmp_path: Path) -> No
         job=a_job_with_everything(tmp_path),
         earlier="1",
         views="3",
+        settled="4",
         rendered=(KeptFile("generated/models/full.py", "2", Ownership.REWRITTEN),),
     )
     assert known.job is not None

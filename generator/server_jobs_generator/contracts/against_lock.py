@@ -43,7 +43,7 @@ class _Held:
     def findings(self) -> Iterator[ContractFinding]:
         yield from self.judge.reserved()
         version = self.job.options.version
-        if self.locked is None or self._is_all_that_was(self.locked, version):
+        if self.locked is None or self.locked.is_only(self.judge.now, version):
             return
         if version < self.locked.newest:
             yield self._lowered(self.locked)
@@ -54,11 +54,6 @@ class _Held:
         found += self.judge.options(olds[self.locked.newest][-1])
         is_known = any(self.judge.now.hash == old.contract.hash for old in olds.get(version, ())[-1:])
         yield from (finding for finding in found if not is_known or finding.severity is Severity.ERROR)
-
-    def _is_all_that_was(self, locked: LockedJob, version: int) -> bool:
-        """Whether no other contract than that of the spec was ever released, as it is of most jobs."""
-        revisions = locked.versions.get(version, ())
-        return len(locked.versions) == len(revisions) == 1 and revisions[0].hash == self.judge.now.hash
 
     def _olds(self, version: int, revisions: Sequence[Contract]) -> Iterator[OldContract]:
         for index, revision in enumerate(revisions):

@@ -23,11 +23,9 @@ from ..files import read_file
 from ..option_values import OptionError
 from ..problems import listed, nearest, shown
 from .contract import Contract, LockedOptions, Status
-from .lock_text import lock_text
+from .lock_text import FORMAT, document_in, entries_in, entry_text, hash_of, lock_text
 from .text_place import line_and_column
 
-_NOTE = "Kept by `server-jobs generate`; commit it, and do not edit it."
-_FORMAT = 1
 _VERSION = re.compile(r"[1-9][0-9]{0,9}")
 _ADVICE = (
     "take it back from version control and run `server-jobs generate`; after a merge keep the revisions of both sides"
@@ -47,24 +45,31 @@ class LockedJob:
         """The highest version that was released."""
         return max(self.versions)
 
+    def is_only(self, contract: Contract, version: int) -> bool:
+        """Whether no other contract than this one was ever released, as it is of most jobs."""
+        revisions = self.versions.get(version, ())
+        return len(self.versions) == len(revisions) == 1 and revisions[0].hash == contract.hash
+
 
 @dataclass(frozen=True, slots=True)
 class Lock:
     """The locked jobs by their names. `text` is the file it was read from, for the places in it; "" for a new one.
 
-    `is_as_read` is true while nothing in it is other than in that file.
+    `settled` are more of them, as they stand in the file: nobody needs to know what is locked of these. `is_as_read` is
+    true while nothing in it is other than in that file.
     """
 
     jobs: Mapping[str, LockedJob] = field(default_factory=dict[str, LockedJob])
     text: str = ""
     is_as_read: bool = False
+    settled: Mapping[str, str] = field(default_factory=dict[str, str])
 
     def dump(self) -> str:
         """The text of the file: the same for equal locks, and one property of params or result a line."""
         if self.is_as_read:
             return self.text
-        jobs: dict[str, JsonValue] = {name: _job_document(job) for name, job in self.jobs.items()}
-        return lock_text({"note": _NOTE, "format": _FORMAT, "jobs": jobs})
+        written = {name: entry_text(name, _job_document(job)) for name, job in self.jobs.items()}
+        return lock_text({**self.settled, **written})
 
     def place_of(self, pointer: Sequence[str | int]) -> tuple[int, int]:
         """The line and column of a value in the file, such as `("jobs", "SendEmail", "versions", "1", 0)`."""
@@ -76,21 +81,44 @@ def lock_path(project: Project) -> str:
     return f"{project.output}/contracts.lock.json"
 
 
-def read_lock(project: Project) -> Lock:
-    """The lock of a project, an empty one if it has none. Raises `ProjectError` naming the place that is wrong."""
+def read_lock(project: Project, known: Mapping[str, str] | None = None) -> Lock:
+    """The lock of a project, an empty one if it has none. Raises `ProjectError` naming the place that is wrong.
+
+    `known` are hashes of the entries of jobs, by name, that were read before and are not needed now; those that are
+    still so are `settled`.
+    """
     path = lock_path(project)
     content = read_file(project.root / path)
-    return Lock() if content is None else parse_lock(path, content)
+    return Lock() if content is None else parse_lock(path, content, known)
 
 
-def parse_lock(path: str, content: bytes) -> Lock:
-    """The lock in the bytes of that file. Raises `ProjectError` naming the place that is wrong."""
+def parse_lock(path: str, content: bytes, known: Mapping[str, str] | None = None) -> Lock:
+    """The lock in the bytes of that file, as `read_lock` gives it."""
     try:
         text = content.decode()
-        document: JsonValue = json.loads(text, object_pairs_hook=_unique_keys, parse_constant=_refuse_constant)
+        reader = _Reader(path, text)
+        return _read_in_part(reader, known or {}) or reader.lock(_loads(text))
     except (ValueError, RecursionError) as error:
         raise ProjectError(f"{path}{_place_in(error)} cannot be read ({error}); {_ADVICE}") from error
-    return _Reader(path, text).lock(document)
+
+
+def _read_in_part(reader: _Reader, known: Mapping[str, str]) -> Lock | None:
+    """The lock without a look at what is known of it; None where it has to be read as a whole."""
+    entries = entries_in(reader.text) if known else {}
+    settled = {name: entry for name, entry in entries.items() if name in known and known[name] == hash_of(entry)}
+    if not settled:
+        return None
+    try:
+        documents = {name: _loads(document_in(entry)) for name, entry in entries.items() if name not in settled}
+    except (ValueError, RecursionError):
+        return None  # read as a whole it is said where
+    jobs = {name: reader.job(("jobs", name), document) for name, document in documents.items()}
+    return Lock(jobs, reader.text, is_as_read=True, settled=settled)
+
+
+def _loads(text: str) -> JsonValue:
+    document: JsonValue = json.loads(text, object_pairs_hook=_unique_keys, parse_constant=_refuse_constant)
+    return document
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,8 +130,8 @@ class _Reader:
 
     def lock(self, document: JsonValue) -> Lock:
         root = self.object((), document, ("note", "format", "jobs"))
-        if root["format"] != _FORMAT:
-            self.refuse(("format",), f"must be {_FORMAT}, not {shown(root['format'])}: another version wrote it")
+        if root["format"] != FORMAT:
+            self.refuse(("format",), f"must be {FORMAT}, not {shown(root['format'])}: another version wrote it")
         jobs = self.object(("jobs",), root["jobs"])
         return Lock({name: self.job(("jobs", name), value) for name, value in jobs.items()}, self.text, is_as_read=True)
 

@@ -12,12 +12,12 @@ from .lock import Lock, LockedJob
 def release(lock: Lock, jobs: Sequence[JobSpec], promised: Mapping[str, Contract] | None = None) -> Lock:
     """The lock with the contract of each job: a new revision where its schemas are none that are locked already.
 
-    `promised` are the contracts of these jobs, if they are known already.
+    `jobs` are all but those that are settled, and `promised` the contracts of these jobs, if they are known already.
     """
     now = promised or contracts_of(jobs)
     released = {job.class_name: _released(lock.jobs.get(job.class_name), job, now[job.class_name]) for job in jobs}
     is_same = released.keys() == lock.jobs.keys() and all(released[name] is lock.jobs[name] for name in released)
-    return lock if is_same else Lock(released)
+    return lock if is_same else Lock(released, settled=lock.settled)
 
 
 def _released(locked: LockedJob | None, job: JobSpec, contract: Contract) -> LockedJob:

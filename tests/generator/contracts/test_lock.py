@@ -15,6 +15,7 @@ from pydantic import JsonValue
 from server_jobs.errors import ProjectError
 from server_jobs_generator.contracts.contract import Contract, LockedOptions, Status
 from server_jobs_generator.contracts.lock import Lock, LockedJob, parse_lock
+from server_jobs_generator.contracts.lock_text import entries_in, hash_of
 from server_jobs_generator.contracts.text_place import line_and_column
 
 from tests.generator.projects import TemporaryProject, job_spec, make_project
@@ -152,6 +153,69 @@ def test_what_is_written_is_what_is_read(jobs: dict[str, LockedJob]) -> None:
     read = parse_lock(LOCK, text.encode())
     assert read.jobs == jobs
     assert Lock(read.jobs).dump() == read.dump() == text
+
+
+@settings(max_examples=20)
+@given(st.dictionaries(st.sampled_from(("A", "SendEmail", "B")), locked_jobs), st.data())
+def test_entries_that_are_known_are_left_unread_and_written_as_they_are(
+    jobs: dict[str, LockedJob], data: st.DataObject
+) -> None:
+    text = Lock(jobs).dump()
+    entries = entries_in(text)
+    assert entries.keys() == jobs.keys()
+    names = data.draw(st.sets(st.sampled_from(sorted(jobs)))) if jobs else set[str]()
+    read = parse_lock(LOCK, text.encode(), {name: hash_of(entries[name]) for name in names} | {"Gone": "0"})
+    assert read.settled == {name: entries[name] for name in names}
+    assert read.jobs == {name: jobs[name] for name in jobs.keys() - names}
+    assert Lock(read.jobs, settled=read.settled).dump() == read.dump() == text
+
+
+SEVERAL = Lock(
+    {
+        name: LockedJob(
+            spec_name=name.lower(),
+            status=Status.ACTIVE,
+            versions={1: (Contract(params={"type": "object"}, result={}, options=LockedOptions()),)},
+        )
+        for name in ("A", "B", "C")
+    }
+).dump()
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ('"spec": "b"', '"spec": "b'),
+        ('"spec": "b"', '"spec": 1'),
+        ('    "B": {', '<<<<<<< ours\n    "B": {'),
+        ('    "B": {', '    "A": {'),
+        ('    "B": {', '    "C": {'),
+        ('    "B": {', '    "B": {}\n  },\n  "note": {'),
+        ('    "B": {', '\n    "B": {'),
+        ('"format": 1', '"format": 2'),
+    ],
+)
+def test_a_wrong_lock_is_refused_in_the_same_words_whatever_is_known_of_it(before: str, after: str) -> None:
+    text = SEVERAL.replace(before, after, 1)
+    assert text != SEVERAL
+    known = {name: hash_of(entry) for name, entry in entries_in(SEVERAL).items() if name != "B"}
+    assert _outcome(text, known) == _outcome(text, {})
+
+
+def test_an_entry_that_is_laid_out_otherwise_is_read() -> None:
+    known = {name: hash_of(entry) for name, entry in entries_in(SEVERAL).items()}
+    text = SEVERAL.replace('"spec": "b"', '"spec":  "b"')
+    assert parse_lock(LOCK, text.encode(), known).jobs.keys() == {"B"}
+    text = json.dumps(json.loads(SEVERAL))
+    assert parse_lock(LOCK, text.encode(), known).jobs.keys() == {"A", "B", "C"}
+
+
+def _outcome(text: str, known: dict[str, str]) -> object:
+    try:
+        lock = parse_lock(LOCK, text.encode(), known)
+    except ProjectError as error:
+        return str(error)
+    return lock.jobs.keys() | lock.settled.keys(), lock.dump()
 
 
 @settings(max_examples=25)
