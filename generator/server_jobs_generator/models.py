@@ -57,10 +57,10 @@ def render_all_models(jobs: Sequence[JobSpec], memory: TypeMemory | None = None)
     """The modules of many jobs, each as `render_models` gives it, in less time; `memory` has what was asked before."""
     memory = memory or TypeMemory()
     for start in range(0, len(jobs), _AT_ONCE):
-        plans = [(job, plan_models(job, IMPORTABLE)) for job in jobs[start : start + _AT_ONCE]]
-        memory.learn(plan for _, plan in plans)
-        for job, plan in plans:
-            text = _Module(job, plan, memory.types_of(plan)).text()
+        some = jobs[start : start + _AT_ONCE]
+        plans = [plan_models(job, IMPORTABLE) for job in some]
+        for job, plan, types in zip(some, plans, memory.types_of(plans), strict=True):
+            text = _Module(job, plan, types).text()
             check_code(text)
             yield text
 

@@ -55,9 +55,9 @@ def publish_at_once(project: Project, findings: Iterable[Finding], manifest: Fil
     once = [
         file for file in wanted if file.ownership is Ownership.ONCE and not (is_first and _is_in(project, file.path))
     ]
-    change = _Change(
-        f"{project.root}/", {file.path: file.text for file in (*wanted, manifest) if file not in once}, removed
-    )
+    handed_over = {file.path for file in once}
+    texts = {file.path: file.text for file in (*wanted, manifest) if file.path not in handed_over}
+    change = _Change(f"{project.root}/", texts, removed)
     if not all(_is_in(project, path) for path in (*change.texts, *removed)):
         raise CannotExchangeError
     staging = _staging(project, output)
@@ -213,7 +213,7 @@ def _bring_over(old: Path, new: Path, seen: Mapping[str, Mapping[str, Sequence[S
             continue
         (new / folder).mkdir(parents=True, exist_ok=True)
         for entry in _entries(str(old / folder)):
-            target = new / folder / entry.name
+            target = f"{new}/{folder}/{entry.name}"
             if entry.is_dir(follow_symlinks=False):
                 if f"{folder}/{entry.name}".lstrip("/") not in seen and not os.path.lexists(target):
                     Path(entry.path).rename(target)
@@ -224,8 +224,8 @@ def _bring_over(old: Path, new: Path, seen: Mapping[str, Mapping[str, Sequence[S
             if not os.path.lexists(target):
                 os.link(entry.path, target, follow_symlinks=False)
             elif not os.path.samestat(os.lstat(target), os.lstat(entry.path)):
-                is_ours = _mark(str(target)) == tuple(written)
-                Path(entry.path).replace(target if is_ours else target.with_name(f"{entry.name}.saved"))
+                is_ours = _mark(target) == tuple(written)
+                Path(entry.path).replace(target if is_ours else f"{target}.saved")
 
 
 def _make_folder_like(new: str, old: str) -> None:

@@ -44,16 +44,16 @@ class TypeMemory:
     new: dict[str, Type] = field(default_factory=dict[str, Type])
     _read: dict[str, Type] = field(default_factory=dict[str, Type])
 
-    def learn(self, plans: Iterable[ModelPlan]) -> None:
-        """Ask for all in these plans that is not known yet. Raises `GeneratedCodeError` as `read_types` does."""
-        self._ask(question for plan in plans for question in _questions(plan).values())
+    def types_of(self, plans: Sequence[ModelPlan]) -> Iterator[dict[tuple[str, str], Type]]:
+        """As `read_types` for each of these plans: the types of its properties, by the tokens of class and property.
 
-    def types_of(self, plan: ModelPlan) -> dict[tuple[str, str], Type]:
-        """As `read_types`: the type of each property, and of `EXTRAS`, by the tokens of class and property."""
-        questions = _questions(plan)
-        self._ask(questions.values())
-        types = {place: question.completed(self._answer(question.key)) for place, question in questions.items()}
-        return with_checks(types, plan)
+        What is not known yet is asked for all of them at once. Raises `GeneratedCodeError` as `read_types` does.
+        """
+        questions = [_questions(plan) for plan in plans]
+        self._ask(each for of_plan in questions for each in of_plan.values())
+        for plan, of_plan in zip(plans, questions, strict=True):
+            types = {place: question.completed(self._answer(question.key)) for place, question in of_plan.items()}
+            yield with_checks(types, plan)
 
     def written_down(self) -> dict[str, str]:
         """All answers in the form of `kept`."""

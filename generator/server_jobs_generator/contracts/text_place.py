@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 
 _SPACE = re.compile(r"[ \t\r\n]*")
 _decoder = json.JSONDecoder()
@@ -22,6 +23,8 @@ def line_and_column(text: str, pointer: Sequence[str | int]) -> tuple[int, int]:
     return before.count("\n") + 1, at - (before.rfind("\n") + 1) + 1
 
 
+# The places that one run asks for are close to each other, and a lock is large.
+@lru_cache(maxsize=256)
 def _inside(text: str, at: int, token: str | int) -> int | None:
     """Where the member with that key, or the item with that index, begins; None if there is none."""
     is_object = text[at] == "{"

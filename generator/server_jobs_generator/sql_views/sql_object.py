@@ -55,7 +55,7 @@ def changes(before: Sequence[SqlObject], wanted: Sequence[SqlObject]) -> Iterato
     Views and indexes use the functions, so another function means that all of them are made anew.
     """
     is_same_base = _functions(before) == _functions(wanted)
-    kept = {one for one in before if one in wanted} if is_same_base else set[SqlObject]()
+    kept = {*before} & {*wanted} if is_same_base else set[SqlObject]()
     yield from (one.drop for one in reversed(before) if one not in kept)
     yield from (one.create for one in wanted if one not in kept)
 
