@@ -7,11 +7,10 @@ never becomes code: names are checked as those of a new spec are, and what is no
 
 from __future__ import annotations
 
-import gc
 import json
 import os
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache
 
@@ -21,6 +20,7 @@ from server_jobs.project import Project
 
 from .cache_folder import cache_folder, circumstances, make_cache_folder, read_cached, write_cached
 from .files import File, KeptFile, Ownership, read_file
+from .garbage import no_collections
 from .library import reached
 from .manifest import hash_content
 from .names import class_name_problem
@@ -180,7 +180,7 @@ def read_earlier_run(project: Project) -> EarlierRun:
         content = read_cached(cache_folder(project) / _FILE)
         head, *lines = (content or b"").split(b"\n")
         if content and head == circumstances(project).encode():
-            with _no_collections():
+            with no_collections():
                 known = [*map(_form().validate_json, lines)]
                 names = [file.name for file in known]
                 return EarlierRun(dict(zip(names, known, strict=True)), dict(zip(names, lines, strict=True)))
@@ -237,18 +237,6 @@ class ThisRun:
                 kept = KeptFile(file.path, hash_content(file.text.encode()), file.ownership)
                 rendered.setdefault(file.job, []).append(kept)
         return rendered
-
-
-@contextmanager
-def _no_collections() -> Iterator[None]:
-    """Everything that is read stays: looking through it again and again would take as long as the reading."""
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            gc.enable()
 
 
 def _is_there(root: str, file: KeptFile) -> bool:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 
 from server_jobs.project import Project
 
 from .files import File, Ownership
-from .history import Revision
-from .replay import postgresql_statements, sqlite_statements
+from .history import VIEWS, Revision
+from .replay import offline_statements, sqlite_statements
 
 _LEADING_TAB = re.compile(r"^\t", re.MULTILINE)
 # Under its own name, and under the one that Alembic gives the copy when a table is made anew.
@@ -22,13 +22,15 @@ _POSTGRESQL = "migrations/sql/postgresql"
 _D1 = "worker/migrations"
 
 
-def sql_files(project: Project, revisions: Sequence[Revision]) -> Iterator[File]:
-    """The flat SQL of every revision, for SQLite, for D1, and for PostgreSQL."""
-    statements = sqlite_statements(revisions)
-    for revision in revisions:
+def sql_files(project: Project, revisions: Sequence[Revision], kept: Container[str] = ()) -> Iterator[File]:
+    """The flat SQL of every revision, for SQLite, for D1, and for PostgreSQL, if one of its files is not `kept`."""
+    wanted = [one for one in revisions if not all(path in kept for path in sql_paths(project, one))]
+    statements = sqlite_statements(revisions, wanted)
+    for revision in wanted:
         sqlite = _script(revision, statements[revision.number])
-        postgresql = _script(revision, postgresql_statements(revision))
-        d1 = _script(revision, map(_for_d1, statements[revision.number]))
+        postgresql = _script(revision, offline_statements(revision, "postgresql"))
+        # One text instead of two that are equal: they can be large.
+        d1 = sqlite if revision.label == VIEWS else _script(revision, map(_for_d1, statements[revision.number]))
         for folder, text in ((_SQLITE, sqlite), (_POSTGRESQL, postgresql), (_D1, d1)):
             yield File(_path(project, folder, revision), text, Ownership.APPENDED)
 

@@ -12,6 +12,9 @@ from server_jobs.project import Project
 
 from .files import read_file
 
+VIEWS = "views"
+"""The label of revisions that make and drop views, their indexes and their functions, and do nothing else."""
+
 _FILE = re.compile(r"(?P<id>server_jobs_(?P<number>\d{4}))(?:_\w+)?\.py")
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import server_jobs
@@ -19,19 +19,26 @@ from .files import File, KeptFile, Ownership, read_file
 from .history import Revision, read_history, versions_folder
 from .layout import Code, header, name
 from .manifest import Manifest, hash_content
+from .processes import Processes
 from .render import render
-from .schedule_rows import schedule_rows
+from .schedule_rows import ScheduleRow, schedule_rows
 from .spec import JobSpec
-from .sql_views.objects import objects_hash, wanted_objects
+from .sql_views.objects import Objects, objects_hash, wanted_objects
 from .sql_views.postgresql import postgresql_functions
 
+# Below this, starting another process takes longer than it saves.
+_MANY = 150
 
-def migration_files(
-    project: Project, jobs: Sequence[JobSpec], manifest: Manifest, fingerprint: str
-) -> list[File | KeptFile]:
-    """Everything below `migrations/`, and the Worker's copy of the SQL: old revisions as they are, new ones appended.
+Files = list[File | KeptFile]
 
-    `fingerprint` is that of the schema. Raises `ProjectError` when the existing revisions cannot be run.
+
+def begin_migrations(
+    project: Project, jobs: Sequence[JobSpec], manifest: Manifest, fingerprint: str, processes: Processes
+) -> Callable[[], Files]:
+    """Begin with everything below `migrations/`, and the Worker's copy of the SQL; what is returned waits for it.
+
+    Old revisions stay as they are, new ones are appended. `fingerprint` is that of the schema. Raises `ProjectError`,
+    then or now, when the existing revisions cannot be run.
     """
     environment = render(
         "env.py.jinja",
@@ -39,10 +46,14 @@ def migration_files(
         variable=name(project.database_url_env),
         default_url=Code(DEFAULT_URL),
     )
-    return [
-        File(f"{project.output}/migrations/env.py", environment),
-        *(_unchanged_files(project, manifest, fingerprint) or _history_files(project, jobs, manifest)),
-    ]
+    files: Files = [File(f"{project.output}/migrations/env.py", environment)]
+    if unchanged := _unchanged_files(project, manifest, fingerprint):
+        return lambda: [*files, *unchanged]
+    wanted, schedules = wanted_objects(jobs), schedule_rows(jobs)
+    if len(jobs) < _MANY:
+        return lambda: [*files, *_history_files(project, schedules, wanted, manifest)]
+    rest = processes.begin(_history_files, project, schedules, wanted, manifest)
+    return lambda: [*files, *rest()]
 
 
 def view_hashes(jobs: Iterable[JobSpec], known: Mapping[str, str]) -> dict[str, str]:
@@ -76,33 +87,37 @@ def _unchanged_files(project: Project, manifest: Manifest, fingerprint: str) -> 
     return kept if all(file.hash == manifest.appended[file.path] for file in kept) else []
 
 
-def _history_files(project: Project, jobs: Sequence[JobSpec], manifest: Manifest) -> list[File]:
+def _history_files(
+    project: Project, schedules: Mapping[str, ScheduleRow], wanted: Objects, manifest: Manifest
+) -> Files:
     # Imported only where a new revision may be due.
-    from .flat_sql import sql_files, sql_paths
+    from .flat_sql import sql_files
     from .revisions import new_revisions
 
     history = read_history(project)
-    new = new_revisions(history, schedule_rows(jobs), wanted_objects(jobs))
+    new = new_revisions(history, schedules, wanted)
+    kept = {file.path: file for file in _unchanged(project, history, manifest)}
     revisions = [
         File(f"{versions_folder(project)}/{revision.file_name}", revision.text, Ownership.APPENDED)
         for revision in (*history, *new)
     ]
-    kept = {file.path: file for file in _unchanged_sql(project, history, manifest)}
-    if not new and kept.keys() >= {path for revision in history for path in sql_paths(project, revision)}:
-        return [*revisions, *kept.values()]
-    return [*revisions, *(kept.get(file.path, file) for file in sql_files(project, [*history, *new]))]
+    made = [*revisions, *sql_files(project, [*history, *new], kept)]
+    return [*kept.values(), *(file for file in made if file.path not in kept)]
 
 
-def _unchanged_sql(project: Project, history: Sequence[Revision], manifest: Manifest) -> Iterator[File]:
-    """The flat SQL that is as it was written; none from a changed revision on, since it has to say the same."""
+def _unchanged(project: Project, history: Sequence[Revision], manifest: Manifest) -> Iterator[KeptFile]:
+    """Revisions and flat SQL that are as they were written; no SQL from a changed revision on, whose it has to be."""
     from .flat_sql import sql_paths
 
-    hashes = manifest.hashes
+    is_same, hashes = True, manifest.hashes
     for revision in history:
         path = f"{versions_folder(project)}/{revision.file_name}"
-        if hash_content(revision.text.encode()) not in hashes.get(path, ()):
-            return
-        for path in sql_paths(project, revision):
+        digest = hash_content(revision.text.encode())
+        if digest in hashes.get(path, ()):
+            yield KeptFile(path, digest, Ownership.APPENDED)
+        else:
+            is_same = False
+        for path in sql_paths(project, revision) if is_same else ():
             content = read_file(project.root / path)
-            if content is not None and hash_content(content) in hashes.get(path, ()):
-                yield File(path, content.decode(), Ownership.APPENDED)
+            if content is not None and (digest := hash_content(content)) in hashes.get(path, ()):
+                yield KeptFile(path, digest, Ownership.APPENDED)

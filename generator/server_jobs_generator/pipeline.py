@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain
 
 from server_jobs import __version__
 from server_jobs.errors import ProjectError
@@ -11,26 +13,25 @@ from server_jobs.project import Project
 
 from . import output
 from .contracts.against_revision import findings_against_revision
-from .contracts.contract import contracts_of
+from .contracts.compared import compare_contracts
 from .contracts.forget import forget
 from .contracts.lock import Lock, lock_path, read_lock
-from .contracts.release import release
 from .contracts.relock import relock
-from .contracts.review import review
-from .contracts.settled import settled_entries
 from .earlier_files import earlier_files
-from .earlier_run import ThisRun, keep_type_memory, read_earlier_run, read_type_memory
+from .earlier_run import EarlierRun, ThisRun, keep_type_memory, read_earlier_run, read_type_memory
 from .earlier_versions import hashes_of, name_problems, steps_of
 from .files import File, KeptFile, Ownership, read_file
 from .garbage import few_collections
 from .handler_impact.handler_impact import handler_impact
 from .manifest import Manifest, hash_content, manifest_path, read_manifest
-from .migrations import migration_files, schema_fingerprint, view_hashes
+from .migrations import begin_migrations, schema_fingerprint, view_hashes
 from .output import Finding, State
 from .plan import Plan
+from .processes import Processes
 from .publication import CannotExchangeError, publish_at_once
 from .render import render_files
-from .spec import JobSpec, check_specs, find_specs
+from .spec import JobSpec, Specs, find_specs
+from .spec_portions import check_many
 from .spec_style import Style
 from .type_memory import TypeMemory
 from .worker_lint.configuration import check_configuration
@@ -53,58 +54,86 @@ def make_plan(
     left, `against` a revision of git to compare with as well. Raises `ProjectError` when the project cannot be used: no
     specs folder, a link out of it, a broken manifest; `InvalidOptionError` for what cannot be forgotten.
     """
-    found, style = find_specs(project.root, project.root / project.specs), Style.of(project.allow)
-    known = read_earlier_run(project)
-    specs = known.read(found, style) or check_specs(found, style)
-    if specs.problems:
-        return Plan(problems=tuple(sorted(specs.problems)))
-    old = read_manifest(project)
-    settled = {} if relocked or forgotten else known.settled(specs.jobs)
-    released = forget(relock(_released(project, old, settled), relocked), forgotten)
-    if problems := tuple(sorted(name_problems(specs.jobs, released))):
-        return Plan(problems=problems)
-    others = [] if against is None else findings_against_revision(project, against, specs.jobs)
-    open_jobs = [job for job in specs.jobs if job.class_name not in released.settled]
-    promised = contracts_of(open_jobs)
-    contracts = review(project, released, open_jobs, others=others, promised=promised, files=found, needs=specs.needs)
-    lock = release(released, open_jobs, promised)
-    steps = {job.class_name: steps_of(job, released) for job in specs.jobs}
-    earlier = hashes_of(steps)
-    kept = known.kept(project, specs.jobs, earlier)
-    views = view_hashes(specs.jobs, known.views(specs.jobs))
-    fingerprint = schema_fingerprint(specs.jobs, views)
-    memory = TypeMemory() if len(kept) == len(specs.jobs) else read_type_memory(project)
-    migrations = migration_files(project, specs.jobs, old, fingerprint)
-    files = [
-        *render_files(project, specs.jobs, steps, kept, memory),
-        *earlier_files(project, [job for job in specs.jobs if job.class_name not in kept], steps, memory),
-        *(file for file in migrations if isinstance(file, File)),
-        File(lock_path(project), lock_text := lock.dump()),
-    ]
-    keep_type_memory(project, memory)
-    ThisRun(
+    with Processes() as processes:
+        found, style = find_specs(project.root, project.root / project.specs), Style.of(project.allow)
+        known = read_earlier_run(project)
+        specs = known.read(found, style) or check_many(found, style, processes)
+        if specs.problems:
+            return Plan(problems=tuple(sorted(specs.problems)))
+        old = read_manifest(project)
+        settled = {} if relocked or forgotten else known.settled(specs.jobs)
+        released = forget(relock(_released(project, old, settled), relocked), forgotten)
+        if problems := tuple(sorted(name_problems(specs.jobs, released))):
+            return Plan(problems=problems)
+        others = [] if against is None else findings_against_revision(project, against, specs.jobs)
+        contracts = compare_contracts(project, released, specs, found, others)
+        made = _make_files(project, specs, released, known, old, processes)
+    files = [*made.files, contracts.lock]
+    run = ThisRun(
         found=found,
         specs=specs,
         files=files,
-        kept=kept,
-        earlier=earlier,
-        views=views,
-        settled=settled_entries(lock, lock_text, open_jobs, promised),
-    ).remember(project, known)
-    right = [file for of_job in kept.values() for file in of_job]
-    right += (file for file in migrations if isinstance(file, KeptFile))
-    new = _manifest(project, specs.jobs, [*files, *right], old, fingerprint)
+        kept=made.kept,
+        earlier=made.earlier,
+        views=made.views,
+        settled=contracts.settled,
+    )
+    run.remember(project, known)
+    new = _manifest(project, specs.jobs, [*files, *made.right], old, made.fingerprint)
     manifest = File(manifest_path(project), new.dump())
     folders = [f"{project.output}/{folder}" for folder in _OWNED_FOLDERS]
-    findings = output.compare(project.root, files, old, folders, right)
+    findings = output.compare(project.root, files, old, folders, made.right)
     return Plan(
-        contracts=contracts,
+        contracts=contracts.findings,
         findings=findings + _manifest_finding(project, manifest),
-        unused=_unused(new, [*files, *right]),
+        unused=_unused(new, [*files, *made.right]),
         configuration=tuple(sorted(check_configuration(project, read_upload(project)))),
         impact=handler_impact(project, findings),
         manifest=manifest,
         journal=File(manifest.path, old.begin(new).dump()),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Made:
+    """The files that follow from the specs and from what was released; of those that are `right` nobody needs the text.
+
+    `kept` are those of them that follow from one job alone, by its class name, like the hashes of its `earlier`
+    versions and of its `views`. `fingerprint` is that of the database's schema.
+    """
+
+    files: list[File]
+    right: list[KeptFile]
+    kept: Mapping[str, tuple[KeptFile, ...]]
+    earlier: Mapping[str, str]
+    views: Mapping[str, str]
+    fingerprint: str
+
+
+def _make_files(
+    project: Project, specs: Specs, released: Lock, known: EarlierRun, old: Manifest, processes: Processes
+) -> _Made:
+    steps = {job.class_name: steps_of(job, released) for job in specs.jobs}
+    earlier = hashes_of(steps)
+    kept = known.kept(project, specs.jobs, earlier)
+    changed = [job for job in specs.jobs if job.class_name not in kept]
+    views = view_hashes(specs.jobs, known.views(specs.jobs))
+    fingerprint = schema_fingerprint(specs.jobs, views)
+    memory = read_type_memory(project) if changed else TypeMemory()
+    migrations = begin_migrations(project, specs.jobs, old, fingerprint, processes)
+    files = [
+        *render_files(project, specs.jobs, steps, kept, memory, processes),
+        *earlier_files(project, changed, steps, memory),
+    ]
+    keep_type_memory(project, memory)
+    rest = migrations()
+    return _Made(
+        files=[*files, *(file for file in rest if isinstance(file, File))],
+        right=[*chain.from_iterable(kept.values()), *(file for file in rest if isinstance(file, KeptFile))],
+        kept=kept,
+        earlier=earlier,
+        views=views,
+        fingerprint=fingerprint,
     )
 
 

@@ -34,6 +34,7 @@ from .layout import (
 )
 from .model_pool import render_models_of
 from .outputs.selection import has_schemas, output_files
+from .processes import Processes
 from .spec import JobSpec
 from .type_memory import TypeMemory
 
@@ -46,11 +47,12 @@ def render_files(
     steps: Mapping[str, Sequence[VersionStep]] = NO_STEPS,
     kept: Container[str] = (),
     memory: TypeMemory | None = None,
+    processes: Processes | None = None,
 ) -> list[File]:
     """Every file but the migrations, and but those that follow from one of the `kept` jobs alone (their class names).
 
-    The order of `jobs` does not matter, nor what is in the `memory`, which saves time. `steps` are those between the
-    versions of each job that has several, by its class name.
+    The order of `jobs` does not matter, nor what is in the `memory` or who the `processes` are, which save time.
+    `steps` are those between the versions of each job that has several, by its class name.
     """
     ordered = sorted(jobs, key=lambda job: job.class_name)
     changed = [job for job in ordered if job.class_name not in kept]
@@ -58,7 +60,7 @@ def render_files(
     return [
         _owned(project, "__init__.py", "package_init.py.jinja", docstring=docstring("Generated from the specs.")),
         _models_index(project),
-        *_models(project, changed, memory),
+        *_models(project, changed, memory, processes or Processes(1)),
         _jobs_index(project, ordered),
         *(_job(project, job) for job in changed),
         File(f"{project.handlers}/__init__.py", render("handlers_init.py.jinja"), Ownership.ONCE),
@@ -80,8 +82,8 @@ def _models_index(project: Project) -> File:
     return _owned(project, "models/__init__.py", "package_init.py.jinja", docstring=about)
 
 
-def _models(project: Project, jobs: Sequence[JobSpec], memory: TypeMemory) -> Iterator[File]:
-    for job, text in zip(jobs, render_models_of(jobs, memory), strict=True):
+def _models(project: Project, jobs: Sequence[JobSpec], memory: TypeMemory, processes: Processes) -> Iterator[File]:
+    for job, text in zip(jobs, render_models_of(jobs, memory, processes), strict=True):
         yield File(f"{project.output}/models/{job.spec_name}.py", text, job=job.class_name)
 
 

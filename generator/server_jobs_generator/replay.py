@@ -1,4 +1,4 @@
-"""What revisions do, found out by running them: on SQLite in memory, and offline for PostgreSQL."""
+"""What revisions do, found out by running them: on SQLite in memory, and offline where no database is needed for it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from server_jobs.errors import ProjectError
 from sqlalchemy import ClauseElement, Connection, Select, create_engine, event
 from sqlalchemy.schema import ExecutableDDLElement
 
-from .history import Revision
+from .history import VIEWS, Revision
 
 
 @contextmanager
@@ -24,13 +24,16 @@ def replayed(
 ) -> Iterator[Connection]:
     """A connection to a SQLite database in memory after these revisions; `seen` is told every statement they run.
 
-    Raises `ProjectError` when a revision cannot be run.
+    There are no views in it: nothing here asks for them, and thousands take long to make. Raises `ProjectError` when a
+    revision cannot be run.
     """
     # With positional parameters the dialect would take some values for parameters. No statement comes twice.
     engine = create_engine("sqlite://", paramstyle="named", query_cache_size=0)
     try:
         with engine.connect() as connection:
             for revision in revisions:
+                if revision.label == VIEWS:
+                    continue
                 with _listening(connection, revision, seen):
                     _upgrade(revision, MigrationContext.configure(connection))
             yield connection
@@ -38,24 +41,33 @@ def replayed(
         engine.dispose()
 
 
-def sqlite_statements(revisions: Sequence[Revision]) -> Mapping[int, list[str]]:
-    """What each revision executes on SQLite, by number: the statements that were run, with their values in place."""
-    statements: dict[int, list[str]] = {revision.number: [] for revision in revisions}
-    with replayed(revisions, lambda revision, sql: statements[revision.number].append(sql)):
-        return statements
+def sqlite_statements(revisions: Sequence[Revision], wanted: Sequence[Revision]) -> Mapping[int, list[str]]:
+    """What each wanted one of these revisions executes on SQLite, by number: what was run, with its values in place.
+
+    Those before the last one that is wanted are run as well, since they made what it changes.
+    """
+    of_views = {one.number: offline_statements(one, "sqlite") for one in wanted if one.label == VIEWS}
+    others: dict[int, list[str]] = {one.number: [] for one in wanted if one.label != VIEWS}
+    until = [one for one in revisions if one.number <= max(others, default=0)]
+    with replayed(until, lambda revision, sql: others.get(revision.number, []).append(sql)):
+        return of_views | others
 
 
-def postgresql_statements(revision: Revision) -> list[str]:
-    """What one revision executes on PostgreSQL, as Alembic writes it offline."""
+def offline_statements(revision: Revision, dialect: str) -> list[str]:
+    """What one revision executes on PostgreSQL or SQLite, as Alembic writes it without a database.
+
+    On SQLite that is for views only: a table that changes there is copied, for which Alembic has to look at it.
+    """
     output = _Statements()
     # With its usual parameters the dialect would double every percent sign.
     context = MigrationContext.configure(
-        dialect_name="postgresql",
+        dialect_name=dialect,
         dialect_opts={"paramstyle": "named"},
         opts={"as_sql": True, "output_buffer": output, "literal_binds": True},
     )
-    # SQLAlchemy 2.0 doubles backslashes until a server tells it not to, as every one has done since PostgreSQL 9.1.
-    vars(context.dialect)["_backslash_escapes"] = False
+    if dialect == "postgresql":
+        # SQLAlchemy 2.0 doubles backslashes until a server says not to, as every one has done since PostgreSQL 9.1.
+        vars(context.dialect)["_backslash_escapes"] = False
     _upgrade(revision, context)
     return output.statements
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal
-from warnings import catch_warnings, filterwarnings
 
 from alembic.autogenerate import produce_migrations, render_python_code
 from alembic.autogenerate.api import AutogenContext
@@ -55,10 +54,7 @@ def _tables_script(connection: Connection) -> MigrationScript | None:
     """What makes the tables as they should be, None if they are."""
     options = {"target_metadata": metadata, "include_name": include_name}
     context = MigrationContext.configure(connection, opts=options)
-    with catch_warnings():
-        # SQLAlchemy cannot describe the indexes of views, which do not matter here.
-        filterwarnings("ignore", "Skipped unsupported reflection of expression-based index")
-        script = produce_migrations(context, metadata)
+    script = produce_migrations(context, metadata)
     upgrade = script.upgrade_ops
     return None if upgrade is None or upgrade.is_empty() else script
 

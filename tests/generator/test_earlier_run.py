@@ -9,10 +9,10 @@ from hashlib import sha256
 from pathlib import Path
 
 import pytest
-from server_jobs_generator import earlier_run, model_pool, pipeline, render, spec
+from server_jobs_generator import earlier_run, model_pool, render, spec, spec_portions
 from server_jobs_generator.earlier_run import EarlierRun
-from server_jobs_generator.models import render_models
-from server_jobs_generator.spec import JobSpec, read_specs
+from server_jobs_generator.processes import Processes
+from server_jobs_generator.spec import JobSpec
 from server_jobs_generator.spec_files import SpecFile
 from server_jobs_generator.spec_style import Style
 from server_jobs_generator.type_memory import TypeMemory
@@ -59,12 +59,12 @@ def looked_at(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         seen.extend(file.path for file in found)
         return checking(found, style)
 
-    def rendered(jobs: Sequence[JobSpec], memory: TypeMemory) -> object:
+    def rendered(jobs: Sequence[JobSpec], memory: TypeMemory, processes: Processes) -> object:
         seen.extend(job.class_name for job in jobs)
-        return rendering(jobs, memory)
+        return rendering(jobs, memory, processes)
 
     checking, rendering = spec.check_specs, model_pool.render_models_of
-    for module in (earlier_run, pipeline):
+    for module in (earlier_run, spec_portions):
         monkeypatch.setattr(module, "check_specs", checked)
     monkeypatch.setattr(render, "render_models_of", rendered)
     return seen
@@ -202,25 +202,3 @@ def test_a_broken_cache_costs_only_time(project: TemporaryProject, content: byte
     project.path(CACHE).write_bytes(head + b"\n" + content)
     project.path(".server-jobs-cache/clean").unlink()
     assert project.generate().output == "nothing changed\n"
-
-
-def test_other_processes_render_the_same_bytes(project: TemporaryProject, monkeypatch: pytest.MonkeyPatch) -> None:
-    jobs = list(read_specs(project.root, project.path("specs")).jobs)
-    expected = [render_models(job) for job in jobs]
-    monkeypatch.setattr(model_pool, "_MANY", 2)
-    monkeypatch.setattr(model_pool, "_PORTION", 1)
-    monkeypatch.setattr(model_pool, "_cores", lambda: 2)
-    assert list(model_pool.render_models_of(jobs, TypeMemory())) == expected
-
-
-def test_where_no_process_can_be_started_this_one_renders(
-    project: TemporaryProject, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def refuse(*arguments: object) -> None:
-        raise OSError("no processes here")
-
-    jobs = list(read_specs(project.root, project.path("specs")).jobs)
-    monkeypatch.setattr(model_pool, "_MANY", 2)
-    monkeypatch.setattr(model_pool, "_cores", lambda: 2)
-    monkeypatch.setattr("concurrent.futures.ProcessPoolExecutor", refuse)
-    assert list(model_pool.render_models_of(jobs, TypeMemory())) == [render_models(job) for job in jobs]

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from ..history import Revision
+from ..history import VIEWS, Revision
 from ..layout import WIDTH, Code, text_block
 from ..render import render
 from ..revision_head import revision_head
 from .objects import DIALECTS, Objects
 from .sql_object import changes
-from .stored import LABEL
 
 
 def views_revision(number: int, title: str, before: Objects, wanted: Objects) -> list[Revision]:
@@ -28,4 +27,4 @@ def views_revision(number: int, title: str, before: Objects, wanted: Objects) ->
         for line in f"    {statement},".splitlines()
     )
     text = render("revision_views.py.jinja", **revision_head(number, title), lists=lists, is_wide=is_wide)
-    return [Revision(number, LABEL, text)]
+    return [Revision(number, VIEWS, text)]

@@ -4,23 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..history import Revision
-from ..replay import postgresql_statements, sqlite_statements
-from .objects import Objects
+from ..history import VIEWS, Revision
+from ..replay import offline_statements
+from .objects import DIALECTS, Objects
 from .sql_object import VIEW, after
-
-LABEL = "views"
 
 
 def stored_objects(history: Sequence[Revision]) -> Objects:
     """By dialect, what the revisions of views leave. Raises `ProjectError` when one cannot be run."""
-    ours = [revision for revision in history if revision.label == LABEL]
-    if not ours:
-        return {"sqlite": (), "postgresql": ()}
-    on_sqlite = sqlite_statements(history)
+    ours = [revision for revision in history if revision.label == VIEWS]
     return {
-        "sqlite": after([sql for revision in ours for sql in on_sqlite[revision.number]]),
-        "postgresql": after([sql for revision in ours for sql in postgresql_statements(revision)]),
+        dialect: after([sql for revision in ours for sql in offline_statements(revision, dialect)])
+        for dialect in DIALECTS
     }
 
 

@@ -1,0 +1,81 @@
+"""Many specs, a portion at a time: what looking at one portion takes is given back before the next one is looked at.
+
+Whatever needs a look at all of them at once is left to `check_specs`: problems, and references that cannot be told at
+a glance. So nothing is found here that would not be found there.
+"""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from urllib.parse import unquote
+
+from .garbage import few_collections
+from .library import reached
+from .names import folded
+from .problems import SpecProblem
+from .processes import Processes
+from .spec import MAX_TOTAL_VALUES, JobSpec, Specs, check_specs
+from .spec_files import SpecFile
+from .spec_style import Style
+
+# Below this, starting other processes takes longer than it saves.
+_MANY = 150
+_PORTION = 50
+_REFERENCE = re.compile(rb'"\$ref"\s*:\s*"([^"#]+)')
+# A schema with a name of its own, which any file may refer to; a key that is not written as it is read.
+_NOT_AT_A_GLANCE = re.compile(rb'"(?:\$id|\$anchor)"|\\u00')
+
+Portion = tuple[Sequence[SpecFile], Style]
+
+
+def check_many(found: Sequence[SpecFile | SpecProblem], style: Style, processes: Processes) -> Specs:
+    """As `check_specs`, in less time and memory if there are many."""
+    files = [file for file in found if isinstance(file, SpecFile)]
+    if len(found) == len(files) >= _MANY and (portions := _portions(files)):
+        specs = _joined(processes.map(_check, [(portion, style) for portion in portions]))
+        if specs is not None:
+            return specs
+    return check_specs(found, style)
+
+
+def _portions(files: Sequence[SpecFile]) -> list[list[SpecFile]]:
+    """All files, each with all that it refers to; none where that cannot be told at a glance."""
+    if any(_NOT_AT_A_GLANCE.search(file.data) for file in files):
+        return []
+    needs = {file.name: set(_references(file)) for file in files}
+    jobs = [file.name for file in files if not file.is_shared]
+    chunks = [reached(jobs[start : start + _PORTION], needs) for start in range(0, len(jobs), _PORTION)]
+    rest = {file.name for file in files}.difference(*chunks)
+    return [[file for file in files if file.name in chunk] for chunk in (*chunks, reached(rest, needs)) if chunk]
+
+
+def _references(file: SpecFile) -> Iterator[str]:
+    for match in set(_REFERENCE.findall(file.data)):
+        yield posixpath.normpath(
+            posixpath.join(posixpath.dirname(file.name), unquote(match.decode("utf-8", "replace")))
+        )
+
+
+@few_collections()
+def _check(portion: Portion) -> Specs:
+    return check_specs(*portion)
+
+
+def _joined(portions: Iterable[Specs]) -> Specs | None:
+    """All of them together; None where there is a problem, in one or between them."""
+    jobs: dict[str, JobSpec] = {}
+    needs: dict[str, Iterable[str]] = {}
+    sizes: dict[str, int] = {}
+    for specs in portions:
+        if specs.problems:
+            return None
+        jobs |= {job.path: job for job in specs.jobs}
+        needs |= specs.needs
+        sizes |= specs.sizes
+    ordered = tuple(sorted(jobs.values(), key=lambda job: job.class_name))
+    names = [[job.class_name for job in ordered], list(sizes)]
+    if sum(sizes.values()) > MAX_TOTAL_VALUES or any(len(set(map(folded, each))) < len(each) for each in names):
+        return None
+    return Specs(ordered, (), {name: frozenset(each) for name, each in needs.items()}, sizes)
