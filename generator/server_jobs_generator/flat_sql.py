@@ -8,14 +8,18 @@ from collections.abc import Container, Iterable, Iterator, Sequence
 from server_jobs.project import Project
 
 from .files import File, Ownership
-from .history import VIEWS, Revision
+from .history import Revision
 from .replay import offline_statements, sqlite_statements
 
 _LEADING_TAB = re.compile(r"^\t", re.MULTILINE)
 # Under its own name, and under the one that Alembic gives the copy when a table is made anew.
 _JOBS = re.compile(r"\s*CREATE TABLE (_alembic_tmp_)?jobs\b")
 _TRAILING_SPACE = re.compile(r"[ \t]+$", re.MULTILINE)
-
+_VIEW = re.compile(r"\s*CREATE VIEW (\w+)")
+_DROP = re.compile(r"\s*DROP VIEW ")
+# A column of a view begins on a line of its own: see `sql_views.sqlite`.
+_COLUMN = re.compile(r"(?:\bSELECT|,)\n    (?=\S)")
+_MOST_COLUMNS, _MOST_BYTES = 100, 100_000  # https://developers.cloudflare.com/d1/platform/limits/
 
 _SQLITE = "migrations/sql/sqlite"
 _POSTGRESQL = "migrations/sql/postgresql"
@@ -29,9 +33,9 @@ def sql_files(project: Project, revisions: Sequence[Revision], kept: Container[s
     for revision in wanted:
         sqlite = _script(revision, statements[revision.number])
         postgresql = _script(revision, offline_statements(revision, "postgresql"))
+        d1 = _script(revision, map(_for_d1, statements[revision.number]))
         # One text instead of two that are equal: they can be large.
-        d1 = sqlite if revision.label == VIEWS else _script(revision, map(_for_d1, statements[revision.number]))
-        for folder, text in ((_SQLITE, sqlite), (_POSTGRESQL, postgresql), (_D1, d1)):
+        for folder, text in ((_SQLITE, sqlite), (_POSTGRESQL, postgresql), (_D1, sqlite if d1 == sqlite else d1)):
             yield File(_path(project, folder, revision), text, Ownership.APPENDED)
 
 
@@ -45,8 +49,17 @@ def _path(project: Project, folder: str, revision: Revision) -> str:
 
 
 def _for_d1(statement: str) -> str:
-    """The table of jobs without row numbers: D1 charges for each row written, and they would need an index more."""
-    return f"{statement.rstrip()} WITHOUT ROWID" if _JOBS.match(statement) else statement
+    """The table of jobs without row numbers: D1 charges for each row written, and they would need an index more.
+
+    And no view that it could not show.
+    """
+    if _JOBS.match(statement):
+        return f"{statement.rstrip()} WITHOUT ROWID"
+    if match := _VIEW.match(statement):
+        count = len(_COLUMN.findall(statement))
+        if count > _MOST_COLUMNS or len(statement.encode()) > _MOST_BYTES:
+            return f"-- D1 has no {match[1]}: of {count} columns, or {len(statement):,} characters, it takes fewer"
+    return statement.replace("DROP VIEW ", "DROP VIEW IF EXISTS ", 1) if _DROP.match(statement) else statement
 
 
 def _script(revision: Revision, statements: Iterable[str]) -> str:

@@ -33,7 +33,7 @@ from .schema_lint import SchemaLint, TooManyProblemsError
 from .spec_files import SpecFile, read_spec_files
 from .spec_rules import NAME_TAKEN, PART_NOT_AN_OBJECT, TOO_LARGE, TOO_MANY_PROBLEMS, UNKNOWN_KEYWORD
 from .spec_style import STRICT, Style
-from .sql_views.index_lint import index_problems
+from .sql_views.index_lint import index_problems, view_problems
 
 MAX_TOTAL_VALUES = 250_000
 
@@ -239,6 +239,7 @@ class _SpecReader:
         except UnresolvedReferenceError:
             return None  # a shared file's, reported there
         both = {"params": bundled.params, "result": bundled.result}
+        self.problems.extend(view_problems(document, both, options.redact, has_view=lint.has_view))
         self.problems.extend(index_problems(document, lint.indexes, both, options.redact, has_view=lint.has_view))
         if any(problem.path in {self.files[used].path for used in bundled.files} for problem in self.problems):
             return None

@@ -1,4 +1,4 @@
-"""The option `indexes` of `x-job`: which columns of the job's view get an index."""
+"""The options `view` and `indexes` of `x-job`: whether there can be a view, and which of its columns get an index."""
 
 from __future__ import annotations
 
@@ -10,12 +10,27 @@ from ..document import Document, Pointer
 from ..option_values import INDEX_EXAMPLE
 from ..problems import SpecProblem, listed, nearest, shown
 from ..rules import Mistake
-from ..spec_rules import OPTION_VALUE, OPTION_WITHOUT_EFFECT, POINTER_UNRESOLVED
+from ..spec_rules import OPTION_VALUE, OPTION_WITHOUT_EFFECT, POINTER_UNRESOLVED, TOO_LARGE
 from .column_types import ColumnType, Schema
 from .names import can_be_indexed
+from .own_columns import OWN_COLUMNS
 from .properties import PARTS, redacted_properties, typed_properties
 
 _PLACE: Pointer = ("x-job", "indexes")
+# As many as PostgreSQL takes in a view. SQLite takes 2,000, D1 100: see `flat_sql`.
+_MOST_COLUMNS = 1_600
+
+
+def view_problems(
+    document: Document, parts: Mapping[str, Schema], redact: Iterable[str], *, has_view: bool
+) -> Iterator[SpecProblem]:
+    """Whether the view would have too many columns; `parts` are the self-contained schemas of params and result."""
+    hidden, params = redacted_properties(redact), typed_properties(parts["params"]).keys()
+    shown_params = frozenset[str]() if hidden is None else params - hidden
+    count = len(OWN_COLUMNS) + len(shown_params) + len(typed_properties(parts["result"]))
+    if has_view and count > _MOST_COLUMNS:
+        message = f"its view would have {count:,} columns, and PostgreSQL takes {_MOST_COLUMNS:,}"
+        yield document.problem(("x-job",), TOO_LARGE, f'{message}; set "view": false in x-job')
 
 
 def index_problems(

@@ -1,0 +1,91 @@
+"""Views with more columns than a database takes: refused, or left out where only one of them cannot have it."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Mapping
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from alembic import command
+from server_jobs_generator import flat_sql
+from sqlalchemy import Engine, text
+
+from tests.generator.projects import TemporaryProject, make_project
+from tests.generator.spec_projects import Schema, a_spec, an_object, problems
+from tests.generator.test_migrations import alembic, engine, url
+
+__all__ = ["engine", "url"]
+
+OWN = 16
+
+
+def wide(columns: int, **options: object) -> Schema:
+    """A spec whose view has that many columns."""
+    params: Mapping[str, object] = {f"p{number}": {"type": "string"} for number in range(columns - OWN - 1)}
+    result = an_object(sum={"type": "integer"})
+    return a_spec(an_object(**params), result, **({"x-job": options} if options else {}))
+
+
+def test_as_many_columns_as_every_database_takes_are_shown(tmp_path: Path, engine: Engine) -> None:
+    project = make_project(tmp_path / "project", {"wide": wide(1_600)})
+    project.generate()
+    command.upgrade(alembic(project), "head")
+    with engine.connect() as connection:
+        assert len(connection.execute(text("SELECT * FROM wide_jobs")).keys()) == 1_600
+
+
+def test_more_are_refused_unless_there_is_to_be_no_view_or_they_are_redacted(tmp_path: Path) -> None:
+    message = 'its view would have 1,601 columns, and PostgreSQL takes 1,600; set "view": false in x-job'
+    assert [line.endswith(message) for line in problems(tmp_path, {"wide.json": wide(1_601)})] == [True]
+    assert problems(tmp_path, {"wide.json": wide(1_601, view=False)}) == []
+    assert problems(tmp_path, {"wide.json": wide(1_601, redact=["/p1"])}) == []
+    assert problems(tmp_path, {"wide.json": wide(1_601, redact=[""])}) == []
+
+
+def shown_by_d1(project: TemporaryProject) -> list[str]:
+    """The views that D1 has after all migrations, each of which it could show."""
+    with closing(sqlite3.connect(":memory:")) as d1:
+        d1.setlimit(sqlite3.SQLITE_LIMIT_COLUMN, 100)
+        for path in sorted(project.path("generated/worker/migrations").iterdir()):
+            d1.executescript(path.read_text(encoding="utf-8"))
+        views = [name for (name,) in d1.execute("SELECT name FROM sqlite_master WHERE type = 'view' ORDER BY name")]
+        for view in views:
+            d1.execute(f"SELECT * FROM {view}").fetchall()
+        return views
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> TemporaryProject:
+    project = make_project(tmp_path / "project", {"wide": wide(101), "narrow": wide(100)})
+    project.generate()
+    return project
+
+
+def test_a_view_that_is_too_wide_for_d1_is_left_out_there_and_may_come_and_go(project: TemporaryProject) -> None:
+    assert shown_by_d1(project) == ["narrow_jobs"]
+    assert "-- D1 has no wide_jobs: of 101 columns" in project.read("generated/worker/migrations/0002_views.sql")
+    project.write_spec("wide", wide(100))
+    project.write_spec("narrow", wide(101))
+    project.generate("--relock", "wide", "--relock", "narrow")
+    assert shown_by_d1(project) == ["wide_jobs"]
+    project.write_spec("wide", wide(102))
+    project.generate("--relock", "wide")
+    assert shown_by_d1(project) == []
+    assert "CREATE VIEW wide_jobs" in project.read("generated/migrations/sql/sqlite/0004_views.sql")
+
+
+def test_without_that_d1_would_have_a_view_that_it_cannot_show(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(flat_sql, "_MOST_COLUMNS", 200)
+    project = make_project(tmp_path / "project", {"wide": wide(101)})
+    project.generate()
+    with pytest.raises(sqlite3.OperationalError, match="too many columns in result set"):
+        shown_by_d1(project)
+
+
+def test_a_view_whose_text_is_too_long_for_d1_is_left_out_there(tmp_path: Path) -> None:
+    params = {f"p{number}_{'long' * 500}": {"type": "string"} for number in range(30)}
+    project = make_project(tmp_path / "project", {"long": a_spec(an_object(**params))})
+    project.generate()
+    assert shown_by_d1(project) == []
