@@ -6,6 +6,7 @@ import shlex
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
+from dataclasses import dataclass
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -84,43 +85,43 @@ def generate(
     Exit status: 0 done (or with --dry-run and --diff: it could be), 1 a spec or a changed file is in the way, 3 the
     project cannot be used.
     """
-    once = partial(
-        _generate, folder, force=force, dry_run=dry_run, diff=diff, relocked=relocked, forgotten=forgotten, form=form
-    )
+    run = _Run(force, dry_run, diff, tuple(relocked), tuple(forgotten), form)
     if not watch:
-        once()
+        run.once(folder)
     elif form is not Form.TEXT:
         raise click.UsageError(f"--watch tells a person what changed; leave --format {form} out")
     else:
-        _watch(ctx, find_project(folder), once)
+        _watch(ctx, find_project(folder), partial(run.once, folder))
 
 
-def _generate(
-    folder: Path,
-    *,
-    force: bool,
-    dry_run: bool,
-    diff: bool,
-    relocked: Sequence[str],
-    forgotten: Sequence[tuple[str, int]],
-    form: Form,
-) -> None:
-    with _explained():
-        project = find_project(folder)
-        write = not (dry_run or diff)
-        is_clean = not (relocked or forgotten) and stamp.is_clean(project)
-        with _alone(project) if write and not is_clean else nullcontext():
-            plan = Plan() if is_clean else _new_plan(project, relocked=relocked, forgotten=forgotten)
-            if plan.is_refused or (plan.edited and not force):
-                _refuse(project, plan, form)
-            if diff and form is Form.TEXT:
-                _print(report.diff_lines(project, plan))
-            if write:
-                _publish(project, plan)
-        told = _told(project, plan, form, written=write)
-        _print(report.problem_lines(plan) if form is Form.TEXT else [])
-        _print(report.change_lines(plan, written=write) if form in (Form.TEXT, Form.GITHUB) else [])
-        _print(told)
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """What `generate` was asked for."""
+
+    force: bool
+    dry_run: bool
+    diff: bool
+    relocked: tuple[str, ...]
+    forgotten: tuple[tuple[str, int], ...]
+    form: Form
+
+    def once(self, folder: Path) -> None:
+        with _explained():
+            project = find_project(folder)
+            write = not (self.dry_run or self.diff)
+            is_clean = not (self.relocked or self.forgotten) and stamp.is_clean(project)
+            with _alone(project) if write and not is_clean else nullcontext():
+                plan = Plan() if is_clean else _new_plan(project, relocked=self.relocked, forgotten=self.forgotten)
+                if plan.is_refused or (plan.edited and not self.force):
+                    _refuse(project, plan, self.form)
+                if self.diff and self.form is Form.TEXT:
+                    _print(report.diff_lines(project, plan))
+                if write:
+                    _publish(project, plan)
+            told = _told(project, plan, self.form, written=write)
+            _print(report.problem_lines(plan) if self.form is Form.TEXT else [])
+            _print(report.change_lines(plan, written=write) if self.form in (Form.TEXT, Form.GITHUB) else [])
+            _print(told)
 
 
 def _watch(ctx: click.Context, project: Project, once: Callable[[], None]) -> NoReturn:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from pydantic import JsonValue
@@ -66,6 +66,24 @@ _MOST_STEPS = 100_000
 _HIGHEST_VERSION = 2**31 - 1
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpecOptions:
+    """What `x-job` says: the options that the runtime knows, and what only the generator goes by.
+
+    `compat`, `reserved`, `has_view` and `indexes` are those of `JobSpec`.
+    """
+
+    options: JobOptions = field(default_factory=JobOptions)
+    schedules: tuple[Schedule, ...] = ()
+    compat: Mapping[str, str] = field(default_factory=dict[str, str])
+    reserved: tuple[str, ...] = ()
+    has_view: bool = True
+    indexes: tuple[str, ...] = ()
+
+
+_FOR_THE_GENERATOR = frozenset(each.name for each in fields(SpecOptions)) - {"options"}
+
+
 @dataclass(slots=True)
 class OptionsLint:
     """Reads the `x-job` of one spec. `params` is the schema of its params, against which schedules are checked."""
@@ -75,34 +93,24 @@ class OptionsLint:
     params: JsonValue
     fitting: Fitting
     problems: list[SpecProblem] = field(default_factory=list[SpecProblem])
-    schedules: list[Schedule] = field(default_factory=list[Schedule])
-    compat: dict[str, str] = field(default_factory=dict[str, str])
-    reserved: tuple[str, ...] = ()
-    has_view: bool = True
-    indexes: tuple[str, ...] = ()
     steps: int = 0
 
-    def read(self, value: JsonValue) -> JobOptions:
-        """The options a spec states, the defaults for those it does not.
-
-        `schedules`, `compat`, `reserved`, `has_view` and `indexes` hold then what is no option of the runtime.
-        """
+    def read(self, value: JsonValue) -> SpecOptions:
+        """The options a spec states, the defaults for those it does not."""
         try:
             members = self._members(("x-job",), value, OPTIONS)
         except OptionError as error:
             self._note(("x-job",), error.rule, str(error))
-            return JobOptions()
+            return SpecOptions()
         except TooManyProblemsError:
             message = f"has {len(self.problems)} problems or more; the rest is not shown"
             self.problems.append(self.document.problem(("x-job",), TOO_MANY_PROBLEMS, message))
-            return JobOptions()
-        members.pop("schedules", None)
-        self.compat, self.reserved = members.pop("compat", {}), members.pop("reserved", ())
-        if members.get("retired") and self.schedules:
+            return SpecOptions()
+        if members.get("retired") and members.get("schedules"):
             self._note(("x-job", "schedules"), OPTION_WITHOUT_EFFECT, "a retired job is not scheduled; remove them")
-        self.has_view = members.pop("view", True)
-        self.indexes = members.pop("indexes", ())
-        return replace(JobOptions(), **members)
+        ours = {name: member for name, member in members.items() if name in _FOR_THE_GENERATOR}
+        rest = {name: member for name, member in members.items() if name not in ours}
+        return SpecOptions(options=replace(JobOptions(), **rest), **ours)
 
     def _members(self, pointer: Pointer, value: JsonValue, readers: Mapping[str, _Reader]) -> dict[str, Any]:
         """What the readers make of the members of an object, by their Python names; what is wrong is left out."""
@@ -183,16 +191,19 @@ class OptionsLint:
                 self._note((*pointer, index), POINTER_UNRESOLVED, message)
         return tuple(item for item in value if isinstance(item, str))
 
-    def all_schedules(self, pointer: Pointer, value: JsonValue) -> None:
+    def all_schedules(self, pointer: Pointer, value: JsonValue) -> tuple[Schedule, ...]:
         if not isinstance(value, list) or len(value) > _LONGEST_LIST:
             raise OptionError(f"must be a list of schedules, not {shown(value)}")
+        schedules: list[Schedule] = []
         for index, item in enumerate(value):
             try:
-                self._schedule((*pointer, index), item)
+                schedules += self._schedule((*pointer, index), item, schedules)
             except OptionError as error:
                 self._note((*pointer, index), error.rule, str(error))
+        return tuple(schedules)
 
-    def _schedule(self, pointer: Pointer, value: JsonValue) -> None:
+    def _schedule(self, pointer: Pointer, value: JsonValue, above: Sequence[Schedule]) -> Iterator[Schedule]:
+        """The schedule, if there is one to be had; `above` are those before it."""
         members = self._members(pointer, value, SCHEDULE)
         if not isinstance(value, dict):
             return
@@ -206,12 +217,12 @@ class OptionsLint:
         if has_stray_limit and ("misfire" in members or "misfire" not in value):
             self._note((*pointer, "misfireLimit"), OPTION_WITHOUT_EFFECT, 'goes only with "misfire": "fire_all"')
         name = members.get("name", "")
-        above = next((each.name for each in self.schedules if folded(each.name) == folded(name)), None)
-        if above is not None:
-            message = f"a schedule named {shown(above)} stands above; rename one of them"
+        other = next((each.name for each in above if folded(each.name) == folded(name)), None)
+        if other is not None:
+            message = f"a schedule named {shown(other)} stands above; rename one of them"
             self._note((*pointer, "name"), NAME_TAKEN, message)
         elif members.keys() >= {"name", "cron"}:
-            self.schedules.append(replace(Schedule(name="", cron=""), **members))
+            yield replace(Schedule(name="", cron=""), **members)
 
     def schedule_params(self, pointer: Pointer, value: JsonValue) -> str:
         self._check_params(pointer, value)
@@ -304,7 +315,7 @@ OPTIONS: Mapping[str, _Reader] = {
     "status": _plain("retired", read_status),
     "compat": ("compat", OptionsLint.compatibility),
     "reserved": ("reserved", OptionsLint.names),
-    "view": _plain("view", read_flag),
+    "view": _plain("has_view", read_flag),
     "indexes": _plain("indexes", read_indexes),
     "schedules": ("schedules", OptionsLint.all_schedules),
 }

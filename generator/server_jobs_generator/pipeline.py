@@ -27,10 +27,12 @@ from .manifest import Manifest, hash_content, manifest_path, read_manifest
 from .migrations import begin_migrations, schema_fingerprint, view_hashes
 from .output import Finding, State
 from .plan import Plan
+from .problems import SpecProblem
 from .processes import Processes
 from .publication import CannotExchangeError, publish_at_once
 from .render import render_files
-from .spec import JobSpec, Specs, find_specs
+from .spec import JobSpec, Specs, check_specs, find_specs
+from .spec_files import SpecFile
 from .spec_portions import check_many
 from .spec_style import Style
 from .type_memory import TypeMemory
@@ -55,9 +57,9 @@ def make_plan(
     specs folder, a link out of it, a broken manifest; `InvalidOptionError` for what cannot be forgotten.
     """
     with Processes() as processes:
-        found, style = find_specs(project.root, project.root / project.specs), Style.of(project.allow)
+        found = find_specs(project.root, project.root / project.specs)
         known = read_earlier_run(project)
-        specs = known.read(found, style) or check_many(found, style, processes)
+        specs = _read_specs(project, found, known, processes)
         if specs.problems:
             return Plan(problems=tuple(sorted(specs.problems)))
         old = read_manifest(project)
@@ -92,6 +94,17 @@ def make_plan(
         manifest=manifest,
         journal=File(manifest.path, old.begin(new).dump()),
     )
+
+
+def _read_specs(
+    project: Project, found: Sequence[SpecFile | SpecProblem], known: EarlierRun, processes: Processes
+) -> Specs:
+    """All specs; only what changed since the earlier run is looked at, if that is enough."""
+    style = Style.of(project.allow)
+    if not known.files:
+        return check_many(found, style, processes)
+    # If it is not, a spec most likely has a problem, and those are not found in portions.
+    return known.read(found, style) or check_specs(found, style)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,6 +6,7 @@ import os
 import pickle
 import signal
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import BrokenExecutor
 from contextlib import ExitStack, suppress
 from gzip import GzipFile
 from io import BytesIO
@@ -14,7 +15,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self, TypeVar, cast
 
 if TYPE_CHECKING:
-    from concurrent.futures import ProcessPoolExecutor
+    from concurrent.futures import Future, ProcessPoolExecutor
 
 Part = TypeVar("Part")
 Outcome = TypeVar("Outcome")
@@ -25,7 +26,7 @@ _MOST = 8
 class Processes:
     """As many as there are cores, or `most`; started when they are first needed, ended with the `with` block.
 
-    Functions and what they take must be such that `pickle` can hand them over. With one, that is this process itself.
+    Functions and what they take must be such that `pickle` can hand them over.
     """
 
     def __init__(self, most: int = _MOST) -> None:
@@ -44,13 +45,11 @@ class Processes:
     def map(self, function: Callable[[Part], Outcome], parts: Sequence[Part]) -> Iterator[Outcome]:
         """What comes of each part, in their order.
 
-        This process does what is left if others cannot be started here, or one of them is killed.
+        This process does all if there may be one alone, and what is left if others cannot be started, or are killed.
         """
         done = 0
         if len(parts) > 1 and self._count > 1:
-            from concurrent.futures.process import BrokenProcessPool
-
-            with suppress(BrokenProcessPool, ImportError, OSError):
+            with suppress(BrokenExecutor, ImportError, OSError):
                 self._pool = self._pool or self._started(self._count)
                 for outcome in self._pool.map(function, parts):
                     yield outcome
@@ -58,22 +57,23 @@ class Processes:
         yield from map(function, parts[done:])
 
     def begin(self, function: Callable[..., Outcome], *arguments: object) -> Callable[[], Outcome]:
-        """Begin it in a process of its own, so that its memory is too; what is returned waits for what comes of it."""
-        from concurrent.futures.process import BrokenProcessPool
+        """Begin it in a process of its own, so that its memory is too; what is returned waits for what comes of it.
 
+        This process does it where there can be no other one, or that is killed.
+        """
         # Large texts: they are packed on their way, or each would be in memory several times.
         packed = _packed((function, arguments))
-        with suppress(BrokenProcessPool, ImportError, OSError):
+        result: Future[bytes] | None = None
+        with suppress(ImportError, OSError):
             result = self._started(1).submit(_do, packed)
 
-            def wait() -> Outcome:
-                try:
+        def wait() -> Outcome:
+            with suppress(BrokenExecutor):
+                if result is not None:
                     return cast("Outcome", _unpacked(result.result()))
-                except BrokenProcessPool:
-                    return cast("Outcome", _unpacked(_do(packed)))
+            return cast("Outcome", _unpacked(_do(packed)))
 
-            return wait
-        return lambda: cast("Outcome", _unpacked(_do(packed)))
+        return wait
 
     def _started(self, count: int) -> ProcessPoolExecutor:
         # Imported where they are needed: most runs have little to do.

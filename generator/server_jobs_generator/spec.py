@@ -26,7 +26,7 @@ from .job_lint import PARAMS, RESULT, class_name_of, description_of, lint_job, l
 from .library import Library, Location, UnresolvedReferenceError
 from .meaning_lint import MeaningLint
 from .names import folded
-from .options_lint import OptionsLint
+from .options_lint import OptionsLint, SpecOptions
 from .problems import SpecProblem, shown
 from .resources import name_references
 from .schema_lint import SchemaLint, TooManyProblemsError
@@ -227,7 +227,7 @@ class _SpecReader:
         parts = [self._part(name, pointer) for pointer in (PARAMS, RESULT)]
         lint = OptionsLint(document, name, parts[0], fitting)
         root = document.value
-        options = lint.read(root["x-job"]) if isinstance(root, dict) and "x-job" in root else JobOptions()
+        stated = lint.read(root["x-job"]) if isinstance(root, dict) and "x-job" in root else SpecOptions()
         self.problems.extend(lint.problems)
         if any(problem.path == file.path for problem in self.problems):
             return None
@@ -239,8 +239,9 @@ class _SpecReader:
         except UnresolvedReferenceError:
             return None  # a shared file's, reported there
         both = {"params": bundled.params, "result": bundled.result}
-        self.problems.extend(view_problems(document, both, options.redact, has_view=lint.has_view))
-        self.problems.extend(index_problems(document, lint.indexes, both, options.redact, has_view=lint.has_view))
+        redact, has_view = stated.options.redact, stated.has_view
+        self.problems.extend(view_problems(document, both, redact, has_view=has_view))
+        self.problems.extend(index_problems(document, stated.indexes, both, redact, has_view=has_view))
         if any(problem.path in {self.files[used].path for used in bundled.files} for problem in self.problems):
             return None
         return JobSpec(
@@ -250,13 +251,13 @@ class _SpecReader:
             description=description_of(document),
             params=bundled.params,
             result=bundled.result,
-            options=options,
-            schedules=tuple(lint.schedules),
+            options=stated.options,
+            schedules=stated.schedules,
             digest=self._digest(bundled.files),
-            compat=lint.compat,
-            reserved=lint.reserved,
-            has_view=lint.has_view,
-            indexes=lint.indexes,
+            compat=stated.compat,
+            reserved=stated.reserved,
+            has_view=has_view,
+            indexes=stated.indexes,
         )
 
     def _part(self, name: str, pointer: Pointer) -> JsonValue:
