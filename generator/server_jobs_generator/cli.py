@@ -340,5 +340,7 @@ def _explained() -> Iterator[None]:
     """What goes wrong with files is a matter of the project, which `server-jobs` tells in one line."""
     try:
         yield
+    except BrokenPipeError:
+        raise  # whoever read what is printed has enough, as `head` has
     except OSError as error:
         raise ProjectError(str(error)) from error

@@ -146,6 +146,16 @@ print(sorted(heavy))
     assert done.stdout.splitlines()[-1] == "[]"
 
 
+def test_who_reads_no_further_is_no_mistake(project: TemporaryProject) -> None:
+    project.write_spec("a", job_spec("A", queue="other"))
+    command = [sys.executable, "-m", "server_jobs.cli", "generate", "--diff", "--project", str(project.root)]
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, text=True, check=False, timeout=60)
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (1, "")
+
+
 def test_the_shortcut_notices_every_kind_of_change(project: TemporaryProject) -> None:
     assert project.run("check").exit_code == 0
     project.path("handlers/a.py").unlink()
