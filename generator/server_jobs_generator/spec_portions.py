@@ -23,6 +23,8 @@ from .spec_style import Style
 # Below this, starting other processes takes longer than it saves.
 _MANY = 150
 _PORTION = 50
+# What many refer to is looked at in many portions; if that is much, all at once takes less time.
+_MOST_OFTEN = 1.5
 _REFERENCE = re.compile(rb'"\$ref"\s*:\s*"([^"#]+)')
 # A schema with a name of its own, which any file may refer to; a key that is not written as it is read.
 _NOT_AT_A_GLANCE = re.compile(rb'"(?:\$id|\$anchor)"|\\u00')
@@ -41,14 +43,15 @@ def check_many(found: Sequence[SpecFile | SpecProblem], style: Style, processes:
 
 
 def _portions(files: Sequence[SpecFile]) -> list[list[SpecFile]]:
-    """All files, each with all that it refers to; none where that cannot be told at a glance."""
+    """All files, each with all that it refers to; none where that cannot be told at a glance, or is most of them."""
     if any(_NOT_AT_A_GLANCE.search(file.data) for file in files):
         return []
     needs = {file.name: set(_references(file)) for file in files}
     jobs = [file.name for file in files if not file.is_shared]
     chunks = [reached(jobs[start : start + _PORTION], needs) for start in range(0, len(jobs), _PORTION)]
     rest = {file.name for file in files}.difference(*chunks)
-    return [[file for file in files if file.name in chunk] for chunk in (*chunks, reached(rest, needs)) if chunk]
+    portions = [[file for file in files if file.name in chunk] for chunk in (*chunks, reached(rest, needs)) if chunk]
+    return portions if sum(map(len, portions)) <= _MOST_OFTEN * len(files) else []
 
 
 def _references(file: SpecFile) -> Iterator[str]:

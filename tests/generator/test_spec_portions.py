@@ -91,9 +91,7 @@ def test_portions_give_what_all_at_once_gives(tmp_path: Path, name: str) -> None
     assert (in_portions.sizes, in_portions.named) == (at_once.sizes, at_once.named)
 
 
-def test_where_nothing_stands_against_it_not_all_are_looked_at_together(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def sizes_of_looks(root: Path, files: Mapping[str, object], monkeypatch: pytest.MonkeyPatch) -> list[int]:
     sizes: list[int] = []
 
     def counting(found: list[object], style: object) -> object:
@@ -101,9 +99,20 @@ def test_where_nothing_stands_against_it_not_all_are_looked_at_together(
         return check_specs(found, style)  # type: ignore[arg-type]
 
     monkeypatch.setattr(spec_portions, "check_specs", counting)
-    write(tmp_path, PROJECTS["shared files"])
-    check_many(find_specs(tmp_path, tmp_path / "specs"), STRICT, Processes(1))
-    assert sizes == [3, 1, 2, 1]
+    write(root, files)
+    check_many(find_specs(root, root / "specs"), STRICT, Processes(1))
+    return sizes
+
+
+def test_where_nothing_stands_against_it_not_all_are_looked_at_together(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert sizes_of_looks(tmp_path, PROJECTS["shared files"], monkeypatch) == [3, 1, 2, 1]
+
+
+def test_what_many_refer_to_is_not_looked_at_again_and_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    jobs = {f"job_{number}.json": by_reference("shared/texts.json#/$defs/Far") for number in range(4)}
+    assert sizes_of_looks(tmp_path, {**jobs, **SHARED}, monkeypatch) == [7]
 
 
 @pytest.mark.parametrize("name", ["a schema with a URI", "two files with one name", "two jobs with one name"])
