@@ -10,7 +10,6 @@ Around changes of the clocks the hour field decides:
 
 from __future__ import annotations
 
-import difflib
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -21,6 +20,7 @@ from zoneinfo import ZoneInfo, available_timezones
 
 from .cron_expression import parse_expression
 from .errors import InvalidOptionError, ScheduleError
+from .near import near
 from .options import HIGHEST_MISFIRE_LIMIT, Misfire, check_range
 
 SKIP_GRACE = timedelta(seconds=60)
@@ -208,7 +208,7 @@ def _zone_names() -> frozenset[str]:
 def _nearest_zones(timezone: str) -> str:
     by_lower_case = {name.lower(): name for name in sorted(_zone_names())}
     lowered = timezone.lower().replace(" ", "_")
-    nearest = difflib.get_close_matches(lowered, by_lower_case, n=3) or [
+    nearest = near(lowered, by_lower_case, 3) or [
         name for name in by_lower_case if lowered and lowered in name.split("/")
     ]
     names = " or ".join(repr(by_lower_case[name]) for name in nearest[:3])

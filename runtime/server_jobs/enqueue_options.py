@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
-from difflib import get_close_matches
 from typing import TypedDict
 
 from .errors import InvalidOptionError
+from .near import near
 from .outcomes import LONGEST_DELAY
 from .values import clean_text
 
@@ -34,7 +34,7 @@ def refuse_unknown(names: Iterable[str]) -> None:
     known = sorted(EnqueueOptions.__annotations__)
     for name in names:
         if name not in known:
-            close = get_close_matches(name, known, n=1)
+            close = near(name, known)
             hint = f"did you mean {close[0]!r}?" if close else f"there are {', '.join(known)}"
             raise InvalidOptionError(f"there is no option {name!r}; {hint}")
 

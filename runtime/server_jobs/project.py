@@ -6,11 +6,11 @@ import keyword
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
-from difflib import get_close_matches
 from pathlib import Path, PurePosixPath
 from typing import Any, cast
 
 from .errors import ProjectError, ProjectNotFoundError
+from .near import near
 
 _OUTPUT_FOLDERS = ("contracts", "jobs", "migrations", "models", "schemas", "testing", "worker")
 
@@ -122,7 +122,7 @@ def _check_words(key: str, words: Sequence[str]) -> None:
 
 
 def _suggestion(key: str, known: Sequence[str]) -> str:
-    close = get_close_matches(key.replace("_", "-"), known, n=1)
+    close = near(key.replace("_", "-"), known)
     return f"did you mean {close[0]!r}?" if close else f"known: {', '.join(known)}"
 
 

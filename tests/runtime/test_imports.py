@@ -113,6 +113,14 @@ def test_importing_the_package_waits_for_none_of_its_parts() -> None:
     assert done.stdout == "[]\n"
 
 
+def test_a_worker_does_not_load_what_only_mistakes_need() -> None:
+    program = (
+        "import sys, server_jobs.cloudflare; print({'difflib', 'croniter', 'sqlite3', 'sqlalchemy'} & {*sys.modules})"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout == "set()\n"
+
+
 def test_what_is_not_uploaded_with_a_worker_is_imported_by_nothing_of_use_there() -> None:
     patterns = re.findall(r'"(server_jobs/[^"]+)"', (ROOT / "generated/worker/wrangler.jsonc").read_text("utf-8"))
     paths = {path for pattern in patterns for path in (ROOT / "runtime").glob(pattern) if path.suffix == ".py"}

@@ -10,7 +10,7 @@ import pytest
 from tests.worker.project import WorkerProject, repository_project
 from tests.worker.workerd import Workerd
 
-LARGEST_SHARE = 0.65  # the aim is 0.6; it is 0.54 to 0.6, as other work of the machine has it
+LARGEST_SHARE = 0.65  # the aim is 0.6; it is 0.54 to 0.58, and a little more on a busy machine
 STARTS = 4
 FIRST_IMPORT = "from typing import TYPE_CHECKING"
 

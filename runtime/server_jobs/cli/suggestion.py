@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from difflib import get_close_matches
+
+from ..near import near
 
 
 def suggestion(name: str, known: Iterable[str]) -> str:
     """`did you mean 'SendEmail'?`, or the names there are. Case, `-` and `_` do not count: `send-emial` is near."""
     names = list(known)
     plain = {_plain(candidate): candidate for candidate in reversed(names)}
-    close = get_close_matches(_plain(name), plain, n=1)
+    close = near(_plain(name), plain)
     if close:
         return f"did you mean {plain[close[0]]!r}?"
     return f"there are {', '.join(names)}" if names else "there are none"

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from difflib import get_close_matches
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from ..errors import InvalidOptionError
+from ..near import near
 from .url import without_password
 
 # What the driver understands, and the settings of the server that poolers let through.
@@ -35,8 +35,8 @@ def driver_url(url: str) -> str:
         raise InvalidOptionError(message) from error
     for name, _value in options:
         if name not in _OPTIONS | _NEEDLESS:
-            near = get_close_matches(name, _OPTIONS, 1)
-            hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(sorted(_OPTIONS))}"
+            meant = near(name, _OPTIONS)
+            hint = f"did you mean {meant[0]!r}?" if meant else f"there are {', '.join(sorted(_OPTIONS))}"
             raise InvalidOptionError(
                 f"the database URL {without_password(url)!r} has the unknown option {name!r}; {hint}"
             )

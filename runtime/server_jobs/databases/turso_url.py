@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import re
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from ipaddress import ip_address
 from urllib.parse import SplitResult, parse_qsl, urlsplit
 
 from ..errors import InvalidOptionError
+from ..near import near
 from .url import TURSO_SCHEMES, without_password
 
 TOKEN_VARIABLE = "TURSO_AUTH_TOKEN"  # noqa: S105  the name of the variable, not a token
@@ -78,11 +78,11 @@ def _split(url: str) -> tuple[SplitResult, dict[str, str]]:
 def _check_option(url: str, scheme: str, name: str) -> None:
     known = _OPTIONS[scheme]
     if name not in known:
-        near = get_close_matches(name, known, 1)
+        meant = near(name, known)
         raise _refusal(
             url,
             f"has the unknown option {name!r}; "
-            + (f"did you mean {near[0]!r}?" if near else f"there are {', '.join(known)} for {scheme}://"),
+            + (f"did you mean {meant[0]!r}?" if meant else f"there are {', '.join(known)} for {scheme}://"),
         )
 
 
