@@ -113,6 +113,7 @@ def migrate(deployment: Deployment) -> None:
 def upload(deployment: Deployment) -> None:
     if deployment.is_dry:
         deployment.run("npx", "wrangler", "deploy", "--dry-run")
+        print("  that was without the packages, which are collected and uploaded by: uv run pywrangler deploy")
     else:
         deployment.run("uv", "run", "pywrangler", "deploy")
 

@@ -71,6 +71,7 @@ def test_a_dry_run_does_all_that_needs_no_account(machine: Machine) -> None:
     assert "Total Upload:" in said
     assert "env.DB (jobs)" in said
     assert "would run: npx wrangler d1 migrations apply DB --remote" in said
+    assert "without the packages, which are collected and uploaded by: uv run pywrangler deploy" in said
     assert said.endswith("nothing was deployed, as this was a dry run\n")
     assert (machine.project.folder / "build/main.py").exists()
 
