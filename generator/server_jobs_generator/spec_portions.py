@@ -43,15 +43,20 @@ def check_many(found: Sequence[SpecFile | SpecProblem], style: Style, processes:
 
 
 def _portions(files: Sequence[SpecFile]) -> list[list[SpecFile]]:
-    """All files, each with all that it refers to; none where that cannot be told at a glance, or is most of them."""
-    if any(_NOT_AT_A_GLANCE.search(file.data) for file in files):
+    """All files, each with all that it refers to; none where that cannot be told at a glance, or is nearly all."""
+    if any(_NOT_AT_A_GLANCE.search(file.data) for file in files) or sum(map(_most_values, files)) > MAX_TOTAL_VALUES:
         return []
     needs = {file.name: set(_references(file)) for file in files}
     jobs = [file.name for file in files if not file.is_shared]
     chunks = [reached(jobs[start : start + _PORTION], needs) for start in range(0, len(jobs), _PORTION)]
     rest = {file.name for file in files}.difference(*chunks)
     portions = [[file for file in files if file.name in chunk] for chunk in (*chunks, reached(rest, needs)) if chunk]
-    return portions if sum(map(len, portions)) <= _MOST_OFTEN * len(files) else []
+    return portions if len(portions) > 1 and sum(map(len, portions)) <= _MOST_OFTEN * len(files) else []
+
+
+def _most_values(file: SpecFile) -> int:
+    """How many values are in a file at most: each is the whole, or comes behind one of these."""
+    return 1 + sum(map(file.data.count, (b",", b"[", b"{")))
 
 
 def _references(file: SpecFile) -> Iterator[str]:
@@ -72,13 +77,13 @@ def _joined(portions: Iterable[Specs]) -> Specs | None:
     needs: dict[str, Iterable[str]] = {}
     sizes: dict[str, int] = {}
     for specs in portions:
-        if specs.problems:
-            return None
         jobs |= {job.path: job for job in specs.jobs}
         needs |= specs.needs
         sizes |= specs.sizes
+        if specs.problems:
+            return None
     ordered = tuple(sorted(jobs.values(), key=lambda job: job.class_name))
     names = [[job.class_name for job in ordered], list(sizes)]
-    if sum(sizes.values()) > MAX_TOTAL_VALUES or any(len(set(map(folded, each))) < len(each) for each in names):
+    if any(len(set(map(folded, each))) < len(each) for each in names):
         return None
     return Specs(ordered, (), {name: frozenset(each) for name, each in needs.items()}, sizes)

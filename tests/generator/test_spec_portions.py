@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydantic import JsonValue
 from server_jobs_generator import spec_portions
+from server_jobs_generator.document import read_document
 from server_jobs_generator.processes import Processes
 from server_jobs_generator.spec import Specs, check_specs, find_specs
+from server_jobs_generator.spec_files import SpecFile
 from server_jobs_generator.spec_portions import check_many
 from server_jobs_generator.spec_style import STRICT
 
+from tests.generator.spec_language import ANYTHING
 from tests.generator.spec_projects import a_spec, an_object, write
 
 TEXTS = {"$defs": {"Text": {"type": "string"}, "Far": {"$ref": "deep/far.json#/$defs/Far"}}}
@@ -139,3 +146,21 @@ def test_all_files_together_have_no_more_values_than_all_at_once(
         in_portions, at_once = both(tmp_path, files)
         assert in_portions == at_once
         assert len(in_portions.jobs) == count
+
+
+def test_too_many_values_are_seen_before_any_is_looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A heap that would take a minute in portions is refused as soon as it has been read."""
+    monkeypatch.setattr(spec_portions, "MAX_TOTAL_VALUES", 50)
+    assert sizes_of_looks(tmp_path, PROJECTS["jobs alone"], monkeypatch) == [5]
+
+
+@settings(max_examples=50)
+@given(
+    st.recursive(ANYTHING, lambda inner: st.lists(inner) | st.dictionaries(st.text("a,[{", max_size=3), inner)),
+    st.sampled_from((None, 1)),
+)
+def test_no_text_has_more_values_than_are_counted_at_a_glance(value: JsonValue, indent: int | None) -> None:
+    text = json.dumps(value, indent=indent).encode()
+    document = read_document("specs/x.json", text).document
+    assert document is not None
+    assert document.count <= spec_portions._most_values(SpecFile("x.json", "specs/x.json", text))  # pyright: ignore[reportPrivateUsage]
