@@ -26,9 +26,6 @@ from .spec import JobSpec
 from .sql_views.objects import Objects, objects_hash, wanted_objects
 from .sql_views.postgresql import postgresql_functions
 
-# Below this, starting another process takes longer than it saves.
-_MANY = 150
-
 Files = list[File | KeptFile]
 
 
@@ -50,7 +47,7 @@ def begin_migrations(
     if unchanged := _unchanged_files(project, manifest, fingerprint):
         return lambda: [*files, *unchanged]
     wanted, schedules = wanted_objects(jobs), schedule_rows(jobs)
-    if len(jobs) < _MANY:
+    if not processes.pay_off(len(jobs)):
         return lambda: [*files, *_history_files(project, schedules, wanted, manifest)]
     rest = processes.begin(_history_files, project, schedules, wanted, manifest)
     return lambda: [*files, *rest()]

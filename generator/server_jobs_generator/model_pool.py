@@ -11,8 +11,6 @@ from .processes import Processes
 from .spec import JobSpec
 from .type_memory import TypeMemory
 
-# Below this, starting other processes takes longer than it saves.
-_MANY = 150
 _PORTION = 50
 
 
@@ -21,7 +19,7 @@ def render_models_of(jobs: Sequence[JobSpec], memory: TypeMemory, processes: Pro
 
     `memory` learns all that was asked.
     """
-    if len(jobs) < _MANY:
+    if not processes.pay_off(len(jobs)):
         yield from render_all_models(jobs, memory)
         return
     portions = [(jobs[start : start + _PORTION], memory.kept) for start in range(0, len(jobs), _PORTION)]

@@ -21,6 +21,7 @@ Part = TypeVar("Part")
 Outcome = TypeVar("Outcome")
 
 _MOST = 8
+_MANY = 150
 
 
 class Processes:
@@ -41,6 +42,11 @@ class Processes:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._open.close()
+
+    @staticmethod
+    def pay_off(count: int) -> bool:
+        """Whether so many specs take longer than it takes to start processes."""
+        return count >= _MANY
 
     def map(self, function: Callable[[Part], Outcome], parts: Sequence[Part]) -> Iterator[Outcome]:
         """What comes of each part, in their order.

@@ -20,8 +20,6 @@ from .spec import MAX_TOTAL_VALUES, JobSpec, Specs, check_specs
 from .spec_files import SpecFile
 from .spec_style import Style
 
-# Below this, starting other processes takes longer than it saves.
-_MANY = 150
 _PORTION = 50
 # What many refer to is looked at in many portions; if that is much, all at once takes less time.
 _MOST_OFTEN = 1.5
@@ -35,7 +33,7 @@ Portion = tuple[Sequence[SpecFile], Style]
 def check_many(found: Sequence[SpecFile | SpecProblem], style: Style, processes: Processes) -> Specs:
     """As `check_specs`, in less time and memory if there are many."""
     files = [file for file in found if isinstance(file, SpecFile)]
-    if len(found) == len(files) >= _MANY and (portions := _portions(files)):
+    if len(found) == len(files) and processes.pay_off(len(files)) and (portions := _portions(files)):
         specs = _joined(processes.map(_check, [(portion, style) for portion in portions]))
         if specs is not None:
             return specs

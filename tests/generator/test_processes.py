@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from server_jobs.errors import ProjectError
-from server_jobs_generator import migrations, model_pool, processes, spec_portions
+from server_jobs_generator import model_pool, processes, spec_portions
 from server_jobs_generator.models import render_models
 from server_jobs_generator.processes import Processes
 from server_jobs_generator.spec import JobSpec, read_specs
@@ -111,10 +111,9 @@ def _runs(process: int) -> bool:
 
 def many(monkeypatch: pytest.MonkeyPatch) -> None:
     """A few specs count as many."""
-    for module in (migrations, model_pool, spec_portions):
-        monkeypatch.setattr(module, "_MANY", 2)
-    for other in (model_pool, spec_portions):
-        monkeypatch.setattr(other, "_PORTION", 1)
+    monkeypatch.setattr(processes, "_MANY", 2)
+    for module in (model_pool, spec_portions):
+        monkeypatch.setattr(module, "_PORTION", 1)
 
 
 SPECS = {
@@ -166,7 +165,6 @@ def test_a_revision_that_cannot_be_run_elsewhere_is_told_here(
     project: TemporaryProject, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     project.generate()
-    project.edit("generated/migrations/versions/server_jobs_0001_tables.py")
     path = project.path("generated/migrations/versions/server_jobs_0001_tables.py")
     path.write_text(f"{path.read_text(encoding='utf-8')}\nraise RuntimeError('boom')\n", encoding="utf-8")
     project.write_spec("plain", job_spec("Plain", schedules=[schedule()]))

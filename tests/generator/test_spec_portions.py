@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import JsonValue
-from server_jobs_generator import spec_portions
+from server_jobs_generator import processes, spec_portions
 from server_jobs_generator.document import read_document
 from server_jobs_generator.processes import Processes
 from server_jobs_generator.spec import Specs, check_specs, find_specs
@@ -79,7 +79,7 @@ PROJECTS: Mapping[str, Mapping[str, object]] = {
 
 @pytest.fixture(autouse=True)
 def small_portions(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(spec_portions, "_MANY", 2)
+    monkeypatch.setattr(processes, "_MANY", 2)
     monkeypatch.setattr(spec_portions, "_PORTION", 1)
 
 
