@@ -268,7 +268,7 @@ class _SpecReader:
         stated = self.library.value_at(place)
         schema, _ = follow(self.library, stated, name)
         # An empty schema stands for a reference that leads nowhere, which is a problem of its own.
-        if schema and not (isinstance(schema, dict) and schema.get("type") == "object"):
+        if schema != {} and not (isinstance(schema, dict) and schema.get("type") == "object"):
             message = f'{pointer[-1]} must be an object: state "type": "object"'
             self.problems.append(self.library.documents[name].problem(pointer, PART_NOT_AN_OBJECT, message))
         return stated

@@ -224,6 +224,8 @@ def test_one_of_is_checked_where_two_branches_may_fit(tmp_path: Path, branches: 
         ({"properties": {"params": an_object(), "result": TEXT}}, '/properties/result result must be an object: state "type": "object"'),
         ({"properties": {"params": {"type": ["object", "null"], "additionalProperties": True}, "result": an_object()}}, '/properties/params params must be an object: state "type": "object"'),
         ({"properties": {"params": True, "result": an_object()}}, '/properties/params params must be an object: state "type": "object"'),
+        ({"properties": {"params": False, "result": an_object()}}, '/properties/params params must be an object: state "type": "object"'),
+        ({"properties": {"params": an_object(), "result": {"$ref": "#/$defs/T"}}, "$defs": {"T": False}}, '/properties/result result must be an object: state "type": "object"'),
         ({"properties": {"params": {"$ref": "#/$defs/T"}, "result": an_object()}, "$defs": {"T": TEXT}}, '/properties/params params must be an object: state "type": "object"'),
     ],
 )  # fmt: skip

@@ -47,6 +47,8 @@ ODD: st.SearchStrategy[object] = st.sampled_from(
 @settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @example(("properties", "params", "properties", "span", "format"), {})
 @example(("properties", "params", "properties", "level", "enum"), [])
+@example(("properties", "params"), False)
+@example(("properties", "result"), False)
 @given(st.sampled_from(list(places(EVERYTHING))), ODD)
 def test_no_value_in_any_place_is_more_than_a_problem(place: Place, value: object) -> None:
     with tempfile.TemporaryDirectory() as folder:
