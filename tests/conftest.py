@@ -11,10 +11,13 @@ from collections.abc import Coroutine, Iterator
 from typing import Protocol, TypeVar
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 T = TypeVar("T")
 
+# How long an example takes says more about the machine. Where CI is set, Hypothesis takes the same examples each time.
+settings.register_profile("usual", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("usual")
 # Minutes instead of seconds, for `make test-long`.
 settings.register_profile("long", max_examples=2000, stateful_step_count=100, deadline=None)
 if os.environ.get("SERVER_JOBS_LONG_TESTS"):

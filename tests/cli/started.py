@@ -10,7 +10,7 @@ import threading
 import time
 from contextlib import suppress
 
-SLACK = 1.0
+SLACK = 2.0
 """Seconds that a machine under load may need on top of a promise."""
 
 _PATIENCE = 30.0

@@ -141,7 +141,7 @@ def test_when_the_supervisor_is_killed_its_processes_give_back_what_does_not_fin
     supervisor.wait_until_nobody_prints()
     took = time.monotonic() - killed
     print(f"all gone {took:.2f} s after the supervisor was killed")
-    assert took < 2
+    assert took < 0.2 + 1 + SLACK
     assert rough.states(job_id) == [(JobStatus.PENDING, 0)]
     assert "warning  worker[1] the supervisor is gone" in supervisor.text
 

@@ -47,7 +47,7 @@ class StartWorker:
         return worker
 
     def _wait_until_running(self, job_id: str) -> None:
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 30
         while self._shop.record(job_id).status is not JobStatus.RUNNING:
             assert time.monotonic() < deadline
             time.sleep(0.02)
@@ -133,7 +133,7 @@ def _start(shop: RoughShop, name: str, drain: str) -> Started:
 
 
 def _wait_until_running(shop: RoughShop, jobs: list[str]) -> None:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 30
     while {status for status, _ in shop.states(*jobs)} != {JobStatus.RUNNING}:
         assert time.monotonic() < deadline
         time.sleep(0.05)

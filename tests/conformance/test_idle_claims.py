@@ -50,7 +50,7 @@ async def test_an_idle_worker_locks_no_row_of_postgresql(asked: ClaimRequest) ->
         assert list(await store.claim(asked)) == []
 
         other.execute("LOCK TABLE jobs IN EXCLUSIVE MODE")  # readers pass
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             assert list(await store.claim(asked)) == []
 
         other.rollback()

@@ -62,7 +62,7 @@ async def pgbouncer(url: str, *, prepared_statements: int) -> AsyncIterator[str]
             stderr=subprocess.DEVNULL,
         )
         try:
-            deadline = time.monotonic() + 10
+            deadline = time.monotonic() + 30
             while True:
                 with socket.socket() as probe:
                     if probe.connect_ex(("127.0.0.1", port)) == 0:
@@ -130,7 +130,7 @@ async def test_watching_behind_a_pooler_says_once_that_jobs_are_found_by_polling
     caplog.set_level(logging.INFO, "server_jobs")
     async with opened(pooler) as store:
         end = store.watch(lambda: None)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while not any("found by polling" in message for message in caplog.messages):
                 await asyncio.sleep(0.01)
         for number in range(3):

@@ -188,7 +188,7 @@ async def test_leases_are_renewed_while_any_number_of_inserts_waits_for_a_unique
             waiting = [asyncio.create_task(store.insert(batch(number))) for number in range(8)]
             try:
                 await until_waiting(connection, of=3)
-                async with asyncio.timeout(1):
+                async with asyncio.timeout(SECONDS):
                     beat = Heartbeat(id=claim.id, token=claim.token, progress=1, message=None)
                     assert await store.renew([beat], LEASE) == [Hold.HELD]
             finally:

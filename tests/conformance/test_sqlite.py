@@ -383,7 +383,7 @@ async def test_a_reader_does_not_wait_for_the_transaction_of_another_process(
         connection.execute("BEGIN IMMEDIATE")
         connection.execute("DELETE FROM jobs")
 
-        record = await asyncio.wait_for(store.get("a"), timeout=10)
+        record = await asyncio.wait_for(store.get("a"), timeout=30)
 
         connection.execute("ROLLBACK")
     assert record is not None

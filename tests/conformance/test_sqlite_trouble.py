@@ -230,7 +230,7 @@ async def test_a_reader_that_stays_keeps_neither_writes_nor_closing_from_happeni
         assert neighbour.execute("SELECT count(*) FROM jobs").fetchone() == (1,)
         for number in range(300):  # more than one automatic checkpoint
             await store.insert([job(f"b{number:03}", params=f'"{"x" * 20_000}"')])
-        await asyncio.wait_for(store.close(), timeout=10)
+        await asyncio.wait_for(store.close(), timeout=30)
         assert neighbour.execute("SELECT count(*) FROM jobs").fetchone() == (1,)
     assert len(stored(path)) == 301
 
@@ -254,7 +254,7 @@ async def test_nobody_who_asked_is_left_without_an_answer_when_the_database_cann
     await asyncio.sleep(0)
     asked = [asyncio.create_task(database.run((Statement("SELECT 1", writes=False), {}))) for _ in range(3)]
 
-    answers = await asyncio.wait_for(asyncio.gather(opening, *asked, return_exceptions=True), timeout=10)
+    answers = await asyncio.wait_for(asyncio.gather(opening, *asked, return_exceptions=True), timeout=30)
 
     assert all(isinstance(answer, DatabaseError) for answer in answers)
 

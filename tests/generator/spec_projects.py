@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import sys
 from collections.abc import Iterator, Mapping
@@ -61,10 +62,13 @@ def job(root: Path, spec: object) -> JobSpec:
     return specs.jobs[0]
 
 
+_numbers = itertools.count(1)
+
+
 @contextmanager
 def loaded(text: str) -> Iterator[ModuleType]:
     """The module that a generated text is."""
-    module = ModuleType("generated_for_a_test")
+    module = ModuleType(f"generated_for_a_test_{next(_numbers)}")
     sys.modules[module.__name__] = module
     try:
         exec(compile(text, module.__name__, "exec"), module.__dict__)

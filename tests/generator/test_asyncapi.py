@@ -118,7 +118,7 @@ def test_how_a_job_is_run_is_told_with_it(tmp_path: Path) -> None:
     assert [found["channels"][name]["address"] for name in found["channels"]] == ["mail.eu-1", None]
 
 
-@settings(deadline=None, max_examples=FEW)
+@settings(max_examples=FEW)
 @given(object_schemas(schemas), st.fixed_dictionaries(dict.fromkeys(DEFINITIONS, schemas)), st.text())
 def test_every_spec_gives_a_document_that_stands_by_itself(params: Schema, definitions: Schema, text: str) -> None:
     with tempfile.TemporaryDirectory() as folder:

@@ -147,7 +147,7 @@ def test_a_page_without_protection_would_be_noticed(tmp_path: Path) -> None:
     assert "html_inline" in shape("a <b>")
 
 
-@settings(deadline=None, max_examples=FEW)
+@settings(max_examples=FEW)
 @given(object_schemas(schemas), st.fixed_dictionaries(dict.fromkeys(DEFINITIONS, schemas)), st.text())
 def test_every_spec_gives_two_pages(params: Schema, definitions: Schema, text: str) -> None:
     with tempfile.TemporaryDirectory() as folder:

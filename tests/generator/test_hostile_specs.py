@@ -220,7 +220,7 @@ def check_models(specs: Specs, place: Place, texts: Sequence[str]) -> None:
         assert strings >= set(texts)
 
 
-@settings(max_examples=2_000 if IS_LONG else 20, deadline=None)
+@settings(max_examples=2_000 if IS_LONG else 20)
 @example(name="pattern", text="[\x85]")
 @given(name=st.sampled_from(sorted(PLACES)), text=st.text(max_size=30))
 def test_no_text_that_somebody_thinks_of_becomes_code(name: str, text: str) -> None:

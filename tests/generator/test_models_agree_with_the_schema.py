@@ -37,7 +37,7 @@ def accepts(model: type[JobModel], document: JsonValue) -> JobModel | None:
         return None
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much])
+@settings(suppress_health_check=[HealthCheck.filter_too_much])
 @given(object_schemas(schemas), st.fixed_dictionaries(dict.fromkeys(DEFINITIONS, schemas)), st.data())
 def test_the_model_and_the_schema_agree(params: Schema, definitions: Schema, data: st.DataObject) -> None:
     with tempfile.TemporaryDirectory() as folder:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from .spec_projects import a_spec, an_object, problems, read
@@ -44,7 +44,6 @@ ODD: st.SearchStrategy[object] = st.sampled_from(
 )
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @example(("properties", "params", "properties", "span", "format"), {})
 @example(("properties", "params", "properties", "level", "enum"), [])
 @example(("properties", "params"), False)

@@ -92,7 +92,7 @@ def test_the_document_has_the_words_of_the_spec() -> None:
     assert described["examples"] == spec["properties"]["params"]["examples"]
 
 
-@settings(deadline=None, max_examples=FEW)
+@settings(max_examples=FEW)
 @given(
     object_schemas(schemas),
     st.fixed_dictionaries(dict.fromkeys(DEFINITIONS, schemas)),

@@ -95,7 +95,7 @@ def test_what_is_raised_elsewhere_is_raised_here(others: Processes) -> None:
 def test_none_is_left_behind() -> None:
     with Processes() as others:
         found = {process for _, process in others.map(whose, range(4))} | {others.begin(whose, 5)()[1]}
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 30
     while any(_runs(process) for process in found):
         assert time.monotonic() < deadline
         time.sleep(0.01)

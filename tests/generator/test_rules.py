@@ -58,7 +58,7 @@ def with_text_at(pointer: str, text: str) -> bytes:
 def rules_of_spec(root: Path, place: str, text: str) -> set[str]:
     write(root, BESIDE)
     if place == of_files.SHELL:
-        subprocess.run(text, shell=True, cwd=root, check=True, timeout=5)
+        subprocess.run(text, shell=True, cwd=root, check=True, timeout=60)
     elif place == of_files.TOP:
         document = {key: value for key, value in base().items() if key != "x-job"}
         write(root, {"case.json": json.dumps(document).replace("{", f"{{{text}, ", 1).encode()})
@@ -114,7 +114,7 @@ def rules_of_outputs(root: Path, generated: Path, example: Example, text: str) -
         if step.startswith("server-jobs generate"):
             project.generate(*step.split()[2:])
         else:
-            subprocess.run(step, shell=True, cwd=project.root, check=True, timeout=5)
+            subprocess.run(step, shell=True, cwd=project.root, check=True, timeout=60)
     found = json.loads(project.run("check", "--json").output)
     # What goes along with every change: the manifest, and the revision that drops the view of a job.
     others = ("generated/manifest.json", "generated/migrations/", "generated/worker/migrations/")

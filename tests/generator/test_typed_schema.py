@@ -22,7 +22,7 @@ def decision(schema: JsonValue, definitions: Schema, value: JsonValue) -> bool:
         raise
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much])
+@settings(suppress_health_check=[HealthCheck.filter_too_much])
 @given(object_schemas(schemas), st.fixed_dictionaries(dict.fromkeys(DEFINITIONS, schemas)), st.data())
 def test_the_typed_form_says_what_the_schema_says(params: Schema, definitions: Schema, data: st.DataObject) -> None:
     typed = TypedSchemas(definitions)

@@ -111,7 +111,7 @@ def test_any_text_stays_within_its_comment_its_literal_and_its_quotes(text: str)
     assert "\n" not in literal_type(text)
 
 
-@settings(deadline=None, max_examples=FEW)
+@settings(max_examples=FEW)
 @given(object_schemas(schemas), st.fixed_dictionaries(dict.fromkeys(DEFINITIONS, schemas)), st.data())
 def test_whatever_a_schema_allows_fits_its_type(params: Schema, definitions: Schema, data: st.DataObject) -> None:
     with tempfile.TemporaryDirectory() as folder:

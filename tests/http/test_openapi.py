@@ -26,8 +26,7 @@ Case = schemathesis.Case[Any]
 LONG = bool(os.environ.get("SERVER_JOBS_LONG_TESTS"))
 FEW = settings(
     max_examples=50 if LONG else 6,
-    deadline=None,
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
+    suppress_health_check=[HealthCheck.filter_too_much],
 )
 
 

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Literal
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_serializer, field_validator
 from server_jobs import InvalidDocumentError, InvalidParamsError, InvalidResultError
@@ -340,7 +340,6 @@ def test_times_are_stored_as_text_and_read_as_times() -> None:
     assert read_result("Measure", Loose, text) == model == Loose(at=moment)
 
 
-@settings(deadline=None)
 @given(st.dictionaries(st.sampled_from("abc"), st.integers(0, 2) | st.lists(st.booleans(), max_size=2)), st.data())
 def test_unique_keys_are_equal_exactly_when_the_values_at_their_pointers_are(
     document: dict[str, object], data: st.DataObject

@@ -139,7 +139,7 @@ async def test_a_fake_is_a_handler_for_a_registry_of_its_own() -> None:
     assert fake.calls == [MESSAGE]
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(send_email_params(), send_email_results())
 def test_fakes_and_strategies_go_together(params: SendEmailParams, result: SendEmailResult) -> None:
     with fake_send_email(result) as calls:

@@ -25,7 +25,7 @@ from tests.generator.spec_language import DEFINITIONS, Schema, object_schemas, s
 from tests.generator.spec_projects import a_spec, an_object, loaded, params_model, read
 from tests.generator.test_outputs import FEW
 
-QUICKLY = settings(max_examples=10, deadline=None, database=None)
+QUICKLY = settings(max_examples=10, database=None)
 
 
 class Anything(RootModel[JsonValue]):
@@ -59,9 +59,8 @@ def test_the_jobs_of_this_repository_have_params_and_results(job: type[SendEmail
 
 
 @settings(
-    deadline=None,
     max_examples=FEW,
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large],
+    suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.data_too_large],
 )
 @given(object_schemas(schemas), st.fixed_dictionaries(dict.fromkeys(DEFINITIONS, schemas)), st.data())
 def test_whatever_is_drawn_for_a_spec_fits_its_model(params: Schema, definitions: Schema, data: st.DataObject) -> None:
@@ -94,7 +93,7 @@ def test_hardly_any_document_has_to_be_sieved_out(tmp_path: Path) -> None:
     schema: Schema = {**params, "required": list[JsonValue](cast("Schema", params["properties"]))}
     with params_model(tmp_path, schema) as model:
 
-        @settings(max_examples=25, deadline=None, database=None)
+        @settings(max_examples=25, database=None)
         @given(documents(schema))
         def look(document: JsonValue) -> None:
             try:

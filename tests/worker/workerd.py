@@ -119,7 +119,7 @@ class Workerd:
 
     def finished(self, job_id: str) -> Any:
         """The job as the routes show it, once it has run."""
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while (shown := self.request("GET", f"/_jobs/jobs/{job_id}").body)["status"] in ("pending", "running"):
             assert time.monotonic() < deadline, shown
             time.sleep(0.05)

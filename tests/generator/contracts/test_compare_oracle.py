@@ -9,7 +9,7 @@ from random import Random
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from server_jobs_generator.contracts.change import BREAKS, RISKY, Change
 from server_jobs_generator.contracts.compare import compare
@@ -48,7 +48,7 @@ def witness(writer: Json, reader: Json, rng: Random) -> Json | None:
 def test_no_pair_that_is_judged_safe_has_a_value_that_breaks(record_property: Callable[[str, object], None]) -> None:
     counts: Counter[str] = Counter()
 
-    @settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.too_slow], database=None)
+    @settings(max_examples=EXAMPLES, database=None)
     @given(st.integers(0, 2**64))
     def check(seed: int) -> None:
         rng = Random(seed)

@@ -264,7 +264,7 @@ def test_with_the_views_in_place_the_table_could_not_change(
 
 
 @given(st.lists(hostile_names, min_size=1, max_size=4, unique_by=lambda name: str(property_name(name)).casefold()))
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_no_name_of_a_property_becomes_code_of_a_revision(tmp_path: Path, names: list[str]) -> None:
     plain, hostile = (job(tmp_path, a_spec(an_object(**dict.fromkeys(each, TEXT)))) for each in (["to"], names))
     nothing: Objects = {"sqlite": (), "postgresql": ()}

@@ -220,7 +220,7 @@ hostile_names = st.text(
 @given(
     names=st.lists(hostile_names, min_size=1, max_size=4, unique_by=lambda name: str(property_name(name)).casefold())
 )
-@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=EXAMPLES, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_whatever_a_property_is_called_its_column_shows_it(engine: Engine, tmp_path: Path, names: list[str]) -> None:
     kinds: list[dict[str, object]] = [
         {"type": "string"},
@@ -242,7 +242,7 @@ def test_whatever_a_property_is_called_its_column_shows_it(engine: Engine, tmp_p
 
 
 @given(value=st.one_of(st.text(), st.integers(), st.floats(allow_nan=False, allow_infinity=False), st.booleans()))
-@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=EXAMPLES, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_a_value_is_shown_as_it_is_or_not_at_all(views: ViewDatabase, everything: JobSpec, value: object) -> None:
     document = json.dumps(dict.fromkeys(PROPERTIES, value))
     row = views.columns(everything, views.insert(everything, document))
