@@ -299,7 +299,7 @@ def _refuse(project: Project, plan: Plan, form: Form) -> NoReturn:
     if form is Form.TEXT and not plan.is_refused:
         note(f"Error: {report.refusal(plan)}")
     else:
-        _print(_told(project, plan, form, files=plan.edited) or report.problem_lines(plan))
+        _print(_told(project, plan, form, files=plan.edited) or report.refusal_lines(plan))
     raise SystemExit(NO)
 
 

@@ -63,8 +63,14 @@ def problem_lines(plan: Plan) -> Iterator[str]:
     yield from (str(finding) for finding in plan.contracts if finding.accepted is None)
 
 
+def refusal_lines(plan: Plan) -> Iterator[str]:
+    """What stands in the way of the specs as they are, and what they would ask of handlers."""
+    yield from problem_lines(plan)
+    yield from _impact_lines(plan)
+
+
 def refusal(plan: Plan) -> str:
-    """Why nothing was written, and what to do about it."""
+    """Why nothing was written over files that were changed by hand, and what to do about it."""
     edited = "\n".join(f"  {finding.path}" for finding in plan.edited)
     return (
         f"these generated files were changed by hand, so nothing was written:\n{edited}\n"

@@ -60,12 +60,14 @@ RELOCKED = ("--relock", "SendEmail")
         ("generate", *RELOCKED),
         ("generate", "--dry-run", *RELOCKED),
         ("generate", "--diff", *RELOCKED),
+        ("generate",),
         ("check",),
     ],
+    ids=["write", "dry-run", "diff", "refused", "check"],
 )
 def test_lines_and_patch_are_printed(project: TemporaryProject, command: tuple[str, ...]) -> None:
     project.write_spec("send_email", spec("title"))
-    output = project.run(*command, *(RELOCKED if command[0] == "generate" else ())).output
+    output = project.run(*command).output
     assert (
         "these lines have to follow:\n"
         "handlers/send_email.py:6:15 params.subject was renamed to params.title\n"
