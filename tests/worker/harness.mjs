@@ -85,7 +85,8 @@ async function obey(line) {
   try {
     answer({ id, value: await ORDERS[order](details) });
   } catch (error) {
-    answer({ id, error: `${error.message}`.slice(0, 3000) });
+    const cause = error.cause ? ` (${error.cause.code}: ${error.cause.message})` : ""; // `fetch failed` alone says little
+    answer({ id, error: `${error.message}${cause}`.slice(0, 3000) });
   }
 }
 
