@@ -68,12 +68,14 @@ class QueueFindings:
         return sorted(name for name, job in self.lock.jobs.items() if job.status is Status.RETIRED)
 
     def _no_longer_needed(self) -> Iterator[tuple[str, int]]:
-        """Earlier versions of which nothing is left that will be run, or may be retried."""
+        """Versions older than all of which something is left that will be run, or may be retried.
+
+        Rows of a version become new through those behind it.
+        """
         for name, job in sorted(self.lock.jobs.items()):
-            for version in sorted(job.versions):
-                rows = self.report.rows_of(name, version)
-                if version < job.newest and not (rows.count or rows.retryable):
-                    yield name, version
+            needed = [rows.version for rows in self._of(name) if rows.count or rows.retryable]
+            oldest = min([*needed, job.newest])
+            yield from ((name, version) for version in sorted(job.versions) if version < oldest)
 
 
 def check_database(project: Project, folder: Path, url: str) -> QueueFindings:

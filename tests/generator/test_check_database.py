@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 from server_jobs.cli.queue_check import QueueReport, State, VersionRows
+from server_jobs.project import Project
 from server_jobs_generator.contracts.contract import Contract, LockedOptions, Status
-from server_jobs_generator.contracts.lock import Lock, LockedJob
+from server_jobs_generator.contracts.lock import Lock, LockedJob, read_lock
 from server_jobs_generator.queue_check import QueueFindings
 
 from tests.conformance.stores import create_sqlite_file
@@ -104,12 +105,50 @@ def test_only_earlier_versions_are_forgotten(project: TemporaryProject) -> None:
     for given, reason in (
         ("Greet:2", "version 2 of Greet cannot be forgotten: it can forget 1"),
         ("Greet:7", "version 7 of Greet cannot be forgotten: it can forget 1"),
+        ("greet:7", "version 7 of Greet cannot be forgotten: it can forget 1"),
         ("Gret:1", "there is no job 'Gret' in the lock (did you mean \"Greet\"?)"),
         ("Greet", "'Greet' is not a job and a version, such as SendEmail:1"),
     ):
         result = project.run("generate", "--forget", given)
         assert (result.exit_code, reason in result.output) == (2, True), result.output
     assert project.files() == before
+
+
+def test_a_version_between_two_that_are_kept_is_not_forgotten(project: TemporaryProject) -> None:
+    """Rows of the older one become new through it: the registry could not be imported any more."""
+    project.write_spec("greet", greet(3, {**V2, "title": {"type": "string"}}))
+    project.generate()
+    before = project.files()
+    result = project.run("generate", "--forget", "Greet:2")
+    assert result.exit_code == 2
+    assert "version 2 of Greet cannot be forgotten while version 1 is kept" in result.output
+    assert "--forget Greet:1 --forget Greet:2" in result.output
+    assert project.files() == before
+
+
+@pytest.mark.parametrize("order", [(1, 2), (2, 1)])
+def test_versions_are_forgotten_together_in_any_order(project: TemporaryProject, order: tuple[int, int]) -> None:
+    project.write_spec("greet", greet(3, {**V2, "title": {"type": "string"}}))
+    project.generate()
+    project.generate(*(word for version in order for word in ("--forget", f"Greet:{version}")))
+    assert list(read_lock(Project(root=project.root)).jobs["Greet"].versions) == [3]
+    subprocess.run([sys.executable, "-c", "import generated.registry"], cwd=project.root, check=True, timeout=60)
+
+
+def test_only_versions_older_than_all_that_have_rows_are_called_needless() -> None:
+    contract = Contract(params={}, result={}, options=LockedOptions())
+    lock = Lock(
+        {"Greet": LockedJob(spec_name="greet", status=Status.ACTIVE, versions=dict.fromkeys((1, 2, 3, 4), (contract,)))}
+    )
+
+    def needless(*rows: VersionRows) -> object:
+        return QueueFindings("sqlite:///jobs.sqlite3", QueueReport(rows, ()), lock).document()["no_longer_needed"]
+
+    pending, retryable = VersionRows(job_name="Greet", version=2), VersionRows(job_name="Greet", version=3, retryable=1)
+    pending.states[State.PENDING] = 1
+    assert needless(pending) == needless(pending, retryable) == ["Greet:1"]
+    assert needless(retryable) == ["Greet:1", "Greet:2"]
+    assert needless(VersionRows(job_name="Other", version=1, retryable=1)) == ["Greet:1", "Greet:2", "Greet:3"]
 
 
 def test_the_rows_of_a_retired_job_are_told_until_none_is_left() -> None:

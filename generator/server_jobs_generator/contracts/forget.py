@@ -7,22 +7,41 @@ from dataclasses import replace
 
 from server_jobs.errors import InvalidOptionError
 
-from ..problems import listed, nearest
-from .lock import Lock
+from ..problems import listed
+from .lock import Lock, LockedJob
 
 
 def forget(lock: Lock, versions: Sequence[tuple[str, int]]) -> Lock:
-    """The lock without these earlier versions. Raises `InvalidOptionError` for one that is not in it, or the newest."""
+    """The lock without these earlier versions, from the oldest up; a job goes by its name or that of its spec.
+
+    Raises `InvalidOptionError` for a version that is not in it, the newest, and one that an older version leads to.
+    """
     if not versions:
         return lock
-    jobs = dict(lock.jobs)
-    for name, version in versions:
-        job = jobs.get(name)
-        if job is None:
-            raise InvalidOptionError(f"there is no job {name!r} in the lock{nearest(name, jobs)}")
-        earlier = [each for each in job.versions if each != job.newest]
+    forgotten: dict[str, set[int]] = {}
+    for given, version in versions:
+        forgotten.setdefault(lock.name_of(given), set()).add(version)
+    left = {name: _without(name, lock.jobs[name], each) for name, each in forgotten.items()}
+    return Lock({**lock.jobs, **left}, lock.text)
+
+
+def _without(name: str, job: LockedJob, forgotten: set[int]) -> LockedJob:
+    earlier = [version for version in job.versions if version != job.newest]
+    kept = job.versions.keys() - forgotten
+    for version in sorted(forgotten):
         if version not in earlier:
             known = f"it can forget {listed(map(str, earlier))}" if earlier else "it has no earlier version"
             raise InvalidOptionError(f"version {version} of {name} cannot be forgotten: {known}")
-        jobs[name] = replace(job, versions={each: job.versions[each] for each in job.versions if each != version})
-    return Lock(jobs, lock.text)
+        older = sorted(each for each in kept if each < version)
+        if older:
+            raise InvalidOptionError(_in_between(name, version, older))
+    return replace(job, versions={version: job.versions[version] for version in sorted(kept)})
+
+
+def _in_between(name: str, version: int, older: Sequence[int]) -> str:
+    kept = f"version {older[0]} is" if len(older) == 1 else f"versions {' and '.join(map(str, older))} are"
+    options = " ".join(f"--forget {name}:{each}" for each in (*older, version))
+    return (
+        f"version {version} of {name} cannot be forgotten while {kept} kept, whose rows become new through it; "
+        f"forget the older first, or all in one run, once no row of them is left: {options}"
+    )

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import NoReturn
 
 from pydantic import JsonValue
-from server_jobs.errors import ProjectError
+from server_jobs.errors import InvalidOptionError, ProjectError
 from server_jobs.project import Project
 from server_jobs.values import pointer_to
 
@@ -70,6 +70,16 @@ class Lock:
             return self.text
         written = {name: entry_text(name, _job_document(job)) for name, job in self.jobs.items()}
         return lock_text({**self.settled, **written})
+
+    def name_of(self, given: str) -> str:
+        """The job with that name (`SendEmail`), or of the spec with that name (`send_email`).
+
+        Raises `InvalidOptionError` with a suggestion when there is none.
+        """
+        names = [given] if given in self.jobs else [name for name, job in self.jobs.items() if job.spec_name == given]
+        if not names:
+            raise InvalidOptionError(f"there is no job {given!r} in the lock{nearest(given, self.jobs)}")
+        return names[0]
 
     def place_of(self, pointer: Sequence[str | int]) -> tuple[int, int]:
         """The line and column of a value in the file, such as `("jobs", "SendEmail", "versions", "1", 0)`."""
