@@ -26,7 +26,7 @@ from .annotations import annotate
 from .formats import Form, formatted
 from .output import Finding
 from .plan import Plan
-from .row_options import database_option, forget_option
+from .row_options import database_option, forget_option, relock_option
 from .worker_lint.finding import CodeFinding
 
 if TYPE_CHECKING:
@@ -52,13 +52,7 @@ _formatted = formatted(*Form)
 @click.option("--force", is_flag=True, help="Overwrite generated files that were changed by hand; revisions stay.")
 @click.option("--dry-run", is_flag=True, help="Only say what would be written and removed.")
 @click.option("--diff", is_flag=True, help="Like --dry-run, and show every change line by line.")
-@click.option(
-    "--relock",
-    "relocked",
-    metavar="JOB",
-    multiple=True,
-    help="Forget what was released of a job of which no row exists, so that its spec may change freely.",
-)
+@relock_option
 @forget_option
 @click.option("--watch", is_flag=True, help="Go on, and generate again whenever a spec changes, until Ctrl-C.")
 @_formatted
@@ -70,7 +64,7 @@ def generate(
     force: bool,
     dry_run: bool,
     diff: bool,
-    relocked: Sequence[str],
+    relocked: Sequence[tuple[str, int | None]],
     forgotten: Sequence[tuple[str, int]],
     watch: bool,
     form: Form,
@@ -101,7 +95,7 @@ class _Run:
     force: bool
     dry_run: bool
     diff: bool
-    relocked: tuple[str, ...]
+    relocked: tuple[tuple[str, int | None], ...]
     forgotten: tuple[tuple[str, int], ...]
     form: Form
 
@@ -243,7 +237,7 @@ def _plan(project: Project, *, against: str | None = None) -> Plan:
 def _new_plan(
     project: Project,
     *,
-    relocked: Sequence[str] = (),
+    relocked: Sequence[tuple[str, int | None]] = (),
     forgotten: Sequence[tuple[str, int]] = (),
     against: str | None = None,
 ) -> Plan:

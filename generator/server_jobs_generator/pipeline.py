@@ -46,15 +46,16 @@ _OWNED_FOLDERS = ("contracts", "jobs", "models", "schemas", "testing")
 def make_plan(
     project: Project,
     *,
-    relocked: Sequence[str] = (),
+    relocked: Sequence[tuple[str, int | None]] = (),
     forgotten: Sequence[tuple[str, int]] = (),
     against: str | None = None,
 ) -> Plan:
     """Read the specs of a project, and compare them with what was released and its files with what they should be.
 
-    `relocked` names jobs whose earlier contracts count no more, `forgotten` versions (by job name) of which no rows are
-    left, `against` a revision of git to compare with as well. Raises `ProjectError` when the project cannot be used: no
-    specs folder, a link out of it, a broken manifest; `InvalidOptionError` for what cannot be forgotten.
+    `relocked` names jobs and versions (None: the only one) whose contracts count no more, `forgotten` earlier versions
+    of which no rows are left, `against` a revision of git to compare with as well. Raises `ProjectError` when the
+    project cannot be used: no specs folder, a link out of it, a broken manifest; `InvalidOptionError` for what cannot
+    be dropped or forgotten.
     """
     with Processes() as processes:
         found = find_specs(project.root, project.root / project.specs)

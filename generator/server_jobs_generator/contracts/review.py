@@ -41,5 +41,5 @@ def review(
     places = SpecPlaces(found, needs=needs)
     held = findings_against_lock(project, lock, jobs, now, places)
     judged = accepted.apply(unique_findings([*held, *others]), today)
-    ways_out = list(not_bumped(project, judged, jobs, now, places))
+    ways_out = list(not_bumped(project, lock, judged, jobs, now, places))
     return tuple(unique_findings([*judged, *ways_out, *accepted.leftovers(today)]))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import date
 from pathlib import Path
 
@@ -69,7 +70,7 @@ def test_every_revision_of_a_version_counts_and_not_only_the_last(history: Histo
     history.release(an_object(x={"type": "integer"}))
     history.release(an_object(), x_job={"reserved": ["x"]})
     assert stopping(history.now(an_object(x=TEXT))) == {"TYPE_CHANGED", "VERSION_NOT_BUMPED"}
-    history.lock = relock(history.lock, ["Case"])
+    history.lock = relock(history.lock, [("Case", None)])
     assert history.now(an_object(x=TEXT)) == []
 
 
@@ -205,9 +206,47 @@ def test_an_entry_that_cannot_be_read_is_refused(history: History, file: dict[st
 
 def test_only_locked_jobs_can_be_taken_out_of_the_lock(history: History) -> None:
     history.release()
-    assert relock(history.lock, ["case"]).jobs == {}
+    assert relock(history.lock, [("case", None)]).jobs == relock(history.lock, [("Case", 1)]).jobs == {}
     with pytest.raises(InvalidOptionError, match=r'no job \'Cas\' in the lock \(did you mean "Case"\?\)'):
-        relock(history.lock, ["Cas"])
+        relock(history.lock, [("Cas", None)])
+
+
+def test_a_version_leaves_the_lock_without_those_before_it(history: History) -> None:
+    history.release(needing(x=TEXT))
+    history.release(needing(y=TEXT), x_job={"version": 2})
+    first = history.lock.jobs["Case"].versions[1]
+    refined = history.now(needing(z=TEXT), x_job={"version": 2})
+    (way_out,) = (one.advice for one in refined if one.rule == "VERSION_NOT_BUMPED")
+    assert "if none of version 2 was ever queued, run server-jobs generate --relock Case:2;" in way_out
+    history.lock = relock(history.lock, [("case", 2)])
+    assert history.lock.jobs["Case"].versions == {1: first}
+    assert history.now(needing(z=TEXT), x_job={"version": 2}) == []
+
+
+def test_a_version_that_was_never_queued_may_be_taken_back(history: History) -> None:
+    history.release(needing(x=TEXT))
+    history.release(needing(y=TEXT), x_job={"version": 2})
+    (found,) = history.now(needing(x=TEXT))
+    assert "if none of version 2 was ever queued, run server-jobs generate --relock Case:2" in found.advice
+    history.lock = relock(history.lock, [("Case", 2)])
+    assert history.now(needing(x=TEXT)) == []
+
+
+def test_versions_leave_the_lock_from_the_newest_down_and_never_unnamed(history: History) -> None:
+    history.release()
+    history.release(x_job={"version": 2})
+    for given, reason in (
+        ([("Case", None)], "the lock has versions 1 and 2 of Case, and rows of each may be queued"),
+        ([("Case", None)], "--relock Case:2 drops only what was released of version 2"),
+        ([("Case", None)], "--relock Case:1 --relock Case:2 drops everything"),
+        ([("Case", 1)], "version 1 of Case stays in the lock as long as version 2 does"),
+        ([("Case", 3)], "nothing was released of version 3 of Case: the lock has 1 and 2"),
+    ):
+        with pytest.raises(InvalidOptionError, match=re.escape(reason)):
+            relock(history.lock, given)
+    assert relock(history.lock, [("Case", 1), ("Case", 2)]).jobs == {}
+    (deleted,) = history.found({})
+    assert deleted.advice.endswith("if none was ever queued, run server-jobs generate --relock Case:1 --relock Case:2")
 
 
 @pytest.fixture
@@ -232,6 +271,36 @@ def test_a_newcomer_is_told_in_one_line_how_to_go_on(project: TemporaryProject) 
     assert json.loads(project.run("check", "--format", "sarif").output)["runs"][0]["results"]
     project.generate("--relock", "SendEmail")
     assert (project.run("check").exit_code, project.generate().output) == (0, "nothing changed\n")
+
+
+def test_rows_of_an_earlier_version_keep_their_model_while_the_next_is_refined(project: TemporaryProject) -> None:
+    project.write_spec("send_email", _version_2("first"))
+    project.generate()
+    model, locked = project.read("generated/models/send_email_v1.py"), _versions_locked(project)
+    project.write_spec("send_email", _version_2("last"))
+    refused = project.run("generate", "--relock", "SendEmail")
+    assert (refused.exit_code, "--relock SendEmail:2" in refused.output) == (2, True)
+    assert "--relock SendEmail:2;" in project.run("generate").output
+    project.generate("--relock", "SendEmail:2")
+    assert project.read("generated/models/send_email_v1.py") == model
+    assert _versions_locked(project)["1"] == locked["1"]
+    assert _versions_locked(project).keys() == locked.keys()
+    assert project.run("check").exit_code == 0
+
+
+@pytest.mark.parametrize("given", ["SendEmail:", ":1", "SendEmail:x", "SendEmail:²"])
+def test_what_is_no_job_and_version_is_wrong_usage(project: TemporaryProject, given: str) -> None:
+    result = project.run("generate", "--relock", given)
+    assert (result.exit_code, "is not a job and a version, such as SendEmail:1" in result.output) == (2, True)
+
+
+def _version_2(name: str) -> Schema:
+    return a_spec(needing(**{name: TEXT}), title="SendEmail", **{"x-job": {"version": 2}})
+
+
+def _versions_locked(project: TemporaryProject) -> Schema:
+    versions: Schema = json.loads(project.read("generated/contracts.lock.json"))["jobs"]["SendEmail"]["versions"]
+    return versions
 
 
 def test_a_broken_contract_is_seen_by_every_run_and_not_only_by_the_first(project: TemporaryProject) -> None:
