@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from server_jobs.errors import ProjectError
 from server_jobs.project import Project
-from server_jobs_generator.contracts import revision as module
+from server_jobs_generator.contracts import git as module
 from server_jobs_generator.contracts.against_revision import findings_against_revision
 from server_jobs_generator.contracts.finding import ContractFinding
 from server_jobs_generator.contracts.revision import read_revision
@@ -129,6 +129,28 @@ def test_without_git_or_a_repository_that_is_said(root: Path, tmp_path: Path, mo
     monkeypatch.setattr(module, "which", lambda _: None)
     with pytest.raises(ProjectError, match="git is not installed here"):
         against(root)
+
+
+def test_a_hook_of_another_repository_says_nothing_about_this_one(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What git sets for its hooks means that the folder which a command runs in is the top of the work tree."""
+    write(root, {"case.json": a_spec(an_object(x=TEXT))})
+    found = against(root)
+    (tmp_path / "other").mkdir()
+    git(tmp_path / "other", "init", "--quiet")
+    for folder in (root.parent, tmp_path / "other"):
+        monkeypatch.setenv("GIT_DIR", str(folder / ".git"))
+        monkeypatch.setenv("GIT_INDEX_FILE", str(folder / ".git/index"))
+        assert against(root) == found != []
+
+
+def test_settings_of_git_in_the_environment_count(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As they may say that the folder is safe although somebody else owns it."""
+    monkeypatch.setenv("GIT_CONFIG_COUNT", "1")
+    monkeypatch.setenv("GIT_CONFIG_KEY_0", "x.y")
+    monkeypatch.setenv("GIT_CONFIG_VALUE_0", "z")
+    assert module.Git(root).text("config", "x.y") == "z\n"
 
 
 def test_the_command_fails_where_the_lock_knows_nothing_yet(tmp_path: Path) -> None:

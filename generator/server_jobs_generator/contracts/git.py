@@ -1,0 +1,73 @@
+"""Git, as it is asked for what a revision has. Nothing is checked out, and nothing is written."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+from shutil import which
+from typing import NoReturn
+
+from server_jobs.errors import ProjectError
+
+_SECONDS = 60
+
+
+class Git:
+    """Runs git in a folder, on the repository that this folder is in, whatever repository a hook of git is run for."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        program = which("git")
+        if program is None:
+            raise ProjectError("git is not installed here, and --against needs it")
+        self.program = program
+        self.environment = dict(os.environ)
+        self.environment = self._without_a_repository()
+
+    def commit(self, revision: str) -> str:
+        """The id of the commit that a revision means."""
+        if self.run("rev-parse", "--git-dir").returncode:
+            raise ProjectError(f"{self.folder} is not in a repository of git, so there is nothing to compare with")
+        done = self.run("rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
+        if done.returncode:
+            raise ProjectError(
+                f"git knows no revision {revision!r} here; in CI fetch it first, a shallow clone has one branch only"
+            )
+        return done.stdout.decode().strip()
+
+    def text(self, *arguments: str) -> str:
+        """What git prints. Raises `ProjectError` when it fails."""
+        return self.data(*arguments).decode("utf-8", "replace")
+
+    def data(self, *arguments: str, given: bytes = b"") -> bytes:
+        """The same as bytes."""
+        done = self.run(*arguments, given=given)
+        if done.returncode:
+            self._fail(arguments, done.stderr)
+        return done.stdout
+
+    def run(self, *arguments: str, given: bytes = b"") -> subprocess.CompletedProcess[bytes]:
+        """Run git to its end."""
+        try:
+            return subprocess.run(  # noqa: S603  arguments, no shell
+                [self.program, *arguments],
+                cwd=self.folder,
+                env=self.environment,
+                input=given,
+                capture_output=True,
+                timeout=_SECONDS,
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            raise ProjectError(f"git {arguments[0]} took more than {_SECONDS} s and was stopped") from None
+
+    def _fail(self, arguments: tuple[str, ...], message: bytes) -> NoReturn:
+        text = message.decode("utf-8", "replace").strip()
+        raise ProjectError(f"git {arguments[0]} failed: {text}")
+
+    def _without_a_repository(self) -> dict[str, str]:
+        """The environment without what says which repository to use, and with the settings that were given in it."""
+        named = self.text("rev-parse", "--local-env-vars").split()
+        local = {name for name in named if not name.startswith("GIT_CONFIG_")}
+        return {name: value for name, value in os.environ.items() if name not in local}
