@@ -17,6 +17,8 @@ from .errors import InvalidDocumentError, InvalidOptionError, InvalidParamsError
 from .values import pointer_to
 
 if TYPE_CHECKING:
+    from types import FrameType
+
     from .job import AnyJob
 
 A = TypeVar("A", bound=BaseModel)
@@ -177,7 +179,13 @@ def _described(error: Exception, *, is_secret: bool) -> str:
 
 
 def _place_of(error: Exception) -> str:
-    frames = traceback.extract_tb(error.__traceback__)
-    if len(frames) < 2 or isinstance(error, InvalidDocumentError):
+    """The last line of the user's: where a model refuses a value, the innermost lines are those of what checks it."""
+    frames = [(frame, line) for frame, line in traceback.walk_tb(error.__traceback__) if not _is_ours(frame)]
+    if not frames or isinstance(error, InvalidDocumentError):
         return ""
-    return f" (at {'/'.join(PurePath(frames[-1].filename).parts[-2:])}:{frames[-1].lineno} in {frames[-1].name})"
+    code, line = frames[-1][0].f_code, frames[-1][1]
+    return f" (at {'/'.join(PurePath(code.co_filename).parts[-2:])}:{line} in {code.co_name})"
+
+
+def _is_ours(frame: FrameType) -> bool:
+    return str(frame.f_globals.get("__name__")).partition(".")[0] in ("server_jobs", "pydantic")

@@ -26,6 +26,7 @@ from server_jobs import (
 from server_jobs.backend import Backend
 from server_jobs.errors import InvalidParamsError
 from server_jobs.job import AnyJob
+from server_jobs.model import JobModel
 from server_jobs.record import JobQuery, JobStatus, KnownJob, NewJob
 from server_jobs.stores.memory import MemoryStore
 from server_jobs.upcasts import AnyEarlierVersion, Versions
@@ -287,6 +288,34 @@ async def test_what_an_upcaster_says_of_secrets_is_not_stored(upcast: Callable[.
         record = await read(backend, job_id)
         assert record.is_parked
         assert "Ada" not in str(record.error)
+
+
+class Strict(JobModel):
+    """Version 2 as the generator writes it."""
+
+    first: str
+
+
+class FirstName(BaseModel):
+    """The same without a constructor of this project."""
+
+    first: str
+
+
+@pytest.mark.parametrize("model", [Strict, FirstName])
+async def test_a_model_that_refuses_what_an_upcaster_gives_it_names_the_line_of_the_upcaster(
+    model: type[Strict | FirstName],
+) -> None:
+    def raises_in_a_model(params: Name) -> BaseModel:
+        return model(first=5)  # type: ignore[arg-type]
+
+    backend = backend_on(MemoryStore(), greet_job(EarlierVersion(1, Name, raises_in_a_model), FROM_2))
+    await backend.store.insert(ROWS[:1])
+    await run_all(backend)
+    line = raises_in_a_model.__code__.co_firstlineno + 1
+    error = (await read(backend, "v1")).error
+    assert error is not None
+    assert error.endswith(f"(at runtime/test_upcasts.py:{line} in raises_in_a_model)")
 
 
 async def test_a_row_that_its_own_version_refuses_is_parked_with_the_pointer() -> None:
