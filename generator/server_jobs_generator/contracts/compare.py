@@ -49,11 +49,21 @@ _SEE_ALL = ("unevaluatedItems", "unevaluatedProperties")
 _Pair = tuple[int, Pointer, int, Pointer]
 
 
-def compare(old: Mapping[str, JsonValue], new: Mapping[str, JsonValue], reserved: Collection[str] = ()) -> list[Change]:
-    """Every change between two bundled schemas; a property named in `reserved` was removed on purpose."""
+def compare(
+    old: Mapping[str, JsonValue],
+    new: Mapping[str, JsonValue],
+    reserved: Collection[str] = (),
+    renamed: Collection[str] | None = None,
+) -> list[Change]:
+    """Every change between two bundled schemas.
+
+    A property named in `reserved` was removed on purpose; of all others, only those named in `renamed` may have got
+    another name, or any if it is None.
+    """
     was, now = Node.top(old), Node.top(new)
+    comparison = Comparison(frozenset(reserved), None if renamed is None else frozenset(renamed))
     try:
-        changes = list(Comparison(frozenset(reserved)).of(was, now, is_tolerant=True))
+        changes = list(comparison.of(was, now, is_tolerant=True))
     except RecursionError:
         changes = [unknown(was, now, "is nested too deep to be compared, and changed")]
     return list(dict.fromkeys([*changes, *_renamed(was, now)]))
@@ -95,10 +105,11 @@ class Coverage:
 class Comparison:
     """Compares places pair by pair. `seen` has the pairs on the way: what recursion returns to is taken for equal.
 
-    A property named in `reserved` that is gone was removed, not renamed.
+    A property named in `reserved` that is gone was removed, not renamed, as is one that `renamed` does not name.
     """
 
     reserved: frozenset[str] = frozenset()
+    renamed: frozenset[str] | None = None
     seen: set[tuple[_Pair, bool]] = field(default_factory=set[tuple[_Pair, bool]])
     coverage: Coverage = field(default_factory=Coverage)
 
@@ -120,6 +131,10 @@ class Comparison:
     def covers(self, writer: Node, reader: Node) -> bool:
         """Whether all that fits the first is accepted by the second, for sure; nothing is passed over."""
         return self.coverage.of(writer, reader)
+
+    def may_be_renamed(self, name: str) -> bool:
+        """Whether a property that is gone may have got another name."""
+        return name not in self.reserved and (self.renamed is None or name in self.renamed)
 
     def _conjuncts(
         self, olds: list[Node], news: list[Node], old: Node, new: Node, *, is_tolerant: bool

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from ..document import Pointer
@@ -47,15 +47,13 @@ class Judge:
     now: Contract
     places: SpecPlaces
 
-    def params(self, olds: Iterable[OldContract]) -> Iterator[ContractFinding]:
-        """What became of the params since these contracts, all of the version that the spec has."""
-        for old in olds:
-            yield from self._part(Part.PARAMS, old)
+    def params(self, olds: Sequence[OldContract]) -> Iterator[ContractFinding]:
+        """What became of the params since these contracts, oldest first, all of the version that the spec has."""
+        yield from self._part(Part.PARAMS, olds)
 
-    def results(self, olds: Iterable[OldContract]) -> Iterator[ContractFinding]:
+    def results(self, olds: Sequence[OldContract]) -> Iterator[ContractFinding]:
         """What became of the result since these contracts, of whatever version: results are never upcast."""
-        for old in olds:
-            yield from self._part(Part.RESULT, old)
+        yield from self._part(Part.RESULT, olds)
 
     def options(self, old: OldContract) -> Iterator[ContractFinding]:
         """What the options mean for the rows that are there."""
@@ -104,24 +102,41 @@ class Judge:
     ) -> ContractFinding:
         return self.finding(rule, self.places.of_file(self.job, ("x-job", key)), message, severity)
 
-    def _part(self, part: Part, old: OldContract) -> Iterator[ContractFinding]:
-        if old.contract.has_schemas_of(self.now):
-            return
-        was, now = (getattr(contract, part.value) for contract in (old.contract, self.now))
-        for change in compare(was, now, self.job.reserved):
-            broken = dict(self._broken(part, change))
-            if broken or self._is_worth_a_word(part, change):
-                severity = Severity.ERROR if Severity.ERROR in broken.values() else Severity.WARNING
-                yield ContractFinding(
-                    place=self.places.of_part(self.job, part, change.new),
-                    old=old.place_of(part, change.old),
-                    severity=severity,
-                    rule=change.rule.value,
-                    job=self.job.class_name,
-                    directions=tuple(direction for direction, grave in broken.items() if grave is severity),
-                    message=change.message,
-                    advice=ADVICE.get(change.rule, ""),
-                )
+    def _part(self, part: Part, olds: Sequence[OldContract]) -> Iterator[ContractFinding]:
+        following, renamed = self.now, set[str]()
+        for old in reversed(olds):
+            # What one step took away and a later one added was not renamed, however alike the two are.
+            renamed |= self._renamed(part, old.contract, following)
+            for change in self._changes(part, old.contract, self.now, renamed):
+                yield from self._judged(part, old, change)
+            following = old.contract
+
+    def _renamed(self, part: Part, old: Contract, following: Contract) -> set[str]:
+        """The properties that got another name from one contract to the next."""
+        changes = self._changes(part, old, following)
+        return {str(change.old[-1]) for change in changes if change.rule is ChangeRule.PROP_RENAMED}
+
+    def _changes(
+        self, part: Part, old: Contract, new: Contract, renamed: Collection[str] | None = None
+    ) -> list[Change]:
+        if old.has_schemas_of(new):
+            return []
+        return compare(getattr(old, part.value), getattr(new, part.value), self.job.reserved, renamed)
+
+    def _judged(self, part: Part, old: OldContract, change: Change) -> Iterator[ContractFinding]:
+        broken = dict(self._broken(part, change))
+        if broken or self._is_worth_a_word(part, change):
+            severity = Severity.ERROR if Severity.ERROR in broken.values() else Severity.WARNING
+            yield ContractFinding(
+                place=self.places.of_part(self.job, part, change.new),
+                old=old.place_of(part, change.old),
+                severity=severity,
+                rule=change.rule.value,
+                job=self.job.class_name,
+                directions=tuple(direction for direction, grave in broken.items() if grave is severity),
+                message=change.message,
+                advice=ADVICE.get(change.rule, ""),
+            )
 
     def _broken(self, part: Part, change: Change) -> Iterator[tuple[Direction, Severity]]:
         """Whom a change breaks, and how grave that is for this job."""

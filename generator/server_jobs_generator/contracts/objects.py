@@ -127,7 +127,7 @@ class _Objects:
             shape = self.old.properties[name].shape()
             alike = [other for other in come if self.new.properties[other].shape() == shape]
             rivals = [other for other in gone if self.old.properties[other].shape() == shape]
-            if name in self.comparison.reserved:
+            if not self.comparison.may_be_renamed(name):
                 continue
             is_same = len(alike) == len(rivals) == 1 and (name in self.old.required) == (alike[0] in self.new.required)
             if is_same:

@@ -25,7 +25,7 @@ def _released(locked: LockedJob | None, job: JobSpec, contract: Contract) -> Loc
     version, status = job.options.version, Status.RETIRED if job.options.retired else Status.ACTIVE
     versions = {} if locked is None else dict(locked.versions)
     revisions = versions.get(version, ())
-    is_known = any(revision.hash == contract.hash for revision in revisions)
+    is_known = any(revision.hash == contract.hash for revision in revisions[-1:])
     if locked is not None and is_known and (locked.spec_name, locked.status) == (job.spec_name, status):
         return locked
     versions[version] = _with(revisions, contract)
@@ -33,8 +33,8 @@ def _released(locked: LockedJob | None, job: JobSpec, contract: Contract) -> Loc
 
 
 def _with(revisions: tuple[Contract, ...], contract: Contract) -> tuple[Contract, ...]:
-    """Of equal schemas only one revision is kept: options mean nothing to rows that are there already."""
-    others = tuple(revision for revision in revisions if not revision.has_schemas_of(contract))
-    if len(others) < len(revisions):
-        return tuple(contract if revision.has_schemas_of(contract) else revision for revision in revisions)
-    return (*revisions, contract)
+    """The newest is the last, also where it is an old one again: what changes next, changes since then.
+
+    Of equal schemas only one revision is kept: options mean nothing to rows that are there already.
+    """
+    return (*(revision for revision in revisions if not revision.has_schemas_of(contract)), contract)

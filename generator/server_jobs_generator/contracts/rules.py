@@ -53,7 +53,7 @@ class ChangeRule(StrEnum):
 
 
 _OPTIONAL_FIRST = "make it optional with a default, and required once no older row is left"
-_ADD_BESIDE = "add a new property beside it and deprecate this one"
+_ADD_BESIDE = "add a new optional property beside it and deprecate this one"
 _RELAX = "keep the old bound"
 _READERS_FIRST = "let every reader take it before a writer gives it"
 
@@ -64,7 +64,10 @@ ADVICE: Mapping[ChangeRule, str] = {
     ChangeRule.REQUIRED_REMOVED: "keep it required until no older reader is left",
     ChangeRule.PROP_REMOVED_OPTIONAL: "add its name to x-job.reserved: it must not come back with another meaning",
     ChangeRule.PROP_REMOVED_REQUIRED: "make it optional first, and remove it once no older reader is left",
-    ChangeRule.PROP_RENAMED: f"{_ADD_BESIDE}; a new name is a new property to every row",
+    ChangeRule.PROP_RENAMED: (
+        f"{_ADD_BESIDE}: a new name is a new property to every row; "
+        "if the two have nothing to do with each other, name the old one in x-job.reserved"
+    ),
     ChangeRule.NULL_ADDED: _READERS_FIRST,
     ChangeRule.NULL_REMOVED: "keep null among the types",
     ChangeRule.TYPE_WIDENED: _READERS_FIRST,

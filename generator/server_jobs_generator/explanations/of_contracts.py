@@ -125,7 +125,8 @@ EXPLANATIONS = (
     ),
     _params(
         ChangeRule.PROP_RENAMED,
-        "To every row, a new name is a new property: the value under the old name is not found.",
+        "To every row, a new name is a new property: the value under the old name is not found. That one was renamed is "
+        "guessed where a property went and one of the same shape came in one change; a name in x-job.reserved was not.",
         {"x": _TEXT},
         {"y": _TEXT},
         {"x": _TEXT, "y?": _TEXT},

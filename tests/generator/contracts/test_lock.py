@@ -65,7 +65,9 @@ def test_words_of_documentation_are_no_new_revision(project: TemporaryProject) -
     assert project.read(LOCK) == before
 
 
-def test_a_changed_shape_is_a_revision_beside_the_old_one(project: TemporaryProject) -> None:
+def test_a_changed_shape_is_a_revision_beside_the_old_one_and_the_last_is_what_the_spec_says(
+    project: TemporaryProject,
+) -> None:
     (old,) = _revisions(project)
     spec = job_spec("SendEmail")
     spec["properties"]["params"]["properties"]["more"] = {"type": "integer"}  # type: ignore[index]
@@ -77,7 +79,7 @@ def test_a_changed_shape_is_a_revision_beside_the_old_one(project: TemporaryProj
     assert second["params"] != old["params"]
     project.write_spec("send_email", job_spec("SendEmail"))
     project.generate()
-    assert _revisions(project) == [first, second]
+    assert _revisions(project) == [second, first]
 
 
 def test_a_raised_version_stands_beside_the_old_one(project: TemporaryProject) -> None:

@@ -21,6 +21,7 @@ from tests.generator.projects import TemporaryProject, job_spec, make_project
 from tests.generator.spec_projects import Schema, a_spec, an_object, read
 
 TEXT: Schema = {"type": "string"}
+WHOLE: Schema = {"type": "integer"}
 TODAY = date(2026, 11, 26)
 ACCEPTED = "contracts.accepted.json"
 
@@ -72,6 +73,47 @@ def test_every_revision_of_a_version_counts_and_not_only_the_last(history: Histo
     assert stopping(history.now(an_object(x=TEXT))) == {"TYPE_CHANGED", "VERSION_NOT_BUMPED"}
     history.lock = relock(history.lock, [("Case", None)])
     assert history.now(an_object(x=TEXT)) == []
+
+
+def both(params: Schema) -> tuple[Schema, Schema]:
+    """The same for the params and the result."""
+    return params, params
+
+
+def test_what_went_in_one_change_and_came_in_a_later_one_was_not_renamed(history: History) -> None:
+    history.release(*both(an_object(t=WHOLE, old=TEXT)))
+    history.release(*both(an_object(t=WHOLE)))
+    later = both(an_object(t=WHOLE, new=TEXT))
+    for _ in range(2):
+        assert stopping(history.now(*later)) == set()
+        history.release(*later)
+
+
+def test_a_rename_stays_one_whatever_changes_after_it(history: History) -> None:
+    renamed: Schema = {"new": TEXT}
+    history.release(needing(old=TEXT))
+    for _ in range(2):
+        assert stopping(history.now(needing(**renamed))) == {"PROP_RENAMED", "VERSION_NOT_BUMPED"}
+        history.release(needing(**renamed))
+    renamed["more"] = WHOLE
+    assert "PROP_RENAMED" in stopping(history.now(needing(**renamed)))
+
+
+def test_a_name_that_comes_with_the_same_shape_as_a_reserved_one_is_another_property(history: History) -> None:
+    history.release(*both(an_object(old=TEXT)))
+    change = both(an_object(new=TEXT))
+    (*found, _) = history.now(*change)
+    assert {(one.rule, one.stops) for one in found} == {("PROP_RENAMED", True)}
+    assert all("name the old one in x-job.reserved" in one.advice for one in found)
+    assert history.now(*change, x_job={"reserved": ["old"]}) == []
+
+
+def test_a_spec_that_is_as_it_was_before_goes_on_from_there(history: History) -> None:
+    first, second = an_object(old=TEXT), an_object()
+    for released in (first, second, first):
+        history.release(released)
+    assert history.now(first) == []
+    assert "PROP_RENAMED" in stopping(history.now(an_object(new=TEXT)))
 
 
 def test_rows_of_an_earlier_version_are_upcast_and_their_params_not_compared(history: History) -> None:
