@@ -243,7 +243,8 @@ class OptionsLint:
             known: list[str] = []
             below: list[tuple[JsonValue, str]] = []
             for schema, file in self._alternatives(schemas):
-                below.extend((child, file) for child in _children(schema, key, known))
+                below.extend((child, file) for child in schemas_below(schema, key))
+                known.extend(_names_in(schema))
             if not below:
                 return f"there is no {shown(key)}{nearest(key, known)}"
             schemas = below[:_LONGEST_LIST]
@@ -274,15 +275,13 @@ class OptionsLint:
             raise TooManyProblemsError
 
 
-def _children(schema: JsonValue, key: str, known: list[str]) -> list[JsonValue]:
-    """The schemas of what stands under a key; the names that would lead somewhere are added to `known`."""
+def schemas_below(schema: JsonValue, key: str) -> list[JsonValue]:
+    """The schemas of what a value may have under a key, or at an index; those that the schema itself states."""
     if not isinstance(schema, dict):
         return [True] if schema is True else []
     properties, prefix = schema.get("properties"), schema.get("prefixItems")
-    if isinstance(properties, dict):
-        known.extend(properties)
-        if key in properties:
-            return [properties[key]]
+    if isinstance(properties, dict) and key in properties:
+        return [properties[key]]
     patterns = schema.get("patternProperties")
     inner = list(patterns.values()) if isinstance(patterns, dict) else []
     inner += [schema[name] for name in ("additionalProperties", "unevaluatedProperties") if name in schema]
@@ -290,6 +289,11 @@ def _children(schema: JsonValue, key: str, known: list[str]) -> list[JsonValue]:
         inner += prefix if isinstance(prefix, list) else []
         inner += [schema[name] for name in ("items", "unevaluatedItems") if name in schema]
     return [one for one in inner if one is not False]
+
+
+def _names_in(schema: JsonValue) -> Iterator[str]:
+    properties = schema.get("properties") if isinstance(schema, dict) else None
+    yield from properties if isinstance(properties, dict) else ()
 
 
 _Reader = tuple[str, Callable[[OptionsLint, Pointer, JsonValue], object]]

@@ -59,7 +59,7 @@ class _Held:
     def _olds(self, version: int, revisions: Sequence[Contract]) -> Iterator[OldContract]:
         for index, revision in enumerate(revisions):
             at = ("jobs", self.job.class_name, "versions", str(version), index)
-            yield OldContract(revision, partial(self._place, at))
+            yield OldContract(revision, partial(self._place, at), version)
 
     def _place(self, at: Pointer, part: Part, pointer: Pointer) -> Place:
         below = (*at, part.value, *pointer)

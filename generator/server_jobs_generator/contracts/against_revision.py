@@ -43,7 +43,7 @@ def findings_against_revision(project: Project, revision: str, jobs: Sequence[Jo
 
 def _compared(old: JobSpec, before: SpecPlaces, job: JobSpec, places: SpecPlaces) -> Iterator[ContractFinding]:
     judge = Judge(job, contract_of(job), places)
-    contract = OldContract(contract_of(old), partial(before.of_part, old))
+    contract = OldContract(contract_of(old), partial(before.of_part, old), old.options.version)
     if job.options.version < old.options.version:
         message = f"version is {job.options.version}, and was {old.options.version}"
         place = places.of_file(job, ("x-job", "version"))

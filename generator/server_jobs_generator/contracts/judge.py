@@ -14,6 +14,7 @@ from .contract import Contract
 from .finding import ContractFinding, Direction, Severity
 from .node import Node, walk
 from .place import Place
+from .reach import leads_somewhere
 from .rules import ADVICE, ChangeRule
 from .spec_places import Part, SpecPlaces
 
@@ -33,10 +34,11 @@ _DIRECTIONS: Mapping[Part, tuple[Direction, Direction]] = {
 
 @dataclass(frozen=True, slots=True)
 class OldContract:
-    """A contract that a spec is held against; `place_of` says where its params or result say something."""
+    """A contract of a version, that a spec is held against; `place_of` says where its params or result say it."""
 
     contract: Contract
     place_of: Callable[[Part, Pointer], Place]
+    version: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,10 +69,7 @@ class Judge:
         if now.timeout is not None and (was.timeout is None or now.timeout < was.timeout):
             message = f"timeout was {was.timeout or 'not set'}, and is {now.timeout} now"
             yield self._option(ChangeRule.TIMEOUT_LOWERED, "timeout", message)
-        for pointer in was.unique_by or ():
-            if _leads_somewhere(old.contract.params, pointer) and not _leads_somewhere(self.now.params, pointer):
-                message = f"params have no {shown(pointer)} any more, which made jobs unique"
-                yield self._option(ChangeRule.UNIQUE_PROP_REMOVED, "unique", message, Severity.ERROR)
+        yield from self._unique(old)
 
     def reserved(self) -> Iterator[ContractFinding]:
         """The properties whose name was given away for good."""
@@ -96,6 +95,19 @@ class Judge:
             message=message,
             advice=ADVICE.get(rule, ""),
         )
+
+    def _unique(self, old: OldContract) -> Iterator[ContractFinding]:
+        """Keys made of other values never meet. Without a new version, that may be an oversight."""
+        was, now = old.contract.options.unique_by, self.now.options.unique_by
+        params = Node.top(self.now.params)
+        gone = [pointer for pointer in was or () if not leads_somewhere(params, pointer)]
+        if gone and self.job.options.version == old.version:
+            for pointer in gone:
+                message = f"params have no {shown(pointer)} any more, which made jobs unique"
+                yield self._option(ChangeRule.UNIQUE_PROP_REMOVED, "unique", message, Severity.ERROR)
+        elif was != now:
+            message = f"jobs were {_unique_by(was)}, and are {_unique_by(now)} now"
+            yield self._option(ChangeRule.UNIQUE_CHANGED, "unique", message)
 
     def _option(
         self, rule: ChangeRule, key: str, message: str, severity: Severity = Severity.WARNING
@@ -165,9 +177,5 @@ def unique_findings(found: Iterable[ContractFinding]) -> list[ContractFinding]:
     return sorted(kept.values(), key=lambda finding: finding.sort_key)
 
 
-def _leads_somewhere(params: Mapping[str, object], pointer: str) -> bool:
-    """Whether the first name of a pointer is a property of params."""
-    names: Sequence[str] = pointer.split("/")[1:2]
-    properties = params.get("properties")
-    name = names[0].replace("~1", "/").replace("~0", "~") if names else ""
-    return not names or (isinstance(properties, dict) and name in properties)
+def _unique_by(pointers: Sequence[str] | None) -> str:
+    return "not unique" if pointers is None else f"unique by {', '.join(map(shown, pointers))}"

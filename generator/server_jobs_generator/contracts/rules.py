@@ -47,6 +47,7 @@ class ChangeRule(StrEnum):
     ATTEMPTS_LOWERED = "ATTEMPTS_LOWERED"
     TIMEOUT_LOWERED = "TIMEOUT_LOWERED"
     UNIQUE_PROP_REMOVED = "UNIQUE_PROP_REMOVED"
+    UNIQUE_CHANGED = "UNIQUE_CHANGED"
     ACCEPTED_EXPIRED = "ACCEPTED_EXPIRED"
     ACCEPTED_UNUSED = "ACCEPTED_UNUSED"
     ACCEPTED_MALFORMED = "ACCEPTED_MALFORMED"
@@ -92,7 +93,11 @@ ADVICE: Mapping[ChangeRule, str] = {
     ChangeRule.QUEUE_MOVED: "jobs that are queued stay in the old one: keep a worker on it until it is empty",
     ChangeRule.ATTEMPTS_LOWERED: "jobs that are queued keep the number they were stored with",
     ChangeRule.TIMEOUT_LOWERED: "the next attempt of a queued job has the shorter time too",
-    ChangeRule.UNIQUE_PROP_REMOVED: "keep the property: the keys of queued jobs were made of it",
+    ChangeRule.UNIQUE_PROP_REMOVED: (
+        "keep the property: the keys of queued jobs were made of it; "
+        "or raise version in x-job, if new jobs need not exclude those"
+    ),
+    ChangeRule.UNIQUE_CHANGED: "jobs that are queued keep their keys: they and new ones do not exclude each other",
     ChangeRule.VERSION_LOWERED: "rows of the higher version may be queued; raise it instead",
     ChangeRule.RESERVED_REUSED: "choose another name, or take it out of x-job.reserved if no row ever held it",
 }
@@ -137,6 +142,7 @@ SUMMARIES: Mapping[ChangeRule, str] = {
     ChangeRule.ATTEMPTS_LOWERED: "a job is tried less often",
     ChangeRule.TIMEOUT_LOWERED: "an attempt has less time",
     ChangeRule.UNIQUE_PROP_REMOVED: "a property is gone that made jobs unique",
+    ChangeRule.UNIQUE_CHANGED: "jobs are unique by other values",
     ChangeRule.ACCEPTED_EXPIRED: "an accepted finding has expired",
     ChangeRule.ACCEPTED_UNUSED: "an accepted finding is not there any more",
     ChangeRule.ACCEPTED_MALFORMED: "an entry of the accepted findings cannot be read",

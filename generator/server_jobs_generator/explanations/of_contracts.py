@@ -125,8 +125,8 @@ EXPLANATIONS = (
     ),
     _params(
         ChangeRule.PROP_RENAMED,
-        "To every row, a new name is a new property: the value under the old name is not found. That one was renamed is "
-        "guessed where a property went and one of the same shape came in one change; a name in x-job.reserved was not.",
+        "To every row, a new name is a new property: the value under the old name is not found. That one was renamed "
+        "is guessed where it went and one of the same shape came in one change; a name in x-job.reserved was not.",
         {"x": _TEXT},
         {"y": _TEXT},
         {"x": _TEXT, "y?": _TEXT},
@@ -327,10 +327,19 @@ EXPLANATIONS = (
     ),
     _spec(
         ChangeRule.UNIQUE_PROP_REMOVED,
-        "The keys of jobs that are queued were made of the property; new ones would never meet them.",
+        "The keys of jobs that are queued were made of the property; new ones would never meet them. With a higher "
+        "version, it is only told.",
         {"params": {"x?": _TEXT, "y?": _TEXT}, "x-job": {"unique": {"by": ["/x", "/y"]}}},
         {"params": {"y?": _TEXT}, "x-job": {"unique": {"by": ["/y"]}, "reserved": ["x"]}},
-        {"params": {"x?": _TEXT, "y?": _TEXT}, "x-job": {"unique": {"by": ["/y"]}}},
+        {"params": {"x?": _TEXT, "y?": _TEXT, "z?": _TEXT}, "x-job": {"unique": {"by": ["/x", "/y"]}}},
+    ),
+    _spec(
+        ChangeRule.UNIQUE_CHANGED,
+        "Jobs that are queued keep the keys that they were stored with, and those of new jobs are made of other values, "
+        "or of the same in another order: no old key equals a new one.",
+        {"params": {"x?": _TEXT, "y?": _TEXT}, "x-job": {"unique": {"by": ["/x"]}}},
+        {"params": {"x?": _TEXT, "y?": _TEXT}, "x-job": {"unique": {"by": ["/x", "/y"]}}},
+        {"params": {"x?": _TEXT, "y?": _TEXT}, "x-job": {"unique": {"by": ["/x"]}, "priority": 5}},
     ),
     _accepted(
         ChangeRule.ACCEPTED_EXPIRED,
