@@ -16,7 +16,7 @@ import click
 from server_jobs.cli.failures import NO
 from server_jobs.cli.failures import report as report_error
 from server_jobs.cli.findings import Verdict
-from server_jobs.cli.output import note, say
+from server_jobs.cli.output import note, say, say_as_it_is
 from server_jobs.cli.suggestion import suggestion
 from server_jobs.errors import ProjectError, ServerJobsError
 from server_jobs.project import Project, find_project
@@ -114,7 +114,9 @@ class _Run:
                     _publish(project, plan)
             told = _told(project, plan, self.form, written=write)
             _print(report.problem_lines(plan) if self.form is Form.TEXT else [])
-            _print(report.change_lines(plan, written=write) if self.form in (Form.TEXT, Form.GITHUB) else [])
+            if self.form in (Form.TEXT, Form.GITHUB):
+                _print(report.change_lines(plan, written=write))
+                say_as_it_is(report.printed_patch(plan))
             _print(told)
 
 
@@ -182,6 +184,7 @@ def check(folder: Path, *, target: str | None, against: str | None, database: st
         told = _told(project, plan, form, files=plan.findings, target=target, code=code, queue=queue)
         if form is Form.TEXT:
             _print([*report.problem_lines(plan), *report.finding_lines(plan)])
+            say_as_it_is(report.printed_patch(plan))
             _print([] if target is None else report.code_lines(target, code))
         _print(told)
         if queue is not None:
@@ -294,6 +297,7 @@ def _refuse(project: Project, plan: Plan, form: Form) -> NoReturn:
         note(f"Error: {report.refusal(plan)}")
     else:
         _print(_told(project, plan, form, files=plan.edited) or report.refusal_lines(plan))
+        say_as_it_is(report.printed_patch(plan) if form is Form.TEXT else "")
     raise SystemExit(NO)
 
 

@@ -8,6 +8,7 @@ from dataclasses import asdict
 from difflib import unified_diff
 from typing import TYPE_CHECKING
 
+from server_jobs.cli.output import is_shown_only
 from server_jobs.project import Project
 
 from .files import read_file
@@ -23,6 +24,10 @@ NOTHING_CHANGED = "nothing changed"
 ALL_IS_WELL = "every generated file is as the specs ask for"
 ALL_CAN_WORK = "nothing was found that cannot work on {target}"
 HANDLERS_FOLLOW = "your handlers were written for the models before; these lines have to follow:"
+PATCH_LEFT_OUT = (
+    "note: {path} has characters that could control a terminal, so its patch is not printed; `--json` has it as "
+    "handler_patch, of a --dry-run before the models are written"
+)
 PATCH_FOLLOWS = "ready for `git apply` or `patch -p1`, what needs no thought:"
 _PAST = {"create": "created", "update": "updated", "overwrite": "overwrote", "remove": "removed", "keep": "kept"}
 
@@ -92,6 +97,14 @@ def change_lines(plan: Plan, *, written: bool) -> Iterator[str]:
     yield from _impact_lines(plan)
 
 
+def printed_patch(plan: Plan) -> str:
+    """The patch for handlers as `git apply` and `patch -p1` take it, to the byte: nothing in it may be escaped.
+
+    Handlers with characters that could control a terminal are not in it.
+    """
+    return "".join(patch.text for patch in plan.impact.patches if is_shown_only(patch.text))
+
+
 def finding_lines(plan: Plan) -> Iterator[str]:
     """One line for each file that is not as it should be, or one that says that all are."""
     yield from map(str, plan.findings)
@@ -125,13 +138,15 @@ def _notes(plan: Plan) -> Iterator[str]:
 
 
 def _impact_lines(plan: Plan) -> Iterator[str]:
-    """The lines of handlers that have to follow, then the patch, which `patch` and `git apply` find by themselves."""
+    """The lines of handlers that have to follow, and what introduces `printed_patch`, which is to be printed next."""
     if plan.impact.changes:
         yield HANDLERS_FOLLOW
         yield from (printable(str(change)) for change in plan.impact.changes)
-    if plan.impact.patch:
+    for patch in plan.impact.patches:
+        if not is_shown_only(patch.text):
+            yield PATCH_LEFT_OUT.format(path=printable(patch.path))
+    if printed_patch(plan):
         yield PATCH_FOLLOWS
-        yield plan.impact.patch.removesuffix("\n")
 
 
 def _action(finding: Finding) -> str:

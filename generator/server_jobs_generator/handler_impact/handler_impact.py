@@ -13,7 +13,7 @@ from ..output import Finding, State
 from .advice import advice_for
 from .handler_reader import find_uses
 from .held import Models
-from .impact import HandlerChange, HandlerImpact
+from .impact import HandlerChange, HandlerImpact, HandlerPatch
 from .model_changes import ModelChanges, model_changes
 from .shapes import read_shapes
 from .source import Source
@@ -31,13 +31,14 @@ def handler_impact(project: Project, findings: Iterable[Finding]) -> HandlerImpa
     unused = {f"{project.handlers}/{PurePosixPath(one.path).name}" for one in models if one.file is None}
     before = Models({spec: change.before for spec, change in changes.items()})
     found: list[HandlerChange] = []
-    patch: list[str] = []
+    patches: list[HandlerPatch] = []
     for source in _handlers(project, unused):
         advice = list(advice_for(find_uses(source, before), changes))
         places = [(one.span.start[0], source.column(one.span.start), one.message) for one in advice]
         found += (HandlerChange(source.path, *place) for place in places)
-        patch += source.patch(one.edit for one in advice if one.edit is not None)
-    return HandlerImpact(tuple(dict.fromkeys(sorted(found))), "".join(patch))
+        if patch := source.patch(one.edit for one in advice if one.edit is not None):
+            patches.append(HandlerPatch(source.path, patch))
+    return HandlerImpact(tuple(dict.fromkeys(sorted(found))), tuple(patches))
 
 
 def _is_of_models(project: Project, finding: Finding) -> bool:
@@ -62,7 +63,7 @@ def _handlers(project: Project, unused: Container[str]) -> Iterator[Source]:
         if is_hidden or relative.as_posix() in unused or not _is_plain(path):
             continue
         try:
-            yield Source(relative.as_posix(), path.read_bytes().decode())
+            yield Source.read(relative.as_posix(), path.read_bytes())
         except (OSError, UnicodeDecodeError):
             continue
 

@@ -19,11 +19,24 @@ class HandlerChange:
 
 
 @dataclass(frozen=True, slots=True)
+class HandlerPatch:
+    """What a handler becomes where there is nothing to decide, as `git apply` and `patch -p1` take it."""
+
+    path: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class HandlerImpact:
-    """All such lines, and a patch for those where there is nothing to decide (`git apply`, `patch -p1`)."""
+    """All such lines, and a patch for each handler in which some need no thought."""
 
     changes: tuple[HandlerChange, ...] = ()
-    patch: str = ""
+    patches: tuple[HandlerPatch, ...] = ()
+
+    @property
+    def patch(self) -> str:
+        """All patches as one."""
+        return "".join(patch.text for patch in self.patches)
 
 
 NO_IMPACT = HandlerImpact()

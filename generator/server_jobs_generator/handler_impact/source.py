@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from difflib import unified_diff
 
+_MARK = "\ufeff"
 # Other characters that Python's `splitlines` knows end no line of a patch.
 _LINE = re.compile(r"[^\n]*\n|[^\n]+")
 
@@ -44,15 +45,25 @@ def end_of(node: ast.expr, name: str) -> Span:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """The text of one module of handlers. `path` is relative to the project's root."""
+    """The text of one module of handlers. `path` is relative to the project's root.
+
+    `mark` is what stands before the text and is no part of it: a byte order mark, or nothing.
+    """
 
     path: str
     text: str
+    mark: str = ""
     lines: list[bytes] = field(init=False)
 
     def __post_init__(self) -> None:
         # As `ast` splits: at the ends of lines that Python knows, and at no others.
         object.__setattr__(self, "lines", self.text.encode().splitlines(keepends=True))
+
+    @classmethod
+    def read(cls, path: str, data: bytes) -> Source:
+        """The module in these bytes. Raises `UnicodeDecodeError` if they are not UTF-8."""
+        text = data.decode()
+        return cls(path, text.removeprefix(_MARK), text[: text.startswith(_MARK)])
 
     def column(self, point: Point) -> int:
         """The column in characters, from 1."""
@@ -73,11 +84,11 @@ class Source:
                 end = self._offset(edit.span.end)
         return b"".join([*parts, data[end:]]).decode()
 
-    def patch(self, edits: Iterable[Edit]) -> Iterator[str]:
+    def patch(self, edits: Iterable[Edit]) -> str:
         """The edits as a unified diff, for `git apply` and `patch -p1`; nothing when nothing changes."""
-        old, new = (_LINE.findall(text) for text in (self.text, self.edited(edits)))
-        for line in unified_diff(old, new, f"a/{self.path}", f"b/{self.path}"):
-            yield line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n"
+        old, new = (_LINE.findall(self.mark + text) for text in (self.text, self.edited(edits)))
+        lines = unified_diff(old, new, f"a/{self.path}", f"b/{self.path}")
+        return "".join(line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n" for line in lines)
 
     def _offset(self, point: Point) -> int:
         return sum(map(len, self.lines[: point[0] - 1])) + point[1]

@@ -79,6 +79,52 @@ def test_lines_and_patch_are_printed(project: TemporaryProject, command: tuple[s
     assert project.read("handlers/send_email.py") == HANDLER.replace("params.subject", "params.title")
 
 
+ON_THE_FIRST_LINE = f"\ufeffdef size(params: SendEmailParams) -> int: return len(params.subject)\n{HANDLER}"
+UNUSUAL = {
+    "tabs": HANDLER.replace("    ", "\t"),
+    "CRLF": HANDLER.replace("\n", "\r\n"),
+    "tabs, CRLF and no end of the last line": HANDLER.replace("    ", "\t").replace("\n", "\r\n").rstrip(),
+    "form feed": HANDLER.replace("\n\n\nasync", "\n\f\nasync"),
+    "separators of lines": HANDLER.replace('""', '"\u2028\u2029"'),
+    "byte order mark": f"\ufeff{HANDLER}",
+    "byte order mark beside a change": ON_THE_FIRST_LINE,
+}
+PROGRAMS = {"git": ["git", "apply", "-"], "patch": ["patch", "-p1"]}
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+@pytest.mark.parametrize("case", UNUSUAL)
+def test_the_whole_output_is_a_patch_to_the_byte(project: TemporaryProject, case: str, program: str) -> None:
+    project.path("handlers/send_email.py").write_bytes(UNUSUAL[case].encode())
+    project.write_spec("send_email", spec("title"))
+    output = project.generate(*RELOCKED).stdout_bytes
+    subprocess.run(PROGRAMS[program], cwd=project.root, input=output, check=True)
+    patched = UNUSUAL[case].replace("params.subject", "params.title")
+    assert project.path("handlers/send_email.py").read_bytes() == patched.encode()
+    assert [path.name for path in project.path("handlers").glob("send_email*")] == ["send_email.py"]
+
+
+def test_the_lines_of_a_handler_that_begins_with_a_byte_order_mark_are_told(project: TemporaryProject) -> None:
+    project.path("handlers/send_email.py").write_text(ON_THE_FIRST_LINE, encoding="utf-8")
+    project.write_spec("send_email", spec("title"))
+    assert "handlers/send_email.py:1:61 params.subject was renamed to params.title\n" in project.run("check").output
+
+
+@pytest.mark.parametrize("character", ["\x1b[2J", "\x07", "\x9b", "\u202e", "\ufeff", "\r", "\x0b", "\U000e0041"])
+def test_what_could_control_a_terminal_is_not_printed_of_a_patch(project: TemporaryProject, character: str) -> None:
+    hostile = HANDLER.replace("(params.subject)\n", f"(params.subject)  # {character}# e\n", 1)
+    project.path("handlers/send_email.py").write_bytes(hostile.encode())
+    project.path("handlers/other.py").write_text(HANDLER, encoding="utf-8")
+    project.write_spec("send_email", spec("title"))
+    document = json.loads(project.run("check", "--json").output)
+    output = project.generate(*RELOCKED).stdout_bytes
+    assert character.encode() not in output
+    assert b"note: handlers/send_email.py has characters that could control a terminal, so its patch is not" in output
+    assert f"{character}# e" in document["handler_patch"]
+    subprocess.run(["git", "apply", "-"], cwd=project.root, input=output, check=True)
+    assert "params.title" in project.read("handlers/other.py")
+
+
 def test_json_has_them_too(project: TemporaryProject) -> None:
     project.write_spec("send_email", spec("subject", "length"))
     document = json.loads(project.run("generate", "--json").output)
