@@ -335,7 +335,7 @@ EXPLANATIONS = (
     ),
     _spec(
         ChangeRule.UNIQUE_CHANGED,
-        "Jobs that are queued keep the keys that they were stored with, and those of new jobs are made of other values, "
+        "Jobs that are queued keep the keys that they were stored with, and those of new jobs are of other values, "
         "or of the same in another order: no old key equals a new one.",
         {"params": {"x?": _TEXT, "y?": _TEXT}, "x-job": {"unique": {"by": ["/x"]}}},
         {"params": {"x?": _TEXT, "y?": _TEXT}, "x-job": {"unique": {"by": ["/x", "/y"]}}},
