@@ -114,6 +114,15 @@ async def test_a_fake_may_answer_by_its_params_or_fail() -> None:
         assert calls == [MESSAGE]
 
 
+async def test_a_job_whose_fake_fails_has_failed_for_whoever_asks_for_its_result() -> None:
+    with fake_send_email(error=OSError("no route to host")) as calls:
+        job = await SendEmail.later(MESSAGE)
+        assert await job.status() is JobStatus.FAILED
+        result = await job.result()
+    assert "no route to host" in str(result.error)
+    assert calls == [MESSAGE]
+
+
 async def test_without_a_result_one_is_found_that_fits() -> None:
     with fake_send_email():
         result = await SendEmail.now(MESSAGE)

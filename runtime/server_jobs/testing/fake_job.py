@@ -22,8 +22,8 @@ class FakeJob(Generic[P, R]):
     In the block, `later`, `now` and their like of that class run the fake at once, in memory: no database is needed,
     and whoever asks for the result gets it. That holds inside handlers too; only `later_in` goes to your own
     transaction as ever. `result` is returned each time, or what it returns if it is a function of the params; `error`
-    is raised instead. With neither, the smallest result that fits the spec is returned, which needs Hypothesis unless
-    that is an empty object. Raises `InvalidOptionError` where it is needed and missing.
+    is raised instead, and the job has failed then. With neither, the smallest result that fits the spec is returned,
+    which needs Hypothesis unless that is an empty object. Raises `InvalidOptionError` where it is needed and missing.
     """
 
     def __init__(
@@ -66,7 +66,7 @@ class _AtOnce(InMemoryBackend):
         self._job = job
 
     async def insert(self, jobs: Iterable[NewJob]) -> Sequence[Inserted]:
-        inserted = await super().insert(jobs)
+        inserted = await super().insert([job._replace(max_attempts=1) for job in jobs])  # nobody runs a second one
         for one in inserted:
             if one.created:
                 await self.run_stored(self._job, one.id, DEFAULT_WORKER_TIMEOUT)
