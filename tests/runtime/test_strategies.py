@@ -81,6 +81,8 @@ def test_hardly_any_document_has_to_be_sieved_out(tmp_path: Path) -> None:
     params = an_object(
         text={"type": "string", "minLength": 2, "maxLength": 4},
         code={"type": "string", "pattern": "^[A-Z]{2}[0-9]+$"},
+        number={"type": "string", "pattern": "^ORD-\\d{6}$"},
+        word={"type": "string", "pattern": "^\\w+$"},
         count={"type": "integer", "minimum": 3, "exclusiveMaximum": 10, "multipleOf": 3},
         share={"type": "number", "exclusiveMinimum": 0, "maximum": 1},
         kind={"enum": ["a", "b"]},

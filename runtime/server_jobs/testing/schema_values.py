@@ -216,7 +216,7 @@ def _texts(schema: Schema) -> Values:
 def _matching(pattern: str) -> SearchStrategy[str]:
     """Texts that Python finds the pattern in, without what it leaves open around the match."""
     try:
-        anchored = re.compile(pattern)
+        anchored = re.compile(pattern, re.ASCII)  # `\d` and `\w` mean that in a spec
     except re.error:
         return st.nothing()
     return st.from_regex(anchored, alphabet=CHARACTERS).map(lambda text: text.removesuffix("\n"))
