@@ -143,7 +143,7 @@ class Versions:
         params = read_params(f"{self.job_name} version {step.version}", step.params_model, text, self._hidden)
         try:
             return upcast(params)
-        except Exception as error:  # noqa: BLE001  whatever it raises is why the row cannot be read
+        except (Exception, SystemExit) as error:  # noqa: BLE001  whatever it raises is why the row cannot be read
             reason = f"its upcaster raised {_described(error, is_secret=bool(self._hidden))}"
             raise UpcastError(self.job_name, step.version, reason) from (None if self._hidden else error)
 
@@ -166,7 +166,7 @@ class Versions:
         return _EVERYTHING if self.job.options.redact else ()
 
 
-def _described(error: Exception, *, is_secret: bool) -> str:
+def _described(error: BaseException, *, is_secret: bool) -> str:
     """What was raised, and where; without its words where they might quote a secret."""
     name, place = type(error).__name__, _place_of(error)
     if isinstance(error, ValidationError):
@@ -178,7 +178,7 @@ def _described(error: Exception, *, is_secret: bool) -> str:
     return f"{name}{place}" if is_secret or not str(error) else f"{name}: {error}{place}"
 
 
-def _place_of(error: Exception) -> str:
+def _place_of(error: BaseException) -> str:
     """The last line of the user's: where a model refuses a value, the innermost lines are those of what checks it."""
     frames = [(frame, line) for frame, line in traceback.walk_tb(error.__traceback__) if not _is_ours(frame)]
     if not frames or isinstance(error, InvalidDocumentError):

@@ -239,6 +239,10 @@ def raising(params: Name) -> Names:
     raise LookupError(f"nobody is called {params.name}")
 
 
+def exiting(params: Name) -> Names:
+    raise SystemExit(params.name)
+
+
 def returning_another_model(params: Name) -> Names:
     return params  # type: ignore[return-value]
 
@@ -253,6 +257,7 @@ def returning_none(params: Name) -> None:
 
 WRONG: list[tuple[Callable[..., object], str]] = [
     (raising, "LookupError: nobody is called Ada Lovelace (at runtime/test_upcasts.py:"),
+    (exiting, "SystemExit: Ada Lovelace (at runtime/test_upcasts.py:"),
     (split, "not enough values to unpack"),
     (returning_another_model, "returned a Name, and not a Names"),
     (returning_what_does_not_fit, "returned what the next version refuses: /last: Input should be a valid string"),
