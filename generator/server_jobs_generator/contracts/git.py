@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from shutil import which
 from typing import NoReturn
@@ -11,6 +12,7 @@ from typing import NoReturn
 from server_jobs.errors import ProjectError
 
 _SECONDS = 60
+_FOLLOWED = ("cat-file", "--follow-symlinks")
 
 
 class Git:
@@ -35,6 +37,30 @@ class Git:
                 f"git knows no revision {revision!r} here; in CI fetch it first, a shallow clone has one branch only"
             )
         return done.stdout.decode().strip()
+
+    def tree(self, path: str) -> str | None:
+        """The id of what is in a folder, such as `main:specs`, to which links may lead; None if there is no folder."""
+        head = self.data(*_FOLLOWED, "--batch-check", given=f"{path}\n".encode("utf-8", "surrogateescape"))
+        words = head.split()
+        return words[0].decode() if words[1:2] == [b"tree"] and words[-1] != b"missing" else None
+
+    def contents(self, objects: Iterable[str]) -> Iterator[bytes | str]:
+        """What each file contains; links are followed as long as they stay in the tree that a path begins with.
+
+        Where there is no file, a word that git has for it: "symlink" for one that leads out, "dangling", "missing".
+        """
+        given = "".join(f"{name}\n" for name in objects).encode("utf-8", "surrogateescape")
+        rest = self.data(*_FOLLOWED, "--batch", given=given)
+        while rest:
+            head, _, rest = rest.partition(b"\n")
+            words = head.split(b" ")
+            if words[-1] == b"missing":
+                yield "missing"
+                continue
+            size = int(words[-1])
+            is_file = words[1:2] == [b"blob"]
+            yield rest[:size] if is_file else (words[0] if len(words) == 2 else words[1]).decode()
+            rest = rest[size + 1 :]
 
     def text(self, *arguments: str) -> str:
         """What git prints. Raises `ProjectError` when it fails."""

@@ -14,6 +14,7 @@ from server_jobs_generator.contracts.against_revision import findings_against_re
 from server_jobs_generator.contracts.finding import ContractFinding
 from server_jobs_generator.contracts.revision import read_revision
 from server_jobs_generator.spec import read_specs
+from server_jobs_generator.spec_files import SpecFile
 
 from tests.generator.projects import make_project
 from tests.generator.spec_projects import Schema, a_spec, an_object, write
@@ -35,12 +36,10 @@ def root(tmp_path: Path) -> Path:
     shared = {"$defs": {"Name": TEXT}}
     params = an_object(x={"$ref": "shared/names.json#/$defs/Name"}, y=TEXT)
     write(root, {"case.json": a_spec(params), "shared/names.json": shared, "README.md": b"", ".hidden.json": b"["})
-    (root / "specs/link.json").symlink_to("case.json")
     git(root.parent, "init", "--quiet")
     git(root, "add", "-A")
     git(root, "commit", "--quiet", "-m", "one")
     git(root, "tag", "v1")
-    (root / "specs/link.json").unlink()
     return root
 
 
@@ -88,9 +87,56 @@ def test_the_folder_of_then_is_read_where_the_project_had_it_then(root: Path) ->
     assert findings_against_revision(project, "HEAD", jobs) == []
 
 
+def test_what_a_project_allowed_then_is_no_problem_today(root: Path) -> None:
+    open_one: Schema = {"type": "object", "properties": {"x": {}}}
+    write(root, {"case.json": a_spec(open_one)})
+    git(root, "commit", "--quiet", "-am", "two")
+    write(root, {"case.json": a_spec({**open_one, "additionalProperties": True, "properties": {"x": True}})})
+    assert against(root, "HEAD") == []
+    write(root, {"case.json": a_spec({**open_one, "additionalProperties": False, "properties": {"x": TEXT}})})
+    assert {finding.rule for finding in against(root, "HEAD")} == {"EXTRA_CLOSED", "NULL_REMOVED", "TYPE_NARROWED"}
+
+
+def test_a_link_is_the_file_that_it_leads_to(root: Path) -> None:
+    (root / "specs/shared/link.json").symlink_to("../shared/names.json")
+    (root / "specs/again.json").symlink_to("case.json")
+    write(root, {"case.json": a_spec(an_object(x={"$ref": "shared/link.json#/$defs/Name"}, y=TEXT))})
+    git(root, "add", "-A")
+    git(root, "commit", "--quiet", "-m", "two")
+    assert against(root, "HEAD") == []
+    (root / "specs/shared/link.json").unlink()
+    write(root, {"shared/link.json": {"$defs": {"Name": {"type": "integer"}}}})
+    (found,) = against(root, "HEAD")
+    assert (found.rule, str(found.old)) == ("TYPE_CHANGED", "HEAD:specs/shared/link.json:1:20")
+
+
+@pytest.mark.parametrize(
+    ("target", "problem"),
+    [("../../elsewhere.json", "leads out of the folder of specs"), ("nothing.json", "dangling"), ("shared", "tree")],
+)
+def test_a_link_that_leads_to_no_spec_is_a_problem_of_its_time(root: Path, target: str, problem: str) -> None:
+    (root / "specs/link.json").symlink_to(target)
+    git(root, "add", "-A")
+    git(root, "commit", "--quiet", "-m", "two")
+    (root / "specs/link.json").unlink()
+    with pytest.raises(ProjectError, match=rf"specs/link.json:1:1.*{problem}"):
+        against(root, "HEAD")
+
+
+def test_specs_in_a_linked_folder_are_found(root: Path) -> None:
+    (root / "specs").rename(root / "real")
+    (root / "specs").symlink_to("real")
+    git(root, "add", "-A")
+    git(root, "commit", "--quiet", "-m", "two")
+    assert [file.path for file in read_revision(Project(root=root), "HEAD")] == [
+        "specs/case.json",
+        "specs/shared/names.json",
+    ]
+
+
 def test_only_specs_are_read_and_nothing_is_written(root: Path) -> None:
     before = git(root, "status", "--porcelain"), (root.parent / ".git/index").read_bytes()
-    files = read_revision(Project(root=root), "v1")
+    files = [file for file in read_revision(Project(root=root), "v1") if isinstance(file, SpecFile)]
     assert [(file.name, file.path) for file in files] == [
         ("case.json", "specs/case.json"),
         ("shared/names.json", "specs/shared/names.json"),
