@@ -186,6 +186,8 @@ def check(folder: Path, *, target: str | None, against: str | None, database: st
             _print([*report.problem_lines(plan), *report.finding_lines(plan)])
             say_as_it_is(report.printed_patch(plan))
             _print([] if target is None else report.code_lines(target, code))
+        else:
+            _note(plan.remarks)
         _print(told)
         if queue is not None:
             _tell_of_rows(queue, form)
@@ -331,6 +333,11 @@ def _told(
 def _print(lines: Iterable[str]) -> None:
     for line in lines:
         say(line)
+
+
+def _note(remarks: Iterable[str]) -> None:
+    for remark in remarks:
+        note(f"note: {remark}")
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from server_jobs.errors import ProjectError
 from server_jobs.project import Project
 
 from . import output
-from .contracts.against_revision import findings_against_revision
+from .contracts.against_revision import SinceRevision, compare_with_revision
 from .contracts.compared import compare_contracts
 from .contracts.forget import forget
 from .contracts.lock import Lock, lock_path, read_lock
@@ -68,8 +68,8 @@ def make_plan(
         released = forget(relock(_released(project, old, settled), relocked), forgotten)
         if problems := tuple(sorted(name_problems(specs.jobs, released))):
             return Plan(problems=problems)
-        others = [] if against is None else findings_against_revision(project, against, specs.jobs)
-        contracts = compare_contracts(project, released, specs, found, others)
+        since = SinceRevision() if against is None else compare_with_revision(project, against, specs.jobs)
+        contracts = compare_contracts(project, released, specs, found, since.findings)
         made = _make_files(project, specs, released, known, old, processes)
     files = [*made.files, contracts.lock]
     run = ThisRun(
@@ -88,6 +88,7 @@ def make_plan(
     findings = output.compare(project.root, files, old, folders, made.right)
     return Plan(
         contracts=contracts.findings,
+        remarks=since.remarks,
         findings=findings + _manifest_finding(project, manifest),
         unused=_unused(new, [*files, *made.right]),
         configuration=tuple(sorted(check_configuration(project, read_upload(project)))),

@@ -17,13 +17,15 @@ class Plan:
     """With `problems` there is nothing else in it, since nothing may be generated then.
 
     `contracts` is what the specs break of what was released; with one that stops, nothing may be written either.
-    `findings` are the files that are not as they should be, `unused` the handlers whose job is gone, `manifest` is
-    the record to be written with them, `journal` the one to be written before them. `configuration` is what the files
-    beside the Worker lack, which are the user's. `impact` is what the models to be written mean for the handlers.
+    `remarks` are about what they were compared with. `findings` are the files that are not as they should be, `unused`
+    the handlers whose job is gone, `manifest` is the record to be written with them, `journal` the one to be written
+    before them. `configuration` is what the files beside the Worker lack, which are the user's. `impact` is what the
+    models to be written mean for the handlers.
     """
 
     problems: tuple[SpecProblem, ...] = ()
     contracts: tuple[ContractFinding, ...] = ()
+    remarks: tuple[str, ...] = ()
     findings: tuple[Finding, ...] = ()
     unused: tuple[str, ...] = ()
     configuration: tuple[CodeFinding, ...] = ()

@@ -108,6 +108,7 @@ def printed_patch(plan: Plan) -> str:
 def finding_lines(plan: Plan) -> Iterator[str]:
     """One line for each file that is not as it should be, or one that says that all are."""
     yield from map(str, plan.findings)
+    yield from (f"note: {remark}" for remark in plan.remarks)
     yield from _notes(plan)
     yield from _impact_lines(plan)
     if not (plan.findings or plan.is_refused):

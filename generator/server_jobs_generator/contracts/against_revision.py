@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from functools import partial
 
 from server_jobs.errors import ProjectError
 from server_jobs.project import ALLOWABLE, Project
 
+from ..problems import SpecProblem
 from ..spec import JobSpec, check_specs
-from ..spec_files import read_spec_files
+from ..spec_files import SpecFile, read_spec_files
 from ..spec_style import Style
 from .contract import contract_of
 from .finding import ContractFinding, Severity
@@ -21,12 +23,30 @@ from .spec_places import SpecPlaces
 _MOST_SHOWN = 5
 
 
-def findings_against_revision(project: Project, revision: str, jobs: Sequence[JobSpec]) -> list[ContractFinding]:
-    """What the specs break of those at that revision, of which nothing is checked out.
+@dataclass(frozen=True, slots=True)
+class SinceRevision:
+    """What the specs break of those of a revision, and what there is to say about the comparison itself."""
+
+    findings: tuple[ContractFinding, ...] = ()
+    remarks: tuple[str, ...] = ()
+
+
+def compare_with_revision(project: Project, revision: str, jobs: Sequence[JobSpec]) -> SinceRevision:
+    """Hold the specs against those at that revision, of which nothing is checked out.
 
     Raises `ProjectError` when git or the revision is not there, or its specs cannot be read.
     """
-    files = read_revision(project, revision)
+    then = read_revision(project, revision)
+    if not then.specs:
+        return SinceRevision(
+            remarks=(f"{revision} has no specs in {then.folder}, so there is nothing to compare with",)
+        )
+    return SinceRevision(tuple(_findings(project, revision, then.specs, jobs)))
+
+
+def _findings(
+    project: Project, revision: str, files: Sequence[SpecFile | SpecProblem], jobs: Sequence[JobSpec]
+) -> list[ContractFinding]:
     # Which of these was allowed then is for the checks of that time: here it matters what the specs promised.
     olds = check_specs(files, Style.of(ALLOWABLE))
     if olds.problems:

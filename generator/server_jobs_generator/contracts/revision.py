@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from server_jobs.errors import ProjectError
@@ -19,32 +20,46 @@ _LINK = "120000"
 _FILE_MODES = ("100644", "100755", _LINK)
 
 
-def read_revision(project: Project, revision: str) -> list[SpecFile | SpecProblem]:
-    """The specs at a revision, in the order of their names, in the folder where they were then.
+@dataclass(frozen=True, slots=True)
+class Revision:
+    """What a revision has of a project: the specs in the order of their names, in the folder where they were then.
 
-    A link counts as the file in that folder which it leads to, as it does on disk; else it is a problem. Raises
-    `ProjectError` when there is no git, no such revision, or no specs in it.
+    `folder` is relative to the top of the repository, the paths of the specs to the project's root. A link counts as
+    the file in that folder which it leads to, as it does on disk; else it is a problem.
+    """
+
+    folder: str
+    specs: tuple[SpecFile | SpecProblem, ...]
+
+
+def read_revision(project: Project, revision: str) -> Revision:
+    """What there is at a revision; no specs at one of before the project had any.
+
+    Raises `ProjectError` when there is no git, no such revision, or something else in the place of the specs.
     """
     git = Git(project.root)
     commit = git.commit(revision)
     root = git.text("rev-parse", "--show-prefix").strip()
-    folder = _specs_folder(git, commit, root) or project.specs
-    tree = git.tree(f"{commit}:{root}{folder}")
-    files = [] if tree is None else list(_files(git, tree, folder))
-    if not files:
-        raise ProjectError(f"there are no specs in {root}{folder} at {revision}; name a revision that has some")
-    return files
+    folder = _specs_folder(git, commit, root, project)
+    path = f"{root}{folder}"
+    tree = git.tree(f"{commit}:{path}")
+    if tree is None and git.data("ls-tree", "-z", "--full-tree", commit, "--", path):
+        raise ProjectError(f"{path} is no folder of this repository at {revision}, so nothing can be compared")
+    return Revision(path, () if tree is None else tuple(_files(git, tree, folder)))
 
 
-def _specs_folder(git: Git, commit: str, root: str) -> str | None:
-    """Where the project kept its specs then, as its pyproject.toml says; None if that cannot be told."""
+def _specs_folder(git: Git, commit: str, root: str, project: Project) -> str:
+    """Where the project kept its specs then, as its pyproject.toml says; where it does now if that cannot be told."""
     done = git.run("cat-file", "blob", f"{commit}:{root}pyproject.toml")
     try:
-        settings = tomllib.loads(done.stdout.decode()).get("tool", {}).get("server-jobs", {})
+        tools = tomllib.loads(done.stdout.decode()).get("tool")
     except (UnicodeDecodeError, tomllib.TOMLDecodeError):
-        return None
-    folder = settings.get("specs") if isinstance(settings, dict) else None
-    return folder.strip("/") if isinstance(folder, str) else None
+        return project.specs
+    settings = tools.get("server-jobs") if isinstance(tools, dict) else None
+    if not isinstance(settings, dict):
+        return project.specs
+    folder = settings.get("specs", Project(root=project.root).specs)
+    return folder.strip("/") if isinstance(folder, str) else project.specs
 
 
 def _files(git: Git, tree: str, folder: str) -> Iterator[SpecFile | SpecProblem]:

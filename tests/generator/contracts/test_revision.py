@@ -10,7 +10,7 @@ import pytest
 from server_jobs.errors import ProjectError
 from server_jobs.project import Project
 from server_jobs_generator.contracts import git as module
-from server_jobs_generator.contracts.against_revision import findings_against_revision
+from server_jobs_generator.contracts.against_revision import SinceRevision, compare_with_revision
 from server_jobs_generator.contracts.finding import ContractFinding
 from server_jobs_generator.contracts.revision import read_revision
 from server_jobs_generator.spec import read_specs
@@ -45,7 +45,7 @@ def root(tmp_path: Path) -> Path:
 
 def against(root: Path, revision: str = "v1") -> list[ContractFinding]:
     jobs = read_specs(root, root / "specs").jobs
-    return findings_against_revision(Project(root=root), revision, jobs)
+    return list(compare_with_revision(Project(root=root), revision, jobs).findings)
 
 
 def test_nothing_changed_is_nothing_found(root: Path) -> None:
@@ -77,14 +77,18 @@ def test_a_raised_version_needs_no_more_than_that_and_a_lowered_one_is_refused(r
     assert [finding.rule for finding in against(root, "HEAD")] == ["VERSION_LOWERED"]
 
 
-def test_the_folder_of_then_is_read_where_the_project_had_it_then(root: Path) -> None:
-    (root / "pyproject.toml").write_text('[tool.server-jobs]\nspecs = "specs"\n', encoding="utf-8")
+@pytest.mark.parametrize("settings", ['specs = "specs"', ""])
+def test_the_folder_of_then_is_read_where_the_project_had_it_then(root: Path, settings: str) -> None:
+    (root / "pyproject.toml").write_text(f"[tool.server-jobs]\n{settings}\n", encoding="utf-8")
     git(root, "add", "-A")
     git(root, "commit", "--quiet", "-m", "two")
     (root / "specs").rename(root / "contracts")
     project = Project(root=root, specs="contracts")
     jobs = read_specs(root, root / "contracts").jobs
-    assert findings_against_revision(project, "HEAD", jobs) == []
+    assert compare_with_revision(project, "HEAD", jobs) == SinceRevision()
+    (root / "contracts/case.json").unlink()
+    jobs = read_specs(root, root / "contracts").jobs
+    assert [one.rule for one in compare_with_revision(project, "HEAD", jobs).findings] == ["JOB_DELETED"]
 
 
 def test_what_a_project_allowed_then_is_no_problem_today(root: Path) -> None:
@@ -128,7 +132,7 @@ def test_specs_in_a_linked_folder_are_found(root: Path) -> None:
     (root / "specs").symlink_to("real")
     git(root, "add", "-A")
     git(root, "commit", "--quiet", "-m", "two")
-    assert [file.path for file in read_revision(Project(root=root), "HEAD")] == [
+    assert [file.path for file in read_revision(Project(root=root), "HEAD").specs] == [
         "specs/case.json",
         "specs/shared/names.json",
     ]
@@ -136,13 +140,21 @@ def test_specs_in_a_linked_folder_are_found(root: Path) -> None:
 
 def test_only_specs_are_read_and_nothing_is_written(root: Path) -> None:
     before = git(root, "status", "--porcelain"), (root.parent / ".git/index").read_bytes()
-    files = [file for file in read_revision(Project(root=root), "v1") if isinstance(file, SpecFile)]
+    files = [file for file in read_revision(Project(root=root), "v1").specs if isinstance(file, SpecFile)]
     assert [(file.name, file.path) for file in files] == [
         ("case.json", "specs/case.json"),
         ("shared/names.json", "specs/shared/names.json"),
     ]
     assert all(file.data == (root / file.path).read_bytes() for file in files)
     assert (git(root, "status", "--porcelain"), (root.parent / ".git/index").read_bytes()) == before
+
+
+def test_settings_of_then_that_cannot_be_read_are_taken_for_those_of_today(root: Path) -> None:
+    for text in ("[", "tool = 1", "[tool]\nserver-jobs = 1", "[tool.server-jobs]\nspecs = 1"):
+        (root / "pyproject.toml").write_text(text, encoding="utf-8")
+        git(root, "add", "-A")
+        git(root, "commit", "--quiet", "-m", "two")
+        assert read_revision(Project(root=root), "HEAD").specs == read_revision(Project(root=root), "v1").specs
 
 
 @pytest.mark.parametrize("revision", ["nothing", "--help", "-x", "v1:specs", "", "v1; touch x", "main..v1"])
@@ -152,11 +164,21 @@ def test_a_revision_that_is_none_is_named(root: Path, revision: str) -> None:
     assert repr(revision) in str(caught.value)
 
 
-def test_a_revision_without_specs_is_named(root: Path) -> None:
+def test_nothing_breaks_since_a_revision_that_had_no_specs_yet(root: Path) -> None:
     git(root, "rm", "-r", "--quiet", "-f", "--cached", "specs")
     git(root, "commit", "--quiet", "-m", "two")
-    with pytest.raises(ProjectError, match="there are no specs in project/specs at HEAD"):
-        against(root, "HEAD")
+    jobs = read_specs(root, root / "specs").jobs
+    since = compare_with_revision(Project(root=root), "HEAD", jobs)
+    assert since == SinceRevision(remarks=("HEAD has no specs in project/specs, so there is nothing to compare with",))
+
+
+def test_specs_that_were_no_folder_of_this_repository_are_not_taken_for_none(root: Path, tmp_path: Path) -> None:
+    (root / "specs").rename(tmp_path / "elsewhere")
+    (root / "specs").symlink_to(tmp_path / "elsewhere")
+    git(root, "add", "-A")
+    git(root, "commit", "--quiet", "-m", "two")
+    with pytest.raises(ProjectError, match="project/specs is no folder of this repository at HEAD"):
+        read_revision(Project(root=root), "HEAD")
 
 
 def test_specs_that_had_problems_then_are_shown(root: Path) -> None:
@@ -219,3 +241,15 @@ def test_the_command_fails_where_the_lock_knows_nothing_yet(tmp_path: Path) -> N
         one for one in json.loads(project.run("check", "--against", "HEAD", "--json").output)["contracts"] if one["old"]
     ]
     assert (finding["rule"], finding["old"]["path"]) == ("REQUIRED_ADDED", "HEAD:specs/send_email.json")
+
+
+@pytest.mark.parametrize("form", ["text", "json", "github", "sarif"])
+def test_the_request_that_adds_the_first_specs_passes_and_says_why(tmp_path: Path, form: str) -> None:
+    project = make_project(tmp_path / "project")
+    git(project.root, "init", "--quiet")
+    git(project.root, "commit", "--quiet", "--allow-empty", "-m", "one")
+    project.generate()
+    result = project.run("check", "--against", "HEAD", "--format", form)
+    assert result.exit_code == 0
+    printed = result.stdout if form == "text" else result.stderr
+    assert "note: HEAD has no specs in specs, so there is nothing to compare with\n" in printed
