@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from server_jobs.errors import ProjectError
@@ -16,6 +16,7 @@ from ..spec_style import Style
 from .contract import contract_of
 from .finding import ContractFinding, Severity
 from .judge import Judge, OldContract, unique_findings
+from .place import Place
 from .revision import read_revision
 from .rules import ChangeRule
 from .spec_places import SpecPlaces
@@ -80,4 +81,6 @@ def _deleted(old: JobSpec, before: SpecPlaces) -> ContractFinding:
     severity = Severity.WARNING if old.options.retired else Severity.ERROR
     judge = Judge(old, contract_of(old), before)
     message = "its spec is gone, and jobs of it may be queued that nothing would run"
-    return judge.finding(ChangeRule.JOB_DELETED, before.of_file(old, ()), message, severity)
+    # By the path alone whoever shows findings beside a change knows the file; which revision had it says `old`.
+    found = judge.finding(ChangeRule.JOB_DELETED, Place(old.path, 1, 1, ""), message, severity)
+    return replace(found, old=before.of_file(old, ()))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, order=True)
 class Place:
-    """A value in a file. `path` is relative to the project's root, or has a revision before it."""
+    """A value in a file. `path` is relative to the project's root; of an old place it may begin with a revision."""
 
     path: str
     line: int

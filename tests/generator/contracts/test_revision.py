@@ -66,7 +66,22 @@ def test_what_changed_since_a_revision_is_judged_in_every_direction(root: Path) 
 def test_a_spec_that_is_gone_is_found_where_it_was(root: Path) -> None:
     (root / "specs/case.json").unlink()
     (found,) = against(root)
-    assert (found.rule, str(found.place), found.stops) == ("JOB_DELETED", "v1:specs/case.json:1:1", True)
+    assert (found.rule, str(found.place), found.stops) == ("JOB_DELETED", "specs/case.json:1:1", True)
+    assert str(found.old) == "v1:specs/case.json:1:1"
+
+
+def test_programs_get_the_path_of_a_spec_that_is_gone_without_the_revision(tmp_path: Path) -> None:
+    project = make_project(tmp_path / "project")
+    git(project.root, "init", "--quiet")
+    git(project.root, "add", "-A")
+    git(project.root, "commit", "--quiet", "-m", "one")
+    project.path("specs/send_email.json").unlink()
+    options = ("--against", "HEAD", "--format")
+    (told,) = (line for line in project.run("check", *options, "github").stdout.splitlines() if "JOB_DELETED" in line)
+    assert told.startswith("::error file=specs/send_email.json,line=1,col=1,")
+    (run,) = json.loads(project.run("check", *options, "sarif").stdout)["runs"]
+    (place,) = (one["locations"][0]["physicalLocation"] for one in run["results"] if one["ruleId"] == "JOB_DELETED")
+    assert place["artifactLocation"]["uri"] == "specs/send_email.json"
 
 
 def test_a_raised_version_needs_no_more_than_that_and_a_lowered_one_is_refused(root: Path) -> None:
