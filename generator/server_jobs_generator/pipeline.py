@@ -64,11 +64,11 @@ def make_plan(
         if specs.problems:
             return Plan(problems=tuple(sorted(specs.problems)))
         old = read_manifest(project)
-        settled = {} if relocked or forgotten else known.settled(specs.jobs)
+        settled = {} if relocked or forgotten or against else known.settled(specs.jobs)
         released = forget(relock(_released(project, old, settled), relocked), forgotten)
         if problems := tuple(sorted(name_problems(specs.jobs, released))):
             return Plan(problems=problems)
-        since = SinceRevision() if against is None else compare_with_revision(project, against, specs.jobs)
+        since = SinceRevision() if against is None else compare_with_revision(project, against, specs.jobs, released)
         contracts = compare_contracts(project, released, specs, found, since.findings)
         made = _make_files(project, specs, released, known, old, processes)
     files = [*made.files, contracts.lock]

@@ -121,6 +121,19 @@ def rules_of_outputs(root: Path, generated: Path, example: Example, text: str) -
     return {file["state"] for file in found["files"] if not file["path"].startswith(others)}
 
 
+def rules_of_lock(root: Path, generated: Path, text: str) -> set[str]:
+    """The rules that are broken since everything was committed, once a property was added and this was run."""
+    project = TemporaryProject(shutil.copytree(generated, root / "project"))
+    commit = 'git init --quiet && git add -A && git -c user.name=x -c user.email=x commit --quiet -m "One."'
+    subprocess.run(commit, shell=True, cwd=project.root, check=True, timeout=60)
+    spec = json.loads(project.read("specs/send_email.json"))
+    spec["properties"]["params"]["properties"]["more"] = {"type": "string"}
+    project.write_spec("send_email", spec)
+    project.generate(*text.split()[2:])
+    found = json.loads(project.run("check", "--against", "HEAD", "--json").stdout)
+    return {finding["rule"] for finding in found["contracts"]}
+
+
 def rules_of_change(root: Path, place: str, text: str) -> set[str]:
     """The rules that a change of a released spec breaks; VERSION_NOT_BUMPED goes with others, and is told apart."""
     change = json.loads(text)
@@ -167,6 +180,8 @@ def rules_broken(root: Path, worker: Path, example: Example, text: str) -> set[s
         return rules_of_settings(worker, example.place, text)
     if example.place in (of_contracts.PARAMS, of_contracts.RESULT, of_contracts.SPEC, of_contracts.ACCEPTED):
         return rules_of_change(root, example.place, text)
+    if example.place == of_contracts.LOCKED:
+        return rules_of_lock(root, worker, text)
     if example.place == of_outputs.GENERATED:
         return rules_of_outputs(root, worker, example, text)
     if example.place in (of_workers.HANDLER, of_workers.SPEC):

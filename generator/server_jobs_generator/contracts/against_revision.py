@@ -15,9 +15,12 @@ from ..spec_files import SpecFile, read_spec_files
 from ..spec_style import Style
 from .contract import contract_of
 from .finding import ContractFinding, Severity
+from .forgotten import LockThen, forgotten_since
 from .judge import Judge, OldContract, unique_findings
+from .lock import Lock, parse_lock
 from .place import Place
-from .revision import read_revision
+from .release import release
+from .revision import Revision, read_revision
 from .rules import ChangeRule
 from .spec_places import SpecPlaces
 
@@ -32,17 +35,27 @@ class SinceRevision:
     remarks: tuple[str, ...] = ()
 
 
-def compare_with_revision(project: Project, revision: str, jobs: Sequence[JobSpec]) -> SinceRevision:
-    """Hold the specs against those at that revision, of which nothing is checked out.
+def compare_with_revision(project: Project, revision: str, jobs: Sequence[JobSpec], lock: Lock) -> SinceRevision:
+    """Hold the specs, and all that is in the lock, against those at that revision, of which nothing is checked out.
 
-    Raises `ProjectError` when git or the revision is not there, or its specs cannot be read.
+    Raises `ProjectError` when git or the revision is not there, or what it has cannot be read.
     """
     then = read_revision(project, revision)
     if not then.specs:
         return SinceRevision(
             remarks=(f"{revision} has no specs in {then.folder}, so there is nothing to compare with",)
         )
-    return SinceRevision(tuple(_findings(project, revision, then.specs, jobs)))
+    broken = _findings(project, revision, then.specs, jobs)
+    forgotten = _forgotten(project, revision, then, jobs, lock)
+    return SinceRevision((*broken, *forgotten))
+
+
+def _forgotten(
+    project: Project, revision: str, then: Revision, jobs: Sequence[JobSpec], lock: Lock
+) -> Iterator[ContractFinding]:
+    if then.lock is not None:
+        was = LockThen(revision, then.lock_path, parse_lock(f"{revision}:{then.lock_path}", then.lock))
+        yield from forgotten_since(project, was, lock, release(lock, jobs))
 
 
 def _findings(

@@ -26,6 +26,8 @@ from .contract import Contract, LockedOptions, Status
 from .lock_text import FORMAT, document_in, entries_in, entry_text, hash_of, lock_text
 from .text_place import line_and_column
 
+LOCK = "contracts.lock.json"
+
 _VERSION = re.compile(r"[1-9][0-9]{0,9}")
 _ADVICE = (
     "take it back from version control and run `server-jobs generate`; after a merge keep the revisions of both sides"
@@ -88,7 +90,7 @@ class Lock:
 
 def lock_path(project: Project) -> str:
     """Where the lock lies, relative to the project's root."""
-    return f"{project.output}/contracts.lock.json"
+    return f"{project.output}/{LOCK}"
 
 
 def read_lock(project: Project, known: Mapping[str, str] | None = None) -> Lock:

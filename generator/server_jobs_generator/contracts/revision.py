@@ -1,4 +1,4 @@
-"""The spec files of a revision of git. Nothing is checked out, and nothing is written."""
+"""The specs and the lock of a revision of git. Nothing is checked out, and nothing is written."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from ..problems import SpecProblem
 from ..spec_files import ACCEPTED, SHARED, SpecFile
 from ..spec_rules import FILE_UNREADABLE, LINK_OUTSIDE
 from .git import Git
+from .lock import LOCK
 
 _LINK = "120000"
 _FILE_MODES = ("100644", "100755", _LINK)
@@ -22,14 +23,17 @@ _FILE_MODES = ("100644", "100755", _LINK)
 
 @dataclass(frozen=True, slots=True)
 class Revision:
-    """What a revision has of a project: the specs in the order of their names, in the folder where they were then.
+    """What a revision has of a project, in the folders where it was then: the specs in the order of their names.
 
-    `folder` is relative to the top of the repository, the paths of the specs to the project's root. A link counts as
-    the file in that folder which it leads to, as it does on disk; else it is a problem.
+    `folder` is relative to the top of the repository, the paths of the specs and of the lock to the project's root. A
+    link among the specs counts as the one which it leads to, as it does on disk; else it is a problem. `lock` is None
+    where there was none.
     """
 
     folder: str
     specs: tuple[SpecFile | SpecProblem, ...]
+    lock_path: str
+    lock: bytes | None
 
 
 def read_revision(project: Project, revision: str) -> Revision:
@@ -40,26 +44,38 @@ def read_revision(project: Project, revision: str) -> Revision:
     git = Git(project.root)
     commit = git.commit(revision)
     root = git.text("rev-parse", "--show-prefix").strip()
-    folder = _specs_folder(git, commit, root, project)
-    path = f"{root}{folder}"
+    then = _folders(git, f"{commit}:{root}", project)
+    path = f"{root}{then.specs}"
     tree = git.tree(f"{commit}:{path}")
     if tree is None and git.data("ls-tree", "-z", "--full-tree", commit, "--", path):
         raise ProjectError(f"{path} is no folder of this repository at {revision}, so nothing can be compared")
-    return Revision(path, () if tree is None else tuple(_files(git, tree, folder)))
+    specs = () if tree is None else tuple(_files(git, tree, then.specs))
+    locked = f"{then.output}/{LOCK}"
+    lock = next(git.contents([f"{commit}:{root}{locked}"]), None)
+    return Revision(path, specs, locked, lock if isinstance(lock, bytes) else None)
 
 
-def _specs_folder(git: Git, commit: str, root: str, project: Project) -> str:
-    """Where the project kept its specs then, as its pyproject.toml says; where it does now if that cannot be told."""
-    done = git.run("cat-file", "blob", f"{commit}:{root}pyproject.toml")
+@dataclass(frozen=True, slots=True)
+class _Folders:
+    specs: str
+    output: str
+
+
+def _folders(git: Git, top: str, project: Project) -> _Folders:
+    """Where the project kept them then, as its pyproject.toml says; where it does now if that cannot be told."""
+    today = _Folders(project.specs, project.output)
+    done = git.run("cat-file", "blob", f"{top}pyproject.toml")
     try:
         tools = tomllib.loads(done.stdout.decode()).get("tool")
     except (UnicodeDecodeError, tomllib.TOMLDecodeError):
-        return project.specs
+        return today
     settings = tools.get("server-jobs") if isinstance(tools, dict) else None
     if not isinstance(settings, dict):
-        return project.specs
-    folder = settings.get("specs", Project(root=project.root).specs)
-    return folder.strip("/") if isinstance(folder, str) else project.specs
+        return today
+    unsaid = Project(root=project.root)
+    specs, output = settings.get("specs", unsaid.specs), settings.get("output", unsaid.output)
+    is_readable = isinstance(specs, str) and isinstance(output, str)
+    return _Folders(specs.strip("/"), output.strip("/")) if is_readable else today
 
 
 def _files(git: Git, tree: str, folder: str) -> Iterator[SpecFile | SpecProblem]:

@@ -43,6 +43,7 @@ class ChangeRule(StrEnum):
     JOB_DELETED = "JOB_DELETED"
     VERSION_NOT_BUMPED = "VERSION_NOT_BUMPED"
     VERSION_LOWERED = "VERSION_LOWERED"
+    CONTRACT_FORGOTTEN = "CONTRACT_FORGOTTEN"
     QUEUE_MOVED = "QUEUE_MOVED"
     ATTEMPTS_LOWERED = "ATTEMPTS_LOWERED"
     TIMEOUT_LOWERED = "TIMEOUT_LOWERED"
@@ -138,6 +139,7 @@ SUMMARIES: Mapping[ChangeRule, str] = {
     ChangeRule.JOB_DELETED: "the spec of a job is gone while jobs of it may be queued",
     ChangeRule.VERSION_NOT_BUMPED: "params broke, and the version is the same",
     ChangeRule.VERSION_LOWERED: "the version is lower than one that was released",
+    ChangeRule.CONTRACT_FORGOTTEN: "the lock has lost what was released of a job",
     ChangeRule.QUEUE_MOVED: "a job has another queue",
     ChangeRule.ATTEMPTS_LOWERED: "a job is tried less often",
     ChangeRule.TIMEOUT_LOWERED: "an attempt has less time",

@@ -18,6 +18,7 @@ PARAMS = "in params that change"
 RESULT = "in a result that changes"
 SPEC = "in a spec that changes"
 ACCEPTED = "in specs/contracts.accepted.json"
+LOCKED = "in a shell, on a branch where a spec got another property"
 
 Members = dict[str, JsonValue]
 
@@ -301,6 +302,14 @@ EXPLANATIONS = (
         {"x-job": {"version": 2}},
         {"x-job": {"version": 1}},
         {"x-job": {"version": 3}},
+    ),
+    Explanation(
+        Rule(ChangeRule.CONTRACT_FORGOTTEN.value, SUMMARIES[ChangeRule.CONTRACT_FORGOTTEN]),
+        "Rows are guarded by the contract that they were queued with as long as the lock has it. A branch that drops "
+        "it with --relock, or makes the lock anew, could break them unseen, so that check --against compares the locks "
+        "as well. A version older than all that are left may have gone with --forget, once no row of it was left: "
+        "that is a warning. Where nothing was ever queued, accept the finding.",
+        Example(LOCKED, "server-jobs generate --relock SendEmail", "server-jobs generate", "sh"),
     ),
     _spec(
         ChangeRule.QUEUE_MOVED,

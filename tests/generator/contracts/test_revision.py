@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,11 +13,12 @@ from server_jobs.project import Project
 from server_jobs_generator.contracts import git as module
 from server_jobs_generator.contracts.against_revision import SinceRevision, compare_with_revision
 from server_jobs_generator.contracts.finding import ContractFinding
+from server_jobs_generator.contracts.lock import Lock, read_lock
 from server_jobs_generator.contracts.revision import read_revision
 from server_jobs_generator.spec import read_specs
 from server_jobs_generator.spec_files import SpecFile
 
-from tests.generator.projects import make_project
+from tests.generator.projects import TemporaryProject, make_project
 from tests.generator.spec_projects import Schema, a_spec, an_object, write
 
 TEXT: Schema = {"type": "string"}
@@ -45,7 +47,7 @@ def root(tmp_path: Path) -> Path:
 
 def against(root: Path, revision: str = "v1") -> list[ContractFinding]:
     jobs = read_specs(root, root / "specs").jobs
-    return list(compare_with_revision(Project(root=root), revision, jobs).findings)
+    return list(compare_with_revision(Project(root=root), revision, jobs, Lock()).findings)
 
 
 def test_nothing_changed_is_nothing_found(root: Path) -> None:
@@ -100,10 +102,10 @@ def test_the_folder_of_then_is_read_where_the_project_had_it_then(root: Path, se
     (root / "specs").rename(root / "contracts")
     project = Project(root=root, specs="contracts")
     jobs = read_specs(root, root / "contracts").jobs
-    assert compare_with_revision(project, "HEAD", jobs) == SinceRevision()
+    assert compare_with_revision(project, "HEAD", jobs, Lock()) == SinceRevision()
     (root / "contracts/case.json").unlink()
     jobs = read_specs(root, root / "contracts").jobs
-    assert [one.rule for one in compare_with_revision(project, "HEAD", jobs).findings] == ["JOB_DELETED"]
+    assert [one.rule for one in compare_with_revision(project, "HEAD", jobs, Lock()).findings] == ["JOB_DELETED"]
 
 
 def test_what_a_project_allowed_then_is_no_problem_today(root: Path) -> None:
@@ -183,7 +185,7 @@ def test_nothing_breaks_since_a_revision_that_had_no_specs_yet(root: Path) -> No
     git(root, "rm", "-r", "--quiet", "-f", "--cached", "specs")
     git(root, "commit", "--quiet", "-m", "two")
     jobs = read_specs(root, root / "specs").jobs
-    since = compare_with_revision(Project(root=root), "HEAD", jobs)
+    since = compare_with_revision(Project(root=root), "HEAD", jobs, Lock())
     assert since == SinceRevision(remarks=("HEAD has no specs in project/specs, so there is nothing to compare with",))
 
 
@@ -252,10 +254,14 @@ def test_the_command_fails_where_the_lock_knows_nothing_yet(tmp_path: Path) -> N
     assert result.exit_code == 1
     assert "before at HEAD:specs/send_email.json:" in result.output
     assert project.run("check", "--against", "nothing").exit_code == 3
-    (finding,) = [
-        one for one in json.loads(project.run("check", "--against", "HEAD", "--json").output)["contracts"] if one["old"]
+    found = json.loads(project.run("check", "--against", "HEAD", "--json").output)["contracts"]
+    assert [(one["rule"], one["old"] and one["old"]["path"]) for one in found] == [
+        ("CONTRACT_FORGOTTEN", "HEAD:generated/contracts.lock.json"),
+        ("VERSION_NOT_BUMPED", None),
+        ("REQUIRED_ADDED", "HEAD:specs/send_email.json"),
     ]
-    assert (finding["rule"], finding["old"]["path"]) == ("REQUIRED_ADDED", "HEAD:specs/send_email.json")
+    (way_out,) = (one["advice"] for one in found if one["rule"] == "VERSION_NOT_BUMPED")
+    assert "--relock" not in way_out, "which was done, and is what the finding is about"
 
 
 @pytest.mark.parametrize("form", ["text", "json", "github", "sarif"])
@@ -268,3 +274,122 @@ def test_the_request_that_adds_the_first_specs_passes_and_says_why(tmp_path: Pat
     assert result.exit_code == 0
     printed = result.stdout if form == "text" else result.stderr
     assert "note: HEAD has no specs in specs, so there is nothing to compare with\n" in printed
+
+
+def version_of(number: int, *needed: str) -> Schema:
+    params: Schema = {**an_object(**dict.fromkeys(needed, TEXT)), "required": list(needed)}
+    return a_spec(params, title="SendEmail", **{"x-job": {"version": number}})
+
+
+@pytest.fixture
+def versions(tmp_path: Path) -> TemporaryProject:
+    """A project whose job was released in versions 1 to 3, the last with two contracts; tagged as each was current."""
+    project = make_project(tmp_path / "project", {})
+    git(project.root, "init", "--quiet")
+    optional = version_of(3, "c")
+    optional["properties"]["params"]["properties"]["d"] = TEXT  # type: ignore[index,call-overload]
+    for tag, spec in (("one", version_of(1, "a")), ("two", version_of(2, "b")), ("three", version_of(3, "c"))):
+        release_in(project, spec)
+        git(project.root, "tag", tag)
+    release_in(project, optional)
+    return project
+
+
+def release_in(project: TemporaryProject, spec: Schema, *options: str) -> None:
+    project.write_spec("send_email", spec)
+    project.generate(*options)
+    git(project.root, "add", "-A")
+    git(project.root, "commit", "--quiet", "-m", "one")
+
+
+def forgotten(project: TemporaryProject, revision: str = "HEAD") -> list[tuple[str, str]]:
+    """The pointers of what the lock is said to have lost, and how grave that is."""
+    found = json.loads(project.run("check", "--against", revision, "--json").stdout)["contracts"]
+    return [(one["pointer"], one["severity"]) for one in found if one["rule"] == "CONTRACT_FORGOTTEN"]
+
+
+def at(version: int) -> str:
+    return f"/jobs/SendEmail/versions/{version}"
+
+
+def test_a_lock_that_only_grew_has_lost_nothing(versions: TemporaryProject) -> None:
+    assert [forgotten(versions, tag) for tag in ("one", "two", "three", "HEAD")] == [[], [], [], []]
+
+
+def test_versions_that_went_with_forget_are_a_warning_that_names_it(versions: TemporaryProject) -> None:
+    versions.generate("--forget", "SendEmail:1")
+    assert forgotten(versions) == [(at(1), "warning")]
+    result = versions.run("check", "--against", "HEAD")
+    assert result.exit_code == 0
+    assert "that is right if --forget SendEmail:1 removed it, as no row of it was left" in result.output
+    assert "before at HEAD:generated/contracts.lock.json:" in result.output
+    versions.generate("--forget", "SendEmail:2")
+    assert forgotten(versions) == [(at(1), "warning"), (at(2), "warning")]
+
+
+def test_a_version_that_was_current_at_the_revision_is_not_to_be_forgotten_yet(versions: TemporaryProject) -> None:
+    versions.generate("--forget", "SendEmail:1", "--forget", "SendEmail:2")
+    assert forgotten(versions, "one") == [(at(1), "error")]
+    assert forgotten(versions, "two") == [(at(1), "warning"), (at(2), "error")]
+    result = versions.run("check", "--against", "one")
+    assert result.exit_code == 1
+    assert "version 1 was released, and the lock does not know it any more" in result.output
+
+
+def test_a_contract_that_a_version_has_lost_is_an_error(versions: TemporaryProject) -> None:
+    """The first contract of version 3 is gone with the relock, though the spec fits it, and the next change may not."""
+    versions.generate("--relock", "SendEmail:3")
+    assert versions.run("check").exit_code == 0
+    assert forgotten(versions) == [(at(3), "error")]
+    assert forgotten(versions, "two") == []
+    assert "version 3 was released with another contract" in versions.run("check", "--against", "HEAD").output
+
+
+def test_what_was_lost_comes_back_with_the_lock_of_then(versions: TemporaryProject) -> None:
+    versions.generate("--relock", "SendEmail:3", "--relock", "SendEmail:2", "--relock", "SendEmail:1")
+    result = versions.run("check", "--against", "HEAD")
+    assert "take generated/contracts.lock.json back from HEAD and run server-jobs generate --force" in result.output
+    git(versions.root, "checkout", "HEAD", "--", "generated/contracts.lock.json")
+    versions.generate("--force")
+    assert versions.run("check", "--against", "HEAD").exit_code == 0
+    assert forgotten(versions) == []
+
+
+def test_a_version_that_was_lost_between_others_is_an_error(versions: TemporaryProject) -> None:
+    lock = read_lock(Project(root=versions.root))
+    job = lock.jobs["SendEmail"]
+    left = replace(job, versions={version: job.versions[version] for version in (1, 3)})
+    versions.path("generated/contracts.lock.json").write_text(Lock({"SendEmail": left}).dump(), encoding="utf-8")
+    assert forgotten(versions) == [(at(2), "error")]
+
+
+def test_a_version_that_is_taken_back_is_told_once(versions: TemporaryProject) -> None:
+    versions.write_spec("send_email", version_of(2, "b"))
+    versions.generate("--relock", "SendEmail:3")
+    assert forgotten(versions) == []
+    assert "[VERSION_LOWERED]" in versions.run("check", "--against", "HEAD").output
+
+
+def test_what_the_lock_has_lost_can_be_accepted(versions: TemporaryProject) -> None:
+    versions.generate("--relock", "SendEmail:3")
+    entry = {"rule": "CONTRACT_FORGOTTEN", "job": "SendEmail", "pointer": at(3), "reason": "x", "expires": "2999-01-01"}
+    versions.path("specs/contracts.accepted.json").write_text(json.dumps({"accepted": [entry]}), encoding="utf-8")
+    assert versions.run("check", "--against", "HEAD").exit_code == 0
+
+
+def test_the_lock_of_then_is_read_where_the_project_had_it_then(versions: TemporaryProject) -> None:
+    versions.path("generated").rename(versions.path("code"))
+    settings = versions.read("pyproject.toml").replace("[tool.server-jobs]", '[tool.server-jobs]\noutput = "code"')
+    versions.path("pyproject.toml").write_text(settings, encoding="utf-8")
+    versions.path("code/manifest.json").unlink()
+    versions.generate("--force", "--relock", "SendEmail:3")
+    assert forgotten(versions) == [(at(3), "error")]
+
+
+def test_a_lock_of_then_that_cannot_be_read_is_named_with_the_revision(versions: TemporaryProject) -> None:
+    text = versions.read("generated/contracts.lock.json")
+    versions.path("generated/contracts.lock.json").write_text("<<<<<<< ours", encoding="utf-8")
+    git(versions.root, "commit", "--quiet", "-am", "two")
+    versions.path("generated/contracts.lock.json").write_text(text, encoding="utf-8")
+    result = versions.run("check", "--against", "HEAD")
+    assert (result.exit_code, "HEAD:generated/contracts.lock.json:1:1 cannot be read" in result.output) == (3, True)
