@@ -29,6 +29,9 @@ PATCH_LEFT_OUT = (
     "handler_patch, of a --dry-run before the models are written"
 )
 PATCH_FOLLOWS = "ready for `git apply` or `patch -p1`, what needs no thought:"
+ENTRIES_FOLLOW = (
+    "ready for contracts.accepted.json beside the specs, once each has a reason and the last day that it holds:"
+)
 _PAST = {"create": "created", "update": "updated", "overwrite": "overwrote", "remove": "removed", "keep": "kept"}
 
 
@@ -63,9 +66,16 @@ def document(
 
 
 def problem_lines(plan: Plan) -> Iterator[str]:
-    """One line a problem, as editors and people look for it, and one a change that breaks something."""
+    """One line a problem, as editors and people look for it, and one a change that breaks something.
+
+    Then an entry for each of these changes that stops generation, ready to be accepted.
+    """
     yield from map(str, plan.problems)
     yield from (str(finding) for finding in plan.contracts if finding.accepted is None)
+    entries = [finding.entry for finding in plan.contracts if finding.stops and finding.entry]
+    if entries:
+        yield ENTRIES_FOLLOW
+        yield from entries
 
 
 def refusal_lines(plan: Plan) -> Iterator[str]:

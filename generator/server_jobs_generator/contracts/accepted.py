@@ -19,7 +19,7 @@ from .finding import ContractFinding, Severity
 from .place import Place
 from .rules import ChangeRule
 
-_KEYS = ("rule", "job", "pointer", "reason", "expires")
+_KEYS = ("rule", "job", "pointer", "change", "reason", "expires")
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,9 +27,14 @@ class _Entry:
     rule: str
     job: str
     pointer: str
+    change: str
     reason: str
     expires: date
     at: Pointer
+
+    def is_near(self, finding: ContractFinding) -> bool:
+        """Whether the finding is of the same rule at the same place, though the change may be another one."""
+        return (self.rule, self.job, self.pointer) == (finding.rule, finding.job, finding.place.pointer)
 
 
 @dataclass(slots=True)
@@ -58,12 +63,18 @@ class Accepted:
                 yield self._about((*entry.at, "expires"), ChangeRule.ACCEPTED_EXPIRED, message, advice, Severity.ERROR)
 
     def _applied(self, finding: ContractFinding, today: date) -> ContractFinding:
-        for entry in self.entries:
-            if (entry.rule, entry.job, entry.pointer) == (finding.rule, finding.job, finding.place.pointer):
-                self.used.add(entry.at)
-                if entry.expires >= today:
-                    return replace(finding, accepted=entry.reason)
-        return finding
+        near = [entry for entry in self.entries if entry.is_near(finding)]
+        fitting = [entry for entry in near if entry.change == finding.message]
+        self.used.update(entry.at for entry in fitting or near)
+        reason = next((entry.reason for entry in fitting if entry.expires >= today), None)
+        if reason is not None:
+            return replace(finding, accepted=reason)
+        return finding if fitting or not near else self._of_another(finding, near[-1])
+
+    def _of_another(self, finding: ContractFinding, entry: _Entry) -> ContractFinding:
+        """The finding, with a word about an entry that looks as if it covered it."""
+        word = f"{_place(self.document, entry.at)} accepts another change, {shown(entry.change)}, and not this one"
+        return replace(finding, advice="; ".join(filter(None, (finding.advice, word))))
 
     def _about(self, at: Pointer, rule: ChangeRule, message: str, advice: str, severity: Severity) -> ContractFinding:
         return _finding(self.document, at, rule, message, advice, severity)
@@ -118,7 +129,7 @@ class _Reader:
             self.note((*at, "rule"), f"there is no rule {shown(rule)}{nearest(rule, ChangeRule)}")
         if len(self.problems) > before or expires is None:
             return None
-        return _Entry(rule, texts["job"], texts["pointer"], texts["reason"], expires, at)
+        return _Entry(rule, texts["job"], texts["pointer"], texts["change"], texts["reason"], expires, at)
 
     def text(self, at: Pointer, entry: Mapping[str, JsonValue]) -> str:
         value = entry.get(str(at[-1]))
@@ -143,8 +154,11 @@ class _Reader:
 def _finding(
     document: Document | None, at: Pointer, rule: ChangeRule, message: str, advice: str, severity: Severity
 ) -> ContractFinding:
-    place = Place("", 1, 1, "") if document is None else Place(document.path, *document.place(at), pointer_to(at))
-    return _finding_at(place, rule, message, advice, severity)
+    return _finding_at(_place(document, at), rule, message, advice, severity)
+
+
+def _place(document: Document | None, at: Pointer) -> Place:
+    return Place("", 1, 1, "") if document is None else Place(document.path, *document.place(at), pointer_to(at))
 
 
 def _finding_at(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from .change import Change, unknown
+from .change import Change, marked, unknown
 from .node import Node
 from .rules import ChangeRule
 from .scalars import count_changes
@@ -19,11 +19,12 @@ def array_changes(comparison: Comparison, old: Node, new: Node, *, is_tolerant: 
     was, now = old.branches("prefixItems"), new.branches("prefixItems")
     items, others = old.stated("items"), new.stated("items")
     if len(was) != len(now) or (items.schema is False) != (others.schema is False):
-        yield unknown(old, new, f"had {len(was)} items by position, and has {len(now)} now", ChangeRule.TUPLE_CHANGED)
+        message = f"had {len(was)} items by position, and has {len(now)} now"
+        yield unknown(old, new, marked(message, old, new), ChangeRule.TUPLE_CHANGED)
         return
     yield from count_changes(old, new, "minItems", "maxItems", "items")
     if isinstance(items.schema, list) or isinstance(others.schema, list):
-        yield unknown(old, new, "has a list of items, as in older drafts, and changed")
+        yield unknown(old, new, marked("has a list of items, as in older drafts, and changed", old, new))
         return
     for one, other in (*zip(was, now, strict=True), (items, others)):
         yield from comparison.of(one, other, is_tolerant=is_tolerant)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from server_jobs.values import fingerprint
+
 from ..document import Pointer
 from .node import Node
 from .rules import ChangeRule
@@ -25,7 +27,8 @@ SAFE, RISKY, BREAKS = Verdict.SAFE, Verdict.RISKY, Verdict.BREAKS
 class Change:
     """`backward` is about values of the old schema with the new reader, `forward` about new values with the old one.
 
-    `old` and `new` point to the two places, in the schemas as they are bundled.
+    `old` and `new` point to the two places, in the schemas as they are bundled. Another change at the
+    same place has another `message`.
     """
 
     rule: ChangeRule
@@ -34,6 +37,11 @@ class Change:
     backward: Verdict
     forward: Verdict
     message: str
+
+
+def marked(message: str, *nodes: Node) -> str:
+    """The message with a mark for what it does not spell out of these schemas, so that no other change has the same."""
+    return f"{message} (change {fingerprint([node.meaning() for node in nodes])[:8]})"
 
 
 def tightened(old: Node, new: Node, message: str, rule: ChangeRule = ChangeRule.CONSTRAINT_TIGHTENED) -> Change:

@@ -19,7 +19,7 @@ from ..document import Pointer
 from ..problems import shown
 from .alternatives import OPAQUE, Alternative, alternatives
 from .arrays import array_changes
-from .change import RISKY, SAFE, Change, relaxed, tightened, unknown
+from .change import RISKY, SAFE, Change, marked, relaxed, tightened, unknown
 from .node import ANNOTATIONS, Node
 from .objects import object_changes
 from .pairing import Pairing, pair
@@ -123,7 +123,8 @@ class Comparison:
             return
         self.seen.add(key)
         if any(node.has(*_SEE_ALL) for side in (old, new) for node in side.conjuncts()):
-            yield unknown(old, new, "is judged as a whole by unevaluatedProperties or unevaluatedItems, and changed")
+            message = "is judged as a whole by unevaluatedProperties or unevaluatedItems, and changed"
+            yield unknown(old, new, marked(message, old, new))
             return
         is_tolerant = is_tolerant and _is_looked_into(old) and _is_looked_into(new)
         yield from self._conjuncts(old.conjuncts(), new.conjuncts(), old, new, is_tolerant=is_tolerant)
@@ -149,11 +150,11 @@ class Comparison:
             for one, other in zip(olds, news, strict=True):
                 yield from self._part(one, other, is_tolerant=is_tolerant and is_alone)
         elif not olds:
-            yield tightened(old, new, "has to fit one more schema")
+            yield tightened(old, new, marked("has to fit one more schema", old, new))
         elif not news:
-            yield relaxed(old, new, "has to fit one schema less")
+            yield relaxed(old, new, marked("has to fit one schema less", old, new))
         else:
-            yield unknown(old, new, "is composed in another way")
+            yield unknown(old, new, marked("is composed in another way", old, new))
 
     def _part(self, old: Node, new: Node, *, is_tolerant: bool) -> Iterator[Change]:
         olds, news = alternatives(old), alternatives(new)
@@ -230,14 +231,16 @@ def _group_changes(kind: str, old: Node, new: Node) -> Iterator[Change]:
             continue
         words = ", ".join(word for word in group if was.has(word) or now.has(word))
         if not was.members:
-            yield tightened(old, new, f"{words} was added")
+            yield tightened(old, new, marked(f"{words} was added", was, now))
         elif not now.members:
-            yield relaxed(old, new, f"{words} was removed")
+            yield relaxed(old, new, marked(f"{words} was removed", was, now))
         else:
-            yield unknown(old, new, f"{words} changed")
+            yield unknown(old, new, marked(f"{words} changed", was, now))
     others = (old.members.keys() | new.members.keys()) - _COMPARED
-    if _only(old, others).meaning() != _only(new, others).meaning():
-        yield unknown(old, new, f"{', '.join(sorted(others))} changed, which is not understood here")
+    was, now = _only(old, others), _only(new, others)
+    if was.meaning() != now.meaning():
+        message = f"{', '.join(sorted(others))} changed, which is not understood here"
+        yield unknown(old, new, marked(message, was, now))
 
 
 def _only(node: Node, words: Iterable[str]) -> Node:
@@ -255,10 +258,11 @@ def _unpaired(pairing: Pairing, old: Node, new: Node) -> Iterator[Change]:
         yield tightened(old, new, "is null no more", ChangeRule.NULL_REMOVED)
     if len(pairing.news) > len(come):
         yield relaxed(old, new, "may be null now", ChangeRule.NULL_ADDED)
-    is_union = any(found.in_union for found in (*gone, *come))
+    unpaired = [*gone, *come]
+    is_union = any(found.in_union for found in unpaired)
     was, now = _named(gone), _named(come)
     if gone and come:
-        is_tag = all(found.kind == "object" for found in (*gone, *come)) and any(found.tags for found in (*gone, *come))
+        is_tag = all(found.kind == "object" for found in unpaired) and any(found.tags for found in unpaired)
         rule = (
             ChangeRule.UNION_TAG_CHANGED
             if is_tag
@@ -266,15 +270,22 @@ def _unpaired(pairing: Pairing, old: Node, new: Node) -> Iterator[Change]:
             if OPAQUE in was + now
             else ChangeRule.TYPE_CHANGED
         )
-        yield unknown(
-            old, new, "tells its branches apart by other values" if is_tag else f"was {was}, and is {now} now", rule
-        )
+        message = "tells its branches apart by other values" if is_tag else f"was {was}, and is {now} now"
+        yield unknown(old, new, _marked(message, unpaired), rule)
     elif gone:
         rule = ChangeRule.UNION_REMOVED if is_union else ChangeRule.TYPE_NARROWED
-        yield tightened(old, new, f"{'a branch' if is_union else 'a type'} was removed: {was}", rule)
+        message = f"{'a branch' if is_union else 'a type'} was removed: {was}"
+        yield tightened(old, new, _marked(message, unpaired), rule)
     elif come:
         rule = ChangeRule.UNION_ADDED if is_union else ChangeRule.TYPE_WIDENED
-        yield relaxed(old, new, f"{'a branch' if is_union else 'a type'} was added: {now}", rule)
+        message = f"{'a branch' if is_union else 'a type'} was added: {now}"
+        yield relaxed(old, new, _marked(message, unpaired), rule)
+
+
+def _marked(message: str, found: list[Alternative]) -> str:
+    """Types are told apart by their names; branches, and what is no plain schema, are not."""
+    is_plain = not any(one.in_union or one.kind == OPAQUE for one in found)
+    return message if is_plain else marked(message, *(one.node for one in found))
 
 
 def _named(found: list[Alternative]) -> str:

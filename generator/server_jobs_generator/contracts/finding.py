@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from enum import StrEnum
 
 from ..problems import printable
 from .place import Place
+from .rules import NEVER_ACCEPTED
 
 
 class Severity(StrEnum):
@@ -48,6 +50,14 @@ class ContractFinding:
     def stops(self) -> bool:
         """Whether nothing may be generated because of it."""
         return self.severity is Severity.ERROR and self.accepted is None
+
+    @property
+    def entry(self) -> str | None:
+        """What accepts it among the accepted findings, with the reason and the day left open; None if nothing does."""
+        if self.rule in NEVER_ACCEPTED:
+            return None
+        about = {"rule": self.rule, "job": self.job, "pointer": self.place.pointer, "change": self.message}
+        return json.dumps({**about, "reason": "", "expires": ""}, ensure_ascii=not self.message.isprintable())
 
     @property
     def sort_key(self) -> tuple[Place, str, str]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from hashlib import sha256
 
 from pydantic import JsonValue
-from server_jobs.values import canonical
+from server_jobs.values import canonical, fingerprint
 
 from ..document import Pointer
 from .canonical import DOCUMENTATION, ONE_SCHEMA, SCHEMA_LIST, SCHEMA_MAP
@@ -152,7 +152,7 @@ class _Shape:
         self.parts += 1
         if self.parts > _MOST_PARTS or depth > _DEEPEST:
             self.reached = -1
-            return canonical(["too large", id(node.root), list(node.pointer)])
+            return canonical(["too large", fingerprint(node.root), list(node.pointer)])
         if not isinstance(node.schema, dict):
             return canonical(node.schema)
         target = node.target()

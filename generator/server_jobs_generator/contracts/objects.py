@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ..problems import shown
-from .change import BREAKS, RISKY, SAFE, Change, Verdict, relaxed, tightened, unknown
+from .change import BREAKS, RISKY, SAFE, Change, Verdict, marked, relaxed, tightened, unknown
 from .node import Node
 from .rules import ChangeRule
 from .scalars import count_changes
@@ -21,10 +21,10 @@ def object_changes(comparison: Comparison, old: Node, new: Node, *, is_tolerant:
     yield from count_changes(old, new, "minProperties", "maxProperties", "properties")
     was, now = _Side.of(old), _Side.of(new)
     if _pattern(old).meaning() != _pattern(new).meaning():
-        yield unknown(old, new, "has other patternProperties")
+        yield unknown(old, new, marked("has other patternProperties", old, new))
         return
     if _pattern(old).members and was.properties.keys() != now.properties.keys():
-        yield unknown(old, new, "has other properties beside patternProperties")
+        yield unknown(old, new, marked("has other properties beside patternProperties", old, new))
         return
     yield from _Objects(comparison, was, now, is_tolerant).changes()
 

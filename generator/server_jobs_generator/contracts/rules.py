@@ -153,3 +153,11 @@ SUMMARIES: Mapping[ChangeRule, str] = {
 
 NEVER_TOLD = frozenset({ChangeRule.DEFAULT_CHANGED, ChangeRule.REF_RENAMED})
 """Rules of changes that are safe in every direction."""
+
+NEVER_ACCEPTED = frozenset(
+    {
+        ChangeRule.VERSION_NOT_BUMPED,
+        *(ChangeRule.ACCEPTED_EXPIRED, ChangeRule.ACCEPTED_UNUSED, ChangeRule.ACCEPTED_MALFORMED),
+    }
+)
+"""Rules of findings about other findings, or about entries that accept them."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from server_jobs.values import canonical
+from server_jobs.values import canonical, fingerprint
 
 from ..problems import shown
 from .alternatives import Alternative
@@ -15,6 +15,7 @@ from .rules import ChangeRule
 
 _EXACT = 2**53
 _NONE = (-math.inf, False)
+_MOST_LISTED = 8
 
 
 def value_changes(old: Alternative, new: Alternative) -> Iterator[Change]:
@@ -86,7 +87,9 @@ def count_changes(old: Node, new: Node, lowest: str, highest: str, things: str) 
 
 def _listed(values: frozenset[str]) -> str:
     ordered = sorted(values)
-    return ", ".join(ordered[:8]) + (", …" if len(ordered) > 8 else "")
+    if len(ordered) <= _MOST_LISTED:
+        return ", ".join(ordered)
+    return f"{', '.join(ordered[:_MOST_LISTED])}, … ({len(ordered)} values, {fingerprint(ordered)[:8]})"
 
 
 def _count(node: Node, keyword: str, default: float) -> float:

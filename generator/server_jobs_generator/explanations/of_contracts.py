@@ -25,7 +25,12 @@ Members = dict[str, JsonValue]
 _TEXT: Members = {"type": "string"}
 _OPEN: Members = {"type": "object", "additionalProperties": True}
 _MAP: Members = {"type": "object", "additionalProperties": _TEXT}
-_ENTRY: Members = {"rule": "ENUM_REMOVED", "job": "Case", "pointer": "/properties/params/properties/x"}
+_ENTRY: Members = {
+    "rule": "ENUM_REMOVED",
+    "job": "Case",
+    "pointer": "/properties/params/properties/x",
+    "change": 'may be "b" no more',
+}
 
 
 def _params(rule: ChangeRule, why: str, before: Members, wrong: Members, right: Members) -> Explanation:
@@ -364,7 +369,8 @@ EXPLANATIONS = (
     ),
     _accepted(
         ChangeRule.ACCEPTED_MALFORMED,
-        "An entry names a rule, a job and the pointer of the finding, and says why it is accepted and until when.",
+        "An entry names a rule, a job and the pointer of the finding, repeats what changed there, and says why it is "
+        "accepted and until when. Another change at the same place needs another entry.",
         {**_ENTRY, "expires": "2999-01-31"},
         {**_ENTRY, "reason": "No row has b.", "expires": "2999-01-31"},
     ),

@@ -17,6 +17,7 @@ from server_jobs_generator.contracts.lock import Lock
 from server_jobs_generator.contracts.release import release
 from server_jobs_generator.contracts.relock import relock
 from server_jobs_generator.contracts.review import review
+from server_jobs_generator.report import ENTRIES_FOLLOW
 
 from tests.generator.projects import TemporaryProject, job_spec, make_project
 from tests.generator.spec_projects import Schema, a_spec, an_object, read
@@ -62,6 +63,12 @@ def history(tmp_path: Path) -> History:
 def needing(**properties: object) -> Schema:
     """An object that requires all of these."""
     return {**an_object(**properties), "required": [*properties]}
+
+
+def kinds(*names: str) -> Schema:
+    """A union whose branches are told apart by these names."""
+    frame = {"type": "object", "additionalProperties": False, "required": ["kind"]}
+    return cast("Schema", {"oneOf": [{**frame, "properties": {"kind": {"const": name}}} for name in names]})
 
 
 def stopping(found: list[ContractFinding]) -> set[str]:
@@ -244,6 +251,7 @@ def accepted(**changes: object) -> dict[str, object]:
         "rule": "CONSTRAINT_TIGHTENED",
         "job": "Case",
         "pointer": "/properties/params/properties/x",
+        "change": 'must be one of "a" now',
         "reason": "No row has another value.",
         "expires": "2026-11-26",
         **changes,
@@ -259,6 +267,71 @@ def test_an_accepted_finding_stops_nothing_until_it_expires(history: History) ->
     assert (finding.accepted, finding.stops) == ("No row has another value.", False)
     late = history.now(tighter, files=accepted(expires="2026-11-25"))
     assert stopping(late) == {"CONSTRAINT_TIGHTENED", "VERSION_NOT_BUMPED", "ACCEPTED_EXPIRED"}
+
+
+SHORTER = "maxLength was 50, and is 40 now"
+
+
+def short(longest: int, **more: object) -> Schema:
+    return needing(x={"type": "string", "maxLength": longest, **more})
+
+
+def test_an_accepted_change_covers_no_later_one_of_the_same_rule_at_the_same_place(history: History) -> None:
+    files = accepted(change=SHORTER)
+    history.release(short(50))
+    assert stopping(history.now(short(40), files=files)) == set()
+    history.release(short(40))
+    assert stopping(history.now(short(40), files=files)) == set()
+    found = history.now(short(1, minLength=1, pattern="^x$"), files=files)
+    assert stopping(found) == {"CONSTRAINT_TIGHTENED", "VERSION_NOT_BUMPED"}
+    assert {one.message for one in found if one.rule == "CONSTRAINT_TIGHTENED"} == {
+        "maxLength was 50, and is 1 now",
+        "maxLength was 40, and is 1 now",
+        "minLength was 0 characters, and is 1 now",
+        'pattern "^x$" was added',
+    }
+    for one in found:
+        if one.rule == "CONSTRAINT_TIGHTENED":
+            assert f'{ACCEPTED}:1:15 accepts another change, "{SHORTER}", and not this one' in one.advice
+
+
+def test_an_entry_for_each_change_of_a_rule_at_one_place_covers_both_and_the_one_before_them_is_told(
+    history: History,
+) -> None:
+    history.release(short(50))
+    changes = (SHORTER, "minLength was 0 characters, and is 1 now", "maxLength was 50, and is 45 now")
+    entries = [accepted(change=change)[ACCEPTED]["accepted"][0] for change in changes]  # type: ignore[index]
+    found = history.now(short(40, minLength=1), files={ACCEPTED: {"accepted": entries}})
+    assert [one.rule for one in found if one.accepted is None] == ["ACCEPTED_UNUSED"]
+    assert [one.place.pointer for one in found if one.accepted is None] == ["/accepted/2"]
+
+
+VAGUE: dict[str, tuple[Schema, Schema, Schema]] = {
+    "a branch is removed": (kinds("a", "b", "c"), kinds("a", "b"), kinds("a")),
+    "branches are told apart otherwise": (kinds("a", "b"), kinds("a", "c"), kinds("a", "d")),
+    "one more schema": (
+        TEXT,
+        {"allOf": [TEXT, {"pattern": "a"}]},
+        {"allOf": [TEXT, {"pattern": "a"}, {"format": "uri"}]},
+    ),
+    "not": ({"not": WHOLE, **TEXT}, {"not": TEXT, **TEXT}, {"not": {"const": "a"}, **TEXT}),
+    "a long enum": ({"enum": [*range(40)]}, {"enum": [*range(20)]}, {"enum": [*range(9)]}),
+}
+
+
+@pytest.mark.parametrize("name", VAGUE)
+def test_changes_that_no_words_tell_apart_are_accepted_apart(history: History, name: str) -> None:
+    first, second, third = VAGUE[name]
+    history.release(needing(x=first))
+    entries = [json.loads(one.entry) for one in history.now(needing(x=second)) if one.stops and one.entry]
+    files: dict[str, object] = {
+        ACCEPTED: {"accepted": [{**entry, "reason": "None are left.", "expires": "2030-01-01"} for entry in entries]}
+    }
+    assert entries
+    assert stopping(history.now(needing(x=second), files=files)) == set()
+    history.release(needing(x=second))
+    assert stopping(history.now(needing(x=second), files=files)) == set()
+    assert len(stopping(history.now(needing(x=third), files=files))) > 1
 
 
 def test_an_entry_that_nothing_needs_is_told(history: History) -> None:
@@ -277,11 +350,15 @@ def test_an_entry_that_nothing_needs_is_told(history: History) -> None:
         (accepted(rule="ENUM_GONE"), 'there is no rule "ENUM_GONE"'),
         (accepted(reason=" "), 'an entry must state "reason", a text, not " "'),
         (accepted(reason=None), 'an entry must state "reason", a text, not null'),
+        (accepted(change=None), 'an entry must state "change", a text, not null'),
         (accepted(expires="soon"), 'must be a day such as 2027-01-31, not "soon"'),
         (accepted(job=1), 'an entry must state "job", a text, not 1'),
         (accepted(until="2027"), '"until" is not known here'),
         ({ACCEPTED: []}, 'must be an object with the list "accepted", not []'),
-        ({ACCEPTED: {"accepted": ["x"]}}, 'must be an object with rule, job, pointer, reason or expires, not "x"'),
+        (
+            {ACCEPTED: {"accepted": ["x"]}},
+            'must be an object with rule, job, pointer, change, reason or expires, not "x"',
+        ),
         ({ACCEPTED: b"{"}, "expected a key in double quotes"),
         ({ACCEPTED: b"\xff"}, "is not valid UTF-8"),
     ],
@@ -355,6 +432,8 @@ def test_a_newcomer_is_told_in_one_line_how_to_go_on(project: TemporaryProject) 
     assert "server-jobs generate --relock SendEmail" in result.output
     assert "[REQUIRED_ADDED]" in result.output
     assert project.files() == before
+    entry = json.loads(result.output.split(ENTRIES_FOLLOW)[1].splitlines()[1])
+    assert entry["change"] == '"text" is required now'
     assert project.run("check").exit_code == 1
     assert "::error file=specs/send_email.json" in project.run("check", "--format", "github").output
     assert json.loads(project.run("check", "--format", "sarif").output)["runs"][0]["results"]
@@ -407,6 +486,7 @@ def test_an_accepted_finding_is_looked_at_again_each_day(project: TemporaryProje
         "rule": "REQUIRED_ADDED",
         "job": "SendEmail",
         "pointer": "/properties/params/properties/text",
+        "change": '"text" is required now',
         "reason": "All rows have it.",
         "expires": "2999-01-01",
     }
