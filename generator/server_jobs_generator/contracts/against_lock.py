@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -11,15 +11,14 @@ from server_jobs.values import pointer_to
 
 from ..document import Pointer
 from ..spec import JobSpec
-from .accepted import accepted_path
 from .contract import Contract, Status
-from .finding import ContractFinding, Direction, Severity
+from .finding import ContractFinding, Severity
 from .judge import Judge, OldContract, unique_findings
 from .lock import Lock, LockedJob, lock_path
 from .place import Place
-from .relock import relock_options
 from .rules import ChangeRule
 from .spec_places import Part, SpecPlaces
+from .ways_out import never_queued
 
 
 def findings_against_lock(
@@ -70,46 +69,7 @@ class _Held:
         place = self.judge.places.of_file(self.job, ("x-job", "version"))
         found = self.judge.finding(ChangeRule.VERSION_LOWERED, place, message, Severity.ERROR)
         newer = [version for version in locked.versions if version > self.job.options.version]
-        return replace(found, advice=f"{found.advice}; or, {_never_queued(self.job.class_name, locked, newer)}")
-
-
-def not_bumped(
-    project: Project,
-    lock: Lock,
-    found: Sequence[ContractFinding],
-    jobs: Sequence[JobSpec],
-    promised: Mapping[str, Contract],
-    places: SpecPlaces,
-) -> Iterator[ContractFinding]:
-    """The ways out, once for each job whose params broke without a new version."""
-    broken = {one.job for one in found if one.stops and Direction.QUEUE in one.directions}
-    for job in jobs:
-        if job.class_name in broken:
-            now, locked = promised[job.class_name], lock.jobs.get(job.class_name)
-            judge, place = Judge(job, now, places), places.of_file(job, ("x-job", "version"))
-            message = f"its version is still {job.options.version}, and jobs that are queued do not fit it any more"
-            found_here = judge.finding(ChangeRule.VERSION_NOT_BUMPED, place, message, Severity.ERROR)
-            yield replace(found_here, advice="; ".join(_ways_out(project, job, now, locked)))
-
-
-def _ways_out(project: Project, job: JobSpec, now: Contract, locked: LockedJob | None) -> Iterator[str]:
-    version = job.options.version
-    yield f'write "version": {version + 1} in x-job {_UPCAST}'
-    revisions = () if locked is None else locked.versions.get(version, ())
-    # Else it was another comparison that found something, and nothing comes of taking this out of the lock.
-    if locked is not None and any(not revision.has_schemas_of(now) for revision in revisions):
-        yield f"or, {_never_queued(job.class_name, locked, [version])}"
-    yield f"or accept the finding in {accepted_path(project)}"
-
-
-_UPCAST = "(the old model stays, and a stub asks how its rows become new ones)"
-
-
-def _never_queued(name: str, locked: LockedJob, versions: Collection[int]) -> str:
-    """The way out where no row can be of these versions; earlier ones stay in the lock."""
-    newer = sorted(versions)
-    of_them = "" if len(newer) == len(locked.versions) else f" of version {' or '.join(map(str, newer))}"
-    return f"if none{of_them} was ever queued, run server-jobs generate {relock_options(name, locked, newer)}"
+        return replace(found, advice=f"{found.advice}; or, {never_queued(self.job.class_name, locked, newer)}")
 
 
 def _deleted(project: Project, lock: Lock, jobs: Sequence[JobSpec]) -> Iterator[ContractFinding]:
@@ -138,6 +98,6 @@ def _deletion(project: Project, lock: Lock, name: str, locked: LockedJob, jobs: 
         message=f"{gone}, and jobs of it may be queued that nothing would run",
         advice=(
             f'{back} and set "status": "retired" in its x-job, until no row is left; '
-            f"or, {_never_queued(name, locked, locked.versions)}"
+            f"or, {never_queued(name, locked, locked.versions)}"
         ),
     )

@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from ..document import Pointer
 from ..problems import shown
 from ..spec import JobSpec
-from .change import BREAKS, RISKY, Change
+from .change import BREAKS, RISKY, SAFE, Change
 from .compare import compare
 from .contract import Contract
 from .finding import ContractFinding, Direction, Severity
 from .node import Node, walk
 from .place import Place
 from .reach import leads_somewhere
-from .rules import ADVICE, ChangeRule
+from .rules import NOT_RESERVABLE, PARAMS_ADVICE, RESERVE, RESERVE_UNRELATED, RESULT_ADVICE, ChangeRule
 from .spec_places import Part, SpecPlaces
 
 DEFAULT_COMPAT: Mapping[Direction, str] = {
@@ -75,13 +75,12 @@ class Judge:
         """The properties whose name was given away for good."""
         if not self.job.reserved:
             return
-        for part, schema in ((Part.PARAMS, self.now.params), (Part.RESULT, self.now.result)):
-            for node in walk(Node.top(schema)):
-                for name, inner in node.entries("properties").items():
-                    if name in self.job.reserved:
-                        place = self.places.of_part(self.job, part, inner.pointer)
-                        message = f"the name {shown(name)} is reserved"
-                        yield self.finding(ChangeRule.RESERVED_REUSED, place, message, Severity.ERROR)
+        for name, part, pointer in self._properties():
+            if name in self.job.reserved:
+                place = self.places.of_part(self.job, part, pointer)
+                yield self.finding(
+                    ChangeRule.RESERVED_REUSED, place, f"the name {shown(name)} is reserved", Severity.ERROR
+                )
 
     def finding(self, rule: ChangeRule, place: Place, message: str, severity: Severity) -> ContractFinding:
         """A finding about the job as a whole."""
@@ -93,7 +92,7 @@ class Judge:
             job=self.job.class_name,
             directions=(),
             message=message,
-            advice=ADVICE.get(rule, ""),
+            advice=PARAMS_ADVICE.get(rule, ""),
         )
 
     def _unique(self, old: OldContract) -> Iterator[ContractFinding]:
@@ -147,8 +146,34 @@ class Judge:
                 job=self.job.class_name,
                 directions=tuple(direction for direction, grave in broken.items() if grave is severity),
                 message=change.message,
-                advice=ADVICE.get(change.rule, ""),
+                advice=self._advice(part, change, is_broken=bool(broken)),
             )
+
+    def _advice(self, part: Part, change: Change, *, is_broken: bool) -> str:
+        """What to do, such that doing it is no finding that stops as well."""
+        general = PARAMS_ADVICE if part is Part.PARAMS else RESULT_ADVICE
+        advice = general.get(change.rule, "")
+        match change.rule:
+            case ChangeRule.PROP_REMOVED_OPTIONAL if not is_broken:
+                return RESERVE if self._is_free(change) else NOT_RESERVABLE
+            case ChangeRule.PROP_RENAMED if self._is_free(change):
+                return f"{advice}; {RESERVE_UNRELATED}"
+            case ChangeRule.REQUIRED_ADDED | ChangeRule.REQUIRED_ADDED_DEFAULT if part is Part.RESULT:
+                # Where older readers do not pass over it, an optional one breaks them too.
+                return advice if change.forward is SAFE else RESULT_ADVICE[ChangeRule.PROP_ADDED_OPTIONAL]
+            case _:
+                return advice
+
+    def _is_free(self, change: Change) -> bool:
+        """Whether nothing has the name any more of the property that changed, so that it can be reserved."""
+        return str(change.old[-1]) not in {name for name, _, _ in self._properties()}
+
+    def _properties(self) -> Iterator[tuple[str, Part, Pointer]]:
+        """The names of all properties, those that are nested too, and where each stands."""
+        for part, schema in ((Part.PARAMS, self.now.params), (Part.RESULT, self.now.result)):
+            for node in walk(Node.top(schema)):
+                for name, inner in node.entries("properties").items():
+                    yield name, part, inner.pointer
 
     def _broken(self, part: Part, change: Change) -> Iterator[tuple[Direction, Severity]]:
         """Whom a change breaks, and how grave that is for this job."""

@@ -11,12 +11,13 @@ from ..problems import SpecProblem
 from ..spec import JobSpec
 from ..spec_files import SpecFile, read_spec_files
 from .accepted import read_accepted
-from .against_lock import findings_against_lock, not_bumped
+from .against_lock import findings_against_lock
 from .contract import Contract, contracts_of
 from .finding import ContractFinding
 from .judge import unique_findings
 from .lock import Lock
 from .spec_places import SpecPlaces
+from .ways_out import ways_out
 
 
 def review(
@@ -41,5 +42,5 @@ def review(
     places = SpecPlaces(found, needs=needs)
     held = findings_against_lock(project, lock, jobs, now, places)
     judged = accepted.apply(unique_findings([*held, *others]), today)
-    ways_out = list(not_bumped(project, lock, judged, jobs, now, places))
-    return tuple(unique_findings([*judged, *ways_out, *accepted.leftovers(today)]))
+    judged += ways_out(project, lock, judged, jobs, now, places)
+    return tuple(unique_findings([*judged, *accepted.leftovers(today)]))

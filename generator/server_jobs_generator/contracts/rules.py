@@ -42,6 +42,7 @@ class ChangeRule(StrEnum):
     RESERVED_REUSED = "RESERVED_REUSED"
     JOB_DELETED = "JOB_DELETED"
     VERSION_NOT_BUMPED = "VERSION_NOT_BUMPED"
+    RESULT_BROKEN = "RESULT_BROKEN"
     VERSION_LOWERED = "VERSION_LOWERED"
     CONTRACT_FORGOTTEN = "CONTRACT_FORGOTTEN"
     QUEUE_MOVED = "QUEUE_MOVED"
@@ -56,41 +57,28 @@ class ChangeRule(StrEnum):
 
 _OPTIONAL_FIRST = "make it optional with a default, and required once no older row is left"
 _ADD_BESIDE = "add a new optional property beside it and deprecate this one"
-_RELAX = "keep the old bound"
-_READERS_FIRST = "let every reader take it before a writer gives it"
+_KEEP_BOUND = "keep the old bound"
+_WORKERS_FIRST = "update every worker before anything enqueues it"
+_READERS_FIRST = "bring it to every reader before a worker gives it"
+_BOTH = "keep the {}, or add a new optional property beside it: nobody can tell which texts fit both"
 
-ADVICE: Mapping[ChangeRule, str] = {
-    ChangeRule.PROP_ADDED_TO_OPEN: "choose a name that no row holds yet, or let it take what was allowed there",
+_GENERAL: Mapping[ChangeRule, str] = {
+    ChangeRule.PROP_ADDED_TO_OPEN: "let it take what was allowed there, or accept the finding if no row holds the name",
     ChangeRule.REQUIRED_ADDED: _OPTIONAL_FIRST,
     ChangeRule.REQUIRED_ADDED_DEFAULT: "take it out of required: a default fills in only what is optional",
-    ChangeRule.REQUIRED_REMOVED: "keep it required until no older reader is left",
-    ChangeRule.PROP_REMOVED_OPTIONAL: "add its name to x-job.reserved: it must not come back with another meaning",
-    ChangeRule.PROP_REMOVED_REQUIRED: "make it optional first, and remove it once no older reader is left",
-    ChangeRule.PROP_RENAMED: (
-        f"{_ADD_BESIDE}: a new name is a new property to every row; "
-        "if the two have nothing to do with each other, name the old one in x-job.reserved"
-    ),
-    ChangeRule.NULL_ADDED: _READERS_FIRST,
+    ChangeRule.PROP_REMOVED_OPTIONAL: "keep it: nothing passes over it there",
+    ChangeRule.PROP_RENAMED: f"{_ADD_BESIDE}: a new name is a new property to every row",
     ChangeRule.NULL_REMOVED: "keep null among the types",
-    ChangeRule.TYPE_WIDENED: _READERS_FIRST,
     ChangeRule.TYPE_NARROWED: "keep the old type among the types",
     ChangeRule.TYPE_CHANGED: _ADD_BESIDE,
-    ChangeRule.ENUM_ADDED: _READERS_FIRST,
-    ChangeRule.ENUM_REMOVED: "keep the value, and refuse it in the code that enqueues",
-    ChangeRule.CONST_CHANGED: "use an enum with both values",
-    ChangeRule.CONSTRAINT_TIGHTENED: _RELAX,
-    ChangeRule.CONSTRAINT_RELAXED: _READERS_FIRST,
-    ChangeRule.PATTERN_CHANGED: "nobody can tell which texts fit both; keep the pattern, or add a property beside it",
-    ChangeRule.FORMAT_CHANGED: "nobody can tell which texts fit both; keep the format, or add a property beside it",
+    ChangeRule.ENUM_REMOVED: "keep the value among those that are listed",
+    ChangeRule.CONSTRAINT_TIGHTENED: _KEEP_BOUND,
+    ChangeRule.PATTERN_CHANGED: _BOTH.format("pattern"),
+    ChangeRule.FORMAT_CHANGED: _BOTH.format("format"),
     ChangeRule.EXTRA_CLOSED: "keep additionalProperties: true if the values matter",
-    ChangeRule.EXTRA_OPENED: _READERS_FIRST,
-    ChangeRule.UNION_ADDED: _READERS_FIRST,
     ChangeRule.UNION_REMOVED: "keep the branch until no older row is left",
-    ChangeRule.UNION_TAG_CHANGED: "add a branch beside the old one",
-    ChangeRule.TUPLE_CHANGED: "use an object, whose optional properties can be added",
-    ChangeRule.DEFAULT_CHANGED: "rows that exist keep the value they were stored with",
-    ChangeRule.DEFAULT_REMOVED: "the handler now meets the absence of the value",
-    ChangeRule.UNKNOWN_CHANGE: "it cannot be told what this change refuses; undo it, or add a property beside it",
+    ChangeRule.TUPLE_CHANGED: _ADD_BESIDE,
+    ChangeRule.UNKNOWN_CHANGE: f"undo it, or {_ADD_BESIDE}: it cannot be told what this change refuses",
     ChangeRule.QUEUE_MOVED: "jobs that are queued stay in the old one: keep a worker on it until it is empty",
     ChangeRule.ATTEMPTS_LOWERED: "jobs that are queued keep the number they were stored with",
     ChangeRule.TIMEOUT_LOWERED: "the next attempt of a queued job has the shorter time too",
@@ -102,7 +90,37 @@ ADVICE: Mapping[ChangeRule, str] = {
     ChangeRule.VERSION_LOWERED: "rows of the higher version may be queued; raise it instead",
     ChangeRule.RESERVED_REUSED: "choose another name, or take it out of x-job.reserved if no row ever held it",
 }
-"""What to do about a change where it breaks something."""
+_MORE_IS_GIVEN = (
+    *(ChangeRule.PROP_ADDED_OPTIONAL, ChangeRule.NULL_ADDED, ChangeRule.TYPE_WIDENED, ChangeRule.ENUM_ADDED),
+    *(ChangeRule.CONSTRAINT_RELAXED, ChangeRule.EXTRA_OPENED, ChangeRule.UNION_ADDED),
+)
+
+PARAMS_ADVICE: Mapping[ChangeRule, str] = {
+    **_GENERAL,
+    **dict.fromkeys(_MORE_IS_GIVEN, _WORKERS_FIRST),
+    ChangeRule.REQUIRED_REMOVED: "keep it required until no older worker is left",
+    ChangeRule.PROP_REMOVED_REQUIRED: "keep it until no older worker is left",
+    ChangeRule.ENUM_REMOVED: "keep the value, and refuse it in the code that enqueues",
+    ChangeRule.CONST_CHANGED: "use an enum with both values",
+    ChangeRule.UNION_TAG_CHANGED: "add a branch beside the old one",
+    ChangeRule.DEFAULT_REMOVED: "the handler now meets the absence of the value",
+}
+"""What to do about a change of params, or of options, where it breaks something."""
+
+RESULT_ADVICE: Mapping[ChangeRule, str] = {
+    **_GENERAL,
+    **dict.fromkeys(_MORE_IS_GIVEN, _READERS_FIRST),
+    ChangeRule.REQUIRED_REMOVED: "keep it required until no older reader is left",
+    ChangeRule.PROP_REMOVED_REQUIRED: "keep it until no older reader is left",
+    ChangeRule.CONST_CHANGED: _ADD_BESIDE,
+    ChangeRule.UNION_TAG_CHANGED: "keep what tells the branches apart",
+    ChangeRule.DEFAULT_REMOVED: "readers now meet the absence of the value",
+}
+"""What to do about a change of the result. Where that adds to what is given, older readers would be broken by it."""
+
+RESERVE = "add its name to x-job.reserved: it must not come back with another meaning"
+RESERVE_UNRELATED = "if the two have nothing to do with each other, name the old one in x-job.reserved"
+NOT_RESERVABLE = "other properties of this spec have its name: do not give it back to this one with another meaning"
 
 SUMMARIES: Mapping[ChangeRule, str] = {
     ChangeRule.PROP_ADDED_OPTIONAL: "an optional property was added where older readers refuse it",
@@ -138,6 +156,7 @@ SUMMARIES: Mapping[ChangeRule, str] = {
     ChangeRule.RESERVED_REUSED: "a reserved name is used again",
     ChangeRule.JOB_DELETED: "the spec of a job is gone while jobs of it may be queued",
     ChangeRule.VERSION_NOT_BUMPED: "params broke, and the version is the same",
+    ChangeRule.RESULT_BROKEN: "the result broke, and no version mends that",
     ChangeRule.VERSION_LOWERED: "the version is lower than one that was released",
     ChangeRule.CONTRACT_FORGOTTEN: "the lock has lost what was released of a job",
     ChangeRule.QUEUE_MOVED: "a job has another queue",
@@ -156,7 +175,7 @@ NEVER_TOLD = frozenset({ChangeRule.DEFAULT_CHANGED, ChangeRule.REF_RENAMED})
 
 NEVER_ACCEPTED = frozenset(
     {
-        ChangeRule.VERSION_NOT_BUMPED,
+        *(ChangeRule.VERSION_NOT_BUMPED, ChangeRule.RESULT_BROKEN),
         *(ChangeRule.ACCEPTED_EXPIRED, ChangeRule.ACCEPTED_UNUSED, ChangeRule.ACCEPTED_MALFORMED),
     }
 )

@@ -302,6 +302,14 @@ EXPLANATIONS = (
         {"params": {"x": _TEXT}, "x-job": {"version": 2}},
     ),
     _spec(
+        ChangeRule.RESULT_BROKEN,
+        "Results are kept and read as they were written: no function brings them to a new version. Whoever knows all "
+        "readers can bring the change to them first, and say so in x-job.compat.",
+        {"result": {"x": _TEXT}},
+        {"result": {"x": {"type": ["string", "null"]}}},
+        {"result": {"x": {"type": ["string", "null"]}}, "x-job": {"compat": {"reader": "ignore"}}},
+    ),
+    _spec(
         ChangeRule.VERSION_LOWERED,
         "Workers of this version would leave rows of the higher one where they are.",
         {"x-job": {"version": 2}},

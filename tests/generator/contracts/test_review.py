@@ -4,75 +4,22 @@ from __future__ import annotations
 
 import json
 import re
-from datetime import date
 from pathlib import Path
-from typing import cast
 
 import pytest
 from server_jobs.errors import InvalidOptionError
 from server_jobs.project import Project
 from server_jobs_generator.contracts.contract import Status
-from server_jobs_generator.contracts.finding import ContractFinding, Direction, Severity
+from server_jobs_generator.contracts.finding import Direction, Severity
 from server_jobs_generator.contracts.lock import Lock
 from server_jobs_generator.contracts.release import release
 from server_jobs_generator.contracts.relock import relock
 from server_jobs_generator.contracts.review import review
 from server_jobs_generator.report import ENTRIES_FOLLOW
 
+from tests.generator.contracts.history import ACCEPTED, TEXT, TODAY, WHOLE, History, accepted, both, needing, stopping
 from tests.generator.projects import TemporaryProject, job_spec, make_project
 from tests.generator.spec_projects import Schema, a_spec, an_object, read
-
-TEXT: Schema = {"type": "string"}
-WHOLE: Schema = {"type": "integer"}
-TODAY = date(2026, 11, 26)
-ACCEPTED = "contracts.accepted.json"
-
-
-class History:
-    """A project whose spec changes again and again; nothing is rendered."""
-
-    def __init__(self, root: Path) -> None:
-        self.root, self.lock = root, Lock()
-
-    def now(
-        self, *parts: Schema, files: dict[str, object] | None = None, x_job: Schema | None = None, title: str = "Case"
-    ) -> list[ContractFinding]:
-        """What is found when the spec is this."""
-        return self.found({"case.json": a_spec(*parts, title=title, **{"x-job": x_job or {}}), **(files or {})})
-
-    def found(self, files: dict[str, object]) -> list[ContractFinding]:
-        for path in (self.root / "specs").glob("*"):
-            path.unlink()
-        specs = read(self.root, files)
-        assert not specs.problems
-        found = review(Project(root=self.root), self.lock, specs.jobs, today=TODAY)
-        self.released = release(self.lock, specs.jobs)
-        return list(found)
-
-    def release(self, *parts: Schema, x_job: Schema | None = None) -> None:
-        """Release the spec as it is, whatever is found."""
-        self.now(*parts, x_job=x_job)
-        self.lock = self.released
-
-
-@pytest.fixture
-def history(tmp_path: Path) -> History:
-    return History(tmp_path)
-
-
-def needing(**properties: object) -> Schema:
-    """An object that requires all of these."""
-    return {**an_object(**properties), "required": [*properties]}
-
-
-def kinds(*names: str) -> Schema:
-    """A union whose branches are told apart by these names."""
-    frame = {"type": "object", "additionalProperties": False, "required": ["kind"]}
-    return cast("Schema", {"oneOf": [{**frame, "properties": {"kind": {"const": name}}} for name in names]})
-
-
-def stopping(found: list[ContractFinding]) -> set[str]:
-    return {finding.rule for finding in found if finding.stops}
 
 
 def test_every_revision_of_a_version_counts_and_not_only_the_last(history: History) -> None:
@@ -81,11 +28,6 @@ def test_every_revision_of_a_version_counts_and_not_only_the_last(history: Histo
     assert stopping(history.now(an_object(x=TEXT))) == {"TYPE_CHANGED", "VERSION_NOT_BUMPED"}
     history.lock = relock(history.lock, [("Case", None)])
     assert history.now(an_object(x=TEXT)) == []
-
-
-def both(params: Schema) -> tuple[Schema, Schema]:
-    """The same for the params and the result."""
-    return params, params
 
 
 def test_what_went_in_one_change_and_came_in_a_later_one_was_not_renamed(history: History) -> None:
@@ -110,9 +52,9 @@ def test_a_rename_stays_one_whatever_changes_after_it(history: History) -> None:
 def test_a_name_that_comes_with_the_same_shape_as_a_reserved_one_is_another_property(history: History) -> None:
     history.release(*both(an_object(old=TEXT)))
     change = both(an_object(new=TEXT))
-    (*found, _) = history.now(*change)
-    assert {(one.rule, one.stops) for one in found} == {("PROP_RENAMED", True)}
-    assert all("name the old one in x-job.reserved" in one.advice for one in found)
+    found = history.now(*change)
+    assert stopping(found) == {"PROP_RENAMED", "VERSION_NOT_BUMPED", "RESULT_BROKEN"}
+    assert all("name the old one in x-job.reserved" in one.advice for one in found if one.rule == "PROP_RENAMED")
     assert history.now(*change, x_job={"reserved": ["old"]}) == []
 
 
@@ -133,54 +75,8 @@ def test_rows_of_an_earlier_version_are_upcast_and_their_params_not_compared(his
 def test_results_of_every_version_are_compared_because_nothing_upcasts_them(history: History) -> None:
     history.release(an_object(), needing(x=TEXT))
     found = history.now(an_object(), needing(x={"type": "integer"}), x_job={"version": 2})
-    assert [(one.rule, one.directions) for one in found] == [("TYPE_CHANGED", (Direction.STORE, Direction.READER))]
-    assert found[0].stops
-
-
-def unique(*pointers: str, **more: object) -> Schema:
-    return cast("Schema", {"unique": {"by": [*pointers]}, **more})
-
-
-def test_what_made_jobs_unique_may_not_go_unseen_however_deep_it_lies(history: History) -> None:
-    history.release(an_object(c=an_object(id=TEXT, x=TEXT)), x_job=unique("/c/id"))
-    change = an_object(c=an_object(x=TEXT))
-    (_, found) = history.now(change, x_job=unique("/c/x"))
-    assert (found.rule, found.stops, found.place.pointer) == ("UNIQUE_PROP_REMOVED", True, "/x-job/unique")
-    assert 'params have no "/c/id" any more' in found.message
-
-
-def test_what_made_jobs_unique_is_found_behind_references_and_in_lists(history: History) -> None:
-    options = unique("/list/0/a~1b", "/any/x", "")
-    branches = {"anyOf": [an_object(x=TEXT), {"type": "null"}]}
-    history.release(an_object(list={"type": "array", "items": an_object(**{"a/b": TEXT})}, any=branches), x_job=options)
-    wider = {"type": "array", "items": an_object(**{"a/b": TEXT}, more=TEXT)}
-    assert history.now(an_object(list=wider, any=branches), x_job=options) == []
-
-
-def test_with_a_new_version_it_is_only_told_that_old_and_new_keys_do_not_meet(history: History) -> None:
-    history.release(needing(x=TEXT), x_job=unique("/x"))
-    assert "UNIQUE_PROP_REMOVED" in stopping(history.now(needing(y=TEXT), x_job=unique("/y")))
-    (told,) = history.now(needing(y=TEXT), x_job=unique("/y", version=2))
-    assert (told.rule, told.stops) == ("UNIQUE_CHANGED", False)
-
-
-@pytest.mark.parametrize(
-    ("before", "after", "message"),
-    [
-        (unique("/x"), unique("/x", "/y"), 'jobs were unique by "/x", and are unique by "/x", "/y" now'),
-        (unique("/x", "/y"), unique("/y", "/x"), 'jobs were unique by "/x", "/y", and are unique by "/y", "/x" now'),
-        (unique("/x"), {}, 'jobs were unique by "/x", and are not unique now'),
-        ({}, unique("/x"), 'jobs were not unique, and are unique by "/x" now'),
-    ],
-)
-def test_jobs_that_are_unique_by_other_values_are_told(
-    history: History, before: Schema, after: Schema, message: str
-) -> None:
-    history.release(an_object(x=TEXT, y=TEXT), x_job=before)
-    (found,) = history.now(an_object(x=TEXT, y=TEXT), x_job=after)
-    assert (found.rule, found.severity, found.message) == ("UNIQUE_CHANGED", Severity.WARNING, message)
-    history.release(an_object(x=TEXT, y=TEXT), x_job=after)
-    assert history.now(an_object(x=TEXT, y=TEXT), x_job=after) == []
+    assert stopping(found) == {"TYPE_CHANGED", "RESULT_BROKEN"}
+    assert found[-1].directions == (Direction.STORE, Direction.READER)
 
 
 def test_a_lowered_version_is_refused(history: History) -> None:
@@ -195,8 +91,9 @@ def test_who_is_broken_how_gravely_is_chosen_for_each_job(history: History) -> N
     (warned,) = history.now(change)
     assert (warned.severity, warned.directions) == (Severity.WARNING, (Direction.ROLLOUT,))
     assert history.now(change, x_job={"compat": {"rollout": "ignore"}}) == []
-    (refused,) = history.now(change, x_job={"compat": {"rollout": "error"}})
-    assert refused.stops
+    strict: Schema = {"compat": {"rollout": "error"}}
+    assert stopping(history.now(change, x_job=strict)) == {"NULL_ADDED", "VERSION_NOT_BUMPED"}
+    assert history.now(change, x_job={**strict, "version": 2}) == []
     assert stopping(history.now(needing(x={"const": "a"}), x_job={"compat": {"queue": "warning"}})) == set()
 
 
@@ -246,19 +143,6 @@ def test_a_retired_job_may_go(history: History) -> None:
     assert history.released.jobs == {}
 
 
-def accepted(**changes: object) -> dict[str, object]:
-    entry = {
-        "rule": "CONSTRAINT_TIGHTENED",
-        "job": "Case",
-        "pointer": "/properties/params/properties/x",
-        "change": 'must be one of "a" now',
-        "reason": "No row has another value.",
-        "expires": "2026-11-26",
-        **changes,
-    }
-    return {ACCEPTED: {"accepted": [{key: value for key, value in entry.items() if value is not None}]}}
-
-
 def test_an_accepted_finding_stops_nothing_until_it_expires(history: History) -> None:
     history.release(needing(x=TEXT))
     tighter = needing(x={"const": "a"})
@@ -267,71 +151,6 @@ def test_an_accepted_finding_stops_nothing_until_it_expires(history: History) ->
     assert (finding.accepted, finding.stops) == ("No row has another value.", False)
     late = history.now(tighter, files=accepted(expires="2026-11-25"))
     assert stopping(late) == {"CONSTRAINT_TIGHTENED", "VERSION_NOT_BUMPED", "ACCEPTED_EXPIRED"}
-
-
-SHORTER = "maxLength was 50, and is 40 now"
-
-
-def short(longest: int, **more: object) -> Schema:
-    return needing(x={"type": "string", "maxLength": longest, **more})
-
-
-def test_an_accepted_change_covers_no_later_one_of_the_same_rule_at_the_same_place(history: History) -> None:
-    files = accepted(change=SHORTER)
-    history.release(short(50))
-    assert stopping(history.now(short(40), files=files)) == set()
-    history.release(short(40))
-    assert stopping(history.now(short(40), files=files)) == set()
-    found = history.now(short(1, minLength=1, pattern="^x$"), files=files)
-    assert stopping(found) == {"CONSTRAINT_TIGHTENED", "VERSION_NOT_BUMPED"}
-    assert {one.message for one in found if one.rule == "CONSTRAINT_TIGHTENED"} == {
-        "maxLength was 50, and is 1 now",
-        "maxLength was 40, and is 1 now",
-        "minLength was 0 characters, and is 1 now",
-        'pattern "^x$" was added',
-    }
-    for one in found:
-        if one.rule == "CONSTRAINT_TIGHTENED":
-            assert f'{ACCEPTED}:1:15 accepts another change, "{SHORTER}", and not this one' in one.advice
-
-
-def test_an_entry_for_each_change_of_a_rule_at_one_place_covers_both_and_the_one_before_them_is_told(
-    history: History,
-) -> None:
-    history.release(short(50))
-    changes = (SHORTER, "minLength was 0 characters, and is 1 now", "maxLength was 50, and is 45 now")
-    entries = [accepted(change=change)[ACCEPTED]["accepted"][0] for change in changes]  # type: ignore[index]
-    found = history.now(short(40, minLength=1), files={ACCEPTED: {"accepted": entries}})
-    assert [one.rule for one in found if one.accepted is None] == ["ACCEPTED_UNUSED"]
-    assert [one.place.pointer for one in found if one.accepted is None] == ["/accepted/2"]
-
-
-VAGUE: dict[str, tuple[Schema, Schema, Schema]] = {
-    "a branch is removed": (kinds("a", "b", "c"), kinds("a", "b"), kinds("a")),
-    "branches are told apart otherwise": (kinds("a", "b"), kinds("a", "c"), kinds("a", "d")),
-    "one more schema": (
-        TEXT,
-        {"allOf": [TEXT, {"pattern": "a"}]},
-        {"allOf": [TEXT, {"pattern": "a"}, {"format": "uri"}]},
-    ),
-    "not": ({"not": WHOLE, **TEXT}, {"not": TEXT, **TEXT}, {"not": {"const": "a"}, **TEXT}),
-    "a long enum": ({"enum": [*range(40)]}, {"enum": [*range(20)]}, {"enum": [*range(9)]}),
-}
-
-
-@pytest.mark.parametrize("name", VAGUE)
-def test_changes_that_no_words_tell_apart_are_accepted_apart(history: History, name: str) -> None:
-    first, second, third = VAGUE[name]
-    history.release(needing(x=first))
-    entries = [json.loads(one.entry) for one in history.now(needing(x=second)) if one.stops and one.entry]
-    files: dict[str, object] = {
-        ACCEPTED: {"accepted": [{**entry, "reason": "None are left.", "expires": "2030-01-01"} for entry in entries]}
-    }
-    assert entries
-    assert stopping(history.now(needing(x=second), files=files)) == set()
-    history.release(needing(x=second))
-    assert stopping(history.now(needing(x=second), files=files)) == set()
-    assert len(stopping(history.now(needing(x=third), files=files))) > 1
 
 
 def test_an_entry_that_nothing_needs_is_told(history: History) -> None:

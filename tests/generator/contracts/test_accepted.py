@@ -1,0 +1,74 @@
+"""What an accepted finding covers: one change, and not all that a rule says at that place."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tests.generator.contracts.history import ACCEPTED, TEXT, WHOLE, History, accepted, kinds, needing, stopping
+from tests.generator.spec_projects import Schema
+
+SHORTER = "maxLength was 50, and is 40 now"
+
+
+def short(longest: int, **more: object) -> Schema:
+    return needing(x={"type": "string", "maxLength": longest, **more})
+
+
+def test_an_accepted_change_covers_no_later_one_of_the_same_rule_at_the_same_place(history: History) -> None:
+    files = accepted(change=SHORTER)
+    history.release(short(50))
+    assert stopping(history.now(short(40), files=files)) == set()
+    history.release(short(40))
+    assert stopping(history.now(short(40), files=files)) == set()
+    found = history.now(short(1, minLength=1, pattern="^x$"), files=files)
+    assert stopping(found) == {"CONSTRAINT_TIGHTENED", "VERSION_NOT_BUMPED"}
+    assert {one.message for one in found if one.rule == "CONSTRAINT_TIGHTENED"} == {
+        "maxLength was 50, and is 1 now",
+        "maxLength was 40, and is 1 now",
+        "minLength was 0 characters, and is 1 now",
+        'pattern "^x$" was added',
+    }
+    for one in found:
+        if one.rule == "CONSTRAINT_TIGHTENED":
+            assert f'{ACCEPTED}:1:15 accepts another change, "{SHORTER}", and not this one' in one.advice
+
+
+def test_an_entry_for_each_change_of_a_rule_at_one_place_covers_both_and_the_one_before_them_is_told(
+    history: History,
+) -> None:
+    history.release(short(50))
+    changes = (SHORTER, "minLength was 0 characters, and is 1 now", "maxLength was 50, and is 45 now")
+    entries = [accepted(change=change)[ACCEPTED]["accepted"][0] for change in changes]  # type: ignore[index]
+    found = history.now(short(40, minLength=1), files={ACCEPTED: {"accepted": entries}})
+    assert [one.rule for one in found if one.accepted is None] == ["ACCEPTED_UNUSED"]
+    assert [one.place.pointer for one in found if one.accepted is None] == ["/accepted/2"]
+
+
+VAGUE: dict[str, tuple[Schema, Schema, Schema]] = {
+    "a branch is removed": (kinds("a", "b", "c"), kinds("a", "b"), kinds("a")),
+    "branches are told apart otherwise": (kinds("a", "b"), kinds("a", "c"), kinds("a", "d")),
+    "one more schema": (
+        TEXT,
+        {"allOf": [TEXT, {"pattern": "a"}]},
+        {"allOf": [TEXT, {"pattern": "a"}, {"format": "uri"}]},
+    ),
+    "not": ({"not": WHOLE, **TEXT}, {"not": TEXT, **TEXT}, {"not": {"const": "a"}, **TEXT}),
+    "a long enum": ({"enum": [*range(40)]}, {"enum": [*range(20)]}, {"enum": [*range(9)]}),
+}
+
+
+@pytest.mark.parametrize("name", VAGUE)
+def test_changes_that_no_words_tell_apart_are_accepted_apart(history: History, name: str) -> None:
+    first, second, third = VAGUE[name]
+    history.release(needing(x=first))
+    entries = [json.loads(one.entry) for one in history.now(needing(x=second)) if one.stops and one.entry]
+    files: dict[str, object] = {
+        ACCEPTED: {"accepted": [{**entry, "reason": "None are left.", "expires": "2030-01-01"} for entry in entries]}
+    }
+    assert entries
+    assert stopping(history.now(needing(x=second), files=files)) == set()
+    history.release(needing(x=second))
+    assert stopping(history.now(needing(x=second), files=files)) == set()
+    assert len(stopping(history.now(needing(x=third), files=files))) > 1

@@ -1,0 +1,124 @@
+"""What to do about a change that breaks something: whoever does it is let through."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import pytest
+from server_jobs_generator.contracts.finding import ContractFinding, Direction
+from server_jobs_generator.contracts.relock import relock
+
+from tests.generator.contracts.history import ACCEPTED, TEXT, WHOLE, History, both, kinds, needing, stopping
+from tests.generator.contracts.test_compare import TABLE
+from tests.generator.spec_projects import Schema, an_object
+
+# The table has schemas that no spec may have; of these, others say what the comparison makes of them.
+IN_NO_SPEC = {"a keyword nobody knows", "rename a definition"}
+IN_SPECS = {name: row for name, row in TABLE.items() if name not in IN_NO_SPEC}
+
+
+def accepting(found: list[ContractFinding]) -> dict[str, object]:
+    """The file that accepts all that stops, as it is printed, with a reason and a day."""
+    entries = [json.loads(one.entry) for one in found if one.stops and one.entry]
+    return {ACCEPTED: {"accepted": [{**entry, "reason": "Seen.", "expires": "2030-01-01"} for entry in entries]}}
+
+
+@pytest.mark.parametrize("name", IN_SPECS)
+def test_every_way_out_of_broken_params_leads_out(history: History, name: str) -> None:
+    old, new, *_ = IN_SPECS[name]
+    strict: Schema = {"compat": {"rollout": "error"}}
+    history.release(old)
+    found = history.now(new, x_job=strict)
+    assert ("VERSION_NOT_BUMPED" in stopping(found)) == bool(stopping(found))
+    for one in found:
+        if one.rule == "VERSION_NOT_BUMPED":
+            assert 'write "version": 2 in x-job' in one.advice
+    assert stopping(history.now(new, x_job={**strict, "version": 2})) == set()
+    assert stopping(history.now(new, x_job=strict, files=accepting(found))) == set()
+    history.lock = relock(history.lock, [("Case", None)])
+    assert history.now(new, x_job=strict) == []
+
+
+@pytest.mark.parametrize("name", IN_SPECS)
+def test_every_way_out_of_a_broken_result_leads_out(history: History, name: str) -> None:
+    old, new, *_ = IN_SPECS[name]
+    history.release(an_object(), old)
+    found = history.now(an_object(), new)
+    assert ("RESULT_BROKEN" in stopping(found)) == bool(stopping(found))
+    for one in found:
+        if one.rule == "RESULT_BROKEN":
+            compat = re.search(r'write ("compat": \{.*?\}) in x-job', one.advice)
+            assert compat is not None
+            assert stopping(history.now(an_object(), new, x_job=json.loads(f"{{{compat[1]}}}"))) == set()
+    assert stopping(history.now(an_object(), new, files=accepting(found))) == set()
+    history.lock = relock(history.lock, [("Case", None)])
+    assert history.now(an_object(), new) == []
+
+
+def test_only_what_broke_a_result_leaves_the_lock_and_what_is_newer(history: History) -> None:
+    history.release(needing(x=TEXT), needing(x=TEXT))
+    history.release(needing(y=TEXT), needing(x=TEXT), x_job={"version": 2})
+    history.release(needing(y=TEXT), some("x", x=TEXT, y=TEXT), x_job={"version": 3})
+    found = history.now(needing(y=TEXT), some("x", x=TEXT, y=WHOLE), x_job={"version": 3})
+    (way_out,) = (one.advice for one in found if one.rule == "RESULT_BROKEN")
+    assert "if none of version 3 was ever queued, run server-jobs generate --relock Case:3;" in way_out
+    found = history.now(needing(y=TEXT), some("x", x=WHOLE, y=TEXT), x_job={"version": 3})
+    (way_out,) = (one.advice for one in found if one.rule == "RESULT_BROKEN")
+    assert "--relock Case:1 --relock Case:2 --relock Case:3;" in way_out
+
+
+def either(*properties: str) -> Schema:
+    """Something whose branch with these properties is no place where a reader passes over others."""
+    return {"anyOf": [an_object(**dict.fromkeys(properties, TEXT)), WHOLE]}
+
+
+def some(*required: str, **properties: object) -> Schema:
+    """An object that requires these of its properties."""
+    return {**an_object(**properties), "required": [*required]}
+
+
+A, B, A_OR_B, NULLABLE = {"const": "a"}, {"const": "b"}, {"enum": ["a", "b"]}, {"type": ["string", "null"]}
+TWO, ONE = an_object(x=either("a", "b")), an_object(x=either("a"))
+BESIDE = "add a new optional property"
+# What there was, what it became, a rule that this breaks, words of the advice, and what there is where it is followed.
+FOLLOWED: list[tuple[Schema, Schema, str, str, Schema]] = [
+    (needing(x=TEXT), an_object(x=TEXT), "REQUIRED_REMOVED", "keep it required", needing(x=TEXT)),
+    (needing(x=TEXT), an_object(), "PROP_REMOVED_REQUIRED", "keep it until", needing(x=TEXT)),
+    (TWO, ONE, "PROP_REMOVED_OPTIONAL", "keep it", TWO),
+    (an_object(), needing(x=TEXT), "REQUIRED_ADDED", "make it optional", an_object(x=TEXT)),
+    (needing(x=A), needing(x=B), "CONST_CHANGED", BESIDE, some("x", x=A, y=TEXT)),
+    (needing(x=A_OR_B), needing(x=A), "ENUM_REMOVED", "keep the value", needing(x=A_OR_B)),
+    (needing(x=TEXT), needing(y=TEXT), "PROP_RENAMED", BESIDE, some("x", x=TEXT, y=TEXT)),
+    (needing(x=TEXT), needing(x=WHOLE), "TYPE_CHANGED", BESIDE, some("x", x=TEXT, y=WHOLE)),
+    (needing(x=NULLABLE), needing(x=TEXT), "NULL_REMOVED", "keep null", needing(x=NULLABLE)),
+    (needing(x=kinds("a", "b")), needing(x=kinds("a", "c")), "UNION_TAG_CHANGED", "keep", needing(x=kinds("a", "b"))),
+]
+
+
+@pytest.mark.parametrize(("old", "new", "rule", "advice", "followed"), FOLLOWED)
+def test_the_advice_about_a_result_leads_to_a_spec_that_breaks_nothing(
+    history: History, old: Schema, new: Schema, rule: str, advice: str, followed: Schema
+) -> None:
+    history.release(an_object(), old)
+    assert any(one.rule == rule and advice in one.advice for one in history.now(an_object(), new))
+    assert history.now(an_object(), followed) == []
+
+
+def test_what_older_readers_would_refuse_is_brought_to_them_first(history: History) -> None:
+    history.release(needing(x=TEXT), needing(x=TEXT))
+    change = both(needing(x=NULLABLE))
+    told = {one.directions: one.advice for one in history.now(*change) if one.rule == "NULL_ADDED"}
+    assert told == {
+        (Direction.ROLLOUT,): "update every worker before anything enqueues it",
+        (Direction.READER,): "bring it to every reader before a worker gives it",
+    }
+
+
+def test_a_name_is_to_be_reserved_only_where_that_is_possible(history: History) -> None:
+    history.release(an_object(a=TEXT, b=an_object(x=TEXT)), an_object(a=TEXT))
+    (gone, kept) = history.now(an_object(a=TEXT, b=an_object()))
+    assert (gone.message, gone.advice[:16]) == ('the optional property "x" was removed', "add its name to ")
+    assert "x-job.reserved" not in kept.advice
+    assert kept.advice.startswith("other properties of this spec have its name")
+    assert stopping(history.now(an_object(), an_object(a=TEXT), x_job={"reserved": ["a"]})) == {"RESERVED_REUSED"}
