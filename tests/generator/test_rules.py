@@ -150,7 +150,7 @@ def rules_of_change(root: Path, place: str, text: str) -> set[str]:
     if released.problems:  # what a spec may not say yet can be compared all the same
         return {one.rule.value for one in compare(*(params_of(spec) for spec in (before, after)))}
     assert not now.problems
-    found = review(Project(root=root), release(Lock(), released.jobs), now.jobs)
+    found = review(Project(root=root, outputs=("typescript",)), release(Lock(), released.jobs), now.jobs)
     return {finding.rule for finding in found if finding.accepted is None}
 
 

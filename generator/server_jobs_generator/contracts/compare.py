@@ -204,7 +204,7 @@ def _default_changes(old: Node, new: Node) -> Iterator[Change]:
     if was is not None and was != now:
         rule = ChangeRule.DEFAULT_REMOVED if now is None else ChangeRule.DEFAULT_CHANGED
         message = f"had the default {was}, and now {now or 'none'}"
-        verdict = RISKY if now is None else SAFE  # rows hold their defaults written out
+        verdict = RISKY if now is None else SAFE  # what Python stores has its defaults written out
         yield Change(rule=rule, old=old.pointer, new=new.pointer, backward=verdict, forward=SAFE, message=message)
 
 

@@ -183,11 +183,13 @@ class Judge:
                 yield direction, grave
 
     def _is_worth_a_word(self, part: Part, change: Change) -> bool:
-        """Whether something is lost that no reader refuses; and a name that is gone has to be reserved."""
+        """Whether something is lost that no reader refuses, a name that is gone has to be reserved, or a new default
+        may meet params that were stored without one."""
         verdicts = zip(_DIRECTIONS[part], (change.backward, change.forward), strict=True)
         is_lost = any(verdict is RISKY and self._gravity(direction) for direction, verdict in verdicts)
         is_gone = change.rule is ChangeRule.PROP_REMOVED_OPTIONAL and str(change.old[-1]) not in self.job.reserved
-        return is_lost or (is_gone and self._gravity(_DIRECTIONS[part][0]) is not None)
+        is_default = change.rule is ChangeRule.DEFAULT_CHANGED and part is Part.PARAMS
+        return is_lost or ((is_gone or is_default) and self._gravity(_DIRECTIONS[part][0]) is not None)
 
     def _gravity(self, direction: Direction) -> Severity | None:
         chosen = self.job.compat.get(direction.value, DEFAULT_COMPAT[direction])

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime
 
 from server_jobs.project import Project
 
+from ..outputs.typescript.keys import is_insertable
 from ..problems import SpecProblem
 from ..spec import JobSpec
 from ..spec_files import SpecFile, read_spec_files
@@ -16,6 +17,7 @@ from .contract import Contract, contracts_of
 from .finding import ContractFinding
 from .judge import unique_findings
 from .lock import Lock
+from .rules import ChangeRule
 from .spec_places import SpecPlaces
 from .ways_out import ways_out
 
@@ -40,7 +42,20 @@ def review(
     accepted, now = read_accepted(project), promised or contracts_of(jobs)
     found = files or read_spec_files(project.root, project.root / project.specs)
     places = SpecPlaces(found, needs=needs)
-    held = findings_against_lock(project, lock, jobs, now, places)
-    judged = accepted.apply(unique_findings([*held, *others]), today)
+    held = [*findings_against_lock(project, lock, jobs, now, places), *others]
+    judged = accepted.apply(unique_findings(_that_matter(project, held, jobs)), today)
     judged += ways_out(project, lock, judged, jobs, now, places)
     return tuple(unique_findings([*judged, *accepted.leftovers(today)]))
+
+
+def _that_matter(
+    project: Project, found: Iterable[ContractFinding], jobs: Sequence[JobSpec]
+) -> Iterator[ContractFinding]:
+    """The findings without new defaults of jobs that only Python stores, which writes defaults out."""
+    named = {job.class_name: job for job in jobs}
+    for finding in found:
+        if finding.rule == ChangeRule.DEFAULT_CHANGED:
+            job = named.get(finding.job)
+            if "typescript" not in project.outputs or not (job is None or is_insertable(job)):
+                continue
+        yield finding

@@ -103,6 +103,7 @@ PARAMS_ADVICE: Mapping[ChangeRule, str] = {
     ChangeRule.ENUM_REMOVED: "keep the value, and refuse it in the code that enqueues",
     ChangeRule.CONST_CHANGED: "use an enum with both values",
     ChangeRule.UNION_TAG_CHANGED: "add a branch beside the old one",
+    ChangeRule.DEFAULT_CHANGED: "jobs that insertJob of jobs.ts stored without the value get the new one",
     ChangeRule.DEFAULT_REMOVED: "the handler now meets the absence of the value",
 }
 """What to do about a change of params, or of options, where it breaks something."""
@@ -149,7 +150,7 @@ SUMMARIES: Mapping[ChangeRule, str] = {
     ChangeRule.UNION_REMOVED: "a union has one branch less",
     ChangeRule.UNION_TAG_CHANGED: "the branches of a union are told apart by something else",
     ChangeRule.TUPLE_CHANGED: "a list has another number of items by position",
-    ChangeRule.DEFAULT_CHANGED: "a default has another value",
+    ChangeRule.DEFAULT_CHANGED: "a default has another value, and TypeScript stores jobs without it",
     ChangeRule.DEFAULT_REMOVED: "a default is gone",
     ChangeRule.REF_RENAMED: "a definition has another name",
     ChangeRule.UNKNOWN_CHANGE: "something changed whose effect cannot be told",
@@ -170,7 +171,7 @@ SUMMARIES: Mapping[ChangeRule, str] = {
 }
 """What each rule is about, in one line."""
 
-NEVER_TOLD = frozenset({ChangeRule.DEFAULT_CHANGED, ChangeRule.REF_RENAMED})
+NEVER_TOLD = frozenset({ChangeRule.REF_RENAMED})
 """Rules of changes that are safe in every direction."""
 
 NEVER_ACCEPTED = frozenset(

@@ -268,7 +268,15 @@ EXPLANATIONS = (
         "The handler meets the absence of the value from now on.",
         {"x?": {**_TEXT, "default": "a"}},
         {"x?": _TEXT},
+        {"x?": {**_TEXT, "default": "a", "description": "Seldom given."}},
+    ),
+    _params(
+        ChangeRule.DEFAULT_CHANGED,
+        "Python stores params with their defaults, and rows keep those that they were stored with. What insertJob of "
+        "the generated TypeScript stores has only what it was given: the handler meets the default of its own day.",
+        {"x?": {**_TEXT, "default": "a"}},
         {"x?": {**_TEXT, "default": "b"}},
+        {"x?": {**_TEXT, "default": "a"}, "y?": {**_TEXT, "default": "b"}},
     ),
     _params(
         ChangeRule.UNKNOWN_CHANGE,

@@ -25,6 +25,7 @@ class History:
 
     def __init__(self, root: Path) -> None:
         self.root, self.lock = root, Lock()
+        self.outputs: tuple[str, ...] = ()
 
     def now(
         self, *parts: Schema, files: dict[str, object] | None = None, x_job: Schema | None = None, title: str = "Case"
@@ -37,7 +38,7 @@ class History:
             path.unlink()
         specs = read(self.root, files)
         assert not specs.problems
-        found = review(Project(root=self.root), self.lock, specs.jobs, today=TODAY)
+        found = review(Project(root=self.root, outputs=self.outputs), self.lock, specs.jobs, today=TODAY)
         self.released = release(self.lock, specs.jobs)
         return list(found)
 

@@ -126,6 +126,26 @@ def test_both_places_are_named_also_in_shared_files(history: History) -> None:
     assert line.strip() == '"Name": {"type": "string"}'
 
 
+def test_a_new_default_is_told_where_typescript_may_have_stored_jobs_without_one(history: History) -> None:
+    before, after = (
+        both(an_object(x={"type": "string", "default": text}, y=an_object(z={"type": "integer", "default": number})))
+        for text, number in (("a", 1), ("b", 2))
+    )
+    history.release(*before)
+    assert history.now(*after) == []
+    history.outputs = ("typescript",)
+    found = history.now(*after)
+    assert [(one.rule, one.severity, one.place.pointer) for one in found] == [
+        ("DEFAULT_CHANGED", Severity.WARNING, "/properties/params/properties/x"),
+        ("DEFAULT_CHANGED", Severity.WARNING, "/properties/params/properties/y/properties/z"),
+    ]
+    assert found[0].message == 'had the default "a", and now "b"'
+    # Where TypeScript cannot compute a key, insertJob does not take the job.
+    assert "DEFAULT_CHANGED" not in {one.rule for one in history.now(*after, x_job={"unique": {"by": ["/y"]}})}
+    history.release(*after)
+    assert history.now(*after) == []
+
+
 def test_a_spec_that_goes_leaves_jobs_without_a_handler(history: History) -> None:
     history.release()
     (found,) = history.found({})

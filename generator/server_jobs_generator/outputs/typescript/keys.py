@@ -57,6 +57,15 @@ class JobKeys:
     rate: tuple[KeyPart, ...] | None
 
 
+def is_insertable(job: JobSpec) -> bool:
+    """Whether TypeScript can be trusted with all of the keys of a job, so that `insertJob` takes it."""
+    try:
+        keys_of(job)
+    except UnequalKeyError:
+        return False
+    return True
+
+
 def keys_of(job: JobSpec) -> JobKeys:
     """The keys of a job. Raises `UnequalKeyError` where TypeScript cannot be trusted with one."""
     options = job.options
