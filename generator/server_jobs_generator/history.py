@@ -74,6 +74,7 @@ def _gap(folder: Path, path: Path, revisions: Sequence[Revision]) -> str:
     if len(revisions) > 1 and revisions[-1].number == revisions[-2].number:
         return (
             f"{path} and {folder / revisions[-2].file_name} are both revision {revisions[-1].id}: two branches of "
-            "work each made one. Delete the newer one with its .sql files and generate again"
+            "work each made one. Keep what is on the branch that is released, and generate again: "
+            "`server-jobs explain MERGE_CONFLICT` says how"
         )
     return f"{folder} has {path.name}, but no revision {revision_id(len(revisions))}: take it back from version control"

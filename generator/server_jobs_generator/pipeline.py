@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 
@@ -24,6 +24,7 @@ from .files import File, KeptFile, Ownership, read_file
 from .garbage import few_collections
 from .handler_impact.handler_impact import handler_impact
 from .manifest import Manifest, hash_content, manifest_path, read_manifest
+from .merge_conflicts import advice, all_conflicts, conflicts_in, merge_conflicts
 from .migrations import begin_migrations, schema_fingerprint, view_hashes
 from .output import Finding, State
 from .plan import Plan
@@ -61,13 +62,14 @@ def make_plan(
         found = find_specs(project.root, project.root / project.specs)
         known = read_earlier_run(project)
         specs = _read_specs(project, found, known, processes)
-        if specs.problems:
-            return Plan(problems=tuple(sorted(specs.problems)))
+        conflicts = merge_conflicts(project)
+        if specs.problems or conflicts:
+            return _refused([*specs.problems, *conflicts], advice(project) if conflicts else "")
         old = read_manifest(project)
         settled = {} if relocked or forgotten or against else known.settled(specs.jobs)
         released = forget(relock(_released(project, old, settled), relocked), forgotten)
-        if problems := tuple(sorted(name_problems(specs.jobs, released))):
-            return Plan(problems=problems)
+        if problems := [*name_problems(specs.jobs, released)]:
+            return _refused(problems)
         since = SinceRevision() if against is None else compare_with_revision(project, against, specs.jobs, released)
         contracts = compare_contracts(project, released, specs, found, since.findings)
         made = _make_files(project, specs, released, known, old, processes)
@@ -86,6 +88,8 @@ def make_plan(
     manifest = File(manifest_path(project), new.dump())
     folders = [f"{project.output}/{folder}" for folder in _OWNED_FOLDERS]
     findings = output.compare(project.root, files, old, folders, made.right)
+    if conflicts_in(project, (finding.path for finding in findings if finding.state is State.EDITED)):
+        return _refused(all_conflicts(project), advice(project))
     return Plan(
         contracts=contracts.findings,
         remarks=since.remarks,
@@ -96,6 +100,10 @@ def make_plan(
         manifest=manifest,
         journal=File(manifest.path, old.begin(new).dump()),
     )
+
+
+def _refused(problems: Iterable[SpecProblem], advice: str = "") -> Plan:
+    return Plan(problems=tuple(sorted(problems)), advice=advice)
 
 
 def _read_specs(

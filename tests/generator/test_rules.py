@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from server_jobs.project import Project, find_project
-from server_jobs_generator import spec_rules
+from server_jobs_generator import output_rules, spec_rules
 from server_jobs_generator.contracts.compare import compare
 from server_jobs_generator.contracts.lock import Lock
 from server_jobs_generator.contracts.release import release
@@ -27,7 +27,7 @@ from server_jobs_generator.spec import read_specs
 from server_jobs_generator.worker_lint.project_lint import check_worker
 from server_jobs_generator.worker_lint.rules import RULES as OF_WORKERS
 
-from .projects import TemporaryProject, make_project
+from .projects import TemporaryProject, commit_all, make_project
 from .spec_projects import Schema, a_spec, an_object, read, write
 
 OF_SPECS = {rule.id: rule for rule in vars(spec_rules).values() if isinstance(rule, Rule)}
@@ -110,6 +110,8 @@ def rules_of_settings(root: Path, place: str, text: str) -> set[str]:
 def rules_of_outputs(root: Path, generated: Path, example: Example, text: str) -> set[str]:
     """The states of files where everything was generated, the mistake made, and mended if this is how."""
     project = TemporaryProject(shutil.copytree(generated, root / "project"))
+    if example.right.startswith("git "):
+        commit_all(project.root)
     for step in (example.wrong,) if text == example.wrong else (example.wrong, example.right):
         if step.startswith("server-jobs generate"):
             project.generate(*step.split()[2:])
@@ -118,7 +120,8 @@ def rules_of_outputs(root: Path, generated: Path, example: Example, text: str) -
     found = json.loads(project.run("check", "--json").output)
     # What goes along with every change: the manifest, and the revision that drops the view of a job.
     others = ("generated/manifest.json", "generated/migrations/", "generated/worker/migrations/")
-    return {file["state"] for file in found["files"] if not file["path"].startswith(others)}
+    states = {file["state"] for file in found["files"] if not file["path"].startswith(others)}
+    return states | {problem["rule"] for problem in found["problems"]}
 
 
 def rules_of_lock(root: Path, generated: Path, text: str) -> set[str]:
@@ -209,7 +212,9 @@ WITH_OTHERS = {
 
 def test_every_rule_is_explained() -> None:
     of_contracts = set(ChangeRule) - NEVER_TOLD
-    assert all_explanations().keys() == OF_SPECS.keys() | OF_WORKERS.keys() | set(State) | of_contracts
+    of_outputs = {rule.id for rule in vars(output_rules).values() if isinstance(rule, Rule)}
+    assert of_outputs >= set(State)
+    assert all_explanations().keys() == OF_SPECS.keys() | OF_WORKERS.keys() | of_outputs | of_contracts
     assert {name: all_explanations()[name].rule for name in OF_SPECS} == OF_SPECS
 
 

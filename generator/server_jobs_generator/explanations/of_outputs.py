@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..output_rules import EDITED, EXTRA, MISSING, STALE
+from ..output_rules import EDITED, EXTRA, MERGE_CONFLICT, MISSING, STALE
 from .explanation import Example, Explanation
 
 GENERATED = "in a shell, where everything has been generated"
@@ -34,5 +34,20 @@ EXPLANATIONS = (
         "The folders generated/jobs and generated/models belong to the generator: whatever else lies there would be "
         "imported with it, and nobody would know where it came from.",
         Example(GENERATED, "echo > generated/models/mine.py", "rm generated/models/mine.py", "sh"),
+    ),
+    Explanation(
+        MERGE_CONFLICT,
+        "What is generated is not merged by hand: a revision that is half of one branch and half of another leads to "
+        "tables that nobody has. Solve the conflicts in specs/ and in your own files, take the rest of generated/ as "
+        "it is on the branch that is released, its revisions and its lock with it, and generate again: what the "
+        "merged specs ask for beyond it becomes a new revision. A database that has run revisions of the other branch "
+        "is taken back first, where they still are: `alembic downgrade` to the last one of both, and `server-jobs "
+        "migrate` afterwards. If handlers lie in generated/, leave them out as well: ':!generated/handlers'.",
+        Example(
+            GENERATED,
+            "printf '<<<<<<< HEAD\n=======\n>>>>>>> main\n' >> generated/registry.py",
+            "git checkout --no-overlay main -- generated ':!generated/worker/*.json*' ':!generated/worker/*.toml'",
+            "sh",
+        ),
     ),
 )
