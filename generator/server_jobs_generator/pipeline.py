@@ -26,6 +26,7 @@ from .handler_impact.handler_impact import handler_impact
 from .manifest import Manifest, hash_content, manifest_path, read_manifest
 from .merge_conflicts import advice, all_conflicts, conflicts_in, merge_conflicts
 from .migrations import begin_migrations, schema_fingerprint, view_hashes
+from .moved_jobs import handlers_left_behind, moved_modules
 from .output import Finding, State
 from .plan import Plan
 from .problems import SpecProblem
@@ -67,8 +68,9 @@ def make_plan(
             return _refused([*specs.problems, *conflicts], advice(project) if conflicts else "")
         old = read_manifest(project)
         settled = {} if relocked or forgotten or against else known.settled(specs.jobs)
-        released = forget(relock(_released(project, old, settled), relocked), forgotten)
-        if problems := [*name_problems(specs.jobs, released)]:
+        before = _released(project, old, settled)
+        released = forget(relock(before, relocked), forgotten)
+        if problems := [*name_problems(specs.jobs, released), *handlers_left_behind(project, specs.jobs, before)]:
             return _refused(problems)
         since = SinceRevision() if against is None else compare_with_revision(project, against, specs.jobs, released)
         contracts = compare_contracts(project, released, specs, found, since.findings)
@@ -96,7 +98,7 @@ def make_plan(
         findings=findings + _manifest_finding(project, manifest),
         unused=_unused(new, [*files, *made.right]),
         configuration=tuple(sorted(check_configuration(project, read_upload(project)))),
-        impact=handler_impact(project, findings),
+        impact=handler_impact(project, findings, moved_modules(specs.jobs, before)),
         manifest=manifest,
         journal=File(manifest.path, old.begin(new).dump()),
     )

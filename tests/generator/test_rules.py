@@ -112,7 +112,8 @@ def rules_of_outputs(root: Path, generated: Path, example: Example, text: str) -
     project = TemporaryProject(shutil.copytree(generated, root / "project"))
     if example.right.startswith("git "):
         commit_all(project.root)
-    for step in (example.wrong,) if text == example.wrong else (example.wrong, example.right):
+    steps = example.wrong if text == example.wrong else f"{example.wrong}\n{example.right}"
+    for step in steps.splitlines():
         if step.startswith("server-jobs generate"):
             project.generate(*step.split()[2:])
         else:

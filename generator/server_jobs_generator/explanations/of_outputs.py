@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..output_rules import EDITED, EXTRA, MERGE_CONFLICT, MISSING, STALE
+from ..output_rules import EDITED, EXTRA, HANDLER_NOT_MOVED, MERGE_CONFLICT, MISSING, STALE
 from .explanation import Example, Explanation
 
 GENERATED = "in a shell, where everything has been generated"
@@ -36,6 +36,18 @@ EXPLANATIONS = (
         Example(GENERATED, "echo > generated/models/mine.py", "rm generated/models/mine.py", "sh"),
     ),
     Explanation(
+        HANDLER_NOT_MOVED,
+        "A job goes by its title, its handler by the name of the spec's file. A handler that stays behind would not be "
+        "called any more, and a new stub would be in its way, so nothing is written before it has moved. What it "
+        "imports is told then, with a patch.",
+        Example(
+            GENERATED,
+            "mv specs/send_email.json specs/mail.json",
+            "mv handlers/send_email.py handlers/mail.py\nserver-jobs generate",
+            "sh",
+        ),
+    ),
+    Explanation(
         MERGE_CONFLICT,
         "What is generated is not merged by hand: a revision that is half of one branch and half of another leads to "
         "tables that nobody has. Solve the conflicts in specs/ and in your own files, take the rest of generated/ as "
@@ -45,7 +57,7 @@ EXPLANATIONS = (
         "migrate` afterwards. If handlers lie in generated/, leave them out as well: ':!generated/handlers'.",
         Example(
             GENERATED,
-            "printf '<<<<<<< HEAD\n=======\n>>>>>>> main\n' >> generated/registry.py",
+            "printf '<<<<<<< HEAD\\n=======\\n>>>>>>> main\\n' >> generated/registry.py",
             "git checkout --no-overlay main -- generated ':!generated/worker/*.json*' ':!generated/worker/*.toml'",
             "sh",
         ),

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from .model_changes import FieldChange, ModelChanges
 from .source import Edit, Span
-from .uses import Argument, Choosing, ClassKey, Making, Matching, Mention, Reading, Use
+from .uses import Argument, Choosing, ClassKey, Importing, Making, Matching, Mention, Reading, Use
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +31,8 @@ def _for_use(use: Use, changes: ModelChanges) -> Iterator[Advice]:
     match use:
         case Mention():
             yield from _for_mention(use, changes)
+        case Importing():
+            yield from _for_importing(use, changes)
         case Reading():
             yield from _for_reading(use, changes)
         case Making():
@@ -47,6 +49,13 @@ def _for_mention(use: Mention, changes: ModelChanges) -> Iterator[Advice]:
         yield _renamed(use.span, use.key[1], change.new_name, change.new_name)
     elif change is not None:
         yield Advice(use.span, f"{use.key[1]} is gone: no schema has such an object any more")
+
+
+def _for_importing(use: Importing, changes: ModelChanges) -> Iterator[Advice]:
+    name, new_name = changes.spec_name, changes.new_spec_name
+    if new_name is not None:
+        text = f"{new_name} as {name}" if use.is_bound else new_name
+        yield _renamed(use.span, f"models.{name}", f"models.{new_name}", text)
 
 
 def _for_reading(use: Reading, changes: ModelChanges) -> Iterator[Advice]:

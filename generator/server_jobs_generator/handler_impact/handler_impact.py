@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Iterator
-from functools import partial
+from collections.abc import Container, Iterable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 
 from server_jobs.project import Project
@@ -21,37 +20,48 @@ from .source import Source
 _LONGEST = 1024 * 1024
 
 
-def handler_impact(project: Project, findings: Iterable[Finding]) -> HandlerImpact:
-    """What the models that are about to be written mean for the handlers; nothing when no model changes."""
-    models = [finding for finding in findings if _is_of_models(project, finding)]
-    changes = {change.spec_name: change for change in map(partial(_changes, project), models) if change}
+def handler_impact(project: Project, findings: Iterable[Finding], moved: Mapping[str, str]) -> HandlerImpact:
+    """What the models that are about to be written mean for the handlers; nothing when no model changes.
+
+    `moved` are the modules of models that have another name now, by the one that handlers know.
+    """
+    modules = {finding.path: finding for finding in findings if _is_of_models(project, finding)}
+    # Where there is no model yet, nothing relies on one.
+    models = [finding for finding in modules.values() if finding.state not in (State.EXTRA, State.MISSING)]
+    found = (_changes(project, finding, modules, moved) for finding in models)
+    changes = {change.spec_name: change for change in found if change}
     if not changes:
         return HandlerImpact()
     # The handler of a job that is gone is told as a whole.
     unused = {f"{project.handlers}/{PurePosixPath(one.path).name}" for one in models if one.file is None}
     before = Models({spec: change.before for spec, change in changes.items()})
-    found: list[HandlerChange] = []
+    lines: list[HandlerChange] = []
     patches: list[HandlerPatch] = []
     for source in _handlers(project, unused):
         advice = list(advice_for(find_uses(source, before), changes))
         places = [(one.span.start[0], source.column(one.span.start), one.message) for one in advice]
-        found += (HandlerChange(source.path, *place) for place in places)
+        lines += (HandlerChange(source.path, *place) for place in places)
         if patch := source.patch(one.edit for one in advice if one.edit is not None):
             patches.append(HandlerPatch(source.path, patch))
-    return HandlerImpact(tuple(dict.fromkeys(sorted(found))), tuple(patches))
+    return HandlerImpact(tuple(dict.fromkeys(sorted(lines))), tuple(patches))
 
 
 def _is_of_models(project: Project, finding: Finding) -> bool:
     path = PurePosixPath(finding.path)
-    is_module = str(path.parent) == f"{project.output}/models" and path.suffix == ".py"
-    # Where there is no model yet, nothing relies on one.
-    return is_module and finding.state not in (State.EXTRA, State.MISSING)
+    return str(path.parent) == f"{project.output}/models" and path.suffix == ".py"
 
 
-def _changes(project: Project, finding: Finding) -> ModelChanges:
+def _changes(
+    project: Project, finding: Finding, modules: Mapping[str, Finding], moved: Mapping[str, str]
+) -> ModelChanges:
+    name = PurePosixPath(finding.path).stem
     before = (read_file(project.root / finding.path) or b"").decode("utf-8", "replace")
+    if finding.file is None and name in moved:
+        there = modules.get(f"{project.output}/models/{moved[name]}.py")
+        after = there.file.text if there is not None and there.file is not None else before
+        return model_changes(name, read_shapes(before), read_shapes(after), moved[name])
     after = finding.file.text if finding.file is not None else ""
-    return model_changes(PurePosixPath(finding.path).stem, read_shapes(before), read_shapes(after))
+    return model_changes(name, read_shapes(before), read_shapes(after))
 
 
 def _handlers(project: Project, unused: Container[str]) -> Iterator[Source]:

@@ -7,13 +7,15 @@ told so is left to the type checker.
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterable, Iterator
 
 from .held import Models
 from .scope import Scope
 from .source import Source, Span, end_of, span_of
-from .uses import Argument, Choosing, ClassKey, Making, Matching, Mention, Reading, Use
+from .uses import Argument, Choosing, ClassKey, Importing, Making, Matching, Mention, Reading, Use
 
+_IMPORTED = re.compile(rb"from\s+[.\w]*\.(?P<module>\w+)\s+import")
 _Comprehension = ast.ListComp | ast.SetComp | ast.GeneratorExp | ast.DictComp
 
 
@@ -40,12 +42,28 @@ class _HandlerReader(ast.NodeVisitor):
 
     def visit_ImportFrom(self, node: ast.ImportFrom) -> None:
         path = (node.module or "").split(".")
+        self.uses += self._importing(node, path)
         for alias in node.names:
             key = (path[-1], alias.name)
             if path[-2:-1] == ["models"] and alias.name in self.models.modules.get(path[-1], {}):
                 span = span_of(alias)
                 end = (span.start[0], span.start[1] + len(alias.name.encode()))
                 self.uses.append(Mention(key, Span(span.start, end)))
+
+    def _importing(self, node: ast.ImportFrom, path: list[str]) -> Iterator[Importing]:
+        """`from ..models.send_email import X`, and `from ..models import send_email`."""
+        if path[-2:-1] == ["models"] and path[-1] in self.models.modules:
+            line, column = span_of(node).start
+            match = _IMPORTED.match(self.source.lines[line - 1], column)
+            if match is not None:
+                span = Span((line, match.start("module")), (line, match.end("module")))
+                yield Importing((path[-1], ""), span, is_bound=False)
+        elif path[-1] == "models":
+            for alias in node.names:
+                line, column = span_of(alias).start
+                span = Span((line, column), (line, column + len(alias.name.encode())))
+                if alias.name in self.models.modules:
+                    yield Importing((alias.name, ""), span, is_bound=alias.asname is None)
 
     def visit_FunctionDef(self, node: ast.FunctionDef | ast.AsyncFunctionDef) -> None:
         outside, self.guarded = (dict(self.scope.names), self.guarded), self.guarded | frozenset(_tested(node))

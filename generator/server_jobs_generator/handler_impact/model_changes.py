@@ -31,25 +31,28 @@ class FieldChange:
 
 @dataclass(frozen=True, slots=True)
 class ModelChanges:
-    """All changes of one module, which has the models of the job with that spec."""
+    """All changes of one module, which has the models of the job with that spec; `new_spec_name` if it was renamed."""
 
     spec_name: str
     classes: Mapping[str, ClassChange]
     fields: tuple[FieldChange, ...]
     before: ModelShapes
+    new_spec_name: str | None = None
 
     def __bool__(self) -> bool:
-        return bool(self.classes or self.fields)
+        return bool(self.classes or self.fields or self.new_spec_name)
 
 
-def model_changes(spec_name: str, before: ModelShapes, after: ModelShapes) -> ModelChanges:
+def model_changes(
+    spec_name: str, before: ModelShapes, after: ModelShapes, new_spec_name: str | None = None
+) -> ModelChanges:
     """Compare what the models were with what they are to be; limits of values do not count."""
     renamed = _renamed_classes(before, after)
     gone = [name for name in before if name not in after]
     classes = {name: ClassChange(name, renamed.get(name)) for name in gone}
     pairs = [(old, after.get(renamed.get(name, name))) for name, old in before.items()]
     fields = tuple(change for old, new in pairs if new is not None for change in _field_changes(old, new, renamed))
-    return ModelChanges(spec_name, classes, fields, before)
+    return ModelChanges(spec_name, classes, fields, before, new_spec_name)
 
 
 def _renamed_classes(before: ModelShapes, after: ModelShapes) -> dict[str, str]:

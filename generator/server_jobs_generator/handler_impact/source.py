@@ -32,7 +32,7 @@ class Edit:
     text: str
 
 
-def span_of(node: ast.expr | ast.keyword | ast.alias | ast.pattern) -> Span:
+def span_of(node: ast.stmt | ast.expr | ast.keyword | ast.alias | ast.pattern) -> Span:
     """Where a node stands."""
     return Span((node.lineno, node.col_offset), (node.end_lineno or node.lineno, node.end_col_offset or 0))
 

@@ -19,6 +19,15 @@ class Mention:
 
 
 @dataclass(frozen=True, slots=True)
+class Importing:
+    """The name of a module of models in an import; `is_bound` where the code goes by that name from then on."""
+
+    key: ClassKey
+    span: Span
+    is_bound: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Reading:
     """An attribute that is read: `text` is the whole expression. It is guarded where the code looks for None."""
 
@@ -67,4 +76,4 @@ class Choosing:
     value: str
 
 
-Use = Mention | Reading | Making | Matching | Choosing
+Use = Mention | Importing | Reading | Making | Matching | Choosing

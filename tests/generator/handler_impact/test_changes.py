@@ -54,7 +54,7 @@ def impact(folder: Path, handler: str, *replacements: tuple[str, str], models: s
         (folder / path).write_text(content, encoding="utf-8")
     project = Project(root=folder, handlers="handlers")
     return handler_impact(
-        project, [Finding("generated/models/mail.py", State.STALE, File("generated/models/mail.py", new))]
+        project, [Finding("generated/models/mail.py", State.STALE, File("generated/models/mail.py", new))], {}
     )
 
 
@@ -289,7 +289,7 @@ def test_a_patch_keeps_every_other_byte(tmp_path: Path) -> None:
     project = Project(root=tmp_path, handlers="handlers")
     new = MODELS.replace(*SUBJECT)
     found = handler_impact(
-        project, [Finding("generated/models/mail.py", State.STALE, File("generated/models/mail.py", new))]
+        project, [Finding("generated/models/mail.py", State.STALE, File("generated/models/mail.py", new))], {}
     )
     apply(tmp_path, found.patch)
     assert (tmp_path / "handlers/mail.py").read_bytes() == text.replace("params.subject", "params.title").encode()

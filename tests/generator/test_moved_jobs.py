@@ -1,0 +1,136 @@
+"""A job whose spec gets another file name keeps its handler: nothing takes its place, and nothing is lost."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.generator.projects import TemporaryProject, git, job_spec, make_project
+
+NUMBER = {"type": "integer"}
+HANDLER = """\
+from generated.models.remind import RemindParams, RemindResult
+from generated.models import remind
+from generated.models import remind as models
+from server_jobs import JobContext
+
+
+async def handle(params: RemindParams, context: JobContext) -> RemindResult:
+    assert isinstance(params, remind.RemindParams | models.RemindParams)
+    return RemindResult()
+"""
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> TemporaryProject:
+    """A job whose handler is written."""
+    project = make_project(tmp_path / "project", {"remind": job_spec("Remind"), "mail": job_spec("Mail")})
+    project.generate()
+    project.path("handlers/remind.py").write_text(HANDLER, encoding="utf-8")
+    return project
+
+
+def move(project: TemporaryProject, old: str, new: str) -> None:
+    project.path(old).rename(project.path(new))
+
+
+def rename_spec(project: TemporaryProject) -> None:
+    move(project, "specs/remind.json", "specs/recall.json")
+
+
+@pytest.mark.parametrize(
+    "command", [("generate",), ("generate", "--force"), ("generate", "--relock", "Remind"), ("check",)]
+)
+def test_a_renamed_spec_waits_for_its_handler(project: TemporaryProject, command: tuple[str, ...]) -> None:
+    rename_spec(project)
+    before = project.files()
+    for _ in range(2):
+        result = project.run(*command)
+        assert result.exit_code == 1
+        assert "specs/recall.json:1:1 (whole file) Remind was specs/remind.json before" in result.output
+        assert "git mv handlers/remind.py handlers/recall.py" in result.output
+        assert "not used any more" not in result.output
+    assert project.files() == before
+
+
+def test_a_handler_that_moved_along_is_the_handler_and_its_imports_follow(project: TemporaryProject) -> None:
+    rename_spec(project)
+    move(project, "handlers/remind.py", "handlers/recall.py")
+    result = project.generate()
+    assert "handlers/recall.py:1:23 models.remind was renamed to models.recall\n" in result.output
+    assert "is gone" not in result.output
+    assert "not used any more" not in result.output
+    assert project.read("handlers/recall.py") == HANDLER
+    subprocess.run(["git", "apply", "-"], cwd=project.root, input=result.stdout_bytes, check=True)
+    assert project.read("handlers/recall.py").splitlines()[:3] == [
+        "from generated.models.recall import RemindParams, RemindResult",
+        "from generated.models import recall as remind",
+        "from generated.models import recall as models",
+    ]
+    assert not project.path("handlers/remind.py").exists()
+    assert project.run("check").exit_code == 0
+
+
+def test_a_change_of_the_params_that_comes_along_is_told_as_well(project: TemporaryProject) -> None:
+    handler = HANDLER.replace("    return", "    print(params.text)\n    return")
+    project.path("handlers/remind.py").write_text(handler, encoding="utf-8")
+    rename_spec(project)
+    move(project, "handlers/remind.py", "handlers/recall.py")
+    spec = json.loads(project.read("specs/recall.json").replace('"text"', '"note"'))
+    project.write_spec("recall", spec)
+    output = project.generate("--relock", "Remind").output
+    assert "handlers/recall.py:9:18 params.text was renamed to params.note\n" in output
+
+
+def test_upcasters_move_along(project: TemporaryProject) -> None:
+    spec = job_spec("Remind", version=2)
+    properties = json.loads(json.dumps(spec["properties"]))
+    properties["params"]["properties"]["text"] = NUMBER
+    project.write_spec("remind", {**spec, "properties": properties})
+    project.generate()
+    upcaster = project.read("handlers/remind_v1.py")
+    rename_spec(project)
+    moves = [(f"handlers/remind{end}.py", f"handlers/recall{end}.py") for end in ("", "_v1")]
+    assert " && ".join(f"git mv {old} {new}" for old, new in moves) in project.run("generate").output
+    move(project, *moves[0])
+    output = project.run("generate").output
+    assert "git mv handlers/remind_v1.py handlers/recall_v1.py" in output
+    assert "handlers/recall.py" not in output
+    move(project, *moves[1])
+    output = project.generate().output
+    assert "handlers/recall_v1.py:5:23 models.remind_v1 was renamed to models.recall_v1\n" in output
+    assert "handlers/recall_v1.py:6:23 models.remind_v2 was renamed to models.recall_v2\n" in output
+    assert project.read("handlers/recall_v1.py") == upcaster
+
+
+def test_who_deletes_the_old_handler_gets_a_new_stub(project: TemporaryProject) -> None:
+    rename_spec(project)
+    project.path("handlers/remind.py").unlink()
+    assert "created handlers/recall.py" in project.generate().output
+
+
+def test_a_handler_that_was_copied_has_moved(project: TemporaryProject) -> None:
+    rename_spec(project)
+    project.path("handlers/recall.py").write_text(HANDLER, encoding="utf-8")
+    assert "note: handlers/remind.py is not used any more" in project.generate().output
+
+
+def test_what_generate_says_can_be_followed_with_git(project: TemporaryProject) -> None:
+    git(project.root, "init", "--quiet")
+    git(project.root, "add", "--all")
+    rename_spec(project)
+    said = project.run("generate").output
+    command = said[said.index("git mv") : said.index(", or delete")]
+    subprocess.run(command, shell=True, cwd=project.root, check=True, timeout=60)
+    project.generate()
+    assert project.read("handlers/recall.py") == HANDLER
+
+
+def test_a_job_that_was_never_released_has_moved_nowhere(tmp_path: Path) -> None:
+    project = make_project(tmp_path / "project", {"recall": job_spec("Remind")})
+    project.path("handlers").mkdir()
+    project.path("handlers/remind.py").write_text(HANDLER, encoding="utf-8")
+    assert "created handlers/recall.py" in project.generate().output
