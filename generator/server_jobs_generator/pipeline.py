@@ -18,6 +18,7 @@ from .contracts.forget import forget
 from .contracts.lock import Lock, lock_path, read_lock
 from .contracts.relock import relock
 from .earlier_files import earlier_files
+from .earlier_lock import had_lock, lock_is_gone, remember_lock
 from .earlier_run import EarlierRun, ThisRun, keep_type_memory, read_earlier_run, read_type_memory
 from .earlier_versions import hashes_of, name_problems, steps_of
 from .files import File, KeptFile, Ownership, read_file
@@ -170,17 +171,18 @@ def publish(project: Project, plan: Plan) -> None:
         publish_at_once(project, plan.findings, plan.manifest)
     except CannotExchangeError:
         output.publish(project.root, plan.findings, plan.manifest, plan.journal)
+    remember_lock(project)
 
 
 def _released(project: Project, manifest: Manifest, settled: Mapping[str, str]) -> Lock:
     """The lock, which nothing could make anew: today's specs do not know what was queued before them."""
     path = lock_path(project)
-    if path in manifest.rewritten and not os.path.lexists(project.root / path):
-        raise ProjectError(
-            f"{path} is gone, and nothing else knows the contracts of jobs that may be queued; take it back from "
-            f"version control, or, if nothing was ever queued, delete {manifest_path(project)} as well"
-        )
-    return read_lock(project, settled)
+    if os.path.lexists(project.root / path):
+        remember_lock(project)
+        return read_lock(project, settled)
+    if path in manifest.rewritten or had_lock(project):
+        raise ProjectError(lock_is_gone(project))
+    return Lock()
 
 
 def _manifest(

@@ -111,7 +111,7 @@ def _some(events: Sequence[str]) -> list[int]:
     exchanges = [number for number, event in enumerate(events) if event.startswith("server_jobs.")][:4]
     moves = [number for number, event in enumerate(events) if event == "os.rename"]
     near = {number + step for number in (*exchanges[2:], *moves[-1:]) for step in (-1, 0, 1)}
-    return sorted({*near, *range(0, len(events), 30)})
+    return sorted({*near, *range(0, len(events), 30)} & {*range(len(events))})
 
 
 def _events_of_a_run(project: Project, plan: Plan, log: Path) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from datetime import timedelta
 from difflib import ndiff
@@ -329,6 +330,8 @@ def test_a_lock_that_is_gone_is_not_made_anew_from_what_the_specs_say_today(tmp_
         result = project.run(command)
         assert result.exit_code == 3
         assert "generated/contracts.lock.json is gone" in result.output
+        assert "delete generated/manifest.json and .server-jobs-cache as well" in result.output
     project.path("generated/manifest.json").unlink()
+    shutil.rmtree(project.path(".server-jobs-cache"))
     project.generate()
     assert project.read("generated/contracts.lock.json") == lock

@@ -1,0 +1,199 @@
+"""A lock that was deleted with everything around it is missed all the same, where git or the cache knows of it."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from server_jobs.project import find_project
+from server_jobs_generator import earlier_lock
+
+from tests.generator.projects import TemporaryProject, commit_all, git, job_spec, make_project, schedule
+
+LOCK = "generated/contracts.lock.json"
+MANIFEST = "generated/manifest.json"
+
+
+def new_project(root: Path) -> TemporaryProject:
+    return make_project(root, {"send_email": job_spec("SendEmail", schedules=[schedule()])})
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> TemporaryProject:
+    """A project with an earlier revision of its spec, in no repository."""
+    project = new_project(tmp_path / "project")
+    project.generate()
+    project.write_spec("send_email", job_spec("SendEmail", schedules=[schedule(cron="0 4 * * *")]))
+    project.generate()
+    return project
+
+
+@pytest.fixture
+def repository(project: TemporaryProject) -> TemporaryProject:
+    project.path(".gitignore").write_text(".server-jobs-cache/\n", encoding="utf-8")
+    commit_all(project.root)
+    return project
+
+
+def forget(project: TemporaryProject) -> None:
+    shutil.rmtree(project.path(".server-jobs-cache"))
+
+
+def advice(project: TemporaryProject) -> str:
+    """What both commands say, which write nothing."""
+    before = project.files()
+    said = {project.run(*command).output for command in (["generate"], ["generate", "--force"], ["check"])}
+    assert project.run("generate").exit_code == 3
+    assert project.files() == before
+    (text,) = said
+    assert f"{LOCK} is gone, and nothing else knows the contracts of jobs that may be queued" in text
+    return text
+
+
+def follow(project: TemporaryProject, said: str) -> None:
+    """Run the first command of what was said."""
+    command = re.findall(r"`([^`]+)`", said)[0]
+    subprocess.run(command, shell=True, cwd=project.root, check=True, timeout=60)
+
+
+@pytest.mark.parametrize("is_remembered", [True, False], ids=["cache", "no cache"])
+def test_a_folder_that_git_keeps_is_not_made_anew(repository: TemporaryProject, is_remembered: bool) -> None:
+    shutil.rmtree(repository.path("generated"))
+    if not is_remembered:
+        forget(repository)
+    follow(repository, advice(repository))
+    assert repository.generate().output == "nothing changed\n"
+    assert git(repository.root, "status", "--porcelain") == ""
+
+
+@pytest.mark.parametrize(
+    "paths",
+    [(LOCK,), (LOCK, MANIFEST), (LOCK, MANIFEST, "generated/migrations"), (LOCK, "generated/worker/migrations")],
+    ids=", ".join,
+)
+def test_what_is_lost_is_taken_back_and_nothing_else(repository: TemporaryProject, paths: tuple[str, ...]) -> None:
+    mine = repository.edit("generated/worker/wrangler.jsonc")
+    for path in paths:
+        gone = repository.path(path)
+        shutil.rmtree(gone) if gone.is_dir() else gone.unlink()
+    said = advice(repository)
+    assert f"`git checkout -- {' '.join(paths)}`" in said
+    follow(repository, said)
+    repository.generate()
+    assert repository.read("generated/worker/wrangler.jsonc") == mine
+    assert repository.run("check").exit_code == 0
+
+
+def test_whoever_means_it_begins_anew(repository: TemporaryProject) -> None:
+    shutil.rmtree(repository.path("generated"))
+    said = advice(repository)
+    assert f"run `git rm --cached {LOCK}`, delete {MANIFEST} and .server-jobs-cache as well" in said
+    git(repository.root, "rm", "--cached", LOCK)
+    forget(repository)
+    repository.generate()
+    versions = sorted(path.name for path in repository.path("generated/migrations/versions").glob("server_jobs_*"))
+    assert versions == [
+        "server_jobs_0001_tables.py",
+        "server_jobs_0002_schedules.py",
+        "server_jobs_0003_views.py",
+    ]
+
+
+def test_a_project_without_git_is_remembered_by_its_cache(project: TemporaryProject) -> None:
+    shutil.rmtree(project.path("generated"))
+    assert f"take it back from version control; or, if nothing was ever queued, delete {MANIFEST} and" in advice(
+        project
+    )
+
+
+def test_a_lock_that_an_older_run_wrote_is_remembered_as_well(project: TemporaryProject) -> None:
+    forget(project)
+    project.run("check")
+    shutil.rmtree(project.path("generated"))
+    advice(project)
+
+
+def test_without_git_and_cache_there_is_nobody_to_know(project: TemporaryProject) -> None:
+    shutil.rmtree(project.path("generated"))
+    forget(project)
+    project.generate()
+
+
+@pytest.mark.parametrize("command", [("check",), ("generate", "--dry-run"), ("generate", "--diff")], ids=" ".join)
+def test_a_look_at_a_new_project_is_no_lock(tmp_path: Path, command: tuple[str, ...]) -> None:
+    project = new_project(tmp_path / "project")
+    commit_all(project.root)
+    project.run(*command)
+    project.generate()
+
+
+def test_a_cache_that_was_copied_says_nothing_of_another_folder(project: TemporaryProject, tmp_path: Path) -> None:
+    copy = new_project(tmp_path / "copy")
+    shutil.copytree(project.path(".server-jobs-cache"), copy.path(".server-jobs-cache"))
+    copy.generate()
+
+
+def test_nobody_asks_git_while_the_lock_is_there(repository: TemporaryProject, monkeypatch: pytest.MonkeyPatch) -> None:
+    def is_kept_by_git(_project: object) -> bool:
+        raise AssertionError("git was asked")
+
+    monkeypatch.setattr(earlier_lock, "is_kept_by_git", is_kept_by_git)
+    repository.write_spec("send_email", job_spec("SendEmail", queue="other"))
+    repository.generate()
+    assert repository.run("check").exit_code == 0
+
+
+# What git knows, in all the forms of its index.
+
+
+def is_kept(root: Path) -> bool:
+    return earlier_lock.is_kept_by_git(find_project(root))
+
+
+@pytest.mark.parametrize("options", [(), ("--object-format=sha256",)], ids=["sha1", "sha256"])
+@pytest.mark.parametrize("version", ["2", "3"])
+@pytest.mark.parametrize("folder", ["", "services/mail"])
+def test_the_index_names_the_lock(tmp_path: Path, options: tuple[str, ...], version: str, folder: str) -> None:
+    root = new_project(tmp_path / "repository" / folder).root
+    top = tmp_path / "repository"
+    git(top, "init", "--quiet", *options)
+    assert not is_kept(root)
+    (root / LOCK).parent.mkdir()
+    (root / LOCK).write_text("{}", encoding="utf-8")
+    (root / "other" / LOCK).parent.mkdir(parents=True)
+    (root / "other" / LOCK).write_text("{}", encoding="utf-8")
+    (root / f"{LOCK}.old").write_text("{}", encoding="utf-8")
+    git(top, "add", f"{root}/other", f"{root}/{LOCK}.old")
+    git(top, "update-index", "--index-version", version)
+    assert not is_kept(root)
+    # What is only meant to be added has an entry of the extended form.
+    git(top, "add", *(["--intent-to-add"] if version == "3" else []), f"{root}/{LOCK}")
+    assert is_kept(root)
+    git(top, "rm", "--quiet", "--cached", f"{root}/{LOCK}")
+    assert not is_kept(root)
+
+
+def test_a_work_tree_beside_the_repository_has_an_index_of_its_own(
+    repository: TemporaryProject, tmp_path: Path
+) -> None:
+    git(repository.root, "worktree", "add", "--quiet", str(tmp_path / "beside"))
+    assert is_kept(tmp_path / "beside")
+    git(tmp_path / "beside", "rm", "--quiet", LOCK)
+    assert not is_kept(tmp_path / "beside")
+    assert is_kept(repository.root)
+
+
+@pytest.mark.parametrize("content", [b"", b"DIRC", b"\0" * 100, LOCK.encode() + b"\0", b"\xff" * 1000])
+def test_an_index_that_is_none_names_nothing(repository: TemporaryProject, content: bytes) -> None:
+    repository.path(".git/index").write_bytes(content)
+    assert not is_kept(repository.root)
+
+
+def test_a_broken_pointer_to_a_repository_is_passed_over(project: TemporaryProject) -> None:
+    project.path(".git").write_bytes(b"gitdir: /nowhere\n")
+    assert not is_kept(project.root)
+    project.path(".git").write_bytes(b"\xff\xfe")
+    assert not is_kept(project.root)
