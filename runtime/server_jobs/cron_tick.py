@@ -41,8 +41,7 @@ async def tick(backend: Backend, *, limit: int | None = None, budget: timedelta 
             break
         results += ran
         found = await backend.store.survey(request)
-    if backend.allowance() != 0:
-        await backend.pruner.tick()
+    await backend.pruner.resume(backend.allowance)
     completed = sum(result.success for result in results)
     return Tick(len(expired), len(scheduled), completed, len(results) - completed)
 

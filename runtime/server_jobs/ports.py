@@ -32,6 +32,7 @@ if TYPE_CHECKING:
         NewJob,
         PausedQueue,
         Pruned,
+        PruneRule,
         PruneStep,
         Repair,
         ScheduleRecord,
@@ -186,6 +187,15 @@ class QueueStore(Protocol):
         """Delete, of the jobs this step looks at, the finished ones to which one of its rules applies.
 
         Never one that is parked: nobody has run it yet.
+        """
+        ...
+
+    async def prune_next(self, rules: Sequence[PruneRule], *, limit: int = 1000) -> Pruned:
+        """As `prune`, of the `limit` jobs that follow those which the last such call of anybody has done with.
+
+        For processes that come and go: how far they have come is stored, and after the last job the first ones follow,
+        so that every job is looked at in the end. Where it says to go on is for the caller no more than a hint that
+        there is more: after a call that deleted something the next one looks at the same place again.
         """
         ...
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
 
 from .clock import Clock
@@ -11,7 +12,7 @@ from .registry import JobRegistry
 
 REST = timedelta(minutes=1)
 MOMENT = timedelta(milliseconds=50)
-"""How long one `tick` takes steps: as much work as leaves the database to others."""
+"""How long one `tick` or `resume` takes steps: as much work as leaves the database to others."""
 
 
 def retention_rules(registry: JobRegistry) -> tuple[PruneRule, ...]:
@@ -52,5 +53,20 @@ class Pruner:
             if pruned.after is None:
                 self._rests_until = self._clock.monotonic() + REST.total_seconds()
             elif self._clock.monotonic() >= until:
+                break
+        return deleted
+
+    async def resume(self, allowance: Callable[[], int | None]) -> int:
+        """As `tick`, for a process that has come to do this once: it goes on where the last one of them has ended.
+
+        Ends when `allowance` is zero; when it is a number, what is asked of the database counts, and a step that
+        deletes nothing is the last one.
+        """
+        deleted, until = 0, self._clock.monotonic() + self._budget.total_seconds()
+        while self._rules and (allowed := allowance()) != 0:
+            pruned = await self._store.prune_next(self._rules)
+            deleted += pruned.count
+            is_spared = allowed is not None and not pruned.count
+            if pruned.after is None or is_spared or self._clock.monotonic() >= until:
                 break
         return deleted

@@ -21,6 +21,7 @@ Only the engine writes it: the error of a handler that begins so is stored behin
 parked: it is never pruned, and waits to be repaired or retried.
 """
 LONGEST_PRUNE_STEP = 10_000
+PRUNE_STEP = 1000
 
 
 class JobStatus(StrEnum):
@@ -385,7 +386,7 @@ class PruneStep:
 
     rules: tuple[PruneRule, ...]
     after: str = ""
-    limit: int = 1000
+    limit: int = PRUNE_STEP
     dry_run: bool = False
 
     def __post_init__(self) -> None:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from pydantic import BaseModel
+from server_jobs import JobContext, JobOptions, Retention, create_job_registry, define_job, tick
+from server_jobs.backend import Backend
 from server_jobs.errors import InvalidOptionError
 from server_jobs.ports import Store
-from server_jobs.record import JobQuery, JobStatus, Pruned, PruneRule, PruneStep
+from server_jobs.pruner import Pruner
+from server_jobs.record import UNREADABLE, JobQuery, JobStatus, Pruned, PruneRule, PruneStep
 from server_jobs.testing import FakeClock
 
 from tests.conformance.examples import (
@@ -25,6 +30,24 @@ from tests.conformance.examples import (
 )
 
 DAY = timedelta(days=1)
+
+
+class Nothing(BaseModel):
+    """Params and result."""
+
+
+async def _idle(params: Nothing, context: JobContext) -> Nothing:
+    del context
+    return params
+
+
+KEPT_A_DAY = define_job(
+    name="SendEmail",
+    params=Nothing,
+    result=Nothing,
+    handler=_idle,
+    options=JobOptions(retention=Retention(completed=DAY)),
+)
 FINISHED = (JobStatus.COMPLETED, JobStatus.FAILED, JobStatus.CANCELLED)
 
 
@@ -94,6 +117,29 @@ async def test_each_job_has_rules_of_its_own(store: Store, clock: FakeClock) -> 
     assert await stored(store) == ["a"]
 
 
+@pytest.mark.parametrize("rules", [(rule(age=5 * DAY), rule()), (rule(), rule(age=5 * DAY))], ids=["long", "short"])
+@pytest.mark.parametrize("job_name", ["SendEmail", None])
+async def test_the_shortest_of_several_rules_counts(
+    store: Store, clock: FakeClock, rules: tuple[PruneRule, PruneRule], job_name: str | None
+) -> None:
+    await complete(store, "a")
+    clock.advance(2 * DAY)
+
+    assert (await store.prune(PruneStep(rules=(replace(rules[0], job_name=job_name), rules[1])))).count == 1
+
+
+@pytest.mark.parametrize("job_name", ['"', 'a"b', "$.a", "[0]", "*", "", "'"])
+async def test_whatever_name_others_have_written_it_keeps_no_job_from_being_deleted(
+    store: Store, clock: FakeClock, job_name: str
+) -> None:
+    claims = [await insert_and_claim(store, job("a", job_name)), await insert_and_claim(store, job("b"))]
+    await store.settle([completed(claim) for claim in claims])
+    clock.advance(2 * DAY)
+
+    assert (await store.prune_next((rule(job_name="SendEmail"),))).count == 1
+    assert await stored(store) == ["a"]
+
+
 async def test_without_rules_everything_is_kept(store: Store, clock: FakeClock) -> None:
     await complete(store, "a")
     clock.advance(1000 * DAY)
@@ -113,6 +159,54 @@ async def test_a_step_looks_at_so_many_jobs_and_says_where_to_go_on(store: Store
 
     assert (first, second, third) == (Pruned(1, "b"), Pruned(1, "d"), Pruned(1, None))
     assert await stored(store) == ["b", "d"]
+
+
+async def test_calls_that_follow_one_another_look_at_every_job_and_then_begin_anew(
+    store: Store, clock: FakeClock
+) -> None:
+    await complete(store, "d", "e")
+    await store.insert([job(name, delay=100 * DAY) for name in ("a", "b", "c", "f")])
+    clock.advance(2 * DAY)
+
+    first = [await store.prune_next((rule(),), limit=2) for _ in range(5)]
+
+    assert first == [Pruned(0, "b"), Pruned(1, "b"), Pruned(1, "b"), Pruned(0, "f"), Pruned(0, None)]
+    assert await stored(store) == ["a", "b", "c", "f"]
+
+    await complete(store, "0")
+    clock.advance(2 * DAY)
+
+    assert [await store.prune_next((rule(),), limit=2) for _ in range(2)] == [Pruned(1, ""), Pruned(0, "b")]
+
+
+async def test_a_parked_job_and_one_without_a_rule_are_passed_by(store: Store, clock: FakeClock) -> None:
+    await complete(store, "a", job_name="ImportCsv")
+    claim = await insert_and_claim(store, job("b"))
+    await store.settle([failed(claim, error=f"{UNREADABLE}no", retry_after=None)])
+    clock.advance(2 * DAY)
+    rules = tuple(rule(status, job_name="SendEmail") for status in FINISHED)
+
+    assert [await store.prune_next(rules, limit=1) for _ in range(3)] == [
+        Pruned(0, "a"),
+        Pruned(0, "b"),
+        Pruned(0, None),
+    ]
+    assert await stored(store) == ["a", "b"]
+
+
+async def test_ticks_of_processes_that_come_and_go_delete_what_lies_behind_many_jobs_that_are_kept(
+    store: Store, clock: FakeClock
+) -> None:
+    await store.insert([job(f"a{number:04}", delay=100 * DAY) for number in range(3500)])
+    await complete(store, "z1", "z2", "z3")
+    clock.advance(2 * DAY)
+
+    for _ in range(5):
+        backend = Backend(database=store, job_registry=create_job_registry().register(KEPT_A_DAY), clock=clock)
+        backend.pruner = Pruner(store, backend.registry, clock, budget=timedelta(0))  # one step in each tick
+        await tick(backend)
+
+    assert [await store.get(name) for name in ("z1", "z2", "z3")] == [None] * 3
 
 
 async def test_a_dry_run_counts_and_deletes_nothing(store: Store, clock: FakeClock) -> None:

@@ -18,7 +18,9 @@ from server_jobs import (
     DatabaseError,
     InvalidOptionError,
     JobContext,
+    JobOptions,
     JobStatus,
+    Retention,
     Schedule,
     SchemaMissingError,
     create_job_registry,
@@ -380,6 +382,22 @@ async def test_an_idle_tick_asks_d1_one_thing(binding: FakeD1, handler: CronHand
     await handler.scheduled(None, SimpleNamespace(DB=binding), None)
 
     assert binding.queries == 1
+
+
+@pytest.mark.parametrize("kept", [10, 5000])
+async def test_an_idle_tick_looks_at_a_thousand_jobs_for_what_is_not_kept_by_one_query_more(
+    binding: FakeD1, kept: int
+) -> None:
+    options = JobOptions(retention=Retention(completed=timedelta(days=1)))
+    brief = define_job(name="Brief", params=Note, result=Note, handler=_shout, options=options)
+    registry = create_job_registry().register(brief)
+    backend = CloudflareWorkerBackend(database=binding, job_registry=registry)
+    await brief.using(backend).later_many([{"text": "later"}] * kept, delay=timedelta(days=1))
+
+    for _ in range(8):
+        binding.queries = 0
+        await CloudflareWorkerBackend(database=binding, job_registry=registry).handle_cron()
+        assert binding.queries == 2
 
 
 async def test_a_tick_asks_d1_little_for_many_jobs(binding: FakeD1) -> None:

@@ -564,13 +564,23 @@ CASES = [
     # What is to be kept is kept.
     in_sql(
         "age of what is pruned",
-        without(" - (value->>1)", "PRUNE"),
+        without(" - (:rules->>(jobs.status || ' *'))", "PRUNE"),
         test_prune.test_a_job_is_deleted_when_it_ended_longer_ago_than_its_rule_says,
     ),
     in_sql(
         "name of what is pruned",
-        without("jobs.job_name = value->>2", "PRUNE", instead="true"),
+        without("jobs.status || ' ' || jobs.job_name", "PRUNE", instead="jobs.status || ' ImportCsv'"),
         test_prune.test_each_job_has_rules_of_its_own,
+    ),
+    in_sql(
+        "where the next tick goes on pruning",
+        without("rate_key = excluded.rate_key", "PRUNE_MOVE", instead="rate_key = job_starts.rate_key"),
+        test_prune.test_ticks_of_processes_that_come_and_go_delete_what_lies_behind_many_jobs_that_are_kept,
+    ),
+    in_sql(
+        "the first jobs once the last were looked at",
+        without("THEN '' ELSE last END", "PRUNE_MOVE", instead="THEN COALESCE(last, after) ELSE last END"),
+        test_prune.test_calls_that_follow_one_another_look_at_every_job_and_then_begin_anew,
     ),
     in_memory(
         "rules of what is pruned",
@@ -588,8 +598,9 @@ IN_POSTGRESQL: dict[str, Sabotage] = {
         without(POSTGRESQL_FENCE, "SETTLE"), without(POSTGRESQL_FENCE_OF_COMPLETE, "COMPLETE")
     ),
     "token guard of renew": without(POSTGRESQL_FENCE, "RENEW"),
-    "age of what is pruned": without(" - CAST(rule.value->>1 AS bigint) * interval '1 millisecond'", "PRUNE"),
-    "name of what is pruned": without("jobs.job_name = rule.value->>2", "PRUNE", instead="true"),
+    "age of what is pruned": without(
+        " - CAST(CAST(:rules AS jsonb)->>(jobs.status || ' *') AS bigint) * interval '1 millisecond'", "PRUNE"
+    ),
     "a token for each job of a claim": together(
         without("CAST(:batch AS text) || id", "CLAIM", "CLAIM_ONE", instead="CAST(:batch AS text)"),
         with_other(rows, "token_of", batch_alone),

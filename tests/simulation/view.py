@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 from server_jobs import DatabaseError
 from server_jobs.ports import Store
 from server_jobs.record import (
+    PRUNE_STEP,
     Cancellation,
     Claim,
     ClaimRequest,
@@ -35,7 +36,7 @@ from .machine import Machine
 from .weather import Fate, Journey, Weather
 
 if TYPE_CHECKING:
-    from server_jobs.record import PausedQueue, Pruned, PruneStep, Repair
+    from server_jobs.record import PausedQueue, Pruned, PruneRule, PruneStep, Repair
 
 T = TypeVar("T")
 
@@ -150,6 +151,9 @@ class StoreView:
 
     async def prune(self, step: PruneStep) -> Pruned:
         return await self._ask("prune", step, lambda store: store.prune(step))
+
+    async def prune_next(self, rules: Sequence[PruneRule], *, limit: int = PRUNE_STEP) -> Pruned:
+        return await self._ask("prune_next", rules, lambda store: store.prune_next(rules, limit=limit))
 
     async def _ask(self, method: str, subject: object, call: Callable[[Store], Coroutine[object, object, T]]) -> T:
         journey = self._weather.journey(self._machine.name, method)

@@ -70,6 +70,7 @@ class Statements(Protocol):
     PRUNE_RANGE: str
     PRUNE: str
     PRUNABLE: str
+    PRUNE_MOVE: str
 
 
 def statements_of(database: Database) -> Statements:

@@ -14,6 +14,7 @@ from ..clock import Clock, SystemClock
 from ..errors import DuplicateJobError, JobNotFoundError, JobNotRepairableError, JobNotRetryableError
 from ..ids import new_batch, token_of
 from ..record import (
+    PRUNE_STEP,
     Cancellation,
     Claim,
     ClaimRequest,
@@ -30,6 +31,7 @@ from ..record import (
     NewJob,
     PausedQueue,
     Pruned,
+    PruneRule,
     PruneStep,
     Repair,
     ScheduleRecord,
@@ -58,6 +60,7 @@ class MemoryStore:
         self._schedules: dict[str, ScheduleRecord] = {}
         self._paused: dict[str, datetime] = {}
         self._starts: Starts = {}
+        self._pruned_to = ""
 
     async def open(self) -> None:
         """Nothing to open."""
@@ -231,6 +234,12 @@ class MemoryStore:
             for job_id in prunable:
                 del self._records[job_id]
         return Pruned(len(prunable), looked_at[-1] if len(looked_at) == step.limit else None)
+
+    async def prune_next(self, rules: Sequence[PruneRule], *, limit: int = PRUNE_STEP) -> Pruned:
+        before = self._pruned_to
+        pruned = await self.prune(PruneStep(rules=tuple(rules), after=before, limit=limit))
+        self._pruned_to = before if pruned.count else pruned.after or ""
+        return Pruned(pruned.count, before) if pruned.count else pruned
 
     def _put(self, record: JobRecord) -> None:
         """Store a record, and keep the indexes over pending, running and unique jobs in step."""

@@ -13,6 +13,7 @@ from __future__ import annotations
 from .statements import (
     CLAIM_COLUMNS,
     GET,
+    HAS_EXPIRED,
     JOB_COLUMNS,
     LIST_SCHEDULES,
     NOW,
@@ -21,6 +22,7 @@ from .statements import (
     PAUSED_QUEUES,
     PING,
     PROBE,
+    PRUNE_PLACE,
     RESUME_QUEUE,
     SCHEDULE_COLUMNS,
 )
@@ -363,17 +365,33 @@ DELETE FROM job_starts
 # --- prune -----------------------------------------------------------------------------------------------------------
 
 _LOOKED_AT = "SELECT id FROM jobs WHERE id > :after ORDER BY id LIMIT :limit"
-_PRUNABLE = f"""id = ANY(ARRAY({_LOOKED_AT})) AND NOT {PARKED}
-   AND EXISTS (SELECT 1 FROM json_array_elements(CAST(:rules AS json)) AS rule (value)
-                WHERE jobs.status = rule.value->>0
-                  AND jobs.completed_at < {{now}} - CAST(rule.value->>1 AS bigint) * interval '1 millisecond'
-                  AND (rule.value->>2 IS NULL OR jobs.job_name = rule.value->>2))"""
+_AGE = "CAST(CAST(:rules AS jsonb)->>({rule}) AS bigint) * interval '1 millisecond'"
+_IS_EXPIRED = f"""NOT {PARKED}
+   AND (jobs.completed_at < {{now}} - {_AGE.format(rule="jobs.status || ' *'")}
+        OR jobs.completed_at < {{now}} - {_AGE.format(rule="jobs.status || ' ' || jobs.job_name")})"""
+_PRUNABLE = f"id = ANY(ARRAY({_LOOKED_AT})) AND {_IS_EXPIRED}"
 
 PRUNE_RANGE = f"SELECT max(id) AS last, count(*) AS count FROM ({_LOOKED_AT}) AS looked_at"
 
 PRUNE = f"DELETE FROM jobs WHERE {_PRUNABLE} RETURNING id"
 
 PRUNABLE = f"SELECT id FROM jobs WHERE {_PRUNABLE}"
+
+PRUNE_MOVE = f"""
+WITH place AS MATERIALIZED (
+  SELECT COALESCE((SELECT rate_key FROM job_starts WHERE id = '{PRUNE_PLACE}'), '') AS after),
+step AS MATERIALIZED (
+  SELECT max(id) AS last, count(*) AS count, COALESCE(bool_or(is_expired), false) AS has_expired
+    FROM (SELECT id, {_IS_EXPIRED} AS is_expired FROM jobs
+           WHERE id > (SELECT after FROM place) ORDER BY id LIMIT CAST(:limit AS bigint)) AS looked_at)
+INSERT INTO job_starts (id, job_name, rate_key, started_at, expires_at)
+SELECT '{PRUNE_PLACE}', CASE WHEN has_expired THEN '{HAS_EXPIRED}' ELSE '{PRUNE_PLACE}' END,
+       CASE WHEN has_expired THEN after WHEN count < CAST(:limit AS bigint) THEN '' ELSE last END,
+       {{now}}, {{now}} + interval '100 years'
+  FROM place, step WHERE has_expired OR after <> '' OR count >= CAST(:limit AS bigint)
+    ON CONFLICT (id) DO UPDATE SET job_name = excluded.job_name, rate_key = excluded.rate_key
+RETURNING rate_key AS after, job_name = '{HAS_EXPIRED}' AS has_expired
+"""
 
 # --- while it runs ---------------------------------------------------------------------------------------------------
 

@@ -137,9 +137,13 @@ def schedule_row(schedule: ScheduleRecord) -> dict[str, Value]:
     }
 
 
-def prune_rule_row(rule: PruneRule) -> tuple[Value, ...]:
-    """Status, age and job name, as an element of the parameter `rules`."""
-    return (rule.status, milliseconds(rule.age), rule.job_name)
+def prune_rules(rules: Sequence[PruneRule]) -> str:
+    """The parameter `rules`: ages by status and job name, which is `*` where the rule is for all."""
+    ages: dict[str, int] = {}
+    for rule in rules:
+        key, age = f"{rule.status} {rule.job_name or '*'}", milliseconds(rule.age)
+        ages[key] = min(age, ages.get(key, age))
+    return json_of(ages)
 
 
 def heartbeat_row(beat: Heartbeat) -> dict[str, Value]:

@@ -21,6 +21,7 @@ from ..ids import new_batch
 from ..lifecycle import is_repairable, why_unrepairable
 from ..ports import Database, Row, Statement, StreamingDatabase, Value
 from ..record import (
+    PRUNE_STEP,
     Cancellation,
     Claim,
     ClaimRequest,
@@ -38,6 +39,7 @@ from ..record import (
     NewJob,
     PausedQueue,
     Pruned,
+    PruneRule,
     PruneStep,
     Repair,
     ScheduleRecord,
@@ -59,7 +61,7 @@ from .rows import (
     new_job_row,
     outcome_row,
     own_values,
-    prune_rule_row,
+    prune_rules,
     record_of,
     request_parameters,
     result_text,
@@ -393,13 +395,23 @@ class SqlStore:
 
     async def prune(self, step: PruneStep) -> Pruned:
         looked_at: dict[str, Value] = {"after": step.after, "limit": step.limit}
-        rules = json_of([prune_rule_row(rule) for rule in step.rules])
+        rules = prune_rules(step.rules)
         sql = self._statements.PRUNABLE if step.dry_run else self._statements.PRUNE
         ranges, pruned = await self.database.run(
             self._call(self._statements.PRUNE_RANGE, **looked_at), self._call(sql, **looked_at, rules=rules)
         )
         is_last = integer_of(ranges[0]["count"]) < step.limit
         return Pruned(len(pruned), None if is_last else text_of(ranges[0]["last"]))
+
+    async def prune_next(self, rules: Sequence[PruneRule], *, limit: int = PRUNE_STEP) -> Pruned:
+        step: dict[str, Value] = {"rules": prune_rules(rules), "limit": limit}
+        moved = await self._run(self._statements.PRUNE_MOVE, **step)
+        if not moved:
+            return Pruned(0, None)
+        after = text_of(moved[0]["after"])
+        if not moved[0]["has_expired"]:
+            return Pruned(0, after or None)
+        return Pruned(len(await self._run(self._statements.PRUNE, **step, after=after)), after)
 
     async def _written(
         self, sql: str, items: Sequence[H], encode: Callable[[H], dict[str, Value]], **parameters: Value

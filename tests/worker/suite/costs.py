@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import Any
 
 from pydantic import BaseModel
-from server_jobs import JobContext, create_job_registry, define_job
+from server_jobs import JobContext, JobOptions, Retention, create_job_registry, define_job
 from server_jobs.cloudflare import CloudflareWorkerBackend
 from server_jobs.databases.d1 import D1Database
 from server_jobs.ids import new_job_id
@@ -21,6 +21,8 @@ from tests.worker.suite.original import original_life
 from tests.worker.suite.stores import TABLES
 
 MANY = 50
+KEPT = 3000
+IDLE_AND_PRUNING = f"with nothing due, and {KEPT:,} jobs to look at for those that are not kept"
 KNOWN = KnownJob("Measured", 1)
 UNIQUE, LIMITED = "with a unique key", "with a limit"
 
@@ -88,6 +90,13 @@ async def _idle(params: Nothing, context: JobContext) -> Nothing:
 
 
 Measured = define_job(name="Measured", params=Nothing, result=Nothing, handler=_idle)
+Pruned = define_job(
+    name="Pruned",
+    params=Nothing,
+    result=Nothing,
+    handler=_idle,
+    options=JobOptions(retention=Retention(completed=timedelta(days=1))),
+)
 
 
 async def measured(binding: Any) -> dict[str, dict[str, dict[str, int]]]:
@@ -144,7 +153,16 @@ async def _ticks(meter: MeteredD1) -> dict[str, Cost]:
 
     idle = await _steps(meter, {"with nothing due": backend.handle_cron})
     await Measured.using(backend).later_many([{}] * MANY)
-    return idle | await _steps(meter, {f"with {MANY} jobs": busy})
+    return idle | await _steps(meter, {f"with {MANY} jobs": busy}) | await _ticks_that_prune(meter)
+
+
+async def _ticks_that_prune(meter: MeteredD1) -> dict[str, Cost]:
+    """Ticks where `KEPT` jobs are stored and none may go, which are more than one of them looks at."""
+    registry = create_job_registry().register(Pruned)
+    backend = CloudflareWorkerBackend(database=meter, job_registry=registry)
+    await Pruned.using(backend).later_many([{}] * KEPT, delay=timedelta(days=1))
+    await backend.handle_cron()
+    return await _steps(meter, {IDLE_AND_PRUNING: backend.handle_cron})
 
 
 async def _steps(meter: MeteredD1, steps: dict[str, Callable[[], Awaitable[Any]]]) -> dict[str, Cost]:
