@@ -122,7 +122,10 @@ class CronHandler:
         self._budget = budget
 
     async def scheduled(self, controller: object, env: object, ctx: object) -> Tick:
-        """One cron invocation. `controller` and `ctx` are as Cloudflare gives them; only `env` is read."""
+        """One cron invocation. `controller` and `ctx` are as Cloudflare gives them; only `env` is read.
+
+        Raises the first error when all that could be done is done, so that Cloudflare shows the invocation as failed.
+        """
         del controller, ctx
         async with self._backend(env) as backend:
             return await backend.handle_cron(budget=self._budget)

@@ -78,7 +78,12 @@ class Housekeeper:
             self._made_due()
 
     async def _schedule(self) -> None:
-        if await self._backend.scheduler.tick():
+        try:
+            is_due = bool(await self._backend.scheduler.tick())
+        except DatabaseError:
+            self._made_due()  # other schedules than the one that was refused may have fired
+            raise
+        if is_due:
             self._made_due()
 
     async def _prune(self) -> None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Callable
 from datetime import datetime
 
 from .cron import count_slots, due_slots, next_slot
-from .errors import ServerJobsError
+from .errors import DatabaseError, ServerJobsError
 from .ids import slot_job_id
 from .options import Misfire
-from .ports import ScheduleStore
+from .ports import Store
 from .record import Firing, NewJob, ScheduleRecord
 from .registry import JobRegistry
 
@@ -21,24 +22,43 @@ _logger = logging.getLogger("server_jobs")
 class Scheduler:
     """Fires what is due. The next slot follows from the slot stored, not from a clock of this machine."""
 
-    def __init__(self, store: ScheduleStore, registry: JobRegistry) -> None:
+    def __init__(self, store: Store, registry: JobRegistry) -> None:
         self._store = store
         self._registry = registry
         self._reported: dict[str, str] = {}
 
-    async def tick(self, *, most: int | None = None) -> list[str]:
-        """Enqueue the jobs of slots that have come, of so many schedules at most; the ids of those that are new."""
+    async def tick(self, *, allowance: Callable[[], int | None] = lambda: None) -> list[str]:
+        """Enqueue the jobs of slots that have come, until `allowance` is zero; the ids of those that are new.
+
+        A database that refuses what one schedule is to make keeps no other from firing: the first such `DatabaseError`
+        is raised when all had their turn. One that does not answer any more is not asked again for each of them.
+        """
         names = dict.fromkeys(job.name for job in self._registry.known_jobs())
         due = await self._store.due_schedules(list(names))
         fired: list[str] = []
-        for schedule in due.schedules[:most]:
-            firing = self._firing(schedule, due.now)
-            if firing is not None:
-                made = await self._store.fire(firing)
-                if any(made):
-                    _report_dropped(schedule, firing)
-                fired += [job.id for (_, job), is_new in zip(firing.slots, made, strict=True) if is_new]
+        refused: DatabaseError | None = None
+        for schedule in due.schedules:
+            if allowance() == 0:
+                break
+            try:
+                fired += await self._fire(schedule, due.now)
+            except DatabaseError as error:
+                await self._store.ping()
+                self._report(schedule, str(error))
+                refused = refused or error
+        if refused is not None:
+            raise refused
         return fired
+
+    async def _fire(self, schedule: ScheduleRecord, now: datetime) -> list[str]:
+        firing = self._firing(schedule, now)
+        if firing is None:
+            return []
+        made = await self._store.fire(firing)
+        self._reported.pop(schedule.id, None)
+        if any(made):
+            _report_dropped(schedule, firing)
+        return [job.id for (_, job), is_new in zip(firing.slots, made, strict=True) if is_new]
 
     def _firing(self, schedule: ScheduleRecord, now: datetime) -> Firing | None:
         """The slots to fire and the next one. A schedule that cannot be read is reported once and left alone."""
@@ -53,7 +73,6 @@ class Scheduler:
         except Exception as error:  # noqa: BLE001  a validator may raise anything, and other schedules must go on
             self._report(schedule, str(error) if isinstance(error, ServerJobsError) else repr(error))
             return None
-        self._reported.pop(schedule.id, None)
         return Firing(schedule_id=schedule.id, rule=rule, slots=jobs, next_run_at=following)
 
     def _report(self, schedule: ScheduleRecord, reason: str) -> None:

@@ -8,13 +8,17 @@ from datetime import timedelta
 
 from server_jobs import DatabaseError
 from server_jobs.record import (
+    PRUNE_STEP,
     Claim,
     ClaimRequest,
     DueSchedules,
     Expired,
+    Firing,
     Heartbeat,
     Hold,
     JobStatus,
+    Pruned,
+    PruneRule,
     Settlement,
     Survey,
 )
@@ -73,6 +77,15 @@ class FaultyStore(MemoryStore):
     async def due_schedules(self, job_names: Sequence[str]) -> DueSchedules:
         self._ask("due_schedules")
         return await super().due_schedules(job_names)
+
+    async def fire(self, firing: Firing) -> Sequence[bool]:
+        self._ask("fire")
+        self._ask(f"fire {firing.schedule_id}")
+        return await super().fire(firing)
+
+    async def prune_next(self, rules: Sequence[PruneRule], *, limit: int = PRUNE_STEP) -> Pruned:
+        self._ask("prune_next")
+        return await super().prune_next(rules, limit=limit)
 
     async def ping(self) -> None:
         self._ask("ping")

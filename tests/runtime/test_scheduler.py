@@ -9,8 +9,19 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from pydantic import field_validator
-from server_jobs import JobOptions, JobStatus, Misfire, Schedule, Worker, create_job_registry, define_job, tick
+from server_jobs import (
+    DatabaseError,
+    JobOptions,
+    JobStatus,
+    Misfire,
+    Schedule,
+    Worker,
+    create_job_registry,
+    define_job,
+    tick,
+)
 from server_jobs.backend import Backend
+from server_jobs.housekeeper import Housekeeper
 from server_jobs.ids import schedule_id, slot_job_id
 from server_jobs.job import AnyJob
 from server_jobs.ports import Store
@@ -21,6 +32,7 @@ from server_jobs.testing import FakeClock
 
 from tests.conformance.stores import OpenStore, open_memory, open_sqlite
 from tests.runtime.example_jobs import Gate, Text, TextJob, backend_on, echo
+from tests.runtime.faulty_store import FaultyStore
 
 MINUTE = timedelta(minutes=1)
 HOUR = timedelta(hours=1)
@@ -279,6 +291,63 @@ async def test_a_schedule_that_cannot_be_read_is_reported_and_stops_no_other(
         assert await ticks(backend, clock, 2 * HOUR, step=HOUR) == 2
         assert "schedule a broken one of Report cannot fire: " in caplog.text
         assert message in caplog.text
+
+
+async def test_a_schedule_whose_jobs_the_database_refuses_keeps_no_other_from_firing_and_is_reported_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    clock, job = FakeClock(NOON), hourly()
+    store = FaultyStore(clock)
+    backend = backend_on(store, job, clock=clock)
+    refused = await save(store, job, id="refused", name="a refused one")
+    await save(store, job)
+    await backend.scheduler.tick()
+    clock.advance(HOUR)
+    store.break_down("fire refused")
+
+    for _ in range(3):
+        with pytest.raises(DatabaseError, match="fire refused"):
+            await backend.scheduler.tick()
+
+    assert len(await jobs_in(store)) == 1
+    assert [record.getMessage() for record in caplog.records] == [
+        "schedule a refused one of Report cannot fire: the database is away (fire refused)"
+    ]
+    store.mend()
+    (job_id,) = await backend.scheduler.tick()
+    assert job_id == slot_job_id(refused.id, NOON + HOUR)
+
+
+async def test_a_database_that_does_not_answer_any_more_is_not_asked_for_each_schedule() -> None:
+    clock, job = FakeClock(NOON), hourly()
+    store = FaultyStore(clock)
+    backend = backend_on(store, job, clock=clock)
+    for number in range(5):
+        await save(store, job, id=str(number), name=str(number))
+    store.break_down("fire", "ping")
+
+    with pytest.raises(DatabaseError, match="ping"):
+        await backend.scheduler.tick()
+
+    assert store.calls["fire"] == 1
+
+
+async def test_a_worker_is_told_of_jobs_that_were_made_though_another_schedule_was_refused() -> None:
+    clock, job = FakeClock(NOON), hourly()
+    store = FaultyStore(clock)
+    backend = backend_on(store, job, clock=clock)
+    await save(store, job, id="refused", name="a refused one")
+    await save(store, job)
+    await backend.scheduler.tick()
+    clock.advance(HOUR)
+    store.break_down("fire refused")
+    told: list[bool] = []
+    housekeeper = Housekeeper(backend, lambda: told.append(True))
+
+    housekeeper.tick()
+    await housekeeper.finish()
+
+    assert told
 
 
 async def test_whatever_a_validator_raises_is_reported_once_and_stops_no_other_schedule(
