@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
+
+from pydantic_core import to_json
 
 from .cron import count_slots, due_slots, next_slot
 from .errors import DatabaseError, ServerJobsError
@@ -16,6 +18,7 @@ from .record import Firing, NewJob, ScheduleRecord
 from .registry import JobRegistry
 
 _MOST_COUNTED = 1000
+_MOST_BYTES = 1_000_000  # of the params of one firing, which is one parameter; D1 takes no more than 2,000,000
 _logger = logging.getLogger("server_jobs")
 
 
@@ -69,11 +72,23 @@ class Scheduler:
             slots, following = due_slots(
                 Misfire(schedule.misfire), *rule, schedule.next_run_at, now, misfire_limit=schedule.misfire_limit
             )
-            jobs = tuple((slot, self._job(schedule, slot)) for slot in slots)
+            jobs = tuple(self._jobs(schedule, slots))
+            if len(jobs) < len(slots):
+                following = slots[len(jobs)]
         except Exception as error:  # noqa: BLE001  a validator may raise anything, and other schedules must go on
             self._report(schedule, str(error) if isinstance(error, ServerJobsError) else repr(error))
             return None
         return Firing(schedule_id=schedule.id, rule=rule, slots=jobs, next_run_at=following)
+
+    def _jobs(self, schedule: ScheduleRecord, slots: Sequence[datetime]) -> Iterator[tuple[datetime, NewJob]]:
+        """The oldest slot, and as many of those after it as go into one statement."""
+        size = 0
+        for slot in slots:
+            job = self._job(schedule, slot)
+            size += len(to_json(job.params))  # as it travels: a text within another one
+            if size > _MOST_BYTES and slot != slots[0]:
+                return
+            yield slot, job
 
     def _report(self, schedule: ScheduleRecord, reason: str) -> None:
         """Log why a schedule cannot fire, unless that was said at the tick before."""

@@ -30,7 +30,7 @@ from server_jobs.scheduler import Scheduler
 from server_jobs.stores.memory import MemoryStore
 from server_jobs.testing import FakeClock
 
-from tests.conformance.stores import OpenStore, open_memory, open_sqlite
+from tests.conformance.stores import OpenStore, open_d1, open_memory, open_sqlite
 from tests.runtime.example_jobs import Gate, Text, TextJob, backend_on, echo
 from tests.runtime.faulty_store import FaultyStore
 
@@ -291,6 +291,28 @@ async def test_a_schedule_that_cannot_be_read_is_reported_and_stops_no_other(
         assert await ticks(backend, clock, 2 * HOUR, step=HOUR) == 2
         assert "schedule a broken one of Report cannot fire: " in caplog.text
         assert message in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("text", "hours"),
+    [("z" * 120_000, 20), ('"' * 200_000, 6), ("z" * 1_000_000, 3)],
+    ids=["plain", "quotes", "largest"],
+)
+@pytest.mark.parametrize("open_store", [open_memory, open_sqlite, open_d1])
+async def test_slots_whose_params_are_large_all_fire_a_few_at_a_time(
+    open_store: OpenStore, text: str, hours: int
+) -> None:
+    clock, job = FakeClock(NOON), hourly(Misfire.FIRE_ALL)
+    async with open_store(clock) as store:
+        backend = backend_on(store, job, clock=clock)
+        await save(store, job, params=json.dumps({"text": text}))
+        await backend.scheduler.tick()
+        clock.advance(hours * HOUR)
+        made = [len(await backend.scheduler.tick())]
+        while made[-1]:
+            made.append(len(await backend.scheduler.tick()))
+        assert sum(made) == hours
+        assert max(made) * len(json.dumps(json.dumps(text))) <= 1_200_000
 
 
 async def test_a_schedule_whose_jobs_the_database_refuses_keeps_no_other_from_firing_and_is_reported_once(
