@@ -41,6 +41,7 @@ if TYPE_CHECKING:
         UnknownJobError,
         UpcastError,
         UpcastNotImplementedError,
+        ValueTooLargeError,
     )
     from .handle import JobHandle
     from .job import Handler, Job, define_job
@@ -90,6 +91,7 @@ _HOMES = {
         "UnknownJobError",
         "UpcastError",
         "UpcastNotImplementedError",
+        "ValueTooLargeError",
     ),
     "handle": ("JobHandle",),
     "job": ("Handler", "Job", "define_job"),
@@ -182,6 +184,7 @@ __all__ = [
     "UnknownJobError",
     "UpcastError",
     "UpcastNotImplementedError",
+    "ValueTooLargeError",
     "Worker",
     "__version__",
     "connect",

@@ -214,6 +214,10 @@ class DatabaseBusyError(DatabaseError):
     """Another process held the database longer than the busy timeout. The transaction was rolled back; retry it."""
 
 
+class ValueTooLargeError(DatabaseError):
+    """What was to be written is more than the database stores in one row. Nothing was written; it never will be."""
+
+
 class SchemaMissingError(DatabaseError):
     """The tables are not there, or are older than this version."""
 

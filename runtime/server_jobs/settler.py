@@ -8,7 +8,7 @@ from collections.abc import Callable
 from contextvars import Context
 
 from .clock import Clock
-from .errors import DatabaseError
+from .errors import DatabaseError, ValueTooLargeError
 from .ports import JobStore
 from .record import Completed, Failed, JobStatus, Released, Settlement
 
@@ -36,14 +36,15 @@ class _Waiting:
     def is_hopeless(self, error: DatabaseError) -> bool:
         """Told that it was refused all by itself: whether to give it up.
 
-        One that is refused again and again although its row can be written becomes a failure that says so; if that is
-        refused as well, it is hopeless.
+        One that is refused again and again although its row can be written, or is too large, becomes a failure that
+        says so; if that is refused as well, it is hopeless.
         """
         deadline, refused = self.deadline(), self.settlement
         self._refusals += deadline > self._last_deadline  # the lease was renewed since
         self._last_deadline = deadline
         is_given_back = isinstance(refused, Released) and refused.delay is None  # which is no outcome
-        if self._refusals < _REFUSALS or is_given_back:
+        is_for_good = isinstance(error, ValueTooLargeError)
+        if not is_for_good and (self._refusals < _REFUSALS or is_given_back):
             return False
         what = f"result of {len(refused.result):,} characters" if isinstance(refused, Completed) else "outcome"
         reason = f"its {what} could not be stored: {error}"
@@ -59,7 +60,8 @@ class Settler:
     """Writes settlements in batches. When the database is away it tries again, with growing pauses, until the lease of
     a claim has surely run out: then another worker may have the job, and the outcome is dropped.
 
-    A result that is refused again and again while its lease can be renewed fails the job, with what the database said.
+    A result that is refused again and again while its lease can be renewed fails the job, with what the database said;
+    one that is too large for the database does at once.
     """
 
     def __init__(self, store: JobStore, clock: Clock) -> None:
@@ -97,6 +99,8 @@ class Settler:
     async def _write(self, batch: list[_Waiting]) -> None:
         try:
             statuses = await self._store.settle([waiting.settlement for waiting in batch])
+        except ValueTooLargeError as error:
+            self._note_too_large(batch, error)
         except DatabaseError as error:
             self._note_failure(batch, error)
         except Exception as error:  # noqa: BLE001  carried to the one who is to blame
@@ -118,6 +122,13 @@ class Settler:
             self._pause = 0.0
         if self._size is not None:
             self._size = self._size * 2 if self._size < len(self._waiting) else None
+
+    def _note_too_large(self, batch: list[_Waiting], error: ValueTooLargeError) -> None:
+        """Nothing to wait for: each is written alone, and the one that is too large as a failure."""
+        if len(batch) == 1 and batch[0].is_hopeless(error):
+            batch[0].stored(None, error)
+        else:
+            self._waiting[:0], self._size = batch, 1
 
     def _note_failure(self, batch: list[_Waiting], error: DatabaseError) -> None:
         if not self._pause:

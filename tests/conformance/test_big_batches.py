@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import json
+
+import pytest
 from server_jobs.ports import Store
-from server_jobs.record import Completed, Heartbeat, Hold, JobStatus
+from server_jobs.record import Completed, Heartbeat, Hold, JobStatus, Report
 from server_jobs.testing import FakeClock
+from server_jobs.values import MAX_DOCUMENT_BYTES
 
 from tests.conformance.examples import LEASE, SECOND, failed, job, read, request
 
 LARGE = '"' + "\u00e9" * 25_000 + '"'  # 50,000 bytes
 MANY = 60
+QUOTES = json.dumps('"' * 520_000)  # 1,040,002 bytes, within JSON twice as many
 
 
 async def test_many_large_jobs_are_stored_at_once(store: Store, clock: FakeClock) -> None:
@@ -57,3 +62,47 @@ async def test_many_long_messages_are_stored_at_once(store: Store, clock: FakeCl
 
     assert list(holds) == [Hold.HELD] * MANY
     assert (await read(store, "59")).progress_message == LARGE
+
+
+async def test_params_as_long_as_they_may_be_are_stored_among_others(store: Store, clock: FakeClock) -> None:
+    assert len(QUOTES) <= MAX_DOCUMENT_BYTES
+    params = ["{}", QUOTES, QUOTES, "{}", "[]", QUOTES]
+    new = [job(f"{number}", params=text, unique_key=f"k{number}") for number, text in enumerate(params)]
+
+    answers = await store.insert(new)
+    again = await store.insert([one._replace(id=f"again{one.id}") for one in new])
+
+    assert [(answer.id, answer.created) for answer in answers] == [(one.id, True) for one in new]
+    assert [(answer.id, answer.created) for answer in again] == [(one.id, False) for one in new]
+    assert [(await read(store, one.id)).params for one in new] == params
+
+
+@pytest.mark.parametrize("report", [None, Report(40, "nearly")])
+async def test_results_as_long_as_they_may_be_are_stored_among_others(
+    store: Store, clock: FakeClock, report: Report | None
+) -> None:
+    await store.insert([job(f"{number}") for number in range(4)])
+    claims = await store.claim(request(limit=4))
+    results = [QUOTES, "{}", QUOTES, "[]"]
+
+    answers = await store.settle(
+        [
+            Completed(id=claim.id, token=claim.token, result=result, report=report)
+            for claim, result in zip(claims, results, strict=True)
+        ]
+    )
+
+    assert list(answers) == [JobStatus.COMPLETED] * 4
+    records = [await read(store, claim.id) for claim in claims]
+    assert [record.result for record in records] == results
+    assert {(record.progress, record.fencing_token) for record in records} == {(100, None)}
+
+
+async def test_a_long_result_of_a_claim_that_was_lost_is_not_stored(store: Store, clock: FakeClock) -> None:
+    await store.insert([job("a")])
+    (claim,) = await store.claim(request())
+
+    (answer,) = await store.settle([Completed(id=claim.id, token=claim.token[::-1], result=QUOTES)])
+
+    assert answer is None
+    assert (await read(store, "a")).status is JobStatus.RUNNING

@@ -23,6 +23,7 @@ from server_jobs import (
     Retention,
     Schedule,
     SchemaMissingError,
+    ValueTooLargeError,
     create_job_registry,
     define_job,
 )
@@ -30,7 +31,7 @@ from server_jobs.backend import Backend
 from server_jobs.cloudflare import CloudflareWorkerBackend, CronHandler, create_cron_handler, database_of
 from server_jobs.ids import schedule_id
 from server_jobs.memory import InMemoryBackend
-from server_jobs.record import JobQuery, ScheduleRecord
+from server_jobs.record import Completed, JobQuery, ScheduleRecord
 from starlette.types import ASGIApp, Message
 
 from tests.conformance.d1_binding import D1Refusal, FakeD1
@@ -398,6 +399,37 @@ async def test_an_idle_tick_looks_at_a_thousand_jobs_for_what_is_not_kept_by_one
         binding.queries = 0
         await CloudflareWorkerBackend(database=binding, job_registry=registry).handle_cron()
         assert binding.queries == 2
+
+
+async def test_a_result_that_a_row_of_d1_cannot_hold_fails_its_job_at_once_and_no_other(binding: FakeD1) -> None:
+    backend = CloudflareWorkerBackend(database=binding, job_registry=REGISTRY)
+    large, small = await Shout.using(backend).later_many([{"text": "x" * 1_020_000}, {"text": "x"}])
+    binding.queries = 0
+
+    done = await backend.handle_cron()
+
+    assert (done.completed, done.failed) == (1, 1)
+    record = await large.record()
+    assert (record.status, record.attempt_count) == (JobStatus.FAILED, 1)
+    assert record.error is not None
+    assert record.error.startswith(
+        "its result of 1,020,011 characters could not be stored: D1 stores at most 2,000,000 bytes in a row"
+    )
+    assert (await small.result()).data == Note(text="X")
+    assert binding.queries < 15
+
+
+async def test_what_a_row_of_d1_cannot_hold_is_refused_with_its_limit_and_changes_nothing(binding: FakeD1) -> None:
+    backend = CloudflareWorkerBackend(database=binding, job_registry=REGISTRY)
+    await Shout.using(backend).later_many([{"text": "x" * 1_040_000}, {"text": "x"}])
+    claims = await backend.claim(2)
+
+    with pytest.raises(ValueTooLargeError, match="at most 2,000,000 bytes in a row"):
+        await backend.store.settle(
+            [Completed(id=claim.id, token=claim.token, result=json.dumps("x" * 1_040_000)) for claim in claims]
+        )
+
+    assert {record.status for record in await backend.store.list_jobs(JobQuery())} == {JobStatus.RUNNING}
 
 
 async def test_a_tick_asks_d1_little_for_many_jobs(binding: FakeD1) -> None:

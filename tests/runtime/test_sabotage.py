@@ -27,6 +27,7 @@ from server_jobs.stores.room import Room
 from server_jobs.testing import FakeClock
 
 from tests.conformance import (
+    test_big_batches,
     test_cancel_and_retry,
     test_claim,
     test_expire,
@@ -657,6 +658,11 @@ CASES += [
         "claims of others in the answer to a claim",
         without(" AND substr(fencing_token, 1, 32) = :batch", "CLAIMED"),
         test_claim.test_a_claimed_job_is_not_claimed_again,
+    ),
+    in_sql(
+        "token guard of a result that is long",
+        without(" AND jobs.fencing_token = outcome.token", "SETTLE_ONE"),
+        test_big_batches.test_a_long_result_of_a_claim_that_was_lost_is_not_stored,
     ),
     in_sql(
         "token guard of the answer to a completion",

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 import pytest
-from server_jobs import DatabaseError, JobStatus
+from server_jobs import DatabaseError, JobStatus, ValueTooLargeError
 from server_jobs.record import ClaimRequest, Completed, KnownJob, NewJob, Settlement
 from server_jobs.settler import Settler
+from server_jobs.stores.memory import MemoryStore
 from server_jobs.testing import FakeClock
 
 from tests.runtime.example_jobs import SECOND, Gate, backend_on, echo, read, text_job, turns
@@ -232,6 +233,38 @@ async def test_a_result_that_the_database_will_never_take_fails_the_job_and_says
     record = await read(backend, job_id)
     assert (record.status, record.attempt_count) == (JobStatus.FAILED, 1)
     assert record.error == "its result of 22 characters could not be stored: string or blob too big"
+
+
+async def test_a_result_that_is_too_large_fails_its_job_at_once_and_holds_up_no_other() -> None:
+    class Narrow(FaultyStore):
+        async def settle(self, settlements: Sequence[Settlement]) -> Sequence[JobStatus | None]:
+            self.calls["settle"] += 1
+            if any(isinstance(one, Completed) and one.id == "j001" for one in settlements):
+                raise ValueTooLargeError("a row has at most 10 bytes")
+            return await MemoryStore.settle(self, settlements)
+
+    desk = Desk()
+    desk.store = Narrow(desk.clock)
+    desk.settler = Settler(desk.store, desk.clock)
+
+    answers = await asyncio.gather(*[desk.settle(outcome) for outcome in await desk.running(4)])
+
+    assert sorted(str(answer) for answer in answers) == ["completed", "completed", "completed", "failed"]
+    record = await desk.store.get("j001")
+    assert record is not None
+    assert record.error == "its result of 2 characters could not be stored: a row has at most 10 bytes"
+    assert desk.store.calls["settle"] <= 6
+
+
+async def test_an_outcome_that_is_too_large_even_as_a_failure_is_given_up_at_once() -> None:
+    desk = Desk()
+    desk.store.break_down("settle", error=ValueTooLargeError("a row has at most 10 bytes"))
+    (outcome,) = await desk.running(1)
+
+    with pytest.raises(ValueTooLargeError):
+        await desk.settle(outcome)
+
+    assert desk.store.calls["settle"] == 2
 
 
 async def test_a_full_disk_fails_no_job_however_long_it_lasts() -> None:

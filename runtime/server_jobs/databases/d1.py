@@ -11,11 +11,15 @@ from types import ModuleType
 from typing import Protocol, cast
 
 from ..clock import SQLITE_NOW
-from ..errors import DatabaseError, SchemaMissingError
+from ..errors import DatabaseError, SchemaMissingError, ValueTooLargeError
 from ..ports import Row, Statement, Value
 from .numbered_parameters import numbered
 
+MOST_BYTES = 2_000_000
+"""Of a row, of a text in it, and of a parameter."""
+
 _LARGEST_INTEGER = 2**53 - 1
+_TOO_LARGE = "string or blob too big"
 _MISSING = re.compile(r"no such (table|column)|has no column named")
 
 
@@ -84,8 +88,7 @@ class D1Database:
             else:
                 results = await self._binding.batch(_array(prepared))
         except Exception as error:  # JavaScript's errors share no class of their own on CPython
-            refused = f"D1 refused a statement: {error}"
-            raise (SchemaMissingError if _MISSING.search(str(error)) else DatabaseError)(refused) from error
+            raise _refusal(error) from error
         return [_rows(result) for result in results]
 
     def _prepare(self, sql: str, parameters: Mapping[str, Value]) -> D1Statement:
@@ -101,6 +104,13 @@ def _bound(value: Value) -> object:
     if isinstance(value, int) and abs(value) > _LARGEST_INTEGER:
         raise DatabaseError(f"D1 cannot bind the integer {value}: it is beyond 2**53")
     return value
+
+
+def _refusal(error: Exception) -> DatabaseError:
+    refused = f"D1 refused a statement: {error}"
+    if _TOO_LARGE in str(error):
+        return ValueTooLargeError(f"D1 stores at most {MOST_BYTES:,} bytes in a row, all its texts together; {refused}")
+    return SchemaMissingError(refused) if _MISSING.search(str(error)) else DatabaseError(refused)
 
 
 def _rows(result: D1Result) -> list[Row]:

@@ -12,7 +12,8 @@ class Statements(Protocol):
     """The statements of one dialect; `{now}` in them stands for the clock, `GIVEN_NOW` for one that a test gives.
 
     `EXPIRE` is repeated for as long as it changes `MOST_EXPIRED` jobs; None: it is without bounds. `CLAIMED` follows
-    each claim of many and says what it took; None: they say it themselves. `PACKED_INSERT` with
+    each claim of many and says what it took; None: they say it themselves. `SETTLE_ONE` is for an outcome that `SETTLE`
+    could not carry; None: it can carry any. `PACKED_INSERT` with
     `PACKED_INSERTED`, `PACKED_CLAIMED` and `PACKED_COMPLETE` are for databases with `packs_rows`, in the place of
     `INSERT`, `CLAIMED` and `COMPLETE`.
     """
@@ -37,6 +38,7 @@ class Statements(Protocol):
     GIVE_BACK: str
     RENEW: str
     SETTLE: str
+    SETTLE_ONE: str | None
     COMPLETE: str
     EXPIRE: str
     CANCEL: str

@@ -451,6 +451,8 @@ UPDATE jobs
 RETURNING jobs.id, jobs.status
 """
 
+SETTLE_ONE: str | None = None  # a parameter may have a gigabyte
+
 # By the id of the job, what its token begins with and the result are one text. Nothing is locked first: the index is
 # gone through in the order of the ids as well, and should the planner choose otherwise, one of two batches is repeated.
 COMPLETE = """

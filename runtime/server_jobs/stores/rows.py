@@ -48,7 +48,7 @@ def json_of(value: object) -> str:
 
 
 def json_lists(rows: Sequence[object]) -> Iterator[str]:
-    """As `json_of`, in as many texts as it takes for each to be short enough. One row is never divided."""
+    """As `json_of`, in as many texts as it takes for each to be short enough. One row is never divided: `is_large`."""
     text = json_of(rows)
     if len(rows) < 2 or not _is_too_long(text):
         yield text
@@ -68,6 +68,11 @@ def json_objects(rows: Mapping[str, object]) -> Iterator[str]:
         half = len(items) // 2
         yield from json_objects(dict(items[:half]))
         yield from json_objects(dict(items[half:]))
+
+
+def is_large(text: str) -> bool:
+    """Whether a text must travel as a parameter of its own: it would be too long within JSON, which escapes quotes."""
+    return len(text) > _MOST_BYTES // 4 and _is_too_long(json_of(text))
 
 
 def _is_too_long(text: str) -> bool:
@@ -174,6 +179,12 @@ def outcome_row(settlement: Settlement) -> dict[str, Value]:
             return {**common, "kind": "released", "delay": _milliseconds_or_none(delay)}
         case Cancelled(reason=reason):
             return {**common, "kind": "cancelled", "error": reason}
+
+
+def outcome_parameters(settlement: Settlement) -> dict[str, Value]:
+    """A settlement, as the parameters of a statement for it alone."""
+    nothing: dict[str, Value] = dict.fromkeys(("result", "error", "delay", "progress", "message"))
+    return {**nothing, **outcome_row(settlement), "id": settlement.id}
 
 
 def is_packed(rows: Sequence[Row]) -> bool:

@@ -53,12 +53,14 @@ from .rows import (
     claims_of,
     heartbeat_row,
     integer_of,
+    is_large,
     is_packed,
     json_lists,
     json_objects,
     json_of,
     milliseconds,
     new_job_row,
+    outcome_parameters,
     outcome_row,
     own_values,
     prune_rules,
@@ -236,6 +238,9 @@ class SqlStore:
         places: list[dict[str, int]] = []
         for group in _without_repeats(settlements):
             batch = [settlements[index] for index in group.values()]
+            if self._statements.SETTLE_ONE is not None and (large := [one for one in batch if _is_large(one)]):
+                calls += [self._call(self._statements.SETTLE_ONE, **outcome_parameters(one)) for one in large]
+                batch = [one for one in batch if not _is_large(one)]
             results = {one.id: text for one in batch if _is_plain(one) and (text := result_text(one)) is not None}
             for text in json_objects(results) if results else ():
                 calls += [self._call(sql, items=text) for sql in self._complete()]
@@ -498,7 +503,19 @@ def _alike(jobs: Iterable[NewJob]) -> Iterator[list[NewJob]]:
     """The jobs in their order, in lists of those that one statement stores."""
     for _, group in groupby(jobs, key=_shared):
         while alike := list(islice(group, _AT_ONCE)):
-            yield alike
+            yield from _with_large_ones_apart(alike)
+
+
+def _with_large_ones_apart(jobs: list[NewJob]) -> Iterator[list[NewJob]]:
+    """The jobs in their order; one that is large is alone, as a statement for one takes its params as they are."""
+    if not any(is_large(job.params) for job in jobs):
+        yield jobs
+        return
+    for are_large, group in groupby(jobs, key=lambda job: is_large(job.params)):
+        if are_large:
+            yield from ([job] for job in group)
+        else:
+            yield list(group)
 
 
 def _by_id(jobs: Sequence[NewJob]) -> dict[str, str | tuple[str | None, ...]]:
@@ -531,6 +548,10 @@ def _ids_in(answers: Sequence[Sequence[Row]]) -> Iterator[str]:
     """Which jobs were stored."""
     for rows in answers:
         yield from map(text_of, unpacked(rows) if is_packed(rows) else (row["id"] for row in rows))
+
+
+def _is_large(settlement: Settlement) -> bool:
+    return isinstance(settlement, Completed) and is_large(settlement.result)
 
 
 def _is_plain(settlement: Settlement) -> TypeGuard[Completed]:

@@ -385,6 +385,14 @@ UPDATE jobs
 RETURNING id, status
 """
 
+# As SETTLE, of one attempt whose result is too long to be within JSON.
+_OUTCOME = SETTLE[SETTLE.index("(SELECT key AS id") : SETTLE.index(" AS outcome\n WHERE")]
+SETTLE_ONE: str | None = SETTLE.replace(
+    _OUTCOME,
+    """(SELECT :id AS id, :token AS token, :kind AS kind, :result AS result, :error AS error, :delay AS delay,
+               :progress AS progress, :message AS message)""",
+)
+
 # As SETTLE, of attempts that completed and have no progress to report: half the work, and nearly all there are. By the
 # id of the job, what its token begins with and the result are one text.
 _COMPLETED = """(SELECT key AS id, substr(value, 1, 32) || key AS token, substr(value, 33) AS result
