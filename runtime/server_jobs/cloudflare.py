@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import importlib
 import logging
-from collections.abc import AsyncIterator, Callable, Iterable, MutableMapping
+from collections.abc import AsyncIterator, Callable, Iterable, MutableMapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from functools import cached_property
@@ -16,11 +16,13 @@ from .budgets import AT_ONCE_BUDGET, TICK_BUDGET
 from .cron_tick import Tick, tick
 from .databases.bindings import database_of, text_in
 from .databases.d1 import D1Binding, D1Database
-from .errors import InvalidOptionError
+from .errors import DatabaseError, InvalidOptionError
 from .options import check_duration, check_range
 from .ports import CountedDatabase, Database, Store
+from .record import Claim
 from .registry import JobRegistry
 from .stores.sql import SqlStore
+from .values import clean_text
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette
@@ -33,6 +35,9 @@ __all__ = ["CloudflareWorkerBackend", "CronHandler", "create_cron_handler", "dat
 CRON_CONCURRENCY = 10
 
 MOST_QUERIES = 1000
+QUERIES_VARIABLE = "JOBS_MAX_QUERIES"
+_FEWEST_QUERIES = 20  # with fewer no job would ever run
+_MOST_CONFIGURED = 1_000_000
 _QUERIES_OF_A_CLAIM = 12  # with limits, and with a look before and after it
 _QUERIES_OF_A_JOB = 2
 
@@ -65,8 +70,9 @@ class WorkerRequest(Protocol):
 class CloudflareWorkerBackend(Backend):
     """A backend for one invocation of a Worker. `database` is a D1 binding (`env.DB`), a store, a database or a URL.
 
-    At most `max_queries` statements of D1, or requests to Turso, are made by ticks: Cloudflare ends an invocation that
-    makes more than 1,000 (50 on its free plan).
+    A tick claims no more jobs than `max_queries` statements of D1, or requests to Turso, are enough for: Cloudflare
+    ends an invocation that makes more than 1,000 (50 on its free plan). What handlers ask of this backend, as by
+    `later`, is counted, not prevented: it leaves less for the jobs after them, which are reckoned to cost as much.
     """
 
     def __init__(
@@ -79,7 +85,7 @@ class CloudflareWorkerBackend(Backend):
         poll_interval: timedelta = DEFAULT_POLL_INTERVAL,
         max_queries: int = MOST_QUERIES,
     ) -> None:
-        check_range("max_queries", max_queries, 1, 1_000_000)
+        check_range("max_queries", max_queries, _FEWEST_QUERIES, _MOST_CONFIGURED)
         super().__init__(
             database=_adapted(database),
             job_registry=job_registry,
@@ -93,6 +99,8 @@ class CloudflareWorkerBackend(Backend):
         opened = self.store.database if isinstance(self.store, SqlStore) else None
         self._counted = opened if isinstance(opened, CountedDatabase) else None
         self._before = self._counted.queries if self._counted else 0  # a database may be kept for many invocations
+        self._cost_of_a_job = _QUERIES_OF_A_JOB
+        self._claimed = self._queries_when_claimed = 0
 
     @property
     def queries(self) -> int:
@@ -100,10 +108,21 @@ class CloudflareWorkerBackend(Backend):
         return self._counted.queries - self._before if self._counted else 0
 
     def allowance(self) -> int | None:
-        """As many jobs as what is left of the queries is enough for, if each is settled, and says something, alone."""
+        """As many jobs as what is left of the queries is enough for.
+
+        If each is settled, and says something, alone; or costs as much as those of a claim before did on average.
+        """
         if self._counted is None:
             return None
-        return max(0, (self._max_queries - self.queries - _QUERIES_OF_A_CLAIM) // _QUERIES_OF_A_JOB)
+        if self._claimed:
+            cost = -(-(self.queries - self._queries_when_claimed) // self._claimed)
+            self._cost_of_a_job = max(self._cost_of_a_job, cost)
+        return max(0, (self._max_queries - self.queries - _QUERIES_OF_A_CLAIM) // self._cost_of_a_job)
+
+    async def claim(self, limit: int, *, queues: tuple[str, ...] | None = None) -> Sequence[Claim]:
+        claims = await super().claim(limit, queues=queues)
+        self._claimed, self._queries_when_claimed = len(claims), self.queries
+        return claims
 
     def goes_on_after(self, earlier: CloudflareWorkerBackend) -> None:
         """Count the queries of another backend as well: both are for the same invocation."""
@@ -196,11 +215,12 @@ def create_cron_handler(
     """The handler of a Worker's cron trigger and requests.
 
     `database` is what `CloudflareWorkerBackend` takes, or a function that gets it from the Worker's `env`, such as
-    `database_of`. Nothing is opened until the first invocation. Once an invocation has taken `budget`, or
-    has too few of its `max_queries` left, it claims no more jobs, finishes those it runs, and leaves the rest to the
-    next one. As a Worker has one thread and cannot read how much CPU it has used, `budget` stands for that as well:
-    `limits.cpu_ms` of wrangler.jsonc should be above it. An invocation that Cloudflare ends all the same leaves its
-    jobs to their leases.
+    `database_of`. Nothing is opened until the first invocation. Once an invocation has taken `budget`, or has too few
+    of its `max_queries` left, it claims no more jobs, finishes those it runs, and leaves the rest to the next one. A
+    variable `JOBS_MAX_QUERIES` of the Worker comes before `max_queries`; where it is no whole number of 20 to
+    1,000,000, each invocation raises `DatabaseError`, and the routes answer 503. As a Worker has one thread and cannot
+    read how much CPU it has used, `budget` stands for that as well: `limits.cpu_ms` of wrangler.jsonc should be above
+    it. An invocation that Cloudflare ends all the same leaves its jobs to their leases.
     """
     check_duration("budget", budget)
 
@@ -210,7 +230,7 @@ def create_cron_handler(
             job_registry=job_registry,
             max_concurrency=max_concurrency,
             lock_timeout=lock_timeout,
-            max_queries=max_queries,
+            max_queries=_configured_queries(env, max_queries),
         )
         job_registry.bind(backend)
         return backend
@@ -222,6 +242,21 @@ def _adapted(database: Store | Database | str | D1Binding) -> Store | Database |
     if isinstance(database, str | Store | Database):
         return database
     return D1Database(database)
+
+
+def _configured_queries(env: object, otherwise: int) -> int:
+    """What the variable says, which is text or, in JSON, a number."""
+    value: object = getattr(env, QUERIES_VARIABLE, None)
+    text = str(value) if isinstance(value, int | float) else text_in(env, QUERIES_VARIABLE)
+    if text is None:
+        return otherwise
+    number = int(text) if text.isascii() and text.isdecimal() and len(text) < 10 else 0
+    if not _FEWEST_QUERIES <= number <= _MOST_CONFIGURED:
+        raise DatabaseError(  # no InvalidOptionError: it is not the caller's of this Worker
+            f"the variable {QUERIES_VARIABLE} must be a whole number between {_FEWEST_QUERIES} and "
+            f"{_MOST_CONFIGURED:,}, not '{clean_text(text, 20)}'; it stands under vars in wrangler.jsonc"
+        )
+    return number
 
 
 def _bounded(request: WorkerRequest) -> WorkerRequest:

@@ -459,6 +459,80 @@ async def test_an_invocation_keeps_within_its_queries_and_leaves_the_rest_to_the
     assert ran == 120
 
 
+class Fan(BaseModel):
+    """How many children to enqueue."""
+
+    children: int
+
+
+async def _spread(params: Fan, context: JobContext) -> Fan:
+    del context
+    for _ in range(params.children):
+        await Shout.later({"text": "child"}, delay=timedelta(days=1))
+    return params
+
+
+Spread = define_job(name="Spread", params=Fan, result=Fan, handler=_spread)
+
+
+@pytest.mark.parametrize(("children", "most", "ran"), [(0, 1000, 40), (5, 100, 15), (10, 200, 17), (150, 1000, 10)])
+async def test_jobs_that_ask_for_much_leave_the_others_to_the_next_invocation(
+    binding: FakeD1, children: int, most: int, ran: int
+) -> None:
+    registry = create_job_registry().register(Shout).register(Spread)
+    handler = create_cron_handler(database=lambda env: env.DB, job_registry=registry, max_queries=most)
+    backend = CloudflareWorkerBackend(database=binding, job_registry=registry)
+    await Spread.using(backend).later_many([{"children": children}] * 40)
+    binding.queries = 0
+
+    done = await handler.scheduled(None, SimpleNamespace(DB=binding), None)
+
+    assert done.completed == ran
+    assert binding.queries <= max(most, 10 * (children + 2))  # the first ten are claimed before it is known
+
+
+@pytest.mark.parametrize("value", ["50", " 50 ", 50])
+async def test_a_variable_of_the_worker_says_how_many_queries_there_are(binding: FakeD1, value: object) -> None:
+    handler = create_cron_handler(database=database_of, job_registry=REGISTRY)
+    backend = CloudflareWorkerBackend(database=binding, job_registry=REGISTRY)
+    await Shout.using(backend).later_many([{"text": "x"}] * 200)
+    binding.queries = 0
+
+    done = await handler.scheduled(None, SimpleNamespace(DB=binding, JOBS_MAX_QUERIES=value), None)
+
+    assert 0 < done.completed < 200
+    assert binding.queries <= 50
+
+
+@pytest.mark.parametrize("value", ["", "  ", None, NOTHING])
+async def test_without_a_value_the_variable_says_nothing(binding: FakeD1, value: object) -> None:
+    handler = create_cron_handler(database=database_of, job_registry=REGISTRY)
+    backend = CloudflareWorkerBackend(database=binding, job_registry=REGISTRY)
+    await Shout.using(backend).later_many([{"text": "x"}] * 200)
+
+    done = await handler.scheduled(None, SimpleNamespace(DB=binding, JOBS_MAX_QUERIES=value), None)
+
+    assert done.completed == 200
+
+
+@pytest.mark.parametrize(
+    "value", ["many", "0", "19", "-50", "1e3", "50.5", 0, 50.5, True, "1000001", "9" * 5000, "\u0665\u0660"]
+)
+async def test_a_variable_that_makes_no_sense_is_named_and_nothing_runs(
+    binding: FakeD1, handler: CronHandler, value: object
+) -> None:
+    env = SimpleNamespace(DB=binding, JOBS_TOKEN=TOKEN, JOBS_MAX_QUERIES=value)
+    request = FakeRequest("GET", "https://x.example/_jobs/status", {"authorization": f"Bearer {TOKEN}"})
+
+    with pytest.raises(DatabaseError, match=r"JOBS_MAX_QUERIES must be a whole number between 20 and 1,000,000, not '"):
+        await handler.scheduled(None, env, None)
+    reply = await handler.fetch(request, env, None)
+
+    assert isinstance(reply, FakeResponse)
+    assert reply.status == 503
+    assert binding.queries == 0
+
+
 async def test_schedules_that_the_queries_are_not_enough_for_fire_in_the_next_invocation(binding: FakeD1) -> None:
     backend = CloudflareWorkerBackend(database=binding, job_registry=REGISTRY, max_queries=30)
     schedules = [
@@ -485,7 +559,7 @@ async def test_schedules_that_the_queries_are_not_enough_for_fire_in_the_next_in
     assert planned[-1] == 20
 
 
-@pytest.mark.parametrize("most", [0, -1, True, "many"])
+@pytest.mark.parametrize("most", [0, 19, -1, True, "many"])
 def test_queries_that_make_no_sense_are_refused(most: int) -> None:
     with pytest.raises(InvalidOptionError, match="max_queries"):
         CloudflareWorkerBackend(
