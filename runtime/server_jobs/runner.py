@@ -91,7 +91,7 @@ class Runner:
         except BaseException as error:
             self._leave(attempt)
             if isinstance(error, asyncio.CancelledError):
-                await asyncio.shield(self.release([attempt.claim]))
+                await asyncio.shield(self._return(attempt))
             raise
         attempt.is_over = True
         if settlement is None:
@@ -174,6 +174,15 @@ class Runner:
                         error,
                     )
             return
+
+    async def _return(self, attempt: Attempt) -> None:
+        """As `release`; whoever stops this runner meanwhile, waits for it."""
+        self._returning.add(attempt)
+        try:
+            await self.release([attempt.claim])
+        finally:
+            self._returning.discard(attempt)
+            self._leave(attempt)
 
     def _given_back(self, attempt: Attempt, status: JobStatus | None, error: BaseException | None) -> None:
         del status

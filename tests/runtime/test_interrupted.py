@@ -85,6 +85,34 @@ async def test_a_tick_that_is_cancelled_leaves_no_claim_behind(moment: int) -> N
     assert {record.status for record in await all_records(backend, ids)} <= {JobStatus.PENDING, JobStatus.COMPLETED}
 
 
+async def test_a_backend_is_not_closed_before_a_cancelled_tick_has_given_its_claims_back() -> None:
+    class Closing(MemoryStore):
+        is_closed = False
+
+        async def settle(self, settlements: Sequence[Settlement]) -> Sequence[JobStatus | None]:
+            await asyncio.sleep(0.05)
+            assert not self.is_closed
+            return await super().settle(settlements)
+
+        async def close(self) -> None:
+            self.is_closed = True
+
+    async def handler(params: Text, context: JobContext) -> Text:
+        await asyncio.Event().wait()
+        return params
+
+    job = text_job(handler)
+    backend = backend_on(store := Closing(), job)
+    ids = await job.later_many([PARAMS] * 3)
+    task = asyncio.create_task(tick(backend))
+    await turns()
+    task.cancel()
+    await turns(3)
+    await backend.shutdown()
+
+    assert {record.status for record in [await store.get(job_id) for job_id in ids] if record} == {JobStatus.PENDING}
+
+
 async def test_what_a_handler_sets_in_its_context_is_not_seen_by_the_next_one() -> None:
     user: ContextVar[str] = ContextVar("user", default="nobody")
     seen: list[str] = []

@@ -11,14 +11,16 @@ from socket import socket
 import uvicorn
 from starlette.types import ASGIApp
 
+from ..http.stopping import Stopping
+
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
-_GRACE = 10  # seconds for requests that are being answered
+_GRACE = 10  # seconds for requests that are being answered, and for handlers that do not end when they are told to
 
 
 class HttpServer:
-    """Serves an application at one address."""
+    """Serves an application at one address; `stopping` is begun at the first signal."""
 
-    def __init__(self, app: ASGIApp, host: str, port: int) -> None:
+    def __init__(self, app: ASGIApp, host: str, port: int, stopping: Stopping) -> None:
         config = uvicorn.Config(
             app,
             host=host,
@@ -31,6 +33,7 @@ class HttpServer:
             timeout_graceful_shutdown=_GRACE,
         )
         self._server = _Server(config)
+        self._stopping = stopping
 
     async def run(self, begun: Callable[[str], None]) -> bool:
         """Serve until SIGINT or SIGTERM; `begun` is called with the URL. False if the address cannot be used."""
@@ -49,6 +52,7 @@ class HttpServer:
     def _stop(self) -> None:
         self._server.force_exit = self._server.should_exit
         self._server.should_exit = True
+        self._stopping.begin()
 
 
 class _Server(uvicorn.Server):

@@ -77,10 +77,13 @@ def serve(
 async def _serve(workspace: Workspace, host: str, port: int, tokens: Tokens, options: HttpOptions) -> bool:
     """Serve until a signal comes; False if it could not begin."""
     from ..http.app import PREFIX, create_app, under_prefix
+    from ..http.stopping import Stopping
     from .http_server import HttpServer
 
     async with workspace.open_backend() as backend:
-        server = HttpServer(under_prefix(create_app(backend, tokens, options=options)), host, port)
+        stopping = Stopping()
+        app = under_prefix(create_app(backend, tokens, options=options, stopping=stopping))
+        server = HttpServer(app, host, port, stopping)
         return await server.run(lambda url: note(f"serving {url}{PREFIX}; stop with Ctrl-C"))
 
 

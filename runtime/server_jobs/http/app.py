@@ -22,6 +22,7 @@ from .openapi import openapi
 from .operations import health, status, trigger
 from .options import HttpOptions
 from .problem import http_exception
+from .stopping import Stopping
 from .tokens import Tokens
 
 PREFIX = "/_jobs"
@@ -40,14 +41,21 @@ ROUTES = (
 )
 
 
-def create_app(backend: Backend, tokens: Tokens | None = None, *, options: HttpOptions | None = None) -> Starlette:
+def create_app(
+    backend: Backend,
+    tokens: Tokens | None = None,
+    *,
+    options: HttpOptions | None = None,
+    stopping: Stopping | None = None,
+) -> Starlette:
     """The routes, to be mounted where you like: `app.mount("/_jobs", create_app(backend))`.
 
     `tokens` are those of the environment by default. Without any, every request is answered with 404. The backend is
-    opened at the first request that is let in, and is not closed.
+    opened at the first request that is let in, and is not closed. A server that says when it stops does it by
+    `stopping`: a trigger that runs then gives its jobs back, and streams end.
     """
     known = Tokens.from_environment() if tokens is None else tokens
-    return application(partial(_opened, backend), lambda _scope: known, options or HttpOptions())
+    return application(partial(_opened, backend), lambda _scope: known, options or HttpOptions(), stopping=stopping)
 
 
 def application(
@@ -55,6 +63,7 @@ def application(
     tokens_of: TokensOf,
     options: HttpOptions,
     enqueued: Enqueued | None = None,
+    stopping: Stopping | None = None,
 ) -> Starlette:
     """The same for hosts that give backend and tokens with each request, and want to know when a job was stored."""
     gate = Middleware(Gate, open_backend=open_backend, tokens_of=tokens_of, options=options)
@@ -62,6 +71,7 @@ def application(
     app.router.redirect_slashes = False
     app.state.options = options
     app.state.enqueued = enqueued or _ignore
+    app.state.stopping = stopping or Stopping()
     return app
 
 

@@ -12,6 +12,7 @@ from ..job_document import job_summary
 from ..record import JobQuery
 from .gate import backend_of
 from .options import HttpOptions
+from .stopping import Stopping
 
 _logger = logging.getLogger("server_jobs")
 
@@ -21,7 +22,8 @@ _RECENT = 10
 async def trigger(request: Request) -> Response:
     """One tick: expired leases, due schedules, then what is due, within the budget."""
     options: HttpOptions = request.app.state.options
-    done = await tick(backend_of(request), budget=options.trigger_budget)
+    stopping: Stopping = request.app.state.stopping
+    done = await stopping.within(tick(backend_of(request), budget=options.trigger_budget))
     return JSONResponse(
         {
             "status": "triggered",
