@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -67,4 +69,33 @@ def test_a_trigger_that_runs_gives_its_jobs_back_and_says_so(shop: Shop, number:
     assert [(record.status, record.attempt_count) for record in map(shop.record, waiting)] == [
         (JobStatus.PENDING, 0)
     ] * 3
+    assert "Traceback" not in server.text
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_streams_end_whole_when_the_server_stops(shop: Shop, number: signal.Signals) -> None:
+    job_id = shop.enqueue("Nap")
+    with serving(shop) as (client, server):
+        begun = threading.Barrier(3)
+
+        def read() -> str:
+            text = ""
+            with client.stream("GET", f"/jobs/{job_id}/events") as events:
+                for chunk in events.iter_text():
+                    if "event: progress" not in text and "event: progress" in text + chunk:
+                        begun.wait()
+                    text += chunk
+            return text
+
+        with ThreadPoolExecutor() as pool:
+            readers = [pool.submit(read) for _ in range(2)]
+            begun.wait()
+            sent = server.signal(number)
+            texts = [reader.result() for reader in readers]
+
+        assert server.wait() == 0
+        assert time.monotonic() - sent < 3 + SLACK
+
+    assert all(re.match(r"retry: \d+\n\nevent: progress\n", text) for text in texts)
+    assert all("event: end" not in text for text in texts)
     assert "Traceback" not in server.text

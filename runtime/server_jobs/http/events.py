@@ -15,6 +15,8 @@ from ..result import JobProgress
 from .gate import backend_of
 from .jobs import record_for
 from .options import HttpOptions
+from .problem import RefusedError
+from .stopping import Stopping
 
 _PAUSE = 0.25
 _SILENCE = 15.0  # proxies end connections on which nothing is said
@@ -29,6 +31,7 @@ async def events(request: Request) -> Response:
 
 
 async def _stream(request: Request, record: JobRecord | None, longest: float) -> AsyncIterator[str]:
+    stopping: Stopping = request.app.state.stopping
     clock = asyncio.get_running_loop().time
     ends, spoken = clock() + longest, clock()
     last: JobProgress | None = None
@@ -43,7 +46,10 @@ async def _stream(request: Request, record: JobRecord | None, longest: float) ->
         if clock() - spoken >= _SILENCE:
             spoken = clock()
             yield ": nothing new\n\n"
-        await asyncio.sleep(_PAUSE)
+        try:
+            await stopping.within(asyncio.sleep(_PAUSE))
+        except RefusedError:
+            return  # its reader connects again, to the server that comes after this one
         record = await _read(request)
 
 
