@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from .json_schema import JobSchemas
     from .options import ConcurrencyLimit, JobOptions, Misfire, RateLimit, Retention, RunIn, Schedule
     from .outcomes import Cancel, DoNotRetryError, RetryAfterError, Snooze
-    from .record import Cancellation, JobCount, JobQuery, JobRecord, JobStatus
+    from .record import Cancellation, JobCount, JobQuery, JobRecord, JobStatus, JobSummary
     from .registry import JobRegistry, create_job_registry
     from .result import JobMetadata, JobProgress, JobResult
     from .retired import RetiredJob
@@ -98,7 +98,7 @@ _HOMES = {
     "json_schema": ("JobSchemas",),
     "options": ("ConcurrencyLimit", "JobOptions", "Misfire", "RateLimit", "Retention", "RunIn", "Schedule"),
     "outcomes": ("Cancel", "DoNotRetryError", "RetryAfterError", "Snooze"),
-    "record": ("Cancellation", "JobCount", "JobQuery", "JobRecord", "JobStatus"),
+    "record": ("Cancellation", "JobCount", "JobQuery", "JobRecord", "JobStatus", "JobSummary"),
     "registry": ("JobRegistry", "create_job_registry"),
     "result": ("JobMetadata", "JobProgress", "JobResult"),
     "retired": ("RetiredJob",),
@@ -164,6 +164,7 @@ __all__ = [
     "JobRetiredError",
     "JobSchemas",
     "JobStatus",
+    "JobSummary",
     "JobUnavailableError",
     "Misfire",
     "Problem",

@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from .binding import JobBackend
 from .blocking import wait_for
 from .errors import JobNotFoundError
-from .record import Cancellation, Inserted, JobRecord, JobStatus
+from .record import Cancellation, Inserted, JobRecord, JobStatus, JobSummary
 from .result import JobProgress, JobResult
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ class JobHandle(str, Generic[R]):
 
     async def status(self) -> JobStatus:
         """Where the job is now."""
-        return (await self.record()).status
+        return (await self._summary()).status
 
     async def cancel(self) -> Cancellation:
         """Cancel the job if it is pending, ask it to stop if it is running."""
@@ -83,9 +83,15 @@ class JobHandle(str, Generic[R]):
         """
         last: JobProgress | None = None
         while last is None or not last.status.is_finished:
-            progress = JobProgress.of(await self.record())
+            progress = JobProgress.of(await self._summary())
             if progress != last:
                 last = progress
                 yield progress
             else:
                 await asyncio.sleep(_LONGEST_PAUSE)
+
+    async def _summary(self) -> JobSummary:
+        summary = await self._backend.store.summary(str(self))
+        if summary is None:
+            raise JobNotFoundError(str(self))
+        return summary

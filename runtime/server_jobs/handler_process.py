@@ -54,7 +54,7 @@ from .processes.messages import (
     line_of,
     read_request,
 )
-from .record import ClaimRequest, JobCount, JobQuery, JobRecord
+from .record import ClaimRequest, JobCount, JobQuery, JobRecord, JobSummary
 from .registry import JobRegistry
 from .values import MAX_ERROR_CHARACTERS, clean_text
 
@@ -323,6 +323,14 @@ class _OpeningReader:
     async def list_jobs(self, query: JobQuery) -> Sequence[JobRecord]:
         await self._backend.initialize()
         return await self._backend.store.list_jobs(query)
+
+    async def summary(self, job_id: str) -> JobSummary | None:
+        await self._backend.initialize()
+        return await self._backend.store.summary(job_id)
+
+    async def list_summaries(self, query: JobQuery) -> Sequence[JobSummary]:
+        await self._backend.initialize()
+        return await self._backend.store.list_summaries(query)
 
     async def count_jobs(self, *, since: datetime | None = None) -> Sequence[JobCount]:
         await self._backend.initialize()

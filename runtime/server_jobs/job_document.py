@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from .documents import redacted
-from .record import JobRecord
+from .record import JobRecord, JobSummary
 from .registry import JobRegistry
 
 
@@ -39,7 +39,7 @@ def shown_params(record: JobRecord, registry: JobRegistry) -> ShownParams:
 def job_document(record: JobRecord) -> dict[str, object]:
     """Everything about a job but its params; times are in UTC, the result is a JSON value."""
     return {
-        **job_summary(record),
+        **job_summary(record.summary),
         "spec_version": record.spec_version,
         "progress_message": record.progress_message,
         "result": parsed(record.result),
@@ -52,22 +52,22 @@ def job_document(record: JobRecord) -> dict[str, object]:
     }
 
 
-def job_summary(record: JobRecord) -> dict[str, object]:
+def job_summary(summary: JobSummary) -> dict[str, object]:
     """Where a job is, and nothing of what it was given, returned or raised."""
     return {
-        "id": record.id,
-        "job_name": record.job_name,
-        "status": record.status,
-        "parked": record.is_parked,
-        "queue": record.queue,
-        "priority": record.priority,
-        "progress": record.progress,
-        "attempt_count": record.attempt_count,
-        "max_attempts": record.max_attempts,
-        "created_at": _text(record.created_at),
-        "updated_at": _text(record.updated_at),
-        "scheduled_for": _text(record.scheduled_for),
-        "completed_at": _text(record.completed_at),
+        "id": summary.id,
+        "job_name": summary.job_name,
+        "status": summary.status,
+        "parked": summary.is_parked,
+        "queue": summary.queue,
+        "priority": summary.priority,
+        "progress": summary.progress,
+        "attempt_count": summary.attempt_count,
+        "max_attempts": summary.max_attempts,
+        "created_at": _text(summary.created_at),
+        "updated_at": _text(summary.updated_at),
+        "scheduled_for": _text(summary.scheduled_for),
+        "completed_at": _text(summary.completed_at),
     }
 
 

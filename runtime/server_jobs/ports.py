@@ -29,6 +29,7 @@ if TYPE_CHECKING:
         JobQuery,
         JobRecord,
         JobStatus,
+        JobSummary,
         NewJob,
         PausedQueue,
         Pruned,
@@ -123,6 +124,14 @@ class JobReader(Protocol):
 
     async def list_jobs(self, query: JobQuery) -> Sequence[JobRecord]:
         """Jobs by filters, newest id first."""
+        ...
+
+    async def summary(self, job_id: str) -> JobSummary | None:
+        """As `get`, for a look that costs the same however large params, result and error are: they are not read."""
+        ...
+
+    async def list_summaries(self, query: JobQuery) -> Sequence[JobSummary]:
+        """As `list_jobs`, likewise."""
         ...
 
     async def count_jobs(self, *, since: datetime | None = None) -> Sequence[JobCount]:

@@ -68,6 +68,26 @@ class NewJob(NamedTuple):
         return self[5:]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobSummary:
+    """Where a stored job was when it was read, and nothing of what it was given, returned or raised."""
+
+    id: str
+    job_name: str
+    status: JobStatus
+    is_parked: bool
+    queue: str
+    priority: int
+    progress: int
+    progress_message: str | None
+    attempt_count: int
+    max_attempts: int
+    created_at: datetime
+    updated_at: datetime
+    scheduled_for: datetime | None
+    completed_at: datetime | None
+
+
 @dataclass(frozen=True, kw_only=True)
 class JobRecord:
     """One stored job, as it was when it was read. Times are in UTC; `params` and `result` are JSON text."""
@@ -104,6 +124,26 @@ class JobRecord:
     def is_parked(self) -> bool:
         """Whether it failed because its params cannot be read; see `UNREADABLE`."""
         return self.status is JobStatus.FAILED and self.error is not None and self.error.startswith(UNREADABLE)
+
+    @property
+    def summary(self) -> JobSummary:
+        """What is short of it."""
+        return JobSummary(
+            id=self.id,
+            job_name=self.job_name,
+            status=self.status,
+            is_parked=self.is_parked,
+            queue=self.queue,
+            priority=self.priority,
+            progress=self.progress,
+            progress_message=self.progress_message,
+            attempt_count=self.attempt_count,
+            max_attempts=self.max_attempts,
+            created_at=self.created_at,
+            updated_at=self.updated_at,
+            scheduled_for=self.scheduled_for,
+            completed_at=self.completed_at,
+        )
 
 
 def record_of(values: Mapping[str, object], **changes: object) -> JobRecord:

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Generic, TypeVar
 
 from .errors import JobFailedError
-from .record import JobRecord, JobStatus
+from .record import JobRecord, JobStatus, JobSummary
 
 R = TypeVar("R")
 
@@ -50,7 +50,7 @@ class JobProgress:
     attempt_count: int
 
     @classmethod
-    def of(cls, record: JobRecord) -> JobProgress:
+    def of(cls, record: JobRecord | JobSummary) -> JobProgress:
         """The progress of a stored job."""
         return cls(record.status, record.progress, record.progress_message, record.attempt_count)
 

@@ -75,6 +75,7 @@ PARAMETERS: dict[str, Mapping[str, Value]] = {
     "EXPIRE": {"jitter": 1000, "except_for": "[]"},
     "NEXT_DUE": CLAIM,
     "GET": {"id": "w77"},
+    "SUMMARY": {"id": "w77"},
 }
 HOT = [name for name in PARAMETERS if getattr(statements, name) is not None]
 # What each may touch at most: the rows it changes twice (it locks them first), or those it looks at.

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from datetime import timedelta
+from unittest.mock import patch
 
 import pytest
 from server_jobs.errors import DatabaseError, InvalidOptionError, JobNotFoundError
 from server_jobs.options import ConcurrencyLimit
-from server_jobs.ports import Store
-from server_jobs.record import JobCount, JobQuery, JobStatus, KnownJob
+from server_jobs.ports import Row, Statement, Store, Value
+from server_jobs.record import UNREADABLE, Heartbeat, JobCount, JobQuery, JobStatus, JobSummary, KnownJob
+from server_jobs.stores.sql import SqlStore
 from server_jobs.testing import FakeClock
 
 from tests.conformance.examples import (
     IMPORT,
+    LEASE,
     MILLISECOND,
     SECOND,
     SEND,
     START,
     completed,
+    failed,
     ids,
     insert_and_claim,
     job,
@@ -79,6 +85,51 @@ async def test_pages_follow_each_other_without_gaps_while_jobs_are_added(store: 
 
     assert [first, second, third] == [["09", "08", "07", "06"], ["05", "04", "03", "02"], ["01", "00"]]
     assert ids(await store.list_jobs(JobQuery(limit=4, before="00"))) == []
+
+
+async def test_a_summary_says_where_a_job_is_as_its_record_does(store: Store, clock: FakeClock) -> None:
+    claim = await insert_and_claim(store, job("run", "ImportCsv", queue="slow", priority=7, max_attempts=5))
+    await store.renew([Heartbeat(id="run", token=claim.token, progress=40, message="half")], LEASE)
+    await store.settle([completed(await insert_and_claim(store, job("done")))])
+    await store.settle([failed(await insert_and_claim(store, job("bad")), retry_after=None)])
+    await store.settle([failed(await insert_and_claim(store, job("parked")), f"{UNREADABLE}no", retry_after=None)])
+    await store.insert([job("later", scheduled_for=START + SECOND)])
+
+    records = await store.list_jobs(JobQuery())
+    summaries = await store.list_summaries(JobQuery())
+
+    assert list(summaries) == [record.summary for record in records]
+    assert [await store.summary(record.id) for record in records] == list(summaries)
+    assert [summary.id for summary in summaries if summary.is_parked] == ["parked"]
+    (run,) = await store.list_summaries(JobQuery(status=JobStatus.RUNNING, queue="slow", job_name="ImportCsv"))
+    assert (run.id, run.progress, run.progress_message, run.attempt_count) == ("run", 40, "half", 1)
+    assert [one.id for one in await store.list_summaries(JobQuery(before="later", limit=1))] == ["done"]
+    assert [one.id for one in await store.list_summaries(JobQuery(parked=True))] == ["parked"]
+    assert await store.summary("nobody") is None
+
+
+async def test_a_summary_reads_nothing_that_may_be_long(store: Store, clock: FakeClock) -> None:
+    claim = await insert_and_claim(store, job("a", params='{"text":"%s"}' % ("x" * 900_000)))
+    await store.settle([completed(claim, '"%s"' % ("y" * 900_000))])
+    claim = await insert_and_claim(store, job("b"))
+    await store.settle([failed(claim, "z" * 60_000, retry_after=None)])
+    if not isinstance(store, SqlStore):
+        assert not {"params", "result", "error"} & {field.name for field in fields(JobSummary)}
+        return
+    read: list[Row] = []
+    run = store.database.run
+
+    async def noted(*calls: tuple[Statement, Mapping[str, Value]]) -> Sequence[Sequence[Row]]:
+        answers = await run(*calls)
+        read.extend(row for rows in answers for row in rows)
+        return answers
+
+    with patch.object(store.database, "run", noted):
+        assert [one.id for one in await store.list_summaries(JobQuery())] == ["b", "a"]
+        assert await store.summary("a") is not None
+
+    assert len(read) == 3
+    assert all(len(str(list(row.values()))) < 1_000 for row in read)
 
 
 @pytest.mark.parametrize("limit", [0, -1, 1001, 2.5, True, "10"])

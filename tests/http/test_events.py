@@ -79,16 +79,16 @@ async def test_a_stream_on_which_nothing_happens_is_kept_alive_and_ends_after_it
 async def test_a_stream_ends_when_its_job_is_deleted_or_the_database_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
     call = Caller()
     job_id = call.backend.add_job(job_name="Keep", params={"text": "x"})
-    record = await call.backend.store.get(job_id)
-    answers = [record, record, None, record, DatabaseError("away")]
+    summary = await call.backend.store.summary(job_id)
+    answers = [summary, summary, None, summary, DatabaseError("away")]
 
-    async def get(_: str) -> object:
+    async def answered(_: str) -> object:
         answer = answers.pop(0)
         if isinstance(answer, Exception):
             raise answer
         return answer
 
-    monkeypatch.setattr(call.backend.store, "get", get)
+    monkeypatch.setattr(call.backend.store, "summary", answered)
 
     replies = [await call("GET", f"/jobs/{job_id}/events") for _ in range(2)]
 

@@ -292,3 +292,16 @@ async def test_reading_changes_nothing() -> None:
     assert before is not None
     assert before.status is JobStatus.PENDING
     assert await call.backend.store.get(job_id) == before
+
+
+async def test_what_shows_where_jobs_are_reads_no_params_results_or_errors(monkeypatch: pytest.MonkeyPatch) -> None:
+    call = Caller()
+    job_id = call.backend.add_job(job_name="Keep", params={"text": "bad"})
+    await tick(call.backend)
+    for name in ("get", "list_jobs"):
+        monkeypatch.setattr(call.backend.store, name, None)
+
+    replies = [await call("GET", path) for path in ("/jobs", "/status", f"/jobs/{job_id}/events")]
+
+    assert [reply.status_code for reply in replies] == [200, 200, 200]
+    assert all('"failed"' in reply.text for reply in replies)

@@ -25,6 +25,7 @@ from server_jobs.record import (
     JobQuery,
     JobRecord,
     JobStatus,
+    JobSummary,
     NewJob,
     ScheduleRecord,
     Settlement,
@@ -110,6 +111,12 @@ class StoreView:
 
     async def list_jobs(self, query: JobQuery) -> Sequence[JobRecord]:
         return await self._ask("list_jobs", query, lambda store: store.list_jobs(query))
+
+    async def summary(self, job_id: str) -> JobSummary | None:
+        return await self._ask("summary", job_id, lambda store: store.summary(job_id))
+
+    async def list_summaries(self, query: JobQuery) -> Sequence[JobSummary]:
+        return await self._ask("list_summaries", query, lambda store: store.list_summaries(query))
 
     async def count_jobs(self, *, since: datetime | None = None) -> Sequence[JobCount]:
         return await self._ask("count_jobs", since, lambda store: store.count_jobs(since=since))

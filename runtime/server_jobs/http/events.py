@@ -10,10 +10,10 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from ..errors import ServerJobsError
-from ..record import JobRecord
+from ..record import JobSummary
 from ..result import JobProgress
 from .gate import backend_of
-from .jobs import record_for
+from .jobs import summary_for
 from .options import HttpOptions
 from .problem import RefusedError
 from .stopping import Stopping
@@ -25,19 +25,19 @@ _SILENCE = 15.0  # proxies end connections on which nothing is said
 async def events(request: Request) -> Response:
     """An event `progress` now and at each change, `end` when the job is finished; a comment when nothing happens."""
     options: HttpOptions = request.app.state.options
-    record = await record_for(request)  # 404 is answered before the stream begins
-    stream = _stream(request, record, options.longest_stream.total_seconds())
+    summary = await summary_for(request)  # 404 is answered before the stream begins
+    stream = _stream(request, summary, options.longest_stream.total_seconds())
     return StreamingResponse(stream, media_type="text/event-stream", headers={"x-accel-buffering": "no"})
 
 
-async def _stream(request: Request, record: JobRecord | None, longest: float) -> AsyncIterator[str]:
+async def _stream(request: Request, summary: JobSummary | None, longest: float) -> AsyncIterator[str]:
     stopping: Stopping = request.app.state.stopping
     clock = asyncio.get_running_loop().time
     ends, spoken = clock() + longest, clock()
     last: JobProgress | None = None
     yield f"retry: {int(_PAUSE * 4000)}\n\n"
-    while record is not None:
-        progress = JobProgress.of(record)
+    while summary is not None:
+        progress = JobProgress.of(summary)
         if progress != last:
             last, spoken = progress, clock()
             yield _event(progress)
@@ -50,13 +50,13 @@ async def _stream(request: Request, record: JobRecord | None, longest: float) ->
             await stopping.within(asyncio.sleep(_PAUSE))
         except RefusedError:
             return  # its reader connects again, to the server that comes after this one
-        record = await _read(request)
+        summary = await _read(request)
 
 
-async def _read(request: Request) -> JobRecord | None:
+async def _read(request: Request) -> JobSummary | None:
     """The job now; None if it is gone, or the database is: the reader connects again, and is told."""
     try:
-        return await backend_of(request).store.get(request.path_params["id"])
+        return await backend_of(request).store.summary(request.path_params["id"])
     except ServerJobsError:
         return None
 

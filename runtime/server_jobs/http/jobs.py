@@ -25,7 +25,7 @@ from ..enqueue_options import EnqueueOptions
 from ..errors import JobNotFoundError, Problem
 from ..job_document import job_document, job_summary, parsed, shown_params
 from ..options import HIGHEST_PRIORITY, LOWEST_PRIORITY, MOST_ATTEMPTS
-from ..record import Cancellation, JobQuery, JobRecord, JobStatus
+from ..record import Cancellation, JobQuery, JobRecord, JobStatus, JobSummary
 from ..registry import JobRegistry
 from ..values import pointer_to
 from .body import json_body
@@ -148,7 +148,7 @@ async def list_jobs(request: Request) -> Response:
     """A page of jobs; `next` is the `before` of the page after it, null on the last one."""
     wanted = _checked(ListParameters, _parameters(request))
     limit = int(wanted.limit)
-    found = await backend_of(request).store.list_jobs(
+    found = await backend_of(request).store.list_summaries(
         JobQuery(
             status=wanted.status,
             job_name=wanted.job_name,
@@ -161,14 +161,17 @@ async def list_jobs(request: Request) -> Response:
     )
     page = found[:limit]
     return JSONResponse(
-        {"jobs": [job_summary(record) for record in page], "next": page[-1].id if len(found) > limit else None}
+        {"jobs": [job_summary(one) for one in page], "next": page[-1].id if len(found) > limit else None}
     )
 
 
 async def show(request: Request) -> Response:
     """Everything about one job; what its spec redacts is hidden."""
-    backend = backend_of(request)
-    return JSONResponse(_document(await record_for(request), backend.registry))
+    backend, job_id = backend_of(request), request.path_params["id"]
+    record = await backend.store.get(job_id)
+    if record is None:
+        raise JobNotFoundError(job_id)
+    return JSONResponse(_document(record, backend.registry))
 
 
 async def cancel(request: Request) -> Response:
@@ -184,16 +187,16 @@ async def retry(request: Request) -> Response:
     await backend_of(request).store.retry(request.path_params["id"])
     on_enqueued: Enqueued = request.app.state.enqueued
     on_enqueued(request)
-    return JSONResponse(job_summary(await record_for(request)))
+    return JSONResponse(job_summary(await summary_for(request)))
 
 
-async def record_for(request: Request) -> JobRecord:
-    """The job that the path names. Raises `JobNotFoundError`."""
+async def summary_for(request: Request) -> JobSummary:
+    """Where the job is that the path names. Raises `JobNotFoundError`."""
     job_id: str = request.path_params["id"]
-    record = await backend_of(request).store.get(job_id)
-    if record is None:
+    summary = await backend_of(request).store.summary(job_id)
+    if summary is None:
         raise JobNotFoundError(job_id)
-    return record
+    return summary
 
 
 def _document(record: JobRecord, registry: JobRegistry) -> dict[str, object]:

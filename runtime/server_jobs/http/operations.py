@@ -39,12 +39,12 @@ async def status(request: Request) -> Response:
     """Counts by job and status, paused queues, and the newest jobs; nothing of what they hold."""
     store = backend_of(request).store
     counts = await store.count_jobs()
-    recent = await store.list_jobs(JobQuery(limit=_RECENT))
+    recent = await store.list_summaries(JobQuery(limit=_RECENT))
     paused = await store.paused_queues()
     return JSONResponse(
         {
             "counts": [{"job_name": one.job_name, "status": one.status, "count": one.count} for one in counts],
-            "jobs": [job_summary(record) for record in recent],
+            "jobs": [job_summary(one) for one in recent],
             "paused_queues": [queue.name for queue in paused],
         }
     )

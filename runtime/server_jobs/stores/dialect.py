@@ -46,6 +46,8 @@ class Statements(Protocol):
     REPAIR: str
     GET: str
     LIST: str
+    SUMMARY: str
+    LIST_SUMMARIES: str
     COUNT: str
     COUNT_DUE: str
     SURVEY: str

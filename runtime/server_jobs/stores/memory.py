@@ -28,6 +28,7 @@ from ..record import (
     JobQuery,
     JobRecord,
     JobStatus,
+    JobSummary,
     NewJob,
     PausedQueue,
     Pruned,
@@ -155,8 +156,14 @@ class MemoryStore:
         return self._records.get(job_id)
 
     async def list_jobs(self, query: JobQuery) -> Sequence[JobRecord]:
-        found = [record for record in self._records.values() if _matches(record, query)]
-        return sorted(found, key=lambda record: record.id, reverse=True)[: query.limit]
+        return self._listed(query)
+
+    async def summary(self, job_id: str) -> JobSummary | None:
+        record = self._records.get(job_id)
+        return None if record is None else record.summary
+
+    async def list_summaries(self, query: JobQuery) -> Sequence[JobSummary]:
+        return [record.summary for record in self._listed(query)]
 
     async def count_jobs(self, *, since: datetime | None = None) -> Sequence[JobCount]:
         counted = [record for record in self._records.values() if since is None or record.created_at >= since]
@@ -270,6 +277,10 @@ class MemoryStore:
         else:
             gone = {record.id for record in records}
             self._queue[start:stop] = [place for place in self._queue[start:stop] if place[2] not in gone]
+
+    def _listed(self, query: JobQuery) -> list[JobRecord]:
+        found = [record for record in self._records.values() if _matches(record, query)]
+        return sorted(found, key=lambda record: record.id, reverse=True)[: query.limit]
 
     def _find(self, job_id: str) -> JobRecord:
         record = self._records.get(job_id)

@@ -25,9 +25,11 @@ from .statements import (
     PRUNE_PLACE,
     RESUME_QUEUE,
     SCHEDULE_COLUMNS,
+    SUMMARIES,
+    SUMMARY,
 )
 
-__all__ = ["GET", "LIST_SCHEDULES", "NOW", "PAUSED_QUEUES", "PAUSE_QUEUE", "PING", "PROBE", "RESUME_QUEUE"]
+__all__ = ["GET", "LIST_SCHEDULES", "NOW", "PAUSED_QUEUES", "PAUSE_QUEUE", "PING", "PROBE", "RESUME_QUEUE", "SUMMARY"]
 
 _LEASE = "CAST(:lease AS bigint) * interval '1 millisecond'"
 
@@ -528,14 +530,14 @@ RETURNING id
 
 # --- read ------------------------------------------------------------------------------------------------------------
 
-LIST = f"""
-SELECT {JOB_COLUMNS} FROM jobs
+_LISTED = f"""FROM jobs
  WHERE (CAST(:status AS text) IS NULL OR status = :status) AND (CAST(:job_name AS text) IS NULL OR job_name = :job_name)
    AND (CAST(:queue AS text) IS NULL OR queue = :queue)
    AND (CAST(:correlation_id AS text) IS NULL OR correlation_id = :correlation_id)
    AND (CAST(:before AS text) IS NULL OR id < :before) AND (CAST(:parked AS integer) = 0 OR {PARKED})
- ORDER BY id DESC LIMIT :limit
-"""
+ ORDER BY id DESC LIMIT :limit"""
+LIST = f"SELECT {JOB_COLUMNS} {_LISTED}"
+LIST_SUMMARIES = f"{SUMMARIES} {_LISTED}"
 
 COUNT = f"""
 SELECT job_name, status, count(*) AS count, sum(CASE WHEN {PARKED} THEN 1 ELSE 0 END) AS parked FROM jobs

@@ -22,8 +22,10 @@ from ..record import (
     Completed,
     Failed,
     Heartbeat,
+    JobQuery,
     JobRecord,
     JobStatus,
+    JobSummary,
     KnownJob,
     NewJob,
     PruneRule,
@@ -125,6 +127,19 @@ def _known_row(job: KnownJob) -> tuple[Value, ...]:
     if job.rate is None:
         return (job.name, job.version, concurrency, None, None)
     return (job.name, job.version, concurrency, job.rate.limit, milliseconds(job.rate.per))
+
+
+def query_parameters(query: JobQuery) -> dict[str, Value]:
+    """Which jobs to list, as parameters."""
+    return {
+        "status": query.status,
+        "job_name": query.job_name,
+        "queue": query.queue,
+        "correlation_id": query.correlation_id,
+        "before": query.before,
+        "limit": query.limit,
+        "parked": int(query.parked),
+    }
 
 
 def schedule_row(schedule: ScheduleRecord) -> dict[str, Value]:
@@ -255,6 +270,26 @@ def record_of(row: Row) -> JobRecord:
         fencing_token=_text_or_none(row["fencing_token"]),
         concurrency_key=_text_or_none(row["concurrency_key"]),
         rate_key=_text_or_none(row["rate_key"]),
+    )
+
+
+def summary_of(row: Row) -> JobSummary:
+    """Where the job of a row is."""
+    return JobSummary(
+        id=text_of(row["id"]),
+        job_name=text_of(row["job_name"]),
+        status=status_of(row["status"]),
+        is_parked=bool(row["parked"]),
+        queue=text_of(row["queue"]),
+        priority=integer_of(row["priority"]),
+        progress=integer_of(row["progress"]),
+        progress_message=_text_or_none(row["progress_message"]),
+        attempt_count=integer_of(row["attempt_count"]),
+        max_attempts=integer_of(row["max_attempts"]),
+        created_at=time_of(row["created_at"]) or EPOCH,
+        updated_at=time_of(row["updated_at"]) or EPOCH,
+        scheduled_for=time_of(row["scheduled_for"]),
+        completed_at=time_of(row["completed_at"]),
     )
 
 

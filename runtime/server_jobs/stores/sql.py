@@ -36,6 +36,7 @@ from ..record import (
     JobQuery,
     JobRecord,
     JobStatus,
+    JobSummary,
     NewJob,
     PausedQueue,
     Pruned,
@@ -64,6 +65,7 @@ from .rows import (
     outcome_row,
     own_values,
     prune_rules,
+    query_parameters,
     record_of,
     request_parameters,
     result_text,
@@ -71,6 +73,7 @@ from .rows import (
     schedule_row,
     shared_parameters,
     status_of,
+    summary_of,
     text_of,
     time_of,
     timestamp,
@@ -313,17 +316,15 @@ class SqlStore:
         return record_of(rows[0]) if rows else None
 
     async def list_jobs(self, query: JobQuery) -> Sequence[JobRecord]:
-        rows = await self._run(
-            self._statements.LIST,
-            status=query.status,
-            job_name=query.job_name,
-            queue=query.queue,
-            correlation_id=query.correlation_id,
-            before=query.before,
-            limit=query.limit,
-            parked=int(query.parked),
-        )
-        return [record_of(row) for row in rows]
+        return [record_of(row) for row in await self._run(self._statements.LIST, **query_parameters(query))]
+
+    async def summary(self, job_id: str) -> JobSummary | None:
+        rows = await self._run(self._statements.SUMMARY, id=job_id)
+        return summary_of(rows[0]) if rows else None
+
+    async def list_summaries(self, query: JobQuery) -> Sequence[JobSummary]:
+        rows = await self._run(self._statements.LIST_SUMMARIES, **query_parameters(query))
+        return [summary_of(row) for row in rows]
 
     async def count_jobs(self, *, since: datetime | None = None) -> Sequence[JobCount]:
         rows = await self._run(self._statements.COUNT, since=None if since is None else timestamp(since))

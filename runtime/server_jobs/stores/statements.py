@@ -14,6 +14,10 @@ JOB_COLUMNS = (
     "attempt_count, max_attempts, scheduled_for, correlation_id, created_at, updated_at, completed_at, queue, "
     "priority, spec_version, fencing_token, unique_key, cancel_requested, concurrency_key, rate_key"
 )
+SUMMARY_COLUMNS = (
+    "id, job_name, status, queue, priority, progress, progress_message, attempt_count, max_attempts, created_at, "
+    "updated_at, scheduled_for, completed_at"
+)
 SCHEDULE_COLUMNS = (
     "id, job_name, name, cron_expression, timezone, misfire, misfire_limit, params, enabled, last_run_at, next_run_at, "
     "last_job_id"
@@ -471,13 +475,17 @@ RETURNING id
 
 GET = f"SELECT {JOB_COLUMNS} FROM jobs WHERE id = :id"
 
-LIST = f"""
-SELECT {JOB_COLUMNS} FROM jobs
+_LISTED = f"""FROM jobs
  WHERE (:status IS NULL OR status = :status) AND (:job_name IS NULL OR job_name = :job_name)
    AND (:queue IS NULL OR queue = :queue) AND (:correlation_id IS NULL OR correlation_id = :correlation_id)
    AND (:before IS NULL OR id < :before) AND (:parked = 0 OR {PARKED})
- ORDER BY id DESC LIMIT :limit
-"""
+ ORDER BY id DESC LIMIT :limit"""
+LIST = f"SELECT {JOB_COLUMNS} {_LISTED}"
+
+# Where jobs are, without what may be long.
+SUMMARIES = f"SELECT {SUMMARY_COLUMNS}, {PARKED} AS parked"
+SUMMARY = f"{SUMMARIES} FROM jobs WHERE id = :id"
+LIST_SUMMARIES = f"{SUMMARIES} {_LISTED}"
 
 COUNT = f"""
 SELECT job_name, status, count(*) AS count, sum(CASE WHEN {PARKED} THEN 1 ELSE 0 END) AS parked FROM jobs
