@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import ModuleType
 
 import pytest
+import server_jobs
+import server_jobs_generator
 from server_jobs.databases.turso_url import TOKEN_VARIABLE as TURSO_TOKEN
 from server_jobs.databases.url import TURSO_URL
 from server_jobs.http.tokens import PREVIOUS_TOKEN_VARIABLE, TOKEN_VARIABLE
 from server_jobs.project import find_project
+from server_jobs_generator.worker_lint.exclusions import read_exclusions
 from server_jobs_generator.worker_lint.project_lint import check_worker
+from server_jobs_generator.worker_lint.upload import read_upload
 
 from .projects import TemporaryProject, make_project
 
@@ -127,6 +132,22 @@ def test_an_import_of_what_is_not_excluded_is_let_pass(project: TemporaryProject
     edit(project, WRANGLER, '"dateutil/parser/**",', pattern)
     project.path("handlers/send_email.py").write_text("from dateutil.parser import parse\n", encoding="utf-8")
     assert found(project) == []
+
+
+@pytest.mark.parametrize("package", [server_jobs, server_jobs_generator], ids=["engine", "generator"])
+def test_each_pattern_for_this_package_leaves_a_file_out(project: TemporaryProject, package: ModuleType) -> None:
+    exclusions = read_exclusions(read_upload(find_project(project.root)).settings)
+    folder = Path(package.__path__[0])
+    files = [path.relative_to(folder.parent).as_posix() for path in folder.rglob("*.py")]
+    working = {number for file in files for number in exclusions.taking(file)}
+    assert [exclusions.patterns[each] for each in exclusions.patterns_within(folder.name) if each not in working] == []
+
+
+def test_the_test_helpers_of_the_engine_are_left_out(project: TemporaryProject) -> None:
+    project.path("handlers/send_email.py").write_text("from server_jobs.testing import fake_job\n", encoding="utf-8")
+    (said,) = [str(one).partition(";")[0] for one in check_worker(find_project(project.root))]
+    place = "handlers/send_email.py:1:1 fail excluded"
+    assert said == f'{place} server_jobs.testing is left out of the upload by "server_jobs/testing/**"'
 
 
 def test_generate_names_it_as_a_note_until_it_is_mended(project: TemporaryProject) -> None:

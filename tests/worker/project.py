@@ -102,8 +102,8 @@ def suite_project(chores: WorkerProject, root: Path) -> WorkerProject:
     settings = "generated/worker/wrangler.jsonc"
     project.edit(settings, '"python3 bundle.py"', '"python3 bundle.py tests && cp ../../suite.py build"')
     project.edit(settings, '"build/main.py"', '"build/suite.py"')
-    for module in ("memory", "stores/memory", "stores/room", "testing"):
-        project.edit(settings, f'"server_jobs/{module}.py",', "")  # the tests use what the engine does not
+    for module in ("memory.py", "stores/memory.py", "stores/room.py", "testing/**"):
+        project.edit(settings, f'"server_jobs/{module}",', "")  # the tests use what the engine does not
     return project
 
 

@@ -20,8 +20,12 @@ class Exclusions:
     def pattern_of(self, module: str) -> str | None:
         """The first pattern that leaves a module out; None if it is uploaded."""
         path = module.replace(".", "/")
-        files = (f"{path}.py", f"{path}/__init__.py")
-        return next((one for one in self.patterns if any(map(_expression(one).fullmatch, files))), None)
+        numbers = {number for file in (f"{path}.py", f"{path}/__init__.py") for number in self.taking(file)}
+        return self.patterns[min(numbers)] if numbers else None
+
+    def taking(self, file: str) -> list[int]:
+        """Which of the patterns leave a file out, by number. It is named as in the upload: `starlette/routing.py`."""
+        return [number for number, one in enumerate(self.patterns) if _expression(one).fullmatch(file)]
 
     def patterns_within(self, package: str) -> list[int]:
         """Which of the patterns are about the code of one package, by number."""
