@@ -115,8 +115,7 @@ class _Run:
             told = _told(project, plan, self.form, written=write)
             _print(report.problem_lines(plan) if self.form is Form.TEXT else [])
             if self.form in (Form.TEXT, Form.GITHUB):
-                _print(report.change_lines(plan, written=write))
-                say_as_it_is(report.printed_patch(plan))
+                _tell(plan, report.change_lines(plan, written=write))
             _print(told)
 
 
@@ -183,8 +182,7 @@ def check(folder: Path, *, target: str | None, against: str | None, database: st
         code = () if target is None else _look_at_code(project)
         told = _told(project, plan, form, files=plan.findings, target=target, code=code, queue=queue)
         if form is Form.TEXT:
-            _print([*report.problem_lines(plan), *report.finding_lines(plan)])
-            say_as_it_is(report.printed_patch(plan))
+            _tell(plan, [*report.problem_lines(plan), *report.finding_lines(plan)])
             _print([] if target is None else report.code_lines(target, code))
         else:
             _note(plan.remarks)
@@ -297,9 +295,10 @@ def _publish(project: Project, plan: Plan) -> None:
 def _refuse(project: Project, plan: Plan, form: Form) -> NoReturn:
     if form is Form.TEXT and not plan.is_refused:
         note(f"Error: {report.refusal(plan)}")
+    elif form is Form.TEXT:
+        _tell(plan, report.refusal_lines(plan))
     else:
-        _print(_told(project, plan, form, files=plan.edited) or report.refusal_lines(plan))
-        say_as_it_is(report.printed_patch(plan) if form is Form.TEXT else "")
+        _print(_told(project, plan, form, files=plan.edited))
     raise SystemExit(NO)
 
 
@@ -333,6 +332,12 @@ def _told(
 def _print(lines: Iterable[str]) -> None:
     for line in lines:
         say(line)
+
+
+def _tell(plan: Plan, lines: Iterable[str]) -> None:
+    """What a person reads, and the patch that its last lines introduce."""
+    _print(lines)
+    say_as_it_is(report.printed_patch(plan))
 
 
 def _note(remarks: Iterable[str]) -> None:

@@ -117,15 +117,12 @@ class Judge:
         following, renamed = self.now, set[str]()
         for old in reversed(olds):
             # What one step took away and a later one added was not renamed, however alike the two are.
-            renamed |= self._renamed(part, old.contract, following)
-            for change in self._changes(part, old.contract, self.now, renamed):
+            step = self._changes(part, old.contract, following)
+            renamed |= {str(change.old[-1]) for change in step if change.rule is ChangeRule.PROP_RENAMED}
+            is_last = following is self.now
+            for change in step if is_last else self._changes(part, old.contract, self.now, renamed):
                 yield from self._judged(part, old, change)
             following = old.contract
-
-    def _renamed(self, part: Part, old: Contract, following: Contract) -> set[str]:
-        """The properties that got another name from one contract to the next."""
-        changes = self._changes(part, old, following)
-        return {str(change.old[-1]) for change in changes if change.rule is ChangeRule.PROP_RENAMED}
 
     def _changes(
         self, part: Part, old: Contract, new: Contract, renamed: Collection[str] | None = None
