@@ -40,8 +40,8 @@ class KnownFile:
     """A file under `specs/` that was right, its hash, the names of the files that it refers to, and its values' number.
 
     `is_named` is true for one with a URI, which other files may refer to. If it is the spec of a job, `rendered` are
-    the files that followed from that job alone and its earlier versions, of which `earlier` is a hash, `views` is
-    a hash of its views, and `settled` one of its entry in the lock if that says nothing else than the spec.
+    the files that followed from that job alone and from what the lock adds to it, of which `earlier` is a hash, `views`
+    is a hash of its views, and `settled` one of its entry in the lock if that says nothing else than the spec.
     """
 
     name: str
@@ -103,31 +103,34 @@ class EarlierRun:
     ) -> dict[str, tuple[KeptFile, ...]]:
         """The files of those jobs, by class name, for which nothing changed and all that was rendered is there.
 
-        `earlier` has a hash of the earlier versions of each job that has some.
+        `earlier` has a hash of what the lock adds to each job, if anything.
         """
         root = str(project.root)
         return {
             name: known.rendered
-            for name, known in self._unchanged(jobs).items()
-            if known.earlier == earlier.get(name, "")
-            and known.rendered
-            and all(_is_there(root, file) for file in known.rendered)
+            for name, known in self._unchanged(jobs, earlier).items()
+            if known.rendered and all(_is_there(root, file) for file in known.rendered)
         }
 
-    def views(self, jobs: Sequence[JobSpec]) -> dict[str, str]:
-        """A hash of the views of each of those jobs that did not change, by its class name."""
-        known = self._unchanged(jobs)
-        return {job.class_name: known[job.class_name].views for job in jobs if job.class_name in known}
+    def views(self, jobs: Iterable[JobSpec], earlier: Mapping[str, str]) -> dict[str, str]:
+        """A hash of the views of each of those jobs for which nothing changed, by its class name."""
+        return {name: known.views for name, known in self._unchanged(jobs, earlier).items()}
 
     def settled(self, jobs: Sequence[JobSpec]) -> dict[str, str]:
         """A hash of the entry in the lock of each of those jobs that did not change and that said all of it."""
         known = self._unchanged(jobs)
         return {name: file.settled for name, file in known.items() if file.settled}
 
-    def _unchanged(self, jobs: Iterable[JobSpec]) -> dict[str, KnownFile]:
-        """What is known of those jobs that are the very ones of that run, by their class names."""
+    def _unchanged(self, jobs: Iterable[JobSpec], earlier: Mapping[str, str] | None = None) -> dict[str, KnownFile]:
+        """What is known of those jobs that are the very ones of that run, by their class names.
+
+        With `earlier`, only of those to which the lock adds the same.
+        """
         known = {id(file.job): file for file in self.files.values() if file.job is not None}
-        return {job.class_name: known[id(job)] for job in jobs if id(job) in known}
+        same = {job.class_name: known[id(job)] for job in jobs if id(job) in known}
+        if earlier is None:
+            return same
+        return {name: file for name, file in same.items() if file.earlier == earlier.get(name, "")}
 
     def line_of(self, file: KnownFile) -> bytes:
         """What is to be written of a file; the same as before if all is the same."""
@@ -191,7 +194,7 @@ def read_earlier_run(project: Project) -> EarlierRun:
 class ThisRun:
     """What a run found, to be left for the next one; all but the first three by the class names of jobs.
 
-    `kept` are the files that were right already, `earlier` the hashes of the earlier versions of those that have some,
+    `kept` are the files that were right already, `earlier` the hashes of what the lock adds to those that it does,
     `views` those of their views, and `settled` those of the entries in the lock that say nothing else than the spec.
     """
 

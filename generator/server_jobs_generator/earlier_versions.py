@@ -6,7 +6,7 @@ next one comes, so that an upcaster that somebody wrote stays as it is.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
@@ -94,9 +94,17 @@ def steps_of(job: JobSpec, lock: Lock) -> tuple[VersionStep, ...]:
     return tuple(VersionStep(before, after) for before, after in pairwise(versions))
 
 
-def hashes_of(steps: Mapping[str, Sequence[VersionStep]]) -> dict[str, str]:
-    """A hash of the earlier versions of each job that has some; `steps` are those of each, by its class name."""
-    return {name: fingerprint([_facts(step.before) for step in each]) for name, each in steps.items() if each}
+def hashes_of(jobs: Iterable[JobSpec], steps: Mapping[str, Sequence[VersionStep]]) -> dict[str, str]:
+    """A hash of what the lock adds to each job, by its class name: earlier versions, and what stays redacted.
+
+    `steps` are those of each. Jobs that have neither are left out.
+    """
+    facts = {job.class_name: ([_facts(step.before) for step in steps[job.class_name]], job) for job in jobs}
+    return {
+        name: fingerprint([versions, list(job.options.redact)])
+        for name, (versions, job) in facts.items()
+        if versions or job.options.redact
+    }
 
 
 def _facts(version: ParamsVersion) -> JsonValue:

@@ -16,6 +16,7 @@ from .contracts.against_revision import SinceRevision, compare_with_revision
 from .contracts.compared import compare_contracts
 from .contracts.forget import forget
 from .contracts.lock import Lock, lock_path, read_lock
+from .contracts.redactions import with_lasting_redactions
 from .contracts.relock import relock
 from .earlier_files import earlier_files
 from .earlier_lock import had_lock, lock_is_gone, remember_lock
@@ -124,8 +125,8 @@ def _read_specs(
 class _Made:
     """The files that follow from the specs and from what was released; of those that are `right` nobody needs the text.
 
-    `kept` are those of them that follow from one job alone, by its class name, like the hashes of its `earlier`
-    versions and of its `views`. `fingerprint` is that of the database's schema.
+    `kept` are those of them that follow from one job alone, by its class name, like the hashes of what the lock adds to
+    it (`earlier`) and of its `views`. `fingerprint` is that of the database's schema.
     """
 
     files: list[File]
@@ -139,16 +140,17 @@ class _Made:
 def _make_files(
     project: Project, specs: Specs, released: Lock, known: EarlierRun, old: Manifest, processes: Processes
 ) -> _Made:
-    steps = {job.class_name: steps_of(job, released) for job in specs.jobs}
-    earlier = hashes_of(steps)
+    jobs = [with_lasting_redactions(job, released) for job in specs.jobs]
+    steps = {job.class_name: steps_of(job, released) for job in jobs}
+    earlier = hashes_of(jobs, steps)
     kept = known.kept(project, specs.jobs, earlier)
-    changed = [job for job in specs.jobs if job.class_name not in kept]
-    views = view_hashes(specs.jobs, known.views(specs.jobs))
-    fingerprint = schema_fingerprint(specs.jobs, views)
+    changed = [job for job in jobs if job.class_name not in kept]
+    views = view_hashes(jobs, known.views(specs.jobs, earlier))
+    fingerprint = schema_fingerprint(jobs, views)
     memory = read_type_memory(project) if changed else TypeMemory()
-    migrations = begin_migrations(project, specs.jobs, old, fingerprint, processes)
+    migrations = begin_migrations(project, jobs, old, fingerprint, processes)
     files = [
-        *render_files(project, specs.jobs, steps, kept, memory, processes),
+        *render_files(project, jobs, steps, kept, memory, processes),
         *earlier_files(project, changed, steps, memory),
     ]
     keep_type_memory(project, memory)

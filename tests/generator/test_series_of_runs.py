@@ -81,6 +81,12 @@ def wrong_hash(project: TemporaryProject) -> None:
     change_lock(project, '"hash": "', '"hash": "0')
 
 
+def without_text(title: str) -> dict[str, object]:
+    """A spec that has lost its property."""
+    closed = {"type": "object", "additionalProperties": False}
+    return {**spec_of(title, reserved=["text"]), "properties": {"params": closed, "result": closed}}
+
+
 NAMED = {"$id": "urn:one", "$defs": {"Text": {"type": "string"}}}
 STEPS = (
     Step("nothing", lambda project: None),
@@ -99,6 +105,10 @@ STEPS = (
     Step("a contract that counts no more", write("plain", spec_of("Plain", NUMBER)), ("--relock", "Plain")),
     Step("a retired job", write("plain", spec_of("Plain", NUMBER, status="retired"))),
     Step("an index", write("full", spec_of("Full", indexes=["/params/text"]))),
+    Step("a secret", write("full", spec_of("Full", redact=["/text"]))),
+    Step("that the spec loses", write("full", without_text("Full"))),
+    Step("while nothing changes", lambda project: None),
+    Step("and that counts no more", lambda project: None, ("--relock", "Full")),
     Step("an output", lambda project: ask_for(project, "testing", "catalogue")),
     Step("a schema without a type", write("full", spec_of("Full", {"description": "Anything."}))),
     Step("which is allowed", allow, ("--relock", "Full")),
@@ -152,7 +162,7 @@ def test_without_the_look_at_earlier_versions_a_file_of_one_that_was_forgotten_s
     project.generate()
     project.write_spec("mail", spec_of("Mail", TEXT, version=3))
     project.generate()
-    monkeypatch.setattr(pipeline, "hashes_of", lambda steps: {})
+    monkeypatch.setattr(pipeline, "hashes_of", lambda jobs, steps: {})
     project.path(".server-jobs-cache/clean").unlink()
     project.generate()
     project.generate("--forget", "Mail:1")

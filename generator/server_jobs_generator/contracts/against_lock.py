@@ -42,6 +42,7 @@ class _Held:
 
     def findings(self) -> Iterator[ContractFinding]:
         yield from self.judge.reserved()
+        yield from self.judge.redactions(self.locked.redact if self.locked else ())
         version = self.job.options.version
         if self.locked is None or self.locked.is_only(self.judge.now, version):
             return

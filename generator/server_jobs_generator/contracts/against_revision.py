@@ -88,6 +88,7 @@ def _compared(old: JobSpec, before: SpecPlaces, job: JobSpec, places: SpecPlaces
         yield from judge.params([contract])
     yield from judge.results([contract])
     yield from judge.options(contract)
+    yield from judge.redactions(old.options.redact)
 
 
 def _deleted(old: JobSpec, before: SpecPlaces) -> ContractFinding:

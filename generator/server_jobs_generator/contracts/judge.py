@@ -15,6 +15,7 @@ from .finding import ContractFinding, Direction, Severity
 from .node import Node, walk
 from .place import Place
 from .reach import leads_somewhere
+from .redactions import revealed_since
 from .rules import NOT_RESERVABLE, PARAMS_ADVICE, RESERVE, RESERVE_UNRELATED, RESULT_ADVICE, ChangeRule
 from .spec_places import Part, SpecPlaces
 
@@ -70,6 +71,12 @@ class Judge:
             message = f"timeout was {was.timeout or 'not set'}, and is {now.timeout} now"
             yield self._option(ChangeRule.TIMEOUT_LOWERED, "timeout", message)
         yield from self._unique(old)
+
+    def redactions(self, before: Sequence[str]) -> Iterator[ContractFinding]:
+        """What was hidden of rows that are there, and is shown from now on."""
+        for pointer in revealed_since(self.job, before):
+            message = f"{shown(pointer)} was redacted, and is shown now"
+            yield self._option(ChangeRule.REDACT_REMOVED, "redact", message)
 
     def reserved(self) -> Iterator[ContractFinding]:
         """The properties whose name was given away for good."""

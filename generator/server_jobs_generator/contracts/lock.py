@@ -29,6 +29,7 @@ from .text_place import line_and_column
 LOCK = "contracts.lock.json"
 
 _VERSION = re.compile(r"[1-9][0-9]{0,9}")
+_POINTER = re.compile(r"(/([^~]|~[01])*)?")
 _ADVICE = (
     "take it back from version control and run `server-jobs generate`; after a merge keep the revisions of both sides"
 )
@@ -36,11 +37,15 @@ _ADVICE = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LockedJob:
-    """What is known of one job: the stem of its spec, and the revisions of each version, oldest first."""
+    """What is known of one job: the stem of its spec, and the revisions of each version, oldest first.
+
+    `redact` are pointers into params that are not shown: today's, and those to values that only older rows have.
+    """
 
     spec_name: str
     status: Status
     versions: Mapping[int, tuple[Contract, ...]]
+    redact: tuple[str, ...] = ()
 
     @property
     def newest(self) -> int:
@@ -148,7 +153,8 @@ class _Reader:
         return Lock({name: self.job(("jobs", name), value) for name, value in jobs.items()}, self.text, is_as_read=True)
 
     def job(self, at: Pointer, value: JsonValue) -> LockedJob:
-        members = self.object(at, value, ("spec", "status", "versions"))
+        optional = [name for name in ("redact",) if isinstance(value, dict) and name in value]
+        members = self.object(at, value, (*optional, "spec", "status", "versions"))
         status, spec_name = members["status"], members["spec"]
         if status not in list(Status):
             self.refuse((*at, "status"), f"must be {listed(Status)}, not {shown(status)}")
@@ -161,12 +167,25 @@ class _Reader:
             self.version((*at, "versions", key)): self.revisions((*at, "versions", key), versions[key])
             for key in versions
         }
-        return LockedJob(spec_name=spec_name, status=Status(str(status)), versions=dict(sorted(read.items())))
+        return LockedJob(
+            spec_name=spec_name,
+            status=Status(str(status)),
+            versions=dict(sorted(read.items())),
+            redact=self.pointers((*at, "redact"), members.get("redact", [])),
+        )
 
     def version(self, at: Pointer) -> int:
         if not _VERSION.fullmatch(str(at[-1])):
             self.refuse(at, f"{shown(at[-1])} is not the number of a version")
         return int(at[-1])
+
+    def pointers(self, at: Pointer, value: JsonValue) -> tuple[str, ...]:
+        if not isinstance(value, list):
+            self.refuse(at, f"must be a list of JSON pointers, not {shown(value)}")
+        for index, one in enumerate(value):
+            if not isinstance(one, str) or not _POINTER.fullmatch(one):
+                self.refuse((*at, index), f"must be a JSON pointer, not {shown(one)}")
+        return tuple(map(str, value))
 
     def revisions(self, at: Pointer, value: JsonValue) -> tuple[Contract, ...]:
         if not isinstance(value, list) or not value:
@@ -204,7 +223,8 @@ def _job_document(job: LockedJob) -> dict[str, JsonValue]:
         str(version): [_contract_document(contract) for contract in contracts]
         for version, contracts in job.versions.items()
     }
-    return {"spec": job.spec_name, "status": job.status.value, "versions": versions}
+    redact: dict[str, JsonValue] = {"redact": list(job.redact)} if job.redact else {}
+    return {**redact, "spec": job.spec_name, "status": job.status.value, "versions": versions}
 
 
 def _contract_document(contract: Contract) -> dict[str, JsonValue]:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from ..spec import JobSpec
 from .contract import Contract, Status, contracts_of
 from .lock import Lock, LockedJob
+from .redactions import lasting_redactions
 
 
 def release(lock: Lock, jobs: Sequence[JobSpec], promised: Mapping[str, Contract] | None = None) -> Lock:
@@ -25,11 +26,13 @@ def _released(locked: LockedJob | None, job: JobSpec, contract: Contract) -> Loc
     version, status = job.options.version, Status.RETIRED if job.options.retired else Status.ACTIVE
     versions = {} if locked is None else dict(locked.versions)
     revisions = versions.get(version, ())
+    redact = lasting_redactions(job, locked.redact if locked else ())
     is_known = any(revision.hash == contract.hash for revision in revisions[-1:])
-    if locked is not None and is_known and (locked.spec_name, locked.status) == (job.spec_name, status):
+    facts = (job.spec_name, status, redact)
+    if locked is not None and is_known and (locked.spec_name, locked.status, locked.redact) == facts:
         return locked
     versions[version] = _with(revisions, contract)
-    return LockedJob(spec_name=job.spec_name, status=status, versions=versions)
+    return LockedJob(spec_name=job.spec_name, status=status, versions=versions, redact=redact)
 
 
 def _with(revisions: tuple[Contract, ...], contract: Contract) -> tuple[Contract, ...]:

@@ -50,6 +50,7 @@ class ChangeRule(StrEnum):
     TIMEOUT_LOWERED = "TIMEOUT_LOWERED"
     UNIQUE_PROP_REMOVED = "UNIQUE_PROP_REMOVED"
     UNIQUE_CHANGED = "UNIQUE_CHANGED"
+    REDACT_REMOVED = "REDACT_REMOVED"
     ACCEPTED_EXPIRED = "ACCEPTED_EXPIRED"
     ACCEPTED_UNUSED = "ACCEPTED_UNUSED"
     ACCEPTED_MALFORMED = "ACCEPTED_MALFORMED"
@@ -87,6 +88,7 @@ _GENERAL: Mapping[ChangeRule, str] = {
         "or raise version in x-job, if new jobs need not exclude those"
     ),
     ChangeRule.UNIQUE_CHANGED: "jobs that are queued keep their keys: they and new ones do not exclude each other",
+    ChangeRule.REDACT_REMOVED: "rows that are stored may hold a secret there: keep it in redact while there are any",
     ChangeRule.VERSION_LOWERED: "rows of the higher version may be queued; raise it instead",
     ChangeRule.RESERVED_REUSED: "choose another name, or take it out of x-job.reserved if no row ever held it",
 }
@@ -165,6 +167,7 @@ SUMMARIES: Mapping[ChangeRule, str] = {
     ChangeRule.TIMEOUT_LOWERED: "an attempt has less time",
     ChangeRule.UNIQUE_PROP_REMOVED: "a property is gone that made jobs unique",
     ChangeRule.UNIQUE_CHANGED: "jobs are unique by other values",
+    ChangeRule.REDACT_REMOVED: "a value that was hidden is shown",
     ChangeRule.ACCEPTED_EXPIRED: "an accepted finding has expired",
     ChangeRule.ACCEPTED_UNUSED: "an accepted finding is not there any more",
     ChangeRule.ACCEPTED_MALFORMED: "an entry of the accepted findings cannot be read",

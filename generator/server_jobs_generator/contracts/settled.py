@@ -24,5 +24,7 @@ def settled_entries(lock: Lock, text: str, jobs: Sequence[JobSpec], promised: Ma
 def _names(lock: Lock, jobs: Sequence[JobSpec], promised: Mapping[str, Contract]) -> Iterator[str]:
     for job in jobs:
         name = job.class_name
-        if lock.jobs[name].is_only(promised[name], job.options.version) and not job.reserved:
+        locked = lock.jobs[name]
+        is_redacted_alike = locked.redact == job.options.redact
+        if locked.is_only(promised[name], job.options.version) and is_redacted_alike and not job.reserved:
             yield name

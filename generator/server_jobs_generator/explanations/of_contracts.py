@@ -371,6 +371,14 @@ EXPLANATIONS = (
         {"params": {"x?": _TEXT, "y?": _TEXT}, "x-job": {"unique": {"by": ["/x", "/y"]}}},
         {"params": {"x?": _TEXT, "y?": _TEXT}, "x-job": {"unique": {"by": ["/x"]}, "priority": 5}},
     ),
+    _spec(
+        ChangeRule.REDACT_REMOVED,
+        "The tools hide what redact names, also of rows that are stored already; without it they show those as well. A "
+        "property that is removed needs no place in redact any more: what older rows have there stays hidden.",
+        {"params": {"x?": _TEXT, "y?": _TEXT}, "x-job": {"redact": ["/x"]}},
+        {"params": {"x?": _TEXT, "y?": _TEXT}, "x-job": {}},
+        {"params": {"y?": _TEXT}, "x-job": {"reserved": ["x"]}},
+    ),
     _accepted(
         ChangeRule.ACCEPTED_EXPIRED,
         "What was accepted for a time was not meant to stay. By then the spec should be mended, or the old rows gone.",

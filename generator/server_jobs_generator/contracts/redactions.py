@@ -1,0 +1,41 @@
+"""What of the params of a job is not shown, also of rows from before its spec changed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from ..spec import JobSpec
+from .canonical import canonical_schema
+from .lock import Lock
+from .node import Node
+from .reach import leads_somewhere
+
+
+def lasting_redactions(job: JobSpec, before: Sequence[str]) -> tuple[str, ...]:
+    """The pointers that a spec redacts, and those of `before` that lead nowhere in its params any more.
+
+    Rows that are stored still have values there.
+    """
+    revealed = revealed_since(job, before)
+    return (*job.options.redact, *(pointer for pointer in _uncovered(job, before) if pointer not in revealed))
+
+
+def revealed_since(job: JobSpec, before: Sequence[str]) -> tuple[str, ...]:
+    """The pointers of `before` that still lead to something, and that the spec does not redact."""
+    uncovered = _uncovered(job, before)
+    params = Node.top(canonical_schema(job.params)) if uncovered else None
+    return tuple(pointer for pointer in uncovered if params and leads_somewhere(params, pointer))
+
+
+def with_lasting_redactions(job: JobSpec, lock: Lock) -> JobSpec:
+    """The job as it is generated: the very same object unless something of before is to be redacted as well."""
+    locked = lock.jobs.get(job.class_name)
+    redact = lasting_redactions(job, locked.redact if locked else ())
+    return job if redact == job.options.redact else replace(job, options=replace(job.options, redact=redact))
+
+
+def _uncovered(job: JobSpec, before: Sequence[str]) -> list[str]:
+    """Those that are not below one that the spec redacts."""
+    today = job.options.redact
+    return [pointer for pointer in before if not any(f"{pointer}/".startswith(f"{one}/") for one in today)]
