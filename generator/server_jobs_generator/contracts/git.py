@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from shutil import which
 from typing import NoReturn
@@ -24,8 +24,12 @@ class Git:
         if program is None:
             raise ProjectError("git is not installed here, and --against needs it")
         self.program = program
-        self.environment = dict(os.environ)
-        self.environment = self._without_a_repository()
+        self.environment: Mapping[str, str] = os.environ
+        local = self.text("rev-parse", "--local-env-vars").split()
+        # Without what says which repository to use, but with the settings that were given in it.
+        self.environment = {
+            name: value for name, value in os.environ.items() if name not in local or name.startswith("GIT_CONFIG_")
+        }
 
     def commit(self, revision: str) -> str:
         """The id of the commit that a revision means."""
@@ -91,9 +95,3 @@ class Git:
     def _fail(self, arguments: tuple[str, ...], message: bytes) -> NoReturn:
         text = message.decode("utf-8", "replace").strip()
         raise ProjectError(f"git {arguments[0]} failed: {text}")
-
-    def _without_a_repository(self) -> dict[str, str]:
-        """The environment without what says which repository to use, and with the settings that were given in it."""
-        named = self.text("rev-parse", "--local-env-vars").split()
-        local = {name for name in named if not name.startswith("GIT_CONFIG_")}
-        return {name: value for name, value in os.environ.items() if name not in local}

@@ -369,7 +369,8 @@ _SETTLED_STATUS = (
     f"WHEN 'released' THEN {_RELEASED_STATUS} ELSE 'cancelled' END"
 )
 
-SETTLE = f"""
+# %s: a row of outcome for each attempt.
+_SETTLE = f"""
 UPDATE jobs
    SET status = {_SETTLED_STATUS},
        result = CASE outcome.kind WHEN 'completed' THEN outcome.result ELSE jobs.result END,
@@ -381,21 +382,20 @@ UPDATE jobs
                        ELSE scheduled_for END,
        completed_at = CASE {_SETTLED_STATUS} WHEN 'pending' THEN NULL ELSE {{now}} END,
        fencing_token = NULL, worker_expires_at = NULL, updated_at = {{now}}
-  FROM (SELECT key AS id, value->>'token' AS token, value->>'kind' AS kind, value->>'result' AS result,
-               value->>'error' AS error, value->>'delay' AS delay, value->>'progress' AS progress,
-               value->>'message' AS message
-          FROM json_each(:items)) AS outcome
+  FROM (%s) AS outcome
  WHERE jobs.id = outcome.id AND jobs.status = 'running' AND jobs.fencing_token = outcome.token
 RETURNING id, status
 """
+_OUTCOMES = """SELECT key AS id, value->>'token' AS token, value->>'kind' AS kind, value->>'result' AS result,
+               value->>'error' AS error, value->>'delay' AS delay, value->>'progress' AS progress,
+               value->>'message' AS message
+          FROM json_each(:items)"""
+# One attempt, whose result is too long to be within JSON.
+_OUTCOME = """SELECT :id AS id, :token AS token, :kind AS kind, :result AS result, :error AS error, :delay AS delay,
+               :progress AS progress, :message AS message"""
 
-# As SETTLE, of one attempt whose result is too long to be within JSON.
-_OUTCOME = SETTLE[SETTLE.index("(SELECT key AS id") : SETTLE.index(" AS outcome\n WHERE")]
-SETTLE_ONE: str | None = SETTLE.replace(
-    _OUTCOME,
-    """(SELECT :id AS id, :token AS token, :kind AS kind, :result AS result, :error AS error, :delay AS delay,
-               :progress AS progress, :message AS message)""",
-)
+SETTLE = _SETTLE % _OUTCOMES
+SETTLE_ONE: str | None = _SETTLE % _OUTCOME
 
 # As SETTLE, of attempts that completed and have no progress to report: half the work, and nearly all there are. By the
 # id of the job, what its token begins with and the result are one text.
