@@ -22,7 +22,7 @@ from .ports import CountedDatabase, Database, Store
 from .record import Claim
 from .registry import JobRegistry
 from .stores.sql import SqlStore
-from .values import clean_text
+from .texts import clean_text
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 from .errors import InvalidOptionError
 from .ids import new_job_id
-from .values import MAX_MESSAGE_CHARACTERS, clean_text
+from .texts import clean_text
+from .values import MAX_MESSAGE_CHARACTERS
 
 if TYPE_CHECKING:
     from .ports import JobReader

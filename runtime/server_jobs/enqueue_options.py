@@ -9,7 +9,7 @@ from typing import TypedDict
 from .errors import InvalidOptionError
 from .near import near
 from .outcomes import LONGEST_DELAY
-from .values import clean_text
+from .texts import clean_text
 
 
 class EnqueueOptions(TypedDict, total=False):

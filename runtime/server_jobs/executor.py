@@ -29,8 +29,9 @@ from .job import AnyHandler, AnyJob
 from .outcomes import Cancel, DoNotRetryError, RetryAfterError, Snooze
 from .processes.raised import HandlerProcessError
 from .record import UNREADABLE, Cancelled, Claim, Completed, Failed, Heartbeat, Released, Report, Settlement
+from .texts import clean_text
 from .upcasts import Versions
-from .values import MAX_ERROR_CHARACTERS, clean_text
+from .values import MAX_ERROR_CHARACTERS
 
 if TYPE_CHECKING:
     from .processes.pool import HandlerProcesses

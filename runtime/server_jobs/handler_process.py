@@ -56,7 +56,8 @@ from .processes.messages import (
 )
 from .record import ClaimRequest, JobCount, JobQuery, JobRecord, JobSummary
 from .registry import JobRegistry
-from .values import MAX_ERROR_CHARACTERS, clean_text
+from .texts import clean_text
+from .values import MAX_ERROR_CHARACTERS
 
 _REPORT_INTERVAL = 0.2
 _LAST_MOMENT = 1.0

@@ -96,12 +96,6 @@ def pointer_to(path: Sequence[str | int]) -> str:
     return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in path)
 
 
-def clean_text(text: str, limit: int) -> str:
-    """Text that every store takes: NUL and lone surrogates replaced, cut at `limit` characters with a mark."""
-    cleaned = text.replace("\0", "\N{SYMBOL FOR NULL}").encode("utf-8", "replace").decode()
-    return cleaned if len(cleaned) <= limit else cleaned[: limit - 1] + "…"
-
-
 def _as_dict(value: object) -> dict[object, object]:
     if isinstance(value, Mapping):
         return dict(value)

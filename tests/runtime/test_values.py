@@ -16,7 +16,6 @@ from server_jobs.values import (
     at_pointer,
     canonical,
     check,
-    clean_text,
     encode,
     fingerprint,
     non_finite,
@@ -192,20 +191,6 @@ def test_a_pointer_leads_to_the_value_it_was_made_for(path: list[str | int], val
 @pytest.mark.parametrize("pointer", ["/x", "/list/2", "/list/-1", "/list/x", "/list/0/x", "/text/0"])
 def test_a_pointer_to_nothing_gives_none(pointer: str) -> None:
     assert at_pointer({"list": [1, 2], "text": "abc"}, pointer) is None
-
-
-@anytime
-@given(st.text(st.characters()), st.integers(1, 50))
-def test_cleaned_text_can_be_stored_and_is_not_too_long(text: str, limit: int) -> None:
-    cleaned = clean_text(text, limit)
-    assert len(cleaned) <= limit
-    assert encode(cleaned)[1] == ()
-    assert cleaned == text or len(text) > limit or any(c == "\0" or "\ud800" <= c <= "\udfff" for c in text)
-
-
-def test_text_that_is_cut_says_so() -> None:
-    assert clean_text("a" * 10, 10) == "a" * 10
-    assert clean_text("a" * 11, 10) == "a" * 9 + "…"
 
 
 def placed(path: list[str | int], value: object) -> object:

@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import PurePath
 from typing import cast
 
-from ..values import clean_text
+from ..texts import clean_text
 from .messages import Logged
 
 _MAX_CHARACTERS = 1024 * 1024
