@@ -9,7 +9,7 @@ from typing import TypedDict
 from .errors import InvalidOptionError
 from .near import near
 from .outcomes import LONGEST_DELAY
-from .texts import clean_text
+from .texts import check_text
 
 
 class EnqueueOptions(TypedDict, total=False):
@@ -45,8 +45,9 @@ def check_options(options: EnqueueOptions) -> None:
     The numbers are left to `JobOptions`, which they replace.
     """
     refuse_unknown(options)
-    for name in ("correlation_id", "unique_key"):
-        _check_text(name, options.get(name))
+    for name, text in (("correlation_id", options.get("correlation_id")), ("unique_key", options.get("unique_key"))):
+        if text is not None:
+            check_text(name, text)
     scheduled_for, delay = options.get("scheduled_for"), options.get("delay")
     if scheduled_for is not None and delay is not None:
         raise InvalidOptionError("give either scheduled_for or delay, not both")
@@ -73,12 +74,6 @@ def in_utc(scheduled_for: datetime) -> datetime:
             f"scheduled_for must be in the years 1 to 9999 of UTC, and {scheduled_for.isoformat()} is not"
         ) from None
     return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
-
-
-def _check_text(name: str, value: object) -> None:
-    _check_type(name, value, str)
-    if isinstance(value, str) and clean_text(value, len(value)) != value:
-        raise InvalidOptionError(f"{name} must not hold NUL characters or lone surrogates, and is {value!r}")
 
 
 def _check_type(name: str, value: object, kind: type) -> None:

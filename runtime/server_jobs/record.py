@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple
 
 from .errors import InvalidOptionError
+from .texts import check_text
 
 if TYPE_CHECKING:
     from .options import ConcurrencyLimit, RateLimit
@@ -321,7 +322,7 @@ class JobQuery:
     """Which jobs to list, newest first. `before` is the id after which the page starts (keyset paging).
 
     `parked`: only those that failed because their params cannot be read. Raises `InvalidOptionError` unless `limit` is
-    1 to 1000.
+    1 to 1000, and for texts that no job can have, those with NUL characters or lone surrogates.
     """
 
     status: JobStatus | None = None
@@ -336,6 +337,10 @@ class JobQuery:
         given: object = self.limit  # callers without a type checker give anything
         if not isinstance(given, int) or isinstance(given, bool) or not 1 <= given <= LONGEST_PAGE:
             raise InvalidOptionError(f"limit must be a whole number between 1 and {LONGEST_PAGE}, not {given!r}")
+        for name in ("job_name", "queue", "correlation_id", "before"):
+            text: str | None = getattr(self, name)
+            if text is not None:
+                check_text(name, text)
 
 
 @dataclass(frozen=True, slots=True)

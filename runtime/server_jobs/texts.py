@@ -2,6 +2,26 @@
 
 from __future__ import annotations
 
+import re
+
+from .errors import InvalidOptionError
+
+_UNSTORABLE = re.compile("[\0\ud800-\udfff]")
+
+
+def is_storable(text: str) -> bool:
+    """Whether every store takes this text as it is."""
+    return _UNSTORABLE.search(text) is None
+
+
+def check_text(name: str, value: str) -> None:
+    """Raise `InvalidOptionError` unless the value is a text that every store takes as it is."""
+    given: object = value  # callers without a type checker give anything
+    if not isinstance(given, str):
+        raise InvalidOptionError(f"{name} must be a str, not {given!r}")
+    if not is_storable(value):
+        raise InvalidOptionError(f"{name} must not hold NUL characters or lone surrogates, and is {value!r}")
+
 
 def clean_text(text: str, limit: int) -> str:
     """Text that every store takes: NUL and lone surrogates replaced, cut at `limit` characters with a mark."""

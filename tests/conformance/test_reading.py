@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from datetime import timedelta
+from typing import Any
 from unittest.mock import patch
 
 import pytest
-from server_jobs.errors import DatabaseError, InvalidOptionError, JobNotFoundError
+from server_jobs.errors import InvalidOptionError, JobNotFoundError
 from server_jobs.options import ConcurrencyLimit
 from server_jobs.ports import Row, Statement, Store, Value
 from server_jobs.record import UNREADABLE, Heartbeat, JobCount, JobQuery, JobStatus, JobSummary, KnownJob
@@ -29,6 +30,8 @@ from tests.conformance.examples import (
     job,
     request,
 )
+
+UNSTORABLE = ["\0", "a\0b", "\ud800", "a\udfffb"]
 
 
 async def test_an_unknown_id_is_answered_with_none(store: Store, clock: FakeClock) -> None:
@@ -138,10 +141,25 @@ def test_a_page_has_1_to_1000_jobs(limit: int) -> None:
         JobQuery(limit=limit)
 
 
-async def test_an_id_that_no_database_can_hold_is_never_found(store: Store, clock: FakeClock) -> None:
-    for call in (store.cancel("\ud800"), store.retry("\ud800")):
-        with pytest.raises((JobNotFoundError, DatabaseError)):
+@pytest.mark.parametrize("text", UNSTORABLE)
+async def test_an_id_that_no_database_can_hold_is_never_found(store: Store, clock: FakeClock, text: str) -> None:
+    await store.insert([job("a")])
+
+    assert await store.get(text) is None
+    assert await store.summary(text) is None
+    assert await store.claim_one(text, request()) is None
+    assert not await store.enable_schedule(text, enabled=True)
+    for call in (store.cancel(text), store.retry(text)):
+        with pytest.raises(JobNotFoundError):
             await call
+
+
+@pytest.mark.parametrize("text", UNSTORABLE)
+@pytest.mark.parametrize("name", ["job_name", "queue", "correlation_id", "before"])
+def test_a_filter_that_no_job_can_fit_is_refused(name: str, text: str) -> None:
+    given: dict[str, Any] = {name: text}
+    with pytest.raises(InvalidOptionError, match=f"^{name} must not hold NUL characters or lone surrogates, and is '"):
+        JobQuery(**given)
 
 
 async def test_jobs_are_counted_by_name_and_status(store: Store, clock: FakeClock) -> None:

@@ -225,6 +225,14 @@ async def test_parameters_that_make_no_sense_are_refused(parameters: str) -> Non
     assert (reply.status_code, reply.headers["content-type"]) == (422, PROBLEM)
 
 
+@pytest.mark.parametrize("name", ["job_name", "queue", "correlation_id", "before"])
+async def test_a_parameter_that_no_database_can_hold_is_refused_by_its_name(name: str) -> None:
+    reply = await Caller()("GET", f"/jobs?{name}=a%00b")
+
+    assert reply.status_code == 422
+    assert [problem["pointer"] for problem in reply.json()["errors"]] == [f"/{name}"]
+
+
 async def test_what_the_spec_redacts_is_not_shown_and_the_list_shows_no_params_results_or_errors() -> None:
     call = Caller()
     job_id = call.backend.add_job(job_name="Keep", params={"text": "bad", "password": "hunter2"})

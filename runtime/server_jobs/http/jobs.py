@@ -115,10 +115,10 @@ class ListParameters(BaseModel):
 
     status: JobStatus | None = Field(None, description="Only jobs in this status.")
     parked: bool = Field(False, description="Only jobs that failed because their params cannot be read.")
-    job_name: str | None = Field(None, description="Only jobs of this name.")
-    queue: str | None = Field(None, description="Only jobs of this queue.")
-    correlation_id: str | None = Field(None, description="Only jobs with this correlation id.")
-    before: str | None = Field(None, description="Only jobs older than the one with this id: the `next` of a page.")
+    job_name: Text | None = Field(None, description="Only jobs of this name.")
+    queue: Text | None = Field(None, description="Only jobs of this queue.")
+    correlation_id: Text | None = Field(None, description="Only jobs with this correlation id.")
+    before: Text | None = Field(None, description="Only jobs older than the one with this id: the `next` of a page.")
     limit: Annotated[int, BeforeValidator(_clamped)] = Field(
         50, description=f"How many at most; brought to 1 to {LONGEST_PAGE}."
     )

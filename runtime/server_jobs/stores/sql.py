@@ -47,6 +47,7 @@ from ..record import (
     Settlement,
     Survey,
 )
+from ..texts import is_storable
 from .claims import Claims
 from .dialect import statements_of
 from .rows import (
@@ -218,10 +219,10 @@ class SqlStore:
 
     async def claim_one(self, job_id: str, request: ClaimRequest) -> Claim | None:
         batch = new_batch()
-        rows = await self._run(
+        rows = await self._run_by_id(
             self._statements.CLAIM_ONE,
+            job_id,
             **request_parameters(request),
-            id=job_id,
             lease=milliseconds(request.lease),
             batch=batch,
         )
@@ -269,7 +270,7 @@ class SqlStore:
                 return expired
 
     async def cancel(self, job_id: str) -> Cancellation:
-        changed = await self._run(self._statements.CANCEL, id=job_id)
+        changed = await self._run_by_id(self._statements.CANCEL, job_id)
         if not changed:
             if await self.get(job_id) is None:
                 raise JobNotFoundError(job_id)
@@ -279,7 +280,7 @@ class SqlStore:
 
     async def retry(self, job_id: str) -> None:
         for _ in range(_TRIES):
-            if await self._run(self._statements.RETRY, id=job_id):
+            if await self._run_by_id(self._statements.RETRY, job_id):
                 return
             record = await self.get(job_id)
             if record is None:
@@ -312,14 +313,14 @@ class SqlStore:
         )
 
     async def get(self, job_id: str) -> JobRecord | None:
-        rows = await self._run(self._statements.GET, id=job_id)
+        rows = await self._run_by_id(self._statements.GET, job_id)
         return record_of(rows[0]) if rows else None
 
     async def list_jobs(self, query: JobQuery) -> Sequence[JobRecord]:
         return [record_of(row) for row in await self._run(self._statements.LIST, **query_parameters(query))]
 
     async def summary(self, job_id: str) -> JobSummary | None:
-        rows = await self._run(self._statements.SUMMARY, id=job_id)
+        rows = await self._run_by_id(self._statements.SUMMARY, job_id)
         return summary_of(rows[0]) if rows else None
 
     async def list_summaries(self, query: JobQuery) -> Sequence[JobSummary]:
@@ -361,7 +362,7 @@ class SqlStore:
         return [schedule_of(row) for row in await self._run(self._statements.LIST_SCHEDULES)]
 
     async def enable_schedule(self, schedule_id: str, *, enabled: bool) -> bool:
-        return bool(await self._run(self._statements.ENABLE_SCHEDULE, id=schedule_id, enabled=int(enabled)))
+        return bool(await self._run_by_id(self._statements.ENABLE_SCHEDULE, schedule_id, enabled=int(enabled)))
 
     async def due_schedules(self, job_names: Sequence[str]) -> DueSchedules:
         due, clock = await self.database.run(
@@ -445,6 +446,10 @@ class SqlStore:
 
     async def _run(self, sql: str, **parameters: Value) -> Sequence[Row]:
         return (await self.database.run(self._call(sql, **parameters)))[0]
+
+    async def _run_by_id(self, sql: str, given_id: str, **parameters: Value) -> Sequence[Row]:
+        """As `_run`; nothing has an id that no database can hold, and some refuse to look for it."""
+        return await self._run(sql, id=given_id, **parameters) if is_storable(given_id) else ()
 
     def _call(self, sql: str, **parameters: Value) -> _Call:
         """The statement with the clock filled in, and its parameters."""
