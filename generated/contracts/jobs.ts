@@ -233,7 +233,7 @@ export type EnqueueOptions = {
   /** -100 to 100, higher first. */
   priority?: number;
   maxAttempts?: number;
-  /** At most one unfinished job of this name has it. */
+  /** At most one unfinished job of this name has it. At most 500 characters. */
   uniqueKey?: string;
   /** Carried to logs, and to the jobs that the handler enqueues. */
   correlationId?: string;
@@ -466,6 +466,7 @@ function checked(options: EnqueueOptions): EnqueueOptions {
   checkRange("priority", priority, -100, 100);
   checkRange("maxAttempts", maxAttempts, 1, 10000);
   for (const text of [uniqueKey, correlationId]) if (text !== undefined) checkText(text);
+  if (uniqueKey !== undefined) checkRange("the length of uniqueKey", [...uniqueKey].length, 0, 500);
   return options;
 }
 

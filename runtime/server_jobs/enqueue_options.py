@@ -9,7 +9,7 @@ from typing import TypedDict
 from .errors import InvalidOptionError
 from .near import near
 from .outcomes import LONGEST_DELAY
-from .texts import check_text
+from .texts import LONGEST_UNIQUE_KEY, check_text
 
 
 class EnqueueOptions(TypedDict, total=False):
@@ -26,7 +26,7 @@ class EnqueueOptions(TypedDict, total=False):
     correlation_id: str | None
     """Carried to log lines and to jobs enqueued by the handler; inside a handler, that of the running job."""
     unique_key: str | None
-    """At most one unfinished job of this name has it."""
+    """At most one unfinished job of this name has it. At most 500 characters."""
 
 
 def refuse_unknown(names: Iterable[str]) -> None:
@@ -45,9 +45,11 @@ def check_options(options: EnqueueOptions) -> None:
     The numbers are left to `JobOptions`, which they replace.
     """
     refuse_unknown(options)
-    for name, text in (("correlation_id", options.get("correlation_id")), ("unique_key", options.get("unique_key"))):
-        if text is not None:
-            check_text(name, text)
+    correlation_id, unique_key = options.get("correlation_id"), options.get("unique_key")
+    if correlation_id is not None:
+        check_text("correlation_id", correlation_id)
+    if unique_key is not None:
+        check_text("unique_key", unique_key, LONGEST_UNIQUE_KEY)
     scheduled_for, delay = options.get("scheduled_for"), options.get("delay")
     if scheduled_for is not None and delay is not None:
         raise InvalidOptionError("give either scheduled_for or delay, not both")

@@ -28,6 +28,7 @@ from .options import JobOptions, Schedule, check_range
 from .outcomes import Cancel, Snooze
 from .record import Claim, JobRecord, NewJob
 from .result import JobMetadata, JobResult
+from .texts import LONGEST_NAME, check_text
 from .upcasts import AnyEarlierVersion, Versions
 
 if TYPE_CHECKING:
@@ -328,11 +329,12 @@ def define_job(
 
     The same class in every respect but one: nothing checks its contract against rows that are queued when the models
     change. `earlier` says how rows of versions before that of the options are read, oldest first. Raises
-    `InvalidOptionError` for a name that is not a class name, and for models that do not write all they hold, such as
-    those with a `SecretStr`.
+    `InvalidOptionError` for a name that is not a class name, or has more than 100 characters, and for models that do
+    not write all they hold, such as those with a `SecretStr`.
     """
     if not name.isidentifier():
         raise InvalidOptionError(f"a job name must be an identifier such as 'SendEmail', not {name!r}")
+    check_text("a job name", name, LONGEST_NAME)
     for model in (params, result):
         for field, reason in lost_fields(model):
             raise InvalidOptionError(f"the values of {field} would be lost: it {reason}")

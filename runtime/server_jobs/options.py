@@ -8,6 +8,7 @@ from enum import StrEnum
 
 from .errors import InvalidOptionError
 from .retry import RetryPolicy
+from .texts import LONGEST_NAME, check_text
 
 LOWEST_PRIORITY = -100
 HIGHEST_PRIORITY = 100
@@ -39,7 +40,8 @@ class Schedule:
 
     `cron` has five fields and is read in `timezone` (an IANA name); `params` is the JSON text of the params each run
     gets. `name` is unique within its job. With `misfire` FIRE_ALL, `misfire_limit` bounds how many of the slots that
-    passed are fired, the newest ones. Raises `InvalidOptionError` unless it is None or 1 to 1,000, with FIRE_ALL.
+    passed are fired, the newest ones. Raises `InvalidOptionError` unless it is None or 1 to 1,000, with FIRE_ALL, and
+    for a name of more than 100 characters.
     """
 
     name: str
@@ -50,6 +52,7 @@ class Schedule:
     params: str = "{}"
 
     def __post_init__(self) -> None:
+        check_text("the name of a schedule", self.name, LONGEST_NAME)
         if self.misfire_limit is None:
             return
         check_range("misfire_limit", self.misfire_limit, 1, HIGHEST_MISFIRE_LIMIT)
@@ -129,6 +132,7 @@ class JobOptions:
 
     def __post_init__(self) -> None:
         check_range("version", self.version, 1, 2**31 - 1)
+        check_text("queue", self.queue, LONGEST_NAME)
         check_range("priority", self.priority, LOWEST_PRIORITY, HIGHEST_PRIORITY)
         check_range("max_attempts", self.max_attempts, 1, MOST_ATTEMPTS)
         if self.timeout is not None and self.timeout <= timedelta(0):

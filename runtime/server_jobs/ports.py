@@ -180,7 +180,8 @@ class QueueStore(Protocol):
     async def pause_queue(self, name: str) -> bool:
         """Let nothing be claimed from this queue, from the next claim on; False if it was paused already.
 
-        Jobs are enqueued all the same, and those that run go on.
+        Jobs are enqueued all the same, and those that run go on. Raises `InvalidOptionError` for a name that no queue
+        can have: with NUL characters or lone surrogates, or of more than 100 characters.
         """
         ...
 

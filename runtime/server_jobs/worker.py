@@ -20,6 +20,7 @@ from .pace import Pace
 from .record import Claim, JobStatus
 from .runner import Settled
 from .tasks import begun
+from .texts import check_text
 
 _logger = logging.getLogger("server_jobs")
 
@@ -60,6 +61,8 @@ class Worker:
         check_duration("drain_timeout", drain_timeout)
         if isinstance(queues, str):
             raise InvalidOptionError(f"queues must be a tuple of names such as ({queues!r},), not {queues!r}")
+        for queue in queues or ():
+            check_text("queues", queue)
         self.backend = backend
         self.queues = queues
         self._concurrency = concurrency or backend.config.max_concurrency

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+import pytest
+from server_jobs.errors import InvalidOptionError
 from server_jobs.ports import Store
 from server_jobs.record import JobStatus, PausedQueue
 from server_jobs.testing import FakeClock
@@ -41,6 +43,15 @@ async def test_a_resumed_queue_is_claimed_from_as_before(store: Store, clock: Fa
     assert await store.resume_queue("default")
 
     assert ids(await store.claim(request())) == ["b", "a"]
+
+
+@pytest.mark.parametrize("name", ["a\0b", "\ud800", "q" * 101])
+async def test_a_queue_whose_name_none_can_have_is_not_paused(store: Store, clock: FakeClock, name: str) -> None:
+    with pytest.raises(InvalidOptionError, match="a queue must "):
+        await store.pause_queue(name)
+
+    assert not await store.resume_queue(name)
+    assert await store.paused_queues() == []
 
 
 async def test_pausing_and_resuming_say_whether_they_changed_anything(store: Store, clock: FakeClock) -> None:

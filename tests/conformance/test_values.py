@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from random import Random
+
 import pytest
 from pydantic import BaseModel, JsonValue
 from server_jobs import InvalidParamsError, JobContext, JobStatus, create_job_registry, define_job, tick
 from server_jobs.backend import Backend
+from server_jobs.options import ConcurrencyLimit, RateLimit
 from server_jobs.ports import Store
-from server_jobs.record import Heartbeat, JobQuery
+from server_jobs.record import Heartbeat, JobQuery, KnownJob
 from server_jobs.testing import FakeClock
+from server_jobs.texts import LONGEST_NAME, LONGEST_UNIQUE_KEY
 
 from tests.conformance.examples import (
     LEASE,
@@ -20,6 +24,7 @@ from tests.conformance.examples import (
     insert_and_claim,
     job,
     read,
+    request,
     schedule,
 )
 
@@ -104,6 +109,28 @@ async def test_texts_come_back_as_they_were(store: Store, clock: FakeClock, text
 
     await store.settle([failed(await insert_and_claim(store, job("d")), text, retry_after=None)])
     assert (await read(store, "d")).error == text
+
+
+async def test_names_and_keys_as_long_as_they_may_be_are_stored_by_every_index(store: Store, clock: FakeClock) -> None:
+    dense = Random(1)
+
+    def text(length: int) -> str:
+        """Four bytes a character, and nothing that a database could write shorter."""
+        return "".join(chr(dense.randrange(0x20000, 0x2A000)) for _ in range(length))
+
+    name, other_name, queue = text(LONGEST_NAME), text(LONGEST_NAME), text(LONGEST_NAME)
+    key = f"{name}:{text(LONGEST_UNIQUE_KEY)}"
+    limited = KnownJob(name, 1, ConcurrencyLimit(limit=1), RateLimit(limit=1, per=LEASE))
+
+    await store.insert([job("a", name, unique_key=key, concurrency_key="f" * 32, rate_key="f" * 32, queue=queue)])
+    await store.save_schedules([schedule(job_name=name, name=other_name)])
+    assert ids(await store.claim(request(limited))) == ["a"]
+    assert await store.pause_queue(queue)
+
+    assert (await read(store, "a")).unique_key == key
+    assert [one.name for one in await store.list_schedules()] == [other_name]
+    assert [one.name for one in await store.paused_queues()] == [queue]
+    assert await store.resume_queue(queue)
 
 
 @pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS)

@@ -104,6 +104,7 @@ async def test_a_second_job_with_the_same_unique_key_is_the_first_one() -> None:
         ({"params": {"text": "x"}, "scheduled_for": 3600}, {"/scheduled_for"}),
         ({"params": {"text": "x"}, "scheduled_for": "2031-05-01T10:00:00"}, {"/scheduled_for"}),
         ({"params": {"text": "x"}, "priority": "7"}, {"/priority"}),
+        ({"params": {"text": "x"}, "unique_key": "k" * 501}, {"/unique_key"}),
     ],
 )
 async def test_what_does_not_fit_is_refused_with_pointers_and_stores_nothing(body: object, pointers: set[str]) -> None:

@@ -27,6 +27,7 @@ from server_jobs import (
     JobRetiredError,
     JobStatus,
     RetryPolicy,
+    Schedule,
     Worker,
     connect,
     create_job_registry,
@@ -101,6 +102,7 @@ async def test_one_job_may_be_queued_otherwise() -> None:
         ({"correlation_id": 5}, "correlation_id must be a str, not 5"),
         ({"correlation_id": "a\0"}, "correlation_id must not hold NUL characters or lone surrogates, and is 'a\\x00'"),
         ({"unique_key": "\ud800"}, "unique_key must not hold NUL characters or lone surrogates, and is '\\ud800'"),
+        ({"unique_key": "k" * 501}, f"unique_key must have at most 500 characters, and '{'k' * 40}'… has 501"),
     ],
 )
 async def test_an_option_that_cannot_be_is_refused_and_nothing_is_stored(
@@ -507,6 +509,19 @@ async def test_a_stored_result_of_another_shape_is_refused_by_pointer() -> None:
 
 
 # --- defining and closing --------------------------------------------------------------------------------------------
+
+
+def test_names_that_no_index_holds_are_refused() -> None:
+    long = "a" * 101
+    for make in (
+        lambda: text_job(echo, long),
+        lambda: text_job(echo, options=JobOptions(queue=long)),
+        lambda: Schedule(name=long, cron="* * * * *"),
+    ):
+        with pytest.raises(InvalidOptionError, match=f" must have at most 100 characters, and '{'a' * 40}'… has 101"):
+            make()
+    with pytest.raises(InvalidOptionError, match="queue must not hold NUL characters or lone surrogates"):
+        JobOptions(queue="\0")
 
 
 @pytest.mark.parametrize("name", ["", "send email", "1st", "a-b", "a.b"])

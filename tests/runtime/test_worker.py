@@ -335,6 +335,11 @@ def test_a_worker_runs_at_least_one_job() -> None:
         Worker(backend_on(MemoryStore()), concurrency=0)
 
 
+def test_a_worker_refuses_a_queue_whose_name_none_can_have() -> None:
+    with pytest.raises(InvalidOptionError, match="queues must not hold NUL characters or lone surrogates"):
+        Worker(backend_on(MemoryStore()), queues=("mail", "\0"))
+
+
 # --- stopping --------------------------------------------------------------------------------------------------------
 
 

@@ -265,6 +265,7 @@ def rows(folder: Path, job: JobSpec, cases: Sequence[Sequence[JsonValue]]) -> li
         ({}, {"delaySeconds": 1.5}, "delaySeconds must be"),
         ({}, {"delaySeconds": -1}, "delaySeconds must be"),
         ({}, {"uniqueKey": "\0"}, "NUL"),
+        ({}, {"uniqueKey": "😀" * 501}, "the length of uniqueKey must be a whole number between 0 and 500, not 501"),
     ],
 )
 def test_what_no_store_would_keep_is_refused_in_typescript_too(

@@ -27,6 +27,7 @@ from ..job_document import job_document, job_summary, parsed, shown_params
 from ..options import HIGHEST_PRIORITY, LOWEST_PRIORITY, MOST_ATTEMPTS
 from ..record import Cancellation, JobQuery, JobRecord, JobStatus, JobSummary
 from ..registry import JobRegistry
+from ..texts import LONGEST_UNIQUE_KEY
 from ..values import pointer_to
 from .body import json_body
 from .gate import backend_of
@@ -45,6 +46,8 @@ _DURATION = re.compile(f"P[0-9]{{1,5}}D|P[0-9]{{1,4}}W|P([0-9]{{1,5}}D)?T({_TIME
 
 Text = Annotated[str, Field(pattern=r"^[^\x00]*$")]
 """What every store keeps as it is."""
+
+UniqueKey = Annotated[Text, Field(max_length=LONGEST_UNIQUE_KEY)]
 
 
 def _number(value: object) -> object:
@@ -85,7 +88,7 @@ class EnqueueBody(BaseModel):
     scheduled_for: AwareDatetime | None = Field(None, strict=True, description="When it is due, with a time zone.")
     priority: Priority | None = Field(None, description="Higher comes first.")
     max_attempts: Attempts | None = Field(None, description="How often it is tried at most.")
-    unique_key: Text | None = Field(None, description="Stored only if no unfinished job of that name has this key.")
+    unique_key: UniqueKey | None = Field(None, description="Stored unless an unfinished job of that name has it.")
     correlation_id: Text | None = Field(None, description="Carried to logs and to the jobs that the handler enqueues.")
 
     def options(self) -> EnqueueOptions:

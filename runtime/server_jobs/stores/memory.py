@@ -39,6 +39,7 @@ from ..record import (
     Settlement,
     Survey,
 )
+from ..texts import LONGEST_NAME, check_text
 from .room import Room, Starts
 
 _Place = tuple[int, float, str]
@@ -222,6 +223,7 @@ class MemoryStore:
         return made
 
     async def pause_queue(self, name: str) -> bool:
+        check_text("a queue", name, LONGEST_NAME)
         if name in self._paused:
             return False
         self._paused[name] = self._clock.now()

@@ -47,7 +47,7 @@ from ..record import (
     Settlement,
     Survey,
 )
-from ..texts import is_storable
+from ..texts import LONGEST_NAME, check_text, is_storable
 from .claims import Claims
 from .dialect import statements_of
 from .rows import (
@@ -391,10 +391,11 @@ class SqlStore:
         return [job.id in made for _, job in firing.slots]
 
     async def pause_queue(self, name: str) -> bool:
+        check_text("a queue", name, LONGEST_NAME)
         return bool(await self._run(self._statements.PAUSE_QUEUE, name=name))
 
     async def resume_queue(self, name: str) -> bool:
-        return bool(await self._run(self._statements.RESUME_QUEUE, name=name))
+        return is_storable(name) and bool(await self._run(self._statements.RESUME_QUEUE, name=name))
 
     async def paused_queues(self) -> Sequence[PausedQueue]:
         rows = await self._run(self._statements.PAUSED_QUEUES)

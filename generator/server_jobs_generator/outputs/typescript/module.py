@@ -13,6 +13,7 @@ from server_jobs.json_schema import definitions_of
 from server_jobs.options import HIGHEST_PRIORITY, LOWEST_PRIORITY, MOST_ATTEMPTS
 from server_jobs.outcomes import LONGEST_DELAY
 from server_jobs.stores import postgres_statements, statements
+from server_jobs.texts import LONGEST_UNIQUE_KEY
 from server_jobs.values import MAX_DEPTH, MAX_DOCUMENT_BYTES
 
 from ...layout import Code, header
@@ -51,6 +52,7 @@ def typescript_text(jobs: Sequence[JobSpec]) -> str:
         statements=_statements(),
         lowest_priority=Code(str(LOWEST_PRIORITY)),
         highest_priority=Code(str(HIGHEST_PRIORITY)),
+        longest_unique_key=Code(str(LONGEST_UNIQUE_KEY)),
         most_attempts=Code(str(MOST_ATTEMPTS)),
         longest_delay=Code(str(int(LONGEST_DELAY.total_seconds()))),
         most_bytes=Code(str(MAX_DOCUMENT_BYTES)),
