@@ -8,7 +8,7 @@ import logging
 from collections.abc import AsyncIterator, Callable, Iterable, MutableMapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
-from functools import cached_property
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 from .backend import DEFAULT_LOCK_TIMEOUT, DEFAULT_POLL_INTERVAL, Backend
@@ -36,6 +36,8 @@ CRON_CONCURRENCY = 10
 
 MOST_QUERIES = 1000
 QUERIES_VARIABLE = "JOBS_MAX_QUERIES"
+HOSTS_VARIABLE = "JOBS_ALLOWED_HOSTS"
+ORIGINS_VARIABLE = "JOBS_ALLOWED_ORIGINS"
 _FEWEST_QUERIES = 20  # with fewer no job would ever run
 _MOST_CONFIGURED = 1_000_000
 _QUERIES_OF_A_CLAIM = 12  # with limits, and with a look before and after it
@@ -139,6 +141,7 @@ class CronHandler:
     def __init__(self, make_backend: Callable[[object], CloudflareWorkerBackend], budget: timedelta) -> None:
         self._make_backend = make_backend
         self._budget = budget
+        self._routes = cache(self._make_routes)
 
     async def scheduled(self, controller: object, env: object, ctx: object) -> Tick:
         """One cron invocation. `controller` and `ctx` are as Cloudflare gives them; only `env` is read.
@@ -152,18 +155,33 @@ class CronHandler:
     async def fetch(self, request: WorkerRequest, env: object, ctx: object) -> object:
         """Answer one HTTP request with a `Response` of JavaScript; all are 404 unless `JOBS_TOKEN` is set.
 
+        The variables `JOBS_ALLOWED_HOSTS` and `JOBS_ALLOWED_ORIGINS` list what `HttpOptions` calls so, with commas.
         A job that a request enqueues is run after the answer, and not by the next cron trigger.
         """
         asgi = importlib.import_module("asgi")  # of the Workers SDK, which exists in a Worker only
-        return await asgi.fetch(self.app, _bounded(request), env, ctx)
+        routes = self._routes(_listed_in(env, HOSTS_VARIABLE), _listed_in(env, ORIGINS_VARIABLE))
+        return await asgi.fetch(routes, _bounded(request), env, ctx)
 
-    @cached_property
+    @property
     def app(self) -> Starlette:
+        """The routes as they are where no variable says which hosts and origins are allowed."""
+        return self._routes((), ())
+
+    def _make_routes(self, hosts: tuple[str, ...], origins: tuple[str, ...]) -> Starlette:
         """The routes; backend and tokens come with the environment of each request."""
         from .http.app import application, under_prefix  # an extra, and nothing that a cron trigger needs
         from .http.options import HttpOptions
 
-        options = HttpOptions(trigger_budget=self._budget, longest_stream=TICK_BUDGET, needs_length=True)
+        try:
+            options = HttpOptions(
+                allowed_hosts=hosts or None,
+                allowed_origins=origins,
+                trigger_budget=self._budget,
+                longest_stream=TICK_BUDGET,
+                needs_length=True,
+            )
+        except InvalidOptionError as error:
+            return under_prefix(application(self._open, partial(_no_tokens, error), HttpOptions()))
         return under_prefix(application(self._open, _tokens, options, self._run_at_once))
 
     @asynccontextmanager
@@ -259,6 +277,10 @@ def _configured_queries(env: object, otherwise: int) -> int:
     return number
 
 
+def _listed_in(env: object, variable: str) -> tuple[str, ...]:
+    return tuple(text for part in (text_in(env, variable) or "").split(",") if (text := part.strip()))
+
+
 def _bounded(request: WorkerRequest) -> WorkerRequest:
     """The request, without its body if the routes refuse that by its length: the Workers SDK reads all of it first."""
     from .http.body import check_length
@@ -281,5 +303,11 @@ def _tokens(scope: MutableMapping[str, Any]) -> Tokens:
     try:
         return Tokens.from_environment({name: text for name in names if (text := text_in(scope["env"], name))})
     except InvalidOptionError as error:
-        _logger.error("no route is open: %s", error)  # noqa: TRY400  one line, no trace
-        return Tokens()
+        return _no_tokens(error, scope)
+
+
+def _no_tokens(reason: InvalidOptionError, _scope: MutableMapping[str, Any]) -> Tokens:
+    from .http.tokens import Tokens
+
+    _logger.error("no route is open: %s", reason)
+    return Tokens()

@@ -92,6 +92,18 @@ def test_names_that_lead_here_by_accident_may_not_write(tmp_path: Path) -> None:
     assert statuses == [200, 421]
 
 
+def test_a_web_page_of_an_allowed_origin_may_call(tmp_path: Path) -> None:
+    page = {"origin": "https://admin.example"}
+    with serving(tmp_path, "--allow-origin", page["origin"]) as (client, _):
+        preflight = httpx.options(
+            client.base_url.join("/_jobs/trigger"), headers={**page, "access-control-request-method": "POST"}
+        )
+        triggered = client.post("/trigger", headers=page)
+
+    assert [reply.status_code for reply in (preflight, triggered)] == [200, 200]
+    assert {reply.headers["access-control-allow-origin"] for reply in (preflight, triggered)} == {page["origin"]}
+
+
 def test_a_signal_ends_it_while_a_stream_is_open(tmp_path: Path) -> None:
     with serving(tmp_path) as (client, process):
         job_id = client.post(
@@ -125,6 +137,17 @@ def test_every_address_needs_the_names_under_which_it_is_reached(host: str) -> N
 
     assert found.returncode == 2
     assert "--allow-host" in found.stderr
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [("--allow-host", "*"), ("--allow-host", "http://a"), ("--allow-origin", "http://a/"), ("--host", "")],
+)
+def test_hosts_and_origins_that_cannot_be_are_refused_at_the_start(option: str, value: str) -> None:
+    found = _run("serve", option, value, variables={"JOBS_TOKEN": TOKEN})
+
+    assert found.returncode == 2
+    assert re.fullmatch(rf"Error: allowed_\w+ has {re.escape(repr(value))}, which .*\n", found.stderr)
 
 
 def test_an_address_that_is_taken_is_said(tmp_path: Path) -> None:

@@ -157,7 +157,7 @@ def test_generate_names_it_as_a_note_until_it_is_mended(project: TemporaryProjec
         lines = project.generate().output.splitlines()
         assert [line.partition(":")[0] for line in lines] == ["note", "note", "nothing changed"]
         assert lines[0].startswith("note: generated/worker/wrangler.jsonc:14:19 fail wrangler-database d1_databases ")
-        assert lines[1].startswith("note: generated/worker/wrangler.jsonc:17:33 warn wrangler-logs ")
+        assert lines[1].startswith("note: generated/worker/wrangler.jsonc:22:33 warn wrangler-logs ")
     edit(project, WRANGLER, '"enabled": false', '"enabled": true')
     edit(project, WRANGLER, '"binding": "JOBS"', '"binding": "DB"')
     assert project.generate().output == "nothing changed\n"

@@ -120,6 +120,8 @@ async def test_a_header_that_is_sent_twice_is_refused() -> None:
         ({"sec-fetch-site": "cross-site"}, 403),
         ({"host": "evil.example"}, 421),
         ({"host": "["}, 421),
+        ({"host": "evil@jobs.example"}, 421),
+        ({"host": "jobs.example:80@evil.example"}, 421),
     ],
 )
 async def test_what_a_browser_was_talked_into_writes_nothing(path: str, headers: dict[str, str], status: int) -> None:

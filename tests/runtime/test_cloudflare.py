@@ -533,6 +533,45 @@ async def test_a_variable_that_makes_no_sense_is_named_and_nothing_runs(
     assert binding.queries == 0
 
 
+def _trigger(**headers: str) -> FakeRequest:
+    return FakeRequest("POST", "https://x.example/_jobs/trigger", {"authorization": f"Bearer {TOKEN}", **headers})
+
+
+@pytest.mark.parametrize(
+    ("variables", "origin", "status"),
+    [
+        ({}, "https://x.example", 200),
+        ({}, "https://admin.example", 403),
+        ({"JOBS_ALLOWED_ORIGINS": "https://a.example, https://admin.example"}, "https://admin.example", 200),
+        ({"JOBS_ALLOWED_HOSTS": "a.example,X.example"}, "https://x.example", 200),
+        ({"JOBS_ALLOWED_HOSTS": "a.example"}, "https://x.example", 421),
+        ({"JOBS_ALLOWED_HOSTS": " ", "JOBS_ALLOWED_ORIGINS": NOTHING}, "https://x.example", 200),
+    ],
+)
+async def test_variables_of_the_worker_say_which_hosts_and_origins_may_write(
+    binding: FakeD1, handler: CronHandler, variables: dict[str, object], origin: str, status: int
+) -> None:
+    env = SimpleNamespace(DB=binding, JOBS_TOKEN=TOKEN, **variables)
+
+    reply = await handler.fetch(_trigger(origin=origin), env, None)
+
+    assert isinstance(reply, FakeResponse)
+    assert reply.status == status
+
+
+@pytest.mark.parametrize("name", ["JOBS_ALLOWED_HOSTS", "JOBS_ALLOWED_ORIGINS"])
+async def test_hosts_and_origins_that_make_no_sense_close_the_routes_and_are_said(
+    binding: FakeD1, handler: CronHandler, caplog: pytest.LogCaptureFixture, name: str
+) -> None:
+    env = SimpleNamespace(DB=binding, JOBS_TOKEN=TOKEN, **{name: "*"})
+
+    reply = await handler.fetch(_trigger(), env, None)
+
+    assert isinstance(reply, FakeResponse)
+    assert reply.status == 404
+    assert f"no route is open: {name.removeprefix('JOBS_').lower()} has '*', which is no " in caplog.text
+
+
 async def test_schedules_that_the_queries_are_not_enough_for_fire_in_the_next_invocation(binding: FakeD1) -> None:
     backend = CloudflareWorkerBackend(database=binding, job_registry=REGISTRY, max_queries=30)
     schedules = [

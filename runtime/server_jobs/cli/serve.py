@@ -89,11 +89,11 @@ async def _serve(workspace: Workspace, host: str, port: int, tokens: Tokens, opt
 
 def _allowed(host: str, hosts: tuple[str, ...]) -> tuple[str, ...]:
     if hosts:
-        return tuple(name.lower() for name in hosts)
+        return hosts
     try:
         is_every = ipaddress.ip_address(host).is_unspecified
     except ValueError:
         is_every = False
     if is_every:
         raise click.UsageError(f"--host {host} is every address there is; say under which names with --allow-host")
-    return (host.lower(), *_LOOPBACK)
+    return (host, *_LOOPBACK)

@@ -1,10 +1,12 @@
-"""What stands before the routes: no token configured, no routes; then who asks, from where, and for which host."""
+"""What stands before the routes: no token configured, no routes; then who asks, from where, and for which host.
+
+To a page of an origin that is allowed it says by CORS what browsers ask before they send, and lets it read answers.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
-from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
 from starlette.requests import Request
@@ -13,6 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from ..backend import Backend
 from .body import check_length
 from .options import HttpOptions
+from .origins import host_in, place_of
 from .problem import RefusedError, refusal_of
 from .tokens import Tokens
 
@@ -21,6 +24,7 @@ TokensOf = Callable[[Scope], Tokens]
 
 _BACKEND = "server_jobs.backend"
 _READING = ("GET", "HEAD")
+_METHODS = (*_READING, "POST")
 # For answers with what jobs were given: no cache keeps them, no browser takes them for something else.
 _HEADERS = (
     (b"cache-control", b"no-store"),
@@ -38,10 +42,13 @@ class Gate:
         self._open_backend = open_backend
         self._tokens_of = tokens_of
         self._options = options
+        self._hosts = None if options.allowed_hosts is None else {host.lower() for host in options.allowed_hosts}
+        self._shared = _shared(self._serve, options.allowed_origins)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
-            await self._serve(scope, receive, send)
+            serve = self._shared if self._is_from_an_allowed_page(scope) else self._serve
+            await serve(scope, receive, send)
         elif scope["type"] == "websocket":
             await send({"type": "websocket.close", "code": 1008})
         else:
@@ -67,6 +74,11 @@ class Gate:
             if not has_begun:
                 await refusal.response()(scope, receive, sent)
 
+    def _is_from_an_allowed_page(self, scope: Scope) -> bool:
+        """Others learn nothing by CORS, and nobody does where no token is configured."""
+        origins = Headers(scope=scope).getlist("origin")
+        return len(origins) == 1 and origins[0] in self._options.allowed_origins and bool(self._tokens_of(scope))
+
     def _admit(self, scope: Scope) -> None:
         headers = Headers(scope=scope)
         tokens = self._tokens_of(scope)
@@ -81,10 +93,10 @@ class Gate:
 
     def _check_place(self, headers: Headers) -> None:
         """Refuse what a browser was talked into: by a name that leads here, or by the page of somebody else."""
-        hosts, allowed = headers.getlist("host"), self._options.allowed_hosts
+        hosts = headers.getlist("host")
         if len(hosts) != 1:
             raise RefusedError(400, "exactly one Host header is needed")
-        if allowed is not None and _name_of(hosts[0]) not in allowed:
+        if self._hosts is not None and host_in(hosts[0]) not in self._hosts:
             raise RefusedError(421, "this Host is not served here")
         origins = headers.getlist("origin")
         if any(not self._is_at_home(origin, hosts[0]) for origin in origins):
@@ -93,26 +105,25 @@ class Gate:
             raise RefusedError(403, "other sites may not write here")
 
     def _is_at_home(self, origin: str, host: str) -> bool:
-        return origin in self._options.allowed_origins or _place_of(origin) == host.lower()
+        return origin in self._options.allowed_origins or place_of(origin) == host.lower()
+
+
+def _shared(app: ASGIApp, origins: tuple[str, ...]) -> ASGIApp:
+    """The application for pages of these origins, which send a token and JSON by themselves, and no cookies."""
+    if not origins:
+        return app
+    from starlette.middleware.cors import CORSMiddleware  # a Worker need not have it
+
+    return CORSMiddleware(
+        app,
+        allow_origins=origins,
+        allow_methods=_METHODS,
+        allow_headers=("Authorization", "Content-Type"),
+        expose_headers=("Location", "Retry-After"),
+    )
 
 
 def backend_of(request: Request) -> Backend:
     """The backend for this request."""
     backend: Backend = request.scope[_BACKEND]
     return backend
-
-
-def _name_of(host: str) -> str:
-    """The host without its port, in lower case; empty if it is none."""
-    try:
-        return urlsplit(f"//{host}").hostname or ""
-    except ValueError:
-        return ""
-
-
-def _place_of(origin: str) -> str:
-    try:
-        parts = urlsplit(origin)
-    except ValueError:
-        return ""
-    return parts.netloc.lower() if parts.scheme in ("http", "https") else ""

@@ -7,6 +7,7 @@ from datetime import timedelta
 
 from ..errors import InvalidOptionError
 from ..options import check_duration
+from .origins import check_host, check_origin
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -16,7 +17,8 @@ class HttpOptions:
     allowed_hosts: tuple[str, ...] | None = None
     """The names of hosts, without ports, under which requests that write are taken; None: whatever leads here."""
     allowed_origins: tuple[str, ...] = ()
-    """Origins of web pages, such as `https://admin.example.com`, that may write besides those of the host itself."""
+    """Origins of web pages besides that of the host itself, such as `https://admin.example.com`: what these send is
+    taken, and browsers let them read what is answered (CORS)."""
     trigger_budget: timedelta = timedelta(seconds=25)
     """After that time a trigger begins no more jobs; those that were begun are finished."""
     longest_stream: timedelta = timedelta(minutes=5)
@@ -28,5 +30,9 @@ class HttpOptions:
         for name in ("allowed_hosts", "allowed_origins"):
             if isinstance(getattr(self, name), str):
                 raise InvalidOptionError(f"{name} must be a tuple of texts, not {getattr(self, name)!r}")
+        for host in self.allowed_hosts or ():
+            check_host(host)
+        for origin in self.allowed_origins:
+            check_origin(origin)
         check_duration("trigger_budget", self.trigger_budget)
         check_duration("longest_stream", self.longest_stream)

@@ -1,4 +1,4 @@
-"""A Worker without its secrets: nothing of it answers."""
+"""What a Worker is told by its secrets and variables: who is answered."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from server_jobs import JobStatus
 from server_jobs.cloudflare import CloudflareWorkerBackend
 
 from tests.worker.chores.jobs import REGISTRY, Shout
-from tests.worker.project import WorkerProject
+from tests.worker.project import TOKEN, WorkerProject
 from tests.worker.workerd import RemoteD1, Workerd
 
 ROUTES = ("/_jobs/status", "/_jobs/health", "/_jobs/jobs", "/_jobs/jobs/Shout", "/_jobs/openapi.json", "/_jobs", "/")
@@ -33,3 +33,18 @@ async def test_without_a_token_there_is_no_route_and_jobs_run_all_the_same(
     assert statuses == {404}
     assert large == 404
     assert status is JobStatus.COMPLETED
+
+
+def test_a_web_page_is_answered_where_a_variable_allows_its_origin(
+    chores_project: WorkerProject, tmp_path: Path
+) -> None:
+    project = chores_project.copy(tmp_path / "chores")
+    project.give_secrets(JOBS_TOKEN=TOKEN, JOBS_ALLOWED_ORIGINS="https://admin.example", JOBS_ALLOWED_HOSTS="127.0.0.1")
+    page, asks = {"origin": "https://admin.example"}, {"access-control-request-method": "POST"}
+    with Workerd(project) as worker:
+        preflight = worker.request("OPTIONS", "/_jobs/trigger", token=None, headers=page | asks)
+        triggered = worker.request("POST", "/_jobs/trigger", headers=page)
+        other = worker.request("POST", "/_jobs/trigger", headers={"origin": "https://evil.example"})
+        elsewhere = worker.request("POST", "/_jobs/trigger", headers={"host": "evil.example"})
+
+    assert [reply.status for reply in (preflight, triggered, other, elsewhere)] == [200, 200, 403, 421]
