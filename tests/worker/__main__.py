@@ -9,8 +9,10 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
+from server_jobs.http import new_token
+
 from tests.worker import tools
-from tests.worker.project import TOKEN, repository_project
+from tests.worker.project import repository_project
 from tests.worker.workerd import Workerd
 
 PORT = 8787
@@ -27,8 +29,10 @@ def main() -> int:
         project = repository_project(Path(folder))
         project.install()
         project.build()
+        token = new_token()  # anybody on this machine reaches the Worker, and knows those of the tests
+        project.give_secrets(JOBS_TOKEN=token)
         with Workerd(project, port=PORT) as worker:
-            _explain(worker)
+            _explain(worker.url, token)
             while True:
                 time.sleep(60 - time.time() % 60)
                 worker.tick()
@@ -36,12 +40,12 @@ def main() -> int:
     return 0
 
 
-def _explain(worker: Workerd) -> None:
+def _explain(url: str, token: str) -> None:
     header = '--header "Authorization: Bearer $JOBS_TOKEN"'
-    print(f"the Worker answers at {worker.url}, and ticks each minute; its database goes when it ends. Ctrl-C ends it.")
-    print(f"  export JOBS_TOKEN={TOKEN}")
-    print(f"  curl -X POST {header} {worker.url}_jobs/trigger")
-    print(f"  curl {header} {worker.url}_jobs/status", flush=True)
+    print(f"the Worker answers at {url}, and ticks each minute; its database goes when it ends. Ctrl-C ends it.")
+    print(f"  export JOBS_TOKEN={token}")
+    print(f"  curl -X POST {header} {url}_jobs/trigger")
+    print(f"  curl {header} {url}_jobs/status", flush=True)
 
 
 if __name__ == "__main__":
