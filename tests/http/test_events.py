@@ -51,6 +51,18 @@ async def test_each_change_is_an_event_and_the_last_one_says_how_it_ended() -> N
     assert (found[-1][0], found[-1][1]["status"]) == ("end", "completed")
 
 
+async def test_who_asks_for_the_headers_alone_gets_them_at_once() -> None:
+    call = Caller()
+    job_id = call.backend.add_job(job_name="Keep", params={"text": "bad"})
+    head = await call("HEAD", f"/jobs/{job_id}/events")
+    await tick(call.backend)
+    stream = await call("GET", f"/jobs/{job_id}/events")
+
+    assert (head.status_code, head.content) == (200, b"")
+    assert head.headers == stream.headers
+    assert (await call("HEAD", "/jobs/gone/events")).status_code == 404
+
+
 async def test_a_finished_job_is_told_at_once() -> None:
     call = Caller()
     job_id = call.backend.add_job(job_name="Keep", params={"text": "bad"})

@@ -18,16 +18,25 @@ from .options import HttpOptions
 from .problem import RefusedError
 from .stopping import Stopping
 
+_MEDIA_TYPE = "text/event-stream"
+_HEADERS = {"x-accel-buffering": "no"}
 _PAUSE = 0.25
 _SILENCE = 15.0  # proxies end connections on which nothing is said
 
 
 async def events(request: Request) -> Response:
-    """An event `progress` now and at each change, `end` when the job is finished; a comment when nothing happens."""
+    """An event `progress` now and at each change, `end` when the job is finished; a comment when nothing happens.
+
+    For HEAD the headers alone.
+    """
     options: HttpOptions = request.app.state.options
     summary = await summary_for(request)  # 404 is answered before the stream begins
+    if request.method == "HEAD":
+        head = Response(media_type=_MEDIA_TYPE, headers=_HEADERS)
+        del head.headers["content-length"]  # that of a stream is not known
+        return head
     stream = _stream(request, summary, options.longest_stream.total_seconds())
-    return StreamingResponse(stream, media_type="text/event-stream", headers={"x-accel-buffering": "no"})
+    return StreamingResponse(stream, media_type=_MEDIA_TYPE, headers=_HEADERS)
 
 
 async def _stream(request: Request, summary: JobSummary | None, longest: float) -> AsyncIterator[str]:
