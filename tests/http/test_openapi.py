@@ -100,6 +100,13 @@ def test_every_route_is_in_the_document() -> None:
     assert described == routes
 
 
+def test_what_stands_before_the_routes_is_in_the_document() -> None:
+    for path, operations in document(new_backend().registry, server=PREFIX)["paths"].items():
+        for method, operation in operations.items():
+            refusals = {"401", "503"} | ({"400", "403", "411", "413", "421"} if method == "post" else set())
+            assert refusals <= set(operation["responses"]), path
+
+
 async def test_the_params_of_a_job_are_described_with_what_they_refer_to() -> None:
     found = (await Caller()("GET", "/openapi.json")).json()
 

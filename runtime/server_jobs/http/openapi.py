@@ -27,6 +27,8 @@ _STATUS: Schema = {"enum": [str(one) for one in JobStatus]}
 _TEXT: Schema = {"type": "string"}
 _TEXT_OR_NULL: Schema = {"type": ["string", "null"]}
 _INTEGER: Schema = {"type": "integer"}
+_WRITING = (400, 403, 411, 413, 421)
+"""How requests that write are refused for where they come from and lead to, and for the length of their body."""
 
 _SUMMARY: dict[str, Schema] = {
     "id": _TEXT,
@@ -103,7 +105,7 @@ def _fixed_paths() -> Mapping[str, Schema]:
     page = _object({"jobs": {"type": "array", "items": _ref("JobSummary")}, "next": _TEXT_OR_NULL})
     outcome = _object({"outcome": {"enum": [str(one) for one in Cancellation]}})
     return {
-        "/trigger": {"post": _operation("trigger", "Run what is due.", {200: _json(_object(_counts()))})},
+        "/trigger": {"post": _operation("trigger", "Run what is due.", {200: _json(_object(_counts()))}, _WRITING)},
         "/status": {"get": _operation("status", "Counts and the newest jobs.", {200: _json(_status())})},
         "/health": {
             "get": _operation(
@@ -132,7 +134,7 @@ def _fixed_paths() -> Mapping[str, Schema]:
                     "cancel_job",
                     "Cancel a pending job (200), ask a running one to stop (202).",
                     {200: _json(outcome), 202: _json(outcome)},
-                    (404, 409),
+                    (*_WRITING, 404, 409),
                 ),
                 "parameters": [job_id],
             }
@@ -140,7 +142,10 @@ def _fixed_paths() -> Mapping[str, Schema]:
         "/jobs/{id}/retry": {
             "post": {
                 **_operation(
-                    "retry_job", "Put a failed or cancelled job back.", {200: _json(_ref("JobSummary"))}, (404, 409)
+                    "retry_job",
+                    "Put a failed or cancelled job back.",
+                    {200: _json(_ref("JobSummary"))},
+                    (*_WRITING, 404, 409),
                 ),
                 "parameters": [job_id],
             }
@@ -179,7 +184,7 @@ def _enqueue(name: str, description: str) -> Schema:
     body = {**body, "properties": {**body["properties"], "params": _ref(f"{name}Params")}}
     answers = {201: _json(_ref("Enqueued")), 200: _json(_ref("Enqueued"))}
     return {
-        **_operation(f"enqueue_{name}", f"Queue a {name}.", answers, (400, 413, 415, 422)),
+        **_operation(f"enqueue_{name}", f"Queue a {name}.", answers, (*_WRITING, 415, 422)),
         "description": description,
         "requestBody": {"required": True, **_json(body)},
     }
@@ -214,7 +219,8 @@ def _parameter_schema(name: str) -> Schema:
 def _operation(
     operation_id: str, summary: str, answers: Mapping[int, Schema], refusals: tuple[int, ...] = ()
 ) -> Schema:
-    problems = {str(code): _content(PROBLEM_TYPE, _ref("Problem"), "It is not done.") for code in (401, *refusals, 503)}
+    codes = sorted({401, *refusals, 503})
+    problems = {str(code): _content(PROBLEM_TYPE, _ref("Problem"), "It is not done.") for code in codes}
     return {
         "operationId": operation_id,
         "summary": summary,
