@@ -195,6 +195,26 @@ async def test_pages_follow_one_another_and_hold_every_job_once() -> None:
     assert sizes == [3, 3, 1]
 
 
+async def test_a_page_goes_on_behind_a_job_that_was_deleted_or_that_another_program_stored() -> None:
+    call = Caller()
+    job_id = call.backend.add_job(job_name="Keep", params={"text": "x"})
+    await call.backend.store.insert([NewJob(id="order 17", job_name="Keep", params="{}")])
+
+    async def found(before: str) -> list[str]:
+        return [job["id"] for job in (await call("GET", f"/jobs?before={before}")).json()["jobs"]]
+
+    assert await found("order 17") == [job_id]
+    assert await found("ffffffff-ffff-7fff-8fff-ffffffffffff") == [job_id]
+
+
+@pytest.mark.parametrize("before", ["zzz", "", "0", "'; --"])
+async def test_a_page_that_goes_on_behind_nothing_is_refused(before: str) -> None:
+    reply = await Caller()("GET", f"/jobs?before={before}")
+
+    assert reply.status_code == 422
+    assert reply.json()["errors"] == [{"pointer": "/before", "detail": "Input should be the `next` of a page"}]
+
+
 async def test_the_list_can_be_narrowed() -> None:
     call = Caller()
     call.backend.add_job(job_name="Keep", params={"text": "bad"})

@@ -25,6 +25,7 @@ from ..enqueue_options import EnqueueOptions
 from ..errors import JobNotFoundError, Problem
 from ..job_document import job_document, job_summary, parsed, shown_params
 from ..options import HIGHEST_PRIORITY, LOWEST_PRIORITY, MOST_ATTEMPTS
+from ..ports import JobReader
 from ..record import Cancellation, JobQuery, JobRecord, JobStatus, JobSummary
 from ..registry import JobRegistry
 from ..texts import LONGEST_UNIQUE_KEY
@@ -43,6 +44,9 @@ Enqueued = Callable[[Request], None]
 
 _TIME = "[0-9]{1,6}H([0-9]{1,6}M)?([0-9]{1,6}S)?|[0-9]{1,6}M([0-9]{1,6}S)?|[0-9]{1,6}S"
 _DURATION = re.compile(f"P[0-9]{{1,5}}D|P[0-9]{{1,4}}W|P([0-9]{{1,5}}D)?T({_TIME})")
+
+_ID = re.compile("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_NOT_AS_IT_SHOULD_BE = "the request is not as it should be"
 
 Text = Annotated[str, Field(pattern=r"^[^\x00]*$")]
 """What every store keeps as it is."""
@@ -150,8 +154,9 @@ async def enqueue(request: Request) -> Response:
 async def list_jobs(request: Request) -> Response:
     """A page of jobs; `next` is the `before` of the page after it, null on the last one."""
     wanted = _checked(ListParameters, _parameters(request))
-    limit = int(wanted.limit)
-    found = await backend_of(request).store.list_summaries(
+    limit, store = int(wanted.limit), backend_of(request).store
+    await _check_place(store, wanted.before)
+    found = await store.list_summaries(
         JobQuery(
             status=wanted.status,
             job_name=wanted.job_name,
@@ -207,6 +212,15 @@ def _document(record: JobRecord, registry: JobRegistry) -> dict[str, object]:
     return {**job_document(record), "params": parsed(params.text), "params_hidden": params.reason}
 
 
+async def _check_place(store: JobReader, before: str | None) -> None:
+    """Refuse what is no id: every text has a place in their order, and a page from there on would be a wrong answer.
+
+    An id as we make them may be that of a job that was deleted since; other programs may have stored jobs with others.
+    """
+    if before is not None and _ID.fullmatch(before) is None and await store.summary(before) is None:
+        raise RefusedError(422, _NOT_AS_IT_SHOULD_BE, [Problem("/before", "Input should be the `next` of a page")])
+
+
 def _read(model: type[M], body: bytes) -> M:
     try:
         return model.model_validate_json(body)
@@ -233,6 +247,4 @@ def _refused(error: ValidationError) -> RefusedError:
     details = error.errors(include_url=False, include_input=False, include_context=False)
     if any(detail["type"] == "json_invalid" for detail in details):
         return RefusedError(400, f"the body is not JSON: {details[0]['msg']}")
-    return RefusedError(
-        422, "the request is not as it should be", (Problem(pointer_to(one["loc"]), one["msg"]) for one in details)
-    )
+    return RefusedError(422, _NOT_AS_IT_SHOULD_BE, (Problem(pointer_to(one["loc"]), one["msg"]) for one in details))

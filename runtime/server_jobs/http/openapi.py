@@ -212,7 +212,7 @@ def _query_parameters(model: type[BaseModel]) -> list[Schema]:
 
 
 def _parameter_schema(name: str) -> Schema:
-    known = {"status": _STATUS, "limit": _INTEGER, "parked": {"type": "boolean"}}
+    known = {"status": _STATUS, "limit": _INTEGER, "parked": {"type": "boolean"}, "before": {**_TEXT, "format": "uuid"}}
     return known.get(name, _TEXT)
 
 
