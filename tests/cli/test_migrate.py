@@ -111,6 +111,7 @@ def test_the_environment_is_left_as_it_was(
         (["--revision", "nope"], "Alembic: Can't locate revision identified by 'nope'"),
         (["--database", "sqlite:////no/such/folder/x.sqlite3"], "unable to open database file"),
         (["--database", "mysql://ann:secret@localhost/shop"], "mysql is not supported"),
+        (["--database", "wss://shop-ann.turso.io"], "or libsql://name-organization.turso.io"),
         (["--database", "nonsense"], "'nonsense' is not a database URL"),
         (["--database", "postgresql://ann:secret@127.0.0.1:1/shop"], "connection failed"),
         (["--database", "postgresql+nodriver://localhost/shop"], "nodriver"),
@@ -123,6 +124,16 @@ def test_what_cannot_be_done_is_said_in_one_message(
     assert (result.exit_code, result.stdout) == (3, "")
     assert problem in result.stderr
     assert "secret" not in result.stderr
+
+
+@pytest.mark.parametrize("scheme", ["postgresql", "libsql"])
+def test_a_url_that_cannot_be_read_is_said_without_its_password(project: TemporaryProject, scheme: str) -> None:
+    for command in ("migrate", "doctor"):
+        result = project.run(command, "--database", f"{scheme}://ann:secret@[::1/shop")
+        assert result.exit_code in (1, 2)
+        said = result.stdout + result.stderr
+        assert f"the database URL '{scheme}://ann:***@[::1/shop' cannot be read: Invalid IPv6 URL" in said
+        assert "secret" not in said
 
 
 def test_before_anything_is_generated_there_is_nothing_to_run(tmp_path: Path) -> None:

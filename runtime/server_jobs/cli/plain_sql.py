@@ -10,9 +10,8 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
 
-from ..databases.url import TURSO_SCHEMES
+from ..databases.url import TURSO_SCHEMES, parts_of
 from ..errors import DatabaseError, ProjectError
 from ..ports import Database, Statement
 from .workspace import Workspace
@@ -36,8 +35,8 @@ class PlainRevision:
 
 
 def is_turso(workspace: Workspace) -> bool:
-    """Whether the database is one of those to which Alembic has no way."""
-    return urlsplit(workspace.url).scheme in TURSO_SCHEMES
+    """Whether the database is one of those to which Alembic has no way. Raises `InvalidOptionError` for no URL."""
+    return parts_of(workspace.url).scheme in TURSO_SCHEMES
 
 
 def plain_revisions(workspace: Workspace) -> list[PlainRevision]:

@@ -15,7 +15,10 @@ from sqlalchemy.exc import SQLAlchemyError
 from ..errors import DatabaseError, ProjectError
 from .workspace import Workspace
 
-_SUPPORTED = "migrations run on SQLite and PostgreSQL, such as sqlite:///jobs.sqlite3 or postgresql://localhost/shop"
+_SUPPORTED = (
+    "migrations run on SQLite, PostgreSQL and libSQL servers, such as sqlite:///jobs.sqlite3, "
+    "postgresql://localhost/shop or libsql://name-organization.turso.io"
+)
 
 
 def alembic_config(workspace: Workspace) -> Config:

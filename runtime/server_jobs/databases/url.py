@@ -6,7 +6,7 @@ import os
 import re
 from pathlib import Path
 from typing import Literal
-from urllib.parse import unquote, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 from ..errors import DatabaseError, InvalidOptionError
 from ..ports import Database
@@ -40,10 +40,7 @@ def open_database(url: str) -> Database:
     Nothing is connected yet. Raises `InvalidOptionError` for a URL of another kind, and `DatabaseError` for PostgreSQL
     or Turso where the extra `postgres` or `turso` is not installed.
     """
-    try:
-        parts = urlsplit(url, allow_fragments=False)  # a `#` is a part of the file's name
-    except ValueError as error:
-        raise InvalidOptionError(f"the database URL {without_password(url)!r} cannot be read: {error}") from error
+    parts = parts_of(url)
     if parts.scheme in POSTGRES_SCHEMES:
         return _open_postgres(url)
     if parts.scheme in TURSO_SCHEMES:
@@ -65,6 +62,14 @@ def open_database(url: str) -> Database:
             "leave out what follows the `?` (write %3F for one in the name of the file)"
         )
     return _open_sqlite(Path(path) if path and path != ":memory:" else ":memory:")
+
+
+def parts_of(url: str) -> SplitResult:
+    """The parts of a database URL. Raises `InvalidOptionError` for a text that has none."""
+    try:
+        return urlsplit(url, allow_fragments=False)  # a `#` is a part of the file's name
+    except ValueError as error:
+        raise InvalidOptionError(f"the database URL {without_password(url)!r} cannot be read: {error}") from error
 
 
 def _open_sqlite(path: Path | Literal[":memory:"]) -> Database:
