@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 import unicodedata
 from datetime import UTC, datetime, timedelta
 
@@ -11,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from server_jobs.cli.output import is_shown_only, one_line, printable, say_as_it_is
 from server_jobs.cli.suggestion import suggestion
-from server_jobs.cli.times import age, length
+from server_jobs.cli.times import age, length, local
 
 MOMENT = datetime(2026, 1, 31, 9, tzinfo=UTC)
 
@@ -71,6 +72,26 @@ def test_a_long_line_is_cut_with_a_mark() -> None:
 )
 def test_an_age_has_one_unit(seconds: float, text: str) -> None:
     assert age(MOMENT - timedelta(seconds=seconds), MOMENT) == text
+
+
+@pytest.mark.parametrize(
+    ("zone", "moment", "text"),
+    [
+        ("Asia/Tokyo", datetime.max.replace(tzinfo=UTC), "9999-12-31 23:59:59 +0000"),
+        ("Asia/Tokyo", MOMENT, "2026-01-31 18:00:00 +0900"),
+        ("America/New_York", datetime.min.replace(tzinfo=UTC), "1-01-01 00:00:00 +0000"),
+    ],
+)
+def test_a_moment_that_no_clock_here_can_show_is_shown_in_utc(
+    zone: str, moment: datetime, text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patched:
+        patched.setenv("TZ", zone)
+        time.tzset()
+        shown = local(moment)
+    time.tzset()
+
+    assert shown.lstrip("0") == text
 
 
 @pytest.mark.parametrize(

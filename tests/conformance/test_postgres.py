@@ -474,6 +474,25 @@ async def test_times_are_those_of_the_server_and_as_exact_as_it_keeps_them(
     assert row[2] - row[0] < timedelta(seconds=SECONDS)
 
 
+@pytest.mark.parametrize(
+    ("moment", "year"), [("infinity", 9999), ("294276-12-31", 9999), ("-infinity", 1), ("4713-01-01 BC", 1)]
+)
+async def test_a_moment_that_only_the_database_knows_stops_no_worker(
+    url: str, connection: psycopg.Connection, moment: str, year: int
+) -> None:
+    async with opened(url) as store:
+        await store.insert([job("a")])
+        connection.execute("UPDATE jobs SET scheduled_for = CAST(%s AS timestamptz)", [moment])
+
+        due, wait = (await read(store, "a")).scheduled_for, await store.next_due(request())
+
+        assert due is not None
+        assert due.year == year
+        assert wait is not None
+        assert (wait > timedelta(days=365)) == (year == 9999)
+        assert len(await store.claim(request())) == (year == 1)
+
+
 def test_every_dialect_has_every_statement() -> None:
     """Type checkers take a module for a protocol in part only."""
     for module in (statements, postgres_statements):

@@ -114,6 +114,24 @@ async def test_a_row_without_a_due_time_is_due_before_all_others_of_its_priority
         assert ids(await store.claim(request())) == ["a-urgent", "z-at-once", "b", "y-due"]
 
 
+@pytest.mark.parametrize(
+    ("moment", "year"), [(8_640_000_000_000_000, 9999), (2**63 - 1, 9999), (-8_640_000_000_000_000, 1), (-(2**63), 1)]
+)
+async def test_a_moment_that_only_the_database_knows_stops_no_worker(
+    path: Path, connection: sqlite3.Connection, clock: FakeClock, moment: int, year: int
+) -> None:
+    insert_as_typescript(connection, "a", scheduled_for=moment)
+
+    async with opened(path, clock) as store:
+        due, wait = (await read(store, "a")).scheduled_for, await store.next_due(request())
+
+        assert due is not None
+        assert due.year == year
+        assert wait is not None
+        assert (wait > timedelta(days=365)) == (year == 9999)
+        assert len(await store.claim(request())) == (year == 1)
+
+
 @pytest.mark.parametrize("packs_rows", [True, False], ids=["packed", "rows"])
 @pytest.mark.parametrize(
     "change",

@@ -25,7 +25,11 @@ def length(duration: timedelta) -> str:
 
 def local(moment: datetime) -> str:
     """On this machine's clock, with its offset: `2026-01-31 09:00:00 +0100`."""
-    return f"{moment.astimezone():%Y-%m-%d %H:%M:%S %z}"
+    try:
+        here = moment.astimezone()
+    except OverflowError:  # it would be in the year 0 or 10,000 here
+        here = moment
+    return f"{here:%Y-%m-%d %H:%M:%S %z}"
 
 
 def _in_one_unit(seconds: float) -> str:

@@ -571,8 +571,10 @@ def _next_due(kind: str) -> str:
       {_most_urgent(kind, _TIMED, "LIMIT 1")}) AS waiting)"""
 
 
+# Another program may have written `infinity`, with which nothing can be reckoned.
 NEXT_DUE = f"""
-SELECT CAST(ceil(extract(epoch FROM min(COALESCE(due, timestamptz 'epoch')) - {{now}}) * 1000) AS bigint) AS wait
+SELECT CAST(ceil(extract(epoch FROM min(LEAST(GREATEST(COALESCE(due, timestamptz 'epoch'), timestamptz 'epoch'),
+                                              timestamptz '9999-12-31 UTC')) - {{now}}) * 1000) AS bigint) AS wait
   FROM ({_next_due(_UNLIMITED)}
         UNION ALL
         {_next_due(_LIMITED)}) AS next

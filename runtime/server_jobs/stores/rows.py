@@ -38,6 +38,7 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MOST_BYTES = 1_000_000  # of one parameter; D1 takes no more than 2,000,000
 _NO_KEYS = [None, None, None]
 _MILLISECOND = timedelta(milliseconds=1)
+_FIRST, _LAST = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
 _STATUSES: dict[object, JobStatus] = {status.value: status for status in JobStatus}
 
 
@@ -349,14 +350,22 @@ def timestamp(moment: datetime) -> int:
     return (moment - EPOCH) // _MILLISECOND
 
 
+def duration_of(value: Value) -> timedelta:
+    """The milliseconds in a column, or the longest time there is: the row of another program must not stop a worker."""
+    try:
+        return timedelta(milliseconds=integer_of(value))
+    except OverflowError:
+        return timedelta.max if integer_of(value) > 0 else timedelta.min
+
+
 def time_of(value: Value) -> datetime | None:
-    """The moment that was stored."""
+    """The moment that was stored, or the first or last one that Python knows."""
     return value if value is None or isinstance(value, datetime) else _time_of(value)
 
 
 @lru_cache(maxsize=4096)  # the rows of a batch share most of their times
 def _time_of(value: Value) -> datetime | None:
     try:
-        return None if value is None else EPOCH + timedelta(milliseconds=integer_of(value))
+        return None if value is None else EPOCH + duration_of(value)
     except OverflowError:
-        return EPOCH
+        return _FIRST if integer_of(value) < 0 else _LAST

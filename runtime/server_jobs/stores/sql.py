@@ -53,6 +53,7 @@ from .dialect import statements_of
 from .rows import (
     EPOCH,
     claims_of,
+    duration_of,
     heartbeat_row,
     integer_of,
     is_large,
@@ -352,7 +353,7 @@ class SqlStore:
     async def next_due(self, request: ClaimRequest) -> timedelta | None:
         rows = await self._run(self._statements.NEXT_DUE, **request_parameters(request))
         wait = rows[0]["wait"]
-        return None if wait is None else timedelta(milliseconds=max(0, integer_of(wait)))
+        return None if wait is None else max(timedelta(0), duration_of(wait))
 
     async def save_schedules(self, schedules: Sequence[ScheduleRecord]) -> None:
         rows = json_of([schedule_row(schedule) for schedule in schedules])
