@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from heapq import nlargest
 from itertools import islice
 from typing import cast
+
+from server_jobs.near import near
 
 _LONGEST_SHOWN = 60
 _LONGEST_POINTER = 300
 _MOST_COMPARED = 100
+_MOST_KNOWN = 4_000
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -90,7 +93,22 @@ def listed(names: Iterable[str]) -> str:
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """` (did you mean "…"?)` when a known name is close, else nothing."""
-    candidates = sorted(islice(known, _MOST_COMPARED))
-    matches = difflib.get_close_matches(name[:_LONGEST_SHOWN], candidates, n=1)
-    return f" (did you mean {shown(matches[0])}?)" if matches else ""
+    """` (did you mean "…"?)` when a known name is close, else nothing. Capitals, `-` and `_` do not count."""
+    wanted = _letters(name)
+    candidates = {_letters(each): each for each in sorted(islice(known, _MOST_KNOWN), reverse=True)}
+    # What is compared closely takes long, so of many it is those that a single slip leads away from.
+    likely = nlargest(_MOST_COMPARED, candidates, key=lambda each: _same_ends(wanted, each))
+    matches = near(wanted, likely)
+    return f" (did you mean {shown(candidates[matches[0]])}?)" if matches else ""
+
+
+def _letters(name: str) -> str:
+    return name[:_LONGEST_SHOWN].casefold().replace("_", "").replace("-", "")
+
+
+def _same_ends(one: str, other: str) -> int:
+    """How many characters they have in common from the beginning and from the end."""
+    shortest = min(len(one), len(other))
+    head = next((index for index in range(shortest) if one[index] != other[index]), shortest)
+    tail = next((index for index in range(shortest) if one[-1 - index] != other[-1 - index]), shortest)
+    return min(head + tail, shortest)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 
 from pydantic import JsonValue
 from server_jobs.schemas.patterns import MAX_SIZE, LargePatternError, PatternError, size_of, translate
@@ -161,9 +162,11 @@ class SchemaLint:
         is_closed = schema.get("additionalProperties") is False and not schema.get("patternProperties")
         if not isinstance(required, list) or not isinstance(properties, dict):
             return
-        for index, name in enumerate(required):
-            if isinstance(name, str) and name not in properties and (is_closed or nearest(name, properties)):
-                message = f"{shown(name)} is not in properties{nearest(name, properties)}"
+        unknown = ((at, name) for at, name in enumerate(required) if isinstance(name, str) and name not in properties)
+        for index, name in islice(unknown, MAX_PROBLEMS):
+            known = nearest(name, properties)
+            if is_closed or known:
+                message = f"{shown(name)} is not in properties{known}"
                 self.note((*pointer, "required", index), REQUIRED_UNKNOWN, message)
 
     def check_type(self, pointer: Pointer, value: JsonValue) -> None:
