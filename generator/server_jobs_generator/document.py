@@ -74,12 +74,12 @@ class Document:
     def problem(self, pointer: Pointer, rule: Rule, message: str, *, at_key: bool = False) -> SpecProblem:
         """A problem at the value with that pointer (or at its key), or at the nearest value around it."""
         line, column = self.place(pointer, at_key=at_key)
-        return SpecProblem(self.path, line, column, pointer_to(self._written(pointer)), message, rule.id)
+        return SpecProblem(self.path, line, column, pointer_to(self.as_written(pointer)), message, rule.id)
 
     def place(self, pointer: Pointer, *, at_key: bool = False) -> tuple[int, int]:
         """The line and the column of a value or of its key, or of the nearest value around it."""
         places, line_starts = _places(self.path, self.text, self.is_jsonc)
-        known = self._written(pointer)
+        known = self.as_written(pointer)
         while known not in places:
             known = known[:-1]
         place = places[known]
@@ -87,7 +87,8 @@ class Document:
         line = bisect_right(line_starts, offset)
         return line, offset - line_starts[line - 1] + 1
 
-    def _written(self, pointer: Pointer) -> Pointer:
+    def as_written(self, pointer: Pointer) -> Pointer:
+        """The pointer in the file of what has this one in `value`."""
         for length in range(len(pointer), 0, -1) if self.written else ():
             if pointer[:length] in self.written:
                 return (*self.written[pointer[:length]], *pointer[length:])

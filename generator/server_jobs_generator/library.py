@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 from urllib.parse import unquote
 
 from pydantic import JsonValue
+from server_jobs.values import pointer_to
 
 from .document import Document, Pointer
-from .problems import nearest, shown
+from .problems import shown
 from .rules import Rule
 from .spec_rules import REFERENCE_OUTSIDE, REFERENCE_UNRESOLVED
 
@@ -38,12 +39,16 @@ class Location(NamedTuple):  # hashed and compared a million times
 class Library:
     """The documents by file name, and the locations in them that are schemas (a `$ref` may lead only to those).
 
-    `needs` are the other files that references in a file led to, as far as they were resolved.
+    `needs` are the other files that references in a file led to, as far as they were resolved. `unreadable` are the
+    names of files that are no documents, which is a problem of their own; `ambiguous` are references, each with its
+    file, by a URI that schemas of several files have, which are named.
     """
 
     documents: dict[str, Document]
     schemas: set[Location] = field(default_factory=set[Location])
     needs: dict[str, set[str]] = field(default_factory=dict[str, set[str]])
+    unreadable: set[str] = field(default_factory=set[str])
+    ambiguous: Mapping[tuple[str, str], Sequence[str]] = field(default_factory=dict[tuple[str, str], Sequence[str]])
 
     def value_at(self, location: Location) -> JsonValue:
         """What stands at a location."""
@@ -54,11 +59,14 @@ class Library:
 
     def resolve(self, reference: str, file: str) -> Location:
         """The location a `$ref` in `file` leads to. Raises `UnresolvedReferenceError`."""
+        if several := self.ambiguous.get((file, reference)):
+            message = f"is the URI of schemas in {' and '.join(several)}; refer to the one that is meant by its path"
+            raise UnresolvedReferenceError(message)
         target_file, _, fragment = reference.partition("#")
         target = self._file(target_file, file) if target_file else file
         if target != file:
             self.needs.setdefault(file, set()).add(target)
-        location = Location(target, self._pointer(fragment, self.documents[target]))
+        location = Location(target, self._pointer(unquote(fragment), target))
         if location not in self.schemas:
             raise UnresolvedReferenceError(f"leads to a place in {target} that is not a schema; reference one in $defs")
         return location
@@ -75,33 +83,38 @@ class Library:
             message = "leads out of specs/; put the schema under specs/shared/"
             raise UnresolvedReferenceError(message, REFERENCE_OUTSIDE)
         if target not in self.documents:
-            raise UnresolvedReferenceError(
-                f"leads to {shown(target)}, which is not a file in specs/{nearest(target, self.documents)}"
-            )
+            is_there = target in self.unreadable
+            why = "cannot be read: see what is wrong with it" if is_there else "is not a file in specs/"
+            raise UnresolvedReferenceError(f"leads to {shown(target)}, which {why}")
         return target
 
-    @staticmethod
-    def _pointer(fragment: str, document: Document) -> Pointer:
-        text = unquote(fragment)
-        if text and not text.startswith("/"):
-            raise UnresolvedReferenceError(
-                "has a fragment that is neither a JSON pointer nor an $anchor; write for example #/$defs/Address"
-            )
-        keys = [token.replace("~1", "/").replace("~0", "~") for token in text.split("/")[1:]]
-        for now, before in document.written.items():
-            if [str(token) for token in before] == keys:
-                return now
-        pointer: Pointer = ()
-        value = document.value
+    def _pointer(self, fragment: str, file: str) -> Pointer:
+        if fragment and not fragment.startswith("/"):
+            raise UnresolvedReferenceError(f"leads to no schema: none in {file} has the $anchor {shown(fragment)}")
+        document = self.documents[file]
+        keys = [token.replace("~1", "/").replace("~0", "~") for token in fragment.split("/")[1:]]
+        pointer = _moved(document, keys)
+        keys = keys[len(document.as_written(pointer)) :]
+        value = self.value_at(Location(file, pointer))
         for key in keys:
-            if isinstance(value, dict) and key in value:
+            # What a translation put there has another place in the file.
+            if isinstance(value, dict) and key in value and (*pointer, key) not in document.written:
                 pointer, value = (*pointer, key), value[key]
             elif isinstance(value, list) and key.isascii() and key.isdecimal() and int(key) < len(value):
                 pointer, value = (*pointer, int(key)), value[int(key)]
             else:
-                known = nearest(key, value) if isinstance(value, dict) else ""
-                raise UnresolvedReferenceError(f"leads to a place that does not exist: there is no {shown(key)}{known}")
+                place = f" in {known}" if (known := pointer_to(document.as_written(pointer))) else ""
+                message = f"leads to a place that does not exist: {file} has no {shown(key)}{place}"
+                raise UnresolvedReferenceError(message)
         return pointer
+
+
+def _moved(document: Document, keys: Sequence[str]) -> Pointer:
+    """Where as much of a pointer as a translation moved stands now; `()` if it moved nothing of it."""
+    moved = (
+        now for now, before in document.written.items() if [str(token) for token in before] == list(keys[: len(before)])
+    )
+    return max(moved, key=lambda now: len(document.written[now]), default=())
 
 
 def reached(names: Iterable[str], following: Mapping[str, Iterable[str]]) -> set[str]:

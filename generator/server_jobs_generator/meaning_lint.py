@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from .document import Pointer
 from .instance import Fitting
 from .library import Library, Location, UnresolvedReferenceError
-from .problems import SpecProblem, shown
+from .nearest_schema import NearestSchema
+from .problems import SpecProblem, did_you_mean, shown
 from .rules import Rule
 from .schema_lint import Schema
 from .spec_rules import DEFAULT_DOES_NOT_FIT, EXAMPLE_DOES_NOT_FIT, VALUE_DOES_NOT_FIT
@@ -20,6 +21,10 @@ class MeaningLint:
 
     library: Library
     fitting: Fitting
+    nearest_schema: NearestSchema = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.nearest_schema = NearestSchema(self.library)
 
     def check(self, location: Location) -> Iterator[SpecProblem]:
         """Every problem of the schema at a location, those of schemas inside it aside."""
@@ -36,7 +41,8 @@ class MeaningLint:
         try:
             self.library.resolve(reference, location.file)
         except UnresolvedReferenceError as error:
-            yield self._problem(location, ("$ref",), error.rule, f"{shown(reference)} {error}")
+            meant = did_you_mean(self.nearest_schema.to(reference, location.file))
+            yield self._problem(location, ("$ref",), error.rule, f"{shown(reference)} {error}{meant}")
 
     def _check_own_values(self, location: Location, schema: Schema) -> Iterator[SpecProblem]:
         if "default" in schema:

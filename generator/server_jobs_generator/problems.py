@@ -93,13 +93,23 @@ def listed(names: Iterable[str]) -> str:
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """` (did you mean "…"?)` when a known name is close, else nothing. Capitals, `-` and `_` do not count."""
+    """` (did you mean "…"?)` when a known name is close, else nothing."""
+    return did_you_mean(nearest_of(name, known))
+
+
+def did_you_mean(name: str | None) -> str:
+    """A name in brackets behind a message, nothing for None."""
+    return "" if name is None else f" (did you mean {shown(name)}?)"
+
+
+def nearest_of(name: str, known: Iterable[str]) -> str | None:
+    """The known name that is closest, None if none is close. Capitals, `-` and `_` do not count."""
     wanted = _letters(name)
     candidates = {_letters(each): each for each in sorted(islice(known, _MOST_KNOWN), reverse=True)}
     # What is compared closely takes long, so of many it is those that a single slip leads away from.
     likely = nlargest(_MOST_COMPARED, candidates, key=lambda each: _same_ends(wanted, each))
     matches = near(wanted, likely)
-    return f" (did you mean {shown(candidates[matches[0]])}?)" if matches else ""
+    return candidates[matches[0]] if matches else None
 
 
 def _letters(name: str) -> str:

@@ -7,7 +7,7 @@ is, for others to refuse. Whoever comes behind knows only files and pointers.
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from urllib.parse import quote, urldefrag, urljoin
 
@@ -16,6 +16,8 @@ from server_jobs.values import pointer_to
 
 from .document import Document, Pointer
 from .keywords import inner_schemas
+from .problems import SpecProblem
+from .spec_rules import NAME_TAKEN
 
 _ROOT = "specs:/"
 """The URI of `specs/` itself, for files that give themselves none."""
@@ -23,20 +25,35 @@ _ROOT = "specs:/"
 _Place = tuple[str, Pointer]
 
 
-def name_references(documents: Mapping[str, Document]) -> frozenset[str]:
-    """Rewrite, in the values of these documents, every reference that needs a name or a URI to be understood.
+@dataclass(frozen=True, slots=True)
+class Names:
+    """What was found of names: the files with a schema that has a URI of its own, and what is wrong.
 
-    Returns which of them have a schema with a URI of its own.
+    `ambiguous` are references, each with its file, that schemas of several files may be meant by, which are named.
     """
+
+    named: frozenset[str]
+    ambiguous: Mapping[tuple[str, str], Sequence[str]]
+    problems: tuple[SpecProblem, ...]
+
+
+def name_references(documents: Mapping[str, Document]) -> Names:
+    """Rewrite, in the values of these documents, every reference that needs a name or a URI to be understood."""
     resources = _Resources()
     schemas = [found for name, document in documents.items() for found in _schemas(name, document.value)]
     for one in schemas:
         resources.add(one)
+    ambiguous: dict[tuple[str, str], Sequence[str]] = {}
     for one in schemas:
-        reference = one.schema.get("$ref")
-        if isinstance(reference, str) and (written := resources.written(one, reference)) is not None:
-            one.schema["$ref"] = written
-    return frozenset(one.file for one in schemas if "$id" in one.schema)
+        if not isinstance(reference := one.schema.get("$ref"), str):
+            continue
+        meant = resources.meant(one, reference)
+        if len(meant.places) > 1:
+            ambiguous[one.file, reference] = sorted({file for file, _ in meant.places})
+        elif meant.places:
+            one.schema["$ref"] = meant.written(one.file)
+    named = frozenset(one.file for one in schemas if "$id" in one.schema)
+    return Names(named, ambiguous, tuple(resources.problems(documents)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +82,26 @@ def _schemas(file: str, value: JsonValue) -> Iterator[_Schema]:
         pending += (((*pointer, *place), base, inner) for place, inner in inner_schemas(schema))
 
 
+@dataclass(frozen=True, slots=True)
+class _Meant:
+    """What a reference may mean, if it is not a file and a pointer already, and the rest of it behind that place."""
+
+    places: Sequence[_Place] = ()
+    rest: str = ""
+
+    def written(self, file: str) -> str:
+        """The reference in a file as a path and a pointer."""
+        other, pointer = self.places[0]
+        path = "" if other == file else quote(posixpath.relpath(other, posixpath.dirname(file) or "."))
+        return f"{path}#{quote(pointer_to(pointer))}{self.rest}"
+
+
 @dataclass(slots=True)
 class _Resources:
+    """`ids` has the schemas by the URIs that they give themselves, `anchors` by URIs with a name behind the `#`."""
+
     ids: dict[str, list[_Place]] = field(default_factory=dict[str, list[_Place]])
+    anchors: dict[str, list[_Place]] = field(default_factory=dict[str, list[_Place]])
 
     def add(self, one: _Schema) -> None:
         """Remember the names that a schema gives itself."""
@@ -76,22 +110,38 @@ class _Resources:
         if isinstance(anchor := one.schema.get("$anchor"), str):
             # By a path too: whoever refers to the file need not know its URI.
             for base in {one.base, _ROOT + quote(one.file)} if one.base == one.root else (one.base,):
-                self.ids.setdefault(f"{base}#{anchor}", []).append((one.file, one.pointer))
+                self.anchors.setdefault(f"{base}#{anchor}", []).append((one.file, one.pointer))
 
-    def written(self, one: _Schema, reference: str) -> str | None:
-        """The reference as a file and a pointer; None where it is that already, or leads nowhere."""
+    def meant(self, one: _Schema, reference: str) -> _Meant:
+        """What a reference in a schema may mean, one place for each file."""
         target, fragment = urldefrag(_joined(one.base, reference))
         is_pointer = not fragment or fragment.startswith("/")
         if target == _ROOT + quote(one.file) and is_pointer:
-            return None
-        named = self.ids.get(target if is_pointer else f"{target}#{fragment}", [])
-        # Of several with one name, the one in the same file is meant; if there are two of these, neither.
-        places = [place for place in named if place[0] == one.file] or named
-        if len(places) != 1:
-            return None
-        file, pointer = places[0]
-        path = "" if file == one.file else quote(posixpath.relpath(file, posixpath.dirname(one.file) or "."))
-        return f"{path}#{quote(pointer_to(pointer))}{fragment if is_pointer else ''}"
+            return _Meant()
+        found = self.ids.get(target, []) if is_pointer else self.anchors.get(f"{target}#{fragment}", [])
+        # Of several with one name the one in the same file is meant, and two in one file are a problem of their own.
+        by_file = dict(reversed(found))
+        own = {one.file: by_file[one.file]} if one.file in by_file else by_file
+        return _Meant(tuple(own.items()), fragment if is_pointer else "")
+
+    def problems(self, documents: Mapping[str, Document]) -> Iterator[SpecProblem]:
+        """Names that two schemas of one file give themselves, each at the later one."""
+        for keyword, known in (("$id", self.ids), ("$anchor", self.anchors)):
+            for file, places in {each for found in known.values() for each in _twice(found)}:
+                document = documents[file]
+                first, *others = sorted(places, key=document.place)
+                line, _ = document.place((*first, keyword))
+                for pointer in others:
+                    message = f"names a schema as the one in line {line} is named; give it a name of its own"
+                    yield document.problem((*pointer, keyword), NAME_TAKEN, message)
+
+
+def _twice(found: Iterable[_Place]) -> Iterator[tuple[str, tuple[Pointer, ...]]]:
+    """The files with several of these places, and where they are."""
+    by_file: dict[str, list[Pointer]] = {}
+    for file, pointer in found:
+        by_file.setdefault(file, []).append(pointer)
+    yield from ((file, tuple(pointers)) for file, pointers in by_file.items() if len(pointers) > 1)
 
 
 def _joined(base: str, reference: str) -> str:

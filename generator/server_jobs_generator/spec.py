@@ -117,7 +117,7 @@ def library_of(found: Iterable[SpecFile | SpecProblem]) -> Library:
     reader = _SpecReader(STRICT)
     for file in found:
         reader.read(file)
-    name_references(reader.library.documents)
+    reader.library.ambiguous = name_references(reader.library.documents).ambiguous
     return reader.library
 
 
@@ -155,6 +155,7 @@ class _SpecReader:
         self.unreadable.update(reading.problems)
         document = reading.document
         if document is None:
+            self.library.unreadable.add(file.name)
             return
         self.sizes[file.name] = document.count
         self.values += document.count
@@ -185,7 +186,9 @@ class _SpecReader:
 
     def check(self) -> list[JobSpec]:
         """Check the files against each other; the jobs of those that are right, together with all they use."""
-        self.named = name_references(self.library.documents)
+        given = name_references(self.library.documents)
+        self.named, self.library.ambiguous = given.named, given.ambiguous
+        self.problems.extend(given.problems)
         fitting = Fitting(self.library)
         meaning = MeaningLint(self.library, fitting)
         for locations in self.locations.values():

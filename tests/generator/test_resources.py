@@ -48,7 +48,23 @@ def test_two_schemas_of_one_uri_are_neither(tmp_path: Path) -> None:
     files = with_address(f"{URL}#/$defs/Zip")
     files["shared/other.json"] = files["shared/address.json"]
     (line,) = problems(tmp_path, files)
-    assert "is a URL; nothing is ever fetched" in line
+    assert "is the URI of schemas in shared/address.json and shared/other.json; refer to the one that is meant" in line
+
+
+@pytest.mark.parametrize(("keyword", "name"), [("$anchor", "zip"), ("$id", "https://example.com/zip.json")])
+def test_a_file_gives_a_name_once(tmp_path: Path, keyword: str, name: str) -> None:
+    spec = a_spec(
+        an_object(x={"$ref": name if keyword == "$id" else f"#{name}"}),
+        **{"$defs": {"Zip": {"type": "integer", keyword: name}, "Code": {"type": "string", keyword: name}}},
+    )
+    (line,) = problems(tmp_path, {"case.json": spec})
+    assert f"/$defs/Code/{keyword} names a schema as the one in line 1 is named; give it a name of its own" in line
+
+
+def test_files_may_give_the_same_name(tmp_path: Path) -> None:
+    zip_code = {"$defs": {"Zip": {"type": "integer", "$anchor": "zip"}}}
+    files = {"case.json": a_spec(an_object(x={"$ref": "shared/a.json#zip"}), **zip_code), "shared/a.json": zip_code}
+    assert problems(tmp_path, files) == []
 
 
 def test_in_one_file_its_own_uri_is_meant(tmp_path: Path) -> None:

@@ -304,8 +304,8 @@ def test_a_folder_that_cannot_be_read_is_an_error_of_the_project(tmp_path: Path,
         ("%2e%2e/secret.json", "leads out of specs/"),
         ("shared/a.json%00", "leads out of specs/"),
         ("shared/b.json", 'leads to "shared/b.json", which is not a file in specs/ (did you mean "shared/a.json"?)'),
-        ("shared/a.json#foo", "has a fragment that is neither a JSON pointer nor an $anchor"),
-        ("#/$defs/Nme", 'leads to a place that does not exist: there is no "Nme" (did you mean "Name"?)'),
+        ("shared/a.json#foo", 'leads to no schema: none in shared/a.json has the $anchor "foo"'),
+        ("#/$defs/Nme", 'does not exist: case.json has no "Nme" in /$defs (did you mean "#/$defs/Name"?)'),
         ("#/$defs/Name/type", "leads to a place in case.json that is not a schema"),
         ("#/$defs", "leads to a place in case.json that is not a schema"),
         ("#", "leads to a place in case.json that is not a schema"),
@@ -318,6 +318,49 @@ def test_references_lead_only_to_schemas_in_the_folder(tmp_path: Path, reference
     (line,) = problems(tmp_path, {"case.json": spec, "shared/a.json": TEXT})
     assert "/properties/params/properties/x/$ref" in line
     assert expected in line
+
+
+@pytest.mark.parametrize(
+    ("reference", "meant"),
+    [
+        ("#/$defs/zipcode", "#/$defs/ZipCode"),
+        ("#/definitions/ZipCode", "#/$defs/ZipCode"),
+        ("#ZipCode", "#/$defs/ZipCode"),
+        ("/$defs/ZipCode", "#/$defs/ZipCode"),
+        ("ZipCode", "#/$defs/ZipCode"),
+        ("#/$defs/Money", "shared/money.json#/$defs/Money"),
+        ("#/$defs/address", "shared/address.json"),
+        ("address.json", "shared/address.json"),
+        ("shared/Address.json", "shared/address.json"),
+        ("shared/mony.json#/$defs/Money", "shared/money.json#/$defs/Money"),
+        ("shared/mony.json#/$defs/mony", "shared/money.json#/$defs/Money"),
+        ("shared/money.json#/Money", "shared/money.json#/$defs/Money"),
+        ("shared/money.json#curency", "shared/money.json#/$defs/Code"),
+    ],
+)
+def test_a_reference_that_leads_nowhere_is_told_what_is_near(tmp_path: Path, reference: str, meant: str) -> None:
+    spec = a_spec(an_object(x={"$ref": reference}), **{"$defs": {"ZipCode": TEXT}})
+    money = {"$defs": {"Money": TEXT, "Code": TEXT | {"$anchor": "currency"}}}
+    (line,) = problems(tmp_path, {"case.json": spec, "shared/address.json": TEXT, "shared/money.json": money})
+    assert line.endswith(f'(did you mean "{meant}"?)')
+
+
+def test_what_is_near_is_told_as_the_file_that_refers_to_it_would_write_it(tmp_path: Path) -> None:
+    files = {
+        "shared/address.json": {"$ref": "shared/zip.json"},
+        "shared/zip.json": TEXT,
+        "shared/more/street.json": {"$ref": "zip.json"},
+    }
+    first, second = problems(tmp_path, files)
+    assert first.endswith('leads to "shared/shared/zip.json", which is not a file in specs/ (did you mean "zip.json"?)')
+    assert second.endswith('(did you mean "../../shared/zip.json"?)')
+
+
+def test_a_reference_to_a_file_that_is_no_json_says_so(tmp_path: Path) -> None:
+    files = {"case.json": a_spec(an_object(x={"$ref": "shared/a.json"})), "shared/a.json": b"{"}
+    line, of_the_file = problems(tmp_path, files)
+    assert '"shared/a.json" leads to "shared/a.json", which cannot be read: see what is wrong with it' in line
+    assert "specs/shared/a.json:1:2" in of_the_file
 
 
 @pytest.mark.parametrize(
