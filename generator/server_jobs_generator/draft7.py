@@ -1,33 +1,41 @@
 """Draft 7 of JSON Schema, read as what it says in draft 2020-12: everything behind this sees one dialect.
 
-A file is in draft 7 when its `$schema` says so. What that draft does not know is no keyword in it.
+A file is in draft 7 when its `$schema` says so. What that draft does not know is no keyword in it, and neither is what
+stands beside a `$ref`: both are mistakes, as whoever wrote them believes that they hold.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from pydantic import JsonValue
 
 from .document import Document, Pointer
 from .keywords import inner_schemas
+from .problems import SpecProblem
+from .spec_rules import KEYWORD_MISPLACED, UNKNOWN_KEYWORD
 
 DIALECT = "http://json-schema.org/draft-07/schema"
 
-_UNKNOWN = frozenset(
-    {
-        *(
-            "$anchor",
-            "$defs",
-            "$dynamicAnchor",
-            "$dynamicRef",
-            "contentSchema",
-            "dependentRequired",
-            "dependentSchemas",
-        ),
-        *("maxContains", "minContains", "prefixItems", "unevaluatedItems", "unevaluatedProperties"),
-    }
+_UNKNOWN: Mapping[str, str] = {
+    "$anchor": 'write "$id": "#name"',
+    "$defs": "write definitions",
+    "dependentRequired": "write dependencies",
+    "dependentSchemas": "write dependencies",
+    "prefixItems": "write items, with a list",
+    "unevaluatedItems": "write additionalItems",
+    "unevaluatedProperties": "write additionalProperties",
+    **dict.fromkeys(("$dynamicAnchor", "$dynamicRef", "contentSchema", "maxContains", "minContains"), "remove it"),
+}
+"""The keywords of later drafts, and what there is in draft 7."""
+
+_BESIDE_REFERENCE = frozenset({"$ref", "$schema", "$comment", "title", "description", "definitions"})
+"""What may stand beside a `$ref` there, as it says nothing about values."""
+
+_NO_EFFECT = (
+    'has no effect beside $ref in draft 7; write "allOf": [{"$ref": …}] instead of $ref, '
+    "or use draft 2020-12, where both hold"
 )
 
 Parts = dict[str, JsonValue]
@@ -39,32 +47,41 @@ def is_draft7(value: JsonValue) -> bool:
     return isinstance(stated, str) and stated.removesuffix("#") == DIALECT
 
 
-def from_draft7(document: Document) -> tuple[Document, tuple[Pointer, ...]]:
-    """The same file in draft 2020-12, and the pointers of keywords that draft 7 does not know."""
-    translation = _Translation()
+def from_draft7(document: Document) -> tuple[Document, tuple[SpecProblem, ...]]:
+    """The same file in draft 2020-12, and a problem at each keyword that means nothing in draft 7."""
+    translation = _Translation(document)
     value = translation.translated(document.value, (), ())
     written = {new: old for old, new in translation.moved.items() if old != new}
-    return replace(document, value=value, written=written), tuple(translation.unknown)
+    return replace(document, value=value, written=written), tuple(translation.problems)
 
 
 @dataclass(slots=True)
 class _Translation:
     """`moved` has the new pointer of each schema by its old one, and of what else is named differently now."""
 
+    document: Document
     moved: dict[Pointer, Pointer] = field(default_factory=dict[Pointer, Pointer])
-    unknown: list[Pointer] = field(default_factory=list[Pointer])
+    problems: list[SpecProblem] = field(default_factory=list[SpecProblem])
 
     def translated(self, schema: JsonValue, old: Pointer, new: Pointer) -> JsonValue:
         """The schema that stood at one pointer, for another."""
         self.moved[old] = new
         if not isinstance(schema, dict):
             return schema
-        self.unknown += [(*old, key) for key in schema if key in _UNKNOWN]
-        said = dict(self._members(schema, old, new))
-        if isinstance(said.get("$ref"), str):
-            # What stands beside a reference means nothing in draft 7, its definitions aside.
-            return {key: value for key, value in said.items() if key in ("$ref", "$defs", "$schema", "$comment")}
-        return said
+        self.problems += self._without_effect(schema, old)
+        if isinstance(schema.get("$ref"), str):
+            schema = {key: value for key, value in schema.items() if key in _BESIDE_REFERENCE}
+        return dict(self._members(schema, old, new))
+
+    def _without_effect(self, schema: Parts, old: Pointer) -> Iterator[SpecProblem]:
+        has_reference = isinstance(schema.get("$ref"), str)
+        for key in schema:
+            if key in _UNKNOWN:
+                message = f"{key} is no keyword of draft 7; {_UNKNOWN[key]}, or use draft 2020-12"
+                yield self.document.problem((*old, key), UNKNOWN_KEYWORD, message, at_key=True)
+            elif has_reference and key not in _BESIDE_REFERENCE:
+                message = f"{key} {_NO_EFFECT}"
+                yield self.document.problem((*old, key), KEYWORD_MISPLACED, message, at_key=True)
 
     def _members(self, schema: Parts, old: Pointer, new: Pointer) -> Iterator[tuple[str, JsonValue]]:
         for key, value in schema.items():
@@ -79,6 +96,7 @@ class _Translation:
                 case "dependencies", dict():
                     yield from self._dependencies(value, (*old, key), new)
                 case "$id", str() if value.startswith("#"):
+                    self.moved[*old, key] = (*new, "$anchor")
                     yield "$anchor", value[1:]
                 case _ if key not in _UNKNOWN:
                     yield key, self._inner(key, value, (*old, key), (*new, key))

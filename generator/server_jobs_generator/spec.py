@@ -31,7 +31,7 @@ from .problems import SpecProblem, shown
 from .resources import name_references
 from .schema_lint import SchemaLint, TooManyProblemsError
 from .spec_files import SpecFile, read_spec_files
-from .spec_rules import NAME_TAKEN, PART_NOT_AN_OBJECT, TOO_LARGE, TOO_MANY_PROBLEMS, UNKNOWN_KEYWORD
+from .spec_rules import NAME_TAKEN, PART_NOT_AN_OBJECT, TOO_LARGE, TOO_MANY_PROBLEMS
 from .spec_style import STRICT, Style
 from .sql_views.index_lint import index_problems, view_problems
 
@@ -164,11 +164,8 @@ class _SpecReader:
             self.problems.append(document.problem((), TOO_LARGE, message))
             return
         if is_draft7(document.value):
-            document, unknown = from_draft7(document)
-            message = "is no keyword of draft 7; say it otherwise, or use draft 2020-12"
-            self.problems.extend(
-                document.problem(place, UNKNOWN_KEYWORD, f"{place[-1]} {message}", at_key=True) for place in unknown
-            )
+            document, without_effect = from_draft7(document)
+            self.problems.extend(without_effect[:MAX_PROBLEMS])
         self.library.documents[file.name] = document
         self.files[file.name] = file
         lint = SchemaLint(document, self.style)

@@ -23,7 +23,8 @@ def of_draft7(params: object, **more: object) -> Schema:
     ("schema", "accepted", "refused"),
     [
         ({"$ref": "#/definitions/Short"}, ['"ab"'], ['"abc"', "1"]),
-        ({"$ref": "#/definitions/Short", "minLength": 2}, ['"a"'], ['"abc"']),
+        ({"$ref": "#/definitions/Short", "description": "A letter or two"}, ['"a"'], ['"abc"']),
+        ({"allOf": [{"$ref": "#/definitions/Short"}], "minLength": 2}, ['"ab"'], ['"a"', '"abc"']),
         ({"type": "array", "items": [{"type": "string"}], "additionalItems": False}, ['["a"]', "[]"], ['["a", 1]', "[1]"]),
         ({"type": "array", "items": {"type": "string"}, "additionalItems": False}, ['["a", "b"]'], ["[1]"]),
         (an_object(a=True, b=True) | {"dependencies": {"a": ["b"]}}, ["{}", '{"b": 1}'], ['{"a": 1}']),
@@ -53,12 +54,58 @@ def test_a_problem_stands_where_it_was_written(tmp_path: Path) -> None:
     assert all(int(line.split(":")[2].split()[0]) > 1 for line in (first, second))
 
 
+@pytest.mark.parametrize("keyword", ["minLength", "default", "type", "$id", "properties", "x-shown"])
+def test_what_stands_beside_a_reference_is_told_to_have_no_effect(tmp_path: Path, keyword: str) -> None:
+    reference = {"$ref": "#/definitions/Short", keyword: {}}
+    spec = of_draft7(an_object(x=reference), definitions={"Short": {"type": "string"}})
+    (line,) = problems(tmp_path, {"case.json": spec})
+    way_out = 'write "allOf": [{"$ref": …}] instead of $ref, or use draft 2020-12, where both hold'
+    assert line.endswith(f"/x/{keyword} {keyword} has no effect beside $ref in draft 7; {way_out}")
+
+
 @pytest.mark.parametrize(
-    "keyword", ["prefixItems", "dependentRequired", "unevaluatedProperties", "$defs", "minContains"]
+    ("keyword", "instead"),
+    [
+        ("prefixItems", "write items, with a list"),
+        ("dependentRequired", "write dependencies"),
+        ("unevaluatedProperties", "write additionalProperties"),
+        ("$defs", "write definitions"),
+        ("$anchor", 'write "$id": "#name"'),
+        ("minContains", "remove it"),
+    ],
 )
-def test_a_keyword_of_later_drafts_is_none(tmp_path: Path, keyword: str) -> None:
+def test_a_keyword_of_later_drafts_is_none(tmp_path: Path, keyword: str, instead: str) -> None:
     (line,) = problems(tmp_path, {"case.json": of_draft7(an_object(x={"type": "string", keyword: {}}))})
-    assert f"/{keyword} {keyword} is no keyword of draft 7; say it otherwise, or use draft 2020-12" in line
+    assert f"/{keyword} {keyword} is no keyword of draft 7; {instead}, or use draft 2020-12" in line
+
+
+def test_a_mistake_in_items_stands_there_though_additional_items_are_the_items_now(tmp_path: Path) -> None:
+    items = {"type": "array", "items": [{"type": "string", "$anchor": "a"}], "additionalItems": False}
+    (line,) = problems(tmp_path, {"case.json": of_draft7(an_object(x=items))})
+    assert "/x/items/0/$anchor $anchor is no keyword" in line
+
+
+@pytest.mark.parametrize(
+    ("reference", "expected"),
+    [
+        ("#/definitions/Shrt", 'case.json has no "Shrt" in /definitions (did you mean "#/definitions/Short"?)'),
+        ("#/$defs/Short", 'case.json has no "$defs" (did you mean "#/definitions/Short"?)'),
+        ("#/definitions/Short/items/7", 'case.json has no "7" in /definitions/Short/items'),
+    ],
+)
+def test_what_a_reference_misses_is_named_as_its_author_wrote_it(tmp_path: Path, reference: str, expected: str) -> None:
+    short = {"type": "array", "items": [{"type": "string"}]}
+    spec = of_draft7(an_object(x={"$ref": reference}), definitions={"Short": short})
+    (line,) = problems(tmp_path, {"case.json": spec})
+    assert line.endswith(expected)
+
+
+def test_two_schemas_of_one_name_are_told(tmp_path: Path) -> None:
+    spec = of_draft7(
+        an_object(), definitions={"A": {"$id": "#a", "type": "string"}, "B": {"$id": "#a", "type": "null"}}
+    )
+    (line,) = problems(tmp_path, {"case.json": spec})
+    assert "/definitions/B/$id names a schema as the one in line 1 is named" in line
 
 
 def test_a_keyword_of_draft_7_is_none_in_later_drafts(tmp_path: Path) -> None:
