@@ -2,24 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from pydantic import JsonValue
 
 from .document import Document, Pointer
 from .draft7 import DIALECT as DRAFT7
 from .keyword_values import value_problem
+from .keywords import ADVICE
 from .names import class_name_problem, pascal_case, spec_name_problem
-from .problems import listed, nearest, shown
+from .options_lint import OPTIONS, option_meant
+from .problems import did_you_mean, listed, nearest, shown
 from .schema_lint import SchemaLint
 from .spec_rules import DIALECT_UNKNOWN, NAME_NOT_USABLE, SPEC_FRAME, UNKNOWN_KEY
 
 PARAMS: Pointer = ("properties", "params")
 RESULT: Pointer = ("properties", "result")
+PARTS = ("params", "result")
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 FRAME = (
     *("$schema", "$comment", "title", "description", "x-job", "type", "properties", "required"),
     *("additionalProperties", "$defs"),
 )
+_INSTEAD: Mapping[str, str] = {
+    **dict.fromkeys(("$id", "id", "$anchor"), "a job goes by the name of its file; remove it"),
+    **dict.fromkeys(PARTS, "it belongs into properties"),
+    "name": "the name of a job is its title",
+}
 _SHARED_FRAME = frozenset({"$schema", "$id", "$comment", "title", "description", "$defs"})
 
 
@@ -44,8 +54,7 @@ def lint_job(lint: SchemaLint, spec_name: str) -> None:
         return
     for key, value in root.items():
         if key not in FRAME:
-            known = nearest(key, FRAME) or f"; use {listed(FRAME)}"
-            message = f"{shown(key)} is not accepted at the top of a spec{known}"
+            message = f"{shown(key)} is not accepted at the top of a spec{_what_instead(key)}"
             lint.note((key,), UNKNOWN_KEY, message, at_key=True)
         elif key == "$schema":
             _lint_dialect(lint, value)
@@ -92,6 +101,17 @@ def _lint_names(lint: SchemaLint, spec_name: str) -> None:
         lint.note(("title",), NAME_NOT_USABLE, message)
 
 
+def _what_instead(key: str) -> str:
+    if key in ADVICE or key in _INSTEAD:
+        return f": {_INSTEAD.get(key) or ADVICE[key]}"
+    if key in OPTIONS:
+        return "; it belongs into x-job"
+    meant = option_meant(key, FRAME)
+    if meant in OPTIONS:
+        return f" (did you mean {shown(meant)}, in x-job?)"
+    return did_you_mean(meant) or f"; use {listed(FRAME)}"
+
+
 def _lint_dialect(lint: SchemaLint, value: JsonValue) -> None:
     dialects = (_DIALECT, DRAFT7)
     if not isinstance(value, str) or not (value.rstrip("#") in dialects or value.endswith("spec.schema.json")):
@@ -109,13 +129,13 @@ def _lint_parts(lint: SchemaLint, properties: JsonValue) -> None:
         lint.note(("properties",), SPEC_FRAME, 'a spec must state "properties" with "params" and "result"')
         return
     for name, schema in properties.items():
-        if name not in ("params", "result"):
-            known = nearest(name, ("params", "result"))
+        if name not in PARTS:
+            known = nearest(name, PARTS)
             message = f"only params and result belong here, not {shown(name)}{known}"
             lint.note(("properties", name), SPEC_FRAME, message, at_key=True)
         else:
             lint.check(("properties", name), schema)
-    for name in ("params", "result"):
+    for name in PARTS:
         if name not in properties:
             message = f'must have {shown(name)}, an object such as {{"type": "object", …}}'
             lint.note(("properties",), SPEC_FRAME, message)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
@@ -44,7 +44,7 @@ from .option_values import (
     read_timeout,
     read_timezone,
 )
-from .problems import SpecProblem, listed, nearest, shown
+from .problems import SpecProblem, did_you_mean, listed, nearest, nearest_of, shown
 from .rules import Rule
 from .schema_lint import TooManyProblemsError
 from .spec_rules import (
@@ -119,7 +119,8 @@ class OptionsLint:
         found: dict[str, Any] = {}
         for key, member in value.items():
             if key not in readers:
-                known = nearest(key, readers) or f"; use {listed(readers)}"
+                meant = option_meant(key) if readers is OPTIONS else nearest_of(key, readers)
+                known = did_you_mean(meant) or f"; use {listed(readers)}"
                 owner = pointer[-1] if isinstance(pointer[-1], str) else "a schedule"
                 self._note((*pointer, key), OPTION_UNKNOWN, f"{shown(key)} is not a key of {owner}{known}", at_key=True)
                 continue
@@ -275,6 +276,11 @@ class OptionsLint:
             raise TooManyProblemsError
 
 
+def option_meant(key: str, others: Iterable[str] = ()) -> str | None:
+    """The key of `x-job`, or one of the others, that somebody may have meant who wrote this one."""
+    return _AS_ELSEWHERE.get(key) or nearest_of(key, {*OPTIONS, *others})
+
+
 def schemas_below(schema: JsonValue, key: str) -> list[JsonValue]:
     """The schemas of what a value may have under a key, or at an index; those that the schema itself states."""
     if not isinstance(schema, dict):
@@ -323,6 +329,16 @@ OPTIONS: Mapping[str, _Reader] = {
     "indexes": _plain("indexes", read_indexes),
     "schedules": ("schedules", OptionsLint.all_schedules),
 }
+_AS_ELSEWHERE: Mapping[str, str] = {
+    **dict.fromkeys(("retries", "maxRetries", "max_retries", "attempts", "tries"), "maxAttempts"),
+    **dict.fromkeys(("cron", "schedule"), "schedules"),
+    **dict.fromkeys(("backoff", "retryPolicy", "retryDelay"), "retry"),
+    **dict.fromkeys(("ttl", "expireIn"), "retention"),
+    **dict.fromkeys(("rateLimit", "throttle"), "rate"),
+    **dict.fromkeys(("uniqueBy", "uniqueKey", "dedupe"), "unique"),
+}
+"""What options are called in other queues."""
+
 COMPAT: Mapping[str, _Reader] = {
     name: _plain(name, read_choice(Gravity)) for name in ("queue", "rollout", "store", "reader")
 }
