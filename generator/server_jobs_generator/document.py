@@ -6,16 +6,17 @@ and reading goes on behind it wherever the rest can be understood, so that one r
 
 from __future__ import annotations
 
-import math
 import re
 from bisect import bisect_right
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
+from typing import TypeVar
 
 from pydantic import JsonValue
-from server_jobs.values import MAX_INTEGER_DIGITS, pointer_to
+from server_jobs.values import pointer_to
 
+from .json_scalars import Scalar, UnreadableScalarError, next_word, read_key, read_scalar, read_string
 from .plain_json import NotPlainError, read_plain
 from .problems import SpecProblem, shown
 from .rules import Rule
@@ -24,8 +25,6 @@ from .spec_rules import (
     DUPLICATE_KEY,
     JSON_SYNTAX,
     NOT_UTF8,
-    NUMBER_OUT_OF_RANGE,
-    TEXT_NOT_STORABLE,
     TOO_DEEP,
     TOO_LARGE,
     TOO_MANY_PROBLEMS,
@@ -39,15 +38,10 @@ MAX_PROBLEMS = 200
 Pointer = tuple[str | int, ...]
 
 _BYTE_ORDER_MARKS = (b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")
-_NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?")
-_WORD = re.compile(r"[-+.\w]+")
+_BEGINNING = re.compile(r"""[{\["'+.0-9-]|(?:true|false|null|none|nan|infinity)\b""", re.IGNORECASE)
 _SPACE = re.compile(r"[ \t\r\n]*")
 _COMMENT = re.compile(r"//[^\n]*|#[^\n]*|/\*.*?(?:\*/|\Z)", re.DOTALL)
-_PLAIN_TEXT = re.compile(r'[^"\\\x00-\x1f]*')
-_UNICODE_ESCAPE = re.compile(r"\\u([0-9A-Fa-f]{4})")
-_ESCAPES = {'"': '"', "\\": "\\", "/": "/", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}
-_CONSTANTS: dict[str, JsonValue] = {"true": True, "false": False, "null": None}
-_NOT_A_NUMBER = frozenset({"NaN", "Infinity", "-Infinity", "+Infinity"})
+_Value = TypeVar("_Value", bound=JsonValue)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +103,8 @@ def read_document(path: str, data: bytes, *, is_jsonc: bool = False) -> Reading:
         return _unreadable(path, 1, 1, TOO_LARGE, f"is larger than {MAX_FILE_BYTES:,} bytes; split it")
     if data.startswith(_BYTE_ORDER_MARKS):
         return _unreadable(path, 1, 1, NOT_UTF8, "starts with a byte order mark; save it as UTF-8 without one")
+    if b"\0" in data[:4]:
+        return _unreadable(path, 1, 1, NOT_UTF8, "begins with a NUL, as UTF-16 or UTF-32 does; save it as UTF-8")
     try:
         text = data.decode()
     except UnicodeDecodeError as error:
@@ -149,15 +145,21 @@ class _Reader:
     places: dict[Pointer, _Place] = field(default_factory=dict[Pointer, _Place])
     problems: list[SpecProblem] = field(default_factory=list[SpecProblem])
     line_starts: list[int] = field(default_factory=list[int])
+    crooked: int | None = None
 
     def read(self) -> Reading:
         self.line_starts = [0, *(match.end() for match in re.finditer("\n", self.text))]
         try:
             self.skip_space(())
+            if not _BEGINNING.match(self.text, self.at):
+                what = "is empty" if self.at >= len(self.text) else f"is not JSON: it begins with {self.next_word()}"
+                raise self.stop((), JSON_SYNTAX, f"{what}; a JSON file has one value, such as an object in {{ }}")
             value = self.value((), None)
+            end = self.at - 1
             self.skip_space(())
             if self.at < len(self.text):
-                raise self.stop((), JSON_SYNTAX, f"{self.next_word()} stands behind the end of the document; remove it")
+                message = f"{self.next_word()} stands behind the end of the document, which closes in {self.where(end)}"
+                raise self.stop((), JSON_SYNTAX, f"{message}; remove it, or close there what is to hold it")
         except _UnreadableError:
             return Reading(None, tuple(self.problems))
         document = Document(self.path, self.text, value, self.is_jsonc, len(self.places))
@@ -176,129 +178,112 @@ class _Reader:
             case "[":
                 return self.array(pointer)
             case '"':
-                return self.string(pointer)
+                return self.scalar(pointer, read_string)
             case _:
-                return self.scalar(pointer)
+                return self.scalar(pointer, read_scalar)
 
     def object(self, pointer: Pointer) -> JsonValue:
         members: dict[str, JsonValue] = {}
+        opened = self.at
         self.at += 1
-        while self.has_next(pointer, "}", is_first=not members):
+        while self.has_next(pointer, opened, "}", is_first=not members):
             key_at = self.at
-            key = self.key(pointer)
+            key = self.scalar(pointer, read_key)
             if key in members:
                 first = bisect_right(self.line_starts, self.places[*pointer, key].key or 0)
                 message = f"the key {shown(key)} is used twice, first in line {first}; remove one"
                 self.note((*pointer, key), DUPLICATE_KEY, message, key_at)
             self.skip_space(pointer)
-            self.expect(pointer, ":")
+            if not self.text.startswith(":", self.at):
+                message = f"expected ':' behind the key {shown(key)}, not {self.next_word()}"
+                raise self.stop(pointer, JSON_SYNTAX, message)
+            self.at += 1
             self.skip_space(pointer)
             members[key] = self.value((*pointer, key), key_at)
         return members
 
     def array(self, pointer: Pointer) -> JsonValue:
         items: list[JsonValue] = []
+        opened = self.at
         self.at += 1
-        while self.has_next(pointer, "]", is_first=not items):
+        while self.has_next(pointer, opened, "]", is_first=not items):
             items.append(self.value((*pointer, len(items)), None))
         return items
 
-    def has_next(self, pointer: Pointer, end: str, *, is_first: bool) -> bool:
-        """Move to the next member; False behind the end. A comma before the end is a problem that can be read over."""
+    def has_next(self, pointer: Pointer, opened: int, end: str, *, is_first: bool) -> bool:
+        """Move to the next member; False behind the end. A comma too many or too few can be read over."""
         self.skip_space(pointer)
-        if not is_first and not self.text.startswith(end, self.at):
-            comma_at = self.at
-            self.expect(pointer, ",")
-            self.skip_space(pointer)
-            if self.text.startswith(end, self.at) and not self.is_jsonc:
-                self.note(pointer, JSON_SYNTAX, f"the comma before '{end}' must go", comma_at)
-        if self.text.startswith(end, self.at):
-            self.at += 1
+        commas = list(self.commas(pointer))
+        is_end = self.text.startswith(end, self.at)
+        for needless in commas[0 if is_first else 1 :]:
+            self.note(
+                pointer, JSON_SYNTAX, "there is nothing between this comma and what stands before; remove it", needless
+            )
+        if is_end:
+            if commas and not is_first and not self.is_jsonc:
+                self.note(pointer, JSON_SYNTAX, f"the comma before '{end}' must go", commas[0])
+            self.close(opened)
             return False
+        if self.at >= len(self.text) or not (commas or is_first or self.is_at_member(end)):
+            raise self.stop(pointer, JSON_SYNTAX, self.not_closed(opened, end))
+        if not (commas or is_first):
+            self.note(pointer, JSON_SYNTAX, f"there is no comma before {self.next_word()}; write one", self.at)
         return True
 
-    def key(self, pointer: Pointer) -> str:
-        if not self.text.startswith('"', self.at):
-            raise self.stop(pointer, JSON_SYNTAX, f"expected a key in double quotes, not {self.next_word()}")
-        return self.string(pointer)
+    def commas(self, pointer: Pointer) -> Iterator[int]:
+        """Where the commas are that stand here; behind them is what they separate."""
+        while self.text.startswith(",", self.at):
+            yield self.at
+            self.at += 1
+            self.skip_space(pointer)
 
-    def string(self, pointer: Pointer) -> str:
-        start = self.at
+    def is_at_member(self, end: str) -> bool:
+        """Whether something begins here that can only be a member of an object, or an item of a list."""
+        return self.text.startswith(('"',) if end == "}" else ('"', "{", "["), self.at)
+
+    def close(self, opened: int) -> None:
+        """Behind a bracket that closes; one that stands further left than what it closes is not the one meant."""
+        line = self.line_before(self.at)
+        if self.crooked is None and not line.strip() and len(line) < self.indentation(opened):
+            self.crooked = opened
         self.at += 1
-        parts: list[str] = []
-        while True:
-            match = _PLAIN_TEXT.match(self.text, self.at)
-            parts.append(match.group() if match else "")
-            self.at += len(parts[-1])
-            match self.text[self.at : self.at + 1]:
-                case '"':
-                    self.at += 1
-                    return self.checked("".join(parts), pointer, start)
-                case "\\":
-                    parts.append(self.escape(pointer))
-                case "":
-                    self.at = start
-                    raise self.stop(pointer, JSON_SYNTAX, "the string that starts here has no closing quote")
-                case character:
-                    raise self.stop(pointer, JSON_SYNTAX, f"the character {character!r} must be escaped in a string")
 
-    def escape(self, pointer: Pointer) -> str:
-        character = self.text[self.at + 1 : self.at + 2]
-        if character in _ESCAPES:
-            self.at += 2
-            return _ESCAPES[character]
-        match = _UNICODE_ESCAPE.match(self.text, self.at)
-        if match is None:
-            raise self.stop(
-                pointer, JSON_SYNTAX, f"the escape '\\{character}' is not known to JSON; a backslash itself is '\\\\'"
-            )
-        self.at = match.end()
-        low = _UNICODE_ESCAPE.match(self.text, self.at)
-        if "d800" <= match[1].lower() < "dc00" and low and "dc00" <= low[1].lower() < "e000":
-            self.at = low.end()
-            return chr(0x10000 + ((int(match[1], 16) - 0xD800) << 10) + int(low[1], 16) - 0xDC00)
-        return chr(int(match[1], 16))
+    def line_before(self, at: int) -> str:
+        return self.text[self.line_starts[bisect_right(self.line_starts, at) - 1] : at]
 
-    def checked(self, text: str, pointer: Pointer, start: int) -> str:
-        if "\0" in text:
-            message = "has a NUL character in a string, which not every database can store; remove it"
-            self.note(pointer, TEXT_NOT_STORABLE, message, start)
-        if any("\ud800" <= character <= "\udfff" for character in text):
-            message = "has a lone surrogate in a string, which is not valid Unicode; remove it"
-            self.note(pointer, TEXT_NOT_STORABLE, message, start)
-            return text.encode("utf-8", "replace").decode()
-        return text
+    def indentation(self, at: int) -> int:
+        """How many spaces and tabs the line begins with."""
+        line = self.line_before(at)
+        return len(line) - len(line.lstrip())
 
-    def scalar(self, pointer: Pointer) -> JsonValue:
-        match = _WORD.match(self.text, self.at)
-        word = match.group() if match else ""
-        start = self.at
-        if word in _CONSTANTS:
-            self.at += len(word)
-            return _CONSTANTS[word]
-        if word in _NOT_A_NUMBER:
-            self.at += len(word)
-            self.note(pointer, NUMBER_OUT_OF_RANGE, f"{word} is not JSON; a number is finite", start)
-            return 0
-        number = _NUMBER.fullmatch(word)
-        if number is None:
-            raise self.stop(pointer, JSON_SYNTAX, f"expected a value, not {self.next_word()}")
-        self.at += len(word)
-        return self.number(pointer, start, word, is_integer=number[1] is None and number[2] is None)
+    def not_closed(self, opened: int, end: str) -> str:
+        """What to say of a bracket whose end was expected here."""
+        message = f"expected ',' or '{end}', not {self.next_word()}"
+        if self.text[self.at - 1] == '"' and self.at < len(self.text):
+            return f"{message}; a quote in a string is written '\\\"'"
+        if self.at >= len(self.text) and self.crooked is not None:
+            bracket = f"the '{self.text[self.crooked]}' of {self.where(self.crooked)}"
+            return f"{message}; as the lines are indented, it is {bracket} that is not closed"
+        return f"{message}; the '{self.text[opened]}' of {self.where(opened)} is not closed"
 
-    def number(self, pointer: Pointer, start: int, word: str, *, is_integer: bool) -> JsonValue:
-        if len(word) > MAX_INTEGER_DIGITS:
-            message = f"the number has more than {MAX_INTEGER_DIGITS:,} digits; make a text of it"
-            self.note(pointer, NUMBER_OUT_OF_RANGE, message, start)
-            return 0
-        if is_integer:
-            return int(word)
-        number = float(word)
-        if math.isinf(number) or (number == 0 and re.search("[1-9]", re.split("[eE]", word)[0])):
-            message = f"{word[:20]} is outside the range of a double-precision number; write one that is inside"
-            self.note(pointer, NUMBER_OUT_OF_RANGE, message, start)
-            return 0
-        return number
+    def where(self, at: int) -> str:
+        line, column = self.line_and_column(at)
+        return f"line {line}, column {column}"
+
+    def line_and_column(self, at: int) -> tuple[int, int]:
+        line = bisect_right(self.line_starts, at)
+        return line, at - self.line_starts[line - 1] + 1
+
+    def scalar(self, pointer: Pointer, read: Callable[[str, int], Scalar[_Value]]) -> _Value:
+        try:
+            found = read(self.text, self.at)
+        except UnreadableScalarError as error:
+            self.at, rule, message = error.slip
+            raise self.stop(pointer, rule, message) from None
+        for slip in found.slips:
+            self.note(pointer, slip.rule, slip.message, slip.at)
+        self.at = found.end
+        return found.value
 
     def skip_space(self, pointer: Pointer) -> None:
         while True:
@@ -313,20 +298,11 @@ class _Reader:
                 self.note(pointer, COMMENT, "a comment starts with //", self.at)
             self.at = comment.end()
 
-    def expect(self, pointer: Pointer, character: str) -> None:
-        if not self.text.startswith(character, self.at):
-            raise self.stop(pointer, JSON_SYNTAX, f"expected '{character}', not {self.next_word()}")
-        self.at += 1
-
     def next_word(self) -> str:
-        if self.at >= len(self.text):
-            return "the end of the file"
-        match = _WORD.match(self.text, self.at)
-        return shown(match.group() if match else self.text[self.at])
+        return next_word(self.text, self.at)
 
     def note(self, pointer: Pointer, rule: Rule, message: str, at: int) -> None:
-        line = bisect_right(self.line_starts, at)
-        column = at - self.line_starts[line - 1] + 1
+        line, column = self.line_and_column(at)
         self.problems.append(SpecProblem(self.path, line, column, pointer_to(pointer), message, rule.id))
         if len(self.problems) == MAX_PROBLEMS:
             message = f"has {MAX_PROBLEMS} problems or more; the rest is not shown"

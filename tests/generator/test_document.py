@@ -1,5 +1,7 @@
 """JSON is read with the place of everything, more strictly than by `json`, and without ever raising."""
 
+# ruff: noqa: E501  # a text with what is said of it stands on one line, like the rows of a table
+
 from __future__ import annotations
 
 import json
@@ -48,27 +50,27 @@ def test_what_is_missing_has_the_place_of_what_it_is_missing_from() -> None:
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("", "1:1 (whole file) expected a value, not the end of the file"),
+        ("", "1:1 (whole file) is empty; a JSON file has one value, such as an object in { }"),
+        (" \n", "2:1 (whole file) is empty; a JSON file has one value, such as an object in { }"),
+        ("title: A\n", '1:1 (whole file) is not JSON: it begins with "title"; a JSON file has one value, such as an object in { }'),
         ("\ufeff{}", "1:1 (whole file) starts with a byte order mark; save it as UTF-8 without one"),
         ("{}".encode("utf-16"), "1:1 (whole file) starts with a byte order mark; save it as UTF-8 without one"),
+        ("{}".encode("utf-16-be"), "1:1 (whole file) begins with a NUL, as UTF-16 or UTF-32 does; save it as UTF-8"),
         (b'{"a":\n "\xff"}', "2:3 (whole file) is not valid UTF-8 (byte 0xff); save it as UTF-8"),
-        ('{"a": 1} x', '1:10 (whole file) "x" stands behind the end of the document; remove it'),
-        ("{'a': 1}", """1:2 (whole file) expected a key in double quotes, not "'\""""),
-        ("{a: 1}", '1:2 (whole file) expected a key in double quotes, not "a"'),
-        ('{"a" 1}', "1:6 (whole file) expected ':', not \"1\""),
-        ('{"a": 1 "b": 2}', '1:9 (whole file) expected \',\', not "\\""'),
-        ('{"a": 01}', '1:7 /a expected a value, not "01"'),
-        ('{"a": .5}', '1:7 /a expected a value, not ".5"'),
-        ('{"a": +1}', '1:7 /a expected a value, not "+1"'),
-        ('{"a": True}', '1:7 /a expected a value, not "True"'),
-        ('{"a": "b}', "1:7 /a the string that starts here has no closing quote"),
-        ('{"a": "b\nc"}', "1:9 /a the character '\\n' must be escaped in a string"),
-        (r'{"a": "\x41"}', r"1:8 /a the escape '\x' is not known to JSON; a backslash itself is '\\'"),
-        (r'{"a": "\u12g4"}', r"1:8 /a the escape '\u' is not known to JSON; a backslash itself is '\\'"),
-        ("[1, 2", "1:6 (whole file) expected ',', not the end of the file"),
-        ("[1, 2}", "1:6 (whole file) expected ',', not \"}\""),
+        ('{"a":\n1}\n x', '3:2 (whole file) "x" stands behind the end of the document, which closes in line 2, column 2; remove it, or close there what is to hold it'),
+        ('{"a" 1}', '1:6 (whole file) expected \':\' behind the key "a", not "1"'),
+        ('{"a": 1, 2}', '1:10 (whole file) expected a key in double quotes, not "2"'),
+        ('{"a": 1 b: 2}', "1:9 (whole file) expected ',' or '}', not \"b\"; the '{' of line 1, column 1 is not closed"),
+        ('{"a": }', '1:7 /a expected a value, not "}"'),
+        ('{"a": 1e5x}', '1:7 /a expected a value, not "1e5x"'),
+        ('{"a": "say "hi" to"}', "1:13 (whole file) expected ',' or '}', not \"hi\"; a quote in a string is written '\\\"'"),
+        ('{"a": "b}', "1:7 /a the string that starts here has no closing quote in its line; a line break inside is written '\\n'"),
+        ('{"a":\r\n\t"b\r\nc"}', "2:2 /a the string that starts here has no closing quote in its line; a line break inside is written '\\n'"),
+        ("[1, 2", "1:6 (whole file) expected ',' or ']', not the end of the file; the '[' of line 1, column 1 is not closed"),
+        ('{"😀": [1,\n 2}', "2:3 /😀 expected ',' or ']', not \"}\"; the '[' of line 1, column 7 is not closed"),
+        ('{\n  "a": {\n    "b": 1,\n  "c": [\n  ]\n}\n', "7:1 (whole file) expected ',' or '}', not the end of the file; as the lines are indented, it is the '{' of line 2, column 8 that is not closed"),
     ],
-)
+)  # fmt: skip
 def test_what_cannot_be_understood_is_one_problem(text: str | bytes, expected: str) -> None:
     document, problems = read(text)
     assert document is None
@@ -82,6 +84,25 @@ def test_what_cannot_be_understood_is_one_problem(text: str | bytes, expected: s
         (r'{"a": 1, "\u0061": 2}', '1:10 /a the key "a" is used twice, first in line 1; remove one'),
         ('{"a": 1,}', "1:8 (whole file) the comma before '}' must go"),
         ('{"a": [1, 2,\n]}', "1:12 /a the comma before ']' must go"),
+        ('{"a": 1,, "b": 2}', "1:9 (whole file) there is nothing between this comma and what stands before; remove it"),
+        ("[, 1]", "1:2 (whole file) there is nothing between this comma and what stands before; remove it"),
+        ('{"a": 1\r\n\t"b": 2}', '2:2 (whole file) there is no comma before "b"; write one'),
+        ('[{} ["b"]]', '1:5 (whole file) there is no comma before "["; write one'),
+        ("{'a': 1}", '1:2 (whole file) the key "a" must stand in double quotes'),
+        ("{a: 1}", '1:2 (whole file) the key "a" must stand in double quotes'),
+        ("{\"a\": 'b'}", '1:7 /a the text "b" must stand in double quotes'),
+        ('{"a": \N{LEFT DOUBLE QUOTATION MARK}b\N{RIGHT DOUBLE QUOTATION MARK}}', '1:7 /a the text "b" must stand in double quotes'),
+        ('{"a": string}', '1:7 /a the text "string" must stand in double quotes'),
+        ('{"a": True}', '1:7 /a "True" is not JSON; write true'),
+        ('{"a": None}', '1:7 /a "None" is not JSON; write null'),
+        ('{"a": 01}', '1:7 /a "01" is not JSON; write 1'),
+        ('{"a": .5}', '1:7 /a ".5" is not JSON; write 0.5'),
+        ('{"a": +1}', '1:7 /a "+1" is not JSON; write 1'),
+        ('{"a": 0x1F}', '1:7 /a "0x1F" is not JSON; write 31'),
+        ('{"a": 1_000}', '1:7 /a "1_000" is not JSON; write 1000'),
+        ('{"a": "x\ty"}', "1:9 /a the character '\\t' must be escaped in a string: '\\t'"),
+        (r'{"a": "\x41"}', r"1:8 /a the escape '\x' is not known to JSON; a backslash itself is '\\'"),
+        (r'{"a": "\u12g4"}', r"1:8 /a the escape '\u' is not known to JSON; a backslash itself is '\\'"),
         ('{"a": NaN}', "1:7 /a NaN is not JSON; a number is finite"),
         ('{"a": -Infinity}', "1:7 /a -Infinity is not JSON; a number is finite"),
         ('{"a": 1e400}', "1:7 /a 1e400 is outside the range of a double-precision number; write one that is inside"),
@@ -99,11 +120,18 @@ def test_what_cannot_be_understood_is_one_problem(text: str | bytes, expected: s
         (r'{"a": "x\u0000"}', "1:7 /a has a NUL character in a string, which not every database can store; remove it"),
         (f'{{"a": {"9" * 4001}}}', "1:7 /a the number has more than 4,000 digits; make a text of it"),
     ],
-)
+)  # fmt: skip
 def test_reading_goes_on_behind_what_is_wrong(text: str, expected: str) -> None:
     document, problems = read(text)
     assert document is not None
     assert problems == [f"specs/x.json:{expected}"]
+
+
+def test_what_is_read_over_is_taken_for_what_it_means() -> None:
+    document, problems = read('{\'a\': True, b: [.5 "c", ], "d": none}')
+    assert document is not None
+    assert document.value == {"a": True, "b": [0.5, "c"], "d": None}
+    assert len(problems) == 7
 
 
 def test_several_problems_of_one_file_are_reported_together() -> None:
