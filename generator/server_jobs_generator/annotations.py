@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
+from pathlib import Path
 
 from server_jobs.cli.findings import Verdict
 
@@ -31,7 +33,7 @@ class Level(StrEnum):
 
 @dataclass(frozen=True, slots=True, order=True)
 class Annotation:
-    """One thing to show at a place. `path` is relative to the project's root; `pointer` is `""` for a whole file."""
+    """One thing to show at a place. `pointer` is `""` for a whole file."""
 
     path: str
     line: int
@@ -43,7 +45,10 @@ class Annotation:
 
 
 def annotate(plan: Plan, files: Iterable[Finding], code: Sequence[CodeFinding] = ()) -> Iterator[Annotation]:
-    """The problems of the specs, those of a plan's files that are in the way, and what was found in code."""
+    """The problems of the specs, those of a plan's files that are in the way, and what was found in code.
+
+    Paths are relative to the project's root.
+    """
     for problem in plan.problems:
         place = problem.path, problem.line, problem.column
         yield Annotation(*place, Level.ERROR, problem.rule, problem.pointer_and_message, problem.pointer)
@@ -53,6 +58,22 @@ def annotate(plan: Plan, files: Iterable[Finding], code: Sequence[CodeFinding] =
         level = Level.ERROR if finding.verdict is Verdict.FAIL else Level.WARNING
         message = f"{finding.message}; {finding.advice}"
         yield Annotation(finding.path, finding.line, finding.column, level, finding.rule, message)
+
+
+def below_repository(root: Path, found: Iterable[Annotation]) -> Iterator[Annotation]:
+    """The same with paths relative to the repository, of which the project may be a folder."""
+    prefix = _prefix(root.resolve())
+    yield from (replace(one, path=prefix + one.path) for one in found)
+
+
+def _prefix(root: Path) -> str:
+    """The way to the project from the top of its work tree, or, where there is none, from that of a workflow."""
+    workspace = os.environ.get("GITHUB_WORKSPACE")
+    tops = [folder for folder in (root, *root.parents) if (folder / ".git").exists()]
+    if not tops and workspace and root.is_relative_to(Path(workspace).resolve()):
+        tops = [Path(workspace).resolve()]
+    path = root.relative_to(tops[0]).as_posix() if tops else "."
+    return "" if path == "." else f"{path}/"
 
 
 def _of_contract(finding: ContractFinding) -> Annotation:

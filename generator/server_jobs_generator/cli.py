@@ -22,7 +22,7 @@ from server_jobs.errors import ProjectError, ServerJobsError
 from server_jobs.project import Project, find_project
 
 from . import report, stamp
-from .annotations import annotate
+from .annotations import annotate, below_repository
 from .formats import Form, formatted
 from .output import Finding
 from .plan import Plan
@@ -322,11 +322,11 @@ def _told(
         case Form.GITHUB:
             from .github import github_lines
 
-            return list(github_lines(project.root, annotate(plan, files, code)))
+            return list(github_lines(below_repository(project.root, annotate(plan, files, code))))
         case Form.SARIF:
             from .sarif import sarif
 
-            return [sarif(annotate(plan, files, code))]
+            return [sarif(below_repository(project.root, annotate(plan, files, code)))]
 
 
 def _print(lines: Iterable[str]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterable
 from importlib.metadata import version
 from urllib.parse import quote
@@ -14,11 +15,11 @@ from .problems import printable
 from .rule_book import all_explanations
 
 _SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
-_ROOT = "PROJECTROOT"
+_ROOT = "%SRCROOT%"
 
 
 def sarif(found: Iterable[Annotation]) -> str:
-    """One run with a result for each. Paths are relative to the project's root."""
+    """One run with a result for each. Paths have to be relative to the repository."""
     results = list(found)
     ids = sorted({one.rule for one in results})
     driver = {
@@ -29,7 +30,9 @@ def sarif(found: Iterable[Annotation]) -> str:
     run = {
         "tool": {"driver": driver},
         "columnKind": "unicodeCodePoints",
-        "originalUriBaseIds": {_ROOT: {"description": {"text": "The root of the project."}}},
+        "originalUriBaseIds": {
+            _ROOT: {"description": {"text": "The top of the repository, or of the project where there is none."}}
+        },
         "results": [_result(one, ids.index(one.rule)) for one in results],
     }
     return json.dumps({"$schema": _SCHEMA, "version": "2.1.0", "runs": [run]}, indent=2, ensure_ascii=False)
@@ -47,7 +50,7 @@ def _rule(explanation: Explanation) -> dict[str, object]:
 def _result(one: Annotation, rule_index: int) -> dict[str, object]:
     location: dict[str, object] = {
         "physicalLocation": {
-            "artifactLocation": {"uri": quote(one.path), "uriBaseId": _ROOT},
+            "artifactLocation": {"uri": quote(os.fsencode(one.path)), "uriBaseId": _ROOT},
             "region": {"startLine": one.line, "startColumn": one.column},
         }
     }
@@ -59,7 +62,7 @@ def _result(one: Annotation, rule_index: int) -> dict[str, object]:
         "level": one.level.value,
         "message": {"text": _without_links(printable(one.message))},
         "locations": [location],
-        "partialFingerprints": {"pathRuleAndPointer/v1": f"{one.path}:{one.rule}:{one.pointer}"},
+        "partialFingerprints": {"pathRuleAndPointer/v1": f"{printable(one.path)}:{one.rule}:{one.pointer}"},
     }
 
 

@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 from .document import MAX_FILE_BYTES
 from .problems import SpecProblem, shown
 from .rules import Rule
-from .spec_rules import FILE_MISPLACED, FILE_UNREADABLE, LINK_OUTSIDE, TOO_LARGE
+from .spec_rules import FILE_MISPLACED, FILE_UNREADABLE, LINK_OUTSIDE, NAME_NOT_USABLE, TOO_LARGE
 
 SHARED = "shared"
 ACCEPTED = "contracts.accepted.json"
@@ -91,7 +91,7 @@ def _read(root: Path, name: str, path: str) -> SpecFile | SpecProblem:
     file = f"{root}/{name}"
     mode = os.lstat(file).st_mode
     if stat.S_ISREG(mode) and name.endswith(".json"):
-        return SpecFile(name, path, _beginning(file))
+        return named_file(name, path, _beginning(file))
     return _read_with_care(root, name, path)
 
 
@@ -102,14 +102,21 @@ def _read_with_care(root: Path, name: str, path: str) -> SpecFile | SpecProblem:
         return _problem(path, LINK_OUTSIDE, "is a link that leads out of specs/; put a copy there instead")
     mode = file.stat().st_mode
     if stat.S_ISDIR(mode):
-        message = f"specs lie directly in specs/, shared definitions under specs/{SHARED}/; move the files"
+        message = f"is a folder; specs lie directly in specs/, shared definitions under specs/{SHARED}/: move its files"
         return _problem(path, FILE_MISPLACED, message)
     if not name.endswith(".json"):
-        message = f"only .json files belong in specs/; move or rename {shown(PurePosixPath(name).name)}"
+        message = f"only .json files belong in specs/; move or rename {shown(PurePosixPath(_shown(name)).name)}"
         return _problem(path, FILE_MISPLACED, message)
     if not stat.S_ISREG(mode):
         return _problem(path, FILE_UNREADABLE, "is not a regular file; put a plain file there")
-    return SpecFile(name, path, _beginning(str(file)))
+    return named_file(name, path, _beginning(str(file)))
+
+
+def named_file(name: str, path: str, data: bytes) -> SpecFile | SpecProblem:
+    """The file, unless its name is none for messages, references and generated code."""
+    if _shown(name) != name:
+        return _problem(path, NAME_NOT_USABLE, "the file's name is not UTF-8; rename it")
+    return SpecFile(name, path, data)
 
 
 def _beginning(file: str) -> bytes:
@@ -119,4 +126,9 @@ def _beginning(file: str) -> bytes:
 
 
 def _problem(path: str, rule: Rule, message: str) -> SpecProblem:
-    return SpecProblem(path, 1, 1, "", message, rule.id)
+    return SpecProblem(_shown(path), 1, 1, "", message, rule.id)
+
+
+def _shown(name: str) -> str:
+    """The name, with a mark for each byte that is no text."""
+    return os.fsencode(name).decode("utf-8", "replace")

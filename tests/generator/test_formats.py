@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -87,6 +88,33 @@ def test_github_finds_the_files_of_a_project_in_a_folder(
     assert "file=specs/a.json," in broken.run("check", "--format", "github").output
 
 
+@pytest.mark.parametrize("workspace", [None, "other"])
+def test_programs_find_the_files_of_a_project_in_a_folder_of_a_repository(
+    generated: TemporaryProject, tmp_path: Path, workspace: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if workspace is None:
+        monkeypatch.delenv("GITHUB_WORKSPACE", raising=False)
+    else:
+        monkeypatch.setenv("GITHUB_WORKSPACE", str(tmp_path / workspace))
+    (tmp_path / ".git").mkdir()
+    project = TemporaryProject(shutil.copytree(generated.root, tmp_path / "jobs é" / "50%"))
+    project.path("specs/a.json").write_text(WRONG, encoding="utf-8")
+    assert "file=jobs é/50%25/specs/a.json," in project.run("check", "--format", "github").output
+    run = check_shape(json.loads(project.run("check", "--format", "sarif").output))
+    places = [one["locations"][0]["physicalLocation"]["artifactLocation"] for one in run["results"]]
+    assert {place["uri"] for place in places} == {"jobs%20%C3%A9/50%25/specs/a.json"}
+
+
+@pytest.mark.parametrize("form", ["text", "json", "github", "sarif"])
+def test_a_file_whose_name_is_no_text_is_told_in_every_format(project: TemporaryProject, form: str) -> None:
+    for name in (b"b\xff.json", b"c\xff.txt"):
+        (project.path("specs") / os.fsdecode(name)).write_text("{}", encoding="utf-8")
+    result = project.run("check", "--format", form)
+    assert result.exit_code == 1
+    assert "the file's name is not UTF-8; rename it" in result.output
+    assert "only .json files belong in specs/" in result.output
+
+
 def test_github_is_told_of_files_that_are_not_as_they_should_be(project: TemporaryProject) -> None:
     project.edit("generated/registry.py")
     lines = project.run("check", "--format", "github").output.splitlines()
@@ -115,7 +143,8 @@ def check_shape(document: dict[str, Any]) -> dict[str, Any]:
         assert result["message"]["text"].isprintable()
         (location,) = result["locations"]
         place = location["physicalLocation"]
-        assert place["artifactLocation"]["uriBaseId"] in run["originalUriBaseIds"]
+        assert place["artifactLocation"]["uriBaseId"] == "%SRCROOT%"
+        assert not place["artifactLocation"]["uri"].startswith("/")
         assert min(place["region"].values()) >= 1
     return run
 

@@ -219,7 +219,10 @@ def test_hidden_files_and_a_readme_may_lie_beside_specs(tmp_path: Path) -> None:
         ("notes.txt", 'only .json files belong in specs/; move or rename "notes.txt"'),
         ("case.JSON", 'only .json files belong in specs/; move or rename "case.JSON"'),
         ("shared/a.yaml", 'only .json files belong in specs/; move or rename "a.yaml"'),
-        ("more/case.json", "specs lie directly in specs/, shared definitions under specs/shared/; move the files"),
+        (
+            "more/case.json",
+            "is a folder; specs lie directly in specs/, shared definitions under specs/shared/: move its files",
+        ),
         (
             "SendEmail.json",
             "the file's name \"SendEmail.json\" does not name a job: a job's id starts with a lower-case",

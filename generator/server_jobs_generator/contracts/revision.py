@@ -12,7 +12,7 @@ from server_jobs.project import Project
 
 from ..document import MAX_FILE_BYTES
 from ..problems import SpecProblem
-from ..spec_files import ACCEPTED, SHARED, SpecFile
+from ..spec_files import ACCEPTED, SHARED, SpecFile, named_file
 from ..spec_rules import FILE_UNREADABLE, LINK_OUTSIDE
 from .git import Git
 from .lock import LOCK
@@ -85,7 +85,7 @@ def _files(git: Git, tree: str, folder: str) -> Iterator[SpecFile | SpecProblem]
         path = f"{folder}/{name}"
         match content:
             case bytes():
-                yield SpecFile(name, path, content[: MAX_FILE_BYTES + 1])
+                yield named_file(name, path, content[: MAX_FILE_BYTES + 1])
             case "symlink":
                 yield SpecProblem(path, 1, 1, "", "is a link that leads out of the folder of specs", LINK_OUTSIDE.id)
             case _:
