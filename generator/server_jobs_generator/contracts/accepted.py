@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date
 
@@ -13,11 +13,11 @@ from server_jobs.values import pointer_to
 from ..document import Document, Pointer, read_document
 from ..files import read_file
 from ..output import check_inside
-from ..problems import listed, nearest, shown
+from ..problems import nearest, shown
 from ..spec_files import ACCEPTED
 from .finding import ContractFinding, Severity
 from .place import Place
-from .rules import ChangeRule
+from .rules import NEVER_ACCEPTED, ChangeRule
 
 _KEYS = ("rule", "job", "pointer", "change", "reason", "expires")
 
@@ -32,6 +32,11 @@ class _Entry:
     expires: date
     at: Pointer
 
+    @property
+    def accepts(self) -> tuple[str, str, str, str]:
+        """The one change that it covers."""
+        return self.rule, self.job, self.pointer, self.change
+
     def is_near(self, finding: ContractFinding) -> bool:
         """Whether the finding is of the same rule at the same place, though the change may be another one."""
         return (self.rule, self.job, self.pointer) == (finding.rule, finding.job, finding.place.pointer)
@@ -45,22 +50,44 @@ class Accepted:
     entries: tuple[_Entry, ...] = ()
     problems: tuple[ContractFinding, ...] = ()
     used: set[Pointer] = field(default_factory=set[Pointer])
+    findings: tuple[ContractFinding, ...] = ()
 
     def apply(self, findings: Iterable[ContractFinding], today: date) -> list[ContractFinding]:
         """The findings, with the reason in those that were accepted and have not expired."""
-        return [self._applied(finding, today) for finding in findings]
+        self.findings = tuple(findings)
+        return [self._applied(finding, today) for finding in self.findings]
 
-    def leftovers(self, today: date) -> Iterator[ContractFinding]:
-        """What is wrong with the file: what cannot be read, what has expired, and what no finding needs."""
+    def leftovers(self, today: date, jobs: Collection[str]) -> Iterator[ContractFinding]:
+        """What is wrong with the file: what cannot be read, what has expired, what stands there twice, and what no
+        finding needs. `jobs` are the names there are."""
         yield from self.problems
+        # Whoever accepts a change for longer may have left the old entry where it was.
+        longest = {entry.accepts: entry for entry in sorted(self.entries, key=lambda entry: (entry.expires, entry.at))}
         for entry in self.entries:
-            if entry.at not in self.used:
-                message = f"no finding {entry.rule} of {entry.job} at {shown(entry.pointer)} is there any more"
-                yield self._about(entry.at, ChangeRule.ACCEPTED_UNUSED, message, "remove the entry", Severity.WARNING)
+            if (other := longest[entry.accepts]) is not entry:
+                message = f"{_place(self.document, other.at)} accepts the same, until {other.expires}"
+                advice = f"remove this entry, until {entry.expires}, or that one"
+                yield self._about(entry.at, ChangeRule.ACCEPTED_TWICE, message, advice, Severity.WARNING)
+            elif entry.at not in self.used:
+                at, message, advice = self._unused(entry, jobs)
+                yield self._about(at, ChangeRule.ACCEPTED_UNUSED, message, advice, Severity.WARNING)
             elif entry.expires < today:
                 message = f"the acceptance of {entry.rule} of {entry.job} expired on {entry.expires}"
                 advice = "mend the spec, drop the old contract with --relock, or give a new date and reason"
                 yield self._about((*entry.at, "expires"), ChangeRule.ACCEPTED_EXPIRED, message, advice, Severity.ERROR)
+
+    def _unused(self, entry: _Entry, jobs: Collection[str]) -> tuple[Pointer, str, str]:
+        """Where an entry that nothing needs is wrong, and what to do: it may be a slip that keeps it from a finding."""
+        if entry.job not in jobs:
+            message = f"there is no job {shown(entry.job)}{nearest(entry.job, jobs)}"
+            return (*entry.at, "job"), message, "write its name, or remove the entry if it is gone"
+        message = f"no finding {entry.rule} of {entry.job} at {shown(entry.pointer)} is there any more"
+        for finding in self.findings:
+            same = [finding.rule == entry.rule, finding.place.pointer == entry.pointer, finding.message == entry.change]
+            if finding.job == entry.job and finding.entry and same.count(True) == len(same) - 1:
+                word = f"write {finding.rule} and {shown(finding.place.pointer)} for what is at {finding.place}"
+                return entry.at, message, f"{word}, or remove the entry"
+        return entry.at, message, "remove the entry"
 
     def _applied(self, finding: ContractFinding, today: date) -> ContractFinding:
         near = [entry for entry in self.entries if entry.is_near(finding)]
@@ -118,7 +145,7 @@ class _Reader:
 
     def entry(self, at: Pointer, value: JsonValue) -> _Entry | None:
         if not isinstance(value, dict):
-            self.note(at, f"must be an object with {listed(_KEYS)}, not {shown(value)}")
+            self.note(at, f"must be an object with {', '.join(_KEYS)}, not {shown(value)}")
             return None
         before = len(self.problems)
         for key in value.keys() - set(_KEYS):
@@ -127,6 +154,8 @@ class _Reader:
         rule, expires = texts["rule"], self.day((*at, "expires"), texts["expires"])
         if rule and rule not in list(ChangeRule):
             self.note((*at, "rule"), f"there is no rule {shown(rule)}{nearest(rule, ChangeRule)}")
+        elif rule in NEVER_ACCEPTED:
+            self.note((*at, "rule"), f"{rule} cannot be accepted: it goes when the findings do that it is about")
         if len(self.problems) > before or expires is None:
             return None
         return _Entry(rule, texts["job"], texts["pointer"], texts["change"], texts["reason"], expires, at)

@@ -45,7 +45,8 @@ def review(
     held = [*findings_against_lock(project, lock, jobs, now, places), *others]
     judged = accepted.apply(unique_findings(_that_matter(project, held, jobs)), today)
     judged += ways_out(project, lock, judged, jobs, now, places)
-    return tuple(unique_findings([*judged, *accepted.leftovers(today)]))
+    names = {*(job.class_name for job in jobs), *lock.jobs, *lock.settled, *(finding.job for finding in judged)}
+    return tuple(unique_findings([*judged, *accepted.leftovers(today, names)]))
 
 
 def _that_matter(

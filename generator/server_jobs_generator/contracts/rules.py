@@ -53,6 +53,7 @@ class ChangeRule(StrEnum):
     REDACT_REMOVED = "REDACT_REMOVED"
     ACCEPTED_EXPIRED = "ACCEPTED_EXPIRED"
     ACCEPTED_UNUSED = "ACCEPTED_UNUSED"
+    ACCEPTED_TWICE = "ACCEPTED_TWICE"
     ACCEPTED_MALFORMED = "ACCEPTED_MALFORMED"
 
 
@@ -170,6 +171,7 @@ SUMMARIES: Mapping[ChangeRule, str] = {
     ChangeRule.REDACT_REMOVED: "a value that was hidden is shown",
     ChangeRule.ACCEPTED_EXPIRED: "an accepted finding has expired",
     ChangeRule.ACCEPTED_UNUSED: "an accepted finding is not there any more",
+    ChangeRule.ACCEPTED_TWICE: "one change is accepted by two entries",
     ChangeRule.ACCEPTED_MALFORMED: "an entry of the accepted findings cannot be read",
 }
 """What each rule is about, in one line."""
@@ -180,7 +182,8 @@ NEVER_TOLD = frozenset({ChangeRule.REF_RENAMED})
 NEVER_ACCEPTED = frozenset(
     {
         *(ChangeRule.VERSION_NOT_BUMPED, ChangeRule.RESULT_BROKEN),
-        *(ChangeRule.ACCEPTED_EXPIRED, ChangeRule.ACCEPTED_UNUSED, ChangeRule.ACCEPTED_MALFORMED),
+        *(ChangeRule.ACCEPTED_EXPIRED, ChangeRule.ACCEPTED_UNUSED, ChangeRule.ACCEPTED_TWICE),
+        ChangeRule.ACCEPTED_MALFORMED,
     }
 )
 """Rules of findings about other findings, or about entries that accept them."""

@@ -7,6 +7,7 @@ the spec. Right is what may become of the same beginning instead.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 
 from pydantic import JsonValue
 
@@ -50,8 +51,8 @@ def _change(rule: ChangeRule, why: str, place: str, before: Members, wrong: Memb
     return Explanation(Rule(rule.value, SUMMARIES[rule]), why, Example(place, *texts))
 
 
-def _accepted(rule: ChangeRule, why: str, wrong: Members, right: Members) -> Explanation:
-    texts = (json.dumps({"accepted": [entry]}) for entry in (wrong, right))
+def _accepted(rule: ChangeRule, why: str, wrong: Sequence[Members], right: Members) -> Explanation:
+    texts = (json.dumps({"accepted": [*entries]}) for entries in (wrong, [right]))
     return Explanation(Rule(rule.value, SUMMARIES[rule]), why, Example(ACCEPTED, *texts))
 
 
@@ -382,20 +383,27 @@ EXPLANATIONS = (
     _accepted(
         ChangeRule.ACCEPTED_EXPIRED,
         "What was accepted for a time was not meant to stay. By then the spec should be mended, or the old rows gone.",
-        {**_ENTRY, "reason": "No row has b.", "expires": "2024-01-31"},
+        [{**_ENTRY, "reason": "No row has b.", "expires": "2024-01-31"}],
         {**_ENTRY, "reason": "No row has b.", "expires": "2999-01-31"},
     ),
     _accepted(
         ChangeRule.ACCEPTED_UNUSED,
         "An entry that nothing needs would hide the same finding when it comes back.",
-        {**_ENTRY, "pointer": "", "reason": "No row has b.", "expires": "2999-01-31"},
+        [{**_ENTRY, "pointer": "", "reason": "No row has b.", "expires": "2999-01-31"}],
+        {**_ENTRY, "reason": "No row has b.", "expires": "2999-01-31"},
+    ),
+    _accepted(
+        ChangeRule.ACCEPTED_TWICE,
+        "Of two entries for one change the one that holds longer counts. Whoever removes it, or moves its day, would "
+        "not expect that another one goes on.",
+        [{**_ENTRY, "reason": "No row has b.", "expires": day} for day in ("2998-01-31", "2999-01-31")],
         {**_ENTRY, "reason": "No row has b.", "expires": "2999-01-31"},
     ),
     _accepted(
         ChangeRule.ACCEPTED_MALFORMED,
         "An entry names a rule, a job and the pointer of the finding, repeats what changed there, and says why it is "
         "accepted and until when. Another change at the same place needs another entry.",
-        {**_ENTRY, "expires": "2999-01-31"},
+        [{**_ENTRY, "expires": "2999-01-31"}],
         {**_ENTRY, "reason": "No row has b.", "expires": "2999-01-31"},
     ),
 )

@@ -72,3 +72,54 @@ def test_changes_that_no_words_tell_apart_are_accepted_apart(history: History, n
     history.release(needing(x=second))
     assert stopping(history.now(needing(x=second), files=files)) == set()
     assert len(stopping(history.now(needing(x=third), files=files))) > 1
+
+
+def together(*entries: dict[str, object]) -> dict[str, object]:
+    """One file with the entries of several."""
+    return {ACCEPTED: {"accepted": [one for entry in entries for one in entry[ACCEPTED]["accepted"]]}}  # type: ignore[index]
+
+
+@pytest.mark.parametrize(
+    "days", [("2030-01-01", "2029-01-01"), ("2029-01-01", "2030-01-01"), ("2020-01-01", "2030-01-01")]
+)
+@pytest.mark.parametrize("is_needed", [True, False])
+def test_two_entries_for_one_change_are_told_and_the_one_that_holds_longer_counts(
+    history: History, days: tuple[str, str], *, is_needed: bool
+) -> None:
+    history.release(short(50))
+    files = together(*(accepted(change=SHORTER, expires=day) for day in days))
+    found = [one for one in history.now(short(40 if is_needed else 50), files=files) if one.accepted is None]
+    longer = days.index(max(days))
+    assert [one.rule for one in found] == ["ACCEPTED_TWICE"] if is_needed else ["ACCEPTED_TWICE", "ACCEPTED_UNUSED"]
+    (twice,) = (one for one in found if one.rule == "ACCEPTED_TWICE")
+    assert twice.place.pointer == f"/accepted/{1 - longer}"
+    assert twice.message.startswith(f"specs/{ACCEPTED}:1:")
+    assert twice.message.endswith(f"accepts the same, until {max(days)}")
+    assert not twice.stops
+
+
+def test_entries_for_other_changes_at_one_place_are_not_the_same(history: History) -> None:
+    history.release(short(50))
+    files = together(accepted(change=SHORTER), accepted(change="minLength was 0 characters, and is 1 now"))
+    assert [one for one in history.now(short(40, minLength=1), files=files) if one.accepted is None] == []
+
+
+@pytest.mark.parametrize(
+    ("slip", "pointer", "word"),
+    [
+        ({"job": "case"}, "/accepted/0/job", 'there is no job "case" (did you mean "Case"?)'),
+        ({"job": "Cose"}, "/accepted/0/job", 'there is no job "Cose" (did you mean "Case"?)'),
+        ({"job": "Other"}, "/accepted/0/job", 'there is no job "Other"; write its name, or remove'),
+        ({"rule": "CONSTRAINT_RELAXED"}, "/accepted/0", "write CONSTRAINT_TIGHTENED and"),
+        ({"pointer": "/properties/params/x"}, "/accepted/0", 'and "/properties/params/properties/x" for'),
+    ],
+)  # fmt: skip
+def test_a_slip_that_keeps_an_entry_from_its_finding_is_told(
+    history: History, slip: dict[str, object], pointer: str, word: str
+) -> None:
+    history.release(short(50))
+    found = history.now(short(40), files=accepted(change=SHORTER, **slip))
+    (entry,) = (one for one in found if one.rule == "ACCEPTED_UNUSED")
+    assert entry.place.pointer == pointer
+    assert word in str(entry)
+    assert stopping(found) == {"CONSTRAINT_TIGHTENED", "VERSION_NOT_BUMPED"}

@@ -187,6 +187,8 @@ def test_an_entry_that_nothing_needs_is_told(history: History) -> None:
     ("file", "message"),
     [
         (accepted(rule="ENUM_GONE"), 'there is no rule "ENUM_GONE"'),
+        (accepted(rule="enum-removed"), 'there is no rule "enum-removed" (did you mean "ENUM_REMOVED"?)'),
+        (accepted(rule="VERSION_NOT_BUMPED"), "cannot be accepted: it goes when the findings do that it is about"),
         (accepted(reason=" "), 'an entry must state "reason", a text, not " "'),
         (accepted(reason=None), 'an entry must state "reason", a text, not null'),
         (accepted(change=None), 'an entry must state "change", a text, not null'),
@@ -196,9 +198,9 @@ def test_an_entry_that_nothing_needs_is_told(history: History) -> None:
         ({ACCEPTED: []}, 'must be an object with the list "accepted", not []'),
         (
             {ACCEPTED: {"accepted": ["x"]}},
-            'must be an object with rule, job, pointer, change, reason or expires, not "x"',
+            'must be an object with rule, job, pointer, change, reason, expires, not "x"',
         ),
-        ({ACCEPTED: b"{"}, "expected a key in double quotes"),
+        ({ACCEPTED: b"{"}, "the '{' of line 1, column 1 is not closed"),
         ({ACCEPTED: b"\xff"}, "is not valid UTF-8"),
     ],
 )
