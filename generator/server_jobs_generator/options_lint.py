@@ -25,8 +25,7 @@ from server_jobs.options import (
 from server_jobs.retry import Backoff, RetryPolicy
 
 from .document import MAX_PROBLEMS, Document, Pointer
-from .instance import Fitting, follow
-from .keywords import IN_PLACE, inner_schemas
+from .instance import Fitting
 from .names import folded
 from .option_values import (
     Gravity,
@@ -44,7 +43,8 @@ from .option_values import (
     read_timeout,
     read_timezone,
 )
-from .problems import SpecProblem, did_you_mean, listed, nearest, nearest_of, shown
+from .params_pointers import ParamsPointers
+from .problems import SpecProblem, did_you_mean, listed, nearest_of, shown
 from .rules import Rule
 from .schema_lint import TooManyProblemsError
 from .spec_rules import (
@@ -62,7 +62,6 @@ from .spec_rules import (
 
 _LONGEST_LIST = 1_000
 _LONGEST_POINTER = 500
-_MOST_STEPS = 100_000
 _HIGHEST_VERSION = 2**31 - 1
 
 
@@ -93,7 +92,10 @@ class OptionsLint:
     params: JsonValue
     fitting: Fitting
     problems: list[SpecProblem] = field(default_factory=list[SpecProblem])
-    steps: int = 0
+    pointers_into_params: ParamsPointers = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.pointers_into_params = ParamsPointers(self.params, self.file, self.fitting)
 
     def read(self, value: JsonValue) -> SpecOptions:
         """The options a spec states, the defaults for those it does not."""
@@ -187,7 +189,7 @@ class OptionsLint:
             elif len(item) > _LONGEST_POINTER:
                 message = f"{shown(item)} has more than {_LONGEST_POINTER} characters"
                 self._note((*pointer, index), TOO_LARGE, message)
-            elif (missing := self._what_is_missing(item)) is not None:
+            elif (missing := self.pointers_into_params.missing(item)) is not None:
                 message = f"{shown(item)} leads to nothing in params: {missing}"
                 self._note((*pointer, index), POINTER_UNRESOLVED, message)
         return tuple(item for item in value if isinstance(item, str))
@@ -234,42 +236,6 @@ class OptionsLint:
             message = f"params of this schedule do not fit the schema of params: {reason}"
             self._note((*pointer, *below), SCHEDULE_PARAMS_DO_NOT_FIT, message)
 
-    def _what_is_missing(self, pointer: str) -> str | None:
-        """What no value of params can have on the way along a pointer; None if some value can have all of it."""
-        schemas = [(self.params, self.file)]
-        for token in pointer.split("/")[1:]:
-            if self.steps > _MOST_STEPS:
-                return "it takes too long to look; make the schema or the pointers simpler"
-            key = token.replace("~1", "/").replace("~0", "~")
-            known: list[str] = []
-            below: list[tuple[JsonValue, str]] = []
-            for schema, file in self._alternatives(schemas):
-                below.extend((child, file) for child in schemas_below(schema, key))
-                known.extend(_names_in(schema))
-            if not below:
-                return f"there is no {shown(key)}{nearest(key, known)}"
-            schemas = below[:_LONGEST_LIST]
-        return None
-
-    def _alternatives(self, schemas: list[tuple[JsonValue, str]]) -> list[tuple[JsonValue, str]]:
-        """These schemas, and all that apply to the same values: references, branches, conditions."""
-        found: dict[tuple[int, str], tuple[JsonValue, str]] = {}
-        pending = list(schemas)
-        while pending and len(found) < _LONGEST_LIST:
-            schema, file = pending.pop()
-            self.steps += 1
-            # Each once: what is described by the same schema has the same below it.
-            if (id(schema), file) not in found:
-                found[id(schema), file] = schema, file
-                pending += self._applied(schema, file)
-        return list(found.values())
-
-    def _applied(self, schema: JsonValue, file: str) -> Iterator[tuple[JsonValue, str]]:
-        """What else a schema holds its values against."""
-        if isinstance(schema, dict) and "$ref" in schema:
-            yield follow(self.fitting.library, {"$ref": schema["$ref"]}, file)
-        yield from ((inner, file) for place, inner in inner_schemas(schema) if place[0] in IN_PLACE - {"not"})
-
     def _note(self, pointer: Pointer, rule: Rule, message: str, *, at_key: bool = False) -> None:
         self.problems.append(self.document.problem(pointer, rule, message, at_key=at_key))
         if len(self.problems) >= MAX_PROBLEMS:
@@ -279,27 +245,6 @@ class OptionsLint:
 def option_meant(key: str, others: Iterable[str] = ()) -> str | None:
     """The key of `x-job`, or one of the others, that somebody may have meant who wrote this one."""
     return _AS_ELSEWHERE.get(key) or nearest_of(key, {*OPTIONS, *others})
-
-
-def schemas_below(schema: JsonValue, key: str) -> list[JsonValue]:
-    """The schemas of what a value may have under a key, or at an index; those that the schema itself states."""
-    if not isinstance(schema, dict):
-        return [True] if schema is True else []
-    properties, prefix = schema.get("properties"), schema.get("prefixItems")
-    if isinstance(properties, dict) and key in properties:
-        return [properties[key]]
-    patterns = schema.get("patternProperties")
-    inner = list(patterns.values()) if isinstance(patterns, dict) else []
-    inner += [schema[name] for name in ("additionalProperties", "unevaluatedProperties") if name in schema]
-    if key.isascii() and key.isdecimal():
-        inner += prefix if isinstance(prefix, list) else []
-        inner += [schema[name] for name in ("items", "unevaluatedItems") if name in schema]
-    return [one for one in inner if one is not False]
-
-
-def _names_in(schema: JsonValue) -> Iterator[str]:
-    properties = schema.get("properties") if isinstance(schema, dict) else None
-    yield from properties if isinstance(properties, dict) else ()
 
 
 _Reader = tuple[str, Callable[[OptionsLint, Pointer, JsonValue], object]]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ..keywords import IN_PLACE, inner_schemas
-from ..options_lint import schemas_below
+from ..params_pointers import schemas_below
 from .node import Node
 
 _MOST_NODES = 1_000

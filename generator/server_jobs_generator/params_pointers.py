@@ -1,0 +1,82 @@
+"""Pointers into params, as `unique`, `concurrency`, `rate` and `redact` of `x-job` list them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from pydantic import JsonValue
+
+from .instance import Fitting, follow
+from .keywords import IN_PLACE, inner_schemas
+from .problems import nearest, shown
+
+_MOST_ALTERNATIVES = 1_000
+_MOST_STEPS = 100_000
+
+
+@dataclass(slots=True)
+class ParamsPointers:
+    """Follows pointers through the schema of the params, which stands in that file."""
+
+    params: JsonValue
+    file: str
+    fitting: Fitting
+    steps: int = 0
+
+    def missing(self, pointer: str) -> str | None:
+        """What no value of params can have on the way along a pointer; None if some value can have all of it."""
+        schemas = [(self.params, self.file)]
+        for token in pointer.split("/")[1:]:
+            if self.steps > _MOST_STEPS:
+                return "it takes too long to look; make the schema or the pointers simpler"
+            key = token.replace("~1", "/").replace("~0", "~")
+            known: list[str] = []
+            below: list[tuple[JsonValue, str]] = []
+            for schema, file in self._alternatives(schemas):
+                below.extend((child, file) for child in schemas_below(schema, key))
+                known.extend(_names_in(schema))
+            if not below:
+                return f"there is no {shown(key)}{nearest(key, known)}"
+            schemas = below[:_MOST_ALTERNATIVES]
+        return None
+
+    def _alternatives(self, schemas: list[tuple[JsonValue, str]]) -> list[tuple[JsonValue, str]]:
+        """These schemas, and all that apply to the same values: references, branches, conditions."""
+        found: dict[tuple[int, str], tuple[JsonValue, str]] = {}
+        pending = list(schemas)
+        while pending and len(found) < _MOST_ALTERNATIVES:
+            schema, file = pending.pop()
+            self.steps += 1
+            # Each once: what is described by the same schema has the same below it.
+            if (id(schema), file) not in found:
+                found[id(schema), file] = schema, file
+                pending += self._applied(schema, file)
+        return list(found.values())
+
+    def _applied(self, schema: JsonValue, file: str) -> Iterator[tuple[JsonValue, str]]:
+        """What else a schema holds its values against."""
+        if isinstance(schema, dict) and "$ref" in schema:
+            yield follow(self.fitting.library, {"$ref": schema["$ref"]}, file)
+        yield from ((inner, file) for place, inner in inner_schemas(schema) if place[0] in IN_PLACE - {"not"})
+
+
+def schemas_below(schema: JsonValue, key: str) -> list[JsonValue]:
+    """The schemas of what a value may have under a key, or at an index; those that the schema itself states."""
+    if not isinstance(schema, dict):
+        return [True] if schema is True else []
+    properties, prefix = schema.get("properties"), schema.get("prefixItems")
+    if isinstance(properties, dict) and key in properties:
+        return [properties[key]]
+    patterns = schema.get("patternProperties")
+    inner = list(patterns.values()) if isinstance(patterns, dict) else []
+    inner += [schema[name] for name in ("additionalProperties", "unevaluatedProperties") if name in schema]
+    if key.isascii() and key.isdecimal():
+        inner += prefix if isinstance(prefix, list) else []
+        inner += [schema[name] for name in ("items", "unevaluatedItems") if name in schema]
+    return [one for one in inner if one is not False]
+
+
+def _names_in(schema: JsonValue) -> Iterator[str]:
+    properties = schema.get("properties") if isinstance(schema, dict) else None
+    yield from properties if isinstance(properties, dict) else ()
