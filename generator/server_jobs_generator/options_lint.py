@@ -8,7 +8,6 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from pydantic import JsonValue
-from server_jobs.errors import InvalidOptionError
 from server_jobs.options import (
     HIGHEST_LIMIT,
     HIGHEST_MISFIRE_LIMIT,
@@ -134,10 +133,20 @@ class OptionsLint:
         return found
 
     def retry(self, pointer: Pointer, value: JsonValue) -> RetryPolicy:
-        try:
-            return replace(RetryPolicy(), **self._members(pointer, value, RETRY))
-        except InvalidOptionError as error:
-            raise OptionError(str(error)) from None
+        members, unsaid = self._members(pointer, value, RETRY), RetryPolicy()
+        initial, longest = members.get("initial", unsaid.initial), members.get("maximum", unsaid.maximum)
+        if initial > longest:
+            stated = value if isinstance(value, dict) else {}
+            said = {
+                key: f"{key} {stated[key]}" if key in stated else f"{key}, which is {default} if it is not stated,"
+                for key, default in (("initial", "PT2S"), ("max", "PT10M"))
+            }
+            message = (
+                f"{said['initial']} is longer than {said['max'].removesuffix(',')}; no delay may be longer than max"
+            )
+            self._note((*pointer, "initial" if "initial" in stated else "max"), OPTION_VALUE, message)
+            return unsaid
+        return replace(unsaid, **members)
 
     def unique(self, pointer: Pointer, value: JsonValue) -> tuple[str, ...] | None:
         members = self._members(pointer, value, _UNIQUE)
@@ -179,10 +188,11 @@ class OptionsLint:
     def pointers(self, pointer: Pointer, value: JsonValue) -> tuple[str, ...]:
         """A list of different JSON pointers, each to something that params may hold."""
         if not isinstance(value, list) or len(value) > _LONGEST_LIST:
-            raise OptionError(f"must be a list of JSON pointers into params, not {shown(value)}")
+            raise OptionError(f'must be a list of JSON pointers into params such as ["/to"], not {shown(value)}')
         for index, item in enumerate(value):
             if not isinstance(item, str) or (item and not item.startswith("/")):
-                message = f'must be a JSON pointer into params such as "/to", not {shown(item)}'
+                meant = self.pointers_into_params.meant(item) if isinstance(item, str) else None
+                message = f'must be a JSON pointer into params such as "/to", not {shown(item)}{did_you_mean(meant)}'
                 self._note((*pointer, index), OPTION_VALUE, message)
             elif item in value[:index]:
                 self._note((*pointer, index), LISTED_TWICE, f"{shown(item)} is listed twice")
@@ -190,7 +200,8 @@ class OptionsLint:
                 message = f"{shown(item)} has more than {_LONGEST_POINTER} characters"
                 self._note((*pointer, index), TOO_LARGE, message)
             elif (missing := self.pointers_into_params.missing(item)) is not None:
-                message = f"{shown(item)} leads to nothing in params: {missing}"
+                meant = did_you_mean(self.pointers_into_params.meant(item))
+                message = f"{shown(item)} leads to nothing in params: {missing}{meant}"
                 self._note((*pointer, index), POINTER_UNRESOLVED, message)
         return tuple(item for item in value if isinstance(item, str))
 

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from pydantic import JsonValue
+from server_jobs.values import pointer_to
 
 from .instance import Fitting, follow
 from .keywords import IN_PLACE, inner_schemas
-from .problems import nearest, shown
+from .problems import nearest_of, shown
 
 _MOST_ALTERNATIVES = 1_000
 _MOST_STEPS = 100_000
+_LONGEST_READ = 500
 
 
 @dataclass(slots=True)
@@ -31,15 +34,35 @@ class ParamsPointers:
             if self.steps > _MOST_STEPS:
                 return "it takes too long to look; make the schema or the pointers simpler"
             key = token.replace("~1", "/").replace("~0", "~")
-            known: list[str] = []
-            below: list[tuple[JsonValue, str]] = []
-            for schema, file in self._alternatives(schemas):
-                below.extend((child, file) for child in schemas_below(schema, key))
-                known.extend(_names_in(schema))
-            if not below:
-                return f"there is no {shown(key)}{nearest(key, known)}"
-            schemas = below[:_MOST_ALTERNATIVES]
+            schemas, _ = self._below(schemas, key)
+            if not schemas:
+                return f"there is no {shown(key)}"
         return None
+
+    def meant(self, text: str) -> str | None:
+        """The pointer that somebody may have meant who wrote this text; None if it is like nothing in params."""
+        return next(filter(None, map(self._nearest, _readings(text[:_LONGEST_READ]))), None)
+
+    def _nearest(self, keys: list[str]) -> str | None:
+        """The pointer with the names that are nearest to these."""
+        schemas, found = [(self.params, self.file)], list[str]()
+        for key in keys:
+            below, known = self._below(schemas, key)
+            name = key if below else nearest_of(key, known)
+            if name is None or self.steps > _MOST_STEPS:
+                return None
+            schemas = below or self._below(schemas, name)[0]
+            found.append(name)
+        return pointer_to(found) or None
+
+    def _below(self, schemas: list[tuple[JsonValue, str]], key: str) -> tuple[list[tuple[JsonValue, str]], list[str]]:
+        """What there is under a key, and the names that there are."""
+        known: list[str] = []
+        below: list[tuple[JsonValue, str]] = []
+        for schema, file in self._alternatives(schemas):
+            below.extend((child, file) for child in schemas_below(schema, key))
+            known.extend(_names_in(schema))
+        return below[:_MOST_ALTERNATIVES], known
 
     def _alternatives(self, schemas: list[tuple[JsonValue, str]]) -> list[tuple[JsonValue, str]]:
         """These schemas, and all that apply to the same values: references, branches, conditions."""
@@ -59,6 +82,14 @@ class ParamsPointers:
         if isinstance(schema, dict) and "$ref" in schema:
             yield follow(self.fitting.library, {"$ref": schema["$ref"]}, file)
         yield from ((inner, file) for place, inner in inner_schemas(schema) if place[0] in IN_PLACE - {"not"})
+
+
+def _readings(text: str) -> Iterator[list[str]]:
+    """The keys that a text may be meant to lead along: a name, a path with dots, or a pointer into the spec."""
+    keys = [key for key in re.split("/" if "/" in text else "[.]", text.lstrip("#$")) if key]
+    names = [key for key in keys if key != "properties"]
+    yield from ([names[1:]] if names[:1] == ["params"] else [])
+    yield from (names, keys)
 
 
 def schemas_below(schema: JsonValue, key: str) -> list[JsonValue]:
