@@ -10,7 +10,7 @@ from .document import Document, Pointer
 from .draft7 import DIALECT as DRAFT7
 from .keyword_values import value_problem
 from .keywords import ADVICE
-from .names import class_name_problem, pascal_case, spec_name_problem
+from .names import class_name_problem, pascal_case, snake_case, spec_name_problem
 from .options_lint import OPTIONS, option_meant
 from .problems import did_you_mean, listed, nearest, shown
 from .schema_lint import SchemaLint
@@ -87,7 +87,9 @@ def lint_shared(lint: SchemaLint) -> None:
 
 def _lint_names(lint: SchemaLint, spec_name: str) -> None:
     if problem := spec_name_problem(spec_name):
-        message = f"the file's name {shown(spec_name + '.json')} does not name a job: {problem}"
+        usable = snake_case(pascal_case(spec_name))
+        meant = did_you_mean(None if spec_name_problem(usable) else f"{usable}.json")
+        message = f"the file's name {shown(spec_name + '.json')} does not name a job: {problem}{meant}"
         lint.note((), NAME_NOT_USABLE, message)
     title = lint.document.value.get("title") if isinstance(lint.document.value, dict) else None
     if title is None:
@@ -97,7 +99,8 @@ def _lint_names(lint: SchemaLint, spec_name: str) -> None:
     elif not isinstance(title, str):
         lint.note(("title",), NAME_NOT_USABLE, f"must be the name of the job such as SendEmail, not {shown(title)}")
     elif title_problem := class_name_problem(title):
-        message = f"the title {shown(title)} does not name a job: {title_problem}"
+        meant = did_you_mean(None if class_name_problem(pascal_case(title)) else pascal_case(title))
+        message = f"the title {shown(title)} does not name a job: {title_problem}{meant}"
         lint.note(("title",), NAME_NOT_USABLE, message)
 
 

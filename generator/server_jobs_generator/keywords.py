@@ -12,6 +12,36 @@ from pydantic import JsonValue
 
 TYPES = ("string", "integer", "number", "boolean", "null", "object", "array")
 
+TYPES_ELSEWHERE: Mapping[str, str] = {
+    **dict.fromkeys(("str", "text", "char"), '"string"'),
+    **dict.fromkeys(("int", "long"), '"integer"'),
+    **dict.fromkeys(("float", "double", "decimal"), '"number"'),
+    **dict.fromkeys(("list", "tuple", "set"), '"array"'),
+    **dict.fromkeys(("dict", "map", "record", "struct"), '"object"'),
+    **dict.fromkeys(("none", "nil", "undefined"), '"null"'),
+    **dict.fromkeys(("datetime", "timestamp"), '"string" with "format": "date-time"'),
+    **{name: f'"string" with "format": "{name}"' for name in ("date", "time", "duration", "email", "uri", "uuid")},
+    "url": '"string" with "format": "uri"',
+    "enum": "enum, without a type",
+    "any": "true instead of the schema, for any value",
+}
+"""What to write for the types of other languages."""
+
+KEYWORDS_ELSEWHERE: Mapping[str, str] = {
+    **dict.fromkeys(("desc", "doc", "help", "summary"), "description"),
+    **dict.fromkeys(("regex", "regexp", "match"), "pattern"),
+    **dict.fromkeys(("choices", "values", "options", "oneof"), "enum"),
+    **dict.fromkeys(("length", "len", "size"), "minLength and maxLength, or minItems and maxItems"),
+    **dict.fromkeys(("gt", "greaterThan"), "exclusiveMinimum"),
+    **dict.fromkeys(("lt", "lessThan"), "exclusiveMaximum"),
+    **dict.fromkeys(("gte", "ge", "min"), "minimum"),
+    **dict.fromkeys(("lte", "le", "max"), "maximum"),
+    "optional": "required around the properties, and leave this one out there",
+    "unique": "uniqueItems",
+    "fields": "properties",
+}
+"""What to write for the keywords of other languages."""
+
 ANNOTATIONS = frozenset({"title", "description", "$comment", "default", "examples", "deprecated", "$defs"})
 
 _NUMERIC = frozenset({"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"})

@@ -12,7 +12,7 @@ from server_jobs.cron import check_cron
 from server_jobs.errors import ScheduleError
 from server_jobs.options import LONGEST_PERIOD, SHORTEST_PERIOD
 
-from .problems import listed, nearest, shown
+from .problems import did_you_mean, listed, nearest, shown
 from .rules import Rule
 from .spec_rules import CRON_INVALID, DURATION_INVALID, LISTED_TWICE, OPTION_VALUE, TIMEZONE_UNKNOWN
 
@@ -20,6 +20,10 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}")
 _DURATION = re.compile(
     r"P(?=[0-9T])(?:([0-9]{1,6})W|(?:([0-9]{1,6})D)?"
     r"(?:T(?=[0-9])(?:([0-9]{1,9})H)?(?:([0-9]{1,9})M)?(?:([0-9]{1,9}(?:\.[0-9]{1,6})?)S)?)?)"
+)
+_AMOUNTS = (
+    r"p?t?(?:([0-9]{1,6})w(?:eeks?)?)?(?:([0-9]{1,6})d(?:ays?)?)?t?(?:([0-9]{1,9})h(?:(?:ou)?rs?)?)?"
+    r"(?:([0-9]{1,9})m(?:in(?:ute)?s?)?)?(?:([0-9]{1,9}(?:\.[0-9]{1,6})?)s(?:ec(?:ond)?s?)?)?"
 )
 _LONGEST = timedelta(days=365)
 _LONGEST_TEXT = 500
@@ -90,7 +94,11 @@ def read_name(value: JsonValue) -> str:
     """The name of a queue or a schedule."""
     if not isinstance(value, str) or not _NAME.fullmatch(value):
         rule = "1 to 63 of A-Z, a-z, 0-9, '_', '.' and '-', the first a letter or a digit"
-        raise OptionError(f"must be a name ({rule}), not {shown(value)}")
+        usable = (
+            re.sub("[^A-Za-z0-9_.-]+", "-", value).strip("-_.") if isinstance(value, str) and value.isascii() else ""
+        )
+        meant = did_you_mean(usable if _NAME.fullmatch(usable) else None)
+        raise OptionError(f"must be a name ({rule}), not {shown(value)}{meant}")
     return value
 
 
@@ -122,7 +130,23 @@ def read_duration(value: JsonValue) -> timedelta:
         if length <= _LONGEST:
             return length
     rule = "an ISO 8601 duration of weeks, days, hours, minutes and seconds such as PT30S, up to 365 days"
-    raise OptionError(f"must be {rule}, not {shown(value)}", DURATION_INVALID)
+    meant = did_you_mean(_duration_meant(value) if match is None else None)
+    raise OptionError(f"must be {rule}, not {shown(value)}{meant}", DURATION_INVALID)
+
+
+def _duration_meant(value: JsonValue) -> str | None:
+    """The ISO 8601 duration of a number of seconds, of amounts with units, or of one whose letters are out of order."""
+    text = "".join(str(value).lower().split()) if isinstance(value, str | int | float) else ""
+    text = f"{text}s" if re.fullmatch(r"[0-9.]+", text) else text
+    # A month is no minute, though both are an M.
+    amounts = re.fullmatch(_AMOUNTS, text) if not re.match("p[0-9]+m", text) else None
+    if amounts is None:
+        return None
+    weeks, days, *times = (part or "" for part in amounts.groups())
+    date = f"{weeks}W" if weeks else f"{days}D" if days else ""
+    time = "".join(f"{amount}{unit}" for amount, unit in zip(times, "HMS", strict=True) if amount)
+    meant = f"P{date}T{time}" if time else f"P{date}"
+    return meant if _DURATION.fullmatch(meant) else None
 
 
 def read_timeout(value: JsonValue) -> timedelta:

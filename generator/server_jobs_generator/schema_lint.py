@@ -19,10 +19,12 @@ from .keywords import (
     HOLDS_NAMED,
     HOLDS_ONE,
     IN_PLACE,
+    KEYWORDS_ELSEWHERE,
     KNOWN,
     NEEDS,
     STATES_VALUES,
     TYPES,
+    TYPES_ELSEWHERE,
 )
 from .names import folded, property_name
 from .problems import SpecProblem, listed, nearest, shown
@@ -93,7 +95,8 @@ class SchemaLint:
             self.schemas.append(pointer)
         elif not isinstance(value, dict):
             message = f"must be a schema (an object, or true for any value), not {shown(value)}"
-            self.note(pointer, NOT_A_SCHEMA, message)
+            as_type = f'; write {{"type": {shown(value)}}}' if value in TYPES else ""
+            self.note(pointer, NOT_A_SCHEMA, message + as_type)
         else:
             self.schemas.append(pointer)
             self._check_schema(pointer, value, at_property=at_property, is_partial=self.is_partial)
@@ -130,6 +133,9 @@ class SchemaLint:
         )
         if key in _CHECKS:
             _CHECKS[key](self, pointer, value)
+        elif key == "items" and isinstance(value, list):
+            message = "must be one schema, for all items; a list with one for each of the first is prefixItems"
+            self.note(pointer, KEYWORD_VALUE, message)
         elif key in HOLDS_ONE:
             self.check(pointer, value)
         elif key in HOLDS_LIST:
@@ -178,9 +184,7 @@ class SchemaLint:
         for index, name in enumerate(names):
             place = (*pointer, index) if isinstance(value, list) else pointer
             if name not in TYPES:
-                known = nearest(name, TYPES) if isinstance(name, str) else ""
-                message = f"{shown(name)} is not a JSON Schema type{known or f'; use {listed(TYPES)}'}"
-                self.note(place, UNKNOWN_TYPE, message)
+                self.note(place, UNKNOWN_TYPE, f"{shown(name)} is not a JSON Schema type{_type_meant(name)}")
 
     def check_list(self, pointer: Pointer, value: JsonValue) -> None:
         if not isinstance(value, list) or not 1 <= len(value) <= MAX_BRANCHES:
@@ -289,6 +293,13 @@ def types_of(schema: Schema) -> tuple[str, ...]:
     return tuple(name for name in TYPES if name in names and not (name == "integer" and "number" in names))
 
 
+def _type_meant(name: JsonValue) -> str:
+    word = "none" if name is None else name.lower() if isinstance(name, str) else ""
+    if word in TYPES_ELSEWHERE:
+        return f"; write {TYPES_ELSEWHERE[word]}"
+    return nearest(word, TYPES) or f"; use {listed(TYPES)}"
+
+
 def _how_to_state_a_type(schema: Schema) -> str:
     implied = next((name for name, keywords in BY_TYPE.items() if schema.keys() & keywords), None)
     if implied is not None:
@@ -302,6 +313,10 @@ def _why_refused(key: str, types: Iterable[str]) -> Mistake:
     if key.startswith("x-"):
         return VENDOR_KEYWORD, f"{shown(key)} is not accepted: vendor keywords would have no effect; use $comment"
     if key not in KNOWN:
-        return UNKNOWN_KEYWORD, f"{shown(key)} is not a keyword of JSON Schema{nearest(key, KNOWN)}"
+        meant = f"; write {KEYWORDS_ELSEWHERE[key]}" if key in KEYWORDS_ELSEWHERE else nearest(key, KNOWN)
+        return UNKNOWN_KEYWORD, f"{shown(key)} is not a keyword of JSON Schema{meant}"
+    if key == "required":
+        where = "the object around it lists there which of its properties are"
+        return KEYWORD_MISPLACED, f"required has no effect on the type {listed(types)}; {where}"
     owner = next(name for name, keywords in BY_TYPE.items() if key in keywords)
     return KEYWORD_MISPLACED, f"{key} has no effect on the type {listed(types)}; it belongs to {owner}"

@@ -36,6 +36,12 @@ def problems_of(root: Path, schema: object) -> list[str]:
             {"type": "foo"},
             '/type "foo" is not a JSON Schema type; use string, integer, number, boolean, null, object or array',
         ),
+        ({"type": None}, '/type null is not a JSON Schema type; write "null"'),
+        ({"type": "Float"}, '/type "Float" is not a JSON Schema type; write "number"'),
+        ({"type": "date"}, '/type "date" is not a JSON Schema type; write "string" with "format": "date"'),
+        ("string", ' must be a schema (an object, or true for any value), not "string"; write {"type": "string"}'),
+        ({"type": "string", "regex": "a"}, '/regex "regex" is not a keyword of JSON Schema; write pattern'),
+        ({"type": "string", "required": True}, "/required required has no effect on the type string; the object around it lists there which of its properties are"),
         ({"type": ["string", "nul"]}, '/type/1 "nul" is not a JSON Schema type (did you mean "null"?)'),
         ({"type": ["null", "null"]}, "/type must list different types, at least one"),
         ({"type": []}, "/type must list different types, at least one"),
@@ -68,7 +74,7 @@ def problems_of(root: Path, schema: object) -> list[str]:
         (an_object(**{"": TEXT}), "/properties/ the property \"\" gives no name for Python; use a name with letters, digits and '_'"),
         (an_object(**{"$$": TEXT}), "/properties/$$ the property \"$$\" gives no name for Python; use a name with letters, digits and '_'"),
         ({"type": "array"}, " an array must state items: the schema of each item, or true for any value"),
-        ({"type": "array", "items": [TEXT]}, '/items must be a schema (an object, or true for any value), not [{"type": "string"}]'),
+        ({"type": "array", "items": [TEXT]}, "/items must be one schema, for all items; a list with one for each of the first is prefixItems"),
         ({"type": "array", "prefixItems": [], "items": False, "minItems": 0}, "/prefixItems must be a list of 1 to 100 schemas"),
         ({"anyOf": [TEXT, {"type": "nul"}]}, '/anyOf/1/type "nul" is not a JSON Schema type (did you mean "null"?)'),
         ({"enum": ["a", "b", "a"]}, '/enum/2 "a" is listed twice'),
@@ -222,7 +228,7 @@ def test_one_of_is_checked_where_two_branches_may_fit(tmp_path: Path, branches: 
         ({"required": ["params"]}, '/required a spec must state "required": ["params", "result"]'),
         ({"additionalProperties": {}}, "/additionalProperties must be true or false at the top of a spec, not {}"),
         ({"title": 3}, "/title must be the name of the job such as SendEmail, not 3"),
-        ({"title": "send email"}, '/title the title "send email" does not name a job: a job\'s name starts with a capital letter and goes on with letters and digits, for example SendEmail'),
+        ({"title": "send email"}, '/title the title "send email" does not name a job: a job\'s name starts with a capital letter and goes on with letters and digits, for example SendEmail (did you mean "SendEmail"?)'),
         ({"description": 3}, "/description must be a text, not 3"),
         ({"$defs": {"A": {"type": "strng"}}}, '/$defs/A/type "strng" is not a JSON Schema type (did you mean "string"?)'),
         ({"properties": {"params": an_object(), "result": an_object(), "reslt": True}}, '/properties/reslt only params and result belong here, not "reslt" (did you mean "result"?)'),
@@ -274,10 +280,10 @@ def test_shared_files_are_checked_too_even_if_nothing_uses_them(
         ({"version": 0}, "/version must be a whole number from 1 to 2147483647, not 0"),
         ({"version": True}, "/version must be a whole number from 1 to 2147483647, not true"),
         ({"version": 1.0}, "/version must be a whole number from 1 to 2147483647, not 1.0"),
-        ({"queue": "a b"}, "/queue must be a name (1 to 63 of A-Z, a-z, 0-9, '_', '.' and '-', the first a letter or a digit), not \"a b\""),
+        ({"queue": "a b"}, "/queue must be a name (1 to 63 of A-Z, a-z, 0-9, '_', '.' and '-', the first a letter or a digit), not \"a b\" (did you mean \"a-b\"?)"),
         ({"priority": 101}, "/priority must be a whole number from -100 to 100, not 101"),
         ({"maxAttempts": 0}, "/maxAttempts must be a whole number from 1 to 10000, not 0"),
-        ({"timeout": 30}, "/timeout must be an ISO 8601 duration of weeks, days, hours, minutes and seconds such as PT30S, up to 365 days, not 30"),
+        ({"timeout": 30}, "/timeout must be an ISO 8601 duration of weeks, days, hours, minutes and seconds such as PT30S, up to 365 days, not 30 (did you mean \"PT30S\"?)"),
         ({"timeout": "P1M"}, '/timeout must be an ISO 8601 duration of weeks, days, hours, minutes and seconds such as PT30S, up to 365 days, not "P1M"'),
         ({"timeout": "P366D"}, '/timeout must be an ISO 8601 duration of weeks, days, hours, minutes and seconds such as PT30S, up to 365 days, not "P366D"'),
         ({"timeout": "PT0S"}, "/timeout must be longer than zero; leave timeout out for no bound"),
@@ -311,7 +317,7 @@ def test_shared_files_are_checked_too_even_if_nothing_uses_them(
         ({"rate": {"limit": 9, "per": "P32D"}}, '/rate/per must be a duration from PT0.001S to P31D, not "P32D"'),
         ({"rate": {"limit": 9, "per": "PT1M", "by": ["to"]}}, '/rate/by/0 must be a JSON pointer into params such as "/to", not "to" (did you mean "/to"?)'),
         ({"retention": {"done": "P1D"}}, '/retention/done "done" is not a key of retention; use completed, failed or cancelled'),
-        ({"retention": {"failed": 30}}, "/retention/failed must be an ISO 8601 duration of weeks, days, hours, minutes and seconds such as PT30S, up to 365 days, not 30"),
+        ({"retention": {"failed": 30}}, "/retention/failed must be an ISO 8601 duration of weeks, days, hours, minutes and seconds such as PT30S, up to 365 days, not 30 (did you mean \"PT30S\"?)"),
         ({"status": "gone"}, '/status must be active or retired, not "gone"'),
         ({"status": "retired", "schedules": [{"name": "a", "cron": "* * * * *", "params": {"to": "x"}}]}, "/schedules a retired job is not scheduled; remove them"),
         ({"compat": {"queue": "fatal"}}, '/compat/queue must be error, warning or ignore, not "fatal"'),
@@ -374,6 +380,44 @@ def test_a_schedule_must_have_a_name_of_its_own_a_cron_expression_and_fitting_pa
     twice = {"name": "n", "cron": "0 9 * * *"}
     (line,) = problems(tmp_path, {"case.json": a_spec(**{"x-job": {"schedules": [twice, twice]}})})
     assert line.endswith('/x-job/schedules/1/name a schedule named "n" stands above; rename one of them')
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        *((30, "PT30S"), (1.5, "PT1.5S"), ("30", "PT30S"), ("30s", "PT30S"), ("5 minutes", "PT5M"), ("1h30m", "PT1H30M")),
+        *(("2 weeks", "P2W"), ("1d 2h", "P1DT2H"), ("pt30s", "PT30S"), ("P1H", "PT1H"), ("PT1D", "P1D")),
+        *((value, None) for value in ("P1M", "P1Y", "PT1H30", "1:00", "500ms", "-PT5S", "PT", "P", "", None, True, "9" * 20)),
+    ],
+)  # fmt: skip
+def test_a_duration_is_told_as_iso_8601_has_it(tmp_path: Path, written: object, meant: str | None) -> None:
+    (line,) = problems(tmp_path, {"case.json": a_spec(**{"x-job": {"timeout": written}})})
+    assert line.partition(" (did you mean ")[2] == ("" if meant is None else f'"{meant}"?)')
+
+
+@pytest.mark.parametrize(
+    ("name", "title", "meant"),
+    [
+        ("Send-Email", "SendEmail", "send_email.json"),
+        ("sendEmail", "SendEmail", "send_email.json"),
+        ("send email", "SendEmail", "send_email.json"),
+        ("case", "send_email", "SendEmail"),
+        ("case", "Send Email!", "SendEmail"),
+        ("case", "3", None),
+        ("class", "SendEmail", None),
+    ],
+)
+def test_a_name_that_is_none_is_told_as_it_could_be(tmp_path: Path, name: str, title: str, meant: str | None) -> None:
+    (line,) = problems(tmp_path, {f"{name}.json": a_spec(title=title)})
+    assert line.partition(" (did you mean ")[2] == ("" if meant is None else f'"{meant}"?)')
+
+
+@pytest.mark.parametrize(
+    ("queue", "meant"), [("my queue", "my-queue"), ("mail!", "mail"), ("\u00fcber", None), ("-", None)]
+)
+def test_the_name_of_a_queue_is_told_as_it_could_be(tmp_path: Path, queue: str, meant: str | None) -> None:
+    (line,) = problems(tmp_path, {"case.json": a_spec(**{"x-job": {"queue": queue}})})
+    assert line.partition(" (did you mean ")[2] == ("" if meant is None else f'"{meant}"?)')
 
 
 def test_everything_wrong_in_a_file_is_reported_at_once(tmp_path: Path) -> None:
