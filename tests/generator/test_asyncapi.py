@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,7 @@ PUBLISHED = json.loads(gzip.decompress((ROOT / "tests/data/asyncapi/3.0.0.json.g
 VALIDATOR = jsonschema_rs.validator_for(PUBLISHED)
 
 
-def document(root: Path, files: dict[str, object]) -> dict[str, Any]:
+def document(root: Path, files: Mapping[str, object]) -> dict[str, Any]:
     """The document of these specs, held against the published schema."""
     specs = read(root, files)
     assert not specs.problems
@@ -87,12 +87,46 @@ def test_jobs_of_one_queue_share_a_channel_and_each_is_answered_by_its_result(tm
         },
     )
 
-    assert list(found["channels"]["queue-mail"]["messages"]) == ["One", "Two"]
-    assert list(found["channels"]["queue-default"]["messages"]) == ["Three"]
+    assert list(found["channels"]["queue-mail"]["messages"]) == ["OneParams", "TwoParams"]
+    assert list(found["channels"]["queue-default"]["messages"]) == ["ThreeParams"]
     assert found["operations"]["enqueueOne"]["action"] == "send"
     assert found["operations"]["runOne"]["action"] == "receive"
     (answer,) = found["operations"]["runOne"]["reply"]["messages"]
     assert at(found, at(found, answer["$ref"])["$ref"])["name"] == "OneResult"  # type: ignore[index]
+
+
+def test_a_job_that_is_called_like_the_result_of_another_one_takes_nothing_from_it(tmp_path: Path) -> None:
+    names = ("Foo", "FooResult", "FooParams", "FooResultParams")
+    specs = {
+        f"job_{number}.json": a_spec(an_object(**{f"p{number}": True}), an_object(**{f"r{number}": True}), title=name)
+        for number, name in enumerate(names)
+    }
+    found = document(tmp_path, specs)
+
+    for number, name in enumerate(names):
+        run = found["operations"][f"run{name}"]
+        for operation, property_ in ((run, f"p{number}"), (run["reply"], f"r{number}")):
+            message = at(found, at(found, operation["messages"][0]["$ref"])["$ref"])  # type: ignore[index]
+            payload = at(found, message["payload"]["$ref"])  # type: ignore[index]
+            assert list(payload["schema"]["properties"]) == [property_]  # type: ignore[index]
+
+
+def test_a_retired_job_is_run_but_not_queued_and_its_schemas_are_deprecated(tmp_path: Path) -> None:
+    specs = {"new.json": a_spec(), "old.json": a_spec(**{"x-job": {"status": "retired"}})}
+    found = document(tmp_path, specs)
+
+    assert list(found["operations"]) == ["enqueueNew", "runNew", "runOld"]
+    assert found["operations"]["runOld"]["x-job"]["status"] == "retired"
+    schemas = found["components"]["schemas"]
+    assert [name for name in schemas if schemas[name]["schema"].get("deprecated")] == ["OldParams", "OldResult"]
+
+
+def test_messages_have_the_examples_of_their_schemas(tmp_path: Path) -> None:
+    params, result = ({**an_object(a={"type": "string"}), "examples": [{"a": word}]} for word in ("in", "out"))
+    messages = document(tmp_path, {"one.json": a_spec(params, result)})["components"]["messages"]
+
+    assert messages["OneParams"]["examples"] == [{"payload": {"a": "in"}}]
+    assert messages["OneResult"]["examples"] == [{"payload": {"a": "out"}}]
 
 
 def test_how_a_job_is_run_is_told_with_it(tmp_path: Path) -> None:
@@ -129,7 +163,7 @@ def test_every_spec_gives_a_document_that_stands_by_itself(params: Schema, defin
     assert errors(found) == []
     for reference in references({key: found[key] for key in ("channels", "operations")}):
         at(found, reference)
-    payload = at(found, found["components"]["messages"]["Case"]["payload"]["$ref"])
+    payload = at(found, found["components"]["messages"]["CaseParams"]["payload"]["$ref"])
     for reference in references(payload):
         at(found, reference)
 

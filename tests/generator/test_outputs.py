@@ -92,6 +92,14 @@ def test_the_document_has_the_words_of_the_spec() -> None:
     assert described["examples"] == spec["properties"]["params"]["examples"]
 
 
+def test_the_document_has_no_way_to_enqueue_a_retired_job(tmp_path: Path) -> None:
+    specs = read(tmp_path, {"new.json": a_spec(), "old.json": a_spec(**{"x-job": {"status": "retired"}})})
+    written = json.loads(openapi_text(specs.jobs))
+
+    assert "/jobs/New" in written["paths"]
+    assert "Old" not in json.dumps(written)
+
+
 @settings(max_examples=FEW)
 @given(
     object_schemas(schemas),

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from pydantic import JsonValue
 from server_jobs.options import JobOptions
 from server_jobs_generator.outputs.typescript.keys import UnequalKeyError, keys_of
-from server_jobs_generator.outputs.typescript.module import typescript_text
+from server_jobs_generator.outputs.typescript.module import TAKEN, typescript_text
 from server_jobs_generator.outputs.typescript.text import comment, literal_type, member
 from server_jobs_generator.outputs.typescript.type_writer import TypeWriter
 
@@ -167,6 +167,32 @@ def test_names_that_the_module_has_already_are_numbered(tmp_path: Path) -> None:
 
     names = re.findall(r"^export (?:type|class|function|async function) (\w+)", text, re.MULTILINE)
     assert len(names) == len(set(names))
+
+
+def test_no_definition_takes_the_name_of_the_params_of_another_job(tmp_path: Path) -> None:
+    params = an_object(a={"$ref": "#/$defs/BarParams"})
+    foo = a_spec(params, **{"$defs": {"BarParams": an_object(a={"type": "string"})}})
+    text = typescript_text(read(tmp_path, {"foo.json": foo, "foo_bar.json": a_spec()}).jobs)
+
+    assert "  FooBar: FooBarParams;\n" in text
+    assert "export type FooBarParams2 = " in text
+
+
+def test_every_name_of_the_module_and_of_the_language_in_it_is_taken() -> None:
+    code = re.sub(r"/\*\*.*?\*/|//[^\n]*|\"[^\"\n]*\"|`[^`]*`|\\p\{\w+\}", "", typescript_text([]), flags=re.DOTALL)
+    assert set(re.findall(r"(?<![.\w])[A-Z]\w+", code)) <= set(TAKEN)
+
+
+def test_a_retired_job_can_be_read_but_not_enqueued(tmp_path: Path) -> None:
+    specs = {"new.json": a_spec(), "old.json": a_spec(**{"x-job": {"status": "retired"}})}
+    text = typescript_text(read(tmp_path, specs).jobs)
+
+    assert "JobParams = {\n  New: NewParams;\n};" in text
+    results = "JobResults = {\n  New: NewResult;\n  /** @deprecated The job is retired. */\n  Old: OldResult;\n};"
+    assert results in text
+    assert "/**\n * Result of Old.\n * @deprecated\n */\nexport type OldResult = " in text
+    assert 'InsertableJob = "New";' in text
+    assert "  Old: {" not in text
 
 
 def _declarations(text: str) -> Iterator[tuple[str, object]]:

@@ -13,10 +13,11 @@ import schemathesis
 import uvicorn
 from hypothesis import HealthCheck, settings
 from schemathesis.specs.openapi.checks import allow_header_conformance, ignored_auth
+from server_jobs import JobOptions, create_job_registry, define_job
 from server_jobs.http.app import PREFIX, ROUTES, under_prefix
 from server_jobs.http.openapi import document
 
-from tests.http.caller import TOKEN, Caller, new_backend
+from tests.http.caller import TOKEN, Caller, Kept, Note, keep, keep_job, new_backend
 
 schema = schemathesis.openapi.from_dict(document(new_backend().registry, server=PREFIX))
 # No store keeps NUL characters, whatever a spec says; `test_jobs` has them.
@@ -105,6 +106,15 @@ def test_what_stands_before_the_routes_is_in_the_document() -> None:
         for method, operation in operations.items():
             refusals = {"401", "503"} | ({"400", "403", "411", "413", "421"} if method == "post" else set())
             assert refusals <= set(operation["responses"]), path
+
+
+def test_a_retired_job_has_no_route_in_the_document() -> None:
+    options = JobOptions(retired=True)
+    gone = define_job(name="Gone", params=Note, result=Kept, handler=keep, options=options)
+    found = document(create_job_registry().register(keep_job()).register(gone), server=PREFIX)
+
+    assert "/jobs/Keep" in found["paths"]
+    assert "Gone" not in str(found)
 
 
 async def test_the_params_of_a_job_are_described_with_what_they_refer_to() -> None:

@@ -291,6 +291,26 @@ def test_a_job_whose_keys_might_differ_goes_over_http_only(tmp_path: Path) -> No
     assert "program.ts(2,26): error" in compiled(tmp_path)
 
 
+def test_a_retired_job_can_be_read_but_neither_enqueued_nor_inserted(tmp_path: Path) -> None:
+    spec = a_spec(an_object(), an_object(a={"type": "string"}), **{"x-job": {"status": "retired"}})
+    (job,) = read(tmp_path, {"case.json": spec}).jobs
+    (row,) = rows(tmp_path, job, [["Case", {}, {}]])
+    program = """\
+import { insertJob, JobsClient } from "./jobs.ts";
+const client = new JobsClient({ url: "", token: "" });
+export const read: Promise<string | undefined> = client.job<"Case">("1").then((job) => job.result?.a);
+// @ts-expect-error It is retired.
+void insertJob("sqlite", "Case", {});
+// @ts-expect-error It is retired.
+void client.enqueue("Case", {});
+"""
+    (tmp_path / "program.ts").write_text(program, encoding="utf-8")
+    (tmp_path / "rows.ts").unlink()
+
+    assert row == "TypeError: there is no job Case that can be enqueued"
+    assert compiled(tmp_path) == ""
+
+
 def test_the_compiler_takes_the_types_of_every_spec(tmp_path: Path) -> None:
     made: list[str] = []
 

@@ -1,15 +1,15 @@
 """The AsyncAPI 3 document of the jobs: a channel for each queue, a message for the params and the result of each job.
 
-It is told from the side of the application that both queues jobs and works them off.
+It is told from the side of the application that both queues jobs and works them off. Of a retired job none is queued.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from pydantic import JsonValue
 from server_jobs import __version__
-from server_jobs.json_schema import refer_by
+from server_jobs.json_schema import Schema, refer_by
 
 from ..spec import JobSpec
 from .job_facts import job_facts
@@ -48,9 +48,7 @@ def _channels(jobs: Sequence[JobSpec]) -> Part:
             "address": queue,
             "title": f"The queue {queue}",
             "messages": {
-                job.class_name: _ref("components", "messages", job.class_name)
-                for job in jobs
-                if job.options.queue == queue
+                _params(job): _ref("components", "messages", _params(job)) for job in jobs if job.options.queue == queue
             },
         }
         for queue in sorted({job.options.queue for job in jobs})
@@ -68,56 +66,65 @@ def _operations(job: JobSpec) -> Part:
     channel = _channel(job.options.queue)
     common: Part = {
         "channel": _ref("channels", channel),
-        "messages": [_ref("channels", channel, "messages", job.class_name)],
+        "messages": [_ref("channels", channel, "messages", _params(job))],
     }
     reply: Part = {
         "channel": _ref("channels", _RESULTS),
         "messages": [_ref("channels", _RESULTS, "messages", _result(job))],
     }
-    return {
-        f"enqueue{job.class_name}": {"action": "send", "title": f"Queue a {job.class_name}", **common},
-        f"run{job.class_name}": {
-            "action": "receive",
-            "title": f"Run a {job.class_name}",
-            **_described(job.description),
-            **common,
-            "reply": reply,
-            "x-job": job_facts(job),
-        },
+    run: Part = {
+        "action": "receive",
+        "title": f"Run a {job.class_name}",
+        **_described(job.description),
+        **common,
+        "reply": reply,
+        "x-job": job_facts(job),
     }
+    if job.options.retired:
+        return {f"run{job.class_name}": run}
+    enqueue: Part = {"action": "send", "title": f"Queue a {job.class_name}", **common}
+    return {f"enqueue{job.class_name}": enqueue, f"run{job.class_name}": run}
 
 
 def _messages(job: JobSpec) -> Part:
-    params: Part = {
-        "name": job.class_name,
-        "title": f"Params of {job.class_name}",
-        **_described(job.description),
-        "contentType": "application/json",
-        "payload": _ref("components", "schemas", f"{job.class_name}Params"),
+    return {
+        _params(job): _message(_params(job), f"Params of {job.class_name}", job.params, job.description),
+        _result(job): _message(_result(job), f"Result of {job.class_name}", job.result, None),
     }
-    examples = job.params.get("examples")
+
+
+def _message(name: str, title: str, schema: Schema, description: str | None) -> Part:
+    message: Part = {
+        "name": name,
+        "title": title,
+        **_described(description),
+        "contentType": "application/json",
+        "payload": _ref("components", "schemas", name),
+    }
+    examples = schema.get("examples")
     if isinstance(examples, list) and examples:
-        params["examples"] = [{"payload": example} for example in examples]
-    result: Part = {
-        "name": _result(job),
-        "title": f"Result of {job.class_name}",
-        "contentType": "application/json",
-        "payload": _ref("components", "schemas", _result(job)),
-    }
-    return {job.class_name: params, _result(job): result}
+        message["examples"] = [{"payload": example} for example in examples]
+    return message
 
 
 def _schemas(job: JobSpec) -> Part:
-    parts = {f"{job.class_name}Params": job.params, _result(job): job.result}
+    # An operation of AsyncAPI cannot be deprecated; a schema can.
+    retired: Part = {"deprecated": True} if job.options.retired else {}
+    parts = {_params(job): {**job.params, **retired}, _result(job): {**job.result, **retired}}
     return {name: {"schemaFormat": _DIALECT, "schema": _schema(name, schema)} for name, schema in parts.items()}
 
 
-def _schema(name: str, schema: Mapping[str, JsonValue]) -> JsonValue:
+def _schema(name: str, schema: Schema) -> JsonValue:
     return refer_by(schema, lambda definition: _pointer("components", "schemas", name, "schema", "$defs", definition))
 
 
 def _described(description: str | None) -> Part:
     return {"description": description} if description else {}
+
+
+def _params(job: JobSpec) -> str:
+    """With a word behind it like that of the result, so that no job is called like the message of another one."""
+    return f"{job.class_name}Params"
 
 
 def _result(job: JobSpec) -> str:

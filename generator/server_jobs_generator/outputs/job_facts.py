@@ -8,6 +8,7 @@ from datetime import timedelta
 from pydantic import JsonValue
 from server_jobs.options import JobOptions, Misfire, Retention, Schedule
 
+from ..option_values import Status
 from ..spec import JobSpec
 
 
@@ -32,6 +33,8 @@ def job_facts(job: JobSpec) -> dict[str, JsonValue]:
         facts["timeout"] = duration(options.timeout)
     if options.unique_by is not None:
         facts["unique"] = {"by": list(options.unique_by)}
+    if options.retired:
+        facts["status"] = str(Status.RETIRED)
     facts |= _limits(options)
     if options.retention != Retention():
         facts["retention"] = _retention(options.retention)

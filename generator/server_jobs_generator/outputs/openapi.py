@@ -14,5 +14,9 @@ from .json_text import json_text
 
 def openapi_text(jobs: Sequence[JobSpec]) -> str:
     """What `GET /_jobs/openapi.json` answers for these jobs, whoever serves them at the usual place."""
-    schemas = {job.class_name: JobSchemas(job.params, job.result, job.description or "") for job in jobs}
+    schemas = {
+        job.class_name: JobSchemas(job.params, job.result, job.description or "")
+        for job in jobs
+        if not job.options.retired
+    }
     return json_text(document_of(schemas, server=PREFIX))

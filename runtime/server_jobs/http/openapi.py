@@ -66,13 +66,13 @@ async def openapi(request: Request) -> Response:
 
 
 def document(registry: JobRegistry, *, server: str) -> Schema:
-    """The document for the jobs of a registry; `server` is where the routes are mounted."""
+    """The document for the jobs of a registry that are not retired; `server` is where the routes are mounted."""
     jobs = (registration.job for registration in registry.registrations())
-    return document_of({job.job_name: job.schemas() for job in jobs}, server=server)
+    return document_of({job.job_name: job.schemas() for job in jobs if not job.options.retired}, server=server)
 
 
 def document_of(jobs: Mapping[str, JobSchemas], *, server: str) -> Schema:
-    """The document for these jobs by name, in that order."""
+    """The document in which these jobs can be enqueued, by name, in that order."""
     schemas: Schema = {
         "Problem": _object(
             {

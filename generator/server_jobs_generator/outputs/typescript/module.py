@@ -9,7 +9,7 @@ from dataclasses import asdict
 from pydantic import JsonValue
 from server_jobs.clock import SQLITE_NOW
 from server_jobs.databases.postgres import PostgresDatabase
-from server_jobs.json_schema import definitions_of
+from server_jobs.json_schema import Schema, definitions_of
 from server_jobs.options import HIGHEST_PRIORITY, LOWEST_PRIORITY, MOST_ATTEMPTS
 from server_jobs.outcomes import LONGEST_DELAY
 from server_jobs.stores import postgres_statements, statements
@@ -24,31 +24,70 @@ from .keys import JobKeys, UnequalKeyError, keys_of
 from .text import expression, literal, template_literal
 from .type_writer import TypeWriter
 
-# What the rest of the module says, and what it needs of the language.
-_TAKEN = (
-    *("ClientOptions", "Dialect", "Enqueued", "EnqueueOptions", "InsertableJob", "Insertion", "InsertOptions", "Job"),
+TAKEN = (
+    *(
+        "ClientOptions",
+        "Dialect",
+        "Enqueued",
+        "EnqueueableJob",
+        "EnqueueOptions",
+        "InsertableJob",
+        "Insertion",
+        "InsertOptions",
+        "Job",
+    ),
     *("JobEvent", "JobName", "JobParams", "JobResults", "JobsClient", "JobStatus", "JobSummary", "JsonValue"),
-    *("KeyPart", "JobFacts", "Problem", "RefusedError", "Array", "AsyncGenerator", "Date", "Error", "JSON", "Map"),
-    *("Number", "Object", "Promise", "RangeError", "Record", "RequestInit", "Response", "Set", "String"),
+    *(
+        "JOBS",
+        "KeyPart",
+        "JobFacts",
+        "Problem",
+        "RefusedError",
+        "STATEMENTS",
+        "Array",
+        "AsyncGenerator",
+        "Date",
+        "Error",
+    ),
+    *(
+        "JSON",
+        "Map",
+        "Math",
+        "Number",
+        "Object",
+        "Omit",
+        "Promise",
+        "RangeError",
+        "Record",
+        "RequestInit",
+        "Response",
+        "Set",
+        "String",
+    ),
     *("TextDecoder", "TextDecoderStream", "TextEncoder", "TypeError", "Uint8Array", "AbortSignal", "Partial"),
 )
+"""What the rest of the module is made of, and needs of the language: no type of a job is called so."""
+
+_RETIRED = "/** @deprecated The job is retired. */\n  "
 _PARAMETER = re.compile(r":([a-z_]+)")
 _LOCK_TIMEOUT = re.compile(r"\n WHERE \(SELECT set_config\([^\n]*")
 
 
 def typescript_text(jobs: Sequence[JobSpec]) -> str:
     """The module, which needs no other."""
-    names = Names(_TAKEN)
-    types = {job.class_name: _JobTypes(job, names) for job in jobs}
-    keys = {job.class_name: _keys(job) for job in jobs}
+    active = [job for job in jobs if not job.options.retired]
+    types = _types_of(jobs)
+    keys = {job.class_name: _keys(job) for job in active}
     return render(
         "jobs.ts.jinja",
         header=Code(header().replace("#", "//")),
         declarations=[Code("\n".join(types[job.class_name].declarations())) for job in jobs],
-        params=[Code(f"{job.class_name}: {types[job.class_name].params};") for job in jobs],
-        results=[Code(f"{job.class_name}: {types[job.class_name].result};") for job in jobs],
+        params=[Code(f"{job.class_name}: {types[job.class_name].params};") for job in active],
+        results=[
+            Code(f"{_RETIRED * job.options.retired}{job.class_name}: {types[job.class_name].result};") for job in jobs
+        ],
         insertable=Code(" | ".join(literal(name) for name, found in keys.items() if found) or "never"),
-        facts=[Code(f"{job.class_name}: {expression(_facts(job, keys[job.class_name]))},") for job in jobs],
+        facts=[Code(f"{job.class_name}: {expression(_facts(job, keys[job.class_name]))},") for job in active],
         statements=_statements(),
         lowest_priority=Code(str(LOWEST_PRIORITY)),
         highest_priority=Code(str(HIGHEST_PRIORITY)),
@@ -60,6 +99,15 @@ def typescript_text(jobs: Sequence[JobSpec]) -> str:
     )
 
 
+def _types_of(jobs: Sequence[JobSpec]) -> dict[str, _JobTypes]:
+    """By class name. No definition of one job takes the name of another one's params or result."""
+    names = Names(TAKEN)
+    types = {job.class_name: _JobTypes(job, names) for job in jobs}
+    for one in types.values():
+        one.name_definitions(names)
+    return types
+
+
 class _JobTypes:
     """The names of one job's types, and their declarations."""
 
@@ -69,14 +117,21 @@ class _JobTypes:
         self.result = names.take(f"{job.class_name}Result")
         definitions = {**definitions_of(job.params), **definitions_of(job.result)}
         self._definitions = dict(sorted(definitions.items()))
-        self._names = {name: names.take(f"{job.class_name}{pascal_case(name)}") for name in self._definitions}
+        self._names: dict[str, str] = {}
+
+    def name_definitions(self, names: Names) -> None:
+        self._names = {name: names.take(f"{self._job.class_name}{pascal_case(name)}") for name in self._definitions}
 
     def declarations(self) -> Iterator[str]:
         writer = TypeWriter(self._definitions, self._names)
         about = [self._job.description] if self._job.description else []
-        yield writer.declare(self.params, self._job.params, [f"Params of {self._job.class_name}.", *about])
-        yield writer.declare(self.result, self._job.result, [f"Result of {self._job.class_name}."])
+        params, result = f"Params of {self._job.class_name}.", f"Result of {self._job.class_name}."
+        yield writer.declare(self.params, self._marked(self._job.params), [params, *about])
+        yield writer.declare(self.result, self._marked(self._job.result), [result])
         yield from writer.declare_definitions()
+
+    def _marked(self, schema: Schema) -> Schema:
+        return {**schema, "deprecated": True} if self._job.options.retired else schema
 
 
 def _keys(job: JobSpec) -> JobKeys | None:

@@ -28,12 +28,12 @@ _SIMPLE: Mapping[str, str] = {
 _STEP = "  "
 
 
-def documentation(schema: JsonValue | Schema) -> list[str]:
-    """What a comment says of a schema: its description, its default, whether it is deprecated."""
+def documentation(schema: JsonValue | Schema, about: Sequence[str] = ()) -> list[str]:
+    """What a comment says of a schema: its description (or else `about`), its default, whether it is deprecated."""
     if not isinstance(schema, Mapping):
-        return []
+        return list(about)
     description = schema.get("description")
-    lines = [description] if isinstance(description, str) else []
+    lines = [description] if isinstance(description, str) else list(about)
     if "default" in schema:
         lines.append(f"Left out: {literal(schema['default'])}.")
     return [*lines, "@deprecated"] if schema.get("deprecated") is True else lines
@@ -52,8 +52,7 @@ class TypeWriter:
 
     def declare(self, name: str, schema: JsonValue | Schema, about: Sequence[str] = ()) -> str:
         """The declaration of a type under a name."""
-        lines = documentation(schema) or list(about)
-        return f"{comment(lines)}export type {name} = {self.of(schema)};\n"
+        return f"{comment(documentation(schema, about))}export type {name} = {self.of(schema)};\n"
 
     def declare_definitions(self) -> Iterator[str]:
         """The declarations of all definitions, in their order."""
