@@ -65,6 +65,23 @@ def type_of(schema: JsonValue, **definitions: JsonValue) -> str:
             },
             '{\n  a: string;\n  "b c"?: null;\n  [key: string]: number | string | null | undefined;\n}',
         ),
+        (
+            {
+                "type": "object",
+                "required": ["c"],
+                "patternProperties": {"^x": {"type": "integer"}, "^y": {"type": "null"}},
+                "additionalProperties": False,
+            },
+            "{\n  c: number | null;\n  [key: string]: number | null;\n}",
+        ),
+        (
+            {"type": "object", "properties": {"a": {"type": "string"}}, "unevaluatedProperties": False},
+            "{\n  a?: string;\n}",
+        ),
+        (
+            {"type": "object", "unevaluatedProperties": False, "allOf": [{"type": "object"}]},
+            "{\n  [key: string]: unknown;\n}",
+        ),
         ({"anyOf": [{"type": "string"}, False]}, "string"),
         ({"oneOf": [{"type": "string"}, True]}, "unknown"),
         ({"allOf": [{"type": ["string", "null"]}, {"type": "string"}]}, "(string | null) & string"),

@@ -18,6 +18,7 @@ UNKNOWN = "unknown"
 NEVER = "never"
 
 _ALL_OF = ("allOf", "anyOf", "oneOf")
+_APPLICATORS = frozenset({*_ALL_OF, "$ref", "dependentSchemas", "if"})
 _SIMPLE: Mapping[str, str] = {
     "boolean": "boolean",
     "integer": "number",
@@ -112,16 +113,16 @@ class TypeWriter:
         properties, required = schema.get("properties"), schema.get("required")
         members = dict(properties) if isinstance(properties, dict) else {}
         needed = {name: None for name in required if isinstance(name, str)} if isinstance(required, list) else {}
-        additional = True if "patternProperties" in schema else schema.get("additionalProperties", True)
         inside = indent + _STEP
         types = {name: self.of(part, inside) for name, part in members.items()}
-        types |= {name: UNKNOWN for name in needed if name not in types}
+        undeclared = union([self.of(part, inside) for part in _undeclared(schema)])
+        types |= {name: undeclared for name in needed if name not in types}
         lines: list[str] = []
         for name, type_ in types.items():
             lines.append(comment(documentation(members.get(name)), inside))
             lines.append(f"{inside}{member(name)}{'' if name in needed else '?'}: {type_};\n")
-        if additional is not False:
-            others = union([self.of(additional, inside), *_beside(types, needed)])
+        if undeclared != NEVER:
+            others = union([undeclared, *_beside(types, needed)])
             lines.append(f"{inside}[key: string]: {others};\n")
         return f"{{\n{''.join(lines)}{indent}}}" if lines else "Record<string, never>"
 
@@ -181,6 +182,15 @@ def _single(type_: str) -> str:
 
 def _element(type_: str, *, needed: bool) -> str:
     return type_ if needed else f"{_single(type_)}?"
+
+
+def _undeclared(schema: Schema) -> list[JsonValue]:
+    """The schemas of properties that have no name in it, one of which each of them fits."""
+    patterns, additional = schema.get("patternProperties"), schema.get("additionalProperties")
+    if additional is None:
+        # What other schemas say at the same place, they say of names that are not known here.
+        additional = True if _APPLICATORS & schema.keys() else schema.get("unevaluatedProperties", True)
+    return [*(patterns.values() if isinstance(patterns, dict) else ()), additional]
 
 
 def _beside(types: Mapping[str, str], needed: Mapping[str, None]) -> list[str]:
