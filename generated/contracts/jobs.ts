@@ -188,6 +188,8 @@ export type JobSummary = {
   id: string;
   job_name: string;
   status: JobStatus;
+  /** Whether it failed because its params cannot be read. */
+  parked: boolean;
   queue: string;
   priority: number;
   /** 0 to 100. */
@@ -220,6 +222,7 @@ export type Job<N extends JobName = JobName> = N extends JobName
     }
   : never;
 
+/** Where a job was when an event told of it. */
 export type JobEvent = {
   status: JobStatus;
   progress: number;
@@ -467,15 +470,21 @@ function checked(options: EnqueueOptions): EnqueueOptions {
   if (scheduledFor !== undefined && delaySeconds !== undefined) {
     throw new RangeError("give either scheduledFor or delaySeconds, not both");
   }
-  if (scheduledFor !== undefined && Number.isNaN(scheduledFor.getTime())) {
-    throw new RangeError("scheduledFor is no moment");
-  }
+  checkMoment(scheduledFor);
   checkRange("delaySeconds", delaySeconds, 0, 31536000000);
   checkRange("priority", priority, -100, 100);
   checkRange("maxAttempts", maxAttempts, 1, 10000);
   for (const text of [uniqueKey, correlationId]) if (text !== undefined) checkText(text);
   if (uniqueKey !== undefined) checkRange("the length of uniqueKey", [...uniqueKey].length, 0, 500);
   return options;
+}
+
+/** Throws for what is no moment, or one that Python has none for. */
+function checkMoment(moment: Date | undefined): void {
+  if (moment === undefined) return;
+  if (Number.isNaN(moment.getTime())) throw new RangeError("scheduledFor is no moment");
+  const year = moment.getUTCFullYear();
+  if (year < 1 || year > 9999) throw new RangeError(`scheduledFor must be within the years 1 to 9999, not ${year}`);
 }
 
 function checkRange(name: string, value: number | undefined, lowest: number, highest: number): void {

@@ -11,7 +11,7 @@ import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, cast
 
@@ -276,6 +276,28 @@ def test_what_no_store_would_keep_is_refused_in_typescript_too(
     (row,) = rows(tmp_path, job, [["Case", params, options]])
 
     assert said in row
+
+
+@pytest.mark.parametrize(
+    ("moment", "said"),
+    [
+        ("9999-12-31T23:59:59.999Z", None),
+        ("0001-01-01T00:00:00.000Z", None),
+        ("+010000-01-01T00:00:00.000Z", "must be within the years 1 to 9999, not 10000"),
+        ("0000-12-31T23:59:59.999Z", "must be within the years 1 to 9999, not 0"),
+        ("never", "is no moment"),
+    ],
+)
+def test_a_job_becomes_due_within_the_years_that_python_knows(tmp_path: Path, moment: str, said: str | None) -> None:
+    (job,) = read(tmp_path, {"case.json": a_spec()}).jobs
+
+    (row,) = rows(tmp_path, job, [["Case", {}, {"scheduledFor": moment}]])
+
+    if said is not None:
+        assert row == f"RangeError: scheduledFor {said}"
+    else:
+        due = datetime.fromtimestamp(0, UTC) + timedelta(milliseconds=row["parameters"][7])
+        assert due == datetime.fromisoformat(moment)
 
 
 def test_a_job_whose_keys_might_differ_goes_over_http_only(tmp_path: Path) -> None:

@@ -22,7 +22,8 @@ from .problem import PROBLEM_TYPE
 Schema = dict[str, Any]
 """A part of a JSON document that others define: OpenAPI, JSON Schema."""
 
-_MOMENT: Schema = {"type": ["string", "null"], "format": "date-time"}
+_MOMENT: Schema = {"type": "string", "format": "date-time"}
+_MOMENT_OR_NULL: Schema = {"type": ["string", "null"], "format": "date-time"}
 _STATUS: Schema = {"enum": [str(one) for one in JobStatus]}
 _TEXT: Schema = {"type": "string"}
 _TEXT_OR_NULL: Schema = {"type": ["string", "null"]}
@@ -42,8 +43,8 @@ _SUMMARY: dict[str, Schema] = {
     "max_attempts": _INTEGER,
     "created_at": _MOMENT,
     "updated_at": _MOMENT,
-    "scheduled_for": _MOMENT,
-    "completed_at": _MOMENT,
+    "scheduled_for": _MOMENT_OR_NULL,
+    "completed_at": _MOMENT_OR_NULL,
 }
 _DETAILS: dict[str, Schema] = {
     "spec_version": _INTEGER,
@@ -52,8 +53,8 @@ _DETAILS: dict[str, Schema] = {
     "params_hidden": {**_TEXT_OR_NULL, "description": "Why params are not shown; null when they are."},
     "result": {"description": "What the handler returned; null while there is none."},
     "error": _TEXT_OR_NULL,
-    "worker_started_at": _MOMENT,
-    "worker_expires_at": _MOMENT,
+    "worker_started_at": _MOMENT_OR_NULL,
+    "worker_expires_at": _MOMENT_OR_NULL,
     "correlation_id": _TEXT_OR_NULL,
     "unique_key": _TEXT_OR_NULL,
     "cancel_requested": {"type": "boolean"},

@@ -8,7 +8,8 @@ const { insertJob } = await import(pathToFileURL(String(file)).href);
 for (const [name, params, options] of JSON.parse(readFileSync(0, "utf8"))) {
   let row: unknown;
   try {
-    row = await insertJob("postgresql", name, params, options);
+    const due = options.scheduledFor === undefined ? {} : { scheduledFor: new Date(options.scheduledFor) };
+    row = await insertJob("postgresql", name, params, { ...options, ...due });
   } catch (error) {
     row = String(error);
   }
