@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import cast
 
 import pytest
+import yaml  # type: ignore[import-untyped]
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from server_jobs.http.app import PREFIX
 from server_jobs.http.openapi import document
 from server_jobs.project import OUTPUTS, find_project
+from server_jobs_generator.outputs.json_text import json_text
 from server_jobs_generator.outputs.openapi import openapi_text
 from server_jobs_generator.outputs.selection import output_files
 from server_jobs_generator.spec import read_specs
@@ -98,6 +100,20 @@ def test_the_document_has_no_way_to_enqueue_a_retired_job(tmp_path: Path) -> Non
 
     assert "/jobs/New" in written["paths"]
     assert "Old" not in json.dumps(written)
+
+
+@given(st.text() | st.sampled_from(["\U0001f600", "\U000e0001", "\x7f\x85\u2028\ufeff\uffff", "\ud83d", "\\u00e9"]))
+def test_a_document_is_text_that_can_be_seen_and_is_yaml_as_well(text: str) -> None:
+    document = json_text({text: [text]})
+
+    assert json.loads(document) == {text: [text]}
+    assert all(one.isprintable() or one == "\n" or ord(one) > 0xFFFF for one in document)
+    if text.isprintable():
+        assert yaml.safe_load(document) == {text: [text]}
+
+
+def test_a_document_says_what_is_not_ascii_as_it_is() -> None:
+    assert json_text("Grüße, \U0001f600\x7f") == '"Grüße, \U0001f600\\u007f"\n'
 
 
 @settings(max_examples=FEW)
