@@ -24,8 +24,8 @@ _TAKEN_SPEC_NAMES = frozenset({"annotations", "create_job_registry", "handlers",
 _TAKEN_CLASS_NAMES = frozenset(
     {
         *("Backoff", "EarlierVersion", "HandlerNotImplementedError", "Job", "JobContext", "JobOptions", "JobRegistry"),
-        *("Callable", "ConcurrencyLimit", "FakeJob", "JobSchemas", "Misfire", "RateLimit", "Retention", "RetryPolicy"),
-        *("Schedule", "SearchStrategy", "UpcastNotImplementedError"),
+        *("Callable", "ConcurrencyLimit", "FakeJob", "JobSchemas", "Misfire", "RateLimit", "Retention", "RetiredJob"),
+        *("RetryPolicy", "RunIn", "Schedule", "SearchStrategy", "UpcastNotImplementedError"),
     }
 )
 # What Windows keeps for devices, whatever the suffix: such a file could not be checked out there.

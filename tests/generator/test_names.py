@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import ast
 import builtins
 import keyword
+import re
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from server_jobs.model import JobModel
+from server_jobs.project import OUTPUTS
 from server_jobs_generator.names import (
     ClassNames,
     Names,
@@ -18,6 +22,9 @@ from server_jobs_generator.names import (
     snake_case,
     spec_name_problem,
 )
+
+from .projects import job_spec, make_project
+from .test_outputs import ask_for
 
 
 @pytest.mark.parametrize("name", ["a", "send_email", "a1", "match", "kind", "latest_test_report", "x" * 100])
@@ -79,6 +86,29 @@ def test_names_of_jobs(name: str) -> None:
 )
 def test_what_cannot_be_the_name_of_a_job(name: str, reason: str) -> None:
     assert reason in str(class_name_problem(name))
+
+
+def test_no_job_is_called_like_anything_that_the_modules_around_it_use(tmp_path: Path) -> None:
+    limits: dict[str, object] = {"concurrency": {"limit": 1}, "rate": {"limit": 1, "per": "PT1M"}}
+    schedules = [{"name": "all", "cron": "* * * * *", "misfire": "fire_all"}]
+    fixed, kept = {"backoff": "fixed", "initial": "PT1S"}, {"completed": "P1D"}
+    every = job_spec("Every", schedules=schedules, retry=fixed, retention=kept, runIn="process", version=2, **limits)
+    project = make_project(tmp_path / "project", {"every": job_spec("Every"), "old": job_spec("Old", status="retired")})
+    ask_for(project, *OUTPUTS)
+    project.generate()
+    project.write_spec("every", every)
+    project.generate()
+
+    folders = ("generated/jobs", "generated/testing", "generated/worker", "handlers")
+    paths = [*(path for folder in folders for path in project.path(folder).rglob("*.py"))]
+    used = set[str]()
+    for path in (*paths, project.path("generated/registry.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom) and re.match("server_jobs|typing|collections", node.module or ""):
+                used |= {alias.asname or alias.name for alias in node.names}
+    taken = {name for name in used if re.fullmatch("[A-Z][A-Za-z0-9]*", name)} - {"WorkerRequest"}
+    assert {name for name in taken if class_name_problem(name) is None} == set()
+    assert taken >= {"RetiredJob", "RunIn", "EarlierVersion", "FakeJob"}
 
 
 @pytest.mark.parametrize(
