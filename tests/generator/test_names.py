@@ -89,10 +89,16 @@ def test_what_cannot_be_the_name_of_a_job(name: str, reason: str) -> None:
 
 
 def test_no_job_is_called_like_anything_that_the_modules_around_it_use(tmp_path: Path) -> None:
-    limits: dict[str, object] = {"concurrency": {"limit": 1}, "rate": {"limit": 1, "per": "PT1M"}}
-    schedules = [{"name": "all", "cron": "* * * * *", "misfire": "fire_all"}]
-    fixed, kept = {"backoff": "fixed", "initial": "PT1S"}, {"completed": "P1D"}
-    every = job_spec("Every", schedules=schedules, retry=fixed, retention=kept, runIn="process", version=2, **limits)
+    every = job_spec(
+        "Every",
+        schedules=[{"name": "all", "cron": "* * * * *", "misfire": "fire_all"}],
+        retry={"backoff": "fixed", "initial": "PT1S"},
+        retention={"completed": "P1D"},
+        runIn="process",
+        version=2,
+        concurrency={"limit": 1},
+        rate={"limit": 1, "per": "PT1M"},
+    )
     project = make_project(tmp_path / "project", {"every": job_spec("Every"), "old": job_spec("Old", status="retired")})
     ask_for(project, *OUTPUTS)
     project.generate()

@@ -30,6 +30,9 @@ class ColumnType(StrEnum):
 _FORMATS = {"date-time": ColumnType.TIMESTAMP, "date": ColumnType.DATE, "uuid": ColumnType.UUID}
 _TEXTS = frozenset({ColumnType.TEXT, *_FORMATS.values()})
 _INTEGERS = frozenset({ColumnType.BIGINT, ColumnType.NUMERIC})
+_NUMBERS = _INTEGERS | {ColumnType.DOUBLE}
+# What a schema may say of a value beside other things: each is true of some values and not of others.
+_ALTERNATIVES = ("anyOf", "oneOf", "then", "else", "dependentSchemas")
 
 
 def column_type(schema: JsonValue, definitions: Schema) -> ColumnType:
@@ -38,7 +41,7 @@ def column_type(schema: JsonValue, definitions: Schema) -> ColumnType:
 
 
 def properties_of(schema: JsonValue, definitions: Schema, seen: frozenset[str] = frozenset()) -> dict[str, JsonValue]:
-    """The named properties of an object's schema, those it gets by reference included."""
+    """The named properties of an object's schema, those of its references and of all its alternatives included."""
     if not isinstance(schema, dict):
         return {}
     found: dict[str, JsonValue] = {}
@@ -48,19 +51,40 @@ def properties_of(schema: JsonValue, definitions: Schema, seen: frozenset[str] =
     parts, properties = schema.get("allOf"), schema.get("properties")
     for part in parts if isinstance(parts, list) else ():
         found |= properties_of(part, definitions, seen)
-    return found | (properties if isinstance(properties, dict) else {})
+    found |= properties if isinstance(properties, dict) else {}
+    alternatives = _properties_of_alternatives(schema, definitions, seen)
+    # What holds always is the narrower, and its columns stay where they are when alternatives are added.
+    return found | {name: part for name, part in alternatives.items() if name not in found}
+
+
+def _properties_of_alternatives(schema: Schema, definitions: Schema, seen: frozenset[str]) -> dict[str, JsonValue]:
+    """Each property as any of what the alternatives say of it."""
+    options: dict[str, list[JsonValue]] = {}
+    for key in _ALTERNATIVES:
+        for branch in _branches(key, schema.get(key)):
+            for name, part in properties_of(branch, definitions, seen).items():
+                options.setdefault(name, []).append(part)
+    return {name: {"anyOf": parts} for name, parts in options.items()}
+
+
+def _branches(key: str, value: JsonValue) -> list[JsonValue]:
+    """The schemas below one of these keywords: a list of them, one for each name, or one."""
+    if isinstance(value, list):
+        return value
+    return list(value.values()) if key == "dependentSchemas" and isinstance(value, dict) else [value]
 
 
 def _types(schema: JsonValue, definitions: Schema, seen: frozenset[str]) -> set[ColumnType]:
     """What the values may be. Keywords beside each other narrow, so any one that says something is enough."""
     if not isinstance(schema, dict):
-        return {ColumnType.JSON}
+        return set() if schema is False else {ColumnType.JSON}
     name = _referenced(schema)
     if name is not None:
         return {ColumnType.JSON} if name in seen else _types(definitions.get(name), definitions, seen | {name})
     if "const" in schema or isinstance(schema.get("enum"), list):
         values = schema.get("enum", [schema.get("const")])
-        return {_type_of_value(value) for value in (values if isinstance(values, list) else []) if value is not None}
+        stated = (value for value in (values if isinstance(values, list) else []) if value is not None)
+        return {_type_of_value(value, schema) for value in stated}
     if "type" in schema:
         return {_type_of_kind(kind, schema) for kind in _kinds(schema)}
     branches = schema.get("anyOf", schema.get("oneOf"))
@@ -105,16 +129,16 @@ def _bounds(schema: Schema, *keywords: str) -> list[int | float]:
     return [value for key in keywords if isinstance(value := schema.get(key), int | float)]
 
 
-def _type_of_value(value: JsonValue) -> ColumnType:
+def _type_of_value(value: JsonValue, schema: Schema) -> ColumnType:
     match value:
         case bool():
             return ColumnType.BOOLEAN
         case str():
-            return ColumnType.TEXT
-        case int():
-            return ColumnType.BIGINT if _LOWEST <= value <= _HIGHEST else ColumnType.NUMERIC
-        case float():
+            return _type_of_kind("string", schema)
+        case float() if not value.is_integer():
             return ColumnType.DOUBLE
+        case int() | float():
+            return ColumnType.BIGINT if _LOWEST <= value <= _HIGHEST else ColumnType.NUMERIC
         case _:
             return ColumnType.JSON
 
@@ -127,4 +151,6 @@ def _common(types: Iterable[ColumnType]) -> ColumnType:
         return ColumnType.TEXT
     if found and found <= _INTEGERS:
         return ColumnType.NUMERIC
+    if found and found <= _NUMBERS:
+        return ColumnType.DOUBLE
     return ColumnType.JSON

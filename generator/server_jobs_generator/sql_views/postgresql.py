@@ -48,6 +48,8 @@ _IN_RANGE = f"BETWEEN {-(2**63)} AND {2**63 - 1}"
 _UUID = "'^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$'"
 # Times with a zone only, and no words such as `now`: the same on every server, as an index needs it.
 _TIME = "'^[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}([.][0-9]+)?([Zz]|[+-][0-9]{2}:[0-9]{2})$'"
+# Drivers know no others, and one of them would keep all rows from being seen.
+_YEARS = "BETWEEN timestamptz '0001-01-01T00:00:00Z' AND timestamptz '9999-12-31T23:59:59.999999Z'"
 _DATE = "'^[0-9]{4}-[0-9]{2}-[0-9]{2}$'"
 
 
@@ -67,7 +69,7 @@ def postgresql_functions() -> Iterator[SqlObject]:
     yield SqlObject(_CATCHING.format(name=_JSON, argument="document text", type="jsonb", value="document::jsonb"))
     for column_type, one_type, value in (
         (ColumnType.DOUBLE, "double precision", f"CASE jsonb_typeof(value) WHEN 'number' THEN ({_TEXT})::float8 END"),
-        (ColumnType.TIMESTAMP, "timestamptz", f"CASE WHEN {_TEXT} ~ {_TIME} THEN ({_TEXT})::timestamptz END"),
+        (ColumnType.TIMESTAMP, "timestamptz", f"CASE WHEN {_TEXT} ~ {_TIME} THEN {_within_years(_TEXT)} END"),
         (ColumnType.DATE, "date", f"CASE WHEN {_TEXT} ~ {_DATE} THEN ({_TEXT})::date END"),
     ):
         text = _CATCHING.format(name=_NAMES[column_type], argument="value jsonb", type=one_type, value=value)
@@ -81,6 +83,10 @@ def postgresql_objects(job: JobSpec) -> Iterator[SqlObject]:
         if column.is_indexed:
             yield SqlObject(folded(_index(job, view, column)))
     yield SqlObject(folded(_view(job, view, columns)))
+
+
+def _within_years(value: str) -> str:
+    return f"CASE WHEN ({value})::timestamptz {_YEARS} THEN ({value})::timestamptz END"
 
 
 def _number(one_type: str, condition: str) -> str:

@@ -17,8 +17,11 @@ from .own_columns import OWN_COLUMNS, TIMES
 from .sql_object import SqlObject
 
 _ISO = "'%Y-%m-%dT%H:%M:%fZ'"
-# What `strftime` takes for a time must not be `now`, which no index can hold. It does not know leap seconds.
-_TIME = "'[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]T*'"
+_DATE = "[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]"
+# Nothing but such texts may reach `strftime`, which takes `now` for a time as well, and that no index can hold.
+_TIME = f"{_DATE}T[0-9][0-9]:[0-9][0-9]:[0-9][0-9][.Z+-]*"
+_OFFSET = "*[+-][0-9][0-9]:[0-9][0-9]"
+_UUID = "????????-????-????-????-????????????"
 
 
 def sqlite_objects(job: JobSpec) -> Iterator[SqlObject]:
@@ -72,19 +75,42 @@ def _value(column: ViewColumn, document: str) -> str:
 def _typed(column_type: ColumnType, kind: str, value: str, *, raw: str) -> str:
     """The value if it is of the type, else NULL; `raw` is the same as JSON text."""
     match column_type:
-        case ColumnType.TEXT | ColumnType.DATE | ColumnType.UUID:
+        case ColumnType.TEXT:
             return f"CASE {kind} WHEN 'text' THEN {value} END"
+        case ColumnType.DATE:
+            return f"CASE WHEN {kind} = 'text' AND {value} GLOB '{_DATE}' AND {_is_day(value)} THEN {value} END"
+        case ColumnType.UUID:
+            digits = f"{value} NOT GLOB '*[^0-9A-Fa-f-]*' AND length(replace({value}, '-', '')) = 32"
+            return f"CASE WHEN {kind} = 'text' AND {value} GLOB '{_UUID}' AND {digits} THEN lower({value}) END"
         case ColumnType.TIMESTAMP:
-            time = f"coalesce(strftime({_ISO}, upper({value})), {value})"
-            return f"CASE WHEN {kind} = 'text' AND upper({value}) GLOB {_TIME} THEN {time} END"
+            return f"CASE WHEN {kind} = 'text' AND {_is_time(f'upper({value})')} THEN {_time(f'upper({value})')} END"
         case ColumnType.BIGINT | ColumnType.NUMERIC:
             # An integer of more than 64 bits would be rounded: it is shown as text. 1.0 is an integer, too.
-            exact = f"iif(typeof({value}) = 'integer', {value}, {raw})"
+            large = raw if column_type is ColumnType.NUMERIC else "NULL"
+            exact = f"iif(typeof({value}) = 'integer', {value}, {large})"
             whole = f"iif(CAST({value} AS INTEGER) = {value}, CAST({value} AS INTEGER), NULL)"
             return f"CASE {kind} WHEN 'integer' THEN {exact} WHEN 'real' THEN {whole} END"
         case ColumnType.DOUBLE:
-            return f"CASE WHEN {kind} IN ('integer', 'real') THEN CAST({value} AS REAL) END"
+            number = f"CAST({value} AS REAL)"
+            return f"CASE WHEN {kind} IN ('integer', 'real') AND abs({number}) < 9e999 THEN {number} END"
         case ColumnType.BOOLEAN:
             return f"CASE WHEN {kind} IN ('true', 'false') THEN {value} END"
         case ColumnType.JSON:
             return f"CASE WHEN {kind} <> 'null' THEN {raw} END"
+
+
+def _is_day(text: str) -> str:
+    """Whether such a text is a day that there is; SQLite takes the 30th of February for one in March."""
+    return f"{text} >= '0001' AND date({text}, '+0 days') = {text}"
+
+
+def _is_time(text: str) -> str:
+    zoned = f"({text} GLOB '*Z' OR {text} GLOB '{_OFFSET}')"
+    return f"{text} GLOB '{_TIME}' AND {zoned} AND {_is_day(f'substr({text}, 1, 10)')}"
+
+
+def _time(text: str) -> str:
+    """The moment in UTC. A leap second is the one after it, as on PostgreSQL; none is before the year 1."""
+    is_leap = f"substr({text}, 18, 2) = '60'"
+    plain = f"iif({is_leap}, substr({text}, 1, 17) || '59' || substr({text}, 20), {text})"
+    return f"nullif(max(strftime({_ISO}, {plain}, iif({is_leap}, '+1 second', '+0 seconds')), '0001'), '0001')"

@@ -1,0 +1,714 @@
+"""Make the views of the jobs.
+
+Revision ID: server_jobs_0007
+Revises: server_jobs_0006
+"""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "server_jobs_0007"
+down_revision = "server_jobs_0006"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    execute(sqlite=UPGRADE_SQLITE, postgresql=UPGRADE_POSTGRESQL)
+
+
+def downgrade() -> None:
+    execute(sqlite=DOWNGRADE_SQLITE, postgresql=DOWNGRADE_POSTGRESQL)
+
+
+def execute(**statements: list[str]) -> None:
+    """Run those for this database, as they are: no colon in them begins the name of a parameter."""
+    for statement in statements[op.get_context().dialect.name]:
+        op.execute(sa.text(statement.replace(":", r"\:")))
+
+
+UPGRADE_SQLITE = [
+    "DROP VIEW send_email_jobs",
+    "DROP VIEW import_csv_jobs",
+    "DROP VIEW daily_digest_jobs",
+    """\
+CREATE VIEW daily_digest_jobs AS
+SELECT
+    id,
+    status,
+    progress,
+    progress_message,
+    error,
+    attempt_count,
+    max_attempts,
+    queue,
+    priority,
+    correlation_id,
+    strftime('%Y-%m-%dT%H:%M:%fZ', created_at / 1000.0, 'unixepoch') AS created_at,
+    strftime('%Y-%m-%dT%H:%M:%fZ', scheduled_for / 1000.0, 'unixepoch') AS scheduled_for,
+    strftime('%Y-%m-%dT%H:%M:%fZ', worker_started_at / 1000.0, 'unixepoch') AS started_at,
+    strftime('%Y-%m-%dT%H:%M:%fZ', completed_at / 1000.0, 'unixepoch') AS completed_at,
+    strftime('%Y-%m-%dT%H:%M:%fZ', updated_at / 1000.0, 'unixepoch') AS updated_at,
+    spec_version AS version,
+    CASE WHEN json_type(params_json, '$."recipients"') <> 'null' THEN params_json -> '$."recipients"' END AS
+        params_recipients,
+    CASE json_type(params_json, '$."hours"') WHEN 'integer' THEN iif(typeof(json_extract(params_json,
+        '$."hours"')) = 'integer', json_extract(params_json, '$."hours"'), NULL) WHEN 'real' THEN
+        iif(CAST(json_extract(params_json, '$."hours"') AS INTEGER) = json_extract(params_json, '$."hours"'),
+        CAST(json_extract(params_json, '$."hours"') AS INTEGER), NULL) END AS params_hours,
+    CASE WHEN json_type(result_json, '$."since"') = 'text' AND upper(json_extract(result_json, '$."since"'))
+        GLOB '[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]T[0-9][0-9]:[0-9][0-9]:[0-9][0-9][.Z+-]*' AND
+        (upper(json_extract(result_json, '$."since"')) GLOB '*Z' OR upper(json_extract(result_json,
+        '$."since"')) GLOB '*[+-][0-9][0-9]:[0-9][0-9]') AND substr(upper(json_extract(result_json,
+        '$."since"')), 1, 10) >= '0001' AND date(substr(upper(json_extract(result_json, '$."since"')), 1, 10),
+        '+0 days') = substr(upper(json_extract(result_json, '$."since"')), 1, 10) THEN
+        nullif(max(strftime('%Y-%m-%dT%H:%M:%fZ', iif(substr(upper(json_extract(result_json, '$."since"')),
+        18, 2) = '60', substr(upper(json_extract(result_json, '$."since"')), 1, 17) || '59' ||
+        substr(upper(json_extract(result_json, '$."since"')), 20), upper(json_extract(result_json,
+        '$."since"'))), iif(substr(upper(json_extract(result_json, '$."since"')), 18, 2) = '60', '+1 second',
+        '+0 seconds')), '0001'), '0001') END AS result_since,
+    CASE WHEN json_type(result_json, '$."jobs"') <> 'null' THEN result_json -> '$."jobs"' END AS result_jobs,
+    CASE json_type(result_json, '$."emailJobId"') WHEN 'text' THEN json_extract(result_json, '$."emailJobId"')
+        END AS result_email_job_id
+FROM (
+    SELECT *, iif(json_valid(params), params, NULL) AS params_json, iif(json_valid(result), result, NULL) AS
+        result_json
+    FROM jobs
+    WHERE job_name = 'DailyDigest'
+)""",
+    """\
+CREATE VIEW import_csv_jobs AS
+SELECT
+    id,
+    status,
+    progress,
+    progress_message,
+    error,
+    attempt_count,
+    max_attempts,
+    queue,
+    priority,
+    correlation_id,
+    strftime('%Y-%m-%dT%H:%M:%fZ', created_at / 1000.0, 'unixepoch') AS created_at,
+    strftime('%Y-%m-%dT%H:%M:%fZ', scheduled_for / 1000.0, 'unixepoch') AS scheduled_for,
+    strftime('%Y-%m-%dT%H:%M:%fZ', worker_started_at / 1000.0, 'unixepoch') AS started_at,
+    strftime('%Y-%m-%dT%H:%M:%fZ', completed_at / 1000.0, 'unixepoch') AS completed_at,
+    strftime('%Y-%m-%dT%H:%M:%fZ', updated_at / 1000.0, 'unixepoch') AS updated_at,
+    spec_version AS version,
+    CASE json_type(params_json, '$."source"') WHEN 'text' THEN json_extract(params_json, '$."source"') END AS
+        params_source,
+    CASE json_type(params_json, '$."table"') WHEN 'text' THEN json_extract(params_json, '$."table"') END AS
+        params_table,
+    CASE json_type(params_json, '$."key"') WHEN 'text' THEN json_extract(params_json, '$."key"') END AS
+        params_key,
+    CASE WHEN json_type(params_json, '$."columns"') <> 'null' THEN params_json -> '$."columns"' END AS
+        params_columns,
+    CASE json_type(params_json, '$."maxReportedRows"') WHEN 'integer' THEN
+        iif(typeof(json_extract(params_json, '$."maxReportedRows"')) = 'integer', json_extract(params_json,
+        '$."maxReportedRows"'), NULL) WHEN 'real' THEN iif(CAST(json_extract(params_json,
+        '$."maxReportedRows"') AS INTEGER) = json_extract(params_json, '$."maxReportedRows"'),
+        CAST(json_extract(params_json, '$."maxReportedRows"') AS INTEGER), NULL) END AS
+        params_max_reported_rows,
+    CASE json_type(result_json, '$."table"') WHEN 'text' THEN json_extract(result_json, '$."table"') END AS
+        result_table,
+    CASE json_type(result_json, '$."rowsRead"') WHEN 'integer' THEN iif(typeof(json_extract(result_json,
+        '$."rowsRead"')) = 'integer', json_extract(result_json, '$."rowsRead"'), result_json ->
+        '$."rowsRead"') WHEN 'real' THEN iif(CAST(json_extract(result_json, '$."rowsRead"') AS INTEGER) =
+        json_extract(result_json, '$."rowsRead"'), CAST(json_extract(result_json, '$."rowsRead"') AS INTEGER),
+        NULL) END AS result_rows_read,
+    CASE json_type(result_json, '$."rowsImported"') WHEN 'integer' THEN iif(typeof(json_extract(result_json,
+        '$."rowsImported"')) = 'integer', json_extract(result_json, '$."rowsImported"'), result_json ->
+        '$."rowsImported"') WHEN 'real' THEN iif(CAST(json_extract(result_json, '$."rowsImported"') AS
+        INTEGER) = json_extract(result_json, '$."rowsImported"'), CAST(json_extract(result_json,
+        '$."rowsImported"') AS INTEGER), NULL) END AS result_rows_imported,
+    CASE json_type(result_json, '$."rowsChanged"') WHEN 'integer' THEN iif(typeof(json_extract(result_json,
+        '$."rowsChanged"')) = 'integer', json_extract(result_json, '$."rowsChanged"'), result_json ->
+        '$."rowsChanged"') WHEN 'real' THEN iif(CAST(json_extract(result_json, '$."rowsChanged"') AS INTEGER)
+        = json_extract(result_json, '$."rowsChanged"'), CAST(json_extract(result_json, '$."rowsChanged"') AS
+        INTEGER), NULL) END AS result_rows_changed,
+    CASE json_type(result_json, '$."rowsRejected"') WHEN 'integer' THEN iif(typeof(json_extract(result_json,
+        '$."rowsRejected"')) = 'integer', json_extract(result_json, '$."rowsRejected"'), result_json ->
+        '$."rowsRejected"') WHEN 'real' THEN iif(CAST(json_extract(result_json, '$."rowsRejected"') AS
+        INTEGER) = json_extract(result_json, '$."rowsRejected"'), CAST(json_extract(result_json,
+        '$."rowsRejected"') AS INTEGER), NULL) END AS result_rows_rejected,
+    CASE WHEN json_type(result_json, '$."brokenRules"') <> 'null' THEN result_json -> '$."brokenRules"' END AS
+        result_broken_rules,
+    CASE WHEN json_type(result_json, '$."rejected"') <> 'null' THEN result_json -> '$."rejected"' END AS
+        result_rejected
+FROM (
+    SELECT *, iif(json_valid(params), params, NULL) AS params_json, iif(json_valid(result), result, NULL) AS
+        result_json
+    FROM jobs
+    WHERE job_name = 'ImportCsv'
+)""",
+    """\
+CREATE VIEW send_email_jobs AS
+SELECT
+    id,
+    status,
+    progress,
+    progress_message,
+    error,
+    attempt_count,
+    max_attempts,
+    queue,
+    priority,
+    correlation_id,
+    strftime('%Y-%m-%dT%H:%M:%fZ', created_at / 1000.0, 'unixepoch') AS created_at,
+    strftime('%Y-%m-%dT%H:%M:%fZ', scheduled_for / 1000.0, 'unixepoch') AS scheduled_for,
+    strftime('%Y-%m-%dT%H:%M:%fZ', worker_started_at / 1000.0, 'unixepoch') AS started_at,
+    strftime('%Y-%m-%dT%H:%M:%fZ', completed_at / 1000.0, 'unixepoch') AS completed_at,
+    strftime('%Y-%m-%dT%H:%M:%fZ', updated_at / 1000.0, 'unixepoch') AS updated_at,
+    spec_version AS version,
+    CASE WHEN json_type(params_json, '$."to"') <> 'null' THEN params_json -> '$."to"' END AS params_to,
+    CASE WHEN json_type(params_json, '$."cc"') <> 'null' THEN params_json -> '$."cc"' END AS params_cc,
+    CASE json_type(params_json, '$."replyTo"') WHEN 'text' THEN json_extract(params_json, '$."replyTo"') END
+        AS params_reply_to,
+    CASE json_type(params_json, '$."subject"') WHEN 'text' THEN json_extract(params_json, '$."subject"') END
+        AS params_subject,
+    CASE json_type(result_json, '$."messageId"') WHEN 'text' THEN json_extract(result_json, '$."messageId"')
+        END AS result_message_id,
+    CASE WHEN json_type(result_json, '$."sentAt"') = 'text' AND upper(json_extract(result_json, '$."sentAt"'))
+        GLOB '[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]T[0-9][0-9]:[0-9][0-9]:[0-9][0-9][.Z+-]*' AND
+        (upper(json_extract(result_json, '$."sentAt"')) GLOB '*Z' OR upper(json_extract(result_json,
+        '$."sentAt"')) GLOB '*[+-][0-9][0-9]:[0-9][0-9]') AND substr(upper(json_extract(result_json,
+        '$."sentAt"')), 1, 10) >= '0001' AND date(substr(upper(json_extract(result_json, '$."sentAt"')), 1,
+        10), '+0 days') = substr(upper(json_extract(result_json, '$."sentAt"')), 1, 10) THEN
+        nullif(max(strftime('%Y-%m-%dT%H:%M:%fZ', iif(substr(upper(json_extract(result_json, '$."sentAt"')),
+        18, 2) = '60', substr(upper(json_extract(result_json, '$."sentAt"')), 1, 17) || '59' ||
+        substr(upper(json_extract(result_json, '$."sentAt"')), 20), upper(json_extract(result_json,
+        '$."sentAt"'))), iif(substr(upper(json_extract(result_json, '$."sentAt"')), 18, 2) = '60',
+        '+1 second', '+0 seconds')), '0001'), '0001') END AS result_sent_at,
+    CASE json_type(result_json, '$."transport"') WHEN 'text' THEN json_extract(result_json, '$."transport"')
+        END AS result_transport,
+    CASE WHEN json_type(result_json, '$."recipients"') <> 'null' THEN result_json -> '$."recipients"' END AS
+        result_recipients,
+    CASE WHEN json_type(result_json, '$."refused"') <> 'null' THEN result_json -> '$."refused"' END AS
+        result_refused
+FROM (
+    SELECT *, iif(json_valid(params), params, NULL) AS params_json, iif(json_valid(result), result, NULL) AS
+        result_json
+    FROM jobs
+    WHERE job_name = 'SendEmail'
+)""",
+]
+
+
+UPGRADE_POSTGRESQL = [
+    "DROP VIEW send_email_jobs",
+    "DROP VIEW import_csv_jobs",
+    "DROP VIEW daily_digest_jobs",
+    "DROP FUNCTION server_jobs_date(value jsonb)",
+    "DROP FUNCTION server_jobs_timestamp(value jsonb)",
+    "DROP FUNCTION server_jobs_double(value jsonb)",
+    "DROP FUNCTION server_jobs_json(document text)",
+    "DROP FUNCTION server_jobs_value(value jsonb)",
+    "DROP FUNCTION server_jobs_uuid(value jsonb)",
+    "DROP FUNCTION server_jobs_boolean(value jsonb)",
+    "DROP FUNCTION server_jobs_numeric(value jsonb)",
+    "DROP FUNCTION server_jobs_bigint(value jsonb)",
+    "DROP FUNCTION server_jobs_key(value jsonb)",
+    "DROP FUNCTION server_jobs_text(value jsonb)",
+    """\
+CREATE FUNCTION server_jobs_text(value jsonb) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+    SELECT CASE jsonb_typeof(value) WHEN 'string' THEN value #>> '{}' END
+$$""",
+    """\
+CREATE FUNCTION server_jobs_key(value jsonb) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+    SELECT CASE WHEN jsonb_typeof(value) = 'string' AND octet_length(value #>> '{}') <= 2600 THEN value #>>
+        '{}' END
+$$""",
+    """\
+CREATE FUNCTION server_jobs_bigint(value jsonb) RETURNS bigint LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+    SELECT CASE jsonb_typeof(value) WHEN 'number' THEN CASE WHEN trunc(value::numeric) = value::numeric AND
+        value::numeric BETWEEN -9223372036854775808 AND 9223372036854775807 THEN value::bigint END END
+$$""",
+    """\
+CREATE FUNCTION server_jobs_numeric(value jsonb) RETURNS numeric LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+    SELECT CASE jsonb_typeof(value) WHEN 'number' THEN CASE WHEN trunc(value::numeric) = value::numeric AND
+        octet_length(value #>> '{}') <= 4200 THEN value::numeric END END
+$$""",
+    """\
+CREATE FUNCTION server_jobs_boolean(value jsonb) RETURNS boolean LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+    SELECT CASE jsonb_typeof(value) WHEN 'boolean' THEN value::boolean END
+$$""",
+    """\
+CREATE FUNCTION server_jobs_uuid(value jsonb) RETURNS uuid LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+    SELECT CASE WHEN value #>> '{}' ~ '^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$' THEN (value #>>
+        '{}')::uuid END
+$$""",
+    """\
+CREATE FUNCTION server_jobs_value(value jsonb) RETURNS jsonb LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+    SELECT nullif(value, 'null')
+$$""",
+    """\
+CREATE FUNCTION server_jobs_json(document text) RETURNS jsonb LANGUAGE plpgsql IMMUTABLE STRICT AS $$
+BEGIN
+    RETURN document::jsonb;
+EXCEPTION WHEN data_exception OR program_limit_exceeded THEN
+    RETURN NULL;
+END
+$$""",
+    """\
+CREATE FUNCTION server_jobs_double(value jsonb) RETURNS double precision LANGUAGE plpgsql IMMUTABLE STRICT AS
+    $$
+BEGIN
+    RETURN CASE jsonb_typeof(value) WHEN 'number' THEN (value #>> '{}')::float8 END;
+EXCEPTION WHEN data_exception OR program_limit_exceeded THEN
+    RETURN NULL;
+END
+$$""",
+    """\
+CREATE FUNCTION server_jobs_timestamp(value jsonb) RETURNS timestamptz LANGUAGE plpgsql IMMUTABLE STRICT AS $$
+BEGIN
+    RETURN CASE WHEN value #>> '{}' ~
+        '^[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}([.][0-9]+)?([Zz]|[+-][0-9]{2}:[0-9]{2})$'
+        THEN CASE WHEN (value #>> '{}')::timestamptz BETWEEN timestamptz '0001-01-01T00:00:00Z' AND
+        timestamptz '9999-12-31T23:59:59.999999Z' THEN (value #>> '{}')::timestamptz END END;
+EXCEPTION WHEN data_exception OR program_limit_exceeded THEN
+    RETURN NULL;
+END
+$$""",
+    """\
+CREATE FUNCTION server_jobs_date(value jsonb) RETURNS date LANGUAGE plpgsql IMMUTABLE STRICT AS $$
+BEGIN
+    RETURN CASE WHEN value #>> '{}' ~ '^[0-9]{4}-[0-9]{2}-[0-9]{2}$' THEN (value #>> '{}')::date END;
+EXCEPTION WHEN data_exception OR program_limit_exceeded THEN
+    RETURN NULL;
+END
+$$""",
+    """\
+CREATE VIEW daily_digest_jobs AS
+SELECT
+    jobs.id,
+    jobs.status,
+    jobs.progress,
+    jobs.progress_message,
+    jobs.error,
+    jobs.attempt_count,
+    jobs.max_attempts,
+    jobs.queue,
+    jobs.priority,
+    jobs.correlation_id,
+    jobs.created_at,
+    jobs.scheduled_for,
+    jobs.worker_started_at AS started_at,
+    jobs.completed_at,
+    jobs.updated_at,
+    jobs.spec_version AS version,
+    server_jobs_value(document.params -> 'recipients') AS params_recipients,
+    server_jobs_bigint(document.params -> 'hours') AS params_hours,
+    server_jobs_timestamp(document.result -> 'since') AS result_since,
+    server_jobs_value(document.result -> 'jobs') AS result_jobs,
+    server_jobs_text(document.result -> 'emailJobId') AS result_email_job_id
+FROM jobs
+CROSS JOIN LATERAL (
+    SELECT server_jobs_json(jobs.params) AS params, server_jobs_json(jobs.result) AS result OFFSET 0
+) AS document
+WHERE jobs.job_name = 'DailyDigest'""",
+    """\
+CREATE VIEW import_csv_jobs AS
+SELECT
+    jobs.id,
+    jobs.status,
+    jobs.progress,
+    jobs.progress_message,
+    jobs.error,
+    jobs.attempt_count,
+    jobs.max_attempts,
+    jobs.queue,
+    jobs.priority,
+    jobs.correlation_id,
+    jobs.created_at,
+    jobs.scheduled_for,
+    jobs.worker_started_at AS started_at,
+    jobs.completed_at,
+    jobs.updated_at,
+    jobs.spec_version AS version,
+    server_jobs_text(document.params -> 'source') AS params_source,
+    server_jobs_text(document.params -> 'table') AS params_table,
+    server_jobs_text(document.params -> 'key') AS params_key,
+    server_jobs_value(document.params -> 'columns') AS params_columns,
+    server_jobs_bigint(document.params -> 'maxReportedRows') AS params_max_reported_rows,
+    server_jobs_text(document.result -> 'table') AS result_table,
+    server_jobs_numeric(document.result -> 'rowsRead') AS result_rows_read,
+    server_jobs_numeric(document.result -> 'rowsImported') AS result_rows_imported,
+    server_jobs_numeric(document.result -> 'rowsChanged') AS result_rows_changed,
+    server_jobs_numeric(document.result -> 'rowsRejected') AS result_rows_rejected,
+    server_jobs_value(document.result -> 'brokenRules') AS result_broken_rules,
+    server_jobs_value(document.result -> 'rejected') AS result_rejected
+FROM jobs
+CROSS JOIN LATERAL (
+    SELECT server_jobs_json(jobs.params) AS params, server_jobs_json(jobs.result) AS result OFFSET 0
+) AS document
+WHERE jobs.job_name = 'ImportCsv'""",
+    """\
+CREATE VIEW send_email_jobs AS
+SELECT
+    jobs.id,
+    jobs.status,
+    jobs.progress,
+    jobs.progress_message,
+    jobs.error,
+    jobs.attempt_count,
+    jobs.max_attempts,
+    jobs.queue,
+    jobs.priority,
+    jobs.correlation_id,
+    jobs.created_at,
+    jobs.scheduled_for,
+    jobs.worker_started_at AS started_at,
+    jobs.completed_at,
+    jobs.updated_at,
+    jobs.spec_version AS version,
+    server_jobs_value(document.params -> 'to') AS params_to,
+    server_jobs_value(document.params -> 'cc') AS params_cc,
+    server_jobs_text(document.params -> 'replyTo') AS params_reply_to,
+    server_jobs_text(document.params -> 'subject') AS params_subject,
+    server_jobs_text(document.result -> 'messageId') AS result_message_id,
+    server_jobs_timestamp(document.result -> 'sentAt') AS result_sent_at,
+    server_jobs_text(document.result -> 'transport') AS result_transport,
+    server_jobs_value(document.result -> 'recipients') AS result_recipients,
+    server_jobs_value(document.result -> 'refused') AS result_refused
+FROM jobs
+CROSS JOIN LATERAL (
+    SELECT server_jobs_json(jobs.params) AS params, server_jobs_json(jobs.result) AS result OFFSET 0
+) AS document
+WHERE jobs.job_name = 'SendEmail'""",
+]
+
+
+DOWNGRADE_SQLITE = [
+    "DROP VIEW send_email_jobs",
+    "DROP VIEW import_csv_jobs",
+    "DROP VIEW daily_digest_jobs",
+    """\
+CREATE VIEW daily_digest_jobs AS
+SELECT
+    id,
+    status,
+    progress,
+    progress_message,
+    error,
+    attempt_count,
+    max_attempts,
+    queue,
+    priority,
+    correlation_id,
+    strftime('%Y-%m-%dT%H:%M:%fZ', created_at / 1000.0, 'unixepoch') AS created_at,
+    strftime('%Y-%m-%dT%H:%M:%fZ', scheduled_for / 1000.0, 'unixepoch') AS scheduled_for,
+    strftime('%Y-%m-%dT%H:%M:%fZ', worker_started_at / 1000.0, 'unixepoch') AS started_at,
+    strftime('%Y-%m-%dT%H:%M:%fZ', completed_at / 1000.0, 'unixepoch') AS completed_at,
+    strftime('%Y-%m-%dT%H:%M:%fZ', updated_at / 1000.0, 'unixepoch') AS updated_at,
+    spec_version AS version,
+    CASE WHEN json_type(params_json, '$."recipients"') <> 'null' THEN params_json -> '$."recipients"' END AS
+        params_recipients,
+    CASE json_type(params_json, '$."hours"') WHEN 'integer' THEN iif(typeof(json_extract(params_json,
+        '$."hours"')) = 'integer', json_extract(params_json, '$."hours"'), params_json -> '$."hours"') WHEN
+        'real' THEN iif(CAST(json_extract(params_json, '$."hours"') AS INTEGER) = json_extract(params_json,
+        '$."hours"'), CAST(json_extract(params_json, '$."hours"') AS INTEGER), NULL) END AS params_hours,
+    CASE WHEN json_type(result_json, '$."since"') = 'text' AND upper(json_extract(result_json, '$."since"'))
+        GLOB '[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]T*' THEN coalesce(strftime('%Y-%m-%dT%H:%M:%fZ',
+        upper(json_extract(result_json, '$."since"'))), json_extract(result_json, '$."since"')) END AS
+        result_since,
+    CASE WHEN json_type(result_json, '$."jobs"') <> 'null' THEN result_json -> '$."jobs"' END AS result_jobs,
+    CASE json_type(result_json, '$."emailJobId"') WHEN 'text' THEN json_extract(result_json, '$."emailJobId"')
+        END AS result_email_job_id
+FROM (
+    SELECT *, iif(json_valid(params), params, NULL) AS params_json, iif(json_valid(result), result, NULL) AS
+        result_json
+    FROM jobs
+    WHERE job_name = 'DailyDigest'
+)""",
+    """\
+CREATE VIEW import_csv_jobs AS
+SELECT
+    id,
+    status,
+    progress,
+    progress_message,
+    error,
+    attempt_count,
+    max_attempts,
+    queue,
+    priority,
+    correlation_id,
+    strftime('%Y-%m-%dT%H:%M:%fZ', created_at / 1000.0, 'unixepoch') AS created_at,
+    strftime('%Y-%m-%dT%H:%M:%fZ', scheduled_for / 1000.0, 'unixepoch') AS scheduled_for,
+    strftime('%Y-%m-%dT%H:%M:%fZ', worker_started_at / 1000.0, 'unixepoch') AS started_at,
+    strftime('%Y-%m-%dT%H:%M:%fZ', completed_at / 1000.0, 'unixepoch') AS completed_at,
+    strftime('%Y-%m-%dT%H:%M:%fZ', updated_at / 1000.0, 'unixepoch') AS updated_at,
+    spec_version AS version,
+    CASE json_type(params_json, '$."source"') WHEN 'text' THEN json_extract(params_json, '$."source"') END AS
+        params_source,
+    CASE json_type(params_json, '$."table"') WHEN 'text' THEN json_extract(params_json, '$."table"') END AS
+        params_table,
+    CASE json_type(params_json, '$."key"') WHEN 'text' THEN json_extract(params_json, '$."key"') END AS
+        params_key,
+    CASE WHEN json_type(params_json, '$."columns"') <> 'null' THEN params_json -> '$."columns"' END AS
+        params_columns,
+    CASE json_type(params_json, '$."maxReportedRows"') WHEN 'integer' THEN
+        iif(typeof(json_extract(params_json, '$."maxReportedRows"')) = 'integer', json_extract(params_json,
+        '$."maxReportedRows"'), params_json -> '$."maxReportedRows"') WHEN 'real' THEN
+        iif(CAST(json_extract(params_json, '$."maxReportedRows"') AS INTEGER) = json_extract(params_json,
+        '$."maxReportedRows"'), CAST(json_extract(params_json, '$."maxReportedRows"') AS INTEGER), NULL) END
+        AS params_max_reported_rows,
+    CASE json_type(result_json, '$."table"') WHEN 'text' THEN json_extract(result_json, '$."table"') END AS
+        result_table,
+    CASE json_type(result_json, '$."rowsRead"') WHEN 'integer' THEN iif(typeof(json_extract(result_json,
+        '$."rowsRead"')) = 'integer', json_extract(result_json, '$."rowsRead"'), result_json ->
+        '$."rowsRead"') WHEN 'real' THEN iif(CAST(json_extract(result_json, '$."rowsRead"') AS INTEGER) =
+        json_extract(result_json, '$."rowsRead"'), CAST(json_extract(result_json, '$."rowsRead"') AS INTEGER),
+        NULL) END AS result_rows_read,
+    CASE json_type(result_json, '$."rowsImported"') WHEN 'integer' THEN iif(typeof(json_extract(result_json,
+        '$."rowsImported"')) = 'integer', json_extract(result_json, '$."rowsImported"'), result_json ->
+        '$."rowsImported"') WHEN 'real' THEN iif(CAST(json_extract(result_json, '$."rowsImported"') AS
+        INTEGER) = json_extract(result_json, '$."rowsImported"'), CAST(json_extract(result_json,
+        '$."rowsImported"') AS INTEGER), NULL) END AS result_rows_imported,
+    CASE json_type(result_json, '$."rowsChanged"') WHEN 'integer' THEN iif(typeof(json_extract(result_json,
+        '$."rowsChanged"')) = 'integer', json_extract(result_json, '$."rowsChanged"'), result_json ->
+        '$."rowsChanged"') WHEN 'real' THEN iif(CAST(json_extract(result_json, '$."rowsChanged"') AS INTEGER)
+        = json_extract(result_json, '$."rowsChanged"'), CAST(json_extract(result_json, '$."rowsChanged"') AS
+        INTEGER), NULL) END AS result_rows_changed,
+    CASE json_type(result_json, '$."rowsRejected"') WHEN 'integer' THEN iif(typeof(json_extract(result_json,
+        '$."rowsRejected"')) = 'integer', json_extract(result_json, '$."rowsRejected"'), result_json ->
+        '$."rowsRejected"') WHEN 'real' THEN iif(CAST(json_extract(result_json, '$."rowsRejected"') AS
+        INTEGER) = json_extract(result_json, '$."rowsRejected"'), CAST(json_extract(result_json,
+        '$."rowsRejected"') AS INTEGER), NULL) END AS result_rows_rejected,
+    CASE WHEN json_type(result_json, '$."brokenRules"') <> 'null' THEN result_json -> '$."brokenRules"' END AS
+        result_broken_rules,
+    CASE WHEN json_type(result_json, '$."rejected"') <> 'null' THEN result_json -> '$."rejected"' END AS
+        result_rejected
+FROM (
+    SELECT *, iif(json_valid(params), params, NULL) AS params_json, iif(json_valid(result), result, NULL) AS
+        result_json
+    FROM jobs
+    WHERE job_name = 'ImportCsv'
+)""",
+    """\
+CREATE VIEW send_email_jobs AS
+SELECT
+    id,
+    status,
+    progress,
+    progress_message,
+    error,
+    attempt_count,
+    max_attempts,
+    queue,
+    priority,
+    correlation_id,
+    strftime('%Y-%m-%dT%H:%M:%fZ', created_at / 1000.0, 'unixepoch') AS created_at,
+    strftime('%Y-%m-%dT%H:%M:%fZ', scheduled_for / 1000.0, 'unixepoch') AS scheduled_for,
+    strftime('%Y-%m-%dT%H:%M:%fZ', worker_started_at / 1000.0, 'unixepoch') AS started_at,
+    strftime('%Y-%m-%dT%H:%M:%fZ', completed_at / 1000.0, 'unixepoch') AS completed_at,
+    strftime('%Y-%m-%dT%H:%M:%fZ', updated_at / 1000.0, 'unixepoch') AS updated_at,
+    spec_version AS version,
+    CASE WHEN json_type(params_json, '$."to"') <> 'null' THEN params_json -> '$."to"' END AS params_to,
+    CASE WHEN json_type(params_json, '$."cc"') <> 'null' THEN params_json -> '$."cc"' END AS params_cc,
+    CASE json_type(params_json, '$."replyTo"') WHEN 'text' THEN json_extract(params_json, '$."replyTo"') END
+        AS params_reply_to,
+    CASE json_type(params_json, '$."subject"') WHEN 'text' THEN json_extract(params_json, '$."subject"') END
+        AS params_subject,
+    CASE json_type(result_json, '$."messageId"') WHEN 'text' THEN json_extract(result_json, '$."messageId"')
+        END AS result_message_id,
+    CASE WHEN json_type(result_json, '$."sentAt"') = 'text' AND upper(json_extract(result_json, '$."sentAt"'))
+        GLOB '[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]T*' THEN coalesce(strftime('%Y-%m-%dT%H:%M:%fZ',
+        upper(json_extract(result_json, '$."sentAt"'))), json_extract(result_json, '$."sentAt"')) END AS
+        result_sent_at,
+    CASE json_type(result_json, '$."transport"') WHEN 'text' THEN json_extract(result_json, '$."transport"')
+        END AS result_transport,
+    CASE WHEN json_type(result_json, '$."recipients"') <> 'null' THEN result_json -> '$."recipients"' END AS
+        result_recipients,
+    CASE WHEN json_type(result_json, '$."refused"') <> 'null' THEN result_json -> '$."refused"' END AS
+        result_refused
+FROM (
+    SELECT *, iif(json_valid(params), params, NULL) AS params_json, iif(json_valid(result), result, NULL) AS
+        result_json
+    FROM jobs
+    WHERE job_name = 'SendEmail'
+)""",
+]
+
+
+DOWNGRADE_POSTGRESQL = [
+    "DROP VIEW send_email_jobs",
+    "DROP VIEW import_csv_jobs",
+    "DROP VIEW daily_digest_jobs",
+    "DROP FUNCTION server_jobs_date(value jsonb)",
+    "DROP FUNCTION server_jobs_timestamp(value jsonb)",
+    "DROP FUNCTION server_jobs_double(value jsonb)",
+    "DROP FUNCTION server_jobs_json(document text)",
+    "DROP FUNCTION server_jobs_value(value jsonb)",
+    "DROP FUNCTION server_jobs_uuid(value jsonb)",
+    "DROP FUNCTION server_jobs_boolean(value jsonb)",
+    "DROP FUNCTION server_jobs_numeric(value jsonb)",
+    "DROP FUNCTION server_jobs_bigint(value jsonb)",
+    "DROP FUNCTION server_jobs_key(value jsonb)",
+    "DROP FUNCTION server_jobs_text(value jsonb)",
+    """\
+CREATE FUNCTION server_jobs_text(value jsonb) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+    SELECT CASE jsonb_typeof(value) WHEN 'string' THEN value #>> '{}' END
+$$""",
+    """\
+CREATE FUNCTION server_jobs_key(value jsonb) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+    SELECT CASE WHEN jsonb_typeof(value) = 'string' AND octet_length(value #>> '{}') <= 2600 THEN value #>>
+        '{}' END
+$$""",
+    """\
+CREATE FUNCTION server_jobs_bigint(value jsonb) RETURNS bigint LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+    SELECT CASE jsonb_typeof(value) WHEN 'number' THEN CASE WHEN trunc(value::numeric) = value::numeric AND
+        value::numeric BETWEEN -9223372036854775808 AND 9223372036854775807 THEN value::bigint END END
+$$""",
+    """\
+CREATE FUNCTION server_jobs_numeric(value jsonb) RETURNS numeric LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+    SELECT CASE jsonb_typeof(value) WHEN 'number' THEN CASE WHEN trunc(value::numeric) = value::numeric AND
+        octet_length(value #>> '{}') <= 4200 THEN value::numeric END END
+$$""",
+    """\
+CREATE FUNCTION server_jobs_boolean(value jsonb) RETURNS boolean LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+    SELECT CASE jsonb_typeof(value) WHEN 'boolean' THEN value::boolean END
+$$""",
+    """\
+CREATE FUNCTION server_jobs_uuid(value jsonb) RETURNS uuid LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+    SELECT CASE WHEN value #>> '{}' ~ '^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$' THEN (value #>>
+        '{}')::uuid END
+$$""",
+    """\
+CREATE FUNCTION server_jobs_value(value jsonb) RETURNS jsonb LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+    SELECT nullif(value, 'null')
+$$""",
+    """\
+CREATE FUNCTION server_jobs_json(document text) RETURNS jsonb LANGUAGE plpgsql IMMUTABLE STRICT AS $$
+BEGIN
+    RETURN document::jsonb;
+EXCEPTION WHEN data_exception OR program_limit_exceeded THEN
+    RETURN NULL;
+END
+$$""",
+    """\
+CREATE FUNCTION server_jobs_double(value jsonb) RETURNS double precision LANGUAGE plpgsql IMMUTABLE STRICT AS
+    $$
+BEGIN
+    RETURN CASE jsonb_typeof(value) WHEN 'number' THEN (value #>> '{}')::float8 END;
+EXCEPTION WHEN data_exception OR program_limit_exceeded THEN
+    RETURN NULL;
+END
+$$""",
+    """\
+CREATE FUNCTION server_jobs_timestamp(value jsonb) RETURNS timestamptz LANGUAGE plpgsql IMMUTABLE STRICT AS $$
+BEGIN
+    RETURN CASE WHEN value #>> '{}' ~
+        '^[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}([.][0-9]+)?([Zz]|[+-][0-9]{2}:[0-9]{2})$'
+        THEN (value #>> '{}')::timestamptz END;
+EXCEPTION WHEN data_exception OR program_limit_exceeded THEN
+    RETURN NULL;
+END
+$$""",
+    """\
+CREATE FUNCTION server_jobs_date(value jsonb) RETURNS date LANGUAGE plpgsql IMMUTABLE STRICT AS $$
+BEGIN
+    RETURN CASE WHEN value #>> '{}' ~ '^[0-9]{4}-[0-9]{2}-[0-9]{2}$' THEN (value #>> '{}')::date END;
+EXCEPTION WHEN data_exception OR program_limit_exceeded THEN
+    RETURN NULL;
+END
+$$""",
+    """\
+CREATE VIEW daily_digest_jobs AS
+SELECT
+    jobs.id,
+    jobs.status,
+    jobs.progress,
+    jobs.progress_message,
+    jobs.error,
+    jobs.attempt_count,
+    jobs.max_attempts,
+    jobs.queue,
+    jobs.priority,
+    jobs.correlation_id,
+    jobs.created_at,
+    jobs.scheduled_for,
+    jobs.worker_started_at AS started_at,
+    jobs.completed_at,
+    jobs.updated_at,
+    jobs.spec_version AS version,
+    server_jobs_value(document.params -> 'recipients') AS params_recipients,
+    server_jobs_bigint(document.params -> 'hours') AS params_hours,
+    server_jobs_timestamp(document.result -> 'since') AS result_since,
+    server_jobs_value(document.result -> 'jobs') AS result_jobs,
+    server_jobs_text(document.result -> 'emailJobId') AS result_email_job_id
+FROM jobs
+CROSS JOIN LATERAL (
+    SELECT server_jobs_json(jobs.params) AS params, server_jobs_json(jobs.result) AS result OFFSET 0
+) AS document
+WHERE jobs.job_name = 'DailyDigest'""",
+    """\
+CREATE VIEW import_csv_jobs AS
+SELECT
+    jobs.id,
+    jobs.status,
+    jobs.progress,
+    jobs.progress_message,
+    jobs.error,
+    jobs.attempt_count,
+    jobs.max_attempts,
+    jobs.queue,
+    jobs.priority,
+    jobs.correlation_id,
+    jobs.created_at,
+    jobs.scheduled_for,
+    jobs.worker_started_at AS started_at,
+    jobs.completed_at,
+    jobs.updated_at,
+    jobs.spec_version AS version,
+    server_jobs_text(document.params -> 'source') AS params_source,
+    server_jobs_text(document.params -> 'table') AS params_table,
+    server_jobs_text(document.params -> 'key') AS params_key,
+    server_jobs_value(document.params -> 'columns') AS params_columns,
+    server_jobs_bigint(document.params -> 'maxReportedRows') AS params_max_reported_rows,
+    server_jobs_text(document.result -> 'table') AS result_table,
+    server_jobs_numeric(document.result -> 'rowsRead') AS result_rows_read,
+    server_jobs_numeric(document.result -> 'rowsImported') AS result_rows_imported,
+    server_jobs_numeric(document.result -> 'rowsChanged') AS result_rows_changed,
+    server_jobs_numeric(document.result -> 'rowsRejected') AS result_rows_rejected,
+    server_jobs_value(document.result -> 'brokenRules') AS result_broken_rules,
+    server_jobs_value(document.result -> 'rejected') AS result_rejected
+FROM jobs
+CROSS JOIN LATERAL (
+    SELECT server_jobs_json(jobs.params) AS params, server_jobs_json(jobs.result) AS result OFFSET 0
+) AS document
+WHERE jobs.job_name = 'ImportCsv'""",
+    """\
+CREATE VIEW send_email_jobs AS
+SELECT
+    jobs.id,
+    jobs.status,
+    jobs.progress,
+    jobs.progress_message,
+    jobs.error,
+    jobs.attempt_count,
+    jobs.max_attempts,
+    jobs.queue,
+    jobs.priority,
+    jobs.correlation_id,
+    jobs.created_at,
+    jobs.scheduled_for,
+    jobs.worker_started_at AS started_at,
+    jobs.completed_at,
+    jobs.updated_at,
+    jobs.spec_version AS version,
+    server_jobs_value(document.params -> 'to') AS params_to,
+    server_jobs_value(document.params -> 'cc') AS params_cc,
+    server_jobs_text(document.params -> 'replyTo') AS params_reply_to,
+    server_jobs_text(document.params -> 'subject') AS params_subject,
+    server_jobs_text(document.result -> 'messageId') AS result_message_id,
+    server_jobs_timestamp(document.result -> 'sentAt') AS result_sent_at,
+    server_jobs_text(document.result -> 'transport') AS result_transport,
+    server_jobs_value(document.result -> 'recipients') AS result_recipients,
+    server_jobs_value(document.result -> 'refused') AS result_refused
+FROM jobs
+CROSS JOIN LATERAL (
+    SELECT server_jobs_json(jobs.params) AS params, server_jobs_json(jobs.result) AS result OFFSET 0
+) AS document
+WHERE jobs.job_name = 'SendEmail'""",
+]
