@@ -4,6 +4,9 @@ Revision ID: server_jobs_0007
 Revises: server_jobs_0006
 """
 
+import re
+import warnings
+
 import sqlalchemy as sa
 from alembic import op
 
@@ -11,6 +14,15 @@ revision = "server_jobs_0007"
 down_revision = "server_jobs_0006"
 branch_labels = None
 depends_on = None
+
+# What stands under a name: how a view is defined, and nothing of whatever else it is.
+DEFINITIONS = {
+    "sqlite": "SELECT iif(type = 'view', sql, '') FROM sqlite_master WHERE name = :name COLLATE NOCASE",
+    "postgresql": (
+        "SELECT CASE relkind WHEN 'v' THEN pg_get_viewdef(oid) ELSE '' END FROM pg_class "
+        "WHERE relname = :name AND relnamespace = CAST(CAST(current_schema() AS text) AS regnamespace)"
+    ),
+}
 
 
 def upgrade() -> None:
@@ -24,7 +36,23 @@ def downgrade() -> None:
 def execute(**statements: list[str]) -> None:
     """Run those for this database, as they are: no colon in them begins the name of a parameter."""
     for statement in statements[op.get_context().dialect.name]:
-        op.execute(sa.text(statement.replace(":", r"\:")))
+        view = re.match(r"(CREATE|DROP) VIEW (\w+)", statement)
+        if view is None or op.get_context().as_sql or can_be_done(view[1], view[2]):
+            op.execute(sa.text(statement.replace(":", r"\:")))
+
+
+def can_be_done(verb: str, view: str) -> bool:
+    """Whether nothing else has the name of a view: that would stay, and the job be without one."""
+    query = sa.text(DEFINITIONS[op.get_context().dialect.name])
+    found = op.get_bind().execute(query, {"name": view}).scalar()
+    is_ours = found is not None and re.search("params_json|server_jobs_json", found) is not None
+    if verb == "DROP":
+        return is_ours
+    if found is None or is_ours:
+        return True
+    message = f'{view} is there already and no view of server-jobs: it stays, and its job is as if it had "view": false'
+    warnings.warn(message, stacklevel=1)
+    return False
 
 
 UPGRADE_SQLITE = [

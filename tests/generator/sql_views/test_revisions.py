@@ -197,6 +197,36 @@ def test_a_job_can_do_without_a_view(project: TemporaryProject, engine: Engine) 
     assert described(engine) == []
 
 
+@pytest.mark.parametrize(("kind", "rest"), [("TABLE", "(id text, job_name text)"), ("VIEW", "AS SELECT 1 AS id")])
+def test_what_has_the_name_of_a_view_stays_and_every_revision_runs(
+    project: TemporaryProject, engine: Engine, kind: str, rest: str
+) -> None:
+    config = alembic(project)
+    with engine.begin() as connection:
+        connection.execute(text(f"CREATE {kind} order_jobs {rest}"))
+        before = connection.execute(text("SELECT * FROM order_jobs")).all()
+
+    with pytest.warns(UserWarning, match="order_jobs is there already and no view of server-jobs"):
+        command.upgrade(config, "head")
+    assert {"refund_jobs"} <= {row[1] for row in described(engine)}
+    change(project, "order", order() | {"x-job": {"view": False}}, "0003_views")
+    command.upgrade(config, "head")
+    with pytest.warns(UserWarning, match="order_jobs is there already"):
+        command.downgrade(config, "base")
+    with engine.begin() as connection:
+        assert connection.execute(text("SELECT * FROM order_jobs")).all() == before
+        connection.execute(text(f"DROP {kind} order_jobs"))
+
+
+def test_a_view_that_was_ours_is_dropped_when_the_spec_does_without(project: TemporaryProject, engine: Engine) -> None:
+    command.upgrade(alembic(project), "head")
+    change(project, "order", order() | {"x-job": {"view": False}}, "0003_views")
+    command.upgrade(alembic(project), "head")
+    assert {"order_jobs"}.isdisjoint(row[1] for row in described(engine))
+    command.downgrade(alembic(project), "server_jobs_0002")
+    assert {"order_jobs"} <= {row[1] for row in described(engine)}
+
+
 @pytest.mark.parametrize("url", ["postgresql"], indirect=True)
 def test_another_function_means_that_all_that_use_it_are_made_anew(
     project: TemporaryProject, engine: Engine, monkeypatch: pytest.MonkeyPatch
