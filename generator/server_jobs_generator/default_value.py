@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 from pydantic import JsonValue
+from server_jobs.schemas.values import whole
 from server_jobs.written_values import read_date_time, read_ipv6, read_uuid
 
 from .document import Document
@@ -14,7 +15,7 @@ from .instance import Fitting
 from .layout import Code, Expression, Group, Text, call, literal, tuple_of
 from .library import Library, Location
 from .model_plan import ModelPlan
-from .schema_lint import Schema
+from .schema_lint import Schema, types_of
 
 _PARSERS: Mapping[str, tuple[str, str]] = {
     "date": ("date.fromisoformat", "date.fromisoformat"),
@@ -86,6 +87,8 @@ class DefaultValue:
                 return self._list(target, value)
             case str():
                 return self._text(target, value)
+            case float() if value.is_integer() and _takes_only_integers(target):
+                return plain_value(whole(value))
             case _:
                 return plain_value(value)
 
@@ -123,6 +126,11 @@ class DefaultValue:
                 return Group("[", tuple(("", self._untyped(item)) for item in value), "]")
             case _:
                 return plain_value(value)
+
+
+def _takes_only_integers(schema: Schema) -> bool:
+    """Whether a number that fits a typed schema is an `int` in Python. Its `enum` has no others."""
+    return "enum" in schema or "integer" in types_of(schema)
 
 
 def _lambda(value: Expression) -> Expression:

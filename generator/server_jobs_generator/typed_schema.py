@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from math import ceil, floor
 
 from pydantic import JsonValue
-from server_jobs.schemas.values import kind_of
+from server_jobs.schemas.values import kind_of, whole
 
 from .branches import Branches
 from .inline_circles import cut_circles
@@ -229,7 +229,7 @@ def _choices(options: list[JsonValue], said: Parts, key: str) -> tuple[Parts, Pa
     if not fitting:
         return {}, said
     if not any(isinstance(one, list | dict) or kind_of(one) == "number" for one in fitting):
-        return {"enum": [int(one) if isinstance(one, float) else one for one in fitting]}, rest
+        return {"enum": [whole(one) if isinstance(one, float) else one for one in fitting]}, rest
     rest[key] = fitting[0] if key == "const" else fitting
     if all(isinstance(one, dict) for one in fitting):
         return dict(_OPEN), rest

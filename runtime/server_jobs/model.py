@@ -13,6 +13,8 @@ from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, GetJson
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, PydanticKnownError, core_schema
 
+from .schemas.values import whole
+
 T = TypeVar("T")
 
 
@@ -170,7 +172,7 @@ def _integer_of(value: object) -> int:
     # Integers come here too, when they are outside the limits.
     if not isinstance(value, float) or not value.is_integer():
         raise PydanticKnownError("int_type")
-    return int(value)
+    return whole(value)
 
 
 class Exact:

@@ -110,7 +110,8 @@ ERRORS = {9, 10, 11, 12, 13}
 def test_type_checkers_understand_models_and_documents(tmp_path: Path, checker: str) -> None:
     mail = {"type": "string", "format": "email"}
     tags = {"type": "array", "items": TEXT, "default": []}
-    params = {**an_object(to=mail, replyTo=mail, extraTags=tags), "required": ["to"]}
+    count = {"type": "integer", "default": 1.0}
+    params = {**an_object(to=mail, replyTo=mail, extraTags=tags, count=count), "required": ["to"]}
     (tmp_path / "generated_models.py").write_text(render_models(job(tmp_path, a_spec(params))), encoding="utf-8")
     (tmp_path / "caller.py").write_text(CALLER, encoding="utf-8")
     arguments = {
@@ -120,5 +121,6 @@ def test_type_checkers_understand_models_and_documents(tmp_path: Path, checker: 
     run = subprocess.run(
         [sys.executable, *arguments[checker]], cwd=tmp_path, capture_output=True, text=True, check=False
     )
+    assert "generated_models.py" not in run.stdout
     lines = [line for line in run.stdout.splitlines() if "error" in line and "caller.py:" in line]
     assert {int(line.partition("caller.py:")[2].split(":")[0]) for line in lines} == ERRORS, run.stdout

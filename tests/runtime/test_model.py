@@ -181,7 +181,8 @@ def test_limits_of_a_number_hold_for_whole_numbers_and_others(
 
 
 @pytest.mark.parametrize(
-    ("text", "value"), [("1", 1), ("1.0", 1), ("1e2", 100), ("1180591620717411303425", 2**70 + 1), ("-0.0", 0)]
+    ("text", "value"),
+    [("1", 1), ("1.0", 1), ("1e2", 100), ("1180591620717411303425", 2**70 + 1), ("-0.0", 0), ("1e23", 10**23)],
 )
 def test_a_whole_number_is_an_integer_however_it_is_written(text: str, value: int) -> None:
     read = TypeAdapter(Integer).validate_json(text)

@@ -138,8 +138,7 @@ EXPLANATIONS = (
     ),
     Explanation(
         DEFAULT_DOES_NOT_FIT,
-        "The handler would get a value that nobody may send. JSON Schema does not check defaults; here they are, down "
-        "to 1.0, which is no integer.",
+        "The handler would get a value that nobody may send. JSON Schema does not check defaults; here they are.",
         Example(PROPERTY, '{"type": "integer", "default": "3"}', '{"type": "integer", "default": 3}'),
     ),
     Explanation(

@@ -7,6 +7,8 @@ from collections.abc import Callable, Hashable, Mapping
 from decimal import Decimal, InvalidOperation
 from fractions import Fraction
 
+_FIRST_ROUNDED = 2**53
+
 
 def kind_of(value: object) -> str:
     """The JSON Schema type of a value: `integer` for every number without a fraction, however it is written."""
@@ -32,6 +34,8 @@ def key_of(value: object) -> Hashable:
     match value:
         case bool():
             return ("boolean", value)
+        case float() if value.is_integer():
+            return whole(value)
         case int() | float() | str() | None:
             # Python's numbers are equal, and hash alike, when they are the same number.
             return value
@@ -41,6 +45,14 @@ def key_of(value: object) -> Hashable:
             return ("array", tuple(map(key_of, value)))
         case _:
             raise TypeError(f"{value!r} is no JSON value")
+
+
+def whole(number: float) -> int:
+    """The integer that a number without a fraction is, as it is written in decimal: `1e23` is `10**23`.
+
+    Its double is another number, of which `1e23` is only the shortest name.
+    """
+    return int(number) if abs(number) < _FIRST_ROUNDED else int(Decimal(repr(number)))
 
 
 def multiple_of(divisor: float) -> Callable[[float], bool]:
