@@ -63,7 +63,8 @@ class DefaultValue:
     def of(self, schema: JsonValue, value: JsonValue) -> Expression:
         """What stands behind the `=` of a property: the value itself, or a call that makes a fresh one each time."""
         expression = self._value(schema, value)
-        if isinstance(expression, Code | Text):
+        # A plain None would stand for a property that was not given, and not be stored.
+        if isinstance(expression, Code | Text) and value is not None:
             return expression
         self.uses.add("fresh")
         if isinstance(expression, Group) and not expression.items:

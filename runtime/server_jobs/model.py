@@ -9,7 +9,15 @@ from math import ceil, floor
 from operator import is_
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, cast, get_args, get_origin, overload
 
-from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+    SerializerFunctionWrapHandler,
+)
+from pydantic.fields import FieldInfo
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, PydanticKnownError, core_schema
 
@@ -23,6 +31,9 @@ class JobModel(BaseModel):
 
     Nothing is converted silently: JSON text is taken by `model_validate_json`, which knows only the JSON names, and the
     constructor takes the Python names (or the JSON names) with values of the declared types. Dumps have JSON names.
+
+    `= None` stands for a property that was not given: dumps leave it out, and write the null that somebody set. A
+    default of null, which is written like every default, is `fresh(lambda: None)`.
     """
 
     # No `validate_default`: generated defaults have been checked against their schema, and an omitted `None` is none.
@@ -47,6 +58,38 @@ class JobModel(BaseModel):
 
         # Lets pydantic-core fill instances itself, as it does for BaseModel, instead of calling this constructor.
         __init__.__pydantic_base_init__ = True
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: type[BaseModel], handler: GetCoreSchemaHandler, /) -> CoreSchema:
+        schema = handler(source)
+        if absent := _names_of_absent(cls.__pydantic_fields__):
+            dump = core_schema.wrap_serializer_function_ser_schema(partial(_as_given, absent), info_arg=True)
+            # In place, because a class that contains itself refers to this very schema.
+            cast("dict[str, Any]", handler.resolve_ref_schema(schema))["serialization"] = dump
+        return schema
+
+
+def _names_of_absent(fields: Mapping[str, FieldInfo]) -> dict[str, str]:
+    """The fields that are None when they are not given, although they may be null, with their JSON names."""
+    return {
+        name: field.serialization_alias or name
+        for name, field in fields.items()
+        if field.default is None and field.exclude_if is None
+    }
+
+
+def _as_given(
+    absent: Mapping[str, str],
+    model: object,
+    handler: SerializerFunctionWrapHandler,
+    info: core_schema.SerializationInfo[Any],
+) -> object:
+    """What a model is written as, without what nobody has set."""
+    written: object = handler(model)
+    if isinstance(model, BaseModel) and isinstance(written, dict):
+        for name in absent.keys() - model.__pydantic_fields_set__:
+            written.pop(name if info.by_alias is False else absent[name], None)
+    return written
 
 
 class Check:

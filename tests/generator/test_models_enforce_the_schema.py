@@ -7,15 +7,17 @@ mean together. Silent acceptance of what a schema forbids is the one thing that 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from pydantic import ValidationError
+from pydantic import JsonValue, ValidationError
 from server_jobs.documents import read_params, write_params
 from server_jobs.formats import FORMATS
+from server_jobs.model import JobModel
 from server_jobs_generator.keywords import ANNOTATIONS, ANY_TYPE, BY_TYPE, TYPES
 
-from .spec_projects import an_object, params_model
+from .spec_projects import Schema, an_object, params_model
 
 DEFINITIONS: dict[str, object] = {
     "Small": {"type": "integer", "maximum": 3},
@@ -260,6 +262,59 @@ def test_a_default_is_what_the_schema_says_and_is_made_anew(tmp_path: Path, sche
         assert model() == absent
         value, other = absent.x, model().x  # type: ignore[attr-defined]
         assert value is not other or not isinstance(value, list | dict)
+
+
+NULLABLE: Schema = {"type": ["string", "null"]}
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        NULLABLE,
+        True,
+        {"const": None},
+        {"enum": ["a", None]},
+        {"anyOf": [{"type": "null"}, {"$ref": "#/$defs/Node"}]},
+        {"not": {"const": 1}, "type": ["integer", "null"]},
+    ],
+)
+@pytest.mark.parametrize(
+    "around",
+    [
+        lambda part: part,
+        lambda part: {"type": "array", "items": part},
+        lambda part: {"type": "object", "additionalProperties": part},
+        lambda part: {"anyOf": [{"type": "string"}, part, an_object(other={"type": "integer"})]},
+        lambda part: {"type": "object", "patternProperties": {"^p": part}, "additionalProperties": False},
+        lambda part: {"allOf": [part, {"maxProperties": 1}]},
+    ],
+)
+def test_what_may_be_null_is_stored_as_null_only_when_it_was_given(
+    tmp_path: Path, schema: object, around: Callable[[Schema], Schema]
+) -> None:
+    with params_model(tmp_path, an_object(around=around(an_object(x=schema))), **{"$defs": DEFINITIONS}) as model:
+        parts: list[JsonValue] = [{}, {"x": None}]
+        for part in parts:
+            inside: list[JsonValue] = [part, [part], {"p": part}]
+            found: list[JsonValue] = [{"around": one} for one in inside if fits(model, {"around": one})]
+            for document in found:
+                read, stored = write_params("Case", model, document)
+                assert json.loads(stored) == document
+                assert write_params("Case", model, read)[1] == stored
+            assert found
+
+
+def test_a_default_of_null_is_filled_in(tmp_path: Path) -> None:
+    with params_model(tmp_path, an_object(x={**NULLABLE, "default": None}, y=NULLABLE)) as model:
+        assert write_params("Case", model, {})[1] == '{"x":null}'
+
+
+def fits(model: type[JobModel], document: JsonValue) -> bool:
+    try:
+        model.model_validate_json(json.dumps(document))
+    except ValidationError:
+        return False
+    return True
 
 
 def test_a_default_of_a_required_property_changes_nothing(tmp_path: Path) -> None:

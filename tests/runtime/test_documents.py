@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_serializer, field_validator
 from server_jobs import InvalidDocumentError, InvalidParamsError, InvalidResultError
 from server_jobs.documents import read_params, read_result, redacted, unique_key_of, write_params, write_result
-from server_jobs.model import JobModel, Omittable
+from server_jobs.model import JobModel, Omittable, fresh
 
 
 class Address(JobModel):
@@ -63,9 +63,46 @@ def test_stored_params_have_every_default_and_the_names_of_the_spec() -> None:
         "address": {"to": "a", "replyTo": "b"},
         "subject": "(none)",
         "copies": [],
-        "shape": None,
-        "either": None,
     }
+
+
+def test_a_default_of_null_is_stored_like_every_default() -> None:
+    class Null(JobModel):
+        note: str | None = fresh(lambda: None)
+
+    assert write_params("Job", Null, {})[1] == '{"note":null}'
+    assert json.loads(write_params("Job", Loose, {})[1]) == {"ratio": None, "at": None, "anything": None}
+
+
+class Node(JobModel):
+    note: Annotated[str | None, Field(alias="aNote")] = None
+    left: Node | None = None
+    either: Circle | Node | None = None
+    items: list[Node | None] = Field(default_factory=list)
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        '{"items":[]}',
+        '{"aNote":null,"items":[]}',
+        '{"left":{"items":[]},"items":[{"items":[]},{"aNote":null,"items":[]},null]}',
+        '{"left":null,"either":{"left":null,"items":[]},"items":[]}',
+    ],
+)
+def test_what_was_not_given_is_not_stored_and_a_null_that_was_given_is(document: str) -> None:
+    given = json.loads(document)
+    model, text = write_params("Job", Node, given)
+    assert json.loads(text) == given
+    assert json.loads(write_result("Job", Node, model)[1]) == given
+    assert Node(**model.model_dump()).model_dump(by_alias=False) == model.model_dump(by_alias=False)
+
+
+def test_a_null_that_python_says_is_stored() -> None:
+    assert write_params("Job", Node, Node(note=None, items=[]))[1] == '{"aNote":null,"items":[]}'
+    node = Node(items=[])
+    node.left = None
+    assert write_params("Job", Node, node)[1] == '{"left":null,"items":[]}'
 
 
 def test_an_omitted_property_is_left_out_of_the_stored_text() -> None:
