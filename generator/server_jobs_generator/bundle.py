@@ -146,14 +146,19 @@ class _Expansion:
 
     definitions: Mapping[str, JsonValue]
     count: int = 0
-    classes: set[str] = field(default_factory=set[str])
+    classes: set[int] = field(default_factory=set[int])
     where: str | None = None
 
     def walk(self, schema: JsonValue, level: int = 0, inlined: Mapping[str, bool] = _NOTHING) -> None:
         """Raises `_EndlessError` where that does not end, or not soon; `where` names the definition it was in then.
 
-        `inlined` are the definitions that this is a part of without a class between, and whether in a list or dict.
+        A class is walked through once, as it is built once, however often something leads to it. `inlined` are the
+        definitions that this is a part of without a class between, and whether in a list or dict.
         """
+        if is_class(schema):
+            if id(schema) in self.classes:
+                return
+            self.classes.add(id(schema))
         options = schema.get("enum") if isinstance(schema, dict) else None
         self.count += 1 + (len(options) // 4 if isinstance(options, list) else 0)
         if self.count > MAX_SCHEMAS:
@@ -167,7 +172,7 @@ class _Expansion:
             inside = self._inside(schema, inlined)
             for child in typed_children(schema):
                 self.walk(child, level + 1, inside)
-        elif name not in self.classes:
+        else:
             self._walk_definition(name, level + 1, inlined)
 
     @staticmethod
@@ -180,8 +185,6 @@ class _Expansion:
         outer, self.where = self.where, name
         if name in inlined:
             raise _EndlessError(REFERENCE_ENDLESS, _CONTAINS_ITSELF if inlined[name] else _REFERS_TO_ITSELF)
-        if is_class(self.definitions[name]):
-            self.classes.add(name)
         self.walk(self.definitions[name], level, {**inlined, name: False})
         self.where = outer
 

@@ -25,6 +25,23 @@ DEFINITIONS: dict[str, object] = {
     "Cat": {**an_object(kind={"const": "cat"}, lives={"type": "integer"}), "required": ["kind"]},
     "Nested": {"type": "array", "items": {"$ref": "#/$defs/Nested"}},
     "Unique": an_object(kids={"type": "array", "items": {"$ref": "#/$defs/Unique"}, "uniqueItems": True}),
+    "Tree": {
+        "anyOf": [
+            {"type": "integer"},
+            {**an_object(left={"$ref": "#/$defs/Tree"}, right={"$ref": "#/$defs/Tree"}), "required": ["left"]},
+        ]
+    },
+    "Items": {"type": "array", "items": an_object(items={"$ref": "#/$defs/Items"})},
+    "Term": {"oneOf": [{"type": "boolean"}, {**an_object(no={"$ref": "#/$defs/Proof"}), "required": ["no"]}]},
+    "Proof": {
+        "oneOf": [
+            {"type": "string"},
+            {
+                **an_object(all={"type": "array", "items": {"$ref": "#/$defs/Term"}, "uniqueItems": True}),
+                "required": ["all"],
+            },
+        ]
+    },
     "Dog": {**an_object(kind={"const": "dog"}, name={"type": "string"}), "required": ["kind"]},
 }
 
@@ -107,6 +124,9 @@ CASES: list[tuple[object, list[str], list[str]]] = [
     ({"oneOf": [{"$ref": "#/$defs/Cat"}, {"$ref": "#/$defs/Dog"}]}, ['{"kind": "cat", "lives": 9}', '{"kind": "dog", "name": "x"}'], ['{"kind": "cat", "name": "x"}', '{"kind": "cow"}', "{}", "null", '{"kind": null}']),
     ({"oneOf": [{"$ref": "#/$defs/Cat"}, {"$ref": "#/$defs/Dog"}, {"type": "null"}]}, ['{"kind": "cat"}', "null"], ['{"kind": "cow"}', "1"]),
     ({"$ref": "#/$defs/Small"}, ["3"], ["4", '"3"']),
+    ({"$ref": "#/$defs/Tree"}, ["1", '{"left": 1}', '{"left": {"left": 1, "right": {"left": 2}}}'], ['"a"', "{}", '{"left": {"right": 1}}', '{"left": 1, "right": null}']),
+    ({"$ref": "#/$defs/Items"}, ["[]", '[{"items": [{}]}]'], ["[1]", '[{"items": [{"items": 1}]}]', '[{"item": []}]']),
+    ({"$ref": "#/$defs/Term"}, ["true", '{"no": "a"}', '{"no": {"all": [true, {"no": "a"}]}}'], ["1", '{"no": true}', '{"no": {"all": [true, true]}}', '{"no": {"all": [{"no": 1}]}}']),
     ({"$ref": "#/$defs/Node", "description": "A tree."}, ["{}", '{"value": 1, "next": {"next": {"value": 3}}}'], ['{"next": {"next": {"value": 4}}}', '{"next": null}']),
     ({"type": "array", "items": {"anyOf": [{"$ref": "#/$defs/Small"}, {"type": "null"}]}}, ["[3, null]"], ["[4]"]),
     ({"type": "integer", "minimum": 1.5, "exclusiveMaximum": 3.5}, ["2", "3", "3.0"], ["1", "4"]),
