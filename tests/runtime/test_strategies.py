@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import cast
 
@@ -19,6 +19,7 @@ from server_jobs.testing.format_values import FORMAT_VALUES
 from server_jobs.testing.schema_values import SchemaValues
 from server_jobs.testing.strategies import NoValuesError, SearchStrategy, smallest_of, values_of
 from server_jobs_generator.models import render_models
+from server_jobs_generator.spec_style import Style
 
 from generated.jobs import DailyDigest, ImportCsv, SendEmail
 from tests.generator.spec_language import DEFINITIONS, Schema, object_schemas, schemas
@@ -107,6 +108,85 @@ def test_hardly_any_document_has_to_be_sieved_out(tmp_path: Path) -> None:
     assert misses == []
 
 
+def some(kind: str, **keywords: object) -> dict[str, object]:
+    """A schema of that type."""
+    return {"type": kind, **keywords}
+
+
+TREE = {"anyOf": [some("integer"), {**an_object(left={"$ref": "#/$defs/Tree"}), "required": ["left"]}]}
+UUID_4 = "^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$"
+LIST_OF_ONE = some("array", items=some("integer"), minItems=1)
+KINDS = an_object(kind={"enum": ["a", "b"]}, n=some("integer"), s=some("string"))
+HARD: list[dict[str, object]] = [
+    some("string", format="email", pattern="@example\\.com$"),
+    some("string", format="date", pattern="^2026-"),
+    some("string", format="date-time", pattern="Z$", maxLength=20),
+    some("string", format="uuid", pattern=UUID_4),
+    some("string", format="uri", pattern="^s3://[a-z]+/"),
+    some("string", format="uri", minLength=100),
+    some("string", format="email", maxLength=6),
+    some("string", format="ipv4", pattern="^10\\."),
+    some("string", format="byte", minLength=8, maxLength=8),
+    some("string", pattern="^\\p{Lu}\\p{Ll}+$", minLength=5, maxLength=9),
+    some("string", pattern="^\\p{Script=Greek}+$"),
+    some("string", pattern="^[[a&&b]$"),
+    some("string", pattern="\\bor\\b", minLength=6),
+    some("string", pattern="^[A-Z]{2}(?:-[0-9]+)*$", minLength=20, maxLength=20),
+    some("string", pattern="[0-9]", minLength=200),
+    some("string", pattern="^(?:a{30})*$", minLength=31),
+    some("string", allOf=[{"pattern": "^a"}, {"pattern": "z$"}, {"minLength": 5}]),
+    some("string", contentEncoding="base64", minLength=5, maxLength=9),
+    some("string", contentEncoding="base64", pattern="==$"),
+    some("string", contentEncoding="base64", contentMediaType="application/json", contentSchema=LIST_OF_ONE),
+    some("string", **{"if": {"pattern": "^a"}, "then": {"pattern": "z$"}}),
+    some("integer", multipleOf=1.5),
+    some("integer", allOf=[{"multipleOf": 4}, {"multipleOf": 6}], minimum=1),
+    some("number", multipleOf=0.01),
+    some("number", multipleOf=0.1, minimum=0.3, maximum=0.3),
+    some("number", exclusiveMinimum=1, exclusiveMaximum=2, multipleOf=0.25),
+    some("array", items=some("integer"), contains={"minimum": 5}, minContains=2, maxContains=3),
+    some("array", items={"enum": ["a", "b", "c"]}, uniqueItems=True, minItems=3),
+    some("array", prefixItems=[some("string"), some("integer")], items=some("boolean"), minItems=1, maxItems=1),
+    {**an_object(a=some("null"), b=some("null"), c=some("null")), "maxProperties": 1},
+    {**an_object(a=some("null"), b=some("null"), c=some("null")), "minProperties": 3},
+    some("object", additionalProperties=True, propertyNames={"pattern": "^[a-z]{2}$"}, minProperties=2),
+    some("object", patternProperties={"^x": some("null"), "^n": some("integer")}, additionalProperties=False),
+    some("object", properties={"xa": some("integer")}, patternProperties={"^x": {"minimum": 5}}, required=["xa"]),
+    {**KINDS, "if": {"properties": {"kind": {"const": "a"}}}, "then": {"required": ["n"]}, "else": {"required": ["s"]}},
+    {**KINDS, "oneOf": [{"required": ["n"]}, {"required": ["s"]}], "dependentRequired": {"n": ["kind"]}},
+    {"allOf": [some("object", properties={"a": True}, required=["a"])], "unevaluatedProperties": False},
+    {"oneOf": [some("integer", multipleOf=2), some("integer", multipleOf=3)]},
+    some("string", enum=["a", "bb"], minLength=2),
+    {"type": ["string", "integer"], "not": {"minimum": 3}},
+    some("array", items={"$ref": "#/$defs/Tree"}, minItems=2, uniqueItems=True),
+]
+
+
+@pytest.fixture(scope="module")
+def hard(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[type[BaseModel], dict[str, JsonValue]]]:
+    """A model with a property for each of these schemas, and their definitions."""
+    params, definitions = an_object(**{f"p{n}": schema for n, schema in enumerate(HARD)}), {"Tree": TREE}
+    spec = a_spec(params, **{"$defs": definitions})
+    specs = read(tmp_path_factory.mktemp("hard"), {"case.json": spec}, Style(untyped=True, open_objects=True))
+    with loaded(render_models(specs.jobs[0])) as module:
+        yield module.CaseParams, cast("dict[str, JsonValue]", definitions)
+
+
+@pytest.mark.parametrize("number", range(len(HARD)), ids=lambda number: json.dumps(HARD[number])[:80])
+def test_what_has_to_hold_together_is_made_together(
+    hard: tuple[type[BaseModel], dict[str, JsonValue]], number: int
+) -> None:
+    model, definitions = hard
+    schema: JsonSchema = {**an_object(**{f"p{number}": HARD[number]}), "required": [f"p{number}"], "$defs": definitions}
+
+    @settings(QUICKLY, derandomize=True)
+    @given(values_of("Case", "params", schema, model))
+    def look(params: BaseModel) -> None:
+        assert params.model_fields_set == {f"p{number}"}
+
+    look()
+
+
 @pytest.mark.parametrize("name", FORMATS)
 def test_every_format_has_its_texts(name: str) -> None:
     assert FORMAT_VALUES.keys() >= FORMATS.keys()
@@ -141,7 +221,12 @@ def test_what_contains_itself_comes_to_an_end() -> None:
         ({"type": "array", "contains": {"const": 7}}, lambda value: 7 in value),
         ({"type": "array", "items": {"type": "boolean"}, "uniqueItems": True}, lambda value: len(value) < 3),
         (
-            {"type": "object", "patternProperties": {"^x[0-9]$": {"type": "null"}}, "minProperties": 1},
+            {
+                "type": "object",
+                "patternProperties": {"^x[0-9]$": {"type": "null"}},
+                "minProperties": 1,
+                "additionalProperties": False,
+            },
             lambda value: all(key[0] == "x" and inner is None for key, inner in value.items()) and value,
         ),
         (
@@ -185,7 +270,7 @@ def test_failures_shrink_to_something_small() -> None:
             "$defs": {"Endless": an_object(next={"$ref": "#/$defs/Endless"}) | {"required": ["next"]}},
         },
         {"type": "integer", "minimum": 1, "maximum": 0},
-        {"type": "string", "pattern": r"\p{L}"},
+        {"type": "string", "pattern": "^(ab)+$", "minLength": 3, "maxLength": 3},
     ],
 )
 def test_where_no_value_can_be_made_that_is_said_at_once(schema: JsonSchema) -> None:
@@ -193,10 +278,27 @@ def test_where_no_value_can_be_made_that_is_said_at_once(schema: JsonSchema) -> 
         values_of("Case", "params", schema, Anything)
 
 
+def test_the_property_that_has_no_value_is_named() -> None:
+    never: JsonValue = {"type": "string", "pattern": "^a$", "minLength": 2}
+    schema: Schema = {**an_object(items={"type": "array", "items": never, "minItems": 1}), "required": ["items"]}
+
+    with pytest.raises(NoValuesError, match=r"of the property /items/0, because nothing.*st\.builds\(Anything"):
+        values_of("Case", "params", schema, Anything)
+    with pytest.raises(NoValuesError, match=r"no result of Case can be made.*/items/0.*`result=Anything\(\.\.\.\)`"):
+        smallest_of("Case", "result", schema, Anything)
+
+
+def test_a_property_whose_schema_refuses_all_that_is_made_for_it_is_named() -> None:
+    odd: JsonValue = {"type": "integer", "not": {"multipleOf": 1}}
+    schema: Schema = {**an_object(a=an_object(odd=odd) | {"required": ["odd"]}), "required": ["a"]}
+    with pytest.raises(NoValuesError, match="no params of Case was found: no value of the property /a/odd, "):
+        find(values_of("Case", "params", schema, Anything), lambda _: True, settings=settings(database=None))
+
+
 def test_where_nothing_is_let_through_the_reason_of_the_last_one_is_told(tmp_path: Path) -> None:
     schema = an_object(a={"type": "string", "pattern": "^[0-9]+$", "maxLength": 3}) | {"required": ["a"]}
     wider: Schema = {**an_object(a={"type": "string", "minLength": 4}), "required": ["a"]}
     with params_model(tmp_path, schema) as model:
         values = values_of("Case", "params", wider, model)
-        with pytest.raises(NoValuesError, match=r"/a: .*st\.builds"):
+        with pytest.raises(NoValuesError, match=r"no value of the property /a, .*at most 3.*st\.builds"):
             find(values, lambda _: True, settings=settings(database=None))

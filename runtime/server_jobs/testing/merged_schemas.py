@@ -17,11 +17,17 @@ _KINDS_BY_KEYWORD: Mapping[str, frozenset[str]] = {
         }
     ),
     "array": frozenset({"contains", "items", "maxItems", "minItems", "prefixItems", "uniqueItems"}),
-    "string": frozenset({"format", "maxLength", "minLength", "pattern"}),
+    "string": frozenset(
+        {"contentEncoding", "contentMediaType", "contentSchema", "format", "maxLength", "minLength", "pattern"}
+    ),
     "number": frozenset({"exclusiveMaximum", "exclusiveMinimum", "maximum", "minimum", "multipleOf"}),
 }
 _GREATEST = frozenset({"exclusiveMinimum", "minItems", "minLength", "minProperties", "minimum"})
 _LEAST = frozenset({"exclusiveMaximum", "maxItems", "maxLength", "maxProperties", "maximum"})
+
+_PARTS = frozenset({"additionalProperties", "contains", "contentSchema", "items", "propertyNames"})
+_BOTH_HOLD = frozenset({"multipleOf", "pattern"})
+"""The keywords that become a list of what they were set to."""
 
 
 def kinds_of(schema: Schema) -> list[str] | None:
@@ -68,12 +74,20 @@ def _both(key: str, one: JsonValue, other: JsonValue) -> JsonValue:
             return max(one, other)
         case ((int() | float()), (int() | float())) if key in _LEAST:
             return min(one, other)
+        case _ if key in _BOTH_HOLD:
+            return [*_listed(one), *(part for part in _listed(other) if part not in _listed(one))]
         case _ if key == "type":
             return _shared_kinds(one, other)
-        case _ if key in ("items", "additionalProperties", "contains", "propertyNames"):
+        case dict(), dict() if key in _PARTS:
+            return {"allOf": [one, other]}
+        case _ if key in _PARTS:
             return cast("JsonValue", merged(one, other))
         case _:
             return other
+
+
+def _listed(value: JsonValue) -> list[JsonValue]:
+    return value if isinstance(value, list) else [value]
 
 
 def _shared_kinds(one: JsonValue, other: JsonValue) -> JsonValue:

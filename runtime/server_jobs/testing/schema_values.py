@@ -1,29 +1,34 @@
-"""JSON values after a schema, as strategies of Hypothesis: nearly all of them fit, and what does not is sieved out.
+"""JSON values after a schema, as strategies of Hypothesis: made so that they fit, and held against the schema wherever
+it says what values cannot be made after (`not`, `oneOf`, `unevaluatedProperties` …).
 
-Whatever is not known here (`not`, `if`, `contains` …) is left to the sieve. What contains itself is followed a few
-times around, no further.
+What contains itself is followed a few times around, no further.
 """
 
 from __future__ import annotations
 
-import math
-import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from typing import cast
 
+from hypothesis import reject
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 from pydantic import JsonValue
 
 from ..json_schema import DEFINITIONS, Schema, definitions_of, parts_of
+from ..schemas.checker import Checker
+from ..schemas.patterns import PatternError, matcher
 from ..values import canonical
-from .format_values import FORMAT_VALUES
 from .merged_schemas import kinds_of, merged
+from .number_values import integers_of, numbers_of
+from .object_values import ObjectParts, Pair
+from .text_values import CHARACTERS, TextSchema
 
 Values = SearchStrategy[JsonValue]
+Place = tuple[str, ...]
+Test = Callable[[JsonValue], bool]
 
-CHARACTERS = st.characters(codec="utf-8", exclude_characters="\0")
 _SCALARS: Values = st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.text(CHARACTERS, max_size=10)
 ANYTHING: Values = st.one_of(
     _SCALARS,
@@ -31,10 +36,28 @@ ANYTHING: Values = st.one_of(
     cast("Values", st.dictionaries(st.text(CHARACTERS), _SCALARS, max_size=2)),
 )
 
-_MORE_CHARACTERS = 20
 _MORE_ITEMS = 3
+_NO_LIMIT = 2**31
 _TURNS = 2
-_EXACT = 2**53
+_TRIES = 10
+_PATIENCE = 200
+_SAYS_NOTHING = frozenset(
+    {"$comment", "$defs", "default", "deprecated", "description", "discriminator", "examples", "title"}
+)
+_NOT_MADE_AFTER = frozenset(
+    {
+        *("allOf", "anyOf", "oneOf", "not", "if", "contains", "uniqueItems", "dependentRequired", "dependentSchemas"),
+        *("unevaluatedItems", "unevaluatedProperties", "propertyNames", "patternProperties", "maxProperties"),
+    }
+)
+
+
+class NothingFitsError(Exception):
+    """Hardly anything that is made for a schema fits it; `place` is where in the document that is."""
+
+    def __init__(self, place: Place) -> None:
+        self.place = place
+        super().__init__(f"nothing that was made for {'/'.join(('', *place))} fits its schema")
 
 
 @dataclass(slots=True)
@@ -50,135 +73,203 @@ class SchemaValues:
         self._definitions = definitions_of(self.root)
         self._recursive = frozenset(name for name in self._definitions if self._contains_itself(name))
 
-    def of(self, schema: JsonValue | Schema, left: int | None = None) -> Values:
-        """Values for a schema; none where it would be gone around more than `left` times."""
+    def of(self, schema: JsonValue | Schema, left: int | None = None, place: Place = ()) -> Values:
+        """Values for a schema; none where it would be gone around more than `left` times.
+
+        Drawing raises `NothingFitsError` where a schema turns down whatever is made for it.
+        """
         turns = len(self._recursive) + _TURNS if left is None else left
+        values = self._after(schema, turns, place)
+        if not isinstance(schema, Mapping) or not schema.keys() & _NOT_MADE_AFTER or values.is_empty:
+            return values
+        return _held(values, self._test(schema), place)
+
+    def empty_place(self, schema: JsonValue | Schema) -> Place:
+        """The part of a document for which no value can be made, where there is none for the document."""
+        place: Place = ()
+        seen: set[int] = set()
+        while id(schema) not in seen:
+            seen.add(id(schema))
+            empty = (part for part in _needed(self._resolved(schema)) if self.of(part[1]).is_empty)
+            if (found := next(empty, None)) is not None:
+                place, schema = (*place, found[0]), found[1]
+        return place
+
+    def _after(self, schema: JsonValue | Schema, turns: int, place: Place) -> Values:
         if schema is False:
             return st.nothing()
         if not isinstance(schema, Mapping):
             return ANYTHING
+        if "if" in schema:
+            return st.one_of([self._after(way, turns, place) for way in self._ways(schema)])
         for joining in ("allOf", "anyOf", "oneOf"):
             branches = schema.get(joining)
             if isinstance(branches, list) and branches:
                 rest: Schema = {key: value for key, value in schema.items() if key != joining}
                 if joining == "allOf":
-                    return self.of(self._merged(rest, branches), turns)
-                return st.one_of([self._branch(rest, branch, turns) for branch in branches])
+                    return self._after(self._merged(rest, branches), turns, place)
+                return st.one_of([self._branch(rest, branch, turns, place) for branch in branches])
         if "$ref" in schema:
-            return self._referenced(schema, turns)
-        return self._plain(schema, turns)
+            return self._referenced(schema, turns, place)
+        return self._plain(schema, turns, place)
+
+    def _ways(self, schema: Schema) -> list[JsonValue | Schema]:
+        """With what is asked for if the condition holds, and with what is asked for if it does not."""
+        rest = {key: value for key, value in schema.items() if key not in ("if", "then", "else")}
+        then, otherwise = schema.get("then", True), schema.get("else", True)
+        return [self._merged(rest, [otherwise]), self._merged(rest, [schema["if"], then]), self._merged(rest, [then])]
 
     def _merged(self, schema: JsonValue | Schema, others: list[JsonValue]) -> JsonValue | Schema:
         for other in others:
             schema = merged(schema, self._resolved(other))
         return schema
 
-    def _branch(self, rest: Schema, branch: JsonValue, turns: int) -> Values:
-        if not rest.keys() - {"$defs", "default", "description", "discriminator", "examples", "title"}:
-            return self.of(branch, turns)
-        return self.of(merged(rest, self._resolved(branch)), turns)
+    def _branch(self, rest: Schema, branch: JsonValue, turns: int, place: Place) -> Values:
+        if not rest.keys() - _SAYS_NOTHING:
+            return self.of(branch, turns, place)
+        return self._after(merged(rest, self._resolved(branch)), turns, place)
 
-    def _referenced(self, schema: Schema, turns: int) -> Values:
+    def _referenced(self, schema: Schema, turns: int, place: Place) -> Values:
         name = str(schema["$ref"]).removeprefix(DEFINITIONS)
         rest = {key: value for key, value in schema.items() if key != "$ref"}
         is_recursive = name in self._recursive
         if name not in self._definitions or (is_recursive and turns == 0):
             return st.nothing()
         left = turns - 1 if is_recursive else turns
-        if rest.keys() - {"$defs", "default", "description", "examples", "title", "deprecated"}:
-            return self.of(merged(rest, self._definitions[name]), left)
+        if rest.keys() - _SAYS_NOTHING:
+            return self._after(merged(rest, self._definitions[name]), left, place)
         if (name, left) not in self._made:
-            self._made[name, left] = self.of(self._definitions[name], left)
+            self._made[name, left] = self.of(self._definitions[name], left, place)
         return self._made[name, left]
 
-    def _resolved(self, schema: JsonValue) -> JsonValue | Schema:
+    def _resolved(self, schema: JsonValue | Schema) -> JsonValue | Schema:
         """What is to be merged with others, which knows no references; one that goes round is left to the sieve."""
         for _ in range(len(self._definitions) + 1):
-            if not isinstance(schema, dict) or "$ref" not in schema:
+            if not isinstance(schema, Mapping) or "$ref" not in schema:
                 return schema
             name = str(schema["$ref"]).removeprefix(DEFINITIONS)
             rest: JsonValue = {key: value for key, value in schema.items() if key != "$ref"}
-            schema = cast("JsonValue", merged(rest, self._definitions.get(name, True)))
+            schema = merged(rest, self._definitions.get(name, True))
         return True
 
-    def _plain(self, schema: Schema, turns: int) -> Values:
-        if "const" in schema:
-            return st.just(schema["const"])
-        options = schema.get("enum")
+    def _plain(self, schema: Schema, turns: int, place: Place) -> Values:
+        options = [schema["const"]] if "const" in schema else schema.get("enum")
         if isinstance(options, list):
-            return st.sampled_from(options) if options else st.nothing()
+            fitting = list(filter(self._test(schema), options))
+            return st.sampled_from(fitting) if fitting else st.nothing()
         kinds = kinds_of(schema)
-        return ANYTHING if kinds is None else st.one_of([self._of_kind(kind, schema, turns) for kind in kinds])
+        return ANYTHING if kinds is None else st.one_of([self._of_kind(kind, schema, turns, place) for kind in kinds])
 
-    def _of_kind(self, kind: str, schema: Schema, turns: int) -> Values:
+    def _of_kind(self, kind: str, schema: Schema, turns: int, place: Place) -> Values:
         match kind:
             case "null":
                 return st.none()
             case "boolean":
                 return st.booleans()
             case "integer":
-                return _integers(schema)
+                return integers_of(schema)
             case "number":
-                return _integers({"minimum": -_EXACT, "maximum": _EXACT, **schema}) | _floats(schema)
+                return numbers_of(schema)
             case "string":
-                return _texts(schema)
+                return cast("Values", self._texts(schema, turns, place))
             case "array":
-                return self._lists(schema, turns)
+                return self._lists(schema, turns, place)
             case "object":
-                return self._objects(schema, turns)
+                return self._objects(schema, turns, place)
             case _:
                 return st.nothing()
 
-    def _lists(self, schema: Schema, turns: int) -> Values:
+    def _texts(self, schema: Schema, turns: int, place: Place) -> SearchStrategy[str]:
+        form, patterns = schema.get("format"), schema.get("pattern")
+        stated = TextSchema(
+            least=_count(schema, "minLength", 0),
+            most=_count(schema, "maxLength", 0) if "maxLength" in schema else None,
+            form=form if isinstance(form, str) else None,
+            patterns=tuple(map(str, patterns if isinstance(patterns, list) else [patterns] if patterns else [])),
+            encoding=schema.get("contentEncoding"),
+            media_type=schema.get("contentMediaType"),
+            content=self.of(schema.get("contentSchema", True), turns, place),
+            fits=self._test({**schema, "type": "string"}),
+        )
+        return stated.texts()
+
+    def _lists(self, schema: Schema, turns: int, place: Place) -> Values:
         prefix = schema.get("prefixItems")
-        first = [self.of(part, turns) for part in prefix] if isinstance(prefix, list) else []
-        items = self.of(schema.get("items", not first), turns)
+        stated = prefix if isinstance(prefix, list) else []
+        first = [self.of(part, turns, (*place, str(index))) for index, part in enumerate(stated)]
+        items = self.of(schema.get("items", not first), turns, (*place, "0"))
         least = _count(schema, "minItems", 0)
         most = min(_count(schema, "maxItems", least + _MORE_ITEMS), max(least, len(first)) + _MORE_ITEMS)
-        wanted = schema.get("contains")
-        if wanted is not None and not first:
-            first = [self.of(wanted, turns)] * _count(schema, "minContains", 1)
-        if first and len(first) <= most:
+        if "contains" in schema and not first:
+            wanted = self._merged(schema.get("items", True), [schema["contains"]])
+            first = [self._after(wanted, turns, (*place, "0"))] * _count(schema, "minContains", 1)
+        if first:
+            first = first[:most]
             rest = _list_of(items, max(0, least - len(first)), most - len(first))
             return st.builds(lambda begin, end: [*begin, *end], st.tuples(*first), rest)
         return _list_of(items, least, max(least, most), unique=schema.get("uniqueItems") is True)
 
-    def _objects(self, schema: Schema, turns: int) -> Values:
+    def _objects(self, schema: Schema, turns: int, place: Place) -> Values:
         stated, needed = schema.get("properties"), schema.get("required")
         properties = stated if isinstance(stated, dict) else {}
         required = [str(name) for name in needed] if isinstance(needed, list) else []
-        others = self._others(schema, turns)
-        here = {name: self.of(part, turns) for name, part in properties.items()}
-        here |= {name: others for name in required if name not in here}
-        least = _count(schema, "minProperties", 0)
-        most = _count(schema, "maxProperties", max(least, len(here)) + _MORE_ITEMS)
-        named = st.fixed_dictionaries(
-            {name: values for name, values in here.items() if name in required},
-            optional={name: values for name, values in here.items() if name not in required and not values.is_empty},
-        )
-        if others.is_empty or (properties and least <= len(required)):
-            return cast("Values", named)
-        keys = self._keys(schema, turns).filter(lambda key: key not in properties)
-        fewest = max(0, least - len(required))
-        if keys.is_empty:
-            return cast("Values", named)
-        more = st.dictionaries(keys, others, min_size=fewest, max_size=max(fewest, most - len(here)))
-        return st.builds(lambda one, other: {**other, **one}, named, more)
+        here = {
+            name: self.of(self._property(schema, name), turns, (*place, name))
+            for name in dict.fromkeys([*properties, *required])
+        }
+        least, most = _count(schema, "minProperties", 0), _count(schema, "maxProperties", _NO_LIMIT)
+        return ObjectParts(here, frozenset(required), self._more(schema, turns, place, here), least, most).objects()
 
-    def _others(self, schema: Schema, turns: int) -> Values:
-        """The values of keys that are not declared."""
-        patterns = schema.get("patternProperties")
-        if isinstance(patterns, dict) and patterns:
-            return st.one_of([self.of(part, turns) for part in patterns.values()])
-        return self.of(schema.get("additionalProperties", True), turns)
+    def _property(self, schema: Schema, name: str) -> JsonValue:
+        """What a property of that name has to be: as declared, by the patterns that its name matches, or as others."""
+        properties, patterns = schema.get("properties"), schema.get("patternProperties")
+        found = [properties[name]] if isinstance(properties, dict) and name in properties else []
+        matching = patterns if isinstance(patterns, dict) else {}
+        found += [part for pattern, part in matching.items() if _matches(pattern, name)]
+        if not found:
+            return schema.get("additionalProperties", True)
+        return found[0] if len(found) == 1 else {"allOf": found}
 
-    def _keys(self, schema: Schema, turns: int) -> SearchStrategy[str]:
-        patterns, names = schema.get("patternProperties"), schema.get("propertyNames")
-        if isinstance(patterns, dict) and patterns:
-            return st.one_of([_matching(pattern) for pattern in patterns])
-        if names is not None:
-            return cast("SearchStrategy[str]", self.of(merged({"type": "string"}, names), turns))
-        return st.text(CHARACTERS, max_size=_MORE_CHARACTERS)
+    def _more(self, schema: Schema, turns: int, place: Place, here: Mapping[str, Values]) -> list[SearchStrategy[Pair]]:
+        """Names that are not declared, with their values: of each pattern, and of none."""
+        patterns, names = schema.get("patternProperties"), schema.get("propertyNames", True)
+        inside = (*place, "*")
+        stated = list(patterns) if isinstance(patterns, dict) else []
+        pairs = [
+            st.tuples(self._names(pattern, names, here), self.of(self._matching(patterns, pattern), turns, inside))
+            for pattern in stated
+        ]
+        others = self.of(schema.get("additionalProperties", True), turns, inside)
+        if not others.is_empty:
+            free = self._names(None, names, here).filter(lambda name: not any(_matches(one, name) for one in stated))
+            pairs.append(st.tuples(free, others))
+        return pairs
+
+    @staticmethod
+    def _matching(patterns: JsonValue, pattern: str) -> JsonValue:
+        return patterns[pattern] if isinstance(patterns, dict) else True
+
+    def _names(self, pattern: str | None, names: JsonValue, here: Mapping[str, Values]) -> SearchStrategy[str]:
+        schema: Schema = {"type": "string"} if pattern is None else {"type": "string", "pattern": pattern}
+        found = cast("SearchStrategy[str]", self._after(self._merged(schema, [names]), 0, ()))
+        return found if found.is_empty else found.filter(lambda name: name not in here)
+
+    def _test(self, schema: Schema) -> Test:
+        """Tells whether a value fits a schema, which may be one that was merged."""
+        stated = {key: value for key, value in schema.items() if key not in ("multipleOf", "pattern")}
+        lists: list[tuple[str, list[JsonValue]]] = [
+            (key, part if isinstance(part, list) else [part])
+            for key in ("multipleOf", "pattern")
+            if (part := schema.get(key)) is not None
+        ]
+        parts: list[JsonValue] = [{key: one} for key, listed in lists for one in listed]
+        whole = {"allOf": [stated, *parts], "$defs": dict(self._definitions)}
+
+        @cache
+        def checker() -> Checker:
+            return Checker(whole)
+
+        return lambda value: checker().fits(value)
 
     def _contains_itself(self, start: str) -> bool:
         seen: set[str] = set()
@@ -196,81 +287,53 @@ class SchemaValues:
         return False
 
 
+def _held(values: Values, fits: Test, place: Place) -> Values:
+    """Those of the values that fit. What is drawn again and again is told when it never does."""
+    counts = {True: 0, False: 0}
+
+    @st.composite
+    def value(draw: st.DrawFn) -> JsonValue:
+        for _ in range(_TRIES):
+            drawn = draw(values)
+            is_fitting = fits(drawn)
+            counts[is_fitting] += 1
+            if is_fitting:
+                return drawn
+        if counts[False] >= _PATIENCE and not counts[True]:
+            raise NothingFitsError(place)
+        return reject()
+
+    return value()
+
+
+def _needed(schema: JsonValue | Schema) -> list[tuple[str, JsonValue]]:
+    """The parts that every document of a schema has, with their names."""
+    if not isinstance(schema, Mapping):
+        return []
+    required, properties = schema.get("required"), schema.get("properties")
+    stated = properties if isinstance(properties, dict) else {}
+    others = schema.get("additionalProperties", True)
+    found = [(str(name), stated.get(str(name), others)) for name in (required if isinstance(required, list) else [])]
+    prefix = schema.get("prefixItems")
+    if _count(schema, "minItems", 0):
+        found += [(str(index), part) for index, part in enumerate(prefix if isinstance(prefix, list) else [])]
+        found += [("0", schema.get("items", True))]
+    return found
+
+
 def _list_of(items: Values, least: int, most: int, *, unique: bool = False) -> SearchStrategy[list[JsonValue]]:
     if items.is_empty:
         return st.nothing() if least else st.builds(list)
     return st.lists(items, min_size=least, max_size=most, unique_by=canonical if unique else None)
 
 
-def _texts(schema: Schema) -> Values:
-    form, pattern = schema.get("format"), schema.get("pattern")
-    if isinstance(form, str) and form in FORMAT_VALUES:
-        return FORMAT_VALUES[form]
-    least = _count(schema, "minLength", 0)
-    most = min(_count(schema, "maxLength", least + _MORE_CHARACTERS), least + _MORE_CHARACTERS)
-    if isinstance(pattern, str):
-        return _matching(pattern).filter(lambda text: least <= len(text) <= _count(schema, "maxLength", len(text)))
-    return st.text(CHARACTERS, min_size=least, max_size=most) if least <= most else st.nothing()
-
-
-def _matching(pattern: str) -> SearchStrategy[str]:
-    """Texts that Python finds the pattern in, without what it leaves open around the match."""
+def _matches(pattern: str, name: str) -> bool:
     try:
-        anchored = re.compile(pattern, re.ASCII)  # `\d` and `\w` mean that in a spec
-    except re.error:
-        return st.nothing()
-    return st.from_regex(anchored, alphabet=CHARACTERS).map(lambda text: text.removesuffix("\n"))
-
-
-def _integers(schema: Schema) -> Values:
-    lowest, highest = _bounds(schema)
-    step = schema.get("multipleOf", 1)
-    if not isinstance(step, int) or isinstance(step, bool):
-        return _multiples(schema, float(cast("float", step)))
-    low = None if lowest is None else math.ceil(lowest / step) if lowest % 1 else -((-int(lowest)) // step)
-    high = None if highest is None else math.floor(highest / step) if highest % 1 else int(highest) // step
-    if low is not None and high is not None and low > high:
-        return st.nothing()
-    return st.integers(low, high).map(lambda number: number * step)
-
-
-def _multiples(schema: Schema, step: float) -> Values:
-    lowest, highest = _bounds(schema)
-    low = None if lowest is None else math.ceil(lowest / step)
-    high = None if highest is None else math.floor(highest / step)
-    if low is not None and high is not None and low > high:
-        return st.nothing()
-    return st.integers(low, high).map(lambda number: number * step)
-
-
-def _floats(schema: Schema) -> Values:
-    if "multipleOf" in schema:
-        return st.nothing()
-    lowest, highest = schema.get("minimum"), schema.get("maximum")
-    above, below = schema.get("exclusiveMinimum"), schema.get("exclusiveMaximum")
-    low = max((float(cast("float", one)) for one in (lowest, above) if _is_number(one)), default=None)
-    high = min((float(cast("float", one)) for one in (highest, below) if _is_number(one)), default=None)
-    is_open = low is not None and low == above, high is not None and high == below
-    if low is not None and high is not None and (low > high or (low == high and any(is_open))):
-        return st.nothing()
-    return st.floats(low, high, allow_nan=False, allow_infinity=False, exclude_min=is_open[0], exclude_max=is_open[1])
-
-
-def _bounds(schema: Schema) -> tuple[float | None, float | None]:
-    """The least and the greatest whole number within the bounds."""
-    lowest, highest = schema.get("minimum"), schema.get("maximum")
-    above, below = schema.get("exclusiveMinimum"), schema.get("exclusiveMaximum")
-    lows = [math.ceil(cast("float", lowest))] if _is_number(lowest) else []
-    lows += [math.floor(cast("float", above)) + 1] if _is_number(above) else []
-    highs = [math.floor(cast("float", highest))] if _is_number(highest) else []
-    highs += [math.ceil(cast("float", below)) - 1] if _is_number(below) else []
-    return max(lows, default=None), min(highs, default=None)
+        return matcher(pattern)(name)
+    except PatternError:
+        return False
 
 
 def _count(schema: Schema, key: str, otherwise: int) -> int:
     value = schema.get(key)
     return int(value) if isinstance(value, int | float) and not isinstance(value, bool) else otherwise
-
-
-def _is_number(value: JsonValue) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Generic, NoReturn, TypeVar
 
 from hypothesis import HealthCheck, Phase, find, reject, settings
@@ -12,8 +13,8 @@ from pydantic import BaseModel, JsonValue, ValidationError
 
 from ..errors import ServerJobsError
 from ..json_schema import Schema
-from ..values import check
-from .schema_values import SchemaValues
+from ..values import check, pointer_to
+from .schema_values import NothingFitsError, SchemaValues
 
 __all__ = ["NoValuesError", "SearchStrategy", "smallest_of", "values_of"]
 
@@ -29,53 +30,69 @@ class NoValuesError(ServerJobsError):
 
 def values_of(job_name: str, part: str, schema: Schema, model: type[M]) -> SearchStrategy[M]:
     """Values of a model that fit the schema it was made of. Raises `NoValuesError`."""
-    documents = SchemaValues(schema).of(schema)
-    if documents.is_empty:
-        raise NoValuesError(f"no {part} of {job_name} can be made: nothing, or nothing finite, fits its schema")
-    return _Sieve(job_name, part, model).values(documents)
+    own = f"make values with a strategy of your own, such as `st.builds({model.__name__}, ...)`"
+    return _values_of(_Sieve(job_name, part, model, own), schema)
 
 
 def smallest_of(job_name: str, part: str, schema: Schema, model: type[M]) -> M:
     """One of these values, the simplest one if that is easily found: the same in each run."""
     # What is tried first is the simplest. To make another one simpler takes a second, for which a fake should not ask.
     chosen = settings(database=None, derandomize=True, phases=[Phase.generate], suppress_health_check=_NO_MATTER)
-    return find(values_of(job_name, part, schema, model), lambda _: True, settings=chosen)
+    own = f"say what is to be returned: `result={model.__name__}(...)`"
+    return find(_values_of(_Sieve(job_name, part, model, own), schema), lambda _: True, settings=chosen)
+
+
+def _values_of(sieve: _Sieve[M], schema: Schema) -> SearchStrategy[M]:
+    makers = SchemaValues(schema)
+    documents = makers.of(schema)
+    if documents.is_empty:
+        raise sieve.nothing_for(
+            makers.empty_place(schema), "can be made", "nothing, or nothing finite, fits its schema"
+        )
+    return sieve.values(documents)
 
 
 class _Sieve(Generic[M]):
     """Lets through what the model takes, and says what the matter is when that is nothing."""
 
-    def __init__(self, job_name: str, part: str, model: type[M]) -> None:
+    def __init__(self, job_name: str, part: str, model: type[M], advice: str) -> None:
         self._job_name = job_name
         self._part = part
         self._model = model
+        self._advice = advice
         self._hits = self._misses = 0
 
     def values(self, documents: SearchStrategy[JsonValue]) -> SearchStrategy[M]:
         @st.composite
         def value(draw: st.DrawFn) -> M:
-            return self._model_of(draw(documents))
+            try:
+                return self._model_of(draw(documents))
+            except NothingFitsError as error:
+                raise self.nothing_for(error.place, "was found", "whatever was tried, its schema refuses it") from None
 
         return value()
+
+    def nothing_for(self, place: Sequence[str], how: str, reason: str) -> NoValuesError:
+        """The error that says for which part of the document no value is there, why, and what to do."""
+        where = f" of the property {pointer_to(place)}" if place else ""
+        return NoValuesError(
+            f"no {self._part} of {self._job_name} {how}: no value{where}, because {reason}; {self._advice}"
+        )
 
     def _model_of(self, document: JsonValue) -> M:
         text = json.dumps(document)
         try:
             if check(text):
-                self._missed("no store would keep the document")
+                self._missed((), "no store would keep the document")
             value = self._model.model_validate_json(text)
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
-            place = "/" + "/".join(map(str, first["loc"]))
-            self._missed(f"{place}: {first['msg']}")
+            self._missed([str(step) for step in first["loc"]], first["msg"])
         self._hits += 1
         return value
 
-    def _missed(self, reason: str) -> NoReturn:
+    def _missed(self, place: Sequence[str], reason: str) -> NoReturn:
         self._misses += 1
         if self._misses >= _PATIENCE and not self._hits:
-            raise NoValuesError(
-                f"no {self._part} of {self._job_name} was found that fits its spec, the last one for this reason: "
-                f"{reason}. Make values with a strategy of your own, such as `st.builds({self._model.__name__}, ...)`"
-            )
+            raise self.nothing_for(place, "was found", f"the model refused the last one that was tried ({reason})")
         reject()

@@ -1,0 +1,93 @@
+"""Numbers of a schema, as strategies: within bounds, and multiples of what they have to be, exactly."""
+
+from __future__ import annotations
+
+import math
+from decimal import Decimal
+from fractions import Fraction
+from typing import cast
+
+from hypothesis import strategies as st
+from hypothesis.strategies import SearchStrategy
+from pydantic import JsonValue
+
+from ..json_schema import Schema
+
+Values = SearchStrategy[JsonValue]
+
+_EXACT = 2**53
+
+
+def integers_of(schema: Schema) -> Values:
+    """Whole numbers within the bounds."""
+    return _multiples(schema, _divisor(schema).numerator)
+
+
+def numbers_of(schema: Schema) -> Values:
+    """Numbers within the bounds, whole ones and others."""
+    divisor = _divisor(schema)
+    if "multipleOf" in schema:
+        return _multiples(schema, divisor)
+    return _multiples({"minimum": -_EXACT, "maximum": _EXACT, **schema}, 1) | _floats(schema)
+
+
+def _divisor(schema: Schema) -> Fraction:
+    stated = schema.get("multipleOf")
+    divisors = stated if isinstance(stated, list) else [stated]
+    numbers = [_exact(cast("float", one)) for one in divisors if _is_number(one)]
+    common = Fraction(1) if not numbers else numbers[0]
+    for number in numbers[1:]:
+        common = Fraction(
+            math.lcm(common.numerator, number.numerator), math.gcd(common.denominator, number.denominator)
+        )
+    return common
+
+
+def _multiples(schema: Schema, step: Fraction | int) -> Values:
+    """Multiples of a number within the bounds, as they are written in decimal: 3 times 0.1 is 0.3."""
+    lows = [math.ceil(_exact(one) / step) for one in _stated(schema, "minimum")]
+    lows += [math.floor(_exact(one) / step) + 1 for one in _stated(schema, "exclusiveMinimum")]
+    highs = [math.floor(_exact(one) / step) for one in _stated(schema, "maximum")]
+    highs += [math.ceil(_exact(one) / step) - 1 for one in _stated(schema, "exclusiveMaximum")]
+    low, high = max(lows, default=None), min(highs, default=None)
+    if low is not None and high is not None and low > high:
+        return st.nothing()
+    if not isinstance(step, int) and step.denominator > 1:
+        # Beyond that a double has too few digits for the last one to be a multiple still.
+        digits = 10**15 // step.denominator
+        low, high = max(-digits, low if low is not None else -digits), min(digits, high if high is not None else digits)
+        if low > high:
+            return st.nothing()
+    return st.integers(low, high).map(lambda number: _plain(number * step))
+
+
+def _plain(number: Fraction | int) -> JsonValue:
+    if isinstance(number, int) or number.denominator == 1:
+        return int(number)
+    return float(Decimal(number.numerator) / Decimal(number.denominator))
+
+
+def _floats(schema: Schema) -> Values:
+    lowest, highest = _stated(schema, "minimum"), _stated(schema, "maximum")
+    above, below = _stated(schema, "exclusiveMinimum"), _stated(schema, "exclusiveMaximum")
+    low = max(map(float, lowest + above), default=None)
+    high = min(map(float, highest + below), default=None)
+    is_open = low is not None and low in map(float, above), high is not None and high in map(float, below)
+    if low is not None and high is not None and (low > high or (low == high and any(is_open))):
+        return st.nothing()
+    if (is_open[0] and low == math.nextafter(math.inf, 0)) or (is_open[1] and high == -math.nextafter(math.inf, 0)):
+        return st.nothing()
+    return st.floats(low, high, allow_nan=False, allow_infinity=False, exclude_min=is_open[0], exclude_max=is_open[1])
+
+
+def _stated(schema: Schema, key: str) -> list[float]:
+    value = schema.get(key)
+    return [cast("float", value)] if _is_number(value) else []
+
+
+def _exact(number: float) -> Fraction:
+    return Fraction(number) if isinstance(number, int) else Fraction(Decimal(repr(number)))
+
+
+def _is_number(value: JsonValue) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)

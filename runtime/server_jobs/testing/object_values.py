@@ -1,0 +1,63 @@
+"""Objects of named parts, as strategies: as many properties as they may have, those that they need among them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import cast
+
+from hypothesis import strategies as st
+from hypothesis.strategies import SearchStrategy
+from pydantic import JsonValue
+
+Values = SearchStrategy[JsonValue]
+Pair = tuple[str, JsonValue]
+
+_MORE_PROPERTIES = 3
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectParts:
+    """The values of properties by name, those that are required, and pairs of further names with their values."""
+
+    named: Mapping[str, Values]
+    required: frozenset[str]
+    others: Sequence[SearchStrategy[Pair]]
+    least: int
+    most: int
+
+    def objects(self) -> Values:
+        """Objects that fit; none where a required property has no value, or too few have one."""
+        others = [pair for pair in self.others if not pair.is_empty]
+        optional = [name for name, values in self.named.items() if name not in self.required and not values.is_empty]
+        fewest, most = max(0, self.least - len(self.required)), self.most - len(self.required)
+        is_endless = any(self.named[name].is_empty for name in self.required)
+        if is_endless or most < fewest or (fewest > len(optional) and not others):
+            return st.nothing()
+        names = _some_of(optional, 0 if others else fewest, most)
+
+        @st.composite
+        def value(draw: st.DrawFn) -> dict[str, JsonValue]:
+            chosen = self.required.union(draw(names))
+            found = {name: draw(values) for name, values in self.named.items() if name in chosen}
+            missing = max(0, self.least - len(found))
+            if others and (missing or not self.named):
+                room = min(self.most - len(found), missing + _MORE_PROPERTIES)
+                found |= dict(draw(st.lists(st.one_of(others), min_size=missing, max_size=room, unique_by=_name_of)))
+            return found
+
+        return cast("Values", value())
+
+
+def _some_of(names: Sequence[str], least: int, most: int) -> SearchStrategy[list[str]]:
+    if not names:
+        return st.just([])
+    if least == 0 and len(names) <= most:
+        return st.tuples(*[st.booleans()] * len(names)).map(
+            lambda chosen: [name for name, is_there in zip(names, chosen, strict=True) if is_there]
+        )
+    return st.lists(st.sampled_from(names), unique=True, min_size=least, max_size=most)
+
+
+def _name_of(pair: Pair) -> str:
+    return pair[0]

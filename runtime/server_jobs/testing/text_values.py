@@ -1,0 +1,119 @@
+"""Texts of a schema: of a length, a format, an encoding and patterns that all have to hold, as strategies."""
+
+from __future__ import annotations
+
+import json
+import re
+from base64 import b64encode
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import chain, islice
+from typing import cast
+
+from hypothesis import reject
+from hypothesis import strategies as st
+from hypothesis.strategies import SearchStrategy
+from pydantic import JsonValue
+
+from ..schemas.patterns import PatternError
+from .format_values import FORMAT_VALUES
+from .pattern_values import texts_of
+
+CHARACTERS = st.characters(codec="utf-8", exclude_characters="\0")
+
+_MORE_CHARACTERS = 20
+_TRIES = 10
+_MOST_SPLICES = 2_000
+_FILLING = "a"
+
+Texts = SearchStrategy[str]
+Test = Callable[[str], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class TextSchema:
+    """What a schema says of texts, and whether one fits. `content` has the values that a document in them may have."""
+
+    least: int
+    most: int | None
+    form: str | None
+    patterns: tuple[str, ...]
+    encoding: JsonValue
+    media_type: JsonValue
+    content: SearchStrategy[JsonValue]
+    fits: Test
+
+    def texts(self) -> Texts:
+        """Texts that fit; none where it is plain that there are none."""
+        if self.most is not None and self.least > self.most:
+            return st.nothing()
+        sources = [*self._of_form(), *self._of_content(), *map(self._matching, self.patterns)]
+        if not sources:
+            most = self.least + _MORE_CHARACTERS
+            return st.text(
+                CHARACTERS, min_size=self.least, max_size=most if self.most is None else min(self.most, most)
+            )
+        if any(source.is_empty for source in sources):
+            return st.nothing()
+        if self.form is None and self.encoding is None and self.media_type is None and len(sources) == 1:
+            return sources[0]
+        return self._fitting(sources)
+
+    def _of_form(self) -> Iterator[Texts]:
+        if self.form is not None and self.form in FORMAT_VALUES and self.form != "byte":
+            yield cast("Texts", FORMAT_VALUES[self.form])
+
+    def _of_content(self) -> Iterator[Texts]:
+        is_base64 = self.encoding == "base64" or self.form == "byte"
+        if self.media_type == "application/json":
+            documents = self.content.map(json.dumps)
+            yield documents.map(lambda text: b64encode(text.encode()).decode()) if is_base64 else documents
+        elif is_base64:
+            fewest = -(-self.least // 4)
+            most = fewest + _MORE_CHARACTERS // 4 if self.most is None else min(self.most // 4, fewest + 5)
+            if fewest > most:
+                yield st.nothing()
+            else:
+                yield st.binary(min_size=max(0, 3 * fewest - 2), max_size=3 * most).map(_base64)
+
+    def _matching(self, pattern: str) -> Texts:
+        """Texts of a pattern. What is none of a spec is read as Python reads it, and left to the sieve."""
+        try:
+            return texts_of(pattern, self.least, self.most)
+        except PatternError:
+            try:
+                anchored = re.compile(pattern, re.ASCII)
+            except (re.error, FutureWarning):
+                return st.nothing()
+            return st.from_regex(anchored, alphabet=CHARACTERS).map(lambda text: text.removesuffix("\n"))
+
+    def _fitting(self, sources: list[Texts]) -> Texts:
+        """Texts of one source that fit the others too; or a text of one put into that of another, where that fits."""
+
+        @st.composite
+        def text(draw: st.DrawFn) -> str:
+            for _ in range(_TRIES):
+                drawn = [draw(source) for source in sources]
+                spliced = (made for one in drawn for other in (*drawn, _FILLING) for made in self._spliced(one, other))
+                for made in chain(drawn, islice(spliced, _MOST_SPLICES)):
+                    if self.fits(made):
+                        return made
+            return reject()
+
+        return text()
+
+    def _spliced(self, around: str, inside: str) -> Iterator[str]:
+        """One text in place of a part of another, which is as long as the length asks for, the whole if it can be."""
+        for start in range(len(around) + 1):
+            for end in range(len(around), start - 1, -1):
+                rest = len(around) - (end - start)
+                middle = inside
+                if inside == _FILLING:
+                    middle = _FILLING * max(0, self.least - rest)
+                length = rest + len(middle)
+                if self.least <= length and (self.most is None or length <= self.most):
+                    yield around[:start] + middle + around[end:]
+
+
+def _base64(data: bytes) -> str:
+    return b64encode(data).decode()
