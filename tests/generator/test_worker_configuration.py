@@ -12,6 +12,7 @@ from server_jobs.databases.turso_url import TOKEN_VARIABLE as TURSO_TOKEN
 from server_jobs.databases.url import TURSO_URL
 from server_jobs.http.tokens import PREVIOUS_TOKEN_VARIABLE, TOKEN_VARIABLE
 from server_jobs.project import find_project
+from server_jobs_generator.worker_lint.configuration import check_configuration
 from server_jobs_generator.worker_lint.exclusions import read_exclusions
 from server_jobs_generator.worker_lint.project_lint import check_worker
 from server_jobs_generator.worker_lint.upload import read_upload
@@ -45,6 +46,7 @@ LACKS = [
     (PYPROJECT, '"server-jobs[http]"', '"server-jobs"', "worker-package", "fail"),
     (PYPROJECT, '["server-jobs[http]"]', "[]", "worker-package", "fail"),
     (PYPROJECT, '"server-jobs[http]"', '"server-jobs[http]", "requests"', "excluded-part", "warn"),
+    (WRANGLER, '"**/*.pyi",', '"**/*.so",', "excluded-engine", "fail"),
     (PACKAGE, '"wrangler"', '"wrangle"', "worker-wrangler", "fail"),
     (PACKAGE, '"private": true', '"private": true,', "unreadable", "fail"),
 ]
@@ -116,7 +118,7 @@ def test_what_is_excluded_of_a_package_that_a_dependency_needs_is_a_warning(proj
     ]
 
 
-@pytest.mark.parametrize("pattern", ['"dateutil/parser/**",', '"**/parser/__init__.py",', '"dateutil/p?rs*/**", 5,'])
+@pytest.mark.parametrize("pattern", ['"dateutil/parser/**",', '"**/parser/__init__.py",', '"dateutil/p*rs*/**", 5,'])
 def test_an_import_of_what_is_excluded_names_the_pattern(project: TemporaryProject, pattern: str) -> None:
     edit(project, WRANGLER, '"dateutil/parser/**",', pattern)
     project.path("handlers/send_email.py").write_text("from dateutil.parser import parse\n", encoding="utf-8")
@@ -127,11 +129,50 @@ def test_an_import_of_what_is_excluded_names_the_pattern(project: TemporaryProje
     )
 
 
-@pytest.mark.parametrize("pattern", ["", '"dateutil/parser/*.txt",', '"parser/**",'])
+@pytest.mark.parametrize("pattern", ["", '"dateutil/parser/*.txt",', '"parser/**",', '"dateutil/p?rser/**",'])
 def test_an_import_of_what_is_not_excluded_is_let_pass(project: TemporaryProject, pattern: str) -> None:
     edit(project, WRANGLER, '"dateutil/parser/**",', pattern)
     project.path("handlers/send_email.py").write_text("from dateutil.parser import parse\n", encoding="utf-8")
     assert found(project) == []
+
+
+def test_a_pattern_that_leaves_out_the_worker_itself_is_named_with_what_it_takes(project: TemporaryProject) -> None:
+    edit(project, WRANGLER, '"**/*.pyi",', '"**/*.pyi",\n      "server_jobs/cloudflare.py",\n      "croniter/**",')
+    said = [str(one) for one in check_worker(find_project(project.root))]
+    why = (
+        "the Worker itself is made of that, and is known to do without what the generated patterns name, nothing else; "
+        "remove it there, or write it so that it is about packages of yours only"
+    )
+    assert said == [
+        f'{WRANGLER}:26:7 fail excluded-engine "server_jobs/cloudflare.py" leaves out server_jobs/cloudflare.py: {why}',
+        f'{WRANGLER}:27:7 fail excluded-engine "croniter/**" leaves out croniter/__init__.py and 1 more: {why}',
+    ]
+
+
+OF_THE_WORKER = [
+    *("server_jobs/cloudflare.py", "server_jobs/**", "server_jobs/*.py", "*/http/app.py", "starlette/**"),
+    *("starlette/routing.py", "**/*.so", "**/*.py", "**", "asgi.py", "*.py", "tzdata/**", "workers/**"),
+    *("pydantic_core/*-emscripten.so", "**/typing_extensions.py", "***/croniter.py"),
+]
+OF_OTHERS = [
+    *("**/tests/**", "**/py.typed", "**/*.md", "numpy/**", "starlette/**/*.pyx", "starlette/?outing.py"),
+    *("starlette**", "server_jobs/[a-z]*.py", "handlers/**", "STARLETTE/**", "./starlette/**"),
+    *("starlette", "starlette/", "{starlette,anyio}/**", "**/tests/**/*.py", "server_jobs_generator/*.py"),
+]
+
+
+def test_patterns_are_read_as_wrangler_does_and_only_those_that_are_about_the_worker_itself_are_named(
+    project: TemporaryProject,
+) -> None:
+    text = project.read(WRANGLER)
+    told: list[str] = []
+    for pattern in (*OF_THE_WORKER, *OF_OTHERS):
+        project.path(WRANGLER).write_text(text.replace('"**/*.pyi",', f'"{pattern}",'), encoding="utf-8")
+        settings = find_project(project.root)
+        told += [
+            pattern for one in check_configuration(settings, read_upload(settings)) if one.rule == "excluded-engine"
+        ]
+    assert told == OF_THE_WORKER
 
 
 @pytest.mark.parametrize("package", [server_jobs, server_jobs_generator], ids=["engine", "generator"])

@@ -166,6 +166,12 @@ EXPLANATIONS = (
         PYPROJECT,
     ),
     _of_settings(
+        worker.EXCLUDED_ENGINE,
+        "wrangler.jsonc leaves out part of the Worker itself",
+        '"python_modules": { "exclude": ["starlette/**"] }',
+        '"python_modules": { "exclude": ["starlette/testclient.py"] }',
+    ),
+    _of_settings(
         worker.WRANGLER_MAIN,
         "wrangler.jsonc does not start what bundle.py writes",
         '"main": "entry.py"',

@@ -13,10 +13,12 @@ from server_jobs.databases.url import D1_BINDING, TURSO_URL
 from server_jobs.project import Project
 
 from ..problems import shown
-from .exclusions import EXCLUDE, read_exclusions
+from .engine_files import engine_files
+from .exclusions import EXCLUDE, generated_exclusions, read_exclusions
 from .finding import CodeFinding
 from .packages import extras_of, is_requirement_of, needed_modules
 from .rules import (
+    EXCLUDED_ENGINE,
     EXCLUDED_PART,
     WORKER_PACKAGE,
     WORKER_WRANGLER,
@@ -46,7 +48,7 @@ def check_configuration(project: Project, upload: Upload) -> Iterator[CodeFindin
     yield from upload.settings.findings
     if upload.settings.document is not None:
         yield from chain(_upload(upload.settings), _runtime(upload.settings), _database(upload.settings))
-        yield from _excluded(upload)
+        yield from chain(_excluded(upload), _excluded_of_the_engine(upload))
     package = read_settings(project, f"{upload.worker}/package.json")
     yield from chain(package.findings, _npm(package), _python(project, upload))
 
@@ -109,6 +111,18 @@ def _excluded(upload: Upload) -> Iterator[CodeFinding]:
             if number is not None:
                 subject = f"{shown(exclusions.patterns[number])} is excluded, and {dependency} needs {module}"
                 yield upload.settings.finding(EXCLUDED_PART, *EXCLUDE, number, subject=subject)
+
+
+def _excluded_of_the_engine(upload: Upload) -> Iterator[CodeFinding]:
+    """What the user's patterns leave out of the Worker itself, beyond the generated ones."""
+    exclusions, known = read_exclusions(upload.settings), generated_exclusions()
+    if set(exclusions.patterns) <= set(known.patterns):
+        return
+    files = sorted({file for file in engine_files() if not known.taking(file)})
+    for number, taken in sorted(exclusions.taking_any(files).items()):
+        others = f" and {len(taken) - 1} more" if len(taken) > 1 else ""
+        subject = f"{shown(exclusions.patterns[number])} leaves out {taken[0]}{others}"
+        yield upload.settings.finding(EXCLUDED_ENGINE, *EXCLUDE, number, subject=subject)
 
 
 def _npm(package: Settings) -> Iterator[CodeFinding]:

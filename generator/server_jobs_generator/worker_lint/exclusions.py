@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 
+from ..document import read_document
+from ..render import render
 from .settings import Settings
 
+WRANGLER_TEMPLATE = "wrangler.jsonc.jinja"
 EXCLUDE = ("python_modules", "exclude")
 
 
@@ -27,6 +31,14 @@ class Exclusions:
         """Which of the patterns leave a file out, by number. It is named as in the upload: `starlette/routing.py`."""
         return [number for number, one in enumerate(self.patterns) if _expression(one).fullmatch(file)]
 
+    def taking_any(self, files: Iterable[str]) -> Mapping[int, Sequence[str]]:
+        """The files that each pattern leaves out, by its number; nothing of a pattern that leaves out none of them."""
+        taken: dict[int, list[str]] = {}
+        for file in files:
+            for number in self.taking(file):
+                taken.setdefault(number, []).append(file)
+        return taken
+
     def patterns_within(self, package: str) -> list[int]:
         """Which of the patterns are about the code of one package, by number."""
         return [number for number, one in enumerate(self.patterns) if one.startswith((f"{package}/", f"{package}.py"))]
@@ -39,10 +51,17 @@ def read_exclusions(wrangler: Settings) -> Exclusions:
 
 
 @cache
+def generated_exclusions() -> Exclusions:
+    """The patterns that wrangler.jsonc is generated with: what the Worker is known to do without."""
+    text = render(WRANGLER_TEMPLATE).encode()
+    return read_exclusions(Settings(read_document(WRANGLER_TEMPLATE, text, is_jsonc=True).document))
+
+
+@cache
 def _expression(pattern: str) -> re.Pattern[str]:
-    """`**` stands for any folders, `*` and `?` for what is in one name."""
-    pieces = re.split(r"(\*\*/|\*\*|\*|\?)", pattern)
-    return re.compile("".join(_PIECES.get(piece) or re.escape(piece) for piece in pieces))
+    """As wrangler reads it: `**` for a whole step stands for any folders, `*` for what is in one name."""
+    return re.compile("".join(_MEANT.get(str(one.lastgroup)) or re.escape(one[0]) for one in _PIECES.finditer(pattern)))
 
 
-_PIECES = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
+_PIECES = re.compile(r"(?P<folders>(?:^|(?<=/))\*\*+/)|(?P<rest>(?:^|(?<=/))\*\*+$)|(?P<part>\*+)|[^*]+")
+_MEANT = {"folders": "(?:.*/)?", "rest": ".*", "part": "[^/]*"}

@@ -147,6 +147,12 @@ EXCLUDED_PART = Rule(
     "what it leaves out is part of a package that a dependency of yours needs",
     "remove it there, unless the Worker is known to do without",
 )
+EXCLUDED_ENGINE = Rule(
+    "excluded-engine",
+    Verdict.FAIL,
+    "the Worker itself is made of that, and is known to do without what the generated patterns name, nothing else",
+    "remove it there, or write it so that it is about packages of yours only",
+)
 NOT_UPLOADED = Rule(
     "not-uploaded",
     Verdict.FAIL,
