@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Mapping
 
 from .rules import (
@@ -110,5 +111,12 @@ GONE = {
 }
 """Modules of the standard library that a Worker, with Python 3.14, has not; and why."""
 
+_STANDARD = (sys.stdlib_module_names | {"annotationlib", "compression"}) - GONE.keys()
+
 RUNTIME = frozenset({"_cloudflare", "_pyodide", "js", "pyodide", "pyodide_js", "workers"})
 """Modules that the Worker's runtime brings."""
+
+
+def is_standard(name: str) -> bool:
+    """Whether a module is one of the standard library, as a Worker has it."""
+    return name.partition(".")[0] in _STANDARD

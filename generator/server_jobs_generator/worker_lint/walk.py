@@ -6,6 +6,8 @@ import ast
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
+from .conditions import holds
+from .names import is_standard
 from .scope import Scope, inner_scope
 
 _IMPORT_ERRORS = frozenset({"BaseException", "Exception", "ImportError", "ModuleNotFoundError"})
@@ -59,7 +61,8 @@ def _below(place: Place, package: str) -> Iterator[Place]:
             yield from _here(place, [node.test, *_branches(node)])
         case ast.Try(handlers=[*handlers]) if any(map(_catches_import_errors, handlers)):
             yield from _here(replace(place, is_guarded=True), node.body)
-            yield from _here(place, [*handlers, *node.orelse, *node.finalbody])
+            caught = [] if _always_succeeds(node.body) else handlers
+            yield from _here(place, [*caught, *node.orelse, *node.finalbody])
         case ast.With(items=[ast.withitem(ast.Call(args=errors))]) if any(map(_is_import_error, errors)):
             yield from _here(replace(place, is_guarded=True), node.body)
         case _:
@@ -85,19 +88,24 @@ def _defaults(arguments: ast.arguments) -> list[ast.expr]:
 
 def _branches(node: ast.If) -> list[ast.stmt]:
     """What of both branches can run in a Worker."""
-    match node.test:
-        case ast.Name("TYPE_CHECKING") | ast.Attribute(attr="TYPE_CHECKING"):
-            return node.orelse
-        case ast.UnaryOp(ast.Not(), ast.Name("TYPE_CHECKING") | ast.Attribute(attr="TYPE_CHECKING")):
+    match holds(node.test):
+        case True:
             return node.body
-        case ast.Compare(ast.Name("__name__"), [ast.Eq()], [ast.Constant("__main__")]):
+        case False:
             return node.orelse
-        case ast.Compare(ast.Attribute(ast.Name("sys"), "platform"), [ast.Eq()], [ast.Constant("emscripten")]):
-            return node.body
-        case ast.Compare(ast.Attribute(ast.Name("sys"), "platform"), [ast.NotEq()], [ast.Constant("emscripten")]):
-            return node.orelse
-        case _:
+        case None:
             return [*node.body, *node.orelse]
+
+
+def _always_succeeds(body: list[ast.stmt]) -> bool:
+    """Whether it only imports what the Worker's Python surely has, so that nothing catches its errors."""
+    return all(isinstance(one, ast.Import | ast.ImportFrom) and _is_standard(one) for one in body)
+
+
+def _is_standard(node: ast.Import | ast.ImportFrom) -> bool:
+    if isinstance(node, ast.ImportFrom):
+        return node.level == 0 and is_standard(node.module or "")
+    return all(is_standard(alias.name) for alias in node.names)
 
 
 def _catches_import_errors(handler: ast.ExceptHandler) -> bool:
