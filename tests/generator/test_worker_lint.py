@@ -170,32 +170,53 @@ def test_sockets_depend_on_the_compatibility_date(project: TemporaryProject, dat
     ]
 
 
+ADD = "add it to the dependencies in generated/worker/pyproject.toml"
+INSTALL = "see that a dependency in generated/worker/pyproject.toml brings it, install that here, and check again"
+LACKS_RICH = f"1:1 fail missing-package rich is in no dependency of the Worker; {ADD}"
+LACKS_OTHER = f"4:1 fail missing-package nobody_knows_this is in no dependency of the Worker; {ADD}"
+MAY_LACK_RICH = (
+    "1:1 warn not-installed rich is in no dependency of the Worker that is installed here, and what nowhere>=1 brings "
+    f"cannot be told; {INSTALL}"
+)
+MAY_LACK_OTHER = (
+    "4:1 warn not-installed nobody_knows_this is not installed here, so that it cannot be told whether the Worker has "
+    f"it and whether it works there; {INSTALL}"
+)
+
+
 @pytest.mark.parametrize(
-    ("dependencies", "is_found"),
+    ("dependencies", "expected"),
     [
-        ('["server-jobs"]', True),
-        ('["server-jobs[http]"]', True),
-        ('["server-jobs[cli]"]', False),
-        ('["server-jobs[http, cli]"]', False),
-        ('["server-jobs[worker]"]', False),
-        ('["server-jobs[http, worker]"]', False),
-        ('["Rich>=13; sys_platform != \'win32\'", "server_jobs"]', False),
-        ('["server-jobs", "a-package-that-is-not-installed-here"]', False),
-        ('"rich"', False),
+        ('["server-jobs"]', [LACKS_RICH, LACKS_OTHER]),
+        ('["server-jobs[http]"]', [LACKS_RICH, LACKS_OTHER]),
+        ('["server-jobs[cli]"]', [LACKS_OTHER]),
+        ('["server-jobs[http, cli]"]', [LACKS_OTHER]),
+        ('["server-jobs[worker]"]', [LACKS_OTHER]),
+        ('["Rich>=13; sys_platform != \'win32\'", "server_jobs"]', [LACKS_OTHER]),
+        ('["server-jobs", "nowhere>=1"]', [MAY_LACK_RICH, MAY_LACK_OTHER]),
+        ('["server-jobs[cli]", "nobody-knows.this"]', [MAY_LACK_OTHER]),
+        ('"rich"', [MAY_LACK_OTHER]),
     ],
 )
-def test_a_package_is_missing_where_no_dependency_brings_it(
-    project: TemporaryProject, dependencies: str, is_found: bool
+def test_a_package_is_missing_where_no_dependency_brings_it_or_where_that_cannot_be_told(
+    project: TemporaryProject, dependencies: str, expected: list[str]
 ) -> None:
     handler(project, "import rich.table\nimport pydantic_core\nimport dateutil\nimport nobody_knows_this\n")
     settings = project.read("generated/worker/pyproject.toml").replace('["server-jobs[http]"]', dependencies)
     project.path("generated/worker/pyproject.toml").write_text(settings, encoding="utf-8")
     found = [str(one) for one in check_worker(find_project(project.root)) if one.path.startswith("handlers/")]
-    expected = (
-        "handlers/send_email.py:1:1 fail missing-package rich is in no dependency of the Worker; "
-        "add it to the dependencies in generated/worker/pyproject.toml"
-    )
-    assert found == ([expected] if is_found else [])
+    assert found == [f"handlers/send_email.py:{line}" for line in expected]
+
+
+def test_a_folder_without_a_module_of_its_own_is_a_package_of_the_project(project: TemporaryProject) -> None:
+    for name in ("handlers/more/words.py", "handlers/more/deep/er.py", "space/inner/module.py", "src/there/one.py"):
+        project.path(name).parent.mkdir(parents=True, exist_ok=True)
+        project.path(name).touch()
+    project.path("rich").mkdir()
+    text = "import handlers.more.words\nfrom .more.deep import er\nimport space\nfrom space.inner import module\n"
+    handler(project, f"{text}import there.one\nimport space.absent\nimport rich\n")
+    found = [(one.line, one.rule) for one in check_worker(find_project(project.root))]
+    assert found == [(4, "not-uploaded"), (5, "not-uploaded"), (6, "missing-module"), (7, "missing-package")]
 
 
 def test_without_the_files_of_the_worker_what_they_would_tell_is_left_out(project: TemporaryProject) -> None:

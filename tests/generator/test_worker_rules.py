@@ -73,6 +73,7 @@ EXAMPLES = [
     ("missing-module", "import handlers.absent", "import handlers.job"),
     ("missing-module", "from .... import x", "from . import x"),
     ("missing-package", "import jinja2.sandbox", "import pydantic.fields"),
+    ("not-installed", "import exceptiongroup", "try:\n    import exceptiongroup\nexcept ImportError:\n    exceptiongroup = None"),
     ("missing-package", "from click import echo", "from workers import fetch\nfrom js import Object\nfrom pyodide.ffi import to_js"),
     ("missing-package", "if sys.platform == 'win32' or c:\n    import click", "import sys\n\nif sys.platform == 'win32' and c:\n    import click"),
     ("missing-package", "import sys\n\nif sys.version_info < (3, 15):\n    import click", "import sys\n\nif sys.version_info >= (3, 11):\n    import tomllib\nelse:\n    import tomli as tomllib"),

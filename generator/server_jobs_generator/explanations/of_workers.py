@@ -147,6 +147,12 @@ EXPLANATIONS = (
         "import string",
     ),
     _of_code(
+        worker.NOT_INSTALLED,
+        "a handler for a Worker imports what is not installed where it is checked",
+        "import exceptiongroup",
+        "try:\n    import exceptiongroup\nexcept ImportError:\n    exceptiongroup = None",
+    ),
+    _of_code(
         worker.NOT_UPLOADED,
         "a handler for a Worker imports a module that is not uploaded",
         "import shared.words",

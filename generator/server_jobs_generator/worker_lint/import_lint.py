@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -13,9 +12,9 @@ from ..problems import shown
 from .exclusions import Exclusions
 from .finding import CodeFinding
 from .modules import Modules, imported, required
-from .names import GONE, MODULES, RUNTIME
-from .packages import Packages
-from .rules import EXCLUDED, MISSING_MODULE, MISSING_PACKAGE, NOT_UPLOADED
+from .names import GONE, MODULES, RUNTIME, is_standard
+from .packages import Packages, is_installed
+from .rules import EXCLUDED, MISSING_MODULE, MISSING_PACKAGE, NOT_INSTALLED, NOT_UPLOADED
 from .scope import import_names
 from .source import Source
 from .upload import Upload
@@ -62,10 +61,19 @@ class ImportLint:
             yield source.finding(node, MODULES[known], known)
         elif top in GONE:
             yield source.finding(node, MISSING_MODULE, top, f"cannot be imported: {GONE[top]}")
-        elif top not in RUNTIME | sys.stdlib_module_names and self.packages.lacks(top):
-            yield source.finding(node, MISSING_PACKAGE, top)
+        elif not (top in RUNTIME or is_standard(top)) and self.packages.may_lack(top):
+            yield self._lacking(source, node, top)
         else:
             yield from self._check_excluded(source, node, candidates)
+
+    def _lacking(self, source: Source, node: ast.stmt, module: str) -> CodeFinding:
+        if self.packages.lacks(module):
+            return source.finding(node, MISSING_PACKAGE, module)
+        if not is_installed(module):
+            return source.finding(node, NOT_INSTALLED, module)
+        absent = " and ".join(self.packages.absent)
+        why = f"is in no dependency of the Worker that is installed here, and what {absent} brings cannot be told"
+        return source.finding(node, NOT_INSTALLED, module, why)
 
     def _check_excluded(self, source: Source, node: ast.stmt, candidates: list[str]) -> Iterator[CodeFinding]:
         for module in candidates:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from .finding import CodeFinding
+from .packages import is_installed
 from .scope import Scope, import_names, module_scope
 from .source import Source, read_source
 from .walk import Place, places
@@ -57,7 +58,9 @@ class Modules:
         top = name.partition(".")[0]
         if top in sys.stdlib_module_names:
             return False
-        return self.path_of(top) is not None or self.path_of(name) is not None
+        if self.path_of(top) is not None or self.path_of(name) is not None:
+            return True
+        return self.is_folder(top) and not is_installed(top)
 
     def scope_of(self, source: Source) -> Scope:
         """The names of a module."""

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from importlib.util import find_spec
 
 _REQUIREMENT = re.compile(r"\s*([A-Za-z0-9][A-Za-z0-9._-]*)\s*(?:\[([^\]]*)\])?")
 _Named = tuple[str, frozenset[str]]
@@ -14,26 +15,47 @@ _EXTRA = re.compile(r"""\bextra\s*==\s*["']([^"']+)""")
 
 @dataclass(frozen=True, slots=True)
 class Packages:
-    """`provided` is None where it cannot be told, as a dependency is not installed here."""
+    """`provided` has what the dependencies bring along, None where that cannot be told; `absent` are those of them that
+    are not installed here, so that nobody knows what they bring along.
+    """
 
     provided: frozenset[str] | None
+    absent: tuple[str, ...] = ()
 
     def lacks(self, module: str) -> bool:
-        """Whether a module belongs to a package that is installed here, and that no dependency brings along."""
+        """Whether no dependency brings this module along, for certain."""
+        return self.provided is not None and not self.absent and not self._is_provided(module, self.provided)
+
+    def may_lack(self, module: str) -> bool:
+        """Whether a dependency that is not installed here would have to bring this module along."""
         if self.provided is None:
-            return False
-        owners = _owners().get(module.partition(".")[0], [])
-        return bool(owners) and self.provided.isdisjoint(map(_plain, owners))
+            return not is_installed(module)
+        return not self._is_provided(module, self.provided) or not is_installed(module)
+
+    @staticmethod
+    def _is_provided(module: str, provided: frozenset[str]) -> bool:
+        owners = _owners().get(module)
+        if owners is None:  # of a package that is installed without saying what is in it, or of none
+            return is_installed(module) or _plain(module) in provided
+        return not provided.isdisjoint(map(_plain, owners))
 
 
 def read_packages(dependencies: Iterable[str] | None) -> Packages:
     """What the dependencies bring along, those of theirs included."""
     if dependencies is None:
         return Packages(None)
-    listed = [_named(dependency) for dependency in dependencies]
-    if any(_requirements(name) is None for name, _ in listed):
-        return Packages(None)
-    return Packages(_with_requirements(listed))
+    listed = {dependency: _named(dependency) for dependency in dependencies}
+    absent = tuple(dependency for dependency, (name, _) in listed.items() if _requirements(name) is None)
+    return Packages(_with_requirements(listed.values()), absent)
+
+
+@cache
+def is_installed(module: str) -> bool:
+    """Whether there is a module of that name, with no dot in it, where this runs. Nothing is imported."""
+    try:
+        return module in _owners() or find_spec(module) is not None
+    except (ImportError, ValueError):
+        return False
 
 
 def needed_modules(dependency: str) -> list[str]:

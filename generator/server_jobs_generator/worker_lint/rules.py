@@ -135,6 +135,12 @@ MISSING_PACKAGE = Rule(
     "is in no dependency of the Worker",
     "add it to the dependencies in {pyproject}",
 )
+NOT_INSTALLED = Rule(
+    "not-installed",
+    Verdict.WARN,
+    "is not installed here, so that it cannot be told whether the Worker has it and whether it works there",
+    "see that a dependency in {pyproject} brings it, install that here, and check again",
+)
 EXCLUDED = Rule(
     "excluded",
     Verdict.FAIL,
