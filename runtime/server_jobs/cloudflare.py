@@ -12,7 +12,15 @@ from functools import cache, partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 from .backend import DEFAULT_LOCK_TIMEOUT, DEFAULT_POLL_INTERVAL, Backend
-from .budgets import AT_ONCE_BUDGET, TICK_BUDGET
+from .budgets import (
+    AT_ONCE_BUDGET,
+    FEWEST_CONFIGURED,
+    MOST_CONFIGURED,
+    MOST_QUERIES,
+    QUERIES_VARIABLE,
+    TICK_BUDGET,
+    queries_in,
+)
 from .cron_tick import Tick, tick
 from .databases.bindings import database_of, text_in
 from .databases.d1 import D1Binding, D1Database
@@ -22,7 +30,6 @@ from .ports import CountedDatabase, Database, Store
 from .record import Claim
 from .registry import JobRegistry
 from .stores.sql import SqlStore
-from .texts import clean_text
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette
@@ -33,13 +40,8 @@ if TYPE_CHECKING:
 __all__ = ["CloudflareWorkerBackend", "CronHandler", "create_cron_handler", "database_of"]
 
 CRON_CONCURRENCY = 10
-
-MOST_QUERIES = 1000
-QUERIES_VARIABLE = "JOBS_MAX_QUERIES"
 HOSTS_VARIABLE = "JOBS_ALLOWED_HOSTS"
 ORIGINS_VARIABLE = "JOBS_ALLOWED_ORIGINS"
-_FEWEST_QUERIES = 20  # with fewer no job would ever run
-_MOST_CONFIGURED = 1_000_000
 _QUERIES_OF_A_CLAIM = 12  # with limits, and with a look before and after it
 _QUERIES_OF_A_JOB = 2
 
@@ -87,7 +89,7 @@ class CloudflareWorkerBackend(Backend):
         poll_interval: timedelta = DEFAULT_POLL_INTERVAL,
         max_queries: int = MOST_QUERIES,
     ) -> None:
-        check_range("max_queries", max_queries, _FEWEST_QUERIES, _MOST_CONFIGURED)
+        check_range("max_queries", max_queries, FEWEST_CONFIGURED, MOST_CONFIGURED)
         super().__init__(
             database=_adapted(database),
             job_registry=job_registry,
@@ -263,18 +265,10 @@ def _adapted(database: Store | Database | str | D1Binding) -> Store | Database |
 
 
 def _configured_queries(env: object, otherwise: int) -> int:
-    """What the variable says, which is text or, in JSON, a number."""
-    value: object = getattr(env, QUERIES_VARIABLE, None)
-    text = str(value) if isinstance(value, int | float) else text_in(env, QUERIES_VARIABLE)
-    if text is None:
-        return otherwise
-    number = int(text) if text.isascii() and text.isdecimal() and len(text) < 10 else 0
-    if not _FEWEST_QUERIES <= number <= _MOST_CONFIGURED:
-        raise DatabaseError(  # no InvalidOptionError: it is not the caller's of this Worker
-            f"the variable {QUERIES_VARIABLE} must be a whole number between {_FEWEST_QUERIES} and "
-            f"{_MOST_CONFIGURED:,}, not '{clean_text(text, 20)}'; it stands under vars in wrangler.jsonc"
-        )
-    return number
+    try:
+        return queries_in(getattr(env, QUERIES_VARIABLE, None)) or otherwise
+    except InvalidOptionError as error:  # not the caller's of this Worker
+        raise DatabaseError(f"{error}; it stands under vars in wrangler.jsonc") from error
 
 
 def _listed_in(env: object, variable: str) -> tuple[str, ...]:

@@ -107,6 +107,14 @@ def rules_of_settings(root: Path, place: str, text: str) -> set[str]:
         file.write_text(before, encoding="utf-8")
 
 
+def rules_of_names(root: Path, generated: Path, example: Example, text: str) -> set[str]:
+    """The rules that the Worker's files break once the mistake is made, and mended if this is how."""
+    project = Path(shutil.copytree(generated, root / "project"))
+    for step in (example.wrong, *([text] if text == example.right else [])):
+        subprocess.run(step, shell=True, cwd=project, check=True, timeout=60)
+    return {finding.rule for finding in check_worker(find_project(project))}
+
+
 def rules_of_outputs(root: Path, generated: Path, example: Example, text: str) -> set[str]:
     """The states of files where everything was generated, the mistake made, and mended if this is how."""
     project = TemporaryProject(shutil.copytree(generated, root / "project"))
@@ -182,6 +190,8 @@ def rules_broken(root: Path, worker: Path, example: Example, text: str) -> set[s
     root.mkdir()
     if example.place in (of_workers.WRANGLER, of_workers.PYPROJECT, of_workers.PACKAGE):
         return rules_of_settings(worker, example.place, text)
+    if example.place == of_workers.SHELL:
+        return rules_of_names(root, worker, example, text)
     if example.place in (of_contracts.PARAMS, of_contracts.RESULT, of_contracts.SPEC, of_contracts.ACCEPTED):
         return rules_of_change(root, example.place, text)
     if example.place == of_contracts.LOCKED:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 from types import ModuleType
 
@@ -32,6 +33,43 @@ LACKS = [
     (WRANGLER, '"build": { "command": "python3 bundle.py" },', "", "wrangler-build", "fail"),
     (WRANGLER, '"2026-09-15"', '"2026-09-07"', "wrangler-date", "fail"),
     (WRANGLER, '"2026-09-15"', "20260915", "wrangler-date", "fail"),
+    (WRANGLER, '"2026-09-15"', '"tomorrow"', "wrangler-date", "fail"),
+    (WRANGLER, '"2026-09-15"', '"2026-13-45"', "wrangler-date", "fail"),
+    (WRANGLER, '"2026-09-15"', '"2026-9-15"', "wrangler-date", "fail"),
+    (WRANGLER, '"2026-09-15"', '""', "wrangler-date", "fail"),
+    (WRANGLER, '"compatibility_date": "2026-09-15",', "", "wrangler-date", "fail"),
+    (WRANGLER, '"2026-09-15"', '"2999-01-01"', "wrangler-date-ahead", "fail"),
+    (WRANGLER, '"main": "build/main.py"', '"main": "build/mian.py"', "wrangler-main", "fail"),
+    (WRANGLER, '"cpu_ms": 300000', '"cpu_ms": "300000"', "wrangler-type", "fail"),
+    (WRANGLER, '"cpu_ms": 300000', '"cpu_ms": true', "wrangler-type", "fail"),
+    (WRANGLER, '{ "cpu_ms": 300000 }', "300000", "wrangler-type", "fail"),
+    (WRANGLER, '"name": "jobs"', '"name": 5', "wrangler-type", "fail"),
+    (WRANGLER, '"name": "jobs",', '"name": "jobs", "vars": [],', "wrangler-type", "fail"),
+    (WRANGLER, '"name": "jobs",', '"name": "jobs", "secrets": {"required": "JOBS_TOKEN"},', "wrangler-type", "fail"),
+    (WRANGLER, '"**/*.pyc",', '"**/*.pyc", 5,', "wrangler-type", "fail"),
+    (WRANGLER, '"python_modules": {', '"python_modules": 5, "mine": {', "wrangler-type", "fail"),
+    (WRANGLER, '"name": "jobs",', '"name": "jobs", "vars": { "JOBS_TOKEN": "x" },', "wrangler-secret", "fail"),
+    (WRANGLER, '"name": "jobs",', '"name": "jobs", "vars": { "JOBS_TOKEN_PREVIOUS": "" },', "wrangler-secret", "fail"),
+    (WRANGLER, '"name": "jobs",', '"name": "jobs", "vars": { "TURSO_AUTH_TOKEN": "x" },', "wrangler-secret", "fail"),
+    (
+        *(WRANGLER, '"name": "jobs",', '"name": "jobs", "env": { "test": { "vars": { "JOBS_TOKEN": "x" } } },'),
+        *("wrangler-secret", "fail"),
+    ),
+    (
+        *(WRANGLER, DATABASES, '"vars": { "TURSO_DATABASE_URL": "libsql://a.turso.io?authToken=e30.e30.x" },'),
+        *("wrangler-secret", "fail"),
+    ),
+    *(
+        (WRANGLER, DATABASES, f'"vars": {{ "TURSO_DATABASE_URL": {url} }},', "wrangler-turso", "fail")
+        for url in ('"postgres://u@h/d"', '"http://a.turso.io"', '"jobs.turso.io"', '"libsql://"', '"libsql://a?tls=2"')
+    ),
+    (WRANGLER, '"name": "jobs",', '"name": "jobs", "vars": { "TURSO_DATABASE_URL": 5 },', "wrangler-turso", "fail"),
+    (WRANGLER, DATABASES, '"vars": { "TURSO_DATABASE_URL": " " },', "wrangler-database", "fail"),
+    *(
+        (WRANGLER, '"name": "jobs",', f'"name": "jobs", "vars": {{ "JOBS_MAX_QUERIES": {value} }},', *bad)
+        for value in ('"many"', '"19"', "1000001", "true", "50.5")
+        for bad in [("wrangler-queries", "fail")]
+    ),
     (WRANGLER, '["python_workers"]', '["python_workers_314"]', "wrangler-flag", "fail"),
     (WRANGLER, '["* * * * *"]', '["* * * * *", "0 9 * * 1"]', "wrangler-cron", "fail"),
     (WRANGLER, '["* * * * *"]', '["*/5 * * * *"]', "wrangler-cron", "fail"),
@@ -84,10 +122,14 @@ def test_what_the_worker_needs_and_a_file_has_not_is_named(
 @pytest.mark.parametrize(
     ("path", "old", "new"),
     [
-        (WRANGLER, '"main": "build/main.py"', '/* mine */ "main": "./build/worker.py"'),
+        (WRANGLER, '"main": "build/main.py"', '/* mine */ "main": "./build/handlers/send_email.py"'),
         (WRANGLER, '"python3 bundle.py"', '"npm run build && python3 bundle.py app"'),
         (WRANGLER, '"2026-09-15"', '"2026-09-08"'),
-        (WRANGLER, '"2026-09-15"', '"2027-01-01"'),
+        (WRANGLER, '"2026-09-15"', f'"{datetime.now(UTC):%Y-%m-%d}"'),
+        (WRANGLER, '"python3 bundle.py"', '"python3 bundle.py app lib/shared"'),
+        (WRANGLER, '"name": "jobs",', '"name": "jobs", "vars": { "JOBS_MAX_QUERIES": "50", "STRIPE_KEY": "x" },'),
+        (WRANGLER, '"name": "jobs",', '"name": "jobs", "vars": { "JOBS_MAX_QUERIES": 50, "TURSO_DATABASE_URL": "" },'),
+        (WRANGLER, '"name": "jobs",', '"name": "jobs", "env": { "test": { "vars": { "A": "x" } } },'),
         (WRANGLER, '"migrations_dir": "migrations"', '"migrations_dir": "./migrations/", "database_id": "1"'),
         (WRANGLER, DATABASES, '"vars": { "TURSO_DATABASE_URL": "libsql://jobs-ada.turso.io" },'),
         (WRANGLER, DATABASES, '"secrets": { "required": ["JOBS_TOKEN", "TURSO_DATABASE_URL"] },'),
@@ -100,6 +142,43 @@ def test_what_the_worker_needs_and_a_file_has_not_is_named(
 def test_what_a_user_may_want_is_left_alone(project: TemporaryProject, path: str, old: str, new: str) -> None:
     edit(project, path, old, new)
     assert found(project) == []
+
+
+def test_a_main_of_another_name_is_right_where_the_build_makes_more(project: TemporaryProject) -> None:
+    edit(project, WRANGLER, '"python3 bundle.py"', '"python3 bundle.py && make"')
+    edit(project, WRANGLER, '"main": "build/main.py"', '"main": "build/worker.py"')
+    assert found(project) == []
+
+
+@pytest.mark.parametrize("name", ["wrangler.json", "wrangler.toml", "old.jsonc"])
+def test_a_configuration_that_was_renamed_is_missed(project: TemporaryProject, name: str) -> None:
+    project.path(WRANGLER).rename(project.path(f"generated/worker/{name}"))
+    assert (WRANGLER, "wrangler-file", "fail") in found(project)
+    output = project.run("check", "--target", "cloudflare").output
+    assert (f"and {name} in its place has not been looked at" in output) is (name != "old.jsonc")
+    assert "nothing was found" not in output
+
+
+def test_a_file_that_wrangler_reads_first_is_named(project: TemporaryProject) -> None:
+    for name in ("wrangler.json", "wrangler.toml"):
+        project.path(f"generated/worker/{name}").write_text("{}", encoding="utf-8")
+    assert found(project) == [("generated/worker/wrangler.json", "wrangler-file", "fail")]
+
+
+def test_a_secret_is_named_and_never_shown(project: TemporaryProject) -> None:
+    secrets = '"JOBS_TOKEN": "hush-1", "TURSO_AUTH_TOKEN": ["hush-2"]'
+    edit(project, WRANGLER, '"name": "jobs",', f'"name": "jobs", "vars": {{ {secrets} }},')
+    edit(project, WRANGLER, DATABASES, "")
+    edit(
+        project,
+        WRANGLER,
+        '"JOBS_TOKEN"',
+        '"TURSO_DATABASE_URL": "postgres://u:hush-3@h/?authToken=hush-4", "JOBS_TOKEN"',
+    )
+    output = project.run("check", "--target", "cloudflare").output
+    assert f"{WRANGLER}:4:51 fail wrangler-turso the database URL" in output
+    assert output.count(" fail wrangler-secret ") == 3
+    assert "hush" not in output
 
 
 def test_an_older_date_is_right_with_the_flag_of_that_python(project: TemporaryProject) -> None:
@@ -118,7 +197,7 @@ def test_what_is_excluded_of_a_package_that_a_dependency_needs_is_a_warning(proj
     ]
 
 
-@pytest.mark.parametrize("pattern", ['"dateutil/parser/**",', '"**/parser/__init__.py",', '"dateutil/p*rs*/**", 5,'])
+@pytest.mark.parametrize("pattern", ['"dateutil/parser/**",', '"**/parser/__init__.py",', '"dateutil/p*rs*/**",'])
 def test_an_import_of_what_is_excluded_names_the_pattern(project: TemporaryProject, pattern: str) -> None:
     edit(project, WRANGLER, '"dateutil/parser/**",', pattern)
     project.path("handlers/send_email.py").write_text("from dateutil.parser import parse\n", encoding="utf-8")

@@ -227,7 +227,7 @@ def test_without_the_files_of_the_worker_what_they_would_tell_is_left_out(projec
         project.path(f"generated/worker/{name}").unlink()
     lines = project.run("check", "--target", "cloudflare").output.splitlines()
     assert lines[:2] == ["MISSING generated/worker/pyproject.toml", "MISSING generated/worker/wrangler.jsonc"]
-    assert [line.split()[2] for line in lines[2:]] == ["database-drivers"]
+    assert [line.split()[2] for line in lines[2:]] == ["wrangler-file", "database-drivers"]
 
 
 def test_the_modules_of_a_job_that_is_gone_are_looked_at_as_if_they_were_not_imported(

@@ -126,7 +126,7 @@ def test_a_handler_that_asks_for_a_process_is_found_in_its_spec(
 
 
 def test_each_rule_has_an_example() -> None:
-    of_code = {rule for rule, _, _ in EXAMPLES} | {"process-handler"}
+    of_code = {rule for rule, _, _ in EXAMPLES} | {"process-handler", "wrangler-file"}
     assert of_code | {rule for _, _, _, rule, _ in LACKS} == set(RULES)
 
 

@@ -9,6 +9,7 @@ from .explanation import Example, Explanation
 HANDLER = "in a handler"
 WRANGLER = "in generated/worker/wrangler.jsonc"
 PYPROJECT = "in generated/worker/pyproject.toml"
+SHELL = "in a shell, in the project's folder"
 PACKAGE = "in generated/worker/package.json"
 SPEC = "in x-job of a spec"
 
@@ -20,7 +21,7 @@ def _of_code(rule: worker.Rule, summary: str, wrong: str, right: str) -> Explana
 
 
 def _of_settings(rule: worker.Rule, summary: str, wrong: str, right: str, place: str = WRANGLER) -> Explanation:
-    language = "toml" if place == PYPROJECT else "json"
+    language = {PYPROJECT: "toml", SHELL: "sh"}.get(place, "json")
     why = _told(rule)
     return Explanation(Rule(rule.name, summary), why[:1].upper() + why[1:], Example(place, wrong, right, language))
 
@@ -176,6 +177,43 @@ EXPLANATIONS = (
         "wrangler.jsonc leaves out part of the Worker itself",
         '"python_modules": { "exclude": ["starlette/**"] }',
         '"python_modules": { "exclude": ["starlette/testclient.py"] }',
+    ),
+    _of_settings(
+        worker.WRANGLER_FILE,
+        "wrangler.jsonc is not what wrangler reads",
+        "mv generated/worker/wrangler.jsonc generated/worker/wrangler.json",
+        "mv generated/worker/wrangler.json generated/worker/wrangler.jsonc",
+        SHELL,
+    ),
+    _of_settings(
+        worker.WRANGLER_TYPE,
+        "wrangler.jsonc has a value of a kind that wrangler refuses",
+        '"limits": { "cpu_ms": "300000" }',
+        '"limits": { "cpu_ms": 300000 }',
+    ),
+    _of_settings(
+        worker.WRANGLER_DATE_AHEAD,
+        "wrangler.jsonc asks for a date that has not come yet",
+        '"compatibility_date": "9999-12-31"',
+        '"compatibility_date": "2026-09-15"',
+    ),
+    _of_settings(
+        worker.WRANGLER_SECRET,
+        "wrangler.jsonc shows a secret",
+        '"name": "jobs", "vars": { "JOBS_TOKEN": "Zq3-aN7vR0yKx5mWb1TfJ8pLc2HsUd9eGoIt4nQiXYk" }',
+        '"name": "jobs", "secrets": { "required": ["JOBS_TOKEN"] }',
+    ),
+    _of_settings(
+        worker.WRANGLER_TURSO,
+        "wrangler.jsonc names a Turso database by what is no URL of one",
+        '"name": "jobs", "vars": { "TURSO_DATABASE_URL": "postgres://example.com/jobs" }',
+        '"name": "jobs", "vars": { "TURSO_DATABASE_URL": "libsql://jobs-ada.turso.io" }',
+    ),
+    _of_settings(
+        worker.WRANGLER_QUERIES,
+        "wrangler.jsonc allows a number of queries that makes no sense",
+        '"name": "jobs", "vars": { "JOBS_MAX_QUERIES": "many" }',
+        '"name": "jobs", "vars": { "JOBS_MAX_QUERIES": "50" }',
     ),
     _of_settings(
         worker.WRANGLER_MAIN,

@@ -1,4 +1,4 @@
-"""What is known of the conditions in code before it runs in a Worker: its platform, its Python, and that nobody types."""
+"""What is known of the conditions in code before it runs in a Worker: its platform, and its Python."""
 
 from __future__ import annotations
 

@@ -7,11 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 
-from ..document import read_document
-from ..render import render
-from .settings import Settings
+from .settings import Settings, generated_wrangler
 
-WRANGLER_TEMPLATE = "wrangler.jsonc.jinja"
 EXCLUDE = ("python_modules", "exclude")
 
 
@@ -53,8 +50,7 @@ def read_exclusions(wrangler: Settings) -> Exclusions:
 @cache
 def generated_exclusions() -> Exclusions:
     """The patterns that wrangler.jsonc is generated with: what the Worker is known to do without."""
-    text = render(WRANGLER_TEMPLATE).encode()
-    return read_exclusions(Settings(read_document(WRANGLER_TEMPLATE, text, is_jsonc=True).document))
+    return read_exclusions(generated_wrangler())
 
 
 @cache

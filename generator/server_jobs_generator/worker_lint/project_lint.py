@@ -13,7 +13,7 @@ from server_jobs.project import Project
 from ..document import read_document
 from ..spec_files import SpecFile, read_spec_files
 from .code_lint import CodeLint, plain_handler
-from .configuration import check_configuration
+from .configuration import check_configuration, missing_configuration
 from .exclusions import read_exclusions
 from .finding import CodeFinding
 from .import_lint import ImportLint
@@ -38,7 +38,7 @@ def check_worker(project: Project) -> tuple[CodeFinding, ...]:
         found.extend([*source.findings, *CodeLint(modules).check(source, at_import=name in started)])
     found.extend(chain.from_iterable(plain_handler(every[name]) for name in jobs if name in every))
     found = _not_excused(found, every.values())
-    found.extend(check_configuration(project, upload))
+    found.extend([*missing_configuration(project, upload), *check_configuration(project, upload)])
     found.extend([*modules.findings, *upload.findings, *chain.from_iterable(map(_check_options, specs))])
     return tuple(sorted({_settled(finding, upload) for finding in found}))
 

@@ -165,6 +165,18 @@ NOT_UPLOADED = Rule(
     "lies in no folder that is uploaded",
     "name its folder behind bundle.py in build.command of {wrangler}, or move it",
 )
+WRANGLER_FILE = Rule(
+    "wrangler-file",
+    Verdict.FAIL,
+    "what the Worker needs stands in wrangler.jsonc, and only that file is checked",
+    "bring it back, or let server-jobs generate write a new one, and keep no other beside it",
+)
+WRANGLER_TYPE = Rule(
+    "wrangler-type",
+    Verdict.FAIL,
+    "wrangler takes nothing else there",
+    "write such a value there, or leave it out",
+)
 WRANGLER_MAIN = Rule(
     "wrangler-main",
     Verdict.FAIL,
@@ -182,6 +194,12 @@ WRANGLER_DATE = Rule(
     Verdict.FAIL,
     "a Worker has Python 3.14 from 2026-09-08 on, and the packages are those for it",
     "write that date there, or a later one",
+)
+WRANGLER_DATE_AHEAD = Rule(
+    "wrangler-date-ahead",
+    Verdict.FAIL,
+    "Cloudflare refuses a date that has not come yet, in UTC",
+    "write that of today there, or an earlier one",
 )
 WRANGLER_FLAG = Rule(
     "wrangler-flag",
@@ -219,6 +237,24 @@ WRANGLER_CPU = Rule(
     Verdict.WARN,
     "a tick may take 25 s, and Cloudflare ends an invocation that has computed for longer than this, with all its jobs",
     "write 30000 there or more, or give create_cron_handler a smaller budget in a Worker of your own",
+)
+WRANGLER_SECRET = Rule(
+    "wrangler-secret",
+    Verdict.FAIL,
+    "what stands under vars is read by all who see the repository or the dashboard",
+    "take it out, and give a new one with npx wrangler secret put, or on your machine in .dev.vars",
+)
+WRANGLER_TURSO = Rule(
+    "wrangler-turso",
+    Verdict.FAIL,
+    "with it no tick runs any job",
+    'write one such as "libsql://NAME-ORGANIZATION.turso.io" there, or leave it out for D1',
+)
+WRANGLER_QUERIES = Rule(
+    "wrangler-queries",
+    Verdict.FAIL,
+    "with another value no tick runs any job, and all routes answer 503",
+    'write "50" there for the free plan, or leave it out',
 )
 WORKER_PACKAGE = Rule(
     "worker-package",

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 
 from pydantic import JsonValue
 from server_jobs.project import Project
 
 from ..document import Document, read_document
 from ..problems import shown
+from ..render import render
 from .finding import CodeFinding
 from .rules import UNREADABLE, Rule
 
@@ -57,6 +59,13 @@ def read_settings(project: Project, path: str, *, is_jsonc: bool = False) -> Set
     reading = read_document(path, file.read_bytes(), is_jsonc=is_jsonc)
     findings = tuple(_finding(path, one.line, one.column, UNREADABLE, one.message) for one in reading.problems)
     return Settings(None if findings else reading.document, findings)
+
+
+@cache
+def generated_wrangler() -> Settings:
+    """The wrangler.jsonc that a new project gets."""
+    template = "wrangler.jsonc.jinja"
+    return Settings(read_document(template, render(template).encode(), is_jsonc=True).document)
 
 
 def _finding(path: str, line: int, column: int, rule: Rule, message: str) -> CodeFinding:
