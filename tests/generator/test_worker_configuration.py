@@ -83,6 +83,7 @@ LACKS = [
     (WRANGLER, "// The Worker's", "# The Worker's", "unreadable", "fail"),
     (PYPROJECT, '"server-jobs[http]"', '"server-jobs"', "worker-package", "fail"),
     (PYPROJECT, '["server-jobs[http]"]', "[]", "worker-package", "fail"),
+    (PYPROJECT, '["server-jobs[http]"]', '"server-jobs[http]"', "worker-package", "fail"),
     (PYPROJECT, '"server-jobs[http]"', '"server-jobs[http]", "requests"', "excluded-part", "warn"),
     (WRANGLER, '"**/*.pyi",', '"**/*.so",', "excluded-engine", "fail"),
     (PACKAGE, '"wrangler"', '"wrangle"', "worker-wrangler", "fail"),

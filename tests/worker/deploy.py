@@ -16,10 +16,10 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from server_jobs.project import Project, find_project
-from server_jobs_generator.worker_lint.configuration import jobs_database
 from server_jobs_generator.worker_lint.settings import Settings
 from server_jobs_generator.worker_lint.upload import read_upload
 from server_jobs_generator.worker_lint.variables import is_on_turso
+from server_jobs_generator.worker_lint.wrangler_lint import jobs_database
 
 REPOSITORY = Path(__file__).parents[2]
 OLDEST_NODE = 22

@@ -14,6 +14,7 @@ from .finding import CodeFinding
 from .rules import UNREADABLE
 from .settings import Settings, read_settings
 
+ENGINE = "server-jobs"
 _DATE = re.compile(r"\d{4}-\d\d-\d\d")
 _LEFT_OUT = ("migrations", "testing")
 _BUNDLE = re.compile(r"\bbundle\.py\b([^;&|]*)")
