@@ -140,6 +140,18 @@ def test_code_that_is_nested_deeply_is_read_or_refused(project: TemporaryProject
     assert "Traceback" not in result.output
 
 
+@pytest.mark.parametrize("length", [20, 21, 5_000])
+def test_a_path_is_followed_over_twenty_names(project: TemporaryProject, length: int) -> None:
+    chain = "".join(f"p{number + 1} = p{number} / 'a'\n" for number in range(length - 1))
+    handler(project, f"from pathlib import Path\n\np0 = Path()\n{chain}\n\ndef f():\n    p{length - 1}.open()\n")
+    assert bool(check_worker(find_project(project.root))) is (length == 20)
+
+
+def test_names_that_stand_for_each_other_stand_for_nothing(project: TemporaryProject) -> None:
+    handler(project, "a = b / 'c'\nb = a / 'c'\n\n\ndef f(p=a):\n    a.open()\n    (p := p / 'c').open()\n")
+    assert check_worker(find_project(project.root)) == ()
+
+
 def test_handlers_may_lie_below_src(tmp_path: Path) -> None:
     project = make_project(tmp_path, handlers="src/shop/handlers")
     project.path("pyproject.toml").write_text(

@@ -66,7 +66,7 @@ class CodeLint:
         """The rule that is broken, and the name by which it is told."""
         name = self._name(place)
         if name in names and not _is_harmless(name, place.call):
-            return names[name], name.removeprefix("builtins.")
+            return names[name], name.removeprefix("builtins.").replace("()", "")
         if isinstance(place.node, ast.Attribute) and place.call is not None and place.node.attr in methods:
             return methods[place.node.attr], place.node.attr
         return None

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from .finding import CodeFinding
 from .packages import is_installed
+from .path_objects import told_anew
 from .scope import Scope, import_names, module_scope
 from .source import Source, read_source
 from .walk import Place, places
@@ -82,8 +83,8 @@ class Modules:
             if home is None:
                 return dotted
             name, _, rest = dotted.removeprefix(f"{home.name}.").partition(".")
-            there = self.scope_of(home).names.get(name)
-            further = ".".join([there, *([rest] if rest else [])]) if there else dotted
+            there = self.scope_of(home).bound(name)
+            further = told_anew(".".join([there, *([rest] if rest else [])])) if there else dotted
             if further == dotted:
                 return dotted
             dotted = further

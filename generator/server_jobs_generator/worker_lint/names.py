@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Mapping
 
+from .path_objects import PATH
 from .rules import (
     BLOCKING,
     CLOCK,
@@ -61,7 +62,8 @@ USES = _table(
         "socket.{create_connection,getaddrinfo,gethostbyname,socket} "
         "urllib.request.{build_opener,urlopen,urlretrieve}",
         LOCAL_DATABASE: "sqlite3.connect",
-        FILES: "builtins.open io.{FileIO,open} os.open tempfile.{NamedTemporaryFile,mkstemp}",
+        FILES: "builtins.open io.{FileIO,open} os.open tempfile.{NamedTemporaryFile,mkstemp} "
+        f"{PATH}.{{open,read_bytes,read_text,write_bytes,write_text}}",
         BLOCKING: "anyio.to_thread.run_sync asyncio.to_thread time.sleep",
         TERMINAL: "builtins.input getpass.getpass",
     }
@@ -71,7 +73,6 @@ USES = _table(
 METHODS = _table(
     {
         BLOCKING: "run_in_executor",
-        FILES: "read_bytes read_text write_bytes write_text",
         SYNC_CALLS: "later_sync result_sync",
     }
 )
@@ -89,13 +90,14 @@ AT_IMPORT = _table(
         "time.{ctime,gmtime,localtime,monotonic,monotonic_ns,perf_counter,perf_counter_ns,process_time,time,time_ns}",
         IO: "builtins.{input,open} httpx.{delete,get,head,patch,post,put,request} io.open os.mkdir "
         "requests.{delete,get,head,patch,post,put,request} socket.{create_connection,getaddrinfo,gethostbyname} "
-        "sqlite3.connect tempfile.{NamedTemporaryFile,mkdtemp,mkstemp} urllib.request.{urlopen,urlretrieve}",
+        "sqlite3.connect tempfile.{NamedTemporaryFile,mkdtemp,mkstemp} urllib.request.{urlopen,urlretrieve} "
+        f"{PATH}.{{open,read_bytes,read_text,write_bytes,write_text}}",
         LOOP: "asyncio.{create_task,ensure_future,get_running_loop,run}",
     }
 )
 """Functions that are called while a module is imported."""
 
-METHODS_AT_IMPORT = _table({IO: "read_bytes read_text write_bytes write_text", LOOP: "run_until_complete"})
+METHODS_AT_IMPORT = _table({LOOP: "run_until_complete"})
 """Methods with a name of their own that are called while a module is imported."""
 
 GONE = {

@@ -4,9 +4,16 @@ from __future__ import annotations
 
 import ast
 import builtins
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import reduce
 
+from .path_objects import DIVIDED, told
+
+Binding = str | ast.expr | None
+
+_LONGEST_WAY = 20
 _BUILTINS = frozenset(dir(builtins))
 _OWN_SCOPE = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)
 _COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
@@ -16,12 +23,15 @@ _COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 class Scope:
     """`names` has the full dotted name of what is imported or defined, None for a name that is bound otherwise.
 
-    `visible` is the scope around it that its functions see: that of a class is seen by its own body alone.
+    A name that is bound once, to the value of an expression, has the expression instead. `visible` is the scope around
+    it that its functions see: that of a class is seen by its own body alone.
     """
 
-    names: Mapping[str, str | None]
+    names: Mapping[str, Binding]
     outer: Scope | None = None
     is_class: bool = False
+    way: int = 0
+    """How many names were followed so far, each to its value."""
 
     @property
     def visible(self) -> Scope | None:
@@ -33,18 +43,40 @@ class Scope:
         scope: Scope | None = self
         while scope is not None:
             if name in scope.names:
-                return scope.names[name]
+                return scope.bound(name)
             scope = scope.outer
         return f"builtins.{name}" if name in _BUILTINS else None
 
+    def bound(self, name: str) -> str | None:
+        """As `find`, for what is bound in this very scope; of the values of expressions, paths are told."""
+        binding = self.names.get(name)
+        if not isinstance(binding, ast.expr):
+            return binding
+        if self.way == _LONGEST_WAY:
+            return None
+        before = replace(self, names={**self.names, name: None}, way=self.way + 1)  # it may stand in its own value
+        value = before.dotted(binding)
+        return value if value is not None and value.endswith("()") else None  # another one is only handed on
+
     def dotted(self, node: ast.expr) -> str | None:
-        """The full name of `a.b.c`; None for every other expression, and where it cannot be told."""
-        attributes: list[str] = []
-        while isinstance(node, ast.Attribute):
-            attributes.append(node.attr)
-            node = node.value
-        first = self.find(node.id) if isinstance(node, ast.Name) else None
-        return None if first is None else ".".join([first, *reversed(attributes)])
+        """The full name of `a.b.c`; what a call gives is named `a.b()`, and a path as in `path_objects`.
+
+        None for every other expression, and where it cannot be told.
+        """
+        above: list[str] = []
+        while True:
+            match node:
+                case ast.Attribute(value=inner, attr=name):
+                    above.append(f".{name}")
+                case ast.Call(func=inner):
+                    above.append("()")
+                case ast.BinOp(left=inner, op=ast.Div()):
+                    above.append(DIVIDED)
+                case _:
+                    break
+            node = inner
+        full = self.find(node.id) if isinstance(node, ast.Name) else None
+        return None if full is None else reduce(told, reversed(above), full)
 
 
 def module_scope(name: str, package: str, tree: ast.Module) -> Scope:
@@ -78,9 +110,11 @@ def import_names(node: ast.ImportFrom, package: str) -> str | None:
     return ".".join([*parts[: len(parts) - node.level + 1], *([node.module] if node.module else [])])
 
 
-def _bound(body: Iterable[ast.stmt], package: str, prefix: str | None = None) -> dict[str, str | None]:
-    names: dict[str, str | None] = {}
-    imported: dict[str, str | None] = {}
+def _bound(body: Iterable[ast.stmt], package: str, prefix: str | None = None) -> dict[str, Binding]:
+    names: dict[str, Binding] = {}
+    imported: dict[str, Binding] = {}
+    values: dict[str, ast.expr] = {}
+    stored: Counter[str] = Counter()
     for node in _inside(body):
         match node:
             case ast.Import(names=aliases):
@@ -91,8 +125,10 @@ def _bound(body: Iterable[ast.stmt], package: str, prefix: str | None = None) ->
             case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) | ast.ClassDef(name=name):
                 names[name] = prefix and prefix + name
             case _:
-                names |= dict.fromkeys(_stored(node))
-    return names | imported
+                stored.update(_stored(node))
+                values.update(_value(node))
+    once = {name: values.get(name) if count == 1 else None for name, count in stored.items()}
+    return once | names | imported
 
 
 def _imported(alias: ast.alias) -> str:
@@ -120,6 +156,28 @@ def _stored(node: ast.AST) -> Iterator[str]:
             pass
 
 
-def _parameters(arguments: ast.arguments) -> dict[str, str | None]:
-    every = [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs, arguments.vararg, arguments.kwarg]
-    return {one.arg: None for one in every if one is not None}
+def _value(node: ast.AST) -> Iterator[tuple[str, ast.expr]]:
+    """The name that a statement binds, and the expression whose value it is bound to, or one that gives its like."""
+    match node:
+        case ast.Assign(targets=[ast.Name(id=name)], value=value) | ast.NamedExpr(ast.Name(id=name), value):
+            yield name, value
+        case ast.AnnAssign(target=ast.Name(id=name), annotation=annotation):
+            yield name, _instance(annotation)
+        case _:
+            pass
+
+
+def _instance(annotation: ast.expr) -> ast.expr:
+    """What gives an object of an annotation's class, whether or not there may be None instead."""
+    match annotation:
+        case ast.BinOp(left, ast.BitOr(), ast.Constant(None)) | ast.BinOp(ast.Constant(None), ast.BitOr(), left):
+            return _instance(left)
+        case _:
+            return ast.Call(annotation, [], [])
+
+
+def _parameters(arguments: ast.arguments) -> dict[str, Binding]:
+    named = [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs]
+    collected = [one for one in (arguments.vararg, arguments.kwarg) if one is not None]
+    names: dict[str, Binding] = {one.arg: _instance(one.annotation) if one.annotation else None for one in named}
+    return names | dict.fromkeys(one.arg for one in collected)
