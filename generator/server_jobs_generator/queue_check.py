@@ -88,7 +88,7 @@ def check_database(project: Project, folder: Path, url: str) -> QueueFindings:
 
 async def _checked(workspace: Workspace) -> QueueReport:
     registry = workspace.registry
-    async with workspace.open_store() as store:
+    async with workspace.open_store(only_reads=True) as store:
         return await check_queue(store, registry)
 
 

@@ -68,8 +68,10 @@ def check(project: TemporaryProject, *options: str) -> tuple[int, str]:
 
 def test_the_rows_that_new_code_could_not_read_are_named_and_fail_the_check(project: TemporaryProject) -> None:
     store(project, *_ROWS)
+    before = project.path("jobs.sqlite3").read_bytes()
     status, printed = check(project)
     assert status == 1
+    assert project.path("jobs.sqlite3").read_bytes() == before
     assert printed.splitlines()[1:] == [
         f"sqlite:///{project.path('jobs.sqlite3')}: 3 jobs are to be run; 1 of them could not be read",
         "fail  Greet version 1: 2 jobs (2 pending), and 1 of them could not be read:",

@@ -38,7 +38,7 @@ async def check_database(workspace: Workspace) -> AsyncIterator[Finding]:
     except ServerJobsError:
         return  # reported with the project
     try:
-        async with workspace.open_store() as store:
+        async with workspace.open_store(only_reads=True) as store:
             yield ok(f"the database {shown_url} answers, and the tables are there")
             if isinstance(store.database, SqliteDatabase):
                 async for finding in check_sqlite(store.database):

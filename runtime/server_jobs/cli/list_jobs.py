@@ -74,7 +74,7 @@ def list_jobs(
 
 
 async def _list(workspace: Workspace, query: JobQuery) -> tuple[Sequence[JobRecord], Sequence[PausedQueue]]:
-    async with workspace.open_store() as store:
+    async with workspace.open_store(only_reads=True) as store:
         return await store.list_jobs(query), await store.paused_queues()
 
 

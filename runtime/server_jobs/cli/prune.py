@@ -63,7 +63,7 @@ def prune(
 async def _prune(workspace: Workspace, step: PruneStep) -> int:
     """Step by step, so that nobody else waits for long."""
     count, after = 0, ""
-    async with workspace.open_store() as store:
+    async with workspace.open_store(only_reads=step.dry_run) as store:
         while True:
             pruned = await store.prune(replace(step, after=after))
             count += pruned.count

@@ -59,7 +59,7 @@ def schedules(workspace: Workspace, *, enable: str | None, disable: str | None, 
 async def _switch_and_list(
     workspace: Workspace, switches: list[tuple[str, bool]]
 ) -> tuple[Sequence[ScheduleRecord], Sequence[PausedQueue]]:
-    async with workspace.open_store() as store:
+    async with workspace.open_store(only_reads=not switches) as store:
         for name, is_on in switches:
             await _switch(store, name, is_on=is_on)
         return await store.list_schedules(), await store.paused_queues()

@@ -46,7 +46,7 @@ def show(workspace: Workspace, *, job_id: str, reveal: bool, as_json: bool) -> N
 
 
 async def _get(workspace: Workspace, job_id: str) -> JobRecord:
-    async with workspace.open_store() as store:
+    async with workspace.open_store(only_reads=True) as store:
         record = await store.get(job_id)
     if record is None:
         raise JobNotFoundError(job_id)

@@ -73,20 +73,25 @@ class Workspace:
         """The jobs of the project. Raises `ProjectError` if they are not generated yet or cannot be imported."""
         return import_registry(self.registry_place or self._generated_registry(), self.import_folders)
 
-    def open_database(self) -> Database:
-        """The database, not connected yet. Raises `DatabaseError` where it is plain that it cannot be used."""
+    def open_database(self, *, only_reads: bool = False) -> Database:
+        """The database, not connected yet. Raises `DatabaseError` where it is plain that it cannot be used.
+
+        With `only_reads` a SQLite file stays as it is.
+        """
         try:
             database = open_database(self.url)
         except InvalidOptionError as error:
             raise DatabaseError(str(error)) from error
-        if isinstance(database, SqliteDatabase) and not _exists(database):
-            raise SchemaMissingError(f"there is no SQLite database {Path(database.path).absolute()}")
+        if isinstance(database, SqliteDatabase):
+            if not _exists(database):
+                raise SchemaMissingError(f"there is no SQLite database {Path(database.path).absolute()}")
+            return SqliteDatabase(database.path, only_reads=only_reads)
         return database
 
     @asynccontextmanager
-    async def open_store(self) -> AsyncIterator[SqlStore]:
-        """The stored jobs, for commands that need no registry."""
-        store = SqlStore(self.open_database())
+    async def open_store(self, *, only_reads: bool = False) -> AsyncIterator[SqlStore]:
+        """The stored jobs, for commands that need no registry; with `only_reads`, for those that change nothing."""
+        store = SqlStore(self.open_database(only_reads=only_reads))
         try:
             await store.open()
             yield store

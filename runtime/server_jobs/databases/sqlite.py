@@ -31,7 +31,8 @@ class SqliteDatabase:
     """One SQLite file, or `":memory:"`.
 
     The connection lives in a thread of its own, and serves every event loop of this process. `busy_timeout` bounds the
-    wait for another process's transaction; after it `DatabaseBusyError` is raised and nothing was written.
+    wait for another process's transaction; after it `DatabaseBusyError` is raised and nothing was written. With
+    `only_reads` the file stays as it is: whatever writes is refused, and one that has no WAL yet is given none.
     """
 
     name = "sqlite"
@@ -39,8 +40,11 @@ class SqliteDatabase:
     packs_rows = True  # the interpreter is asked for at each row, and the event loop seldom lets go of it
     opens_once = True
 
-    def __init__(self, path: str | Path, *, busy_timeout: timedelta = timedelta(seconds=30)) -> None:
+    def __init__(
+        self, path: str | Path, *, busy_timeout: timedelta = timedelta(seconds=30), only_reads: bool = False
+    ) -> None:
         self.path = str(path)
+        self._only_reads = only_reads
         self._busy_timeout = busy_timeout.total_seconds()
         self._thread: SqliteThread | None = None
         self._process = 0
@@ -59,7 +63,7 @@ class SqliteDatabase:
                 "use a Python that is linked against a newer one"
             )
         if self._thread is None:
-            self._thread = thread = SqliteThread(self.path, patience=self._busy_timeout)
+            self._thread = thread = SqliteThread(self.path, patience=self._busy_timeout, only_reads=self._only_reads)
             self._process = os.getpid()
             try:
                 await thread.start()

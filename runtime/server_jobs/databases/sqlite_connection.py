@@ -45,8 +45,9 @@ class Work:
 class SqliteConnection:
     """Made and used in one thread. Never waits for a lock: what raises an error that `is_busy` changed nothing."""
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, *, only_reads: bool = False) -> None:
         self.path = path
+        self._only_reads = only_reads
         self._connection: sqlite3.Connection | None = None
         self._flushes = True
 
@@ -147,6 +148,9 @@ class SqliteConnection:
         # Bytes that are not UTF-8, written by other programs, must not keep the other rows of a claim from running.
         # As fast as `str`, which would refuse them: no Python code runs for a value.
         self._connection.text_factory = operator.methodcaller("decode", "utf-8", "replace")
+        if self._only_reads:
+            self._execute("PRAGMA query_only = ON")
+            return
         self._execute("PRAGMA journal_mode = WAL")
         self._execute("PRAGMA synchronous = FULL")
         self._flushes = True

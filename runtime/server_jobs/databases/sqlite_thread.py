@@ -44,11 +44,11 @@ class _Request(Work):
 class SqliteThread:
     """Serves requests from any number of event loops, in any threads, by one connection."""
 
-    def __init__(self, path: str, *, patience: float) -> None:
+    def __init__(self, path: str, *, patience: float, only_reads: bool = False) -> None:
         self.looks = Looks()
         self._path = path
         self._patience = patience
-        self._connection = SqliteConnection(path)
+        self._connection = SqliteConnection(path, only_reads=only_reads)
         self._arrived: SimpleQueue[_Request | Callable[[], None]] = SimpleQueue()
         self._reads: list[_Request] = []
         self._writes: list[_Request] = []
