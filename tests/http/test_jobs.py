@@ -230,7 +230,9 @@ async def test_the_list_can_be_narrowed() -> None:
     assert await found("job_name=Other") == []
 
 
-@pytest.mark.parametrize(("limit", "expected"), [("0", 1), ("-5", 1), ("2", 2), ("1000000", 3), ("9" * 30, 3)])
+@pytest.mark.parametrize(
+    ("limit", "expected"), [("0", 1), ("-5", 1), ("2", 2), ("1000000", 3), ("9" * 5000, 3), ("-" + "9" * 5000, 1)]
+)
 async def test_a_page_is_as_long_as_it_may_be(limit: str, expected: int) -> None:
     call = Caller()
     for _ in range(3):
@@ -239,11 +241,21 @@ async def test_a_page_is_as_long_as_it_may_be(limit: str, expected: int) -> None
     assert len((await call("GET", f"/jobs?limit={limit}")).json()["jobs"]) == expected
 
 
-@pytest.mark.parametrize("parameters", ["limit=x", "status=lost", "stauts=failed", "limit=1&limit=2"])
+@pytest.mark.parametrize(
+    "parameters",
+    ["limit=x", "limit=", "limit=0.0", "limit=-1.0", "limit=1_0", "limit=%D9%A5", "status=lost", "stauts=failed"],
+)
 async def test_parameters_that_make_no_sense_are_refused(parameters: str) -> None:
     reply = await Caller()("GET", f"/jobs?{parameters}")
 
     assert (reply.status_code, reply.headers["content-type"]) == (422, PROBLEM)
+    assert [problem["pointer"] for problem in reply.json()["errors"]] == [f"/{parameters.partition('=')[0]}"]
+
+
+async def test_a_parameter_that_is_given_twice_is_refused_by_its_name() -> None:
+    reply = await Caller()("GET", "/jobs?queue=a&limit=1&limit=2")
+
+    assert (reply.status_code, reply.json()["title"]) == (422, "the parameter 'limit' is given more than once")
 
 
 @pytest.mark.parametrize("name", ["job_name", "queue", "correlation_id", "before"])

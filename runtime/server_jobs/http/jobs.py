@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Annotated, TypeVar
@@ -45,6 +46,8 @@ Enqueued = Callable[[Request], None]
 _TIME = "[0-9]{1,6}H([0-9]{1,6}M)?([0-9]{1,6}S)?|[0-9]{1,6}M([0-9]{1,6}S)?|[0-9]{1,6}S"
 _DURATION = re.compile(f"P[0-9]{{1,5}}D|P[0-9]{{1,4}}W|P([0-9]{{1,5}}D)?T({_TIME})")
 
+_WHOLE_NUMBER = re.compile("[+-]?[0-9]+")
+_ENOUGH_DIGITS = 20
 _ID = re.compile("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _NOT_AS_IT_SHOULD_BE = "the request is not as it should be"
 
@@ -108,11 +111,11 @@ class EnqueueBody(BaseModel):
 
 
 def _clamped(value: object) -> object:
-    """A page is as long as it may be, whatever was asked for."""
-    try:
-        return min(max(int(str(value)), 1), LONGEST_PAGE)
-    except ValueError:
-        return value
+    """A page is as long as it may be, whatever number was asked for."""
+    text = str(value)
+    if _WHOLE_NUMBER.fullmatch(text) is None:
+        raise PydanticCustomError("int_parsing", "Input should be a whole number")
+    return min(max(int(text[:_ENOUGH_DIGITS]), 1), LONGEST_PAGE)
 
 
 class ListParameters(BaseModel):
@@ -230,8 +233,8 @@ def _read(model: type[M], body: bytes) -> M:
 
 def _parameters(request: Request) -> dict[str, str]:
     given = request.query_params.multi_items()
-    names = [name for name, _ in given]
-    if repeated := next((name for name in names if names.count(name) > 1), None):
+    counts = Counter(name for name, _ in given)
+    if repeated := next((name for name, count in counts.items() if count > 1), None):
         raise RefusedError(422, f"the parameter {repeated!r} is given more than once")
     return dict(given)
 
