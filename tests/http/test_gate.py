@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping, Sequence
 
 import pytest
 from server_jobs.errors import DatabaseError
@@ -201,6 +202,24 @@ async def test_an_unexpected_error_is_answered_without_its_details_which_are_log
     assert "/srv/secret/path" in caplog.text
 
 
+async def test_a_caller_who_goes_away_while_sending_is_no_error_of_the_server(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    call = Caller()
+    headers = {"host": "jobs.example", "content-type": "application/json", **BEARER}
+    received: list[Mapping[str, object]] = [
+        {"type": "http.request", "body": b'{"par', "more_body": True},
+        {"type": "http.disconnect"},
+    ]
+    encoded = [(name.encode(), value.encode()) for name, value in headers.items()]
+
+    status = await _raw(call, "POST", encoded, path="/jobs/Keep", received=received)
+
+    assert status == 400
+    assert caplog.text == ""
+    assert await call.stored() == 0
+
+
 async def test_a_request_that_is_not_let_in_opens_no_backend() -> None:
     class Closed(InMemoryBackend):
         async def initialize(self) -> None:
@@ -245,16 +264,24 @@ async def test_with_the_gate_open_anybody_could_enqueue(monkeypatch: pytest.Monk
     assert reply.status_code == 201
 
 
-async def _raw(call: Caller, method: str, headers: list[tuple[bytes, bytes]]) -> int:
+async def _raw(
+    call: Caller,
+    method: str,
+    headers: list[tuple[bytes, bytes]],
+    *,
+    path: str = "/status",
+    received: Sequence[Mapping[str, object]] = (),
+) -> int:
     """The status of the answer to a request that no client would send."""
     statuses: list[int] = []
+    messages = iter(received)
 
     async def send(message: dict[str, int]) -> None:
         if "status" in message:
             statuses.append(message["status"])
 
-    async def receive() -> dict[str, object]:
-        return {"type": "http.request", "body": b"", "more_body": False}
+    async def receive() -> Mapping[str, object]:
+        return next(messages, {"type": "http.request", "body": b"", "more_body": False})
 
     scope = {
         "type": "http",
@@ -262,8 +289,8 @@ async def _raw(call: Caller, method: str, headers: list[tuple[bytes, bytes]]) ->
         "http_version": "1.1",
         "method": method,
         "scheme": "http",
-        "path": "/status",
-        "raw_path": b"/status",
+        "path": path,
+        "raw_path": path.encode(),
         "query_string": b"",
         "headers": headers,
     }

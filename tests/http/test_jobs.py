@@ -157,6 +157,13 @@ async def test_a_body_of_another_kind_is_refused(kind: str) -> None:
     assert await call.stored() == 0
 
 
+@pytest.mark.parametrize(("coding", "status"), [("gzip", 415), ("br, gzip", 415), ("", 415), ("Identity", 201)])
+async def test_a_body_that_is_compressed_is_refused(coding: str, status: int) -> None:
+    reply = await Caller()("POST", "/jobs/Keep", {"params": {"text": "x"}}, headers={"content-encoding": coding})
+
+    assert reply.status_code == status
+
+
 @pytest.mark.parametrize("said", [str(LARGEST_BODY + 1), str(LARGEST_BODY), ""], ids=["true", "less", "nothing"])
 async def test_a_body_that_is_too_large_is_refused_whatever_it_says_of_itself(said: str) -> None:
     call = Caller()

@@ -35,6 +35,8 @@ async def json_body(request: Request) -> bytes:
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != "application/json":
         raise RefusedError(415, "the body must be JSON: Content-Type: application/json")
+    if request.headers.get("content-encoding", "identity").strip().lower() != "identity":
+        raise RefusedError(415, "the body must be sent as it is, without a Content-Encoding")
     body = bytearray()
     async for chunk in request.stream():
         body += chunk

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Iterable, Mapping
 
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from ..errors import (
@@ -62,6 +62,8 @@ def refusal_of(error: Exception) -> RefusedError:
     match error:
         case RefusedError():
             return error
+        case ClientDisconnect():
+            return RefusedError(400, "the request ended before its body did")
         case HTTPException():
             return RefusedError(error.status_code, error.detail.lower(), headers=error.headers)
         case InvalidParamsError():
