@@ -204,6 +204,8 @@ class ClaimRequest:
     At most `limit` jobs. Those that may not wait for a slot are among them only as far as there are `slots` (None: any
     number): jobs that were attempted before, one of which may have killed its worker, and would take an attempt of
     every job that was claimed with it along; and jobs that have a single attempt, which they would lose unrun.
+
+    Raises `InvalidOptionError` for a queue whose name none can have.
     """
 
     known: tuple[KnownJob, ...]
@@ -211,6 +213,10 @@ class ClaimRequest:
     lease: timedelta
     queues: tuple[str, ...] | None = None
     slots: int | None = None
+
+    def __post_init__(self) -> None:
+        for queue in self.queues or ():
+            check_text("queues", queue)
 
 
 @dataclass(frozen=True, slots=True)
@@ -420,6 +426,8 @@ class PruneRule:
     def __post_init__(self) -> None:
         if not self.status.is_finished:
             raise InvalidOptionError(f"only finished jobs can be pruned, and {self.status} ones are not")
+        if self.job_name is not None:
+            check_text("job_name", self.job_name)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

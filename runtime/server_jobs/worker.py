@@ -20,7 +20,6 @@ from .pace import Pace
 from .record import Claim, JobStatus
 from .runner import Settled
 from .tasks import begun
-from .texts import check_text
 
 _logger = logging.getLogger("server_jobs")
 
@@ -61,8 +60,7 @@ class Worker:
         check_duration("drain_timeout", drain_timeout)
         if isinstance(queues, str):
             raise InvalidOptionError(f"queues must be a tuple of names such as ({queues!r},), not {queues!r}")
-        for queue in queues or ():
-            check_text("queues", queue)
+        backend.request(limit=1, queues=queues)  # refused now, and not by the first claim
         self.backend = backend
         self.queues = queues
         self._concurrency = concurrency or backend.config.max_concurrency

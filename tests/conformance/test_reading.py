@@ -12,7 +12,7 @@ import pytest
 from server_jobs.errors import InvalidOptionError, JobNotFoundError
 from server_jobs.options import ConcurrencyLimit
 from server_jobs.ports import Row, Statement, Store, Value
-from server_jobs.record import UNREADABLE, Heartbeat, JobCount, JobQuery, JobStatus, JobSummary, KnownJob
+from server_jobs.record import UNREADABLE, Heartbeat, JobCount, JobQuery, JobStatus, JobSummary, KnownJob, PruneRule
 from server_jobs.stores.sql import SqlStore
 from server_jobs.testing import FakeClock
 
@@ -152,6 +152,14 @@ async def test_an_id_that_no_database_can_hold_is_never_found(store: Store, cloc
     for call in (store.cancel(text), store.retry(text)):
         with pytest.raises(JobNotFoundError):
             await call
+
+
+@pytest.mark.parametrize("text", UNSTORABLE)
+def test_what_no_job_can_have_is_refused_by_whoever_claims_or_prunes(text: str) -> None:
+    with pytest.raises(InvalidOptionError, match="queues must not hold NUL characters or lone surrogates, and is '"):
+        request(queues=("default", text))
+    with pytest.raises(InvalidOptionError, match="job_name must not hold NUL characters or lone surrogates, and is '"):
+        PruneRule(status=JobStatus.FAILED, age=timedelta(0), job_name=text)
 
 
 @pytest.mark.parametrize("text", UNSTORABLE)
