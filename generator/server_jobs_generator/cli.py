@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
+from errno import EACCES, EPERM, EROFS
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
     from .queue_check import QueueFindings
 
 _TARGETS = ("cloudflare",)
+_NOT_ALLOWED = frozenset({EACCES, EPERM, EROFS})
 
 _folder = click.option(
     "--project",
@@ -108,11 +111,11 @@ class _Run:
                 plan = Plan() if is_clean else _new_plan(project, relocked=self.relocked, forgotten=self.forgotten)
                 if plan.is_refused or (plan.edited and not self.force):
                     _refuse(project, plan, self.form)
-                if self.diff and self.form is Form.TEXT:
+                if self.diff and self.form in (Form.TEXT, Form.GITHUB):
                     _print(report.diff_lines(project, plan))
                 if write:
                     _publish(project, plan)
-            told = _told(project, plan, self.form, written=write)
+            told = _told(project, plan, self.form, written=write, with_diffs=self.diff)
             _print(report.problem_lines(plan) if self.form is Form.TEXT else [])
             if self.form in (Form.TEXT, Form.GITHUB):
                 _tell(plan, report.change_lines(plan, written=write))
@@ -308,6 +311,7 @@ def _told(
     form: Form,
     *,
     written: bool = False,
+    with_diffs: bool = False,
     files: Iterable[Finding] = (),
     target: str | None = None,
     code: Sequence[CodeFinding] = (),
@@ -318,7 +322,11 @@ def _told(
         case Form.TEXT:
             return []
         case Form.JSON:
-            return [report.document(plan, written=written, target=target, code=code, queue=queue)]
+            return [
+                report.document(
+                    project, plan, written=written, with_diffs=with_diffs, target=target, code=code, queue=queue
+                )
+            ]
         case Form.GITHUB:
             from .github import github_lines
 
@@ -353,4 +361,13 @@ def _explained() -> Iterator[None]:
     except BrokenPipeError:
         raise  # whoever read what is printed has enough, as `head` has
     except OSError as error:
-        raise ProjectError(str(error)) from error
+        raise ProjectError(_what_failed(error)) from error
+
+
+def _what_failed(error: OSError) -> str:
+    """Where a file is moved, it is the place it goes to that the user knows."""
+    path = error.filename if error.filename2 is None else error.filename2
+    if path is None:
+        return str(error)
+    advice = "; whoever generates must be allowed to write there" if error.errno in _NOT_ALLOWED else ""
+    return f"{os.fsdecode(path)} cannot be read or written: {error.strerror}{advice}"

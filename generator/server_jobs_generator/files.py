@@ -54,7 +54,8 @@ def read_file(path: Path | str) -> bytes | None:
     except FileNotFoundError:
         return None
     except NotADirectoryError as error:
-        raise _in_the_way(path) from error
+        folder = next(folder for folder in Path(path).parents if folder.exists() and not folder.is_dir())
+        raise ProjectError(f"{folder} is in the way: it has to be a folder") from error
 
 
 def _in_the_way(path: Path | str) -> ProjectError:

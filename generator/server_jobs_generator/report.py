@@ -36,22 +36,27 @@ _PAST = {"create": "created", "update": "updated", "overwrite": "overwrote", "re
 
 
 def document(
+    project: Project,
     plan: Plan,
     *,
     written: bool,
+    with_diffs: bool = False,
     target: str | None = None,
     code: Sequence[CodeFinding] = (),
     queue: QueueFindings | None = None,
 ) -> str:
     """The JSON form of a run of either command; `written` says whether the files were changed.
 
-    With a target, `code` has what was found for it; `queue` is what was found in a database.
+    Of files that were not, each may have its change as a unified diff. With a target, `code` has what was found for it;
+    `queue` is what was found in a database.
     """
     value: dict[str, object] = {
         "problems": [asdict(problem) for problem in plan.problems],
         "contracts": [finding.document() for finding in plan.contracts],
         "files": [
-            {"path": finding.path, "state": finding.state, "action": _action(finding)} for finding in plan.findings
+            {"path": finding.path, "state": finding.state, "action": _action(finding)}
+            | ({"diff": "\n".join(_diff(project, finding))} if with_diffs else {})
+            for finding in plan.findings
         ],
         "unused_handlers": plan.unused,
         "handler_changes": [asdict(change) for change in plan.impact.changes],
@@ -137,11 +142,14 @@ def code_lines(target: str, code: Sequence[CodeFinding]) -> Iterator[str]:
 def diff_lines(project: Project, plan: Plan) -> Iterator[str]:
     """Every change of a text as a unified diff."""
     for finding in plan.findings:
-        if finding.state is not State.EXTRA:
-            old = (read_file(project.root / finding.path) or b"").decode("utf-8", "replace")
-            new = finding.file.text if finding.file else ""
-            lines = unified_diff(old.splitlines(), new.splitlines(), finding.path, finding.path, lineterm="")
-            yield from lines
+        yield from _diff(project, finding)
+
+
+def _diff(project: Project, finding: Finding) -> Iterator[str]:
+    if finding.state is not State.EXTRA:
+        old = (read_file(project.root / finding.path) or b"").decode("utf-8", "replace")
+        new = finding.file.text if finding.file else ""
+        yield from unified_diff(old.splitlines(), new.splitlines(), finding.path, finding.path, lineterm="")
 
 
 def _notes(plan: Plan) -> Iterator[str]:

@@ -151,6 +151,18 @@ def test_without_a_manifest_only_differing_files_count_as_edited(project: Tempor
     assert project.run("generate").exit_code == 1
 
 
+def test_programs_get_each_diff_with_its_file(project: TemporaryProject) -> None:
+    project.write_spec("send_email", job_spec("SendEmail", queue="mail"))
+    before = project.files()
+    files = json.loads(project.generate("--diff", "--json").output)["files"]
+    (job,) = (file for file in files if file["path"] == JOB)
+    assert job["state"] == "STALE"
+    assert job["diff"].startswith(f"--- {JOB}\n+++ {JOB}\n@@ ")
+    assert '\n+    options = JobOptions(queue="mail")' in job["diff"]
+    assert all("diff" not in file for file in json.loads(project.generate("--dry-run", "--json").output)["files"])
+    assert project.files() == before
+
+
 def test_dry_run_and_diff_write_nothing(project: TemporaryProject) -> None:
     project.write_spec("send_email", job_spec("SendEmail", queue="mail"))
     before = project.files()
@@ -305,6 +317,30 @@ def test_a_folder_in_the_place_of_a_file_is_named(project: TemporaryProject) -> 
     result = project.run("generate")
     assert result.exit_code == 3
     assert f"{JOB} is in the way" in result.output
+
+
+def test_a_file_in_the_place_of_a_folder_is_named(project: TemporaryProject) -> None:
+    shutil.rmtree(project.path("handlers"))
+    project.path("handlers").touch()
+    result = project.run("generate")
+    assert result.exit_code == 3
+    assert result.output == f"Error: {project.path('handlers')} is in the way: it has to be a folder\n"
+
+
+def test_a_folder_that_cannot_be_written_is_told_without_the_file_that_was_to_be_moved_there(
+    project: TemporaryProject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def link(source: Path, target: Path) -> None:
+        raise OSError(errno.EROFS, "Read-only file system", str(source), None, str(target))
+
+    monkeypatch.setattr(os, "link", link)
+    project.path(HANDLER).unlink()
+    result = project.run("generate")
+    assert result.exit_code == 3
+    advice = "whoever generates must be allowed to write there"
+    assert (
+        result.output == f"Error: {project.path(HANDLER)} cannot be read or written: Read-only file system; {advice}\n"
+    )
 
 
 @pytest.mark.parametrize("path", ["../victim.py", "handlers/mine.py", "generated/../handlers/mine.py", "/victim.py"])
