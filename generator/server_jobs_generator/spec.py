@@ -165,7 +165,7 @@ class _SpecReader:
             return
         if is_draft7(document.value):
             document, without_effect = from_draft7(document)
-            self.problems.extend(without_effect[:MAX_PROBLEMS])
+            self.problems.extend([] if self.style.idle_keywords else without_effect[:MAX_PROBLEMS])
         self.library.documents[file.name] = document
         self.files[file.name] = file
         lint = SchemaLint(document, self.style)

@@ -9,14 +9,16 @@ from typing import Self
 
 @dataclass(frozen=True, slots=True)
 class Style:
-    """The demands that a project may give up in `[tool.server-jobs] allow`.
+    """The demands that a project may give up in `[tool.server-jobs] allow`, and one that no project can.
 
     Without `untyped`, a schema must say what its values are; else a missing `type` means any type. Without
-    `open_objects`, an object must say whether it may have other properties; else it may.
+    `open_objects`, an object must say whether it may have other properties; else it may. Without `idle_keywords`, what
+    a draft of JSON Schema passes over is a mistake; else it is passed over.
     """
 
     untyped: bool = False
     open_objects: bool = False
+    idle_keywords: bool = False
 
     @classmethod
     def of(cls, allowed: Collection[str]) -> Self:
@@ -25,3 +27,5 @@ class Style:
 
 
 STRICT = Style()
+OF_THE_PAST = Style(untyped=True, open_objects=True, idle_keywords=True)
+"""For specs that cannot be changed any more: which of these were allowed then is for the checks of that time."""

@@ -7,12 +7,12 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from server_jobs.errors import ProjectError
-from server_jobs.project import ALLOWABLE, Project
+from server_jobs.project import Project
 
 from ..problems import SpecProblem
 from ..spec import JobSpec, check_specs
 from ..spec_files import SpecFile, read_spec_files
-from ..spec_style import Style
+from ..spec_style import OF_THE_PAST
 from .contract import contract_of
 from .finding import ContractFinding, Severity
 from .forgotten import LockThen, forgotten_since
@@ -25,6 +25,10 @@ from .rules import ChangeRule
 from .spec_places import SpecPlaces
 
 _MOST_SHOWN = 5
+_GO_ON = (
+    "what is committed cannot be mended: compare with a revision before it, as by --against {revision}~1, "
+    "and with {revision} again once the repair is there"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,18 +58,23 @@ def _forgotten(
     project: Project, revision: str, then: Revision, jobs: Sequence[JobSpec], lock: Lock
 ) -> Iterator[ContractFinding]:
     if then.lock is not None:
-        was = LockThen(revision, then.lock_path, parse_lock(f"{revision}:{then.lock_path}", then.lock))
+        lock_then = parse_lock(f"{revision}:{then.lock_path}", then.lock, advice=_GO_ON.format(revision=revision))
+        was = LockThen(revision, then.lock_path, lock_then)
         yield from forgotten_since(project, was, lock, release(lock, jobs))
 
 
 def _findings(
     project: Project, revision: str, files: Sequence[SpecFile | SpecProblem], jobs: Sequence[JobSpec]
 ) -> list[ContractFinding]:
-    # Which of these was allowed then is for the checks of that time: here it matters what the specs promised.
-    olds = check_specs(files, Style.of(ALLOWABLE))
+    olds = check_specs(files, OF_THE_PAST)
     if olds.problems:
         shown = "\n".join(f"  {problem}" for problem in olds.problems[:_MOST_SHOWN])
-        raise ProjectError(f"the specs at {revision} have problems themselves, so nothing can be compared:\n{shown}")
+        more = len(olds.problems) - _MOST_SHOWN
+        shown += f"\n  and {more} more" if more > 0 else ""
+        raise ProjectError(
+            f"the specs at {revision} have problems themselves, so nothing can be compared:\n{shown}\n"
+            + _GO_ON.format(revision=revision)
+        )
     before = SpecPlaces(files, f"{revision}:")
     places = SpecPlaces(read_spec_files(project.root, project.root / project.specs))
     now = {job.class_name: job for job in jobs}

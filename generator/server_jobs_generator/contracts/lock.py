@@ -109,14 +109,14 @@ def read_lock(project: Project, known: Mapping[str, str] | None = None) -> Lock:
     return Lock() if content is None else parse_lock(path, content, known)
 
 
-def parse_lock(path: str, content: bytes, known: Mapping[str, str] | None = None) -> Lock:
-    """The lock in the bytes of that file, as `read_lock` gives it."""
+def parse_lock(path: str, content: bytes, known: Mapping[str, str] | None = None, *, advice: str = _ADVICE) -> Lock:
+    """The lock in the bytes of that file, as `read_lock` gives it. `advice` is what to do if it cannot be read."""
     try:
         text = content.decode()
-        reader = _Reader(path, text)
+        reader = _Reader(path, text, advice)
         return _read_in_part(reader, known or {}) or reader.lock(_loads(text))
     except (ValueError, RecursionError) as error:
-        raise ProjectError(f"{path}{_place_in(error)} cannot be read ({error}); {_ADVICE}") from error
+        raise ProjectError(f"{path}{_place_in(error)} cannot be read ({error}); {advice}") from error
 
 
 def _read_in_part(reader: _Reader, known: Mapping[str, str]) -> Lock | None:
@@ -144,6 +144,7 @@ class _Reader:
 
     path: str
     text: str
+    advice: str
 
     def lock(self, document: JsonValue) -> Lock:
         root = self.object((), document, ("note", "format", "jobs"))
@@ -215,7 +216,7 @@ class _Reader:
 
     def refuse(self, at: Pointer, message: str) -> NoReturn:
         line, column = line_and_column(self.text, at)
-        raise ProjectError(f"{self.path}:{line}:{column} {pointer_to(at) or '(whole file)'} {message}; {_ADVICE}")
+        raise ProjectError(f"{self.path}:{line}:{column} {pointer_to(at) or '(whole file)'} {message}; {self.advice}")
 
 
 def _job_document(job: LockedJob) -> dict[str, JsonValue]:

@@ -202,8 +202,17 @@ def test_specs_that_had_problems_then_are_shown(root: Path) -> None:
     write(root, {"case.json": b"["})
     git(root, "commit", "--quiet", "-am", "two")
     write(root, {"case.json": a_spec()})
-    with pytest.raises(ProjectError, match=r"the specs at HEAD have problems(?s:.*)specs/case.json:1:2"):
+    with pytest.raises(ProjectError, match=r"the specs at HEAD have problems(?s:.*)specs/case.json:1:2(?s:.*)HEAD~1"):
         against(root, "HEAD")
+
+
+def test_what_draft_7_passes_over_is_no_problem_of_then(root: Path) -> None:
+    draft7 = {"$schema": "http://json-schema.org/draft-07/schema#", "definitions": {"Name": TEXT}}
+    reference = {"$ref": "#/definitions/Name"}
+    write(root, {"case.json": a_spec(an_object(x={**reference, "minLength": 3}), **draft7)})
+    git(root, "commit", "--quiet", "-am", "two")
+    write(root, {"case.json": a_spec(an_object(x=reference), **draft7)})
+    assert against(root, "HEAD") == []
 
 
 def test_without_git_or_a_repository_that_is_said(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -396,3 +405,8 @@ def test_a_lock_of_then_that_cannot_be_read_is_named_with_the_revision(versions:
     versions.path("generated/contracts.lock.json").write_text(text, encoding="utf-8")
     result = versions.run("check", "--against", "HEAD")
     assert (result.exit_code, "HEAD:generated/contracts.lock.json:1:1 cannot be read" in result.output) == (3, True)
+    assert result.output.endswith(
+        "what is committed cannot be mended: compare with a revision before it, as by "
+        "--against HEAD~1, and with HEAD again once the repair is there\n"
+    )
+    assert versions.run("check", "--against", "HEAD~1").exit_code == 0
