@@ -10,6 +10,7 @@ Around changes of the clocks the hour field decides:
 
 from __future__ import annotations
 
+import re
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -29,6 +30,7 @@ SKIP_GRACE = timedelta(seconds=60)
 _INSTANT = timedelta(microseconds=1)
 _SECOND = timedelta(seconds=1)
 _DAY = timedelta(days=1)
+_OFFSET_OR_ABBREVIATION = re.compile("[A-Z]{2,5}|(?i:UTC|GMT)?[-+][0-9:]+")
 _LOCAL_ZONES = frozenset({"localtime", "posixrules", "Factory"})
 
 
@@ -208,6 +210,10 @@ def _zone_names() -> frozenset[str]:
 def _nearest_zones(timezone: str) -> str:
     by_lower_case = {name.lower(): name for name in sorted(_zone_names())}
     lowered = timezone.lower().replace(" ", "_")
+    if lowered in by_lower_case:
+        return f"did you mean {by_lower_case[lowered]!r}?"
+    if _OFFSET_OR_ABBREVIATION.fullmatch(timezone):
+        return "write an IANA name such as 'Europe/Berlin' or 'UTC': no offset or abbreviation says when clocks change"
     nearest = near(lowered, by_lower_case, 3) or [
         name for name in by_lower_case if lowered and lowered in name.split("/")
     ]

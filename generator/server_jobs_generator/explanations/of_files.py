@@ -156,7 +156,8 @@ EXPLANATIONS = (
     Explanation(
         DIALECT_UNKNOWN,
         "The same keyword means different things in different drafts of JSON Schema. Specs are written in draft "
-        "2020-12, and $schema may say so or be left out.",
+        "2020-12, and $schema may say so, name the spec.schema.json that is generated for editors, or be left out; a "
+        "file whose $schema is that of draft 7 is read as draft 7. Others have to be brought to one of these.",
         Example(
             "/$schema",
             '"http://json-schema.org/draft-04/schema#"',

@@ -63,8 +63,9 @@ EXPLANATIONS = (
     ),
     Explanation(
         TIMEZONE_UNKNOWN,
-        "Time zones are named as in the IANA database, which knows when clocks change. Abbreviations such as CET are "
-        "not unique.",
+        "Time zones are named as in the IANA database, which knows when clocks change: mostly by a continent and a "
+        "city. An offset such as +02:00 does not say that, and an abbreviation such as IST stands for several zones; a "
+        "few old ones, such as CET, are in the database and are accepted.",
         Example(
             JOB,
             '{"schedules": [{"name": "nightly", "cron": "0 3 * * *", "timezone": "Europe/Berln"}]}',
