@@ -133,7 +133,7 @@ def _lint_parts(lint: SchemaLint, properties: JsonValue) -> None:
         return
     for name, schema in properties.items():
         if name not in PARTS:
-            known = nearest(name, PARTS)
+            known = nearest(name, PARTS) or "; put it into the properties of one of them"
             message = f"only params and result belong here, not {shown(name)}{known}"
             lint.note(("properties", name), SPEC_FRAME, message, at_key=True)
         else:

@@ -22,6 +22,7 @@ from server_jobs.options import (
     Schedule,
 )
 from server_jobs.retry import Backoff, RetryPolicy
+from server_jobs.values import pointer_to
 
 from .document import MAX_PROBLEMS, Document, Pointer
 from .instance import Fitting
@@ -244,7 +245,10 @@ class OptionsLint:
 
     def _check_params(self, pointer: Pointer, value: JsonValue) -> None:
         for below, reason in self.fitting.misfits(self.params, self.file, value):
-            message = f"params of this schedule do not fit the schema of params: {reason}"
+            path = pointer_to(below)
+            is_known = self.pointers_into_params.missing(path) is None
+            meant = did_you_mean(None if is_known else self.pointers_into_params.meant(path))
+            message = f"params of this schedule do not fit the schema of params: {reason}{meant}"
             self._note((*pointer, *below), SCHEDULE_PARAMS_DO_NOT_FIT, message)
 
     def _note(self, pointer: Pointer, rule: Rule, message: str, *, at_key: bool = False) -> None:

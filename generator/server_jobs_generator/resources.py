@@ -93,7 +93,8 @@ class _Meant:
         """The reference in a file as a path and a pointer."""
         other, pointer = self.places[0]
         path = "" if other == file else quote(posixpath.relpath(other, posixpath.dirname(file) or "."))
-        return f"{path}#{quote(pointer_to(pointer))}{self.rest}"
+        fragment = quote(pointer_to(pointer)) + self.rest
+        return f"{path}#{fragment}" if fragment or not path else path
 
 
 @dataclass(slots=True)

@@ -114,7 +114,7 @@ class SchemaLint:
         allowed = KNOWN if not types else KNOWN - _ANY_KEYWORD_OF_A_TYPE.difference(*(BY_TYPE[name] for name in types))
         for key, value in schema.items():
             if key not in allowed:
-                self.note((*pointer, key), *_why_refused(key, types), at_key=True)
+                self.note((*pointer, key), *_why_refused(key, value, types), at_key=True)
             elif (needed := NEEDS.get(key, key)) not in schema:
                 message = f"{key} has no effect without {needed}"
                 self.note((*pointer, key), KEYWORD_MISPLACED, message, at_key=True)
@@ -307,14 +307,16 @@ def _how_to_state_a_type(schema: Schema) -> str:
     return "a schema must state its type, or use $ref, enum, const, anyOf or oneOf; true stands for any value"
 
 
-def _why_refused(key: str, types: Iterable[str]) -> Mistake:
+def _why_refused(key: str, value: JsonValue, types: Iterable[str]) -> Mistake:
     if key in ADVICE:
         return KEYWORD_REFUSED, f"{key} is not accepted: {ADVICE[key]}"
     if key.startswith("x-"):
         return VENDOR_KEYWORD, f"{shown(key)} is not accepted: vendor keywords would have no effect; use $comment"
     if key not in KNOWN:
         meant = f"; write {KEYWORDS_ELSEWHERE[key]}" if key in KEYWORDS_ELSEWHERE else nearest(key, KNOWN)
-        return UNKNOWN_KEYWORD, f"{shown(key)} is not a keyword of JSON Schema{meant}"
+        is_property = isinstance(value, dict) and not meant
+        where = "; if it is a property, put it into properties" if is_property else ""
+        return UNKNOWN_KEYWORD, f"{shown(key)} is not a keyword of JSON Schema{meant}{where}"
     if key == "required":
         where = "the object around it lists there which of its properties are"
         return KEYWORD_MISPLACED, f"required has no effect on the type {listed(types)}; {where}"
