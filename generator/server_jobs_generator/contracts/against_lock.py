@@ -81,13 +81,8 @@ def _deleted(project: Project, lock: Lock, jobs: Sequence[JobSpec]) -> Iterator[
 
 
 def _deletion(project: Project, lock: Lock, name: str, locked: LockedJob, jobs: Sequence[JobSpec]) -> ContractFinding:
-    renamed = next((job.class_name for job in jobs if job.spec_name == locked.spec_name), None)
-    gone = (
-        f"its spec {project.specs}/{locked.spec_name}.json is gone"
-        if renamed is None
-        else f"its title is {renamed} now"
-    )
-    back = "take the spec back" if renamed is None else "keep a spec with the old title"
+    retitled = next((job for job in jobs if job.spec_name == locked.spec_name), None)
+    message, advice = why_deleted(f"{project.specs}/{locked.spec_name}.json", retitled)
     place = Place(lock_path(project), *lock.place_of(("jobs", name)), pointer_to(("jobs", name)))
     return ContractFinding(
         place=place,
@@ -96,9 +91,16 @@ def _deletion(project: Project, lock: Lock, name: str, locked: LockedJob, jobs: 
         rule=ChangeRule.JOB_DELETED.value,
         job=name,
         directions=(),
-        message=f"{gone}, and jobs of it may be queued that nothing would run",
-        advice=(
-            f'{back} and set "status": "retired" in its x-job, until no row is left; '
-            f"or, {never_queued(name, locked, locked.versions)}"
-        ),
+        message=message,
+        advice=f"{advice}; or, {never_queued(name, locked, locked.versions)}",
+    )
+
+
+def why_deleted(path: str, retitled: JobSpec | None) -> tuple[str, str]:
+    """What to say of a job that is gone, and what to do; `retitled` is the one that has its spec now, if any."""
+    gone = f"its spec {path} is gone" if retitled is None else f"its title is {retitled.class_name} now"
+    back = "take the spec back" if retitled is None else "keep a spec with the old title"
+    return (
+        f"{gone}, and jobs of it may be queued that nothing would run",
+        f'{back} and set "status": "retired" in its x-job, until no row is left',
     )

@@ -13,6 +13,7 @@ from ..problems import SpecProblem
 from ..spec import JobSpec, check_specs
 from ..spec_files import SpecFile, read_spec_files
 from ..spec_style import OF_THE_PAST
+from .against_lock import why_deleted
 from .contract import contract_of
 from .finding import ContractFinding, Severity
 from .forgotten import LockThen, forgotten_since
@@ -81,7 +82,7 @@ def _findings(
     found: list[ContractFinding] = []
     for old in olds.jobs:
         job = now.get(old.class_name)
-        found += [_deleted(old, before)] if job is None else _compared(old, before, job, places)
+        found += [_deleted(old, before, jobs, places)] if job is None else _compared(old, before, job, places)
     return unique_findings(finding for finding in found if finding.severity)
 
 
@@ -100,10 +101,12 @@ def _compared(old: JobSpec, before: SpecPlaces, job: JobSpec, places: SpecPlaces
     yield from judge.redactions(old.options.redact)
 
 
-def _deleted(old: JobSpec, before: SpecPlaces) -> ContractFinding:
+def _deleted(old: JobSpec, before: SpecPlaces, jobs: Sequence[JobSpec], places: SpecPlaces) -> ContractFinding:
     severity = Severity.WARNING if old.options.retired else Severity.ERROR
     judge = Judge(old, contract_of(old), before)
-    message = "its spec is gone, and jobs of it may be queued that nothing would run"
+    retitled = next((job for job in jobs if job.spec_name == old.spec_name), None)
+    message, advice = why_deleted(old.path, retitled)
     # By the path alone whoever shows findings beside a change knows the file; which revision had it says `old`.
-    found = judge.finding(ChangeRule.JOB_DELETED, Place(old.path, 1, 1, ""), message, severity)
-    return replace(found, old=before.of_file(old, ()))
+    place = Place(old.path, 1, 1, "") if retitled is None else places.of_file(retitled, ("title",))
+    found = judge.finding(ChangeRule.JOB_DELETED, place, message, severity)
+    return replace(found, old=before.of_file(old, () if retitled is None else ("title",)), advice=advice)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from dataclasses import dataclass
 
 from ..document import Pointer
+from ..outputs.job_facts import duration
 from ..problems import shown
 from ..spec import JobSpec
 from .change import BREAKS, RISKY, SAFE, Change
@@ -68,7 +69,8 @@ class Judge:
             message = f"maxAttempts was {was.max_attempts}, and is {now.max_attempts} now"
             yield self._option(ChangeRule.ATTEMPTS_LOWERED, "maxAttempts", message)
         if now.timeout is not None and (was.timeout is None or now.timeout < was.timeout):
-            message = f"timeout was {was.timeout or 'not set'}, and is {now.timeout} now"
+            before = "not set" if was.timeout is None else duration(was.timeout)
+            message = f"timeout was {before}, and is {duration(now.timeout)} now"
             yield self._option(ChangeRule.TIMEOUT_LOWERED, "timeout", message)
         yield from self._unique(old)
 

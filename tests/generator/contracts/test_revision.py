@@ -72,6 +72,14 @@ def test_a_spec_that_is_gone_is_found_where_it_was(root: Path) -> None:
     assert str(found.old) == "v1:specs/case.json:1:1"
 
 
+def test_a_spec_with_another_title_is_not_said_to_be_gone(root: Path) -> None:
+    write(root, {"case.json": a_spec(title="Other")})
+    (found,) = against(root)
+    assert (found.rule, found.place.path, found.place.pointer) == ("JOB_DELETED", "specs/case.json", "/title")
+    assert "its title is Other now, and jobs of it may be queued" in found.text
+    assert 'keep a spec with the old title and set "status": "retired"' in found.text
+
+
 def test_programs_get_the_path_of_a_spec_that_is_gone_without_the_revision(tmp_path: Path) -> None:
     project = make_project(tmp_path / "project")
     git(project.root, "init", "--quiet")
