@@ -27,11 +27,12 @@ def had_lock(project: Project) -> bool:
 
 def lock_is_gone(project: Project) -> str:
     """What to tell of a lock that is gone: the commands that take it back, or that let the project begin anew."""
-    lock, manifest = lock_path(project), manifest_path(project)
-    back, forget = "take it back from version control", f"delete {manifest} and {CACHE} as well"
+    lock = lock_path(project)
+    left = [path for path in (manifest_path(project), CACHE) if os.path.lexists(project.root / path)]
+    back, forget = "take it back from version control", f"delete {' and '.join(left)} as well" if left else ""
     if is_kept_by_git(project):
         back = f"run `git checkout -- {' '.join(_lost(project))}`"
-        forget = f"run `git rm --cached {lock}`, {forget}"
+        forget = ", ".join(filter(None, (f"run `git rm --cached {lock}`", forget)))
     return (
         f"{lock} is gone, and nothing else knows the contracts of jobs that may be queued; {back}; "
         f"or, if nothing was ever queued, {forget}"

@@ -96,11 +96,13 @@ def _deletion(project: Project, lock: Lock, name: str, locked: LockedJob, jobs: 
     )
 
 
-def why_deleted(path: str, retitled: JobSpec | None) -> tuple[str, str]:
+def why_deleted(path: str, retitled: JobSpec | None, *, was_retired: bool = False) -> tuple[str, str]:
     """What to say of a job that is gone, and what to do; `retitled` is the one that has its spec now, if any."""
     gone = f"its spec {path} is gone" if retitled is None else f"its title is {retitled.class_name} now"
     back = "take the spec back" if retitled is None else "keep a spec with the old title"
     return (
         f"{gone}, and jobs of it may be queued that nothing would run",
-        f'{back} and set "status": "retired" in its x-job, until no row is left',
+        f"{back} as long as rows of it are left"
+        if was_retired
+        else f'{back} and set "status": "retired" in its x-job, until no row is left',
     )

@@ -105,7 +105,7 @@ def _deleted(old: JobSpec, before: SpecPlaces, jobs: Sequence[JobSpec], places: 
     severity = Severity.WARNING if old.options.retired else Severity.ERROR
     judge = Judge(old, contract_of(old), before)
     retitled = next((job for job in jobs if job.spec_name == old.spec_name), None)
-    message, advice = why_deleted(old.path, retitled)
+    message, advice = why_deleted(old.path, retitled, was_retired=old.options.retired)
     # By the path alone whoever shows findings beside a change knows the file; which revision had it says `old`.
     place = Place(old.path, 1, 1, "") if retitled is None else places.of_file(retitled, ("title",))
     found = judge.finding(ChangeRule.JOB_DELETED, place, message, severity)

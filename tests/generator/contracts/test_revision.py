@@ -80,6 +80,15 @@ def test_a_spec_with_another_title_is_not_said_to_be_gone(root: Path) -> None:
     assert 'keep a spec with the old title and set "status": "retired"' in found.text
 
 
+def test_a_retired_job_that_is_gone_is_only_wanted_back_as_long_as_it_has_rows(root: Path) -> None:
+    write(root, {"case.json": a_spec(**{"x-job": {"status": "retired"}})})
+    git(root, "commit", "--quiet", "-am", "two")
+    (root / "specs/case.json").unlink()
+    (found,) = against(root, "HEAD")
+    assert (found.rule, found.stops) == ("JOB_DELETED", False)
+    assert "; take the spec back as long as rows of it are left, before at" in found.text
+
+
 def test_programs_get_the_path_of_a_spec_that_is_gone_without_the_revision(tmp_path: Path) -> None:
     project = make_project(tmp_path / "project")
     git(project.root, "init", "--quiet")
