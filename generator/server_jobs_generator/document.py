@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TypeVar
@@ -16,7 +16,7 @@ from typing import TypeVar
 from pydantic import JsonValue
 from server_jobs.values import pointer_to
 
-from .json_scalars import Scalar, UnreadableScalarError, next_word, read_key, read_scalar, read_string
+from .json_scalars import Scalar, Slip, UnreadableScalarError, next_word, read_key, read_scalar, read_string
 from .plain_json import NotPlainError, read_plain
 from .problems import SpecProblem, shown
 from .rules import Rule
@@ -278,12 +278,15 @@ class _Reader:
         try:
             found = read(self.text, self.at)
         except UnreadableScalarError as error:
-            self.at, rule, message = error.slip
-            raise self.stop(pointer, rule, message) from None
-        for slip in found.slips:
-            self.note(pointer, slip.rule, slip.message, slip.at)
+            self.note_all(pointer, error.slips)
+            raise _UnreadableError from None
+        self.note_all(pointer, found.slips)
         self.at = found.end
         return found.value
+
+    def note_all(self, pointer: Pointer, slips: Iterable[Slip]) -> None:
+        for slip in slips:
+            self.note(pointer, slip.rule, slip.message, slip.at)
 
     def skip_space(self, pointer: Pointer) -> None:
         while True:

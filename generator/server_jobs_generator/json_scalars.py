@@ -16,6 +16,7 @@ from .problems import shown
 from .rules import Rule
 from .spec_rules import JSON_SYNTAX, NUMBER_OUT_OF_RANGE, TEXT_NOT_STORABLE
 
+_MOST_SLIPS = 10
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?")
 _WORD = re.compile(r"[-+.\w]+")
 _BARE_KEY = re.compile(r"([^\W\d][-.\w]*)\s*:")
@@ -47,11 +48,11 @@ class Scalar(Generic[_Value]):
 
 
 class UnreadableScalarError(Exception):
-    """What stands there cannot be understood; the slip says why."""
+    """What stands there cannot be understood; the last of the slips says why."""
 
-    def __init__(self, slip: Slip) -> None:
-        self.slip = slip
-        super().__init__(slip.message)
+    def __init__(self, *slips: Slip) -> None:
+        self.slips = slips
+        super().__init__(slips[-1].message)
 
 
 def read_key(text: str, at: int) -> Scalar[str]:
@@ -74,6 +75,8 @@ def read_string(text: str, at: int) -> Scalar[str]:
         parts.append(part.value)
         slips += part.slips
         at = part.end
+        if len(slips) == _MOST_SLIPS:
+            raise UnreadableScalarError(*slips)
     value = "".join(parts)
     if "\0" in value:
         message = "has a NUL character in a string, which not every database can store; remove it"

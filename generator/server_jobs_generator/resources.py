@@ -133,7 +133,8 @@ class _Resources:
                 first, *others = sorted(places, key=document.place)
                 line, _ = document.place((*first, keyword))
                 for pointer in others:
-                    message = f"names a schema as the one in line {line} is named; give it a name of its own"
+                    other = "a URI of its own, or a name by $anchor" if keyword == "$id" else "a name of its own"
+                    message = f"names a schema as the one in line {line} is named; give it {other}"
                     yield document.problem((*pointer, keyword), NAME_TAKEN, message)
 
 

@@ -134,6 +134,12 @@ def test_what_is_read_over_is_taken_for_what_it_means() -> None:
     assert len(problems) == 7
 
 
+def test_a_string_that_is_wrong_again_and_again_is_given_up() -> None:
+    document, problems = read('{"a": "' + "\t" * 500_000 + '", "b": 01}')
+    assert document is None
+    assert len(problems) == 10
+
+
 def test_several_problems_of_one_file_are_reported_together() -> None:
     _, problems = read('{"a": NaN, "a": [1,], // x\n "b": 1e999}')
     assert len(problems) == 5

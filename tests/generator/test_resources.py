@@ -51,14 +51,20 @@ def test_two_schemas_of_one_uri_are_neither(tmp_path: Path) -> None:
     assert "is the URI of schemas in shared/address.json and shared/other.json; refer to the one that is meant" in line
 
 
-@pytest.mark.parametrize(("keyword", "name"), [("$anchor", "zip"), ("$id", "https://example.com/zip.json")])
-def test_a_file_gives_a_name_once(tmp_path: Path, keyword: str, name: str) -> None:
+@pytest.mark.parametrize(
+    ("keyword", "name", "advice"),
+    [
+        ("$anchor", "zip", "give it a name of its own"),
+        ("$id", "https://example.com/zip.json", "give it a URI of its own, or a name by $anchor"),
+    ],
+)
+def test_a_file_gives_a_name_once(tmp_path: Path, keyword: str, name: str, advice: str) -> None:
     spec = a_spec(
         an_object(x={"$ref": name if keyword == "$id" else f"#{name}"}),
         **{"$defs": {"Zip": {"type": "integer", keyword: name}, "Code": {"type": "string", keyword: name}}},
     )
     (line,) = problems(tmp_path, {"case.json": spec})
-    assert f"/$defs/Code/{keyword} names a schema as the one in line 1 is named; give it a name of its own" in line
+    assert f"/$defs/Code/{keyword} names a schema as the one in line 1 is named; {advice}" in line
 
 
 def test_files_may_give_the_same_name(tmp_path: Path) -> None:
