@@ -5,12 +5,15 @@ from __future__ import annotations
 import ast
 import json
 import os
+import re
 import shlex
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from html.parser import HTMLParser
+from itertools import pairwise
 from pathlib import Path
+from typing import cast
 
 import pytest
 from hypothesis import given, settings
@@ -18,12 +21,13 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 from pydantic import JsonValue
+from server_jobs.json_schema import parts_of
 from server_jobs_generator.outputs.catalogue.cron_words import cron_words
 from server_jobs_generator.outputs.catalogue.entries import entries_of
 from server_jobs_generator.outputs.catalogue.markdown import code, markdown_text, plain
 from server_jobs_generator.outputs.catalogue.page import html_text
 from server_jobs_generator.outputs.catalogue.schema_words import constraint_words, type_words
-from server_jobs_generator.outputs.catalogue.shown_text import json_shown
+from server_jobs_generator.outputs.catalogue.shown_text import json_shown, one_line
 from server_jobs_generator.spec import JobSpec, read_specs
 
 from .spec_language import DEFINITIONS, Schema, object_schemas, schemas
@@ -86,7 +90,14 @@ def shape(text: str) -> list[str]:
 def hostile_job(root: Path, word: str) -> JobSpec:
     """A job that says a word wherever it may."""
     clean = word.encode("utf-8", "replace").decode()
-    schema = {"type": "string", "description": word, "default": clean, "deprecated": True, "examples": [clean]}
+    schema = {
+        "type": "string",
+        "title": word,
+        "description": word,
+        "default": clean,
+        "deprecated": True,
+        "examples": [clean],
+    }
     params = {**an_object(a=schema, **{f"b{clean}": {"const": clean}}), "description": word, "examples": [{"a": clean}]}
     spec = a_spec(params, **{"description": word, "x-job": {"redact": ["/a"]}})
     specs = read(root, {"case.json": spec})
@@ -98,13 +109,24 @@ def hostile_job(root: Path, word: str) -> JobSpec:
     return specs.jobs[0]
 
 
+def property_names(schema: JsonValue | Mapping[str, JsonValue]) -> Iterator[str]:
+    """The names of all properties that a schema speaks of, at any depth."""
+    properties = schema.get("properties") if isinstance(schema, Mapping) else None
+    yield from properties if isinstance(properties, dict) else ()
+    for part in parts_of(schema):
+        yield from property_names(part)
+
+
 def plain_job(root: Path) -> JobSpec:
     return hostile_job(root, "word")
 
 
 @pytest.mark.parametrize("word", HOSTILE)
 def test_no_word_of_a_spec_is_markup_on_the_page(tmp_path: Path, word: str) -> None:
-    page, harmless = Page(html_text([hostile_job(tmp_path, word)])), Page(html_text([plain_job(tmp_path)]))
+    page, harmless = (
+        Page(html_text(entries_of([hostile_job(tmp_path, word)]))),
+        Page(html_text(entries_of([plain_job(tmp_path)]))),
+    )
 
     assert page.open == []
     assert page.tags <= harmless.tags | {"pre", "span"}
@@ -114,7 +136,7 @@ def test_no_word_of_a_spec_is_markup_on_the_page(tmp_path: Path, word: str) -> N
 
 @pytest.mark.parametrize("word", HOSTILE)
 def test_no_word_of_a_spec_is_markup_in_markdown(tmp_path: Path, word: str) -> None:
-    text = markdown_text([hostile_job(tmp_path, word)])
+    text = markdown_text(entries_of([hostile_job(tmp_path, word)]))
 
     found = list(tokens(text))
     links = [token.attrs["href"] for token in found if token.type == "link_open"]
@@ -141,7 +163,7 @@ def test_plain_text_and_code_say_exactly_what_they_were_given(text: str) -> None
 
 
 def test_a_page_without_protection_would_be_noticed(tmp_path: Path) -> None:
-    text = html_text([plain_job(tmp_path)]).replace("<p>word", "<p><script>alert(1)</script>", 1)
+    text = html_text(entries_of([plain_job(tmp_path)])).replace("<p>word", "<p><script>alert(1)</script>", 1)
 
     assert "script" in Page(text).tags
     assert "html_inline" in shape("a <b>")
@@ -153,9 +175,12 @@ def test_every_spec_gives_two_pages(params: Schema, definitions: Schema, text: s
     with tempfile.TemporaryDirectory() as folder:
         specs = read(Path(folder), {"case.json": a_spec(params, description=text, **{"$defs": definitions})})
     for one in specs.jobs:
-        assert Page(html_text([one])).open == []
-        found = list(tokens(markdown_text([one])))
+        assert Page(html_text(entries_of([one]))).open == []
+        found = list(tokens(markdown_text(entries_of([one]))))
         assert not any(token.type in ("html_block", "html_inline", "image", "code_block") for token in found)
+        names = " ".join(f"{row.name} {row.constraints}" for table in entries_of([one])[0].tables for row in table.rows)
+        names += " ".join(table.summary for table in entries_of([one])[0].tables)
+        assert {name for name in property_names(one.params) if one_line(name) not in names} == set()
         rows = sum(token.type == "tr_open" for token in found)
         facts, tables = len(entries_of([one])[0].facts), entries_of([one])[0].tables
         assert rows == 1 + facts + sum(1 + len(table.rows) for table in tables if table.rows)
@@ -163,7 +188,7 @@ def test_every_spec_gives_two_pages(params: Schema, definitions: Schema, text: s
 
 def test_the_pages_of_the_golden_specs_are_as_expected() -> None:
     jobs = read_specs(GOLDEN / "everything", GOLDEN / "everything/specs").jobs
-    made = {"everything.md": markdown_text(jobs), "everything.html": html_text(jobs)}
+    made = {"everything.md": markdown_text(entries_of(jobs)), "everything.html": html_text(entries_of(jobs))}
     if os.environ.get("UPDATE_GOLDEN"):
         GOLDEN_CATALOGUE.mkdir(exist_ok=True)
         for name, text in made.items():
@@ -172,8 +197,115 @@ def test_the_pages_of_the_golden_specs_are_as_expected() -> None:
     assert made == {name: (GOLDEN_CATALOGUE / name).read_text(encoding="utf-8") for name in made}
 
 
+KIND: Mapping[str, object] = {"type": "string"}
+ROWS: list[tuple[Mapping[str, object], list[tuple[str, str, str]]]] = [
+    (
+        an_object(pay={"oneOf": [{"$ref": "#/$defs/Card"}, an_object(kind={"const": "cash"}), an_object(a=KIND)]}),
+        [("pay", "Card or object (2) or object (3)", ""), ("pay(2).kind", '"cash"', ""), ("pay(3).a", "string", "")],
+    ),
+    (
+        {**an_object(a=KIND, b=KIND), "oneOf": [{"required": ["a"]}, {"required": ["b"]}], "minProperties": 1},
+        [("", "", "at least 1 property; exactly one of: needs a | needs b"), ("a", "string", ""), ("b", "string", "")],
+    ),
+    (
+        {"type": "object", "unevaluatedProperties": False, "allOf": [{"$ref": "#/$defs/Card"}, an_object(b=KIND)]},
+        [("kind *", '"card"', ""), ("b", "string", "")],
+    ),
+    (
+        an_object(both={"allOf": [{"$ref": "#/$defs/Card"}, {"type": "object", "properties": {"b": KIND}}]}),
+        [("both", "Card and object", ""), ("both.b", "string", "")],
+    ),
+    (
+        dict[str, object](
+            type="object", patternProperties={"^x-": {**KIND, "maxLength": 5}}, additionalProperties=False
+        ),
+        [("/^x-/", "string", "at most 5 characters")],
+    ),
+    (
+        an_object(a=dict[str, object](an_object(b=KIND), additionalProperties={"type": "number", "minimum": 0})),
+        [("a", "object", "other properties: number, ≥ 0"), ("a.b", "string", "")],
+    ),
+    (
+        an_object(
+            a={"type": "object", "additionalProperties": an_object(b={"type": "array", "items": an_object(c=KIND)})}
+        ),
+        [("a", "map to object", ""), ("a.*.b", "list of object", ""), ("a.*.b[].c", "string", "")],
+    ),
+    (
+        an_object(a={"type": "array", "prefixItems": [{**KIND, "minLength": 2}, an_object(b=KIND)]}),
+        [("a", "list of string, object, then any value", "[0] at least 2 characters"), ("a[1].b", "string", "")],
+    ),
+    (
+        an_object(a={"anyOf": [{**KIND, "minLength": 3}, {"type": "integer", "minimum": 1}, {"type": "null"}]}),
+        [("a", "string or integer or null", "string: at least 3 characters; integer: ≥ 1")],
+    ),
+    (
+        an_object(a=an_object(b=an_object(c=an_object(d=an_object(e=an_object(f=an_object())))))),
+        [(".".join("abcdef"[: end + 1]), "object", "") for end in range(6)],
+    ),
+    (
+        an_object(a={**an_object(b=KIND), "dependentRequired": {"b": ["c"]}, "propertyNames": {"maxLength": 1}}),
+        [("a", "object", 'b needs c; propertyNames: {"maxLength": 1}'), ("a.b", "string", "")],
+    ),
+    (an_object(a={"$ref": "#/$defs/Lines"}), [("a", "Lines", "")]),
+    (an_object(a={**KIND, "format": "email", "examples": ["a@b.c"]}), [("a", "string (email)", 'such as "a@b.c"')]),
+]
+
+
+@pytest.mark.parametrize(("schema", "rows"), ROWS)
+def test_every_property_has_a_row(
+    tmp_path: Path, schema: Mapping[str, object], rows: list[tuple[str, str, str]]
+) -> None:
+    lines = {"type": "array", "items": an_object(sku=KIND)}
+    card = {**an_object(kind={"const": "card"}), "required": ["kind"]}
+    params = cast("Schema", {**schema, "$defs": {"Card": card, "Lines": lines}})
+    (entry,) = entries_of([replace(job(tmp_path, a_spec()), params=params)])
+    table, listed = entry.tables[0], [one for one in entry.tables if one.title == "Lines in Case"]
+
+    summary = [("", "", table.summary)] if table.summary else []
+    assert summary + [(row.name + " *" * row.is_required, row.type, row.constraints) for row in table.rows] == rows
+    assert [(one.summary, [row.name for row in one.rows]) for one in listed] == [("list of object", ["[].sku"])]
+
+
+def test_what_a_definition_says_is_said_where_it_has_no_table(tmp_path: Path) -> None:
+    money = {"type": "integer", "title": "Money", "description": "In cents.", "deprecated": True}
+    base = an_object(a={"allOf": [{"$ref": "#/$defs/M"}], "default": 5})
+    params = cast("Schema", {**base, "$defs": {"M": money}})
+    (entry,) = entries_of([replace(job(tmp_path, a_spec()), params=params)])
+
+    (row,) = entry.tables[0].rows
+    assert (row.type, row.default, row.description, row.is_deprecated) == ("integer", "5", "Money: In cents.", True)
+
+
+def test_a_retired_job_is_marked_and_nobody_is_told_how_to_enqueue_it(tmp_path: Path) -> None:
+    params = {**an_object(a=KIND), "examples": [{"a": "x"}]}
+    old = job(tmp_path, a_spec(params, {**params, "examples": [{"a": "y"}]}, **{"x-job": {"status": "retired"}}))
+
+    assert [(one.title, one.calls) for one in entries_of([old])[0].examples] == [
+        ("Example of Case", ()),
+        ("Example of the result of Case", ()),
+    ]
+    text, page = markdown_text(entries_of([old])), html_text(entries_of([old]))
+    assert "- [Case](#case) (retired)" in text
+    assert "**Retired.**" in text
+    assert page.count('<span class="deprecated">retired</span>') == 2
+
+
+def test_every_heading_has_an_anchor_of_its_own(tmp_path: Path) -> None:
+    params: Schema = {**an_object(a={"$ref": "#/$defs/Params"}), "examples": [{}, {}]}
+    spec = a_spec(params, **{"$defs": {"Params": an_object(a=KIND)}})
+    titles = ("Jobs", "AllJobs", "Params", "Result", "Example", "Case", "CaseResult")
+    jobs = read(tmp_path, {f"job_{number}.json": {**spec, "title": one} for number, one in enumerate(titles)}).jobs
+    found = list(tokens(markdown_text(entries_of(jobs))))
+    headings = [one.content for before, one in pairwise(found) if before.type == "heading_open"]
+    anchors = [re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings]
+
+    assert len(set(anchors)) == len(anchors)
+    assert {str(one.attrs["href"])[1:] for one in found if one.type == "link_open"} <= set(anchors)
+
+
 def test_a_page_needs_nothing_from_elsewhere(tmp_path: Path) -> None:
-    page = Page(html_text([plain_job(tmp_path)]))
+    page = Page(html_text(entries_of([plain_job(tmp_path)])))
 
     assert page.tags.isdisjoint({"script", "link", "img", "iframe", "object", "form"})
     assert {value for name, value in page.attributes if name in ("src", "href")} == {"#Case"}
@@ -188,12 +320,13 @@ def test_examples_can_be_run_as_they_are_shown(example: dict[str, str]) -> None:
     (shown,) = entries_of([replace(found, params=params)])[0].examples
 
     assert json.loads(shown.as_json) == example
-    tree = ast.parse(shown.as_python, mode="exec").body[0]
+    (_, python), (_, curl) = shown.calls
+    tree = ast.parse(python, mode="exec").body[0]
     assert isinstance(tree, ast.Expr)
     assert isinstance(tree.value, ast.Await)
     assert isinstance(tree.value.value, ast.Call)
     assert ast.literal_eval(tree.value.value.args[0]) == example
-    body = shlex.split(shown.as_curl.replace("\\\n", " "))[4]
+    body = shlex.split(curl.replace("\\\n", " "))[4]
     assert json.loads(body) == {"params": example}
 
 

@@ -11,6 +11,7 @@ from server_jobs.http.app import PREFIX
 from server_jobs.http.openapi import document
 from server_jobs.json_schema import schemas_of_models
 from server_jobs_generator.outputs.catalogue import markdown, page
+from server_jobs_generator.outputs.catalogue.entries import entries_of
 from server_jobs_generator.outputs.typescript import text as typescript
 from server_jobs_generator.outputs.typescript.type_writer import TypeWriter
 
@@ -60,7 +61,7 @@ def test_text_that_is_not_escaped_is_markup(tmp_path: Path, monkeypatch: pytest.
     for number, word in enumerate(HOSTILE):
         folder = tmp_path / str(number)
         folder.mkdir()
-        kinds |= {token.type for token in tokens(markdown.markdown_text([hostile_job(folder, word)]))}
+        kinds |= {token.type for token in tokens(markdown.markdown_text(entries_of([hostile_job(folder, word)])))}
 
     assert kinds >= {"html_block", "html_inline", "image", "blockquote_open", "ordered_list_open", "hr", "s_open"}
 
@@ -69,6 +70,6 @@ def test_a_page_that_is_not_escaped_has_a_script(tmp_path: Path, monkeypatch: py
     loader = PackageLoader("server_jobs_generator")
     monkeypatch.setattr(page, "_environment", lambda: Environment(loader=loader, autoescape=False))
 
-    found = Page(page.html_text([hostile_job(tmp_path, "<script>alert(1)</script>")]))
+    found = Page(page.html_text(entries_of([hostile_job(tmp_path, "<script>alert(1)</script>")])))
 
     assert "script" in found.tags

@@ -35,11 +35,13 @@ def output_files(project: Project, jobs: Sequence[JobSpec], changed: Sequence[Jo
 
         yield _contract(project, "asyncapi.json", asyncapi_text(jobs))
     if "catalogue" in project.outputs:
+        from .catalogue.entries import entries_of
         from .catalogue.markdown import markdown_text
         from .catalogue.page import html_text
 
-        yield _contract(project, "catalogue.md", markdown_text(jobs))
-        yield _contract(project, "catalogue.html", html_text(jobs))
+        entries = entries_of(jobs)
+        yield _contract(project, "catalogue.md", markdown_text(entries))
+        yield _contract(project, "catalogue.html", html_text(entries))
     if "openapi" in project.outputs:
         from .openapi import openapi_text
 

@@ -57,7 +57,7 @@ def project(generated: TemporaryProject, tmp_path: Path) -> TemporaryProject:
     return TemporaryProject(shutil.copytree(generated.root, tmp_path / "project"))
 
 
-def change(project: TemporaryProject, name: str, spec: Schema, revision: str) -> str:
+def change(project: TemporaryProject, name: str, spec: Mapping[str, object], revision: str) -> str:
     """Write a spec and generate; the text of the one revision that this has to make."""
     before = revision_names(project)
     project.write_spec(name, spec)

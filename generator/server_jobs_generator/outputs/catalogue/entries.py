@@ -4,53 +4,31 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from pydantic import JsonValue
-from server_jobs.json_schema import Schema, definitions_of
 from server_jobs.options import JobOptions, Schedule
 
 from ...layout import Group, lay_out
 from ...spec import JobSpec
+from ...sql_views.columns import view_columns
+from ...sql_views.names import view_name
 from ..job_facts import duration
 from ..python_value import python_value
 from .cron_words import cron_words
-from .schema_words import constraint_words, has_rows, type_words
 from .shown_text import json_shown, one_line, visible
-
-_DEEPEST = 4
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """A property: `name` leads from the outside in, `.` between names and `[]` behind a list."""
-
-    name: str
-    type: str
-    is_required: bool
-    constraints: str
-    default: str
-    description: str
-    is_deprecated: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Table:
-    """The properties of params, of a result, or of a definition that they refer to."""
-
-    title: str
-    description: str
-    rows: tuple[Row, ...]
+from .structure import listed
+from .tables import Table, tables_of
 
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """Params that fit, and two ways to enqueue them."""
+    """Params or a result that fit; `calls` are ways to enqueue such params, each with the language it is in."""
 
+    title: str
     as_json: str
-    as_python: str
-    as_curl: str
+    calls: tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +39,7 @@ class Entry:
     path: str
     description: str
     is_deprecated: bool
+    is_retired: bool
     facts: tuple[tuple[str, str], ...]
     tables: tuple[Table, ...]
     examples: tuple[Example, ...]
@@ -72,21 +51,23 @@ def entries_of(jobs: Sequence[JobSpec]) -> list[Entry]:
 
 
 def _entry(job: JobSpec) -> Entry:
-    examples = job.params.get("examples")
     return Entry(
         name=job.class_name,
         path=job.path,
         description=visible(job.description or ""),
         is_deprecated=job.params.get("deprecated") is True,
+        is_retired=job.options.retired,
         facts=tuple(_facts(job)),
-        tables=tuple(_tables(job)),
-        examples=tuple(_example(job, one) for one in (examples if isinstance(examples, list) else [])),
+        tables=tuple(tables_of(job)),
+        examples=tuple(_examples(job)),
     )
 
 
 def _facts(job: JobSpec) -> Iterator[tuple[str, str]]:
     options = job.options
     yield "Spec", f"{job.path}, version {options.version}"
+    if options.retired:
+        yield "Status", "retired: none is enqueued any more, what is queued still runs"
     yield "Queue", options.queue
     yield "Priority", str(options.priority)
     yield "Attempts", _attempts(options)
@@ -106,6 +87,8 @@ def _facts(job: JobSpec) -> Iterator[tuple[str, str]]:
             yield f"Kept when {status}", duration(length)
     if options.redact:
         yield "Hidden by tools", ", ".join(map(one_line, options.redact))
+    if job.has_view:
+        yield "SQL view", ", ".join([view_name(job.spec_name), *_indexes(job)])
     for schedule in job.schedules:
         yield f"Schedule {one_line(schedule.name)}", _schedule(schedule)
 
@@ -123,7 +106,8 @@ def _schedule(schedule: Schedule) -> str:
     words = cron_words(schedule.cron)
     params = json_shown(json.loads(schedule.params))
     when = f"{words} ({schedule.cron})" if words else schedule.cron
-    return f"{when}, {schedule.timezone}, missed slots: {schedule.misfire}, params {params}"
+    most = "" if schedule.misfire_limit is None else f" (at most {schedule.misfire_limit})"
+    return f"{when}, {schedule.timezone}, missed slots: {schedule.misfire}{most}, params {params}"
 
 
 def _for_each(pointers: Sequence[str]) -> str:
@@ -134,43 +118,20 @@ def _by(pointers: Sequence[str]) -> str:
     return ", ".join(map(one_line, pointers))
 
 
-def _tables(job: JobSpec) -> Iterator[Table]:
-    definitions = dict(sorted({**definitions_of(job.params), **definitions_of(job.result)}.items()))
-    for title, schema in (("Params", job.params), ("Result", job.result)):
-        yield Table(title, _description(schema), tuple(_rows(schema, definitions)))
-    for name, found in definitions.items():
-        if has_rows(found):
-            yield Table(one_line(name), _description(found), tuple(_rows(found, definitions)))
+def _indexes(job: JobSpec) -> Iterator[str]:
+    return (f"index on {one_line(column.name)}" for column in view_columns(job) if column.is_indexed)
 
 
-def _rows(schema: JsonValue | Schema, definitions: Schema, prefix: str = "", level: int = 0) -> Iterator[Row]:
-    if not isinstance(schema, Mapping):
-        return
-    properties, required = schema.get("properties"), schema.get("required")
-    needed = required if isinstance(required, list) else []
-    for name, part in properties.items() if isinstance(properties, dict) else ():
-        stated = part if isinstance(part, dict) else {}
-        path = f"{prefix}{one_line(name)}"
-        yield Row(
-            name=path,
-            type=one_line(type_words(part, definitions)),
-            is_required=name in needed,
-            constraints=one_line("; ".join(constraint_words(part, definitions))),
-            default=json_shown(stated["default"]) if "default" in stated else "",
-            description=one_line(_description(part)),
-            is_deprecated=stated.get("deprecated") is True,
-        )
-        inner, sign = (stated.get("items"), "[].") if stated.get("type") == "array" else (stated, ".")
-        if level < _DEEPEST:
-            yield from _rows(inner, definitions, f"{path}{sign}", level + 1)
+def _examples(job: JobSpec) -> Iterator[Example]:
+    found = listed(job.params, "examples")
+    for number, params in enumerate(found, 1):
+        title = f"Example{f' {number}' if len(found) > 1 else ''} of {job.class_name}"
+        yield Example(title, json_shown(params, indent=2), () if job.options.retired else _calls(job, params))
+    for result in listed(job.result, "examples"):
+        yield Example(f"Example of the result of {job.class_name}", json_shown(result, indent=2), ())
 
 
-def _description(schema: JsonValue | Schema) -> str:
-    found = schema.get("description") if isinstance(schema, Mapping) else None
-    return visible(found) if isinstance(found, str) else ""
-
-
-def _example(job: JobSpec, params: JsonValue) -> Example:
+def _calls(job: JobSpec, params: JsonValue) -> tuple[tuple[str, str], ...]:
     python = Group(f"await {job.class_name}.later(", (("", python_value(params)),), ")", last_comma=False)
     body = shlex.quote(json_shown({"params": params}))
     curl = (
@@ -178,4 +139,4 @@ def _example(job: JobSpec, params: JsonValue) -> Example:
         f"  --json {body} \\\n"
         f"  http://127.0.0.1:8000/_jobs/jobs/{job.class_name}"
     )
-    return Example(json_shown(params, indent=2), lay_out(python, 0, 0), curl)
+    return ("python", lay_out(python, 0, 0)), ("sh", curl)

@@ -5,19 +5,19 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-from ...spec import JobSpec
-from .entries import Entry, Row, Table, entries_of
+from .entries import Entry
+from .tables import Row, Table
 
 _MARKUP = re.compile(r"([\\`*_\[\]<>|&~$!])")
 _FIRST = re.compile(r"^(\d*)([#+=:.)-])")
 _ADDRESS = re.compile(r"(?i)(www)\.|(https?|ftp):|([\w.+-])@")
 
 
-def markdown_text(jobs: Sequence[JobSpec]) -> str:
+def markdown_text(entries: Sequence[Entry]) -> str:
     """The page."""
-    entries = entries_of(jobs)
     contents = [f"- [{entry.name}](#{entry.name.lower()}){_summary(entry)}" for entry in entries]
-    blocks = ["# Jobs", "\n".join(contents) or "There are no jobs."]
+    # With a space in it, so that its anchor is not that of a job.
+    blocks = ["# All jobs", "\n".join(contents) or "There are no jobs."]
     blocks += [block for entry in entries for block in _entry(entry)]
     return "\n\n".join(blocks) + "\n"
 
@@ -46,22 +46,25 @@ def block(language: str, text: str) -> str:
 
 def _entry(entry: Entry) -> Iterator[str]:
     yield f"## {entry.name}"
+    if entry.is_retired:
+        yield "**Retired.**"
     if entry.is_deprecated:
         yield "**Deprecated.**"
     yield from map(plain, _paragraphs(entry.description))
     yield "\n".join(["| | |", "|---|---|", *(f"| {plain(label)} | {plain(value)} |" for label, value in entry.facts)])
     for table in entry.tables:
         yield from _table(table)
-    for number, example in enumerate(entry.examples, 1):
-        yield f"### Example{f' {number}' if len(entry.examples) > 1 else ''}"
+    for example in entry.examples:
+        yield f"### {example.title}"
         yield block("json", example.as_json)
-        yield block("python", example.as_python)
-        yield block("sh", example.as_curl)
+        yield from (block(language, text) for language, text in example.calls)
 
 
 def _table(table: Table) -> Iterator[str]:
     yield f"### {plain(table.title)}"
     yield from map(plain, _paragraphs(table.description))
+    if table.summary:
+        yield code(table.summary)
     if table.rows:
         head = ["| name | type | required | constraints | default | description |", "|---|---|---|---|---|---|"]
         yield "\n".join([*head, *map(_row, table.rows)])
@@ -78,7 +81,7 @@ def _row(row: Row) -> str:
 
 def _summary(entry: Entry) -> str:
     first = next(iter(_paragraphs(entry.description)), "")
-    return f": {plain(first)}" if first else ""
+    return " (retired)" * entry.is_retired + (f": {plain(first)}" if first else "")
 
 
 def _paragraphs(text: str) -> list[str]:

@@ -7,13 +7,12 @@ from functools import cache
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from ...spec import JobSpec
-from .entries import entries_of
+from .entries import Entry
 
 
-def html_text(jobs: Sequence[JobSpec]) -> str:
+def html_text(entries: Sequence[Entry]) -> str:
     """The page. Whatever a spec says is escaped by the template's own rules."""
-    return _environment().get_template("catalogue.html.jinja").render(entries=entries_of(jobs))
+    return _environment().get_template("catalogue.html.jinja").render(entries=entries)
 
 
 @cache

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from pydantic import JsonValue
 from server_jobs.json_schema import DEFINITIONS, Schema
 
 from .shown_text import json_shown
+from .structure import Alternative, conjuncts, has_rows, listed, mapped, unions_of
+
+ANY = "any value"
 
 _RANGES = (
     ("minLength", "maxLength", "character"),
@@ -16,91 +19,160 @@ _RANGES = (
 )
 _BOUNDS = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<"}
 _PLURALS = {"character": "characters", "item": "items", "property": "properties"}
-# What other columns, or the type, say already.
+_OTHERS = ("additionalProperties", "unevaluatedProperties")
+# What other columns, other rows or the words below say already.
 _SAID = frozenset(
     {
-        *("$defs", "$ref", "additionalProperties", "allOf", "anyOf", "const", "default", "deprecated", "description"),
-        *("discriminator", "enum", "examples", "format", "items", "oneOf", "prefixItems", "properties", "required"),
-        *("title", "type", "pattern", "multipleOf", "uniqueItems", *_BOUNDS),
+        *("$defs", "$ref", "allOf", "anyOf", "const", "default", "dependentRequired", "deprecated", "description"),
+        *("enum", "examples", "format", "items", "oneOf", "pattern", "patternProperties", "prefixItems", "properties"),
+        *("multipleOf", "required", "title", "type", "unevaluatedItems", "uniqueItems", *_BOUNDS, *_OTHERS),
         *(keyword for least, most, _ in _RANGES for keyword in (least, most)),
     }
 )
+_DEEPEST = 5
 
 
 def type_words(schema: JsonValue | Schema, definitions: Schema, level: int = 0) -> str:
-    """The type in words; a definition with properties by its name."""
+    """The type in words: a definition with properties by its name, an alternative that has rows with its number."""
     if not isinstance(schema, Mapping):
-        return "nothing" if schema is False else "any value"
+        return "nothing" if schema is False else ANY
+    words = [_own_words(part, definitions, level) for part in conjuncts(schema)]
+    for _, branches in unions_of(schema):
+        words.append(" or ".join(dict.fromkeys(_branch_words(one, definitions, level + 1) for one in branches)))
+    said = [one for one in dict.fromkeys(words) if one != ANY]
+    # That it is an object goes without saying where something else says which one.
+    if len(said) > 1 and not any(mapped(part, "properties") for part in conjuncts(schema)):
+        said = [one for one in said if one != "object"]
+    if len(said) < 2:
+        return said[0] if said else ANY
+    return " and ".join(f"({one})" if " or " in one else one for one in said)
+
+
+def constraint_words(schema: JsonValue | Schema, definitions: Schema, seen: frozenset[str] = frozenset()) -> list[str]:
+    """What else has to be true, one phrase each; those of a definition without properties are among them."""
+    parts = conjuncts(schema)
+    known = {name for part in parts for name in mapped(part, "properties")}
+    words = [word for part in parts for word in _constraints(part, known, definitions, seen)]
+    for key, branches in unions_of(schema):
+        words += _of_branches(key, branches, definitions, seen)
+    return list(dict.fromkeys(words))
+
+
+def definition_of(schema: Schema, definitions: Schema) -> JsonValue:
+    """What a schema refers to; anything goes where it refers to nothing that is known."""
+    return definitions.get(str(schema.get("$ref")).removeprefix(DEFINITIONS), True)
+
+
+def _branch_words(alternative: Alternative, definitions: Schema, level: int) -> str:
+    number, branch = alternative
+    return type_words(branch, definitions, level) + (f" ({number})" if has_rows(branch) else "")
+
+
+def _own_words(schema: Schema, definitions: Schema, level: int) -> str:
     if "const" in schema:
         return json_shown(schema["const"])
-    options = schema.get("enum")
-    if isinstance(options, list):
-        return " or ".join(json_shown(option) for option in options)
-    reference = schema.get("$ref")
-    if isinstance(reference, str):
-        name = reference.removeprefix(DEFINITIONS)
-        found = definitions.get(name, True)
-        return name if has_rows(found) or level > 5 else type_words(found, definitions, level + 1)
-    for key, word in (("anyOf", " or "), ("oneOf", " or "), ("allOf", " and ")):
-        branches = schema.get(key)
-        if isinstance(branches, list) and branches:
-            return word.join(dict.fromkeys(type_words(branch, definitions, level + 1) for branch in branches))
+    if "enum" in schema:
+        return " or ".join(json_shown(option) for option in listed(schema, "enum"))
+    if "$ref" in schema:
+        found = definition_of(schema, definitions)
+        if has_rows(found) or level > _DEEPEST:
+            return str(schema["$ref"]).removeprefix(DEFINITIONS)
+        return type_words(found, definitions, level + 1)
     kinds = schema.get("type")
-    listed = kinds if isinstance(kinds, list) else [kinds]
-    return " or ".join(_kind_words(kind, schema, definitions, level) for kind in listed)
-
-
-def constraint_words(schema: JsonValue | Schema, definitions: Schema) -> list[str]:
-    """What else has to be true, one phrase each; those of a definition without properties are among them."""
-    if not isinstance(schema, Mapping):
-        return []
-    words = [*_ranges(schema), *(f"{sign} {json_shown(schema[key])}" for key, sign in _BOUNDS.items() if key in schema)]
-    if "multipleOf" in schema:
-        words.append(f"a multiple of {json_shown(schema['multipleOf'])}")
-    if schema.get("uniqueItems") is True:
-        words.append("all different")
-    if isinstance(schema.get("pattern"), str):
-        words.append(f"matches {schema['pattern']}")
-    words += [f"{key}: {json_shown(value)}" for key, value in schema.items() if key not in _SAID]
-    items = schema.get("items")
-    words += [f"each {word}" for word in constraint_words(items, definitions)] if isinstance(items, dict) else []
-    reference = schema.get("$ref")
-    found = definitions.get(reference.removeprefix(DEFINITIONS)) if isinstance(reference, str) else None
-    return words + ([] if has_rows(found) else constraint_words(_without_reference(found), definitions))
-
-
-def has_rows(schema: JsonValue | Schema) -> bool:
-    """Whether a schema has properties to be told one by one."""
-    return isinstance(schema, Mapping) and bool(schema.get("properties"))
+    return " or ".join(
+        _kind_words(kind, schema, definitions, level) for kind in (kinds if isinstance(kinds, list) else [kinds])
+    )
 
 
 def _kind_words(kind: JsonValue, schema: Schema, definitions: Schema, level: int) -> str:
-    prefix, items, form = schema.get("prefixItems"), schema.get("items"), schema.get("format")
-    if kind == "array" and isinstance(prefix, list):
-        return f"list of {', '.join(type_words(part, definitions, level + 1) for part in prefix)}"
+    form = schema.get("format")
     if kind == "array":
-        return f"list of {type_words(items, definitions, level + 1)}" if isinstance(items, dict) else "list"
-    if kind == "object" and not has_rows(schema) and isinstance(schema.get("additionalProperties"), dict):
-        return f"map to {type_words(schema['additionalProperties'], definitions, level + 1)}"
+        return _list_words(schema, definitions, level)
+    if kind == "object" and _is_map(schema):
+        return f"map to {_inner_words(schema[_OTHERS[0]], definitions, level)}"
     if kind == "string" and isinstance(form, str):
         return f"string ({form})"
-    return str(kind) if kind is not None else "any value"
+    return str(kind) if kind is not None else ANY
 
 
-def _ranges(schema: Schema) -> list[str]:
-    words: list[str] = []
+def _list_words(schema: Schema, definitions: Schema, level: int) -> str:
+    prefix = [type_words(part, definitions, level + 1) for part in listed(schema, "prefixItems")]
+    items = schema.get("items", schema.get("unevaluatedItems"))
+    if not prefix:
+        return f"list of {_inner_words(items, definitions, level)}" if isinstance(items, dict) else "list"
+    rest = [] if items is False else [f"then {_inner_words(True if items is None else items, definitions, level)}"]
+    return f"list of {', '.join([*prefix, *rest])}"
+
+
+def _inner_words(schema: JsonValue, definitions: Schema, level: int) -> str:
+    return type_words(schema, definitions, level + 1)
+
+
+def _constraints(schema: Schema, known: set[str], definitions: Schema, seen: frozenset[str]) -> Iterator[str]:
+    yield from _ranges(schema)
+    yield from (f"{sign} {json_shown(schema[key])}" for key, sign in _BOUNDS.items() if key in schema)
+    if "multipleOf" in schema:
+        yield f"a multiple of {json_shown(schema['multipleOf'])}"
+    if schema.get("uniqueItems") is True:
+        yield "all different"
+    if isinstance(schema.get("pattern"), str):
+        yield f"matches {schema['pattern']}"
+    if "format" in schema and "type" not in schema:
+        yield f"format {schema['format']}"
+    yield from _of_properties(schema, known, definitions, seen)
+    yield from (f"{key}: {json_shown(value)}" for key, value in schema.items() if key not in _SAID)
+    yield from _of_parts(schema, definitions, seen)
+    if examples := listed(schema, "examples"):
+        yield f"such as {', '.join(map(json_shown, examples))}"
+
+
+def _of_properties(schema: Schema, known: set[str], definitions: Schema, seen: frozenset[str]) -> Iterator[str]:
+    """What names an object has to have beside those that a row tells of, and what those are that it may have."""
+    if unknown := [str(name) for name in listed(schema, "required") if name not in known]:
+        yield f"needs {', '.join(unknown)}"
+    for name, needed in mapped(schema, "dependentRequired").items():
+        yield f"{name} needs {', '.join(map(str, needed if isinstance(needed, list) else []))}"
+    for key in _OTHERS:
+        others = schema.get(key, False)
+        words = constraint_words(others, definitions, seen)
+        if _is_map(schema, key):
+            yield from (f"each {word}" for word in words)
+        elif others is not False:
+            yield f"other properties: {', '.join([type_words(others, definitions), *words])}"
+
+
+def _is_map(schema: Schema, key: str = _OTHERS[0]) -> bool:
+    """Whether the type says already what the values are."""
+    return key == _OTHERS[0] and isinstance(schema.get(key), dict) and not mapped(schema, "properties")
+
+
+def _of_parts(schema: Schema, definitions: Schema, seen: frozenset[str]) -> Iterator[str]:
+    """What has to be true of what is inside."""
+    for index, part in enumerate(listed(schema, "prefixItems")):
+        yield from (f"[{index}] {word}" for word in constraint_words(part, definitions, seen))
+    for key in ("items", "unevaluatedItems"):
+        yield from (f"each {word}" for word in constraint_words(schema.get(key), definitions, seen))
+    name = str(schema.get("$ref")).removeprefix(DEFINITIONS)
+    if "$ref" in schema and name not in seen and not has_rows(found := definition_of(schema, definitions)):
+        yield from constraint_words(found, definitions, seen | {name})
+
+
+def _of_branches(key: str, branches: list[Alternative], definitions: Schema, seen: frozenset[str]) -> Iterator[str]:
+    types = [_branch_words(one, definitions, 0) for one in branches]
+    words = [", ".join(constraint_words(branch, definitions, seen)) for _, branch in branches]
+    if all(words) and set(types) <= {ANY, "object"}:
+        yield f"{'exactly one' if key == 'oneOf' else 'one or more'} of: {' | '.join(words)}"
+    else:
+        yield from (f"{kind}: {said}" for kind, said in zip(types, words, strict=True) if said)
+
+
+def _ranges(schema: Schema) -> Iterator[str]:
     for least, most, noun in _RANGES:
         low, high = schema.get(least), schema.get(most)
         if low is not None and high is not None:
             counted = f"{low}" if low == high else f"{low} to {high}"
-            words.append(f"{counted} {noun if high == 1 else _PLURALS[noun]}")
+            yield f"{counted} {noun if high == 1 else _PLURALS[noun]}"
         elif low is not None:
-            words.append(f"at least {low} {noun if low == 1 else _PLURALS[noun]}")
+            yield f"at least {low} {noun if low == 1 else _PLURALS[noun]}"
         elif high is not None:
-            words.append(f"at most {high} {noun if high == 1 else _PLURALS[noun]}")
-    return words
-
-
-def _without_reference(schema: JsonValue) -> JsonValue:
-    """A definition that refers to another one is not followed any further."""
-    return {key: value for key, value in schema.items() if key != "$ref"} if isinstance(schema, dict) else schema
+            yield f"at most {high} {noun if high == 1 else _PLURALS[noun]}"
