@@ -126,6 +126,9 @@ async def test_the_params_of_a_job_are_described_with_what_they_refer_to() -> No
         "$ref": "#/components/schemas/KeepParams.Address"
     }
     assert schemas["KeepParams.Address"]["required"] == ["street"]
+    body = found["paths"]["/jobs/Keep"]["post"]["requestBody"]["content"]["application/json"]["schema"]
+    assert body["properties"]["params"] == {"$ref": "#/components/schemas/KeepParams"}
+    assert "$defs" not in body
     assert found["openapi"] == "3.1.0"
     assert set(_references(found)) <= {f"#/components/schemas/{name}" for name in schemas}
 

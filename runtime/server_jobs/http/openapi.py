@@ -181,8 +181,9 @@ def _status() -> Schema:
 
 
 def _enqueue(name: str, description: str) -> Schema:
-    body = _enqueue_body()
-    body = {**body, "properties": {**body["properties"], "params": _ref(f"{name}Params")}}
+    # What its params refer to goes with them.
+    body = {key: value for key, value in _enqueue_body().items() if key != "$defs"}
+    body["properties"] = {**body["properties"], "params": _ref(f"{name}Params")}
     answers = {201: _json(_ref("Enqueued")), 200: _json(_ref("Enqueued"))}
     return {
         **_operation(f"enqueue_{name}", f"Queue a {name}.", answers, (*_WRITING, 415, 422)),
