@@ -80,7 +80,7 @@ def type_of(schema: JsonValue, **definitions: JsonValue) -> str:
         ),
         (
             {"type": "object", "unevaluatedProperties": False, "allOf": [{"type": "object"}]},
-            "{\n  [key: string]: unknown;\n}",
+            "object",
         ),
         ({"anyOf": [{"type": "string"}, False]}, "string"),
         ({"oneOf": [{"type": "string"}, True]}, "unknown"),
@@ -100,6 +100,18 @@ def test_a_definition_that_is_only_itself_is_unknown_and_one_with_a_list_between
     writer = TypeWriter({"Loop": loop, "Tree": tree}, {"Loop": "Loop", "Tree": "Tree"})
 
     assert list(writer.declare_definitions()) == ["export type Loop = unknown;\n", "export type Tree = Tree[];\n"]
+
+
+def test_a_closed_object_is_closed_whatever_it_is_put_together_of() -> None:
+    base: JsonValue = {"type": "object", "required": ["a", "b"], "properties": {"a": {"type": "string"}}}
+    other: JsonValue = {"type": "object", "properties": {"b": {"$ref": "#/$defs/Base"}}}
+    union: JsonValue = {"oneOf": [{"type": "object", "properties": {"c": True}}, {"type": "object"}]}
+    parts: Schema = {"allOf": [{"$ref": "#/$defs/Base"}, other, union]}
+
+    assert type_of({"type": "object", **parts, "unevaluatedProperties": False}, Base=base) == (
+        "{\n  a: string;\n  b: unknown;\n} & {\n  b?: Base;\n} & ({\n  c?: unknown;\n} | object)"
+    )
+    assert type_of({**parts, "allOf": [{"$ref": "#/$defs/Base"}]}, Base=base) == "Base"
 
 
 @pytest.mark.parametrize(
@@ -288,17 +300,41 @@ def _items(tokens: list[str]) -> Iterator[tuple[str, object]]:
 
 
 def _fits(type_: object, value: JsonValue, declared: Mapping[str, object]) -> bool:
+    """Whether the compiler takes the value where it is written down: with no property that the type does not know."""
+    if isinstance(type_, tuple) and type_[0] == "|":
+        return any(_fits(one, value, declared) for one in type_[1:])
+    if not _matches(type_, value, declared):
+        return False
+    known = _known(type_, declared) if isinstance(value, dict) else None
+    return not isinstance(value, dict) or known is None or value.keys() <= known
+
+
+def _known(type_: object, declared: Mapping[str, object]) -> set[str] | None:
+    """The properties that an object may be written with; None where that is any."""
+    match type_:
+        case ("name", str(name)):
+            return _known(declared[name], declared) if name in declared else set() if name == "object" else None
+        case ("|" | "&", *types):
+            found = [_known(one, declared) for one in types]
+            return None if None in found else set[str]().union(*(one for one in found if one is not None))
+        case ("object", dict(members)):
+            return None if None in members else {str(key[0]) for key in members if isinstance(key, tuple)}
+        case _:
+            return set()
+
+
+def _matches(type_: object, value: JsonValue, declared: Mapping[str, object]) -> bool:
     match type_:
         case ("name", str(name)) if name in declared:
-            return _fits(declared[name], value, declared)
+            return _matches(declared[name], value, declared)
         case ("name", str(name)):
             return _fits_name(name, value)
         case ("literal", expected):
             return value == expected and isinstance(value, bool) == isinstance(expected, bool)
         case ("|", *types):
-            return any(_fits(one, value, declared) for one in types)
+            return any(_matches(one, value, declared) for one in types)
         case ("&", *types):
-            return all(_fits(one, value, declared) for one in types)
+            return all(_matches(one, value, declared) for one in types)
         case ("array", element):
             return isinstance(value, list) and all(_fits(element, item, declared) for item in value)
         case ("tuple", *items):
@@ -319,6 +355,8 @@ def _fits_name(name: str, value: JsonValue) -> bool:
             return isinstance(value, int | float) and not isinstance(value, bool)
         case "boolean":
             return isinstance(value, bool)
+        case "object":
+            return isinstance(value, dict | list)
         case _:
             assert name in ("never", "undefined"), name
             return False
@@ -342,6 +380,4 @@ def _fits_members(
             return False
         if is_required and name not in value:
             return False
-    if None in members:
-        return all(_fits(members[None], item, declared) for item in value.values())
-    return value.keys() <= named.keys()
+    return None not in members or all(_fits(members[None], item, declared) for item in value.values())

@@ -26,6 +26,7 @@ from server_jobs.schema import metadata
 from server_jobs_generator.models import render_models
 from server_jobs_generator.outputs.typescript.module import typescript_text
 from server_jobs_generator.spec import JobSpec
+from server_jobs_generator.spec_style import Style
 from sqlalchemy import create_engine
 
 from tests.conformance.stores import create_sqlite_file
@@ -330,6 +331,25 @@ void client.enqueue("Case", {});
     (tmp_path / "rows.ts").unlink()
 
     assert row == "TypeError: there is no job Case that can be enqueued"
+    assert compiled(tmp_path) == ""
+
+
+def test_an_object_put_together_of_parts_refuses_what_none_of_them_declares(tmp_path: Path) -> None:
+    base = {"type": "object", "required": ["id"], "properties": {"id": {"type": "string"}}}
+    kinds = [{"type": "object", "required": [one], "properties": {one: {"type": "null"}}} for one in ("a", "b")]
+    parts = {"allOf": [{"$ref": "#/$defs/Base"}], "oneOf": kinds}
+    params = {"type": "object", **parts, "unevaluatedProperties": False}
+    spec = a_spec(params, **{"$defs": {"Base": base}})
+    (job,) = read(tmp_path, {"case.json": spec}, Style.of(["open-objects"])).jobs
+    program = """\
+import type { CaseParams } from "./jobs.ts";
+export const both: CaseParams[] = [{ id: "1", a: null }, { id: "2", b: null }];
+// @ts-expect-error No part declares it.
+export const other: CaseParams = { id: "1", a: null, c: null };
+"""
+    (tmp_path / "jobs.ts").write_text(typescript_text([job]), encoding="utf-8")
+    (tmp_path / "program.ts").write_text(program, encoding="utf-8")
+
     assert compiled(tmp_path) == ""
 
 

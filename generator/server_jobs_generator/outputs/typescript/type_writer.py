@@ -14,11 +14,13 @@ from server_jobs.json_schema import DEFINITIONS, Schema
 
 from .text import comment, literal, literal_type, member
 
+OBJECT = "object"
 UNKNOWN = "unknown"
 NEVER = "never"
 
 _ALL_OF = ("allOf", "anyOf", "oneOf")
 _APPLICATORS = frozenset({*_ALL_OF, "$ref", "dependentSchemas", "if"})
+_OTHERS = frozenset({"additionalProperties", "unevaluatedProperties"})
 _SIMPLE: Mapping[str, str] = {
     "boolean": "boolean",
     "integer": "number",
@@ -47,6 +49,7 @@ class TypeWriter:
     definitions: Schema
     names: Mapping[str, str]
     _endless: frozenset[str] = field(init=False)
+    _open: dict[str, bool] = field(init=False, default_factory=dict[str, bool])
 
     def __post_init__(self) -> None:
         self._endless = frozenset(name for name in self.definitions if self._reaches(name))
@@ -61,21 +64,25 @@ class TypeWriter:
             # Such a definition is nothing but itself; TypeScript would refuse it.
             yield self.declare(self.names[name], True if name in self._endless else schema)
 
-    def of(self, schema: JsonValue | Schema, indent: str = "") -> str:
-        """The type of a schema, laid out for a line with that indentation."""
+    def of(self, schema: JsonValue | Schema, indent: str = "", *, is_closed: bool = False) -> str:
+        """The type of a schema, laid out for a line with that indentation.
+
+        `is_closed` says that a schema around it, of the same value, refuses the properties that none of them declares.
+        """
         if schema is False:
             return NEVER
         if not isinstance(schema, Mapping):
             return UNKNOWN
-        parts = [self._own(schema, indent), self._referenced(schema)]
+        is_closed = is_closed or schema.get("unevaluatedProperties") is False
+        parts = [self._own(schema, indent, is_closed), self._referenced(schema, indent, is_closed)]
         for key in _ALL_OF:
             branches = schema.get(key)
             if isinstance(branches, list) and branches:
-                types = [self.of(branch, indent) for branch in branches]
+                types = [self.of(branch, indent, is_closed=is_closed) for branch in branches]
                 parts.append(intersection(types) if key == "allOf" else union(types))
         return intersection(parts)
 
-    def _own(self, schema: Schema, indent: str) -> str:
+    def _own(self, schema: Schema, indent: str, is_closed: bool) -> str:
         """What the keywords of the schema itself say, those apart that join other schemas."""
         if "const" in schema:
             return literal_type(schema["const"])
@@ -87,14 +94,14 @@ class TypeWriter:
             kinds = [kinds]
         if not isinstance(kinds, list) or not all(isinstance(kind, str) for kind in kinds):
             return UNKNOWN
-        return union([self._of_kind(str(kind), schema, indent) for kind in kinds])
+        return union([self._of_kind(str(kind), schema, indent, is_closed) for kind in kinds])
 
-    def _of_kind(self, kind: str, schema: Schema, indent: str) -> str:
+    def _of_kind(self, kind: str, schema: Schema, indent: str, is_closed: bool) -> str:
         match kind:
             case "array":
                 return self._array(schema, indent)
             case "object":
-                return self._object(schema, indent)
+                return self._object(schema, indent, is_closed)
             case _:
                 return _SIMPLE.get(kind, UNKNOWN)
 
@@ -109,14 +116,16 @@ class TypeWriter:
         rest = [] if items is False else [f"...{array_of(self.of(items, indent))}"]
         return f"[{', '.join([*types, *rest])}]"
 
-    def _object(self, schema: Schema, indent: str) -> str:
+    def _object(self, schema: Schema, indent: str, is_closed: bool) -> str:
         properties, required = schema.get("properties"), schema.get("required")
         members = dict(properties) if isinstance(properties, dict) else {}
         needed = {name: None for name in required if isinstance(name, str)} if isinstance(required, list) else {}
         inside = indent + _STEP
         types = {name: self.of(part, inside) for name, part in members.items()}
-        undeclared = union([self.of(part, inside) for part in _undeclared(schema)])
-        types |= {name: undeclared for name in needed if name not in types}
+        undeclared = union([self.of(part, inside) for part in _undeclared(schema, is_closed)])
+        # What is needed here, and not declared, another schema of the same value may declare.
+        elsewhere = undeclared if "additionalProperties" in schema or not is_closed else UNKNOWN
+        types |= {name: elsewhere for name in needed if name not in types}
         lines: list[str] = []
         for name, type_ in types.items():
             lines.append(comment(documentation(members.get(name)), inside))
@@ -124,13 +133,37 @@ class TypeWriter:
         if undeclared != NEVER:
             others = union([undeclared, *_beside(types, needed)])
             lines.append(f"{inside}[key: string]: {others};\n")
-        return f"{{\n{''.join(lines)}{indent}}}" if lines else "Record<string, never>"
+        if lines:
+            return f"{{\n{''.join(lines)}{indent}}}"
+        is_part = is_closed and ("unevaluatedProperties" not in schema or not _APPLICATORS.isdisjoint(schema))
+        return OBJECT if is_part and "additionalProperties" not in schema else "Record<string, never>"
 
-    def _referenced(self, schema: Schema) -> str:
+    def _referenced(self, schema: Schema, indent: str, is_closed: bool) -> str:
         reference = schema.get("$ref")
         if not isinstance(reference, str):
             return UNKNOWN
-        return self.names.get(reference.removeprefix(DEFINITIONS), UNKNOWN)
+        name = reference.removeprefix(DEFINITIONS)
+        # By itself it takes any property; here it does not, and that has no name.
+        if is_closed and name not in self._endless and self._is_open(name):
+            return self.of(self.definitions[name], indent, is_closed=True)
+        return self.names.get(name, UNKNOWN)
+
+    def _is_open(self, name: str) -> bool:
+        """Whether a definition leaves it to others which properties there are beside its own."""
+        if name not in self._open:
+            self._open[name] = False
+            self._open[name] = self._leaves_open(self.definitions.get(name, False))
+        return self._open[name]
+
+    def _leaves_open(self, schema: JsonValue | Schema) -> bool:
+        if not isinstance(schema, Mapping) or schema.get("unevaluatedProperties") is False:
+            return False
+        if "object" in str(schema.get("type")) and _OTHERS.isdisjoint(schema):
+            return True
+        reference = schema.get("$ref")
+        if isinstance(reference, str) and self._is_open(reference.removeprefix(DEFINITIONS)):
+            return True
+        return any(map(self._leaves_open, _branches(schema)))
 
     def _reaches(self, start: str) -> bool:
         """Whether a definition is made of itself, with no property and no element between."""
@@ -152,7 +185,9 @@ def union(types: Sequence[str]) -> str:
 
 
 def intersection(types: Sequence[str]) -> str:
-    """All of these types at once."""
+    """All of these types at once; that it is an object need not be said of what is one anyway."""
+    said = [type_ for type_ in types if type_ not in (OBJECT, UNKNOWN)]
+    types = said if said or OBJECT not in types else [OBJECT]
     return _joined(types, " & ", swallows=NEVER, vanishes=UNKNOWN)
 
 
@@ -184,12 +219,14 @@ def _element(type_: str, *, needed: bool) -> str:
     return type_ if needed else f"{_single(type_)}?"
 
 
-def _undeclared(schema: Schema) -> list[JsonValue]:
+def _undeclared(schema: Schema, is_closed: bool) -> list[JsonValue]:
     """The schemas of properties that have no name in it, one of which each of them fits."""
     patterns, additional = schema.get("patternProperties"), schema.get("additionalProperties")
-    if additional is None:
+    if additional is None and is_closed:
+        additional = False
+    elif additional is None:
         # What other schemas say at the same place, they say of names that are not known here.
-        additional = True if _APPLICATORS & schema.keys() else schema.get("unevaluatedProperties", True)
+        additional = schema.get("unevaluatedProperties", True) if _APPLICATORS.isdisjoint(schema) else True
     return [*(patterns.values() if isinstance(patterns, dict) else ()), additional]
 
 
@@ -204,7 +241,11 @@ def _directly_in(schema: JsonValue | Schema) -> Iterator[str]:
     reference = schema.get("$ref")
     if isinstance(reference, str):
         yield reference.removeprefix(DEFINITIONS)
+    for branch in _branches(schema):
+        yield from _directly_in(branch)
+
+
+def _branches(schema: Schema) -> Iterator[JsonValue]:
     for key in _ALL_OF:
         branches = schema.get(key)
-        for branch in branches if isinstance(branches, list) else ():
-            yield from _directly_in(branch)
+        yield from branches if isinstance(branches, list) else ()
