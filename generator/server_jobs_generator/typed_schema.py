@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from math import ceil, floor
 
 from pydantic import JsonValue
-from server_jobs.schemas.values import kind_of, whole
+from server_jobs.schemas.values import kind_of, rounded, whole
 
 from .branches import Branches
 from .inline_circles import cut_circles
@@ -252,10 +252,10 @@ def _split_text(rest: Parts, types: Parts) -> None:
 
 
 def _split_integer(rest: Parts, types: Parts) -> None:
-    rounded = {"minimum": ceil, "exclusiveMinimum": floor, "maximum": floor, "exclusiveMaximum": ceil}
-    for key, round_ in rounded.items():
+    rounding = {"minimum": ceil, "exclusiveMinimum": floor, "maximum": floor, "exclusiveMaximum": ceil}
+    for key, round_ in rounding.items():
         if isinstance(bound := rest.get(key), int | float):
-            types[key] = round_(bound)
+            types[key] = rounded(bound, round_)
             del rest[key]
     divisor = rest.get("multipleOf")
     if isinstance(divisor, int | float) and divisor == int(divisor):

@@ -21,7 +21,7 @@ from pydantic.fields import FieldInfo
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, PydanticKnownError, core_schema
 
-from .schemas.values import whole
+from .schemas.values import rounded, whole
 
 T = TypeVar("T")
 
@@ -201,8 +201,8 @@ def _worded(schema: Mapping[str, object]) -> str:
 
 def _whole_limits(number: Mapping[str, Any]) -> dict[str, Any]:
     """The limits of a number, for its whole values: what is above 1.5 is above 1."""
-    rounded = {"ge": ceil, "gt": floor, "le": floor, "lt": ceil}
-    return {key: round_(number[key]) for key, round_ in rounded.items() if key in number}
+    rounding = {"ge": ceil, "gt": floor, "le": floor, "lt": ceil}
+    return {key: rounded(number[key], round_) for key, round_ in rounding.items() if key in number}
 
 
 def _not_whole(value: object) -> object:

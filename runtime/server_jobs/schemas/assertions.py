@@ -11,7 +11,7 @@ from .content import content_check
 from .patterns import PatternError, matcher, size_of
 from .run import Check, Path, Run, Seen
 from .text_formats import FORMATS
-from .values import is_finite, key_of, kind_of, multiple_of
+from .values import as_written, is_finite, key_of, kind_of, multiple_of
 
 if TYPE_CHECKING:
     from .checker import Compiler, Maker
@@ -67,12 +67,12 @@ def _number(words: str, misses: Callable[[float, float], bool]) -> Maker:
     def make(compiler: Compiler, limit: object, schema: Mapping[str, object], base: str) -> Check:
         if not isinstance(limit, int | float) or isinstance(limit, bool):
             return _anything
-        message = f"must be {words} {json.dumps(limit)}"
+        message, bound = f"must be {words} {json.dumps(limit)}", as_written(limit)
 
         def check(value: object, path: Path, seen: Seen | None, run: Run) -> bool:
             if not isinstance(value, int | float) or isinstance(value, bool):
                 return True
-            return not misses(value, limit) or run.fail(path, message)
+            return not misses(as_written(value), bound) or run.fail(path, message)
 
         return check
 

@@ -34,10 +34,10 @@ def key_of(value: object) -> Hashable:
     match value:
         case bool():
             return ("boolean", value)
-        case float() if value.is_integer():
-            return whole(value)
-        case int() | float() | str() | None:
+        case int() | float():
             # Python's numbers are equal, and hash alike, when they are the same number.
+            return as_written(value)
+        case str() | None:
             return value
         case Mapping():
             return ("object", frozenset((name, key_of(item)) for name, item in value.items()))
@@ -55,9 +55,20 @@ def whole(number: float) -> int:
     return int(number) if abs(number) < _FIRST_ROUNDED else int(Decimal(repr(number)))
 
 
+def as_written(number: float) -> float:
+    """A number for comparisons: an integer where it is a whole one, however it is written."""
+    return whole(number) if isinstance(number, float) and number.is_integer() else number
+
+
+def rounded(number: float, round_: Callable[[float], int]) -> int:
+    """A limit of numbers, for whole ones: rounded, unless it is one itself."""
+    written = as_written(number)
+    return written if isinstance(written, int) else round_(written)
+
+
 def multiple_of(divisor: float) -> Callable[[float], bool]:
     """Tells whether a number is a whole multiple of another, both taken as they are written in decimal."""
-    decimal, fraction = Decimal(repr(divisor)), _exact(divisor)
+    decimal, fraction = Decimal(repr(divisor)), exact(divisor)
 
     def is_multiple(value: float) -> bool:
         if isinstance(value, int) and isinstance(divisor, int):
@@ -65,7 +76,7 @@ def multiple_of(divisor: float) -> Callable[[float], bool]:
         try:
             return not Decimal(repr(value)) % decimal
         except InvalidOperation:  # a quotient of more digits than `Decimal` has
-            return _exact(value) % fraction == 0
+            return exact(value) % fraction == 0
 
     return is_multiple
 
@@ -75,5 +86,6 @@ def is_finite(value: float) -> bool:
     return isinstance(value, int) or math.isfinite(value)
 
 
-def _exact(number: float) -> Fraction:
+def exact(number: float) -> Fraction:
+    """A number as it is written in decimal."""
     return Fraction(number) if isinstance(number, int) else Fraction(Decimal(repr(number)))

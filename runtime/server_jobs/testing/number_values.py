@@ -12,6 +12,7 @@ from hypothesis.strategies import SearchStrategy
 from pydantic import JsonValue
 
 from ..json_schema import Schema
+from ..schemas.values import exact
 
 Values = SearchStrategy[JsonValue]
 
@@ -34,7 +35,7 @@ def numbers_of(schema: Schema) -> Values:
 def _divisor(schema: Schema) -> Fraction:
     stated = schema.get("multipleOf")
     divisors = stated if isinstance(stated, list) else [stated]
-    numbers = [_exact(cast("float", one)) for one in divisors if _is_number(one)]
+    numbers = [exact(cast("float", one)) for one in divisors if _is_number(one)]
     common = Fraction(1) if not numbers else numbers[0]
     for number in numbers[1:]:
         common = Fraction(
@@ -45,10 +46,10 @@ def _divisor(schema: Schema) -> Fraction:
 
 def _multiples(schema: Schema, step: Fraction | int) -> Values:
     """Multiples of a number within the bounds, as they are written in decimal: 3 times 0.1 is 0.3."""
-    lows = [math.ceil(_exact(one) / step) for one in _stated(schema, "minimum")]
-    lows += [math.floor(_exact(one) / step) + 1 for one in _stated(schema, "exclusiveMinimum")]
-    highs = [math.floor(_exact(one) / step) for one in _stated(schema, "maximum")]
-    highs += [math.ceil(_exact(one) / step) - 1 for one in _stated(schema, "exclusiveMaximum")]
+    lows = [math.ceil(exact(one) / step) for one in _stated(schema, "minimum")]
+    lows += [math.floor(exact(one) / step) + 1 for one in _stated(schema, "exclusiveMinimum")]
+    highs = [math.floor(exact(one) / step) for one in _stated(schema, "maximum")]
+    highs += [math.ceil(exact(one) / step) - 1 for one in _stated(schema, "exclusiveMaximum")]
     low, high = max(lows, default=None), min(highs, default=None)
     if low is not None and high is not None and low > high:
         return st.nothing()
@@ -83,10 +84,6 @@ def _floats(schema: Schema) -> Values:
 def _stated(schema: Schema, key: str) -> list[float]:
     value = schema.get(key)
     return [cast("float", value)] if _is_number(value) else []
-
-
-def _exact(number: float) -> Fraction:
-    return Fraction(number) if isinstance(number, int) else Fraction(Decimal(repr(number)))
 
 
 def _is_number(value: JsonValue) -> bool:
