@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from pydantic import JsonValue
+
 from .document import Pointer
 from .instance import Fitting
 from .library import Library, Location, UnresolvedReferenceError
@@ -12,7 +14,7 @@ from .nearest_schema import NearestSchema
 from .problems import SpecProblem, did_you_mean, shown
 from .rules import Rule
 from .schema_lint import Schema
-from .spec_rules import DEFAULT_DOES_NOT_FIT, EXAMPLE_DOES_NOT_FIT, VALUE_DOES_NOT_FIT
+from .spec_rules import ALLOWS_NOTHING, DEFAULT_DOES_NOT_FIT, EXAMPLE_DOES_NOT_FIT, VALUE_DOES_NOT_FIT
 
 
 @dataclass(slots=True)
@@ -33,6 +35,7 @@ class MeaningLint:
             return
         yield from self._check_reference(location, schema)
         yield from self._check_own_values(location, schema)
+        yield from self._check_names(location, schema)
 
     def _check_reference(self, location: Location, schema: Schema) -> Iterator[SpecProblem]:
         reference = schema.get("$ref")
@@ -44,21 +47,36 @@ class MeaningLint:
             meant = did_you_mean(self.nearest_schema.to(reference, location.file))
             yield self._problem(location, ("$ref",), error.rule, f"{shown(reference)} {error}{meant}")
 
-    def _check_own_values(self, location: Location, schema: Schema) -> Iterator[SpecProblem]:
+    def _check_own_values(self, location: Location, schema: dict[str, JsonValue]) -> Iterator[SpecProblem]:
         if "default" in schema:
             yield from self._check_value(location, schema, ("default",), DEFAULT_DOES_NOT_FIT)
         examples, options = schema.get("examples"), schema.get("enum")
         for index in range(len(examples) if isinstance(examples, list) else 0):
             yield from self._check_value(location, schema, ("examples", index), EXAMPLE_DOES_NOT_FIT)
-        stated = {"type": schema["type"]} if "type" in schema else {}
+        beside = {key: value for key, value in schema.items() if key != "enum"}
         for index in range(len(options) if isinstance(options, list) else 0):
-            yield from self._check_value(location, stated, ("enum", index), VALUE_DOES_NOT_FIT)
+            yield from self._check_value(location, beside, ("enum", index), VALUE_DOES_NOT_FIT)
         if "const" in schema:
-            yield from self._check_value(location, stated, ("const",), VALUE_DOES_NOT_FIT)
+            beside = {key: value for key, value in schema.items() if key != "const"}
+            yield from self._check_value(location, beside, ("const",), VALUE_DOES_NOT_FIT)
 
-    def _check_value(self, location: Location, schema: Schema, place: Pointer, rule: Rule) -> Iterator[SpecProblem]:
+    def _check_names(self, location: Location, schema: Schema) -> Iterator[SpecProblem]:
+        """Properties that no object can have, as `propertyNames` refuses their names."""
+        names, required, properties = (schema.get(key) for key in ("propertyNames", "required", "properties"))
+        if names is None:
+            return
+        stated: list[tuple[Pointer, JsonValue]] = []
+        if isinstance(required, list):
+            stated += [(("required", index), name) for index, name in enumerate(required)]
+        if isinstance(properties, dict):
+            stated += [(("properties", name), name) for name in properties]
+        for place, name in stated:
+            for _, message in self.fitting.misfits(names, location.file, name):
+                yield self._problem(location, place, ALLOWS_NOTHING, f"propertyNames refuses {shown(name)}: {message}")
+
+    def _check_value(self, location: Location, schema: JsonValue, place: Pointer, rule: Rule) -> Iterator[SpecProblem]:
         value = self.library.value_at(Location(location.file, (*location.pointer, *place)))
-        for pointer, message in self.fitting.misfits(dict(schema), location.file, value):
+        for pointer, message in self.fitting.misfits(schema, location.file, value):
             yield self._problem(location, (*place, *pointer), rule, f"does not fit its own schema: {message}")
 
     def _problem(self, location: Location, below: Pointer, rule: Rule, message: str) -> SpecProblem:

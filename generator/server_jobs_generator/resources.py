@@ -12,11 +12,11 @@ from dataclasses import dataclass, field
 from urllib.parse import quote, urldefrag, urljoin
 
 from pydantic import JsonValue
-from server_jobs.values import pointer_to
+from server_jobs.values import at_pointer, pointer_to
 
 from .document import Document, Pointer
 from .keywords import inner_schemas
-from .problems import SpecProblem
+from .problems import SpecProblem, shown
 from .spec_rules import NAME_TAKEN
 
 _ROOT = "specs:/"
@@ -134,8 +134,10 @@ class _Resources:
                 line, _ = document.place((*first, keyword))
                 for pointer in others:
                     other = "a URI of its own, or a name by $anchor" if keyword == "$id" else "a name of its own"
-                    message = f"names a schema as the one in line {line} is named; give it {other}"
-                    yield document.problem((*pointer, keyword), NAME_TAKEN, message)
+                    at = (*pointer, keyword)
+                    name = shown(at_pointer(document.value, pointer_to(at)))
+                    message = f"{name} is the name of the schema in line {line} too; give it {other}"
+                    yield document.problem(at, NAME_TAKEN, message)
 
 
 def _twice(found: Iterable[_Place]) -> Iterator[tuple[str, tuple[Pointer, ...]]]:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 
 from pydantic import JsonValue
 from server_jobs.schemas.patterns import MAX_SIZE, LargePatternError, PatternError, size_of, translate
-from server_jobs.values import canonical
+from server_jobs.schemas.values import key_of
 
+from .contradictions import contradictions, forbids
 from .document import MAX_PROBLEMS, Document, Pointer
 from .keyword_values import value_problem
 from .keywords import (
@@ -57,13 +58,15 @@ MAX_BRANCHES = 100
 MAX_ENUM = 1_000
 MAX_PATTERN_SIZE = 100_000
 
-_RANGES = (
-    ("minimum", "maximum"),
-    ("minLength", "maxLength"),
-    ("minItems", "maxItems"),
-    ("minProperties", "maxProperties"),
-)
 _PARTIAL = IN_PLACE.union({"contains", "propertyNames"}) - {"anyOf", "oneOf"}
+_UNEVALUATED = frozenset({"unevaluatedItems", "unevaluatedProperties"})
+# What is said there is checked and gives no types: a default would be nobody's.
+_CHECKED_ONLY = frozenset(
+    {
+        *("not", "if", "then", "else", "dependentSchemas", "contains", "propertyNames", "patternProperties"),
+        *("unevaluatedItems", "unevaluatedProperties", "contentSchema"),
+    }
+)
 _BRANCHES = frozenset({"anyOf", "oneOf"})
 _STATES_ITEMS = frozenset({"items", "prefixItems", "unevaluatedItems", "const", "enum"})
 _STATES_EXTRAS = frozenset({"additionalProperties", "unevaluatedProperties", "const", "enum"})
@@ -78,13 +81,16 @@ class TooManyProblemsError(Exception):
 class SchemaLint:
     """Checks the schemas of one document; collects the problems and the place of every schema.
 
-    `is_partial` is set where a schema only adds to what another one says. Raises `TooManyProblemsError` at the two
-    hundredth problem.
+    `is_partial` is set where a schema only adds to what another one says, `is_checked_only` where it gives no types,
+    and `is_watched` where `unevaluatedItems` or its like cares for what it has looked at. Raises
+    `TooManyProblemsError` at the two hundredth problem.
     """
 
     document: Document
     style: Style = STRICT
     is_partial: bool = False
+    is_checked_only: bool = False
+    is_watched: bool = False
     problems: list[SpecProblem] = field(default_factory=list[SpecProblem])
     schemas: list[Pointer] = field(default_factory=list[Pointer])
     pattern_size: int = 0
@@ -109,6 +115,7 @@ class SchemaLint:
 
     def _check_schema(self, pointer: Pointer, schema: Schema, *, at_property: bool, is_partial: bool) -> None:
         types = types_of(schema)
+        outer, self.is_watched = self.is_watched, self.is_watched or bool(schema.keys() & _UNEVALUATED)
         if not (is_partial or self.style.untyped or schema.keys() & (STATES_VALUES | ADVICE.keys())):
             self.note(pointer, TYPE_MISSING, _how_to_state_a_type(schema))
         allowed = KNOWN if not types else KNOWN - _ANY_KEYWORD_OF_A_TYPE.difference(*(BY_TYPE[name] for name in types))
@@ -120,17 +127,19 @@ class SchemaLint:
                 self.note((*pointer, key), KEYWORD_MISPLACED, message, at_key=True)
             else:
                 self._check_keyword((*pointer, key), key, value, is_partial=is_partial or "type" in schema)
-        if "default" in schema and not at_property:
+        if "default" in schema and (self.is_checked_only or not at_property):
             message = "a default works only at a property; move it there"
+            if at_property:
+                message = "a default has no effect in what is only checked; move it to the object's own properties"
             self.note((*pointer, "default"), DEFAULT_MISPLACED, message, at_key=True)
         self._check_together(pointer, schema, types, is_partial=is_partial)
+        self.is_watched = outer
 
     def _check_keyword(self, pointer: Pointer, key: str, value: JsonValue, *, is_partial: bool) -> None:
         # A schema that stands beside what says what the values are need not say it again.
-        outer, self.is_partial = (
-            self.is_partial,
-            self.is_partial or key in _PARTIAL or (key in _BRANCHES and is_partial),
-        )
+        outer = self.is_partial, self.is_checked_only
+        self.is_partial = self.is_partial or key in _PARTIAL or (key in _BRANCHES and is_partial)
+        self.is_checked_only = self.is_checked_only or key in _CHECKED_ONLY
         if key in _CHECKS:
             _CHECKS[key](self, pointer, value)
         elif key == "items" and isinstance(value, list):
@@ -144,15 +153,14 @@ class SchemaLint:
             self.check_named(pointer, value)
         elif mistake := value_problem(key, value):
             self.note(pointer, *mistake)
-        self.is_partial = outer
+        self.is_partial, self.is_checked_only = outer
 
-    def _check_together(self, pointer: Pointer, schema: Schema, types: Iterable[str], *, is_partial: bool) -> None:
+    def _check_together(self, pointer: Pointer, schema: Schema, types: tuple[str, ...], *, is_partial: bool) -> None:
         """What a schema says by several keywords at once."""
-        for lowest, highest in _RANGES:
-            low, high = schema.get(lowest), schema.get(highest)
-            if isinstance(low, int | float) and isinstance(high, int | float) and low > high:
-                message = f"{highest} {high} is below {lowest} {low}: nothing is allowed"
-                self.note((*pointer, highest), ALLOWS_NOTHING, message)
+        for key, message in contradictions(schema, types):
+            self.note((*pointer, key), ALLOWS_NOTHING, message)
+        if "if" in schema and not (schema.keys() & {"then", "else"} or self.is_watched):
+            self.note((*pointer, "if"), KEYWORD_MISPLACED, "if has no effect without then or else", at_key=True)
         if "object" in types:
             self._check_object(pointer, schema, is_partial=is_partial)
         if "array" in types and not (is_partial or self.style.untyped) and not schema.keys() & _STATES_ITEMS:
@@ -165,14 +173,12 @@ class SchemaLint:
             message = "must state additionalProperties: false to refuse properties that are not listed, or true"
             self.note(pointer, EXTRA_NOT_STATED, f"an object {message}")
         properties, required = schema.get("properties", {}), schema.get("required")
-        is_closed = schema.get("additionalProperties") is False and not schema.get("patternProperties")
         if not isinstance(required, list) or not isinstance(properties, dict):
             return
         unknown = ((at, name) for at, name in enumerate(required) if isinstance(name, str) and name not in properties)
         for index, name in islice(unknown, MAX_PROBLEMS):
-            known = nearest(name, properties)
-            if is_closed or known:
-                message = f"{shown(name)} is not in properties{known}"
+            if forbids(schema, name) or _is_misspelt(name, schema, properties):
+                message = f"{shown(name)} is not in properties{nearest(name, properties)}"
                 self.note((*pointer, "required", index), REQUIRED_UNKNOWN, message)
 
     def check_type(self, pointer: Pointer, value: JsonValue) -> None:
@@ -249,12 +255,12 @@ class SchemaLint:
         if len(value) > MAX_ENUM:
             message = f"has more than {MAX_ENUM:,} values; use pattern, or check the value in the handler"
             self.note(pointer, TOO_LARGE, message)
-        seen: set[str] = set()
+        seen: set[Hashable] = set()
         for index, item in enumerate(value):
-            text = canonical(item)
-            if text in seen:
+            key = key_of(item)
+            if key in seen:
                 self.note((*pointer, index), LISTED_TWICE, f"{shown(item)} is listed twice")
-            seen.add(text)
+            seen.add(key)
 
     def check_pattern(self, pointer: Pointer, value: JsonValue) -> None:
         if not isinstance(value, str):
@@ -298,6 +304,11 @@ def _type_meant(name: JsonValue) -> str:
     if word in TYPES_ELSEWHERE:
         return f"; write {TYPES_ELSEWHERE[word]}"
     return nearest(word, TYPES) or f"; use {listed(TYPES)}"
+
+
+def _is_misspelt(name: str, schema: Schema, properties: Schema) -> bool:
+    """Whether a name that is that of no property is nearly that of one."""
+    return not schema.get("patternProperties") and bool(nearest(name, properties))
 
 
 def _how_to_state_a_type(schema: Schema) -> str:

@@ -47,7 +47,7 @@ PATTERN_REFUSED = Rule("PATTERN_REFUSED", "a regular expression cannot be enforc
 DEFAULT_MISPLACED = Rule("DEFAULT_MISPLACED", "a default stands elsewhere than at a property")
 DEFAULT_DOES_NOT_FIT = Rule("DEFAULT_DOES_NOT_FIT", "a default does not fit its own schema")
 EXAMPLE_DOES_NOT_FIT = Rule("EXAMPLE_DOES_NOT_FIT", "an example does not fit its own schema")
-VALUE_DOES_NOT_FIT = Rule("VALUE_DOES_NOT_FIT", "a value in enum or const is not of the stated type")
+VALUE_DOES_NOT_FIT = Rule("VALUE_DOES_NOT_FIT", "a value in enum or const is refused by what stands beside it")
 
 # References.
 REFERENCE_OUTSIDE = Rule("REFERENCE_OUTSIDE", "a $ref leads out of specs/")

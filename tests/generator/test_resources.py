@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -64,7 +65,7 @@ def test_a_file_gives_a_name_once(tmp_path: Path, keyword: str, name: str, advic
         **{"$defs": {"Zip": {"type": "integer", keyword: name}, "Code": {"type": "string", keyword: name}}},
     )
     (line,) = problems(tmp_path, {"case.json": spec})
-    assert f"/$defs/Code/{keyword} names a schema as the one in line 1 is named; {advice}" in line
+    assert f"/$defs/Code/{keyword} {json.dumps(name)} is the name of the schema in line 1 too; {advice}" in line
 
 
 def test_files_may_give_the_same_name(tmp_path: Path) -> None:
@@ -88,3 +89,8 @@ def test_in_one_file_its_own_uri_is_meant(tmp_path: Path) -> None:
 def test_a_name_that_nothing_has_is_refused(tmp_path: Path, reference: str) -> None:
     (line,) = problems(tmp_path, with_address(reference))
     assert "/$ref" in line
+
+
+def test_schemas_with_uris_of_their_own_may_have_equal_anchors(tmp_path: Path) -> None:
+    definitions = {"A": {"type": "integer", "$anchor": "a"}, "B": {"$id": URL, "type": "string", "$anchor": "a"}}
+    assert problems(tmp_path, {"case.json": a_spec(an_object(), **{"$defs": definitions})}) == []

@@ -156,7 +156,7 @@ HARD: list[dict[str, object]] = [
     {**KINDS, "oneOf": [{"required": ["n"]}, {"required": ["s"]}], "dependentRequired": {"n": ["kind"]}},
     {"allOf": [some("object", properties={"a": True}, required=["a"])], "unevaluatedProperties": False},
     {"oneOf": [some("integer", multipleOf=2), some("integer", multipleOf=3)]},
-    some("string", enum=["a", "bb"], minLength=2),
+    {"allOf": [{"enum": ["a", "bb"]}, {"minLength": 2}]},
     {"type": ["string", "integer"], "not": {"minimum": 3}},
     some("array", items={"$ref": "#/$defs/Tree"}, minItems=2, uniqueItems=True),
 ]

@@ -152,7 +152,8 @@ EXPLANATIONS = (
     ),
     Explanation(
         VALUE_DOES_NOT_FIT,
-        "Type and enum (or const) must both hold, so a listed value of another type can never be sent.",
+        "Enum (or const) and all that stands beside it must hold, so a listed value of another type, or one that is "
+        "too long, can never be sent.",
         Example(PROPERTY, '{"type": "string", "enum": ["1", 2]}', '{"type": "string", "enum": ["1", "2"]}'),
     ),
     Explanation(

@@ -14,6 +14,8 @@ from functools import cache
 
 from pydantic_core import SchemaError, SchemaValidator, core_schema
 
+from .unicode_properties import property_problem
+
 _SPACES = r"\t\n\x0b\f\r \xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff"
 _CLASS_ESCAPES = {"d": "0-9", "w": "A-Za-z0-9_", "s": _SPACES}
 _RANGE_WITH_A_CLASS = re.compile(r"\\[dDwWsS]-[^\]]|[^\[^\\]-\\[dDwWsS]")
@@ -200,6 +202,8 @@ class _Translator:
             raise PatternError("looks for a NUL character, which no string here can have")
         if kind == "k" or kind.isdecimal():
             raise PatternError(f"uses a backreference ('{escape}'), which cannot be enforced in linear time")
+        if kind in "pP" and len(escape) > 2 and (problem := property_problem(escape[3:-1])):
+            raise PatternError(f"has a class that does not exist: {problem}")
         if kind in _LITERAL_ESCAPES or len(escape) > 2:
             return escape
         raise PatternError(f"has the escape '{escape}', which JSON Schema does not know")
