@@ -147,6 +147,8 @@ HARD: list[dict[str, object]] = [
     some("array", items=some("integer"), contains={"minimum": 5}, minContains=2, maxContains=3),
     some("array", items={"enum": ["a", "b", "c"]}, uniqueItems=True, minItems=3),
     some("array", prefixItems=[some("string"), some("integer")], items=some("boolean"), minItems=1, maxItems=1),
+    some("array", prefixItems=[some("string")], contains=some("integer"), unevaluatedItems=False),
+    {**an_object(a=some("null"), never=some("string", **{"not": True}))},
     {**an_object(a=some("null"), b=some("null"), c=some("null")), "maxProperties": 1},
     {**an_object(a=some("null"), b=some("null"), c=some("null")), "minProperties": 3},
     some("object", additionalProperties=True, propertyNames={"pattern": "^[a-z]{2}$"}, minProperties=2),

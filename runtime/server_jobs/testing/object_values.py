@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from typing import cast
 
@@ -14,6 +15,14 @@ Values = SearchStrategy[JsonValue]
 Pair = tuple[str, JsonValue]
 
 _MORE_PROPERTIES = 3
+
+
+class NothingFitsError(Exception):
+    """Hardly anything that is made for a schema fits it; `place` is where in the document that is."""
+
+    def __init__(self, place: tuple[str, ...]) -> None:
+        self.place = place
+        super().__init__(f"nothing that was made for {'/'.join(('', *place))} fits its schema")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +48,11 @@ class ObjectParts:
         @st.composite
         def value(draw: st.DrawFn) -> dict[str, JsonValue]:
             chosen = self.required.union(draw(names))
-            found = {name: draw(values) for name, values in self.named.items() if name in chosen}
+            found: dict[str, JsonValue] = {}
+            for name, values in self.named.items():
+                # What nothing fits can only be left out.
+                with nullcontext() if name in self.required else suppress(NothingFitsError):
+                    found |= {name: draw(values)} if name in chosen else {}
             missing = max(0, self.least - len(found))
             if others and (missing or not self.named):
                 room = min(self.most - len(found), missing + _MORE_PROPERTIES)

@@ -22,7 +22,7 @@ from ..schemas.patterns import PatternError, matcher
 from ..values import canonical
 from .merged_schemas import kinds_of, merged
 from .number_values import integers_of, numbers_of
-from .object_values import ObjectParts, Pair
+from .object_values import NothingFitsError, ObjectParts, Pair
 from .text_values import CHARACTERS, TextSchema
 
 Values = SearchStrategy[JsonValue]
@@ -50,14 +50,6 @@ _NOT_MADE_AFTER = frozenset(
         *("unevaluatedItems", "unevaluatedProperties", "propertyNames", "patternProperties", "maxProperties"),
     }
 )
-
-
-class NothingFitsError(Exception):
-    """Hardly anything that is made for a schema fits it; `place` is where in the document that is."""
-
-    def __init__(self, place: Place) -> None:
-        self.place = place
-        super().__init__(f"nothing that was made for {'/'.join(('', *place))} fits its schema")
 
 
 @dataclass(slots=True)
@@ -197,15 +189,17 @@ class SchemaValues:
         prefix = schema.get("prefixItems")
         stated = prefix if isinstance(prefix, list) else []
         first = [self.of(part, turns, (*place, str(index))) for index, part in enumerate(stated)]
-        items = self.of(schema.get("items", not first), turns, (*place, "0"))
+        items = self.of(schema.get("items", True), turns, (*place, "0"))
         least = _count(schema, "minItems", 0)
         most = min(_count(schema, "maxItems", least + _MORE_ITEMS), max(least, len(first)) + _MORE_ITEMS)
-        if "contains" in schema and not first:
+        if "contains" in schema:
             wanted = self._merged(schema.get("items", True), [schema["contains"]])
-            first = [self._after(wanted, turns, (*place, "0"))] * _count(schema, "minContains", 1)
+            first += [self._after(wanted, turns, (*place, "0"))] * _count(schema, "minContains", 1)
         if first:
             first = first[:most]
-            rest = _list_of(items, max(0, least - len(first)), most - len(first))
+            fewest = max(0, least - len(first))
+            # What is not described is not made, unless there are too few without it.
+            rest = _list_of(items, fewest, most - len(first) if "items" in schema else fewest)
             return st.builds(lambda begin, end: [*begin, *end], st.tuples(*first), rest)
         return _list_of(items, least, max(least, most), unique=schema.get("uniqueItems") is True)
 

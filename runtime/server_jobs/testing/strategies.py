@@ -14,7 +14,8 @@ from pydantic import BaseModel, JsonValue, ValidationError
 from ..errors import ServerJobsError
 from ..json_schema import Schema
 from ..values import check, pointer_to
-from .schema_values import NothingFitsError, SchemaValues
+from .object_values import NothingFitsError
+from .schema_values import SchemaValues
 
 __all__ = ["NoValuesError", "SearchStrategy", "smallest_of", "values_of"]
 
