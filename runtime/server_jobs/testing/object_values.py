@@ -11,18 +11,12 @@ from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 from pydantic import JsonValue
 
+from .fitting_values import NothingFitsError
+
 Values = SearchStrategy[JsonValue]
 Pair = tuple[str, JsonValue]
 
 _MORE_PROPERTIES = 3
-
-
-class NothingFitsError(Exception):
-    """Hardly anything that is made for a schema fits it; `place` is where in the document that is."""
-
-    def __init__(self, place: tuple[str, ...]) -> None:
-        self.place = place
-        super().__init__(f"nothing that was made for {'/'.join(('', *place))} fits its schema")
 
 
 @dataclass(frozen=True, slots=True)

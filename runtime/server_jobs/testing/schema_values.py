@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import cast
 
-from hypothesis import reject
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 from pydantic import JsonValue
@@ -20,13 +19,13 @@ from ..json_schema import DEFINITIONS, Schema, definitions_of, parts_of
 from ..schemas.checker import Checker
 from ..schemas.patterns import PatternError, matcher
 from ..values import canonical
+from .fitting_values import Place, fitting
 from .merged_schemas import kinds_of, merged
 from .number_values import integers_of, numbers_of
-from .object_values import NothingFitsError, ObjectParts, Pair
+from .object_values import ObjectParts, Pair
 from .text_values import CHARACTERS, TextSchema
 
 Values = SearchStrategy[JsonValue]
-Place = tuple[str, ...]
 Test = Callable[[JsonValue], bool]
 
 _SCALARS: Values = st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.text(CHARACTERS, max_size=10)
@@ -39,8 +38,6 @@ ANYTHING: Values = st.one_of(
 _MORE_ITEMS = 3
 _NO_LIMIT = 2**31
 _TURNS = 2
-_TRIES = 10
-_PATIENCE = 200
 _SAYS_NOTHING = frozenset(
     {"$comment", "$defs", "default", "deprecated", "description", "discriminator", "examples", "title"}
 )
@@ -74,7 +71,7 @@ class SchemaValues:
         values = self._after(schema, turns, place)
         if not isinstance(schema, Mapping) or not schema.keys() & _NOT_MADE_AFTER or values.is_empty:
             return values
-        return _held(values, self._test(schema), place)
+        return fitting(lambda draw: [draw(values)], self._test(schema), place)
 
     def empty_place(self, schema: JsonValue | Schema) -> Place:
         """The part of a document for which no value can be made, where there is none for the document."""
@@ -182,6 +179,7 @@ class SchemaValues:
             media_type=schema.get("contentMediaType"),
             content=self.of(schema.get("contentSchema", True), turns, place),
             fits=self._test({**schema, "type": "string"}),
+            place=place,
         )
         return stated.texts()
 
@@ -279,25 +277,6 @@ class SchemaValues:
                 seen.add(name)
                 pending.append(self._definitions[name])
         return False
-
-
-def _held(values: Values, fits: Test, place: Place) -> Values:
-    """Those of the values that fit. What is drawn again and again is told when it never does."""
-    counts = {True: 0, False: 0}
-
-    @st.composite
-    def value(draw: st.DrawFn) -> JsonValue:
-        for _ in range(_TRIES):
-            drawn = draw(values)
-            is_fitting = fits(drawn)
-            counts[is_fitting] += 1
-            if is_fitting:
-                return drawn
-        if counts[False] >= _PATIENCE and not counts[True]:
-            raise NothingFitsError(place)
-        return reject()
-
-    return value()
 
 
 def _needed(schema: JsonValue | Schema) -> list[tuple[str, JsonValue]]:

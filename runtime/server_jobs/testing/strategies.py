@@ -14,7 +14,7 @@ from pydantic import BaseModel, JsonValue, ValidationError
 from ..errors import ServerJobsError
 from ..json_schema import Schema
 from ..values import check, pointer_to
-from .object_values import NothingFitsError
+from .fitting_values import NothingFitsError
 from .schema_values import SchemaValues
 
 __all__ = ["NoValuesError", "SearchStrategy", "smallest_of", "values_of"]

@@ -10,19 +10,18 @@ from dataclasses import dataclass
 from itertools import chain, islice
 from typing import cast
 
-from hypothesis import reject
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 from pydantic import JsonValue
 
 from ..schemas.patterns import PatternError
+from .fitting_values import Place, fitting
 from .format_values import FORMAT_VALUES
 from .pattern_values import texts_of
 
 CHARACTERS = st.characters(codec="utf-8", exclude_characters="\0")
 
 _MORE_CHARACTERS = 20
-_TRIES = 10
 _MOST_SPLICES = 2_000
 _FILLING = "a"
 
@@ -32,7 +31,10 @@ Test = Callable[[str], bool]
 
 @dataclass(frozen=True, slots=True)
 class TextSchema:
-    """What a schema says of texts, and whether one fits. `content` has the values that a document in them may have."""
+    """What a schema says of texts, whether one fits, and where in the document it stands.
+
+    `content` has the values that a JSON document in such a text may be.
+    """
 
     least: int
     most: int | None
@@ -42,6 +44,7 @@ class TextSchema:
     media_type: JsonValue
     content: SearchStrategy[JsonValue]
     fits: Test
+    place: Place
 
     def texts(self) -> Texts:
         """Texts that fit; none where it is plain that there are none."""
@@ -90,17 +93,12 @@ class TextSchema:
     def _fitting(self, sources: list[Texts]) -> Texts:
         """Texts of one source that fit the others too; or a text of one put into that of another, where that fits."""
 
-        @st.composite
-        def text(draw: st.DrawFn) -> str:
-            for _ in range(_TRIES):
-                drawn = [draw(source) for source in sources]
-                spliced = (made for one in drawn for other in (*drawn, _FILLING) for made in self._spliced(one, other))
-                for made in chain(drawn, islice(spliced, _MOST_SPLICES)):
-                    if self.fits(made):
-                        return made
-            return reject()
+        def candidates(draw: st.DrawFn) -> Iterator[str]:
+            drawn = [draw(source) for source in sources]
+            spliced = (made for one in drawn for other in (*drawn, _FILLING) for made in self._spliced(one, other))
+            return chain(drawn, islice(spliced, _MOST_SPLICES))
 
-        return text()
+        return fitting(candidates, self.fits, self.place)
 
     def _spliced(self, around: str, inside: str) -> Iterator[str]:
         """One text in place of a part of another, which is as long as the length asks for, the whole if it can be."""
