@@ -290,6 +290,12 @@ def test_the_property_that_has_no_value_is_named() -> None:
         smallest_of("Case", "result", schema, Anything)
 
 
+def test_where_all_few_candidates_are_refused_a_fake_says_what_to_do() -> None:
+    schema: Schema = {**an_object(), "not": an_object()}
+    with pytest.raises(NoValuesError, match=r"no result of Case was found.*`result=Anything\(\.\.\.\)`"):
+        smallest_of("Case", "result", schema, Anything)
+
+
 def test_a_property_whose_schema_refuses_all_that_is_made_for_it_is_named() -> None:
     odd: JsonValue = {"type": "integer", "not": {"multipleOf": 1}}
     schema: Schema = {**an_object(a=an_object(odd=odd) | {"required": ["odd"]}), "required": ["a"]}

@@ -8,6 +8,7 @@ from typing import Generic, NoReturn, TypeVar
 
 from hypothesis import HealthCheck, Phase, find, reject, settings
 from hypothesis import strategies as st
+from hypothesis.errors import NoSuchExample, Unsatisfiable
 from hypothesis.strategies import SearchStrategy
 from pydantic import BaseModel, JsonValue, ValidationError
 
@@ -40,7 +41,11 @@ def smallest_of(job_name: str, part: str, schema: Schema, model: type[M]) -> M:
     # What is tried first is the simplest. To make another one simpler takes a second, for which a fake should not ask.
     chosen = settings(database=None, derandomize=True, phases=[Phase.generate], suppress_health_check=_NO_MATTER)
     own = f"say what is to be returned: `result={model.__name__}(...)`"
-    return find(_values_of(_Sieve(job_name, part, model, own), schema), lambda _: True, settings=chosen)
+    sieve = _Sieve(job_name, part, model, own)
+    try:
+        return find(_values_of(sieve, schema), lambda _: True, settings=chosen)
+    except (NoSuchExample, Unsatisfiable):  # there were too few candidates for the patience of the sieve
+        raise sieve.nothing_for((), "was found", "its schema refuses all there is") from None
 
 
 def _values_of(sieve: _Sieve[M], schema: Schema) -> SearchStrategy[M]:
