@@ -211,10 +211,15 @@ class Backend:
             )
         began = self.clock.monotonic()
         attempt = self._attempt(self.registry.find(job.job_name).job, job, self.config.lock_timeout)
-        self._claims.pop(job.token, None)
-        status, error = await self.runner.run(attempt, self)
+        status, error = await self._run_held(attempt)
         duration = timedelta(seconds=self.clock.monotonic() - began)
-        return WorkerExecutionResult(job.id, status is JobStatus.COMPLETED, duration, error)
+        is_given_back = attempt.stopped is Stop.SHUTDOWN and status is JobStatus.PENDING
+        return WorkerExecutionResult(job.id, status is JobStatus.COMPLETED, duration, error, is_given_back)
+
+    async def _run_held(self, attempt: Attempt) -> tuple[JobStatus | None, str | None]:
+        """Begin an attempt of a claim that is held here, and as in `Runner.run`."""
+        self._claims.pop(attempt.claim.token, None)
+        return await self.runner.run(attempt, self)
 
     async def take(
         self, limit: int, *, queues: tuple[str, ...] | None = None, slots: int | None = None

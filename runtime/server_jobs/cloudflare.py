@@ -25,9 +25,11 @@ from .cron_tick import Tick, tick
 from .databases.bindings import database_of, text_in
 from .databases.d1 import D1Binding, D1Database
 from .errors import DatabaseError, InvalidOptionError
+from .executor import Attempt, Stop
 from .options import check_duration, check_range
 from .ports import CountedDatabase, Database, Store
-from .record import Claim
+from .rations import RationedDatabase, Rations
+from .record import Claim, JobStatus
 from .registry import JobRegistry
 from .stores.sql import SqlStore
 
@@ -44,6 +46,7 @@ HOSTS_VARIABLE = "JOBS_ALLOWED_HOSTS"
 ORIGINS_VARIABLE = "JOBS_ALLOWED_ORIGINS"
 _QUERIES_OF_A_CLAIM = 12  # with limits, and with a look before and after it
 _QUERIES_OF_A_JOB = 2
+_QUERIES_OF_THE_END = 2  # a renewal of leases, and a last look
 
 _logger = logging.getLogger("server_jobs")
 
@@ -76,7 +79,9 @@ class CloudflareWorkerBackend(Backend):
 
     A tick claims no more jobs than `max_queries` statements of D1, or requests to Turso, are enough for: Cloudflare
     ends an invocation that makes more than 1,000 (50 on its free plan). What handlers ask of this backend, as by
-    `later`, is counted, not prevented: it leaves less for the jobs after them, which are reckoned to cost as much.
+    `later`, is counted: a job is begun, or let ask, while there is enough for what those of its name asked before, and
+    goes back to the next tick, uncounted, when there is not. A job for which all are not enough fails. `costs` has what
+    jobs ask, by their names, as backends before found out.
     """
 
     def __init__(
@@ -88,6 +93,7 @@ class CloudflareWorkerBackend(Backend):
         lock_timeout: timedelta = DEFAULT_LOCK_TIMEOUT,
         poll_interval: timedelta = DEFAULT_POLL_INTERVAL,
         max_queries: int = MOST_QUERIES,
+        costs: MutableMapping[str, int] | None = None,
     ) -> None:
         check_range("max_queries", max_queries, FEWEST_CONFIGURED, MOST_CONFIGURED)
         super().__init__(
@@ -105,6 +111,9 @@ class CloudflareWorkerBackend(Backend):
         self._before = self._counted.queries if self._counted else 0  # a database may be kept for many invocations
         self._cost_of_a_job = _QUERIES_OF_A_JOB
         self._claimed = self._queries_when_claimed = 0
+        self._rations = Rations(max_queries, self._left_for_handlers, {} if costs is None else costs)
+        if self._counted is not None and isinstance(self.store, SqlStore):
+            self.store.database = RationedDatabase(self._counted, self._rations)
 
     @property
     def queries(self) -> int:
@@ -118,6 +127,8 @@ class CloudflareWorkerBackend(Backend):
         """
         if self._counted is None:
             return None
+        if self._rations.has_put_off:
+            return 0
         if self._claimed:
             cost = -(-(self.queries - self._queries_when_claimed) // self._claimed)
             self._cost_of_a_job = max(self._cost_of_a_job, cost)
@@ -127,6 +138,24 @@ class CloudflareWorkerBackend(Backend):
         claims = await super().claim(limit, queues=queues)
         self._claimed, self._queries_when_claimed = len(claims), self.queries
         return claims
+
+    async def _run_held(self, attempt: Attempt) -> tuple[JobStatus | None, str | None]:
+        with self._rations.of(attempt.claim.job_name, lambda: attempt.stop(Stop.SHUTDOWN)) as ration:
+            self.runner.hold(attempt, self.clock.monotonic())
+            try:
+                await self._rations.begin(ration)
+            except asyncio.CancelledError:
+                attempt.stop(Stop.SHUTDOWN)
+                await asyncio.shield(super()._run_held(attempt))
+                raise
+            status, error = await super()._run_held(attempt)
+            if status is JobStatus.COMPLETED:
+                self._rations.note(ration)
+            return status, error
+
+    def _left_for_handlers(self) -> int:
+        """Each job that runs may have to be settled alone."""
+        return self._max_queries - self.queries - len(self.runner.attempts()) - _QUERIES_OF_THE_END
 
     def goes_on_after(self, earlier: CloudflareWorkerBackend) -> None:
         """Count the queries of another backend as well: both are for the same invocation."""
@@ -243,6 +272,7 @@ def create_cron_handler(
     it. An invocation that Cloudflare ends all the same leaves its jobs to their leases.
     """
     check_duration("budget", budget)
+    costs: dict[str, int] = {}  # of no more names than there are jobs
 
     def make_backend(env: object) -> CloudflareWorkerBackend:
         backend = CloudflareWorkerBackend(
@@ -251,6 +281,7 @@ def create_cron_handler(
             max_concurrency=max_concurrency,
             lock_timeout=lock_timeout,
             max_queries=_configured_queries(env, max_queries),
+            costs=costs,
         )
         job_registry.bind(backend)
         return backend

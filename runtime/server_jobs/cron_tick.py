@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Tick:
-    """What one tick did: leases that had run out, jobs made by schedules, and how the jobs it ran ended."""
+    """What one tick did: leases that had run out, jobs made by schedules, and how the jobs ended that it ran."""
 
     expired: int
     scheduled: int
@@ -51,7 +51,8 @@ async def tick(backend: Backend, *, limit: int | None = None, budget: timedelta 
     if chores.errors:
         raise chores.errors[0]
     completed = sum(result.success for result in results)
-    return Tick(len(expired), len(scheduled), completed, len(results) - completed)
+    given_back = sum(result.is_given_back for result in results)
+    return Tick(len(expired), len(scheduled), completed, len(results) - completed - given_back)
 
 
 class _Chores:

@@ -328,6 +328,10 @@ class CountedDatabase(Database, Protocol):
         """How many were so far, by this object."""
         ...
 
+    def queries_of(self, calls: int) -> int:
+        """How many a `run` of so many calls is counted as."""
+        ...
+
 
 @runtime_checkable
 class StreamingDatabase(Database, Protocol):

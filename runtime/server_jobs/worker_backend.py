@@ -36,12 +36,16 @@ class PollResult:
 
 @dataclass(frozen=True, slots=True)
 class WorkerExecutionResult:
-    """What came of one attempt. `success` means completed and stored; otherwise `error` says why not."""
+    """What came of one attempt. `success` means completed and stored; otherwise `error` says why not.
+
+    `is_given_back`: it was stopped, or not begun, and the job waits as if it had not been claimed.
+    """
 
     job_id: str
     success: bool
     duration: timedelta
     error: str | None = None
+    is_given_back: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,6 +60,10 @@ class D1Database:
         self.queries = 0
         """How many statements were executed, those of a batch one by one, as Cloudflare may count them."""
 
+    def queries_of(self, calls: int) -> int:
+        """As in `CountedDatabase`."""
+        return calls
+
     async def open(self) -> None:
         """A binding is always open."""
 
