@@ -51,7 +51,7 @@ def name_references(documents: Mapping[str, Document]) -> Names:
         if len(meant.places) > 1:
             ambiguous[one.file, reference] = sorted({file for file, _ in meant.places})
         elif meant.places:
-            one.schema["$ref"] = meant.written(one.file)
+            one.schema["$ref"] = meant.written(one.file, documents)
     named = frozenset(one.file for one in schemas if "$id" in one.schema)
     return Names(named, ambiguous, tuple(resources.problems(documents)))
 
@@ -89,11 +89,11 @@ class _Meant:
     places: Sequence[_Place] = ()
     rest: str = ""
 
-    def written(self, file: str) -> str:
-        """The reference in a file as a path and a pointer."""
+    def written(self, file: str, documents: Mapping[str, Document]) -> str:
+        """The reference in a file as a path and a pointer, both as whoever wrote the files would write them."""
         other, pointer = self.places[0]
         path = "" if other == file else quote(posixpath.relpath(other, posixpath.dirname(file) or "."))
-        fragment = quote(pointer_to(pointer)) + self.rest
+        fragment = quote(pointer_to(documents[other].as_written(pointer))) + self.rest
         return f"{path}#{fragment}" if fragment or not path else path
 
 

@@ -100,6 +100,25 @@ def test_what_a_reference_misses_is_named_as_its_author_wrote_it(tmp_path: Path,
     assert line.endswith(expected)
 
 
+def test_schemas_are_found_by_their_names_wherever_a_translation_puts_them(tmp_path: Path) -> None:
+    spec = of_draft7(
+        an_object(
+            x={"$ref": "#short"},
+            y={"$ref": "https://example.com/short.json"},
+            z={"$ref": "https://example.com/short.json#/definitions/Inner"},
+        ),
+        definitions={
+            "Short": {"$id": "#short", "type": "integer"},
+            "Other": {
+                "$id": "https://example.com/short.json",
+                "type": "integer",
+                "definitions": {"Inner": {"type": "integer"}},
+            },
+        },
+    )
+    assert problems(tmp_path, {"case.json": spec}) == []
+
+
 def test_two_schemas_of_one_name_are_told(tmp_path: Path) -> None:
     spec = of_draft7(
         an_object(), definitions={"A": {"$id": "#a", "type": "string"}, "B": {"$id": "#a", "type": "null"}}
