@@ -212,6 +212,7 @@ def test_the_wrong_example_breaks_the_rule_and_the_right_one_none(tmp_path: Path
 
 
 WITH_OTHERS = {
+    "database-drivers": {"missing-package"},
     "TOO_MANY_PROBLEMS": {"KEYWORD_VALUE"},
     "VERSION_NOT_BUMPED": {"REQUIRED_ADDED"},
     "RESULT_BROKEN": {"NULL_ADDED"},

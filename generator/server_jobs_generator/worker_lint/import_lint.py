@@ -59,7 +59,9 @@ class ImportLint:
         known = next((module for one in candidates for module in MODULES if f"{one}.".startswith(f"{module}.")), None)
         if known is not None:
             yield source.finding(node, MODULES[known], known)
-        elif top in GONE:
+        if known is not None and MODULES[known].since is None:
+            return  # it cannot work, whoever brings it
+        if top in GONE:
             yield source.finding(node, MISSING_MODULE, top, f"cannot be imported: {GONE[top]}")
         elif not (top in RUNTIME or is_standard(top)) and self.packages.may_lack(top):
             yield self._lacking(source, node, top)
