@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
 
@@ -44,9 +45,9 @@ def attributes(job: JobSpec) -> list[Code]:
 
 def job_imports(job: JobSpec, models: str, types: Sequence[str], more: Sequence[str] = ()) -> Code:
     """The imports of a job's module: exactly the names its class uses, `more` of the runtime among them."""
-    body = "\n".join(attributes(job))
-    runtime = [name for name in _RUNTIME if _uses(body, name)]
-    blocks = [import_names("datetime", ["timedelta"])] if _uses(body, "timedelta") else []
+    used = _names_in("\n".join(attributes(job)))
+    runtime = [name for name in _RUNTIME if name in used]
+    blocks = [import_names("datetime", ["timedelta"])] if "timedelta" in used else []
     blocks += [import_names("server_jobs", [base_of(job), *more, *runtime]), import_names(models, types)]
     return Code("\n\n".join(blocks))
 
@@ -151,5 +152,6 @@ def _duration(value: timedelta) -> Expression:
     return call("timedelta", seconds=Code(value // timedelta(seconds=1)), microseconds=Code(value.microseconds))
 
 
-def _uses(body: str, name: str) -> bool:
-    return f"{name}(" in body or f"{name}." in body
+def _names_in(body: str) -> set[str]:
+    """The names that code uses; what stands in its strings is none."""
+    return {node.id for node in ast.walk(ast.parse(body)) if isinstance(node, ast.Name)}

@@ -200,6 +200,16 @@ def test_text_of_a_spec_stays_text(tmp_path: Path) -> None:
     assert "{{ 7 * 7 }}" in printed
 
 
+def test_text_of_a_spec_imports_nothing(tmp_path: Path) -> None:
+    text = "timedelta(seconds=1), RateLimit(Misfire.SKIP)"
+    project = make_project(tmp_path / "project", {"job": job_spec("Job1", schedules=[schedule(params={"text": text})])})
+    project.generate()
+    module = project.read("generated/jobs/job.py")
+    assert text in module
+    assert "import Job, Schedule\n" in module
+    assert "datetime" not in module
+
+
 def test_a_template_refuses_text_that_was_not_made_code() -> None:
     with pytest.raises(TypeError, match="has not been made Code"):
         render("package_init.py.jinja", header=Code("# x"), docstring='"""; import os')
