@@ -124,7 +124,7 @@ def test_two_schemas_of_one_name_are_told(tmp_path: Path) -> None:
         an_object(), definitions={"A": {"$id": "#a", "type": "string"}, "B": {"$id": "#a", "type": "null"}}
     )
     (line,) = problems(tmp_path, {"case.json": spec})
-    assert "/definitions/B/$id names a schema as the one in line 1 is named" in line
+    assert '/definitions/B/$id "a" is the name of the schema in line 1 too' in line
 
 
 def test_a_keyword_of_draft_7_is_none_in_later_drafts(tmp_path: Path) -> None:
