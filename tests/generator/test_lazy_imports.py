@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.generator.projects import TemporaryProject, job_spec, make_project
+from tests.generator.projects import TemporaryProject, generated_project, job_spec, make_project
 
 LOADED = "print(sorted(name for name in sys.modules if name.startswith(('generated.models.', 'handlers.'))))"
 ALL = "['generated.models.digest', 'generated.models.plain', 'handlers.digest', 'handlers.plain']"
@@ -95,8 +95,7 @@ def test_the_calls_of_a_job_that_is_imported_later_go_to_the_backend_that_was_bo
 
 
 def test_a_handler_that_cannot_be_imported_is_named_when_a_worker_starts(tmp_path: Path) -> None:
-    project = make_project(tmp_path / "project")
-    project.generate()
+    project = generated_project(tmp_path / "project")
     project.path("handlers/send_email.py").write_text("import nowhere\n", encoding="utf-8")
     # A process of its own: this one may have imported the modules of another project.
     command = [sys.executable, "-m", "server_jobs.cli", "worker", "--until-empty"]

@@ -11,7 +11,15 @@ import pytest
 from server_jobs_generator.manifest import hash_content
 from server_jobs_generator.merge_conflicts import conflict_line
 
-from tests.generator.projects import TemporaryProject, commit_all, git, job_spec, make_project, schedule
+from tests.generator.projects import (
+    TemporaryProject,
+    commit_all,
+    generated_project,
+    git,
+    job_spec,
+    make_project,
+    schedule,
+)
 from tests.generator.spec_projects import an_object
 
 CONFLICT = "<<<<<<< HEAD\none\n=======\nother\n>>>>>>> main\n"
@@ -23,9 +31,7 @@ WRANGLER = "generated/worker/wrangler.jsonc"
 
 @pytest.fixture
 def project(tmp_path: Path) -> TemporaryProject:
-    project = make_project(tmp_path / "project")
-    project.generate()
-    return project
+    return generated_project(tmp_path / "project")
 
 
 def append(project: TemporaryProject, path: str, text: str = CONFLICT) -> int:

@@ -13,7 +13,7 @@ from server_jobs import schema
 from server_jobs_generator import revisions
 from sqlalchemy import BigInteger, Column, Engine, Index, MetaData, Table, Text, text
 
-from tests.generator.projects import TemporaryProject, job_spec, make_project, schedule
+from tests.generator.projects import TemporaryProject, generated_project, job_spec, make_project, schedule
 from tests.generator.test_migrations import VERSIONS, alembic, engine, schedules, url
 
 __all__ = ["engine", "url"]
@@ -49,8 +49,7 @@ def test_the_first_run_makes_the_tables_then_the_schedules_then_the_views(projec
 
 
 def test_without_schedules_there_is_no_revision_of_them(tmp_path: Path) -> None:
-    project = make_project(tmp_path / "project")
-    project.generate()
+    project = generated_project(tmp_path / "project")
     assert revision_names(project) == ["0001_tables", "0002_views"]
 
 

@@ -18,7 +18,7 @@ from server_jobs_generator.worker_lint.exclusions import read_exclusions
 from server_jobs_generator.worker_lint.project_lint import check_worker
 from server_jobs_generator.worker_lint.upload import read_upload
 
-from .projects import TemporaryProject, make_project
+from .projects import TemporaryProject, generated_project
 
 WRANGLER = "generated/worker/wrangler.jsonc"
 PYPROJECT = "generated/worker/pyproject.toml"
@@ -93,9 +93,7 @@ LACKS = [
 
 @pytest.fixture
 def project(tmp_path: Path) -> TemporaryProject:
-    project = make_project(tmp_path / "project")
-    project.generate()
-    return project
+    return generated_project(tmp_path / "project")
 
 
 def edit(project: TemporaryProject, path: str, old: str, new: str) -> None:

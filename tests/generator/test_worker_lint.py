@@ -15,7 +15,7 @@ import pytest
 from server_jobs.project import find_project
 from server_jobs_generator.worker_lint.project_lint import check_worker
 
-from .projects import PYPROJECT, TemporaryProject, job_spec, make_project
+from .projects import PYPROJECT, TemporaryProject, generated_project, job_spec, make_project
 
 ROOT = Path(__file__).parents[2]
 GOLDEN = Path(__file__).parent / "golden_worker"
@@ -49,9 +49,7 @@ def handler(project: TemporaryProject, text: str, name: str = "send_email") -> N
 
 @pytest.fixture
 def project(tmp_path: Path) -> TemporaryProject:
-    project = make_project(tmp_path / "project")
-    project.generate()
-    return project
+    return generated_project(tmp_path / "project")
 
 
 def test_a_new_project_has_nothing_that_cannot_work(project: TemporaryProject) -> None:

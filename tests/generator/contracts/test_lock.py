@@ -19,7 +19,7 @@ from server_jobs_generator.contracts.lock import Lock, LockedJob, parse_lock
 from server_jobs_generator.contracts.lock_text import entries_in, hash_of
 from server_jobs_generator.contracts.text_place import line_and_column
 
-from tests.generator.projects import TemporaryProject, job_spec, make_project
+from tests.generator.projects import TemporaryProject, generated_project, job_spec
 from tests.generator.spec_language import ANYTHING
 from tests.generator.spec_projects import Schema
 
@@ -29,9 +29,7 @@ TEXT: JsonValue = {"type": "string"}
 
 @pytest.fixture
 def project(tmp_path: Path) -> TemporaryProject:
-    project = make_project(tmp_path / "project")
-    project.generate()
-    return project
+    return generated_project(tmp_path / "project")
 
 
 def _revisions(project: TemporaryProject, version: str = "1") -> list[Schema]:
@@ -322,8 +320,7 @@ def test_nothing_is_written_beside_a_broken_lock(project: TemporaryProject, comm
 
 
 def test_a_lock_that_is_gone_is_not_made_anew_from_what_the_specs_say_today(tmp_path: Path) -> None:
-    project = make_project(tmp_path / "project")
-    project.generate()
+    project = generated_project(tmp_path / "project")
     lock = project.read("generated/contracts.lock.json")
     project.path("generated/contracts.lock.json").unlink()
     for command in ("generate", "check"):

@@ -18,7 +18,7 @@ from server_jobs_generator.contracts.review import review
 from server_jobs_generator.report import ENTRIES_FOLLOW
 
 from tests.generator.contracts.history import ACCEPTED, TEXT, TODAY, WHOLE, History, accepted, both, needing, stopping
-from tests.generator.projects import TemporaryProject, job_spec, make_project
+from tests.generator.projects import TemporaryProject, generated_project, job_spec
 from tests.generator.spec_projects import Schema, a_spec, an_object, read
 
 
@@ -258,9 +258,7 @@ def test_versions_leave_the_lock_from_the_newest_down_and_never_unnamed(history:
 
 @pytest.fixture
 def project(tmp_path: Path) -> TemporaryProject:
-    project = make_project(tmp_path / "project")
-    project.generate()
-    return project
+    return generated_project(tmp_path / "project")
 
 
 def test_a_newcomer_is_told_in_one_line_how_to_go_on(project: TemporaryProject) -> None:
