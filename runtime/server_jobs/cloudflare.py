@@ -106,14 +106,11 @@ class CloudflareWorkerBackend(Backend):
         self.is_owner = isinstance(database, str)
         """Whether the database was opened from a URL, by this backend and for it alone."""
         self._max_queries = max_queries
-        opened = self.store.database if isinstance(self.store, SqlStore) else None
-        self._counted = opened if isinstance(opened, CountedDatabase) else None
+        self._counted = _rationed(self.store)
         self._before = self._counted.queries if self._counted else 0  # a database may be kept for many invocations
         self._cost_of_a_job = _QUERIES_OF_A_JOB
         self._claimed = self._queries_when_claimed = 0
         self._rations = Rations(max_queries, self._left_for_handlers, {} if costs is None else costs)
-        if self._counted is not None and isinstance(self.store, SqlStore):
-            self.store.database = RationedDatabase(self._counted, self._rations)
 
     @property
     def queries(self) -> int:
@@ -293,6 +290,15 @@ def _adapted(database: Store | Database | str | D1Binding) -> Store | Database |
     if isinstance(database, str | Store | Database):
         return database
     return D1Database(database)
+
+
+def _rationed(store: Store) -> CountedDatabase | None:
+    """The database of a store, of which jobs take rations from now on; None where nobody counts."""
+    if not isinstance(store, SqlStore) or not isinstance(store.database, CountedDatabase):
+        return None
+    if not isinstance(store.database, RationedDatabase):  # a store may be kept for many invocations
+        store.database = RationedDatabase(store.database)
+    return store.database
 
 
 def _configured_queries(env: object, otherwise: int) -> int:

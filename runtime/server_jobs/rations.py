@@ -20,6 +20,7 @@ from .ports import CountedDatabase, Row, Statement, Value
 class Ration:
     """What one job has asked so far. `put_off` ends its run and gives it back as if it had not been claimed."""
 
+    rations: Rations
     job_name: str
     put_off: Callable[[], None]
     asked: int = 0
@@ -50,7 +51,7 @@ class Rations:
     @contextmanager
     def of(self, job_name: str, put_off: Callable[[], None]) -> Iterator[Ration]:
         """What is asked in here, and in the tasks begun in here, is asked by that job."""
-        ration = Ration(job_name, put_off)
+        ration = Ration(self, job_name, put_off)
         outside = _own.set(ration)
         try:
             yield ration
@@ -69,15 +70,12 @@ class Rations:
         if ration.job_name in self._costs and not await self._is_admitted(ration):
             self._note_put_off(ration)
 
-    async def take(self, queries: int) -> None:
-        """Wait until the job that asks may make so many queries. What the engine asks is let through.
+    async def take(self, ration: Ration, queries: int) -> None:
+        """Wait until the job may make so many queries.
 
         Where they are not enough the job is put off, and `CancelledError` raised; but `DatabaseError` if there were no
         others to ask: then they are never enough.
         """
-        ration = _own.get()
-        if ration is None:
-            return
         try:
             is_admitted = await self._is_admitted(ration)
         except asyncio.CancelledError:  # perhaps its time is up: it was waiting for others
@@ -139,11 +137,10 @@ class Rations:
 
 
 class RationedDatabase:
-    """A database of which each job takes its ration."""
+    """A database of which each job takes its ration, by the rations of its own invocation; the engine asks freely."""
 
-    def __init__(self, database: CountedDatabase, rations: Rations) -> None:
+    def __init__(self, database: CountedDatabase) -> None:
         self._database = database
-        self._rations = rations
         self.name = database.name
         self.now = database.now
         self.packs_rows = database.packs_rows
@@ -153,6 +150,12 @@ class RationedDatabase:
         self.close = database.close
         self.watch = database.watch
         self.announce = database.announce
+        self.queries_of = database.queries_of
+
+    @property
+    def queries(self) -> int:
+        """As in `CountedDatabase`."""
+        return self._database.queries
 
     async def run(
         self,
@@ -160,5 +163,6 @@ class RationedDatabase:
         look: tuple[Statement, Mapping[str, Value]] | None = None,
     ) -> Sequence[Sequence[Row]]:
         """As in `Database`, when it is the turn of the job that asks."""
-        await self._rations.take(self._database.queries_of(len(calls)) + (look is not None))
+        if (ration := _own.get()) is not None:
+            await ration.rations.take(ration, self.queries_of(len(calls)) + (look is not None))
         return await self._database.run(*calls, look=look)

@@ -13,8 +13,10 @@ import pytest
 from pydantic import BaseModel
 from server_jobs import DatabaseError, JobContext, JobOptions, JobStatus, create_job_registry, define_job
 from server_jobs.cloudflare import CloudflareWorkerBackend, create_cron_handler, database_of
+from server_jobs.databases.d1 import D1Database
 from server_jobs.rations import Rations
 from server_jobs.record import JobQuery
+from server_jobs.stores.sql import SqlStore
 
 from tests.conformance.d1_binding import FakeD1
 from tests.conformance.stores import create_d1_file
@@ -198,11 +200,27 @@ async def test_a_tick_that_is_cancelled_gives_back_what_waits_and_what_asks(bind
     assert await world.states() == [(JobStatus.PENDING, 0)] * 2
 
 
+async def test_a_store_that_is_kept_is_counted_anew_in_each_invocation(binding: FakeD1) -> None:
+    async def asks(params: Number, context: JobContext) -> Number:
+        del context
+        await ask(60)
+        return params
+
+    world = World(binding, asks, asks)
+    store = SqlStore(D1Database(binding))
+    world.handler = create_cron_handler(database=store, job_registry=world.backend.registry, max_queries=world.most)
+
+    for _ in range(2):
+        await world.enqueue()
+        async with asyncio.timeout(5):
+            assert [await world.tick() for _ in range(2)] == [(1, 0), (1, 0)]
+
+
 async def test_an_outlier_is_forgotten_by_and_by() -> None:
     costs = {"Job0": 80}
     for expected in (41, 21, 11, 6, 4, 3, 2):
         rations = Rations(100, lambda: 100, costs)
         with rations.of("Job0", lambda: None) as ration:
-            await rations.take(2)
+            await rations.take(ration, 2)
             rations.note(ration)
         assert costs == {"Job0": expected}
