@@ -24,6 +24,7 @@ class Ration:
     job_name: str
     put_off: Callable[[], None]
     asked: int = 0
+    is_over: bool = False
     turn: asyncio.Event = field(default_factory=asyncio.Event)
 
 
@@ -50,7 +51,10 @@ class Rations:
 
     @contextmanager
     def of(self, job_name: str, put_off: Callable[[], None]) -> Iterator[Ration]:
-        """What is asked in here, and in the tasks begun in here, is asked by that job."""
+        """What is asked in here, and in the tasks begun in here, is asked by that job.
+
+        Tasks that outlive it ask without waiting as long as any queries are left, and nobody waits for them.
+        """
         ration = Ration(self, job_name, put_off)
         outside = _own.set(ration)
         try:
@@ -95,12 +99,12 @@ class Rations:
 
     async def _is_admitted(self, ration: Ration) -> bool:
         """Whether it may ask, or may not in this invocation; as soon as that is known."""
-        if ration not in self._asking:
+        if ration not in self._asking and not ration.is_over:
             if ration not in self._waiting:
                 self._waiting.append(ration)
             self._give_turns()
             await ration.turn.wait()
-        return ration in self._asking
+        return ration.is_over or ration in self._asking
 
     def _give_turns(self) -> None:
         for ration in list(self._waiting):
@@ -130,6 +134,8 @@ class Rations:
         ration.put_off()
 
     def _end(self, ration: Ration) -> None:
+        ration.is_over = True
+        ration.turn.set()
         for some in (self._asking, self._waiting):
             if ration in some:
                 some.remove(ration)

@@ -14,7 +14,7 @@ from pydantic import BaseModel
 from server_jobs import DatabaseError, JobContext, JobOptions, JobStatus, create_job_registry, define_job
 from server_jobs.cloudflare import CloudflareWorkerBackend, create_cron_handler, database_of
 from server_jobs.databases.d1 import D1Database
-from server_jobs.rations import Rations
+from server_jobs.rations import Ration, Rations
 from server_jobs.record import JobQuery
 from server_jobs.stores.sql import SqlStore
 
@@ -214,6 +214,37 @@ async def test_a_store_that_is_kept_is_counted_anew_in_each_invocation(binding: 
         await world.enqueue()
         async with asyncio.timeout(5):
             assert [await world.tick() for _ in range(2)] == [(1, 0), (1, 0)]
+
+
+async def test_what_a_job_left_behind_holds_up_no_other_one_when_it_asks() -> None:
+    rations = Rations(100, lambda: 100, {"Large": 90})
+    over = asyncio.Event()
+
+    async def ask_later(ration: Ration) -> None:
+        await over.wait()
+        await rations.take(ration, 1)
+
+    with rations.of("Small", lambda: None) as small:
+        left_behind = asyncio.create_task(ask_later(small))
+    over.set()
+    await left_behind
+
+    async with asyncio.timeout(5):
+        with rations.of("Large", lambda: None) as large:
+            await rations.begin(large)
+
+
+async def test_what_a_job_left_behind_waits_no_longer_than_the_job() -> None:
+    rations = Rations(100, lambda: 60, {})
+
+    with rations.of("First", lambda: None) as first:
+        await rations.take(first, 1)
+        with rations.of("Second", lambda: None) as second:
+            left_behind = asyncio.create_task(rations.take(second, 1))
+            await asyncio.sleep(0)
+            assert not left_behind.done()
+        async with asyncio.timeout(5):
+            await left_behind
 
 
 async def test_an_outlier_is_forgotten_by_and_by() -> None:
