@@ -23,6 +23,8 @@ class Ration:
     rations: Rations
     job_name: str
     put_off: Callable[[], None]
+    is_among_first: bool
+    """Whether no job of the invocation had ended before it, so that none has more left for it."""
     asked: int = 0
     is_over: bool = False
     turn: asyncio.Event = field(default_factory=asyncio.Event)
@@ -46,6 +48,7 @@ class Rations:
         self._left = left
         self._costs = costs
         self._asked = 0
+        self._has_ended_one = False
         self._asking: list[Ration] = []
         self._waiting: list[Ration] = []
 
@@ -55,7 +58,7 @@ class Rations:
 
         Tasks that outlive it ask without waiting as long as any queries are left, and nobody waits for them.
         """
-        ration = Ration(self, job_name, put_off)
+        ration = Ration(self, job_name, put_off, is_among_first=not self._has_ended_one)
         outside = _own.set(ration)
         try:
             yield ration
@@ -77,8 +80,8 @@ class Rations:
     async def take(self, ration: Ration, queries: int) -> None:
         """Wait until the job may make so many queries.
 
-        Where they are not enough the job is put off, and `CancelledError` raised; but `DatabaseError` if there were no
-        others to ask: then they are never enough.
+        Where they are not enough the job is put off, and `CancelledError` raised; but `DatabaseError` if no others
+        have run before or asked meanwhile: then they are never enough.
         """
         try:
             is_admitted = await self._is_admitted(ration)
@@ -87,7 +90,7 @@ class Rations:
         if not is_admitted:
             await self._put_off(ration)
         if self._left() < queries:
-            if self._asked == ration.asked:
+            if ration.is_among_first and self._asked == ration.asked:
                 raise DatabaseError(
                     f"this run has asked the database {ration.asked} times, and an invocation of the Worker has "
                     f"{self._most} queries: enqueue many jobs with later_many, or split the work into several jobs"
@@ -116,7 +119,7 @@ class Rations:
             ration.turn.set()
 
     def _is_enough_for(self, ration: Ration) -> bool:
-        if not self._asked and not self._asking:
+        if not self._asked and not self._asking and (ration.is_among_first or ration.job_name not in self._costs):
             return True
         expected = sum(max(0, self._expected(one) - one.asked) for one in self._asking)
         return self._left() - expected >= self._expected(ration)
@@ -134,7 +137,7 @@ class Rations:
         ration.put_off()
 
     def _end(self, ration: Ration) -> None:
-        ration.is_over = True
+        ration.is_over = self._has_ended_one = True
         ration.turn.set()
         for some in (self._asking, self._waiting):
             if ration in some:

@@ -200,6 +200,24 @@ async def test_a_tick_that_is_cancelled_gives_back_what_waits_and_what_asks(bind
     assert await world.states() == [(JobStatus.PENDING, 0)] * 2
 
 
+async def test_a_job_fails_for_its_queries_only_when_no_invocation_has_more_for_it(binding: FakeD1) -> None:
+    began: list[int] = []
+
+    async def asks_much(params: Number, context: JobContext) -> Number:
+        del context
+        began.append(params.number)
+        await ask(75)
+        return params
+
+    world = World(binding, asks_much)
+    for number in range(2):
+        await Child.using(world.backend).later_many([{"number": 0}] * 55)
+        await world.jobs[0].using(world.backend).later({"number": number})
+        assert [await world.tick() for _ in range(2)] == [(55, 0), (1, 0)]
+
+    assert began == [0, 0, 1]
+
+
 async def test_a_store_that_is_kept_is_counted_anew_in_each_invocation(binding: FakeD1) -> None:
     async def asks(params: Number, context: JobContext) -> Number:
         del context
