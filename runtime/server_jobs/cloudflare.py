@@ -145,6 +145,8 @@ class CloudflareWorkerBackend(Backend):
                 attempt.stop(Stop.SHUTDOWN)
                 await asyncio.shield(super()._run_held(attempt))
                 raise
+            if attempt.claim.token not in self._claims:
+                attempt.stop(Stop.LOST)  # while it waited it was given back
             status, error = await super()._run_held(attempt)
             if status is JobStatus.COMPLETED:
                 self._rations.note(ration)

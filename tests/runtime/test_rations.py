@@ -200,6 +200,35 @@ async def test_a_tick_that_is_cancelled_gives_back_what_waits_and_what_asks(bind
     assert await world.states() == [(JobStatus.PENDING, 0)] * 2
 
 
+async def test_a_job_that_is_given_back_while_it_waits_is_not_begun(binding: FakeD1) -> None:
+    began: list[int] = []
+    asked, goes_on = asyncio.Event(), asyncio.Event()
+
+    async def asks_much(params: Number, context: JobContext) -> Number:
+        del context
+        began.append(params.number)
+        await ask()
+        asked.set()
+        await goes_on.wait()
+        return params
+
+    world = World(binding, asks_much, asks_much)
+    await world.enqueue()
+    backend = CloudflareWorkerBackend(
+        database=binding, job_registry=world.backend.registry, max_queries=60, costs={"Job0": 30, "Job1": 30}
+    )
+    backend.registry.bind(backend)
+    claims = await backend.claim(2)
+    first, second = (asyncio.ensure_future(backend.execute(claim)) for claim in claims)
+    await asked.wait()
+    await backend.give_back(claims)
+    goes_on.set()
+
+    assert [(await run).success for run in (first, second)] == [True, False]
+    assert began == [0]
+    assert await world.states() == [(JobStatus.COMPLETED, 1), (JobStatus.PENDING, 0)]
+
+
 async def test_a_job_fails_for_its_queries_only_when_no_invocation_has_more_for_it(binding: FakeD1) -> None:
     began: list[int] = []
 
