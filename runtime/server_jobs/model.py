@@ -33,7 +33,8 @@ class JobModel(BaseModel):
     constructor takes the Python names (or the JSON names) with values of the declared types. Dumps have JSON names.
 
     `= None` stands for a property that was not given: dumps leave it out, and write the null that somebody set. A
-    default of null, which is written like every default, is `fresh(lambda: None)`.
+    default of null, which is written like every default, is `fresh(lambda: None)`. A model with a serializer of its own
+    is written as that says.
     """
 
     # No `validate_default`: generated defaults have been checked against their schema, and an omitted `None` is none.
@@ -62,7 +63,8 @@ class JobModel(BaseModel):
     @classmethod
     def __get_pydantic_core_schema__(cls, source: type[BaseModel], handler: GetCoreSchemaHandler, /) -> CoreSchema:
         schema = handler(source)
-        if absent := _names_of_absent(cls.__pydantic_fields__):
+        absent = _names_of_absent(cls.__pydantic_fields__)
+        if absent and not cls.__pydantic_decorators__.model_serializers:
             dump = core_schema.wrap_serializer_function_ser_schema(partial(_as_given, absent), info_arg=True)
             # In place, because a class that contains itself refers to this very schema.
             cast("dict[str, Any]", handler.resolve_ref_schema(schema))["serialization"] = dump

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_serializer, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_serializer, field_validator, model_serializer
 from server_jobs import InvalidDocumentError, InvalidParamsError, InvalidResultError
 from server_jobs.documents import read_params, read_result, redacted, unique_key_of, write_params, write_result
 from server_jobs.model import JobModel, Omittable, fresh
@@ -103,6 +103,17 @@ def test_a_null_that_python_says_is_stored() -> None:
     node = Node(items=[])
     node.left = None
     assert write_params("Job", Node, node)[1] == '{"left":null,"items":[]}'
+
+
+def test_a_model_that_writes_itself_is_stored_as_it_says() -> None:
+    class Own(JobModel):
+        note: str | None = None
+
+        @model_serializer
+        def written(self) -> dict[str, str | None]:
+            return {"note": self.note or "none"}
+
+    assert write_params("Job", Own, Own())[1] == '{"note":"none"}'
 
 
 def test_an_omitted_property_is_left_out_of_the_stored_text() -> None:
