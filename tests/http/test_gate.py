@@ -135,6 +135,11 @@ async def test_what_a_browser_was_talked_into_writes_nothing(path: str, headers:
     assert await call.stored() == 1
 
 
+@pytest.mark.parametrize("origin", ["null", "http:", "http://["])
+async def test_no_page_is_at_home_at_an_empty_host(origin: str) -> None:
+    assert (await Caller()("POST", "/trigger", headers={"origin": origin, "host": ""})).status_code == 403
+
+
 @pytest.mark.parametrize(
     "headers",
     [

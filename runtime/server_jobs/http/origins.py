@@ -41,13 +41,13 @@ def host_in(header: str) -> str:
     return (found["address"] or found["name"]).lower() if found else ""
 
 
-def place_of(origin: str) -> str:
-    """Host and port of the page of that origin, as its header `Host` would have them; empty if there is none."""
+def place_of(origin: str) -> str | None:
+    """Host and port of the page of that origin, as its header `Host` would have them; None if there is none."""
     try:
         parts = urlsplit(origin)
     except ValueError:
-        return ""
-    return parts.netloc.lower() if parts.scheme in _USUAL_PORTS else ""
+        return None
+    return (parts.netloc.lower() or None) if parts.scheme in _USUAL_PORTS else None
 
 
 def _as_browsers_write(origin: str) -> str | None:
