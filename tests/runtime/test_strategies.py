@@ -272,6 +272,7 @@ def test_failures_shrink_to_something_small() -> None:
             "$defs": {"Endless": an_object(next={"$ref": "#/$defs/Endless"}) | {"required": ["next"]}},
         },
         {"type": "integer", "minimum": 1, "maximum": 0},
+        {"type": "number", "exclusiveMinimum": 1, "exclusiveMaximum": 1.0000000000000002},
         {"type": "string", "pattern": "^(ab)+$", "minLength": 3, "maxLength": 3},
     ],
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from decimal import Decimal
 from fractions import Fraction
 from typing import cast
@@ -17,6 +18,7 @@ from ..schemas.values import exact
 Values = SearchStrategy[JsonValue]
 
 _EXACT = 2**53
+_LARGEST = sys.float_info.max
 
 
 def integers_of(schema: Schema) -> Values:
@@ -69,16 +71,12 @@ def _plain(number: Fraction | int) -> JsonValue:
 
 
 def _floats(schema: Schema) -> Values:
-    lowest, highest = _stated(schema, "minimum"), _stated(schema, "maximum")
-    above, below = _stated(schema, "exclusiveMinimum"), _stated(schema, "exclusiveMaximum")
-    low = max(map(float, lowest + above), default=None)
-    high = min(map(float, highest + below), default=None)
-    is_open = low is not None and low in map(float, above), high is not None and high in map(float, below)
-    if low is not None and high is not None and (low > high or (low == high and any(is_open))):
-        return st.nothing()
-    if (is_open[0] and low == math.nextafter(math.inf, 0)) or (is_open[1] and high == -math.nextafter(math.inf, 0)):
-        return st.nothing()
-    return st.floats(low, high, allow_nan=False, allow_infinity=False, exclude_min=is_open[0], exclude_max=is_open[1])
+    lows = [float(one) for one in _stated(schema, "minimum")]
+    lows += [math.nextafter(one, math.inf) for one in _stated(schema, "exclusiveMinimum")]
+    highs = [float(one) for one in _stated(schema, "maximum")]
+    highs += [math.nextafter(one, -math.inf) for one in _stated(schema, "exclusiveMaximum")]
+    low, high = max(lows, default=-_LARGEST), min(highs, default=_LARGEST)
+    return st.floats(low, high) if max(low, -_LARGEST) <= min(high, _LARGEST) else st.nothing()
 
 
 def _stated(schema: Schema, key: str) -> list[float]:
