@@ -112,7 +112,7 @@ def _shared(app: ASGIApp, origins: tuple[str, ...]) -> ASGIApp:
     """The application for pages of these origins, which send a token and JSON by themselves, and no cookies."""
     if not origins:
         return app
-    from starlette.middleware.cors import CORSMiddleware  # a Worker need not have it
+    from starlette.middleware.cors import CORSMiddleware  # which most Workers need not load
 
     return CORSMiddleware(
         app,
