@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from contextlib import suppress
+from contextvars import Context
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -316,7 +317,7 @@ class Backend:
         try:
             return await asyncio.shield(task)
         except asyncio.CancelledError:
-            undoing = asyncio.ensure_future(self._undo(task))
+            undoing = asyncio.get_running_loop().create_task(self._undo(task), context=Context())
             self._undoing.add(undoing)
             undoing.add_done_callback(self._undoing.discard)
             await asyncio.shield(undoing)  # goes on although the caller is cancelled once more

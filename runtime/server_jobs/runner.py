@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from contextvars import Context
 from datetime import timedelta
 from functools import partial
 
@@ -91,7 +92,9 @@ class Runner:
         except BaseException as error:
             self._leave(attempt)
             if isinstance(error, asyncio.CancelledError):
-                await asyncio.shield(self._return(attempt))
+                # In no handler's context: it is the engine that asks.
+                returning = asyncio.get_running_loop().create_task(self._return(attempt), context=Context())
+                await asyncio.shield(returning)
             raise
         attempt.is_over = True
         if settlement is None:

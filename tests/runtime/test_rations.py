@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
+from contextvars import Context
 from datetime import timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -131,6 +132,39 @@ async def test_a_job_that_runs_another_one_at_once_asks_for_both(binding: FakeD1
     await world.enqueue()
 
     assert await world.tick() == (3, 0)
+
+
+async def test_a_job_that_is_run_by_one_that_is_put_off_is_given_back_too(binding: FakeD1) -> None:
+    async def asks_much(params: Number, context: JobContext) -> Number:
+        del context
+        try:
+            await ask(30)
+        except asyncio.CancelledError:
+            for _ in range(3):  # as a renewal of leases may
+                await asyncio.create_task(backend.store.ping(), context=Context())
+            raise
+        return params
+
+    Inner = define_job(name="Inner", params=Number, result=Number, handler=asks_much)
+
+    async def runs_inner(params: Number, context: JobContext) -> Number:
+        del context
+        await Inner.now({"number": 0})
+        return params
+
+    world = World(binding, runs_inner, asks_much)
+    await world.enqueue()
+    registry = world.backend.registry.register(Inner)
+    backend = CloudflareWorkerBackend(
+        database=binding, job_registry=registry, max_queries=50, costs={"Job0": 1, "Job1": 1}
+    )
+    registry.bind(backend)
+    done = await backend.handle_cron()
+
+    assert (done.completed, done.failed) == (1, 0)
+    assert await world.states() == [(JobStatus.PENDING, 0), (JobStatus.COMPLETED, 1)]
+    (inner,) = await backend.store.list_jobs(JobQuery(job_name="Inner"))
+    assert (inner.status, inner.attempt_count) == (JobStatus.PENDING, 0)
 
 
 async def test_a_job_that_asks_many_things_at_the_same_time_is_put_off_and_begun_again_as_a_whole(
