@@ -46,7 +46,7 @@ HOSTS_VARIABLE = "JOBS_ALLOWED_HOSTS"
 ORIGINS_VARIABLE = "JOBS_ALLOWED_ORIGINS"
 _QUERIES_OF_A_CLAIM = 12  # with limits, and with a look before and after it
 _QUERIES_OF_A_JOB = 2
-_QUERIES_OF_THE_END = 2  # a renewal of leases, and a last look
+_QUERIES_OF_THE_END = 3  # a renewal of leases, the return of what was put off unbegun, and a last look
 
 _logger = logging.getLogger("server_jobs")
 

@@ -167,6 +167,37 @@ async def test_a_job_that_is_run_by_one_that_is_put_off_is_given_back_too(bindin
     assert (inner.status, inner.attempt_count) == (JobStatus.PENDING, 0)
 
 
+async def test_what_is_put_off_unbegun_keeps_within_the_queries_though_leases_were_renewed(binding: FakeD1) -> None:
+    async def asks_some(params: Number, context: JobContext) -> Number:
+        del context
+        await ask()
+        return params
+
+    async def asks_too_much(params: Number, context: JobContext) -> Number:
+        del context
+        try:
+            await ask(50)
+        except asyncio.CancelledError:
+            await asyncio.create_task(backend.store.ping(), context=Context())  # as a renewal does
+            raise
+        return params
+
+    world = World(binding, asks_some, *[asks_too_much] * 3)
+    await world.enqueue()
+    backend = CloudflareWorkerBackend(
+        database=binding,
+        job_registry=world.backend.registry,
+        max_queries=50,
+        costs={"Job0": 1, "Job1": 1, "Job2": 20, "Job3": 20},
+    )
+    backend.registry.bind(backend)
+    binding.queries = 0
+    done = await backend.handle_cron()
+
+    assert (done.completed, done.failed) == (1, 0)
+    assert binding.queries <= 50
+
+
 async def test_a_job_that_asks_many_things_at_the_same_time_is_put_off_and_begun_again_as_a_whole(
     binding: FakeD1,
 ) -> None:
