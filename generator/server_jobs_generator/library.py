@@ -12,7 +12,7 @@ from urllib.parse import unquote
 from pydantic import JsonValue
 from server_jobs.values import pointer_to
 
-from .document import Document, Pointer
+from .document import MAX_DEPTH, Document, Pointer
 from .problems import shown
 from .rules import Rule
 from .spec_rules import REFERENCE_OUTSIDE, REFERENCE_UNRESOLVED
@@ -41,7 +41,8 @@ class Library:
 
     `needs` are the other files that references in a file led to, as far as they were resolved. `unreadable` are the
     names of files that are no documents, which is a problem of their own; `ambiguous` are references, each with its
-    file, by a URI that schemas of several files have, which are named.
+    file, by a URI that schemas of several files have, which are named. `moved` has, for each file that is
+    needed, where what a translation moved stands now, by the pointers in the file.
     """
 
     documents: dict[str, Document]
@@ -49,6 +50,9 @@ class Library:
     needs: dict[str, set[str]] = field(default_factory=dict[str, set[str]])
     unreadable: set[str] = field(default_factory=set[str])
     ambiguous: Mapping[tuple[str, str], Sequence[str]] = field(default_factory=dict[tuple[str, str], Sequence[str]])
+    moved: dict[str, Mapping[tuple[str, ...], Pointer]] = field(
+        default_factory=dict[str, Mapping[tuple[str, ...], Pointer]]
+    )
 
     def value_at(self, location: Location) -> JsonValue:
         """What stands at a location."""
@@ -93,7 +97,7 @@ class Library:
             raise UnresolvedReferenceError(f"leads to no schema: none in {file} has the $anchor {shown(fragment)}")
         document = self.documents[file]
         keys = [token.replace("~1", "/").replace("~0", "~") for token in fragment.split("/")[1:]]
-        pointer = _moved(document, keys)
+        pointer = self._moved(file, keys)
         keys = keys[len(document.as_written(pointer)) :]
         value = self.value_at(Location(file, pointer))
         for key in keys:
@@ -108,13 +112,15 @@ class Library:
                 raise UnresolvedReferenceError(message)
         return pointer
 
-
-def _moved(document: Document, keys: Sequence[str]) -> Pointer:
-    """Where as much of a pointer as a translation moved stands now; `()` if it moved nothing of it."""
-    moved = (
-        now for now, before in document.written.items() if [str(token) for token in before] == list(keys[: len(before)])
-    )
-    return max(moved, key=lambda now: len(document.written[now]), default=())
+    def _moved(self, file: str, keys: Sequence[str]) -> Pointer:
+        """Where as much of a pointer as a translation moved stands now; `()` if it moved nothing of it."""
+        if file not in self.moved:
+            written = self.documents[file].written
+            self.moved[file] = {tuple(map(str, before)): now for now, before in written.items()}
+        moved, deepest = self.moved[file], min(len(keys), MAX_DEPTH)
+        return next(
+            (moved[before] for length in range(deepest, 0, -1) if (before := tuple(keys[:length])) in moved), ()
+        )
 
 
 def reached(names: Iterable[str], following: Mapping[str, Iterable[str]]) -> set[str]:

@@ -190,6 +190,14 @@ BOMBS: dict[str, tuple[object, str]] = {
         properties(5000, lambda number: {"$ref": f"#/$defs/Q{number}"}),
         "leads to a place that does not exist",
     ),
+    "many references of draft 7": (
+        properties(4000, lambda number: {"$ref": f"#/definitions/A{number}"})
+        | {
+            "$schema": "http://json-schema.org/draft-07/schema#",
+            "definitions": {f"A{number}": TEXT for number in range(4000)},
+        },
+        "references more than 2,000 definitions",
+    ),
     "many examples": (properties(1, lambda _: {"type": "integer", "examples": ["x"] * 15_000}), "does not fit"),
     "comments": (b"#\n" * 400_000 + b"{}", "has 200 problems or more"),
     "keys again and again": (b"{" + b'"a":1,' * 19_000 + b'"a":1}', "has 200 problems or more"),
