@@ -96,6 +96,8 @@ HOLDS_NAMED = frozenset({"properties", "patternProperties", "dependentSchemas", 
 IN_PLACE = frozenset({"allOf", "anyOf", "oneOf", "not", "if", "then", "else", "dependentSchemas"})
 """The keywords whose schemas apply to the value itself, not to a part of it."""
 
+_HELD_AGAINST = IN_PLACE - {"not"}
+
 
 def inner_schemas(schema: JsonValue | Mapping[str, JsonValue]) -> Iterator[tuple[tuple[str | int, ...], JsonValue]]:
     """The schemas directly inside a schema, `$defs` among them, with where they stand in it."""
@@ -106,6 +108,12 @@ def inner_schemas(schema: JsonValue | Mapping[str, JsonValue]) -> Iterator[tuple
             yield from (((key, index), branch) for index, branch in enumerate(value))
         elif key in HOLDS_NAMED and isinstance(value, dict):
             yield from (((key, name), inner) for name, inner in value.items())
+
+
+def schemas_held_against(schema: JsonValue) -> Iterator[JsonValue]:
+    """The schemas inside a schema that may say more of its values: what stands under `not` says what they are not."""
+    stated = schema.items() if isinstance(schema, Mapping) else ()
+    yield from (inner for _, inner in inner_schemas({key: value for key, value in stated if key in _HELD_AGAINST}))
 
 
 ADVICE: Mapping[str, str] = {

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from pydantic import JsonValue
 from server_jobs.values import pointer_to
 
 from .instance import Fitting, follow
-from .keywords import IN_PLACE, inner_schemas
-from .problems import nearest_of, shown
+from .keywords import schemas_held_against
+from .problems import Suggestions, shown
 
 _MOST_ALTERNATIVES = 1_000
 _MOST_STEPS = 100_000
@@ -25,6 +25,7 @@ class ParamsPointers:
     params: JsonValue
     file: str
     fitting: Fitting
+    suggestions: Suggestions = field(default_factory=Suggestions)
     steps: int = 0
 
     def missing(self, pointer: str) -> str | None:
@@ -34,7 +35,7 @@ class ParamsPointers:
             if self.steps > _MOST_STEPS:
                 return "it takes too long to look; make the schema or the pointers simpler"
             key = token.replace("~1", "/").replace("~0", "~")
-            schemas, _ = self._below(schemas, key)
+            schemas = self._below(schemas, key)
             if not schemas:
                 return f"there is no {shown(key)}"
         return None
@@ -47,22 +48,24 @@ class ParamsPointers:
         """The pointer with the names that are nearest to these."""
         schemas, found = [(self.params, self.file)], list[str]()
         for key in keys:
-            below, known = self._below(schemas, key)
-            name = key if below else nearest_of(key, known)
+            below = self._below(schemas, key)
+            name = key if below else self.suggestions.nearest_of(key, self._names(schemas))
             if name is None or self.steps > _MOST_STEPS:
                 return None
-            schemas = below or self._below(schemas, name)[0]
+            schemas = below or self._below(schemas, name)
             found.append(name)
         return pointer_to(found) or None
 
-    def _below(self, schemas: list[tuple[JsonValue, str]], key: str) -> tuple[list[tuple[JsonValue, str]], list[str]]:
-        """What there is under a key, and the names that there are."""
-        known: list[str] = []
-        below: list[tuple[JsonValue, str]] = []
-        for schema, file in self._alternatives(schemas):
-            below.extend((child, file) for child in schemas_below(schema, key))
-            known.extend(_names_in(schema))
-        return below[:_MOST_ALTERNATIVES], known
+    def _below(self, schemas: list[tuple[JsonValue, str]], key: str) -> list[tuple[JsonValue, str]]:
+        """What there is under a key."""
+        alternatives = self._alternatives(schemas)
+        return [(below, file) for schema, file in alternatives for below in schemas_below(schema, key)][
+            :_MOST_ALTERNATIVES
+        ]
+
+    def _names(self, schemas: list[tuple[JsonValue, str]]) -> list[str]:
+        """The keys that there are."""
+        return [name for schema, _ in self._alternatives(schemas) for name in _names_in(schema)]
 
     def _alternatives(self, schemas: list[tuple[JsonValue, str]]) -> list[tuple[JsonValue, str]]:
         """These schemas, and all that apply to the same values: references, branches, conditions."""
@@ -81,7 +84,7 @@ class ParamsPointers:
         """What else a schema holds its values against."""
         if isinstance(schema, dict) and "$ref" in schema:
             yield follow(self.fitting.library, {"$ref": schema["$ref"]}, file)
-        yield from ((inner, file) for place, inner in inner_schemas(schema) if place[0] in IN_PLACE - {"not"})
+        yield from ((inner, file) for inner in schemas_held_against(schema))
 
 
 def _readings(text: str) -> Iterator[list[str]]:

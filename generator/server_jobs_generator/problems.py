@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from heapq import nlargest
 from itertools import islice
@@ -110,6 +110,21 @@ def nearest_of(name: str, known: Iterable[str]) -> str | None:
     likely = nlargest(_MOST_COMPARED, candidates, key=lambda each: _same_ends(wanted, each))
     matches = near(wanted, likely)
     return candidates[matches[0]] if matches else None
+
+
+@dataclass(slots=True)
+class Suggestions:
+    """The nearest names to those that are not known, as long as that does not take too long: `left` is for how many
+    names there is time."""
+
+    left: int = 100_000
+
+    def nearest_of(self, name: str, known: Collection[str]) -> str | None:
+        """As the function of this name; None also where there is no time left."""
+        if self.left <= 0:
+            return None
+        self.left -= min(len(known), _MOST_KNOWN)
+        return nearest_of(name, known)
 
 
 def _letters(name: str) -> str:

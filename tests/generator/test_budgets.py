@@ -176,6 +176,23 @@ BOMBS: dict[str, tuple[object, str]] = {
         ),
         "it takes too long to look",
     ),
+    "many pointers among many names": (
+        a_spec(
+            an_object(**{f"n{number}": True for number in range(14_000)}),
+            **{"x-job": {"redact": [f"/n{number}" for number in range(900)]}},
+        ),
+        "describes more than 2,000 schemas",
+    ),
+    "many pointers that nearly lead somewhere": (
+        a_spec(
+            an_object(**{f"abc{number}": {"$ref": "#/$defs/A"} for number in range(4000)}),
+            **{
+                "$defs": {"A": an_object(**{f"abc{number}": {"$ref": "#/$defs/A"} for number in range(4000)})},
+                "x-job": {"redact": [f"{'abcd.' * 90}{number}" for number in range(190)]},
+            },
+        ),
+        "must be a JSON pointer into params",
+    ),
     "a long pointer": (
         a_spec(ANYTHING, **{"x-job": {"redact": ["/a" * 400_000]}}),
         "has more than 500 characters",

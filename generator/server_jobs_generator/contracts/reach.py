@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ..keywords import IN_PLACE, inner_schemas
+from ..keywords import schemas_held_against
 from ..params_pointers import schemas_below
 from .node import Node
 
@@ -38,6 +38,4 @@ def _applied(nodes: list[Node]) -> list[Node]:
 def _in_place(node: Node) -> Iterator[Node]:
     if (target := node.target()) is not None:
         yield target
-    for place, schema in inner_schemas(node.schema):
-        if place[0] in IN_PLACE - {"not"}:
-            yield Node(node.root, (), schema)
+    yield from (Node(node.root, (), schema) for schema in schemas_held_against(node.schema))
