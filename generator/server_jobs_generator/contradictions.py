@@ -7,7 +7,9 @@ from fractions import Fraction
 from math import ceil, floor
 
 from pydantic import JsonValue
-from server_jobs.schemas.patterns import PatternError, matcher
+from server_jobs.schemas.assertions import counted_matcher
+from server_jobs.schemas.patterns import PatternError
+from server_jobs.schemas.run import Run
 from server_jobs.schemas.values import exact, is_finite
 
 Contradiction = tuple[str, str]
@@ -29,14 +31,17 @@ def contradictions(schema: Mapping[str, JsonValue], types: tuple[str, ...]) -> I
         yield from _of_objects(schema)
 
 
-def forbids(schema: Mapping[str, JsonValue], name: str) -> bool:
-    """Whether an object can have no property of this name, by the schema's own `additionalProperties`."""
+def forbids(schema: Mapping[str, JsonValue], name: str, run: Run) -> bool:
+    """Whether an object can have no property of this name, by the schema's own `additionalProperties`.
+
+    Raises `CheckTooLongError` where that cannot be told in the steps that are left to the run.
+    """
     properties, patterns = schema.get("properties"), schema.get("patternProperties")
     if isinstance(properties, dict) and name in properties:
         return False
     if schema.get("additionalProperties") is not False:
         return False
-    return not any(_matches(pattern, name) for pattern in (patterns if isinstance(patterns, dict) else ()))
+    return not any(_matches(pattern, name, run) for pattern in (patterns if isinstance(patterns, dict) else ()))
 
 
 def _of_numbers(schema: Mapping[str, JsonValue], *, is_whole: bool) -> Iterator[Contradiction]:
@@ -109,8 +114,9 @@ def _number(value: JsonValue) -> float | None:
     return value if isinstance(value, int | float) and not isinstance(value, bool) else None
 
 
-def _matches(pattern: str, name: str) -> bool:
+def _matches(pattern: str, name: str, run: Run) -> bool:
+    run.count()
     try:
-        return matcher(pattern)(name)
+        return counted_matcher(pattern)(name, run)
     except PatternError:
         return True

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
-from itertools import islice
 
 from pydantic import JsonValue
 from server_jobs.schemas.patterns import MAX_SIZE, LargePatternError, PatternError, size_of, translate
+from server_jobs.schemas.run import CheckTooLongError, Run
 from server_jobs.schemas.values import key_of
 
 from .contradictions import contradictions, forbids
@@ -28,7 +29,7 @@ from .keywords import (
     TYPES_ELSEWHERE,
 )
 from .names import folded, property_name
-from .problems import SpecProblem, listed, nearest, shown
+from .problems import SpecProblem, Suggestions, did_you_mean, listed, nearest, shown
 from .rules import Mistake, Rule
 from .spec_rules import (
     ALLOWS_NOTHING,
@@ -57,6 +58,7 @@ Schema = Mapping[str, JsonValue]
 MAX_BRANCHES = 100
 MAX_ENUM = 1_000
 MAX_PATTERN_SIZE = 100_000
+_MOST_STEPS = 100_000
 
 _PARTIAL = IN_PLACE.union({"contains", "propertyNames"}) - {"anyOf", "oneOf"}
 _UNEVALUATED = frozenset({"unevaluatedItems", "unevaluatedProperties"})
@@ -94,6 +96,8 @@ class SchemaLint:
     problems: list[SpecProblem] = field(default_factory=list[SpecProblem])
     schemas: list[Pointer] = field(default_factory=list[Pointer])
     pattern_size: int = 0
+    suggestions: Suggestions = field(default_factory=Suggestions)
+    run: Run = field(default_factory=lambda: Run(_MOST_STEPS))
 
     def check(self, pointer: Pointer, value: JsonValue, *, at_property: bool = False) -> None:
         """Check the schema at a place and everything below it."""
@@ -175,11 +179,16 @@ class SchemaLint:
         properties, required = schema.get("properties", {}), schema.get("required")
         if not isinstance(required, list) or not isinstance(properties, dict):
             return
-        unknown = ((at, name) for at, name in enumerate(required) if isinstance(name, str) and name not in properties)
-        for index, name in islice(unknown, MAX_PROBLEMS):
-            if forbids(schema, name) or _is_misspelt(name, schema, properties):
-                message = f"{shown(name)} is not in properties{nearest(name, properties)}"
-                self.note((*pointer, "required", index), REQUIRED_UNKNOWN, message)
+        for index, name in enumerate(required):
+            if isinstance(name, str) and name not in properties:
+                self._check_unknown((*pointer, "required", index), name, schema, properties)
+
+    def _check_unknown(self, pointer: Pointer, name: str, schema: Schema, properties: Mapping[str, JsonValue]) -> None:
+        """A property that is required and not described: a slip, or one that there cannot be."""
+        meant = self.suggestions.nearest_of(name, properties)
+        with suppress(CheckTooLongError):
+            if (meant is not None and not schema.get("patternProperties")) or forbids(schema, name, self.run):
+                self.note(pointer, REQUIRED_UNKNOWN, f"{shown(name)} is not in properties{did_you_mean(meant)}")
 
     def check_type(self, pointer: Pointer, value: JsonValue) -> None:
         if isinstance(value, str) and value in TYPES:
@@ -304,11 +313,6 @@ def _type_meant(name: JsonValue) -> str:
     if word in TYPES_ELSEWHERE:
         return f"; write {TYPES_ELSEWHERE[word]}"
     return nearest(word, TYPES) or f"; use {listed(TYPES)}"
-
-
-def _is_misspelt(name: str, schema: Schema, properties: Schema) -> bool:
-    """Whether a name that is that of no property is nearly that of one."""
-    return not schema.get("patternProperties") and bool(nearest(name, properties))
 
 
 def _how_to_state_a_type(schema: Schema) -> str:

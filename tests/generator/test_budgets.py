@@ -43,6 +43,8 @@ def scheduled(count: int = 1000, **schedule: object) -> Schema:
     return a_spec(**{"x-job": {"schedules": schedules}})
 
 
+LARGE_PATTERNS: Schema = {"patternProperties": {f"[ab]*a[ab]{{4000}}[cd]{n}": TEXT for n in range(8)} | {"^a": TEXT}}
+
 BOMBS: dict[str, tuple[object, str]] = {
     "doubling anyOf": (chain(lambda inner: {"anyOf": [inner, inner]}), "applies more than 2,000 schemas to one value"),
     "doubling anyOf, some levels": (
@@ -137,6 +139,25 @@ BOMBS: dict[str, tuple[object, str]] = {
             **{"$defs": {"A": {"anyOf": [{"type": "integer"}, {"enum": ["b"]}]}}},
         ),
         "fits none of the 50 branches",
+    ),
+    "names that are like no others": (
+        properties(
+            4,
+            lambda number: (
+                {"type": "object", "additionalProperties": True}
+                | {"properties": {f"{'abcd' * 6}{number}_{'xyz' * 10}{n}": True for n in range(3000)}}
+                | {"required": [f"{'abcd' * 6}{'1234567' * 5}{n}" for n in range(200)]}
+            ),
+        ),
+        "describes more than 2,000 schemas",
+    ),
+    "large patterns for names": (
+        a_spec(
+            an_object(x=an_object() | LARGE_PATTERNS | {"default": {"ab" * 9000: 1}})
+            | LARGE_PATTERNS
+            | {"required": [f"{'abb' * 3000}{number}" for number in range(90)]}
+        ),
+        "takes too long to check against its schema",
     ),
     "a count of many digits": (properties(1, lambda _: TEXT | {"pattern": "a{" + "9" * 5000 + "}"}), "is too large"),
     "a large pattern": (properties(1, lambda _: TEXT | {"pattern": "a" * 1_000_000}), "is too large"),

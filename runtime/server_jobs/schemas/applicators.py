@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING
 
+from .assertions import counted_matcher
 from .content import read_content
-from .patterns import PatternError, matcher
+from .patterns import PatternError
 from .run import Check, Path, Run, Seen, fits
 
 if TYPE_CHECKING:
@@ -135,7 +136,7 @@ def _pattern_properties(compiler: Compiler, stated: object, schema: Mapping[str,
         result = True
         for name, item in value.items():
             for matches, each in checks:
-                if matches(name):
+                if matches(name, run):
                     result &= each(item, (*path, name), None, run)
                     if seen is not None:
                         seen.names.add(name)
@@ -154,7 +155,7 @@ def _additional_properties(compiler: Compiler, inner: object, schema: Mapping[st
         if not isinstance(value, dict):
             return True
         run.count(len(value) * (1 + len(known)))
-        others = [name for name in value if name not in names and not any(matches(name) for matches in known)]
+        others = [name for name in value if name not in names and not any(matches(name, run) for matches in known)]
         if seen is not None:
             seen.names.update(others)
         return all([each(value[name], (*path, name), None, run) for name in others])
@@ -275,9 +276,9 @@ def _named(compiler: Compiler, stated: object, base: str) -> dict[str, Check]:
     return {name: compiler.compile(inner, base) for name, inner in stated.items()} if isinstance(stated, dict) else {}
 
 
-def _matcher(pattern: str) -> Callable[[str], bool] | None:
+def _matcher(pattern: str) -> Callable[[str, Run], bool] | None:
     try:
-        return matcher(pattern)
+        return counted_matcher(pattern)
     except PatternError:
         return None
 
