@@ -20,7 +20,7 @@ DEFINITIONS = {
     "sqlite": "SELECT iif(type = 'view', sql, '') FROM sqlite_master WHERE name = :name COLLATE NOCASE",
     "postgresql": (
         "SELECT CASE relkind WHEN 'v' THEN pg_get_viewdef(oid) ELSE '' END FROM pg_class "
-        "WHERE relname = :name AND relnamespace = CAST(CAST(current_schema() AS text) AS regnamespace)"
+        "WHERE relname = :name AND relnamespace = (SELECT oid FROM pg_namespace WHERE nspname = current_schema())"
     ),
 }
 

@@ -218,6 +218,22 @@ def test_what_has_the_name_of_a_view_stays_and_every_revision_runs(
         connection.execute(text(f"DROP {kind} order_jobs"))
 
 
+@pytest.mark.parametrize("url", ["postgresql"], indirect=True)
+@pytest.mark.parametrize("name", ["Jobs of 2026", "public"])
+def test_the_jobs_may_be_in_a_schema_of_any_name(project: TemporaryProject, engine: Engine, name: str) -> None:
+    with engine.begin() as connection:
+        connection.execute(text(f'CREATE SCHEMA IF NOT EXISTS "{name}"'))
+        connection.execute(text("CREATE SCHEMA another"))
+        connection.execute(text("CREATE VIEW another.order_jobs AS SELECT 1 AS id"))
+        connection.execute(text(f"""ALTER DATABASE "{engine.url.database}" SET search_path TO '{name}', 'another'"""))
+    command.upgrade(alembic(project), "head")
+    command.downgrade(alembic(project), "server_jobs_0001")
+    command.upgrade(alembic(project), "head")
+    with engine.connect() as connection:
+        views = connection.execute(text("SELECT schemaname, viewname FROM pg_views WHERE viewname LIKE '%_jobs'")).all()
+    assert sorted(map(tuple, views)) == sorted([("another", "order_jobs"), (name, "order_jobs"), (name, "refund_jobs")])
+
+
 def test_a_view_that_was_ours_is_dropped_when_the_spec_does_without(project: TemporaryProject, engine: Engine) -> None:
     command.upgrade(alembic(project), "head")
     change(project, "order", order() | {"x-job": {"view": False}}, "0003_views")
