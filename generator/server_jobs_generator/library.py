@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from heapq import nsmallest
 from typing import NamedTuple
 from urllib.parse import unquote
 
@@ -49,7 +50,7 @@ class Library:
     schemas: set[Location] = field(default_factory=set[Location])
     needs: dict[str, set[str]] = field(default_factory=dict[str, set[str]])
     unreadable: set[str] = field(default_factory=set[str])
-    ambiguous: Mapping[tuple[str, str], Sequence[str]] = field(default_factory=dict[tuple[str, str], Sequence[str]])
+    ambiguous: Mapping[tuple[str, str], Collection[str]] = field(default_factory=dict[tuple[str, str], Collection[str]])
     moved: dict[str, Mapping[tuple[str, ...], Pointer]] = field(
         default_factory=dict[str, Mapping[tuple[str, ...], Pointer]]
     )
@@ -64,7 +65,11 @@ class Library:
     def resolve(self, reference: str, file: str) -> Location:
         """The location a `$ref` in `file` leads to. Raises `UnresolvedReferenceError`."""
         if several := self.ambiguous.get((file, reference)):
-            message = f"is the URI of schemas in {' and '.join(several)}; refer to the one that is meant by its path"
+            first, second = nsmallest(2, several)
+            others = f" and {len(several) - 2} more files" if len(several) > 2 else ""
+            message = (
+                f"is the URI of schemas in {first} and {second}{others}; refer to the one that is meant by its path"
+            )
             raise UnresolvedReferenceError(message)
         target_file, _, fragment = reference.partition("#")
         target = self._file(target_file, file) if target_file else file

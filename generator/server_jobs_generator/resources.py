@@ -7,14 +7,15 @@ is, for others to refuse. Whoever comes behind knows only files and pointers.
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from urllib.parse import quote, urldefrag, urljoin
 
 from pydantic import JsonValue
 from server_jobs.values import at_pointer, pointer_to
 
-from .document import Document, Pointer
+from .document import MAX_PROBLEMS, Document, Pointer
 from .keywords import inner_schemas
 from .problems import SpecProblem, shown
 from .spec_rules import NAME_TAKEN
@@ -22,7 +23,8 @@ from .spec_rules import NAME_TAKEN
 _ROOT = "specs:/"
 """The URI of `specs/` itself, for files that give themselves none."""
 
-_Place = tuple[str, Pointer]
+_Places = Mapping[str, Sequence[Pointer]]
+"""The files that have schemas of one name, and where in each; mostly there is one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +35,7 @@ class Names:
     """
 
     named: frozenset[str]
-    ambiguous: Mapping[tuple[str, str], Sequence[str]]
+    ambiguous: Mapping[tuple[str, str], Collection[str]]
     problems: tuple[SpecProblem, ...]
 
 
@@ -43,13 +45,13 @@ def name_references(documents: Mapping[str, Document]) -> Names:
     schemas = [found for name, document in documents.items() for found in _schemas(name, document.value)]
     for one in schemas:
         resources.add(one)
-    ambiguous: dict[tuple[str, str], Sequence[str]] = {}
+    ambiguous: dict[tuple[str, str], Collection[str]] = {}
     for one in schemas:
         if not isinstance(reference := one.schema.get("$ref"), str):
             continue
         meant = resources.meant(one, reference)
         if len(meant.places) > 1:
-            ambiguous[one.file, reference] = sorted({file for file, _ in meant.places})
+            ambiguous[one.file, reference] = meant.places.keys()
         elif meant.places:
             one.schema["$ref"] = meant.written(one.file, documents)
     named = frozenset(one.file for one in schemas if "$id" in one.schema)
@@ -86,12 +88,12 @@ def _schemas(file: str, value: JsonValue) -> Iterator[_Schema]:
 class _Meant:
     """What a reference may mean, if it is not a file and a pointer already, and the rest of it behind that place."""
 
-    places: Sequence[_Place] = ()
+    places: _Places = field(default_factory=dict[str, Sequence[Pointer]])
     rest: str = ""
 
     def written(self, file: str, documents: Mapping[str, Document]) -> str:
         """The reference in a file as a path and a pointer, both as whoever wrote the files would write them."""
-        other, pointer = self.places[0]
+        ((other, (pointer, *_)),) = self.places.items()
         path = "" if other == file else quote(posixpath.relpath(other, posixpath.dirname(file) or "."))
         fragment = quote(pointer_to(documents[other].as_written(pointer))) + self.rest
         return f"{path}#{fragment}" if fragment or not path else path
@@ -101,17 +103,17 @@ class _Meant:
 class _Resources:
     """`ids` has the schemas by the URIs that they give themselves, `anchors` by URIs with a name behind the `#`."""
 
-    ids: dict[str, list[_Place]] = field(default_factory=dict[str, list[_Place]])
-    anchors: dict[str, list[_Place]] = field(default_factory=dict[str, list[_Place]])
+    ids: dict[str, dict[str, list[Pointer]]] = field(default_factory=dict[str, dict[str, list[Pointer]]])
+    anchors: dict[str, dict[str, list[Pointer]]] = field(default_factory=dict[str, dict[str, list[Pointer]]])
 
     def add(self, one: _Schema) -> None:
         """Remember the names that a schema gives itself."""
         if not one.pointer or isinstance(one.schema.get("$id"), str):
-            self.ids.setdefault(one.base, []).append((one.file, one.pointer))
+            self.ids.setdefault(one.base, {}).setdefault(one.file, []).append(one.pointer)
         if isinstance(anchor := one.schema.get("$anchor"), str):
             # By a path too: whoever refers to the file need not know its URI.
             for base in {one.base, _ROOT + quote(one.file)} if one.base == one.root else (one.base,):
-                self.anchors.setdefault(f"{base}#{anchor}", []).append((one.file, one.pointer))
+                self.anchors.setdefault(f"{base}#{anchor}", {}).setdefault(one.file, []).append(one.pointer)
 
     def meant(self, one: _Schema, reference: str) -> _Meant:
         """What a reference in a schema may mean, one place for each file."""
@@ -119,33 +121,32 @@ class _Resources:
         is_pointer = not fragment or fragment.startswith("/")
         if target == _ROOT + quote(one.file) and is_pointer:
             return _Meant()
-        found = self.ids.get(target, []) if is_pointer else self.anchors.get(f"{target}#{fragment}", [])
+        found = self.ids.get(target, {}) if is_pointer else self.anchors.get(f"{target}#{fragment}", {})
         # Of several with one name the one in the same file is meant, and two in one file are a problem of their own.
-        by_file = dict(reversed(found))
-        own = {one.file: by_file[one.file]} if one.file in by_file else by_file
-        return _Meant(tuple(own.items()), fragment if is_pointer else "")
+        own = {one.file: found[one.file]} if one.file in found else found
+        return _Meant(own, fragment if is_pointer else "")
 
     def problems(self, documents: Mapping[str, Document]) -> Iterator[SpecProblem]:
-        """Names that two schemas of one file give themselves, each at the later one."""
+        """Names that two schemas of one file give themselves, each at the later one; of a file not all of many."""
+        twice: dict[str, dict[tuple[str, tuple[Pointer, ...]], None]] = {}
         for keyword, known in (("$id", self.ids), ("$anchor", self.anchors)):
-            for file, places in {each for found in known.values() for each in _twice(found)}:
-                document = documents[file]
-                first, *others = sorted(places, key=document.place)
-                line, _ = document.place((*first, keyword))
-                for pointer in others:
-                    other = "a URI of its own, or a name by $anchor" if keyword == "$id" else "a name of its own"
-                    at = (*pointer, keyword)
-                    name = shown(at_pointer(document.value, pointer_to(at)))
-                    message = f"{name} is the name of the schema in line {line} too; give it {other}"
-                    yield document.problem(at, NAME_TAKEN, message)
+            for file, pointers in (each for found in known.values() for each in found.items()):
+                if len(pointers) > 1:
+                    twice.setdefault(file, {})[keyword, tuple(pointers)] = None
+        for file, names in twice.items():
+            found = (problem for name in names for problem in _given_again(documents[file], *name))
+            yield from islice(found, MAX_PROBLEMS)
 
 
-def _twice(found: Iterable[_Place]) -> Iterator[tuple[str, tuple[Pointer, ...]]]:
-    """The files with several of these places, and where they are."""
-    by_file: dict[str, list[Pointer]] = {}
-    for file, pointer in found:
-        by_file.setdefault(file, []).append(pointer)
-    yield from ((file, tuple(pointers)) for file, pointers in by_file.items() if len(pointers) > 1)
+def _given_again(document: Document, keyword: str, places: Sequence[Pointer]) -> Iterator[SpecProblem]:
+    first, *others = sorted(places, key=document.place)
+    line, _ = document.place((*first, keyword))
+    for pointer in others:
+        other = "a URI of its own, or a name by $anchor" if keyword == "$id" else "a name of its own"
+        at = (*pointer, keyword)
+        name = shown(at_pointer(document.value, pointer_to(at)))
+        message = f"{name} is the name of the schema in line {line} too; give it {other}"
+        yield document.problem(at, NAME_TAKEN, message)
 
 
 def _joined(base: str, reference: str) -> str:

@@ -52,6 +52,13 @@ def test_two_schemas_of_one_uri_are_neither(tmp_path: Path) -> None:
     assert "is the URI of schemas in shared/address.json and shared/other.json; refer to the one that is meant" in line
 
 
+def test_of_many_files_with_one_uri_two_are_named(tmp_path: Path) -> None:
+    files = with_address(f"{URL}#/$defs/Zip")
+    files |= {f"shared/other{number}.json": files["shared/address.json"] for number in range(30)}
+    (line,) = problems(tmp_path, files)
+    assert "in shared/address.json and shared/other0.json and 29 more files; refer to the one" in line
+
+
 @pytest.mark.parametrize(
     ("keyword", "name", "advice"),
     [
