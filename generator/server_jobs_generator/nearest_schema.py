@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import posixpath
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import PurePosixPath
 
 from pydantic import JsonValue
@@ -14,15 +16,24 @@ from server_jobs.values import pointer_to
 from .document import Document, Pointer
 from .keywords import inner_schemas
 from .library import Library, UnresolvedReferenceError
-from .problems import nearest_of
+from .problems import Suggestions
+
+_MOST_ELSEWHERE = 10
 
 
 @dataclass(slots=True)
 class NearestSchema:
-    """Looks for the schemas of a library by what they are called: in `$defs`, or by an anchor."""
+    """Looks for the schemas of a library by what they are called: in `$defs`, or by an anchor.
+
+    What it has found out of the library is kept: the schemas of each file by name (`found`), the files by the paths
+    that lead to them from a folder (`paths`), and the file and the rest of a reference for each name (`named`).
+    """
 
     library: Library
     found: dict[str, Mapping[str, str]] = field(default_factory=dict[str, Mapping[str, str]])
+    paths: dict[str, Mapping[str, str]] = field(default_factory=dict[str, Mapping[str, str]])
+    named: dict[str, list[tuple[str, str]]] = field(default_factory=dict[str, list[tuple[str, str]]])
+    suggestions: defaultdict[str, Suggestions] = field(default_factory=lambda: defaultdict(Suggestions))
 
     def to(self, reference: str, file: str) -> str | None:
         """A reference, to be written in that file, that leads to a schema; None if none is near."""
@@ -35,28 +46,34 @@ class NearestSchema:
         name = (fragment or path.removesuffix(".json")).rpartition("/")[2]
         if target in self.library.documents:
             yield from self._named(name, target, file)
-        elif other := nearest_of(path, files := self._files(file)):
+        elif other := self.suggestions[file].nearest_of(path, files := self._files(file)):
             yield f"{other}#{fragment}" if fragment else other
             yield from self._named(name, files[other], file)
         yield from self._named(name, file, file)
         yield from self._elsewhere(name, file)
 
-    def _files(self, file: str) -> dict[str, str]:
-        """The names of the other files by the paths that lead to them from that one."""
-        return {_path(name, file): name for name in self.library.documents if name != file}
+    def _files(self, file: str) -> Mapping[str, str]:
+        """The names of the files by the paths that lead to them from that one, or from any in its folder."""
+        folder = posixpath.dirname(file)
+        if folder not in self.paths:
+            self.paths[folder] = {
+                _path(name, file) or posixpath.basename(name): name for name in self.library.documents
+            }
+        return self.paths[folder]
 
     def _named(self, name: str, target: str, file: str) -> Iterator[str]:
         known = self._schemas(target)
-        if (nearest := nearest_of(name, known)) is not None:
+        if (nearest := self.suggestions[file].nearest_of(name, known)) is not None:
             yield _path(target, file) + known[nearest]
 
     def _elsewhere(self, name: str, file: str) -> Iterator[str]:
         """What has just this name among the other files and the schemas in them."""
-        for path, target in self._files(file).items():
-            if fragment := self._schemas(target).get(name):
-                yield path + fragment
-            elif PurePosixPath(target).stem == name:
-                yield path
+        if not self.named:
+            for target in self.library.documents:
+                for known, fragment in (*self._schemas(target).items(), (PurePosixPath(target).stem, "")):
+                    self.named.setdefault(known, []).append((target, fragment))
+        others = ((target, fragment) for target, fragment in self.named.get(name, ()) if target != file)
+        yield from (_path(target, file) + fragment for target, fragment in islice(others, _MOST_ELSEWHERE))
 
     def _schemas(self, file: str) -> Mapping[str, str]:
         """What leads to each schema of a file that has a name."""

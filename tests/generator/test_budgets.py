@@ -228,18 +228,25 @@ BOMBS: dict[str, tuple[object, str]] = {
         properties(5000, lambda number: {"$ref": f"#/$defs/Q{number}"}),
         "leads to a place that does not exist",
     ),
+    "many references among many names": (
+        a_spec(
+            an_object(**{f"p{number}": {"$ref": f"#/$defs/xd{number}"} for number in range(4000)}),
+            **{"$defs": {f"{'abcd' * 6}{'xyz' * 10}{number}": TEXT for number in range(4000)}},
+        ),
+        "leads to a place that does not exist",
+    ),
     "one name again and again": (
         a_spec(
-            an_object(**{f"p{number}": {"$ref": "#a"} for number in range(3300)}),
-            **{"$defs": {f"A{number}": TEXT | {"$anchor": "a"} for number in range(3300)}},
+            an_object(**{f"p{number}": {"$ref": "#a"} for number in range(2500)}),
+            **{"$defs": {f"A{number}": TEXT | {"$anchor": "a"} for number in range(2500)}},
         ),
         '"a" is the name of the schema in line 1 too',
     ),
     "many references of draft 7": (
-        properties(4000, lambda number: {"$ref": f"#/definitions/A{number}"})
+        properties(2500, lambda number: {"$ref": f"#/definitions/A{number}"})
         | {
             "$schema": "http://json-schema.org/draft-07/schema#",
-            "definitions": {f"A{number}": TEXT for number in range(4000)},
+            "definitions": {f"A{number}": TEXT for number in range(2500)},
         },
         "references more than 2,000 definitions",
     ),
