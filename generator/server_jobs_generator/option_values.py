@@ -143,6 +143,8 @@ def _duration_meant(value: JsonValue) -> str | None:
     if amounts is None:
         return None
     weeks, days, *times = (part or "" for part in amounts.groups())
+    if weeks and (days or any(times)):
+        weeks, days = "", str(7 * int(weeks) + int(days or 0))
     date = f"{weeks}W" if weeks else f"{days}D" if days else ""
     time = "".join(f"{amount}{unit}" for amount, unit in zip(times, "HMS", strict=True) if amount)
     meant = f"P{date}T{time}" if time else f"P{date}"

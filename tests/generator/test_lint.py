@@ -409,7 +409,7 @@ def test_a_schedule_must_have_a_name_of_its_own_a_cron_expression_and_fitting_pa
     ("written", "meant"),
     [
         *((30, "PT30S"), (1.5, "PT1.5S"), ("30", "PT30S"), ("30s", "PT30S"), ("5 minutes", "PT5M"), ("1h30m", "PT1H30M")),
-        *(("2 weeks", "P2W"), ("1d 2h", "P1DT2H"), ("pt30s", "PT30S"), ("P1H", "PT1H"), ("PT1D", "P1D")),
+        *(("2 weeks", "P2W"), ("1w 2d", "P9D"), ("1w3h", "P7DT3H"), ("1d 2h", "P1DT2H"), ("pt30s", "PT30S"), ("P1H", "PT1H"), ("PT1D", "P1D")),
         *((value, None) for value in ("P1M", "P1Y", "PT1H30", "1:00", "500ms", "-PT5S", "PT", "P", "", None, True, "9" * 20)),
     ],
 )  # fmt: skip
