@@ -50,22 +50,21 @@ def compare_with_revision(project: Project, revision: str, jobs: Sequence[JobSpe
         return SinceRevision(
             remarks=(f"{revision} has no specs in {then.folder}, so there is nothing to compare with",)
         )
-    broken = _findings(project, revision, then.specs, jobs)
-    forgotten = _forgotten(project, revision, then, jobs, lock)
-    return SinceRevision((*broken, *forgotten))
+    was = _lock_then(revision, then)
+    broken = _findings(project, revision, then.specs, jobs, was.lock)
+    return SinceRevision((*broken, *forgotten_since(project, was, lock, release(lock, jobs), jobs)))
 
 
-def _forgotten(
-    project: Project, revision: str, then: Revision, jobs: Sequence[JobSpec], lock: Lock
-) -> Iterator[ContractFinding]:
-    if then.lock is not None:
-        lock_then = parse_lock(f"{revision}:{then.lock_path}", then.lock, advice=_GO_ON.format(revision=revision))
-        was = LockThen(revision, then.lock_path, lock_then)
-        yield from forgotten_since(project, was, lock, release(lock, jobs))
+def _lock_then(revision: str, then: Revision) -> LockThen:
+    """The lock of that revision; an empty one where there was none."""
+    if then.lock is None:
+        return LockThen(revision, then.lock_path, Lock())
+    lock = parse_lock(f"{revision}:{then.lock_path}", then.lock, advice=_GO_ON.format(revision=revision))
+    return LockThen(revision, then.lock_path, lock)
 
 
 def _findings(
-    project: Project, revision: str, files: Sequence[SpecFile | SpecProblem], jobs: Sequence[JobSpec]
+    project: Project, revision: str, files: Sequence[SpecFile | SpecProblem], jobs: Sequence[JobSpec], lock_then: Lock
 ) -> list[ContractFinding]:
     olds = check_specs(files, OF_THE_PAST)
     if olds.problems:
@@ -82,11 +81,15 @@ def _findings(
     found: list[ContractFinding] = []
     for old in olds.jobs:
         job = now.get(old.class_name)
-        found += [_deleted(old, before, jobs, places)] if job is None else _compared(old, before, job, places)
+        locked = lock_then.jobs.get(old.class_name)
+        redacted = tuple(dict.fromkeys((*old.options.redact, *(locked.redact if locked else ()))))
+        found += [_deleted(old, before, jobs, places)] if job is None else _compared(old, before, job, places, redacted)
     return unique_findings(finding for finding in found if finding.severity)
 
 
-def _compared(old: JobSpec, before: SpecPlaces, job: JobSpec, places: SpecPlaces) -> Iterator[ContractFinding]:
+def _compared(
+    old: JobSpec, before: SpecPlaces, job: JobSpec, places: SpecPlaces, redacted: Sequence[str]
+) -> Iterator[ContractFinding]:
     judge = Judge(job, contract_of(job), places)
     contract = OldContract(contract_of(old), partial(before.of_part, old), old.options.version)
     if job.options.version < old.options.version:
@@ -98,7 +101,7 @@ def _compared(old: JobSpec, before: SpecPlaces, job: JobSpec, places: SpecPlaces
         yield from judge.params([contract])
     yield from judge.results([contract])
     yield from judge.options(contract)
-    yield from judge.redactions(old.options.redact)
+    yield from judge.redactions(redacted)
 
 
 def _deleted(old: JobSpec, before: SpecPlaces, jobs: Sequence[JobSpec], places: SpecPlaces) -> ContractFinding:

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from server_jobs.project import Project
 from server_jobs.values import pointer_to
 
+from ..problems import shown
+from ..spec import JobSpec
 from .accepted import accepted_path
 from .finding import ContractFinding, Severity
 from .lock import Lock, LockedJob, lock_path
 from .place import Place
+from .redactions import is_covered, lasting_redactions
 from .rules import ChangeRule
+
+_FORGOTTEN = "the lock does not know it any more"
+_QUEUED = "and jobs of it may be queued"
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,13 +34,17 @@ class LockThen:
         return _place(f"{self.revision}:{self.path}", self.lock, name, version)
 
 
-def forgotten_since(project: Project, then: LockThen, today: Lock, released: Lock) -> Iterator[ContractFinding]:
+def forgotten_since(
+    project: Project, then: LockThen, today: Lock, released: Lock, jobs: Iterable[JobSpec]
+) -> Iterator[ContractFinding]:
     """A finding for each version of a job that has lost something; jobs whose specs are gone are told of as such.
 
     `released` is the lock of `today` once the specs as they are have been released.
     """
+    specs = {job.class_name: job for job in jobs}
     for name in sorted(then.lock.jobs.keys() & released.jobs.keys()):
-        for loss in _losses(then.lock.jobs[name], released.jobs[name]):
+        was, now = then.lock.jobs[name], released.jobs[name]
+        for loss in (*_losses(was, now), *_shown_again(was, now, specs[name])):
             back = f"take {then.path} back from {then.revision} and run server-jobs generate --force"
             meant = f"that is right if --forget {name}:{loss.version} removed it, as no row of it was left; else {back}"
             unmeant = f"{back}; or, if none was ever queued, accept the finding in {accepted_path(project)}"
@@ -45,7 +55,7 @@ def forgotten_since(project: Project, then: LockThen, today: Lock, released: Loc
                 rule=ChangeRule.CONTRACT_FORGOTTEN.value,
                 job=name,
                 directions=(),
-                message=f"{loss.message}, and jobs of it may be queued",
+                message=loss.message,
                 advice=meant if loss.may_be_meant else unmeant,
             )
 
@@ -67,13 +77,20 @@ def _losses(was: LockedJob, now: LockedJob) -> Iterator[_Loss]:
         if not known:
             # Versions are forgotten from the oldest up; and what was current then leaves rows behind.
             may_be_meant = version < min(*now.versions, was.newest)
-            yield _Loss(
-                version, f"version {version} was released, and the lock does not know it any more", may_be_meant
-            )
+            yield _Loss(version, f"version {version} was released, and {_FORGOTTEN}, {_QUEUED}", may_be_meant)
         elif lost:
             others = "another contract" if lost == 1 else f"{lost} other contracts"
-            message = f"version {version} was released with {others}, which the lock does not know any more"
+            message = f"version {version} was released with {others}, and {_FORGOTTEN}, {_QUEUED}"
             yield _Loss(version, message, may_be_meant=False)
+
+
+def _shown_again(was: LockedJob, now: LockedJob, job: JobSpec) -> Iterator[_Loss]:
+    """Values that only older rows have: what is still in params is told of by the spec that shows it."""
+    for pointer in lasting_redactions(job, was.redact):
+        if not is_covered(pointer, now.redact):
+            yield _Loss(
+                was.newest, f"{shown(pointer)} was redacted in older rows, and {_FORGOTTEN}", may_be_meant=False
+            )
 
 
 def _place(path: str, lock: Lock, name: str, version: int) -> Place:

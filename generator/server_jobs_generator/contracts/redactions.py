@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from ..spec import JobSpec
@@ -35,7 +35,10 @@ def with_lasting_redactions(job: JobSpec, lock: Lock) -> JobSpec:
     return job if redact == job.options.redact else replace(job, options=replace(job.options, redact=redact))
 
 
+def is_covered(pointer: str, redacted: Iterable[str]) -> bool:
+    """Whether what is at a pointer is hidden where these are redacted: it is one of them, or below one."""
+    return any(f"{pointer}/".startswith(f"{one}/") for one in redacted)
+
+
 def _uncovered(job: JobSpec, before: Sequence[str]) -> list[str]:
-    """Those that are not below one that the spec redacts."""
-    today = job.options.redact
-    return [pointer for pointer in before if not any(f"{pointer}/".startswith(f"{one}/") for one in today)]
+    return [pointer for pointer in before if not is_covered(pointer, job.options.redact)]

@@ -389,6 +389,37 @@ def test_a_version_that_was_lost_between_others_is_an_error(versions: TemporaryP
     assert forgotten(versions) == [(at(2), "error")]
 
 
+def third_version(*more: str, **x_job: object) -> Schema:
+    params: Schema = {**an_object(**dict.fromkeys(("c", "d", *more), TEXT)), "required": ["c"]}
+    return a_spec(params, title="SendEmail", **{"x-job": {"version": 3, **x_job}})
+
+
+def lose_a_secret(versions: TemporaryProject) -> None:
+    """Both as it is there, and as it is gone, are released."""
+    release_in(versions, third_version("secret", redact=["/secret"]))
+    release_in(versions, third_version(reserved=["secret"]))
+
+
+def test_what_the_lock_no_longer_knows_to_be_secret_is_an_error(versions: TemporaryProject) -> None:
+    lose_a_secret(versions)
+    assert forgotten(versions) == []
+    lock = read_lock(Project(root=versions.root))
+    left = replace(lock.jobs["SendEmail"], redact=())
+    versions.path("generated/contracts.lock.json").write_text(Lock({"SendEmail": left}).dump(), encoding="utf-8")
+    assert forgotten(versions) == [(at(3), "error")]
+    message = '"/secret" was redacted in older rows, and the lock does not know it any more'
+    assert message in versions.run("check", "--against", "HEAD").output
+
+
+def test_a_secret_of_older_rows_that_comes_back_in_the_open_is_told_since_then(versions: TemporaryProject) -> None:
+    lose_a_secret(versions)
+    versions.write_spec("send_email", third_version("secret"))
+    versions.generate()
+    output = versions.run("check", "--against", "HEAD").output
+    assert '"/secret" was redacted, and is shown now' in output
+    assert forgotten(versions) == []
+
+
 def test_a_version_that_is_taken_back_is_told_once(versions: TemporaryProject) -> None:
     versions.write_spec("send_email", version_of(2, "b"))
     versions.generate("--relock", "SendEmail:3")
