@@ -131,6 +131,7 @@ def _escape(text: str, at: int) -> Scalar[str] | None:
         return Scalar(_ESCAPES[character], at + 2)
     high = _UNICODE_ESCAPE.match(text, at)
     if high is None:
+        character = character if character.isprintable() else ""
         message = f"the escape '\\{character}' is not known to JSON; a backslash itself is '\\\\'"
         return Scalar(character, at + 1 + len(character), (Slip(at, JSON_SYNTAX, message),))
     low = _UNICODE_ESCAPE.match(text, high.end())

@@ -65,6 +65,7 @@ def test_what_is_missing_has_the_place_of_what_it_is_missing_from() -> None:
         ('{"a": 1e5x}', '1:7 /a expected a value, not "1e5x"'),
         ('{"a": "say "hi" to"}', "1:13 (whole file) expected ',' or '}', not \"hi\"; a quote in a string is written '\\\"'"),
         ('{"a": "b}', "1:7 /a the string that starts here has no closing quote in its line; a line break inside is written '\\n'"),
+        ('{"a": "x\\\ny"}', "1:7 /a the string that starts here has no closing quote in its line; a line break inside is written '\\n'"),
         ('{"a":\r\n\t"b\r\nc"}', "2:2 /a the string that starts here has no closing quote in its line; a line break inside is written '\\n'"),
         ("[1, 2", "1:6 (whole file) expected ',' or ']', not the end of the file; the '[' of line 1, column 1 is not closed"),
         ('{"😀": [1,\n 2}', "2:3 /😀 expected ',' or ']', not \"}\"; the '[' of line 1, column 7 is not closed"),
