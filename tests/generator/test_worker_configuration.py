@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 from types import ModuleType
@@ -14,7 +15,7 @@ from server_jobs.databases.url import TURSO_URL
 from server_jobs.http.tokens import PREVIOUS_TOKEN_VARIABLE, TOKEN_VARIABLE
 from server_jobs.project import find_project
 from server_jobs_generator.worker_lint.configuration import check_configuration
-from server_jobs_generator.worker_lint.exclusions import read_exclusions
+from server_jobs_generator.worker_lint.exclusions import Exclusions, read_exclusions
 from server_jobs_generator.worker_lint.project_lint import check_worker
 from server_jobs_generator.worker_lint.upload import read_upload
 
@@ -205,6 +206,13 @@ def test_an_import_of_what_is_excluded_names_the_pattern(project: TemporaryProje
         "handlers/send_email.py:1:1 fail excluded dateutil.parser is left out of the upload by "
         f"{pattern.partition(',')[0]}; remove it from python_modules.exclude of generated/worker/wrangler.jsonc"
     )
+
+
+def test_a_pattern_of_folders_again_and_again_is_held_against_a_file_at_once() -> None:
+    exclusions = Exclusions(("**/" * 200 + "none.py", "**/" * 200 + "x.py"))
+    started = time.process_time()
+    assert exclusions.taking("a/b/c/d/e/f/g/h/x.py") == [1]
+    assert time.process_time() - started < 1
 
 
 @pytest.mark.parametrize("pattern", ["", '"dateutil/parser/*.txt",', '"parser/**",', '"dateutil/p?rser/**",'])

@@ -59,5 +59,5 @@ def _expression(pattern: str) -> re.Pattern[str]:
     return re.compile("".join(_MEANT.get(str(one.lastgroup)) or re.escape(one[0]) for one in _PIECES.finditer(pattern)))
 
 
-_PIECES = re.compile(r"(?P<folders>(?:^|(?<=/))\*\*+/)|(?P<rest>(?:^|(?<=/))\*\*+$)|(?P<part>\*+)|[^*]+")
+_PIECES = re.compile(r"(?P<folders>(?:^|(?<=/))(?:\*\*+/)+)|(?P<rest>(?:^|(?<=/))\*\*+$)|(?P<part>\*+)|[^*]+")
 _MEANT = {"folders": "(?:.*/)?", "rest": ".*", "part": "[^/]*"}
