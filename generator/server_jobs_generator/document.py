@@ -258,7 +258,9 @@ class _Reader:
 
     def not_closed(self, opened: int, end: str) -> str:
         """What to say of a bracket whose end was expected here."""
-        message = f"expected ',' or '{end}', not {self.next_word()}"
+        is_empty = not self.text[opened + 1 : self.at].strip()
+        first = {"}": "a key", "]": "a value"}[end] if is_empty else "','"
+        message = f"expected {first} or '{end}', not {self.next_word()}"
         if self.text[self.at - 1] == '"' and self.at < len(self.text):
             return f"{message}; a quote in a string is written '\\\"'"
         if self.at >= len(self.text) and self.crooked is not None:

@@ -277,7 +277,7 @@ def many(count: int, content: bytes) -> dict[str, bytes]:
 
 HEAPS: dict[str, tuple[dict[str, bytes], str]] = {
     "many files": (many(4001, b'{"$defs": {}}'), "has more than 4,000 files"),
-    "many wrong files": (many(3900, b"{"), "expected a key"),
+    "many wrong files": (many(3900, b"{"), "expected a key or '}', not the end of the file"),
     "many bytes": (many(40, b'{"$defs": {}}' + b" " * 1_000_000), "have more than 33,554,432 bytes"),
     "many values": (
         many(60, b'{"$defs": {"A": {"enum": [%s]}}}' % b", ".join(b"%d" % n for n in range(5000))),

@@ -60,6 +60,8 @@ def test_what_is_missing_has_the_place_of_what_it_is_missing_from() -> None:
         ('{"a":\n1}\n x', '3:2 (whole file) "x" stands behind the end of the document, which closes in line 2, column 2; remove it, or close there what is to hold it'),
         ('{"a" 1}', '1:6 (whole file) expected \':\' behind the key "a", not "1"'),
         ('{"a": 1, 2}', '1:10 (whole file) expected a key in double quotes, not "2"'),
+        ('{"a": [', "1:8 /a expected a value or ']', not the end of the file; the '[' of line 1, column 7 is not closed"),
+        ('{', "1:2 (whole file) expected a key or '}', not the end of the file; the '{' of line 1, column 1 is not closed"),
         ('{"a": 1 b: 2}', "1:9 (whole file) expected ',' or '}', not \"b\"; the '{' of line 1, column 1 is not closed"),
         ('{"a": }', '1:7 /a expected a value, not "}"'),
         ('{"a": 1e5x}', '1:7 /a expected a value, not "1e5x"'),
