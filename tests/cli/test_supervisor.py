@@ -98,11 +98,13 @@ def test_sigterm_lets_jobs_finish_and_gives_back_what_does_not(rough: RoughShop,
 def test_a_signal_to_all_processes_counts_once_and_a_second_one_gives_everything_back(
     rough: RoughShop, start: Start
 ) -> None:
-    short, long = rough.enqueue("Nap", seconds=1), rough.enqueue("Nap", seconds=60)
+    short, long = rough.enqueue("Nap", seconds=2), rough.enqueue("Nap", seconds=60)
     supervisor = start("--processes", "2", "--concurrency", "1")
-    pids = _pids(supervisor, 1, 2)
+    # One may have claimed both, and gives the one that waits for its slot to the other after a second.
+    began = (rf"Nap {short} started", rf"Nap {long} started")
+    found = supervisor.wait_for_all(*(rf"worker\[{number}\] at work, pid (\d+)" for number in (1, 2)), *began)
+    pids = [int(match[1]) for match in found[:2]]
     assert not {os.getsid(pid) for pid in pids} & {os.getsid(supervisor.process.pid)}  # no Ctrl-C from its terminal
-    _wait_until(lambda: [status for status, _ in rough.states(short, long)] == [JobStatus.RUNNING] * 2)
 
     for pid in (*pids, supervisor.process.pid):  # as systemd does
         os.kill(pid, signal.SIGTERM)
