@@ -10,7 +10,8 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 DEMO := .demo
 BENCH := bench/.venv
-WORKERS ?= auto
+# Tests wait about as long as they compute: one process more than there are processors.
+WORKERS ?= $(shell echo $$(($$(nproc 2>/dev/null || getconf _NPROCESSORS_ONLN) + 1)))
 
 .PHONY: help
 help: ## Show this help
