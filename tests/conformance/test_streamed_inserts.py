@@ -30,10 +30,7 @@ async def test_jobs_are_made_while_those_before_them_are_being_stored(url: str) 
     def made() -> Iterator[NewJob]:
         for number in range(CHUNKS):
             if number == CHUNKS - 1:
-                busy = (
-                    "SELECT count(*) FROM pg_stat_activity WHERE xact_start < now() AND query LIKE '%INSERT INTO jobs%'"
-                )
-                storing.extend(count for (count,) in connection.execute(busy))
+                storing.extend(count for (count,) in connection.execute(STORING))
             yield job(f"{number:04}")
 
     async with opened(url) as store:
