@@ -32,6 +32,7 @@ from .rations import RationedDatabase, Rations
 from .record import Claim, JobStatus
 from .registry import JobRegistry
 from .stores.sql import SqlStore
+from .variables import PREVIOUS_TOKEN_VARIABLE, TOKEN_VARIABLE
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette
@@ -330,7 +331,7 @@ def _bounded(request: WorkerRequest) -> WorkerRequest:
 
 def _tokens(scope: MutableMapping[str, Any]) -> Tokens:
     """Those of the Worker's secrets; none, and a line in the log, if they cannot be used."""
-    from .http.tokens import PREVIOUS_TOKEN_VARIABLE, TOKEN_VARIABLE, Tokens
+    from .http.tokens import Tokens
 
     names = (TOKEN_VARIABLE, PREVIOUS_TOKEN_VARIABLE)
     try:

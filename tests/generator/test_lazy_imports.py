@@ -94,6 +94,18 @@ def test_the_calls_of_a_job_that_is_imported_later_go_to_the_backend_that_was_bo
     assert printed == ["[]", "1 0", "1 1", "not bound"]
 
 
+def test_a_run_imports_none_of_the_routes_and_nothing_that_runs_jobs(tmp_path: Path) -> None:
+    project = make_project(tmp_path / "project")
+    heavy = ("starlette", "server_jobs.http", "server_jobs.backend", "server_jobs.stores")
+    printed = python(
+        project.root,
+        "from server_jobs.cli.program import program",
+        "program(['generate'], standalone_mode=False)",
+        f"print([name for name in {heavy} if name in sys.modules])",
+    )
+    assert printed[-1] == "[]"
+
+
 def test_a_handler_that_cannot_be_imported_is_named_when_a_worker_starts(tmp_path: Path) -> None:
     project = generated_project(tmp_path / "project")
     project.path("handlers/send_email.py").write_text("import nowhere\n", encoding="utf-8")

@@ -12,8 +12,8 @@ import server_jobs
 import server_jobs_generator
 from server_jobs.databases.turso_url import TOKEN_VARIABLE as TURSO_TOKEN
 from server_jobs.databases.url import TURSO_URL
-from server_jobs.http.tokens import PREVIOUS_TOKEN_VARIABLE, TOKEN_VARIABLE
 from server_jobs.project import find_project
+from server_jobs.variables import PREVIOUS_TOKEN_VARIABLE, TOKEN_VARIABLE
 from server_jobs_generator.worker_lint.configuration import check_configuration
 from server_jobs_generator.worker_lint.exclusions import Exclusions, read_exclusions
 from server_jobs_generator.worker_lint.project_lint import check_worker

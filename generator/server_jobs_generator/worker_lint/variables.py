@@ -9,7 +9,7 @@ from server_jobs.databases.turso_url import TOKEN_VARIABLE as TURSO_TOKEN
 from server_jobs.databases.turso_url import endpoint_of
 from server_jobs.databases.url import TURSO_URL
 from server_jobs.errors import InvalidOptionError
-from server_jobs.http.tokens import PREVIOUS_TOKEN_VARIABLE, TOKEN_VARIABLE
+from server_jobs.variables import PREVIOUS_TOKEN_VARIABLE, TOKEN_VARIABLE
 
 from .finding import CodeFinding
 from .rules import WRANGLER_QUERIES, WRANGLER_SECRET, WRANGLER_TURSO

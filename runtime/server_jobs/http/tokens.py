@@ -9,9 +9,8 @@ from collections.abc import Mapping
 from hashlib import sha256
 
 from ..errors import InvalidOptionError
+from ..variables import PREVIOUS_TOKEN_VARIABLE, TOKEN_VARIABLE
 
-TOKEN_VARIABLE = "JOBS_TOKEN"  # noqa: S105  the name of a variable
-PREVIOUS_TOKEN_VARIABLE = "JOBS_TOKEN_PREVIOUS"  # noqa: S105
 SHORTEST_TOKEN = 43  # what 32 bytes take in base64url, the shortest of the usual ways to write them
 _FEWEST_DIFFERENT = 10
 _MOST_TOKENS = 2

@@ -1,0 +1,6 @@
+"""Names of variables that say who may call the routes; apart from the routes, which not every reader has installed."""
+
+from __future__ import annotations
+
+TOKEN_VARIABLE = "JOBS_TOKEN"  # noqa: S105  its name
+PREVIOUS_TOKEN_VARIABLE = "JOBS_TOKEN_PREVIOUS"  # noqa: S105  its name
