@@ -8,8 +8,9 @@ from collections.abc import Container, Iterable, Iterator, Sequence
 from server_jobs.project import Project
 
 from .files import File, Ownership
-from .history import Revision
+from .history import VIEWS, Revision
 from .replay import offline_statements, sqlite_statements
+from .sql_views.objects import DIALECTS
 
 _LEADING_TAB = re.compile(r"^\t", re.MULTILINE)
 # Under its own name, and under the one that Alembic gives the copy when a table is made anew.
@@ -29,11 +30,13 @@ _D1 = "worker/migrations"
 def sql_files(project: Project, revisions: Sequence[Revision], kept: Container[str] = ()) -> Iterator[File]:
     """The flat SQL of every revision, for SQLite, for D1, and for PostgreSQL, if one of its files is not `kept`."""
     wanted = [one for one in revisions if not all(path in kept for path in sql_paths(project, one))]
-    statements = sqlite_statements(revisions, wanted)
+    on_sqlite = sqlite_statements(revisions, [one for one in wanted if one.label != VIEWS])
     for revision in wanted:
-        sqlite = _script(revision, statements[revision.number])
-        postgresql = _script(revision, offline_statements(revision, "postgresql"))
-        d1 = _script(revision, map(_for_d1, statements[revision.number]))
+        dialects = DIALECTS if revision.label == VIEWS else ("postgresql",)
+        statements = {"sqlite": on_sqlite.get(revision.number, []), **offline_statements(revision, dialects)}
+        sqlite = _script(revision, statements["sqlite"])
+        postgresql = _script(revision, statements["postgresql"])
+        d1 = _script(revision, map(_for_d1, statements["sqlite"]))
         # One text instead of two that are equal: they can be large.
         for folder, text in ((_SQLITE, sqlite), (_POSTGRESQL, postgresql), (_D1, sqlite if d1 == sqlite else d1)):
             yield File(_path(project, folder, revision), text, Ownership.APPENDED)

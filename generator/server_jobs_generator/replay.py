@@ -34,8 +34,9 @@ def replayed(
             for revision in revisions:
                 if revision.label == VIEWS:
                     continue
-                with _listening(connection, revision, seen):
-                    _upgrade(revision, MigrationContext.configure(connection))
+                context = MigrationContext.configure(connection)
+                with _listening(connection, revision, seen), _told(revision), Operations.context(context):
+                    _upgrade_of(revision)()
             yield connection
     finally:
         engine.dispose()
@@ -44,20 +45,26 @@ def replayed(
 def sqlite_statements(revisions: Sequence[Revision], wanted: Sequence[Revision]) -> Mapping[int, list[str]]:
     """What each wanted one of these revisions executes on SQLite, by number: what was run, with its values in place.
 
-    Those before the last one that is wanted are run as well, since they made what it changes.
+    Those before the last one that is wanted are run as well, since they made what it changes. None of views is among
+    them: those can be told offline.
     """
-    of_views = {one.number: offline_statements(one, "sqlite") for one in wanted if one.label == VIEWS}
-    others: dict[int, list[str]] = {one.number: [] for one in wanted if one.label != VIEWS}
-    until = [one for one in revisions if one.number <= max(others, default=0)]
-    with replayed(until, lambda revision, sql: others.get(revision.number, []).append(sql)):
-        return of_views | others
+    made: dict[int, list[str]] = {one.number: [] for one in wanted}
+    until = [one for one in revisions if one.number <= max(made, default=0)]
+    with replayed(until, lambda revision, sql: made.get(revision.number, []).append(sql)):
+        return made
 
 
-def offline_statements(revision: Revision, dialect: str) -> list[str]:
-    """What one revision executes on PostgreSQL or SQLite, as Alembic writes it without a database.
+def offline_statements(revision: Revision, dialects: Sequence[str]) -> dict[str, list[str]]:
+    """What one revision executes on each of PostgreSQL and SQLite, as Alembic writes it without a database.
 
     On SQLite that is for views only: a table that changes there is copied, for which Alembic has to look at it.
     """
+    with _told(revision):
+        upgrade = _upgrade_of(revision)
+        return {dialect: _written(upgrade, dialect) for dialect in dialects}
+
+
+def _written(upgrade: Callable[[], None], dialect: str) -> list[str]:
     output = _Statements()
     # With its usual parameters the dialect would double every percent sign.
     context = MigrationContext.configure(
@@ -68,7 +75,8 @@ def offline_statements(revision: Revision, dialect: str) -> list[str]:
     if dialect == "postgresql":
         # SQLAlchemy 2.0 doubles backslashes until a server says not to, as every one has done since PostgreSQL 9.1.
         vars(context.dialect)["_backslash_escapes"] = False
-    _upgrade(revision, context)
+    with Operations.context(context):
+        upgrade()
     return output.statements
 
 
@@ -84,17 +92,21 @@ class _Statements(StringIO):
         return len(text)
 
 
-def _upgrade(revision: Revision, context: MigrationContext) -> None:
+def _upgrade_of(revision: Revision) -> Callable[[], None]:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / revision.file_name
         path.write_text(revision.text, encoding="utf-8")
-        try:
-            upgrade = runpy.run_path(str(path))["upgrade"]
-            with Operations.context(context):
-                upgrade()
-        # A revision is Python code that may have been edited: whatever it raises is about that file.
-        except Exception as error:
-            raise ProjectError(f"the revision {revision.file_name} cannot be run: {error}") from error
+        upgrade: Callable[[], None] = runpy.run_path(str(path))["upgrade"]
+        return upgrade
+
+
+@contextmanager
+def _told(revision: Revision) -> Iterator[None]:
+    """A revision is Python code that may have been edited: whatever it raises is about that file."""
+    try:
+        yield
+    except Exception as error:
+        raise ProjectError(f"the revision {revision.file_name} cannot be run: {error}") from error
 
 
 @contextmanager

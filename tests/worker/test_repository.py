@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
+
 from server_jobs import JobStatus
 from server_jobs.cloudflare import CloudflareWorkerBackend
 from server_jobs.project import find_project
@@ -25,6 +27,21 @@ async def test_a_job_that_an_application_enqueues_is_run_by_the_next_tick(reposi
     result = await job.result()
     assert result.metadata.status is JobStatus.COMPLETED
     assert result.data.recipients == ["ada@example.com"]
+
+
+async def test_the_view_of_a_job_shows_it_in_d1(repository_worker: Workerd) -> None:
+    backend = CloudflareWorkerBackend(database=RemoteD1(repository_worker), job_registry=registry)
+    job = await SendEmail.using(backend).later({"to": ["bo@example.com"], "subject": "Viewed", "body": "It shows."})
+    repository_worker.tick()
+    result = await job.result()
+
+    [shown] = repository_worker.sql(
+        "SELECT status, params_to, params_subject, result_sent_at FROM send_email_jobs WHERE params_subject = 'Viewed'"
+    )
+
+    sent_at = datetime.fromisoformat(str(shown.pop("result_sent_at")))
+    assert shown == {"status": "completed", "params_to": '["bo@example.com"]', "params_subject": "Viewed"}
+    assert abs(sent_at - result.data.sent_at) <= timedelta(milliseconds=1)
 
 
 def test_the_upload_is_small(repository_worker: Workerd) -> None:

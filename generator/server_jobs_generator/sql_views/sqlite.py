@@ -17,11 +17,15 @@ from .own_columns import OWN_COLUMNS, TIMES
 from .sql_object import SqlObject
 
 _ISO = "'%Y-%m-%dT%H:%M:%fZ'"
+# D1 takes no pattern of more than 50 bytes: https://developers.cloudflare.com/d1/platform/limits/
 _DATE = "[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]"
-# Nothing but such texts may reach `strftime`, which takes `now` for a time as well, and that no index can hold.
-_TIME = f"{_DATE}T[0-9][0-9]:[0-9][0-9]:[0-9][0-9][.Z+-]*"
+# Nothing but such texts may reach `strftime`, which takes `now` for a time as well, and that no index can hold. Whether
+# the day is one is looked at beside.
+_TIME = "????-??-??T[0-9][0-9]:[0-9][0-9]:[0-9][0-9][.Z+-]*"
 _OFFSET = "*[+-][0-9][0-9]:[0-9][0-9]"
 _UUID = "????????-????-????-????-????????????"
+# Their rules ask for the value several times.
+_LONG = frozenset({ColumnType.TIMESTAMP, ColumnType.DATE, ColumnType.UUID, ColumnType.BIGINT, ColumnType.NUMERIC})
 
 
 def sqlite_objects(job: JobSpec) -> Iterator[SqlObject]:
@@ -45,13 +49,20 @@ def _view(job: JobSpec, view: str, columns: tuple[ViewColumn, ...]) -> str:
 
 
 def _index(job: JobSpec, view: str, column: ViewColumn) -> str:
-    name, value = identifier(index_name(view, column.name)), _value(column, _document(column.part))
+    name, value = identifier(index_name(view, column.name)), _inline(column, _document(column.part))
     return f"CREATE INDEX {name} ON jobs (\n    {value}\n) WHERE job_name = {sqlite_text(job.class_name)}"
 
 
 def _shown(column: ViewColumn) -> str:
     """A column with an index is shown by the very expression of the index, so that queries can use it."""
-    return _value(column, _document(column.part) if column.is_indexed else f"{column.part}_json")
+    if column.is_indexed:
+        return _inline(column, _document(column.part))
+    document = f"{column.part}_json"
+    if not can_be_indexed(column.json_name):
+        name = sqlite_text(column.json_name)
+        rules = _typed(column.type, "type", _written(column.type, "value"), raw="json_quote(value)")
+        return f"(SELECT {rules} FROM json_each({document}) WHERE key = {name})"
+    return _named(column, document) if column.type in _LONG else _inline(column, document)
 
 
 def _own(name: str) -> str:
@@ -63,13 +74,29 @@ def _document(part: str) -> str:
     return f"iif(json_valid({part}), {part}, NULL)"
 
 
-def _value(column: ViewColumn, document: str) -> str:
-    if can_be_indexed(column.json_name):
-        path = sqlite_text(f'$."{column.json_name}"')
-        kind, value = f"json_type({document}, {path})", f"json_extract({document}, {path})"
-        return _typed(column.type, kind, value, raw=f"{document} -> {path}")
-    value = _typed(column.type, "type", "value", raw="json_quote(value)")
-    return f"(SELECT {value} FROM json_each({document}) WHERE key = {sqlite_text(column.json_name)})"
+def _inline(column: ViewColumn, document: str) -> str:
+    kind, value, raw = _parts(column, document)
+    return _typed(column.type, kind, value, raw=raw)
+
+
+def _named(column: ViewColumn, document: str) -> str:
+    """The same in a subquery, which an index cannot have: shorter, and each part is computed once."""
+    kind, value, raw = _parts(column, document)
+    parts = f"{kind} AS type, {value} AS value"
+    parts += f", {raw} AS raw" if column.type is ColumnType.NUMERIC else ""
+    return f"(SELECT {_typed(column.type, 'type', 'value', raw='raw')} FROM (SELECT {parts}))"
+
+
+def _parts(column: ViewColumn, document: str) -> tuple[str, str, str]:
+    """The type of a property, its value, and the same as JSON text."""
+    path = sqlite_text(f'$."{column.json_name}"')
+    value = _written(column.type, f"json_extract({document}, {path})")
+    return f"json_type({document}, {path})", value, f"{document} -> {path}"
+
+
+def _written(column_type: ColumnType, value: str) -> str:
+    """The value as the rules for it expect it: `T` and `Z` of a time can be small letters."""
+    return f"upper({value})" if column_type is ColumnType.TIMESTAMP else value
 
 
 def _typed(column_type: ColumnType, kind: str, value: str, *, raw: str) -> str:
@@ -83,7 +110,7 @@ def _typed(column_type: ColumnType, kind: str, value: str, *, raw: str) -> str:
             digits = f"{value} NOT GLOB '*[^0-9A-Fa-f-]*' AND length(replace({value}, '-', '')) = 32"
             return f"CASE WHEN {kind} = 'text' AND {value} GLOB '{_UUID}' AND {digits} THEN lower({value}) END"
         case ColumnType.TIMESTAMP:
-            return f"CASE WHEN {kind} = 'text' AND {_is_time(f'upper({value})')} THEN {_time(f'upper({value})')} END"
+            return f"CASE WHEN {kind} = 'text' AND {_is_time(value)} THEN {_time(value)} END"
         case ColumnType.BIGINT | ColumnType.NUMERIC:
             # An integer of more than 64 bits would be rounded: it is shown as text. 1.0 is an integer, too.
             large = raw if column_type is ColumnType.NUMERIC else "NULL"
@@ -96,7 +123,7 @@ def _typed(column_type: ColumnType, kind: str, value: str, *, raw: str) -> str:
         case ColumnType.BOOLEAN:
             return f"CASE WHEN {kind} IN ('true', 'false') THEN {value} END"
         case ColumnType.JSON:
-            return f"CASE WHEN {kind} <> 'null' THEN {raw} END"
+            return f"nullif({raw}, 'null')"
 
 
 def _is_day(text: str) -> str:

@@ -7,16 +7,21 @@ from collections.abc import Sequence
 from ..history import VIEWS, Revision
 from ..replay import offline_statements
 from .objects import DIALECTS, Objects
-from .sql_object import VIEW, after
+from .sql_object import VIEW, SqlObject, after
 
 
 def stored_objects(history: Sequence[Revision]) -> Objects:
     """By dialect, what the revisions of views leave. Raises `ProjectError` when one cannot be run."""
-    ours = [revision for revision in history if revision.label == VIEWS]
-    return {
-        dialect: after([sql for revision in ours for sql in offline_statements(revision, dialect)])
-        for dialect in DIALECTS
-    }
+    objects: Objects = dict.fromkeys(DIALECTS, ())
+    for revision in history:
+        if revision.label == VIEWS:
+            made = offline_statements(revision, DIALECTS)
+            objects = {dialect: after([*_created(objects[dialect]), *made[dialect]]) for dialect in DIALECTS}
+    return objects
+
+
+def _created(objects: Sequence[SqlObject]) -> list[str]:
+    return [one.create for one in objects]
 
 
 def without_views(objects: Objects) -> Objects:

@@ -12,6 +12,7 @@ from alembic import command
 from server_jobs_generator import flat_sql
 from sqlalchemy import Engine, text
 
+from tests.conformance.d1_binding import LIMITS
 from tests.generator.projects import TemporaryProject, make_project
 from tests.generator.spec_projects import Schema, a_spec, an_object, problems
 from tests.generator.test_migrations import alembic, engine, url
@@ -47,7 +48,8 @@ def test_more_are_refused_unless_there_is_to_be_no_view_or_they_are_redacted(tmp
 def shown_by_d1(project: TemporaryProject) -> list[str]:
     """The views that D1 has after all migrations, each of which it could show."""
     with closing(sqlite3.connect(":memory:")) as d1:
-        d1.setlimit(sqlite3.SQLITE_LIMIT_COLUMN, 100)
+        for limit, most in LIMITS.items():
+            d1.setlimit(limit, most)
         for path in sorted(project.path("generated/worker/migrations").iterdir()):
             d1.executescript(path.read_text(encoding="utf-8"))
         views = [name for (name,) in d1.execute("SELECT name FROM sqlite_master WHERE type = 'view' ORDER BY name")]
@@ -74,6 +76,16 @@ def test_a_view_that_is_too_wide_for_d1_is_left_out_there_and_may_come_and_go(pr
     project.generate("--relock", "wide")
     assert shown_by_d1(project) == []
     assert "CREATE VIEW wide_jobs" in project.read("generated/migrations/sql/sqlite/0004_views.sql")
+
+
+@pytest.mark.parametrize("property_format", ["date-time", "date", "uuid"])
+def test_d1_shows_as_many_columns_of_any_kind(tmp_path: Path, property_format: str) -> None:
+    times = {f"p{number}": {"type": "string", "format": property_format} for number in range(100 - OWN - 1)}
+    project = make_project(
+        tmp_path / "project", {"wide": a_spec(an_object(**times), an_object(sum={"type": "number"}))}
+    )
+    project.generate()
+    assert shown_by_d1(project) == ["wide_jobs"]
 
 
 def test_without_that_d1_would_have_a_view_that_it_cannot_show(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from server_jobs_generator.sql_views.objects import wanted_objects
 from server_jobs_generator.sql_views.sql_object import SqlObject, changes
 from sqlalchemy import Connection, Engine, create_engine, event, func, text
 
+from tests.conformance.d1_binding import LIMITS
 from tests.generator.databases import postgres_database
 
 NUMBERS = itertools.count(1)
@@ -71,13 +73,19 @@ class ViewDatabase:
         return "\n".join(str(row[0]) for row in self.connection.exec_driver_sql(f"EXPLAIN {query}"))
 
 
+def _as_d1(driver: sqlite3.Connection, _: object) -> None:
+    """With the limits of D1 for SQL, as it has the same views; and the driver would not take back what creates one."""
+    driver.isolation_level = None
+    for limit in LIMITS.keys() - {sqlite3.SQLITE_LIMIT_LENGTH}:
+        driver.setlimit(limit, LIMITS[limit])
+
+
 @contextmanager
 def view_engine(dialect: str, folder: Path) -> Iterator[Engine]:
     """An engine of a new database that has the tables."""
     if dialect == "sqlite":
         engine = create_engine(f"sqlite:///{folder / 'views.sqlite3'}")
-        # The driver would not take back what creates a view.
-        event.listen(engine, "connect", lambda driver, _: setattr(driver, "isolation_level", None))
+        event.listen(engine, "connect", _as_d1)
         event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN"))
         schema.metadata.create_all(engine)
         yield engine
