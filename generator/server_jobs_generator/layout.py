@@ -120,7 +120,9 @@ def assignment(target: str, value: Expression, indent: int = 0) -> Code:
 
 def import_names(module: str, names: Sequence[str], indent: int = 0) -> Code:
     """`from module import a, b`, sorted the way the linter sorts, in brackets when the line is long."""
-    ordered = sorted(map(name, names), key=import_order)
+    ordered = [*map(name, names)]
+    if len(ordered) > 1:
+        ordered.sort(key=import_order)
     line = f"from {module} import {', '.join(ordered)}"
     if indent + len(line) <= WIDTH:
         return Code(line)
@@ -143,9 +145,11 @@ def lay_out(expression: Expression, indent: int, column: int, tail: str = "") ->
 
     On one line if it fits; else all items on the next line if the group is packed and they fit there; else one a line.
     """
+    if isinstance(expression, Code):
+        return Code(expression + tail)
     forced = _is_forced(expression)
     flat = _flat(expression)
-    if isinstance(expression, Code) or (not forced and column + len(flat) + len(tail) <= WIDTH):
+    if not forced and column + len(flat) + len(tail) <= WIDTH:
         return Code(flat + tail)
     inside = " " * (indent + _INDENT)
     if isinstance(expression, Alternatives):
@@ -195,10 +199,10 @@ def _alternatives(expression: Alternatives, indent: int, column: int) -> str:
 
 def _flat(expression: Expression) -> Code:
     match expression:
-        case Alternatives(types):
-            return Code(" | ".join(map(_flat, types)))
         case Code():
             return expression
+        case Alternatives(types):
+            return Code(" | ".join(map(_flat, types)))
         case Text(value):
             return literal(value)
         case Group(opening, items, closing):
@@ -209,12 +213,12 @@ def _flat(expression: Expression) -> Code:
 
 def _is_forced(expression: Expression) -> bool:
     match expression:
+        case Code() | Text():
+            return False
         case Group(items=items, forced=forced):
             return forced or any(_is_forced(item) for _, item in items)
         case Alternatives(types):
             return any(map(_is_forced, types))
-        case _:
-            return False
 
 
 def _escaped(value: str, quote: str) -> str:
