@@ -16,11 +16,8 @@ from .names import Names, pascal_case
 from .problems import SpecProblem
 from .rules import Rule
 from .spec_rules import REFERENCE_ENDLESS, TOO_DEEP, TOO_LARGE
-from .typed_form import DEFINITIONS, is_class, referenced_name, typed_children
+from .typed_form import DEFINITIONS, MAX_LEVELS, MAX_SCHEMAS, is_class, referenced_name, typed_children
 from .typed_schema import TypedSchemas
-
-MAX_SCHEMAS = 2_000
-MAX_LEVELS = 32
 
 _STRUCTURE = HOLDS_ONE | HOLDS_LIST | HOLDS_NAMED
 _DROPPED = frozenset({"$schema", "$comment", "$defs", "$id", "$anchor"})

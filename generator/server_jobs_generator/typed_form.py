@@ -10,6 +10,9 @@ from .keywords import inner_schemas
 from .schema_lint import Schema, types_of
 
 DEFINITIONS = "#/$defs/"
+# What one job may describe, references written out.
+MAX_SCHEMAS = 2_000
+MAX_LEVELS = 32
 
 
 def is_class(schema: JsonValue | Schema) -> bool:

@@ -19,7 +19,7 @@ from .inline_circles import cut_circles
 from .keywords import ANNOTATIONS
 from .names import property_name
 from .schema_lint import Schema, types_of
-from .typed_form import is_class, referenced_name, rest_of
+from .typed_form import MAX_LEVELS, MAX_SCHEMAS, is_class, referenced_name, rest_of
 
 _ANNOTATIONS = (ANNOTATIONS | {"$anchor", "$id"}) - {"$defs"}
 _PARSED_FORMATS = ("date", "date-time", "uuid", "ipv4", "ipv6")
@@ -83,7 +83,8 @@ class TypedSchemas:
         if isinstance(options := said.get("enum"), list):
             return _choices(options, said, "enum")
         if types_of(said):
-            return self._split_types(said)
+            circle = self._circle(said)
+            return self._split_types(said) if circle is None else ({"$ref": circle}, said)
         if "$ref" in said:
             return {"$ref": said["$ref"]}, _without(said, "$ref")
         for key in ("anyOf", "oneOf"):
@@ -162,7 +163,7 @@ class TypedSchemas:
         others = {name: schema for name, schema in properties.items() if name not in kept}
         # What others say of the same object, unless this schema says something of all its further properties.
         bases = self._bases(rest) if extras is True else []
-        named = {name: self.typed(schema) for name, schema in {**kept, **_inherited(bases, properties)}.items()}
+        named = {name: self.typed(schema) for name, schema in kept.items()} | self._of_bases(bases, properties)
         needed = [*required, *_inherited_required(bases)]
         if "patternProperties" in rest or any(schema is not False or extras is not False for schema in others.values()):
             # The types of the others are left open, and the rest has to know which they are.
@@ -180,13 +181,10 @@ class TypedSchemas:
             _take_counts(rest, types, "minProperties", "maxProperties")
 
     def _bases(self, rest: Parts) -> list[Parts]:
-        """The schemas that `allOf` and `$ref` apply to the same object."""
-        branches = rest.get("allOf")
-        bases = [
-            *(branches if isinstance(branches, list) else []),
-            *([{"$ref": rest["$ref"]}] if "$ref" in rest else []),
-        ]
-        targets = [self._target(base) for base in bases]
+        """The schemas that `allOf` and `$ref` apply to the same object; none where that would be endless to write."""
+        if len(self._inheriting) > MAX_LEVELS or self._inherited_count > MAX_SCHEMAS:
+            return []
+        targets = [self._target(base) for base in _applied(rest)]
         return [target for target in targets if isinstance(target, dict)]
 
 
@@ -214,6 +212,31 @@ def _opened(typed: JsonValue) -> tuple[Parts, JsonValue]:
     """The types of a typed schema, without annotations, and its rest."""
     said = typed if isinstance(typed, dict) else {}
     return {key: value for key, value in said.items() if key not in _ANNOTATIONS and key != "allOf"}, rest_of(typed)
+    def _of_bases(self, bases: list[Parts], own: Parts) -> Parts:
+        """The typed forms of the properties that only the bases describe."""
+        self._inheriting.append(bases)
+        found = _inherited(bases, own)
+        self._inherited_count += len(found)
+        typed: Parts = {name: self.typed(schema) for name, schema in found.items()}
+        self._inheriting.pop()
+        return typed
+
+    def _circle(self, said: Parts) -> str | None:
+        """The reference of an object to a base of the objects that it is a part of; its properties are theirs again."""
+        if not self._inheriting or "object" not in types_of(said) or said.get("additionalProperties", True) is not True:
+            return None
+        for base in _applied(said):
+            target, reference = self._target(base), base.get("$ref") if isinstance(base, dict) else None
+            if isinstance(reference, str) and any(target is one for bases in self._inheriting for one in bases):
+                return reference
+        return None
+
+
+def _applied(said: Parts) -> list[JsonValue]:
+    """The schemas that `allOf` and `$ref` apply to the same value."""
+    branches = said.get("allOf")
+    return [*(branches if isinstance(branches, list) else []), *([{"$ref": said["$ref"]}] if "$ref" in said else [])]
+
 
 
 def _joined(rest: Parts, more: JsonValue) -> Parts:

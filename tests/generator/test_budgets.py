@@ -63,6 +63,36 @@ BOMBS: dict[str, tuple[object, str]] = {
         chain(lambda inner: {"type": "array", "prefixItems": [inner, inner], "items": False, "minItems": 2}, 12),
         "describes more than 2,000 schemas",
     ),
+    "doubling bases": (
+        chain(
+            lambda inner: {
+                "type": "object",
+                "additionalProperties": True,
+                "properties": {name: {**ANYTHING, "allOf": [inner]} for name in "ab"},
+            },
+            14,
+        ),
+        "describes more than 2,000 schemas",
+    ),
+    "bases of all objects in all others": (
+        a_spec(
+            an_object(x={"$ref": "#/$defs/A0"}),
+            **{
+                "$defs": {
+                    f"A{one}": {
+                        **ANYTHING,
+                        "properties": {f"p{n}": {**ANYTHING, "allOf": [{"$ref": f"#/$defs/A{n}"}]} for n in range(12)},
+                    }
+                    for one in range(12)
+                }
+            },
+        ),
+        "describes more than 2,000 schemas",
+    ),
+    "long chain of bases": (
+        chain(lambda inner: {**ANYTHING, "properties": {"a": {**ANYTHING, "allOf": [inner]}}}, 1000),
+        "nests schemas more than 32 levels deep",
+    ),
     "long chain of references": (chain(lambda inner: inner, 5000), "leads through more than 64 references"),
     "long chain of lists": (
         chain(lambda inner: {"type": "array", "items": inner}, 4000),

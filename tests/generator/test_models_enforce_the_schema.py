@@ -42,6 +42,21 @@ DEFINITIONS: dict[str, object] = {
             },
         ]
     },
+    "Folder": {
+        **an_object(
+            name={"type": "string"},
+            inner={
+                **an_object(depth={"type": "integer"}),
+                "additionalProperties": True,
+                "allOf": [{"$ref": "#/$defs/Folder"}],
+            },
+            others={
+                "type": "array",
+                "items": {"type": ["object", "null"], "additionalProperties": True, "$ref": "#/$defs/Folder"},
+            },
+        ),
+        "additionalProperties": True,
+    },
     "Dog": {**an_object(kind={"const": "dog"}, name={"type": "string"}), "required": ["kind"]},
 }
 
