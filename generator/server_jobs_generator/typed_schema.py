@@ -35,6 +35,9 @@ class TypedSchemas:
     stated: Mapping[str, JsonValue]
     definitions: dict[str, JsonValue] = field(init=False)
     branches: Branches = field(init=False)
+    _inheriting: list[list[Parts]] = field(default_factory=list[list[Parts]])
+    _inherited_count: int = 0
+    _nulls: dict[str, bool] = field(default_factory=dict[str, bool])
 
     def __post_init__(self) -> None:
         self.branches = Branches(self._target)
@@ -100,10 +103,32 @@ class TypedSchemas:
         rest = _without(said, key) if is_exact else said
         if not typed:
             return {}, said
+        if all(map(self._is_null, branches)):
+            # The code generator takes several nulls for any type at all.
+            return {"type": "null"}, said
         if len(typed) > 1:
             return {key if is_exact else "anyOf": typed}, rest
         types, inner = _opened(typed[0])
         return types, _joined(rest, inner)
+
+    def _is_null(self, schema: JsonValue) -> bool:
+        """Whether nothing but null can fit, or nothing at all."""
+        if not isinstance(schema, dict):
+            return schema is False
+        options = [schema["const"]] if "const" in schema else schema.get("enum")
+        if isinstance(options, list):
+            return options == [None]
+        if types_of(schema):
+            return types_of(schema) == ("null",)
+        if (name := referenced_name(schema)) is not None:
+            if name not in self._nulls:
+                self._nulls[name] = False  # where it leads back to itself
+                self._nulls[name] = self._is_null(self.stated[name])
+            return self._nulls[name]
+        for key, holds in (("anyOf", all), ("oneOf", all), ("allOf", any)):
+            if isinstance(branches := schema.get(key), list) and holds(map(self._is_null, branches)):
+                return True
+        return False
 
     def _split_all(self, branches: list[JsonValue], said: Parts) -> tuple[Parts, Parts]:
         """The types of the first branch that has some; the others are checked."""
@@ -187,31 +212,6 @@ class TypedSchemas:
         targets = [self._target(base) for base in _applied(rest)]
         return [target for target in targets if isinstance(target, dict)]
 
-
-def _inherited(bases: list[Parts], own: Parts) -> Parts:
-    """The properties that only the bases describe: attributes too, which the rest checks as it checks the bases."""
-    found: Parts = {}
-    for base in bases:
-        properties = base.get("properties")
-        if isinstance(properties, dict):
-            names = [name for name in _attributes({**own, **found, **properties}) if name not in {**own, **found}]
-            found |= {name: properties[name] for name in names if properties[name] is not False}
-    return found
-
-
-def _inherited_required(bases: list[Parts]) -> list[str]:
-    stated = [base.get("required") for base in bases]
-    return [name for names in stated if isinstance(names, list) for name in names if isinstance(name, str)]
-
-
-def _without(said: Parts, *keys: str) -> Parts:
-    return {key: value for key, value in said.items() if key not in keys}
-
-
-def _opened(typed: JsonValue) -> tuple[Parts, JsonValue]:
-    """The types of a typed schema, without annotations, and its rest."""
-    said = typed if isinstance(typed, dict) else {}
-    return {key: value for key, value in said.items() if key not in _ANNOTATIONS and key != "allOf"}, rest_of(typed)
     def _of_bases(self, bases: list[Parts], own: Parts) -> Parts:
         """The typed forms of the properties that only the bases describe."""
         self._inheriting.append(bases)
@@ -237,6 +237,31 @@ def _applied(said: Parts) -> list[JsonValue]:
     branches = said.get("allOf")
     return [*(branches if isinstance(branches, list) else []), *([{"$ref": said["$ref"]}] if "$ref" in said else [])]
 
+
+def _inherited(bases: list[Parts], own: Parts) -> Parts:
+    """The properties that only the bases describe: attributes too, which the rest checks as it checks the bases."""
+    found: Parts = {}
+    for base in bases:
+        properties = base.get("properties")
+        if isinstance(properties, dict):
+            names = [name for name in _attributes({**own, **found, **properties}) if name not in {**own, **found}]
+            found |= {name: properties[name] for name in names if properties[name] is not False}
+    return found
+
+
+def _inherited_required(bases: list[Parts]) -> list[str]:
+    stated = [base.get("required") for base in bases]
+    return [name for names in stated if isinstance(names, list) for name in names if isinstance(name, str)]
+
+
+def _without(said: Parts, *keys: str) -> Parts:
+    return {key: value for key, value in said.items() if key not in keys}
+
+
+def _opened(typed: JsonValue) -> tuple[Parts, JsonValue]:
+    """The types of a typed schema, without annotations, and its rest."""
+    said = typed if isinstance(typed, dict) else {}
+    return {key: value for key, value in said.items() if key not in _ANNOTATIONS and key != "allOf"}, rest_of(typed)
 
 
 def _joined(rest: Parts, more: JsonValue) -> Parts:
@@ -289,7 +314,8 @@ def _split_integer(rest: Parts, types: Parts) -> None:
 def _split_number(rest: Parts, types: Parts) -> None:
     for key in ("minimum", "exclusiveMinimum", "maximum", "exclusiveMaximum"):
         bound = rest.get(key)
-        if isinstance(bound, float) or (isinstance(bound, int) and float(bound) == bound):
+        # A type has its limits as doubles, which mean what their shortest decimal says.
+        if isinstance(bound, float) or (isinstance(bound, int) and whole(float(bound)) == bound):
             types[key] = rest.pop(key)
 
 

@@ -210,6 +210,12 @@ CASES: list[tuple[object, list[str], list[str]]] = [
     ({"type": ["string", "null"], "not": {"type": "null"}}, ['"a"'], ["null", "1"]),
     ({"type": ["object", "null"], "additionalProperties": False, "properties": {"a": True}, "not": {"required": ["a"]}}, ["{}"], ['{"a": 1}', '{"b": 1}', "null"]),
     ({"$ref": "#/$defs/Nested"}, ["[]", "[[], [[]]]"], ["[1]", "[[1]]", "{}", "null"]),
+    ({"$ref": "#/$defs/Folder"}, ["{}", '{"inner": {"depth": 1, "inner": {"name": "a", "others": [{}]}}}'], ['{"inner": {"inner": {"depth": "a"}}}', '{"inner": {"inner": {"inner": {"name": 1}}}}', '{"others": [null]}', '{"others": [{"others": [1]}]}']),
+    ({"anyOf": [{"type": "null"}, {"const": None}]}, ["null"], ["1", '"a"', "{}"]),
+    ({"type": "array", "items": {"anyOf": [{"enum": [None]}, {"oneOf": [False, {"type": "null"}]}]}}, ["[null]"], ["[1]"]),
+    ({"oneOf": [{"type": "null"}, {"allOf": [{"type": "null"}]}]}, [], ["null", "1"]),
+    ({"type": "number", "minimum": 2**63}, [str(2**63), "1e19"], [str(2**63 - 1), "1"]),
+    ({"type": "number", "exclusiveMaximum": 2**63}, [str(2**63 - 1)], [str(2**63), "1e19"]),
     ({"$ref": "#/$defs/Unique"}, ["{}", '{"kids": [{"kids": []}]}'], ['{"kids": [{}, {}]}', '{"kids": [{"kids": [{}, {}]}]}', '{"x": 1}']),
 ]  # fmt: skip
 
