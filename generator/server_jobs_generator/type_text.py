@@ -119,7 +119,9 @@ class TypeText:
             case Choice(values):
                 return self._generic("Literal", map(plain_value, values))
             case Union(members):
-                return self._union(map(self.in_model, members))
+                # A union in a model with further properties is written by the first type that takes the value, in
+                # some places: an `int` takes a `bool`, and writes 0 for False.
+                return self._union(map(self.in_model, sorted(members, key=_has_booleans, reverse=True)))
             case Generic(name, arguments):
                 return self._generic(name, map(self.in_model, arguments))
             case Named(name) if name in self.plan.classes:
@@ -150,6 +152,18 @@ class TypeText:
         tags = [dict(_tags(plan, self.plan)) for plan in classes if plan is not None]
         common = [name for name in tags[0] if all(name in tag for tag in tags)]
         return next((name for name in common if _all_differ([tag[name] for tag in tags])), None)
+
+
+def _has_booleans(one: Type) -> bool:
+    match one:
+        case Limited(inner, _) | Checked(inner, _):
+            return _has_booleans(inner)
+        case Generic(_, parts) | Union(parts):
+            return any(map(_has_booleans, parts))
+        case Choice(values):
+            return any(isinstance(value, bool) for value in values)
+        case Named(name):
+            return name == "bool"
 
 
 def _in_order(limit: tuple[str, Scalar]) -> int:

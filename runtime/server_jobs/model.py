@@ -89,7 +89,8 @@ def _as_given(
     """What a model is written as, without what nobody has set."""
     written: object = handler(model)
     if isinstance(model, BaseModel) and isinstance(written, dict):
-        for name in absent.keys() - model.__pydantic_fields_set__:
+        # A further property may have the name of an attribute, which it does not set.
+        for name in absent.keys() - (model.__pydantic_fields_set__ - (model.__pydantic_extra__ or {}).keys()):
             written.pop(name if info.by_alias is False else absent[name], None)
     return written
 

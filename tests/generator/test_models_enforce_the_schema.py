@@ -348,6 +348,34 @@ def test_what_may_be_null_is_stored_as_null_only_when_it_was_given(
             assert found
 
 
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"type": ["integer", "boolean"]},
+        {"type": ["number", "boolean"]},
+        {"anyOf": [{"const": 0}, {"const": False}]},
+        {"anyOf": [{"type": "array", "items": {"type": "integer"}}, {"type": "array", "items": {"type": "boolean"}}]},
+    ],
+)
+@pytest.mark.parametrize("others", [True, {"type": "string"}])
+def test_booleans_and_numbers_are_stored_as_what_they_are_in_branches_with_more_properties(
+    tmp_path: Path, schema: Schema, others: object
+) -> None:
+    branch = {**an_object(x=schema), "additionalProperties": others}
+    with params_model(tmp_path, an_object(around={"anyOf": [branch, {"type": "string"}]})) as model:
+        for text in ("false", "0", "[false]", "[0]"):
+            document = f'{{"around":{{"x":{text}}}}}'
+            if fits(model, json.loads(document)):
+                assert write_params("Case", model, json.loads(document))[1] == document
+
+
+def test_a_further_property_named_like_an_attribute_brings_no_null_with_it(tmp_path: Path) -> None:
+    params = {**an_object(messageId=NULLABLE), "additionalProperties": True}
+    with params_model(tmp_path, params) as model:
+        assert write_params("Case", model, {"message_id": 1})[1] == '{"message_id":1}'
+        assert write_params("Case", model, {"messageId": None})[1] == '{"messageId":null}'
+
+
 def test_a_default_of_null_is_filled_in(tmp_path: Path) -> None:
     with params_model(tmp_path, an_object(x={**NULLABLE, "default": None}, y=NULLABLE)) as model:
         assert write_params("Case", model, {})[1] == '{"x":null}'
