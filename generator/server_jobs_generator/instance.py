@@ -43,6 +43,8 @@ class Fitting:
                 return []
         except CheckTooLongError as error:
             return [((), str(error))]
+        except RecursionError:
+            return [((), "is nested too deep to be checked against its schema")]
         finally:
             self.steps = max(run.steps, 0)
         return [(misfit.path, _worded(misfit, value)) for misfit in run.report or ()]

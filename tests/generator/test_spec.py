@@ -381,6 +381,12 @@ def test_references_that_never_end_are_refused(tmp_path: Path, definitions: obje
     assert expected in lines[-1]
 
 
+def test_a_value_of_a_schema_without_end_is_told_and_not_a_traceback(tmp_path: Path) -> None:
+    endless = {"enum": [[]], "anyOf": [{"type": "array", "$ref": "#/$defs/A"}], "unevaluatedItems": False}
+    case = a_spec(an_object(x={"$ref": "#/$defs/A"}), **{"$defs": {"A": endless}})
+    assert any("is nested too deep to be checked" in line for line in problems(tmp_path, {"case.json": case}))
+
+
 @pytest.mark.parametrize(
     "schema",
     [
