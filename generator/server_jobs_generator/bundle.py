@@ -10,7 +10,7 @@ from pydantic import JsonValue
 
 from .instance import follow
 from .job_lint import PARAMS, RESULT
-from .keywords import ANNOTATIONS, HOLDS_LIST, HOLDS_NAMED, HOLDS_ONE, inner_schemas
+from .keywords import HOLDS_LIST, HOLDS_NAMED, HOLDS_ONE, inner_schemas
 from .library import Library, Location
 from .names import Names, pascal_case
 from .problems import SpecProblem
@@ -82,10 +82,8 @@ class _Bundler:
     _pending: list[Location] = field(default_factory=list[Location])
 
     def part(self, location: Location) -> dict[str, JsonValue]:
-        """The params or the result, itself free of `$ref` at the top."""
-        schema, file = self.library.value_at(location), location.file
-        if isinstance(schema, dict) and schema.keys() <= ANNOTATIONS | {"$ref"}:
-            schema, file = follow(self.library, schema, file)
+        """The params or the result, and no mere reference to it."""
+        schema, file = follow(self.library, self.library.value_at(location), location.file)
         copy = self._copied(schema, file)
         if not isinstance(copy, dict):
             raise TypeError(f"{location} is not an object; the lint lets only objects pass")

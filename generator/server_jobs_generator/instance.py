@@ -12,6 +12,7 @@ from server_jobs.schemas.checker import Compiler
 from server_jobs.schemas.run import CheckTooLongError, Misfit, Run
 
 from .document import Pointer
+from .keywords import ANNOTATIONS
 from .library import Library, UnresolvedReferenceError
 from .problems import shown
 
@@ -50,21 +51,30 @@ class Fitting:
         return [(misfit.path, _worded(misfit, value)) for misfit in run.report or ()]
 
     def _resolve(self, reference: str, base: str) -> tuple[JsonValue, str]:
-        schema, file = follow(self.library, {"$ref": reference}, base)
-        return schema, file
+        return referenced(self.library, reference, base)
 
 
 def follow(library: Library, schema: JsonValue, file: str) -> tuple[JsonValue, str]:
-    """The schema behind any chain of mere references, and its file; an empty one where the chain ends nowhere."""
+    """The schema behind any chain of mere references, and its file; an empty one where the chain ends nowhere.
+
+    What says something beside its reference is no mere one.
+    """
     for _ in range(MOST_REFERENCES):
-        if not isinstance(schema, dict) or not isinstance(reference := schema.get("$ref"), str):
+        if not isinstance(schema, dict) or not schema.keys() <= ANNOTATIONS | {"$ref"}:
             return schema, file
-        try:
-            target = library.resolve(reference, file)
-        except UnresolvedReferenceError:
-            return {}, file
-        schema, file = library.value_at(target), target.file
+        if not isinstance(reference := schema.get("$ref"), str):
+            return schema, file
+        schema, file = referenced(library, reference, file)
     return {}, file
+
+
+def referenced(library: Library, reference: str, file: str) -> tuple[JsonValue, str]:
+    """The schema that a reference leads to, and its file; an empty one where it leads nowhere."""
+    try:
+        target = library.resolve(reference, file)
+    except UnresolvedReferenceError:
+        return {}, file
+    return library.value_at(target), target.file
 
 
 def _worded(misfit: Misfit, value: JsonValue) -> str:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pydantic import JsonValue
 from server_jobs.values import pointer_to
 
-from .instance import Fitting, follow
+from .instance import Fitting, referenced
 from .keywords import schemas_held_against
 from .problems import Suggestions, shown
 
@@ -83,7 +83,7 @@ class ParamsPointers:
     def _applied(self, schema: JsonValue, file: str) -> Iterator[tuple[JsonValue, str]]:
         """What else a schema holds its values against."""
         if isinstance(schema, dict) and "$ref" in schema:
-            yield follow(self.fitting.library, {"$ref": schema["$ref"]}, file)
+            yield referenced(self.fitting.library, str(schema["$ref"]), file)
         yield from ((inner, file) for inner in schemas_held_against(schema))
 
 

@@ -21,7 +21,7 @@ from .document import MAX_PROBLEMS, Pointer, read_document
 from .draft7 import from_draft7, is_draft7
 from .finite_values import endless_properties
 from .in_place import in_place_problems
-from .instance import Fitting, follow
+from .instance import MOST_REFERENCES, Fitting, referenced
 from .job_lint import PARAMS, RESULT, class_name_of, description_of, lint_job, lint_shared
 from .library import Library, Location, UnresolvedReferenceError
 from .meaning_lint import MeaningLint
@@ -266,12 +266,19 @@ class _SpecReader:
         if place not in self.library.schemas:
             return True
         stated = self.library.value_at(place)
-        schema, _ = follow(self.library, stated, name)
-        # An empty schema stands for a reference that leads nowhere, which is a problem of its own.
-        if schema != {} and not (isinstance(schema, dict) and schema.get("type") == "object"):
+        if not self._is_object(stated, name):
             message = f'{pointer[-1]} must be an object: state "type": "object"'
             self.problems.append(self.library.documents[name].problem(pointer, PART_NOT_AN_OBJECT, message))
         return stated
+
+    def _is_object(self, schema: JsonValue, file: str) -> bool:
+        """Whether a schema, or one that it refers to, states that its values are objects."""
+        for _ in range(MOST_REFERENCES):
+            if not isinstance(schema, dict) or schema.get("type") == "object" or "$ref" not in schema:
+                break
+            schema, file = referenced(self.library, str(schema["$ref"]), file)
+        # An empty schema stands for a reference that leads nowhere, which is a problem of its own.
+        return schema == {} or (isinstance(schema, dict) and schema.get("type") == "object")
 
     def _digest(self, names: tuple[str, ...]) -> str:
         digest = sha256()

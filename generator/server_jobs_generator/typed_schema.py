@@ -71,7 +71,8 @@ class TypedSchemas:
             said = {key: value for key, value in schema.items() if key in _ANNOTATIONS}
             rest_all = {key: value for key, value in schema.items() if key not in _ANNOTATIONS and key != "$defs"}
             return {**_OPEN, **said, "allOf": [{"type": "object", **rest_all}]}
-        return typed
+        # Nothing else can be params or a result, whatever else its schema would take.
+        return {**typed, "type": "object"}
 
     def _target(self, schema: JsonValue) -> JsonValue:
         seen = 0

@@ -443,6 +443,23 @@ def test_the_name_of_a_queue_is_told_as_it_could_be(tmp_path: Path, queue: str, 
     assert line.partition(" (did you mean ")[2] == ("" if meant is None else f'"{meant}"?)')
 
 
+def test_a_default_is_held_against_all_that_stands_beside_a_reference_on_its_way(tmp_path: Path) -> None:
+    definitions = {"Middle": {"$ref": "#/$defs/Last", "maximum": 3}, "Last": {"type": "integer"}}
+    case = a_spec(an_object(x={"$ref": "#/$defs/Middle", "default": 5}), **{"$defs": definitions})
+    (line,) = problems(tmp_path, {"case.json": case})
+    assert line.endswith("/x/default does not fit its own schema: must be at most 3, not 5")
+
+
+def test_properties_beside_a_reference_that_a_reference_leads_to_may_be_pointed_at(tmp_path: Path) -> None:
+    definitions = {
+        "Middle": {**an_object(a=TEXT), "additionalProperties": True, "$ref": "#/$defs/Last"},
+        "Last": {**an_object(b=TEXT), "additionalProperties": True},
+    }
+    x_job = {"redact": ["/x/a", "/x/b"], "unique": {"by": ["/x/a"]}}
+    params = {**an_object(x={"$ref": "#/$defs/Middle"}), "required": ["x"]}
+    assert problems(tmp_path, {"case.json": a_spec(params, **{"$defs": definitions, "x-job": x_job})}) == []
+
+
 def test_everything_wrong_in_a_file_is_reported_at_once(tmp_path: Path) -> None:
     spec = a_spec(
         an_object(a={"type": "strng"}, b={"type": "integer", "default": "x"}, c={"$ref": "#/nowhere"}, d={"not": {}}),

@@ -250,6 +250,18 @@ def test_the_model_accepts_and_refuses_what_the_schema_does(
             model.model_validate_json("{}")
 
 
+def test_what_params_say_through_references_is_enforced_at_each_of_them(tmp_path: Path) -> None:
+    definitions = {
+        "Middle": {"type": ["object", "null"], "additionalProperties": {"type": "integer"}, "$ref": "#/$defs/Last"},
+        "Last": {"type": "object", "additionalProperties": True, "required": ["a"]},
+    }
+    params = {"$ref": "#/$defs/Middle", "description": "Only a reference."}
+    with params_model(tmp_path, params, **{"$defs": definitions}) as model:
+        assert fits(model, {"a": 1, "b": 2})
+        assert not fits(model, {"a": 1, "b": "x"})
+        assert not fits(model, {"b": 2})
+
+
 @pytest.mark.parametrize("params", [an_object(), {"type": "object", "additionalProperties": {"type": "integer"}}])
 def test_params_themselves_are_objects(tmp_path: Path, params: object) -> None:
     with params_model(tmp_path, params) as model:
