@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Container, Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from server_jobs.project import Project
@@ -14,7 +15,7 @@ from .handler_reader import find_uses
 from .held import Models
 from .impact import HandlerChange, HandlerImpact, HandlerPatch
 from .model_changes import ModelChanges, model_changes
-from .shapes import read_shapes
+from .shapes import ModelShapes, read_other_names, read_shapes
 from .source import Source
 
 _LONGEST = 1024 * 1024
@@ -61,7 +62,20 @@ def _changes(
         after = there.file.text if there is not None and there.file is not None else before
         return model_changes(name, read_shapes(before), read_shapes(after), moved[name])
     after = finding.file.text if finding.file is not None else ""
-    return model_changes(name, read_shapes(before), read_shapes(after))
+    return model_changes(name, read_shapes(before), _shapes(project, after, modules))
+
+
+def _shapes(project: Project, text: str, modules: Mapping[str, Finding]) -> ModelShapes:
+    """The models of a module as it will be, with those of others that have a name in it: a version that is current."""
+    found = dict(read_shapes(text))
+    for name, module, own_name in read_other_names(text):
+        path = f"{project.output}/models/{module}.py"
+        there = modules[path].file if path in modules else None
+        data = there.text.encode() if there is not None else read_file(project.root / path) or b""
+        shape = read_shapes(data.decode("utf-8", "replace")).get(own_name)
+        if shape is not None:
+            found[name] = replace(shape, name=name)
+    return found
 
 
 def _handlers(project: Project, unused: Container[str]) -> Iterator[Source]:

@@ -6,6 +6,8 @@ import ast
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+_BASES = ("JobModel", "CheckedModel")
+
 ModelShapes = Mapping[str, "ClassShape"]
 """The classes of one module by name."""
 
@@ -43,6 +45,17 @@ def read_shapes(text: str) -> ModelShapes:
     return {node.name: ClassShape(node.name, {field.name: field for field in _fields(node)}) for node in classes}
 
 
+def read_other_names(text: str) -> Iterator[tuple[str, str, str]]:
+    """The classes of other modules that have a name in this one as well: that name, their module, and their own."""
+    try:
+        module = ast.parse(text)
+    except (SyntaxError, ValueError, RecursionError):
+        return
+    for node in module.body:
+        if isinstance(node, ast.ImportFrom) and node.level == 1 and node.module is not None:
+            yield from ((alias.asname or alias.name, node.module, alias.name) for alias in node.names)
+
+
 def members_of(annotation: ast.expr) -> list[ast.expr]:
     """The types of a union, or the only one; `None` is left out."""
     match annotation:
@@ -55,7 +68,7 @@ def members_of(annotation: ast.expr) -> list[ast.expr]:
 
 
 def _is_model(node: ast.ClassDef) -> bool:
-    return any(isinstance(base, ast.Name) and base.id == "JobModel" for base in node.bases)
+    return any(isinstance(base, ast.Name) and base.id in _BASES for base in node.bases)
 
 
 def _fields(node: ast.ClassDef) -> Iterator[FieldShape]:

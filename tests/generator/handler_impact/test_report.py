@@ -159,6 +159,27 @@ def test_without_a_change_for_the_handler_there_is_no_word_of_it(project: Tempor
     assert project.generate().output == "nothing changed\n"
 
 
+def test_a_model_whose_objects_are_checked_is_no_other_model(project: TemporaryProject) -> None:
+    def checked(subject: str) -> Schema:
+        changed = spec(subject)
+        params = {**an_object(**{subject: {"type": "string"}}), "required": [subject], "minProperties": 1}
+        return {**changed, "properties": {**changed["properties"], "params": params}}  # type: ignore[dict-item]
+
+    project.write_spec("send_email", checked("subject"))
+    assert "handlers/" not in project.generate(*RELOCKED).output
+    project.write_spec("send_email", checked("title"))
+    assert "params.subject was renamed to params.title" in project.generate(*RELOCKED).output
+
+
+def test_the_model_of_a_version_that_is_the_current_one_again_is_not_gone(project: TemporaryProject) -> None:
+    for version, subject in ((2, "title"), (3, "head")):
+        project.write_spec("send_email", {**spec(subject), "x-job": {"version": version}})
+        project.generate()
+    project.write_spec("send_email", {**spec("title"), "x-job": {"version": 2}})
+    output = project.generate("--relock", "SendEmail:3").output
+    assert "SendEmailParamsV2 is gone" not in output
+
+
 def test_a_spec_that_is_gone_is_told_to_the_handlers_of_other_jobs(project: TemporaryProject) -> None:
     project.path("specs/send_email.json").unlink()
     other = "from generated.models.send_email import SendEmailParams\n"
