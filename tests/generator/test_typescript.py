@@ -114,6 +114,46 @@ def test_a_closed_object_is_closed_whatever_it_is_put_together_of() -> None:
     assert type_of({**parts, "allOf": [{"$ref": "#/$defs/Base"}]}, Base=base) == "Base"
 
 
+def closed(keywords: Schema) -> Schema:
+    """An object that has only what one of its parts declares."""
+    return {"type": "object", "properties": {"a": {"type": "string"}}, "unevaluatedProperties": False, **keywords}
+
+
+@pytest.mark.parametrize(
+    ("schema", "type_"),
+    [
+        (
+            closed({"oneOf": [{"required": ["b"], "properties": {"b": {"type": "null"}}}, {"required": ["a"]}]}),
+            "{\n  a?: string;\n} & ({\n  b: null;\n} | {\n  a: unknown;\n})",
+        ),
+        (
+            closed(
+                {"type": ["object", "null"], "anyOf": [{"properties": {"b": {"type": "null"}}}, {"$ref": "#/$defs/C"}]}
+            ),
+            "({\n  a?: string;\n} | null) & (({\n  b?: null;\n} | null) | ({\n  c?: boolean;\n} | null))",
+        ),
+        (closed({"$ref": "#/$defs/C"}), "{\n  a?: string;\n} & {\n  c?: boolean;\n}"),
+        (
+            {"allOf": [{"type": "object"}, {"properties": {"b": {"type": "null"}}}], "unevaluatedProperties": False},
+            "{\n  b?: null;\n}",
+        ),
+        (
+            closed({"if": {"required": ["a"]}, "then": {"properties": {"b": False}}, "else": {"$ref": "#/$defs/C"}}),
+            "{\n  a?: string;\n  b?: unknown;\n  c?: unknown;\n}",
+        ),
+        (closed({"dependentSchemas": {"a": {"properties": {"b": True}}}}), "{\n  a?: string;\n  b?: unknown;\n}"),
+        (
+            closed({"if": {"properties": {"a": {"const": "x"}}}, "then": {"additionalProperties": True}}),
+            "{\n  a?: string;\n  [key: string]: unknown;\n}",
+        ),
+    ],
+)
+def test_a_closed_object_takes_what_any_of_its_parts_declares_whether_that_repeats_its_type_or_not(
+    schema: Schema, type_: str
+) -> None:
+    assert type_of(schema, C={"properties": {"c": {"type": "boolean"}}}) == type_
+
+
 @pytest.mark.parametrize(
     ("lines", "text"),
     [

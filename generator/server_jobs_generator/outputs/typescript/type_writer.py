@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pydantic import JsonValue
 from server_jobs.json_schema import DEFINITIONS, Schema
 
+from ...sql_views.column_types import properties_of
 from .text import comment, literal, literal_type, member
 
 OBJECT = "object"
@@ -19,8 +20,11 @@ UNKNOWN = "unknown"
 NEVER = "never"
 
 _ALL_OF = ("allOf", "anyOf", "oneOf")
+_CONDITIONAL = ("if", "then", "else", "dependentSchemas")
 _APPLICATORS = frozenset({*_ALL_OF, "$ref", "dependentSchemas", "if"})
 _OTHERS = frozenset({"additionalProperties", "unevaluatedProperties"})
+_OF_ANY_NAME = _OTHERS | {"patternProperties"}
+_OF_OBJECTS = frozenset({"properties", "patternProperties", "required", *_CONDITIONAL})
 _SIMPLE: Mapping[str, str] = {
     "boolean": "boolean",
     "integer": "number",
@@ -64,21 +68,28 @@ class TypeWriter:
             # Such a definition is nothing but itself; TypeScript would refuse it.
             yield self.declare(self.names[name], True if name in self._endless else schema)
 
-    def of(self, schema: JsonValue | Schema, indent: str = "", *, is_closed: bool = False) -> str:
+    def of(
+        self, schema: JsonValue | Schema, indent: str = "", *, is_closed: bool = False, kinds: JsonValue = None
+    ) -> str:
         """The type of a schema, laid out for a line with that indentation.
 
-        `is_closed` says that a schema around it, of the same value, refuses the properties that none of them declares.
+        `is_closed` says that a schema around it, of the same value, refuses the properties that none of them declares,
+        and `kinds` which types one of them states: then each has to name its properties, whether it repeats those or
+        not.
         """
         if schema is False:
             return NEVER
         if not isinstance(schema, Mapping):
             return UNKNOWN
         is_closed = is_closed or schema.get("unevaluatedProperties") is False
-        parts = [self._own(schema, indent, is_closed), self._referenced(schema, indent, is_closed)]
+        kinds = self._kinds(schema) or kinds
+        if is_closed and kinds and not _OF_OBJECTS.isdisjoint(schema):
+            schema = {"type": kinds, **schema}
+        parts = [self._own(schema, indent, is_closed), self._referenced(schema, indent, is_closed, kinds)]
         for key in _ALL_OF:
             branches = schema.get(key)
             if isinstance(branches, list) and branches:
-                types = [self.of(branch, indent, is_closed=is_closed) for branch in branches]
+                types = [self.of(branch, indent, is_closed=is_closed, kinds=kinds) for branch in branches]
                 parts.append(intersection(types) if key == "allOf" else union(types))
         return intersection(parts)
 
@@ -122,6 +133,8 @@ class TypeWriter:
         needed = {name: None for name in required if isinstance(name, str)} if isinstance(required, list) else {}
         inside = indent + _STEP
         types = {name: self.of(part, inside) for name, part in members.items()}
+        if is_closed and "additionalProperties" not in schema:
+            types |= {name: UNKNOWN for name in self._conditional(schema) if name not in types}
         undeclared = union([self.of(part, inside) for part in _undeclared(schema, is_closed)])
         # What is needed here, and not declared, another schema of the same value may declare.
         elsewhere = undeclared if "additionalProperties" in schema or not is_closed else UNKNOWN
@@ -138,14 +151,31 @@ class TypeWriter:
         is_part = is_closed and ("unevaluatedProperties" not in schema or not _APPLICATORS.isdisjoint(schema))
         return OBJECT if is_part and "additionalProperties" not in schema else "Record<string, never>"
 
-    def _referenced(self, schema: Schema, indent: str, is_closed: bool) -> str:
+    def _conditional(self, schema: Schema) -> Iterator[str]:
+        """The properties that only hold under a condition, which TypeScript cannot say."""
+        for branch in _conditional_branches(schema):
+            yield from properties_of(branch, self.definitions)
+
+    def _kinds(self, schema: JsonValue | Schema) -> JsonValue:
+        """The types that a schema states, or one that always holds beside it."""
+        if not isinstance(schema, Mapping):
+            return None
+        if "type" in schema:
+            return schema["type"]
+        reference, parts = schema.get("$ref"), schema.get("allOf")
+        name = reference.removeprefix(DEFINITIONS) if isinstance(reference, str) else None
+        target = None if name in self._endless or name is None else self.definitions.get(name)
+        beside = [target, *(parts if isinstance(parts, list) else ())]
+        return next((kinds for part in beside if (kinds := self._kinds(part))), None)
+
+    def _referenced(self, schema: Schema, indent: str, is_closed: bool, kinds: JsonValue) -> str:
         reference = schema.get("$ref")
         if not isinstance(reference, str):
             return UNKNOWN
         name = reference.removeprefix(DEFINITIONS)
         # By itself it takes any property; here it does not, and that has no name.
         if is_closed and name not in self._endless and self._is_open(name):
-            return self.of(self.definitions[name], indent, is_closed=True)
+            return self.of(self.definitions[name], indent, is_closed=True, kinds=kinds)
         return self.names.get(name, UNKNOWN)
 
     def _is_open(self, name: str) -> bool:
@@ -158,7 +188,8 @@ class TypeWriter:
     def _leaves_open(self, schema: JsonValue | Schema) -> bool:
         if not isinstance(schema, Mapping) or schema.get("unevaluatedProperties") is False:
             return False
-        if "object" in str(schema.get("type")) and _OTHERS.isdisjoint(schema):
+        is_of_objects = "object" in str(schema["type"]) if "type" in schema else not _OF_OBJECTS.isdisjoint(schema)
+        if is_of_objects and _OTHERS.isdisjoint(schema):
             return True
         reference = schema.get("$ref")
         if isinstance(reference, str) and self._is_open(reference.removeprefix(DEFINITIONS)):
@@ -223,7 +254,7 @@ def _undeclared(schema: Schema, is_closed: bool) -> list[JsonValue]:
     """The schemas of properties that have no name in it, one of which each of them fits."""
     patterns, additional = schema.get("patternProperties"), schema.get("additionalProperties")
     if additional is None and is_closed:
-        additional = False
+        additional = any(map(_takes_any_name, _conditional_branches(schema)))
     elif additional is None:
         # What other schemas say at the same place, they say of names that are not known here.
         additional = schema.get("unevaluatedProperties", True) if _APPLICATORS.isdisjoint(schema) else True
@@ -243,6 +274,16 @@ def _directly_in(schema: JsonValue | Schema) -> Iterator[str]:
         yield reference.removeprefix(DEFINITIONS)
     for branch in _branches(schema):
         yield from _directly_in(branch)
+
+
+def _conditional_branches(schema: Schema) -> Iterator[JsonValue]:
+    yield from (schema.get(key) for key in _CONDITIONAL if key != "dependentSchemas")
+    dependent = schema.get("dependentSchemas")
+    yield from dependent.values() if isinstance(dependent, dict) else ()
+
+
+def _takes_any_name(schema: JsonValue) -> bool:
+    return isinstance(schema, Mapping) and not _OF_ANY_NAME.isdisjoint(schema)
 
 
 def _branches(schema: Schema) -> Iterator[JsonValue]:
