@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from starlette.applications import Starlette
     from starlette.requests import Request
 
-    from .http.tokens import Tokens
+    from .tokens import Tokens
 
 __all__ = ["CloudflareWorkerBackend", "CronHandler", "create_cron_handler", "database_of"]
 
@@ -331,7 +331,7 @@ def _bounded(request: WorkerRequest) -> WorkerRequest:
 
 def _tokens(scope: MutableMapping[str, Any]) -> Tokens:
     """Those of the Worker's secrets; none, and a line in the log, if they cannot be used."""
-    from .http.tokens import Tokens
+    from .tokens import Tokens
 
     names = (TOKEN_VARIABLE, PREVIOUS_TOKEN_VARIABLE)
     try:
@@ -341,7 +341,7 @@ def _tokens(scope: MutableMapping[str, Any]) -> Tokens:
 
 
 def _no_tokens(reason: InvalidOptionError, _scope: MutableMapping[str, Any]) -> Tokens:
-    from .http.tokens import Tokens
+    from .tokens import Tokens
 
     _logger.error("no route is open: %s", reason)
     return Tokens()

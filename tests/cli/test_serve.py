@@ -168,6 +168,33 @@ def test_a_database_that_is_not_there_is_said(tmp_path: Path) -> None:
     assert "server-jobs migrate" in found.stderr
 
 
+@pytest.mark.parametrize("missing", ["starlette", "uvicorn"])
+def test_without_its_server_the_command_says_what_to_install(missing: str, tmp_path: Path) -> None:
+    path = tmp_path / "jobs.sqlite3"
+    create_sqlite_file(path)
+    found = _run_without(missing, "serve", "--port", "0", "--database", f"sqlite:///{path}")
+
+    assert found.returncode == 3
+    assert f"needs the package {missing}; install it with: pip install 'server-jobs[serve]'" in found.stderr
+    assert "Traceback" not in found.stderr
+
+
+def test_a_token_needs_no_server() -> None:
+    assert len(_run_without("starlette", "token").stdout.strip()) == 43
+
+
+def _run_without(missing: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    script = f"import sys; sys.modules[{missing!r}] = None; from server_jobs.cli import main; main()"
+    return subprocess.run(
+        [sys.executable, "-c", script, *arguments],
+        env={**os.environ, "JOBS_TOKEN": TOKEN},
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
 def test_a_new_token_each_time() -> None:
     first, second = [_run("token").stdout.strip() for _ in range(2)]
 

@@ -33,6 +33,8 @@ _EXTRAS = {
     "sqlalchemy": "sqlalchemy",
     "psycopg": "postgres",
     "httpx": "turso",
+    "starlette": "serve",
+    "uvicorn": "serve",
     "jinja2": "generator",
     "datamodel_code_generator": "generator",
 }

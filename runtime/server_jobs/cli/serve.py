@@ -18,7 +18,7 @@ from .workspace import Workspace
 
 if TYPE_CHECKING:
     from ..http.options import HttpOptions
-    from ..http.tokens import Tokens
+    from ..tokens import Tokens
 
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
@@ -54,11 +54,9 @@ def serve(
 
     Exit status: 0 stopped by a signal, 2 wrong usage or no token, 3 project or database cannot be used.
     """
-    try:
-        from ..http.options import HttpOptions
-        from ..http.tokens import Tokens
-    except ModuleNotFoundError as error:
-        raise click.UsageError(f"the module {error.name!r} is missing; run pip install 'server-jobs[serve]'") from error
+    from ..http.options import HttpOptions
+    from ..tokens import Tokens
+
     try:
         tokens = Tokens.from_environment()
     except InvalidOptionError as error:

@@ -21,6 +21,6 @@ def token() -> None:
 
     Exit status: 0.
     """
-    from ..http.tokens import new_token
+    from ..tokens import new_token
 
     say(new_token())

@@ -14,6 +14,7 @@ from starlette.routing import Mount, Route
 from starlette.types import Scope
 
 from ..backend import Backend
+from ..tokens import Tokens
 from .events import events
 from .gate import Gate, OpenBackend, TokensOf
 from .jobs import Enqueued, cancel, job, list_jobs, retry
@@ -23,7 +24,6 @@ from .operations import health, status, trigger
 from .options import HttpOptions
 from .problem import http_exception
 from .stopping import Stopping
-from .tokens import Tokens
 
 PREFIX = "/_jobs"
 

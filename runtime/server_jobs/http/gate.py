@@ -13,11 +13,11 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ..backend import Backend
+from ..tokens import Tokens
 from .body import check_length
 from .options import HttpOptions
 from .origins import host_in, place_of
 from .problem import RefusedError, refusal_of
-from .tokens import Tokens
 
 OpenBackend = Callable[[Scope], AbstractAsyncContextManager[Backend]]
 TokensOf = Callable[[Scope], Tokens]

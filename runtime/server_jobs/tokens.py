@@ -8,8 +8,8 @@ import secrets
 from collections.abc import Mapping
 from hashlib import sha256
 
-from ..errors import InvalidOptionError
-from ..variables import PREVIOUS_TOKEN_VARIABLE, TOKEN_VARIABLE
+from .errors import InvalidOptionError
+from .variables import PREVIOUS_TOKEN_VARIABLE, TOKEN_VARIABLE
 
 SHORTEST_TOKEN = 43  # what 32 bytes take in base64url, the shortest of the usual ways to write them
 _FEWEST_DIFFERENT = 10
