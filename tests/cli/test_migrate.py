@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -109,11 +110,14 @@ def test_the_environment_is_left_as_it_was(
     ("arguments", "problem"),
     [
         (["--revision", "nope"], "Alembic: Can't locate revision identified by 'nope'"),
-        (["--database", "sqlite:////no/such/folder/x.sqlite3"], "unable to open database file"),
+        (
+            ["--database", "sqlite:////no/such/folder/x.sqlite3"],
+            "its folder must be there, and this process must be allowed",
+        ),
         (["--database", "mysql://ann:secret@localhost/shop"], "mysql is not supported"),
         (["--database", "wss://shop-ann.turso.io"], "or libsql://name-organization.turso.io"),
         (["--database", "nonsense"], "'nonsense' is not a database URL"),
-        (["--database", "postgresql://ann:secret@127.0.0.1:1/shop"], "connection failed"),
+        (["--database", "postgresql://ann:secret@127.0.0.1:1/shop"], "Connection refused Is the server running"),
         (["--database", "postgresql+nodriver://localhost/shop"], "nodriver"),
     ],
 )
@@ -124,6 +128,16 @@ def test_what_cannot_be_done_is_said_in_one_message(
     assert (result.exit_code, result.stdout) == (3, "")
     assert problem in result.stderr
     assert "secret" not in result.stderr
+
+
+def test_when_another_process_keeps_the_database_it_says_for_what_to_look(
+    project: TemporaryProject, tmp_path: Path
+) -> None:
+    with closing(sqlite3.connect(tmp_path / "busy.sqlite3")) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        result = project.run("migrate", "--database", f"sqlite:///{tmp_path}/busy.sqlite3?timeout=0.1")
+    assert result.exit_code == 3
+    assert "database is locked; try again, and look for a program that keeps a transaction open" in result.stderr
 
 
 @pytest.mark.parametrize("scheme", ["postgresql", "libsql"])

@@ -12,6 +12,7 @@ from alembic.util.exc import CommandError
 from sqlalchemy import URL, create_engine, make_url
 from sqlalchemy.exc import SQLAlchemyError
 
+from ..databases.sqlite_errors import advice_for
 from ..errors import DatabaseError, ProjectError
 from .workspace import Workspace
 
@@ -76,5 +77,7 @@ def sqlalchemy_url(workspace: Workspace) -> URL:
 
 
 def database_error(workspace: Workspace, error: SQLAlchemyError) -> DatabaseError:
-    """SQLAlchemy's error as one of ours: the driver's message, without the SQL."""
-    return DatabaseError(f"{workspace.shown_url}: {getattr(error, 'orig', None) or error}")
+    """SQLAlchemy's error as one of ours: the driver's message on one line, without the SQL, and what to do about it."""
+    cause: BaseException = getattr(error, "orig", None) or error
+    said, advice = " ".join(str(cause).split()), advice_for(cause)
+    return DatabaseError(f"{workspace.shown_url}: {said}" + (f"; {advice}" if advice else ""))

@@ -27,6 +27,14 @@ _CAUSES = {
 }
 
 
+_WHEN_LOCKED = "try again, and look for a program that keeps a transaction open (a shell, a backup, a migration)"
+
+
+def advice_for(error: BaseException) -> str | None:
+    """What to do about an error, if it is one of SQLite's with a known cause."""
+    return _WHEN_LOCKED if is_busy(error) else _CAUSES.get(_code(error))
+
+
 def is_busy(error: BaseException) -> bool:
     """Whether SQLite only says that another process is in the way: nothing was changed, so try again."""
     busy = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL)
@@ -35,7 +43,7 @@ def is_busy(error: BaseException) -> bool:
 
 def refused(path: str, error: Exception) -> DatabaseError:
     """The error for a statement that SQLite refused."""
-    cause = _CAUSES.get(_code(error)) if isinstance(error, sqlite3.Error) else None
+    cause = _CAUSES.get(_code(error))
     if cause is None:
         return DatabaseError(f"SQLite refused a statement on {path}: {error}")
     return DatabaseError(f"the SQLite database {path} cannot be used ({error}): {cause}; nothing was stored")
@@ -43,7 +51,7 @@ def refused(path: str, error: Exception) -> DatabaseError:
 
 def not_opened(path: str, error: Exception) -> DatabaseError:
     """The error for a database that could not be opened."""
-    cause = _CAUSES.get(_code(error)) if isinstance(error, sqlite3.Error) else None
+    cause = _CAUSES.get(_code(error))
     return DatabaseError(f"cannot open the SQLite database {path}: {error}" + (f"; {cause}" if cause else ""))
 
 
@@ -51,7 +59,7 @@ def locked(path: str, waited: float) -> DatabaseBusyError:
     """The error for a lock that another process kept too long."""
     return DatabaseBusyError(
         f"the SQLite database {path} was locked by another process for {waited:g} s, and nothing was stored; "
-        "try again, and look for a program that keeps a transaction open (a shell, a backup, a migration)"
+        f"{_WHEN_LOCKED}"
     )
 
 
