@@ -8,14 +8,12 @@ import logging
 import random
 import sys
 import threading
-import traceback
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from contextvars import copy_context
 from datetime import timedelta
 from enum import StrEnum
 from functools import lru_cache
-from pathlib import PurePath
 from types import CoroutineType
 from typing import TYPE_CHECKING, TypeGuard, TypeVar
 
@@ -24,6 +22,7 @@ from pydantic import BaseModel
 from .binding import JobBackend, Run, current_run
 from .context import JobContext
 from .documents import WrittenResult, write_result
+from .error_place import error_place
 from .errors import InvalidDocumentError, InvalidParamsError, UpcastError
 from .job import AnyHandler, AnyJob
 from .outcomes import Cancel, DoNotRetryError, RetryAfterError, Snooze
@@ -344,15 +343,13 @@ def is_async(handler: AnyHandler) -> bool:
 
 
 def describe(error: BaseException) -> str:
-    """An error as it is stored: its type, its message, and the innermost line it came from."""
+    """An error as it is stored: its type, its message, and the innermost line of the user's that it came from."""
     if isinstance(error, HandlerProcessError):
         return error.description
     message = _message_of(error)
     text = f"{type(error).__name__}: {message}" if message else type(error).__name__
-    frames = traceback.extract_tb(error.__traceback__)
-    if frames and frames[-1].filename != __file__ and not isinstance(error, InvalidDocumentError | UpcastError):
-        place = "/".join(PurePath(frames[-1].filename).parts[-2:])
-        text = f"{text} (at {place}:{frames[-1].lineno} in {frames[-1].name})"
+    if not isinstance(error, InvalidDocumentError | UpcastError):
+        text += error_place(error)
     return clean_text(text, MAX_ERROR_CHARACTERS)
 
 

@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import inspect
-import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
-from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
 from .documents import read_params, write_params
+from .error_place import error_place
 from .errors import InvalidDocumentError, InvalidOptionError, InvalidParamsError, UpcastError
 from .values import pointer_to
 
 if TYPE_CHECKING:
-    from types import FrameType
-
     from .job import AnyJob
 
 A = TypeVar("A", bound=BaseModel)
@@ -168,7 +165,7 @@ class Versions:
 
 def _described(error: BaseException, *, is_secret: bool) -> str:
     """What was raised, and where; without its words where they might quote a secret."""
-    name, place = type(error).__name__, _place_of(error)
+    name, place = type(error).__name__, "" if isinstance(error, InvalidDocumentError) else error_place(error)
     if isinstance(error, ValidationError):
         found = error.errors(include_url=False, include_input=False, include_context=False)
         problems = "; ".join(
@@ -176,16 +173,3 @@ def _described(error: BaseException, *, is_secret: bool) -> str:
         )
         return f"{name}: {problems}{place}"
     return f"{name}{place}" if is_secret or not str(error) else f"{name}: {error}{place}"
-
-
-def _place_of(error: BaseException) -> str:
-    """The last line of the user's: where a model refuses a value, the innermost lines are those of what checks it."""
-    frames = [(frame, line) for frame, line in traceback.walk_tb(error.__traceback__) if not _is_ours(frame)]
-    if not frames or isinstance(error, InvalidDocumentError):
-        return ""
-    code, line = frames[-1][0].f_code, frames[-1][1]
-    return f" (at {'/'.join(PurePath(code.co_filename).parts[-2:])}:{line} in {code.co_name})"
-
-
-def _is_ours(frame: FrameType) -> bool:
-    return str(frame.f_globals.get("__name__")).partition(".")[0] in ("server_jobs", "pydantic")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import logging
+import re
 import sys
 import threading
 from collections.abc import Awaitable, Callable
@@ -140,6 +141,17 @@ async def test_an_exception_is_stored_with_its_type_message_and_place() -> None:
     error = await failure_of(fail)
     assert error.startswith("ValueError: no good: hello (at runtime/example_jobs.py:")
     assert error.endswith(" in fail)")
+
+
+async def test_the_place_of_an_error_is_a_line_of_the_handler_where_a_model_refuses_what_it_does() -> None:
+    async def gives_a_number(params: Text, context: JobContext) -> Text:
+        return Text.model_validate({"text": 5})
+
+    async def mistypes(params: Text, context: JobContext) -> Text:
+        return Text(text=getattr(params, "txet"))  # noqa: B009
+
+    for handler in (gives_a_number, mistypes):
+        assert re.search(rf" \(at runtime/test_executor\.py:\d+ in {handler.__name__}\)$", await failure_of(handler))
 
 
 @pytest.mark.parametrize(
