@@ -82,12 +82,14 @@ class _Bundler:
     _pending: list[Location] = field(default_factory=list[Location])
 
     def part(self, location: Location) -> dict[str, JsonValue]:
-        """The params or the result, and no mere reference to it."""
-        schema, file = follow(self.library, self.library.value_at(location), location.file)
+        """The params or the result, and no mere reference to it: what is said beside one is said of its target."""
+        stated = self.library.value_at(location)
+        schema, file = follow(self.library, stated, location.file)
         copy = self._copied(schema, file)
         if not isinstance(copy, dict):
             raise TypeError(f"{location} is not an object; the lint lets only objects pass")
-        return copy
+        said = stated if schema is not stated and isinstance(stated, dict) else {}
+        return {**copy, **{key: value for key, value in said.items() if key not in _DROPPED | {"$ref"}}}
 
     def add_definitions(self) -> None:
         """Copy what has been referenced, and what that references, until nothing is missing."""

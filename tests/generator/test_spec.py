@@ -161,6 +161,16 @@ def test_params_may_be_a_shared_object(tmp_path: Path) -> None:
     }
 
 
+def test_what_is_said_beside_the_reference_to_a_shared_object_is_said_of_the_params(tmp_path: Path) -> None:
+    shared = {"$defs": {"Address": {**an_object(city={"type": "string"}), "description": "Where somebody lives."}}}
+    said = {"description": "Where it goes.", "examples": [{"city": "Rome"}]}
+    params = {"$ref": "shared/address.json#/$defs/Address", **said}
+    files = {"case.json": a_spec(params), "shared/address.json": shared}
+    (one,) = read(tmp_path, files).jobs
+    assert {key: one.params[key] for key in said} == said
+    assert "$ref" not in one.params
+
+
 def test_a_pointer_may_be_escaped(tmp_path: Path) -> None:
     reference = "#/$defs/a~1b%20~0c"
     found = job(tmp_path, a_spec(an_object(x={"$ref": reference}), **{"$defs": {"a/b ~c": TEXT}}))
