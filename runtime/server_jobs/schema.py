@@ -30,6 +30,7 @@ from .errors import InvalidOptionError
 from .record import JobStatus
 
 __all__ = [
+    "JOB_STATUS",
     "JobStatus",
     "attach",
     "cron_jobs",
@@ -40,6 +41,9 @@ __all__ = [
     "paused_queues",
     "render_item",
 ]
+
+JOB_STATUS = JobStatus
+"""The name in the TypeScript package."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 

@@ -31,6 +31,7 @@ from server_jobs import (
     create_job_context,
     create_job_registry,
     define_job,
+    schema,
 )
 from server_jobs.backend import Backend, PollResult, WorkerBackend, WorkerBackendConfig, WorkerExecutionResult
 from server_jobs.cloudflare import CloudflareWorkerBackend, create_cron_handler
@@ -366,7 +367,7 @@ def test_the_cron_jobs_table_has_every_column_of_the_original() -> None:
 
 
 def test_the_statuses() -> None:
-    assert JOB_STATUS is JobStatus
+    assert JOB_STATUS is JobStatus is schema.JOB_STATUS
     assert [JOB_STATUS.PENDING, JOB_STATUS.RUNNING, JOB_STATUS.COMPLETED, JOB_STATUS.FAILED] == [
         "pending", "running", "completed", "failed",
     ]  # fmt: skip
