@@ -162,7 +162,10 @@ class DuplicateJobError(ServerJobsError):
     def __init__(self, unique_key: str, job_id: str) -> None:
         self.unique_key = unique_key
         self.job_id = job_id
-        super().__init__(f"the unique key {unique_key!r} is held by the unfinished job {job_id}")
+        super().__init__(
+            f"the unique key {unique_key!r} is held by the unfinished job {job_id}; "
+            "wait until it has ended, or cancel it"
+        )
 
 
 class JobNotRetryableError(ServerJobsError):

@@ -182,7 +182,7 @@ async def test_a_run_whose_unique_key_is_held_is_refused() -> None:
     job = text_job(echo, options=JobOptions(unique_by=("/text",)))
     backend_on(MemoryStore(), job)
     waiting = await job.later(PARAMS)
-    with pytest.raises(DuplicateJobError, match=f"is held by the unfinished job {waiting}") as caught:
+    with pytest.raises(DuplicateJobError, match=f"job {waiting}; wait until it has ended, or cancel it") as caught:
         await job.now(PARAMS)
     assert caught.value.job_id == waiting
     assert (await job.now({"text": "other"})).ok
