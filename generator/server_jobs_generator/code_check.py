@@ -91,6 +91,8 @@ class _Checker:
                 return extras and not hides and node.name not in IMPORTABLE and all(map(self._is_member, node.body))
             case ast.Assign(targets=[ast.Name(name)], value=ast.Call(func=ast.Name("TypedDict"), keywords=[]) as call):
                 return name not in IMPORTABLE and self._is_typed_dict(name, call.args)
+            case ast.Assign(targets=[ast.Name(name)], value=ast.Subscript(value=ast.Name("dict")) as document):
+                return name not in IMPORTABLE and self._is_type(document)
             case _:
                 return _is_text(node)
 

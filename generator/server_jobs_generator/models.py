@@ -6,11 +6,13 @@
 
 from __future__ import annotations
 
+import json
 import keyword
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 
 from pydantic import JsonValue
+from server_jobs.json_schema import definitions_of
 
 from .code_check import IMPORTABLE, IMPORTS, check_code
 from .code_generator import EXTRAS
@@ -33,6 +35,7 @@ from .model_plan import ClassPlan, ModelPlan, PropertyPlan, plan_models
 from .model_types import Checked, Generic, Limited, Named, Type, Union
 from .schema_lint import Schema
 from .spec import JobSpec
+from .sql_views.column_types import properties_of
 from .type_memory import TypeMemory
 from .type_text import TypeText, exploded, flat, is_breakable
 
@@ -159,8 +162,10 @@ class _Module:
         return [plan for token, plan in self._plan.classes.items() if token in reached]
 
     def _typed_dict(self, plan: ClassPlan) -> str:
-        self._uses.add("TypedDict")
         name, title = f"{plan.name}Dict", f"The JSON document of `{plan.name}`."
+        if self._has_more(plan):
+            return f"{name} = dict[str, {self._texts.used('JsonValue')}]\n{docstring(title)}"
+        self._uses.add("TypedDict")
         if all(_can_be_attribute(item.json_name) for item in plan.properties):
             lines = [_statement(item.json_name, self._key_type(plan, item), None) for item in plan.properties]
             return "\n".join([f"class {name}(TypedDict):", f'    """{title}"""', *([""] if lines else []), *lines])
@@ -168,6 +173,14 @@ class _Module:
         keys = one_a_line(Group("{", items, "}"))
         whole = one_a_line(Group(f"{name} = TypedDict(", (("", literal(name)), ("", keys))))
         return f"{lay_out(whole, 0, 0)}\n{docstring(title)}"
+
+    def _has_more(self, plan: ClassPlan) -> bool:
+        """Whether only some of its documents have a property, by an alternative: a TypedDict would refuse those."""
+        if plan.extras is False or plan.checks is None:
+            return False
+        checks = json.loads(plan.checks)
+        named = properties_of(checks, definitions_of(checks))
+        return not named.keys() <= {item.json_name for item in plan.properties}
 
     def _key_type(self, plan: ClassPlan, item: PropertyPlan) -> Expression:
         return self._texts.of_key(self._types[plan.token, item.token], is_required=item.is_required)

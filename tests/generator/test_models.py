@@ -88,6 +88,18 @@ def test_only_documents_of_params_have_a_typed_dict(tmp_path: Path) -> None:
     assert "class BDict" not in text
 
 
+def test_documents_that_have_more_properties_by_an_alternative_are_dicts_of_any(tmp_path: Path) -> None:
+    closed = {"type": "object", "unevaluatedProperties": False, "properties": {"a": TEXT}}
+    branches = {"oneOf": [{"required": ["b"], "properties": {"b": TEXT}}, {"required": ["a"]}]}
+    conditional = {**closed, "if": {"required": ["a"]}, "then": {"properties": {"c": TEXT}}}
+    known = {**closed, "anyOf": [{"required": ["a"]}, {"properties": {"a": {"const": "x"}}}]}
+    params = an_object(one={**closed, **branches}, two=conditional, three=known)
+    text = render_models(job(tmp_path, a_spec(params)))
+    assert "OneDict = dict[str, JsonValue]" in text
+    assert "TwoDict = dict[str, JsonValue]" in text
+    assert "class ThreeDict(TypedDict)" in text
+
+
 CALLER = """\
 from generated_models import CaseParams, CaseParamsDict
 
