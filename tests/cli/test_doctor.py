@@ -109,6 +109,36 @@ def test_unfinished_jobs_that_nobody_knows_are_warnings(well: Shop) -> None:
     assert found(findings, "1 unfinished jobs Nap are of version 7, and here is version 1")["verdict"] == "warn"
 
 
+def test_jobs_that_no_worker_begins_are_a_warning(well: Shop) -> None:
+    for _ in range(2):
+        well.enqueue("Nap")
+    well.enqueue("Shout", "--delay", "1h")
+    assert not [one for one in examine(well, status=0) if "are due" in str(one["message"])]
+
+    well.execute("UPDATE jobs SET scheduled_for = scheduled_for - 300000 WHERE job_name = 'Nap'")
+    finding = found(examine(well, status=0), "2 jobs are due, the first of them for 5m 0s, and no job is running")
+    assert (finding["verdict"], finding["advice"]) == ("warn", "start a worker: `server-jobs worker`")
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "INSERT INTO paused_queues (name, paused_at) SELECT queue, 0 FROM jobs",
+        "UPDATE jobs SET job_name = 'Stub'",
+        "UPDATE jobs SET spec_version = 7",
+        (
+            "INSERT INTO jobs (id, job_name, params, status, created_at, updated_at, worker_expires_at, fencing_token) "
+            "VALUES ('r', 'Nap', '{}', 'running', 0, 0, 9000000000000, 't')"
+        ),
+    ],
+)
+def test_jobs_that_a_worker_would_not_begin_are_not_told_as_due(well: Shop, sql: str) -> None:
+    well.enqueue("Nap")
+    well.execute("UPDATE jobs SET scheduled_for = 0")
+    well.execute(sql)
+    assert not [one for one in examine(well, status=0) if "are due" in str(one["message"])]
+
+
 def test_jobs_of_a_dead_worker_are_a_warning(well: Shop) -> None:
     well.enqueue("Nap")
     well.execute("UPDATE jobs SET status = 'running', fencing_token = 't', worker_expires_at = 1, attempt_count = 1")

@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator, Iterable, Iterator
+from datetime import timedelta
 
 from ..databases.sqlite import SqliteDatabase
 from ..errors import ServerJobsError
 from ..ids import schedule_id
 from ..options import Schedule
-from ..ports import Statement
+from ..ports import Row, Statement
 from ..record import ScheduleRecord
 from ..registry import JobRegistry
-from ..stores.rows import integer_of, text_of
+from ..stores.rows import integer_of, text_of, time_of
 from ..stores.sql import SqlStore
 from ..stores.statements import PARKED
 from ..values import canonical
 from .findings import Finding, fail, ok, warn
 from .plain_sql import current_revision, is_turso, plain_revisions
 from .sqlite_checks import check_sqlite
-from .times import local
+from .times import length, local
 from .workspace import Workspace
 
 # Reads the tables below the store: what no worker asks for has no place in the engine's ports.
@@ -28,6 +29,14 @@ SELECT job_name, spec_version, count(*) AS jobs FROM jobs
  WHERE status IN ('pending', 'running') GROUP BY job_name, spec_version ORDER BY job_name, spec_version
 """
 _PARKED = f"SELECT job_name, count(*) AS jobs FROM jobs WHERE {PARKED} GROUP BY job_name ORDER BY job_name"  # noqa: S608
+_DUE = """
+SELECT job_name, spec_version, count(*) AS jobs, min(COALESCE(scheduled_for, created_at)) AS since, {now} AS now
+  FROM jobs
+ WHERE status = 'pending' AND COALESCE(scheduled_for, created_at) < {now}
+   AND queue NOT IN (SELECT name FROM paused_queues) AND NOT EXISTS (SELECT 1 FROM jobs WHERE status = 'running')
+ GROUP BY job_name, spec_version
+"""
+_LONG_DUE = timedelta(minutes=1)
 _EXPIRED = "SELECT count(*) AS jobs FROM jobs WHERE status = 'running' AND worker_expires_at < {now}"
 
 
@@ -103,10 +112,26 @@ async def _check_rows(workspace: Workspace, store: SqlStore) -> AsyncIterator[Fi
         return  # reported with the project
     for finding in _check_schedules(registry, await store.list_schedules()):
         yield finding
+    (due,) = await store.database.run((Statement(_DUE.format(now=store.database.now), writes=False), {}))
+    for finding in _check_due(registry, due):
+        yield finding
     (rows,) = await store.database.run((Statement(_UNFINISHED, writes=False), {}))
     for row in rows:
         for finding in _check_unfinished(registry, str(row["job_name"]), integer_of(row["spec_version"]), row["jobs"]):
             yield finding
+
+
+def _check_due(registry: JobRegistry, rows: Iterable[Row]) -> Iterator[Finding]:
+    """Jobs that a worker of this project would have begun by now, as nothing holds them back."""
+    known = {(job.name, job.version) for job in registry.known_jobs() if job.rate is None}
+    due = [row for row in rows if (text_of(row["job_name"]), integer_of(row["spec_version"])) in known]
+    waits = [now - since for row in due if (now := time_of(row["now"])) and (since := time_of(row["since"]))]
+    if waits and max(waits) > _LONG_DUE:
+        count = sum(integer_of(row["jobs"]) for row in due)
+        yield warn(
+            f"{count} jobs are due, the first of them for {length(max(waits))}, and no job is running",
+            "start a worker: `server-jobs worker`",
+        )
 
 
 def _check_unfinished(registry: JobRegistry, name: str, version: int, count: object) -> Iterator[Finding]:

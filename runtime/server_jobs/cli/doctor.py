@@ -26,7 +26,8 @@ def doctor(workspace: Workspace, *, as_json: bool) -> None:
     """Look for what is wrong with project and database, and say what to do about it.
 
     Looks at the configuration, the generated files, handlers that are still stubs, the database and its revision,
-    declared schedules, unfinished jobs that nobody knows, and what is known to go wrong with SQLite. Changes nothing.
+    declared schedules, unfinished jobs that nobody knows or begins, and what is known to go wrong with SQLite. Changes
+    nothing.
 
     Exit status: 0 nothing fails, though there may be warnings; 1 something fails; 2 wrong usage.
     """
