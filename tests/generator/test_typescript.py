@@ -141,7 +141,10 @@ def closed(keywords: Schema) -> Schema:
             closed({"if": {"required": ["a"]}, "then": {"properties": {"b": False}}, "else": {"$ref": "#/$defs/C"}}),
             "{\n  a?: string;\n  b?: unknown;\n  c?: unknown;\n}",
         ),
-        (closed({"dependentSchemas": {"a": {"properties": {"b": True}}}}), "{\n  a?: string;\n  b?: unknown;\n}"),
+        (
+            closed({"dependentSchemas": {"a": {"properties": {"b": True}, "if": {"properties": {"c": True}}}}}),
+            "{\n  a?: string;\n  b?: unknown;\n  c?: unknown;\n}",
+        ),
         (
             closed({"if": {"properties": {"a": {"const": "x"}}}, "then": {"additionalProperties": True}}),
             "{\n  a?: string;\n  [key: string]: unknown;\n}",

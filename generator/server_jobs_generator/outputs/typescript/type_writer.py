@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from pydantic import JsonValue
 from server_jobs.json_schema import DEFINITIONS, Schema
 
-from ...sql_views.column_types import properties_of
 from .text import comment, literal, literal_type, member
 
 OBJECT = "object"
@@ -153,8 +152,22 @@ class TypeWriter:
 
     def _conditional(self, schema: Schema) -> Iterator[str]:
         """The properties that only hold under a condition, which TypeScript cannot say."""
+        seen: set[str] = set()
         for branch in _conditional_branches(schema):
-            yield from properties_of(branch, self.definitions)
+            yield from self._named(branch, seen)
+
+    def _named(self, schema: JsonValue | Schema, seen: set[str]) -> Iterator[str]:
+        """The properties that a schema declares, or any that may hold of the same value with it."""
+        if not isinstance(schema, Mapping):
+            return
+        properties, reference = schema.get("properties"), schema.get("$ref")
+        yield from properties if isinstance(properties, dict) else ()
+        name = reference.removeprefix(DEFINITIONS) if isinstance(reference, str) else None
+        if name is not None and name not in seen:
+            seen.add(name)
+            yield from self._named(self.definitions.get(name), seen)
+        for branch in (*_branches(schema), *_conditional_branches(schema)):
+            yield from self._named(branch, seen)
 
     def _kinds(self, schema: JsonValue | Schema) -> JsonValue:
         """The types that a schema states, or one that always holds beside it."""
