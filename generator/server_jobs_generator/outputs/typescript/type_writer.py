@@ -81,8 +81,8 @@ class TypeWriter:
         if not isinstance(schema, Mapping):
             return UNKNOWN
         is_closed = is_closed or schema.get("unevaluatedProperties") is False
-        kinds = self._kinds(schema) or kinds
-        if is_closed and kinds and not _OF_OBJECTS.isdisjoint(schema):
+        kinds = (self._kinds(schema) or kinds) if is_closed else None
+        if kinds and not _OF_OBJECTS.isdisjoint(schema):
             schema = {"type": kinds, **schema}
         parts = [self._own(schema, indent, is_closed), self._referenced(schema, indent, is_closed, kinds)]
         for key in _ALL_OF:
