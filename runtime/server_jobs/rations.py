@@ -95,7 +95,8 @@ class Rations:
                     f"this run has asked the database {ration.asked} times, and an invocation of the Worker has "
                     f"{self._most} queries: enqueue many jobs with later_many, or split the work into several jobs"
                 )
-            self._costs[ration.job_name] = max(self._costs.get(ration.job_name, 0), ration.asked)
+            # More than was known: else those that were let ask now are let ask together again, and put off again.
+            self._costs[ration.job_name] = max(self._costs.get(ration.job_name, 0), ration.asked) + queries
             await self._put_off(ration)
         ration.asked += queries
         self._asked += queries

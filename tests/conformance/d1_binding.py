@@ -7,6 +7,7 @@ statement that begins or ends a transaction, each batch atomic.
 
 from __future__ import annotations
 
+import asyncio
 import re
 import sqlite3
 from collections.abc import Sequence
@@ -79,6 +80,7 @@ class FakeD1:
 
     async def batch(self, statements: object) -> Sequence[FakeResult]:
         assert isinstance(statements, list)
+        await asyncio.sleep(0)  # others may ask before it is answered
         self._connection.execute("BEGIN IMMEDIATE")
         try:
             results = [self._execute(statement) for statement in statements]

@@ -152,7 +152,12 @@ async def test_a_job_that_is_run_by_one_that_is_put_off_is_given_back_too(bindin
         await Inner.now({"number": 0})
         return params
 
-    world = World(binding, runs_inner, asks_much)
+    async def asks_less(params: Number, context: JobContext) -> Number:
+        del context
+        await ask(15)
+        return params
+
+    world = World(binding, runs_inner, asks_less)
     await world.enqueue()
     registry = world.backend.registry.register(Inner)
     backend = CloudflareWorkerBackend(
@@ -310,6 +315,26 @@ async def test_a_job_fails_for_its_queries_only_when_no_invocation_has_more_for_
         assert [await world.tick() for _ in range(2)] == [(55, 0), (1, 0)]
 
     assert began == [0, 0, 1]
+
+
+@pytest.mark.parametrize("most", [100, 101])
+async def test_jobs_that_ask_for_more_than_those_of_their_name_before_do_not_put_off_each_other_again_and_again(
+    binding: FakeD1, most: int
+) -> None:
+    times = 1
+
+    async def asks(params: Number, context: JobContext) -> Number:
+        del context
+        await ask(times)
+        return params
+
+    world = World(binding, asks, asks, most=most)
+    await world.enqueue()
+    assert await world.tick() == (2, 0)
+    times = 60
+    await world.enqueue()
+
+    assert [await world.tick() for _ in range(3)] == [(0, 0), (1, 0), (1, 0)]
 
 
 async def test_a_store_that_is_kept_is_counted_anew_in_each_invocation(binding: FakeD1) -> None:
