@@ -101,7 +101,7 @@ class FakeD1:
         self.queries += 1
         numbered = {str(index): value for index, value in enumerate(statement.values, 1)}
         rows = self._connection.execute(statement.sql, numbered).fetchall()
-        return FakeResult([dict(row) for row in rows])
+        return FakeResult([{name: _read(row[name]) for name in row.keys()} for row in rows])  # noqa: SIM118
 
 
 def _bound(value: object) -> object:
@@ -115,3 +115,8 @@ def _bound(value: object) -> object:
             return value
         case _:
             raise D1Refusal(f"D1_TYPE_ERROR: Type '{type(value).__name__}' not supported")
+
+
+def _read(value: object) -> object:
+    """D1 answers with a list of numbers where there are bytes."""
+    return list(value) if isinstance(value, bytes) else value

@@ -13,6 +13,7 @@ from server_jobs.errors import InvalidOptionError, JobNotFoundError
 from server_jobs.options import ConcurrencyLimit
 from server_jobs.ports import Row, Statement, Store, Value
 from server_jobs.record import UNREADABLE, Heartbeat, JobCount, JobQuery, JobStatus, JobSummary, KnownJob, PruneRule
+from server_jobs.stores.rows import EPOCH
 from server_jobs.stores.sql import SqlStore
 from server_jobs.testing import FakeClock
 
@@ -133,6 +134,21 @@ async def test_a_summary_reads_nothing_that_may_be_long(store: Store, clock: Fak
 
     assert len(read) == 3
     assert all(len(str(list(row.values()))) < 1_000 for row in read)
+
+
+async def test_what_another_program_stored_as_bytes_is_read_and_run_as_text(store: Store, clock: FakeClock) -> None:
+    if not isinstance(store, SqlStore) or store.name == "postgresql":
+        return  # no other type is stored there
+    await store.insert([job("a", params='{"text":"\u00e9"}', correlation_id="x"), job("b")])
+    bytes_ = "params = CAST(params AS BLOB), correlation_id = CAST(correlation_id AS BLOB), created_at = x'3132'"
+    await store.database.run((Statement(f"UPDATE jobs SET {bytes_} WHERE id = 'a'", writes=True), {}))
+
+    records = {record.id: record for record in await store.list_jobs(JobQuery())}
+    claims = {claim.id: claim.params for claim in await store.claim(request())}
+
+    assert (records["a"].params, records["a"].correlation_id) == ('{"text":"\u00e9"}', "x")
+    assert records["a"].created_at == EPOCH + 12 * MILLISECOND
+    assert claims == {one.id: one.params for one in records.values()}
 
 
 @pytest.mark.parametrize("limit", [0, -1, 1001, 2.5, True, "10"])

@@ -122,7 +122,12 @@ def _rows(result: D1Result) -> list[Row]:
     to_python = getattr(found, "to_py", None)  # of a JavaScript array
     rows = cast("list[dict[str, object]]", found if to_python is None else to_python())
     null = _null()
-    return [{name: None if value is null else cast("Value", value) for name, value in row.items()} for row in rows]
+    return [{name: None if value is null else _read(value) for name, value in row.items()} for row in rows]
+
+
+def _read(value: object) -> Value:
+    """Bytes come as a list of numbers, and only from columns into which another program wrote them."""
+    return cast("Value", bytes(value) if isinstance(value, list) else value)
 
 
 def _null() -> object:
