@@ -258,7 +258,7 @@ class Backend:
         return expired
 
     def allowance(self) -> int | None:
-        """How many more jobs a tick may run, or schedules it may fire; None: as many as there are."""
+        """How many more jobs a tick may run, schedules it may fire, or looks a stream may take; None: any number."""
         return None
 
     def request(self, *, limit: int, queues: tuple[str, ...] | None = None, slots: int | None = None) -> ClaimRequest:

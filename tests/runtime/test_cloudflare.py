@@ -24,12 +24,14 @@ from server_jobs import (
     Schedule,
     SchemaMissingError,
     ValueTooLargeError,
+    cloudflare,
     create_job_registry,
     define_job,
 )
 from server_jobs.backend import Backend
 from server_jobs.cloudflare import CloudflareWorkerBackend, CronHandler, create_cron_handler, database_of
 from server_jobs.cron_tick import Tick
+from server_jobs.http import events
 from server_jobs.ids import schedule_id
 from server_jobs.memory import InMemoryBackend
 from server_jobs.record import Completed, JobQuery, JobRecord, ScheduleRecord
@@ -119,8 +121,12 @@ class FakeSdk:
         response = FakeResponse()
         url = urlsplit(request.url)
 
+        bodies = [request.body]
+
         async def receive() -> Message:
-            return {"type": "http.request", "body": request.body, "more_body": False}
+            if not bodies:
+                await asyncio.Event().wait()  # nobody ends the connection
+            return {"type": "http.request", "body": bodies.pop(), "more_body": False}
 
         async def send(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -730,6 +736,23 @@ async def test_what_runs_after_a_request_has_the_queries_that_the_request_left(b
     await promise.run
 
     assert binding.queries <= 40
+
+
+async def test_a_stream_of_progress_ends_while_there_are_queries_left(
+    binding: FakeD1, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(events, "_PAUSE", 0.001)
+    monkeypatch.setattr(cloudflare, "TICK_BUDGET", timedelta(seconds=1))
+    handler = create_cron_handler(database=database_of, job_registry=REGISTRY, max_queries=30)
+    backend = CloudflareWorkerBackend(database=binding, job_registry=REGISTRY)
+    job = await Shout.using(backend).later({"text": "hello"}, delay=timedelta(hours=1))
+    url = f"https://x.example/_jobs/jobs/{job}/events"
+    binding.queries = 0
+
+    request = FakeRequest("GET", url, {"authorization": f"Bearer {TOKEN}"})
+    await handler.fetch(request, SimpleNamespace(DB=binding, JOBS_TOKEN=TOKEN), None)
+
+    assert 10 < binding.queries <= 30
 
 
 async def test_without_an_allowance_an_invocation_makes_more_queries_than_it_may(

@@ -50,8 +50,8 @@ async def _stream(request: Request, summary: JobSummary | None, longest: float) 
         if progress != last:
             last, spoken = progress, clock()
             yield _event(progress)
-        if progress.status.is_finished or clock() >= ends:
-            return
+        if progress.status.is_finished or clock() >= ends or backend_of(request).allowance() == 0:
+            return  # a reader of what goes on connects again
         if clock() - spoken >= _SILENCE:
             spoken = clock()
             yield ": nothing new\n\n"
