@@ -86,6 +86,8 @@ EXAMPLES = [
     ("excluded", "from dateutil import parser", "from dateutil import relativedelta"),
     ("excluded", "import server_jobs.stores.memory", "import server_jobs.stores.sql\n\ntry:\n    import dateutil.rrule\nexcept ImportError:\n    dateutil = None"),
     ("excluded", "from server_jobs import Worker, tick", "from server_jobs import connect, tick"),
+    ("excluded", "from anyio import sleep", "import starlette.responses"),
+    ("excluded", "from starlette.responses import FileResponse", "from starlette.responses import Response"),
     ("not-uploaded", "import shared.words", "from . import other"),
     ("syntax", "def handle(", "def handle_no_job(): ..."),
     ("unreadable", "# coding: klingon", "# coding: utf-8"),

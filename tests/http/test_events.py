@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import MutableMapping
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from server_jobs.cron_tick import tick
@@ -12,7 +14,7 @@ from server_jobs.errors import DatabaseError
 from server_jobs.http import HttpOptions, events
 from server_jobs.record import Heartbeat
 
-from tests.http.caller import Caller
+from tests.http.caller import BEARER, Caller
 
 
 def read(text: str) -> list[tuple[str, dict[str, object]]]:
@@ -106,3 +108,53 @@ async def test_a_stream_ends_when_its_job_is_deleted_or_the_database_is_gone(mon
 
     assert [[name for name, _ in read(reply.text)] for reply in replies] == [["progress"], ["progress"]]
     assert answers == []
+
+
+async def test_a_stream_ends_when_nobody_reads_it_any_more_whatever_the_server_knows_of_asgi() -> None:
+    call = Caller()
+    job_id = call.backend.add_job(job_name="Keep", params={"text": "x"})
+
+    for version in ("2.0", "2.4"):
+        heard, sent = asyncio.Event(), list[MutableMapping[str, Any]]()
+        await asyncio.wait_for(_read_until(heard, call, job_id, version, sent), 10)
+
+        assert [message["type"] for message in sent] == ["http.response.start", *["http.response.body"] * 2]
+        assert all(message["more_body"] for message in sent[1:])
+
+
+async def test_a_connection_that_breaks_is_no_error_of_the_stream(caplog: pytest.LogCaptureFixture) -> None:
+    call = Caller()
+    job_id = call.backend.add_job(job_name="Keep", params={"text": "x"})
+    sent: list[MutableMapping[str, Any]] = []
+
+    await asyncio.wait_for(_read_until(asyncio.Event(), call, job_id, "2.0", sent, breaks_after=1), 10)
+
+    assert [message["type"] for message in sent] == ["http.response.start"]
+    assert caplog.records == []
+
+
+async def _read_until(
+    heard: asyncio.Event,
+    call: Caller,
+    job_id: str,
+    version: str,
+    sent: list[MutableMapping[str, Any]],
+    *,
+    breaks_after: int = 100,
+) -> None:
+    """Read the stream of a job, and go away at its second message."""
+
+    async def receive() -> MutableMapping[str, Any]:
+        await heard.wait()
+        return {"type": "http.disconnect"}
+
+    async def send(message: MutableMapping[str, Any]) -> None:
+        if len(sent) == breaks_after:
+            raise OSError("broken pipe")
+        sent.append(message)
+        if b"event: progress" in message.get("body", b""):
+            heard.set()
+
+    headers = [(name.encode(), value.encode()) for name, value in BEARER.items()]
+    scope = {"type": "http", "asgi": {"spec_version": version}, "method": "GET", "headers": headers}
+    await call.app({**scope, "path": f"/jobs/{job_id}/events", "query_string": b""}, receive, send)

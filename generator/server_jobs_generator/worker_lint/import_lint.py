@@ -12,7 +12,7 @@ from ..problems import shown
 from .exclusions import Exclusions
 from .finding import CodeFinding
 from .modules import Modules, imported, required
-from .names import GONE, MODULES, RUNTIME, is_standard
+from .names import GONE, MODULES, NEEDS, RUNTIME, is_standard
 from .packages import Packages, is_installed
 from .rules import EXCLUDED, MISSING_MODULE, MISSING_PACKAGE, NOT_INSTALLED, NOT_UPLOADED
 from .scope import import_names
@@ -79,7 +79,8 @@ class ImportLint:
 
     def _check_excluded(self, source: Source, node: ast.stmt, candidates: list[str]) -> Iterator[CodeFinding]:
         for module in candidates:
-            pattern = self.exclusions.pattern_of(_home(module))
+            needed = (_home(module), *([NEEDS[module]] if module in NEEDS else ()))
+            pattern = next(filter(None, map(self.exclusions.pattern_of, needed)), None)
             if pattern is not None:
                 yield source.finding(node, EXCLUDED, module, f"{EXCLUDED.why} by {shown(pattern)}")
                 return

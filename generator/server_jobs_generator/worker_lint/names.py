@@ -115,6 +115,13 @@ GONE = {
 
 _STANDARD = (sys.stdlib_module_names | {"annotationlib", "compression"}) - GONE.keys()
 
+NEEDS = {
+    "anyio": "anyio._backends._asyncio",
+    "starlette.responses.FileResponse": "anyio._backends._asyncio",
+    "starlette.responses.StreamingResponse": "anyio._backends._asyncio",
+}
+"""What is imported late, by names that cannot do anything without it."""
+
 RUNTIME = frozenset({"_cloudflare", "_pyodide", "js", "pyodide", "pyodide_js", "workers"})
 """Modules that the Worker's runtime brings."""
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from contextlib import suppress
 
 from starlette.requests import Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
 
 from ..errors import ServerJobsError
 from ..record import JobSummary
@@ -18,7 +20,6 @@ from .options import HttpOptions
 from .problem import RefusedError
 from .stopping import Stopping
 
-_MEDIA_TYPE = "text/event-stream"
 _HEADERS = {"x-accel-buffering": "no"}
 _PAUSE = 0.25
 _SILENCE = 15.0  # proxies end connections on which nothing is said
@@ -32,11 +33,48 @@ async def events(request: Request) -> Response:
     options: HttpOptions = request.app.state.options
     summary = await summary_for(request)  # 404 is answered before the stream begins
     if request.method == "HEAD":
-        head = Response(media_type=_MEDIA_TYPE, headers=_HEADERS)
+        head = Response(media_type=_EventStream.media_type, headers=_HEADERS)
         del head.headers["content-length"]  # that of a stream is not known
         return head
-    stream = _stream(request, summary, options.longest_stream.total_seconds())
-    return StreamingResponse(stream, media_type=_MEDIA_TYPE, headers=_HEADERS)
+    return _EventStream(_stream(request, summary, options.longest_stream.total_seconds()))
+
+
+class _EventStream(Response):
+    """Sends events until there are no more, or nobody reads them.
+
+    With asyncio alone: Starlette's own streams need most of anyio, which a Worker would have to upload for them.
+    """
+
+    media_type = "text/event-stream"
+
+    def __init__(self, events: AsyncIterator[str]) -> None:
+        super().__init__(headers=_HEADERS)
+        del self.headers["content-length"]
+        self._events = events
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        del scope
+        tasks = [asyncio.ensure_future(one) for one in (self._send(send), _until_nobody_reads(receive))]
+        try:
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+        with suppress(OSError):  # as servers say that the connection is gone
+            for task in done:
+                task.result()
+
+    async def _send(self, send: Send) -> None:
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        async for event in self._events:
+            await send({"type": "http.response.body", "body": event.encode(), "more_body": True})
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+async def _until_nobody_reads(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
 
 
 async def _stream(request: Request, summary: JobSummary | None, longest: float) -> AsyncIterator[str]:
