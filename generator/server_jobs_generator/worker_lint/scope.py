@@ -30,8 +30,8 @@ class Scope:
     names: Mapping[str, Binding]
     outer: Scope | None = None
     is_class: bool = False
-    way: int = 0
-    """How many names were followed so far, each to its value."""
+    followed: frozenset[str] = frozenset()
+    """The names that were followed so far, each to its value, in which they may stand themselves."""
 
     @property
     def visible(self) -> Scope | None:
@@ -52,10 +52,9 @@ class Scope:
         binding = self.names.get(name)
         if not isinstance(binding, ast.expr):
             return binding
-        if self.way == _LONGEST_WAY:
+        if name in self.followed or len(self.followed) == _LONGEST_WAY:
             return None
-        before = replace(self, names={**self.names, name: None}, way=self.way + 1)  # it may stand in its own value
-        value = before.dotted(binding)
+        value = replace(self, followed=self.followed | {name}).dotted(binding)
         return value if value is not None and value.endswith("()") else None  # another one is only handed on
 
     def dotted(self, node: ast.expr) -> str | None:
