@@ -20,7 +20,7 @@ from server_jobs.schema import metadata
 from sqlalchemy import create_engine, inspect
 
 from tests.conformance.hrana_server import HranaServer
-from tests.generator.projects import TemporaryProject, job_spec, make_project, schedule
+from tests.generator.projects import TemporaryProject, generated_project, job_spec, make_project, schedule
 
 from .shop import REGISTRY, ROOT, run
 from .test_migrate import TABLES, tables
@@ -189,8 +189,7 @@ def test_before_anything_is_generated_there_is_nothing_to_run(server: HranaServe
 
 
 def test_a_file_that_was_cut_off_is_not_half_executed(tmp_path: Path) -> None:
-    project = make_project(tmp_path / "cut")
-    project.generate()
+    project = generated_project(tmp_path / "cut")
     path = project.path("generated/migrations/sql/sqlite/0001_tables.sql")
     path.write_text(path.read_text()[:-40])
 

@@ -11,21 +11,31 @@ import pytest
 from server_jobs.project import find_project
 from server_jobs_generator import earlier_lock
 
-from tests.generator.projects import TemporaryProject, commit_all, git, job_spec, make_project, schedule
+from tests.generator.projects import (
+    TemporaryProject,
+    commit_all,
+    generated_project,
+    git,
+    job_spec,
+    make_project,
+    schedule,
+)
 
 LOCK = "generated/contracts.lock.json"
 MANIFEST = "generated/manifest.json"
 
 
+SPECS = {"send_email": job_spec("SendEmail", schedules=[schedule()])}
+
+
 def new_project(root: Path) -> TemporaryProject:
-    return make_project(root, {"send_email": job_spec("SendEmail", schedules=[schedule()])})
+    return make_project(root, SPECS)
 
 
 @pytest.fixture
 def project(tmp_path: Path) -> TemporaryProject:
     """A project with an earlier revision of its spec, in no repository."""
-    project = new_project(tmp_path / "project")
-    project.generate()
+    project = generated_project(tmp_path / "project", SPECS)
     project.write_spec("send_email", job_spec("SendEmail", schedules=[schedule(cron="0 4 * * *")]))
     project.generate()
     return project

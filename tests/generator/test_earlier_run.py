@@ -17,7 +17,7 @@ from server_jobs_generator.spec_files import SpecFile
 from server_jobs_generator.spec_style import Style
 from server_jobs_generator.type_memory import TypeMemory
 
-from tests.generator.projects import TemporaryProject, job_spec, make_project, schedule
+from tests.generator.projects import TemporaryProject, generated_project, job_spec, schedule
 
 CACHE = ".server-jobs-cache/specs.json"
 TEXTS = "specs/shared/texts.json"
@@ -34,19 +34,17 @@ def referring(title: str, schedules: Sequence[Mapping[str, object]] = ()) -> dic
     return {**spec, "properties": {"params": {**frame, "properties": params}, "result": {**frame, "properties": {}}}}
 
 
-def write_texts(project: TemporaryProject, length: int) -> None:
-    project.path(TEXTS).parent.mkdir(exist_ok=True)
-    text = json.dumps({"$defs": {"Text": {"type": "string", "maxLength": length}}})
-    project.path(TEXTS).write_text(text, encoding="utf-8")
+def texts(length: int) -> dict[str, object]:
+    return {"$defs": {"Text": {"type": "string", "maxLength": length}}}
 
 
 @pytest.fixture
 def project(tmp_path: Path) -> TemporaryProject:
     full = job_spec("Full", queue="mail", timeout="PT1.5S", retry={"jitter": 0.5}, unique={"by": ["/text"]})
-    specs = {"plain": job_spec("Plain"), "mail": referring("Mail", schedules=[schedule()]), "full": full}
-    project = make_project(tmp_path / "project", specs)
-    write_texts(project, 10)
-    project.generate()
+    mail = referring("Mail", schedules=[schedule()])
+    specs = {"plain": job_spec("Plain"), "mail": mail, "full": full, "shared/texts": texts(10)}
+    project = generated_project(tmp_path / "project", specs)
+    project.generate()  # which finds nothing to do, and keeps what it knows
     return project
 
 
@@ -81,7 +79,7 @@ def change_one(project: TemporaryProject) -> None:
 
 
 def change_shared(project: TemporaryProject) -> None:
-    write_texts(project, 20)
+    project.write_spec("shared/texts", texts(20))
 
 
 def refer_to_more(project: TemporaryProject) -> None:
@@ -135,7 +133,7 @@ def test_what_became_of_the_files_of_an_unchanged_spec_is_seen(project: Temporar
 
 
 def test_a_problem_is_told_together_with_those_of_all_other_files(project: TemporaryProject) -> None:
-    write_texts(project, -1)
+    project.write_spec("shared/texts", texts(-1))
     project.write_spec("plain", {**job_spec("Plain"), "x-job": {"queu": "mail"}})
     told = project.run("generate").output
     shutil.rmtree(project.path(".server-jobs-cache"))
@@ -154,7 +152,7 @@ def test_without_the_look_at_what_needs_what_the_comparison_fails(
     monkeypatch.setattr(EarlierRun, "_with_those_that_need", lambda self, names: set(names))
     fresh = without_cache(project, tmp_path / "fresh")
     for each in (project, fresh):
-        write_texts(each, 20)
+        each.write_spec("shared/texts", texts(20))
         each.generate()
     assert project.read("generated/models/mail.py") != fresh.read("generated/models/mail.py")
 

@@ -17,7 +17,6 @@ from tests.generator.projects import (
     generated_project,
     git,
     job_spec,
-    make_project,
     schedule,
 )
 from tests.generator.spec_projects import an_object
@@ -127,8 +126,7 @@ def test_handlers_and_texts_of_specs_that_look_like_a_conflict_are_nobodys_busin
 
 
 def test_handlers_in_the_output_folder_are_left_to_their_owner(tmp_path: Path) -> None:
-    project = make_project(tmp_path / "project", handlers="generated/handlers")
-    project.generate()
+    project = generated_project(tmp_path / "project", handlers="generated/handlers")
     append(project, "generated/handlers/send_email.py")
     append(project, "generated/registry.py")
     output = project.run("generate").output

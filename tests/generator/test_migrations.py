@@ -23,7 +23,7 @@ from server_jobs.ids import schedule_id
 from sqlalchemy import Engine, create_engine, inspect, text
 
 from tests.generator.databases import postgres_database
-from tests.generator.projects import TemporaryProject, job_spec, make_project, schedule
+from tests.generator.projects import TemporaryProject, generated_project, job_spec, schedule
 
 VERSIONS = "generated/migrations/versions"
 HOSTILE = {
@@ -38,9 +38,7 @@ SPECS = {
 
 @pytest.fixture
 def project(tmp_path: Path) -> TemporaryProject:
-    project = make_project(tmp_path / "project", SPECS)
-    project.generate()
-    return project
+    return generated_project(tmp_path / "project", SPECS)
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -95,8 +93,7 @@ def test_up_down_and_up_again(project: TemporaryProject, engine: Engine) -> None
 def test_each_downgrade_of_this_project_restores_what_was_there_before(
     tmp_path: Path, url: str, engine: Engine
 ) -> None:
-    project = make_project(tmp_path / "project", SPECS)
-    project.generate()
+    project = generated_project(tmp_path / "project", SPECS)
     versions = project.path(VERSIONS)
     shutil.rmtree(versions)
     shutil.copytree(Path(__file__).parents[2] / VERSIONS, versions, ignore=shutil.ignore_patterns("__pycache__"))
@@ -211,8 +208,7 @@ def test_two_upgrades_at_a_time_queue_up(project: TemporaryProject, engine: Engi
 
 def test_the_command_works_from_the_folder_of_the_project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("SERVER_JOBS_DATABASE_URL", raising=False)
-    project = make_project(tmp_path / "project", SPECS)
-    project.generate()
+    project = generated_project(tmp_path / "project", SPECS)
     run_alembic(project, "upgrade", "head")
     assert "server_jobs_0003 (head)" in run_alembic(project, "current")
     with sqlite3.connect(project.path("server-jobs.sqlite3")) as connection:

@@ -13,7 +13,7 @@ from server_jobs import schema
 from server_jobs_generator import revisions
 from sqlalchemy import BigInteger, Column, Engine, Index, MetaData, Table, Text, text
 
-from tests.generator.projects import TemporaryProject, generated_project, job_spec, make_project, schedule
+from tests.generator.projects import TemporaryProject, generated_project, job_spec, schedule
 from tests.generator.test_migrations import VERSIONS, alembic, engine, schedules, url
 
 __all__ = ["engine", "url"]
@@ -31,9 +31,7 @@ SQL = [
 
 @pytest.fixture
 def project(tmp_path: Path) -> TemporaryProject:
-    project = make_project(tmp_path / "project", {"digest": digest(schedule("morning"), schedule("evening"))})
-    project.generate()
-    return project
+    return generated_project(tmp_path / "project", {"digest": digest(schedule("morning"), schedule("evening"))})
 
 
 def digest(*declared: dict[str, object]) -> dict[str, object]:
@@ -292,5 +290,4 @@ def test_revisions_of_a_person_in_the_same_folder_are_left_alone(project: Tempor
 
 def test_a_table_of_another_metadata_does_not_matter(project: TemporaryProject) -> None:
     Table("somewhere_else", MetaData(), Column("id", Text))
-    project.path(".server-jobs-cache/clean").unlink()
     assert project.generate().output == "nothing changed\n"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.generator.projects import TemporaryProject, git, job_spec, make_project
+from tests.generator.projects import TemporaryProject, generated_project, git, job_spec, make_project
 
 NUMBER = {"type": "integer"}
 HANDLER = """\
@@ -27,8 +27,7 @@ async def handle(params: RemindParams, context: JobContext) -> RemindResult:
 @pytest.fixture
 def project(tmp_path: Path) -> TemporaryProject:
     """A job whose handler is written."""
-    project = make_project(tmp_path / "project", {"remind": job_spec("Remind"), "mail": job_spec("Mail")})
-    project.generate()
+    project = generated_project(tmp_path / "project", {"remind": job_spec("Remind"), "mail": job_spec("Mail")})
     project.path("handlers/remind.py").write_text(HANDLER, encoding="utf-8")
     return project
 

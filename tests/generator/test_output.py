@@ -15,7 +15,7 @@ from server_jobs_generator.files import File
 from server_jobs_generator.manifest import hash_content
 from server_jobs_generator.output import Finding, State
 
-from tests.generator.projects import TemporaryProject, job_spec, make_project, schedule
+from tests.generator.projects import TemporaryProject, generated_project, job_spec, make_project, schedule
 
 JOB = "generated/jobs/send_email.py"
 HANDLER = "handlers/send_email.py"
@@ -23,11 +23,9 @@ HANDLER = "handlers/send_email.py"
 
 @pytest.fixture
 def project(tmp_path: Path) -> TemporaryProject:
-    project = make_project(
+    return generated_project(
         tmp_path / "project", {"send_email": job_spec("SendEmail"), "import_csv": job_spec("ImportCsv")}
     )
-    project.generate()
-    return project
 
 
 def test_a_changed_spec_changes_only_the_files_that_follow_from_it(project: TemporaryProject) -> None:
@@ -373,8 +371,7 @@ def test_a_manifest_that_names_other_files_makes_none_of_them_the_generators(
 def test_a_manifest_that_names_handlers_in_the_output_makes_none_of_them_the_generators(
     tmp_path: Path, path: str, key: str
 ) -> None:
-    project = make_project(tmp_path / "project", handlers="generated/handlers")
-    project.generate()
+    project = generated_project(tmp_path / "project", handlers="generated/handlers")
     victim = project.path(path)
     victim.parent.mkdir(exist_ok=True)
     victim.write_text("mine = 1\n", encoding="utf-8")

@@ -24,7 +24,7 @@ from server_jobs_generator.spec import read_specs
 from generated.jobs import SendEmail
 from generated.registry import registry
 
-from .projects import TemporaryProject, make_project
+from .projects import TemporaryProject, generated_project, make_project
 from .spec_language import DEFINITIONS, Schema, object_schemas, schemas
 from .spec_projects import a_spec, read
 
@@ -42,8 +42,7 @@ def ask_for(project: TemporaryProject, *outputs: str) -> None:
 
 
 def test_a_project_that_asks_for_nothing_gets_none_of_it(tmp_path: Path) -> None:
-    project = make_project(tmp_path)
-    project.generate()
+    project = generated_project(tmp_path)
 
     folders = {path.name for path in project.path("generated").iterdir() if path.is_dir()}
     assert folders.isdisjoint({"contracts", "schemas", "testing"})
@@ -52,8 +51,7 @@ def test_a_project_that_asks_for_nothing_gets_none_of_it(tmp_path: Path) -> None
 
 @pytest.mark.parametrize("outputs", [("testing",), tuple(word for word in OUTPUTS if word != "testing")])
 def test_what_is_asked_for_is_written_checked_and_removed_again(tmp_path: Path, outputs: tuple[str, ...]) -> None:
-    project = make_project(tmp_path)
-    project.generate()
+    project = generated_project(tmp_path)
     before = project.files()
     plain = project.read("pyproject.toml")
 

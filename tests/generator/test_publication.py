@@ -18,7 +18,7 @@ from server_jobs_generator.exchange import exchange
 from server_jobs_generator.run_lock import one_at_a_time
 
 from tests.generator.killed_runs import HANDLERS, MINE, old_project
-from tests.generator.projects import TemporaryProject, make_project
+from tests.generator.projects import TemporaryProject, generated_project
 from tests.generator.test_output import refuse
 
 REPOSITORY = Path(__file__).parents[2]
@@ -203,7 +203,7 @@ def test_a_run_does_not_wait_for_ever(project: TemporaryProject) -> None:
 
 
 def test_a_run_that_finds_nothing_to_do_does_not_wait(tmp_path: Path) -> None:
-    project = make_project(tmp_path / "project")
-    project.generate()
+    project = generated_project(tmp_path / "project")
+    project.generate()  # which finds nothing to do, and keeps what it knows
     with one_at_a_time(find_project(project.root), print):
         assert project.generate().output == "nothing changed\n"

@@ -14,7 +14,7 @@ from server_jobs_generator.contracts.finding import Severity
 from tests.conformance.stores import create_sqlite_file
 from tests.generator.contracts.history import TEXT, History, kinds
 from tests.generator.contracts.test_lock import LOCK
-from tests.generator.projects import TemporaryProject, make_project
+from tests.generator.projects import TemporaryProject, generated_project, make_project
 from tests.generator.spec_projects import Schema, a_spec, an_object
 
 HIDDEN: Schema = {"redact": ["/password"]}
@@ -88,8 +88,7 @@ def test_a_pointer_leads_somewhere_also_through_a_union(history: History) -> Non
 @pytest.fixture
 def project(tmp_path: Path) -> TemporaryProject:
     """A project whose spec has lost its secret, and its database, which has a row of before."""
-    project = make_project(tmp_path / "project", {"case": a_spec(BEFORE, **{"x-job": HIDDEN})})
-    project.generate()
+    project = generated_project(tmp_path / "project", {"case": a_spec(BEFORE, **{"x-job": HIDDEN})})
     create_sqlite_file(project.path("jobs.sqlite3"))
     connection = sqlite3.connect(project.path("jobs.sqlite3"))
     with connection:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 from dataclasses import replace
 from pathlib import Path
@@ -308,9 +309,15 @@ def version_of(number: int, *needed: str) -> Schema:
 
 
 @pytest.fixture
-def versions(tmp_path: Path) -> TemporaryProject:
+def versions(released: TemporaryProject, tmp_path: Path) -> TemporaryProject:
     """A project whose job was released in versions 1 to 3, the last with two contracts; tagged as each was current."""
-    project = make_project(tmp_path / "project", {})
+    shutil.copytree(released.root, tmp_path / "project", ignore=shutil.ignore_patterns(".server-jobs-cache"))
+    return TemporaryProject(tmp_path / "project")
+
+
+@pytest.fixture(scope="module")
+def released(tmp_path_factory: pytest.TempPathFactory) -> TemporaryProject:
+    project = make_project(tmp_path_factory.mktemp("released") / "project", {})
     git(project.root, "init", "--quiet")
     optional = version_of(3, "c")
     optional["properties"]["params"]["properties"]["d"] = TEXT  # type: ignore[index,call-overload]

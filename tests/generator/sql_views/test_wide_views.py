@@ -13,7 +13,7 @@ from server_jobs_generator import flat_sql
 from sqlalchemy import Engine, text
 
 from tests.conformance.d1_binding import LIMITS
-from tests.generator.projects import TemporaryProject, make_project
+from tests.generator.projects import TemporaryProject, generated_project, make_project
 from tests.generator.spec_projects import Schema, a_spec, an_object, problems
 from tests.generator.test_migrations import alembic, engine, url
 
@@ -30,8 +30,7 @@ def wide(columns: int, **options: object) -> Schema:
 
 
 def test_as_many_columns_as_every_database_takes_are_shown(tmp_path: Path, engine: Engine) -> None:
-    project = make_project(tmp_path / "project", {"wide": wide(1_600)})
-    project.generate()
+    project = generated_project(tmp_path / "project", {"wide": wide(1_600)})
     command.upgrade(alembic(project), "head")
     with engine.connect() as connection:
         assert len(connection.execute(text("SELECT * FROM wide_jobs")).keys()) == 1_600
@@ -90,8 +89,7 @@ def test_d1_shows_as_many_columns_of_any_kind(tmp_path: Path, property_format: s
 
 def test_without_that_d1_would_have_a_view_that_it_cannot_show(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(flat_sql, "_MOST_COLUMNS", 200)
-    project = make_project(tmp_path / "project", {"wide": wide(101)})
-    project.generate()
+    project = generated_project(tmp_path / "project", {"wide": wide(101)})
     with pytest.raises(sqlite3.OperationalError, match="too many columns in result set"):
         shown_by_d1(project)
 
