@@ -63,22 +63,24 @@ def test_its_tests_pass(wheel: Path, project: Path) -> None:
     assert "2 passed" in run(wheel, project, "pytest", "-q", "-W", "error", "-p", "no:cacheprovider")
 
 
+# What mypy knows of libraries is kept, also from run to run of the tests.
+MYPY = ("mypy", "--cache-dir", str(REPOSITORY / ".mypy_cache/new_project"))
+PYRIGHT = ("pyright", "--pythonpath", sys.executable, "generated")
+
+
 def test_its_types_are_right(wheel: Path, project: Path) -> None:
-    assert "Success" in run(wheel, project, "mypy", "--cache-dir", "../mypy")
+    assert "Success" in run(wheel, project, *MYPY)
 
 
-@pytest.mark.parametrize(
-    ("checker", "options"),
-    [("mypy", ["--cache-dir", "../mypy"]), ("pyright", ["--pythonpath", sys.executable, "generated"])],
-)
+@pytest.mark.parametrize("checker", [MYPY, PYRIGHT], ids=["mypy", "pyright"])
 def test_a_handler_that_no_longer_fits_its_spec_is_refused_at_its_registration(
-    wheel: Path, project: Path, checker: str, options: list[str]
+    wheel: Path, project: Path, checker: tuple[str, ...]
 ) -> None:
     handler = project / "handlers/hello.py"
     fitting = handler.read_text(encoding="utf-8")
     handler.write_text(fitting.replace("params: HelloParams", "params: HelloResult"), encoding="utf-8")
     try:
-        printed = run(wheel, project, checker, *options, status=1)
+        printed = run(wheel, project, *checker, status=1)
     finally:
         handler.write_text(fitting, encoding="utf-8")
     registry = (project / "generated/registry.py").read_text(encoding="utf-8").splitlines()
