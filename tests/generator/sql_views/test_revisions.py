@@ -254,7 +254,7 @@ def test_another_function_means_that_all_that_use_it_are_made_anew(
     project.generate()
     revision = project.read(f"{VERSIONS}/server_jobs_0003_views.py")
     assert "DROP VIEW refund_jobs" in revision
-    assert "UPGRADE_SQLITE = []" in revision
+    assert "UPGRADE_SQLITE: list[str] = []" in revision
     command.upgrade(alembic(project), "head")
     assert any("^never$" in str(row[2]) for row in described(engine))
     assert shown(engine) == [("ada", "y")]
