@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, settings
 T = TypeVar("T")
 
 # How long an example takes says more about the machine. Where CI is set, Hypothesis takes the same examples each time.
-settings.register_profile("usual", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("usual", max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("usual")
 # Minutes instead of seconds, for `make test-long`.
 settings.register_profile("long", max_examples=2000, stateful_step_count=100, deadline=None)

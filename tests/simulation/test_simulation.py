@@ -17,7 +17,7 @@ from .world import simulate
 IS_LONG = bool(os.environ.get("SERVER_JOBS_LONG_TESTS"))
 CHUNK = 100 if IS_LONG else 8
 SAFETY_CHUNKS = range(40 if IS_LONG else 8)
-LIVENESS_CHUNKS = range(20 if IS_LONG else 3)
+LIVENESS_CHUNKS = range(20 if IS_LONG else 2)
 
 Record = Callable[[str, object], None]
 
