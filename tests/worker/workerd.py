@@ -58,6 +58,8 @@ class Workerd:
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
         self.url = str(self._waiting[0].result(_PATIENCE)["url"])
+        # Whatever comes first makes it load all modules, for so long that connections that are kept open are given up.
+        self.request("GET", "/", token=None)
 
     def __enter__(self) -> Workerd:
         return self
