@@ -16,7 +16,6 @@ from ..models.send_email import RefusedRecipient, SendEmailParams, SendEmailResu
 from .mail_message import compose, message_id_for
 from .mail_transport import MailTransport
 from .outbox import Outbox
-from .smtp_server import smtp_server_from
 
 
 def handle(params: SendEmailParams, context: JobContext) -> SendEmailResult:
@@ -46,4 +45,7 @@ def handle(params: SendEmailParams, context: JobContext) -> SendEmailResult:
 
 
 def _transport() -> MailTransport:
+    # Imported where it is used: a Cloudflare Worker, which has no sockets, starts sooner without smtplib.
+    from .smtp_server import smtp_server_from
+
     return smtp_server_from(os.environ) or Outbox(Path(os.environ.get("OUTBOX_DIR", "outbox")))
