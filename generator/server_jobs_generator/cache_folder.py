@@ -19,6 +19,8 @@ from pathlib import Path
 import server_jobs
 from server_jobs.project import Project
 
+from .files import content_of
+
 CACHE = ".server-jobs-cache"
 
 
@@ -102,12 +104,7 @@ def hash_files(paths: Iterable[str]) -> str:
     """A hash of what is in these files, as `files_under` gives them."""
     digest = sha256()
     for path in paths:
-        content = b"" if path.endswith("/") else _content(path)
+        content = b"" if path.endswith("/") else content_of(path)
         digest.update(f"{path}\0{len(content)}\0".encode("utf-8", "surrogateescape"))
         digest.update(content)
     return digest.hexdigest()
-
-
-def _content(path: str) -> bytes:
-    with open(path, "rb", buffering=0) as stream:  # noqa: PTH123  many thousand times
-        return stream.read()

@@ -26,6 +26,7 @@ from server_jobs.project import Project, find_project
 from . import report, stamp
 from .annotations import annotate, below_repository
 from .formats import Form, formatted
+from .garbage import no_collections
 from .output import Finding
 from .plan import Plan
 from .row_options import database_option, forget_option, relock_option
@@ -247,8 +248,9 @@ def _new_plan(
     forgotten: Sequence[tuple[str, int]] = (),
     against: str | None = None,
 ) -> Plan:
-    # Imported here because it brings the libraries that parse, render and migrate: most runs do without.
-    from .pipeline import make_plan
+    with no_collections():
+        # Imported here because it brings the libraries that parse, render and migrate: most runs do without.
+        from .pipeline import make_plan
 
     plan = make_plan(project, relocked=relocked, forgotten=forgotten, against=against)
     if not (plan.problems or plan.findings or plan.has_notes):

@@ -10,6 +10,7 @@ from itertools import islice
 from pathlib import Path, PurePosixPath
 
 from .document import MAX_FILE_BYTES
+from .files import content_of
 from .problems import SpecProblem, shown
 from .rules import Rule
 from .spec_rules import FILE_MISPLACED, FILE_UNREADABLE, LINK_OUTSIDE, NAME_NOT_USABLE, TOO_LARGE
@@ -91,7 +92,7 @@ def _read(root: Path, name: str, path: str) -> SpecFile | SpecProblem:
     file = f"{root}/{name}"
     mode = os.lstat(file).st_mode
     if stat.S_ISREG(mode) and name.endswith(".json"):
-        return named_file(name, path, _beginning(file))
+        return named_file(name, path, content_of(file, MAX_FILE_BYTES + 1))
     return _read_with_care(root, name, path)
 
 
@@ -109,7 +110,7 @@ def _read_with_care(root: Path, name: str, path: str) -> SpecFile | SpecProblem:
         return _problem(path, FILE_MISPLACED, message)
     if not stat.S_ISREG(mode):
         return _problem(path, FILE_UNREADABLE, "is not a regular file; put a plain file there")
-    return named_file(name, path, _beginning(str(file)))
+    return named_file(name, path, content_of(file, MAX_FILE_BYTES + 1))
 
 
 def named_file(name: str, path: str, data: bytes) -> SpecFile | SpecProblem:
@@ -117,12 +118,6 @@ def named_file(name: str, path: str, data: bytes) -> SpecFile | SpecProblem:
     if _shown(name) != name:
         return _problem(path, NAME_NOT_USABLE, "the file's name is not UTF-8; rename it")
     return SpecFile(name, path, data)
-
-
-def _beginning(file: str) -> bytes:
-    """As much as a spec may have, and a byte more."""
-    with open(file, "rb", buffering=0) as stream:  # noqa: PTH123  a thousand times
-        return stream.read(MAX_FILE_BYTES + 1)
 
 
 def _problem(path: str, rule: Rule, message: str) -> SpecProblem:
