@@ -89,9 +89,12 @@ def _as_given(
     """What a model is written as, without what nobody has set."""
     written: object = handler(model)
     if isinstance(model, BaseModel) and isinstance(written, dict):
-        # A further property may have the name of an attribute, which it does not set.
-        for name in absent.keys() - (model.__pydantic_fields_set__ - (model.__pydantic_extra__ or {}).keys()):
-            written.pop(name if info.by_alias is False else absent[name], None)
+        # A further property may have the name of an attribute, and says nothing of whether that was set.
+        extra = model.__pydantic_extra__ or {}
+        for name in absent.keys() - (model.__pydantic_fields_set__ - extra.keys()):
+            key = name if info.by_alias is False else absent[name]
+            if name not in extra or written.get(key) is None:
+                written.pop(key, None)
     return written
 
 

@@ -388,6 +388,13 @@ def test_a_further_property_named_like_an_attribute_brings_no_null_with_it(tmp_p
         assert write_params("Case", model, {"messageId": None})[1] == '{"messageId":null}'
 
 
+def test_a_further_property_named_like_an_attribute_takes_no_value_with_it(tmp_path: Path) -> None:
+    params = {**an_object(messageId=NULLABLE), "additionalProperties": True}
+    with params_model(tmp_path, params) as model:
+        text = write_params("Case", model, {"messageId": "a", "message_id": 2})[1]
+        assert json.loads(text) == {"messageId": "a", "message_id": 2}
+
+
 def test_a_default_of_null_is_filled_in(tmp_path: Path) -> None:
     with params_model(tmp_path, an_object(x={**NULLABLE, "default": None}, y=NULLABLE)) as model:
         assert write_params("Case", model, {})[1] == '{"x":null}'
