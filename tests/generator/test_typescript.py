@@ -149,12 +149,24 @@ def closed(keywords: Schema) -> Schema:
             closed({"if": {"properties": {"a": {"const": "x"}}}, "then": {"additionalProperties": True}}),
             "{\n  a?: string;\n  [key: string]: unknown;\n}",
         ),
+        (closed({"if": True, "then": {"$ref": "#/$defs/Any"}}), "{\n  a?: string;\n  [key: string]: unknown;\n}"),
+        (
+            closed({"if": True, "then": {"allOf": [{"if": {"additionalProperties": True}}]}}),
+            "{\n  a?: string;\n  [key: string]: unknown;\n}",
+        ),
+        (closed({"$ref": "#/$defs/Any"}), "{\n  a?: string;\n} & {\n  [key: string]: unknown;\n}"),
+        (
+            closed({"allOf": [{"additionalProperties": True}]}),
+            "{\n  a?: string;\n} & {\n  [key: string]: unknown;\n}",
+        ),
+        (closed({"if": {"required": ["a"]}, "then": {"additionalProperties": False}}), "{\n  a?: string;\n}"),
     ],
 )
 def test_a_closed_object_takes_what_any_of_its_parts_declares_whether_that_repeats_its_type_or_not(
     schema: Schema, type_: str
 ) -> None:
-    assert type_of(schema, C={"properties": {"c": {"type": "boolean"}}}) == type_
+    of_c: Schema = {"properties": {"c": {"type": "boolean"}}}
+    assert type_of(schema, C=of_c, Any={"additionalProperties": True}) == type_
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ What TypeScript cannot say (lengths, patterns, `not`, `if`) or what this does no
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from pydantic import JsonValue
@@ -23,7 +23,7 @@ _CONDITIONAL = ("if", "then", "else", "dependentSchemas")
 _APPLICATORS = frozenset({*_ALL_OF, "$ref", "dependentSchemas", "if"})
 _OTHERS = frozenset({"additionalProperties", "unevaluatedProperties"})
 _OF_ANY_NAME = _OTHERS | {"patternProperties"}
-_OF_OBJECTS = frozenset({"properties", "patternProperties", "required", *_CONDITIONAL})
+_OF_OBJECTS = frozenset({"properties", "patternProperties", "additionalProperties", "required", *_CONDITIONAL})
 _SIMPLE: Mapping[str, str] = {
     "boolean": "boolean",
     "integer": "number",
@@ -132,9 +132,9 @@ class TypeWriter:
         needed = {name: None for name in required if isinstance(name, str)} if isinstance(required, list) else {}
         inside = indent + _STEP
         types = {name: self.of(part, inside) for name, part in members.items()}
-        if is_closed and "additionalProperties" not in schema:
-            types |= {name: UNKNOWN for name in self._conditional(schema) if name not in types}
-        undeclared = union([self.of(part, inside) for part in _undeclared(schema, is_closed)])
+        conditional = [*self._conditional(schema)] if is_closed and "additionalProperties" not in schema else []
+        types |= {name: UNKNOWN for part in conditional for name in _properties(part) if name not in types}
+        undeclared = union([self.of(part, inside) for part in _undeclared(schema, is_closed, conditional)])
         # What is needed here, and not declared, another schema of the same value may declare.
         elsewhere = undeclared if "additionalProperties" in schema or not is_closed else UNKNOWN
         types |= {name: elsewhere for name in needed if name not in types}
@@ -150,24 +150,23 @@ class TypeWriter:
         is_part = is_closed and ("unevaluatedProperties" not in schema or not _APPLICATORS.isdisjoint(schema))
         return OBJECT if is_part and "additionalProperties" not in schema else "Record<string, never>"
 
-    def _conditional(self, schema: Schema) -> Iterator[str]:
-        """The properties that only hold under a condition, which TypeScript cannot say."""
+    def _conditional(self, schema: Schema) -> Iterator[Schema]:
+        """What only holds under a condition, which TypeScript cannot say, and all that then holds of the same value."""
         seen: set[str] = set()
         for branch in _conditional_branches(schema):
-            yield from self._named(branch, seen)
+            yield from self._in_place(branch, seen)
 
-    def _named(self, schema: JsonValue | Schema, seen: set[str]) -> Iterator[str]:
-        """The properties that a schema declares, or any that may hold of the same value with it."""
+    def _in_place(self, schema: JsonValue | Schema, seen: set[str]) -> Iterator[Schema]:
         if not isinstance(schema, Mapping):
             return
-        properties, reference = schema.get("properties"), schema.get("$ref")
-        yield from properties if isinstance(properties, dict) else ()
+        yield schema
+        reference = schema.get("$ref")
         name = reference.removeprefix(DEFINITIONS) if isinstance(reference, str) else None
         if name is not None and name not in seen:
             seen.add(name)
-            yield from self._named(self.definitions.get(name), seen)
+            yield from self._in_place(self.definitions.get(name), seen)
         for branch in (*_branches(schema), *_conditional_branches(schema)):
-            yield from self._named(branch, seen)
+            yield from self._in_place(branch, seen)
 
     def _kinds(self, schema: JsonValue | Schema) -> JsonValue:
         """The types that a schema states, or one that always holds beside it."""
@@ -201,8 +200,9 @@ class TypeWriter:
     def _leaves_open(self, schema: JsonValue | Schema) -> bool:
         if not isinstance(schema, Mapping) or schema.get("unevaluatedProperties") is False:
             return False
-        is_of_objects = "object" in str(schema["type"]) if "type" in schema else not _OF_OBJECTS.isdisjoint(schema)
-        if is_of_objects and _OTHERS.isdisjoint(schema):
+        if "type" not in schema and not _OF_OBJECTS.isdisjoint(schema):
+            return True
+        if "object" in str(schema.get("type")) and _OTHERS.isdisjoint(schema):
             return True
         reference = schema.get("$ref")
         if isinstance(reference, str) and self._is_open(reference.removeprefix(DEFINITIONS)):
@@ -263,15 +263,20 @@ def _element(type_: str, *, needed: bool) -> str:
     return type_ if needed else f"{_single(type_)}?"
 
 
-def _undeclared(schema: Schema, is_closed: bool) -> list[JsonValue]:
+def _undeclared(schema: Schema, is_closed: bool, conditional: Sequence[Schema]) -> list[JsonValue]:
     """The schemas of properties that have no name in it, one of which each of them fits."""
     patterns, additional = schema.get("patternProperties"), schema.get("additionalProperties")
     if additional is None and is_closed:
-        additional = any(map(_takes_any_name, _conditional_branches(schema)))
+        additional = any(map(_takes_any_name, conditional))
     elif additional is None:
         # What other schemas say at the same place, they say of names that are not known here.
         additional = schema.get("unevaluatedProperties", True) if _APPLICATORS.isdisjoint(schema) else True
     return [*(patterns.values() if isinstance(patterns, dict) else ()), additional]
+
+
+def _properties(schema: Schema) -> Iterable[str]:
+    properties = schema.get("properties")
+    return properties if isinstance(properties, dict) else ()
 
 
 def _beside(types: Mapping[str, str], needed: Mapping[str, None]) -> list[str]:
@@ -295,8 +300,8 @@ def _conditional_branches(schema: Schema) -> Iterator[JsonValue]:
     yield from dependent.values() if isinstance(dependent, dict) else ()
 
 
-def _takes_any_name(schema: JsonValue) -> bool:
-    return isinstance(schema, Mapping) and not _OF_ANY_NAME.isdisjoint(schema)
+def _takes_any_name(schema: Schema) -> bool:
+    return any(schema.get(key, False) is not False for key in _OF_ANY_NAME)
 
 
 def _branches(schema: Schema) -> Iterator[JsonValue]:
