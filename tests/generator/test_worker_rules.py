@@ -131,6 +131,17 @@ def test_a_handler_that_asks_for_a_process_is_found_in_its_spec(
     assert rules_broken(project, "") == expected
 
 
+@pytest.mark.parametrize("text", ["import anyio", "from starlette.responses import StreamingResponse"])
+def test_what_imports_the_rest_of_a_package_late_needs_all_of_it(project: Project, text: str) -> None:
+    path = project.root / "generated/worker/wrangler.jsonc"
+    lines = path.read_text(encoding="utf-8").splitlines()
+    of_anyio = [line for line in lines if line.strip().startswith('"anyio/')]
+    path.write_text("\n".join(line for line in lines if line not in of_anyio[:-1]), encoding="utf-8")
+    assert rules_broken(project, text) == ["excluded"]
+    path.write_text("\n".join(line for line in lines if line not in of_anyio), encoding="utf-8")
+    assert rules_broken(project, text) == []
+
+
 def test_each_rule_has_an_example() -> None:
     of_code = {rule for rule, _, _ in EXAMPLES} | {"process-handler", "wrangler-file"}
     assert of_code | {rule for _, _, _, rule, _ in LACKS} == set(RULES)

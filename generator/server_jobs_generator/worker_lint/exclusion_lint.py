@@ -26,10 +26,11 @@ def _of_dependencies(upload: Upload) -> Iterator[CodeFinding]:
         if is_requirement_of(dependency, ENGINE):
             continue
         for module in needed_modules(dependency):
-            number = next(iter(exclusions.patterns_within(module)), None)
-            if number is not None:
-                subject = f"{shown(exclusions.patterns[number])} is excluded, and {dependency} needs {module}"
-                yield upload.settings.finding(EXCLUDED_PART, *EXCLUDE, number, subject=subject)
+            numbers = exclusions.patterns_within(module)
+            if numbers:
+                excluded = f"{exclusions.listed(numbers)} {'are' if len(numbers) > 1 else 'is'} excluded"
+                subject = f"{excluded}, and {dependency} needs {module}"
+                yield upload.settings.finding(EXCLUDED_PART, *EXCLUDE, numbers[0], subject=subject)
 
 
 def _of_the_engine(upload: Upload) -> Iterator[CodeFinding]:

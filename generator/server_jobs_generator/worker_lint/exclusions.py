@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 
+from ..problems import shown
 from .settings import Settings, generated_wrangler
 
 EXCLUDE = ("python_modules", "exclude")
@@ -35,6 +36,11 @@ class Exclusions:
             for number in self.taking(file):
                 taken.setdefault(number, []).append(file)
         return taken
+
+    def listed(self, numbers: Sequence[int]) -> str:
+        """Patterns in a message: the first of them, and how many more there are."""
+        first, more = shown(self.patterns[numbers[0]]), len(numbers) - 1
+        return f"{first} and {more} more" if more else first
 
     def patterns_within(self, package: str) -> list[int]:
         """Which of the patterns are about the code of one package, by number."""

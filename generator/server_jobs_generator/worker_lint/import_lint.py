@@ -79,11 +79,17 @@ class ImportLint:
 
     def _check_excluded(self, source: Source, node: ast.stmt, candidates: list[str]) -> Iterator[CodeFinding]:
         for module in candidates:
-            needed = (_home(module), *([NEEDS[module]] if module in NEEDS else ()))
-            pattern = next(filter(None, map(self.exclusions.pattern_of, needed)), None)
-            if pattern is not None:
-                yield source.finding(node, EXCLUDED, module, f"{EXCLUDED.why} by {shown(pattern)}")
+            why = self._why_excluded(module)
+            if why is not None:
+                yield source.finding(node, EXCLUDED, module, why)
                 return
+
+    def _why_excluded(self, module: str) -> str | None:
+        pattern = self.exclusions.pattern_of(_home(module))
+        if pattern is not None:
+            return f"{EXCLUDED.why} by {shown(pattern)}"
+        numbers = self.exclusions.patterns_within(NEEDS[module]) if module in NEEDS else []
+        return f"imports late what {EXCLUDED.why} by {self.exclusions.listed(numbers)}" if numbers else None
 
 
 def _home(name: str) -> str:

@@ -116,11 +116,11 @@ GONE = {
 _STANDARD = (sys.stdlib_module_names | {"annotationlib", "compression"}) - GONE.keys()
 
 NEEDS = {
-    "anyio": "anyio._backends._asyncio",
-    "starlette.responses.FileResponse": "anyio._backends._asyncio",
-    "starlette.responses.StreamingResponse": "anyio._backends._asyncio",
+    "anyio": "anyio",
+    "starlette.responses.FileResponse": "anyio",
+    "starlette.responses.StreamingResponse": "anyio",
 }
-"""What is imported late, by names that cannot do anything without it."""
+"""Names that import parts of a package late, and cannot do anything without them."""
 
 RUNTIME = frozenset({"_cloudflare", "_pyodide", "js", "pyodide", "pyodide_js", "workers"})
 """Modules that the Worker's runtime brings."""
