@@ -1,4 +1,4 @@
-"""Where an error came from: the line that whoever wrote the handler can change."""
+"""Where an error came from: most often the line that whoever wrote the handler can change."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def error_place(error: BaseException) -> str:
-    """The last line of the user's, as ` (at …)`; nothing where there is none.
+    """The innermost line, as ` (at …)`, but none of pydantic's or of this package; nothing where there is no other.
 
     Where a model refuses a value or lacks an attribute, the innermost lines are those of what checks it.
     """

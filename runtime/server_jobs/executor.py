@@ -343,7 +343,7 @@ def is_async(handler: AnyHandler) -> bool:
 
 
 def describe(error: BaseException) -> str:
-    """An error as it is stored: its type, its message, and the innermost line of the user's that it came from."""
+    """An error as it is stored: its type, its message, and where it came from."""
     if isinstance(error, HandlerProcessError):
         return error.description
     message = _message_of(error)
