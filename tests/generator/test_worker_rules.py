@@ -131,7 +131,9 @@ def test_a_handler_that_asks_for_a_process_is_found_in_its_spec(
     assert rules_broken(project, "") == expected
 
 
-@pytest.mark.parametrize("text", ["import anyio", "from starlette.responses import StreamingResponse"])
+@pytest.mark.parametrize(
+    "text", ["import anyio", "import anyio.abc", "from starlette.responses import StreamingResponse"]
+)
 def test_what_imports_the_rest_of_a_package_late_needs_all_of_it(project: Project, text: str) -> None:
     path = project.root / "generated/worker/wrangler.jsonc"
     lines = path.read_text(encoding="utf-8").splitlines()

@@ -88,7 +88,8 @@ class ImportLint:
         pattern = self.exclusions.pattern_of(_home(module))
         if pattern is not None:
             return f"{EXCLUDED.why} by {shown(pattern)}"
-        numbers = self.exclusions.patterns_within(NEEDS[module]) if module in NEEDS else []
+        package = NEEDS.get(module, NEEDS.get(module.partition(".")[0]))
+        numbers = [] if package is None else self.exclusions.patterns_within(package)
         return f"imports late what {EXCLUDED.why} by {self.exclusions.listed(numbers)}" if numbers else None
 
 
