@@ -60,18 +60,19 @@ def read_file(path: Path | str) -> bytes | None:
         raise ProjectError(f"{folder} is in the way: it has to be a folder") from error
 
 
-def content_of(path: Path | str, most: int = -1) -> bytes:
-    """The bytes of a plain file, no more than `most` (64 KiB or above) of them if that is not negative.
+def content_of(path: Path | str, most: int | None = None) -> bytes:
+    """The bytes of a plain file, or about `most` of them, if there are more.
 
     With the fewest calls of the system that can do it, as thousands of files are read in each run.
     """
     handle = os.open(path, _READ)
     try:
-        content = os.read(handle, _PORTION)
-        if len(content) < _PORTION:
-            return content
-        with open(handle, "rb", closefd=False) as stream:
-            return content + stream.read(max(most - len(content), -1))
+        parts, size = list[bytes](), 0
+        # A part can be shorter than what was asked for, on file systems of a network: only an empty one is the end.
+        while (most is None or size < most) and (part := os.read(handle, _PORTION)):
+            parts.append(part)
+            size += len(part)
+        return b"".join(parts)
     finally:
         os.close(handle)
 
