@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from .garbage import few_collections
 from .model_types import Type
@@ -17,13 +17,16 @@ _PORTION = 50
 def render_models_of(jobs: Sequence[JobSpec], memory: TypeMemory, processes: Processes) -> Iterator[str]:
     """The modules of these jobs, in their order. Raises `GeneratedCodeError` as `render_models` does.
 
-    `memory` learns all that was asked.
+    Other processes begin with them now, this one when they are asked for. `memory` learns all that was asked.
     """
     if not processes.pay_off(len(jobs)):
-        yield from render_all_models(jobs, memory)
-        return
+        return render_all_models(jobs, memory)
     portions = [(jobs[start : start + _PORTION], memory.kept) for start in range(0, len(jobs), _PORTION)]
-    for texts, new in processes.map(_render, portions):
+    return _learned(processes.map(_render, portions), memory)
+
+
+def _learned(portions: Iterable[tuple[list[str], dict[str, Type]]], memory: TypeMemory) -> Iterator[str]:
+    for texts, new in portions:
         memory.new.update(new)
         yield from texts
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 
@@ -28,6 +28,7 @@ from .handler_impact.handler_impact import handler_impact
 from .manifest import Manifest, hash_content, manifest_path, read_manifest
 from .merge_conflicts import advice, all_conflicts, conflicts_in, merge_conflicts
 from .migrations import begin_migrations, schema_fingerprint, view_hashes
+from .model_pool import render_models_of
 from .moved_jobs import handlers_left_behind, moved_modules
 from .output import Finding, State
 from .plan import Plan
@@ -75,8 +76,9 @@ def make_plan(
         if problems := [*name_problems(specs.jobs, released), *handlers_left_behind(project, specs.jobs, before)]:
             return _refused(problems)
         since = SinceRevision() if against is None else compare_with_revision(project, against, specs.jobs, released)
+        files_made = _begin_files(project, specs, released, known, old, processes)
         contracts = compare_contracts(project, released, specs, found, since.findings)
-        made = _make_files(project, specs, released, known, old, processes)
+        made = files_made()
     files = [*made.files, contracts.lock]
     run = ThisRun(
         found=found,
@@ -137,32 +139,35 @@ class _Made:
     fingerprint: str
 
 
-def _make_files(
+def _begin_files(
     project: Project, specs: Specs, released: Lock, known: EarlierRun, old: Manifest, processes: Processes
-) -> _Made:
+) -> Callable[[], _Made]:
+    """Let other processes begin with what takes longest; what is returned does the rest, and waits for them."""
     jobs = [with_lasting_redactions(job, released) for job in specs.jobs]
     steps = {job.class_name: steps_of(job, released) for job in jobs}
     earlier = hashes_of(jobs, steps)
     kept = known.kept(project, specs.jobs, earlier)
-    changed = [job for job in jobs if job.class_name not in kept]
+    changed = sorted((job for job in jobs if job.class_name not in kept), key=lambda job: job.class_name)
+    memory = read_type_memory(project) if changed else TypeMemory()
+    models = render_models_of(changed, memory, processes)
     views = view_hashes(jobs, known.views(specs.jobs, earlier))
     fingerprint = schema_fingerprint(jobs, views)
-    memory = read_type_memory(project) if changed else TypeMemory()
     migrations = begin_migrations(project, jobs, old, fingerprint, processes)
-    files = [
-        *render_files(project, jobs, steps, kept, memory, processes),
-        *earlier_files(project, changed, steps, memory),
-    ]
-    keep_type_memory(project, memory)
-    rest = migrations()
-    return _Made(
-        files=[*files, *(file for file in rest if isinstance(file, File))],
-        right=[*chain.from_iterable(kept.values()), *(file for file in rest if isinstance(file, KeptFile))],
-        kept=kept,
-        earlier=earlier,
-        views=views,
-        fingerprint=fingerprint,
-    )
+
+    def made() -> _Made:
+        files = [*render_files(project, jobs, steps, kept, models), *earlier_files(project, changed, steps, memory)]
+        keep_type_memory(project, memory)
+        rest = migrations()
+        return _Made(
+            files=[*files, *(file for file in rest if isinstance(file, File))],
+            right=[*chain.from_iterable(kept.values()), *(file for file in rest if isinstance(file, KeptFile))],
+            kept=kept,
+            earlier=earlier,
+            views=views,
+            fingerprint=fingerprint,
+        )
+
+    return made
 
 
 def publish(project: Project, plan: Plan) -> None:

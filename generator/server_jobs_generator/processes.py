@@ -49,18 +49,16 @@ class Processes:
         return count >= _MANY
 
     def map(self, function: Callable[[Part], Outcome], parts: Sequence[Part]) -> Iterator[Outcome]:
-        """What comes of each part, in their order.
+        """What comes of each part, in their order; other processes begin with them now, whenever it is asked for.
 
         This process does all if there may be one alone, and what is left if others cannot be started, or are killed.
         """
-        done = 0
+        begun: Iterator[Outcome] = iter(())
         if len(parts) > 1 and self._count > 1:
             with suppress(BrokenExecutor, ImportError, OSError):
                 self._pool = self._pool or self._started(self._count)
-                for outcome in self._pool.map(function, parts):
-                    yield outcome
-                    done += 1
-        yield from map(function, parts[done:])
+                begun = self._pool.map(function, parts)
+        return _all(begun, function, parts)
 
     def begin(self, function: Callable[..., Outcome], *arguments: object) -> Callable[[], Outcome]:
         """Begin it in a process of its own, so that its memory is too; what is returned waits for what comes of it.
@@ -89,6 +87,15 @@ class Processes:
         pool = ProcessPoolExecutor(count, get_context("spawn"), _set_up)
         self._open.callback(pool.shutdown, cancel_futures=True)
         return pool
+
+
+def _all(begun: Iterator[Outcome], function: Callable[[Part], Outcome], parts: Sequence[Part]) -> Iterator[Outcome]:
+    done = 0
+    with suppress(BrokenExecutor, ImportError, OSError):
+        for outcome in begun:
+            yield outcome
+            done += 1
+    yield from map(function, parts[done:])
 
 
 def _do(packed: bytes) -> bytes:

@@ -5,7 +5,7 @@ Templates lay out what is decided here. They print only `Code`, so text of a spe
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 from importlib.resources import files
@@ -32,9 +32,8 @@ from .layout import (
     name,
     tuple_of,
 )
-from .model_pool import render_models_of
+from .models import render_all_models
 from .outputs.selection import has_schemas, output_files
-from .processes import Processes
 from .spec import JobSpec
 from .type_memory import TypeMemory
 
@@ -46,21 +45,20 @@ def render_files(
     jobs: Sequence[JobSpec],
     steps: Mapping[str, Sequence[VersionStep]] = NO_STEPS,
     kept: Container[str] = (),
-    memory: TypeMemory | None = None,
-    processes: Processes | None = None,
+    models: Iterable[str] | None = None,
 ) -> list[File]:
     """Every file but the migrations, and but those that follow from one of the `kept` jobs alone (their class names).
 
-    The order of `jobs` does not matter, nor what is in the `memory` or who the `processes` are, which save time.
-    `steps` are those between the versions of each job that has several, by its class name.
+    The order of `jobs` does not matter. `models` are the modules of those that are not kept, by their class names, if
+    they are rendered already. `steps` are those between the versions of each job that has several, by its class name.
     """
     ordered = sorted(jobs, key=lambda job: job.class_name)
     changed = [job for job in ordered if job.class_name not in kept]
-    memory = memory or TypeMemory()
+    models = models or render_all_models(changed, TypeMemory())
     return [
         _owned(project, "__init__.py", "package_init.py.jinja", docstring=docstring("Generated from the specs.")),
         _models_index(project),
-        *_models(project, changed, memory, processes or Processes(1)),
+        *(_model(project, job, text) for job, text in zip(changed, models, strict=True)),
         _jobs_index(project, ordered),
         *(_job(project, job) for job in changed),
         File(f"{project.handlers}/__init__.py", render("handlers_init.py.jinja"), Ownership.ONCE),
@@ -82,9 +80,8 @@ def _models_index(project: Project) -> File:
     return _owned(project, "models/__init__.py", "package_init.py.jinja", docstring=about)
 
 
-def _models(project: Project, jobs: Sequence[JobSpec], memory: TypeMemory, processes: Processes) -> Iterator[File]:
-    for job, text in zip(jobs, render_models_of(jobs, memory, processes), strict=True):
-        yield File(f"{project.output}/models/{job.spec_name}.py", text, job=job.class_name)
+def _model(project: Project, job: JobSpec, text: str) -> File:
+    return File(f"{project.output}/models/{job.spec_name}.py", text, job=job.class_name)
 
 
 def _jobs_index(project: Project, jobs: Sequence[JobSpec]) -> File:

@@ -9,7 +9,7 @@ from hashlib import sha256
 from pathlib import Path
 
 import pytest
-from server_jobs_generator import earlier_run, model_pool, pipeline, render, spec, spec_portions
+from server_jobs_generator import earlier_run, model_pool, pipeline, spec, spec_portions
 from server_jobs_generator.earlier_run import EarlierRun
 from server_jobs_generator.processes import Processes
 from server_jobs_generator.spec import JobSpec
@@ -64,7 +64,7 @@ def looked_at(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     checking, rendering = spec.check_specs, model_pool.render_models_of
     for module in (earlier_run, pipeline, spec_portions):
         monkeypatch.setattr(module, "check_specs", checked)
-    monkeypatch.setattr(render, "render_models_of", rendered)
+    monkeypatch.setattr(pipeline, "render_models_of", rendered)
     return seen
 
 

@@ -155,7 +155,7 @@ def test_many_specs_are_generated_by_several_processes_with_the_same_files(
     many(monkeypatch)
     given = spy(monkeypatch)
     project.generate()
-    assert [getattr(each, "__name__", "") for each in given] == ["_check", "_history_files", "_render"]
+    assert [getattr(each, "__name__", "") for each in given] == ["_check", "_render", "_history_files"]
     assert project.files() == alone.files()
     assert project.generate().output == "nothing changed\n"
 
