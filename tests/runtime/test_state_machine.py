@@ -583,5 +583,5 @@ def _effort(name: str) -> settings:
     if settings.get_current_profile_name() == "long":
         return settings.get_profile("long")
     # Each step on a server is a trip to it; the statements of Turso are those of the other stores on SQLite.
-    examples = {"turso": 4, "postgresql": 20}.get(name, 40)
+    examples = {"turso": 4, "postgresql": 20}.get(name, 50)
     return settings(max_examples=examples, stateful_step_count=40, deadline=None)
