@@ -10,11 +10,14 @@ from pathlib import Path
 import pytest
 from alembic import command
 from server_jobs_generator import flat_sql
+from server_jobs_generator.sql_views import sqlite
 from sqlalchemy import Engine, text
+from sqlalchemy.exc import OperationalError
 
 from tests.conformance.d1_binding import LIMITS
 from tests.generator.projects import TemporaryProject, generated_project, make_project
-from tests.generator.spec_projects import Schema, a_spec, an_object, problems
+from tests.generator.spec_projects import Schema, a_spec, an_object, job, problems
+from tests.generator.sql_views.view_databases import opened, view_engine
 from tests.generator.test_migrations import alembic, engine, url
 
 __all__ = ["engine", "url"]
@@ -100,3 +103,13 @@ def test_a_view_whose_text_is_too_long_for_d1_is_left_out_there(tmp_path: Path) 
     project = make_project(tmp_path / "project", {"long": a_spec(an_object(**params))})
     project.generate()
     assert shown_by_d1(project) == []
+
+
+def test_without_short_patterns_d1_could_show_no_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sqlite, "_TIME", f"{'[0-9]' * 10}*")
+    one = job(tmp_path, a_spec(an_object(startsAt={"type": "string", "format": "date-time"})))
+    with view_engine("sqlite", tmp_path) as engine, opened(engine) as database:
+        database.make_views(one)
+        job_id = database.insert(one, '{"startsAt": "2026-01-02T03:04:05Z"}')
+        with pytest.raises(OperationalError, match="pattern too complex"):
+            database.columns(one, job_id)
