@@ -11,10 +11,10 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from queue import Empty, SimpleQueue
 from threading import Lock, Thread
 
 from ..errors import DatabaseError
+from .inbox import Inbox
 from .sqlite_connection import Call, Rows, SqliteConnection, Work, pause
 from .sqlite_errors import is_busy, locked
 from .sqlite_looks import Looks
@@ -49,7 +49,7 @@ class SqliteThread:
         self._path = path
         self._patience = patience
         self._connection = SqliteConnection(path, only_reads=only_reads)
-        self._arrived: SimpleQueue[_Request | Callable[[], None]] = SimpleQueue()
+        self._arrived: Inbox[_Request | Callable[[], None]] = Inbox()
         self._reads: list[_Request] = []
         self._writes: list[_Request] = []
         self._is_blocked = False
@@ -116,7 +116,7 @@ class SqliteThread:
             self._version = self._connection.open(self._patience)
         except Exception as error:  # noqa: BLE001  whatever it is, those who wait have to know
             self._refuse(error)
-        while not self._is_stopping or self._reads or self._writes or not self._arrived.empty():
+        while not self._is_stopping or self._reads or self._writes or self._arrived:
             self._take(self._pause())
             self._is_blocked = False
             if self._reads:
@@ -130,7 +130,7 @@ class SqliteThread:
 
     def _refuse(self, error: Exception) -> None:
         """Answer everybody with the error until the thread is told to stop."""
-        while not self._is_stopping or not self._arrived.empty():
+        while not self._is_stopping or self._arrived:
             self._take(None)
             for request in (*self._reads, *self._writes):
                 request.error = error
@@ -138,16 +138,14 @@ class SqliteThread:
             self._reads, self._writes = [], []
 
     def _pause(self) -> float | None:
-        """How long to wait for requests: for ever, or until it is time to go on, to try or to look again."""
+        """Return how long to wait for requests: None for without limit, or until the next try or look is due."""
         if self._reads or self._writes:
             return pause() if self._is_blocked else 0
         return None if self.looks.next is None else max(0, self.looks.next - time.monotonic())
 
     def _take(self, timeout: float | None) -> None:
-        with suppress(Empty):
-            self._sort(self._arrived.get(timeout=timeout))
-        for _ in range(min(self._arrived.qsize(), LARGEST_GROUP)):
-            self._sort(self._arrived.get())
+        for arrived in self._arrived.take(LARGEST_GROUP, timeout=timeout):
+            self._sort(arrived)
 
     def _sort(self, arrived: _Request | Callable[[], None]) -> None:
         if not isinstance(arrived, _Request):
