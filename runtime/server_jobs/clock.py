@@ -10,6 +10,8 @@ from typing import Protocol
 # The clock of SQLite, and of D1, as their tables keep times: in milliseconds since the epoch. Not
 # `unixepoch('subsec')`, which is NULL before SQLite 3.42. A Julian day has room for whole milliseconds, once rounded.
 SQLITE_NOW = "CAST(ROUND((julianday('now') - 2440587.5) * 86400000) AS INTEGER)"
+# The clock of PostgreSQL: one moment for a whole statement.
+POSTGRES_NOW = "statement_timestamp()"
 
 
 class Clock(Protocol):

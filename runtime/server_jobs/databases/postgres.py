@@ -12,6 +12,7 @@ import logging
 import random
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
 
+from ..clock import POSTGRES_NOW
 from ..errors import DatabaseError
 from ..ports import Row
 from .postgres_connection import Call, LostStatementError, PooledStatementError, RepeatableError
@@ -34,7 +35,7 @@ class PostgresDatabase:
     """
 
     name = "postgresql"
-    now = "statement_timestamp()"
+    now = POSTGRES_NOW
     packs_rows = False
     opens_once = True
     watches_for_jobs = True

@@ -7,8 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 
 from pydantic import JsonValue
-from server_jobs.clock import SQLITE_NOW
-from server_jobs.databases.postgres import PostgresDatabase
+from server_jobs.clock import POSTGRES_NOW, SQLITE_NOW
 from server_jobs.json_schema import Schema, definitions_of
 from server_jobs.options import HIGHEST_PRIORITY, LOWEST_PRIORITY, MOST_ATTEMPTS
 from server_jobs.outcomes import LONGEST_DELAY
@@ -165,7 +164,7 @@ def _statements() -> list[Code]:
     postgres = _PARAMETER.sub(lambda match: _number(match[1], names), unbounded)
     return [
         _statement("sqlite", sqlite.replace("{now}", SQLITE_NOW), positions),
-        _statement("postgresql", postgres.replace("{now}", PostgresDatabase.now), names),
+        _statement("postgresql", postgres.replace("{now}", POSTGRES_NOW), names),
     ]
 
 
