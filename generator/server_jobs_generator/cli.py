@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import time
+import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
@@ -124,7 +125,7 @@ class _Run:
 
 
 def _watch(ctx: click.Context, project: Project, once: Callable[[], None]) -> NoReturn:
-    """Generate now and after each change; whatever is wrong is told, and the next change may mend it."""
+    """Generate now and after each change. Report whatever goes wrong and wait for the next change."""
     from .watch import changes, look, named
 
     # From before the first run: what is saved meanwhile is a change.
@@ -137,7 +138,17 @@ def _watch(ctx: click.Context, project: Project, once: Callable[[], None]) -> No
                 once()
             except ServerJobsError as error:
                 report_error(ctx, error)
+            except BrokenPipeError:
+                raise
+            except Exception:  # noqa: BLE001  # a bug must not end the watch: the next change may avoid it
+                _report_bug()
     raise AssertionError("there is always a next change")
+
+
+def _report_bug() -> None:
+    for line in traceback.format_exc().splitlines():
+        note(line)
+    note("Error: this is a bug in server-jobs; please report the lines above. Waiting for the next change.")
 
 
 def _known_target(_ctx: click.Context, _param: click.Parameter, value: str | None) -> str | None:

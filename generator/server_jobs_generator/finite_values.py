@@ -129,10 +129,11 @@ def _circles(following: dict[Location, Location]) -> Iterator[list[Location]]:
 
 
 def _problem(library: Library, location: Location, needed: Location) -> SpecProblem | None:
+    if needed.file != location.file or needed.pointer[:-1] != (*location.pointer, "properties"):
+        return None
     schema, name = library.value_at(location), needed.pointer[-1]
     required = schema.get("required") if isinstance(schema, dict) else None
-    is_property = needed == Location(location.file, (*location.pointer, "properties", name))
-    if not is_property or not isinstance(required, list) or name not in required:
+    if not isinstance(required, list) or name not in required:
         return None
     message = f"no value can fit: {shown(name)} is required, and its value would need another of the same without end"
     pointer = (*location.pointer, "required", required.index(name))

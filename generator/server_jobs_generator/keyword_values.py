@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from pydantic import JsonValue
 from server_jobs.formats import FORMATS
 from server_jobs.schemas.content import ENCODINGS, MEDIA_TYPES
+from server_jobs.schemas.uris import is_iri_reference
 
 from .problems import listed, nearest, shown
 from .rules import Mistake
@@ -65,6 +66,14 @@ def _anchor(value: JsonValue) -> Mistake | None:
     return None if is_name else (KEYWORD_VALUE, f"must be a name such as address, not {shown(value)}")
 
 
+def _identifier(value: JsonValue) -> Mistake | None:
+    if not isinstance(value, str):
+        return _text(value)
+    if is_iri_reference(value):
+        return None
+    return KEYWORD_VALUE, f"must be a URI such as https://example.com/address, not {shown(value)}"
+
+
 def _content_encoding(value: JsonValue) -> Mistake | None:
     return _one_of(value, ENCODINGS)
 
@@ -98,10 +107,11 @@ _CHECKS: Mapping[str, Callable[[JsonValue], Mistake | None]] = {
     "deprecated": _flag,
     "uniqueItems": _flag,
     "$anchor": _anchor,
+    "$id": _identifier,
     "contentEncoding": _content_encoding,
     "contentMediaType": _media_type,
     "examples": _list,
     **dict.fromkeys(_COUNTS, _count),
     **dict.fromkeys(("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"), _number),
-    **dict.fromkeys(("$ref", "$id", "$comment", "title", "description"), _text),
+    **dict.fromkeys(("$ref", "$comment", "title", "description"), _text),
 }

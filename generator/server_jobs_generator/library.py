@@ -13,11 +13,13 @@ from urllib.parse import unquote
 from pydantic import JsonValue
 from server_jobs.values import pointer_to
 
-from .document import MAX_DEPTH, Document, Pointer
+from .document import MAX_DEPTH, MAX_NODES, Document, Pointer
 from .problems import shown
 from .rules import Rule
 from .spec_rules import REFERENCE_OUTSIDE, REFERENCE_UNRESOLVED
 
+# No longer than the number of values that a file may have: Python refuses to read very long numbers.
+_INDEX = re.compile(f"[0-9]{{1,{len(str(MAX_NODES))}}}")
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 
 
@@ -109,7 +111,7 @@ class Library:
             # What a translation put there has another place in the file.
             if isinstance(value, dict) and key in value and (*pointer, key) not in document.written:
                 pointer, value = (*pointer, key), value[key]
-            elif isinstance(value, list) and key.isascii() and key.isdecimal() and int(key) < len(value):
+            elif isinstance(value, list) and _INDEX.fullmatch(key) and int(key) < len(value):
                 pointer, value = (*pointer, int(key)), value[int(key)]
             else:
                 place = f" in {known}" if (known := pointer_to(document.as_written(pointer))) else ""

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import islice
-from urllib.parse import quote, urldefrag, urljoin
+from urllib.parse import quote, urljoin
 
 from pydantic import JsonValue
 from server_jobs.values import at_pointer, pointer_to
@@ -77,7 +78,7 @@ def _schemas(file: str, value: JsonValue) -> Iterator[_Schema]:
         if not isinstance(schema, dict):
             continue
         if isinstance(own := schema.get("$id"), str):
-            base = _joined(base, urldefrag(own).url)
+            base = _joined(base, _without_fragment(own))
         if not pointer:
             root = base
         yield _Schema(file, pointer, base, root, schema)
@@ -117,7 +118,7 @@ class _Resources:
 
     def meant(self, one: _Schema, reference: str) -> _Meant:
         """What a reference in a schema may mean, one place for each file."""
-        target, fragment = urldefrag(_joined(one.base, reference))
+        target, _, fragment = _joined(one.base, reference).partition("#")
         is_pointer = not fragment or fragment.startswith("/")
         if target == _ROOT + quote(one.file) and is_pointer:
             return _Meant()
@@ -150,10 +151,21 @@ def _given_again(document: Document, keyword: str, places: Sequence[Pointer]) ->
 
 
 def _joined(base: str, reference: str) -> str:
+    """Return the URI of a reference; one that no URI can be made of, such as `http://[`, stays as it is."""
+    with suppress(ValueError):
+        return _joined_uri(base, reference)
+    return reference
+
+
+def _joined_uri(base: str, reference: str) -> str:
     # `urljoin` knows neither our scheme nor `urn:` to be one that anything is relative to.
     if reference.startswith("#") or not reference:
-        return urldefrag(base).url + reference
+        return _without_fragment(base) + reference
     if base.startswith(_ROOT):
         joined = urljoin(f"http://specs/{base.removeprefix(_ROOT)}", reference)
         return joined.replace("http://specs/", _ROOT, 1)
     return urljoin(base, reference)
+
+
+def _without_fragment(uri: str) -> str:
+    return uri.partition("#")[0]

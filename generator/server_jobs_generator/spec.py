@@ -23,7 +23,7 @@ from .finite_values import endless_properties
 from .in_place import in_place_problems
 from .instance import MOST_REFERENCES, Fitting, referenced
 from .job_lint import PARAMS, RESULT, class_name_of, description_of, lint_job, lint_shared
-from .library import Library, Location, UnresolvedReferenceError
+from .library import Library, Location, reached
 from .meaning_lint import MeaningLint
 from .names import folded
 from .options_lint import OptionsLint, SpecOptions
@@ -192,16 +192,20 @@ class _SpecReader:
             fitting.start_file()
             found = (problem for location in locations for problem in meaning.check(location))
             self.problems.extend(islice(found, MAX_PROBLEMS))
-        self._check_circles()
+        if not self._check_circles():
+            return []
         self._check_file_names()
         names = [file.name for file in self.files.values() if not file.is_shared]
         self._check_class_names(names)
         return [job for name in names if (job := self._job(name, fitting)) is not None]
 
-    def _check_circles(self) -> None:
+    def _check_circles(self) -> bool:
+        """Report circles of schemas; return False if there are too many to report, so that files look right."""
         locations = [location for locations in self.locations.values() for location in locations]
-        self.problems.extend(islice(in_place_problems(self.library, locations), MAX_PROBLEMS))
-        self.problems.extend(islice(endless_properties(self.library, locations), MAX_PROBLEMS))
+        in_place = list(islice(in_place_problems(self.library, locations), MAX_PROBLEMS))
+        endless = list(islice(endless_properties(self.library, locations), MAX_PROBLEMS))
+        self.problems += in_place + endless
+        return max(len(in_place), len(endless)) < MAX_PROBLEMS
 
     def _check_file_names(self) -> None:
         """Two names that are one on the file systems of macOS or Windows: there, one file would replace the other."""
@@ -229,20 +233,19 @@ class _SpecReader:
         root = document.value
         stated = lint.read(root["x-job"]) if isinstance(root, dict) and "x-job" in root else SpecOptions()
         self.problems.extend(lint.problems)
-        if any(problem.path == file.path for problem in self.problems):
+        # Bundling reads schemas as right: of this file, and of all that its references lead to.
+        if not self._broken().isdisjoint(reached([name], self.library.needs)):
             return None
         try:
             bundled = bundle(self.library, name)
         except BundleError as error:
             self.problems.append(error.problem)
             return None
-        except UnresolvedReferenceError:
-            return None  # a shared file's, reported there
         both = {"params": bundled.params, "result": bundled.result}
         redact, has_view = stated.options.redact, stated.has_view
         self.problems.extend(view_problems(document, both, redact, has_view=has_view))
         self.problems.extend(index_problems(document, stated.indexes, both, redact, has_view=has_view))
-        if any(problem.path in {self.files[used].path for used in bundled.files} for problem in self.problems):
+        if name in self._broken():
             return None
         return JobSpec(
             path=file.path,
@@ -259,6 +262,11 @@ class _SpecReader:
             has_view=has_view,
             indexes=stated.indexes,
         )
+
+    def _broken(self) -> set[str]:
+        """Return the names of files with a problem."""
+        paths = {problem.path for problem in self.problems}
+        return {name for name, file in self.files.items() if file.path in paths}
 
     def _part(self, name: str, pointer: Pointer) -> JsonValue:
         """The schema of params or result; `true` where there is none, noting a problem unless it is an object."""

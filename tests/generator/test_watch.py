@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from server_jobs_generator import pipeline, watch
 from server_jobs_generator.watch import PAUSE, changes, look, named
 
 from .projects import TemporaryProject, job_spec, make_project
@@ -132,3 +133,31 @@ def test_watching_is_for_people(project: TemporaryProject) -> None:
     result = project.run("generate", "--watch", "--json")
     assert result.exit_code == 2
     assert "leave --format json out" in json.loads(result.output)["error"]["message"]
+
+
+def test_a_bug_is_reported_and_the_next_change_is_generated(
+    project: TemporaryProject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failures = iter([RecursionError("too deep"), ValueError("no \x1b[31m")])
+    real = pipeline.make_plan
+
+    def failing(*arguments: object, **options: object) -> object:
+        for failure in failures:
+            raise failure
+        return real(*arguments, **options)  # type: ignore[arg-type]  # as they came
+
+    def three_changes(*_: object) -> Iterator[tuple[str, ...]]:
+        yield ("specs/a.json",)
+        yield ("specs/a.json",)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(pipeline, "make_plan", failing)
+    monkeypatch.setattr(watch, "changes", three_changes)
+
+    result = project.run("generate", "--watch")
+
+    assert result.exit_code == 130
+    assert result.output.count("Error: this is a bug in server-jobs; please report the lines above.") == 2
+    assert "RecursionError: too deep" in result.output
+    assert "\x1b" not in result.output
+    assert "  created generated/manifest.json" in result.output
