@@ -10,7 +10,9 @@ import re
 import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
+from random import Random
 from typing import cast
 
 import pytest
@@ -207,6 +209,49 @@ def test_whatever_a_schema_allows_fits_its_type(params: Schema, definitions: Sch
     for document in data.draw(st.lists(values_near(params, definitions), min_size=4, max_size=4)):
         if not fitting.misfits(params, "x", document):
             assert _fits(("name", "CaseParams"), document, declared), document
+
+
+PROPERTIES: tuple[Schema, ...] = ({}, {"a": {"type": "boolean"}}, {"n1": {"type": "number"}}, {"x1": True})
+PATTERNS: tuple[Schema, ...] = ({}, {"^n": {"type": "number"}}, {"^x": {"type": "string"}}, {"1$": {"minimum": 1}})
+OTHERS: tuple[Schema, ...] = (
+    *({}, {}, {}, {"unevaluatedProperties": {"type": "string"}}, {"additionalProperties": {"type": "number"}}),
+    {"unevaluatedProperties": False},
+)
+DOCUMENTS: tuple[dict[str, JsonValue], ...] = tuple(
+    {name: value for name, value in zip(("a", "n1", "x1", "other"), values, strict=True) if value != "left out"}
+    for values in product(("left out", True, 1), ("left out", 1), ("left out", "s", 1), ("left out", "s"))
+)
+
+
+def part(random: Random) -> Schema:
+    """A schema of objects that may be one of several for the same value."""
+    kept = {"properties": random.choice(PROPERTIES), "patternProperties": random.choice(PATTERNS)}
+    own: Schema = {"type": "object", **{key: value for key, value in kept.items() if value}, **random.choice(OTHERS)}
+    return own
+
+
+def misfits_of_parts(seed: int) -> list[str]:
+    """Documents that a closed object made of several parts allows and its type does not."""
+    random = Random(seed)
+    definitions = {"P": part(random), "Q": part(random)}
+    schema: Schema = {**part(random), "unevaluatedProperties": False}
+    schema.pop("additionalProperties", None)
+    for keyword in random.sample(("$ref", "allOf", "anyOf", "oneOf"), random.randrange(1, 4)):
+        branches = [{"$ref": "#/$defs/P"}, {"$ref": "#/$defs/Q"}, part(random)]
+        schema[keyword] = "#/$defs/P" if keyword == "$ref" else random.sample(branches, 2)
+    fitting, writer = fitting_of(definitions), TypeWriter(definitions, {name: name for name in definitions})
+    text = f"export type A = {writer.of(schema)};\n\n" + "\n".join(writer.declare_definitions())
+    declared = dict(_declarations(re.sub(r"^export type ([PQ]) ", r"export type B\1 ", text, flags=re.MULTILINE)))
+    declared = {name.removeprefix("B"): type_ for name, type_ in declared.items()}
+    return [
+        f"{seed}: {document} fits {schema}, not {text}"
+        for document in DOCUMENTS
+        if not fitting.misfits(schema, "x", document) and not _fits(("name", "A"), document, declared)
+    ]
+
+
+def test_a_closed_object_made_of_parts_with_patterns_takes_what_they_take() -> None:
+    assert [misfit for seed in range(40 * FEW) for misfit in misfits_of_parts(seed)] == []
 
 
 def test_a_value_of_another_type_is_noticed() -> None:

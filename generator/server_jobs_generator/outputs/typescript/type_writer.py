@@ -147,8 +147,7 @@ class TypeWriter:
             lines.append(f"{inside}[key: string]: {others};\n")
         if lines:
             return f"{{\n{''.join(lines)}{indent}}}"
-        is_part = is_closed and ("unevaluatedProperties" not in schema or not _APPLICATORS.isdisjoint(schema))
-        return OBJECT if is_part and "additionalProperties" not in schema else "Record<string, never>"
+        return OBJECT if _is_part(schema, is_closed) else "Record<string, never>"
 
     def _conditional(self, schema: Schema) -> Iterator[Schema]:
         """What only holds under a condition, which TypeScript cannot say, and all that then holds of the same value."""
@@ -264,14 +263,23 @@ def _element(type_: str, *, needed: bool) -> str:
 
 
 def _undeclared(schema: Schema, is_closed: bool, conditional: Sequence[Schema]) -> list[JsonValue]:
-    """The schemas of properties that have no name in it, one of which each of them fits."""
+    """Return the schemas of properties that have no name in this schema; each such property fits one of them."""
     patterns, additional = schema.get("patternProperties"), schema.get("additionalProperties")
-    if additional is None and is_closed:
-        additional = any(map(_takes_any_name, conditional))
-    elif additional is None:
-        # What other schemas say at the same place, they say of names that are not known here.
-        additional = schema.get("unevaluatedProperties", True) if _APPLICATORS.isdisjoint(schema) else True
+    if additional is None:
+        unevaluated = schema.get("unevaluatedProperties", not is_closed)
+        if unevaluated is False:
+            # In TypeScript a type for names by pattern also limits the names that other parts of the object declare.
+            additional = any(map(_takes_any_name, conditional)) or (bool(patterns) and _is_part(schema, is_closed))
+        else:
+            # Other schemas of the same value declare names that are unknown here.
+            additional = unevaluated if _APPLICATORS.isdisjoint(schema) else True
     return [*(patterns.values() if isinstance(patterns, dict) else ()), additional]
+
+
+def _is_part(schema: Schema, is_closed: bool) -> bool:
+    """Return whether other schemas of the same closed object may declare properties too."""
+    is_whole = "unevaluatedProperties" in schema and _APPLICATORS.isdisjoint(schema)
+    return is_closed and not is_whole and "additionalProperties" not in schema
 
 
 def _properties(schema: Schema) -> Iterable[str]:
