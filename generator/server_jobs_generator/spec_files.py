@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -22,6 +23,8 @@ MAX_FILES = 4_000
 MAX_TOTAL_BYTES = 32 * 1024 * 1024
 _MAX_LEVELS = 16
 _NO_SPECS = ("README.md", ACCEPTED)
+# Left behind by editors, merge tools and desktops.
+_LEFTOVERS = re.compile(r"\..*|.*~|#.*#|.*\.(?:orig|rej|bak|swp|tmp)|(?:eh)?thumbs\.db|desktop\.ini", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +46,17 @@ class SpecFile:
         return self.name.startswith(f"{SHARED}/")
 
 
+def is_leftover(name: str) -> bool:
+    """Return whether a file of this name is hidden or left behind by a tool, so that it is no spec."""
+    return _LEFTOVERS.fullmatch(name) is not None
+
+
 def read_spec_files(project_root: Path, specs_dir: Path) -> Iterator[SpecFile | SpecProblem]:
     """Each file under `specs_dir` in the order of their names, or what is wrong with it.
 
-    Hidden files, `README.md` and the accepted findings may lie there too. Behind too many files, or too many bytes,
-    there is one problem more and no further file. Raises `OSError` when the directory cannot be listed.
+    Skip hidden files, leftovers of editors and desktops, folders without files, `README.md` and the accepted findings.
+    Behind too many files, or too many bytes, there is one problem more and no further file. Raises `OSError` when the
+    directory cannot be listed.
     """
     prefix = PurePosixPath(specs_dir.relative_to(project_root).as_posix())
     root = specs_dir.resolve(strict=True)
@@ -77,14 +86,16 @@ def read_spec_files(project_root: Path, specs_dir: Path) -> Iterator[SpecFile | 
 def _names_under(directory: str, prefix: str, level: int = 0) -> Iterator[str]:
     with os.scandir(directory) as entries:
         for entry in entries:
-            if entry.name.startswith(".") or entry.name in _NO_SPECS:
+            if is_leftover(entry.name) or entry.name in _NO_SPECS:
                 continue
             name = prefix + entry.name
             # A folder that lies too deep is taken for a file, and refused as one.
             is_folder = level < _MAX_LEVELS and entry.is_dir(follow_symlinks=False)
-            if is_folder and (prefix or entry.name == SHARED):
+            if not is_folder:
+                yield name
+            elif prefix or entry.name == SHARED:
                 yield from _names_under(entry.path, f"{name}/", level + 1)
-            else:
+            elif any(_names_under(entry.path, f"{name}/", level + 1)):
                 yield name
 
 

@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from .spec_files import is_leftover
+
 PAUSE = 0.4
 """Seconds between two looks."""
 
@@ -59,7 +61,7 @@ def named(paths: Sequence[str]) -> str:
 def _look_into(folder: str | Path, prefix: str, found: dict[str, tuple[int, int, int]]) -> None:
     with suppress(OSError), os.scandir(folder) as entries:
         for entry in entries:
-            if entry.name.startswith("."):
+            if is_leftover(entry.name):
                 continue
             # A file may go away between its name and the question what it is.
             with suppress(OSError):

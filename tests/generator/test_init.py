@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.generator.projects import run_command
+from tests.generator.projects import TemporaryProject, commit_all, job_spec, run_command
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -150,3 +150,38 @@ def test_any_folder_name_gives_a_valid_project_name(tmp_path: Path, name: str) -
     assert run_command("init", str(folder)).exit_code == 0
     text = (folder / "pyproject.toml").read_text(encoding="utf-8")
     assert text.splitlines()[1].removeprefix('name = "').rstrip('"').replace("-", "").isalnum()
+
+
+def new_project(folder: Path) -> TemporaryProject:
+    assert run_command("init", str(folder)).exit_code == 0
+    return TemporaryProject(folder)
+
+
+def test_its_job_may_be_deleted_as_an_example(tmp_path: Path) -> None:
+    project = new_project(tmp_path / "mailer")
+    commit_all(project.root)
+    project.path("specs/hello.json").unlink()
+    project.write_spec("send_email", job_spec("SendEmail"))
+
+    assert "removed generated/jobs/hello.py" in project.generate().output
+    assert "Hello" not in project.read("generated/contracts.lock.json")
+    assert project.run("check", "--against", "main").exit_code == 0
+
+
+def test_its_job_may_be_the_only_one_that_is_deleted(tmp_path: Path) -> None:
+    project = new_project(tmp_path / "mailer")
+    project.path("specs/hello.json").unlink()
+
+    project.generate()
+    assert project.run("check").exit_code == 0
+
+
+def test_its_job_is_like_any_other_once_its_spec_changed(tmp_path: Path) -> None:
+    project = new_project(tmp_path / "mailer")
+    spec = json.loads(project.read("specs/hello.json"))
+    spec["properties"]["params"]["properties"]["title"] = {"type": "string"}
+    project.write_spec("hello", spec)
+    project.generate()
+    project.path("specs/hello.json").unlink()
+
+    assert "[JOB_DELETED]" in project.run("generate").output

@@ -213,13 +213,12 @@ def test_problems_of_all_files_come_in_reading_order(tmp_path: Path) -> None:
     assert {place.split(":")[0] for place in places} == {"specs/a.json", "specs/b.json", "specs/shared/c.json"}
 
 
-def test_hidden_files_and_a_readme_may_lie_beside_specs(tmp_path: Path) -> None:
-    files: dict[str, object] = {
-        ".DS_Store": b"x",
-        "README.md": b"x",
-        "shared/README.md": b"x",
-        ".git/x": b"x",
-    }
+def test_hidden_files_leftovers_and_a_readme_may_lie_beside_specs(tmp_path: Path) -> None:
+    leftovers = (".DS_Store", "case.json~", "case.json.orig", "case.json.rej", "case.json.bak", "#case.json#", "x.tmp")
+    names = (*leftovers, "Thumbs.db", "desktop.ini", "README.md", ".git/x", "old/case.json~", "old/.DS_Store")
+    files: dict[str, object] = dict.fromkeys((*names, *(f"shared/{name}" for name in names)), b"x")
+    for folder in ("empty", "empty/inner", "shared/empty", "shared/empty/inner"):
+        (tmp_path / "specs" / folder).mkdir(parents=True)
     assert read(tmp_path, files | {"case.json": a_spec()}).problems == ()
 
 

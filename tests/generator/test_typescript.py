@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import re
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
@@ -211,12 +211,16 @@ def test_whatever_a_schema_allows_fits_its_type(params: Schema, definitions: Sch
             assert _fits(("name", "CaseParams"), document, declared), document
 
 
-PROPERTIES: tuple[Schema, ...] = ({}, {"a": {"type": "boolean"}}, {"n1": {"type": "number"}}, {"x1": True})
-PATTERNS: tuple[Schema, ...] = ({}, {"^n": {"type": "number"}}, {"^x": {"type": "string"}}, {"1$": {"minimum": 1}})
-OTHERS: tuple[Schema, ...] = (
-    *({}, {}, {}, {"unevaluatedProperties": {"type": "string"}}, {"additionalProperties": {"type": "number"}}),
+PROPERTIES: Sequence[Schema] = [{}, {"a": {"type": "boolean"}}, {"n1": {"type": "number"}}, {"x1": True}]
+PATTERNS: Sequence[Schema] = [{}, {"^n": {"type": "number"}}, {"^x": {"type": "string"}}, {"1$": {"minimum": 1}}]
+OTHERS: Sequence[Schema] = [
+    {},
+    {},
+    {},
     {"unevaluatedProperties": False},
-)
+    {"unevaluatedProperties": {"type": "string"}},
+    {"additionalProperties": {"type": "number"}},
+]
 DOCUMENTS: tuple[dict[str, JsonValue], ...] = tuple(
     {name: value for name, value in zip(("a", "n1", "x1", "other"), values, strict=True) if value != "left out"}
     for values in product(("left out", True, 1), ("left out", 1), ("left out", "s", 1), ("left out", "s"))
@@ -226,18 +230,17 @@ DOCUMENTS: tuple[dict[str, JsonValue], ...] = tuple(
 def part(random: Random) -> Schema:
     """A schema of objects that may be one of several for the same value."""
     kept = {"properties": random.choice(PROPERTIES), "patternProperties": random.choice(PATTERNS)}
-    own: Schema = {"type": "object", **{key: value for key, value in kept.items() if value}, **random.choice(OTHERS)}
-    return own
+    return {"type": "object", **{key: value for key, value in kept.items() if value}, **random.choice(OTHERS)}
 
 
 def misfits_of_parts(seed: int) -> list[str]:
     """Documents that a closed object made of several parts allows and its type does not."""
     random = Random(seed)
-    definitions = {"P": part(random), "Q": part(random)}
+    definitions: Schema = {"P": part(random), "Q": part(random)}
     schema: Schema = {**part(random), "unevaluatedProperties": False}
     schema.pop("additionalProperties", None)
     for keyword in random.sample(("$ref", "allOf", "anyOf", "oneOf"), random.randrange(1, 4)):
-        branches = [{"$ref": "#/$defs/P"}, {"$ref": "#/$defs/Q"}, part(random)]
+        branches: list[JsonValue] = [{"$ref": "#/$defs/P"}, {"$ref": "#/$defs/Q"}, part(random)]
         schema[keyword] = "#/$defs/P" if keyword == "$ref" else random.sample(branches, 2)
     fitting, writer = fitting_of(definitions), TypeWriter(definitions, {name: name for name in definitions})
     text = f"export type A = {writer.of(schema)};\n\n" + "\n".join(writer.declare_definitions())

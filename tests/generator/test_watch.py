@@ -109,7 +109,8 @@ def test_a_folder_that_is_gone_is_empty(tmp_path: Path) -> None:
 
 def test_what_is_hidden_is_not_looked_at_and_a_link_that_leads_round_does_no_harm(project: TemporaryProject) -> None:
     before = look(project.root, "specs")
-    project.path("specs/.a.json.swp").touch()
+    for leftover in (".a.json.swp", "a.json~", "a.json.orig", "Thumbs.db"):
+        project.path(f"specs/{leftover}").touch()
     project.path("specs/round").symlink_to("round")
     assert look(project.root, "specs") == before
     project.path("specs/up").symlink_to("..")

@@ -12,6 +12,7 @@ from server_jobs.values import pointer_to
 from ..document import Pointer
 from ..spec import JobSpec
 from .contract import Contract, Status
+from .example import is_example
 from .finding import ContractFinding, Severity
 from .judge import Judge, OldContract, unique_findings
 from .lock import Lock, LockedJob, lock_path
@@ -76,7 +77,8 @@ class _Held:
 def _deleted(project: Project, lock: Lock, jobs: Sequence[JobSpec]) -> Iterator[ContractFinding]:
     named = {job.class_name for job in jobs}
     for name, locked in lock.jobs.items():
-        if name not in named and locked.status is Status.ACTIVE:
+        is_left = name in named or locked.status is not Status.ACTIVE
+        if not is_left and not is_example(name, locked.versions):
             yield _deletion(project, lock, name, locked, jobs)
 
 

@@ -15,6 +15,7 @@ from ..spec_files import SpecFile, read_spec_files
 from ..spec_style import OF_THE_PAST
 from .against_lock import why_deleted
 from .contract import contract_of
+from .example import is_example
 from .finding import ContractFinding, Severity
 from .forgotten import LockThen, forgotten_since
 from .judge import Judge, OldContract, unique_findings
@@ -80,6 +81,8 @@ def _findings(
     now = {job.class_name: job for job in jobs}
     found: list[ContractFinding] = []
     for old in olds.jobs:
+        if old.class_name not in now and is_example(old.class_name, {old.options.version: [contract_of(old)]}):
+            continue
         job = now.get(old.class_name)
         locked = lock_then.jobs.get(old.class_name)
         redacted = tuple(dict.fromkeys((*old.options.redact, *(locked.redact if locked else ()))))

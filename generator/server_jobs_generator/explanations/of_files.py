@@ -39,7 +39,7 @@ EXPLANATIONS = (
         FILE_MISPLACED,
         "Everything under specs/ is a contract. A file that is none would be taken for one that does not work, so "
         "notes and data belong elsewhere. Specs lie directly in specs/, definitions that several of them use under "
-        "specs/shared/. README.md and hidden files may lie there too.",
+        "specs/shared/. README.md, hidden files and leftovers of editors (x.json~) may lie there too.",
         Example(SHELL, "echo 'call Ann' > specs/notes.txt", "echo 'call Ann' > notes.txt", "sh"),
     ),
     Explanation(
