@@ -223,12 +223,17 @@ class Backend:
         return await self.runner.run(attempt, self)
 
     async def take(
-        self, limit: int, *, queues: tuple[str, ...] | None = None, slots: int | None = None
+        self,
+        limit: int,
+        *,
+        queues: tuple[str, ...] | None = None,
+        slots: int | None = None,
+        limited: int | None = None,
     ) -> Sequence[Attempt]:
-        """As `claim`, for a worker that begins its attempts by and by: their leases are renewed from now on."""
+        """Like `claim`, but renew the leases until each attempt starts."""
         await self.initialize()
         began = self.clock.monotonic()
-        request = self.request(limit=limit, queues=queues, slots=slots)
+        request = self.request(limit=limit, queues=queues, slots=slots, limited=limited)
         attempts: list[Attempt] = []
         for claim in await self._held(self.store.claim(request)):
             attempt = self._attempt(self.registry.find(claim.job_name).job, claim, self.config.lock_timeout)
@@ -261,14 +266,22 @@ class Backend:
         """How many more jobs a tick may run, schedules it may fire, or looks a stream may take; None: any number."""
         return None
 
-    def request(self, *, limit: int, queues: tuple[str, ...] | None = None, slots: int | None = None) -> ClaimRequest:
-        """What this backend can run: the names and versions of its registry whose handlers are implemented."""
+    def request(
+        self,
+        *,
+        limit: int,
+        queues: tuple[str, ...] | None = None,
+        slots: int | None = None,
+        limited: int | None = None,
+    ) -> ClaimRequest:
+        """Return a request for the jobs of this registry whose handlers are implemented."""
         return ClaimRequest(
             known=self.registry.known_jobs(),
             limit=limit,
             lease=self.config.lock_timeout,
             queues=queues,
             slots=slots,
+            limited=limited,
         )
 
     async def insert(self, jobs: Iterable[NewJob]) -> Sequence[Inserted]:

@@ -1,32 +1,36 @@
-"""How many jobs a worker claims ahead of those it can run at once: as many as it begins in a moment."""
+"""How many jobs a worker claims before it has a free slot for them."""
 
 from __future__ import annotations
 
-_MOMENT = 0.05  # seconds: what is claimed ahead should not wait longer, for other workers could run it
+_MOMENT = 0.05  # seconds that a prefetched claim should wait at most, as other workers could run the job
+_LIMITED_MOMENT = 0.005  # the same for a job with limits, as a claim that waits uses up the limit
 _MOST = 500
 
 
 class Pace:
-    """Short jobs are claimed by the hundred, so that a claim costs little per job; slow ones are not claimed ahead."""
+    """Prefetch as many jobs as the worker starts in a moment: hundreds of short ones, none that take long."""
 
     def __init__(self) -> None:
         self.ahead = 0
-        """How many claims may wait for a free slot."""
+        """How many claims may wait for a slot."""
+        self.limited_ahead = 0
+        """How many claims of jobs with limits may wait for a slot."""
         self._begun = 0
         self._since: float | None = None
 
     def note_begun(self) -> None:
-        """A claimed job was begun."""
+        """Count a claimed job that starts."""
         self._begun += 1
 
     def note_claimed(self, now: float) -> None:
-        """A claim was answered at that monotonic moment."""
+        """Adjust to the jobs started since the last claim; `now` is the monotonic time of this claim's answer."""
         if self._since is not None and now > self._since:
-            begun_in_a_moment = int(self._begun / (now - self._since) * _MOMENT)
-            # No more than twice what was begun: the pace of one short job says little.
-            self.ahead = min(begun_in_a_moment, 2 * self._begun, _MOST)
+            rate = self._begun / (now - self._since)
+            # At most twice the jobs that started: one short job says little about the pace.
+            self.ahead = min(int(rate * _MOMENT), 2 * self._begun, _MOST)
+            self.limited_ahead = min(int(rate * _LIMITED_MOMENT), 2 * self._begun)
         self._since, self._begun = now, 0
 
     def slow_down(self) -> None:
-        """What was claimed ahead waited too long."""
-        self.ahead = 0
+        """Stop the prefetch, as claims waited too long."""
+        self.ahead = self.limited_ahead = 0

@@ -201,9 +201,10 @@ class KnownJob:
 class ClaimRequest:
     """What a worker is ready to run. `queues` None means every queue.
 
-    At most `limit` jobs. Those that may not wait for a slot are among them only as far as there are `slots` (None: any
-    number): jobs that were attempted before, one of which may have killed its worker, and would take an attempt of
-    every job that was claimed with it along; and jobs that have a single attempt, which they would lose unrun.
+    At most `limit` jobs, and among them at most `slots` (None: any number) that must start at once: jobs that were
+    attempted before, one of which may have killed its worker, and jobs with a single attempt, which they would lose
+    unrun if the worker died. At most `limited` (None: any number) of the others have a limit: a claim that waits for a
+    slot uses up the limit.
 
     Raises `InvalidOptionError` for a queue whose name none can have.
     """
@@ -213,6 +214,7 @@ class ClaimRequest:
     lease: timedelta
     queues: tuple[str, ...] | None = None
     slots: int | None = None
+    limited: int | None = None
 
     def __post_init__(self) -> None:
         for queue in self.queues or ():

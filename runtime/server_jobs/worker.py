@@ -72,7 +72,7 @@ class Worker:
         self._is_beginning = self._is_turn_over = False
         self._unsettled: set[Attempt] = set()
         self._pace = Pace()
-        self._has_limits = any(job.is_limited for job in backend.registry.known_jobs())
+        self._was_full = False
         self._may_be_more = True
         self._asked = float("-inf")
         self._wake = asyncio.Event()
@@ -168,17 +168,18 @@ class Worker:
         wanted = self._wanted()
         if not wanted:
             return
-        room = self._room()
+        slots, limited = max(0, self._room()), max(0, self._room() + self._pace.limited_ahead)
         self._may_be_more = False
         self._asked = asyncio.get_running_loop().time()
         try:
-            attempts = await self.backend.take(wanted, queues=self.queues, slots=max(0, room))
+            attempts = await self.backend.take(wanted, queues=self.queues, slots=slots, limited=limited)
         except BaseException:
             self._may_be_more = True
             raise
         now = self.backend.clock.monotonic()
         self._pace.note_claimed(now)
-        self._may_be_more = self._may_be_more or len(attempts) == wanted
+        self._was_full = len(attempts) == wanted
+        self._may_be_more = self._may_be_more or self._was_full
         self._waiting.extend((now, attempt) for attempt in attempts)
         if self._wanted():
             self._wake.set()  # the next claim is under way while these are begun
@@ -192,14 +193,14 @@ class Worker:
         return self._concurrency - len(self._running) - len(self._waiting)
 
     def _wanted(self) -> int:
-        """How many to claim now: none, if there are none, or too few to be worth it."""
-        wanted = self._room() + self._ahead()
-        is_time = self._may_be_more and not self._is_held_up() and wanted >= max(1, self._ahead() // 2)
-        return wanted if is_time else 0
+        """Return how many jobs to claim now: 0 if none are left, or if too few would fit to be worth a claim.
 
-    def _ahead(self) -> int:
-        """How many claims may wait for a slot; none where a job has limits, which a claim that waits would use up."""
-        return 0 if self._has_limits else self._pace.ahead
+        A claim that got less than it asked for may have met jobs that cannot wait for a slot, so the next one waits
+        until such jobs fit.
+        """
+        ahead = self._pace.ahead if self._was_full else self._pace.limited_ahead
+        is_time = self._may_be_more and not self._is_held_up() and self._room() + ahead >= max(1, ahead // 2)
+        return self._room() + self._pace.ahead if is_time else 0
 
     def _is_held_up(self) -> bool:
         """Whether outcomes cannot be stored fast enough, or at all: then it is no time to begin more jobs."""
@@ -223,7 +224,7 @@ class Worker:
                 self._begin(self._waiting.popleft()[1])
         finally:
             self._is_beginning = False
-        if self._may_be_more and len(self._waiting) <= self._ahead() // 2:
+        if self._may_be_more and len(self._waiting) <= self._pace.ahead // 2:
             self._wake.set()
 
     def _begin_soon(self) -> None:
@@ -276,7 +277,7 @@ class Worker:
         del status, error
         self._unsettled.discard(attempt)
         self._may_be_more = True  # it may be due again, or may have kept others of its kind from running
-        if not self._unsettled or len(self._waiting) <= self._ahead() // 2:
+        if not self._unsettled or len(self._waiting) <= self._pace.ahead // 2:
             self._wake.set()
         if self._waiting and len(self._running) < self._concurrency and not self._stops:
             self._begin_waiting()  # it was held up

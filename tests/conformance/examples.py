@@ -69,9 +69,10 @@ def request(
     lease: timedelta = LEASE,
     queues: tuple[str, ...] | None = None,
     slots: int | None = None,
+    limited: int | None = None,
 ) -> ClaimRequest:
     """What a worker asks for; it knows `SendEmail` version 1 unless told otherwise."""
-    return ClaimRequest(known=known or (SEND,), limit=limit, lease=lease, queues=queues, slots=slots)
+    return ClaimRequest(known=known or (SEND,), limit=limit, lease=lease, queues=queues, slots=slots, limited=limited)
 
 
 def ids(claims: Sequence[Claim] | Sequence[JobRecord]) -> list[str]:

@@ -30,6 +30,7 @@ PARAMETERS: dict[str, object] = {
     "queues": None,
     "limit": 10,
     "slots": None,
+    "limited": None,
     "lease": 1000,
     "unlimited": 10,
     "batch": "0" * 32,

@@ -174,6 +174,25 @@ async def test_a_limit_counts_those_of_a_batch_that_were_attempted_before(store:
     assert again[0].attempt == 2
 
 
+async def test_a_claim_takes_only_so_many_jobs_with_limits_as_may_wait(store: Store, clock: FakeClock) -> None:
+    await store.insert([of("ada", name, priority=1) for name in "abc"])
+    await store.insert([job(name, "ImportCsv") for name in "xy"])
+
+    first = await store.claim(request(limited(5), IMPORT, limited=0))
+    second = await store.claim(request(limited(5), IMPORT, limited=2))
+
+    assert (ids(first), ids(second)) == (["x", "y"], ["a", "b"])
+
+
+async def test_jobs_that_may_not_wait_keep_their_turn(store: Store, clock: FakeClock) -> None:
+    await store.insert([of("ada", name, priority=1) for name in "abc"])
+    await store.insert([job(name, "ImportCsv") for name in "xyz"])
+
+    claims = await store.claim(request(limited(5), IMPORT, limit=4, limited=1))
+
+    assert ids(claims) == ["a", "x"]
+
+
 async def test_paused_and_other_queues_and_later_jobs_are_left_alone(store: Store, clock: FakeClock) -> None:
     await store.insert(
         [

@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 import pytest
-from server_jobs import DatabaseError, JobContext, JobOptions, JobStatus, RateLimit, Worker
+from server_jobs import ConcurrencyLimit, DatabaseError, JobContext, JobOptions, JobStatus, RateLimit, Worker
+from server_jobs.pace import Pace
 from server_jobs.record import Claim, ClaimRequest
 from server_jobs.testing import FakeClock
 
@@ -289,20 +290,56 @@ async def test_a_worker_goes_on_after_an_outage_that_was_longer_than_its_leases(
     assert (await read(backend, later_id)).status is JobStatus.COMPLETED
 
 
-async def test_where_a_job_has_limits_nothing_is_claimed_ahead_and_no_rate_is_used_up_in_waiting() -> None:
+async def test_jobs_without_limits_are_prefetched_beside_jobs_with_limits() -> None:
     rate = RateLimit(limit=10, per=timedelta(days=1))
     quick, slow = text_job(echo, "Quick"), text_job(echo, "Slow", JobOptions(rate=rate))
     store = Claims()
     backend = backend_on(store, quick, slow)
-    await queued(quick, ["a"] * 500)
+    await queued(quick, ["a"] * 3000)
     await queued(slow, ["b"] * 10)
     await Worker(backend, until_empty=True).run()
 
-    assert max(store.sizes) <= 5
+    assert max(store.sizes) > 50
+    assert len(store.sizes) < 300
     assert {(count.job_name, count.status): count.count for count in await store.count_jobs()} == {
-        ("Quick", JobStatus.COMPLETED): 500,
+        ("Quick", JobStatus.COMPLETED): 3000,
         ("Slow", JobStatus.COMPLETED): 10,
     }
+
+
+async def test_jobs_with_limits_are_not_claimed_while_no_slot_is_near() -> None:
+    """A claim that waits for a slot would use up the limit."""
+    switch = Switch()
+    job = text_job(switch, options=JobOptions(concurrency=ConcurrencyLimit(limit=500)))
+    store = Claims()
+    backend = backend_on(store, job)
+    await queued(job, ["stop"] * 50)
+    worker = Worker(backend, drain_timeout=SOON)
+    task = asyncio.create_task(worker.run())
+    await until(switch.is_slow)
+    await asyncio.sleep(0.05)
+
+    assert {(count.status, count.count) for count in await store.count_jobs()} == {
+        (JobStatus.RUNNING, 5),
+        (JobStatus.PENDING, 45),
+    }
+    switch.opened.set()
+    worker.stop()
+    await until(task)
+
+
+def test_fewer_jobs_with_limits_than_without_are_prefetched_at_the_same_pace() -> None:
+    pace = Pace()
+    pace.note_claimed(0.0)
+    for _ in range(1000):
+        pace.note_begun()
+    pace.note_claimed(0.1)
+    assert (pace.ahead, pace.limited_ahead) == (500, 50)
+
+    for _ in range(10):
+        pace.note_begun()
+    pace.note_claimed(1.1)
+    assert (pace.ahead, pace.limited_ahead) == (0, 0)
 
 
 async def most_jobs_in_a_row() -> int:

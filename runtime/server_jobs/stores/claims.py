@@ -79,6 +79,7 @@ class Claims:
             unlimited = tuple(job for job in request.known if not job.is_limited)
             if not is_due:
                 return await self._claim_unlimited(replace(request, known=unlimited)) if unlimited else []
+            request = _at_most_looked_at(request)
             # Those without limits come after the keyless, which come first of all.
             wanted = request.limit if unlimited and not is_keyless else 0
             claims = await self._claim_limited(request, unlimited=wanted, lanes=LANES)
@@ -194,6 +195,13 @@ class Claims:
             self._known, self._relabelled_at = request.known, now
 
 
+def _at_most_looked_at(request: ClaimRequest) -> ClaimRequest:
+    """Return the request with a limit for which a window of jobs with limits is enough."""
+    if request.limited is None:
+        return request
+    return replace(request, limit=min(request.limit, max(WINDOW // 2, 2 * request.limited)))
+
+
 def _window(request: ClaimRequest) -> int:
     return max(WINDOW, 2 * request.limit)
 
@@ -203,5 +211,6 @@ def _parameters(request: ClaimRequest) -> dict[str, Value]:
         **request_parameters(request),
         "limit": request.limit,
         "slots": request.slots,
+        "limited": request.limited,
         "lease": milliseconds(request.lease),
     }

@@ -302,6 +302,7 @@ class MemoryStore:
         room = Room(request.known, (self._records[job_id] for job_id in self._running), self._starts, now)
         left = request.limit
         slots_left = request.limit if request.slots is None else request.slots
+        limited_left = request.limit if request.limited is None else request.limited
         for record in self._waiting(request):
             if left <= 0:
                 return
@@ -312,6 +313,10 @@ class MemoryStore:
             if not lifecycle.may_wait(record):
                 slots_left -= 1
                 if slots_left < 0:
+                    continue
+            elif room.is_limited(record):
+                limited_left -= 1
+                if limited_left < 0:
                     continue
             room.start(record)
             yield record

@@ -167,12 +167,26 @@ _DUE_JOBS = f"""SELECT * FROM (
       UNION ALL
       {_most_urgent(_UNLIMITED, "scheduled_for <= {now}", _LOCKED)}) AS waiting
      LIMIT (SELECT CAST(:limit AS integer))) AS due LIMIT 10000"""
-# Of the most urgent, those that may wait for a slot and only so many of the others.
-_CHOSEN = """chosen AS (
-  SELECT place FROM due WHERE attempt_count = 0 AND max_attempts > 1
+_MAY_WAIT = "attempt_count = 0 AND max_attempts > 1"
+_MUST_START = "(attempt_count > 0 OR max_attempts = 1)"
+
+
+def _first_of_due(condition: str, most: str) -> str:
+    return f"""(SELECT place FROM due WHERE {condition}
+    ORDER BY priority DESC, scheduled_for NULLS FIRST, id LIMIT CAST({most} AS integer))"""
+
+
+# All of the most urgent jobs that may wait for a slot, and a bounded number of the others.
+_CHOSEN = f"""chosen AS (
+  SELECT place FROM due WHERE {_MAY_WAIT}
   UNION ALL
-  (SELECT place FROM due WHERE attempt_count > 0 OR max_attempts = 1
-    ORDER BY priority DESC, scheduled_for NULLS FIRST, id LIMIT CAST(:slots AS integer)))"""
+  {_first_of_due(_MUST_START, ":slots")})"""
+_CHOSEN_OF_BOTH_KINDS = f"""chosen AS (
+  SELECT place FROM due WHERE {_MAY_WAIT} AND NOT is_limited
+  UNION ALL
+  {_first_of_due(f"{_MAY_WAIT} AND is_limited", ":limited")}
+  UNION ALL
+  {_first_of_due(_MUST_START, ":slots")})"""
 
 _CLAIM = f"""
 UPDATE jobs
@@ -342,12 +356,13 @@ allowed AS (
     FROM possible WHERE rate_room IS NULL OR rate_position <= rate_room),
 unlimited AS MATERIALIZED ({_first_due(_UNLIMITED, ":unlimited", _UNLESS_LOCKED)}),
 due AS MATERIALIZED (
-  SELECT jobs.ctid AS place, id, attempt_count, max_attempts, priority, scheduled_for FROM jobs
+  SELECT jobs.ctid AS place, id, attempt_count, max_attempts, priority, scheduled_for, {_LIMITED} AS is_limited
+    FROM jobs
    WHERE jobs.ctid = ANY(ARRAY(SELECT place FROM allowed WHERE room IS NULL OR position <= room
                                UNION ALL SELECT place FROM unlimited))
      AND {_WAITING} AND ({_LIMITED} OR job_name NOT IN ({_LIMITED_NAMES}))
    ORDER BY priority DESC, scheduled_for NULLS FIRST, id LIMIT CAST(:limit AS integer) {_UNLESS_LOCKED}),
-{_CHOSEN},
+{_CHOSEN_OF_BOTH_KINDS},
 claimed AS ({_CLAIM % _CHOSEN_PLACES}, priority, scheduled_for)
 {_IN_ORDER}"""
 

@@ -24,6 +24,10 @@ class Room:
         self._taken: Counter[tuple[str, str]] = Counter()
         self._now = now
 
+    def is_limited(self, record: JobRecord) -> bool:
+        """Return whether the job has a limit."""
+        return record.job_name in self._concurrency or record.job_name in self._rates
+
     def is_left_for(self, record: JobRecord) -> bool:
         """Whether no limit holds this job back."""
         concurrency, rate = self._concurrency.get(record.job_name), self._rates.get(record.job_name)

@@ -138,12 +138,22 @@ def _first_due(kind: str, limit: str, names: str = "") -> str:
    {_URGENCY} LIMIT {limit}"""
 
 
-# Of the most urgent, those that may wait for a slot and only so many of the others.
-_CHOSEN = """id IN (
- SELECT id FROM due WHERE attempt_count = 0 AND max_attempts > 1
- UNION ALL
- SELECT id FROM (SELECT id FROM due WHERE attempt_count > 0 OR max_attempts = 1
-                  ORDER BY priority DESC, scheduled_for, id LIMIT COALESCE(:slots, -1)))"""
+_MAY_WAIT = "attempt_count = 0 AND max_attempts > 1"
+_MUST_START = "attempt_count > 0 OR max_attempts = 1"
+
+
+def _first_of_due(condition: str, most: str) -> str:
+    return f"SELECT id FROM (SELECT id FROM due WHERE {condition} {_URGENCY} LIMIT COALESCE({most}, -1))"
+
+
+# All of the most urgent jobs that may wait for a slot, and a bounded number of the others.
+_CHOSEN = f"""id IN (
+ SELECT id FROM due WHERE {_MAY_WAIT}
+ UNION ALL {_first_of_due(_MUST_START, ":slots")})"""
+_CHOSEN_OF_BOTH_KINDS = f"""id IN (
+ SELECT id FROM due WHERE {_MAY_WAIT} AND NOT is_limited
+ UNION ALL {_first_of_due(f"{_MAY_WAIT} AND is_limited", ":limited")}
+ UNION ALL {_first_of_due(_MUST_START, ":slots")})"""
 
 _CLAIM = """
 UPDATE jobs
@@ -282,9 +292,9 @@ allowed AS (
 unlimited AS MATERIALIZED (
   {_first_due(_UNLIMITED, ":unlimited", f"AND job_name NOT IN ({_LIMITED_NAMES})")}),
 due AS MATERIALIZED (
-  SELECT {_DUE_COLUMNS} FROM (SELECT {_DUE_COLUMNS} FROM allowed WHERE room IS NULL OR position <= room
-                               UNION ALL SELECT {_DUE_COLUMNS} FROM unlimited) {_URGENCY} LIMIT :limit)"""
-    + _CLAIM % _CHOSEN
+  SELECT * FROM (SELECT {_DUE_COLUMNS}, 1 AS is_limited FROM allowed WHERE room IS NULL OR position <= room
+                  UNION ALL SELECT {_DUE_COLUMNS}, 0 FROM unlimited) {_URGENCY} LIMIT :limit)"""
+    + _CLAIM % _CHOSEN_OF_BOTH_KINDS
 )
 
 RECORD_STARTS = f"""
