@@ -76,11 +76,11 @@ deploy: setup ## Put the Worker on Cloudflare, step by step (DEPLOY_OPTIONS=--dr
 	@$(BIN)/python -m tests.worker.deploy $(DEPLOY_OPTIONS)
 
 .PHONY: bench
-bench: $(BENCH)/.ready ## Measure this project beside the bare drivers and other queues (about 40 minutes)
+bench: bench-wheel ## Measure this project beside the bare drivers and other queues (about 40 minutes)
 	@$(BENCH)/bin/python -m bench $(BENCH_OPTIONS)
 
 .PHONY: bench-quick
-bench-quick: $(BENCH)/.ready ## The same with few jobs, into bench/quick: a look, not a measurement (about 5 minutes)
+bench-quick: bench-wheel ## The same with few jobs, into bench/quick: a look, not a measurement (about 5 minutes)
 	@$(BENCH)/bin/python -m bench --quick $(BENCH_OPTIONS)
 
 .PHONY: bench-generator
@@ -96,8 +96,12 @@ $(BENCH)/.ready: bench/requirements.txt
 	echo "setting up $(BENCH) with $$($$1 --version) (once)"; \
 	$$1 -m venv --clear $(BENCH)
 	@$(BENCH)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: --no-binary erlpack -r bench/requirements.txt
-	@$(BENCH)/bin/python -m pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps --editable .
 	@touch $@
+
+# The wheel, as users have it, built from this checkout.
+.PHONY: bench-wheel
+bench-wheel: $(BENCH)/.ready
+	@$(BENCH)/bin/python -m pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps --force-reinstall .
 
 .PHONY: lint
 lint: setup ## Check style, formatting and import rules
@@ -116,7 +120,7 @@ lock: setup ## Resolve the dependencies anew into requirements.lock
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
 	@$(BIN)/uv pip compile pyproject.toml --all-extras --group dev --universal --python-version 3.11 --upgrade \
 		--generate-hashes --no-header --no-emit-index-url --no-emit-find-links --quiet --output-file requirements.lock
-	@$(BIN)/uv pip compile bench/requirements.in pyproject.toml --extra postgres --universal --python-version 3.12 --upgrade \
+	@$(BIN)/uv pip compile bench/requirements.in pyproject.toml --extra postgres --extra worker --extra generator --universal --python-version 3.12 --upgrade \
 		--generate-hashes --no-header --no-emit-index-url --no-emit-find-links --quiet --output-file bench/requirements.txt
 
 .PHONY: clean

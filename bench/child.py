@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
-import os
 import sys
-import threading
 import time
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import asdict
@@ -15,8 +12,9 @@ from importlib import import_module, metadata
 from pathlib import Path
 
 from .run_ledger import LedgerReader, RunLedger
+from .starting_line import answer, wait_for_go
 from .subject import MemorySubject, Subject, SubjectName
-from .work import WARM_UP, params_of, stamped
+from .work import BODY, WARM_UP, Params, body_of, params_of, stamped
 
 _PICK_UP_INTERVAL = 0.025
 
@@ -27,7 +25,7 @@ def main(arguments: Sequence[str]) -> None:
     name, url, command, *rest = arguments
     subject = SubjectName(name).load(url)
     if command == "describe":
-        _answer(_described(subject))
+        answer(_described(subject))
         return
     with asyncio.Runner(loop_factory=_loop_factory(subject)) as runner:
         runner.run(_COMMANDS[command](subject, *rest))
@@ -47,26 +45,30 @@ def _loop_factory(subject: Subject) -> Callable[[], asyncio.AbstractEventLoop] |
 
 async def _create_tables(subject: Subject) -> None:
     await subject.create_tables()
-    _answer({})
+    answer({})
 
 
-async def _put_one_by_one(subject: Subject, count: str) -> None:
-    jobs = [params_of(number) for number in range(int(count))]
+async def _put_one_by_one(subject: Subject, count: str, size: str = "") -> None:
+    jobs = _jobs(count, size)
     await subject.open()
     began = time.monotonic()
     for params in jobs:
         await subject.put(params)
-    _answer({"rate": len(jobs) / (time.monotonic() - began)})
+    answer({"rate": len(jobs) / (time.monotonic() - began)})
     await subject.close()
 
 
-async def _put_many(subject: Subject, count: str, call: str) -> None:
-    jobs = [params_of(number) for number in range(int(count))]
+async def _put_many(subject: Subject, count: str, call: str, size: str = "") -> None:
+    jobs = _jobs(count, size)
     await subject.open()
     began = time.monotonic()
     await subject.put_many(call, jobs)
-    _answer({"rate": len(jobs) / (time.monotonic() - began)})
+    answer({"rate": len(jobs) / (time.monotonic() - began)})
     await subject.close()
+
+
+def _jobs(count: str, size: str) -> list[Params]:
+    return [params_of(number, body=body_of(int(size)) if size else BODY) for number in range(int(count))]
 
 
 async def _put_stamped(subject: Subject, count: str) -> None:
@@ -77,40 +79,22 @@ async def _put_stamped(subject: Subject, count: str) -> None:
         await asyncio.sleep(max(0, began + number * _PICK_UP_INTERVAL - time.monotonic()))
         await subject.put(stamped(number, time.monotonic()))
         await subject.announce()
-    _answer({})
+    answer({})
     await subject.close()
 
 
 async def _add_finished(subject: Subject, count: str) -> None:
     await subject.open()
     await subject.add_finished(int(count))
-    _answer({})
+    answer({})
     await subject.close()
 
 
-async def _work(subject: Subject, ledger: str, jobs: str) -> None:
+async def _work(subject: Subject) -> None:
     """A worker: ready when it is connected, begins when told to."""
-    ran = RunLedger(Path(ledger), int(jobs))
     await subject.open()
-    go = threading.Event()
-    threading.Thread(target=_obey, args=(go, ran), daemon=True).start()
-    _answer({})
-    go.wait()
-    await subject.work(ran)
+    await subject.work(wait_for_go())
     await asyncio.Event().wait()
-
-
-def _obey(go: threading.Event, ran: RunLedger) -> None:
-    for line in sys.stdin:
-        match line.strip():
-            case "go":
-                go.set()
-            case "cpu":
-                _answer({"seconds": time.process_time()})
-            case _:
-                break
-    ran.save_pick_ups()
-    os._exit(0)  # some workers cannot be stopped; the work is measured by now
 
 
 async def _drain_in_memory(subject: Subject, ledger: str, jobs: str) -> None:
@@ -124,13 +108,8 @@ async def _drain_in_memory(subject: Subject, ledger: str, jobs: str) -> None:
     await subject.work(ran)
     ended = time.monotonic()
     first = LedgerReader(Path(ledger)).first()
-    _answer({"seconds": ended - (first or ended), **asdict(await subject.remainder())})
+    answer({"seconds": ended - (first or ended), **asdict(await subject.remainder())})
     await subject.close()
-
-
-def _answer(values: dict[str, object]) -> None:
-    sys.stdout.write(json.dumps(values) + "\n")
-    sys.stdout.flush()
 
 
 _COMMANDS: dict[str, Callable[..., Coroutine[None, None, None]]] = {

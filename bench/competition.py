@@ -18,16 +18,19 @@ from .phases.draining import Drain, drain, drain_in_memory
 from .phases.enqueueing import enqueue_in_bulk, enqueue_one_by_one
 from .phases.idling import idle
 from .phases.importing import import_package
+from .phases.large_params import carry_large
+from .phases.limited import drain_with_limits
 from .phases.picking_up import pick_up
 from .postgres_server import NoServerError
 from .results import Results, SubjectResults
 from .servers import Servers
 from .subject import StoreKind
 from .table import figure
-from .trial import SubjectFailedError, Trial, run_child
+from .trial import SubjectFailedError, Trial, place_in, run_child
 
 _logger = logging.getLogger("bench")
 
+_PROCESSES = {Phase.DRAIN_2: 2, Phase.DRAIN_8: 8}
 _SLOW = 20.0
 """Seconds. A drain that takes longer is measured once: it would take the time of all the others."""
 
@@ -90,8 +93,12 @@ def _measure(trial: Trial, phase: Phase, options: Options) -> Measurement:
             return enqueue_one_by_one(trial, options.ones)
         case Phase.BULK:
             return enqueue_in_bulk(trial, options.jobs)
-        case Phase.DRAIN_1 | Phase.DRAIN_2 | Phase.FULL_TABLE:
+        case Phase.DRAIN_1 | Phase.DRAIN_2 | Phase.DRAIN_8 | Phase.FULL_TABLE | Phase.LONG:
             return drain(trial, _drain_of(phase, options))
+        case Phase.LIMITED:
+            return drain_with_limits(trial, _drain_of(phase, options))
+        case Phase.LARGE:
+            return carry_large(trial, options.large, options.limit)
         case Phase.PICK_UP:
             return pick_up(trial, options.pick_ups)
         case Phase.IDLE:
@@ -100,16 +107,17 @@ def _measure(trial: Trial, phase: Phase, options: Options) -> Measurement:
 
 def _drain_of(phase: Phase, options: Options) -> Drain:
     return Drain(
-        workers=2 if phase is Phase.DRAIN_2 else 1,
-        jobs=options.jobs,
+        workers=_PROCESSES.get(phase, 1),
+        jobs=options.long if phase is Phase.LONG else options.jobs,
         limit=options.limit,
         finished=options.finished if phase is Phase.FULL_TABLE else 0,
+        is_long=phase is Phase.LONG,
     )
 
 
 def _is_slow(results: Results, trial: Trial, phase: Phase, options: Options) -> bool:
     """Whether this drain was measured before and took so long that it is not repeated."""
-    if phase not in (Phase.DRAIN_1, Phase.DRAIN_2):
+    if phase not in (Phase.DRAIN_1, *_PROCESSES):
         return False
     rate = results.spread(trial.name, _drain_of(phase, options).name)
     return rate is not None and options.jobs / rate.median > _SLOW
@@ -118,7 +126,7 @@ def _is_slow(results: Results, trial: Trial, phase: Phase, options: Options) -> 
 def _trial(name: str, servers: Servers, stack: ExitStack) -> Trial:
     folder = Path(tempfile.mkdtemp(prefix="server-jobs-bench-"))
     stack.callback(shutil.rmtree, folder, ignore_errors=True)
-    about = run_child(name, str(folder / "described"), "describe")
+    about = run_child(name, str(folder / "described"), place_in(folder), "describe")
     trial = Trial(name, about, servers.store(StoreKind(str(about["store"])), name, folder), folder)
     stack.callback(trial.store.drop)
     return trial

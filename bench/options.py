@@ -21,6 +21,8 @@ class Options:
     ones: int
     pick_ups: int
     finished: int
+    large: int
+    long: int
     idle_seconds: float
     imports: int
     limit: float
@@ -35,6 +37,8 @@ class Options:
             "jobs one by one": self.ones,
             "pick-ups": self.pick_ups,
             "finished jobs in the full table": self.finished,
+            "jobs with large params": self.large,
+            "jobs of the long drain": self.long,
             "idle seconds": self.idle_seconds,
             "imports": self.imports,
         }
@@ -57,6 +61,8 @@ def read_options(arguments: Sequence[str]) -> Options:
         ones=int(chosen("ones", 2_000, 1_000)),
         pick_ups=int(chosen("pick_ups", 400, 100)),
         finished=int(chosen("finished", 1_000_000, 100_000)),
+        large=int(chosen("large", 500, 100)),
+        long=int(chosen("long", 1_000_000, 20_000)),
         idle_seconds=chosen("idle_seconds", 10, 5),
         imports=int(chosen("imports", 15, 5)),
         limit=given.limit,
@@ -75,6 +81,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--ones", type=int, help="jobs enqueued one by one; default: 2000, quick 1000")
     parser.add_argument("--pick-ups", type=int, help="default: 400, quick 100")
     parser.add_argument("--finished", type=int, help="jobs in the full table; default: 1000000, quick 100000")
+    parser.add_argument("--large", type=int, help="jobs with params of 100 kB; default: 500, quick 100")
+    parser.add_argument("--long", type=int, help="jobs of the long drain; default: 1000000, quick 20000")
     parser.add_argument("--idle-seconds", type=float, help="default: 10, quick 5")
     parser.add_argument("--imports", type=int, help="processes of which the best import counts; default: 15, quick 5")
     parser.add_argument("--limit", type=float, default=180, help="seconds a drain may take; default: %(default)g")

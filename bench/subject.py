@@ -42,12 +42,14 @@ class Description:
     """Whether a commit is on the disk when the call returns."""
     is_analyzed: bool = False
     """PostgreSQL: whether the planner's statistics are taken when the queue is full, for those that are faster so."""
+    worker: tuple[str, ...] = ()
+    """The arguments of its own command that run jobs, such as `server-jobs worker`; else `Subject.work` runs them."""
     uses_uvloop: bool = False
     """Whether it runs on uvloop, for those whose own command does."""
 
 
 class Subject(ABC):
-    """A queue on one store, in a process of its own."""
+    """A queue on one store, in a process of its own, whose working directory is a folder of this subject alone."""
 
     description: Description
 
@@ -75,9 +77,9 @@ class Subject(ABC):
         """Enqueue many by one of `bulk_calls`."""
         raise NotImplementedError(f"{type(self).__name__} has no way to enqueue many named {call!r}, for {len(jobs)}")
 
-    @abstractmethod
     async def work(self, ran: Ran) -> None:
         """Run jobs until the process is ended from outside."""
+        raise NotImplementedError(f"{type(self).__name__} has a command for that, and cannot call {ran!r}")
 
     async def add_finished(self, count: int) -> None:
         """Put that many completed jobs into the store, as if they had run long ago."""

@@ -75,6 +75,17 @@ def median_of_bare(store: str, measure: str) -> Value:
     return value
 
 
+def best_of(subject: str, *measures: str) -> Value:
+    """The largest median of several measures of one subject, once all are measured."""
+
+    def value(results: Results) -> float | None:
+        found = [results.spread(subject, measure) for measure in measures]
+        medians = [spread.median for spread in found if spread is not None]
+        return max(medians) if len(medians) == len(measures) else None
+
+    return value
+
+
 def ratio(ours: Value, theirs: Value) -> Value:
     """One against another."""
 

@@ -2,13 +2,77 @@
 
 from __future__ import annotations
 
-from .catalogue import BARE_POSTGRESQL, BARE_SQLITE, OURS_MEMORY, OURS_POSTGRESQL, OURS_SQLITE
+from .catalogue import (
+    BARE_POSTGRESQL,
+    BARE_SQLITE,
+    OURS_MEMORY,
+    OURS_POSTGRESQL,
+    OURS_POSTGRESQL_LIBRARY,
+    OURS_POSTGRESQL_LIMITED,
+    OURS_SQLITE,
+    OURS_SQLITE_LIBRARY,
+    OURS_SQLITE_LIMITED,
+)
 from .phases.importing import EVERY_NAME, IMPORT
-from .target import Target, best_peer, median_of, median_of_bare, ratio
+from .phases.limited import BESIDE_LIMITS, BY_CONCURRENCY, BY_RATE
+from .target import Target, best_of, best_peer, median_of, median_of_bare, ratio
 
 _PG, _LITE, _RAM = "PostgreSQL", "SQLite", "memory"
 _MANY = "bulk: later_many"
 _FULL, _P50, _P99 = "drain 1, full table", "pick-up p50", "pick-up p99"
+
+
+def _limits(store: str, plain: str, limited: str) -> tuple[Target, ...]:
+    """Targets of a project with limits against one without."""
+    says = {
+        BESIDE_LIMITS: ("drain of jobs without limits beside those with, against a project without limits", 0.9),
+        BY_CONCURRENCY: ("drain with a concurrency limit for each of 20,000 keys, against no limits", 0.25),
+        BY_RATE: ("drain with a rate limit for each of 20,000 keys, against no limits", 0.15),
+    }
+    return tuple(
+        Target(
+            store=store,
+            says=text,
+            measured=ratio(median_of(limited, measure), median_of(plain, "drain 1")),
+            bound=bound,
+        )
+        for measure, (text, bound) in says.items()
+    )
+
+
+def _large(store: str, ours: str, bare: str) -> tuple[Target, ...]:
+    """Targets of params of 100 kB against the bare driver."""
+    says = {"large, one": "`later`", "large, bulk": "`later_many`", "large, drain": "drain"}
+    return tuple(
+        Target(
+            store=store,
+            says=f"{text} with params of 100 kB, against the bare driver",
+            measured=ratio(median_of(ours, measure), median_of(bare, measure)),
+            bound=0.7,
+        )
+        for measure, text in says.items()
+    )
+
+
+def _long(store: str, ours: str) -> tuple[Target, ...]:
+    """Targets of a drain of 1,000,000 jobs."""
+    return (
+        Target(
+            store=store,
+            says="long drain, the last tenth against the first",
+            measured=median_of(ours, "last tenth against first"),
+            bound=0.85,
+        ),
+        Target(
+            store=store,
+            says="long drain, peak memory of the worker, MB",
+            measured=median_of(ours, "peak memory"),
+            bound=60,
+            is_at_most=True,
+            unit="MB",
+        ),
+    )
+
 
 TARGETS = (
     Target(
@@ -21,7 +85,13 @@ TARGETS = (
         store=_PG,
         says="drain, one process, against the bare driver in batches of 100",
         measured=ratio(median_of(OURS_POSTGRESQL, "drain 1"), median_of(BARE_POSTGRESQL, "drain 1")),
-        bound=0.6,
+        bound=0.75,
+    ),
+    Target(
+        store=_PG,
+        says="drain, `server-jobs worker` against `Worker(backend)` in a script",
+        measured=ratio(median_of(OURS_POSTGRESQL, "drain 1"), median_of(OURS_POSTGRESQL_LIBRARY, "drain 1")),
+        bound=None,
     ),
     Target(
         store=_PG,
@@ -29,6 +99,23 @@ TARGETS = (
         measured=ratio(median_of(OURS_POSTGRESQL, "drain 2"), median_of(OURS_POSTGRESQL, "drain 1")),
         bound=1.0,
     ),
+    Target(
+        store=_PG,
+        says="drain, two processes, against two of the bare driver",
+        measured=ratio(median_of(OURS_POSTGRESQL, "drain 2"), median_of(BARE_POSTGRESQL, "drain 2")),
+        bound=0.7,
+    ),
+    Target(
+        store=_PG,
+        says="drain, eight processes, against the best number of processes",
+        measured=ratio(
+            median_of(OURS_POSTGRESQL, "drain 8"), best_of(OURS_POSTGRESQL, "drain 1", "drain 2", "drain 8")
+        ),
+        bound=0.8,
+    ),
+    *_limits(_PG, OURS_POSTGRESQL, OURS_POSTGRESQL_LIMITED),
+    *_large(_PG, OURS_POSTGRESQL, BARE_POSTGRESQL),
+    *_long(_PG, OURS_POSTGRESQL),
     Target(
         store=_PG,
         says="drain, two processes, against two of PgQueuer",
@@ -103,8 +190,17 @@ TARGETS = (
         store=_LITE,
         says="drain against the bare driver in batches of 100",
         measured=ratio(median_of(OURS_SQLITE, "drain 1"), median_of(BARE_SQLITE, "drain 1")),
-        bound=0.35,
+        bound=0.42,
     ),
+    Target(
+        store=_LITE,
+        says="drain, `server-jobs worker` against `Worker(backend)` in a script",
+        measured=ratio(median_of(OURS_SQLITE, "drain 1"), median_of(OURS_SQLITE_LIBRARY, "drain 1")),
+        bound=None,
+    ),
+    *_limits(_LITE, OURS_SQLITE, OURS_SQLITE_LIMITED),
+    *_large(_LITE, OURS_SQLITE, BARE_SQLITE),
+    *_long(_LITE, OURS_SQLITE),
     Target(
         store=_LITE,
         says="drain against a hand-written loop over honker's calls for batches: no flush, result, handler or retry",
@@ -125,9 +221,9 @@ TARGETS = (
     ),
     Target(
         store=_LITE,
-        says="pick-up from another process, p50, against the best peer",
-        measured=ratio(median_of(OURS_SQLITE, _P50), best_peer("sqlite", _P50, min)),
-        bound=1.0,
+        says="pick-up from another process, p50, against the bare driver, which flushes as well",
+        measured=ratio(median_of(OURS_SQLITE, _P50), median_of(BARE_SQLITE, _P50)),
+        bound=1.2,
         is_at_most=True,
     ),
     Target(

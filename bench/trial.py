@@ -37,14 +37,22 @@ class Trial:
         self.store.renew()
         self.call("create-tables")
 
-    def fill(self, jobs: int) -> None:
-        """Enqueue jobs by the fastest call of the subject, and let the store come to rest."""
-        calls = self.bulk_calls
-        if calls:
-            self.call("put-many", jobs, calls[0])
+    def fill(self, jobs: int, *, call: str = "", size: int | None = None) -> None:
+        """Enqueue jobs and let the store come to rest.
+
+        `call` is one of the subject's calls for many jobs, by default the fastest; `size` that of each body.
+        """
+        sizes = [] if size is None else [size]
+        if call or self.bulk_calls:
+            self.call("put-many", jobs, call or self.bulk_calls[0], *sizes)
         else:
-            self.call("put-one-by-one", jobs)
+            self.call("put-one-by-one", jobs, *sizes)
         self.store.settle(is_analyzed=bool(self.about["is_analyzed"]))
+
+    @property
+    def place(self) -> Path:
+        """The working directory of its processes."""
+        return place_in(self.folder)
 
     @property
     def bulk_calls(self) -> list[str]:
@@ -63,12 +71,19 @@ class Trial:
 
     def call(self, command: str, *arguments: object) -> dict[str, float]:
         """Carry out one command of `bench.child` in a new process. Raises `SubjectFailedError`."""
-        answer = run_child(self.name, self.store.url, command, *arguments)
+        answer = run_child(self.name, self.store.url, self.place, command, *arguments)
         return {name: float(value) for name, value in answer.items() if isinstance(value, int | float)}
 
     def workers(self, count: int, jobs: int) -> Workers:
         """Worker processes, connected and ready to be told to go. Raises `SubjectFailedError`."""
-        workers = Workers(count, jobs, _command(self.name, self.store.url, "work"), self.folder)
+        worker = self.about["worker"]
+        if isinstance(worker, list) and worker:
+            command = [str(Path(sys.executable).with_name(worker[0])), *worker[1:]]
+        else:
+            command = _command(self.name, self.store.url, "work")
+        url = self.store.url if "://" in self.store.url else f"sqlite:///{self.store.url}"
+        environment = {**child_environment(), "SERVER_JOBS_DATABASE_URL": url}
+        workers = Workers(count, jobs, command, self.folder, self.place, environment)
         silent = workers.wait_until_ready()
         if silent is not None:
             raise SubjectFailedError(f"a worker did not start: {last_words(silent)}")
@@ -89,11 +104,19 @@ class Trial:
         return workers
 
 
-def run_child(name: str, url: str, command: str, *arguments: object) -> dict[str, object]:
+def place_in(folder: Path) -> Path:
+    """Return the working directory of the processes of the subject whose files are in `folder`."""
+    place = folder / "place"
+    place.mkdir(exist_ok=True)
+    return place
+
+
+def run_child(name: str, url: str, place: Path, command: str, *arguments: object) -> dict[str, object]:
     """The answer of one command of `bench.child`. Raises `SubjectFailedError`."""
     try:
         finished = subprocess.run(
             [*_command(name, url, command), *map(str, arguments)],
+            cwd=place,
             env=child_environment(),
             stdin=subprocess.DEVNULL,
             capture_output=True,

@@ -8,14 +8,20 @@ RESULT = {"sent": True}
 WARM_UP = 20
 """Pick-ups that are made first and do not count."""
 
-_BODY = ("The quick brown fox jumps over the lazy dog; " + "pack my box with five dozen liquor jugs. " * 5)[:200]
+_SENTENCES = "The quick brown fox jumps over the lazy dog; " + "pack my box with five dozen liquor jugs. " * 5
+BODY = _SENTENCES[:200]
 _MAILBOX, _DOMAIN = "user", "@example.com"
 _SENT_AT = "sent at "
 
 
-def params_of(number: int, subject: str = "Your receipt") -> Params:
-    """The params of job `number`: about 250 bytes of JSON."""
-    return {"to": f"{_MAILBOX}{number}{_DOMAIN}", "subject": subject, "body": _BODY}
+def params_of(number: int, subject: str = "Your receipt", body: str = BODY) -> Params:
+    """The params of job `number`: about 250 bytes of JSON, unless another body is given."""
+    return {"to": f"{_MAILBOX}{number}{_DOMAIN}", "subject": subject, "body": body}
+
+
+def body_of(size: int) -> str:
+    """Return a text of `size` characters."""
+    return (_SENTENCES * (size // len(_SENTENCES) + 1))[:size]
 
 
 def stamped(number: int, moment: float) -> Params:

@@ -4,28 +4,43 @@ from __future__ import annotations
 
 import json
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from .child_process import child_environment
 from .run_ledger import LedgerReader
+from .starting_line import JOBS, LEDGER
 
 _STOP_SECONDS = 10
 
 
-class Workers:
-    """`count` processes of a command, each with a ledger for `jobs` jobs. A context: they are ended with it."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Usage:
+    """The processor time of all worker processes in seconds, and the peak memory of the largest in MB."""
 
-    def __init__(self, count: int, jobs: int, command: Sequence[str], folder: Path) -> None:
+    cpu_seconds: float
+    peak_memory: float
+
+
+class Workers:
+    """`count` processes of a command, each with a ledger for `jobs` jobs in `folder`.
+
+    A context: they are ended with it. They run in `place` with the variables `environment`, and log to a file.
+    """
+
+    def __init__(
+        self, count: int, jobs: int, command: Sequence[str], folder: Path, place: Path, environment: Mapping[str, str]
+    ) -> None:
         self._ledgers = [folder / f"worker-{number}" for number in range(count)]
+        self._command, self._place, self._environment = command, place, {**environment, JOBS: str(jobs)}
         self._readers: list[LedgerReader] = []
         for ledger in self._ledgers:
             ledger.with_name(f"{ledger.name}.pick-ups").unlink(missing_ok=True)
         self._errors = (folder / "worker-errors").open("w+")
-        self._processes = [self._start([*command, str(ledger), str(jobs)]) for ledger in self._ledgers]
+        self._processes = [self._start(ledger) for ledger in self._ledgers]
 
     def __enter__(self) -> Self:
         return self
@@ -59,10 +74,14 @@ class Workers:
         """When the first handler ran in any of them."""
         return min((moment for reader in self._readers if (moment := reader.first())), default=None)
 
-    def cpu_seconds(self) -> float:
-        """The processor time that they have used."""
-        self._tell("cpu")
-        return sum(float(json.loads(_answer_of(process))["seconds"]) for process in self._processes)
+    def usage(self) -> Usage:
+        """Ask what they have used since they were started."""
+        self._tell("usage")
+        answers = [json.loads(_answer_of(process)) for process in self._processes]
+        return Usage(
+            cpu_seconds=sum(float(answer["seconds"]) for answer in answers),
+            peak_memory=max(float(answer["peak_memory"]) for answer in answers),
+        )
 
     def stop(self) -> None:
         """End them; their work is done by now. Harmless when they have ended."""
@@ -88,10 +107,11 @@ class Workers:
         self._errors.seek(0)
         return self._errors.read()
 
-    def _start(self, command: Sequence[str]) -> subprocess.Popen[str]:
+    def _start(self, ledger: Path) -> subprocess.Popen[str]:
         return subprocess.Popen(
-            command,
-            env=child_environment(),
+            self._command,
+            cwd=self._place,
+            env={**self._environment, LEDGER: str(ledger)},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._errors,

@@ -25,11 +25,19 @@ class Drain:
     limit: float
     """Seconds after which it is given up."""
     finished: int = 0
+    call: str = ""
+    """The subject's call that enqueues the jobs; by default its fastest."""
+    size: int | None = None
+    """That of each body."""
+    is_long: bool = False
+    """Whether the first and the last tenth are measured too, and the memory of the workers."""
+    title: str = ""
 
     @property
     def name(self) -> str:
         """What its rate is called in the results."""
-        return f"drain {self.workers}{', full table' if self.finished else ''}"
+        kind = ", full table" if self.finished else ", long" if self.is_long else ""
+        return self.title or f"drain {self.workers}{kind}"
 
 
 def drain(trial: Trial, wanted: Drain) -> Measurement:
@@ -37,12 +45,14 @@ def drain(trial: Trial, wanted: Drain) -> Measurement:
     trial.begin()
     if wanted.finished:
         trial.call("add-finished", wanted.finished)
-    trial.fill(wanted.jobs)
+    trial.fill(wanted.jobs, call=wanted.call, size=wanted.size)
     stored_before = trial.results(wanted.jobs) or 0
     with trial.workers(wanted.workers, wanted.jobs) as workers:
         went = time.monotonic()
         workers.go()
-        ended = _wait_for_the_end(trial, workers, wanted, went)
+        watch = _Watch(wanted.jobs)
+        ended = _wait_for_the_end(trial, workers, wanted, went, watch)
+        peak_memory = workers.usage().peak_memory if wanted.is_long else None
         time.sleep(0.1)  # a job that runs twice does so soon
         exactness = _exactness(trial, workers.runs(), wanted.jobs, stored_before)
         first = workers.first()
@@ -51,6 +61,9 @@ def drain(trial: Trial, wanted: Drain) -> Measurement:
     if ended is not None and first is not None:
         values[wanted.name] = wanted.jobs / (ended - first)
         values[f"{wanted.name}, from go"] = wanted.jobs / (ended - went)
+        if peak_memory is not None:
+            values["last tenth against first"] = watch.last_tenth_against_first(first, ended)
+            values["peak memory"] = peak_memory
     return Measurement(values=values, exactness=exactness, complaints=complaints)
 
 
@@ -70,7 +83,27 @@ def drain_in_memory(trial: Trial, jobs: int) -> Measurement:
     return Measurement(values={"drain 1": jobs / answer["seconds"]}, exactness=exactness)
 
 
-def _wait_for_the_end(trial: Trial, workers: Workers, wanted: Drain, went: float) -> float | None:
+class _Watch:
+    """When a tenth and nine tenths of the jobs had run."""
+
+    def __init__(self, jobs: int) -> None:
+        self._jobs = jobs
+        self._tenth = self._nine_tenths = (0.0, 0)
+
+    def note(self, now: float, ran: int) -> None:
+        if not self._tenth[1] and ran * 10 >= self._jobs:
+            self._tenth = now, ran
+        if not self._nine_tenths[1] and ran * 10 >= self._jobs * 9:
+            self._nine_tenths = now, ran
+
+    def last_tenth_against_first(self, first: float, ended: float) -> float:
+        """Return the rate of the last tenth divided by that of the first."""
+        (tenth_at, tenth), (nine_tenths_at, nine_tenths) = self._tenth, self._nine_tenths
+        last_rate = (self._jobs - nine_tenths) / (ended - nine_tenths_at)
+        return last_rate / (tenth / (tenth_at - first))
+
+
+def _wait_for_the_end(trial: Trial, workers: Workers, wanted: Drain, went: float, watch: _Watch) -> float | None:
     """When nothing was unfinished; None if that did not come. The store is asked only when every job has run."""
     seen, moved = 0, went
     while (now := time.monotonic()) - went < wanted.limit:
@@ -78,6 +111,7 @@ def _wait_for_the_end(trial: Trial, workers: Workers, wanted: Drain, went: float
         ran = sum(len(runs) - runs.count(0) for runs in workers.runs())
         if ran != seen:
             seen, moved = ran, now
+            watch.note(now, ran)
         if ran >= wanted.jobs or now - moved > _STANDSTILL:
             if trial.unfinished(wanted.jobs) <= 0:
                 return time.monotonic()

@@ -12,7 +12,7 @@ def idle(trial: Trial, seconds: float) -> Measurement:
     """The processor time of one worker on a store with nothing to run, in percent of a core."""
     trial.begin()
     with trial.idle_worker(1) as workers:
-        began, used = time.monotonic(), workers.cpu_seconds()
+        began, used = time.monotonic(), workers.usage().cpu_seconds
         time.sleep(seconds)
-        used = workers.cpu_seconds() - used
+        used = workers.usage().cpu_seconds - used
         return Measurement(values={"idle": 100 * used / (time.monotonic() - began)})

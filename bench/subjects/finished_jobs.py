@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 from server_jobs.schema import jobs
-from sqlalchemy import Engine, Integer, TextClause, cast, column, insert, literal_column, select, text, true
-
-from .tables import engine_of
+from sqlalchemy import (
+    Engine,
+    Integer,
+    TextClause,
+    cast,
+    column,
+    create_engine,
+    insert,
+    literal_column,
+    select,
+    text,
+    true,
+)
 
 _BATCH = 100_000
 
 
 def copy_finished(url: str, count: int) -> None:
     """Make `count` copies of the completed job that is in the table, with ids that are older than its own."""
-    engine = engine_of(url)
+    engine = create_engine(url.replace("postgresql://", "postgresql+psycopg://"))
     with engine.begin() as connection:
         original = connection.scalar(select(jobs.c.id).where(jobs.c.status == "completed").limit(1))
     for first in range(0, count, _BATCH):

@@ -1,20 +1,30 @@
-"""This project with the settings of a new user: a registry and a URL. Variants: postgresql, sqlite, memory."""
+"""This project as a new user has it: a project made by `init`, jobs from specs, `server-jobs worker` with its defaults.
+
+Variants: `postgresql` and `sqlite`; with `-library`, `Worker(backend)` in a script instead of the command; with
+`-limited`, a project some of whose jobs have limits; and `memory`.
+"""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
+from importlib import import_module
+from pathlib import Path
+from typing import Any
 
 from pydantic import BaseModel
-from server_jobs import Backend, JobContext, JobStatus, Worker, connect, create_job_registry, define_job
+from server_jobs import Backend, Job, JobContext, JobStatus, Worker, connect, create_job_registry, define_job
 from server_jobs.cli.interpreter import set_up_for_jobs
 from server_jobs.memory import InMemoryBackend
 
+from bench.project import BY_CONCURRENCY, BY_RATE, PLAIN, Project
 from bench.subject import Description, MemorySubject, Ran, Remainder, StoreKind, Subject
 from bench.work import Params
 
 from .finished_jobs import copy_finished
-from .tables import create_tables
+
+_MANY = "later_many"
 
 
 class Message(BaseModel):
@@ -37,7 +47,7 @@ _ran: list[Ran] = []
 SendMessage = define_job(name="SendMessage", params=Message, result=Sent, handler=send)
 registry = create_job_registry().register(SendMessage)
 
-_ONE, _MANY = "later", "later_many"
+_CALLS = {_MANY: PLAIN, f"{_MANY}, concurrency by key": BY_CONCURRENCY, f"{_MANY}, rate by key": BY_RATE}
 _PROMISES = (
     "params checked, result checked and stored, every write fenced by the claim's token, leases, retries, "
     "at-least-once; commits flushed"
@@ -56,43 +66,54 @@ class StoredJobs(Subject):
 
     _backend: Backend
 
-    def __init__(self, kind: StoreKind, url: str) -> None:
+    def __init__(self, kind: StoreKind, url: str, setup: str) -> None:
+        self._is_command = setup != "library"
+        self._has_limits = setup == "limited"
         self.description = Description(
             store=kind,
             packages=("server-jobs", *(("asyncpg",) if kind is StoreKind.POSTGRESQL else ())),
-            promises=_PROMISES,
+            promises=_PROMISES if self._is_command else f"{_PROMISES}; `Worker(backend)` in a script, no log of jobs",
             bulk_calls=(_MANY,),
             unfinished=_UNFINISHED,
             results=_RESULTS,
+            worker=("server-jobs", "worker") if self._is_command else (),
         )
         self._url = url if kind is StoreKind.POSTGRESQL else f"sqlite:///{url}"
         self._open = AsyncExitStack()
+        self._project = Project(Path.cwd())
 
     async def create_tables(self) -> None:
-        create_tables(self._url)
+        self._project.make(with_limits=self._has_limits)
+        self._project.migrate(self._url)
 
     async def open(self) -> None:
+        sys.path.insert(0, str(Path.cwd()))
+        registry = import_module("generated.registry").registry
         self._backend = await self._open.enter_async_context(connect(registry, self._url))
 
     async def close(self) -> None:
         await self._open.aclose()
 
     async def put(self, params: Params) -> None:
-        await SendMessage.later(params)
+        await _job(PLAIN).later(params)
 
     async def put_many(self, call: str, jobs: Sequence[Params]) -> None:
-        del call
-        await SendMessage.later_many(jobs)
+        await _job(_CALLS[call]).later_many(jobs)
 
     async def work(self, ran: Ran) -> None:
-        _ran.append(ran)
+        del ran  # its handlers have it from `project_handler`
         set_up_for_jobs()  # as `server-jobs worker` does
         await Worker(self._backend).run()
 
     async def add_finished(self, count: int) -> None:
-        _ran.append(_forget)
-        await SendMessage.now({"to": "", "subject": "", "body": "x" * 200})
+        await _job(PLAIN).now({"to": "", "subject": "", "body": "x" * 200})
         copy_finished(self._url, count)
+
+
+def _job(name: str) -> type[Job[Any, Any, Any]]:
+    """Return a job class of the project in the working directory."""
+    job: type[Job[Any, Any, Any]] = getattr(import_module("generated.jobs"), name)
+    return job
 
 
 class JobsInMemory(MemorySubject):
@@ -138,9 +159,6 @@ class JobsInMemory(MemorySubject):
 
 def subject(variant: str, url: str) -> Subject:
     """As `bench.subject` says."""
-    kind = StoreKind(variant)
-    return JobsInMemory() if kind is StoreKind.MEMORY else StoredJobs(kind, url)
-
-
-def _forget(to: str, subject: str) -> None:
-    del to, subject
+    name, _, setup = variant.partition("-")
+    kind = StoreKind(name)
+    return JobsInMemory() if kind is StoreKind.MEMORY else StoredJobs(kind, url, setup)

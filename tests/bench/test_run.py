@@ -51,7 +51,13 @@ def run_bench(folder: Path, *arguments: str) -> Run:
 
 
 def test_a_short_run_is_exact_and_writes_what_it_measured(tmp_path: Path) -> None:
-    subjects = ("server-jobs:postgresql", "server-jobs:sqlite", "server-jobs:memory", "bare:sqlite-100")
+    subjects = (
+        "server-jobs:postgresql",
+        "server-jobs:sqlite",
+        "server-jobs:sqlite-library",
+        "server-jobs:memory",
+        "bare:sqlite-100",
+    )
 
     run = run_bench(tmp_path, *subjects, "--phases", "drain1")
 
@@ -59,13 +65,14 @@ def test_a_short_run_is_exact_and_writes_what_it_measured(tmp_path: Path) -> Non
     for subject in subjects:
         assert run.worst(subject) == {"twice": 0, "never": 0, "unfinished": 0, "lost": 0}
         assert run.subjects()[subject]["measures"]["drain 1"][0] > 0
+    assert run.subjects()["server-jobs:sqlite"]["about"]["worker"] == ["server-jobs", "worker"]
     assert_that_targets_and_pictures_are_there(run)
     assert_that_nothing_says_whose_machine_it_was(run)
 
 
 def assert_that_targets_and_pictures_are_there(run: Run) -> None:
     page = (run.folder / "results.md").read_text()
-    assert re.search(r"bare driver in batches of 100 \| at least 0.35 x \| [0-9.]+ x \| .*met", page)
+    assert re.search(r"bare driver in batches of 100 \| at least 0.42 x \| [0-9.]+ x \| .*met", page)
     assert "](drain-sqlite.svg)" in page
     picture = ElementTree.parse(run.folder / "drain-sqlite.svg").getroot()
     assert {"server-jobs:sqlite", "bare:sqlite-100"} <= set(picture.itertext())
@@ -75,6 +82,23 @@ def assert_that_nothing_says_whose_machine_it_was(run: Run) -> None:
     written = "".join(path.read_text() for path in run.folder.iterdir())
     for folder in (str(ROOT), sys.prefix, str(run.folder)):
         assert folder not in written
+
+
+def test_limits_large_params_and_a_long_drain_are_measured(tmp_path: Path) -> None:
+    subjects = ("server-jobs:sqlite", "server-jobs:sqlite-limited")
+    few = ("--long", "300", "--large", "2")
+
+    run = run_bench(tmp_path, *subjects, "--phases", "limited,large,long", *few)
+
+    assert run.status == 0, run.errors
+    measured = {name for subject in subjects for name in run.subjects()[subject]["measures"]}
+    assert {
+        "drain beside limits",
+        "drain, rate by key",
+        "large, one",
+        "last tenth against first",
+        "peak memory",
+    } <= measured
 
 
 def test_what_is_lost_repeated_or_left_is_counted_and_the_run_fails(tmp_path: Path) -> None:
