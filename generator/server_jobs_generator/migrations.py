@@ -17,7 +17,7 @@ from server_jobs.project import Project
 
 from .files import File, KeptFile, Ownership, read_file
 from .history import Revision, read_history, versions_folder
-from .layout import Code, header, name
+from .layout import Code, header, literal, name
 from .manifest import Manifest, hash_content
 from .processes import Processes
 from .render import render
@@ -42,6 +42,7 @@ def begin_migrations(
         header=header(),
         variable=name(project.database_url_env),
         default_url=Code(DEFAULT_URL),
+        schema=Code("None") if project.schema is None else literal(project.schema),
     )
     files: Files = [File(f"{project.output}/migrations/env.py", environment)]
     if unchanged := _unchanged_files(project, manifest, fingerprint):

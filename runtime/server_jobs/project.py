@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import keyword
+import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -23,6 +24,8 @@ ALLOWABLE = ("untyped-schemas", "open-objects")
 JSON Schema takes the first for anything and the second for yes; in a spec, each is more often a mistake.
 """
 
+_SCHEMA = re.compile(r"[a-z_][a-z0-9_]{0,62}")
+
 _LISTS = {"outputs": OUTPUTS, "allow": ALLOWABLE}
 
 
@@ -31,7 +34,8 @@ class Project:
     """The settings of one project. Folders are relative to `root`, written with `/`.
 
     `output` and `handlers` are importable packages; a leading `src/` is not part of their import name.
-    `database_url_env` names the environment variable that holds the URL of the database. `outputs` are words of
+    `database_url_env` names the environment variable that holds the URL of the database. `schema` is the PostgreSQL
+    schema of the tables; None: the first one of the connection's search path. `outputs` are words of
     `OUTPUTS`: what is generated beside the code that every project needs. `allow` are the demands that specs need not
     meet, of `ALLOWABLE`.
     """
@@ -41,6 +45,7 @@ class Project:
     output: str = "generated"
     handlers: str = "handlers"
     database_url_env: str = "SERVER_JOBS_DATABASE_URL"
+    schema: str | None = None
     outputs: tuple[str, ...] = ()
     allow: tuple[str, ...] = ()
 
@@ -51,6 +56,7 @@ class Project:
         _check_apart(self)
         _check_words("outputs", self.outputs)
         _check_words("allow", self.allow)
+        _check_schema(self.schema)
         if not self.database_url_env.isidentifier():
             raise ProjectError(
                 f"[tool.server-jobs] database-url-env must name an environment variable, not {self.database_url_env!r}"
@@ -124,6 +130,14 @@ def _check_words(key: str, words: Sequence[str]) -> None:
 def _suggestion(key: str, known: Sequence[str]) -> str:
     close = near(key.replace("_", "-"), known)
     return f"did you mean {close[0]!r}?" if close else f"known: {', '.join(known)}"
+
+
+def _check_schema(name: str | None) -> None:
+    if name is not None and (not _SCHEMA.fullmatch(name) or name.startswith("pg_")):
+        raise ProjectError(
+            "[tool.server-jobs] schema must be a name of 1 to 63 characters of a-z, 0-9 and _, which starts with "
+            f"neither a digit nor pg_, such as 'jobs', not {name!r}"
+        )
 
 
 def _check_folder(key: str, value: str) -> None:

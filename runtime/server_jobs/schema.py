@@ -28,6 +28,7 @@ from sqlalchemy.types import TypeDecorator, TypeEngine
 
 from .errors import InvalidOptionError
 from .record import JobStatus
+from .tables import VERSION_TABLE
 
 __all__ = [
     "JOB_STATUS",
@@ -239,8 +240,24 @@ def render_item(kind: str, item: object, _context: object) -> str | Literal[Fals
 
 
 def include_name(name: str | None, kind: str, _parents: object) -> bool:
-    """For `context.configure(include_name=...)`: whether Alembic compares the thing of that name with the tables.
+    """For `context.configure(include_name=...)` where `target_metadata` has our tables beside those of an application.
 
-    It leaves alone the indexes on the columns of views, `…_idx`, which revisions of server-jobs make beside the tables.
+    Alembic then leaves alone what revisions of server-jobs make without SQLAlchemy's knowledge: the indexes on the
+    columns of views (`…_idx`), and the table that records these revisions.
     """
+    if kind == "table":
+        return name != VERSION_TABLE
     return kind != "index" or name is None or not name.endswith("_idx")
+
+
+def exclude_ours(name: str | None, kind: str, _parents: object) -> bool:
+    """For `context.configure(include_name=...)` where `target_metadata` has the tables of an application only.
+
+    Alembic then leaves alone the tables of server-jobs, which `server-jobs migrate` makes.
+    """
+    return kind != "table" or (name != VERSION_TABLE and name not in metadata.tables)
+
+
+def is_ours(name: str | None, kind: str, parents: object) -> bool:
+    """For `context.configure(include_name=...)` where `target_metadata` has our tables only."""
+    return include_name(name, kind, parents) and (kind != "table" or name in metadata.tables)

@@ -74,7 +74,7 @@ def schedules(engine: Engine) -> list[tuple[object, ...]]:
 
 
 def tables(engine: Engine) -> set[str]:
-    return set(inspect(engine).get_table_names()) - {"alembic_version"}
+    return set(inspect(engine).get_table_names()) - {"server_jobs_version"}
 
 
 def test_up_down_and_up_again(project: TemporaryProject, engine: Engine) -> None:

@@ -173,6 +173,6 @@ def write_env(application: Path, target: str) -> None:
 
 def tables(engine: Engine) -> set[str]:
     fresh = create_engine(engine.url)
-    names = set(inspect(fresh).get_table_names()) - {"alembic_version"}
+    names = set(inspect(fresh).get_table_names()) - {"alembic_version", "server_jobs_version"}
     fresh.dispose()
     return names

@@ -72,7 +72,7 @@ def test_without_a_project_the_message_says_what_to_do(tmp_path: Path) -> None:
             "outputs must be a list of asyncapi, catalogue, openapi, testing, typescript, not 'openapi'",
         ),
         ('database_url_env = "X"', "did you mean 'database-url-env'?"),
-        ("root = '/'", "known: specs, output, handlers, database-url-env, outputs, allow"),
+        ("root = '/'", "known: specs, output, handlers, database-url-env, schema, outputs, allow"),
         ("specs = 1", "specs must be a string, not 1"),
         ('allow = ["open-object"]', "allow has no word 'open-object'; did you mean 'open-objects'?"),
         ('allow = ["x"]', "allow has no word 'x'; known: untyped-schemas, open-objects"),
@@ -92,6 +92,8 @@ def test_without_a_project_the_message_says_what_to_do(tmp_path: Path) -> None:
         ('handlers = "generated"', "is a folder the generator writes"),
         ('handlers = "generated/models"', "is a folder the generator writes"),
         ('handlers = "generated/worker/handlers"', "is a folder the generator writes"),
+        ('schema = "Jobs; DROP"', "schema must be a name of 1 to 63 characters of a-z, 0-9 and _"),
+        ('schema = "pg_jobs"', "starts with neither a digit nor pg_"),
         ('database-url-env = "A=B"', "must name an environment variable"),
     ],
 )

@@ -9,6 +9,7 @@ from datetime import timedelta
 from ..databases.sqlite import SqliteDatabase
 from ..errors import ServerJobsError
 from ..ids import schedule_id
+from ..migrations.recorded import Recorded
 from ..options import Schedule
 from ..ports import Row, Statement
 from ..record import ScheduleRecord
@@ -18,7 +19,7 @@ from ..stores.sql import SqlStore
 from ..stores.statements import PARKED
 from ..values import canonical
 from .findings import Finding, fail, ok, warn
-from .plain_sql import current_revision, is_turso, plain_revisions
+from .plain_sql import is_turso, plain_revisions, recorded
 from .sqlite_checks import check_sqlite
 from .times import length, local
 from .workspace import Workspace
@@ -64,26 +65,48 @@ async def _check_revision(workspace: Workspace, store: SqlStore) -> AsyncIterato
     if workspace.project is None:
         return
     if is_turso(workspace):
-        revision = await current_revision(store.database)
-        current = set() if revision is None else {revision}
-        newest = {plain_revisions(workspace)[-1].id}
+        found, newest = await recorded(store.database), {plain_revisions(workspace)[-1].id}
     else:
         try:
-            from .revision import current_heads, newest_heads
+            from .revision import newest_heads, recorded_revisions
         except ModuleNotFoundError as error:
             yield ok(f"{error.name} is not installed here: the revision of the tables is not looked at")
             return
-        current, newest = current_heads(workspace), newest_heads(workspace)
-    if current == newest:
+        found, newest = recorded_revisions(workspace), newest_heads(workspace)
+    if found.revisions == newest:
         yield ok(f"the tables are at the newest revision ({_listed(newest) or 'there are none'})")
-    else:
+    elif found.revisions:
+        runs = "`alembic upgrade heads` in the application" if found.is_run_by_application else "`server-jobs migrate`"
         yield fail(
-            f"the tables are at {_listed(current) or 'no revision'}, and the newest is {_listed(newest) or 'none'}",
-            "run `server-jobs migrate`",
+            f"the tables are at {_listed(found.revisions)}, and the newest is {_listed(newest) or 'none'}",
+            f"run {runs}",
         )
+    elif is_turso(workspace):
+        yield warn(
+            "no revision of the tables is recorded, so that nobody can tell whether they are the newest",
+            "go on with the plain SQL that made them, or start with `server-jobs migrate` in a new database",
+        )
+    else:
+        yield _check_foreign_tables(workspace, found)
 
 
-def _listed(revisions: set[str]) -> str:
+def _check_foreign_tables(workspace: Workspace, found: Recorded) -> Finding:
+    """Compare tables that the revisions of an application made, or plain SQL."""
+    from .revision import missing_in_tables
+
+    maker = (
+        f"the application's revision {_listed(found.of_application)}" if found.of_application else "other migrations"
+    )
+    if missing := missing_in_tables(workspace):
+        return fail(
+            f"the tables were made by {maker}, and lack {', '.join(missing)}",
+            "add it there, for example with `alembic revision --autogenerate` and `alembic upgrade head` in the "
+            "application",
+        )
+    return ok(f"the tables were made by {maker}, and lack nothing")
+
+
+def _listed(revisions: Iterable[str]) -> str:
     return ", ".join(sorted(revisions))
 
 

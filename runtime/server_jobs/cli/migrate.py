@@ -1,38 +1,27 @@
-"""`server-jobs migrate`: `alembic upgrade head` with the project's configuration and database."""
+"""`server-jobs migrate`: run the revisions of the project on its database."""
 
 from __future__ import annotations
 
-import logging
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 
 import click
 from alembic import command
-from alembic.runtime.migration import RevisionStep
 from alembic.util.exc import CommandError
 from sqlalchemy.exc import SQLAlchemyError
 
 from ..errors import DatabaseError, ProjectError
+from ..migrations.engine import sqlalchemy_url
+from ..migrations.environment import Step
+from ..migrations.occupied import MigrationRefusedError
 from .failures import missing_extra
 from .options import json_option, with_workspace
-from .output import one_line, print_json, say
+from .output import note, one_line, print_json, say
 from .plain_sql import PlainRevision, is_turso, plain_revisions, script, upgrade
-from .revision import alembic_config, database_error, newest_heads, sqlalchemy_url
+from .revision import alembic_config, database_error, newest_heads
 from .running import run
 from .workspace import Workspace
-
-_STEPS = logging.getLogger("alembic.runtime.migration")
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """A revision that ran: `upgrade` or `downgrade`."""
-
-    direction: str
-    revision: str
-    description: str
 
 
 @click.command()
@@ -42,10 +31,11 @@ class Step:
 @with_workspace
 @json_option
 def migrate(workspace: Workspace, *, revision: str, downgrade: str | None, sql: bool, as_json: bool) -> None:
-    """Bring the tables of the database to the newest revision, and say which revisions ran.
+    """Bring the tables of the database to the newest revision, and print which revisions ran.
 
-    The same as `alembic upgrade head` in the project's folder, for SQLite and PostgreSQL. A Turso database gets the
-    same revisions as plain SQL, and cannot be downgraded.
+    Prints the database first. The revisions that ran are recorded in the table server_jobs_version; the configuration
+    and the revisions of an application's own Alembic are never used. A Turso database gets the same revisions as plain
+    SQL, and cannot be downgraded.
 
     \b
     Examples:
@@ -57,6 +47,8 @@ def migrate(workspace: Workspace, *, revision: str, downgrade: str | None, sql: 
 
     Exit status: 0 done, 2 wrong usage, 3 the project or the database cannot be used.
     """
+    if not sql:
+        (note if as_json else say)(f"migrating {workspace.shown_place}")
     if is_turso(workspace):
         ran, heads = _migrate_plainly(workspace, revision, downgrade, sql=sql)
     else:
@@ -68,18 +60,20 @@ def migrate(workspace: Workspace, *, revision: str, downgrade: str | None, sql: 
         return
     for step in ran:
         say(f"{step.direction} {step.revision}  {one_line(step.description)}".rstrip())
-    say(f"{workspace.shown_url} is {'now ' if ran else ''}at {_target(downgrade or revision, heads)}")
+    say(f"{workspace.shown_place} is {'now ' if ran else ''}at {_target(downgrade or revision, heads)}")
 
 
 def _migrate(workspace: Workspace, revision: str, downgrade: str | None, *, sql: bool) -> tuple[list[Step], list[str]]:
-    """The steps that Alembic took, and the newest revisions."""
-    sqlalchemy_url(workspace)  # refused here rather than somewhere inside of Alembic
-    config = alembic_config(workspace)
-    with _explained(workspace), _environment(workspace), _recorded() as steps:
+    """Run the revisions with Alembic. Return the steps it took, and the newest revisions."""
+    sqlalchemy_url(workspace.url)  # refused here rather than somewhere inside of Alembic
+    steps: list[Step] = []
+    config = alembic_config(workspace, steps.append)
+    with _explained(workspace):
         if downgrade is not None:
             command.downgrade(config, downgrade, sql=sql)
         else:
-            command.upgrade(config, revision, sql=sql)
+            # Branches of work that meet leave two heads.
+            command.upgrade(config, "heads" if revision == "head" else revision, sql=sql)
     return steps, [] if sql else sorted(newest_heads(workspace))
 
 
@@ -114,50 +108,11 @@ def _target(revision: str, heads: list[str]) -> str:
 
 
 @contextmanager
-def _environment(workspace: Workspace) -> Iterator[None]:
-    """The database URL in the variable in which `env.py` looks for it."""
-    variable = workspace.database_url_env
-    before = os.environ.get(variable)
-    os.environ[variable] = workspace.url
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ[variable]
-        else:
-            os.environ[variable] = before
-
-
-class _StepRecorder(logging.Handler):
-    """Alembic tells the steps it takes to its log only."""
-
-    def __init__(self) -> None:
-        super().__init__(logging.INFO)
-        self.steps: list[Step] = []
-
-    def emit(self, record: logging.LogRecord) -> None:
-        for step in record.args if isinstance(record.args, tuple) else ():
-            if isinstance(step, RevisionStep):
-                direction = "upgrade" if step.is_upgrade else "downgrade"
-                self.steps.append(Step(direction, step.revision.revision, step.doc or ""))
-
-
-@contextmanager
-def _recorded() -> Iterator[list[Step]]:
-    recorder, level = _StepRecorder(), _STEPS.level
-    _STEPS.addHandler(recorder)
-    _STEPS.setLevel(logging.INFO)
-    try:
-        yield recorder.steps
-    finally:
-        _STEPS.removeHandler(recorder)
-        _STEPS.setLevel(level)
-
-
-@contextmanager
 def _explained(workspace: Workspace) -> Iterator[None]:
     try:
         yield
+    except MigrationRefusedError as error:
+        raise DatabaseError(f"{workspace.shown_place}: {error}") from error
     except CommandError as error:
         raise ProjectError(f"Alembic: {error}") from error
     except SQLAlchemyError as error:

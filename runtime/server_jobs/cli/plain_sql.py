@@ -1,6 +1,6 @@
 """Migrations of a Turso database: Alembic does not reach it, so the generated plain SQL is executed instead.
 
-The revision is kept where Alembic keeps it, in the table `alembic_version`, for whoever comes with Alembic later.
+The revision is recorded in the table that Alembic uses for it, so that Alembic can go on with a copy in a file.
 """
 
 from __future__ import annotations
@@ -13,14 +13,16 @@ from pathlib import Path
 
 from ..databases.url import TURSO_SCHEMES, parts_of
 from ..errors import DatabaseError, ProjectError
+from ..migrations.recorded import EARLIER_TABLE, VERSION_TABLE, Recorded, recorded_in
 from ..ports import Database, Statement
+from ..tables import TABLES
 from .workspace import Workspace
 
 _FILE = re.compile(r"(\d{4})_\w+\.sql")
-_VERSIONS = """
-CREATE TABLE IF NOT EXISTS alembic_version (
+_VERSIONS = f"""
+CREATE TABLE IF NOT EXISTS {VERSION_TABLE} (
     version_num VARCHAR(32) NOT NULL,
-    CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num)
+    CONSTRAINT {VERSION_TABLE}_pkc PRIMARY KEY (version_num)
 )
 """
 
@@ -57,29 +59,43 @@ def plain_revisions(workspace: Workspace) -> list[PlainRevision]:
     return revisions
 
 
+async def recorded(database: Database) -> Recorded:
+    """Return the revisions that ran in the database. Raises `DatabaseError`."""
+    tables = await _present(database, (VERSION_TABLE, EARLIER_TABLE))
+    own, alembic = [
+        await _rows(database, name) if name in tables else frozenset[str]() for name in (VERSION_TABLE, EARLIER_TABLE)
+    ]
+    return recorded_in(own, alembic)
+
+
 async def current_revision(database: Database) -> str | None:
-    """The revision the database is at; None if it was never migrated. Raises `DatabaseError`."""
-    look = Statement("SELECT name FROM sqlite_master WHERE type = 'table' AND name = 'alembic_version'", writes=False)
-    (tables,) = await database.run((look, {}))
-    if not tables:
-        return None
-    (rows,) = await database.run((Statement("SELECT version_num FROM alembic_version", writes=False), {}))
-    if len(rows) > 1:
-        raise DatabaseError("the table alembic_version has several rows; keep the one of server-jobs")
-    return str(rows[0]["version_num"]) if rows else None
+    """Return the revision the database is at; None if it was never migrated. Raises `DatabaseError`."""
+    found = await recorded(database)
+    if len(found.revisions) > 1:
+        raise DatabaseError(
+            f"the database has several revisions of server-jobs ({', '.join(found.revisions)}); keep one"
+        )
+    return next(iter(found.revisions), None)
 
 
 async def upgrade(database: Database, revisions: Sequence[PlainRevision], target: str) -> list[PlainRevision]:
-    """Bring the database to this revision, in one transaction; what ran.
+    """Bring the database to this revision, in one transaction, and return the revisions that ran.
 
-    Raises `ProjectError` for a revision that is not there, and `DatabaseError` when a statement fails: then nothing was
-    changed. One that somebody else ran meanwhile is not run again.
+    Raises `ProjectError` for an unknown revision, and `DatabaseError` if tables of others are in the way or a statement
+    fails: then nothing was changed. A revision that somebody else ran meanwhile is not run again.
     """
-    while pending := _pending(revisions, before := await current_revision(database), target):
-        statements = [_VERSIONS, *_leave(before)]
+    await _check_tables(database)
+    while True:
+        before = await current_revision(database)
+        pending = _pending(revisions, before, target)
+        moves = (await recorded(database)).is_adoptable
+        if not pending and not moves:
+            return []
+        statements = [_VERSIONS, *_leave(before, moves=moves)]
         for revision in pending:
             statements += revision.statements
-        statements.append(f"INSERT INTO alembic_version (version_num) VALUES ('{pending[-1].id}')")  # noqa: S608
+        after = pending[-1].id if pending else before
+        statements.append(f"INSERT INTO {VERSION_TABLE} (version_num) VALUES ('{after}')")  # noqa: S608
         try:
             await database.run(*((Statement(sql, writes=True), {}) for sql in statements))
         except DatabaseError:
@@ -87,19 +103,45 @@ async def upgrade(database: Database, revisions: Sequence[PlainRevision], target
                 raise
         else:
             return pending
-    return []
+
+
+async def _check_tables(database: Database) -> None:
+    """Raise `DatabaseError` if something else has the names of our tables, in a database that was never migrated."""
+    if (await recorded(database)).revisions:
+        return
+    if taken := await _present(database, TABLES):
+        raise DatabaseError(
+            f"the database has {', '.join(map(repr, sorted(taken)))} already, and no revision of server-jobs is "
+            "recorded. Nothing was changed. Give server-jobs a database of its own; if its plain SQL made the tables, "
+            "go on with that"
+        )
+
+
+async def _present(database: Database, names: Sequence[str]) -> frozenset[str]:
+    """Return which of these tables and views there are."""
+    listed = ", ".join(f"'{name}'" for name in names)
+    look = f"SELECT name FROM sqlite_master WHERE type IN ('table', 'view') AND name IN ({listed})"  # noqa: S608
+    (rows,) = await database.run((Statement(look, writes=False), {}))
+    return frozenset(str(row["name"]) for row in rows)
+
+
+async def _rows(database: Database, table: str) -> frozenset[str]:
+    (rows,) = await database.run((Statement(f"SELECT version_num FROM {table}", writes=False), {}))  # noqa: S608
+    return frozenset(str(row["version_num"]) for row in rows)
 
 
 def script(revisions: Sequence[PlainRevision], target: str) -> str:
     """The SQL that brings an empty database to this revision."""
     pending = _pending(revisions, None, target)
     statements = [_VERSIONS.strip(), *(sql for revision in pending for sql in revision.statements)]
-    statements.append(f"INSERT INTO alembic_version (version_num) VALUES ('{pending[-1].id}')")  # noqa: S608
+    statements.append(f"INSERT INTO {VERSION_TABLE} (version_num) VALUES ('{pending[-1].id}')")  # noqa: S608
     return "".join(f"{sql};\n\n" for sql in ("BEGIN", *statements, "COMMIT"))
 
 
-def _leave(revision: str | None) -> list[str]:
-    return [] if revision is None else [f"DELETE FROM alembic_version WHERE version_num = '{revision}'"]  # noqa: S608
+def _leave(revision: str | None, *, moves: bool) -> list[str]:
+    if moves:
+        return [f"DROP TABLE {EARLIER_TABLE}"]
+    return [] if revision is None else [f"DELETE FROM {VERSION_TABLE} WHERE version_num = '{revision}'"]  # noqa: S608
 
 
 def _pending(revisions: Sequence[PlainRevision], current: str | None, target: str) -> list[PlainRevision]:
@@ -109,7 +151,7 @@ def _pending(revisions: Sequence[PlainRevision], current: str | None, target: st
     if current is not None and current not in ids:
         raise ProjectError(
             f"the database is at the revision {current}, which is not among those of the project "
-            f"({ids[0]} to {ids[-1]}): it was migrated by a newer release, or by other means"
+            f"({ids[0]} to {ids[-1]}): it belongs to another project, another branch or a newer release"
         )
     last = len(ids) if target in ("head", "heads") else ids.index(target) + 1
     return list(revisions[0 if current is None else ids.index(current) + 1 : last])

@@ -3,81 +3,78 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from alembic.util.exc import CommandError
-from sqlalchemy import URL, create_engine, make_url
+from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
+from .. import migrations
 from ..databases.sqlite_errors import advice_for
 from ..errors import DatabaseError, ProjectError
+from ..migrations.differences import missing_parts
+from ..migrations.engine import enter_schema, migration_engine
+from ..migrations.environment import OnStep
+from ..migrations.recorded import Recorded
+from ..migrations.version_table import recorded
 from .workspace import Workspace
 
-_SUPPORTED = (
-    "migrations run on SQLite, PostgreSQL and libSQL servers, such as sqlite:///jobs.sqlite3, "
-    "postgresql://localhost/shop or libsql://name-organization.turso.io"
-)
+T = TypeVar("T")
+
+_ENVIRONMENT = Path(migrations.__file__).parent / "script"
 
 
-def alembic_config(workspace: Workspace) -> Config:
-    """Alembic's configuration as the `alembic` command finds it in the project, else for the generated folder.
+def alembic_config(workspace: Workspace, on_step: OnStep | None = None) -> Config:
+    """Return a configuration of our own: the revisions of the project, the database of the workspace, nothing else.
 
+    Reads no `alembic.ini`, `[tool.alembic]` or `env.py`: they may belong to an application with its own database.
     Raises `ProjectError` when there is no project, or nothing is generated yet.
     """
     project = workspace.required_project()
-    ini = project.root / "alembic.ini"
-    config = Config(
-        file_=ini if ini.is_file() else None, toml_file=project.root / "pyproject.toml", output_buffer=sys.stdout
-    )
-    if config.get_alembic_option("script_location") is None:
-        config.set_main_option("script_location", str(project.root / project.output / "migrations").replace("%", "%%"))
-    location = config.get_alembic_option("script_location")
-    if location is None or not Path(location).is_dir():
-        raise ProjectError(f"there are no migrations yet, {location} is missing; run `server-jobs generate` first")
-    sys.path[:0] = [folder for folder in workspace.import_folders if folder not in sys.path]
+    versions = project.root / project.output / "migrations/versions"
+    if not versions.is_dir():
+        raise ProjectError(f"there are no migrations yet, {versions} is missing; run `server-jobs generate` first")
+    config = Config(output_buffer=sys.stdout)
+    config.set_main_option("script_location", str(_ENVIRONMENT).replace("%", "%%"))
+    config.set_main_option("version_locations", str(versions).replace("%", "%%"))
+    config.set_main_option("path_separator", "newline")
+    config.attributes["server_jobs"] = {"url": workspace.url, "schema": workspace.schema, "on_step": on_step}
     return config
 
 
 def newest_heads(workspace: Workspace) -> set[str]:
-    """The newest revisions of the project, one for each branch. Raises `ProjectError`."""
+    """Return the newest revisions of the project, one for each branch. Raises `ProjectError`."""
     try:
         return set(ScriptDirectory.from_config(alembic_config(workspace)).get_heads())
     except CommandError as error:
         raise ProjectError(f"Alembic: {error}") from error
 
 
-def current_heads(workspace: Workspace) -> set[str]:
-    """The revisions the database is at, none if Alembic never touched it. Raises `DatabaseError`."""
-    url = sqlalchemy_url(workspace)
+def recorded_revisions(workspace: Workspace) -> Recorded:
+    """Return the revisions that ran in the database. Raises `DatabaseError`."""
+    return _read(workspace, recorded)
+
+
+def missing_in_tables(workspace: Workspace) -> list[str]:
+    """Return the tables, columns and indexes that this release needs and the database lacks. Raises `DatabaseError`."""
+    return _read(workspace, missing_parts)
+
+
+def _read(workspace: Workspace, read: Callable[[Connection], T]) -> T:
     try:
-        engine = create_engine(url)
-        try:
-            with engine.connect() as connection:
-                return set(MigrationContext.configure(connection).get_current_heads())
-        finally:
-            engine.dispose()
+        with migration_engine(workspace.url).connect() as connection:
+            enter_schema(connection, workspace.schema)
+            return read(connection)
     except SQLAlchemyError as error:
         raise database_error(workspace, error) from error
 
 
-def sqlalchemy_url(workspace: Workspace) -> URL:
-    """The URL with the driver that the extra `postgres` brings. Raises `DatabaseError` for one nobody can use."""
-    try:
-        url = make_url(workspace.url)
-    except (SQLAlchemyError, ValueError):
-        raise DatabaseError(f"{workspace.shown_url!r} is not a database URL; {_SUPPORTED}") from None
-    if url.get_backend_name() not in ("sqlite", "postgresql", "postgres"):
-        raise DatabaseError(f"{workspace.shown_url}: {url.get_backend_name()} is not supported; {_SUPPORTED}")
-    if url.drivername in ("postgresql", "postgres", "postgresql+asyncpg"):  # migrations are not asynchronous
-        return url.set(drivername="postgresql+psycopg")
-    return url
-
-
 def database_error(workspace: Workspace, error: SQLAlchemyError) -> DatabaseError:
-    """SQLAlchemy's error as one of ours: the driver's message on one line, without the SQL, and what to do about it."""
+    """Return SQLAlchemy's error as one of ours: the driver's message on one line, without the SQL, and advice."""
     cause: BaseException = getattr(error, "orig", None) or error
     said, advice = " ".join(str(cause).split()), advice_for(cause)
     return DatabaseError(f"{workspace.shown_url}: {said}" + (f"; {advice}" if advice else ""))

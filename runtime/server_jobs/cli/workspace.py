@@ -12,7 +12,15 @@ from pathlib import Path
 from ..backend import DEFAULT_CONCURRENCY, DEFAULT_LOCK_TIMEOUT, DEFAULT_POLL_INTERVAL, Backend
 from ..connection import connect
 from ..databases.sqlite import SqliteDatabase
-from ..databases.url import DATABASE_URL, DEFAULT_URL, database_url, open_database, without_password
+from ..databases.url import (
+    DATABASE_URL,
+    DEFAULT_URL,
+    POSTGRES_SCHEMES,
+    database_url,
+    open_database,
+    parts_of,
+    without_password,
+)
 from ..errors import DatabaseError, InvalidOptionError, ProjectError, ProjectNotFoundError, SchemaMissingError
 from ..ports import Database
 from ..project import Project, find_project
@@ -61,6 +69,17 @@ class Workspace:
     def shown_url(self) -> str:
         """The URL without its password."""
         return without_password(self.url)
+
+    @cached_property
+    def schema(self) -> str | None:
+        """The PostgreSQL schema of the tables; None: the first one of the connection's search path."""
+        return self.project.schema if self.project else None
+
+    @property
+    def shown_place(self) -> str:
+        """The URL without its password, and the schema."""
+        is_used = self.schema is not None and parts_of(self.url).scheme in POSTGRES_SCHEMES
+        return f"{self.shown_url} (schema {self.schema})" if is_used else self.shown_url
 
     @property
     def import_folders(self) -> list[str]:

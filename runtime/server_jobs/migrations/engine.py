@@ -1,0 +1,59 @@
+"""The SQLAlchemy engine that migrations run on."""
+
+from __future__ import annotations
+
+import sqlite3
+
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, pool, text
+from sqlalchemy.exc import SQLAlchemyError
+
+from ..databases.url import without_password
+from ..errors import DatabaseError
+
+_SUPPORTED = (
+    "migrations run on SQLite, PostgreSQL and libSQL servers, such as sqlite:///jobs.sqlite3, "
+    "postgresql://localhost/shop or libsql://name-organization.turso.io"
+)
+
+
+def sqlalchemy_url(url: str) -> URL:
+    """Return the URL with psycopg 3 as the driver of PostgreSQL. Raises `DatabaseError` if it cannot be used."""
+    try:
+        made = make_url(url)
+    except (SQLAlchemyError, ValueError):
+        raise DatabaseError(f"{without_password(url)!r} is not a database URL; {_SUPPORTED}") from None
+    if made.get_backend_name() not in ("sqlite", "postgresql", "postgres"):
+        raise DatabaseError(f"{without_password(url)}: {made.get_backend_name()} is not supported; {_SUPPORTED}")
+    if made.drivername in ("postgresql", "postgres", "postgresql+asyncpg"):  # migrations are not asynchronous
+        return made.set(drivername="postgresql+psycopg")
+    return made
+
+
+def migration_engine(url: str) -> Engine:
+    """Return an engine without a pool, whose transactions on SQLite include CREATE TABLE and lock at once."""
+    engine = create_engine(sqlalchemy_url(url), poolclass=pool.NullPool)
+    if engine.dialect.name == "sqlite":
+        event.listen(engine, "connect", _begin_nothing)
+        event.listen(engine, "begin", _begin_immediate)
+    return engine
+
+
+def enter_schema(connection: Connection, schema: str | None) -> None:
+    """Let unqualified names mean this PostgreSQL schema until the transaction ends. Other databases have none."""
+    if schema is not None and connection.dialect.name == "postgresql":
+        connection.execute(text(f"SET LOCAL search_path TO {quoted(connection, schema)}"))
+
+
+def quoted(connection: Connection, name: str) -> str:
+    """Return the name between quotes."""
+    return connection.dialect.identifier_preparer.quote_identifier(name)
+
+
+def _begin_nothing(driver: sqlite3.Connection, _record: object) -> None:
+    """Keep the driver from committing before each CREATE TABLE; `_begin_immediate` begins transactions instead."""
+    driver.isolation_level = None
+
+
+def _begin_immediate(connection: Connection) -> None:
+    """Take the write lock at once: SQLite cannot wait for it later."""
+    connection.exec_driver_sql("BEGIN IMMEDIATE")

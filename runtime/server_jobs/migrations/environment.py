@@ -1,0 +1,143 @@
+"""Alembic's environment for the revisions of server-jobs. `env.py` of a project calls `run_migrations`."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from alembic import context
+from alembic.runtime.migration import MigrationInfo
+from sqlalchemy import Connection, text
+
+from ..schema import is_ours, metadata
+from .engine import enter_schema, migration_engine, quoted, sqlalchemy_url
+from .occupied import MigrationRefusedError, a_place_of_its_own, check_tables
+from .recorded import VERSION_TABLE
+from .version_table import adopt, recorded
+
+# Any number works that no other program uses for an advisory lock.
+_MIGRATION_LOCK = 7_365_727_665
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A revision that ran: `upgrade` or `downgrade`."""
+
+    direction: str
+    revision: str
+    description: str
+
+
+OnStep = Callable[[Step], None]
+
+
+def run_migrations(url: str, *, schema: str | None = None, on_step: OnStep | None = None) -> None:
+    """Do what Alembic was called for, on the database of this URL. Works inside `env.py` only.
+
+    `schema` is the PostgreSQL schema of the tables; it is created if it is missing. `on_step` is called after each
+    revision. All revisions of a call run in one transaction: one that fails leaves nothing behind, and of two calls at
+    the same time the second waits.
+    """
+    # SQLAlchemy warns that it cannot compare the indexes on columns of views.
+    warnings.filterwarnings("ignore", "Skipped unsupported reflection of expression-based index")
+    if context.is_offline_mode():
+        _run_offline(url, schema)
+    else:
+        _run_online(url, schema, on_step)
+
+
+def _run_offline(url: str, schema: str | None) -> None:
+    """Print the statements and connect to no database."""
+    # With named parameters, percent signs in values are not doubled.
+    context.configure(
+        url=sqlalchemy_url(url),
+        target_metadata=metadata,
+        literal_binds=True,
+        dialect_opts={"paramstyle": "named"},
+        version_table=VERSION_TABLE,
+    )
+    dialect = context.get_context().dialect
+    # SQLAlchemy 2.0 doubles backslashes until a server tells it not to, as every one has done since PostgreSQL 9.1.
+    vars(dialect)["_backslash_escapes"] = False
+    with context.begin_transaction():
+        if schema is not None and dialect.name == "postgresql":
+            name = dialect.identifier_preparer.quote_identifier(schema)
+            context.execute(f"CREATE SCHEMA IF NOT EXISTS {name}")
+            context.execute(f"SET LOCAL search_path TO {name}")
+        context.run_migrations()
+
+
+def _run_online(url: str, schema: str | None, on_step: OnStep | None) -> None:
+    engine = migration_engine(url)
+    with engine.connect() as connection:
+        context.configure(
+            connection=connection,
+            target_metadata=metadata,
+            include_name=is_ours,
+            render_as_batch=engine.dialect.name == "sqlite",
+            transactional_ddl=True,
+            version_table=VERSION_TABLE,
+            on_version_apply=None if on_step is None else _callback(on_step),
+        )
+        with context.begin_transaction():
+            if engine.dialect.name == "postgresql":
+                connection.execute(text(f"SELECT pg_advisory_xact_lock({_MIGRATION_LOCK})"))
+                _create_schema(connection, schema)
+            enter_schema(connection, schema)
+            adopt(connection)
+            if not _runs_revisions() or _is_to_run(connection):
+                context.run_migrations()
+
+
+def _callback(on_step: OnStep) -> Callable[..., None]:
+    """Return a function that Alembic calls after each revision."""
+
+    def call(*, step: MigrationInfo, **_others: object) -> None:
+        for revision in step.up_revision_ids:
+            script = context.script.get_revision(revision)
+            on_step(Step("upgrade" if step.is_upgrade else "downgrade", revision, script.doc or ""))
+
+    return call
+
+
+def _create_schema(connection: Connection, schema: str | None) -> None:
+    """Create the schema unless it exists. IF NOT EXISTS would ask for the right to create schemas in any case."""
+    exists = text("SELECT 1 FROM pg_namespace WHERE nspname = :name")
+    if schema is not None and connection.execute(exists, {"name": schema}).first() is None:
+        connection.execute(text(f"CREATE SCHEMA {quoted(connection, schema)}"))
+
+
+def _runs_revisions() -> bool:
+    """Return whether this is an upgrade or a downgrade; `stamp`, `current` and `check` run no revision."""
+    options = context.get_context().opts
+    return "destination_rev" in options and "purge" not in options
+
+
+def _is_to_run(connection: Connection) -> bool:
+    """Return whether this project runs its own revisions here: not if an application's Alembic has run all of them.
+
+    Raises `MigrationRefusedError` if the database belongs to something else than this project.
+    """
+    found = recorded(connection)
+    if not found.revisions:
+        check_tables(connection)
+        return True
+    if unknown := found.revisions - {script.revision for script in context.script.walk_revisions()}:
+        raise MigrationRefusedError(
+            f"the database is at the revision {_listed(unknown)}, which this project does not have: it belongs to "
+            "another project, another branch or a newer release. Nothing was changed. Use the files of that branch or "
+            f"release, or give this project {a_place_of_its_own(connection)}"
+        )
+    if not found.is_run_by_application:
+        return True
+    if found.revisions == frozenset(context.script.get_heads()):
+        return False
+    raise MigrationRefusedError(
+        "the Alembic of an application runs the revisions of server-jobs here (the table alembic_version has "
+        f"{_listed(found.revisions | found.of_application)}): run `alembic upgrade heads` with its configuration"
+    )
+
+
+def _listed(revisions: frozenset[str]) -> str:
+    return ", ".join(sorted(revisions))

@@ -1,0 +1,210 @@
+"""`server-jobs migrate` changes our tables in our database, and nothing that belongs to somebody else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from server_jobs.migrations import environment
+from sqlalchemy import create_engine, inspect, text
+
+from tests.conformance.hrana_server import HranaServer
+from tests.generator.databases import postgres_database
+from tests.generator.projects import TemporaryProject, generated_project, job_spec
+
+from .shop import run
+
+ROOT = Path(__file__).parents[2]
+NEWEST_OF_EARLIER_RELEASE = "server_jobs_0008"
+OURS = {"cron_jobs", "job_starts", "jobs", "paused_queues", "server_jobs_version"}
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> TemporaryProject:
+    return generated_project(tmp_path / "project")
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """The URL of an empty database."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path}/new.sqlite3"
+    else:
+        with postgres_database() as location:
+            yield location
+
+
+def execute(url: str, *statements: str) -> None:
+    """Change a database as somebody else does."""
+    engine = create_engine(url.replace("postgresql://", "postgresql+psycopg://"))
+    with engine.begin() as connection:
+        for statement in statements:
+            connection.execute(text(statement))
+    engine.dispose()
+
+
+def record_as_alembic_does(url: str) -> None:
+    """Let `alembic_version` have the revisions, as in earlier releases and where an application's Alembic runs ours."""
+    execute(
+        url,
+        "CREATE TABLE alembic_version AS SELECT * FROM server_jobs_version",
+        "DROP TABLE server_jobs_version",
+    )
+
+
+def rows(url: str, table: str) -> list[tuple[object, ...]]:
+    engine = create_engine(url.replace("postgresql://", "postgresql+psycopg://"))
+    with engine.connect() as connection:
+        found = [tuple(row) for row in connection.execute(text(f"SELECT * FROM {table}"))]
+    engine.dispose()
+    return found
+
+
+def names(url: str) -> set[str]:
+    """The tables and views of a database."""
+    engine = create_engine(url.replace("postgresql://", "postgresql+psycopg://"))
+    inspector = inspect(engine)
+    found = {*inspector.get_table_names(), *inspector.get_view_names()}
+    engine.dispose()
+    return found
+
+
+def test_the_configuration_of_an_application_is_not_used(
+    project: TemporaryProject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    theirs, ours = f"sqlite:///{tmp_path}/theirs.sqlite3", f"sqlite:///{tmp_path}/ours.sqlite3"
+    project.path("alembic").mkdir()
+    project.path("alembic/env.py").write_text("raise SystemExit('the environment of the application was run')\n")
+    project.path("alembic.ini").write_text(
+        f"[alembic]\nscript_location = %(here)s/alembic\nsqlalchemy.url = {theirs}\nversion_locations = %(here)s/none\n"
+    )
+    project.path("generated/migrations/env.py").write_text("raise SystemExit('env.py was run')\n")
+    monkeypatch.setenv("SERVER_JOBS_DATABASE_URL", ours)
+    monkeypatch.chdir(project.root)
+
+    result = project.run("migrate")
+
+    assert result.exit_code == 0, result.output
+    assert result.stdout.splitlines()[0] == f"migrating {ours}"
+    assert not (tmp_path / "theirs.sqlite3").exists()
+    assert names(ours) >= OURS
+    assert project.run("migrate", "--downgrade", "base").exit_code == 0
+
+
+def test_the_database_is_printed_first_and_without_its_password(project: TemporaryProject) -> None:
+    result = project.run("migrate", "--database", "postgresql://ann:secret@127.0.0.1:1/shop")
+    assert result.exit_code == 3
+    assert result.stdout == "migrating postgresql://ann:***@127.0.0.1:1/shop\n"
+
+
+def test_revisions_that_an_earlier_release_recorded_are_adopted_once(url: str) -> None:
+    def migrate(*options: str) -> str:
+        result = run("migrate", "--project", str(ROOT), "--database", url, *options)
+        assert result.exit_code == 0, result.output
+        return result.stdout
+
+    migrate("--revision", NEWEST_OF_EARLIER_RELEASE)
+    record_as_alembic_does(url)
+
+    assert "server_jobs_0001" not in migrate()
+    assert "alembic_version" not in names(url)
+    assert len(rows(url, "server_jobs_version")) == 1
+
+    execute(url, "CREATE TABLE alembic_version (version_num TEXT)", "INSERT INTO alembic_version VALUES ('4fe1')")
+    assert "upgrade" not in migrate()
+    assert rows(url, "alembic_version") == [("4fe1",)]
+
+
+def test_without_the_adoption_such_a_database_is_not_migrated(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    arguments = ("migrate", "--project", str(ROOT), "--database", url)
+    run(*arguments, "--revision", NEWEST_OF_EARLIER_RELEASE)
+    record_as_alembic_does(url)
+    monkeypatch.setattr(environment, "adopt", lambda _connection: None)
+    assert run(*arguments).exit_code == 3
+
+
+def test_turso_adopts_as_well(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TURSO_AUTH_TOKEN", "token")
+    with HranaServer(tmp_path / "turso.sqlite3", "token") as server:
+        arguments = ("migrate", "--project", str(ROOT), "--database", server.url)
+        run(*arguments, "--revision", NEWEST_OF_EARLIER_RELEASE)
+        record_as_alembic_does(f"sqlite:///{server.path}")
+        result = run(*arguments)
+        assert result.exit_code == 0, result.output
+        assert "server_jobs_0001" not in result.stdout
+        assert "alembic_version" not in names(f"sqlite:///{server.path}")
+        assert len(rows(f"sqlite:///{server.path}", "server_jobs_version")) == 1
+
+
+def test_the_revisions_of_an_application_stay(project: TemporaryProject, url: str) -> None:
+    execute(url, "CREATE TABLE alembic_version (version_num TEXT)", "INSERT INTO alembic_version VALUES ('4fe1')")
+    assert project.run("migrate", "--database", url).exit_code == 0
+    assert rows(url, "alembic_version") == [("4fe1",)]
+    assert project.run("migrate", "--database", url, "--downgrade", "base").exit_code == 0
+    assert rows(url, "alembic_version") == [("4fe1",)]
+
+
+def test_revisions_that_the_alembic_of_an_application_runs_are_left_to_it(project: TemporaryProject, url: str) -> None:
+    migrate = ("migrate", "--database", url)
+    (first, *_), heads = project.run(*migrate).stdout.splitlines()[1:], rows(url, "server_jobs_version")
+    record_as_alembic_does(url)
+    execute(url, "INSERT INTO alembic_version VALUES ('4fe1')")
+
+    assert project.run(*migrate).exit_code == 0
+    assert sorted(rows(url, "alembic_version")) == sorted([*heads, ("4fe1",)])
+
+    execute(url, f"UPDATE alembic_version SET version_num = '{first.split()[1]}' WHERE version_num <> '4fe1'")
+    result = project.run(*migrate)
+    assert result.exit_code == 3
+    assert "run `alembic upgrade heads` with its configuration" in result.stderr
+
+
+@pytest.mark.parametrize("made", ["TABLE jobs (id INTEGER)", "TABLE paused_queues (id TEXT)", "VIEW jobs AS SELECT 1"])
+def test_a_table_of_an_application_is_in_the_way(project: TemporaryProject, url: str, made: str) -> None:
+    execute(url, f"CREATE {made}")
+    before = names(url)
+    result = project.run("migrate", "--database", url)
+    assert result.exit_code == 3
+    assert (
+        f"the database has {made.split()[1]!r} already, which server-jobs did not create. Nothing was" in result.stderr
+    )
+    advice = 'schema = "server_jobs" under' if url.startswith("postgresql") else "set SERVER_JOBS_DATABASE_URL"
+    assert advice in result.stderr
+    assert names(url) == before
+
+
+def test_a_table_of_an_application_is_in_the_way_on_turso(
+    project: TemporaryProject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TURSO_AUTH_TOKEN", "token")
+    with HranaServer(tmp_path / "turso.sqlite3", "token") as server:
+        execute(f"sqlite:///{server.path}", "CREATE TABLE jobs (id INTEGER)")
+        result = project.run("migrate", "--database", server.url)
+        assert result.exit_code == 3
+        assert "Give server-jobs a database of its own" in result.stderr
+        assert names(f"sqlite:///{server.path}") == {"jobs"}
+
+
+def test_tables_without_a_recorded_revision_are_left_to_whoever_made_them(project: TemporaryProject, url: str) -> None:
+    project.run("migrate", "--database", url)
+    execute(url, "DROP TABLE server_jobs_version")
+    result = project.run("migrate", "--database", url)
+    assert result.exit_code == 3
+    assert "migrations of your application or plain SQL made them" in result.stderr
+
+
+def test_a_second_project_is_refused_in_the_same_place(project: TemporaryProject, url: str, tmp_path: Path) -> None:
+    specs = {"send_email": job_spec("SendEmail"), "digest": job_spec("Digest")}
+    second = generated_project(tmp_path / "second", specs)
+    second.write_spec("report", job_spec("Report"))
+    second.generate()
+    assert second.run("migrate", "--database", url).exit_code == 0
+    before = names(url), rows(url, "server_jobs_version")
+
+    result = project.run("migrate", "--database", url)
+
+    assert result.exit_code == 3
+    assert "which this project does not have: it belongs to another project" in result.stderr
+    assert "give this project a" in result.stderr
+    assert (names(url), rows(url, "server_jobs_version")) == before
