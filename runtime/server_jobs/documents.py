@@ -12,7 +12,7 @@ from pydantic import BaseModel, PlainSerializer, SecretBytes, SecretStr, Validat
 from pydantic_core import ErrorDetails, PydanticSerializationError
 from pydantic_core.core_schema import ErrorType
 
-from .errors import InvalidDocumentError, InvalidParamsError, InvalidResultError, Problem
+from .errors import MOST_PROBLEMS, InvalidDocumentError, InvalidParamsError, InvalidResultError, Problem
 from .model import Check
 from .values import at_pointer, check, encode, fingerprint, non_finite, pointer_to
 
@@ -157,7 +157,9 @@ class _Refusal:
         return None if self._redact else error
 
     def of(self, error: ValidationError, document: object) -> InvalidDocumentError:
-        return self(self._problem(detail, document) for detail in error.errors(include_url=False))
+        details = error.errors(include_url=False)
+        problems = tuple(self._problem(detail, document) for detail in details[:MOST_PROBLEMS])
+        return self._error(self._job_name, problems, len(details) - len(problems))
 
     def _problem(self, detail: ErrorDetails, document: object) -> Problem:
         pointer = pointer_to(_path(detail["loc"], document, missing=detail["type"] == "missing"))

@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+MOST_PROBLEMS = 100
+"""How many problems an error or an answer lists: a document of a megabyte may have a hundred thousand."""
+
 
 class ServerJobsError(Exception):
     """Base of all errors raised by this package. `except ServerJobsError` catches each of them."""
@@ -34,29 +37,34 @@ class Problem:
 class InvalidDocumentError(ServerJobsError):
     """Params or a result do not fit the spec of their job. Nothing was stored.
 
-    `job_name` names the job, `part` is "params" or "result", `problems` lists every violation with its JSON pointer.
+    `job_name` names the job, `part` is "params" or "result", `problems` lists the violations with their JSON pointers:
+    the first 100. `left_out` is the number of others.
     """
 
-    def __init__(self, job_name: str, part: str, problems: Sequence[Problem]) -> None:
+    def __init__(self, job_name: str, part: str, problems: Sequence[Problem], left_out: int = 0) -> None:
         self.job_name = job_name
         self.part = part
-        self.problems = tuple(problems)
+        self.problems = tuple(problems[:MOST_PROBLEMS])
+        self.left_out = left_out + len(problems) - len(self.problems)
         fit = "does not fit" if part == "result" else "do not fit"
-        super().__init__(f"{part} of {job_name} {fit} its spec: " + "; ".join(str(p) for p in self.problems))
+        shown = [str(problem) for problem in self.problems]
+        if self.left_out:
+            shown.append(f"and {self.left_out} more problems")
+        super().__init__(f"{part} of {job_name} {fit} its spec: " + "; ".join(shown))
 
 
 class InvalidParamsError(InvalidDocumentError):
     """The params given at enqueue, or found in a row, do not fit the spec."""
 
-    def __init__(self, job_name: str, problems: Sequence[Problem]) -> None:
-        super().__init__(job_name, "params", problems)
+    def __init__(self, job_name: str, problems: Sequence[Problem], left_out: int = 0) -> None:
+        super().__init__(job_name, "params", problems, left_out)
 
 
 class InvalidResultError(InvalidDocumentError):
     """What a handler returned does not fit the spec of its job."""
 
-    def __init__(self, job_name: str, problems: Sequence[Problem]) -> None:
-        super().__init__(job_name, "result", problems)
+    def __init__(self, job_name: str, problems: Sequence[Problem], left_out: int = 0) -> None:
+        super().__init__(job_name, "result", problems, left_out)
 
 
 class InvalidOptionError(ServerJobsError, ValueError):

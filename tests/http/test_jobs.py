@@ -6,10 +6,11 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from server_jobs.cron_tick import tick
+from server_jobs.errors import InvalidParamsError
 from server_jobs.http.body import LARGEST_BODY
 from server_jobs.record import JobQuery, JobStatus, NewJob
 
-from tests.http.caller import Caller
+from tests.http.caller import Caller, keep_job
 
 PROBLEM = "application/problem+json"
 
@@ -353,3 +354,35 @@ async def test_what_shows_where_jobs_are_reads_no_params_results_or_errors(monke
 
     assert [reply.status_code for reply in replies] == [200, 200, 200]
     assert all('"failed"' in reply.text for reply in replies)
+
+
+async def test_an_answer_lists_a_hundred_problems_and_counts_the_others() -> None:
+    reply = await Caller()("POST", "/jobs/Keep", {"params": {"text": "x", "addresses": [{}] * 5_000}})
+
+    assert reply.status_code == 422
+    assert (len(reply.json()["errors"]), reply.json()["more_errors"]) == (100, 4_900)
+    assert len(reply.content) < 20_000
+
+
+@pytest.mark.parametrize(("count", "length"), [(5_000, 10), (90, 10_000)])
+async def test_an_answer_stays_small_whatever_the_names_in_a_request(count: int, length: int) -> None:
+    names = {f"{number:0{length}}": 1 for number in range(count)}
+    reply = await Caller()("POST", "/jobs/Keep", {"params": {}, **names})
+
+    assert reply.status_code == 422
+    assert len(reply.json()["errors"]) + reply.json().get("more_errors", 0) == count
+    assert len(reply.content) < 60_000
+
+
+async def test_a_message_lists_a_hundred_problems_and_counts_the_others() -> None:
+    with pytest.raises(InvalidParamsError, match=r"and 4900 more problems$") as caught:
+        keep_job().new_job({"text": "x", "addresses": [{}] * 5_000})
+
+    assert len(caught.value.problems) == 100
+
+
+async def test_a_request_with_two_lengths_is_refused_before_its_token_is_looked_at() -> None:
+    headers = {"authorization": "", "transfer-encoding": "chunked", "content-length": "5"}
+    reply = await Caller()("POST", "/jobs/Keep", content=b"12345", headers=headers)
+
+    assert (reply.status_code, reply.headers["connection"]) == (400, "close")

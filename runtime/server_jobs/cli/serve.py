@@ -37,9 +37,24 @@ _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 @click.option(
     "--budget", metavar="DURATION", type=duration, default="25s", show_default=True, help="That of a trigger."
 )
+@click.option(
+    "--max-connections",
+    "connections",
+    type=click.IntRange(1, 100_000),
+    default=1000,
+    show_default=True,
+    help="Connections open at a time; fewer if `ulimit -n` allows fewer.",
+)
 @with_workspace
 def serve(
-    workspace: Workspace, *, host: str, port: int, hosts: tuple[str, ...], origins: tuple[str, ...], budget: timedelta
+    workspace: Workspace,
+    *,
+    host: str,
+    port: int,
+    hosts: tuple[str, ...],
+    origins: tuple[str, ...],
+    budget: timedelta,
+    connections: int,
 ) -> None:
     """Serve the HTTP routes under /_jobs: enqueue, list, show, cancel, retry, watch, status, metrics, trigger.
 
@@ -67,21 +82,24 @@ def serve(
         )
     options = HttpOptions(allowed_hosts=_allowed(host, hosts), allowed_origins=origins, trigger_budget=budget)
     with logging_to_stderr():
-        is_stopped = asyncio.run(_serve(workspace, host, port, tokens, options))
+        is_stopped = asyncio.run(_serve(workspace, host, port, tokens, options, connections))
     if not is_stopped:
         raise click.UsageError(f"{host}:{port} cannot be listened on; the lines above say why")
 
 
-async def _serve(workspace: Workspace, host: str, port: int, tokens: Tokens, options: HttpOptions) -> bool:
-    """Serve until a signal comes; False if it could not begin."""
+async def _serve(
+    workspace: Workspace, host: str, port: int, tokens: Tokens, options: HttpOptions, connections: int
+) -> bool:
+    """Serve until a signal comes. Return False if the address cannot be used."""
     from ..http.app import PREFIX, create_app, under_prefix
     from ..http.stopping import Stopping
+    from .http_protocol import ConnectionLimits
     from .http_server import HttpServer
 
     async with workspace.open_backend() as backend:
         stopping = Stopping()
         app = under_prefix(create_app(backend, tokens, options=options, stopping=stopping))
-        server = HttpServer(app, host, port, stopping)
+        server = HttpServer(app, host, port, stopping, ConnectionLimits(connections=connections))
         return await server.run(lambda url: note(f"serving {url}{PREFIX}; stop with Ctrl-C"))
 
 

@@ -1,7 +1,9 @@
-"""The body of a request: how long it may be, told by its headers before anything of it is read, and while it is."""
+"""The body of a request: limits for its length, checked by its headers and while it is read, and for its time."""
 
 from __future__ import annotations
 
+import asyncio
+from datetime import timedelta
 from typing import Protocol
 
 from starlette.requests import Request
@@ -11,6 +13,7 @@ from .problem import RefusedError
 
 LARGEST_BODY = MAX_DOCUMENT_BYTES + 64 * 1024  # the params, and what is around them
 _MOST_DIGITS = 20
+_CLOSE = {"connection": "close"}
 
 
 class SomeHeaders(Protocol):
@@ -19,9 +22,17 @@ class SomeHeaders(Protocol):
     def get(self, name: str, /) -> str | None: ...
 
 
+def check_framing(headers: SomeHeaders) -> None:
+    """Refuse a request with two statements about its length, which two servers may understand differently."""
+    if headers.get("content-length") is not None and headers.get("transfer-encoding") is not None:
+        raise RefusedError(
+            400, "a request has either a Content-Length or a Transfer-Encoding, not both", headers=_CLOSE
+        )
+
+
 def check_length(headers: SomeHeaders, *, is_needed: bool = False) -> None:
     """Refuse a body that is too long by its `Content-Length`, and with `is_needed` one that comes without it."""
-    if is_needed and headers.get("transfer-encoding") is not None:  # which makes any Content-Length void
+    if is_needed and headers.get("transfer-encoding") is not None:
         raise RefusedError(411, "the body needs a Content-Length")
     length = headers.get("content-length") or "0"
     if not (length.isascii() and length.isdigit()):
@@ -30,13 +41,23 @@ def check_length(headers: SomeHeaders, *, is_needed: bool = False) -> None:
         raise _too_long()
 
 
-async def json_body(request: Request) -> bytes:
-    """All of it, as it came: no more is read than may be."""
+async def json_body(request: Request, *, within: timedelta) -> bytes:
+    """Return the whole body unchanged. Raises `RefusedError` if it is too long, or takes longer than `within`."""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != "application/json":
         raise RefusedError(415, "the body must be JSON: Content-Type: application/json")
     if request.headers.get("content-encoding", "identity").strip().lower() != "identity":
         raise RefusedError(415, "the body must be sent as it is, without a Content-Encoding")
+    try:
+        async with asyncio.timeout(within.total_seconds()):
+            return await _read(request)
+    except TimeoutError:
+        raise RefusedError(
+            408, f"the body took longer than {within.total_seconds():g} seconds", headers=_CLOSE
+        ) from None
+
+
+async def _read(request: Request) -> bytes:
     body = bytearray()
     async for chunk in request.stream():
         body += chunk

@@ -14,10 +14,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ..backend import Backend
 from ..tokens import Tokens
-from .body import check_length
+from .body import check_framing, check_length
 from .options import HttpOptions
 from .origins import host_in, place_of
 from .problem import RefusedError, refusal_of
+from .refusal_log import RefusalLog
 
 OpenBackend = Callable[[Scope], AbstractAsyncContextManager[Backend]]
 TokensOf = Callable[[Scope], Tokens]
@@ -43,6 +44,7 @@ class Gate:
         self._tokens_of = tokens_of
         self._options = options
         self._hosts = None if options.allowed_hosts is None else {host.lower() for host in options.allowed_hosts}
+        self._refusals = RefusalLog()
         self._shared = _shared(self._serve, options.allowed_origins)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -84,8 +86,10 @@ class Gate:
         tokens = self._tokens_of(scope)
         if not tokens:
             raise RefusedError(404, "not found")
+        check_framing(headers)
         given = headers.getlist("authorization")
         if len(given) > 1 or not tokens.admit(given[0] if given else None):
+            self._refusals.note("no valid token", scope)
             raise RefusedError(401, "a valid bearer token is needed", headers={"www-authenticate": "Bearer"})
         if scope["method"] not in _READING:
             self._check_place(headers)

@@ -33,6 +33,7 @@ from ..texts import LONGEST_UNIQUE_KEY
 from ..values import pointer_to
 from .body import json_body
 from .gate import backend_of
+from .options import HttpOptions
 from .problem import RefusedError
 
 M = TypeVar("M", bound=BaseModel)
@@ -143,7 +144,8 @@ async def enqueue(request: Request) -> Response:
     """Check params against their spec, and store a job: 201, or 200 for one that was there already."""
     backend = backend_of(request)
     job = backend.registry.find(request.path_params["id"]).job
-    body = _read(EnqueueBody, await json_body(request))
+    options: HttpOptions = request.app.state.options
+    body = _read(EnqueueBody, await json_body(request, within=options.body_timeout))
     (inserted,) = await backend.insert([job.new_job(body.params, **body.options())])
     on_enqueued: Enqueued = request.app.state.enqueued
     on_enqueued(request)

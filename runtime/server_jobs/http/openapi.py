@@ -80,8 +80,9 @@ def document_of(jobs: Mapping[str, JobSchemas], *, server: str) -> Schema:
                 "title": _TEXT,
                 "status": _INTEGER,
                 "errors": {"type": "array", "items": _object({"pointer": _TEXT, "detail": _TEXT})},
+                "more_errors": {**_INTEGER, "description": "How many problems are left out of `errors`."},
             },
-            optional=("errors",),
+            optional=("errors", "more_errors"),
         ),
         "JobSummary": _object(_SUMMARY),
         "Job": _object({**_SUMMARY, **_DETAILS}),
@@ -186,7 +187,7 @@ def _enqueue(name: str, description: str) -> Schema:
     body["properties"] = {**body["properties"], "params": _ref(f"{name}Params")}
     answers = {201: _json(_ref("Enqueued")), 200: _json(_ref("Enqueued"))}
     return {
-        **_operation(f"enqueue_{name}", f"Queue a {name}.", answers, (*_WRITING, 415, 422)),
+        **_operation(f"enqueue_{name}", f"Queue a {name}.", answers, (*_WRITING, 408, 415, 422)),
         "description": description,
         "requestBody": {"required": True, **_json(body)},
     }

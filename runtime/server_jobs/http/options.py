@@ -23,6 +23,8 @@ class HttpOptions:
     """After that time a trigger begins no more jobs; those that were begun are finished."""
     longest_stream: timedelta = timedelta(minutes=5)
     """After that time a stream of events ends; its reader connects again."""
+    body_timeout: timedelta = timedelta(seconds=30)
+    """The time in which the body of a request must arrive; after it, the answer is 408."""
     needs_length: bool = False
     """Whether a body without a `Content-Length` is refused, for hosts that read all of it before they ask."""
 
@@ -36,3 +38,4 @@ class HttpOptions:
             check_origin(origin)
         check_duration("trigger_budget", self.trigger_budget)
         check_duration("longest_stream", self.longest_stream)
+        check_duration("body_timeout", self.body_timeout)

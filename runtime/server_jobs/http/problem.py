@@ -1,4 +1,7 @@
-"""Answers that say what is wrong, as RFC 9457 writes them; nothing of params, SQL, paths or tokens is in them."""
+"""Answers that say what is wrong, as RFC 9457 writes them, without params, SQL, paths or tokens.
+
+An answer stays small however many problems a request has, and however long the names in it are.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from ..errors import (
+    MOST_PROBLEMS,
     DatabaseBusyError,
     DatabaseError,
     DuplicateJobError,
@@ -27,10 +31,14 @@ _logger = logging.getLogger("server_jobs")
 
 PROBLEM_TYPE = "application/problem+json"
 RETRY_AFTER = {"retry-after": "1"}
+_LONGEST_TEXT = 500
 
 
 class RefusedError(Exception):
-    """A request that is answered with a problem: its status, what is wrong, and where in the request."""
+    """A request that is answered with a problem: its status, what is wrong, and where in the request.
+
+    The answer lists the first 100 problems, and counts the others, to which `left_out` is added.
+    """
 
     def __init__(
         self,
@@ -39,20 +47,26 @@ class RefusedError(Exception):
         problems: Iterable[Problem] = (),
         *,
         headers: Mapping[str, str] | None = None,
+        left_out: int = 0,
     ) -> None:
         super().__init__(title)
         self.status = status
         self.title = title
-        self.problems = tuple(problems)
+        found = tuple(problems)
+        self.problems = found[:MOST_PROBLEMS]
+        self.left_out = left_out + len(found) - len(self.problems)
         self.headers = dict(headers or {})
 
     def response(self) -> Response:
         """The answer."""
-        document: dict[str, object] = {"title": self.title, "status": self.status}
+        document: dict[str, object] = {"title": _short(self.title), "status": self.status}
         if self.problems:
             document["errors"] = [
-                {"pointer": problem.pointer, "detail": problem.without_values} for problem in self.problems
+                {"pointer": _short(problem.pointer), "detail": _short(problem.without_values)}
+                for problem in self.problems
             ]
+        if self.left_out:
+            document["more_errors"] = self.left_out
         body = json.dumps(document, ensure_ascii=False).encode("utf-8", "replace")
         return Response(body, self.status, self.headers, PROBLEM_TYPE)
 
@@ -68,7 +82,8 @@ def refusal_of(error: Exception) -> RefusedError:
             return RefusedError(error.status_code, error.detail.lower(), headers=error.headers)
         case InvalidParamsError():
             located = (Problem(f"/params{one.pointer}", one.message, one.without_values) for one in error.problems)
-            return RefusedError(422, f"params of {error.job_name} do not fit its spec", located)
+            title = f"params of {error.job_name} do not fit its spec"
+            return RefusedError(422, title, located, left_out=error.left_out)
         case InvalidOptionError() | JobRetiredError():
             return RefusedError(422, str(error))
         case UnknownJobError():
@@ -86,6 +101,10 @@ def refusal_of(error: Exception) -> RefusedError:
         case _:
             _logger.error("a request failed with an unexpected %s", type(error).__name__, exc_info=error)
             return RefusedError(500, "an unexpected error; the log of the server says more")
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _LONGEST_TEXT else f"{text[: _LONGEST_TEXT - 1]}…"
 
 
 async def http_exception(_request: Request, error: Exception) -> Response:
