@@ -20,7 +20,8 @@ from .typed_form import DEFINITIONS, MAX_LEVELS, MAX_SCHEMAS, is_class, referenc
 from .typed_schema import TypedSchemas
 
 _STRUCTURE = HOLDS_ONE | HOLDS_LIST | HOLDS_NAMED
-_DROPPED = frozenset({"$schema", "$comment", "$defs", "$id", "$anchor"})
+# The branches of a union say all that a discriminator says.
+_DROPPED = frozenset({"$schema", "$comment", "$defs", "$id", "$anchor", "discriminator"})
 _NOTHING: Mapping[str, bool] = {}
 _REFERS_TO_ITSELF = "refers to itself for ever; recursion must lead through a property of an object"
 _CONTAINS_ITSELF = (

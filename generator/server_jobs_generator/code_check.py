@@ -29,10 +29,11 @@ IMPORTS: Mapping[str, frozenset[str]] = {
     "server_jobs.written_values": frozenset({"read_date_time", "read_ipv6", "read_uuid"}),
     "server_jobs.model": frozenset(
         {
-            *("Exact", "Integer", "JobModel", "JsonInteger", "JsonNumber", "JsonTuple", "Number", "Omittable"),
-            "fresh",
+            *("Exact", "Integer", "JobModel", "JsonInteger", "JsonNumber", "JsonTuple", "Number"),
+            *("Omittable", "fresh"),
         }
     ),
+    "server_jobs.union": frozenset({"JobUnion"}),
 }
 """Every name that generated models may import, by module."""
 
@@ -82,7 +83,7 @@ class _Checker:
                 allowed = IMPORTS.get(module or "", frozenset[str]())
                 return all(alias.name in allowed and alias.asname is None for alias in names)
             case ast.ClassDef(
-                bases=[ast.Name("JobModel" | "CheckedModel" | "TypedDict" as base)],
+                bases=[ast.Name("JobModel" | "JobUnion" | "CheckedModel" | "TypedDict" as base)],
                 decorator_list=[],
                 keywords=keywords,
             ):
@@ -91,7 +92,10 @@ class _Checker:
                 return extras and not hides and node.name not in IMPORTABLE and all(map(self._is_member, node.body))
             case ast.Assign(targets=[ast.Name(name)], value=ast.Call(func=ast.Name("TypedDict"), keywords=[]) as call):
                 return name not in IMPORTABLE and self._is_typed_dict(name, call.args)
-            case ast.Assign(targets=[ast.Name(name)], value=ast.Subscript(value=ast.Name("dict")) as document):
+            case ast.Assign(
+                targets=[ast.Name(name)],
+                value=(ast.Subscript(value=ast.Name("dict")) | ast.BinOp(op=ast.BitOr()) | ast.Name()) as document,
+            ):
                 return name not in IMPORTABLE and self._is_type(document)
             case _:
                 return _is_text(node)

@@ -74,6 +74,18 @@ def _identifier(value: JsonValue) -> Mistake | None:
     return KEYWORD_VALUE, f"must be a URI such as https://example.com/address, not {shown(value)}"
 
 
+def _discriminator(value: JsonValue) -> Mistake | None:
+    example = 'must be an object such as {"propertyName": "kind"}'
+    if not isinstance(value, dict) or not isinstance(value.get("propertyName"), str):
+        return KEYWORD_VALUE, f"{example}, not {shown(value)}"
+    mapping = value.get("mapping", {})
+    if not isinstance(mapping, dict) or not all(isinstance(target, str) for target in mapping.values()):
+        known = 'its mapping must be an object such as {"email": "#/$defs/Email"}'
+        return KEYWORD_VALUE, f"{known}, not {shown(mapping)}"
+    unknown = sorted(value.keys() - {"propertyName", "mapping"})
+    return (KEYWORD_VALUE, f"{example}, without {shown(unknown[0])}") if unknown else None
+
+
 def _content_encoding(value: JsonValue) -> Mistake | None:
     return _one_of(value, ENCODINGS)
 
@@ -105,6 +117,7 @@ _CHECKS: Mapping[str, Callable[[JsonValue], Mistake | None]] = {
     "format": _format,
     "multipleOf": _divisor,
     "deprecated": _flag,
+    "discriminator": _discriminator,
     "uniqueItems": _flag,
     "$anchor": _anchor,
     "$id": _identifier,

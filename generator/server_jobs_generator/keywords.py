@@ -42,7 +42,9 @@ KEYWORDS_ELSEWHERE: Mapping[str, str] = {
 }
 """What to write for the keywords of other languages."""
 
-ANNOTATIONS = frozenset({"title", "description", "$comment", "default", "examples", "deprecated", "$defs"})
+ANNOTATIONS = frozenset(
+    {"title", "description", "$comment", "default", "examples", "deprecated", "discriminator", "$defs"}
+)
 
 _NUMERIC = frozenset({"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"})
 
@@ -123,7 +125,6 @@ ADVICE: Mapping[str, str] = {
     "definitions": "it belongs to an older draft; use $defs",
     "nullable": 'it belongs to OpenAPI; use "type": ["…", "null"]',
     "example": "it belongs to OpenAPI; use examples, with a list",
-    "discriminator": "it belongs to OpenAPI; a const property in each branch of oneOf is enough",
     "readOnly": "params are only read and results only written; remove it",
     "writeOnly": "params are only read and results only written; remove it",
     "id": "references are relative to the file; remove it",

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from pydantic import JsonValue
 
+from .discriminator import discriminator_problems
 from .document import Pointer
 from .instance import Fitting
 from .library import Library, Location, UnresolvedReferenceError
@@ -14,7 +15,7 @@ from .nearest_schema import NearestSchema
 from .problems import SpecProblem, did_you_mean, shown
 from .rules import Rule
 from .schema_lint import Schema
-from .spec_rules import ALLOWS_NOTHING, DEFAULT_DOES_NOT_FIT, EXAMPLE_DOES_NOT_FIT, VALUE_DOES_NOT_FIT
+from .spec_rules import ALLOWS_NOTHING, DEFAULT_DOES_NOT_FIT, EXAMPLE_DOES_NOT_FIT, KEYWORD_VALUE, VALUE_DOES_NOT_FIT
 
 
 @dataclass(slots=True)
@@ -36,6 +37,8 @@ class MeaningLint:
         yield from self._check_reference(location, schema)
         yield from self._check_own_values(location, schema)
         yield from self._check_names(location, schema)
+        for place, message in discriminator_problems(self.library, location, schema):
+            yield self._problem(location, place, KEYWORD_VALUE, message)
 
     def _check_reference(self, location: Location, schema: Schema) -> Iterator[SpecProblem]:
         reference = schema.get("$ref")

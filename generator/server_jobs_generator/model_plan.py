@@ -14,6 +14,7 @@ from pydantic import JsonValue
 from server_jobs.formats import FORMATS
 from server_jobs.schemas.patterns import translate
 
+from .keywords import ANNOTATIONS
 from .names import ClassNames, pascal_case, property_name
 from .schema_lint import Schema, types_of
 from .spec import JobSpec
@@ -49,7 +50,8 @@ class PropertyPlan:
 class ClassPlan:
     """A class. `extras` is the prepared schema of its additional properties, False where there are none.
 
-    `checks` is the JSON text of what its objects have to be checked for, None where its types say it all.
+    `checks` is the JSON text of what its objects have to be checked for, None where its types say it all. One that
+    `is_union` is one of several objects; its only property is `root`, which has them as its type.
     """
 
     token: str
@@ -58,6 +60,7 @@ class ClassPlan:
     extras: JsonValue = False
     checks: str | None = None
     properties: list[PropertyPlan] = field(default_factory=list[PropertyPlan])
+    is_union: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,11 +128,19 @@ class _Planner:
     def plan_class(self, schema: Schema, name: str) -> str:
         """Plan the class for a schema; its token is known from the start, so that it may refer to itself."""
         token = self.tokens[id(schema)] = f"C{len(self.tokens) + 1}"
+        if "anyOf" in schema:
+            self.done.append(self._plan_union(schema, token, name))
+            return token
         rest = rest_of(schema) if types_of(schema) == ("object",) else True
         plan = ClassPlan(token, name, schema, checks=None if rest is True else self._text(rest))
         self._plan_properties(plan)
         self.done.append(plan)
         return token
+
+    def _plan_union(self, schema: Schema, token: str, name: str) -> ClassPlan:
+        said = {key: value for key, value in schema.items() if key not in ANNOTATIONS}
+        root = PropertyPlan("p1", "root", "root", said, self._prepared(said, name, name), is_required=True)
+        return ClassPlan(token, name, schema, properties=[root], is_union=True)
 
     def _plan_properties(self, plan: ClassPlan) -> None:
         properties, required = plan.schema.get("properties", {}), plan.schema.get("required", [])

@@ -19,6 +19,7 @@ from .code_generator import EXTRAS
 from .default_value import DefaultValue
 from .layout import (
     WIDTH,
+    Alternatives,
     Code,
     Expression,
     Group,
@@ -113,6 +114,9 @@ class _Module:
         return "\n".join([*lines, *body]).rstrip("\n")
 
     def _class_line(self, plan: ClassPlan) -> str:
+        if plan.is_union:
+            self._uses.add("JobUnion")
+            return f"class {plan.name}(JobUnion):"
         base = "JobModel" if plan.checks is None else "CheckedModel"
         self._uses.add(base)
         items: list[tuple[str, Expression]] = [("", Code(base))]
@@ -163,6 +167,8 @@ class _Module:
 
     def _typed_dict(self, plan: ClassPlan) -> str:
         name, title = f"{plan.name}Dict", f"The JSON document of `{plan.name}`."
+        if plan.is_union:
+            return self._document_union(plan, name, title)
         if self._has_more(plan):
             return f"{name} = dict[str, {self._texts.used('JsonValue')}]\n{docstring(title)}"
         self._uses.add("TypedDict")
@@ -173,6 +179,15 @@ class _Module:
         keys = one_a_line(Group("{", items, "}"))
         whole = one_a_line(Group(f"{name} = TypedDict(", (("", literal(name)), ("", keys))))
         return f"{lay_out(whole, 0, 0)}\n{docstring(title)}"
+
+    def _document_union(self, plan: ClassPlan, name: str, title: str) -> str:
+        (root,) = plan.properties
+        types = self._texts.in_document(self._types[plan.token, root.token])
+        line = f"{name} = {flat(types)}"
+        if len(line) > WIDTH and isinstance(types, Alternatives):
+            members = "".join(f"\n    {'| ' * (number > 0)}{flat(one)}" for number, one in enumerate(types.types))
+            line = f"{name} = ({members}\n)"
+        return f"{line}\n{docstring(title)}"
 
     def _has_more(self, plan: ClassPlan) -> bool:
         """Whether only some of its documents have a property, by an alternative: a TypedDict would refuse those."""

@@ -165,6 +165,9 @@ class SchemaLint:
             self.note((*pointer, key), ALLOWS_NOTHING, message)
         if "if" in schema and not (schema.keys() & {"then", "else"} or self.is_watched):
             self.note((*pointer, "if"), KEYWORD_MISPLACED, "if has no effect without then or else", at_key=True)
+        if "discriminator" in schema and not schema.keys() & _BRANCHES:
+            message = "discriminator has no effect without oneOf or anyOf"
+            self.note((*pointer, "discriminator"), KEYWORD_MISPLACED, message, at_key=True)
         if "object" in types:
             self._check_object(pointer, schema, is_partial=is_partial)
         if "array" in types and not (is_partial or self.style.untyped) and not schema.keys() & _STATES_ITEMS:

@@ -21,7 +21,7 @@ from .document import MAX_PROBLEMS, Pointer, read_document
 from .draft7 import from_draft7, is_draft7
 from .finite_values import endless_properties
 from .in_place import in_place_problems
-from .instance import MOST_REFERENCES, Fitting, referenced
+from .instance import Fitting, referenced
 from .job_lint import PARAMS, RESULT, class_name_of, description_of, lint_job, lint_shared
 from .library import Library, Location, reached
 from .meaning_lint import MeaningLint
@@ -34,6 +34,7 @@ from .spec_files import SpecFile, read_spec_files
 from .spec_rules import NAME_TAKEN, PART_NOT_AN_OBJECT, TOO_LARGE, TOO_MANY_PROBLEMS
 from .spec_style import STRICT, Style
 from .sql_views.index_lint import index_problems, view_problems
+from .typed_form import MAX_SCHEMAS
 
 MAX_TOTAL_VALUES = 250_000
 
@@ -280,13 +281,26 @@ class _SpecReader:
         return stated
 
     def _is_object(self, schema: JsonValue, file: str) -> bool:
-        """Whether a schema, or one that it refers to, states that its values are objects."""
-        for _ in range(MOST_REFERENCES):
-            if not isinstance(schema, dict) or schema.get("type") == "object" or "$ref" not in schema:
-                break
-            schema, file = referenced(self.library, str(schema["$ref"]), file)
-        # An empty schema stands for a reference that leads nowhere, which is a problem of its own.
-        return schema == {} or (isinstance(schema, dict) and schema.get("type") == "object")
+        """Return whether a schema, or all that it consists of or refers to, states that its values are objects."""
+        pending, seen = [(schema, file)], set[int]()
+        while pending:
+            schema, file = pending.pop()
+            # An empty schema stands for a reference that leads nowhere, which is a problem of its own.
+            if id(schema) in seen or schema == {}:
+                continue
+            seen.add(id(schema))
+            if not isinstance(schema, dict) or len(seen) > MAX_SCHEMAS:
+                return False
+            branches = schema.get("anyOf", schema.get("oneOf"))
+            if schema.get("type") == "object":
+                continue
+            if "$ref" in schema:
+                pending.append(referenced(self.library, str(schema["$ref"]), file))
+            elif isinstance(branches, list) and branches:
+                pending += [(branch, file) for branch in branches if branch is not False]
+            else:
+                return False
+        return True
 
     def _digest(self, names: tuple[str, ...]) -> str:
         digest = sha256()

@@ -18,6 +18,7 @@ from .branches import Branches
 from .inline_circles import cut_circles
 from .keywords import ANNOTATIONS
 from .names import property_name
+from .root_union import RootUnion, root_union
 from .schema_lint import Schema, types_of
 from .typed_form import MAX_LEVELS, MAX_SCHEMAS, is_class, referenced_name, rest_of
 
@@ -56,7 +57,9 @@ class TypedSchemas:
         return {**types, **said, **({"allOf": [rest]} if rest else {})}
 
     def part(self, schema: Schema) -> Parts:
-        """The typed form of params or result, which become a class: an object, not a reference to one."""
+        """Return the typed form of params or a result, which become a class: an object, or a union of several."""
+        if (union := root_union(dict(schema), self.branches)) is not None:
+            return self._root(dict(schema), union)
         typed = self.typed(dict(schema))
         while isinstance(typed, dict) and (name := referenced_name(typed)) is not None:
             target = self.definitions[name]
@@ -73,6 +76,12 @@ class TypedSchemas:
             return {**_OPEN, **said, "allOf": [{"type": "object", **rest_all}]}
         # Nothing else can be params or a result, whatever else its schema would take.
         return {**typed, "type": "object"}
+
+    def _root(self, schema: Parts, union: RootUnion) -> Parts:
+        said = {key: value for key, value in schema.items() if key in _ANNOTATIONS}
+        whole = {key: value for key, value in schema.items() if key not in _ANNOTATIONS and key != "$defs"}
+        rest: Parts = {} if union.is_exact else {"allOf": [whole]}
+        return {"anyOf": [self.typed(branch) for branch in union.branches], **said, **rest}
 
     def _target(self, schema: JsonValue) -> JsonValue:
         seen = 0

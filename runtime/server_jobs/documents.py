@@ -254,7 +254,7 @@ def _read(model: type[M], text: str, refuse: _Refusal) -> M:
     try:
         return _validated(model, text)
     except ValidationError as error:
-        trimmed = _without_undeclared(error, text)
+        trimmed = _without_undeclared(error, text, model)
         if trimmed is not None:
             with suppress(ValidationError):
                 return _validated(model, trimmed)
@@ -267,16 +267,17 @@ def _validated(model: type[M], text: str) -> M:
     return validated
 
 
-def _without_undeclared(error: ValidationError, text: str) -> str | None:
-    """The text without the properties that were refused for being undeclared; None if other things were refused too.
+def _without_undeclared(error: ValidationError, text: str, model: type[BaseModel]) -> str | None:
+    """Return the text without its undeclared properties; None if something else was refused too.
 
-    In a branch of a union they are left, because they may be what tells it from the other branches.
+    In a branch of a union they stay, as they may tell it from the other branches; unless the model itself is a union
+    whose branches have a tag.
     """
-    document = _parsed(text)
+    document, labels = _parsed(text), 1 if _is_tagged(model) else 0
     for detail in error.errors(include_url=False, include_context=False, include_input=False):
         if detail["type"] != "extra_forbidden":
             return None
-        *path, name = detail["loc"]
+        *path, name = detail["loc"][labels:]
         holder = document
         for part in path:
             holder = _inside(holder, part)
@@ -284,6 +285,10 @@ def _without_undeclared(error: ValidationError, text: str) -> str | None:
             return None
         del holder[name]
     return json.dumps(document, ensure_ascii=False, separators=(",", ":"))
+
+
+def _is_tagged(model: type[BaseModel]) -> bool:
+    return model.__pydantic_root_model__ and model.model_fields["root"].discriminator is not None
 
 
 def _inside(holder: object, part: int | str) -> object:

@@ -115,9 +115,43 @@ wrong: CaseParamsDict = {"to": 3}  # refused
 unknown: CaseParamsDict = {"to": "a@example.com", "reply_to": "b@example.com"}  # refused
 missing: str = good.reply_to  # refused
 """
+# And for params that are one of several objects.
+UNION = """
+from generated_union import CaseParams, CaseParamsDict, CaseParamsEmail, CaseParamsSms, CaseResult
+from server_jobs import Job, JobContext, define_job
+
+
+class Notify(Job[CaseParams, CaseResult, CaseParamsDict]):
+    pass
+
+
+def handle(params: CaseParams, context: JobContext) -> CaseResult:
+    match params.root:
+        case CaseParamsEmail(to=to):
+            address: str = to
+        case CaseParamsSms():
+            address = params.root.number
+            print(params.root.to)  # refused
+    print(params.root.to)  # refused
+    if params.root.kind == "sms":
+        print(params.root.number)
+    return CaseResult()
+
+
+async def enqueue() -> None:
+    await Notify.later({"kind": "email", "to": "a"})
+    await Notify.later({"kind": "sms", "number": "1"})
+    await Notify.later(CaseParams(CaseParamsEmail(kind="email", to="a")))
+    await Notify.later({"kind": "sms", "to": "a"})  # refused
+    await Notify.later({"kind": "fax", "to": "a"})  # refused
+    await Notify.later(CaseParams(CaseResult()))  # refused
+
+
+define_job(name="Notify", params=CaseParams, result=CaseResult, handler=handle)
+"""
 REFUSED = {
     (name, number)
-    for name, text in (("program.py", PROGRAM), ("caller.py", CALLER))
+    for name, text in (("program.py", PROGRAM), ("caller.py", CALLER), ("union.py", UNION))
     for number, line in enumerate(text.splitlines(), 1)
     if line.endswith("# refused")
 }
@@ -131,8 +165,13 @@ def folder(tmp_path: Path) -> Path:
     count = {"type": "integer", "default": 1.0}
     params = {**an_object(to=mail, replyTo=mail, extraTags=tags, count=count), "required": ["to"]}
     models = render_models(job(tmp_path, a_spec(params)))
-    for name, text in {"program": PROGRAM, "caller": CALLER, "generated_models": models}.items():
-        (tmp_path / f"{name}.py").write_text(text, encoding="utf-8")
+    text = {"type": "string"}
+    email = {**an_object(kind={"const": "email"}, to=text), "required": ["kind", "to"]}
+    sms = {**an_object(kind={"const": "sms"}, number=text), "required": ["kind", "number"]}
+    union = render_models(job(tmp_path, a_spec({"oneOf": [email, sms]})))
+    modules = {"generated_models": models, "generated_union": union}
+    for name, text_ in {"program": PROGRAM, "caller": CALLER, "union": UNION, **modules}.items():
+        (tmp_path / f"{name}.py").write_text(text_, encoding="utf-8")
     return tmp_path
 
 
