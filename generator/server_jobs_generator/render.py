@@ -119,9 +119,14 @@ def _job(project: Project, job: JobSpec) -> File:
         imports=job_imports(job, f"..models.{job.spec_name}", types, ["JobSchemas"] if has_schemas(project) else []),
         class_line=lay_out(Group(f"class {name(job.class_name)}(", (("", base),), ")", packed=True), 0, 0, ":"),
         docstring=docstring(job.description or f"The job of {job.path}.", 4),
-        attributes=attributes(job),
+        attributes=[*attributes(job), *_schema_line(project, "database_schema = ")],
         has_schemas=has_schemas(project),
     )
+
+
+def _schema_line(project: Project, before: str) -> list[Code]:
+    """Return the PostgreSQL schema of the tables after this text, if the project has one."""
+    return [] if project.schema is None else [Code(f"{before}{literal(project.schema)}")]
 
 
 def _handler(project: Project, job: JobSpec) -> File:
@@ -147,6 +152,7 @@ def _registry(project: Project, jobs: Sequence[JobSpec], steps: Mapping[str, Seq
         project,
         "registry.py",
         "registry.py.jinja",
+        options=Code("".join(_schema_line(project, "database_schema="))),
         imports=import_names("server_jobs", runtime),
         registrations=[_registration(project, job, steps.get(job.class_name, ())) for job in jobs],
     )

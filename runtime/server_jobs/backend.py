@@ -96,7 +96,7 @@ class Backend:
         check_range("max_concurrency", max_concurrency, 1, 10_000)
         _check_positive("lock_timeout", lock_timeout)
         _check_positive("poll_interval", poll_interval)
-        self.store = _store_of(database)
+        self.store = _store_of(database, job_registry.database_schema)
         self.name = self.store.name
         self.config = WorkerBackendConfig(
             database=database,
@@ -152,7 +152,7 @@ class Backend:
                 "give it the URL of its database, or make it in the forked process"
             )
         self._inherited.append(self.store)  # not to be collected, which would close it
-        self.store = _store_of(self.config.database)
+        self.store = _store_of(self.config.database, self.registry.database_schema)
         self.scheduler = Scheduler(self.store, self.registry)
         self.pruner = Pruner(self.store, self.registry, self.clock)
         self.runner = Runner(self.store, self.clock)
@@ -380,9 +380,9 @@ class Backend:
         return self._processes
 
 
-def _store_of(database: Store | Database | str) -> Store:
+def _store_of(database: Store | Database | str, schema: str | None) -> Store:
     if isinstance(database, str):
-        return SqlStore(open_database(database))
+        return SqlStore(open_database(database, schema=schema))
     if isinstance(database, Store):
         return database
     if isinstance(database, Database):

@@ -86,7 +86,7 @@ class HandlerProgram:
         self._runner = asyncio.Runner()
         self._loop = self._runner.get_loop()
         self._requests: asyncio.Queue[Setup | Call | None] = asyncio.Queue()
-        self._place = _Place(None, ())
+        self._place = _Place(None, None, ())
         self._context: JobContext | None = None
         self._reported: tuple[int, str | None] = (0, None)
         self._task: asyncio.Task[object] | None = None
@@ -116,7 +116,7 @@ class HandlerProgram:
         for name, level in setup.levels.items():
             logging.getLogger(name or None).setLevel(level)
         logging.getLogger().addHandler(_ToWorker(self._send))
-        self._place = _Place(setup.database, setup.jobs)
+        self._place = _Place(setup.database, setup.database_schema, setup.jobs)
 
     def _answer(self, call: Call) -> Answer:
         name = call.paths.job_name
@@ -258,8 +258,9 @@ class HandlerProgram:
 class _Place:
     """Where handlers run: the database of the worker, opened when one of them needs it, and the worker's jobs."""
 
-    def __init__(self, database: str | None, jobs: Sequence[HandlerPaths]) -> None:
+    def __init__(self, database: str | None, schema: str | None, jobs: Sequence[HandlerPaths]) -> None:
         self._database = database
+        self._schema = schema
         self._jobs = jobs
         self._backends: dict[bool, Backend] = {}
 
@@ -272,7 +273,7 @@ class _Place:
             return None
         kind = is_async(handler)
         if kind not in self._backends:
-            backend = Backend(database=self._database, job_registry=_JobsElsewhere(self._jobs))
+            backend = Backend(database=self._database, job_registry=_JobsElsewhere(self._jobs, self._schema))
             backend.has_processes = False  # this is one already
             self._backends[kind] = backend
         return self._backends[kind]
@@ -299,8 +300,8 @@ class _Place:
 class _JobsElsewhere(JobRegistry):
     """The handlers of the worker's registry, imported when they are needed."""
 
-    def __init__(self, jobs: Sequence[HandlerPaths]) -> None:
-        super().__init__()
+    def __init__(self, jobs: Sequence[HandlerPaths], schema: str | None) -> None:
+        super().__init__(database_schema=schema)
         self._paths = {paths.job_name: paths.handler for paths in jobs}
 
     def handler_of(self, job: AnyJob) -> AnyHandler:

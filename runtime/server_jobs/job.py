@@ -63,6 +63,8 @@ class Job(Generic[P, R, D]):
     options: ClassVar[JobOptions] = JobOptions()
     schedules: ClassVar[tuple[Schedule, ...]] = ()
     earlier: ClassVar[tuple[AnyEarlierVersion, ...]] = ()
+    database_schema: ClassVar[str | None] = None
+    """The PostgreSQL schema of the tables; None: the first one of the connection's search path."""
     handler: ClassVar[AnyHandler | None] = None
     backend: ClassVar[JobBackend | None] = None
     _pinned: ClassVar[bool] = False
@@ -97,7 +99,8 @@ class Job(Generic[P, R, D]):
         from .backend import Backend  # the one step upwards: a convenience for scripts with a single job
         from .registry import create_job_registry
 
-        cls.bind(Backend(database=database, job_registry=create_job_registry().register(cls)))
+        registry = create_job_registry(database_schema=cls.database_schema)
+        cls.bind(Backend(database=database, job_registry=registry.register(cls)))
         cls._pinned = True
 
     @classmethod
@@ -154,7 +157,7 @@ class Job(Generic[P, R, D]):
         """
         from .transactional import insert_in  # SQLAlchemy is an extra
 
-        return insert_in(transaction, cls.new_job(params, **options))
+        return insert_in(transaction, cls.new_job(params, **options), cls.database_schema)
 
     @classmethod
     async def now(
@@ -324,11 +327,13 @@ def define_job(
     options: JobOptions | None = None,
     schedules: Sequence[Schedule] = (),
     earlier: Sequence[AnyEarlierVersion] = (),
+    database_schema: str | None = None,
 ) -> type[Job[P, R, Mapping[str, object]]]:
     """A job class from two Pydantic models and a handler, without a spec.
 
     The same class in every respect but one: nothing checks its contract against rows that are queued when the models
-    change. `earlier` says how rows of versions before that of the options are read, oldest first. Raises
+    change. `earlier` says how rows of versions before that of the options are read, oldest first. `database_schema` is
+    the PostgreSQL schema of the tables, which `later_in` and `set_database` use; a registry has its own. Raises
     `InvalidOptionError` for a name that is not a class name, or has more than 100 characters, and for models that do
     not write all they hold, such as those with a `SecretStr`.
     """
@@ -346,6 +351,7 @@ def define_job(
         "options": options or JobOptions(),
         "schedules": tuple(schedules),
         "earlier": tuple(earlier),
+        "database_schema": database_schema,
         "handler": staticmethod(handler),
     }
     job = cast("type[Job[P, R, Mapping[str, object]]]", type(name, (Job,), members))

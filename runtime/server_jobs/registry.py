@@ -50,9 +50,14 @@ Register = Callable[["JobRegistry"], object]
 
 
 class JobRegistry:
-    """Jobs by name, in the order in which they were registered."""
+    """Jobs by name, in the order in which they were registered.
 
-    def __init__(self) -> None:
+    `database_schema` is the PostgreSQL schema of their tables, for backends that open a database by its URL; None: the
+    first one of the connection's search path.
+    """
+
+    def __init__(self, *, database_schema: str | None = None) -> None:
+        self.database_schema = database_schema
         self._registrations = OnDemand[Registration]()
         self._modules: dict[str, str] = {}
         self._known: tuple[KnownJob, ...] | None = None
@@ -211,6 +216,6 @@ def _registered_by(register: Register, name: str) -> Registration:
     return registry.find(name)
 
 
-def create_job_registry() -> JobRegistry:
-    """An empty registry."""
-    return JobRegistry()
+def create_job_registry(*, database_schema: str | None = None) -> JobRegistry:
+    """Return an empty registry. `database_schema` is the PostgreSQL schema of the tables."""
+    return JobRegistry(database_schema=database_schema)

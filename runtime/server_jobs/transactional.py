@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Awaitable
 from datetime import datetime
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from sqlalchemy import Connection, Insert, Select, func, literal_column, select
+from sqlalchemy import Connection, Insert, MetaData, Select, Table, func, literal_column, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 from sqlalchemy.sql.elements import ColumnElement
@@ -23,15 +24,18 @@ _UNFINISHED = (JobStatus.PENDING, JobStatus.RUNNING)
 _TRIES = 5  # the job that holds a unique key may end between our two statements
 
 
-def insert_in(transaction: Connection | Session | AsyncConnection | AsyncSession, job: NewJob) -> str | Awaitable[str]:
-    """Insert the job through that session or connection; the id, to be awaited for an async one.
+def insert_in(
+    transaction: Connection | Session | AsyncConnection | AsyncSession, job: NewJob, schema: str | None = None
+) -> str | Awaitable[str]:
+    """Insert the job through that session or connection. Return the id, to be awaited for an async one.
 
-    Nothing is committed here. When an unfinished job holds the same unique key, the answer is its id.
+    Commits nothing. If an unfinished job holds the same unique key, returns its id. `schema` is the PostgreSQL schema
+    of the tables; None: the first one of the connection's search path.
     """
     if isinstance(transaction, Connection | Session):
-        return _insert(transaction, job)
+        return _insert(transaction, job, schema)
     if _is_async(transaction):
-        return _insert_async(transaction, job)
+        return _insert_async(transaction, job, schema)
     raise InvalidOptionError(
         f"later_in takes a SQLAlchemy session or connection, sync or async, not a {type(transaction).__name__}"
     )
@@ -46,9 +50,10 @@ def _is_async(transaction: object) -> bool:
     return isinstance(transaction, AsyncConnection | AsyncSession)
 
 
-def _insert(transaction: Connection | Session, job: NewJob) -> str:
+def _insert(transaction: Connection | Session, job: NewJob, schema: str | None) -> str:
     dialect = (transaction.connection() if isinstance(transaction, Session) else transaction).dialect.name
-    insert, holder_of = _insert_statement(dialect, job), _holder_of(job)
+    table = _table(dialect, schema)
+    insert, holder_of = _insert_statement(table, dialect, job), _holder_of(table, job)
     for _ in range(_TRIES):
         if transaction.execute(insert).first():
             return job.id
@@ -57,11 +62,13 @@ def _insert(transaction: Connection | Session, job: NewJob) -> str:
     raise _unsettled(job)
 
 
-async def _insert_async(transaction: AsyncConnection | AsyncSession, job: NewJob) -> str:
+async def _insert_async(transaction: AsyncConnection | AsyncSession, job: NewJob, schema: str | None) -> str:
     from sqlalchemy.ext.asyncio import AsyncSession
 
     connection = await transaction.connection() if isinstance(transaction, AsyncSession) else transaction
-    insert, holder_of = _insert_statement(connection.dialect.name, job), _holder_of(job)
+    dialect = connection.dialect.name
+    table = _table(dialect, schema)
+    insert, holder_of = _insert_statement(table, dialect, job), _holder_of(table, job)
     for _ in range(_TRIES):
         if (await connection.execute(insert)).first():
             return job.id
@@ -74,7 +81,17 @@ def _unsettled(job: NewJob) -> DatabaseError:
     return DatabaseError(f"jobs with the unique key {job.unique_key!r} come and go too fast to enqueue one; try again")
 
 
-def _insert_statement(dialect: str, job: NewJob) -> Insert:
+def _table(dialect: str, schema: str | None) -> Table:
+    """Return the table of jobs, in its schema on PostgreSQL."""
+    return jobs if schema is None or dialect != "postgresql" else _table_in(schema)
+
+
+@lru_cache
+def _table_in(schema: str) -> Table:
+    return jobs.to_metadata(MetaData(), schema=schema)
+
+
+def _insert_statement(table: Table, dialect: str, job: NewJob) -> Insert:
     if dialect not in ("postgresql", "sqlite"):
         raise InvalidOptionError(f"later_in works on SQLite and PostgreSQL, not on {dialect}; use `later` instead")
     now = _now(dialect)
@@ -95,8 +112,8 @@ def _insert_statement(dialect: str, job: NewJob) -> Insert:
         "created_at": now,
         "updated_at": now,
     }
-    insert = postgresql.insert(jobs) if dialect == "postgresql" else sqlite.insert(jobs)
-    return insert.values(values).on_conflict_do_nothing().returning(jobs.c.id)
+    insert = postgresql.insert(table) if dialect == "postgresql" else sqlite.insert(table)
+    return insert.values(values).on_conflict_do_nothing().returning(table.c.id)
 
 
 def _now(dialect: str) -> ColumnElement[datetime]:
@@ -113,5 +130,5 @@ def _span(dialect: str, job: NewJob) -> ColumnElement[object]:
     return literal_column(f"{milliseconds:.0f}")
 
 
-def _holder_of(job: NewJob) -> Select[tuple[str]]:
-    return select(jobs.c.id).where(jobs.c.unique_key == job.unique_key, jobs.c.status.in_(_UNFINISHED))
+def _holder_of(table: Table, job: NewJob) -> Select[tuple[str]]:
+    return select(table.c.id).where(table.c.unique_key == job.unique_key, table.c.status.in_(_UNFINISHED))

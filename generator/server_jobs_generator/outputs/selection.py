@@ -49,7 +49,7 @@ def output_files(project: Project, jobs: Sequence[JobSpec], changed: Sequence[Jo
     if "typescript" in project.outputs:
         from .typescript.module import typescript_text
 
-        yield _contract(project, "jobs.ts", typescript_text(jobs))
+        yield _contract(project, "jobs.ts", typescript_text(jobs, project.schema))
 
 
 def _contract(project: Project, name: str, text: str) -> File:

@@ -73,7 +73,9 @@ class Workspace:
     @cached_property
     def schema(self) -> str | None:
         """The PostgreSQL schema of the tables; None: the first one of the connection's search path."""
-        return self.project.schema if self.project else None
+        if self.project is not None:
+            return self.project.schema
+        return self.registry.database_schema if self.registry_place else None
 
     @property
     def shown_place(self) -> str:
@@ -98,7 +100,7 @@ class Workspace:
         With `only_reads` a SQLite file stays as it is.
         """
         try:
-            database = open_database(self.url)
+            database = open_database(self.url, schema=self.schema)
         except InvalidOptionError as error:
             raise DatabaseError(str(error)) from error
         if isinstance(database, SqliteDatabase):

@@ -18,6 +18,7 @@ from ..ports import Row
 from .postgres_connection import Call, LostStatementError, PooledStatementError, RepeatableError
 from .postgres_hints import NOTIFY, Announcer, Listener
 from .postgres_pool import Pool
+from .postgres_schema import CallsInSchema
 from .postgres_url import driver_url, shown_place
 
 _logger = logging.getLogger("server_jobs")
@@ -27,6 +28,8 @@ _TRIES = 10  # of a transaction that PostgreSQL undoes for the sake of others
 
 class PostgresDatabase:
     """A PostgreSQL database by its URL.
+
+    `schema` is the PostgreSQL schema of the tables; None: the first one of the connection's search path.
 
     Connections are opened when they are needed, up to `max_connections`; one more listens for announcements while
     anybody watches. A connection that broke is replaced by the next call; the call under way raises `DatabaseError`,
@@ -40,8 +43,9 @@ class PostgresDatabase:
     opens_once = True
     watches_for_jobs = True
 
-    def __init__(self, url: str, *, max_connections: int = 4) -> None:
+    def __init__(self, url: str, *, schema: str | None = None, max_connections: int = 4) -> None:
         self._url = driver_url(url)
+        self._schema = schema
         self._max_connections = max_connections
         self._pool: Pool | None = None
         self._last_words: AsyncGenerator[None] | None = None
@@ -73,10 +77,14 @@ class PostgresDatabase:
         """As in `Database`. Runs a transaction again that was undone because of a deadlock or a race."""
         if look is not None and not (await self.run(look))[0]:
             return [() for _ in calls]
+        if self._schema is not None:
+            calls = tuple(CallsInSchema(calls, self._schema))
         return await self._repeated(lambda pool: pool.run(calls, prepared=self._prepares))
 
     async def stream(self, calls: Iterable[Call]) -> Sequence[Sequence[Row]]:
         """As in `StreamingDatabase`."""
+        if self._schema is not None:
+            calls = CallsInSchema(calls, self._schema)
         return await self._repeated(lambda pool: pool.stream(calls, prepared=self._prepares))
 
     async def _repeated(self, work: Callable[[Pool], Awaitable[Sequence[Sequence[Row]]]]) -> Sequence[Sequence[Row]]:

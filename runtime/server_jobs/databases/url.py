@@ -31,18 +31,21 @@ def database_url(url: str | None = None, *, variable: str = DATABASE_URL) -> str
     return url or os.environ.get(variable) or os.environ.get(TURSO_URL) or DEFAULT_URL
 
 
-def open_database(url: str) -> Database:
+def open_database(url: str, *, schema: str | None = None) -> Database:
     """The database of a URL as SQLAlchemy writes them: `sqlite:///relative.sqlite3`, `sqlite:////absolute.sqlite3`,
     `postgresql://user:password@host:5432/database`; or as Turso does: `libsql://name-organization.turso.io`, with the
     token in the environment variable `TURSO_AUTH_TOKEN`, and `libsql://127.0.0.1:8080?tls=0` for a server on this
     machine.
+
+    `schema` is the PostgreSQL schema of the tables; None: the first one of the connection's search path. Other
+    databases have no schemas.
 
     Nothing is connected yet. Raises `InvalidOptionError` for a URL of another kind, and `DatabaseError` for PostgreSQL
     or Turso where the extra `postgres` or `turso` is not installed.
     """
     parts = parts_of(url)
     if parts.scheme in POSTGRES_SCHEMES:
-        return _open_postgres(url)
+        return _open_postgres(url, schema)
     if parts.scheme in TURSO_SCHEMES:
         return _open_turso(url)
     if parts.scheme != "sqlite":
@@ -78,14 +81,14 @@ def _open_sqlite(path: Path | Literal[":memory:"]) -> Database:
     return SqliteDatabase(path)
 
 
-def _open_postgres(url: str) -> Database:
+def _open_postgres(url: str, schema: str | None) -> Database:
     try:
         from .postgres import PostgresDatabase
     except ModuleNotFoundError as error:
         raise DatabaseError(
             f"for PostgreSQL the module {error.name!r} is missing; run pip install 'server-jobs[postgres]'"
         ) from error
-    return PostgresDatabase(url)
+    return PostgresDatabase(url, schema=schema)
 
 
 def _open_turso(url: str) -> Database:

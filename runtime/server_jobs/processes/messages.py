@@ -30,6 +30,7 @@ class Setup(Message):
 
     kind: Literal["setup"] = "setup"
     database: str | None
+    database_schema: str | None
     levels: dict[str, int]
     jobs: list[HandlerPaths]
 

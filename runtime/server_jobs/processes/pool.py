@@ -105,7 +105,12 @@ class HandlerProcesses:
     async def _start(self) -> HandlerProcess:
         _check_platform()
         process = await HandlerProcess.start(
-            Setup(database=self._database_url, levels=levels(), jobs=list(self._importable()))
+            Setup(
+                database=self._database_url,
+                database_schema=self._registry.database_schema,
+                levels=levels(),
+                jobs=list(self._importable()),
+            )
         )
         self._all.add(process)
         return process

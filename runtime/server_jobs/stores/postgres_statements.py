@@ -16,12 +16,12 @@ from .statements import (
     HAS_EXPIRED,
     JOB_COLUMNS,
     LIST_SCHEDULES,
+    NEEDED,
     NOW,
     PARKED,
     PAUSE_QUEUE,
     PAUSED_QUEUES,
     PING,
-    PROBE,
     PRUNE_PLACE,
     RESUME_QUEUE,
     SCHEDULE_COLUMNS,
@@ -29,7 +29,14 @@ from .statements import (
     SUMMARY,
 )
 
-__all__ = ["GET", "LIST_SCHEDULES", "NOW", "PAUSED_QUEUES", "PAUSE_QUEUE", "PING", "PROBE", "RESUME_QUEUE", "SUMMARY"]
+__all__ = ["GET", "LIST_SCHEDULES", "NOW", "PAUSED_QUEUES", "PAUSE_QUEUE", "PING", "RESUME_QUEUE", "SUMMARY"]
+
+# Fails if a table or a column is missing. It reads the catalog only: a role need not be allowed to read every table.
+PROBE = "SELECT " + ", ".join(
+    f"has_column_privilege(regclass '{table}', '{column}', 'SELECT')"
+    for table, columns in NEEDED.items()
+    for column in columns.split(", ")
+)
 
 _LEASE = "CAST(:lease AS bigint) * interval '1 millisecond'"
 

@@ -27,6 +27,14 @@ CLAIM_COLUMNS = "id, job_name, spec_version, params, attempt_count, max_attempts
 
 GIVEN_NOW = ":now"  # in the place of `{now}`, where a test holds the clock
 
+# The columns that a database of this release has.
+NEEDED = {
+    "jobs": JOB_COLUMNS,
+    "cron_jobs": "misfire_limit",
+    "job_starts": "id",
+    "paused_queues": "name",
+}
+
 PROBE = f"""
 SELECT {JOB_COLUMNS}, (SELECT misfire_limit FROM cron_jobs LIMIT 1), (SELECT id FROM job_starts LIMIT 1),
        (SELECT name FROM paused_queues LIMIT 1)

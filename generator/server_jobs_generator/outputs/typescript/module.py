@@ -12,6 +12,7 @@ from server_jobs.json_schema import Schema, definitions_of
 from server_jobs.options import HIGHEST_PRIORITY, LOWEST_PRIORITY, MOST_ATTEMPTS
 from server_jobs.outcomes import LONGEST_DELAY
 from server_jobs.stores import postgres_statements, statements
+from server_jobs.tables import in_schema
 from server_jobs.texts import LONGEST_UNIQUE_KEY
 from server_jobs.values import MAX_DEPTH, MAX_DOCUMENT_BYTES
 
@@ -72,8 +73,8 @@ _PARAMETER = re.compile(r":([a-z_]+)")
 _LOCK_TIMEOUT = re.compile(r"\n WHERE \(SELECT set_config\([^\n]*")
 
 
-def typescript_text(jobs: Sequence[JobSpec]) -> str:
-    """The module, which needs no other."""
+def typescript_text(jobs: Sequence[JobSpec], schema: str | None = None) -> str:
+    """Return the module, which needs no other. `schema` is the PostgreSQL schema of the tables."""
     active = [job for job in jobs if not job.options.retired]
     types = _types_of(jobs)
     keys = {job.class_name: _keys(job) for job in active}
@@ -87,7 +88,7 @@ def typescript_text(jobs: Sequence[JobSpec]) -> str:
         ],
         insertable=Code(" | ".join(literal(name) for name, found in keys.items() if found) or "never"),
         facts=[Code(f"{job.class_name}: {expression(_facts(job, keys[job.class_name]))},") for job in active],
-        statements=_statements(),
+        statements=_statements(schema),
         lowest_priority=Code(str(LOWEST_PRIORITY)),
         highest_priority=Code(str(HIGHEST_PRIORITY)),
         longest_unique_key=Code(str(LONGEST_UNIQUE_KEY)),
@@ -154,13 +155,13 @@ def _facts(job: JobSpec, keys: JobKeys | None) -> JsonValue:
     return facts
 
 
-def _statements() -> list[Code]:
-    """What the stores say to store one job, with the marks for parameters that the drivers of JavaScript take."""
+def _statements(schema: str | None) -> list[Code]:
+    """Return the statements that store one job, with the parameter marks of JavaScript drivers."""
     positions: list[JsonValue] = []
     sqlite = _PARAMETER.sub(lambda match: _mark(match[1], positions), statements.INSERT_ONE)
     names: list[JsonValue] = []
     # How long it waits for a lock is for the application to say, whose transaction it is.
-    unbounded = _LOCK_TIMEOUT.sub("", postgres_statements.INSERT_ONE)
+    unbounded = in_schema(_LOCK_TIMEOUT.sub("", postgres_statements.INSERT_ONE), schema)
     postgres = _PARAMETER.sub(lambda match: _number(match[1], names), unbounded)
     return [
         _statement("sqlite", sqlite.replace("{now}", SQLITE_NOW), positions),

@@ -1,0 +1,120 @@
+"""Two projects and an application in one PostgreSQL database, each with tables named `jobs`, as users run them."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from tests.conformance.postgres_roles import readme_roles
+from tests.generator.databases import postgres_database
+from tests.generator.projects import TemporaryProject, job_spec, run_command
+
+APPLICATION = """
+from generated.jobs import Hello
+from sqlalchemy import create_engine
+from sqlalchemy.orm import Session
+
+engine = create_engine("{url}")
+with Session(engine) as session:
+    Hello.later_in(session, {{"name": "Grace"}}, unique_key="one")
+    Hello.later_in(session, {{"name": "Grace"}}, unique_key="one")
+    session.commit()
+"""
+# Runs in a process of its own, and enqueues from there.
+AGAIN = """
+from generated.jobs import Hello
+from generated.models.again import AgainParams, AgainResult
+from server_jobs import JobContext
+
+
+async def handle(params: AgainParams, context: JobContext) -> AgainResult:
+    await Hello.later({"name": "again"})
+    return AgainResult()
+"""
+
+
+@pytest.fixture(scope="module")
+def url() -> Iterator[str]:
+    """The URL of a database with a table `jobs` of an application."""
+    with postgres_database() as location:
+        with psycopg.connect(location, autocommit=True) as connection:
+            connection.execute("CREATE TABLE jobs (id int); INSERT INTO jobs VALUES (7)")
+        yield location
+
+
+def new_project(folder: Path, schema: str) -> TemporaryProject:
+    """A project as `init` makes it, in a schema, with another job that enqueues."""
+    assert run_command("init", str(folder)).exit_code == 0
+    project = TemporaryProject(folder)
+    settings = project.read("pyproject.toml").replace(
+        "[tool.server-jobs]\n", f'[tool.server-jobs]\nschema = "{schema}"\n'
+    )
+    project.path("pyproject.toml").write_text(settings)
+    project.write_spec("again", job_spec("Again", runIn="process", schedules=[{"name": "yearly", "cron": "0 0 1 1 *"}]))
+    project.generate()
+    project.path("handlers/again.py").write_text(AGAIN)
+    return project
+
+
+def in_process(project: TemporaryProject, url: str, *arguments: str, status: int = 0) -> str:
+    """Run Python in the folder of the project; what it prints."""
+    done = subprocess.run(
+        [sys.executable, *arguments],
+        cwd=project.root,
+        env=os.environ | {"SERVER_JOBS_DATABASE_URL": url},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == status, done.stdout + done.stderr
+    return done.stdout
+
+
+def command(project: TemporaryProject, url: str, *arguments: str, status: int = 0) -> str:
+    """Run `server-jobs` in a process; what it prints."""
+    return in_process(project, url, "-m", "server_jobs.cli", *arguments, status=status)
+
+
+def test_two_projects_and_an_application_share_a_database(url: str, tmp_path: Path) -> None:
+    shop, blog = new_project(tmp_path / "shop", "shop"), new_project(tmp_path / "blog", "order")
+    assert command(shop, url, "migrate").splitlines()[0] == f"migrating {url} (schema shop)"
+    command(blog, url, "migrate")
+    with readme_roles(url, "shop") as roles:
+        command(shop, roles["jobs_enqueuer"], "enqueue", "Hello", "--params", '{"name": "Ada"}')
+        command(shop, url, "enqueue", "Again", "--params", "{}")
+        in_process(shop, url, "-c", APPLICATION.format(url=url.replace("postgresql:", "postgresql+psycopg:")))
+        command(shop, roles["jobs_worker"], "worker", "--until-empty")
+    command(blog, url, "enqueue", "Hello", "--params", '{"name": "Alan"}')
+
+    with psycopg.connect(url) as connection:
+        done = connection.execute("SELECT params_name, status FROM shop.hello_jobs ORDER BY params_name").fetchall()
+        assert done == [("Ada", "completed"), ("Grace", "completed"), ("again", "completed")]
+        assert connection.execute('SELECT params_name, status FROM "order".hello_jobs').fetchall() == [
+            ("Alan", "pending")
+        ]
+        assert connection.execute("SELECT id FROM jobs").fetchall() == [(7,)]
+    for project, count in ((shop, 4), (blog, 1)):
+        assert len(json.loads(command(project, url, "list", "--json"))) == count
+        assert "the tables are at the newest revision" in command(project, url, "doctor")
+    command(shop, url, "migrate", "--downgrade", "base")
+    command(blog, url, "list")
+
+
+def test_the_sql_for_an_empty_database_makes_the_schema(tmp_path: Path) -> None:
+    project = new_project(tmp_path / "shop", "shop")
+    with postgres_database() as url:
+        printed = project.run("migrate", "--sql", "--database", url).stdout
+        with psycopg.connect(url, autocommit=True) as connection:
+            connection.execute(printed.encode())
+            names = connection.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'shop'").fetchall()
+        assert ("jobs",) in names
+        assert ("server_jobs_version",) in names
+        assert "is at " in project.run("migrate", "--database", url).stdout

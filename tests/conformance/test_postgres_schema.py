@@ -1,0 +1,77 @@
+"""Jobs in a PostgreSQL schema of their own: each statement finds its tables, whatever the search path is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import psycopg
+import pytest
+from server_jobs import SchemaMissingError, create_job_registry
+from server_jobs.backend import Backend
+from server_jobs.databases.postgres_connection import positional
+from server_jobs.schema import metadata
+from server_jobs.stores import postgres_statements
+from server_jobs.stores.dialect import Statements
+from server_jobs.tables import TABLES, in_schema
+from sqlalchemy import MetaData, create_engine, text
+
+from tests.conformance.postgres_databases import new_database
+from tests.runtime.example_jobs import echo, text_job
+
+SCHEMA = "user"  # a reserved word, which works between quotes only
+
+
+@pytest.fixture(scope="module")
+def url() -> Iterator[str]:
+    """The URL of a database with the tables in a schema, and with a table `jobs` of an application."""
+    with new_database() as location:
+        engine = create_engine(location.replace("postgresql://", "postgresql+psycopg://"))
+        copies = MetaData()
+        for table in metadata.sorted_tables:
+            table.to_metadata(copies, schema=SCHEMA)
+        with engine.begin() as connection:
+            metadata.drop_all(connection)
+            connection.execute(text(f'CREATE SCHEMA "{SCHEMA}"'))
+            connection.execute(text("CREATE TABLE jobs (id text, number int)"))
+            copies.create_all(connection)
+        engine.dispose()
+        yield location
+
+
+def statements() -> Iterator[tuple[str, str]]:
+    """Every statement of the store on PostgreSQL, by name."""
+    for name in Statements.__annotations__:
+        sql = getattr(postgres_statements, name)
+        if isinstance(sql, str) and sql.lstrip().startswith(("SELECT", "INSERT", "UPDATE", "DELETE", "WITH")):
+            yield name, sql.replace("{now}", "statement_timestamp()")
+
+
+def test_the_tables_are_those_of_the_metadata() -> None:
+    assert set(TABLES) == set(metadata.tables)
+
+
+def test_every_statement_names_the_schema_of_its_tables(url: str) -> None:
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("SET search_path = ''")
+        for name, sql in statements():
+            if any(table in sql for table in TABLES):
+                with pytest.raises(psycopg.errors.UndefinedTable):  # as it would be in another project's schema
+                    connection.execute(f"PREPARE {name} AS {positional(sql)[0]}".encode())
+            connection.execute(f"PREPARE {name} AS {positional(in_schema(sql, SCHEMA))[0]}".encode())
+
+
+async def test_a_registry_says_in_which_schema_its_backends_look(url: str) -> None:
+    echoed = text_job(echo)
+    backend = Backend(database=url, job_registry=create_job_registry(database_schema=SCHEMA).register(echoed))
+    await backend.initialize()
+    first, *_others = await echoed.using(backend).later_many([{"text": "one"}, {"text": "two"}])
+    poll = await backend.poll_and_claim()
+    assert len(poll.claimed_jobs) == 2
+    assert (await backend.execute(poll.claimed_jobs[0])).success
+    assert await first.status() == "completed"
+    await backend.shutdown()
+
+    elsewhere = Backend(database=url, job_registry=create_job_registry().register(echoed))
+    with pytest.raises(SchemaMissingError, match='relation "cron_jobs" does not exist'):
+        await elsewhere.initialize()
+    await elsewhere.shutdown()
