@@ -34,8 +34,8 @@ from .record import (
     Expired,
     Inserted,
     JobRecord,
-    JobStatus,
     NewJob,
+    Outcome,
     Released,
 )
 from .registry import JobRegistry, known_jobs
@@ -207,18 +207,15 @@ class Backend:
     async def execute(self, job: Claim) -> WorkerExecutionResult:
         self.registry.find(job.job_name)
         if job.token not in self._claims:
-            return WorkerExecutionResult(
-                job.id, success=False, duration=timedelta(0), error=str(StaleClaimError(job.id))
-            )
+            return WorkerExecutionResult(job.id, Outcome.LOST, timedelta(0), str(StaleClaimError(job.id)))
         began = self.clock.monotonic()
         attempt = self._attempt(self.registry.find(job.job_name).job, job, self.config.lock_timeout)
-        status, error = await self._run_held(attempt)
+        outcome, error = await self._run_held(attempt)
         duration = timedelta(seconds=self.clock.monotonic() - began)
-        is_given_back = attempt.stopped is Stop.SHUTDOWN and status is JobStatus.PENDING
-        return WorkerExecutionResult(job.id, status is JobStatus.COMPLETED, duration, error, is_given_back)
+        return WorkerExecutionResult(job.id, outcome, duration, error)
 
-    async def _run_held(self, attempt: Attempt) -> tuple[JobStatus | None, str | None]:
-        """Begin an attempt of a claim that is held here, and as in `Runner.run`."""
+    async def _run_held(self, attempt: Attempt) -> tuple[Outcome, str | None]:
+        """Start an attempt of a claim that this backend holds; otherwise like `Runner.run`."""
         self._claims.pop(attempt.claim.token, None)
         return await self.runner.run(attempt, self)
 
@@ -341,9 +338,9 @@ class Backend:
             await self.runner.release(await claiming)
 
     async def _run(self, job: AnyJob, claim: Claim, lease: timedelta) -> JobRecord:
-        status, _ = await self.runner.run(self._attempt(job, claim, lease), self)
+        outcome, _ = await self.runner.run(self._attempt(job, claim, lease), self)
         record = await self.store.get(claim.id)
-        if status is None or record is None:
+        if outcome is Outcome.LOST or record is None:
             raise StaleClaimError(claim.id)
         return record
 

@@ -29,7 +29,7 @@ from .executor import Attempt, Stop
 from .options import check_duration, check_range
 from .ports import CountedDatabase, Database, Store
 from .rations import RationedDatabase, Rations
-from .record import Claim, JobStatus
+from .record import Claim, Outcome
 from .registry import JobRegistry
 from .stores.sql import SqlStore
 from .variables import PREVIOUS_TOKEN_VARIABLE, TOKEN_VARIABLE
@@ -137,7 +137,7 @@ class CloudflareWorkerBackend(Backend):
         self._claimed, self._queries_when_claimed = len(claims), self.queries
         return claims
 
-    async def _run_held(self, attempt: Attempt) -> tuple[JobStatus | None, str | None]:
+    async def _run_held(self, attempt: Attempt) -> tuple[Outcome, str | None]:
         with self._rations.of(attempt.claim.job_name, lambda: attempt.stop(Stop.SHUTDOWN)) as ration:
             self.runner.hold(attempt, self.clock.monotonic())
             try:
@@ -148,10 +148,10 @@ class CloudflareWorkerBackend(Backend):
                 raise
             if attempt.claim.token not in self._claims:
                 attempt.stop(Stop.LOST)  # while it waited it was given back
-            status, error = await super()._run_held(attempt)
-            if status is JobStatus.COMPLETED:
+            outcome, error = await super()._run_held(attempt)
+            if outcome is Outcome.COMPLETED:
                 self._rations.note(ration)
-            return status, error
+            return outcome, error
 
     def _left_for_handlers(self) -> int:
         """Each job that runs may have to be settled alone."""

@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Tick:
-    """What one tick did: leases that had run out, jobs made by schedules, and how the jobs ended that it ran."""
+    """What one tick did: expired leases, jobs made by schedules, and attempts that completed or failed."""
 
     expired: int
     scheduled: int
@@ -51,8 +51,8 @@ async def tick(backend: Backend, *, limit: int | None = None, budget: timedelta 
     if chores.errors:
         raise chores.errors[0]
     completed = sum(result.success for result in results)
-    given_back = sum(result.is_given_back for result in results)
-    return Tick(len(expired), len(scheduled), completed, len(results) - completed - given_back)
+    failed = sum(result.outcome.is_failure for result in results)
+    return Tick(len(expired), len(scheduled), completed, failed)
 
 
 class _Chores:

@@ -29,6 +29,7 @@ from .outcomes import Cancel, DoNotRetryError, RetryAfterError, Snooze
 from .processes.raised import HandlerProcessError
 from .record import UNREADABLE, Cancelled, Claim, Completed, Failed, Heartbeat, Released, Report, Settlement
 from .texts import clean_text
+from .tracebacks import log_with_traceback
 from .upcasts import Versions
 from .values import MAX_ERROR_CHARACTERS
 
@@ -38,6 +39,9 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _logger = logging.getLogger("server_jobs")
+
+_FAILURE = "%s %s failed in attempt %d: %s"
+_LOGGED_CHARACTERS = 2_000
 
 HAS_THREADS = sys.platform != "emscripten"
 
@@ -165,6 +169,8 @@ class Attempt:
     stopped: Stop | None = None
     is_over = False
     """Whether the handler has ended and there is an outcome to store, or none to be stored by anybody."""
+    began = 0.0
+    """The monotonic moment at which the worker started it, for its listener."""
     _reported_progress = 0
     _reported_message: str | None = None
 
@@ -279,7 +285,6 @@ class Attempt:
 
     def _refused(self, outcome: Cancel) -> Settlement:
         reason = clean_text(str(outcome.reason), MAX_ERROR_CHARACTERS)
-        _logger.info("%s %s was cancelled by its handler: %s", self.claim.job_name, self.claim.id, reason)
         return Cancelled(id=self.claim.id, token=self.claim.token, reason=reason, report=self._unreported())
 
     def _parked(self, cause: Exception) -> Settlement:
@@ -292,14 +297,7 @@ class Attempt:
         error = describe(cause)
         if error.startswith(UNREADABLE):
             error = f"Error: {error}"  # the mark of a parked job is the engine's alone
-        _logger.warning(
-            "%s %s failed in attempt %d: %s",
-            self.claim.job_name,
-            self.claim.id,
-            self.context.attempt,
-            error,
-            exc_info=None if isinstance(cause, InvalidDocumentError) else cause,
-        )
+        self._log_failure(cause, error)
         if self.stopped is not None:
             return self._ended()  # it failed because it was stopped
         return Failed(
@@ -309,6 +307,14 @@ class Attempt:
             retry_after=self._retry_after(cause),
             report=self._unreported(),
         )
+
+    def _log_failure(self, cause: BaseException, error: str) -> None:
+        shown = error if len(error) <= _LOGGED_CHARACTERS else f"{error[:_LOGGED_CHARACTERS]}…"
+        arguments = (self.claim.job_name, self.claim.id, self.context.attempt, shown)
+        if isinstance(cause, InvalidDocumentError):
+            _logger.warning(_FAILURE, *arguments)
+        else:
+            log_with_traceback(_logger, logging.WARNING, cause, _FAILURE, *arguments)
 
     def _retry_after(self, cause: BaseException) -> timedelta | None:
         match cause:
@@ -346,7 +352,7 @@ def describe(error: BaseException) -> str:
     """An error as it is stored: its type, its message, and where it came from."""
     if isinstance(error, HandlerProcessError):
         return error.description
-    message = _message_of(error)
+    message = _message_of(error)[: MAX_ERROR_CHARACTERS + 1]  # the rest would only be cleaned and cut
     text = f"{type(error).__name__}: {message}" if message else type(error).__name__
     if not isinstance(error, InvalidDocumentError | UpcastError):
         text += error_place(error)

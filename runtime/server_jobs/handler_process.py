@@ -16,7 +16,6 @@ import socket
 import sys
 import threading
 import time
-import traceback
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from contextvars import copy_context
@@ -57,11 +56,11 @@ from .processes.messages import (
 from .record import ClaimRequest, JobCount, JobQuery, JobRecord, JobSummary
 from .registry import JobRegistry
 from .texts import clean_text
+from .tracebacks import MAX_TRACEBACK_CHARACTERS, short_traceback
 from .values import MAX_ERROR_CHARACTERS
 
 _REPORT_INTERVAL = 0.2
 _LAST_MOMENT = 1.0
-_MAX_TRACEBACK_CHARACTERS = 256 * 1024
 
 
 def main(descriptor: int) -> None:
@@ -384,14 +383,9 @@ def _misfit(error: InvalidDocumentError) -> Misfit:
 
 
 def _raised(error: BaseException) -> Raised:
-    trace = error.__traceback__
-    while trace is not None and trace.tb_frame.f_code.co_filename == __file__:
-        trace = trace.tb_next  # what led to the handler is the same for every job
-    error.__traceback__ = trace
-    lines = traceback.format_exception(type(error), error, trace)
     return Raised(
         description=describe(error),
-        traceback=clean_text("".join(lines), _MAX_TRACEBACK_CHARACTERS),
+        traceback=clean_text(short_traceback(error), MAX_TRACEBACK_CHARACTERS),
         is_final=isinstance(error, DoNotRetryError),
         delay=error.delay if isinstance(error, RetryAfterError) else None,
     )

@@ -40,6 +40,26 @@ class JobStatus(StrEnum):
         return self not in (JobStatus.PENDING, JobStatus.RUNNING)
 
 
+class Outcome(StrEnum):
+    """How an attempt ended, for the process that ran it.
+
+    `FAILED` attempts count; the job is retried while it has attempts left. `SNOOZED` and `RELEASED` attempts do not
+    count, and the job is pending again. `LOST` means that the claim was no longer the newest: nothing was stored.
+    """
+
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    SNOOZED = "snoozed"
+    RELEASED = "released"
+    LOST = "lost"
+
+    @property
+    def is_failure(self) -> bool:
+        """Whether the attempt counts as failed in logs and statistics."""
+        return self in (Outcome.FAILED, Outcome.LOST)
+
+
 class NewJob(NamedTuple):
     """A job to be stored. `params` is JSON text that has been checked.
 

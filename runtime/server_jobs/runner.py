@@ -16,7 +16,7 @@ from .errors import DatabaseError, StaleClaimError
 from .executor import Attempt, Stop
 from .leases import LeaseKeeper
 from .ports import Store
-from .record import Cancelled, Claim, Failed, JobStatus, Released, Settlement
+from .record import Cancelled, Claim, Completed, Failed, JobStatus, Outcome, Released, Settlement
 from .settler import Settler
 
 _logger = logging.getLogger("server_jobs")
@@ -24,8 +24,8 @@ _logger = logging.getLogger("server_jobs")
 _GRACE = timedelta(seconds=0.3)
 _RELEASE_PAUSES = (0.02, 0.1, 0.2)
 
-Settled = Callable[[Attempt, JobStatus | None, str | None], None]
-"""Told of an attempt, the status its job has now (None: the claim was lost), and why it did not complete."""
+Settled = Callable[[Attempt, Outcome, str | None], None]
+"""Called with an attempt, how it ended, and why it did not complete."""
 
 
 class Runner:
@@ -59,16 +59,16 @@ class Runner:
         """
         self._leases.hold(attempt, since)
 
-    async def run(self, attempt: Attempt, backend: JobBackend) -> tuple[JobStatus | None, str | None]:
-        """Run an attempt and store the outcome: the status the job has now (None: the claim was lost), and the error.
+    async def run(self, attempt: Attempt, backend: JobBackend) -> tuple[Outcome, str | None]:
+        """Run an attempt, store its outcome, and return the outcome and the error.
 
-        When the caller is cancelled, the job is given back: it is the caller that went away, not the job.
+        If the caller is cancelled, release the job: the caller went away, not the job.
         """
-        answer: asyncio.Future[tuple[JobStatus | None, str | None]] = asyncio.get_running_loop().create_future()
+        answer: asyncio.Future[tuple[Outcome, str | None]] = asyncio.get_running_loop().create_future()
 
-        def settled(_: Attempt, status: JobStatus | None, error: str | None) -> None:
+        def settled(_: Attempt, outcome: Outcome, error: str | None) -> None:
             if not answer.done():
-                answer.set_result((status, error))
+                answer.set_result((outcome, error))
 
         await self.perform(attempt, backend, settled, failed=answer)
         return await answer
@@ -78,12 +78,12 @@ class Runner:
         attempt: Attempt,
         backend: JobBackend,
         settled: Settled,
-        failed: asyncio.Future[tuple[JobStatus | None, str | None]] | None = None,
+        failed: asyncio.Future[tuple[Outcome, str | None]] | None = None,
     ) -> None:
-        """Run an attempt; returns when its handler is over. `settled` is called when its outcome is stored, or lost.
+        """Run an attempt and return when its handler is over. Call `settled` once the outcome is stored, or lost.
 
-        When the caller is cancelled, the job is given back. An error of the store that is no `DatabaseError` is set on
-        `failed`, or logged.
+        If the caller is cancelled, release the job. Set a store error other than `DatabaseError` on `failed`; log it
+        if there is no `failed`.
         """
         self._attempts[attempt.claim.token] = attempt
         self._leases.hold(attempt)
@@ -99,19 +99,19 @@ class Runner:
         attempt.is_over = True
         if settlement is None:
             self._leave(attempt)
-            settled(attempt, None, str(StaleClaimError(attempt.claim.id)))
+            settled(attempt, Outcome.LOST, str(StaleClaimError(attempt.claim.id)))
             return
 
         def stored(status: JobStatus | None, error: BaseException | None) -> None:
             self._leave(attempt)
             if error is None:
-                settled(attempt, status, _reason(attempt, settlement, status))
+                settled(attempt, *_ended(attempt, settlement, status))
                 return
             if failed is not None and not failed.done():
                 failed.set_exception(error)
             else:
                 _logger.error("%s %s could not be settled", attempt.claim.job_name, attempt.claim.id, exc_info=error)
-            settled(attempt, None, str(error))
+            settled(attempt, Outcome.LOST, str(error))
 
         self._settler.put(settlement, deadline=lambda: self._leases.expires_at(attempt), stored=stored)
 
@@ -211,17 +211,21 @@ class Runner:
             left.set()
 
 
-def _reason(attempt: Attempt, settlement: Settlement, status: JobStatus | None) -> str | None:
+def _ended(attempt: Attempt, settlement: Settlement, status: JobStatus | None) -> tuple[Outcome, str | None]:
+    """Return how the attempt ended and why it did not complete. `status` is None if the claim was lost."""
     if status is JobStatus.COMPLETED:
-        return None
+        return Outcome.COMPLETED, None
     if status is None:
-        return str(StaleClaimError(attempt.claim.id))
+        return Outcome.LOST, str(StaleClaimError(attempt.claim.id))
+    failure = Outcome.CANCELLED if status is JobStatus.CANCELLED else Outcome.FAILED
     match settlement:
+        case Released(delay=None):
+            return (Outcome.RELEASED if status is JobStatus.PENDING else failure), None
+        case Released(delay=delay):
+            return (Outcome.SNOOZED if status is JobStatus.PENDING else failure), f"put off by its handler for {delay}"
         case Failed(error=error):
-            return error
+            return failure, error
         case Cancelled(reason=reason):
-            return f"cancelled by its handler: {reason}"
-        case Released(delay=delay) if delay is not None:
-            return f"put off by its handler for {delay}"
-        case _:
-            return None
+            return failure, f"cancelled by its handler: {reason}"
+        case Completed():
+            return failure, "its result could not be stored"

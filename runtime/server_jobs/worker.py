@@ -9,16 +9,15 @@ from collections.abc import Callable
 from contextlib import suppress
 from contextvars import Context, copy_context
 from datetime import timedelta
-from functools import partial
+from typing import Protocol
 
-from .backend import Backend, WorkerExecutionResult
+from .backend import Backend
 from .errors import DatabaseError, InvalidOptionError
 from .executor import Attempt
 from .housekeeper import HOUSEKEEPING_INTERVAL, Housekeeper
 from .options import check_duration, check_range
 from .pace import Pace
-from .record import Claim, JobStatus
-from .runner import Settled
+from .record import Claim, Outcome
 from .tasks import begun
 
 _logger = logging.getLogger("server_jobs")
@@ -31,15 +30,25 @@ _LONGEST_TURN = 0.0005
 _MOST_UNSETTLED = 1000
 _LONGEST_PAUSE = 10.0
 
-Listener = Callable[[Claim, "WorkerExecutionResult | None"], None]
+
+class Listener(Protocol):
+    """Hears of every attempt of a worker, in its event loop. It delays every job, so it must be quick."""
+
+    def started(self, claim: Claim) -> None:
+        """Called before the handler is called."""
+        ...
+
+    def ended(self, claim: Claim, outcome: Outcome, error: str | None, seconds: float) -> None:
+        """Called when the outcome is stored or lost, with the time since the start."""
+        ...
 
 
 class Worker:
     """Runs the jobs of one backend until it is told to stop.
 
     At most `concurrency` at a time (the backend's `max_concurrency` by default), from `queues` only if given. With
-    `until_empty` it ends when nothing runs and nothing is due, or due within a minute. `listener` is called with each
-    claim when it starts (and None), and with its result when it is over.
+    `until_empty` it ends when nothing runs and nothing is due, or due within a minute. `listener` hears of every
+    attempt.
 
     While jobs are short, more are claimed than run at once: the database is asked once for many, and the next are there
     when the last ones end. Claims that wait are kept alive, and given back when it takes longer than a second.
@@ -251,12 +260,10 @@ class Worker:
             self._running[attempt] = task
 
     async def _run(self, attempt: Attempt) -> None:
-        settled: Settled = self._settled
         if self._listener is not None:
-            settled = partial(self._settled_and_told, self.backend.clock.monotonic())
-            self._tell(attempt.claim, None)
+            self._tell_start(attempt)
         try:
-            await self.backend.runner.perform(attempt, self.backend, settled)
+            await self.backend.runner.perform(attempt, self.backend, self._settled)
             if attempt.call.lingering is not None:
                 await _until_returned(attempt, attempt.call.lingering)
         except Exception:
@@ -273,8 +280,9 @@ class Worker:
             else:
                 self._begin_waiting()
 
-    def _settled(self, attempt: Attempt, status: JobStatus | None, error: str | None) -> None:
-        del status, error
+    def _settled(self, attempt: Attempt, outcome: Outcome, error: str | None) -> None:
+        if self._listener is not None:
+            self._tell_end(attempt, outcome, error)
         self._unsettled.discard(attempt)
         self._may_be_more = True  # it may be due again, or may have kept others of its kind from running
         if not self._unsettled or len(self._waiting) <= self._pace.ahead // 2:
@@ -282,16 +290,18 @@ class Worker:
         if self._waiting and len(self._running) < self._concurrency and not self._stops:
             self._begin_waiting()  # it was held up
 
-    def _settled_and_told(self, began: float, attempt: Attempt, status: JobStatus | None, error: str | None) -> None:
-        self._settled(attempt, status, error)
-        duration = timedelta(seconds=self.backend.clock.monotonic() - began)
-        result = WorkerExecutionResult(attempt.claim.id, status is JobStatus.COMPLETED, duration, error)
-        self._tell(attempt.claim, result)
-
-    def _tell(self, claim: Claim, result: WorkerExecutionResult | None) -> None:
+    def _tell_start(self, attempt: Attempt) -> None:
+        attempt.began = self.backend.clock.monotonic()
         try:
             if self._listener is not None:
-                self._listener(claim, result)
+                self._listener.started(attempt.claim)
+        except Exception:
+            _logger.exception("the listener of this worker failed")
+
+    def _tell_end(self, attempt: Attempt, outcome: Outcome, error: str | None) -> None:
+        try:
+            if self._listener is not None:
+                self._listener.ended(attempt.claim, outcome, error, self.backend.clock.monotonic() - attempt.began)
         except Exception:
             _logger.exception("the listener of this worker failed")
 
@@ -337,7 +347,7 @@ class Worker:
         await self.backend.runner.stop([*self._unsettled])
         for attempt in self._unsettled:
             if not attempt.is_over:  # its handler goes on, and nobody waits for it
-                self._tell(attempt.claim, WorkerExecutionResult(attempt.claim.id, success=False, duration=timedelta(0)))
+                self._tell_end(attempt, Outcome.RELEASED, None)
         for task in list(self._running.values()):
             if task is not None:
                 task.cancel()

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Protocol
 
-from .record import Claim, Expired
+from .record import Claim, Expired, Outcome
 from .registry import JobRegistry
 
 DEFAULT_CONCURRENCY = 5
@@ -36,16 +36,17 @@ class PollResult:
 
 @dataclass(frozen=True, slots=True)
 class WorkerExecutionResult:
-    """What came of one attempt. `success` means completed and stored; otherwise `error` says why not.
-
-    `is_given_back`: it was stopped, or not begun, and the job waits as if it had not been claimed.
-    """
+    """How one attempt ended, and why it did not complete."""
 
     job_id: str
-    success: bool
+    outcome: Outcome
     duration: timedelta
     error: str | None = None
-    is_given_back: bool = False
+
+    @property
+    def success(self) -> bool:
+        """Whether the job completed and its result is stored."""
+        return self.outcome is Outcome.COMPLETED
 
 
 @dataclass(frozen=True, slots=True)

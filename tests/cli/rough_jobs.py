@@ -43,8 +43,8 @@ async def prattle(params: NoteParams, context: JobContext) -> NoteResult:
     """Logs more than a pipe holds that nobody reads."""
     for _ in range(100):
         context.log.info("x" * 10_000)
-    await asyncio.sleep(60)
-    raise AssertionError
+    await asyncio.sleep(params.seconds or 60)
+    return NoteResult(text="all said")
 
 
 async def leave(params: NoteParams, context: JobContext) -> NoteResult:

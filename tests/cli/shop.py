@@ -15,7 +15,9 @@ from click.testing import CliRunner, Result
 from server_jobs import JobQuery, JobRecord
 from server_jobs.cli.program import program
 from server_jobs.databases.sqlite import SqliteDatabase
+from server_jobs.ids import new_job_id
 from server_jobs.ports import Statement, Value
+from server_jobs.record import NewJob
 from server_jobs.stores.sql import SqlStore
 
 T = TypeVar("T")
@@ -54,6 +56,14 @@ class Shop:
         result = self.run("enqueue", job, "--params", json.dumps({"text": text, **params}), *arguments)
         assert result.exit_code == 0, result.output
         return result.stdout.strip()
+
+    def enqueue_many(self, job: str, number: int) -> None:
+        """Queue so many jobs at once."""
+
+        async def write(store: SqlStore) -> None:
+            await store.insert(NewJob(id=new_job_id(), params='{"text":"hello"}', job_name=job) for _ in range(number))
+
+        self._with_store(write)
 
     def record(self, job_id: str) -> JobRecord:
         """A stored job."""

@@ -15,6 +15,7 @@ from server_jobs import (
     Retention,
     RetryPolicy,
     Schedule,
+    Snooze,
     create_job_registry,
     define_job,
 )
@@ -40,9 +41,13 @@ class BadDayError(Exception):
     """Raised on demand."""
 
 
-async def shout(params: NoteParams, context: JobContext) -> NoteResult:
-    """The text in capitals, unless it is "fail"."""
+async def shout(params: NoteParams, context: JobContext) -> NoteResult | Snooze:
+    """The text in capitals, unless it is "fail", "huge" or "snooze"."""
     await context.update_progress(50, "half of it")
+    if params.text == "snooze":
+        return Snooze(timedelta(hours=1))
+    if params.text == "huge":
+        raise BadDayError("x" * 10_000_000) from BadDayError("y" * 10_000_000)
     if params.text == "fail":
         raise BadDayError("a \x1b[31mbad\x1b[0m day, [bold]truly[/bold]")
     context.log.info("shouted")

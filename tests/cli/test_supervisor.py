@@ -210,7 +210,7 @@ def test_a_rolling_restart_loses_no_job_and_runs_none_twice(rough: RoughShop, st
     jobs += [rough.enqueue("Nap", seconds=0.05) for _ in range(4)]
     _wait_until(lambda: {status for status, _ in rough.states(*jobs)} == {JobStatus.COMPLETED})
     assert rough.states(*jobs) == [(JobStatus.COMPLETED, 1)] * len(jobs)
-    print(f"{old.text.count(' given back after ')} jobs were given back and done by the new processes")
+    print(f"{old.text.count(' released after ')} jobs were released and done by the new processes")
 
 
 def test_a_process_that_is_still_being_set_up_is_stopped_at_once(start: Start) -> None:

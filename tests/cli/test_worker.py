@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -27,7 +28,7 @@ def test_a_worker_runs_what_is_queued_and_logs_each_job(shop: Shop) -> None:
         f"warning  Shout {bad} failed in attempt 1: BadDayError: ",
         f"warning  Shout {bad} failed after ",
         f"info     Shout {bad} started, attempt 2 of 2\n",
-        "info     stopped: 1 completed, 2 failed attempts, 0 given back\n",
+        "info     stopped: 1 completed, 2 failed attempts, 0 released\n",
     ):
         assert line in result.stderr
     assert [record.status for record in shop.records()] == [JobStatus.FAILED, JobStatus.COMPLETED]
@@ -86,6 +87,41 @@ def test_with_json_every_line_is_an_object(shop: Shop) -> None:
     assert result.stderr == ""
 
 
+def test_a_snoozed_job_is_no_failure(shop: Shop) -> None:
+    job_id = shop.enqueue("Shout", text="snooze")
+    text = shop.run("worker", "--until-empty").stderr
+    assert re.search(rf"info     Shout {job_id} snoozed after .*: put off by its handler for 1:00:00\n", text)
+    assert "stopped: 0 completed, 0 failed attempts, 1 snoozed, 0 released\n" in text
+    assert "warning" not in text.partition(" started, ")[2]
+    shop.enqueue("Shout", text="snooze")
+    assert shop.json("tick") == {"expired": 0, "scheduled": 0, "completed": 0, "failed": 0}
+
+
+def test_a_huge_error_is_cut_before_it_is_logged(shop: Shop) -> None:
+    shop.enqueue("Shout", "--max-attempts", "1", text="huge")
+    result = shop.run("worker", "--until-empty")
+    assert "BadDayError: xxx" in result.stderr
+    assert len(result.stderr) < 50_000
+    shop.enqueue("Shout", "--max-attempts", "1", text="huge")
+    assert len(shop.run("worker", "--until-empty", "--json").stdout) < 200_000
+
+
+def test_many_jobs_are_summed_up_by_the_second(shop: Shop) -> None:
+    shop.enqueue_many("Nap", 100)
+    text = shop.run("worker", "--until-empty").stderr
+    alone, sums = text.count(" completed in "), re.findall(r"info     Nap: (\d+) completed, .* on average\n", text)
+    assert alone >= 1
+    assert sums
+    assert alone + sum(map(int, sums)) == 100
+
+
+def test_the_level_is_that_of_the_option(shop: Shop) -> None:
+    for level, lines in (("debug", 3), ("info", 3), ("warning", 0), ("error", 0)):
+        shop.enqueue("Shout")
+        text = shop.run("worker", "--until-empty", "--log-level", level, "--queues", "mail").stderr
+        assert text.count(" Shout") - text.count("jobs: Shout") == lines, text
+
+
 def test_live_without_a_terminal_prints_plain_lines(shop: Shop) -> None:
     job_id = shop.enqueue("Shout")
     result = shop.run("worker", "--until-empty", "--live")
@@ -107,7 +143,7 @@ def test_live_on_a_terminal_shows_running_jobs_and_ends_with_plain_lines(shop: S
     assert "\x1b]0;title" not in output
     assert "1 running" in output
     assert "Traceback" not in output
-    assert output.rstrip().endswith("stopped: 1 completed, 1 failed attempts, 0 given back")
+    assert output.rstrip().endswith("stopped: 1 completed, 1 failed attempts, 0 released")
 
 
 def on_a_terminal(*arguments: str) -> str:

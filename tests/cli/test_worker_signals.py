@@ -75,7 +75,7 @@ def test_what_does_not_finish_in_time_is_given_back_and_its_attempt_not_counted(
     assert time.monotonic() - sent < 0.2 + 1 + SLACK
     record = shop.record(job_id)
     assert (record.status, record.attempt_count) == (JobStatus.PENDING, 0)
-    assert "0 completed, 0 failed attempts, 1 given back" in worker.text
+    assert "0 completed, 0 failed attempts, 1 released" in worker.text
 
 
 def test_a_second_signal_gives_everything_back_at_once(shop: Shop, work: StartWorker) -> None:
@@ -119,12 +119,28 @@ def test_a_process_ends_in_time_whatever_its_handler_does(
     print("seconds after the last signal:", {name: round(seconds, 2) for name, seconds in ended.items()})
     assert max(ended.values()) < bound + SLACK
     given_back = {name for name, job_id in jobs.items() if rough.states(job_id) == [(JobStatus.PENDING, 0)]}
-    assert given_back == {"Stay", "Hang"} & set(names)
+    assert given_back == {"Stay", "Hang", "Prattle"} & set(names)
     left = set(names) - given_back
     assert {name for name in left if rough.states(jobs[name]) == [(JobStatus.RUNNING, 1)]} == left
     assert {workers[name].process.returncode for name in left} == {1}
     if "Block" in workers:
         workers["Block"].wait_for(f"taken over when their leases have run out: Block {jobs['Block']}")
+
+
+def test_a_worker_goes_on_although_nobody_reads_its_log(shop: Shop, processes: list[Started]) -> None:
+    """The job logs more than the pipe holds; after it, another one runs."""
+    rough = RoughShop(shop.path)
+    options = ("--queues", "prattle,default", "--concurrency", "1", "--drain-timeout", "200ms")
+    talk = rough.enqueue("Prattle", seconds=0.001)
+    nap = rough.enqueue("Nap", "--priority", "-1")
+    worker = Started(rough.start("worker", *options), is_read=False)
+    processes.append(worker)
+    deadline = time.monotonic() + 20
+    while rough.states(talk, nap) != [(JobStatus.COMPLETED, 1)] * 2:
+        assert time.monotonic() < deadline, rough.states(talk, nap)
+        time.sleep(0.05)
+    worker.signal()
+    assert worker.process.wait(10) == 0
 
 
 def _start(shop: RoughShop, name: str, drain: str) -> Started:

@@ -12,7 +12,7 @@ from datetime import timedelta
 import pytest
 from server_jobs import ConcurrencyLimit, DatabaseError, JobContext, JobOptions, JobStatus, RateLimit, Worker
 from server_jobs.pace import Pace
-from server_jobs.record import Claim, ClaimRequest
+from server_jobs.record import Claim, ClaimRequest, Outcome
 from server_jobs.testing import FakeClock
 
 from tests.runtime.example_jobs import (
@@ -205,9 +205,9 @@ async def test_a_waiting_claim_that_was_lost_is_not_run() -> None:
     await store.expire(jitter=timedelta(0))
     (taken,) = await backend_on(store, text_job(echo), clock=clock).claim(1)
     await turns()
-    status, error = await backend.runner.run(attempt, backend)
+    outcome, error = await backend.runner.run(attempt, backend)
 
-    assert (status, switch.texts) == (None, [])
+    assert (outcome, switch.texts) == (Outcome.LOST, [])
     assert error == f"the claim on job {job_id} was lost (its lease ran out); nothing was written"
     assert (await read(backend, job_id)).fencing_token == taken.token
 

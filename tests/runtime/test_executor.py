@@ -252,6 +252,23 @@ async def test_an_error_text_that_no_database_takes_is_cleaned(caplog: pytest.Lo
     assert len(error) == MAX_ERROR_CHARACTERS
 
 
+async def test_what_is_logged_of_a_huge_error_is_short(caplog: pytest.LogCaptureFixture) -> None:
+    huge = "x" * 10_000_000
+
+    async def handler(params: Text, context: JobContext) -> Text:
+        error = RuntimeError(f"the last{huge}")
+        error.add_note(huge)
+        raise error from ValueError(huge)
+
+    await failure_of(handler)
+    (record,) = caplog.records
+    text = logging.Formatter().format(record)  # as an application may have it
+    assert len(text) < 100_000
+    assert "ValueError: xxx" in text
+    assert "RuntimeError: the lastxxx" in text
+    assert record.funcName == "_log_failure"
+
+
 def test_an_error_that_was_never_raised_has_no_place() -> None:
     assert describe(ValueError("a")) == "ValueError: a"
     assert describe(ValueError()) == "ValueError"

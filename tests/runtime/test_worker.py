@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 from server_jobs import (
+    Cancel,
     DatabaseError,
     HandlerNotImplementedError,
     InvalidOptionError,
@@ -22,12 +23,13 @@ from server_jobs import (
     JobOptions,
     JobStatus,
     RetryPolicy,
+    Snooze,
     Worker,
     tick,
 )
-from server_jobs.backend import Backend, WorkerExecutionResult
+from server_jobs.backend import Backend
 from server_jobs.databases.sqlite import SqliteDatabase
-from server_jobs.record import Claim, DueSchedules, Heartbeat, Hold, NewJob
+from server_jobs.record import Claim, DueSchedules, Heartbeat, Hold, NewJob, Outcome
 from server_jobs.stores.memory import MemoryStore
 from server_jobs.stores.sql import SqlStore
 from server_jobs.testing import FakeClock
@@ -65,6 +67,19 @@ async def statuses(backend: Backend) -> dict[str, int]:
     for count in await backend.store.count_jobs():
         counts[count.status] += count.count
     return dict(counts)
+
+
+class Heard:
+    """A listener that remembers: of each call the job's name, and at an end the outcome."""
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[str, Outcome | None]] = []
+
+    def started(self, claim: Claim) -> None:
+        self.calls.append((claim.job_name, None))
+
+    def ended(self, claim: Claim, outcome: Outcome, error: str | None, seconds: float) -> None:
+        self.calls.append((claim.job_name, outcome))
 
 
 async def begin(worker: Worker) -> asyncio.Task[None]:
@@ -305,27 +320,53 @@ async def test_what_runs_can_be_watched() -> None:
 
 
 async def test_the_listener_hears_of_every_start_and_every_end() -> None:
-    heard: list[tuple[str, bool | None]] = []
+    async def snooze(params: Text, context: JobContext) -> Snooze:
+        return Snooze(HOUR)
 
-    def listener(claim: Claim, result: WorkerExecutionResult | None) -> None:
-        heard.append((claim.job_name, None if result is None else result.success))
+    async def refuse(params: Text, context: JobContext) -> Cancel:
+        return Cancel("not today")
 
-    good, bad = text_job(echo, "Good"), text_job(fail, "Bad", JobOptions(max_attempts=1))
-    backend = backend_on(MemoryStore(), good, bad)
-    await good.later(PARAMS)
-    await bad.later(PARAMS)
-    await finished(Worker(backend, concurrency=1, until_empty=True, listener=listener))
-    assert heard == [("Good", None), ("Good", True), ("Bad", None), ("Bad", False)]
+    once = JobOptions(max_attempts=1)
+    jobs = [text_job(handler, handler.__name__, once) for handler in (echo, fail, snooze, refuse)]
+    backend = backend_on(MemoryStore(), *jobs)
+    for job in jobs:
+        await job.later(PARAMS)
+    heard = Heard()
+    await finished(Worker(backend, concurrency=1, until_empty=True, listener=heard))
+    endings = {
+        "echo": Outcome.COMPLETED,
+        "fail": Outcome.FAILED,
+        "snooze": Outcome.SNOOZED,
+        "refuse": Outcome.CANCELLED,
+    }
+    assert heard.calls == [call for name, outcome in endings.items() for call in ((name, None), (name, outcome))]
+
+
+async def test_the_listener_hears_of_jobs_that_are_released_at_a_stop() -> None:
+    gate, heard = Gate(), Heard()
+    job = text_job(gate)
+    backend = backend_on(MemoryStore(), job)
+    await job.later(PARAMS)
+    worker = Worker(backend, listener=heard)
+    task = await begin(worker)
+    worker.stop()
+    worker.stop()
+    await until(task)
+    assert heard.calls == [("Echo", None), ("Echo", Outcome.RELEASED)]
 
 
 async def test_a_listener_that_fails_harms_no_job(caplog: pytest.LogCaptureFixture) -> None:
-    def listener(claim: Claim, result: WorkerExecutionResult | None) -> None:
-        raise BrokenPipeError("the reader has gone")
+    class Broken(Heard):
+        def started(self, claim: Claim) -> None:
+            raise BrokenPipeError("the reader has gone")
+
+        def ended(self, claim: Claim, outcome: Outcome, error: str | None, seconds: float) -> None:
+            raise BrokenPipeError("the reader has gone")
 
     job = text_job(echo)
     backend = backend_on(MemoryStore(), job)
     await job.later(PARAMS)
-    await finished(Worker(backend, until_empty=True, listener=listener))
+    await finished(Worker(backend, until_empty=True, listener=Broken()))
     assert await statuses(backend) == {"completed": 1}
     assert caplog.messages == ["the listener of this worker failed"] * 2
 

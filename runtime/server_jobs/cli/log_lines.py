@@ -8,15 +8,14 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from pathlib import Path
-from traceback import format_exception
 
 from ..errors import ServerJobsError
 from ..processes.raised import RaisedInProcessError
+from ..tracebacks import short_traceback
+from .log_writer import LogWriter
 from .output import one_line, printable
 
 _LOGGER = "server_jobs"
-_ENGINE = str(Path(__file__).parent.parent)
 _STANDARD = frozenset({*vars(logging.makeLogRecord({})), "message", "asctime", "taskName"})
 
 
@@ -53,43 +52,42 @@ class JsonFormatter(logging.Formatter):
 
 
 @contextmanager
-def logging_through(handler: logging.Handler) -> Iterator[None]:
-    """Let that handler have the log of jobs and engine while the block runs."""
+def logging_through(handler: logging.Handler, level: str = "info") -> Iterator[None]:
+    """Send the log of jobs and engine to the handler while the block runs, and then close the handler.
+
+    It also gets the warnings of other libraries that no handler takes; Python would print them on stderr.
+    """
     logger = logging.getLogger(_LOGGER)
-    level, propagate = logger.level, logger.propagate
+    earlier, propagate, last_resort = logger.level, logger.propagate, logging.lastResort
     logger.addHandler(handler)
-    logger.setLevel(logging.INFO)
+    logger.setLevel(level.upper())
     logger.propagate = False
+    logging.lastResort = handler
     try:
         yield
     finally:
+        logging.lastResort = last_resort
         logger.removeHandler(handler)
-        logger.setLevel(level)
+        logger.setLevel(earlier)
         logger.propagate = propagate
+        handler.close()
 
 
 @contextmanager
 def logging_to_stderr() -> Iterator[None]:
     """Print the log of jobs and engine on stderr, a line each."""
-    handler = logging.StreamHandler(sys.stderr)
+    handler = LogWriter(sys.stderr)
     handler.setFormatter(LineFormatter())
     with logging_through(handler):
         yield
 
 
 def _traceback(record: logging.LogRecord) -> str:
-    """The traceback of a record, indented; none for our own errors, whose message says it all."""
+    """Return the traceback of a record, indented; nothing for our own errors, whose message is enough."""
     error = record.exc_info[1] if record.exc_info else None
     if error is None or isinstance(error, RaisedInProcessError):
         # What was raised, or logged, by a handler in a process of its own comes as text.
         text = (record.exc_text if error is None else str(error.__cause__ or "")) or ""
     else:
-        text = "" if isinstance(error, ServerJobsError) else _from_the_handler_on(error)
+        text = "" if isinstance(error, ServerJobsError) else record.exc_text or short_traceback(error)
     return "\n".join(f"    {printable(line)}" for line in text.strip().splitlines())
-
-
-def _from_the_handler_on(error: BaseException) -> str:
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None and trace.tb_frame.f_code.co_filename.startswith(_ENGINE):
-        trace = trace.tb_next  # what led to the handler is the same for every job
-    return "".join(format_exception(type(error), error, trace))

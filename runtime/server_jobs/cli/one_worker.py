@@ -29,8 +29,9 @@ _logger = logging.getLogger(EVENTS)
 
 def work(workspace: Workspace, options: WorkerOptions) -> None:
     """Run a worker until it is stopped, with a line for everything it does."""
-    with logging_through(log_handler(as_json=options.as_json)), Shutdown(options.drain_timeout) as shutdown:
-        asyncio.run(_work(workspace, options, shutdown))
+    handler = log_handler(as_json=options.as_json)
+    with logging_through(handler, options.log_level), Shutdown(options.drain_timeout) as shutdown:
+        asyncio.run(_work(workspace, options, shutdown, WorkerLog(catch_up=handler.catch_up)))
 
 
 def work_live(workspace: Workspace, options: WorkerOptions) -> None:
@@ -47,12 +48,13 @@ def work_supervised(workspace: Workspace, options: WorkerOptions, number: int) -
         raise click.UsageError(
             "--supervised is for the processes that `server-jobs worker --processes` starts"
         ) from None
+    handler = log_handler(as_json=options.as_json, number=number)
     with (
-        logging_through(log_handler(as_json=options.as_json, number=number)),
+        logging_through(handler, options.log_level),
         Shutdown(options.drain_timeout, lifeline=lifeline) as shutdown,
     ):
         try:
-            asyncio.run(_work(workspace, options, shutdown, lifeline))
+            asyncio.run(_work(workspace, options, shutdown, WorkerLog(catch_up=handler.catch_up), lifeline))
         except ServerJobsError as error:
             _logger.error("cannot start: %s", error, extra={"event": "worker_not_started"})  # noqa: TRY400  one line
             if not isinstance(error, DatabaseError):
@@ -63,9 +65,12 @@ def work_supervised(workspace: Workspace, options: WorkerOptions, number: int) -
 
 
 async def _work(
-    workspace: Workspace, options: WorkerOptions, shutdown: Shutdown, lifeline: Lifeline | None = None
+    workspace: Workspace,
+    options: WorkerOptions,
+    shutdown: Shutdown,
+    log: WorkerLog,
+    lifeline: Lifeline | None = None,
 ) -> None:
-    log = WorkerLog()
     async with _ready(workspace, options, log) as worker:
         with shutdown.guards(_Stopping(worker, options.drain_timeout)):
             if lifeline is None:
@@ -79,8 +84,9 @@ async def _work_live(workspace: Workspace, options: WorkerOptions, shutdown: Shu
     # Imported for a terminal only.
     from .worker_display import ConsoleHandler, live_display
 
-    console, log = stdout_console(), WorkerLog(with_reasons=True)
-    with logging_through(ConsoleHandler(console)):
+    console = stdout_console()
+    with logging_through(ConsoleHandler(console), options.log_level):
+        log = WorkerLog(reasons=True)
         async with _ready(workspace, options, log) as worker, live_display(worker, log, console):
             with shutdown.guards(_Stopping(worker, options.drain_timeout)):
                 announce(worker.backend.registry, options, workspace.shown_url)
@@ -99,11 +105,11 @@ async def _ready(workspace: Workspace, options: WorkerOptions, log: WorkerLog) -
             queues=options.queues,
             drain_timeout=options.drain_timeout,
             until_empty=options.until_empty,
-            listener=log.note,
+            listener=log,
         )
         yield worker
         held = await _held_elsewhere(worker)
-    log.ended(held)
+    log.finish(held)
 
 
 def _report(lifeline: Lifeline) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import faulthandler
+import logging
 import os
 import selectors
 import signal
@@ -170,6 +171,8 @@ class Shutdown:
     def _say_last_words(self) -> None:
         if self._work is not None and not self._is_done:
             self._work.abandon()
+        for handler in logging.getLogger("server_jobs").handlers:
+            handler.flush()
         with suppress(OSError, ValueError):  # nobody may be reading any more
             sys.stdout.flush()
             sys.stderr.flush()

@@ -32,7 +32,7 @@ def supervise(workspace: Workspace, options: WorkerOptions, processes: int) -> i
     """
     command = worker_command(workspace, options)
     with (
-        logging_through(log_handler(as_json=options.as_json)),
+        logging_through(log_handler(as_json=options.as_json), options.log_level),
         Shutdown(options.drain_timeout, margin=_MARGIN) as shutdown,
     ):
         return asyncio.run(_supervise(workspace, options, processes, command, shutdown))

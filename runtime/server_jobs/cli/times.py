@@ -14,8 +14,10 @@ def age(moment: datetime, now: datetime | None = None) -> str:
 
 
 def length(duration: timedelta) -> str:
-    """A duration in two units at most: `310ms`, `4.2s`, `3m 12s`, `2h 5m`."""
+    """A duration in two units at most: `0.4ms`, `310ms`, `4.2s`, `3m 12s`, `2h 5m`."""
     seconds = duration.total_seconds()
+    if 0 < seconds < 0.01:
+        return f"{seconds * 1000:.1f}ms"
     if seconds < 60:
         return f"{seconds:.1f}s" if seconds >= 1 else f"{seconds * 1000:.0f}ms"
     if seconds < 3_600:

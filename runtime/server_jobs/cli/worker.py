@@ -14,6 +14,8 @@ from .output import stdout_console
 from .worker_options import WorkerOptions
 from .workspace import Workspace
 
+LEVELS = ("debug", "info", "warning", "error")
+
 
 @click.command()
 @click.option(
@@ -57,6 +59,14 @@ from .workspace import Workspace
 )
 @click.option("--until-empty", is_flag=True, help="Exit when nothing runs and nothing is due within a minute.")
 @click.option("--live", is_flag=True, help="Show the running jobs on a terminal, with their progress.")
+@click.option(
+    "--log-level",
+    metavar="LEVEL",
+    type=click.Choice(LEVELS, case_sensitive=False),
+    default="info",
+    show_default=True,
+    help="debug, info, warning or error. Debug logs every job, however many there are.",
+)
 @click.option("--supervised", type=click.IntRange(min=1), hidden=True)
 @with_workspace
 @json_option
@@ -71,6 +81,7 @@ def worker(
     poll_interval: timedelta,
     until_empty: bool,
     live: bool,
+    log_level: str,
     supervised: int | None,
     as_json: bool,
 ) -> None:
@@ -79,13 +90,17 @@ def worker(
     Only jobs that the registry knows are claimed, in the versions it can read, and only those whose handler is
     implemented. Schedules are fired, and jobs of workers that died are taken over.
 
-    SIGTERM and Ctrl-C let the running jobs finish within the drain timeout; what does not finish is given back, and
-    its attempt does not count. A second signal gives everything back at once. The command has ended at the latest a
+    SIGTERM and Ctrl-C let the running jobs finish within the drain timeout; what does not finish is released, and
+    its attempt does not count. A second signal releases everything at once. The command has ended at the latest a
     second after the drain timeout, or after the second signal; what hung until then is taken over by other workers
     when its lease has run out.
 
     With several processes, a process that dies is replaced: at once the first time, then after pauses of up to 30 s
     as long as it dies within 10 s. To replace one by hand, send it SIGTERM.
+
+    While at most 20 jobs start or end per second, the log has a line for each start and each end. Above that, one line
+    per second and job name sums them up. Failures always have a line. If whatever reads the log stalls, the worker goes
+    on, and the log says later how many lines were lost.
 
     \b
     Examples:
@@ -103,6 +118,7 @@ def worker(
         lock_timeout=lock_timeout,
         poll_interval=poll_interval,
         until_empty=until_empty,
+        log_level=log_level,
         as_json=as_json,
     )
     if supervised is not None:

@@ -87,10 +87,11 @@ class _Display:
         return Group(table, self._sum(len(attempts), now))
 
     def _sum(self, running: int, now: float) -> Text:
+        failed = self._log.totals.failed
         parts = [
             Text(f"{running} running", style="cyan"),
-            Text(f"{self._log.completed} completed", style="green"),
-            Text(f"{self._log.failed} failed", style="red" if self._log.failed else ""),
+            Text(f"{self._log.totals.completed} completed", style="green"),
+            Text(f"{failed} failed", style="red" if failed else ""),
             Text(length(timedelta(seconds=int(now - self._began)))),
         ]
         return Text("  ").join(parts)

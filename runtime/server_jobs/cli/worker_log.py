@@ -1,17 +1,19 @@
-"""What a worker does, as log records: each job when it starts and when it is over, and a sum at the end."""
+"""The log of a worker: its jobs, one by one or summed up, and what it works on."""
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import sys
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from datetime import timedelta
 
 from .. import __version__
-from ..backend import WorkerExecutionResult
-from ..record import Claim
+from ..record import Claim, Outcome
 from ..registry import JobRegistry
+from .job_tally import JobTally
 from .log_lines import JsonFormatter, LineFormatter
+from .log_writer import LogWriter
 from .suggestion import suggestion
 from .times import length
 from .worker_options import WorkerOptions
@@ -19,64 +21,129 @@ from .worker_options import WorkerOptions
 EVENTS = "server_jobs.worker"
 """The name of the logger of these records; other records come from the engine and from handlers."""
 
+FEW = 20
+"""Up to how many jobs per second have lines of their own."""
+
 _logger = logging.getLogger(EVENTS)
 _ERROR_CHARACTERS = 200
+_RARE = ("cancelled", "snoozed")
+_ENDINGS = {
+    Outcome.COMPLETED: "completed in",
+    Outcome.FAILED: "failed after",
+    Outcome.CANCELLED: "cancelled after",
+    Outcome.SNOOZED: "snoozed after",
+    Outcome.RELEASED: "released after",
+    Outcome.LOST: "lost its claim after",
+}
 
 
-@dataclass(slots=True)
 class WorkerLog:
-    """Counts outcomes while it logs them. `failed` counts attempts; those given back at shutdown are no failures.
+    """The listener of a worker: logs its jobs and counts how they ended.
 
-    `with_reasons` is for where the records of the engine, which say why an attempt failed, are not shown.
+    While at most `FEW` jobs start and end per second, every start and every end is a line. Above that, one line per
+    second and job name sums up the jobs that have no line of their own. Failures always have one; at level DEBUG, all
+    jobs do.
+
+    With `reasons`, the line of a failure includes the error, for a log that hides the records of the engine.
+    `catch_up` is called after the line of a start: if the job crashes the process, the log names it.
     """
 
-    with_reasons: bool = False
-    completed: int = 0
-    failed: int = 0
-    given_back: int = 0
+    def __init__(self, *, reasons: bool = False, catch_up: Callable[[], None] | None = None) -> None:
+        self.totals = JobTally()
+        self._reasons = reasons
+        self._catch_up = catch_up
+        self._logs_all = _logger.isEnabledFor(logging.DEBUG)
+        self._announced: set[str] = set()
+        self._sums: dict[str, JobTally] = {}
+        self._starts = self._ends = 0
+        self._is_busy = False
+        self._window: asyncio.TimerHandle | None = None
 
-    def note(self, claim: Claim, result: WorkerExecutionResult | None) -> None:
-        """The listener of the worker."""
-        extra = {
-            "job_id": claim.id,
-            "job_name": claim.job_name,
-            "attempt": claim.attempt,
-            "correlation_id": claim.correlation_id,
-        }
-        name = f"{claim.job_name} {claim.id}"
-        if result is None:
-            attempts = f"attempt {claim.attempt} of {claim.max_attempts}"
-            _logger.info("%s started, %s", name, attempts, extra={**extra, "event": "started"})
+    def started(self, claim: Claim) -> None:
+        """Log the start, or leave it to the summary."""
+        self._starts += 1
+        if (self._is_busy or self._starts > FEW) and not self._logs_all:
             return
-        duration = length(result.duration)
-        extra["seconds"] = round(result.duration.total_seconds(), 3)
-        if result.success:
-            self.completed += 1
-            _logger.info("%s completed in %s", name, duration, extra={**extra, "event": "completed"})
-        elif result.error is None:
-            self.given_back += 1
-            _logger.info("%s given back after %s", name, duration, extra={**extra, "event": "given_back"})
-        else:
-            self.failed += 1
-            extra |= {"event": "failed", "error": result.error}
-            reason = f": {result.error[:_ERROR_CHARACTERS]}" if self.with_reasons else ""
-            _logger.warning("%s failed after %s%s", name, duration, reason, extra=extra)
+        self._open_window()
+        if not _logger.isEnabledFor(logging.INFO):
+            return
+        self._announced.add(claim.token)
+        attempts = f"attempt {claim.attempt} of {claim.max_attempts}"
+        _logger.info("%s %s started, %s", claim.job_name, claim.id, attempts, extra=_extra(claim, "started"))
+        if self._catch_up is not None:
+            self._catch_up()
 
-    def ended(self, held_elsewhere: int = 0) -> None:
-        """Say what all of it came to, and what is left in the hands of other workers."""
+    def ended(self, claim: Claim, outcome: Outcome, error: str | None, seconds: float) -> None:
+        """Count the end, and log it or leave it to the summary."""
+        self._ends += 1
+        self.totals.add(outcome, seconds)
+        if self._announced and claim.token in self._announced:
+            self._announced.discard(claim.token)
+        elif (self._is_busy or self._ends > FEW) and not self._logs_all and not outcome.is_failure:
+            tally = self._sums.get(claim.job_name)
+            if tally is None:
+                tally = self._sums[claim.job_name] = JobTally()
+            tally.add(outcome, seconds)
+            return
+        self._open_window()
+        self._log_end(claim, outcome, error, seconds)
+
+    def finish(self, held_elsewhere: int = 0) -> None:
+        """Log how all jobs ended, and how many others hold."""
+        if self._window is not None:
+            self._window.cancel()
+        self._log_sums()
         if held_elsewhere:
             _logger.warning(
                 "%d jobs are held by other workers; those of a worker that died are taken over when their leases end",
                 held_elsewhere,
                 extra={"held_elsewhere": held_elsewhere},
             )
+        totals = self.totals
+        besides = "".join(f", {getattr(totals, name)} {name}" for name in _RARE if getattr(totals, name))
         _logger.info(
-            "stopped: %d completed, %d failed attempts, %d given back",
-            self.completed,
-            self.failed,
-            self.given_back,
-            extra={"event": "worker_stopped", "completed": self.completed, "failed": self.failed},
+            "stopped: %d completed, %d failed attempts%s, %d released",
+            totals.completed,
+            totals.failed,
+            besides,
+            totals.released,
+            extra={"event": "worker_stopped", **totals.counts()},
         )
+
+    def _log_end(self, claim: Claim, outcome: Outcome, error: str | None, seconds: float) -> None:
+        level = logging.WARNING if outcome.is_failure else logging.INFO
+        if not _logger.isEnabledFor(level):
+            return
+        extra = {**_extra(claim, outcome), "seconds": round(seconds, 3), "error": error}
+        took = f"{_ENDINGS[outcome]} {length(timedelta(seconds=seconds))}"
+        is_shown = error is not None and (self._reasons or not outcome.is_failure)
+        reason = f": {error[:_ERROR_CHARACTERS]}" if error is not None and is_shown else ""
+        _logger.log(level, "%s %s %s%s", claim.job_name, claim.id, took, reason, extra=extra)
+
+    def _open_window(self) -> None:
+        if self._window is None:
+            self._window = asyncio.get_running_loop().call_later(1, self._close_window)
+
+    def _close_window(self) -> None:
+        """Log the sums of the last second. Go on summing up until a second with few jobs has passed."""
+        self._window = None
+        self._is_busy = self._starts > FEW or self._ends > FEW
+        self._starts = self._ends = 0
+        self._log_sums()
+        if self._is_busy:
+            self._open_window()
+
+    def _log_sums(self) -> None:
+        sums, self._sums = self._sums, {}
+        for name, tally in sums.items():
+            counts = {word: count for word, count in tally.counts().items() if count}
+            _logger.info(
+                "%s: %s, %s on average",
+                name,
+                ", ".join(f"{count} {word}" for word, count in counts.items()),
+                length(timedelta(seconds=tally.mean_seconds)),
+                extra={"event": "summary", "job_name": name, **counts, "mean_seconds": round(tally.mean_seconds, 6)},
+            )
 
 
 def announce(registry: JobRegistry, options: WorkerOptions, database: str, *, processes: int = 1) -> None:
@@ -105,15 +172,25 @@ def announce(registry: JobRegistry, options: WorkerOptions, database: str, *, pr
     _warn_of_gaps(registry, options.queues)
 
 
-def log_handler(*, as_json: bool, number: int | None = None) -> logging.Handler:
-    """Lines for a person go to stderr; JSON, which is for a program, goes to stdout.
+def log_handler(*, as_json: bool, number: int | None = None) -> LogWriter:
+    """Return a handler that writes lines for people to stderr, or JSON for programs to stdout.
 
     Every line names the process if it is one of several: `worker[2]`, and in JSON a member `"worker": 2`.
     """
-    handler = logging.StreamHandler(sys.stdout if as_json else sys.stderr)
+    handler = LogWriter(sys.stdout if as_json else sys.stderr)
     formatter = JsonFormatter() if as_json else LineFormatter()
     handler.setFormatter(formatter if number is None else _NamingFormatter(formatter, number))
     return handler
+
+
+def _extra(claim: Claim, event: str) -> dict[str, object]:
+    return {
+        "event": event,
+        "job_id": claim.id,
+        "job_name": claim.job_name,
+        "attempt": claim.attempt,
+        "correlation_id": claim.correlation_id,
+    }
 
 
 class _NamingFormatter(logging.Formatter):

@@ -20,6 +20,7 @@ class WorkerOptions:
     lock_timeout: timedelta
     poll_interval: timedelta
     until_empty: bool
+    log_level: str = "info"
     as_json: bool = False
 
 
@@ -53,6 +54,7 @@ def _arguments(options: WorkerOptions) -> list[str]:
         ("--poll-interval", options.poll_interval),
     ):
         arguments += [name, f"{value.total_seconds():f}s"]
+    arguments += ["--log-level", options.log_level]
     if options.until_empty:
         arguments.append("--until-empty")
     if options.as_json:

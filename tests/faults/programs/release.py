@@ -20,8 +20,7 @@ from server_jobs import (
     create_job_registry,
     define_job,
 )
-from server_jobs.backend import WorkerExecutionResult
-from server_jobs.record import Claim
+from server_jobs.record import Claim, Outcome
 
 from tests.faults.plans import ReleasePlan, from_text
 from tests.faults.sabotage import take_away
@@ -108,17 +107,26 @@ def main(text: str) -> None:
     asyncio.run(work(plan, os.open(plan.notes, os.O_WRONLY | os.O_APPEND | os.O_CREAT)))
 
 
+class Notes:
+    """A line for each claim that is begun."""
+
+    def __init__(self, release: int, file: int) -> None:
+        self._release = release
+        self._file = file
+
+    def started(self, claim: Claim) -> None:
+        os.write(self._file, f"{self._release} {claim.spec_version} {claim.id}\n".encode())
+
+    def ended(self, claim: Claim, outcome: Outcome, error: str | None, seconds: float) -> None:
+        """The rows say how it ended."""
+
+
 async def work(plan: ReleasePlan, notes: int) -> None:
     """Run a worker of that release; each claim that it begins is a line of the notes."""
-
-    def note(claim: Claim, result: WorkerExecutionResult | None) -> None:
-        if result is None:
-            os.write(notes, f"{plan.release} {claim.spec_version} {claim.id}\n".encode())
-
     async with connect(
         registry_of(plan.release), plan.url, max_concurrency=3, poll_interval=timedelta(seconds=0.05)
     ) as backend:
-        worker = Worker(backend, listener=note)
+        worker = Worker(backend, listener=Notes(plan.release, notes))
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, worker.stop)
         working = asyncio.create_task(worker.run())
         await enqueue(plan.release, plan.jobs)

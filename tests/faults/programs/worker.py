@@ -17,9 +17,9 @@ from pathlib import Path
 
 import server_jobs.clock
 from server_jobs import Worker, connect
-from server_jobs.backend import Backend, WorkerExecutionResult
+from server_jobs.backend import Backend
 from server_jobs.databases.sqlite import SqliteDatabase
-from server_jobs.record import Claim
+from server_jobs.record import Claim, Outcome
 
 from tests.faults.jobs import remember, storm_registry
 from tests.faults.plans import WorkerPlan, from_text
@@ -55,18 +55,28 @@ def main(text: str) -> None:
 async def work(plan: WorkerPlan, notes: int) -> None:
     """Run a worker on the database of the plan."""
 
-    def note(claim: Claim, result: WorkerExecutionResult | None) -> None:
-        """One line, complete when this returns, whatever happens to the process then."""
-        if result is None:
-            remember(claim)
-        event = "begin" if result is None else "success" if result.success else "failure"
-        line = f"{os.getpid()} {event} {claim.id} {claim.attempt} {claim.token}\n"
-        os.write(notes, line.encode())
-
     async with opened(plan) as backend:
-        worker = Worker(backend, drain_timeout=timedelta(seconds=plan.drain), listener=note)
+        worker = Worker(backend, drain_timeout=timedelta(seconds=plan.drain), listener=Notes(notes))
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, worker.stop)
         await worker.run()
+
+
+class Notes:
+    """A line for each start and each end, complete when the call returns, whatever happens to the process then."""
+
+    def __init__(self, file: int) -> None:
+        self._file = file
+
+    def started(self, claim: Claim) -> None:
+        remember(claim)
+        self._write("begin", claim)
+
+    def ended(self, claim: Claim, outcome: Outcome, error: str | None, seconds: float) -> None:
+        self._write("success" if outcome is Outcome.COMPLETED else "failure", claim)
+
+    def _write(self, event: str, claim: Claim) -> None:
+        line = f"{os.getpid()} {event} {claim.id} {claim.attempt} {claim.token}\n"
+        os.write(self._file, line.encode())
 
 
 @asynccontextmanager

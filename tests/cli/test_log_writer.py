@@ -1,0 +1,171 @@
+"""The log never waits for its reader: lines are dropped and counted while it stalls."""
+
+from __future__ import annotations
+
+import logging
+import os
+import select
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from typing import TextIO
+
+import pytest
+from server_jobs.cli.log_lines import JsonFormatter, LineFormatter, logging_through
+from server_jobs.cli.log_writer import LONGEST_STALL, LogWriter
+
+_LOGGER = "server_jobs.worker"
+
+
+class Pipe:
+    """A pipe as a stream to log to. Nobody reads from it until `read` is called."""
+
+    def __init__(self) -> None:
+        self.reader, writer = os.pipe()
+        self.stream = os.fdopen(writer, "w", encoding="utf-8")
+        self._text = ""
+        self._reading = threading.Thread(target=self._read, daemon=True)
+
+    def read(self) -> None:
+        """Begin to read."""
+        self._reading.start()
+
+    def lines(self) -> list[str]:
+        """Close the writing end, and return what came out of the other one."""
+        if self._reading.ident is None:
+            self.read()
+        self.stream.close()
+        self._reading.join()
+        return self._text.splitlines()
+
+    def close(self) -> None:
+        self.lines()
+        os.close(self.reader)
+
+    def _read(self) -> None:
+        while chunk := os.read(self.reader, 65_536):
+            self._text += chunk.decode()
+
+
+@pytest.fixture
+def pipe() -> Iterator[Pipe]:
+    with closing(Pipe()) as made:
+        yield made
+
+
+def log(handler: logging.Handler, messages: int, length: int) -> None:
+    """Log numbered messages of that length to the handler."""
+    for number in range(messages):
+        handler.handle(logging.makeLogRecord({"levelname": "INFO", "msg": f"{number} {'x' * length}"}))
+
+
+@pytest.mark.parametrize(
+    ("make", "goes_on"), [(LogWriter, True), (logging.StreamHandler, False)], ids=["writer", "sabotage"]
+)
+def test_a_stalled_reader_does_not_block_whoever_logs(
+    pipe: Pipe, make: Callable[[TextIO], logging.Handler], goes_on: bool
+) -> None:
+    handler = make(pipe.stream)
+    thread = threading.Thread(target=log, args=(handler, 400, 10_000), daemon=True)
+    thread.start()
+    thread.join(10 if goes_on else 1)
+    is_done = not thread.is_alive()
+    pipe.read()
+    thread.join()
+    handler.close()
+    assert is_done is goes_on
+
+
+def test_lines_that_were_lost_are_counted_when_the_reader_goes_on(pipe: Pipe) -> None:
+    writer = LogWriter(pipe.stream, queue_bytes=20_000)
+    log(writer, 1_000, 1_000)
+    pipe.read()
+    writer.flush()
+    log(writer, 1, 10)
+    writer.close()
+    lines = pipe.lines()
+    lost = next(int(line.split()[0]) for line in lines if "log lines were lost" in line)
+    numbers = [int(line.split()[0]) for line in lines if line.endswith("x")]
+    assert (numbers, len(lines)) == ([*range(1_000 - lost), 0], 1_000 - lost + 2)
+    assert lost > 800
+
+
+def test_nothing_is_lost_while_the_reader_keeps_up(pipe: Pipe) -> None:
+    pipe.read()
+    with logging_through(writer := LogWriter(pipe.stream, queue_bytes=50_000_000)):
+        threads = [threading.Thread(target=log, args=(writer, 500, 100)) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert sorted(pipe.lines()) == sorted(f"{number} {'x' * 100}" for number in [*range(500)] * 4)
+
+
+def test_a_stalled_reader_does_not_keep_the_process_from_ending() -> None:
+    program = (
+        "import logging, sys; from server_jobs.cli.log_lines import logging_to_stderr\n"
+        "with logging_to_stderr():\n"
+        "    for _ in range(100): logging.getLogger('server_jobs').warning('x' * 10_000)"
+    )
+    with subprocess.Popen([sys.executable, "-c", program], stderr=subprocess.PIPE) as process:
+        assert process.wait(10) == 0
+
+
+def test_closing_waits_for_a_stalled_reader_only_for_a_moment(pipe: Pipe) -> None:
+    writer = LogWriter(pipe.stream)
+    log(writer, 100, 10_000)
+    began = time.monotonic()
+    writer.close()
+    writer.flush()
+    assert time.monotonic() - began < 4 * LONGEST_STALL
+    pipe.read()
+    writer.thread.join()
+
+
+def test_whoever_waits_for_a_line_waits_once_for_a_stalled_reader(pipe: Pipe) -> None:
+    writer = LogWriter(pipe.stream)
+    log(writer, 100, 10_000)
+    began = time.monotonic()
+    for _ in range(1_000):
+        writer.catch_up()
+    assert time.monotonic() - began < 1
+    pipe.read()
+    writer.close()
+
+
+def test_a_line_that_was_waited_for_is_written(pipe: Pipe) -> None:
+    writer = LogWriter(pipe.stream)
+    log(writer, 1, 10)
+    writer.catch_up()
+    assert select.select([pipe.reader], [], [], 0)[0]
+    writer.close()
+
+
+def test_a_reader_that_is_gone_ends_nothing() -> None:
+    reader, writing = os.pipe()
+    os.close(reader)
+    with os.fdopen(writing, "w", encoding="utf-8") as stream:
+        writer = LogWriter(stream)
+        log(writer, 100, 10)
+        writer.close()
+
+
+def test_in_json_the_lines_that_were_lost_are_a_member(pipe: Pipe) -> None:
+    writer = LogWriter(pipe.stream, queue_bytes=1_000)
+    writer.setFormatter(JsonFormatter())
+    log(writer, 300, 1_000)
+    pipe.read()
+    writer.close()
+    assert '"event": "log_lost"' in pipe.lines()[-1]
+
+
+def test_warnings_of_other_libraries_go_through_it_too(pipe: Pipe, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(logging.root, "handlers", [])  # those of pytest would take the record
+    writer = LogWriter(pipe.stream)
+    writer.setFormatter(LineFormatter())
+    with logging_through(writer):
+        logging.getLogger("some.library").warning("careful")
+    assert [line.partition(" warning")[2] for line in pipe.lines()] == ["  careful"]
