@@ -44,16 +44,16 @@ _EXPIRED = "SELECT count(*) AS jobs FROM jobs WHERE status = 'running' AND worke
 async def check_database(workspace: Workspace) -> AsyncIterator[Finding]:
     """Everything that can be said of the database; what needs the registry only if there is one."""
     try:
-        shown_url = workspace.shown_url
+        shown_place = workspace.shown_place
     except ServerJobsError:
         return  # reported with the project
     try:
         async with workspace.open_store(only_reads=True) as store:
-            yield ok(f"the database {shown_url} answers, and the tables are there")
+            yield ok(f"the database {shown_place} answers, and the tables are there")
             if isinstance(store.database, SqliteDatabase):
                 async for finding in check_sqlite(store.database):
                     yield finding
-            async for finding in _check_revision(workspace, store):
+            async for finding in check_revision(workspace, store):
                 yield finding
             async for finding in _check_rows(workspace, store):
                 yield finding
@@ -61,7 +61,8 @@ async def check_database(workspace: Workspace) -> AsyncIterator[Finding]:
         yield fail(str(error), "nothing can be queued or run until then")
 
 
-async def _check_revision(workspace: Workspace, store: SqlStore) -> AsyncIterator[Finding]:
+async def check_revision(workspace: Workspace, store: SqlStore) -> AsyncIterator[Finding]:
+    """Compare the revisions that ran in the database with those of the project."""
     if workspace.project is None:
         return
     if is_turso(workspace):
