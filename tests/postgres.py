@@ -55,18 +55,30 @@ class ThrowAwayServer:
     """A server of our own on a free port, which may be stopped at any moment without harm to other tests."""
 
     def __init__(self, *, fsync: bool = False) -> None:
-        self._folder = Path(tempfile.mkdtemp(prefix="server-jobs-postgres-"))
-        self._programs, port = programs_for(self._folder), free_port()
+        self.folder = self._folder = Path(tempfile.mkdtemp(prefix="server-jobs-postgres-"))
+        self._programs, self.port = programs_for(self._folder), free_port()
         self._user = user_for(self._folder)
-        self._options = f"-p {port} -k {self._folder} -c listen_addresses=127.0.0.1 -c fsync={'on' if fsync else 'off'}"
+        self._options = (
+            f"-p {self.port} -k {self._folder} -c listen_addresses=127.0.0.1 -c fsync={'on' if fsync else 'off'}"
+        )
         self._data = self._folder / "data"
-        self.url = f"postgresql://postgres@127.0.0.1:{port}/postgres"
+        self.url = f"postgresql://postgres@127.0.0.1:{self.port}/postgres"
         initdb, options = self._programs / "initdb", ("-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-sync")
         run_as([initdb, "-D", self._data, *options], self._user)
 
     def start(self) -> None:
         """Start it and wait until it answers."""
         self._control("-w", "-l", str(self._folder / "log"), "-o", self._options, "start")
+
+    def use_tls(self) -> Path:
+        """Let it offer TLS from its next start on, with a certificate of its own, whose file is returned."""
+        certificate, key = self._data / "server.crt", self._data / "server.key"
+        subject = ("-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1")
+        files = ("-keyout", key, "-out", certificate)
+        run_as(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", *subject, *files], self._user)
+        with (self._data / "postgresql.conf").open("a") as settings:
+            settings.write("ssl = on\n")
+        return certificate
 
     def stop_at_once(self) -> None:
         """Stop it as a crash would."""

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from .errors import (
         DatabaseBusyError,
         DatabaseError,
+        DatabaseUnreachableError,
         DuplicateJobError,
         DuplicateRegistrationError,
         HandlerMissingError,
@@ -67,6 +68,7 @@ _HOMES = {
     "errors": (
         "DatabaseBusyError",
         "DatabaseError",
+        "DatabaseUnreachableError",
         "DuplicateJobError",
         "DuplicateRegistrationError",
         "HandlerMissingError",
@@ -134,6 +136,7 @@ __all__ = [
     "ConcurrencyLimit",
     "DatabaseBusyError",
     "DatabaseError",
+    "DatabaseUnreachableError",
     "DoNotRetryError",
     "DuplicateJobError",
     "DuplicateRegistrationError",

@@ -221,6 +221,13 @@ class DatabaseError(ServerJobsError):
     """The database refused or failed; the driver's error is the `__cause__`."""
 
 
+class DatabaseUnreachableError(DatabaseError):
+    """The server cannot be reached, takes no writes, or went away during the call; try again later.
+
+    Whether a call that was under way took effect is unknown.
+    """
+
+
 class DatabaseBusyError(DatabaseError):
     """Another process held the database longer than the busy timeout. The transaction was rolled back; retry it."""
 

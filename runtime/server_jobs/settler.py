@@ -15,7 +15,7 @@ from .record import Completed, Failed, JobStatus, Released, Settlement
 _logger = logging.getLogger("server_jobs")
 
 _FIRST_PAUSE = 0.1
-_LONGEST_PAUSE = 5.0
+_LONGEST_PAUSE = 2.0
 _REFUSALS = 3  # of one outcome, by a database that takes the renewals of its lease meanwhile
 
 Stored = Callable[[JobStatus | None, BaseException | None], None]

@@ -28,7 +28,7 @@ LONGEST_WAIT = timedelta(seconds=1)
 """How long a claim may wait for a slot here before it is given back for others to take."""
 _LONGEST_TURN = 0.0005
 _MOST_UNSETTLED = 1000
-_LONGEST_PAUSE = 10.0
+_LONGEST_PAUSE = 2.0
 
 
 class Listener(Protocol):

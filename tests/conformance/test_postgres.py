@@ -13,8 +13,9 @@ from unittest.mock import patch
 
 import psycopg
 import pytest
-from server_jobs.databases import postgres, postgres_pool
+from server_jobs.databases import postgres
 from server_jobs.databases.postgres import PostgresDatabase
+from server_jobs.databases.postgres_servers import Servers
 from server_jobs.databases.url import open_database
 from server_jobs.errors import DatabaseError, DuplicateJobError, InvalidOptionError, SchemaMissingError
 from server_jobs.ports import Row, Statement, Value
@@ -372,7 +373,7 @@ async def test_an_announcement_that_cannot_be_sent_is_nobodys_error(
     url: str, connection: psycopg.Connection, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with opened(url) as store:
-        with patch.object(postgres_pool, "connect", side_effect=DatabaseError("away")):
+        with patch.object(Servers, "connect", side_effect=DatabaseError("away")):
             kill_the_others(connection)
             await asyncio.sleep(0.05)
             store.database.announce()
@@ -445,8 +446,8 @@ def test_a_url_that_cannot_be_used_is_refused_without_its_password(url: str, mes
 
 def test_without_the_driver_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "asyncpg", None)
-    for module in ("postgres", "postgres_connection", "postgres_hints"):
-        monkeypatch.delitem(sys.modules, f"server_jobs.databases.{module}", raising=False)
+    for module in [name for name in sys.modules if name.startswith("server_jobs.databases.postgres")]:
+        monkeypatch.delitem(sys.modules, module)
 
     with pytest.raises(DatabaseError, match=r"pip install 'server-jobs\[postgres\]'"):
         open_database("postgresql://localhost/x")

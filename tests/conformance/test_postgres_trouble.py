@@ -13,10 +13,12 @@ from unittest.mock import patch
 
 import psycopg
 import pytest
-from server_jobs.databases import postgres, postgres_connection, postgres_hints, postgres_pool
+from server_jobs.databases import postgres, postgres_connection
 from server_jobs.databases.postgres import PostgresDatabase
-from server_jobs.databases.postgres_connection import DriverConnection
+from server_jobs.databases.postgres_driver import Session
 from server_jobs.databases.postgres_hints import Listener
+from server_jobs.databases.postgres_servers import Servers
+from server_jobs.databases.postgres_url import parse_postgres_url
 from server_jobs.databases.sqlite_connection import Call, Rows
 from server_jobs.errors import DatabaseBusyError, DatabaseError
 from server_jobs.ports import Statement, Value
@@ -325,19 +327,20 @@ def test_an_event_loop_that_was_closed_without_a_farewell_is_not_used_again(url:
 async def test_the_slot_of_a_cancelled_call_is_free_when_its_connection_is_closed(
     url: str, connection: psycopg.Connection
 ) -> None:
-    drivers: list[DriverConnection] = []
+    sessions: list[Session] = []
+    connect = Servers.connect
 
-    async def connect(url: str) -> DriverConnection:
+    async def counted(servers: Servers) -> Session:
         row = connection.execute(
             "SELECT count(*) FROM pg_stat_activity"
             " WHERE application_name = 'server-jobs' AND datname = current_database()"
         ).fetchone()
         assert row == (0,)
-        drivers.append(await postgres_connection.connect(url))
-        return drivers[-1]
+        sessions.append(await connect(servers))
+        return sessions[-1]
 
     database = PostgresDatabase(url, max_connections=1)
-    with patch.object(postgres_pool, "connect", connect):
+    with patch.object(Servers, "connect", counted):
         await database.open()
         try:
             sleep = Statement("SELECT pg_sleep(5)", writes=False)
@@ -351,7 +354,7 @@ async def test_the_slot_of_a_cancelled_call_is_free_when_its_connection_is_close
                 await database.run((look, {}))
         finally:
             await database.close()
-    assert len(drivers) == 2
+    assert len(sessions) == 2
 
 
 async def test_calls_that_are_cancelled_while_they_connect_make_no_noise(url: str) -> None:
@@ -374,11 +377,15 @@ async def test_calls_that_are_cancelled_while_they_connect_make_no_noise(url: st
     assert noise == []
 
 
+def listener_of(url: str) -> Listener:
+    return Listener(Servers(parse_postgres_url(url)))
+
+
 # --- hints ------------------------------------------------------------------------------------------------------------
 
 
 async def test_who_watches_again_at_once_is_woken(url: str, connection: psycopg.Connection) -> None:
-    listener, woken = Listener(url), asyncio.Event()
+    listener, woken = listener_of(url), asyncio.Event()
     try:
         end = listener.watch(woken.set)
         async with asyncio.timeout(SECONDS):
@@ -404,13 +411,14 @@ async def test_a_server_that_lets_nobody_listen_is_asked_less_and_less_often(url
             enough.set()
         await sleep(0)
 
-    async def connect(url: str) -> DriverConnection:
-        driver = await postgres_connection.connect(url)
-        await driver.close()
-        return driver  # connects, but then refuses everything
+    async def connect_and_close(servers: Servers) -> Session:
+        session = await connect(servers)
+        await session.driver.close()
+        return session  # connects, but then refuses everything
 
-    listener = Listener(url)
-    with patch.object(postgres_hints, "connect", connect), patch.object(asyncio, "sleep", noted):
+    connect = Servers.connect
+    listener = listener_of(url)
+    with patch.object(Servers, "connect", connect_and_close), patch.object(asyncio, "sleep", noted):
         listener.watch(lambda: None)
         async with asyncio.timeout(SECONDS):
             await enough.wait()

@@ -8,7 +8,8 @@ from itertools import islice
 
 import pytest
 from server_jobs.databases.postgres import PostgresDatabase
-from server_jobs.databases.postgres_connection import Call, PostgresConnection, RepeatableError
+from server_jobs.databases.postgres_connection import Call, PostgresConnection
+from server_jobs.databases.postgres_errors import RepeatableError
 from server_jobs.errors import InvalidParamsError
 from server_jobs.ports import Row, Statement, Value
 from server_jobs.record import NewJob

@@ -120,7 +120,7 @@ async def test_an_outage_is_met_with_growing_pauses() -> None:
     (outcome,) = await desk.running(1)
     task = desk.settle(outcome)
     await desk.wait(60)
-    assert 12 <= desk.store.calls["settle"] <= 20  # 0.1 s, 0.2 s, … then every 5 s
+    assert 30 <= desk.store.calls["settle"] <= 40  # 0.1 s, 0.2 s, … then every 2 s
     desk.store.mend()
     await desk.wait(5)
     assert task.done()

@@ -20,6 +20,7 @@ from .lifeline import Lifeline, Word
 from .log_lines import logging_through
 from .output import stdout_console
 from .shutdown import Shutdown
+from .starting import open_backend
 from .worker_log import EVENTS, WorkerLog, announce, log_handler
 from .worker_options import WorkerOptions
 from .workspace import Workspace
@@ -71,7 +72,7 @@ async def _work(
     log: WorkerLog,
     lifeline: Lifeline | None = None,
 ) -> None:
-    async with _ready(workspace, options, log) as worker:
+    async with _ready(workspace, options, log, shutdown) as worker:
         with shutdown.guards(_Stopping(worker, options.drain_timeout)):
             if lifeline is None:
                 announce(worker.backend.registry, options, workspace.shown_url)
@@ -87,18 +88,18 @@ async def _work_live(workspace: Workspace, options: WorkerOptions, shutdown: Shu
     console = stdout_console()
     with logging_through(ConsoleHandler(console), options.log_level):
         log = WorkerLog(reasons=True)
-        async with _ready(workspace, options, log) as worker, live_display(worker, log, console):
+        async with _ready(workspace, options, log, shutdown) as worker, live_display(worker, log, console):
             with shutdown.guards(_Stopping(worker, options.drain_timeout)):
                 announce(worker.backend.registry, options, workspace.shown_url)
                 await worker.run()
 
 
 @asynccontextmanager
-async def _ready(workspace: Workspace, options: WorkerOptions, log: WorkerLog) -> AsyncIterator[Worker]:
-    """A worker on an open database; at the end, what it came to is logged."""
-    async with workspace.open_backend(
-        concurrency=options.concurrency, lock_timeout=options.lock_timeout, poll_interval=options.poll_interval
-    ) as backend:
+async def _ready(
+    workspace: Workspace, options: WorkerOptions, log: WorkerLog, shutdown: Shutdown
+) -> AsyncIterator[Worker]:
+    """Yield a worker on an open database; at the end, log what it did."""
+    async with open_backend(workspace, options, shutdown) as backend:
         set_up_for_jobs()
         worker = Worker(
             backend,

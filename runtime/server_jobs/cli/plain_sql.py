@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..databases.url import TURSO_SCHEMES, parts_of
+from ..databases.url import TURSO_SCHEMES, is_postgres, parts_of
 from ..errors import DatabaseError, ProjectError
 from ..migrations.recorded import EARLIER_TABLE, VERSION_TABLE, Recorded, recorded_in
 from ..ports import Database, Statement
@@ -38,7 +38,7 @@ class PlainRevision:
 
 def is_turso(workspace: Workspace) -> bool:
     """Whether the database is one of those to which Alembic has no way. Raises `InvalidOptionError` for no URL."""
-    return parts_of(workspace.url).scheme in TURSO_SCHEMES
+    return not is_postgres(workspace.url) and parts_of(workspace.url).scheme in TURSO_SCHEMES
 
 
 def plain_revisions(workspace: Workspace) -> list[PlainRevision]:

@@ -92,7 +92,7 @@ class Shutdown:
     @contextmanager
     def guards(self, work: Stoppable) -> Iterator[None]:
         """Stop that work at a signal while the block runs, which is in the event loop."""
-        self._loop, self._work = asyncio.get_running_loop(), work
+        self._loop, self._work, self._is_done = asyncio.get_running_loop(), work, False
         # Not the loop's own signal handlers: those wait for a turn that a blocking handler never gives.
         descriptor = signal.set_wakeup_fd(self._wakeup.fileno(), warn_on_full_buffer=False)
         previous = {number: signal.signal(number, self._on_signal) for number in _SIGNALS}

@@ -13,6 +13,7 @@ from .failures import NO
 from .log_lines import logging_through
 from .restarts import Restarts
 from .shutdown import Shutdown
+from .starting import open_backend
 from .times import length
 from .worker_log import EVENTS, announce, log_handler
 from .worker_options import WorkerOptions, worker_command
@@ -41,9 +42,7 @@ def supervise(workspace: Workspace, options: WorkerOptions, processes: int) -> i
 async def _supervise(
     workspace: Workspace, options: WorkerOptions, processes: int, command: Sequence[str], shutdown: Shutdown
 ) -> int:
-    async with workspace.open_backend(
-        concurrency=options.concurrency, lock_timeout=options.lock_timeout, poll_interval=options.poll_interval
-    ) as backend:
+    async with open_backend(workspace, options, shutdown) as backend:
         announce(backend.registry, options, workspace.shown_url, processes=processes)
     if isinstance(workspace.open_database(), SqliteDatabase) and (warning := wal_reset_warning()):
         _logger.warning(warning, extra={"event": "sqlite_wal_reset"})

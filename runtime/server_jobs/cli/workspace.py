@@ -15,10 +15,9 @@ from ..databases.sqlite import SqliteDatabase
 from ..databases.url import (
     DATABASE_URL,
     DEFAULT_URL,
-    POSTGRES_SCHEMES,
     database_url,
+    is_postgres,
     open_database,
-    parts_of,
     without_password,
 )
 from ..errors import DatabaseError, InvalidOptionError, ProjectError, ProjectNotFoundError, SchemaMissingError
@@ -80,7 +79,7 @@ class Workspace:
     @property
     def shown_place(self) -> str:
         """The URL without its password, and the schema."""
-        is_used = self.schema is not None and parts_of(self.url).scheme in POSTGRES_SCHEMES
+        is_used = self.schema is not None and is_postgres(self.url)
         return f"{self.shown_url} (schema {self.schema})" if is_used else self.shown_url
 
     @property

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Protocol, cast
 
-from ..errors import DatabaseError
+from ..errors import DatabaseError, DatabaseUnreachableError
 from .turso_url import Endpoint
 
 
-class UnreachableError(DatabaseError):
+class UnreachableError(DatabaseUnreachableError):
     """No connection came about: the request was surely not executed."""
 
 

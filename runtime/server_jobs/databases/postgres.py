@@ -15,11 +15,13 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Seque
 from ..clock import POSTGRES_NOW
 from ..errors import DatabaseError
 from ..ports import Row
-from .postgres_connection import Call, LostStatementError, PooledStatementError, RepeatableError
+from .postgres_connection import Call
+from .postgres_errors import LostStatementError, PooledStatementError, RepeatableError
 from .postgres_hints import NOTIFY, Announcer, Listener
 from .postgres_pool import Pool
 from .postgres_schema import CallsInSchema
-from .postgres_url import driver_url, shown_place
+from .postgres_servers import Servers
+from .postgres_url import parse_postgres_url
 
 _logger = logging.getLogger("server_jobs")
 
@@ -44,7 +46,7 @@ class PostgresDatabase:
     watches_for_jobs = True
 
     def __init__(self, url: str, *, schema: str | None = None, max_connections: int = 4) -> None:
-        self._url = driver_url(url)
+        self._servers = Servers(parse_postgres_url(url))
         self._schema = schema
         self._max_connections = max_connections
         self._pool: Pool | None = None
@@ -52,12 +54,12 @@ class PostgresDatabase:
         self._is_open = False
         self._prepares = True
         self._announcer = Announcer(self._notify)
-        self._listener = Listener(self._url)
+        self._listener = Listener(self._servers)
 
     @property
     def shown_url(self) -> str:
-        """Where it is, without the password."""
-        return shown_place(self._url)
+        """The hosts and the database, without the password."""
+        return self._servers.place
 
     async def open(self) -> None:
         """As in `Database`. Connects once, so that a wrong URL is noticed here."""
@@ -113,7 +115,7 @@ class PostgresDatabase:
             self._pool.abandon()
             self._pool = None
         if self._pool is None:
-            self._pool = Pool(self._url, self._max_connections)
+            self._pool = Pool(self._servers, self._max_connections, self._listener.connect_again)
             self._last_words = self._leave_at_the_end(self._pool)
             await anext(self._last_words)
         return self._pool

@@ -1,4 +1,4 @@
-"""One connection to PostgreSQL, and what its driver's errors mean."""
+"""One connection to PostgreSQL: statements, transactions, and their errors."""
 
 from __future__ import annotations
 
@@ -6,21 +6,18 @@ import asyncio
 import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from hashlib import sha256
-from typing import Protocol, cast
+from typing import TypeVar
 
-import asyncpg
-
-from ..errors import DatabaseBusyError, DatabaseError, SchemaMissingError
+from ..errors import DatabaseUnreachableError
 from ..ports import Row, Statement, Value
-from .postgres_url import shown_place
+from .postgres_driver import DriverStatement, Session
+from .postgres_errors import call_error
+
+T = TypeVar("T")
 
 Call = tuple[Statement, Mapping[str, Value]]
-
-CONNECT_SECONDS = 10
-CALL_SECONDS = 120
 
 # One message, so that it costs what a bare BEGIN costs. A process that is stopped between two of its statements, or cut
 # off, keeps what it has locked from everybody else: not for long. What counts what others have committed must see it,
@@ -31,87 +28,31 @@ BEGIN = (
     " SET LOCAL idle_in_transaction_session_timeout = '10s'; SET LOCAL lock_timeout = '5s'"
 )
 
+# The server reports by this function that it stopped waiting for a synchronous standby: the commit may be lost there.
+_UNREPLICATED = "SyncRepWaitForLSN"
+
 _PARAMETER = re.compile(r"(?<!:):([a-z_]+)")
-
-
-class DriverStatement(Protocol):
-    """A prepared statement of the driver."""
-
-    async def fetch(self, *args: Value) -> Sequence[Row]: ...
-
-
-class DriverConnection(Protocol):
-    """What we use of the driver's connection."""
-
-    async def prepare(self, query: str, *, name: str | None = None) -> DriverStatement: ...
-
-    async def fetch(self, query: str, *args: Value) -> Sequence[Row]: ...
-
-    async def fetchval(self, query: str) -> object: ...
-
-    async def execute(self, query: str) -> str: ...
-
-    def is_in_transaction(self) -> bool: ...
-
-    async def add_listener(self, channel: str, callback: Callable[..., None]) -> None: ...
-
-    def add_termination_listener(self, callback: Callable[..., None]) -> None: ...
-
-    def get_server_pid(self) -> int: ...
-
-    def is_closed(self) -> bool: ...
-
-    async def close(self, *, timeout: float | None = None) -> None: ...  # noqa: ASYNC109  the driver's
-
-    def terminate(self) -> None: ...
-
-
-class RepeatableError(DatabaseError):
-    """PostgreSQL undid the transaction for the sake of another one; the same again will do."""
-
-
-class LostStatementError(DatabaseError):
-    """The connection did not know the statement any more, or was none any more. Nothing was executed."""
-
-
-class PooledStatementError(LostStatementError):
-    """A prepared statement is not on the connection to the server that a pooler chose. Nothing was executed."""
-
-
-class ConnectionLostError(DatabaseError):
-    """The server went away, or cannot be reached. What a call did that was under way is unknown."""
-
-
-async def connect(url: str) -> DriverConnection:
-    """A connection of the driver's. Raises `DatabaseError`."""
-    try:
-        connection = await asyncpg.connect(
-            url,
-            timeout=CONNECT_SECONDS,
-            command_timeout=CALL_SECONDS,
-            statement_cache_size=0,  # its names are a counter's, and mean another statement to another process
-            server_settings=None if "application_name=" in url else {"application_name": "server-jobs"},
-        )
-        await connection.set_type_codec(
-            "timestamptz", schema="pg_catalog", encoder=_microseconds, decoder=_moment, format="tuple"
-        )
-    except Exception as error:
-        raise _connect_error(error, url) from error
-    return cast("DriverConnection", connection)
 
 
 class PostgresConnection:
     """A connection, and the statements that are prepared on it."""
 
-    def __init__(self, driver: DriverConnection, url: str) -> None:
-        self.driver = driver
-        self._url = url
+    def __init__(self, session: Session, place: str) -> None:
+        self.session = session
+        self.driver = session.driver
+        self.waits_since: float | None = None
+        """The event loop's time at which the statement under way was sent; None while there is none."""
+        self._place = place
+        self._time = asyncio.get_running_loop().time
         self._prepared: dict[str, DriverStatement] = {}
+        self._is_unreplicated = False
+        self._gave_up: str | None = None
+        self.driver.add_log_listener(self._note_warning)
 
     @property
     def is_usable(self) -> bool:
-        """Whether it is open, as far as can be told without asking the server."""
-        return not self.driver.is_closed()
+        """Whether it is open, and leads to the same kind of server as before, as far as known without asking."""
+        return self.session.is_usable
 
     async def run(self, calls: Sequence[Call], *, prepared: bool) -> Sequence[Sequence[Row]]:
         """As `Database.run`. A single statement needs no BEGIN and COMMIT: it is a transaction by itself.
@@ -148,43 +89,71 @@ class PostgresConnection:
         return await self._understood(self._in_transaction(while_made))
 
     async def _in_transaction(self, work: Callable[[], Awaitable[list[Sequence[Row]]]]) -> list[Sequence[Row]]:
-        await self.driver.execute(BEGIN)
+        await self._answer(self.driver.execute(BEGIN))
         rows = await work()
-        await self.driver.execute("COMMIT")
+        await self._answer(self.driver.execute("COMMIT"))
         return rows
 
     async def _understood(self, work: Awaitable[list[Sequence[Row]]]) -> list[Sequence[Row]]:
-        """What this comes to. Raises what errors of the driver mean; the transaction is rolled back."""
+        """Return the rows. Raise our error for one of the driver, and roll the transaction back."""
         try:
-            return await work
+            rows = await work
         except Exception as error:
-            meaning = call_error(error, self._url)
-            if not isinstance(meaning, ConnectionLostError):
+            meaning = call_error(error, self._place) if self._gave_up is None else self._given_up()
+            if not isinstance(meaning, DatabaseUnreachableError):
                 await self._roll_back()
             if meaning is error:
                 raise
             raise meaning from error
+        if self._is_unreplicated:
+            raise DatabaseUnreachableError(
+                f"{self._place} stopped waiting for its synchronous standby: the transaction is committed there alone, "
+                "and a fail-over may lose it"
+            )
+        return rows
 
     def terminate(self) -> None:
-        """Drop the connection without a word to the server."""
+        """Drop the connection without a word to the server. A statement under way fails at once."""
         self.driver.terminate()
+
+    def give_up(self, reason: str) -> None:
+        """Drop the connection; the call under way raises `DatabaseUnreachableError` with that reason."""
+        self._gave_up = reason
+        self.driver.terminate()
+
+    def _given_up(self) -> DatabaseUnreachableError:
+        return DatabaseUnreachableError(f"the connection to {self._place} was lost: {self._gave_up}")
 
     def abandon(self) -> None:
         """Drop the connection, whose event loop is not the one that runs here."""
         with suppress(RuntimeError):  # its loop is closed
             self.driver.terminate()
 
+    def _note_warning(self, _driver: object, message: object) -> None:
+        if getattr(message, "server_source_function", None) == _UNREPLICATED:
+            self._is_unreplicated = True
+
     async def _roll_back(self) -> None:
         try:
             if self.driver.is_in_transaction():
-                await self.driver.execute("ROLLBACK")
-        except Exception:  # noqa: BLE001  the server rolls back what it does not hear of any more
+                await self._answer(self.driver.execute("ROLLBACK"))
+        except Exception:  # noqa: BLE001  the server rolls back when the connection ends
             self.terminate()
+
+    async def _answer(self, work: Awaitable[T]) -> T:
+        """Await one answer of the server, and note since when."""
+        self.waits_since = self._time()
+        try:
+            return await work
+        finally:
+            self.waits_since = None
 
     async def _fetch_prepared(self, statement: Statement, parameters: Mapping[str, Value]) -> Sequence[Row]:
         sql, names = positional(statement.sql)
-        prepared = self._prepared.get(sql) or await self._prepared_now(sql)
-        return await prepared.fetch(*[parameters[name] for name in names])
+        prepared = self._prepared.get(sql)
+        if prepared is None:
+            prepared = await self._answer(self._prepared_now(sql))
+        return await self._answer(prepared.fetch(*[parameters[name] for name in names]))
 
     async def _prepared_now(self, sql: str) -> DriverStatement:
         name = f"server_jobs_{sha256(sql.encode()).hexdigest()[:24]}"
@@ -193,7 +162,7 @@ class PostgresConnection:
 
     async def _fetch(self, statement: Statement, parameters: Mapping[str, Value]) -> Sequence[Row]:
         sql, names = positional(statement.sql)
-        return await self.driver.fetch(sql, *[parameters[name] for name in names])
+        return await self._answer(self.driver.fetch(sql, *[parameters[name] for name in names]))
 
 
 @lru_cache(maxsize=256)
@@ -207,95 +176,3 @@ def positional(sql: str) -> tuple[str, tuple[str, ...]]:
         return f"${names.index(match[1]) + 1}"
 
     return _PARAMETER.sub(number, sql), tuple(names)
-
-
-def call_error(error: Exception, url: str) -> Exception:
-    """What an error of the driver means to us."""
-    place = shown_place(url)
-    match error:
-        case DatabaseError():
-            return error
-        case asyncpg.DeadlockDetectedError() | asyncpg.SerializationError() | asyncpg.UniqueViolationError():
-            return RepeatableError(f"PostgreSQL undid a transaction on {place}: {_text(error)}")
-        case asyncpg.LockNotAvailableError():
-            return DatabaseBusyError(
-                f"a transaction on {place} waited too long for another one that is still open ({_text(error)}); nothing"
-                " was changed: try again, and look in pg_stat_activity for who is idle in a transaction"
-            )
-        case asyncpg.ReadOnlySQLTransactionError():
-            return ConnectionLostError(f"the server at {place} takes no writes, as a standby does: {_text(error)}")
-        case asyncpg.InvalidSQLStatementNameError() | asyncpg.DuplicatePreparedStatementError():
-            return PooledStatementError(f"a pooler at {place} lost a prepared statement: {_text(error)}")
-        case asyncpg.InvalidCachedStatementError() | asyncpg.OutdatedSchemaCacheError():
-            return LostStatementError(f"the tables of {place} have changed: {_text(error)}")
-        case asyncpg.InternalClientError() if "cannot switch to state" in str(error):
-            return LostStatementError(f"an idle connection to {place} had ended")  # and the driver had not noticed
-        case asyncpg.UndefinedTableError() | asyncpg.UndefinedColumnError():
-            return SchemaMissingError(f"{place}: {_text(error)}")
-        case _ if _is_loss(error):
-            return ConnectionLostError(f"the connection to {place} was lost: {_text(error)}")
-        case asyncpg.PostgresError() | asyncpg.InterfaceError() | asyncpg.InternalClientError():
-            return DatabaseError(f"PostgreSQL refused a statement on {place}: {_text(error)}")
-        case UnicodeEncodeError() | OverflowError():
-            return DatabaseError(f"PostgreSQL cannot store a value on {place}: {_text(error)}")
-        case _:
-            return error
-
-
-def _is_loss(error: Exception) -> bool:
-    lost = (
-        OSError,
-        TimeoutError,
-        asyncpg.PostgresConnectionError,
-        asyncpg.AdminShutdownError,
-        asyncpg.CrashShutdownError,
-        asyncpg.CannotConnectNowError,
-        asyncpg.TooManyConnectionsError,
-        asyncpg.IdleSessionTimeoutError,
-        asyncpg.IdleInTransactionSessionTimeoutError,
-    )
-    return isinstance(error, lost) or (isinstance(error, asyncpg.InterfaceError) and "closed" in str(error))
-
-
-def _connect_error(error: Exception, url: str) -> Exception:
-    place = shown_place(url)
-    match error:
-        case asyncpg.InvalidCatalogNameError():
-            return DatabaseError(f"cannot open {place}: {_text(error)}; create it first, for example with `createdb`")
-        case asyncpg.InvalidAuthorizationSpecificationError():
-            return DatabaseError(
-                f"cannot open {place}: {_text(error)}; check the user and the password of the database URL"
-            )
-        case asyncpg.ClientConfigurationError():
-            return DatabaseError(f"cannot open {place}: {_text(error)}; check the options of the database URL")
-        case _ if _is_loss(error):
-            return ConnectionLostError(f"no PostgreSQL server answers at {place}: {_text(error)}")
-        case asyncpg.PostgresError() | asyncpg.InterfaceError() | asyncpg.InternalClientError() | ValueError():
-            return DatabaseError(f"cannot open {place}: {_text(error)}")
-        case _:
-            return error
-
-
-def _text(error: Exception) -> str:
-    """Its first line; what the driver adds is advice about the driver."""
-    return str(error).partition("\n")[0] or type(error).__name__
-
-
-# --- times -----------------------------------------------------------------------------------------------------------
-
-_Y2K = datetime(2000, 1, 1, tzinfo=UTC)  # whence PostgreSQL counts its microseconds
-_MICROSECOND = timedelta(microseconds=1)
-_FIRST, _LAST = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
-
-
-@lru_cache(maxsize=4096)  # the rows of a batch share most of their times
-def _moment(encoded: tuple[int]) -> datetime:
-    """The moment, or the first or last one that Python knows: the row of another program must not break a claim."""
-    try:
-        return _Y2K + timedelta(microseconds=encoded[0])
-    except OverflowError:
-        return _FIRST if encoded[0] < 0 else _LAST
-
-
-def _microseconds(moment: datetime) -> tuple[int]:
-    return ((moment - _Y2K) // _MICROSECOND,)

@@ -13,8 +13,8 @@ from collections.abc import Awaitable, Callable
 
 from ..errors import DatabaseError
 from ..ports import Statement
-from .postgres_connection import DriverConnection, connect
-from .postgres_url import shown_place
+from .postgres_driver import DriverConnection
+from .postgres_servers import Servers
 
 _logger = logging.getLogger("server_jobs")
 
@@ -24,7 +24,7 @@ NOTIFY = Statement(f"SELECT set_config('synchronous_commit', 'off', true), pg_no
 
 APART = 0.005
 FIRST_PAUSE = 0.1
-LONGEST_PAUSE = 30.0
+LONGEST_PAUSE = 10.0
 FINISH_SECONDS = 2.0
 
 
@@ -66,8 +66,9 @@ class Announcer:
 class Listener:
     """Listens on a connection of its own for as long as anybody watches, and connects again when that is lost."""
 
-    def __init__(self, url: str) -> None:
-        self._url = url
+    def __init__(self, servers: Servers) -> None:
+        self._servers = servers
+        self._connection: DriverConnection | None = None
         self._wakes: list[Callable[[], None]] = []
         self._task: asyncio.Task[None] | None = None
         self._pause = FIRST_PAUSE
@@ -86,6 +87,11 @@ class Listener:
 
         return end
 
+    def connect_again(self) -> None:
+        """Listen on a new connection: another one was lost, and nothing tells whether this one still works."""
+        if self._connection is not None:
+            self._connection.terminate()
+
     async def stop(self) -> None:
         """Listen no more."""
         if self._task is not None and self._task.get_loop() is asyncio.get_running_loop():
@@ -95,7 +101,7 @@ class Listener:
     async def _listen(self) -> None:
         while True:
             try:
-                connection = await connect(self._url)
+                self._connection = connection = (await self._servers.connect()).driver
             except DatabaseError as error:
                 _logger.debug("cannot listen: %s", error)
             else:
@@ -103,6 +109,7 @@ class Listener:
                     if not await self._listen_on(connection):
                         return
                 finally:
+                    self._connection = None
                     connection.terminate()
             pause, self._pause = self._pause, min(self._pause * 2, LONGEST_PAUSE)
             await asyncio.sleep(pause * random.uniform(0.5, 1))  # noqa: S311  spreads load only
@@ -115,7 +122,7 @@ class Listener:
             if await connection.fetchval("SELECT pg_backend_pid()") != connection.get_server_pid():
                 _logger.info(
                     "%s is a pooler, which passes no notifications on: new jobs are found by polling",
-                    shown_place(self._url),
+                    self._servers.place,
                 )
                 return False
             await connection.add_listener(CHANNEL, lambda *_: self._wake())

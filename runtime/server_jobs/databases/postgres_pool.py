@@ -8,17 +8,13 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import AsyncExitStack, suppress
 from functools import partial
 
-from ..errors import DatabaseError, ServerJobsError
+from ..errors import DatabaseError, DatabaseUnreachableError, ServerJobsError
 from ..ports import Row
-from .postgres_connection import (
-    Call,
-    ConnectionLostError,
-    DriverConnection,
-    LostStatementError,
-    PostgresConnection,
-    connect,
-)
-from .postgres_url import shown_place
+from .postgres_connection import Call, PostgresConnection
+from .postgres_driver import Session
+from .postgres_errors import LostStatementError
+from .postgres_servers import Servers
+from .postgres_watchdog import Watchdog
 
 _logger = logging.getLogger("server_jobs")
 
@@ -26,13 +22,15 @@ _CLOSE_SECONDS = 2
 
 
 class Pool:
-    """A few connections, opened when they are needed, and replaced when they broke.
+    """A few connections, opened when they are needed, and replaced when they broke. `lost` is called when one did.
 
     One of them is kept from calls that may wait for transactions of others: whatever those do, leases are renewed.
     """
 
-    def __init__(self, url: str, max_connections: int) -> None:
-        self._url = url
+    def __init__(self, servers: Servers, max_connections: int, lost: Callable[[], None]) -> None:
+        self._servers = servers
+        self._lost = lost
+        self._watchdog = Watchdog(servers)
         self._loop = asyncio.get_running_loop()
         self._idle: list[PostgresConnection] = []
         self._slots = asyncio.Semaphore(max_connections)
@@ -48,7 +46,7 @@ class Pool:
 
     async def connect(self) -> None:
         """Connect once. Raises `DatabaseError`."""
-        self._idle.append(PostgresConnection(await connect(self._url), self._url))
+        self._idle.append(self._connection(await self._servers.connect()))
 
     async def run(self, calls: Sequence[Call], *, prepared: bool) -> Sequence[Sequence[Row]]:
         """As `Database.run`, once."""
@@ -66,11 +64,12 @@ class Pool:
                 await slot.enter_async_context(self._slots_to_wait_in)
             await slot.enter_async_context(self._slots)
             connection = self._idle_connection() or await self._connect_in(slot)
+            self._watchdog.begin(connection)
             try:
                 rows = await work(connection)
-            except (ConnectionLostError, LostStatementError) as error:
+            except (DatabaseUnreachableError, LostStatementError) as error:
                 connection.terminate()
-                if isinstance(error, ConnectionLostError):
+                if isinstance(error, DatabaseUnreachableError):
                     self._note_loss(error)
                 raise
             except ServerJobsError:
@@ -79,6 +78,8 @@ class Pool:
             except BaseException:  # cancelled, perhaps in the middle of an answer: the driver asks the server to stop
                 self._finish_in(slot, partial(_close, connection))
                 raise
+            finally:
+                self._watchdog.end(connection)
             self._put_back(connection)
             self._note_success()
             return rows
@@ -86,6 +87,7 @@ class Pool:
     async def close(self) -> None:
         """Close what is idle; what is in use is dropped when its call ends."""
         self._is_closed = True
+        await self._watchdog.close()
         idle, self._idle = self._idle, []
         await asyncio.gather(*map(_close, idle))
         if self._finishing:
@@ -105,22 +107,26 @@ class Pool:
             connection = self._idle.pop()
             if connection.is_usable:
                 return connection
+            connection.terminate()
         return None
 
+    def _connection(self, session: Session) -> PostgresConnection:
+        return PostgresConnection(session, self._servers.place)
+
     async def _connect_in(self, slot: AsyncExitStack) -> PostgresConnection:
-        connecting = asyncio.create_task(connect(self._url), name="server-jobs-connect")
+        connecting = asyncio.create_task(self._servers.connect(), name="server-jobs-connect")
         try:
-            return PostgresConnection(await asyncio.shield(connecting), self._url)
-        except ConnectionLostError as error:
+            return self._connection(await asyncio.shield(connecting))
+        except DatabaseUnreachableError as error:
             self._note_loss(error)
             raise
         except asyncio.CancelledError:  # the driver cannot be stopped here without noise
             self._finish_in(slot, partial(self._keep, connecting))
             raise
 
-    async def _keep(self, connecting: asyncio.Task[DriverConnection]) -> None:
+    async def _keep(self, connecting: asyncio.Task[Session]) -> None:
         with suppress(DatabaseError):
-            self._put_back(PostgresConnection(await connecting, self._url))
+            self._put_back(self._connection(await connecting))
 
     def _put_back(self, connection: PostgresConnection) -> None:
         if connection.is_usable and not self._is_closed:
@@ -139,14 +145,15 @@ class Pool:
         self._finishing.add(task := asyncio.create_task(finish(), name="server-jobs-finish"))
         task.add_done_callback(self._finishing.discard)
 
-    def _note_loss(self, error: ConnectionLostError) -> None:
-        """One line for each change of state, not for each call that fails meanwhile.
+    def _note_loss(self, error: DatabaseUnreachableError) -> None:
+        """Log one line for each change of state, not for each call that fails.
 
-        The idle connections have most likely gone the same way: no call shall find out one by one.
+        The idle connections are most likely lost too, so drop them all at once.
         """
         idle, self._idle = self._idle, []
         for connection in idle:
             connection.terminate()
+        self._lost()
         if not self._is_away:
             self._is_away = True
             _logger.warning("%s", error)
@@ -154,7 +161,7 @@ class Pool:
     def _note_success(self) -> None:
         if self._is_away:
             self._is_away = False
-            _logger.info("the database %s is back", shown_place(self._url))
+            _logger.info("the database %s is back", self._servers.place)
 
 
 async def _close(connection: PostgresConnection) -> None:

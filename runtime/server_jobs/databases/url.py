@@ -43,9 +43,9 @@ def open_database(url: str, *, schema: str | None = None) -> Database:
     Nothing is connected yet. Raises `InvalidOptionError` for a URL of another kind, and `DatabaseError` for PostgreSQL
     or Turso where the extra `postgres` or `turso` is not installed.
     """
-    parts = parts_of(url)
-    if parts.scheme in POSTGRES_SCHEMES:
+    if is_postgres(url):
         return _open_postgres(url, schema)
+    parts = parts_of(url)
     if parts.scheme in TURSO_SCHEMES:
         return _open_turso(url)
     if parts.scheme != "sqlite":
@@ -65,6 +65,23 @@ def open_database(url: str, *, schema: str | None = None) -> Database:
             "leave out what follows the `?` (write %3F for one in the name of the file)"
         )
     return _open_sqlite(Path(path) if path and path != ":memory:" else ":memory:")
+
+
+def is_postgres(url: str) -> bool:
+    """Whether a URL names a PostgreSQL database. Such a URL may have several hosts, which `urlsplit` cannot read."""
+    return url.partition("://")[0].lower() in POSTGRES_SCHEMES
+
+
+def sqlalchemy_url(url: str) -> str:
+    """Return the URL for SQLAlchemy, with the driver psycopg for PostgreSQL and the engine's hosts and time limits.
+
+    Raises `InvalidOptionError` for a PostgreSQL URL that the engine refuses too.
+    """
+    if not is_postgres(url):
+        return url
+    from .postgres_url import parse_postgres_url  # only where it is used, as is the driver
+
+    return parse_postgres_url(url).for_sqlalchemy()
 
 
 def parts_of(url: str) -> SplitResult:

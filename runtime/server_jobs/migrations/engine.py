@@ -7,6 +7,7 @@ import sqlite3
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, pool, text
 from sqlalchemy.exc import SQLAlchemyError
 
+from ..databases.url import sqlalchemy_url as url_for_sqlalchemy
 from ..databases.url import without_password
 from ..errors import DatabaseError
 
@@ -17,15 +18,17 @@ _SUPPORTED = (
 
 
 def sqlalchemy_url(url: str) -> URL:
-    """Return the URL with psycopg 3 as the driver of PostgreSQL. Raises `DatabaseError` if it cannot be used."""
+    """Return the URL with psycopg 3 as the driver of PostgreSQL, and with the hosts and time limits of the engine.
+
+    Raises `InvalidOptionError` for a URL that the engine refuses too, and `DatabaseError` for another database.
+    """
+    written = url_for_sqlalchemy(url)
     try:
-        made = make_url(url)
+        made = make_url(written)
     except (SQLAlchemyError, ValueError):
         raise DatabaseError(f"{without_password(url)!r} is not a database URL; {_SUPPORTED}") from None
-    if made.get_backend_name() not in ("sqlite", "postgresql", "postgres"):
+    if made.get_backend_name() not in ("sqlite", "postgresql"):
         raise DatabaseError(f"{without_password(url)}: {made.get_backend_name()} is not supported; {_SUPPORTED}")
-    if made.drivername in ("postgresql", "postgres", "postgresql+asyncpg"):  # migrations are not asynchronous
-        return made.set(drivername="postgresql+psycopg")
     return made
 
 

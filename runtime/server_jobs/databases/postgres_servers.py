@@ -1,0 +1,96 @@
+"""The servers of one URL: which of them to connect to, one after the other."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+from ..errors import DatabaseError, DatabaseUnreachableError
+from .postgres_driver import Session, open_session
+from .postgres_errors import SilentServerError, connect_error
+from .postgres_network import Address, addresses_of
+from .postgres_url import Host, PostgresUrl
+
+_PREFERENCES: dict[str, tuple[str, ...]] = {"prefer-standby": ("standby", "any")}
+
+
+class Servers:
+    """Connects to the first server that answers and is of the kind that the URL asks for.
+
+    Each address has a time limit of its own. The one that worked last comes first, and silent ones come last, so that
+    a host that is gone delays one connection only.
+    """
+
+    def __init__(self, url: PostgresUrl) -> None:
+        self.url = url
+        self._last: Address | None = None
+        self._silent: set[Address] = set()
+
+    @property
+    def place(self) -> str:
+        """Where the database is, for messages."""
+        return self.url.place
+
+    async def connect(self) -> Session:
+        """Connect. Raises `DatabaseUnreachableError` if a later attempt may succeed, else `DatabaseError`."""
+        addresses, failures = await self._addresses()
+        for attrs in self._kinds():
+            for address in addresses:
+                try:
+                    return await self._connect_to(address, attrs)
+                except DatabaseError as error:
+                    failures.append(error)
+        raise self._summary(failures)
+
+    async def connect_again(self, address: Address, seconds: float) -> Session:
+        """Connect to the server of a connection that does not answer, whatever kind it is now."""
+        return await open_session(self.url, address, "any", seconds)
+
+    def note_silent(self, address: Address) -> None:
+        """Try that address after all others from now on."""
+        self._silent.add(address)
+        if self._last == address:
+            self._last = None
+
+    async def _connect_to(self, address: Address, attrs: str | None) -> Session:
+        try:
+            session = await open_session(self.url, address, attrs, self.url.connect_seconds)
+        except SilentServerError:
+            self.note_silent(address)
+            raise
+        self._last = address
+        self._silent.discard(address)
+        return session
+
+    def _kinds(self) -> Sequence[str | None]:
+        attrs = self.url.session_attrs
+        return _PREFERENCES.get(attrs or "", (attrs,))
+
+    async def _addresses(self) -> tuple[list[Address], list[DatabaseError]]:
+        """Every address in the order in which to try them, and the failures of the resolver."""
+        if not self.url.hosts:
+            return [Address(None)], []
+        answers = await asyncio.gather(*map(self._resolved, self.url.hosts))
+        found = [address for addresses, _ in answers for address in addresses]
+        found.sort(key=self._rank)
+        return found, [failure for _, failure in answers if failure is not None]
+
+    def _rank(self, address: Address) -> int:
+        return -1 if address == self._last else int(address in self._silent)
+
+    async def _resolved(self, host: Host) -> tuple[Sequence[Address], DatabaseError | None]:
+        seconds = self.url.connect_seconds
+        try:
+            async with asyncio.timeout(seconds):
+                return await addresses_of(host), None
+        except OSError as error:
+            failure = connect_error(error, self.url.place_of(host), seconds)
+            return [], failure if isinstance(failure, DatabaseError) else DatabaseError(str(failure))
+
+    def _summary(self, failures: Sequence[DatabaseError]) -> DatabaseError:
+        if len(failures) == 1:
+            return failures[0]
+        said = "; ".join(dict.fromkeys(str(failure) for failure in failures))
+        can_wait = any(isinstance(failure, DatabaseUnreachableError) for failure in failures)
+        kind = DatabaseUnreachableError if can_wait else DatabaseError
+        return kind(f"no server of {self.place} can be used: {said}")
