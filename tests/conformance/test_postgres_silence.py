@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import asyncpg
 import psycopg
 import pytest
-from server_jobs.databases import postgres_driver, postgres_network, postgres_watchdog
+from server_jobs.databases import postgres_driver, postgres_network, postgres_servers, postgres_watchdog
 from server_jobs.databases.postgres import PostgresDatabase
 from server_jobs.databases.postgres_options import TcpOptions
 from server_jobs.databases.postgres_servers import Servers
@@ -95,9 +95,18 @@ async def test_a_silent_host_delays_one_connection_only(url: str) -> None:
         assert valve.connections == 1
 
 
-async def test_when_no_host_answers_all_are_named(url: str) -> None:
+async def test_silent_hosts_are_not_waited_for_one_after_the_other(url: str) -> None:
+    _, port = place_of(url)
+    with silent_host() as first, silent_host() as second:
+        hosts = (f"127.0.0.1:{first}", f"127.0.0.1:{second}", f"127.0.0.1:{port}")
+        servers = Servers(parse_postgres_url(through(url, *hosts, options="?connect_timeout=60")))
+        async with asyncio.timeout(SECONDS):
+            (await servers.connect()).driver.terminate()
+
+
+async def test_when_no_host_answers_all_are_named() -> None:
     with silent_host() as silent:
-        several = through(url, f"127.0.0.1:{silent}", "127.0.0.1:1", options="?connect_timeout=1")
+        several = f"postgresql://postgres@127.0.0.1:{silent},127.0.0.1:1/shop?connect_timeout=1"
         async with asyncio.timeout(SECONDS):
             with pytest.raises(DatabaseUnreachableError) as raised:
                 await PostgresDatabase(several).open()
@@ -259,6 +268,9 @@ async def test_without_a_limit_for_connecting_the_second_host_is_never_tried(
     url: str, monkeypatch: pytest.MonkeyPatch, short: None
 ) -> None:
     monkeypatch.setattr(PostgresUrl, "connect_seconds", 1000)
+    with pytest.raises(TimeoutError):
+        await test_when_no_host_answers_all_are_named()
+    monkeypatch.setattr(postgres_servers, "STAGGER", 1000)
     with pytest.raises(TimeoutError):
         await test_a_silent_first_host_does_not_keep_the_second_from_being_tried(url)
 

@@ -14,11 +14,15 @@ from .postgres_url import Host, PostgresUrl
 _PREFERENCES: dict[str, tuple[str, ...]] = {"prefer-standby": ("standby", "any")}
 
 
+STAGGER = 1.0
+"""How long an address may be silent before the next one is tried beside it."""
+
+
 class Servers:
     """Connects to the first server that answers and is of the kind that the URL asks for.
 
-    Each address has a time limit of its own. The one that worked last comes first, and silent ones come last, so that
-    a host that is gone delays one connection only.
+    Each address has a time limit of its own. The address that worked last comes first, and silent ones come last, so
+    that a host that is gone delays one connection only.
     """
 
     def __init__(self, url: PostgresUrl) -> None:
@@ -35,11 +39,10 @@ class Servers:
         """Connect. Raises `DatabaseUnreachableError` if a later attempt may succeed, else `DatabaseError`."""
         addresses, failures = await self._addresses()
         for attrs in self._kinds():
-            for address in addresses:
-                try:
-                    return await self._connect_to(address, attrs)
-                except DatabaseError as error:
-                    failures.append(error)
+            session = await self._first_of(addresses, attrs, failures)
+            if session is not None:
+                self._last = session.address
+                return session
         raise self._summary(failures)
 
     async def connect_again(self, address: Address, seconds: float) -> Session:
@@ -52,13 +55,34 @@ class Servers:
         if self._last == address:
             self._last = None
 
+    async def _first_of(
+        self, addresses: Sequence[Address], attrs: str | None, failures: list[DatabaseError]
+    ) -> Session | None:
+        """The first connection that comes about; None if there is none, and the reasons are among the failures."""
+        rest = list(addresses)
+        pending: set[asyncio.Task[Session]] = set()
+        try:
+            while rest or pending:
+                if rest:
+                    pending.add(asyncio.create_task(self._connect_to(rest.pop(0), attrs), name="server-jobs-address"))
+                done, pending = await asyncio.wait(
+                    pending, timeout=STAGGER if rest else None, return_when=asyncio.FIRST_COMPLETED
+                )
+                sessions = [session for task in done if (session := _result(task, failures)) is not None]
+                for session in sessions[1:]:
+                    session.driver.terminate()
+                if sessions:
+                    return sessions[0]
+        finally:
+            await _give_up(pending)
+        return None
+
     async def _connect_to(self, address: Address, attrs: str | None) -> Session:
         try:
             session = await open_session(self.url, address, attrs, self.url.connect_seconds)
         except SilentServerError:
             self.note_silent(address)
             raise
-        self._last = address
         self._silent.discard(address)
         return session
 
@@ -94,3 +118,23 @@ class Servers:
         can_wait = any(isinstance(failure, DatabaseUnreachableError) for failure in failures)
         kind = DatabaseUnreachableError if can_wait else DatabaseError
         return kind(f"no server of {self.place} can be used: {said}")
+
+
+def _result(task: asyncio.Task[Session], failures: list[DatabaseError]) -> Session | None:
+    """The connection, or None after a failure, which is added to the others. Raises every other error."""
+    try:
+        return task.result()
+    except DatabaseError as error:
+        failures.append(error)
+        return None
+
+
+async def _give_up(connecting: set[asyncio.Task[Session]]) -> None:
+    """Stop connecting to these addresses, and drop the connections that came about nevertheless."""
+    for task in connecting:
+        task.cancel()
+    if connecting:
+        await asyncio.wait(connecting)
+    for task in connecting:
+        if not task.cancelled() and task.exception() is None:
+            task.result().driver.terminate()

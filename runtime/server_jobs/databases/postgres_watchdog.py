@@ -17,7 +17,7 @@ from .postgres_errors import SilentServerError
 from .postgres_network import Address
 from .postgres_servers import Servers
 
-LOOK_AFTER = 2.0
+LOOK_AFTER = 1.5
 """How long a statement may take before somebody asks whether the server is alive."""
 
 LOOK_SECONDS = 3.0
@@ -26,7 +26,7 @@ LOOK_SECONDS = 3.0
 STUCK_AFTER = 4.0
 """How long the server may be idle while we wait: a proxy may still hold the rest of a large statement."""
 
-_INTERVAL = 1.0
+_INTERVAL = 0.5
 
 # A backend that is idle while we wait has sent its answer, or never got the statement.
 _BACKENDS = """

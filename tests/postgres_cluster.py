@@ -1,0 +1,152 @@
+"""PostgreSQL clusters for tests: a primary and standbys with streaming replication, killed, stopped and promoted."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import psycopg
+
+from bench.postgres_server import free_port, programs_for, run_as, user_for
+
+_SETTINGS = "-c fsync=off -c listen_addresses=127.0.0.1 -c wal_sender_timeout=5s -c shared_buffers=16MB"
+
+
+@dataclass(frozen=True)
+class Node:
+    """One server of a cluster."""
+
+    folder: Path
+    programs: Path
+    user: str | None
+    port: int
+
+    @property
+    def host(self) -> str:
+        """Its place in a URL."""
+        return f"127.0.0.1:{self.port}"
+
+    @property
+    def url(self) -> str:
+        """Its own URL."""
+        return f"postgresql://postgres@{self.host}/postgres"
+
+    @property
+    def data(self) -> Path:
+        """What it stores."""
+        return self.folder / f"data-{self.port}"
+
+    def start(self, settings: str = "") -> None:
+        """Start it and wait until it answers."""
+        options = f"-p {self.port} -k {self.folder} {_SETTINGS} {settings}"
+        self._control("-w", "-l", str(self.folder / f"log-{self.port}"), "-o", options, "start")
+
+    def promote(self) -> None:
+        """Let a standby be the primary, and wait until it is."""
+        self._control("-w", "promote")
+
+    def stop(self) -> None:
+        """Stop it in good order."""
+        self._control("-w", "-m", "fast", "stop")
+
+    def follow(self, primary: Node) -> None:
+        """Let it be a standby of that server from its next start on."""
+        (self.data / "standby.signal").touch()
+        with (self.data / "postgresql.auto.conf").open("a") as settings:
+            settings.write(f"primary_conninfo = 'host=127.0.0.1 port={primary.port} user=postgres'\n")
+
+    def send(self, number: signal.Signals) -> None:
+        """Send a signal to all of its processes at once."""
+        for pid in self._processes():
+            with suppress(ProcessLookupError):
+                os.kill(pid, number)
+
+    def execute(self, statement: str) -> list[tuple[object, ...]]:
+        """Run one statement there."""
+        with psycopg.connect(self.url, autocommit=True, connect_timeout=5) as connection:
+            cursor = connection.execute(statement.encode())
+            return cursor.fetchall() if cursor.description else []
+
+    def end(self) -> None:
+        """End it in whatever state it is."""
+        self.send(signal.SIGKILL)
+
+    def initialize(self) -> None:
+        """Create an empty database cluster."""
+        options = ("-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync")
+        run_as([self.programs / "initdb", "-D", self.data, *options], self.user)
+
+    def copy(self, primary: Node) -> None:
+        """Be a standby of that server, which has not been started yet."""
+        run_as(["cp", "-r", primary.data, self.data], self.user)
+        self.follow(primary)
+
+    def _processes(self) -> list[int]:
+        """The postmaster first, so that it replaces none of its children."""
+        try:
+            postmaster = int((self.data / "postmaster.pid").read_text().split("\n", 1)[0])
+        except (FileNotFoundError, ValueError):
+            return []
+        children = [int(entry.name) for entry in Path("/proc").iterdir() if _parent(entry) == postmaster]
+        return [postmaster, *children]
+
+    def _control(self, *arguments: str) -> None:
+        run_as([self.programs / "pg_ctl", "-D", self.data, *arguments], self.user)
+
+
+def _parent(entry: Path) -> int | None:
+    if not entry.name.isdigit():
+        return None
+    with suppress(OSError):
+        return int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+    return None
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """A primary and its standbys, which have all that is committed before it is acknowledged."""
+
+    primary: Node
+    standbys: tuple[Node, ...]
+
+    def url(self) -> str:
+        """The URL that names all of them."""
+        hosts = ",".join(node.host for node in (self.primary, *self.standbys))
+        return f"postgresql://postgres@{hosts}/postgres"
+
+
+@contextmanager
+def streaming_cluster(standbys: int = 1, *, synchronous: bool = True) -> Iterator[Cluster]:
+    """A running cluster, removed at the end."""
+    folder = Path(tempfile.mkdtemp(prefix="server-jobs-cluster-"))
+    programs, user = programs_for(folder), user_for(folder)
+    nodes = [Node(folder, programs, user, free_port()) for _ in range(1 + standbys)]
+    primary, rest = nodes[0], tuple(nodes[1:])
+    try:
+        primary.initialize()
+        for node in rest:
+            node.copy(primary)
+        # Not in a file, which a standby would copy: once promoted, it has no standby itself.
+        primary.start("-c synchronous_standby_names=*" if synchronous else "")
+        for node in rest:
+            node.start()
+        _wait_for_standbys(primary, standbys)
+        yield Cluster(primary, rest)
+    finally:
+        for node in nodes:
+            node.end()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _wait_for_standbys(primary: Node, number: int) -> None:
+    deadline = time.monotonic() + 30
+    while primary.execute("SELECT count(*) FROM pg_stat_replication WHERE state = 'streaming'") != [(number,)]:
+        assert time.monotonic() < deadline, "no standby streams"
+        time.sleep(0.05)
