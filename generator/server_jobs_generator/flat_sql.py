@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Container, Iterable, Iterator, Sequence
+from hashlib import sha256
 
 from server_jobs.project import Project
 
@@ -17,9 +18,10 @@ _LEADING_TAB = re.compile(r"^\t", re.MULTILINE)
 _JOBS = re.compile(r"\s*CREATE TABLE (_alembic_tmp_)?jobs\b")
 _TRAILING_SPACE = re.compile(r"[ \t]+$", re.MULTILINE)
 _VIEW = re.compile(r"\s*CREATE VIEW (\w+)")
-_DROP = re.compile(r"\s*DROP VIEW ")
+_DROP = re.compile(r"\s*DROP VIEW (?!IF EXISTS )")
 # A column of a view begins on a line of its own: see `sql_views.sqlite`.
 _COLUMN = re.compile(r"(?:\bSELECT|,)\n    (?=\S)")
+_CHECKSUM = "-- Checksum: "
 _MOST_COLUMNS, _MOST_BYTES = 100, 100_000  # https://developers.cloudflare.com/d1/platform/limits/
 
 _SQLITE = "migrations/sql/sqlite"
@@ -33,7 +35,7 @@ def sql_files(project: Project, revisions: Sequence[Revision], kept: Container[s
     on_sqlite = sqlite_statements(revisions, [one for one in wanted if one.label != VIEWS])
     for revision in wanted:
         dialects = DIALECTS if revision.label == VIEWS else ("postgresql",)
-        statements = {"sqlite": on_sqlite.get(revision.number, []), **offline_statements(revision, dialects)}
+        statements = {"sqlite": on_sqlite.get(revision.id, []), **offline_statements(revision, dialects)}
         sqlite = _script(revision, statements["sqlite"])
         postgresql = _script(revision, statements["postgresql"])
         d1 = _script(revision, map(_for_d1, statements["sqlite"]))
@@ -67,8 +69,21 @@ def _for_d1(statement: str) -> str:
 
 def _script(revision: Revision, statements: Iterable[str]) -> str:
     head = f"-- {revision.id} as plain SQL. If Alembic is to take over later: alembic stamp {revision.id}\n"
-    body = "\n".join(f"{_tidy(statement)};\n" for statement in statements)
-    return f"{head}\n{body}"
+    body = "\n" + "\n".join(f"{_tidy(statement)};\n" for statement in statements)
+    if not revision.digest:
+        return f"{head}{body}"
+    return f"{head}-- Follows: {', '.join(revision.parents) or 'nothing'}\n{_CHECKSUM}{_checksum(body)}\n{body}"
+
+
+def is_as_written(script: str) -> bool:
+    """Whether flat SQL is as the generator wrote it; False if it does not tell."""
+    head, _, rest = script.partition(_CHECKSUM)
+    checksum, _, body = rest.partition("\n")
+    return bool(checksum) and head.startswith("-- server_jobs_") and checksum == _checksum(body)
+
+
+def _checksum(body: str) -> str:
+    return sha256(body.encode()).hexdigest()[:16]
 
 
 def _tidy(statement: str) -> str:

@@ -1,35 +1,55 @@
-"""The revisions a project has: numbered from 1, each in a file of its own, never changed."""
+"""The revisions of a project: each in a file that never changes, named after its content.
+
+A revision names the revisions that it follows. Two branches of version control give two heads, which the next revision
+joins. Revisions made before ids had a digest are numbered, one after the other.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from ast import literal_eval
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from hashlib import sha256
 from pathlib import Path
+from typing import Self
 
 from server_jobs.errors import ProjectError
 from server_jobs.project import Project
 
 from .files import read_file
 
-VIEWS = "views"
-"""The label of revisions that make and drop views, their indexes and their functions, and do nothing else."""
+TABLES, SCHEDULES, VIEWS, MERGE = "tables", "schedules", "views", "merge"
+"""The labels of revisions. Those of views make and drop views, their indexes and their functions, and nothing else."""
 
-_FILE = re.compile(r"(?P<id>server_jobs_(?P<number>\d{4}))(?:_\w+)?\.py")
+_FILE = re.compile(r"server_jobs_(?P<number>\d{4})(?:_(?P<digest>[0-9a-f]{8})(?=_))?(?:_(?P<label>\w+))?\.py")
+_PARENTS = re.compile(r"^down_revision = (None|\".*?\"|\(.*?\))$", re.MULTILINE | re.DOTALL)
+_NO_DIGEST = "0" * 8
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Revision:
-    """One revision: its number from 1, what its file is called, and its text."""
+    """One revision: its place in the history from 1, the digest of its content, its kind, and its text.
+
+    `digest` is empty for revisions whose id is only a number.
+    """
 
     number: int
+    digest: str
     label: str
     text: str
 
+    @classmethod
+    def of(cls, number: int, label: str, text: str) -> Self:
+        """Return the revision with this text, in which `draft_id(number)` stands for its id."""
+        digest = sha256(text.encode()).hexdigest()[: len(_NO_DIGEST)]
+        return cls(number, digest, label, text.replace(draft_id(number), _id(number, digest)))
+
     @property
     def id(self) -> str:
-        """What Alembic calls it."""
-        return revision_id(self.number)
+        """The id that Alembic stores."""
+        return _id(self.number, self.digest)
 
     @property
     def file_name(self) -> str:
@@ -39,12 +59,31 @@ class Revision:
     @property
     def sql_name(self) -> str:
         """The name of its flat SQL files."""
-        return f"{self.number:04}_{self.label}.sql"
+        return f"{self.id.removeprefix('server_jobs_')}_{self.label}.sql"
+
+    @property
+    def is_as_written(self) -> bool:
+        """Whether the text is the one that the id was made of; False if the id does not tell."""
+        draft = self.text.replace(self.id, draft_id(self.number))
+        return bool(self.digest) and sha256(draft.encode()).hexdigest().startswith(self.digest)
+
+    @cached_property
+    def parents(self) -> tuple[str, ...]:
+        """The ids of the revisions that it follows; none for the first. Raises `ProjectError` if it does not say."""
+        match = _PARENTS.search(self.text)
+        if match is None:
+            raise ProjectError(f"the revision {self.file_name} has no down_revision; take it back from version control")
+        parents = literal_eval(match[1])
+        return (parents,) if isinstance(parents, str) else tuple(map(str, parents or ()))
 
 
-def revision_id(number: int) -> str:
-    """The id of the revision with that number."""
-    return f"server_jobs_{number:04}"
+def draft_id(number: int) -> str:
+    """Return the placeholder for the id of a revision while its content has no digest yet."""
+    return _id(number, _NO_DIGEST)
+
+
+def _id(number: int, digest: str) -> str:
+    return f"server_jobs_{number:04}_{digest}" if digest else f"server_jobs_{number:04}"
 
 
 def versions_folder(project: Project) -> str:
@@ -52,29 +91,65 @@ def versions_folder(project: Project) -> str:
     return f"{project.output}/migrations/versions"
 
 
-def read_history(project: Project) -> tuple[Revision, ...]:
-    """The generator's revisions in order; others in the same folder are left alone.
+def is_revision(name: str) -> bool:
+    """Whether a file in the folder of revisions is one of the generator's."""
+    return _FILE.fullmatch(name) is not None
 
-    Raises `ProjectError` when two have one number, or one is missing before the last.
+
+def read_history(project: Project) -> tuple[Revision, ...]:
+    """Return the generator's revisions, each behind those that it follows; others in the same folder are left alone.
+
+    Raises `ProjectError` when two have the same id, or one follows a revision that is missing.
     """
     folder = project.root / versions_folder(project)
-    revisions: list[Revision] = []
-    for path in sorted(folder.glob("server_jobs_*.py")):
-        match = _FILE.fullmatch(path.name)
-        if match is None:
-            continue
-        label = path.stem.removeprefix(match["id"]).removeprefix("_")
-        revisions.append(Revision(int(match["number"]), label, (read_file(path) or b"").decode()))
-        if len(revisions) != revisions[-1].number:
-            raise ProjectError(_gap(folder, path, revisions))
+    revisions = sorted(filter(None, map(_read, folder.glob("server_jobs_*.py"))), key=_order)
+    known: dict[str, Revision] = {}
+    for revision in revisions:
+        if revision.id in known:
+            raise ProjectError(_same_id(folder, known[revision.id], revision))
+        for parent in revision.parents:
+            if parent not in known:
+                raise ProjectError(
+                    f"{folder} has {revision.file_name}, which follows {parent}, but no revision of that id: "
+                    "take it back from version control"
+                )
+        known[revision.id] = revision
     return tuple(revisions)
 
 
-def _gap(folder: Path, path: Path, revisions: Sequence[Revision]) -> str:
-    if len(revisions) > 1 and revisions[-1].number == revisions[-2].number:
-        return (
-            f"{path} and {folder / revisions[-2].file_name} are both revision {revisions[-1].id}: two branches of "
-            "work each made one. Keep what is on the branch that is released, and generate again: "
-            "`server-jobs explain MERGE_CONFLICT` says how"
-        )
-    return f"{folder} has {path.name}, but no revision {revision_id(len(revisions))}: take it back from version control"
+def heads(history: Sequence[Revision]) -> tuple[Revision, ...]:
+    """Return the revisions that no other one follows."""
+    followed = {parent for revision in history for parent in revision.parents}
+    return tuple(revision for revision in history if revision.id not in followed)
+
+
+def ancestors(history: Sequence[Revision], ids: Iterable[str]) -> tuple[Revision, ...]:
+    """Return these revisions and all that they follow, in the order of `history`."""
+    by_id: Mapping[str, Revision] = {revision.id: revision for revision in history}
+    found, rest = set[str](), [*ids]
+    while rest:
+        one = rest.pop()
+        if one not in found:
+            found.add(one)
+            rest += by_id[one].parents
+    return tuple(revision for revision in history if revision.id in found)
+
+
+def _read(path: Path) -> Revision | None:
+    match = _FILE.fullmatch(path.name)
+    if match is None:
+        return None
+    text = (read_file(path) or b"").decode()
+    return Revision(int(match["number"]), match["digest"] or "", match["label"] or "", text)
+
+
+def _order(revision: Revision) -> tuple[int, str, str]:
+    return revision.number, revision.digest, revision.label
+
+
+def _same_id(folder: Path, one: Revision, other: Revision) -> str:
+    return (
+        f"{folder} has {one.file_name} and {other.file_name}, which are both the revision {one.id}: an earlier version "
+        "of server-jobs made them on two branches. Delete the one that no database has run yet, with its files in "
+        "migrations/sql and worker/migrations, and generate again"
+    )

@@ -16,7 +16,7 @@ from server_jobs.databases.url import DEFAULT_URL
 from server_jobs.project import Project
 
 from .files import File, KeptFile, Ownership, read_file
-from .history import Revision, read_history, versions_folder
+from .history import Revision, is_revision, read_history, versions_folder
 from .layout import Code, header, literal, name
 from .manifest import Manifest, hash_content
 from .processes import Processes
@@ -70,7 +70,8 @@ def schema_fingerprint(jobs: Iterable[JobSpec], views_of: Mapping[str, str]) -> 
 def appended_paths(project: Project) -> list[str]:
     """The revisions of the generator that lie in the project, and their flat SQL, as found on disk."""
     output = project.root / project.output
-    found: list[Path] = [*(output / "migrations/versions").glob("server_jobs_[0-9][0-9][0-9][0-9]*.py")]
+    versions = (output / "migrations/versions").glob("server_jobs_*.py")
+    found: list[Path] = [path for path in versions if is_revision(path.name)]
     for folder in ("migrations/sql/sqlite", "migrations/sql/postgresql", "worker/migrations"):
         found += (output / folder).glob("[0-9][0-9][0-9][0-9]_*.sql")
     return sorted(path.relative_to(project.root).as_posix() for path in found)

@@ -15,7 +15,7 @@ from server_jobs.errors import ProjectError
 from sqlalchemy import ClauseElement, Connection, Select, create_engine, event
 from sqlalchemy.schema import ExecutableDDLElement
 
-from .history import VIEWS, Revision
+from .history import VIEWS, Revision, ancestors
 
 
 @contextmanager
@@ -42,16 +42,25 @@ def replayed(
         engine.dispose()
 
 
-def sqlite_statements(revisions: Sequence[Revision], wanted: Sequence[Revision]) -> Mapping[int, list[str]]:
-    """What each wanted one of these revisions executes on SQLite, by number: what was run, with its values in place.
+def sqlite_statements(revisions: Sequence[Revision], wanted: Sequence[Revision]) -> Mapping[str, list[str]]:
+    """Return what each wanted one of these revisions executes on SQLite, by id: what was run, with its values in place.
 
-    Those before the last one that is wanted are run as well, since they made what it changes. None of views is among
-    them: those can be told offline.
+    Those that a wanted one follows are run as well, since they made what it changes; those of other branches are not.
+    None of views is among the wanted ones: their statements are known without a database.
     """
-    made: dict[int, list[str]] = {one.number: [] for one in wanted}
-    until = [one for one in revisions if one.number <= max(made, default=0)]
-    with replayed(until, lambda revision, sql: made.get(revision.number, []).append(sql)):
-        return made
+    made: dict[str, list[str]] = {}
+    for last in reversed(wanted):
+        if last.id in made:
+            continue
+        until = ancestors(revisions, [last.id])
+        made = {**_ran(until), **made}
+    return {one.id: made[one.id] for one in wanted}
+
+
+def _ran(revisions: Sequence[Revision]) -> dict[str, list[str]]:
+    ran: dict[str, list[str]] = {one.id: [] for one in revisions}
+    with replayed(revisions, lambda revision, sql: ran[revision.id].append(sql)):
+        return ran
 
 
 def offline_statements(revision: Revision, dialects: Sequence[str]) -> dict[str, list[str]]:
@@ -115,7 +124,9 @@ def _listening(
 ) -> Iterator[None]:
     def before_execute(_: Connection, element: ClauseElement, *_others: object) -> None:
         if seen is not None and not isinstance(element, Select):
-            seen(revision, _sql(connection, element))
+            sql = _sql(connection, element)
+            if not sql.startswith("SELECT "):
+                seen(revision, sql)
 
     event.listen(connection, "before_execute", before_execute)
     try:

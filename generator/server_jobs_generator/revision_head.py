@@ -2,17 +2,30 @@
 
 from __future__ import annotations
 
-from .history import revision_id
-from .layout import Code, literal
+from collections.abc import Sequence
+
+from .history import Revision, draft_id
+from .layout import Code, lay_out, literal, tuple_of
 
 
-def revision_head(number: int, title: str) -> dict[str, Code]:
-    """The values of the templates of revisions: what it does, what Alembic calls it, and what it comes after."""
-    before = Code(revision_id(number - 1)) if number > 1 else None
+def number_after(parents: Sequence[Revision]) -> int:
+    """Return the number of a revision that follows these."""
+    return max((parent.number for parent in parents), default=0) + 1
+
+
+def revision_head(parents: Sequence[Revision], title: str) -> dict[str, Code]:
+    """Return what the templates of revisions need: the title, a draft of the id, and the revisions that it follows."""
+    ids = [Code(parent.id) for parent in parents]
     return {
         "title": Code(title),
-        "revision": Code(revision_id(number)),
-        "revises": before or Code("nothing"),
-        "down_revision": literal(before) if before else Code("None"),
-        "branch_labels": Code("None") if before else Code('("server_jobs",)'),
+        "revision": Code(draft_id(number_after(parents))),
+        "revises": Code(", ".join(ids) or "nothing"),
+        "down_revision": _down_revision(ids),
+        "branch_labels": Code("None") if ids else Code('("server_jobs",)'),
     }
+
+
+def _down_revision(ids: Sequence[Code]) -> Code:
+    if len(ids) > 1:
+        return lay_out(tuple_of([literal(one) for one in ids]), 0, len("down_revision = "))
+    return literal(ids[0]) if ids else Code("None")

@@ -1,53 +1,85 @@
 """New revisions: where the tables, the declared schedules or the views differ from what the existing ones make.
 
 Views stand in the way when the table of jobs is made anew or loses a column; they are dropped by a revision before it.
+After a merge the history has several heads: the first new revision follows all of them.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
+from textwrap import dedent
 from typing import Literal
 
 from alembic.autogenerate import produce_migrations, render_python_code
 from alembic.autogenerate.api import AutogenContext
 from alembic.migration import MigrationContext
-from alembic.operations.ops import CreateIndexOp, DowngradeOps, DropIndexOp, MigrationScript, ModifyTableOps, UpgradeOps
+from alembic.operations.ops import (
+    CreateIndexOp,
+    DowngradeOps,
+    DropIndexOp,
+    MigrationScript,
+    ModifyTableOps,
+    UpgradeOps,
+)
 from black import Mode, format_str
 from black.mode import TargetVersion
 from server_jobs.schema import Timestamp, cron_jobs, include_name, jobs, metadata
 from sqlalchemy import Connection, inspect, null, select
 
-from .history import Revision
+from .history import MERGE, SCHEDULES, TABLES, Revision, heads
 from .layout import WIDTH, Code, Group, Text, lay_out, one_a_line
 from .render import render
 from .replay import replayed
-from .revision_head import revision_head
+from .revision_head import number_after, revision_head
 from .schedule_rows import ScheduleRow
 from .sql_views.objects import Objects
 from .sql_views.revision import views_revision
 from .sql_views.stored import stored_objects, without_views
+from .table_changes import guarded_code
+from .unsettled import unsettled_objects, unsettled_rows
+
+Rows = Mapping[str, ScheduleRow]
+"""Schedules by the ids of their rows."""
 
 _ALEMBIC_NOTE = re.compile(r"^\s*# ###.*\n?", re.MULTILINE)
 
 
-def new_revisions(history: Sequence[Revision], declared: Mapping[str, ScheduleRow], wanted: Objects) -> list[Revision]:
-    """What has to be appended to `history` so that it leads to today's tables, these schedules by id, these views."""
-    appended: list[Revision] = []
+def new_revisions(history: Sequence[Revision], declared: Rows, wanted: Objects) -> list[Revision]:
+    """Return what has to follow `history` so that it leads to today's tables, these schedules, and these views."""
+    tips = heads(history)
+    new = _New(tips)
     with replayed(history) as connection:
         tables = _tables_script(connection)
-        stored = _stored_schedules(connection) if history else {}
+        stored = stored_schedules(connection) if history else {}
     objects = stored_objects(history)
+    rows, unsure = unsettled_rows(history, tips, stored_schedules), unsettled_objects(history, tips)
     if tables is not None:
-        if _makes_jobs_anew(tables):
+        makes_jobs_anew = _makes_jobs_anew(tables)
+        if makes_jobs_anew:
             bare = without_views(objects)
-            appended += views_revision(len(history) + 1, "Drop what stands in the way of new tables", objects, bare)
-            objects = bare
-        appended.append(_tables_revision(len(history) + len(appended) + 1, tables))
-    if stored != declared:
-        appended.append(_schedules_revision(len(history) + len(appended) + 1, stored, declared))
-    appended += views_revision(len(history) + len(appended) + 1, "Make the views of the jobs", objects, wanted)
-    return appended
+            new.add(views_revision(new.parents, "Drop what stands in the way of new tables", objects, bare, unsure))
+            objects, unsure = bare, {}
+        new.add(_tables_revision(new.parents, tables, makes_jobs_anew=makes_jobs_anew))
+    if rows or stored != declared:
+        new.add(_schedules_revision(new.parents, stored, declared, rows))
+    new.add(views_revision(new.parents, "Make the views of the jobs", objects, wanted, unsure))
+    if len(new.parents) > 1:
+        new.add(_merge_revision(new.parents))
+    return new.revisions
+
+
+class _New:
+    """The revisions that are appended; `parents` are those that the next one follows."""
+
+    def __init__(self, parents: tuple[Revision, ...]) -> None:
+        self.parents = parents
+        self.revisions: list[Revision] = []
+
+    def add(self, revision: Revision | None) -> None:
+        if revision is not None:
+            self.revisions.append(revision)
+            self.parents = (revision,)
 
 
 def _tables_script(connection: Connection) -> MigrationScript | None:
@@ -70,33 +102,43 @@ def _makes_jobs_anew(script: MigrationScript) -> bool:
     )
 
 
-def _tables_revision(number: int, script: MigrationScript) -> Revision:
-    both = (script.upgrade_ops, script.downgrade_ops)
-    bodies = [_body(operations, in_batches=number > 1) for operations in both if operations is not None]
+def _tables_revision(parents: Sequence[Revision], script: MigrationScript, *, makes_jobs_anew: bool) -> Revision:
+    both = [one for one in (script.upgrade_ops, script.downgrade_ops) if one is not None]
+    bodies = [guarded_code(one, _code) if parents else _code(one, in_batches=False) for one in both]
     text = render(
         "revision_tables.py.jinja",
-        **revision_head(number, "Create the tables" if number == 1 else "Change the tables"),
+        **revision_head(parents, "Change the tables" if parents else "Create the tables"),
         has_times=any("TIMESTAMP" in body for body in bodies),
-        upgrade=Code(bodies[0]),
-        downgrade=Code(bodies[1]),
+        helpers={
+            f"{verb}_{noun}": any(f"if {verb}_{noun}(" in body for body in bodies)
+            for verb in ("has", "lacks")
+            for noun in ("table", "column", "index")
+        },
+        makes_jobs_anew=makes_jobs_anew,
+        upgrade=_body(bodies[0]),
+        downgrade=_body(bodies[1]),
     )
     # Alembic lays out nothing; the formatter comes with the generator of models.
     mode = Mode(line_length=WIDTH, target_versions={TargetVersion.PY311})
-    return Revision(number, "tables", format_str(text, mode=mode))
+    return Revision.of(number_after(parents), TABLES, format_str(text, mode=mode))
 
 
-def _body(operations: UpgradeOps | DowngradeOps, *, in_batches: bool) -> str:
+def _body(code: str) -> list[Code]:
+    return [Code(line) for line in code.splitlines()]
+
+
+def _code(operations: UpgradeOps | DowngradeOps, *, in_batches: bool = True) -> str:
     """SQLite changes a table by copying it, which Alembic calls a batch; to create tables none is needed."""
     code = render_python_code(operations, render_as_batch=in_batches, render_item=_render_item)
-    return _ALEMBIC_NOTE.sub("", code).strip()
+    return dedent(_ALEMBIC_NOTE.sub("", code)).strip()
 
 
 def _render_item(_type: str, item: object, _context: AutogenContext) -> str | Literal[False]:
     return "TIMESTAMP" if isinstance(item, Timestamp) else False
 
 
-def _stored_schedules(connection: Connection) -> dict[str, ScheduleRow]:
-    """The schedules that the revisions so far leave in the database."""
+def stored_schedules(connection: Connection) -> dict[str, ScheduleRow]:
+    """Return the schedules that the revisions of this connection left, by the ids of their rows."""
     if not inspect(connection).has_table(cron_jobs.name):
         return {}
     existing = {column["name"] for column in inspect(connection).get_columns(cron_jobs.name)}
@@ -105,31 +147,38 @@ def _stored_schedules(connection: Connection) -> dict[str, ScheduleRow]:
     return {row[0]: ScheduleRow._make(row[1:]) for row in connection.execute(select(*columns))}
 
 
-def _schedules_revision(
-    number: int, stored: Mapping[str, ScheduleRow], declared: Mapping[str, ScheduleRow]
-) -> Revision:
-    upgrade = list(_changes(stored, declared))
-    downgrade = list(_changes(declared, stored))
+def _schedules_revision(parents: Sequence[Revision], stored: Rows, declared: Rows, unsure: Set[str]) -> Revision:
+    upgrade = list(_changes(stored, declared, unsure))
+    downgrade = list(_changes(declared, stored, unsure))
     text = render(
         "revision_schedules.py.jinja",
-        **revision_head(number, "Store the schedules of the specs"),
+        **revision_head(parents, "Store the schedules of the specs"),
         upgrade=upgrade,
         downgrade=downgrade,
         **{f"{verb}s": any(line.startswith(f"{verb}(") for line in (*upgrade, *downgrade)) for verb in _VERBS},
     )
-    return Revision(number, "schedules", text)
+    return Revision.of(number_after(parents), SCHEDULES, text)
+
+
+def _merge_revision(parents: Sequence[Revision]) -> Revision:
+    text = render("revision_merge.py.jinja", **revision_head(parents, "Join revisions of several branches"))
+    return Revision.of(number_after(parents), MERGE, text)
 
 
 _VERBS = ("add", "change", "remove")
 
 
-def _changes(before: Mapping[str, ScheduleRow], after: Mapping[str, ScheduleRow]) -> Iterator[Code]:
-    """Calls that lead from one set of schedules to the other; removals first, since they may free a name."""
-    for schedule_id in sorted(before.keys() - after.keys(), key=before.__getitem__):
+def _changes(before: Rows, after: Rows, unsure: Set[str]) -> Iterator[Code]:
+    """Calls that lead from one set of schedules to the other; removals first, since they may free a name.
+
+    A row that is `unsure` may be there or not, with any values.
+    """
+    known = {one: row for one, row in before.items() if one not in unsure}
+    for schedule_id in sorted((before.keys() | unsure) - after.keys()):
         yield _statement("remove", ("", schedule_id))
     for schedule_id in sorted(after, key=after.__getitem__):
-        new, old = after[schedule_id]._asdict(), before[schedule_id]._asdict() if schedule_id in before else {}
-        changed = [(f"{key}=", value) for key, value in new.items() if old.get(key) != value]
+        new, old = after[schedule_id]._asdict(), known[schedule_id]._asdict() if schedule_id in known else {}
+        changed = [(f"{key}=", value) for key, value in new.items() if old.get(key) != value or not old]
         if not old:
             yield _statement("add", ("id=", schedule_id), *changed)
         elif changed:

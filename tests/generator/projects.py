@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import subprocess
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -23,6 +24,15 @@ handlers = "{handlers}"
 script_location = "%(here)s/generated/migrations"
 prepend_sys_path = ["."]
 """
+
+
+_REVISION_FILE = re.compile(r"((?:server_jobs_)?\d{4})_([a-z]+\.(?:py|sql))")
+_DIGEST = re.compile(r"\b((?:server_jobs_)?\d{4})_[0-9a-f]{8}(?=_|\b)")
+
+
+def without_digests(text: str) -> str:
+    """Return a text in which the ids of revisions are only numbers, as their digests change with their content."""
+    return _DIGEST.sub(r"\1", text)
 
 
 @dataclass(frozen=True)
@@ -48,8 +58,13 @@ class TemporaryProject:
         return run_command(command, "--project", str(self.root), *options)
 
     def path(self, relative: str) -> Path:
-        """A path in the project."""
-        return self.root / relative
+        """Return a path in the project. Ids of revisions may lack their digest: `server_jobs_0001_tables.py`."""
+        path = self.root / relative
+        match = _REVISION_FILE.fullmatch(path.name)
+        if match is None or path.exists():
+            return path
+        found = [one for one in path.parent.glob(f"{match[1]}_*_{match[2]}") if without_digests(one.name) == path.name]
+        return found[0] if len(found) == 1 else path
 
     def read(self, relative: str) -> str:
         """The text of a file in the project."""

@@ -34,6 +34,7 @@ from server_jobs_generator.sql_views.objects import wanted_objects
 
 from .hostile_places import ANYTHING, PLACES, Place
 from .hostile_texts import MARK, hostile_texts
+from .projects import without_digests
 from .spec_projects import a_spec, an_object, loaded, read
 
 TEXTS = hostile_texts()
@@ -84,7 +85,10 @@ def files_of(jobs: Sequence[JobSpec]) -> dict[str, str]:
     """Every Python file that is generated for some jobs, by path."""
     files = {file.path: file.text for file in render_files(Project(root=Path("project")), jobs)}
     rows = schedule_rows(jobs)
-    files |= {one.file_name: one.text for one in (new_revisions(tables(), rows, wanted_objects(jobs)) if rows else ())}
+    files |= {
+        without_digests(one.file_name): one.text
+        for one in (new_revisions(tables(), rows, wanted_objects(jobs)) if rows else ())
+    }
     return {path: text for path, text in files.items() if path.endswith(".py")}
 
 

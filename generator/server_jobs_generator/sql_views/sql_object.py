@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass
 
 VIEW, INDEX, FUNCTION = "VIEW", "INDEX", "FUNCTION"
 
 _NAME = r'(?P<name>"(?:[^"]|"")+"|\w+)'
-_CREATE = re.compile(rf"CREATE (?P<kind>VIEW|INDEX|FUNCTION) {_NAME}(?P<arguments>\([^)]*\))?")
-_DROP = re.compile(rf"DROP (?P<kind>VIEW|INDEX|FUNCTION) {_NAME}")
+_CREATE = re.compile(rf"CREATE (?:OR REPLACE )?(?P<kind>VIEW|INDEX|FUNCTION) {_NAME}(?P<arguments>\([^)]*\))?")
+_DROP = re.compile(rf"DROP (?P<kind>VIEW|INDEX|FUNCTION) (?:IF EXISTS )?{_NAME}")
 
 Key = tuple[str, str]
 """The kind and the name, quoted where it has to be."""
@@ -32,32 +32,53 @@ class SqlObject:
 
     @property
     def drop(self) -> str:
-        """The statement that drops it."""
+        """Return the statement that drops it, if it is there."""
         match = _CREATE.match(self.create)
-        return f"DROP {' '.join(self.key)}{match['arguments'] or '' if match and self.key[0] == FUNCTION else ''}"
+        arguments = match["arguments"] or "" if match and self.key[0] == FUNCTION else ""
+        return f"DROP {self.key[0]} IF EXISTS {self.key[1]}{arguments}"
+
+    @property
+    def replacement(self) -> str:
+        """Return the statement that creates it. A function takes the place of an earlier one, which may be in use."""
+        is_function = self.key[0] == FUNCTION
+        return self.create.replace("CREATE", "CREATE OR REPLACE", 1) if is_function else self.create
 
 
 def after(statements: Iterator[str] | Sequence[str]) -> tuple[SqlObject, ...]:
-    """What is there after these statements, in the order of its creation; statements of others do not matter."""
+    """Return what is there after these statements, in the order of its creation; statements of others are ignored."""
     found: dict[Key, SqlObject] = {}
     for statement in map(str.strip, statements):
-        if _CREATE.match(statement):
-            one = SqlObject(statement)
-            found[one.key] = one
-        elif match := _DROP.match(statement):
-            found.pop((match["kind"], match["name"]), None)
+        if key := touched(statement):
+            found.pop(key, None)
+            if _CREATE.match(statement):
+                found[key] = SqlObject(statement.replace("CREATE OR REPLACE", "CREATE", 1))
     return tuple(found.values())
 
 
-def changes(before: Sequence[SqlObject], wanted: Sequence[SqlObject]) -> Iterator[str]:
-    """The statements that lead from one set to the other, and touch what is in both only where they have to.
+def touched(statement: str) -> Key | None:
+    """Return the object that a statement creates or drops, None if it is none of ours."""
+    match = _CREATE.match(statement) or _DROP.match(statement)
+    return None if match is None else (match["kind"], match["name"])
 
-    Views and indexes use the functions, so another function means that all of them are made anew.
+
+def changes(
+    before: Sequence[SqlObject], wanted: Sequence[SqlObject], unsettled: Set[Key] = frozenset()
+) -> Iterator[str]:
+    """Yield the statements that lead from one set to the other, and touch what is in both only where they have to.
+
+    They state a result: a database may have run those of another branch before. What is `unsettled` may be there or
+    not, in any form. Views and indexes use the functions, so another function means that all of them are made anew.
     """
     is_same_base = _functions(before) == _functions(wanted)
-    kept = {*before} & {*wanted} if is_same_base else set[SqlObject]()
-    yield from (one.drop for one in reversed(before) if one not in kept)
-    yield from (one.create for one in wanted if one not in kept)
+    kept = {one for one in {*before} & {*wanted} if one.key not in unsettled} if is_same_base else set[SqlObject]()
+    new = [one for one in wanted if one not in kept]
+    made = {one.key for one in new}
+    yield from (one.drop for one in reversed(before) if one not in kept and one.key not in made)
+    yield from (
+        f"DROP {kind} IF EXISTS {name}" for kind, name in sorted(unsettled - {one.key for one in (*before, *wanted)})
+    )
+    yield from (one.drop for one in reversed(new) if one.key[0] != FUNCTION)
+    yield from (one.replacement for one in new)
 
 
 def _functions(objects: Sequence[SqlObject]) -> set[SqlObject]:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from ..history import VIEWS, Revision
 from ..replay import offline_statements
 from .objects import DIALECTS, Objects
-from .sql_object import VIEW, SqlObject, after
+from .sql_object import VIEW, Key, SqlObject, after, touched
 
 
 def stored_objects(history: Sequence[Revision]) -> Objects:
@@ -18,6 +18,16 @@ def stored_objects(history: Sequence[Revision]) -> Objects:
             made = offline_statements(revision, DIALECTS)
             objects = {dialect: after([*_created(objects[dialect]), *made[dialect]]) for dialect in DIALECTS}
     return objects
+
+
+def touched_objects(revisions: Iterable[Revision]) -> dict[str, set[Key]]:
+    """Return what these revisions create or drop, by dialect."""
+    found: dict[str, set[Key]] = {dialect: set() for dialect in DIALECTS}
+    for revision in revisions:
+        if revision.label == VIEWS:
+            for dialect, statements in offline_statements(revision, DIALECTS).items():
+                found[dialect] |= {key for key in map(touched, statements) if key is not None}
+    return found
 
 
 def _created(objects: Sequence[SqlObject]) -> list[str]:

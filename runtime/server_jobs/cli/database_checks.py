@@ -19,7 +19,7 @@ from ..stores.sql import SqlStore
 from ..stores.statements import PARKED
 from ..values import canonical
 from .findings import Finding, fail, ok, warn
-from .plain_sql import is_turso, plain_revisions, recorded
+from .plain_sql import is_turso, newest_revisions, plain_revisions, recorded
 from .sqlite_checks import check_sqlite
 from .times import length, local
 from .workspace import Workspace
@@ -66,7 +66,7 @@ async def check_revision(workspace: Workspace, store: SqlStore) -> AsyncIterator
     if workspace.project is None:
         return
     if is_turso(workspace):
-        found, newest = await recorded(store.database), {plain_revisions(workspace)[-1].id}
+        found, newest = await recorded(store.database), {*newest_revisions(plain_revisions(workspace))}
     else:
         try:
             from .revision import newest_heads, recorded_revisions

@@ -18,7 +18,7 @@ from ..migrations.occupied import MigrationRefusedError
 from .failures import missing_extra
 from .options import json_option, with_workspace
 from .output import note, one_line, print_json, say
-from .plain_sql import PlainRevision, is_turso, plain_revisions, script, upgrade
+from .plain_sql import PlainRevision, is_turso, newest_revisions, plain_revisions, script, upgrade
 from .revision import alembic_config, database_error, newest_heads
 from .running import run
 from .workspace import Workspace
@@ -43,7 +43,7 @@ def migrate(workspace: Workspace, *, revision: str, downgrade: str | None, sql: 
       server-jobs migrate --database postgresql://localhost/shop
       server-jobs migrate --database libsql://shop-ann.turso.io
       server-jobs migrate --sql > schema.sql
-      server-jobs migrate --downgrade server_jobs_0001
+      server-jobs migrate --downgrade base
 
     Exit status: 0 done, 2 wrong usage, 3 the project or the database cannot be used.
     """
@@ -72,7 +72,7 @@ def _migrate(workspace: Workspace, revision: str, downgrade: str | None, *, sql:
         if downgrade is not None:
             command.downgrade(config, downgrade, sql=sql)
         else:
-            # Branches of work that meet leave two heads.
+            # Two branches that were merged are two heads, until `generate` joins them.
             command.upgrade(config, "heads" if revision == "head" else revision, sql=sql)
     return steps, [] if sql else sorted(newest_heads(workspace))
 
@@ -91,7 +91,7 @@ def _migrate_plainly(
         say(script(revisions, revision).rstrip())
         return [], []
     ran = run(_upgrade(workspace, revisions, revision))
-    return [Step("upgrade", one.id, one.description) for one in ran], [revisions[-1].id]
+    return [Step("upgrade", one.id, one.description) for one in ran], newest_revisions(revisions)
 
 
 async def _upgrade(workspace: Workspace, revisions: list[PlainRevision], target: str) -> list[PlainRevision]:
