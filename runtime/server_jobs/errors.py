@@ -240,7 +240,7 @@ class SchemaMissingError(DatabaseError):
     """The tables are not there, or are older than this version."""
 
     def __init__(self, detail: str) -> None:
-        super().__init__(f"{detail}; run `server-jobs migrate` (or `alembic upgrade head`) against this database")
+        super().__init__(f"{detail}; run `server-jobs migrate` against this database")
 
 
 class ProjectError(ServerJobsError):

@@ -24,6 +24,10 @@ ALLOWABLE = ("untyped-schemas", "open-objects")
 JSON Schema takes the first for anything and the second for yes; in a spec, each is more often a mistake.
 """
 
+_NOT_SET = ("root", "name")
+"""Fields of a project that `[tool.server-jobs]` does not set."""
+
+_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,98}[A-Za-z0-9])?")
 _SCHEMA = re.compile(r"[a-z_][a-z0-9_]{0,62}")
 
 _LISTS = {"outputs": OUTPUTS, "allow": ALLOWABLE}
@@ -33,14 +37,15 @@ _LISTS = {"outputs": OUTPUTS, "allow": ALLOWABLE}
 class Project:
     """The settings of one project. Folders are relative to `root`, written with `/`.
 
-    `output` and `handlers` are importable packages; a leading `src/` is not part of their import name.
-    `database_url_env` names the environment variable that holds the URL of the database. `schema` is the PostgreSQL
-    schema of the tables; None: the first one of the connection's search path. `outputs` are words of
-    `OUTPUTS`: what is generated beside the code that every project needs. `allow` are the demands that specs need not
-    meet, of `ALLOWABLE`.
+    `name` is the name under `[project]`, empty where there is none. `output` and `handlers` are importable packages; a
+    leading `src/` is not part of their import name. `database_url_env` names the environment variable that holds the URL
+    of the database. `schema` is the PostgreSQL schema of the tables; None: the first one of the connection's search
+    path. `outputs` are words of `OUTPUTS`: what is generated beside the code that every project needs. `allow` are the
+    demands that specs need not meet, of `ALLOWABLE`.
     """
 
     root: Path
+    name: str = ""
     specs: str = "specs"
     output: str = "generated"
     handlers: str = "handlers"
@@ -80,20 +85,31 @@ def find_project(start: Path) -> Project:
     """
     for folder in (start.absolute(), *start.absolute().parents):
         if (folder / "pyproject.toml").is_file():
-            settings = _read_settings(folder / "pyproject.toml")
+            document = _read(folder / "pyproject.toml")
+            settings = _settings(folder / "pyproject.toml", document)
             if settings is not None:
-                return Project(root=folder, **_checked(settings))
+                return Project(root=folder, name=_name(document), **_checked(settings))
     raise ProjectNotFoundError(
         f"no pyproject.toml with a table [tool.server-jobs] in {start.absolute()} or above; "
         "change to your project, add that table, or start a project with `server-jobs init`"
     )
 
 
-def _read_settings(path: Path) -> Mapping[str, object] | None:
+def _read(path: Path) -> Mapping[str, Any]:
     try:
-        document = tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ProjectError(f"{path} cannot be read: {error}") from error
+
+
+def _name(document: Mapping[str, Any]) -> str:
+    """Return the name of the project, or nothing for one that no package can have."""
+    project = document.get("project")
+    name = project.get("name") if isinstance(project, dict) else None
+    return name if isinstance(name, str) and _NAME.fullmatch(name) else ""
+
+
+def _settings(path: Path, document: Mapping[str, Any]) -> Mapping[str, object] | None:
     settings: object = document.get("tool", {}).get("server-jobs")
     if settings is not None and not isinstance(settings, dict):
         raise ProjectError(f"{path}: tool.server-jobs must be a table, not {settings!r}")
@@ -101,7 +117,7 @@ def _read_settings(path: Path) -> Mapping[str, object] | None:
 
 
 def _checked(settings: Mapping[str, object]) -> dict[str, Any]:
-    known = [field.name.replace("_", "-") for field in fields(Project) if field.name != "root"]
+    known = [field.name.replace("_", "-") for field in fields(Project) if field.name not in _NOT_SET]
     checked: dict[str, str | tuple[str, ...]] = {}
     for key, value in settings.items():
         if key not in known:

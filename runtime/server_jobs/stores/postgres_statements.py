@@ -34,7 +34,7 @@ __all__ = ["GET", "LIST_SCHEDULES", "NOW", "PAUSED_QUEUES", "PAUSE_QUEUE", "PING
 # Fails if a table or a column is missing. It reads the catalog only: a role need not be allowed to read every table.
 PROBE = "SELECT " + ", ".join(
     f"has_column_privilege(regclass '{table}', '{column}', 'SELECT')"
-    for table, columns in NEEDED.items()
+    for table, columns in {"jobs": JOB_COLUMNS, **NEEDED}.items()
     for column in columns.split(", ")
 )
 

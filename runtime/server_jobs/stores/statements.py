@@ -27,17 +27,12 @@ CLAIM_COLUMNS = "id, job_name, spec_version, params, attempt_count, max_attempts
 
 GIVEN_NOW = ":now"  # in the place of `{now}`, where a test holds the clock
 
-# The columns that a database of this release has.
-NEEDED = {
-    "jobs": JOB_COLUMNS,
-    "cron_jobs": "misfire_limit",
-    "job_starts": "id",
-    "paused_queues": "name",
-}
+NEEDED = {"cron_jobs": "misfire_limit", "job_starts": "id", "paused_queues": "name"}
+"""The newest column of each table but `jobs`: a database that has them is new enough."""
 
+# Fails if a table or a column is missing.
 PROBE = f"""
-SELECT {JOB_COLUMNS}, (SELECT misfire_limit FROM cron_jobs LIMIT 1), (SELECT id FROM job_starts LIMIT 1),
-       (SELECT name FROM paused_queues LIMIT 1)
+SELECT {JOB_COLUMNS}, {", ".join(f"(SELECT {column} FROM {table} LIMIT 1)" for table, column in NEEDED.items())}
   FROM jobs LIMIT 0
 """
 PING = "SELECT 1"
