@@ -94,7 +94,7 @@ def _history_files(
     from .revisions import new_revisions
 
     history = read_history(project)
-    new = new_revisions(history, schedules, wanted)
+    new = new_revisions(history, schedules, wanted, project.name)
     kept = {file.path: file for file in _unchanged(project, history, manifest)}
     revisions = [
         File(f"{versions_folder(project)}/{revision.file_name}", revision.text, Ownership.APPENDED)

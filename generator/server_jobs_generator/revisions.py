@@ -45,8 +45,14 @@ Rows = Mapping[str, ScheduleRow]
 _ALEMBIC_NOTE = re.compile(r"^\s*# ###.*\n?", re.MULTILINE)
 
 
-def new_revisions(history: Sequence[Revision], declared: Rows, wanted: Objects) -> list[Revision]:
-    """Return what has to follow `history` so that it leads to today's tables, these schedules, and these views."""
+def new_revisions(
+    history: Sequence[Revision], declared: Rows, wanted: Objects, project_name: str = ""
+) -> list[Revision]:
+    """Return what has to follow `history` so that it leads to today's tables, these schedules, and these views.
+
+    The name of the project becomes a part of the first revision, and so of the ids of all: a database that one project
+    has migrated is refused to another one.
+    """
     tips = heads(history)
     new = _New(tips)
     with replayed(history) as connection:
@@ -60,7 +66,8 @@ def new_revisions(history: Sequence[Revision], declared: Rows, wanted: Objects) 
             bare = without_views(objects)
             new.add(views_revision(new.parents, "Drop what stands in the way of new tables", objects, bare, unsure))
             objects, unsure = bare, {}
-        new.add(_tables_revision(new.parents, tables, makes_jobs_anew=makes_jobs_anew))
+        title = "Change the tables" if new.parents else f"Create the tables of {project_name}".removesuffix(" of ")
+        new.add(_tables_revision(new.parents, title, tables, makes_jobs_anew=makes_jobs_anew))
     if rows or stored != declared:
         new.add(_schedules_revision(new.parents, stored, declared, rows))
     new.add(views_revision(new.parents, "Make the views of the jobs", objects, wanted, unsure))
@@ -102,12 +109,14 @@ def _makes_jobs_anew(script: MigrationScript) -> bool:
     )
 
 
-def _tables_revision(parents: Sequence[Revision], script: MigrationScript, *, makes_jobs_anew: bool) -> Revision:
+def _tables_revision(
+    parents: Sequence[Revision], title: str, script: MigrationScript, *, makes_jobs_anew: bool
+) -> Revision:
     both = [one for one in (script.upgrade_ops, script.downgrade_ops) if one is not None]
     bodies = [guarded_code(one, _code) if parents else _code(one, in_batches=False) for one in both]
     text = render(
         "revision_tables.py.jinja",
-        **revision_head(parents, "Change the tables" if parents else "Create the tables"),
+        **revision_head(parents, title),
         has_times=any("TIMESTAMP" in body for body in bodies),
         helpers={
             f"{verb}_{noun}": any(f"if {verb}_{noun}(" in body for body in bodies)

@@ -38,8 +38,8 @@ class Project:
     """The settings of one project. Folders are relative to `root`, written with `/`.
 
     `name` is the name under `[project]`, empty where there is none. `output` and `handlers` are importable packages; a
-    leading `src/` is not part of their import name. `database_url_env` names the environment variable that holds the URL
-    of the database. `schema` is the PostgreSQL schema of the tables; None: the first one of the connection's search
+    leading `src/` is not part of their import name. `database_url_env` names the environment variable with the URL of
+    the database. `schema` is the PostgreSQL schema of the tables; None: the first one of the connection's search
     path. `outputs` are words of `OUTPUTS`: what is generated beside the code that every project needs. `allow` are the
     demands that specs need not meet, of `ALLOWABLE`.
     """

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from server_jobs import project as projects
 from server_jobs.migrations import environment
 from sqlalchemy import create_engine, inspect, text
 
@@ -17,6 +18,7 @@ from .shop import run
 
 ROOT = Path(__file__).parents[2]
 NEWEST_OF_EARLIER_RELEASE = "server_jobs_0008"
+VERSIONS = "generated/migrations/versions"
 OURS = {"cron_jobs", "job_starts", "jobs", "paused_queues", "server_jobs_version"}
 
 
@@ -33,6 +35,12 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     else:
         with postgres_database() as location:
             yield location
+
+
+def new_project(folder: Path) -> TemporaryProject:
+    """A project as `init` makes it."""
+    assert run("init", str(folder)).exit_code == 0
+    return TemporaryProject(folder)
 
 
 def execute(url: str, *statements: str) -> None:
@@ -192,6 +200,21 @@ def test_tables_without_a_recorded_revision_are_left_to_whoever_made_them(projec
     result = project.run("migrate", "--database", url)
     assert result.exit_code == 3
     assert "migrations of your application or plain SQL made them" in result.stderr
+
+
+def test_of_two_new_projects_the_second_is_refused(url: str, tmp_path: Path) -> None:
+    shop, blog = (new_project(tmp_path / name) for name in ("shop", "blog"))
+    assert shop.run("migrate", "--database", url).exit_code == 0
+    result = blog.run("migrate", "--database", url)
+    assert result.exit_code == 3
+    assert "which this project does not have: it belongs to another project" in result.stderr
+    assert shop.run("migrate", "--database", url).exit_code == 0
+
+
+def test_without_their_names_such_projects_are_alike(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(projects, "_name", lambda _document: "")
+    made = [{path.name for path in new_project(tmp_path / name).path(VERSIONS).iterdir()} for name in ("shop", "blog")]
+    assert made[0] == made[1]
 
 
 def test_a_second_project_is_refused_in_the_same_place(project: TemporaryProject, url: str, tmp_path: Path) -> None:

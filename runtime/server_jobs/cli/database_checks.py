@@ -42,7 +42,7 @@ _EXPIRED = "SELECT count(*) AS jobs FROM jobs WHERE status = 'running' AND worke
 
 
 async def check_database(workspace: Workspace) -> AsyncIterator[Finding]:
-    """Everything that can be said of the database; what needs the registry only if there is one."""
+    """Examine the database: the file, the tables, the schedules and the unfinished jobs."""
     try:
         shown_place = workspace.shown_place
     except ServerJobsError:
