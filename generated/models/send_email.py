@@ -11,7 +11,7 @@ from server_jobs.formats import DateTime, Email
 from server_jobs.model import JobModel, Omittable, fresh
 
 
-class SendEmailParams(JobModel, extra="forbid"):
+class SendEmailParams(JobModel, extra="forbid", hidden=("body", "html")):
     """Params of SendEmail."""
 
     to: Annotated[list[Annotated[Email, Field(max_length=254)]], Field(min_length=1, max_length=50)]

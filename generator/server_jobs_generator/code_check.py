@@ -104,6 +104,8 @@ class _Checker:
         value = keyword.value
         if keyword.arg == "checks" and base == "CheckedModel":
             return _is_string(value)
+        if keyword.arg == "hidden" and base in ("JobModel", "CheckedModel"):
+            return isinstance(value, ast.Tuple) and all(map(_is_string, value.elts))
         return keyword.arg == "extra" and isinstance(value, ast.Constant) and value.value in ("forbid", "allow")
 
     def _is_member(self, node: ast.stmt) -> bool:

@@ -17,6 +17,7 @@ from server_jobs.json_schema import definitions_of
 from .code_check import IMPORTABLE, IMPORTS, check_code
 from .code_generator import EXTRAS
 from .default_value import DefaultValue
+from .hidden_values import HiddenValues
 from .layout import (
     WIDTH,
     Alternatives,
@@ -31,6 +32,7 @@ from .layout import (
     lay_out,
     literal,
     one_a_line,
+    tuple_of,
 )
 from .model_plan import ClassPlan, ModelPlan, PropertyPlan, plan_models
 from .model_types import Checked, Generic, Limited, Named, Type, Union
@@ -77,6 +79,7 @@ class _Module:
         self._uses: set[str] = set()
         self._texts = TypeText(plan, self._uses)
         self._defaults = DefaultValue(plan, self._uses)
+        self._hidden = HiddenValues(plan, types).of(job.options.redact)
 
     def text(self) -> str:
         if self._job.is_earlier:
@@ -123,6 +126,8 @@ class _Module:
         items.append(("extra=", literal("forbid" if plan.extras is False else "allow")))
         if plan.checks is not None:
             items.append(("checks=", Text(plan.checks)))
+        if hidden := self._hidden.get(plan.token):
+            items.append(("hidden=", tuple_of([Text(name) for name in sorted(hidden)])))
         return lay_out(Group(f"class {plan.name}(", tuple(items), ")"), 0, 0, ":")
 
     def _description(self, plan: ClassPlan) -> str | None:

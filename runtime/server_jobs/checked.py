@@ -40,8 +40,10 @@ class CheckedModel(JobModel, Check):
 
     __check: ClassVar[_Check]
 
-    def __init_subclass__(cls, checks: str = "true", **settings: Unpack[ConfigDict]) -> None:
-        super().__init_subclass__(**settings)
+    def __init_subclass__(
+        cls, checks: str = "true", hidden: tuple[str, ...] = (), **settings: Unpack[ConfigDict]
+    ) -> None:
+        super().__init_subclass__(hidden, **settings)
         cls.__check = _Check(checks)
 
     @model_validator(mode="wrap")

@@ -13,7 +13,7 @@ from pydantic_core import ErrorDetails, PydanticSerializationError
 from pydantic_core.core_schema import ErrorType
 
 from .errors import MOST_PROBLEMS, InvalidDocumentError, InvalidParamsError, InvalidResultError, Problem
-from .model import Check
+from .model import HIDDEN, Check
 from .values import at_pointer, check, encode, fingerprint, non_finite, pointer_to
 
 M = TypeVar("M", bound=BaseModel)
@@ -27,7 +27,6 @@ class WrittenResult(str):
 
 _SHOWN_CHARACTERS = 60
 _SECRETS = (SecretStr, SecretBytes)
-_HIDDEN = "•••"
 _QUOTING_NOTHING = frozenset({"missing", "json_invalid"})  # pydantic's errors whose text never shows a value
 # And those whose text says what is expected: all of its own but these, and those of validators that others wrote.
 _QUOTING_NO_VALUE = (frozenset(get_args(ErrorType)) - {"assertion_error", "union_tag_invalid", "value_error"}) | {
@@ -79,17 +78,17 @@ def redacted(text: str, pointers: Iterable[str]) -> str:
     try:
         document: object = json.loads(text)
     except (ValueError, RecursionError):
-        return json.dumps(_HIDDEN, ensure_ascii=False)
+        return json.dumps(HIDDEN, ensure_ascii=False)
     for pointer in hidden:
         if pointer == "":
-            return json.dumps(_HIDDEN, ensure_ascii=False)
+            return json.dumps(HIDDEN, ensure_ascii=False)
         parent, _, last = pointer.rpartition("/")
         holder = at_pointer(document, parent)
         key = last.replace("~1", "/").replace("~0", "~")
         if isinstance(holder, dict) and key in holder:
-            holder[key] = _HIDDEN
+            holder[key] = HIDDEN
         elif isinstance(holder, list) and key.isdecimal() and int(key) < len(holder):
-            holder[int(key)] = _HIDDEN
+            holder[int(key)] = HIDDEN
     return json.dumps(document, ensure_ascii=False)
 
 

@@ -3,11 +3,23 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from math import ceil, floor
 from operator import is_
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, cast, get_args, get_origin, overload
+from typing import (
+    TYPE_CHECKING,
+    Annotated,
+    Any,
+    ClassVar,
+    Literal,
+    TypeVar,
+    Unpack,
+    cast,
+    get_args,
+    get_origin,
+    overload,
+)
 
 from pydantic import (
     BaseModel,
@@ -26,6 +38,17 @@ from .schemas.values import rounded, whole
 T = TypeVar("T")
 
 
+class _Mask:
+    def __repr__(self) -> str:
+        return HIDDEN
+
+
+HIDDEN = "•••"
+"""What is shown in the place of a redacted value."""
+
+_MASK = _Mask()
+
+
 class JobModel(BaseModel):
     """A part of a job's params or result. JSON names are aliases, Python names are snake case.
 
@@ -35,7 +58,11 @@ class JobModel(BaseModel):
     `= None` stands for a property that was not given: dumps leave it out, and write the null that somebody set. A
     default of null, which is written like every default, is `fresh(lambda: None)`. A model with a serializer of its own
     is written as that says.
+
+    `hidden` names attributes and further properties whose values `repr` and `str` mask.
     """
+
+    __hidden: ClassVar[frozenset[str]] = frozenset()
 
     # No `validate_default`: generated defaults have been checked against their schema, and an omitted `None` is none.
     model_config = ConfigDict(
@@ -59,6 +86,14 @@ class JobModel(BaseModel):
 
         # Lets pydantic-core fill instances itself, as it does for BaseModel, instead of calling this constructor.
         __init__.__pydantic_base_init__ = True
+
+    def __init_subclass__(cls, hidden: tuple[str, ...] = (), **settings: Unpack[ConfigDict]) -> None:
+        super().__init_subclass__(**settings)
+        cls.__hidden = cls.__hidden.union(hidden)
+
+    def __repr_args__(self) -> Iterable[tuple[str | None, Any]]:
+        hidden = self.__hidden
+        return [(name, _MASK if name in hidden else value) for name, value in super().__repr_args__()]
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: type[BaseModel], handler: GetCoreSchemaHandler, /) -> CoreSchema:

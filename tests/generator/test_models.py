@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ from server_jobs_generator.code_check import IMPORTABLE
 from server_jobs_generator.models import render_models
 from server_jobs_generator.names import property_name
 
-from .spec_projects import a_spec, an_object, job, loaded
+from .spec_projects import a_spec, an_object, job, loaded, params_model
 
 TEXT = {"type": "string"}
 ITEM = an_object(a=TEXT)
@@ -96,3 +97,36 @@ def test_documents_that_have_more_properties_by_an_alternative_are_dicts_of_any(
     assert "OneDict = dict[str, JsonValue]" in text
     assert "TwoDict = dict[str, JsonValue]" in text
     assert "class ThreeDict(TypedDict)" in text
+
+
+def test_repr_masks_redacted_values_and_dumps_have_them(tmp_path: Path) -> None:
+    card = an_object(number={"type": "string"}, holder={"type": "string"})
+    headers = {"type": "object", "additionalProperties": {"type": "string"}, "properties": {"x": {"type": "string"}}}
+    params = an_object(
+        theCard={"$ref": "#/$defs/Card"}, cards={"type": "array", "items": card}, headers=headers, pin=True
+    )
+    redact = ["/theCard/number", "/cards/0/holder", "/headers/token", "/pin"]
+    document = {
+        "theCard": {"number": "4711", "holder": "Ada"},
+        "cards": [{"number": "4712"}],
+        "headers": {"x": "1", "token": "4713", "other": "2"},
+        "pin": "4714",
+    }
+    with params_model(tmp_path, params, **{"$defs": {"Card": card}, "x-job": {"redact": redact}}) as model:
+        value = model.model_validate_json(json.dumps(document))
+        parts = ("the_card=Card(number=•••, holder='Ada')", "cards=•••", "headers=Headers(x='1', token=•••, other='2')")
+        assert str(value) == " ".join((*parts, "pin=•••"))
+        assert repr(value) == f"CaseParams({', '.join((*parts, 'pin=•••'))})"
+        assert value.model_dump() == document
+
+
+@pytest.mark.parametrize("redact", [[""], ["/number"]])
+def test_repr_masks_redacted_values_of_a_union(tmp_path: Path, redact: list[str]) -> None:
+    branches: list[object] = [
+        {**an_object(kind={"const": kind}, number={"type": "string"}), "required": ["kind"]} for kind in ("a", "b")
+    ]
+    specs = a_spec({"oneOf": branches}, **{"x-job": {"redact": redact}})
+    with loaded(render_models(job(tmp_path, specs))) as module:
+        value = module.CaseParams.model_validate_json('{"kind": "b", "number": "4711"}')
+        assert "4711" not in repr(value)
+        assert "number=•••" in repr(value)

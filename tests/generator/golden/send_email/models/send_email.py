@@ -11,7 +11,7 @@ from server_jobs.formats import DateTime, Email
 from server_jobs.model import JobModel, Omittable
 
 
-class SendEmailParams(JobModel, extra="forbid"):
+class SendEmailParams(JobModel, extra="forbid", hidden=("body",)):
     """Params of SendEmail."""
 
     to: Email
