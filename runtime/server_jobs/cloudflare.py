@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import importlib
 import logging
+import sys
 from collections.abc import AsyncIterator, Callable, Iterable, MutableMapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -21,6 +22,7 @@ from .budgets import (
     TICK_BUDGET,
     queries_in,
 )
+from .console import log_ended, log_started, log_to_console
 from .cron_tick import Tick, tick
 from .databases.bindings import database_of, text_in
 from .databases.d1 import D1Binding, D1Database
@@ -148,7 +150,10 @@ class CloudflareWorkerBackend(Backend):
                 raise
             if attempt.claim.token not in self._claims:
                 attempt.stop(Stop.LOST)  # while it waited it was given back
+            log_started(attempt.claim)
+            began = self.clock.monotonic()
             outcome, error = await super()._run_held(attempt)
+            log_ended(attempt.claim, outcome, error, self.clock.monotonic() - began)
             if outcome is Outcome.COMPLETED:
                 self._rations.note(ration)
             return outcome, error
@@ -270,8 +275,12 @@ def create_cron_handler(
     1,000,000, each invocation raises `DatabaseError`, and the routes answer 503. As a Worker has one thread and cannot
     read how much CPU it has used, `budget` stands for that as well: `limits.cpu_ms` of wrangler.jsonc should be above
     it. An invocation that Cloudflare ends all the same leaves its jobs to their leases.
+
+    Inside a Worker the log of jobs and engine goes to its console, unless the application handles that log itself.
     """
     check_duration("budget", budget)
+    if sys.platform == "emscripten":
+        log_to_console()
     costs: dict[str, int] = {}  # of no more names than there are jobs
 
     def make_backend(env: object) -> CloudflareWorkerBackend:

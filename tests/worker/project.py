@@ -55,7 +55,10 @@ class WorkerProject:
     def give_secrets(self, **secrets: str) -> None:
         """The secrets and variables of this machine, in place of those that were there."""
         lines = (f'{name}="{value}"\n' for name, value in secrets.items())
-        (self.folder / ".dev.vars").write_text("".join(lines), encoding="utf-8")
+        path = self.folder / ".dev.vars"
+        path.unlink(missing_ok=True)
+        path.touch(mode=0o600)
+        path.write_text("".join(lines), encoding="utf-8")
 
     def build(self) -> None:
         """Write what wrangler would upload, and bring the local D1 up to date."""

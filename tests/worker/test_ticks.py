@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import re
 from datetime import timedelta
+from typing import Any
 
 from server_jobs import Cancellation, JobStatus
 from server_jobs.cloudflare import CloudflareWorkerBackend
@@ -28,6 +31,32 @@ async def test_a_tick_runs_what_is_due(worker: Workerd, backend: CloudflareWorke
     assert (await due.result()).data.text == "NOW"
     assert (await due.record()).attempt_count == 1
     assert await later.status() is JobStatus.PENDING
+
+
+async def test_the_console_shows_what_jobs_do_with_their_ids(worker: Workerd, backend: CloudflareWorkerBackend) -> None:
+    job = await Shout.using(backend).later({"text": "now"}, correlation_id="order-4711")
+    bad = await Stumble.using(backend).later({"until": 1}, correlation_id="order-4712")
+
+    worker.tick()
+
+    levels, shown = zip(*console_lines(worker, job), strict=True)
+    assert [line.get("event", line["message"]) for line in shown] == [
+        "started",
+        "Shout: shouting {'letters': 3}",
+        "completed",
+    ]
+    assert {line["correlation_id"] for line in shown} == {"order-4711"}
+    assert {(line["job_name"], line["attempt"]) for line in shown} == {("Shout", 1)}
+    assert set(levels) == {"log"}
+    failed = [(level, line) for level, line in console_lines(worker, bad) if line.get("event") == "failed"]
+    assert [(level, line["correlation_id"]) for level, line in failed] == [("warn", "order-4712")]
+
+
+def console_lines(worker: Workerd, job_id: str) -> list[tuple[str, dict[str, Any]]]:
+    """The lines of one job on the console of its Worker, with the methods that wrote them."""
+    found = re.findall(r"^(\w+): (\{.*\})$", worker.log, re.MULTILINE)
+    lines = [(level, json.loads(text)) for level, text in found]
+    return [(level, line) for level, line in lines if line.get("job_id") == job_id]
 
 
 async def test_plain_handlers_run_inline_for_there_are_no_threads_and_no_processes(

@@ -6,4 +6,5 @@ from server_jobs import JobContext
 
 
 async def handle(params: Any, context: JobContext) -> dict[str, str]:
+    context.log.info("shouting", data={"letters": len(params.text)})
     return {"text": params.text.upper()}
