@@ -7,6 +7,7 @@ Further folders with Python code of yours are arguments: `python3 bundle.py app 
 
 import shutil
 import sys
+from hashlib import sha256
 from pathlib import Path
 
 WORKER = Path(__file__).resolve().parent
@@ -14,10 +15,14 @@ SOURCE = WORKER.parents[1]
 FOLDERS = ("generated",)
 # Of no use in a Worker: the tools around it, revisions (it has them as SQL), and what only tests import.
 LEFT_OUT = (WORKER, WORKER.parent / "migrations", WORKER.parent / "testing")
+# The package that these files were generated with; without a digest, it was a folder whose content changes.
+VERSION = "0.1.0"
+DIGEST = ""
 
 
 def main() -> None:
     """Start from an empty build/, so that nothing stale is uploaded."""
+    check_package(WORKER / "python_modules" / "server_jobs")
     build = WORKER / "build"
     shutil.rmtree(build, ignore_errors=True)
     for folder in (*FOLDERS, *sys.argv[1:]):
@@ -27,6 +32,22 @@ def main() -> None:
                 target.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(module, target)
     (build / "main.py").write_text("from generated.worker.entry import Default as Default\n", encoding="utf-8")
+
+
+def check_package(folder: Path) -> None:
+    """Exit if what was installed for the Worker is another package of that name, or another version."""
+    if not DIGEST or not folder.parent.exists():
+        return
+    whole = sha256()
+    for module in sorted(folder.rglob("*.py"), key=lambda path: path.relative_to(folder).as_posix()):
+        content = sha256(module.read_bytes()).hexdigest()
+        whole.update(f"{module.relative_to(folder).as_posix()} {content}\n".encode())
+    if whole.hexdigest() != DIGEST:
+        sys.exit(
+            f"{folder} is not server-jobs {VERSION} as these files were generated with: nothing is uploaded.\n"
+            "Let pyproject.toml name the package that is installed here, or install the one that it names and run\n"
+            "`server-jobs generate`."
+        )
 
 
 if __name__ == "__main__":

@@ -12,9 +12,11 @@ from importlib.resources import files
 from pathlib import Path, PurePosixPath
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from server_jobs import __version__
 from server_jobs.project import Project
 
 from .earlier_versions import VersionStep
+from .engine_package import engine_package
 from .files import File, Ownership
 from .job_class import attributes, base_of, job_imports
 from .layout import (
@@ -195,6 +197,10 @@ def _earlier_version(step: VersionStep) -> Group:
 def _worker(project: Project) -> list[File]:
     folders = tuple_of([literal(folder) for folder in _source_folders(project)])
     depth = len(PurePosixPath(_without_src(project.output)).parts)
+    engine = engine_package(project.root, Path(f"{project.output}/worker"))
+    values: Mapping[str, Mapping[str, object]] = {
+        "pyproject.toml": {"engine": literal(engine.requirement), "source": engine.source and literal(engine.source)}
+    }
     about = docstring("The Cloudflare Worker project.")
     return [
         _owned(project, "worker/__init__.py", "package_init.py.jinja", docstring=about),
@@ -206,11 +212,13 @@ def _worker(project: Project) -> list[File]:
             depth=Code(str(depth)),
             folders=lay_out(folders, 0, 10),
             package=name(project.output_package),
+            version=literal(__version__),
+            digest=literal(engine.digest),
         ),
         _owned(project, "worker/.gitignore", "worker_gitignore.jinja"),
         _owned(project, "worker/.dev.vars.example", "worker_dev_vars.jinja"),
         *(
-            File(f"{project.output}/worker/{path}", render(f"{template}.jinja"), Ownership.ONCE)
+            File(f"{project.output}/worker/{path}", render(f"{template}.jinja", **values.get(path, {})), Ownership.ONCE)
             for path, template in _WORKER_ONCE.items()
         ),
     ]

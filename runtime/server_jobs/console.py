@@ -72,9 +72,9 @@ def _document(record: logging.LogRecord) -> dict[str, object]:
 
 
 def _write(level: int, line: str) -> None:
-    if sys.platform != "emscripten":
+    if sys.platform == "emscripten":
+        console = importlib.import_module("js").console
+        write = console.error if level >= logging.ERROR else console.warn if level >= logging.WARNING else console.log
+        write(line)
+    else:
         sys.stderr.write(f"{line}\n")
-        return
-    console = importlib.import_module("js").console
-    write = console.error if level >= logging.ERROR else console.warn if level >= logging.WARNING else console.log
-    write(line)

@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from server_jobs import __version__
 from server_jobs.project import Project, find_project
 from server_jobs_generator import output_rules, spec_rules
 from server_jobs_generator.contracts.compare import compare
@@ -76,7 +77,7 @@ def rules_of_handler(root: Path, place: str, text: str) -> set[str]:
         "handlers/job.py": "" if place == of_workers.SPEC else f"{text}\n",
         "shared/words.py": "",
         "generated/worker/wrangler.jsonc": render("wrangler.jsonc.jinja"),
-        "generated/worker/pyproject.toml": '[project]\ndependencies = ["server-jobs[http]"]\n',
+        "generated/worker/pyproject.toml": f'[project]\ndependencies = ["server-jobs[http]=={__version__}"]\n',
     }
     for name, content in files.items():
         (root / name).parent.mkdir(parents=True, exist_ok=True)
@@ -88,6 +89,10 @@ def rules_of_handler(root: Path, place: str, text: str) -> set[str]:
 def worker(tmp_path_factory: pytest.TempPathFactory) -> Path:
     project = make_project(tmp_path_factory.mktemp("worker") / "project")
     project.generate()
+    # As a wheel from an index is named, and not the folder of this repository.
+    settings = project.read("generated/worker/pyproject.toml").partition("[tool.uv.sources]")[0]
+    pinned = settings.replace('"server-jobs[http]"', f'"server-jobs[http]=={__version__}"')
+    project.path("generated/worker/pyproject.toml").write_text(pinned, encoding="utf-8")
     return project.root
 
 

@@ -86,6 +86,7 @@ LACKS = [
     (PYPROJECT, '["server-jobs[http]"]', "[]", "worker-package", "fail"),
     (PYPROJECT, '["server-jobs[http]"]', '"server-jobs[http]"', "worker-package", "fail"),
     (PYPROJECT, '"server-jobs[http]"', '"server-jobs[http]", "requests"', "excluded-part", "warn"),
+    (PYPROJECT, "[tool.uv.sources]", "[tool.others]", "worker-pin", "fail"),
     (WRANGLER, '"**/*.pyi",', '"**/*.so",', "excluded-engine", "fail"),
     (PACKAGE, '"wrangler"', '"wrangle"', "worker-wrangler", "fail"),
     (PACKAGE, '"private": true', '"private": true,', "unreadable", "fail"),

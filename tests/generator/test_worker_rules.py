@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
-from server_jobs import Job
+from server_jobs import Job, __version__
 from server_jobs.handle import JobHandle
 from server_jobs.project import Project
 from server_jobs_generator.render import render
@@ -102,7 +102,7 @@ def project(tmp_path: Path) -> Project:
         "handlers/__init__.py": "",
         "handlers/other.py": "from pathlib import Path\n\nFOLDER = Path('a')\n",
         "shared/words.py": "",
-        "generated/worker/pyproject.toml": '[project]\ndependencies = ["server-jobs[http]", "requests", "asyncpg"]\n',
+        "generated/worker/pyproject.toml": f'[project]\ndependencies = ["server-jobs[http]=={__version__}", "requests", "asyncpg"]\n',
         # requests needs idna, which is another matter.
         "generated/worker/wrangler.jsonc": render("wrangler.jsonc.jinja").replace('"idna/**",', ""),
     }

@@ -8,7 +8,6 @@ import time
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from threading import Thread
 
 from server_jobs.http import new_token
 
@@ -34,22 +33,22 @@ def main() -> int:
         project.give_secrets(JOBS_TOKEN=token)
         with Workerd(project, port=PORT) as worker:
             _explain(worker.url, token)
-            Thread(target=_show_console, args=(worker,), daemon=True).start()
-            while True:
-                time.sleep(60 - time.time() % 60)
-                worker.tick()
-                print(f"{datetime.now(UTC):%H:%M} tick", flush=True)
+            _serve(worker)
     return 0
 
 
-def _show_console(worker: Workerd) -> None:
-    """Print what the Worker writes to its console from now on, as it comes."""
-    shown = len(worker.log)
+def _serve(worker: Workerd) -> None:
+    """Tick each minute, and print what the Worker writes to its console as it comes."""
+    shown, due = len(worker.log), time.time() // 60 * 60 + 60
     while True:
+        time.sleep(0.5)
+        if time.time() >= due:
+            worker.tick()
+            print(f"{datetime.now(UTC):%H:%M} tick", flush=True)
+            due += 60
         text = worker.log
         print(text[shown:], end="", flush=True)
         shown = len(text)
-        time.sleep(0.5)
 
 
 def _explain(url: str, token: str) -> None:

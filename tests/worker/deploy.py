@@ -38,7 +38,7 @@ class Deployment:
         self.worker = project.root / project.output / "worker"
         self.settings: Settings = read_upload(project).settings
         self.is_dry = is_dry
-        self.environment = {**environment, "UV_FIND_LINKS": str(REPOSITORY / "dist")}
+        self.environment = dict(environment)
         self.environment.pop(project.database_url_env, None)  # that of workers elsewhere
 
     def run(self, *command: str, folder: Path | None = None) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from server_jobs import __version__
+
 from ..rules import Rule
 from ..worker_lint import rules as worker
 from .explanation import Example, Explanation
@@ -168,8 +170,8 @@ EXPLANATIONS = (
     _of_settings(
         worker.EXCLUDED_PART,
         "wrangler.jsonc leaves out part of a package that a dependency needs",
-        'dependencies = ["server-jobs[http]", "requests"]',
-        'dependencies = ["server-jobs[http]"]',
+        f'dependencies = ["server-jobs[http]=={__version__}", "requests"]',
+        f'dependencies = ["server-jobs[http]=={__version__}"]',
         PYPROJECT,
     ),
     _of_settings(
@@ -273,7 +275,14 @@ EXPLANATIONS = (
         worker.WORKER_PACKAGE,
         "the Worker does not depend on server-jobs with its routes",
         'dependencies = ["server-jobs"]',
-        'dependencies = ["server-jobs[http]"]',
+        f'dependencies = ["server-jobs[http]=={__version__}"]',
+        PYPROJECT,
+    ),
+    _of_settings(
+        worker.WORKER_PIN,
+        "the Worker does not say which server-jobs it is made for",
+        'dependencies = ["server-jobs[http]>=0.1"]',
+        f'dependencies = ["server-jobs[http]=={__version__}"]',
         PYPROJECT,
     ),
     _of_settings(

@@ -6,12 +6,13 @@ import re
 from collections.abc import Iterator
 from itertools import chain
 
+from server_jobs import __version__
 from server_jobs.project import Project
 
 from .exclusion_lint import check_exclusions
 from .finding import CodeFinding
-from .packages import extras_of
-from .rules import WORKER_PACKAGE, WORKER_WRANGLER, WRANGLER_FILE
+from .packages import extras_of, is_requirement_of
+from .rules import WORKER_PACKAGE, WORKER_PIN, WORKER_WRANGLER, WRANGLER_FILE, Rule
 from .settings import Settings, read_settings
 from .upload import ENGINE, Upload
 from .wrangler_lint import check_wrangler
@@ -58,11 +59,21 @@ def _npm(package: Settings) -> Iterator[CodeFinding]:
 def _python(project: Project, upload: Upload) -> Iterator[CodeFinding]:
     if upload.findings or not (project.root / upload.pyproject).is_file():
         return
-    if any(extras_of(one, ENGINE) & _ROUTES for one in upload.dependencies or ()):
+    listed = [one for one in upload.dependencies or () if is_requirement_of(one, ENGINE)]
+    if not any(extras_of(one, ENGINE) & _ROUTES for one in listed):
+        yield _of_dependencies(project, upload, WORKER_PACKAGE, f"dependencies have no {ENGINE}[http]")
         return
+    has_source = any(is_requirement_of(source, ENGINE) for source in upload.sources)
+    if not has_source and not all(map(_is_pinned, listed)):
+        yield _of_dependencies(project, upload, WORKER_PIN, f"dependencies do not say which {ENGINE} is meant")
+
+
+def _is_pinned(requirement: str) -> bool:
+    """Return whether a requirement names one package: by where it is, or by the version that is installed here."""
+    return "@" in requirement or re.search(rf"==\s*{re.escape(__version__)}\s*(;|$)", requirement) is not None
+
+
+def _of_dependencies(project: Project, upload: Upload, rule: Rule, subject: str) -> CodeFinding:
     listed = _DEPENDENCIES.search((project.root / upload.pyproject).read_text(encoding="utf-8", errors="replace"))
     line = listed.string.count("\n", 0, listed.end()) + 1 if listed else 1
-    message = f"dependencies have no {ENGINE}[http]: {WORKER_PACKAGE.why}"
-    yield CodeFinding(
-        upload.pyproject, line, 1, WORKER_PACKAGE.verdict, WORKER_PACKAGE.name, message, WORKER_PACKAGE.advice
-    )
+    return CodeFinding(upload.pyproject, line, 1, rule.verdict, rule.name, f"{subject}: {rule.why}", rule.advice)

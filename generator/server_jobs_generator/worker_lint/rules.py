@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from server_jobs import __version__
 from server_jobs.cli.findings import Verdict
 
 
@@ -261,6 +262,12 @@ WORKER_PACKAGE = Rule(
     Verdict.FAIL,
     "the Worker imports it, and the routes that are an extra of it",
     'add "server-jobs[http]" there',
+)
+WORKER_PIN = Rule(
+    "worker-pin",
+    Verdict.FAIL,
+    "whoever publishes a package of that name, or a newer version, would have it run in the Worker",
+    f'write "server-jobs[http]=={__version__}" there, "server-jobs[http] @ URL", or its path under [tool.uv.sources]',
 )
 WORKER_WRANGLER = Rule(
     "worker-wrangler",

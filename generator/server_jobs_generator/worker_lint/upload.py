@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
@@ -24,13 +25,14 @@ _BUNDLE = re.compile(r"\bbundle\.py\b([^;&|]*)")
 class Upload:
     """`folders` (relative to `source`), `dependencies` and `date` are None where they cannot be told.
 
-    `settings` are those of wrangler.jsonc.
+    `settings` are those of wrangler.jsonc, `sources` the packages that pyproject.toml takes from places of their own.
     """
 
     worker: str
     source: str
     folders: tuple[str, ...] | None = None
     dependencies: tuple[str, ...] | None = None
+    sources: frozenset[str] = frozenset()
     date: str | None = None
     settings: Settings = field(default_factory=Settings)
     findings: tuple[CodeFinding, ...] = ()
@@ -64,12 +66,13 @@ def read_upload(project: Project) -> Upload:
     settings = read_settings(project, upload.wrangler, is_jsonc=True)
     command, date = settings.at("build", "command"), settings.at("compatibility_date")
     bundled = _BUNDLE.search(command) if isinstance(command, str) else None
-    dependencies, findings = _dependencies(upload.pyproject, _text(project, upload.pyproject))
+    dependencies, sources, findings = _dependencies(upload.pyproject, _text(project, upload.pyproject))
     return Upload(
         worker=worker,
         source=source,
         folders=(*folders, *_arguments(bundled[1])) if bundled else None,
         dependencies=dependencies,
+        sources=sources,
         date=date if isinstance(date, str) and _DATE.fullmatch(date) else None,
         settings=settings,
         findings=findings,
@@ -89,13 +92,22 @@ def _arguments(text: str) -> list[str]:
         return []
 
 
-def _dependencies(path: str, text: str) -> tuple[tuple[str, ...] | None, tuple[CodeFinding, ...]]:
+def _dependencies(path: str, text: str) -> tuple[tuple[str, ...] | None, frozenset[str], tuple[CodeFinding, ...]]:
+    """Return the packages that are listed, those with a source of their own, and what is wrong with the file."""
     try:
-        listed = tomllib.loads(text).get("project", {}).get("dependencies")
+        document = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         place = re.search(r"line (\d+), column (\d+)", str(error))
         line, column = (int(place[1]), int(place[2])) if place else (1, 1)
         message = f"is not valid TOML: {error}"
         finding = CodeFinding(path, line, column, UNREADABLE.verdict, UNREADABLE.name, message, UNREADABLE.advice)
-        return None, (finding,)
-    return (tuple(map(str, listed)) if isinstance(listed, list) else None), ()
+        return None, frozenset(), (finding,)
+    listed = _table(document, "project").get("dependencies")
+    sources = _table(document, "tool", "uv", "sources")
+    return (tuple(map(str, listed)) if isinstance(listed, list) else None), frozenset(map(str, sources)), ()
+
+
+def _table(document: object, *keys: str) -> Mapping[object, object]:
+    for key in keys:
+        document = document.get(key) if isinstance(document, Mapping) else None
+    return document if isinstance(document, Mapping) else {}
