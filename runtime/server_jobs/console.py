@@ -9,13 +9,13 @@ import importlib
 import json
 import logging
 import sys
+from functools import cache
 from traceback import format_exception
 
 from .record import Claim, Outcome
 
 _ENGINE = logging.getLogger("server_jobs")
 _logger = logging.getLogger("server_jobs.worker")
-_STANDARD = frozenset({*vars(logging.makeLogRecord({})), "message", "asctime", "taskName"})
 
 
 class ConsoleHandler(logging.Handler):
@@ -65,10 +65,17 @@ def _document(record: logging.LogRecord) -> dict[str, object]:
         "logger": record.name,
         "message": record.getMessage(),
     }
-    document |= {name: value for name, value in vars(record).items() if name not in _STANDARD and value is not None}
+    standard = _standard()
+    document |= {name: value for name, value in vars(record).items() if name not in standard and value is not None}
     if record.exc_info and record.exc_info[0] is not None:
         document["traceback"] = "".join(format_exception(*record.exc_info))
     return document
+
+
+@cache
+def _standard() -> frozenset[str]:
+    """Return what every record has. A record reads the clock, which no import may do."""
+    return frozenset({*vars(logging.makeLogRecord({})), "message", "asctime", "taskName"})
 
 
 def _write(level: int, line: str) -> None:

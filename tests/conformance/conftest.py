@@ -2,39 +2,24 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 
 import psycopg
 import pytest
 from server_jobs.databases import turso
-from server_jobs.ports import Store
-from server_jobs.testing import FakeClock
+from server_jobs.testing.conformance.conftest import clock as clock
+from server_jobs.testing.conformance.conftest import store as store
 
 from tests.conformance.hrana_server import HranaServer
 from tests.conformance.postgres_databases import empty_database, postgres_connection
 from tests.conformance.stores import STORES, TURSO_TOKEN, OpenStore, create_sqlite_file
 
 
-@pytest.fixture
-def clock() -> FakeClock:
-    """Time that moves only when the test says so."""
-    return FakeClock()
-
-
 @pytest.fixture(params=STORES)
 def open_store(request: pytest.FixtureRequest) -> OpenStore:
     """How to open a new, empty store; the test runs once for each kind of store."""
     return STORES[request.param]
-
-
-@pytest.fixture
-def store(open_store: OpenStore, clock: FakeClock, runner: asyncio.Runner) -> Iterator[Store]:
-    """A new, empty store on `clock`; the test runs once for each kind of store."""
-    context = open_store(clock)
-    yield runner.run(context.__aenter__())
-    runner.run(context.__aexit__(None, None, None))
 
 
 @pytest.fixture

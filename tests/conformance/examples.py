@@ -1,180 +1,61 @@
-"""Jobs, requests and schedules for the suite, and the few steps that nearly every test begins with."""
+"""The jobs and steps of the suite, for the tests that are about one store only."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
-
-from server_jobs.ports import Store
-from server_jobs.record import (
-    Claim,
-    ClaimRequest,
-    Completed,
-    Failed,
-    Firing,
-    JobRecord,
-    JobStatus,
-    KnownJob,
-    NewJob,
-    ScheduleRecord,
+from server_jobs.testing.conformance.examples import (
+    IMPORT as IMPORT,
 )
-
-START = datetime(2026, 1, 1, tzinfo=UTC)
-LEASE = timedelta(seconds=30)
-SECOND = timedelta(seconds=1)
-MILLISECOND = timedelta(milliseconds=1)
-NO_DELAY = timedelta(0)
-
-SEND = KnownJob("SendEmail", 1)
-IMPORT = KnownJob("ImportCsv", 1)
-
-
-def job(
-    job_id: str,
-    job_name: str = "SendEmail",
-    *,
-    params: str = "{}",
-    queue: str = "default",
-    priority: int = 0,
-    spec_version: int = 1,
-    max_attempts: int = 3,
-    scheduled_for: datetime | None = None,
-    delay: timedelta = NO_DELAY,
-    unique_key: str | None = None,
-    correlation_id: str | None = None,
-    concurrency_key: str | None = None,
-    rate_key: str | None = None,
-) -> NewJob:
-    """A job to be stored; everything but its id has a default."""
-    return NewJob(
-        id=job_id,
-        job_name=job_name,
-        params=params,
-        queue=queue,
-        priority=priority,
-        spec_version=spec_version,
-        max_attempts=max_attempts,
-        scheduled_for=scheduled_for,
-        delay=delay,
-        unique_key=unique_key,
-        correlation_id=correlation_id,
-        concurrency_key=concurrency_key,
-        rate_key=rate_key,
-    )
-
-
-def request(
-    *known: KnownJob,
-    limit: int = 10,
-    lease: timedelta = LEASE,
-    queues: tuple[str, ...] | None = None,
-    slots: int | None = None,
-    limited: int | None = None,
-) -> ClaimRequest:
-    """What a worker asks for; it knows `SendEmail` version 1 unless told otherwise."""
-    return ClaimRequest(known=known or (SEND,), limit=limit, lease=lease, queues=queues, slots=slots, limited=limited)
-
-
-def ids(claims: Sequence[Claim] | Sequence[JobRecord]) -> list[str]:
-    """The ids of claims or records, in their order."""
-    return [item.id for item in claims]
-
-
-async def insert_and_claim(store: Store, new: NewJob) -> Claim:
-    """A job that has just been inserted and claimed."""
-    await store.insert([new])
-    claim = await store.claim_one(new.id, request(KnownJob(new.job_name, new.spec_version)))
-    assert claim is not None
-    return claim
-
-
-async def reclaim(store: Store, job_id: str) -> Claim:
-    """Claim a pending job again."""
-    claim = await store.claim_one(job_id, request())
-    assert claim is not None
-    return claim
-
-
-async def read(store: Store, job_id: str) -> JobRecord:
-    """The stored record of a job that is there."""
-    record = await store.get(job_id)
-    assert record is not None
-    return record
-
-
-def claim_on(record: JobRecord) -> Claim:
-    """The claim under which this job runs."""
-    assert record.fencing_token is not None
-    return Claim(
-        record.id,
-        record.job_name,
-        record.spec_version,
-        record.params,
-        record.attempt_count,
-        record.max_attempts,
-        record.correlation_id,
-        record.fencing_token,
-    )
-
-
-async def finish(store: Store, claim: Claim, status: JobStatus) -> None:
-    """Bring a running job to its end, in one of the three ways."""
-    match status:
-        case JobStatus.COMPLETED:
-            await store.settle([completed(claim)])
-        case JobStatus.FAILED:
-            await store.settle([failed(claim, retry_after=None)])
-        case _:
-            await store.cancel(claim.id)
-            await store.settle([failed(claim, retry_after=None)])
-    assert (await read(store, claim.id)).status is status
-
-
-def completed(claim: Claim, result: str = "{}") -> Completed:
-    """The settlement of a success."""
-    return Completed(id=claim.id, token=claim.token, result=result)
-
-
-def failed(claim: Claim, error: str = "boom", *, retry_after: timedelta | None = SECOND) -> Failed:
-    """The settlement of a failure."""
-    return Failed(id=claim.id, token=claim.token, error=error, retry_after=retry_after)
-
-
-def schedule(
-    schedule_id: str = "s1",
-    job_name: str = "SendEmail",
-    name: str = "hourly",
-    *,
-    cron_expression: str = "0 * * * *",
-    timezone: str = "UTC",
-    misfire: str = "fire_once",
-    misfire_limit: int | None = None,
-    params: str = "{}",
-    enabled: bool = True,
-) -> ScheduleRecord:
-    """A declared schedule that has not been planned yet."""
-    return ScheduleRecord(
-        id=schedule_id,
-        job_name=job_name,
-        name=name,
-        cron_expression=cron_expression,
-        timezone=timezone,
-        misfire=misfire,
-        misfire_limit=misfire_limit,
-        params=params,
-        enabled=enabled,
-    )
-
-
-def firing(
-    *slots: datetime,
-    schedule_id: str = "s1",
-    next_run_at: datetime,
-    unique_key: str | None = None,
-    rule: tuple[str, str] = ("0 * * * *", "UTC"),
-) -> Firing:
-    """The firing of slots; the id of each job is `<schedule>@<hour>:<minute>`."""
-    jobs = tuple(
-        (slot, job(f"{schedule_id}@{slot:%d.%H:%M}", scheduled_for=slot, unique_key=unique_key)) for slot in slots
-    )
-    return Firing(schedule_id=schedule_id, rule=rule, slots=jobs, next_run_at=next_run_at)
+from server_jobs.testing.conformance.examples import (
+    LEASE as LEASE,
+)
+from server_jobs.testing.conformance.examples import (
+    MILLISECOND as MILLISECOND,
+)
+from server_jobs.testing.conformance.examples import (
+    NO_DELAY as NO_DELAY,
+)
+from server_jobs.testing.conformance.examples import (
+    SECOND as SECOND,
+)
+from server_jobs.testing.conformance.examples import (
+    SEND as SEND,
+)
+from server_jobs.testing.conformance.examples import (
+    START as START,
+)
+from server_jobs.testing.conformance.examples import (
+    claim_on as claim_on,
+)
+from server_jobs.testing.conformance.examples import (
+    completed as completed,
+)
+from server_jobs.testing.conformance.examples import (
+    failed as failed,
+)
+from server_jobs.testing.conformance.examples import (
+    finish as finish,
+)
+from server_jobs.testing.conformance.examples import (
+    firing as firing,
+)
+from server_jobs.testing.conformance.examples import (
+    ids as ids,
+)
+from server_jobs.testing.conformance.examples import (
+    insert_and_claim as insert_and_claim,
+)
+from server_jobs.testing.conformance.examples import (
+    job as job,
+)
+from server_jobs.testing.conformance.examples import (
+    read as read,
+)
+from server_jobs.testing.conformance.examples import (
+    reclaim as reclaim,
+)
+from server_jobs.testing.conformance.examples import (
+    request as request,
+)
+from server_jobs.testing.conformance.examples import (
+    schedule as schedule,
+)

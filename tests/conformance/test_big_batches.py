@@ -8,9 +8,8 @@ import pytest
 from server_jobs.ports import Store
 from server_jobs.record import Completed, Heartbeat, Hold, JobStatus, Report
 from server_jobs.testing import FakeClock
+from server_jobs.testing.conformance.examples import LEASE, SECOND, failed, job, read, request
 from server_jobs.values import MAX_DOCUMENT_BYTES
-
-from tests.conformance.examples import LEASE, SECOND, failed, job, read, request
 
 LARGE = '"' + "\u00e9" * 25_000 + '"'  # 50,000 bytes
 MANY = 60

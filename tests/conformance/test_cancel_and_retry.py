@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
-from unittest.mock import patch
 
 import pytest
 from server_jobs.errors import DuplicateJobError, JobNotFoundError, JobNotRetryableError
 from server_jobs.ports import Store
-from server_jobs.record import Cancellation, Heartbeat, Hold, JobRecord, JobStatus
+from server_jobs.record import Cancellation, Heartbeat, Hold, JobStatus
 from server_jobs.testing import FakeClock
-
-from tests.conformance.examples import (
+from server_jobs.testing.conformance.examples import (
     LEASE,
     SECOND,
     completed,
@@ -25,7 +23,6 @@ from tests.conformance.examples import (
     reclaim,
     request,
 )
-from tests.conformance.stores import STORES
 
 
 async def test_a_pending_job_is_cancelled_at_once(store: Store, clock: FakeClock) -> None:
@@ -163,21 +160,3 @@ async def test_a_retried_job_holds_its_unique_key_again(store: Store, clock: Fak
     (answer,) = await store.insert([job("b", unique_key="k")])
 
     assert (answer.id, answer.created) == ("a", False)
-
-
-@pytest.mark.parametrize("name", [name for name in STORES if name != "memory"])
-async def test_a_job_that_fails_while_it_is_being_retried_is_retried(name: str, clock: FakeClock) -> None:
-    async with STORES[name](clock) as store:
-        claim = await insert_and_claim(store, job("a"))
-        get, looks = store.get, 0
-
-        async def fails_meanwhile(job_id: str) -> JobRecord | None:
-            nonlocal looks
-            looks += 1
-            await store.settle([failed(claim, retry_after=None)])
-            return await get(job_id)
-
-        with patch.object(store, "get", fails_meanwhile):
-            await store.retry("a")
-
-        assert (looks, (await read(store, "a")).status) == (1, JobStatus.PENDING)

@@ -9,8 +9,7 @@ from server_jobs.options import ConcurrencyLimit
 from server_jobs.ports import Store
 from server_jobs.record import Completed, Heartbeat, JobStatus, KnownJob
 from server_jobs.testing import FakeClock
-
-from tests.conformance.examples import (
+from server_jobs.testing.conformance.examples import (
     IMPORT,
     LEASE,
     MILLISECOND,

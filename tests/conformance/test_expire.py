@@ -8,8 +8,7 @@ from datetime import timedelta
 from server_jobs.ports import Store
 from server_jobs.record import Expired, Heartbeat, JobStatus
 from server_jobs.testing import FakeClock
-
-from tests.conformance.examples import (
+from server_jobs.testing.conformance.examples import (
     LEASE,
     MILLISECOND,
     SECOND,

@@ -9,8 +9,16 @@ import pytest
 from server_jobs.ports import Store
 from server_jobs.record import Claim, Heartbeat, Hold, JobStatus, Released
 from server_jobs.testing import FakeClock
-
-from tests.conformance.examples import LEASE, MILLISECOND, completed, failed, insert_and_claim, job, read, reclaim
+from server_jobs.testing.conformance.examples import (
+    LEASE,
+    MILLISECOND,
+    completed,
+    failed,
+    insert_and_claim,
+    job,
+    read,
+    reclaim,
+)
 
 Takeover = Callable[[Store, Claim], Awaitable[None]]
 

@@ -9,8 +9,7 @@ from server_jobs.errors import DuplicateJobError
 from server_jobs.ports import Store
 from server_jobs.record import Inserted, JobRecord, JobStatus
 from server_jobs.testing import FakeClock
-
-from tests.conformance.examples import (
+from server_jobs.testing.conformance.examples import (
     LEASE,
     SECOND,
     START,

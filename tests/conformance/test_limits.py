@@ -12,8 +12,7 @@ from server_jobs.record import Claim, ClaimRequest, JobStatus, KnownJob, NewJob
 from server_jobs.stores import claims as sql_claims
 from server_jobs.stores.sql import SqlStore
 from server_jobs.testing import FakeClock
-
-from tests.conformance.examples import (
+from server_jobs.testing.conformance.examples import (
     IMPORT,
     LEASE,
     MILLISECOND,

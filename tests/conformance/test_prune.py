@@ -14,8 +14,7 @@ from server_jobs.ports import Store
 from server_jobs.pruner import Pruner
 from server_jobs.record import UNREADABLE, JobQuery, JobStatus, Pruned, PruneRule, PruneStep
 from server_jobs.testing import FakeClock
-
-from tests.conformance.examples import (
+from server_jobs.testing.conformance.examples import (
     MILLISECOND,
     START,
     completed,

@@ -16,8 +16,7 @@ from server_jobs.record import UNREADABLE, Heartbeat, JobCount, JobQuery, JobSta
 from server_jobs.stores.rows import EPOCH
 from server_jobs.stores.sql import SqlStore
 from server_jobs.testing import FakeClock
-
-from tests.conformance.examples import (
+from server_jobs.testing.conformance.examples import (
     IMPORT,
     LEASE,
     MILLISECOND,

@@ -8,8 +8,7 @@ from datetime import timedelta
 from server_jobs.ports import Store
 from server_jobs.record import Cancellation, Claim, Heartbeat, Hold
 from server_jobs.testing import FakeClock
-
-from tests.conformance.examples import LEASE, MILLISECOND, SECOND, completed, insert_and_claim, job, read
+from server_jobs.testing.conformance.examples import LEASE, MILLISECOND, SECOND, completed, insert_and_claim, job, read
 
 
 def beat(claim: Claim, progress: int = 0, message: str | None = None) -> Heartbeat:

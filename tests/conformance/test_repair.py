@@ -26,8 +26,7 @@ from server_jobs.record import (
     Repair,
 )
 from server_jobs.testing import FakeClock
-
-from tests.conformance.examples import (
+from server_jobs.testing.conformance.examples import (
     LEASE,
     SECOND,
     completed,

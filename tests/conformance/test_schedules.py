@@ -10,8 +10,17 @@ import pytest
 from server_jobs.ports import Store
 from server_jobs.record import JobStatus, ScheduleRecord
 from server_jobs.testing import FakeClock
-
-from tests.conformance.examples import START, completed, firing, ids, job, read, reclaim, request, schedule
+from server_jobs.testing.conformance.examples import (
+    START,
+    completed,
+    firing,
+    ids,
+    job,
+    read,
+    reclaim,
+    request,
+    schedule,
+)
 
 HOUR = timedelta(hours=1)
 

@@ -9,8 +9,7 @@ import pytest
 from server_jobs.ports import Store
 from server_jobs.record import Cancellation, Cancelled, Heartbeat, JobStatus, Released, Report
 from server_jobs.testing import FakeClock
-
-from tests.conformance.examples import (
+from server_jobs.testing.conformance.examples import (
     LEASE,
     MILLISECOND,
     SECOND,

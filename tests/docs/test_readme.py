@@ -51,6 +51,8 @@ class Reader:
             case "text", "output":
                 for line in block.text.splitlines():
                     assert line in self.output, f"the README promises {line!r}, and the command printed:\n{self.output}"
+            case "sql", "sqlite" | "postgresql":
+                pass  # `test_statistics` runs them on rows that it knows
             case "sql", _:
                 self._query(block.text)
             case "python", "snippet":

@@ -1,0 +1,26 @@
+"""The tests that every store has to pass, for a store of your own.
+
+A module of yours gives pytest the fixture `open_store`: a function that takes a `FakeClock`, and returns an async
+context manager with a new, empty store on that clock.
+
+    @pytest.fixture
+    def open_store() -> OpenStore:
+        return open_my_store
+
+Then run the tests of the installed package, with that module as a plugin:
+
+    python -m pytest --pyargs server_jobs.testing.conformance -p my_store
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+
+from ...ports import Store
+from ..fake_clock import FakeClock
+
+__all__ = ["OpenStore"]
+
+OpenStore = Callable[[FakeClock], AbstractAsyncContextManager[Store]]
+"""How to open a new, empty store whose time is that of the clock."""

@@ -1,0 +1,49 @@
+"""What the tests of this folder are given: a clock, a store that `open_store` opens, and an event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import Iterator
+
+import pytest
+
+from server_jobs.ports import Store
+from server_jobs.testing import FakeClock
+from server_jobs.testing.conformance import OpenStore
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
+    """Run an `async def` test, in the event loop of its store."""
+    if not inspect.iscoroutinefunction(pyfuncitem.obj):
+        return None
+    names = inspect.signature(pyfuncitem.obj).parameters
+    test = pyfuncitem.obj(**{name: pyfuncitem.funcargs[name] for name in names})
+    runner = pyfuncitem.funcargs.get("runner")
+    if isinstance(runner, asyncio.Runner):
+        runner.run(test)
+    else:
+        asyncio.run(test)
+    return True
+
+
+@pytest.fixture
+def runner() -> Iterator[asyncio.Runner]:
+    """The event loop of this test."""
+    with asyncio.Runner() as runner:
+        yield runner
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    """Time that moves only when the test says so."""
+    return FakeClock()
+
+
+@pytest.fixture
+def store(open_store: OpenStore, clock: FakeClock, runner: asyncio.Runner) -> Iterator[Store]:
+    """A new, empty store on `clock`."""
+    context = open_store(clock)
+    yield runner.run(context.__aenter__())
+    runner.run(context.__aexit__(None, None, None))
