@@ -111,7 +111,8 @@ class Backend:
         self.inserted: list[Callable[[], None]] = []
         """Called after every insert of this process: workers here need not wait for their next poll."""
         self.runner = Runner(self.store, self.clock)
-        self._claims: dict[str, Claim] = {}
+        self._claims: dict[str, tuple[Claim, float]] = {}
+        """The claims that nobody executes yet, by their tokens, and a monotonic moment before each was made."""
         self._processes: HandlerProcesses | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._opened_by: int | None = None
@@ -161,7 +162,7 @@ class Backend:
 
     async def shutdown(self) -> None:
         await self.runner.stop(self.runner.attempts())
-        await self.runner.release(list(self._claims.values()))
+        await self.runner.release([claim for claim, _ in self._claims.values()])
         self._claims.clear()
         if self._processes is not None:
             await self._processes.close()
@@ -200,16 +201,19 @@ class Backend:
         """Claim at most `limit` due jobs whose handlers are implemented here."""
         check_limit(limit)
         await self.initialize()
+        began = self.clock.monotonic()
         claims = await self._held(self.store.claim(self.request(limit=limit, queues=queues)))
-        self._claims.update((claim.token, claim) for claim in claims)
+        self._claims.update((claim.token, (claim, began)) for claim in claims)
         return claims
 
     async def execute(self, job: Claim) -> WorkerExecutionResult:
         self.registry.find(job.job_name)
-        if job.token not in self._claims:
+        _, claimed = self._claims.get(job.token, (job, None))
+        if claimed is None:
             return WorkerExecutionResult(job.id, Outcome.LOST, timedelta(0), str(StaleClaimError(job.id)))
         began = self.clock.monotonic()
         attempt = self._attempt(self.registry.find(job.job_name).job, job, self.config.lock_timeout)
+        self.runner.hold(attempt, claimed)
         outcome, error = await self._run_held(attempt)
         duration = timedelta(seconds=self.clock.monotonic() - began)
         return WorkerExecutionResult(job.id, outcome, duration, error)
@@ -243,7 +247,7 @@ class Backend:
             if attempt.claim.id == job_id and not attempt.is_over:
                 attempt.stop(Stop.SHUTDOWN)
                 return True
-        claim = next((claim for claim in self._claims.values() if claim.id == job_id), None)
+        claim = next((claim for claim, _ in self._claims.values() if claim.id == job_id), None)
         if claim is None:
             return False
         del self._claims[claim.token]
@@ -256,7 +260,7 @@ class Backend:
         held = [attempt.claim.token for attempt in self.runner.held()]
         expired = await self.store.expire(jitter=EXPIRY_JITTER, except_for=held)
         gone = {job.id for job in expired}
-        self._claims = {token: claim for token, claim in self._claims.items() if claim.id not in gone}
+        self._claims = {token: held for token, held in self._claims.items() if held[0].id not in gone}
         return expired
 
     def allowance(self) -> int | None:
@@ -290,17 +294,19 @@ class Backend:
 
     async def run_new(self, job: AnyJob, new: NewJob, worker_timeout: timedelta) -> JobRecord:
         await self._ready_to_run(job, worker_timeout)
+        began = self.clock.monotonic()
         (claim,) = await self._held(self._start(new, worker_timeout))
-        return await self._run(job, claim, worker_timeout)
+        return await self._run(job, claim, worker_timeout, began)
 
     async def run_stored(self, job: AnyJob, job_id: str, worker_timeout: timedelta) -> JobRecord:
         await self._ready_to_run(job, worker_timeout)
         versions = self.registry.versions_of(job)
         request = ClaimRequest(known=known_jobs(versions), limit=1, lease=worker_timeout)
+        began = self.clock.monotonic()
         claims = await self._held(self._claim_one(job_id, request))
         if not claims:
             raise why_unavailable(versions, job_id, await self.store.get(job_id))
-        return await self._run(job, claims[0], worker_timeout)
+        return await self._run(job, claims[0], worker_timeout, began)
 
     async def run_unstored(
         self, job: AnyJob, params: BaseModel, correlation_id: str | None
@@ -337,8 +343,10 @@ class Backend:
         with suppress(ServerJobsError):
             await self.runner.release(await claiming)
 
-    async def _run(self, job: AnyJob, claim: Claim, lease: timedelta) -> JobRecord:
-        outcome, _ = await self.runner.run(self._attempt(job, claim, lease), self)
+    async def _run(self, job: AnyJob, claim: Claim, lease: timedelta, claimed: float) -> JobRecord:
+        attempt = self._attempt(job, claim, lease)
+        self.runner.hold(attempt, claimed)
+        outcome, _ = await self.runner.run(attempt, self)
         record = await self.store.get(claim.id)
         if outcome is Outcome.LOST or record is None:
             raise StaleClaimError(claim.id)

@@ -141,7 +141,6 @@ class CloudflareWorkerBackend(Backend):
 
     async def _run_held(self, attempt: Attempt) -> tuple[Outcome, str | None]:
         with self._rations.of(attempt.claim.job_name, lambda: attempt.stop(Stop.SHUTDOWN)) as ration:
-            self.runner.hold(attempt, self.clock.monotonic())
             try:
                 await self._rations.begin(ration)
             except asyncio.CancelledError:

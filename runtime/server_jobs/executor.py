@@ -170,7 +170,7 @@ class Attempt:
     is_over = False
     """Whether the handler has ended and there is an outcome to store, or none to be stored by anybody."""
     began = 0.0
-    """The monotonic moment at which the worker started it, for its listener."""
+    """The monotonic moment at which a worker started it."""
     _reported_progress = 0
     _reported_message: str | None = None
 

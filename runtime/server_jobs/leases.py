@@ -10,13 +10,14 @@ from datetime import timedelta
 
 from .clock import Clock
 from .executor import Attempt, Stop
-from .ports import JobStore
+from .ports import Store
 from .record import Hold
 
 _logger = logging.getLogger("server_jobs")
 
 PROGRESS_INTERVAL = timedelta(seconds=1)
 CANCEL_INTERVAL = timedelta(seconds=3)
+_MOST_FAILURES = 30  # of one round of renewals; more rows than that are not bad, the database is
 _LOOKS = 3  # in each interval, so that a renewal is not late, and one that failed is soon tried again
 
 
@@ -28,7 +29,7 @@ class LeaseKeeper:
     attempts.
     """
 
-    def __init__(self, store: JobStore, clock: Clock) -> None:
+    def __init__(self, store: Store, clock: Clock) -> None:
         self._store = store
         self._clock = clock
         self._renewed: dict[Attempt, float] = {}
@@ -93,21 +94,42 @@ class LeaseKeeper:
 
     async def _renew_all(self, due: dict[timedelta, list[Attempt]]) -> None:
         for lease, attempts in due.items():
-            await self._renew(attempts, lease, self._clock.monotonic())
+            await self._renew(attempts, lease, self._clock.monotonic(), [_MOST_FAILURES])
 
-    async def _renew(self, attempts: list[Attempt], lease: timedelta, now: float) -> None:
+    async def _renew(self, attempts: list[Attempt], lease: timedelta, now: float, budget: list[int]) -> None:
+        """Renew these leases; where that fails and the database answers, in halves: a bad row costs no other lease."""
+        error = await self._renew_together(attempts, lease, now)
+        if error is None:
+            return
+        budget[0] -= 1
+        if len(attempts) == 1 or budget[0] <= 0 or not await self._is_answering():
+            self._fail(attempts, error)
+            return
+        middle = len(attempts) // 2
+        for half in (attempts[:middle], attempts[middle:]):
+            await self._renew(half, lease, now, budget)
+
+    async def _is_answering(self) -> bool:
+        try:
+            await self._store.ping()
+        except Exception:  # noqa: BLE001  whatever the reason
+            return False
+        return True
+
+    async def _renew_together(self, attempts: list[Attempt], lease: timedelta, now: float) -> Exception | None:
         heartbeats = [attempt.heartbeat() for attempt in attempts]
         try:
             holds = await self._store.renew(heartbeats, lease)
         except Exception as error:  # noqa: BLE001  nothing may end the task that keeps leases
-            self._fail(attempts, error)
-            return
+            return error
         if self._is_failing:
             self._is_failing = False
             _logger.warning("leases are being renewed again")
         for attempt, heartbeat, hold in zip(attempts, heartbeats, holds, strict=True):
-            attempt.note_stored(heartbeat)
+            if hold is not Hold.BUSY:
+                attempt.note_stored(heartbeat)
             self._note(attempt, hold, now)
+        return None
 
     def _note(self, attempt: Attempt, hold: Hold, now: float) -> None:
         if attempt not in self._renewed:
@@ -122,6 +144,14 @@ class LeaseKeeper:
                 attempt.stop(Stop.CANCELLED)
             case Hold.HELD:
                 self._renewed[attempt] = now
+            case Hold.BUSY:
+                if now - self._renewed[attempt] >= _interval(attempt.lease).total_seconds() * 2:
+                    _logger.warning(
+                        "the lease of %s %s cannot be renewed: another transaction has locked its row",
+                        attempt.claim.job_name,
+                        attempt.claim.id,
+                    )
+                self._stop_outlived([attempt], self._clock.monotonic())
 
     def _fail(self, attempts: list[Attempt], error: Exception) -> None:
         if not self._is_failing:

@@ -76,7 +76,10 @@ class JobStore(Protocol):
         ...
 
     async def renew(self, heartbeats: Sequence[Heartbeat], lease: timedelta) -> Sequence[Hold]:
-        """Extend leases and store progress; answers in the order given."""
+        """Extend leases and store progress; return the answers in the order given.
+
+        A row that somebody else has locked does not delay the others: its answer is `Hold.BUSY`.
+        """
         ...
 
     async def settle(self, settlements: Sequence[Settlement]) -> Sequence[JobStatus | None]:

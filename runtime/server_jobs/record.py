@@ -260,9 +260,13 @@ class Heartbeat:
 
 
 class Hold(StrEnum):
-    """What a heartbeat learned: the claim still stands, somebody asked to cancel the job, or the claim is lost."""
+    """The answer to a heartbeat: the lease is renewed; the job is to be cancelled; or the claim is lost.
+
+    `BUSY`: another transaction has locked the row. The claim stands, but its lease could not be renewed.
+    """
 
     HELD = "held"
+    BUSY = "busy"
     CANCEL_REQUESTED = "cancel_requested"
     LOST = "lost"
 

@@ -33,6 +33,7 @@ class Runner:
 
     def __init__(self, store: Store, clock: Clock) -> None:
         self._store = store
+        self._clock = clock
         self._leases = LeaseKeeper(store, clock)
         self._settler = Settler(store, clock)
         self._attempts: dict[str, Attempt] = {}
@@ -52,18 +53,28 @@ class Runner:
         """What runs or waits to run here: the claims whose leases are renewed."""
         return self._leases.held()
 
-    def hold(self, attempt: Attempt, since: float) -> None:
+    def hold(self, attempt: Attempt, since: float | None = None) -> None:
         """Renew the lease of an attempt that will run a little later; `run`, `perform` or `give_back` it.
 
-        `since` is a monotonic moment that was not later than its claim.
+        `since` is a monotonic moment that was not later than its claim; now if not given.
         """
         self._leases.hold(attempt, since)
+
+    def check_lease(self, attempt: Attempt, now: float) -> None:
+        """Keep the attempt from starting if its lease may be over: another worker may have claimed the job.
+
+        This process may have been suspended since the last renewal.
+        """
+        if now >= self._leases.expires_at(attempt):
+            attempt.stop(Stop.LOST)
 
     async def run(self, attempt: Attempt, backend: JobBackend) -> tuple[Outcome, str | None]:
         """Run an attempt, store its outcome, and return the outcome and the error.
 
         If the caller is cancelled, release the job: the caller went away, not the job.
         """
+        self.hold(attempt)
+        self.check_lease(attempt, self._clock.monotonic())
         answer: asyncio.Future[tuple[Outcome, str | None]] = asyncio.get_running_loop().create_future()
 
         def settled(_: Attempt, outcome: Outcome, error: str | None) -> None:

@@ -260,7 +260,9 @@ class Worker:
             self._running[attempt] = task
 
     async def _run(self, attempt: Attempt) -> None:
-        if self._listener is not None:
+        attempt.began = self.backend.clock.monotonic()
+        self.backend.runner.check_lease(attempt, attempt.began)
+        if self._listener is not None and not attempt.is_stopped:
             self._tell_start(attempt)
         try:
             await self.backend.runner.perform(attempt, self.backend, self._settled)
@@ -291,7 +293,6 @@ class Worker:
             self._begin_waiting()  # it was held up
 
     def _tell_start(self, attempt: Attempt) -> None:
-        attempt.began = self.backend.clock.monotonic()
         try:
             if self._listener is not None:
                 self._listener.started(attempt.claim)

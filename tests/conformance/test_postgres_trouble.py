@@ -176,6 +176,21 @@ async def test_a_transaction_waits_for_no_row_for_ever(url: str, connection: psy
                     await store.database.run((lock, {}), (lock, {}))
 
 
+async def test_a_row_that_somebody_has_locked_costs_no_other_lease(url: str) -> None:
+    async with opened(url) as store:
+        await store.insert([job(f"j{number}") for number in range(20)])
+        claims = await store.claim(request(limit=20))
+        beats = [Heartbeat(id=claim.id, token=claim.token, progress=7, message=None) for claim in claims]
+        stale = Heartbeat(id="j6", token="of another claim", progress=9, message=None)
+        with connected(url, autocommit=False) as other:
+            other.execute("SELECT id FROM jobs WHERE id IN ('j5', 'j6') FOR UPDATE")
+            async with asyncio.timeout(SECONDS):
+                holds = dict(zip([claim.id for claim in claims], await store.renew(beats, LEASE), strict=True))
+                assert await store.renew([stale], LEASE) == [Hold.LOST]
+        assert holds == {claim.id: Hold.BUSY if claim.id in ("j5", "j6") else Hold.HELD for claim in claims}
+        assert await store.renew(beats, LEASE) == [Hold.HELD] * 20
+
+
 @pytest.mark.parametrize("jobs", [1, 2])
 async def test_leases_are_renewed_while_any_number_of_inserts_waits_for_a_unique_key(
     url: str, connection: psycopg.Connection, jobs: int

@@ -74,6 +74,18 @@ def test_without_a_bound_one_waits_for_a_unique_key_for_ever(
         on_a_new_database(waiting)
 
 
+def test_without_skipping_locked_rows_one_of_them_costs_every_lease(
+    monkeypatch: pytest.MonkeyPatch, impatient: None
+) -> None:
+    without(monkeypatch, " SKIP LOCKED", "RENEW", "")
+
+    async def renewing(url: str, connection: psycopg.Connection) -> None:
+        await test_postgres_trouble.test_a_row_that_somebody_has_locked_costs_no_other_lease(url)
+
+    with pytest.raises(TimeoutError):
+        on_a_new_database(renewing)
+
+
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_without_a_word_that_they_wait_inserts_take_the_connections_that_leases_need(
     monkeypatch: pytest.MonkeyPatch, impatient: None, jobs: int

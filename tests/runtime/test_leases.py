@@ -9,10 +9,12 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 import pytest
-from server_jobs import Cancellation, JobContext, JobStatus
+from server_jobs import Cancellation, DatabaseError, JobContext, JobStatus, Worker
 from server_jobs.backend import Backend, WorkerExecutionResult
+from server_jobs.executor import Attempt
 from server_jobs.leases import CANCEL_INTERVAL
 from server_jobs.record import Claim, Completed, Heartbeat, Hold
+from server_jobs.runner import Runner
 from server_jobs.testing import FakeClock
 
 from tests.runtime.example_jobs import SECOND, Gate, Text, TextJob, backend_on, read, status_of, text_job, turns, until
@@ -306,6 +308,49 @@ async def test_a_heartbeat_that_arrives_after_the_outcome_is_no_loss(caplog: pyt
     assert (await run.tasks[1]).success
 
 
+@pytest.mark.parametrize("is_checked", [True, False], ids=["checked", "sabotage"])
+@pytest.mark.parametrize("way", ["execute", "worker"])
+async def test_no_handler_starts_when_its_lease_may_be_over(
+    monkeypatch: pytest.MonkeyPatch, way: str, is_checked: bool
+) -> None:
+    """The process was suspended after the claim, and wakes up before it can renew anything."""
+    if not is_checked:
+        monkeypatch.setattr(Runner, "check_lease", lambda *_: None)
+    starts: list[str] = []
+
+    async def handler(params: Text, context: JobContext) -> Text:
+        starts.append(way)
+        return params
+
+    run = Run(text_job(handler))
+    backend = run.backend
+    await run.job.later(PARAMS)
+
+    async def suspended() -> None:
+        run.clock.advance(LEASE + SECOND)
+        await run.store.expire(jitter=timedelta(0))
+        assert len(await backend_on(run.store, text_job(handler), clock=run.clock).claim(1)) == 1
+
+    if way == "execute":
+        (claim,) = await backend.claim(1)
+        await suspended()
+        await backend.execute(claim)
+    else:
+        taken = list(await backend.take(1))
+        await suspended()
+
+        async def take(limit: int, **_: object) -> list[Attempt]:
+            return [taken.pop()] if taken else []
+
+        monkeypatch.setattr(backend, "take", take)
+        worker = Worker(backend)
+        task = asyncio.create_task(worker.run())
+        await turns()
+        worker.stop()
+        await until(task)
+    assert starts == ([] if is_checked else [way])
+
+
 # --- a database that is away -----------------------------------------------------------------------------------------
 
 
@@ -341,6 +386,54 @@ async def test_an_unexpected_error_does_not_end_the_renewing(caplog: pytest.LogC
     run.store.mend()
     await run.wait(30 * SECOND)
     assert (await run.end()).success
+
+
+class BadRows(FaultyStore):
+    """A store that refuses every renewal with one of these jobs in it."""
+
+    def __init__(self, clock: FakeClock) -> None:
+        super().__init__(clock)
+        self.bad: set[str] = set()
+        self.is_busy = False
+
+    async def renew(self, heartbeats: Sequence[Heartbeat], lease: timedelta) -> Sequence[Hold]:
+        if self.is_busy:
+            holds = await super().renew([beat for beat in heartbeats if beat.id not in self.bad], lease)
+            answers = iter(holds)
+            return [Hold.BUSY if beat.id in self.bad else next(answers) for beat in heartbeats]
+        if any(beat.id in self.bad for beat in heartbeats):
+            self.calls["renew"] += 1
+            raise DatabaseError("a trigger refused a row")
+        return await super().renew(heartbeats, lease)
+
+
+@pytest.mark.parametrize("is_busy", [True, False])
+@pytest.mark.parametrize("number", [1, 3])
+async def test_rows_that_cannot_be_renewed_cost_no_other_lease(number: int, is_busy: bool) -> None:
+    clock = FakeClock()
+    store = BadRows(clock)
+    run = await Run(store=store, clock=clock).begin(40)
+    store.is_busy, store.bad = is_busy, {run.claims[index * 13].id for index in range(number)}
+    await run.wait(LEASE + SECOND)
+
+    assert {job.id for job in await store.expire(jitter=timedelta(0))} == store.bad
+    assert run.gate.cancelled == number
+    run.gate.opened.set()
+    await asyncio.gather(*run.tasks)
+    completed = [claim.id for claim in run.claims if await status_of(run.backend, claim.id) is JobStatus.COMPLETED]
+    assert set(completed) == {claim.id for claim in run.claims} - store.bad
+
+
+async def test_a_database_that_refuses_everything_is_not_asked_for_each_lease() -> None:
+    clock = FakeClock()
+    store = BadRows(clock)
+    run = await Run(store=store, clock=clock).begin(200)
+    store.bad = {claim.id for claim in run.claims}
+    await run.wait(3 * SECOND)
+    assert run.store.calls["renew"] < 80
+    await run.wait(LEASE)
+    run.gate.opened.set()
+    await asyncio.gather(*run.tasks)
 
 
 class SilentStore(FaultyStore):

@@ -424,9 +424,10 @@ RETURNING rate_key AS after, job_name = '{HAS_EXPIRED}' AS has_expired
 # object by the job's id, since a join could be done by comparing each with each.
 _HELD = """items AS MATERIALIZED (SELECT CAST(:items AS jsonb) AS by_id),
 held AS MATERIALIZED (
-  SELECT id FROM jobs WHERE id = ANY(ARRAY(SELECT jsonb_object_keys(by_id) FROM items)) ORDER BY id FOR UPDATE)"""
-_IS_HELD = """jobs.id = ANY(ARRAY(SELECT id FROM held)) AND jobs.status || '' = 'running'
+  SELECT id FROM jobs WHERE id = ANY(ARRAY(SELECT jsonb_object_keys(by_id) FROM items)) ORDER BY id FOR UPDATE"""
+_IS_CLAIM = """jobs.status || '' = 'running'
    AND jobs.fencing_token = items.by_id -> jobs.id ->> 'token'"""
+_IS_HELD = f"jobs.id = ANY(ARRAY(SELECT id FROM held)) AND {_IS_CLAIM}"
 
 
 def _item(name: str, type_name: str = "text") -> str:
@@ -434,14 +435,22 @@ def _item(name: str, type_name: str = "text") -> str:
     return value if type_name == "text" else f"CAST({value} AS {type_name})"
 
 
+# A row that another transaction has locked is skipped: waiting for it would cost the leases of all the others. It is
+# returned without `cancel_requested` if the claim stands as far as can be seen.
 RENEW = f"""
-WITH {_HELD}
-UPDATE jobs
-   SET worker_expires_at = {{now}} + {_LEASE}, progress = {_item("progress", "integer")},
-       progress_message = {_item("message")}, updated_at = {{now}}
-  FROM items
- WHERE {_IS_HELD}
-RETURNING jobs.id, cancel_requested
+WITH {_HELD} SKIP LOCKED),
+renewed AS (
+  UPDATE jobs
+     SET worker_expires_at = {{now}} + {_LEASE}, progress = {_item("progress", "integer")},
+         progress_message = {_item("message")}, updated_at = {{now}}
+    FROM items
+   WHERE {_IS_HELD}
+  RETURNING jobs.id, cancel_requested)
+SELECT id, cancel_requested FROM renewed
+ UNION ALL
+SELECT jobs.id, CAST(NULL AS boolean) FROM jobs, items
+ WHERE jobs.id = ANY(ARRAY(SELECT jsonb_object_keys(by_id) FROM items))
+   AND jobs.id <> ALL(ARRAY(SELECT id FROM held)) AND {_IS_CLAIM}
 """
 
 # --- settle ----------------------------------------------------------------------------------------------------------
@@ -456,7 +465,7 @@ _SETTLED_STATUS = (
 )
 
 SETTLE = f"""
-WITH {_HELD}
+WITH {_HELD})
 UPDATE jobs
    SET status = {_SETTLED_STATUS},
        result = CASE {_KIND} WHEN 'completed' THEN {_item("result")} ELSE jobs.result END,

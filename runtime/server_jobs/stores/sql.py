@@ -234,7 +234,8 @@ class SqlStore:
         async for index, row in self._written(
             self._statements.RENEW, heartbeats, heartbeat_row, lease=milliseconds(lease)
         ):
-            answers[index] = Hold.CANCEL_REQUESTED if row["cancel_requested"] else Hold.HELD
+            is_cancelled = row["cancel_requested"]
+            answers[index] = Hold.BUSY if is_cancelled is None else Hold.CANCEL_REQUESTED if is_cancelled else Hold.HELD
         return answers
 
     async def settle(self, settlements: Sequence[Settlement]) -> Sequence[JobStatus | None]:
