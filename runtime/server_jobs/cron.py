@@ -47,7 +47,7 @@ def next_slot(expression: str, timezone: str, after: datetime) -> datetime:
         raise InvalidOptionError(f"`after` must be an instant with a time zone, not {after.isoformat()}")
     parsed = parse_expression(expression)
     find = _next_of_every_hour if parsed.every_hour else _next_of_fixed_hours
-    return find(parsed.text, _load_zone(timezone), after.astimezone(UTC))
+    return find(parsed.text, load_zone(timezone), after.astimezone(UTC))
 
 
 def due_slots(
@@ -194,7 +194,7 @@ def _next_match(expression: str, wall: datetime) -> datetime:
     return match
 
 
-def _load_zone(timezone: str) -> ZoneInfo:
+def load_zone(timezone: str) -> ZoneInfo:
     try:
         return ZoneInfo(timezone)
     except (KeyError, ValueError, OSError) as exc:

@@ -11,6 +11,7 @@ from datetime import timedelta
 
 from .backend import Backend
 from .errors import DatabaseError
+from .scheduler import DECLARATION_INTERVAL
 
 _logger = logging.getLogger("server_jobs")
 
@@ -26,7 +27,7 @@ class Housekeeper:
     def __init__(self, backend: Backend, made_due: Callable[[], None]) -> None:
         self._backend = backend
         self._made_due = made_due
-        self._began = float("-inf")
+        self._began = self._declared = float("-inf")
         self._task: asyncio.Task[None] | None = None
         self._failing: set[str] = set()
 
@@ -51,7 +52,7 @@ class Housekeeper:
                 await task
 
     async def _round(self) -> None:
-        for chore in (self._expire, self._schedule, self._prune):
+        for chore in (self._expire, self._declare, self._schedule, self._prune):
             await self._do(chore)
 
     async def _do(self, chore: Callable[[], Awaitable[None]]) -> None:
@@ -76,6 +77,12 @@ class Housekeeper:
             _logger.warning("%s %s: lease expired, now %s", job.job_name, job.id, job.status)
         if expired:
             self._made_due()
+
+    async def _declare(self) -> None:
+        now = self._backend.clock.monotonic()
+        if now - self._declared >= DECLARATION_INTERVAL.total_seconds():
+            await self._backend.scheduler.declare()
+            self._declared = now
 
     async def _schedule(self) -> None:
         try:

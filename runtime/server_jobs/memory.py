@@ -12,8 +12,6 @@ from .backend import DEFAULT_CONCURRENCY, DEFAULT_LOCK_TIMEOUT, DEFAULT_POLL_INT
 from .clock import Clock
 from .enqueue_options import EnqueueOptions
 from .handle import JobHandle
-from .ids import schedule_id
-from .record import ScheduleRecord
 from .registry import JobRegistry
 from .stores.memory import MemoryStore
 
@@ -59,22 +57,7 @@ class InMemoryBackend(Backend):
 
     async def initialize(self) -> None:
         await super().initialize()
-        await self.store.save_schedules(
-            [
-                ScheduleRecord(
-                    id=schedule_id(registration.job.job_name, schedule.name),
-                    job_name=registration.job.job_name,
-                    name=schedule.name,
-                    cron_expression=schedule.cron,
-                    timezone=schedule.timezone,
-                    misfire=schedule.misfire,
-                    misfire_limit=schedule.misfire_limit,
-                    params=schedule.params,
-                )
-                for registration in self.registry.registrations()
-                for schedule in registration.job.schedules
-            ]
-        )
+        await self.scheduler.declare()
 
     def add_job(
         self, *, job_name: str, params: BaseModel | Mapping[str, object], **options: Unpack[EnqueueOptions]

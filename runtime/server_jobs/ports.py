@@ -19,6 +19,7 @@ if TYPE_CHECKING:
         Cancellation,
         Claim,
         ClaimRequest,
+        Declaration,
         DueSchedules,
         Expired,
         Firing,
@@ -155,6 +156,18 @@ class ScheduleStore(Protocol):
 
     async def save_schedules(self, schedules: Sequence[ScheduleRecord]) -> None:
         """Store schedules by id; a changed expression, zone or policy is planned anew, `enabled` is kept."""
+        ...
+
+    async def declare_schedules(
+        self, declarations: Sequence[Declaration], *, grace: timedelta
+    ) -> Sequence[ScheduleRecord]:
+        """Make these schedules the stored ones of their jobs, unless others are current; return those now disabled.
+
+        A set of schedules that was never declared for its job becomes current. One that was declared before becomes
+        current again once nobody has declared the current one for `grace`. A set that becomes current is stored as by
+        `save_schedules`; stored schedules that an earlier set declared, and this one does not, are disabled. They are
+        enabled again when a later set declares them, unless somebody has used `enable_schedule` on them.
+        """
         ...
 
     async def list_schedules(self) -> Sequence[ScheduleRecord]:

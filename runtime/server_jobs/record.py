@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+from hashlib import sha256
 from typing import TYPE_CHECKING, NamedTuple
 
 from .errors import InvalidOptionError
@@ -410,6 +411,23 @@ class ScheduleRecord:
     next_run_at: datetime | None = None
     last_job_id: str | None = None
     misfire_limit: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Declaration:
+    """The schedules that one registry declares for one job."""
+
+    job_name: str
+    schedules: tuple[ScheduleRecord, ...]
+
+    @property
+    def fingerprint(self) -> str:
+        """Return the same text for the same schedules, in whatever order."""
+        rules = sorted(
+            [each.name, each.cron_expression, each.timezone, each.misfire, str(each.misfire_limit), each.params]
+            for each in self.schedules
+        )
+        return sha256(repr(rules).encode()).hexdigest()[:16]
 
 
 @dataclass(frozen=True, slots=True)

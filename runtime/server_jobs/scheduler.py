@@ -5,18 +5,22 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from pydantic_core import to_json
 
 from .cron import count_slots, due_slots, next_slot
 from .errors import DatabaseError, ServerJobsError
-from .ids import slot_job_id
+from .ids import schedule_id, slot_job_id
+from .job import AnyJob
 from .options import Misfire
 from .ports import Store
-from .record import Firing, NewJob, ScheduleRecord
+from .record import Declaration, Firing, NewJob, ScheduleRecord
 from .registry import JobRegistry
 
+DECLARATION_INTERVAL = timedelta(seconds=15)
+DECLARATION_GRACE = timedelta(minutes=1)
+"""How long after the last worker with the current schedules of a job those of an older release take their place."""
 _MOST_COUNTED = 1000
 _MOST_BYTES = 1_000_000  # of the params of one firing, which is one parameter; D1 takes no more than 2,000,000
 _logger = logging.getLogger("server_jobs")
@@ -29,6 +33,19 @@ class Scheduler:
         self._store = store
         self._registry = registry
         self._reported: dict[str, str] = {}
+        self.unfired: set[str] = set()
+        """The schedules that the last `tick` could not fire, by their ids."""
+
+    async def declare(self) -> None:
+        """Store the schedules of the registry, unless another set of schedules is the current one of their job.
+
+        Call it at the start and every `DECLARATION_INTERVAL`, so that others know that the set is in use.
+        """
+        declarations = [_declaration(registration.job) for registration in self._registry.registrations()]
+        for schedule in await self._store.declare_schedules(declarations, grace=DECLARATION_GRACE):
+            _logger.warning(
+                "schedule %s of %s is disabled: the registry no longer declares it", schedule.name, schedule.job_name
+            )
 
     async def tick(self, *, allowance: Callable[[], int | None] = lambda: None) -> list[str]:
         """Enqueue the jobs of slots that have come, until `allowance` is zero; the ids of those that are new.
@@ -36,6 +53,7 @@ class Scheduler:
         A database that refuses what one schedule is to make keeps no other from firing: the first such `DatabaseError`
         is raised when all had their turn. One that does not answer any more is not asked again for each of them.
         """
+        self.unfired.clear()
         names = dict.fromkeys(job.name for job in self._registry.known_jobs())
         due = await self._store.due_schedules(list(names))
         fired: list[str] = []
@@ -91,7 +109,8 @@ class Scheduler:
             yield slot, job
 
     def _report(self, schedule: ScheduleRecord, reason: str) -> None:
-        """Log why a schedule cannot fire, unless that was said at the tick before."""
+        """Note that a schedule cannot fire, and log why unless the last tick did."""
+        self.unfired.add(schedule.id)
         if self._reported.get(schedule.id) != reason:
             self._reported[schedule.id] = reason
             _logger.error("schedule %s of %s cannot fire: %s", schedule.name, schedule.job_name, reason)
@@ -100,6 +119,23 @@ class Scheduler:
         job = self._registry.find(schedule.job_name).job
         new = job.new_job(json.loads(schedule.params), scheduled_for=slot)
         return new._replace(id=slot_job_id(schedule.id, slot))
+
+
+def _declaration(job: AnyJob) -> Declaration:
+    schedules = tuple(
+        ScheduleRecord(
+            id=schedule_id(job.job_name, schedule.name),
+            job_name=job.job_name,
+            name=schedule.name,
+            cron_expression=schedule.cron,
+            timezone=schedule.timezone,
+            misfire=schedule.misfire,
+            misfire_limit=schedule.misfire_limit,
+            params=schedule.params,
+        )
+        for schedule in job.schedules
+    )
+    return Declaration(job.job_name, schedules)
 
 
 def _report_dropped(schedule: ScheduleRecord, firing: Firing) -> None:

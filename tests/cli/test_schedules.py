@@ -83,3 +83,35 @@ def test_a_row_that_nobody_can_read_is_reported(scheduled: Shop, column: str, va
     output = scheduled.run("schedules").output
     assert "Shout/morning" in output
     assert "\x1b" not in output
+
+
+@pytest.mark.parametrize("command", [("worker", "--until-empty"), ("tick",)], ids=["worker", "tick"])
+def test_schedules_of_code_are_stored_and_fire(shop: Shop, command: tuple[str, ...]) -> None:
+    shop.run(*command)
+    assert listed(shop)["name"] == "morning"
+    shop.execute("UPDATE cron_jobs SET next_run_at = 0")
+    shop.run(*command)
+    (record,) = shop.records()
+    assert (record.job_name, record.status) == ("Shout", "completed")
+    assert '"good morning"' in record.params
+
+
+@pytest.mark.parametrize("command", [("worker", "--until-empty"), ("tick",)], ids=["worker", "tick"])
+def test_a_schedule_that_an_operator_switched_off_stays_off(scheduled: Shop, command: tuple[str, ...]) -> None:
+    scheduled.run("schedules", "--disable", "Shout/morning")
+    scheduled.run(*command)
+    assert listed(scheduled)["enabled"] is False
+
+
+@pytest.mark.parametrize("next_run_at", [0, None])
+def test_an_unknown_zone_is_a_problem_of_one_schedule(scheduled: Shop, next_run_at: int | None) -> None:
+    scheduled.run("tick")
+    scheduled.execute("UPDATE cron_jobs SET timezone = 'Mars/Olympus', next_run_at = :at", at=next_run_at)
+    assert str(listed(scheduled)["problem"]).startswith("unknown time zone 'Mars/Olympus'")
+    assert "unknown time zone 'Mars/Olympus'" in scheduled.run("schedules").stdout
+    result = scheduled.run("tick")
+    assert result.exit_code == 1
+    assert "schedule morning of Shout cannot fire: unknown time zone 'Mars/Olympus'" in result.stderr
+    assert "1 schedules could not fire" in result.stderr
+    scheduled.execute("UPDATE cron_jobs SET timezone = 'Europe/Berlin'")
+    assert scheduled.run("tick").exit_code == 0

@@ -15,6 +15,7 @@ from server_jobs.record import (
     Cancellation,
     Claim,
     ClaimRequest,
+    Declaration,
     DueSchedules,
     Expired,
     Firing,
@@ -132,6 +133,13 @@ class StoreView:
 
     async def save_schedules(self, schedules: Sequence[ScheduleRecord]) -> None:
         await self._ask("save_schedules", schedules, lambda store: store.save_schedules(schedules))
+
+    async def declare_schedules(
+        self, declarations: Sequence[Declaration], *, grace: timedelta
+    ) -> Sequence[ScheduleRecord]:
+        return await self._ask(
+            "declare_schedules", declarations, lambda store: store.declare_schedules(declarations, grace=grace)
+        )
 
     async def list_schedules(self) -> Sequence[ScheduleRecord]:
         return await self._ask("list_schedules", None, lambda store: store.list_schedules())

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
-from zoneinfo import ZoneInfo
 
 import click
 
-from ..cron import next_slot
+from ..cron import load_zone, next_slot
 from ..errors import InvalidOptionError, ServerJobsError
 from ..ports import ScheduleStore
 from ..record import PausedQueue, ScheduleRecord
@@ -83,9 +82,10 @@ def _label(record: ScheduleRecord) -> str:
 
 def _slots(record: ScheduleRecord, now: datetime, count: int) -> Iterator[datetime]:
     """The slots to come, from the one that is stored: a slot that has passed and is not fired yet comes first."""
+    zone = load_zone(record.timezone)
     slot = record.next_run_at or next_slot(record.cron_expression, record.timezone, now)
     for _ in range(count):
-        yield slot.astimezone(ZoneInfo(record.timezone))
+        yield slot.astimezone(zone)
         slot = next_slot(record.cron_expression, record.timezone, max(slot, now))
 
 

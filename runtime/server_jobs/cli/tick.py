@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import asdict
 from datetime import timedelta
 
@@ -10,9 +11,10 @@ import click
 from ..cron_tick import Tick
 from ..cron_tick import tick as tick_once
 from .arguments import duration
+from .failures import NO
 from .log_lines import logging_to_stderr
 from .options import json_option, with_workspace
-from .output import print_json, say
+from .output import note, print_json, say
 from .running import run
 from .workspace import Workspace
 
@@ -50,7 +52,8 @@ def tick(
     Example, for crontab:
       * * * * *  cd /srv/shop && server-jobs tick --budget 50s
 
-    Exit status: 0 done, whether or not a job failed; 2 wrong usage; 3 project or database cannot be used.
+    Exit status: 0 done, whether or not a job failed; 1 a schedule could not fire; 2 wrong usage; 3 project or database
+    cannot be used.
     """
     with logging_to_stderr():
         done = run(_tick(workspace, concurrency, lock_timeout, limit=limit, budget=budget))
@@ -61,6 +64,9 @@ def tick(
             f"{done.completed} completed, {done.failed} failed; "
             f"{done.scheduled} made by schedules, {done.expired} with an expired lease"
         )
+    if done.unfired:
+        note(f"{done.unfired} schedules could not fire; the log says why, and `server-jobs schedules` lists them")
+        sys.exit(NO)
 
 
 async def _tick(

@@ -53,6 +53,10 @@ class Statements(Protocol):
     SURVEY: str
     NEXT_DUE: str
     SAVE_SCHEDULES: str
+    TAKE_OVER_SCHEDULES: str
+    UNAPPLIED_SCHEDULES: str
+    APPLY_SCHEDULES: tuple[str, ...]
+    FORGET_WITHDRAWAL: str
     LIST_SCHEDULES: str
     ENABLE_SCHEDULE: str
     DUE_SCHEDULES: str

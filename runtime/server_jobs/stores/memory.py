@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from random import random
+from typing import Literal
 
 from .. import lifecycle
 from ..clock import Clock, SystemClock
@@ -18,6 +19,7 @@ from ..record import (
     Cancellation,
     Claim,
     ClaimRequest,
+    Declaration,
     DueSchedules,
     Expired,
     Firing,
@@ -60,6 +62,9 @@ class MemoryStore:
         self._running: set[str] = set()
         self._unfinished_keys: dict[str, str] = {}
         self._schedules: dict[str, ScheduleRecord] = {}
+        self._current_sets: dict[str, tuple[str, datetime]] = {}
+        self._known_sets: dict[str, set[str]] = {}
+        self._marks: dict[str, Literal["declared", "withdrawn"]] = {}
         self._paused: dict[str, datetime] = {}
         self._starts: Starts = {}
         self._pruned_to = ""
@@ -186,6 +191,52 @@ class MemoryStore:
             stored = self._schedules.get(schedule.id)
             self._schedules[schedule.id] = schedule if stored is None else _merged(stored, schedule)
 
+    async def declare_schedules(
+        self, declarations: Sequence[Declaration], *, grace: timedelta
+    ) -> Sequence[ScheduleRecord]:
+        withdrawn: list[ScheduleRecord] = []
+        for declaration in declarations:
+            if self._takes_over(declaration, grace):
+                withdrawn += self._withdrawn_by(declaration)
+                await self._store_declared(declaration)
+        return withdrawn
+
+    def _takes_over(self, declaration: Declaration, grace: timedelta) -> bool:
+        """Note that somebody declares this set; whether it becomes the current one."""
+        name, now = declaration.job_name, self._clock.now()
+        if not declaration.schedules and all(stored.job_name != name for stored in self._schedules.values()):
+            return False
+        known = self._known_sets.setdefault(name, set())
+        current, seen = self._current_sets.get(name, (None, now))
+        is_new = declaration.fingerprint not in known
+        if declaration.fingerprint != current and not is_new and now - seen <= grace:
+            return False
+        known.add(declaration.fingerprint)
+        self._current_sets[name] = (declaration.fingerprint, now)
+        return declaration.fingerprint != current
+
+    def _withdrawn_by(self, declaration: Declaration) -> list[ScheduleRecord]:
+        declared = {schedule.id for schedule in declaration.schedules}
+        withdrawn = [
+            replace(stored, enabled=False, next_run_at=None)
+            for stored in self._schedules.values()
+            if stored.enabled
+            and stored.job_name == declaration.job_name
+            and stored.id not in declared
+            and self._marks.get(stored.id) == "declared"
+        ]
+        for schedule in withdrawn:
+            self._schedules[schedule.id] = schedule
+            self._marks[schedule.id] = "withdrawn"
+        return withdrawn
+
+    async def _store_declared(self, declaration: Declaration) -> None:
+        await self.save_schedules(declaration.schedules)
+        for schedule in declaration.schedules:
+            if self._marks.get(schedule.id) == "withdrawn":
+                self._schedules[schedule.id] = replace(self._schedules[schedule.id], enabled=True)
+            self._marks[schedule.id] = "declared"
+
     async def list_schedules(self) -> Sequence[ScheduleRecord]:
         return sorted(self._schedules.values(), key=lambda schedule: (schedule.job_name, schedule.name))
 
@@ -195,6 +246,8 @@ class MemoryStore:
             return False
         next_run_at = schedule.next_run_at if enabled and schedule.enabled else None
         self._schedules[schedule_id] = replace(schedule, enabled=enabled, next_run_at=next_run_at)
+        if self._marks.get(schedule_id) == "withdrawn":
+            del self._marks[schedule_id]
         return True
 
     async def due_schedules(self, job_names: Sequence[str]) -> DueSchedules:

@@ -10,6 +10,7 @@
 
 from __future__ import annotations
 
+from . import schedule_sets
 from .statements import (
     CLAIM_COLUMNS,
     GET,
@@ -613,24 +614,29 @@ SELECT CAST(ceil(extract(epoch FROM min(LEAST(GREATEST(COALESCE(due, timestamptz
 
 # --- schedules -------------------------------------------------------------------------------------------------------
 
-SAVE_SCHEDULES = """
-INSERT INTO cron_jobs (id, job_name, name, cron_expression, timezone, misfire, misfire_limit, params, enabled,
-                       created_at, updated_at)
-SELECT id, job_name, name, cron_expression, timezone, misfire, misfire_limit, params, enabled, {now}, {now}
-  FROM json_to_recordset(CAST(:schedules AS json)) AS new (
+_SETS = """json_to_recordset(CAST(:sets AS json)) AS sets (
+       job_name text, fingerprint text, has_schedules integer)"""
+_SCHEDULES = """json_to_recordset(CAST(:schedules AS json)) AS new (
        id text, job_name text, name text, cron_expression text, timezone text, misfire text,
-       misfire_limit integer, params text, enabled boolean)
- ORDER BY id
-    ON CONFLICT (id) DO UPDATE
-   SET job_name = excluded.job_name, name = excluded.name, params = excluded.params,
-       cron_expression = excluded.cron_expression, timezone = excluded.timezone, misfire = excluded.misfire,
-       misfire_limit = excluded.misfire_limit,
-       next_run_at = CASE WHEN (cron_jobs.cron_expression, cron_jobs.timezone, cron_jobs.misfire)
-                             = (excluded.cron_expression, excluded.timezone, excluded.misfire)
-                           AND cron_jobs.misfire_limit IS NOT DISTINCT FROM excluded.misfire_limit
-                     THEN cron_jobs.next_run_at END,
-       updated_at = {now}
-"""
+       misfire_limit integer, params text, enabled boolean)"""
+
+
+def _of_sets(template: str) -> str:
+    return template.format(
+        sets=_SETS,
+        schedules=_SCHEDULES,
+        grace="CAST(:grace AS bigint) * interval '1 millisecond'",
+        far="{now} + interval '100 years'",
+        columns=SCHEDULE_COLUMNS,
+        now="{now}",
+    )
+
+
+SAVE_SCHEDULES = _of_sets(schedule_sets.SAVE_ANY)
+TAKE_OVER_SCHEDULES = _of_sets(schedule_sets.TAKE_OVER)
+UNAPPLIED_SCHEDULES = _of_sets(schedule_sets.UNAPPLIED)
+FORGET_WITHDRAWAL = schedule_sets.FORGET_WITHDRAWAL
+APPLY_SCHEDULES = tuple(map(_of_sets, schedule_sets.APPLY))
 
 ENABLE_SCHEDULE = """
 UPDATE cron_jobs

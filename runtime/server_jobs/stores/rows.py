@@ -20,6 +20,7 @@ from ..record import (
     Claim,
     ClaimRequest,
     Completed,
+    Declaration,
     Failed,
     Heartbeat,
     JobQuery,
@@ -155,6 +156,15 @@ def schedule_row(schedule: ScheduleRecord) -> dict[str, Value]:
         "misfire_limit": schedule.misfire_limit,
         "params": schedule.params,
         "enabled": schedule.enabled,
+    }
+
+
+def declaration_row(declaration: Declaration) -> dict[str, Value]:
+    """Return an element of the parameter `sets`."""
+    return {
+        "job_name": declaration.job_name,
+        "fingerprint": declaration.fingerprint,
+        "has_schedules": int(bool(declaration.schedules)),
     }
 
 

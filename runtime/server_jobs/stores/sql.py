@@ -26,6 +26,7 @@ from ..record import (
     Claim,
     ClaimRequest,
     Completed,
+    Declaration,
     DueSchedules,
     Expired,
     Firing,
@@ -53,6 +54,7 @@ from .dialect import statements_of
 from .rows import (
     EPOCH,
     claims_of,
+    declaration_row,
     duration_of,
     heartbeat_row,
     integer_of,
@@ -360,11 +362,40 @@ class SqlStore:
         rows = json_of([schedule_row(schedule) for schedule in schedules])
         await self._run(self._statements.SAVE_SCHEDULES, schedules=rows)
 
+    async def declare_schedules(
+        self, declarations: Sequence[Declaration], *, grace: timedelta
+    ) -> Sequence[ScheduleRecord]:
+        of = self._statements
+        sets = json_of([declaration_row(declaration) for declaration in declarations])
+        _, unapplied = await self.database.run(
+            self._call(of.TAKE_OVER_SCHEDULES, sets=sets, grace=milliseconds(grace)),
+            self._call(of.UNAPPLIED_SCHEDULES, sets=sets),
+        )
+        names = {text_of(row["job_name"]) for row in unapplied}
+        if not names:
+            return ()
+        current = [declaration for declaration in declarations if declaration.job_name in names]
+        parameters = {
+            "sets": json_of([declaration_row(declaration) for declaration in current]),
+            "schedules": json_of([schedule_row(schedule) for each in current for schedule in each.schedules]),
+        }
+        calls = [
+            self._call(sql, **{name: text for name, text in parameters.items() if f":{name}" in sql})
+            for sql in of.APPLY_SCHEDULES
+        ]
+        return [schedule_of(row) for rows in await self.database.run(*calls) for row in rows]
+
     async def list_schedules(self) -> Sequence[ScheduleRecord]:
         return [schedule_of(row) for row in await self._run(self._statements.LIST_SCHEDULES)]
 
     async def enable_schedule(self, schedule_id: str, *, enabled: bool) -> bool:
-        return bool(await self._run_by_id(self._statements.ENABLE_SCHEDULE, schedule_id, enabled=int(enabled)))
+        if not is_storable(schedule_id):
+            return False
+        rows, _ = await self.database.run(
+            self._call(self._statements.ENABLE_SCHEDULE, id=schedule_id, enabled=int(enabled)),
+            self._call(self._statements.FORGET_WITHDRAWAL, id=schedule_id),
+        )
+        return bool(rows)
 
     async def due_schedules(self, job_names: Sequence[str]) -> DueSchedules:
         due, clock = await self.database.run(

@@ -8,6 +8,7 @@ carries the token guard and returns the rows it changed.
 from __future__ import annotations
 
 from ..record import UNREADABLE
+from . import schedule_sets
 
 JOB_COLUMNS = (
     "id, job_name, params, result, status, progress, progress_message, error, worker_started_at, worker_expires_at, "
@@ -534,22 +535,30 @@ SELECT min(due) - {{now}} AS wait
 
 # --- schedules -------------------------------------------------------------------------------------------------------
 
-SAVE_SCHEDULES = """
-INSERT INTO cron_jobs (id, job_name, name, cron_expression, timezone, misfire, misfire_limit, params, enabled,
-                       created_at, updated_at)
-SELECT value->>'id', value->>'job_name', value->>'name', value->>'cron_expression', value->>'timezone',
-       value->>'misfire', value->>'misfire_limit', value->>'params', value->>'enabled', {now}, {now}
-  FROM json_each(:schedules) WHERE true
-    ON CONFLICT (id) DO UPDATE
-   SET job_name = excluded.job_name, name = excluded.name, params = excluded.params,
-       cron_expression = excluded.cron_expression, timezone = excluded.timezone, misfire = excluded.misfire,
-       misfire_limit = excluded.misfire_limit,
-       next_run_at = CASE WHEN (cron_jobs.cron_expression, cron_jobs.timezone, cron_jobs.misfire)
-                             = (excluded.cron_expression, excluded.timezone, excluded.misfire)
-                           AND cron_jobs.misfire_limit IS excluded.misfire_limit
-                     THEN cron_jobs.next_run_at END,
-       updated_at = {now}
-"""
+_SETS = """(SELECT value->>'job_name' AS job_name, value->>'fingerprint' AS fingerprint,
+                   value->>'has_schedules' AS has_schedules FROM json_each(:sets)) AS sets"""
+_SCHEDULES = """(SELECT value->>'id' AS id, value->>'job_name' AS job_name, value->>'name' AS name,
+                   value->>'cron_expression' AS cron_expression, value->>'timezone' AS timezone,
+                   value->>'misfire' AS misfire, value->>'misfire_limit' AS misfire_limit, value->>'params' AS params,
+                   value->>'enabled' AS enabled FROM json_each(:schedules)) AS new"""
+
+
+def _of_sets(template: str) -> str:
+    return template.format(
+        sets=_SETS,
+        schedules=_SCHEDULES,
+        grace=":grace",
+        far=f"{{now}} + {_CENTURY}",
+        columns=SCHEDULE_COLUMNS,
+        now="{now}",
+    )
+
+
+SAVE_SCHEDULES = _of_sets(schedule_sets.SAVE_ANY)
+TAKE_OVER_SCHEDULES = _of_sets(schedule_sets.TAKE_OVER)
+UNAPPLIED_SCHEDULES = _of_sets(schedule_sets.UNAPPLIED)
+APPLY_SCHEDULES = tuple(map(_of_sets, schedule_sets.APPLY))
+FORGET_WITHDRAWAL = schedule_sets.FORGET_WITHDRAWAL
 
 LIST_SCHEDULES = f"SELECT {SCHEDULE_COLUMNS} FROM cron_jobs ORDER BY job_name, name"
 
