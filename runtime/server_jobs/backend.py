@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import BaseModel
 
+from .binding import handler_without_backend
 from .clock import Clock, SystemClock
 from .context import JobContext
 from .databases.url import open_database
@@ -396,6 +397,15 @@ def _store_of(database: Store | Database | str, schema: str | None) -> Store:
         f"database must be a store, a database or a URL such as 'sqlite:///jobs.sqlite3', "
         f"not a {type(database).__name__}"
     )
+
+
+async def run_unbound(
+    job: AnyJob, params: BaseModel, correlation_id: str | None
+) -> tuple[JobMetadata, BaseModel | None]:
+    """Execute a job that no backend is bound to, without a trace in any store. Raises `HandlerMissingError`."""
+    context = JobContext(job_name=job.job_name, correlation_id=correlation_id)
+    call = HandlerCall(job, handler_without_backend(job), context)
+    return await run_unstored(call, job, params, None, None, SystemClock())
 
 
 def check_limit(limit: int) -> None:

@@ -7,15 +7,17 @@ from collections.abc import Iterable, Sequence
 from contextvars import ContextVar
 from datetime import timedelta
 from typing import TYPE_CHECKING, NamedTuple, Protocol
+from weakref import WeakSet
 
 from pydantic import BaseModel
 
 from .context import JobContext
+from .errors import HandlerMissingError
 from .record import Inserted, JobRecord, NewJob
 from .result import JobMetadata
 
 if TYPE_CHECKING:
-    from .job import AnyJob
+    from .job import AnyHandler, AnyJob
     from .ports import Store
 
 
@@ -62,6 +64,27 @@ class Run(NamedTuple):
 
     backend: JobBackend | None
     context: JobContext
+
+
+class HandlerSource(Protocol):
+    """A registry, for jobs that no backend is bound to."""
+
+    def own_handler_of(self, job: AnyJob) -> AnyHandler | None:
+        """Return the handler that is registered for exactly this class; None if there is none."""
+        ...
+
+
+registries: WeakSet[HandlerSource] = WeakSet()
+"""Every registry of this process."""
+
+
+def handler_without_backend(job: AnyJob) -> AnyHandler:
+    """Return the handler of a job from the class or any registry. Raises `HandlerMissingError`."""
+    found = (registry.own_handler_of(job) for registry in list(registries))
+    handler = job.handler or next((handler for handler in found if handler is not None), None)
+    if handler is None:
+        raise HandlerMissingError(job.job_name)
+    return handler
 
 
 current_run: ContextVar[Run | None] = ContextVar("current_run", default=None)

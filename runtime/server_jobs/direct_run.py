@@ -25,7 +25,7 @@ async def run_unstored(
     call: HandlerCall,
     job: AnyJob,
     params: BaseModel,
-    backend: JobBackend,
+    backend: JobBackend | None,
     processes: HandlerProcesses | None,
     clock: Clock,
 ) -> tuple[JobMetadata, BaseModel | None]:

@@ -104,7 +104,10 @@ class HandlerMissingError(ServerJobsError):
 
     def __init__(self, job_name: str) -> None:
         self.job_name = job_name
-        super().__init__(f"{job_name} has no handler here; register one with `registry.register({job_name}, handler)`")
+        super().__init__(
+            f"{job_name} has no handler here; register one with `registry.register({job_name}, handler)`, "
+            "or import the registry that has one"
+        )
 
 
 class HandlerNotImplementedError(ServerJobsError):

@@ -79,7 +79,7 @@ class HandlerCall:
             self._is_stopped = True
             self._task.cancel()
 
-    async def run(self, backend: JobBackend, params: BaseModel) -> object:
+    async def run(self, backend: JobBackend | None, params: BaseModel) -> object:
         """What the handler returns. Raises what it raises, and `TimeoutError` when its time is up.
 
         Raises `CancelledError` only when `stop` was called or the caller itself is cancelled.

@@ -30,22 +30,24 @@ class JobHandle(str, Generic[R]):
     __slots__ = ("_backend", "_job", "created")
 
     created: bool
-    """False when an unfinished job with the same unique key was there already, and this is its id."""
+    """Whether this call stored the job; False for the unfinished job that holds the unique key, and for a stored id."""
 
     _job: type[Job[Any, R, Any]]
-    _backend: JobBackend
+    _backend: JobBackend | None
 
     @classmethod
-    def of(cls, job: type[Job[Any, R, Any]], backend: JobBackend, inserted: Inserted) -> JobHandle[R]:
-        """The handle of a job that was just stored."""
+    def of(cls, job: type[Job[Any, R, Any]], backend: JobBackend | None, inserted: Inserted) -> JobHandle[R]:
+        """Return the handle of a stored job. `backend` None: whatever the class is bound to when the handle is used."""
         handle: JobHandle[R] = cls(inserted.id)
         handle._job, handle._backend, handle.created = job, backend, inserted.created
         return handle
 
     async def record(self) -> JobRecord:
-        """The stored job as it is now. Raises `JobNotFoundError` if it was deleted."""
-        record = await self._backend.store.get(str(self))
-        if record is None:
+        """Return the stored job as it is now. Raises `JobNotFoundError` if there is none of this class with the id."""
+        backend = self._opened_by()
+        await backend.initialize()
+        record = await backend.store.get(str(self))
+        if record is None or record.job_name != self._job.job_name:
             raise JobNotFoundError(str(self))
         return record
 
@@ -55,7 +57,9 @@ class JobHandle(str, Generic[R]):
 
     async def cancel(self) -> Cancellation:
         """Cancel the job if it is pending, ask it to stop if it is running."""
-        return await self._backend.store.cancel(str(self))
+        backend = self._opened_by()
+        await backend.initialize()
+        return await backend.store.cancel(str(self))
 
     async def result(self, *, timeout: timedelta | None = None) -> JobResult[R]:  # noqa: ASYNC109  the usual name
         """Wait until the job is finished, and read its result.
@@ -73,7 +77,7 @@ class JobHandle(str, Generic[R]):
 
     def result_sync(self, *, timeout: timedelta | None = None) -> JobResult[R]:
         """As `result`, for code without an event loop."""
-        return wait_for(self._backend, "result()", lambda: self.result(timeout=timeout))
+        return wait_for(self._opened_by(), "result()", lambda: self.result(timeout=timeout))
 
     async def watch(self) -> AsyncIterator[JobProgress]:
         """Its progress now and whenever it has changed, until the job is finished; the last one says how it ended.
@@ -91,7 +95,12 @@ class JobHandle(str, Generic[R]):
                 await asyncio.sleep(_LONGEST_PAUSE)
 
     async def _summary(self) -> JobSummary:
-        summary = await self._backend.store.summary(str(self))
-        if summary is None:
+        backend = self._opened_by()
+        await backend.initialize()
+        summary = await backend.store.summary(str(self))
+        if summary is None or summary.job_name != self._job.job_name:
             raise JobNotFoundError(str(self))
         return summary
+
+    def _opened_by(self) -> JobBackend:
+        return self._backend or self._job.current_backend()

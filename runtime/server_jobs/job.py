@@ -26,7 +26,7 @@ from .json_schema import JobSchemas, schemas_of_models
 from .limits import limit_keys
 from .options import JobOptions, Schedule, check_range
 from .outcomes import Cancel, Snooze
-from .record import Claim, JobRecord, NewJob
+from .record import Claim, Inserted, JobRecord, NewJob
 from .result import JobMetadata, JobResult
 from .texts import LONGEST_NAME, check_text
 from .upcasts import AnyEarlierVersion, Versions
@@ -111,7 +111,7 @@ class Job(Generic[P, R, D]):
         that job's id is returned. Raises `InvalidParamsError` before anything is stored.
         """
         new = cls.new_job(params, **options)
-        backend = cls._backend()
+        backend = cls.current_backend()
         (inserted,) = await backend.insert([new])
         return JobHandle.of(cls, backend, inserted)
 
@@ -122,26 +122,28 @@ class Job(Generic[P, R, D]):
         May be called from any thread. Raises `InvalidOptionError` inside an event loop, which it would block.
         """
         new = cls.new_job(params, **options)
-        backend = cls._backend()
+        backend = cls.current_backend()
         (inserted,) = wait_for(backend, f"{cls.job_name}.later(...)", lambda: backend.insert([new]))
         return JobHandle.of(cls, backend, inserted)
 
     @classmethod
     async def later_many(cls, params_list: Sequence[P | D], **options: Unpack[EnqueueOptions]) -> list[JobHandle[R]]:
         """Queue many jobs in one transaction: all of them or, when one does not fit its spec, none."""
-        backend = cls._backend()
+        backend = cls.current_backend()
         inserted = await backend.insert(cls.new_jobs(params_list, **options))
         return [JobHandle.of(cls, backend, one) for one in inserted]
 
     @overload
     @classmethod
-    def later_in(cls, transaction: Connection | Session, params: P | D, **options: Unpack[EnqueueOptions]) -> str: ...
+    def later_in(
+        cls, transaction: Connection | Session, params: P | D, **options: Unpack[EnqueueOptions]
+    ) -> JobHandle[R]: ...
 
     @overload
     @classmethod
     def later_in(
         cls, transaction: AsyncConnection | AsyncSession, params: P | D, **options: Unpack[EnqueueOptions]
-    ) -> Awaitable[str]: ...
+    ) -> Awaitable[JobHandle[R]]: ...
 
     @classmethod
     def later_in(
@@ -149,15 +151,26 @@ class Job(Generic[P, R, D]):
         transaction: Connection | Session | AsyncConnection | AsyncSession,
         params: P | D,
         **options: Unpack[EnqueueOptions],
-    ) -> str | Awaitable[str]:
+    ) -> JobHandle[R] | Awaitable[JobHandle[R]]:
         """Queue the job inside your own SQLAlchemy transaction: it commits and rolls back with your data.
 
-        Returns the id, to be awaited when the session or connection is an async one. No backend needs to be bound.
-        Otherwise as `later`. Needs the extra `sqlalchemy`.
+        Workers are woken by the commit. Returns the handle, to be awaited when the session or connection is an async
+        one. A backend must be bound only when the handle is asked for the job. Otherwise like `later`. Needs the extra
+        `sqlalchemy`.
         """
         from .transactional import insert_in  # SQLAlchemy is an extra
 
-        return insert_in(transaction, cls.new_job(params, **options), cls.database_schema)
+        inserted = insert_in(transaction, cls.new_job(params, **options), cls.database_schema)
+        return JobHandle.of(cls, None, inserted) if isinstance(inserted, Inserted) else cls._awaited_handle(inserted)
+
+    @classmethod
+    async def _awaited_handle(cls, inserting: Awaitable[Inserted]) -> JobHandle[R]:
+        return JobHandle.of(cls, None, await inserting)
+
+    @classmethod
+    def handle(cls, job_id: str) -> JobHandle[R]:
+        """Return the handle of a job by its stored id. Nothing is read before the handle is used."""
+        return JobHandle.of(cls, None, Inserted(job_id, created=False))
 
     @classmethod
     async def now(
@@ -170,18 +183,31 @@ class Job(Generic[P, R, D]):
     ) -> JobResult[R]:
         """Run the job here and now, and return its outcome; a failure is in the result, not raised.
 
-        Persisted, it is a row like any other, held by a lease of `worker_timeout` that is renewed while the handler
-        runs: after a crash, or a failure with attempts left, a worker takes it over. Raises `InvalidParamsError`, or
-        `DuplicateJobError` when an unfinished job holds its unique key.
+        Without `persist` nothing is stored, and no backend needs to be bound; where none is, `context.database` is None
+        and the handler runs in this process. Persisted, it is a row like any other, held by a lease of `worker_timeout`
+        that is renewed while the handler runs: after a crash, or a failure with attempts left, a worker takes it over.
+        Raises `InvalidParamsError`, or `DuplicateJobError` when an unfinished job holds its unique key.
         """
         cls._check_active()
-        backend = cls._backend()
         if not persist:
-            validated, _ = write_params(cls.job_name, cls.params_model, params, cls.options.redact)
-            metadata, value = await backend.run_unstored(cls, validated, _inherited(correlation_id))
-            return JobResult(metadata, cast("R | None", value))
+            return await cls._now_unstored(params, _inherited(correlation_id))
+        backend = cls.current_backend()
         new = cls.new_job(params, correlation_id=correlation_id)
         return cls.result_of(await backend.run_new(cls, new, worker_timeout))
+
+    @classmethod
+    async def _now_unstored(cls, params: P | D, correlation_id: str | None) -> JobResult[R]:
+        from .backend import run_unbound  # a step upwards, like that of `set_database`
+
+        validated, _ = write_params(cls.job_name, cls.params_model, params, cls.options.redact)
+        backend = cls._bound_backend()
+        running = (
+            run_unbound(cls, validated, correlation_id)
+            if backend is None
+            else backend.run_unstored(cls, validated, correlation_id)
+        )
+        metadata, value = await running
+        return JobResult(metadata, cast("R | None", value))
 
     @classmethod
     async def batch(
@@ -227,7 +253,7 @@ class Job(Generic[P, R, D]):
 
         Raises `JobNotFoundError`, or `JobUnavailableError` when it is not pending (another worker may hold it).
         """
-        return cls.result_of(await cls._backend().run_stored(cls, job_id, worker_timeout))
+        return cls.result_of(await cls.current_backend().run_stored(cls, job_id, worker_timeout))
 
     @classmethod
     def result_of(cls, record: JobRecord) -> JobResult[R]:
@@ -309,13 +335,18 @@ class Job(Generic[P, R, D]):
         return unique_key_of(cls.job_name, text, cls.options.unique_by)
 
     @classmethod
-    def _backend(cls) -> JobBackend:
-        """The backend pinned by `using` or `set_database`, else that of the handler around, else the one bound."""
-        run = None if cls._pinned else current_run.get()
-        backend = (run and run.backend) or cls.backend or bound_before_import(cls)
+    def current_backend(cls) -> JobBackend:
+        """Return the backend that calls of this class go to now. Raises `JobNotBoundError`."""
+        backend = cls._bound_backend()
         if backend is None:
             raise JobNotBoundError(cls.job_name)
         return backend
+
+    @classmethod
+    def _bound_backend(cls) -> JobBackend | None:
+        """The backend pinned by `using` or `set_database`, else that of the handler around, else the one bound."""
+        run = None if cls._pinned else current_run.get()
+        return (run and run.backend) or cls.backend or bound_before_import(cls)
 
 
 def define_job(

@@ -255,6 +255,9 @@ class Store(JobStore, JobReader, ScheduleStore, QueueStore, Protocol):
         ...
 
 
+POSTGRES_CHANNEL = "server_jobs"
+"""The channel on which PostgreSQL tells workers of stored jobs."""
+
 Value = str | int | float | datetime | None
 Row = Mapping[str, Value]
 

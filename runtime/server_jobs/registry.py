@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from importlib.util import resolve_name
 from typing import Any
 
-from .binding import JobBackend, bind_before_import
+from .binding import JobBackend, bind_before_import, registries
 from .errors import DuplicateRegistrationError, HandlerMissingError, InvalidOptionError, UnknownJobError
 from .job import AnyHandler, AnyJob, D, Handler, Job, P, R
 from .on_demand import OnDemand
@@ -61,6 +61,7 @@ class JobRegistry:
         self._registrations = OnDemand[Registration]()
         self._modules: dict[str, str] = {}
         self._known: tuple[KnownJob, ...] | None = None
+        registries.add(self)
 
     def register(
         self,
@@ -134,6 +135,11 @@ class JobRegistry:
         if handler is None:
             raise HandlerMissingError(job.job_name)
         return handler
+
+    def own_handler_of(self, job: AnyJob) -> AnyHandler | None:
+        """Return the handler that is registered for this class, or for a class that it derives from; else None."""
+        registration = self._registrations.get(job.job_name)
+        return registration.handler if registration and issubclass(job, registration.job) else None
 
     def versions_of(self, job: AnyJob) -> Versions:
         """The versions of that job that are known here."""

@@ -11,7 +11,7 @@ from .record import Claim, Expired, Outcome
 from .registry import JobRegistry
 
 DEFAULT_CONCURRENCY = 5
-DEFAULT_LOCK_TIMEOUT = timedelta(minutes=5)
+DEFAULT_LOCK_TIMEOUT = timedelta(seconds=60)
 DEFAULT_POLL_INTERVAL = timedelta(seconds=1)
 
 

@@ -25,6 +25,25 @@ async def test_a_result_is_there_soon_after_the_job_is_done() -> None:
     assert (await task).data == Text(text="hello")
 
 
+async def test_a_stored_id_becomes_a_handle_again() -> None:
+    job = text_job(echo)
+    backend = backend_on(None, job)
+    stored = str(await job.later(PARAMS))
+    handle = job.handle(stored)
+    assert (handle, handle.created) == (stored, False)
+    await Worker(backend, until_empty=True).run()
+    assert (await handle.result(timeout=5 * SECOND)).data == Text(text="hello")
+
+
+async def test_an_id_of_another_job_has_no_handle_here() -> None:
+    job, other = text_job(echo), text_job(echo, "Other")
+    backend_on(None, job, other)
+    handle = other.handle(await job.later(PARAMS))
+    for ask in (handle.record, handle.status, handle.result):
+        with pytest.raises(JobNotFoundError):
+            await ask()
+
+
 async def test_waiting_for_a_result_ends_with_its_time_and_leaves_the_job_alone() -> None:
     job = text_job(echo)
     backend_on(None, job)

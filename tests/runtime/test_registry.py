@@ -104,6 +104,33 @@ def test_binding_reaches_every_job_and_can_be_undone() -> None:
     assert first.backend is None
 
 
+async def test_a_run_that_is_not_stored_needs_no_backend() -> None:
+    seen: list[JobContext] = []
+
+    async def handler(params: Text, context: JobContext) -> Text:
+        seen.append(context)
+        return Text(text=params.text.upper())
+
+    job = text_job(handler)
+    assert (await job.now({"text": "a"}, persist=False, correlation_id="c")).data == Text(text="A")
+    assert (seen[0].job_id, seen[0].correlation_id, seen[0].database) == (None, "c", None)
+    assert [result.data.text for result in await job.batch([{"text": "b"}], persist=False)] == ["B"]
+    with pytest.raises(JobNotBoundError):
+        await job.now({"text": "a"})
+
+
+async def test_a_run_that_is_not_stored_finds_the_handler_in_the_registry() -> None:
+    class Bare(Job[Text, Text, dict[str, object]]):
+        job_name = spec_name = "Bare"
+        params_model = result_model = Text
+
+    with pytest.raises(HandlerMissingError, match="import the registry"):
+        await Bare.now({"text": "a"}, persist=False)
+    registry = create_job_registry().register(Bare, echo)
+    assert (await Bare.now({"text": "a"}, persist=False)).data == Text(text="a")
+    assert registry.has("Bare")
+
+
 async def test_a_job_that_is_not_bound_says_what_to_do() -> None:
     with pytest.raises(JobNotBoundError, match=r"Echo is not bound to a backend: .*connect.*bind.*set_database"):
         await text_job(echo).later({"text": "a"}, delay=timedelta(seconds=1))

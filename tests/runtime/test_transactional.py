@@ -11,7 +11,18 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from server_jobs import InvalidOptionError, InvalidParamsError, JobOptions, JobStatus, connect, create_job_registry
+from server_jobs import (
+    InvalidOptionError,
+    InvalidParamsError,
+    JobHandle,
+    JobNotBoundError,
+    JobOptions,
+    JobStatus,
+    Worker,
+    connect,
+    create_job_registry,
+    transactional,
+)
 from server_jobs.schema import jobs, metadata
 from sqlalchemy import Connection, Engine, create_engine, event, select
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
@@ -182,7 +193,7 @@ async def test_the_job_runs_like_any_other(sqlite_url: str) -> None:
 def test_async_sessions_and_connections_commit_and_roll_back(async_engine: AsyncEngine) -> None:
     async def scenario() -> tuple[list[str], list[str]]:
         async with AsyncSession(async_engine) as session:
-            committed = [await Invoice.later_in(session, PARAMS)]
+            committed: list[str] = [await Invoice.later_in(session, PARAMS)]
             await session.commit()
             await Invoice.later_in(session, PARAMS)
             await session.rollback()
@@ -221,6 +232,78 @@ async def ids_in(engine: AsyncEngine) -> list[str]:
     """The ids of the committed jobs."""
     async with engine.connect() as connection:
         return list(await connection.scalars(select(jobs.c.id).order_by(jobs.c.id)))
+
+
+@pytest.mark.parametrize("is_announced", [True, False], ids=["announced", "sabotage"])
+def test_a_commit_wakes_the_workers(engine: Engine, monkeypatch: pytest.MonkeyPatch, is_announced: bool) -> None:
+    """Without an announcement a worker on PostgreSQL has to poll; on SQLite it watches the file."""
+    if not is_announced:
+        monkeypatch.setattr(transactional, "_announces", lambda _: False)
+    url = engine.url.set(drivername=engine.dialect.name).render_as_string(hide_password=False)
+
+    def enqueue() -> JobHandle[Text]:
+        with Session(engine) as session:
+            handle = Invoice.later_in(session, PARAMS)
+            session.commit()
+        return handle
+
+    async def scenario() -> bool:
+        registry = create_job_registry().register(Invoice)
+        async with connect(registry, url, poll_interval=timedelta(hours=1)) as backend:
+            worker = Worker(backend)
+            task = asyncio.create_task(worker.run())
+            await asyncio.sleep(0.3)  # it listens, and has looked at what there was
+            handle = await asyncio.to_thread(enqueue)
+            try:
+                return (await handle.result(timeout=timedelta(seconds=5 if is_announced else 0.5))).ok
+            except TimeoutError:
+                return False
+            finally:
+                worker.stop()
+                await task
+
+    assert asyncio.run(scenario()) is (is_announced or engine.dialect.name == "sqlite")
+
+
+def test_of_transactions_that_begin_together_one_announces(
+    postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """PostgreSQL commits transactions with announcements one after another."""
+    engine, said = create_engine(postgres_url), 0
+    metadata.create_all(engine)
+
+    def count(connection: Connection, cursor: object, statement: str, *_: object) -> None:
+        nonlocal said
+        said += "pg_notify" in statement
+
+    event.listen(engine, "after_cursor_execute", count)
+    monkeypatch.setattr(transactional, "_APART", 60)
+    for _ in range(5):
+        with engine.begin() as connection:
+            Invoice.later_in(connection, PARAMS)
+    assert said == 1
+    monkeypatch.setattr(transactional, "_APART", 0)
+    with engine.begin() as connection:
+        Invoice.later_in(connection, PARAMS)
+    assert said == 2
+    metadata.drop_all(engine)
+    engine.dispose()
+
+
+async def test_the_handle_knows_the_job_once_it_is_committed(sqlite_url: str) -> None:
+    engine = create_engine(sqlite_url)
+    metadata.create_all(engine)
+    with Session(engine) as session:
+        handle, again = OnceOnly.later_in(session, PARAMS), OnceOnly.later_in(session, PARAMS)
+        session.commit()
+    engine.dispose()
+    assert (handle, handle.created, again.created) == (again, True, False)
+    with pytest.raises(JobNotBoundError):
+        await handle.status()
+    async with connect(create_job_registry().register(OnceOnly), sqlite_url) as backend:
+        assert await handle.status() is JobStatus.PENDING
+        await Worker(backend, until_empty=True).run()
+        assert (await handle.result(timeout=timedelta(seconds=5))).data == Text(text="hello")
 
 
 def test_anything_else_is_refused_with_what_would_do() -> None:

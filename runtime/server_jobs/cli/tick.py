@@ -29,7 +29,7 @@ from .workspace import Workspace
     "--lock-timeout",
     metavar="DURATION",
     type=duration,
-    default="5m",
+    default="60s",
     show_default=True,
     help="The lease of a job: others take it over that long after this process died.",
 )

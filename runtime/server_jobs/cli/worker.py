@@ -45,7 +45,7 @@ LEVELS = ("debug", "info", "warning", "error")
     "--lock-timeout",
     metavar="DURATION",
     type=duration,
-    default="5m",
+    default="60s",
     show_default=True,
     help="The lease of a job, renewed while it runs: others take it over that long after its process died.",
 )

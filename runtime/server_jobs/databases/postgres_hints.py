@@ -12,15 +12,16 @@ import random
 from collections.abc import Awaitable, Callable
 
 from ..errors import DatabaseError
-from ..ports import Statement
+from ..ports import POSTGRES_CHANNEL, Statement
 from .postgres_driver import DriverConnection
 from .postgres_servers import Servers
 
 _logger = logging.getLogger("server_jobs")
 
-CHANNEL = "server_jobs"
 # A hint need not survive a crash of the server, and is sent without waiting for the disk.
-NOTIFY = Statement(f"SELECT set_config('synchronous_commit', 'off', true), pg_notify('{CHANNEL}', '')", writes=True)
+NOTIFY = Statement(
+    f"SELECT set_config('synchronous_commit', 'off', true), pg_notify('{POSTGRES_CHANNEL}', '')", writes=True
+)
 
 APART = 0.005
 FIRST_PAUSE = 0.1
@@ -125,7 +126,7 @@ class Listener:
                     self._servers.place,
                 )
                 return False
-            await connection.add_listener(CHANNEL, lambda *_: self._wake())
+            await connection.add_listener(POSTGRES_CHANNEL, lambda *_: self._wake())
         except Exception as error:  # noqa: BLE001  a hint less, whatever the driver says
             _logger.debug("cannot listen: %s", error)
             return True
