@@ -41,9 +41,10 @@ def url() -> Iterator[str]:
 def statements() -> Iterator[tuple[str, str]]:
     """Every statement of the store on PostgreSQL, by name."""
     for name in Statements.__annotations__:
-        sql = getattr(postgres_statements, name)
-        if isinstance(sql, str) and sql.lstrip().startswith(("SELECT", "INSERT", "UPDATE", "DELETE", "WITH")):
-            yield name, sql.replace("{now}", "statement_timestamp()")
+        found = getattr(postgres_statements, name)
+        for number, sql in enumerate(found if isinstance(found, tuple) else (found,)):
+            if isinstance(sql, str) and sql.lstrip().startswith(("SELECT", "INSERT", "UPDATE", "DELETE", "WITH")):
+                yield f"{name}_{number}", sql.replace("{now}", "statement_timestamp()")
 
 
 def test_the_tables_are_those_of_the_metadata() -> None:

@@ -265,9 +265,7 @@ def test_a_commit_wakes_the_workers(engine: Engine, monkeypatch: pytest.MonkeyPa
     assert asyncio.run(scenario()) is (is_announced or engine.dialect.name == "sqlite")
 
 
-def test_of_transactions_that_begin_together_one_announces(
-    postgres_url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_of_transactions_that_begin_together_one_announces(postgres_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """PostgreSQL commits transactions with announcements one after another."""
     engine, said = create_engine(postgres_url), 0
     metadata.create_all(engine)
