@@ -235,6 +235,10 @@ class DatabaseBusyError(DatabaseError):
     """Another process held the database longer than the busy timeout. The transaction was rolled back; retry it."""
 
 
+class RowLockedError(DatabaseBusyError):
+    """Another transaction locked a row for too long. Nothing was changed; other rows are not concerned."""
+
+
 class ValueTooLargeError(DatabaseError):
     """What was to be written is more than the database stores in one row. Nothing was written; it never will be."""
 

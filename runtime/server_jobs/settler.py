@@ -8,13 +8,14 @@ from collections.abc import Callable
 from contextvars import Context
 
 from .clock import Clock
-from .errors import DatabaseError, ValueTooLargeError
+from .errors import DatabaseError, RowLockedError, ValueTooLargeError
 from .ports import JobStore
 from .record import Completed, Failed, JobStatus, Released, Settlement
 
 _logger = logging.getLogger("server_jobs")
 
 _FIRST_PAUSE = 0.1
+_LOCKED_PAUSE = 0.5
 _LONGEST_PAUSE = 2.0
 _REFUSALS = 3  # of one outcome, by a database that takes the renewals of its lease meanwhile
 
@@ -71,6 +72,7 @@ class Settler:
         self._task: asyncio.Task[None] | None = None
         self._pause = 0.0
         self._size: int | None = None
+        self._aside: set[asyncio.Task[None]] = set()
 
     @property
     def is_failing(self) -> bool:
@@ -82,7 +84,10 @@ class Settler:
 
         What the store raises besides `DatabaseError` is handed to it as well.
         """
-        self._waiting.append(_Waiting(settlement, deadline, stored))
+        self._enqueue(_Waiting(settlement, deadline, stored))
+
+    def _enqueue(self, waiting: _Waiting) -> None:
+        self._waiting.append(waiting)
         if self._task is None or self._task.done():
             self._task = asyncio.get_running_loop().create_task(self._write_all(), context=Context())
 
@@ -101,6 +106,8 @@ class Settler:
             statuses = await self._store.settle([waiting.settlement for waiting in batch])
         except ValueTooLargeError as error:
             self._note_too_large(batch, error)
+        except RowLockedError as error:
+            self._note_locked(batch, error)
         except DatabaseError as error:
             self._note_failure(batch, error)
         except Exception as error:  # noqa: BLE001  carried to the one who is to blame
@@ -130,6 +137,38 @@ class Settler:
         else:
             self._waiting[:0], self._size = batch, 1
 
+    def _note_locked(self, batch: list[_Waiting], error: RowLockedError) -> None:
+        """Find the row that another transaction has locked, and set its outcome aside: the others need not wait."""
+        if len(batch) > 1:
+            self._waiting[:0], self._size = batch, 1
+            return
+        _logger.warning("the outcome of job %s waits: %s", batch[0].settlement.id, error)
+        task = asyncio.get_running_loop().create_task(self._write_when_unlocked(batch[0]), context=Context())
+        self._aside.add(task)
+        task.add_done_callback(self._aside.discard)
+
+    async def _write_when_unlocked(self, waiting: _Waiting) -> None:
+        while True:
+            await self._clock.sleep(_LOCKED_PAUSE)
+            if self._clock.monotonic() >= waiting.deadline():
+                self._drop(waiting)
+                return
+            try:
+                (status,) = await self._store.settle([waiting.settlement])
+            except RowLockedError:
+                continue
+            except DatabaseError:
+                self._enqueue(waiting)
+            except Exception as error:  # noqa: BLE001  carried to the one who is to blame
+                waiting.stored(None, error)
+            else:
+                waiting.stored(status, None)
+            return
+
+    def _drop(self, waiting: _Waiting) -> None:
+        _logger.error("the outcome of job %s was dropped: its lease ran out first", waiting.settlement.id)
+        waiting.stored(None, None)
+
     def _note_failure(self, batch: list[_Waiting], error: DatabaseError) -> None:
         if not self._pause:
             _logger.error("outcomes cannot be stored, trying again: %s", error)
@@ -143,8 +182,7 @@ class Settler:
             if now < waiting.deadline():
                 self._waiting.append(waiting)
             else:
-                _logger.error("the outcome of job %s was dropped: its lease ran out first", waiting.settlement.id)
-                waiting.stored(None, None)
+                self._drop(waiting)
 
 
 def _tell_all(batch: list[_Waiting], error: BaseException) -> None:

@@ -20,13 +20,25 @@ from server_jobs.databases.postgres_hints import Listener
 from server_jobs.databases.postgres_servers import Servers
 from server_jobs.databases.postgres_url import parse_postgres_url
 from server_jobs.databases.sqlite_connection import Call, Rows
-from server_jobs.errors import DatabaseBusyError, DatabaseError
+from server_jobs.errors import DatabaseBusyError, DatabaseError, RowLockedError
 from server_jobs.ports import Statement, Value
-from server_jobs.record import Heartbeat, Hold, JobQuery, NewJob
+from server_jobs.record import Claim, Heartbeat, Hold, JobQuery, NewJob, Settlement
 from server_jobs.stores import postgres_statements
 from server_jobs.stores.sql import SqlStore
 
-from tests.conformance.examples import LEASE, START, firing, ids, insert_and_claim, job, read, request, schedule
+from tests.conformance.examples import (
+    LEASE,
+    START,
+    completed,
+    failed,
+    firing,
+    ids,
+    insert_and_claim,
+    job,
+    read,
+    request,
+    schedule,
+)
 from tests.conformance.postgres_databases import postgres_connection as connected
 from tests.conformance.test_postgres import SECONDS, opened, until_waiting
 
@@ -187,8 +199,26 @@ async def test_a_row_that_somebody_has_locked_costs_no_other_lease(url: str) -> 
             async with asyncio.timeout(SECONDS):
                 holds = dict(zip([claim.id for claim in claims], await store.renew(beats, LEASE), strict=True))
                 assert await store.renew([stale], LEASE) == [Hold.LOST]
+            other.rollback()  # a connection that is closed releases its locks a moment later
         assert holds == {claim.id: Hold.BUSY if claim.id in ("j5", "j6") else Hold.HELD for claim in claims}
         assert await store.renew(beats, LEASE) == [Hold.HELD] * 20
+
+
+@pytest.mark.parametrize("settle", [completed, failed])
+async def test_outcomes_do_not_wait_long_for_a_row_that_somebody_has_locked(
+    url: str, settle: Callable[[Claim], Settlement]
+) -> None:
+    async with opened(url) as store:
+        await store.insert([job("j1"), job("j2")])
+        outcomes = [settle(claim) for claim in await store.claim(request(limit=2))]
+        with connected(url, autocommit=False) as other:
+            other.execute("SELECT id FROM jobs WHERE id = 'j2' FOR UPDATE")
+            async with asyncio.timeout(SECONDS):
+                with pytest.raises(RowLockedError):
+                    await store.settle(outcomes)
+                assert None not in await store.settle(outcomes[:1])
+            other.rollback()
+        assert None not in await store.settle(outcomes[1:])
 
 
 @pytest.mark.parametrize("jobs", [1, 2])

@@ -11,10 +11,12 @@ import pytest
 from server_jobs.databases import postgres_connection
 from server_jobs.errors import DatabaseError
 from server_jobs.ports import Statement, Value
+from server_jobs.record import Claim, Settlement
 from server_jobs.stores import postgres_statements
 from server_jobs.stores.sql import SqlStore
 
 from tests.conformance import test_limit_races, test_postgres, test_postgres_trouble
+from tests.conformance.examples import completed, failed
 from tests.conformance.postgres_databases import empty_database
 from tests.conformance.postgres_databases import postgres_connection as connected
 from tests.conformance.test_postgres_trouble import LAST
@@ -84,6 +86,20 @@ def test_without_skipping_locked_rows_one_of_them_costs_every_lease(
 
     with pytest.raises(TimeoutError):
         on_a_new_database(renewing)
+
+
+@pytest.mark.parametrize(("settle", "name"), [(completed, "COMPLETE"), (failed, "SETTLE")])
+def test_without_a_bound_outcomes_wait_for_a_locked_row(
+    monkeypatch: pytest.MonkeyPatch, impatient: None, settle: Callable[[Claim], Settlement], name: str
+) -> None:
+    without(monkeypatch, "'250ms'", name, "'1h'")
+
+    async def settling(url: str, connection: psycopg.Connection) -> None:
+        test = test_postgres_trouble.test_outcomes_do_not_wait_long_for_a_row_that_somebody_has_locked
+        await test(url, settle)
+
+    with pytest.raises(TimeoutError):
+        on_a_new_database(settling)
 
 
 @pytest.mark.parametrize("jobs", [1, 2])

@@ -8,6 +8,7 @@ from datetime import timedelta
 
 import pytest
 from server_jobs import DatabaseError, JobStatus, ValueTooLargeError
+from server_jobs.errors import RowLockedError
 from server_jobs.record import ClaimRequest, Completed, KnownJob, NewJob, Settlement
 from server_jobs.settler import Settler
 from server_jobs.stores.memory import MemoryStore
@@ -298,3 +299,43 @@ async def test_after_an_outage_outcomes_are_written_in_batches_again() -> None:
     sizes = [len(batch) for batch in desk.store.settlements]
     assert sizes[:4] == [1, 2, 4, 8]
     assert sum(sizes) == 100
+
+
+class LockedRows(FaultyStore):
+    """A store in which somebody has locked rows."""
+
+    def __init__(self, clock: FakeClock) -> None:
+        super().__init__(clock)
+        self.locked: set[str] = set()
+
+    async def settle(self, settlements: Sequence[Settlement]) -> Sequence[JobStatus | None]:
+        if any(settlement.id in self.locked for settlement in settlements):
+            raise RowLockedError("a row is locked")
+        return await super().settle(settlements)
+
+
+async def test_the_outcome_of_a_locked_row_delays_no_other_one() -> None:
+    desk = Desk()
+    desk.store = store = LockedRows(desk.clock)
+    desk.settler = Settler(store, desk.clock)
+    outcomes = await desk.running(20)
+    store.locked = {"j005", "j013"}
+    tasks = {outcome.id: desk.settle(outcome) for outcome in outcomes}
+    await turns(200)
+    assert {job_id for job_id, task in tasks.items() if not task.done()} == store.locked
+    assert not desk.settler.is_failing
+    await desk.wait(5)
+    store.locked.clear()
+    await desk.wait(1)
+    assert {await task for task in tasks.values()} == {JobStatus.COMPLETED}
+
+
+async def test_the_outcome_of_a_row_that_stays_locked_is_dropped_with_its_lease() -> None:
+    desk = Desk()
+    desk.store = store = LockedRows(desk.clock)
+    desk.settler = Settler(store, desk.clock)
+    (outcome,) = await desk.running(1)
+    store.locked = {outcome.id}
+    task = desk.settle(outcome, deadline=desk.clock.monotonic() + 2)
+    await desk.wait(3)
+    assert await task is None

@@ -6,7 +6,7 @@ import ssl
 
 import asyncpg
 
-from ..errors import DatabaseBusyError, DatabaseError, DatabaseUnreachableError, SchemaMissingError
+from ..errors import DatabaseError, DatabaseUnreachableError, RowLockedError, SchemaMissingError
 
 
 class RepeatableError(DatabaseError):
@@ -37,7 +37,7 @@ def call_error(error: Exception, place: str) -> Exception:
         case asyncpg.DeadlockDetectedError() | asyncpg.SerializationError() | asyncpg.UniqueViolationError():
             return RepeatableError(f"PostgreSQL undid a transaction on {place}: {text_of(error)}")
         case asyncpg.LockNotAvailableError():
-            return DatabaseBusyError(
+            return RowLockedError(
                 f"a transaction on {place} waited too long for another one that is still open ({text_of(error)}); "
                 "nothing was changed: try again, and look in pg_stat_activity for who is idle in a transaction"
             )

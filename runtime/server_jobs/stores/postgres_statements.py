@@ -71,6 +71,8 @@ SELECT new.id, new.job_name, new.params, 'pending', new.queue, new.priority, new
 # statement itself, as a setting of the session is lost behind poolers. They are given in the order of their keys, so
 # that two batches do not wait for each other.
 _BOUNDED = "(SELECT set_config('lock_timeout', '5s', true)) IS NOT NULL"
+# An outcome waits for a row that somebody has locked, but not for long: other outcomes wait behind it.
+_SOON = "(SELECT set_config('lock_timeout', '250ms', true)) IS NOT NULL"
 
 # OFFSET keeps the planner from asking four times for each job whether it has keys.
 INSERT = f"""
@@ -426,6 +428,7 @@ RETURNING rate_key AS after, job_name = '{HAS_EXPIRED}' AS has_expired
 _HELD = """items AS MATERIALIZED (SELECT CAST(:items AS jsonb) AS by_id),
 held AS MATERIALIZED (
   SELECT id FROM jobs WHERE id = ANY(ARRAY(SELECT jsonb_object_keys(by_id) FROM items)) ORDER BY id FOR UPDATE"""
+_HELD_SOON = _HELD.replace(" ORDER BY", f" AND {_SOON} ORDER BY")
 _IS_CLAIM = """jobs.status || '' = 'running'
    AND jobs.fencing_token = items.by_id -> jobs.id ->> 'token'"""
 _IS_HELD = f"jobs.id = ANY(ARRAY(SELECT id FROM held)) AND {_IS_CLAIM}"
@@ -466,7 +469,7 @@ _SETTLED_STATUS = (
 )
 
 SETTLE = f"""
-WITH {_HELD})
+WITH {_HELD_SOON})
 UPDATE jobs
    SET status = {_SETTLED_STATUS},
        result = CASE {_KIND} WHEN 'completed' THEN {_item("result")} ELSE jobs.result END,
@@ -489,14 +492,14 @@ SETTLE_ONE: str | None = None  # a parameter may have a gigabyte
 
 # By the id of the job, what its token begins with and the result are one text. Nothing is locked first: the index is
 # gone through in the order of the ids as well, and should the planner choose otherwise, one of two batches is repeated.
-COMPLETE = """
+COMPLETE = f"""
 WITH items AS MATERIALIZED (SELECT CAST(:items AS jsonb) AS by_id)
 UPDATE jobs
    SET status = 'completed', result = right(items.by_id ->> jobs.id, -32), error = NULL, progress = 100,
-       completed_at = {now}, fencing_token = NULL, worker_expires_at = NULL, updated_at = {now}
+       completed_at = {{now}}, fencing_token = NULL, worker_expires_at = NULL, updated_at = {{now}}
   FROM items
  WHERE jobs.id = ANY(ARRAY(SELECT jsonb_object_keys(by_id) FROM items)) AND jobs.status || '' = 'running'
-   AND jobs.fencing_token = left(items.by_id ->> jobs.id, 32) || jobs.id
+   AND jobs.fencing_token = left(items.by_id ->> jobs.id, 32) || jobs.id AND {_SOON}
 RETURNING jobs.id, jobs.status
 """
 
