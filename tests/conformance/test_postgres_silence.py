@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from urllib.parse import urlsplit
@@ -13,12 +14,15 @@ import psycopg
 import pytest
 from server_jobs.databases import postgres_driver, postgres_network, postgres_servers, postgres_watchdog
 from server_jobs.databases.postgres import PostgresDatabase
+from server_jobs.databases.postgres_hints import Listener
 from server_jobs.databases.postgres_options import TcpOptions
 from server_jobs.databases.postgres_servers import Servers
 from server_jobs.databases.postgres_url import PostgresUrl, parse_postgres_url
 from server_jobs.databases.postgres_watchdog import Watchdog
+from server_jobs.databases.url import sqlalchemy_url
 from server_jobs.errors import DatabaseError, DatabaseUnreachableError
 from server_jobs.ports import Statement
+from sqlalchemy import create_engine, text
 
 from tests.conformance.pooler import StrictPooler
 from tests.conformance.postgres_databases import postgres_connection
@@ -102,6 +106,18 @@ async def test_silent_hosts_are_not_waited_for_one_after_the_other(url: str) -> 
         servers = Servers(parse_postgres_url(through(url, *hosts, options="?connect_timeout=60")))
         async with asyncio.timeout(SECONDS):
             (await servers.connect()).driver.terminate()
+
+
+def test_migrations_have_a_time_limit_for_each_host_too(url: str) -> None:
+    _, port = place_of(url)
+    with silent_host() as silent:
+        several = through(url, f"127.0.0.1:{silent}", f"127.0.0.1:{port}", options="?connect_timeout=2")
+        engine = create_engine(sqlalchemy_url(several))
+        began = time.monotonic()
+        with engine.connect() as connection:
+            assert connection.execute(text("SELECT 1")).scalar() == 1
+        engine.dispose()
+    assert time.monotonic() - began < SECONDS
 
 
 async def test_when_no_host_answers_all_are_named() -> None:
@@ -203,6 +219,20 @@ async def test_a_connection_that_a_network_has_forgotten_is_dropped(url: str, im
                 await database.run((LOOK, {}))
 
 
+async def test_after_a_loss_it_listens_on_a_new_connection(url: str, impatient: None) -> None:
+    woken = asyncio.Event()
+    with Valve(place_of(url)) as valve:
+        async with opened(through(url, f"127.0.0.1:{valve.port}")) as database, asyncio.timeout(SECONDS):
+            end = database.watch(woken.set)
+            await woken.wait()  # it listens now
+            woken.clear()
+            valve.freeze()
+            with pytest.raises(DatabaseUnreachableError):
+                await database.run((LOOK, {}))
+            await woken.wait()  # it listens again
+            end()
+
+
 async def test_a_slow_call_on_a_server_that_lives_goes_on(
     url: str, connection: psycopg.Connection, impatient: None
 ) -> None:
@@ -300,6 +330,14 @@ async def test_without_a_watchdog_a_dead_connection_is_waited_for(
     monkeypatch.setattr(Watchdog, "begin", lambda *_: None)
     with pytest.raises(TimeoutError):
         await test_a_connection_that_a_network_has_forgotten_is_dropped(url, None)
+
+
+async def test_without_a_word_of_the_loss_it_listens_on_the_dead_connection(
+    url: str, monkeypatch: pytest.MonkeyPatch, impatient: None, short: None
+) -> None:
+    monkeypatch.setattr(Listener, "connect_again", lambda _: None)
+    with pytest.raises(TimeoutError):
+        await test_after_a_loss_it_listens_on_a_new_connection(url, None)
 
 
 async def test_without_a_question_to_the_server_a_slow_call_is_ended(
