@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from contextvars import Context
 from datetime import timedelta
@@ -16,6 +16,7 @@ from .scheduler import DECLARATION_INTERVAL
 _logger = logging.getLogger("server_jobs")
 
 HOUSEKEEPING_INTERVAL = timedelta(seconds=1)
+_DUE, _PRUNE = "due", "prune"
 
 
 class Housekeeper:
@@ -28,31 +29,39 @@ class Housekeeper:
         self._backend = backend
         self._made_due = made_due
         self._began = self._declared = float("-inf")
-        self._task: asyncio.Task[None] | None = None
+        self._rounds: dict[str, asyncio.Task[None]] = {}
         self._failing: set[str] = set()
 
     def tick(self) -> None:
-        """Begin a round, if it is time and the last one is over."""
+        """Start each chore that is not running, if it is time."""
         now = self._backend.clock.monotonic()
-        if now - self._began >= HOUSEKEEPING_INTERVAL.total_seconds() and (self._task is None or self._task.done()):
-            self._began = now
-            self._task = asyncio.get_running_loop().create_task(self._round(), context=Context())
+        if now - self._began < HOUSEKEEPING_INTERVAL.total_seconds():
+            return
+        self._began = now
+        self._start(_DUE, self._expire, self._declare, self._schedule)
+        # It may take long where many jobs are past their retention, and must not delay leases and schedules.
+        self._start(_PRUNE, self._prune)
 
     async def finish(self) -> None:
-        """Wait for the round that is under way."""
-        if self._task is not None and not self._task.done():
-            await asyncio.wait([self._task])
+        """Wait for the chores that may make jobs due, if they are running."""
+        if (task := self._rounds.get(_DUE)) is not None:
+            await asyncio.wait([task])
 
     async def stop(self) -> None:
-        """End it now."""
-        task, self._task = self._task, None
-        if task is not None and not task.done():
+        """Cancel the chores that are running."""
+        for task in self._rounds.values():
             task.cancel()
             with suppress(asyncio.CancelledError):
                 await task
+        self._rounds.clear()
 
-    async def _round(self) -> None:
-        for chore in (self._expire, self._declare, self._schedule, self._prune):
+    def _start(self, name: str, *chores: Callable[[], Awaitable[None]]) -> None:
+        running = self._rounds.get(name)
+        if running is None or running.done():
+            self._rounds[name] = asyncio.get_running_loop().create_task(self._round(chores), context=Context())
+
+    async def _round(self, chores: Sequence[Callable[[], Awaitable[None]]]) -> None:
+        for chore in chores:
             await self._do(chore)
 
     async def _do(self, chore: Callable[[], Awaitable[None]]) -> None:

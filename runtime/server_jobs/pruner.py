@@ -1,7 +1,8 @@
-"""Finished jobs are deleted when their spec does not keep them any longer: a few at a time, by every worker."""
+"""Delete finished jobs past their retention, in small steps. Every worker runs this."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from datetime import timedelta
 
@@ -10,13 +11,14 @@ from .ports import QueueStore
 from .record import JobStatus, PruneRule, PruneStep
 from .registry import JobRegistry
 
-REST = timedelta(minutes=1)
-MOMENT = timedelta(milliseconds=50)
-"""How long one `tick` or `resume` takes steps: as much work as leaves the database to others."""
+LONGEST_SCAN_PAUSE = timedelta(minutes=1)
+SHORTEST_SCAN_PAUSE = timedelta(seconds=1)
+STEP_BUDGET = timedelta(milliseconds=50)
+"""Time that one `tick` or `resume` may spend on steps that delete little, so that the database stays responsive."""
 
 
 def retention_rules(registry: JobRegistry) -> tuple[PruneRule, ...]:
-    """What the specs of these jobs say of how long they are kept; nothing for those that are kept for ever."""
+    """Return one rule for each job and final status that has a retention."""
     return tuple(
         PruneRule(status=status, age=age, job_name=registration.job.job_name)
         for registration in registry.registrations()
@@ -30,37 +32,50 @@ def retention_rules(registry: JobRegistry) -> tuple[PruneRule, ...]:
 
 
 class Pruner:
-    """Walks over the stored jobs by id, in small steps for a moment at each `tick`; rests a minute after each walk.
+    """Scan stored jobs by id and delete expired ones.
 
-    Costs nothing where no spec states a retention. Several may walk at the same time.
+    Pause after each full scan for the shortest retention, within `SHORTEST_SCAN_PAUSE` and `LONGEST_SCAN_PAUSE`. Does
+    nothing if no spec sets a retention. Several workers may scan at the same time.
     """
 
-    def __init__(self, store: QueueStore, registry: JobRegistry, clock: Clock, *, budget: timedelta = MOMENT) -> None:
+    def __init__(
+        self, store: QueueStore, registry: JobRegistry, clock: Clock, *, budget: timedelta = STEP_BUDGET
+    ) -> None:
         self._store = store
         self._budget = budget
         self._rules = retention_rules(registry)
         self._clock = clock
         self._after = ""
-        self._rests_until = float("-inf")
+        shortest = min((rule.age for rule in self._rules), default=LONGEST_SCAN_PAUSE)
+        self._scan_pause = min(max(shortest, SHORTEST_SCAN_PAUSE), LONGEST_SCAN_PAUSE)
+        self._pauses_until = float("-inf")
 
     async def tick(self) -> int:
-        """Take the next steps if it is time; how many jobs they deleted. For about once a second."""
+        """Run the next steps, if the pause is over, and return the number of deleted jobs. Call about once per second.
+
+        Spend the budget on steps; then go on while at least half of the jobs of each step were expired, and wait
+        between these steps as long as each took, so that claims and outcomes have half of the time.
+        """
         deleted, until = 0, self._clock.monotonic() + self._budget.total_seconds()
-        while self._rules and self._clock.monotonic() >= self._rests_until:
-            pruned = await self._store.prune(PruneStep(rules=self._rules, after=self._after))
+        while self._rules and (began := self._clock.monotonic()) >= self._pauses_until:
+            step = PruneStep(rules=self._rules, after=self._after)
+            pruned = await self._store.prune(step)
             deleted += pruned.count
             self._after = pruned.after or ""
+            now = self._clock.monotonic()
             if pruned.after is None:
-                self._rests_until = self._clock.monotonic() + REST.total_seconds()
-            elif self._clock.monotonic() >= until:
-                break
+                self._pauses_until = now + self._scan_pause.total_seconds()
+            elif now >= until:
+                if pruned.count * 2 < step.limit:
+                    break
+                await asyncio.sleep(now - began)
         return deleted
 
     async def resume(self, allowance: Callable[[], int | None]) -> int:
-        """As `tick`, for a process that has come to do this once: it goes on where the last one of them has ended.
+        """Continue the scan from the cursor in the database, for processes that run one tick and exit.
 
-        Ends when `allowance` is zero; when it is a number, what is asked of the database counts, and a step that
-        deletes nothing is the last one.
+        Stop at the end of the table, when the budget of time is spent, or when `allowance` returns 0. If `allowance`
+        returns a number of queries, stop also after a step that deleted nothing.
         """
         deleted, until = 0, self._clock.monotonic() + self._budget.total_seconds()
         while self._rules and (allowed := allowance()) != 0:

@@ -16,7 +16,7 @@ from server_jobs import (
     Retention,
     create_job_registry,
 )
-from server_jobs.pruner import REST, Pruner, retention_rules
+from server_jobs.pruner import LONGEST_SCAN_PAUSE, SHORTEST_SCAN_PAUSE, Pruner, retention_rules
 from server_jobs.record import NewJob, Pruned, PruneRule, PruneStep
 from server_jobs.stores.memory import MemoryStore
 from server_jobs.testing import FakeClock
@@ -75,28 +75,48 @@ async def test_where_no_spec_states_a_retention_the_store_is_not_asked() -> None
     assert store.steps == []
 
 
-async def test_each_tick_is_one_small_step_until_all_jobs_were_looked_at() -> None:
+async def test_a_tick_goes_on_while_most_jobs_of_each_step_are_expired() -> None:
     clock = FakeClock()
     store = WatchedStore(clock)
     await finished(store, 2500)
     clock.advance(2 * DAY)
     pruner = Pruner(store, registry_with(Retention(completed=DAY)), clock, budget=timedelta(0))
 
-    assert [await pruner.tick() for _ in range(4)] == [1000, 1000, 500, 0]
+    assert [await pruner.tick() for _ in range(2)] == [2500, 0]
     assert [step.after for step in store.steps] == ["", "0999", "1999"]
 
 
-async def test_after_a_walk_it_rests_and_then_begins_anew() -> None:
+async def test_a_tick_is_one_small_step_where_little_is_expired() -> None:
     clock = FakeClock()
     store = WatchedStore(clock)
-    await finished(store, 1)
+    await finished(store, 2500)
     pruner = Pruner(store, registry_with(Retention(completed=DAY)), clock, budget=timedelta(0))
+
+    assert [await pruner.tick() for _ in range(4)] == [0, 0, 0, 0]
+    assert [step.after for step in store.steps] == ["", "0999", "1999"]
+
+
+@pytest.mark.parametrize(
+    ("retention", "pause"),
+    [
+        (DAY, LONGEST_SCAN_PAUSE),
+        (timedelta(seconds=5), timedelta(seconds=5)),
+        (timedelta(milliseconds=1), SHORTEST_SCAN_PAUSE),
+    ],
+)
+async def test_after_a_scan_it_pauses_no_longer_than_the_shortest_retention(
+    retention: timedelta, pause: timedelta
+) -> None:
+    clock = FakeClock()
+    store = WatchedStore(clock)
+    pruner = Pruner(store, registry_with(Retention(completed=retention, failed=2 * DAY)), clock)
     await pruner.tick()
-    clock.advance(REST - timedelta(seconds=1))
+    await finished(store, 1)
+    clock.advance(pause - timedelta(milliseconds=1))
     await pruner.tick()
     assert len(store.steps) == 1
 
-    clock.advance(2 * DAY)
+    clock.advance(DAY)
 
     assert await pruner.tick() == 1
     assert len(store.steps) == 2
