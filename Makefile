@@ -76,6 +76,10 @@ cluster-programs:
 test-worker: setup ## Run the generated Worker in workerd, Cloudflare's own runtime, and TypeScript in Node (needs npm)
 	@$(BIN)/pytest tests/worker
 
+.PHONY: test-installed
+test-installed: setup ## Install the wheel with each extra alone, and try every command and the README there
+	@$(BIN)/pytest tests/installed
+
 .PHONY: dev-worker
 dev-worker: setup ## Run the Worker of this project in workerd until Ctrl-C, with a tick a minute (needs npm)
 	@$(BIN)/python -m tests.worker

@@ -1,0 +1,60 @@
+"""A project made by the installed command, and what a user types in it."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.docs.reader import blocks, shell
+
+from .environments import Environments
+
+GENERATOR = "'server-jobs[generator]'"
+PARAMS = json.dumps({"to": "ada@example.com", "subject": "Hello"})
+OUTPUTS = ["asyncapi", "catalogue", "openapi", "testing", "typescript"]
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """Somebody in a folder with one environment on the path."""
+
+    folder: Path
+    programs: Path
+
+    def types(self, command: str, *, status: int = 0) -> str:
+        """Run a command of the shell and return what it printed. Fails when it ends with another status."""
+        finished = self.tries(command)
+        assert finished.returncode == status, f"{command}\n{finished.stdout}"
+        return finished.stdout
+
+    def tries(self, command: str) -> subprocess.CompletedProcess[str]:
+        """Run a command that may fail; it must not end in a traceback."""
+        finished = shell(command, self.folder, [self.programs])
+        assert "Traceback" not in finished.stdout, f"{command}\n{finished.stdout}"
+        return finished
+
+
+def make_project(folder: Path, environments: Environments) -> Path:
+    """Make a project with `SendEmail` of the README and every output, and migrate its SQLite file."""
+    user = User(folder, environments.programs(GENERATOR))
+    user.types("server-jobs init mailer")
+    user = User(folder / "mailer", user.programs)
+    for block in blocks():
+        if block.title in ("specs/send_email.json", "handlers/send_email.py"):
+            path = user.folder / block.title
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(block.text, encoding="utf-8")
+    settings = user.folder / "pyproject.toml"
+    text = re.sub(r"^outputs = .*$", f"outputs = {OUTPUTS}", settings.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    settings.write_text(text, encoding="utf-8")
+    user.types("server-jobs generate && server-jobs check && server-jobs migrate")
+    return user.folder
+
+
+def copy_of(project: Path, folder: Path) -> Path:
+    """Return a copy of the project in `folder`."""
+    return Path(shutil.copytree(project, folder / "mailer"))

@@ -1,0 +1,192 @@
+"""Every extra by itself: all commands work in its environment, or name the extra that they need."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.conformance.hrana_server import HranaServer
+from tests.generator.databases import postgres_database
+
+from .environments import Environments
+from .projects import GENERATOR, PARAMS, User, copy_of
+
+_FIRST_ID = "grep -o '[0-9a-f-]\\{36\\}' | head -n 1"
+_NEEDS = re.compile(r"pip install 'server-jobs\[(\w+)\]'")
+# What a user types, in an order in which each finds what it needs.
+_JOBS = {
+    "enqueue": f"server-jobs enqueue SendEmail --params '{PARAMS}' --correlation-id c1",
+    "list": "server-jobs list --json",
+    "worker": "server-jobs worker --until-empty",
+    "now": f"server-jobs now SendEmail --params '{PARAMS}'",
+    "show": f"server-jobs show $(server-jobs list --json | {_FIRST_ID})",
+    "tick": "server-jobs tick",
+    "pause": "server-jobs pause mail",
+    "resume": "server-jobs resume mail",
+    "cancel": f"server-jobs cancel $(server-jobs enqueue SendEmail --params '{PARAMS}' --delay 1h)",
+    "retry": f"server-jobs retry $(server-jobs list --status cancelled --json | {_FIRST_ID})",
+    "repair": "server-jobs repair --all SendEmail",
+    "prune": "server-jobs prune --older-than 1h",
+    "schedules": "server-jobs schedules",
+    "token": "server-jobs token",
+    "explain": "server-jobs explain",
+    "doctor": "server-jobs doctor",
+}
+_DATABASE = {"migrate": "server-jobs migrate"}
+_GENERATOR = {
+    "init": "server-jobs init another && rm -r another",
+    "generate": "server-jobs generate",
+    "check": "server-jobs check",
+}
+_SERVE = {
+    "serve": "export JOBS_TOKEN=$(server-jobs token); server-jobs serve --port 0 & sleep 2; kill $!; wait $!",
+}
+_EVERY_COMMAND = _JOBS | _DATABASE | _GENERATOR | _SERVE
+_OFFERS: dict[str, set[str]] = {
+    "server-jobs[cli]": {*_JOBS},
+    "server-jobs[worker]": {*_JOBS, *_DATABASE},
+    "server-jobs[serve]": {*_JOBS, *_DATABASE, *_SERVE},
+    "server-jobs[generator]": {*_JOBS, *_DATABASE, *_GENERATOR},
+}
+
+
+@pytest.mark.parametrize("extra", _OFFERS)
+def test_every_command_works_or_names_the_extra_that_it_needs(
+    extra: str, tmp_path: Path, project: Path, environments: Environments
+) -> None:
+    user = User(copy_of(project, tmp_path), environments.programs(extra))
+
+    for name, command in _EVERY_COMMAND.items():
+        finished = user.tries(command)
+        if name in _OFFERS[extra]:
+            assert finished.returncode == 0, f"{command}\n{finished.stdout}"
+        else:
+            assert finished.returncode != 0, command
+            assert _NEEDS.search(finished.stdout), f"{command}\n{finished.stdout}"
+
+
+def test_every_command_is_tried(tmp_path: Path, environments: Environments) -> None:
+    overview = User(tmp_path, environments.programs(GENERATOR)).types("server-jobs --help")
+
+    assert set(re.findall(r"^  ([a-z]+)  +\w", overview, re.MULTILINE)) == set(_EVERY_COMMAND)
+
+
+def test_the_bare_package_enqueues_and_runs_jobs(tmp_path: Path, project: Path, environments: Environments) -> None:
+    user = User(copy_of(project, tmp_path), environments.programs("server-jobs"))
+
+    assert "pip install 'server-jobs[cli]'" in user.types("server-jobs list", status=3)
+    (user.folder / "app.py").write_text(_APPLICATION)
+    assert "completed" in user.types("python app.py")
+
+
+def test_sqlalchemy_brings_later_in_and_alembic(tmp_path: Path, project: Path, environments: Environments) -> None:
+    user = User(copy_of(project, tmp_path), environments.programs("server-jobs[sqlalchemy]"))
+
+    (user.folder / "app.py").write_text(_TRANSACTION)
+    assert "stored" in user.types("python app.py")
+    user.types("alembic upgrade head")
+
+
+def test_http_serves_the_routes_in_an_application(tmp_path: Path, project: Path, environments: Environments) -> None:
+    user = User(copy_of(project, tmp_path), environments.programs("'server-jobs[http]'"))
+
+    (user.folder / "app.py").write_text(_ROUTES)
+    assert "404" in user.types("python app.py")
+
+
+def test_testing_brings_strategies_without_the_command(
+    tmp_path: Path, project: Path, environments: Environments
+) -> None:
+    user = User(copy_of(project, tmp_path), environments.programs("'server-jobs[testing]'"))
+
+    user.types("python -c 'from generated.testing.send_email import send_email_params; send_email_params().example()'")
+
+
+@pytest.mark.parametrize("extras", ["worker,postgres", "generator,postgres"])
+def test_jobs_run_on_postgresql(extras: str, tmp_path: Path, project: Path, environments: Environments) -> None:
+    user = User(copy_of(project, tmp_path), environments.programs(f"'server-jobs[{extras}]'"))
+
+    with postgres_database() as url:
+        assert_that_a_job_runs(user, f"export SERVER_JOBS_DATABASE_URL={url}; ")
+
+
+def test_jobs_run_on_turso(tmp_path: Path, project: Path, environments: Environments) -> None:
+    user = User(copy_of(project, tmp_path), environments.programs("'server-jobs[worker,turso]'"))
+
+    with HranaServer(tmp_path / "turso.sqlite3") as server:
+        assert_that_a_job_runs(user, f"export TURSO_DATABASE_URL='{server.url}'; ")
+
+
+@pytest.mark.parametrize(
+    ("url", "extra"), [("postgresql://nobody@127.0.0.1/none", "postgres"), ("libsql://127.0.0.1:1?tls=0", "turso")]
+)
+def test_a_database_whose_driver_is_missing_names_its_extra(
+    url: str, extra: str, tmp_path: Path, project: Path, environments: Environments
+) -> None:
+    user = User(copy_of(project, tmp_path), environments.programs("server-jobs[worker]"))
+
+    for command in ("migrate", "worker --until-empty", "list"):
+        printed = user.types(f"SERVER_JOBS_DATABASE_URL='{url}' server-jobs {command}", status=3)
+        assert f"pip install 'server-jobs[{extra}]'" in printed
+
+
+def assert_that_a_job_runs(user: User, settings: str) -> None:
+    for command in ("migrate", "enqueue", "worker", "doctor", "prune"):
+        user.types(settings + _EVERY_COMMAND[command])
+    assert '"completed"' in user.types(f"{settings}server-jobs list --json")
+
+
+_APPLICATION = """
+import asyncio
+
+from generated.jobs import SendEmail
+from generated.registry import registry
+from server_jobs import Worker, connect
+
+
+async def main() -> None:
+    async with connect(registry) as backend:
+        job = await SendEmail.later({"to": "ada@example.com", "subject": "Hello"})
+        await Worker(backend, until_empty=True).run()
+        print(await job.status())
+
+
+asyncio.run(main())
+"""
+
+_TRANSACTION = """
+from generated.jobs import SendEmail
+from sqlalchemy import create_engine, text
+
+engine = create_engine("sqlite:///server-jobs.sqlite3")
+with engine.begin() as connection:
+    SendEmail.later_in(connection, {"to": "ada@example.com", "subject": "Hello"})
+with engine.connect() as connection:
+    print("stored" if connection.scalar(text("SELECT count(*) FROM jobs")) == 1 else "lost")
+"""
+
+_ROUTES = """
+import asyncio
+
+from generated.registry import registry
+from server_jobs.backend import Backend
+from server_jobs.http import create_app
+
+app = create_app(Backend(database="sqlite:///server-jobs.sqlite3", job_registry=registry))
+
+
+async def main() -> None:
+    async def receive() -> dict[str, object]:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(message: dict[str, object]) -> None:
+        print(message.get("status", ""))
+
+    path = {"path": "/health", "raw_path": b"/health", "root_path": "", "query_string": b"", "headers": []}
+    await app({"type": "http", "method": "GET", "scheme": "http", "http_version": "1.1", **path}, receive, send)
+
+
+asyncio.run(main())
+"""
