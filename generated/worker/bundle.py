@@ -23,6 +23,8 @@ DIGEST = ""
 def main() -> None:
     """Start from an empty build/, so that nothing stale is uploaded."""
     check_package(WORKER / "python_modules" / "server_jobs")
+    if (WORKER / ".dev.vars").exists():
+        (WORKER / ".dev.vars").chmod(0o600)  # secrets
     build = WORKER / "build"
     shutil.rmtree(build, ignore_errors=True)
     for folder in (*FOLDERS, *sys.argv[1:]):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import stat
 import subprocess
 import sys
 import tomllib
@@ -86,6 +87,16 @@ def test_a_wheel_is_named_by_its_place_and_hash(installed: tuple[Path, Path], pr
 def test_what_was_installed_is_bundled(project: TemporaryProject) -> None:
     assert bundle(project).returncode == 0
     assert project.path("generated/worker/build/main.py").exists()
+
+
+def test_secrets_are_for_their_owner_alone(project: TemporaryProject) -> None:
+    secrets = project.path("generated/worker/.dev.vars")
+    secrets.write_text("JOBS_TOKEN=x\n", encoding="utf-8")
+    secrets.chmod(0o644)
+
+    assert bundle(project).returncode == 0
+    assert stat.S_IMODE(secrets.stat().st_mode) == 0o600
+    assert "install -m 600 .dev.vars.example .dev.vars" in project.read("generated/worker/.dev.vars.example")
 
 
 @pytest.mark.parametrize("change", ["another module", "one module more", "no package"])
