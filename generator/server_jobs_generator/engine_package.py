@@ -44,7 +44,7 @@ def engine_package(project_root: Path, worker: Path) -> EnginePackage:
 
 
 def content_digest(folder: Path) -> str:
-    """Return a hash of the modules in a folder; `bundle.py` computes the same of what it uploads."""
+    """Return a hash of the modules in a folder. `bundle.py` computes it again before each upload."""
     whole = sha256()
     for module in sorted(folder.rglob("*.py"), key=lambda path: path.relative_to(folder).as_posix()):
         content = sha256(module.read_bytes()).hexdigest()

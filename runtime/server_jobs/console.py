@@ -1,6 +1,6 @@
 """The console of a Worker as a log: one JSON object for each record, whose members Cloudflare can search.
 
-A Worker configures no logging, and Python without any drops records below WARNING.
+Nobody configures logging in a Worker, and Python drops records below WARNING by default.
 """
 
 from __future__ import annotations

@@ -44,7 +44,7 @@ class _Mask:
 
 
 HIDDEN = "•••"
-"""What is shown in the place of a redacted value."""
+"""Shown in place of a redacted value."""
 
 _MASK = _Mask()
 

@@ -25,7 +25,7 @@ _BUNDLE = re.compile(r"\bbundle\.py\b([^;&|]*)")
 class Upload:
     """`folders` (relative to `source`), `dependencies` and `date` are None where they cannot be told.
 
-    `settings` are those of wrangler.jsonc, `sources` the packages that pyproject.toml takes from places of their own.
+    `settings` come from wrangler.jsonc. `sources` are the packages with a source in pyproject.toml.
     """
 
     worker: str
@@ -93,7 +93,7 @@ def _arguments(text: str) -> list[str]:
 
 
 def _dependencies(path: str, text: str) -> tuple[tuple[str, ...] | None, frozenset[str], tuple[CodeFinding, ...]]:
-    """Return the packages that are listed, those with a source of their own, and what is wrong with the file."""
+    """Return the listed packages, the packages with a source, and the problems of the file."""
     try:
         document = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:

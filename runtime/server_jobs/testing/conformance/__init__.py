@@ -23,4 +23,4 @@ from ..fake_clock import FakeClock
 __all__ = ["OpenStore"]
 
 OpenStore = Callable[[FakeClock], AbstractAsyncContextManager[Store]]
-"""How to open a new, empty store whose time is that of the clock."""
+"""Opens a new, empty store that reads its time from the clock."""

@@ -1,4 +1,4 @@
-"""What the tests of this folder are given: a clock, a store that `open_store` opens, and an event loop."""
+"""Fixtures of the tests in this folder: a clock, a store from `open_store`, and an event loop."""
 
 from __future__ import annotations
 
