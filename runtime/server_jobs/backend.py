@@ -402,7 +402,7 @@ def _store_of(database: Store | Database | str, schema: str | None) -> Store:
 async def run_unbound(
     job: AnyJob, params: BaseModel, correlation_id: str | None
 ) -> tuple[JobMetadata, BaseModel | None]:
-    """Execute a job that no backend is bound to, without a trace in any store. Raises `HandlerMissingError`."""
+    """Execute a job without a backend, and store nothing. Raises `HandlerMissingError`."""
     context = JobContext(job_name=job.job_name, correlation_id=correlation_id)
     call = HandlerCall(job, handler_without_backend(job), context)
     return await run_unstored(call, job, params, None, None, SystemClock())

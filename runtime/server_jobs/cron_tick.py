@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Tick:
-    """What one tick did: expired leases, jobs made by schedules, and attempts that completed or failed."""
+    """The result of one tick: expired leases, jobs made by schedules, and attempts that completed or failed."""
 
     expired: int
     scheduled: int

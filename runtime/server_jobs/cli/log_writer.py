@@ -31,7 +31,7 @@ class _Line(NamedTuple):
 
 
 class LogWriter(logging.Handler):
-    """Writes log lines to a stream from a thread of its own.
+    """Writes log lines to a stream in its own thread.
 
     Lines that find `QUEUE_BYTES` waiting are dropped. When the reader goes on, a line says how many were lost.
     """

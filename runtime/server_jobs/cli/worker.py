@@ -90,8 +90,8 @@ def worker(
     Only jobs that the registry knows are claimed, in the versions it can read, and only those whose handler is
     implemented. Schedules are fired, and jobs of workers that died are taken over.
 
-    SIGTERM and Ctrl-C let the running jobs finish within the drain timeout; what does not finish is released, and
-    its attempt does not count. A second signal releases everything at once. The command has ended at the latest a
+    SIGTERM and Ctrl-C let the running jobs finish within the drain timeout. Jobs that do not finish are released, and
+    their attempts do not count. A second signal releases everything at once. The command has ended at the latest a
     second after the drain timeout, or after the second signal; what hung until then is taken over by other workers
     when its lease has run out.
 

@@ -1,4 +1,4 @@
-"""The log of a worker: its jobs, one by one or summed up, and what it works on."""
+"""The log of a worker: the jobs that it runs, one by one or summed up, and the jobs that it knows."""
 
 from __future__ import annotations
 
