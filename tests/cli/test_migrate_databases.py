@@ -27,14 +27,21 @@ def project(tmp_path: Path) -> TemporaryProject:
     return generated_project(tmp_path / "project")
 
 
+@pytest.fixture(scope="module")
+def postgresql() -> Iterator[str]:
+    with postgres_database() as location:
+        yield location
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """The URL of an empty database."""
     if request.param == "sqlite":
         yield f"sqlite:///{tmp_path}/new.sqlite3"
     else:
-        with postgres_database() as location:
-            yield location
+        location = str(request.getfixturevalue("postgresql"))
+        execute(location, "DROP SCHEMA public CASCADE", "CREATE SCHEMA public")
+        yield location
 
 
 def new_project(folder: Path) -> TemporaryProject:

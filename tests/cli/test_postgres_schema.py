@@ -12,7 +12,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from tests.conformance.postgres_roles import readme_roles
+from tests.conformance.postgres_roles import readme_roles, readme_sql
 from tests.generator.databases import postgres_database
 from tests.generator.projects import TemporaryProject, job_spec, run_command
 
@@ -49,18 +49,22 @@ def url() -> Iterator[str]:
         yield location
 
 
-def new_project(folder: Path, schema: str) -> TemporaryProject:
+def new_project(folder: Path, schema: str | None) -> TemporaryProject:
     """A project as `init` makes it, in a schema, with another job that enqueues."""
     assert run_command("init", str(folder)).exit_code == 0
     project = TemporaryProject(folder)
-    settings = project.read("pyproject.toml").replace(
-        "[tool.server-jobs]\n", f'[tool.server-jobs]\nschema = "{schema}"\n'
-    )
-    project.path("pyproject.toml").write_text(settings)
+    if schema is not None:
+        set_schema(project, schema)
     project.write_spec("again", job_spec("Again", runIn="process", schedules=[{"name": "yearly", "cron": "0 0 1 1 *"}]))
     project.generate()
     project.path("handlers/again.py").write_text(AGAIN)
     return project
+
+
+def set_schema(project: TemporaryProject, schema: str) -> None:
+    table = "[tool.server-jobs]\n"
+    settings = project.read("pyproject.toml").replace(table, f'{table}schema = "{schema}"\n')
+    project.path("pyproject.toml").write_text(settings)
 
 
 def in_process(project: TemporaryProject, url: str, *arguments: str, status: int = 0) -> str:
@@ -106,6 +110,28 @@ def test_two_projects_and_an_application_share_a_database(url: str, tmp_path: Pa
         assert "the tables are at the newest revision" in command(project, url, "doctor")
     command(shop, url, "migrate", "--downgrade", "base")
     command(blog, url, "list")
+
+
+def test_tables_move_to_a_schema_with_their_jobs(tmp_path: Path) -> None:
+    project = new_project(tmp_path / "shop", None)
+    with postgres_database() as url:
+        assert project.run("migrate", "--database", url).exit_code == 0
+        command(project, url, "enqueue", "Hello", "--params", '{"name": "Ada"}')
+        with psycopg.connect(url, autocommit=True) as connection:
+            connection.execute("CREATE VIEW mine AS SELECT 1 AS one; CREATE TABLE customers (id int)")
+            connection.execute(readme_sql("DO $$").encode())
+            left = connection.execute("SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace")
+            assert {name for (name,) in left} == {"mine", "customers"}
+        set_schema(project, "jobs")
+        project.write_spec("more", job_spec("More"))  # its view needs the functions of the others
+        project.generate()
+        migrated = project.run("migrate", "--database", url)
+        assert migrated.exit_code == 0, migrated.output
+        assert "Create the tables" not in migrated.stdout
+        command(project, url, "worker", "--until-empty")
+        with psycopg.connect(url) as connection:
+            done = connection.execute("SELECT params_name, status FROM jobs.hello_jobs").fetchall()
+        assert done == [("Ada", "completed")]
 
 
 def test_the_sql_for_an_empty_database_makes_the_schema(tmp_path: Path) -> None:

@@ -15,13 +15,19 @@ _README = Path(__file__).parents[2] / "README.md"
 _ROLES = ("jobs_enqueuer", "jobs_worker")
 
 
+def readme_sql(start: str) -> str:
+    """The SQL for PostgreSQL in the README that begins like this."""
+    (found,) = re.findall(rf"```pgsql\n({re.escape(start)}.*?)```", _README.read_text(encoding="utf-8"), re.DOTALL)
+    return str(found)
+
+
 @contextmanager
 def readme_roles(owner: str, schema: str = "jobs") -> Iterator[Mapping[str, str]]:
     """The URL of each role of the README in this database, whose tables lie in that schema. The roles are dropped.
 
     They have other names, since roles belong to the whole server, which other tests use at the same time.
     """
-    (statement,) = re.findall(r"```pgsql\n(.*?)```", _README.read_text(encoding="utf-8"), re.DOTALL)
+    statement = readme_sql("CREATE ROLE")
     statement = statement.replace("jobs.", f"{schema}.").replace("SCHEMA jobs", f"SCHEMA {schema}")
     names = {role: f"{role}_{owner[-8:]}" for role in _ROLES}
     for role, name in names.items():

@@ -65,7 +65,7 @@ class Reader:
             case "toml", _:
                 _check_settings(block.text)
             case "pgsql", _:
-                pass  # run by tests/conformance/test_postgres_roles.py
+                pass  # run by tests/conformance/test_postgres_roles.py and tests/cli/test_postgres_schema.py
             case _:
                 pytest.fail(f"a block of the README says neither what it is nor how to try it:\n{block.text}")
 

@@ -484,3 +484,9 @@ def _fits_members(
         if is_required and name not in value:
             return False
     return None not in members or all(_fits(members[None], item, declared) for item in value.values())
+
+
+def test_rows_go_into_the_schema_of_the_project() -> None:
+    text = typescript_text([], "shop")
+    assert (text.count('INSERT INTO "shop".jobs ('), text.count("INSERT INTO jobs (")) == (1, 1)  # none on SQLite
+    assert typescript_text([]).count("INSERT INTO jobs (") == 2
