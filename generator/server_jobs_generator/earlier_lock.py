@@ -6,6 +6,7 @@ Git is asked without being run: its index names every file that it keeps. The ca
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from .manifest import manifest_path
 _FILE = "locked"
 _LENGTH_BITS = 0xFFF
 _EXTENSION = 2
+_STAGE_SHIFT, _STAGE_BITS = 12, 3
 
 
 def had_lock(project: Project) -> bool:
@@ -54,7 +56,17 @@ def is_kept_by_git(project: Project) -> bool:
         for folder in (project.root, *project.root.parents):
             if (folder / ".git").exists():
                 path = (project.root / lock_path(project)).relative_to(folder).as_posix()
-                return _names(_index(folder / ".git"), path.encode())
+                return any(True for _ in _stages(_index(folder / ".git"), path.encode()))
+    return False
+
+
+def is_unmerged(project: Project) -> bool:
+    """Whether git has an unsolved conflict in the lock. False where that is not told."""
+    with suppress(OSError, ValueError):
+        for folder in (project.root, *project.root.parents):
+            if (folder / ".git").exists():
+                path = (project.root / lock_path(project)).relative_to(folder).as_posix()
+                return any(stage > 0 for stage in _stages(_index(folder / ".git"), path.encode()))
     return False
 
 
@@ -87,15 +99,17 @@ def _index(git: Path) -> bytes:
     return index.read_bytes() if index.is_file() else b""
 
 
-def _names(index: bytes, path: bytes) -> bool:
-    """Whether there is an entry of that path: before it stands its length, in the low bits of two bytes.
+def _stages(index: bytes, path: bytes) -> Iterator[int]:
+    """Yield the stage of each entry of that path, 0 unless there is a conflict.
 
-    The entries of newer formats have two bytes more in between.
+    Before the path stand the stage and the length of the path, in the low bits of two bytes. The entries of newer
+    formats have two bytes more in between.
     """
     at = index.find(path + b"\0")
     while at >= 0:
         for before in (at, at - _EXTENSION):
-            if int.from_bytes(index[before - 2 : before]) & _LENGTH_BITS == min(len(path), _LENGTH_BITS):
-                return True
+            flags = int.from_bytes(index[before - 2 : before])
+            if flags & _LENGTH_BITS == min(len(path), _LENGTH_BITS):
+                yield flags >> _STAGE_SHIFT & _STAGE_BITS
+                break
         at = index.find(path + b"\0", at + 1)
-    return False

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Container, Iterable, Iterator, Sequence
-from hashlib import sha256
 
 from server_jobs.project import Project
 
 from .files import File, Ownership
-from .history import VIEWS, Revision
+from .history import VIEWS, Revision, sql_paths
 from .replay import offline_statements, sqlite_statements
+from .seals import CHECKSUM, checksum
 from .sql_views.objects import DIALECTS
 
 _LEADING_TAB = re.compile(r"^\t", re.MULTILINE)
@@ -21,12 +21,7 @@ _VIEW = re.compile(r"\s*CREATE VIEW (\w+)")
 _DROP = re.compile(r"\s*DROP VIEW (?!IF EXISTS )")
 # A column of a view begins on a line of its own: see `sql_views.sqlite`.
 _COLUMN = re.compile(r"(?:\bSELECT|,)\n    (?=\S)")
-_CHECKSUM = "-- Checksum: "
 _MOST_COLUMNS, _MOST_BYTES = 100, 100_000  # https://developers.cloudflare.com/d1/platform/limits/
-
-_SQLITE = "migrations/sql/sqlite"
-_POSTGRESQL = "migrations/sql/postgresql"
-_D1 = "worker/migrations"
 
 
 def sql_files(project: Project, revisions: Sequence[Revision], kept: Container[str] = ()) -> Iterator[File]:
@@ -40,17 +35,9 @@ def sql_files(project: Project, revisions: Sequence[Revision], kept: Container[s
         postgresql = _script(revision, statements["postgresql"])
         d1 = _script(revision, map(_for_d1, statements["sqlite"]))
         # One text instead of two that are equal: they can be large.
-        for folder, text in ((_SQLITE, sqlite), (_POSTGRESQL, postgresql), (_D1, sqlite if d1 == sqlite else d1)):
-            yield File(_path(project, folder, revision), text, Ownership.APPENDED)
-
-
-def sql_paths(project: Project, revision: Revision) -> list[str]:
-    """Where the flat SQL of a revision lies."""
-    return [_path(project, folder, revision) for folder in (_SQLITE, _POSTGRESQL, _D1)]
-
-
-def _path(project: Project, folder: str, revision: Revision) -> str:
-    return f"{project.output}/{folder}/{revision.sql_name}"
+        texts = (sqlite, postgresql, sqlite if d1 == sqlite else d1)
+        for path, text in zip(sql_paths(project, revision), texts, strict=True):
+            yield File(path, text, Ownership.APPENDED)
 
 
 def _for_d1(statement: str) -> str:
@@ -72,18 +59,7 @@ def _script(revision: Revision, statements: Iterable[str]) -> str:
     body = "\n" + "\n".join(f"{_tidy(statement)};\n" for statement in statements)
     if not revision.digest:
         return f"{head}{body}"
-    return f"{head}-- Follows: {', '.join(revision.parents) or 'nothing'}\n{_CHECKSUM}{_checksum(body)}\n{body}"
-
-
-def is_as_written(script: str) -> bool:
-    """Whether flat SQL is as the generator wrote it; False if it does not tell."""
-    head, _, rest = script.partition(_CHECKSUM)
-    checksum, _, body = rest.partition("\n")
-    return bool(checksum) and head.startswith("-- server_jobs_") and checksum == _checksum(body)
-
-
-def _checksum(body: str) -> str:
-    return sha256(body.encode()).hexdigest()[:16]
+    return f"{head}-- Follows: {', '.join(revision.parents) or 'nothing'}\n{CHECKSUM}{checksum(body)}\n{body}"
 
 
 def _tidy(statement: str) -> str:

@@ -19,13 +19,16 @@ from server_jobs.errors import ProjectError
 from server_jobs.project import Project
 
 from .files import read_file
+from .git_history import is_of_another_branch
 
 TABLES, SCHEDULES, VIEWS, MERGE = "tables", "schedules", "views", "merge"
 """The labels of revisions. Those of views make and drop views, their indexes and their functions, and nothing else."""
 
 _FILE = re.compile(r"server_jobs_(?P<number>\d{4})(?:_(?P<digest>[0-9a-f]{8})(?=_))?(?:_(?P<label>\w+))?\.py")
 _PARENTS = re.compile(r"^down_revision = (None|\".*?\"|\(.*?\))$", re.MULTILINE | re.DOTALL)
+_LEADS_TO = re.compile(r'^leads_to = "(\w+)"$', re.MULTILINE)
 _NO_DIGEST = "0" * 8
+_FLAT_SQL = ("migrations/sql/sqlite", "migrations/sql/postgresql", "worker/migrations")
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,18 @@ class Revision:
         """Return the revision with this text, in which `draft_id(number)` stands for its id."""
         digest = sha256(text.encode()).hexdigest()[: len(_NO_DIGEST)]
         return cls(number, digest, label, text.replace(draft_id(number), _id(number, digest)))
+
+    def leading_to(self, fingerprint: str) -> Self:
+        """Return this revision with the fingerprint of the schema that it leads to; its id becomes another one."""
+        draft = self.text.replace(self.id, draft_id(self.number))
+        stated = draft.replace("\ndepends_on = None\n", f'\ndepends_on = None\nleads_to = "{fingerprint}"\n', 1)
+        return self.of(self.number, self.label, stated)
+
+    @property
+    def leads_to(self) -> str:
+        """The fingerprint of the schema after it, or "" if it does not say."""
+        match = _LEADS_TO.search(self.text)
+        return match[1] if match else ""
 
     @property
     def id(self) -> str:
@@ -91,6 +106,22 @@ def versions_folder(project: Project) -> str:
     return f"{project.output}/migrations/versions"
 
 
+def sql_paths(project: Project, revision: Revision) -> tuple[str, str, str]:
+    """Return where the flat SQL of a revision lies: for SQLite, for PostgreSQL and for D1."""
+    sqlite, postgresql, d1 = (f"{project.output}/{folder}/{revision.sql_name}" for folder in _FLAT_SQL)
+    return sqlite, postgresql, d1
+
+
+def appended_paths(project: Project) -> list[str]:
+    """Return the revisions of the generator that lie in the project, and their flat SQL, as found on disk."""
+    output = project.root / project.output
+    versions = (project.root / versions_folder(project)).glob("server_jobs_*.py")
+    found: list[Path] = [path for path in versions if is_revision(path.name)]
+    for folder in _FLAT_SQL:
+        found += (output / folder).glob("[0-9][0-9][0-9][0-9]_*.sql")
+    return sorted(path.relative_to(project.root).as_posix() for path in found)
+
+
 def is_revision(name: str) -> bool:
     """Whether a file in the folder of revisions is one of the generator's."""
     return _FILE.fullmatch(name) is not None
@@ -99,22 +130,27 @@ def is_revision(name: str) -> bool:
 def read_history(project: Project) -> tuple[Revision, ...]:
     """Return the generator's revisions, each behind those that it follows; others in the same folder are left alone.
 
-    Raises `ProjectError` when two have the same id, or one follows a revision that is missing.
+    A revision that was picked from another branch, without those that it follows, does not count: what it changed is
+    made anew. Raises `ProjectError` when two have the same id, or one follows a revision that was lost here.
     """
     folder = project.root / versions_folder(project)
-    revisions = sorted(filter(None, map(_read, folder.glob("server_jobs_*.py"))), key=_order)
     known: dict[str, Revision] = {}
-    for revision in revisions:
+    picked = set[str]()
+    for revision in sorted(filter(None, map(_read, folder.glob("server_jobs_*.py"))), key=_order):
         if revision.id in known:
             raise ProjectError(_same_id(folder, known[revision.id], revision))
-        for parent in revision.parents:
-            if parent not in known:
+        missing = [parent for parent in revision.parents if parent not in known]
+        for parent in missing:
+            if parent not in picked and not is_of_another_branch(project, f"{versions_folder(project)}/{parent}_"):
                 raise ProjectError(
                     f"{folder} has {revision.file_name}, which follows {parent}, but no revision of that id: "
                     "take it back from version control"
                 )
-        known[revision.id] = revision
-    return tuple(revisions)
+        if missing:
+            picked.add(revision.id)
+        else:
+            known[revision.id] = revision
+    return tuple(known.values())
 
 
 def heads(history: Sequence[Revision]) -> tuple[Revision, ...]:
@@ -135,12 +171,14 @@ def ancestors(history: Sequence[Revision], ids: Iterable[str]) -> tuple[Revision
     return tuple(revision for revision in history if revision.id in found)
 
 
+def revision_of(file_name: str, text: str) -> Revision | None:
+    """Return the revision in a file of that name; None if it is none of the generator's."""
+    match = _FILE.fullmatch(file_name)
+    return None if match is None else Revision(int(match["number"]), match["digest"] or "", match["label"] or "", text)
+
+
 def _read(path: Path) -> Revision | None:
-    match = _FILE.fullmatch(path.name)
-    if match is None:
-        return None
-    text = (read_file(path) or b"").decode()
-    return Revision(int(match["number"]), match["digest"] or "", match["label"] or "", text)
+    return revision_of(path.name, (read_file(path) or b"").decode()) if is_revision(path.name) else None
 
 
 def _order(revision: Revision) -> tuple[int, str, str]:

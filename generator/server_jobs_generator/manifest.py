@@ -1,14 +1,19 @@
 """The generator's record of what it wrote: `manifest.json` in the output folder, kept under version control.
 
-It is how a later run, on any machine, tells its own files from those of a person, and a stale file from an edited one.
+A later run, on any machine, uses it to tell its own files from those of a person, and a stale file from an edited one.
+Git merges it line by line: the files of each job are a group, so branches that change different jobs change different
+lines. A merge may leave a file with two hashes, or no JSON at all; each line still means the same.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from pathlib import PurePosixPath
 from typing import cast
 
 from server_jobs.errors import ProjectError
@@ -17,23 +22,28 @@ from server_jobs.project import Project
 from .files import read_file
 
 _NOTE = "Kept by `server-jobs generate`; not for editing."
+_FORMAT = 2
+_HASH_LINE = re.compile(r'^\s*"([^"\\]+)": "([0-9a-f]{64})",?$', re.MULTILINE)
+_ONCE_LINE = re.compile(r'^\s*"([^"\\]+)",?$', re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Manifest:
-    """Paths are relative to the project's root. `specs` maps each spec to its digest, the rest to a file's hash.
+    """The hashes of the files that a run left, by their paths relative to the project's root.
 
-    `schema` is the fingerprint of the tables, `once` lists the files that were handed over to the user. `unfinished`
-    has every hash of the files that a run set out to write and may not have come to: only the next run sees it.
+    `once` lists the files that were handed over to the user. `unfinished` has every hash of files that a run set out to
+    write and may not have come to, or that several branches wrote. `schema` is the fingerprint of the schema to which
+    revisions without a digest lead; others state it themselves. `is_merged` is true if git put the manifest together
+    and no run has followed: files may be merged text as well.
     """
 
     generator: str = ""
     schema: str = ""
-    specs: Mapping[str, str] = field(default_factory=dict[str, str])
     rewritten: Mapping[str, str] = field(default_factory=dict[str, str])
     appended: Mapping[str, str] = field(default_factory=dict[str, str])
     once: tuple[str, ...] = ()
     unfinished: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
+    is_merged: bool = False
 
     @property
     def hashes(self) -> dict[str, tuple[str, ...]]:
@@ -50,10 +60,19 @@ class Manifest:
         return replace(self, once=tuple(sorted({*self.once, *new.once})), unfinished=unfinished)
 
     def dump(self) -> str:
-        """The text of the file: the same for equal manifests."""
-        document = {"note": _NOTE, **{each.name: getattr(self, each.name) for each in fields(self)}}
-        if not self.unfinished:
-            del document["unfinished"]
+        """Return the text of the file: the same for equal manifests, and one file a line."""
+        document: dict[str, object] = {
+            "note": _NOTE,
+            "format": _FORMAT,
+            "generator": self.generator,
+            "rewritten": _grouped(self.rewritten),
+            "appended": self.appended,
+            "once": self.once,
+        }
+        if self.schema:
+            document["schema"] = self.schema
+        if self.unfinished:
+            document["unfinished"] = self.unfinished
         return json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
 
 
@@ -67,12 +86,16 @@ def read_manifest(project: Project) -> Manifest:
     path = project.root / manifest_path(project)
     try:
         content = read_file(path)
-        return Manifest() if content is None else _parse(json.loads(content), project)
+        if content is None:
+            return Manifest()
+        text = content.decode()
+        manifest = _of_lines(text, project) or _parse(json.loads(text, object_pairs_hook=_without_repetition), project)
     except (OSError, ValueError, TypeError) as error:
         raise ProjectError(
             f"{path} cannot be read ({error}); take it back from version control, or delete it: "
             "files that are not as the generator would write them then count as edited"
         ) from error
+    return manifest
 
 
 def hash_content(content: bytes) -> str:
@@ -87,12 +110,49 @@ def _parse(document: object, project: Project) -> Manifest:
     return Manifest(
         generator=str(values.get("generator", "")),
         schema=str(values.get("schema", "")),
-        specs=_texts(values, "specs"),
-        rewritten=_texts(values, "rewritten", project),
+        rewritten=_flat(values, "rewritten", project),
         appended=_texts(values, "appended", project),
         once=tuple(str(path) for path in cast("list[object]", values.get("once", []))),
         unfinished=_unfinished(values, project),
     )
+
+
+def _grouped(files: Mapping[str, str]) -> dict[str, dict[str, str]]:
+    """The files by the names of their modules, which those of one job share, so that groups do not touch in git."""
+    groups: dict[str, dict[str, str]] = {}
+    for path, digest in files.items():
+        groups.setdefault(path.partition("#")[2] or PurePosixPath(path).stem, {})[path] = digest
+    return groups
+
+
+def _flat(values: Mapping[str, object], key: str, project: Project) -> dict[str, str]:
+    files: dict[str, str] = {}
+    for name, value in _object(values, key, None).items():
+        files |= {name: value} if isinstance(value, str) else _texts({name: value}, name)
+    return {path: digest for path, digest in files.items() if _may_be_ours(path, project)}
+
+
+def _of_lines(text: str, project: Project) -> Manifest | None:
+    """The manifest of a text that git merged, whatever is between its lines; None if it is as a run wrote it."""
+    with suppress(ValueError, TypeError):
+        document = json.loads(text, object_pairs_hook=_without_repetition)
+        if not isinstance(document, dict) or "format" not in document or _parse(document, project).dump() == text:
+            return None
+    digests: dict[str, set[str]] = {}
+    for path, digest in _HASH_LINE.findall(text):
+        if _may_be_ours(path, project):
+            digests.setdefault(path, set()).add(digest)
+    if not digests:
+        return None
+    unfinished = {path: tuple(sorted(found)) for path, found in digests.items()}
+    return Manifest(once=tuple(sorted({*_ONCE_LINE.findall(text)})), unfinished=unfinished, is_merged=True)
+
+
+def _without_repetition(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    members = dict(pairs)
+    if len(members) < len(pairs):
+        raise ValueError("a key is used twice in one object")
+    return members
 
 
 def _texts(values: Mapping[str, object], key: str, project: Project | None = None) -> dict[str, str]:

@@ -16,7 +16,7 @@ from server_jobs.databases.url import DEFAULT_URL
 from server_jobs.project import Project
 
 from .files import File, KeptFile, Ownership, read_file
-from .history import Revision, is_revision, read_history, versions_folder
+from .history import Revision, appended_paths, heads, read_history, sql_paths, versions_folder
 from .layout import Code, header, literal, name
 from .manifest import Manifest, hash_content
 from .processes import Processes
@@ -49,8 +49,8 @@ def begin_migrations(
         return lambda: [*files, *unchanged]
     wanted, schedules = wanted_objects(jobs), schedule_rows(jobs)
     if not processes.pay_off(len(jobs)):
-        return lambda: [*files, *_history_files(project, schedules, wanted, manifest)]
-    rest = processes.begin(_history_files, project, schedules, wanted, manifest)
+        return lambda: [*files, *_history_files(project, schedules, wanted, manifest, fingerprint)]
+    rest = processes.begin(_history_files, project, schedules, wanted, manifest, fingerprint)
     return lambda: [*files, *rest()]
 
 
@@ -67,34 +67,30 @@ def schema_fingerprint(jobs: Iterable[JobSpec], views_of: Mapping[str, str]) -> 
     return hashlib.sha256(b"\0".join((tables, schedules.encode(), views.encode()))).hexdigest()
 
 
-def appended_paths(project: Project) -> list[str]:
-    """The revisions of the generator that lie in the project, and their flat SQL, as found on disk."""
-    output = project.root / project.output
-    versions = (output / "migrations/versions").glob("server_jobs_*.py")
-    found: list[Path] = [path for path in versions if is_revision(path.name)]
-    for folder in ("migrations/sql/sqlite", "migrations/sql/postgresql", "worker/migrations"):
-        found += (output / folder).glob("[0-9][0-9][0-9][0-9]_*.sql")
-    return sorted(path.relative_to(project.root).as_posix() for path in found)
-
-
 def _unchanged_files(project: Project, manifest: Manifest, fingerprint: str) -> list[KeptFile]:
     """The appended files of the last run, if nothing asks for a new one and all of them are still as they were."""
-    paths = appended_paths(project)
-    if manifest.schema != fingerprint or paths != sorted(manifest.appended):
+    history = read_history(project)
+    tips = heads(history)
+    if len(tips) != 1 or fingerprint not in (tips[0].leads_to, manifest.schema):
+        return []
+    paths = [
+        path for one in history for path in (f"{versions_folder(project)}/{one.file_name}", *sql_paths(project, one))
+    ]
+    if sorted(paths) != appended_paths(project):
         return []
     kept = [KeptFile(path, hash_content(read_file(project.root / path) or b""), Ownership.APPENDED) for path in paths]
-    return kept if all(file.hash == manifest.appended[file.path] for file in kept) else []
+    return kept if all(file.hash in manifest.hashes.get(file.path, ()) for file in kept) else []
 
 
 def _history_files(
-    project: Project, schedules: Mapping[str, ScheduleRow], wanted: Objects, manifest: Manifest
+    project: Project, schedules: Mapping[str, ScheduleRow], wanted: Objects, manifest: Manifest, fingerprint: str
 ) -> Files:
     # Imported only where a new revision may be due.
     from .flat_sql import sql_files
     from .revisions import new_revisions
 
     history = read_history(project)
-    new = new_revisions(history, schedules, wanted, project.name)
+    new = new_revisions(history, schedules, wanted, fingerprint, project.name)
     kept = {file.path: file for file in _unchanged(project, history, manifest)}
     revisions = [
         File(f"{versions_folder(project)}/{revision.file_name}", revision.text, Ownership.APPENDED)
@@ -106,8 +102,6 @@ def _history_files(
 
 def _unchanged(project: Project, history: Sequence[Revision], manifest: Manifest) -> Iterator[KeptFile]:
     """Revisions and flat SQL that are as they were written; no SQL from a changed revision on, whose it has to be."""
-    from .flat_sql import sql_paths
-
     is_same, hashes = True, manifest.hashes
     for revision in history:
         path = f"{versions_folder(project)}/{revision.file_name}"

@@ -1,7 +1,7 @@
 """The difference between the files that should be there and those that are, and the writing that removes it.
 
-A file the generator owns is replaced or removed only while it is as the generator left it; whatever a person changed
-or added is reported and kept.
+A file the generator owns is replaced or removed only while it is as the generator left it, or as git merged it;
+whatever a person changed or added is reported and kept.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from pathlib import Path
 
 from server_jobs.errors import ProjectError
 
+from .conflict_marks import conflict_line
 from .files import File, KeptFile, Ownership, read_file
 from .manifest import Manifest, hash_content
 
@@ -59,12 +60,12 @@ def compare(
     Raises `ProjectError` if a link leads out of the project.
     """
     wanted = {file.path for file in files} | {file.path for file in right}
-    known = manifest.hashes
+    known, is_merged = manifest.hashes, manifest.is_merged
     leftovers = {path: digests for path, digests in known.items() if path not in wanted}
     extras = [path for path in _files_in(root, owned_folders) if path not in wanted and path not in known]
     check_inside(root, {*wanted, *known})
     findings = [
-        *_wanted_findings(root, files, known),
+        *_wanted_findings(root, files, known, is_merged=is_merged),
         *_leftover_findings(root, leftovers),
         *(Finding(path, State.EXTRA) for path in extras),
     ]
@@ -113,7 +114,9 @@ def check_inside(root: Path, paths: Iterable[str]) -> None:
             raise ProjectError(f"{path} leads out of the project, to {target}; remove the link, nothing was written")
 
 
-def _wanted_findings(root: Path, files: Sequence[File], known: Mapping[str, Sequence[str]]) -> Iterator[Finding]:
+def _wanted_findings(
+    root: Path, files: Sequence[File], known: Mapping[str, Sequence[str]], *, is_merged: bool
+) -> Iterator[Finding]:
     for file in files:
         if file.ownership is Ownership.ONCE and os.path.lexists(root / file.path):
             continue
@@ -122,7 +125,8 @@ def _wanted_findings(root: Path, files: Sequence[File], known: Mapping[str, Sequ
         if content is None:
             yield Finding(file.path, State.MISSING, file)
         elif content != file.text.encode():
-            yield Finding(file.path, _state(content, digests), file)
+            is_of_git = is_merged or conflict_line(content) is not None
+            yield Finding(file.path, State.STALE if is_of_git else _state(content, digests), file)
         elif file.ownership is Ownership.APPENDED and digests and hash_content(content) not in digests:
             # It is wanted as it is, since nothing could make it anew; but a revision must never change.
             yield Finding(file.path, State.EDITED, file, kept=True)

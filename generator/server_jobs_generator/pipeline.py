@@ -12,6 +12,7 @@ from server_jobs.errors import ProjectError
 from server_jobs.project import Project
 
 from . import output
+from .conflict_marks import conflict_line
 from .contracts.against_revision import SinceRevision, compare_with_revision
 from .contracts.compared import compare_contracts
 from .contracts.forget import forget
@@ -19,14 +20,14 @@ from .contracts.lock import Lock, lock_path, read_lock
 from .contracts.redactions import with_lasting_redactions
 from .contracts.relock import relock
 from .earlier_files import earlier_files
-from .earlier_lock import had_lock, lock_is_gone, remember_lock
+from .earlier_lock import had_lock, is_unmerged, lock_is_gone, remember_lock
 from .earlier_run import EarlierRun, ThisRun, keep_type_memory, read_earlier_run, read_type_memory
 from .earlier_versions import hashes_of, name_problems, steps_of
 from .files import File, KeptFile, Ownership, read_file
 from .garbage import few_collections
 from .handler_impact.handler_impact import handler_impact
 from .manifest import Manifest, hash_content, manifest_path, read_manifest
-from .merge_conflicts import advice, all_conflicts, conflicts_in, merge_conflicts
+from .merge_conflicts import merge_conflicts
 from .migrations import begin_migrations, schema_fingerprint, view_hashes
 from .model_pool import render_models_of
 from .moved_jobs import handlers_left_behind, moved_modules
@@ -36,7 +37,8 @@ from .problems import SpecProblem
 from .processes import Processes
 from .publication import CannotExchangeError, publish_at_once
 from .render import render_files
-from .spec import JobSpec, Specs, check_specs, find_specs
+from .seals import has_digest, is_intact, recorded_hashes, with_seals
+from .spec import Specs, check_specs, find_specs
 from .spec_files import SpecFile
 from .spec_portions import check_many
 from .spec_style import Style
@@ -66,12 +68,12 @@ def make_plan(
         found = find_specs(project.root, project.root / project.specs)
         known = read_earlier_run(project)
         specs = _read_specs(project, found, known, processes)
-        conflicts = merge_conflicts(project)
-        if specs.problems or conflicts:
-            return _refused([*specs.problems, *conflicts], advice(project) if conflicts else "")
-        old = read_manifest(project)
+        if problems := merge_conflicts(project, found, specs.problems):
+            return _refused(problems)
+        recorded = read_manifest(project)
+        old = with_seals(project, recorded)
         settled = {} if relocked or forgotten or against else known.settled(specs.jobs)
-        before = _released(project, old, settled)
+        before = _released(project, recorded, settled)
         released = forget(relock(before, relocked), forgotten)
         if problems := [*name_problems(specs.jobs, released), *handlers_left_behind(project, specs.jobs, before)]:
             return _refused(problems)
@@ -90,12 +92,10 @@ def make_plan(
         settled=contracts.settled,
     )
     run.remember(project, known)
-    new = _manifest(project, specs.jobs, [*files, *made.right], old, made.fingerprint)
+    new = _manifest(project, [*files, *made.right], recorded, made.fingerprint)
     manifest = File(manifest_path(project), new.dump())
     folders = [f"{project.output}/{folder}" for folder in _OWNED_FOLDERS]
     findings = output.compare(project.root, files, old, folders, made.right)
-    if conflicts_in(project, (finding.path for finding in findings if finding.state is State.EDITED)):
-        return _refused(all_conflicts(project), advice(project))
     return Plan(
         contracts=contracts.findings,
         remarks=since.remarks,
@@ -104,12 +104,12 @@ def make_plan(
         configuration=tuple(sorted(check_configuration(project, read_upload(project)))),
         impact=handler_impact(project, findings, moved_modules(specs.jobs, before)),
         manifest=manifest,
-        journal=File(manifest.path, old.begin(new).dump()),
+        journal=File(manifest.path, recorded.begin(new).dump()),
     )
 
 
-def _refused(problems: Iterable[SpecProblem], advice: str = "") -> Plan:
-    return Plan(problems=tuple(sorted(problems)), advice=advice)
+def _refused(problems: Iterable[SpecProblem]) -> Plan:
+    return Plan(problems=tuple(sorted(problems)))
 
 
 def _read_specs(
@@ -186,26 +186,50 @@ def _released(project: Project, manifest: Manifest, settled: Mapping[str, str]) 
     path = lock_path(project)
     if os.path.lexists(project.root / path):
         remember_lock(project)
-        return read_lock(project, settled)
-    if path in manifest.rewritten or had_lock(project):
+        return _read_lock(project, settled)
+    if manifest.hashes or had_lock(project):
         raise ProjectError(lock_is_gone(project))
     return Lock()
 
 
-def _manifest(
-    project: Project, jobs: Sequence[JobSpec], files: Sequence[File | KeptFile], old: Manifest, fingerprint: str
-) -> Manifest:
-    hashes = {file.path: _hash(file) for file in files}
+def _read_lock(project: Project, settled: Mapping[str, str]) -> Lock:
+    """The lock; while a merge is under way, or after one that left it unreadable, the lock of both branches."""
+    content = read_file(project.root / lock_path(project)) or b""
+    if conflict_line(content) is not None or is_unmerged(project):
+        from .contracts.lock_sides import merged_lock
+
+        if (lock := merged_lock(project, content)) is not None:
+            return lock
+    try:
+        return read_lock(project, settled)
+    except ProjectError:
+        from .contracts.lock_sides import lock_of_parents
+
+        if (lock := lock_of_parents(project)) is None:
+            raise
+        return lock
+
+
+def _manifest(project: Project, files: Sequence[File | KeptFile], old: Manifest, fingerprint: str) -> Manifest:
+    rewritten = {file.path: _hash(file) for file in files if file.ownership is Ownership.REWRITTEN}
+    appended = [file for file in files if file.ownership is Ownership.APPENDED]
+    lock = next((file.text for file in files if isinstance(file, File) and file.path == lock_path(project)), "")
     once = {file.path for file in files if file.ownership is Ownership.ONCE}
     forgotten = {path for path in old.once if path not in once and (project.root / path).exists()}
     return Manifest(
         generator=__version__,
-        schema=fingerprint,
-        specs={job.path: job.digest for job in jobs},
-        rewritten={file.path: hashes[file.path] for file in files if file.ownership is Ownership.REWRITTEN},
-        appended={file.path: hashes[file.path] for file in files if file.ownership is Ownership.APPENDED},
+        schema="" if any(has_digest(file.path) for file in appended) else fingerprint,
+        rewritten=recorded_hashes(project, rewritten, lock),
+        appended={file.path: _hash(file) for file in appended if not _is_sealed(file, old)},
         once=tuple(sorted(once | forgotten)),
     )
+
+
+def _is_sealed(file: File | KeptFile, old: Manifest) -> bool:
+    """Whether an appended file tells by itself that it is as it was written."""
+    if isinstance(file, KeptFile):
+        return file.path not in old.hashes
+    return is_intact(file.path, file.text.encode())
 
 
 def _hash(file: File | KeptFile) -> str:

@@ -24,7 +24,6 @@ class Plan:
     """
 
     problems: tuple[SpecProblem, ...] = ()
-    advice: str = ""
     contracts: tuple[ContractFinding, ...] = ()
     remarks: tuple[str, ...] = ()
     findings: tuple[Finding, ...] = ()

@@ -59,6 +59,7 @@ def render_files(
     models = models or render_all_models(changed, TypeMemory())
     return [
         _owned(project, "__init__.py", "package_init.py.jinja", docstring=docstring("Generated from the specs.")),
+        _owned(project, ".gitattributes", "gitattributes.jinja"),
         _models_index(project),
         *(_model(project, job, text) for job, text in zip(changed, models, strict=True)),
         _jobs_index(project, ordered),

@@ -81,8 +81,6 @@ def problem_lines(plan: Plan) -> Iterator[str]:
     if entries:
         yield ENTRIES_FOLLOW
         yield from entries
-    if plan.advice:
-        yield plan.advice
 
 
 def refusal_lines(plan: Plan) -> Iterator[str]:

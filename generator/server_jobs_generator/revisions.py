@@ -46,12 +46,13 @@ _ALEMBIC_NOTE = re.compile(r"^\s*# ###.*\n?", re.MULTILINE)
 
 
 def new_revisions(
-    history: Sequence[Revision], declared: Rows, wanted: Objects, project_name: str = ""
+    history: Sequence[Revision], declared: Rows, wanted: Objects, fingerprint: str = "", project_name: str = ""
 ) -> list[Revision]:
     """Return what has to follow `history` so that it leads to today's tables, these schedules, and these views.
 
-    The name of the project becomes a part of the first revision, and so of the ids of all: a database that one project
-    has migrated is refused to another one.
+    The last one states the `fingerprint` of all that, so that the next run need not look at databases. The name of the
+    project becomes a part of the first revision, and so of the ids of all: a database that one project has migrated is
+    refused to another one.
     """
     tips = heads(history)
     new = _New(tips)
@@ -73,7 +74,7 @@ def new_revisions(
     new.add(views_revision(new.parents, "Make the views of the jobs", objects, wanted, unsure))
     if len(new.parents) > 1:
         new.add(_merge_revision(new.parents))
-    return new.revisions
+    return [*new.revisions[:-1], *(last.leading_to(fingerprint) for last in new.revisions[-1:])]
 
 
 class _New:

@@ -87,14 +87,14 @@ def files_of(jobs: Sequence[JobSpec]) -> dict[str, str]:
     rows = schedule_rows(jobs)
     files |= {
         without_digests(one.file_name): one.text
-        for one in (new_revisions(tables(), rows, wanted_objects(jobs)) if rows else ())
+        for one in (new_revisions(tables(), rows, wanted_objects(jobs), "") if rows else ())
     }
     return {path: text for path, text in files.items() if path.endswith(".py")}
 
 
 @cache
 def tables() -> list[Revision]:
-    return new_revisions((), {}, wanted_objects(()))
+    return new_revisions((), {}, wanted_objects(()), "")
 
 
 def skeleton(text: str) -> str:
@@ -266,7 +266,7 @@ def test_the_params_of_a_schedule_reach_the_database_unchanged() -> None:
     with tempfile.TemporaryDirectory() as folder:
         (job,) = read(Path(folder), {"case.json": a_spec(ANYTHING, **{"x-job": {"schedules": [schedule]}})}).jobs
         project = Project(root=Path(folder))
-        files = sql_files(project, new_revisions((), schedule_rows([job]), wanted_objects([job])))
+        files = sql_files(project, new_revisions((), schedule_rows([job]), wanted_objects([job]), ""))
         scripts = [file.text for file in files if "/sql/sqlite/" in file.path]
     with sqlite3.connect(":memory:") as database:
         for script in scripts:

@@ -70,10 +70,11 @@ class Contract:
 
     def has_schemas_of(self, other: Contract) -> bool:
         """Whether the two say the same about params and result, word for word."""
-        return self._schemas == other._schemas
+        return self.schemas == other.schemas
 
     @cached_property
-    def _schemas(self) -> str:
+    def schemas(self) -> str:
+        """Params and result as one text: the same for equal schemas."""
         # As text, because `1`, `1.0` and `true` are equal in Python.
         return canonical([self.params, self.result])
 

@@ -49,16 +49,13 @@ EXPLANATIONS = (
     ),
     Explanation(
         MERGE_CONFLICT,
-        "What is generated is not merged by hand: a revision that is half of one branch and half of another leads to "
-        "tables that nobody has. Solve the conflicts in specs/ and in your own files, take the rest of generated/ as "
-        "it is on the branch that is released, its revisions and its lock with it, and generate again: what the "
-        "merged specs ask for beyond it becomes a new revision. A database that has run revisions of the other branch "
-        "is taken back first, where they still are: `alembic downgrade` to the last one of both, and `server-jobs "
-        "migrate` afterwards. If handlers lie in generated/, leave them out as well: ':!generated/handlers'.",
+        "Specs, handlers and the settings of the Worker are yours, so only you can merge them. Solve the conflict, and "
+        "generate. Conflicts in other generated files need no attention: the next run writes those files from the "
+        "specs and from the contracts that both branches released, and joins the revisions of both.",
         Example(
             GENERATED,
-            "printf '<<<<<<< HEAD\\n=======\\n>>>>>>> main\\n' >> generated/registry.py",
-            "git checkout --no-overlay main -- generated ':!generated/worker/*.json*' ':!generated/worker/*.toml'",
+            "printf '<<<<<<< HEAD\\n=======\\n>>>>>>> main\\n' >> generated/worker/wrangler.jsonc",
+            "git checkout --ours -- generated/worker/wrangler.jsonc\nserver-jobs generate",
             "sh",
         ),
     ),
