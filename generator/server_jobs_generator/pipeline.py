@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 
 from server_jobs import __version__
-from server_jobs.errors import ProjectError
 from server_jobs.project import Project
 
 from . import output
-from .conflict_marks import conflict_line
 from .contracts.against_revision import SinceRevision, compare_with_revision
 from .contracts.compared import compare_contracts
 from .contracts.forget import forget
-from .contracts.lock import Lock, lock_path, read_lock
+from .contracts.lock import Lock, lock_path
 from .contracts.redactions import with_lasting_redactions
 from .contracts.relock import relock
 from .earlier_files import earlier_files
-from .earlier_lock import had_lock, is_unmerged, lock_is_gone, remember_lock
+from .earlier_lock import remember_lock
 from .earlier_run import EarlierRun, ThisRun, keep_type_memory, read_earlier_run, read_type_memory
 from .earlier_versions import hashes_of, name_problems, steps_of
 from .files import File, KeptFile, Ownership, read_file
@@ -36,6 +33,7 @@ from .plan import Plan
 from .problems import SpecProblem
 from .processes import Processes
 from .publication import CannotExchangeError, publish_at_once
+from .released import read_released
 from .render import render_files
 from .seals import has_digest, is_intact, recorded_hashes, with_seals
 from .spec import Specs, check_specs, find_specs
@@ -73,7 +71,7 @@ def make_plan(
         recorded = read_manifest(project)
         old = with_seals(project, recorded)
         settled = {} if relocked or forgotten or against else known.settled(specs.jobs)
-        before = _released(project, recorded, settled)
+        before = read_released(project, recorded, settled)
         released = forget(relock(before, relocked), forgotten)
         if problems := [*name_problems(specs.jobs, released), *handlers_left_behind(project, specs.jobs, before)]:
             return _refused(problems)
@@ -179,35 +177,6 @@ def publish(project: Project, plan: Plan) -> None:
     except CannotExchangeError:
         output.publish(project.root, plan.findings, plan.manifest, plan.journal)
     remember_lock(project)
-
-
-def _released(project: Project, manifest: Manifest, settled: Mapping[str, str]) -> Lock:
-    """The lock, which nothing could make anew: today's specs do not know what was queued before them."""
-    path = lock_path(project)
-    if os.path.lexists(project.root / path):
-        remember_lock(project)
-        return _read_lock(project, settled)
-    if manifest.hashes or had_lock(project):
-        raise ProjectError(lock_is_gone(project))
-    return Lock()
-
-
-def _read_lock(project: Project, settled: Mapping[str, str]) -> Lock:
-    """The lock; while a merge is under way, or after one that left it unreadable, the lock of both branches."""
-    content = read_file(project.root / lock_path(project)) or b""
-    if conflict_line(content) is not None or is_unmerged(project):
-        from .contracts.lock_sides import merged_lock
-
-        if (lock := merged_lock(project, content)) is not None:
-            return lock
-    try:
-        return read_lock(project, settled)
-    except ProjectError:
-        from .contracts.lock_sides import lock_of_parents
-
-        if (lock := lock_of_parents(project)) is None:
-            raise
-        return lock
 
 
 def _manifest(project: Project, files: Sequence[File | KeptFile], old: Manifest, fingerprint: str) -> Manifest:

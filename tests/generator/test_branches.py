@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,8 @@ from tests.generator.test_migrations import url
 
 __all__ = ["url"]
 
+EITHER = ["one", "other"] if "SERVER_JOBS_LONG_TESTS" in os.environ else ["other"]
+STYLES = ["merge", "diff3", "zdiff3"] if "SERVER_JOBS_LONG_TESTS" in os.environ else ["zdiff3"]
 NIGHTLY, HOURLY = schedule("nightly", "0 3 * * *"), schedule("hourly", "0 * * * *")
 
 
@@ -47,10 +50,8 @@ def test_two_features_on_different_jobs_merge_without_a_conflict(repo: Repositor
 
 
 @pytest.mark.parametrize("ran", ["one", "other"])
-@pytest.mark.parametrize("style", ["merge", "diff3", "zdiff3"])
+@pytest.mark.parametrize("style", STYLES)
 def test_both_branches_change_the_same_job(repo: Repository, url: str, ran: str, style: str) -> None:
-    if style != "merge" and url.startswith("postgresql"):
-        return  # how git marks conflicts has nothing to do with the database
     repo.git("config", "merge.conflictStyle", style)
     repo.switch("one")
     repo.commit(send_email=spec("SendEmail", "to", "sender", schedules=[NIGHTLY], indexes=["/params/to"]))
@@ -114,7 +115,25 @@ def test_taking_the_files_of_one_side_loses_no_contract(repo: Repository) -> Non
     assert {"to", "urgent"} in repo.contracts("SendEmail")
 
 
-@pytest.mark.parametrize("ran", ["one", "other"])
+@pytest.mark.parametrize("way", ["-X ours", "files of ours"])
+def test_committing_the_files_of_one_side_loses_no_contract(repo: Repository, way: str) -> None:
+    repo.git("branch", "release")
+    repo.commit(send_email=spec("SendEmail", "to", "subject"))
+    repo.switch("release")
+    repo.commit(send_email=spec("SendEmail", "to", "urgent"))
+    repo.switch("main")
+    if way == "-X ours":
+        assert repo.tries("merge", "--quiet", "--no-edit", "-X", "ours", "release")
+    else:
+        assert not repo.merge("release")
+        repo.git("checkout", "--ours", "--", "generated", "specs")
+        repo.git("add", "--all")
+        repo.git("commit", "--quiet", "--message", "Merged")
+    repo.settle(send_email=spec("SendEmail", "to", "subject", "urgent"))
+    assert {"to", "urgent"} in repo.contracts("SendEmail")
+
+
+@pytest.mark.parametrize("ran", EITHER)
 def test_new_jobs_on_both_branches(repo: Repository, url: str, ran: str) -> None:
     repo.switch("one")
     repo.commit(add_note=spec("AddNote", "text", schedules=[NIGHTLY]))
@@ -148,7 +167,7 @@ def test_one_branch_renames_the_file_of_a_job(repo: Repository, url: str) -> Non
     assert repo.contracts("SendEmail") == [{"to"}, {"to", "sender"}]
 
 
-@pytest.mark.parametrize("ran", ["one", "other"])
+@pytest.mark.parametrize("ran", EITHER)
 def test_one_branch_removes_a_job(repo: Repository, url: str, ran: str) -> None:
     repo.commit(send_email=spec("SendEmail", "to", status="retired"))
     repo.switch("one")
@@ -167,7 +186,7 @@ def test_one_branch_removes_a_job(repo: Repository, url: str, ran: str) -> None:
         columns(url, "send_email_jobs")
 
 
-@pytest.mark.parametrize("ran", ["one", "other"])
+@pytest.mark.parametrize("ran", EITHER)
 def test_a_branch_is_rebased(repo: Repository, url: str, ran: str) -> None:
     repo.switch("one")
     repo.commit(send_email=spec("SendEmail", "to", "sender"))

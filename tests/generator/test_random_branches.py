@@ -1,4 +1,4 @@
-"""Random work on random branches that are merged and rebased, and databases that have run any of them."""
+"""Random work on random branches that are merged, and databases that have run any of them."""
 
 from __future__ import annotations
 

@@ -50,6 +50,6 @@ def _changed(base: T, ours: T, theirs: T) -> T:
 
 
 def _joined(base: Sequence[str], ours: Sequence[str], theirs: Sequence[str]) -> tuple[str, ...]:
-    """What is in one of the two, `theirs` first, without what one of them dropped."""
-    both = dict.fromkeys((*(one for one in theirs if one not in ours), *ours))
-    return tuple(one for one in both if one not in base or (one in ours and one in theirs))
+    """What is in one of the two, without what one of them dropped: that of the base first, and that of `ours` last."""
+    both = dict.fromkeys((*base, *theirs, *ours))
+    return tuple(one for one in both if (one in ours and one in theirs) or one not in base)
