@@ -23,11 +23,10 @@ def test_drivers_and_servers_are_not_in_the_extra() -> None:
     assert modules_outside(("generator",)).isdisjoint({"alembic", "click", "pydantic", "sqlalchemy", "server_jobs"})
 
 
-@pytest.mark.parametrize("output", OUTPUTS)
-def test_each_output_can_be_written(project: Path, output: str) -> None:
+def test_every_output_can_be_written(project: Path) -> None:
     settings = project / "pyproject.toml"
     lines = settings.read_text(encoding="utf-8").splitlines()
-    changed = [f'outputs = ["{output}"]' if line.startswith("outputs") else line for line in lines]
+    changed = [f"outputs = {list(OUTPUTS)}" if line.startswith("outputs") else line for line in lines]
     settings.write_text("\n".join(changed), encoding="utf-8")
 
     for command in ("generate", "check"):
@@ -37,7 +36,6 @@ def test_each_output_can_be_written(project: Path, output: str) -> None:
 
 @pytest.mark.parametrize("arguments", [("check", "--target", "cloudflare"), ("explain",), ("migrate",), ("doctor",)])
 def test_each_other_command_works(project: Path, arguments: tuple[str, ...]) -> None:
-    run_with_extras(["generator"], project, "generate")
     done = run_with_extras(["generator"], project, *arguments)
     assert "Traceback" not in done.stderr
     assert done.returncode == 0, done.stderr + done.stdout

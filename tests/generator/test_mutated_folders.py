@@ -22,8 +22,8 @@ from .spec_projects import a_spec, an_object, problems, read, write
 
 IS_LONG = bool(os.environ.get("SERVER_JOBS_LONG_TESTS"))
 START = int(os.environ.get("SERVER_JOBS_SEED", "1"))
-FOLDERS = 30_000 if IS_LONG else 300
-RUNS = 4_000 if IS_LONG else 40
+FOLDERS = 30_000 if IS_LONG else 150
+RUNS = 4_000 if IS_LONG else 24
 STATE = ("generated/contracts.lock.json", "generated/manifest.json", "pyproject.toml", "specs/contracts.accepted.json")
 CORPORA = corpora()
 

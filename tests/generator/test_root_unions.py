@@ -25,7 +25,7 @@ from .spec_projects import a_spec, an_object, job, loaded, problems, read
 from .test_lazy_imports import python
 from .test_models_agree_with_the_schema import LAX, fitting_of
 
-SEEDS = 5_000 if os.environ.get("SERVER_JOBS_LONG_TESTS") else 40
+SEEDS = 5_000 if os.environ.get("SERVER_JOBS_LONG_TESTS") else 25
 TEXT: Schema = {"type": "string"}
 TYPES: Sequence[JsonValue] = [TEXT, {"type": "integer"}]
 
