@@ -93,6 +93,8 @@ def test_a_schedule_that_is_not_declared_any_more_is_a_warning(well: Shop) -> No
         "VALUES ('old', 'Shout', 'evening', '0 20 * * *', 0, 0)"
     )
     assert found(examine(well, status=0), "Shout/evening is not declared any more")["verdict"] == "warn"
+    well.execute("UPDATE cron_jobs SET enabled = false WHERE id = 'old'")  # as a worker does
+    assert not [one for one in examine(well, status=0) if "not declared any more" in str(one["message"])]
 
 
 def test_unfinished_jobs_that_nobody_knows_are_warnings(well: Shop) -> None:

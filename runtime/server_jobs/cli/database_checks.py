@@ -192,9 +192,12 @@ def _check_schedules(registry: JobRegistry, records: Iterable[ScheduleRecord]) -
         if record is None or not _is_equal(schedule, record):
             wrong += 1
             what = "is not in the database" if record is None else "is not the same in the database"
-            yield fail(f"the schedule {job_name}/{schedule.name} {what}", "run `server-jobs migrate`")
+            yield fail(
+                f"the schedule {job_name}/{schedule.name} {what}",
+                "run `server-jobs migrate`, or start a worker, which stores it",
+            )
     for record in stored.values():
-        if record.id not in declared and registry.has(record.job_name):
+        if record.enabled and record.id not in declared and registry.has(record.job_name):
             yield warn(
                 f"the schedule {record.job_name}/{record.name} is not declared any more, and still fires",
                 f"run `server-jobs migrate`, or `server-jobs schedules --disable {record.id}`",
