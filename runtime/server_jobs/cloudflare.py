@@ -34,7 +34,7 @@ from .rations import RationedDatabase, Rations
 from .record import Claim, Outcome
 from .registry import JobRegistry
 from .stores.sql import SqlStore
-from .variables import PREVIOUS_TOKEN_VARIABLE, TOKEN_VARIABLE
+from .variables import NAMED_TOKENS_VARIABLE, PREVIOUS_TOKEN_VARIABLE, TOKEN_VARIABLE
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette
@@ -341,7 +341,7 @@ def _tokens(scope: MutableMapping[str, Any]) -> Tokens:
     """Those of the Worker's secrets; none, and a line in the log, if they cannot be used."""
     from .tokens import Tokens
 
-    names = (TOKEN_VARIABLE, PREVIOUS_TOKEN_VARIABLE)
+    names = (TOKEN_VARIABLE, PREVIOUS_TOKEN_VARIABLE, NAMED_TOKENS_VARIABLE)
     try:
         return Tokens.from_environment({name: text for name in names if (text := text_in(scope["env"], name))})
     except InvalidOptionError as error:

@@ -354,13 +354,14 @@ class Repair:
 class JobQuery:
     """Which jobs to list, newest first. `before` is the id after which the page starts (keyset paging).
 
-    `parked`: only those that failed because their params cannot be read. Raises `InvalidOptionError` unless `limit` is
-    1 to 1000, and for texts that no job can have, those with NUL characters or lone surrogates.
+    `queues`: only jobs of these queues. `parked`: only those that failed because their params cannot be read. Raises
+    `InvalidOptionError` unless `limit` is 1 to 1000, and for texts with NUL characters or lone surrogates.
     """
 
     status: JobStatus | None = None
     job_name: str | None = None
     queue: str | None = None
+    queues: tuple[str, ...] | None = None
     correlation_id: str | None = None
     before: str | None = None
     limit: int = 50

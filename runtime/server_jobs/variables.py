@@ -3,4 +3,5 @@
 from __future__ import annotations
 
 TOKEN_VARIABLE = "JOBS_TOKEN"  # noqa: S105  its name
+NAMED_TOKENS_VARIABLE = "JOBS_TOKENS"
 PREVIOUS_TOKEN_VARIABLE = "JOBS_TOKEN_PREVIOUS"  # noqa: S105  its name

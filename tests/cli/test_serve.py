@@ -22,14 +22,16 @@ ROOT = Path(__file__).parents[2]
 
 
 @contextmanager
-def serving(folder: Path, *options: str) -> Iterator[tuple[httpx.Client, subprocess.Popen[str]]]:
+def serving(
+    folder: Path, *options: str, variables: Mapping[str, str] | None = None
+) -> Iterator[tuple[httpx.Client, subprocess.Popen[str]]]:
     """A client of a server on a free port, and the process."""
     path = folder / "jobs.sqlite3"
     if not path.exists():
         create_sqlite_file(path)
     process = subprocess.Popen(
         [*_command("serve"), "--port", "0", "--database", f"sqlite:///{path}", *options],
-        env={**os.environ, "JOBS_TOKEN": TOKEN},
+        env={**os.environ, "JOBS_TOKEN": TOKEN, **(variables or {})},
         cwd=ROOT,
         stderr=subprocess.PIPE,
         text=True,
@@ -193,6 +195,29 @@ def _run_without(missing: str, *arguments: str) -> subprocess.CompletedProcess[s
         text=True,
         check=False,
     )
+
+
+def test_a_named_token_is_printed_with_the_line_that_lets_it_in(tmp_path: Path) -> None:
+    made = _run("token", "--name", "shop", "--scope", "read:mail", "--scope", "enqueue")
+    token, line = made.stdout.splitlines()
+    found = _run("serve", variables={"JOBS_TOKENS": "shop read " + token})
+
+    assert found.returncode == 2
+    assert token not in line + found.stderr
+    with serving(tmp_path, variables={"JOBS_TOKEN": "", "JOBS_TOKENS": line}) as (client, _):
+        client.headers["authorization"] = f"Bearer {token}"
+        statuses = [client.get(path).status_code for path in ("/jobs", "/jobs?queue=mail", "/jobs?queue=x", "/status")]
+        statuses.append(client.post("/trigger").status_code)
+
+    assert statuses == [200, 200, 403, 403, 403]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [["--name", "shop"], ["--scope", "read"], ["--name", "a b", "--scope", "read"], ["--name", "a", "--scope", "x"]],
+)
+def test_a_token_with_half_a_configuration_is_refused(options: list[str]) -> None:
+    assert _run("token", *options).returncode == 2
 
 
 def test_a_new_token_each_time() -> None:

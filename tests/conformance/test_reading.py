@@ -63,6 +63,9 @@ async def test_a_list_is_filtered_by_each_of_its_columns_and_by_all_of_them(stor
     assert ids(await store.list_jobs(JobQuery(status=JobStatus.RUNNING))) == ["b"]
     assert ids(await store.list_jobs(JobQuery(job_name="ImportCsv"))) == ["e", "b"]
     assert ids(await store.list_jobs(JobQuery(queue="slow"))) == ["e", "c"]
+    assert ids(await store.list_jobs(JobQuery(queues=("slow", "none")))) == ["e", "c"]
+    assert ids(await store.list_jobs(JobQuery(queues=("slow",), job_name="SendEmail"))) == ["c"]
+    assert await store.list_summaries(JobQuery(queues=())) == []
     assert ids(await store.list_jobs(JobQuery(correlation_id="x"))) == ["e", "d"]
     everything = JobQuery(status=JobStatus.PENDING, job_name="ImportCsv", queue="slow", correlation_id="x")
     assert ids(await store.list_jobs(everything)) == ["e"]

@@ -28,7 +28,7 @@ async def test_a_browser_is_told_that_an_allowed_page_may_send_a_token_and_json(
     assert reply.status_code == 200
     said = cors_headers(reply)
     assert said["access-control-allow-origin"] == origin
-    assert said["access-control-allow-methods"] == "GET, HEAD, POST"
+    assert said["access-control-allow-methods"] == "GET, HEAD, POST, DELETE"
     assert {"Authorization", "Content-Type"} <= set(said["access-control-allow-headers"].split(", "))
     assert "access-control-allow-credentials" not in said
 

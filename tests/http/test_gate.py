@@ -11,6 +11,8 @@ from server_jobs.http import HttpOptions, Tokens, create_app
 from server_jobs.http.app import ROUTES, under_prefix
 from server_jobs.http.gate import Gate
 from server_jobs.memory import InMemoryBackend
+from server_jobs.tokens import ALL_RIGHTS
+from server_jobs.tokens import Caller as TokenCaller
 
 from tests.http.caller import BEARER, OTHER_TOKEN, TOKEN, Caller, new_backend
 
@@ -260,7 +262,7 @@ async def test_without_the_check_of_the_place_a_browser_could_be_talked_into_wri
 
 
 async def test_with_the_gate_open_anybody_could_enqueue(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Gate, "_admit", lambda self, scope: None)
+    monkeypatch.setattr(Gate, "_admit", lambda self, scope: TokenCaller("anybody", ALL_RIGHTS))
 
     reply = await Caller(tokens=Tokens())(
         "POST", "/jobs/Keep", {"params": {"text": "x"}}, headers={"authorization": ""}

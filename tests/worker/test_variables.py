@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from server_jobs import JobStatus
 from server_jobs.cloudflare import CloudflareWorkerBackend
+from server_jobs.tokens import NamedToken, rights_of
 
 from tests.worker.chores.jobs import REGISTRY, Shout
 from tests.worker.project import TOKEN, WorkerProject
@@ -48,3 +49,14 @@ def test_a_web_page_is_answered_where_a_variable_allows_its_origin(
         elsewhere = worker.request("POST", "/_jobs/trigger", headers={"host": "evil.example"})
 
     assert [reply.status for reply in (preflight, triggered, other, elsewhere)] == [200, 200, 403, 421]
+
+
+def test_a_token_with_scopes_opens_what_they_are_for(chores_project: WorkerProject, tmp_path: Path) -> None:
+    project = chores_project.copy(tmp_path / "chores")
+    named = NamedToken.of("reader", rights_of(["read"]), TOKEN)
+    project.give_secrets(JOBS_TOKENS=f"{named.line}; # nobody else")
+    with Workerd(project) as worker:
+        statuses = [worker.request(*call).status for call in (("GET", "/_jobs/status"), ("POST", "/_jobs/trigger"))]
+        unknown = worker.request("GET", "/_jobs/status", token="x").status
+
+    assert [*statuses, unknown] == [200, 403, 401]

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ..errors import InvalidOptionError
+from ..variables import NAMED_TOKENS_VARIABLE, TOKEN_VARIABLE
 from .arguments import duration
 from .log_lines import logging_to_stderr
 from .options import with_workspace
@@ -58,8 +59,9 @@ def serve(
 ) -> None:
     """Serve the HTTP routes under /_jobs: enqueue, list, show, cancel, retry, watch, status, metrics, trigger.
 
-    Every request needs the token of JOBS_TOKEN as `Authorization: Bearer TOKEN`. Runs no jobs but those of a trigger:
-    start a worker beside it. Put a server that speaks TLS in front of it where it is reached from other machines.
+    Every request needs a token of JOBS_TOKEN or JOBS_TOKENS as `Authorization: Bearer TOKEN`. Runs no jobs but those
+    of a trigger: start a worker beside it. Put a server that speaks TLS in front of it where it is reached from other
+    machines.
 
     \b
     Examples:
@@ -75,7 +77,8 @@ def serve(
     try:
         tokens = Tokens.from_environment()
     except InvalidOptionError as error:
-        raise click.UsageError(f"JOBS_TOKEN: {error}") from error
+        variable = "" if str(error).startswith(NAMED_TOKENS_VARIABLE) else f"{TOKEN_VARIABLE}: "
+        raise click.UsageError(f"{variable}{error}") from error
     if not tokens:
         raise click.UsageError(
             "no token is configured, so that nothing would be served; export JOBS_TOKEN=$(server-jobs token)"

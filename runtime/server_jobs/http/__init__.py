@@ -5,8 +5,8 @@ Needs the extra `http`.
 
 from __future__ import annotations
 
-from ..tokens import Tokens, new_token
+from ..tokens import NamedToken, Scope, Tokens, new_token
 from .app import create_app
 from .options import HttpOptions
 
-__all__ = ["HttpOptions", "Tokens", "create_app", "new_token"]
+__all__ = ["HttpOptions", "NamedToken", "Scope", "Tokens", "create_app", "new_token"]

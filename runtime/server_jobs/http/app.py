@@ -10,14 +10,17 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
+from starlette.responses import Response
 from starlette.routing import Mount, Route
 from starlette.types import Scope
 
 from ..backend import Backend
+from ..tokens import Scope as TokenScope
 from ..tokens import Tokens
+from .access import for_every_queue, for_its_job, for_some_queue
 from .events import events
 from .gate import Gate, OpenBackend, TokensOf
-from .jobs import Enqueued, cancel, job, list_jobs, retry
+from .jobs import Enqueued, cancel, enqueue, list_jobs, retry, show
 from .metrics import metrics
 from .openapi import openapi
 from .operations import health, status, trigger
@@ -27,17 +30,28 @@ from .stopping import Stopping
 
 PREFIX = "/_jobs"
 
+_READ, _ENQUEUE, _ADMIN = TokenScope.READ, TokenScope.ENQUEUE, TokenScope.ADMIN
+
+_show, _enqueue = for_its_job(_READ, show), for_some_queue(_ENQUEUE, enqueue)
+
+
+async def job(request: Request) -> Response:
+    """One job: enqueue it by its name, show it by its id. One path, so that `Allow` names all methods."""
+    return await (_enqueue(request) if request.method == "POST" else _show(request))
+
+
+# Any valid token may ask for health and for this interface itself.
 ROUTES = (
-    Route("/trigger", trigger, methods=["POST"]),
-    Route("/status", status, methods=["GET"]),
+    Route("/trigger", for_every_queue(_ADMIN, trigger), methods=["POST"]),
+    Route("/status", for_every_queue(_READ, status), methods=["GET"]),
     Route("/health", health, methods=["GET"]),
-    Route("/metrics", metrics, methods=["GET"]),
+    Route("/metrics", for_every_queue(_READ, metrics), methods=["GET"]),
     Route("/openapi.json", openapi, methods=["GET"]),
-    Route("/jobs", list_jobs, methods=["GET"]),
+    Route("/jobs", for_some_queue(_READ, list_jobs), methods=["GET"]),
     Route("/jobs/{id}", job, methods=["GET", "POST"]),
-    Route("/jobs/{id}/cancel", cancel, methods=["POST"]),
-    Route("/jobs/{id}/retry", retry, methods=["POST"]),
-    Route("/jobs/{id}/events", events, methods=["GET"]),
+    Route("/jobs/{id}/cancel", for_its_job(_ADMIN, cancel), methods=["POST"]),
+    Route("/jobs/{id}/retry", for_its_job(_ADMIN, retry), methods=["POST"]),
+    Route("/jobs/{id}/events", for_its_job(_READ, events), methods=["GET"]),
 )
 
 

@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ..backend import Backend
-from ..tokens import Tokens
+from ..tokens import Caller, Tokens
 from .body import check_framing, check_length
 from .options import HttpOptions
 from .origins import host_in, place_of
@@ -24,8 +24,9 @@ OpenBackend = Callable[[Scope], AbstractAsyncContextManager[Backend]]
 TokensOf = Callable[[Scope], Tokens]
 
 _BACKEND = "server_jobs.backend"
+_CALLER = "server_jobs.caller"
 _READING = ("GET", "HEAD")
-_METHODS = (*_READING, "POST")
+_METHODS = (*_READING, "POST", "DELETE")
 # For answers with what jobs were given: no cache keeps them, no browser takes them for something else.
 _HEADERS = (
     (b"cache-control", b"no-store"),
@@ -67,7 +68,7 @@ class Gate:
             await send(message)
 
         try:
-            self._admit(scope)
+            scope[_CALLER] = self._admit(scope)
             async with self._open_backend(scope) as backend:
                 scope[_BACKEND] = backend
                 await self._app(scope, receive, sent)
@@ -81,19 +82,21 @@ class Gate:
         origins = Headers(scope=scope).getlist("origin")
         return len(origins) == 1 and origins[0] in self._options.allowed_origins and bool(self._tokens_of(scope))
 
-    def _admit(self, scope: Scope) -> None:
+    def _admit(self, scope: Scope) -> Caller:
         headers = Headers(scope=scope)
         tokens = self._tokens_of(scope)
         if not tokens:
             raise RefusedError(404, "not found")
         check_framing(headers)
         given = headers.getlist("authorization")
-        if len(given) > 1 or not tokens.admit(given[0] if given else None):
+        caller = tokens.admit(given[0]) if len(given) == 1 else None
+        if caller is None:
             self._refusals.note("no valid token", scope)
             raise RefusedError(401, "a valid bearer token is needed", headers={"www-authenticate": "Bearer"})
         if scope["method"] not in _READING:
             self._check_place(headers)
         check_length(headers, is_needed=self._options.needs_length)
+        return caller
 
     def _check_place(self, headers: Headers) -> None:
         """Refuse what a browser was talked into: by a name that leads here, or by the page of somebody else."""
@@ -131,3 +134,9 @@ def backend_of(request: Request) -> Backend:
     """The backend for this request."""
     backend: Backend = request.scope[_BACKEND]
     return backend
+
+
+def caller_of(request: Request) -> Caller:
+    """Whose token this request has."""
+    caller: Caller = request.scope[_CALLER]
+    return caller

@@ -30,9 +30,11 @@ from ..ports import JobReader
 from ..record import Cancellation, JobQuery, JobRecord, JobStatus, JobSummary
 from ..registry import JobRegistry
 from ..texts import LONGEST_UNIQUE_KEY
+from ..tokens import Scope
 from ..values import pointer_to
+from .access import check_queue
 from .body import json_body
-from .gate import backend_of
+from .gate import backend_of, caller_of
 from .options import HttpOptions
 from .problem import RefusedError
 
@@ -135,15 +137,11 @@ class ListParameters(BaseModel):
     )
 
 
-async def job(request: Request) -> Response:
-    """One job: enqueue it by its name, look at it by its id. One path, so that `Allow` names both."""
-    return await (enqueue(request) if request.method == "POST" else show(request))
-
-
 async def enqueue(request: Request) -> Response:
     """Check params against their spec, and store a job: 201, or 200 for one that was there already."""
     backend = backend_of(request)
     job = backend.registry.find(request.path_params["id"]).job
+    check_queue(request, Scope.ENQUEUE, job.options.queue)
     options: HttpOptions = request.app.state.options
     body = _read(EnqueueBody, await json_body(request, within=options.body_timeout))
     (inserted,) = await backend.insert([job.new_job(body.params, **body.options())])
@@ -166,6 +164,7 @@ async def list_jobs(request: Request) -> Response:
             status=wanted.status,
             job_name=wanted.job_name,
             queue=wanted.queue,
+            queues=_readable_queues(request, wanted.queue),
             correlation_id=wanted.correlation_id,
             before=wanted.before,
             limit=limit + 1,
@@ -215,6 +214,15 @@ async def summary_for(request: Request) -> JobSummary:
 def _document(record: JobRecord, registry: JobRegistry) -> dict[str, object]:
     params = shown_params(record, registry)
     return {**job_document(record), "params": parsed(params.text), "params_hidden": params.reason}
+
+
+def _readable_queues(request: Request, queue: str | None) -> tuple[str, ...] | None:
+    """The queues whose jobs the caller may list; None: all. Raises `RefusedError` if it asks for another one."""
+    if queue is not None:
+        check_queue(request, Scope.READ, queue)
+        return None
+    queues = caller_of(request).rights[Scope.READ]
+    return None if queues is None else tuple(sorted(queues))
 
 
 async def _check_place(store: JobReader, before: str | None) -> None:

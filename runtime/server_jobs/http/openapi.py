@@ -15,6 +15,7 @@ from ..json_schema import JobSchemas, definitions_of, refer_by
 from ..json_schema import Schema as JsonSchema
 from ..record import Cancellation, JobStatus
 from ..registry import JobRegistry
+from ..tokens import Scope
 from .gate import backend_of
 from .jobs import EnqueueBody, ListParameters
 from .problem import PROBLEM_TYPE
@@ -28,6 +29,12 @@ _STATUS: Schema = {"enum": [str(one) for one in JobStatus]}
 _TEXT: Schema = {"type": "string"}
 _TEXT_OR_NULL: Schema = {"type": ["string", "null"]}
 _INTEGER: Schema = {"type": "integer"}
+_TOKEN: Schema = {
+    "type": "http",
+    "scheme": "bearer",
+    "description": "A token has scopes: read, enqueue, admin. Each may be limited to queues; /status, /metrics and "
+    "/trigger need theirs for every queue.",
+}
 _WRITING = (400, 403, 411, 413, 421)
 """How requests that write are refused for where they come from and lead to, and for the length of their body."""
 
@@ -98,7 +105,7 @@ def document_of(jobs: Mapping[str, JobSchemas], *, server: str) -> Schema:
         "servers": [{"url": server}],
         "security": [{"token": []}],
         "paths": paths,
-        "components": {"schemas": schemas, "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}}},
+        "components": {"schemas": schemas, "securitySchemes": {"token": _TOKEN}},
     }
 
 
@@ -107,8 +114,14 @@ def _fixed_paths() -> Mapping[str, Schema]:
     page = _object({"jobs": {"type": "array", "items": _ref("JobSummary")}, "next": _TEXT_OR_NULL})
     outcome = _object({"outcome": {"enum": [str(one) for one in Cancellation]}})
     return {
-        "/trigger": {"post": _operation("trigger", "Run what is due.", {200: _json(_object(_counts()))}, _WRITING)},
-        "/status": {"get": _operation("status", "Counts and the newest jobs.", {200: _json(_status())})},
+        "/trigger": {
+            "post": _operation(
+                "trigger", "Run what is due.", {200: _json(_object(_counts()))}, _WRITING, scope=Scope.ADMIN
+            )
+        },
+        "/status": {
+            "get": _operation("status", "Counts and the newest jobs.", {200: _json(_status())}, scope=Scope.READ)
+        },
         "/health": {
             "get": _operation(
                 "health",
@@ -116,17 +129,25 @@ def _fixed_paths() -> Mapping[str, Schema]:
                 {code: _json(_object({"ok": {"type": "boolean"}})) for code in (200, 503)},
             )
         },
-        "/metrics": {"get": _operation("metrics", "Figures for Prometheus.", {200: _content("text/plain", _TEXT)})},
+        "/metrics": {
+            "get": _operation(
+                "metrics", "Figures for Prometheus.", {200: _content("text/plain", _TEXT)}, scope=Scope.READ
+            )
+        },
         "/openapi.json": {"get": _operation("openapi", "This document.", {200: _json({"type": "object"})})},
         "/jobs": {
             "get": {
-                **_operation("list_jobs", "A page of jobs, newest first.", {200: _json(page)}, (422,)),
+                **_operation(
+                    "list_jobs", "A page of jobs, newest first.", {200: _json(page)}, (422,), scope=Scope.READ
+                ),
                 "parameters": _query_parameters(ListParameters),
             }
         },
         "/jobs/{id}": {
             "get": {
-                **_operation("show_job", "Everything about one job.", {200: _json(_ref("Job"))}, (404,)),
+                **_operation(
+                    "show_job", "Everything about one job.", {200: _json(_ref("Job"))}, (404,), scope=Scope.READ
+                ),
                 "parameters": [job_id],
             }
         },
@@ -137,6 +158,7 @@ def _fixed_paths() -> Mapping[str, Schema]:
                     "Cancel a pending job (200), ask a running one to stop (202).",
                     {200: _json(outcome), 202: _json(outcome)},
                     (*_WRITING, 404, 409),
+                    scope=Scope.ADMIN,
                 ),
                 "parameters": [job_id],
             }
@@ -148,6 +170,7 @@ def _fixed_paths() -> Mapping[str, Schema]:
                     "Put a failed or cancelled job back.",
                     {200: _json(_ref("JobSummary"))},
                     (*_WRITING, 404, 409),
+                    scope=Scope.ADMIN,
                 ),
                 "parameters": [job_id],
             }
@@ -155,7 +178,11 @@ def _fixed_paths() -> Mapping[str, Schema]:
         "/jobs/{id}/events": {
             "get": {
                 **_operation(
-                    "watch_job", "Its progress as events.", {200: _content("text/event-stream", _TEXT)}, (404,)
+                    "watch_job",
+                    "Its progress as events.",
+                    {200: _content("text/event-stream", _TEXT)},
+                    (404,),
+                    scope=Scope.READ,
                 ),
                 "parameters": [job_id],
             }
@@ -187,7 +214,7 @@ def _enqueue(name: str, description: str) -> Schema:
     body["properties"] = {**body["properties"], "params": _ref(f"{name}Params")}
     answers = {201: _json(_ref("Enqueued")), 200: _json(_ref("Enqueued"))}
     return {
-        **_operation(f"enqueue_{name}", f"Queue a {name}.", answers, (*_WRITING, 408, 415, 422)),
+        **_operation(f"enqueue_{name}", f"Queue a {name}.", answers, (*_WRITING, 408, 415, 422), scope=Scope.ENQUEUE),
         "description": description,
         "requestBody": {"required": True, **_json(body)},
     }
@@ -220,13 +247,19 @@ def _parameter_schema(name: str) -> Schema:
 
 
 def _operation(
-    operation_id: str, summary: str, answers: Mapping[int, Schema], refusals: tuple[int, ...] = ()
+    operation_id: str,
+    summary: str,
+    answers: Mapping[int, Schema],
+    refusals: tuple[int, ...] = (),
+    *,
+    scope: Scope | None = None,
 ) -> Schema:
-    codes = sorted({401, *refusals, 503})
+    codes = sorted({401, *((403,) if scope else ()), *refusals, 503})
     problems = {str(code): _content(PROBLEM_TYPE, _ref("Problem"), "It is not done.") for code in codes}
     return {
         "operationId": operation_id,
         "summary": summary,
+        "security": [{"token": [] if scope is None else [str(scope)]}],
         "responses": problems | {str(code): {"description": summary, **answer} for code, answer in answers.items()},
     }
 

@@ -420,6 +420,7 @@ def _matches(record: JobRecord, query: JobQuery) -> bool:
         query.status in (None, record.status)
         and query.job_name in (None, record.job_name)
         and query.queue in (None, record.queue)
+        and (query.queues is None or record.queue in query.queues)
         and query.correlation_id in (None, record.correlation_id)
         and (query.before is None or record.id < query.before)
         and (record.is_parked or not query.parked)

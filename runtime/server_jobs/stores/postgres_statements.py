@@ -568,6 +568,7 @@ RETURNING id
 _LISTED = f"""FROM jobs
  WHERE (CAST(:status AS text) IS NULL OR status = :status) AND (CAST(:job_name AS text) IS NULL OR job_name = :job_name)
    AND (CAST(:queue AS text) IS NULL OR queue = :queue)
+   AND (CAST(:queues AS json) IS NULL OR queue IN (SELECT json_array_elements_text(CAST(:queues AS json))))
    AND (CAST(:correlation_id AS text) IS NULL OR correlation_id = :correlation_id)
    AND (CAST(:before AS text) IS NULL OR id < :before) AND (CAST(:parked AS integer) = 0 OR {PARKED})
  ORDER BY id DESC LIMIT :limit"""

@@ -137,6 +137,7 @@ def query_parameters(query: JobQuery) -> dict[str, Value]:
         "status": query.status,
         "job_name": query.job_name,
         "queue": query.queue,
+        "queues": None if query.queues is None else json_of(list(query.queues)),
         "correlation_id": query.correlation_id,
         "before": query.before,
         "limit": query.limit,

@@ -491,7 +491,9 @@ GET = f"SELECT {JOB_COLUMNS} FROM jobs WHERE id = :id"
 
 _LISTED = f"""FROM jobs
  WHERE (:status IS NULL OR status = :status) AND (:job_name IS NULL OR job_name = :job_name)
-   AND (:queue IS NULL OR queue = :queue) AND (:correlation_id IS NULL OR correlation_id = :correlation_id)
+   AND (:queue IS NULL OR queue = :queue)
+   AND (:queues IS NULL OR queue IN (SELECT value FROM json_each(:queues)))
+   AND (:correlation_id IS NULL OR correlation_id = :correlation_id)
    AND (:before IS NULL OR id < :before) AND (:parked = 0 OR {PARKED})
  ORDER BY id DESC LIMIT :limit"""
 LIST = f"SELECT {JOB_COLUMNS} {_LISTED}"

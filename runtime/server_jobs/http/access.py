@@ -1,0 +1,78 @@
+"""Which scope a route needs, and for which queues a caller has it."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from functools import wraps
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from ..errors import JobNotFoundError
+from ..tokens import Caller, Scope
+from .gate import backend_of, caller_of
+from .problem import RefusedError
+
+Endpoint = Callable[[Request], Awaitable[Response]]
+
+
+def for_every_queue(scope: Scope, endpoint: Endpoint) -> Endpoint:
+    """An endpoint for callers that have the scope for every queue."""
+
+    @wraps(endpoint)
+    async def checked(request: Request) -> Response:
+        caller = _caller_with(scope, request)
+        if not caller.may(scope):
+            raise _lacks(scope, "for every queue")
+        return await endpoint(request)
+
+    return checked
+
+
+def for_some_queue(scope: Scope, endpoint: Endpoint) -> Endpoint:
+    """An endpoint for callers that have the scope; it looks by itself at the queues for which they have it."""
+
+    @wraps(endpoint)
+    async def checked(request: Request) -> Response:
+        _caller_with(scope, request)
+        return await endpoint(request)
+
+    return checked
+
+
+def for_its_job(scope: Scope, endpoint: Endpoint) -> Endpoint:
+    """An endpoint for callers that have the scope for the queue of the job in the path.
+
+    For others there is no such job, so that they learn nothing about it. The queue of a job never changes.
+    """
+
+    @wraps(endpoint)
+    async def checked(request: Request) -> Response:
+        caller = _caller_with(scope, request)
+        if not caller.may(scope):
+            job_id: str = request.path_params["id"]
+            summary = await backend_of(request).store.summary(job_id)
+            if summary is None or not caller.may(scope, summary.queue):
+                raise JobNotFoundError(job_id)
+        return await endpoint(request)
+
+    return checked
+
+
+def check_queue(request: Request, scope: Scope, queue: str) -> None:
+    """Raise `RefusedError` unless the caller has the scope for that queue."""
+    if not caller_of(request).may(scope, queue):
+        raise _lacks(scope, f"for the queue {queue!r}")
+
+
+def _caller_with(scope: Scope, request: Request) -> Caller:
+    caller = caller_of(request)
+    if scope not in caller.rights:
+        raise _lacks(scope)
+    return caller
+
+
+def _lacks(scope: Scope, reach: str = "") -> RefusedError:
+    challenge = f'Bearer error="insufficient_scope", scope="{scope}"'
+    title = f"the token lacks the scope {scope} {reach}".rstrip()
+    return RefusedError(403, title, headers={"www-authenticate": challenge})
