@@ -11,15 +11,20 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
+from .audit import APPLICATION
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
     from datetime import timedelta
 
+    from .audit import AuditQuery, AuditRecord
+    from .job_search import Found, SearchStep
     from .record import (
         Cancellation,
         Claim,
         ClaimRequest,
         Declaration,
+        Deletion,
         DueSchedules,
         Expired,
         Firing,
@@ -99,23 +104,36 @@ class JobStore(Protocol):
         """What there is to do for somebody who can run what the request knows, by one read; limits are left aside."""
         ...
 
-    async def cancel(self, job_id: str) -> Cancellation:
-        """Cancel a pending or parked job at once, ask a running one to stop. Raises `JobNotFoundError`."""
+    async def cancel(self, job_id: str, *, by: str = APPLICATION) -> Cancellation:
+        """Cancel a pending or parked job at once, ask a running one to stop. Raises `JobNotFoundError`.
+
+        As with every move by hand, `by` says who does it, and the audit log gets an entry if something changed.
+        """
         ...
 
-    async def retry(self, job_id: str) -> None:
+    async def retry(self, job_id: str, *, by: str = APPLICATION) -> None:
         """Put a failed or cancelled job back to pending with all its attempts.
 
         Raises `JobNotFoundError`, `JobNotRetryableError`, or `DuplicateJobError` when its unique key is held.
         """
         ...
 
-    async def repair(self, repair: Repair) -> None:
+    async def repair(self, repair: Repair, *, by: str = APPLICATION) -> None:
         """Give a parked or pending job other params, and put it back to pending with all its attempts.
 
         Changes nothing and raises `JobNotRepairableError` when it is not as it was read any more, `JobNotFoundError`,
         or `DuplicateJobError` when its unique key is held by another one.
         """
+        ...
+
+    async def delete(
+        self, job_ids: Sequence[str], *, by: str = APPLICATION, detail: str | None = None
+    ) -> Sequence[Deletion]:
+        """Delete pending and finished jobs; answers in the order given. A running job stays."""
+        ...
+
+    async def search(self, step: SearchStep) -> Found:
+        """Find, among the jobs this step looks at, those for which every condition holds."""
         ...
 
 
@@ -193,7 +211,7 @@ class ScheduleStore(Protocol):
 class QueueStore(Protocol):
     """Queues that are held, and what becomes of finished jobs."""
 
-    async def pause_queue(self, name: str) -> bool:
+    async def pause_queue(self, name: str, *, by: str = APPLICATION) -> bool:
         """Let nothing be claimed from this queue, from the next claim on; False if it was paused already.
 
         Jobs are enqueued all the same, and those that run go on. Raises `InvalidOptionError` for a name that no queue
@@ -201,7 +219,7 @@ class QueueStore(Protocol):
         """
         ...
 
-    async def resume_queue(self, name: str) -> bool:
+    async def resume_queue(self, name: str, *, by: str = APPLICATION) -> bool:
         """Let jobs of this queue be claimed again; False if it was not paused."""
         ...
 
@@ -226,8 +244,20 @@ class QueueStore(Protocol):
         ...
 
 
+class AuditStore(Protocol):
+    """Who changed jobs and queues by hand. Entries older than `AUDIT_RETENTION` are neither read nor kept."""
+
+    async def audit_log(self, query: AuditQuery) -> Sequence[AuditRecord]:
+        """Read entries, newest first."""
+        ...
+
+    async def forget_audit(self) -> int:
+        """Delete the entries that are too old, and return how many there were."""
+        ...
+
+
 @runtime_checkable
-class Store(JobStore, JobReader, ScheduleStore, QueueStore, Protocol):
+class Store(JobStore, JobReader, ScheduleStore, QueueStore, AuditStore, Protocol):
     """Everything a backend needs of a store."""
 
     @property

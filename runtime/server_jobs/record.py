@@ -335,6 +335,14 @@ class Cancellation(StrEnum):
     FINISHED = "finished"
 
 
+class Deletion(StrEnum):
+    """What a request to delete a job led to."""
+
+    DELETED = "deleted"
+    RUNNING = "running"
+    NOT_FOUND = "not found"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Repair:
     """Params (JSON text) in the place of those that cannot be read, and what follows from them.

@@ -36,6 +36,7 @@ __all__ = [
     "attach",
     "cron_jobs",
     "include_name",
+    "job_audit",
     "job_starts",
     "jobs",
     "metadata",
@@ -215,6 +216,22 @@ paused_queues = Table(
     Column("paused_at", Timestamp, nullable=False),
     PrimaryKeyConstraint("name", name=conv("paused_queues_pkey")),
 )
+
+# Who changed jobs and queues by hand. Rows stay when their job is deleted.
+job_audit = Table(
+    "job_audit",
+    metadata,
+    Column("id", Text, nullable=False),
+    Column("at", Timestamp, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("action", Text, nullable=False),
+    Column("target", Text, nullable=False),
+    Column("job_name", Text),
+    Column("detail", Text),
+    PrimaryKeyConstraint("id", name=conv("job_audit_pkey")),
+)
+
+Index("job_audit_at", job_audit.c.at)
 
 
 def attach(target: MetaData) -> tuple[Table, Table]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-TABLES = ("jobs", "cron_jobs", "job_starts", "paused_queues")
+TABLES = ("jobs", "cron_jobs", "job_starts", "paused_queues", "job_audit")
 
 VERSION_TABLE = "server_jobs_version"
 """The table in which `server-jobs migrate` records the revisions that ran."""

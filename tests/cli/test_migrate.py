@@ -14,7 +14,7 @@ from tests.generator.projects import TemporaryProject, make_project, without_dig
 
 from .shop import run
 
-TABLES = {"server_jobs_version", "cron_jobs", "job_starts", "jobs", "paused_queues"}
+TABLES = {"server_jobs_version", "cron_jobs", "job_starts", "jobs", "paused_queues", "job_audit"}
 
 
 @pytest.fixture(scope="module")

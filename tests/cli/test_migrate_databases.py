@@ -19,7 +19,7 @@ from .shop import run
 ROOT = Path(__file__).parents[2]
 NEWEST_OF_EARLIER_RELEASE = "server_jobs_0008"
 VERSIONS = "generated/migrations/versions"
-OURS = {"cron_jobs", "job_starts", "jobs", "paused_queues", "server_jobs_version"}
+OURS = {"cron_jobs", "job_starts", "jobs", "paused_queues", "job_audit", "server_jobs_version"}
 
 
 @pytest.fixture

@@ -76,7 +76,7 @@ def downgrade():
 
 Alembic = Callable[..., None]
 
-OURS = {"jobs", "cron_jobs", "job_starts", "paused_queues"}
+OURS = {"jobs", "cron_jobs", "job_starts", "paused_queues", "job_audit"}
 
 
 @pytest.fixture

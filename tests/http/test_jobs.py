@@ -5,12 +5,15 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from server_jobs.audit import AuditQuery
 from server_jobs.cron_tick import tick
 from server_jobs.errors import InvalidParamsError
+from server_jobs.http import Tokens
 from server_jobs.http.body import LARGEST_BODY
 from server_jobs.record import JobQuery, JobStatus, NewJob
+from server_jobs.tokens import NamedToken, rights_of
 
-from tests.http.caller import Caller, keep_job
+from tests.http.caller import TOKEN, Caller, keep_job
 
 PROBLEM = "application/problem+json"
 
@@ -386,3 +389,39 @@ async def test_a_request_with_two_lengths_is_refused_before_its_token_is_looked_
     reply = await Caller()("POST", "/jobs/Keep", content=b"12345", headers=headers)
 
     assert (reply.status_code, reply.headers["connection"]) == (400, "close")
+
+
+async def test_a_job_is_deleted_once_and_a_running_one_is_not() -> None:
+    call = Caller()
+    job_id = (await call("POST", "/jobs/Keep", {"params": {"text": "x"}})).json()["id"]
+    running = (await call("POST", "/jobs/Keep", {"params": {"text": "x"}})).json()["id"]
+    await call.backend.store.claim_one(running, call.backend.request(limit=1))
+
+    replies = [await call("DELETE", f"/jobs/{one}") for one in (job_id, job_id, running)]
+
+    assert [reply.status_code for reply in replies] == [200, 404, 409]
+    assert replies[0].json() == {"outcome": "deleted"}
+    assert await call.stored() == 1
+
+
+async def test_changes_over_http_are_entered_with_the_name_of_the_token(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", "server_jobs.audit")
+    named = NamedToken.of("shop", rights_of(["admin", "enqueue"]), TOKEN)
+    call = Caller(tokens=Tokens(named=[named]))
+    job_id = (await call("POST", "/jobs/Keep", {"params": {"text": "x"}})).json()["id"]
+    for method, end in (("POST", "/cancel"), ("POST", "/cancel"), ("POST", "/retry"), ("DELETE", "")):
+        await call(method, f"/jobs/{job_id}{end}")
+
+    entries = [(one.actor, one.action, one.target) for one in await call.backend.store.audit_log(AuditQuery())]
+    assert entries == [("token:shop", action, job_id) for action in ("delete", "retry", "cancel")]
+    assert [record.getMessage() for record in caplog.records] == [
+        f"audit: {action} by token:shop: {job_id}" for action in ("cancel", "retry", "delete")
+    ]
+
+
+async def test_a_token_of_the_variable_is_entered_under_its_name() -> None:
+    call = Caller()
+    job_id = (await call("POST", "/jobs/Keep", {"params": {"text": "x"}})).json()["id"]
+    await call("POST", f"/jobs/{job_id}/cancel")
+
+    assert [one.actor for one in await call.backend.store.audit_log(AuditQuery())] == ["token:JOBS_TOKEN"]

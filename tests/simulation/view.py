@@ -9,6 +9,8 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, TypeVar
 
 from server_jobs import DatabaseError
+from server_jobs.audit import APPLICATION, AuditQuery, AuditRecord
+from server_jobs.job_search import Found, SearchStep
 from server_jobs.ports import Store
 from server_jobs.record import (
     PRUNE_STEP,
@@ -16,6 +18,7 @@ from server_jobs.record import (
     Claim,
     ClaimRequest,
     Declaration,
+    Deletion,
     DueSchedules,
     Expired,
     Firing,
@@ -98,14 +101,28 @@ class StoreView:
             "expire", tuple(except_for), lambda store: store.expire(jitter=jitter, except_for=except_for)
         )
 
-    async def cancel(self, job_id: str) -> Cancellation:
-        return await self._ask("cancel", job_id, lambda store: store.cancel(job_id))
+    async def cancel(self, job_id: str, *, by: str = APPLICATION) -> Cancellation:
+        return await self._ask("cancel", job_id, lambda store: store.cancel(job_id, by=by))
 
-    async def retry(self, job_id: str) -> None:
-        await self._ask("retry", job_id, lambda store: store.retry(job_id))
+    async def retry(self, job_id: str, *, by: str = APPLICATION) -> None:
+        await self._ask("retry", job_id, lambda store: store.retry(job_id, by=by))
 
-    async def repair(self, repair: Repair) -> None:
-        await self._ask("repair", repair, lambda store: store.repair(repair))
+    async def repair(self, repair: Repair, *, by: str = APPLICATION) -> None:
+        await self._ask("repair", repair, lambda store: store.repair(repair, by=by))
+
+    async def delete(
+        self, job_ids: Sequence[str], *, by: str = APPLICATION, detail: str | None = None
+    ) -> Sequence[Deletion]:
+        return await self._ask("delete", job_ids, lambda store: store.delete(job_ids, by=by, detail=detail))
+
+    async def search(self, step: SearchStep) -> Found:
+        return await self._ask("search", step, lambda store: store.search(step))
+
+    async def audit_log(self, query: AuditQuery) -> Sequence[AuditRecord]:
+        return await self._ask("audit_log", query, lambda store: store.audit_log(query))
+
+    async def forget_audit(self) -> int:
+        return await self._ask("forget_audit", None, lambda store: store.forget_audit())
 
     async def get(self, job_id: str) -> JobRecord | None:
         return await self._ask("get", job_id, lambda store: store.get(job_id))
@@ -155,11 +172,11 @@ class StoreView:
     async def fire(self, firing: Firing) -> Sequence[bool]:
         return await self._ask("fire", firing, lambda store: store.fire(firing))
 
-    async def pause_queue(self, name: str) -> bool:
-        return await self._ask("pause_queue", name, lambda store: store.pause_queue(name))
+    async def pause_queue(self, name: str, *, by: str = APPLICATION) -> bool:
+        return await self._ask("pause_queue", name, lambda store: store.pause_queue(name, by=by))
 
-    async def resume_queue(self, name: str) -> bool:
-        return await self._ask("resume_queue", name, lambda store: store.resume_queue(name))
+    async def resume_queue(self, name: str, *, by: str = APPLICATION) -> bool:
+        return await self._ask("resume_queue", name, lambda store: store.resume_queue(name, by=by))
 
     async def paused_queues(self) -> Sequence[PausedQueue]:
         return await self._ask("paused_queues", None, lambda store: store.paused_queues())

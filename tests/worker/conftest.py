@@ -64,7 +64,7 @@ def suite_worker(chores_project: WorkerProject, tmp_path_factory: pytest.TempPat
 @pytest.fixture
 def worker(chores_worker: Workerd) -> Workerd:
     """The same, without jobs, and with its schedule switched off."""
-    for table in ("jobs", "job_starts", "paused_queues"):
+    for table in ("jobs", "job_starts", "paused_queues", "job_audit"):
         chores_worker.sql(f"DELETE FROM {table}")
     chores_worker.sql("UPDATE cron_jobs SET enabled = 0, next_run_at = NULL")
     return chores_worker

@@ -36,6 +36,8 @@ COMMANDS = {
     "cancel": CommandEntry("Jobs", ".retry_and_cancel:cancel", "Cancel pending jobs, ask running ones to stop."),
     "pause": CommandEntry("Jobs", ".pause_and_resume:pause", "Let no worker claim from a queue."),
     "resume": CommandEntry("Jobs", ".pause_and_resume:resume", "Let workers claim from a queue again."),
+    "delete": CommandEntry("Jobs", ".delete:delete", "Delete jobs, by id or by a value such as that of a person."),
+    "audit": CommandEntry("Jobs", ".audit_log:audit", "List who changed jobs and queues by hand."),
     "prune": CommandEntry("Jobs", ".prune:prune", "Delete finished jobs that need not be kept."),
     "schedules": CommandEntry("Jobs", ".schedules:schedules", "List the schedules, switch one on or off."),
 }

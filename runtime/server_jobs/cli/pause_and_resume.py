@@ -5,6 +5,8 @@ from __future__ import annotations
 import click
 
 from ..errors import ServerJobsError
+from .actor import actor
+from .log_lines import logging_to_stderr
 from .options import json_option, with_workspace
 from .output import note, print_json, say
 from .running import run
@@ -53,8 +55,9 @@ def resume(workspace: Workspace, *, queue: str, as_json: bool) -> None:
 
 
 async def _change(workspace: Workspace, queue: str, *, paused: bool) -> bool:
-    async with workspace.open_store() as store:
-        return await (store.pause_queue(queue) if paused else store.resume_queue(queue))
+    with logging_to_stderr():
+        async with workspace.open_store() as store:
+            return await (store.pause_queue(queue, by=actor()) if paused else store.resume_queue(queue, by=actor()))
 
 
 def _note_unknown(workspace: Workspace, queue: str) -> None:

@@ -7,14 +7,13 @@ from datetime import timedelta
 
 import click
 
-from ..errors import ServerJobsError
 from ..pruner import retention_rules
 from ..record import JobStatus, PruneRule, PruneStep
 from .arguments import duration
 from .options import json_option, with_workspace
-from .output import note, print_json, say
+from .output import print_json, say
 from .running import run
-from .suggestion import suggestion
+from .stored_name import stored_name
 from .workspace import Workspace
 
 _FINISHED = [status for status in JobStatus if status.is_finished]
@@ -39,7 +38,8 @@ def prune(
     """Delete finished jobs: those that their specs do not keep any longer (`retention`), or those --older-than.
 
     Pending and running jobs are never deleted, nor are those that are parked because nobody could read them. Workers do
-    the same by themselves, a little at a time, where specs state a retention.
+    the same by themselves, a little at a time, where specs state a retention. Entries of the audit log are deleted
+    after 365 days.
 
     \b
     Examples:
@@ -68,6 +68,8 @@ async def _prune(workspace: Workspace, step: PruneStep) -> int:
             pruned = await store.prune(replace(step, after=after))
             count += pruned.count
             if pruned.after is None:
+                if not step.dry_run:
+                    await store.forget_audit()
                 return count
             after = pruned.after
 
@@ -83,19 +85,6 @@ def _stated(workspace: Workspace, job: str | None, status: str | None) -> tuple[
 
 
 def _given(workspace: Workspace, age: timedelta, job: str | None, status: str | None) -> tuple[PruneRule, ...]:
-    name = job and _job_name(workspace, job)
+    name = job and stored_name(workspace, job)
     statuses = _FINISHED if status is None else [JobStatus(status)]
     return tuple(PruneRule(status=one, age=age, job_name=name) for one in statuses)
-
-
-def _job_name(workspace: Workspace, name: str) -> str:
-    """The stored name of that job. One that is not registered may be that of rows of another project."""
-    try:
-        registry = workspace.registry
-    except ServerJobsError:
-        return name
-    job = registry.get(name)
-    if job is None:
-        note(f"no job is called {name!r} here; {suggestion(name, registry.get_names())}")
-        return name
-    return job.job_name

@@ -13,8 +13,10 @@ from ..errors import DuplicateJobError, JobNotFoundError, JobNotRepairableError,
 from ..job_document import ShownParams, parsed, shown_params
 from ..lifecycle import why_unrepairable
 from ..record import LONGEST_PAGE, JobQuery, JobRecord, JobStatus, Repair
+from .actor import actor
 from .arguments import json_object
 from .failures import NO
+from .log_lines import logging_to_stderr
 from .options import json_option, with_workspace
 from .output import note, print_json, say
 from .running import run
@@ -77,11 +79,14 @@ def repair(
     if job_name is not None:
         if job_id is not None or params is not None or version is not None:
             raise click.UsageError("give either --all, or an ID with --params")
-        _answer(job_name, run(_read_again(workspace, job_name)), as_json=as_json)
+        with logging_to_stderr():
+            answers = run(_read_again(workspace, job_name))
+        _answer(job_name, answers, as_json=as_json)
     elif job_id is None or params is None:
         raise click.UsageError("give an ID with --params, or --all JOB")
     else:
-        before, after = run(_repair(workspace, job_id, params, version))
+        with logging_to_stderr():
+            before, after = run(_repair(workspace, job_id, params, version))
         _print(before, after, workspace.registry, as_json=as_json)
 
 
@@ -93,7 +98,8 @@ async def _repair(
         before = await store.get(job_id)
         if before is None:
             raise JobNotFoundError(job_id)
-        await store.repair(_checked(workspace.registry.find(before.job_name), before, params, version))
+        repair = _checked(workspace.registry.find(before.job_name), before, params, version)
+        await store.repair(repair, by=actor())
         return before, await store.get(job_id) or before
 
 
@@ -140,7 +146,7 @@ async def _parked(store: Store, job_name: str) -> AsyncIterator[JobRecord]:
 
 async def _retried(store: Store, job_id: str) -> _Answer:
     try:
-        await store.retry(job_id)
+        await store.retry(job_id, by=actor())
     except (JobNotFoundError, JobNotRetryableError, DuplicateJobError) as error:
         return _Answer(job_id, str(error))
     return _Answer(job_id, None)

@@ -10,7 +10,9 @@ import click
 from ..errors import DuplicateJobError, JobNotFoundError, JobNotRetryableError
 from ..ports import Store
 from ..record import Cancellation
+from .actor import actor
 from .failures import NO
+from .log_lines import logging_to_stderr
 from .options import json_option, with_workspace
 from .output import note, print_json, say
 from .running import run
@@ -68,13 +70,14 @@ def cancel(workspace: Workspace, *, job_ids: tuple[str, ...], as_json: bool) -> 
 
 
 async def _change(workspace: Workspace, job_ids: Sequence[str], change: Change) -> list[Answer]:
-    async with workspace.open_store() as store:
-        return [await change(store, job_id) for job_id in job_ids]
+    with logging_to_stderr():  # with the lines of the audit log
+        async with workspace.open_store() as store:
+            return [await change(store, job_id) for job_id in job_ids]
 
 
 async def _retry(store: Store, job_id: str) -> Answer:
     try:
-        await store.retry(job_id)
+        await store.retry(job_id, by=actor())
     except (JobNotFoundError, JobNotRetryableError, DuplicateJobError) as error:
         return Answer(job_id, ok=False, outcome=str(error))
     return Answer(job_id, ok=True, outcome="pending")
@@ -82,7 +85,7 @@ async def _retry(store: Store, job_id: str) -> Answer:
 
 async def _cancel(store: Store, job_id: str) -> Answer:
     try:
-        cancellation = await store.cancel(job_id)
+        cancellation = await store.cancel(job_id, by=actor())
     except JobNotFoundError as error:
         return Answer(job_id, ok=False, outcome=str(error))
     match cancellation:

@@ -20,7 +20,7 @@ from ..tokens import Tokens
 from .access import for_every_queue, for_its_job, for_some_queue
 from .events import events
 from .gate import Gate, OpenBackend, TokensOf
-from .jobs import Enqueued, cancel, enqueue, list_jobs, retry, show
+from .jobs import Enqueued, cancel, delete, enqueue, list_jobs, retry, show
 from .metrics import metrics
 from .openapi import openapi
 from .operations import health, status, trigger
@@ -32,12 +32,16 @@ PREFIX = "/_jobs"
 
 _READ, _ENQUEUE, _ADMIN = TokenScope.READ, TokenScope.ENQUEUE, TokenScope.ADMIN
 
-_show, _enqueue = for_its_job(_READ, show), for_some_queue(_ENQUEUE, enqueue)
+_ONE_JOB = {
+    "GET": for_its_job(_READ, show),
+    "POST": for_some_queue(_ENQUEUE, enqueue),
+    "DELETE": for_its_job(_ADMIN, delete),
+}
 
 
 async def job(request: Request) -> Response:
-    """One job: enqueue it by its name, show it by its id. One path, so that `Allow` names all methods."""
-    return await (_enqueue(request) if request.method == "POST" else _show(request))
+    """One job: enqueue it by its name, show or delete it by its id. One path, so that `Allow` names all methods."""
+    return await _ONE_JOB["GET" if request.method == "HEAD" else request.method](request)
 
 
 # Any valid token may ask for health and for this interface itself.
@@ -48,7 +52,7 @@ ROUTES = (
     Route("/metrics", for_every_queue(_READ, metrics), methods=["GET"]),
     Route("/openapi.json", openapi, methods=["GET"]),
     Route("/jobs", for_some_queue(_READ, list_jobs), methods=["GET"]),
-    Route("/jobs/{id}", job, methods=["GET", "POST"]),
+    Route("/jobs/{id}", job, methods=list(_ONE_JOB)),
     Route("/jobs/{id}/cancel", for_its_job(_ADMIN, cancel), methods=["POST"]),
     Route("/jobs/{id}/retry", for_its_job(_ADMIN, retry), methods=["POST"]),
     Route("/jobs/{id}/events", for_its_job(_READ, events), methods=["GET"]),

@@ -27,7 +27,7 @@ from ..errors import JobNotFoundError, Problem
 from ..job_document import job_document, job_summary, parsed, shown_params
 from ..options import HIGHEST_PRIORITY, LOWEST_PRIORITY, MOST_ATTEMPTS
 from ..ports import JobReader
-from ..record import Cancellation, JobQuery, JobRecord, JobStatus, JobSummary
+from ..record import Cancellation, Deletion, JobQuery, JobRecord, JobStatus, JobSummary
 from ..registry import JobRegistry
 from ..texts import LONGEST_UNIQUE_KEY
 from ..tokens import Scope
@@ -188,7 +188,7 @@ async def show(request: Request) -> Response:
 
 async def cancel(request: Request) -> Response:
     """Cancel a pending job at once, ask a running one to stop: 200 or 202. 409 for one that is finished."""
-    outcome = await backend_of(request).store.cancel(request.path_params["id"])
+    outcome = await backend_of(request).store.cancel(request.path_params["id"], by=_actor(request))
     if outcome is Cancellation.FINISHED:
         raise RefusedError(409, "the job is finished")
     return JSONResponse({"outcome": outcome}, 200 if outcome is Cancellation.CANCELLED else 202)
@@ -196,10 +196,27 @@ async def cancel(request: Request) -> Response:
 
 async def retry(request: Request) -> Response:
     """Put a failed or cancelled job back in its queue, with all its attempts."""
-    await backend_of(request).store.retry(request.path_params["id"])
+    await backend_of(request).store.retry(request.path_params["id"], by=_actor(request))
     on_enqueued: Enqueued = request.app.state.enqueued
     on_enqueued(request)
     return JSONResponse(job_summary(await summary_for(request)))
+
+
+async def delete(request: Request) -> Response:
+    """Delete a pending or finished job: 200. 409 for one that runs."""
+    job_id: str = request.path_params["id"]
+    (outcome,) = await backend_of(request).store.delete([job_id], by=_actor(request))
+    match outcome:
+        case Deletion.DELETED:
+            return JSONResponse({"outcome": outcome})
+        case Deletion.RUNNING:
+            raise RefusedError(409, "the job is running; cancel it, and delete it once it has stopped")
+        case Deletion.NOT_FOUND:
+            raise JobNotFoundError(job_id)
+
+
+def _actor(request: Request) -> str:
+    return f"token:{caller_of(request).name}"
 
 
 async def summary_for(request: Request) -> JobSummary:

@@ -13,7 +13,7 @@ from starlette.responses import JSONResponse, Response
 from .. import __version__
 from ..json_schema import JobSchemas, definitions_of, refer_by
 from ..json_schema import Schema as JsonSchema
-from ..record import Cancellation, JobStatus
+from ..record import Cancellation, Deletion, JobStatus
 from ..registry import JobRegistry
 from ..tokens import Scope
 from .gate import backend_of
@@ -149,7 +149,17 @@ def _fixed_paths() -> Mapping[str, Schema]:
                     "show_job", "Everything about one job.", {200: _json(_ref("Job"))}, (404,), scope=Scope.READ
                 ),
                 "parameters": [job_id],
-            }
+            },
+            "delete": {
+                **_operation(
+                    "delete_job",
+                    "Delete a job that does not run.",
+                    {200: _json(_object({"outcome": {"const": str(Deletion.DELETED)}}))},
+                    (*_WRITING, 404, 409),
+                    scope=Scope.ADMIN,
+                ),
+                "parameters": [job_id],
+            },
         },
         "/jobs/{id}/cancel": {
             "post": {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sys
 from collections import Counter
 
 from starlette.types import Scope
@@ -11,6 +12,7 @@ from starlette.types import Scope
 _logger = logging.getLogger("server_jobs")
 
 INTERVAL = 60.0
+_HAS_TIMERS = sys.platform != "emscripten"  # a timer of a Worker ends with the request that set it
 
 
 class RefusalLog:
@@ -34,7 +36,7 @@ class RefusalLog:
         loop = asyncio.get_running_loop()
         if loop.time() >= self._next_line:
             self._write(loop)
-        elif self._timer is None:
+        elif self._timer is None and _HAS_TIMERS:
             self._timer = loop.call_at(self._next_line, self._write, loop)
 
     def _write(self, loop: asyncio.AbstractEventLoop) -> None:

@@ -44,6 +44,17 @@ class Statements(Protocol):
     CANCEL: str
     RETRY: str
     REPAIR: str
+    DELETE: str
+    AUDIT_CANCEL: str
+    AUDIT_RETRY: str
+    AUDIT_REPAIR: str
+    AUDIT_DELETE: str
+    AUDIT_PAUSE: str
+    AUDIT_RESUME: str
+    AUDIT_LOG: str
+    FORGET_AUDIT: str
+    SEARCH_RANGE: str
+    SEARCH: str
     GET: str
     LIST: str
     SUMMARY: str

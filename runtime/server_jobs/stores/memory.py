@@ -7,19 +7,23 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from itertools import islice
 from random import random
 from typing import Literal
 
 from .. import lifecycle
+from ..audit import APPLICATION, AUDIT_RETENTION, AuditAction, AuditQuery, AuditRecord, log_entry
 from ..clock import Clock, SystemClock
 from ..errors import DuplicateJobError, JobNotFoundError, JobNotRepairableError, JobNotRetryableError
-from ..ids import new_batch, token_of
+from ..ids import new_batch, new_job_id, token_of
+from ..job_search import Found, FoundJob, SearchStep, search_document
 from ..record import (
     PRUNE_STEP,
     Cancellation,
     Claim,
     ClaimRequest,
     Declaration,
+    Deletion,
     DueSchedules,
     Expired,
     Firing,
@@ -68,6 +72,7 @@ class MemoryStore:
         self._paused: dict[str, datetime] = {}
         self._starts: Starts = {}
         self._pruned_to = ""
+        self._audit: list[AuditRecord] = []
 
     async def open(self) -> None:
         """Nothing to open."""
@@ -133,23 +138,26 @@ class MemoryStore:
         schedules = await self.due_schedules([job.name for job in request.known])
         return Survey(expired, bool(schedules.schedules), bool(await self.count_due(request)))
 
-    async def cancel(self, job_id: str) -> Cancellation:
+    async def cancel(self, job_id: str, *, by: str = APPLICATION) -> Cancellation:
         record = self._find(job_id)
         after = lifecycle.cancel(record, self._clock.now())
         self._put(after)
         if after is record:
             return Cancellation.FINISHED
-        return Cancellation.CANCELLED if after.status is JobStatus.CANCELLED else Cancellation.REQUESTED
+        is_cancelled = after.status is JobStatus.CANCELLED
+        self._enter(AuditAction.CANCEL, by, job_id, record.job_name, None if is_cancelled else "asked to stop")
+        return Cancellation.CANCELLED if is_cancelled else Cancellation.REQUESTED
 
-    async def retry(self, job_id: str) -> None:
+    async def retry(self, job_id: str, *, by: str = APPLICATION) -> None:
         record = self._find(job_id)
         if not lifecycle.is_retryable(record):
             raise JobNotRetryableError(job_id, record.status)
         if record.unique_key is not None and record.unique_key in self._unfinished_keys:
             raise DuplicateJobError(record.unique_key, self._unfinished_keys[record.unique_key])
         self._put(lifecycle.retry(record, self._clock.now()))
+        self._enter(AuditAction.RETRY, by, job_id, record.job_name)
 
-    async def repair(self, repair: Repair) -> None:
+    async def repair(self, repair: Repair, *, by: str = APPLICATION) -> None:
         record = self._find(repair.instead_of.id)
         if not lifecycle.is_repairable(record, repair):
             raise JobNotRepairableError(record.id, lifecycle.why_unrepairable(record))
@@ -157,6 +165,40 @@ class MemoryStore:
         if record.unique_key is not None and holder not in (None, record.id):
             raise DuplicateJobError(record.unique_key, holder or "")
         self._put(lifecycle.repair(record, repair, self._clock.now()))
+        detail = f"version {record.spec_version} to {repair.spec_version}"
+        self._enter(AuditAction.REPAIR, by, record.id, record.job_name, detail)
+
+    async def delete(
+        self, job_ids: Sequence[str], *, by: str = APPLICATION, detail: str | None = None
+    ) -> Sequence[Deletion]:
+        return [self._delete(job_id, by, detail) for job_id in job_ids]
+
+    async def audit_log(self, query: AuditQuery) -> Sequence[AuditRecord]:
+        await self.forget_audit()
+        found = (
+            entry
+            for entry in reversed(self._audit)
+            if query.actor in (None, entry.actor)
+            and query.target in (None, entry.target)
+            and query.action in (None, entry.action)
+            and (query.before is None or entry.id < query.before)
+        )
+        return list(islice(found, query.limit))
+
+    async def forget_audit(self) -> int:
+        since, before = self._clock.now() - AUDIT_RETENTION, len(self._audit)
+        self._audit = [entry for entry in self._audit if entry.at >= since]
+        return before - len(self._audit)
+
+    async def search(self, step: SearchStep) -> Found:
+        looked_at = sorted(job_id for job_id in self._records if job_id > step.after)[: step.limit]
+        records = [self._records[job_id] for job_id in looked_at]
+        jobs = (
+            search_document(step, FoundJob(one.id, one.job_name, one.status), one.params, one.result)
+            for one in records
+            if step.job_name in (None, one.job_name)
+        )
+        return Found(tuple(job for job in jobs if job), looked_at[-1] if len(looked_at) == step.limit else None)
 
     async def get(self, job_id: str) -> JobRecord | None:
         return self._records.get(job_id)
@@ -275,15 +317,19 @@ class MemoryStore:
         self._schedules[schedule.id] = schedule
         return made
 
-    async def pause_queue(self, name: str) -> bool:
+    async def pause_queue(self, name: str, *, by: str = APPLICATION) -> bool:
         check_text("a queue", name, LONGEST_NAME)
         if name in self._paused:
             return False
         self._paused[name] = self._clock.now()
+        self._enter(AuditAction.PAUSE, by, name)
         return True
 
-    async def resume_queue(self, name: str) -> bool:
-        return self._paused.pop(name, None) is not None
+    async def resume_queue(self, name: str, *, by: str = APPLICATION) -> bool:
+        if self._paused.pop(name, None) is None:
+            return False
+        self._enter(AuditAction.RESUME, by, name)
+        return True
 
     async def paused_queues(self) -> Sequence[PausedQueue]:
         return [PausedQueue(name, paused_at) for name, paused_at in sorted(self._paused.items())]
@@ -302,6 +348,37 @@ class MemoryStore:
         pruned = await self.prune(PruneStep(rules=tuple(rules), after=before, limit=limit))
         self._pruned_to = before if pruned.count else pruned.after or ""
         return Pruned(pruned.count, before) if pruned.count else pruned
+
+    def _delete(self, job_id: str, by: str, detail: str | None) -> Deletion:
+        record = self._records.get(job_id)
+        if record is None:
+            return Deletion.NOT_FOUND
+        if record.status is JobStatus.RUNNING:
+            return Deletion.RUNNING
+        if record.status is JobStatus.PENDING:
+            self._dequeue([record])
+            if record.unique_key is not None:
+                del self._unfinished_keys[record.unique_key]
+        del self._records[job_id]
+        self._enter(AuditAction.DELETE, by, job_id, record.job_name, detail)
+        return Deletion.DELETED
+
+    def _enter(
+        self, action: AuditAction, by: str, target: str, job_name: str | None = None, detail: str | None = None
+    ) -> None:
+        """Add an entry to the audit log."""
+        self._audit.append(
+            AuditRecord(
+                id=new_job_id(),
+                at=self._clock.now(),
+                actor=by,
+                action=action,
+                target=target,
+                job_name=job_name,
+                detail=detail,
+            )
+        )
+        log_entry(action, by, target, detail)
 
     def _put(self, record: JobRecord) -> None:
         """Store a record, and keep the indexes over pending, running and unique jobs in step."""

@@ -26,11 +26,22 @@ from .statements import (
     PRUNE_PLACE,
     RESUME_QUEUE,
     SCHEDULE_COLUMNS,
+    SEARCH_RANGE,
     SUMMARIES,
     SUMMARY,
 )
 
-__all__ = ["GET", "LIST_SCHEDULES", "NOW", "PAUSED_QUEUES", "PAUSE_QUEUE", "PING", "RESUME_QUEUE", "SUMMARY"]
+__all__ = [
+    "GET",
+    "LIST_SCHEDULES",
+    "NOW",
+    "PAUSED_QUEUES",
+    "PAUSE_QUEUE",
+    "PING",
+    "RESUME_QUEUE",
+    "SEARCH_RANGE",
+    "SUMMARY",
+]
 
 # Fails if a table or a column is missing. It reads the catalog only: a role need not be allowed to read every table.
 PROBE = "SELECT " + ", ".join(
@@ -529,38 +540,97 @@ RETURNING id, job_name, status
 
 # --- by hand ---------------------------------------------------------------------------------------------------------
 
+_CANCELLABLE = f"id = :id AND (status IN ('pending', 'running') OR {PARKED})"
 CANCEL = f"""
 UPDATE jobs
    SET completed_at = CASE status WHEN 'running' THEN completed_at ELSE {{now}} END,
        cancel_requested = CASE status WHEN 'running' THEN true ELSE cancel_requested END,
        status = CASE status WHEN 'running' THEN status ELSE 'cancelled' END,
        updated_at = {{now}}
- WHERE id = :id AND (status IN ('pending', 'running') OR {PARKED})
+ WHERE {_CANCELLABLE}
 RETURNING status
 """
 
-RETRY = """
-UPDATE jobs
-   SET status = 'pending', attempt_count = 0, scheduled_for = {now}, progress = 0, progress_message = NULL,
-       error = NULL, cancel_requested = false, worker_started_at = NULL, completed_at = NULL, updated_at = {now}
- WHERE id = :id AND status IN ('failed', 'cancelled')
+_RETRYABLE = """id = :id AND status IN ('failed', 'cancelled')
    AND NOT EXISTS (SELECT 1 FROM jobs AS other
-                    WHERE other.unique_key = jobs.unique_key AND other.status IN ('pending', 'running'))
+                    WHERE other.unique_key = jobs.unique_key AND other.status IN ('pending', 'running'))"""
+RETRY = f"""
+UPDATE jobs
+   SET status = 'pending', attempt_count = 0, scheduled_for = {{now}}, progress = 0, progress_message = NULL,
+       error = NULL, cancel_requested = false, worker_started_at = NULL, completed_at = NULL, updated_at = {{now}}
+ WHERE {_RETRYABLE}
 RETURNING id
 """
 
+_REPAIRABLE = f"""id = :id AND (status = 'pending' OR {PARKED}) AND params = :old_params
+   AND spec_version = CAST(:old_version AS integer)
+   AND NOT EXISTS (SELECT 1 FROM jobs AS other
+                    WHERE other.unique_key = jobs.unique_key AND other.status IN ('pending', 'running')
+                      AND other.id <> jobs.id)"""
 REPAIR = f"""
 UPDATE jobs
    SET status = 'pending', attempt_count = 0, scheduled_for = {{now}}, progress = 0, progress_message = NULL,
        error = NULL, cancel_requested = false, worker_started_at = NULL, completed_at = NULL, updated_at = {{now}},
        params = :params, spec_version = CAST(:spec_version AS integer), concurrency_key = :concurrency_key,
        rate_key = :rate_key
- WHERE id = :id AND (status = 'pending' OR {PARKED}) AND params = :old_params
-   AND spec_version = CAST(:old_version AS integer)
-   AND NOT EXISTS (SELECT 1 FROM jobs AS other
-                    WHERE other.unique_key = jobs.unique_key AND other.status IN ('pending', 'running')
-                      AND other.id <> jobs.id)
+ WHERE {_REPAIRABLE}
 RETURNING id
+"""
+
+_GIVEN_IDS = "id = ANY(ARRAY(SELECT json_array_elements_text(CAST(:ids AS json)))) AND status <> 'running'"
+DELETE = f"DELETE FROM jobs WHERE {_GIVEN_IDS} RETURNING id"
+
+# --- audit -----------------------------------------------------------------------------------------------------------
+
+# The rows are locked, so that the move that follows in the same transaction finds them under the same condition.
+_AUDIT = """
+WITH changed AS MATERIALIZED (
+  SELECT id, job_name, status, spec_version FROM jobs WHERE {condition} ORDER BY id FOR UPDATE)
+INSERT INTO job_audit (id, at, actor, action, target, job_name, detail)
+SELECT CAST(:audit_id AS text) || '-' || id, {{now}}, :actor, '{action}', id, job_name, {detail} FROM changed
+"""
+AUDIT_CANCEL = _AUDIT.format(
+    action="cancel",
+    condition=_CANCELLABLE,
+    detail="CASE status WHEN 'running' THEN 'asked to stop' END",
+)
+AUDIT_RETRY = _AUDIT.format(action="retry", condition=_RETRYABLE, detail="CAST(NULL AS text)")
+AUDIT_REPAIR = _AUDIT.format(
+    action="repair",
+    condition=_REPAIRABLE,
+    detail="'version ' || spec_version || ' to ' || CAST(:spec_version AS integer)",
+)
+AUDIT_DELETE = _AUDIT.format(action="delete", condition=_GIVEN_IDS, detail="CAST(:detail AS text)")
+_AUDIT_QUEUE = """
+INSERT INTO job_audit (id, at, actor, action, target)
+SELECT :audit_id, {{now}}, :actor, '{action}', CAST(:name AS text)
+ WHERE {has} EXISTS (SELECT 1 FROM paused_queues WHERE name = CAST(:name AS text))
+"""
+AUDIT_PAUSE = _AUDIT_QUEUE.format(action="pause", has="NOT")
+AUDIT_RESUME = _AUDIT_QUEUE.format(action="resume", has="")
+
+_RETAINED_SINCE = "{now} - CAST(:age AS bigint) * interval '1 millisecond'"
+FORGET_AUDIT = f"DELETE FROM job_audit WHERE at < {_RETAINED_SINCE} RETURNING id"
+
+AUDIT_LOG = f"""
+SELECT id, at, actor, action, target, job_name, detail FROM job_audit
+ WHERE (CAST(:actor AS text) IS NULL OR actor = :actor) AND (CAST(:target AS text) IS NULL OR target = :target)
+   AND (CAST(:action AS text) IS NULL OR action = :action) AND (CAST(:before AS text) IS NULL OR id < :before)
+   AND at >= {_RETAINED_SINCE}
+ ORDER BY id DESC LIMIT :limit
+"""
+
+# --- search ----------------------------------------------------------------------------------------------------------
+
+_SEARCHED = "SELECT id FROM jobs WHERE id > :after ORDER BY id LIMIT :limit"
+_SEARCHED_TEXT = "CASE CAST(:part AS text) WHEN 'result' THEN COALESCE(result, '') ELSE params END"
+SEARCH = f"""
+SELECT id, job_name, status, params, result FROM jobs
+ WHERE id = ANY(ARRAY({_SEARCHED})) AND (CAST(:job_name AS text) IS NULL OR job_name = :job_name)
+   AND (EXISTS (SELECT 1 FROM json_array_elements_text(CAST(:needles AS json)) AS needle
+                 WHERE strpos({_SEARCHED_TEXT}, needle) > 0)
+        OR (CAST(:is_number AS integer) = 1 AND {_SEARCHED_TEXT} ~ '[0-9][eE]'))
+ ORDER BY id
 """
 
 # --- read ------------------------------------------------------------------------------------------------------------

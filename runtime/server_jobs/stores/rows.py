@@ -13,6 +13,7 @@ from typing import Any, cast
 
 from pydantic_core import PydanticSerializationError, from_json, to_json
 
+from ..audit import AuditAction, AuditRecord
 from ..ids import batch_of, token_of
 from ..ports import Row, Value
 from ..record import (
@@ -320,6 +321,19 @@ def schedule_of(row: Row) -> ScheduleRecord:
         last_run_at=time_of(row["last_run_at"]),
         next_run_at=time_of(row["next_run_at"]),
         last_job_id=_text_or_none(row["last_job_id"]),
+    )
+
+
+def audit_of(row: Row) -> AuditRecord:
+    """The audit entry of a row."""
+    return AuditRecord(
+        id=text_of(row["id"]),
+        at=time_of(row["at"]) or EPOCH,
+        actor=text_of(row["actor"]),
+        action=AuditAction(text_of(row["action"])),
+        target=text_of(row["target"]),
+        job_name=_text_or_none(row["job_name"]),
+        detail=_text_or_none(row["detail"]),
     )
 
 

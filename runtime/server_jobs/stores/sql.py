@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Container, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from itertools import chain, groupby, islice, zip_longest
 from operator import attrgetter
 from typing import Generic, NoReturn, TypeGuard, TypeVar
 
+from ..audit import APPLICATION, AUDIT_RETENTION, AuditAction, AuditQuery, AuditRecord, log_entry
 from ..clock import Clock
 from ..errors import (
     DatabaseError,
@@ -17,7 +18,8 @@ from ..errors import (
     JobNotRetryableError,
     SchemaMissingError,
 )
-from ..ids import new_batch
+from ..ids import new_batch, new_job_id
+from ..job_search import Found, FoundJob, SearchStep, search_document
 from ..lifecycle import is_repairable, why_unrepairable
 from ..ports import Database, Row, Statement, StreamingDatabase, Value
 from ..record import (
@@ -27,6 +29,7 @@ from ..record import (
     ClaimRequest,
     Completed,
     Declaration,
+    Deletion,
     DueSchedules,
     Expired,
     Firing,
@@ -53,6 +56,7 @@ from .claims import Claims
 from .dialect import statements_of
 from .rows import (
     EPOCH,
+    audit_of,
     claims_of,
     declaration_row,
     duration_of,
@@ -273,18 +277,20 @@ class SqlStore:
             if most is None or len(rows) < most:
                 return expired
 
-    async def cancel(self, job_id: str) -> Cancellation:
-        changed = await self._run_by_id(self._statements.CANCEL, job_id)
+    async def cancel(self, job_id: str, *, by: str = APPLICATION) -> Cancellation:
+        changed = await self._changed(self._statements.AUDIT_CANCEL, self._statements.CANCEL, by, id=job_id)
         if not changed:
             if await self.get(job_id) is None:
                 raise JobNotFoundError(job_id)
             return Cancellation.FINISHED
         cancelled = changed[0]["status"] == JobStatus.CANCELLED
+        log_entry(AuditAction.CANCEL, by, job_id, None if cancelled else "asked to stop")
         return Cancellation.CANCELLED if cancelled else Cancellation.REQUESTED
 
-    async def retry(self, job_id: str) -> None:
+    async def retry(self, job_id: str, *, by: str = APPLICATION) -> None:
         for _ in range(_TRIES):
-            if await self._run_by_id(self._statements.RETRY, job_id):
+            if await self._changed(self._statements.AUDIT_RETRY, self._statements.RETRY, by, id=job_id):
+                log_entry(AuditAction.RETRY, by, job_id)
                 return
             record = await self.get(job_id)
             if record is None:
@@ -292,11 +298,13 @@ class SqlStore:
             await self._refuse_retry(record)
         raise DatabaseError(f"the job {job_id} and those with its unique key change too fast to retry it; try again")
 
-    async def repair(self, repair: Repair) -> None:
+    async def repair(self, repair: Repair, *, by: str = APPLICATION) -> None:
         before = repair.instead_of
         for _ in range(_TRIES):
-            if await self._run(
+            if await self._changed(
+                self._statements.AUDIT_REPAIR,
                 self._statements.REPAIR,
+                by,
                 id=before.id,
                 old_params=before.params,
                 old_version=before.spec_version,
@@ -305,6 +313,7 @@ class SqlStore:
                 concurrency_key=repair.concurrency_key,
                 rate_key=repair.rate_key,
             ):
+                log_entry(AuditAction.REPAIR, by, before.id, f"version {before.spec_version} to {repair.spec_version}")
                 return
             record = await self.get(before.id)
             if record is None:
@@ -315,6 +324,63 @@ class SqlStore:
         raise DatabaseError(
             f"the job {before.id} and those with its unique key change too fast to repair it; try again"
         )
+
+    async def delete(
+        self, job_ids: Sequence[str], *, by: str = APPLICATION, detail: str | None = None
+    ) -> Sequence[Deletion]:
+        ids = [job_id for job_id in job_ids if is_storable(job_id)]
+        deleted: set[str] = set()
+        for some in json_lists(ids) if ids else ():
+            rows = await self._changed(
+                self._statements.AUDIT_DELETE, self._statements.DELETE, by, ids=some, detail=detail
+            )
+            deleted |= {text_of(row["id"]) for row in rows}
+        for job_id in deleted:
+            log_entry(AuditAction.DELETE, by, job_id, detail)
+        rest = [job_id for job_id in ids if job_id not in deleted]
+        running = {text_of(row["id"]) for row in await self._holders([], rest)} if rest else set()
+        return [_deletion(job_id, deleted, running) for job_id in job_ids]
+
+    async def audit_log(self, query: AuditQuery) -> Sequence[AuditRecord]:
+        rows = await self._run(
+            self._statements.AUDIT_LOG,
+            actor=query.actor,
+            target=query.target,
+            action=query.action,
+            before=query.before,
+            limit=query.limit,
+            age=milliseconds(AUDIT_RETENTION),
+        )
+        return [audit_of(row) for row in rows]
+
+    async def forget_audit(self) -> int:
+        return len(await self._run(self._statements.FORGET_AUDIT, age=milliseconds(AUDIT_RETENTION)))
+
+    async def search(self, step: SearchStep) -> Found:
+        looked_at: dict[str, Value] = {"after": step.after, "limit": step.limit}
+        first = step.conditions[0]
+        ranges, rows = await self.database.run(
+            self._call(self._statements.SEARCH_RANGE, **looked_at),
+            self._call(
+                self._statements.SEARCH,
+                **looked_at,
+                job_name=step.job_name,
+                part=first.part,
+                needles=json_of(first.needles()),
+                is_number=int(first.is_number),
+            ),
+        )
+        jobs = (
+            search_document(
+                step,
+                FoundJob(text_of(row["id"]), text_of(row["job_name"]), status_of(row["status"])),
+                text_of(row["params"]),
+                None if row["result"] is None else text_of(row["result"]),
+            )
+            for row in rows
+        )
+        is_last = integer_of(ranges[0]["count"]) < step.limit
+        return Found(tuple(job for job in jobs if job), None if is_last else text_of(ranges[0]["last"]))
 
     async def get(self, job_id: str) -> JobRecord | None:
         rows = await self._run_by_id(self._statements.GET, job_id)
@@ -423,12 +489,20 @@ class SqlStore:
         made = {text_of(row["id"]) for row in created}
         return [job.id in made for _, job in firing.slots]
 
-    async def pause_queue(self, name: str) -> bool:
+    async def pause_queue(self, name: str, *, by: str = APPLICATION) -> bool:
         check_text("a queue", name, LONGEST_NAME)
-        return bool(await self._run(self._statements.PAUSE_QUEUE, name=name))
+        is_new = await self._changed(self._statements.AUDIT_PAUSE, self._statements.PAUSE_QUEUE, by, name=name)
+        if is_new:
+            log_entry(AuditAction.PAUSE, by, name)
+        return bool(is_new)
 
-    async def resume_queue(self, name: str) -> bool:
-        return is_storable(name) and bool(await self._run(self._statements.RESUME_QUEUE, name=name))
+    async def resume_queue(self, name: str, *, by: str = APPLICATION) -> bool:
+        if not is_storable(name):
+            return False
+        was_paused = await self._changed(self._statements.AUDIT_RESUME, self._statements.RESUME_QUEUE, by, name=name)
+        if was_paused:
+            log_entry(AuditAction.RESUME, by, name)
+        return bool(was_paused)
 
     async def paused_queues(self) -> Sequence[PausedQueue]:
         rows = await self._run(self._statements.PAUSED_QUEUES)
@@ -477,6 +551,23 @@ class SqlStore:
     def _complete(self) -> Sequence[str]:
         packed = self._statements.PACKED_COMPLETE if self.database.packs_rows else None
         return packed or (self._statements.COMPLETE,)
+
+    async def _changed(self, audit: str, sql: str, by: str, **parameters: Value) -> Sequence[Row]:
+        """Execute a move by hand and return the rows it changed; those get entries in the audit log.
+
+        Nothing has an id that no database can hold.
+        """
+        if not is_storable(str(parameters.get("id", ""))):
+            return ()
+        entry: dict[str, Value] = {"audit_id": new_job_id(), "actor": by}
+        wanted = {name: value for name, value in parameters.items() if f":{name}" in audit}
+        own = {name: value for name, value in parameters.items() if name != "detail"}
+        _, rows, _ = await self.database.run(
+            self._call(audit, **entry, **wanted),
+            self._call(sql, **own),
+            self._call(self._statements.FORGET_AUDIT, age=milliseconds(AUDIT_RETENTION)),
+        )
+        return rows
 
     async def _run(self, sql: str, **parameters: Value) -> Sequence[Row]:
         return (await self.database.run(self._call(sql, **parameters)))[0]
@@ -533,6 +624,12 @@ class SqlStore:
         holders = [text_of(row["id"]) for row in await self._holders([record.unique_key])]
         if others := [job_id for job_id in holders if job_id != record.id]:
             raise DuplicateJobError(record.unique_key or record.id, others[0])
+
+
+def _deletion(job_id: str, deleted: Container[str], running: Container[str]) -> Deletion:
+    if job_id in deleted:
+        return Deletion.DELETED
+    return Deletion.RUNNING if job_id in running else Deletion.NOT_FOUND
 
 
 def _by_key(job: NewJob) -> str:

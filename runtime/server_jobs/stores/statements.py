@@ -28,7 +28,7 @@ CLAIM_COLUMNS = "id, job_name, spec_version, params, attempt_count, max_attempts
 
 GIVEN_NOW = ":now"  # in the place of `{now}`, where a test holds the clock
 
-NEEDED = {"cron_jobs": "misfire_limit", "job_starts": "id", "paused_queues": "name"}
+NEEDED = {"cron_jobs": "misfire_limit", "job_starts": "id", "paused_queues": "name", "job_audit": "id"}
 """The newest column of each table but `jobs`: a database that has them is new enough."""
 
 # Fails if a table or a column is missing.
@@ -451,38 +451,99 @@ RETURNING id, job_name, status
 
 # --- by hand ---------------------------------------------------------------------------------------------------------
 
+_CANCELLABLE = f"id = :id AND (status IN ('pending', 'running') OR {PARKED})"
 CANCEL = f"""
 UPDATE jobs
    SET completed_at = CASE status WHEN 'running' THEN completed_at ELSE {{now}} END,
        cancel_requested = CASE status WHEN 'running' THEN true ELSE cancel_requested END,
        status = CASE status WHEN 'running' THEN status ELSE 'cancelled' END,
        updated_at = {{now}}
- WHERE id = :id AND (status IN ('pending', 'running') OR {PARKED})
+ WHERE {_CANCELLABLE}
 RETURNING status
 """
 
-RETRY = """
-UPDATE jobs
-   SET status = 'pending', attempt_count = 0, scheduled_for = {now}, progress = 0, progress_message = NULL,
-       error = NULL, cancel_requested = false, worker_started_at = NULL, completed_at = NULL, updated_at = {now}
- WHERE id = :id AND status IN ('failed', 'cancelled')
+_RETRYABLE = """id = :id AND status IN ('failed', 'cancelled')
    AND NOT EXISTS (SELECT 1 FROM jobs AS other
-                    WHERE other.unique_key = jobs.unique_key AND other.status IN ('pending', 'running'))
+                    WHERE other.unique_key = jobs.unique_key AND other.status IN ('pending', 'running'))"""
+RETRY = f"""
+UPDATE jobs
+   SET status = 'pending', attempt_count = 0, scheduled_for = {{now}}, progress = 0, progress_message = NULL,
+       error = NULL, cancel_requested = false, worker_started_at = NULL, completed_at = NULL, updated_at = {{now}}
+ WHERE {_RETRYABLE}
 RETURNING id
 """
 
 # One compare-and-swap on what was read: params that somebody has changed, or a worker has begun with, stay.
+_REPAIRABLE = f"""id = :id AND (status = 'pending' OR {PARKED}) AND CAST(params AS TEXT) = :old_params
+   AND spec_version = :old_version
+   AND NOT EXISTS (SELECT 1 FROM jobs AS other
+                    WHERE other.unique_key = jobs.unique_key AND other.status IN ('pending', 'running')
+                      AND other.id <> jobs.id)"""
 REPAIR = f"""
 UPDATE jobs
    SET status = 'pending', attempt_count = 0, scheduled_for = {{now}}, progress = 0, progress_message = NULL,
        error = NULL, cancel_requested = false, worker_started_at = NULL, completed_at = NULL, updated_at = {{now}},
        params = :params, spec_version = :spec_version, concurrency_key = :concurrency_key, rate_key = :rate_key
- WHERE id = :id AND (status = 'pending' OR {PARKED}) AND CAST(params AS TEXT) = :old_params
-   AND spec_version = :old_version
-   AND NOT EXISTS (SELECT 1 FROM jobs AS other
-                    WHERE other.unique_key = jobs.unique_key AND other.status IN ('pending', 'running')
-                      AND other.id <> jobs.id)
+ WHERE {_REPAIRABLE}
 RETURNING id
+"""
+
+DELETE = """
+DELETE FROM jobs WHERE id IN (SELECT value FROM json_each(:ids)) AND status <> 'running' RETURNING id
+"""
+
+# --- audit -----------------------------------------------------------------------------------------------------------
+
+# Each is executed before the move that it records, in the same transaction and under the same condition.
+_AUDIT = """
+INSERT INTO job_audit (id, at, actor, action, target, job_name, detail)
+SELECT :audit_id || '-' || id, {{now}}, :actor, '{action}', id, job_name, {detail} FROM jobs WHERE {condition}
+"""
+AUDIT_CANCEL = _AUDIT.format(
+    action="cancel",
+    condition=_CANCELLABLE,
+    detail="CASE status WHEN 'running' THEN 'asked to stop' END",
+)
+AUDIT_RETRY = _AUDIT.format(action="retry", condition=_RETRYABLE, detail="NULL")
+AUDIT_REPAIR = _AUDIT.format(
+    action="repair",
+    condition=_REPAIRABLE,
+    detail="'version ' || spec_version || ' to ' || CAST(:spec_version AS INTEGER)",
+)
+AUDIT_DELETE = _AUDIT.format(
+    action="delete",
+    condition="id IN (SELECT value FROM json_each(:ids)) AND status <> 'running'",
+    detail=":detail",
+)
+_AUDIT_QUEUE = """
+INSERT INTO job_audit (id, at, actor, action, target)
+SELECT :audit_id, {{now}}, :actor, '{action}', :name
+ WHERE {has} EXISTS (SELECT 1 FROM paused_queues WHERE name = :name)
+"""
+AUDIT_PAUSE = _AUDIT_QUEUE.format(action="pause", has="NOT")
+AUDIT_RESUME = _AUDIT_QUEUE.format(action="resume", has="")
+
+FORGET_AUDIT = "DELETE FROM job_audit WHERE at < {now} - :age RETURNING id"
+
+AUDIT_LOG = """
+SELECT id, at, actor, action, target, job_name, detail FROM job_audit
+ WHERE (:actor IS NULL OR actor = :actor) AND (:target IS NULL OR target = :target)
+   AND (:action IS NULL OR action = :action) AND (:before IS NULL OR id < :before) AND at >= {now} - :age
+ ORDER BY id DESC LIMIT :limit
+"""
+
+# --- search ----------------------------------------------------------------------------------------------------------
+
+# By text alone, which narrows what is read: see `job_search`.
+_SEARCHED = "SELECT id FROM jobs WHERE id > :after ORDER BY id LIMIT :limit"
+SEARCH_RANGE = f"SELECT max(id) AS last, count(*) AS count FROM ({_SEARCHED}) AS searched"
+_SEARCHED_TEXT = "CASE :part WHEN 'result' THEN COALESCE(CAST(result AS TEXT), '') ELSE CAST(params AS TEXT) END"
+SEARCH = f"""
+SELECT id, job_name, status, CAST(params AS TEXT) AS params, CAST(result AS TEXT) AS result FROM jobs
+ WHERE id IN ({_SEARCHED}) AND (:job_name IS NULL OR job_name = :job_name)
+   AND (EXISTS (SELECT 1 FROM json_each(:needles) WHERE instr({_SEARCHED_TEXT}, value) > 0)
+        OR (:is_number = 1 AND {_SEARCHED_TEXT} GLOB '*[0-9][eE]*'))
+ ORDER BY id
 """
 
 # --- read ------------------------------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from server_jobs.testing import FakeClock
 
 OpenStore = Callable[[FakeClock], AbstractAsyncContextManager[Store]]
 
-TABLES = ("jobs", "cron_jobs", "job_starts", "paused_queues")
+TABLES = ("jobs", "cron_jobs", "job_starts", "paused_queues", "job_audit")
 bindings: list[Any] = []
 """The D1 of the event that is being answered."""
 
