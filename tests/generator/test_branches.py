@@ -14,6 +14,7 @@ from tests.generator.test_migrations import url
 __all__ = ["url"]
 
 EITHER = ["one", "other"] if "SERVER_JOBS_LONG_TESTS" in os.environ else ["other"]
+DATABASES = ["sqlite", "postgresql"] if "SERVER_JOBS_LONG_TESTS" in os.environ else ["sqlite"]
 STYLES = ["merge", "diff3", "zdiff3"] if "SERVER_JOBS_LONG_TESTS" in os.environ else ["zdiff3"]
 NIGHTLY, HOURLY = schedule("nightly", "0 3 * * *"), schedule("hourly", "0 * * * *")
 
@@ -134,6 +135,7 @@ def test_committing_the_files_of_one_side_loses_no_contract(repo: Repository, wa
 
 
 @pytest.mark.parametrize("ran", EITHER)
+@pytest.mark.parametrize("url", DATABASES, indirect=True)
 def test_new_jobs_on_both_branches(repo: Repository, url: str, ran: str) -> None:
     repo.switch("one")
     repo.commit(add_note=spec("AddNote", "text", schedules=[NIGHTLY]))
@@ -150,6 +152,7 @@ def test_new_jobs_on_both_branches(repo: Repository, url: str, ran: str) -> None
     assert schedules(url) == {(job, "nightly", "0 3 * * *") for job in ("AddNote", "AddPage")}
 
 
+@pytest.mark.parametrize("url", DATABASES, indirect=True)
 def test_one_branch_renames_the_file_of_a_job(repo: Repository, url: str) -> None:
     repo.switch("one")
     repo.git("mv", "specs/send_email.json", "specs/mail.json")
@@ -168,6 +171,7 @@ def test_one_branch_renames_the_file_of_a_job(repo: Repository, url: str) -> Non
 
 
 @pytest.mark.parametrize("ran", EITHER)
+@pytest.mark.parametrize("url", DATABASES, indirect=True)
 def test_one_branch_removes_a_job(repo: Repository, url: str, ran: str) -> None:
     repo.commit(send_email=spec("SendEmail", "to", status="retired"))
     repo.switch("one")
@@ -187,6 +191,7 @@ def test_one_branch_removes_a_job(repo: Repository, url: str, ran: str) -> None:
 
 
 @pytest.mark.parametrize("ran", EITHER)
+@pytest.mark.parametrize("url", DATABASES, indirect=True)
 def test_a_branch_is_rebased(repo: Repository, url: str, ran: str) -> None:
     repo.switch("one")
     repo.commit(send_email=spec("SendEmail", "to", "sender"))
@@ -222,6 +227,7 @@ def test_a_rebase_that_stops_goes_on_after_a_run(repo: Repository) -> None:
     }
 
 
+@pytest.mark.parametrize("url", DATABASES, indirect=True)
 def test_the_second_commit_of_a_branch_is_picked(repo: Repository, url: str) -> None:
     repo.switch("one")
     repo.commit(remind=spec("Remind", "who", "note"))
@@ -240,6 +246,7 @@ def test_the_second_commit_of_a_branch_is_picked(repo: Repository, url: str) -> 
 
 
 @pytest.mark.parametrize("together", [True, False], ids=["octopus", "one by one"])
+@pytest.mark.parametrize("url", DATABASES, indirect=True)
 def test_three_branches(tmp_path: Path, url: str, together: bool) -> None:
     names = ("archive", "bill", "charge")
     repo = repository(tmp_path / "project", **{name: spec(name.title(), "to") for name in names})
@@ -272,6 +279,7 @@ def test_the_same_change_on_two_branches_is_the_same_revision(repo: Repository) 
 
 @pytest.mark.parametrize("taken", ["one", "other"])
 @pytest.mark.parametrize("ran", ["one", "other"])
+@pytest.mark.parametrize("url", DATABASES, indirect=True)
 def test_the_merge_takes_what_one_branch_made_of_a_job(repo: Repository, url: str, ran: str, taken: str) -> None:
     specs = differing(repo)
     repo.switch(ran)
