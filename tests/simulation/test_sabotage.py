@@ -131,7 +131,7 @@ def renew_without_lease(record: JobRecord, heartbeat: Heartbeat, *, lease: timed
     return replace(real_renew(record, heartbeat, lease=lease, now=now), worker_expires_at=record.worker_expires_at)
 
 
-async def pause_nothing(self: memory.MemoryStore, name: str) -> bool:
+async def pause_nothing(self: memory.MemoryStore, name: str, *, by: str) -> bool:
     return True
 
 
