@@ -122,22 +122,20 @@ _UNLIMITED = text("status = 'pending' AND concurrency_key IS NULL")
 _LIMITED = text("status = 'pending' AND concurrency_key IS NOT NULL")
 _LIMITED_RUNNING = text("status = 'running' AND concurrency_key IS NOT NULL")
 
-Index(
-    "jobs_unlimited_claim",
-    jobs.c.priority.desc(),
-    jobs.c.scheduled_for,
-    jobs.c.id,
-    sqlite_where=_UNLIMITED,
-    postgresql_where=_UNLIMITED,
-)
-Index(
-    "jobs_limited_claim",
-    jobs.c.priority.desc(),
-    jobs.c.scheduled_for,
-    jobs.c.id,
-    sqlite_where=_LIMITED,
-    postgresql_where=_LIMITED,
-)
+for _name, _kind in (("jobs_unlimited_group", _UNLIMITED), ("jobs_limited_group", _LIMITED)):
+    # The jobs of one name, version, queue and priority stand together, so that a claim passes over all that it cannot
+    # take with one look.
+    Index(
+        _name,
+        jobs.c.job_name,
+        jobs.c.spec_version,
+        jobs.c.queue,
+        jobs.c.priority.desc(),
+        jobs.c.scheduled_for,
+        jobs.c.id,
+        sqlite_where=_kind,
+        postgresql_where=_kind,
+    )
 Index(
     "jobs_limited_lane",
     jobs.c.job_name,

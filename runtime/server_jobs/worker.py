@@ -252,6 +252,8 @@ class Worker:
 
     def _begin(self, attempt: Attempt) -> None:
         self._pace.note_begun()
+        if not self._running:
+            self._pace.note_busy(self.backend.clock.monotonic())
         self._unsettled.add(attempt)
         self._running[attempt] = None
         # Not in the context of this moment, which may be that of the job before.
@@ -277,6 +279,8 @@ class Worker:
         finally:
             # Here and not when the task is done: the next job begins a turn of the loop earlier.
             del self._running[attempt]
+            if not self._running:
+                self._pace.note_idle(self.backend.clock.monotonic())
             if self._stops:
                 self._wake.set()
             else:

@@ -18,7 +18,17 @@ from server_jobs.stores import postgres_statements, statements
 from tests.conformance.postgres_databases import empty_database
 from tests.conformance.stores import create_sqlite_file
 
-STATEMENTS = ["CLAIM_LIMITED", "LIMITED_DUE", "ADOPTABLE", "ADOPT", "CLAIM", "DUE", "DISMISS", "RECORD_STARTS"]
+STATEMENTS = [
+    "CLAIM_LIMITED",
+    "CLAIM_LANES",
+    "LIMITED_DUE",
+    "ADOPTABLE",
+    "ADOPT",
+    "CLAIM",
+    "DUE",
+    "DISMISS",
+    "RECORD_STARTS",
+]
 ON_SQLITE = ["CLAIMED", "PACKED_CLAIMED", "COMPLETE", "PACKED_COMPLETE"]
 """What says there which jobs were claimed, or completed."""
 COLUMNS = (
@@ -88,7 +98,9 @@ def test_sqlite_takes_no_more_steps_for_a_backlog_a_hundred_times_as_long(tmp_pa
     assert long <= short * 1.5 + 10
 
 
-@pytest.mark.parametrize("name", ["CLAIM", "DUE", "ADOPTABLE", "ADOPT", "LIMITED_DUE", "CLAIM_LIMITED", *ON_SQLITE])
+@pytest.mark.parametrize(
+    "name", ["CLAIM", "DUE", "ADOPTABLE", "ADOPT", "LIMITED_DUE", "CLAIM_LIMITED", "CLAIM_LANES", *ON_SQLITE]
+)
 def test_sqlite_passes_by_jobs_that_are_due_later(tmp_path: Path, name: str) -> None:
     def steps(later: int) -> int:
         pending = ("{}", 5, 2_000_000, 1, 1, "pending", 0, None, None)

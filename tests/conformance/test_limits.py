@@ -150,7 +150,6 @@ async def test_jobs_without_keys_hide_no_others(store: Store, clock: FakeClock) 
 async def test_more_jobs_without_keys_than_a_claim_looks_at_hide_no_others(
     store: Store, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sql_claims, "ADOPTIONS", 2)
     monkeypatch.setattr(sql_claims, "ADOPTED_AT_ONCE", 4)
     await store.insert([job(f"a{number:02}") for number in range(40)])
     await store.insert([job("x", "ImportCsv"), of("ada", "y")])

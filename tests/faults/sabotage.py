@@ -22,8 +22,12 @@ FENCE = (
 
 
 def take_away(changes: Sequence[Sequence[str]]) -> None:
-    """Remove fragments from statements, in this process and for good: their name, and what it is in each dialect."""
-    for name, *fragments in changes:
-        for dialect, fragment in zip((statements, postgres_statements), fragments, strict=True):
-            for place, text in altered(dialect, name, fragment):
+    """Remove or replace fragments of statements in this process.
+
+    Each change has the name of the statement, the fragment in each dialect, and perhaps what replaces it in each.
+    """
+    for name, in_sqlite, in_postgresql, *instead in changes:
+        fragments = zip((statements, postgres_statements), (in_sqlite, in_postgresql), instead or ("", ""), strict=True)
+        for dialect, fragment, replacement in fragments:
+            for place, text in altered(dialect, name, fragment, replacement):
                 setattr(dialect, place, text)

@@ -17,13 +17,13 @@ from tests.faults.site import Site
 
 JOBS = 500 if IS_LONG else 15
 
+_KNOWN_VALUES = "FROM json_array_elements(CAST(:known AS json)) AS known (value)"
 VERSION_CHECK = (
     "CLAIM",
-    "\n   AND (job_name, spec_version) IN (SELECT value->>0, value->>1 FROM json_each(:known))",
-    (
-        "\n   AND ((job_name, spec_version) IN (SELECT value->>0, CAST(value->>1 AS integer)\n"
-        f"{' ' * 39}FROM json_array_elements(CAST(:known AS json)) AS known (value))) IS TRUE"
-    ),
+    "value->>1 AS spec_version FROM json_each(:known)",
+    f"CAST(value->>1 AS integer) AS spec_version {_KNOWN_VALUES}",
+    "jobs.spec_version FROM json_each(:known) JOIN jobs ON jobs.job_name = value->>0",
+    f"jobs.spec_version {_KNOWN_VALUES} JOIN jobs ON jobs.job_name = value->>0",
 )
 
 

@@ -331,6 +331,7 @@ async def test_jobs_with_limits_are_not_claimed_while_no_slot_is_near() -> None:
 def test_fewer_jobs_with_limits_than_without_are_prefetched_at_the_same_pace() -> None:
     pace = Pace()
     pace.note_claimed(0.0)
+    pace.note_busy(0.0)
     for _ in range(1000):
         pace.note_begun()
     pace.note_claimed(0.1)
@@ -340,6 +341,18 @@ def test_fewer_jobs_with_limits_than_without_are_prefetched_at_the_same_pace() -
         pace.note_begun()
     pace.note_claimed(1.1)
     assert (pace.ahead, pace.limited_ahead) == (0, 0)
+
+
+def test_waiting_for_claims_does_not_slow_the_prefetch_of_jobs_with_limits() -> None:
+    pace = Pace()
+    pace.note_claimed(0.0)
+    for _ in range(5):
+        pace.note_begun()
+    pace.note_busy(0.010)
+    pace.note_idle(0.011)
+    pace.note_claimed(0.030)
+
+    assert pace.limited_ahead == 10
 
 
 async def most_jobs_in_a_row() -> int:

@@ -7,7 +7,7 @@ write at once, the lock statement comes first, so that no two claims count the s
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 
@@ -20,6 +20,7 @@ from .dialect import statements_of
 from .rows import claims_of, json_of, milliseconds, request_parameters
 
 WINDOW = 256
+SMALL_WINDOW = 64  # where no lanes are looked at
 LANES = 32
 FURTHER_LOOKS = 2
 FURTHER_LANES = 1000  # of all names together
@@ -29,8 +30,11 @@ RELABEL_INTERVAL = timedelta(seconds=10)
 LONGEST_CLAIM = timedelta(seconds=10)
 """How long a server may go on with a claim after its connection was lost."""
 _DISMISSED_AT_ONCE = 1000
-ADOPTIONS = 10
 ADOPTED_AT_ONCE = 1000
+_LOOK_INTERVAL = 0.1  # seconds between two looks for jobs with limits, while claims are full
+_FORGET_INTERVAL = 1.0
+_REST = 20  # times as long as the look took
+_LONGEST_REST = 0.5
 
 _Call = tuple[Statement, Mapping[str, Value]]
 _Runnable = tuple[tuple[KnownJob, ...], tuple[str, ...] | None]
@@ -55,10 +59,14 @@ class Claims:
         self._idle: set[_Runnable] = set()
         self._start = random.getrandbits(64)
         self._unanswered: list[tuple[float, str]] = []
+        self._limited_ids: set[str] = set()
+        self._had_all = False
+        self._look_at = self._rest_until = self._skip_until = self._forget_at = float("-inf")
 
     def expect(self) -> None:
         """There are new jobs: the next claim need not look first."""
         self._idle.clear()
+        self._skip_until = float("-inf")
 
     def note_labelled(self, request: ClaimRequest) -> None:
         """No row is labelled otherwise than the specs of this request say: the next claim need not see to it.
@@ -74,35 +82,79 @@ class Claims:
         await self._relabel(request)
         if not any(job.is_limited for job in request.known):
             return await self._claim_unlimited(request)
-        while True:
-            is_due, is_keyless = await self._look_for_limited(request)
-            unlimited = tuple(job for job in request.known if not job.is_limited)
-            if not is_due:
-                return await self._claim_unlimited(replace(request, known=unlimited)) if unlimited else []
-            request = _at_most_looked_at(request)
-            # Those without limits come after the keyless, which come first of all.
-            wanted = request.limit if unlimited and not is_keyless else 0
-            claims = await self._claim_limited(request, unlimited=wanted, lanes=LANES)
-            if claims or not is_keyless:
-                return claims or await self._claim_hidden(request)
+        if await self._may_claim_limited(request):
+            return await self._claim_both(_at_most_looked_at(request))
+        unlimited = tuple(job for job in request.known if not job.is_limited)
+        claims = await self._claim_unlimited(replace(request, known=unlimited)) if unlimited else []
+        if len(claims) < request.limit:
+            self._skip_until = float("-inf")
+        return claims
 
-    async def _look_for_limited(self, request: ClaimRequest) -> tuple[bool, bool]:
-        """Whether jobs with limits are due, and whether more of them without keys come before all others.
+    def note_settled(self, ids: Iterable[str]) -> None:
+        """Look for jobs with limits again if one of these jobs used up a limit."""
+        if self._limited_ids and not self._limited_ids.isdisjoint(ids):
+            self._limited_ids.difference_update(ids)
+            self._rest_until = float("-inf")
 
-        Keyless ones are those that were stored by somebody who knew of no limit.
+    async def _may_claim_limited(self, request: ClaimRequest) -> bool:
+        """Return whether jobs with limits are due.
+
+        While other jobs fill each claim, looks only from time to time and after an insert here.
+        """
+        now = self._clock.monotonic()
+        if now < max(self._rest_until, self._skip_until):
+            return False
+        if now < self._look_at:
+            return True
+        is_due = await self._look_for_limited(request)
+        self._skip_until = float("-inf") if is_due else now + _LOOK_INTERVAL
+        return is_due
+
+    async def _claim_both(self, request: ClaimRequest) -> Sequence[Claim]:
+        """Claim jobs with limits and without.
+
+        Looks at lanes unless the last claim got all the jobs with limits that it wanted. Where many jobs wait behind
+        limits that are reached, rests in proportion to the time that it took to see that.
+        """
+        began, needed = self._clock.monotonic(), _needed(request)
+        claims = await self._claim_limited(request, unlimited=request.limit, lanes=0 if self._had_all else LANES)
+        count = self._note_limited(request, claims)
+        self._had_all = 0 < needed <= count
+        self._look_at = self._clock.monotonic() + _LOOK_INTERVAL if self._had_all else float("-inf")
+        if count or not needed or not await self._are_more(request):
+            return claims
+        if not claims:
+            claims = await self._claim_hidden(request)
+        if not self._note_limited(request, claims):
+            now = self._clock.monotonic()
+            self._rest_until = now + min(_REST * (now - began), _LONGEST_REST)
+        return claims
+
+    def _note_limited(self, request: ClaimRequest, claims: Sequence[Claim]) -> int:
+        """Remember which of the claims use up a limit, and return their number."""
+        names = {job.name for job in request.known if job.is_limited}
+        ids = [claim.id for claim in claims if claim.job_name in names]
+        self._limited_ids.update(ids)
+        return len(ids)
+
+    async def _are_more(self, request: ClaimRequest) -> bool:
+        """Return whether more jobs with limits are due than a claim looks at."""
+        look = self._call(self._statements.LIMITED_DUE, **request_parameters(request), beyond=_window(request) - 1)
+        (are_more,) = await self._database.run(look)
+        return bool(are_more)
+
+    async def _look_for_limited(self, request: ClaimRequest) -> bool:
+        """Return whether jobs with limits are due.
+
+        First gives keys to the most urgent jobs that were stored by somebody who knew of no limit.
         """
         parameters = request_parameters(request)
         peek = self._call(self._statements.LIMITED_DUE, **parameters, beyond=0)
-        limit = request.limit
-        keyless, due = await self._database.run(self._call(self._statements.ADOPTABLE, **parameters, limit=limit), peek)
-        if not keyless:
-            return bool(due), False
-        for _ in range(ADOPTIONS):
-            adopted, due = await self._database.run(self._call(self._statements.ADOPT, **parameters, limit=limit), peek)
-            if len(adopted) < limit or not adopted:
-                return bool(due), False
-            limit = ADOPTED_AT_ONCE
-        return True, True
+        keyless, due = await self._database.run(self._call(self._statements.ADOPTABLE, **parameters), peek)
+        if keyless:
+            limit = max(request.limit, ADOPTED_AT_ONCE)
+            _, due = await self._database.run(self._call(self._statements.ADOPT, **parameters, limit=limit), peek)
+        return bool(due)
 
     async def _claim_unlimited(self, request: ClaimRequest) -> Sequence[Claim]:
         """After a claim that found nothing, only if a look that writes and locks nothing finds something."""
@@ -120,11 +172,9 @@ class Claims:
         return claims
 
     async def _claim_hidden(self, request: ClaimRequest) -> Sequence[Claim]:
-        """Jobs whose keys are not among those looked at so far, all of which were at their limit."""
-        look = self._call(self._statements.LIMITED_DUE, **request_parameters(request), beyond=_window(request) - 1)
-        (are_more,) = await self._database.run(look)
+        """Claim jobs whose keys are not among those looked at so far, all of which were at their limit."""
         lanes = FURTHER_LANES // len({job.name for job in request.known if job.is_limited})
-        for _ in range(FURTHER_LOOKS if are_more else 0):
+        for _ in range(FURTHER_LOOKS):
             if claims := await self._claim_limited(request, unlimited=0, lanes=lanes):
                 return claims
         return []
@@ -133,24 +183,30 @@ class Claims:
         batch = new_batch()
         self._start = (self._start + _STRIDE) % 2**64
         claim = self._call(
-            self._statements.CLAIM_LIMITED,
+            self._statements.CLAIM_LANES if lanes else self._statements.CLAIM_LIMITED,
             **_parameters(request),
             unlimited=unlimited,
             batch=batch,
-            window=_window(request),
+            window=_window(request) if lanes else max(SMALL_WINDOW, 2 * _needed(request)),
             lanes=lanes,
             start=f"{self._start:016x}",
         )
         lock = self._statements.LOCK_LIMITS
         calls = [claim] if lock is None else [self._waiting_call(lock), claim]
-        starts: list[_Call] = []
-        if any(job.rate is not None for job in request.known):
+        has_rates = any(job.rate is not None for job in request.known)
+        return await self._run(batch, calls, self._noting_starts(request, batch) if has_rates else [])
+
+    def _noting_starts(self, request: ClaimRequest, batch: str) -> list[_Call]:
+        """Return what follows a claim of jobs with rates."""
+        calls: list[_Call] = []
+        if self._statements.RECORD_STARTS is not None:
             known = request_parameters(request)["known"]
-            starts = [
-                self._call(self._statements.RECORD_STARTS, known=known, batch=batch),
-                self._call(self._statements.FORGET_STARTS),
-            ]
-        return await self._run(batch, calls, starts)
+            calls.append(self._call(self._statements.RECORD_STARTS, known=known, batch=batch))
+        now = self._clock.monotonic()
+        if now >= self._forget_at:
+            self._forget_at = now + _FORGET_INTERVAL
+            calls.append(self._call(self._statements.FORGET_STARTS))
+        return calls
 
     async def _run(
         self, batch: str, calls: list[_Call], more: Sequence[_Call] = (), *, look: _Call | None = None
@@ -199,7 +255,12 @@ def _at_most_looked_at(request: ClaimRequest) -> ClaimRequest:
     """Return the request with a limit for which a window of jobs with limits is enough."""
     if request.limited is None:
         return request
-    return replace(request, limit=min(request.limit, max(WINDOW // 2, 2 * request.limited)))
+    return replace(request, limit=min(request.limit, max(SMALL_WINDOW // 2, 2 * request.limited)))
+
+
+def _needed(request: ClaimRequest) -> int:
+    """Return how many jobs with limits the request wants."""
+    return request.limit if request.limited is None else min(request.limit, request.limited)
 
 
 def _window(request: ClaimRequest) -> int:

@@ -13,7 +13,8 @@ class Statements(Protocol):
 
     `EXPIRE` is repeated for as long as it changes `MOST_EXPIRED` jobs; None: it is without bounds. `CLAIMED` follows
     each claim of many and says what it took; None: they say it themselves. `SETTLE_ONE` is for an outcome that `SETTLE`
-    could not carry; None: it can carry any. `PACKED_INSERT` with
+    could not carry; None: it can carry any. `RECORD_STARTS` follows a
+    claim of jobs with rates; None: the claim records them itself. `PACKED_INSERT` with
     `PACKED_INSERTED`, `PACKED_CLAIMED` and `PACKED_COMPLETE` are for databases with `packs_rows`, in the place of
     `INSERT`, `CLAIMED` and `COMPLETE`.
     """
@@ -81,7 +82,8 @@ class Statements(Protocol):
     LIMITED_DUE: str
     LOCK_LIMITS: str | None
     CLAIM_LIMITED: str
-    RECORD_STARTS: str
+    CLAIM_LANES: str
+    RECORD_STARTS: str | None
     FORGET_STARTS: str
     PAUSE_QUEUE: str
     RESUME_QUEUE: str

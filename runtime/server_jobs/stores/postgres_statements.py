@@ -11,6 +11,7 @@
 from __future__ import annotations
 
 from . import schedule_sets
+from .postgres_groups import KNOWN_VALUES, UNLESS_LOCKED, any_due, awaited, first_due
 from .statements import (
     CLAIM_COLUMNS,
     GET,
@@ -143,10 +144,8 @@ RETURNING {CLAIM_COLUMNS}
 
 # --- claim -----------------------------------------------------------------------------------------------------------
 
-# IS TRUE keeps the planner from making a join of it, which would lose the order of the index.
-_KNOWN = """status = 'pending' AND attempt_count < max_attempts
-   AND ((job_name, spec_version) IN (SELECT value->>0, CAST(value->>1 AS integer)
-                                       FROM json_array_elements(CAST(:known AS json)) AS known (value))) IS TRUE
+_KNOWN = f"""status = 'pending' AND attempt_count < max_attempts
+   AND (job_name, spec_version) IN (SELECT value->>0, CAST(value->>1 AS integer) FROM {KNOWN_VALUES})
    AND (CAST(:queues AS json) IS NULL OR queue IN (SELECT json_array_elements_text(CAST(:queues AS json))))"""
 _DUE = "(scheduled_for IS NULL OR scheduled_for <= {now})"
 _UNPAUSED = "queue NOT IN (SELECT name FROM paused_queues)"
@@ -154,40 +153,6 @@ _WAITING = f"{_KNOWN} AND {_DUE} AND {_UNPAUSED}"
 _UNLIMITED = "concurrency_key IS NULL"
 _LIMITED = "concurrency_key IS NOT NULL"
 
-
-def _urgency(kind: str) -> str:
-    """The priorities that wait, most urgent first.
-
-    One look at the index for each: among the jobs of one priority the due ones stand together, so that those that are
-    due later cost nothing, however many there are.
-    """
-    pending = f"status = 'pending' AND {kind}"
-    return f"""urgency (priority) AS (
-  (SELECT priority FROM jobs WHERE {pending} ORDER BY priority DESC LIMIT 1)
-  UNION ALL
-  SELECT (SELECT jobs.priority FROM jobs WHERE {pending} AND jobs.priority < urgency.priority
-           ORDER BY jobs.priority DESC LIMIT 1)
-    FROM urgency WHERE urgency.priority IS NOT NULL)"""
-
-
-def _most_urgent(kind: str, due: str, tail: str) -> str:
-    """The jobs of the `urgency` at hand, in their order."""
-    return f"""SELECT * FROM (
-      SELECT jobs.ctid AS place, id, attempt_count, max_attempts, jobs.priority, scheduled_for FROM jobs
-       WHERE jobs.priority = urgency.priority AND {kind} AND {due} AND {_UNPAUSED}
-         AND {_KNOWN}
-       ORDER BY scheduled_for, id {tail}) AS waiting"""
-
-
-# The planner takes a limit that it cannot know for a tenth of the rows, and an ordered scan for the way to get them;
-# the limit around it, which is never reached, keeps the estimate below what would have the statement compiled (JIT).
-_LOCKED = "LIMIT (SELECT CAST(:limit AS integer)) FOR UPDATE OF jobs SKIP LOCKED"
-_DUE_JOBS = f"""SELECT * FROM (
-    SELECT waiting.* FROM urgency CROSS JOIN LATERAL (
-      {_most_urgent(_UNLIMITED, "scheduled_for IS NULL", _LOCKED)}
-      UNION ALL
-      {_most_urgent(_UNLIMITED, "scheduled_for <= {now}", _LOCKED)}) AS waiting
-     LIMIT (SELECT CAST(:limit AS integer))) AS due LIMIT 10000"""
 _MAY_WAIT = "attempt_count = 0 AND max_attempts > 1"
 _MUST_START = "(attempt_count > 0 OR max_attempts = 1)"
 
@@ -226,9 +191,8 @@ _CHOSEN_PLACES = "jobs.ctid = ANY(ARRAY(SELECT place FROM chosen))"
 
 # Jobs without limits.
 CLAIM = f"""
-WITH RECURSIVE {_urgency(_UNLIMITED)},
-due AS MATERIALIZED (
-  {_DUE_JOBS}),
+WITH due AS MATERIALIZED (
+  {first_due(_UNLIMITED, ":limit", lock=UNLESS_LOCKED)}),
 {_CHOSEN},
 claimed AS ({_CLAIM % _CHOSEN_PLACES}, priority, scheduled_for)
 {_IN_ORDER}"""
@@ -252,47 +216,29 @@ RETURNING id
 # --- limits ----------------------------------------------------------------------------------------------------------
 
 _LIMITS = """SELECT DISTINCT value->>0 AS job_name, CAST(value->>2 AS integer) AS concurrency,
-                    CAST(value->>3 AS integer) AS rate, CAST(value->>4 AS bigint) * interval '1 millisecond' AS period
+                    CAST(value->>3 AS integer) AS rate, CAST(value->>4 AS bigint) * interval '1 millisecond' AS period,
+                    value->>5 = '1' AS has_one_concurrency_key, value->>6 = '1' AS has_one_rate_key
                 FROM json_array_elements(CAST(:known AS json)) AS known (value)
                WHERE value->>2 IS NOT NULL OR value->>3 IS NOT NULL"""
 _LIMITED_NAMES = f"SELECT job_name FROM ({_LIMITS}) AS limits"
 
 
-def _first_due(kind: str, limit: str, lock: str = "") -> str:
-    """As `_DUE_JOBS`, of either kind, by another limit, with or without a lock."""
-    most = f"LIMIT (SELECT CAST({limit} AS integer))"
-    return f"""WITH RECURSIVE {_urgency(kind)}
-    SELECT * FROM (
-    SELECT waiting.* FROM urgency CROSS JOIN LATERAL (
-      {_most_urgent(kind, "scheduled_for IS NULL", f"{most} {lock}")}
-      UNION ALL
-      {_most_urgent(kind, "scheduled_for <= {now}", f"{most} {lock}")}) AS waiting
-     {most}) AS due LIMIT 10000"""
-
-
-_UNLESS_LOCKED = "FOR UPDATE OF jobs SKIP LOCKED"
-
 # Whether CLAIM would find any.
-DUE = f"SELECT 1 AS due FROM ({_first_due(_UNLIMITED, '1')}) AS first"
+DUE = any_due(_UNLIMITED)
 
-ADOPTABLE = f"""
-SELECT 1 AS found FROM jobs
- WHERE jobs.ctid = ANY(ARRAY(SELECT place FROM ({_first_due(_UNLIMITED, ":limit")}) AS first)) AND {_UNLIMITED}
-   AND job_name IN ({_LIMITED_NAMES}) LIMIT 1
-"""
+# Jobs of limited names that somebody stored who knew of no limit.
+_KEYLESS = f"AND value->>0 IN ({_LIMITED_NAMES})"
+ADOPTABLE = any_due(_UNLIMITED, names=_KEYLESS)
 ADOPT = f"""
-WITH first AS MATERIALIZED ({_first_due(_UNLIMITED, ":limit")}),
-keyless AS MATERIALIZED (
-  SELECT id FROM jobs WHERE jobs.ctid = ANY(ARRAY(SELECT place FROM first)) AND {_UNLIMITED}
-     AND job_name IN ({_LIMITED_NAMES}) ORDER BY id {_UNLESS_LOCKED})
+WITH keyless AS MATERIALIZED ({first_due(_UNLIMITED, ":limit", lock=UNLESS_LOCKED, names=_KEYLESS)})
 UPDATE jobs SET concurrency_key = '', rate_key = '', scheduled_for = COALESCE(scheduled_for, created_at)
- WHERE id = ANY(ARRAY(SELECT id FROM keyless))
+ WHERE jobs.ctid = ANY(ARRAY(SELECT place FROM keyless))
 RETURNING id
 """
 
 ADOPT_RUNNING = f"""
 WITH keyless AS MATERIALIZED (
-  SELECT id FROM jobs WHERE status = 'running' AND {_UNLIMITED} AND job_name IN ({_LIMITED_NAMES}) {_UNLESS_LOCKED})
+  SELECT id FROM jobs WHERE status = 'running' AND {_UNLIMITED} AND job_name IN ({_LIMITED_NAMES}) {UNLESS_LOCKED})
 UPDATE jobs SET concurrency_key = '', rate_key = ''
  WHERE id = ANY(ARRAY(SELECT id FROM keyless))
 RETURNING id
@@ -306,14 +252,13 @@ former AS MATERIALIZED (
     SELECT jobs.ctid AS place FROM jobs
      WHERE status = 'pending' AND concurrency_key IS NOT NULL AND jobs.job_name = name.job_name
      ORDER BY job_name, concurrency_key, rate_key, priority DESC, scheduled_for, id
-     LIMIT (SELECT CAST(:limit AS integer)) {_UNLESS_LOCKED}) AS waiting
+     LIMIT (SELECT CAST(:limit AS integer)) {UNLESS_LOCKED}) AS waiting
    LIMIT (SELECT CAST(:limit AS integer)))
 UPDATE jobs SET concurrency_key = NULL, rate_key = NULL WHERE jobs.ctid = ANY(ARRAY(SELECT place FROM former))
 RETURNING id
 """
 
-_BEYOND = "CAST(:beyond AS integer)"
-LIMITED_DUE = f"SELECT 1 AS due FROM ({_first_due(_LIMITED, f'{_BEYOND} + 1')}) AS first LIMIT 1 OFFSET {_BEYOND}"
+LIMITED_DUE = any_due(_LIMITED, beyond=":beyond")
 
 # Claims of jobs with limits go one after another: each counts what the one before has committed, because its own
 # statement begins when it holds the lock, which is given back by the commit. The planner takes that statement for so
@@ -329,17 +274,16 @@ _LANE_AFTER = """CROSS JOIN LATERAL (
      WHERE status = 'pending' AND concurrency_key IS NOT NULL AND job_name = {lane}.job_name
        AND (concurrency_key, rate_key) {operator} ({lane}.concurrency_key, {lane}.rate_key)
      ORDER BY job_name, concurrency_key, rate_key, priority DESC, scheduled_for, id LIMIT 1) AS found"""
-_SEED = "FROM limits WHERE (SELECT count(*) FROM walk) >= CAST(:window AS bigint)"
+_SEED = "FROM open_name WHERE has_lanes AND (SELECT count(*) FROM walk) >= CAST(:window AS bigint)"
 _STARTS = """(SELECT count(*) FROM job_starts AS start
-      WHERE start.job_name = {of}.job_name AND start.rate_key = {of}.rate_key AND start.started_at >= {now} - period)"""
+      WHERE start.job_name = {of}.job_name AND start.rate_key = {key} AND start.started_at >= {now} - period)"""
 
-CLAIM_LIMITED = f"""
-WITH RECURSIVE limits AS MATERIALIZED ({_LIMITS}),
-running AS MATERIALIZED (
-  SELECT job_name, concurrency_key, count(*) AS count FROM jobs
-   WHERE status = 'running' AND {_LIMITED} GROUP BY job_name, concurrency_key),
-walk AS MATERIALIZED ({_first_due(_LIMITED, ":window")}),
-seeds AS (
+
+def _starts(of: str, key: str) -> str:
+    return _STARTS.format(of=of, key=key, now="{now}")
+
+
+_LANES = f"""seeds AS (
   SELECT job_name, '' AS concurrency_key, '' AS rate_key {_SEED}
    UNION ALL SELECT job_name, CAST(:start AS text), '' {_SEED}
    UNION ALL SELECT job_name, '', CAST(:start AS text) {_SEED}),
@@ -352,7 +296,7 @@ open_lanes AS (
   SELECT DISTINCT job_name, concurrency_key, rate_key
     FROM lanes JOIN limits USING (job_name) LEFT JOIN running USING (job_name, concurrency_key)
    WHERE (concurrency IS NULL OR COALESCE(count, 0) < concurrency)
-     AND (rate IS NULL OR rate > {_STARTS.format(of="lanes", now="{now}")})),
+     AND (rate IS NULL OR rate > {_starts("lanes", "lanes.rate_key")})),
 heads AS MATERIALIZED (
   SELECT head.place FROM open_lanes AS lane CROSS JOIN LATERAL (
     SELECT jobs.ctid AS place FROM jobs WHERE {_WAITING} AND {_LIMITED} AND job_name = lane.job_name
@@ -360,12 +304,29 @@ heads AS MATERIALIZED (
      ORDER BY job_name, concurrency_key, rate_key, priority DESC, scheduled_for, id
      LIMIT CAST(:limit AS integer)) AS head
    LIMIT CAST(:window AS integer)),
-candidates AS MATERIALIZED (
+"""
+
+
+def _claim_limited(lanes: str, places: str) -> str:
+    return f"""
+WITH RECURSIVE limits AS MATERIALIZED ({_LIMITS}),
+running AS MATERIALIZED (
+  SELECT job_name, concurrency_key, count(*) AS count FROM jobs
+   WHERE status = 'running' AND {_LIMITED} GROUP BY job_name, concurrency_key),
+open_name AS MATERIALIZED (
+  SELECT job_name, (concurrency IS NOT NULL AND NOT COALESCE(has_one_concurrency_key, FALSE))
+                   OR (rate IS NOT NULL AND NOT COALESCE(has_one_rate_key, FALSE)) AS has_lanes
+    FROM limits
+   WHERE (has_one_concurrency_key AND concurrency <= (
+            SELECT COALESCE(max(count), 0) FROM running
+             WHERE running.job_name = limits.job_name AND running.concurrency_key = '')) IS NOT TRUE
+     AND (has_one_rate_key AND rate <= {_starts("limits", "''")}) IS NOT TRUE),
+walk AS MATERIALIZED ({first_due(_LIMITED, ":window", names="AND value->>0 IN (SELECT job_name FROM open_name)")}),
+{lanes}candidates AS MATERIALIZED (
   SELECT jobs.ctid AS place, id, priority, scheduled_for, job_name, concurrency_key, rate_key, concurrency, rate, period
-    FROM jobs JOIN limits USING (job_name)
-   WHERE jobs.ctid = ANY(ARRAY(SELECT place FROM walk UNION ALL SELECT place FROM heads))),
+    FROM jobs JOIN limits USING (job_name) WHERE jobs.ctid = ANY(ARRAY({places}))),
 started AS MATERIALIZED (
-  SELECT job_name, rate_key, {_STARTS.format(of="candidates", now="{now}")} AS starts
+  SELECT job_name, rate_key, {_starts("candidates", "candidates.rate_key")} AS starts
     FROM candidates WHERE rate IS NOT NULL GROUP BY job_name, rate_key, period),
 possible AS (
   SELECT candidates.*, concurrency - COALESCE(count, 0) AS room, rate - starts AS rate_room,
@@ -375,24 +336,33 @@ possible AS (
 allowed AS (
   SELECT place, room, row_number() OVER (PARTITION BY job_name, concurrency_key {_BY_URGENCY}) AS position
     FROM possible WHERE rate_room IS NULL OR rate_position <= rate_room),
-unlimited AS MATERIALIZED ({_first_due(_UNLIMITED, ":unlimited", _UNLESS_LOCKED)}),
+unlimited AS MATERIALIZED (
+  {first_due(_UNLIMITED, ":unlimited", lock=UNLESS_LOCKED, names=f"AND value->>0 NOT IN ({_LIMITED_NAMES})")}),
 due AS MATERIALIZED (
   SELECT jobs.ctid AS place, id, attempt_count, max_attempts, priority, scheduled_for, {_LIMITED} AS is_limited
     FROM jobs
    WHERE jobs.ctid = ANY(ARRAY(SELECT place FROM allowed WHERE room IS NULL OR position <= room
                                UNION ALL SELECT place FROM unlimited))
      AND {_WAITING} AND ({_LIMITED} OR job_name NOT IN ({_LIMITED_NAMES}))
-   ORDER BY priority DESC, scheduled_for NULLS FIRST, id LIMIT CAST(:limit AS integer) {_UNLESS_LOCKED}),
+   ORDER BY priority DESC, scheduled_for NULLS FIRST, id LIMIT CAST(:limit AS integer) {UNLESS_LOCKED}),
 {_CHOSEN_OF_BOTH_KINDS},
-claimed AS ({_CLAIM % _CHOSEN_PLACES}, priority, scheduled_for)
+claimed AS (
+  {_CLAIM % _CHOSEN_PLACES}, priority, scheduled_for, concurrency_key, rate_key, fencing_token, worker_started_at),
+recorded AS (
+  INSERT INTO job_starts (id, job_name, rate_key, started_at, expires_at)
+  SELECT fencing_token, job_name, rate_key, worker_started_at, worker_started_at + period
+    FROM claimed JOIN limits USING (job_name) WHERE {_LIMITED} AND rate IS NOT NULL)
 {_IN_ORDER}"""
 
-RECORD_STARTS = f"""
-INSERT INTO job_starts (id, job_name, rate_key, started_at, expires_at)
-SELECT fencing_token, job_name, rate_key, worker_started_at, worker_started_at + period
-  FROM jobs JOIN ({_LIMITS}) AS limits USING (job_name)
- WHERE status = 'running' AND {_LIMITED} AND rate IS NOT NULL AND starts_with(fencing_token, CAST(:batch AS text))
-"""
+
+# Looks at the first `window` jobs that wait.
+CLAIM_LIMITED = _claim_limited("", "SELECT place FROM walk")
+
+# Looks also at the first jobs of some lanes (the jobs of a name with the same keys), so that a full lane does not hide
+# the others behind its backlog: at `lanes` of each name from the first on, and as many from another one on.
+CLAIM_LANES = _claim_limited(_LANES, "SELECT place FROM walk UNION ALL SELECT place FROM heads")
+
+RECORD_STARTS: str | None = None  # the claim does it
 
 FORGET_STARTS = """
 DELETE FROM job_starts
@@ -660,30 +630,19 @@ _KNOWN_NAMES = "SELECT value->>0 FROM json_array_elements(CAST(:known AS json)) 
 SURVEY = f"""
 SELECT EXISTS (SELECT 1 FROM jobs WHERE status = 'running' AND worker_expires_at < {{now}}) AS has_expired,
        EXISTS (SELECT 1 FROM cron_jobs WHERE {_DUE_SCHEDULE} AND job_name IN ({_KNOWN_NAMES})) AS has_due_schedule,
-       EXISTS ({DUE}) OR EXISTS (SELECT 1 FROM ({_first_due(_LIMITED, "1")}) AS first) AS has_due_job,
+       EXISTS ({DUE}) OR EXISTS ({any_due(_LIMITED)}) AS has_due_job,
        EXISTS (SELECT 1 FROM ({_KNOWN_NAMES} EXCEPT {_LIMITED_NAMES}) AS name (job_name) CROSS JOIN LATERAL (
                  SELECT 1 FROM jobs WHERE status = 'pending' AND concurrency_key IS NOT NULL
                     AND jobs.job_name = name.job_name LIMIT 1) AS former) AS has_mislabelled
 """
 
-_UNTIMED, _TIMED = "scheduled_for IS NULL", "scheduled_for IS NOT NULL"
-
-
-def _next_due(kind: str) -> str:
-    return f"""(WITH RECURSIVE {_urgency(kind)}
-    SELECT waiting.scheduled_for AS due, waiting.id FROM urgency CROSS JOIN LATERAL (
-      {_most_urgent(kind, _UNTIMED, "LIMIT 1")}
-      UNION ALL
-      {_most_urgent(kind, _TIMED, "LIMIT 1")}) AS waiting)"""
-
-
 # Another program may have written `infinity`, with which nothing can be reckoned.
 NEXT_DUE = f"""
 SELECT CAST(ceil(extract(epoch FROM min(LEAST(GREATEST(COALESCE(due, timestamptz 'epoch'), timestamptz 'epoch'),
                                               timestamptz '9999-12-31 UTC')) - {{now}}) * 1000) AS bigint) AS wait
-  FROM ({_next_due(_UNLIMITED)}
+  FROM (SELECT due FROM ({awaited(_UNLIMITED)}) AS unlimited
         UNION ALL
-        {_next_due(_LIMITED)}) AS next
+        SELECT due FROM ({awaited(_LIMITED)}) AS limited) AS next
 """
 
 # --- schedules -------------------------------------------------------------------------------------------------------

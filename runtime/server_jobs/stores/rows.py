@@ -125,11 +125,20 @@ def request_parameters(request: ClaimRequest) -> dict[str, Value]:
 
 
 def _known_row(job: KnownJob) -> tuple[Value, ...]:
-    """Name, version, concurrency limit, rate limit and the rate's period, as an element of the parameter `known`."""
-    concurrency = None if job.concurrency is None else job.concurrency.limit
-    if job.rate is None:
-        return (job.name, job.version, concurrency, None, None)
-    return (job.name, job.version, concurrency, job.rate.limit, milliseconds(job.rate.per))
+    """Return an element of the parameter `known`.
+
+    Name, version, concurrency limit, rate limit, the rate's period, and whether each of the limits has a single key.
+    """
+    concurrency, rate = job.concurrency, job.rate
+    return (
+        job.name,
+        job.version,
+        None if concurrency is None else concurrency.limit,
+        None if rate is None else rate.limit,
+        None if rate is None else milliseconds(rate.per),
+        int(concurrency is not None and not concurrency.by),
+        int(rate is not None and not rate.by),
+    )
 
 
 def query_parameters(query: JobQuery) -> dict[str, Value]:

@@ -246,6 +246,7 @@ class SqlStore:
 
     async def settle(self, settlements: Sequence[Settlement]) -> Sequence[JobStatus | None]:
         answers: list[JobStatus | None] = [None for _ in settlements]
+        self._claims.note_settled([one.id for one in settlements])
         calls: list[_Call] = []
         places: list[dict[str, int]] = []
         for group in _without_repeats(settlements):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from ..record import UNREADABLE
 from . import schedule_sets
+from .groups import LIMITED, UNLIMITED, URGENCY, any_due, awaited, first_due
 
 JOB_COLUMNS = (
     "id, job_name, params, result, status, progress, progress_message, error, worker_started_at, worker_expires_at, "
@@ -110,44 +111,13 @@ _KNOWN = """status = 'pending' AND attempt_count < max_attempts
 _DUE = "(scheduled_for IS NULL OR scheduled_for <= {now})"
 _UNPAUSED = "queue NOT IN (SELECT name FROM paused_queues)"
 _WAITING = f"{_KNOWN} AND {_DUE} AND {_UNPAUSED}"
-_URGENCY = "ORDER BY priority DESC, scheduled_for, id"
 _DUE_COLUMNS = "id, attempt_count, max_attempts, priority, scheduled_for"
-_UNLIMITED = "concurrency_key IS NULL"
-_LIMITED = "concurrency_key IS NOT NULL"
-
-
-def _first_due(kind: str, limit: str, names: str = "") -> str:
-    """The most urgent jobs that can be run, of those with limits or of those without.
-
-    Among the jobs of one priority the due ones stand together, so that one look at the index for each priority that
-    waits passes by all that are due later. The index is named, or SQLite could take one by job names and sort all that
-    wait; CROSS JOIN, as it keeps to the order in which it is written: the most urgent come first without being sorted.
-    """
-    index = "jobs_limited_claim" if kind == _LIMITED else "jobs_unlimited_claim"
-    jobs = f"jobs INDEXED BY {index}"
-    pending = f"SELECT priority FROM {jobs} WHERE status = 'pending' AND {kind}"
-
-    def first(due: str) -> str:
-        return f"""SELECT * FROM (SELECT {_DUE_COLUMNS}, job_name FROM urgencies CROSS JOIN {jobs}
-     WHERE priority = urgency AND {due} AND {kind} AND {_UNPAUSED}
-       AND {_KNOWN} {names} LIMIT {limit})"""
-
-    return f"""WITH RECURSIVE urgencies (urgency) AS (
-    SELECT * FROM ({pending} ORDER BY priority DESC LIMIT 1)
-     UNION ALL
-    SELECT ({pending} AND priority < urgency ORDER BY priority DESC LIMIT 1) FROM urgencies WHERE urgency IS NOT NULL)
-  {first("scheduled_for IS NULL")}
-   UNION ALL
-  {first("scheduled_for <= {now}")}
-   {_URGENCY} LIMIT {limit}"""
-
-
 _MAY_WAIT = "attempt_count = 0 AND max_attempts > 1"
 _MUST_START = "attempt_count > 0 OR max_attempts = 1"
 
 
 def _first_of_due(condition: str, most: str) -> str:
-    return f"SELECT id FROM (SELECT id FROM due WHERE {condition} {_URGENCY} LIMIT COALESCE({most}, -1))"
+    return f"SELECT id FROM (SELECT id FROM due WHERE {condition} {URGENCY} LIMIT COALESCE({most}, -1))"
 
 
 # All of the most urgent jobs that may wait for a slot, and a bounded number of the others.
@@ -168,16 +138,16 @@ UPDATE jobs
 """
 
 # Jobs without limits.
-CLAIM = f"WITH due AS MATERIALIZED ({_first_due(_UNLIMITED, ':limit')})" + _CLAIM % _CHOSEN
+CLAIM = f"WITH due AS MATERIALIZED ({first_due(UNLIMITED, ':limit')})" + _CLAIM % _CHOSEN
 
 # Whether such a claim would find any.
-DUE = f"SELECT 1 AS due FROM ({_first_due(_UNLIMITED, '1')})"
+DUE = any_due(UNLIMITED)
 
 CLAIM_ONE = f"{_CLAIM % f'id = :id AND {_KNOWN}'}RETURNING {CLAIM_COLUMNS}"
 
 # What those claims took, found by how their tokens begin in an index of all that runs.
 _CLAIMED = "status = 'running' AND worker_expires_at IS NOT NULL AND substr(fencing_token, 1, 32) = :batch"
-CLAIMED: str | None = f"SELECT {CLAIM_COLUMNS} FROM jobs INDEXED BY jobs_lease WHERE {_CLAIMED} {_URGENCY}"
+CLAIMED: str | None = f"SELECT {CLAIM_COLUMNS} FROM jobs INDEXED BY jobs_lease WHERE {_CLAIMED} {URGENCY}"
 
 # The same as one text, for where each row costs more than what is in it. JSON cannot hold what others may have written.
 PACKED_CLAIMED: str | None = f"""
@@ -201,16 +171,17 @@ RETURNING id
 # --- limits ----------------------------------------------------------------------------------------------------------
 
 # A job with limits carries two keys. Such jobs are claimed by a statement of their own, from indexes of their own.
-_LIMITS = """SELECT DISTINCT value->>0 AS job_name, value->>2 AS concurrency, value->>3 AS rate, value->>4 AS period
+_LIMITS = """SELECT DISTINCT value->>0 AS job_name, value->>2 AS concurrency, value->>3 AS rate, value->>4 AS period,
+                     value->>5 AS has_one_concurrency_key, value->>6 AS has_one_rate_key
                 FROM json_each(:known) WHERE value->>2 IS NOT NULL OR value->>3 IS NOT NULL"""
 _LIMITED_NAMES = f"SELECT job_name FROM ({_LIMITS})"
 
-# Jobs that were enqueued by somebody who knew no limits get the keys of those that go by no values, as they come up.
-_KEYLESS = f"({_first_due(_UNLIMITED, ':limit')}) WHERE job_name IN ({_LIMITED_NAMES})"
-ADOPTABLE = f"SELECT 1 AS found FROM {_KEYLESS} LIMIT 1"
+# Jobs of limited names that somebody stored who knew of no limit get the keys of those that go by no values.
+_KEYLESS = f"AND value->>0 IN ({_LIMITED_NAMES})"
+ADOPTABLE = any_due(UNLIMITED, names=_KEYLESS)
 ADOPT = f"""
 UPDATE jobs SET concurrency_key = '', rate_key = '', scheduled_for = COALESCE(scheduled_for, created_at)
- WHERE id IN (SELECT id FROM {_KEYLESS})
+ WHERE id IN (SELECT id FROM ({first_due(UNLIMITED, ":limit", names=_KEYLESS)}))
 RETURNING id
 """
 
@@ -229,7 +200,7 @@ UPDATE jobs SET concurrency_key = NULL, rate_key = NULL
 RETURNING id
 """
 
-LIMITED_DUE = f"SELECT 1 AS due FROM ({_first_due(_LIMITED, ':beyond + 1')}) LIMIT 1 OFFSET :beyond"
+LIMITED_DUE = any_due(LIMITED, beyond=":beyond")
 
 # A transaction that writes is the only one.
 LOCK_LIMITS: str | None = None
@@ -243,20 +214,13 @@ _LANE_AFTER = f"""COALESCE(
     ({_LANE} concurrency_key = {{lane}}.concurrency_key AND rate_key {{operator}} {{lane}}.rate_key {_ORDER_OF_LANES}),
     ({_LANE} concurrency_key > {{lane}}.concurrency_key {_ORDER_OF_LANES}))"""
 
-# Looks at the first `window` jobs that wait. When there are more, also at the first jobs of some lanes (the jobs of a
-# name with the same keys), so that a lane that is full cannot hide the others behind its backlog: at `lanes` of each
-# name from the first on, and as many from another one on. Never at all of them.
-CLAIM_LIMITED = (
-    f"""
-WITH RECURSIVE limits AS MATERIALIZED ({_LIMITS}),
-running AS MATERIALIZED (
-  SELECT job_name, concurrency_key, count(*) AS count FROM jobs
-   WHERE status = 'running' AND concurrency_key IS NOT NULL GROUP BY job_name, concurrency_key),
-walk AS MATERIALIZED ({_first_due(_LIMITED, ":window")}),
-seeds AS (
-  SELECT job_name, '' AS concurrency_key, '' AS rate_key FROM limits WHERE (SELECT count(*) FROM walk) >= :window
-   UNION ALL SELECT job_name, :start, '' FROM limits WHERE (SELECT count(*) FROM walk) >= :window
-   UNION ALL SELECT job_name, '', :start FROM limits WHERE (SELECT count(*) FROM walk) >= :window),
+_STARTS = """(SELECT count(*) FROM job_starts AS start
+      WHERE start.job_name = {of}.job_name AND start.rate_key = {key} AND start.started_at >= {{now}} - period)"""
+_SEED = "FROM open_name WHERE has_lanes AND (SELECT count(*) FROM walk) >= :window"
+_LANES = f"""seeds AS (
+  SELECT job_name, '' AS concurrency_key, '' AS rate_key {_SEED}
+   UNION ALL SELECT job_name, :start, '' {_SEED}
+   UNION ALL SELECT job_name, '', :start {_SEED}),
 lanes AS (
   SELECT found.job_name, found.concurrency_key, found.rate_key, 1 AS number
     FROM seeds JOIN jobs AS found ON found.id = {_LANE_AFTER.format(lane="seeds", operator=">=")}
@@ -268,40 +232,65 @@ open_lanes AS (
   SELECT DISTINCT job_name, concurrency_key, rate_key
     FROM lanes JOIN limits USING (job_name) LEFT JOIN running USING (job_name, concurrency_key)
    WHERE (concurrency IS NULL OR COALESCE(count, 0) < concurrency)
-     AND (rate IS NULL OR rate > (SELECT count(*) FROM job_starts AS start
-                                   WHERE start.job_name = lanes.job_name AND start.rate_key = lanes.rate_key
-                                     AND start.started_at >= {{now}} - period))),
+     AND (rate IS NULL OR rate > {_STARTS.format(of="lanes", key="lanes.rate_key")})),
 heads AS MATERIALIZED (
   SELECT head.id FROM open_lanes AS lane JOIN jobs AS head ON head.id IN (
     SELECT id FROM jobs WHERE {_WAITING} AND concurrency_key IS NOT NULL AND job_name = lane.job_name
-       AND concurrency_key = lane.concurrency_key AND rate_key = lane.rate_key {_URGENCY} LIMIT :limit)
+       AND concurrency_key = lane.concurrency_key AND rate_key = lane.rate_key {URGENCY} LIMIT :limit)
    LIMIT :window),
-candidates AS MATERIALIZED (
+"""
+
+
+def _claim_limited(lanes: str, ids: str) -> str:
+    starts_of_one_key = _STARTS.format(of="limits", key="''")
+    starts = _STARTS.format(of="candidates", key="candidates.rate_key")
+    return (
+        f"""
+WITH RECURSIVE limits AS MATERIALIZED ({_LIMITS}),
+running AS MATERIALIZED (
+  SELECT job_name, concurrency_key, count(*) AS count FROM jobs
+   WHERE status = 'running' AND concurrency_key IS NOT NULL GROUP BY job_name, concurrency_key),
+open_name AS MATERIALIZED (
+  SELECT job_name, (concurrency IS NOT NULL AND NOT COALESCE(has_one_concurrency_key, 0))
+                   OR (rate IS NOT NULL AND NOT COALESCE(has_one_rate_key, 0)) AS has_lanes
+    FROM limits
+   WHERE (has_one_concurrency_key AND concurrency <= (
+            SELECT COALESCE(max(count), 0) FROM running
+             WHERE running.job_name = limits.job_name AND running.concurrency_key = '')) IS NOT TRUE
+     AND (has_one_rate_key AND rate <= {starts_of_one_key}) IS NOT TRUE),
+walk AS MATERIALIZED ({first_due(LIMITED, ":window", names="AND value->>0 IN (SELECT job_name FROM open_name)")}),
+{lanes}candidates AS MATERIALIZED (
   SELECT {_DUE_COLUMNS}, job_name, concurrency_key, rate_key, concurrency, rate, period
-    FROM jobs JOIN limits USING (job_name) WHERE id IN (SELECT id FROM walk UNION SELECT id FROM heads)),
+    FROM jobs JOIN limits USING (job_name) WHERE id IN ({ids})),
 started AS MATERIALIZED (
-  SELECT job_name, rate_key, (SELECT count(*) FROM job_starts AS start
-                               WHERE start.job_name = candidates.job_name AND start.rate_key = candidates.rate_key
-                                 AND start.started_at >= {{now}} - period) AS starts
+  SELECT job_name, rate_key, {starts} AS starts
     FROM candidates WHERE rate IS NOT NULL GROUP BY job_name, rate_key, period),
 possible AS (
   SELECT {_DUE_COLUMNS}, job_name, concurrency_key,
          concurrency - COALESCE(count, 0) AS room, rate - starts AS rate_room,
-         row_number() OVER (PARTITION BY job_name, rate_key {_URGENCY}) AS rate_position
+         row_number() OVER (PARTITION BY job_name, rate_key {URGENCY}) AS rate_position
     FROM candidates LEFT JOIN running USING (job_name, concurrency_key) LEFT JOIN started USING (job_name, rate_key)
    WHERE concurrency IS NULL OR COALESCE(count, 0) < concurrency),
 allowed AS (
-  SELECT {_DUE_COLUMNS}, room, row_number() OVER (PARTITION BY job_name, concurrency_key {_URGENCY}) AS position
+  SELECT {_DUE_COLUMNS}, room, row_number() OVER (PARTITION BY job_name, concurrency_key {URGENCY}) AS position
     FROM possible WHERE rate_room IS NULL OR rate_position <= rate_room),
 unlimited AS MATERIALIZED (
-  {_first_due(_UNLIMITED, ":unlimited", f"AND job_name NOT IN ({_LIMITED_NAMES})")}),
+  {first_due(UNLIMITED, ":unlimited", names=f"AND value->>0 NOT IN ({_LIMITED_NAMES})")}),
 due AS MATERIALIZED (
   SELECT * FROM (SELECT {_DUE_COLUMNS}, 1 AS is_limited FROM allowed WHERE room IS NULL OR position <= room
-                  UNION ALL SELECT {_DUE_COLUMNS}, 0 FROM unlimited) {_URGENCY} LIMIT :limit)"""
-    + _CLAIM % _CHOSEN_OF_BOTH_KINDS
-)
+                  UNION ALL SELECT {_DUE_COLUMNS}, 0 FROM unlimited) {URGENCY} LIMIT :limit)"""
+        + _CLAIM % _CHOSEN_OF_BOTH_KINDS
+    )
 
-RECORD_STARTS = f"""
+
+# Looks at the first `window` jobs that wait.
+CLAIM_LIMITED = _claim_limited("", "SELECT id FROM walk")
+
+# Looks also at the first jobs of some lanes (the jobs of a name with the same keys), so that a full lane does not hide
+# the others behind its backlog: at `lanes` of each name from the first on, and as many from another one on.
+CLAIM_LANES = _claim_limited(_LANES, "SELECT id FROM walk UNION SELECT id FROM heads")
+
+RECORD_STARTS: str | None = f"""
 INSERT INTO job_starts (id, job_name, rate_key, started_at, expires_at)
 SELECT fencing_token, job_name, rate_key, worker_started_at, worker_started_at + period
   FROM jobs JOIN ({_LIMITS}) USING (job_name)
@@ -579,8 +568,7 @@ SELECT EXISTS (SELECT 1 FROM jobs INDEXED BY jobs_lease WHERE status = 'running'
          AS has_expired,
        EXISTS (SELECT 1 FROM cron_jobs
                 WHERE {_DUE_SCHEDULE} AND job_name IN (SELECT value->>0 FROM json_each(:known))) AS has_due_schedule,
-       EXISTS (SELECT 1 FROM ({_first_due(_UNLIMITED, "1")})) OR EXISTS (SELECT 1 FROM ({_first_due(_LIMITED, "1")}))
-         AS has_due_job,
+       EXISTS ({any_due(UNLIMITED)}) OR EXISTS ({any_due(LIMITED)}) AS has_due_job,
        EXISTS ({_MISLABELLED}) AS has_mislabelled
 """
 
@@ -590,10 +578,9 @@ SELECT sum(count) AS count
          UNION ALL SELECT count(*) FROM jobs WHERE {_WAITING} AND concurrency_key IS NOT NULL)
 """
 
-_AWAITED = f"SELECT min(COALESCE(scheduled_for, 0)) AS due FROM jobs WHERE {_KNOWN} AND {_UNPAUSED}"
 NEXT_DUE = f"""
 SELECT min(due) - {{now}} AS wait
-  FROM ({_AWAITED} AND concurrency_key IS NULL UNION ALL {_AWAITED} AND concurrency_key IS NOT NULL)
+  FROM (SELECT due FROM ({awaited(UNLIMITED)}) UNION ALL SELECT due FROM ({awaited(LIMITED)}))
 """
 
 # --- schedules -------------------------------------------------------------------------------------------------------

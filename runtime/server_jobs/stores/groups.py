@@ -1,0 +1,132 @@
+"""SQL that finds the most urgent pending jobs on SQLite and its kin, whatever other jobs wait.
+
+A group holds the pending jobs of one name, version, queue and priority; in the index its jobs stand together, most
+urgent first. A claim finds the groups it may take from with one look at the index each, and so passes over any number
+of jobs of other names, versions and queues. Then it merges the heads of these groups.
+
+The index is named, as SQLite could take another one and sort all jobs that wait. CROSS JOIN keeps to the order in which
+it is written.
+"""
+
+from __future__ import annotations
+
+UNLIMITED = "concurrency_key IS NULL"
+LIMITED = "concurrency_key IS NOT NULL"
+URGENCY = "ORDER BY priority DESC, scheduled_for, id"
+_INDEXES = {UNLIMITED: "jobs_unlimited_group", LIMITED: "jobs_limited_group"}
+_PAUSED = "SELECT name FROM paused_queues"
+_COLUMNS = "id, attempt_count, max_attempts, priority, scheduled_for, job_name"
+_UNTIMED, _TIMED = "jobs.scheduled_for IS NULL", "jobs.scheduled_for <= {now}"
+
+
+def pending_groups(kind: str, names: str = "") -> str:
+    """Return the common table expression `pending_group`: the groups of jobs of this kind that the request may take.
+
+    `names` restricts the known names.
+    """
+    return f"""known_job AS MATERIALIZED (
+  SELECT DISTINCT value->>0 AS job_name, value->>1 AS spec_version FROM json_each(:known) WHERE true {names}),
+any_queue (job_name, spec_version, queue) AS (
+  SELECT job_name, spec_version, ({_first(kind, "queue", "known_job", "true")}) FROM known_job WHERE :queues IS NULL
+   UNION ALL
+  SELECT job_name, spec_version, ({_first(kind, "queue", "any_queue", "jobs.queue > any_queue.queue")})
+    FROM any_queue WHERE queue IS NOT NULL),
+open_queue AS (
+  SELECT job_name, spec_version, queue FROM any_queue WHERE queue NOT IN ({_PAUSED})
+   UNION
+  SELECT job_name, spec_version, value FROM known_job CROSS JOIN json_each(:queues) WHERE value NOT IN ({_PAUSED})),
+some_group (job_name, spec_version, queue, priority) AS (
+  SELECT job_name, spec_version, queue, ({_first(kind, "priority", "open_queue", "jobs.queue = open_queue.queue")})
+    FROM open_queue
+   UNION ALL
+  SELECT job_name, spec_version, queue,
+         ({_first(kind, "priority", "some_group", "jobs.queue = some_group.queue AND priority < some_group.priority")})
+    FROM some_group WHERE priority IS NOT NULL),
+pending_group AS MATERIALIZED (
+  SELECT count(*) OVER () AS groups, job_name, spec_version, queue, priority
+    FROM some_group
+   WHERE priority IS NOT NULL)"""
+
+
+def _first(kind: str, column: str, known: str, condition: str) -> str:
+    direction = " DESC" if column == "priority" else ""
+    return f"""SELECT {column} FROM jobs INDEXED BY {_INDEXES[kind]}
+      WHERE status = 'pending' AND {kind} AND jobs.job_name = {known}.job_name
+        AND jobs.spec_version = {known}.spec_version AND {condition} ORDER BY {column}{direction} LIMIT 1"""
+
+
+def _of_group(kind: str, condition: str) -> str:
+    return f"""status = 'pending' AND {kind} AND jobs.job_name = of_group.job_name
+         AND jobs.spec_version = of_group.spec_version AND jobs.queue = of_group.queue
+         AND jobs.priority = of_group.priority AND attempt_count < max_attempts AND {condition}"""
+
+
+def _due_of_only_group(kind: str, condition: str, limit: str) -> str:
+    columns = _COLUMNS.replace(", ", ", jobs.")
+    return f"""SELECT * FROM (
+    SELECT jobs.{columns} FROM pending_group AS of_group CROSS JOIN jobs INDEXED BY {_INDEXES[kind]}
+     WHERE {_of_group(kind, condition)} AND of_group.groups = 1 LIMIT {limit})"""
+
+
+def _first_of_group(kind: str, of: str, *conditions: str) -> str:
+    """Return an expression for the id of the first due job of a group under the first condition that finds one."""
+    found = ",\n      ".join(
+        f"""(SELECT jobs.id FROM jobs INDEXED BY {_INDEXES[kind]}
+        WHERE {_of_group(kind, condition).replace("of_group.", f"{of}.")}
+        ORDER BY jobs.scheduled_for, jobs.id LIMIT 1)"""
+        for condition in conditions
+    )
+    return f"COALESCE(\n      {found})"
+
+
+def first_due(kind: str, limit: str, *, names: str = "") -> str:
+    """Return a query for the most urgent due jobs that the request may take.
+
+    The only group gives them in its order. Several groups are merged: the queue of the recursion holds the next job of
+    each, and gives the most urgent one, which the job after it in its group replaces.
+    """
+    same_time = "jobs.scheduled_for IS merged.scheduled_for AND jobs.id > merged.id"
+    later = f"jobs.scheduled_for > COALESCE(merged.scheduled_for, {-(2**63)}) AND {_TIMED}"
+    return f"""WITH RECURSIVE {pending_groups(kind, names)},
+merged ({_COLUMNS}, spec_version, queue) AS (
+  SELECT jobs.id, jobs.attempt_count, jobs.max_attempts, of_group.priority, jobs.scheduled_for, of_group.job_name,
+         of_group.spec_version, of_group.queue
+    FROM pending_group AS of_group CROSS JOIN jobs ON jobs.id = {_first_of_group(kind, "of_group", _UNTIMED, _TIMED)}
+   WHERE of_group.groups > 1
+   UNION ALL
+  SELECT jobs.id, jobs.attempt_count, jobs.max_attempts, merged.priority, jobs.scheduled_for, merged.job_name,
+         merged.spec_version, merged.queue
+    FROM merged CROSS JOIN jobs ON jobs.id = {_first_of_group(kind, "merged", same_time, later)}
+   ORDER BY 4 DESC, 5, 1 LIMIT {limit})
+  {_due_of_only_group(kind, _UNTIMED, limit)}
+   UNION ALL
+  {_due_of_only_group(kind, _TIMED, limit)}
+   UNION ALL
+  SELECT {_COLUMNS} FROM merged
+   {URGENCY} LIMIT {limit}"""
+
+
+def any_due(kind: str, *, beyond: str = "0", names: str = "") -> str:
+    """Return a query that finds a row if more than `beyond` jobs are due that the request may take."""
+
+    def due(condition: str) -> str:
+        return f"""SELECT * FROM (
+    SELECT 1 AS due FROM pending_group AS of_group CROSS JOIN jobs INDEXED BY {_INDEXES[kind]}
+     WHERE {_of_group(kind, condition)} LIMIT {beyond} + 1)"""
+
+    return f"""SELECT due FROM (WITH RECURSIVE {pending_groups(kind, names)}
+  {due(_UNTIMED)}
+   UNION ALL
+  {due(_TIMED)}) LIMIT 1 OFFSET {beyond}"""
+
+
+def awaited(kind: str) -> str:
+    """Return a query for when the first job of each group that the request may take is due; 0 is at once."""
+
+    def first(order: str, condition: str) -> str:
+        return f"""(SELECT {order} FROM jobs INDEXED BY {_INDEXES[kind]}
+      WHERE {_of_group(kind, condition)} ORDER BY jobs.scheduled_for LIMIT 1)"""
+
+    return f"""WITH RECURSIVE {pending_groups(kind)}
+  SELECT COALESCE({first("0", _UNTIMED)}, {first("jobs.scheduled_for", "jobs.scheduled_for IS NOT NULL")}) AS due
+    FROM pending_group AS of_group"""
