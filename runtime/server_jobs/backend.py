@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-from collections.abc import Callable, Coroutine, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 from contextvars import Context
 from datetime import timedelta
@@ -286,7 +286,7 @@ class Backend:
             limited=limited,
         )
 
-    async def insert(self, jobs: Iterable[NewJob]) -> Sequence[Inserted]:
+    async def insert(self, jobs: Sequence[NewJob]) -> Sequence[Inserted]:
         await self.initialize()
         inserted = await self.store.insert(jobs)
         for notify in self.inserted:

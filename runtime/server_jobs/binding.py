@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from contextvars import ContextVar
 from datetime import timedelta
 from typing import TYPE_CHECKING, NamedTuple, Protocol
@@ -40,7 +40,7 @@ class JobBackend(Protocol):
         """Give running jobs back and close the store."""
         ...
 
-    async def insert(self, jobs: Iterable[NewJob]) -> Sequence[Inserted]:
+    async def insert(self, jobs: Sequence[NewJob]) -> Sequence[Inserted]:
         """Store pending jobs, and let waiting workers of this process know."""
         ...
 

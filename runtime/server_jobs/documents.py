@@ -225,8 +225,8 @@ def _dump(value: BaseModel, refuse: _Refusal, checked: str | None = None, *, onl
     if text == checked:
         return text
     problems = check(text)
+    # NaN and infinity are written as null, which a nullable property would take for none, or as no JSON at all.
     if not problems and ("null" in text or "NaN" in text or "Infinity" in text):
-        # NaN and infinity are written as null, which a nullable property would take for none, or as no JSON at all.
         problems = non_finite(value.model_dump(by_alias=True, warnings=False))
     if problems:
         raise refuse(problems)

@@ -128,9 +128,12 @@ class Job(Generic[P, R, D]):
 
     @classmethod
     async def later_many(cls, params_list: Sequence[P | D], **options: Unpack[EnqueueOptions]) -> list[JobHandle[R]]:
-        """Queue many jobs in one transaction: all of them or, when one does not fit its spec, none."""
+        """Queue many jobs in one transaction: all of them or, when one does not fit its spec, none.
+
+        All params are validated before the transaction begins.
+        """
         backend = cls.current_backend()
-        inserted = await backend.insert(cls.new_jobs(params_list, **options))
+        inserted = await backend.insert(list(cls.new_jobs(params_list, **options)))
         return [JobHandle.of(cls, backend, one) for one in inserted]
 
     @overload

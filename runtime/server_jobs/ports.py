@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 from .audit import APPLICATION
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Sequence
     from datetime import timedelta
 
     from .audit import AuditQuery, AuditRecord
@@ -51,8 +51,8 @@ if TYPE_CHECKING:
 class JobStore(Protocol):
     """The life of jobs: every move of the state machine in `lifecycle`, in batches."""
 
-    async def insert(self, jobs: Iterable[NewJob]) -> Sequence[Inserted]:
-        """Store pending jobs; answers in the order given. Where making one raises, none is stored.
+    async def insert(self, jobs: Sequence[NewJob]) -> Sequence[Inserted]:
+        """Store pending jobs, all or none; answers in the order given.
 
         A job whose id is stored already is not stored again (so a lost reply is safe to retry), nor is one whose
         unique key an unfinished job holds: that job's id is the answer then.
@@ -379,16 +379,4 @@ class CountedDatabase(Database, Protocol):
 
     def queries_of(self, calls: int) -> int:
         """How many a `run` of so many calls is counted as."""
-        ...
-
-
-@runtime_checkable
-class StreamingDatabase(Database, Protocol):
-    """One that is asked over a network, and executes while the next call is made."""
-
-    async def stream(self, calls: Iterable[tuple[Statement, Mapping[str, Value]]]) -> Sequence[Sequence[Row]]:
-        """As `run`, for calls that take their time to be made. They can be gone through again, should that be needed.
-
-        Raises what making one of them raises, changing nothing.
-        """
         ...

@@ -6,15 +6,18 @@ a database's own JSON type: those lose key order, the sign of zero, or the digit
 
 from __future__ import annotations
 
+import gc
 import json
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from hashlib import sha256
+from itertools import chain, islice
 
-from pydantic_core import to_json
+from pydantic_core import from_json, to_json
 
 from .errors import Problem
+from .json_scan import JsonScan
 
 MAX_DOCUMENT_BYTES = 1024 * 1024
 MAX_MESSAGE_CHARACTERS = 4 * 1024
@@ -22,9 +25,14 @@ MAX_ERROR_CHARACTERS = 64 * 1024
 MAX_DEPTH = 48  # in a Worker, that is, in WebAssembly, pydantic goes no deeper
 MAX_INTEGER_DIGITS = 4_000
 
+_TOO_LONG = 10**MAX_INTEGER_DIGITS
+_LONG_NUMBER = 200  # digits; a number of fewer, with an exponent of at most two digits, is no infinity
+_MOST_PROBLEMS = 100
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
 
 def encode(value: object) -> tuple[str, tuple[Problem, ...]]:
-    """The compact JSON text of a value made of dicts, lists, strings, numbers, booleans and None, and what is wrong.
+    """Return the compact JSON text of a value made of dicts, lists, strings, numbers, booleans and None, and problems.
 
     With problems the text is empty.
     """
@@ -35,32 +43,49 @@ def encode(value: object) -> tuple[str, tuple[Problem, ...]]:
     try:
         text = _encoder.encode(value)
     except (TypeError, ValueError, RecursionError):
-        return "", tuple(_walk(value)) or (Problem("", "cannot be written as JSON"),)
+        return "", _problems(value) or (Problem("", "cannot be written as JSON"),)
     # `json` turns other keys into strings, so that they would not come back as they went in.
-    problems = check(text) if _has_only_string_keys(value) else tuple(_walk(value))
+    problems = check(text) if _has_only_string_keys(value) else _problems(value)
     return ("", problems) if problems else (text, ())
 
 
 def check(text: str) -> tuple[Problem, ...]:
-    """What keeps this JSON text from being stored alike on every store: size, depth, NUL, lone surrogates, digits."""
-    try:
-        size = len(text) if text.isascii() else len(text.encode())
-    except UnicodeEncodeError:
-        return tuple(_walk(json.loads(text))) or (Problem("", "has a lone surrogate, which is not valid Unicode"),)
-    if size > MAX_DOCUMENT_BYTES:
-        return (Problem("", f"has {size:,} bytes; at most {MAX_DOCUMENT_BYTES:,} are stored"),)
-    if not _needs_a_walk(text):
+    """Return what keeps this JSON text from every store: size, depth, NUL, lone surrogates, long integers.
+
+    Of many problems the first ones are returned.
+    """
+    needs_a_scan = _needs_a_scan(text)
+    if not needs_a_scan and text.isascii():
         return ()
-    if _depth_of(text) > MAX_DEPTH:
-        return (Problem("", f"is nested more than {MAX_DEPTH} levels deep"),)
     try:
-        return tuple(_walk(json.loads(text)))
-    except ValueError:  # Python itself refuses to read more digits than 4,300
-        return (Problem("", f"has an integer of more than {MAX_INTEGER_DIGITS:,} digits"),)
+        data = text.encode()
+    except UnicodeEncodeError:
+        return _problems_of(text) or (Problem("", "has a lone surrogate, which is not valid Unicode"),)
+    if len(data) > MAX_DOCUMENT_BYTES:
+        return (Problem("", f"has {len(data):,} bytes; at most {MAX_DOCUMENT_BYTES:,} are stored"),)
+    return _scanned(text, JsonScan(data)) if needs_a_scan else ()
+
+
+def _scanned(text: str, scan: JsonScan) -> tuple[Problem, ...]:
+    if _has_many_brackets(text) and scan.depth() > MAX_DEPTH:
+        return (Problem("", f"is nested more than {MAX_DEPTH} levels deep"),)
+    numbers = list(scan.long_numbers(min(MAX_INTEGER_DIGITS + 1, _LONG_NUMBER)))
+    if any(is_integer and digits > MAX_INTEGER_DIGITS for digits, is_integer in numbers):
+        # Python itself refuses to read an integer of more than 4,300 digits.
+        return _problems_of(text) or (Problem("", f"has an integer of more than {MAX_INTEGER_DIGITS:,} digits"),)
+    if scan.has_unstorable_escape():
+        return _problems_of(text)
+    may_be_infinite = scan.may_have_large_exponent() or not all(is_integer for _, is_integer in numbers)
+    return _problems_of(text) if may_be_infinite and not _reads_as_finite(text) else ()
 
 
 def non_finite(value: object) -> tuple[Problem, ...]:
-    """Every NaN and infinity in a value, with its pointer; what else JSON cannot express is left to others."""
+    """Return every NaN and infinity in a value, with its pointer."""
+    try:
+        if _finite_text(value, serialize_unknown=True) is not None:
+            return ()
+    except (ValueError, RecursionError):  # too deep, for example
+        pass
     return tuple(
         Problem(pointer_to(path), f"is {found}, which JSON cannot express")
         for path, found in _nodes(value)
@@ -106,33 +131,54 @@ _encoder = json.JSONEncoder(allow_nan=False, ensure_ascii=False, separators=(","
 
 
 def _written_fast(root: object) -> str | None:
-    """The text of a value made of what JSON knows and nothing else, by the quicker way; None for others."""
-    pending = [root]
-    for _ in range(_MOST_PARTS):  # a value may hold itself
-        if not pending:
-            break
-        value = pending.pop()
-        kind = type(value)
-        if kind is dict and isinstance(value, dict):
-            for key, inner in value.items():
-                if type(key) is not str:
-                    return None
-                if type(inner) not in _PLAIN:
-                    pending.append(inner)
-        elif kind is list and isinstance(value, list):
-            pending += value
-        elif kind not in _PLAIN and not (isinstance(value, float) and kind is float and math.isfinite(value)):
-            return None
-    if pending:
+    """Return the text of a value made only of plain JSON types and finite numbers, or None for other values."""
+    if not _is_plain(root):
         return None
     try:
-        return to_json(root).decode()
+        return _finite_text(root)
     except (ValueError, RecursionError):  # too deep, or not Unicode: the slower way says where
         return None
 
 
-_PLAIN = frozenset({str, int, bool, type(None)})
-_MOST_PARTS = 10_000
+def _finite_text(value: object, *, serialize_unknown: bool = False) -> str | None:
+    """Return the JSON text of a value, or None when it holds NaN or infinity."""
+    named = to_json(value, serialize_unknown=serialize_unknown)
+    # They are written by their names, which a string may hold as well.
+    if b"NaN" in named or b"Infinity" in named:
+        return (
+            None
+            if to_json(value, inf_nan_mode="null", serialize_unknown=serialize_unknown) != named
+            else named.decode()
+        )
+    return named.decode()
+
+
+def _is_plain(root: object) -> bool:
+    """Whether a value holds only the types of Python that JSON has. No Python code runs per value."""
+    pending: list[tuple[int, list[object]]] = [(0, [root])]
+    while pending:
+        depth, values = pending.pop()
+        kinds = set(map(type, values))
+        if kinds <= _SCALARS:
+            continue
+        is_known = kinds <= _TYPES and (dict not in kinds or _keys_are_strings(values))
+        if not is_known or depth > MAX_DEPTH:  # a value may hold itself
+            return False
+        inner = gc.get_referents(*values)
+        pending += ((depth + 1, inner[start : start + _AT_ONCE]) for start in range(0, len(inner), _AT_ONCE))
+    return True
+
+
+def _keys_are_strings(values: Sequence[object]) -> bool:
+    dicts = [value for value in values if type(value) is dict]
+    # Many dicts are mostly small and alike, with few different keys.
+    keys = set().union(*dicts) if len(dicts) > _AT_ONCE // 10 else chain.from_iterable(dicts)
+    return all(kind is str for kind in set(map(type, keys)))
+
+
+_AT_ONCE = 1000  # few enough to stay in the processor's cache
+_SCALARS = {str, int, float, bool, type(None)}
+_TYPES = _SCALARS | {dict, list}
 
 
 def _has_only_string_keys(root: object) -> bool:
@@ -148,55 +194,83 @@ def _has_only_string_keys(root: object) -> bool:
     return True
 
 
-def _needs_a_walk(text: str) -> bool:
-    suspicious = "\\u" in text or len(text) >= MAX_INTEGER_DIGITS
-    return suspicious or text.count("{") + text.count("[") > MAX_DEPTH
+def _needs_a_scan(text: str) -> bool:
+    """Whether more than the size of a text can be wrong: false for nearly every document that is not large."""
+    return "\\u" in text or len(text) >= MAX_INTEGER_DIGITS or _has_many_brackets(text)
 
 
-def _depth_of(text: str) -> int:
-    """Nesting depth by brackets outside strings, without building the value (which could exhaust the stack)."""
-    deepest = depth = 0
-    for token in re.finditer(r'"(?:[^"\\]|\\.)*"|[\[{]|[\]}]', text):
-        if token.group() in "[{":
-            depth += 1
-            deepest = max(deepest, depth)
-        elif token.group() in "]}":
-            depth -= 1
-    return deepest
+def _has_many_brackets(text: str) -> bool:
+    return text.count("{") + text.count("[") > MAX_DEPTH
+
+
+def _reads_as_finite(text: str) -> bool:
+    """Whether every number of a JSON text is within the range of a double-precision number."""
+    try:
+        return _finite_text(from_json(text)) is not None
+    except (ValueError, RecursionError):
+        return False
+
+
+def _problems_of(text: str) -> tuple[Problem, ...]:
+    """The problems of a JSON text; none where Python cannot read it."""
+    try:
+        return _problems(json.loads(text))
+    except (ValueError, RecursionError):
+        return ()
+
+
+def _problems(root: object) -> tuple[Problem, ...]:
+    """The first of the values below `root` that cannot be stored, with their pointers."""
+    return tuple(islice(_walk(root), _MOST_PROBLEMS))
 
 
 def _walk(root: object) -> Iterator[Problem]:
-    """Every value below `root` that cannot be stored, with its pointer."""
     for path, value in _nodes(root):
         if len(path) > MAX_DEPTH:
             yield Problem(pointer_to(path[:4]) + "/…", f"is nested more than {MAX_DEPTH} levels deep")
             return
-        match value:
-            case Mapping():
-                for key in value:
-                    yield from _key_problems(path, key)
-            case list() | tuple():
-                pass
-            case _:
-                yield from (Problem(pointer_to(path), message) for message in _scalar_problems(value))
+        if isinstance(value, Mapping):
+            for key in value:
+                yield from _key_problems(path, key)
+        elif not isinstance(value, list | tuple):
+            yield from (Problem(pointer_to(path), message) for message in _scalar_problems(value))
 
 
-def _nodes(root: object) -> Iterator[tuple[tuple[str | int, ...], object]]:
-    """`root` and every value below it with its path, in the order of the document; without recursion."""
-    pending: list[tuple[tuple[str | int, ...], object]] = [((), root)]
+def _nodes(root: object) -> Iterator[tuple[Sequence[str | int], object]]:
+    """Yield `root` and the values below it with their paths, in the order of the document, without recursion.
+
+    Small integers, booleans and None are left out, except where they are nested too deep. The path yielded changes.
+    """
+    path: list[str | int] = []
+    yield path, root
+    pending = [_items(root)]
     while pending:
-        path, value = pending.pop()
-        yield path, value
-        match value:
-            case Mapping():
-                pending += reversed([((*path, str(key)), item) for key, item in value.items()])
-            case list() | tuple():
-                pending += reversed([((*path, index), item) for index, item in enumerate(value)])
-            case _:
-                pass
+        for key, value in pending[-1]:
+            is_harmless = type(value) in _BARE or (type(value) is int and -_TOO_LONG < value < _TOO_LONG)
+            if is_harmless and len(path) < MAX_DEPTH:
+                continue
+            path.append(key)
+            yield path, value
+            if isinstance(value, Mapping | list | tuple):
+                pending.append(_items(value))
+                break
+            path.pop()
+        else:
+            pending.pop()
+            if path:
+                path.pop()
 
 
-def _key_problems(path: tuple[str | int, ...], key: object) -> Iterator[Problem]:
+def _items(value: object) -> Iterator[tuple[str | int, object]]:
+    if isinstance(value, Mapping):
+        return ((str(key), item) for key, item in value.items())
+    return iter(enumerate(value)) if isinstance(value, list | tuple) else iter(())
+
+
+_BARE = {bool, type(None)}
+
+
+def _key_problems(path: Sequence[str | int], key: object) -> Iterator[Problem]:
     if not isinstance(key, str):
         yield Problem(pointer_to(path), f"has the key {key!r}; the keys of a JSON object are strings")
     else:
@@ -209,14 +283,14 @@ def _scalar_problems(value: object) -> Iterator[str]:
         case str():
             if "\0" in value:
                 yield "holds a NUL character, which not every database can store"
-            if any("\ud800" <= character <= "\udfff" for character in value):
+            if _SURROGATE.search(value):
                 yield "holds a lone surrogate, which is not valid Unicode"
         case float() if not math.isfinite(value):
             yield f"is {value}, which JSON cannot express"
         case bool() | float() | None:
             pass
         case int():
-            if abs(value) >= 10**MAX_INTEGER_DIGITS:
+            if abs(value) >= _TOO_LONG:
                 yield f"has more than {MAX_INTEGER_DIGITS:,} digits"
         case _:
             yield f"is a {type(value).__name__}; JSON has objects, arrays, strings, numbers, booleans and null"

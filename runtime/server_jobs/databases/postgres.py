@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 
 from ..clock import POSTGRES_NOW
 from ..errors import DatabaseError
@@ -82,12 +82,6 @@ class PostgresDatabase:
         if self._schema is not None:
             calls = tuple(CallsInSchema(calls, self._schema))
         return await self._repeated(lambda pool: pool.run(calls, prepared=self._prepares))
-
-    async def stream(self, calls: Iterable[Call]) -> Sequence[Sequence[Row]]:
-        """As in `StreamingDatabase`."""
-        if self._schema is not None:
-            calls = CallsInSchema(calls, self._schema)
-        return await self._repeated(lambda pool: pool.stream(calls, prepared=self._prepares))
 
     async def _repeated(self, work: Callable[[Pool], Awaitable[Sequence[Sequence[Row]]]]) -> Sequence[Sequence[Row]]:
         if not self._is_open:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import lru_cache
 from hashlib import sha256
@@ -67,26 +66,6 @@ class PostgresConnection:
         if len(calls) == 1 and prepared:
             return await self._understood(in_turn())
         return await self._understood(self._in_transaction(in_turn))
-
-    async def stream(self, calls: Iterable[Call], *, prepared: bool) -> Sequence[Sequence[Row]]:
-        """As `StreamingDatabase.stream`."""
-        fetch = self._fetch_prepared if prepared else self._fetch
-
-        async def while_made() -> list[Sequence[Row]]:
-            rows: list[Sequence[Row]] = []
-            under_way: asyncio.Task[Sequence[Row]] | None = None
-            try:
-                for call in calls:
-                    if under_way is not None:
-                        rows.append(await under_way)
-                    under_way = asyncio.create_task(fetch(*call))
-                    await asyncio.sleep(0)  # it is sent now
-            finally:
-                if under_way is not None:
-                    rows.append(await under_way)
-            return rows
-
-        return await self._understood(self._in_transaction(while_made))
 
     async def _in_transaction(self, work: Callable[[], Awaitable[list[Sequence[Row]]]]) -> list[Sequence[Row]]:
         await self._answer(self.driver.execute(BEGIN))

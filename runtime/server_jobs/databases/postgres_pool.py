@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, suppress
 from functools import partial
 
@@ -51,10 +51,6 @@ class Pool:
     async def run(self, calls: Sequence[Call], *, prepared: bool) -> Sequence[Sequence[Row]]:
         """As `Database.run`, once."""
         return await self._use(lambda it: it.run(calls, prepared=prepared), waits=any(one.may_wait for one, _ in calls))
-
-    async def stream(self, calls: Iterable[Call], *, prepared: bool) -> Sequence[Sequence[Row]]:
-        """As `StreamingDatabase.stream`, once."""
-        return await self._use(lambda it: it.stream(calls, prepared=prepared), waits=True)
 
     async def _use(
         self, work: Callable[[PostgresConnection], Awaitable[Sequence[Sequence[Row]]]], *, waits: bool

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, insort
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import islice
@@ -97,8 +97,8 @@ class MemoryStore:
         self._put(lifecycle.enqueue(job, self._clock.now()))
         return Inserted(job.id, created=True)
 
-    async def insert(self, jobs: Iterable[NewJob]) -> Sequence[Inserted]:
-        return [self.add(job) for job in list(jobs)]
+    async def insert(self, jobs: Sequence[NewJob]) -> Sequence[Inserted]:
+        return [self.add(job) for job in jobs]
 
     async def start(self, job: NewJob, lease: timedelta) -> Claim:
         inserted = self.add(job._replace(scheduled_for=None, delay=timedelta(0)))

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Container, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
-from itertools import chain, groupby, islice, zip_longest
+from itertools import groupby, islice, zip_longest
 from operator import attrgetter
-from typing import Generic, NoReturn, TypeGuard, TypeVar
+from typing import NoReturn, TypeGuard, TypeVar
 
 from ..audit import APPLICATION, AUDIT_RETENTION, AuditAction, AuditQuery, AuditRecord, log_entry
 from ..clock import Clock
@@ -21,7 +21,7 @@ from ..errors import (
 from ..ids import new_batch, new_job_id
 from ..job_search import Found, FoundJob, SearchStep, search_document
 from ..lifecycle import is_repairable, why_unrepairable
-from ..ports import Database, Row, Statement, StreamingDatabase, Value
+from ..ports import Database, Row, Statement, Value
 from ..record import (
     PRUNE_STEP,
     Cancellation,
@@ -90,8 +90,6 @@ from .rows import (
 
 H = TypeVar("H", bound=Heartbeat | Settlement)
 
-T = TypeVar("T")
-
 _Call = tuple[Statement, Mapping[str, Value]]
 
 _AT_ONCE = 1000  # rows of one statement; more would outgrow what databases keep in memory for it
@@ -139,12 +137,8 @@ class SqlStore:
 
         return self.database.watch(woken)
 
-    async def insert(self, jobs: Iterable[NewJob]) -> Sequence[Inserted]:
-        if isinstance(jobs, Sequence):
-            created = await self._create(jobs)
-        else:
-            created, jobs = await self._create_while_made(iter(jobs))
-        answers = await self._answers(jobs, created)
+    async def insert(self, jobs: Sequence[NewJob]) -> Sequence[Inserted]:
+        answers = await self._answers(jobs, await self._create(jobs))
         for _ in range(_TRIES):
             ended = [index for index, answer in enumerate(answers) if answer is None]
             if not ended:
@@ -160,23 +154,6 @@ class SqlStore:
             jobs = sorted(jobs, key=_by_key)  # two calls that wait for each other's keys would never end
         calls = list(self._creating(jobs))
         return list(_ids_in(await self.database.run(*calls))) if calls else []
-
-    async def _create_while_made(self, rest: Iterator[NewJob]) -> tuple[list[str], list[NewJob]]:
-        """As `_create`, if the database can do it while the next jobs are made; and the jobs."""
-        made = list(islice(rest, 1))
-        database = self.database
-        has_keys = any(job.unique_key is not None for job in made)  # and then all of them, which are to be put in order
-        if has_keys or not made or not isinstance(database, StreamingDatabase):
-            made += rest
-            return await self._create(made), made
-
-        def kept() -> Iterator[NewJob]:
-            for job in rest:
-                made.append(job)
-                yield job
-
-        answers = await database.stream(Repeatable(lambda: self._creating(chain(list(made), kept()))))
-        return list(_ids_in(answers)), made
 
     def _creating(self, jobs: Iterable[NewJob]) -> Iterator[_Call]:
         packed, inserted = self._statements.PACKED_INSERT, self._statements.PACKED_INSERTED
@@ -662,16 +639,6 @@ def _by_id(jobs: Sequence[NewJob]) -> dict[str, str | tuple[str | None, ...]]:
     if len(values) < len(jobs):
         values |= {job.id: own_values(job) for job in reversed(jobs)}
     return values
-
-
-class Repeatable(Generic[T]):
-    """What can be gone through several times, made anew each time."""
-
-    def __init__(self, make: Callable[[], Iterator[T]]) -> None:
-        self._make = make
-
-    def __iter__(self) -> Iterator[T]:
-        return self._make()
 
 
 def _settled(rows: Sequence[Row]) -> Iterator[tuple[str, JobStatus]]:

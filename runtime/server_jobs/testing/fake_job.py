@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
 from typing import Any, Generic, cast
 
@@ -65,7 +65,7 @@ class _AtOnce(InMemoryBackend):
         super().__init__(**options)
         self._job = job
 
-    async def insert(self, jobs: Iterable[NewJob]) -> Sequence[Inserted]:
+    async def insert(self, jobs: Sequence[NewJob]) -> Sequence[Inserted]:
         inserted = await super().insert([job._replace(max_attempts=1) for job in jobs])  # nobody runs a second one
         for one in inserted:
             if one.created:
