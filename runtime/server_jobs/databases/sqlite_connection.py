@@ -14,6 +14,7 @@ from itertools import repeat
 from ..errors import DatabaseError
 from ..ports import Row, Statement, Value
 from .sqlite_errors import REFUSALS, is_busy, locked, not_opened, refused
+from .sqlite_file import OpenFile, create_private_file
 
 Call = tuple[Statement, Mapping[str, Value]]
 Rows = Sequence[Sequence[Row]]
@@ -49,6 +50,7 @@ class SqliteConnection:
         self.path = path
         self._only_reads = only_reads
         self._connection: sqlite3.Connection | None = None
+        self._file: OpenFile | None = None
         self._flushes = True
 
     def open(self, patience: float) -> int:
@@ -59,6 +61,7 @@ class SqliteConnection:
         deadline = time.monotonic() + patience
         while True:
             try:
+                create_private_file(self.path)
                 self._connect()
                 return self.data_version()
             except sqlite3.Error as error:
@@ -78,6 +81,7 @@ class SqliteConnection:
     def read(self, work: Work) -> None:
         """Run calls that write nothing, on one state of the database."""
         try:
+            self._check_file()
             if len(work.calls) == 1:
                 work.rows = self._rows(work)
             else:
@@ -97,6 +101,7 @@ class SqliteConnection:
         """Whether this finds something, and the work is to be done. If not, or if it is refused, the work is over."""
         statement, parameters = look
         try:
+            self._check_file()
             found = bool(self._execute(statement.sql, parameters))
         except REFUSALS as error:
             if is_busy(error):
@@ -114,6 +119,7 @@ class SqliteConnection:
         which is rare, and saves two savepoints for each in all other groups.
         """
         try:
+            self._check_file()
             self._flush(any(work.must_last for work in group))
             if len(group) == 1 and len(group[0].calls) == 1:
                 group[0].rows = self._rows(group[0])  # a statement by itself is a transaction
@@ -150,11 +156,26 @@ class SqliteConnection:
         self._connection.text_factory = operator.methodcaller("decode", "utf-8", "replace")
         if self._only_reads:
             self._execute("PRAGMA query_only = ON")
+        else:
+            self._execute("PRAGMA journal_mode = WAL")
+            self._execute("PRAGMA synchronous = FULL")
+            self._flushes = True
+            self._execute(f"PRAGMA journal_size_limit = {_LARGEST_IDLE_WAL}")
+        self.data_version()  # opens the WAL
+        self._file = None if self.path == ":memory:" else OpenFile(self.path)
+
+    def _check_file(self) -> None:
+        """Raise `DatabaseError` if the file was deleted or replaced. The next call connects to the new file, if any."""
+        if self._file is None:
             return
-        self._execute("PRAGMA journal_mode = WAL")
-        self._execute("PRAGMA synchronous = FULL")
-        self._flushes = True
-        self._execute(f"PRAGMA journal_size_limit = {_LARGEST_IDLE_WAL}")
+        if self._connection is None:
+            self._file.check_reopening()
+            self._connect()
+        try:
+            self._file.check()
+        except DatabaseError:
+            self.close()
+            raise
 
     def _flush(self, flushes: bool) -> None:
         """Whether commits from now on reach the disk before they return; if not, the next that do take them along."""

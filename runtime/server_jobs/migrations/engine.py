@@ -7,6 +7,7 @@ import sqlite3
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, pool, text
 from sqlalchemy.exc import SQLAlchemyError
 
+from ..databases.sqlite_file import create_private_file
 from ..databases.url import sqlalchemy_url as url_for_sqlalchemy
 from ..databases.url import without_password
 from ..errors import DatabaseError
@@ -36,6 +37,7 @@ def migration_engine(url: str) -> Engine:
     """Return an engine without a pool, whose transactions on SQLite include CREATE TABLE and lock at once."""
     engine = create_engine(sqlalchemy_url(url), poolclass=pool.NullPool)
     if engine.dialect.name == "sqlite":
+        create_private_file(engine.url.database or "")
         event.listen(engine, "connect", _begin_nothing)
         event.listen(engine, "begin", _begin_immediate)
     return engine
