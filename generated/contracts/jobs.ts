@@ -360,7 +360,7 @@ export class JobsClient {
 }
 
 /** The jobs that `insertJob` takes: those whose keys it can compute as Python does. Others go over HTTP. */
-export type InsertableJob = "DailyDigest" | "ImportCsv" | "SendEmail";
+export type InsertableJob = "DailyDigest" | "ImportCsv";
 
 export type Dialect = "sqlite" | "postgresql";
 
@@ -435,7 +435,7 @@ type JobFacts = {
 const JOBS: { readonly [name: string]: JobFacts } = {
   DailyDigest: { queue: "reports", priority: -10, maxAttempts: 3, specVersion: 1, isInsertable: true, uniqueBy: null, concurrencyBy: null, rateBy: null },
   ImportCsv: { queue: "imports", priority: 0, maxAttempts: 3, specVersion: 1, isInsertable: true, uniqueBy: [{ path: ["source"], otherwise: null }, { path: ["table"], otherwise: null }], concurrencyBy: [], rateBy: [] },
-  SendEmail: { queue: "mail", priority: 10, maxAttempts: 5, specVersion: 1, isInsertable: true, uniqueBy: [{ path: ["to"], otherwise: null }, { path: ["subject"], otherwise: null }, { path: ["body"], otherwise: null }], concurrencyBy: [], rateBy: [] },
+  SendEmail: { queue: "mail", priority: 10, maxAttempts: 5, specVersion: 1, isInsertable: false, uniqueBy: null, concurrencyBy: null, rateBy: null },
 };
 
 const STATEMENTS: { readonly [D in Dialect]: { readonly sql: string; readonly order: readonly string[] } } = {
@@ -476,6 +476,9 @@ function checked(options: EnqueueOptions): EnqueueOptions {
   checkRange("maxAttempts", maxAttempts, 1, 10000);
   for (const text of [uniqueKey, correlationId]) if (text !== undefined) checkText(text);
   if (uniqueKey !== undefined) checkRange("the length of uniqueKey", [...uniqueKey].length, 0, 500);
+  if (correlationId !== undefined) {
+    checkRange("the length of correlationId", [...correlationId].length, 0, 200);
+  }
   return options;
 }
 

@@ -28,13 +28,14 @@ from .databases.bindings import database_of, text_in
 from .databases.d1 import D1Binding, D1Database
 from .errors import DatabaseError, InvalidOptionError
 from .executor import Attempt, Stop
+from .key_secret import key_secret
 from .options import check_duration, check_range
 from .ports import CountedDatabase, Database, Store
 from .rations import RationedDatabase, Rations
 from .record import Claim, Outcome
 from .registry import JobRegistry
 from .stores.sql import SqlStore
-from .variables import NAMED_TOKENS_VARIABLE, PREVIOUS_TOKEN_VARIABLE, TOKEN_VARIABLE
+from .variables import KEY_SECRET_VARIABLE, NAMED_TOKENS_VARIABLE, PREVIOUS_TOKEN_VARIABLE, TOKEN_VARIABLE
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette
@@ -248,6 +249,7 @@ class CronHandler:
     @asynccontextmanager
     async def _backend(self, env: object) -> AsyncIterator[CloudflareWorkerBackend]:
         """A backend for this invocation; what it opened itself is closed again."""
+        key_secret.give(text_in(env, KEY_SECRET_VARIABLE))
         backend = self._make_backend(env)
         try:
             yield backend

@@ -13,8 +13,9 @@ from pydantic_core import ErrorDetails, PydanticSerializationError
 from pydantic_core.core_schema import ErrorType
 
 from .errors import MOST_PROBLEMS, InvalidDocumentError, InvalidParamsError, InvalidResultError, Problem
+from .job_keys import is_redacted
 from .model import HIDDEN, Check
-from .values import at_pointer, check, encode, fingerprint, non_finite, pointer_to
+from .values import at_pointer, check, encode, non_finite, pointer_to
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -62,12 +63,6 @@ def write_result(job_name: str, model: type[BaseModel], result: object) -> tuple
 def read_result(job_name: str, model: type[BaseModel], text: str) -> BaseModel:
     """The model of a stored result, without properties that its spec no longer has. Raises `InvalidResultError`."""
     return _read(model, text, _Refusal(InvalidResultError, job_name, ()))
-
-
-def unique_key_of(job_name: str, text: str, pointers: Sequence[str]) -> str:
-    """The unique key of params: equal for jobs of one name whose values at these pointers are equal."""
-    document = json.loads(text)
-    return f"{job_name}:{fingerprint([at_pointer(document, pointer) for pointer in pointers])}"
 
 
 def redacted(text: str, pointers: Iterable[str]) -> str:
@@ -162,7 +157,7 @@ class _Refusal:
 
     def _problem(self, detail: ErrorDetails, document: object) -> Problem:
         pointer = pointer_to(_path(detail["loc"], document, missing=detail["type"] == "missing"))
-        is_hidden = any(_overlap(pointer, hidden) for hidden in self._redact)
+        is_hidden = is_redacted(pointer, self._redact)
         if is_hidden and detail["type"] not in _QUOTING_NOTHING:
             return Problem(pointer, "does not fit its spec, got a value that is not shown")
         if is_hidden:
@@ -295,12 +290,6 @@ def _inside(holder: object, part: int | str) -> object:
     if isinstance(holder, dict):
         return holder.get(part)
     return holder[part] if isinstance(holder, list) and isinstance(part, int) and part < len(holder) else None
-
-
-def _overlap(pointer: str, hidden: str) -> bool:
-    """Whether one of two pointers is the other, or leads to a part of it."""
-    shorter, longer = sorted((f"{pointer}/", f"{hidden}/"), key=len)
-    return longer.startswith(shorter)
 
 
 def _parsed(text: str) -> object:

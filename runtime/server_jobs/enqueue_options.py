@@ -9,7 +9,7 @@ from typing import TypedDict
 from .errors import InvalidOptionError
 from .near import near
 from .outcomes import LONGEST_DELAY
-from .texts import LONGEST_UNIQUE_KEY, check_text
+from .texts import LONGEST_CORRELATION_ID, LONGEST_UNIQUE_KEY, check_text
 
 
 class EnqueueOptions(TypedDict, total=False):
@@ -24,7 +24,8 @@ class EnqueueOptions(TypedDict, total=False):
     max_attempts: int | None
     """How often it is tried at most."""
     correlation_id: str | None
-    """Carried to log lines and to jobs enqueued by the handler; inside a handler, that of the running job."""
+    """Carried to log lines and to jobs enqueued by the handler; inside a handler, that of the running job.
+    At most 200 characters."""
     unique_key: str | None
     """At most one unfinished job of this name has it. At most 500 characters."""
 
@@ -47,7 +48,7 @@ def check_options(options: EnqueueOptions) -> None:
     refuse_unknown(options)
     correlation_id, unique_key = options.get("correlation_id"), options.get("unique_key")
     if correlation_id is not None:
-        check_text("correlation_id", correlation_id)
+        check_text("correlation_id", correlation_id, LONGEST_CORRELATION_ID)
     if unique_key is not None:
         check_text("unique_key", unique_key, LONGEST_UNIQUE_KEY)
     scheduled_for, delay = options.get("scheduled_for"), options.get("delay")

@@ -17,13 +17,13 @@ from pydantic import BaseModel
 from .binding import JobBackend, bound_before_import, current_run
 from .blocking import wait_for
 from .context import JobContext
-from .documents import lost_fields, read_params, read_result, unique_key_of, write_params
+from .documents import lost_fields, read_params, read_result, write_params
 from .enqueue_options import EnqueueOptions, check_options, in_utc
 from .errors import InvalidOptionError, JobFailedError, JobNotBoundError, JobRetiredError
 from .handle import JobHandle
 from .ids import new_job_id
+from .job_keys import job_keys
 from .json_schema import JobSchemas, schemas_of_models
-from .limits import limit_keys
 from .options import JobOptions, Schedule, check_range
 from .outcomes import Cancel, Snooze
 from .record import Claim, Inserted, JobRecord, NewJob
@@ -192,6 +192,7 @@ class Job(Generic[P, R, D]):
         Raises `InvalidParamsError`, or `DuplicateJobError` when an unfinished job holds its unique key.
         """
         cls._check_active()
+        check_options({"correlation_id": correlation_id})
         if not persist:
             return await cls._now_unstored(params, _inherited(correlation_id))
         backend = cls.current_backend()
@@ -309,9 +310,8 @@ class Job(Generic[P, R, D]):
         given_key = options.get("unique_key")
         for params in params_list:
             _, text = write_params(cls.job_name, cls.params_model, params, chosen.redact)
-            concurrency_key, rate_key = limit_keys(chosen, text)
-            unique_key = cls._unique_key(text, given_key)
-            yield NewJob(new_job_id(), text, unique_key, concurrency_key, rate_key, *shared)
+            keys = job_keys(cls.job_name, chosen, text, given_key)
+            yield NewJob(new_job_id(), text, keys.unique, keys.concurrency, keys.rate, *shared)
 
     @classmethod
     def _check_active(cls) -> None:
@@ -328,14 +328,6 @@ class Job(Generic[P, R, D]):
             priority=cls.options.priority if priority is None else priority,
             max_attempts=cls.options.max_attempts if max_attempts is None else max_attempts,
         )
-
-    @classmethod
-    def _unique_key(cls, text: str, given: str | None) -> str | None:
-        if given is not None:
-            return f"{cls.job_name}:{given}"
-        if cls.options.unique_by is None:
-            return None
-        return unique_key_of(cls.job_name, text, cls.options.unique_by)
 
     @classmethod
     def current_backend(cls) -> JobBackend:

@@ -65,7 +65,7 @@ class NewJob(NamedTuple):
     """A job to be stored. `params` is JSON text that has been checked.
 
     It is due at `scheduled_for`, or `delay` after the store's own clock when that is None. The keys are those of
-    `limits.limit_keys`: both None for a job without limits.
+    `job_keys.job_keys`: both None for a job without limits.
     """
 
     # A tuple, as the jobs of one call are made by the thousand and differ in the first fields only.

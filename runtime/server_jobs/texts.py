@@ -9,6 +9,7 @@ from .errors import InvalidOptionError
 # PostgreSQL keeps no more than 2,704 bytes in an entry of an index, in which a unique key stands behind its job's name.
 LONGEST_NAME = 100
 LONGEST_UNIQUE_KEY = 500
+LONGEST_CORRELATION_ID = 200
 
 _SHOWN = 40
 _UNSTORABLE = re.compile("[\0\ud800-\udfff]")

@@ -1,7 +1,8 @@
-"""Names of variables that say who may call the routes; apart from the routes, which not every reader has installed."""
+"""Names of variables that hold secrets; apart from the routes, which not every reader has installed."""
 
 from __future__ import annotations
 
 TOKEN_VARIABLE = "JOBS_TOKEN"  # noqa: S105  its name
 NAMED_TOKENS_VARIABLE = "JOBS_TOKENS"
 PREVIOUS_TOKEN_VARIABLE = "JOBS_TOKEN_PREVIOUS"  # noqa: S105  its name
+KEY_SECRET_VARIABLE = "JOBS_KEY_SECRET"  # noqa: S105  its name

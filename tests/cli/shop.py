@@ -61,7 +61,9 @@ class Shop:
         """Queue so many jobs at once."""
 
         async def write(store: SqlStore) -> None:
-            await store.insert(NewJob(id=new_job_id(), params='{"text":"hello"}', job_name=job) for _ in range(number))
+            await store.insert(
+                [NewJob(id=new_job_id(), params='{"text":"hello"}', job_name=job) for _ in range(number)]
+            )
 
         self._with_store(write)
 

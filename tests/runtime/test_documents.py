@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_serializer, field_validator, model_serializer
-from server_jobs import InvalidDocumentError, InvalidParamsError, InvalidResultError
-from server_jobs.documents import read_params, read_result, redacted, unique_key_of, write_params, write_result
+from server_jobs import InvalidDocumentError, InvalidParamsError, InvalidResultError, JobOptions
+from server_jobs.documents import read_params, read_result, redacted, write_params, write_result
+from server_jobs.job_keys import job_keys
 from server_jobs.model import JobModel, Omittable, fresh
 
 
@@ -386,6 +387,13 @@ def test_times_are_stored_as_text_and_read_as_times() -> None:
     model, text = write_result("Measure", Loose, Loose(at=moment))
     assert '"2026-01-01T12:00:00.000001Z"' in text
     assert read_result("Measure", Loose, text) == model == Loose(at=moment)
+
+
+def unique_key_of(job_name: str, text: str, pointers: list[str]) -> str:
+    """The unique key of a job with these params."""
+    key = job_keys(job_name, JobOptions(unique_by=tuple(pointers)), text).unique
+    assert key is not None
+    return key
 
 
 @given(st.dictionaries(st.sampled_from("abc"), st.integers(0, 2) | st.lists(st.booleans(), max_size=2)), st.data())

@@ -1,4 +1,4 @@
-"""The keys that limits count by, and the options that state them."""
+"""The keys that jobs are unique by and limits count by, and the options that state them."""
 
 from __future__ import annotations
 
@@ -6,12 +6,18 @@ from datetime import timedelta
 
 import pytest
 from server_jobs import ConcurrencyLimit, InvalidOptionError, JobOptions, RateLimit, Retention
-from server_jobs.limits import limit_keys
+from server_jobs.job_keys import job_keys
 
 from tests.runtime.example_jobs import echo, text_job
 
 PARAMS = '{"customer": {"id": 7}, "host": "example.com"}'
 MINUTE = timedelta(minutes=1)
+
+
+def limit_keys(options: JobOptions, params: str) -> tuple[str | None, str | None]:
+    """The keys of both limits."""
+    _, concurrency, rate = job_keys("Job", options, params)
+    return concurrency, rate
 
 
 def test_a_job_without_limits_has_no_keys() -> None:

@@ -148,7 +148,8 @@ def test_without_one_of_the_scans_a_text_would_be_stored(
 )
 @pytest.mark.parametrize("size", [0, 2000])
 def test_one_value_that_is_no_json_is_found_among_thousands(inner: object, size: int) -> None:
-    for holder in ([0] * size + [inner], [[]] * size + [[inner]], [{"a": 1}] * size + [{"a": inner}]):
+    holders: list[list[object]] = [[*[0] * size, inner], [*[[]] * size, [inner]], [*[{"a": 1}] * size, {"a": inner}]]
+    for holder in holders:
         assert encode(holder) == slow_values.encode(holder)
         assert encode({"list": holder})[1] != ()
 

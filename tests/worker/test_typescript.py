@@ -20,8 +20,9 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel, JsonValue
-from server_jobs.documents import unique_key_of, write_params
-from server_jobs.limits import limit_keys
+from server_jobs.documents import write_params
+from server_jobs.job_keys import job_keys
+from server_jobs.options import JobOptions
 from server_jobs.schema import metadata
 from server_jobs_generator.models import render_models
 from server_jobs_generator.outputs.typescript.module import typescript_text
@@ -216,7 +217,7 @@ async def test_postgresql_takes_the_statement_and_stores_what_python_stores(tmp_
         "priority": 5,
         "spec_version": 1,
         "max_attempts": 2,
-        "unique_key": unique_key_of("Case", text, ["/text"]),
+        "unique_key": job_keys("Case", JobOptions(unique_by=("/text",)), text).unique,
         "concurrency_key": "",
         "rate_key": "",
         "correlation_id": "c",
@@ -234,8 +235,7 @@ def test_a_project_without_jobs_has_a_module_that_compiles(tmp_path: Path) -> No
 
 def _expected(job: JobSpec, model: type[BaseModel], params: JsonValue) -> tuple[str | None, str | None, str | None]:
     _, text = write_params("Case", model, params)
-    by = job.options.unique_by
-    return (None if by is None else unique_key_of("Case", text, by), *limit_keys(job.options, text))
+    return job_keys("Case", job.options, text)
 
 
 def rows(folder: Path, job: JobSpec, cases: Sequence[Sequence[JsonValue]]) -> list[Any]:

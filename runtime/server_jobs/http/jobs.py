@@ -29,7 +29,7 @@ from ..options import HIGHEST_PRIORITY, LOWEST_PRIORITY, MOST_ATTEMPTS
 from ..ports import JobReader
 from ..record import Cancellation, Deletion, JobQuery, JobRecord, JobStatus, JobSummary
 from ..registry import JobRegistry
-from ..texts import LONGEST_UNIQUE_KEY
+from ..texts import LONGEST_CORRELATION_ID, LONGEST_UNIQUE_KEY
 from ..tokens import Scope
 from ..values import pointer_to
 from .access import check_queue
@@ -58,6 +58,7 @@ Text = Annotated[str, Field(pattern=r"^[^\x00]*$")]
 """What every store keeps as it is."""
 
 UniqueKey = Annotated[Text, Field(max_length=LONGEST_UNIQUE_KEY)]
+CorrelationId = Annotated[Text, Field(max_length=LONGEST_CORRELATION_ID)]
 
 
 def _number(value: object) -> object:
@@ -99,7 +100,9 @@ class EnqueueBody(BaseModel):
     priority: Priority | None = Field(None, description="Higher comes first.")
     max_attempts: Attempts | None = Field(None, description="How often it is tried at most.")
     unique_key: UniqueKey | None = Field(None, description="Stored unless an unfinished job of that name has it.")
-    correlation_id: Text | None = Field(None, description="Carried to logs and to the jobs that the handler enqueues.")
+    correlation_id: CorrelationId | None = Field(
+        None, description="Carried to logs and to the jobs that the handler enqueues."
+    )
 
     def options(self) -> EnqueueOptions:
         """What was chosen, for `new_job`."""

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from pydantic import JsonValue
+from server_jobs.job_keys import is_redacted
 from server_jobs.json_schema import DEFINITIONS, Schema, definitions_of
 
 from ...spec import JobSpec
@@ -73,14 +74,17 @@ def keys_of(job: JobSpec) -> JobKeys:
     concurrency = () if options.concurrency is None else options.concurrency.by
     rate = () if options.rate is None else options.rate.by
     return JobKeys(
-        None if options.unique_by is None else _parts(job.params, options.unique_by),
-        _parts(job.params, concurrency) if is_limited else None,
-        _parts(job.params, rate) if is_limited else None,
+        None if options.unique_by is None else _parts(job, options.unique_by),
+        _parts(job, concurrency) if is_limited else None,
+        _parts(job, rate) if is_limited else None,
     )
 
 
-def _parts(params: Schema, pointers: Sequence[str]) -> tuple[KeyPart, ...]:
-    return tuple(_part(params, pointer) for pointer in pointers)
+def _parts(job: JobSpec, pointers: Sequence[str]) -> tuple[KeyPart, ...]:
+    for pointer in pointers:
+        if is_redacted(pointer, job.options.redact):
+            raise UnequalKeyError(f"the hash of the redacted value at {pointer} needs a secret that Python has")
+    return tuple(_part(job.params, pointer) for pointer in pointers)
 
 
 def _part(params: Schema, pointer: str) -> KeyPart:

@@ -13,7 +13,7 @@ from server_jobs.options import HIGHEST_PRIORITY, LOWEST_PRIORITY, MOST_ATTEMPTS
 from server_jobs.outcomes import LONGEST_DELAY
 from server_jobs.stores import postgres_statements, statements
 from server_jobs.tables import in_schema
-from server_jobs.texts import LONGEST_UNIQUE_KEY
+from server_jobs.texts import LONGEST_CORRELATION_ID, LONGEST_UNIQUE_KEY
 from server_jobs.values import MAX_DEPTH, MAX_DOCUMENT_BYTES
 
 from ...layout import Code, header
@@ -91,6 +91,7 @@ def typescript_text(jobs: Sequence[JobSpec], schema: str | None = None) -> str:
         statements=_statements(schema),
         lowest_priority=Code(str(LOWEST_PRIORITY)),
         highest_priority=Code(str(HIGHEST_PRIORITY)),
+        longest_correlation_id=Code(str(LONGEST_CORRELATION_ID)),
         longest_unique_key=Code(str(LONGEST_UNIQUE_KEY)),
         most_attempts=Code(str(MOST_ATTEMPTS)),
         longest_delay=Code(str(int(LONGEST_DELAY.total_seconds()))),

@@ -1,0 +1,39 @@
+"""The secret of hashes that stand in the database for values which a spec redacts.
+
+A plain hash of a phone number or an e-mail address can be guessed by everybody who reads the database.
+"""
+
+from __future__ import annotations
+
+import os
+from hashlib import sha256
+
+from .errors import InvalidOptionError
+from .variables import KEY_SECRET_VARIABLE
+
+_FEWEST_CHARACTERS = 43  # 32 bytes in base64url, as `server-jobs token` prints them
+
+
+class KeySecret:
+    """The secret of this process: that of the environment, unless another was given."""
+
+    def __init__(self) -> None:
+        self._given: str | None = None
+
+    def give(self, text: str | None) -> None:
+        """Use this text in place of the environment variable, as a Worker does, whose environment is no process's."""
+        self._given = text
+
+    def key(self, needed_for: str) -> bytes:
+        """Return the key of the hashes. Raises `InvalidOptionError` when there is none, or it can be guessed."""
+        text = self._given or os.environ.get(KEY_SECRET_VARIABLE, "")
+        if len(text) < _FEWEST_CHARACTERS:
+            state = f"has {len(text)} characters" if text else "is not set"
+            raise InvalidOptionError(
+                f"{needed_for}, so its hash needs a secret, and {KEY_SECRET_VARIABLE} {state}; set it to what "
+                "`server-jobs token` prints, the same for every process that enqueues or runs jobs"
+            )
+        return sha256(text.encode("utf-8", "surrogatepass")).digest()
+
+
+key_secret = KeySecret()
