@@ -219,7 +219,7 @@ def _dump(value: BaseModel, refuse: _Refusal, checked: str | None = None, *, onl
         raise refuse(_located(value) or [Problem("", reason)]) from cause
     if text == checked:
         return text
-    problems = check(text)
+    problems = check(text, is_written=True)
     # NaN and infinity are written as null, which a nullable property would take for none, or as no JSON at all.
     if not problems and ("null" in text or "NaN" in text or "Infinity" in text):
         problems = non_finite(value.model_dump(by_alias=True, warnings=False))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import cached_property
 from itertools import accumulate
 
 _QUOTE = b'"'
@@ -15,6 +16,7 @@ _QUOTE = b'"'
 _BRACKETS = bytes({0x5B: 0x30, 0x7B: 0x30, 0x5D: 0x31, 0x7D: 0x31}.get(byte, byte) for byte in range(256))
 _NO_BRACKETS = bytes(byte for byte in range(256) if byte not in b'[]{}"')
 _DIGITS = bytes(0x30 if byte in b"0123456789" else 0x20 for byte in range(256))
+_NO_DIGITS = bytes(byte for byte in range(256) if byte not in b"0123456789")
 _EXPONENTS = bytes({0x2B: 0x2B, 0x45: 0x65, 0x65: 0x65}.get(byte, _DIGITS[byte]) for byte in range(256))
 
 _SURROGATE_PAIR = re.compile(rb"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}")
@@ -25,26 +27,34 @@ class JsonScan:
     """One JSON text, encoded as UTF-8. What it says of text that is not JSON means nothing."""
 
     def __init__(self, data: bytes) -> None:
-        # Without escaped backslashes and quotes every backslash begins an escape, and every quote a string or ends it.
-        self._data = data.replace(rb"\\", b"__").replace(rb"\"", b"__") if b"\\" in data else data
+        self._data = data
+
+    @cached_property
+    def _plain(self) -> bytes:
+        """The text without escaped backslashes and quotes, so that every quote begins or ends a string."""
+        return self._data.replace(rb"\\", b"__").replace(rb"\"", b"__") if b"\\" in self._data else self._data
 
     def has_unstorable_escape(self) -> bool:
         """Whether a string holds an escaped NUL or an escaped surrogate without its other half."""
-        if rb"\u0000" in self._data:
-            return True
-        if _SURROGATE.search(self._data) is None:
+        if rb"\u" not in self._data:
             return False
-        return _SURROGATE.search(_SURROGATE_PAIR.sub(b"", self._data)) is not None
+        if rb"\u0000" in self._plain:
+            return True
+        if rb"\ud" not in self._plain and rb"\uD" not in self._plain:
+            return False
+        return _SURROGATE.search(_SURROGATE_PAIR.sub(b"", self._plain)) is not None
 
     def long_numbers(self, digits: int) -> Iterator[tuple[int, bool]]:
         """Yield the length of each run of at least so many digits outside strings, and whether it is a whole integer.
 
         Otherwise it is a part of a number with a fraction or an exponent.
         """
+        if not self._data[digits - 1 :: digits].translate(None, _NO_DIGITS):
+            return  # a run that long covers one of these places
         runs, long = self._data.translate(_DIGITS), b"0" * digits
         quotes = end = 0
         while (start := runs.find(long, end)) >= 0:
-            quotes += self._data.count(_QUOTE, end, start)
+            quotes += self._plain.count(_QUOTE, end, start)
             end = runs.find(b" ", start)
             if end < 0:
                 end = len(runs)
@@ -75,7 +85,7 @@ class JsonScan:
     def _brackets(self) -> bytes:
         """Return the brackets outside strings: 0 opens and 1 closes."""
         # Quotes side by side go, whichever strings they belong to: no bracket changes from inside to outside.
-        brackets = self._data.translate(_BRACKETS, _NO_BRACKETS).replace(b'""', b"")
+        brackets = self._plain.translate(_BRACKETS, _NO_BRACKETS).replace(b'""', b"")
         return b"".join(brackets.split(_QUOTE)[::2]) if _QUOTE in brackets else brackets
 
 

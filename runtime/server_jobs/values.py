@@ -38,21 +38,22 @@ def encode(value: object) -> tuple[str, tuple[Problem, ...]]:
     """
     text = _written_fast(value)
     if text is not None:
-        problems = check(text)
+        problems = check(text, is_written=True)
         return ("", problems) if problems else (text, ())
     try:
         text = _encoder.encode(value)
     except (TypeError, ValueError, RecursionError):
         return "", _problems(value) or (Problem("", "cannot be written as JSON"),)
     # `json` turns other keys into strings, so that they would not come back as they went in.
-    problems = check(text) if _has_only_string_keys(value) else _problems(value)
+    problems = check(text, is_written=True) if _has_only_string_keys(value) else _problems(value)
     return ("", problems) if problems else (text, ())
 
 
-def check(text: str) -> tuple[Problem, ...]:
+def check(text: str, *, is_written: bool = False) -> tuple[Problem, ...]:
     """Return what keeps this JSON text from every store: size, depth, NUL, lone surrogates, long integers.
 
-    Of many problems the first ones are returned.
+    Of many problems the first ones are returned. `is_written`: it was written from Python floats, so that none of its
+    numbers is too large for one.
     """
     needs_a_scan = _needs_a_scan(text)
     if not needs_a_scan and text.isascii():
@@ -63,18 +64,22 @@ def check(text: str) -> tuple[Problem, ...]:
         return _problems_of(text) or (Problem("", "has a lone surrogate, which is not valid Unicode"),)
     if len(data) > MAX_DOCUMENT_BYTES:
         return (Problem("", f"has {len(data):,} bytes; at most {MAX_DOCUMENT_BYTES:,} are stored"),)
-    return _scanned(text, JsonScan(data)) if needs_a_scan else ()
+    return _scanned(text, JsonScan(data), is_written=is_written) if needs_a_scan else ()
 
 
-def _scanned(text: str, scan: JsonScan) -> tuple[Problem, ...]:
+def _scanned(text: str, scan: JsonScan, *, is_written: bool) -> tuple[Problem, ...]:
     if _has_many_brackets(text) and scan.depth() > MAX_DEPTH:
         return (Problem("", f"is nested more than {MAX_DEPTH} levels deep"),)
-    numbers = list(scan.long_numbers(min(MAX_INTEGER_DIGITS + 1, _LONG_NUMBER)))
+    numbers = list(
+        scan.long_numbers(MAX_INTEGER_DIGITS + 1 if is_written else min(MAX_INTEGER_DIGITS + 1, _LONG_NUMBER))
+    )
     if any(is_integer and digits > MAX_INTEGER_DIGITS for digits, is_integer in numbers):
         # Python itself refuses to read an integer of more than 4,300 digits.
         return _problems_of(text) or (Problem("", f"has an integer of more than {MAX_INTEGER_DIGITS:,} digits"),)
     if scan.has_unstorable_escape():
         return _problems_of(text)
+    if is_written:
+        return ()
     may_be_infinite = scan.may_have_large_exponent() or not all(is_integer for _, is_integer in numbers)
     return _problems_of(text) if may_be_infinite and not _reads_as_finite(text) else ()
 
@@ -196,7 +201,7 @@ def _has_only_string_keys(root: object) -> bool:
 
 def _needs_a_scan(text: str) -> bool:
     """Whether more than the size of a text can be wrong: false for nearly every document that is not large."""
-    return "\\u" in text or len(text) >= MAX_INTEGER_DIGITS or _has_many_brackets(text)
+    return len(text) >= MAX_INTEGER_DIGITS or "\\u" in text or _has_many_brackets(text)
 
 
 def _has_many_brackets(text: str) -> bool:

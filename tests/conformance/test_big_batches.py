@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 
 import pytest
-from server_jobs.ports import Store
+from server_jobs.ports import Database, Row, Statement, Store, Value
 from server_jobs.record import Completed, Heartbeat, Hold, JobStatus, Report
+from server_jobs.stores.rows import LONG_TEXT
+from server_jobs.stores.sql import SqlStore
 from server_jobs.testing import FakeClock
 from server_jobs.testing.conformance.examples import LEASE, SECOND, failed, job, read, request
 from server_jobs.values import MAX_DOCUMENT_BYTES
+
+Call = tuple[Statement, Mapping[str, Value]]
 
 LARGE = '"' + "\u00e9" * 25_000 + '"'  # 50,000 bytes
 MANY = 60
@@ -105,3 +110,31 @@ async def test_a_long_result_of_a_claim_that_was_lost_is_not_stored(store: Store
 
     assert answer is None
     assert (await read(store, "a")).status is JobStatus.RUNNING
+
+
+@pytest.mark.parametrize("length", [LONG_TEXT - 1, LONG_TEXT])
+async def test_long_params_and_results_come_back_among_short_ones(store: Store, clock: FakeClock, length: int) -> None:
+    long = json.dumps('"' * (length // 2 - 1))
+    await store.insert([job(f"{number:02}", params=long if number % 2 else "1") for number in range(10)])
+    claims = await store.claim(request(limit=10))
+    assert [claim.params for claim in claims] == ["1", long] * 5
+
+    await store.settle([Completed(id=claim.id, token=claim.token, result=claim.params) for claim in claims])
+    assert [(await read(store, claim.id)).result for claim in claims] == ["1", long] * 5
+
+
+async def test_long_params_are_not_escaped_within_json(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    if not isinstance(store, SqlStore) or store.name not in ("sqlite", "postgresql"):
+        return  # the others count statements, or send each over HTTP
+    sent: list[int] = []
+    real = type(store.database).run
+
+    async def run(database: Database, *calls: Call, **options: Call | None) -> Sequence[Sequence[Row]]:
+        sent.extend(len(value) for _, parameters in calls for value in parameters.values() if isinstance(value, str))
+        return await real(database, *calls, **options)
+
+    monkeypatch.setattr(type(store.database), "run", run)
+    text = json.dumps('"' * 50_000)
+    await store.insert([job(f"{number:02}", params=text) for number in range(5)])
+
+    assert max(sent) == len(text)

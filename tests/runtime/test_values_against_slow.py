@@ -144,7 +144,7 @@ def test_without_one_of_the_scans_a_text_would_be_stored(
 @pytest.mark.parametrize(
     "inner",
     [b"bytes", {1}, (1, b"x"), {1: 2}, object(), float("nan"), range(2), "\ud800", "a\0b", {"a\0": 1}],
-    ids=repr,
+    ids=lambda inner: type(inner).__name__,
 )
 @pytest.mark.parametrize("size", [0, 2000])
 def test_one_value_that_is_no_json_is_found_among_thousands(inner: object, size: int) -> None:

@@ -38,6 +38,8 @@ from ..record import (
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MOST_BYTES = 1_000_000  # of one parameter; D1 takes no more than 2,000,000
+_CHEAP_STATEMENTS = ("sqlite", "postgresql")  # the others take each statement over HTTP, or count it
+LONG_TEXT = 16_000  # characters; escaping and parsing them costs more than a statement
 _NO_KEYS = [None, None, None]
 _MILLISECOND = timedelta(milliseconds=1)
 _FIRST, _LAST = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
@@ -75,8 +77,13 @@ def json_objects(rows: Mapping[str, object]) -> Iterator[str]:
         yield from json_objects(dict(items[half:]))
 
 
-def is_large(text: str) -> bool:
-    """Whether a text must travel as a parameter of its own: it would be too long within JSON, which escapes quotes."""
+def is_large(text: str, database: str) -> bool:
+    """Whether a text travels as a parameter of its own, and not escaped within JSON.
+
+    It must where it would be too long there. Where one more statement costs little, it is cheaper for long texts.
+    """
+    if database in _CHEAP_STATEMENTS:
+        return len(text) >= LONG_TEXT
     return len(text) > _MOST_BYTES // 4 and _is_too_long(json_of(text))
 
 

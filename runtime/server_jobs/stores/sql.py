@@ -157,7 +157,7 @@ class SqlStore:
 
     def _creating(self, jobs: Iterable[NewJob]) -> Iterator[_Call]:
         packed, inserted = self._statements.PACKED_INSERT, self._statements.PACKED_INSERTED
-        for chunk in _alike(jobs):
+        for chunk in _alike(jobs, self.name):
             call = self._call_with(job.unique_key for job in chunk)
             if len(chunk) == 1:
                 yield call(self._statements.INSERT_ONE, **new_job_row(chunk[0]))
@@ -228,9 +228,9 @@ class SqlStore:
         places: list[dict[str, int]] = []
         for group in _without_repeats(settlements):
             batch = [settlements[index] for index in group.values()]
-            if self._statements.SETTLE_ONE is not None and (large := [one for one in batch if _is_large(one)]):
+            if self._statements.SETTLE_ONE is not None and (large := [one for one in batch if self._is_large(one)]):
                 calls += [self._call(self._statements.SETTLE_ONE, **outcome_parameters(one)) for one in large]
-                batch = [one for one in batch if not _is_large(one)]
+                batch = [one for one in batch if not self._is_large(one)]
             results = {one.id: text for one in batch if _is_plain(one) and (text := result_text(one)) is not None}
             for text in json_objects(results) if results else ():
                 calls += [self._call(sql, items=text) for sql in self._complete()]
@@ -526,6 +526,9 @@ class SqlStore:
             for row in rows:
                 yield group[text_of(row["id"])], row
 
+    def _is_large(self, settlement: Settlement) -> bool:
+        return isinstance(settlement, Completed) and is_large(settlement.result, self.name)
+
     def _complete(self) -> Sequence[str]:
         packed = self._statements.PACKED_COMPLETE if self.database.packs_rows else None
         return packed or (self._statements.COMPLETE,)
@@ -614,19 +617,19 @@ def _by_key(job: NewJob) -> str:
     return job.unique_key or ""
 
 
-def _alike(jobs: Iterable[NewJob]) -> Iterator[list[NewJob]]:
+def _alike(jobs: Iterable[NewJob], database: str) -> Iterator[list[NewJob]]:
     """The jobs in their order, in lists of those that one statement stores."""
     for _, group in groupby(jobs, key=_shared):
         while alike := list(islice(group, _AT_ONCE)):
-            yield from _with_large_ones_apart(alike)
+            yield from _with_large_ones_apart(alike, database)
 
 
-def _with_large_ones_apart(jobs: list[NewJob]) -> Iterator[list[NewJob]]:
+def _with_large_ones_apart(jobs: list[NewJob], database: str) -> Iterator[list[NewJob]]:
     """The jobs in their order; one that is large is alone, as a statement for one takes its params as they are."""
-    if not any(is_large(job.params) for job in jobs):
+    if not any(is_large(job.params, database) for job in jobs):
         yield jobs
         return
-    for are_large, group in groupby(jobs, key=lambda job: is_large(job.params)):
+    for are_large, group in groupby(jobs, key=lambda job: is_large(job.params, database)):
         if are_large:
             yield from ([job] for job in group)
         else:
@@ -653,10 +656,6 @@ def _ids_in(answers: Sequence[Sequence[Row]]) -> Iterator[str]:
     """Which jobs were stored."""
     for rows in answers:
         yield from map(text_of, unpacked(rows) if is_packed(rows) else (row["id"] for row in rows))
-
-
-def _is_large(settlement: Settlement) -> bool:
-    return isinstance(settlement, Completed) and is_large(settlement.result)
 
 
 def _is_plain(settlement: Settlement) -> TypeGuard[Completed]:
