@@ -17,7 +17,7 @@ from ..ids import new_batch
 from ..ports import Database, Statement, Value
 from ..record import Claim, ClaimRequest, KnownJob
 from .dialect import statements_of
-from .rows import claims_of, json_of, milliseconds, request_parameters
+from .rows import LONG_TEXT, claims_of, json_of, milliseconds, request_parameters
 
 WINDOW = 256
 SMALL_WINDOW = 64  # where no lanes are looked at
@@ -224,7 +224,11 @@ class Claims:
                 raise
             self._packs = False  # their params together are longer than any text may be
             return await self._run(batch, calls, more, look=look)
-        return claims_of(rows, batch)
+        claims = claims_of(rows, batch)
+        if claims and self._database.packs_rows:
+            # Long params cost more packed: they are escaped, and parsed again.
+            self._packs = sum(len(claim.params) for claim in claims) < LONG_TEXT * len(claims)
+        return claims
 
     async def _give_back_unanswered(self) -> None:
         """Put back what claims took whose answer was lost: at the next claim, and once more when they are surely over.
