@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import socket
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -65,6 +66,18 @@ async def opened(url: str, *, max_connections: int = 4) -> AsyncIterator[Postgre
         yield database
     finally:
         await database.close()
+
+
+@pytest.fixture(autouse=True)
+def _no_sleepers(url: str) -> Iterator[None]:
+    """End the statements that a test gave up: the server works on them until they are over."""
+    yield
+    end = (
+        "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
+        " WHERE datname = current_database() AND query LIKE '%pg_sleep%' AND pid <> pg_backend_pid()"
+    )
+    with postgres_connection(url) as other:
+        other.execute(end.encode())
 
 
 @pytest.fixture
@@ -135,6 +148,23 @@ async def test_when_no_host_answers_all_are_named() -> None:
 def test_a_host_has_a_time_limit_without_an_option_too(hosts: str, seconds: int) -> None:
     assert parse_postgres_url(f"postgresql://{hosts}/d").connect_seconds == seconds
     assert parse_postgres_url(f"postgresql://{hosts}/d?connect_timeout=7").connect_seconds == 7
+
+
+async def test_connecting_can_be_cancelled_at_any_moment_without_noise(url: str) -> None:
+    noise: list[dict[str, object]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: noise.append(context))
+    servers = Servers(parse_postgres_url(url))
+    for turns in range(40):
+        connecting = asyncio.create_task(servers.connect())
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        connecting.cancel()
+        await asyncio.wait([connecting])
+        if not connecting.cancelled():
+            connecting.result().driver.terminate()
+    await asyncio.sleep(0.05)
+    gc.collect()
+    assert noise == []
 
 
 async def test_every_address_of_a_host_is_tried(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -251,7 +281,7 @@ async def test_a_large_statement_on_a_slow_network_goes_on(url: str, impatient: 
     size = 12_000_000
     with Valve(place_of(url)) as valve:
         async with opened(through(url, f"127.0.0.1:{valve.port}")) as database:
-            valve.bytes_per_second = 10_000_000
+            valve.bytes_per_second = 5_000_000
             async with asyncio.timeout(4 * SECONDS):
                 echo = Statement("SELECT length(CAST(:x AS text)) AS size", writes=False)
                 await database.run((echo, {"x": ""}))  # prepared now: the server is idle until it has all of the next

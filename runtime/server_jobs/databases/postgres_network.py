@@ -76,17 +76,25 @@ class Network:
         if self._address.socket_address is None:
             return await self._loop.create_connection(protocol_factory, host, port, ssl=ssl)
         endpoint = socket.socket(self._address.family, socket.SOCK_STREAM)
+        protocols: list[asyncio.BaseProtocol] = []
+
+        def kept_protocol() -> asyncio.BaseProtocol:
+            protocols.append(protocol_factory())
+            return protocols[-1]
+
         try:
             endpoint.setblocking(False)
             set_options(endpoint, self._options)
             await self._loop.sock_connect(endpoint, self._address.socket_address)
             made = await self._loop.create_connection(
-                protocol_factory,
+                kept_protocol,
                 sock=endpoint,
                 ssl=ssl,
                 server_hostname=host if ssl else None,
             )
         except BaseException:
+            for protocol in protocols:
+                _silence(protocol)
             endpoint.close()
             raise
         self._first = self._first or (made[0], endpoint)
@@ -100,6 +108,13 @@ class Network:
         if not isinstance(transport, asyncio.WriteTransport) or transport.is_closing():
             return 0
         return transport.get_write_buffer_size() + _unacknowledged(endpoint)
+
+
+def _silence(protocol: asyncio.BaseProtocol) -> None:
+    """Let nobody complain that the answer to a request for TLS, which the driver never got to see, is not awaited."""
+    answer = getattr(protocol, "on_data", None)
+    if isinstance(answer, asyncio.Future):
+        answer.cancel()
 
 
 def set_options(endpoint: socket.socket, options: TcpOptions) -> None:

@@ -163,5 +163,7 @@ class Pool:
 async def _close(connection: PostgresConnection) -> None:
     try:
         await connection.driver.close(timeout=_CLOSE_SECONDS)
-    except Exception:  # noqa: BLE001  it is of no use any more, whatever ails it
+    except BaseException as error:
         connection.terminate()
+        if not isinstance(error, Exception):  # cancelled: nobody waits for the end any more
+            raise
