@@ -31,6 +31,8 @@ _JOBS = {
     "prune": "server-jobs prune --older-than 1h",
     "schedules": "server-jobs schedules",
     "token": "server-jobs token",
+    "audit": "server-jobs audit",
+    "delete": "server-jobs delete --where params.to=ada@example.com --dry-run",
     "explain": "server-jobs explain",
     "doctor": "server-jobs doctor",
 }
