@@ -118,7 +118,9 @@ def explain(connection: psycopg.Connection, statement: str, parameters: Mapping[
     with connection.transaction(force_rollback=True):
         connection.execute(f"SET LOCAL plan_cache_mode = {mode}".encode())
         connection.execute(f"PREPARE hot AS {text}".encode())
-        row = connection.execute(sql.SQL("EXPLAIN (ANALYZE, TIMING OFF, FORMAT JSON) {}").format(execute)).fetchone()
+        row = connection.execute(
+            sql.SQL("EXPLAIN (ANALYZE, BUFFERS, TIMING OFF, FORMAT JSON) {}").format(execute)
+        ).fetchone()
     assert row is not None
     document = row[0] if isinstance(row[0], list) else json.loads(row[0])
     return cast("Node", document[0]["Plan"])

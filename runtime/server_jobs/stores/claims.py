@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from ..clock import Clock, SystemClock
@@ -26,6 +26,9 @@ FURTHER_LOOKS = 2
 FURTHER_LANES = 1000  # of all names together
 # The golden section of the keys: where the next look at lanes begins, far from where those before began.
 _STRIDE = 0x9E3779B97F4A7C15
+FULL_LOOK_INTERVAL = timedelta(milliseconds=250)
+"""How long large claims may follow one another within a group before one looks for more urgent jobs."""
+_LEAST_FOLLOWED = 100
 RELABEL_INTERVAL = timedelta(seconds=10)
 LONGEST_CLAIM = timedelta(seconds=10)
 """How long a server may go on with a claim after its connection was lost."""
@@ -38,6 +41,15 @@ _LONGEST_REST = 0.5
 
 _Call = tuple[Statement, Mapping[str, Value]]
 _Runnable = tuple[tuple[KnownJob, ...], tuple[str, ...] | None]
+
+
+@dataclass(frozen=True, slots=True)
+class _Trail:
+    """The last job of a large claim, and until when the next claim of the same request may begin behind it."""
+
+    runnable: _Runnable
+    job_id: str
+    until: float
 
 
 class Claims:
@@ -57,6 +69,7 @@ class Claims:
         self._known: tuple[KnownJob, ...] = ()
         self._relabelled_at = float("-inf")
         self._idle: set[_Runnable] = set()
+        self._trail: _Trail | None = None
         self._start = random.getrandbits(64)
         self._unanswered: list[tuple[float, str]] = []
         self._limited_ids: set[str] = set()
@@ -162,6 +175,9 @@ class Claims:
         look: _Call | None = None
         if runnable in self._idle:
             look = self._call(self._statements.DUE, **request_parameters(request))
+        elif claims := await self._claim_next(request, runnable):
+            return claims
+        now = self._clock.monotonic()
         batch = new_batch()
         claim = self._call(self._statements.CLAIM, **_parameters(request), batch=batch)
         claims = await self._run(batch, [claim], look=look)
@@ -169,6 +185,22 @@ class Claims:
             self._idle.discard(runnable)
         else:
             self._idle.add(runnable)
+        if len(claims) == request.limit >= _LEAST_FOLLOWED:
+            self._trail = _Trail(runnable, claims[-1].id, now + FULL_LOOK_INTERVAL.total_seconds())
+        return claims
+
+    async def _claim_next(self, request: ClaimRequest, runnable: _Runnable) -> Sequence[Claim]:
+        """Claim the jobs behind those of the last claim, if it was large and not long ago."""
+        trail, self._trail = self._trail, None
+        statement = self._statements.CLAIM_NEXT
+        if statement is None or trail is None or trail.runnable != runnable or self._clock.monotonic() >= trail.until:
+            return []
+        batch = new_batch()
+        claims = await self._run(
+            batch, [self._call(statement, **_parameters(request), batch=batch, after=trail.job_id)]
+        )
+        if len(claims) == request.limit:
+            self._trail = replace(trail, job_id=claims[-1].id)
         return claims
 
     async def _claim_hidden(self, request: ClaimRequest) -> Sequence[Claim]:

@@ -13,10 +13,10 @@ class Statements(Protocol):
 
     `EXPIRE` is repeated for as long as it changes `MOST_EXPIRED` jobs; None: it is without bounds. `CLAIMED` follows
     each claim of many and says what it took; None: they say it themselves. `SETTLE_ONE` is for an outcome that `SETTLE`
-    could not carry; None: it can carry any. `RECORD_STARTS` follows a
-    claim of jobs with rates; None: the claim records them itself. `PACKED_INSERT` with
-    `PACKED_INSERTED`, `PACKED_CLAIMED` and `PACKED_COMPLETE` are for databases with `packs_rows`, in the place of
-    `INSERT`, `CLAIMED` and `COMPLETE`.
+    could not carry; None: it can carry any. `RECORD_STARTS` follows a claim of jobs with rates; None: the claim records
+    them itself. `CLAIM_NEXT` claims the jobs behind a given one in its group; None: `CLAIM` is as fast.
+    `PACKED_INSERT` with `PACKED_INSERTED`, `PACKED_CLAIMED` and `PACKED_COMPLETE` are for databases with `packs_rows`,
+    in the place of `INSERT`, `CLAIMED` and `COMPLETE`.
     """
 
     GIVEN_NOW: str
@@ -34,6 +34,7 @@ class Statements(Protocol):
     HOLDERS: str
     START: str
     CLAIM: str
+    CLAIM_NEXT: str | None
     DUE: str
     CLAIM_ONE: str
     GIVE_BACK: str

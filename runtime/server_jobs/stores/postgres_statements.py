@@ -11,7 +11,7 @@
 from __future__ import annotations
 
 from . import schedule_sets
-from .postgres_groups import KNOWN_VALUES, UNLESS_LOCKED, any_due, awaited, first_due
+from .postgres_groups import KNOWN_VALUES, UNLESS_LOCKED, any_due, awaited, due_of_group, first_due
 from .statements import (
     CLAIM_COLUMNS,
     GET,
@@ -189,12 +189,29 @@ PACKED_COMPLETE: tuple[str, str] | None = None
 # lock is not seen at its new place; the next claim takes it.)
 _CHOSEN_PLACES = "jobs.ctid = ANY(ARRAY(SELECT place FROM chosen))"
 
+# Commit without waiting for the disk. If a crash of the server undoes a claim or a renewal, another worker may claim
+# the job, and the fencing token refuses the outcome of this one. The next stored outcome flushes them as well. Claims
+# of jobs with limits wait for the disk: after a crash the running jobs must still count.
+_UNFLUSHED = "(SELECT set_config('synchronous_commit', 'off', true)) IS NOT NULL"
+
 # Jobs without limits.
 CLAIM = f"""
 WITH due AS MATERIALIZED (
   {first_due(_UNLIMITED, ":limit", lock=UNLESS_LOCKED)}),
 {_CHOSEN},
-claimed AS ({_CLAIM % _CHOSEN_PLACES}, priority, scheduled_for)
+claimed AS ({_CLAIM % f"{_CHOSEN_PLACES} AND {_UNFLUSHED}"}, priority, scheduled_for)
+{_IN_ORDER}"""
+
+# Until a vacuum, the index keeps the entries of all jobs that were claimed from the head of a group, and a claim that
+# begins at the head passes over them. This one begins behind the job `after`.
+CLAIM_NEXT: str | None = f"""
+WITH due AS MATERIALIZED (
+  SELECT found.* FROM (
+    SELECT job_name, spec_version, queue, priority, scheduled_for, id FROM jobs
+     WHERE id = :after AND queue NOT IN (SELECT name FROM paused_queues)) AS of_group
+   CROSS JOIN LATERAL ({due_of_group(_UNLIMITED, "CAST(:limit AS integer)", lock=UNLESS_LOCKED)}) AS found),
+{_CHOSEN},
+claimed AS ({_CLAIM % f"{_CHOSEN_PLACES} AND {_UNFLUSHED}"}, priority, scheduled_for)
 {_IN_ORDER}"""
 
 CLAIM_ONE = _CLAIM % f"id = :id AND {_KNOWN}"
@@ -429,7 +446,7 @@ renewed AS (
      SET worker_expires_at = {{now}} + {_LEASE}, progress = {_item("progress", "integer")},
          progress_message = {_item("message")}, updated_at = {{now}}
     FROM items
-   WHERE {_IS_HELD}
+   WHERE {_IS_HELD} AND {_UNFLUSHED}
   RETURNING jobs.id, cancel_requested)
 SELECT id, cancel_requested FROM renewed
  UNION ALL

@@ -140,6 +140,8 @@ UPDATE jobs
 # Jobs without limits.
 CLAIM = f"WITH due AS MATERIALIZED ({first_due(UNLIMITED, ':limit')})" + _CLAIM % _CHOSEN
 
+CLAIM_NEXT: str | None = None  # entries leave the index at once, so the first job is always at its head
+
 # Whether such a claim would find any.
 DUE = any_due(UNLIMITED)
 
