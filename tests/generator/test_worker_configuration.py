@@ -13,7 +13,7 @@ import server_jobs_generator
 from server_jobs.databases.turso_url import TOKEN_VARIABLE as TURSO_TOKEN
 from server_jobs.databases.url import TURSO_URL
 from server_jobs.project import find_project
-from server_jobs.variables import PREVIOUS_TOKEN_VARIABLE, TOKEN_VARIABLE
+from server_jobs.variables import KEY_SECRET_VARIABLE, NAMED_TOKENS_VARIABLE, PREVIOUS_TOKEN_VARIABLE, TOKEN_VARIABLE
 from server_jobs_generator.worker_lint.configuration import check_configuration
 from server_jobs_generator.worker_lint.exclusions import Exclusions, generated_exclusions, read_exclusions
 from server_jobs_generator.worker_lint.project_lint import check_worker
@@ -297,6 +297,7 @@ def test_generate_names_it_as_a_note_until_it_is_mended(project: TemporaryProjec
 def test_the_secrets_are_listed_for_a_copy_that_git_ignores(project: TemporaryProject) -> None:
     lines = project.read("generated/worker/.dev.vars.example").splitlines()
     names = [line.removesuffix("=") for line in lines if line and not line.startswith("#")]
-    assert names == [TOKEN_VARIABLE, PREVIOUS_TOKEN_VARIABLE, TURSO_URL, TURSO_TOKEN]
+    tokens = [TOKEN_VARIABLE, PREVIOUS_TOKEN_VARIABLE, NAMED_TOKENS_VARIABLE]
+    assert names == [*tokens, KEY_SECRET_VARIABLE, TURSO_URL, TURSO_TOKEN]
     assert all(lines[lines.index(f"{name}=") - 1].startswith("# ") for name in names)
     assert ".dev.vars" in project.read("generated/worker/.gitignore").splitlines()
