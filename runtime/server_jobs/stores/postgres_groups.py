@@ -13,7 +13,8 @@ from __future__ import annotations
 KNOWN_VALUES = "json_array_elements(CAST(:known AS json)) AS known (value)"
 _PAUSED = "SELECT name FROM paused_queues"
 _URGENCY = "ORDER BY priority DESC, scheduled_for NULLS FIRST, id"
-_LIMIT = "CAST({limit} AS integer)"
+# A subquery, as the planner must not know the value: it would plan each claim anew.
+_LIMIT = "(SELECT CAST({limit} AS integer))"
 UNLESS_LOCKED = "FOR UPDATE OF jobs SKIP LOCKED"
 
 
@@ -26,7 +27,7 @@ def pending_groups(kind: str, names: str = "") -> str:
   SELECT DISTINCT value->>0 AS job_name, CAST(value->>1 AS integer) AS spec_version FROM {KNOWN_VALUES}
    WHERE json_typeof(value) = 'array' {names}),
 asked AS MATERIALIZED (
-  SELECT job_name, spec_version, NULL AS asked_queue FROM known WHERE CAST(:queues AS json) IS NULL
+  SELECT job_name, spec_version, NULL AS asked_queue FROM known WHERE (SELECT CAST(:queues AS json)) IS NULL
    UNION ALL
   SELECT DISTINCT job_name, spec_version, name.value #>> '{{}}' FROM known
    CROSS JOIN (SELECT value FROM json_array_elements(CAST(:queues AS json)) AS queues (value)
