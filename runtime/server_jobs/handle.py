@@ -44,8 +44,7 @@ class JobHandle(str, Generic[R]):
 
     async def record(self) -> JobRecord:
         """Return the stored job as it is now. Raises `JobNotFoundError` if there is none of this class with the id."""
-        backend = self._opened_by()
-        await backend.initialize()
+        backend = await self._open_backend()
         record = await backend.store.get(str(self))
         if record is None or record.job_name != self._job.job_name:
             raise JobNotFoundError(str(self))
@@ -57,8 +56,7 @@ class JobHandle(str, Generic[R]):
 
     async def cancel(self) -> Cancellation:
         """Cancel the job if it is pending, ask it to stop if it is running."""
-        backend = self._opened_by()
-        await backend.initialize()
+        backend = await self._open_backend()
         return await backend.store.cancel(str(self))
 
     async def result(self, *, timeout: timedelta | None = None) -> JobResult[R]:  # noqa: ASYNC109  the usual name
@@ -77,7 +75,7 @@ class JobHandle(str, Generic[R]):
 
     def result_sync(self, *, timeout: timedelta | None = None) -> JobResult[R]:
         """As `result`, for code without an event loop."""
-        return wait_for(self._opened_by(), "result()", lambda: self.result(timeout=timeout))
+        return wait_for(self._bound_backend(), "result()", lambda: self.result(timeout=timeout))
 
     async def watch(self) -> AsyncIterator[JobProgress]:
         """Its progress now and whenever it has changed, until the job is finished; the last one says how it ended.
@@ -95,12 +93,18 @@ class JobHandle(str, Generic[R]):
                 await asyncio.sleep(_LONGEST_PAUSE)
 
     async def _summary(self) -> JobSummary:
-        backend = self._opened_by()
-        await backend.initialize()
+        backend = await self._open_backend()
         summary = await backend.store.summary(str(self))
         if summary is None or summary.job_name != self._job.job_name:
             raise JobNotFoundError(str(self))
         return summary
 
-    def _opened_by(self) -> JobBackend:
+    async def _open_backend(self) -> JobBackend:
+        """Return the backend. One that enqueued the job was open then, and is not opened again after its end."""
+        backend = self._bound_backend()
+        if self._backend is None:
+            await backend.initialize()
+        return backend
+
+    def _bound_backend(self) -> JobBackend:
         return self._backend or self._job.current_backend()
