@@ -47,7 +47,7 @@ head AS (
     LIMIT 1) AS found),
 pending_group AS MATERIALIZED (
   SELECT row_number() OVER () AS number, job_name, spec_version, queue, priority, scheduled_for, id
-    FROM head WHERE queue NOT IN ({_PAUSED}))"""
+    FROM head WHERE queue NOT IN ({_PAUSED}) AND json_typeof(to_json(priority)) = 'number')"""
 
 
 def _head_of(kind: str, known: str, condition: str) -> str:
