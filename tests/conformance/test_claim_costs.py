@@ -144,3 +144,42 @@ def test_a_claim_that_reads_jobs_which_it_cannot_take_is_noticed(kind: str, cond
     claim = dict(altered(postgres_statements, "CLAIM", condition, no_index))["CLAIM"]
     with postgres_beside(KINDS[kind]) as connection:
         assert _touched(connection, str(claim), KINDS[kind]) > 100
+
+
+MOST_COST = 5_000
+"""Well below `jit_above_cost`, 100,000: PostgreSQL compiles more expensive statements, which takes longer than a claim."""
+
+
+@pytest.mark.parametrize("kind", [Kind(), Kind(version=2)], ids=["own jobs", "unknown versions"])
+@pytest.mark.parametrize("mode", ["force_generic_plan", "force_custom_plan"])
+def test_postgresql_compiles_no_claim_beside_a_million_jobs(kind: Kind, mode: str) -> None:
+    with postgres_with_a_million(kind) as connection:
+        names = ("CLAIM", "CLAIM_NEXT", "CLAIM_LIMITED", "DUE", "LIMITED_DUE", "NEXT_DUE")
+        costs = {name: _cost(connection, getattr(postgres_statements, name), kind, mode) for name in names}
+
+    assert max(costs.values()) < MOST_COST, costs
+
+
+def test_without_its_condition_a_claim_beside_a_million_jobs_is_estimated_as_expensive() -> None:
+    condition = " AND json_typeof(to_json(priority)) = 'number'"
+    without = postgres_statements.CLAIM.replace(condition, "")
+    assert without != postgres_statements.CLAIM
+
+    with postgres_with_a_million(Kind()) as connection:
+        assert _cost(connection, without, Kind(), "force_generic_plan") > MOST_COST
+
+
+@contextmanager
+def postgres_with_a_million(kind: Kind) -> Iterator[psycopg.Connection]:
+    """Open a database whose planner expects a million jobs of a kind."""
+    with postgres_beside(kind) as connection:
+        connection.execute(
+            "UPDATE pg_class SET reltuples = reltuples * (1000000 / %s) WHERE relname LIKE 'jobs%%'", [MANY]
+        )
+        yield connection
+
+
+def _cost(connection: psycopg.Connection, statement: str | None, kind: Kind, mode: str) -> float:
+    assert statement is not None
+    plan = explain(connection, statement, {**parameters_of(kind), "after": "own"}, mode)
+    return float(str(plan["Total Cost"]))
