@@ -147,7 +147,7 @@ def test_a_claim_that_reads_jobs_which_it_cannot_take_is_noticed(kind: str, cond
 
 
 MOST_COST = 5_000
-"""Well below `jit_above_cost`, 100,000: PostgreSQL compiles more expensive statements, which takes longer than a claim."""
+"""Well below `jit_above_cost` (100,000), from which on PostgreSQL compiles a statement for longer than it runs."""
 
 
 @pytest.mark.parametrize("kind", [Kind(), Kind(version=2)], ids=["own jobs", "unknown versions"])
