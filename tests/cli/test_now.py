@@ -72,4 +72,10 @@ def test_a_tick_runs_what_is_due_and_says_what_it_did(shop: Shop) -> None:
 def test_a_tick_stops_at_its_limit(shop: Shop) -> None:
     for _ in range(3):
         shop.enqueue("Shout")
-    assert shop.json("tick", "--limit", "2") == {"expired": 0, "scheduled": 0, "completed": 2, "failed": 0}
+    assert shop.json("tick", "--limit", "2") == {
+        "expired": 0,
+        "scheduled": 0,
+        "unfired": 0,
+        "completed": 2,
+        "failed": 0,
+    }

@@ -74,7 +74,7 @@ def test_a_backend_tells_what_it_was_made_of() -> None:
         database=store,
         job_registry=registry,
         max_concurrency=5,
-        lock_timeout=timedelta(minutes=5),
+        lock_timeout=timedelta(seconds=60),
         poll_interval=timedelta(seconds=1),
     )
 

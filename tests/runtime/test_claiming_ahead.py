@@ -195,15 +195,17 @@ async def test_a_waiting_claim_that_is_asked_to_cancel_is_cancelled_without_runn
 
 
 async def test_a_waiting_claim_that_was_lost_is_not_run() -> None:
-    clock, switch = FakeClock(), Switch()
-    store, job = FaultyStore(clock), text_job(switch)
+    """Also when the lease is not over by the clock of its worker, which the renewal learns from the database."""
+    clock, clock_of_database, switch = FakeClock(), FakeClock(), Switch()
+    store, job = FaultyStore(clock_of_database), text_job(switch)
     backend = backend_on(store, job, clock=clock, lock_timeout=9 * SECOND)
     (job_id,) = await queued(job, ["a"])
     (attempt,) = await backend.take(1)
     await turns()
-    clock.advance(10 * SECOND)
+    clock_of_database.advance(10 * SECOND)
     await store.expire(jitter=timedelta(0))
     (taken,) = await backend_on(store, text_job(echo), clock=clock).claim(1)
+    clock.advance(4 * SECOND)
     await turns()
     outcome, error = await backend.runner.run(attempt, backend)
 

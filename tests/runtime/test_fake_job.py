@@ -155,3 +155,14 @@ def test_fakes_and_strategies_go_together(params: SendEmailParams, result: SendE
         assert asyncio.run(SendEmail.now(params)).data == result
 
     assert calls == [params]
+
+
+def test_a_fake_needs_no_secret_for_keys_of_redacted_values(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("JOBS_KEY_SECRET", raising=False)
+
+    with FakeJob(SendEmail, result=SENT) as calls:
+        asyncio.run(SendEmail.later(MESSAGE))
+
+    assert len(calls) == 1
+    with pytest.raises(InvalidOptionError, match="JOBS_KEY_SECRET"):
+        SendEmail.new_job(MESSAGE)

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from ..context import JobContext
 from ..errors import InvalidOptionError
 from ..job import DEFAULT_WORKER_TIMEOUT, AnyJob, Job, P, R
+from ..key_secret import key_secret
 from ..memory import InMemoryBackend
 from ..record import Inserted, NewJob
 from ..registry import create_job_registry
@@ -52,6 +53,7 @@ class FakeJob(Generic[P, R]):
         """Take the place of the job; returns the list of what it is given."""
         backend = _AtOnce(self._job, job_registry=create_job_registry().register(self._job, self.handle))
         self._block.enter_context(self._job.bound_to(backend, in_handlers=True))
+        self._block.enter_context(key_secret.random_if_missing())
         return self.calls
 
     def __exit__(self, *_: object) -> None:
