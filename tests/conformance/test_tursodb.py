@@ -166,7 +166,9 @@ async def test_a_server_that_garbles_texts_is_refused(url: str) -> None:
 
 async def test_a_job_lives_from_its_insert_to_its_end(url: str) -> None:
     async with migrated(url) as store:
-        answers = await store.insert([job("a"), job("b", unique_key="k"), job("c", unique_key="k"), job("d", priority=-1)])
+        answers = await store.insert(
+            [job("a"), job("b", unique_key="k"), job("c", unique_key="k"), job("d", priority=-1)]
+        )
         assert [(answer.id, answer.created) for answer in answers] == [
             ("a", True),
             ("b", True),
