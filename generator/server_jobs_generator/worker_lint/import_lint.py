@@ -20,6 +20,9 @@ from .source import Source
 from .upload import Upload
 from .walk import Place
 
+_REPORTED_ELSEWHERE = {"server_jobs"}
+"""`worker-package` reports once that the engine is no dependency, not again at each import."""
+
 
 @dataclass(frozen=True, slots=True)
 class ImportLint:
@@ -63,7 +66,9 @@ class ImportLint:
             return  # it cannot work, whoever brings it
         if top in GONE:
             yield source.finding(node, MISSING_MODULE, top, f"cannot be imported: {GONE[top]}")
-        elif not (top in RUNTIME or is_standard(top)) and self.packages.may_lack(top):
+        elif (
+            top not in _REPORTED_ELSEWHERE and not (top in RUNTIME or is_standard(top)) and self.packages.may_lack(top)
+        ):
             yield self._lacking(source, node, top)
         else:
             yield from self._check_excluded(source, node, candidates)
