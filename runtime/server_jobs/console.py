@@ -16,6 +16,10 @@ from .record import Claim, Outcome
 
 _ENGINE = logging.getLogger("server_jobs")
 _logger = logging.getLogger("server_jobs.worker")
+_lines: list[tuple[int, str]] = []
+
+FEW = 20
+"""How many lines below WARNING an event writes."""
 
 
 class ConsoleHandler(logging.Handler):
@@ -78,10 +82,31 @@ def _standard() -> frozenset[str]:
     return frozenset({*vars(logging.makeLogRecord({})), "message", "asctime", "taskName"})
 
 
+def write_lines() -> None:
+    """Write the lines that were logged in a Worker since the last call.
+
+    Call it at the end of an event. Of many lines below WARNING it writes the first `FEW`, and how many it left out:
+    under a flood of lines from events at the same time, workerd stops answering.
+    """
+    if _lines:
+        console = importlib.import_module("js").console
+        lines, _lines[:] = [*_lines], []
+        quiet = [line for level, line in lines if level < logging.WARNING]
+        if len(quiet) > FEW:
+            dropped = {*quiet[FEW:]}
+            lines = [(level, line) for level, line in lines if line not in dropped]
+            lines.append(
+                (logging.INFO, json.dumps({"level": "info", "message": f"{len(dropped)} more lines left out"}))
+            )
+        for level, line in lines:
+            write = (
+                console.error if level >= logging.ERROR else console.warn if level >= logging.WARNING else console.log
+            )
+            write(line)
+
+
 def _write(level: int, line: str) -> None:
     if sys.platform == "emscripten":
-        console = importlib.import_module("js").console
-        write = console.error if level >= logging.ERROR else console.warn if level >= logging.WARNING else console.log
-        write(line)
+        _lines.append((level, line))
     else:
         sys.stderr.write(f"{line}\n")
