@@ -16,7 +16,7 @@ from .record import Claim, Outcome
 
 _ENGINE = logging.getLogger("server_jobs")
 _logger = logging.getLogger("server_jobs.worker")
-_lines: list[tuple[int, str]] = []
+_lines: list[str] = []
 
 FEW = 20
 """How many lines below WARNING an event writes."""
@@ -83,30 +83,24 @@ def _standard() -> frozenset[str]:
 
 
 def write_lines() -> None:
-    """Write the lines that were logged in a Worker since the last call.
+    """Write the lines below WARNING that were logged in a Worker since the last call.
 
-    Call it at the end of an event. Of many lines below WARNING it writes the first `FEW`, and how many it left out:
-    under a flood of lines from events at the same time, workerd stops answering.
+    Call it at the end of an event. It writes the first `FEW`, and how many it left out: under a flood of lines from
+    events at the same time, workerd stops answering.
     """
-    if _lines:
-        console = importlib.import_module("js").console
-        lines, _lines[:] = [*_lines], []
-        quiet = [line for level, line in lines if level < logging.WARNING]
-        if len(quiet) > FEW:
-            dropped = {*quiet[FEW:]}
-            lines = [(level, line) for level, line in lines if line not in dropped]
-            lines.append(
-                (logging.INFO, json.dumps({"level": "info", "message": f"{len(dropped)} more lines left out"}))
-            )
-        for level, line in lines:
-            write = (
-                console.error if level >= logging.ERROR else console.warn if level >= logging.WARNING else console.log
-            )
-            write(line)
+    lines, _lines[:] = [*_lines], []
+    if len(lines) > FEW:
+        left_out = len(lines) - FEW
+        lines[FEW:] = [json.dumps({"level": "info", "message": f"{left_out} more lines left out"})]
+    for line in lines:
+        importlib.import_module("js").console.log(line)
 
 
 def _write(level: int, line: str) -> None:
-    if sys.platform == "emscripten":
-        _lines.append((level, line))
-    else:
+    if sys.platform != "emscripten":
         sys.stderr.write(f"{line}\n")
+    elif level < logging.WARNING:
+        _lines.append(line)
+    else:
+        console = importlib.import_module("js").console
+        (console.error if level >= logging.ERROR else console.warn)(line)
