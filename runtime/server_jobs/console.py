@@ -18,8 +18,8 @@ _ENGINE = logging.getLogger("server_jobs")
 _logger = logging.getLogger("server_jobs.worker")
 _lines: list[str] = []
 
-FEW = 20
-"""How many lines below WARNING an event writes."""
+FEW = 5
+"""Up to how many lines below WARNING an event writes."""
 
 
 class ConsoleHandler(logging.Handler):
@@ -85,13 +85,13 @@ def _standard() -> frozenset[str]:
 def write_lines() -> None:
     """Write the lines below WARNING that were logged in a Worker since the last call.
 
-    Call it at the end of an event. It writes the first `FEW`, and how many it left out: under a flood of lines from
+    Call it at the end of an event. Of more than `FEW` lines it writes only their number: under a flood of lines from
     events at the same time, workerd stops answering.
     """
     lines, _lines[:] = [*_lines], []
     if len(lines) > FEW:
-        left_out = len(lines) - FEW
-        lines[FEW:] = [json.dumps({"level": "info", "message": f"{left_out} more lines left out"})]
+        left_out = len(lines)
+        lines[:] = [json.dumps({"level": "info", "message": f"{left_out} lines left out"})]
     for line in lines:
         importlib.import_module("js").console.log(line)
 
