@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 import pytest
-from server_jobs.databases.sqlite import SqliteDatabase
 from server_jobs.ports import Database, Row, Statement, Store, Value
 from server_jobs.record import Completed, Heartbeat, Hold, JobStatus, Report
 from server_jobs.stores.rows import LONG_TEXT
@@ -15,8 +13,6 @@ from server_jobs.stores.sql import SqlStore
 from server_jobs.testing import FakeClock
 from server_jobs.testing.conformance.examples import LEASE, SECOND, completed, failed, job, read, request
 from server_jobs.values import MAX_DOCUMENT_BYTES
-
-from tests.conformance.stores import create_sqlite_file
 
 Call = tuple[Statement, Mapping[str, Value]]
 
@@ -152,17 +148,3 @@ async def test_claims_of_long_and_short_params_by_turns_are_complete(store: Stor
 
         assert [(claim.id, claim.params) for claim in claims] == [(f"{turn}-{number}", params) for number in range(3)]
         await store.settle([completed(claim) for claim in claims])
-
-
-async def test_long_params_are_claimed_without_packing_them(tmp_path: Path) -> None:
-    create_sqlite_file(tmp_path / "jobs.sqlite3")
-    store = SqlStore(SqliteDatabase(tmp_path / "jobs.sqlite3"))
-    await store.open()
-    for turn in range(2):
-        await store.insert([job(f"{turn}", params=json.dumps("x" * LONG_TEXT))])
-        await store.claim(request())
-        assert not store._claims._packs
-    await store.insert([job("short")])
-    await store.claim(request())
-    assert store._claims._packs
-    await store.close()

@@ -1,26 +1,18 @@
-"""Claims merge the jobs of many names, versions, queues and priorities in one order, and lock no others."""
+"""Claims merge the jobs of many names, versions, queues and priorities in one order."""
 
 from __future__ import annotations
 
 import random
-import re
-from collections.abc import Mapping
-from datetime import timedelta
 
-import psycopg
 import pytest
-from server_jobs.ports import Statement, Store, Value
+from server_jobs.ports import Statement, Store
 from server_jobs.record import ClaimRequest, KnownJob, NewJob
-from server_jobs.stores import postgres_statements, statements
 from server_jobs.stores.memory import MemoryStore
-from server_jobs.stores.rows import request_parameters
 from server_jobs.stores.sql import SqlStore
 from server_jobs.testing import FakeClock
 
 from tests.conformance.examples import LEASE, MILLISECOND, START, completed, ids, job
-from tests.conformance.postgres_databases import empty_database, postgres_connection
 from tests.conformance.stores import STORES
-from tests.sabotage import altered
 
 NAMES = ("SendEmail", "ImportCsv", "Crawl")
 QUEUES = ("default", "mail", "slow", "other", "paused")
@@ -90,39 +82,3 @@ async def test_jobs_without_a_time_come_first(name: str) -> None:
         rest = await store.claim(ClaimRequest(known=KNOWN, limit=3, lease=LEASE))
 
     assert (ids(first), ids(rest)) == (["b", "d", "a"], ["c"])
-
-
-def test_a_claim_locks_the_jobs_that_it_takes_and_no_others() -> None:
-    with empty_database() as url, postgres_connection(url) as connection, postgres_connection(url) as other:
-        connection.execute(
-            "INSERT INTO jobs (id, job_name, params, queue, scheduled_for, created_at, updated_at) SELECT 'j' || i,"
-            " 'SendEmail', '{}', 'q' || i % 7, now() - interval '1 s' * i, now(), now() FROM generate_series(1, 700) i"
-        )
-        asked = ClaimRequest(known=KNOWN, limit=50, lease=timedelta(minutes=1))
-        parameters = request_parameters(asked) | {"limit": 50, "slots": None, "lease": 1000, "batch": "0" * 32}
-        with connection.transaction(force_rollback=True):
-            assert _claim(connection, parameters) == 50
-            free = other.execute("SELECT count(*) FROM (SELECT id FROM jobs FOR UPDATE SKIP LOCKED) AS free").fetchone()
-
-    assert free == (650,)
-
-
-def _claim(connection: psycopg.Connection, parameters: Mapping[str, Value]) -> int:
-    text = postgres_statements.CLAIM.replace("{now}", "statement_timestamp()").replace("%", "%%")
-    return len(connection.execute(re.sub(r"(?<!:):([a-z_]+)", r"%(\1)s", text).encode(), parameters).fetchall())
-
-
-@pytest.mark.parametrize(
-    ("name", "fragment", "instead"),
-    [("sqlite", "ORDER BY 4 DESC, 5, 1", ""), ("postgresql", "HAVING count(*) >= ", "HAVING false AND count(*) >= ")],
-)
-async def test_a_merge_that_passes_over_jobs_of_long_groups_is_noticed(
-    name: str, fragment: str, instead: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    dialect = postgres_statements if name == "postgresql" else statements
-    for place, text in altered(dialect, "CLAIM", fragment, instead):
-        monkeypatch.setattr(dialect, place, text)
-    clock = FakeClock(START)
-    async with STORES[name](clock) as store:
-        with pytest.raises(AssertionError):
-            await test_one_long_group_beside_short_ones_fills_a_claim(store, clock)

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable
 from datetime import timedelta
 
-import pytest
 from server_jobs.ids import schedule_id
 from server_jobs.ports import Store
 from server_jobs.record import Declaration, ScheduleRecord
-from server_jobs.stores import statements
 from server_jobs.testing import FakeClock
 
 from .examples import schedule
-from .stores import STORES
 
 GRACE = timedelta(minutes=1)
 SECOND = timedelta(seconds=1)
@@ -156,32 +151,3 @@ async def test_a_rule_that_changes_is_planned_anew_and_one_that_does_not_keeps_i
     assert await Release(store, "daily", cron="5 5 * * *").declare() == []
     (stored,) = await store.list_schedules()
     assert (stored.cron_expression, stored.next_run_at) == ("5 5 * * *", None)
-
-
-@pytest.mark.parametrize(
-    ("name", "fragment", "instead", "test"),
-    [
-        ("TAKE_OVER_SCHEDULES", "NOT EXISTS", "EXISTS", test_an_old_worker_that_restarts_in_a_rollout_changes_nothing),
-        ("TAKE_OVER_SCHEDULES", "- :grace", "- 0", test_an_old_release_takes_over_once_the_new_one_is_gone_for_a_while),
-        ("FORGET_WITHDRAWAL", "'withdrawn'", "'never'", test_a_person_may_switch_on_what_no_release_declares),
-    ],
-    ids=["known sets", "grace", "switched by hand"],
-)
-def test_without_its_protection_releases_fight(
-    monkeypatch: pytest.MonkeyPatch,
-    name: str,
-    fragment: str,
-    instead: str,
-    test: Callable[[Store, FakeClock], Awaitable[None]] | Callable[[Store], Awaitable[None]],
-) -> None:
-    sql = getattr(statements, name)
-    assert fragment in sql
-    monkeypatch.setattr(statements, name, sql.replace(fragment, instead))
-
-    async def run() -> None:
-        clock = FakeClock()
-        async with STORES["sqlite"](clock) as store:
-            await (test(store, clock) if "clock" in test.__annotations__ else test(store))  # type: ignore[call-arg]
-
-    with pytest.raises(AssertionError):
-        asyncio.run(run())

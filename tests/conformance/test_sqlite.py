@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import sqlite3
 import subprocess
 import sys
@@ -21,6 +22,7 @@ from server_jobs.databases.url import open_database
 from server_jobs.errors import DatabaseError, InvalidOptionError, SchemaMissingError
 from server_jobs.ports import Store
 from server_jobs.record import JobQuery, JobStatus, NewJob
+from server_jobs.stores.rows import LONG_TEXT
 from server_jobs.stores.sql import SqlStore
 from server_jobs.testing import FakeClock
 
@@ -413,3 +415,16 @@ async def test_a_committed_job_survives_in_the_file(path: Path) -> None:
 
     async with opened(path) as store:
         assert (await read(store, "a")).status is JobStatus.RUNNING
+
+
+async def test_long_params_are_claimed_without_packing_them(path: Path) -> None:
+    store = SqlStore(SqliteDatabase(path))
+    await store.open()
+    for turn in range(2):
+        await store.insert([job(f"{turn}", params=json.dumps("x" * LONG_TEXT))])
+        await store.claim(request())
+        assert not store._claims._packs
+    await store.insert([job("short")])
+    await store.claim(request())
+    assert store._claims._packs
+    await store.close()

@@ -9,9 +9,10 @@ from pydantic import BaseModel, field_validator
 from server_jobs import InvalidParamsError, JobContext, create_job_registry, define_job
 from server_jobs.backend import Backend
 from server_jobs.databases.postgres import PostgresDatabase
-from server_jobs.ports import Store
+from server_jobs.testing import FakeClock
 
 from tests.conformance.postgres_databases import postgres_connection
+from tests.conformance.stores import OpenStore
 
 OPEN_TRANSACTIONS = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND xact_start < now()"
 MANY = 2500  # jobs, for more than one statement
@@ -57,10 +58,13 @@ async def test_no_transaction_is_open_while_params_are_validated(url: str, monke
     await backend.shutdown()
 
 
-async def test_one_job_that_does_not_fit_its_spec_keeps_all_from_being_stored(store: Store) -> None:
-    backend = Backend(database=store, job_registry=create_job_registry().register(Look))
+async def test_one_job_that_does_not_fit_its_spec_keeps_all_from_being_stored(
+    open_store: OpenStore, clock: FakeClock
+) -> None:
+    async with open_store(clock) as store:
+        backend = Backend(database=store, job_registry=create_job_registry().register(Look))
 
-    with pytest.raises(InvalidParamsError):
-        await Look.using(backend).later_many([{"number": 1}, {"number": 2}, {"number": -1}])
+        with pytest.raises(InvalidParamsError):
+            await Look.using(backend).later_many([{"number": 1}, {"number": 2}, {"number": -1}])
 
-    assert list(await store.count_jobs()) == []
+        assert list(await store.count_jobs()) == []

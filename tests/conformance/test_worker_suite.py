@@ -1,0 +1,33 @@
+"""Test files of the shared suite also run inside a Worker, where only D1 and the test packages are installed."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+FILES = [
+    path
+    for path in sorted(Path(__file__).parent.glob("test_*.py"))
+    if "store: Store" in path.read_text(encoding="utf-8") and path.name != Path(__file__).name
+]
+ELSEWHERE = ("psycopg", "asyncpg", "sqlalchemy", "server_jobs.databases.", "tests.conformance.", "tests.sabotage")
+AVAILABLE = ("server_jobs.databases.d1", "tests.conformance.examples", "tests.conformance.stores")
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
+def test_a_file_of_the_shared_suite_imports_only_what_a_worker_has(path: Path) -> None:
+    imported = [
+        name
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        for name in (
+            [alias.name for alias in node.names]
+            if isinstance(node, ast.Import)
+            else [node.module or ""]
+            if isinstance(node, ast.ImportFrom)
+            else []
+        )
+    ]
+
+    assert {name for name in imported if name.startswith(ELSEWHERE)} <= set(AVAILABLE)
