@@ -360,9 +360,14 @@ export class JobsClient {
 }
 
 /** The jobs that `insertJob` takes: those whose keys it can compute as Python does. Others go over HTTP. */
-export type InsertableJob = "DailyDigest" | "ImportCsv";
+export type InsertableJob = "DailyDigest" | "ImportCsv" | "SendEmail";
 
 export type Dialect = "sqlite" | "postgresql";
+
+export type InsertOptions = EnqueueOptions & {
+  /** What `JOBS_KEY_SECRET` is for Python: needed where a job is unique or limited by a value that its spec redacts. */
+  keySecret?: string;
+};
 
 /** A statement that stores a job. It returns one row with the id, or none: then the job is there already. */
 export type Insertion = { id: string; sql: string; parameters: (string | number | null)[] };
@@ -378,7 +383,7 @@ export async function insertJob<N extends InsertableJob>(
   dialect: Dialect,
   name: N,
   params: JobParams[N],
-  options: EnqueueOptions = {},
+  options: InsertOptions = {},
 ): Promise<Insertion> {
   const facts: JobFacts | undefined = Object.hasOwn(JOBS, name) ? JOBS[name] : undefined;
   if (facts === undefined) throw new TypeError(`there is no job ${name} that can be enqueued`);
@@ -386,7 +391,13 @@ export async function insertJob<N extends InsertableJob>(
   const chosen = checked(options);
   const text = textOf(params);
   const stored = JSON.parse(text) as JsonValue;
-  const unique = chosen.uniqueKey ?? (facts.uniqueBy && (await fingerprint(stored, facts.uniqueBy)));
+  const keyOf = async (parts: readonly KeyPart[]): Promise<string> => {
+    const values = parts.map((part) => valueAt(stored, part));
+    const isRedacted = parts.some((part) => part.isRedacted);
+    return isRedacted ? keyedFingerprint(name, values, options.keySecret) : fingerprint(values);
+  };
+  const limitKeyOf = async (parts: readonly KeyPart[]): Promise<string> => (parts.length === 0 ? "" : keyOf(parts));
+  const unique = chosen.uniqueKey ?? (facts.uniqueBy && (await keyOf(facts.uniqueBy)));
   const row: { [column: string]: string | number | null } = {
     id: newJobId(),
     job_name: name,
@@ -399,8 +410,8 @@ export async function insertJob<N extends InsertableJob>(
     delay: (chosen.delaySeconds ?? 0) * 1000,
     unique_key: unique === null ? null : `${name}:${unique}`,
     correlation_id: chosen.correlationId ?? null,
-    concurrency_key: facts.concurrencyBy && (await fingerprint(stored, facts.concurrencyBy, "")),
-    rate_key: facts.rateBy && (await fingerprint(stored, facts.rateBy, "")),
+    concurrency_key: facts.concurrencyBy && (await limitKeyOf(facts.concurrencyBy)),
+    rate_key: facts.rateBy && (await limitKeyOf(facts.rateBy)),
   };
   const { sql, order } = STATEMENTS[dialect];
   return { id: String(row["id"]), sql, parameters: order.map((column) => row[column] ?? null) };
@@ -419,7 +430,7 @@ export function newJobId(): string {
   return `${high}-${low}-7${count}-${variant}${random.slice(1, 4)}-${random.slice(4)}`;
 }
 
-type KeyPart = { readonly path: readonly string[]; readonly otherwise: JsonValue };
+type KeyPart = { readonly path: readonly string[]; readonly otherwise: JsonValue; readonly isRedacted: boolean };
 
 type JobFacts = {
   readonly queue: string;
@@ -434,8 +445,8 @@ type JobFacts = {
 
 const JOBS: { readonly [name: string]: JobFacts } = {
   DailyDigest: { queue: "reports", priority: -10, maxAttempts: 3, specVersion: 1, isInsertable: true, uniqueBy: null, concurrencyBy: null, rateBy: null },
-  ImportCsv: { queue: "imports", priority: 0, maxAttempts: 3, specVersion: 1, isInsertable: true, uniqueBy: [{ path: ["source"], otherwise: null }, { path: ["table"], otherwise: null }], concurrencyBy: [], rateBy: [] },
-  SendEmail: { queue: "mail", priority: 10, maxAttempts: 5, specVersion: 1, isInsertable: false, uniqueBy: null, concurrencyBy: null, rateBy: null },
+  ImportCsv: { queue: "imports", priority: 0, maxAttempts: 3, specVersion: 1, isInsertable: true, uniqueBy: [{ path: ["source"], otherwise: null, isRedacted: false }, { path: ["table"], otherwise: null, isRedacted: false }], concurrencyBy: [], rateBy: [] },
+  SendEmail: { queue: "mail", priority: 10, maxAttempts: 5, specVersion: 1, isInsertable: true, uniqueBy: [{ path: ["to"], otherwise: null, isRedacted: false }, { path: ["subject"], otherwise: null, isRedacted: false }, { path: ["body"], otherwise: null, isRedacted: true }], concurrencyBy: [], rateBy: [] },
 };
 
 const STATEMENTS: { readonly [D in Dialect]: { readonly sql: string; readonly order: readonly string[] } } = {
@@ -530,11 +541,21 @@ function checkText(text: string): void {
   if (/\0|\p{Surrogate}/u.test(text)) throw new RangeError("texts must not hold NUL characters or lone surrogates");
 }
 
-/** What `fingerprint` in Python gives for the values at these places. */
-async function fingerprint(params: JsonValue, parts: readonly KeyPart[], none?: string): Promise<string> {
-  if (parts.length === 0 && none !== undefined) return none;
-  const values = parts.map((part) => valueAt(params, part));
+/** What `fingerprint` in Python gives for these values. */
+async function fingerprint(values: JsonValue[]): Promise<string> {
   const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(canonical(values)));
+  return hex(new Uint8Array(digest)).slice(0, 32);
+}
+
+/** The hash that Python stores for values of which the spec redacts one. */
+async function keyedFingerprint(name: string, values: JsonValue[], secret = ""): Promise<string> {
+  if (secret.length < 43) {
+    throw new TypeError(`the key of ${name} covers a redacted value: give the text of JOBS_KEY_SECRET as keySecret`);
+  }
+  const encoder = new TextEncoder();
+  const raw = await crypto.subtle.digest("SHA-256", encoder.encode(secret));
+  const key = await crypto.subtle.importKey("raw", raw, { name: "HMAC", hash: "SHA-256" }, false, ["sign"]);
+  const digest = await crypto.subtle.sign("HMAC", key, encoder.encode(canonical([name, ...values])));
   return hex(new Uint8Array(digest)).slice(0, 32);
 }
 

@@ -14,7 +14,8 @@ from secrets import token_urlsafe
 from .errors import InvalidOptionError
 from .variables import KEY_SECRET_VARIABLE
 
-_FEWEST_CHARACTERS = 43  # 32 bytes in base64url, as `server-jobs token` prints them
+FEWEST_CHARACTERS = 43
+"""Of a secret: 32 bytes in base64url, as `server-jobs token` prints them."""
 
 
 class KeySecret:
@@ -42,7 +43,7 @@ class KeySecret:
     def key(self, needed_for: str) -> bytes:
         """Return the key of the hashes. Raises `InvalidOptionError` when there is none, or it can be guessed."""
         text = self._text()
-        if len(text) < _FEWEST_CHARACTERS:
+        if len(text) < FEWEST_CHARACTERS:
             state = f"has {len(text)} characters" if text else "is not set"
             raise InvalidOptionError(
                 f"{needed_for}, so its hash needs a secret, and {KEY_SECRET_VARIABLE} {state}; set it to what "

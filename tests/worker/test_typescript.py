@@ -97,7 +97,7 @@ def test_jobs_from_typescript_are_run_by_the_worker(application: Path) -> None:
         found = re.search(r"http://\S+/_jobs", server.stderr.readline())
         assert found is not None
         program = subprocess.Popen(
-            [tools.NODE, "application.ts", str(database), found[0], TOKEN],
+            [tools.NODE, "application.ts", str(database), found[0], TOKEN, os.environ["JOBS_KEY_SECRET"]],
             cwd=application,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -154,6 +154,11 @@ EVERYWHERE = ["/text", "/kind", "/count", "/words", "/flag", "/place/a~1b", "/pl
     "x_job",
     [
         {"unique": {"by": EVERYWHERE}, "version": 3, "queue": "q", "priority": -3, "maxAttempts": 9},
+        {
+            "unique": {"by": ["/text", "/count"]},
+            "rate": {"limit": 1, "per": "PT1M", "by": ["/kind"]},
+            "redact": ["/text"],
+        },
         {"concurrency": {"limit": 2, "by": EVERYWHERE[:3]}, "rate": {"limit": 1, "per": "PT1M", "by": EVERYWHERE[3:]}},
         {"rate": {"limit": 1, "per": "PT1M"}, "unique": {"by": ["/words"]}},
         {},
@@ -171,7 +176,8 @@ def test_a_row_from_typescript_has_the_keys_of_one_from_python(tmp_path: Path, x
     spec = a_spec(PARAMS, **{"x-job": x_job, "$defs": {"Kind": {"enum": ["a", "ü"]}}})
     (job,) = read(tmp_path, {"case.json": spec}).jobs
     with loaded(render_models(job)) as module:
-        made = rows(tmp_path, job, [["Case", case, {}] for case in cases])
+        secret: JsonValue = {"keySecret": os.environ["JOBS_KEY_SECRET"]}
+        made = rows(tmp_path, job, [["Case", case, secret] for case in cases])
         expected = [_expected(job, module.CaseParams, case) for case in cases]
 
     for row, case, keys in zip(made, cases, expected, strict=True):
@@ -225,6 +231,16 @@ async def test_postgresql_takes_the_statement_and_stores_what_python_stores(tmp_
         "delay": timedelta(minutes=1),
     }
     assert {key: found[key] for key in expected} == expected
+
+
+@pytest.mark.parametrize("secret", [{}, {"keySecret": "x" * 42}])
+def test_the_key_of_a_redacted_value_needs_a_secret_in_typescript_too(tmp_path: Path, secret: Schema) -> None:
+    x_job = {"unique": {"by": ["/text"]}, "redact": ["/text"]}
+    (job,) = read(tmp_path, {"case.json": a_spec(an_object(text={"type": "string"}), **{"x-job": x_job})}).jobs
+
+    (said,) = rows(tmp_path, job, [["Case", {"text": "x"}, cast("JsonValue", secret)]])
+
+    assert said == "TypeError: the key of Case covers a redacted value: give the text of JOBS_KEY_SECRET as keySecret"
 
 
 def test_a_project_without_jobs_has_a_module_that_compiles(tmp_path: Path) -> None:

@@ -4,15 +4,18 @@ import { DatabaseSync } from "node:sqlite";
 import { insertJob, JobsClient, RefusedError } from "./jobs.ts";
 import type { SendEmailParams } from "./jobs.ts";
 
-const [path, url, token] = process.argv.slice(2);
-if (path === undefined || url === undefined || token === undefined) throw new Error("a database, a URL and a token");
+const [path, url, token, keySecret] = process.argv.slice(2);
+if (path === undefined || url === undefined || token === undefined || keySecret === undefined) {
+  throw new Error("a database, a URL, a token and a secret");
+}
 
 const database = new DatabaseSync(path);
 const client = new JobsClient({ url, token });
 const message = (subject: string): SendEmailParams => ({ to: ["ada@example.com"], subject, body: "Grüße, 😀" });
 
 async function insert(subject: string): Promise<{ id: string; isStored: boolean }> {
-  const { id, sql, parameters } = await insertJob("sqlite", "SendEmail", message(subject), { correlationId: "ts" });
+  const options = { correlationId: "ts", keySecret: String(keySecret) };
+  const { id, sql, parameters } = await insertJob("sqlite", "SendEmail", message(subject), options);
   return { id, isStored: database.prepare(sql).all(...parameters).length === 1 };
 }
 

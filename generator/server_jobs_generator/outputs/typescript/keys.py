@@ -43,10 +43,11 @@ class UnequalKeyError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class KeyPart:
-    """Where in the params a value of a key is, and what it is when it is left out."""
+    """Where in the params a value of a key is, what it is when it is left out, and whether the hash needs a secret."""
 
     path: tuple[str, ...]
     otherwise: JsonValue
+    is_redacted: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,13 +82,11 @@ def keys_of(job: JobSpec) -> JobKeys:
 
 
 def _parts(job: JobSpec, pointers: Sequence[str]) -> tuple[KeyPart, ...]:
-    for pointer in pointers:
-        if is_redacted(pointer, job.options.redact):
-            raise UnequalKeyError(f"the hash of the redacted value at {pointer} needs a secret that Python has")
-    return tuple(_part(job.params, pointer) for pointer in pointers)
+    return tuple(_part(job, pointer) for pointer in pointers)
 
 
-def _part(params: Schema, pointer: str) -> KeyPart:
+def _part(job: JobSpec, pointer: str) -> KeyPart:
+    params = job.params
     path = tuple(token.replace("~1", "/").replace("~0", "~") for token in pointer.split("/")[1:])
     schema: JsonValue | Schema = params
     for token in path:
@@ -100,7 +99,8 @@ def _part(params: Schema, pointer: str) -> KeyPart:
         schema = properties[token]
     if not path or not _is_kept(params, schema):
         raise UnequalKeyError(f"Python may store another value at {pointer} than it was given")
-    return KeyPart(path, schema.get("default") if isinstance(schema, Mapping) else None)
+    otherwise = schema.get("default") if isinstance(schema, Mapping) else None
+    return KeyPart(path, otherwise, is_redacted(pointer, job.options.redact))
 
 
 def _is_kept(params: Schema, schema: JsonValue | Schema) -> bool:

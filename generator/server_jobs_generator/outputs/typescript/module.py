@@ -9,6 +9,7 @@ from dataclasses import asdict
 from pydantic import JsonValue
 from server_jobs.clock import POSTGRES_NOW, SQLITE_NOW
 from server_jobs.json_schema import Schema, definitions_of
+from server_jobs.key_secret import FEWEST_CHARACTERS
 from server_jobs.options import HIGHEST_PRIORITY, LOWEST_PRIORITY, MOST_ATTEMPTS
 from server_jobs.outcomes import LONGEST_DELAY
 from server_jobs.stores import postgres_statements, statements
@@ -97,6 +98,7 @@ def typescript_text(jobs: Sequence[JobSpec], schema: str | None = None) -> str:
         longest_delay=Code(str(int(LONGEST_DELAY.total_seconds()))),
         most_bytes=Code(str(MAX_DOCUMENT_BYTES)),
         most_levels=Code(str(MAX_DEPTH)),
+        shortest_secret=Code(str(FEWEST_CHARACTERS)),
     )
 
 
@@ -152,8 +154,13 @@ def _facts(job: JobSpec, keys: JobKeys | None) -> JsonValue:
         "isInsertable": keys is not None,
     }
     for name, parts in (asdict(keys) if keys else dict.fromkeys(JobKeys.__slots__)).items():
-        facts[f"{name}By"] = None if parts is None else [dict(part, path=list(part["path"])) for part in parts]
+        facts[f"{name}By"] = None if parts is None else [_key_part(part) for part in parts]
     return facts
+
+
+def _key_part(part: dict[str, JsonValue]) -> JsonValue:
+    names = {"path": "path", "otherwise": "otherwise", "is_redacted": "isRedacted"}
+    return {names[name]: list(value) if isinstance(value, tuple) else value for name, value in part.items()}
 
 
 def _statements(schema: str | None) -> list[Code]:
