@@ -7,9 +7,12 @@ few passes of `bytes` methods over the text, so that its time depends on the len
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from functools import cached_property
+from array import array
+from collections.abc import Iterator, Sequence
+from functools import cache, cached_property
 from itertools import accumulate
+from operator import add
+from struct import unpack
 
 _QUOTE = b'"'
 # Opening brackets become 0 and closing ones 1; quotes stay.
@@ -72,15 +75,17 @@ class JsonScan:
         exponents = self._data.translate(_EXPONENTS)
         return b"e000" in exponents or b"e+000" in exponents
 
-    def depth(self) -> int:
-        """The number of arrays and objects around the deepest place."""
+    def is_deeper_than(self, most: int) -> bool:
+        """Whether more than so many arrays and objects are around some place."""
         brackets = self._brackets()
-        if not brackets:
-            return 0
-        brackets += b"1" * (-len(brackets) % 8)
-        groups = int(brackets, 2).to_bytes(len(brackets) // 8, "big")
-        depths = accumulate(map(_NET.__getitem__, groups), initial=0)
-        return max(map(int.__add__, depths, groups.translate(_PEAK)))
+        if brackets.count(b"0") <= most:
+            return False
+        brackets += b"1" * (-len(brackets) % 16)
+        words = unpack(f">{len(brackets) // 16}H", int(brackets, 2).to_bytes(len(brackets) // 8, "big"))
+        net, peak = _net_and_peak()
+        depths = list(accumulate(map(net.__getitem__, words), initial=0))
+        # Within a word of 16 brackets it goes at most 16 levels deeper than at its beginning.
+        return max(depths) > most - 16 and max(map(add, depths, map(peak.__getitem__, words))) > most
 
     def _brackets(self) -> bytes:
         """Return the brackets outside strings: 0 opens and 1 closes."""
@@ -89,10 +94,11 @@ class JsonScan:
         return b"".join(brackets.split(_QUOTE)[::2]) if _QUOTE in brackets else brackets
 
 
-def _walk_of(group: int) -> list[int]:
-    """Return the depths, relative to its beginning, within a group of eight brackets, one a bit."""
-    return list(accumulate(-1 if group >> bit & 1 else 1 for bit in range(7, -1, -1)))
-
-
-_NET = [_walk_of(group)[-1] for group in range(256)]
-_PEAK = bytes(max(0, *_walk_of(group)) for group in range(256))
+@cache
+def _net_and_peak() -> tuple[Sequence[int], Sequence[int]]:
+    """Return how much deeper each word of 16 brackets, one a bit, ends than it begins, and how much deeper it goes."""
+    walks = [tuple(accumulate(-1 if byte >> bit & 1 else 1 for bit in range(7, -1, -1))) for byte in range(256)]
+    halves = [(walk[-1], max(0, *walk)) for walk in walks]
+    net = array("b", (first + second for first, _ in halves for second, _ in halves))
+    peak = array("b", (max(high, first + then) for first, high in halves for _, then in halves))
+    return net, peak

@@ -10,9 +10,10 @@ import gc
 import json
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from hashlib import sha256
 from itertools import chain, islice
+from typing import cast
 
 from pydantic_core import from_json, to_json
 
@@ -38,7 +39,7 @@ def encode(value: object) -> tuple[str, tuple[Problem, ...]]:
     """
     text = _written_fast(value)
     if text is not None:
-        problems = check(text, is_written=True)
+        problems = check(text, is_written=True, is_shallow=True)
         return ("", problems) if problems else (text, ())
     try:
         text = _encoder.encode(value)
@@ -49,11 +50,11 @@ def encode(value: object) -> tuple[str, tuple[Problem, ...]]:
     return ("", problems) if problems else (text, ())
 
 
-def check(text: str, *, is_written: bool = False) -> tuple[Problem, ...]:
+def check(text: str, *, is_written: bool = False, is_shallow: bool = False) -> tuple[Problem, ...]:
     """Return what keeps this JSON text from every store: size, depth, NUL, lone surrogates, long integers.
 
     Of many problems the first ones are returned. `is_written`: it was written from Python floats, so that none of its
-    numbers is too large for one.
+    numbers is too large for one. `is_shallow`: it is known not to be nested too deep.
     """
     needs_a_scan = _needs_a_scan(text)
     if not needs_a_scan and text.isascii():
@@ -64,11 +65,11 @@ def check(text: str, *, is_written: bool = False) -> tuple[Problem, ...]:
         return _problems_of(text) or (Problem("", "has a lone surrogate, which is not valid Unicode"),)
     if len(data) > MAX_DOCUMENT_BYTES:
         return (Problem("", f"has {len(data):,} bytes; at most {MAX_DOCUMENT_BYTES:,} are stored"),)
-    return _scanned(text, JsonScan(data), is_written=is_written) if needs_a_scan else ()
+    return _scanned(text, JsonScan(data), is_written=is_written, is_shallow=is_shallow) if needs_a_scan else ()
 
 
-def _scanned(text: str, scan: JsonScan, *, is_written: bool) -> tuple[Problem, ...]:
-    if _has_many_brackets(text) and scan.depth() > MAX_DEPTH:
+def _scanned(text: str, scan: JsonScan, *, is_written: bool, is_shallow: bool) -> tuple[Problem, ...]:
+    if not is_shallow and _has_many_brackets(text) and scan.is_deeper_than(MAX_DEPTH):
         return (Problem("", f"is nested more than {MAX_DEPTH} levels deep"),)
     numbers = list(
         scan.long_numbers(MAX_INTEGER_DIGITS + 1 if is_written else min(MAX_INTEGER_DIGITS + 1, _LONG_NUMBER))
@@ -159,25 +160,28 @@ def _finite_text(value: object, *, serialize_unknown: bool = False) -> str | Non
 
 
 def _is_plain(root: object) -> bool:
-    """Whether a value holds only the types of Python that JSON has. No Python code runs per value."""
+    """Whether a value is not nested too deep and holds only the types that JSON has. No Python code runs per value."""
     pending: list[tuple[int, list[object]]] = [(0, [root])]
     while pending:
         depth, values = pending.pop()
         kinds = set(map(type, values))
         if kinds <= _SCALARS:
             continue
-        is_known = kinds <= _TYPES and (dict not in kinds or _keys_are_strings(values))
-        if not is_known or depth > MAX_DEPTH:  # a value may hold itself
+        is_known = kinds <= _TYPES and (dict not in kinds or _keys_are_strings(values, kinds))
+        if not is_known or depth >= MAX_DEPTH:
             return False
         inner = gc.get_referents(*values)
         pending += ((depth + 1, inner[start : start + _AT_ONCE]) for start in range(0, len(inner), _AT_ONCE))
     return True
 
 
-def _keys_are_strings(values: Sequence[object]) -> bool:
-    dicts = [value for value in values if type(value) is dict]
+def _keys_are_strings(values: Sequence[object], kinds: Set[type]) -> bool:
+    others = kinds - {dict}
+    dicts = cast(
+        "list[Mapping[object, object]]", [value for value in values if type(value) is dict] if others else values
+    )
     # Many dicts are mostly small and alike, with few different keys.
-    keys = set().union(*dicts) if len(dicts) > _AT_ONCE // 10 else chain.from_iterable(dicts)
+    keys = set().union(*filter(None, dicts)) if len(dicts) > _AT_ONCE // 10 else chain.from_iterable(dicts)
     return all(kind is str for kind in set(map(type, keys)))
 
 

@@ -112,20 +112,22 @@ def test_a_value_is_encoded_as_by_the_walk(value: object) -> None:
 
 
 @thorough
-@given(st.lists(st.sampled_from("[]"), max_size=80).map("".join))
-def test_the_depth_is_that_of_a_count_bracket_by_bracket(brackets: str) -> None:
+@given(st.lists(st.sampled_from(("[", "]", "[" * 15, "]" * 15)), max_size=80).map("".join), st.integers(0, 100))
+def test_the_depth_is_that_of_a_count_bracket_by_bracket(brackets: str, most: int) -> None:
     depth = deepest = 0
     for bracket in brackets:
         depth += 1 if bracket == "[" else -1
         deepest = max(deepest, depth)
 
-    assert JsonScan(brackets.encode()).depth() == deepest
+    assert JsonScan(brackets.encode()).is_deeper_than(most) == (deepest > most)
+    assert deepest == 0 or JsonScan(brackets.encode()).is_deeper_than(deepest - 1)
+    assert not JsonScan(brackets.encode()).is_deeper_than(deepest)
 
 
 @pytest.mark.parametrize(
     ("scan", "instead", "text"),
     [
-        ("depth", 0, "[[[[1]]]]"),
+        ("is_deeper_than", False, "[[[[1]]]]"),
         ("has_unstorable_escape", False, '"\\u0000"'),
         ("has_unstorable_escape", False, '"\\ud800\\u0041"'),
         ("long_numbers", (), "123456"),
@@ -236,7 +238,8 @@ def test_a_model_with_many_nulls_is_written_without_a_walk(real_limits: None) ->
     assert cpu_seconds(lambda: write_params("Job", Nullable, params)) < own + 0.060
 
 
-def test_the_tables_of_the_scan_say_how_eight_brackets_move() -> None:
-    assert (json_scan._NET[0b00000000], json_scan._PEAK[0b00000000]) == (8, 8)
-    assert (json_scan._NET[0b01010101], json_scan._PEAK[0b01010101]) == (0, 1)
-    assert (json_scan._NET[0b11111111], json_scan._PEAK[0b11111111]) == (-8, 0)
+def test_the_tables_of_the_scan_say_how_sixteen_brackets_move() -> None:
+    net, peak = json_scan._net_and_peak()
+
+    words = [0x0000, 0x5555, 0xFFFF, 0xFF00, 0x00FF, 0x8000]
+    assert [(net[word], peak[word]) for word in words] == [(16, 16), (0, 1), (-16, 0), (0, 0), (0, 8), (14, 14)]
