@@ -9,6 +9,7 @@ import pytest
 from server_jobs import schema
 from server_jobs.errors import InvalidOptionError
 from server_jobs.schema import JobStatus, Timestamp, attach, cron_jobs, jobs, metadata
+from server_jobs.stores.statements import NEEDED
 from sqlalchemy import (
     BigInteger,
     Column,
@@ -137,3 +138,8 @@ def test_revisions_express_our_type_of_times_by_those_of_sqlalchemy() -> None:
     assert rendered == 'sa.BigInteger().with_variant(sa.DateTime(timezone=True), "postgresql")'
     assert schema.render_item("type", BigInteger(), None) is False
     assert schema.render_item("index", Timestamp(), None) is False
+
+
+def test_a_store_that_opens_looks_for_every_table() -> None:
+    assert {"jobs", *NEEDED} == set(metadata.tables)
+    assert all(column in metadata.tables[table].columns for table, column in NEEDED.items())
