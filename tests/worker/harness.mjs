@@ -3,6 +3,10 @@
 // `project` is the folder of wrangler.jsonc, `upload` a tar of what wrangler would upload. Orders are JSON lines on
 // standard input and answers JSON lines on standard output; what the Worker logs goes to standard error. It ends with
 // its standard input: whoever started it need not stop it, not even when it is killed.
+//
+// Workers are reached with `dispatchFetch` only. What `getWorker` and `getD1Database` give blocks this thread until
+// workerd answers, and workerd waits when nobody reads what it logs: each would wait for the other.
+import { randomUUID } from "node:crypto";
 import fs from "node:fs";
 import { createRequire } from "node:module";
 import path from "node:path";
@@ -13,6 +17,7 @@ const require = createRequire(import.meta.url);
 const wrangler = require("wrangler");
 const HERE = import.meta.dirname;
 const PYODIDE = path.dirname(require.resolve("pyodide/package.json"));
+const DATABASE = `${randomUUID()}.invalid`; // a host that no other program on this machine can ask for
 
 console.log = console.error; // standard output is for answers
 // The code of Pyodide is in a few lines of 1.2 MB, which Node would print with an error from one of them.
@@ -22,13 +27,31 @@ let started; // what is to be ended
 const { project, upload, port } = JSON.parse(process.argv[2]);
 const server = (started = new Miniflare(convertV4MiniflareOptions(options())));
 const url = await server.ready;
-const worker = await server.getWorker();
 answer({ url: String(url) });
 readline.createInterface({ input: process.stdin }).on("line", obey).on("close", () => end());
 
 function options() {
   const config = wrangler.unstable_readConfig({ config: path.join(project, "wrangler.jsonc") });
   const { workerOptions } = wrangler.unstable_getMiniflareWorkerOptions(config.configPath);
+  const compatibilityDate = workerOptions.compatibilityDate;
+  const d1Databases = workerOptions.d1Databases;
+  const main = {
+    name: "main",
+    compatibilityDate,
+    // With this flag workerd would fetch a Pyodide of its own.
+    compatibilityFlags: workerOptions.compatibilityFlags.filter((flag) => !flag.startsWith("python_workers")),
+    d1Databases,
+    bindings: { ...workerOptions.bindings, PYTHON_MAIN: path.basename(config.main, ".py"), PYODIDE: pyodideInfo() },
+    unsafeEvalBinding: "UNSAFE_EVAL",
+    modules: modules(),
+  };
+  const database = {
+    name: "database",
+    compatibilityDate,
+    d1Databases,
+    routes: [`${DATABASE}/*`],
+    modules: [module_("ESModule", "database.mjs")],
+  };
   return {
     host: "127.0.0.1",
     port,
@@ -36,15 +59,9 @@ function options() {
     telemetry: { enabled: false },
     log: new Log(LogLevel.WARN),
     handleStructuredLogs: ({ level, message }) => process.stderr.write(`${level}: ${message}\n`),
-    compatibilityDate: workerOptions.compatibilityDate,
-    // With this flag workerd would fetch a Pyodide of its own.
-    compatibilityFlags: workerOptions.compatibilityFlags.filter((flag) => !flag.startsWith("python_workers")),
-    d1Databases: workerOptions.d1Databases,
     resourcePersistencePath: path.join(project, ".wrangler/state/v3"), // where wrangler's migrations were applied
-    bindings: { ...workerOptions.bindings, PYTHON_MAIN: path.basename(config.main, ".py"), PYODIDE: pyodideInfo() },
-    unsafeEvalBinding: "UNSAFE_EVAL",
     unsafeTriggerHandlers: true,
-    modules: modules(),
+    workers: [main, database], // the first one has what no route matches
   };
 }
 
@@ -71,14 +88,29 @@ function module_(type, name, folder = path.join(HERE, "inside")) {
 
 const ORDERS = {
   // An event of the cron trigger, as Cloudflare sends it.
-  scheduled: ({ cron }) => worker.scheduled({ cron, scheduledTime: new Date() }),
+  scheduled: async ({ cron }) => {
+    const event = new URLSearchParams({ cron, time: Date.now(), format: "json" });
+    const response = await server.dispatchFetch(new URL(`/cdn-cgi/local/scheduled?${event}`, url));
+    return parsed(await response.text());
+  },
   // Statements of one transaction; the rows of each.
   sql: async ({ statements }) => {
-    const database = await server.getD1Database("DB");
-    const results = await database.batch(statements.map(({ sql, values }) => database.prepare(sql).bind(...values)));
-    return results.map(({ results: rows }) => rows);
+    const body = JSON.stringify(statements);
+    const response = await server.dispatchFetch(`http://${DATABASE}/`, { method: "POST", body });
+    const text = await response.text();
+    if (!response.ok) throw new Error(text);
+    return parsed(text);
   },
 };
+
+// Where something goes wrong, miniflare answers with words.
+function parsed(text) {
+  try {
+    return JSON.parse(text);
+  } catch {
+    throw new Error(text);
+  }
+}
 
 async function obey(line) {
   const { id, order, ...details } = JSON.parse(line);
