@@ -22,7 +22,7 @@ from .budgets import (
     TICK_BUDGET,
     queries_in,
 )
-from .console import log_ended, log_started, log_to_console, write_lines
+from .console import log_ended, log_started, log_to_console
 from .cron_tick import Tick, tick
 from .databases.bindings import database_of, text_in
 from .databases.d1 import D1Binding, D1Database
@@ -254,7 +254,6 @@ class CronHandler:
         try:
             yield backend
         finally:
-            write_lines()
             if backend.is_owner:
                 await backend.shutdown()
 

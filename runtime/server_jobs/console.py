@@ -16,10 +16,6 @@ from .record import Claim, Outcome
 
 _ENGINE = logging.getLogger("server_jobs")
 _logger = logging.getLogger("server_jobs.worker")
-_lines: list[str] = []
-
-FEW = 5
-"""Up to how many lines below WARNING an event writes."""
 
 
 class ConsoleHandler(logging.Handler):
@@ -82,25 +78,10 @@ def _standard() -> frozenset[str]:
     return frozenset({*vars(logging.makeLogRecord({})), "message", "asctime", "taskName"})
 
 
-def write_lines() -> None:
-    """Write the lines below WARNING that were logged in a Worker since the last call.
-
-    Call it at the end of an event. Of more than `FEW` lines it writes only their number: under a flood of lines from
-    events at the same time, workerd stops answering.
-    """
-    lines, _lines[:] = [*_lines], []
-    if len(lines) > FEW:
-        left_out = len(lines)
-        lines[:] = [json.dumps({"level": "info", "message": f"{left_out} lines left out"})]
-    for line in lines:
-        importlib.import_module("js").console.log(line)
-
-
 def _write(level: int, line: str) -> None:
-    if sys.platform != "emscripten":
-        sys.stderr.write(f"{line}\n")
-    elif level < logging.WARNING:
-        _lines.append(line)
-    else:
+    if sys.platform == "emscripten":
         console = importlib.import_module("js").console
-        (console.error if level >= logging.ERROR else console.warn)(line)
+        write = console.error if level >= logging.ERROR else console.warn if level >= logging.WARNING else console.log
+        write(line)
+    else:
+        sys.stderr.write(f"{line}\n")
