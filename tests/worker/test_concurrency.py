@@ -57,6 +57,19 @@ async def test_each_job_runs_once_under_parallel_ticks_and_requests(
     assert made == {(job, status): 1 for job in jobs for status in ("running", "completed")}
 
 
+async def test_parallel_events_write_each_line_of_each_job(worker: Workerd, backend: CloudflareWorkerBackend) -> None:
+    jobs = await Shout.using(backend).later_many([{"text": str(number)} for number in range(3 * JOBS)])
+
+    ticks = [worker.begin_tick() for _ in range(3)]
+    while not all(tick.done() for tick in ticks):
+        worker.sql("SELECT 1")  # whoever waits for the answer must not keep the lines from being read
+    for tick in ticks:
+        worker.ended_tick(tick)
+
+    lines = Counter((line["job_id"], line.get("event")) for _, line in worker.lines_of({*jobs}))
+    assert lines == {(job, event): 1 for job in jobs for event in ("started", None, "completed")}
+
+
 async def test_a_slot_of_a_schedule_fires_once_under_parallel_and_repeated_ticks(
     worker: Workerd, backend: CloudflareWorkerBackend
 ) -> None:

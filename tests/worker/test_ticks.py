@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import json
-import re
 from datetime import timedelta
-from typing import Any
 
 from server_jobs import Cancellation, JobStatus
 from server_jobs.cloudflare import CloudflareWorkerBackend
@@ -39,7 +36,7 @@ async def test_the_console_shows_what_jobs_do_with_their_ids(worker: Workerd, ba
 
     worker.tick()
 
-    levels, shown = zip(*console_lines(worker, job), strict=True)
+    levels, shown = zip(*worker.lines_of({job}), strict=True)
     assert [line.get("event", line["message"]) for line in shown] == [
         "started",
         "Shout: shouting {'letters': 3}",
@@ -48,15 +45,8 @@ async def test_the_console_shows_what_jobs_do_with_their_ids(worker: Workerd, ba
     assert {line["correlation_id"] for line in shown} == {"order-4711"}
     assert {(line["job_name"], line["attempt"]) for line in shown} == {("Shout", 1)}
     assert set(levels) == {"log"}
-    failed = [(level, line) for level, line in console_lines(worker, bad) if line.get("event") == "failed"]
+    failed = [(level, line) for level, line in worker.lines_of({bad}) if line.get("event") == "failed"]
     assert [(level, line["correlation_id"]) for level, line in failed] == [("warn", "order-4712")]
-
-
-def console_lines(worker: Workerd, job_id: str) -> list[tuple[str, dict[str, Any]]]:
-    """The lines of one job on the console of its Worker, with the methods that wrote them."""
-    found = re.findall(r"^(\w+): (\{.*\})$", worker.log, re.MULTILINE)
-    lines = [(level, json.loads(text)) for level, text in found]
-    return [(level, line) for level, line in lines if line.get("job_id") == job_id]
 
 
 async def test_plain_handlers_run_inline_for_there_are_no_threads_and_no_processes(

@@ -11,7 +11,7 @@ import socket
 import subprocess
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass
@@ -27,6 +27,7 @@ from tests.worker.project import TOKEN, WorkerProject, environment
 EVERY_MINUTE = "* * * * *"
 _PATIENCE = 600.0
 _BOOTED = re.compile(r"booted: pyodide (\d+) ms, upload (\d+) ms, import (\d+) ms")
+_LINE = re.compile(r"^(\w+): (\{.*\})\n", re.MULTILINE)
 
 Statement = tuple[str, Sequence[object]]
 
@@ -71,6 +72,18 @@ class Workerd:
     def log(self) -> str:
         """All that the Worker and workerd have said."""
         return self._log.read_text(encoding="utf-8", errors="replace")
+
+    def lines_of(self, jobs: Collection[str]) -> list[tuple[str, dict[str, Any]]]:
+        """What the console says of these jobs, with the methods that wrote it. Waits until it has the end of each."""
+        deadline = time.monotonic() + 60
+        while True:
+            lines = [(method, json.loads(text)) for method, text in _LINE.findall(self.log)]
+            lines = [(method, line) for method, line in lines if line.get("job_id") in jobs]
+            ended = {line["job_id"] for _, line in lines if line.get("event", "started") != "started"}
+            if len(ended) == len(jobs):
+                return lines
+            assert time.monotonic() < deadline, f"the console has the end of {len(ended)} of {len(jobs)} jobs"
+            time.sleep(0.05)
 
     @property
     def import_milliseconds(self) -> int:
