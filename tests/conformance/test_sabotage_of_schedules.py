@@ -13,8 +13,8 @@ from tests.conformance import test_declared_schedules as schedules
 from tests.conformance.stores import STORES
 
 
-async def _switched_by_hand(store: Store, _clock: FakeClock) -> None:
-    await schedules.test_a_person_may_switch_on_what_no_release_declares(store)
+async def _switched_by_hand(opened: Store, _clock: FakeClock) -> None:
+    await schedules.test_a_person_may_switch_on_what_no_release_declares(opened)
 
 
 @pytest.mark.parametrize(
@@ -47,6 +47,6 @@ async def test_without_its_protection_releases_fight(
     sql = getattr(statements, name)
     assert fragment in sql
     monkeypatch.setattr(statements, name, sql.replace(fragment, instead))
-    async with STORES["sqlite"](clock) as store:
+    async with STORES["sqlite"](clock) as opened:
         with pytest.raises(AssertionError):
-            await test(store, clock)
+            await test(opened, clock)
