@@ -239,6 +239,13 @@ _LIMITS = """SELECT DISTINCT value->>0 AS job_name, CAST(value->>2 AS integer) A
                WHERE value->>2 IS NOT NULL OR value->>3 IS NOT NULL"""
 _LIMITED_NAMES = f"SELECT job_name FROM ({_LIMITS}) AS limits"
 
+# Jobs that were stored under another spec may wait with other keys than the one that the limit of today goes by.
+_OTHER_KEY = f"""((
+  SELECT id FROM jobs WHERE status = 'pending' AND {_LIMITED} AND job_name = stated.job_name AND %s
+   ORDER BY job_name, concurrency_key, rate_key LIMIT 1) IS NOT NULL)"""  # not EXISTS, for which all may be read
+_OTHER_CONCURRENCY_KEY = _OTHER_KEY % "concurrency_key > ''"
+_OTHER_RATE_KEY = _OTHER_KEY % "concurrency_key = '' AND rate_key > ''"
+
 
 # Whether CLAIM would find any.
 DUE = any_due(_UNLIMITED)
@@ -326,7 +333,11 @@ heads AS MATERIALIZED (
 
 def _claim_limited(lanes: str, places: str) -> str:
     return f"""
-WITH RECURSIVE limits AS MATERIALIZED ({_LIMITS}),
+WITH RECURSIVE limits AS MATERIALIZED (
+  SELECT job_name, concurrency, rate, period,
+         has_one_concurrency_key AND NOT {_OTHER_CONCURRENCY_KEY} AS has_one_concurrency_key,
+         has_one_rate_key AND NOT {_OTHER_CONCURRENCY_KEY} AND NOT {_OTHER_RATE_KEY} AS has_one_rate_key
+    FROM ({_LIMITS}) AS stated),
 running AS MATERIALIZED (
   SELECT job_name, concurrency_key, count(*) AS count FROM jobs
    WHERE status = 'running' AND {_LIMITED} GROUP BY job_name, concurrency_key),

@@ -178,6 +178,13 @@ _LIMITS = """SELECT DISTINCT value->>0 AS job_name, value->>2 AS concurrency, va
                 FROM json_each(:known) WHERE value->>2 IS NOT NULL OR value->>3 IS NOT NULL"""
 _LIMITED_NAMES = f"SELECT job_name FROM ({_LIMITS})"
 
+# Jobs that were stored under another spec may wait with other keys than the one that the limit of today goes by.
+_OTHER_KEY = """EXISTS (SELECT 1 FROM jobs INDEXED BY jobs_limited_lane
+                          WHERE status = 'pending' AND concurrency_key IS NOT NULL AND job_name = stated.job_name
+                            AND %s)"""
+_OTHER_CONCURRENCY_KEY = _OTHER_KEY % "concurrency_key > ''"
+_OTHER_RATE_KEY = _OTHER_KEY % "concurrency_key = '' AND rate_key > ''"
+
 # Jobs of limited names that somebody stored who knew of no limit get the keys of those that go by no values.
 _KEYLESS = f"AND value->>0 IN ({_LIMITED_NAMES})"
 ADOPTABLE = any_due(UNLIMITED, names=_KEYLESS)
@@ -248,7 +255,11 @@ def _claim_limited(lanes: str, ids: str) -> str:
     starts = _STARTS.format(of="candidates", key="candidates.rate_key")
     return (
         f"""
-WITH RECURSIVE limits AS MATERIALIZED ({_LIMITS}),
+WITH RECURSIVE limits AS MATERIALIZED (
+  SELECT job_name, concurrency, rate, period,
+         has_one_concurrency_key AND NOT {_OTHER_CONCURRENCY_KEY} AS has_one_concurrency_key,
+         has_one_rate_key AND NOT {_OTHER_CONCURRENCY_KEY} AND NOT {_OTHER_RATE_KEY} AS has_one_rate_key
+    FROM ({_LIMITS}) AS stated),
 running AS MATERIALIZED (
   SELECT job_name, concurrency_key, count(*) AS count FROM jobs
    WHERE status = 'running' AND concurrency_key IS NOT NULL GROUP BY job_name, concurrency_key),
