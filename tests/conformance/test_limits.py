@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from server_jobs.options import ConcurrencyLimit, RateLimit
@@ -111,6 +112,35 @@ async def test_a_job_that_is_started_or_claimed_by_hand_is_not_held_back_but_cou
     assert await take(store, limited(2)) == []
     await store.settle([completed(claim)])
     assert await take(store, limited(2)) == ["b"]
+
+
+@pytest.mark.parametrize(
+    "now",
+    [
+        KnownJob("SendEmail", 1, ConcurrencyLimit(limit=1)),
+        KnownJob("SendEmail", 1, rate=RateLimit(limit=1, per=MINUTE)),
+    ],
+    ids=["concurrency", "rate"],
+)
+async def test_jobs_of_a_spec_whose_limit_went_by_values_are_not_hidden_behind_one_that_goes_by_none(
+    store: Store, clock: FakeClock, now: KnownJob
+) -> None:
+    await store.insert([of("", f"a{number:03}", priority=1) for number in range(300)])
+    await store.insert([of("ada", "old", host="example.com")])
+
+    assert await take(store, now, limit=1) == ["a000"]
+    assert await take(store, now, limit=1) == ["old"]
+    assert await take(store, now, limit=1) == []
+
+
+@pytest.mark.parametrize("other", [{"limit": 0}, {"limit": 0, "queues": ()}, {"queues": ("other",)}, {"queues": ()}])
+async def test_a_claim_that_takes_nothing_hides_no_job_from_the_next(
+    store: Store, clock: FakeClock, other: dict[str, Any]
+) -> None:
+    await store.insert([of("ada", "a")])
+
+    assert await store.claim(request(limited(1), IMPORT, **other)) == []
+    assert await take(store, limited(1), IMPORT, limit=1) == ["a"]
 
 
 async def test_jobs_that_were_stored_without_keys_count_as_one(store: Store, clock: FakeClock) -> None:

@@ -7,6 +7,7 @@ write at once, the lock statement comes first, so that no two claims count the s
 from __future__ import annotations
 
 import random
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -52,6 +53,37 @@ class _Trail:
     until: float
 
 
+@dataclass(slots=True)
+class _Pace:
+    """When the next claim of the same request looks for jobs with limits."""
+
+    had_all: bool = False
+    """The last claim got all the jobs with limits that it wanted."""
+    look_at: float = float("-inf")
+    """Until then jobs with limits are due, as far as is known."""
+    skip_until: float = float("-inf")
+    """Until then none are due, as far as is known."""
+    rest_until: float = float("-inf")
+    """Until then those that are due are taken to be at their limit."""
+
+    def may_skip(self, now: float) -> bool:
+        """Return whether a claim need not even look."""
+        return now < max(self.rest_until, self.skip_until)
+
+    def note_claim(self, now: float, *, had_all: bool) -> None:
+        """Trust for a while that more are due when a claim got all that it wanted."""
+        self.had_all = had_all
+        self.look_at = now + _LOOK_INTERVAL if had_all else float("-inf")
+
+    def note_look(self, now: float, *, is_due: bool) -> None:
+        """Skip the next looks when none are due."""
+        self.skip_until = float("-inf") if is_due else now + _LOOK_INTERVAL
+
+    def note_none_allowed(self, now: float, took: float) -> None:
+        """Rest in proportion to the time that it took to see that all of them are at their limit."""
+        self.rest_until = now + min(_REST * took, _LONGEST_REST)
+
+
 class Claims:
     """Chooses the statements of each claim.
 
@@ -73,13 +105,14 @@ class Claims:
         self._start = random.getrandbits(64)
         self._unanswered: list[tuple[float, str]] = []
         self._limited_ids: set[str] = set()
-        self._had_all = False
-        self._look_at = self._rest_until = self._skip_until = self._forget_at = float("-inf")
+        self._paces: defaultdict[_Runnable, _Pace] = defaultdict(_Pace)
+        self._forget_at = float("-inf")
 
     def expect(self) -> None:
         """There are new jobs: the next claim need not look first."""
         self._idle.clear()
-        self._skip_until = float("-inf")
+        for pace in self._paces.values():
+            pace.skip_until = float("-inf")
 
     def note_labelled(self, request: ClaimRequest) -> None:
         """No row is labelled otherwise than the specs of this request say: the next claim need not see to it.
@@ -93,54 +126,56 @@ class Claims:
         """Claim; the most urgent comes first."""
         await self._give_back_unanswered()
         await self._relabel(request)
+        if not request.limit:
+            return []
         if not any(job.is_limited for job in request.known):
             return await self._claim_unlimited(request)
-        if await self._may_claim_limited(request):
-            return await self._claim_both(_at_most_looked_at(request))
+        pace = self._paces[request.known, request.queues]
+        if await self._may_claim_limited(request, pace):
+            return await self._claim_both(_at_most_looked_at(request), pace)
         unlimited = tuple(job for job in request.known if not job.is_limited)
         claims = await self._claim_unlimited(replace(request, known=unlimited)) if unlimited else []
         if len(claims) < request.limit:
-            self._skip_until = float("-inf")
+            pace.skip_until = float("-inf")
         return claims
 
     def note_settled(self, ids: Iterable[str]) -> None:
         """Look for jobs with limits again if one of these jobs used up a limit."""
         if self._limited_ids and not self._limited_ids.isdisjoint(ids):
             self._limited_ids.difference_update(ids)
-            self._rest_until = float("-inf")
+            for pace in self._paces.values():
+                pace.rest_until = float("-inf")
 
-    async def _may_claim_limited(self, request: ClaimRequest) -> bool:
+    async def _may_claim_limited(self, request: ClaimRequest, pace: _Pace) -> bool:
         """Return whether jobs with limits are due.
 
         While other jobs fill each claim, looks only from time to time and after an insert here.
         """
         now = self._clock.monotonic()
-        if now < max(self._rest_until, self._skip_until):
+        if pace.may_skip(now):
             return False
-        if now < self._look_at:
+        if now < pace.look_at:
             return True
         is_due = await self._look_for_limited(request)
-        self._skip_until = float("-inf") if is_due else now + _LOOK_INTERVAL
+        pace.note_look(now, is_due=is_due)
         return is_due
 
-    async def _claim_both(self, request: ClaimRequest) -> Sequence[Claim]:
+    async def _claim_both(self, request: ClaimRequest, pace: _Pace) -> Sequence[Claim]:
         """Claim jobs with limits and without.
 
-        Looks at lanes unless the last claim got all the jobs with limits that it wanted. Where many jobs wait behind
-        limits that are reached, rests in proportion to the time that it took to see that.
+        Looks at lanes unless the last claim got all the jobs with limits that it wanted.
         """
         began, needed = self._clock.monotonic(), _needed(request)
-        claims = await self._claim_limited(request, unlimited=request.limit, lanes=0 if self._had_all else LANES)
+        claims = await self._claim_limited(request, unlimited=request.limit, lanes=0 if pace.had_all else LANES)
         count = self._note_limited(request, claims)
-        self._had_all = 0 < needed <= count
-        self._look_at = self._clock.monotonic() + _LOOK_INTERVAL if self._had_all else float("-inf")
+        pace.note_claim(self._clock.monotonic(), had_all=0 < needed <= count)
         if count or not needed or not await self._are_more(request):
             return claims
         if not claims:
             claims = await self._claim_hidden(request)
         if not self._note_limited(request, claims):
             now = self._clock.monotonic()
-            self._rest_until = now + min(_REST * (now - began), _LONGEST_REST)
+            pace.note_none_allowed(now, took=now - began)
         return claims
 
     def _note_limited(self, request: ClaimRequest, claims: Sequence[Claim]) -> int:
