@@ -6,8 +6,9 @@ import asyncio
 import gc
 import logging
 import random
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+import time
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import AsyncExitStack, ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
 from unittest.mock import patch
 
@@ -17,6 +18,7 @@ from server_jobs.databases import postgres, postgres_connection
 from server_jobs.databases.postgres import PostgresDatabase
 from server_jobs.databases.postgres_driver import Session
 from server_jobs.databases.postgres_hints import Listener
+from server_jobs.databases.postgres_pool import Pool
 from server_jobs.databases.postgres_servers import Servers
 from server_jobs.databases.postgres_url import parse_postgres_url
 from server_jobs.databases.sqlite_connection import Call, Rows
@@ -332,6 +334,21 @@ async def test_a_time_that_python_does_not_know_breaks_nothing(
 # --- event loops ------------------------------------------------------------------------------------------------------
 
 
+NOTICED_WITHIN = 5.0
+
+
+def until_disconnected(connection: psycopg.Connection, condition: str = "") -> None:
+    """Return when the server has none of our connections any more; it notices the end of one a moment later.
+
+    No event loop goes on meanwhile: only what was closed before counts.
+    """
+    ours = "application_name = 'server-jobs' AND datname = current_database()"
+    deadline = time.monotonic() + NOTICED_WITHIN
+    while connection.execute(f"SELECT 1 FROM pg_stat_activity WHERE {ours} {condition}".encode()).fetchone():
+        assert time.monotonic() < deadline, "a connection of ours is still there"
+        time.sleep(0.005)
+
+
 def test_event_loops_may_use_a_database_one_after_another_and_leave_nothing_behind(
     url: str, connection: psycopg.Connection, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -346,11 +363,7 @@ def test_event_loops_may_use_a_database_one_after_another_and_leave_nothing_behi
         asyncio.run(enqueue(job_id), debug=True)
         assert list(connection.notifies(timeout=0.5, stop_after=1))  # the last words of the loop, if not sent before
         gc.collect()
-        row = connection.execute(
-            "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'server-jobs'"
-            " AND datname = current_database() AND wait_event_type IS DISTINCT FROM 'Client'"
-        ).fetchone()
-        assert row == (0,)
+        until_disconnected(connection, "AND wait_event_type IS DISTINCT FROM 'Client'")
     asyncio.run(store.close())
     assert [message for message in caplog.messages if "took" not in message] == []
 
@@ -376,11 +389,7 @@ async def test_the_slot_of_a_cancelled_call_is_free_when_its_connection_is_close
     connect = Servers.connect
 
     async def counted(servers: Servers) -> Session:
-        row = connection.execute(
-            "SELECT count(*) FROM pg_stat_activity"
-            " WHERE application_name = 'server-jobs' AND datname = current_database()"
-        ).fetchone()
-        assert row == (0,)
+        until_disconnected(connection)
         sessions.append(await connect(servers))
         return sessions[-1]
 
@@ -388,7 +397,7 @@ async def test_the_slot_of_a_cancelled_call_is_free_when_its_connection_is_close
     with patch.object(Servers, "connect", counted):
         await database.open()
         try:
-            sleep = Statement("SELECT pg_sleep(5)", writes=False)
+            sleep = Statement(f"SELECT pg_sleep({2 * SECONDS})", writes=False)
             look = Statement("SELECT 1 AS one", writes=False)
             call = asyncio.create_task(database.run((sleep, {})))
             await asyncio.sleep(0.05)  # so that the server sleeps
@@ -400,6 +409,18 @@ async def test_the_slot_of_a_cancelled_call_is_free_when_its_connection_is_close
         finally:
             await database.close()
     assert len(sessions) == 2
+
+
+async def test_without_a_slot_that_is_held_so_long_there_are_too_many_connections(
+    url: str, connection: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def free_at_once(pool: Pool, slot: AsyncExitStack, work: Callable[[], Coroutine[object, object, None]]) -> None:
+        pool._finishing.add(asyncio.create_task(work()))
+
+    monkeypatch.setattr("tests.conformance.test_postgres_trouble.NOTICED_WITHIN", 0.2)
+    monkeypatch.setattr(Pool, "_finish_in", free_at_once)
+    with pytest.raises(AssertionError, match="still there"):
+        await test_the_slot_of_a_cancelled_call_is_free_when_its_connection_is_closed(url, connection)
 
 
 async def test_calls_that_are_cancelled_while_they_connect_make_no_noise(url: str) -> None:
