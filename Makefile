@@ -56,8 +56,8 @@ test: setup lint types check ## Run everything: lint, types, generated code, all
 	@$(BIN)/pytest -n $(WORKERS)
 
 .PHONY: test-long
-test-long: setup ## Run the state machine and the fuzz tests for much longer
-	@SERVER_JOBS_LONG_TESTS=1 $(BIN)/pytest -n $(WORKERS) tests/runtime tests/generator
+test-long: setup ## Run the state machine, the fuzz tests and others in their long form
+	@SERVER_JOBS_LONG_TESTS=1 $(BIN)/pytest -n $(WORKERS) tests/runtime tests/generator tests/bench tests/docs
 
 .PHONY: test-faults
 test-faults: setup cluster-programs ## Kill, stop and starve workers and servers for about 30 minutes, and print the figures
