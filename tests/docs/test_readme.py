@@ -7,20 +7,22 @@ import sys
 import tomllib
 from pathlib import Path
 
+from .prepared import prepared_command
 from .reader import ROOT, Reader, blocks
 
 
 def test_every_command_and_every_snippet_of_the_readme_works(tmp_path: Path) -> None:
-    reader = Reader(tmp_path, [Path(sys.executable).parent])
     every_block = blocks()
     assert len(every_block) > 20
     snippets = [block for block in every_block if block.title == "snippet"]
 
-    for block in every_block:
-        if block.title != "snippet":
+    with prepared_command() as programs:
+        reader = Reader(tmp_path, [programs, Path(sys.executable).parent])
+        for block in every_block:
+            if block.title != "snippet":
+                reader.follow(block)
+        for block in snippets:
             reader.follow(block)
-    for block in snippets:
-        reader.follow(block)
 
     assert snippets
 

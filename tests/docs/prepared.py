@@ -1,0 +1,128 @@
+"""`server-jobs` without its start: forked from a process that has imported it already.
+
+A script that runs the command fifty times spends most of its time on imports. `make test-installed` runs the same
+script with the command itself. Run as a program, this module is the process that is forked.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from importlib import import_module
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+ROOT = Path(__file__).parents[2]
+
+# What runs in the place of the command: it hands over its arguments, its surroundings and its files.
+_COMMAND = """\
+#!{python} -IS
+import json, os, signal, socket, sys
+with socket.socket(socket.AF_UNIX) as server:
+    server.connect({path!r})
+    call = json.dumps([sys.argv[1:], os.getcwd(), dict(os.environ)]).encode()
+    socket.send_fds(server, [len(call).to_bytes(8, "big")], [0, 1, 2])
+    server.sendall(call)
+    answers = server.makefile()
+    process = int(answers.readline())
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda number, _: os.kill(process, number))
+    sys.exit(int(answers.readline()))
+"""
+
+# What its commands import late.
+_MODULES = (
+    "alembic.autogenerate",
+    "alembic.command",
+    "black",
+    "datamodel_code_generator.model.pydantic_v2",
+    "datamodel_code_generator.parser.jsonschema",
+    "server_jobs.cli.program",
+    "server_jobs_generator.cli",
+    "server_jobs_generator.code_check",
+    "server_jobs_generator.contracts.against_revision",
+    "server_jobs_generator.outputs.testing_modules",
+    "server_jobs_generator.pipeline",
+    "server_jobs_generator.revisions",
+    "server_jobs_generator.unsettled",
+    "sqlalchemy.dialects.sqlite",
+    "starlette.applications",
+)
+
+
+@contextmanager
+def prepared_command() -> Iterator[Path]:
+    """A folder to have first on the path, with a `server-jobs` in it that starts at once."""
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+        path = folder / "socket"
+        (folder / "server-jobs").write_text(_COMMAND.format(python=sys.executable, path=str(path)), encoding="utf-8")
+        (folder / "server-jobs").chmod(0o755)
+        command = [sys.executable, "-m", "tests.docs.prepared", str(path)]
+        with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+            try:
+                assert process.stdout is not None
+                assert process.stdout.readline() == "ready\n"
+                yield folder
+            finally:
+                process.kill()
+
+
+def main(path: str) -> None:
+    """Import everything, and fork for each call."""
+    for module in _MODULES:
+        import_module(module)
+    sys.path = [place for place in sys.path if Path(place or ".").resolve() != ROOT]
+    gc.freeze()
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for those that are forked here
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(path)
+        listener.listen()
+        print("ready", flush=True)
+        while True:
+            call, _ = listener.accept()
+            with call:
+                if not os.fork():
+                    listener.close()
+                    _attend(call)
+
+
+def _attend(call: socket.socket) -> None:
+    """Fork once more for the command, and say its process and its status."""
+    length, files, _, _ = socket.recv_fds(call, 8, 3)
+    arguments, folder, environment = json.loads(call.makefile("rb").read(int.from_bytes(length, "big")))
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    process = os.fork()
+    if not process:
+        call.close()
+        for number, file in enumerate(files):
+            os.dup2(file, number)
+            os.close(file)
+        sys.stdin, sys.stdout = os.fdopen(0, closefd=False), os.fdopen(1, "w", closefd=False)
+        sys.stderr = os.fdopen(2, "w", buffering=1, closefd=False)
+        os.chdir(folder)
+        os.environ.clear()
+        os.environ.update(environment)
+        sys.argv = ["server-jobs", *arguments]
+        import_module("server_jobs.cli").main()
+        sys.exit()
+    call.sendall(f"{process}\n".encode())
+    for number in range(3):
+        os.close(number)
+    for file in files:
+        os.close(file)
+    _, status = os.waitpid(process, 0)
+    with suppress(BrokenPipeError):
+        call.sendall(f"{os.waitstatus_to_exitcode(status)}\n".encode())
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
