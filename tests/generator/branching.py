@@ -17,6 +17,16 @@ from sqlalchemy import create_engine, inspect, text
 from tests.generator.projects import TemporaryProject, commit_all, generated_project, git, job_spec
 from tests.generator.spec_projects import an_object
 
+IS_LONG = "SERVER_JOBS_LONG_TESTS" in os.environ
+
+
+def databases_that_ran(*branches: str) -> list[tuple[str, str]]:
+    """A kind of database and the branch that it ran: each with each in the long form, and else each at least once."""
+    kinds = ("sqlite", "postgresql")
+    if IS_LONG:
+        return [(kind, branch) for kind in kinds for branch in branches]
+    return [(kinds[number % 2], branch) for number, branch in enumerate(branches)]
+
 
 def spec(
     title: str, *params: str, schedules: Sequence[Mapping[str, object]] = (), **options: object

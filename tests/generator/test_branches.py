@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
 
-from tests.generator.branching import Repository, columns, repository, schedules, spec
+from tests.generator.branching import (
+    IS_LONG,
+    Repository,
+    columns,
+    databases_that_ran,
+    repository,
+    schedules,
+    spec,
+)
 from tests.generator.projects import schedule, without_digests
 from tests.generator.test_migrations import url
 
 __all__ = ["url"]
 
-EITHER = ["one", "other"] if "SERVER_JOBS_LONG_TESTS" in os.environ else ["other"]
-DATABASES = ["sqlite", "postgresql"] if "SERVER_JOBS_LONG_TESTS" in os.environ else ["sqlite"]
-STYLES = ["merge", "diff3", "zdiff3"] if "SERVER_JOBS_LONG_TESTS" in os.environ else ["zdiff3"]
+EITHER = ["one", "other"] if IS_LONG else ["other"]
+DATABASES = ["sqlite", "postgresql"] if IS_LONG else ["sqlite"]
+STYLES = ["merge", "diff3", "zdiff3"] if IS_LONG else ["zdiff3"]
 NIGHTLY, HOURLY = schedule("nightly", "0 3 * * *"), schedule("hourly", "0 * * * *")
 
 
@@ -30,7 +37,7 @@ def revisions(repo: Repository) -> list[str]:
     return [without_digests(name).removeprefix("server_jobs_") for name in sorted(names)]
 
 
-@pytest.mark.parametrize("ran", ["one", "other", "main"])
+@pytest.mark.parametrize(("url", "ran"), databases_that_ran("one", "other", "main"), indirect=["url"])
 def test_two_features_on_different_jobs_merge_without_a_conflict(repo: Repository, url: str, ran: str) -> None:
     repo.switch("one")
     repo.commit(send_email=spec("SendEmail", "to", "sender", indexes=["/params/sender"]))
@@ -50,7 +57,7 @@ def test_two_features_on_different_jobs_merge_without_a_conflict(repo: Repositor
     assert repo.contracts("Remind") == [{"who"}, {"who", "note"}]
 
 
-@pytest.mark.parametrize("ran", ["one", "other"])
+@pytest.mark.parametrize(("url", "ran"), databases_that_ran("one", "other"), indirect=["url"])
 @pytest.mark.parametrize("style", STYLES)
 def test_both_branches_change_the_same_job(repo: Repository, url: str, ran: str, style: str) -> None:
     repo.git("config", "merge.conflictStyle", style)
@@ -71,7 +78,7 @@ def test_both_branches_change_the_same_job(repo: Repository, url: str, ran: str,
     assert {"to", "copy"} in repo.contracts("SendEmail")
 
 
-@pytest.mark.parametrize("ran", ["release", "main"])
+@pytest.mark.parametrize(("url", "ran"), databases_that_ran("release", "main"), indirect=["url"])
 def test_a_hotfix_on_a_release_branch_that_raises_the_version_keeps_its_contract(
     repo: Repository, url: str, ran: str
 ) -> None:

@@ -11,7 +11,7 @@ from server_jobs_generator import revisions
 from sqlalchemy import create_engine, inspect
 
 from tests.conformance.hrana_server import HranaServer
-from tests.generator.branching import Repository, columns, repository, spec
+from tests.generator.branching import Repository, columns, databases_that_ran, repository, spec
 from tests.generator.databases import postgres_database
 from tests.generator.projects import schedule
 from tests.generator.sql_views.test_revisions import newer_tables
@@ -39,7 +39,7 @@ def two_branches_of_a_new_release(repo: Repository, monkeypatch: pytest.MonkeyPa
         repo.commit()
 
 
-@pytest.mark.parametrize("ran", ["one", "other"])
+@pytest.mark.parametrize(("url", "ran"), databases_that_ran("one", "other"), indirect=["url"])
 def test_both_branches_came_to_the_same_new_tables(
     repo: Repository, url: str, ran: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
