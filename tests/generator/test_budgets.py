@@ -93,7 +93,10 @@ BOMBS: dict[str, tuple[object, str]] = {
         chain(lambda inner: {**ANYTHING, "properties": {"a": {**ANYTHING, "allOf": [inner]}}}, 1000),
         "nests schemas more than 32 levels deep",
     ),
-    "long chain of references": (chain(lambda inner: inner, 5000), "leads through more than 64 references"),
+    "long chain of references": (
+        chain(lambda inner: inner, 5000 if IS_LONG else 1500),
+        "leads through more than 64 references",
+    ),
     "long chain of lists": (
         chain(lambda inner: {"type": "array", "items": inner}, 4000),
         "references more than 2,000 definitions",
@@ -298,6 +301,8 @@ BOMBS: dict[str, tuple[object, str]] = {
 SLOW = {
     *("doubling anyOf with a default", "large patterns", "many unknown time zones", "schedules that never fire"),
     *("comments", "keys again and again", "a reference in many steps", "large patterns for large texts"),
+    # Each is like another: with as many names, written out as deep, or with references that lead nowhere.
+    *("too many properties", "doubling anyOf, written out", "many references among many names"),
 }
 
 
