@@ -66,6 +66,7 @@ def _create() -> str:
     name = f"server_jobs_test_{os.getpid()}_{uuid.uuid4().hex[:8]}"
     with psycopg.connect(server, autocommit=True) as connection:
         connection.execute(f"CREATE DATABASE {name}".encode())
+        connection.execute(f"ALTER DATABASE {name} SET synchronous_commit = off".encode())  # nobody pulls a plug here
     atexit.register(_drop, name)
     url = f"{server.rpartition('/')[0]}/{name}"
     engine = create_engine(url.replace("postgresql://", "postgresql+psycopg://"))

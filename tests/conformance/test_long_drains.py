@@ -100,7 +100,9 @@ def pages_read(connection: psycopg.Connection, statement: str | None, **values: 
 
 async def test_a_claim_and_a_renewal_do_not_wait_for_the_disk_and_an_outcome_does(url: str) -> None:
     """A trigger notes what the commit of each statement waits for."""
+    database = url.rpartition("/")[2]
     with postgres_connection(url) as connection:
+        connection.execute(f"ALTER DATABASE {database} SET synchronous_commit = on".encode())
         connection.execute(_NOTE_COMMITS)
         async with store_at(url) as store:
             await store.insert([job("1")])
