@@ -67,11 +67,16 @@ def _object(items: list[tuple[str, str]], blank: str) -> str:
     return f"{{{blank}{f'{blank},'.join(f'{key}{blank}:{blank}{value}' for key, value in items)}}}"
 
 
+def _key_of(item: tuple[str, str]) -> object:
+    """Its key as it is read: of a key that is there twice, the walk sees the last value only."""
+    return json.loads(item[0])
+
+
 TEXTS = st.recursive(
     STRINGS | NUMBERS | st.sampled_from(["true", "false", "null", "NaN", "-Infinity"]),
     lambda inner: (
         st.builds(_array, st.lists(inner, max_size=4), BLANKS)
-        | st.builds(_object, st.lists(st.tuples(STRINGS, inner), max_size=4), BLANKS)
+        | st.builds(_object, st.lists(st.tuples(STRINGS, inner), max_size=4, unique_by=_key_of), BLANKS)
     ),
     max_leaves=25,
 )
