@@ -6,13 +6,14 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psycopg
 import pytest
 
 from tests.conformance.postgres_roles import readme_roles, readme_sql
+from tests.docs.prepared import prepared_command
 from tests.generator.databases import postgres_database
 from tests.generator.projects import TemporaryProject, job_spec, run_command
 
@@ -38,6 +39,9 @@ async def handle(params: AgainParams, context: JobContext) -> AgainResult:
     await Hello.later({"name": "again"})
     return AgainResult()
 """
+
+
+Command = Callable[..., str]
 
 
 @pytest.fixture(scope="module")
@@ -67,10 +71,21 @@ def set_schema(project: TemporaryProject, schema: str) -> None:
     project.path("pyproject.toml").write_text(settings)
 
 
-def in_process(project: TemporaryProject, url: str, *arguments: str, status: int = 0) -> str:
-    """Run Python in the folder of the project; what it prints."""
+@pytest.fixture(scope="module")
+def command() -> Iterator[Command]:
+    """`server-jobs` in a process of its own, without its start."""
+    with prepared_command() as programs:
+
+        def run(project: TemporaryProject, url: str, *arguments: str) -> str:
+            return in_process(project, url, str(programs / "server-jobs"), *arguments)
+
+        yield run
+
+
+def in_process(project: TemporaryProject, url: str, *command: str) -> str:
+    """Run a command in the folder of the project; what it prints."""
     done = subprocess.run(
-        [sys.executable, *arguments],
+        command,
         cwd=project.root,
         env=os.environ | {"SERVER_JOBS_DATABASE_URL": url},
         capture_output=True,
@@ -78,23 +93,19 @@ def in_process(project: TemporaryProject, url: str, *arguments: str, status: int
         check=False,
         timeout=60,
     )
-    assert done.returncode == status, done.stdout + done.stderr
+    assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
 
-def command(project: TemporaryProject, url: str, *arguments: str, status: int = 0) -> str:
-    """Run `server-jobs` in a process; what it prints."""
-    return in_process(project, url, "-m", "server_jobs.cli", *arguments, status=status)
-
-
-def test_two_projects_and_an_application_share_a_database(url: str, tmp_path: Path) -> None:
+def test_two_projects_and_an_application_share_a_database(url: str, tmp_path: Path, command: Command) -> None:
     shop, blog = new_project(tmp_path / "shop", "shop"), new_project(tmp_path / "blog", "order")
     assert command(shop, url, "migrate").splitlines()[0] == f"migrating {url} (schema shop)"
     command(blog, url, "migrate")
     with readme_roles(url, "shop") as roles:
         command(shop, roles["jobs_enqueuer"], "enqueue", "Hello", "--params", '{"name": "Ada"}')
         command(shop, url, "enqueue", "Again", "--params", "{}")
-        in_process(shop, url, "-c", APPLICATION.format(url=url.replace("postgresql:", "postgresql+psycopg:")))
+        application = APPLICATION.format(url=url.replace("postgresql:", "postgresql+psycopg:"))
+        in_process(shop, url, sys.executable, "-c", application)
         command(shop, roles["jobs_worker"], "worker", "--until-empty")
     command(blog, url, "enqueue", "Hello", "--params", '{"name": "Alan"}')
 
@@ -112,7 +123,7 @@ def test_two_projects_and_an_application_share_a_database(url: str, tmp_path: Pa
     command(blog, url, "list")
 
 
-def test_tables_move_to_a_schema_with_their_jobs(tmp_path: Path) -> None:
+def test_tables_move_to_a_schema_with_their_jobs(tmp_path: Path, command: Command) -> None:
     project = new_project(tmp_path / "shop", None)
     with postgres_database() as url:
         assert project.run("migrate", "--database", url).exit_code == 0
