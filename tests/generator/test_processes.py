@@ -30,6 +30,16 @@ def others(two_cores: None) -> Iterator[Processes]:
         yield found
 
 
+@pytest.fixture(scope="module")
+def shared() -> Iterator[Processes]:
+    """The same for every test that leaves them alive: each of them imports the generator."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(processes, "_cores", lambda: 2)
+        found = Processes()
+    with found:
+        yield found
+
+
 @pytest.fixture
 def nowhere(two_cores: None, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_arguments: object) -> None:
@@ -53,20 +63,20 @@ def fail(message: str) -> None:
     raise ProjectError(message)
 
 
-def test_others_do_the_parts_and_what_comes_of_them_is_in_order(others: Processes) -> None:
-    found = list(others.map(whose, range(7)))
+def test_others_do_the_parts_and_what_comes_of_them_is_in_order(shared: Processes) -> None:
+    found = list(shared.map(whose, range(7)))
     assert [number for number, _ in found] == list(range(7))
     assert os.getpid() not in {process for _, process in found}
 
 
-def test_one_part_or_one_core_is_for_this_process(others: Processes) -> None:
-    assert list(others.map(whose, [1])) == [(1, os.getpid())]
+def test_one_part_or_one_core_is_for_this_process(shared: Processes) -> None:
+    assert list(shared.map(whose, [1])) == [(1, os.getpid())]
     assert list(Processes(1).map(whose, [1, 2])) == [(1, os.getpid()), (2, os.getpid())]
 
 
-def test_what_is_begun_is_done_by_a_process_of_its_own(others: Processes) -> None:
-    pool = {process for _, process in others.map(whose, range(4))}
-    number, process = others.begin(whose, 5)()
+def test_what_is_begun_is_done_by_a_process_of_its_own(shared: Processes) -> None:
+    pool = {process for _, process in shared.map(whose, range(4))}
+    number, process = shared.begin(whose, 5)()
     assert number == 5
     assert process not in {*pool, os.getpid()}
 
@@ -84,11 +94,11 @@ def test_when_one_is_killed_this_one_does_the_rest(others: Processes) -> None:
     assert others.begin(die_elsewhere, me)() == me
 
 
-def test_what_is_raised_elsewhere_is_raised_here(others: Processes) -> None:
+def test_what_is_raised_elsewhere_is_raised_here(shared: Processes) -> None:
     with pytest.raises(ProjectError, match="the revision cannot be run"):
-        others.begin(fail, "the revision cannot be run")()
+        shared.begin(fail, "the revision cannot be run")()
     with pytest.raises(ProjectError, match="one"):
-        list(others.map(fail, ["one", "two"]))
+        list(shared.map(fail, ["one", "two"]))
 
 
 @pytest.mark.usefixtures("two_cores")
