@@ -9,7 +9,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 from contextvars import Context
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from pydantic import BaseModel
 
@@ -25,7 +25,7 @@ from .errors import (
     StaleClaimError,
 )
 from .executor import Attempt, HandlerCall, Stop
-from .job import AnyJob
+from .job import AnyHandler, AnyJob
 from .options import RunIn, check_duration, check_range
 from .ports import Database, Store
 from .pruner import Pruner
@@ -45,6 +45,7 @@ from .runner import Runner
 from .scheduler import Scheduler
 from .stores.sql import SqlStore
 from .tasks import begun
+from .upcasts import Versions
 from .worker_backend import (
     DEFAULT_CONCURRENCY,
     DEFAULT_LOCK_TIMEOUT,
@@ -72,6 +73,15 @@ __all__ = [
 ]
 
 EXPIRY_JITTER = timedelta(seconds=1)
+
+
+class _Means(NamedTuple):
+    """A job, and what runs it."""
+
+    job: AnyJob
+    handler: AnyHandler
+    processes: HandlerProcesses | None
+    versions: Versions
 
 
 class Backend:
@@ -213,7 +223,8 @@ class Backend:
         if claimed is None:
             return WorkerExecutionResult(job.id, Outcome.LOST, timedelta(0), str(StaleClaimError(job.id)))
         began = self.clock.monotonic()
-        attempt = self._attempt(self.registry.find(job.job_name).job, job, self.config.lock_timeout)
+        means = self._means_of(self.registry.find(job.job_name).job)
+        attempt = self._attempt(means, job, self.config.lock_timeout)
         self.runner.hold(attempt, claimed)
         outcome, error = await self._run_held(attempt)
         duration = timedelta(seconds=self.clock.monotonic() - began)
@@ -237,8 +248,11 @@ class Backend:
         began = self.clock.monotonic()
         request = self.request(limit=limit, queues=queues, slots=slots, limited=limited)
         attempts: list[Attempt] = []
+        means: dict[str, _Means] = {}  # found once for all claims of a name, as there may be hundreds
         for claim in await self._held(self.store.claim(request)):
-            attempt = self._attempt(self.registry.find(claim.job_name).job, claim, self.config.lock_timeout)
+            if claim.job_name not in means:
+                means[claim.job_name] = self._means_of(self.registry.find(claim.job_name).job)
+            attempt = self._attempt(means[claim.job_name], claim, self.config.lock_timeout)
             self.runner.hold(attempt, began)
             attempts.append(attempt)
         return attempts
@@ -345,7 +359,7 @@ class Backend:
             await self.runner.release(await claiming)
 
     async def _run(self, job: AnyJob, claim: Claim, lease: timedelta, claimed: float) -> JobRecord:
-        attempt = self._attempt(job, claim, lease)
+        attempt = self._attempt(self._means_of(job), claim, lease)
         self.runner.hold(attempt, claimed)
         outcome, _ = await self.runner.run(attempt, self)
         record = await self.store.get(claim.id)
@@ -353,7 +367,16 @@ class Backend:
             raise StaleClaimError(claim.id)
         return record
 
-    def _attempt(self, job: AnyJob, claim: Claim, lease: timedelta) -> Attempt:
+    def _means_of(self, job: AnyJob) -> _Means:
+        """What it takes to run that job here. Raises `HandlerMissingError`."""
+        return _Means(
+            job=job,
+            handler=self.registry.handler_of(job),
+            processes=self._processes_for(job),
+            versions=self.registry.versions_of(job),
+        )
+
+    def _attempt(self, means: _Means, claim: Claim, lease: timedelta) -> Attempt:
         context = JobContext(
             job_name=claim.job_name,
             job_id=claim.id,
@@ -362,15 +385,14 @@ class Backend:
             database=self.config.database,
             jobs=self.store,
         )
-        handler = self.registry.handler_of(job)
         return Attempt(
             claim=claim,
-            job=job,
-            handler=handler,
+            job=means.job,
+            handler=means.handler,
             context=context,
             lease=lease,
-            processes=self._processes_for(job),
-            versions=self.registry.versions_of(job),
+            processes=means.processes,
+            versions=means.versions,
         )
 
     def _processes_for(self, job: AnyJob) -> HandlerProcesses | None:

@@ -225,8 +225,9 @@ class Worker:
         loop = asyncio.get_running_loop()
         turn_ends = loop.time() + _LONGEST_TURN
         self._is_beginning = True
+        may_begin = not self._is_held_up()  # asked once, as a turn is short
         try:
-            while self._has_next():
+            while may_begin and self._has_next():
                 if loop.time() > turn_ends:
                     self._begin_soon()
                     break
@@ -247,8 +248,7 @@ class Worker:
         self._begin_waiting()
 
     def _has_next(self) -> bool:
-        is_free = len(self._running) < self._concurrency
-        return bool(self._waiting) and is_free and not self._stops and not self._is_held_up()
+        return bool(self._waiting) and len(self._running) < self._concurrency and not self._stops
 
     def _begin(self, attempt: Attempt) -> None:
         self._pace.note_begun()
