@@ -8,10 +8,8 @@ import inspect
 import os
 import shutil
 import signal
-import sys
 import tempfile
 from collections.abc import Coroutine, Iterator
-from importlib.util import find_spec
 from pathlib import Path
 from secrets import token_urlsafe
 from typing import Protocol, TypeVar
@@ -28,11 +26,6 @@ os.environ.setdefault("JOBS_KEY_SECRET", token_urlsafe())
 _MEMORY = Path("/dev/shm")
 if "TMPDIR" not in os.environ and _MEMORY.is_dir() and shutil.disk_usage(_MEMORY).free > 4 * 1024**3:
     tempfile.tempdir = os.environ["TMPDIR"] = str(_MEMORY)
-
-# httpcore imports it several times for each request. Where it is not installed, Python looks everywhere each time,
-# unless this says that there is no such module.
-if find_spec("sniffio") is None:
-    sys.modules["sniffio"] = None  # type: ignore[assignment]
 
 # How long an example takes says more about the machine. Where CI is set, Hypothesis takes the same examples each time.
 settings.register_profile("usual", max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
