@@ -57,6 +57,13 @@ def is_redacted(pointer: str, redact: Sequence[str]) -> bool:
     return any(_overlap(pointer, hidden) for hidden in redact)
 
 
+def needs_secret(options: JobOptions) -> bool:
+    """Whether a key of a job with these options is the hash of a redacted value."""
+    limits = (options.concurrency, options.rate)
+    pointers = [*(options.unique_by or ()), *(pointer for limit in limits if limit is not None for pointer in limit.by)]
+    return any(is_redacted(pointer, options.redact) for pointer in pointers)
+
+
 class _Hashes:
     def __init__(self, job_name: str, redact: Sequence[str], params: str) -> None:
         self._job_name, self._redact, self._params = job_name, redact, params

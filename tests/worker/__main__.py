@@ -30,7 +30,7 @@ def main() -> int:
         project.install()
         project.build()
         token = new_token()  # anybody on this machine reaches the Worker, and knows those of the tests
-        project.give_secrets(JOBS_TOKEN=token)
+        project.give_secrets(JOBS_TOKEN=token, JOBS_KEY_SECRET=new_token())
         with Workerd(project, port=PORT) as worker:
             _explain(worker.url, token)
             _serve(worker)

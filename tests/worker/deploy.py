@@ -15,7 +15,10 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from server_jobs.job_keys import needs_secret
 from server_jobs.project import Project, find_project
+from server_jobs.variables import KEY_SECRET_VARIABLE
+from server_jobs_generator.spec import read_specs
 from server_jobs_generator.worker_lint.settings import Settings
 from server_jobs_generator.worker_lint.upload import read_upload
 from server_jobs_generator.worker_lint.variables import is_on_turso
@@ -120,14 +123,27 @@ def upload(deployment: Deployment) -> None:
 
 
 def look_for_secrets(deployment: Deployment) -> None:
-    if deployment.is_dry:
-        print("  would look for JOBS_TOKEN: npx wrangler secret list")
-    elif '"JOBS_TOKEN"' not in deployment.answer("npx", "wrangler", "secret", "list"):
-        raise StoppedError(
-            "JOBS_TOKEN is missing: jobs run, and no route answers; if you want them, run:\n"
-            "  server-jobs token   # and keep what it prints\n"
-            f"  (cd {deployment.worker} && npx wrangler secret put JOBS_TOKEN)"
+    project = deployment.project
+    jobs = read_specs(project.root, project.root / project.specs).jobs
+    hashing = [job.class_name for job in jobs if needs_secret(job.options)]
+    missing = {"JOBS_TOKEN": "jobs run, and no route answers; if you want them, run:"}
+    if hashing:
+        missing[KEY_SECRET_VARIABLE] = (
+            f"{', '.join(hashing)} cannot be enqueued, as a key covers a redacted value; run:"
         )
+    if deployment.is_dry:
+        print(f"  would look for {' and '.join(missing)}: npx wrangler secret list")
+        return
+    stored = deployment.answer("npx", "wrangler", "secret", "list")
+    told = [
+        f"{name} is missing: {why}\n"
+        "  server-jobs token   # and keep what it prints\n"
+        f"  (cd {deployment.worker} && npx wrangler secret put {name})"
+        for name, why in missing.items()
+        if f'"{name}"' not in stored
+    ]
+    if told:
+        raise StoppedError("\n  ".join(told))
 
 
 STEPS: Sequence[tuple[str, Callable[[Deployment], None]]] = (

@@ -125,7 +125,9 @@ def test_a_database_without_an_id_is_to_be_made_first(machine: Machine) -> None:
 
 def test_with_an_account_all_steps_are_done_in_their_order(machine: Machine) -> None:
     machine.project.edit(SETTINGS, '"database_name"', '"database_id": "1", "database_name"')
-    machine.install("npx", """echo "npx $@"; [ "$2" != secret ] || echo '[{"name": "JOBS_TOKEN"}]'""")
+    machine.install(
+        "npx", """echo "npx $@"; [ "$2" != secret ] || echo '[{"name": "JOBS_TOKEN"}, {"name": "JOBS_KEY_SECRET"}]'"""
+    )
 
     status, said = machine.deploy(CLOUDFLARE_API_TOKEN="none")
 
@@ -145,6 +147,17 @@ def test_without_its_token_it_says_that_no_route_answers(machine: Machine) -> No
 
     assert status == 1
     assert "JOBS_TOKEN is missing: jobs run, and no route answers" in said
+
+
+def test_without_the_secret_of_hashes_it_says_which_jobs_cannot_be_enqueued(machine: Machine) -> None:
+    machine.project.edit(SETTINGS, '"database_name"', '"database_id": "1", "database_name"')
+    machine.install("npx", """[ "$2" != secret ] || echo '[{"name": "JOBS_TOKEN"}]'""")
+
+    status, said = machine.deploy(CLOUDFLARE_API_TOKEN="none")
+
+    assert status == 1
+    assert "JOBS_KEY_SECRET is missing: SendEmail cannot be enqueued, as a key covers a redacted value; run:" in said
+    assert "npx wrangler secret put JOBS_KEY_SECRET" in said
 
 
 def test_a_turso_database_is_migrated_in_place_of_d1(machine: Machine) -> None:

@@ -29,4 +29,4 @@ def test_each_run_has_a_token_of_its_own_which_it_prints(capsys: pytest.CaptureF
     (first, project), (second, _) = said_token(capsys), said_token(capsys)
 
     assert len({first, second, TOKEN}) == 3
-    project.give_secrets.assert_called_once_with(JOBS_TOKEN=first)
+    assert project.give_secrets.call_args.kwargs["JOBS_TOKEN"] == first
