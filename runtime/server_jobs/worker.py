@@ -209,7 +209,7 @@ class Worker:
         """
         ahead = self._pace.ahead if self._was_full else self._pace.limited_ahead
         is_time = self._may_be_more and not self._is_held_up() and self._room() + ahead >= max(1, ahead // 2)
-        return self._room() + self._pace.ahead if is_time else 0
+        return max(0, self._room() + self._pace.ahead) if is_time else 0
 
     def _is_held_up(self) -> bool:
         """Whether outcomes cannot be stored fast enough, or at all: then it is no time to begin more jobs."""

@@ -39,6 +39,7 @@ class Claims(FaultyStore):
         self.sizes: list[int] = []
 
     async def claim(self, request: ClaimRequest) -> Sequence[Claim]:
+        assert request.limit > 0
         claims = await super().claim(request)
         self.requests.append(request)
         self.sizes.append(len(claims))
@@ -307,6 +308,30 @@ async def test_jobs_without_limits_are_prefetched_beside_jobs_with_limits() -> N
         ("Quick", JobStatus.COMPLETED): 3000,
         ("Slow", JobStatus.COMPLETED): 10,
     }
+
+
+async def test_a_worker_with_more_jobs_at_hand_than_it_prefetches_claims_none() -> None:
+    """Few jobs came last time, so that what may be prefetched of those with limits decides when to claim again."""
+    switch, store = Switch(), Claims()
+    job = text_job(switch)
+    backend = backend_on(store, job)
+    await queued(job, ["a"] * 200 + ["stop"] * 300)
+    worker = Worker(backend, drain_timeout=SOON)
+    task = asyncio.create_task(worker.run())
+    await until(switch.is_slow)
+    await asyncio.sleep(0.01)
+    assert worker._waiting
+    claims = len(store.requests)
+
+    worker._pace.ahead, worker._pace.limited_ahead = 1, 500
+    worker._was_full, worker._may_be_more = False, True
+    worker._wake.set()
+    await turns(5)
+
+    assert len(store.requests) == claims
+    switch.opened.set()
+    worker.stop()
+    await until(task)
 
 
 async def test_jobs_with_limits_are_not_claimed_while_no_slot_is_near() -> None:

@@ -126,7 +126,7 @@ class Claims:
         """Claim; the most urgent comes first."""
         await self._give_back_unanswered()
         await self._relabel(request)
-        if not request.limit:
+        if request.limit < 1:  # for SQLite, a negative limit is none
             return []
         if not any(job.is_limited for job in request.known):
             return await self._claim_unlimited(request)
