@@ -71,6 +71,10 @@ class InvalidOptionError(ServerJobsError, ValueError):
     """An option is outside what it may be; the message shows the value and the range."""
 
 
+class KeySecretError(InvalidOptionError):
+    """The secret of the hashes of redacted values is missing, or can be guessed."""
+
+
 class JobNotBoundError(ServerJobsError):
     """A job class was used before a backend was bound to it."""
 

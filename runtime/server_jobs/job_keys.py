@@ -35,7 +35,7 @@ def job_keys(job_name: str, options: JobOptions, params: str, unique_key: str | 
     """Return the keys of a job with these params (JSON text), with `unique_key` in place of the one in its options.
 
     A job without limits has neither limit key. With one limit, the key of the other is empty, as is that of a limit
-    that goes by nothing: then all jobs of that name count as one. Raises `InvalidOptionError` where the key of a
+    that goes by nothing: then all jobs of that name count as one. Raises `KeySecretError` where the key of a
     redacted value needs a secret and there is none.
     """
     concurrency, rate = options.concurrency, options.rate

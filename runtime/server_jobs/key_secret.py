@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from hashlib import sha256
 from secrets import token_urlsafe
 
-from .errors import InvalidOptionError
+from .errors import KeySecretError
 from .variables import KEY_SECRET_VARIABLE
 
 FEWEST_CHARACTERS = 43
@@ -41,11 +41,11 @@ class KeySecret:
             self.give(None)
 
     def key(self, needed_for: str) -> bytes:
-        """Return the key of the hashes. Raises `InvalidOptionError` when there is none, or it can be guessed."""
+        """Return the key of the hashes. Raises `KeySecretError` when there is none, or it can be guessed."""
         text = self._text()
         if len(text) < FEWEST_CHARACTERS:
             state = f"has {len(text)} characters" if text else "is not set"
-            raise InvalidOptionError(
+            raise KeySecretError(
                 f"{needed_for}, so its hash needs a secret, and {KEY_SECRET_VARIABLE} {state}; set it to what "
                 "`server-jobs token` prints, the same for every process that enqueues or runs jobs"
             )

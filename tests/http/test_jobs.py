@@ -5,15 +5,17 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from server_jobs import JobOptions, create_job_registry, define_job
 from server_jobs.audit import AuditQuery
 from server_jobs.cron_tick import tick
 from server_jobs.errors import InvalidParamsError
 from server_jobs.http import Tokens
 from server_jobs.http.body import LARGEST_BODY
+from server_jobs.memory import InMemoryBackend
 from server_jobs.record import JobQuery, JobStatus, NewJob
 from server_jobs.tokens import NamedToken, rights_of
 
-from tests.http.caller import TOKEN, Caller, keep_job
+from tests.http.caller import TOKEN, Caller, Kept, Note, keep, keep_job
 
 PROBLEM = "application/problem+json"
 
@@ -46,6 +48,21 @@ async def test_a_job_can_be_named_as_its_spec_is() -> None:
     call.backend.registry.find("Keep").job.spec_name = "keep_it"
 
     assert (await call("POST", "/jobs/keep_it", {"params": {"text": "hello"}})).status_code == 201
+
+
+async def test_a_server_without_the_secret_of_a_job_is_not_the_callers_fault(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.delenv("JOBS_KEY_SECRET", raising=False)
+    options = JobOptions(redact=("/password",), unique_by=("/password",))
+    job = define_job(name="Keep", params=Note, result=Kept, handler=keep, options=options)
+    call = Caller(InMemoryBackend(job_registry=create_job_registry().register(job)))
+
+    reply = await call("POST", "/jobs/Keep", {"params": {"text": "hello"}})
+
+    assert reply.status_code == 503
+    assert reply.json()["title"] == "the server lacks a secret that this job needs; its log says which"
+    assert "JOBS_KEY_SECRET is not set" in caplog.text
 
 
 async def test_options_are_those_of_the_body() -> None:

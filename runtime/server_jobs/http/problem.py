@@ -23,6 +23,7 @@ from ..errors import (
     JobNotFoundError,
     JobNotRetryableError,
     JobRetiredError,
+    KeySecretError,
     Problem,
     UnknownJobError,
 )
@@ -84,6 +85,8 @@ def refusal_of(error: Exception) -> RefusedError:
             located = (Problem(f"/params{one.pointer}", one.message, one.without_values) for one in error.problems)
             title = f"params of {error.job_name} do not fit its spec"
             return RefusedError(422, title, located, left_out=error.left_out)
+        case KeySecretError():
+            return _unavailable("the server lacks a secret that this job needs; its log says which", error)
         case InvalidOptionError() | JobRetiredError():
             return RefusedError(422, str(error))
         case UnknownJobError():
@@ -112,6 +115,6 @@ async def http_exception(_request: Request, error: Exception) -> Response:
     return refusal_of(error).response()
 
 
-def _unavailable(title: str, error: DatabaseError) -> RefusedError:
+def _unavailable(title: str, error: Exception) -> RefusedError:
     _logger.error("a request could not be served: %s", error)
     return RefusedError(503, title, headers=RETRY_AFTER)
