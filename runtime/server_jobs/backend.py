@@ -76,7 +76,7 @@ EXPIRY_JITTER = timedelta(seconds=1)
 
 
 class _Means(NamedTuple):
-    """A job, and what runs it."""
+    """A job with its handler, its processes and its versions."""
 
     job: AnyJob
     handler: AnyHandler
@@ -368,7 +368,7 @@ class Backend:
         return record
 
     def _means_of(self, job: AnyJob) -> _Means:
-        """What it takes to run that job here. Raises `HandlerMissingError`."""
+        """Find the handler, processes and versions of a job. Raises `HandlerMissingError`."""
         return _Means(
             job=job,
             handler=self.registry.handler_of(job),

@@ -54,8 +54,8 @@ class _Trail:
 
 
 @dataclass(slots=True)
-class _Pace:
-    """When the next claim of the same request looks for jobs with limits."""
+class _LimitedSearch:
+    """When to search for jobs with limits again, for claims of one request."""
 
     had_all: bool = False
     """The last claim got all the jobs with limits that it wanted."""
@@ -64,7 +64,7 @@ class _Pace:
     skip_until: float = float("-inf")
     """Until then none are due, as far as is known."""
     rest_until: float = float("-inf")
-    """Until then those that are due are taken to be at their limit."""
+    """Until then all due jobs with limits are taken to be at their limit."""
 
     def may_skip(self, now: float) -> bool:
         """Return whether a claim need not even look."""
@@ -76,7 +76,7 @@ class _Pace:
         self.look_at = now + _LOOK_INTERVAL if had_all else float("-inf")
 
     def note_look(self, now: float, *, is_due: bool) -> None:
-        """Skip the next looks when none are due."""
+        """Skip the next searches when none are due."""
         self.skip_until = float("-inf") if is_due else now + _LOOK_INTERVAL
 
     def note_none_allowed(self, now: float, took: float) -> None:
@@ -105,14 +105,14 @@ class Claims:
         self._start = random.getrandbits(64)
         self._unanswered: list[tuple[float, str]] = []
         self._limited_ids: set[str] = set()
-        self._paces: defaultdict[_Runnable, _Pace] = defaultdict(_Pace)
+        self._searches: defaultdict[_Runnable, _LimitedSearch] = defaultdict(_LimitedSearch)
         self._forget_at = float("-inf")
 
     def expect(self) -> None:
         """There are new jobs: the next claim need not look first."""
         self._idle.clear()
-        for pace in self._paces.values():
-            pace.skip_until = float("-inf")
+        for search in self._searches.values():
+            search.skip_until = float("-inf")
 
     def note_labelled(self, request: ClaimRequest) -> None:
         """No row is labelled otherwise than the specs of this request say: the next claim need not see to it.
@@ -130,52 +130,52 @@ class Claims:
             return []
         if not any(job.is_limited for job in request.known):
             return await self._claim_unlimited(request)
-        pace = self._paces[request.known, request.queues]
-        if await self._may_claim_limited(request, pace):
-            return await self._claim_both(_at_most_looked_at(request), pace)
+        search = self._searches[request.known, request.queues]
+        if await self._may_claim_limited(request, search):
+            return await self._claim_both(_at_most_looked_at(request), search)
         unlimited = tuple(job for job in request.known if not job.is_limited)
         claims = await self._claim_unlimited(replace(request, known=unlimited)) if unlimited else []
         if len(claims) < request.limit:
-            pace.skip_until = float("-inf")
+            search.skip_until = float("-inf")
         return claims
 
     def note_settled(self, ids: Iterable[str]) -> None:
         """Look for jobs with limits again if one of these jobs used up a limit."""
         if self._limited_ids and not self._limited_ids.isdisjoint(ids):
             self._limited_ids.difference_update(ids)
-            for pace in self._paces.values():
-                pace.rest_until = float("-inf")
+            for search in self._searches.values():
+                search.rest_until = float("-inf")
 
-    async def _may_claim_limited(self, request: ClaimRequest, pace: _Pace) -> bool:
+    async def _may_claim_limited(self, request: ClaimRequest, search: _LimitedSearch) -> bool:
         """Return whether jobs with limits are due.
 
         While other jobs fill each claim, looks only from time to time and after an insert here.
         """
         now = self._clock.monotonic()
-        if pace.may_skip(now):
+        if search.may_skip(now):
             return False
-        if now < pace.look_at:
+        if now < search.look_at:
             return True
         is_due = await self._look_for_limited(request)
-        pace.note_look(now, is_due=is_due)
+        search.note_look(now, is_due=is_due)
         return is_due
 
-    async def _claim_both(self, request: ClaimRequest, pace: _Pace) -> Sequence[Claim]:
+    async def _claim_both(self, request: ClaimRequest, search: _LimitedSearch) -> Sequence[Claim]:
         """Claim jobs with limits and without.
 
         Looks at lanes unless the last claim got all the jobs with limits that it wanted.
         """
         began, needed = self._clock.monotonic(), _needed(request)
-        claims = await self._claim_limited(request, unlimited=request.limit, lanes=0 if pace.had_all else LANES)
+        claims = await self._claim_limited(request, unlimited=request.limit, lanes=0 if search.had_all else LANES)
         count = self._note_limited(request, claims)
-        pace.note_claim(self._clock.monotonic(), had_all=0 < needed <= count)
+        search.note_claim(self._clock.monotonic(), had_all=0 < needed <= count)
         if count or not needed or not await self._are_more(request):
             return claims
         if not claims:
             claims = await self._claim_hidden(request)
         if not self._note_limited(request, claims):
             now = self._clock.monotonic()
-            pace.note_none_allowed(now, took=now - began)
+            search.note_none_allowed(now, took=now - began)
         return claims
 
     def _note_limited(self, request: ClaimRequest, claims: Sequence[Claim]) -> int:

@@ -239,7 +239,7 @@ _LIMITS = """SELECT DISTINCT value->>0 AS job_name, CAST(value->>2 AS integer) A
                WHERE value->>2 IS NOT NULL OR value->>3 IS NOT NULL"""
 _LIMITED_NAMES = f"SELECT job_name FROM ({_LIMITS}) AS limits"
 
-# Jobs that were stored under another spec may wait with other keys than the one that the limit of today goes by.
+# Jobs that were stored under another spec may have other keys than the only one of today's limit.
 _OTHER_KEY = f"""((
   SELECT id FROM jobs WHERE status = 'pending' AND {_LIMITED} AND job_name = stated.job_name AND %s
    ORDER BY job_name, concurrency_key, rate_key LIMIT 1) IS NOT NULL)"""  # not EXISTS, for which all may be read

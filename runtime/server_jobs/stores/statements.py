@@ -178,7 +178,7 @@ _LIMITS = """SELECT DISTINCT value->>0 AS job_name, value->>2 AS concurrency, va
                 FROM json_each(:known) WHERE value->>2 IS NOT NULL OR value->>3 IS NOT NULL"""
 _LIMITED_NAMES = f"SELECT job_name FROM ({_LIMITS})"
 
-# Jobs that were stored under another spec may wait with other keys than the one that the limit of today goes by.
+# Jobs that were stored under another spec may have other keys than the only one of today's limit.
 _OTHER_KEY = """EXISTS (SELECT 1 FROM jobs INDEXED BY jobs_limited_lane
                           WHERE status = 'pending' AND concurrency_key IS NOT NULL AND job_name = stated.job_name
                             AND %s)"""

@@ -43,7 +43,7 @@ class UnequalKeyError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class KeyPart:
-    """Where in the params a value of a key is, what it is when it is left out, and whether the hash needs a secret."""
+    """The place of one value of a key in the params, its default, and whether its hash needs a secret."""
 
     path: tuple[str, ...]
     otherwise: JsonValue
