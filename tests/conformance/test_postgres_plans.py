@@ -9,18 +9,22 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator, Mapping
-from typing import cast
+from datetime import timedelta
+from typing import TypedDict, cast
 
 import psycopg
 import pytest
 from psycopg import sql
 from server_jobs.databases.postgres import PostgresDatabase
 from server_jobs.databases.postgres_connection import positional
+from server_jobs.options import RateLimit
 from server_jobs.ports import Value
+from server_jobs.record import Heartbeat, Hold, JobStatus, KnownJob
 from server_jobs.stores import postgres_statements as statements
 from server_jobs.stores.rows import json_of, request_parameters
+from server_jobs.stores.sql import SqlStore
 
-from tests.conformance.examples import request
+from tests.conformance.examples import LEASE, completed, failed, job, request
 from tests.conformance.postgres_databases import new_database, postgres_connection
 
 FINISHED = 1_000_000 if os.environ.get("SERVER_JOBS_LONG_TESTS") else 100_000
@@ -37,8 +41,20 @@ _RUN = (
     " now() + interval '1 s' * (CASE WHEN running.number < 1050 THEN -1 ELSE 60 END)"
     " FROM generate_series(1000, 2999) AS running (number) WHERE id = 'w' || running.number"
 )
+_STARTS = (
+    "INSERT INTO job_starts (id, job_name, rate_key, started_at, expires_at)"
+    f" SELECT i, 'Call', i, now(), now() + interval '1 minute' FROM generate_series(1, {WAITING}) AS i"
+)
+CALL = KnownJob("Call", 1, rate=RateLimit(limit=5, per=timedelta(minutes=1), by=("/to",)))
 
 Node = Mapping[str, object]
+
+
+class Keys(TypedDict):
+    """What a job with limits carries."""
+
+    concurrency_key: str
+    rate_key: str
 
 
 @pytest.fixture(scope="module", params=["every row is pending", "no row is pending"])
@@ -107,6 +123,49 @@ def test_no_statement_is_compiled(connection: psycopg.Connection, name: str) -> 
     plan = explain(connection, getattr(statements, name), PARAMETERS[name], "force_generic_plan")
 
     assert cast("float", plan["Total Cost"]) < 75_000  # of the 100,000 from which on it does
+
+
+async def test_a_worker_that_found_an_empty_queue_does_not_read_all_of_the_backlog_that_comes_next() -> None:
+    """The server keeps the plan of a statement, and for an empty table the best plan is to read all of it."""
+    with new_database() as url, postgres_connection(url) as connection:
+        connection.execute("VACUUM ANALYZE")
+        for table in ("jobs", "job_starts"):
+            connection.execute(f"ALTER TABLE {table} SET (autovacuum_enabled = false)".encode())
+        store = SqlStore(PostgresDatabase(url, max_connections=1))
+        await store.open()
+        for number in range(8):  # from the sixth time on, a plan may be kept
+            await live(store, f"few {number}", 2)
+            connection.execute("DELETE FROM jobs; DELETE FROM job_starts")
+        connection.execute((_ROWS % ("f", "completed", WAITING)).encode())
+        connection.execute(_STARTS.encode())
+        await live(store, "many", 1000)
+        await store.close()
+
+        tables = connection.execute("SELECT relname, seq_tup_read FROM pg_stat_user_tables").fetchall()
+
+    assert {name: read for name, read in tables if read > WAITING // 10} == {}
+
+
+async def live(store: SqlStore, prefix: str, count: int) -> None:
+    """Store so many jobs of each kind, with limits and without, and take two of each through what happens to jobs."""
+    await store.insert([job(f"{prefix} email {number}") for number in range(count)])
+    await store.insert([job(f"{prefix} call {number}", "Call", **_keys(number)) for number in range(count)])
+    for wanted in (request(limit=2), request(CALL, limit=2)):
+        claims = await store.claim(wanted)
+        assert len(claims) == 2
+        renewed = await store.renew(
+            [Heartbeat(id=claim.id, token=claim.token, progress=0, message=None) for claim in claims], LEASE
+        )
+        assert set(renewed) == {Hold.HELD}
+        assert await store.settle([completed(claims[0])]) == [JobStatus.COMPLETED]
+        assert await store.settle([failed(claims[1])]) == [JobStatus.PENDING]
+        await store.survey(wanted)
+        await store.next_due(wanted)
+    await store.expire(jitter=timedelta(0))
+
+
+def _keys(number: int) -> Keys:
+    return {"concurrency_key": "", "rate_key": f"{number:04x}"}
 
 
 def explain(connection: psycopg.Connection, statement: str, parameters: Mapping[str, Value], mode: str) -> Node:

@@ -20,6 +20,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from urllib.parse import urlsplit
 
+import asyncpg
 import pytest
 from server_jobs.databases.postgres import PostgresDatabase
 from server_jobs.record import JobStatus
@@ -139,3 +140,18 @@ async def test_watching_behind_a_pooler_says_once_that_jobs_are_found_by_polling
 
     assert sum("found by polling" in message for message in caplog.messages) == 1
     assert len(caplog.messages) <= 2  # the other one being that statements are not prepared
+
+
+async def test_the_sessions_of_a_pooler_belong_to_others_as_well_and_stay_as_they_are() -> None:
+    with empty_database() as url:
+        async with strict(url) as pooled:
+            store = SqlStore(PostgresDatabase(pooled))
+            await store.open()
+            await claim_until_empty(store)
+            await store.close()
+
+            driver = await asyncpg.connect(pooled, statement_cache_size=0)
+            settings = [await driver.fetchrow("SHOW enable_seqscan") for _ in range(4)]
+            await driver.close()
+
+    assert [row["enable_seqscan"] for row in settings if row] == ["on"] * 4

@@ -104,6 +104,7 @@ async def open_session(url: PostgresUrl, address: Address, attrs: str | None, se
             await driver.set_type_codec(
                 "timestamptz", schema="pg_catalog", encoder=_microseconds, decoder=_moment, format="tuple"
             )
+            await opened.execute(_plan_for_a_large_table(opened.get_server_pid()))
     except BaseException as error:
         if opened is not None:
             opened.terminate()
@@ -115,6 +116,22 @@ async def open_session(url: PostgresUrl, address: Address, attrs: str | None, se
 
 def _application_name(url: PostgresUrl) -> dict[str, str] | None:
     return None if "application_name" in url.options.of_asyncpg else {"application_name": "server-jobs"}
+
+
+def _plan_for_a_large_table(process: int) -> str:
+    """Return a statement that keeps the session from plans that are good for a small table only.
+
+    A plan outlives the state of the table that it was made for, until the server analyzes the table: the worker that
+    found an empty queue would read all of the backlog that comes next, at each claim. Nothing is compiled, either: the
+    estimate of what cannot be planned otherwise becomes very high.
+
+    Behind a pooler the session belongs to others as well, and is left as it is. There the server process is another one
+    than the pooler names.
+    """
+    return (
+        "SELECT set_config('enable_seqscan', 'off', false), set_config('jit', 'off', false)"
+        f" WHERE pg_backend_pid() = {process:d}"
+    )
 
 
 # --- times -----------------------------------------------------------------------------------------------------------
