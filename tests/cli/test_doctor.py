@@ -7,17 +7,21 @@ import os
 import sqlite3
 import subprocess
 import sys
+from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import cast
 
 import pytest
+from server_jobs import ConcurrencyLimit, JobOptions, JobRegistry, create_job_registry, define_job
 from server_jobs.cli import sqlite_checks
+from server_jobs.cli.project_checks import check_key_secret
 from server_jobs.ids import schedule_id
 
 from tests.generator.projects import TemporaryProject, job_spec, make_project, without_digests
 
 from .shop import Shop, run
+from .shop_jobs import NoteParams, NoteResult, hang
 
 Finding = dict[str, str | None]
 
@@ -222,6 +226,47 @@ def test_settings_that_cannot_be_used_fail_once(tmp_path: Path) -> None:
     result = run("doctor", "--project", str(tmp_path))
     assert result.exit_code == 1
     assert result.stdout.count("fail") == 1
+
+
+@pytest.mark.parametrize(
+    ("secret", "said"),
+    [
+        (
+            None,
+            "warn a key of Call, Text covers a redacted value, so its hash needs a secret, and JOBS_KEY_SECRET is",
+        ),
+        ("abc", "JOBS_KEY_SECRET has 3 characters: such jobs cannot be enqueued here"),
+        ("s" * 43, "ok JOBS_KEY_SECRET is set, for the keys of Call, Text"),
+    ],
+)
+def test_the_secret_of_keys_is_looked_for_where_one_covers_a_redacted_value(
+    monkeypatch: pytest.MonkeyPatch, secret: str | None, said: str
+) -> None:
+    jobs = {
+        "Nap": JobOptions(unique_by=("/text",)),
+        "Call": JobOptions(unique_by=("/text",), redact=("/text",)),
+        "Text": JobOptions(concurrency=ConcurrencyLimit(limit=1, by=("/text",)), redact=("/text",)),
+    }
+    monkeypatch.setenv("JOBS_KEY_SECRET", secret or "")
+
+    (finding,) = check_key_secret(registry_of(jobs))
+
+    assert said in f"{finding.verdict} {finding.message}"
+    if finding.advice is not None:
+        assert "`server-jobs token`" in finding.advice
+
+
+def test_no_secret_of_keys_is_asked_for_without_need() -> None:
+    options = JobOptions(unique_by=("/seconds",), redact=("/text",))
+
+    assert list(check_key_secret(registry_of({"Call": options}))) == []
+
+
+def registry_of(jobs: Mapping[str, JobOptions]) -> JobRegistry:
+    registry = create_job_registry()
+    for name, options in jobs.items():
+        registry.register(define_job(name=name, params=NoteParams, result=NoteResult, handler=hang, options=options))
+    return registry
 
 
 def test_names_in_rows_control_nothing(well: Shop) -> None:

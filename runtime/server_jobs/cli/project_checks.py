@@ -7,9 +7,12 @@ from collections.abc import Iterator, Sequence
 from importlib import import_module
 from typing import Protocol, cast
 
-from ..errors import ServerJobsError
+from ..errors import KeySecretError, ServerJobsError
+from ..job_keys import needs_secret
+from ..key_secret import key_secret
 from ..project import Project
 from ..registry import JobRegistry
+from ..variables import KEY_SECRET_VARIABLE
 from .findings import Finding, fail, ok, warn
 from .workspace import Workspace
 
@@ -88,6 +91,7 @@ def _check_registry(workspace: Workspace) -> Iterator[Finding]:
     else:
         yield warn("no jobs are registered", "write a spec, then run `server-jobs generate`")
     yield from _check_handlers(registry)
+    yield from check_key_secret(registry)
 
 
 def _check_handlers(registry: JobRegistry) -> Iterator[Finding]:
@@ -106,3 +110,17 @@ def _check_handlers(registry: JobRegistry) -> Iterator[Finding]:
             "before, are not claimed",
             "implement it, and start the workers again",
         )
+
+
+def check_key_secret(registry: JobRegistry) -> Iterator[Finding]:
+    """Whether this process has the secret of keys that are hashes of redacted values, where there are such jobs."""
+    names = [one.job.job_name for one in registry.registrations() if needs_secret(one.job.options)]
+    if not names:
+        return
+    try:
+        key_secret.key(f"a key of {', '.join(names)} covers a redacted value")
+    except KeySecretError as error:
+        problem, _, advice = str(error).partition("; ")
+        yield warn(f"{problem}: such jobs cannot be enqueued here", advice)
+    else:
+        yield ok(f"{KEY_SECRET_VARIABLE} is set, for the keys of {', '.join(names)}")
