@@ -61,6 +61,7 @@ class Statements(Protocol):
     LIST: str
     SUMMARY: str
     LIST_SUMMARIES: str
+    ALLOW_SCAN: str | None
     COUNT: str
     COUNT_DUE: str
     SURVEY: str

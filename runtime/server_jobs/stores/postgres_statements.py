@@ -643,13 +643,19 @@ _LISTED = f"""FROM jobs
 LIST = f"SELECT {JOB_COLUMNS} {_LISTED}"
 LIST_SUMMARIES = f"{SUMMARIES} {_LISTED}"
 
+# The one statement that reads the whole table, in a session that else avoids that.
+ALLOW_SCAN: str | None = "SELECT set_config('enable_seqscan', 'on', true)"
 COUNT = f"""
 SELECT job_name, status, count(*) AS count, sum(CASE WHEN {PARKED} THEN 1 ELSE 0 END) AS parked FROM jobs
  WHERE CAST(:since AS bigint) IS NULL OR created_at >= {_moment(":since")}
  GROUP BY job_name, status ORDER BY job_name, status
 """
 
-COUNT_DUE = f"SELECT count(*) AS count FROM jobs WHERE {_WAITING}"
+COUNT_DUE = f"""
+SELECT sum(count) AS count
+  FROM (SELECT count(*) AS count FROM jobs WHERE {_WAITING} AND {_UNLIMITED}
+         UNION ALL SELECT count(*) FROM jobs WHERE {_WAITING} AND {_LIMITED}) AS due
+"""
 
 _DUE_SCHEDULE = "enabled AND (next_run_at IS NULL OR next_run_at <= {now})"
 _KNOWN_NAMES = "SELECT value->>0 FROM json_array_elements(CAST(:known AS json)) AS known (value)"

@@ -378,7 +378,9 @@ class SqlStore:
         return [summary_of(row) for row in rows]
 
     async def count_jobs(self, *, since: datetime | None = None) -> Sequence[JobCount]:
-        rows = await self._run(self._statements.COUNT, since=None if since is None else timestamp(since))
+        count = self._call(self._statements.COUNT, since=None if since is None else timestamp(since))
+        allow = self._statements.ALLOW_SCAN
+        *_, rows = await self.database.run(*([] if allow is None else [self._call(allow)]), count)
         return [
             JobCount(
                 text_of(row["job_name"]),

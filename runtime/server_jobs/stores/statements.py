@@ -566,6 +566,7 @@ SUMMARIES = f"SELECT {SUMMARY_COLUMNS}, {PARKED} AS parked"
 SUMMARY = f"{SUMMARIES} FROM jobs WHERE id = :id"
 LIST_SUMMARIES = f"{SUMMARIES} {_LISTED}"
 
+ALLOW_SCAN: str | None = None  # scans are not avoided here
 COUNT = f"""
 SELECT job_name, status, count(*) AS count, sum(CASE WHEN {PARKED} THEN 1 ELSE 0 END) AS parked FROM jobs
  WHERE :since IS NULL OR created_at >= :since
