@@ -97,8 +97,9 @@ def _owners() -> Mapping[str, Sequence[str]]:
     return packages_distributions()
 
 
+@cache
 def _requirements(name: str) -> list[str] | None:
-    """What a distribution needs; None if it is not installed here."""
+    """What a distribution needs; None if it is not installed here. To find out, all that it says of itself is read."""
     # Imported where it is needed: it brings what reads mail along.
     from importlib.metadata import PackageNotFoundError, requires
 
