@@ -168,7 +168,7 @@ CASES = [
         with_value(lifecycle, "is_held", held_by_anybody),
         Mode.SAFETY,
         "without the newest",
-        first_seed=8,
+        first_seed=17,
     ),
     Case(
         "the fence of every write, in SQL",
@@ -176,7 +176,7 @@ CASES = [
         Mode.SAFETY,
         "without the newest token",
         "sqlite",
-        first_seed=8,
+        first_seed=18,
     ),
     Case("attempts counted at claim", with_value(lifecycle, "claim", claim_uncounted), Mode.SAFETY, "attempt_count"),
     Case(
@@ -192,7 +192,11 @@ CASES = [
         "finished jobs stay", with_value(lifecycle, "cancel", cancel_the_finished), Mode.SAFETY, "cancel made cancelled"
     ),
     Case(
-        "concurrency limit", with_value(jobs.Narrow, "options", jobs.Slow.options), Mode.SAFETY, "is one of 2 that run"
+        "concurrency limit",
+        with_value(jobs.Narrow, "options", jobs.Slow.options),
+        Mode.SAFETY,
+        "is one of 2 that run",
+        first_seed=9,
     ),
     Case(
         "rate limit", with_value(jobs.Paced, "options", jobs.Quick.options), Mode.SAFETY, "jobs of Paced were started"
@@ -210,8 +214,9 @@ CASES = [
         Mode.SAFETY,
         "unfinished jobs have the unique key",
         "sqlite",
+        first_seed=6,
     ),
-    Case("one job for a slot", fire_slots_again, Mode.SAFETY, "was fired a second time", first_seed=11),
+    Case("one job for a slot", fire_slots_again, Mode.SAFETY, "was fired a second time", first_seed=17),
     Case(
         "one job for a call whose reply was lost",
         with_value(Backend, "insert", insert_again_under_new_ids),
@@ -230,20 +235,21 @@ CASES = [
         with_value(lifecycle, "renew", renew_without_lease),
         Mode.LIVENESS,
         "ran out",
-        first_seed=7,
+        first_seed=10,
     ),
     Case(
         "what does not finish is given back",
         with_value(Runner, "release", give_nothing_back),
         Mode.LIVENESS,
         "ran out",
-        first_seed=6,
+        first_seed=16,
     ),
     Case(
         "claims of a caller that went away",
         with_value(Backend, "_held", hold_nothing_for_a_cancelled_caller),
         Mode.LIVENESS,
         "ran out",
+        first_seed=4,
     ),
     Case("an outage ends for a worker too", never_forget, Mode.LIVENESS, "unfinished work", first_seed=4),
     Case(
