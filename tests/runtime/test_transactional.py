@@ -23,13 +23,13 @@ from server_jobs import (
     create_job_registry,
     transactional,
 )
-from server_jobs.schema import jobs, metadata
+from server_jobs.schema import jobs
 from sqlalchemy import Connection, Engine, create_engine, event, select
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 from sqlalchemy.orm import Session
 
+from tests.conformance.postgres_databases import empty_database
 from tests.conformance.stores import create_sqlite_file
-from tests.generator.databases import postgres_database
 from tests.runtime.example_jobs import Text, echo, text_job
 
 PARAMS = {"text": "hello"}
@@ -39,12 +39,13 @@ OnceOnly = text_job(echo, "OnceOnly", JobOptions(unique_by=("/text",)))
 
 @pytest.fixture
 def sqlite_url(tmp_path: Path) -> str:
+    create_sqlite_file(tmp_path / "jobs.sqlite3")
     return f"sqlite:///{tmp_path}/jobs.sqlite3"
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def postgres_url() -> Iterator[str]:
-    with postgres_database() as url:
+    with empty_database() as url:
         yield url.replace("postgresql://", "postgresql+psycopg://")
 
 
@@ -53,20 +54,14 @@ def engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
     """An engine on our tables, empty, on each database."""
     fixture = "sqlite_url" if request.param == "sqlite" else "postgres_url"
     engine = create_engine(request.getfixturevalue(fixture))
-    metadata.create_all(engine)
     yield engine
-    metadata.drop_all(engine)
     engine.dispose()
 
 
 @pytest.fixture
-def async_engine(postgres_url: str) -> Iterator[AsyncEngine]:
+def async_engine(postgres_url: str) -> AsyncEngine:
     """An async engine on our tables, empty."""
-    engine = create_engine(postgres_url)
-    metadata.create_all(engine)
-    yield create_async_engine(postgres_url)
-    metadata.drop_all(engine)
-    engine.dispose()
+    return create_async_engine(postgres_url)
 
 
 def stored(engine: Engine) -> list[str]:
@@ -156,7 +151,6 @@ def test_an_unfinished_job_with_the_same_unique_key_is_the_answer(engine: Engine
 
 def test_the_holder_of_a_unique_key_may_finish_between_our_statements(postgres_url: str) -> None:
     engine = create_engine(postgres_url)
-    metadata.create_all(engine)
     with engine.begin() as connection:
         first = OnceOnly.later_in(connection, PARAMS)
     lost_races = 0
@@ -174,13 +168,11 @@ def test_the_holder_of_a_unique_key_may_finish_between_our_statements(postgres_u
         connection.commit()
     assert lost_races == 1
     assert stored(engine) == sorted([first, second])
-    metadata.drop_all(engine)
     engine.dispose()
 
 
 async def test_the_job_runs_like_any_other(sqlite_url: str) -> None:
     engine = create_engine(sqlite_url)
-    metadata.create_all(engine)
     with Session(engine) as session:
         job_id = Invoice.later_in(session, PARAMS)
         session.commit()
@@ -268,7 +260,6 @@ def test_a_commit_wakes_the_workers(engine: Engine, monkeypatch: pytest.MonkeyPa
 def test_of_transactions_that_begin_together_one_announces(postgres_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """PostgreSQL commits transactions with announcements one after another."""
     engine, said = create_engine(postgres_url), 0
-    metadata.create_all(engine)
 
     def count(connection: Connection, cursor: object, statement: str, *_: object) -> None:
         nonlocal said
@@ -284,13 +275,11 @@ def test_of_transactions_that_begin_together_one_announces(postgres_url: str, mo
     with engine.begin() as connection:
         Invoice.later_in(connection, PARAMS)
     assert said == 2
-    metadata.drop_all(engine)
     engine.dispose()
 
 
 async def test_the_handle_knows_the_job_once_it_is_committed(sqlite_url: str) -> None:
     engine = create_engine(sqlite_url)
-    metadata.create_all(engine)
     with Session(engine) as session:
         handle, again = OnceOnly.later_in(session, PARAMS), OnceOnly.later_in(session, PARAMS)
         session.commit()
@@ -322,7 +311,6 @@ def test_another_kind_of_database_is_refused(monkeypatch: pytest.MonkeyPatch) ->
 
 def test_the_clock_of_an_older_sqlite_is_used_too(sqlite_url: str) -> None:
     engine = create_engine(sqlite_url)
-    metadata.create_all(engine)
     with engine.connect() as connection:
         driver = connection.connection.driver_connection
         assert isinstance(driver, sqlite3.Connection)
