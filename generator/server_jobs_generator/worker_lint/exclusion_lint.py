@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from functools import cache
 
 from ..problems import shown
 from .engine_files import engine_files
@@ -38,8 +39,14 @@ def _of_the_engine(upload: Upload) -> Iterator[CodeFinding]:
     exclusions, known = read_exclusions(upload.settings), generated_exclusions()
     if set(exclusions.patterns) <= set(known.patterns):
         return
-    files = sorted({file for file in engine_files() if not known.taking(file)})
-    for number, taken in sorted(exclusions.taking_any(files).items()):
+    for number, taken in sorted(exclusions.taking_any(_needed_files()).items()):
         others = f" and {len(taken) - 1} more" if len(taken) > 1 else ""
         subject = f"{shown(exclusions.patterns[number])} leaves out {taken[0]}{others}"
         yield upload.settings.finding(EXCLUDED_ENGINE, *EXCLUDE, number, subject=subject)
+
+
+@cache
+def _needed_files() -> Sequence[str]:
+    """What the Worker itself is made of, in order. It takes a moment, as all that is installed is looked at."""
+    known = generated_exclusions()
+    return sorted({file for file in engine_files() if not known.taking(file)})
