@@ -16,7 +16,7 @@ from .world import simulate
 
 IS_LONG = bool(os.environ.get("SERVER_JOBS_LONG_TESTS"))
 CHUNK = 100 if IS_LONG else 8
-SAFETY_CHUNKS = range(40 if IS_LONG else 8)
+SAFETY_CHUNKS = range(40 if IS_LONG else 5)
 LIVENESS_CHUNKS = range(20 if IS_LONG else 2)
 
 Record = Callable[[str, object], None]
