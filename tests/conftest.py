@@ -27,6 +27,9 @@ _MEMORY = Path("/dev/shm")
 if "TMPDIR" not in os.environ and _MEMORY.is_dir() and shutil.disk_usage(_MEMORY).free > 4 * 1024**3:
     tempfile.tempdir = os.environ["TMPDIR"] = str(_MEMORY)
 
+# Of these, single tests take ten seconds and more.
+_LONGEST = ("tests/docs/", "tests/bench/")
+
 # How long an example takes says more about the machine. Where CI is set, Hypothesis takes the same examples each time.
 settings.register_profile("usual", max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("usual")
@@ -44,6 +47,21 @@ class Run(Protocol):
     """Runs a coroutine to its end and gives its result."""
 
     def __call__(self, coro: Coroutine[object, object, T], /) -> T: ...
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_cmdline_main(config: pytest.Config) -> None:
+    """Processes keep to tests that stand together, which share what they make, and the first to end helps the others.
+
+    Dealt out a few at a time, as is usual, each process would come by most modules and make the same again.
+    """
+    if getattr(config.option, "numprocesses", None) and config.option.dist == "no":
+        config.option.dist = "worksteal"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest tests come first: in the end no process is to be left alone with one of them."""
+    items.sort(key=lambda item: not item.nodeid.startswith(_LONGEST))
 
 
 @pytest.hookimpl(tryfirst=True)
