@@ -197,9 +197,10 @@ async def test_the_kernel_is_asked_to_notice_a_peer_that_is_gone(url: str) -> No
     options = "?keepalives_idle=9&keepalives_interval=4&keepalives_count=5&tcp_user_timeout=6000"
     session = await Servers(parse_postgres_url(through(url, f"127.0.0.1:{port}", options=options))).connect()
     try:
-        first = session.network._first
-        assert first is not None
-        endpoint = first[1]
+        own = session.network._own
+        assert own is not None
+        endpoint = own[1]
+        assert endpoint is not None
         asked = {
             name: endpoint.getsockopt(socket.IPPROTO_TCP, getattr(socket, name))
             for name in ("TCP_KEEPIDLE", "TCP_KEEPINTVL", "TCP_KEEPCNT", "TCP_USER_TIMEOUT")

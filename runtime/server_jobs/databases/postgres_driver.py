@@ -108,9 +108,12 @@ async def open_session(url: PostgresUrl, address: Address, attrs: str | None, se
     except BaseException as error:
         if opened is not None:
             opened.terminate()
+        network.drop()
         if isinstance(error, Exception):
             raise connect_error(error, url.place_of(host), seconds) from error
         raise
+    network.settle()
+    opened.add_termination_listener(lambda *_: network.drop())  # requests to cancel may be under way
     return Session(opened, address, network)
 
 

@@ -53,13 +53,18 @@ class Network:
 
     The driver resolves a host by itself, tries its addresses within one time limit, sets no socket options, and may
     send the request to cancel a statement to another address. Here it connects to the one address it is given.
+
+    The driver also closes what it gives up in good order, which with TLS takes an answer of the server: until that
+    comes, or for half a minute, the socket stays open, and one that outlives its event loop is never closed. Here all
+    that was opened can be dropped at once.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop, address: Address, options: TcpOptions) -> None:
         self._loop = loop
         self._address = address
         self._options = options
-        self._first: tuple[asyncio.BaseTransport, socket.socket] | None = None
+        self._opened: list[tuple[asyncio.WriteTransport, socket.socket | None]] = []
+        self._own: tuple[asyncio.WriteTransport, socket.socket | None] | None = None
 
     def __getattr__(self, name: str) -> object:
         return getattr(self._loop, name)
@@ -74,7 +79,9 @@ class Network:
     ) -> tuple[asyncio.BaseTransport, asyncio.BaseProtocol]:
         """Connect to the address, whatever the host resolves to now. Called by the driver."""
         if self._address.socket_address is None:
-            return await self._loop.create_connection(protocol_factory, host, port, ssl=ssl)
+            made = await self._loop.create_connection(protocol_factory, host, port, ssl=ssl)
+            self._note(made[0], None)
+            return made
         endpoint = socket.socket(self._address.family, socket.SOCK_STREAM)
         protocols: list[asyncio.BaseProtocol] = []
 
@@ -97,17 +104,34 @@ class Network:
                 _silence(protocol)
             endpoint.close()
             raise
-        self._first = self._first or (made[0], endpoint)
+        self._note(made[0], endpoint)
         return made
+
+    def settle(self) -> None:
+        """The connection has come about: it is the last one that was opened. Drop the attempts before it."""
+        if self._opened:
+            self._own = self._opened.pop()
+            self.drop()
+            self._opened.append(self._own)
+
+    def drop(self) -> None:
+        """Close all that was opened, without a word to the server."""
+        for transport, _ in self._opened:
+            transport.abort()
+        self._opened.clear()
 
     def unsent(self) -> int:
         """Return how many bytes the other end has not acknowledged yet, as far as this system tells."""
-        if self._first is None:
+        if self._own is None:
             return 0
-        transport, endpoint = self._first
-        if not isinstance(transport, asyncio.WriteTransport) or transport.is_closing():
+        transport, endpoint = self._own
+        if endpoint is None or transport.is_closing():
             return 0
         return transport.get_write_buffer_size() + _unacknowledged(endpoint)
+
+    def _note(self, transport: asyncio.WriteTransport, endpoint: socket.socket | None) -> None:
+        self._opened = [one for one in self._opened if not one[0].is_closing()]  # what is over needs no memory
+        self._opened.append((transport, endpoint))
 
 
 def _silence(protocol: asyncio.BaseProtocol) -> None:

@@ -1,0 +1,144 @@
+"""Connections to PostgreSQL that are given up: they are closed at once, whatever the server does."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+import struct
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from server_jobs.databases.postgres_network import Address, Network
+from server_jobs.databases.postgres_options import TcpOptions
+from server_jobs.databases.postgres_servers import Servers
+from server_jobs.databases.postgres_url import Host, parse_postgres_url
+from server_jobs.errors import DatabaseError
+
+CERTIFICATE = Path(__file__).parent.parent / "examples" / "localhost.pem"
+SECONDS = 5
+TCP = TcpOptions()
+
+REFUSED = "28000"  # the driver tries again without TLS
+UNKNOWN = "3D000"
+SILENT = None
+
+Ends = list[bool]
+"""For each connection whether the other end closed it; otherwise it was still open after `SECONDS`."""
+
+
+class TlsServer:
+    """A server with TLS that refuses everybody, or says nothing, and never closes a connection itself."""
+
+    def __init__(self, code: str | None) -> None:
+        self._code = code
+        self._tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self._tls.load_cert_chain(CERTIFICATE)
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._threads: list[threading.Thread] = []
+        self.port = int(self._listener.getsockname()[1])
+        self.ends: Ends = []
+
+    def serve(self, connections: int) -> None:
+        """Take that many connections."""
+        for _ in range(connections):
+            thread = threading.Thread(target=self._serve_one)
+            thread.start()
+            self._threads.append(thread)
+
+    def close(self) -> None:
+        """Wait for the ends of all connections."""
+        for thread in self._threads:
+            thread.join()
+        self._listener.close()
+
+    def _serve_one(self) -> None:
+        near, _ = self._listener.accept()
+        near.settimeout(SECONDS)
+        if struct.unpack("!ll", near.recv(8, socket.MSG_PEEK))[0] == 8:  # a request for TLS
+            near.recv(8)
+            near.sendall(b"S")
+            secured = self._tls.wrap_socket(near, server_side=True)
+            self._answer(secured)
+            near = socket.socket(fileno=secured.detach())  # what TLS says at its end is not the end of the connection
+            near.settimeout(SECONDS)
+        else:
+            self._answer(near)
+        with near:
+            self.ends.append(_is_closed_by_the_other(near))
+
+    def _answer(self, near: socket.socket) -> None:
+        near.recv(10_000)
+        if self._code is not None:
+            fields = f"SFATAL\0VFATAL\0C{self._code}\0Mnobody may\0\0".encode()
+            near.sendall(b"E" + struct.pack("!l", len(fields) + 4) + fields)
+
+
+def _is_closed_by_the_other(near: socket.socket) -> bool:
+    try:
+        while near.recv(10_000):
+            pass
+    except ConnectionResetError:
+        return True
+    except TimeoutError:
+        return False
+    return True
+
+
+@contextmanager
+def tls_server(code: str | None, connections: int) -> Iterator[TlsServer]:
+    server = TlsServer(code)
+    server.serve(connections)
+    try:
+        yield server
+    finally:
+        server.close()
+
+
+@pytest.mark.parametrize(
+    ("code", "mode", "connections"),
+    [(UNKNOWN, "require", 1), (UNKNOWN, "prefer", 2), (REFUSED, "prefer", 2), (SILENT, "require", 1)],
+)
+async def test_a_connection_with_tls_that_does_not_come_about_is_closed_at_once(
+    code: str | None, mode: str, connections: int
+) -> None:
+    with tls_server(code, connections) as server:
+        url = f"postgresql://ann@127.0.0.1:{server.port}/shop?sslmode={mode}&connect_timeout=1"
+        with pytest.raises(DatabaseError):
+            await Servers(parse_postgres_url(url)).connect()
+        await asyncio.to_thread(server.close)
+    assert server.ends == [True] * connections
+
+
+async def test_what_the_driver_opened_beside_a_connection_is_closed_with_it(url: str) -> None:
+    """A request to cancel, which the driver closes in good order only."""
+    session = await Servers(parse_postgres_url(url)).connect()
+    beside, _ = await session.network.create_connection(asyncio.Protocol, "127.0.0.1", 5432)
+    session.driver.terminate()
+    await asyncio.sleep(0)
+    assert beside.is_closing()
+    await asyncio.sleep(0)
+
+
+async def test_once_a_connection_has_come_about_the_attempts_before_it_are_closed() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        host, port = listener.getsockname()
+        network = Network(asyncio.get_running_loop(), Address(Host(host, port), socket.AF_INET, (host, port)), TCP)
+        first, _ = await network.create_connection(asyncio.Protocol, host, port)
+        second, _ = await network.create_connection(asyncio.Protocol, host, port)
+        network.settle()
+        assert (first.is_closing(), second.is_closing()) == (True, False)
+        network.drop()
+        assert second.is_closing()
+        await asyncio.sleep(0)
+
+
+async def test_without_dropping_what_was_opened_a_socket_stays_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Network, "drop", lambda _: None)
+    monkeypatch.setattr("tests.conformance.test_postgres_given_up.SECONDS", 1)
+    with pytest.raises(AssertionError):
+        await test_a_connection_with_tls_that_does_not_come_about_is_closed_at_once(UNKNOWN, "require", 1)
+    await asyncio.sleep(0.1)  # the server has closed it meanwhile
