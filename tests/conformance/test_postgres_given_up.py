@@ -12,10 +12,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from server_jobs.databases import postgres_servers
 from server_jobs.databases.postgres_network import Address, Network
 from server_jobs.databases.postgres_options import TcpOptions
 from server_jobs.databases.postgres_servers import Servers
-from server_jobs.databases.postgres_url import Host, parse_postgres_url
+from server_jobs.databases.postgres_url import Host, PostgresUrl, parse_postgres_url
 from server_jobs.errors import DatabaseError
 
 CERTIFICATE = Path(__file__).parent.parent / "examples" / "localhost.pem"
@@ -134,6 +135,55 @@ async def test_once_a_connection_has_come_about_the_attempts_before_it_are_close
         network.drop()
         assert second.is_closing()
         await asyncio.sleep(0)
+
+
+class Opened:
+    """Stands in for a session, and for its driver."""
+
+    def __init__(self) -> None:
+        self.driver = self
+        self.is_dropped = False
+
+    def terminate(self) -> None:
+        self.is_dropped = True
+
+
+@pytest.fixture
+def opened(monkeypatch: pytest.MonkeyPatch) -> list[Opened]:
+    """The sessions that come about at once on port 1; on port 2 there is a mistake at the same time."""
+    opened: list[Opened] = []
+
+    both = asyncio.Barrier(2)
+
+    async def open_session(url: PostgresUrl, address: Address, *_: object) -> Opened:
+        await (both.wait() if len(url.hosts) > 1 else asyncio.sleep(0))
+        if address.host is not None and address.host.port == 2:
+            raise ZeroDivisionError
+        opened.append(Opened())
+        return opened[-1]
+
+    monkeypatch.setattr(postgres_servers, "open_session", open_session)
+    monkeypatch.setattr(postgres_servers, "STAGGER", 0)
+    return opened
+
+
+async def test_a_connection_is_closed_that_comes_about_while_it_is_given_up_twice(opened: list[Opened]) -> None:
+    connecting = asyncio.create_task(Servers(parse_postgres_url("postgresql://127.0.0.1:1/d")).connect())
+    while not opened:
+        await asyncio.sleep(0)
+    connecting.cancel()
+    await asyncio.sleep(0)
+    connecting.cancel()
+    await asyncio.wait([connecting])
+    await asyncio.sleep(0)
+    assert opened[0].is_dropped
+
+
+async def test_a_connection_is_closed_that_comes_about_beside_a_mistake(opened: list[Opened]) -> None:
+    for _ in range(40):  # which of the two is looked at first is left to chance
+        with pytest.raises(ZeroDivisionError):
+            await Servers(parse_postgres_url("postgresql://127.0.0.1:2,127.0.0.1:1/d")).connect()
+    assert all(one.is_dropped for one in opened)
 
 
 async def test_without_dropping_what_was_opened_a_socket_stays_open(monkeypatch: pytest.MonkeyPatch) -> None:

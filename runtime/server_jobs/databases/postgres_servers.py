@@ -65,10 +65,11 @@ class Servers:
             while rest or pending:
                 if rest:
                     pending.add(asyncio.create_task(self._connect_to(rest.pop(0), attrs), name="server-jobs-address"))
-                done, pending = await asyncio.wait(
+                done, _ = await asyncio.wait(
                     pending, timeout=STAGGER if rest else None, return_when=asyncio.FIRST_COMPLETED
                 )
                 sessions = [session for task in done if (session := _result(task, failures)) is not None]
+                pending -= done
                 for session in sessions[1:]:
                     session.driver.terminate()
                 if sessions:
@@ -132,9 +133,12 @@ def _result(task: asyncio.Task[Session], failures: list[DatabaseError]) -> Sessi
 async def _give_up(connecting: set[asyncio.Task[Session]]) -> None:
     """Stop connecting to these addresses, and drop the connections that came about nevertheless."""
     for task in connecting:
+        task.add_done_callback(_drop)  # even if nobody waits here until then
         task.cancel()
     if connecting:
         await asyncio.wait(connecting)
-    for task in connecting:
-        if not task.cancelled() and task.exception() is None:
-            task.result().driver.terminate()
+
+
+def _drop(task: asyncio.Task[Session]) -> None:
+    if not task.cancelled() and task.exception() is None:
+        task.result().driver.terminate()
