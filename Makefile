@@ -63,14 +63,14 @@ test-long: setup ## Run the state machine, the fuzz tests and others in their lo
 test-faults: setup cluster-programs ## Kill, stop and starve workers and servers for about 30 minutes, and print the figures
 	@SERVER_JOBS_LONG_TESTS=1 $(BIN)/pytest -n $(WORKERS) tests/faults tests/simulation
 
-# For the tests of fail-over with Patroni. Debian's names; etcd-server brings `etcd`.
+# For the tests of fail-over with Patroni, and with hosts of their own. Debian's names; etcd-server brings `etcd`.
 .PHONY: cluster-programs
 cluster-programs:
-	@for program in patroni etcd haproxy; do command -v $$program > /dev/null || missing=1; done; \
+	@for program in patroni etcd haproxy ip; do command -v $$program > /dev/null || missing=1; done; \
 	[ -n "$${missing:-}" ] || exit 0; \
-	install="apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends patroni python3-etcd etcd-server haproxy"; \
-	if [ "$$(id -u)" = 0 ] && command -v apt-get > /dev/null; then echo "installing patroni, etcd and haproxy (once)"; bash -c "$$install" > /dev/null; \
-	else echo "Patroni, etcd and HAProxy are needed; on Debian or Ubuntu, run as root: $$install"; exit 1; fi
+	install="apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends patroni python3-etcd etcd-server haproxy iproute2"; \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get > /dev/null; then echo "installing patroni, etcd, haproxy and iproute2 (once)"; bash -c "$$install" > /dev/null; \
+	else echo "Patroni, etcd, HAProxy and iproute2 are needed; on Debian or Ubuntu, run as root: $$install"; exit 1; fi
 
 .PHONY: test-worker
 test-worker: setup ## Run the generated Worker in workerd, Cloudflare's own runtime, and TypeScript in Node (needs npm)

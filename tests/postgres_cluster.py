@@ -7,7 +7,7 @@ import shutil
 import signal
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,8 +15,10 @@ from pathlib import Path
 import psycopg
 
 from bench.postgres_server import free_port, programs_for, run_as, user_for
+from tests.routed_hosts import Host
 
-_SETTINGS = "-c fsync=off -c listen_addresses=127.0.0.1 -c wal_sender_timeout=5s -c shared_buffers=16MB"
+_SETTINGS = "-c fsync=off -c wal_sender_timeout=5s -c shared_buffers=16MB"
+_HBA = "host all all all trust\nhost replication all all trust\n"
 
 
 @dataclass(frozen=True)
@@ -27,11 +29,18 @@ class Node:
     programs: Path
     user: str | None
     port: int
+    place: Host | None = None
+    """The host that it runs on; None: this one."""
+
+    @property
+    def address(self) -> str:
+        """Where it listens."""
+        return self.place.address if self.place is not None else "127.0.0.1"
 
     @property
     def host(self) -> str:
         """Its place in a URL."""
-        return f"127.0.0.1:{self.port}"
+        return f"{self.address}:{self.port}"
 
     @property
     def url(self) -> str:
@@ -45,7 +54,7 @@ class Node:
 
     def start(self, settings: str = "") -> None:
         """Start it and wait until it answers."""
-        options = f"-p {self.port} -k {self.folder} {_SETTINGS} {settings}"
+        options = f"-p {self.port} -k {self.folder} -c listen_addresses={self.address} {_SETTINGS} {settings}"
         self._control("-w", "-l", str(self.folder / f"log-{self.port}"), "-o", options, "start")
 
     def promote(self) -> None:
@@ -60,7 +69,7 @@ class Node:
         """Let it be a standby of that server from its next start on."""
         (self.data / "standby.signal").touch()
         with (self.data / "postgresql.auto.conf").open("a") as settings:
-            settings.write(f"primary_conninfo = 'host=127.0.0.1 port={primary.port} user=postgres'\n")
+            settings.write(f"primary_conninfo = 'host={primary.address} port={primary.port} user=postgres'\n")
 
     def send(self, number: signal.Signals) -> None:
         """Send a signal to all of its processes at once."""
@@ -82,6 +91,8 @@ class Node:
         """Create an empty database cluster."""
         options = ("-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync")
         run_as([self.programs / "initdb", "-D", self.data, *options], self.user)
+        with (self.data / "pg_hba.conf").open("a") as rules:
+            rules.write(_HBA)
 
     def copy(self, primary: Node) -> None:
         """Be a standby of that server, which has not been started yet."""
@@ -98,7 +109,11 @@ class Node:
         return [postmaster, *children]
 
     def _control(self, *arguments: str) -> None:
-        run_as([self.programs / "pg_ctl", "-D", self.data, *arguments], self.user)
+        command: list[str | Path] = [self.programs / "pg_ctl", "-D", self.data, *arguments]
+        if self.place is None:
+            run_as(command, self.user)
+        else:
+            run_as([*self.place.into(self.user), *command], None)
 
 
 def _parent(entry: Path) -> int | None:
@@ -123,11 +138,12 @@ class Cluster:
 
 
 @contextmanager
-def streaming_cluster(standbys: int = 1, *, synchronous: bool = True) -> Iterator[Cluster]:
-    """A running cluster, removed at the end."""
+def streaming_cluster(standbys: int = 1, *, synchronous: bool = True, places: Sequence[Host] = ()) -> Iterator[Cluster]:
+    """A running cluster, removed at the end; on these hosts, the primary on the first one."""
     folder = Path(tempfile.mkdtemp(prefix="server-jobs-cluster-"))
     programs, user = programs_for(folder), user_for(folder)
-    nodes = [Node(folder, programs, user, free_port()) for _ in range(1 + standbys)]
+    where: Sequence[Host | None] = places or [None] * (1 + standbys)
+    nodes = [Node(folder, programs, user, free_port(), place) for place in where]
     primary, rest = nodes[0], tuple(nodes[1:])
     try:
         primary.initialize()

@@ -1,0 +1,114 @@
+"""Hosts with a network of their own on this machine, behind a router that can lose what it should pass on.
+
+They are Linux network namespaces: real TCP, and packets that vanish without a word, which no proxy can bring about.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+
+import pytest
+
+PROGRAMS = ("ip", "runuser")
+_HELP = "these tests need root and network namespaces, and on Linux the programs of: apt-get install -y iproute2"
+
+
+@dataclass(frozen=True)
+class Host:
+    """A host; a process gets there through a command that begins with `into`."""
+
+    namespace: str
+    address: str
+
+    def into(self, user: str | None) -> list[str]:
+        """What to put before a command, so that it runs on this host as that user."""
+        change_user = ["runuser", "-u", user, "--"] if user is not None else []
+        return ["ip", "netns", "exec", self.namespace, *change_user]
+
+
+@dataclass(frozen=True)
+class RoutedHosts:
+    """Some hosts; whatever goes from here to one of them and back, or from one to another, passes the router."""
+
+    router: str
+    hosts: tuple[Host, ...]
+
+    def lose_packets(self, host: Host) -> None:
+        """From now on what goes there and what comes from there is dropped without a word."""
+        self._drop("from", host, "blackhole")
+        self._drop("to", host, "blackhole")
+
+    def lose_answers(self, host: Host) -> None:
+        """From now on that host gets everything, and what it sends is dropped without a word."""
+        self._drop("from", host, "blackhole")
+
+    def refuse_packets(self, host: Host) -> None:
+        """From now on whoever sends there hears from the router that the host cannot be reached."""
+        self._drop("from", host, "blackhole")
+        self._drop("to", host, "unreachable")
+
+    def _drop(self, direction: str, host: Host, how: str) -> None:
+        _ip("-n", self.router, "rule", "add", direction, host.address, how)
+
+
+@contextmanager
+def routed_hosts(number: int) -> Iterator[RoutedHosts]:
+    """So many hosts, removed at the end. Fails the test where this system has no such thing."""
+    if os.geteuid() != 0 or not all(map(shutil.which, PROGRAMS)):
+        pytest.fail(_HELP, pytrace=False)
+    name, network = _free_network()
+    made = [name]
+    try:
+        hosts = tuple(Host(f"{name}-{index}", f"{network}.{4 * index + 2}") for index in range(1, number + 1))
+        for host in hosts:
+            _ip("netns", "add", host.namespace)
+            made.append(host.namespace)
+            _link(name, host.namespace, host.address)
+        _link(name, None, f"{network}.2")
+        subprocess.run(
+            ["ip", "netns", "exec", name, "tee", "/proc/sys/net/ipv4/ip_forward"],
+            input=b"1",
+            stdout=subprocess.DEVNULL,
+            check=True,
+        )
+        yield RoutedHosts(name, hosts)
+    finally:
+        for namespace in reversed(made):  # its links end with it
+            with suppress(subprocess.CalledProcessError):
+                _ip("netns", "delete", namespace)
+
+
+def _free_network() -> tuple[str, str]:
+    """The name of a new router, and its network, which no other test has: they are of the range for measurements."""
+    for number in random.sample(range(256), 256):
+        with suppress(subprocess.CalledProcessError):
+            _ip("netns", "add", f"sj{number}")
+            return f"sj{number}", f"198.18.{number}"
+    pytest.fail(f"no network namespace can be made; {_HELP}", pytrace=False)
+
+
+def _link(router: str, namespace: str | None, address: str) -> None:
+    """Join a host, or this one, with the router, which is its way to the network of all."""
+    network, _, last = address.rpartition(".")
+    near, far = f"{router}-{last}", f"to-{last}"
+    inside = ("-n", namespace) if namespace is not None else ()
+    _ip("link", "add", near, "type", "veth", "peer", "name", far, "netns", router)
+    if namespace is not None:
+        _ip("link", "set", near, "netns", namespace)
+        _ip(*inside, "link", "set", "lo", "up")
+    gateway = f"{network}.{int(last) - 1}"
+    _ip(*inside, "address", "add", f"{address}/30", "dev", near)
+    _ip("-n", router, "address", "add", f"{gateway}/30", "dev", far)
+    _ip(*inside, "link", "set", near, "up")
+    _ip("-n", router, "link", "set", far, "up")
+    _ip(*inside, "route", "add", f"{network}.0/24", "via", gateway)
+
+
+def _ip(*arguments: str) -> None:
+    subprocess.run(["ip", *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, check=True)
