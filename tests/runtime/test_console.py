@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -48,10 +48,11 @@ def unconfigured_log() -> Iterator[logging.Logger]:
 async def run_jobs(folder: Path) -> None:
     create_d1_file(folder / "jobs.sqlite3")
     registry = create_job_registry().register(Shout)
-    backend = CloudflareWorkerBackend(database=FakeD1(folder / "jobs.sqlite3"), job_registry=registry)
-    await Shout.using(backend).later({"text": "a"}, correlation_id="order-1")
-    await Shout.using(backend).later({"text": ""}, correlation_id="order-2")
-    await backend.handle_cron()
+    with closing(FakeD1(folder / "jobs.sqlite3")) as binding:
+        backend = CloudflareWorkerBackend(database=binding, job_registry=registry)
+        await Shout.using(backend).later({"text": "a"}, correlation_id="order-1")
+        await Shout.using(backend).later({"text": ""}, correlation_id="order-2")
+        await backend.handle_cron()
 
 
 async def test_each_job_is_logged_with_its_ids(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
