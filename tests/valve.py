@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import struct
 import threading
 from collections.abc import Coroutine
 from contextlib import suppress
@@ -28,6 +29,7 @@ class Valve:
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._tasks: set[asyncio.Task[None]] = set()
         self._frozen: set[asyncio.StreamWriter] = set()
+        self._forgotten: set[asyncio.StreamWriter] = set()
 
     def __enter__(self) -> Valve:
         self._thread.start()
@@ -44,7 +46,14 @@ class Valve:
 
     def freeze(self) -> None:
         """Swallow from now on whatever comes on the connections that there are; new ones work."""
-        self._loop.call_soon_threadsafe(lambda: self._frozen.update(self._open))
+        self._do(self._add_all_to(self._frozen))
+
+    def forget(self) -> None:
+        """Answer with a reset what comes from now on on the connections that there are: a host that has none does."""
+        self._do(self._add_all_to(self._forgotten))
+
+    async def _add_all_to(self, some: set[asyncio.StreamWriter]) -> None:
+        some.update(self._open)
 
     def _do(self, work: Coroutine[object, object, T]) -> T:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(10)
@@ -73,7 +82,9 @@ class Valve:
             with suppress(OSError, asyncio.CancelledError):
                 far_reader, far_writer = await asyncio.open_connection(*self.target)
                 try:
-                    await asyncio.gather(self._pump(reader, far_writer, writer), self._pump(far_reader, writer, writer))
+                    await asyncio.gather(
+                        self._pump(reader, far_writer, writer), self._pump(far_reader, writer, writer, is_back=True)
+                    )
                 finally:
                     far_writer.close()
         finally:
@@ -81,13 +92,32 @@ class Valve:
             self._open.discard(writer)
             self._tasks.discard(task)
 
-    async def _pump(self, reader: asyncio.StreamReader, to: asyncio.StreamWriter, near: asyncio.StreamWriter) -> None:
+    async def _pump(
+        self,
+        reader: asyncio.StreamReader,
+        to: asyncio.StreamWriter,
+        near: asyncio.StreamWriter,
+        *,
+        is_back: bool = False,
+    ) -> None:
         while data := await reader.read(65536):
-            if not self.is_shut and near not in self._frozen:
+            if near in self._forgotten and not is_back and not self.is_shut:
+                _reset(near)
+                break
+            if not self._swallows(near):
                 to.write(data)
                 await to.drain()
                 if self.bytes_per_second is not None:
                     await asyncio.sleep(len(data) / self.bytes_per_second)
-        while self.is_shut or near in self._frozen:
+        while self._swallows(near) and not near.is_closing():
             await asyncio.sleep(0.05)  # that the other end is gone is not passed on either
         to.close()
+
+    def _swallows(self, near: asyncio.StreamWriter) -> bool:
+        return self.is_shut or near in self._frozen or near in self._forgotten
+
+
+def _reset(near: asyncio.StreamWriter) -> None:
+    endpoint = near.get_extra_info("socket")
+    endpoint.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    near.transport.abort()
