@@ -296,10 +296,11 @@ async def test_what_was_asked_before_closing_is_done_and_nothing_after(
 
 
 async def test_a_database_that_nobody_remembers_ends_its_thread(path: Path) -> None:
+    before = set(threading.enumerate())  # those of other tests' databases may be about to end
     database = SqliteDatabase(path)
     await database.open()
     await put(database, 1)
-    (thread,) = (thread for thread in threading.enumerate() if thread.name == "server-jobs-sqlite")
+    (thread,) = (one for one in set(threading.enumerate()) - before if one.name == "server-jobs-sqlite")
     forgotten = weakref.ref(database)
 
     del database
