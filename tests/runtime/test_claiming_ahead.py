@@ -379,7 +379,7 @@ def test_waiting_for_claims_does_not_slow_the_prefetch_of_jobs_with_limits() -> 
     pace.note_idle(0.011)
     pace.note_claimed(0.030)
 
-    assert pace.limited_ahead == 10
+    assert pace.limited_ahead == 20
 
 
 async def most_jobs_in_a_row() -> int:

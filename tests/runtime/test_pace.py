@@ -6,14 +6,17 @@ import pytest
 from server_jobs.pace import Pace
 
 
-def after(*steps: tuple[int, float]) -> Pace:
-    """A pace that has seen so many jobs begun in so many seconds, step by step."""
+def after(*steps: tuple[int, float], waited: float = 0.0) -> Pace:
+    """A pace that has seen so many jobs begun in so many busy seconds, step by step, and waited then for each claim."""
     pace, now = Pace(), 100.0
     pace.note_claimed(now)
     for begun, seconds in steps:
+        pace.note_busy(now)
         for _ in range(begun):
             pace.note_begun()
         now += seconds
+        pace.note_idle(now)
+        now += waited
         pace.note_claimed(now)
     return pace
 
@@ -31,18 +34,28 @@ def test_as_many_are_claimed_ahead_as_are_begun_in_a_twentieth_of_a_second(
 
 
 def test_the_pace_grows_step_by_step_up_to_a_bound() -> None:
-    assert after((5, 0.001)).ahead == 10
-    assert after((5, 0.001), (15, 0.001), (45, 0.001)).ahead == 90
-    assert after((5, 0.001), (15, 0.001), (45, 0.001), (135, 0.001)).ahead == 270
-    assert after((5, 0.001), (15, 0.001), (45, 0.001), (135, 0.001), (405, 0.001)).ahead == 500
+    assert after((5, 0.001)).ahead == 20
+    assert after((5, 0.001), (25, 0.001)).ahead == 100
+    assert after((5, 0.001), (25, 0.001), (105, 0.001)).ahead == 420
+    assert after((5, 0.001), (25, 0.001), (105, 0.001), (425, 0.001)).ahead == 500
 
 
-def test_an_idle_time_ends_it() -> None:
-    assert after((5, 0.001), (15, 0.001), (0, 5.0)).ahead == 0
+@pytest.mark.parametrize("waited", [0.03, 0.5])
+def test_it_grows_as_fast_where_claims_are_slow(waited: float) -> None:
+    assert after((5, 0.001), (25, 0.001), waited=waited).ahead == 100
 
 
-def test_two_claims_at_one_moment_change_nothing() -> None:
-    assert after((5, 0.001), (7, 0.0)).ahead == 10
+def test_jobs_that_run_on_are_no_wait_for_a_claim() -> None:
+    pace = Pace()
+    pace.note_busy(100.0)
+    for _ in range(5):
+        pace.note_begun()
+    pace.note_claimed(101.0)
+    assert pace.ahead == 0
+
+
+def test_a_claim_after_which_no_job_began_ends_it() -> None:
+    assert after((5, 0.001), (25, 0.001), (0, 0.0)).ahead == 0
 
 
 def test_claims_that_waited_too_long_end_it() -> None:

@@ -122,19 +122,19 @@ def _application_name(url: PostgresUrl) -> dict[str, str] | None:
 
 
 def _plan_for_a_large_table(process: int) -> str:
-    """Return a statement that keeps the session from plans that are good for a small table only.
+    """Return a statement that lets the session plan each prepared statement once, and for a large table.
 
     A plan outlives the state of the table that it was made for, until the server analyzes the table: the worker that
-    found an empty queue would read all of the backlog that comes next, at each claim. Nothing is compiled, either: the
-    estimate of what cannot be planned otherwise becomes very high.
+    found an empty queue would read all of the backlog that comes next, at each claim. Our statements leave the planner
+    no choice that would depend on their parameters, so that planning them anew is in vain. Nothing is compiled, either:
+    the estimate of what cannot be planned otherwise becomes very high.
 
     Behind a pooler the session belongs to others as well, and is left as it is. There the server process is another one
     than the pooler names.
     """
-    return (
-        "SELECT set_config('enable_seqscan', 'off', false), set_config('jit', 'off', false)"
-        f" WHERE pg_backend_pid() = {process:d}"
-    )
+    settings = {"enable_seqscan": "off", "plan_cache_mode": "force_generic_plan", "jit": "off"}
+    made = ", ".join(f"set_config('{name}', '{value}', false)" for name, value in settings.items())
+    return f"SELECT {made} WHERE pg_backend_pid() = {process:d}"
 
 
 # --- times -----------------------------------------------------------------------------------------------------------
