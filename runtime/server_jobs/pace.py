@@ -50,6 +50,6 @@ class Pace:
         self.ahead = self.limited_ahead = 0
 
     def _started_in(self, moment: float) -> int:
-        """Return how many jobs start in that time, at most some times those that did: few short ones say little."""
+        """Return how many jobs start in that time: at most four times the jobs that started, as a few say little."""
         most = min(_GROWTH * self._begun, _MOST)
         return most if self._busy <= 0 else min(most, int(self._begun / self._busy * moment))

@@ -8,14 +8,20 @@ from collections.abc import Awaitable, Callable, Mapping
 import asyncpg
 import psycopg
 import pytest
-from server_jobs.databases import postgres_connection
+from server_jobs.databases import postgres_connection, postgres_driver
 from server_jobs.errors import DatabaseError
 from server_jobs.ports import Statement, Value
 from server_jobs.record import Claim, Settlement
 from server_jobs.stores import postgres_statements
 from server_jobs.stores.sql import SqlStore
 
-from tests.conformance import test_limit_races, test_postgres, test_postgres_trouble
+from tests.conformance import (
+    test_limit_races,
+    test_postgres,
+    test_postgres_plans,
+    test_postgres_pooler,
+    test_postgres_trouble,
+)
 from tests.conformance.examples import completed, failed
 from tests.conformance.postgres_databases import empty_database
 from tests.conformance.postgres_databases import postgres_connection as connected
@@ -144,3 +150,24 @@ def test_without_a_codec_of_ours_a_time_that_python_does_not_know_breaks_a_read(
 
     with pytest.raises(DatabaseError, match="out of range"):
         on_a_new_database(reading)
+
+
+def test_without_settings_of_ours_a_plan_for_an_empty_table_reads_all_of_a_backlog(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(postgres_driver, "session_settings", lambda _process: "SELECT 1")
+
+    with pytest.raises(AssertionError, match="jobs"):
+        asyncio.run(
+            test_postgres_plans.test_a_worker_that_found_an_empty_queue_does_not_read_all_of_the_backlog_that_comes_next()
+        )
+
+
+def test_without_a_look_at_the_process_the_settings_would_reach_the_sessions_of_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    settings = postgres_driver.session_settings
+    monkeypatch.setattr(postgres_driver, "session_settings", lambda process: settings(process).partition(" WHERE ")[0])
+
+    with pytest.raises(AssertionError):
+        asyncio.run(test_postgres_pooler.test_the_sessions_of_a_pooler_belong_to_others_as_well_and_stay_as_they_are())

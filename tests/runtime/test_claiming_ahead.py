@@ -370,18 +370,6 @@ def test_fewer_jobs_with_limits_than_without_are_prefetched_at_the_same_pace() -
     assert (pace.ahead, pace.limited_ahead) == (0, 0)
 
 
-def test_waiting_for_claims_does_not_slow_the_prefetch_of_jobs_with_limits() -> None:
-    pace = Pace()
-    pace.note_claimed(0.0)
-    for _ in range(5):
-        pace.note_begun()
-    pace.note_busy(0.010)
-    pace.note_idle(0.011)
-    pace.note_claimed(0.030)
-
-    assert pace.limited_ahead == 20
-
-
 async def most_jobs_in_a_row() -> int:
     """How many jobs that never wait are run, at most, before something else in the event loop gets a turn."""
     ran: list[str] = []

@@ -42,7 +42,8 @@ def test_the_pace_grows_step_by_step_up_to_a_bound() -> None:
 
 @pytest.mark.parametrize("waited", [0.03, 0.5])
 def test_it_grows_as_fast_where_claims_are_slow(waited: float) -> None:
-    assert after((5, 0.001), (25, 0.001), waited=waited).ahead == 100
+    pace = after((5, 0.001), (25, 0.001), waited=waited)
+    assert (pace.ahead, pace.limited_ahead) == (100, 100)
 
 
 def test_jobs_that_run_on_are_no_wait_for_a_claim() -> None:

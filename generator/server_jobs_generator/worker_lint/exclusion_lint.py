@@ -47,6 +47,6 @@ def _of_the_engine(upload: Upload) -> Iterator[CodeFinding]:
 
 @cache
 def _needed_files() -> Sequence[str]:
-    """What the Worker itself is made of, in order. It takes a moment, as all that is installed is looked at."""
+    """Return the files of the Worker itself, sorted. Found once: the search goes through all installed packages."""
     known = generated_exclusions()
     return sorted({file for file in engine_files() if not known.taking(file)})

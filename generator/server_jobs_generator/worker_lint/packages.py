@@ -99,7 +99,7 @@ def _owners() -> Mapping[str, Sequence[str]]:
 
 @cache
 def _requirements(name: str) -> list[str] | None:
-    """What a distribution needs; None if it is not installed here. To find out, all that it says of itself is read."""
+    """Return the requirements of a distribution; None if it is not installed here. Each is read once: that is slow."""
     # Imported where it is needed: it brings what reads mail along.
     from importlib.metadata import PackageNotFoundError, requires
 

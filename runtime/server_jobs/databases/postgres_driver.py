@@ -104,7 +104,7 @@ async def open_session(url: PostgresUrl, address: Address, attrs: str | None, se
             await driver.set_type_codec(
                 "timestamptz", schema="pg_catalog", encoder=_microseconds, decoder=_moment, format="tuple"
             )
-            await opened.execute(_plan_for_a_large_table(opened.get_server_pid()))
+            await opened.execute(session_settings(opened.get_server_pid()))
     except BaseException as error:
         if opened is not None:
             opened.terminate()
@@ -121,13 +121,13 @@ def _application_name(url: PostgresUrl) -> dict[str, str] | None:
     return None if "application_name" in url.options.of_asyncpg else {"application_name": "server-jobs"}
 
 
-def _plan_for_a_large_table(process: int) -> str:
+def session_settings(process: int) -> str:
     """Return a statement that lets the session plan each prepared statement once, and for a large table.
 
     A plan outlives the state of the table that it was made for, until the server analyzes the table: the worker that
     found an empty queue would read all of the backlog that comes next, at each claim. Our statements leave the planner
-    no choice that would depend on their parameters, so that planning them anew is in vain. Nothing is compiled, either:
-    the estimate of what cannot be planned otherwise becomes very high.
+    no choice that would depend on their parameters, so that planning them anew is in vain. A scan that cannot be
+    avoided has a very high estimate, for which the server would compile the statement (JIT): it must not.
 
     Behind a pooler the session belongs to others as well, and is left as it is. There the server process is another one
     than the pooler names.

@@ -130,7 +130,7 @@ class Network:
         return transport.get_write_buffer_size() + _unacknowledged(endpoint)
 
     def _note(self, transport: asyncio.WriteTransport, endpoint: socket.socket | None) -> None:
-        self._opened = [one for one in self._opened if not one[0].is_closing()]  # what is over needs no memory
+        self._opened = [one for one in self._opened if not one[0].is_closing()]  # forget the closed ones
         self._opened.append((transport, endpoint))
 
 
