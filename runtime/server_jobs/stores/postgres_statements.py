@@ -5,7 +5,7 @@
 * Rows are locked in one order, or skipped when locked, so that two batches cannot wait for each other.
 * The plan must not depend on statistics: those of a queue are wrong as soon as they are taken. Where the planner would
   have a choice it is given none: an ordered scan of an index by a limit that it cannot know, look-ups by the place of
-  a row or by its primary key, and sessions that read no table from end to end where there is another way.
+  a row or by its primary key, and sessions that avoid to read a whole table (`postgres_driver.session_settings`).
 """
 
 from __future__ import annotations
