@@ -25,6 +25,7 @@ from tests.conformance import (
 from tests.conformance.examples import completed, failed
 from tests.conformance.postgres_databases import empty_database
 from tests.conformance.postgres_databases import postgres_connection as connected
+from tests.conformance.test_postgres_silence import nothing_is_under_way
 from tests.conformance.test_postgres_trouble import LAST
 from tests.sabotage import altered
 
@@ -47,7 +48,10 @@ def without(monkeypatch: pytest.MonkeyPatch, fragment: str, name: str, instead: 
 def on_a_new_database(test: Callable[[str, psycopg.Connection], Awaitable[None]]) -> None:
     async def run() -> None:
         with empty_database() as url, connected(url) as connection:
-            await test(url, connection)
+            try:
+                await test(url, connection)
+            finally:
+                await nothing_is_under_way()
 
     asyncio.run(run())
 
