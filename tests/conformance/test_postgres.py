@@ -322,6 +322,27 @@ async def test_no_more_connections_are_opened_than_allowed(url: str, connection:
     assert row == (2,)
 
 
+async def test_a_statement_goes_to_a_connection_that_has_planned_it(url: str) -> None:
+    """Else each of a worker's connections would plan the claim, which takes as long as to claim a hundred jobs."""
+    one, two = (Statement(f"SELECT pg_sleep(0.01), {number}, pg_backend_pid() AS pid", False) for number in (1, 2))
+    database = PostgresDatabase(url)
+
+    async def process_of(statement: Statement) -> Value:
+        ((row,),) = await database.run((statement, {}))
+        return row["pid"]
+
+    await database.open()
+    try:
+        processes = await asyncio.gather(process_of(one), process_of(two))
+        again = [await process_of(statement) for statement in (one, two, two, one, one)]
+    finally:
+        await database.close()
+
+    first, second = processes
+    assert first != second
+    assert again == [first, second, second, first, first]
+
+
 # --- hints ------------------------------------------------------------------------------------------------------------
 
 

@@ -54,6 +54,10 @@ class PostgresConnection:
         """Whether it is open, and leads to the same kind of server as before, as far as known without asking."""
         return self.session.is_usable
 
+    def has_prepared(self, calls: Sequence[Call]) -> bool:
+        """Whether each of these calls was prepared here."""
+        return all(positional(statement.sql)[0] in self._prepared for statement, _ in calls)
+
     async def run(self, calls: Sequence[Call], *, prepared: bool) -> Sequence[Sequence[Row]]:
         """As `Database.run`. A single statement needs no BEGIN and COMMIT: it is a transaction by itself.
 
