@@ -24,7 +24,7 @@ class Phase(StrEnum):
 
 _QUEUE = (Phase.ONE, Phase.BULK, Phase.DRAIN_1, Phase.DRAIN_2, Phase.PICK_UP)
 _BATCH = (Phase.ONE, Phase.DRAIN_1, Phase.DRAIN_2)  # in the rest it is the same as another batch size
-_OURS = (Phase.DRAIN_8, Phase.LARGE, Phase.FULL_TABLE, Phase.LONG, Phase.IDLE)
+_OURS = (Phase.DRAIN_8, Phase.LIMITED, Phase.LARGE, Phase.FULL_TABLE, Phase.LONG, Phase.IDLE)
 
 OURS_POSTGRESQL = "server-jobs:postgresql"
 OURS_SQLITE = "server-jobs:sqlite"

@@ -108,7 +108,7 @@ def _measure(trial: Trial, phase: Phase, options: Options) -> Measurement:
 def _drain_of(phase: Phase, options: Options) -> Drain:
     return Drain(
         workers=_PROCESSES.get(phase, 1),
-        jobs=options.long if phase is Phase.LONG else options.jobs,
+        jobs=options.long if phase is Phase.LONG else options.jobs * _PROCESSES.get(phase, 1),
         limit=options.limit,
         finished=options.finished if phase is Phase.FULL_TABLE else 0,
         is_long=phase is Phase.LONG,
@@ -119,8 +119,9 @@ def _is_slow(results: Results, trial: Trial, phase: Phase, options: Options) -> 
     """Whether this drain was measured before and took so long that it is not repeated."""
     if phase not in (Phase.DRAIN_1, *_PROCESSES):
         return False
-    rate = results.spread(trial.name, _drain_of(phase, options).name)
-    return rate is not None and options.jobs / rate.median > _SLOW
+    wanted = _drain_of(phase, options)
+    rate = results.spread(trial.name, wanted.name)
+    return rate is not None and wanted.jobs / rate.median > _SLOW
 
 
 def _trial(name: str, servers: Servers, stack: ExitStack) -> Trial:

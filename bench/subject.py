@@ -44,6 +44,10 @@ class Description:
     """PostgreSQL: whether the planner's statistics are taken when the queue is full, for those that are faster so."""
     worker: tuple[str, ...] = ()
     """The arguments of its own command that run jobs, such as `server-jobs worker`; else `Subject.work` runs them."""
+    hold: str = ""
+    """Tells the store to hand out no jobs, for workers that connect only when they are told to go."""
+    release: str = ""
+    """Tells the store and its idle workers that there are jobs again. Both answer with a number."""
     uses_uvloop: bool = False
     """Whether it runs on uvloop, for those whose own command does."""
 

@@ -14,7 +14,7 @@ _COLUMNS = (
     ("drain 1 process, jobs/s", "drain 1"),
     ("drain 2 processes, jobs/s", "drain 2"),
     ("drain 8 processes, jobs/s", "drain 8"),
-    ("drain beside limits, jobs/s", "drain beside limits"),
+    ("drain beside limits, if any, jobs/s", "drain, no limits"),
     ("concurrency by key, jobs/s", "drain, concurrency by key"),
     ("rate by key, jobs/s", "drain, rate by key"),
     ("100 kB: one, jobs/s", "large, one"),

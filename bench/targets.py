@@ -14,7 +14,7 @@ from .catalogue import (
     OURS_SQLITE_LIMITED,
 )
 from .phases.importing import EVERY_NAME, IMPORT
-from .phases.limited import BESIDE_LIMITS, BY_CONCURRENCY, BY_RATE
+from .phases.limited import BY_CONCURRENCY, BY_RATE, NO_LIMITS
 from .target import Target, best_of, best_peer, median_of, median_of_bare, ratio
 
 _PG, _LITE, _RAM = "PostgreSQL", "SQLite", "memory"
@@ -25,7 +25,7 @@ _FULL, _P50, _P99 = "drain 1, full table", "pick-up p50", "pick-up p99"
 def _limits(store: str, plain: str, limited: str) -> tuple[Target, ...]:
     """Targets of a project with limits against one without."""
     says = {
-        BESIDE_LIMITS: ("drain of jobs without limits beside those with, against a project without limits", 0.9),
+        NO_LIMITS: ("drain of jobs without limits beside those with, against a project without limits", 0.9),
         BY_CONCURRENCY: ("drain with a concurrency limit for each of 20,000 keys, against no limits", 0.25),
         BY_RATE: ("drain with a rate limit for each of 20,000 keys, against no limits", 0.15),
     }
@@ -33,7 +33,7 @@ def _limits(store: str, plain: str, limited: str) -> tuple[Target, ...]:
         Target(
             store=store,
             says=text,
-            measured=ratio(median_of(limited, measure), median_of(plain, "drain 1")),
+            measured=ratio(median_of(limited, measure), median_of(plain, NO_LIMITS)),
             bound=bound,
         )
         for measure, (text, bound) in says.items()

@@ -89,6 +89,20 @@ class Trial:
             raise SubjectFailedError(f"a worker did not start: {last_words(silent)}")
         return workers
 
+    def go(self, workers: Workers) -> float:
+        """Let workers begin that are all connected, whatever their start takes; the moment."""
+        hold, release = str(self.about["hold"]), str(self.about["release"])
+        if not hold:
+            went = time.monotonic()
+            workers.go()
+            return went
+        self.store.ask(hold)
+        workers.go()
+        time.sleep(_UNTIL_IDLE)
+        went = time.monotonic()
+        self.store.ask(release)
+        return went
+
     def idle_worker(self, jobs: int) -> Workers:
         """A worker that has run a job and waits for the next; `jobs` as in `workers`. Raises `SubjectFailedError`."""
         workers = self.workers(1, jobs)

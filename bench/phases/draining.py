@@ -12,6 +12,7 @@ from bench.trial import Trial
 from bench.workers import Workers
 
 _LOOK_EVERY = 0.002
+_LOOK_EVERY_LONG = 0.05  # a look reads a byte for each job
 _STANDSTILL = 3.0
 _GIVE_UP = 20.0
 
@@ -48,8 +49,7 @@ def drain(trial: Trial, wanted: Drain) -> Measurement:
     trial.fill(wanted.jobs, call=wanted.call, size=wanted.size)
     stored_before = trial.results(wanted.jobs) or 0
     with trial.workers(wanted.workers, wanted.jobs) as workers:
-        went = time.monotonic()
-        workers.go()
+        went = trial.go(workers)
         watch = _Watch(wanted.jobs)
         ended = _wait_for_the_end(trial, workers, wanted, went, watch)
         peak_memory = workers.usage().peak_memory if wanted.is_long else None
@@ -104,17 +104,22 @@ class _Watch:
 
 
 def _wait_for_the_end(trial: Trial, workers: Workers, wanted: Drain, went: float, watch: _Watch) -> float | None:
-    """When nothing was unfinished; None if that did not come. The store is asked only when every job has run."""
+    """When the store was asked and had nothing unfinished; None if that did not come.
+
+    It is asked only when every job has run, and is given its time: where it finds its dead rows first, the answer can
+    take half a second after a long drain.
+    """
     seen, moved = 0, went
     while (now := time.monotonic()) - went < wanted.limit:
-        time.sleep(_LOOK_EVERY)
+        time.sleep(_LOOK_EVERY_LONG if wanted.is_long else _LOOK_EVERY)
         ran = sum(len(runs) - runs.count(0) for runs in workers.runs())
         if ran != seen:
             seen, moved = ran, now
             watch.note(now, ran)
         if ran >= wanted.jobs or now - moved > _STANDSTILL:
+            asked = time.monotonic()
             if trial.unfinished(wanted.jobs) <= 0:
-                return time.monotonic()
+                return asked
             if now - moved > _GIVE_UP:
                 return None
     return None

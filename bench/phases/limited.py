@@ -1,4 +1,4 @@
-"""Drains of a project some of whose jobs have limits: the jobs without limits, then those with limits by key."""
+"""Drains of jobs without limits, then of those with limits by key, if the subject has such."""
 
 from __future__ import annotations
 
@@ -9,21 +9,17 @@ from bench.trial import Trial
 
 from .draining import Drain, drain
 
-BESIDE_LIMITS = "drain beside limits"
+NO_LIMITS = "drain, no limits"
 BY_CONCURRENCY = "drain, concurrency by key"
 BY_RATE = "drain, rate by key"
-_CALLS = {
-    "": BESIDE_LIMITS,
-    "later_many, concurrency by key": BY_CONCURRENCY,
-    "later_many, rate by key": BY_RATE,
-}
+_TITLES = (NO_LIMITS, BY_CONCURRENCY, BY_RATE)
 
 
 def drain_with_limits(trial: Trial, wanted: Drain) -> Measurement:
     """Drain each kind of job."""
     values: dict[str, float] = {}
     measured = Measurement()
-    for call, title in _CALLS.items():
+    for call, title in zip(trial.bulk_calls, _TITLES, strict=False):
         measured = drain(trial, replace(wanted, call=call, title=title))
         values |= measured.values
         if measured.exactness is not None and not measured.exactness.is_exact:

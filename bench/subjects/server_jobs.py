@@ -59,6 +59,14 @@ SELECT (SELECT count(*) FROM jobs WHERE status = 'pending' AND concurrency_key I
      + (SELECT count(*) FROM jobs WHERE status = 'running')
 """
 _RESULTS = "SELECT count(result) FROM jobs"
+# As `server-jobs pause` and `resume`, but without a process that would still be ending when the measurement begins.
+_HOLD = "INSERT INTO paused_queues (name, paused_at) VALUES ('default', {now}) RETURNING 1"
+_RELEASE = {
+    StoreKind.POSTGRESQL: """
+        WITH resumed AS (DELETE FROM paused_queues RETURNING name)
+        SELECT count(*), pg_notify('server_jobs', '') FROM resumed""",
+    StoreKind.SQLITE: "DELETE FROM paused_queues RETURNING 1",
+}
 
 
 class StoredJobs(Subject):
@@ -67,16 +75,18 @@ class StoredJobs(Subject):
     _backend: Backend
 
     def __init__(self, kind: StoreKind, url: str, setup: str) -> None:
-        self._is_command = setup != "library"
+        is_command = setup != "library"
         self._has_limits = setup == "limited"
         self.description = Description(
             store=kind,
             packages=("server-jobs", *(("asyncpg",) if kind is StoreKind.POSTGRESQL else ())),
-            promises=_PROMISES if self._is_command else f"{_PROMISES}; `Worker(backend)` in a script, no log of jobs",
-            bulk_calls=(_MANY,),
+            promises=_PROMISES if is_command else f"{_PROMISES}; `Worker(backend)` in a script, no log of jobs",
+            bulk_calls=tuple(_CALLS) if self._has_limits else (_MANY,),
             unfinished=_UNFINISHED,
             results=_RESULTS,
-            worker=("server-jobs", "worker") if self._is_command else (),
+            hold=_HOLD.format(now="now()" if kind is StoreKind.POSTGRESQL else "0"),
+            release=_RELEASE[kind],
+            worker=("server-jobs", "worker") if is_command else (),
         )
         self._url = url if kind is StoreKind.POSTGRESQL else f"sqlite:///{url}"
         self._open = AsyncExitStack()

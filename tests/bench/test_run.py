@@ -94,7 +94,7 @@ def test_limits_and_a_long_drain_are_measured(tmp_path: Path) -> None:
 
     assert run.status == 0, run.errors
     measured = {name for subject in subjects for name in run.subjects()[subject]["measures"]}
-    assert {"drain beside limits", "drain, rate by key", "last tenth against first", "peak memory"} <= measured
+    assert {"drain, no limits", "drain, rate by key", "last tenth against first", "peak memory"} <= measured
 
 
 # The bare driver starts in a tenth of the time of a project, and each of the three measures starts several processes.
