@@ -4,7 +4,7 @@ from __future__ import annotations
 
 _MOMENT = 0.05  # seconds that a prefetched claim should wait at most, as other workers could run the job
 _LIMITED_MOMENT = 0.005  # the same for a job with limits, as a claim that waits uses up the limit
-_MOST = 500
+_MOST = 1000
 _GROWTH = 4
 
 

@@ -37,7 +37,7 @@ def test_the_pace_grows_step_by_step_up_to_a_bound() -> None:
     assert after((5, 0.001)).ahead == 20
     assert after((5, 0.001), (25, 0.001)).ahead == 100
     assert after((5, 0.001), (25, 0.001), (105, 0.001)).ahead == 420
-    assert after((5, 0.001), (25, 0.001), (105, 0.001), (425, 0.001)).ahead == 500
+    assert after((5, 0.001), (25, 0.001), (105, 0.001), (425, 0.001)).ahead == 1000
 
 
 @pytest.mark.parametrize("waited", [0.03, 0.5])
