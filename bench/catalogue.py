@@ -46,6 +46,7 @@ OURS = (
 BARE = "bare:"
 BARE_POSTGRESQL = f"{BARE}postgresql-100"
 BARE_SQLITE = f"{BARE}sqlite-100"
+BARE_IN_THREAD = "bare_in_thread"
 
 SUBJECTS: dict[str, tuple[Phase, ...]] = {
     OURS_POSTGRESQL: (*_QUEUE, *_OURS),
@@ -65,6 +66,7 @@ SUBJECTS: dict[str, tuple[Phase, ...]] = {
     "bare:sqlite-1": _BATCH,
     "bare:sqlite-10": _BATCH,
     BARE_SQLITE: (*_QUEUE, Phase.LARGE),
+    BARE_IN_THREAD: (Phase.ONE,),
     "litequeue": _QUEUE,
     "litequeue:full": _BATCH,
     "huey": _QUEUE,

@@ -16,15 +16,15 @@ _INSERT = "executemany, 100 a commit"
 _PART = 100
 _POLL = 0.002
 
-_SETTINGS = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL"
-_TABLE = """
+SETTINGS = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL"
+TABLE = """
 CREATE TABLE job (
     id INTEGER PRIMARY KEY, name TEXT NOT NULL, params TEXT NOT NULL, status TEXT NOT NULL DEFAULT 'pending',
     token TEXT, result TEXT, created REAL NOT NULL, started REAL, finished REAL
 );
 CREATE INDEX job_pending ON job (id) WHERE status = 'pending'
 """
-_PUT = "INSERT INTO job (name, params, created) VALUES ('mail', ?, ?)"
+PUT = "INSERT INTO job (name, params, created) VALUES ('mail', ?, ?)"
 _CLAIM = """
 UPDATE job SET status = 'running', token = ?, started = ?
 WHERE id IN (SELECT id FROM job WHERE status = 'pending' ORDER BY id LIMIT ?) RETURNING id, params
@@ -52,24 +52,24 @@ class BareSqlite(Subject):
 
     async def create_tables(self) -> None:
         await self.open()
-        self._connection.executescript(_TABLE)
+        self._connection.executescript(TABLE)
 
     async def open(self) -> None:
         self._connection = sqlite3.connect(self._path, isolation_level=None, timeout=30)
-        self._connection.executescript(_SETTINGS)
+        self._connection.executescript(SETTINGS)
 
     async def close(self) -> None:
         self._connection.close()
 
     async def put(self, params: Params) -> None:
-        self._connection.execute(_PUT, (json.dumps(params), time.time()))
+        self._connection.execute(PUT, (json.dumps(params), time.time()))
 
     async def put_many(self, call: str, jobs: Sequence[Params]) -> None:
         del call
         for first in range(0, len(jobs), _PART):
             rows = [(json.dumps(params), time.time()) for params in jobs[first : first + _PART]]
             self._connection.execute("BEGIN IMMEDIATE")
-            self._connection.executemany(_PUT, rows)
+            self._connection.executemany(PUT, rows)
             self._connection.execute("COMMIT")
 
     async def work(self, ran: Ran) -> None:

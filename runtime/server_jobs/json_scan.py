@@ -39,7 +39,7 @@ class JsonScan:
 
     def has_unstorable_escape(self) -> bool:
         """Whether a string holds an escaped NUL or an escaped surrogate without its other half."""
-        if rb"\u" not in self._data:
+        if b"\\" not in self._data or rb"\u" not in self._data:  # one byte is found many times faster than two
             return False
         if rb"\u0000" in self._plain:
             return True

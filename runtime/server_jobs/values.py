@@ -138,10 +138,11 @@ _encoder = json.JSONEncoder(allow_nan=False, ensure_ascii=False, separators=(","
 
 def _written_fast(root: object) -> str | None:
     """Return the text of a value made only of plain JSON types and finite numbers, or None for other values."""
-    if not _is_plain(root):
+    kinds = _plain_kinds(root)
+    if kinds is None:
         return None
     try:
-        return _finite_text(root)
+        return _finite_text(root) if float in kinds else to_json(root).decode()
     except (ValueError, RecursionError):  # too deep, or not Unicode: the slower way says where
         return None
 
@@ -159,20 +160,25 @@ def _finite_text(value: object, *, serialize_unknown: bool = False) -> str | Non
     return named.decode()
 
 
-def _is_plain(root: object) -> bool:
-    """Whether a value is not nested too deep and holds only the types that JSON has. No Python code runs per value."""
+def _plain_kinds(root: object) -> set[type] | None:
+    """Return the types of a value and of those below it; None if JSON lacks one of them, or it is nested too deep.
+
+    No Python code runs per value.
+    """
+    found: set[type] = set()
     pending: list[tuple[int, list[object]]] = [(0, [root])]
     while pending:
         depth, values = pending.pop()
         kinds = set(map(type, values))
+        found |= kinds
         if kinds <= _SCALARS:
             continue
         is_known = kinds <= _TYPES and (dict not in kinds or _keys_are_strings(values, kinds))
         if not is_known or depth >= MAX_DEPTH:
-            return False
+            return None
         inner = gc.get_referents(*values)
         pending += ((depth + 1, inner[start : start + _AT_ONCE]) for start in range(0, len(inner), _AT_ONCE))
-    return True
+    return found
 
 
 def _keys_are_strings(values: Sequence[object], kinds: Set[type]) -> bool:
