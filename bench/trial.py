@@ -98,7 +98,7 @@ class Trial:
             return went
         self.store.ask(hold)
         workers.go()
-        time.sleep(_UNTIL_IDLE)
+        workers.wait_until_idle()
         went = time.monotonic()
         self.store.ask(release)
         return went

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from .run_ledger import LedgerReader
 from .starting_line import JOBS, LEDGER
 
 _STOP_SECONDS = 10
+_APART, _IDLE_SECONDS = 0.2, 0.01
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +84,13 @@ class Workers:
             cpu_seconds=sum(float(answer["seconds"]) for answer in answers),
             peak_memory=max(float(answer["peak_memory"]) for answer in answers),
         )
+
+    def wait_until_idle(self) -> None:
+        """Until they use hardly any processor time: those that connect when they are told to go have done so."""
+        before, used = 0.0, self.usage().cpu_seconds
+        while used - before > _IDLE_SECONDS * len(self._processes):
+            time.sleep(_APART)
+            before, used = used, self.usage().cpu_seconds
 
     def stop(self) -> None:
         """End them; their work is done by now. Harmless when they have ended."""
