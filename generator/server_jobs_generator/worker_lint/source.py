@@ -48,6 +48,8 @@ def read_source(root: Path, path: str, name: str) -> Source | CodeFinding:
         if not (root / path).is_file():
             return _whole_file(path, UNREADABLE, "is not a regular file")
         data = (root / path).read_bytes()
+        if b"\0" in data:  # which call below rejects it, and with which message, depends on the version of Python
+            return _whole_file(path, SYNTAX, "is not valid Python: source code cannot contain null bytes")
         encoding, _ = tokenize.detect_encoding(io.BytesIO(data).readline)
         text = data.decode(encoding)
     except OSError as error:
