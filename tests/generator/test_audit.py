@@ -112,6 +112,10 @@ def _is_fine(kind: str, about: str, roots: tuple[Path, ...]) -> bool:
         case "subprocess.Popen":
             # `croniter` asks `file` for the word size of the interpreter when it is imported.
             return about.startswith("file, ['file', '-b', ")
+        case "ctypes.call_function":
+            # `exchange` swaps two folders. Python 3.14 reports the call to audit hooks, earlier versions do not.
+            exchange = re.fullmatch(r"\d+, \((?:-100, )?b'(.+)', (?:-100, )?b'(.+)', 2\)", about)
+            return exchange is not None and all(_is_in_a_project(Path(path), roots) for path in exchange.groups())
         case "os.mkdir" | "os.remove" | "os.rename" | "os.rmdir" | "shutil.rmtree":
             name, _, open_folder = about.partition(", ")
             # A name in an open folder is part of a `shutil.rmtree`, which says which one.
