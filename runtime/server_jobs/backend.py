@@ -44,7 +44,7 @@ from .result import JobMetadata
 from .runner import Runner
 from .scheduler import Scheduler
 from .stores.sql import SqlStore
-from .tasks import begun
+from .tasks import begun, shielded
 from .upcasts import Versions
 from .worker_backend import (
     DEFAULT_CONCURRENCY,
@@ -346,7 +346,7 @@ class Backend:
         """The claims made. When the caller is cancelled they are made all the same, and given back."""
         task = begun(claiming)
         try:
-            return await asyncio.shield(task)
+            return await shielded(task)
         except asyncio.CancelledError:
             undoing = asyncio.get_running_loop().create_task(self._undo(task), context=Context())
             self._undoing.add(undoing)

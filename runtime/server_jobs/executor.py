@@ -28,6 +28,7 @@ from .job import AnyHandler, AnyJob
 from .outcomes import Cancel, DoNotRetryError, RetryAfterError, Snooze
 from .processes.raised import HandlerProcessError
 from .record import UNREADABLE, Cancelled, Claim, Completed, Failed, Heartbeat, Released, Report, Settlement
+from .tasks import shielded
 from .texts import clean_text
 from .tracebacks import log_with_traceback
 from .upcasts import Versions
@@ -144,7 +145,7 @@ class HandlerCall:
 
     async def _in_thread(self, params: BaseModel) -> object:
         self.lingering = in_thread(lambda: self._handler(params, self._context))
-        result = await asyncio.shield(self.lingering)
+        result = await shielded(self.lingering)
         return await result if isawaitable(result) else result
 
 

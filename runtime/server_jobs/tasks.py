@@ -1,4 +1,4 @@
-"""Tasks that run as far as they can at once, instead of in the next turn of the event loop."""
+"""Tasks that start at once instead of in the next turn of the event loop, and tasks that outlive their caller."""
 
 from __future__ import annotations
 
@@ -21,3 +21,13 @@ else:
     def begun(coroutine: Coroutine[None, None, T], variables: Context | None = None) -> asyncio.Task[T]:
         """A task in these context variables, or a copy; it begins in the next turn of the event loop."""
         return asyncio.get_running_loop().create_task(coroutine, context=variables)
+
+
+async def shielded(future: asyncio.Future[T]) -> T:
+    """Wait for a future without cancelling it when the caller is cancelled.
+
+    Since Python 3.14, `asyncio.shield` logs an error that the future raises later, even if other code handles it.
+    """
+    if not future.done():
+        await asyncio.wait((future,))
+    return future.result()

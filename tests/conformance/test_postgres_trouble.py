@@ -22,7 +22,7 @@ from server_jobs.databases.postgres_pool import Pool
 from server_jobs.databases.postgres_servers import Servers
 from server_jobs.databases.postgres_url import parse_postgres_url
 from server_jobs.databases.sqlite_connection import Call, Rows
-from server_jobs.errors import DatabaseBusyError, DatabaseError, RowLockedError
+from server_jobs.errors import DatabaseBusyError, DatabaseError, DatabaseUnreachableError, RowLockedError
 from server_jobs.ports import Statement, Value
 from server_jobs.record import Claim, Heartbeat, Hold, JobQuery, NewJob, Settlement
 from server_jobs.stores import postgres_statements
@@ -440,6 +440,33 @@ async def test_calls_that_are_cancelled_while_they_connect_make_no_noise(url: st
         await database.run(look)
         await database.close()
     gc.collect()
+    assert noise == []
+
+
+async def test_a_connection_that_fails_after_its_call_was_cancelled_makes_no_noise(url: str) -> None:
+    noise: list[dict[str, object]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: noise.append(context))
+    begun, refused = asyncio.Event(), asyncio.Event()
+
+    async def connect(_: Servers) -> Session:
+        begun.set()
+        await refused.wait()
+        raise DatabaseUnreachableError("refused")
+
+    database = PostgresDatabase(url)
+    await database.open()
+    sleep = asyncio.create_task(database.run((Statement("SELECT pg_sleep(0.2)", writes=False), {})))
+    await asyncio.sleep(0)  # it takes the only connection there is
+    with patch.object(Servers, "connect", connect):
+        call = asyncio.create_task(database.run((Statement("SELECT 1 AS one", writes=False), {})))
+        async with asyncio.timeout(SECONDS):
+            await begun.wait()
+        call.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await call
+        refused.set()
+        await sleep
+    await database.close()
     assert noise == []
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from server_jobs import (
     ConcurrencyLimit,
+    DatabaseError,
     HandlerMissingError,
     InvalidOptionError,
     Job,
@@ -323,6 +324,27 @@ async def test_what_was_being_claimed_for_a_cancelled_caller_is_given_back(call:
         await task
     record = await read(backend, running.id)
     assert (record.status, record.attempt_count, gate.contexts) == (JobStatus.PENDING, 0, [])
+
+
+async def test_a_claim_that_fails_after_its_caller_was_cancelled_makes_no_noise() -> None:
+    noise: list[dict[str, object]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: noise.append(context))
+    answered = asyncio.Event()
+
+    class SlowStore(FaultyStore):
+        async def claim(self, request: ClaimRequest) -> Sequence[Claim]:
+            await answered.wait()
+            raise DatabaseError("the connection was lost")
+
+    backend = backend_on(SlowStore(), text_job(echo))
+    task = asyncio.create_task(backend.poll_and_claim())
+    await turns()
+    task.cancel()
+    await turns()
+    answered.set()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert noise == []
 
 
 async def test_polls_together_claim_no_more_than_may_run_at_once() -> None:

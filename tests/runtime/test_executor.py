@@ -515,6 +515,32 @@ async def test_a_plain_handler_may_outlive_its_attempt_and_its_result_is_for_nob
     assert record == await read(backend, job_id)
 
 
+async def test_an_error_of_a_plain_handler_that_outlives_its_attempt_makes_no_noise() -> None:
+    noise: list[dict[str, object]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: noise.append(context))
+    began, go_on = threading.Event(), threading.Event()
+
+    def handler(params: Text, context: JobContext) -> Text:
+        began.set()
+        go_on.wait(5)
+        raise RuntimeError("too late")
+
+    job = text_job(handler)
+    backend = backend_on(MemoryStore(), job)
+    job_id = await job.later(PARAMS)
+    (claim,) = (await backend.poll_and_claim()).claimed_jobs
+    task = asyncio.create_task(backend.execute(claim))
+    await asyncio.to_thread(began.wait, 5)
+    (attempt,) = backend.runner.attempts()
+    await backend.release_lock(job_id)
+    await task
+    go_on.set()
+    assert attempt.call.lingering is not None
+    with pytest.raises(RuntimeError, match="too late"):
+        await attempt.call.lingering
+    assert noise == []
+
+
 def test_a_thread_that_ends_after_its_event_loop_does_no_harm() -> None:
     go_on, threads = threading.Event(), set(threading.enumerate())
 

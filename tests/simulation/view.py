@@ -35,6 +35,7 @@ from server_jobs.record import (
     Settlement,
     Survey,
 )
+from server_jobs.tasks import shielded
 
 from .database import SharedStore
 from .machine import Machine
@@ -192,7 +193,7 @@ class StoreView:
         # The wire belongs to no machine: it neither freezes nor dies with the one that sent.
         wire = asyncio.get_running_loop().create_task(self._carry(journey, method, subject, call), context=Context())
         wire.add_done_callback(_retrieve)
-        answer = await asyncio.shield(wire)
+        answer = await shielded(wire)
         self.has_answered = True
         return answer
 

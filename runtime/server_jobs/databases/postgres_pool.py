@@ -10,6 +10,7 @@ from functools import partial
 
 from ..errors import DatabaseError, DatabaseUnreachableError, ServerJobsError
 from ..ports import Row
+from ..tasks import shielded
 from .postgres_connection import Call, PostgresConnection
 from .postgres_driver import Session
 from .postgres_errors import LostStatementError
@@ -112,7 +113,7 @@ class Pool:
     async def _connect_in(self, slot: AsyncExitStack) -> PostgresConnection:
         connecting = asyncio.create_task(self._servers.connect(), name="server-jobs-connect")
         try:
-            return self._connection(await asyncio.shield(connecting))
+            return self._connection(await shielded(connecting))
         except DatabaseUnreachableError as error:
             self._note_loss(error)
             raise
