@@ -14,7 +14,7 @@ from unittest.mock import patch
 
 import psycopg
 import pytest
-from server_jobs.databases import postgres, postgres_connection
+from server_jobs.databases import postgres, postgres_connection, postgres_hints
 from server_jobs.databases.postgres import PostgresDatabase
 from server_jobs.databases.postgres_driver import Session
 from server_jobs.databases.postgres_hints import Listener
@@ -366,6 +366,22 @@ def test_event_loops_may_use_a_database_one_after_another_and_leave_nothing_behi
         until_disconnected(connection, "AND wait_event_type IS DISTINCT FROM 'Client'")
     asyncio.run(store.close())
     assert [message for message in caplog.messages if "took" not in message] == []
+
+
+def test_an_event_loop_ends_without_noise_although_the_server_is_slow(
+    url: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(postgres_hints, "FINISH_SECONDS", 0.05)
+    monkeypatch.setattr(postgres, "NOTIFY", Statement("SELECT pg_sleep(1)", writes=False))
+
+    async def announce() -> None:
+        database = PostgresDatabase(url)
+        await database.open()
+        database.announce()
+
+    asyncio.run(announce())
+    gc.collect()
+    assert caplog.messages == []
 
 
 def test_an_event_loop_that_was_closed_without_a_farewell_is_not_used_again(url: str) -> None:

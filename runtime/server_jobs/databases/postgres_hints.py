@@ -50,6 +50,7 @@ class Announcer:
         if self._task is not None and _goes_on(self._task):
             await asyncio.wait([self._task], timeout=FINISH_SECONDS)
             self._task.cancel()
+            await asyncio.wait([self._task])  # so that the pool knows the connection that it leaves behind
 
     async def _work(self) -> None:
         while self._wanted:
