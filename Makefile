@@ -89,7 +89,7 @@ deploy: setup ## Put the Worker on Cloudflare, step by step (DEPLOY_OPTIONS=--dr
 	@$(BIN)/python -m tests.worker.deploy $(DEPLOY_OPTIONS)
 
 .PHONY: bench
-bench: bench-wheel ## Measure this project beside the bare drivers and other queues (about 40 minutes)
+bench: bench-wheel ## Measure this project beside the bare drivers and other queues (about 50 minutes)
 	@$(BENCH)/bin/python -m bench $(BENCH_OPTIONS)
 
 .PHONY: bench-quick

@@ -91,6 +91,7 @@ def test_connections_that_break_under_load_lose_nothing(postgres_site: Site, fig
     plan, url = through_proxy(site)
     proxy = start_proxy(site, plan)
     workers = [site.start(site.worker_plan(url=url)) for _ in range(2)]
+    site.wait(lambda: len({note.process for note in site.notes()}) == len(workers))  # both can end in good order
     for number in range(BREAKS):
         site.wait(lambda goal=BROKEN_JOBS * 0.9 * (number + 0.5) / BREAKS: site.finished() >= goal)  # type: ignore[misc]
         time.sleep(chance.uniform(0, 0.02))

@@ -335,7 +335,7 @@ def test_a_heap_of_files_is_refused_at_once(tmp_path: Path, heap: str) -> None:
     elapsed = time.process_time() - started
     assert any(expected in problem.message for problem in specs.problems)
     assert specs.jobs == ()
-    assert elapsed < 2
+    assert elapsed < 6  # 250,000 values take 1.5 s, and twice as long beside other work
 
 
 LONG_TEXTS: dict[str, Schema] = {
