@@ -45,9 +45,9 @@ class Description:
     worker: tuple[str, ...] = ()
     """The arguments of its own command that run jobs, such as `server-jobs worker`; else `Subject.work` runs them."""
     hold: str = ""
-    """Tells the store to hand out no jobs, for workers that connect only when they are told to go."""
+    """SQL that pauses the queue, for workers that connect only after "go"."""
     release: str = ""
-    """Tells the store and its idle workers that there are jobs again. Both answer with a number."""
+    """SQL that resumes the queue and wakes idle workers. Both return a number."""
     uses_uvloop: bool = False
     """Whether it runs on uvloop, for those whose own command does."""
 

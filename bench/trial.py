@@ -90,7 +90,7 @@ class Trial:
         return workers
 
     def go(self, workers: Workers) -> float:
-        """Let workers begin that are all connected, whatever their start takes; the moment."""
+        """Start the work when all workers are connected, and return the time."""
         hold, release = str(self.about["hold"]), str(self.about["release"])
         if not hold:
             went = time.monotonic()

@@ -86,7 +86,7 @@ class Workers:
         )
 
     def wait_until_idle(self) -> None:
-        """Until they use hardly any processor time: those that connect when they are told to go have done so."""
+        """Wait until they use hardly any processor time: workers that connect after "go" have connected."""
         before, used = 0.0, self.usage().cpu_seconds
         while used - before > _IDLE_SECONDS * len(self._processes):
             time.sleep(_APART)

@@ -104,10 +104,10 @@ class _Watch:
 
 
 def _wait_for_the_end(trial: Trial, workers: Workers, wanted: Drain, went: float, watch: _Watch) -> float | None:
-    """When the store was asked and had nothing unfinished; None if that did not come.
+    """Return the time of the question that found nothing unfinished; None if that did not come.
 
-    It is asked only when every job has run, and is given its time: where it finds its dead rows first, the answer can
-    take half a second after a long drain.
+    The first question comes when every job has run. After a long drain the answer can take half a second, as the store
+    reads dead rows.
     """
     seen, moved = 0, went
     while (now := time.monotonic()) - went < wanted.limit:

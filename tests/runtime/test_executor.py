@@ -491,14 +491,10 @@ async def test_stopping_a_job_does_not_cancel_the_code_that_ran_it(swallows: boo
     assert cancelling == [0]
 
 
-async def test_a_plain_handler_may_outlive_its_attempt_and_its_result_is_for_nobody() -> None:
-    began, go_on = threading.Event(), threading.Event()
-
-    def handler(params: Text, context: JobContext) -> Text:
-        began.set()
-        go_on.wait(5)
-        return Text(text=f"cancelled: {context.cancelled}")
-
+async def outlived(
+    handler: Callable[[Text, JobContext], Text], began: threading.Event
+) -> tuple[Backend, str, asyncio.Future[object]]:
+    """Run a plain handler until it began, and end its attempt: the backend, the job, and the thread that goes on."""
     job = text_job(handler)
     backend = backend_on(MemoryStore(), job)
     job_id = await job.later(PARAMS)
@@ -508,10 +504,22 @@ async def test_a_plain_handler_may_outlive_its_attempt_and_its_result_is_for_nob
     (attempt,) = backend.runner.attempts()
     await backend.release_lock(job_id)
     await task
+    assert attempt.call.lingering is not None
+    return backend, job_id, attempt.call.lingering
+
+
+async def test_a_plain_handler_may_outlive_its_attempt_and_its_result_is_for_nobody() -> None:
+    began, go_on = threading.Event(), threading.Event()
+
+    def handler(params: Text, context: JobContext) -> Text:
+        began.set()
+        go_on.wait(5)
+        return Text(text=f"cancelled: {context.cancelled}")
+
+    backend, job_id, lingering = await outlived(handler, began)
     record = await read(backend, job_id)
     go_on.set()
-    assert attempt.call.lingering is not None
-    assert await attempt.call.lingering == Text(text="cancelled: True")
+    assert await lingering == Text(text="cancelled: True")
     assert record == await read(backend, job_id)
 
 
@@ -525,19 +533,10 @@ async def test_an_error_of_a_plain_handler_that_outlives_its_attempt_makes_no_no
         go_on.wait(5)
         raise RuntimeError("too late")
 
-    job = text_job(handler)
-    backend = backend_on(MemoryStore(), job)
-    job_id = await job.later(PARAMS)
-    (claim,) = (await backend.poll_and_claim()).claimed_jobs
-    task = asyncio.create_task(backend.execute(claim))
-    await asyncio.to_thread(began.wait, 5)
-    (attempt,) = backend.runner.attempts()
-    await backend.release_lock(job_id)
-    await task
+    _, _, lingering = await outlived(handler, began)
     go_on.set()
-    assert attempt.call.lingering is not None
     with pytest.raises(RuntimeError, match="too late"):
-        await attempt.call.lingering
+        await lingering
     assert noise == []
 
 

@@ -95,7 +95,7 @@ class Pool:
             connection.abandon()
 
     def _idle_connection(self, calls: Sequence[Call]) -> PostgresConnection | None:
-        """Return the one that was used last of those that have prepared all of these calls, or of all.
+        """Return the idle connection used last, preferably one that has prepared these calls.
 
         To plan a claim takes the server as long as to claim a hundred jobs.
         """
