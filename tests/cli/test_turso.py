@@ -7,7 +7,7 @@ import json
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from server_jobs.cli.plain_sql import PlainRevision, plain_revisions, recorded, 
 from server_jobs.cli.workspace import Workspace
 from server_jobs.databases.turso import TursoDatabase
 from server_jobs.errors import DatabaseError, ProjectError
+from server_jobs.ports import Row, Statement, Value
 from server_jobs.schema import metadata
 from sqlalchemy import create_engine, inspect
 
@@ -145,6 +146,39 @@ async def test_two_who_migrate_at_the_same_time_do_it_once(server: HranaServer) 
         await database.close()
 
     assert sorted(len(one) for one in ran) == [0, 0, 0, len(revisions)]
+
+
+class Overtaken(TursoDatabase):
+    """A database that somebody else migrates behind one of its calls."""
+
+    def __init__(self, url: str, calls: int, migrate: Callable[[], Awaitable[object]]) -> None:
+        super().__init__(url)
+        self._calls_left, self._migrate = calls, migrate
+
+    async def run(
+        self, *calls: tuple[Statement, Mapping[str, Value]], look: tuple[Statement, Mapping[str, Value]] | None = None
+    ) -> Sequence[Sequence[Row]]:
+        rows = await super().run(*calls, look=look)
+        self._calls_left -= 1
+        if self._calls_left == 0:
+            await self._migrate()
+        return rows
+
+
+@pytest.mark.parametrize("calls", range(1, 4))
+async def test_who_is_overtaken_between_two_looks_has_nothing_to_do(server: HranaServer, calls: int) -> None:
+    other = await opened(server)
+    revisions = plain_revisions(Workspace(folder=ROOT))
+    database = Overtaken(server.url, calls, lambda: upgrade(other, revisions, "head"))
+    await database.open()
+    try:
+        ran = await upgrade(database, revisions, "head")
+        found = await recorded(other)
+    finally:
+        await database.close()
+        await other.close()
+
+    assert (ran, found.revisions) == ([], frozenset({NEWEST}))
 
 
 def test_sql_is_printed_for_an_empty_database_and_none_is_touched(

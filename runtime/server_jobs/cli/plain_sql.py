@@ -107,9 +107,9 @@ async def upgrade(database: Database, revisions: Sequence[PlainRevision], target
 
 async def _check_tables(database: Database) -> None:
     """Raise `DatabaseError` if something else has the names of our tables, in a database that was never migrated."""
-    if (await recorded(database)).revisions:
-        return
-    if taken := await _present(database, TABLES):
+    # The tables first: a migration that runs meanwhile commits them together with its revision.
+    taken = await _present(database, TABLES)
+    if taken and not (await recorded(database)).revisions:
         raise DatabaseError(
             f"the database has {', '.join(map(repr, sorted(taken)))} already, and no revision of server-jobs is "
             "recorded. Nothing was changed. Give server-jobs a database of its own; if its plain SQL made the tables, "
