@@ -8,7 +8,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 from server_jobs import JobContext
-from server_jobs.ports import JobReader
+from server_jobs.domain.interfaces import JobReader
 
 from ..jobs.send_email import SendEmail
 from ..models.daily_digest import DailyDigestParams, DailyDigestResult

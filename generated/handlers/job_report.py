@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from heapq import nlargest
 
 from server_jobs import JobQuery, JobRecord, JobStatus
-from server_jobs.ports import JobReader
+from server_jobs.domain.interfaces import JobReader
 
 from ..models.daily_digest import JobTally
 

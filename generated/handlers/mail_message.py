@@ -10,7 +10,7 @@ from email.policy import SMTP
 from email.utils import parseaddr
 from urllib.parse import quote
 
-from server_jobs.formats import is_email
+from server_jobs.contract.formats import is_email
 
 from ..models.send_email import SendEmailParams
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 from typing import Annotated, Literal, NotRequired, TypedDict
 
 from pydantic import Field
-from server_jobs.model import JobModel, JsonInteger, Number, Omittable
+from server_jobs.contract.model import JobModel, JsonInteger, Number, Omittable
 
 
 class Column(JobModel, extra="forbid"):

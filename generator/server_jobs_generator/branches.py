@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import combinations, product
 
 from pydantic import JsonValue
-from server_jobs.schemas.values import key_of, kind_of
+from server_jobs.contract.schemas.values import key_of, kind_of
 
 from .keywords import TYPES
 from .schema_lint import Schema, types_of

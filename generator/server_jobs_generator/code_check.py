@@ -18,22 +18,22 @@ IMPORTS: Mapping[str, frozenset[str]] = {
     "typing": frozenset({"Annotated", "Literal", "NotRequired", "TypedDict"}),
     "uuid": frozenset({"UUID"}),
     "pydantic": frozenset({"Field", "JsonValue"}),
-    "server_jobs.checked": frozenset({"Checked", "CheckedModel"}),
-    "server_jobs.formats": frozenset(
+    "server_jobs.contract.checked": frozenset({"Checked", "CheckedModel"}),
+    "server_jobs.contract.formats": frozenset(
         {
             *("Byte", "Date", "DateTime", "Duration", "Email", "Hostname", "IdnEmail", "IdnHostname", "Ipv4", "Ipv6"),
             *("Iri", "IriReference", "Json", "JsonPointer", "Regex", "RelativeJsonPointer", "Time", "Uri"),
             *("UriReference", "UriTemplate", "Uuid"),
         }
     ),
-    "server_jobs.written_values": frozenset({"read_date_time", "read_ipv6", "read_uuid"}),
-    "server_jobs.model": frozenset(
+    "server_jobs.contract.canonical_text": frozenset({"read_date_time", "read_ipv6", "read_uuid"}),
+    "server_jobs.contract.model": frozenset(
         {
             *("Exact", "Integer", "JobModel", "JsonInteger", "JsonNumber", "JsonTuple", "Number"),
             *("Omittable", "fresh"),
         }
     ),
-    "server_jobs.union": frozenset({"JobUnion"}),
+    "server_jobs.contract.root_union": frozenset({"JobUnion"}),
 }
 """Every name that generated models may import, by module."""
 

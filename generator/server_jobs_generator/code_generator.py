@@ -61,7 +61,7 @@ def written_models(plan: ModelPlan) -> str:
         target_pydantic_version=TargetPydanticVersion.V2_12,
         preset=PRESET,
         class_name="Root",
-        base_class="server_jobs.model.JobModel",
+        base_class="server_jobs.contract.model.JobModel",
         custom_file_header="#",
         enum_field_as_literal=LiteralType.All,
         collapse_root_models=False,

@@ -7,10 +7,10 @@ from fractions import Fraction
 from math import ceil, floor
 
 from pydantic import JsonValue
-from server_jobs.schemas.assertions import counted_matcher
-from server_jobs.schemas.patterns import PatternError
-from server_jobs.schemas.run import Run
-from server_jobs.schemas.values import exact, is_finite
+from server_jobs.contract.schemas.assertions import counted_matcher
+from server_jobs.contract.schemas.patterns import PatternError
+from server_jobs.contract.schemas.run import Run
+from server_jobs.contract.schemas.values import exact, is_finite
 
 Contradiction = tuple[str, str]
 """The keyword to look at, and the words for what is wrong."""

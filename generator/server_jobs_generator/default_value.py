@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 from pydantic import JsonValue
-from server_jobs.schemas.values import whole
-from server_jobs.written_values import read_date_time, read_ipv6, read_uuid
+from server_jobs.contract.canonical_text import read_date_time, read_ipv6, read_uuid
+from server_jobs.contract.schemas.values import whole
 
 from .document import Document
 from .instance import Fitting

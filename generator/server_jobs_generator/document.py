@@ -14,7 +14,7 @@ from functools import lru_cache
 from typing import TypeVar
 
 from pydantic import JsonValue
-from server_jobs.values import pointer_to
+from server_jobs.contract.values import pointer_to
 
 from .json_scalars import Scalar, Slip, UnreadableScalarError, next_word, read_key, read_scalar, read_string
 from .plain_json import NotPlainError, read_plain

@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from pydantic import JsonValue
-from server_jobs.options import JobOptions
-from server_jobs.values import canonical, fingerprint
+from server_jobs.contract.values import canonical, fingerprint
+from server_jobs.domain.options import JobOptions
 
 from .contracts.canonical import canonical_schema
 from .contracts.lock import Lock

@@ -8,8 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from pydantic import JsonValue
-from server_jobs.schemas.checker import Compiler
-from server_jobs.schemas.run import CheckTooLongError, Misfit, Run
+from server_jobs.contract.schemas.checker import Compiler
+from server_jobs.contract.schemas.run import CheckTooLongError, Misfit, Run
 
 from .document import Pointer
 from .keywords import ANNOTATIONS

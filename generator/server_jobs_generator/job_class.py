@@ -6,8 +6,8 @@ import ast
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
 
-from server_jobs.options import ConcurrencyLimit, JobOptions, Misfire, RateLimit, Retention, RunIn, Schedule
-from server_jobs.retry import Backoff, RetryPolicy
+from server_jobs.domain.options import ConcurrencyLimit, JobOptions, Misfire, RateLimit, Retention, RunIn, Schedule
+from server_jobs.domain.retry import Backoff, RetryPolicy
 
 from .layout import Code, Expression, Text, assignment, call, import_names, literal, one_a_line, tuple_of
 from .spec import JobSpec

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Generic, NamedTuple, TypeVar
 
 from pydantic import JsonValue
-from server_jobs.values import MAX_INTEGER_DIGITS
+from server_jobs.contract.values import MAX_INTEGER_DIGITS
 
 from .foreign_words import in_other_quotes, word_meant
 from .problems import shown

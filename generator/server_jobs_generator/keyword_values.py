@@ -7,9 +7,9 @@ import sys
 from collections.abc import Callable, Mapping
 
 from pydantic import JsonValue
-from server_jobs.formats import FORMATS
-from server_jobs.schemas.content import ENCODINGS, MEDIA_TYPES
-from server_jobs.schemas.uris import is_iri_reference
+from server_jobs.contract.formats import FORMATS
+from server_jobs.contract.schemas.content import ENCODINGS, MEDIA_TYPES
+from server_jobs.contract.schemas.uris import is_iri_reference
 
 from .problems import listed, nearest, shown
 from .rules import Mistake

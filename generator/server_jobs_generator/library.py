@@ -11,7 +11,7 @@ from typing import NamedTuple
 from urllib.parse import unquote
 
 from pydantic import JsonValue
-from server_jobs.values import pointer_to
+from server_jobs.contract.values import pointer_to
 
 from .document import MAX_DEPTH, MAX_NODES, Document, Pointer
 from .problems import shown

@@ -11,8 +11,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from pydantic import JsonValue
-from server_jobs.formats import FORMATS
-from server_jobs.schemas.patterns import translate
+from server_jobs.contract.formats import FORMATS
+from server_jobs.contract.schemas.patterns import translate
 
 from .keywords import ANNOTATIONS
 from .names import ClassNames, pascal_case, property_name
@@ -21,7 +21,7 @@ from .spec import JobSpec
 from .typed_form import DEFINITIONS, is_class, referenced_name, rest_of, self_contained
 from .typed_schema import TypedSchemas
 
-CUSTOM_TYPES = "server_jobs.formats."
+CUSTOM_TYPES = "server_jobs.contract.formats."
 
 _TYPE_NAMES = {name: "".join(map(str.capitalize, name.split("-"))) for name in FORMATS}
 _CONSTRAINTS = {

@@ -12,7 +12,7 @@ import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 
 from pydantic import JsonValue
-from server_jobs.json_schema import definitions_of
+from server_jobs.contract.json_schema import definitions_of
 
 from .code_check import IMPORTABLE, IMPORTS, check_code
 from .code_generator import EXTRAS

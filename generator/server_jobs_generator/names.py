@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from functools import lru_cache
 from itertools import chain, count
 
-from server_jobs.model import JobModel
+from server_jobs.contract.model import JobModel
 
 from .code_check import USED_IN_CLASSES
 

@@ -11,7 +11,7 @@ from itertools import islice
 from pathlib import PurePosixPath
 
 from pydantic import JsonValue
-from server_jobs.values import pointer_to
+from server_jobs.contract.values import pointer_to
 
 from .document import Document, Pointer
 from .keywords import inner_schemas

@@ -8,9 +8,9 @@ from datetime import timedelta
 from enum import StrEnum
 
 from pydantic import JsonValue
-from server_jobs.cron import check_cron
+from server_jobs.domain.cron import check_cron
+from server_jobs.domain.options import LONGEST_PERIOD, SHORTEST_PERIOD
 from server_jobs.errors import ScheduleError
-from server_jobs.options import LONGEST_PERIOD, SHORTEST_PERIOD
 
 from .problems import did_you_mean, listed, nearest, shown
 from .rules import Rule

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from pydantic import JsonValue
-from server_jobs.options import (
+from server_jobs.contract.values import pointer_to
+from server_jobs.domain.options import (
     HIGHEST_LIMIT,
     HIGHEST_MISFIRE_LIMIT,
     HIGHEST_PRIORITY,
@@ -21,8 +22,7 @@ from server_jobs.options import (
     RunIn,
     Schedule,
 )
-from server_jobs.retry import Backoff, RetryPolicy
-from server_jobs.values import pointer_to
+from server_jobs.domain.retry import Backoff, RetryPolicy
 
 from .document import MAX_PROBLEMS, Document, Pointer
 from .instance import Fitting

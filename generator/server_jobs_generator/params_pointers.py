@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from pydantic import JsonValue
-from server_jobs.values import pointer_to
+from server_jobs.contract.values import pointer_to
 
 from .instance import Fitting, referenced
 from .keywords import schemas_held_against

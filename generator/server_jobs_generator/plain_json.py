@@ -12,7 +12,7 @@ from sys import intern
 from typing import cast
 
 from pydantic import JsonValue
-from server_jobs.values import MAX_INTEGER_DIGITS
+from server_jobs.contract.values import MAX_INTEGER_DIGITS
 
 # Half a character, or NUL: to be told, and not every database takes them.
 _SUSPICIOUS = re.compile(r"\\u(?:0000|[dD][89a-fA-F])")

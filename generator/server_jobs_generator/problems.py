@@ -9,7 +9,7 @@ from heapq import nlargest
 from itertools import islice
 from typing import cast
 
-from server_jobs.near import near
+from server_jobs.domain.suggestions import near
 
 _LONGEST_SHOWN = 60
 _LONGEST_POINTER = 300

@@ -14,7 +14,7 @@ from itertools import islice
 from urllib.parse import quote, urljoin
 
 from pydantic import JsonValue
-from server_jobs.values import at_pointer, pointer_to
+from server_jobs.contract.values import at_pointer, pointer_to
 
 from .document import MAX_PROBLEMS, Document, Pointer
 from .keywords import inner_schemas

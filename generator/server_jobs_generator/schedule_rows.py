@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from server_jobs.ids import schedule_id
+from server_jobs.domain.ids import schedule_id
 
 from .spec import JobSpec
 

@@ -7,9 +7,9 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from pydantic import JsonValue
-from server_jobs.schemas.patterns import MAX_SIZE, LargePatternError, PatternError, size_of, translate
-from server_jobs.schemas.run import CheckTooLongError, Run
-from server_jobs.schemas.values import key_of
+from server_jobs.contract.schemas.patterns import MAX_SIZE, LargePatternError, PatternError, size_of, translate
+from server_jobs.contract.schemas.run import CheckTooLongError, Run
+from server_jobs.contract.schemas.values import key_of
 
 from .contradictions import contradictions, forbids
 from .document import MAX_PROBLEMS, Document, Pointer

@@ -13,8 +13,8 @@ from itertools import islice
 from pathlib import Path
 
 from pydantic import JsonValue
+from server_jobs.domain.options import JobOptions, Schedule
 from server_jobs.errors import ProjectError
-from server_jobs.options import JobOptions, Schedule
 
 from .bundle import BundleError, bundle
 from .document import MAX_PROBLEMS, Pointer, read_document

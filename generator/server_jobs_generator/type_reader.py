@@ -15,8 +15,8 @@ LIMITS = frozenset({"ge", "gt", "le", "lt", "multiple_of", "min_length", "max_le
 
 _SIMPLE = frozenset({"str", "int", "float", "bool", "Any"})
 _GENERIC = frozenset({"list", "dict", "tuple"})
-_FORMATS = "server_jobs.formats"
-_MODULES = frozenset({"__future__", "typing", "typing_extensions", "pydantic", "server_jobs.model", _FORMATS})
+_FORMATS = "server_jobs.contract.formats"
+_MODULES = frozenset({"__future__", "typing", "typing_extensions", "pydantic", "server_jobs.contract.model", _FORMATS})
 
 
 def read_models(text: str, classes: Container[str]) -> dict[tuple[str, str], Type]:

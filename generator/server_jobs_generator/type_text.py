@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from server_jobs.schemas.checker import Checker
+from server_jobs.contract.schemas.checker import Checker
 
 from .default_value import plain_value
 from .layout import Alternatives, Code, Expression, Group, Text, call, lay_out, literal

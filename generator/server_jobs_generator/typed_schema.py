@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from math import ceil, floor
 
 from pydantic import JsonValue
-from server_jobs.schemas.values import kind_of, rounded, whole
+from server_jobs.contract.schemas.values import kind_of, rounded, whole
 
 from .branches import Branches
 from .inline_circles import cut_circles

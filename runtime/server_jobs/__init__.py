@@ -10,10 +10,18 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from .backend import Backend
     from .connection import connect
     from .context import JobContext, create_job_context
-    from .cron_tick import Tick, tick
+    from .contract.json_schema import JobSchemas
+    from .contract.upcasts import EarlierVersion
+    from .definition import Handler
+    from .domain.options import ConcurrencyLimit, JobOptions, Misfire, RateLimit, Retention, RunIn, Schedule
+    from .domain.outcomes import Cancel, DoNotRetryError, RetryAfterError, Snooze
+    from .domain.record import Cancellation, JobCount, JobQuery, JobRecord, JobStatus, JobSummary
+    from .domain.retry import Backoff, RetryPolicy
+    from .engine.backend import Backend
+    from .engine.tick import Tick, tick
+    from .engine.worker import Worker
     from .errors import (
         DatabaseBusyError,
         DatabaseError,
@@ -45,24 +53,17 @@ if TYPE_CHECKING:
         ValueTooLargeError,
     )
     from .handle import JobHandle
-    from .job import Handler, Job, define_job
-    from .json_schema import JobSchemas
-    from .options import ConcurrencyLimit, JobOptions, Misfire, RateLimit, Retention, RunIn, Schedule
-    from .outcomes import Cancel, DoNotRetryError, RetryAfterError, Snooze
-    from .record import Cancellation, JobCount, JobQuery, JobRecord, JobStatus, JobSummary
+    from .job import Job, define_job
     from .registry import JobRegistry, create_job_registry
     from .result import JobMetadata, JobProgress, JobResult
     from .retired import RetiredJob
-    from .retry import Backoff, RetryPolicy
-    from .upcasts import EarlierVersion
-    from .worker import Worker
 
     JOB_STATUS = JobStatus
 
 __version__ = "0.1.0"
 
 _HOMES = {
-    "backend": ("Backend",),
+    "engine.backend": ("Backend",),
     "connection": ("connect",),
     "context": ("JobContext", "create_job_context"),
     "errors": (
@@ -96,18 +97,19 @@ _HOMES = {
         "ValueTooLargeError",
     ),
     "handle": ("JobHandle",),
-    "job": ("Handler", "Job", "define_job"),
-    "json_schema": ("JobSchemas",),
-    "options": ("ConcurrencyLimit", "JobOptions", "Misfire", "RateLimit", "Retention", "RunIn", "Schedule"),
-    "outcomes": ("Cancel", "DoNotRetryError", "RetryAfterError", "Snooze"),
-    "record": ("Cancellation", "JobCount", "JobQuery", "JobRecord", "JobStatus", "JobSummary"),
+    "definition": ("Handler",),
+    "job": ("Job", "define_job"),
+    "contract.json_schema": ("JobSchemas",),
+    "domain.options": ("ConcurrencyLimit", "JobOptions", "Misfire", "RateLimit", "Retention", "RunIn", "Schedule"),
+    "domain.outcomes": ("Cancel", "DoNotRetryError", "RetryAfterError", "Snooze"),
+    "domain.record": ("Cancellation", "JobCount", "JobQuery", "JobRecord", "JobStatus", "JobSummary"),
     "registry": ("JobRegistry", "create_job_registry"),
     "result": ("JobMetadata", "JobProgress", "JobResult"),
     "retired": ("RetiredJob",),
-    "retry": ("Backoff", "RetryPolicy"),
-    "cron_tick": ("Tick", "tick"),
-    "upcasts": ("EarlierVersion",),
-    "worker": ("Worker",),
+    "domain.retry": ("Backoff", "RetryPolicy"),
+    "engine.tick": ("Tick", "tick"),
+    "contract.upcasts": ("EarlierVersion",),
+    "engine.worker": ("Worker",),
 }
 HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 """The module that each public name is imported from when it is first used."""

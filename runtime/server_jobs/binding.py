@@ -12,13 +12,13 @@ from weakref import WeakSet
 from pydantic import BaseModel
 
 from .context import JobContext
+from .domain.record import Inserted, JobRecord, NewJob
 from .errors import HandlerMissingError
-from .record import Inserted, JobRecord, NewJob
 from .result import JobMetadata
 
 if TYPE_CHECKING:
-    from .job import AnyHandler, AnyJob
-    from .ports import Store
+    from .definition import AnyDefinition, AnyHandler
+    from .domain.interfaces import Store
 
 
 class JobBackend(Protocol):
@@ -44,16 +44,16 @@ class JobBackend(Protocol):
         """Store pending jobs, and let waiting workers of this process know."""
         ...
 
-    async def run_new(self, job: AnyJob, new: NewJob, worker_timeout: timedelta) -> JobRecord:
+    async def run_new(self, job: AnyDefinition, new: NewJob, worker_timeout: timedelta) -> JobRecord:
         """Store a job as running, execute it here, settle it."""
         ...
 
-    async def run_stored(self, job: AnyJob, job_id: str, worker_timeout: timedelta) -> JobRecord:
+    async def run_stored(self, job: AnyDefinition, job_id: str, worker_timeout: timedelta) -> JobRecord:
         """Claim that stored job, execute it here, settle it. Raises `JobUnavailableError`."""
         ...
 
     async def run_unstored(
-        self, job: AnyJob, params: BaseModel, correlation_id: str | None
+        self, job: AnyDefinition, params: BaseModel, correlation_id: str | None
     ) -> tuple[JobMetadata, BaseModel | None]:
         """Execute the job here without a trace in the store."""
         ...
@@ -69,7 +69,7 @@ class Run(NamedTuple):
 class HandlerSource(Protocol):
     """A registry, for jobs that no backend is bound to."""
 
-    def own_handler_of(self, job: AnyJob) -> AnyHandler | None:
+    def own_handler_of(self, job: AnyDefinition) -> AnyHandler | None:
         """Return the handler that is registered for exactly this class; None if there is none."""
         ...
 
@@ -78,7 +78,7 @@ registries: WeakSet[HandlerSource] = WeakSet()
 """Every registry of this process."""
 
 
-def handler_without_backend(job: AnyJob) -> AnyHandler:
+def handler_without_backend(job: AnyDefinition) -> AnyHandler:
     """Return the handler of a job from the class or any registry. Raises `HandlerMissingError`."""
     found = (registry.own_handler_of(job) for registry in list(registries))
     handler = job.handler or next((handler for handler in found if handler is not None), None)

@@ -8,13 +8,13 @@ from collections.abc import Generator, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from .contract.values import MAX_MESSAGE_CHARACTERS
+from .domain.ids import new_job_id
+from .domain.text_limits import clean_text
 from .errors import InvalidOptionError
-from .ids import new_job_id
-from .texts import clean_text
-from .values import MAX_MESSAGE_CHARACTERS
 
 if TYPE_CHECKING:
-    from .ports import JobReader
+    from .domain.interfaces import JobReader
 
 _logger = logging.getLogger("server_jobs.job")
 

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from pydantic import BaseModel
 
 from .binding import JobBackend
-from .blocking import wait_for
+from .concurrency.blocking import wait_for
+from .domain.record import Cancellation, Inserted, JobRecord, JobStatus, JobSummary
 from .errors import JobNotFoundError
-from .record import Cancellation, Inserted, JobRecord, JobStatus, JobSummary
 from .result import JobProgress, JobResult
 
 if TYPE_CHECKING:
-    from .job import Job
+    from .definition import JobDefinition
 
 R = TypeVar("R", bound=BaseModel)
 
@@ -32,11 +32,11 @@ class JobHandle(str, Generic[R]):
     created: bool
     """Whether this call stored the job; False for the unfinished job that holds the unique key, and for a stored id."""
 
-    _job: type[Job[Any, R, Any]]
+    _job: type[JobDefinition[Any, R, Any]]
     _backend: JobBackend | None
 
     @classmethod
-    def of(cls, job: type[Job[Any, R, Any]], backend: JobBackend | None, inserted: Inserted) -> JobHandle[R]:
+    def of(cls, job: type[JobDefinition[Any, R, Any]], backend: JobBackend | None, inserted: Inserted) -> JobHandle[R]:
         """Return the handle of a stored job. `backend` None: whatever the class is bound to when the handle is used."""
         handle: JobHandle[R] = cls(inserted.id)
         handle._job, handle._backend, handle.created = job, backend, inserted.created

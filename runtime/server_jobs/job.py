@@ -1,4 +1,4 @@
-"""A kind of work: its typed params and result, its options, and the calls that enqueue and run it.
+"""The calls of job classes: enqueue, run, and wait.
 
 Generated classes derive from `Job`; `define_job` makes one from any two Pydantic models.
 """
@@ -6,89 +6,43 @@ Generated classes derive from `Job`; `define_job` makes one from any two Pydanti
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import replace
+from collections.abc import Awaitable, Iterator, Mapping, Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, Unpack, cast, overload
+from typing import TYPE_CHECKING, Any, Unpack, cast, overload
 
 from pydantic import BaseModel
 
-from .binding import JobBackend, bound_before_import, current_run
-from .blocking import wait_for
-from .context import JobContext
-from .documents import lost_fields, read_params, read_result, write_params
-from .enqueue_options import EnqueueOptions, check_options, in_utc
-from .errors import InvalidOptionError, JobFailedError, JobNotBoundError, JobRetiredError
+from .concurrency.blocking import wait_for
+from .contract.documents import lost_fields, write_params
+from .contract.upcasts import AnyEarlierVersion
+from .definition import D, Handler, JobDefinition, P, R, inherited_correlation_id
+from .domain.enqueue_options import EnqueueOptions, check_options
+from .domain.options import JobOptions, Schedule, check_range
+from .domain.record import Inserted
+from .domain.text_limits import LONGEST_NAME, check_text
+from .errors import InvalidOptionError, JobFailedError
 from .handle import JobHandle
-from .ids import new_job_id
-from .job_keys import job_keys
-from .json_schema import JobSchemas, schemas_of_models
-from .options import JobOptions, Schedule, check_range
-from .outcomes import Cancel, Snooze
-from .record import Claim, Inserted, JobRecord, NewJob
-from .result import JobMetadata, JobResult
-from .texts import LONGEST_NAME, check_text
-from .upcasts import AnyEarlierVersion, Versions
+from .registry import create_job_registry
+from .result import JobResult
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
     from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
     from sqlalchemy.orm import Session
 
-    from .ports import Database, Store
+    from .domain.interfaces import Database, Store
 
-P = TypeVar("P", bound=BaseModel)
-R = TypeVar("R", bound=BaseModel)
-D = TypeVar("D", bound=Mapping[str, object])
-
-Handler = Callable[[P, JobContext], Awaitable[R | Snooze | Cancel]] | Callable[[P, JobContext], R | Snooze | Cancel]
 AnyJob = type["Job[Any, Any, Any]"]
-AnyHandler = Callable[[Any, JobContext], object]
 
 DEFAULT_WORKER_TIMEOUT = timedelta(minutes=5)
 
 
-class Job(Generic[P, R, D]):
+class Job(JobDefinition[P, R, D]):
     """Base of every job class; used through its class methods, never instantiated.
 
     `P` and `R` are the models of params and result, `D` is the mapping (a generated `TypedDict`) that may be given
     instead of a params model: the JSON document, with the names as they are written in the spec.
     """
-
-    job_name: ClassVar[str]
-    spec_name: ClassVar[str]
-    params_model: ClassVar[type[BaseModel]]
-    result_model: ClassVar[type[BaseModel]]
-    options: ClassVar[JobOptions] = JobOptions()
-    schedules: ClassVar[tuple[Schedule, ...]] = ()
-    earlier: ClassVar[tuple[AnyEarlierVersion, ...]] = ()
-    database_schema: ClassVar[str | None] = None
-    """The PostgreSQL schema of the tables; None: the first one of the connection's search path."""
-    handler: ClassVar[AnyHandler | None] = None
-    backend: ClassVar[JobBackend | None] = None
-    _pinned: ClassVar[bool] = False
-
-    @classmethod
-    def bind(cls, backend: JobBackend | None) -> None:
-        """Let the calls of this class go to that backend (None: to none), except inside handlers of another one."""
-        cls.backend, cls._pinned = backend, False
-
-    @classmethod
-    @contextmanager
-    def bound_to(cls, backend: JobBackend, *, in_handlers: bool = False) -> Iterator[None]:
-        """As `bind` until the block ends, `in_handlers` of other backends too; then this class is bound as before."""
-        earlier = cls.backend, cls._pinned
-        cls.backend, cls._pinned = backend, in_handlers
-        try:
-            yield
-        finally:
-            cls.backend, cls._pinned = earlier
-
-    @classmethod
-    def using(cls, backend: JobBackend) -> type[Job[P, R, D]]:
-        """This job on another backend, whatever the class itself is bound to; inside handlers too."""
-        return cast("type[Job[P, R, D]]", type(cls.__name__, (cls,), {"backend": backend, "_pinned": True}))
 
     @classmethod
     def set_database(cls, database: Store | Database | str) -> None:
@@ -96,8 +50,7 @@ class Job(Generic[P, R, D]):
 
         Inside handlers too, whatever backend runs them; until the class is bound otherwise.
         """
-        from .backend import Backend  # the one step upwards: a convenience for scripts with a single job
-        from .registry import create_job_registry
+        from .engine.backend import Backend  # who only enqueues through `connect` or `later_in` need not wait for it
 
         registry = create_job_registry(database_schema=cls.database_schema)
         cls.bind(Backend(database=database, job_registry=registry.register(cls)))
@@ -161,7 +114,7 @@ class Job(Generic[P, R, D]):
         one. A backend must be bound only when the handle is asked for the job. Otherwise like `later`. Needs the extra
         `sqlalchemy`.
         """
-        from .transactional import insert_in  # SQLAlchemy is an extra
+        from .stores.transactional import insert_in  # SQLAlchemy is an extra
 
         inserted = insert_in(transaction, cls.new_job(params, **options), cls.database_schema)
         return JobHandle.of(cls, None, inserted) if isinstance(inserted, Inserted) else cls._awaited_handle(inserted)
@@ -194,14 +147,14 @@ class Job(Generic[P, R, D]):
         cls._check_active()
         check_options({"correlation_id": correlation_id})
         if not persist:
-            return await cls._now_unstored(params, _inherited(correlation_id))
+            return await cls._now_unstored(params, inherited_correlation_id(correlation_id))
         backend = cls.current_backend()
         new = cls.new_job(params, correlation_id=correlation_id)
         return cls.result_of(await backend.run_new(cls, new, worker_timeout))
 
     @classmethod
     async def _now_unstored(cls, params: P | D, correlation_id: str | None) -> JobResult[R]:
-        from .backend import run_unbound  # a step upwards, like that of `set_database`
+        from .engine.backend import run_unbound  # imported when used, as in `set_database`
 
         validated, _ = write_params(cls.job_name, cls.params_model, params, cls.options.redact)
         backend = cls._bound_backend()
@@ -259,90 +212,6 @@ class Job(Generic[P, R, D]):
         """
         return cls.result_of(await cls.current_backend().run_stored(cls, job_id, worker_timeout))
 
-    @classmethod
-    def result_of(cls, record: JobRecord) -> JobResult[R]:
-        """The typed outcome of a stored job of this class."""
-        value = None if record.result is None else read_result(cls.job_name, cls.result_model, record.result)
-        return JobResult(JobMetadata.of(record), cast("R | None", value))
-
-    @classmethod
-    def schemas(cls) -> JobSchemas:
-        """Params and result as JSON Schema: word for word those of the spec where they are generated with the job."""
-        return schemas_of_models(cls.params_model, cls.result_model)
-
-    @classmethod
-    def read_params(cls, job: JobRecord | Claim) -> P:
-        """The typed params of a stored job of this class, of its current version or of one in `earlier`.
-
-        Raises `InvalidParamsError`, or `UpcastError`. Earlier versions that were given to a registry are known there:
-        `registry.versions_of(SendEmail).read(job.params, job.spec_version)`.
-        """
-        if job.spec_version == cls.options.version:
-            return cast("P", read_params(cls.job_name, cls.params_model, job.params, cls.options.redact))
-        return cast("P", cls.versions().read(job.params, job.spec_version))
-
-    @classmethod
-    def versions(cls, earlier: tuple[AnyEarlierVersion, ...] | None = None) -> Versions:
-        """The versions of this job, with these earlier ones instead of its own. Raises `InvalidOptionError`."""
-        return Versions(cls, cls.earlier if earlier is None else earlier)
-
-    @classmethod
-    def new_job(cls, params: object, **options: Unpack[EnqueueOptions]) -> NewJob:
-        """What `later` would store, params checked. For backends and tools; nothing is stored."""
-        return next(cls.new_jobs((params,), **options))
-
-    @classmethod
-    def new_jobs(cls, params_list: Iterable[object], **options: Unpack[EnqueueOptions]) -> Iterator[NewJob]:
-        """The same for many params, one after another: each is checked when its turn comes."""
-        cls._check_active()
-        chosen = cls._chosen(options) if options else cls.options
-        scheduled_for = options.get("scheduled_for")
-        shared = (
-            cls.job_name,
-            chosen.queue,
-            chosen.priority,
-            chosen.version,
-            chosen.max_attempts,
-            None if scheduled_for is None else in_utc(scheduled_for),
-            options.get("delay") or timedelta(0),
-            _inherited(options.get("correlation_id")),
-        )
-        given_key = options.get("unique_key")
-        for params in params_list:
-            _, text = write_params(cls.job_name, cls.params_model, params, chosen.redact)
-            keys = job_keys(cls.job_name, chosen, text, given_key)
-            yield NewJob(new_job_id(), text, keys.unique, keys.concurrency, keys.rate, *shared)
-
-    @classmethod
-    def _check_active(cls) -> None:
-        if cls.options.retired:
-            raise JobRetiredError(cls.job_name)
-
-    @classmethod
-    def _chosen(cls, options: EnqueueOptions) -> JobOptions:
-        """The options of this job with those that were given, checked."""
-        check_options(options)
-        priority, max_attempts = options.get("priority"), options.get("max_attempts")
-        return replace(
-            cls.options,
-            priority=cls.options.priority if priority is None else priority,
-            max_attempts=cls.options.max_attempts if max_attempts is None else max_attempts,
-        )
-
-    @classmethod
-    def current_backend(cls) -> JobBackend:
-        """Return the backend that calls of this class go to now. Raises `JobNotBoundError`."""
-        backend = cls._bound_backend()
-        if backend is None:
-            raise JobNotBoundError(cls.job_name)
-        return backend
-
-    @classmethod
-    def _bound_backend(cls) -> JobBackend | None:
-        """The backend pinned by `using` or `set_database`, else that of the handler around, else the one bound."""
-        run = None if cls._pinned else current_run.get()
-        return (run and run.backend) or cls.backend or bound_before_import(cls)
-
 
 def define_job(
     *,
@@ -396,9 +265,3 @@ def _results(outcomes: Sequence[JobResult[R] | BaseException | None], stop_on_er
             found = outcome.metadata
             raise JobFailedError(found.job_name, found.job_id, found.status, found.error)
         yield outcome
-
-
-def _inherited(correlation_id: str | None) -> str | None:
-    """The id given, else that of the job whose handler this code runs in."""
-    run = current_run.get()
-    return correlation_id or (run.context.correlation_id if run else None)

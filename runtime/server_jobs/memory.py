@@ -8,9 +8,15 @@ from typing import Unpack
 
 from pydantic import BaseModel
 
-from .backend import DEFAULT_CONCURRENCY, DEFAULT_LOCK_TIMEOUT, DEFAULT_POLL_INTERVAL, Backend, WorkerBackendConfig
-from .clock import Clock
-from .enqueue_options import EnqueueOptions
+from .domain.clock import Clock
+from .domain.enqueue_options import EnqueueOptions
+from .engine.backend import (
+    DEFAULT_CONCURRENCY,
+    DEFAULT_LOCK_TIMEOUT,
+    DEFAULT_POLL_INTERVAL,
+    Backend,
+    WorkerBackendConfig,
+)
 from .handle import JobHandle
 from .registry import JobRegistry
 from .stores.memory import MemoryStore

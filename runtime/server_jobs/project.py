@@ -10,8 +10,8 @@ from dataclasses import dataclass, fields
 from pathlib import Path, PurePosixPath
 from typing import Any, cast
 
+from .domain.suggestions import near
 from .errors import ProjectError, ProjectNotFoundError
-from .near import near
 
 _OUTPUT_FOLDERS = ("contracts", "jobs", "migrations", "models", "schemas", "testing", "worker")
 

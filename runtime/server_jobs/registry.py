@@ -7,14 +7,17 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from importlib.util import resolve_name
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .binding import JobBackend, bind_before_import, registries
+from .contract.upcasts import AnyEarlierVersion, Versions
+from .definition import AnyDefinition, AnyHandler, D, Handler, P, R
+from .domain.record import KnownJob
 from .errors import DuplicateRegistrationError, HandlerMissingError, InvalidOptionError, UnknownJobError
-from .job import AnyHandler, AnyJob, D, Handler, Job, P, R
 from .on_demand import OnDemand
-from .record import KnownJob
-from .upcasts import AnyEarlierVersion, Versions
+
+if TYPE_CHECKING:
+    from .job import AnyJob, Job
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +131,7 @@ class JobRegistry:
             raise UnknownJobError(name, self.get_names())
         return registration
 
-    def handler_of(self, job: AnyJob) -> AnyHandler:
+    def handler_of(self, job: AnyDefinition) -> AnyHandler:
         """The handler of that job. Raises `HandlerMissingError`."""
         registration = self._registrations.get(job.job_name)
         handler = (registration.handler if registration else None) or job.handler
@@ -136,12 +139,12 @@ class JobRegistry:
             raise HandlerMissingError(job.job_name)
         return handler
 
-    def own_handler_of(self, job: AnyJob) -> AnyHandler | None:
+    def own_handler_of(self, job: AnyDefinition) -> AnyHandler | None:
         """Return the handler that is registered for this class, or for a class that it derives from; else None."""
         registration = self._registrations.get(job.job_name)
         return registration.handler if registration and issubclass(job, registration.job) else None
 
-    def versions_of(self, job: AnyJob) -> Versions:
+    def versions_of(self, job: AnyDefinition) -> Versions:
         """The versions of that job that are known here."""
         registration = self._registrations.get(job.job_name)
         return registration.versions if registration else job.versions()

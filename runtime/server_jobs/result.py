@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Generic, TypeVar
 
+from .domain.record import JobRecord, JobStatus, JobSummary
 from .errors import JobFailedError
-from .record import JobRecord, JobStatus, JobSummary
 
 R = TypeVar("R")
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .job import D, Job, P, R
+from .definition import D, P, R
+from .job import Job
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import deprecated
 
-    from .enqueue_options import EnqueueOptions
+    from .domain.enqueue_options import EnqueueOptions
     from .handle import JobHandle
     from .result import JobResult
 

@@ -26,9 +26,9 @@ from sqlalchemy import (
 from sqlalchemy.schema import conv
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
+from .domain.record import JobStatus
+from .domain.table_names import VERSION_TABLE
 from .errors import InvalidOptionError
-from .record import JobStatus
-from .tables import VERSION_TABLE
 
 __all__ = [
     "JOB_STATUS",

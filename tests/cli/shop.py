@@ -14,10 +14,10 @@ from typing import TypeVar
 from click.testing import CliRunner, Result
 from server_jobs import JobQuery, JobRecord
 from server_jobs.cli.program import program
-from server_jobs.databases.sqlite import SqliteDatabase
-from server_jobs.ids import new_job_id
-from server_jobs.ports import Statement, Value
-from server_jobs.record import NewJob
+from server_jobs.databases.sqlite.database import SqliteDatabase
+from server_jobs.domain.ids import new_job_id
+from server_jobs.domain.interfaces import Statement, Value
+from server_jobs.domain.record import NewJob
 from server_jobs.stores.sql import SqlStore
 
 T = TypeVar("T")

@@ -16,7 +16,7 @@ import pytest
 from server_jobs import ConcurrencyLimit, JobOptions, JobRegistry, create_job_registry, define_job
 from server_jobs.cli import sqlite_checks
 from server_jobs.cli.project_checks import check_key_secret
-from server_jobs.ids import schedule_id
+from server_jobs.domain.ids import schedule_id
 
 from tests.generator.projects import TemporaryProject, job_spec, make_project, without_digests
 

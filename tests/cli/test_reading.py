@@ -7,7 +7,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from server_jobs.databases.sqlite import SqliteDatabase
+from server_jobs.databases.sqlite.database import SqliteDatabase
 from server_jobs.errors import DatabaseError
 from server_jobs.stores.sql import SqlStore
 

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import cast
 
 import pytest
-from server_jobs.ids import schedule_id
+from server_jobs.domain.ids import schedule_id
 
 from .shop import Shop
 

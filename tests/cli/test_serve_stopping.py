@@ -15,7 +15,7 @@ from contextlib import contextmanager
 
 import httpx
 import pytest
-from server_jobs.record import JobStatus
+from server_jobs.domain.record import JobStatus
 
 from .shop import REGISTRY, ROOT, Shop
 from .started import SLACK, Started

@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 from server_jobs.cli.plain_sql import PlainRevision, plain_revisions, recorded, upgrade
 from server_jobs.cli.workspace import Workspace
-from server_jobs.databases.turso import TursoDatabase
+from server_jobs.databases.turso.database import TursoDatabase
+from server_jobs.domain.interfaces import Row, Statement, Value
 from server_jobs.errors import DatabaseError, ProjectError
-from server_jobs.ports import Row, Statement, Value
 from server_jobs.schema import metadata
 from sqlalchemy import create_engine, inspect
 

@@ -11,7 +11,7 @@ from itertools import count
 
 import pytest
 from server_jobs.cli.worker_log import EVENTS, FEW, WorkerLog
-from server_jobs.record import Claim, Outcome
+from server_jobs.domain.record import Claim, Outcome
 
 _ids = count()
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 import asyncio
 import sys
 
-from server_jobs.databases.sqlite import SqliteDatabase
-from server_jobs.ports import Store
+from server_jobs.databases.sqlite.database import SqliteDatabase
+from server_jobs.domain.interfaces import Store
 from server_jobs.stores.sql import SqlStore
 
 from tests.conformance.examples import completed, ids, request

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from server_jobs.databases import turso
+from server_jobs.databases.turso import database as turso
 from server_jobs.testing.conformance.conftest import clock as clock
 from server_jobs.testing.conformance.conftest import store as store
 

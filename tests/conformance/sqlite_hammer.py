@@ -13,7 +13,7 @@ import time
 from collections.abc import Awaitable
 from typing import TypeVar
 
-from server_jobs.databases.sqlite import SqliteDatabase
+from server_jobs.databases.sqlite.database import SqliteDatabase
 from server_jobs.stores.sql import SqlStore
 
 from tests.conformance.examples import completed, ids, job, request

@@ -12,7 +12,7 @@ import os
 import resource
 import sys
 
-from server_jobs.databases.sqlite import SqliteDatabase
+from server_jobs.databases.sqlite.database import SqliteDatabase
 from server_jobs.errors import ServerJobsError
 from server_jobs.stores.sql import SqlStore
 

@@ -11,7 +11,7 @@ import asyncio
 import sys
 import time
 
-from server_jobs.databases.sqlite import SqliteDatabase
+from server_jobs.databases.sqlite.database import SqliteDatabase
 from server_jobs.stores.sql import SqlStore
 
 from tests.conformance.examples import request

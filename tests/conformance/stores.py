@@ -9,11 +9,11 @@ from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from server_jobs.databases.d1 import D1Database
-from server_jobs.databases.postgres import PostgresDatabase
-from server_jobs.databases.sqlite import SqliteDatabase
-from server_jobs.databases.turso import TursoDatabase
-from server_jobs.ports import Store
+from server_jobs.databases.d1.database import D1Database
+from server_jobs.databases.postgres.database import PostgresDatabase
+from server_jobs.databases.sqlite.database import SqliteDatabase
+from server_jobs.databases.turso.database import TursoDatabase
+from server_jobs.domain.interfaces import Store
 from server_jobs.schema import metadata
 from server_jobs.stores.memory import MemoryStore
 from server_jobs.stores.sql import SqlStore

@@ -6,13 +6,13 @@ import json
 from collections.abc import Mapping, Sequence
 
 import pytest
-from server_jobs.ports import Database, Row, Statement, Store, Value
-from server_jobs.record import Completed, Heartbeat, Hold, JobStatus, Report
+from server_jobs.contract.values import MAX_DOCUMENT_BYTES
+from server_jobs.domain.interfaces import Database, Row, Statement, Store, Value
+from server_jobs.domain.record import Completed, Heartbeat, Hold, JobStatus, Report
 from server_jobs.stores.rows import LONG_TEXT
 from server_jobs.stores.sql import SqlStore
 from server_jobs.testing import FakeClock
 from server_jobs.testing.conformance.examples import LEASE, SECOND, completed, failed, job, read, request
-from server_jobs.values import MAX_DOCUMENT_BYTES
 
 Call = tuple[Statement, Mapping[str, Value]]
 

@@ -6,9 +6,9 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from server_jobs.domain.interfaces import Store
+from server_jobs.domain.record import Cancellation, Heartbeat, Hold, JobStatus
 from server_jobs.errors import DuplicateJobError, JobNotFoundError, JobNotRetryableError
-from server_jobs.ports import Store
-from server_jobs.record import Cancellation, Heartbeat, Hold, JobStatus
 from server_jobs.testing import FakeClock
 from server_jobs.testing.conformance.examples import (
     LEASE,

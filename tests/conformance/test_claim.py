@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 from datetime import timedelta
 
-from server_jobs.options import ConcurrencyLimit
-from server_jobs.ports import Store
-from server_jobs.record import Completed, Heartbeat, JobStatus, KnownJob
+from server_jobs.domain.interfaces import Store
+from server_jobs.domain.options import ConcurrencyLimit
+from server_jobs.domain.record import Completed, Heartbeat, JobStatus, KnownJob
 from server_jobs.testing import FakeClock
 from server_jobs.testing.conformance.examples import (
     IMPORT,

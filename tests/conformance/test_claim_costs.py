@@ -14,9 +14,9 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from server_jobs.options import ConcurrencyLimit
-from server_jobs.ports import Value
-from server_jobs.record import ClaimRequest, KnownJob
+from server_jobs.domain.interfaces import Value
+from server_jobs.domain.options import ConcurrencyLimit
+from server_jobs.domain.record import ClaimRequest, KnownJob
 from server_jobs.stores import postgres_statements, statements
 from server_jobs.stores.rows import request_parameters
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import random
 
 import pytest
-from server_jobs.ports import Statement, Store
-from server_jobs.record import ClaimRequest, KnownJob, NewJob
+from server_jobs.domain.interfaces import Statement, Store
+from server_jobs.domain.record import ClaimRequest, KnownJob, NewJob
 from server_jobs.stores.memory import MemoryStore
 from server_jobs.stores.sql import SqlStore
 from server_jobs.testing import FakeClock

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from server_jobs.ids import schedule_id
-from server_jobs.ports import Store
-from server_jobs.record import Declaration, ScheduleRecord
+from server_jobs.domain.ids import schedule_id
+from server_jobs.domain.interfaces import Store
+from server_jobs.domain.record import Declaration, ScheduleRecord
 from server_jobs.testing import FakeClock
 
 from .examples import schedule

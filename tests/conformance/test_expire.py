@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 
-from server_jobs.ports import Store
-from server_jobs.record import Expired, Heartbeat, JobStatus
+from server_jobs.domain.interfaces import Store
+from server_jobs.domain.record import Expired, Heartbeat, JobStatus
 from server_jobs.testing import FakeClock
 from server_jobs.testing.conformance.examples import (
     LEASE,

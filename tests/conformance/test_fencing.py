@@ -6,8 +6,8 @@ from collections.abc import Awaitable, Callable
 from datetime import timedelta
 
 import pytest
-from server_jobs.ports import Store
-from server_jobs.record import Claim, Heartbeat, Hold, JobStatus, Released
+from server_jobs.domain.interfaces import Store
+from server_jobs.domain.record import Claim, Heartbeat, Hold, JobStatus, Released
 from server_jobs.testing import FakeClock
 from server_jobs.testing.conformance.examples import (
     LEASE,

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from server_jobs.databases.postgres import PostgresDatabase
-from server_jobs.databases.sqlite import SqliteDatabase
-from server_jobs.databases.sqlite_connection import Call, Rows
-from server_jobs.options import ConcurrencyLimit
-from server_jobs.record import ClaimRequest, KnownJob
+from server_jobs.databases.postgres.database import PostgresDatabase
+from server_jobs.databases.sqlite.connection import Call, Rows
+from server_jobs.databases.sqlite.database import SqliteDatabase
+from server_jobs.domain.options import ConcurrencyLimit
+from server_jobs.domain.record import ClaimRequest, KnownJob
 from server_jobs.stores.sql import SqlStore
 from server_jobs.testing import FakeClock
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
+from server_jobs.domain.interfaces import Store
+from server_jobs.domain.record import Inserted, JobRecord, JobStatus
 from server_jobs.errors import DuplicateJobError
-from server_jobs.ports import Store
-from server_jobs.record import Inserted, JobRecord, JobStatus
 from server_jobs.testing import FakeClock
 from server_jobs.testing.conformance.examples import (
     LEASE,

@@ -14,11 +14,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
-from server_jobs.databases.postgres import PostgresDatabase
-from server_jobs.databases.sqlite import SqliteDatabase
-from server_jobs.options import ConcurrencyLimit, RateLimit
-from server_jobs.ports import Database
-from server_jobs.record import ClaimRequest, JobQuery, JobRecord, KnownJob
+from server_jobs.databases.postgres.database import PostgresDatabase
+from server_jobs.databases.sqlite.database import SqliteDatabase
+from server_jobs.domain.interfaces import Database
+from server_jobs.domain.options import ConcurrencyLimit, RateLimit
+from server_jobs.domain.record import ClaimRequest, JobQuery, JobRecord, KnownJob
 from server_jobs.stores.sql import SqlStore
 
 from tests.conformance.examples import completed, job

@@ -7,9 +7,9 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from server_jobs.options import ConcurrencyLimit, RateLimit
-from server_jobs.ports import Store
-from server_jobs.record import Claim, ClaimRequest, JobStatus, KnownJob, NewJob
+from server_jobs.domain.interfaces import Store
+from server_jobs.domain.options import ConcurrencyLimit, RateLimit
+from server_jobs.domain.record import Claim, ClaimRequest, JobStatus, KnownJob, NewJob
 from server_jobs.stores import claims as sql_claims
 from server_jobs.stores.sql import SqlStore
 from server_jobs.testing import FakeClock
@@ -379,7 +379,7 @@ async def test_starts_are_forgotten_when_their_period_is_over(store: Store, cloc
 
 
 async def _count_starts(store: SqlStore) -> object:
-    from server_jobs.ports import Statement
+    from server_jobs.domain.interfaces import Statement
 
     (rows,) = await store.database.run((Statement("SELECT count(*) AS count FROM job_starts", writes=False), {}))
     return rows[0]["count"]

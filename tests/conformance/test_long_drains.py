@@ -7,9 +7,9 @@ from contextlib import asynccontextmanager
 
 import psycopg
 import pytest
-from server_jobs.databases.postgres import PostgresDatabase
-from server_jobs.ports import Value
-from server_jobs.record import Heartbeat
+from server_jobs.databases.postgres.database import PostgresDatabase
+from server_jobs.domain.interfaces import Value
+from server_jobs.domain.record import Heartbeat
 from server_jobs.stores import postgres_statements
 from server_jobs.stores.claims import FULL_LOOK_INTERVAL
 from server_jobs.stores.rows import request_parameters

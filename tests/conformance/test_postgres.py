@@ -13,13 +13,13 @@ from unittest.mock import patch
 
 import psycopg
 import pytest
-from server_jobs.databases import postgres
-from server_jobs.databases.postgres import PostgresDatabase
-from server_jobs.databases.postgres_servers import Servers
-from server_jobs.databases.url import open_database
+from server_jobs.databases.opening import open_database
+from server_jobs.databases.postgres import database as postgres
+from server_jobs.databases.postgres.database import PostgresDatabase
+from server_jobs.databases.postgres.servers import Servers
+from server_jobs.domain.interfaces import Row, Statement, Value
+from server_jobs.domain.record import Heartbeat, JobQuery, JobStatus
 from server_jobs.errors import DatabaseError, DuplicateJobError, InvalidOptionError, SchemaMissingError
-from server_jobs.ports import Row, Statement, Value
-from server_jobs.record import Heartbeat, JobQuery, JobStatus
 from server_jobs.stores import postgres_statements, statements
 from server_jobs.stores.dialect import Statements
 from server_jobs.stores.sql import SqlStore

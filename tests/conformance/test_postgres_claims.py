@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from datetime import timedelta
 
 import psycopg
-from server_jobs.ports import Value
-from server_jobs.record import ClaimRequest
+from server_jobs.domain.interfaces import Value
+from server_jobs.domain.record import ClaimRequest
 from server_jobs.stores import postgres_statements
 from server_jobs.stores.rows import request_parameters
 

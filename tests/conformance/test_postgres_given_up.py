@@ -12,11 +12,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from server_jobs.databases import postgres_servers
-from server_jobs.databases.postgres_network import Address, Network
-from server_jobs.databases.postgres_options import TcpOptions
-from server_jobs.databases.postgres_servers import Servers
-from server_jobs.databases.postgres_url import Host, PostgresUrl, parse_postgres_url
+from server_jobs.databases.postgres import servers as postgres_servers
+from server_jobs.databases.postgres.network import Address, Network
+from server_jobs.databases.postgres.servers import Servers
+from server_jobs.databases.postgres.url import Host, PostgresUrl, parse_postgres_url
+from server_jobs.databases.postgres.url_options import TcpOptions
 from server_jobs.errors import DatabaseError
 
 CERTIFICATE = Path(__file__).parent.parent / "examples" / "localhost.pem"

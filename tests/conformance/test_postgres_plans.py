@@ -16,11 +16,11 @@ from typing import TypedDict, cast
 import psycopg
 import pytest
 from psycopg import sql
-from server_jobs.databases.postgres import PostgresDatabase
-from server_jobs.databases.postgres_connection import positional
-from server_jobs.options import RateLimit
-from server_jobs.ports import Value
-from server_jobs.record import Heartbeat, Hold, JobStatus, KnownJob
+from server_jobs.databases.postgres.connection import positional
+from server_jobs.databases.postgres.database import PostgresDatabase
+from server_jobs.domain.interfaces import Value
+from server_jobs.domain.options import RateLimit
+from server_jobs.domain.record import Heartbeat, Hold, JobStatus, KnownJob
 from server_jobs.stores import postgres_statements as statements
 from server_jobs.stores.rows import json_of, request_parameters
 from server_jobs.stores.sql import SqlStore

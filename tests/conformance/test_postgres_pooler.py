@@ -22,8 +22,8 @@ from urllib.parse import urlsplit
 
 import asyncpg
 import pytest
-from server_jobs.databases.postgres import PostgresDatabase
-from server_jobs.record import JobStatus
+from server_jobs.databases.postgres.database import PostgresDatabase
+from server_jobs.domain.record import JobStatus
 from server_jobs.stores.sql import SqlStore
 
 from tests.conformance.claimer import claim_until_empty

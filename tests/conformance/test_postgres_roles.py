@@ -20,9 +20,9 @@ from server_jobs import (
     define_job,
     tick,
 )
-from server_jobs.backend import Backend
-from server_jobs.ids import schedule_id
-from server_jobs.record import PruneRule, PruneStep
+from server_jobs.domain.ids import schedule_id
+from server_jobs.domain.record import PruneRule, PruneStep
+from server_jobs.engine.backend import Backend
 from server_jobs.schema import metadata
 from server_jobs.stores import postgres_statements, statements
 from sqlalchemy import MetaData, create_engine, text

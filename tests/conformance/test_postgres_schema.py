@@ -7,12 +7,12 @@ from collections.abc import Iterator
 import psycopg
 import pytest
 from server_jobs import SchemaMissingError, create_job_registry
-from server_jobs.backend import Backend
-from server_jobs.databases.postgres_connection import positional
+from server_jobs.databases.postgres.connection import positional
+from server_jobs.domain.table_names import TABLES, in_schema
+from server_jobs.engine.backend import Backend
 from server_jobs.schema import metadata
 from server_jobs.stores import postgres_statements
 from server_jobs.stores.dialect import Statements
-from server_jobs.tables import TABLES, in_schema
 from sqlalchemy import MetaData, create_engine, text
 
 from tests.conformance.postgres_databases import new_database

@@ -13,16 +13,19 @@ from urllib.parse import urlsplit
 import asyncpg
 import psycopg
 import pytest
-from server_jobs.databases import postgres_driver, postgres_network, postgres_servers, postgres_watchdog
-from server_jobs.databases.postgres import PostgresDatabase
-from server_jobs.databases.postgres_hints import Listener
-from server_jobs.databases.postgres_options import TcpOptions
-from server_jobs.databases.postgres_servers import Servers
-from server_jobs.databases.postgres_url import PostgresUrl, parse_postgres_url
-from server_jobs.databases.postgres_watchdog import Watchdog
-from server_jobs.databases.url import sqlalchemy_url
+from server_jobs.databases.opening import sqlalchemy_url
+from server_jobs.databases.postgres import driver as postgres_driver
+from server_jobs.databases.postgres import network as postgres_network
+from server_jobs.databases.postgres import servers as postgres_servers
+from server_jobs.databases.postgres import watchdog as postgres_watchdog
+from server_jobs.databases.postgres.database import PostgresDatabase
+from server_jobs.databases.postgres.hints import Listener
+from server_jobs.databases.postgres.servers import Servers
+from server_jobs.databases.postgres.url import PostgresUrl, parse_postgres_url
+from server_jobs.databases.postgres.url_options import TcpOptions
+from server_jobs.databases.postgres.watchdog import Watchdog
+from server_jobs.domain.interfaces import Statement
 from server_jobs.errors import DatabaseError, DatabaseUnreachableError
-from server_jobs.ports import Statement
 from sqlalchemy import create_engine, text
 
 from tests.conformance.pooler import StrictPooler

@@ -14,17 +14,19 @@ from unittest.mock import patch
 
 import psycopg
 import pytest
-from server_jobs.databases import postgres, postgres_connection, postgres_hints
-from server_jobs.databases.postgres import PostgresDatabase
-from server_jobs.databases.postgres_driver import Session
-from server_jobs.databases.postgres_hints import Listener
-from server_jobs.databases.postgres_pool import Pool
-from server_jobs.databases.postgres_servers import Servers
-from server_jobs.databases.postgres_url import parse_postgres_url
-from server_jobs.databases.sqlite_connection import Call, Rows
+from server_jobs.databases.postgres import connection as postgres_connection
+from server_jobs.databases.postgres import database as postgres
+from server_jobs.databases.postgres import hints as postgres_hints
+from server_jobs.databases.postgres.database import PostgresDatabase
+from server_jobs.databases.postgres.driver import Session
+from server_jobs.databases.postgres.hints import Listener
+from server_jobs.databases.postgres.pool import Pool
+from server_jobs.databases.postgres.servers import Servers
+from server_jobs.databases.postgres.url import parse_postgres_url
+from server_jobs.databases.sqlite.connection import Call, Rows
+from server_jobs.domain.interfaces import Statement, Value
+from server_jobs.domain.record import Claim, Heartbeat, Hold, JobQuery, NewJob, Settlement
 from server_jobs.errors import DatabaseBusyError, DatabaseError, DatabaseUnreachableError, RowLockedError
-from server_jobs.ports import Statement, Value
-from server_jobs.record import Claim, Heartbeat, Hold, JobQuery, NewJob, Settlement
 from server_jobs.stores import postgres_statements
 from server_jobs.stores.sql import SqlStore
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from server_jobs.databases.url import open_database, sqlalchemy_url
+from server_jobs.databases.opening import open_database, sqlalchemy_url
+from server_jobs.domain.interfaces import Row, Statement
 from server_jobs.errors import DatabaseError, InvalidOptionError
-from server_jobs.ports import Row, Statement
 from sqlalchemy import create_engine, text
 
 from tests.cli.shop import run

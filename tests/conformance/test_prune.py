@@ -8,11 +8,11 @@ from datetime import timedelta
 import pytest
 from pydantic import BaseModel
 from server_jobs import JobContext, JobOptions, Retention, create_job_registry, define_job, tick
-from server_jobs.backend import Backend
+from server_jobs.domain.interfaces import Store
+from server_jobs.domain.record import UNREADABLE, JobQuery, JobStatus, Pruned, PruneRule, PruneStep
+from server_jobs.engine.backend import Backend
+from server_jobs.engine.pruner import Pruner
 from server_jobs.errors import InvalidOptionError
-from server_jobs.ports import Store
-from server_jobs.pruner import Pruner
-from server_jobs.record import UNREADABLE, JobQuery, JobStatus, Pruned, PruneRule, PruneStep
 from server_jobs.testing import FakeClock
 from server_jobs.testing.conformance.examples import (
     MILLISECOND,

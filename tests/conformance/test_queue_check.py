@@ -13,11 +13,11 @@ import pytest
 from pydantic import BaseModel, ConfigDict
 from server_jobs import EarlierVersion, JobContext, JobOptions, JobRegistry, Schedule, create_job_registry, define_job
 from server_jobs.cli.queue_check import QueueReport, RefusedSchedule, State, check_queue
-from server_jobs.databases.sqlite import SqliteDatabase
+from server_jobs.databases.sqlite.database import SqliteDatabase
+from server_jobs.domain.ids import schedule_id
+from server_jobs.domain.interfaces import Statement
+from server_jobs.domain.record import UNREADABLE, JobQuery, JobStatus
 from server_jobs.errors import UpcastNotImplementedError
-from server_jobs.ids import schedule_id
-from server_jobs.ports import Statement
-from server_jobs.record import UNREADABLE, JobQuery, JobStatus
 from server_jobs.stores.sql import SqlStore
 from server_jobs.testing import FakeClock
 

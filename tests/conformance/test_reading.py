@@ -9,10 +9,19 @@ from typing import Any
 from unittest.mock import patch
 
 import pytest
+from server_jobs.domain.interfaces import Row, Statement, Store, Value
+from server_jobs.domain.options import ConcurrencyLimit
+from server_jobs.domain.record import (
+    UNREADABLE,
+    Heartbeat,
+    JobCount,
+    JobQuery,
+    JobStatus,
+    JobSummary,
+    KnownJob,
+    PruneRule,
+)
 from server_jobs.errors import InvalidOptionError, JobNotFoundError
-from server_jobs.options import ConcurrencyLimit
-from server_jobs.ports import Row, Statement, Store, Value
-from server_jobs.record import UNREADABLE, Heartbeat, JobCount, JobQuery, JobStatus, JobSummary, KnownJob, PruneRule
 from server_jobs.stores.rows import EPOCH
 from server_jobs.stores.sql import SqlStore
 from server_jobs.testing import FakeClock

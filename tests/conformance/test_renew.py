@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 
-from server_jobs.ports import Store
-from server_jobs.record import Cancellation, Claim, Heartbeat, Hold
+from server_jobs.domain.interfaces import Store
+from server_jobs.domain.record import Cancellation, Claim, Heartbeat, Hold
 from server_jobs.testing import FakeClock
 from server_jobs.testing.conformance.examples import LEASE, MILLISECOND, SECOND, completed, insert_and_claim, job, read
 

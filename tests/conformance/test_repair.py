@@ -7,10 +7,9 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from server_jobs.errors import DuplicateJobError, JobNotFoundError, JobNotRepairableError
-from server_jobs.options import ConcurrencyLimit, RateLimit
-from server_jobs.ports import Store
-from server_jobs.record import (
+from server_jobs.domain.interfaces import Store
+from server_jobs.domain.options import ConcurrencyLimit, RateLimit
+from server_jobs.domain.record import (
     UNREADABLE,
     Cancellation,
     Heartbeat,
@@ -25,6 +24,7 @@ from server_jobs.record import (
     PruneStep,
     Repair,
 )
+from server_jobs.errors import DuplicateJobError, JobNotFoundError, JobNotRepairableError
 from server_jobs.testing import FakeClock
 from server_jobs.testing.conformance.examples import (
     LEASE,

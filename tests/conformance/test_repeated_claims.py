@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
-from server_jobs.options import ConcurrencyLimit, RateLimit
-from server_jobs.ports import Store
-from server_jobs.record import KnownJob
+from server_jobs.domain.interfaces import Store
+from server_jobs.domain.options import ConcurrencyLimit, RateLimit
+from server_jobs.domain.record import KnownJob
 from server_jobs.stores import claims
 from server_jobs.testing import FakeClock
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from unittest.mock import patch
 
 import pytest
-from server_jobs.record import JobRecord, JobStatus
+from server_jobs.domain.record import JobRecord, JobStatus
 from server_jobs.testing import FakeClock
 
 from tests.conformance.examples import failed, insert_and_claim, job, read

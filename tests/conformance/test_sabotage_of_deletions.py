@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from server_jobs.job_search import Condition
+from server_jobs.domain.search import Condition
 from server_jobs.stores import postgres_statements, statements
 from server_jobs.testing import FakeClock
 

@@ -8,10 +8,11 @@ from collections.abc import Awaitable, Callable, Mapping
 import asyncpg
 import psycopg
 import pytest
-from server_jobs.databases import postgres_connection, postgres_driver
+from server_jobs.databases.postgres import connection as postgres_connection
+from server_jobs.databases.postgres import driver as postgres_driver
+from server_jobs.domain.interfaces import Statement, Value
+from server_jobs.domain.record import Claim, Settlement
 from server_jobs.errors import DatabaseError
-from server_jobs.ports import Statement, Value
-from server_jobs.record import Claim, Settlement
 from server_jobs.stores import postgres_statements
 from server_jobs.stores.sql import SqlStore
 

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from types import ModuleType
 
 import pytest
-from server_jobs.ports import Store
+from server_jobs.domain.interfaces import Store
 from server_jobs.stores import postgres_statements, statements
 from server_jobs.testing import FakeClock
 

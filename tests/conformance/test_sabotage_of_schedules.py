@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 
 import pytest
-from server_jobs.ports import Store
+from server_jobs.domain.interfaces import Store
 from server_jobs.stores import statements
 from server_jobs.testing import FakeClock
 

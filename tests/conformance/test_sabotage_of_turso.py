@@ -6,12 +6,13 @@ import asyncio
 from collections.abc import Callable, Coroutine, Sequence
 
 import pytest
-from server_jobs.databases import hrana, turso
-from server_jobs.databases.hrana import Call
-from server_jobs.databases.turso import TursoDatabase
-from server_jobs.databases.turso_url import Endpoint
+from server_jobs.databases.turso import database as turso
+from server_jobs.databases.turso import hrana
+from server_jobs.databases.turso.database import TursoDatabase
+from server_jobs.databases.turso.hrana import Call
+from server_jobs.databases.turso.url import Endpoint
+from server_jobs.domain.interfaces import Row
 from server_jobs.errors import DatabaseError
-from server_jobs.ports import Row
 
 from tests.conformance import test_turso, test_turso_transport
 from tests.conformance.hrana_server import HranaServer, dropped_after

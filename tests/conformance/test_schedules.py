@@ -7,8 +7,8 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from server_jobs.ports import Store
-from server_jobs.record import JobStatus, ScheduleRecord
+from server_jobs.domain.interfaces import Store
+from server_jobs.domain.record import JobStatus, ScheduleRecord
 from server_jobs.testing import FakeClock
 from server_jobs.testing.conformance.examples import (
     START,

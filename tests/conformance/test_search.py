@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 
 import pytest
+from server_jobs.domain.interfaces import Store
+from server_jobs.domain.search import SearchStep, condition_in
 from server_jobs.errors import InvalidOptionError
-from server_jobs.job_search import SearchStep, condition_in
-from server_jobs.ports import Store
 from server_jobs.testing import FakeClock
 from server_jobs.testing.conformance.examples import completed, insert_and_claim, job
 

@@ -15,13 +15,13 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from server_jobs.databases.d1 import D1Database
-from server_jobs.databases.sqlite import SqliteDatabase
-from server_jobs.databases.turso import TursoDatabase
-from server_jobs.databases.url import open_database
+from server_jobs.databases.d1.database import D1Database
+from server_jobs.databases.opening import open_database
+from server_jobs.databases.sqlite.database import SqliteDatabase
+from server_jobs.databases.turso.database import TursoDatabase
+from server_jobs.domain.interfaces import Store
+from server_jobs.domain.record import JobQuery, JobStatus, NewJob
 from server_jobs.errors import DatabaseError, InvalidOptionError, SchemaMissingError
-from server_jobs.ports import Store
-from server_jobs.record import JobQuery, JobStatus, NewJob
 from server_jobs.stores.rows import LONG_TEXT
 from server_jobs.stores.sql import SqlStore
 from server_jobs.testing import FakeClock

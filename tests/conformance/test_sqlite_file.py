@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 from server_jobs import Backend, JobContext, Worker, create_job_registry, define_job
-from server_jobs.databases.sqlite import SqliteDatabase
-from server_jobs.databases.sqlite_file import OpenFile
+from server_jobs.databases.sqlite.database import SqliteDatabase
+from server_jobs.databases.sqlite.file import OpenFile
 from server_jobs.errors import DatabaseError
 from server_jobs.migrations.engine import migration_engine
 from server_jobs.stores.sql import SqlStore

@@ -9,9 +9,9 @@ from contextlib import asynccontextmanager, closing
 from pathlib import Path
 
 import pytest
-from server_jobs.databases.sqlite import SqliteDatabase
-from server_jobs.databases.sqlite_connection import SqliteConnection
-from server_jobs.record import Heartbeat
+from server_jobs.databases.sqlite.connection import SqliteConnection
+from server_jobs.databases.sqlite.database import SqliteDatabase
+from server_jobs.domain.record import Heartbeat
 from server_jobs.stores.sql import SqlStore
 from server_jobs.testing import FakeClock
 

@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import cast
 
 import pytest
-from server_jobs.databases.sqlite import SqliteDatabase
-from server_jobs.databases.sqlite_thread import LARGEST_GROUP
+from server_jobs.databases.sqlite.database import SqliteDatabase
+from server_jobs.databases.sqlite.thread import LARGEST_GROUP
+from server_jobs.domain.interfaces import Row, Statement
 from server_jobs.errors import DatabaseBusyError, DatabaseError
-from server_jobs.ports import Row, Statement
 
 PUT = Statement("INSERT INTO notes (id, text) VALUES (:id, :text) RETURNING id", writes=True)
 ALL = Statement("SELECT id FROM notes ORDER BY id", writes=False)

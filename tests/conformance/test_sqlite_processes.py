@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import TypedDict
 
 import pytest
-from server_jobs.databases.sqlite import SqliteDatabase
-from server_jobs.databases.sqlite_connection import SqliteConnection
-from server_jobs.record import NewJob
+from server_jobs.databases.sqlite.connection import SqliteConnection
+from server_jobs.databases.sqlite.database import SqliteDatabase
+from server_jobs.domain.record import NewJob
 from server_jobs.stores.sql import SqlStore
 
 from tests.conformance.stores import create_sqlite_file

@@ -14,11 +14,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
-from server_jobs.databases import sqlite_connection
-from server_jobs.databases.sqlite import SqliteDatabase, wal_reset_warning
-from server_jobs.databases.sqlite_errors import is_busy, refused
+from server_jobs.databases.sqlite import connection as sqlite_connection
+from server_jobs.databases.sqlite.database import SqliteDatabase, wal_reset_warning
+from server_jobs.databases.sqlite.errors import is_busy, refused
+from server_jobs.domain.interfaces import Statement
 from server_jobs.errors import DatabaseBusyError, DatabaseError
-from server_jobs.ports import Statement
 from server_jobs.stores.sql import SqlStore
 
 from tests.conformance.examples import completed, insert_and_claim, job, read

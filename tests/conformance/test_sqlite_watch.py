@@ -16,10 +16,10 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from server_jobs.databases import file_changes
-from server_jobs.databases.file_changes import watch_file
-from server_jobs.databases.sqlite import SqliteDatabase
-from server_jobs.databases.sqlite_looks import LONGEST_GAP, SHORTEST_GAP, Looks
+from server_jobs.databases.sqlite import file_watcher as file_changes
+from server_jobs.databases.sqlite.database import SqliteDatabase
+from server_jobs.databases.sqlite.file_watcher import watch_file
+from server_jobs.databases.sqlite.wal_watcher import LONGEST_GAP, SHORTEST_GAP, Looks
 from server_jobs.errors import DatabaseError
 from server_jobs.stores.sql import SqlStore
 

@@ -12,12 +12,12 @@ from datetime import timedelta
 import httpx
 import pytest
 from server_jobs import DatabaseBusyError, DatabaseError, JobStatus
-from server_jobs.databases import turso
-from server_jobs.databases.http_transport import Reply, Transport, UnreachableError, transport_to
-from server_jobs.databases.turso import TursoDatabase
-from server_jobs.databases.turso_url import endpoint_of
-from server_jobs.ports import Statement, Value
-from server_jobs.record import JobQuery
+from server_jobs.databases.turso import database as turso
+from server_jobs.databases.turso.database import TursoDatabase
+from server_jobs.databases.turso.http_transport import Reply, Transport, UnreachableError, transport_to
+from server_jobs.databases.turso.url import endpoint_of
+from server_jobs.domain.interfaces import Statement, Value
+from server_jobs.domain.record import JobQuery
 
 from tests.conformance import hrana_server
 from tests.conformance.examples import completed, ids, job, request

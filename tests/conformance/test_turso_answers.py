@@ -14,11 +14,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from server_jobs import DatabaseError, InvalidOptionError, SchemaMissingError
-from server_jobs.databases import turso
-from server_jobs.databases.hrana import RefusedError, answered_rows, refusal_in
-from server_jobs.databases.hrana_values import MalformedAnswerError, read, written
-from server_jobs.databases.turso import TursoDatabase
-from server_jobs.ports import Statement, Value
+from server_jobs.databases.turso import database as turso
+from server_jobs.databases.turso.database import TursoDatabase
+from server_jobs.databases.turso.hrana import RefusedError, answered_rows, refusal_in
+from server_jobs.databases.turso.hrana_values import MalformedAnswerError, read, written
+from server_jobs.domain.interfaces import Statement, Value
 from server_jobs.stores.sql import SqlStore
 
 from tests.conformance.hrana_server import (

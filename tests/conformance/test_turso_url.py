@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 from server_jobs import InvalidOptionError
-from server_jobs.databases.turso import TursoDatabase
-from server_jobs.databases.turso_url import endpoint_of
-from server_jobs.databases.url import DEFAULT_URL, database_url, open_database
+from server_jobs.databases.opening import open_database
+from server_jobs.databases.turso.database import TursoDatabase
+from server_jobs.databases.turso.url import endpoint_of
+from server_jobs.databases.url import DEFAULT_URL, database_url
 
 HOST = "shop-ann.turso.io"
 

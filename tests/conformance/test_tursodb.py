@@ -26,12 +26,12 @@ import pytest
 from server_jobs import DatabaseError, JobStatus
 from server_jobs.cli.plain_sql import plain_revisions, upgrade
 from server_jobs.cli.workspace import Workspace
-from server_jobs.databases import turso
-from server_jobs.databases.http_transport import Reply, Transport, transport_to
-from server_jobs.databases.turso import TursoDatabase
-from server_jobs.databases.turso_url import endpoint_of
-from server_jobs.ports import Statement
-from server_jobs.record import Heartbeat, Hold, JobQuery
+from server_jobs.databases.turso import database as turso
+from server_jobs.databases.turso.database import TursoDatabase
+from server_jobs.databases.turso.http_transport import Reply, Transport, transport_to
+from server_jobs.databases.turso.url import endpoint_of
+from server_jobs.domain.interfaces import Statement
+from server_jobs.domain.record import Heartbeat, Hold, JobQuery
 from server_jobs.stores.sql import SqlStore
 
 from tests.conformance.examples import (

@@ -8,9 +8,9 @@ from unittest.mock import patch
 
 import pytest
 from server_jobs import DatabaseError, JobStatus
-from server_jobs.options import ConcurrencyLimit, RateLimit
-from server_jobs.ports import Row, Statement, Store, Value
-from server_jobs.record import KnownJob
+from server_jobs.domain.interfaces import Row, Statement, Store, Value
+from server_jobs.domain.options import ConcurrencyLimit, RateLimit
+from server_jobs.domain.record import KnownJob
 from server_jobs.stores.claims import LONGEST_CLAIM
 from server_jobs.stores.sql import SqlStore
 from server_jobs.testing import FakeClock

@@ -7,8 +7,8 @@ from collections.abc import Callable
 import pytest
 from pydantic import BaseModel, field_validator
 from server_jobs import InvalidParamsError, JobContext, create_job_registry, define_job
-from server_jobs.backend import Backend
-from server_jobs.databases.postgres import PostgresDatabase
+from server_jobs.databases.postgres.database import PostgresDatabase
+from server_jobs.engine.backend import Backend
 from server_jobs.testing import FakeClock
 
 from tests.conformance.postgres_databases import postgres_connection

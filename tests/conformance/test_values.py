@@ -7,12 +7,12 @@ from random import Random
 import pytest
 from pydantic import BaseModel, JsonValue
 from server_jobs import InvalidParamsError, JobContext, JobStatus, create_job_registry, define_job, tick
-from server_jobs.backend import Backend
-from server_jobs.options import ConcurrencyLimit, RateLimit
-from server_jobs.ports import Store
-from server_jobs.record import Heartbeat, JobQuery, KnownJob
+from server_jobs.domain.interfaces import Store
+from server_jobs.domain.options import ConcurrencyLimit, RateLimit
+from server_jobs.domain.record import Heartbeat, JobQuery, KnownJob
+from server_jobs.domain.text_limits import LONGEST_NAME, LONGEST_UNIQUE_KEY
+from server_jobs.engine.backend import Backend
 from server_jobs.testing import FakeClock
-from server_jobs.texts import LONGEST_NAME, LONGEST_UNIQUE_KEY
 
 from tests.conformance.examples import (
     LEASE,

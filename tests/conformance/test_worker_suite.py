@@ -13,7 +13,7 @@ FILES = [
     if "store: Store" in path.read_text(encoding="utf-8") and path.name != Path(__file__).name
 ]
 ELSEWHERE = ("psycopg", "asyncpg", "sqlalchemy", "server_jobs.databases.", "tests.conformance.", "tests.sabotage")
-AVAILABLE = ("server_jobs.databases.d1", "tests.conformance.examples", "tests.conformance.stores")
+AVAILABLE = ("server_jobs.databases.d1.database", "tests.conformance.examples", "tests.conformance.stores")
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)

@@ -7,9 +7,9 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, closing
 from datetime import timedelta
 
-from server_jobs.databases import turso
-from server_jobs.databases.turso import TursoDatabase
-from server_jobs.ports import Statement, Value
+from server_jobs.databases.turso import database as turso
+from server_jobs.databases.turso.database import TursoDatabase
+from server_jobs.domain.interfaces import Statement, Value
 from server_jobs.stores.sql import SqlStore
 from server_jobs.testing import FakeClock
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from server_jobs import JobContext, JobRecord, create_job_registry
-from server_jobs.record import ClaimRequest, Completed, Failed, KnownJob, NewJob
+from server_jobs.domain.record import ClaimRequest, Completed, Failed, KnownJob, NewJob
 from server_jobs.stores.memory import MemoryStore
 from server_jobs.testing import FakeClock, InMemoryBackend, create_job_context
 

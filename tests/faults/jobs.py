@@ -19,7 +19,7 @@ from server_jobs import (
     create_job_registry,
     define_job,
 )
-from server_jobs.record import Claim
+from server_jobs.domain.record import Claim
 
 AT_ONCE = RetryPolicy(initial=timedelta(0), jitter=0)
 

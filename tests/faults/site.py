@@ -14,7 +14,7 @@ from pathlib import Path
 
 import psycopg
 from server_jobs import connect
-from server_jobs.clock import SQLITE_NOW
+from server_jobs.domain.clock import SQLITE_NOW
 from server_jobs.schema import metadata
 from sqlalchemy import create_engine
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 
-from server_jobs.record import Cancellation
+from server_jobs.domain.record import Cancellation
 
 from tests.faults.conftest import IS_LONG, Figure
 from tests.faults.jobs import Nap

@@ -11,9 +11,9 @@ from collections import Counter
 from datetime import UTC, datetime, timedelta
 
 from server_jobs import connect
-from server_jobs.databases.sqlite import SqliteDatabase
-from server_jobs.record import Claim, Completed, JobStatus, KnownJob
-from server_jobs.scheduler import Scheduler
+from server_jobs.databases.sqlite.database import SqliteDatabase
+from server_jobs.domain.record import Claim, Completed, JobStatus, KnownJob
+from server_jobs.engine.scheduler import Scheduler
 from server_jobs.stores.sql import SqlStore
 from server_jobs.testing import FakeClock
 

@@ -11,14 +11,15 @@ from datetime import timedelta
 from functools import partial
 
 import pytest
-from server_jobs import documents, executor
-from server_jobs.backend import Backend
-from server_jobs.executor import Attempt
-from server_jobs.leases import LeaseKeeper
-from server_jobs.record import Expired
-from server_jobs.runner import Runner
-from server_jobs.settler import Settler
-from server_jobs.worker import Worker
+from server_jobs.contract import documents
+from server_jobs.domain.record import Expired
+from server_jobs.engine import attempt as executor
+from server_jobs.engine.attempt import Attempt
+from server_jobs.engine.backend import Backend
+from server_jobs.engine.leases import LeaseKeeper
+from server_jobs.engine.runner import Runner
+from server_jobs.engine.settler import Settler
+from server_jobs.engine.worker import Worker
 
 from tests.runtime import (
     test_claiming_ahead,

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 from server_jobs import DatabaseUnreachableError, connect
-from server_jobs.databases.postgres_connection import PostgresConnection
+from server_jobs.databases.postgres.connection import PostgresConnection
 
 from tests.cli.shop_jobs import NoteParams, Shout, registry
 from tests.faults.test_failover import create_tables

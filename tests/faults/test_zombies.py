@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
 
 import pytest
-from server_jobs.ports import Store
-from server_jobs.record import (
+from server_jobs.domain.interfaces import Store
+from server_jobs.domain.record import (
     Cancelled,
     Claim,
     Completed,

@@ -6,7 +6,7 @@ from typing import Any, cast
 
 from hypothesis import strategies as st
 from pydantic import JsonValue
-from server_jobs.formats import FORMATS
+from server_jobs.contract.formats import FORMATS
 
 Schema = dict[str, JsonValue]
 

@@ -12,7 +12,7 @@ from types import ModuleType
 from typing import cast
 
 from pydantic import JsonValue
-from server_jobs.model import JobModel
+from server_jobs.contract.model import JobModel
 from server_jobs_generator.models import render_models
 from server_jobs_generator.spec import JobSpec, Specs, read_specs
 from server_jobs_generator.spec_style import STRICT, Style

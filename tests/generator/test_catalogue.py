@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 from pydantic import JsonValue
-from server_jobs.json_schema import parts_of
+from server_jobs.contract.json_schema import parts_of
 from server_jobs_generator.outputs.catalogue.cron_words import cron_words
 from server_jobs_generator.outputs.catalogue.entries import entries_of
 from server_jobs_generator.outputs.catalogue.markdown import code, markdown_text, plain

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from server_jobs.model import JobModel
+from server_jobs.contract.model import JobModel
 
 from tests.measuring import least_costs
 

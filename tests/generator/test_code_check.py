@@ -12,7 +12,7 @@ from server_jobs_generator.models import render_models
 from .spec_projects import a_spec, an_object, job
 
 MODULE = """
-from server_jobs.model import JobModel, fresh
+from server_jobs.contract.model import JobModel, fresh
 class A(JobModel, extra="forbid"):
     x: {annotation} = {default}
 """
@@ -48,7 +48,7 @@ def test_what_models_are_made_of(text: str) -> None:
         "from typing import Any",
         "from typing import Literal as int",
         "from .models import x",
-        "from server_jobs.cron import check_cron",
+        "from server_jobs.domain.cron import check_cron",
         "x = 1",
         "print(1)",
         "1 + 1",

@@ -15,9 +15,9 @@ from pathlib import Path
 
 import pytest
 from pydantic import JsonValue, ValidationError
-from server_jobs.documents import read_params, write_params
-from server_jobs.model import JobModel
-from server_jobs.schemas.values import key_of
+from server_jobs.contract.documents import read_params, write_params
+from server_jobs.contract.model import JobModel
+from server_jobs.contract.schemas.values import key_of
 from server_jobs_generator import model_plan
 from server_jobs_generator.models import render_models
 from server_jobs_generator.problems import SpecProblem

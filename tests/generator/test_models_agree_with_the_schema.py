@@ -11,8 +11,8 @@ from pathlib import Path
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from pydantic import JsonValue, ValidationError
-from server_jobs.documents import read_params, write_params
-from server_jobs.model import JobModel
+from server_jobs.contract.documents import read_params, write_params
+from server_jobs.contract.model import JobModel
 from server_jobs_generator.document import Document
 from server_jobs_generator.instance import Fitting
 from server_jobs_generator.library import Library, Location

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from server_jobs.model import JobModel
+from server_jobs.contract.model import JobModel
 from server_jobs.project import OUTPUTS
 from server_jobs_generator.names import (
     ClassNames,

@@ -14,7 +14,7 @@ from typing import cast
 
 import pytest
 from pydantic import BaseModel, JsonValue, ValidationError
-from server_jobs.documents import read_params, write_params
+from server_jobs.contract.documents import read_params, write_params
 from server_jobs.errors import InvalidParamsError
 from server_jobs.project import OUTPUTS
 from server_jobs_generator.models import render_models

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 from jinja2 import Environment, PackageLoader
+from server_jobs.contract.json_schema import schemas_of_models
 from server_jobs.http.app import PREFIX
 from server_jobs.http.openapi import document
-from server_jobs.json_schema import schemas_of_models
 from server_jobs_generator.outputs.catalogue import markdown, page
 from server_jobs_generator.outputs.catalogue.entries import entries_of
 from server_jobs_generator.outputs.typescript import text as typescript

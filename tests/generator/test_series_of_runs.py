@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from pydantic import TypeAdapter
-from server_jobs.options import Misfire, Schedule
+from server_jobs.domain.options import Misfire, Schedule
 from server_jobs_generator import pipeline
 from server_jobs_generator.earlier_run import KnownFile
 from server_jobs_generator.files import KeptFile, Ownership

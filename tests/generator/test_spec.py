@@ -8,9 +8,9 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from server_jobs.domain.options import ConcurrencyLimit, JobOptions, Misfire, RateLimit, Retention, RunIn, Schedule
+from server_jobs.domain.retry import Backoff, RetryPolicy
 from server_jobs.errors import ProjectError
-from server_jobs.options import ConcurrencyLimit, JobOptions, Misfire, RateLimit, Retention, RunIn, Schedule
-from server_jobs.retry import Backoff, RetryPolicy
 from server_jobs_generator.spec import read_specs
 
 from .spec_projects import a_spec, an_object, job, problems, read, write

@@ -6,9 +6,9 @@ import json
 from importlib.resources import files
 from typing import Any
 
-from server_jobs.formats import FORMATS
-from server_jobs.options import HIGHEST_LIMIT, HIGHEST_MISFIRE_LIMIT, JobOptions, Misfire, RunIn, Schedule
-from server_jobs.retry import Backoff, RetryPolicy
+from server_jobs.contract.formats import FORMATS
+from server_jobs.domain.options import HIGHEST_LIMIT, HIGHEST_MISFIRE_LIMIT, JobOptions, Misfire, RunIn, Schedule
+from server_jobs.domain.retry import Backoff, RetryPolicy
 from server_jobs_generator.contracts.judge import DEFAULT_COMPAT
 from server_jobs_generator.job_lint import FRAME
 from server_jobs_generator.keywords import KNOWN, TYPES

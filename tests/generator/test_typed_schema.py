@@ -5,8 +5,8 @@ from __future__ import annotations
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from pydantic import JsonValue
-from server_jobs.schemas.checker import Checker
-from server_jobs.schemas.run import CheckTooLongError
+from server_jobs.contract.schemas.checker import Checker
+from server_jobs.contract.schemas.run import CheckTooLongError
 from server_jobs_generator.typed_form import rest_of
 from server_jobs_generator.typed_schema import TypedSchemas
 

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 
 import pytest
-from server_jobs.cron_tick import tick
+from server_jobs.engine.tick import tick
 from server_jobs.http.openapi import document_of
 from server_jobs_generator.outputs.typescript.module import typescript_text
 from server_jobs_generator.outputs.typescript.type_writer import TypeWriter

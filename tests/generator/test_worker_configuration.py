@@ -10,10 +10,15 @@ from types import ModuleType
 import pytest
 import server_jobs
 import server_jobs_generator
-from server_jobs.databases.turso_url import TOKEN_VARIABLE as TURSO_TOKEN
+from server_jobs.databases.turso.url import TOKEN_VARIABLE as TURSO_TOKEN
 from server_jobs.databases.url import TURSO_URL
 from server_jobs.project import find_project
-from server_jobs.variables import KEY_SECRET_VARIABLE, NAMED_TOKENS_VARIABLE, PREVIOUS_TOKEN_VARIABLE, TOKEN_VARIABLE
+from server_jobs.security.variables import (
+    KEY_SECRET_VARIABLE,
+    NAMED_TOKENS_VARIABLE,
+    PREVIOUS_TOKEN_VARIABLE,
+    TOKEN_VARIABLE,
+)
 from server_jobs_generator.worker_lint.configuration import check_configuration
 from server_jobs_generator.worker_lint.exclusions import Exclusions, generated_exclusions, read_exclusions
 from server_jobs_generator.worker_lint.project_lint import check_worker
@@ -225,22 +230,22 @@ def test_an_import_of_what_is_not_excluded_is_let_pass(project: TemporaryProject
 
 
 def test_a_pattern_that_leaves_out_the_worker_itself_is_named_with_what_it_takes(project: TemporaryProject) -> None:
-    edit(project, WRANGLER, '"**/*.pyi",', '"**/*.pyi",\n      "server_jobs/cloudflare.py",\n      "croniter/**",')
+    edit(project, WRANGLER, '"**/*.pyi",', '"**/*.pyi",\n      "server_jobs/handle.py",\n      "croniter/**",')
     said = [str(one) for one in check_worker(find_project(project.root))]
-    line = next(at for at, text in enumerate(project.read(WRANGLER).splitlines(), 1) if "server_jobs/cloud" in text)
+    line = next(at for at, text in enumerate(project.read(WRANGLER).splitlines(), 1) if "server_jobs/handle.py" in text)
     rule = "fail excluded-engine"
     why = (
         "the Worker itself is made of that, and is known to do without what the generated patterns name, nothing else; "
         "remove it there, or write it so that it is about packages of yours only"
     )
     assert said == [
-        f'{WRANGLER}:{line}:7 {rule} "server_jobs/cloudflare.py" leaves out server_jobs/cloudflare.py: {why}',
+        f'{WRANGLER}:{line}:7 {rule} "server_jobs/handle.py" leaves out server_jobs/handle.py: {why}',
         f'{WRANGLER}:{line + 1}:7 {rule} "croniter/**" leaves out croniter/__init__.py and 1 more: {why}',
     ]
 
 
 OF_THE_WORKER = [
-    *("server_jobs/cloudflare.py", "server_jobs/**", "server_jobs/*.py", "*/http/app.py", "starlette/**"),
+    *("server_jobs/handle.py", "server_jobs/**", "server_jobs/*.py", "*/http/app.py", "starlette/**"),
     *("starlette/routing.py", "**/*.so", "**/*.py", "**", "asgi.py", "*.py", "tzdata/**", "workers/**"),
     *("pydantic_core/*-emscripten.so", "**/typing_extensions.py", "***/croniter.py"),
 ]

@@ -43,7 +43,7 @@ EXAMPLES = [
     ("sockets", "import smtplib", "import email.policy"),
     ("sockets", "from urllib.request import urlopen as get\n\n\nasync def handle(p, c):\n    get(p)", "from urllib.parse import quote\n\n\nasync def handle(p, c):\n    quote(p)"),
     ("sockets", "import socket\n\n\nasync def handle(p, c):\n    socket.socket()", "import socket\n\nERROR = socket.gaierror"),
-    ("database-drivers", "def later():\n    import asyncpg.pool", "def later():\n    import server_jobs.databases.d1"),
+    ("database-drivers", "def later():\n    import asyncpg.pool", "def later():\n    import server_jobs.databases.d1.database"),
     ("not-built", "import gevent.monkey", "import asyncio"),
     ("local-database", "import sqlite3\n\n\nasync def handle(p, c):\n    sqlite3.connect('x')", "import sqlite3\n\n\nasync def handle(p, c):\n    sqlite3.connect(':memory:')"),
     ("files", "async def handle(p, c):\n    open(p)", "async def handle(p, c):\n    p.open()"),

@@ -9,10 +9,10 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from server_jobs.cron_tick import tick
+from server_jobs.domain.record import Heartbeat
+from server_jobs.engine.tick import tick
 from server_jobs.errors import DatabaseError
 from server_jobs.http import HttpOptions, events
-from server_jobs.record import Heartbeat
 
 from tests.http.caller import BEARER, Caller
 

@@ -11,8 +11,8 @@ from server_jobs.http import HttpOptions, Tokens, create_app
 from server_jobs.http.app import ROUTES, under_prefix
 from server_jobs.http.gate import Gate
 from server_jobs.memory import InMemoryBackend
-from server_jobs.tokens import ALL_RIGHTS
-from server_jobs.tokens import Caller as TokenCaller
+from server_jobs.security.tokens import ALL_RIGHTS
+from server_jobs.security.tokens import Caller as TokenCaller
 
 from tests.http.caller import BEARER, OTHER_TOKEN, TOKEN, Caller, new_backend
 

@@ -6,14 +6,14 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from server_jobs import JobOptions, create_job_registry, define_job
-from server_jobs.audit import AuditQuery
-from server_jobs.cron_tick import tick
+from server_jobs.domain.audit import AuditQuery
+from server_jobs.domain.record import JobQuery, JobStatus, NewJob
+from server_jobs.engine.tick import tick
 from server_jobs.errors import InvalidParamsError
 from server_jobs.http import Tokens
 from server_jobs.http.body import LARGEST_BODY
 from server_jobs.memory import InMemoryBackend
-from server_jobs.record import JobQuery, JobStatus, NewJob
-from server_jobs.tokens import NamedToken, rights_of
+from server_jobs.security.tokens import NamedToken, rights_of
 
 from tests.http.caller import TOKEN, Caller, Kept, Note, keep, keep_job
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
-from server_jobs.cron_tick import tick
+from server_jobs.domain.record import NewJob
+from server_jobs.engine.tick import tick
 from server_jobs.errors import DatabaseError
 from server_jobs.http import HttpOptions
-from server_jobs.record import NewJob
 
 from tests.http.caller import Caller
 

@@ -12,8 +12,8 @@ from server_jobs.http import Tokens, access
 from server_jobs.http.app import ROUTES
 from server_jobs.http.openapi import document
 from server_jobs.memory import InMemoryBackend
-from server_jobs.tokens import Caller as TokenCaller
-from server_jobs.tokens import NamedToken, Scope, named_tokens, new_token, rights_of
+from server_jobs.security.tokens import Caller as TokenCaller
+from server_jobs.security.tokens import NamedToken, Scope, named_tokens, new_token, rights_of
 
 from tests.http.caller import OTHER_TOKEN, TOKEN, Caller, Kept, Note, keep
 

@@ -173,7 +173,7 @@ _ROUTES = """
 import asyncio
 
 from generated.registry import registry
-from server_jobs.backend import Backend
+from server_jobs.engine.backend import Backend
 from server_jobs.http import create_app
 
 app = create_app(Backend(database="sqlite:///server-jobs.sqlite3", job_registry=registry))

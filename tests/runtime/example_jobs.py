@@ -8,9 +8,10 @@ from datetime import timedelta
 
 from pydantic import BaseModel
 from server_jobs import Job, JobContext, JobOptions, JobRecord, JobStatus, RetryPolicy, create_job_registry, define_job
-from server_jobs.backend import Backend
-from server_jobs.job import AnyJob, Handler
-from server_jobs.ports import Store
+from server_jobs.definition import Handler
+from server_jobs.domain.interfaces import Store
+from server_jobs.engine.backend import Backend
+from server_jobs.job import AnyJob
 from server_jobs.stores.memory import MemoryStore
 from server_jobs.testing import FakeClock
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from datetime import timedelta
 
 from server_jobs import DatabaseError
-from server_jobs.record import (
+from server_jobs.domain.record import (
     PRUNE_STEP,
     Claim,
     ClaimRequest,

@@ -26,10 +26,10 @@ from server_jobs import (
     connect,
     create_job_registry,
 )
-from server_jobs.backend import Backend, PollResult, WorkerBackend, WorkerBackendConfig
-from server_jobs.databases.sqlite import SqliteDatabase
+from server_jobs.databases.sqlite.database import SqliteDatabase
+from server_jobs.domain.record import Claim, ClaimRequest, JobQuery, NewJob, Settlement
+from server_jobs.engine.backend import Backend, PollResult, WorkerBackend, WorkerBackendConfig
 from server_jobs.job import AnyJob
-from server_jobs.record import Claim, ClaimRequest, JobQuery, NewJob, Settlement
 from server_jobs.stores.memory import MemoryStore
 from server_jobs.stores.sql import SqlStore
 from server_jobs.testing import FakeClock

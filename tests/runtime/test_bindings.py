@@ -10,8 +10,8 @@ from types import SimpleNamespace
 import pytest
 from server_jobs import DatabaseError
 from server_jobs.cloudflare import database_of
-from server_jobs.databases.d1 import D1Database
-from server_jobs.databases.turso import TursoDatabase
+from server_jobs.databases.d1.database import D1Database
+from server_jobs.databases.turso.database import TursoDatabase
 
 from tests.conformance.d1_binding import FakeD1
 from tests.conformance.hrana_server import HranaServer

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from server_jobs import InvalidOptionError, JobContext, JobFailedError, JobStatus, Worker
-from server_jobs.backend import Backend
+from server_jobs.engine.backend import Backend
 
 from tests.conformance.stores import create_sqlite_file
 from tests.runtime.example_jobs import SECOND, SOON, Text, TextJob, backend_on, echo, fail, read, text_job

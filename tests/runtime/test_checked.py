@@ -10,11 +10,11 @@ from typing import Annotated, Any, Literal
 
 import pytest
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
-from server_jobs.checked import Checked, CheckedModel
-from server_jobs.documents import is_checked, read_params, write_params
+from server_jobs.contract.checked import Checked, CheckedModel
+from server_jobs.contract.documents import is_checked, read_params, write_params
+from server_jobs.contract.formats import DateTime, Json, Uuid
+from server_jobs.contract.model import Exact, Integer, JobModel, JsonNumber, JsonTuple, Omittable, fresh
 from server_jobs.errors import InvalidParamsError
-from server_jobs.formats import DateTime, Json, Uuid
-from server_jobs.model import Exact, Integer, JobModel, JsonNumber, JsonTuple, Omittable, fresh
 
 UNIQUE = Checked('{"uniqueItems": true}')
 STRICT = ConfigDict(strict=True)
@@ -143,5 +143,5 @@ def test_a_model_knows_whether_something_in_it_is_checked() -> None:
 
 
 def test_without_its_check_the_model_would_accept_the_value(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("server_jobs.schemas.checker.Checker.fits", lambda self, value: True)
+    monkeypatch.setattr("server_jobs.contract.schemas.checker.Checker.fits", lambda self, value: True)
     assert Range(end=2)

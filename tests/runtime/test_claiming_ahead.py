@@ -11,8 +11,8 @@ from datetime import timedelta
 
 import pytest
 from server_jobs import ConcurrencyLimit, DatabaseError, JobContext, JobOptions, JobStatus, RateLimit, Worker
-from server_jobs.pace import Pace
-from server_jobs.record import Claim, ClaimRequest, Outcome
+from server_jobs.domain.record import Claim, ClaimRequest, Outcome
+from server_jobs.engine.prefetch import Pace
 from server_jobs.testing import FakeClock
 
 from tests.runtime.example_jobs import (
@@ -399,7 +399,7 @@ async def test_jobs_that_never_wait_for_anything_leave_others_their_turns() -> N
 
 
 async def test_with_turns_without_an_end_jobs_that_never_wait_would_leave_none(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("server_jobs.worker._LONGEST_TURN", float("inf"))
+    monkeypatch.setattr("server_jobs.engine.worker._LONGEST_TURN", float("inf"))
 
     most = await most_jobs_in_a_row()
 

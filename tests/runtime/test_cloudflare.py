@@ -24,17 +24,17 @@ from server_jobs import (
     Schedule,
     SchemaMissingError,
     ValueTooLargeError,
-    cloudflare,
     create_job_registry,
     define_job,
 )
-from server_jobs.backend import Backend
 from server_jobs.cloudflare import CloudflareWorkerBackend, CronHandler, create_cron_handler, database_of
-from server_jobs.cron_tick import Tick
+from server_jobs.cloudflare import entry as cloudflare
+from server_jobs.domain.ids import schedule_id
+from server_jobs.domain.record import Completed, JobQuery, JobRecord, ScheduleRecord
+from server_jobs.engine.backend import Backend
+from server_jobs.engine.tick import Tick
 from server_jobs.http import events
-from server_jobs.ids import schedule_id
 from server_jobs.memory import InMemoryBackend
-from server_jobs.record import Completed, JobQuery, JobRecord, ScheduleRecord
 from starlette.types import ASGIApp, Message
 
 from tests.conformance.d1_binding import D1Refusal, FakeD1

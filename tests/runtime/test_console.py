@@ -12,7 +12,7 @@ import pytest
 from pydantic import BaseModel
 from server_jobs import JobContext, JobOptions, create_job_registry, define_job
 from server_jobs.cloudflare import CloudflareWorkerBackend
-from server_jobs.console import ConsoleHandler, log_to_console
+from server_jobs.cloudflare.console import ConsoleHandler, log_to_console
 
 from tests.conformance.d1_binding import FakeD1
 from tests.conformance.stores import create_d1_file

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 from server_jobs import InvalidOptionError, JobContext, create_job_context
-from server_jobs.values import MAX_MESSAGE_CHARACTERS
+from server_jobs.contract.values import MAX_MESSAGE_CHARACTERS
 
 from tests.runtime.example_jobs import Text, echo
 

@@ -12,9 +12,9 @@ from zoneinfo import ZoneInfo
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from server_jobs.cron import check_cron, count_slots, due_slots, next_slot
+from server_jobs.domain.cron import check_cron, count_slots, due_slots, next_slot
+from server_jobs.domain.options import Misfire, Schedule
 from server_jobs.errors import InvalidOptionError, ScheduleError
-from server_jobs.options import Misfire, Schedule
 
 from tests.runtime.cron_walk import BOUNDS, EXPRESSIONS, Walk, changes, matches
 

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from server_jobs.cron import next_slot
+from server_jobs.domain.cron import next_slot
 
 from tests.runtime.cron_walk import EXPRESSIONS, Walk, changes
 

@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_serializer, field_validator, model_serializer
 from server_jobs import InvalidDocumentError, InvalidParamsError, InvalidResultError, JobOptions
-from server_jobs.documents import read_params, read_result, redacted, write_params, write_result
-from server_jobs.job_keys import job_keys
-from server_jobs.model import JobModel, Omittable, fresh
+from server_jobs.contract.documents import read_params, read_result, redacted, write_params, write_result
+from server_jobs.contract.job_keys import job_keys
+from server_jobs.contract.model import JobModel, Omittable, fresh
 
 
 class Address(JobModel):

@@ -14,13 +14,13 @@ from datetime import timedelta
 import pytest
 from pydantic import BaseModel
 from server_jobs import Backoff, JobContext, JobOptions, JobStatus, RetryPolicy, define_job
-from server_jobs.backend import Backend, WorkerExecutionResult
-from server_jobs.executor import describe, in_thread
+from server_jobs.contract.values import MAX_ERROR_CHARACTERS
+from server_jobs.domain.record import JobRecord, NewJob
+from server_jobs.engine.attempt import describe, in_thread
+from server_jobs.engine.backend import Backend, WorkerExecutionResult
 from server_jobs.job import AnyJob
-from server_jobs.record import JobRecord, NewJob
 from server_jobs.stores.memory import MemoryStore
 from server_jobs.testing import FakeClock
-from server_jobs.values import MAX_ERROR_CHARACTERS
 
 from tests.runtime.example_jobs import (
     SECOND,

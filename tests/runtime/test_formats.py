@@ -16,9 +16,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ConfigDict, TypeAdapter, ValidationError
-from server_jobs import formats
-from server_jobs.formats import FORMATS, Date, DateTime, Email, Ipv4, Ipv6, Json, Uri, Uuid
-from server_jobs.model import JobModel
+from server_jobs.contract import formats
+from server_jobs.contract.formats import FORMATS, Date, DateTime, Email, Ipv4, Ipv6, Json, Uri, Uuid
+from server_jobs.contract.model import JobModel
 
 CASES: dict[str, tuple[str, list[str], list[str]]] = {
     "email": (
@@ -347,5 +347,5 @@ def test_any_json_value_is_finite(document: str) -> None:
 def test_the_module_needs_nothing_but_pydantic_and_the_standard_library() -> None:
     tree = ast.parse(Path(formats.__file__).read_text(encoding="utf-8"))
     modules = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.module}
-    known = {*sys.stdlib_module_names, "pydantic", "pydantic_core", "schemas", "written_values"}
+    known = {*sys.stdlib_module_names, "pydantic", "pydantic_core", "schemas", "canonical_text"}
     assert {module.split(".")[0] for module in modules} <= known

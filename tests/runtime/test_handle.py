@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 from server_jobs import JobContext, JobHandle, JobNotFoundError, JobStatus, Worker
-from server_jobs.record import Inserted
+from server_jobs.domain.record import Inserted
 from server_jobs.result import JobProgress
 
 from tests.runtime.example_jobs import SECOND, SOON, Text, backend_on, echo, fail, text_job, turns

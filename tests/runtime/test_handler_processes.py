@@ -31,15 +31,15 @@ from server_jobs import (
     create_job_registry,
     define_job,
 )
-from server_jobs.backend import Backend
 from server_jobs.cli.log_lines import LineFormatter
-from server_jobs.executor import Attempt, Stop
+from server_jobs.domain.outcomes import DoNotRetryError, RetryAfterError
+from server_jobs.domain.record import Claim, Completed, Failed
+from server_jobs.engine.attempt import Attempt, Stop
+from server_jobs.engine.backend import Backend
+from server_jobs.isolation import process
+from server_jobs.isolation.pool import HandlerProcesses
+from server_jobs.isolation.raised import HandlerCrashedError, HandlerProcessError
 from server_jobs.memory import InMemoryBackend
-from server_jobs.outcomes import DoNotRetryError, RetryAfterError
-from server_jobs.processes import process
-from server_jobs.processes.pool import HandlerProcesses
-from server_jobs.processes.raised import HandlerCrashedError, HandlerProcessError
-from server_jobs.record import Claim, Completed, Failed
 from server_jobs.stores.memory import MemoryStore
 
 from tests.conformance.stores import create_sqlite_file
@@ -731,10 +731,10 @@ def test_nothing_of_it_is_loaded_until_a_handler_is_to_run_in_a_process() -> Non
     program = (
         "import sys, asyncio; from tests.runtime import example_jobs as e; "
         "b = e.backend_on(None, e.text_job(e.echo)); b.check_handlers(); "
-        "print(sorted(name for name in sys.modules if name.startswith('server_jobs.processes')))"
+        "print(sorted(name for name in sys.modules if name.startswith('server_jobs.isolation')))"
     )
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert done.stdout.split() == ["['server_jobs.processes',", "'server_jobs.processes.raised']"]
+    assert done.stdout.split() == ["['server_jobs.isolation',", "'server_jobs.isolation.raised']"]
 
 
 # --- ends ------------------------------------------------------------------------------------------------------------

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 from server_jobs import Backend, JobOptions, Retention, create_job_registry
-from server_jobs.housekeeper import HOUSEKEEPING_INTERVAL, Housekeeper
-from server_jobs.record import Expired, Pruned, PruneStep
+from server_jobs.domain.record import Expired, Pruned, PruneStep
+from server_jobs.engine.maintenance import HOUSEKEEPING_INTERVAL, Housekeeper
 from server_jobs.stores.memory import MemoryStore
 from server_jobs.testing import FakeClock
 

@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from server_jobs.ids import new_batch, new_job_id, schedule_id, slot_job_id, token_of
+from server_jobs.domain.ids import new_batch, new_job_id, schedule_id, slot_job_id, token_of
 
 SLOT = datetime(2026, 3, 1, 9, tzinfo=UTC)
 
@@ -98,7 +98,7 @@ def test_the_id_of_a_schedule_follows_from_its_names_and_never_changes_between_r
 
 def test_ids_do_not_depend_on_the_hash_seed_of_the_process() -> None:
     program = (
-        "from datetime import datetime, UTC; from server_jobs.ids import schedule_id, slot_job_id;"
+        "from datetime import datetime, UTC; from server_jobs.domain.ids import schedule_id, slot_job_id;"
         "print(slot_job_id('s', datetime(2026, 3, 1, 9, tzinfo=UTC)), schedule_id('A', 'b'))"
     )
 

@@ -123,9 +123,11 @@ def test_a_worker_does_not_load_what_only_mistakes_need() -> None:
 
 def test_what_is_not_uploaded_with_a_worker_is_imported_by_nothing_of_use_there() -> None:
     patterns = re.findall(r'"(server_jobs/[^"]+)"', (ROOT / "generated/worker/wrangler.jsonc").read_text("utf-8"))
-    paths = {path for pattern in patterns for path in (ROOT / "runtime").glob(pattern) if path.suffix == ".py"}
-    left_out = sorted(".".join(path.relative_to(ROOT / "runtime").with_suffix("").parts) for path in paths)
-    assert "server_jobs.databases.sqlite" in left_out
+    globs = [pattern + "/*.py" if pattern.endswith("/**") else pattern for pattern in patterns]
+    paths = {path for each in globs for path in (ROOT / "runtime").glob(each) if path.suffix == ".py"}
+    names = {".".join(path.relative_to(ROOT / "runtime").with_suffix("").parts) for path in paths}
+    left_out = sorted(name.removesuffix(".__init__") for name in names)
+    assert "server_jobs.databases.sqlite.database" in left_out
     program = f"""
 import sys
 sys.modules.update(dict.fromkeys({left_out!r}))

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import server_jobs
-from server_jobs.databases.inbox import Inbox
+from server_jobs.databases.sqlite.inbox import Inbox
 
 
 def finishes(work: Callable[[], object]) -> bool:

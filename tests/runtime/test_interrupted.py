@@ -10,8 +10,8 @@ from typing import TypeVar
 
 import pytest
 from server_jobs import DatabaseError, JobContext, JobOptions, JobStatus, Worker, tick
-from server_jobs.backend import Backend
-from server_jobs.record import Claim, ClaimRequest, Heartbeat, Hold, JobQuery, JobRecord, Settlement
+from server_jobs.domain.record import Claim, ClaimRequest, Heartbeat, Hold, JobQuery, JobRecord, Settlement
+from server_jobs.engine.backend import Backend
 from server_jobs.stores.memory import MemoryStore
 
 from tests.runtime.example_jobs import SECOND, SOON, Text, backend_on, echo, read, text_job, turns, until

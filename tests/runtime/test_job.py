@@ -34,9 +34,9 @@ from server_jobs import (
     define_job,
     tick,
 )
-from server_jobs.backend import Backend
+from server_jobs.domain.record import JobQuery, NewJob
+from server_jobs.engine.backend import Backend
 from server_jobs.handle import JobHandle
-from server_jobs.record import JobQuery, NewJob
 from server_jobs.stores.memory import MemoryStore
 from server_jobs.testing import FakeClock
 

@@ -7,9 +7,9 @@ from hashlib import sha256
 
 import pytest
 from server_jobs import ConcurrencyLimit, InvalidOptionError, JobOptions
-from server_jobs.job_keys import JobKeys, job_keys
-from server_jobs.key_secret import key_secret
-from server_jobs.values import canonical
+from server_jobs.contract.job_keys import JobKeys, job_keys
+from server_jobs.contract.values import canonical
+from server_jobs.security.key_secret import key_secret
 
 from tests.runtime.example_jobs import echo, text_job
 

@@ -10,11 +10,11 @@ from datetime import timedelta
 
 import pytest
 from server_jobs import Cancellation, DatabaseError, JobContext, JobStatus, Worker
-from server_jobs.backend import Backend, WorkerExecutionResult
-from server_jobs.executor import Attempt
-from server_jobs.leases import CANCEL_INTERVAL
-from server_jobs.record import Claim, Completed, Heartbeat, Hold
-from server_jobs.runner import Runner
+from server_jobs.domain.record import Claim, Completed, Heartbeat, Hold
+from server_jobs.engine.attempt import Attempt
+from server_jobs.engine.backend import Backend, WorkerExecutionResult
+from server_jobs.engine.leases import CANCEL_INTERVAL
+from server_jobs.engine.runner import Runner
 from server_jobs.testing import FakeClock
 
 from tests.runtime.example_jobs import SECOND, Gate, Text, TextJob, backend_on, read, status_of, text_job, turns, until

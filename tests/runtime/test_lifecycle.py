@@ -8,8 +8,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from server_jobs import lifecycle
-from server_jobs.record import (
+from server_jobs.domain import lifecycle
+from server_jobs.domain.record import (
     Cancelled,
     ClaimRequest,
     Completed,

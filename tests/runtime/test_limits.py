@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 from server_jobs import ConcurrencyLimit, InvalidOptionError, JobOptions, RateLimit, Retention
-from server_jobs.job_keys import job_keys
+from server_jobs.contract.job_keys import job_keys
 
 from tests.runtime.example_jobs import echo, text_job
 

@@ -18,9 +18,9 @@ from server_jobs import (
     define_job,
     tick,
 )
-from server_jobs.ids import schedule_id
+from server_jobs.domain.ids import schedule_id
+from server_jobs.domain.record import JobQuery
 from server_jobs.memory import InMemoryBackend
-from server_jobs.record import JobQuery
 from server_jobs.testing import FakeClock
 from server_jobs.testing import InMemoryBackend as InMemoryBackendForTests
 

@@ -8,8 +8,8 @@ from typing import Annotated, Any, Literal, cast, get_args
 
 import pytest
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
-from server_jobs.formats import Date, Json
-from server_jobs.model import Exact, Integer, JobModel, JsonInteger, JsonNumber, Omittable, fresh
+from server_jobs.contract.formats import Date, Json
+from server_jobs.contract.model import Exact, Integer, JobModel, JsonInteger, JsonNumber, Omittable, fresh
 
 
 class Part(JobModel, extra="allow"):

@@ -33,9 +33,9 @@ from server_jobs import (
     define_job,
     schema,
 )
-from server_jobs.backend import Backend, PollResult, WorkerBackend, WorkerBackendConfig, WorkerExecutionResult
 from server_jobs.cloudflare import CloudflareWorkerBackend, create_cron_handler
-from server_jobs.databases.sqlite import SqliteDatabase
+from server_jobs.databases.sqlite.database import SqliteDatabase
+from server_jobs.engine.backend import Backend, PollResult, WorkerBackend, WorkerBackendConfig, WorkerExecutionResult
 from server_jobs.http import Tokens, create_app, new_token
 from server_jobs.http.app import under_prefix
 from server_jobs.memory import InMemoryBackend
@@ -403,7 +403,7 @@ async def test_a_row_written_by_the_typescript_package_is_run(tmp_path: Path) ->
         ("server_jobs.schema", "jobs cron_jobs JobStatus metadata"),
         ("server_jobs.cloudflare", "CloudflareWorkerBackend create_cron_handler"),
         ("server_jobs.memory", "InMemoryBackend"),
-        ("server_jobs.backend", "WorkerBackend WorkerBackendConfig PollResult WorkerExecutionResult"),
+        ("server_jobs.engine.backend", "WorkerBackend WorkerBackendConfig PollResult WorkerExecutionResult"),
     ],
 )
 def test_the_exports(module: str, names: str) -> None:

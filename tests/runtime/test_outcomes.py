@@ -18,8 +18,8 @@ from server_jobs import (
     Snooze,
     Worker,
 )
-from server_jobs.backend import Backend, WorkerExecutionResult
-from server_jobs.record import JobRecord
+from server_jobs.domain.record import JobRecord
+from server_jobs.engine.backend import Backend, WorkerExecutionResult
 from server_jobs.stores.memory import MemoryStore
 from server_jobs.testing import FakeClock
 

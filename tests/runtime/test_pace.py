@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from server_jobs.pace import Pace
+from server_jobs.engine.prefetch import Pace
 
 
 def after(*steps: tuple[int, float], waited: float = 0.0) -> Pace:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-from server_jobs.schemas.patterns import PatternError, matches, translate
+from server_jobs.contract.schemas.patterns import PatternError, matches, translate
 
 
 @pytest.mark.parametrize(

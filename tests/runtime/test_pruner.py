@@ -16,8 +16,8 @@ from server_jobs import (
     Retention,
     create_job_registry,
 )
-from server_jobs.pruner import LONGEST_SCAN_PAUSE, SHORTEST_SCAN_PAUSE, Pruner, retention_rules
-from server_jobs.record import NewJob, Pruned, PruneRule, PruneStep
+from server_jobs.domain.record import NewJob, Pruned, PruneRule, PruneStep
+from server_jobs.engine.pruner import LONGEST_SCAN_PAUSE, SHORTEST_SCAN_PAUSE, Pruner, retention_rules
 from server_jobs.stores.memory import MemoryStore
 from server_jobs.testing import FakeClock
 

@@ -14,9 +14,9 @@ import pytest
 from pydantic import BaseModel
 from server_jobs import DatabaseError, JobContext, JobOptions, JobStatus, create_job_registry, define_job
 from server_jobs.cloudflare import CloudflareWorkerBackend, create_cron_handler, database_of
-from server_jobs.databases.d1 import D1Database
-from server_jobs.rations import Ration, Rations
-from server_jobs.record import JobQuery
+from server_jobs.cloudflare.query_budget import Ration, Rations
+from server_jobs.databases.d1.database import D1Database
+from server_jobs.domain.record import JobQuery
 from server_jobs.stores.sql import SqlStore
 
 from tests.conformance.d1_binding import FakeD1

@@ -18,7 +18,7 @@ from server_jobs import (
     UnknownJobError,
     create_job_registry,
 )
-from server_jobs.record import KnownJob
+from server_jobs.domain.record import KnownJob
 from server_jobs.stores.memory import MemoryStore
 
 from tests.runtime.example_jobs import Text, backend_on, echo, fail, text_job

@@ -7,8 +7,8 @@ from datetime import timedelta
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from server_jobs.domain.retry import Backoff, RetryPolicy
 from server_jobs.errors import InvalidOptionError
-from server_jobs.retry import Backoff, RetryPolicy
 
 SECOND = timedelta(seconds=1)
 DAY = timedelta(days=1)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from server_jobs import lifecycle
-from server_jobs.options import RateLimit
-from server_jobs.record import KnownJob, NewJob
+from server_jobs.domain import lifecycle
+from server_jobs.domain.options import RateLimit
+from server_jobs.domain.record import KnownJob, NewJob
 from server_jobs.stores.room import Room, Starts
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

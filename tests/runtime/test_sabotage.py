@@ -16,11 +16,12 @@ from functools import partial
 from types import ModuleType
 
 import pytest
-from server_jobs import DatabaseError, lifecycle
-from server_jobs.databases.postgres import PostgresDatabase
-from server_jobs.databases.sqlite import SqliteDatabase
-from server_jobs.ports import Store
-from server_jobs.record import ClaimRequest, Heartbeat, JobRecord, JobStatus, ScheduleRecord, Settlement
+from server_jobs import DatabaseError
+from server_jobs.databases.postgres.database import PostgresDatabase
+from server_jobs.databases.sqlite.database import SqliteDatabase
+from server_jobs.domain import lifecycle
+from server_jobs.domain.interfaces import Store
+from server_jobs.domain.record import ClaimRequest, Heartbeat, JobRecord, JobStatus, ScheduleRecord, Settlement
 from server_jobs.stores import claims, memory, postgres_statements, rows, sql, statements
 from server_jobs.stores.dialect import statements_of
 from server_jobs.stores.postgres_groups import KNOWN_VALUES

@@ -20,13 +20,13 @@ from server_jobs import (
     define_job,
     tick,
 )
-from server_jobs.backend import Backend
-from server_jobs.housekeeper import Housekeeper
-from server_jobs.ids import schedule_id, slot_job_id
+from server_jobs.domain.ids import schedule_id, slot_job_id
+from server_jobs.domain.interfaces import Store
+from server_jobs.domain.record import Firing, JobQuery, JobRecord, ScheduleRecord
+from server_jobs.engine.backend import Backend
+from server_jobs.engine.maintenance import Housekeeper
+from server_jobs.engine.scheduler import Scheduler
 from server_jobs.job import AnyJob
-from server_jobs.ports import Store
-from server_jobs.record import Firing, JobQuery, JobRecord, ScheduleRecord
-from server_jobs.scheduler import Scheduler
 from server_jobs.stores.memory import MemoryStore
 from server_jobs.testing import FakeClock
 

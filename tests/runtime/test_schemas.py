@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from server_jobs.schemas.checker import Checker, SchemaError
-from server_jobs.schemas.run import CheckTooLongError
+from server_jobs.contract.schemas.checker import Checker, SchemaError
+from server_jobs.contract.schemas.run import CheckTooLongError
 
 from ..suite import groups
 

@@ -26,10 +26,9 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
-from server_jobs.errors import DuplicateJobError, JobNotFoundError, JobNotRepairableError, JobNotRetryableError
-from server_jobs.options import ConcurrencyLimit, RateLimit
-from server_jobs.ports import Store
-from server_jobs.record import (
+from server_jobs.domain.interfaces import Store
+from server_jobs.domain.options import ConcurrencyLimit, RateLimit
+from server_jobs.domain.record import (
     UNREADABLE,
     Cancelled,
     Claim,
@@ -51,6 +50,7 @@ from server_jobs.record import (
     ScheduleRecord,
     Settlement,
 )
+from server_jobs.errors import DuplicateJobError, JobNotFoundError, JobNotRepairableError, JobNotRetryableError
 from server_jobs.testing import FakeClock
 
 from tests.conformance.examples import claim_on

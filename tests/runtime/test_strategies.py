@@ -12,8 +12,8 @@ import pytest
 from hypothesis import HealthCheck, Phase, assume, find, given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel, JsonValue, RootModel
-from server_jobs.formats import FORMATS
-from server_jobs.json_schema import Schema as JsonSchema
+from server_jobs.contract.formats import FORMATS
+from server_jobs.contract.json_schema import Schema as JsonSchema
 from server_jobs.testing import params_strategy, result_strategy
 from server_jobs.testing.format_values import FORMAT_VALUES
 from server_jobs.testing.schema_values import SchemaValues

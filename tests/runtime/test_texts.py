@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from server_jobs.texts import clean_text
-from server_jobs.values import encode
+from server_jobs.contract.values import encode
+from server_jobs.domain.text_limits import clean_text
 
 
 @settings(deadline=None)

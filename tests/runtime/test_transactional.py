@@ -21,9 +21,9 @@ from server_jobs import (
     Worker,
     connect,
     create_job_registry,
-    transactional,
 )
 from server_jobs.schema import jobs
+from server_jobs.stores import transactional
 from sqlalchemy import Connection, Engine, create_engine, event, select
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 from sqlalchemy.orm import Session

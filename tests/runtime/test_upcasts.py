@@ -23,13 +23,13 @@ from server_jobs import (
     define_job,
     tick,
 )
-from server_jobs.backend import Backend
+from server_jobs.contract.model import JobModel
+from server_jobs.contract.upcasts import AnyEarlierVersion, Versions
+from server_jobs.domain.record import JobQuery, JobStatus, KnownJob, NewJob
+from server_jobs.engine.backend import Backend
 from server_jobs.errors import InvalidParamsError
 from server_jobs.job import AnyJob
-from server_jobs.model import JobModel
-from server_jobs.record import JobQuery, JobStatus, KnownJob, NewJob
 from server_jobs.stores.memory import MemoryStore
-from server_jobs.upcasts import AnyEarlierVersion, Versions
 
 from tests.runtime.example_jobs import backend_on, read
 

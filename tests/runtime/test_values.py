@@ -10,7 +10,7 @@ from types import MappingProxyType
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from server_jobs.values import (
+from server_jobs.contract.values import (
     MAX_DEPTH,
     MAX_DOCUMENT_BYTES,
     at_pointer,

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel
-from server_jobs import json_scan, values
-from server_jobs.documents import write_params
-from server_jobs.json_scan import JsonScan
-from server_jobs.values import MAX_DEPTH, MAX_DOCUMENT_BYTES, check, encode
+from server_jobs.contract import json_scan, values
+from server_jobs.contract.documents import write_params
+from server_jobs.contract.json_scan import JsonScan
+from server_jobs.contract.values import MAX_DEPTH, MAX_DOCUMENT_BYTES, check, encode
 
 from tests.runtime import slow_values
 from tests.runtime.test_values import STRANGE, identical, nested

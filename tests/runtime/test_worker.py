@@ -27,9 +27,9 @@ from server_jobs import (
     Worker,
     tick,
 )
-from server_jobs.backend import Backend
-from server_jobs.databases.sqlite import SqliteDatabase
-from server_jobs.record import Claim, DueSchedules, Heartbeat, Hold, NewJob, Outcome
+from server_jobs.databases.sqlite.database import SqliteDatabase
+from server_jobs.domain.record import Claim, DueSchedules, Heartbeat, Hold, NewJob, Outcome
+from server_jobs.engine.backend import Backend
 from server_jobs.stores.memory import MemoryStore
 from server_jobs.stores.sql import SqlStore
 from server_jobs.testing import FakeClock

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import SimpleNamespace
 
-from server_jobs import ids
+from server_jobs.domain import ids
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from server_jobs import (
     JobUnavailableError,
     StaleClaimError,
 )
-from server_jobs.enqueue_options import EnqueueOptions
+from server_jobs.domain.enqueue_options import EnqueueOptions
 from server_jobs.handle import JobHandle
 from server_jobs.job import AnyJob
 

@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from server_jobs import Backend, DatabaseError, Worker
-from server_jobs.cron_tick import tick
+from server_jobs.engine.tick import tick
 
 from .jobs import Vanish, registry
 from .view import StoreView

@@ -6,8 +6,8 @@ from collections.abc import Callable, Coroutine
 from typing import TypeVar
 
 from server_jobs import DatabaseError, ServerJobsError
-from server_jobs.ports import Store
-from server_jobs.record import (
+from server_jobs.domain.interfaces import Store
+from server_jobs.domain.record import (
     Cancelled,
     Claim,
     ClaimRequest,

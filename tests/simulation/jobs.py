@@ -26,8 +26,8 @@ from server_jobs import (
     create_job_registry,
     define_job,
 )
+from server_jobs.domain.options import ConcurrencyLimit, Misfire, RateLimit
 from server_jobs.job import AnyJob
-from server_jobs.options import ConcurrencyLimit, Misfire, RateLimit
 
 from .machine import Machine
 from .trace import Trace

@@ -1,4 +1,4 @@
-"""Which changes of a record a call may make: the table of `server_jobs.lifecycle`, said again as checks."""
+"""Which changes of a record a call may make: the table of `server_jobs.domain.lifecycle`, said again as checks."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 
-from server_jobs.record import (
+from server_jobs.domain.record import (
     Cancelled,
     ClaimRequest,
     Completed,

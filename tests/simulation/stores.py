@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from functools import cache
 
 from server_jobs import DatabaseError
-from server_jobs.clock import SQLITE_NOW, Clock
-from server_jobs.ports import Row, Statement, Store, Value
+from server_jobs.domain.clock import SQLITE_NOW, Clock
+from server_jobs.domain.interfaces import Row, Statement, Store, Value
 from server_jobs.schema import metadata
 from server_jobs.stores.memory import MemoryStore
 from server_jobs.stores.sql import SqlStore

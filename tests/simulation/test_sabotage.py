@@ -7,16 +7,18 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 import pytest
-from server_jobs import DatabaseError, lifecycle, scheduler
-from server_jobs.backend import Backend
-from server_jobs.cron import due_slots
+from server_jobs import DatabaseError
+from server_jobs.domain import lifecycle
+from server_jobs.domain.cron import due_slots
+from server_jobs.domain.ids import new_job_id
+from server_jobs.domain.record import Claim, Heartbeat, Inserted, JobRecord, JobStatus, NewJob, Released, Settlement
+from server_jobs.engine import scheduler
+from server_jobs.engine.backend import Backend
+from server_jobs.engine.runner import Runner
+from server_jobs.engine.settler import Settler
+from server_jobs.engine.worker import Worker
 from server_jobs.handle import JobHandle
-from server_jobs.ids import new_job_id
-from server_jobs.record import Claim, Heartbeat, Inserted, JobRecord, JobStatus, NewJob, Released, Settlement
-from server_jobs.runner import Runner
-from server_jobs.settler import Settler
 from server_jobs.stores import memory, statements
-from server_jobs.worker import Worker
 
 from tests.sabotage import altered
 

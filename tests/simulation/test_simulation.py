@@ -60,7 +60,7 @@ def test_a_seed_goes_the_same_way_in_another_process_whatever_its_hashes() -> No
 
 
 def test_a_failing_seed_says_how_to_see_it_again() -> None:
-    from server_jobs import lifecycle
+    from server_jobs.domain import lifecycle
 
     with pytest.MonkeyPatch.context() as monkeypatch:
         monkeypatch.setattr(lifecycle, "is_due", lambda record, now: True)

@@ -9,10 +9,10 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, TypeVar
 
 from server_jobs import DatabaseError
-from server_jobs.audit import APPLICATION, AuditQuery, AuditRecord
-from server_jobs.job_search import Found, SearchStep
-from server_jobs.ports import Store
-from server_jobs.record import (
+from server_jobs.concurrency.tasks import shielded
+from server_jobs.domain.audit import APPLICATION, AuditQuery, AuditRecord
+from server_jobs.domain.interfaces import Store
+from server_jobs.domain.record import (
     PRUNE_STEP,
     Cancellation,
     Claim,
@@ -35,14 +35,14 @@ from server_jobs.record import (
     Settlement,
     Survey,
 )
-from server_jobs.tasks import shielded
+from server_jobs.domain.search import Found, SearchStep
 
 from .database import SharedStore
 from .machine import Machine
 from .weather import Fate, Journey, Weather
 
 if TYPE_CHECKING:
-    from server_jobs.record import PausedQueue, Pruned, PruneRule, PruneStep, Repair
+    from server_jobs.domain.record import PausedQueue, Pruned, PruneRule, PruneStep, Repair
 
 T = TypeVar("T")
 

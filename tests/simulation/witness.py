@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from server_jobs.record import (
+from server_jobs.domain.record import (
     Claim,
     ClaimRequest,
     Completed,

@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import cache
 
-from server_jobs.ids import schedule_id
-from server_jobs.record import JobStatus, ScheduleRecord
+from server_jobs.domain.ids import schedule_id
+from server_jobs.domain.record import JobStatus, ScheduleRecord
 
 from .chance import determined
 from .client import Client

@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[2]
 # Each line that ends in `# refused` must be reported by both checkers, and no other line may be.
 PROGRAM = """
 from server_jobs import EarlierVersion, JobContext, create_job_registry
-from server_jobs.model import JobModel
+from server_jobs.contract.model import JobModel
 from generated.jobs import DailyDigest, SendEmail
 from generated.models.send_email import SendEmailParams, SendEmailResult
 from generated.models.daily_digest import DailyDigestParams, DailyDigestResult

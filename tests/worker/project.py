@@ -10,7 +10,7 @@ import sys
 import tarfile
 from pathlib import Path
 
-from server_jobs.schemas.checker import Checker
+from server_jobs.contract.schemas.checker import Checker
 
 from tests.suite import groups
 from tests.worker import tools

@@ -20,9 +20,9 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel, JsonValue
-from server_jobs.documents import write_params
-from server_jobs.job_keys import job_keys
-from server_jobs.options import JobOptions
+from server_jobs.contract.documents import write_params
+from server_jobs.contract.job_keys import job_keys
+from server_jobs.domain.options import JobOptions
 from server_jobs.schema import metadata
 from server_jobs_generator.models import render_models
 from server_jobs_generator.outputs.typescript.module import typescript_text

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from server_jobs import JobStatus
 from server_jobs.cloudflare import CloudflareWorkerBackend
-from server_jobs.tokens import NamedToken, rights_of
+from server_jobs.security.tokens import NamedToken, rights_of
 
 from tests.worker.chores.jobs import REGISTRY, Shout
 from tests.worker.project import TOKEN, WorkerProject

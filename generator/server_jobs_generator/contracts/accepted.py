@@ -7,8 +7,8 @@ from dataclasses import dataclass, field, replace
 from datetime import date
 
 from pydantic import JsonValue
+from server_jobs.contract.values import pointer_to
 from server_jobs.project import Project
-from server_jobs.values import pointer_to
 
 from ..document import Document, Pointer, read_document
 from ..files import read_file

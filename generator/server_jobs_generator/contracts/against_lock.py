@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 
+from server_jobs.contract.values import pointer_to
 from server_jobs.project import Project
-from server_jobs.values import pointer_to
 
 from ..document import Pointer
 from ..spec import JobSpec

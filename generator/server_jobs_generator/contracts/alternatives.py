@@ -8,7 +8,7 @@ from functools import cached_property
 from itertools import combinations
 
 from pydantic import JsonValue
-from server_jobs.values import canonical
+from server_jobs.contract.values import canonical
 
 from ..keywords import TYPES
 from .node import ANNOTATIONS, Node

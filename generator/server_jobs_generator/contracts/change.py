@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from server_jobs.values import fingerprint
+from server_jobs.contract.values import fingerprint
 
 from ..document import Pointer
 from .node import Node

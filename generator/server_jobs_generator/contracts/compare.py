@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from pydantic import JsonValue
-from server_jobs.values import canonical
+from server_jobs.contract.values import canonical
 
 from ..document import Pointer
 from ..problems import shown

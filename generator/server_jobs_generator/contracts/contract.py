@@ -8,7 +8,7 @@ from datetime import timedelta
 from functools import cached_property
 
 from pydantic import JsonValue
-from server_jobs.values import canonical, fingerprint
+from server_jobs.contract.values import canonical, fingerprint
 
 from ..option_values import Status as Status
 from ..option_values import read_timeout

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from server_jobs.contract.values import pointer_to
 from server_jobs.project import Project
-from server_jobs.values import pointer_to
 
 from ..problems import shown
 from ..spec import JobSpec

@@ -14,9 +14,9 @@ from dataclasses import dataclass, field
 from typing import NoReturn
 
 from pydantic import JsonValue
+from server_jobs.contract.values import pointer_to
 from server_jobs.errors import InvalidOptionError, ProjectError
 from server_jobs.project import Project
-from server_jobs.values import pointer_to
 
 from ..document import Pointer
 from ..files import read_file

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from hashlib import sha256
 
 from pydantic import JsonValue
-from server_jobs.values import canonical, fingerprint
+from server_jobs.contract.values import canonical, fingerprint
 
 from ..document import Pointer
 from .canonical import DOCUMENTATION, ONE_SCHEMA, SCHEMA_LIST, SCHEMA_MAP

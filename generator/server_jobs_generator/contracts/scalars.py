@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from server_jobs.values import canonical, fingerprint
+from server_jobs.contract.values import canonical, fingerprint
 
 from ..problems import shown
 from .alternatives import Alternative

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from server_jobs.values import pointer_to
+from server_jobs.contract.values import pointer_to
 
 from ..bundle import BundleError, bundle
 from ..document import Pointer

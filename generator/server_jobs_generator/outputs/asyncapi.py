@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from pydantic import JsonValue
 from server_jobs import __version__
-from server_jobs.json_schema import Schema, refer_by
+from server_jobs.contract.json_schema import Schema, refer_by
 
 from ..spec import JobSpec
 from .job_facts import job_facts

@@ -6,7 +6,7 @@ import json
 from datetime import timedelta
 
 from pydantic import JsonValue
-from server_jobs.options import JobOptions, Misfire, Retention, Schedule
+from server_jobs.domain.options import JobOptions, Misfire, Retention, Schedule
 
 from ..option_values import Status
 from ..spec import JobSpec

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from server_jobs.contract.json_schema import JobSchemas
 from server_jobs.http.app import PREFIX
 from server_jobs.http.openapi import document_of
-from server_jobs.json_schema import JobSchemas
 
 from ..spec import JobSpec
 from .json_text import json_text

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
-from server_jobs.values import pointer_to
+from server_jobs.contract.values import pointer_to
 
 from ..names import snake_case
 from ..spec import JobSpec

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from server_jobs.values import pointer_to
+from server_jobs.contract.values import pointer_to
 
 from ..document import Document, Pointer
 from ..option_values import INDEX_EXAMPLE

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 
-from server_jobs.values import fingerprint
+from server_jobs.contract.values import fingerprint
 
 from ..spec import JobSpec
 from .postgresql import postgresql_functions, postgresql_objects

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from server_jobs.budgets import QUERIES_VARIABLE, queries_in
-from server_jobs.databases.turso_url import TOKEN_VARIABLE as TURSO_TOKEN
-from server_jobs.databases.turso_url import endpoint_of
+from server_jobs.databases.turso.url import TOKEN_VARIABLE as TURSO_TOKEN
+from server_jobs.databases.turso.url import endpoint_of
 from server_jobs.databases.url import TURSO_URL
+from server_jobs.domain.worker_limits import QUERIES_VARIABLE, queries_in
 from server_jobs.errors import InvalidOptionError
-from server_jobs.variables import PREVIOUS_TOKEN_VARIABLE, TOKEN_VARIABLE
+from server_jobs.security.variables import PREVIOUS_TOKEN_VARIABLE, TOKEN_VARIABLE
 
 from .finding import CodeFinding
 from .rules import WRANGLER_QUERIES, WRANGLER_SECRET, WRANGLER_TURSO

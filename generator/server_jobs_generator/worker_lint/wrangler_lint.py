@@ -9,8 +9,8 @@ from itertools import chain
 from typing import TypeGuard
 
 from pydantic import JsonValue
-from server_jobs.budgets import TICK_BUDGET
 from server_jobs.databases.url import D1_BINDING
+from server_jobs.domain.worker_limits import TICK_BUDGET
 from server_jobs.project import Project
 
 from ..problems import shown

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import click
 
-from ..audit import LONGEST_AUDIT_PAGE, AuditAction, AuditQuery, AuditRecord
+from ..domain.audit import LONGEST_AUDIT_PAGE, AuditAction, AuditQuery, AuditRecord
 from .options import json_option, with_workspace
 from .output import last_cell, one_line, plain_table, print_json, stdout_console
 from .running import run

@@ -6,18 +6,18 @@ import json
 from collections.abc import AsyncIterator, Iterable, Iterator
 from datetime import timedelta
 
-from ..databases.sqlite import SqliteDatabase
+from ..contract.values import canonical
+from ..databases.sqlite.database import SqliteDatabase
+from ..domain.ids import schedule_id
+from ..domain.interfaces import Row, Statement
+from ..domain.options import Schedule
+from ..domain.record import ScheduleRecord
 from ..errors import ServerJobsError
-from ..ids import schedule_id
 from ..migrations.recorded import Recorded
-from ..options import Schedule
-from ..ports import Row, Statement
-from ..record import ScheduleRecord
 from ..registry import JobRegistry
 from ..stores.rows import integer_of, text_of, time_of
 from ..stores.sql import SqlStore
 from ..stores.statements import PARKED
-from ..values import canonical
 from .findings import Finding, fail, ok, warn
 from .plain_sql import is_turso, newest_revisions, plain_revisions, recorded
 from .sqlite_checks import check_sqlite

@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 
 import click
 
+from ..domain.interfaces import Store
+from ..domain.record import Deletion, JobStatus
+from ..domain.search import Condition, FoundJob, SearchStep, condition_in
 from ..errors import InvalidOptionError
-from ..job_search import Condition, FoundJob, SearchStep, condition_in
-from ..ports import Store
-from ..record import Deletion, JobStatus
 from .actor import actor
 from .failures import NO
 from .log_lines import logging_to_stderr

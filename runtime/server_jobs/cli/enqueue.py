@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 import click
 from pydantic import BaseModel
 
-from ..enqueue_options import EnqueueOptions
+from ..domain.enqueue_options import EnqueueOptions
 from ..handle import JobHandle
 from .arguments import duration, json_object, moment
 from .options import json_option, with_workspace

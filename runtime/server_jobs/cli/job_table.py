@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 from rich.text import Text
 
-from ..record import JobRecord, JobStatus
+from ..domain.record import JobRecord, JobStatus
 from .output import last_cell, one_line, plain_table, stdout_console
 from .times import age, length
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..record import Outcome
+from ..domain.record import Outcome
 
 
 @dataclass(slots=True)

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import click
 
+from ..domain.record import JobQuery, JobRecord, JobStatus, PausedQueue
+from ..engine.job_document import job_document
 from ..errors import ServerJobsError
-from ..job_document import job_document
-from ..record import JobQuery, JobRecord, JobStatus, PausedQueue
 from .job_table import print_jobs
 from .options import json_option, with_workspace
 from .output import note, print_json

@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 
+from ..domain.tracebacks import short_traceback
 from ..errors import ServerJobsError
-from ..processes.raised import RaisedInProcessError
-from ..tracebacks import short_traceback
+from ..isolation.raised import RaisedInProcessError
 from .log_writer import LogWriter
 from .output import one_line, printable
 

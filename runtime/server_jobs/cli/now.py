@@ -8,10 +8,10 @@ from datetime import timedelta
 import click
 from pydantic import BaseModel
 
-from ..backend import Backend
+from ..domain.record import JobStatus
+from ..engine.backend import Backend
 from ..errors import HandlerNotImplementedError
 from ..job import AnyJob
-from ..record import JobStatus
 from ..result import JobMetadata, JobResult
 from .arguments import duration, json_object
 from .failures import NO

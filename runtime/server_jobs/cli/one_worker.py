@@ -11,9 +11,9 @@ from datetime import timedelta
 
 import click
 
+from ..domain.record import JobStatus
+from ..engine.worker import Worker
 from ..errors import DatabaseError, ServerJobsError
-from ..record import JobStatus
-from ..worker import Worker
 from .failures import exit_status
 from .interpreter import set_up_for_jobs
 from .lifeline import Lifeline, Word

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..databases.url import TURSO_SCHEMES, is_postgres, parts_of
+from ..domain.interfaces import Database, Statement
+from ..domain.table_names import TABLES
 from ..errors import DatabaseError, ProjectError
 from ..migrations.recorded import EARLIER_TABLE, VERSION_TABLE, Recorded, recorded_in
-from ..ports import Database, Statement
-from ..tables import TABLES
 from .workspace import Workspace
 
 _FILE = re.compile(r"(?P<id>\d{4}(?:_[0-9a-f]{8}(?=_))?)_(?P<label>\w+)\.sql")

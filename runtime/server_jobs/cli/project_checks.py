@@ -7,12 +7,12 @@ from collections.abc import Iterator, Sequence
 from importlib import import_module
 from typing import Protocol, cast
 
+from ..contract.job_keys import needs_secret
 from ..errors import KeySecretError, ServerJobsError
-from ..job_keys import needs_secret
-from ..key_secret import key_secret
 from ..project import Project
 from ..registry import JobRegistry
-from ..variables import KEY_SECRET_VARIABLE
+from ..security.key_secret import key_secret
+from ..security.variables import KEY_SECRET_VARIABLE
 from .findings import Finding, fail, ok, warn
 from .workspace import Workspace
 

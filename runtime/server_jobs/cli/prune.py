@@ -7,8 +7,8 @@ from datetime import timedelta
 
 import click
 
-from ..pruner import retention_rules
-from ..record import JobStatus, PruneRule, PruneStep
+from ..domain.record import JobStatus, PruneRule, PruneStep
+from ..engine.pruner import retention_rules
 from .arguments import duration
 from .options import json_option, with_workspace
 from .output import print_json, say

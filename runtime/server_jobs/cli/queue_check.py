@@ -10,10 +10,10 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from ..domain.ids import schedule_id
+from ..domain.interfaces import Row, Statement
+from ..domain.record import ScheduleRecord
 from ..errors import InvalidDocumentError, UpcastError
-from ..ids import schedule_id
-from ..ports import Row, Statement
-from ..record import ScheduleRecord
 from ..registry import JobRegistry
 from ..stores.rows import integer_of, text_of
 from ..stores.sql import SqlStore

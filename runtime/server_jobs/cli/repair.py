@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ..domain.lifecycle import why_unrepairable
+from ..domain.record import LONGEST_PAGE, JobQuery, JobRecord, JobStatus, Repair
+from ..engine.job_document import ShownParams, parsed, shown_params
 from ..errors import DuplicateJobError, JobNotFoundError, JobNotRepairableError, JobNotRetryableError, UpcastError
-from ..job_document import ShownParams, parsed, shown_params
-from ..lifecycle import why_unrepairable
-from ..record import LONGEST_PAGE, JobQuery, JobRecord, JobStatus, Repair
 from .actor import actor
 from .arguments import json_object
 from .failures import NO
@@ -23,7 +23,7 @@ from .running import run
 from .workspace import Workspace
 
 if TYPE_CHECKING:
-    from ..ports import Store
+    from ..domain.interfaces import Store
     from ..registry import JobRegistry, Registration
 
 _SHOWN = 20

@@ -7,9 +7,9 @@ from dataclasses import asdict, dataclass
 
 import click
 
+from ..domain.interfaces import Store
+from ..domain.record import Cancellation
 from ..errors import DuplicateJobError, JobNotFoundError, JobNotRetryableError
-from ..ports import Store
-from ..record import Cancellation
 from .actor import actor
 from .failures import NO
 from .log_lines import logging_to_stderr

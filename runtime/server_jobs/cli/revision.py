@@ -14,7 +14,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
 from .. import migrations
-from ..databases.sqlite_errors import advice_for
+from ..databases.sqlite.errors import advice_for
 from ..errors import DatabaseError, ProjectError
 from ..migrations.differences import missing_parts
 from ..migrations.engine import enter_schema, migration_engine

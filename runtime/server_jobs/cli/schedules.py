@@ -7,10 +7,10 @@ from datetime import UTC, datetime
 
 import click
 
-from ..cron import load_zone, next_slot
+from ..domain.cron import load_zone, next_slot
+from ..domain.interfaces import ScheduleStore
+from ..domain.record import PausedQueue, ScheduleRecord
 from ..errors import InvalidOptionError, ServerJobsError
-from ..ports import ScheduleStore
-from ..record import PausedQueue, ScheduleRecord
 from .list_jobs import note_paused
 from .options import json_option, with_workspace
 from .output import last_cell, note, one_line, plain_table, print_json, say, stdout_console

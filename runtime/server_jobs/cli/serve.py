@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ..errors import InvalidOptionError
-from ..variables import NAMED_TOKENS_VARIABLE, TOKEN_VARIABLE
+from ..security.variables import NAMED_TOKENS_VARIABLE, TOKEN_VARIABLE
 from .arguments import duration
 from .log_lines import logging_to_stderr
 from .options import with_workspace
@@ -19,7 +19,7 @@ from .workspace import Workspace
 
 if TYPE_CHECKING:
     from ..http.options import HttpOptions
-    from ..tokens import Tokens
+    from ..security.tokens import Tokens
 
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
@@ -72,7 +72,7 @@ def serve(
     Exit status: 0 stopped by a signal, 2 wrong usage or no token, 3 project or database cannot be used.
     """
     from ..http.options import HttpOptions
-    from ..tokens import Tokens
+    from ..security.tokens import Tokens
 
     try:
         tokens = Tokens.from_environment()

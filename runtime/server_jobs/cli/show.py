@@ -9,9 +9,9 @@ import click
 from rich.console import Console
 from rich.text import Text
 
+from ..domain.record import JobRecord, JobStatus
+from ..engine.job_document import ShownParams, job_document, parsed, shown_params
 from ..errors import JobNotFoundError, ServerJobsError
-from ..job_document import ShownParams, job_document, parsed, shown_params
-from ..record import JobRecord, JobStatus
 from .job_table import status_text, took
 from .options import json_option, with_workspace
 from .output import one_line, print_json, printable, stdout_console

@@ -7,8 +7,8 @@ import sqlite3
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
-from ..databases.sqlite import SqliteDatabase, wal_reset_warning
-from ..ports import Row, Statement, Value
+from ..databases.sqlite.database import SqliteDatabase, wal_reset_warning
+from ..domain.interfaces import Row, Statement, Value
 from ..stores.rows import integer_of
 from .findings import Finding, ok, warn
 

@@ -10,7 +10,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 import click
 
-from ..backend import Backend
+from ..engine.backend import Backend
 from ..errors import DatabaseUnreachableError
 from .shutdown import Shutdown
 from .worker_log import EVENTS

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from ..near import near
+from ..domain.suggestions import near
 
 
 def suggestion(name: str, known: Iterable[str]) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from datetime import timedelta
 
-from ..databases.sqlite import SqliteDatabase, wal_reset_warning
+from ..databases.sqlite.database import SqliteDatabase, wal_reset_warning
 from .failures import NO
 from .log_lines import logging_through
 from .restarts import Restarts

@@ -8,8 +8,8 @@ from datetime import timedelta
 
 import click
 
-from ..cron_tick import Tick
-from ..cron_tick import tick as tick_once
+from ..engine.tick import Tick
+from ..engine.tick import tick as tick_once
 from .arguments import duration
 from .failures import NO
 from .log_lines import logging_to_stderr

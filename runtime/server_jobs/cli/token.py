@@ -37,7 +37,7 @@ def token(*, name: str | None, scopes: tuple[str, ...], as_json: bool) -> None:
     Exit status: 0 done, 2 wrong usage.
     """
     from ..errors import InvalidOptionError
-    from ..tokens import NamedToken, new_token, rights_of
+    from ..security.tokens import NamedToken, new_token, rights_of
 
     made = new_token()
     if name is None and not scopes:

@@ -15,8 +15,8 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from ..executor import Attempt
-from ..worker import Worker
+from ..engine.attempt import Attempt
+from ..engine.worker import Worker
 from .log_lines import LineFormatter
 from .output import one_line
 from .times import length

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from datetime import timedelta
 
 from .. import __version__
-from ..record import Claim, Outcome
+from ..domain.record import Claim, Outcome
 from ..registry import JobRegistry
 from .job_tally import JobTally
 from .log_lines import JsonFormatter, LineFormatter

@@ -9,19 +9,13 @@ from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
 
-from ..backend import DEFAULT_CONCURRENCY, DEFAULT_LOCK_TIMEOUT, DEFAULT_POLL_INTERVAL, Backend
 from ..connection import connect
-from ..databases.sqlite import SqliteDatabase
-from ..databases.url import (
-    DATABASE_URL,
-    DEFAULT_URL,
-    database_url,
-    is_postgres,
-    open_database,
-    without_password,
-)
+from ..databases.opening import open_database
+from ..databases.sqlite.database import SqliteDatabase
+from ..databases.url import DATABASE_URL, DEFAULT_URL, database_url, is_postgres, without_password
+from ..domain.interfaces import Database
+from ..engine.backend import DEFAULT_CONCURRENCY, DEFAULT_LOCK_TIMEOUT, DEFAULT_POLL_INTERVAL, Backend
 from ..errors import DatabaseError, InvalidOptionError, ProjectError, ProjectNotFoundError, SchemaMissingError
-from ..ports import Database
 from ..project import Project, find_project
 from ..registry import JobRegistry
 from ..stores.sql import SqlStore

@@ -5,7 +5,7 @@ Needs the extra `http`.
 
 from __future__ import annotations
 
-from ..tokens import NamedToken, Scope, Tokens, new_token
+from ..security.tokens import NamedToken, Scope, Tokens, new_token
 from .app import create_app
 from .options import HttpOptions
 

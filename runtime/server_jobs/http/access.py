@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from ..errors import JobNotFoundError
-from ..tokens import Caller, Scope
+from ..security.tokens import Caller, Scope
 from .gate import backend_of, caller_of
 from .problem import RefusedError
 

@@ -14,9 +14,9 @@ from starlette.responses import Response
 from starlette.routing import Mount, Route
 from starlette.types import Scope
 
-from ..backend import Backend
-from ..tokens import Scope as TokenScope
-from ..tokens import Tokens
+from ..engine.backend import Backend
+from ..security.tokens import Scope as TokenScope
+from ..security.tokens import Tokens
 from .access import for_every_queue, for_its_job, for_some_queue
 from .events import events
 from .gate import Gate, OpenBackend, TokensOf

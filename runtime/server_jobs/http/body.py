@@ -8,7 +8,7 @@ from typing import Protocol
 
 from starlette.requests import Request
 
-from ..values import MAX_DOCUMENT_BYTES
+from ..contract.values import MAX_DOCUMENT_BYTES
 from .problem import RefusedError
 
 LARGEST_BODY = MAX_DOCUMENT_BYTES + 64 * 1024  # the params, and what is around them

@@ -11,8 +11,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from ..domain.record import JobSummary
 from ..errors import ServerJobsError
-from ..record import JobSummary
 from ..result import JobProgress
 from .gate import backend_of
 from .jobs import summary_for

@@ -12,8 +12,8 @@ from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from ..backend import Backend
-from ..tokens import Caller, Tokens
+from ..engine.backend import Backend
+from ..security.tokens import Caller, Tokens
 from .body import check_framing, check_length
 from .options import HttpOptions
 from .origins import host_in, place_of

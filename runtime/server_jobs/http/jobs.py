@@ -22,16 +22,16 @@ from pydantic_core import PydanticCustomError
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from ..enqueue_options import EnqueueOptions
+from ..contract.values import pointer_to
+from ..domain.enqueue_options import EnqueueOptions
+from ..domain.interfaces import JobReader
+from ..domain.options import HIGHEST_PRIORITY, LOWEST_PRIORITY, MOST_ATTEMPTS
+from ..domain.record import Cancellation, Deletion, JobQuery, JobRecord, JobStatus, JobSummary
+from ..domain.text_limits import LONGEST_CORRELATION_ID, LONGEST_UNIQUE_KEY
+from ..engine.job_document import job_document, job_summary, parsed, shown_params
 from ..errors import JobNotFoundError, Problem
-from ..job_document import job_document, job_summary, parsed, shown_params
-from ..options import HIGHEST_PRIORITY, LOWEST_PRIORITY, MOST_ATTEMPTS
-from ..ports import JobReader
-from ..record import Cancellation, Deletion, JobQuery, JobRecord, JobStatus, JobSummary
 from ..registry import JobRegistry
-from ..texts import LONGEST_CORRELATION_ID, LONGEST_UNIQUE_KEY
-from ..tokens import Scope
-from ..values import pointer_to
+from ..security.tokens import Scope
 from .access import check_queue
 from .body import json_body
 from .gate import backend_of, caller_of

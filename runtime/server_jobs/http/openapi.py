@@ -11,11 +11,11 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from .. import __version__
-from ..json_schema import JobSchemas, definitions_of, refer_by
-from ..json_schema import Schema as JsonSchema
-from ..record import Cancellation, Deletion, JobStatus
+from ..contract.json_schema import JobSchemas, definitions_of, refer_by
+from ..contract.json_schema import Schema as JsonSchema
+from ..domain.record import Cancellation, Deletion, JobStatus
 from ..registry import JobRegistry
-from ..tokens import Scope
+from ..security.tokens import Scope
 from .gate import backend_of
 from .jobs import EnqueueBody, ListParameters
 from .problem import PROBLEM_TYPE

@@ -7,9 +7,9 @@ import logging
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from ..cron_tick import tick
-from ..job_document import job_summary
-from ..record import JobQuery
+from ..domain.record import JobQuery
+from ..engine.job_document import job_summary
+from ..engine.tick import tick
 from .gate import backend_of
 from .options import HttpOptions
 from .stopping import Stopping

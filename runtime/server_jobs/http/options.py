@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import timedelta
 
+from ..domain.options import check_duration
 from ..errors import InvalidOptionError
-from ..options import check_duration
 from .origins import check_host, check_origin
 
 

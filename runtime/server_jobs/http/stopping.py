@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Coroutine
 from typing import TypeVar
 
-from ..executor import is_being_cancelled
+from ..engine.attempt import is_being_cancelled
 from .problem import RETRY_AFTER, RefusedError
 
 T = TypeVar("T")

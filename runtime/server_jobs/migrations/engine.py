@@ -7,8 +7,8 @@ import sqlite3
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, pool, text
 from sqlalchemy.exc import SQLAlchemyError
 
-from ..databases.sqlite_file import create_private_file
-from ..databases.url import sqlalchemy_url as url_for_sqlalchemy
+from ..databases.opening import sqlalchemy_url as url_for_sqlalchemy
+from ..databases.sqlite.file import create_private_file
 from ..databases.url import without_password
 from ..errors import DatabaseError
 

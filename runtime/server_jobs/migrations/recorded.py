@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from ..tables import VERSION_TABLE
+from ..domain.table_names import VERSION_TABLE
 
 __all__ = ["EARLIER_TABLE", "VERSION_TABLE", "Recorded", "recorded_in"]
 

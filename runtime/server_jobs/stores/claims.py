@@ -12,11 +12,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
-from ..clock import Clock, SystemClock
+from ..domain.clock import Clock, SystemClock
+from ..domain.ids import new_batch
+from ..domain.interfaces import Database, Statement, Value
+from ..domain.record import Claim, ClaimRequest, KnownJob
 from ..errors import DatabaseError
-from ..ids import new_batch
-from ..ports import Database, Statement, Value
-from ..record import Claim, ClaimRequest, KnownJob
 from .dialect import statements_of
 from .rows import LONG_TEXT, claims_of, json_of, milliseconds, request_parameters
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol, cast
 
-from ..ports import Database
+from ..domain.interfaces import Database
 from . import statements
 
 

@@ -11,13 +11,11 @@ from itertools import islice
 from random import random
 from typing import Literal
 
-from .. import lifecycle
-from ..audit import APPLICATION, AUDIT_RETENTION, AuditAction, AuditQuery, AuditRecord, log_entry
-from ..clock import Clock, SystemClock
-from ..errors import DuplicateJobError, JobNotFoundError, JobNotRepairableError, JobNotRetryableError
-from ..ids import new_batch, new_job_id, token_of
-from ..job_search import Found, FoundJob, SearchStep, search_document
-from ..record import (
+from ..domain import lifecycle
+from ..domain.audit import APPLICATION, AUDIT_RETENTION, AuditAction, AuditQuery, AuditRecord, log_entry
+from ..domain.clock import Clock, SystemClock
+from ..domain.ids import new_batch, new_job_id, token_of
+from ..domain.record import (
     PRUNE_STEP,
     Cancellation,
     Claim,
@@ -45,7 +43,9 @@ from ..record import (
     Settlement,
     Survey,
 )
-from ..texts import LONGEST_NAME, check_text
+from ..domain.search import Found, FoundJob, SearchStep, search_document
+from ..domain.text_limits import LONGEST_NAME, check_text
+from ..errors import DuplicateJobError, JobNotFoundError, JobNotRepairableError, JobNotRetryableError
 from .room import Room, Starts
 
 _Place = tuple[int, float, str]

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable
 from datetime import datetime
 
-from ..record import JobRecord, KnownJob
+from ..domain.record import JobRecord, KnownJob
 
 # By job name and rate key; of one name, the key that has started last comes last.
 Starts = dict[str, dict[str, list[datetime]]]

@@ -13,10 +13,10 @@ from typing import Any, cast
 
 from pydantic_core import PydanticSerializationError, from_json, to_json
 
-from ..audit import AuditAction, AuditRecord
-from ..ids import batch_of, token_of
-from ..ports import Row, Value
-from ..record import (
+from ..domain.audit import AuditAction, AuditRecord
+from ..domain.ids import batch_of, token_of
+from ..domain.interfaces import Row, Value
+from ..domain.record import (
     Cancelled,
     Claim,
     ClaimRequest,

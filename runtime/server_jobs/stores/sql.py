@@ -8,21 +8,12 @@ from itertools import groupby, islice, zip_longest
 from operator import attrgetter
 from typing import NoReturn, TypeGuard, TypeVar
 
-from ..audit import APPLICATION, AUDIT_RETENTION, AuditAction, AuditQuery, AuditRecord, log_entry
-from ..clock import Clock
-from ..errors import (
-    DatabaseError,
-    DuplicateJobError,
-    JobNotFoundError,
-    JobNotRepairableError,
-    JobNotRetryableError,
-    SchemaMissingError,
-)
-from ..ids import new_batch, new_job_id
-from ..job_search import Found, FoundJob, SearchStep, search_document
-from ..lifecycle import is_repairable, why_unrepairable
-from ..ports import Database, Row, Statement, Value
-from ..record import (
+from ..domain.audit import APPLICATION, AUDIT_RETENTION, AuditAction, AuditQuery, AuditRecord, log_entry
+from ..domain.clock import Clock
+from ..domain.ids import new_batch, new_job_id
+from ..domain.interfaces import Database, Row, Statement, Value
+from ..domain.lifecycle import is_repairable, why_unrepairable
+from ..domain.record import (
     PRUNE_STEP,
     Cancellation,
     Claim,
@@ -51,7 +42,16 @@ from ..record import (
     Settlement,
     Survey,
 )
-from ..texts import LONGEST_NAME, check_text, is_storable
+from ..domain.search import Found, FoundJob, SearchStep, search_document
+from ..domain.text_limits import LONGEST_NAME, check_text, is_storable
+from ..errors import (
+    DatabaseError,
+    DuplicateJobError,
+    JobNotFoundError,
+    JobNotRepairableError,
+    JobNotRetryableError,
+    SchemaMissingError,
+)
 from .claims import Claims
 from .dialect import statements_of
 from .rows import (

@@ -7,7 +7,7 @@ carries the token guard and returns the rows it changed.
 
 from __future__ import annotations
 
-from ..record import UNREADABLE
+from ..domain.record import UNREADABLE
 from . import schedule_sets
 from .groups import LIMITED, UNLIMITED, URGENCY, any_due, awaited, first_due
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, cast
 
 from ..context import create_job_context
-from ..job import D, Job, P, R
+from ..definition import D, JobDefinition, P, R
 from ..memory import InMemoryBackend
 from .fake_clock import FakeClock
 from .fake_job import FakeJob
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["FakeClock", "FakeJob", "InMemoryBackend", "create_job_context", "params_strategy", "result_strategy"]
 
 
-def params_strategy(job: type[Job[P, R, D]]) -> SearchStrategy[P]:
+def params_strategy(job: type[JobDefinition[P, R, D]]) -> SearchStrategy[P]:
     """Params of the job, as its model: each fits its spec. Needs Hypothesis (the extra `testing`).
 
     Raises `NoValuesError`, here or when the first one is drawn, where none can be made.
@@ -26,7 +26,7 @@ def params_strategy(job: type[Job[P, R, D]]) -> SearchStrategy[P]:
     return values_of(job.job_name, "params", job.schemas().params, cast("type[P]", job.params_model))
 
 
-def result_strategy(job: type[Job[P, R, D]]) -> SearchStrategy[R]:
+def result_strategy(job: type[JobDefinition[P, R, D]]) -> SearchStrategy[R]:
     """Results of the job, as `params_strategy`."""
     from .strategies import values_of  # Hypothesis is an extra
 

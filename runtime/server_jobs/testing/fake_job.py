@@ -9,12 +9,13 @@ from typing import Any, Generic, cast
 from pydantic import ValidationError
 
 from ..context import JobContext
+from ..definition import AnyDefinition, P, R
+from ..domain.record import Inserted, NewJob
 from ..errors import InvalidOptionError
-from ..job import DEFAULT_WORKER_TIMEOUT, AnyJob, Job, P, R
-from ..key_secret import key_secret
+from ..job import DEFAULT_WORKER_TIMEOUT, Job
 from ..memory import InMemoryBackend
-from ..record import Inserted, NewJob
 from ..registry import create_job_registry
+from ..security.key_secret import key_secret
 
 
 class FakeJob(Generic[P, R]):
@@ -63,7 +64,7 @@ class FakeJob(Generic[P, R]):
 class _AtOnce(InMemoryBackend):
     """Runs what is queued before it says that it is."""
 
-    def __init__(self, job: AnyJob, **options: Any) -> None:  # noqa: ANN401  those of its base
+    def __init__(self, job: AnyDefinition, **options: Any) -> None:  # noqa: ANN401  those of its base
         super().__init__(**options)
         self._job = job
 

@@ -7,7 +7,7 @@ from typing import cast
 
 from pydantic import JsonValue
 
-from ..json_schema import Schema
+from ..contract.json_schema import Schema
 
 _KINDS_BY_KEYWORD: Mapping[str, frozenset[str]] = {
     "object": frozenset(

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 from pydantic import JsonValue
 
-from ..json_schema import Schema
-from ..schemas.values import exact
+from ..contract.json_schema import Schema
+from ..contract.schemas.values import exact
 
 Values = SearchStrategy[JsonValue]
 

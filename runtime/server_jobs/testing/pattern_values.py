@@ -14,7 +14,7 @@ from functools import cache
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
-from ..schemas.patterns import PatternError, matcher
+from ..contract.schemas.patterns import PatternError, matcher
 
 _MORE_CHARACTERS = 20
 _LONGEST = 20_000

@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 from pydantic import JsonValue
 
-from ..json_schema import DEFINITIONS, Schema, definitions_of, parts_of
-from ..schemas.checker import Checker
-from ..schemas.patterns import PatternError, matcher
-from ..values import canonical
+from ..contract.json_schema import DEFINITIONS, Schema, definitions_of, parts_of
+from ..contract.schemas.checker import Checker
+from ..contract.schemas.patterns import PatternError, matcher
+from ..contract.values import canonical
 from .fitting_values import Place, fitting
 from .merged_schemas import kinds_of, merged
 from .number_values import integers_of, numbers_of

@@ -12,9 +12,9 @@ from hypothesis.errors import NoSuchExample, Unsatisfiable
 from hypothesis.strategies import SearchStrategy
 from pydantic import BaseModel, JsonValue, ValidationError
 
+from ..contract.json_schema import Schema
+from ..contract.values import check, pointer_to
 from ..errors import ServerJobsError
-from ..json_schema import Schema
-from ..values import check, pointer_to
 from .fitting_values import NothingFitsError
 from .schema_values import SchemaValues
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 from pydantic import JsonValue
 
-from ..schemas.patterns import PatternError
+from ..contract.schemas.patterns import PatternError
 from .fitting_values import Place, fitting
 from .format_values import FORMAT_VALUES
 from .pattern_values import texts_of

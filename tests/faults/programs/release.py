@@ -20,7 +20,7 @@ from server_jobs import (
     create_job_registry,
     define_job,
 )
-from server_jobs.record import Claim, Outcome
+from server_jobs.domain.record import Claim, Outcome
 
 from tests.faults.plans import ReleasePlan, from_text
 from tests.faults.sabotage import take_away

@@ -15,11 +15,11 @@ from datetime import datetime, timedelta, tzinfo
 from itertools import cycle
 from pathlib import Path
 
-import server_jobs.clock
+import server_jobs.domain.clock
 from server_jobs import Worker, connect
-from server_jobs.backend import Backend
-from server_jobs.databases.sqlite import SqliteDatabase
-from server_jobs.record import Claim, Outcome
+from server_jobs.databases.sqlite.database import SqliteDatabase
+from server_jobs.domain.record import Claim, Outcome
+from server_jobs.engine.backend import Backend
 
 from tests.faults.jobs import remember, storm_registry
 from tests.faults.plans import WorkerPlan, from_text
@@ -114,7 +114,7 @@ def set_clock_wrong(seconds: float) -> None:
 
     time.time = lambda: real_time() + seconds
     time.time_ns = lambda: real_time_ns() + int(seconds * 1_000_000_000)
-    setattr(server_jobs.clock, "datetime", WrongDatetime)  # noqa: B010  not one of its public names
+    setattr(server_jobs.domain.clock, "datetime", WrongDatetime)  # noqa: B010  not one of its public names
 
 
 def at_each_signal(switch: Callable[[bool], None]) -> None:

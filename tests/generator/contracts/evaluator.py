@@ -9,8 +9,8 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from server_jobs.formats import FORMATS
-from server_jobs.values import canonical
+from server_jobs.contract.formats import FORMATS
+from server_jobs.contract.values import canonical
 
 Json = Any
 

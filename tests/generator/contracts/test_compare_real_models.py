@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from server_jobs import InvalidParamsError
-from server_jobs.documents import read_params, write_params
+from server_jobs.contract.documents import read_params, write_params
 from server_jobs_generator.contracts.compare import compare
 from server_jobs_generator.models import render_models
 

@@ -17,8 +17,8 @@ MODELS = """\
 from __future__ import annotations
 from typing import Annotated, Literal
 from pydantic import Field
-from server_jobs.formats import DateTime, Email
-from server_jobs.model import JobModel, Omittable, fresh
+from server_jobs.contract.formats import DateTime, Email
+from server_jobs.contract.model import JobModel, Omittable, fresh
 
 
 class MailParams(JobModel, extra="forbid"):

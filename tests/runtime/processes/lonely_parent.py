@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 from server_jobs import JobContext
-from server_jobs.processes.pool import HandlerProcesses
+from server_jobs.isolation.pool import HandlerProcesses
 
 from tests.runtime.processes import handlers
 

@@ -13,7 +13,12 @@ import time
 import server_jobs
 
 # The rest of the package needs what only the extras bring.
-NOT_CORE = ("server_jobs.cli", "server_jobs.databases.postgres", "server_jobs.schema", "server_jobs.transactional")
+NOT_CORE = (
+    "server_jobs.cli",
+    "server_jobs.databases.postgres",
+    "server_jobs.schema",
+    "server_jobs.stores.transactional",
+)
 
 
 def core_modules() -> list[str]:

@@ -10,11 +10,11 @@ from typing import Any
 
 from pydantic import BaseModel
 from server_jobs import JobContext, JobOptions, Retention, create_job_registry, define_job
-from server_jobs.cloudflare import CloudflareWorkerBackend
-from server_jobs.databases.d1 import D1Database
-from server_jobs.ids import new_job_id
-from server_jobs.options import ConcurrencyLimit
-from server_jobs.record import ClaimRequest, Completed, KnownJob, NewJob
+from server_jobs.cloudflare.entry import CloudflareWorkerBackend
+from server_jobs.databases.d1.database import D1Database
+from server_jobs.domain.ids import new_job_id
+from server_jobs.domain.options import ConcurrencyLimit
+from server_jobs.domain.record import ClaimRequest, Completed, KnownJob, NewJob
 from server_jobs.stores.sql import SqlStore
 
 from tests.worker.suite.original import original_life

@@ -7,7 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
-from server_jobs.cloudflare import WorkerRequest
+from server_jobs.cloudflare.entry import WorkerRequest
 
 from tests.worker.suite.costs import measured
 from tests.worker.suite.outcomes import outcomes_of

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from importlib import import_module
 
-from server_jobs.schemas.checker import Checker
+from server_jobs.contract.schemas.checker import Checker
 
 DECISIONS: list[tuple[object, list[tuple[object, bool]]]] = import_module("tests.worker.suite.decisions").DECISIONS
 

@@ -6,7 +6,7 @@ import json
 from collections.abc import Awaitable, Callable
 from typing import Any, Protocol
 
-from server_jobs.ids import new_job_id
+from server_jobs.domain.ids import new_job_id
 
 TABLE = """
 CREATE TABLE original_jobs (

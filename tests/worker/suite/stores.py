@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
-from server_jobs.databases.d1 import D1Database
-from server_jobs.ports import Store
+from server_jobs.databases.d1.database import D1Database
+from server_jobs.domain.interfaces import Store
 from server_jobs.stores.sql import SqlStore
 from server_jobs.testing import FakeClock
 

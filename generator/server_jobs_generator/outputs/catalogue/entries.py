@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from pydantic import JsonValue
-from server_jobs.options import JobOptions, Schedule
+from server_jobs.domain.options import JobOptions, Schedule
 
 from ...layout import Group, lay_out
 from ...spec import JobSpec

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from pydantic import JsonValue
-from server_jobs.json_schema import DEFINITIONS, Schema
+from server_jobs.contract.json_schema import DEFINITIONS, Schema
 
 from .shown_text import json_shown
 from .structure import Alternative, conjuncts, has_rows, listed, mapped, unions_of

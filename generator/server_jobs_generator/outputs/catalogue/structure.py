@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from itertools import count
 
 from pydantic import JsonValue
-from server_jobs.json_schema import Schema
+from server_jobs.contract.json_schema import Schema
 
 _UNIONS = ("anyOf", "oneOf")
 

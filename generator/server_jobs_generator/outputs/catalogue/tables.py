@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from pydantic import JsonValue
-from server_jobs.json_schema import DEFINITIONS, Schema, definitions_of
+from server_jobs.contract.json_schema import DEFINITIONS, Schema, definitions_of
 
 from ...spec import JobSpec
 from .schema_words import ANY, constraint_words, definition_of, type_words

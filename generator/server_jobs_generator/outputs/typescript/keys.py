@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from pydantic import JsonValue
-from server_jobs.job_keys import is_redacted
-from server_jobs.json_schema import DEFINITIONS, Schema, definitions_of
+from server_jobs.contract.job_keys import is_redacted
+from server_jobs.contract.json_schema import DEFINITIONS, Schema, definitions_of
 
 from ...spec import JobSpec
 

@@ -7,15 +7,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 
 from pydantic import JsonValue
-from server_jobs.clock import POSTGRES_NOW, SQLITE_NOW
-from server_jobs.json_schema import Schema, definitions_of
-from server_jobs.key_secret import FEWEST_CHARACTERS
-from server_jobs.options import HIGHEST_PRIORITY, LOWEST_PRIORITY, MOST_ATTEMPTS
-from server_jobs.outcomes import LONGEST_DELAY
+from server_jobs.contract.json_schema import Schema, definitions_of
+from server_jobs.contract.values import MAX_DEPTH, MAX_DOCUMENT_BYTES
+from server_jobs.domain.clock import POSTGRES_NOW, SQLITE_NOW
+from server_jobs.domain.options import HIGHEST_PRIORITY, LOWEST_PRIORITY, MOST_ATTEMPTS
+from server_jobs.domain.outcomes import LONGEST_DELAY
+from server_jobs.domain.table_names import in_schema
+from server_jobs.domain.text_limits import LONGEST_CORRELATION_ID, LONGEST_UNIQUE_KEY
+from server_jobs.security.key_secret import FEWEST_CHARACTERS
 from server_jobs.stores import postgres_statements, statements
-from server_jobs.tables import in_schema
-from server_jobs.texts import LONGEST_CORRELATION_ID, LONGEST_UNIQUE_KEY
-from server_jobs.values import MAX_DEPTH, MAX_DOCUMENT_BYTES
 
 from ...layout import Code, header
 from ...names import Names, pascal_case

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from pydantic import JsonValue
-from server_jobs.json_schema import DEFINITIONS, Schema
+from server_jobs.contract.json_schema import DEFINITIONS, Schema
 
 from .text import comment, literal, literal_type, member
 

@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 
-from ...ports import Store
+from ...domain.interfaces import Store
 from ..fake_clock import FakeClock
 
 __all__ = ["OpenStore"]

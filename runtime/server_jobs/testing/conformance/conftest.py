@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from server_jobs.ports import Store
+from server_jobs.domain.interfaces import Store
 from server_jobs.testing import FakeClock
 from server_jobs.testing.conformance import OpenStore
 

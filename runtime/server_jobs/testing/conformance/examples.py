@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
-from server_jobs.ports import Store
-from server_jobs.record import (
+from server_jobs.domain.interfaces import Store
+from server_jobs.domain.record import (
     Claim,
     ClaimRequest,
     Completed,

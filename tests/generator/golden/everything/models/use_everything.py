@@ -9,8 +9,8 @@ from ipaddress import IPv4Address
 from typing import Annotated, Literal, NotRequired, TypedDict
 
 from pydantic import Field, JsonValue
-from server_jobs.formats import Date, DateTime, Duration, Email, Hostname, Ipv4, Ipv6, Json, Time, Uri, Uuid
-from server_jobs.model import Exact, Integer, JobModel, JsonInteger, JsonNumber, Number, Omittable, fresh
+from server_jobs.contract.formats import Date, DateTime, Duration, Email, Hostname, Ipv4, Ipv6, Json, Time, Uri, Uuid
+from server_jobs.contract.model import Exact, Integer, JobModel, JsonInteger, JsonNumber, Number, Omittable, fresh
 
 
 class TaggedFile(JobModel, extra="forbid"):

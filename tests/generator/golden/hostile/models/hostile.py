@@ -7,8 +7,8 @@ from __future__ import annotations
 from typing import Annotated, Literal, NotRequired, TypedDict
 
 from pydantic import Field, JsonValue
-from server_jobs.formats import Json
-from server_jobs.model import JobModel, Omittable, fresh
+from server_jobs.contract.formats import Json
+from server_jobs.contract.model import JobModel, Omittable, fresh
 
 
 class XImportOs(JobModel, extra="allow"):

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from typing import TypedDict
 
-from server_jobs.model import JobModel
+from server_jobs.contract.model import JobModel
 
 
 class CleanUpParams(JobModel, extra="forbid"):

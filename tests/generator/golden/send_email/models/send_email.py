@@ -7,8 +7,8 @@ from __future__ import annotations
 from typing import Annotated, Literal, NotRequired, TypedDict
 
 from pydantic import Field
-from server_jobs.formats import DateTime, Email
-from server_jobs.model import JobModel, Omittable
+from server_jobs.contract.formats import DateTime, Email
+from server_jobs.contract.model import JobModel, Omittable
 
 
 class SendEmailParams(JobModel, extra="forbid", hidden=("body",)):

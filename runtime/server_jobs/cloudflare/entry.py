@@ -1,0 +1,357 @@
+"""Cloudflare Workers: a cron trigger runs one tick, and requests are answered by the routes of `server_jobs.http`."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import logging
+import sys
+from collections.abc import AsyncIterator, Callable, Iterable, MutableMapping, Sequence
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from functools import cache, partial
+from typing import TYPE_CHECKING, Any, Protocol
+
+from ..databases.d1.database import D1Binding, D1Database
+from ..domain.interfaces import CountedDatabase, Database, Store
+from ..domain.options import check_duration, check_range
+from ..domain.record import Claim, Outcome
+from ..domain.worker_limits import (
+    AT_ONCE_BUDGET,
+    FEWEST_CONFIGURED,
+    MOST_CONFIGURED,
+    MOST_QUERIES,
+    QUERIES_VARIABLE,
+    TICK_BUDGET,
+    queries_in,
+)
+from ..engine.attempt import Attempt, Stop
+from ..engine.backend import DEFAULT_LOCK_TIMEOUT, DEFAULT_POLL_INTERVAL, Backend
+from ..engine.tick import Tick, tick
+from ..errors import DatabaseError, InvalidOptionError
+from ..registry import JobRegistry
+from ..security.key_secret import key_secret
+from ..security.variables import KEY_SECRET_VARIABLE, NAMED_TOKENS_VARIABLE, PREVIOUS_TOKEN_VARIABLE, TOKEN_VARIABLE
+from ..stores.sql import SqlStore
+from .bindings import database_of, text_in
+from .console import log_ended, log_started, log_to_console
+from .query_budget import RationedDatabase, Rations
+
+if TYPE_CHECKING:
+    from starlette.applications import Starlette
+    from starlette.requests import Request
+
+    from ..security.tokens import Tokens
+
+__all__ = ["CloudflareWorkerBackend", "CronHandler", "create_cron_handler", "database_of"]
+
+CRON_CONCURRENCY = 10
+HOSTS_VARIABLE = "JOBS_ALLOWED_HOSTS"
+ORIGINS_VARIABLE = "JOBS_ALLOWED_ORIGINS"
+_QUERIES_OF_A_CLAIM = 12  # with limits, and with a look before and after it
+_QUERIES_OF_A_JOB = 2
+_QUERIES_OF_THE_END = 3  # a renewal of leases, the return of what was put off unbegun, and a last look
+
+_logger = logging.getLogger("server_jobs")
+
+DatabaseSource = Store | Database | str | D1Binding | Callable[[Any], Store | Database | str | D1Binding]
+
+
+class RequestHeaders(Protocol):
+    """The headers of a request."""
+
+    def get(self, name: str, /) -> str | None: ...
+
+    def items(self) -> Iterable[tuple[str, str]]: ...
+
+
+class WorkerRequest(Protocol):
+    """What is read of a `workers.Request`."""
+
+    @property
+    def method(self) -> str: ...
+
+    @property
+    def url(self) -> str: ...
+
+    @property
+    def headers(self) -> RequestHeaders: ...
+
+
+class CloudflareWorkerBackend(Backend):
+    """A backend for one invocation of a Worker. `database` is a D1 binding (`env.DB`), a store, a database or a URL.
+
+    A tick claims no more jobs than `max_queries` statements of D1, or requests to Turso, are enough for: Cloudflare
+    ends an invocation that makes more than 1,000 (50 on its free plan). What handlers ask of this backend, as by
+    `later`, is counted: a job is begun, or let ask, while there is enough for what those of its name asked before, and
+    goes back to the next tick, uncounted, when there is not. A job for which all are not enough fails. `costs` has what
+    jobs ask, by their names, as backends before found out.
+    """
+
+    def __init__(
+        self,
+        *,
+        database: Store | Database | str | D1Binding,
+        job_registry: JobRegistry,
+        max_concurrency: int = CRON_CONCURRENCY,
+        lock_timeout: timedelta = DEFAULT_LOCK_TIMEOUT,
+        poll_interval: timedelta = DEFAULT_POLL_INTERVAL,
+        max_queries: int = MOST_QUERIES,
+        costs: MutableMapping[str, int] | None = None,
+    ) -> None:
+        check_range("max_queries", max_queries, FEWEST_CONFIGURED, MOST_CONFIGURED)
+        super().__init__(
+            database=_adapted(database),
+            job_registry=job_registry,
+            max_concurrency=max_concurrency,
+            lock_timeout=lock_timeout,
+            poll_interval=poll_interval,
+        )
+        self.is_owner = isinstance(database, str)
+        """Whether the database was opened from a URL, by this backend and for it alone."""
+        self._max_queries = max_queries
+        self._counted = _rationed(self.store)
+        self._before = self._counted.queries if self._counted else 0  # a database may be kept for many invocations
+        self._cost_of_a_job = _QUERIES_OF_A_JOB
+        self._claimed = self._queries_when_claimed = 0
+        self._rations = Rations(max_queries, self._left_for_handlers, {} if costs is None else costs)
+
+    @property
+    def queries(self) -> int:
+        """How many were made in this invocation so far; 0 where nobody counts."""
+        return self._counted.queries - self._before if self._counted else 0
+
+    def allowance(self) -> int | None:
+        """As many jobs as what is left of the queries is enough for.
+
+        If each is settled, and says something, alone; or costs as much as those of a claim before did on average.
+        """
+        if self._counted is None:
+            return None
+        if self._rations.has_put_off:
+            return 0
+        if self._claimed:
+            cost = -(-(self.queries - self._queries_when_claimed) // self._claimed)
+            self._cost_of_a_job = max(self._cost_of_a_job, cost)
+        return max(0, (self._max_queries - self.queries - _QUERIES_OF_A_CLAIM) // self._cost_of_a_job)
+
+    async def claim(self, limit: int, *, queues: tuple[str, ...] | None = None) -> Sequence[Claim]:
+        claims = await super().claim(limit, queues=queues)
+        self._claimed, self._queries_when_claimed = len(claims), self.queries
+        return claims
+
+    async def _run_held(self, attempt: Attempt) -> tuple[Outcome, str | None]:
+        with self._rations.of(attempt.claim.job_name, lambda: attempt.stop(Stop.SHUTDOWN)) as ration:
+            try:
+                await self._rations.begin(ration)
+            except asyncio.CancelledError:
+                attempt.stop(Stop.SHUTDOWN)
+                await asyncio.shield(super()._run_held(attempt))
+                raise
+            if attempt.claim.token not in self._claims:
+                attempt.stop(Stop.LOST)  # while it waited it was given back
+            log_started(attempt.claim)
+            began = self.clock.monotonic()
+            outcome, error = await super()._run_held(attempt)
+            log_ended(attempt.claim, outcome, error, self.clock.monotonic() - began)
+            if outcome is Outcome.COMPLETED:
+                self._rations.note(ration)
+            return outcome, error
+
+    def _left_for_handlers(self) -> int:
+        """Each job that runs may have to be settled alone."""
+        return self._max_queries - self.queries - len(self.runner.attempts()) - _QUERIES_OF_THE_END
+
+    def goes_on_after(self, earlier: CloudflareWorkerBackend) -> None:
+        """Count the queries of another backend as well: both are for the same invocation."""
+        self._before -= earlier.queries
+
+    async def handle_cron(self, *, budget: timedelta = TICK_BUDGET) -> Tick:
+        """Expire dead leases, fire due schedules, then claim and run until nothing is due or the budget is used up."""
+        return await tick(self, budget=budget)
+
+
+class CronHandler:
+    """What a Worker's entry delegates to; made by `create_cron_handler`."""
+
+    def __init__(self, make_backend: Callable[[object], CloudflareWorkerBackend], budget: timedelta) -> None:
+        self._make_backend = make_backend
+        self._budget = budget
+        self._routes = cache(self._make_routes)
+
+    async def scheduled(self, controller: object, env: object, ctx: object) -> Tick:
+        """One cron invocation. `controller` and `ctx` are as Cloudflare gives them; only `env` is read.
+
+        Raises the first error when all that could be done is done, so that Cloudflare shows the invocation as failed.
+        """
+        del controller, ctx
+        async with self._backend(env) as backend:
+            return await backend.handle_cron(budget=self._budget)
+
+    async def fetch(self, request: WorkerRequest, env: object, ctx: object) -> object:
+        """Answer one HTTP request with a `Response` of JavaScript; all are 404 unless `JOBS_TOKEN` is set.
+
+        The variables `JOBS_ALLOWED_HOSTS` and `JOBS_ALLOWED_ORIGINS` list what `HttpOptions` calls so, with commas.
+        A job that a request enqueues is run after the answer, and not by the next cron trigger.
+        """
+        asgi = importlib.import_module("asgi")  # of the Workers SDK, which exists in a Worker only
+        routes = self._routes(_listed_in(env, HOSTS_VARIABLE), _listed_in(env, ORIGINS_VARIABLE))
+        return await asgi.fetch(routes, _bounded(request), env, ctx)
+
+    @property
+    def app(self) -> Starlette:
+        """The routes as they are where no variable says which hosts and origins are allowed."""
+        return self._routes((), ())
+
+    def _make_routes(self, hosts: tuple[str, ...], origins: tuple[str, ...]) -> Starlette:
+        """The routes; backend and tokens come with the environment of each request."""
+        from ..http.app import application, under_prefix  # an extra, and nothing that a cron trigger needs
+        from ..http.options import HttpOptions
+
+        try:
+            options = HttpOptions(
+                allowed_hosts=hosts or None,
+                allowed_origins=origins,
+                trigger_budget=self._budget,
+                longest_stream=TICK_BUDGET,
+                needs_length=True,
+            )
+        except InvalidOptionError as error:
+            return under_prefix(application(self._open, partial(_no_tokens, error), HttpOptions()))
+        return under_prefix(application(self._open, _tokens, options, self._run_at_once))
+
+    @asynccontextmanager
+    async def _open(self, scope: MutableMapping[str, Any]) -> AsyncIterator[Backend]:
+        async with self._backend(scope["env"]) as backend:
+            await backend.initialize()
+            yield backend
+
+    def _run_at_once(self, request: Request) -> None:
+        """Let the invocation live on until what is due now has run; in a backend of its own, as this one is closed."""
+        run = asyncio.ensure_future(self._tick(request))
+        # JavaScript keeps it for longer than the call, so that it must not be let go of before it is done.
+        promise = importlib.import_module("pyodide.ffi").create_proxy(run)
+        run.add_done_callback(lambda _: promise.destroy())
+        importlib.import_module("workers").wait_until(promise)
+
+    async def _tick(self, request: Request) -> None:
+        from ..http.gate import backend_of
+
+        earlier = backend_of(request)
+        try:
+            async with self._backend(request.scope["env"]) as backend:
+                if isinstance(earlier, CloudflareWorkerBackend):
+                    backend.goes_on_after(earlier)
+                await backend.handle_cron(budget=min(self._budget, AT_ONCE_BUDGET))
+        except Exception:
+            _logger.exception("what a request enqueued could not be run at once; the next tick runs it")
+
+    @asynccontextmanager
+    async def _backend(self, env: object) -> AsyncIterator[CloudflareWorkerBackend]:
+        """A backend for this invocation; what it opened itself is closed again."""
+        key_secret.give(text_in(env, KEY_SECRET_VARIABLE))
+        backend = self._make_backend(env)
+        try:
+            yield backend
+        finally:
+            if backend.is_owner:
+                await backend.shutdown()
+
+
+def create_cron_handler(
+    *,
+    database: DatabaseSource,
+    job_registry: JobRegistry,
+    max_concurrency: int = CRON_CONCURRENCY,
+    lock_timeout: timedelta = DEFAULT_LOCK_TIMEOUT,
+    budget: timedelta = TICK_BUDGET,
+    max_queries: int = MOST_QUERIES,
+) -> CronHandler:
+    """The handler of a Worker's cron trigger and requests.
+
+    `database` is what `CloudflareWorkerBackend` takes, or a function that gets it from the Worker's `env`, such as
+    `database_of`. Nothing is opened until the first invocation. Once an invocation has taken `budget`, or has too few
+    of its `max_queries` left, it claims no more jobs, finishes those it runs, and leaves the rest to the next one. A
+    variable `JOBS_MAX_QUERIES` of the Worker comes before `max_queries`; where it is no whole number of 20 to
+    1,000,000, each invocation raises `DatabaseError`, and the routes answer 503. As a Worker has one thread and cannot
+    read how much CPU it has used, `budget` stands for that as well: `limits.cpu_ms` of wrangler.jsonc should be above
+    it. An invocation that Cloudflare ends all the same leaves its jobs to their leases.
+
+    Inside a Worker the log of jobs and engine goes to its console, unless the application handles that log itself.
+    """
+    check_duration("budget", budget)
+    if sys.platform == "emscripten":
+        log_to_console()
+    costs: dict[str, int] = {}  # of no more names than there are jobs
+
+    def make_backend(env: object) -> CloudflareWorkerBackend:
+        backend = CloudflareWorkerBackend(
+            database=database(env) if callable(database) else database,
+            job_registry=job_registry,
+            max_concurrency=max_concurrency,
+            lock_timeout=lock_timeout,
+            max_queries=_configured_queries(env, max_queries),
+            costs=costs,
+        )
+        job_registry.bind(backend)
+        return backend
+
+    return CronHandler(make_backend, budget)
+
+
+def _adapted(database: Store | Database | str | D1Binding) -> Store | Database | str:
+    if isinstance(database, str | Store | Database):
+        return database
+    return D1Database(database)
+
+
+def _rationed(store: Store) -> CountedDatabase | None:
+    """The database of a store, of which jobs take rations from now on; None where nobody counts."""
+    if not isinstance(store, SqlStore) or not isinstance(store.database, CountedDatabase):
+        return None
+    if not isinstance(store.database, RationedDatabase):  # a store may be kept for many invocations
+        store.database = RationedDatabase(store.database)
+    return store.database
+
+
+def _configured_queries(env: object, otherwise: int) -> int:
+    try:
+        return queries_in(getattr(env, QUERIES_VARIABLE, None)) or otherwise
+    except InvalidOptionError as error:  # not the caller's of this Worker
+        raise DatabaseError(f"{error}; it stands under vars in wrangler.jsonc") from error
+
+
+def _listed_in(env: object, variable: str) -> tuple[str, ...]:
+    return tuple(text for part in (text_in(env, variable) or "").split(",") if (text := part.strip()))
+
+
+def _bounded(request: WorkerRequest) -> WorkerRequest:
+    """The request, without its body if the routes refuse that by its length: the Workers SDK reads all of it first."""
+    from ..http.body import check_length
+    from ..http.problem import RefusedError
+
+    try:
+        check_length(request.headers, is_needed=True)
+    except RefusedError:
+        make = importlib.import_module("workers").Request
+        bodiless: WorkerRequest = make(request.url, method=request.method, headers=list(request.headers.items()))
+        return bodiless
+    return request
+
+
+def _tokens(scope: MutableMapping[str, Any]) -> Tokens:
+    """Those of the Worker's secrets; none, and a line in the log, if they cannot be used."""
+    from ..security.tokens import Tokens
+
+    names = (TOKEN_VARIABLE, PREVIOUS_TOKEN_VARIABLE, NAMED_TOKENS_VARIABLE)
+    try:
+        return Tokens.from_environment({name: text for name in names if (text := text_in(scope["env"], name))})
+    except InvalidOptionError as error:
+        return _no_tokens(error, scope)
+
+
+def _no_tokens(reason: InvalidOptionError, _scope: MutableMapping[str, Any]) -> Tokens:
+    from ..security.tokens import Tokens
+
+    _logger.error("no route is open: %s", reason)
+    return Tokens()

@@ -1,0 +1,90 @@
+"""Calls from code without an event loop: Django, Flask, scripts, and plain handlers in their threads."""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import os
+import threading
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from typing import Protocol, TypeVar
+
+from ..errors import InvalidOptionError
+
+T = TypeVar("T")
+
+
+class Blockable(Protocol):
+    """What is called: it lives in the event loop in which it was opened."""
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop | None:
+        """The event loop it was opened in; None if it is closed."""
+        ...
+
+    async def shutdown(self) -> None:
+        """Give everything back."""
+        ...
+
+
+def wait_for(backend: Blockable, name: str, call: Callable[[], Coroutine[object, object, T]]) -> T:
+    """Run the call in the event loop of the backend, and wait for it.
+
+    A backend that no running event loop has opened lives in one of a background thread from then on, until the process
+    ends. Raises `InvalidOptionError` inside an event loop, which it would block; `name` is what to await there.
+    """
+    if _in_event_loop():
+        raise InvalidOptionError(f"this would block the event loop that runs here; use `await {name}` instead")
+    loop = backend.loop
+    if loop is None or not loop.is_running():
+        loop = _background.loop_for(backend)
+    return asyncio.run_coroutine_threadsafe(call(), loop).result()
+
+
+def _in_event_loop() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
+
+
+class _Background:
+    """One event loop in a daemon thread, begun at its first use, and begun anew in a forked process."""
+
+    _loop: asyncio.AbstractEventLoop | None
+
+    def __init__(self) -> None:
+        self._begin()
+
+    def loop_for(self, backend: Blockable) -> asyncio.AbstractEventLoop:
+        with self._lock:
+            if self._loop is None:
+                self._loop = asyncio.new_event_loop()
+                threading.Thread(target=self._loop.run_forever, name="server-jobs-background", daemon=True).start()
+                atexit.register(self._end, os.getpid())
+            if backend not in self._backends:
+                self._backends.append(backend)
+            return self._loop
+
+    def forget(self) -> None:
+        """In a forked process there is no such thread, and the lock may be held by one that is not there either."""
+        self._begin()
+
+    def _begin(self) -> None:
+        self._lock = threading.Lock()
+        self._loop = None
+        self._backends: list[Blockable] = []
+
+    def _end(self, pid: int) -> None:
+        if self._loop is None or pid != os.getpid():
+            return
+        for backend in self._backends:
+            with suppress(Exception):
+                asyncio.run_coroutine_threadsafe(backend.shutdown(), self._loop).result(timeout=5)
+
+
+_background = _Background()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_background.forget)

@@ -1,0 +1,121 @@
+"""What the types of a generated model cannot hold: a JSON Schema that stands beside them, and is enforced with them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import date
+from functools import cached_property
+from ipaddress import IPv4Address, IPv6Address
+from typing import Any, ClassVar, Self, TypeVar, Unpack
+from uuid import UUID
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+    ModelWrapValidatorHandler,
+    ValidationError,
+    ValidationInfo,
+    model_validator,
+)
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema, InitErrorDetails, PydanticCustomError, core_schema
+
+from .canonical_text import written
+from .model import Check, JobModel
+from .schemas.checker import Checker
+from .schemas.run import CheckTooLongError, Misfit
+
+T = TypeVar("T")
+
+
+class CheckedModel(JobModel, Check):
+    """A `JobModel` whose documents must fit a JSON Schema as well: `class SendEmailParams(CheckedModel, checks="…")`.
+
+    JSON is checked as it was written, before defaults are filled in; what Python builds, as it would be written.
+    """
+
+    __check: ClassVar[_Check]
+
+    def __init_subclass__(
+        cls, checks: str = "true", hidden: tuple[str, ...] = (), **settings: Unpack[ConfigDict]
+    ) -> None:
+        super().__init_subclass__(hidden, **settings)
+        cls.__check = _Check(checks)
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _fits_its_schema(cls, value: object, handler: ModelWrapValidatorHandler[Self], info: ValidationInfo) -> Self:
+        return cls.__check(value, handler, info)
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """Of the values of a type only those whose JSON document fits a schema, given as JSON text.
+
+    JSON is checked as it was written, before defaults are filled in; what Python builds, as it would be written.
+    """
+
+    schema: str
+
+    def __get_pydantic_core_schema__(self, source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.with_info_wrap_validator_function(_Check(self.schema), handler(source))
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        types, rest = handler(schema), json.loads(self.schema)
+        # Definitions have other names there.
+        return types if "$defs" in rest else {"allOf": [types, rest]}
+
+
+class _Check(Check):
+    def __init__(self, schema: str) -> None:
+        self._schema = schema
+
+    def __call__(self, value: object, handler: Callable[[object], T], info: ValidationInfo[Any]) -> T:
+        # The types first: they say best what is wrong.
+        validated = handler(value)
+        self._hold(value if info.mode == "json" else document_of(validated))
+        return validated
+
+    @cached_property
+    def _checker(self) -> Checker:
+        return Checker(json.loads(self._schema))
+
+    def _hold(self, document: object) -> None:
+        try:
+            if self._checker.fits(document):
+                return
+            misfits = self._checker.misfits(document)
+        except CheckTooLongError as error:
+            misfits = [Misfit((), str(error))]
+        raise ValidationError.from_exception_data("its JSON Schema", [_detail(misfit, document) for misfit in misfits])
+
+
+def document_of(value: object) -> object:
+    """The JSON document of a valid value, without the defaults that nobody set."""
+    match value:
+        case BaseModel():
+            return value.model_dump(mode="json", by_alias=True, exclude_unset=True, warnings=False)
+        case Mapping():
+            return {key: document_of(item) for key, item in value.items()}
+        case list() | tuple():
+            return [document_of(item) for item in value]
+        case date() | UUID() | IPv4Address() | IPv6Address():
+            return written(value)
+        case _:
+            return value
+
+
+def _detail(misfit: Misfit, document: object) -> InitErrorDetails:
+    # The message names limits and properties, and never shows a value: it may be one that is to be hidden.
+    error = PydanticCustomError("json_schema", "Input {reason}", {"reason": misfit.message})
+    return InitErrorDetails(type=error, loc=misfit.path, input=_at(document, misfit))
+
+
+def _at(document: object, misfit: Misfit) -> object:
+    for token in misfit.path:
+        document = document[token]  # type: ignore[index]  # a path that the check has found
+    return document

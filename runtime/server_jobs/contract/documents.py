@@ -1,0 +1,313 @@
+"""Params and results between Python and the JSON text of a row, held against their spec on every way in and out."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from functools import cache
+from typing import TypeVar, cast, get_args, get_origin
+
+from pydantic import BaseModel, PlainSerializer, SecretBytes, SecretStr, ValidationError, WrapSerializer
+from pydantic_core import ErrorDetails, PydanticSerializationError
+from pydantic_core.core_schema import ErrorType
+
+from ..errors import MOST_PROBLEMS, InvalidDocumentError, InvalidParamsError, InvalidResultError, Problem
+from .job_keys import is_redacted
+from .model import HIDDEN, Check
+from .values import at_pointer, check, encode, non_finite, pointer_to
+
+M = TypeVar("M", bound=BaseModel)
+
+
+class WrittenResult(str):
+    """A result as `write_result` writes it, from where that was done already."""
+
+    __slots__ = ()
+
+
+_SHOWN_CHARACTERS = 60
+_SECRETS = (SecretStr, SecretBytes)
+_QUOTING_NOTHING = frozenset({"missing", "json_invalid"})  # pydantic's errors whose text never shows a value
+# And those whose text says what is expected: all of its own but these, and those of validators that others wrote.
+_QUOTING_NO_VALUE = (frozenset(get_args(ErrorType)) - {"assertion_error", "union_tag_invalid", "value_error"}) | {
+    "exact_literal",
+    "format",
+    "integer",
+    "json_schema",
+    "number",
+}
+_NOT_WRITABLE = (PydanticSerializationError, TypeError, ValueError, RecursionError)
+
+
+def write_params(
+    job_name: str, model: type[BaseModel], params: object, redact: Sequence[str] = ()
+) -> tuple[BaseModel, str]:
+    """The validated model and the text to store: every default filled in, JSON names as the spec writes them.
+
+    Raises `InvalidParamsError` naming each problem by its JSON pointer; values below `redact` are not shown.
+    """
+    return _write(model, params, _Refusal(InvalidParamsError, job_name, redact))
+
+
+def read_params(job_name: str, model: type[BaseModel], text: str, redact: Sequence[str] = ()) -> BaseModel:
+    """The model of stored params, without properties that its spec no longer has. Raises `InvalidParamsError`."""
+    return _read(model, text, _Refusal(InvalidParamsError, job_name, redact))
+
+
+def write_result(job_name: str, model: type[BaseModel], result: object) -> tuple[BaseModel, str]:
+    """The validated model and the text to store of what a handler returned. Raises `InvalidResultError`."""
+    return _write(model, result, _Refusal(InvalidResultError, job_name, ()))
+
+
+def read_result(job_name: str, model: type[BaseModel], text: str) -> BaseModel:
+    """The model of a stored result, without properties that its spec no longer has. Raises `InvalidResultError`."""
+    return _read(model, text, _Refusal(InvalidResultError, job_name, ()))
+
+
+def redacted(text: str, pointers: Iterable[str]) -> str:
+    """JSON text for showing: the values at these pointers are replaced by a mark; all of it if it is not JSON."""
+    hidden = tuple(pointers)
+    if not hidden:
+        return text
+    try:
+        document: object = json.loads(text)
+    except (ValueError, RecursionError):
+        return json.dumps(HIDDEN, ensure_ascii=False)
+    for pointer in hidden:
+        if pointer == "":
+            return json.dumps(HIDDEN, ensure_ascii=False)
+        parent, _, last = pointer.rpartition("/")
+        holder = at_pointer(document, parent)
+        key = last.replace("~1", "/").replace("~0", "~")
+        if isinstance(holder, dict) and key in holder:
+            holder[key] = HIDDEN
+        elif isinstance(holder, list) and key.isdecimal() and int(key) < len(holder):
+            holder[int(key)] = HIDDEN
+    return json.dumps(document, ensure_ascii=False)
+
+
+def lost_fields(model: type[BaseModel]) -> Iterator[tuple[str, str]]:
+    """The fields, of this model and those in it, whose values would not be in the text that is stored; and why."""
+    pending, seen = [model], {model}
+    while pending:
+        owner = pending.pop()
+        serializers = owner.__pydantic_decorators__
+        if serializers.model_serializers or serializers.field_serializers:
+            continue  # it may well write them itself
+        for name, field in owner.model_fields.items():
+            classes = [] if _writes(field.metadata) else list(_classes_in(field.annotation))
+            if field.exclude:
+                yield f"{owner.__name__}.{name}", "is excluded from what its model writes"
+            elif any(issubclass(part, _SECRETS) for part in classes):
+                yield f"{owner.__name__}.{name}", "is written as asterisks; make it a `str` and name it in `redact`"
+            inner = {part for part in classes if issubclass(part, BaseModel)} - seen
+            pending += inner
+            seen |= inner
+
+
+@cache
+def is_checked(model: type[BaseModel]) -> bool:
+    """Whether something in a model that has been used is checked beside its types, by `Checked` or `CheckedModel`."""
+    pending: list[object] = [model.__pydantic_core_schema__]
+    while pending:
+        part = pending.pop()
+        if isinstance(part, Check) or (isinstance(part, type) and issubclass(part, Check)):
+            return True
+        if isinstance(part, Mapping):
+            pending += part.values()
+        elif isinstance(part, list | tuple):
+            pending += part
+    return False
+
+
+def _classes_in(annotation: object) -> Iterator[type]:
+    if isinstance(annotation, type) and get_origin(annotation) is None:
+        yield annotation
+    if not _writes(getattr(annotation, "__metadata__", ())):
+        for argument in get_args(annotation):
+            yield from _classes_in(argument)
+
+
+def _writes(metadata: Iterable[object]) -> bool:
+    return any(isinstance(mark, PlainSerializer | WrapSerializer) for mark in metadata)
+
+
+class _Refusal:
+    """The error to raise when a document does not fit."""
+
+    def __init__(
+        self, error: type[InvalidParamsError | InvalidResultError], job_name: str, redact: Sequence[str]
+    ) -> None:
+        self._error = error
+        self._job_name = job_name
+        self._redact = redact
+
+    def __call__(self, problems: Iterable[Problem]) -> InvalidDocumentError:
+        return self._error(self._job_name, tuple(problems))
+
+    def cause(self, error: Exception) -> Exception | None:
+        """What to chain: nothing where values are hidden, because tracebacks print what pydantic was given."""
+        return None if self._redact else error
+
+    def of(self, error: ValidationError, document: object) -> InvalidDocumentError:
+        details = error.errors(include_url=False)
+        problems = tuple(self._problem(detail, document) for detail in details[:MOST_PROBLEMS])
+        return self._error(self._job_name, problems, len(details) - len(problems))
+
+    def _problem(self, detail: ErrorDetails, document: object) -> Problem:
+        pointer = pointer_to(_path(detail["loc"], document, missing=detail["type"] == "missing"))
+        is_hidden = is_redacted(pointer, self._redact)
+        if is_hidden and detail["type"] not in _QUOTING_NOTHING:
+            return Problem(pointer, "does not fit its spec, got a value that is not shown")
+        if is_hidden:
+            return Problem(pointer, detail["msg"])
+        unquoted = detail["msg"] if detail["type"] in _QUOTING_NO_VALUE else "does not fit its spec"
+        return Problem(pointer, f"{detail['msg']}{self._shown(detail)}", unquoted)
+
+    def _shown(self, detail: ErrorDetails) -> str:
+        value = detail["input"]
+        if detail["type"] == "missing" or isinstance(value, Mapping | list | BaseModel):
+            return ""
+        text = json.dumps(value, ensure_ascii=False, default=repr)
+        return f", got {text if len(text) <= _SHOWN_CHARACTERS else text[:_SHOWN_CHARACTERS] + '…'}"
+
+
+def _write(model: type[M], value: object, refuse: _Refusal) -> tuple[M, str]:
+    """Text first, then validation of that text: what is stored is what was checked, whatever the value was made of."""
+    if isinstance(value, dict) or (not isinstance(value, BaseModel) and isinstance(value, Mapping)):
+        written, problems = encode(value)
+        if problems:
+            raise refuse(problems)
+        validated = _validate(model, written, refuse)
+        return validated, _complete(validated, refuse, written)
+    if isinstance(value, BaseModel):
+        text = _dump(value, refuse)
+        if not is_checked(type(value)):
+            return _validate(model, text, refuse), text
+        try:
+            return _validate(model, text, refuse), text
+        except InvalidDocumentError:
+            text = _dump(value, refuse, only_set=True)
+            return _validate(model, text, refuse), text
+    raise refuse([Problem("", f"must be a {model.__name__} or a mapping, not {type(value).__name__}")])
+
+
+def _complete(value: BaseModel, refuse: _Refusal, written: str) -> str:
+    """The text of a valid model with its defaults; without them where a check of the spec refuses what they make of it.
+
+    With a default filled in, an object may have a property too many, or one that needs another.
+    """
+    text = _dump(value, refuse, written)
+    if text == written or not is_checked(type(value)):
+        return text
+    try:
+        _validate(type(value), text, refuse)
+    except InvalidDocumentError:
+        return _dump(value, refuse, written, only_set=True)
+    return text
+
+
+def _dump(value: BaseModel, refuse: _Refusal, checked: str | None = None, *, only_set: bool = False) -> str:
+    """The text of a model. `checked` was found to be sound, and needs no second look if it is the same."""
+    try:
+        serializer = value.__pydantic_serializer__
+        text = serializer.to_json(value, by_alias=True, exclude_unset=only_set, warnings=False).decode()
+    except _NOT_WRITABLE as error:
+        cause = refuse.cause(error)
+        reason = "cannot be written as JSON" + ("" if cause is None else f": {cause}")
+        raise refuse(_located(value) or [Problem("", reason)]) from cause
+    if text == checked:
+        return text
+    problems = check(text, is_written=True)
+    # NaN and infinity are written as null, which a nullable property would take for none, or as no JSON at all.
+    if not problems and ("null" in text or "NaN" in text or "Infinity" in text):
+        problems = non_finite(value.model_dump(by_alias=True, warnings=False))
+    if problems:
+        raise refuse(problems)
+    return text
+
+
+def _located(value: BaseModel) -> tuple[Problem, ...]:
+    """Where in a model that cannot be written the offending values are, if that can be told."""
+    try:
+        return encode(value.model_dump(mode="json", by_alias=True, warnings=False))[1]
+    except _NOT_WRITABLE:
+        return ()
+
+
+def _validate(model: type[M], text: str, refuse: _Refusal) -> M:
+    try:
+        return _validated(model, text)
+    except ValidationError as error:
+        raise refuse.of(error, _parsed(text)) from refuse.cause(error)
+
+
+def _read(model: type[M], text: str, refuse: _Refusal) -> M:
+    """What was written with one spec is read with another: what that does not know is passed over, and nothing else."""
+    try:
+        return _validated(model, text)
+    except ValidationError as error:
+        trimmed = _without_undeclared(error, text, model)
+        if trimmed is not None:
+            with suppress(ValidationError):
+                return _validated(model, trimmed)
+        raise refuse.of(error, _parsed(text)) from refuse.cause(error)
+
+
+def _validated(model: type[M], text: str) -> M:
+    # What `model_validate_json` does, without what that checks at each call.
+    validated: M = model.__pydantic_validator__.validate_json(text, by_alias=True, by_name=False)
+    return validated
+
+
+def _without_undeclared(error: ValidationError, text: str, model: type[BaseModel]) -> str | None:
+    """Return the text without its undeclared properties; None if something else was refused too.
+
+    In a branch of a union they stay, as they may tell it from the other branches; unless the model itself is a union
+    whose branches have a tag.
+    """
+    document, labels = _parsed(text), 1 if _is_tagged(model) else 0
+    for detail in error.errors(include_url=False, include_context=False, include_input=False):
+        if detail["type"] != "extra_forbidden":
+            return None
+        *path, name = detail["loc"][labels:]
+        holder = document
+        for part in path:
+            holder = _inside(holder, part)
+        if not isinstance(holder, dict) or name not in holder:
+            return None
+        del holder[name]
+    return json.dumps(document, ensure_ascii=False, separators=(",", ":"))
+
+
+def _is_tagged(model: type[BaseModel]) -> bool:
+    return model.__pydantic_root_model__ and model.model_fields["root"].discriminator is not None
+
+
+def _inside(holder: object, part: int | str) -> object:
+    """The part of a document with that key or index; None where there is none, as behind the label of a branch."""
+    if isinstance(holder, dict):
+        return holder.get(part)
+    return holder[part] if isinstance(holder, list) and isinstance(part, int) and part < len(holder) else None
+
+
+def _parsed(text: str) -> object:
+    try:
+        return cast("object", json.loads(text))
+    except (ValueError, RecursionError):
+        return None
+
+
+def _path(location: tuple[int | str, ...], document: object, *, missing: bool) -> list[int | str]:
+    """The location of an error without the labels of union branches, which are not part of the document."""
+    path: list[int | str] = []
+    for index, part in enumerate(location):
+        if isinstance(document, dict) and part in document:  # noqa: SIM114  each branch narrows to its own type
+            document = document[part]
+        elif isinstance(document, list) and isinstance(part, int) and part < len(document):
+            document = document[part]
+        elif not (missing and index == len(location) - 1):
+            continue
+        path.append(part)
+    return path

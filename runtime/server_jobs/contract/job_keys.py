@@ -1,0 +1,90 @@
+"""The keys stored with a job when it is enqueued: what it is unique by, and what its limits count it under.
+
+Each is a hash of the values at some pointers of its params. Where a spec redacts one of them the hash is keyed.
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Sequence
+from functools import cached_property
+from hashlib import sha256
+from typing import NamedTuple
+
+from pydantic_core import from_json
+
+from ..domain.options import JobOptions
+from ..security.key_secret import key_secret
+from .values import at_pointer, canonical, fingerprint
+
+_DIGITS = 32
+
+
+class JobKeys(NamedTuple):
+    """None for a key that a job does not have."""
+
+    unique: str | None
+    concurrency: str | None
+    rate: str | None
+
+
+NO_KEYS = JobKeys(None, None, None)
+
+
+def job_keys(job_name: str, options: JobOptions, params: str, unique_key: str | None = None) -> JobKeys:
+    """Return the keys of a job with these params (JSON text), with `unique_key` in place of the one in its options.
+
+    A job without limits has neither limit key. With one limit, the key of the other is empty, as is that of a limit
+    that goes by nothing: then all jobs of that name count as one. Raises `KeySecretError` where the key of a
+    redacted value needs a secret and there is none.
+    """
+    concurrency, rate = options.concurrency, options.rate
+    is_limited = concurrency is not None or rate is not None
+    if not is_limited and options.unique_by is None and unique_key is None:
+        return NO_KEYS
+    hashes = _Hashes(job_name, options.redact, params)
+    if unique_key is None and options.unique_by is not None:
+        unique_key = hashes.of("is unique", options.unique_by)
+    return JobKeys(
+        None if unique_key is None else f"{job_name}:{unique_key}",
+        hashes.of_limit(() if concurrency is None else concurrency.by) if is_limited else None,
+        hashes.of_limit(() if rate is None else rate.by) if is_limited else None,
+    )
+
+
+def is_redacted(pointer: str, redact: Sequence[str]) -> bool:
+    """Whether a pointer leads to, into, or around a redacted value."""
+    return any(_overlap(pointer, hidden) for hidden in redact)
+
+
+def needs_secret(options: JobOptions) -> bool:
+    """Whether a key of a job with these options is the hash of a redacted value."""
+    limits = (options.concurrency, options.rate)
+    pointers = [*(options.unique_by or ()), *(pointer for limit in limits if limit is not None for pointer in limit.by)]
+    return any(is_redacted(pointer, options.redact) for pointer in pointers)
+
+
+class _Hashes:
+    def __init__(self, job_name: str, redact: Sequence[str], params: str) -> None:
+        self._job_name, self._redact, self._params = job_name, redact, params
+
+    @cached_property
+    def _document(self) -> object:
+        document: object = from_json(self._params)
+        return document
+
+    def of_limit(self, pointers: Sequence[str]) -> str:
+        return self.of("is limited", pointers) if pointers else ""
+
+    def of(self, rule: str, pointers: Sequence[str]) -> str:
+        values = [at_pointer(self._document, pointer) for pointer in pointers]
+        hidden = next((pointer for pointer in pointers if is_redacted(pointer, self._redact)), None)
+        if hidden is None:
+            return fingerprint(values)
+        key = key_secret.key(f"{self._job_name} {rule} by {hidden}, which its spec redacts")
+        return hmac.new(key, canonical([self._job_name, *values]).encode(), sha256).hexdigest()[:_DIGITS]
+
+
+def _overlap(pointer: str, hidden: str) -> bool:
+    shorter, longer = sorted((f"{pointer}/", f"{hidden}/"), key=len)
+    return longer.startswith(shorter)

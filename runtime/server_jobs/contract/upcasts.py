@@ -1,0 +1,175 @@
+"""Rows of earlier versions of a job: read as they were written, and brought to the current version step by step."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from ..domain.tracebacks import error_place
+from ..errors import InvalidDocumentError, InvalidOptionError, InvalidParamsError, UpcastError
+from .documents import read_params, write_params
+from .values import pointer_to
+
+if TYPE_CHECKING:
+    from ..definition import AnyDefinition
+
+A = TypeVar("A", bound=BaseModel)
+B = TypeVar("B", bound=BaseModel)
+
+_EVERYTHING = ("",)  # the pointer to the whole document
+
+
+@dataclass(frozen=True)  # without slots, which `EarlierVersion[A, B](...)` does not go with
+class EarlierVersion(Generic[A, B]):
+    """A version of a job whose rows may still be stored: the model of its params, and the way to the next version.
+
+    `upcast` is a plain function from this model to that of the next version; None: the next version takes the params
+    as they are.
+    """
+
+    version: int
+    params_model: type[A]
+    upcast: Callable[[A], B] | None = None
+
+    @property
+    def is_stub(self) -> bool:
+        """Whether the upcaster does nothing but raise `UpcastNotImplementedError`, as the generator wrote it."""
+        code = getattr(self.upcast, "__code__", None)
+        return code is not None and code.co_names == ("UpcastNotImplementedError",)
+
+
+AnyEarlierVersion = EarlierVersion[Any, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Versions:
+    """The current version of one job, and the earlier ones that are known here, oldest first.
+
+    Raises `InvalidOptionError` for versions that are not in order, and for an async upcaster.
+    """
+
+    job: AnyDefinition
+    earlier: tuple[AnyEarlierVersion, ...] = ()
+
+    def __post_init__(self) -> None:
+        numbers = [*(version.version for version in self.earlier), self.current]
+        if numbers[0] < 1 or any(later <= former for former, later in pairwise(numbers)):
+            shown = ", ".join(map(str, numbers[:-1]))
+            raise InvalidOptionError(
+                f"the earlier versions of {self.job_name} must be in ascending order, from 1 on and below the current "
+                f"version {self.current}, not {shown}"
+            )
+        for version in self.earlier:
+            if inspect.iscoroutinefunction(version.upcast):
+                raise InvalidOptionError(
+                    f"the upcaster of {self.job_name} from version {version.version} must be a plain function, not an "
+                    "async one: it has nothing to wait for"
+                )
+
+    @property
+    def job_name(self) -> str:
+        """The name of the job."""
+        return self.job.job_name
+
+    @property
+    def current(self) -> int:
+        """The version that is enqueued here, and that the handler is called with."""
+        return self.job.options.version
+
+    @property
+    def stubs(self) -> tuple[int, ...]:
+        """The versions whose upcaster nobody has written yet."""
+        return tuple(version.version for version in self.earlier if version.is_stub)
+
+    @property
+    def readable(self) -> tuple[int, ...]:
+        """The versions whose rows can be brought to the current one, the current one first."""
+        return (self.current, *self._reachable())
+
+    def why_unknown(self, version: int) -> str:
+        """Why rows of this version cannot be read here."""
+        if self.stubs and version <= max(self.stubs):
+            return f"the upcaster from version {max(self.stubs)} is still a stub"
+        reads = "".join(f" and {earlier.version}" for earlier in reversed(self.earlier))
+        return f"here is version {self.current}{reads}"
+
+    def current_params(self, text: str, version: int) -> str:
+        """The params of a row of that version (JSON text), as the current version writes them.
+
+        Raises `InvalidParamsError`, named after the version that refuses them, or `UpcastError`. Those of the current
+        version are given back as they are, and not looked at.
+        """
+        if version == self.current:
+            return text
+        if version not in self.readable:
+            raise UpcastError(self.job_name, version, self.why_unknown(version))
+        steps = [earlier for earlier in self.earlier if earlier.version >= version]
+        models = [*(earlier.params_model for earlier in steps[1:]), self.job.params_model]
+        for step, next_model in zip(steps, models, strict=True):
+            if step.upcast is not None:
+                text = self._write(step, next_model, self._upcast(step, step.upcast, text))
+        return text
+
+    def read(self, text: str, version: int) -> BaseModel:
+        """The model that the handler is called with, of a row of that version. Raises as `current_params`."""
+        return read_params(
+            self.job_name, self.job.params_model, self.current_params(text, version), self.job.options.redact
+        )
+
+    def refusal(self, text: str, version: int) -> Exception | None:
+        """Why a row of that version with these params would be parked; None if it can be read."""
+        try:
+            self.read(text, version)
+        except Exception as error:  # noqa: BLE001  upcasters and validators of the user may raise anything
+            return error
+        return None
+
+    def _reachable(self) -> Iterator[int]:
+        for version in reversed(self.earlier):
+            if version.is_stub:
+                return
+            yield version.version
+
+    def _upcast(self, step: AnyEarlierVersion, upcast: Callable[[BaseModel], object], text: str) -> object:
+        """What the user's function makes of these params."""
+        params = read_params(f"{self.job_name} version {step.version}", step.params_model, text, self._hidden)
+        try:
+            return upcast(params)
+        except (Exception, SystemExit) as error:  # noqa: BLE001  whatever it raises is why the row cannot be read
+            reason = f"its upcaster raised {_described(error, is_secret=bool(self._hidden))}"
+            raise UpcastError(self.job_name, step.version, reason) from (None if self._hidden else error)
+
+    def _write(self, step: AnyEarlierVersion, next_model: type[BaseModel], made: object) -> str:
+        """The text of what an upcaster made, held against the version it is to be of."""
+        if not isinstance(made, next_model):
+            reason = f"its upcaster returned a {type(made).__name__}, and not a {next_model.__name__}"
+            raise UpcastError(self.job_name, step.version, reason)
+        redact = self.job.options.redact if next_model is self.job.params_model else self._hidden
+        try:
+            return write_params(self.job_name, next_model, made, redact)[1]
+        except InvalidParamsError as error:
+            problems = "; ".join(map(str, error.problems))
+            reason = f"its upcaster returned what the next version refuses: {problems}"
+            raise UpcastError(self.job_name, step.version, reason) from (None if redact else error)
+
+    @property
+    def _hidden(self) -> tuple[str, ...]:
+        """What of other versions is not shown: the pointers to secrets are those of the current version."""
+        return _EVERYTHING if self.job.options.redact else ()
+
+
+def _described(error: BaseException, *, is_secret: bool) -> str:
+    """What was raised, and where; without its words where they might quote a secret."""
+    name, place = type(error).__name__, "" if isinstance(error, InvalidDocumentError) else error_place(error)
+    if isinstance(error, ValidationError):
+        found = error.errors(include_url=False, include_input=False, include_context=False)
+        problems = "; ".join(
+            f"{pointer_to(one['loc'])}: {'does not fit' if is_secret else one['msg']}" for one in found
+        )
+        return f"{name}: {problems}{place}"
+    return f"{name}{place}" if is_secret or not str(error) else f"{name}: {error}{place}"

@@ -1,0 +1,311 @@
+"""JSON text on its way into a row and out of it: one set of limits for every store.
+
+A value either comes back from every store as it went in, or is refused here with a pointer to it. Text is stored, never
+a database's own JSON type: those lose key order, the sign of zero, or the digits of large numbers.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import math
+import re
+from collections.abc import Iterator, Mapping, Sequence, Set
+from hashlib import sha256
+from itertools import chain, islice
+from typing import cast
+
+from pydantic_core import from_json, to_json
+
+from ..errors import Problem
+from .json_scan import JsonScan
+
+MAX_DOCUMENT_BYTES = 1024 * 1024
+MAX_MESSAGE_CHARACTERS = 4 * 1024
+MAX_ERROR_CHARACTERS = 64 * 1024
+MAX_DEPTH = 48  # in a Worker, that is, in WebAssembly, pydantic goes no deeper
+MAX_INTEGER_DIGITS = 4_000
+
+_TOO_LONG = 10**MAX_INTEGER_DIGITS
+_LONG_NUMBER = 200  # digits; a number of fewer, with an exponent of at most two digits, is no infinity
+_MOST_PROBLEMS = 100
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+def encode(value: object) -> tuple[str, tuple[Problem, ...]]:
+    """Return the compact JSON text of a value made of dicts, lists, strings, numbers, booleans and None, and problems.
+
+    With problems the text is empty.
+    """
+    text = _written_fast(value)
+    if text is not None:
+        problems = check(text, is_written=True, is_shallow=True)
+        return ("", problems) if problems else (text, ())
+    try:
+        text = _encoder.encode(value)
+    except (TypeError, ValueError, RecursionError):
+        return "", _problems(value) or (Problem("", "cannot be written as JSON"),)
+    # `json` turns other keys into strings, so that they would not come back as they went in.
+    problems = check(text, is_written=True) if _has_only_string_keys(value) else _problems(value)
+    return ("", problems) if problems else (text, ())
+
+
+def check(text: str, *, is_written: bool = False, is_shallow: bool = False) -> tuple[Problem, ...]:
+    """Return what keeps this JSON text from every store: size, depth, NUL, lone surrogates, long integers.
+
+    Of many problems the first ones are returned. `is_written`: it was written from Python floats, so that none of its
+    numbers is too large for one. `is_shallow`: it is known not to be nested too deep.
+    """
+    needs_a_scan = _needs_a_scan(text)
+    if not needs_a_scan and text.isascii():
+        return ()
+    try:
+        data = text.encode()
+    except UnicodeEncodeError:
+        return _problems_of(text) or (Problem("", "has a lone surrogate, which is not valid Unicode"),)
+    if len(data) > MAX_DOCUMENT_BYTES:
+        return (Problem("", f"has {len(data):,} bytes; at most {MAX_DOCUMENT_BYTES:,} are stored"),)
+    return _scanned(text, JsonScan(data), is_written=is_written, is_shallow=is_shallow) if needs_a_scan else ()
+
+
+def _scanned(text: str, scan: JsonScan, *, is_written: bool, is_shallow: bool) -> tuple[Problem, ...]:
+    if not is_shallow and _has_many_brackets(text) and scan.is_deeper_than(MAX_DEPTH):
+        return (Problem("", f"is nested more than {MAX_DEPTH} levels deep"),)
+    numbers = list(
+        scan.long_numbers(MAX_INTEGER_DIGITS + 1 if is_written else min(MAX_INTEGER_DIGITS + 1, _LONG_NUMBER))
+    )
+    if any(is_integer and digits > MAX_INTEGER_DIGITS for digits, is_integer in numbers):
+        # Python itself refuses to read an integer of more than 4,300 digits.
+        return _problems_of(text) or (Problem("", f"has an integer of more than {MAX_INTEGER_DIGITS:,} digits"),)
+    if scan.has_unstorable_escape():
+        return _problems_of(text)
+    if is_written:
+        return ()
+    may_be_infinite = scan.may_have_large_exponent() or not all(is_integer for _, is_integer in numbers)
+    return _problems_of(text) if may_be_infinite and not _reads_as_finite(text) else ()
+
+
+def non_finite(value: object) -> tuple[Problem, ...]:
+    """Return every NaN and infinity in a value, with its pointer."""
+    try:
+        if _finite_text(value, serialize_unknown=True) is not None:
+            return ()
+    except (ValueError, RecursionError):  # too deep, for example
+        pass
+    return tuple(
+        Problem(pointer_to(path), f"is {found}, which JSON cannot express")
+        for path, found in _nodes(value)
+        if isinstance(found, float) and not math.isfinite(found)
+    )
+
+
+def canonical(value: object) -> str:
+    """One text for equal JSON values: sorted keys, no spaces. For hashes and comparisons, never for storage."""
+    return json.dumps(value, allow_nan=False, ensure_ascii=True, separators=(",", ":"), sort_keys=True)
+
+
+def fingerprint(value: object) -> str:
+    """A short stable hash of a JSON value."""
+    return sha256(canonical(value).encode()).hexdigest()[:32]
+
+
+def at_pointer(value: object, pointer: str) -> object:
+    """The part of a JSON value that a pointer (RFC 6901) names; None where it is absent."""
+    for token in pointer.split("/")[1:]:
+        key = token.replace("~1", "/").replace("~0", "~")
+        if isinstance(value, Mapping):
+            value = value.get(key)
+        elif isinstance(value, list) and key.isdecimal() and int(key) < len(value):
+            value = value[int(key)]
+        else:
+            return None
+    return value
+
+
+def pointer_to(path: Sequence[str | int]) -> str:
+    """The JSON pointer (RFC 6901) of a path of keys and indexes."""
+    return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in path)
+
+
+def _as_dict(value: object) -> dict[object, object]:
+    if isinstance(value, Mapping):
+        return dict(value)
+    raise TypeError
+
+
+_encoder = json.JSONEncoder(allow_nan=False, ensure_ascii=False, separators=(",", ":"), default=_as_dict)
+
+
+def _written_fast(root: object) -> str | None:
+    """Return the text of a value made only of plain JSON types and finite numbers, or None for other values."""
+    kinds = _plain_kinds(root)
+    if kinds is None:
+        return None
+    try:
+        return _finite_text(root) if float in kinds else to_json(root).decode()
+    except (ValueError, RecursionError):  # too deep, or not Unicode: the slower way says where
+        return None
+
+
+def _finite_text(value: object, *, serialize_unknown: bool = False) -> str | None:
+    """Return the JSON text of a value, or None when it holds NaN or infinity."""
+    named = to_json(value, serialize_unknown=serialize_unknown)
+    # They are written by their names, which a string may hold as well.
+    if b"NaN" in named or b"Infinity" in named:
+        return (
+            None
+            if to_json(value, inf_nan_mode="null", serialize_unknown=serialize_unknown) != named
+            else named.decode()
+        )
+    return named.decode()
+
+
+def _plain_kinds(root: object) -> set[type] | None:
+    """Return the types of a value and of those below it; None if JSON lacks one of them, or it is nested too deep.
+
+    No Python code runs per value.
+    """
+    found: set[type] = set()
+    pending: list[tuple[int, list[object]]] = [(0, [root])]
+    while pending:
+        depth, values = pending.pop()
+        kinds = set(map(type, values))
+        found |= kinds
+        if kinds <= _SCALARS:
+            continue
+        is_known = kinds <= _TYPES and (dict not in kinds or _keys_are_strings(values, kinds))
+        if not is_known or depth >= MAX_DEPTH:
+            return None
+        inner = gc.get_referents(*values)
+        pending += ((depth + 1, inner[start : start + _AT_ONCE]) for start in range(0, len(inner), _AT_ONCE))
+    return found
+
+
+def _keys_are_strings(values: Sequence[object], kinds: Set[type]) -> bool:
+    others = kinds - {dict}
+    dicts = cast(
+        "list[Mapping[object, object]]", [value for value in values if type(value) is dict] if others else values
+    )
+    # Many dicts are mostly small and alike, with few different keys.
+    keys = set().union(*filter(None, dicts)) if len(dicts) > _AT_ONCE // 10 else chain.from_iterable(dicts)
+    return all(kind is str for kind in set(map(type, keys)))
+
+
+_AT_ONCE = 1000  # few enough to stay in the processor's cache
+_SCALARS = {str, int, float, bool, type(None)}
+_TYPES = _SCALARS | {dict, list}
+
+
+def _has_only_string_keys(root: object) -> bool:
+    pending = [root]
+    while pending:
+        value = pending.pop()
+        if isinstance(value, Mapping):
+            if not all(isinstance(key, str) for key in value):
+                return False
+            pending += value.values()
+        elif isinstance(value, list | tuple):
+            pending += value
+    return True
+
+
+def _needs_a_scan(text: str) -> bool:
+    """Whether more than the size of a text can be wrong: false for nearly every document that is not large."""
+    return len(text) >= MAX_INTEGER_DIGITS or "\\u" in text or _has_many_brackets(text)
+
+
+def _has_many_brackets(text: str) -> bool:
+    return text.count("{") + text.count("[") > MAX_DEPTH
+
+
+def _reads_as_finite(text: str) -> bool:
+    """Whether every number of a JSON text is within the range of a double-precision number."""
+    try:
+        return _finite_text(from_json(text)) is not None
+    except (ValueError, RecursionError):
+        return False
+
+
+def _problems_of(text: str) -> tuple[Problem, ...]:
+    """The problems of a JSON text; none where Python cannot read it."""
+    try:
+        return _problems(json.loads(text))
+    except (ValueError, RecursionError):
+        return ()
+
+
+def _problems(root: object) -> tuple[Problem, ...]:
+    """The first of the values below `root` that cannot be stored, with their pointers."""
+    return tuple(islice(_walk(root), _MOST_PROBLEMS))
+
+
+def _walk(root: object) -> Iterator[Problem]:
+    for path, value in _nodes(root):
+        if len(path) > MAX_DEPTH:
+            yield Problem(pointer_to(path[:4]) + "/…", f"is nested more than {MAX_DEPTH} levels deep")
+            return
+        if isinstance(value, Mapping):
+            for key in value:
+                yield from _key_problems(path, key)
+        elif not isinstance(value, list | tuple):
+            yield from (Problem(pointer_to(path), message) for message in _scalar_problems(value))
+
+
+def _nodes(root: object) -> Iterator[tuple[Sequence[str | int], object]]:
+    """Yield `root` and the values below it with their paths, in the order of the document, without recursion.
+
+    Small integers, booleans and None are left out, except where they are nested too deep. The path yielded changes.
+    """
+    path: list[str | int] = []
+    yield path, root
+    pending = [_items(root)]
+    while pending:
+        for key, value in pending[-1]:
+            is_harmless = type(value) in _BARE or (type(value) is int and -_TOO_LONG < value < _TOO_LONG)
+            if is_harmless and len(path) < MAX_DEPTH:
+                continue
+            path.append(key)
+            yield path, value
+            if isinstance(value, Mapping | list | tuple):
+                pending.append(_items(value))
+                break
+            path.pop()
+        else:
+            pending.pop()
+            if path:
+                path.pop()
+
+
+def _items(value: object) -> Iterator[tuple[str | int, object]]:
+    if isinstance(value, Mapping):
+        return ((str(key), item) for key, item in value.items())
+    return iter(enumerate(value)) if isinstance(value, list | tuple) else iter(())
+
+
+_BARE = {bool, type(None)}
+
+
+def _key_problems(path: Sequence[str | int], key: object) -> Iterator[Problem]:
+    if not isinstance(key, str):
+        yield Problem(pointer_to(path), f"has the key {key!r}; the keys of a JSON object are strings")
+    else:
+        for message in _scalar_problems(key):
+            yield Problem(pointer_to(path), f"has the key {key!r}, which {message}")
+
+
+def _scalar_problems(value: object) -> Iterator[str]:
+    match value:
+        case str():
+            if "\0" in value:
+                yield "holds a NUL character, which not every database can store"
+            if _SURROGATE.search(value):
+                yield "holds a lone surrogate, which is not valid Unicode"
+        case float() if not math.isfinite(value):
+            yield f"is {value}, which JSON cannot express"
+        case bool() | float() | None:
+            pass
+        case int():
+            if abs(value) >= _TOO_LONG:
+                yield f"has more than {MAX_INTEGER_DIGITS:,} digits"
+        case _:
+            yield f"is a {type(value).__name__}; JSON has objects, arrays, strings, numbers, booleans and null"

@@ -1,0 +1,1 @@
+"""Cloudflare D1, through the binding of a Worker."""

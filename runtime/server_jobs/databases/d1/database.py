@@ -1,0 +1,146 @@
+"""Cloudflare D1 through the binding of a Python Worker: one call is one statement, or one batch, which is atomic."""
+
+from __future__ import annotations
+
+import importlib
+import re
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
+from types import ModuleType
+from typing import Protocol, cast
+
+from ...domain.clock import SQLITE_NOW
+from ...domain.interfaces import Row, Statement, Value
+from ...errors import DatabaseError, SchemaMissingError, ValueTooLargeError
+from ..numbered_parameters import numbered
+
+MOST_BYTES = 2_000_000
+"""Of a row, of a text in it, and of a parameter."""
+
+_LARGEST_INTEGER = 2**53 - 1
+_TOO_LARGE = "string or blob too big"
+_MISSING = re.compile(r"no such (table|column)|has no column named")
+
+
+class D1Result(Protocol):
+    """What D1 answers to one statement; `results` is a JavaScript array of objects."""
+
+    @property
+    def results(self) -> object: ...
+
+
+class D1Statement(Protocol):
+    """A prepared statement of the binding."""
+
+    def bind(self, *values: object) -> D1Statement: ...
+
+    async def all(self) -> D1Result: ...
+
+
+class D1Binding(Protocol):
+    """What Cloudflare hands to a Worker as `env.DB`."""
+
+    def prepare(self, sql: str) -> D1Statement: ...
+
+    async def batch(self, statements: object) -> Sequence[D1Result]: ...
+
+
+class D1Database:
+    """D1, as the binding of a Worker. Works with the binding itself and with the wrapper of the Workers SDK."""
+
+    name = "d1"
+    now = f"(SELECT {SQLITE_NOW})"  # once for a statement, not for each row
+    packs_rows = False
+    opens_once = False  # but by each invocation, and D1 charges for what it reads
+    watches_for_jobs = False
+
+    def __init__(self, binding: D1Binding) -> None:
+        self._binding: D1Binding = getattr(binding, "_binding", binding)
+        self.queries = 0
+        """How many statements were executed, those of a batch one by one, as Cloudflare may count them."""
+
+    def queries_of(self, calls: int) -> int:
+        """As in `CountedDatabase`."""
+        return calls
+
+    async def open(self) -> None:
+        """A binding is always open."""
+
+    async def close(self) -> None:
+        """A binding is never closed."""
+
+    def watch(self, wake: Callable[[], None]) -> Callable[[], None]:
+        del wake
+        return lambda: None
+
+    def announce(self) -> None:
+        """Nothing to do."""
+
+    async def run(
+        self,
+        *calls: tuple[Statement, Mapping[str, Value]],
+        look: tuple[Statement, Mapping[str, Value]] | None = None,
+    ) -> Sequence[Sequence[Row]]:
+        if look is not None and not (await self.run(look))[0]:
+            return [() for _ in calls]
+        self.queries += len(calls)
+        prepared = [self._prepare(statement.sql, parameters) for statement, parameters in calls]
+        try:
+            if len(prepared) == 1:
+                results: Sequence[D1Result] = [await prepared[0].all()]
+            else:
+                results = await self._binding.batch(_array(prepared))
+        except Exception as error:  # JavaScript's errors share no class of their own on CPython
+            raise _refusal(error) from error
+        return [_rows(result) for result in results]
+
+    def _prepare(self, sql: str, parameters: Mapping[str, Value]) -> D1Statement:
+        positional, names = numbered(sql)
+        statement = self._binding.prepare(positional)
+        return statement.bind(*(_bound(parameters[name]) for name in names)) if names else statement
+
+
+def _bound(value: Value) -> object:
+    """D1 takes JavaScript's null, not Python's None, and no integer that a double cannot hold exactly."""
+    if value is None:
+        return _null()
+    if isinstance(value, int) and abs(value) > _LARGEST_INTEGER:
+        raise DatabaseError(f"D1 cannot bind the integer {value}: it is beyond 2**53")
+    return value
+
+
+def _refusal(error: Exception) -> DatabaseError:
+    refused = f"D1 refused a statement: {error}"
+    if _TOO_LARGE in str(error):
+        return ValueTooLargeError(f"D1 stores at most {MOST_BYTES:,} bytes in a row, all its texts together; {refused}")
+    return SchemaMissingError(refused) if _MISSING.search(str(error)) else DatabaseError(refused)
+
+
+def _rows(result: D1Result) -> list[Row]:
+    found = result.results
+    to_python = getattr(found, "to_py", None)  # of a JavaScript array
+    rows = cast("list[dict[str, object]]", found if to_python is None else to_python())
+    null = _null()
+    return [{name: None if value is null else _read(value) for name, value in row.items()} for row in rows]
+
+
+def _read(value: object) -> Value:
+    """Bytes come as a list of numbers, and only from columns into which another program wrote them."""
+    return cast("Value", bytes(value) if isinstance(value, list) else value)
+
+
+def _null() -> object:
+    ffi = _javascript()
+    return None if ffi is None else ffi.jsnull
+
+
+def _array(statements: list[D1Statement]) -> object:
+    ffi = _javascript()
+    return statements if ffi is None else ffi.to_js(statements)
+
+
+@lru_cache(maxsize=1)
+def _javascript() -> ModuleType | None:
+    """The bridge to JavaScript, which exists in a Worker only."""
+    return importlib.import_module("pyodide.ffi") if sys.platform == "emscripten" else None

@@ -1,0 +1,81 @@
+"""Open the database that a URL names. Each adapter is imported when a URL names it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+from urllib.parse import unquote
+
+from ..domain.interfaces import Database
+from ..errors import DatabaseError, InvalidOptionError
+from .url import DEFAULT_URL, TURSO_SCHEMES, is_postgres, parts_of, without_password
+
+
+def open_database(url: str, *, schema: str | None = None) -> Database:
+    """The database of a URL as SQLAlchemy writes them: `sqlite:///relative.sqlite3`, `sqlite:////absolute.sqlite3`,
+    `postgresql://user:password@host:5432/database`; or as Turso does: `libsql://name-organization.turso.io`, with the
+    token in the environment variable `TURSO_AUTH_TOKEN`, and `libsql://127.0.0.1:8080?tls=0` for a server on this
+    machine.
+
+    `schema` is the PostgreSQL schema of the tables; None: the first one of the connection's search path. Other
+    databases have no schemas.
+
+    Nothing is connected yet. Raises `InvalidOptionError` for a URL of another kind, and `DatabaseError` for PostgreSQL
+    or Turso where the extra `postgres` or `turso` is not installed.
+    """
+    if is_postgres(url):
+        return _open_postgres(url, schema)
+    parts = parts_of(url)
+    if parts.scheme in TURSO_SCHEMES:
+        return _open_turso(url)
+    if parts.scheme != "sqlite":
+        raise InvalidOptionError(
+            f"the database URL {without_password(url)!r} is not supported; give one such as {DEFAULT_URL!r} "
+            "or 'postgresql://user@localhost/database' or 'libsql://name-organization.turso.io'"
+        )
+    path = unquote(parts.path).removeprefix("/")
+    if parts.netloc:
+        raise InvalidOptionError(
+            f"the database URL {without_password(url)!r} names a host; "
+            "write sqlite:///FILE (three slashes), or four for an absolute path"
+        )
+    if parts.query:
+        raise InvalidOptionError(
+            f"the database URL {without_password(url)!r} has options, and SQLite takes none here; "
+            "leave out what follows the `?` (write %3F for one in the name of the file)"
+        )
+    return _open_sqlite(Path(path) if path and path != ":memory:" else ":memory:")
+
+
+def sqlalchemy_url(url: str) -> str:
+    """Return the URL for SQLAlchemy, with the driver psycopg for PostgreSQL and the engine's hosts and time limits.
+
+    Raises `InvalidOptionError` for a PostgreSQL URL that the engine refuses too.
+    """
+    if not is_postgres(url):
+        return url
+    from .postgres.url import parse_postgres_url  # only where it is used, as is the driver
+
+    return parse_postgres_url(url).for_sqlalchemy()
+
+
+def _open_sqlite(path: Path | Literal[":memory:"]) -> Database:
+    from .sqlite.database import SqliteDatabase  # is not uploaded with a Worker, which has no files
+
+    return SqliteDatabase(path)
+
+
+def _open_postgres(url: str, schema: str | None) -> Database:
+    try:
+        from .postgres.database import PostgresDatabase
+    except ModuleNotFoundError as error:
+        raise DatabaseError(
+            f"for PostgreSQL the module {error.name!r} is missing; run pip install 'server-jobs[postgres]'"
+        ) from error
+    return PostgresDatabase(url, schema=schema)
+
+
+def _open_turso(url: str) -> Database:
+    from .turso.database import TursoDatabase
+
+    return TursoDatabase(url)

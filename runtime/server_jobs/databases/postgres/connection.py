@@ -1,0 +1,162 @@
+"""One connection to PostgreSQL: statements, transactions, and their errors."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
+from functools import lru_cache
+from hashlib import sha256
+from typing import TypeVar
+
+from ...domain.interfaces import Row, Statement, Value
+from ...errors import DatabaseUnreachableError
+from .driver import DriverStatement, Session
+from .errors import call_error
+
+T = TypeVar("T")
+
+Call = tuple[Statement, Mapping[str, Value]]
+
+# One message, so that it costs what a bare BEGIN costs. A process that is stopped between two of its statements, or cut
+# off, keeps what it has locked from everybody else: not for long. What counts what others have committed must see it,
+# whatever the server's default is. (Single statements go by that default: where it is a stricter one, the server undoes
+# a transaction that it would spoil, and that is run again.)
+BEGIN = (
+    "BEGIN ISOLATION LEVEL READ COMMITTED;"
+    " SET LOCAL idle_in_transaction_session_timeout = '10s'; SET LOCAL lock_timeout = '5s'"
+)
+
+# The server reports by this function that it stopped waiting for a synchronous standby: the commit may be lost there.
+_UNREPLICATED = "SyncRepWaitForLSN"
+
+_PARAMETER = re.compile(r"(?<!:):([a-z_]+)")
+
+
+class PostgresConnection:
+    """A connection, and the statements that are prepared on it."""
+
+    def __init__(self, session: Session, place: str) -> None:
+        self.session = session
+        self.driver = session.driver
+        self.waits_since: float | None = None
+        """The event loop's time at which the statement under way was sent; None while there is none."""
+        self._place = place
+        self._time = asyncio.get_running_loop().time
+        self._prepared: dict[str, DriverStatement] = {}
+        self._is_unreplicated = False
+        self._gave_up: str | None = None
+        self.driver.add_log_listener(self._note_warning)
+
+    @property
+    def is_usable(self) -> bool:
+        """Whether it is open, and leads to the same kind of server as before, as far as known without asking."""
+        return self.session.is_usable
+
+    def has_prepared(self, calls: Sequence[Call]) -> bool:
+        """Whether each of these calls was prepared here."""
+        return all(positional(statement.sql)[0] in self._prepared for statement, _ in calls)
+
+    async def run(self, calls: Sequence[Call], *, prepared: bool) -> Sequence[Sequence[Row]]:
+        """As `Database.run`. A single statement needs no BEGIN and COMMIT: it is a transaction by itself.
+
+        One that is not prepared is sent in two parts, which only a transaction keeps on one connection of a pooler.
+        """
+        fetch = self._fetch_prepared if prepared else self._fetch
+
+        async def in_turn() -> list[Sequence[Row]]:
+            return [await fetch(*call) for call in calls]
+
+        if len(calls) == 1 and prepared:
+            return await self._understood(in_turn())
+        return await self._understood(self._in_transaction(in_turn))
+
+    async def _in_transaction(self, work: Callable[[], Awaitable[list[Sequence[Row]]]]) -> list[Sequence[Row]]:
+        await self._answer(self.driver.execute(BEGIN))
+        rows = await work()
+        await self._answer(self.driver.execute("COMMIT"))
+        return rows
+
+    async def _understood(self, work: Awaitable[list[Sequence[Row]]]) -> list[Sequence[Row]]:
+        """Return the rows. Raise our error for one of the driver, and roll the transaction back."""
+        try:
+            rows = await work
+        except Exception as error:
+            meaning = call_error(error, self._place) if self._gave_up is None else self._given_up()
+            if not isinstance(meaning, DatabaseUnreachableError):
+                await self._roll_back()
+            if meaning is error:
+                raise
+            raise meaning from error
+        if self._is_unreplicated:
+            raise DatabaseUnreachableError(
+                f"{self._place} stopped waiting for its synchronous standby: the transaction is committed there alone, "
+                "and a fail-over may lose it"
+            )
+        return rows
+
+    def terminate(self) -> None:
+        """Drop the connection without a word to the server. A statement under way fails at once."""
+        self.driver.terminate()
+
+    def give_up(self, reason: str) -> None:
+        """Drop the connection; the call under way raises `DatabaseUnreachableError` with that reason."""
+        self._gave_up = reason
+        self.driver.terminate()
+
+    def _given_up(self) -> DatabaseUnreachableError:
+        return DatabaseUnreachableError(f"the connection to {self._place} was lost: {self._gave_up}")
+
+    def abandon(self) -> None:
+        """Drop the connection, whose event loop is not the one that runs here."""
+        with suppress(RuntimeError):  # its loop is closed
+            self.driver.terminate()
+
+    def _note_warning(self, _driver: object, message: object) -> None:
+        if getattr(message, "server_source_function", None) == _UNREPLICATED:
+            self._is_unreplicated = True
+
+    async def _roll_back(self) -> None:
+        try:
+            if self.driver.is_in_transaction():
+                await self._answer(self.driver.execute("ROLLBACK"))
+        except Exception:  # noqa: BLE001  the server rolls back when the connection ends
+            self.terminate()
+
+    async def _answer(self, work: Awaitable[T]) -> T:
+        """Await one answer of the server, and note since when."""
+        self.waits_since = self._time()
+        try:
+            return await work
+        finally:
+            self.waits_since = None
+
+    async def _fetch_prepared(self, statement: Statement, parameters: Mapping[str, Value]) -> Sequence[Row]:
+        sql, names = positional(statement.sql)
+        prepared = self._prepared.get(sql)
+        if prepared is None:
+            prepared = await self._answer(self._prepared_now(sql))
+        return await self._answer(prepared.fetch(*[parameters[name] for name in names]))
+
+    async def _prepared_now(self, sql: str) -> DriverStatement:
+        name = f"server_jobs_{sha256(sql.encode()).hexdigest()[:24]}"
+        prepared = self._prepared[sql] = await self.driver.prepare(sql, name=name)
+        return prepared
+
+    async def _fetch(self, statement: Statement, parameters: Mapping[str, Value]) -> Sequence[Row]:
+        sql, names = positional(statement.sql)
+        return await self._answer(self.driver.fetch(sql, *[parameters[name] for name in names]))
+
+
+@lru_cache(maxsize=256)
+def positional(sql: str) -> tuple[str, tuple[str, ...]]:
+    """The statement with `$1` for its named parameters, and their names in that order."""
+    names: list[str] = []
+
+    def number(match: re.Match[str]) -> str:
+        if match[1] not in names:
+            names.append(match[1])
+        return f"${names.index(match[1]) + 1}"
+
+    return _PARAMETER.sub(number, sql), tuple(names)

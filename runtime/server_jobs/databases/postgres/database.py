@@ -1,0 +1,144 @@
+"""PostgreSQL through asyncpg: a few connections, each call one transaction on one of them.
+
+Works through poolers in transaction mode: no call leaves anything in a session that another one needs. Prepared
+statements are named by their text, so that a name means the same on whichever connection of the server it is used;
+where a pooler loses them nevertheless, the calls go on without.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+
+from ...domain.clock import POSTGRES_NOW
+from ...domain.interfaces import Row
+from ...errors import DatabaseError
+from .connection import Call
+from .errors import LostStatementError, PooledStatementError, RepeatableError
+from .hints import NOTIFY, Announcer, Listener
+from .pool import Pool
+from .schema import CallsInSchema
+from .servers import Servers
+from .url import parse_postgres_url
+
+_logger = logging.getLogger("server_jobs")
+
+_TRIES = 10  # of a transaction that PostgreSQL undoes for the sake of others
+
+
+class PostgresDatabase:
+    """A PostgreSQL database by its URL.
+
+    `schema` is the PostgreSQL schema of the tables; None: the first one of the connection's search path.
+
+    Connections are opened when they are needed, up to `max_connections`; one more listens for announcements while
+    anybody watches. A connection that broke is replaced by the next call; the call under way raises `DatabaseError`,
+    and whether it was committed is unknown. A call that waits for seconds for a lock of somebody else raises
+    `DatabaseBusyError`. Event loops may use it one after another.
+    """
+
+    name = "postgresql"
+    now = POSTGRES_NOW
+    packs_rows = False
+    opens_once = True
+    watches_for_jobs = True
+
+    def __init__(self, url: str, *, schema: str | None = None, max_connections: int = 4) -> None:
+        self._servers = Servers(parse_postgres_url(url))
+        self._schema = schema
+        self._max_connections = max_connections
+        self._pool: Pool | None = None
+        self._last_words: AsyncGenerator[None] | None = None
+        self._is_open = False
+        self._prepares = True
+        self._announcer = Announcer(self._notify)
+        self._listener = Listener(self._servers)
+
+    @property
+    def shown_url(self) -> str:
+        """The hosts and the database, without the password."""
+        return self._servers.place
+
+    async def open(self) -> None:
+        """As in `Database`. Connects once, so that a wrong URL is noticed here."""
+        if not self._is_open:
+            await (await self._here()).connect()
+            self._is_open = True
+
+    async def close(self) -> None:
+        """As in `Database`. What was announced is sent first."""
+        if not self._is_open:
+            return
+        if self._pool is not None:
+            await self._leave(self._pool)
+        self._is_open = False
+
+    async def run(self, *calls: Call, look: Call | None = None) -> Sequence[Sequence[Row]]:
+        """As in `Database`. Runs a transaction again that was undone because of a deadlock or a race."""
+        if look is not None and not (await self.run(look))[0]:
+            return [() for _ in calls]
+        if self._schema is not None:
+            calls = tuple(CallsInSchema(calls, self._schema))
+        return await self._repeated(lambda pool: pool.run(calls, prepared=self._prepares))
+
+    async def _repeated(self, work: Callable[[Pool], Awaitable[Sequence[Sequence[Row]]]]) -> Sequence[Sequence[Row]]:
+        if not self._is_open:
+            raise DatabaseError(f"the database {self.shown_url} is not open; call `open()` (or `initialize()`) first")
+        for _ in range(_TRIES - 1):
+            try:
+                return await work(await self._here())
+            except RepeatableError:
+                await asyncio.sleep(random.uniform(0, 0.02))  # noqa: S311  spreads load only
+            except PooledStatementError as error:
+                self._prepare_no_more(error)
+            except LostStatementError:
+                pass
+        return await work(await self._here())
+
+    def watch(self, wake: Callable[[], None]) -> Callable[[], None]:
+        return self._listener.watch(wake)
+
+    def announce(self) -> None:
+        self._announcer.announce()
+
+    async def _here(self) -> Pool:
+        """The connections of the running loop; those of another one are dropped."""
+        if self._pool is not None and not self._pool.is_of_this_loop:
+            self._pool.abandon()
+            self._pool = None
+        if self._pool is None:
+            self._pool = Pool(self._servers, self._max_connections, self._listener.connect_again)
+            self._last_words = self._leave_at_the_end(self._pool)
+            await anext(self._last_words)
+        return self._pool
+
+    async def _leave_at_the_end(self, pool: Pool) -> AsyncGenerator[None]:
+        """What an event loop does last is to finish the generators that began in it, whether `close` was called or not.
+
+        So it is with `asyncio.run(SendEmail.later(params))`, which cancels the announcement, too.
+        """
+        try:
+            yield
+        finally:
+            await self._leave(pool)
+
+    async def _leave(self, pool: Pool) -> None:
+        if self._pool is not pool:
+            return
+        if pool.is_of_this_loop:
+            await self._announcer.finish()
+            await self._listener.stop()
+            await pool.close()
+        else:
+            pool.abandon()
+        self._pool = None
+
+    def _prepare_no_more(self, error: PooledStatementError) -> None:
+        if self._prepares:
+            self._prepares = False
+            _logger.warning("%s; from now on statements are not prepared, which is slower", error)
+
+    async def _notify(self) -> None:
+        await self.run((NOTIFY, {}))

@@ -1,0 +1,148 @@
+"""LISTEN and NOTIFY, as hints that there may be jobs: never needed, so never an error.
+
+A job is noticed by polling in any case. What is announced is only that somebody stored jobs, never which; in a
+transaction of its own, since NOTIFY makes transactions commit one after the other.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Awaitable, Callable
+
+from ...domain.interfaces import POSTGRES_CHANNEL, Statement
+from ...errors import DatabaseError
+from .driver import DriverConnection
+from .servers import Servers
+
+_logger = logging.getLogger("server_jobs")
+
+# A hint need not survive a crash of the server, and is sent without waiting for the disk.
+NOTIFY = Statement(
+    f"SELECT set_config('synchronous_commit', 'off', true), pg_notify('{POSTGRES_CHANNEL}', '')", writes=True
+)
+
+APART = 0.005
+FIRST_PAUSE = 0.1
+LONGEST_PAUSE = 10.0
+FINISH_SECONDS = 2.0
+
+
+class Announcer:
+    """Sends announcements: the first one at once, those of the next few milliseconds as one."""
+
+    def __init__(self, send: Callable[[], Awaitable[None]]) -> None:
+        self._send = send
+        self._wanted = False
+        self._task: asyncio.Task[None] | None = None
+
+    def announce(self) -> None:
+        """As in `Database`."""
+        self._wanted = True
+        if not _goes_on(self._task):
+            self._task = asyncio.get_running_loop().create_task(self._work(), name="server-jobs-announce")
+
+    async def finish(self) -> None:
+        """Send what is still to be sent, if that is quickly done. An event loop that ends has cancelled the task."""
+        if self._wanted:
+            self.announce()
+        if self._task is not None and _goes_on(self._task):
+            await asyncio.wait([self._task], timeout=FINISH_SECONDS)
+            self._task.cancel()
+            await asyncio.wait([self._task])  # so that the pool knows the connection that it leaves behind
+
+    async def _work(self) -> None:
+        while self._wanted:
+            self._wanted = False
+            try:
+                await self._send()
+            except DatabaseError as error:
+                _logger.debug("stored jobs were not announced: %s", error)
+            except asyncio.CancelledError:
+                self._wanted = True
+                raise
+            await asyncio.sleep(APART)
+
+
+class Listener:
+    """Listens on a connection of its own for as long as anybody watches, and connects again when that is lost."""
+
+    def __init__(self, servers: Servers) -> None:
+        self._servers = servers
+        self._connection: DriverConnection | None = None
+        self._wakes: list[Callable[[], None]] = []
+        self._task: asyncio.Task[None] | None = None
+        self._pause = FIRST_PAUSE
+
+    def watch(self, wake: Callable[[], None]) -> Callable[[], None]:
+        """As in `Database`."""
+        self._wakes.append(wake)
+        if not _goes_on(self._task):
+            self._task = asyncio.get_running_loop().create_task(self._listen(), name="server-jobs-listen")
+
+        def end() -> None:
+            if wake in self._wakes:
+                self._wakes.remove(wake)
+            if not self._wakes and self._task is not None:
+                self._task.cancel()
+
+        return end
+
+    def connect_again(self) -> None:
+        """Listen on a new connection: another one was lost, and nothing tells whether this one still works."""
+        if self._connection is not None:
+            self._connection.terminate()
+
+    async def stop(self) -> None:
+        """Listen no more."""
+        if self._task is not None and self._task.get_loop() is asyncio.get_running_loop():
+            self._task.cancel()
+            await asyncio.wait([self._task])
+
+    async def _listen(self) -> None:
+        while True:
+            try:
+                self._connection = connection = (await self._servers.connect()).driver
+            except DatabaseError as error:
+                _logger.debug("cannot listen: %s", error)
+            else:
+                try:
+                    if not await self._listen_on(connection):
+                        return
+                finally:
+                    self._connection = None
+                    connection.terminate()
+            pause, self._pause = self._pause, min(self._pause * 2, LONGEST_PAUSE)
+            await asyncio.sleep(pause * random.uniform(0.5, 1))  # noqa: S311  spreads load only
+
+    async def _listen_on(self, connection: DriverConnection) -> bool:
+        """Pass on what comes until the connection ends; False if nothing ever will."""
+        ended = asyncio.Event()
+        connection.add_termination_listener(lambda *_: ended.set())
+        try:
+            if await connection.fetchval("SELECT pg_backend_pid()") != connection.get_server_pid():
+                _logger.info(
+                    "%s is a pooler, which passes no notifications on: new jobs are found by polling",
+                    self._servers.place,
+                )
+                return False
+            await connection.add_listener(POSTGRES_CHANNEL, lambda *_: self._wake())
+        except Exception as error:  # noqa: BLE001  a hint less, whatever the driver says
+            _logger.debug("cannot listen: %s", error)
+            return True
+        self._pause = FIRST_PAUSE
+        self._wake()  # for what came while nobody listened
+        await ended.wait()
+        return True
+
+    def _wake(self) -> None:
+        for wake in tuple(self._wakes):
+            wake()
+
+
+def _goes_on(task: asyncio.Task[None] | None) -> bool:
+    """Whether a task will go on in the running event loop."""
+    return (
+        task is not None and not task.done() and not task.cancelling() and task.get_loop() is asyncio.get_running_loop()
+    )

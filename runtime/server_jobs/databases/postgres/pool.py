@@ -1,0 +1,170 @@
+"""The connections that one event loop has to a PostgreSQL database."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack, suppress
+from functools import partial
+
+from ...concurrency.tasks import shielded
+from ...domain.interfaces import Row
+from ...errors import DatabaseError, DatabaseUnreachableError, ServerJobsError
+from .connection import Call, PostgresConnection
+from .driver import Session
+from .errors import LostStatementError
+from .servers import Servers
+from .watchdog import Watchdog
+
+_logger = logging.getLogger("server_jobs")
+
+_CLOSE_SECONDS = 2
+
+
+class Pool:
+    """A few connections, opened when they are needed, and replaced when they broke. `lost` is called when one did.
+
+    One of them is kept from calls that may wait for transactions of others: whatever those do, leases are renewed.
+    """
+
+    def __init__(self, servers: Servers, max_connections: int, lost: Callable[[], None]) -> None:
+        self._servers = servers
+        self._lost = lost
+        self._watchdog = Watchdog(servers)
+        self._loop = asyncio.get_running_loop()
+        self._idle: list[PostgresConnection] = []
+        self._slots = asyncio.Semaphore(max_connections)
+        self._slots_to_wait_in = asyncio.Semaphore(max(1, max_connections - 1))
+        self._finishing: set[asyncio.Task[None]] = set()
+        self._is_closed = False
+        self._is_away = False
+
+    @property
+    def is_of_this_loop(self) -> bool:
+        """Whether its connections may be used here."""
+        return self._loop is asyncio.get_running_loop()
+
+    async def connect(self) -> None:
+        """Connect once. Raises `DatabaseError`."""
+        self._idle.append(self._connection(await self._servers.connect()))
+
+    async def run(self, calls: Sequence[Call], *, prepared: bool) -> Sequence[Sequence[Row]]:
+        """As `Database.run`, once."""
+        async with AsyncExitStack() as slot:
+            if any(statement.may_wait for statement, _ in calls):
+                await slot.enter_async_context(self._slots_to_wait_in)
+            await slot.enter_async_context(self._slots)
+            connection = self._idle_connection(calls) or await self._connect_in(slot)
+            self._watchdog.begin(connection)
+            try:
+                rows = await connection.run(calls, prepared=prepared)
+            except (DatabaseUnreachableError, LostStatementError) as error:
+                connection.terminate()
+                if isinstance(error, DatabaseUnreachableError):
+                    self._note_loss(error)
+                raise
+            except ServerJobsError:
+                self._put_back(connection)
+                raise
+            except BaseException:  # cancelled, perhaps in the middle of an answer: the driver asks the server to stop
+                self._finish_in(slot, partial(_close, connection))
+                raise
+            finally:
+                self._watchdog.end(connection)
+            self._put_back(connection)
+            self._note_success()
+            return rows
+
+    async def close(self) -> None:
+        """Close what is idle; what is in use is dropped when its call ends."""
+        self._is_closed = True
+        await self._watchdog.close()
+        idle, self._idle = self._idle, []
+        await asyncio.gather(*map(_close, idle))
+        if self._finishing:
+            _, pending = await asyncio.wait(self._finishing, timeout=_CLOSE_SECONDS)
+            for task in pending:
+                task.cancel()
+
+    def abandon(self) -> None:
+        """Drop the connections from another event loop than theirs, which has ended or is of another thread."""
+        self._is_closed = True
+        idle, self._idle = self._idle, []
+        for connection in idle:
+            connection.abandon()
+
+    def _idle_connection(self, calls: Sequence[Call]) -> PostgresConnection | None:
+        """Return the idle connection used last, preferably one that has prepared these calls.
+
+        To plan a claim takes the server as long as to claim a hundred jobs.
+        """
+        self._idle.sort(key=lambda connection: connection.has_prepared(calls))  # stable
+        while self._idle:
+            connection = self._idle.pop()
+            if connection.is_usable:
+                return connection
+            connection.terminate()
+        return None
+
+    def _connection(self, session: Session) -> PostgresConnection:
+        return PostgresConnection(session, self._servers.place)
+
+    async def _connect_in(self, slot: AsyncExitStack) -> PostgresConnection:
+        connecting = asyncio.create_task(self._servers.connect(), name="server-jobs-connect")
+        try:
+            return self._connection(await shielded(connecting))
+        except DatabaseUnreachableError as error:
+            self._note_loss(error)
+            raise
+        except asyncio.CancelledError:  # the driver cannot be stopped here without noise
+            self._finish_in(slot, partial(self._keep, connecting))
+            raise
+
+    async def _keep(self, connecting: asyncio.Task[Session]) -> None:
+        with suppress(DatabaseError):
+            self._put_back(self._connection(await connecting))
+
+    def _put_back(self, connection: PostgresConnection) -> None:
+        if connection.is_usable and not self._is_closed:
+            self._idle.append(connection)
+        else:
+            connection.terminate()
+
+    def _finish_in(self, slot: AsyncExitStack, work: Callable[[], Awaitable[None]]) -> None:
+        """Do what is left of a call that was cancelled: it is not waited for, and its slot is free after it only."""
+        held = slot.pop_all()
+
+        async def finish() -> None:
+            async with held:
+                await work()
+
+        self._finishing.add(task := asyncio.create_task(finish(), name="server-jobs-finish"))
+        task.add_done_callback(self._finishing.discard)
+
+    def _note_loss(self, error: DatabaseUnreachableError) -> None:
+        """Log one line for each change of state, not for each call that fails.
+
+        The idle connections are most likely lost too, so drop them all at once.
+        """
+        idle, self._idle = self._idle, []
+        for connection in idle:
+            connection.terminate()
+        self._lost()
+        if not self._is_away:
+            self._is_away = True
+            _logger.warning("%s", error)
+
+    def _note_success(self) -> None:
+        if self._is_away:
+            self._is_away = False
+            _logger.info("the database %s is back", self._servers.place)
+
+
+async def _close(connection: PostgresConnection) -> None:
+    try:
+        await connection.driver.close(timeout=_CLOSE_SECONDS)
+    except BaseException as error:
+        connection.terminate()
+        if not isinstance(error, Exception):  # cancelled: nobody waits for the end any more
+            raise

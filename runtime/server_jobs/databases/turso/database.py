@@ -1,0 +1,174 @@
+"""Turso, or another libSQL server, over HTTP: one call is one request, and one transaction."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+from http import HTTPStatus
+
+from ...domain.clock import SQLITE_NOW
+from ...domain.interfaces import Row, Statement
+from ...domain.options import check_duration
+from ...errors import DatabaseBusyError, DatabaseError, InvalidOptionError
+from .hrana import Call, RefusedError, answered_rows, refusal_in, request
+from .hrana_values import MalformedAnswerError, UnsendableValueError
+from .http_transport import Transport, UnansweredError, UnreachableError, transport_to
+from .url import TOKEN_VARIABLE, Endpoint, endpoint_of
+
+DEFAULT_TIMEOUT = timedelta(seconds=30)
+
+# In Turso's server in Rust, as of late 2026, a text comes out of json_each with its escapes: what is stored by one
+# statement for many rows would be garbled, and nobody would notice (github.com/tursodatabase/turso/issues/8420).
+CHECKED_TEXT = '"\\\n\N{LATIN SMALL LETTER E WITH ACUTE}'
+CHECK = Statement("SELECT value AS text FROM json_each(:texts)", writes=False)
+
+_PAUSES = (0.1, 0.4)  # seconds before a request is sent once more
+_AWAY = (502, 503, 504)
+
+
+class TursoDatabase:
+    """A libSQL database by its URL: `libsql://NAME-ORGANIZATION.turso.io`, or `libsql://127.0.0.1:8080?tls=0`.
+
+    Also `https://HOST`, and `http://HOST` on this machine. The token is `auth_token`, else the URL's `?authToken=`,
+    else that of the environment variable `TURSO_AUTH_TOKEN`. `timeout` bounds each request: after it, and when the
+    connection is lost, `DatabaseError` is raised, and whether a call that writes was committed is unknown. A call that
+    only reads is first sent again, twice at most, when the connection was lost; and so is any call that surely was not
+    executed: no connection came about, or somebody else's transaction was in the way (else `DatabaseBusyError`).
+
+    Any event loop may use it. On CPython the extra `turso` is needed, in a Worker nothing. Raises `InvalidOptionError`
+    for a URL or a token that cannot be used, and `DatabaseError` where the extra is missing.
+    """
+
+    name = "turso"
+    now = SQLITE_NOW  # bare: Turso's server in Rust takes no subquery in the SET of an upsert
+    packs_rows = False
+    opens_once = True
+    watches_for_jobs = False
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        auth_token: str | None = None,
+        timeout: timedelta = DEFAULT_TIMEOUT,
+        transport: Transport | None = None,
+    ) -> None:
+        check_duration("timeout", timeout)
+        if not timeout:
+            raise InvalidOptionError(f"timeout must be longer than zero, not {timeout}")
+        self._endpoint: Endpoint = endpoint_of(url, auth_token)
+        self._transport = transport or transport_to(self._endpoint, timeout)
+        self._is_open = False
+        self.queries = 0
+        """How many requests were sent."""
+
+    def queries_of(self, calls: int) -> int:
+        """As in `CountedDatabase`."""
+        return min(calls, 1)
+
+    @property
+    def shown_url(self) -> str:
+        """Where it is, without the token."""
+        return self._endpoint.place
+
+    async def open(self) -> None:
+        """As in `Database`. Asks the server something, so that a wrong URL or token is noticed here.
+
+        Raises `DatabaseError` for one that would garble texts as well, as Turso's own server in Rust does so far.
+        """
+        if self._is_open:
+            return
+        (rows,) = await self._executed((CHECK, {"texts": json.dumps([CHECKED_TEXT])}))
+        if rows != [{"text": CHECKED_TEXT}]:
+            raise DatabaseError(
+                f"{self.shown_url} reads JSON wrongly ({self._endpoint.shown(str(rows))}) and would garble what is "
+                "stored: this is a known fault of Turso's server in Rust (tursodb); use a database on a libSQL server"
+            )
+        self._is_open = True
+
+    async def close(self) -> None:
+        """As in `Database`."""
+        self._is_open = False
+        await self._transport.close()
+
+    def watch(self, wake: Callable[[], None]) -> Callable[[], None]:
+        """As in `Database`: nothing wakes, so whoever waits polls."""
+        del wake
+        return lambda: None
+
+    def announce(self) -> None:
+        """Nothing to do."""
+
+    async def run(self, *calls: Call, look: Call | None = None) -> Sequence[Sequence[Row]]:
+        """As in `Database`."""
+        if not self._is_open:
+            raise DatabaseError(f"the database {self.shown_url} is not open; call `open()` (or `initialize()`) first")
+        if look is not None and not (await self.run(look))[0]:
+            return [() for _ in calls]
+        return await self._executed(*calls) if calls else []
+
+    async def _executed(self, *calls: Call) -> Sequence[Sequence[Row]]:
+        try:
+            body = request(calls)
+        except UnsendableValueError as error:
+            raise DatabaseError(f"{self.shown_url} cannot store a value: {error}") from error
+        return await self._repeated(body, len(calls), only_reads=not any(one.writes for one, _ in calls))
+
+    async def _repeated(self, body: str, statements: int, *, only_reads: bool) -> Sequence[Sequence[Row]]:
+        for pause in _PAUSES:
+            try:
+                return await self._ask(body, statements)
+            except (UnreachableError, DatabaseBusyError):
+                pass  # nothing was executed
+            except UnansweredError:
+                if not only_reads:
+                    raise
+            await asyncio.sleep(pause * random.uniform(0.5, 1))  # noqa: S311  spreads load only
+        return await self._ask(body, statements)
+
+    async def _ask(self, body: str, statements: int) -> Sequence[Sequence[Row]]:
+        self.queries += 1
+        reply = await self._transport.post(body)
+        try:
+            if reply.status == HTTPStatus.OK:
+                return answered_rows(reply.text, statements)
+            raise refusal_in(reply.text) or RefusedError(reply.text.strip() or "it said nothing more", code="")
+        except RefusedError as error:
+            known = RefusedError(self._endpoint.shown(error.message), error.code)  # what may be seen in a traceback
+            raise self._meaning(known, reply.status) from known
+        except MalformedAnswerError as error:
+            repeats_token = self._endpoint.token is not None and self._endpoint.token in reply.text
+            odd = MalformedAnswerError("it repeats the token" if repeats_token else self._endpoint.shown(str(error)))
+            raise DatabaseError(
+                f"{self.shown_url} does not speak the protocol of libSQL: {odd}; whether the request was executed is "
+                "unknown. Check the database URL"
+            ) from odd
+
+    def _meaning(self, error: RefusedError, status: int) -> DatabaseError:
+        """What an error of the server, or of something before it, means to us."""
+        place, said = self.shown_url, error.message
+        if error.is_busy and status == HTTPStatus.OK:  # else somebody before the server may have said it
+            return DatabaseBusyError(
+                f"{place} was held by another transaction for too long ({said}), and nothing was changed; try again"
+            )
+        if error.is_loss or status in _AWAY:
+            return UnansweredError(
+                f"{place} is away, or was started anew ({_status(status)}{said}); "
+                "whether the request was executed is unknown"
+            )
+        if status in (401, 403):
+            given = "no token was given for it" if self._endpoint.token is None else "it does not take the token"
+            return DatabaseError(
+                f"{place} refuses access: {given} ({_status(status)}{said}); set the environment variable "
+                f"{TOKEN_VARIABLE} to one that is valid, for example from `turso db tokens create`"
+            )
+        if status != HTTPStatus.OK:
+            return DatabaseError(f"{place} refused the request ({_status(status)}{said}); check the database URL")
+        return DatabaseError(f"{place} refused a statement: {said}")
+
+
+def _status(status: int) -> str:
+    return "" if status == HTTPStatus.OK else f"HTTP status {status}: "

@@ -1,0 +1,101 @@
+"""Requests through httpx, with connections that are kept for the next request."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import AsyncGenerator
+from datetime import timedelta
+from functools import lru_cache
+
+import httpx
+
+from .http_transport import Reply, UnansweredError, UnreachableError, headers_for, timed_out
+from .url import Endpoint
+
+_CONNECT_SECONDS = 10.0
+_MOST_CONNECTIONS = 20
+
+
+class HttpxTransport:
+    """Requests to one place. Each event loop has its own connections, which are closed when it ends."""
+
+    def __init__(self, endpoint: Endpoint, timeout: timedelta) -> None:
+        self._endpoint = endpoint
+        self._timeout = timeout
+        self._clients: dict[asyncio.AbstractEventLoop, httpx.AsyncClient] = {}
+        self._last_words: dict[asyncio.AbstractEventLoop, AsyncGenerator[None]] = {}
+
+    async def post(self, body: str) -> Reply:
+        """As in `Transport`."""
+        endpoint, client = self._endpoint, await self._here()
+        try:
+            async with asyncio.timeout(self._timeout.total_seconds()):
+                response = await client.post(endpoint.url, content=body.encode())
+        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.ProxyError) as error:
+            raise UnreachableError(f"no server answers at {endpoint.place}: {_text(error, endpoint)}") from error
+        except TimeoutError as error:
+            raise timed_out(endpoint, self._timeout) from error
+        except httpx.RequestError as error:
+            raise UnansweredError(
+                f"the connection to {endpoint.place} was lost: {_text(error, endpoint)}; "
+                "whether the request was executed is unknown"
+            ) from error
+        return Reply(response.status_code, response.content.decode(errors="replace"))
+
+    async def close(self) -> None:
+        """As in `Transport`. Connections of an event loop that does not run now are closed at its end."""
+        here = asyncio.get_running_loop()
+        for loop, last_words in tuple(self._last_words.items()):
+            if loop is here:
+                await last_words.aclose()
+            elif loop.is_running():
+                asyncio.run_coroutine_threadsafe(_finish(last_words), loop)
+
+    async def _here(self) -> httpx.AsyncClient:
+        """The connections of the running loop."""
+        loop = asyncio.get_running_loop()
+        client = self._clients.get(loop)
+        if client is None:
+            client = self._clients[loop] = self._new_client()
+            self._last_words[loop] = last_words = self._leave_at_the_end(loop, client)
+            await anext(last_words)
+        return client
+
+    def _new_client(self) -> httpx.AsyncClient:
+        return httpx.AsyncClient(
+            headers=headers_for(self._endpoint),
+            timeout=httpx.Timeout(None, connect=min(_CONNECT_SECONDS, self._timeout.total_seconds())),
+            limits=httpx.Limits(max_connections=_MOST_CONNECTIONS),
+            verify=_tls(),
+            # A proxy would take what goes to this machine in the clear to another one.
+            trust_env=not self._endpoint.is_local,
+        )
+
+    async def _leave_at_the_end(
+        self, loop: asyncio.AbstractEventLoop, client: httpx.AsyncClient
+    ) -> AsyncGenerator[None]:
+        """What an event loop does last is to finish the generators that began in it, whether `close` was called or not.
+
+        So it is with `asyncio.run(SendEmail.later(params))`.
+        """
+        try:
+            yield
+        finally:
+            if self._clients.get(loop) is client:
+                del self._clients[loop], self._last_words[loop]
+            await client.aclose()
+
+
+async def _finish(last_words: AsyncGenerator[None]) -> None:
+    await last_words.aclose()
+
+
+@lru_cache(maxsize=1)
+def _tls() -> ssl.SSLContext:
+    """Made once: the certificates of all authorities take their time to be read."""
+    return httpx.create_ssl_context()
+
+
+def _text(error: httpx.RequestError, endpoint: Endpoint) -> str:
+    return endpoint.shown(str(error)) or type(error).__name__

@@ -1,0 +1,108 @@
+"""The URLs of libSQL servers, as Turso's own clients read them, and the token that goes with them."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass, field
+from ipaddress import ip_address
+from urllib.parse import SplitResult, parse_qsl, urlsplit
+
+from ...domain.suggestions import near
+from ...errors import InvalidOptionError
+from ..url import TURSO_SCHEMES, without_password
+
+TOKEN_VARIABLE = "TURSO_AUTH_TOKEN"  # noqa: S105  the name of the variable, not a token
+
+_OPTIONS = {"libsql": ("authToken", "tls"), "https": ("authToken",), "http": ("authToken",)}
+_TOKEN = re.compile(r"[\x21-\x7e]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Where requests go: the URL for HTTP, the place for messages, the token, and whether it is this machine."""
+
+    url: str
+    place: str
+    is_local: bool
+    token: str | None = field(repr=False)
+
+    def shown(self, text: str) -> str:
+        """What a server said, for a message: its first line, not too long, and never the token."""
+        line = text.strip().partition("\n")[0].strip()
+        return (line if self.token is None else line.replace(self.token, "***"))[:300]
+
+
+def endpoint_of(url: str, auth_token: str | None = None) -> Endpoint:
+    """Where the URL leads: `libsql://HOST` over TLS, `libsql://127.0.0.1:8080?tls=0` without.
+
+    The token is the one given, else that of the URL (`?authToken=`), else that of the variable `TURSO_AUTH_TOKEN`, else
+    none. Raises `InvalidOptionError` for a URL or a token that cannot be used, as for one that would send the token to
+    another machine in the clear.
+    """
+    parts, options = _split(url)
+    has_tls = parts.scheme != "http" and options.get("tls") != "0"
+    is_local = _is_loopback(parts.hostname or "")
+    if not has_tls and not is_local:
+        raise _refusal(
+            url, "would send the token in the clear to another machine; without TLS only a server on 127.0.0.1 is used"
+        )
+    base = f"{'https' if has_tls else 'http'}://{parts.netloc}{parts.path.rstrip('/')}"
+    place = f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/')}"
+    token = auth_token or options.get("authToken") or os.environ.get(TOKEN_VARIABLE)
+    return Endpoint(f"{base}/v2/pipeline", place, is_local, _checked(token, place))
+
+
+def _split(url: str) -> tuple[SplitResult, dict[str, str]]:
+    try:
+        parts = urlsplit(url)
+        options = dict(parse_qsl(parts.query, keep_blank_values=True, strict_parsing=bool(parts.query)))
+        port = parts.port
+    except ValueError as error:
+        raise _refusal(url, f"cannot be read: {error}") from error
+    if parts.scheme not in TURSO_SCHEMES or not parts.hostname:
+        raise _refusal(url, "names no libSQL server; give one such as 'libsql://NAME-ORGANIZATION.turso.io'")
+    if "@" in parts.netloc:
+        raise _refusal(url, f"names a user; leave it out, and give the token in the variable {TOKEN_VARIABLE}")
+    if parts.fragment:
+        raise _refusal(url, "has a fragment; leave out what follows the `#`")
+    for name in options:
+        _check_option(url, parts.scheme, name)
+    if options.get("tls", "1") not in ("0", "1"):
+        raise _refusal(url, f"has the option tls={options['tls']}; it is 0 or 1")
+    if options.get("tls") == "0" and port is None:
+        raise _refusal(url, "has tls=0 and no port; name that as well, such as libsql://127.0.0.1:8080?tls=0")
+    return parts, options
+
+
+def _check_option(url: str, scheme: str, name: str) -> None:
+    known = _OPTIONS[scheme]
+    if name not in known:
+        meant = near(name, known)
+        raise _refusal(
+            url,
+            f"has the unknown option {name!r}; "
+            + (f"did you mean {meant[0]!r}?" if meant else f"there are {', '.join(known)} for {scheme}://"),
+        )
+
+
+def _checked(token: str | None, place: str) -> str | None:
+    """The token without blanks around it, as a file may have given it. What is wrong with it is said without it."""
+    token = (token or "").strip()
+    if token and not _TOKEN.fullmatch(token):
+        raise InvalidOptionError(
+            f"the token for {place} holds a blank, a line end or a letter that no token has; "
+            f"copy it anew, for example from `turso db tokens create`, into the variable {TOKEN_VARIABLE}"
+        )
+    return token or None
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _refusal(url: str, what: str) -> InvalidOptionError:
+    return InvalidOptionError(f"the database URL {without_password(url)!r} {what}")

@@ -1,0 +1,168 @@
+"""What a job is: its models, options and schedules, how its records are made and read, and the backend it is bound to.
+
+The engine works with definitions; `Job` adds the calls that use the engine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any, ClassVar, Generic, Self, TypeVar, Unpack, cast
+
+from pydantic import BaseModel
+
+from .binding import JobBackend, bound_before_import, current_run
+from .context import JobContext
+from .contract.documents import read_params, read_result, write_params
+from .contract.job_keys import job_keys
+from .contract.json_schema import JobSchemas, schemas_of_models
+from .contract.upcasts import AnyEarlierVersion, Versions
+from .domain.enqueue_options import EnqueueOptions, check_options, in_utc
+from .domain.ids import new_job_id
+from .domain.options import JobOptions, Schedule
+from .domain.outcomes import Cancel, Snooze
+from .domain.record import Claim, JobRecord, NewJob
+from .errors import JobNotBoundError, JobRetiredError
+from .result import JobMetadata, JobResult
+
+P = TypeVar("P", bound=BaseModel)
+R = TypeVar("R", bound=BaseModel)
+D = TypeVar("D", bound=Mapping[str, object])
+
+Handler = Callable[[P, JobContext], Awaitable[R | Snooze | Cancel]] | Callable[[P, JobContext], R | Snooze | Cancel]
+AnyDefinition = type["JobDefinition[Any, Any, Any]"]
+AnyHandler = Callable[[Any, JobContext], object]
+
+
+class JobDefinition(Generic[P, R, D]):
+    """What a job is, without the calls of `Job` that enqueue and run it; never instantiated.
+
+    `P` and `R` are the models of params and result, `D` is the mapping (a generated `TypedDict`) that may be given
+    instead of a params model: the JSON document, with the names as they are written in the spec.
+    """
+
+    job_name: ClassVar[str]
+    spec_name: ClassVar[str]
+    params_model: ClassVar[type[BaseModel]]
+    result_model: ClassVar[type[BaseModel]]
+    options: ClassVar[JobOptions] = JobOptions()
+    schedules: ClassVar[tuple[Schedule, ...]] = ()
+    earlier: ClassVar[tuple[AnyEarlierVersion, ...]] = ()
+    database_schema: ClassVar[str | None] = None
+    """The PostgreSQL schema of the tables; None: the first one of the connection's search path."""
+    handler: ClassVar[AnyHandler | None] = None
+    backend: ClassVar[JobBackend | None] = None
+    _pinned: ClassVar[bool] = False
+
+    @classmethod
+    def bind(cls, backend: JobBackend | None) -> None:
+        """Let the calls of this class go to that backend (None: to none), except inside handlers of another one."""
+        cls.backend, cls._pinned = backend, False
+
+    @classmethod
+    @contextmanager
+    def bound_to(cls, backend: JobBackend, *, in_handlers: bool = False) -> Iterator[None]:
+        """As `bind` until the block ends, `in_handlers` of other backends too; then this class is bound as before."""
+        earlier = cls.backend, cls._pinned
+        cls.backend, cls._pinned = backend, in_handlers
+        try:
+            yield
+        finally:
+            cls.backend, cls._pinned = earlier
+
+    @classmethod
+    def using(cls, backend: JobBackend) -> type[Self]:
+        """This job on another backend, whatever the class itself is bound to; inside handlers too."""
+        return cast("type[Self]", type(cls.__name__, (cls,), {"backend": backend, "_pinned": True}))
+
+    @classmethod
+    def result_of(cls, record: JobRecord) -> JobResult[R]:
+        """The typed outcome of a stored job of this class."""
+        value = None if record.result is None else read_result(cls.job_name, cls.result_model, record.result)
+        return JobResult(JobMetadata.of(record), cast("R | None", value))
+
+    @classmethod
+    def schemas(cls) -> JobSchemas:
+        """Params and result as JSON Schema: word for word those of the spec where they are generated with the job."""
+        return schemas_of_models(cls.params_model, cls.result_model)
+
+    @classmethod
+    def read_params(cls, job: JobRecord | Claim) -> P:
+        """The typed params of a stored job of this class, of its current version or of one in `earlier`.
+
+        Raises `InvalidParamsError`, or `UpcastError`. Earlier versions that were given to a registry are known there:
+        `registry.versions_of(SendEmail).read(job.params, job.spec_version)`.
+        """
+        if job.spec_version == cls.options.version:
+            return cast("P", read_params(cls.job_name, cls.params_model, job.params, cls.options.redact))
+        return cast("P", cls.versions().read(job.params, job.spec_version))
+
+    @classmethod
+    def versions(cls, earlier: tuple[AnyEarlierVersion, ...] | None = None) -> Versions:
+        """The versions of this job, with these earlier ones instead of its own. Raises `InvalidOptionError`."""
+        return Versions(cls, cls.earlier if earlier is None else earlier)
+
+    @classmethod
+    def new_job(cls, params: object, **options: Unpack[EnqueueOptions]) -> NewJob:
+        """What `later` would store, params checked. For backends and tools; nothing is stored."""
+        return next(cls.new_jobs((params,), **options))
+
+    @classmethod
+    def new_jobs(cls, params_list: Iterable[object], **options: Unpack[EnqueueOptions]) -> Iterator[NewJob]:
+        """The same for many params, one after another: each is checked when its turn comes."""
+        cls._check_active()
+        chosen = cls._chosen(options) if options else cls.options
+        scheduled_for = options.get("scheduled_for")
+        shared = (
+            cls.job_name,
+            chosen.queue,
+            chosen.priority,
+            chosen.version,
+            chosen.max_attempts,
+            None if scheduled_for is None else in_utc(scheduled_for),
+            options.get("delay") or timedelta(0),
+            inherited_correlation_id(options.get("correlation_id")),
+        )
+        given_key = options.get("unique_key")
+        for params in params_list:
+            _, text = write_params(cls.job_name, cls.params_model, params, chosen.redact)
+            keys = job_keys(cls.job_name, chosen, text, given_key)
+            yield NewJob(new_job_id(), text, keys.unique, keys.concurrency, keys.rate, *shared)
+
+    @classmethod
+    def _check_active(cls) -> None:
+        if cls.options.retired:
+            raise JobRetiredError(cls.job_name)
+
+    @classmethod
+    def _chosen(cls, options: EnqueueOptions) -> JobOptions:
+        """The options of this job with those that were given, checked."""
+        check_options(options)
+        priority, max_attempts = options.get("priority"), options.get("max_attempts")
+        return replace(
+            cls.options,
+            priority=cls.options.priority if priority is None else priority,
+            max_attempts=cls.options.max_attempts if max_attempts is None else max_attempts,
+        )
+
+    @classmethod
+    def current_backend(cls) -> JobBackend:
+        """Return the backend that calls of this class go to now. Raises `JobNotBoundError`."""
+        backend = cls._bound_backend()
+        if backend is None:
+            raise JobNotBoundError(cls.job_name)
+        return backend
+
+    @classmethod
+    def _bound_backend(cls) -> JobBackend | None:
+        """The backend pinned by `using` or `set_database`, else that of the handler around, else the one bound."""
+        run = None if cls._pinned else current_run.get()
+        return (run and run.backend) or cls.backend or bound_before_import(cls)
+
+
+def inherited_correlation_id(correlation_id: str | None) -> str | None:
+    """The id given, else that of the job whose handler this code runs in."""
+    run = current_run.get()
+    return correlation_id or (run.context.correlation_id if run else None)

@@ -1,0 +1,73 @@
+"""The audit log: who changed stored jobs and queues by hand, when and what."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from ..errors import InvalidOptionError
+from .text_limits import check_text
+
+_logger = logging.getLogger("server_jobs.audit")
+
+AUDIT_RETENTION = timedelta(days=365)
+"""How long entries are kept. Each new entry deletes older ones, and so does `server-jobs prune`."""
+
+APPLICATION = "application"
+"""Who changed a job through the Python API without saying who it is."""
+
+LONGEST_AUDIT_PAGE = 1000
+
+
+class AuditAction(StrEnum):
+    """What was done by hand."""
+
+    CANCEL = "cancel"
+    RETRY = "retry"
+    REPAIR = "repair"
+    DELETE = "delete"
+    PAUSE = "pause"
+    RESUME = "resume"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditRecord:
+    """One entry. `target` is the id of a job, or the name of a queue; `actor` is `token:NAME` or `user:NAME`."""
+
+    id: str
+    at: datetime
+    actor: str
+    action: AuditAction
+    target: str
+    job_name: str | None = None
+    detail: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditQuery:
+    """Which entries to read, newest first; `before` is the id after which the page starts.
+
+    Raises `InvalidOptionError` unless `limit` is 1 to 1000, and for texts that no entry can have.
+    """
+
+    actor: str | None = None
+    target: str | None = None
+    action: AuditAction | None = None
+    before: str | None = None
+    limit: int = 50
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.limit <= LONGEST_AUDIT_PAGE:
+            raise InvalidOptionError(f"limit must be between 1 and {LONGEST_AUDIT_PAGE}, not {self.limit}")
+        for name in ("actor", "target", "before"):
+            text: str | None = getattr(self, name)
+            if text is not None:
+                check_text(name, text)
+
+
+def log_entry(action: AuditAction, actor: str, target: str, detail: str | None = None) -> None:
+    """Write the line of the log that belongs to an entry."""
+    more = "" if detail is None else f" ({detail})"
+    _logger.info("audit: %s by %s: %s%s", action, actor, target, more)

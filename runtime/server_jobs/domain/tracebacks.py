@@ -1,0 +1,60 @@
+"""Tracebacks of handlers as text, from the handler on, and short whatever the handler raised."""
+
+from __future__ import annotations
+
+import logging
+import traceback
+from pathlib import Path, PurePath
+from traceback import TracebackException
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+MAX_TRACEBACK_CHARACTERS = 64 * 1024
+LONGEST_MESSAGE = 8 * 1024
+"""How much of one message or frame is kept; the errors that follow it have room as well."""
+
+_ENGINE = str(Path(__file__).parents[1])
+
+
+def short_traceback(error: BaseException) -> str:
+    """Return the traceback without the frames of the engine that led to the handler. Cut what is long."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None and trace.tb_frame.f_code.co_filename.startswith(_ENGINE):
+        trace = trace.tb_next
+    text, left = "", MAX_TRACEBACK_CHARACTERS
+    for part in TracebackException(type(error), error, trace, compact=True).format():
+        if left <= 0:
+            return f"{text}…\n"
+        cut = part if len(part) <= LONGEST_MESSAGE else f"{part[:LONGEST_MESSAGE]}…\n"
+        text += cut
+        left -= len(cut)
+    return text
+
+
+def log_with_traceback(logger: logging.Logger, level: int, error: BaseException, message: str, *args: object) -> None:
+    """Log like `logger.log(level, message, *args, exc_info=error)`, but with the short traceback."""
+    if not logger.isEnabledFor(level):
+        return
+    path, line, function, _ = logger.findCaller(stacklevel=2)
+    exception = (type(error), error, error.__traceback__)
+    record = logger.makeRecord(logger.name, level, path, line, message, args, exception, function)
+    record.exc_text = short_traceback(error)
+    logger.handle(record)
+
+
+def error_place(error: BaseException) -> str:
+    """The innermost line, as ` (at …)`, but none of pydantic's or of this package; nothing where there is no other.
+
+    Where a model refuses a value or lacks an attribute, the innermost lines are those of what checks it.
+    """
+    frames = [(frame, line) for frame, line in traceback.walk_tb(error.__traceback__) if not _is_ours(frame)]
+    if not frames:
+        return ""
+    code, line = frames[-1][0].f_code, frames[-1][1]
+    return f" (at {'/'.join(PurePath(code.co_filename).parts[-2:])}:{line} in {code.co_name})"
+
+
+def _is_ours(frame: FrameType) -> bool:
+    return str(frame.f_globals.get("__name__")).partition(".")[0] in ("server_jobs", "pydantic")

@@ -1,0 +1,15 @@
+"""The engine: claims jobs, runs their handlers, stores the outcomes, and fires schedules.
+
+=========================================  ==========================
+to change                                  open
+=========================================  ==========================
+how a worker loops, stops and prefetches   `worker`, `prefetch`
+what happens to one claimed job            `runner`, then `attempt`
+how outcomes reach the store               `settler`
+how leases are renewed                     `leases`
+schedules, expiry and pruning              `maintenance`, `scheduler`, `pruner`
+one round of work for a cron trigger       `tick`
+jobs that run without a worker             `direct_run`
+handlers in their own processes            `handler_process`, and `server_jobs.isolation`
+=========================================  ==========================
+"""

@@ -1,0 +1,407 @@
+"""One attempt of one job: read the params, call the handler, check the result, say what came of it."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import logging
+import random
+import sys
+import threading
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from contextvars import copy_context
+from datetime import timedelta
+from enum import StrEnum
+from functools import lru_cache
+from types import CoroutineType
+from typing import TYPE_CHECKING, TypeGuard, TypeVar
+
+from pydantic import BaseModel
+
+from ..binding import JobBackend, Run, current_run
+from ..concurrency.tasks import shielded
+from ..context import JobContext
+from ..contract.documents import WrittenResult, write_result
+from ..contract.upcasts import Versions
+from ..contract.values import MAX_ERROR_CHARACTERS
+from ..definition import AnyDefinition, AnyHandler
+from ..domain.outcomes import Cancel, DoNotRetryError, RetryAfterError, Snooze
+from ..domain.record import UNREADABLE, Cancelled, Claim, Completed, Failed, Heartbeat, Released, Report, Settlement
+from ..domain.text_limits import clean_text
+from ..domain.tracebacks import error_place, log_with_traceback
+from ..errors import InvalidDocumentError, InvalidParamsError, UpcastError
+from ..isolation.raised import HandlerProcessError
+
+if TYPE_CHECKING:
+    from ..isolation.pool import HandlerProcesses
+
+T = TypeVar("T")
+
+_logger = logging.getLogger("server_jobs")
+
+_FAILURE = "%s %s failed in attempt %d: %s"
+_LOGGED_CHARACTERS = 2_000
+
+HAS_THREADS = sys.platform != "emscripten"
+
+# Whatever else a handler raises is the outcome of its job: `sys.exit()` in a handler does not end the worker.
+PASSED_ON = (asyncio.CancelledError, KeyboardInterrupt, GeneratorExit)
+
+
+class Stop(StrEnum):
+    """Why an attempt is ended from outside."""
+
+    CANCELLED = "cancelled"
+    LOST = "lost"
+    SHUTDOWN = "shutdown"
+
+
+class HandlerCall:
+    """One call of a handler, async or plain, within the timeout of its job.
+
+    `lingering` is the thread of a plain handler; it may outlive the call, since a thread cannot be stopped.
+    """
+
+    lingering: asyncio.Future[object] | None = None
+    _task: asyncio.Task[object] | None = None
+    _is_stopped = False
+
+    def __init__(self, job: AnyDefinition, handler: AnyHandler, context: JobContext) -> None:
+        self._job = job
+        self._handler = handler
+        self._context = context
+
+    def stop(self) -> None:
+        """Cancel an async handler where it waits; a plain one finds `context.cancelled` true."""
+        self._context.cancelled = True
+        if self._task is not None:
+            self._is_stopped = True
+            self._task.cancel()
+
+    async def run(self, backend: JobBackend | None, params: BaseModel) -> object:
+        """What the handler returns. Raises what it raises, and `TimeoutError` when its time is up.
+
+        Raises `CancelledError` only when `stop` was called or the caller itself is cancelled.
+        """
+        self._task = asyncio.current_task()
+        outside = current_run.set(Run(backend, self._context))
+        try:
+            limit = self._job.options.timeout
+            if limit is not None:
+                return await self._invoke_within(limit, params)
+            result = self._begin(params)
+            return await result if isawaitable(result) else result
+        except asyncio.CancelledError as error:
+            if is_being_cancelled():
+                raise
+            raise RuntimeError("the handler awaited something that was cancelled") from error
+        except GeneratorExit as error:
+            if self._is_running():
+                raise RuntimeError("the handler raised GeneratorExit") from error
+            raise
+        finally:
+            current_run.reset(outside)
+            self._end()
+
+    async def run_in(self, processes: HandlerProcesses, params: str) -> WrittenResult | Snooze | Cancel:
+        """As `run`, in a process of its own, which reads the params and writes the result."""
+        self._task = asyncio.current_task()
+        try:
+            return await processes.run(self._job, self._handler, params, self._context)
+        finally:
+            self._end()
+
+    def _is_running(self) -> bool:
+        """Whether this code runs in the task of the call; not when an event loop that ends closes its coroutine."""
+        try:
+            return asyncio.current_task() is self._task
+        except RuntimeError:
+            return False
+
+    def _end(self) -> None:
+        if self._is_stopped and self._task is not None:
+            self._task.uncancel()  # the handler is over; what its caller does next is not cancelled
+        self._task = None
+
+    async def _invoke_within(self, limit: timedelta, params: BaseModel) -> object:
+        bound = asyncio.timeout(limit.total_seconds())
+        try:
+            async with bound:
+                result = self._begin(params)
+                return await result if isawaitable(result) else result
+        except TimeoutError as error:
+            if not bound.expired():
+                raise
+            self._context.cancelled = True
+            raise TimeoutError(f"the handler did not return within its timeout of {limit}") from error
+
+    def _begin(self, params: BaseModel) -> object:
+        """Call the handler; what it returns, or what is to be awaited for that."""
+        if is_async(self._handler) or not HAS_THREADS:
+            return self._handler(params, self._context)
+        return self._in_thread(params)
+
+    async def _in_thread(self, params: BaseModel) -> object:
+        self.lingering = in_thread(lambda: self._handler(params, self._context))
+        result = await shielded(self.lingering)
+        return await result if isawaitable(result) else result
+
+
+class _UnreadableError(Exception):
+    """The params of a row cannot be read, for this reason."""
+
+    def __init__(self, reason: Exception) -> None:
+        super().__init__(str(reason))
+        self.reason = reason
+
+
+def _legible(read: Callable[[str, int], T], claim: Claim) -> T:
+    try:
+        return read(claim.params, claim.spec_version)
+    except Exception as error:  # an upcaster or a validator of the user may raise anything
+        raise _UnreadableError(error) from error
+
+
+class Attempt:
+    """A claim in this process, from the moment it is held: waiting to run, running, or over and to be stored."""
+
+    stopped: Stop | None = None
+    is_over = False
+    """Whether the handler has ended and there is an outcome to store, or none to be stored by anybody."""
+    began = 0.0
+    """The monotonic moment at which a worker started it."""
+    _reported_progress = 0
+    _reported_message: str | None = None
+
+    def __init__(
+        self,
+        *,
+        claim: Claim,
+        job: AnyDefinition,
+        handler: AnyHandler,
+        context: JobContext,
+        lease: timedelta,
+        processes: HandlerProcesses | None = None,
+        versions: Versions | None = None,
+    ) -> None:
+        self.claim = claim
+        self.job = job
+        self.handler = handler
+        self.context = context
+        self.lease = lease
+        self.processes = processes
+        """Where its handler runs; None: in this process."""
+        self._versions = versions or job.versions()
+        self.call = HandlerCall(job, handler, context)
+
+    def stop(self, reason: Stop) -> None:
+        """End the handler early, or keep it from being called; the first reason counts."""
+        if self.stopped is None:
+            self.stopped = reason
+            self.call.stop()
+
+    @property
+    def is_stopped(self) -> bool:
+        """Whether it is to end, or has been ended, from outside."""
+        return self.stopped is not None
+
+    async def run(self, backend: JobBackend) -> Settlement | None:
+        """Execute the handler and say what to settle; None when the claim is lost, and there is nothing to say.
+
+        Raises `CancelledError` only when the caller itself is cancelled. Params that cannot be read park the job: to
+        try that again would be in vain, and to lose it would be worse.
+        """
+        claim, job = self.claim, self.job
+        if self.is_stopped:
+            return self._ended()
+        try:
+            outcome = await self._outcome(backend)
+            if isinstance(outcome, Snooze):
+                return Released(id=claim.id, token=claim.token, delay=outcome.delay, report=self._unreported())
+            if isinstance(outcome, Cancel):
+                return self._refused(outcome)
+            if isinstance(outcome, WrittenResult):
+                text = str(outcome)
+            else:
+                _, text = write_result(job.job_name, job.result_model, outcome)
+        except PASSED_ON as error:
+            if self.stopped is None or not isinstance(error, asyncio.CancelledError) or is_being_cancelled():
+                raise
+            return self._ended()
+        except _UnreadableError as error:
+            return self._parked(error.reason)
+        except BaseException as error:  # the one place where what handlers raise is caught
+            if is_being_cancelled() and not self.is_stopped:
+                raise asyncio.CancelledError from error  # the caller was cancelled, and the handler fell over it
+            return self._failed(error)
+        return Completed(id=claim.id, token=claim.token, result=text, report=self._unreported())
+
+    def heartbeat(self) -> Heartbeat:
+        """A sign of life with the newest progress."""
+        return Heartbeat(
+            id=self.claim.id,
+            token=self.claim.token,
+            progress=self.context.progress,
+            message=self.context.progress_message,
+        )
+
+    def note_stored(self, heartbeat: Heartbeat) -> None:
+        """The progress that heartbeat carried is in the row."""
+        self._reported_progress, self._reported_message = heartbeat.progress, heartbeat.message
+
+    @property
+    def has_news(self) -> bool:
+        """Whether there is progress that is not in the row."""
+        context = self.context
+        return context.progress != self._reported_progress or context.progress_message != self._reported_message
+
+    async def _outcome(self, backend: JobBackend) -> object:
+        """What the handler returns. Raises `_UnreadableError` when it cannot be called, as the params are no params."""
+        claim, processes = self.claim, self.processes
+        if processes is None:
+            return await self.call.run(backend, _legible(self._versions.read, claim))
+        text = _legible(self._versions.current_params, claim)
+        try:
+            return await self.call.run_in(processes, text)
+        except InvalidParamsError as error:  # over there they are read first, and what the handler raises is wrapped
+            raise _UnreadableError(error) from error
+
+    def _ended(self) -> Settlement | None:
+        claim = self.claim
+        match self.stopped:
+            case Stop.CANCELLED:
+                return Failed(
+                    id=claim.id,
+                    token=claim.token,
+                    error="cancelled while it was running",
+                    retry_after=None,
+                    report=self._unreported(),
+                )
+            case Stop.SHUTDOWN:
+                return Released(id=claim.id, token=claim.token, report=self._unreported())
+            case _:
+                return None
+
+    def _refused(self, outcome: Cancel) -> Settlement:
+        reason = clean_text(str(outcome.reason), MAX_ERROR_CHARACTERS)
+        return Cancelled(id=self.claim.id, token=self.claim.token, reason=reason, report=self._unreported())
+
+    def _parked(self, cause: Exception) -> Settlement:
+        """A failure that is never pruned: nobody has run the job yet."""
+        claim, error = self.claim, clean_text(f"{UNREADABLE}{describe(cause)}", MAX_ERROR_CHARACTERS)
+        _logger.error("%s %s is parked, its params cannot be read: %s", claim.job_name, claim.id, describe(cause))
+        return Failed(id=claim.id, token=claim.token, error=error, retry_after=None)
+
+    def _failed(self, cause: BaseException) -> Settlement | None:
+        error = describe(cause)
+        if error.startswith(UNREADABLE):
+            error = f"Error: {error}"  # the mark of a parked job is the engine's alone
+        self._log_failure(cause, error)
+        if self.stopped is not None:
+            return self._ended()  # it failed because it was stopped
+        return Failed(
+            id=self.claim.id,
+            token=self.claim.token,
+            error=error,
+            retry_after=self._retry_after(cause),
+            report=self._unreported(),
+        )
+
+    def _log_failure(self, cause: BaseException, error: str) -> None:
+        shown = error if len(error) <= _LOGGED_CHARACTERS else f"{error[:_LOGGED_CHARACTERS]}…"
+        arguments = (self.claim.job_name, self.claim.id, self.context.attempt, shown)
+        if isinstance(cause, InvalidDocumentError):
+            _logger.warning(_FAILURE, *arguments)
+        else:
+            log_with_traceback(_logger, logging.WARNING, cause, _FAILURE, *arguments)
+
+    def _retry_after(self, cause: BaseException) -> timedelta | None:
+        match cause:
+            case DoNotRetryError():
+                return None
+            case RetryAfterError(delay=delay):
+                return delay
+            case _:
+                chance = random.random()  # noqa: S311  spreads load only
+                return self.job.options.retry.delay(self.context.attempt, chance)
+
+    def _unreported(self) -> Report | None:
+        return Report(self.context.progress, self.context.progress_message) if self.has_news else None
+
+
+def isawaitable(value: object) -> TypeGuard[Awaitable[object]]:
+    """As `inspect.isawaitable`, quick for what most handlers return."""
+    return isinstance(value, CoroutineType) or (not isinstance(value, BaseModel) and inspect.isawaitable(value))
+
+
+@lru_cache(maxsize=1024)
+def _is_coroutine_function(handler: AnyHandler) -> bool:
+    return inspect.iscoroutinefunction(handler)
+
+
+def is_async(handler: AnyHandler) -> bool:
+    """Whether the handler is called in the event loop; any other one gets a thread."""
+    try:
+        return _is_coroutine_function(handler)
+    except TypeError:  # an object with `__call__` that cannot be hashed
+        return inspect.iscoroutinefunction(handler)
+
+
+def describe(error: BaseException) -> str:
+    """An error as it is stored: its type, its message, and where it came from."""
+    if isinstance(error, HandlerProcessError):
+        return error.description
+    message = _message_of(error)[: MAX_ERROR_CHARACTERS + 1]  # the rest would only be cleaned and cut
+    text = f"{type(error).__name__}: {message}" if message else type(error).__name__
+    if not isinstance(error, InvalidDocumentError | UpcastError):
+        text += error_place(error)
+    return clean_text(text, MAX_ERROR_CHARACTERS)
+
+
+def is_being_cancelled() -> bool:
+    """Whether somebody asked to cancel the task that runs here."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
+
+
+def _message_of(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception:  # noqa: BLE001  a handler's own class
+        return "(its message cannot be read)"
+
+
+def in_thread(call: Callable[[], object]) -> asyncio.Future[object]:
+    """Run a plain function in a daemon thread of its own, with the context variables of here.
+
+    A thread each, not a pool: a handler that never returns takes a slot of the worker, never a thread that other
+    handlers wait for, and it cannot keep the process from ending.
+    """
+    loop = asyncio.get_running_loop()
+    future: asyncio.Future[object] = loop.create_future()
+    variables = copy_context()
+
+    def settle(value: object, error: BaseException | None) -> None:
+        if error is None:
+            future.set_result(value)
+        else:
+            future.set_exception(error)
+            future.exception()
+
+    def work() -> None:
+        value: object = None
+        error: BaseException | None = None
+        try:
+            value = variables.run(call)
+        except StopIteration as stop:
+            error = RuntimeError(f"the handler raised StopIteration: {stop}")
+        except GeneratorExit:  # thrown into a coroutine that waits, it would close the engine's own
+            error = RuntimeError("the handler raised GeneratorExit")
+        except BaseException as raised:  # noqa: BLE001  carried to the loop, where it is settled
+            error = raised
+        with suppress(RuntimeError):  # the loop was closed, and nobody waits any more
+            loop.call_soon_threadsafe(settle, value, error)
+
+    threading.Thread(target=work, name="server-jobs-handler", daemon=True).start()
+    return future

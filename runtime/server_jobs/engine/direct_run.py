@@ -1,0 +1,76 @@
+"""Jobs run by hand: without a row, or a row that somebody names."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pydantic import BaseModel
+
+from ..binding import JobBackend
+from ..contract.documents import WrittenResult, read_result, write_result
+from ..contract.upcasts import Versions
+from ..definition import AnyDefinition
+from ..domain.clock import Clock
+from ..domain.outcomes import Cancel, Snooze
+from ..domain.record import JobRecord, JobStatus
+from ..errors import JobNotFoundError, JobUnavailableError, ServerJobsError
+from ..result import JobMetadata
+from .attempt import PASSED_ON, HandlerCall, describe
+
+if TYPE_CHECKING:
+    from ..isolation.pool import HandlerProcesses
+
+
+async def run_unstored(
+    call: HandlerCall,
+    job: AnyDefinition,
+    params: BaseModel,
+    backend: JobBackend | None,
+    processes: HandlerProcesses | None,
+    clock: Clock,
+) -> tuple[JobMetadata, BaseModel | None]:
+    """Call the handler once, without a trace in the store: what came of it, and the result if it completed."""
+    began = clock.now()
+    value, error, status = None, None, JobStatus.COMPLETED
+    try:
+        if processes is None:
+            outcome = await call.run(backend, params)
+        else:
+            outcome = await call.run_in(processes, params.model_dump_json(by_alias=True, warnings=False))
+        match outcome:
+            case WrittenResult():
+                value = read_result(job.job_name, job.result_model, outcome)
+            case Snooze(delay=delay):
+                status, error = JobStatus.FAILED, f"put off by its handler for {delay}, and nothing is stored"
+            case Cancel(reason=reason):
+                status, error = JobStatus.CANCELLED, reason
+            case _:
+                value, _ = write_result(job.job_name, job.result_model, outcome)
+    except PASSED_ON:
+        raise
+    except BaseException as raised:  # noqa: BLE001  whatever else a handler raises is its outcome
+        status, error = JobStatus.FAILED, describe(raised)
+    metadata = JobMetadata(
+        job_id=None,
+        job_name=job.job_name,
+        status=status,
+        attempt_count=1,
+        enqueued_at=began,
+        started_at=began,
+        completed_at=clock.now(),
+        error=error,
+    )
+    return metadata, value
+
+
+def why_unavailable(versions: Versions, job_id: str, record: JobRecord | None) -> ServerJobsError:
+    """Why that stored job cannot be claimed to be run here."""
+    job = versions.job
+    if record is None:
+        return JobNotFoundError(job_id)
+    if record.job_name != job.job_name:
+        return JobUnavailableError(job_id, f"it is a job of {record.job_name}, not of {job.job_name}")
+    if record.spec_version not in versions.readable:
+        why = versions.why_unknown(record.spec_version)
+        return JobUnavailableError(job_id, f"it is of version {record.spec_version}; {why}")
+    return JobUnavailableError(job_id, f"it is {record.status}, and only a pending job can be claimed")

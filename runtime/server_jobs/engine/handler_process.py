@@ -1,0 +1,404 @@
+"""The program of a process that runs handlers: what the worker sends over a socket is called, one after the other.
+
+Handlers run in its main thread, where signals end them: a plain one is called there, an async one has the event loop.
+A second thread listens to the worker, so that a handler which never waits can still be told to stop, and so that
+nothing goes on here when the worker is gone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import selectors
+import signal
+import socket
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from contextvars import copy_context
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from types import FrameType
+from typing import Any, cast
+
+from pydantic import BaseModel
+
+from ..binding import JobBackend, Run, current_run
+from ..context import JobContext
+from ..contract.documents import read_params, write_result
+from ..contract.values import MAX_ERROR_CHARACTERS
+from ..definition import AnyDefinition, AnyHandler
+from ..domain.outcomes import Cancel, DoNotRetryError, RetryAfterError, Snooze
+from ..domain.record import ClaimRequest, JobCount, JobQuery, JobRecord, JobSummary
+from ..domain.text_limits import clean_text
+from ..domain.tracebacks import MAX_TRACEBACK_CHARACTERS, short_traceback
+from ..errors import HandlerMissingError, InvalidDocumentError
+from ..isolation.import_path import load
+from ..isolation.log_record import logged
+from ..isolation.messages import (
+    Answer,
+    Began,
+    Call,
+    Declined,
+    HandlerPaths,
+    Message,
+    Misfit,
+    Progress,
+    Raised,
+    Returned,
+    Setup,
+    Snoozed,
+    Stop,
+    line_of,
+    read_request,
+)
+from ..registry import JobRegistry
+from .attempt import describe, is_async
+from .backend import Backend
+
+_REPORT_INTERVAL = 0.2
+_LAST_MOMENT = 1.0
+
+
+def main(descriptor: int) -> None:
+    """Work for whoever holds the other end of that socket, until it is closed."""
+    os.set_inheritable(descriptor, False)
+    HandlerProgram(socket.socket(fileno=descriptor)).run()
+
+
+@dataclass(frozen=True, slots=True)
+class _Error:
+    """What a handler raised: carried as a value, so that its traceback stays as it was."""
+
+    error: BaseException
+
+
+class HandlerProgram:
+    """What the main thread and the listening thread share."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._connection = connection
+        self._lock = threading.RLock()
+        self._runner = asyncio.Runner()
+        self._loop = self._runner.get_loop()
+        self._requests: asyncio.Queue[Setup | Call | None] = asyncio.Queue()
+        self._place = _Place(None, None, ())
+        self._context: JobContext | None = None
+        self._reported: tuple[int, str | None] = (0, None)
+        self._task: asyncio.Task[object] | None = None
+        self._is_busy = False
+        self._is_stopped = False
+        self._is_ended = False
+
+    def run(self) -> None:
+        """Answer calls until there are no more, or until one was stopped."""
+        signal.signal(signal.SIGTERM, self._terminate)
+        threading.Thread(target=self._listen, name="server-jobs-listener", daemon=True).start()
+        with self._runner as runner:
+            while (request := runner.run(self._requests.get())) is not None:
+                if isinstance(request, Setup):
+                    self._set_up(request)
+                    continue
+                answer = self._answer(request)
+                _flush()
+                self._finish(answer)
+                if self._is_stopped:
+                    break
+            runner.run(self._place.close())
+
+    # --- in the main thread --------------------------------------------------------------------------------------
+
+    def _set_up(self, setup: Setup) -> None:
+        for name, level in setup.levels.items():
+            logging.getLogger(name or None).setLevel(level)
+        logging.getLogger().addHandler(_ToWorker(self._send))
+        self._place = _Place(setup.database, setup.database_schema, setup.jobs)
+
+    def _answer(self, call: Call) -> Answer:
+        name = call.paths.job_name
+        try:
+            handler = cast("AnyHandler", load(call.paths.handler))
+            params_model = cast("type[BaseModel]", load(call.paths.params_model))
+            result_model = cast("type[BaseModel]", load(call.paths.result_model))
+            params = read_params(name, params_model, call.params, call.redact)
+            backend = self._place.backend_for(handler)
+            outcome = self._call(handler, params, self._begin(call, backend), backend)
+            return _raised(outcome.error) if isinstance(outcome, _Error) else _answer_to(name, result_model, outcome)
+        except InvalidDocumentError as error:
+            return _misfit(error)
+        except BaseException as error:  # noqa: BLE001  whatever models and modules of the user raise
+            return _raised(error)
+
+    def _begin(self, call: Call, backend: Backend | None) -> JobContext:
+        context = self._place.context_of(call, backend)
+        with self._lock:
+            context.cancelled = self._is_stopped
+            self._reported = (0, None)
+            self._context = context
+        self._send(Began())
+        return context
+
+    def _call(self, handler: AnyHandler, params: BaseModel, context: JobContext, backend: JobBackend | None) -> object:
+        variables = copy_context()
+        variables.run(current_run.set, Run(backend, context))
+        if is_async(handler):
+            return self._runner.run(self._awaited(lambda: handler(params, context)), context=variables)
+        try:
+            result = variables.run(handler, params, context)
+        except StopIteration as stop:
+            return _Error(RuntimeError(f"the handler raised StopIteration: {stop}"))
+        except GeneratorExit:
+            return _Error(RuntimeError("the handler raised GeneratorExit"))
+        except BaseException as error:  # noqa: BLE001  whatever a handler raises is its outcome
+            return _Error(error)
+        if asyncio.isfuture(result) or asyncio.iscoroutine(result) or hasattr(result, "__await__"):
+            return self._runner.run(self._awaited(lambda: result), context=variables)
+        return result
+
+    async def _awaited(self, call: Callable[[], Any]) -> object:
+        self._task = asyncio.current_task()
+        try:
+            return _Error(asyncio.CancelledError()) if self._is_stopped else await call()
+        except asyncio.CancelledError as error:
+            if self._is_stopped:
+                return _Error(error)
+            reason = RuntimeError("the handler awaited something that was cancelled")
+            reason.__cause__ = error
+            return _Error(reason)
+        except GeneratorExit:
+            return _Error(RuntimeError("the handler raised GeneratorExit"))
+        except BaseException as error:  # noqa: BLE001  whatever a handler raises is its outcome
+            return _Error(error)
+        finally:
+            self._task = None
+
+    def _finish(self, answer: Answer) -> None:
+        with self._lock:
+            self._report()
+            self._context, self._is_busy = None, False
+            self._send(answer)
+
+    def _terminate(self, number: int, frame: FrameType | None) -> None:
+        """End a handler that did not stop when it was asked to; not because a whole group is told to end."""
+        del frame
+        if self._is_ended:
+            sys.exit(128 + number)
+
+    # --- in the listening thread -----------------------------------------------------------------------------------
+
+    def _listen(self) -> None:
+        rest = b""
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._connection, selectors.EVENT_READ)
+            while True:
+                is_readable = selector.select(_REPORT_INTERVAL if self._is_busy else None)
+                with self._lock:
+                    self._report()
+                if not is_readable:
+                    continue
+                received = self._receive()
+                if not received:
+                    return self._end()
+                *lines, rest = (rest + received).split(b"\n")
+                for line in lines:
+                    self._take(line)
+
+    def _receive(self) -> bytes:
+        try:
+            return self._connection.recv(256 * 1024)
+        except ConnectionError:
+            return b""
+
+    def _take(self, line: bytes) -> None:
+        request = read_request(line)
+        if isinstance(request, Stop):
+            with self._lock:
+                self._is_stopped = True
+                if self._context is not None:
+                    self._context.cancelled = True
+            self._loop.call_soon_threadsafe(self._cancel)
+            if request.firmly:
+                self._is_ended = True
+                os.kill(os.getpid(), signal.SIGTERM)
+            return
+        self._is_busy = self._is_busy or isinstance(request, Call)
+        self._loop.call_soon_threadsafe(self._requests.put_nowait, request)
+
+    def _cancel(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+
+    def _report(self) -> None:
+        if self._context is None:
+            return
+        newest = self._context.progress, self._context.progress_message
+        if newest != self._reported:
+            self._reported = newest
+            self._send(Progress(percent=newest[0], message=newest[1]))
+
+    def _end(self) -> None:
+        """The worker is gone, or needs this process no more."""
+        if self._is_busy:
+            _kill_all()
+        with suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(self._requests.put_nowait, None)
+        time.sleep(_LAST_MOMENT)
+        os._exit(0)  # something keeps the interpreter from ending, such as a thread of a handler
+
+    def _send(self, message: Message) -> None:
+        line = line_of(message)
+        with self._lock, suppress(OSError):  # the worker is gone; the listening thread sees to it
+            self._connection.sendall(line)
+
+
+class _Place:
+    """Where handlers run: the database of the worker, opened when one of them needs it, and the worker's jobs."""
+
+    def __init__(self, database: str | None, schema: str | None, jobs: Sequence[HandlerPaths]) -> None:
+        self._database = database
+        self._schema = schema
+        self._jobs = jobs
+        self._backends: dict[bool, Backend] = {}
+
+    def backend_for(self, handler: AnyHandler) -> Backend | None:
+        """What job classes enqueue into; None when the worker's database has no URL.
+
+        A backend lives in the event loop it was opened in: that of async handlers is not there for plain ones.
+        """
+        if self._database is None:
+            return None
+        kind = is_async(handler)
+        if kind not in self._backends:
+            backend = Backend(database=self._database, job_registry=_JobsElsewhere(self._jobs, self._schema))
+            backend.has_processes = False  # this is one already
+            self._backends[kind] = backend
+        return self._backends[kind]
+
+    def context_of(self, call: Call, backend: Backend | None) -> JobContext:
+        """The context of a call, as the worker would make it."""
+        context = JobContext(
+            job_name=call.paths.job_name,
+            job_id=call.job_id,
+            attempt=call.attempt,
+            correlation_id=call.correlation_id,
+            database=self._database,
+            jobs=None if backend is None or call.job_id is None else _OpeningReader(backend),
+        )
+        context.idempotency_key = call.idempotency_key
+        return context
+
+    async def close(self) -> None:
+        """Close what was opened in this event loop."""
+        if True in self._backends:
+            await self._backends[True].shutdown()
+
+
+class _JobsElsewhere(JobRegistry):
+    """The handlers of the worker's registry, imported when they are needed."""
+
+    def __init__(self, jobs: Sequence[HandlerPaths], schema: str | None) -> None:
+        super().__init__(database_schema=schema)
+        self._paths = {paths.job_name: paths.handler for paths in jobs}
+
+    def handler_of(self, job: AnyDefinition) -> AnyHandler:
+        path = self._paths.get(job.job_name)
+        handler = cast("AnyHandler | None", job.handler if path is None else load(path))
+        if handler is None:
+            raise HandlerMissingError(job.job_name)
+        return handler
+
+
+class _OpeningReader:
+    """Reads jobs of a backend, which it opens first."""
+
+    def __init__(self, backend: Backend) -> None:
+        self._backend = backend
+
+    async def get(self, job_id: str) -> JobRecord | None:
+        await self._backend.initialize()
+        return await self._backend.store.get(job_id)
+
+    async def list_jobs(self, query: JobQuery) -> Sequence[JobRecord]:
+        await self._backend.initialize()
+        return await self._backend.store.list_jobs(query)
+
+    async def summary(self, job_id: str) -> JobSummary | None:
+        await self._backend.initialize()
+        return await self._backend.store.summary(job_id)
+
+    async def list_summaries(self, query: JobQuery) -> Sequence[JobSummary]:
+        await self._backend.initialize()
+        return await self._backend.store.list_summaries(query)
+
+    async def count_jobs(self, *, since: datetime | None = None) -> Sequence[JobCount]:
+        await self._backend.initialize()
+        return await self._backend.store.count_jobs(since=since)
+
+    async def count_due(self, request: ClaimRequest) -> int:
+        await self._backend.initialize()
+        return await self._backend.store.count_due(request)
+
+    async def next_due(self, request: ClaimRequest) -> timedelta | None:
+        await self._backend.initialize()
+        return await self._backend.store.next_due(request)
+
+
+class _ToWorker(logging.Handler):
+    """Sends every record to the worker."""
+
+    def __init__(self, send: Callable[[Message], None]) -> None:
+        super().__init__()
+        self._send = send
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            self._send(logged(record))
+        except Exception:  # noqa: BLE001  as every handler of logging does
+            self.handleError(record)
+
+
+def _answer_to(job_name: str, result_model: type[BaseModel], outcome: object) -> Answer:
+    match outcome:
+        case Snooze(delay=delay):
+            return Snoozed(delay=delay)
+        case Cancel(reason=reason):
+            return Declined(reason=clean_text(str(reason), MAX_ERROR_CHARACTERS))
+        case _:
+            return Returned(result=write_result(job_name, result_model, outcome)[1])
+
+
+def _misfit(error: InvalidDocumentError) -> Misfit:
+    problems: list[tuple[str, str]] = []
+    left = MAX_ERROR_CHARACTERS  # more than that is never stored
+    for problem in error.problems:
+        if left <= 0:
+            break
+        pointer, message = (clean_text(text, left) for text in (problem.pointer, problem.message))
+        problems.append((pointer, message))
+        left -= len(pointer) + len(message)
+    return Misfit(part="params" if error.part == "params" else "result", problems=problems)
+
+
+def _raised(error: BaseException) -> Raised:
+    return Raised(
+        description=describe(error),
+        traceback=clean_text(short_traceback(error), MAX_TRACEBACK_CHARACTERS),
+        is_final=isinstance(error, DoNotRetryError),
+        delay=error.delay if isinstance(error, RetryAfterError) else None,
+    )
+
+
+def _flush() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError, AttributeError):
+            stream.flush()
+
+
+def _kill_all() -> None:
+    """This process and what its handlers started."""
+    if os.getpgrp() == os.getpid():
+        os.killpg(os.getpid(), signal.SIGKILL)
+    os._exit(1)

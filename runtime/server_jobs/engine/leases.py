@@ -1,0 +1,169 @@
+"""Signs of life of the attempts that run here: one statement for all of them, as often as needed and not more."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import defaultdict
+from contextvars import Context
+from datetime import timedelta
+
+from ..domain.clock import Clock
+from ..domain.interfaces import Store
+from ..domain.record import Hold
+from .attempt import Attempt, Stop
+
+_logger = logging.getLogger("server_jobs")
+
+PROGRESS_INTERVAL = timedelta(seconds=1)
+CANCEL_INTERVAL = timedelta(seconds=3)
+_MOST_FAILURES = 30  # of one round of renewals; more rows than that are not bad, the database is
+_LOOKS = 3  # in each interval, so that a renewal is not late, and one that failed is soon tried again
+
+
+class LeaseKeeper:
+    """Renews leases at a third of their length, stores progress once a second, and learns of cancellations in 3 s.
+
+    Stops an attempt whose claim is lost, also when the database could not be reached, or did not answer, until its
+    lease had run out: by then another worker may have the job. The task that does it lives only while there are
+    attempts.
+    """
+
+    def __init__(self, store: Store, clock: Clock) -> None:
+        self._store = store
+        self._clock = clock
+        self._renewed: dict[Attempt, float] = {}
+        self._task: asyncio.Task[None] | None = None
+        self._renewal: asyncio.Task[None] | None = None
+        self._is_failing = False
+        self._shortest = timedelta.max
+
+    def hold(self, attempt: Attempt, since: float | None = None) -> None:
+        """Renew this attempt's lease from now on, if that is not so already.
+
+        `since` is a monotonic moment that was not later than the claim; now if not given.
+        """
+        if attempt in self._renewed:
+            return
+        self._renewed[attempt] = self._clock.monotonic() if since is None else since
+        if self._task is not None and attempt.lease < self._shortest:
+            self._task.cancel()  # it sleeps for too long
+            self._task = None
+        if self._task is None or self._task.done():
+            self._shortest = min(held.lease for held in self._renewed)
+            self._task = asyncio.get_running_loop().create_task(self._keep(), context=Context())
+
+    def release(self, attempt: Attempt) -> None:
+        """Leave this attempt's lease alone from now on."""
+        self._renewed.pop(attempt, None)
+        if not self._renewed and self._task is not None:
+            self._task.cancel()
+            self._task = None
+
+    def held(self) -> list[Attempt]:
+        """The attempts whose leases are renewed."""
+        return list(self._renewed)
+
+    def expires_at(self, attempt: Attempt) -> float:
+        """The monotonic moment until which this attempt's lease surely lasts."""
+        return self._renewed.get(attempt, 0.0) + attempt.lease.total_seconds()
+
+    def tick(self) -> None:
+        """Send the heartbeats that are due; while earlier ones are not answered, end what has outlived its lease."""
+        now = self._clock.monotonic()
+        if self._renewal is not None and not self._renewal.done():
+            self._stop_outlived(list(self._renewed), now)
+        elif due := self._due(now):
+            self._renewal = asyncio.get_running_loop().create_task(self._renew_all(due))
+
+    def _due(self, now: float) -> dict[timedelta, list[Attempt]]:
+        """Attempts by the length of their leases."""
+        due: defaultdict[timedelta, list[Attempt]] = defaultdict(list)
+        for attempt, renewed in self._renewed.items():
+            if attempt.stopped is Stop.LOST:
+                continue
+            if attempt.has_news or now - renewed >= _interval(attempt.lease).total_seconds():
+                due[attempt.lease].append(attempt)
+        return due
+
+    async def _keep(self) -> None:
+        while self._renewed:
+            self._shortest = min(attempt.lease for attempt in self._renewed)
+            await self._clock.sleep(min(_interval(self._shortest) / _LOOKS, PROGRESS_INTERVAL).total_seconds())
+            self.tick()
+
+    async def _renew_all(self, due: dict[timedelta, list[Attempt]]) -> None:
+        for lease, attempts in due.items():
+            await self._renew(attempts, lease, self._clock.monotonic(), [_MOST_FAILURES])
+
+    async def _renew(self, attempts: list[Attempt], lease: timedelta, now: float, budget: list[int]) -> None:
+        """Renew these leases; where that fails and the database answers, in halves: a bad row costs no other lease."""
+        error = await self._renew_together(attempts, lease, now)
+        if error is None:
+            return
+        budget[0] -= 1
+        if len(attempts) == 1 or budget[0] <= 0 or not await self._is_answering():
+            self._fail(attempts, error)
+            return
+        middle = len(attempts) // 2
+        for half in (attempts[:middle], attempts[middle:]):
+            await self._renew(half, lease, now, budget)
+
+    async def _is_answering(self) -> bool:
+        try:
+            await self._store.ping()
+        except Exception:  # noqa: BLE001  whatever the reason
+            return False
+        return True
+
+    async def _renew_together(self, attempts: list[Attempt], lease: timedelta, now: float) -> Exception | None:
+        heartbeats = [attempt.heartbeat() for attempt in attempts]
+        try:
+            holds = await self._store.renew(heartbeats, lease)
+        except Exception as error:  # noqa: BLE001  nothing may end the task that keeps leases
+            return error
+        if self._is_failing:
+            self._is_failing = False
+            _logger.warning("leases are being renewed again")
+        for attempt, heartbeat, hold in zip(attempts, heartbeats, holds, strict=True):
+            if hold is not Hold.BUSY:
+                attempt.note_stored(heartbeat)
+            self._note(attempt, hold, now)
+        return None
+
+    def _note(self, attempt: Attempt, hold: Hold, now: float) -> None:
+        if attempt not in self._renewed:
+            return  # settled while the heartbeat was on its way
+        match hold:
+            case Hold.LOST:
+                if attempt.stopped is not Stop.LOST:
+                    _logger.warning("the claim on %s %s was lost", attempt.claim.job_name, attempt.claim.id)
+                attempt.stop(Stop.LOST)
+            case Hold.CANCEL_REQUESTED:
+                self._renewed[attempt] = now
+                attempt.stop(Stop.CANCELLED)
+            case Hold.HELD:
+                self._renewed[attempt] = now
+            case Hold.BUSY:
+                if now - self._renewed[attempt] >= _interval(attempt.lease).total_seconds() * 2:
+                    _logger.warning(
+                        "the lease of %s %s cannot be renewed: another transaction has locked its row",
+                        attempt.claim.job_name,
+                        attempt.claim.id,
+                    )
+                self._stop_outlived([attempt], self._clock.monotonic())
+
+    def _fail(self, attempts: list[Attempt], error: Exception) -> None:
+        if not self._is_failing:
+            self._is_failing = True
+            _logger.error("leases cannot be renewed: %s", error)
+        self._stop_outlived(attempts, self._clock.monotonic())
+
+    def _stop_outlived(self, attempts: list[Attempt], now: float) -> None:
+        for attempt in attempts:
+            if attempt in self._renewed and now >= self.expires_at(attempt):
+                attempt.stop(Stop.LOST)
+
+
+def _interval(lease: timedelta) -> timedelta:
+    return min(lease / 3, CANCEL_INTERVAL)

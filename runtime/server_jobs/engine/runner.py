@@ -1,0 +1,242 @@
+"""The claims of this process: each under a lease while it waits and runs, its outcome stored when it is over."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from contextvars import Context
+from datetime import timedelta
+from functools import partial
+
+from ..binding import JobBackend
+from ..domain.clock import Clock
+from ..domain.interfaces import Store
+from ..domain.record import Cancelled, Claim, Completed, Failed, JobStatus, Outcome, Released, Settlement
+from ..errors import DatabaseError, StaleClaimError
+from .attempt import Attempt, Stop
+from .leases import LeaseKeeper
+from .settler import Settler
+
+_logger = logging.getLogger("server_jobs")
+
+_GRACE = timedelta(seconds=0.3)
+_RELEASE_PAUSES = (0.02, 0.1, 0.2)
+
+Settled = Callable[[Attempt, Outcome, str | None], None]
+"""Called with an attempt, how it ended, and why it did not complete."""
+
+
+class Runner:
+    """Runs attempts against one store; those of all workers of a backend together, so that writes go in batches."""
+
+    def __init__(self, store: Store, clock: Clock) -> None:
+        self._store = store
+        self._clock = clock
+        self._leases = LeaseKeeper(store, clock)
+        self._settler = Settler(store, clock)
+        self._attempts: dict[str, Attempt] = {}
+        self._returning: set[Attempt] = set()
+        self._leaving: set[asyncio.Event] = set()
+
+    @property
+    def is_failing(self) -> bool:
+        """Whether outcomes cannot be stored at the moment: then nothing more should be begun."""
+        return self._settler.is_failing
+
+    def attempts(self) -> list[Attempt]:
+        """What runs now, or is over and not stored yet."""
+        return list(self._attempts.values())
+
+    def held(self) -> list[Attempt]:
+        """What runs or waits to run here: the claims whose leases are renewed."""
+        return self._leases.held()
+
+    def hold(self, attempt: Attempt, since: float | None = None) -> None:
+        """Renew the lease of an attempt that will run a little later; `run`, `perform` or `give_back` it.
+
+        `since` is a monotonic moment that was not later than its claim; now if not given.
+        """
+        self._leases.hold(attempt, since)
+
+    def check_lease(self, attempt: Attempt, now: float) -> None:
+        """Keep the attempt from starting if its lease may be over: another worker may have claimed the job.
+
+        This process may have been suspended since the last renewal.
+        """
+        if now >= self._leases.expires_at(attempt):
+            attempt.stop(Stop.LOST)
+
+    async def run(self, attempt: Attempt, backend: JobBackend) -> tuple[Outcome, str | None]:
+        """Run an attempt, store its outcome, and return the outcome and the error.
+
+        If the caller is cancelled, release the job: the caller went away, not the job.
+        """
+        self.hold(attempt)
+        self.check_lease(attempt, self._clock.monotonic())
+        answer: asyncio.Future[tuple[Outcome, str | None]] = asyncio.get_running_loop().create_future()
+
+        def settled(_: Attempt, outcome: Outcome, error: str | None) -> None:
+            if not answer.done():
+                answer.set_result((outcome, error))
+
+        await self.perform(attempt, backend, settled, failed=answer)
+        return await answer
+
+    async def perform(
+        self,
+        attempt: Attempt,
+        backend: JobBackend,
+        settled: Settled,
+        failed: asyncio.Future[tuple[Outcome, str | None]] | None = None,
+    ) -> None:
+        """Run an attempt and return when its handler is over. Call `settled` once the outcome is stored, or lost.
+
+        If the caller is cancelled, release the job. Set a store error other than `DatabaseError` on `failed`; log it
+        if there is no `failed`.
+        """
+        self._attempts[attempt.claim.token] = attempt
+        self._leases.hold(attempt)
+        try:
+            settlement = await attempt.run(backend)
+        except BaseException as error:
+            self._leave(attempt)
+            if isinstance(error, asyncio.CancelledError):
+                # In no handler's context: it is the engine that asks.
+                returning = asyncio.get_running_loop().create_task(self._return(attempt), context=Context())
+                await asyncio.shield(returning)
+            raise
+        attempt.is_over = True
+        if settlement is None:
+            self._leave(attempt)
+            settled(attempt, Outcome.LOST, str(StaleClaimError(attempt.claim.id)))
+            return
+
+        def stored(status: JobStatus | None, error: BaseException | None) -> None:
+            self._leave(attempt)
+            if error is None:
+                settled(attempt, *_ended(attempt, settlement, status))
+                return
+            if failed is not None and not failed.done():
+                failed.set_exception(error)
+            else:
+                _logger.error("%s %s could not be settled", attempt.claim.job_name, attempt.claim.id, exc_info=error)
+            settled(attempt, Outcome.LOST, str(error))
+
+        self._settler.put(settlement, deadline=lambda: self._leases.expires_at(attempt), stored=stored)
+
+    async def stop(self, attempts: Sequence[Attempt]) -> None:
+        """End these attempts and give their jobs back without counting them.
+
+        Waits a moment for handlers to end, and for what is being given back. What a handler that does not end still
+        writes is refused as stale.
+        """
+        for attempt in attempts:
+            attempt.stop(Stop.SHUTDOWN)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_GRACE.total_seconds()):
+                await self._until_left(attempts)
+        unfinished: list[Attempt] = []
+        for attempt in attempts:
+            claim = attempt.claim
+            if claim.token not in self._attempts:
+                continue
+            if attempt.is_over:
+                # It must not be given back and run again; its outcome is tried until its lease ends.
+                _logger.error("%s %s is over, and its outcome could not be stored so far", claim.job_name, claim.id)
+            else:
+                unfinished.append(attempt)
+        unfinished += self._returning  # once more: what is given back twice is refused
+        for attempt in unfinished:
+            self._leave(attempt)
+        await self.release([attempt.claim for attempt in unfinished])
+
+    def give_back(self, attempts: Sequence[Attempt]) -> None:
+        """Put the jobs of attempts that were not begun back as they were before their claims.
+
+        Their leases are kept until that is stored, however long the database is away.
+        """
+        for attempt in attempts:
+            self._returning.add(attempt)
+            self._settler.put(
+                Released(id=attempt.claim.id, token=attempt.claim.token),
+                deadline=partial(self._leases.expires_at, attempt),
+                stored=partial(self._given_back, attempt),
+            )
+
+    async def release(self, claims: Sequence[Claim]) -> None:
+        """Give claimed jobs back at the end, without counting the attempt.
+
+        If the database is away for longer than a moment, their leases run out.
+        """
+        if not claims:
+            return
+        released = [Released(id=claim.id, token=claim.token) for claim in claims]
+        for pause in (*_RELEASE_PAUSES, None):
+            try:
+                await self._store.settle(released)
+            except DatabaseError as error:
+                if pause is not None:
+                    await asyncio.sleep(pause)
+                    continue
+                for claim in claims:
+                    _logger.error(  # noqa: TRY400  one line, no trace
+                        "%s %s could not be given back and waits until its lease runs out: %s",
+                        claim.job_name,
+                        claim.id,
+                        error,
+                    )
+            return
+
+    async def _return(self, attempt: Attempt) -> None:
+        """As `release`; whoever stops this runner meanwhile, waits for it."""
+        self._returning.add(attempt)
+        try:
+            await self.release([attempt.claim])
+        finally:
+            self._returning.discard(attempt)
+            self._leave(attempt)
+
+    def _given_back(self, attempt: Attempt, status: JobStatus | None, error: BaseException | None) -> None:
+        del status
+        if error is not None:
+            _logger.error("%s %s could not be given back", attempt.claim.job_name, attempt.claim.id, exc_info=error)
+        self._returning.discard(attempt)
+        self._leave(attempt)
+
+    async def _until_left(self, attempts: Sequence[Attempt]) -> None:
+        left = asyncio.Event()
+        self._leaving.add(left)
+        try:
+            while self._returning or any(attempt.claim.token in self._attempts for attempt in attempts):
+                left.clear()
+                await left.wait()
+        finally:
+            self._leaving.discard(left)
+
+    def _leave(self, attempt: Attempt) -> None:
+        self._leases.release(attempt)
+        self._attempts.pop(attempt.claim.token, None)
+        for left in self._leaving:
+            left.set()
+
+
+def _ended(attempt: Attempt, settlement: Settlement, status: JobStatus | None) -> tuple[Outcome, str | None]:
+    """Return how the attempt ended and why it did not complete. `status` is None if the claim was lost."""
+    if status is JobStatus.COMPLETED:
+        return Outcome.COMPLETED, None
+    if status is None:
+        return Outcome.LOST, str(StaleClaimError(attempt.claim.id))
+    failure = Outcome.CANCELLED if status is JobStatus.CANCELLED else Outcome.FAILED
+    match settlement:
+        case Released(delay=None):
+            return (Outcome.RELEASED if status is JobStatus.PENDING else failure), None
+        case Released(delay=delay):
+            return (Outcome.SNOOZED if status is JobStatus.PENDING else failure), f"put off by its handler for {delay}"
+        case Failed(error=error):
+            return failure, error
+        case Cancelled(reason=reason):
+            return failure, f"cancelled by its handler: {reason}"
+        case Completed():
+            return failure, "its result could not be stored"

@@ -1,0 +1,156 @@
+"""Slots of schedules becoming jobs: once for each slot, however many schedulers run."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime, timedelta
+
+from pydantic_core import to_json
+
+from ..definition import AnyDefinition
+from ..domain.cron import count_slots, due_slots, next_slot
+from ..domain.ids import schedule_id, slot_job_id
+from ..domain.interfaces import Store
+from ..domain.options import Misfire
+from ..domain.record import Declaration, Firing, NewJob, ScheduleRecord
+from ..errors import DatabaseError, ServerJobsError
+from ..registry import JobRegistry
+
+DECLARATION_INTERVAL = timedelta(seconds=15)
+DECLARATION_GRACE = timedelta(minutes=1)
+"""How long after the last worker with the current schedules of a job those of an older release take their place."""
+_MOST_COUNTED = 1000
+_MOST_BYTES = 1_000_000  # of the params of one firing, which is one parameter; D1 takes no more than 2,000,000
+_logger = logging.getLogger("server_jobs")
+
+
+class Scheduler:
+    """Fires what is due. The next slot follows from the slot stored, not from a clock of this machine."""
+
+    def __init__(self, store: Store, registry: JobRegistry) -> None:
+        self._store = store
+        self._registry = registry
+        self._reported: dict[str, str] = {}
+        self.unfired: set[str] = set()
+        """The schedules that the last `tick` could not fire, by their ids."""
+
+    async def declare(self) -> None:
+        """Store the schedules of the registry, unless another set of schedules is the current one of their job.
+
+        Call it at the start and every `DECLARATION_INTERVAL`, so that others know that the set is in use.
+        """
+        declarations = [_declaration(registration.job) for registration in self._registry.registrations()]
+        for schedule in await self._store.declare_schedules(declarations, grace=DECLARATION_GRACE):
+            _logger.warning(
+                "schedule %s of %s is disabled: the registry no longer declares it", schedule.name, schedule.job_name
+            )
+
+    async def tick(self, *, allowance: Callable[[], int | None] = lambda: None) -> list[str]:
+        """Enqueue the jobs of slots that have come, until `allowance` is zero; the ids of those that are new.
+
+        A database that refuses what one schedule is to make keeps no other from firing: the first such `DatabaseError`
+        is raised when all had their turn. One that does not answer any more is not asked again for each of them.
+        """
+        self.unfired.clear()
+        names = dict.fromkeys(job.name for job in self._registry.known_jobs())
+        due = await self._store.due_schedules(list(names))
+        fired: list[str] = []
+        refused: DatabaseError | None = None
+        for schedule in due.schedules:
+            if allowance() == 0:
+                break
+            try:
+                fired += await self._fire(schedule, due.now)
+            except DatabaseError as error:
+                await self._store.ping()
+                self._report(schedule, str(error))
+                refused = refused or error
+        if refused is not None:
+            raise refused
+        return fired
+
+    async def _fire(self, schedule: ScheduleRecord, now: datetime) -> list[str]:
+        firing = self._firing(schedule, now)
+        if firing is None:
+            return []
+        made = await self._store.fire(firing)
+        self._reported.pop(schedule.id, None)
+        if any(made):
+            _report_dropped(schedule, firing)
+        return [job.id for (_, job), is_new in zip(firing.slots, made, strict=True) if is_new]
+
+    def _firing(self, schedule: ScheduleRecord, now: datetime) -> Firing | None:
+        """The slots to fire and the next one. A schedule that cannot be read is reported once and left alone."""
+        rule = (schedule.cron_expression, schedule.timezone)
+        try:
+            if schedule.next_run_at is None:
+                return Firing(schedule_id=schedule.id, rule=rule, slots=(), next_run_at=next_slot(*rule, now))
+            slots, following = due_slots(
+                Misfire(schedule.misfire), *rule, schedule.next_run_at, now, misfire_limit=schedule.misfire_limit
+            )
+            jobs = tuple(self._jobs(schedule, slots))
+            if len(jobs) < len(slots):
+                following = slots[len(jobs)]
+        except Exception as error:  # noqa: BLE001  a validator may raise anything, and other schedules must go on
+            self._report(schedule, str(error) if isinstance(error, ServerJobsError) else repr(error))
+            return None
+        return Firing(schedule_id=schedule.id, rule=rule, slots=jobs, next_run_at=following)
+
+    def _jobs(self, schedule: ScheduleRecord, slots: Sequence[datetime]) -> Iterator[tuple[datetime, NewJob]]:
+        """The oldest slot, and as many of those after it as go into one statement."""
+        size = 0
+        for slot in slots:
+            job = self._job(schedule, slot)
+            size += len(to_json(job.params))  # as it travels: a text within another one
+            if size > _MOST_BYTES and slot != slots[0]:
+                return
+            yield slot, job
+
+    def _report(self, schedule: ScheduleRecord, reason: str) -> None:
+        """Note that a schedule cannot fire, and log why unless the last tick did."""
+        self.unfired.add(schedule.id)
+        if self._reported.get(schedule.id) != reason:
+            self._reported[schedule.id] = reason
+            _logger.error("schedule %s of %s cannot fire: %s", schedule.name, schedule.job_name, reason)
+
+    def _job(self, schedule: ScheduleRecord, slot: datetime) -> NewJob:
+        job = self._registry.find(schedule.job_name).job
+        new = job.new_job(json.loads(schedule.params), scheduled_for=slot)
+        return new._replace(id=slot_job_id(schedule.id, slot))
+
+
+def _declaration(job: AnyDefinition) -> Declaration:
+    schedules = tuple(
+        ScheduleRecord(
+            id=schedule_id(job.job_name, schedule.name),
+            job_name=job.job_name,
+            name=schedule.name,
+            cron_expression=schedule.cron,
+            timezone=schedule.timezone,
+            misfire=schedule.misfire,
+            misfire_limit=schedule.misfire_limit,
+            params=schedule.params,
+        )
+        for schedule in job.schedules
+    )
+    return Declaration(job.job_name, schedules)
+
+
+def _report_dropped(schedule: ScheduleRecord, firing: Firing) -> None:
+    """Say how many slots passed that are older than the newest ones, which the limit lets through."""
+    oldest, _ = firing.slots[0]
+    if schedule.misfire_limit is None or schedule.next_run_at is None or schedule.next_run_at >= oldest:
+        return
+    count = count_slots(*firing.rule, schedule.next_run_at, oldest, most=_MOST_COUNTED)
+    if count:
+        _logger.warning(
+            "schedule %s of %s: %s%d slots from %s on passed without a scheduler and are dropped; the newest %d fire",
+            schedule.name,
+            schedule.job_name,
+            "at least " if count == _MOST_COUNTED else "",
+            count,
+            schedule.next_run_at.isoformat(),
+            schedule.misfire_limit,
+        )

@@ -1,0 +1,190 @@
+"""Outcomes on their way to the store: whatever finishes while one write is under way goes together in the next."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from contextvars import Context
+
+from ..domain.clock import Clock
+from ..domain.interfaces import JobStore
+from ..domain.record import Completed, Failed, JobStatus, Released, Settlement
+from ..errors import DatabaseError, RowLockedError, ValueTooLargeError
+
+_logger = logging.getLogger("server_jobs")
+
+_FIRST_PAUSE = 0.1
+_LOCKED_PAUSE = 0.5
+_LONGEST_PAUSE = 2.0
+_REFUSALS = 3  # of one outcome, by a database that takes the renewals of its lease meanwhile
+
+Stored = Callable[[JobStatus | None, BaseException | None], None]
+
+
+class _Waiting:
+    """An outcome, the monotonic moment its lease surely lasts until, and who is to be told."""
+
+    _last_deadline = float("inf")
+    _refusals = 0
+    _is_replaced = False
+
+    def __init__(self, settlement: Settlement, deadline: Callable[[], float], stored: Stored) -> None:
+        self.settlement = settlement
+        self.deadline = deadline
+        self.stored = stored
+
+    def is_hopeless(self, error: DatabaseError) -> bool:
+        """Told that it was refused all by itself: whether to give it up.
+
+        One that is refused again and again although its row can be written, or is too large, becomes a failure that
+        says so; if that is refused as well, it is hopeless.
+        """
+        deadline, refused = self.deadline(), self.settlement
+        self._refusals += deadline > self._last_deadline  # the lease was renewed since
+        self._last_deadline = deadline
+        is_given_back = isinstance(refused, Released) and refused.delay is None  # which is no outcome
+        is_for_good = isinstance(error, ValueTooLargeError)
+        if not is_for_good and (self._refusals < _REFUSALS or is_given_back):
+            return False
+        what = f"result of {len(refused.result):,} characters" if isinstance(refused, Completed) else "outcome"
+        reason = f"its {what} could not be stored: {error}"
+        _logger.error("job %s: %s", refused.id, reason)
+        if self._is_replaced:
+            return True
+        self.settlement = Failed(id=refused.id, token=refused.token, error=reason, retry_after=None)
+        self._is_replaced, self._refusals = True, 0
+        return False
+
+
+class Settler:
+    """Writes settlements in batches. When the database is away it tries again, with growing pauses, until the lease of
+    a claim has surely run out: then another worker may have the job, and the outcome is dropped.
+
+    A result that is refused again and again while its lease can be renewed fails the job, with what the database said;
+    one that is too large for the database does at once.
+    """
+
+    def __init__(self, store: JobStore, clock: Clock) -> None:
+        self._store = store
+        self._clock = clock
+        self._waiting: list[_Waiting] = []
+        self._task: asyncio.Task[None] | None = None
+        self._pause = 0.0
+        self._size: int | None = None
+        self._aside: set[asyncio.Task[None]] = set()
+
+    @property
+    def is_failing(self) -> bool:
+        """Whether the last write failed: then it is no time to begin more work."""
+        return self._pause > 0
+
+    def put(self, settlement: Settlement, *, deadline: Callable[[], float], stored: Stored) -> None:
+        """Write this outcome soon; `stored` is called with the status the job has then, or None: the claim was lost.
+
+        What the store raises besides `DatabaseError` is handed to it as well.
+        """
+        self._enqueue(_Waiting(settlement, deadline, stored))
+
+    def _enqueue(self, waiting: _Waiting) -> None:
+        self._waiting.append(waiting)
+        if self._task is None or self._task.done():
+            self._task = asyncio.get_running_loop().create_task(self._write_all(), context=Context())
+
+    async def _write_all(self) -> None:
+        while True:
+            await self._clock.sleep(self._pause)  # zero: one turn of the loop, in which others may join this batch
+            if not self._waiting:
+                self._pause, self._size = 0.0, None  # also when what could not be stored was dropped
+                return
+            size = self._size or len(self._waiting)
+            batch, self._waiting = self._waiting[:size], self._waiting[size:]
+            await self._write(batch)
+
+    async def _write(self, batch: list[_Waiting]) -> None:
+        try:
+            statuses = await self._store.settle([waiting.settlement for waiting in batch])
+        except ValueTooLargeError as error:
+            self._note_too_large(batch, error)
+        except RowLockedError as error:
+            self._note_locked(batch, error)
+        except DatabaseError as error:
+            self._note_failure(batch, error)
+        except Exception as error:  # noqa: BLE001  carried to the one who is to blame
+            if len(batch) > 1:
+                self._waiting[:0], self._size = batch, 1
+            else:
+                _tell_all(batch, error)
+        except BaseException as error:
+            _tell_all(batch, error)
+            raise
+        else:
+            self._note_success()
+            for waiting, status in zip(batch, statuses, strict=True):
+                waiting.stored(status, None)
+
+    def _note_success(self) -> None:
+        if self._pause:
+            _logger.warning("outcomes are being stored again")
+            self._pause = 0.0
+        if self._size is not None:
+            self._size = self._size * 2 if self._size < len(self._waiting) else None
+
+    def _note_too_large(self, batch: list[_Waiting], error: ValueTooLargeError) -> None:
+        """Nothing to wait for: each is written alone, and the one that is too large as a failure."""
+        if len(batch) == 1 and batch[0].is_hopeless(error):
+            batch[0].stored(None, error)
+        else:
+            self._waiting[:0], self._size = batch, 1
+
+    def _note_locked(self, batch: list[_Waiting], error: RowLockedError) -> None:
+        """Find the row that another transaction has locked, and set its outcome aside: the others need not wait."""
+        if len(batch) > 1:
+            self._waiting[:0], self._size = batch, 1
+            return
+        _logger.warning("the outcome of job %s waits: %s", batch[0].settlement.id, error)
+        task = asyncio.get_running_loop().create_task(self._write_when_unlocked(batch[0]), context=Context())
+        self._aside.add(task)
+        task.add_done_callback(self._aside.discard)
+
+    async def _write_when_unlocked(self, waiting: _Waiting) -> None:
+        while True:
+            await self._clock.sleep(_LOCKED_PAUSE)
+            if self._clock.monotonic() >= waiting.deadline():
+                self._drop(waiting)
+                return
+            try:
+                (status,) = await self._store.settle([waiting.settlement])
+            except RowLockedError:
+                continue
+            except DatabaseError:
+                self._enqueue(waiting)
+            except Exception as error:  # noqa: BLE001  carried to the one who is to blame
+                waiting.stored(None, error)
+            else:
+                waiting.stored(status, None)
+            return
+
+    def _drop(self, waiting: _Waiting) -> None:
+        _logger.error("the outcome of job %s was dropped: its lease ran out first", waiting.settlement.id)
+        waiting.stored(None, None)
+
+    def _note_failure(self, batch: list[_Waiting], error: DatabaseError) -> None:
+        if not self._pause:
+            _logger.error("outcomes cannot be stored, trying again: %s", error)
+        self._pause = min(_LONGEST_PAUSE, max(_FIRST_PAUSE, self._pause * 2))
+        self._size = 1  # one that is refused for good must not keep others back
+        if len(batch) == 1 and batch[0].is_hopeless(error):
+            batch[0].stored(None, error)
+            return
+        now = self._clock.monotonic()
+        for waiting in batch:
+            if now < waiting.deadline():
+                self._waiting.append(waiting)
+            else:
+                self._drop(waiting)
+
+
+def _tell_all(batch: list[_Waiting], error: BaseException) -> None:
+    for waiting in batch:
+        waiting.stored(None, error)

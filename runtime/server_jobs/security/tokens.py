@@ -1,0 +1,215 @@
+"""Bearer tokens: who may use the routes, and for what."""
+
+from __future__ import annotations
+
+import hmac
+import os
+import re
+import secrets
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import lru_cache
+from hashlib import sha256
+from urllib.parse import quote, unquote
+
+from ..domain.text_limits import LONGEST_NAME, check_text
+from ..errors import InvalidOptionError
+from .variables import NAMED_TOKENS_VARIABLE, PREVIOUS_TOKEN_VARIABLE, TOKEN_VARIABLE
+
+SHORTEST_TOKEN = 43  # what 32 bytes take in base64url, the shortest of the usual ways to write them
+MOST_NAMED_TOKENS = 100
+_FEWEST_DIFFERENT = 10
+_MOST_TOKENS = 2
+_MOST_OF_ONE_NAME = 2  # while one replaces the other
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_HASH = re.compile(r"sha256:([0-9a-f]{64})")
+
+
+class Scope(StrEnum):
+    """What a token is for. No scope includes another one."""
+
+    READ = "read"
+    """List, show and watch jobs; read status and metrics."""
+    ENQUEUE = "enqueue"
+    """Enqueue jobs."""
+    ADMIN = "admin"
+    """Cancel, retry and delete jobs; trigger a tick."""
+
+
+_SCOPES = ", ".join(Scope)
+
+Rights = Mapping[Scope, frozenset[str] | None]
+"""Scopes, each with the queues for which it holds; None: every queue."""
+
+ALL_RIGHTS: Rights = dict.fromkeys(Scope)
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who sent a request: the name of its token, and what that token is for."""
+
+    name: str
+    rights: Rights
+
+    def may(self, scope: Scope, queue: str | None = None) -> bool:
+        """Return whether the token has the scope for that queue; for every queue if None."""
+        if scope not in self.rights:
+            return False
+        queues = self.rights[scope]
+        return queues is None or (queue is not None and queue in queues)
+
+
+@dataclass(frozen=True, slots=True)
+class NamedToken:
+    """A token with scopes, as it is configured: its hash, never the token itself."""
+
+    caller: Caller
+    digest: bytes
+
+    @classmethod
+    def of(cls, name: str, rights: Rights, token: str) -> NamedToken:
+        """The configuration of a new token. Raises `InvalidOptionError` for a name that cannot be used."""
+        _check_name(name, "the name")
+        if not rights:
+            raise InvalidOptionError(f"the token {name!r} has no scope; give one of {_SCOPES}")
+        return cls(Caller(name, rights), _digest(token))
+
+    @property
+    def line(self) -> str:
+        """The line of `JOBS_TOKENS`: `shop enqueue:mail,reports read sha256:…`."""
+        scopes = (_written(scope, queues) for scope, queues in self.caller.rights.items())
+        return f"{self.caller.name} {' '.join(scopes)} sha256:{self.digest.hex()}"
+
+
+class Tokens:
+    """The tokens that open the routes. Without any, there are no routes. Only hashes are kept.
+
+    `tokens` have every scope for every queue: one, or two while one replaces the other. Each must be 32 random bytes or
+    more as text, such as `new_token` makes. Raises `InvalidOptionError` otherwise, without showing the token. `named`
+    have scopes.
+    """
+
+    def __init__(self, *tokens: str, named: Iterable[NamedToken] = ()) -> None:
+        if len(tokens) > _MOST_TOKENS:
+            raise InvalidOptionError(f"at most {_MOST_TOKENS} tokens are valid at a time, not {len(tokens)}")
+        for number, token in enumerate(tokens, 1):
+            _check(token, number)
+        names = (TOKEN_VARIABLE, PREVIOUS_TOKEN_VARIABLE)
+        self._tokens = (
+            *(NamedToken(Caller(name, ALL_RIGHTS), _digest(token)) for name, token in zip(names, tokens, strict=False)),
+            *named,
+        )
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] | None = None) -> Tokens:
+        """The tokens of `JOBS_TOKEN`, `JOBS_TOKEN_PREVIOUS` and `JOBS_TOKENS`; variables may be unset or empty."""
+        given = os.environ if environment is None else environment
+        named = named_tokens(given.get(NAMED_TOKENS_VARIABLE) or "")
+        tokens = (token for name in (TOKEN_VARIABLE, PREVIOUS_TOKEN_VARIABLE) if (token := given.get(name)))
+        return cls(*tokens, named=named)
+
+    def __bool__(self) -> bool:
+        return bool(self._tokens)
+
+    def admit(self, authorization: str | None) -> Caller | None:
+        """Return whose token a header `Authorization` has, None if it is not valid. Takes the same time for each."""
+        scheme, _, token = (authorization or "").partition(" ")
+        given = _digest(token.strip(" "))
+        matches = [one.caller for one in self._tokens if hmac.compare_digest(given, one.digest)]
+        return matches[0] if matches and scheme.lower() == "bearer" else None
+
+
+def new_token() -> str:
+    """A token of 32 random bytes, in the characters that need no quoting anywhere."""
+    return secrets.token_urlsafe(32)
+
+
+@lru_cache(maxsize=8)  # a Worker reads its variables at each request
+def named_tokens(text: str) -> tuple[NamedToken, ...]:
+    """Read `JOBS_TOKENS`: a token per line, or several on one line with semicolons between them.
+
+    Raises `InvalidOptionError`, and shows nothing that could be a token.
+    """
+    lines = [line.strip() for line in text.replace(";", "\n").splitlines()]
+    found = [_read(line, number) for number, line in enumerate(lines, 1) if line and not line.startswith("#")]
+    if len(found) > MOST_NAMED_TOKENS:
+        raise InvalidOptionError(f"JOBS_TOKENS has {len(found)} tokens; at most {MOST_NAMED_TOKENS} are possible")
+    for name, count in Counter(one.caller.name for one in found).items():
+        if count > _MOST_OF_ONE_NAME:
+            raise InvalidOptionError(
+                f"JOBS_TOKENS has {count} tokens named {name!r}; {_MOST_OF_ONE_NAME} may share a name"
+            )
+    return tuple(found)
+
+
+def rights_of(scopes: Iterable[str]) -> Rights:
+    """Read scopes such as `read` and `enqueue:mail,reports`. Raises `InvalidOptionError` for one that there is not.
+
+    In the name of a queue, a comma, a semicolon, a percent sign and white space are percent-encoded: `%2C`.
+    """
+    rights: dict[Scope, frozenset[str] | None] = {}
+    for text in scopes:
+        name, colon, queues = text.partition(":")
+        if name not in set(Scope):
+            raise InvalidOptionError(f"there is no scope {name[:20]!r}; scopes are {_SCOPES}, such as enqueue:mail")
+        scope = Scope(name)
+        if scope in rights:
+            raise InvalidOptionError(
+                f"the scope {name} is given twice; give all its queues at once: {name}:mail,reports"
+            )
+        rights[scope] = frozenset(_queues(name, queues)) if colon else None
+    return rights
+
+
+def _queues(scope: str, text: str) -> Iterator[str]:
+    for part in text.split(","):
+        queue = unquote(part)
+        if not queue:
+            raise InvalidOptionError(f"the scope {scope} has an empty name of a queue; write {scope}:mail,reports")
+        check_text("the queue of a scope", queue, LONGEST_NAME)
+        yield queue
+
+
+def _written(scope: Scope, queues: frozenset[str] | None) -> str:
+    names = "" if queues is None else ":" + ",".join(quote(queue, safe="") for queue in sorted(queues))
+    return f"{scope}{names}"
+
+
+def _read(line: str, number: int) -> NamedToken:
+    place = f"{NAMED_TOKENS_VARIABLE}, entry {number}"
+    name, *scopes, digest = line.split() if len(line.split()) >= 3 else ("", "", "")
+    found = _HASH.fullmatch(digest)
+    if found is None:
+        raise InvalidOptionError(
+            f"{place}: write `NAME SCOPE… sha256:HASH`, as `server-jobs token --name NAME --scope SCOPE` prints it"
+        )
+    _check_name(name, f"{place}: the name")
+    try:
+        return NamedToken(Caller(name, rights_of(scopes)), bytes.fromhex(found[1]))
+    except InvalidOptionError as error:
+        raise InvalidOptionError(f"{place}: {error}") from None
+
+
+def _check_name(name: str, what: str) -> None:
+    if _NAME.fullmatch(name) is None:
+        raise InvalidOptionError(f"{what} of a token has 1 to 64 letters, digits, dots, hyphens and underscores")
+
+
+def _check(token: str, number: int) -> None:
+    if len(token) < SHORTEST_TOKEN:
+        raise InvalidOptionError(
+            f"token {number} has {len(token)} characters; it must be 32 random bytes or more, which take "
+            f"{SHORTEST_TOKEN}: `server-jobs token` makes one"
+        )
+    if not (token.isascii() and token.isprintable()) or " " in token:
+        raise InvalidOptionError(
+            f"token {number} has characters that no header may hold, or spaces: `server-jobs token` makes one"
+        )
+    if len(set(token)) < _FEWEST_DIFFERENT:
+        raise InvalidOptionError(f"token {number} is not random: `server-jobs token` makes one")
+
+
+def _digest(text: str) -> bytes:
+    return sha256(text.encode("utf-8", "surrogatepass")).digest()
