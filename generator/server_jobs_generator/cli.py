@@ -19,7 +19,7 @@ import click
 from server_jobs.cli.failures import NO
 from server_jobs.cli.failures import report as report_error
 from server_jobs.cli.findings import Verdict
-from server_jobs.cli.output import note, say, say_as_it_is
+from server_jobs.cli.output import note, say
 from server_jobs.cli.suggestion import suggestion
 from server_jobs.errors import ProjectError, ServerJobsError
 from server_jobs.project import Project, find_project
@@ -120,7 +120,7 @@ class _Run:
             told = _told(project, plan, self.form, written=write, with_diffs=self.diff)
             _print(report.problem_lines(plan) if self.form is Form.TEXT else [])
             if self.form in (Form.TEXT, Form.GITHUB):
-                _tell(plan, report.change_lines(plan, written=write))
+                _print(report.change_lines(project, plan, written=write))
             _print(told)
 
 
@@ -197,7 +197,7 @@ def check(folder: Path, *, target: str | None, against: str | None, database: st
         code = () if target is None else _look_at_code(project)
         told = _told(project, plan, form, files=plan.findings, target=target, code=code, queue=queue)
         if form is Form.TEXT:
-            _tell(plan, [*report.problem_lines(plan), *report.finding_lines(plan)])
+            _print([*report.problem_lines(plan), *report.finding_lines(project, plan)])
             _print([] if target is None else report.code_lines(target, code))
         else:
             _note(plan.remarks)
@@ -312,7 +312,7 @@ def _refuse(project: Project, plan: Plan, form: Form) -> NoReturn:
     if form is Form.TEXT and not plan.is_refused:
         note(f"Error: {report.refusal(plan)}")
     elif form is Form.TEXT:
-        _tell(plan, report.refusal_lines(plan))
+        _print(report.problem_lines(plan))
     else:
         _print(_told(project, plan, form, files=plan.edited))
     raise SystemExit(NO)
@@ -353,12 +353,6 @@ def _told(
 def _print(lines: Iterable[str]) -> None:
     for line in lines:
         say(line)
-
-
-def _tell(plan: Plan, lines: Iterable[str]) -> None:
-    """What a person reads, and the patch that its last lines introduce."""
-    _print(lines)
-    say_as_it_is(report.printed_patch(plan))
 
 
 def _note(remarks: Iterable[str]) -> None:

@@ -17,11 +17,6 @@ from .problems import SpecProblem
 from .spec import JobSpec
 
 
-def moved_modules(jobs: Sequence[JobSpec], lock: Lock) -> dict[str, str]:
-    """The modules of these jobs by their earlier names: `remind` to `recall`, and those of earlier versions."""
-    return {old: new for job in jobs for old, new in _modules(job, lock)}
-
-
 def handlers_left_behind(project: Project, jobs: Sequence[JobSpec], lock: Lock) -> Iterator[SpecProblem]:
     """The jobs whose handlers, or upcasters, still lie under their earlier names and would not be used any more."""
     for job in jobs:

@@ -22,12 +22,11 @@ from .earlier_run import EarlierRun, ThisRun, keep_type_memory, read_earlier_run
 from .earlier_versions import hashes_of, name_problems, steps_of
 from .files import File, KeptFile, Ownership, read_file
 from .garbage import few_collections
-from .handler_impact.handler_impact import handler_impact
 from .manifest import Manifest, hash_content, manifest_path, read_manifest
 from .merge_conflicts import merge_conflicts
 from .migrations import begin_migrations, schema_fingerprint, view_hashes
 from .model_pool import render_models_of
-from .moved_jobs import handlers_left_behind, moved_modules
+from .moved_jobs import handlers_left_behind
 from .output import Finding, State
 from .plan import Plan
 from .problems import SpecProblem
@@ -100,7 +99,6 @@ def make_plan(
         findings=findings + _manifest_finding(project, manifest),
         unused=_unused(new, [*files, *made.right]),
         configuration=tuple(sorted(check_configuration(project, read_upload(project)))),
-        impact=handler_impact(project, findings, moved_modules(specs.jobs, before)),
         manifest=manifest,
         journal=File(manifest.path, recorded.begin(new).dump()),
     )

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 from .contracts.finding import ContractFinding
 from .files import File
-from .handler_impact.impact import NO_IMPACT, HandlerImpact
 from .output import Finding, State
 from .problems import SpecProblem
 from .worker_lint.finding import CodeFinding
@@ -19,8 +18,7 @@ class Plan:
     `contracts` is what the specs break of what was released; with one that stops, nothing may be written either.
     `remarks` are about what they were compared with. `findings` are the files that are not as they should be, `unused`
     the handlers whose job is gone, `manifest` is the record to be written with them, `journal` the one to be written
-    before them. `configuration` is what the files beside the Worker lack, which are the user's. `impact` is what the
-    models to be written mean for the handlers.
+    before them. `configuration` is what the files beside the Worker lack, which are the user's.
     """
 
     problems: tuple[SpecProblem, ...] = ()
@@ -29,7 +27,6 @@ class Plan:
     findings: tuple[Finding, ...] = ()
     unused: tuple[str, ...] = ()
     configuration: tuple[CodeFinding, ...] = ()
-    impact: HandlerImpact = NO_IMPACT
     manifest: File | None = None
     journal: File | None = None
 

@@ -8,13 +8,11 @@ from dataclasses import asdict
 from difflib import unified_diff
 from typing import TYPE_CHECKING
 
-from server_jobs.cli.output import is_shown_only
 from server_jobs.project import Project
 
 from .files import read_file
 from .output import Finding, State
 from .plan import Plan
-from .problems import printable
 from .worker_lint.finding import CodeFinding
 
 if TYPE_CHECKING:
@@ -23,12 +21,9 @@ if TYPE_CHECKING:
 NOTHING_CHANGED = "nothing changed"
 ALL_IS_WELL = "every generated file is as the specs ask for"
 ALL_CAN_WORK = "nothing was found that cannot work on {target}"
-HANDLERS_FOLLOW = "your handlers were written for the models before; these lines have to follow:"
-PATCH_LEFT_OUT = (
-    "note: {path} has characters that could control a terminal, so its patch is not printed; `--json` has it as "
-    "handler_patch, of a --dry-run before the models are written"
+MODELS_CHANGED = (
+    "note: models changed: {count}; {first}run your type checker (mypy or pyright) to find handlers that need a change"
 )
-PATCH_FOLLOWS = "ready for `git apply` or `patch -p1`, what needs no thought:"
 ENTRIES_FOLLOW = (
     "ready for contracts.accepted.json beside the specs, once each has a reason and the last day that it holds:"
 )
@@ -59,8 +54,6 @@ def document(
             for finding in plan.findings
         ],
         "unused_handlers": plan.unused,
-        "handler_changes": [asdict(change) for change in plan.impact.changes],
-        "handler_patch": plan.impact.patch,
         "written": written,
     }
     if target is not None:
@@ -83,12 +76,6 @@ def problem_lines(plan: Plan) -> Iterator[str]:
         yield from entries
 
 
-def refusal_lines(plan: Plan) -> Iterator[str]:
-    """What stands in the way of the specs as they are, and what they would ask of handlers."""
-    yield from problem_lines(plan)
-    yield from _impact_lines(plan)
-
-
 def refusal(plan: Plan) -> str:
     """Why nothing was written over files that were changed by hand, and what to do about it."""
     edited = "\n".join(f"  {finding.path}" for finding in plan.edited)
@@ -99,7 +86,7 @@ def refusal(plan: Plan) -> str:
     )
 
 
-def change_lines(plan: Plan, *, written: bool) -> Iterator[str]:
+def change_lines(project: Project, plan: Plan, *, written: bool) -> Iterator[str]:
     """What was done, or would be done, to each file; then what the user may want to do."""
     changes = [(_action(finding), finding) for finding in plan.findings if finding.state is not State.EXTRA]
     for action, finding in changes:
@@ -109,23 +96,16 @@ def change_lines(plan: Plan, *, written: bool) -> Iterator[str]:
     yield from (f"note: {finding}" for finding in plan.configuration)
     if not changes:
         yield NOTHING_CHANGED
-    yield from _impact_lines(plan)
+    yield from _model_note(project, plan, written=written)
 
 
-def printed_patch(plan: Plan) -> str:
-    """The patch for handlers as `git apply` and `patch -p1` take it, to the byte: nothing in it may be escaped.
-
-    Handlers with characters that could control a terminal are not in it.
-    """
-    return "".join(patch.text for patch in plan.impact.patches if is_shown_only(patch.text))
-
-
-def finding_lines(plan: Plan) -> Iterator[str]:
+def finding_lines(project: Project, plan: Plan) -> Iterator[str]:
     """One line for each file that is not as it should be, or one that says that all are."""
     yield from map(str, plan.findings)
     yield from (f"note: {remark}" for remark in plan.remarks)
     yield from _notes(plan)
-    yield from _impact_lines(plan)
+    if not (plan.is_refused or plan.edited):
+        yield from _model_note(project, plan, written=False)
     if not (plan.findings or plan.is_refused):
         yield ALL_IS_WELL
 
@@ -156,16 +136,12 @@ def _notes(plan: Plan) -> Iterator[str]:
         yield f"note: {path} is not used any more, {gone}; it is yours, delete it when you no longer need it"
 
 
-def _impact_lines(plan: Plan) -> Iterator[str]:
-    """The lines of handlers that have to follow, and what introduces `printed_patch`, which is to be printed next."""
-    if plan.impact.changes:
-        yield HANDLERS_FOLLOW
-        yield from (printable(str(change)) for change in plan.impact.changes)
-    for patch in plan.impact.patches:
-        if not is_shown_only(patch.text):
-            yield PATCH_LEFT_OUT.format(path=printable(patch.path))
-    if printed_patch(plan):
-        yield PATCH_FOLLOWS
+def _model_note(project: Project, plan: Plan, *, written: bool) -> Iterator[str]:
+    """What to do when a model changes that is there already: handlers may use it."""
+    models = [finding for finding in plan.findings if finding.path.startswith(f"{project.output}/models/")]
+    count = sum(finding.state not in (State.MISSING, State.EXTRA) for finding in models)
+    if count:
+        yield MODELS_CHANGED.format(count=count, first="" if written else "generate, then ")
 
 
 def _action(finding: Finding) -> str:

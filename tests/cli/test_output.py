@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from server_jobs.cli.output import is_shown_only, one_line, printable, say_as_it_is
+from server_jobs.cli.output import one_line, printable
 from server_jobs.cli.suggestion import suggestion
 from server_jobs.cli.times import age, length, local
 
@@ -37,25 +37,6 @@ def test_the_escapes_mean_the_same_in_json(text: str) -> None:
 @pytest.mark.parametrize("text", ["\x1b[31m", "\x9b31m", "\u202eevil", "\u2066evil", "\ufeff", "\r", "\x07", "\x7f"])
 def test_what_could_deceive_a_reader_is_escaped(text: str) -> None:
     assert printable(text).startswith("\\")
-
-
-@pytest.mark.parametrize(
-    "text", ["\x1b[31m", "\x9b31m", "\u202eevil", "good\revil", "good\n\rn", "a\ufeff", "\x0b", "\ud800"]
-)
-def test_what_could_deceive_a_reader_is_not_printed_as_it_is(text: str) -> None:
-    with pytest.raises(ValueError, match="control a terminal"):
-        say_as_it_is(text)
-
-
-def test_tabs_and_all_ends_of_lines_are_printed_to_the_byte(capfdbinary: pytest.CaptureFixture[bytes]) -> None:
-    text = "+\tone\r\n \ufefftwo\f\u2028 three\n"
-    say_as_it_is(text)
-    assert capfdbinary.readouterr().out == text.encode()
-
-
-@given(st.text())
-def test_what_is_printable_is_shown_only(text: str) -> None:
-    assert is_shown_only(printable(text))
 
 
 def test_ordinary_text_stays_as_it_is() -> None:

@@ -98,8 +98,6 @@ def test_json_of_a_clean_tree_has_the_same_shape(project: TemporaryProject) -> N
         "contracts": [],
         "files": [],
         "unused_handlers": [],
-        "handler_changes": [],
-        "handler_patch": "",
         "written": False,
     }
 

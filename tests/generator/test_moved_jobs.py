@@ -13,13 +13,10 @@ from tests.generator.projects import TemporaryProject, generated_project, git, j
 NUMBER = {"type": "integer"}
 HANDLER = """\
 from generated.models.remind import RemindParams, RemindResult
-from generated.models import remind
-from generated.models import remind as models
 from server_jobs import JobContext
 
 
 async def handle(params: RemindParams, context: JobContext) -> RemindResult:
-    assert isinstance(params, remind.RemindParams | models.RemindParams)
     return RemindResult()
 """
 
@@ -55,33 +52,15 @@ def test_a_renamed_spec_waits_for_its_handler(project: TemporaryProject, command
     assert project.files() == before
 
 
-def test_a_handler_that_moved_along_is_the_handler_and_its_imports_follow(project: TemporaryProject) -> None:
+def test_a_handler_that_moved_along_is_the_handler(project: TemporaryProject) -> None:
     rename_spec(project)
     move(project, "handlers/remind.py", "handlers/recall.py")
-    result = project.generate()
-    assert "handlers/recall.py:1:23 models.remind was renamed to models.recall\n" in result.output
-    assert "is gone" not in result.output
-    assert "not used any more" not in result.output
+    output = project.generate().output
+    assert "note: models changed: 1; run your type checker" in output
+    assert "not used any more" not in output
     assert project.read("handlers/recall.py") == HANDLER
-    subprocess.run(["git", "apply", "-"], cwd=project.root, input=result.stdout_bytes, check=True)
-    assert project.read("handlers/recall.py").splitlines()[:3] == [
-        "from generated.models.recall import RemindParams, RemindResult",
-        "from generated.models import recall as remind",
-        "from generated.models import recall as models",
-    ]
     assert not project.path("handlers/remind.py").exists()
     assert project.run("check").exit_code == 0
-
-
-def test_a_change_of_the_params_that_comes_along_is_told_as_well(project: TemporaryProject) -> None:
-    handler = HANDLER.replace("    return", "    print(params.text)\n    return")
-    project.path("handlers/remind.py").write_text(handler, encoding="utf-8")
-    rename_spec(project)
-    move(project, "handlers/remind.py", "handlers/recall.py")
-    spec = json.loads(project.read("specs/recall.json").replace('"text"', '"note"'))
-    project.write_spec("recall", spec)
-    output = project.generate("--relock", "Remind").output
-    assert "handlers/recall.py:9:18 params.text was renamed to params.note\n" in output
 
 
 def test_upcasters_move_along(project: TemporaryProject) -> None:
@@ -99,9 +78,7 @@ def test_upcasters_move_along(project: TemporaryProject) -> None:
     assert "git mv handlers/remind_v1.py handlers/recall_v1.py" in output
     assert "handlers/recall.py" not in output
     move(project, *moves[1])
-    output = project.generate().output
-    assert "handlers/recall_v1.py:5:23 models.remind_v1 was renamed to models.recall_v1\n" in output
-    assert "handlers/recall_v1.py:6:23 models.remind_v2 was renamed to models.recall_v2\n" in output
+    project.generate()
     assert project.read("handlers/recall_v1.py") == upcaster
 
 

@@ -45,6 +45,35 @@ def test_a_changed_spec_changes_only_the_files_that_follow_from_it(project: Temp
     assert result.output == f"  updated {JOB}\n  updated generated/manifest.json\n"
 
 
+@pytest.mark.parametrize(
+    ("command", "first"),
+    [
+        (("generate",), ""),
+        (("generate", "--dry-run"), "generate, then "),
+        (("generate", "--diff"), "generate, then "),
+        (("check",), "generate, then "),
+    ],
+)
+def test_after_a_changed_model_the_type_checker_has_to_run(
+    project: TemporaryProject, command: tuple[str, ...], first: str
+) -> None:
+    project.write_spec("new", job_spec("New"))
+    spec = project.read("specs/send_email.json").replace('"text": {', '"note": {"type": "string"}, "text": {')
+    project.path("specs/send_email.json").write_text(spec, encoding="utf-8")
+    assert project.run(*command).output.splitlines()[-1] == (
+        f"note: models changed: 1; {first}run your type checker (mypy or pyright) to find handlers that need a change"
+    )
+
+
+def test_without_a_changed_model_nobody_has_to_run_the_type_checker(tmp_path: Path) -> None:
+    project = make_project(tmp_path / "project")
+    assert "type checker" not in project.generate().output
+    project.write_spec("send_email", job_spec("SendEmail", priority=5))
+    assert "type checker" not in project.run("check").output
+    assert "type checker" not in project.generate().output
+    assert project.generate().output == "nothing changed\n"
+
+
 def test_the_jobs_of_a_removed_spec_go_and_its_handler_stays(project: TemporaryProject) -> None:
     handler = project.edit(HANDLER)
     project.path("specs/send_email.json").unlink()
@@ -189,8 +218,6 @@ def test_json_tells_programs_what_was_done(project: TemporaryProject) -> None:
             {"path": "generated/manifest.json", "state": "STALE", "action": "update"},
         ],
         "unused_handlers": [],
-        "handler_changes": [],
-        "handler_patch": "",
         "written": True,
     }
 

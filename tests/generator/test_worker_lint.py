@@ -89,8 +89,6 @@ def test_json_has_the_same_findings(project: TemporaryProject) -> None:
         "contracts": [],
         "files": [],
         "unused_handlers": [],
-        "handler_changes": [],
-        "handler_patch": "",
         "written": False,
         "target": "cloudflare",
         "code": [

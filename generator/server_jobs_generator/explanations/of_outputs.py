@@ -38,8 +38,8 @@ EXPLANATIONS = (
     Explanation(
         HANDLER_NOT_MOVED,
         "A job goes by its title, its handler by the name of the spec's file. A handler that stays behind would not be "
-        "called any more, and a new stub would be in its way, so nothing is written before it has moved. What it "
-        "imports is told then, with a patch.",
+        "called any more, and a new stub would be in its way, so nothing is written before it has moved. Your type "
+        "checker then finds the imports that have to follow.",
         Example(
             GENERATED,
             "mv specs/send_email.json specs/mail.json",

@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 _UNPRINTABLE = re.compile(
     "[\0-\x09\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff\U000e0000-\U000e007f]"
 )
-# Of these, what a terminal only shows: tabs, form feeds, the ends of lines, and a mark where a file begins in a patch.
-_SHOWN_ONLY = re.compile("[\t\f\u2028\u2029]|\r(?=\n)|^[ +-]\ufeff", re.MULTILINE)
 _UNLIMITED = 100_000
 
 
@@ -37,21 +35,9 @@ def one_line(text: str, limit: int | None = None) -> str:
     return line if limit is None or len(line) <= limit else line[: limit - 1] + "…"
 
 
-def is_shown_only(text: str) -> bool:
-    """Whether a terminal only shows this text as it is, tabs and the ends of lines of other systems included."""
-    return _UNPRINTABLE.search(_SHOWN_ONLY.sub("", text)) is None
-
-
 def say(text: str) -> None:
     """Print what the command was called for."""
     click.echo(printable(text))
-
-
-def say_as_it_is(text: str) -> None:
-    """Print a text for programs, to the byte. Raises `ValueError` for one that would do more than be shown."""
-    if not is_shown_only(text):
-        raise ValueError("the text has characters that control a terminal, or deceive who reads it")
-    click.echo(text.encode(), nl=False)
 
 
 def note(text: str) -> None:
