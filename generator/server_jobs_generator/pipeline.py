@@ -9,37 +9,37 @@ from itertools import chain
 from server_jobs import __version__
 from server_jobs.project import Project
 
-from . import output
+from .caching.earlier_run import EarlierRun, ThisRun, keep_type_memory, read_earlier_run, read_type_memory
+from .caching.spec_portions import check_many
+from .check.merge_conflicts import merge_conflicts
+from .check.released import read_released
 from .contracts.against_revision import SinceRevision, compare_with_revision
 from .contracts.compared import compare_contracts
-from .contracts.forget import forget
-from .contracts.lock import Lock, lock_path
-from .contracts.redactions import with_lasting_redactions
-from .contracts.relock import relock
-from .earlier_files import earlier_files
-from .earlier_lock import remember_lock
-from .earlier_run import EarlierRun, ThisRun, keep_type_memory, read_earlier_run, read_type_memory
-from .earlier_versions import hashes_of, name_problems, steps_of
-from .files import File, KeptFile, Ownership, read_file
-from .garbage import few_collections
-from .manifest import Manifest, hash_content, manifest_path, read_manifest
-from .merge_conflicts import merge_conflicts
-from .migrations import begin_migrations, schema_fingerprint, view_hashes
-from .model_pool import render_models_of
-from .moved_jobs import handlers_left_behind
-from .output import Finding, State
+from .contracts.earlier_versions import hashes_of, name_problems, steps_of
+from .contracts.lock.earlier_lock import remember_lock
+from .contracts.lock.forget import forget
+from .contracts.lock.lock_file import Lock, lock_path
+from .contracts.lock.redactions import with_lasting_redactions
+from .contracts.lock.relock import relock
+from .contracts.moved_jobs import handlers_left_behind
+from .files import changes as output
+from .files.changes import Finding, State
+from .files.generated_file import File, KeptFile, Ownership, read_file
+from .files.manifest import Manifest, hash_content, manifest_path, read_manifest
+from .files.publication import CannotExchangeError, publish_at_once
+from .ir.spec import Specs, check_specs, find_specs
+from .lint.spec_style import Style
+from .migrations.migration_files import begin_migrations, schema_fingerprint, view_hashes
+from .migrations.seals import has_digest, is_intact, recorded_hashes, with_seals
+from .models.model_pool import render_models_of
+from .models.type_memory import TypeMemory
+from .parallel.garbage import few_collections
+from .parallel.processes import Processes
 from .plan import Plan
-from .problems import SpecProblem
-from .processes import Processes
-from .publication import CannotExchangeError, publish_at_once
-from .released import read_released
-from .render import render_files
-from .seals import has_digest, is_intact, recorded_hashes, with_seals
-from .spec import Specs, check_specs, find_specs
-from .spec_files import SpecFile
-from .spec_portions import check_many
-from .spec_style import Style
-from .type_memory import TypeMemory
+from .problems.problem import SpecProblem
+from .read.spec_files import SpecFile
+from .render.earlier_files import earlier_files
+from .render.project_files import render_files
 from .worker_lint.configuration import check_configuration
 from .worker_lint.upload import read_upload
 

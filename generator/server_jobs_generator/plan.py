@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from .contracts.finding import ContractFinding
-from .files import File
-from .output import Finding, State
-from .problems import SpecProblem
+from .files.changes import Finding, State
+from .files.generated_file import File
+from .problems.problem import SpecProblem
 from .worker_lint.finding import CodeFinding
 
 

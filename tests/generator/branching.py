@@ -11,7 +11,7 @@ from unittest.mock import patch
 
 from alembic import command
 from alembic.config import Config
-from server_jobs_generator.conflict_marks import conflict_line
+from server_jobs_generator.files.conflict_marks import conflict_line
 from sqlalchemy import create_engine, inspect, text
 
 from tests.generator.projects import TemporaryProject, commit_all, generated_project, git, job_spec
@@ -91,7 +91,7 @@ class Repository:
 
     def contracts(self, job: str, version: int = 1) -> list[set[str]]:
         """The names of the params in each contract that is locked."""
-        from server_jobs_generator.contracts.lock import parse_lock
+        from server_jobs_generator.contracts.lock.lock_file import parse_lock
 
         lock = parse_lock("lock", self.project.path("generated/contracts.lock.json").read_bytes())
         found = lock.jobs[job].versions[version]

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from server_jobs_generator.problems import SpecProblem
+from server_jobs_generator.problems.problem import SpecProblem
 
 from .spec_projects import Schema, a_spec, an_object
 

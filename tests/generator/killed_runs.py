@@ -18,10 +18,10 @@ from itertools import count
 from pathlib import Path
 
 from server_jobs.project import Project, find_project
-from server_jobs_generator import publication
+from server_jobs_generator.files import publication
+from server_jobs_generator.files.publication import clear_up
 from server_jobs_generator.pipeline import make_plan, publish
 from server_jobs_generator.plan import Plan
-from server_jobs_generator.publication import clear_up
 
 from tests.generator.projects import TemporaryProject, job_spec, make_project, schedule
 from tests.generator.test_output import refuse

@@ -9,8 +9,8 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from server_jobs_generator.keywords import KNOWN
-from server_jobs_generator.options_lint import OPTIONS
+from server_jobs_generator.lint.options_lint import OPTIONS
+from server_jobs_generator.read.keywords import KNOWN
 
 from .spec_projects import a_spec, an_object
 

@@ -13,9 +13,9 @@ from typing import cast
 
 from pydantic import JsonValue
 from server_jobs.contract.model import JobModel
-from server_jobs_generator.models import render_models
-from server_jobs_generator.spec import JobSpec, Specs, read_specs
-from server_jobs_generator.spec_style import STRICT, Style
+from server_jobs_generator.ir.spec import JobSpec, Specs, read_specs
+from server_jobs_generator.lint.spec_style import STRICT, Style
+from server_jobs_generator.models.model_module import render_models
 
 Schema = dict[str, JsonValue]
 

@@ -14,9 +14,9 @@ import jsonschema_rs
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from server_jobs_generator.ir.job_facts import duration
+from server_jobs_generator.ir.spec import read_specs
 from server_jobs_generator.outputs.asyncapi import asyncapi_text
-from server_jobs_generator.outputs.job_facts import duration
-from server_jobs_generator.spec import read_specs
 
 from .spec_language import DEFINITIONS, Schema, object_schemas, schemas
 from .spec_projects import a_spec, an_object, read

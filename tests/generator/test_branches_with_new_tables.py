@@ -7,7 +7,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from server_jobs_generator import revisions
+from server_jobs_generator.migrations import revisions
 from sqlalchemy import create_engine, inspect
 
 from tests.conformance.hrana_server import HranaServer

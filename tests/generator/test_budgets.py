@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 from server_jobs.project import Project
-from server_jobs_generator.models import render_models
-from server_jobs_generator.render import render_files
-from server_jobs_generator.spec import read_specs
+from server_jobs_generator.ir.spec import read_specs
+from server_jobs_generator.models.model_module import render_models
+from server_jobs_generator.render.project_files import render_files
 
 from .spec_projects import Schema, a_spec, an_object, read, write
 

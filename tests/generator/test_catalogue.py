@@ -22,13 +22,13 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 from pydantic import JsonValue
 from server_jobs.contract.json_schema import parts_of
+from server_jobs_generator.ir.spec import JobSpec, read_specs
 from server_jobs_generator.outputs.catalogue.cron_words import cron_words
 from server_jobs_generator.outputs.catalogue.entries import entries_of
 from server_jobs_generator.outputs.catalogue.markdown import code, markdown_text, plain
 from server_jobs_generator.outputs.catalogue.page import html_text
 from server_jobs_generator.outputs.catalogue.schema_words import constraint_words, type_words
 from server_jobs_generator.outputs.catalogue.shown_text import json_shown, one_line
-from server_jobs_generator.spec import JobSpec, read_specs
 
 from .spec_language import DEFINITIONS, Schema, object_schemas, schemas
 from .spec_projects import a_spec, an_object, job, read

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from server_jobs.project import find_project
-from server_jobs_generator import stamp
+from server_jobs_generator.files import stamp
 
 from tests.generator.projects import (
     TemporaryProject,
@@ -143,7 +143,7 @@ def test_help_names_the_exit_statuses(command: str) -> None:
 def test_a_run_in_which_nothing_changed_loads_none_of_the_heavy_libraries(project: TemporaryProject) -> None:
     code = """
 import sys
-from server_jobs_generator.cli import check
+from server_jobs_generator.cli.commands import check
 check(["--project", sys.argv[1]], standalone_mode=False)
 heavy = {"datamodel_code_generator", "jinja2", "sqlalchemy", "alembic", "black"} & set(sys.modules)
 print(sorted(heavy))

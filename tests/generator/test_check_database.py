@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 from server_jobs.cli.queue_check import QueueReport, State, VersionRows
 from server_jobs.project import Project
+from server_jobs_generator.cli.queue_check import QueueFindings
 from server_jobs_generator.contracts.contract import Contract, LockedOptions, Status
-from server_jobs_generator.contracts.lock import Lock, LockedJob, read_lock
-from server_jobs_generator.queue_check import QueueFindings
+from server_jobs_generator.contracts.lock.lock_file import Lock, LockedJob, read_lock
 
 from tests.conformance.stores import create_sqlite_file
 from tests.generator.projects import TemporaryProject, make_project

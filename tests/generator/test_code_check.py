@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from server_jobs_generator import code_generator
-from server_jobs_generator.code_check import GeneratedCodeError, check_code
-from server_jobs_generator.models import render_models
+from server_jobs_generator.models import code_generator
+from server_jobs_generator.models.model_module import render_models
+from server_jobs_generator.python.code_check import GeneratedCodeError, check_code
 
 from .spec_projects import a_spec, an_object, job
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import JsonValue
-from server_jobs_generator.document import (
+from server_jobs_generator.read.document import (
     MAX_FILE_BYTES,
     MAX_NODES,
     Document,

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
-from server_jobs_generator.models import render_models
+from server_jobs_generator.models.model_module import render_models
 
 from .spec_projects import Schema, a_spec, an_object, job, loaded, problems, read
 

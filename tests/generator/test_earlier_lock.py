@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from server_jobs.project import find_project
-from server_jobs_generator import earlier_lock
+from server_jobs_generator.contracts.lock import earlier_lock
 
 from tests.generator.projects import (
     TemporaryProject,

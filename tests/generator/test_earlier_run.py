@@ -9,13 +9,16 @@ from hashlib import sha256
 from pathlib import Path
 
 import pytest
-from server_jobs_generator import earlier_run, model_pool, pipeline, spec, spec_portions
-from server_jobs_generator.earlier_run import EarlierRun
-from server_jobs_generator.processes import Processes
-from server_jobs_generator.spec import JobSpec
-from server_jobs_generator.spec_files import SpecFile
-from server_jobs_generator.spec_style import Style
-from server_jobs_generator.type_memory import TypeMemory
+from server_jobs_generator import pipeline
+from server_jobs_generator.caching import earlier_run, spec_portions
+from server_jobs_generator.caching.earlier_run import EarlierRun
+from server_jobs_generator.ir import spec
+from server_jobs_generator.ir.spec import JobSpec
+from server_jobs_generator.lint.spec_style import Style
+from server_jobs_generator.models import model_pool
+from server_jobs_generator.models.type_memory import TypeMemory
+from server_jobs_generator.parallel.processes import Processes
+from server_jobs_generator.read.spec_files import SpecFile
 
 from tests.generator.projects import TemporaryProject, generated_project, job_spec, schedule
 

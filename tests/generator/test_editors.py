@@ -6,9 +6,9 @@ import json
 from importlib.resources import files
 from pathlib import Path
 
-from server_jobs_generator.document import read_document
-from server_jobs_generator.job_lint import lint_job
-from server_jobs_generator.schema_lint import SchemaLint
+from server_jobs_generator.lint.job_lint import lint_job
+from server_jobs_generator.lint.schema_lint import SchemaLint
+from server_jobs_generator.read.document import read_document
 
 from .projects import run_command
 

@@ -20,17 +20,17 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from pydantic import JsonValue
 from server_jobs.project import Project
-from server_jobs_generator.code_check import check_code
-from server_jobs_generator.flat_sql import sql_files
-from server_jobs_generator.history import Revision
-from server_jobs_generator.models import render_models
-from server_jobs_generator.problems import SpecProblem
-from server_jobs_generator.render import render_files
-from server_jobs_generator.revisions import new_revisions
-from server_jobs_generator.rule_book import all_explanations
-from server_jobs_generator.schedule_rows import schedule_rows
-from server_jobs_generator.spec import JobSpec, Specs, read_specs
-from server_jobs_generator.sql_views.objects import wanted_objects
+from server_jobs_generator.cli.rule_book import all_explanations
+from server_jobs_generator.ir.spec import JobSpec, Specs, read_specs
+from server_jobs_generator.migrations.flat_sql import sql_files
+from server_jobs_generator.migrations.history import Revision
+from server_jobs_generator.migrations.revisions import new_revisions
+from server_jobs_generator.migrations.schedule_rows import schedule_rows
+from server_jobs_generator.migrations.views.objects import wanted_objects
+from server_jobs_generator.models.model_module import render_models
+from server_jobs_generator.problems.problem import SpecProblem
+from server_jobs_generator.python.code_check import check_code
+from server_jobs_generator.render.project_files import render_files
 
 from .hostile_places import ANYTHING, PLACES, Place
 from .hostile_texts import MARK, hostile_texts

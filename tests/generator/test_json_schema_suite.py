@@ -18,10 +18,10 @@ from pydantic import JsonValue, ValidationError
 from server_jobs.contract.documents import read_params, write_params
 from server_jobs.contract.model import JobModel
 from server_jobs.contract.schemas.values import key_of
-from server_jobs_generator import model_plan
-from server_jobs_generator.models import render_models
-from server_jobs_generator.problems import SpecProblem
-from server_jobs_generator.spec_style import Style
+from server_jobs_generator.lint.spec_style import Style
+from server_jobs_generator.models import model_plan
+from server_jobs_generator.models.model_module import render_models
+from server_jobs_generator.problems.problem import SpecProblem
 
 from ..suite import Group, groups
 from .spec_projects import a_spec, an_object, loaded, read

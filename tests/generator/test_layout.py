@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-from server_jobs_generator.layout import (
+from server_jobs_generator.python.code import (
     Code,
     Group,
     Text,

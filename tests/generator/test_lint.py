@@ -8,8 +8,8 @@ import json
 from pathlib import Path
 
 import pytest
-from server_jobs_generator.keywords import ADVICE
-from server_jobs_generator.models import render_models
+from server_jobs_generator.models.model_module import render_models
+from server_jobs_generator.read.keywords import ADVICE
 
 from .spec_projects import Schema, a_spec, an_object, job, problems
 

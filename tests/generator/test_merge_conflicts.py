@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from server_jobs_generator.conflict_marks import conflict_line, sides
+from server_jobs_generator.files.conflict_marks import conflict_line, sides
 
 from tests.generator.projects import TemporaryProject, generated_project, job_spec, without_digests
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from alembic import command
 from server_jobs import schema
-from server_jobs_generator import revisions
+from server_jobs_generator.migrations import revisions
 from sqlalchemy import BigInteger, Column, Engine, Index, MetaData, Table, Text, text
 
 from tests.generator.projects import TemporaryProject, generated_project, job_spec, schedule, without_digests

@@ -6,9 +6,9 @@ import json
 from pathlib import Path
 
 import pytest
-from server_jobs_generator.code_check import IMPORTABLE
-from server_jobs_generator.models import render_models
-from server_jobs_generator.names import property_name
+from server_jobs_generator.models.model_module import render_models
+from server_jobs_generator.python.code_check import IMPORTABLE
+from server_jobs_generator.python.names import property_name
 
 from .spec_projects import a_spec, an_object, job, loaded, params_model
 

@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 from pydantic import JsonValue, ValidationError
 from server_jobs.contract.documents import read_params, write_params
 from server_jobs.contract.model import JobModel
-from server_jobs_generator.document import Document
-from server_jobs_generator.instance import Fitting
-from server_jobs_generator.library import Library, Location
-from server_jobs_generator.models import render_models
-from server_jobs_generator.spec_style import Style
+from server_jobs_generator.lint.instance import Fitting
+from server_jobs_generator.lint.spec_style import Style
+from server_jobs_generator.models.model_module import render_models
+from server_jobs_generator.read.document import Document
+from server_jobs_generator.read.library import Library, Location
 
 from .spec_language import DEFINITIONS, Schema, object_schemas, schemas, values_near
 from .spec_projects import a_spec, loaded, read

@@ -15,7 +15,7 @@ from pydantic import JsonValue, ValidationError
 from server_jobs.contract.documents import read_params, write_params
 from server_jobs.contract.formats import FORMATS
 from server_jobs.contract.model import JobModel
-from server_jobs_generator.keywords import ANNOTATIONS, ANY_TYPE, BY_TYPE, TYPES
+from server_jobs_generator.read.keywords import ANNOTATIONS, ANY_TYPE, BY_TYPE, TYPES
 
 from .spec_projects import Schema, an_object, params_model
 

@@ -11,8 +11,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from server_jobs_generator.models import render_models
-from server_jobs_generator.spec import read_specs
+from server_jobs_generator.ir.spec import read_specs
+from server_jobs_generator.models.model_module import render_models
 
 GOLDEN = Path(__file__).parent / "golden"
 CASES = sorted(path.name for path in GOLDEN.iterdir() if path.is_dir())

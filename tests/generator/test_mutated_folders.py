@@ -11,10 +11,10 @@ from random import Random
 
 import pytest
 from server_jobs.project import OUTPUTS, Project
-from server_jobs_generator import spec
-from server_jobs_generator.render import render_files
-from server_jobs_generator.spec import read_specs
-from server_jobs_generator.spec_style import OF_THE_PAST, STRICT
+from server_jobs_generator.ir import spec
+from server_jobs_generator.ir.spec import read_specs
+from server_jobs_generator.lint.spec_style import OF_THE_PAST, STRICT
+from server_jobs_generator.render.project_files import render_files
 
 from .mutations import Files, corpora, mutated, mutated_bytes
 from .projects import TemporaryProject, make_project

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from server_jobs_generator.models import render_models
-from server_jobs_generator.names import folded, property_name
+from server_jobs_generator.models.model_module import render_models
+from server_jobs_generator.python.names import folded, property_name
 
 from .spec_projects import Schema, a_spec, an_object, job, loaded, problems, read
 

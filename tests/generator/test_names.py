@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from server_jobs.contract.model import JobModel
 from server_jobs.project import OUTPUTS
-from server_jobs_generator.names import (
+from server_jobs_generator.python.names import (
     ClassNames,
     Names,
     class_name_problem,

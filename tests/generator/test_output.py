@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pytest
 from click.testing import Result
-from server_jobs_generator import output, publication
-from server_jobs_generator.files import File
-from server_jobs_generator.manifest import hash_content
-from server_jobs_generator.output import Finding, State
+from server_jobs_generator.files import changes as output
+from server_jobs_generator.files import publication
+from server_jobs_generator.files.changes import Finding, State
+from server_jobs_generator.files.generated_file import File
+from server_jobs_generator.files.manifest import hash_content
 
 from tests.generator.projects import (
     TemporaryProject,

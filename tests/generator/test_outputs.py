@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 from server_jobs.http.app import PREFIX
 from server_jobs.http.openapi import document
 from server_jobs.project import OUTPUTS, find_project
+from server_jobs_generator.ir.spec import read_specs
 from server_jobs_generator.outputs.json_text import json_text
 from server_jobs_generator.outputs.openapi import openapi_text
 from server_jobs_generator.outputs.selection import output_files
-from server_jobs_generator.spec import read_specs
 
 from generated.jobs import SendEmail
 from generated.registry import registry

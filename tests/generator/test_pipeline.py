@@ -8,8 +8,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from server_jobs_generator.layout import Code
-from server_jobs_generator.render import render
+from server_jobs_generator.python.code import Code
+from server_jobs_generator.python.template import render
 
 from tests.generator.projects import TemporaryProject, job_spec, make_project, schedule
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from server_jobs_generator.options_lint import OPTIONS
-from server_jobs_generator.problems import nearest
+from server_jobs_generator.lint.options_lint import OPTIONS
+from server_jobs_generator.problems.problem import nearest
 
 
 @pytest.mark.parametrize("written", ["MaxAttempts", "max_attempts", "maxattempts", "max-attempts", "MAXATTEMPTS"])

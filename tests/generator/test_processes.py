@@ -10,11 +10,13 @@ from pathlib import Path
 
 import pytest
 from server_jobs.errors import ProjectError
-from server_jobs_generator import model_pool, processes, spec_portions
-from server_jobs_generator.models import render_models
-from server_jobs_generator.processes import Processes
-from server_jobs_generator.spec import JobSpec, read_specs
-from server_jobs_generator.type_memory import TypeMemory
+from server_jobs_generator.caching import spec_portions
+from server_jobs_generator.ir.spec import JobSpec, read_specs
+from server_jobs_generator.models import model_pool
+from server_jobs_generator.models.model_module import render_models
+from server_jobs_generator.models.type_memory import TypeMemory
+from server_jobs_generator.parallel import processes
+from server_jobs_generator.parallel.processes import Processes
 
 from tests.generator.projects import TemporaryProject, job_spec, make_project, schedule, without_digests
 

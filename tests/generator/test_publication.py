@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 from server_jobs.errors import ProjectError
 from server_jobs.project import find_project
-from server_jobs_generator import publication
-from server_jobs_generator.exchange import exchange
-from server_jobs_generator.run_lock import one_at_a_time
+from server_jobs_generator.files import publication
+from server_jobs_generator.files.exchange import exchange
+from server_jobs_generator.files.run_lock import one_at_a_time
 
 from tests.generator.killed_runs import HANDLERS, MINE, old_project
 from tests.generator.projects import TemporaryProject, generated_project

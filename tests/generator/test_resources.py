@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from server_jobs_generator.models import render_models
+from server_jobs_generator.models.model_module import render_models
 
 from .spec_projects import Schema, a_spec, an_object, problems, read
 

@@ -17,7 +17,7 @@ from pydantic import BaseModel, JsonValue, ValidationError
 from server_jobs.contract.documents import read_params, write_params
 from server_jobs.errors import InvalidParamsError
 from server_jobs.project import OUTPUTS
-from server_jobs_generator.models import render_models
+from server_jobs_generator.models.model_module import render_models
 
 from .projects import make_project, run_command
 from .spec_language import Schema

@@ -12,19 +12,19 @@ from pathlib import Path
 import pytest
 from server_jobs import __version__
 from server_jobs.project import Project, find_project
-from server_jobs_generator import output_rules, spec_rules
-from server_jobs_generator.contracts.compare import compare
-from server_jobs_generator.contracts.lock import Lock
-from server_jobs_generator.contracts.release import release
+from server_jobs_generator.cli.rule_book import all_explanations
+from server_jobs_generator.contracts.compare.compare_schemas import compare
+from server_jobs_generator.contracts.contract_rules import NEVER_TOLD, ChangeRule
+from server_jobs_generator.contracts.lock.lock_file import Lock
+from server_jobs_generator.contracts.lock.release import release
 from server_jobs_generator.contracts.review import review
-from server_jobs_generator.contracts.rules import NEVER_TOLD, ChangeRule
 from server_jobs_generator.explanations import of_contracts, of_files, of_outputs, of_workers
 from server_jobs_generator.explanations.explanation import Example
-from server_jobs_generator.output import State
-from server_jobs_generator.render import render
-from server_jobs_generator.rule_book import all_explanations
-from server_jobs_generator.rules import Rule
-from server_jobs_generator.spec import read_specs
+from server_jobs_generator.files.changes import State
+from server_jobs_generator.ir.spec import read_specs
+from server_jobs_generator.problems import output_rules, spec_rules
+from server_jobs_generator.problems.rule import Rule
+from server_jobs_generator.python.template import render
 from server_jobs_generator.worker_lint.project_lint import check_worker
 from server_jobs_generator.worker_lint.rules import RULES as OF_WORKERS
 

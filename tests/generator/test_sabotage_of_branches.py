@@ -6,11 +6,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
-from server_jobs_generator import revisions
-from server_jobs_generator.contracts import lock_sides
-from server_jobs_generator.contracts.lock import Lock
-from server_jobs_generator.sql_views import revision as views
-from server_jobs_generator.sql_views.sql_object import SqlObject
+from server_jobs_generator.contracts.lock import lock_sides
+from server_jobs_generator.contracts.lock.lock_file import Lock
+from server_jobs_generator.migrations import revisions
+from server_jobs_generator.migrations.views import revision as views
+from server_jobs_generator.migrations.views.sql_object import SqlObject
 
 from tests.generator.branching import Repository, columns, repository, schedules, spec
 from tests.generator.test_branches import differing

@@ -13,9 +13,9 @@ import pytest
 from pydantic import TypeAdapter
 from server_jobs.domain.options import Misfire, Schedule
 from server_jobs_generator import pipeline
-from server_jobs_generator.earlier_run import KnownFile
-from server_jobs_generator.files import KeptFile, Ownership
-from server_jobs_generator.spec import JobSpec, read_specs
+from server_jobs_generator.caching.earlier_run import KnownFile
+from server_jobs_generator.files.generated_file import KeptFile, Ownership
+from server_jobs_generator.ir.spec import JobSpec, read_specs
 
 from tests.generator.projects import TemporaryProject, job_spec, make_project
 from tests.generator.test_outputs import ask_for
@@ -172,8 +172,8 @@ def test_without_the_look_at_earlier_versions_a_file_of_one_that_was_forgotten_s
 def test_without_a_look_at_the_entry_of_a_job_that_is_known_a_change_by_hand_goes_unseen(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for module in ("lock", "settled"):
-        monkeypatch.setattr(f"server_jobs_generator.contracts.{module}.hash_of", lambda entry: "0")
+    for module in ("lock_file", "settled"):
+        monkeypatch.setattr(f"server_jobs_generator.contracts.lock.{module}.hash_of", lambda entry: "0")
     project = make_project(tmp_path / "project", {"full": spec_of("Full"), "mail": spec_of("Mail")})
     project.generate()
     wrong_hash(project)
@@ -205,7 +205,7 @@ def test_all_files_together_are_counted_when_one_is_looked_at(tmp_path: Path, mo
     project = make_project(tmp_path / "project", {"mail": spec_of("Mail"), "plain": spec_of("Plain")})
     project.generate()
     size = sum(read_specs(project.root, project.path("specs")).sizes.values())
-    for module in ("spec", "earlier_run"):
+    for module in ("ir.spec", "caching.earlier_run"):
         monkeypatch.setattr(f"server_jobs_generator.{module}.MAX_TOTAL_VALUES", size)
     project.write_spec("mail", spec_of("Mail", priority=5))
     remembered = told(project, "check")

@@ -11,7 +11,7 @@ import pytest
 from server_jobs.domain.options import ConcurrencyLimit, JobOptions, Misfire, RateLimit, Retention, RunIn, Schedule
 from server_jobs.domain.retry import Backoff, RetryPolicy
 from server_jobs.errors import ProjectError
-from server_jobs_generator.spec import read_specs
+from server_jobs_generator.ir.spec import read_specs
 
 from .spec_projects import a_spec, an_object, job, problems, read, write
 

@@ -11,13 +11,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import JsonValue
-from server_jobs_generator import processes, spec_portions
-from server_jobs_generator.document import read_document
-from server_jobs_generator.processes import Processes
-from server_jobs_generator.spec import Specs, check_specs, find_specs
-from server_jobs_generator.spec_files import SpecFile
-from server_jobs_generator.spec_portions import check_many
-from server_jobs_generator.spec_style import STRICT
+from server_jobs_generator.caching import spec_portions
+from server_jobs_generator.caching.spec_portions import check_many
+from server_jobs_generator.ir.spec import Specs, check_specs, find_specs
+from server_jobs_generator.lint.spec_style import STRICT
+from server_jobs_generator.parallel import processes
+from server_jobs_generator.parallel.processes import Processes
+from server_jobs_generator.read.document import read_document
+from server_jobs_generator.read.spec_files import SpecFile
 
 from tests.generator.spec_language import ANYTHING
 from tests.generator.spec_projects import a_spec, an_object, write
@@ -141,7 +142,7 @@ def test_all_files_together_have_no_more_values_than_all_at_once(
     files = PROJECTS["jobs alone"]
     size = sum(both(tmp_path, files)[1].sizes.values())
     for most, count in ((size, 5), (size - 1, 0)):
-        for module in ("spec", "spec_portions"):
+        for module in ("ir.spec", "caching.spec_portions"):
             monkeypatch.setattr(f"server_jobs_generator.{module}.MAX_TOTAL_VALUES", most)
         in_portions, at_once = both(tmp_path, files)
         assert in_portions == at_once

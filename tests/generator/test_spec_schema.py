@@ -10,10 +10,10 @@ from server_jobs.contract.formats import FORMATS
 from server_jobs.domain.options import HIGHEST_LIMIT, HIGHEST_MISFIRE_LIMIT, JobOptions, Misfire, RunIn, Schedule
 from server_jobs.domain.retry import Backoff, RetryPolicy
 from server_jobs_generator.contracts.judge import DEFAULT_COMPAT
-from server_jobs_generator.job_lint import FRAME
-from server_jobs_generator.keywords import KNOWN, TYPES
-from server_jobs_generator.option_values import Gravity, Status, read_duration
-from server_jobs_generator.options_lint import COMPAT, CONCURRENCY, OPTIONS, RATE, RETENTION, RETRY, SCHEDULE
+from server_jobs_generator.lint.job_lint import FRAME
+from server_jobs_generator.lint.option_values import Gravity, Status, read_duration
+from server_jobs_generator.lint.options_lint import COMPAT, CONCURRENCY, OPTIONS, RATE, RETENTION, RETRY, SCHEDULE
+from server_jobs_generator.read.keywords import KNOWN, TYPES
 
 SCHEMA: dict[str, Any] = json.loads((files("server_jobs_generator") / "spec.schema.json").read_text(encoding="utf-8"))
 DEFINITIONS = SCHEMA["$defs"]

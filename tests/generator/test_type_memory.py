@@ -7,13 +7,13 @@ from typing import cast
 
 import pytest
 from pydantic import JsonValue
-from server_jobs_generator import code_generator, type_memory
-from server_jobs_generator.code_check import IMPORTABLE
-from server_jobs_generator.code_generator import read_types
-from server_jobs_generator.model_plan import ModelPlan, plan_models
-from server_jobs_generator.models import render_all_models, render_models
-from server_jobs_generator.spec import JobSpec, read_specs
-from server_jobs_generator.type_memory import TypeMemory, read_type
+from server_jobs_generator.ir.spec import JobSpec, read_specs
+from server_jobs_generator.models import code_generator, type_memory
+from server_jobs_generator.models.code_generator import read_types
+from server_jobs_generator.models.model_module import render_all_models, render_models
+from server_jobs_generator.models.model_plan import ModelPlan, plan_models
+from server_jobs_generator.models.type_memory import TypeMemory, read_type
+from server_jobs_generator.python.code_check import IMPORTABLE
 
 from tests.generator.projects import job_spec, make_project
 

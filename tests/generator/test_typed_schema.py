@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from pydantic import JsonValue
 from server_jobs.contract.schemas.checker import Checker
 from server_jobs.contract.schemas.run import CheckTooLongError
-from server_jobs_generator.typed_form import rest_of
-from server_jobs_generator.typed_schema import TypedSchemas
+from server_jobs_generator.ir.typed_form import rest_of
+from server_jobs_generator.ir.typed_schema import TypedSchemas
 
 from .spec_language import DEFINITIONS, Schema, object_schemas, schemas, values_near
 

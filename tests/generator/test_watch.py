@@ -13,8 +13,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from server_jobs_generator import pipeline, watch
-from server_jobs_generator.watch import PAUSE, changes, look, named
+from server_jobs_generator import pipeline
+from server_jobs_generator.cli import watch
+from server_jobs_generator.cli.watch import PAUSE, changes, look, named
 
 from .projects import TemporaryProject, job_spec, make_project
 

@@ -15,8 +15,8 @@ from typing import Any
 
 import pytest
 from server_jobs import __version__
-from server_jobs_generator import engine_package as module
-from server_jobs_generator.engine_package import EnginePackage, engine_package
+from server_jobs_generator.render import engine_package as module
+from server_jobs_generator.render.engine_package import EnginePackage, engine_package
 
 from .projects import TemporaryProject, generated_project
 

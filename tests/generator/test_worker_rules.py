@@ -15,7 +15,7 @@ import pytest
 from server_jobs import Job, __version__
 from server_jobs.handle import JobHandle
 from server_jobs.project import Project
-from server_jobs_generator.render import render
+from server_jobs_generator.python.template import render
 from server_jobs_generator.worker_lint.code_lint import HARMLESS
 from server_jobs_generator.worker_lint.names import AT_IMPORT, GONE, METHODS, METHODS_AT_IMPORT, MODULES, NEEDS, USES
 from server_jobs_generator.worker_lint.project_lint import check_worker

@@ -18,8 +18,8 @@ from server_jobs.testing import params_strategy, result_strategy
 from server_jobs.testing.format_values import FORMAT_VALUES
 from server_jobs.testing.schema_values import SchemaValues
 from server_jobs.testing.strategies import NoValuesError, SearchStrategy, smallest_of, values_of
-from server_jobs_generator.models import render_models
-from server_jobs_generator.spec_style import Style
+from server_jobs_generator.lint.spec_style import Style
+from server_jobs_generator.models.model_module import render_models
 
 from generated.jobs import DailyDigest, ImportCsv, SendEmail
 from tests.generator.spec_language import DEFINITIONS, Schema, object_schemas, schemas

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from server_jobs_generator.models import render_models
+from server_jobs_generator.models.model_module import render_models
 
 from tests.generator.spec_projects import a_spec, an_object, job
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from server_jobs.contract.job_keys import needs_secret
 from server_jobs.project import Project, find_project
 from server_jobs.security.variables import KEY_SECRET_VARIABLE
-from server_jobs_generator.spec import read_specs
+from server_jobs_generator.ir.spec import read_specs
 from server_jobs_generator.worker_lint.settings import Settings
 from server_jobs_generator.worker_lint.upload import read_upload
 from server_jobs_generator.worker_lint.variables import is_on_turso

@@ -24,10 +24,10 @@ from server_jobs.contract.documents import write_params
 from server_jobs.contract.job_keys import job_keys
 from server_jobs.domain.options import JobOptions
 from server_jobs.schema import metadata
-from server_jobs_generator.models import render_models
+from server_jobs_generator.ir.spec import JobSpec
+from server_jobs_generator.lint.spec_style import Style
+from server_jobs_generator.models.model_module import render_models
 from server_jobs_generator.outputs.typescript.module import typescript_text
-from server_jobs_generator.spec import JobSpec
-from server_jobs_generator.spec_style import Style
 from sqlalchemy import create_engine
 
 from tests.conformance.stores import create_sqlite_file

@@ -10,14 +10,14 @@ from pydantic import JsonValue
 from server_jobs.contract.values import pointer_to
 from server_jobs.project import Project
 
-from ..document import Document, Pointer, read_document
-from ..files import read_file
-from ..output import check_inside
-from ..problems import nearest, shown
-from ..spec_files import ACCEPTED
+from ..files.changes import check_inside
+from ..files.generated_file import read_file
+from ..problems.problem import nearest, shown
+from ..read.document import Document, Pointer, read_document
+from ..read.spec_files import ACCEPTED
+from .contract_rules import NEVER_ACCEPTED, ChangeRule
 from .finding import ContractFinding, Severity
 from .place import Place
-from .rules import NEVER_ACCEPTED, ChangeRule
 
 _KEYS = ("rule", "job", "pointer", "change", "reason", "expires")
 

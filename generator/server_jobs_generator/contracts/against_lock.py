@@ -9,15 +9,15 @@ from functools import partial
 from server_jobs.contract.values import pointer_to
 from server_jobs.project import Project
 
-from ..document import Pointer
-from ..spec import JobSpec
+from ..ir.spec import JobSpec
+from ..read.document import Pointer
 from .contract import Contract, Status
+from .contract_rules import ChangeRule
 from .example import is_example
 from .finding import ContractFinding, Severity
 from .judge import Judge, OldContract, unique_findings
-from .lock import Lock, LockedJob, lock_path
+from .lock.lock_file import Lock, LockedJob, lock_path
 from .place import Place
-from .rules import ChangeRule
 from .spec_places import Part, SpecPlaces
 from .ways_out import never_queued
 

@@ -9,21 +9,21 @@ from functools import partial
 from server_jobs.errors import ProjectError
 from server_jobs.project import Project
 
-from ..problems import SpecProblem
-from ..spec import JobSpec, check_specs
-from ..spec_files import SpecFile, read_spec_files
-from ..spec_style import OF_THE_PAST
+from ..ir.spec import JobSpec, check_specs
+from ..lint.spec_style import OF_THE_PAST
+from ..problems.problem import SpecProblem
+from ..read.spec_files import SpecFile, read_spec_files
 from .against_lock import why_deleted
 from .contract import contract_of
+from .contract_rules import ChangeRule
 from .example import is_example
 from .finding import ContractFinding, Severity
-from .forgotten import LockThen, forgotten_since
+from .git_revision import Revision, read_revision
 from .judge import Judge, OldContract, unique_findings
-from .lock import Lock, parse_lock
+from .lock.forgotten import LockThen, forgotten_since
+from .lock.lock_file import Lock, parse_lock
+from .lock.release import release
 from .place import Place
-from .release import release
-from .revision import Revision, read_revision
-from .rules import ChangeRule
 from .spec_places import SpecPlaces
 
 _MOST_SHOWN = 5

@@ -7,16 +7,16 @@ from dataclasses import dataclass
 
 from server_jobs.project import Project
 
-from ..files import File
-from ..problems import SpecProblem
-from ..spec import Specs
-from ..spec_files import SpecFile
+from ..files.generated_file import File
+from ..ir.spec import Specs
+from ..problems.problem import SpecProblem
+from ..read.spec_files import SpecFile
 from .contract import contracts_of
 from .finding import ContractFinding
-from .lock import Lock, lock_path
-from .release import release
+from .lock.lock_file import Lock, lock_path
+from .lock.release import release
+from .lock.settled import settled_entries
 from .review import review
-from .settled import settled_entries
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,10 +10,10 @@ from functools import cached_property
 from pydantic import JsonValue
 from server_jobs.contract.values import canonical, fingerprint
 
-from ..option_values import Status as Status
-from ..option_values import read_timeout
-from ..spec import JobSpec
-from .canonical import canonical_schema
+from ..ir.spec import JobSpec
+from ..lint.option_values import Status as Status
+from ..lint.option_values import read_timeout
+from .compare.canonical import canonical_schema
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,9 +6,9 @@ import json
 from dataclasses import dataclass
 from enum import StrEnum
 
-from ..problems import printable
+from ..problems.problem import printable
+from .contract_rules import NEVER_ACCEPTED
 from .place import Place
-from .rules import NEVER_ACCEPTED
 
 
 class Severity(StrEnum):

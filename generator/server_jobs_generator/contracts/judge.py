@@ -5,19 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from ..document import Pointer
-from ..outputs.job_facts import duration
-from ..problems import shown
-from ..spec import JobSpec
-from .change import BREAKS, RISKY, SAFE, Change
-from .compare import compare
+from ..ir.job_facts import duration
+from ..ir.spec import JobSpec
+from ..problems.problem import shown
+from ..read.document import Pointer
+from .compare.change import BREAKS, RISKY, SAFE, Change
+from .compare.compare_schemas import compare
+from .compare.node import Node, walk
+from .compare.reach import leads_somewhere
 from .contract import Contract
+from .contract_rules import NOT_RESERVABLE, PARAMS_ADVICE, RESERVE, RESERVE_UNRELATED, RESULT_ADVICE, ChangeRule
 from .finding import ContractFinding, Direction, Severity
-from .node import Node, walk
+from .lock.redactions import revealed_since
 from .place import Place
-from .reach import leads_somewhere
-from .redactions import revealed_since
-from .rules import NOT_RESERVABLE, PARAMS_ADVICE, RESERVE, RESERVE_UNRELATED, RESULT_ADVICE, ChangeRule
 from .spec_places import Part, SpecPlaces
 
 DEFAULT_COMPAT: Mapping[Direction, str] = {

@@ -7,17 +7,17 @@ from datetime import UTC, date, datetime
 
 from server_jobs.project import Project
 
-from ..outputs.typescript.keys import is_insertable
-from ..problems import SpecProblem
-from ..spec import JobSpec
-from ..spec_files import SpecFile, read_spec_files
+from ..ir.spec import JobSpec
+from ..ir.typescript_keys import is_insertable
+from ..problems.problem import SpecProblem
+from ..read.spec_files import SpecFile, read_spec_files
 from .accepted import read_accepted
 from .against_lock import findings_against_lock
 from .contract import Contract, contracts_of
+from .contract_rules import ChangeRule
 from .finding import ContractFinding
 from .judge import unique_findings
-from .lock import Lock
-from .rules import ChangeRule
+from .lock.lock_file import Lock
 from .spec_places import SpecPlaces
 from .ways_out import ways_out
 

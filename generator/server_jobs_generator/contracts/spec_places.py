@@ -8,14 +8,14 @@ from enum import StrEnum
 
 from server_jobs.contract.values import pointer_to
 
-from ..bundle import BundleError, bundle
-from ..document import Pointer
-from ..job_lint import PARAMS, RESULT
-from ..library import Library, Location, UnresolvedReferenceError, reached
-from ..problems import SpecProblem
-from ..spec import JobSpec, library_of
-from ..spec_files import SpecFile
-from .node import ANNOTATIONS
+from ..ir.bundle import BundleError, bundle
+from ..ir.spec import JobSpec, library_of
+from ..lint.job_lint import PARAMS, RESULT
+from ..problems.problem import SpecProblem
+from ..read.document import Pointer
+from ..read.library import Library, Location, UnresolvedReferenceError, reached
+from ..read.spec_files import SpecFile
+from .compare.node import ANNOTATIONS
 from .place import Place
 
 

@@ -9,15 +9,15 @@ from dataclasses import dataclass, replace
 
 from server_jobs.project import Project
 
-from ..spec import JobSpec
+from ..ir.spec import JobSpec
 from .accepted import accepted_path
 from .contract import Contract
+from .contract_rules import ChangeRule
 from .finding import ContractFinding, Direction, Severity
 from .judge import Judge, OldContract
-from .lock import Lock, LockedJob
+from .lock.lock_file import Lock, LockedJob
+from .lock.relock import relock_options
 from .place import Place
-from .relock import relock_options
-from .rules import ChangeRule
 from .spec_places import Part, SpecPlaces
 
 _UPCAST = "(the old model stays, and a stub asks how its rows become new ones)"

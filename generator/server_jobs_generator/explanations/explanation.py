@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..rules import Rule
+from ..problems.rule import Rule
 
 
 @dataclass(frozen=True, slots=True)

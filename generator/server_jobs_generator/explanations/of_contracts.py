@@ -11,8 +11,8 @@ from collections.abc import Sequence
 
 from pydantic import JsonValue
 
-from ..contracts.rules import SUMMARIES, ChangeRule
-from ..rules import Rule
+from ..contracts.contract_rules import SUMMARIES, ChangeRule
+from ..problems.rule import Rule
 from .explanation import Example, Explanation
 
 PARAMS = "in params that change"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..spec_rules import (
+from ..problems.spec_rules import (
     COMMENT,
     DIALECT_UNKNOWN,
     DUPLICATE_KEY,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..spec_rules import (
+from ..problems.spec_rules import (
     CRON_INVALID,
     DURATION_INVALID,
     OPTION_MISSING,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..output_rules import EDITED, EXTRA, HANDLER_NOT_MOVED, MERGE_CONFLICT, MISSING, STALE
+from ..problems.output_rules import EDITED, EXTRA, HANDLER_NOT_MOVED, MERGE_CONFLICT, MISSING, STALE
 from .explanation import Example, Explanation
 
 GENERATED = "in a shell, where everything has been generated"

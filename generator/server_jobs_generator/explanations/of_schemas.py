@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..spec_rules import (
+from ..problems.spec_rules import (
     ALLOWS_NOTHING,
     DEFAULT_DOES_NOT_FIT,
     DEFAULT_MISPLACED,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from server_jobs import __version__
 
-from ..rules import Rule
+from ..problems.rule import Rule
 from ..worker_lint import rules as worker
 from .explanation import Example, Explanation
 

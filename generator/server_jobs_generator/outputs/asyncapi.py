@@ -11,8 +11,8 @@ from pydantic import JsonValue
 from server_jobs import __version__
 from server_jobs.contract.json_schema import Schema, refer_by
 
-from ..spec import JobSpec
-from .job_facts import job_facts
+from ..ir.job_facts import job_facts
+from ..ir.spec import JobSpec
 from .json_text import json_text
 
 _DIALECT = "application/schema+json;version=draft-2020-12"

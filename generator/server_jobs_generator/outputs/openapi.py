@@ -8,7 +8,7 @@ from server_jobs.contract.json_schema import JobSchemas
 from server_jobs.http.app import PREFIX
 from server_jobs.http.openapi import document_of
 
-from ..spec import JobSpec
+from ..ir.spec import JobSpec
 from .json_text import json_text
 
 

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 from pydantic import JsonValue
 
-from ..default_value import plain_value
-from ..layout import Code, Expression, Group, literal
+from ..models.default_value import plain_value
+from ..python.code import Code, Expression, Group, literal
 
 
 def python_value(value: JsonValue | Mapping[str, JsonValue]) -> Expression:

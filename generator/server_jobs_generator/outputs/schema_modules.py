@@ -6,10 +6,10 @@ from collections.abc import Iterator, Sequence
 
 from server_jobs.project import Project
 
-from ..files import File
-from ..layout import Expression, assignment, call, docstring, header, import_names, literal, one_a_line
-from ..render import render
-from ..spec import JobSpec
+from ..files.generated_file import File
+from ..ir.spec import JobSpec
+from ..python.code import Expression, assignment, call, docstring, header, import_names, literal, one_a_line
+from ..python.template import render
 from .python_value import python_value
 
 

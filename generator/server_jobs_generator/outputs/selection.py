@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 
 from server_jobs.project import Project
 
-from ..files import File
-from ..spec import JobSpec
+from ..files.generated_file import File
+from ..ir.spec import JobSpec
 
 _FROM_SCHEMAS = frozenset({"openapi", "testing"})
 

@@ -6,10 +6,10 @@ from collections.abc import Iterator, Sequence
 
 from server_jobs.project import Project
 
-from ..files import File
-from ..layout import Code, Group, docstring, header, import_names, lay_out
-from ..render import render
-from ..spec import JobSpec
+from ..files.generated_file import File
+from ..ir.spec import JobSpec
+from ..python.code import Code, Group, docstring, header, import_names, lay_out
+from ..python.template import render
 
 
 def testing_modules(project: Project, jobs: Sequence[JobSpec]) -> Iterator[File]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from functools import cache
 
-from ..problems import shown
+from ..problems.problem import shown
 from .engine_files import engine_files
 from .exclusions import EXCLUDE, generated_exclusions, read_exclusions
 from .finding import CodeFinding

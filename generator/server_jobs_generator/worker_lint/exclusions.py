@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 
-from ..problems import shown
+from ..problems.problem import shown
 from .settings import Settings, generated_wrangler
 
 EXCLUDE = ("python_modules", "exclude")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from server_jobs.cli.findings import Verdict
 
-from ..problems import printable
+from ..problems.problem import printable
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from server_jobs import HOME_OF
 
-from ..problems import shown
+from ..problems.problem import shown
 from .exclusions import Exclusions
 from .finding import CodeFinding
 from .modules import Modules, imported, required

@@ -10,8 +10,8 @@ from pathlib import Path, PurePosixPath
 from server_jobs.cli.findings import Verdict
 from server_jobs.project import Project
 
-from ..document import read_document
-from ..spec_files import SpecFile, read_spec_files
+from ..read.document import read_document
+from ..read.spec_files import SpecFile, read_spec_files
 from .code_lint import CodeLint, plain_handler
 from .configuration import check_configuration, missing_configuration
 from .exclusions import read_exclusions

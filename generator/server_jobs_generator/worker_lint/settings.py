@@ -8,9 +8,9 @@ from functools import cache
 from pydantic import JsonValue
 from server_jobs.project import Project
 
-from ..document import Document, read_document
-from ..problems import shown
-from ..render import render
+from ..problems.problem import shown
+from ..python.template import render
+from ..read.document import Document, read_document
 from .finding import CodeFinding
 from .rules import UNREADABLE, Rule
 

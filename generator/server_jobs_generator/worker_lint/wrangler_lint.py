@@ -13,7 +13,7 @@ from server_jobs.databases.url import D1_BINDING
 from server_jobs.domain.worker_limits import TICK_BUDGET
 from server_jobs.project import Project
 
-from ..problems import shown
+from ..problems.problem import shown
 from .exclusions import EXCLUDE
 from .finding import CodeFinding
 from .rules import (

@@ -15,12 +15,14 @@ class CommandEntry:
 
 
 COMMANDS = {
-    "init": CommandEntry("Project", "server_jobs_generator.cli:init", "Start a new project, with one example job."),
-    "generate": CommandEntry(
-        "Project", "server_jobs_generator.cli:generate", "Write the code that follows from specs/."
+    "init": CommandEntry(
+        "Project", "server_jobs_generator.cli.commands:init", "Start a new project, with one example job."
     ),
-    "check": CommandEntry("Project", "server_jobs_generator.cli:check", "Say what generate would change."),
-    "explain": CommandEntry("Project", "server_jobs_generator.explain:explain", "Say what a rule of check means."),
+    "generate": CommandEntry(
+        "Project", "server_jobs_generator.cli.commands:generate", "Write the code that follows from specs/."
+    ),
+    "check": CommandEntry("Project", "server_jobs_generator.cli.commands:check", "Say what generate would change."),
+    "explain": CommandEntry("Project", "server_jobs_generator.cli.explain:explain", "Say what a rule of check means."),
     "doctor": CommandEntry("Project", ".doctor:doctor", "Look for what is wrong with project and database."),
     "token": CommandEntry("Project", ".token:token", "Print a token for the HTTP routes."),
     "migrate": CommandEntry("Database", ".migrate:migrate", "Bring the tables to the newest revision."),

@@ -8,8 +8,8 @@ from typing import cast
 
 from server_jobs.project import Project
 from server_jobs_generator.contracts.finding import ContractFinding
-from server_jobs_generator.contracts.lock import Lock
-from server_jobs_generator.contracts.release import release
+from server_jobs_generator.contracts.lock.lock_file import Lock
+from server_jobs_generator.contracts.lock.release import release
 from server_jobs_generator.contracts.review import review
 
 from tests.generator.spec_projects import Schema, a_spec, an_object, read

@@ -6,9 +6,9 @@ from typing import Any, cast
 
 import pytest
 from pydantic import JsonValue
-from server_jobs_generator.contracts.change import BREAKS, RISKY, SAFE, Verdict
-from server_jobs_generator.contracts.compare import compare
-from server_jobs_generator.contracts.rules import ChangeRule
+from server_jobs_generator.contracts.compare.change import BREAKS, RISKY, SAFE, Verdict
+from server_jobs_generator.contracts.compare.compare_schemas import compare
+from server_jobs_generator.contracts.contract_rules import ChangeRule
 
 Schema = dict[str, JsonValue]
 

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from server_jobs_generator.contracts.change import BREAKS, RISKY, Change
-from server_jobs_generator.contracts.compare import compare
-from server_jobs_generator.contracts.rules import ChangeRule
+from server_jobs_generator.contracts.compare.change import BREAKS, RISKY, Change
+from server_jobs_generator.contracts.compare.compare_schemas import compare
+from server_jobs_generator.contracts.contract_rules import ChangeRule
 
 from tests.generator.contracts.evaluator import accepts, reads
 from tests.generator.contracts.schema_pairs import schema_pair, value_near

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 from server_jobs import InvalidParamsError
 from server_jobs.contract.documents import read_params, write_params
-from server_jobs_generator.contracts.compare import compare
-from server_jobs_generator.models import render_models
+from server_jobs_generator.contracts.compare.compare_schemas import compare
+from server_jobs_generator.models.model_module import render_models
 
 from tests.generator.contracts.schema_pairs import schema_pair, value_near
 from tests.generator.contracts.test_compare_oracle import judged

@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from pydantic import JsonValue
 from server_jobs.errors import ProjectError
 from server_jobs_generator.contracts.contract import Contract, LockedOptions, Status
-from server_jobs_generator.contracts.lock import Lock, LockedJob, parse_lock
-from server_jobs_generator.contracts.lock_text import entries_in, hash_of
-from server_jobs_generator.contracts.text_place import line_and_column
+from server_jobs_generator.contracts.lock.lock_file import Lock, LockedJob, parse_lock
+from server_jobs_generator.contracts.lock.lock_text import entries_in, hash_of
+from server_jobs_generator.contracts.lock.text_place import line_and_column
 
 from tests.generator.projects import TemporaryProject, generated_project, job_spec
 from tests.generator.spec_language import ANYTHING

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from server_jobs_generator.contracts.contract import Contract, LockedOptions, Status
-from server_jobs_generator.contracts.lock import Lock, LockedJob
-from server_jobs_generator.contracts.lock_merge import merge_locks
+from server_jobs_generator.contracts.lock.lock_file import Lock, LockedJob
+from server_jobs_generator.contracts.lock.lock_merge import merge_locks
 
 
 def contract(*names: str, queue: str = "default") -> Contract:

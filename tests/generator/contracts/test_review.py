@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 from server_jobs.errors import InvalidOptionError
 from server_jobs.project import Project
+from server_jobs_generator.cli.report import ENTRIES_FOLLOW
 from server_jobs_generator.contracts.contract import Status
 from server_jobs_generator.contracts.finding import Direction, Severity
-from server_jobs_generator.contracts.lock import Lock
-from server_jobs_generator.contracts.release import release
-from server_jobs_generator.contracts.relock import relock
+from server_jobs_generator.contracts.lock.lock_file import Lock
+from server_jobs_generator.contracts.lock.release import release
+from server_jobs_generator.contracts.lock.relock import relock
 from server_jobs_generator.contracts.review import review
-from server_jobs_generator.report import ENTRIES_FOLLOW
 
 from tests.generator.contracts.history import ACCEPTED, TEXT, TODAY, WHOLE, History, accepted, both, needing, stopping
 from tests.generator.projects import TemporaryProject, generated_project, job_spec

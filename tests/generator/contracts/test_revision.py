@@ -11,13 +11,13 @@ from pathlib import Path
 import pytest
 from server_jobs.errors import ProjectError
 from server_jobs.project import Project
-from server_jobs_generator.contracts import git as module
 from server_jobs_generator.contracts.against_revision import SinceRevision, compare_with_revision
 from server_jobs_generator.contracts.finding import ContractFinding
-from server_jobs_generator.contracts.lock import Lock, read_lock
-from server_jobs_generator.contracts.revision import read_revision
-from server_jobs_generator.spec import read_specs
-from server_jobs_generator.spec_files import SpecFile
+from server_jobs_generator.contracts.git_revision import read_revision
+from server_jobs_generator.contracts.lock.lock_file import Lock, read_lock
+from server_jobs_generator.files import git as module
+from server_jobs_generator.ir.spec import read_specs
+from server_jobs_generator.read.spec_files import SpecFile
 
 from tests.generator.projects import TemporaryProject, make_project
 from tests.generator.spec_projects import Schema, a_spec, an_object, write

@@ -7,7 +7,7 @@ import re
 
 import pytest
 from server_jobs_generator.contracts.finding import ContractFinding, Direction
-from server_jobs_generator.contracts.relock import relock
+from server_jobs_generator.contracts.lock.relock import relock
 
 from tests.generator.contracts.history import ACCEPTED, TEXT, WHOLE, History, both, kinds, needing, stopping
 from tests.generator.contracts.test_compare import TABLE

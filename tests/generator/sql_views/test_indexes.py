@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 
 import pytest
-from server_jobs_generator.spec import JobSpec
-from server_jobs_generator.sql_views.columns import view_columns
+from server_jobs_generator.ir.spec import JobSpec
+from server_jobs_generator.ir.view_columns import view_columns
 from sqlalchemy import text
 
 from tests.generator.spec_projects import Schema, a_spec, an_object, job, problems

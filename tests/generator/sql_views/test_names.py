@@ -7,9 +7,9 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 from server_jobs import schema
-from server_jobs_generator.sql_views.columns import view_columns
-from server_jobs_generator.sql_views.folding import folded
-from server_jobs_generator.sql_views.names import identifier, index_name, shortened, view_name
+from server_jobs_generator.ir.view_columns import view_columns
+from server_jobs_generator.sql.folding import folded
+from server_jobs_generator.sql.sql_names import identifier, index_name, shortened, view_name
 
 from tests.generator.spec_projects import a_spec, an_object, job
 

@@ -17,11 +17,11 @@ from alembic import command
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from server_jobs import schema
-from server_jobs_generator import revisions
-from server_jobs_generator.names import property_name
-from server_jobs_generator.sql_views import postgresql
-from server_jobs_generator.sql_views.objects import Objects, wanted_objects
-from server_jobs_generator.sql_views.revision import views_revision
+from server_jobs_generator.migrations import revisions
+from server_jobs_generator.migrations.views import postgresql
+from server_jobs_generator.migrations.views.objects import Objects, wanted_objects
+from server_jobs_generator.migrations.views.revision import views_revision
+from server_jobs_generator.python.names import property_name
 from sqlalchemy import BigInteger, Column, Engine, MetaData, Text, text
 from sqlalchemy.exc import DBAPIError
 
@@ -152,7 +152,7 @@ def test_a_run_without_a_new_revision_loads_no_library_of_databases(project: Tem
     project.write_spec("refund", order() | {"description": "Other words."})
     code = """
 import sys
-from server_jobs_generator.cli import generate
+from server_jobs_generator.cli.commands import generate
 generate(["--project", sys.argv[1]], standalone_mode=False)
 print(sorted({"sqlalchemy", "alembic"} & set(sys.modules)))
 """

@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from server_jobs_generator.names import property_name, snake_case
-from server_jobs_generator.spec import JobSpec
-from server_jobs_generator.sql_views.columns import view_columns
-from server_jobs_generator.sql_views.names import view_name
+from server_jobs_generator.ir.spec import JobSpec
+from server_jobs_generator.ir.view_columns import view_columns
+from server_jobs_generator.python.names import property_name, snake_case
+from server_jobs_generator.sql.sql_names import view_name
 from sqlalchemy import Engine, text
 
 from tests.generator.spec_projects import a_spec, an_object, job

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 from alembic import command
-from server_jobs_generator import flat_sql
-from server_jobs_generator.sql_views import sqlite
+from server_jobs_generator.migrations import flat_sql
+from server_jobs_generator.migrations.views import sqlite
 from sqlalchemy import Engine, text
 from sqlalchemy.exc import OperationalError
 

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from server_jobs import schema
-from server_jobs_generator.spec import JobSpec
-from server_jobs_generator.sql_views.names import identifier, view_name
-from server_jobs_generator.sql_views.objects import wanted_objects
-from server_jobs_generator.sql_views.sql_object import SqlObject, changes
+from server_jobs_generator.ir.spec import JobSpec
+from server_jobs_generator.migrations.views.objects import wanted_objects
+from server_jobs_generator.migrations.views.sql_object import SqlObject, changes
+from server_jobs_generator.sql.sql_names import identifier, view_name
 from sqlalchemy import Connection, Engine, create_engine, event, func, text
 
 from tests.conformance.d1_binding import LIMITS

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from pydantic import JsonValue
 from server_jobs.domain.options import JobOptions, Schedule
 
-from ...layout import Group, lay_out
-from ...spec import JobSpec
-from ...sql_views.columns import view_columns
-from ...sql_views.names import view_name
-from ..job_facts import duration
+from ...ir.job_facts import duration
+from ...ir.spec import JobSpec
+from ...ir.view_columns import view_columns
+from ...python.code import Group, lay_out
+from ...sql.sql_names import view_name
 from ..python_value import python_value
 from .cron_words import cron_words
 from .shown_text import json_shown, one_line, visible

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pydantic import JsonValue
 from server_jobs.contract.json_schema import DEFINITIONS, Schema, definitions_of
 
-from ...spec import JobSpec
+from ...ir.spec import JobSpec
 from .schema_words import ANY, constraint_words, definition_of, type_words
 from .shown_text import json_shown, one_line, visible
 from .structure import conjuncts, has_rows, listed, places_in, properties_of

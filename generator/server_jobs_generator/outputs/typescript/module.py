@@ -17,11 +17,11 @@ from server_jobs.domain.text_limits import LONGEST_CORRELATION_ID, LONGEST_UNIQU
 from server_jobs.security.key_secret import FEWEST_CHARACTERS
 from server_jobs.stores import postgres_statements, statements
 
-from ...layout import Code, header
-from ...names import Names, pascal_case
-from ...render import render
-from ...spec import JobSpec
-from .keys import JobKeys, UnequalKeyError, keys_of
+from ...ir.spec import JobSpec
+from ...ir.typescript_keys import JobKeys, UnequalKeyError, keys_of
+from ...python.code import Code, header
+from ...python.names import Names, pascal_case
+from ...python.template import render
 from .text import expression, literal, template_literal
 from .type_writer import TypeWriter
 

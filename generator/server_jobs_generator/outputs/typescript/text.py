@@ -8,7 +8,7 @@ import textwrap
 
 from pydantic import JsonValue
 
-from ...layout import Code
+from ...python.code import Code
 
 _WIDTH = 110
 _PLAIN_NAME = re.compile(r"[A-Za-z_$][A-Za-z0-9_$]*")

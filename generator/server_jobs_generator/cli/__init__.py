@@ -1,0 +1,1 @@
+"""The commands `generate`, `check`, `init` and `explain`, and the formats in which they report."""

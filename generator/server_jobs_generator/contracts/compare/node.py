@@ -1,0 +1,208 @@
+"""A place in a bundled schema: what stands there once references are followed, and a text for what it means."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from hashlib import sha256
+
+from pydantic import JsonValue
+from server_jobs.contract.values import canonical, fingerprint
+
+from ...read.document import Pointer
+from .canonical import DOCUMENTATION, ONE_SCHEMA, SCHEMA_LIST, SCHEMA_MAP
+
+ANNOTATIONS = DOCUMENTATION | {"default", "$defs", "$schema"}
+"""Keywords that refuse no value."""
+
+_SPLIT = ("$ref", "allOf", "anyOf", "oneOf")
+_UNORDERED = frozenset({"allOf", "anyOf", "enum", "oneOf", "required", "type"})
+_MOST_PARTS = 20_000
+_DEEPEST = 200
+_NOTHING: Mapping[Pointer, int] = {}
+
+
+class Root(dict[str, JsonValue]):
+    """A whole bundled schema. `shapes` are those of definitions that mean the same wherever they are referred to."""
+
+    __slots__ = ("shapes",)
+
+    def __init__(self, schema: Mapping[str, JsonValue]) -> None:
+        super().__init__(schema)
+        self.shapes: dict[tuple[Pointer, frozenset[str]], str] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """`schema` is what stands at `pointer` in `root`, without what was split off it."""
+
+    root: Root
+    pointer: Pointer
+    schema: JsonValue
+
+    @classmethod
+    def top(cls, schema: Mapping[str, JsonValue]) -> Node:
+        """The whole of a bundled schema."""
+        root = Root(schema)
+        return cls(root, (), root)
+
+    @property
+    def members(self) -> Mapping[str, JsonValue]:
+        """The keywords; none for `true` and `false`."""
+        return self.schema if isinstance(self.schema, dict) else {}
+
+    def has(self, *keywords: str) -> bool:
+        """Whether any of the keywords stands here."""
+        return any(keyword in self.members for keyword in keywords)
+
+    def child(self, *tokens: str | int) -> Node:
+        """The place below, which exists."""
+        value = self.schema
+        for token in tokens:
+            value = value[token]  # type: ignore[index]  # the caller has seen it
+        return Node(self.root, (*self.pointer, *tokens), value)
+
+    def stated(self, keyword: str) -> Node:
+        """The schema under a keyword, or the one that means the same as leaving it out."""
+        return self.child(keyword) if self.has(keyword) else Node(self.root, (*self.pointer, keyword), True)
+
+    def resolved(self) -> Node:
+        """The node behind any chain of references that stand alone; itself where one leads nowhere."""
+        node, seen = self, {self.pointer}
+        while (target := node.target()) is not None and not (node.members.keys() - ANNOTATIONS - {"$ref"}):
+            if target.pointer in seen:
+                return node
+            seen.add(target.pointer)
+            node = target
+        return node
+
+    def target(self) -> Node | None:
+        """Where the `$ref` that stands here leads; None if there is none, or it leads nowhere."""
+        reference = self.members.get("$ref")
+        if not isinstance(reference, str) or not reference.startswith("#/"):
+            return None
+        value: JsonValue = self.root
+        tokens = tuple(token.replace("~1", "/").replace("~0", "~") for token in reference.split("/")[1:])
+        for token in tokens:
+            if not isinstance(value, dict) or token not in value:
+                return None
+            value = value[token]
+        return Node(self.root, tokens, value)
+
+    def conjuncts(self, depth: int = 0) -> list[Node]:
+        """Nodes that together say what this one says; each is a union (`anyOf` or `oneOf`) and no more, or has none."""
+        node = self.resolved()
+        if depth > 32 or not node.has(*_SPLIT):
+            return [node]
+        rest = {key: value for key, value in node.members.items() if key not in _SPLIT}
+        parts = [replace(node, schema=rest)] if rest.keys() - ANNOTATIONS else []
+        if node.has("$ref"):
+            target = node.target()
+            parts += (
+                [replace(node, schema={"$ref": node.members["$ref"]})]
+                if target is None
+                else target.conjuncts(depth + 1)
+            )
+        for branch in node.branches("allOf"):
+            parts += branch.conjuncts(depth + 1)
+        parts += [replace(node, schema={key: node.members[key]}) for key in ("anyOf", "oneOf") if node.has(key)]
+        stated = [part for part in parts if part.schema is False or part.members.keys() - ANNOTATIONS]
+        return stated or [replace(node, schema=True)]
+
+    def branches(self, keyword: str) -> list[Node]:
+        """The schemas in the list under a keyword."""
+        listed = self.members.get(keyword)
+        return [self.child(keyword, index) for index in range(len(listed))] if isinstance(listed, list) else []
+
+    def entries(self, keyword: str) -> dict[str, Node]:
+        """The schemas in the object under a keyword, by their keys."""
+        named = self.members.get(keyword)
+        return {name: self.child(keyword, name) for name in named} if isinstance(named, dict) else {}
+
+    def texts(self, keyword: str) -> set[str]:
+        """The strings in the list under a keyword."""
+        listed = self.members.get(keyword)
+        return {item for item in listed if isinstance(item, str)} if isinstance(listed, list) else set()
+
+    def shape(self) -> str:
+        """A text that only places with the same meaning share: references written out, whatever they are called.
+
+        Defaults count, documentation does not. What is too large for that gets a text of its own.
+        """
+        return _Shape(DOCUMENTATION | {"$defs"}).of(self)
+
+    def meaning(self) -> str:
+        """The same, where defaults do not count either: equal for places that accept the same values."""
+        return _Shape(DOCUMENTATION | {"$defs", "default"}).of(self)
+
+
+@dataclass(slots=True)
+class _Shape:
+    """Writes one node out; a reference to a definition that is being written says how far up it leads.
+
+    What was written is told by its hash, so that a definition that is used twice takes no more room than one. `reached`
+    is the depth of the highest definition that was referred back to since it was set.
+    """
+
+    passed: frozenset[str]
+    parts: int = 0
+    reached: int = _DEEPEST
+
+    def of(self, node: Node, depth: int = 0, above: Mapping[Pointer, int] = _NOTHING) -> str:
+        self.parts += 1
+        if self.parts > _MOST_PARTS or depth > _DEEPEST:
+            self.reached = -1
+            return canonical(["too large", fingerprint(node.root), list(node.pointer)])
+        if not isinstance(node.schema, dict):
+            return canonical(node.schema)
+        target = node.target()
+        passed = self.passed if target is None else self.passed | {"$ref"}
+        stated = sorted(self._member(node, key, depth + 1, above) for key in node.members if key not in passed)
+        if target is not None and not stated:
+            return self._referenced(target, depth, above)
+        if target is not None:
+            stated.append(f"and {self._referenced(target, depth + 1, above)}")
+        return sha256("\n".join(stated).encode()).hexdigest()
+
+    def _referenced(self, target: Node, depth: int, above: Mapping[Pointer, int]) -> str:
+        if target.pointer in above:
+            self.reached = min(self.reached, above[target.pointer])
+            return f"up {depth - above[target.pointer]}"
+        key = (target.pointer, self.passed)
+        if key in target.root.shapes:
+            return target.root.shapes[key]
+        outer, self.reached = self.reached, _DEEPEST
+        shape = self.of(target, depth, {**above, target.pointer: depth})
+        if self.reached >= depth:  # it says the same wherever it is referred to
+            target.root.shapes[key] = shape
+        self.reached = min(outer, self.reached)
+        return shape
+
+    def _member(self, node: Node, key: str, depth: int, above: Mapping[Pointer, int]) -> str:
+        value = node.members[key]
+        if key in SCHEMA_MAP and isinstance(value, dict):
+            inner = [f"{canonical(name)}:{self.of(node.child(key, name), depth, above)}" for name in sorted(value)]
+        elif key in SCHEMA_LIST and isinstance(value, list):
+            inner = [self.of(branch, depth, above) for branch in node.branches(key)]
+        elif key in ONE_SCHEMA and isinstance(value, dict):
+            inner = [self.of(node.child(key), depth, above)]
+        elif key in _UNORDERED and isinstance(value, list):
+            inner = [canonical(item) for item in value]
+        else:
+            inner = [canonical(value)]
+        word = "enum" if key == "const" else key
+        return f"{canonical(word)}:[{','.join(sorted(inner) if key in _UNORDERED else inner)}]"
+
+
+def walk(node: Node) -> Iterator[Node]:
+    """The node and every schema below it, references not followed."""
+    yield node
+    for key, value in node.members.items():
+        if key in SCHEMA_MAP and isinstance(value, dict):
+            for inner in node.entries(key).values():
+                yield from walk(inner)
+        elif key in SCHEMA_LIST and isinstance(value, list):
+            for inner in node.branches(key):
+                yield from walk(inner)
+        elif key in ONE_SCHEMA and isinstance(value, dict):
+            yield from walk(node.child(key))

@@ -1,0 +1,1 @@
+"""`contracts.lock.json`: every released contract, under version control; how it is read, merged and shortened."""

@@ -1,0 +1,315 @@
+"""The plain form of a spec that everything behind the front works from, and the way to read all of them.
+
+What is in here has been checked: names are safe identifiers, references are resolved, options are valid. Whoever
+renders code needs no further look at a spec file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from hashlib import sha256
+from itertools import islice
+from pathlib import Path
+
+from pydantic import JsonValue
+from server_jobs.domain.options import JobOptions, Schedule
+from server_jobs.errors import ProjectError
+
+from ..lint.finite_values import endless_properties
+from ..lint.in_place import in_place_problems
+from ..lint.index_lint import index_problems, view_problems
+from ..lint.instance import Fitting, referenced
+from ..lint.job_lint import PARAMS, RESULT, class_name_of, description_of, lint_job, lint_shared
+from ..lint.meaning_lint import MeaningLint
+from ..lint.options_lint import OptionsLint, SpecOptions
+from ..lint.schema_lint import SchemaLint, TooManyProblemsError
+from ..lint.spec_style import STRICT, Style
+from ..problems.problem import SpecProblem, shown
+from ..problems.spec_rules import NAME_TAKEN, PART_NOT_AN_OBJECT, TOO_LARGE, TOO_MANY_PROBLEMS
+from ..python.names import folded
+from ..read.document import MAX_PROBLEMS, Pointer, read_document
+from ..read.draft7 import from_draft7, is_draft7
+from ..read.library import Library, Location, reached
+from ..read.resources import name_references
+from ..read.spec_files import SpecFile, read_spec_files
+from .bundle import BundleError, bundle
+from .typed_form import MAX_SCHEMAS
+
+MAX_TOTAL_VALUES = 250_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobSpec:
+    """One job, as its spec describes it.
+
+    `path` is the spec file relative to the project's root, with `/`. `params` and `result` are self-contained object
+    schemas: their references lead only to `#/$defs/...` inside themselves, and equal keys in the two `$defs` are the
+    same definition. `schedules` carry their params as canonical JSON text. `digest` is a SHA-256 (hex) over the spec
+    and every shared file it uses, in a fixed order. `compat` says how grave a change is that breaks something, by its
+    direction, and `reserved` has the names that no property may have again. `indexes` are pointers such as
+    `/params/to`, each to a property with a column of its own in the job's view. `is_earlier` is true for a version from
+    the lock, of which nothing but the model of its params is generated, with the version behind its name.
+    """
+
+    path: str
+    spec_name: str
+    class_name: str
+    description: str | None
+    params: Mapping[str, JsonValue]
+    result: Mapping[str, JsonValue]
+    options: JobOptions
+    schedules: tuple[Schedule, ...]
+    digest: str
+    compat: Mapping[str, str] = field(default_factory=dict[str, str])
+    reserved: tuple[str, ...] = ()
+    has_view: bool = True
+    indexes: tuple[str, ...] = ()
+    is_earlier: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Specs:
+    """All specs of a project: `jobs` by class name, and every problem of every file in reading order.
+
+    Nothing may be generated while there are problems; `jobs` then holds only the specs that have none. `needs` are
+    the files that each file refers to, and `sizes` the number of values in each, by their names in `specs/`. `named`
+    are the files that others may refer to by a URI, without their names.
+    """
+
+    jobs: tuple[JobSpec, ...]
+    problems: tuple[SpecProblem, ...]
+    needs: Mapping[str, Collection[str]] = field(default_factory=dict[str, Collection[str]])
+    sizes: Mapping[str, int] = field(default_factory=dict[str, int])
+    named: frozenset[str] = frozenset()
+
+
+def read_specs(project_root: Path, specs_dir: Path, style: Style = STRICT) -> Specs:
+    """Read and check every spec under `specs_dir`, and nothing outside it.
+
+    `style` is what they need not meet. Never raises for what the files contain. Raises `ProjectError` when `specs_dir`
+    is not a readable directory inside `project_root`.
+    """
+    return check_specs(find_specs(project_root, specs_dir), style)
+
+
+def find_specs(project_root: Path, specs_dir: Path) -> list[SpecFile | SpecProblem]:
+    """The files under `specs_dir` in the order of their names. Raises `ProjectError` as `read_specs` does."""
+    try:
+        return list(read_spec_files(project_root, specs_dir))
+    except (OSError, ValueError, RuntimeError) as error:
+        raise ProjectError(f"specs cannot be read from {specs_dir}: {error}") from error
+
+
+def check_specs(found: Iterable[SpecFile | SpecProblem], style: Style = STRICT) -> Specs:
+    """Read and check these files, which may refer to no others. `style` is what they need not meet."""
+    reader = _SpecReader(style)
+    for file in found:
+        reader.read(file)
+        if reader.is_full:
+            return Specs((), tuple(sorted(reader.all_problems())))
+    jobs = sorted(reader.check(), key=lambda job: job.class_name)
+    problems, sizes = sorted(reader.all_problems()), reader.sizes
+    return Specs(tuple(jobs), tuple(problems), reader.library.needs, sizes, reader.named)
+
+
+def library_of(found: Iterable[SpecFile | SpecProblem]) -> Library:
+    """The files as references find their way in them, whatever is wrong with any."""
+    reader = _SpecReader(STRICT)
+    for file in found:
+        reader.read(file)
+    reader.library.ambiguous = name_references(reader.library.documents).ambiguous
+    return reader.library
+
+
+@dataclass(slots=True)
+class _SpecReader:
+    """All files of one run on their way to jobs."""
+
+    style: Style
+    problems: list[SpecProblem] = field(default_factory=list[SpecProblem])
+    library: Library = field(default_factory=lambda: Library({}))
+    files: dict[str, SpecFile] = field(default_factory=dict[str, SpecFile])
+    locations: dict[str, list[Location]] = field(default_factory=dict[str, list[Location]])
+    unreadable: set[SpecProblem] = field(default_factory=set[SpecProblem])
+    sizes: dict[str, int] = field(default_factory=dict[str, int])
+    values: int = 0
+    named: frozenset[str] = frozenset()
+
+    @property
+    def is_full(self) -> bool:
+        """Whether all files together are more than one project may have; nothing behind is worth looking at then."""
+        return self.values > MAX_TOTAL_VALUES
+
+    def all_problems(self) -> set[SpecProblem]:
+        """Every problem once; of a value that could not be read only that, as another one stands in for it."""
+        places = set(map(_place, self.unreadable))
+        return self.unreadable | {problem for problem in self.problems if _place(problem) not in places}
+
+    def read(self, file: SpecFile | SpecProblem) -> None:
+        """Read one file and check it by itself."""
+        if isinstance(file, SpecProblem):
+            self.problems.append(file)
+            return
+        reading = read_document(file.path, file.data)
+        self.problems.extend(reading.problems)
+        self.unreadable.update(reading.problems)
+        document = reading.document
+        if document is None:
+            self.library.unreadable.add(file.name)
+            return
+        self.sizes[file.name] = document.count
+        self.values += document.count
+        if self.is_full:
+            message = f"the files up to this one have more than {MAX_TOTAL_VALUES:,} values; make two projects of them"
+            self.problems.append(document.problem((), TOO_LARGE, message))
+            return
+        if is_draft7(document.value):
+            document, without_effect = from_draft7(document)
+            self.problems.extend([] if self.style.idle_keywords else without_effect[:MAX_PROBLEMS])
+        self.library.documents[file.name] = document
+        self.files[file.name] = file
+        lint = SchemaLint(document, self.style)
+        try:
+            if file.is_shared:
+                lint_shared(lint)
+            else:
+                lint_job(lint, file.spec_name)
+        except TooManyProblemsError:
+            message = f"has {len(lint.problems)} problems or more; the rest is not shown"
+            lint.problems.append(document.problem((), TOO_MANY_PROBLEMS, message))
+        self.problems.extend(lint.problems)
+        self.locations[file.name] = [Location(file.name, pointer) for pointer in lint.schemas]
+        self.library.schemas.update(self.locations[file.name])
+
+    def check(self) -> list[JobSpec]:
+        """Check the files against each other; the jobs of those that are right, together with all they use."""
+        given = name_references(self.library.documents)
+        self.named, self.library.ambiguous = given.named, given.ambiguous
+        self.problems.extend(given.problems)
+        fitting = Fitting(self.library)
+        meaning = MeaningLint(self.library, fitting)
+        for locations in self.locations.values():
+            fitting.start_file()
+            found = (problem for location in locations for problem in meaning.check(location))
+            self.problems.extend(islice(found, MAX_PROBLEMS))
+        if not self._check_circles():
+            return []
+        self._check_file_names()
+        names = [file.name for file in self.files.values() if not file.is_shared]
+        self._check_class_names(names)
+        return [job for name in names if (job := self._job(name, fitting)) is not None]
+
+    def _check_circles(self) -> bool:
+        """Report circles of schemas; return False if there are too many to report, so that files look right."""
+        locations = [location for locations in self.locations.values() for location in locations]
+        in_place = list(islice(in_place_problems(self.library, locations), MAX_PROBLEMS))
+        endless = list(islice(endless_properties(self.library, locations), MAX_PROBLEMS))
+        self.problems += in_place + endless
+        return max(len(in_place), len(endless)) < MAX_PROBLEMS
+
+    def _check_file_names(self) -> None:
+        """Two names that are one on the file systems of macOS or Windows: there, one file would replace the other."""
+        first_with: dict[str, str] = {}
+        for name in self.library.documents:
+            other = first_with.setdefault(folded(name), name)
+            if other != name:
+                message = f"the file's name is that of {shown(other)}, written in another way; rename one of them"
+                self.problems.append(self.library.documents[name].problem((), NAME_TAKEN, message))
+
+    def _check_class_names(self, names: list[str]) -> None:
+        first_with: dict[str, str] = {}
+        for name in names:
+            class_name = class_name_of(self.library.documents[name], self.files[name].spec_name)
+            other = first_with.setdefault(folded(class_name), name)
+            if other != name:
+                message = f"the job's name {shown(class_name)} is taken by {other} (capitals aside); set another title"
+                self.problems.append(self.library.documents[name].problem(("title",), NAME_TAKEN, message))
+
+    def _job(self, name: str, fitting: Fitting) -> JobSpec | None:
+        fitting.start_file()
+        file, document = self.files[name], self.library.documents[name]
+        parts = [self._part(name, pointer) for pointer in (PARAMS, RESULT)]
+        lint = OptionsLint(document, name, parts[0], fitting)
+        root = document.value
+        stated = lint.read(root["x-job"]) if isinstance(root, dict) and "x-job" in root else SpecOptions()
+        self.problems.extend(lint.problems)
+        # Bundling reads schemas as right: of this file, and of all that its references lead to.
+        if not self._broken().isdisjoint(reached([name], self.library.needs)):
+            return None
+        try:
+            bundled = bundle(self.library, name)
+        except BundleError as error:
+            self.problems.append(error.problem)
+            return None
+        both = {"params": bundled.params, "result": bundled.result}
+        redact, has_view = stated.options.redact, stated.has_view
+        self.problems.extend(view_problems(document, both, redact, has_view=has_view))
+        self.problems.extend(index_problems(document, stated.indexes, both, redact, has_view=has_view))
+        if name in self._broken():
+            return None
+        return JobSpec(
+            path=file.path,
+            spec_name=file.spec_name,
+            class_name=class_name_of(document, file.spec_name),
+            description=description_of(document),
+            params=bundled.params,
+            result=bundled.result,
+            options=stated.options,
+            schedules=stated.schedules,
+            digest=self._digest(bundled.files),
+            compat=stated.compat,
+            reserved=stated.reserved,
+            has_view=has_view,
+            indexes=stated.indexes,
+        )
+
+    def _broken(self) -> set[str]:
+        """Return the names of files with a problem."""
+        paths = {problem.path for problem in self.problems}
+        return {name for name, file in self.files.items() if file.path in paths}
+
+    def _part(self, name: str, pointer: Pointer) -> JsonValue:
+        """The schema of params or result; `true` where there is none, noting a problem unless it is an object."""
+        place = Location(name, pointer)
+        if place not in self.library.schemas:
+            return True
+        stated = self.library.value_at(place)
+        if not self._is_object(stated, name):
+            message = f'{pointer[-1]} must be an object: state "type": "object"'
+            self.problems.append(self.library.documents[name].problem(pointer, PART_NOT_AN_OBJECT, message))
+        return stated
+
+    def _is_object(self, schema: JsonValue, file: str) -> bool:
+        """Return whether a schema, or all that it consists of or refers to, states that its values are objects."""
+        pending, seen = [(schema, file)], set[int]()
+        while pending:
+            schema, file = pending.pop()
+            # An empty schema stands for a reference that leads nowhere, which is a problem of its own.
+            if id(schema) in seen or schema == {}:
+                continue
+            seen.add(id(schema))
+            if not isinstance(schema, dict) or len(seen) > MAX_SCHEMAS:
+                return False
+            branches = schema.get("anyOf", schema.get("oneOf"))
+            if schema.get("type") == "object":
+                continue
+            if "$ref" in schema:
+                pending.append(referenced(self.library, str(schema["$ref"]), file))
+            elif isinstance(branches, list) and branches:
+                pending += [(branch, file) for branch in branches if branch is not False]
+            else:
+                return False
+        return True
+
+    def _digest(self, names: tuple[str, ...]) -> str:
+        digest = sha256()
+        for name in names:
+            data = self.files[name].data
+            digest.update(f"{name}\n{len(data)}\n".encode())
+            digest.update(data)
+        return digest.hexdigest()
+
+
+def _place(problem: SpecProblem) -> tuple[str, int, int, str]:
+    return problem.path, problem.line, problem.column, problem.pointer

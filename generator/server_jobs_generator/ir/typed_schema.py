@@ -1,0 +1,346 @@
+"""A schema as types and a rest: what a model's types hold exactly, and what has to be checked beside them.
+
+The typed form is a JSON Schema that says the same in other words. In it, every schema consists of keywords that types
+enforce in full, and of `allOf` with one schema, the rest, where there is one. Types may allow more than the schema
+does; then the rest says what they leave open, and says it all again where that is simpler.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from math import ceil, floor
+
+from pydantic import JsonValue
+from server_jobs.contract.schemas.values import kind_of, rounded, whole
+
+from ..lint.schema_lint import Schema, types_of
+from ..python.names import property_name
+from ..read.keywords import ANNOTATIONS
+from .branches import Branches
+from .inline_circles import cut_circles
+from .root_union import RootUnion, root_union
+from .typed_form import MAX_LEVELS, MAX_SCHEMAS, is_class, referenced_name, rest_of
+
+_ANNOTATIONS = (ANNOTATIONS | {"$anchor", "$id"}) - {"$defs"}
+_PARSED_FORMATS = ("date", "date-time", "uuid", "ipv4", "ipv6")
+_OPEN: Schema = {"type": "object", "additionalProperties": True}
+
+Parts = dict[str, JsonValue]
+
+
+@dataclass(slots=True)
+class TypedSchemas:
+    """The typed forms of schemas that share definitions, and of these."""
+
+    stated: Mapping[str, JsonValue]
+    definitions: dict[str, JsonValue] = field(init=False)
+    branches: Branches = field(init=False)
+    _inheriting: list[list[Parts]] = field(default_factory=list[list[Parts]])
+    _inherited_count: int = 0
+    _nulls: dict[str, bool] = field(default_factory=dict[str, bool])
+
+    def __post_init__(self) -> None:
+        self.branches = Branches(self._target)
+        self.definitions = {name: self.typed(schema) for name, schema in self.stated.items()}
+        cut_circles(self.definitions)
+
+    def typed(self, schema: JsonValue) -> JsonValue:
+        """The typed form of a schema."""
+        if not isinstance(schema, dict):
+            return True if schema is True else {"allOf": [schema]}
+        said = {key: value for key, value in schema.items() if key in _ANNOTATIONS}
+        types, rest = self._split({key: schema[key] for key in schema if key not in _ANNOTATIONS and key != "$defs"})
+        if any(key.startswith("unevaluated") for key in schema):
+            # What has been evaluated is known only to who checks everything.
+            rest = {key: schema[key] for key in schema if key not in _ANNOTATIONS and key != "$defs"}
+        return {**types, **said, **({"allOf": [rest]} if rest else {})}
+
+    def part(self, schema: Schema) -> Parts:
+        """Return the typed form of params or a result, which become a class: an object, or a union of several."""
+        if (union := root_union(dict(schema), self.branches)) is not None:
+            return self._root(dict(schema), union)
+        typed = self.typed(dict(schema))
+        while isinstance(typed, dict) and (name := referenced_name(typed)) is not None:
+            target = self.definitions[name]
+            rest = [one for one in (rest_of(target), rest_of(typed)) if one is not True]
+            types = {key: value for key, value in target.items() if key != "allOf"} if isinstance(target, dict) else {}
+            said = {key: value for key, value in typed.items() if key in _ANNOTATIONS}
+            joined: JsonValue = {"allOf": rest} if len(rest) > 1 else rest[0] if rest else True
+            typed = {**types, **said, **({"allOf": [joined]} if rest else {})}
+        if not isinstance(typed, dict):
+            raise TypeError("params and result are objects; the lint lets only objects pass")
+        if "object" not in types_of(typed):
+            said = {key: value for key, value in schema.items() if key in _ANNOTATIONS}
+            rest_all = {key: value for key, value in schema.items() if key not in _ANNOTATIONS and key != "$defs"}
+            return {**_OPEN, **said, "allOf": [{"type": "object", **rest_all}]}
+        # Nothing else can be params or a result, whatever else its schema would take.
+        return {**typed, "type": "object"}
+
+    def _root(self, schema: Parts, union: RootUnion) -> Parts:
+        said = {key: value for key, value in schema.items() if key in _ANNOTATIONS}
+        whole = {key: value for key, value in schema.items() if key not in _ANNOTATIONS and key != "$defs"}
+        rest: Parts = {} if union.is_exact else {"allOf": [whole]}
+        return {"anyOf": [self.typed(branch) for branch in union.branches], **said, **rest}
+
+    def _target(self, schema: JsonValue) -> JsonValue:
+        seen = 0
+        while (name := referenced_name(schema)) is not None and seen < len(self.stated):
+            schema, seen = self.stated[name], seen + 1
+        return schema
+
+    def _split(self, said: Parts) -> tuple[Parts, Parts]:
+        """What types can hold of a schema without annotations, and the rest."""
+        if "const" in said:
+            return _choices([said["const"]], said, "const")
+        if isinstance(options := said.get("enum"), list):
+            return _choices(options, said, "enum")
+        if types_of(said):
+            circle = self._circle(said)
+            return self._split_types(said) if circle is None else ({"$ref": circle}, said)
+        if "$ref" in said:
+            return {"$ref": said["$ref"]}, _without(said, "$ref")
+        for key in ("anyOf", "oneOf"):
+            if isinstance(branches := said.get(key), list):
+                return self._split_branches(key, branches, said)
+        if isinstance(branches := said.get("allOf"), list):
+            return self._split_all(branches, said)
+        return {}, said
+
+    def _split_branches(self, key: str, branches: list[JsonValue], said: Parts) -> tuple[Parts, Parts]:
+        typed = [self.typed(branch) for branch in branches if branch is not False]
+        is_exact = key == "anyOf" or self.branches.exclude_each_other(branches)
+        rest = _without(said, key) if is_exact else said
+        if not typed:
+            return {}, said
+        if all(map(self._is_null, branches)):
+            # The code generator takes several nulls for any type at all.
+            return {"type": "null"}, said
+        if len(typed) > 1:
+            return {key if is_exact else "anyOf": typed}, rest
+        types, inner = _opened(typed[0])
+        return types, _joined(rest, inner)
+
+    def _is_null(self, schema: JsonValue) -> bool:
+        """Whether nothing but null can fit, or nothing at all."""
+        if not isinstance(schema, dict):
+            return schema is False
+        options = [schema["const"]] if "const" in schema else schema.get("enum")
+        if isinstance(options, list):
+            return options == [None]
+        if types_of(schema):
+            return types_of(schema) == ("null",)
+        if (name := referenced_name(schema)) is not None:
+            if name not in self._nulls:
+                self._nulls[name] = False  # where it leads back to itself
+                self._nulls[name] = self._is_null(self.stated[name])
+            return self._nulls[name]
+        for key, holds in (("anyOf", all), ("oneOf", all), ("allOf", any)):
+            if isinstance(branches := schema.get(key), list) and holds(map(self._is_null, branches)):
+                return True
+        return False
+
+    def _split_all(self, branches: list[JsonValue], said: Parts) -> tuple[Parts, Parts]:
+        """The types of the first branch that has some; the others are checked."""
+        for index, branch in enumerate(branches):
+            types, inner = _opened(self.typed(branch))
+            if types:
+                others = [*branches[:index], *branches[index + 1 :]]
+                rest = {**_without(said, "allOf"), **({"allOf": others} if others else {})}
+                return types, _joined(rest, inner)
+        return {}, said
+
+    def _split_types(self, said: Parts) -> tuple[Parts, Parts]:
+        types: Parts = {"type": said["type"]}
+        rest = _without(said, "type")
+        for kind in types_of(said):
+            match kind:
+                case "string":
+                    _split_text(rest, types)
+                case "integer":
+                    _split_integer(rest, types)
+                case "number":
+                    _split_number(rest, types)
+                case "array":
+                    self._split_array(rest, types)
+                case "object":
+                    self._split_object(rest, types)
+                case _:
+                    pass
+        return types, rest
+
+    def _split_array(self, rest: Parts, types: Parts) -> None:
+        _take_counts(rest, types, "minItems", "maxItems")
+        if rest.get("uniqueItems") is False:
+            del rest["uniqueItems"]
+        prefix, items = rest.get("prefixItems"), rest.get("items", True)
+        if isinstance(prefix, list):
+            length = len(prefix)
+            is_closed = items is False or types.get("maxItems") == length
+            if is_closed and types.get("minItems") == length and types.get("maxItems", length) == length:
+                types |= {"prefixItems": [self.typed(item) for item in prefix], "items": False}
+                rest.pop("items", None)
+                del rest["prefixItems"]
+            else:
+                types["items"] = True
+        elif items is False:
+            types["items"] = True
+        else:
+            types["items"] = self.typed(items)
+            rest.pop("items", None)
+
+    def _split_object(self, rest: Parts, types: Parts) -> None:
+        properties, required = rest.pop("properties", {}), rest.pop("required", [])
+        extras = rest.pop("additionalProperties", True)
+        if not isinstance(properties, dict) or not isinstance(required, list):
+            raise TypeError("an object has not passed the lint")
+        kept = {name: properties[name] for name in _attributes(properties) if properties[name] is not False}
+        others = {name: schema for name, schema in properties.items() if name not in kept}
+        # What others say of the same object, unless this schema says something of all its further properties.
+        bases = self._bases(rest) if extras is True else []
+        named = {name: self.typed(schema) for name, schema in kept.items()} | self._of_bases(bases, properties)
+        needed = [*required, *_inherited_required(bases)]
+        if "patternProperties" in rest or any(schema is not False or extras is not False for schema in others.values()):
+            # The types of the others are left open, and the rest has to know which they are.
+            rest["properties"] = {**dict.fromkeys(kept, True), **others}
+            if extras is not True:
+                rest["additionalProperties"] = extras
+            types["additionalProperties"] = True
+        else:
+            types["additionalProperties"] = extras if extras is False else self.typed(extras)
+        types |= {"properties": named} if named else {}
+        types |= {"required": [name for name in dict.fromkeys(needed) if name in named]} if named else {}
+        if missing := [name for name in required if name not in named]:
+            rest["required"] = missing
+        if not is_class(types):
+            _take_counts(rest, types, "minProperties", "maxProperties")
+
+    def _bases(self, rest: Parts) -> list[Parts]:
+        """The schemas that `allOf` and `$ref` apply to the same object; none where that would be endless to write."""
+        if len(self._inheriting) > MAX_LEVELS or self._inherited_count > MAX_SCHEMAS:
+            return []
+        targets = [self._target(base) for base in _applied(rest)]
+        return [target for target in targets if isinstance(target, dict)]
+
+    def _of_bases(self, bases: list[Parts], own: Parts) -> Parts:
+        """The typed forms of the properties that only the bases describe."""
+        self._inheriting.append(bases)
+        found = _inherited(bases, own)
+        self._inherited_count += len(found)
+        typed: Parts = {name: self.typed(schema) for name, schema in found.items()}
+        self._inheriting.pop()
+        return typed
+
+    def _circle(self, said: Parts) -> str | None:
+        """The reference of an object to a base of the objects that it is a part of; its properties are theirs again."""
+        if not self._inheriting or "object" not in types_of(said) or said.get("additionalProperties", True) is not True:
+            return None
+        for base in _applied(said):
+            target, reference = self._target(base), base.get("$ref") if isinstance(base, dict) else None
+            if isinstance(reference, str) and any(target is one for bases in self._inheriting for one in bases):
+                return reference
+        return None
+
+
+def _applied(said: Parts) -> list[JsonValue]:
+    """The schemas that `allOf` and `$ref` apply to the same value."""
+    branches = said.get("allOf")
+    return [*(branches if isinstance(branches, list) else []), *([{"$ref": said["$ref"]}] if "$ref" in said else [])]
+
+
+def _inherited(bases: list[Parts], own: Parts) -> Parts:
+    """The properties that only the bases describe: attributes too, which the rest checks as it checks the bases."""
+    found: Parts = {}
+    for base in bases:
+        properties = base.get("properties")
+        if isinstance(properties, dict):
+            names = [name for name in _attributes({**own, **found, **properties}) if name not in {**own, **found}]
+            found |= {name: properties[name] for name in names if properties[name] is not False}
+    return found
+
+
+def _inherited_required(bases: list[Parts]) -> list[str]:
+    stated = [base.get("required") for base in bases]
+    return [name for names in stated if isinstance(names, list) for name in names if isinstance(name, str)]
+
+
+def _without(said: Parts, *keys: str) -> Parts:
+    return {key: value for key, value in said.items() if key not in keys}
+
+
+def _opened(typed: JsonValue) -> tuple[Parts, JsonValue]:
+    """The types of a typed schema, without annotations, and its rest."""
+    said = typed if isinstance(typed, dict) else {}
+    return {key: value for key, value in said.items() if key not in _ANNOTATIONS and key != "allOf"}, rest_of(typed)
+
+
+def _joined(rest: Parts, more: JsonValue) -> Parts:
+    if more is True:
+        return rest
+    return {"allOf": [more, rest]} if rest else {"allOf": [more]}
+
+
+def _choices(options: list[JsonValue], said: Parts, key: str) -> tuple[Parts, Parts]:
+    kinds = frozenset({"number", *types_of(said)} if "number" in types_of(said) else types_of(said))
+    fitting = [one for one in options if not kinds or kind_of(one) in kinds or ("number" in kinds and _is_number(one))]
+    rest = _without(said, key, "type")
+    if not fitting:
+        return {}, said
+    if not any(isinstance(one, list | dict) or kind_of(one) == "number" for one in fitting):
+        return {"enum": [whole(one) if isinstance(one, float) else one for one in fitting]}, rest
+    rest[key] = fitting[0] if key == "const" else fitting
+    if all(isinstance(one, dict) for one in fitting):
+        return dict(_OPEN), rest
+    if all(isinstance(one, list) for one in fitting):
+        return {"type": "array", "items": True}, rest
+    return ({"type": "number"} if all(map(_is_number, fitting)) else {}), rest
+
+
+def _is_number(value: JsonValue) -> bool:
+    return kind_of(value) in ("integer", "number")
+
+
+def _split_text(rest: Parts, types: Parts) -> None:
+    if isinstance(rest.get("format"), str):
+        types["format"] = rest.pop("format")
+    if types.get("format") not in _PARSED_FORMATS:
+        _take_counts(rest, types, "minLength", "maxLength")
+        if "pattern" in rest:
+            types["pattern"] = rest.pop("pattern")
+
+
+def _split_integer(rest: Parts, types: Parts) -> None:
+    rounding = {"minimum": ceil, "exclusiveMinimum": floor, "maximum": floor, "exclusiveMaximum": ceil}
+    for key, round_ in rounding.items():
+        if isinstance(bound := rest.get(key), int | float):
+            types[key] = rounded(bound, round_)
+            del rest[key]
+    divisor = rest.get("multipleOf")
+    if isinstance(divisor, int | float) and divisor == int(divisor):
+        types["multipleOf"] = int(divisor)
+        del rest["multipleOf"]
+
+
+def _split_number(rest: Parts, types: Parts) -> None:
+    for key in ("minimum", "exclusiveMinimum", "maximum", "exclusiveMaximum"):
+        bound = rest.get(key)
+        # A type has its limits as doubles, which mean what their shortest decimal says.
+        if isinstance(bound, float) or (isinstance(bound, int) and whole(float(bound)) == bound):
+            types[key] = rest.pop(key)
+
+
+def _take_counts(rest: Parts, types: Parts, *keys: str) -> None:
+    for key in keys:
+        if isinstance(count := rest.get(key), int | float):
+            types[key] = int(count)
+            del rest[key]
+
+
+def _attributes(properties: Parts) -> Iterator[str]:
+    """The names of properties that can be attributes in Python, each under another name."""
+    taken: set[str] = set()
+    for name in properties:
+        python_name = property_name(name)
+        if python_name is not None and python_name not in taken:
+            taken.add(python_name)
+            yield name

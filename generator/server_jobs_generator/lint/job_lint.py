@@ -1,0 +1,144 @@
+"""The frame of a job's spec: a title, a description, and the two schemas `params` and `result`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from pydantic import JsonValue
+
+from ..problems.problem import did_you_mean, listed, nearest, shown
+from ..problems.spec_rules import DIALECT_UNKNOWN, NAME_NOT_USABLE, SPEC_FRAME, UNKNOWN_KEY
+from ..python.names import class_name_problem, pascal_case, snake_case, spec_name_problem
+from ..read.document import Document, Pointer
+from ..read.draft7 import DIALECT as DRAFT7
+from ..read.keyword_values import value_problem
+from ..read.keywords import ADVICE
+from .options_lint import OPTIONS, option_meant
+from .schema_lint import SchemaLint
+
+PARAMS: Pointer = ("properties", "params")
+RESULT: Pointer = ("properties", "result")
+PARTS = ("params", "result")
+
+_DIALECT = "https://json-schema.org/draft/2020-12/schema"
+FRAME = (
+    *("$schema", "$comment", "title", "description", "x-job", "type", "properties", "required"),
+    *("additionalProperties", "$defs"),
+)
+_INSTEAD: Mapping[str, str] = {
+    **dict.fromkeys(("$id", "id", "$anchor"), "a job goes by the name of its file; remove it"),
+    **dict.fromkeys(PARTS, "it belongs into properties"),
+    "name": "the name of a job is its title",
+}
+_SHARED_FRAME = frozenset({"$schema", "$id", "$comment", "title", "description", "$defs"})
+
+
+def class_name_of(document: Document, spec_name: str) -> str:
+    """The job's name: the title, or the file's stem in Pascal case."""
+    title = document.value.get("title") if isinstance(document.value, dict) else None
+    return title if isinstance(title, str) else pascal_case(spec_name)
+
+
+def description_of(document: Document) -> str | None:
+    """What the spec says about the job as a whole, None if it says nothing."""
+    text = document.value.get("description") if isinstance(document.value, dict) else None
+    return text if isinstance(text, str) and text.strip() else None
+
+
+def lint_job(lint: SchemaLint, spec_name: str) -> None:
+    """Check everything in a job's spec but the meaning of references and of `x-job`."""
+    _lint_names(lint, spec_name)
+    root = lint.document.value
+    if not isinstance(root, dict):
+        lint.note((), SPEC_FRAME, f"a spec is an object with params and result, not {shown(root)}")
+        return
+    for key, value in root.items():
+        if key not in FRAME:
+            message = f"{shown(key)} is not accepted at the top of a spec{_what_instead(key)}"
+            lint.note((key,), UNKNOWN_KEY, message, at_key=True)
+        elif key == "$schema":
+            _lint_dialect(lint, value)
+        elif key in ("$comment", "description") and (mistake := value_problem(key, value)):
+            lint.note((key,), *mistake)
+        elif key == "$defs":
+            lint.check_named((key,), value)
+        elif key == "additionalProperties" and not isinstance(value, bool):
+            lint.note((key,), SPEC_FRAME, f"must be true or false at the top of a spec, not {shown(value)}")
+    if root.get("type") != "object":
+        lint.note(("type",), SPEC_FRAME, 'a spec must state "type": "object" at the top')
+    if not _is_list_of(root.get("required"), {"params", "result"}):
+        lint.note(("required",), SPEC_FRAME, 'a spec must state "required": ["params", "result"]')
+    _lint_parts(lint, root.get("properties"))
+
+
+def lint_shared(lint: SchemaLint) -> None:
+    """Check a file of shared definitions: a schema, or only `$defs`."""
+    root = lint.document.value
+    if not isinstance(root, dict):
+        lint.check((), root)
+        return
+    if "$schema" in root:
+        _lint_dialect(lint, root["$schema"])
+    if root.keys() <= _SHARED_FRAME and not lint.style.untyped:
+        lint.check_named(("$defs",), root.get("$defs", {}))
+    else:
+        lint.check((), {key: value for key, value in root.items() if key != "$schema"})
+
+
+def _lint_names(lint: SchemaLint, spec_name: str) -> None:
+    if problem := spec_name_problem(spec_name):
+        usable = snake_case(pascal_case(spec_name))
+        meant = did_you_mean(None if spec_name_problem(usable) else f"{usable}.json")
+        message = f"the file's name {shown(spec_name + '.json')} does not name a job: {problem}{meant}"
+        lint.note((), NAME_NOT_USABLE, message)
+    title = lint.document.value.get("title") if isinstance(lint.document.value, dict) else None
+    if title is None:
+        if class_problem := None if spec_name_problem(spec_name) else class_name_problem(pascal_case(spec_name)):
+            message = f"the name {shown(pascal_case(spec_name))} made of the file's name: {class_problem}; set title"
+            lint.note((), NAME_NOT_USABLE, message)
+    elif not isinstance(title, str):
+        lint.note(("title",), NAME_NOT_USABLE, f"must be the name of the job such as SendEmail, not {shown(title)}")
+    elif title_problem := class_name_problem(title):
+        meant = did_you_mean(None if class_name_problem(pascal_case(title)) else pascal_case(title))
+        message = f"the title {shown(title)} does not name a job: {title_problem}{meant}"
+        lint.note(("title",), NAME_NOT_USABLE, message)
+
+
+def _what_instead(key: str) -> str:
+    if key in ADVICE or key in _INSTEAD:
+        return f": {_INSTEAD.get(key) or ADVICE[key]}"
+    if key in OPTIONS:
+        return "; it belongs into x-job"
+    meant = option_meant(key, FRAME)
+    if meant in OPTIONS:
+        return f" (did you mean {shown(meant)}, in x-job?)"
+    return did_you_mean(meant) or f"; use {listed(FRAME)}"
+
+
+def _lint_dialect(lint: SchemaLint, value: JsonValue) -> None:
+    dialects = (_DIALECT, DRAFT7)
+    if not isinstance(value, str) or not (value.rstrip("#") in dialects or value.endswith("spec.schema.json")):
+        known = f"{shown(_DIALECT)} (or the path of spec.schema.json), or {shown(DRAFT7 + '#')}"
+        message = f"must be {known}, not {shown(value)}"
+        lint.note(("$schema",), DIALECT_UNKNOWN, message)
+
+
+def _is_list_of(value: JsonValue, names: set[str]) -> bool:
+    return isinstance(value, list) and len(value) == len(names) and all(name in value for name in names)
+
+
+def _lint_parts(lint: SchemaLint, properties: JsonValue) -> None:
+    if not isinstance(properties, dict):
+        lint.note(("properties",), SPEC_FRAME, 'a spec must state "properties" with "params" and "result"')
+        return
+    for name, schema in properties.items():
+        if name not in PARTS:
+            known = nearest(name, PARTS) or "; put it into the properties of one of them"
+            message = f"only params and result belong here, not {shown(name)}{known}"
+            lint.note(("properties", name), SPEC_FRAME, message, at_key=True)
+        else:
+            lint.check(("properties", name), schema)
+    for name in PARTS:
+        if name not in properties:
+            message = f'must have {shown(name)}, an object such as {{"type": "object", …}}'
+            lint.note(("properties",), SPEC_FRAME, message)

@@ -1,0 +1,333 @@
+"""The keyword `x-job` of a spec: how the job is queued, retried and scheduled, as the options the runtime knows."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
+from typing import Any
+
+from pydantic import JsonValue
+from server_jobs.contract.values import pointer_to
+from server_jobs.domain.options import (
+    HIGHEST_LIMIT,
+    HIGHEST_MISFIRE_LIMIT,
+    HIGHEST_PRIORITY,
+    LOWEST_PRIORITY,
+    ConcurrencyLimit,
+    JobOptions,
+    Misfire,
+    RateLimit,
+    Retention,
+    RunIn,
+    Schedule,
+)
+from server_jobs.domain.retry import Backoff, RetryPolicy
+
+from ..problems.problem import SpecProblem, did_you_mean, listed, nearest_of, shown
+from ..problems.rule import Rule
+from ..problems.spec_rules import (
+    LISTED_TWICE,
+    NAME_TAKEN,
+    OPTION_MISSING,
+    OPTION_UNKNOWN,
+    OPTION_VALUE,
+    OPTION_WITHOUT_EFFECT,
+    POINTER_UNRESOLVED,
+    SCHEDULE_PARAMS_DO_NOT_FIT,
+    TOO_LARGE,
+    TOO_MANY_PROBLEMS,
+)
+from ..python.names import folded
+from ..read.document import MAX_PROBLEMS, Document, Pointer
+from .instance import Fitting
+from .option_values import (
+    Gravity,
+    OptionError,
+    read_choice,
+    read_cron,
+    read_duration,
+    read_flag,
+    read_indexes,
+    read_integer,
+    read_name,
+    read_period,
+    read_share,
+    read_status,
+    read_timeout,
+    read_timezone,
+)
+from .params_pointers import ParamsPointers
+from .schema_lint import TooManyProblemsError
+
+_LONGEST_LIST = 1_000
+_LONGEST_POINTER = 500
+_HIGHEST_VERSION = 2**31 - 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpecOptions:
+    """What `x-job` says: the options that the runtime knows, and what only the generator goes by.
+
+    `compat`, `reserved`, `has_view` and `indexes` are those of `JobSpec`.
+    """
+
+    options: JobOptions = field(default_factory=JobOptions)
+    schedules: tuple[Schedule, ...] = ()
+    compat: Mapping[str, str] = field(default_factory=dict[str, str])
+    reserved: tuple[str, ...] = ()
+    has_view: bool = True
+    indexes: tuple[str, ...] = ()
+
+
+_FOR_THE_GENERATOR = frozenset(each.name for each in fields(SpecOptions)) - {"options"}
+
+
+@dataclass(slots=True)
+class OptionsLint:
+    """Reads the `x-job` of one spec. `params` is the schema of its params, against which schedules are checked."""
+
+    document: Document
+    file: str
+    params: JsonValue
+    fitting: Fitting
+    problems: list[SpecProblem] = field(default_factory=list[SpecProblem])
+    pointers_into_params: ParamsPointers = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.pointers_into_params = ParamsPointers(self.params, self.file, self.fitting)
+
+    def read(self, value: JsonValue) -> SpecOptions:
+        """The options a spec states, the defaults for those it does not."""
+        try:
+            members = self._members(("x-job",), value, OPTIONS)
+        except OptionError as error:
+            self._note(("x-job",), error.rule, str(error))
+            return SpecOptions()
+        except TooManyProblemsError:
+            message = f"has {len(self.problems)} problems or more; the rest is not shown"
+            self.problems.append(self.document.problem(("x-job",), TOO_MANY_PROBLEMS, message))
+            return SpecOptions()
+        if members.get("retired") and members.get("schedules"):
+            self._note(("x-job", "schedules"), OPTION_WITHOUT_EFFECT, "a retired job is not scheduled; remove them")
+        ours = {name: member for name, member in members.items() if name in _FOR_THE_GENERATOR}
+        rest = {name: member for name, member in members.items() if name not in ours}
+        return SpecOptions(options=replace(JobOptions(), **rest), **ours)
+
+    def _members(self, pointer: Pointer, value: JsonValue, readers: Mapping[str, _Reader]) -> dict[str, Any]:
+        """What the readers make of the members of an object, by their Python names; what is wrong is left out."""
+        if not isinstance(value, dict):
+            raise OptionError(f"must be an object with {listed(readers)}, not {shown(value)}")
+        found: dict[str, Any] = {}
+        for key, member in value.items():
+            if key not in readers:
+                meant = option_meant(key) if readers is OPTIONS else nearest_of(key, readers)
+                known = did_you_mean(meant) or f"; use {listed(readers)}"
+                owner = pointer[-1] if isinstance(pointer[-1], str) else "a schedule"
+                self._note((*pointer, key), OPTION_UNKNOWN, f"{shown(key)} is not a key of {owner}{known}", at_key=True)
+                continue
+            name, read = readers[key]
+            try:
+                found[name] = read(self, (*pointer, key), member)
+            except OptionError as error:
+                self._note((*pointer, key), error.rule, str(error))
+        return found
+
+    def retry(self, pointer: Pointer, value: JsonValue) -> RetryPolicy:
+        members, unsaid = self._members(pointer, value, RETRY), RetryPolicy()
+        initial, longest = members.get("initial", unsaid.initial), members.get("maximum", unsaid.maximum)
+        if initial > longest:
+            stated = value if isinstance(value, dict) else {}
+            said = {
+                key: f"{key} {stated[key]}" if key in stated else f"{key}, which is {default} if it is not stated,"
+                for key, default in (("initial", "PT2S"), ("max", "PT10M"))
+            }
+            message = (
+                f"{said['initial']} is longer than {said['max'].removesuffix(',')}; no delay may be longer than max"
+            )
+            self._note((*pointer, "initial" if "initial" in stated else "max"), OPTION_VALUE, message)
+            return unsaid
+        return replace(unsaid, **members)
+
+    def unique(self, pointer: Pointer, value: JsonValue) -> tuple[str, ...] | None:
+        members = self._members(pointer, value, _UNIQUE)
+        if isinstance(value, dict) and value.get("by", []) == []:
+            message = 'must state "by": pointers into params, at least one; "" stands for all of them'
+            raise OptionError(message, OPTION_MISSING)
+        return members.get("by")
+
+    def concurrency(self, pointer: Pointer, value: JsonValue) -> ConcurrencyLimit | None:
+        members = self._members(pointer, value, CONCURRENCY)
+        if isinstance(value, dict) and "limit" not in value:
+            raise OptionError('must state "limit": the number of runs at one time', OPTION_MISSING)
+        return ConcurrencyLimit(**members) if "limit" in members else None
+
+    def rate(self, pointer: Pointer, value: JsonValue) -> RateLimit | None:
+        members = self._members(pointer, value, RATE)
+        if isinstance(value, dict) and not value.keys() >= {"limit", "per"}:
+            message = 'must state "limit" and "per": how many starts within which time, such as 100 and "PT1M"'
+            raise OptionError(message, OPTION_MISSING)
+        return RateLimit(**members) if members.keys() >= {"limit", "per"} else None
+
+    def retention(self, pointer: Pointer, value: JsonValue) -> Retention:
+        return Retention(**self._members(pointer, value, RETENTION))
+
+    def compatibility(self, pointer: Pointer, value: JsonValue) -> dict[str, str]:
+        return {name: str(grave) for name, grave in self._members(pointer, value, COMPAT).items()}
+
+    def names(self, pointer: Pointer, value: JsonValue) -> tuple[str, ...]:
+        """A list of different names of properties."""
+        if not isinstance(value, list) or len(value) > _LONGEST_LIST:
+            raise OptionError(f"must be a list of names of properties, not {shown(value)}")
+        for index, item in enumerate(value):
+            if not isinstance(item, str):
+                self._note((*pointer, index), OPTION_VALUE, f"must be the name of a property, not {shown(item)}")
+            elif item in value[:index]:
+                self._note((*pointer, index), LISTED_TWICE, f"{shown(item)} is listed twice")
+        return tuple(item for item in value if isinstance(item, str))
+
+    def pointers(self, pointer: Pointer, value: JsonValue) -> tuple[str, ...]:
+        """A list of different JSON pointers, each to something that params may hold."""
+        if not isinstance(value, list) or len(value) > _LONGEST_LIST:
+            raise OptionError(f'must be a list of JSON pointers into params such as ["/to"], not {shown(value)}')
+        for index, item in enumerate(value):
+            if not isinstance(item, str) or (item and not item.startswith("/")):
+                meant = self.pointers_into_params.meant(item) if isinstance(item, str) else None
+                message = f'must be a JSON pointer into params such as "/to", not {shown(item)}{did_you_mean(meant)}'
+                self._note((*pointer, index), OPTION_VALUE, message)
+            elif item in value[:index]:
+                self._note((*pointer, index), LISTED_TWICE, f"{shown(item)} is listed twice")
+            elif len(item) > _LONGEST_POINTER:
+                message = f"{shown(item)} has more than {_LONGEST_POINTER} characters"
+                self._note((*pointer, index), TOO_LARGE, message)
+            elif (missing := self.pointers_into_params.missing(item)) is not None:
+                meant = did_you_mean(self.pointers_into_params.meant(item))
+                message = f"{shown(item)} leads to nothing in params: {missing}{meant}"
+                self._note((*pointer, index), POINTER_UNRESOLVED, message)
+        return tuple(item for item in value if isinstance(item, str))
+
+    def all_schedules(self, pointer: Pointer, value: JsonValue) -> tuple[Schedule, ...]:
+        if not isinstance(value, list) or len(value) > _LONGEST_LIST:
+            raise OptionError(f"must be a list of schedules, not {shown(value)}")
+        schedules: list[Schedule] = []
+        for index, item in enumerate(value):
+            try:
+                schedules += self._schedule((*pointer, index), item, schedules)
+            except OptionError as error:
+                self._note((*pointer, index), error.rule, str(error))
+        return tuple(schedules)
+
+    def _schedule(self, pointer: Pointer, value: JsonValue, above: Sequence[Schedule]) -> Iterator[Schedule]:
+        """The schedule, if there is one to be had; `above` are those before it."""
+        members = self._members(pointer, value, SCHEDULE)
+        if not isinstance(value, dict):
+            return
+        for key in ("name", "cron"):
+            if key not in value:
+                self._note(pointer, OPTION_MISSING, f"a schedule must state {shown(key)}")
+        if "params" not in value:
+            self._check_params(pointer, {})
+        # Without `fire_all` there is no limit to it; where `misfire` cannot be read, that is noted already.
+        has_stray_limit = members.get("misfire") != Misfire.FIRE_ALL and members.pop("misfire_limit", None) is not None
+        if has_stray_limit and ("misfire" in members or "misfire" not in value):
+            self._note((*pointer, "misfireLimit"), OPTION_WITHOUT_EFFECT, 'goes only with "misfire": "fire_all"')
+        name = members.get("name", "")
+        other = next((each.name for each in above if folded(each.name) == folded(name)), None)
+        if other is not None:
+            message = f"a schedule named {shown(other)} stands above; rename one of them"
+            self._note((*pointer, "name"), NAME_TAKEN, message)
+        elif members.keys() >= {"name", "cron"}:
+            yield replace(Schedule(name="", cron=""), **members)
+
+    def schedule_params(self, pointer: Pointer, value: JsonValue) -> str:
+        self._check_params(pointer, value)
+        return json.dumps(value, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
+
+    def _check_params(self, pointer: Pointer, value: JsonValue) -> None:
+        for below, reason in self.fitting.misfits(self.params, self.file, value):
+            path = pointer_to(below)
+            is_known = self.pointers_into_params.missing(path) is None
+            meant = did_you_mean(None if is_known else self.pointers_into_params.meant(path))
+            message = f"params of this schedule do not fit the schema of params: {reason}{meant}"
+            self._note((*pointer, *below), SCHEDULE_PARAMS_DO_NOT_FIT, message)
+
+    def _note(self, pointer: Pointer, rule: Rule, message: str, *, at_key: bool = False) -> None:
+        self.problems.append(self.document.problem(pointer, rule, message, at_key=at_key))
+        if len(self.problems) >= MAX_PROBLEMS:
+            raise TooManyProblemsError
+
+
+def option_meant(key: str, others: Iterable[str] = ()) -> str | None:
+    """The key of `x-job`, or one of the others, that somebody may have meant who wrote this one."""
+    return _AS_ELSEWHERE.get(key) or nearest_of(key, {*OPTIONS, *others})
+
+
+_Reader = tuple[str, Callable[[OptionsLint, Pointer, JsonValue], object]]
+
+
+def _plain(name: str, read: Callable[[JsonValue], object]) -> _Reader:
+    return name, lambda _, __, value: read(value)
+
+
+OPTIONS: Mapping[str, _Reader] = {
+    "version": _plain("version", read_integer(1, _HIGHEST_VERSION)),
+    "queue": _plain("queue", read_name),
+    "priority": _plain("priority", read_integer(LOWEST_PRIORITY, HIGHEST_PRIORITY)),
+    "maxAttempts": _plain("max_attempts", read_integer(1, 10_000)),
+    "timeout": _plain("timeout", read_timeout),
+    "runIn": _plain("run_in", read_choice(RunIn)),
+    "retry": ("retry", OptionsLint.retry),
+    "unique": ("unique_by", OptionsLint.unique),
+    "concurrency": ("concurrency", OptionsLint.concurrency),
+    "rate": ("rate", OptionsLint.rate),
+    "retention": ("retention", OptionsLint.retention),
+    "redact": ("redact", OptionsLint.pointers),
+    "status": _plain("retired", read_status),
+    "compat": ("compat", OptionsLint.compatibility),
+    "reserved": ("reserved", OptionsLint.names),
+    "view": _plain("has_view", read_flag),
+    "indexes": _plain("indexes", read_indexes),
+    "schedules": ("schedules", OptionsLint.all_schedules),
+}
+_AS_ELSEWHERE: Mapping[str, str] = {
+    **dict.fromkeys(("retries", "maxRetries", "max_retries", "attempts", "tries"), "maxAttempts"),
+    **dict.fromkeys(("cron", "schedule"), "schedules"),
+    **dict.fromkeys(("backoff", "retryPolicy", "retryDelay"), "retry"),
+    **dict.fromkeys(("ttl", "expireIn"), "retention"),
+    **dict.fromkeys(("rateLimit", "throttle"), "rate"),
+    **dict.fromkeys(("uniqueBy", "uniqueKey", "dedupe"), "unique"),
+}
+"""What options are called in other queues."""
+
+COMPAT: Mapping[str, _Reader] = {
+    name: _plain(name, read_choice(Gravity)) for name in ("queue", "rollout", "store", "reader")
+}
+RETRY: Mapping[str, _Reader] = {
+    "backoff": _plain("backoff", read_choice(Backoff)),
+    "initial": _plain("initial", read_duration),
+    "max": _plain("maximum", read_duration),
+    "jitter": _plain("jitter", read_share),
+}
+_UNIQUE: Mapping[str, _Reader] = {"by": ("by", OptionsLint.pointers)}
+CONCURRENCY: Mapping[str, _Reader] = {
+    "limit": _plain("limit", read_integer(1, HIGHEST_LIMIT)),
+    "by": ("by", OptionsLint.pointers),
+}
+RATE: Mapping[str, _Reader] = {
+    "limit": _plain("limit", read_integer(1, HIGHEST_LIMIT)),
+    "per": _plain("per", read_period),
+    "by": ("by", OptionsLint.pointers),
+}
+RETENTION: Mapping[str, _Reader] = {
+    "completed": _plain("completed", read_duration),
+    "failed": _plain("failed", read_duration),
+    "cancelled": _plain("cancelled", read_duration),
+}
+SCHEDULE: Mapping[str, _Reader] = {
+    "name": _plain("name", read_name),
+    "cron": _plain("cron", read_cron),
+    "timezone": _plain("timezone", read_timezone),
+    "misfire": _plain("misfire", read_choice(Misfire)),
+    "misfireLimit": _plain("misfire_limit", read_integer(1, HIGHEST_MISFIRE_LIMIT)),
+    "params": ("params", OptionsLint.schedule_params),
+}

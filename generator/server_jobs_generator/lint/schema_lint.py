@@ -1,0 +1,342 @@
+"""What a schema in a spec may look like. Whatever passes here and in `meaning_lint` is enforced."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+from pydantic import JsonValue
+from server_jobs.contract.schemas.patterns import MAX_SIZE, LargePatternError, PatternError, size_of, translate
+from server_jobs.contract.schemas.run import CheckTooLongError, Run
+from server_jobs.contract.schemas.values import key_of
+
+from ..problems.problem import SpecProblem, Suggestions, did_you_mean, listed, nearest, shown
+from ..problems.rule import Mistake, Rule
+from ..problems.spec_rules import (
+    ALLOWS_NOTHING,
+    DEFAULT_MISPLACED,
+    EXTRA_NOT_STATED,
+    ITEMS_MISSING,
+    KEYWORD_MISPLACED,
+    KEYWORD_REFUSED,
+    KEYWORD_VALUE,
+    LISTED_TWICE,
+    NAME_NOT_USABLE,
+    NAME_TAKEN,
+    NOT_A_SCHEMA,
+    PATTERN_REFUSED,
+    REQUIRED_UNKNOWN,
+    TOO_LARGE,
+    TYPE_MISSING,
+    UNKNOWN_KEYWORD,
+    UNKNOWN_TYPE,
+    VENDOR_KEYWORD,
+)
+from ..python.names import folded, property_name
+from ..read.document import MAX_PROBLEMS, Document, Pointer
+from ..read.keyword_values import value_problem
+from ..read.keywords import (
+    ADVICE,
+    BY_TYPE,
+    HOLDS_LIST,
+    HOLDS_NAMED,
+    HOLDS_ONE,
+    IN_PLACE,
+    KEYWORDS_ELSEWHERE,
+    KNOWN,
+    NEEDS,
+    STATES_VALUES,
+    TYPES,
+    TYPES_ELSEWHERE,
+)
+from .contradictions import contradictions, forbids
+from .spec_style import STRICT, Style
+
+Schema = Mapping[str, JsonValue]
+
+MAX_BRANCHES = 100
+MAX_ENUM = 1_000
+MAX_PATTERN_SIZE = 100_000
+_MOST_STEPS = 100_000
+
+_PARTIAL = IN_PLACE.union({"contains", "propertyNames"}) - {"anyOf", "oneOf"}
+_UNEVALUATED = frozenset({"unevaluatedItems", "unevaluatedProperties"})
+# What is said there is checked and gives no types: a default would be nobody's.
+_CHECKED_ONLY = frozenset(
+    {
+        *("not", "if", "then", "else", "dependentSchemas", "contains", "propertyNames", "patternProperties"),
+        *("unevaluatedItems", "unevaluatedProperties", "contentSchema"),
+    }
+)
+_BRANCHES = frozenset({"anyOf", "oneOf"})
+_STATES_ITEMS = frozenset({"items", "prefixItems", "unevaluatedItems", "const", "enum"})
+_STATES_EXTRAS = frozenset({"additionalProperties", "unevaluatedProperties", "const", "enum"})
+_ANY_KEYWORD_OF_A_TYPE = frozenset[str]().union(*BY_TYPE.values())
+
+
+class TooManyProblemsError(Exception):
+    """A file has so many problems that looking for more would help nobody."""
+
+
+@dataclass(slots=True)
+class SchemaLint:
+    """Checks the schemas of one document; collects the problems and the place of every schema.
+
+    `is_partial` is set where a schema only adds to what another one says, `is_checked_only` where it gives no types,
+    and `is_watched` where `unevaluatedItems` or its like cares for what it has looked at. Raises
+    `TooManyProblemsError` at the two hundredth problem.
+    """
+
+    document: Document
+    style: Style = STRICT
+    is_partial: bool = False
+    is_checked_only: bool = False
+    is_watched: bool = False
+    problems: list[SpecProblem] = field(default_factory=list[SpecProblem])
+    schemas: list[Pointer] = field(default_factory=list[Pointer])
+    pattern_size: int = 0
+    suggestions: Suggestions = field(default_factory=Suggestions)
+    run: Run = field(default_factory=lambda: Run(_MOST_STEPS))
+
+    def check(self, pointer: Pointer, value: JsonValue, *, at_property: bool = False) -> None:
+        """Check the schema at a place and everything below it."""
+        if isinstance(value, bool):
+            self.schemas.append(pointer)
+        elif not isinstance(value, dict):
+            message = f"must be a schema (an object, or true for any value), not {shown(value)}"
+            as_type = f'; write {{"type": {shown(value)}}}' if value in TYPES else ""
+            self.note(pointer, NOT_A_SCHEMA, message + as_type)
+        else:
+            self.schemas.append(pointer)
+            self._check_schema(pointer, value, at_property=at_property, is_partial=self.is_partial)
+
+    def note(self, pointer: Pointer, rule: Rule, message: str, *, at_key: bool = False) -> None:
+        """Add a problem."""
+        self.problems.append(self.document.problem(pointer, rule, message, at_key=at_key))
+        if len(self.problems) >= MAX_PROBLEMS:
+            raise TooManyProblemsError
+
+    def _check_schema(self, pointer: Pointer, schema: Schema, *, at_property: bool, is_partial: bool) -> None:
+        types = types_of(schema)
+        outer, self.is_watched = self.is_watched, self.is_watched or bool(schema.keys() & _UNEVALUATED)
+        if not (is_partial or self.style.untyped or schema.keys() & (STATES_VALUES | ADVICE.keys())):
+            self.note(pointer, TYPE_MISSING, _how_to_state_a_type(schema))
+        allowed = KNOWN if not types else KNOWN - _ANY_KEYWORD_OF_A_TYPE.difference(*(BY_TYPE[name] for name in types))
+        for key, value in schema.items():
+            if key not in allowed:
+                self.note((*pointer, key), *_why_refused(key, value, types), at_key=True)
+            elif (needed := NEEDS.get(key, key)) not in schema:
+                message = f"{key} has no effect without {needed}"
+                self.note((*pointer, key), KEYWORD_MISPLACED, message, at_key=True)
+            else:
+                self._check_keyword((*pointer, key), key, value, is_partial=is_partial or "type" in schema)
+        if "default" in schema and (self.is_checked_only or not at_property):
+            message = "a default works only at a property; move it there"
+            if at_property:
+                message = "a default has no effect in what is only checked; move it to the object's own properties"
+            self.note((*pointer, "default"), DEFAULT_MISPLACED, message, at_key=True)
+        self._check_together(pointer, schema, types, is_partial=is_partial)
+        self.is_watched = outer
+
+    def _check_keyword(self, pointer: Pointer, key: str, value: JsonValue, *, is_partial: bool) -> None:
+        # A schema that stands beside what says what the values are need not say it again.
+        outer = self.is_partial, self.is_checked_only
+        self.is_partial = self.is_partial or key in _PARTIAL or (key in _BRANCHES and is_partial)
+        self.is_checked_only = self.is_checked_only or key in _CHECKED_ONLY
+        if key in _CHECKS:
+            _CHECKS[key](self, pointer, value)
+        elif key == "items" and isinstance(value, list):
+            message = "must be one schema, for all items; a list with one for each of the first is prefixItems"
+            self.note(pointer, KEYWORD_VALUE, message)
+        elif key in HOLDS_ONE:
+            self.check(pointer, value)
+        elif key in HOLDS_LIST:
+            self.check_list(pointer, value)
+        elif key in HOLDS_NAMED:
+            self.check_named(pointer, value)
+        elif mistake := value_problem(key, value):
+            self.note(pointer, *mistake)
+        self.is_partial, self.is_checked_only = outer
+
+    def _check_together(self, pointer: Pointer, schema: Schema, types: tuple[str, ...], *, is_partial: bool) -> None:
+        """What a schema says by several keywords at once."""
+        for key, message in contradictions(schema, types):
+            self.note((*pointer, key), ALLOWS_NOTHING, message)
+        if "if" in schema and not (schema.keys() & {"then", "else"} or self.is_watched):
+            self.note((*pointer, "if"), KEYWORD_MISPLACED, "if has no effect without then or else", at_key=True)
+        if "discriminator" in schema and not schema.keys() & _BRANCHES:
+            message = "discriminator has no effect without oneOf or anyOf"
+            self.note((*pointer, "discriminator"), KEYWORD_MISPLACED, message, at_key=True)
+        if "object" in types:
+            self._check_object(pointer, schema, is_partial=is_partial)
+        if "array" in types and not (is_partial or self.style.untyped) and not schema.keys() & _STATES_ITEMS:
+            message = "an array must state items: the schema of each item, or true for any value"
+            self.note(pointer, ITEMS_MISSING, message)
+
+    def _check_object(self, pointer: Pointer, schema: Schema, *, is_partial: bool) -> None:
+        builds_on_others = "properties" not in schema and schema.keys() & {"$ref", "allOf", "anyOf", "oneOf"}
+        if not (is_partial or self.style.open_objects or builds_on_others or schema.keys() & _STATES_EXTRAS):
+            message = "must state additionalProperties: false to refuse properties that are not listed, or true"
+            self.note(pointer, EXTRA_NOT_STATED, f"an object {message}")
+        properties, required = schema.get("properties", {}), schema.get("required")
+        if not isinstance(required, list) or not isinstance(properties, dict):
+            return
+        for index, name in enumerate(required):
+            if isinstance(name, str) and name not in properties:
+                self._check_unknown((*pointer, "required", index), name, schema, properties)
+
+    def _check_unknown(self, pointer: Pointer, name: str, schema: Schema, properties: Mapping[str, JsonValue]) -> None:
+        """A property that is required and not described: a slip, or one that there cannot be."""
+        meant = self.suggestions.nearest_of(name, properties)
+        with suppress(CheckTooLongError):
+            if (meant is not None and not schema.get("patternProperties")) or forbids(schema, name, self.run):
+                self.note(pointer, REQUIRED_UNKNOWN, f"{shown(name)} is not in properties{did_you_mean(meant)}")
+
+    def check_type(self, pointer: Pointer, value: JsonValue) -> None:
+        if isinstance(value, str) and value in TYPES:
+            return
+        names = value if isinstance(value, list) else [value]
+        if not names or len({shown(name) for name in names}) != len(names):
+            self.note(pointer, LISTED_TWICE if names else KEYWORD_VALUE, "must list different types, at least one")
+        for index, name in enumerate(names):
+            place = (*pointer, index) if isinstance(value, list) else pointer
+            if name not in TYPES:
+                self.note(place, UNKNOWN_TYPE, f"{shown(name)} is not a JSON Schema type{_type_meant(name)}")
+
+    def check_list(self, pointer: Pointer, value: JsonValue) -> None:
+        if not isinstance(value, list) or not 1 <= len(value) <= MAX_BRANCHES:
+            self.note(pointer, KEYWORD_VALUE, f"must be a list of 1 to {MAX_BRANCHES} schemas")
+        for index, branch in enumerate(value if isinstance(value, list) else []):
+            self.check((*pointer, index), branch)
+
+    def check_named(self, pointer: Pointer, value: JsonValue) -> None:
+        if not isinstance(value, dict):
+            self.note(pointer, KEYWORD_VALUE, f"must be an object of named schemas, not {shown(value)}")
+            return
+        for name, schema in value.items():
+            self.check((*pointer, name), schema)
+
+    def check_patterns(self, pointer: Pointer, value: JsonValue) -> None:
+        for pattern in value if isinstance(value, dict) else ():
+            self.check_pattern((*pointer, pattern), pattern)
+        self.check_named(pointer, value)
+
+    def check_dependent_required(self, pointer: Pointer, value: JsonValue) -> None:
+        if not isinstance(value, dict):
+            self.note(pointer, KEYWORD_VALUE, f"must be an object of lists of property names, not {shown(value)}")
+            return
+        for name, needed in value.items():
+            self.check_required((*pointer, name), needed)
+
+    def check_properties(self, pointer: Pointer, value: JsonValue) -> None:
+        if not isinstance(value, dict):
+            self.note(pointer, KEYWORD_VALUE, f"must be an object of named schemas, not {shown(value)}")
+            return
+        first_with: dict[str, str] = {}
+        for name, schema in value.items():
+            self.check((*pointer, name), schema, at_property=True)
+            python_name = property_name(name)
+            if python_name is None:
+                message = "gives no name for Python; use a name with letters, digits and '_'"
+                self.note((*pointer, name), NAME_NOT_USABLE, f"the property {shown(name)} {message}", at_key=True)
+            elif (other := first_with.setdefault(folded(python_name), name)) != name:
+                is_same = property_name(other) == python_name
+                how = f"are both {python_name} in Python" if is_same else "are the same name, written in two ways"
+                message = f"{shown(name)} and {shown(other)} {how}; rename one of them"
+                self.note((*pointer, name), NAME_TAKEN, message, at_key=True)
+
+    def check_required(self, pointer: Pointer, value: JsonValue) -> None:
+        if not isinstance(value, list):
+            self.note(pointer, KEYWORD_VALUE, f"must be a list of property names, not {shown(value)}")
+            return
+        seen: set[str] = set()
+        for index, name in enumerate(value):
+            if not isinstance(name, str):
+                message = f"must be the name of a property, not {shown(name)}"
+                self.note((*pointer, index), KEYWORD_VALUE, message)
+            elif name in seen:
+                self.note((*pointer, index), LISTED_TWICE, f"{shown(name)} is listed twice")
+            else:
+                seen.add(name)
+
+    def check_enum(self, pointer: Pointer, value: JsonValue) -> None:
+        if not isinstance(value, list) or not value:
+            self.note(pointer, KEYWORD_VALUE, "must be a list of values, at least one")
+            return
+        if len(value) > MAX_ENUM:
+            message = f"has more than {MAX_ENUM:,} values; use pattern, or check the value in the handler"
+            self.note(pointer, TOO_LARGE, message)
+        seen: set[Hashable] = set()
+        for index, item in enumerate(value):
+            key = key_of(item)
+            if key in seen:
+                self.note((*pointer, index), LISTED_TWICE, f"{shown(item)} is listed twice")
+            seen.add(key)
+
+    def check_pattern(self, pointer: Pointer, value: JsonValue) -> None:
+        if not isinstance(value, str):
+            self.note(pointer, KEYWORD_VALUE, f"must be a regular expression, not {shown(value)}")
+            return
+        try:
+            self._add_pattern(value)
+        except PatternError as error:
+            rule = TOO_LARGE if isinstance(error, LargePatternError) else PATTERN_REFUSED
+            self.note(pointer, rule, f"the pattern {shown(value)} {error}")
+
+    def _add_pattern(self, pattern: str) -> None:
+        self.pattern_size += min(size_of(pattern), MAX_SIZE)
+        if self.pattern_size > MAX_PATTERN_SIZE:
+            raise LargePatternError("and those before it are too large together; make them simpler")
+        translate(pattern)
+
+
+_CHECKS: Mapping[str, Callable[[SchemaLint, Pointer, JsonValue], None]] = {
+    "type": SchemaLint.check_type,
+    "enum": SchemaLint.check_enum,
+    "properties": SchemaLint.check_properties,
+    "patternProperties": SchemaLint.check_patterns,
+    "required": SchemaLint.check_required,
+    "dependentRequired": SchemaLint.check_dependent_required,
+    "pattern": SchemaLint.check_pattern,
+}
+
+
+def types_of(schema: Schema) -> tuple[str, ...]:
+    """The known types a schema states, `integer` left out where `number` includes it."""
+    stated = schema.get("type")
+    if isinstance(stated, str):
+        return (stated,) if stated in TYPES else ()
+    names = stated if isinstance(stated, list) else [stated]
+    return tuple(name for name in TYPES if name in names and not (name == "integer" and "number" in names))
+
+
+def _type_meant(name: JsonValue) -> str:
+    word = "none" if name is None else name.lower() if isinstance(name, str) else ""
+    if word in TYPES_ELSEWHERE:
+        return f"; write {TYPES_ELSEWHERE[word]}"
+    return nearest(word, TYPES) or f"; use {listed(TYPES)}"
+
+
+def _how_to_state_a_type(schema: Schema) -> str:
+    implied = next((name for name, keywords in BY_TYPE.items() if schema.keys() & keywords), None)
+    if implied is not None:
+        return f'a schema must state its type; add "type": {shown(implied)}'
+    return "a schema must state its type, or use $ref, enum, const, anyOf or oneOf; true stands for any value"
+
+
+def _why_refused(key: str, value: JsonValue, types: Iterable[str]) -> Mistake:
+    if key in ADVICE:
+        return KEYWORD_REFUSED, f"{key} is not accepted: {ADVICE[key]}"
+    if key.startswith("x-"):
+        return VENDOR_KEYWORD, f"{shown(key)} is not accepted: vendor keywords would have no effect; use $comment"
+    if key not in KNOWN:
+        meant = f"; write {KEYWORDS_ELSEWHERE[key]}" if key in KEYWORDS_ELSEWHERE else nearest(key, KNOWN)
+        is_property = isinstance(value, dict) and not meant
+        where = "; if it is a property, put it into properties" if is_property else ""
+        return UNKNOWN_KEYWORD, f"{shown(key)} is not a keyword of JSON Schema{meant}{where}"
+    if key == "required":
+        where = "the object around it lists there which of its properties are"
+        return KEYWORD_MISPLACED, f"required has no effect on the type {listed(types)}; {where}"
+    owner = next(name for name, keywords in BY_TYPE.items() if key in keywords)
+    return KEYWORD_MISPLACED, f"{key} has no effect on the type {listed(types)}; it belongs to {owner}"

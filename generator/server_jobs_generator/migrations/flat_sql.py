@@ -1,0 +1,66 @@
+"""Every revision once more as plain SQL, for databases that Alembic does not reach and for people who read SQL."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Container, Iterable, Iterator, Sequence
+
+from server_jobs.project import Project
+
+from ..files.generated_file import File, Ownership
+from .history import VIEWS, Revision, sql_paths
+from .replay import offline_statements, sqlite_statements
+from .seals import CHECKSUM, checksum
+from .views.objects import DIALECTS
+
+_LEADING_TAB = re.compile(r"^\t", re.MULTILINE)
+# Under its own name, and under the one that Alembic gives the copy when a table is made anew.
+_JOBS = re.compile(r"\s*CREATE TABLE (_alembic_tmp_)?jobs\b")
+_TRAILING_SPACE = re.compile(r"[ \t]+$", re.MULTILINE)
+_VIEW = re.compile(r"\s*CREATE VIEW (\w+)")
+_DROP = re.compile(r"\s*DROP VIEW (?!IF EXISTS )")
+# A column of a view begins on a line of its own: see `sql_views.sqlite`.
+_COLUMN = re.compile(r"(?:\bSELECT|,)\n    (?=\S)")
+_MOST_COLUMNS, _MOST_BYTES = 100, 100_000  # https://developers.cloudflare.com/d1/platform/limits/
+
+
+def sql_files(project: Project, revisions: Sequence[Revision], kept: Container[str] = ()) -> Iterator[File]:
+    """The flat SQL of every revision, for SQLite, for D1, and for PostgreSQL, if one of its files is not `kept`."""
+    wanted = [one for one in revisions if not all(path in kept for path in sql_paths(project, one))]
+    on_sqlite = sqlite_statements(revisions, [one for one in wanted if one.label != VIEWS])
+    for revision in wanted:
+        dialects = DIALECTS if revision.label == VIEWS else ("postgresql",)
+        statements = {"sqlite": on_sqlite.get(revision.id, []), **offline_statements(revision, dialects)}
+        sqlite = _script(revision, statements["sqlite"])
+        postgresql = _script(revision, statements["postgresql"])
+        d1 = _script(revision, map(_for_d1, statements["sqlite"]))
+        # One text instead of two that are equal: they can be large.
+        texts = (sqlite, postgresql, sqlite if d1 == sqlite else d1)
+        for path, text in zip(sql_paths(project, revision), texts, strict=True):
+            yield File(path, text, Ownership.APPENDED)
+
+
+def _for_d1(statement: str) -> str:
+    """The table of jobs without row numbers: D1 charges for each row written, and they would need an index more.
+
+    And no view that it could not show.
+    """
+    if _JOBS.match(statement):
+        return f"{statement.rstrip()} WITHOUT ROWID"
+    if match := _VIEW.match(statement):
+        count = len(_COLUMN.findall(statement))
+        if count > _MOST_COLUMNS or len(statement.encode()) > _MOST_BYTES:
+            return f"-- D1 has no {match[1]}: of {count} columns, or {len(statement):,} characters, it takes fewer"
+    return statement.replace("DROP VIEW ", "DROP VIEW IF EXISTS ", 1) if _DROP.match(statement) else statement
+
+
+def _script(revision: Revision, statements: Iterable[str]) -> str:
+    head = f"-- {revision.id} as plain SQL. If Alembic is to take over later: alembic stamp {revision.id}\n"
+    body = "\n" + "\n".join(f"{_tidy(statement)};\n" for statement in statements)
+    if not revision.digest:
+        return f"{head}{body}"
+    return f"{head}-- Follows: {', '.join(revision.parents) or 'nothing'}\n{CHECKSUM}{checksum(body)}\n{body}"
+
+
+def _tidy(statement: str) -> str:
+    return _TRAILING_SPACE.sub("", _LEADING_TAB.sub("    ", statement.strip()))

@@ -1,0 +1,193 @@
+"""The revisions of a project: each in a file that never changes, named after its content.
+
+A revision names the revisions that it follows. Two branches of version control give two heads, which the next revision
+joins. Revisions made before ids had a digest are numbered, one after the other.
+"""
+
+from __future__ import annotations
+
+import re
+from ast import literal_eval
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from hashlib import sha256
+from pathlib import Path
+from typing import Self
+
+from server_jobs.errors import ProjectError
+from server_jobs.project import Project
+
+from ..files.generated_file import read_file
+from ..files.git_history import is_of_another_branch
+
+TABLES, SCHEDULES, VIEWS, MERGE = "tables", "schedules", "views", "merge"
+"""The labels of revisions. Those of views make and drop views, their indexes and their functions, and nothing else."""
+
+_FILE = re.compile(r"server_jobs_(?P<number>\d{4})(?:_(?P<digest>[0-9a-f]{8})(?=_))?(?:_(?P<label>\w+))?\.py")
+_PARENTS = re.compile(r"^down_revision = (None|\".*?\"|\(.*?\))$", re.MULTILINE | re.DOTALL)
+_LEADS_TO = re.compile(r'^leads_to = "(\w+)"$', re.MULTILINE)
+_NO_DIGEST = "0" * 8
+_FLAT_SQL = ("migrations/sql/sqlite", "migrations/sql/postgresql", "worker/migrations")
+
+
+@dataclass(frozen=True)
+class Revision:
+    """One revision: its place in the history from 1, the digest of its content, its kind, and its text.
+
+    `digest` is empty for revisions whose id is only a number.
+    """
+
+    number: int
+    digest: str
+    label: str
+    text: str
+
+    @classmethod
+    def of(cls, number: int, label: str, text: str) -> Self:
+        """Return the revision with this text, in which `draft_id(number)` stands for its id."""
+        digest = sha256(text.encode()).hexdigest()[: len(_NO_DIGEST)]
+        return cls(number, digest, label, text.replace(draft_id(number), _id(number, digest)))
+
+    def leading_to(self, fingerprint: str) -> Self:
+        """Return this revision with the fingerprint of the schema that it leads to; its id becomes another one."""
+        draft = self.text.replace(self.id, draft_id(self.number))
+        stated = draft.replace("\ndepends_on = None\n", f'\ndepends_on = None\nleads_to = "{fingerprint}"\n', 1)
+        return self.of(self.number, self.label, stated)
+
+    @property
+    def leads_to(self) -> str:
+        """The fingerprint of the schema after it, or "" if it does not say."""
+        match = _LEADS_TO.search(self.text)
+        return match[1] if match else ""
+
+    @property
+    def id(self) -> str:
+        """The id that Alembic stores."""
+        return _id(self.number, self.digest)
+
+    @property
+    def file_name(self) -> str:
+        """The name of its module in `versions/`."""
+        return f"{self.id}_{self.label}.py"
+
+    @property
+    def sql_name(self) -> str:
+        """The name of its flat SQL files."""
+        return f"{self.id.removeprefix('server_jobs_')}_{self.label}.sql"
+
+    @property
+    def is_as_written(self) -> bool:
+        """Whether the text is the one that the id was made of; False if the id does not tell."""
+        draft = self.text.replace(self.id, draft_id(self.number))
+        return bool(self.digest) and sha256(draft.encode()).hexdigest().startswith(self.digest)
+
+    @cached_property
+    def parents(self) -> tuple[str, ...]:
+        """The ids of the revisions that it follows; none for the first. Raises `ProjectError` if it does not say."""
+        match = _PARENTS.search(self.text)
+        if match is None:
+            raise ProjectError(f"the revision {self.file_name} has no down_revision; take it back from version control")
+        parents = literal_eval(match[1])
+        return (parents,) if isinstance(parents, str) else tuple(map(str, parents or ()))
+
+
+def draft_id(number: int) -> str:
+    """Return the placeholder for the id of a revision while its content has no digest yet."""
+    return _id(number, _NO_DIGEST)
+
+
+def _id(number: int, digest: str) -> str:
+    return f"server_jobs_{number:04}_{digest}" if digest else f"server_jobs_{number:04}"
+
+
+def versions_folder(project: Project) -> str:
+    """Where the revisions lie, relative to the project's root."""
+    return f"{project.output}/migrations/versions"
+
+
+def sql_paths(project: Project, revision: Revision) -> tuple[str, str, str]:
+    """Return where the flat SQL of a revision lies: for SQLite, for PostgreSQL and for D1."""
+    sqlite, postgresql, d1 = (f"{project.output}/{folder}/{revision.sql_name}" for folder in _FLAT_SQL)
+    return sqlite, postgresql, d1
+
+
+def appended_paths(project: Project) -> list[str]:
+    """Return the revisions of the generator that lie in the project, and their flat SQL, as found on disk."""
+    output = project.root / project.output
+    versions = (project.root / versions_folder(project)).glob("server_jobs_*.py")
+    found: list[Path] = [path for path in versions if is_revision(path.name)]
+    for folder in _FLAT_SQL:
+        found += (output / folder).glob("[0-9][0-9][0-9][0-9]_*.sql")
+    return sorted(path.relative_to(project.root).as_posix() for path in found)
+
+
+def is_revision(name: str) -> bool:
+    """Whether a file in the folder of revisions is one of the generator's."""
+    return _FILE.fullmatch(name) is not None
+
+
+def read_history(project: Project) -> tuple[Revision, ...]:
+    """Return the generator's revisions, each behind those that it follows; others in the same folder are left alone.
+
+    A revision that was picked from another branch, without those that it follows, does not count: what it changed is
+    made anew. Raises `ProjectError` when two have the same id, or one follows a revision that was lost here.
+    """
+    folder = project.root / versions_folder(project)
+    known: dict[str, Revision] = {}
+    picked = set[str]()
+    for revision in sorted(filter(None, map(_read, folder.glob("server_jobs_*.py"))), key=_order):
+        if revision.id in known:
+            raise ProjectError(_same_id(folder, known[revision.id], revision))
+        missing = [parent for parent in revision.parents if parent not in known]
+        for parent in missing:
+            if parent not in picked and not is_of_another_branch(project, f"{versions_folder(project)}/{parent}_"):
+                raise ProjectError(
+                    f"{folder} has {revision.file_name}, which follows {parent}, but no revision of that id: "
+                    "take it back from version control"
+                )
+        if missing:
+            picked.add(revision.id)
+        else:
+            known[revision.id] = revision
+    return tuple(known.values())
+
+
+def heads(history: Sequence[Revision]) -> tuple[Revision, ...]:
+    """Return the revisions that no other one follows."""
+    followed = {parent for revision in history for parent in revision.parents}
+    return tuple(revision for revision in history if revision.id not in followed)
+
+
+def ancestors(history: Sequence[Revision], ids: Iterable[str]) -> tuple[Revision, ...]:
+    """Return these revisions and all that they follow, in the order of `history`."""
+    by_id: Mapping[str, Revision] = {revision.id: revision for revision in history}
+    found, rest = set[str](), [*ids]
+    while rest:
+        one = rest.pop()
+        if one not in found:
+            found.add(one)
+            rest += by_id[one].parents
+    return tuple(revision for revision in history if revision.id in found)
+
+
+def revision_of(file_name: str, text: str) -> Revision | None:
+    """Return the revision in a file of that name; None if it is none of the generator's."""
+    match = _FILE.fullmatch(file_name)
+    return None if match is None else Revision(int(match["number"]), match["digest"] or "", match["label"] or "", text)
+
+
+def _read(path: Path) -> Revision | None:
+    return revision_of(path.name, (read_file(path) or b"").decode()) if is_revision(path.name) else None
+
+
+def _order(revision: Revision) -> tuple[int, str, str]:
+    return revision.number, revision.digest, revision.label
+
+
+def _same_id(folder: Path, one: Revision, other: Revision) -> str:
+    return (
+        f"{folder} has {one.file_name} and {other.file_name}, which are both the revision {one.id}: an earlier version "
+        "of server-jobs made them on two branches. Delete the one that no database has run yet, with its files in "
+        "migrations/sql and worker/migrations, and generate again"
+    )

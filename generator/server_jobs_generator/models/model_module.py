@@ -1,0 +1,269 @@
+"""The text of `models/<spec_name>.py`: Pydantic models of params and result, and a TypedDict of the params.
+
+`model_plan` names the classes, `code_generator` finds the types of their properties, this module prints them, and
+`code_check` looks at the result before anybody gets it.
+"""
+
+from __future__ import annotations
+
+import json
+import keyword
+import unicodedata
+from collections.abc import Iterator, Mapping, Sequence
+
+from pydantic import JsonValue
+from server_jobs.contract.json_schema import definitions_of
+
+from ..ir.spec import JobSpec
+from ..lint.schema_lint import Schema
+from ..python.code import (
+    WIDTH,
+    Alternatives,
+    Code,
+    Expression,
+    Group,
+    Text,
+    call,
+    docstring,
+    header,
+    import_names,
+    lay_out,
+    literal,
+    one_a_line,
+    tuple_of,
+)
+from ..python.code_check import IMPORTABLE, IMPORTS, check_code
+from ..sql.column_types import properties_of
+from .code_generator import EXTRAS
+from .default_value import DefaultValue
+from .hidden_values import HiddenValues
+from .model_plan import ClassPlan, ModelPlan, PropertyPlan, plan_models
+from .model_types import Checked, Generic, Limited, Named, Type, Union
+from .type_memory import TypeMemory
+from .type_text import TypeText, exploded, flat, is_breakable
+
+_INDENT = 4
+# So many jobs are planned ahead, for their types to be asked for together; plans are large.
+_AT_ONCE = 100
+
+
+def render_models(job: JobSpec) -> str:
+    """The module with `<Class>Params`, `<Class>Result`, their nested models and `<Class>ParamsDict`.
+
+    Of an earlier version it is `<Class>ParamsV<version>` and the models in it.
+
+    The same spec always gives the same text, and the text has passed the allow-list of `code_check`. Raises
+    `GeneratedCodeError` (a bug, never a user's mistake) when it would not.
+    """
+    (text,) = render_all_models([job])
+    return text
+
+
+def render_all_models(jobs: Sequence[JobSpec], memory: TypeMemory | None = None) -> Iterator[str]:
+    """The modules of many jobs, each as `render_models` gives it, in less time; `memory` has what was asked before."""
+    memory = memory or TypeMemory()
+    for start in range(0, len(jobs), _AT_ONCE):
+        some = jobs[start : start + _AT_ONCE]
+        plans = [plan_models(job, IMPORTABLE) for job in some]
+        for job, plan, types in zip(some, plans, memory.types_of(plans), strict=True):
+            text = _Module(job, plan, types).text()
+            check_code(text)
+            yield text
+
+
+class _Module:
+    def __init__(self, job: JobSpec, plan: ModelPlan, types: Mapping[tuple[str, str], Type]) -> None:
+        self._job = job
+        self._plan = plan
+        self._types = types
+        self._uses: set[str] = set()
+        self._texts = TypeText(plan, self._uses)
+        self._defaults = DefaultValue(plan, self._uses)
+        self._hidden = HiddenValues(plan, types).of(job.options.redact)
+
+    def text(self) -> str:
+        if self._job.is_earlier:
+            classes = [plan for plan in self._plan.classes.values() if plan.token != self._plan.result]
+            models, dicts = [self._model(plan) for plan in classes], list[str]()
+        else:
+            models = [self._model(plan) for plan in self._plan.classes.values()]
+            dicts = [self._typed_dict(plan) for plan in self._classes_of_params()]
+        head = [header(self._job.path), docstring(self._about()), *self._imports()]
+        return "\n\n".join(head) + "\n\n\n" + "\n\n\n".join([*models, *dicts]) + "\n"
+
+    def _about(self) -> str:
+        if self._job.is_earlier:
+            return f"Params of {self._job.class_name} as they were in version {self._job.options.version}."
+        return f"Params and result of {self._job.class_name}."
+
+    def _imports(self) -> Iterator[Code]:
+        """Blocks of imports, as the linter sorts them: the standard library before everything else."""
+        yield import_names("__future__", ["annotations"])
+        lines = {module: sorted(names & self._uses) for module, names in IMPORTS.items()}
+        used = {module: import_names(module, names) for module, names in lines.items() if names}
+        others = ("pydantic", *(module for module in IMPORTS if module.startswith("server_jobs.")))
+        for block in (sorted(used.keys() - set(others)), [module for module in others if module in used]):
+            if block:
+                yield Code("\n".join(used[module] for module in sorted(block)))
+
+    def _model(self, plan: ClassPlan) -> str:
+        lines = [self._class_line(plan)]
+        body = [line for item in plan.properties for line in self._property(plan, item)]
+        if plan.extras is not False:
+            body.insert(0, self._extras(plan))
+        description = self._description(plan)
+        if description or not body:
+            lines += [_indented(docstring(description or "An object without properties.", _INDENT)), ""]
+        return "\n".join([*lines, *body]).rstrip("\n")
+
+    def _class_line(self, plan: ClassPlan) -> str:
+        if plan.is_union:
+            self._uses.add("JobUnion")
+            return f"class {plan.name}(JobUnion):"
+        base = "JobModel" if plan.checks is None else "CheckedModel"
+        self._uses.add(base)
+        items: list[tuple[str, Expression]] = [("", Code(base))]
+        items.append(("extra=", literal("forbid" if plan.extras is False else "allow")))
+        if plan.checks is not None:
+            items.append(("checks=", Text(plan.checks)))
+        if hidden := self._hidden.get(plan.token):
+            items.append(("hidden=", tuple_of([Text(name) for name in sorted(hidden)])))
+        return lay_out(Group(f"class {plan.name}(", tuple(items), ")"), 0, 0, ":")
+
+    def _description(self, plan: ClassPlan) -> str | None:
+        part = {self._plan.params: "Params", self._plan.result: "Result"}.get(plan.token)
+        return _description(plan.schema) or (f"{part} of {self._job.class_name}." if part else None)
+
+    def _extras(self, plan: ClassPlan) -> str:
+        match self._types[plan.token, EXTRAS]:
+            case Generic("dict", (_, values)) | Limited(Generic("dict", (_, values)), _):
+                annotation = self._texts.in_model(Generic("dict", (Named("str"), values)))
+                self._uses.add("Field")
+                return _statement("__pydantic_extra__", annotation, call("Field", init=Code("False")))
+            case _:
+                raise AssertionError(f"additional properties of {plan.name} are no dict")
+
+    def _property(self, plan: ClassPlan, item: PropertyPlan) -> Iterator[str]:
+        yield _statement(item.python_name, *self._annotation(item, self._types[plan.token, item.token]))
+        if description := _description(item.schema):
+            yield _indented(docstring(description, _INDENT))
+
+    def _annotation(self, item: PropertyPlan, one: Type) -> tuple[Expression, Expression | None]:
+        """The annotation of a property, and what stands behind the `=`."""
+        alias: dict[str, Expression] = {} if item.json_name == item.python_name else {"alias": Text(item.json_name)}
+        if item.is_required:
+            return self._texts.in_model(one, **alias), None
+        if isinstance(item.schema, dict) and "default" in item.schema:
+            return self._texts.in_model(one, **alias), self._defaults.of(item.schema, item.schema["default"])
+        if self._texts.is_nullable(one):
+            return self._texts.in_model(one, **alias), Code("None")
+        return self._texts.omittable(one, **alias), Code("None")
+
+    def _classes_of_params(self) -> list[ClassPlan]:
+        """The classes that params are made of, in the order in which they stand in the module."""
+        reached: set[str] = set()
+        pending = [self._plan.params]
+        while pending:
+            token = pending.pop()
+            if token not in reached:
+                reached.add(token)
+                pending += [name for place, one in self._types.items() if place[0] == token for name in _names(one)]
+        return [plan for token, plan in self._plan.classes.items() if token in reached]
+
+    def _typed_dict(self, plan: ClassPlan) -> str:
+        name, title = f"{plan.name}Dict", f"The JSON document of `{plan.name}`."
+        if plan.is_union:
+            return self._document_union(plan, name, title)
+        if self._has_more(plan):
+            return f"{name} = dict[str, {self._texts.used('JsonValue')}]\n{docstring(title)}"
+        self._uses.add("TypedDict")
+        if all(_can_be_attribute(item.json_name) for item in plan.properties):
+            lines = [_statement(item.json_name, self._key_type(plan, item), None) for item in plan.properties]
+            return "\n".join([f"class {name}(TypedDict):", f'    """{title}"""', *([""] if lines else []), *lines])
+        items = tuple((f"{literal(item.json_name)}: ", self._quoted_key_type(plan, item)) for item in plan.properties)
+        keys = one_a_line(Group("{", items, "}"))
+        whole = one_a_line(Group(f"{name} = TypedDict(", (("", literal(name)), ("", keys))))
+        return f"{lay_out(whole, 0, 0)}\n{docstring(title)}"
+
+    def _document_union(self, plan: ClassPlan, name: str, title: str) -> str:
+        (root,) = plan.properties
+        types = self._texts.in_document(self._types[plan.token, root.token])
+        line = f"{name} = {flat(types)}"
+        if len(line) > WIDTH and isinstance(types, Alternatives):
+            members = "".join(f"\n    {'| ' * (number > 0)}{flat(one)}" for number, one in enumerate(types.types))
+            line = f"{name} = ({members}\n)"
+        return f"{line}\n{docstring(title)}"
+
+    def _has_more(self, plan: ClassPlan) -> bool:
+        """Whether only some of its documents have a property, by an alternative: a TypedDict would refuse those."""
+        if plan.extras is False or plan.checks is None:
+            return False
+        checks = json.loads(plan.checks)
+        named = properties_of(checks, definitions_of(checks))
+        return not named.keys() <= {item.json_name for item in plan.properties}
+
+    def _key_type(self, plan: ClassPlan, item: PropertyPlan) -> Expression:
+        return self._texts.of_key(self._types[plan.token, item.token], is_required=item.is_required)
+
+    def _quoted_key_type(self, plan: ClassPlan, item: PropertyPlan) -> Expression:
+        """Unlike in a class body, the types in a call are evaluated at once: only what stands above has a name yet."""
+        one = self._types[plan.token, item.token]
+        tokens = list(self._plan.classes)
+        above = tokens[: tokens.index(plan.token)]
+        is_quoted = any(name in tokens and name not in above for name in _names(one))
+        return self._texts.of_key(one, is_required=item.is_required, is_quoted=is_quoted)
+
+
+def _description(schema: JsonValue | Schema) -> str | None:
+    text = schema.get("description") if isinstance(schema, Mapping) else None
+    return text if isinstance(text, str) and text.strip() else None
+
+
+def _indented(text: str) -> str:
+    return f"{' ' * _INDENT}{text}"
+
+
+def _statement(target: str, annotation: Expression, default: Expression | None) -> str:
+    """`target: annotation = default` in the body of a class; what does not fit on the line breaks in its brackets."""
+    head = _indented(f"{target}: ")
+    line = head + flat(annotation)
+    if default is None:
+        return line if len(line) <= WIDTH else head + lay_out(exploded(annotation), _INDENT, len(head))
+    start = f" = {default.opening}" if isinstance(default, Group) else " = ("
+    if len(line) + len(" = ") + len(flat(default)) <= WIDTH:
+        return f"{line} = {flat(default)}"
+    if len(line + start) <= WIDTH and (isinstance(default, Group) or not is_breakable(annotation)):
+        return f"{line} = {_broken(default, len(line) + len(' = '))}"
+    end = start if isinstance(default, Group) else f" = {flat(default)}"
+    laid_out = lay_out(exploded(annotation), _INDENT, len(head), end).removesuffix(end)
+    column = len(laid_out.rpartition("\n")[2]) + len(" = ")
+    return f"{head}{laid_out} = {lay_out(default, _INDENT, column)}"
+
+
+def _broken(default: Expression, column: int) -> str:
+    """A default that does not fit behind its annotation."""
+    if isinstance(default, Code):
+        return f"(\n{' ' * 2 * _INDENT}{default}\n{' ' * _INDENT})"
+    return lay_out(default, _INDENT, column)
+
+
+def _can_be_attribute(json_name: str) -> bool:
+    """Whether a key can be declared in the body of a class, where Python would change some: `__x`, ligatures.
+
+    From 3.13 on it takes some that nobody sees, such as a zero width joiner.
+    """
+    is_name = json_name.isidentifier() and json_name.isprintable() and not keyword.iskeyword(json_name)
+    return is_name and not json_name.startswith("__") and unicodedata.is_normalized("NFKC", json_name)
+
+
+def _names(one: Type) -> Iterator[str]:
+    match one:
+        case Named(name):
+            yield name
+        case Limited(inner, _) | Checked(inner, _):
+            yield from _names(inner)
+        case Union(members) | Generic(_, members):
+            for member in members:
+                yield from _names(member)
+        case _:
+            pass

@@ -1,0 +1,1 @@
+"""Work of a run in several processes, and the garbage collection of each."""

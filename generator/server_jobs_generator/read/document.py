@@ -1,0 +1,319 @@
+"""A JSON file with the place of everything in it, read more strictly than `json.loads` does.
+
+What parsers read in different ways (duplicate keys, NaN, comments, a byte order mark, lone surrogates) is a problem,
+and reading goes on behind it wherever the rest can be understood, so that one run reports as much as possible.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import TypeVar
+
+from pydantic import JsonValue
+from server_jobs.contract.values import pointer_to
+
+from ..problems.problem import SpecProblem, shown
+from ..problems.rule import Rule
+from ..problems.spec_rules import (
+    COMMENT,
+    DUPLICATE_KEY,
+    JSON_SYNTAX,
+    NOT_UTF8,
+    TOO_DEEP,
+    TOO_LARGE,
+    TOO_MANY_PROBLEMS,
+)
+from .json_scalars import Scalar, Slip, UnreadableScalarError, next_word, read_key, read_scalar, read_string
+from .plain_json import NotPlainError, read_plain
+
+MAX_FILE_BYTES = 1024 * 1024
+MAX_NODES = 20_000
+MAX_DEPTH = 64
+MAX_PROBLEMS = 200
+
+Pointer = tuple[str | int, ...]
+
+_BYTE_ORDER_MARKS = (b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")
+_BEGINNING = re.compile(r"""[{\["'+.0-9-]|(?:true|false|null|none|nan|infinity)\b""", re.IGNORECASE)
+_SPACE = re.compile(r"[ \t\r\n]*")
+_COMMENT = re.compile(r"//[^\n]*|#[^\n]*|/\*.*?(?:\*/|\Z)", re.DOTALL)
+_Value = TypeVar("_Value", bound=JsonValue)
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    key: int | None
+    value: int
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A file that could be read. `path` is relative to the project's root; `value` is what `json.loads` would give.
+
+    `count` is the number of values in the file. Of a value that was translated, `written` has the pointers in the file
+    of what stands elsewhere now.
+    """
+
+    path: str
+    text: str
+    value: JsonValue
+    is_jsonc: bool = False
+    count: int = 0
+    written: Mapping[Pointer, Pointer] = field(default_factory=dict[Pointer, Pointer])
+
+    def problem(self, pointer: Pointer, rule: Rule, message: str, *, at_key: bool = False) -> SpecProblem:
+        """A problem at the value with that pointer (or at its key), or at the nearest value around it."""
+        line, column = self.place(pointer, at_key=at_key)
+        return SpecProblem(self.path, line, column, pointer_to(self.as_written(pointer)), message, rule.id)
+
+    def place(self, pointer: Pointer, *, at_key: bool = False) -> tuple[int, int]:
+        """The line and the column of a value or of its key, or of the nearest value around it."""
+        places, line_starts = _places(self.path, self.text, self.is_jsonc)
+        known = self.as_written(pointer)
+        while known not in places:
+            known = known[:-1]
+        place = places[known]
+        offset = place.key if at_key and place.key is not None else place.value
+        line = bisect_right(line_starts, offset)
+        return line, offset - line_starts[line - 1] + 1
+
+    def as_written(self, pointer: Pointer) -> Pointer:
+        """The pointer in the file of what has this one in `value`."""
+        for length in range(len(pointer), 0, -1) if self.written else ():
+            if pointer[:length] in self.written:
+                return (*self.written[pointer[:length]], *pointer[length:])
+        return pointer
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """The outcome of reading one file: the document, None if it cannot be understood, and what is wrong with it."""
+
+    document: Document | None
+    problems: tuple[SpecProblem, ...]
+
+
+def read_document(path: str, data: bytes, *, is_jsonc: bool = False) -> Reading:
+    """Read the bytes of one file. Never raises, whatever they are. JSONC has comments, and commas before an end."""
+    if len(data) > MAX_FILE_BYTES:
+        return _unreadable(path, 1, 1, TOO_LARGE, f"is larger than {MAX_FILE_BYTES:,} bytes; split it")
+    if data.startswith(_BYTE_ORDER_MARKS):
+        return _unreadable(path, 1, 1, NOT_UTF8, "starts with a byte order mark; save it as UTF-8 without one")
+    if b"\0" in data[:4]:
+        return _unreadable(path, 1, 1, NOT_UTF8, "begins with a NUL, as UTF-16 or UTF-32 does; save it as UTF-8")
+    try:
+        text = data.decode()
+    except UnicodeDecodeError as error:
+        before = data[: error.start].decode()
+        line, column = before.count("\n") + 1, len(before) - (before.rfind("\n") + 1) + 1
+        message = f"is not valid UTF-8 (byte 0x{data[error.start]:02x}); save it as UTF-8"
+        return _unreadable(path, line, column, NOT_UTF8, message)
+    try:
+        value, count = read_plain(text, max_nodes=MAX_NODES, max_depth=MAX_DEPTH)
+        return Reading(Document(path, text, value, is_jsonc, count), ())
+    except NotPlainError:
+        return _Reader(path, text, is_jsonc).read()
+
+
+@lru_cache(maxsize=64)
+def _places(path: str, text: str, is_jsonc: bool) -> tuple[dict[Pointer, _Place], list[int]]:
+    """Where everything stands, found out when the first problem needs it: most files have none."""
+    reader = _Reader(path, text, is_jsonc)
+    reader.read()
+    return reader.places, reader.line_starts
+
+
+def _unreadable(path: str, line: int, column: int, rule: Rule, message: str) -> Reading:
+    return Reading(None, (SpecProblem(path, line, column, "", message, rule.id),))
+
+
+class _UnreadableError(Exception):
+    """The text cannot be understood from here on."""
+
+
+@dataclass(slots=True)
+class _Reader:
+    path: str
+    text: str
+    is_jsonc: bool = False
+    at: int = 0
+    nodes: int = 0
+    places: dict[Pointer, _Place] = field(default_factory=dict[Pointer, _Place])
+    problems: list[SpecProblem] = field(default_factory=list[SpecProblem])
+    line_starts: list[int] = field(default_factory=list[int])
+    crooked: int | None = None
+
+    def read(self) -> Reading:
+        self.line_starts = [0, *(match.end() for match in re.finditer("\n", self.text))]
+        try:
+            self.skip_space(())
+            if not _BEGINNING.match(self.text, self.at):
+                what = "is empty" if self.at >= len(self.text) else f"is not JSON: it begins with {self.next_word()}"
+                raise self.stop((), JSON_SYNTAX, f"{what}; a JSON file has one value, such as an object in {{ }}")
+            value = self.value((), None)
+            end = self.at - 1
+            self.skip_space(())
+            if self.at < len(self.text):
+                message = f"{self.next_word()} stands behind the end of the document, which closes in {self.where(end)}"
+                raise self.stop((), JSON_SYNTAX, f"{message}; remove it, or close there what is to hold it")
+        except _UnreadableError:
+            return Reading(None, tuple(self.problems))
+        document = Document(self.path, self.text, value, self.is_jsonc, len(self.places))
+        return Reading(document, tuple(self.problems))
+
+    def value(self, pointer: Pointer, key_at: int | None) -> JsonValue:
+        self.places[pointer] = _Place(key_at, self.at)
+        self.nodes += 1
+        if self.nodes > MAX_NODES:
+            raise self.stop(pointer, TOO_LARGE, f"the file has more than {MAX_NODES:,} values; split it")
+        if len(pointer) >= MAX_DEPTH and self.text.startswith(("{", "["), self.at):
+            raise self.stop(pointer[:4], TOO_DEEP, f"is nested more than {MAX_DEPTH} levels deep; make it flatter")
+        match self.text[self.at : self.at + 1]:
+            case "{":
+                return self.object(pointer)
+            case "[":
+                return self.array(pointer)
+            case '"':
+                return self.scalar(pointer, read_string)
+            case _:
+                return self.scalar(pointer, read_scalar)
+
+    def object(self, pointer: Pointer) -> JsonValue:
+        members: dict[str, JsonValue] = {}
+        opened = self.at
+        self.at += 1
+        while self.has_next(pointer, opened, "}", is_first=not members):
+            key_at = self.at
+            key = self.scalar(pointer, read_key)
+            if key in members:
+                first = bisect_right(self.line_starts, self.places[*pointer, key].key or 0)
+                message = f"the key {shown(key)} is used twice, first in line {first}; remove one"
+                self.note((*pointer, key), DUPLICATE_KEY, message, key_at)
+            self.skip_space(pointer)
+            if not self.text.startswith(":", self.at):
+                message = f"expected ':' behind the key {shown(key)}, not {self.next_word()}"
+                raise self.stop(pointer, JSON_SYNTAX, message)
+            self.at += 1
+            self.skip_space(pointer)
+            members[key] = self.value((*pointer, key), key_at)
+        return members
+
+    def array(self, pointer: Pointer) -> JsonValue:
+        items: list[JsonValue] = []
+        opened = self.at
+        self.at += 1
+        while self.has_next(pointer, opened, "]", is_first=not items):
+            items.append(self.value((*pointer, len(items)), None))
+        return items
+
+    def has_next(self, pointer: Pointer, opened: int, end: str, *, is_first: bool) -> bool:
+        """Move to the next member; False behind the end. A comma too many or too few can be read over."""
+        self.skip_space(pointer)
+        commas = list(self.commas(pointer))
+        is_end = self.text.startswith(end, self.at)
+        for needless in commas[0 if is_first else 1 :]:
+            self.note(
+                pointer, JSON_SYNTAX, "there is nothing between this comma and what stands before; remove it", needless
+            )
+        if is_end:
+            if commas and not is_first and not self.is_jsonc:
+                self.note(pointer, JSON_SYNTAX, f"the comma before '{end}' must go", commas[0])
+            self.close(opened)
+            return False
+        if self.at >= len(self.text) or not (commas or is_first or self.is_at_member(end)):
+            raise self.stop(pointer, JSON_SYNTAX, self.not_closed(opened, end))
+        if not (commas or is_first):
+            self.note(pointer, JSON_SYNTAX, f"there is no comma before {self.next_word()}; write one", self.at)
+        return True
+
+    def commas(self, pointer: Pointer) -> Iterator[int]:
+        """Where the commas are that stand here; behind them is what they separate."""
+        while self.text.startswith(",", self.at):
+            yield self.at
+            self.at += 1
+            self.skip_space(pointer)
+
+    def is_at_member(self, end: str) -> bool:
+        """Whether something begins here that can only be a member of an object, or an item of a list."""
+        return self.text.startswith(('"',) if end == "}" else ('"', "{", "["), self.at)
+
+    def close(self, opened: int) -> None:
+        """Behind a bracket that closes; one that stands further left than what it closes is not the one meant."""
+        line = self.line_before(self.at)
+        if self.crooked is None and not line.strip() and len(line) < self.indentation(opened):
+            self.crooked = opened
+        self.at += 1
+
+    def line_before(self, at: int) -> str:
+        return self.text[self.line_starts[bisect_right(self.line_starts, at) - 1] : at]
+
+    def indentation(self, at: int) -> int:
+        """How many spaces and tabs the line begins with."""
+        line = self.line_before(at)
+        return len(line) - len(line.lstrip())
+
+    def not_closed(self, opened: int, end: str) -> str:
+        """What to say of a bracket whose end was expected here."""
+        is_empty = not self.text[opened + 1 : self.at].strip()
+        first = {"}": "a key", "]": "a value"}[end] if is_empty else "','"
+        message = f"expected {first} or '{end}', not {self.next_word()}"
+        if self.text[self.at - 1] == '"' and self.at < len(self.text):
+            return f"{message}; a quote in a string is written '\\\"'"
+        if self.at >= len(self.text) and self.crooked is not None:
+            bracket = f"the '{self.text[self.crooked]}' of {self.where(self.crooked)}"
+            return f"{message}; as the lines are indented, it is {bracket} that is not closed"
+        return f"{message}; the '{self.text[opened]}' of {self.where(opened)} is not closed"
+
+    def where(self, at: int) -> str:
+        line, column = self.line_and_column(at)
+        return f"line {line}, column {column}"
+
+    def line_and_column(self, at: int) -> tuple[int, int]:
+        line = bisect_right(self.line_starts, at)
+        return line, at - self.line_starts[line - 1] + 1
+
+    def scalar(self, pointer: Pointer, read: Callable[[str, int], Scalar[_Value]]) -> _Value:
+        try:
+            found = read(self.text, self.at)
+        except UnreadableScalarError as error:
+            self.note_all(pointer, error.slips)
+            raise _UnreadableError from None
+        self.note_all(pointer, found.slips)
+        self.at = found.end
+        return found.value
+
+    def note_all(self, pointer: Pointer, slips: Iterable[Slip]) -> None:
+        for slip in slips:
+            self.note(pointer, slip.rule, slip.message, slip.at)
+
+    def skip_space(self, pointer: Pointer) -> None:
+        while True:
+            space = _SPACE.match(self.text, self.at)
+            self.at = space.end() if space else self.at
+            comment = _COMMENT.match(self.text, self.at)
+            if comment is None:
+                return
+            if not self.is_jsonc:
+                self.note(pointer, COMMENT, 'comments are not JSON; use "$comment" or "description"', self.at)
+            elif comment.group().startswith("#"):
+                self.note(pointer, COMMENT, "a comment starts with //", self.at)
+            self.at = comment.end()
+
+    def next_word(self) -> str:
+        return next_word(self.text, self.at)
+
+    def note(self, pointer: Pointer, rule: Rule, message: str, at: int) -> None:
+        line, column = self.line_and_column(at)
+        self.problems.append(SpecProblem(self.path, line, column, pointer_to(pointer), message, rule.id))
+        if len(self.problems) == MAX_PROBLEMS:
+            message = f"has {MAX_PROBLEMS} problems or more; the rest is not shown"
+            self.problems.append(SpecProblem(self.path, 1, 1, "", message, TOO_MANY_PROBLEMS.id))
+            raise _UnreadableError
+
+    def stop(self, pointer: Pointer, rule: Rule, message: str) -> _UnreadableError:
+        self.note(pointer, rule, message, self.at)
+        return _UnreadableError()

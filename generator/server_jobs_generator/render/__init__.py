@@ -1,0 +1,1 @@
+"""Files that follow from the specs alone. `project_files` lists all of them."""

@@ -1,0 +1,1 @@
+"""Columns of views in SQL: their names, types and formatting."""
