@@ -23,7 +23,7 @@ class _Missing:
         if name.partition(".")[0] in _missing:
             raise ModuleNotFoundError(f"No module named {name!r}", name=name)
 sys.meta_path.insert(0, _Missing())
-from server_jobs.cli import main
+from server_jobs_cli import main
 main()
 """
 

@@ -15,8 +15,8 @@ from typing import Any
 
 from pydantic import BaseModel
 from server_jobs import Backend, Job, JobContext, JobStatus, Worker, connect, create_job_registry, define_job
-from server_jobs.cli.interpreter import set_up_for_jobs
 from server_jobs.memory import InMemoryBackend
+from server_jobs_cli.worker.interpreter import set_up_for_jobs
 
 from bench.project import BY_CONCURRENCY, BY_RATE, PLAIN, Project
 from bench.subject import Description, MemorySubject, Ran, Remainder, StoreKind, Subject

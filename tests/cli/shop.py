@@ -13,12 +13,12 @@ from typing import TypeVar
 
 from click.testing import CliRunner, Result
 from server_jobs import JobQuery, JobRecord
-from server_jobs.cli.program import program
 from server_jobs.databases.sqlite.database import SqliteDatabase
 from server_jobs.domain.ids import new_job_id
 from server_jobs.domain.interfaces import Statement, Value
 from server_jobs.domain.record import NewJob
 from server_jobs.stores.sql import SqlStore
+from server_jobs_cli.program import program
 
 T = TypeVar("T")
 
@@ -48,7 +48,7 @@ class Shop:
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
         """A command, in a process of its own."""
-        command = [sys.executable, "-m", "server_jobs.cli", *self._complete(arguments)]
+        command = [sys.executable, "-m", "server_jobs_cli", *self._complete(arguments)]
         return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
     def enqueue(self, job: str, *arguments: str, text: str = "hello", **params: object) -> str:

@@ -10,7 +10,7 @@ import click
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from server_jobs.cli.arguments import duration, json_object, moment, names
+from server_jobs_cli.console.arguments import duration, json_object, moment, names
 
 
 @pytest.mark.parametrize(

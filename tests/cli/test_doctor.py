@@ -14,9 +14,9 @@ from typing import cast
 
 import pytest
 from server_jobs import ConcurrencyLimit, JobOptions, JobRegistry, create_job_registry, define_job
-from server_jobs.cli import sqlite_checks
-from server_jobs.cli.project_checks import check_key_secret
 from server_jobs.domain.ids import schedule_id
+from server_jobs_cli.doctor import sqlite_checks
+from server_jobs_cli.doctor.project_checks import check_key_secret
 
 from tests.generator.projects import TemporaryProject, job_spec, make_project, without_digests
 
@@ -287,7 +287,7 @@ class GeneratedProject:
 
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         environment = {**os.environ, "SERVER_JOBS_DATABASE_URL": self.url}
-        command = [sys.executable, "-m", "server_jobs.cli", *arguments]
+        command = [sys.executable, "-m", "server_jobs_cli", *arguments]
         return subprocess.run(
             command, cwd=self.project.root, env=environment, capture_output=True, text=True, check=False
         )

@@ -8,7 +8,7 @@ import sys
 
 PROGRAM = """
 import gc, json, sys
-from server_jobs.cli.interpreter import set_up_for_jobs
+from server_jobs_cli.worker.interpreter import set_up_for_jobs
 
 class Ring:
     def __init__(self):

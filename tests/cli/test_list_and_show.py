@@ -8,8 +8,8 @@ from typing import cast
 
 import pytest
 from rich.console import Console
-from server_jobs.cli import job_table
-from server_jobs.cli.output import stdout_console
+from server_jobs_cli.console import job_table
+from server_jobs_cli.console.output import stdout_console
 
 from .shop import Shop, run
 

@@ -14,8 +14,8 @@ from contextlib import closing
 from typing import TextIO
 
 import pytest
-from server_jobs.cli.log_lines import JsonFormatter, LineFormatter, logging_through
-from server_jobs.cli.log_writer import LONGEST_STALL, LogWriter
+from server_jobs_cli.console.log_lines import JsonFormatter, LineFormatter, logging_through
+from server_jobs_cli.console.log_writer import LONGEST_STALL, LogWriter
 
 _LOGGER = "server_jobs.worker"
 
@@ -59,7 +59,7 @@ def pipe() -> Iterator[Pipe]:
 @pytest.fixture
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """A reader that goes on, however slowly on a busy machine, is not taken for one that stalls."""
-    monkeypatch.setattr("server_jobs.cli.log_writer.LONGEST_STALL", 10.0)
+    monkeypatch.setattr("server_jobs_cli.console.log_writer.LONGEST_STALL", 10.0)
 
 
 def log(handler: logging.Handler, messages: int, length: int) -> None:
@@ -113,7 +113,7 @@ def test_nothing_is_lost_while_the_reader_keeps_up(pipe: Pipe, patient: None) ->
 
 def test_a_stalled_reader_does_not_keep_the_process_from_ending() -> None:
     program = (
-        "import logging, sys; from server_jobs.cli.log_lines import logging_to_stderr\n"
+        "import logging, sys; from server_jobs_cli.console.log_lines import logging_to_stderr\n"
         "with logging_to_stderr():\n"
         "    for _ in range(100): logging.getLogger('server_jobs').warning('x' * 10_000)"
     )

@@ -10,9 +10,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from server_jobs.cli.output import one_line, printable
-from server_jobs.cli.suggestion import suggestion
-from server_jobs.cli.times import age, length, local
+from server_jobs_cli.console.output import one_line, printable
+from server_jobs_cli.console.suggestion import suggestion
+from server_jobs_cli.console.times import age, length, local
 
 MOMENT = datetime(2026, 1, 31, 9, tzinfo=UTC)
 

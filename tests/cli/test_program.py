@@ -9,8 +9,8 @@ from pathlib import Path
 import click
 import pytest
 from server_jobs import DatabaseError, UnknownJobError, __version__
-from server_jobs.cli.commands import COMMANDS
-from server_jobs.cli.program import program
+from server_jobs_cli.commands import COMMANDS
+from server_jobs_cli.program import program
 
 from .shop import ROOT, Shop, run
 
@@ -62,7 +62,7 @@ def test_an_unknown_option_is_wrong_usage() -> None:
 @pytest.mark.parametrize("arguments", ["--help", "enqueue --help"])
 def test_the_help_imports_nothing_heavy(arguments: str) -> None:
     script = (
-        "import sys; from server_jobs.cli import main\n"
+        "import sys; from server_jobs_cli import main\n"
         f"sys.argv = ['server-jobs', *{arguments.split()!r}]\n"
         "try: main()\n"
         f"finally: print([name for name in {HEAVY!r} if name in sys.modules], file=sys.stderr)"
@@ -73,7 +73,7 @@ def test_the_help_imports_nothing_heavy(arguments: str) -> None:
 
 @pytest.mark.parametrize("missing", ["click", "rich"])
 def test_without_its_libraries_the_command_says_what_to_install(missing: str) -> None:
-    script = f"import sys; sys.modules[{missing!r}] = None; from server_jobs.cli import main; main()"
+    script = f"import sys; sys.modules[{missing!r}] = None; from server_jobs_cli import main; main()"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
     assert done.returncode == 3
     assert "pip install 'server-jobs[cli]'" in done.stderr
@@ -115,7 +115,7 @@ def test_errors_have_their_exit_status(error: BaseException, status: int, monkey
 def test_characters_that_the_terminal_lacks_do_not_end_the_command(shop: Shop) -> None:
     job_id = shop.enqueue("Shout", "--correlation-id", "naïve")
     done = subprocess.run(
-        [sys.executable, "-m", "server_jobs.cli", "show", job_id, "--database", shop.url],
+        [sys.executable, "-m", "server_jobs_cli", "show", job_id, "--database", shop.url],
         cwd=ROOT,
         env={"PYTHONIOENCODING": "ascii"},
         capture_output=True,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from server_jobs.cli.restarts import YOUNG, Restarts
+from server_jobs_cli.worker.restarts import YOUNG, Restarts
 
 
 def _pauses(*lives: float) -> list[float]:

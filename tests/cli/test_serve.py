@@ -49,7 +49,7 @@ def serving(
 
 
 def _command(*arguments: str) -> list[str]:
-    return [sys.executable, "-m", "server_jobs.cli", *arguments]
+    return [sys.executable, "-m", "server_jobs_cli", *arguments]
 
 
 def _run(*arguments: str, variables: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
@@ -186,7 +186,7 @@ def test_a_token_needs_no_server() -> None:
 
 
 def _run_without(missing: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    script = f"import sys; sys.modules[{missing!r}] = None; from server_jobs.cli import main; main()"
+    script = f"import sys; sys.modules[{missing!r}] = None; from server_jobs_cli import main; main()"
     return subprocess.run(
         [sys.executable, "-c", script, *arguments],
         env={**os.environ, "JOBS_TOKEN": TOKEN},

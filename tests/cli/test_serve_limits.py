@@ -28,13 +28,13 @@ PARAMS = {"to": ["a@example.com"], "subject": "s"}
 # `server-jobs serve`, with shorter limits of time.
 SHORTER = """
 from datetime import timedelta
-from server_jobs.cli import http_protocol
+from server_jobs_cli.serve import http_protocol
 from server_jobs.http.options import HttpOptions
 limits = http_protocol.ConnectionLimits
 http_protocol.ConnectionLimits = lambda **given: limits(request=0.5, reading=0.5, **given)
 HttpOptions.__init__.__kwdefaults__["body_timeout"] = timedelta(seconds=0.5)
 """
-MAIN = "from server_jobs.cli import main; main()"
+MAIN = "from server_jobs_cli import main; main()"
 
 
 class Server:
@@ -278,12 +278,12 @@ def test_with_few_open_files_requests_are_answered_and_the_log_stays_small(tmp_p
 
 
 NO_CAP = """
-from server_jobs.cli import http_server
+from server_jobs_cli.serve import http_server
 http_server._within_open_files = lambda limits: limits
 """
 ACCEPTED_BY_ASYNCIO = """
 import asyncio, uvicorn
-from server_jobs.cli import http_listener, http_server, http_protocol
+from server_jobs_cli.serve import http_listener, http_server, http_protocol
 async def startup(self, sockets=None):
     await uvicorn.Server.startup(self, sockets)
     self.begun(f"http://127.0.0.1:{self.servers[0].sockets[0].getsockname()[1]}")

@@ -27,7 +27,7 @@ SIGNALS = (signal.SIGTERM, signal.SIGINT)
 @contextmanager
 def serving(shop: Shop) -> Iterator[tuple[httpx.Client, Started]]:
     """A client of a server on a free port, and the process."""
-    command = [sys.executable, "-m", "server_jobs.cli", "serve", "--port", "0"]
+    command = [sys.executable, "-m", "server_jobs_cli", "serve", "--port", "0"]
     process = subprocess.Popen(
         [*command, "--registry", REGISTRY, "--database", shop.url],
         env={**os.environ, "JOBS_TOKEN": TOKEN},

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 from server_jobs import JobStatus
-from server_jobs.cli.supervisor import Supervisor
+from server_jobs_cli.worker.supervisor import Supervisor
 
 from .rough_shop import RoughShop
 from .shop import ROOT, Shop, run
@@ -150,7 +150,7 @@ def test_when_the_supervisor_is_killed_its_processes_give_back_what_does_not_fin
 
 def test_a_process_whose_supervisor_is_gone_ends_while_it_is_still_being_set_up(shop: Shop) -> None:
     ours, theirs = socket.socketpair()
-    command = [sys.executable, "-m", "server_jobs.cli", "worker", "--supervised", "1", "--database", shop.url]
+    command = [sys.executable, "-m", "server_jobs_cli", "worker", "--supervised", "1", "--database", shop.url]
     process = Started(
         subprocess.Popen(
             [*command, "--registry", "tests.cli.endless_import:registry"],

@@ -12,12 +12,12 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from server_jobs.cli.plain_sql import PlainRevision, plain_revisions, recorded, upgrade
-from server_jobs.cli.workspace import Workspace
 from server_jobs.databases.turso.database import TursoDatabase
 from server_jobs.domain.interfaces import Row, Statement, Value
 from server_jobs.errors import DatabaseError, ProjectError
 from server_jobs.schema import metadata
+from server_jobs_cli.database.plain_sql import PlainRevision, plain_revisions, recorded, upgrade
+from server_jobs_cli.project.workspace import Workspace
 from sqlalchemy import create_engine, inspect
 
 from tests.conformance.hrana_server import HranaServer
@@ -243,7 +243,7 @@ def test_a_file_that_was_cut_off_is_not_half_executed(tmp_path: Path) -> None:
 def test_the_doctor_looks_at_the_revision(project: TemporaryProject, server: HranaServer) -> None:
     def examine() -> list[dict[str, str]]:
         # In a process of its own, as the registry of a project is imported, and others here are called the same.
-        command = [sys.executable, "-m", "server_jobs.cli", "doctor", "--database", server.url, "--json"]
+        command = [sys.executable, "-m", "server_jobs_cli", "doctor", "--database", server.url, "--json"]
         done = subprocess.run(command, cwd=project.root, capture_output=True, text=True, check=False)
         found: list[dict[str, str]] = json.loads(done.stdout)
         return found

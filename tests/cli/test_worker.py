@@ -155,7 +155,7 @@ def on_a_terminal(*arguments: str) -> str:
     termios.tcsetwinsize(follower, (40, 140))
     environment = {**os.environ, "TERM": "xterm-256color"}
     with subprocess.Popen(
-        [sys.executable, "-m", "server_jobs.cli", *arguments],
+        [sys.executable, "-m", "server_jobs_cli", *arguments],
         cwd=ROOT,
         env=environment,
         stdin=follower,

@@ -10,8 +10,8 @@ from contextlib import contextmanager
 from itertools import count
 
 import pytest
-from server_jobs.cli.worker_log import EVENTS, FEW, WorkerLog
 from server_jobs.domain.record import Claim, Outcome
+from server_jobs_cli.worker.worker_log import EVENTS, FEW, WorkerLog
 
 _ids = count()
 

@@ -7,9 +7,9 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from server_jobs.cli.worker import worker
-from server_jobs.cli.worker_options import WorkerOptions, worker_command
-from server_jobs.cli.workspace import Workspace
+from server_jobs_cli.project.workspace import Workspace
+from server_jobs_cli.worker.worker import worker
+from server_jobs_cli.worker.worker_options import WorkerOptions, worker_command
 
 
 def _options(*, until_empty: bool, queues: tuple[str, ...] | None, drain: timedelta) -> WorkerOptions:

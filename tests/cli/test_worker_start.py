@@ -49,7 +49,7 @@ class StartWorker:
         self.workers: list[Started] = []
 
     def __call__(self, *options: str) -> Started:
-        command = [sys.executable, "-m", "server_jobs.cli", "worker", "--database", self._url, "--registry", REGISTRY]
+        command = [sys.executable, "-m", "server_jobs_cli", "worker", "--database", self._url, "--registry", REGISTRY]
         process = subprocess.Popen(
             [*command, *options], cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
         )

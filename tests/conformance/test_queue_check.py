@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel, ConfigDict
 from server_jobs import EarlierVersion, JobContext, JobOptions, JobRegistry, Schedule, create_job_registry, define_job
-from server_jobs.cli.queue_check import QueueReport, RefusedSchedule, State, check_queue
 from server_jobs.databases.sqlite.database import SqliteDatabase
 from server_jobs.domain.ids import schedule_id
 from server_jobs.domain.interfaces import Statement
@@ -20,6 +19,7 @@ from server_jobs.domain.record import UNREADABLE, JobQuery, JobStatus
 from server_jobs.errors import UpcastNotImplementedError
 from server_jobs.stores.sql import SqlStore
 from server_jobs.testing import FakeClock
+from server_jobs_cli.generator.row_check import QueueReport, RefusedSchedule, State, check_queue
 
 from tests.conformance.examples import completed, failed, finish, insert_and_claim, job, schedule
 from tests.conformance.stores import STORES, OpenStore, create_sqlite_file

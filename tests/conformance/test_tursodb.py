@@ -24,8 +24,6 @@ from unittest.mock import patch
 
 import pytest
 from server_jobs import DatabaseError, JobStatus
-from server_jobs.cli.plain_sql import plain_revisions, upgrade
-from server_jobs.cli.workspace import Workspace
 from server_jobs.databases.turso import database as turso
 from server_jobs.databases.turso.database import TursoDatabase
 from server_jobs.databases.turso.http_transport import Reply, Transport, transport_to
@@ -33,6 +31,8 @@ from server_jobs.databases.turso.url import endpoint_of
 from server_jobs.domain.interfaces import Statement
 from server_jobs.domain.record import Heartbeat, Hold, JobQuery
 from server_jobs.stores.sql import SqlStore
+from server_jobs_cli.database.plain_sql import plain_revisions, upgrade
+from server_jobs_cli.project.workspace import Workspace
 
 from tests.conformance.examples import (
     LEASE,

@@ -44,8 +44,8 @@ _MODULES = (
     "black",
     "datamodel_code_generator.model.pydantic_v2",
     "datamodel_code_generator.parser.jsonschema",
-    "server_jobs.cli.program",
-    "server_jobs_generator.cli.commands",
+    "server_jobs_cli.program",
+    "server_jobs_cli.generator.generate",
     "server_jobs_generator.python.code_check",
     "server_jobs_generator.contracts.against_revision",
     "server_jobs_generator.outputs.testing_modules",
@@ -111,7 +111,7 @@ def _attend(call: socket.socket) -> None:
         os.environ.clear()
         os.environ.update(environment)
         sys.argv = ["server-jobs", *arguments]
-        import_module("server_jobs.cli").main()
+        import_module("server_jobs_cli").main()
         sys.exit()
     call.sendall(f"{process}\n".encode())
     for number in range(3):

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 from server_jobs import Worker, connect
-from server_jobs.cli.program import program
+from server_jobs_cli.program import program
 from sqlalchemy import create_engine, text
 
 from generated.jobs.send_email import SendEmail

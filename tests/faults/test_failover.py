@@ -62,7 +62,7 @@ class Enqueuer:
 @contextmanager
 def working(url: str, *options: str) -> Iterator[Started]:
     """The command, at work on that database."""
-    command = [sys.executable, "-m", "server_jobs.cli", "worker", "--database", url, "--registry", REGISTRY, *options]
+    command = [sys.executable, "-m", "server_jobs_cli", "worker", "--database", url, "--registry", REGISTRY, *options]
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     worker = Started(process)
     try:

@@ -42,7 +42,7 @@ def listen(event: str, arguments: tuple[object, ...]) -> None:
 
 def run(project: str) -> int:
     """The exit status of the command."""
-    from server_jobs.cli.program import program
+    from server_jobs_cli.program import program
 
     try:
         program.main(["generate", "--project", project, "--json"])

@@ -14,7 +14,7 @@ from functools import cache
 from pathlib import Path
 
 from click.testing import CliRunner, Result
-from server_jobs.cli.program import program
+from server_jobs_cli.program import program
 
 PYPROJECT = """\
 [tool.server-jobs]

@@ -143,7 +143,7 @@ def test_help_names_the_exit_statuses(command: str) -> None:
 def test_a_run_in_which_nothing_changed_loads_none_of_the_heavy_libraries(project: TemporaryProject) -> None:
     code = """
 import sys
-from server_jobs_generator.cli.commands import check
+from server_jobs_cli.generator.generate import check
 check(["--project", sys.argv[1]], standalone_mode=False)
 heavy = {"datamodel_code_generator", "jinja2", "sqlalchemy", "alembic", "black"} & set(sys.modules)
 print(sorted(heavy))
@@ -154,7 +154,7 @@ print(sorted(heavy))
 
 def test_who_reads_no_further_is_no_mistake(project: TemporaryProject) -> None:
     project.write_spec("a", job_spec("A", queue="other"))
-    command = [sys.executable, "-m", "server_jobs.cli", "generate", "--diff", "--project", str(project.root)]
+    command = [sys.executable, "-m", "server_jobs_cli", "generate", "--diff", "--project", str(project.root)]
     reader, writer = os.pipe()
     os.close(reader)
     done = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, text=True, check=False, timeout=60)

@@ -10,9 +10,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from server_jobs.cli.queue_check import QueueReport, State, VersionRows
 from server_jobs.project import Project
-from server_jobs_generator.cli.queue_check import QueueFindings
+from server_jobs_cli.generator.queue_check import QueueFindings
+from server_jobs_cli.generator.row_check import QueueReport, State, VersionRows
 from server_jobs_generator.contracts.contract import Contract, LockedOptions, Status
 from server_jobs_generator.contracts.lock.lock_file import Lock, LockedJob, read_lock
 
@@ -60,7 +60,7 @@ def store(project: TemporaryProject, *rows: tuple[str, int, str, str]) -> None:
 def check(project: TemporaryProject, *options: str) -> tuple[int, str]:
     """Run in a process of its own, since the generated package of this repository is imported in this one."""
     database = f"sqlite:///{project.path('jobs.sqlite3')}"
-    command = [sys.executable, "-m", "server_jobs.cli", "check", "--database", database, *options]
+    command = [sys.executable, "-m", "server_jobs_cli", "check", "--database", database, *options]
     done = subprocess.run(command, cwd=project.root, capture_output=True, text=True, check=False)
     assert "Traceback" not in done.stderr, done.stderr
     return done.returncode, done.stdout + done.stderr

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from server_jobs_generator.cli.rule_book import all_explanations
+from server_jobs_cli.generator.rule_book import all_explanations
 
 from .projects import run_command
 

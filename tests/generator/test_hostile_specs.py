@@ -20,7 +20,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from pydantic import JsonValue
 from server_jobs.project import Project
-from server_jobs_generator.cli.rule_book import all_explanations
+from server_jobs_cli.generator.rule_book import all_explanations
 from server_jobs_generator.ir.spec import JobSpec, Specs, read_specs
 from server_jobs_generator.migrations.flat_sql import sql_files
 from server_jobs_generator.migrations.history import Revision

@@ -32,7 +32,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def project(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project made by the wheel."""
     folder = tmp_path_factory.mktemp("projects") / "My Shop"
-    run(wheel, folder.parent, "server_jobs.cli", "init", folder.name)
+    run(wheel, folder.parent, "server_jobs_cli", "init", folder.name)
     return folder
 
 
@@ -54,8 +54,8 @@ def run(wheel: Path, folder: Path, module: str, *arguments: str, status: int = 0
 
 
 def test_the_new_project_is_in_order(wheel: Path, project: Path) -> None:
-    assert "as the specs ask for" in run(wheel, project, "server_jobs.cli", "check")
-    assert "nothing changed" in run(wheel, project, "server_jobs.cli", "generate")
+    assert "as the specs ask for" in run(wheel, project, "server_jobs_cli", "check")
+    assert "nothing changed" in run(wheel, project, "server_jobs_cli", "generate")
     assert 'name = "my-shop"' in (project / "pyproject.toml").read_text(encoding="utf-8")
 
 
@@ -92,10 +92,10 @@ def assert_that_a_handler_that_does_not_fit_is_refused(wheel: Path, project: Pat
 
 
 def test_its_job_is_migrated_enqueued_and_run(wheel: Path, project: Path) -> None:
-    run(wheel, project, "server_jobs.cli", "migrate")
-    run(wheel, project, "server_jobs.cli", "enqueue", "Hello", "--params", '{"name": "Ada"}')
-    run(wheel, project, "server_jobs.cli", "worker", "--until-empty")
-    printed = run(wheel, project, "server_jobs.cli", "list", "--json")
+    run(wheel, project, "server_jobs_cli", "migrate")
+    run(wheel, project, "server_jobs_cli", "enqueue", "Hello", "--params", '{"name": "Ada"}')
+    run(wheel, project, "server_jobs_cli", "worker", "--until-empty")
+    printed = run(wheel, project, "server_jobs_cli", "list", "--json")
     assert "completed" in printed
     assert "Hello" in printed
 
@@ -103,11 +103,11 @@ def test_its_job_is_migrated_enqueued_and_run(wheel: Path, project: Path) -> Non
 def test_a_new_spec_gets_a_stub_that_fails_only_when_run(wheel: Path, project: Path) -> None:
     spec = json.loads((project / "specs/hello.json").read_text(encoding="utf-8"))
     (project / "specs/good_bye.json").write_text(json.dumps({**spec, "title": "GoodBye"}), encoding="utf-8")
-    output = run(wheel, project, "server_jobs.cli", "generate")
+    output = run(wheel, project, "server_jobs_cli", "generate")
     assert "created handlers/good_bye.py" in output
     assert "created handlers/hello.py" not in output
     (project / "specs/good_bye.json").unlink()
-    run(wheel, project, "server_jobs.cli", "generate", "--relock", "GoodBye")
+    run(wheel, project, "server_jobs_cli", "generate", "--relock", "GoodBye")
 
 
 def test_files_in_the_way_are_listed_and_nothing_is_written(tmp_path: Path) -> None:

@@ -99,7 +99,7 @@ def test_a_run_imports_none_of_the_routes_and_nothing_that_runs_jobs(tmp_path: P
     heavy = ("starlette", "server_jobs.http", "server_jobs.engine", "server_jobs.stores")
     printed = python(
         project.root,
-        "from server_jobs.cli.program import program",
+        "from server_jobs_cli.program import program",
         "program(['generate'], standalone_mode=False)",
         f"print([name for name in {heavy} if name in sys.modules])",
     )
@@ -110,7 +110,7 @@ def test_a_handler_that_cannot_be_imported_is_named_when_a_worker_starts(tmp_pat
     project = generated_project(tmp_path / "project")
     project.path("handlers/send_email.py").write_text("import nowhere\n", encoding="utf-8")
     # A process of its own: this one may have imported the modules of another project.
-    command = [sys.executable, "-m", "server_jobs.cli", "worker", "--until-empty"]
+    command = [sys.executable, "-m", "server_jobs_cli", "worker", "--until-empty"]
     done = subprocess.run(command, cwd=project.root, capture_output=True, text=True, check=False)
     assert done.returncode == 3
     assert "No module named 'nowhere'" in done.stderr
@@ -134,5 +134,5 @@ def test_many_jobs_cost_hardly_anything_before_one_is_used(tmp_path: Path) -> No
 
 def test_a_run_that_finds_nothing_changed_waits_for_none_of_what_reads_and_renders() -> None:
     heavy = "{'pydantic', 'jinja2', 'alembic', 'server_jobs_generator.ir.spec', 'server_jobs_generator.pipeline'}"
-    program = ("import server_jobs_generator.cli.commands", f"print({heavy} & set(sys.modules))")
+    program = ("import server_jobs_cli.generator.generate", f"print({heavy} & set(sys.modules))")
     assert python(Path.cwd(), *program) == ["set()"]

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 from alembic.config import main
-from server_jobs.cli.database_checks import check_revision
-from server_jobs.cli.workspace import Workspace
+from server_jobs_cli.doctor.database_checks import check_revision
+from server_jobs_cli.project.workspace import Workspace
 from sqlalchemy import Engine, create_engine, inspect, text
 
 from tests.generator.projects import TemporaryProject, generated_project, job_spec, schedule

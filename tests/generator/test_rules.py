@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from server_jobs import __version__
 from server_jobs.project import Project, find_project
-from server_jobs_generator.cli.rule_book import all_explanations
+from server_jobs_cli.generator.rule_book import all_explanations
 from server_jobs_generator.contracts.compare.compare_schemas import compare
 from server_jobs_generator.contracts.contract_rules import NEVER_TOLD, ChangeRule
 from server_jobs_generator.contracts.lock.lock_file import Lock

@@ -13,9 +13,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from server_jobs_cli.generator import watch
+from server_jobs_cli.generator.watch import PAUSE, changes, look, named
 from server_jobs_generator import pipeline
-from server_jobs_generator.cli import watch
-from server_jobs_generator.cli.watch import PAUSE, changes, look, named
 
 from .projects import TemporaryProject, job_spec, make_project
 
@@ -27,7 +27,7 @@ def project(tmp_path: Path) -> TemporaryProject:
 
 @pytest.fixture
 def watching(project: TemporaryProject) -> Iterator[subprocess.Popen[str]]:
-    command = [sys.executable, "-m", "server_jobs.cli", "generate", "--watch", "--project", str(project.root)]
+    command = [sys.executable, "-m", "server_jobs_cli", "generate", "--watch", "--project", str(project.root)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
         # A test that waits for a line that never comes ends nevertheless.
         guard = threading.Timer(60, process.kill)

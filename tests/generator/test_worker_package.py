@@ -65,7 +65,7 @@ def project(made: Path, tmp_path: Path) -> TemporaryProject:
 
 
 def server_jobs(site: Path, folder: Path, *arguments: str) -> None:
-    program = f"import sys; sys.path.insert(0, {str(site)!r}); from server_jobs.cli import main; main()"
+    program = f"import sys; sys.path.insert(0, {str(site)!r}); from server_jobs_cli import main; main()"
     command = [sys.executable, "-c", program, *arguments]
     environment = os.environ | {"PYTHONPATH": str(site)}
     subprocess.run(command, cwd=folder, env=environment, check=True, capture_output=True)

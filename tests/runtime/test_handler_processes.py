@@ -31,7 +31,6 @@ from server_jobs import (
     create_job_registry,
     define_job,
 )
-from server_jobs.cli.log_lines import LineFormatter
 from server_jobs.domain.outcomes import DoNotRetryError, RetryAfterError
 from server_jobs.domain.record import Claim, Completed, Failed
 from server_jobs.engine.attempt import Attempt, Stop
@@ -41,6 +40,7 @@ from server_jobs.isolation.pool import HandlerProcesses
 from server_jobs.isolation.raised import HandlerCrashedError, HandlerProcessError
 from server_jobs.memory import InMemoryBackend
 from server_jobs.stores.memory import MemoryStore
+from server_jobs_cli.console.log_lines import LineFormatter
 
 from tests.conformance.stores import create_sqlite_file
 from tests.runtime.example_jobs import SOON, read

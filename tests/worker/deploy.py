@@ -71,7 +71,7 @@ class Deployment:
 
 
 def check(deployment: Deployment) -> None:
-    command = (sys.executable, "-m", "server_jobs.cli", "check", "--target", "cloudflare")
+    command = (sys.executable, "-m", "server_jobs_cli", "check", "--target", "cloudflare")
     deployment.run(*command, folder=deployment.project.root)
 
 
@@ -177,7 +177,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _migrate_turso(deployment: Deployment) -> None:
     if all(deployment.environment.get(name) for name in TURSO):
-        deployment.change(sys.executable, "-m", "server_jobs.cli", "migrate", folder=deployment.project.root)
+        deployment.change(sys.executable, "-m", "server_jobs_cli", "migrate", folder=deployment.project.root)
     elif not deployment.is_dry:
         raise StoppedError(f"the Turso database is migrated from here; set {TURSO[0]} and {TURSO[1]} as for the Worker")
     else:

@@ -135,6 +135,6 @@ def _what_is_elsewhere(folder: str, names: list[str]) -> set[str]:
 
 
 def _server_jobs(*arguments: str, folder: Path) -> None:
-    command = [sys.executable, "-m", "server_jobs.cli", *arguments]
+    command = [sys.executable, "-m", "server_jobs_cli", *arguments]
     done = subprocess.run(command, cwd=folder, env=environment(), capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr

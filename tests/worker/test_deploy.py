@@ -170,5 +170,5 @@ def test_a_turso_database_is_migrated_in_place_of_d1(machine: Machine) -> None:
 
     assert (stopped, status) == (1, 0), said
     assert "the Turso database is migrated from here; set TURSO_DATABASE_URL and TURSO_AUTH_TOKEN" in why
-    assert "would run: python -m server_jobs.cli migrate" in said
+    assert "would run: python -m server_jobs_cli migrate" in said
     assert TURSO["TURSO_AUTH_TOKEN"] not in said

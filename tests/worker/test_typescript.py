@@ -88,7 +88,7 @@ def test_jobs_from_typescript_are_run_by_the_worker(application: Path) -> None:
     create_sqlite_file(database)
     environment = {**os.environ, "JOBS_TOKEN": TOKEN, "OUTBOX_DIR": str(application / "outbox")}
     environment["SERVER_JOBS_DATABASE_URL"] = f"sqlite:///{database}"
-    command = [sys.executable, "-m", "server_jobs.cli"]
+    command = [sys.executable, "-m", "server_jobs_cli"]
     server = subprocess.Popen(
         [*command, "serve", "--port", "0"], env=environment, cwd=ROOT, stderr=subprocess.PIPE, text=True
     )

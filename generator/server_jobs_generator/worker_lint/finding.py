@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from server_jobs.cli.findings import Verdict
+from server_jobs_generator.problems.verdict import Verdict
 
 from ..problems.problem import printable
 

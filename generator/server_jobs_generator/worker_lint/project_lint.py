@@ -7,8 +7,9 @@ from dataclasses import replace
 from itertools import chain
 from pathlib import Path, PurePosixPath
 
-from server_jobs.cli.findings import Verdict
 from server_jobs.project import Project
+
+from server_jobs_generator.problems.verdict import Verdict
 
 from ..read.document import read_document
 from ..read.spec_files import SpecFile, read_spec_files

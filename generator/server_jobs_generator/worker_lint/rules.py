@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from server_jobs import __version__
-from server_jobs.cli.findings import Verdict
+
+from server_jobs_generator.problems.verdict import Verdict
 
 
 @dataclass(frozen=True, slots=True)

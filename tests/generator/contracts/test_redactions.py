@@ -107,7 +107,7 @@ def lose_the_secret(project: TemporaryProject, **options: object) -> None:
 
 def shown(project: TemporaryProject) -> str:
     """What `server-jobs show` prints of the row, in a process of its own: it imports the project's package."""
-    command = [sys.executable, "-m", "server_jobs.cli", "show", "a"]
+    command = [sys.executable, "-m", "server_jobs_cli", "show", "a"]
     database = f"sqlite:///{project.path('jobs.sqlite3')}"
     done = subprocess.run(
         [*command, "--database", database], cwd=project.root, capture_output=True, text=True, check=True

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from server_jobs.errors import InvalidOptionError
 from server_jobs.project import Project
-from server_jobs_generator.cli.report import ENTRIES_FOLLOW
+from server_jobs_cli.generator.report import ENTRIES_FOLLOW
 from server_jobs_generator.contracts.contract import Status
 from server_jobs_generator.contracts.finding import Direction, Severity
 from server_jobs_generator.contracts.lock.lock_file import Lock

@@ -152,7 +152,7 @@ def test_a_run_without_a_new_revision_loads_no_library_of_databases(project: Tem
     project.write_spec("refund", order() | {"description": "Other words."})
     code = """
 import sys
-from server_jobs_generator.cli.commands import generate
+from server_jobs_cli.generator.generate import generate
 generate(["--project", sys.argv[1]], standalone_mode=False)
 print(sorted({"sqlalchemy", "alembic"} & set(sys.modules)))
 """

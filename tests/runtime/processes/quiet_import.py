@@ -14,7 +14,7 @@ import server_jobs
 
 # The rest of the package needs what only the extras bring.
 NOT_CORE = (
-    "server_jobs.cli",
+    "server_jobs_cli",
     "server_jobs.databases.postgres",
     "server_jobs.schema",
     "server_jobs.stores.transactional",

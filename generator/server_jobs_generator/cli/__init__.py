@@ -1,1 +1,0 @@
-"""The commands `generate`, `check`, `init` and `explain`, and the formats in which they report."""

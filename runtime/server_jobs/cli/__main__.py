@@ -1,5 +1,0 @@
-"""`python -m server_jobs.cli`, where the command itself is not on the path."""
-
-from . import main
-
-main()

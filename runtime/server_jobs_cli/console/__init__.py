@@ -1,0 +1,1 @@
+"""Reading arguments and printing results: tables, log lines, errors and the status of exit."""

@@ -1,0 +1,214 @@
+"""Migrations of a Turso database: Alembic does not reach it, so the generated plain SQL is executed instead.
+
+The revision is recorded in the table that Alembic uses for it, so that Alembic can go on with a copy in a file.
+"""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from server_jobs.databases.url import TURSO_SCHEMES, is_postgres, parts_of
+from server_jobs.domain.interfaces import Database, Statement
+from server_jobs.domain.table_names import TABLES
+from server_jobs.errors import DatabaseError, ProjectError
+from server_jobs.migrations.recorded import EARLIER_TABLE, VERSION_TABLE, Recorded, recorded_in
+
+from ..project.workspace import Workspace
+
+_FILE = re.compile(r"(?P<id>\d{4}(?:_[0-9a-f]{8}(?=_))?)_(?P<label>\w+)\.sql")
+_PARENTS = re.compile(r"^-- Follows: (.*)$", re.MULTILINE)
+_ADDED_COLUMN = re.compile(r"ALTER TABLE (\w+) ADD COLUMN (\w+)")
+_VERSIONS = f"""
+CREATE TABLE IF NOT EXISTS {VERSION_TABLE} (
+    version_num VARCHAR(32) NOT NULL,
+    CONSTRAINT {VERSION_TABLE}_pkc PRIMARY KEY (version_num)
+)
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class PlainRevision:
+    """One revision as plain SQL: its id, what it does in a word, the revisions that it follows, and its statements."""
+
+    id: str
+    description: str
+    parents: tuple[str, ...]
+    statements: tuple[str, ...]
+
+
+def is_turso(workspace: Workspace) -> bool:
+    """Whether the database is one of those to which Alembic has no way. Raises `InvalidOptionError` for no URL."""
+    return not is_postgres(workspace.url) and parts_of(workspace.url).scheme in TURSO_SCHEMES
+
+
+def plain_revisions(workspace: Workspace) -> list[PlainRevision]:
+    """Return the revisions of the project, each behind those that it follows.
+
+    Raises `ProjectError` when there are none, or one follows a revision that is missing.
+    """
+    project = workspace.required_project()
+    folder = project.root / project.output / "migrations/sql/sqlite"
+    revisions: list[PlainRevision] = []
+    known = set[str]()
+    for path in sorted(folder.glob("*.sql")):
+        revision = _read(path)
+        if revision is None:
+            continue
+        if not known.issuperset(revision.parents):
+            raise ProjectError(f"{folder} has {path.name}, and not those before it: run `server-jobs generate`")
+        revisions.append(revision)
+        known.add(revision.id)
+    if not revisions:
+        raise ProjectError(f"there are no migrations yet, {folder} has none; run `server-jobs generate` first")
+    return revisions
+
+
+def newest_revisions(revisions: Sequence[PlainRevision]) -> list[str]:
+    """Return the ids of the revisions that no other one follows: several after a merge, until the next `generate`."""
+    followed = {parent for revision in revisions for parent in revision.parents}
+    return [revision.id for revision in revisions if revision.id not in followed]
+
+
+async def recorded(database: Database) -> Recorded:
+    """Return the revisions that ran in the database. Raises `DatabaseError`."""
+    tables = await _present(database, (VERSION_TABLE, EARLIER_TABLE))
+    own, alembic = [
+        await _rows(database, name) if name in tables else frozenset[str]() for name in (VERSION_TABLE, EARLIER_TABLE)
+    ]
+    return recorded_in(own, alembic)
+
+
+async def upgrade(database: Database, revisions: Sequence[PlainRevision], target: str) -> list[PlainRevision]:
+    """Bring the database to this revision in one transaction, and return the revisions that ran.
+
+    Raises `ProjectError` for an unknown revision, and `DatabaseError` if tables of others are in the way or a statement
+    fails: then nothing was changed. A revision that somebody else ran meanwhile is not run again.
+    """
+    await _check_tables(database)
+    while True:
+        before = await recorded(database)
+        pending = _pending(revisions, before.revisions, target)
+        if not pending and not before.is_adoptable:
+            return []
+        statements = [_VERSIONS, *_leave(before), *await _missing_statements(database, pending)]
+        done = {one.id for one in (*_up_to(revisions, before.revisions), *pending)}
+        statements += map(_record, newest_revisions([one for one in revisions if one.id in done]))
+        try:
+            await database.run(*((Statement(sql, writes=True), {}) for sql in statements))
+        except DatabaseError:
+            if await recorded(database) == before:
+                raise
+        else:
+            return pending
+
+
+async def _check_tables(database: Database) -> None:
+    """Raise `DatabaseError` if something else has the names of our tables, in a database that was never migrated."""
+    # The tables first: a migration that runs meanwhile commits them together with its revision.
+    taken = await _present(database, TABLES)
+    if taken and not (await recorded(database)).revisions:
+        raise DatabaseError(
+            f"the database has {', '.join(map(repr, sorted(taken)))} already, and no revision of server-jobs is "
+            "recorded. Nothing was changed. Give server-jobs a database of its own; if its plain SQL made the tables, "
+            "go on with that"
+        )
+
+
+async def _present(database: Database, names: Sequence[str]) -> frozenset[str]:
+    """Return which of these tables and views there are."""
+    listed = ", ".join(f"'{name}'" for name in names)
+    look = f"SELECT name FROM sqlite_master WHERE type IN ('table', 'view') AND name IN ({listed})"  # noqa: S608
+    (rows,) = await database.run((Statement(look, writes=False), {}))
+    return frozenset(str(row["name"]) for row in rows)
+
+
+async def _rows(database: Database, table: str) -> frozenset[str]:
+    (rows,) = await database.run((Statement(f"SELECT version_num FROM {table}", writes=False), {}))  # noqa: S608
+    return frozenset(str(row["version_num"]) for row in rows)
+
+
+def script(revisions: Sequence[PlainRevision], target: str) -> str:
+    """The SQL that brings an empty database to this revision."""
+    pending = _pending(revisions, (), target)
+    statements = [_VERSIONS.strip(), *(sql for revision in pending for sql in revision.statements)]
+    statements += map(_record, newest_revisions(pending))
+    return "".join(f"{sql};\n\n" for sql in ("BEGIN", *statements, "COMMIT"))
+
+
+def _leave(before: Recorded) -> list[str]:
+    if before.is_adoptable:
+        return [f"DROP TABLE {EARLIER_TABLE}"]
+    return [f"DELETE FROM {VERSION_TABLE} WHERE version_num = '{one}'" for one in sorted(before.revisions)]  # noqa: S608
+
+
+def _record(revision: str) -> str:
+    return f"INSERT INTO {VERSION_TABLE} (version_num) VALUES ('{revision}')"  # noqa: S608
+
+
+async def _missing_statements(database: Database, pending: Sequence[PlainRevision]) -> list[str]:
+    """The statements of these revisions, but for columns that a revision of another branch added already."""
+    statements = [sql for revision in pending for sql in revision.statements]
+    tables = sorted({match[1] for match in map(_ADDED_COLUMN.match, statements) if match})
+    looks = [Statement(f"SELECT name FROM pragma_table_info('{table}')", writes=False) for table in tables]  # noqa: S608
+    found = await database.run(*((look, {}) for look in looks)) if looks else ()
+    columns = {(table, str(row["name"])) for table, rows in zip(tables, found, strict=True) for row in rows}
+    return [sql for sql in statements if not ((match := _ADDED_COLUMN.match(sql)) and match.groups() in columns)]
+
+
+def _pending(revisions: Sequence[PlainRevision], current: Collection[str], target: str) -> list[PlainRevision]:
+    ids = [revision.id for revision in revisions]
+    named = [one for one in ids if one == target] or [one for one in ids if one.startswith(target)]
+    if target not in ("head", "heads") and len(named) != 1:
+        raise ProjectError(f"there is no revision {target!r}; there are {', '.join(ids)}")
+    if unknown := sorted({*current} - {*ids}):
+        raise ProjectError(
+            f"the database is at the revision {', '.join(unknown)}, which is not among those of the project "
+            f"({ids[0]} to {ids[-1]}): it belongs to another project, another branch or a newer release"
+        )
+    done = {revision.id for revision in _up_to(revisions, current)}
+    wanted = _up_to(revisions, newest_revisions(revisions) if target in ("head", "heads") else named)
+    return [revision for revision in wanted if revision.id not in done]
+
+
+def _up_to(revisions: Sequence[PlainRevision], ids: Collection[str]) -> list[PlainRevision]:
+    """Return these revisions and all that they follow, in order."""
+    found, by_id, rest = set[str](), {revision.id: revision for revision in revisions}, [*ids]
+    while rest:
+        one = rest.pop()
+        if one not in found:
+            found.add(one)
+            rest += by_id[one].parents
+    return [revision for revision in revisions if revision.id in found]
+
+
+def _read(path: Path) -> PlainRevision | None:
+    match = _FILE.fullmatch(path.name)
+    if match is None:
+        return None
+    stated = _PARENTS.search(path.read_text(encoding="utf-8"))
+    if stated is not None:
+        parents = tuple(one for one in stated[1].split(", ") if one != "nothing")
+    else:  # revisions of earlier versions are numbered, one after the other
+        number = int(match["id"][:4])
+        parents = (f"server_jobs_{number - 1:04}",) if number > 1 else ()
+    return PlainRevision(
+        f"server_jobs_{match['id']}", match["label"].replace("_", " "), parents, tuple(_statements(path))
+    )
+
+
+def _statements(path: Path) -> Iterator[str]:
+    """The statements of a file, each without its semicolon."""
+    statement = ""
+    for line in path.read_text(encoding="utf-8").splitlines(keepends=True):
+        if line.startswith("--") and not statement.strip():
+            continue
+        statement += line
+        if sqlite3.complete_statement(statement):
+            yield statement.strip().removesuffix(";")
+            statement = ""
+    if statement.strip():
+        raise ProjectError(f"{path} ends in the middle of a statement; take it back from version control")

@@ -1,0 +1,220 @@
+"""What `server-jobs doctor` looks at in the database: the file, the tables, the schedules, the unfinished jobs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Iterable, Iterator
+from datetime import timedelta
+
+from server_jobs.contract.values import canonical
+from server_jobs.databases.sqlite.database import SqliteDatabase
+from server_jobs.domain.ids import schedule_id
+from server_jobs.domain.interfaces import Row, Statement
+from server_jobs.domain.options import Schedule
+from server_jobs.domain.record import ScheduleRecord
+from server_jobs.errors import ServerJobsError
+from server_jobs.migrations.recorded import Recorded
+from server_jobs.registry import JobRegistry
+from server_jobs.stores.rows import integer_of, text_of, time_of
+from server_jobs.stores.sql import SqlStore
+from server_jobs.stores.statements import PARKED
+
+from ..console.findings import Finding, fail, ok, warn
+from ..console.times import length, local
+from ..database.plain_sql import is_turso, newest_revisions, plain_revisions, recorded
+from ..project.workspace import Workspace
+from .sqlite_checks import check_sqlite
+
+# Reads the tables below the store: what no worker asks for has no place in the engine's ports.
+_UNFINISHED = """
+SELECT job_name, spec_version, count(*) AS jobs FROM jobs
+ WHERE status IN ('pending', 'running') GROUP BY job_name, spec_version ORDER BY job_name, spec_version
+"""
+_PARKED = f"SELECT job_name, count(*) AS jobs FROM jobs WHERE {PARKED} GROUP BY job_name ORDER BY job_name"  # noqa: S608
+_DUE = """
+SELECT job_name, spec_version, count(*) AS jobs, min(COALESCE(scheduled_for, created_at)) AS since, {now} AS now
+  FROM jobs
+ WHERE status = 'pending' AND COALESCE(scheduled_for, created_at) < {now}
+   AND queue NOT IN (SELECT name FROM paused_queues) AND NOT EXISTS (SELECT 1 FROM jobs WHERE status = 'running')
+ GROUP BY job_name, spec_version
+"""
+_LONG_DUE = timedelta(minutes=1)
+_EXPIRED = "SELECT count(*) AS jobs FROM jobs WHERE status = 'running' AND worker_expires_at < {now}"
+
+
+async def check_database(workspace: Workspace) -> AsyncIterator[Finding]:
+    """Examine the database: the file, the tables, the schedules and the unfinished jobs."""
+    try:
+        shown_place = workspace.shown_place
+    except ServerJobsError:
+        return  # reported with the project
+    try:
+        async with workspace.open_store(only_reads=True) as store:
+            yield ok(f"the database {shown_place} answers, and the tables are there")
+            if isinstance(store.database, SqliteDatabase):
+                async for finding in check_sqlite(store.database):
+                    yield finding
+            async for finding in check_revision(workspace, store):
+                yield finding
+            async for finding in _check_rows(workspace, store):
+                yield finding
+    except ServerJobsError as error:
+        yield fail(str(error), "nothing can be queued or run until then")
+
+
+async def check_revision(workspace: Workspace, store: SqlStore) -> AsyncIterator[Finding]:
+    """Compare the revisions that ran in the database with those of the project."""
+    if workspace.project is None:
+        return
+    if is_turso(workspace):
+        found, newest = await recorded(store.database), {*newest_revisions(plain_revisions(workspace))}
+    else:
+        try:
+            from ..database.revision import newest_heads, recorded_revisions
+        except ModuleNotFoundError as error:
+            yield ok(f"{error.name} is not installed here: the revision of the tables is not looked at")
+            return
+        found, newest = recorded_revisions(workspace), newest_heads(workspace)
+    if found.revisions == newest:
+        yield ok(f"the tables are at the newest revision ({_listed(newest) or 'there are none'})")
+    elif found.revisions:
+        runs = "`alembic upgrade heads` in the application" if found.is_run_by_application else "`server-jobs migrate`"
+        yield fail(
+            f"the tables are at {_listed(found.revisions)}, and the newest is {_listed(newest) or 'none'}",
+            f"run {runs}",
+        )
+    elif is_turso(workspace):
+        yield warn(
+            "no revision of the tables is recorded, so that nobody can tell whether they are the newest",
+            "go on with the plain SQL that made them, or start with `server-jobs migrate` in a new database",
+        )
+    else:
+        yield _check_foreign_tables(workspace, found)
+
+
+def _check_foreign_tables(workspace: Workspace, found: Recorded) -> Finding:
+    """Compare tables that the revisions of an application made, or plain SQL."""
+    from ..database.revision import missing_in_tables
+
+    maker = (
+        f"the application's revision {_listed(found.of_application)}" if found.of_application else "other migrations"
+    )
+    if missing := missing_in_tables(workspace):
+        return fail(
+            f"the tables were made by {maker}, and lack {', '.join(missing)}",
+            "add it there, for example with `alembic revision --autogenerate` and `alembic upgrade head` in the "
+            "application",
+        )
+    return ok(f"the tables were made by {maker}, and lack nothing")
+
+
+def _listed(revisions: Iterable[str]) -> str:
+    return ", ".join(sorted(revisions))
+
+
+async def _check_rows(workspace: Workspace, store: SqlStore) -> AsyncIterator[Finding]:
+    ((expired,),) = await store.database.run((Statement(_EXPIRED.format(now=store.database.now), writes=False), {}))
+    if expired["jobs"]:
+        yield warn(
+            f"{expired['jobs']} running jobs have an expired lease: their worker died, and no other one runs",
+            "start a worker, or run `server-jobs tick`",
+        )
+    (parked,) = await store.database.run((Statement(_PARKED, writes=False), {}))
+    for row in parked:
+        yield warn(
+            f"{row['jobs']} jobs {text_of(row['job_name'])} are parked: their params cannot be read",
+            f"`server-jobs repair --all {text_of(row['job_name'])}` puts back those that can be read by now, and says "
+            "what is wrong with the others",
+        )
+    for queue in await store.paused_queues():
+        yield warn(
+            f"the queue {queue.name} is paused since {local(queue.paused_at)}",
+            f"`server-jobs resume {queue.name}` lets its jobs be claimed again",
+        )
+    try:
+        registry = workspace.registry
+    except ServerJobsError:
+        return  # reported with the project
+    for finding in _check_schedules(registry, await store.list_schedules()):
+        yield finding
+    (due,) = await store.database.run((Statement(_DUE.format(now=store.database.now), writes=False), {}))
+    for finding in _check_due(registry, due):
+        yield finding
+    (rows,) = await store.database.run((Statement(_UNFINISHED, writes=False), {}))
+    for row in rows:
+        for finding in _check_unfinished(registry, str(row["job_name"]), integer_of(row["spec_version"]), row["jobs"]):
+            yield finding
+
+
+def _check_due(registry: JobRegistry, rows: Iterable[Row]) -> Iterator[Finding]:
+    """Jobs that a worker of this project would have begun by now, as nothing holds them back."""
+    known = {(job.name, job.version) for job in registry.known_jobs() if job.rate is None}
+    due = [row for row in rows if (text_of(row["job_name"]), integer_of(row["spec_version"])) in known]
+    waits = [now - since for row in due if (now := time_of(row["now"])) and (since := time_of(row["since"]))]
+    if waits and max(waits) > _LONG_DUE:
+        count = sum(integer_of(row["jobs"]) for row in due)
+        yield warn(
+            f"{count} jobs are due, the first of them for {length(max(waits))}, and no job is running",
+            "start a worker: `server-jobs worker`",
+        )
+
+
+def _check_unfinished(registry: JobRegistry, name: str, version: int, count: object) -> Iterator[Finding]:
+    job = registry.get(name)
+    if job is None:
+        yield warn(
+            f"{count} unfinished jobs are called {name!r}, and no such job is registered here",
+            "start a worker that knows it, or cancel them",
+        )
+        return
+    versions = registry.versions_of(job)
+    if version in versions.readable:
+        return
+    if any(version <= stub for stub in versions.stubs):
+        advice = "implement it, and start the workers again"
+    else:
+        advice = f"start a worker of a release that has version {version}, or cancel them"
+    yield warn(
+        f"{count} unfinished jobs {name} are of version {version}, and {versions.why_unknown(version)}",
+        advice,
+    )
+
+
+def _check_schedules(registry: JobRegistry, records: Iterable[ScheduleRecord]) -> Iterator[Finding]:
+    stored = {record.id: record for record in records}
+    declared = {
+        schedule_id(registration.job.job_name, schedule.name): (registration.job.job_name, schedule)
+        for registration in registry.registrations()
+        for schedule in registration.job.schedules
+    }
+    wrong = 0
+    for identity, (job_name, schedule) in declared.items():
+        record = stored.get(identity)
+        if record is None or not _is_equal(schedule, record):
+            wrong += 1
+            what = "is not in the database" if record is None else "is not the same in the database"
+            yield fail(
+                f"the schedule {job_name}/{schedule.name} {what}",
+                "run `server-jobs migrate`, or start a worker, which stores it",
+            )
+    for record in stored.values():
+        if record.enabled and record.id not in declared and registry.has(record.job_name):
+            yield warn(
+                f"the schedule {record.job_name}/{record.name} is not declared any more, and still fires",
+                f"run `server-jobs migrate`, or `server-jobs schedules --disable {record.id}`",
+            )
+    if declared and not wrong:
+        yield ok(f"{len(declared)} declared schedules are in the database")
+
+
+def _is_equal(schedule: Schedule, record: ScheduleRecord) -> bool:
+    rule = (schedule.cron, schedule.timezone, str(schedule.misfire), schedule.misfire_limit)
+    stored = (record.cron_expression, record.timezone, record.misfire, record.misfire_limit)
+    return rule == stored and _same_json(schedule.params, record.params)
+
+
+def _same_json(one: str, other: str) -> bool:
+    try:
+        return canonical(json.loads(one)) == canonical(json.loads(other))
+    except (ValueError, RecursionError):
+        return one == other

@@ -1,0 +1,110 @@
+"""What `server-jobs doctor` looks at besides the database: Python, configuration, generated files, handlers."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Iterator
+
+from server_jobs.contract.job_keys import needs_secret
+from server_jobs.errors import KeySecretError, ServerJobsError
+from server_jobs.project import Project
+from server_jobs.registry import JobRegistry
+from server_jobs.security.key_secret import key_secret
+from server_jobs.security.variables import KEY_SECRET_VARIABLE
+
+from ..console.findings import Finding, fail, ok, warn
+from ..project.workspace import Workspace
+
+_SHOWN_FILES = 5
+
+
+def check_project(workspace: Workspace) -> Iterator[Finding]:
+    """Everything that can be said without a database."""
+    yield ok(f"Python {platform.python_version()}")
+    try:
+        project = workspace.project
+    except ServerJobsError as error:
+        yield fail(str(error), "mend [tool.server-jobs] in pyproject.toml")
+        return
+    if project is not None:
+        yield ok(
+            f"project {project.root} (specs: {project.specs}, code: {project.output}, handlers: {project.handlers})"
+        )
+        yield from _check_generated(project)
+    elif workspace.registry_place is None:
+        yield fail(f"{workspace.folder.absolute()} is not in a project", "start one with `server-jobs init`")
+        return
+    yield from _check_registry(workspace)
+
+
+def _check_generated(project: Project) -> Iterator[Finding]:
+    try:
+        from server_jobs_generator.pipeline import make_plan  # needs an extra of its own
+    except ModuleNotFoundError as error:
+        yield ok(
+            f"the generator is not installed here ({error.name} is missing): generated files are taken as they are"
+        )
+        return
+    try:
+        plan = make_plan(project)
+    except ServerJobsError as error:
+        yield fail(str(error), "mend it, then run `server-jobs generate`")
+        return
+    if plan.problems:
+        yield fail(f"{len(plan.problems)} problems in {project.specs}/", "run `server-jobs check` to see each of them")
+    elif plan.findings:
+        paths = [finding.path for finding in plan.findings]
+        more = f" and {len(paths) - _SHOWN_FILES} more" if len(paths) > _SHOWN_FILES else ""
+        yield fail(
+            f"generated files differ from the specs: {', '.join(paths[:_SHOWN_FILES])}{more}",
+            "run `server-jobs generate`",
+        )
+    else:
+        yield ok("generated files are what the specs ask for")
+
+
+def _check_registry(workspace: Workspace) -> Iterator[Finding]:
+    try:
+        registry = workspace.registry
+    except ServerJobsError as error:
+        yield fail(str(error), "mend it: no worker can start")
+        return
+    names = registry.get_names()
+    if names:
+        yield ok(f"{len(names)} jobs are registered: {', '.join(names)}")
+    else:
+        yield warn("no jobs are registered", "write a spec, then run `server-jobs generate`")
+    yield from _check_handlers(registry)
+    yield from check_key_secret(registry)
+
+
+def _check_handlers(registry: JobRegistry) -> Iterator[Finding]:
+    for registration in registry.registrations():
+        name = registration.job.job_name
+        if registration.is_stub:
+            yield warn(
+                f"the handler of {name} is still a stub: its jobs are not claimed",
+                f"implement it in the module {getattr(registration.handler, '__module__', 'of its handler')}",
+            )
+        elif registration.handler is None:
+            yield warn(f"{name} has no handler here: its jobs are not claimed", "register one, or run it elsewhere")
+    for name, version in registry.stub_upcasts():
+        yield warn(
+            f"the upcaster of {name} from version {version} is still a stub: jobs of that version, and of those "
+            "before, are not claimed",
+            "implement it, and start the workers again",
+        )
+
+
+def check_key_secret(registry: JobRegistry) -> Iterator[Finding]:
+    """Whether this process has the secret of keys that are hashes of redacted values, where there are such jobs."""
+    names = [one.job.job_name for one in registry.registrations() if needs_secret(one.job.options)]
+    if not names:
+        return
+    try:
+        key_secret.key(f"a key of {', '.join(names)} covers a redacted value")
+    except KeySecretError as error:
+        problem, _, advice = str(error).partition("; ")
+        yield warn(f"{problem}: such jobs cannot be enqueued here", advice)
+    else:
+        yield ok(f"{KEY_SECRET_VARIABLE} is set, for the keys of {', '.join(names)}")

@@ -1,0 +1,1 @@
+"""Commands that look at stored jobs, change them, or run one."""

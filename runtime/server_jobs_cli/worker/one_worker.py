@@ -1,0 +1,161 @@
+"""One worker in this process: alone, live on a terminal, or as one of those that a supervisor started."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+
+import click
+from server_jobs.domain.record import JobStatus
+from server_jobs.engine.worker import Worker
+from server_jobs.errors import DatabaseError, ServerJobsError
+
+from ..console.failures import exit_status
+from ..console.log_lines import logging_through
+from ..console.output import stdout_console
+from ..project.workspace import Workspace
+from .interpreter import set_up_for_jobs
+from .lifeline import Lifeline, Word
+from .shutdown import Shutdown
+from .starting import open_backend
+from .worker_log import EVENTS, WorkerLog, announce, log_handler
+from .worker_options import WorkerOptions
+
+_logger = logging.getLogger(EVENTS)
+
+
+def work(workspace: Workspace, options: WorkerOptions) -> None:
+    """Run a worker until it is stopped, with a line for everything it does."""
+    handler = log_handler(as_json=options.as_json)
+    with logging_through(handler, options.log_level), Shutdown(options.drain_timeout) as shutdown:
+        asyncio.run(_work(workspace, options, shutdown, WorkerLog(catch_up=handler.catch_up)))
+
+
+def work_live(workspace: Workspace, options: WorkerOptions) -> None:
+    """The same, on a terminal that shows what runs."""
+    with Shutdown(options.drain_timeout) as shutdown:
+        asyncio.run(_work_live(workspace, options, shutdown))
+
+
+def work_supervised(workspace: Workspace, options: WorkerOptions, number: int) -> int:
+    """The same, for a supervisor, which hears of it through this process's stdin. The status to exit with."""
+    try:
+        lifeline = Lifeline.of_this_process()
+    except OSError:
+        raise click.UsageError(
+            "--supervised is for the processes that `server-jobs worker --processes` starts"
+        ) from None
+    handler = log_handler(as_json=options.as_json, number=number)
+    with (
+        logging_through(handler, options.log_level),
+        Shutdown(options.drain_timeout, lifeline=lifeline) as shutdown,
+    ):
+        try:
+            asyncio.run(_work(workspace, options, shutdown, WorkerLog(catch_up=handler.catch_up), lifeline))
+        except ServerJobsError as error:
+            _logger.error("cannot start: %s", error, extra={"event": "worker_not_started"})  # noqa: TRY400  one line
+            if not isinstance(error, DatabaseError):
+                lifeline.say(Word.UNUSABLE)
+            return exit_status(error)
+        lifeline.say(Word.DONE)
+    return 0
+
+
+async def _work(
+    workspace: Workspace,
+    options: WorkerOptions,
+    shutdown: Shutdown,
+    log: WorkerLog,
+    lifeline: Lifeline | None = None,
+) -> None:
+    async with _ready(workspace, options, log, shutdown) as worker:
+        with shutdown.guards(_Stopping(worker, options.drain_timeout)):
+            if lifeline is None:
+                announce(worker.backend.registry, options, workspace.shown_url)
+            else:
+                _report(lifeline)
+            await worker.run()
+
+
+async def _work_live(workspace: Workspace, options: WorkerOptions, shutdown: Shutdown) -> None:
+    # Imported for a terminal only.
+    from .worker_display import ConsoleHandler, live_display
+
+    console = stdout_console()
+    with logging_through(ConsoleHandler(console), options.log_level):
+        log = WorkerLog(reasons=True)
+        async with _ready(workspace, options, log, shutdown) as worker, live_display(worker, log, console):
+            with shutdown.guards(_Stopping(worker, options.drain_timeout)):
+                announce(worker.backend.registry, options, workspace.shown_url)
+                await worker.run()
+
+
+@asynccontextmanager
+async def _ready(
+    workspace: Workspace, options: WorkerOptions, log: WorkerLog, shutdown: Shutdown
+) -> AsyncIterator[Worker]:
+    """Yield a worker on an open database; at the end, log what it did."""
+    async with open_backend(workspace, options, shutdown) as backend:
+        set_up_for_jobs()
+        worker = Worker(
+            backend,
+            queues=options.queues,
+            drain_timeout=options.drain_timeout,
+            until_empty=options.until_empty,
+            listener=log,
+        )
+        yield worker
+        held = await _held_elsewhere(worker)
+    log.finish(held)
+
+
+def _report(lifeline: Lifeline) -> None:
+    """Say that this process works; what it works on, the supervisor has said for all of them."""
+    lifeline.say(Word.READY)
+    _logger.info("at work, pid %d", os.getpid(), extra={"event": "worker_started", "pid": os.getpid()})
+
+
+async def _held_elsewhere(worker: Worker) -> int:
+    """How many of the jobs known here still run: in other workers, or claimed by one that died."""
+    try:
+        counts = await worker.backend.store.count_jobs()
+    except DatabaseError:
+        return 0
+    known = worker.backend.registry.get_names()
+    return sum(count.count for count in counts if count.status is JobStatus.RUNNING and count.job_name in known)
+
+
+class _Stopping:
+    """A worker as `Shutdown` sees it, with what there is to say when it stops."""
+
+    def __init__(self, worker: Worker, drain_timeout: timedelta) -> None:
+        self._worker = worker
+        self._drain_timeout = drain_timeout.total_seconds()
+        self._is_told = False
+
+    def stop(self) -> None:
+        running = len(self._worker.attempts())
+        if running and not self._is_told:
+            _logger.info(
+                "stopping: %d still running, with %g s to finish; a second signal gives them back at once",
+                running,
+                self._drain_timeout,
+                extra={"event": "stopping"},
+            )
+        self._is_told = True
+        self._worker.stop()
+
+    def orphan(self) -> None:
+        _logger.warning("the supervisor is gone", extra={"event": "orphaned"})
+
+    def abandon(self) -> None:
+        claims = [attempt.claim for attempt in self._worker.attempts()]
+        _logger.error(
+            "a handler does not end, or the database does not answer; taken over when their leases have run out: %s",
+            ", ".join(f"{claim.job_name} {claim.id}" for claim in claims) or "none",
+            extra={"event": "abandoned", "jobs": [claim.id for claim in claims]},
+        )

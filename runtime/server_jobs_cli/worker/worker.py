@@ -1,0 +1,142 @@
+"""`server-jobs worker`: run queued jobs until stopped, in this process or in several."""
+
+from __future__ import annotations
+
+import sys
+from datetime import timedelta
+
+import click
+
+from ..console.arguments import duration, names
+from ..console.output import stdout_console
+from ..project.options import json_option, with_workspace
+from ..project.workspace import Workspace
+from .one_worker import work, work_live, work_supervised
+from .worker_options import WorkerOptions
+
+LEVELS = ("debug", "info", "warning", "error")
+
+
+@click.command()
+@click.option(
+    "--processes",
+    type=click.IntRange(1, 1_000),
+    default=1,
+    show_default=True,
+    help="Worker processes, each with its own --concurrency; one that dies is replaced.",
+)
+@click.option(
+    "--concurrency",
+    type=click.IntRange(1, 10_000),
+    default=5,
+    show_default=True,
+    help="Jobs that run at a time, in each process.",
+)
+@click.option("--queues", metavar="NAME,...", type=names, help="Only jobs of these queues; by default of all.")
+@click.option(
+    "--drain-timeout",
+    metavar="DURATION",
+    type=duration,
+    default="30s",
+    show_default=True,
+    help="How long running jobs may go on after a signal to stop.",
+)
+@click.option(
+    "--lock-timeout",
+    metavar="DURATION",
+    type=duration,
+    default="60s",
+    show_default=True,
+    help="The lease of a job, renewed while it runs: others take it over that long after its process died.",
+)
+@click.option(
+    "--poll-interval",
+    metavar="DURATION",
+    type=duration,
+    default="1s",
+    show_default=True,
+    help="How often to look for jobs when there are none.",
+)
+@click.option("--until-empty", is_flag=True, help="Exit when nothing runs and nothing is due within a minute.")
+@click.option("--live", is_flag=True, help="Show the running jobs on a terminal, with their progress.")
+@click.option(
+    "--log-level",
+    metavar="LEVEL",
+    type=click.Choice(LEVELS, case_sensitive=False),
+    default="info",
+    show_default=True,
+    help="debug, info, warning or error. Debug logs every job, however many there are.",
+)
+@click.option("--supervised", type=click.IntRange(min=1), hidden=True)
+@with_workspace
+@json_option
+def worker(
+    workspace: Workspace,
+    *,
+    processes: int,
+    concurrency: int,
+    queues: tuple[str, ...] | None,
+    drain_timeout: timedelta,
+    lock_timeout: timedelta,
+    poll_interval: timedelta,
+    until_empty: bool,
+    live: bool,
+    log_level: str,
+    supervised: int | None,
+    as_json: bool,
+) -> None:
+    """Run queued jobs until stopped.
+
+    Only jobs that the registry knows are claimed, in the versions it can read, and only those whose handler is
+    implemented. Schedules are fired, and jobs of workers that died are taken over.
+
+    SIGTERM and Ctrl-C let the running jobs finish within the drain timeout. Jobs that do not finish are released, and
+    their attempts do not count. A second signal releases everything at once. The command has ended at the latest a
+    second after the drain timeout, or after the second signal; what hung until then is taken over by other workers
+    when its lease has run out.
+
+    With several processes, a process that dies is replaced: at once the first time, then after pauses of up to 30 s
+    as long as it dies within 10 s. To replace one by hand, send it SIGTERM.
+
+    While at most 20 jobs start or end per second, the log has a line for each start and each end. Above that, one line
+    per second and job name sums them up. Failures always have a line. If whatever reads the log stalls, the worker goes
+    on, and the log says later how many lines were lost.
+
+    \b
+    Examples:
+      server-jobs worker --concurrency 20 --queues mail,default
+      server-jobs worker --processes 4 --concurrency 10
+      server-jobs worker --until-empty --live
+
+    Exit status: 0 stopped or empty, whether or not a job failed; 1 something hung and had to be ended; 2 wrong usage;
+    3 project or database cannot be used.
+    """
+    options = WorkerOptions(
+        concurrency=concurrency,
+        queues=queues,
+        drain_timeout=drain_timeout,
+        lock_timeout=lock_timeout,
+        poll_interval=poll_interval,
+        until_empty=until_empty,
+        log_level=log_level,
+        as_json=as_json,
+    )
+    if supervised is not None:
+        sys.exit(work_supervised(workspace, options, supervised))
+    elif processes > 1:
+        _check_several(live=live)
+        # Imported for several processes only.
+        from .supervisor import supervise
+
+        sys.exit(supervise(workspace, options, processes))
+    elif live and not as_json and stdout_console().is_terminal:
+        work_live(workspace, options)
+    else:
+        work(workspace, options)
+
+
+def _check_several(*, live: bool) -> None:
+    if live:
+        raise click.UsageError("--live shows one process; leave it out, or give --processes 1")
+    if sys.platform == "win32":
+        raise click.UsageError("--processes needs the signals of POSIX; on Windows, start several workers")
