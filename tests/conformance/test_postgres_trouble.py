@@ -17,6 +17,8 @@ import pytest
 from server_jobs.databases.postgres import connection as postgres_connection
 from server_jobs.databases.postgres import database as postgres
 from server_jobs.databases.postgres import hints as postgres_hints
+from server_jobs.databases.postgres import pool as postgres_pool
+from server_jobs.databases.postgres.connection import PostgresConnection
 from server_jobs.databases.postgres.database import PostgresDatabase
 from server_jobs.databases.postgres.driver import Session
 from server_jobs.databases.postgres.hints import Listener
@@ -382,6 +384,49 @@ def test_an_event_loop_ends_without_noise_although_the_server_is_slow(
         database.announce()
 
     asyncio.run(announce())
+    gc.collect()
+    assert caplog.messages == []
+
+
+@pytest.mark.parametrize("is_closed", [True, False])
+def test_a_call_that_is_under_way_when_its_event_loop_ends_leaves_nothing_behind(
+    url: str, caplog: pytest.LogCaptureFixture, *, is_closed: bool
+) -> None:
+    async def main() -> asyncio.Task[object]:
+        database = PostgresDatabase(url)
+        await database.open()
+        call = asyncio.create_task(database.run((Statement("SELECT pg_sleep(30)", writes=False), {})))
+        await asyncio.sleep(0.05)  # so that the server sleeps
+        if is_closed:
+            await database.close()
+        return call
+
+    assert asyncio.run(main()).cancelled()
+    gc.collect()
+    assert caplog.messages == []
+
+
+def test_a_server_that_does_not_let_go_of_a_cancelled_call_leaves_no_task_behind(
+    url: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def close(connection: PostgresConnection) -> None:
+        try:
+            await asyncio.sleep(30)
+        finally:
+            await asyncio.sleep(0.01)  # the driver may take a few more turns of the event loop
+            connection.terminate()
+
+    monkeypatch.setattr(postgres_pool, "_close", close)
+    monkeypatch.setattr(postgres_pool, "_CLOSE_SECONDS", 0.05)
+
+    async def main() -> asyncio.Task[object]:
+        database = PostgresDatabase(url, max_connections=1)
+        await database.open()
+        call = asyncio.create_task(database.run((Statement("SELECT pg_sleep(30)", writes=False), {})))
+        await asyncio.sleep(0.05)
+        return call
+
+    assert asyncio.run(main()).cancelled()
     gc.collect()
     assert caplog.messages == []
 

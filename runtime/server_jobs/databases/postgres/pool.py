@@ -67,8 +67,11 @@ class Pool:
             except ServerJobsError:
                 self._put_back(connection)
                 raise
-            except BaseException:  # cancelled, perhaps in the middle of an answer: the driver asks the server to stop
-                self._finish_in(slot, partial(_close, connection))
+            except BaseException:  # cancelled, perhaps in the middle of an answer
+                if self._is_closed:  # nobody is left to wait for a good end, and the event loop may end next
+                    connection.terminate()
+                else:  # the driver asks the server to stop
+                    self._finish_in(slot, partial(_close, connection))
                 raise
             finally:
                 self._watchdog.end(connection)
@@ -86,6 +89,8 @@ class Pool:
             _, pending = await asyncio.wait(self._finishing, timeout=_CLOSE_SECONDS)
             for task in pending:
                 task.cancel()
+            if pending:
+                await asyncio.wait(pending)
 
     def abandon(self) -> None:
         """Drop the connections from another event loop than theirs, which has ended or is of another thread."""
