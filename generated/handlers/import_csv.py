@@ -6,7 +6,7 @@ Written by hand; the generator never touches it. The database is the file that `
 from __future__ import annotations
 
 import os
-import sqlite3
+import sqlite3  # cloudflare: ok -- imports are left to workers of machines with a disk
 from collections.abc import Iterator
 from contextlib import closing
 from itertools import islice
@@ -55,7 +55,7 @@ def _path_of(source: str) -> Path:
 
 def _opened_database() -> sqlite3.Connection:
     path = os.environ.get("EXAMPLE_DATABASE", "examples.sqlite3")
-    return sqlite3.connect(path)  # cloudflare: ok -- imports are left to workers of machines with a disk
+    return sqlite3.connect(path)
 
 
 def _header_of(source: str, rows: Iterator[CsvRow]) -> list[str]:

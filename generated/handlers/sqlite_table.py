@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import sqlite3
+import sqlite3  # cloudflare: ok -- imports are left to workers of machines with a disk
 from collections.abc import Sequence
 
 from ..models.import_csv import ImportCsvParams

@@ -41,7 +41,7 @@ from .read.spec_files import SpecFile
 from .render.earlier_files import earlier_files
 from .render.project_files import render_files
 from .worker_lint.configuration import check_configuration
-from .worker_lint.upload import read_upload
+from .worker_lint.settings import read_settings
 
 _OWNED_FOLDERS = ("contracts", "jobs", "models", "schemas", "testing")
 
@@ -98,7 +98,7 @@ def make_plan(
         remarks=since.remarks,
         findings=findings + _manifest_finding(project, manifest),
         unused=_unused(new, [*files, *made.right]),
-        configuration=tuple(sorted(check_configuration(project, read_upload(project)))),
+        configuration=tuple(sorted(check_configuration(read_settings(project)))),
         manifest=manifest,
         journal=File(manifest.path, recorded.begin(new).dump()),
     )

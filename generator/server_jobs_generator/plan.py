@@ -8,7 +8,7 @@ from .contracts.finding import ContractFinding
 from .files.changes import Finding, State
 from .files.generated_file import File
 from .problems.problem import SpecProblem
-from .worker_lint.finding import CodeFinding
+from .worker_lint.rules import CodeFinding
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

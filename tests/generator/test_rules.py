@@ -25,13 +25,14 @@ from server_jobs_generator.ir.spec import read_specs
 from server_jobs_generator.problems import output_rules, spec_rules
 from server_jobs_generator.problems.rule import Rule
 from server_jobs_generator.python.template import render
+from server_jobs_generator.worker_lint import rules as worker_rules
 from server_jobs_generator.worker_lint.project_lint import check_worker
-from server_jobs_generator.worker_lint.rules import RULES as OF_WORKERS
 
 from .projects import TemporaryProject, commit_all, make_project
 from .spec_projects import Schema, a_spec, an_object, read, write
 
 OF_SPECS = {rule.id: rule for rule in vars(spec_rules).values() if isinstance(rule, Rule)}
+OF_WORKERS = {rule.name for rule in vars(worker_rules).values() if isinstance(rule, worker_rules.Rule)}
 BESIDE = {"shared/address.json": an_object(street={"type": "string"})}
 
 
@@ -68,13 +69,13 @@ def rules_of_spec(root: Path, place: str, text: str) -> set[str]:
     return {problem.rule for problem in read_specs(root, root / "specs").problems}
 
 
-def rules_of_handler(root: Path, place: str, text: str) -> set[str]:
+def rules_of_handler(root: Path, text: str) -> set[str]:
     project = Project(root=root)
     files = {
-        "specs/job.json": '{"x-job": %s}' % (text if place == of_workers.SPEC else "{}"),
+        "specs/job.json": '{"x-job": {}}',
         "handlers/__init__.py": "",
         "handlers/other.py": "",
-        "handlers/job.py": "" if place == of_workers.SPEC else f"{text}\n",
+        "handlers/job.py": f"{text}\n",
         "shared/words.py": "",
         "generated/worker/wrangler.jsonc": render("wrangler.jsonc.jinja"),
         "generated/worker/pyproject.toml": f'[project]\ndependencies = ["server-jobs[http]=={__version__}"]\n',
@@ -110,14 +111,6 @@ def rules_of_settings(root: Path, place: str, text: str) -> set[str]:
         return {finding.rule for finding in check_worker(find_project(root))}
     finally:
         file.write_text(before, encoding="utf-8")
-
-
-def rules_of_names(root: Path, generated: Path, example: Example, text: str) -> set[str]:
-    """The rules that the Worker's files break once the mistake is made, and mended if this is how."""
-    project = Path(shutil.copytree(generated, root / "project"))
-    for step in (example.wrong, *([text] if text == example.right else [])):
-        subprocess.run(step, shell=True, cwd=project, check=True, timeout=60)
-    return {finding.rule for finding in check_worker(find_project(project))}
 
 
 def rules_of_outputs(root: Path, generated: Path, example: Example, text: str) -> set[str]:
@@ -193,18 +186,16 @@ def a_case(params: Schema | None = None, result: Schema | None = None, **more: o
 
 def rules_broken(root: Path, worker: Path, example: Example, text: str) -> set[str]:
     root.mkdir()
-    if example.place in (of_workers.WRANGLER, of_workers.PYPROJECT, of_workers.PACKAGE):
+    if example.place in (of_workers.WRANGLER, of_workers.PYPROJECT):
         return rules_of_settings(worker, example.place, text)
-    if example.place == of_workers.SHELL:
-        return rules_of_names(root, worker, example, text)
     if example.place in (of_contracts.PARAMS, of_contracts.RESULT, of_contracts.SPEC, of_contracts.ACCEPTED):
         return rules_of_change(root, example.place, text)
     if example.place == of_contracts.LOCKED:
         return rules_of_lock(root, worker, text)
     if example.place == of_outputs.GENERATED:
         return rules_of_outputs(root, worker, example, text)
-    if example.place in (of_workers.HANDLER, of_workers.SPEC):
-        return rules_of_handler(root, example.place, text)
+    if example.place == of_workers.HANDLER:
+        return rules_of_handler(root, text)
     return rules_of_spec(root, example.place, text)
 
 
@@ -231,7 +222,7 @@ def test_every_rule_is_explained() -> None:
     of_contracts = set(ChangeRule) - NEVER_TOLD
     of_outputs = {rule.id for rule in vars(output_rules).values() if isinstance(rule, Rule)}
     assert of_outputs >= set(State)
-    assert all_explanations().keys() == OF_SPECS.keys() | OF_WORKERS.keys() | of_outputs | of_contracts
+    assert all_explanations().keys() == OF_SPECS.keys() | OF_WORKERS | of_outputs | of_contracts
     assert {name: all_explanations()[name].rule for name in OF_SPECS} == OF_SPECS
 
 

@@ -1,4 +1,4 @@
-"""`server-jobs check --target cloudflare`: what cannot work in a Worker is told before it is deployed.
+"""`server-jobs check --target cloudflare` finds imports that cannot work in a Worker before it is deployed.
 
 The golden projects have `.txt` behind the names of their files where other tools would not leave them as they are.
 `UPDATE_GOLDEN=1 pytest tests/generator/test_worker_lint.py` writes what is expected anew; look at the difference.
@@ -9,14 +9,13 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import time
 from pathlib import Path
 
 import pytest
 from server_jobs.project import find_project
 from server_jobs_generator.worker_lint.project_lint import check_worker
 
-from .projects import PYPROJECT, TemporaryProject, generated_project, job_spec, make_project
+from .projects import PYPROJECT, TemporaryProject, generated_project, make_project
 
 ROOT = Path(__file__).parents[2]
 GOLDEN = Path(__file__).parent / "golden_worker"
@@ -65,10 +64,10 @@ def test_without_a_target_the_code_is_not_looked_at(project: TemporaryProject) -
 
 
 def test_warnings_alone_do_not_fail_the_check(project: TemporaryProject) -> None:
-    handler(project, "def handle(params, context): ...\n")
+    handler(project, "import smtplib\n")
     result = project.run("check", "--target", "cloudflare")
     assert result.exit_code == 0
-    assert "\nhandlers/send_email.py:1:1 warn plain-handler handle is a plain function" in result.output
+    assert "\nhandlers/send_email.py:1:1 warn sockets smtplib opens sockets" in result.output
 
 
 def test_what_differs_from_the_specs_is_told_as_well(project: TemporaryProject) -> None:
@@ -98,8 +97,8 @@ def test_json_has_the_same_findings(project: TemporaryProject) -> None:
                 "column": 1,
                 "verdict": "fail",
                 "rule": "processes",
-                "message": "multiprocessing needs a process, and a Worker cannot start one",
-                "advice": "do it in Python, or run this job in a worker of another machine",
+                "message": "multiprocessing starts processes, and a Worker cannot",
+                "advice": "run this job in a worker elsewhere",
             }
         ],
     }
@@ -137,18 +136,13 @@ def test_code_that_is_nested_deeply_is_read_or_refused(project: TemporaryProject
     assert "Traceback" not in result.output
 
 
-@pytest.mark.parametrize("length", [20, 21, 5_000])
-def test_a_path_is_followed_over_twenty_names(project: TemporaryProject, length: int) -> None:
-    chain = "".join(f"p{number + 1} = p{number} / 'a'\n" for number in range(length - 1))
-    handler(project, f"from pathlib import Path\n\np0 = Path()\n{chain}\n\ndef f():\n    p{length - 1}.open()\n")
-    started = time.process_time()
-    assert bool(check_worker(find_project(project.root))) is (length == 20)
-    assert time.process_time() - started < 2, "a file of twice the length may take twice as long, and not four times"
-
-
-def test_names_that_stand_for_each_other_stand_for_nothing(project: TemporaryProject) -> None:
-    handler(project, "a = b / 'c'\nb = a / 'c'\n\n\ndef f(p=a):\n    a.open()\n    (p := p / 'c').open()\n")
-    assert check_worker(find_project(project.root)) == ()
+def test_null_bytes_are_no_python(project: TemporaryProject) -> None:
+    handler(project, "A = 1 \0\n")
+    (found,) = check_worker(find_project(project.root))
+    assert (found.path, found.rule, found.message.partition(":")[0]) == (
+        *("handlers/send_email.py", "syntax"),
+        "is not valid Python",
+    )
 
 
 def test_handlers_may_lie_below_src(tmp_path: Path) -> None:
@@ -159,41 +153,25 @@ def test_handlers_may_lie_below_src(tmp_path: Path) -> None:
     )
     project.generate()
     project.path("src/shop/__init__.py").touch()
-    project.path("src/shop/ids.py").write_text("import uuid\n\nID = uuid.uuid4()\n", encoding="utf-8")
+    project.path("src/shop/ids.py").write_text("import threading\n\nID = threading\n", encoding="utf-8")
     text = "from shop.ids import ID\nfrom generated.models.send_email import SendEmailParams\n"
     project.path("src/shop/handlers/send_email.py").write_text(text, encoding="utf-8")
     lines = project.run("check", "--target", "cloudflare").output.splitlines()
     assert [line.partition(": ")[0].split()[:4] for line in lines[1:]] == [
         ["src/shop/handlers/send_email.py:1:1", "fail", "not-uploaded", "shop.ids"],
-        ["src/shop/ids.py:3:6", "fail", "entropy-at-import", "uuid.uuid4"],
+        ["src/shop/ids.py:1:1", "fail", "threads", "threading"],
     ]
 
 
-@pytest.mark.parametrize(("date", "verdict"), [("2026-09-07", "fail"), ("2026-09-08", "warn"), ("2027-01-01", "warn")])
-def test_sockets_depend_on_the_compatibility_date(project: TemporaryProject, date: str, verdict: str) -> None:
-    handler(project, "import asyncpg\nimport smtplib\n")
-    config = project.read("generated/worker/wrangler.jsonc").replace("2026-09-15", date)
-    project.path("generated/worker/wrangler.jsonc").write_text(config, encoding="utf-8")
-    found = [one for one in check_worker(find_project(project.root)) if one.path.startswith("handlers/")]
-    assert {(finding.rule, str(finding.verdict)) for finding in found} == {
-        ("missing-package", "fail"),  # asyncpg is in no dependency
-        ("database-drivers", verdict),
-        ("sockets", verdict),
-    }
-
-
-ADD = "add it to the dependencies in generated/worker/pyproject.toml"
-INSTALL = "see that a dependency in generated/worker/pyproject.toml brings it, install that here, and check again"
+ADD = "add it to its pyproject.toml"
+INSTALL = "install them, and check again"
 LACKS_RICH = f"1:1 fail missing-package rich is in no dependency of the Worker; {ADD}"
+LACKS_PYDANTIC = f"2:1 fail missing-package pydantic_core is in no dependency of the Worker; {ADD}"
+LACKS_DATEUTIL = f"3:1 fail missing-package dateutil is in no dependency of the Worker; {ADD}"
 LACKS_OTHER = f"4:1 fail missing-package nobody_knows_this is in no dependency of the Worker; {ADD}"
-MAY_LACK_RICH = (
-    "1:1 warn not-installed rich is in no dependency of the Worker that is installed here, and what nowhere>=1 brings "
-    f"cannot be told; {INSTALL}"
-)
-MAY_LACK_OTHER = (
-    "4:1 warn not-installed nobody_knows_this is not installed here, so that it cannot be told whether the Worker has "
-    f"it and whether it works there; {INSTALL}"
-)
+MAY_LACK = "is in no dependency installed here"
+MAY_LACK_RICH = f"1:1 warn not-installed rich {MAY_LACK}; {INSTALL}"
+MAY_LACK_OTHER = f"4:1 warn not-installed nobody_knows_this {MAY_LACK}; {INSTALL}"
 
 
 @pytest.mark.parametrize(
@@ -207,7 +185,7 @@ MAY_LACK_OTHER = (
         ('["Rich>=13; sys_platform != \'win32\'", "server_jobs"]', [LACKS_OTHER]),
         ('["server-jobs", "nowhere>=1"]', [MAY_LACK_RICH, MAY_LACK_OTHER]),
         ('["server-jobs[cli]", "nobody-knows.this"]', [MAY_LACK_OTHER]),
-        ('"rich"', [MAY_LACK_OTHER]),
+        ('"rich"', [LACKS_RICH, LACKS_PYDANTIC, LACKS_DATEUTIL, LACKS_OTHER]),
     ],
 )
 def test_a_package_is_missing_where_no_dependency_brings_it_or_where_that_cannot_be_told(
@@ -239,40 +217,15 @@ def test_without_the_files_of_the_worker_what_they_would_tell_is_left_out(projec
         project.path(f"generated/worker/{name}").unlink()
     lines = project.run("check", "--target", "cloudflare").output.splitlines()
     assert lines[:2] == ["MISSING generated/worker/pyproject.toml", "MISSING generated/worker/wrangler.jsonc"]
-    assert [line.split()[2] for line in lines[2:]] == ["wrangler-file", "database-drivers"]
+    assert [line.split()[2] for line in lines[2:]] == ["database-drivers"]
 
 
-def test_the_modules_of_a_job_that_is_gone_are_looked_at_as_if_they_were_not_imported(
-    project: TemporaryProject,
-) -> None:
-    project.write_spec("old", job_spec("Old"))
-    project.generate()
-    handler(project, "import time\n\nNOW = time.time()\ntime.sleep(1)\n", "old")
-    assert {one.rule for one in check_worker(find_project(project.root))} == {"blocking", "clock-at-import"}
-    project.path("specs/old.json").unlink()
-    assert {one.rule for one in check_worker(find_project(project.root))} == {"blocking"}
-
-
-def test_a_module_is_imported_at_the_start_or_when_a_function_asks_for_it(project: TemporaryProject) -> None:
-    text = "import threading\nimport time\n\nNOW = time.time()\nthreading.Thread()\n"
-    for name in ("__init__", "early", "late", "later"):
-        handler(project, text, name)
-    handler(project, "from . import early\n\n\nasync def handle(params, context):\n    from . import late\n")
+def test_every_module_in_the_folder_of_the_handlers_is_looked_at(project: TemporaryProject) -> None:
+    for name in ("__init__", "late", "unused"):
+        handler(project, "import threading\n", name)
+    handler(project, "async def handle(params, context):\n    from . import late\n")
     found = [(one.path, one.rule) for one in check_worker(find_project(project.root))]
-    assert found == [
-        ("handlers/__init__.py", "clock-at-import"),
-        ("handlers/__init__.py", "threads"),
-        ("handlers/early.py", "clock-at-import"),
-        ("handlers/early.py", "threads"),
-        ("handlers/late.py", "threads"),
-        ("handlers/later.py", "threads"),
-    ]
-
-
-def test_the_package_of_the_handlers_is_imported_with_them(project: TemporaryProject) -> None:
-    handler(project, "import time\n\nNOW = time.time()\n", "__init__")
-    handler(project, "")
-    assert [one.path for one in check_worker(find_project(project.root))] == ["handlers/__init__.py"]
+    assert found == [(f"handlers/{name}.py", "threads") for name in ("__init__", "late", "unused")]
 
 
 def test_what_lies_in_folders_of_the_worker_is_not_uploaded(project: TemporaryProject) -> None:
@@ -281,7 +234,7 @@ def test_what_lies_in_folders_of_the_worker_is_not_uploaded(project: TemporaryPr
     handler(project, "import generated.worker.tools.hammer\nimport generated.worker.entry\n")
     found = [str(one).partition(";")[0] for one in check_worker(find_project(project.root))]
     place = "handlers/send_email.py:1:1 fail not-uploaded"
-    assert found == [f"{place} generated.worker.tools.hammer lies in no folder that is uploaded"]
+    assert found == [f"{place} generated.worker.tools.hammer is not uploaded"]
 
 
 def test_what_only_tests_import_is_not_uploaded(project: TemporaryProject) -> None:
@@ -290,14 +243,11 @@ def test_what_only_tests_import_is_not_uploaded(project: TemporaryProject) -> No
     handler(project, "import generated.testing.send_email\n")
     found = [str(one).partition(";")[0] for one in check_worker(find_project(project.root))]
     place = "handlers/send_email.py:1:1 fail not-uploaded"
-    assert found == [f"{place} generated.testing.send_email lies in no folder that is uploaded"]
+    assert found == [f"{place} generated.testing.send_email is not uploaded"]
 
 
 def test_what_the_examples_of_this_repository_cannot_do_on_cloudflare() -> None:
     found = check_worker(find_project(ROOT))
     assert [(one.path.removeprefix("generated/handlers/"), one.line, str(one.verdict), one.rule) for one in found] == [
-        ("csv_source.py", 26, "warn", "files"),
-        ("outbox.py", 25, "warn", "files"),
-        ("send_email.py", 21, "warn", "plain-handler"),
         ("smtp_server.py", 5, "warn", "sockets"),
     ]

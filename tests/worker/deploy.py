@@ -19,10 +19,8 @@ from server_jobs.contract.job_keys import needs_secret
 from server_jobs.project import Project, find_project
 from server_jobs.security.variables import KEY_SECRET_VARIABLE
 from server_jobs_generator.ir.spec import read_specs
-from server_jobs_generator.worker_lint.settings import Settings
-from server_jobs_generator.worker_lint.upload import read_upload
-from server_jobs_generator.worker_lint.variables import is_on_turso
-from server_jobs_generator.worker_lint.wrangler_lint import jobs_database
+from server_jobs_generator.worker_lint.configuration import is_on_turso, jobs_database
+from server_jobs_generator.worker_lint.settings import Settings, read_settings
 
 REPOSITORY = Path(__file__).parents[2]
 OLDEST_NODE = 22
@@ -39,7 +37,7 @@ class Deployment:
     def __init__(self, project: Project, *, is_dry: bool, environment: Mapping[str, str] = os.environ) -> None:
         self.project = project
         self.worker = project.root / project.output / "worker"
-        self.settings: Settings = read_upload(project).settings
+        self.settings: Settings = read_settings(project)
         self.is_dry = is_dry
         self.environment = dict(environment)
         self.environment.pop(project.database_url_env, None)  # that of workers elsewhere
@@ -102,10 +100,10 @@ def log_in(deployment: Deployment) -> None:
 
 
 def migrate(deployment: Deployment) -> None:
-    settings, number = deployment.settings, jobs_database(deployment.settings)
-    if number is None or is_on_turso(settings):
+    database = jobs_database(deployment.settings)
+    if database is None or is_on_turso(deployment.settings):
         _migrate_turso(deployment)
-    elif settings.at("d1_databases", number, "database_id") is None and not deployment.is_dry:
+    elif database.get("database_id") is None and not deployment.is_dry:
         raise StoppedError(
             f"the database has no id yet; run: (cd {deployment.worker} && npx wrangler d1 create jobs)\n"
             '  and write the "database_id" that it prints beside "binding": "DB" in wrangler.jsonc'

@@ -7,8 +7,8 @@ from datetime import datetime, timedelta
 from server_jobs import JobStatus
 from server_jobs.cloudflare import CloudflareWorkerBackend
 from server_jobs.project import find_project
-from server_jobs_generator.worker_lint.exclusions import read_exclusions
-from server_jobs_generator.worker_lint.upload import read_upload
+from server_jobs_generator.worker_lint.exclusions import patterns_taking
+from server_jobs_generator.worker_lint.settings import read_settings
 
 from generated.jobs import SendEmail
 from generated.registry import registry
@@ -51,10 +51,10 @@ def test_the_upload_is_small(repository_worker: Workerd) -> None:
 
 
 def test_each_pattern_leaves_something_out_of_what_is_installed(repository_worker: Workerd) -> None:
-    exclusions = read_exclusions(read_upload(find_project(REPOSITORY)).settings)
+    patterns = read_settings(find_project(REPOSITORY)).excluded
     modules = repository_worker.project.folder / "python_modules"
     files = [path.relative_to(modules).as_posix() for path in modules.rglob("*") if path.is_file()]
-    working = {number for file in files for number in exclusions.taking(file)}
-    idle = [pattern for number, pattern in enumerate(exclusions.patterns) if number not in working]
+    working = {pattern for file in files for pattern in patterns_taking([file], patterns)}
+    idle = [pattern for pattern in patterns if pattern not in working]
 
     assert idle == ["**/*.pyc"]  # nothing is compiled here, and other installers do

@@ -1,142 +1,135 @@
-"""The project's own modules: where an import leads, and what is behind it."""
+"""The import statements in the project's own modules."""
 
 from __future__ import annotations
 
 import ast
+import os
+import re
 import sys
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+import warnings
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import cache
+from importlib.util import decode_source, resolve_name
 from pathlib import Path
 
-from .finding import CodeFinding
 from .packages import is_installed
-from .path_objects import told_anew
-from .scope import Scope, import_names, module_scope
-from .source import Source, read_source
-from .walk import Place, places
+from .rules import SYNTAX, UNREADABLE, CodeFinding, Rule
 
-_ROOTS = ("", "src/")
-_LONGEST_WAY = 20
-_LOOKED_AT = (ast.Name, ast.Attribute, ast.Import, ast.ImportFrom)
+_EXCUSE = re.compile(r"#\s*cloudflare:\s*ok\b[^\w#]*[^\W_]")
 
 
-@dataclass(slots=True)
-class Modules:
-    """Files are read when they are first asked for, and only below the project's root."""
+@dataclass(frozen=True, slots=True)
+class Import:
+    """An import statement, in a file with a path relative to the project's root.
 
-    root: Path
-    findings: list[CodeFinding] = field(default_factory=list[CodeFinding])
-    _paths: dict[str, str | None] = field(default_factory=dict[str, str | None])
-    _known: dict[str, Source | None] = field(default_factory=dict[str, Source | None])
-    _places: dict[str, Sequence[Place]] = field(default_factory=dict[str, Sequence[Place]])
-    _scopes: dict[str, Scope] = field(default_factory=dict[str, Scope])
+    It fails without its `modules`, of which there are none if it leads out of the package. Its `names` are modules, or
+    defined in one. A comment may excuse it.
+    """
 
-    def read(self, name: str) -> Source | None:
-        """The module of that import name; None if the project has none that can be parsed."""
-        if name not in self._known:
-            path = self.path_of(name)
-            source = None if path is None else read_source(self.root, path, name)
-            if isinstance(source, CodeFinding):
-                self.findings.append(source)
-                source = None
-            self._known[name] = source
-        return self._known[name]
+    path: str
+    line: int
+    column: int
+    is_excused: bool
+    modules: tuple[str, ...]
+    names: tuple[str, ...]
 
-    def path_of(self, name: str) -> str | None:
-        """The file of a module, relative to the project's root."""
-        if name not in self._paths:
-            path = name.replace(".", "/")
-            candidates = (f"{root}{path}{end}" for root in _ROOTS for end in ("/__init__.py", ".py"))
-            self._paths[name] = next((one for one in candidates if _is_there(self.root / one)), None)
-        return self._paths[name]
+    @property
+    def reached(self) -> tuple[str, ...]:
+        """Everything that may be a module."""
+        return (*self.modules, *self.names)
 
-    def is_folder(self, name: str) -> bool:
-        """Whether there is a folder of that name, which is a package without a module of its own."""
-        return any((self.root / f"{root}{name.replace('.', '/')}").is_dir() for root in _ROOTS)
-
-    def is_local(self, name: str) -> bool:
-        """Whether an import of that name leads into the project, also when there is nothing."""
-        top = name.partition(".")[0]
-        if top in sys.stdlib_module_names:
-            return False
-        if self.path_of(top) is not None or self.path_of(name) is not None:
-            return True
-        return self.is_folder(top) and not is_installed(top)
-
-    def scope_of(self, source: Source) -> Scope:
-        """The names of a module."""
-        if source.name not in self._scopes:
-            self._scopes[source.name] = module_scope(source.name, source.package, source.tree)
-        return self._scopes[source.name]
-
-    def places_of(self, source: Source) -> Sequence[Place]:
-        """Every name and every import of a module that can run in a Worker."""
-        if source.name not in self._places:
-            every = places(source.tree.body, self.scope_of(source), source.package)
-            self._places[source.name] = [place for place in every if isinstance(place.node, _LOOKED_AT)]
-        return self._places[source.name]
-
-    def origin(self, dotted: str) -> str:
-        """The name under which something is defined, followed through the project's modules that hand it on."""
-        for _ in range(_LONGEST_WAY):
-            home = self._home(dotted)
-            if home is None:
-                return dotted
-            name, _, rest = dotted.removeprefix(f"{home.name}.").partition(".")
-            there = self.scope_of(home).bound(name)
-            further = told_anew(".".join([there, *([rest] if rest else [])])) if there else dotted
-            if further == dotted:
-                return dotted
-            dotted = further
-        return dotted
-
-    def definition(self, dotted: str) -> tuple[Source, ast.FunctionDef | ast.ClassDef] | None:
-        """The function or class of the project that has this name, and its module."""
-        home = self._home(dotted)
-        for node in home.tree.body if home is not None else []:
-            if isinstance(node, ast.FunctionDef | ast.ClassDef) and home and dotted == f"{home.name}.{node.name}":
-                return home, node
-        return None
-
-    def _home(self, dotted: str) -> Source | None:
-        """The module that a name belongs to: the longest part of it that is one."""
-        parts = dotted.split(".")
-        for length in range(len(parts) - 1, 0, -1):
-            name = ".".join(parts[:length])
-            if self.is_local(name) and (source := self.read(name)) is not None:
-                return source
-        return None
+    def finding(self, rule: Rule, subject: str, more: str = "") -> CodeFinding:
+        """Return the finding that a rule is broken here."""
+        return rule.found(self.path, f"{subject} {rule.why}{more}", self.line, self.column)
 
 
-def imported(place: Place, package: str) -> list[str]:
-    """The modules that a statement imports, those they are in first; the last ones may be names in their module."""
-    match place.node:
-        case ast.Import(names=aliases):
-            return [name for alias in aliases for name in _with_parents(alias.name)]
-        case ast.ImportFrom(names=aliases) as node:
-            module = import_names(node, package)
-            return [] if module is None else [*_with_parents(module), *(f"{module}.{one.name}" for one in aliases)]
-        case _:
-            return []
+def imports_from(names: Iterable[str], root: Path) -> Iterator[Import | CodeFinding]:
+    """Find the imports in these modules, in the packages around them, and in every module that those import."""
+    waiting, seen = list(names), {""}
+    while waiting:
+        name = waiting.pop()
+        if name not in seen and is_local(name, root):
+            seen.add(name)
+            path, around = path_of(name, root) or "", name.rpartition(".")[0]
+            package = name if path.endswith("/__init__.py") else around
+            found = list(_imports(path, root, package)) if path.endswith(".py") else []
+            yield from found
+            waiting += [around, *(inner for one in found if isinstance(one, Import) for inner in one.reached)]
 
 
-def required(place: Place, package: str) -> list[str]:
-    """The modules without which the statement fails."""
-    match place.node:
-        case ast.Import(names=aliases):
-            return [alias.name for alias in aliases]
-        case ast.ImportFrom() as node:
-            module = import_names(node, package)
-            return [] if module is None else [module]
-        case _:
-            return []
+@cache  # for one check: it is asked for the same modules again and again
+def path_of(name: str, root: Path) -> str | None:
+    """Return the file of a module, or the folder of a package without one, relative to the project's root."""
+    path = name.replace(".", "/")
+    for end in ("/__init__.py", ".py", ""):
+        for one in (f"{path}{end}", f"src/{path}{end}"):
+            if os.path.lexists(root / one) and (root / one).is_dir() is not bool(end):
+                return one
+    return None
 
 
-def _with_parents(name: str) -> list[str]:
-    parts = name.split(".")
-    return [".".join(parts[:length]) for length in range(1, len(parts) + 1)]
+def is_local(name: str, root: Path) -> bool:
+    """Return whether an import of that name leads into the project, also when it leads to nothing."""
+    top = name.partition(".")[0]
+    names = () if top in sys.stdlib_module_names else (top, name)
+    paths = [path for one in names if (path := path_of(one, root)) is not None]
+    return any(path.endswith(".py") for path in paths) or (bool(paths) and not is_installed(top))
 
 
-def _is_there(path: Path) -> bool:
-    """Whether there is something to read, or to complain about."""
-    return path.is_symlink() or (path.exists() and not path.is_dir())
+def _imports(path: str, root: Path, package: str) -> Iterator[Import | CodeFinding]:
+    """Find every import in a file but those for type checkers alone, and those that are prepared to fail."""
+    parsed = _parsed(path, root)
+    if isinstance(parsed, CodeFinding):
+        yield parsed
+        return
+    tree, lines = parsed
+    waiting: list[ast.AST] = [tree]
+    while waiting:
+        node = waiting.pop()
+        below: Iterable[ast.AST] = ast.iter_child_nodes(node)
+        match node:
+            case ast.Import() | ast.ImportFrom():
+                is_excused = _EXCUSE.search(lines[node.lineno - 1]) is not None
+                yield Import(path, node.lineno, node.col_offset + 1, is_excused, *_names(node, package))
+            case ast.If(test=ast.Name("TYPE_CHECKING") | ast.Attribute(attr="TYPE_CHECKING")):
+                below = node.orelse
+            case ast.Try() if any(map(_catches_import_errors, node.handlers)):
+                below = [*node.orelse, *node.finalbody]
+            case _:
+                pass
+        waiting += [one for one in below if not isinstance(one, ast.expr)]
+
+
+def _parsed(path: str, root: Path) -> tuple[ast.Module, list[str]] | CodeFinding:
+    """Return the tree and the lines of a file. Never raises for its content."""
+    if not (root / path).is_file():
+        return UNREADABLE.found(path, "is not a regular file")
+    try:
+        text = decode_source((root / path).read_bytes())
+    except (OSError, SyntaxError, ValueError) as error:
+        return UNREADABLE.found(path, f"{UNREADABLE.why}: {error}")
+    try:
+        with warnings.catch_warnings(action="ignore"):
+            return ast.parse(text), text.split("\n")
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        message = f"{SYNTAX.why}: {getattr(error, 'msg', error) or 'nested too deeply'}"
+        line, column = getattr(error, "lineno", None) or 1, max(getattr(error, "offset", None) or 1, 1)
+        return SYNTAX.found(path, message, line, column)
+
+
+def _names(node: ast.Import | ast.ImportFrom, package: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the full names of the modules of a statement, and of the names that it takes from one."""
+    names = tuple(one.name for one in node.names)
+    if isinstance(node, ast.Import):
+        return names, ()
+    try:
+        module = resolve_name("." * node.level + (node.module or ""), package)
+    except ImportError:
+        return (), ()
+    return (module,), tuple(f"{module}.{name}" for name in names)
+
+
+def _catches_import_errors(handler: ast.ExceptHandler) -> bool:
+    caught = ast.walk(handler.type) if handler.type else ()
+    return any(isinstance(one, ast.Name) and one.id in ("ImportError", "ModuleNotFoundError") for one in caught)

@@ -1,104 +1,116 @@
-"""Looks at the handlers, at what they import, and at what their specs ask for, with a Cloudflare Worker in mind."""
+"""The check of the handlers, and of the modules that they import, for a Cloudflare Worker."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import replace
-from itertools import chain
-from pathlib import Path, PurePosixPath
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
+from server_jobs import HOME_OF
 from server_jobs.project import Project
 
-from server_jobs_generator.problems.verdict import Verdict
+from ..problems.problem import shown
+from . import rules
+from .configuration import check_configuration
+from .exclusions import patterns_taking, patterns_within
+from .modules import Import, imports_from, is_local, path_of
+from .packages import rule_of_absence
+from .rules import FAIL, CodeFinding, Rule
+from .settings import Settings, is_uploaded, read_settings
 
-from ..read.document import read_document
-from ..read.spec_files import SpecFile, read_spec_files
-from .code_lint import CodeLint, plain_handler
-from .configuration import check_configuration, missing_configuration
-from .exclusions import read_exclusions
-from .finding import CodeFinding
-from .import_lint import ImportLint
-from .modules import Modules, imported
-from .packages import read_packages
-from .rules import PROCESS_HANDLER, RULES
-from .source import Source
-from .upload import Upload, read_upload
+MODULES: Mapping[str, Rule] = {
+    module: rule
+    for rule, listed in {
+        rules.THREADS: "_thread aiosqlite concurrent.futures threading",
+        rules.PROCESSES: "multiprocessing subprocess",
+        rules.SOCKETS: "aiosmtplib ftplib http.client http.server imaplib paramiko poplib smtplib socket socketserver "
+        "urllib.request wsgiref.simple_server xmlrpc.server",
+        rules.DATABASES: "aiomysql asyncpg pg8000 psycopg pymongo pymysql redis",
+        rules.NOT_BUILT: "MySQLdb eventlet gevent greenlet psycopg2 pyodbc uvloop",
+        rules.LOCAL_DATABASE: "sqlite3",
+        rules.MISSING_MODULE: "aifc asynchat asyncore audioop cgi cgitb chunk crypt curses dbm distutils ensurepip grp "
+        "imghdr imp lib2to3 mailcap msilib msvcrt nis nntplib ossaudiodev pipes pwd readline resource smtpd sndhdr "
+        "spwd sunau syslog telnetlib tkinter turtle uu venv winreg winsound xdrlib",
+    }.items()
+    for module in listed.split()
+}
+"""Modules of no use in a Worker, or that its Python 3.14 comes without."""
+
+HARMLESS = {
+    *("threading.Event", "threading.Lock", "threading.RLock", "threading.local", "concurrent.futures.Future"),
+    *("subprocess.CalledProcessError", "subprocess.TimeoutExpired", "socket.gaierror", "sqlite3.Error", "sqlite3.Row"),
+}
+"""Names in such modules that a Worker can use."""
+
+_PRESENT = sys.stdlib_module_names | {"annotationlib", "compression", "js", "pyodide", "workers", "server_jobs"}
+"""Modules that no dependency need bring: of Python, of the runtime, and the engine, which `worker-package` checks."""
 
 
 def check_worker(project: Project) -> tuple[CodeFinding, ...]:
-    """Everything that cannot work, or may not be meant, in reading order. Nothing of the project is imported."""
-    modules, upload = Modules(project.root), read_upload(project)
-    specs = [file for file in _spec_files(project) if not file.is_shared]
-    jobs = [f"{project.handlers_package}.{file.spec_name}" for file in specs]
-    started = _reached(modules, jobs, at_import=True)
-    every = started | _reached(modules, [*started, *_handler_modules(project)], at_import=False)
-    exclusions = read_exclusions(upload.settings)
-    imports = ImportLint(modules, upload, read_packages(upload.dependencies), exclusions)
-    found = [*chain.from_iterable(map(imports.check, every.values()))]
-    for name, source in every.items():
-        found.extend([*source.findings, *CodeLint(modules).check(source, at_import=name in started)])
-    found.extend(chain.from_iterable(plain_handler(every[name]) for name in jobs if name in every))
-    found = _not_excused(found, every.values())
-    found.extend([*missing_configuration(project, upload), *check_configuration(project, upload)])
-    found.extend([*modules.findings, *upload.findings, *chain.from_iterable(map(_check_options, specs))])
-    return tuple(sorted({_settled(finding, upload) for finding in found}))
-
-
-def _spec_files(project: Project) -> list[SpecFile]:
-    files = read_spec_files(project.root, project.root / project.specs)
-    return [file for file in files if isinstance(file, SpecFile)]
+    """Return every finding, in reading order. Nothing of the project is imported."""
+    path_of.cache_clear()
+    settings = read_settings(project)
+    lint = _ImportLint(project, settings)
+    found = [*check_configuration(settings)]
+    for one in imports_from(_handler_modules(project), project.root):
+        if isinstance(one, CodeFinding):
+            found.append(one)
+        elif not one.is_excused:
+            found += lint.check(one)
+    return tuple(sorted(set(found)))
 
 
 def _handler_modules(project: Project) -> Iterator[str]:
-    """The import names of everything in the handlers' folder."""
+    """Return the import names of everything in the handlers' folder."""
     folder = project.root / project.handlers
-    for path in sorted(folder.rglob("*.py")):
-        parts = _import_name(path.relative_to(folder))
+    for path in folder.rglob("*.py"):
+        parts = path.relative_to(folder).with_suffix("").parts
         if not path.is_dir() and all(part.isidentifier() for part in parts):
-            yield ".".join([project.handlers_package, *parts])
+            yield ".".join([project.handlers_package, *parts]).removesuffix(".__init__")
 
 
-def _import_name(path: Path) -> tuple[str, ...]:
-    return path.parent.parts if path.name == "__init__.py" else path.with_suffix("").parts
+@dataclass(frozen=True, slots=True)
+class _ImportLint:
+    project: Project
+    settings: Settings
 
+    def check(self, statement: Import) -> Iterator[CodeFinding]:
+        """Check one import statement."""
+        root = self.project.root
+        if not statement.modules:
+            yield statement.finding(rules.MISSING_MODULE, "the package behind the dots")
+        for name in statement.modules:
+            if not is_local(name, root):
+                yield from self._foreign(statement, name)
+            elif path_of(name, root) is None:
+                yield statement.finding(rules.MISSING_MODULE, name)
+        paths = {name: path_of(name, root) or "" for name in statement.reached if is_local(name, root)}
+        outside = [name for name, path in paths.items() if path.endswith(".py") and not self._is_uploaded(path)]
+        if outside and self._is_uploaded(statement.path):
+            yield statement.finding(rules.NOT_UPLOADED, outside[-1])
 
-def _reached(modules: Modules, names: Iterable[str], *, at_import: bool) -> dict[str, Source]:
-    """These modules and all of the project that they import; with `at_import`, while they are imported themselves."""
-    reached: dict[str, Source] = {}
-    waiting = [parent for name in names for parent in (name, *_parents(name))]
-    while waiting:
-        source = modules.read(waiting.pop())
-        if source is not None and source.name not in reached:
-            reached[source.name] = source
-            for place in modules.places_of(source):
-                if place.at_import or not at_import:
-                    waiting.extend(name for name in imported(place, source.package) if modules.is_local(name))
-    return reached
+    def _is_uploaded(self, path: str) -> bool:
+        return is_uploaded(path, self.project, self.settings)
 
+    def _foreign(self, statement: Import, module: str) -> Iterator[CodeFinding]:
+        """Check a module that is not of the project, and the names that are taken from it."""
+        top, names = module.partition(".")[0], (module, *statement.names)
+        known = next((one for each in names for one in MODULES if f"{each}.".startswith(f"{one}.")), None)
+        if known is not None and not (statement.names and HARMLESS.issuperset(statement.names)):
+            yield statement.finding(MODULES[known], known)
+            if MODULES[known].verdict is FAIL:
+                return  # it cannot work, whichever package brings it
+        absence = None if top in _PRESENT else rule_of_absence(top, self.settings.dependencies)
+        if absence is not None:
+            yield statement.finding(absence, top)
+        elif excluded := [(name, pattern) for name in names for pattern in self._patterns(name)]:
+            yield statement.finding(rules.EXCLUDED, excluded[0][0], f" by {shown(excluded[0][1])}")
 
-def _parents(name: str) -> list[str]:
-    return [str(parent).replace("/", ".") for parent in PurePosixPath(name.replace(".", "/")).parents if parent.name]
-
-
-def _not_excused(findings: Iterable[CodeFinding], sources: Iterable[Source]) -> list[CodeFinding]:
-    excused = {(source.path, line) for source in sources for line in source.excused}
-    return [finding for finding in findings if (finding.path, finding.line) not in excused]
-
-
-def _check_options(spec: SpecFile) -> Iterator[CodeFinding]:
-    document = read_document(spec.path, spec.data).document
-    options = document.value.get("x-job") if document is not None and isinstance(document.value, dict) else None
-    if document is not None and isinstance(options, dict) and options.get("runIn") == "process":
-        line, column = document.place(("x-job", "runIn"))
-        rule = PROCESS_HANDLER
-        message = f'"runIn": "process" {rule.why}'
-        yield CodeFinding(spec.path, line, column, rule.verdict, rule.name, message, rule.advice)
-
-
-def _settled(finding: CodeFinding, upload: Upload) -> CodeFinding:
-    """The finding as it is with the configuration of this Worker."""
-    since = RULES[finding.rule].since
-    is_possible = since is not None and (upload.date is None or upload.date >= since)
-    verdict = Verdict.WARN if is_possible else finding.verdict
-    advice = finding.advice.format(pyproject=upload.pyproject, wrangler=upload.wrangler)
-    return replace(finding, verdict=verdict, advice=advice)
+    def _patterns(self, name: str) -> Sequence[str]:
+        """Return the patterns that leave a module out."""
+        top, _, public = name.partition(".")
+        if top == "anyio":  # it imports other parts of itself late
+            return patterns_within(top, self.settings.excluded)
+        home = f"{top}.{HOME_OF[public]}" if top == "server_jobs" and public in HOME_OF else name
+        path = home.replace(".", "/")
+        return patterns_taking((f"{path}.py", f"{path}/__init__.py"), self.settings.excluded)

@@ -12,7 +12,7 @@ from server_jobs_generator.contracts.finding import ContractFinding
 from server_jobs_generator.files.changes import Finding, State
 from server_jobs_generator.plan import Plan
 from server_jobs_generator.problems.verdict import Verdict
-from server_jobs_generator.worker_lint.finding import CodeFinding
+from server_jobs_generator.worker_lint.rules import CodeFinding
 
 _ADVICE: Mapping[State, str] = {
     State.MISSING: "is not there; run server-jobs generate",

@@ -23,7 +23,7 @@ from server_jobs_generator.files.changes import Finding
 from server_jobs_generator.parallel.garbage import no_collections
 from server_jobs_generator.plan import Plan
 from server_jobs_generator.problems.verdict import Verdict
-from server_jobs_generator.worker_lint.finding import CodeFinding
+from server_jobs_generator.worker_lint.rules import CodeFinding
 
 from server_jobs_cli.console.failures import NO
 from server_jobs_cli.console.failures import report as report_error

@@ -12,7 +12,7 @@ from server_jobs.project import Project
 from server_jobs_generator.files.changes import Finding, State
 from server_jobs_generator.files.generated_file import read_file
 from server_jobs_generator.plan import Plan
-from server_jobs_generator.worker_lint.finding import CodeFinding
+from server_jobs_generator.worker_lint.rules import CodeFinding
 
 if TYPE_CHECKING:
     from .queue_check import QueueFindings
