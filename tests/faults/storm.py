@@ -102,7 +102,7 @@ class Storm:
     def _stop(self, chance: random.Random) -> None:
         worker = chance.choice(self._awake())
         worker.send(signal.SIGSTOP)
-        # Long enough for others to take over what it runs: lease, housekeeping, jitter. A timer, because whoever stands
+        # Long enough for others to take over what it runs: lease, maintenance, jitter. A timer, because whoever stands
         # still in a transaction on a SQLite file keeps everybody from writing, us too.
         pause = self.plan.lease + chance.uniform(0.8, 3.0)
         Timer(pause, worker.send, [signal.SIGCONT]).start()

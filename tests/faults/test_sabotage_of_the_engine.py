@@ -22,10 +22,10 @@ from server_jobs.engine.settler import Settler
 from server_jobs.engine.worker import Worker
 
 from tests.runtime import (
-    test_claiming_ahead,
+    test_attempt,
     test_documents,
-    test_executor,
     test_leases,
+    test_prefetching,
     test_settler,
     test_worker,
 )
@@ -115,14 +115,14 @@ CASES = [
         LeaseKeeper,
         "_note",
         nothing,
-        test_claiming_ahead.test_a_waiting_claim_that_was_lost_is_not_run,
+        test_prefetching.test_a_waiting_claim_that_was_lost_is_not_run,
     ),
     Case(
         "the leases of waiting claims are renewed",
         Runner,
         "hold",
         nothing,
-        test_claiming_ahead.test_the_leases_of_claims_that_wait_are_renewed,
+        test_prefetching.test_the_leases_of_claims_that_wait_are_renewed,
     ),
     Case(
         "outcomes are tried again after an outage",
@@ -143,21 +143,21 @@ CASES = [
         Worker,
         "_is_held_up",
         never,
-        test_claiming_ahead.test_nothing_more_is_begun_while_outcomes_cannot_be_stored,
+        test_prefetching.test_nothing_more_is_begun_while_outcomes_cannot_be_stored,
     ),
     Case(
         "attempted jobs are not claimed ahead",
         Backend,
         "take",
         take_any,
-        test_claiming_ahead.test_jobs_that_were_attempted_before_are_not_claimed_ahead,
+        test_prefetching.test_jobs_that_were_attempted_before_are_not_claimed_ahead,
     ),
     Case(
         "what waits is given back when the worker stops",
         Worker,
         "_give_back_waiting",
         nothing,
-        test_claiming_ahead.test_stopping_gives_what_waits_back_at_once_and_burns_no_attempt,
+        test_prefetching.test_stopping_gives_what_waits_back_at_once_and_burns_no_attempt,
     ),
     Case(
         "what runs here is not taken for lost",
@@ -193,7 +193,7 @@ CASES = [
         executor,
         "clean_text",
         as_it_is,
-        test_executor.test_an_error_text_that_no_database_takes_is_cleaned,
+        test_attempt.test_an_error_text_that_no_database_takes_is_cleaned,
     ),
 ]
 

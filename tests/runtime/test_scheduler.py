@@ -24,7 +24,7 @@ from server_jobs.domain.ids import schedule_id, slot_job_id
 from server_jobs.domain.interfaces import Store
 from server_jobs.domain.record import Firing, JobQuery, JobRecord, ScheduleRecord
 from server_jobs.engine.backend import Backend
-from server_jobs.engine.maintenance import Housekeeper
+from server_jobs.engine.maintenance import Maintenance
 from server_jobs.engine.scheduler import Scheduler
 from server_jobs.job import AnyJob
 from server_jobs.stores.memory import MemoryStore
@@ -364,10 +364,10 @@ async def test_a_worker_is_told_of_jobs_that_were_made_though_another_schedule_w
     clock.advance(HOUR)
     store.break_down("fire refused")
     told: list[bool] = []
-    housekeeper = Housekeeper(backend, lambda: told.append(True))
+    maintenance = Maintenance(backend, lambda: told.append(True))
 
-    housekeeper.tick()
-    await housekeeper.finish()
+    maintenance.tick()
+    await maintenance.finish()
 
     assert told
 

@@ -1,4 +1,4 @@
-"""One attempt of one job: read the params, call the handler, check the result, say what came of it."""
+"""One attempt of one job: read the params, call the handler, check the result, return the outcome."""
 
 from __future__ import annotations
 
@@ -45,12 +45,12 @@ _LOGGED_CHARACTERS = 2_000
 
 HAS_THREADS = sys.platform != "emscripten"
 
-# Whatever else a handler raises is the outcome of its job: `sys.exit()` in a handler does not end the worker.
+# Any other exception is the outcome of the job: `sys.exit()` in a handler does not end the worker.
 PASSED_ON = (asyncio.CancelledError, KeyboardInterrupt, GeneratorExit)
 
 
 class Stop(StrEnum):
-    """Why an attempt is ended from outside."""
+    """Why the engine ends an attempt."""
 
     CANCELLED = "cancelled"
     LOST = "lost"
@@ -60,7 +60,7 @@ class Stop(StrEnum):
 class HandlerCall:
     """One call of a handler, async or plain, within the timeout of its job.
 
-    `lingering` is the thread of a plain handler; it may outlive the call, since a thread cannot be stopped.
+    `lingering` is the thread of a plain handler. It may outlive the call, because Python cannot stop a thread.
     """
 
     lingering: asyncio.Future[object] | None = None
@@ -73,14 +73,14 @@ class HandlerCall:
         self._context = context
 
     def stop(self) -> None:
-        """Cancel an async handler where it waits; a plain one finds `context.cancelled` true."""
+        """Cancel an async handler at its next `await`. A plain handler sees `context.cancelled`."""
         self._context.cancelled = True
         if self._task is not None:
             self._is_stopped = True
             self._task.cancel()
 
     async def run(self, backend: JobBackend | None, params: BaseModel) -> object:
-        """What the handler returns. Raises what it raises, and `TimeoutError` when its time is up.
+        """Return the result of the handler. Raises its exception, or `TimeoutError` after the timeout.
 
         Raises `CancelledError` only when `stop` was called or the caller itself is cancelled.
         """
@@ -105,7 +105,7 @@ class HandlerCall:
             self._end()
 
     async def run_in(self, processes: HandlerProcesses, params: str) -> WrittenResult | Snooze | Cancel:
-        """As `run`, in a process of its own, which reads the params and writes the result."""
+        """Like `run`, but in another process, which reads the params and writes the result."""
         self._task = asyncio.current_task()
         try:
             return await processes.run(self._job, self._handler, params, self._context)
@@ -113,7 +113,7 @@ class HandlerCall:
             self._end()
 
     def _is_running(self) -> bool:
-        """Whether this code runs in the task of the call; not when an event loop that ends closes its coroutine."""
+        """True inside the task of the call. False when an ending event loop closes the coroutine."""
         try:
             return asyncio.current_task() is self._task
         except RuntimeError:
@@ -121,7 +121,7 @@ class HandlerCall:
 
     def _end(self) -> None:
         if self._is_stopped and self._task is not None:
-            self._task.uncancel()  # the handler is over; what its caller does next is not cancelled
+            self._task.uncancel()  # the handler is over; the caller itself is not cancelled
         self._task = None
 
     async def _invoke_within(self, limit: timedelta, params: BaseModel) -> object:
@@ -137,7 +137,7 @@ class HandlerCall:
             raise TimeoutError(f"the handler did not return within its timeout of {limit}") from error
 
     def _begin(self, params: BaseModel) -> object:
-        """Call the handler; what it returns, or what is to be awaited for that."""
+        """Call the handler. Return its result, or an awaitable of it."""
         if is_async(self._handler) or not HAS_THREADS:
             return self._handler(params, self._context)
         return self._in_thread(params)
@@ -149,7 +149,7 @@ class HandlerCall:
 
 
 class _UnreadableError(Exception):
-    """The params of a row cannot be read, for this reason."""
+    """The params of a row cannot be read. The message says why."""
 
     def __init__(self, reason: Exception) -> None:
         super().__init__(str(reason))
@@ -159,18 +159,18 @@ class _UnreadableError(Exception):
 def _legible(read: Callable[[str, int], T], claim: Claim) -> T:
     try:
         return read(claim.params, claim.spec_version)
-    except Exception as error:  # an upcaster or a validator of the user may raise anything
+    except Exception as error:  # upcasters and validators are user code
         raise _UnreadableError(error) from error
 
 
 class Attempt:
-    """A claim in this process, from the moment it is held: waiting to run, running, or over and to be stored."""
+    """A claim in this process: waiting to run, running, or finished and not stored yet."""
 
     stopped: Stop | None = None
     is_over = False
-    """Whether the handler has ended and there is an outcome to store, or none to be stored by anybody."""
+    """True once the handler has ended, with an outcome to store or a lost claim."""
     began = 0.0
-    """The monotonic moment at which a worker started it."""
+    """Monotonic time of the start."""
     _reported_progress = 0
     _reported_message: str | None = None
 
@@ -191,26 +191,26 @@ class Attempt:
         self.context = context
         self.lease = lease
         self.processes = processes
-        """Where its handler runs; None: in this process."""
+        """The processes that run the handler; None: it runs in this process."""
         self._versions = versions or job.versions()
         self.call = HandlerCall(job, handler, context)
 
     def stop(self, reason: Stop) -> None:
-        """End the handler early, or keep it from being called; the first reason counts."""
+        """End the handler early, or prevent its call. The first reason counts."""
         if self.stopped is None:
             self.stopped = reason
             self.call.stop()
 
     @property
     def is_stopped(self) -> bool:
-        """Whether it is to end, or has been ended, from outside."""
+        """Whether `stop` was called."""
         return self.stopped is not None
 
     async def run(self, backend: JobBackend) -> Settlement | None:
-        """Execute the handler and say what to settle; None when the claim is lost, and there is nothing to say.
+        """Run the handler and return the settlement; None if the claim is lost.
 
-        Raises `CancelledError` only when the caller itself is cancelled. Params that cannot be read park the job: to
-        try that again would be in vain, and to lose it would be worse.
+        Raises `CancelledError` only if the caller itself is cancelled. Unreadable params park the job, because another
+        attempt would fail in the same way.
         """
         claim, job = self.claim, self.job
         if self.is_stopped:
@@ -231,14 +231,14 @@ class Attempt:
             return self._ended()
         except _UnreadableError as error:
             return self._parked(error.reason)
-        except BaseException as error:  # the one place where what handlers raise is caught
+        except BaseException as error:  # the only place that catches exceptions of handlers
             if is_being_cancelled() and not self.is_stopped:
-                raise asyncio.CancelledError from error  # the caller was cancelled, and the handler fell over it
+                raise asyncio.CancelledError from error  # the handler failed because the caller was cancelled
             return self._failed(error)
         return Completed(id=claim.id, token=claim.token, result=text, report=self._unreported())
 
     def heartbeat(self) -> Heartbeat:
-        """A sign of life with the newest progress."""
+        """Return a heartbeat with the newest progress."""
         return Heartbeat(
             id=self.claim.id,
             token=self.claim.token,
@@ -247,24 +247,24 @@ class Attempt:
         )
 
     def note_stored(self, heartbeat: Heartbeat) -> None:
-        """The progress that heartbeat carried is in the row."""
+        """Note that the row has the progress of this heartbeat."""
         self._reported_progress, self._reported_message = heartbeat.progress, heartbeat.message
 
     @property
     def has_news(self) -> bool:
-        """Whether there is progress that is not in the row."""
+        """Whether the row lacks the newest progress."""
         context = self.context
         return context.progress != self._reported_progress or context.progress_message != self._reported_message
 
     async def _outcome(self, backend: JobBackend) -> object:
-        """What the handler returns. Raises `_UnreadableError` when it cannot be called, as the params are no params."""
+        """Return the result of the handler. Raises `_UnreadableError` if the params cannot be read."""
         claim, processes = self.claim, self.processes
         if processes is None:
             return await self.call.run(backend, _legible(self._versions.read, claim))
         text = _legible(self._versions.current_params, claim)
         try:
             return await self.call.run_in(processes, text)
-        except InvalidParamsError as error:  # over there they are read first, and what the handler raises is wrapped
+        except InvalidParamsError as error:  # the process reads the params first, and wraps exceptions of the handler
             raise _UnreadableError(error) from error
 
     def _ended(self) -> Settlement | None:
@@ -288,7 +288,7 @@ class Attempt:
         return Cancelled(id=self.claim.id, token=self.claim.token, reason=reason, report=self._unreported())
 
     def _parked(self, cause: Exception) -> Settlement:
-        """A failure that is never pruned: nobody has run the job yet."""
+        """Return the failure of a parked job. It is never pruned, because the job has not run."""
         claim, error = self.claim, clean_text(f"{UNREADABLE}{describe(cause)}", MAX_ERROR_CHARACTERS)
         _logger.error("%s %s is parked, its params cannot be read: %s", claim.job_name, claim.id, describe(cause))
         return Failed(id=claim.id, token=claim.token, error=error, retry_after=None)
@@ -296,7 +296,7 @@ class Attempt:
     def _failed(self, cause: BaseException) -> Settlement | None:
         error = describe(cause)
         if error.startswith(UNREADABLE):
-            error = f"Error: {error}"  # the mark of a parked job is the engine's alone
+            error = f"Error: {error}"  # only the engine may write the prefix of a parked job
         self._log_failure(cause, error)
         if self.stopped is not None:
             return self._ended()  # it failed because it was stopped
@@ -331,7 +331,7 @@ class Attempt:
 
 
 def isawaitable(value: object) -> TypeGuard[Awaitable[object]]:
-    """As `inspect.isawaitable`, quick for what most handlers return."""
+    """Like `inspect.isawaitable`, but fast for coroutines and models."""
     return isinstance(value, CoroutineType) or (not isinstance(value, BaseModel) and inspect.isawaitable(value))
 
 
@@ -341,7 +341,7 @@ def _is_coroutine_function(handler: AnyHandler) -> bool:
 
 
 def is_async(handler: AnyHandler) -> bool:
-    """Whether the handler is called in the event loop; any other one gets a thread."""
+    """Whether the handler runs in the event loop; other handlers run in a thread."""
     try:
         return _is_coroutine_function(handler)
     except TypeError:  # an object with `__call__` that cannot be hashed
@@ -349,10 +349,10 @@ def is_async(handler: AnyHandler) -> bool:
 
 
 def describe(error: BaseException) -> str:
-    """An error as it is stored: its type, its message, and where it came from."""
+    """Return the text to store for an error: type, message and place."""
     if isinstance(error, HandlerProcessError):
         return error.description
-    message = _message_of(error)[: MAX_ERROR_CHARACTERS + 1]  # the rest would only be cleaned and cut
+    message = _message_of(error)[: MAX_ERROR_CHARACTERS + 1]  # cleaning the rest would be wasted
     text = f"{type(error).__name__}: {message}" if message else type(error).__name__
     if not isinstance(error, InvalidDocumentError | UpcastError):
         text += error_place(error)
@@ -360,7 +360,7 @@ def describe(error: BaseException) -> str:
 
 
 def is_being_cancelled() -> bool:
-    """Whether somebody asked to cancel the task that runs here."""
+    """Whether the current task is being cancelled."""
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0
 
@@ -373,10 +373,10 @@ def _message_of(error: BaseException) -> str:
 
 
 def in_thread(call: Callable[[], object]) -> asyncio.Future[object]:
-    """Run a plain function in a daemon thread of its own, with the context variables of here.
+    """Run a plain function in a new daemon thread, with the current context variables.
 
-    A thread each, not a pool: a handler that never returns takes a slot of the worker, never a thread that other
-    handlers wait for, and it cannot keep the process from ending.
+    Each call gets a new thread instead of one from a pool. A handler that never returns then occupies only its own
+    slot, and cannot prevent the process from ending.
     """
     loop = asyncio.get_running_loop()
     future: asyncio.Future[object] = loop.create_future()
@@ -396,11 +396,11 @@ def in_thread(call: Callable[[], object]) -> asyncio.Future[object]:
             value = variables.run(call)
         except StopIteration as stop:
             error = RuntimeError(f"the handler raised StopIteration: {stop}")
-        except GeneratorExit:  # thrown into a coroutine that waits, it would close the engine's own
+        except GeneratorExit:  # inside a waiting coroutine it would close the engine's own
             error = RuntimeError("the handler raised GeneratorExit")
-        except BaseException as raised:  # noqa: BLE001  carried to the loop, where it is settled
+        except BaseException as raised:  # noqa: BLE001  the event loop receives it
             error = raised
-        with suppress(RuntimeError):  # the loop was closed, and nobody waits any more
+        with suppress(RuntimeError):  # the loop is closed
             loop.call_soon_threadsafe(settle, value, error)
 
     threading.Thread(target=work, name="server-jobs-handler", daemon=True).start()

@@ -1,4 +1,4 @@
-"""A registry and a store, ready to run jobs: claims, executes, settles. Every worker and every job class uses one."""
+"""A registry and a store, ready to run jobs. Every worker and every job class uses a backend."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ from ..registry import JobRegistry, known_jobs
 from ..result import JobMetadata
 from ..stores.sql import SqlStore
 from .attempt import Attempt, HandlerCall, Stop
-from .direct_run import run_unstored, why_unavailable
+from .direct_run import run_unstored, unavailable_reason
 from .pruner import Pruner
 from .runner import Runner
 from .scheduler import Scheduler
@@ -85,14 +85,14 @@ class _Means(NamedTuple):
 
 
 class Backend:
-    """The backend over any store.
+    """A backend over any store.
 
-    `database` is a store, a database, or a URL. Opens at the first use; `initialize` does it earlier, to fail early.
-    `clock` is for tests. Handlers that run in processes have the database only if it was given as a URL.
+    `database` is a store, a database, or a URL. The backend opens it at the first use, or in `initialize`. `clock` is
+    for tests. Handlers in their own processes can enqueue only if `database` is a URL.
     """
 
     has_processes = sys.platform not in ("emscripten", "wasi")
-    """Whether handlers whose spec says so run in processes of their own; otherwise all run in this one."""
+    """True if handlers run in their own processes where the spec says so; else all handlers run in this process."""
 
     def __init__(
         self,
@@ -120,10 +120,10 @@ class Backend:
         self.scheduler = Scheduler(self.store, job_registry)
         self.pruner = Pruner(self.store, job_registry, self.clock)
         self.inserted: list[Callable[[], None]] = []
-        """Called after every insert of this process: workers here need not wait for their next poll."""
+        """Called after every insert of this process, so that its workers claim at once."""
         self.runner = Runner(self.store, self.clock)
         self._claims: dict[str, tuple[Claim, float]] = {}
-        """The claims that nobody executes yet, by their tokens, and a monotonic moment before each was made."""
+        """Claims that did not start yet, by token, each with a monotonic time before the claim."""
         self._processes: HandlerProcesses | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._opened_by: int | None = None
@@ -132,19 +132,19 @@ class Backend:
 
     @property
     def registry(self) -> JobRegistry:
-        """The jobs this backend knows."""
+        """The jobs of this backend."""
         return self.config.job_registry
 
     @property
     def loop(self) -> asyncio.AbstractEventLoop | None:
-        """The event loop in which this process opened it; None while it is closed."""
+        """The event loop in which this process opened the backend; None while it is closed."""
         is_here = self._opened_by == os.getpid() and self._loop is not None and not self._loop.is_closed()
         return self._loop if is_here else None
 
     async def initialize(self) -> None:
         """As in `WorkerBackend`. Raises `DatabaseError`, or `SchemaMissingError` when migrations have not run.
 
-        A process that was forked from one in which it was open opens it anew; that needs a URL as database.
+        A forked child opens its own connections, which needs a URL as database.
         """
         if self._opened_by not in (None, os.getpid()):
             self._begin_anew()
@@ -157,13 +157,13 @@ class Backend:
             self._loop, self._opened_by = asyncio.get_running_loop(), os.getpid()
 
     def _begin_anew(self) -> None:
-        """A fork shares the connections of its parent, and must neither use them nor close them."""
+        """Start over in a forked child, which must neither use nor close the connections of its parent."""
         if not isinstance(self.config.database, str):
             raise DatabaseError(
                 "this backend was opened before the process was forked, and its connections belong to the parent; "
                 "give it the URL of its database, or make it in the forked process"
             )
-        self._inherited.append(self.store)  # not to be collected, which would close it
+        self._inherited.append(self.store)  # keep it alive: garbage collection would close it
         self.store = _store_of(self.config.database, self.registry.database_schema)
         self.scheduler = Scheduler(self.store, self.registry)
         self.pruner = Pruner(self.store, self.registry, self.clock)
@@ -179,7 +179,7 @@ class Backend:
             await self._processes.close()
         self._loop = self._opened_by = None
         await self.store.close()
-        self.runner = Runner(self.store, self.clock)  # nothing of an outage is left when it is opened again
+        self.runner = Runner(self.store, self.clock)  # forget an outage of the time before
 
     async def health_check(self) -> Health:
         try:
@@ -199,17 +199,17 @@ class Backend:
             raise
 
     async def give_back(self, claims: Sequence[Claim]) -> None:
-        """Put the jobs of those of these claims that were not executed back, without counting the attempt."""
+        """Release the claims that did not start; their jobs keep the attempt."""
         await self.runner.release([claim for claim in claims if self._claims.pop(claim.token, None) is not None])
 
     def check_handlers(self) -> None:
-        """Raise `InvalidOptionError` for a handler that is to run in a process, and that a process could not import."""
+        """Raise `InvalidOptionError` for a handler that its process could not import."""
         for registration in self.registry.registrations():
             if registration.handler is not None and (processes := self._processes_for(registration.job)):
                 processes.check(registration.job, registration.handler)
 
     async def claim(self, limit: int, *, queues: tuple[str, ...] | None = None) -> Sequence[Claim]:
-        """Claim at most `limit` due jobs whose handlers are implemented here."""
+        """Claim up to `limit` due jobs with a handler in this registry."""
         check_limit(limit)
         await self.initialize()
         began = self.clock.monotonic()
@@ -231,7 +231,7 @@ class Backend:
         return WorkerExecutionResult(job.id, outcome, duration, error)
 
     async def _run_held(self, attempt: Attempt) -> tuple[Outcome, str | None]:
-        """Start an attempt of a claim that this backend holds; otherwise like `Runner.run`."""
+        """Start an attempt of a claim of this backend; otherwise like `Runner.run`."""
         self._claims.pop(attempt.claim.token, None)
         return await self.runner.run(attempt, self)
 
@@ -248,7 +248,7 @@ class Backend:
         began = self.clock.monotonic()
         request = self.request(limit=limit, queues=queues, slots=slots, limited=limited)
         attempts: list[Attempt] = []
-        means: dict[str, _Means] = {}  # found once for all claims of a name, as there may be hundreds
+        means: dict[str, _Means] = {}  # one entry per job name, for hundreds of claims
         for claim in await self._held(self.store.claim(request)):
             if claim.job_name not in means:
                 means[claim.job_name] = self._means_of(self.registry.find(claim.job_name).job)
@@ -271,7 +271,7 @@ class Backend:
 
     async def handle_expired_locks(self) -> Sequence[Expired]:
         await self.initialize()
-        # After a pause (a suspended machine, a blocked event loop) this may come before what runs here is renewed.
+        # After a pause (a suspended machine, a blocked event loop) this may run before the next renewal.
         held = [attempt.claim.token for attempt in self.runner.held()]
         expired = await self.store.expire(jitter=EXPIRY_JITTER, except_for=held)
         gone = {job.id for job in expired}
@@ -279,7 +279,7 @@ class Backend:
         return expired
 
     def allowance(self) -> int | None:
-        """How many more jobs a tick may run, schedules it may fire, or looks a stream may take; None: any number."""
+        """How many more jobs a tick may run, schedules it may fire, or reads a stream may make; None: unlimited."""
         return None
 
     def request(
@@ -290,7 +290,7 @@ class Backend:
         slots: int | None = None,
         limited: int | None = None,
     ) -> ClaimRequest:
-        """Return a request for the jobs of this registry whose handlers are implemented."""
+        """Return a claim request for the jobs with a handler in this registry."""
         return ClaimRequest(
             known=self.registry.known_jobs(),
             limit=limit,
@@ -320,7 +320,7 @@ class Backend:
         began = self.clock.monotonic()
         claims = await self._held(self._claim_one(job_id, request))
         if not claims:
-            raise why_unavailable(versions, job_id, await self.store.get(job_id))
+            raise unavailable_reason(versions, job_id, await self.store.get(job_id))
         return await self._run(job, claims[0], worker_timeout, began)
 
     async def run_unstored(
@@ -343,7 +343,7 @@ class Backend:
         return [] if claim is None else [claim]
 
     async def _held(self, claiming: Coroutine[None, None, Sequence[Claim]]) -> Sequence[Claim]:
-        """The claims made. When the caller is cancelled they are made all the same, and given back."""
+        """Claim jobs. If the caller is cancelled, finish the claim and release the jobs."""
         task = begun(claiming)
         try:
             return await shielded(task)
@@ -351,7 +351,7 @@ class Backend:
             undoing = asyncio.get_running_loop().create_task(self._undo(task), context=Context())
             self._undoing.add(undoing)
             undoing.add_done_callback(self._undoing.discard)
-            await asyncio.shield(undoing)  # goes on although the caller is cancelled once more
+            await asyncio.shield(undoing)  # continues if the caller is cancelled again
             raise
 
     async def _undo(self, claiming: asyncio.Future[Sequence[Claim]]) -> None:
@@ -396,11 +396,11 @@ class Backend:
         )
 
     def _processes_for(self, job: AnyDefinition) -> HandlerProcesses | None:
-        """Where that job's handler runs; None: in this process."""
+        """Return the processes that run the handler of this job; None: it runs in this process."""
         if job.options.run_in is not RunIn.PROCESS or not self.has_processes:
             return None
         if self._processes is None:
-            from ..isolation.pool import HandlerProcesses  # nothing of it is loaded where no job asks for it
+            from ..isolation.pool import HandlerProcesses  # loaded only if a job needs it
 
             database = self.config.database
             url = database if isinstance(database, str) else None
@@ -424,14 +424,14 @@ def _store_of(database: Store | Database | str, schema: str | None) -> Store:
 async def run_unbound(
     job: AnyDefinition, params: BaseModel, correlation_id: str | None
 ) -> tuple[JobMetadata, BaseModel | None]:
-    """Execute a job without a backend, and store nothing. Raises `HandlerMissingError`."""
+    """Run a job without a backend, and store nothing. Raises `HandlerMissingError`."""
     context = JobContext(job_name=job.job_name, correlation_id=correlation_id)
     call = HandlerCall(job, handler_without_backend(job), context)
     return await run_unstored(call, job, params, None, None, SystemClock())
 
 
 def check_limit(limit: int) -> None:
-    """Raise `InvalidOptionError` for a number of jobs that is below zero."""
+    """Raise `InvalidOptionError` for a negative number of jobs."""
     if limit < 0:
         raise InvalidOptionError(f"limit must be at least 0, not {limit}")
 

@@ -1,4 +1,4 @@
-"""Jobs run by hand: without a row, or a row that somebody names."""
+"""Run a job without a worker: without a row, or from a row that the caller names."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ async def run_unstored(
     processes: HandlerProcesses | None,
     clock: Clock,
 ) -> tuple[JobMetadata, BaseModel | None]:
-    """Call the handler once, without a trace in the store: what came of it, and the result if it completed."""
+    """Call the handler once and store nothing. Return the outcome, and the result if it completed."""
     began = clock.now()
     value, error, status = None, None, JobStatus.COMPLETED
     try:
@@ -48,7 +48,7 @@ async def run_unstored(
                 value, _ = write_result(job.job_name, job.result_model, outcome)
     except PASSED_ON:
         raise
-    except BaseException as raised:  # noqa: BLE001  whatever else a handler raises is its outcome
+    except BaseException as raised:  # noqa: BLE001  any other exception is the outcome
         status, error = JobStatus.FAILED, describe(raised)
     metadata = JobMetadata(
         job_id=None,
@@ -63,8 +63,8 @@ async def run_unstored(
     return metadata, value
 
 
-def why_unavailable(versions: Versions, job_id: str, record: JobRecord | None) -> ServerJobsError:
-    """Why that stored job cannot be claimed to be run here."""
+def unavailable_reason(versions: Versions, job_id: str, record: JobRecord | None) -> ServerJobsError:
+    """Return the reason why the stored job cannot be claimed here."""
     job = versions.job
     if record is None:
         return JobNotFoundError(job_id)

@@ -1,8 +1,8 @@
-"""The program of a process that runs handlers: what the worker sends over a socket is called, one after the other.
+"""The program of a handler process: run the calls that the worker sends over a socket, one after the other.
 
-Handlers run in its main thread, where signals end them: a plain one is called there, an async one has the event loop.
-A second thread listens to the worker, so that a handler which never waits can still be told to stop, and so that
-nothing goes on here when the worker is gone.
+Handlers run in the main thread, where signals can end them: a plain handler directly, an async one in the event loop. A
+second thread reads from the worker. It can stop a handler that never awaits, and it ends the process when the worker is
+gone.
 """
 
 from __future__ import annotations
@@ -64,20 +64,20 @@ _LAST_MOMENT = 1.0
 
 
 def main(descriptor: int) -> None:
-    """Work for whoever holds the other end of that socket, until it is closed."""
+    """Serve the worker at the other end of the socket until the socket is closed."""
     os.set_inheritable(descriptor, False)
     HandlerProgram(socket.socket(fileno=descriptor)).run()
 
 
 @dataclass(frozen=True, slots=True)
 class _Error:
-    """What a handler raised: carried as a value, so that its traceback stays as it was."""
+    """An exception of a handler as a value, so that its traceback stays unchanged."""
 
     error: BaseException
 
 
 class HandlerProgram:
-    """What the main thread and the listening thread share."""
+    """State that the main thread and the reading thread share."""
 
     def __init__(self, connection: socket.socket) -> None:
         self._connection = connection
@@ -94,7 +94,7 @@ class HandlerProgram:
         self._is_ended = False
 
     def run(self) -> None:
-        """Answer calls until there are no more, or until one was stopped."""
+        """Answer calls until the worker closes the socket or stops a call."""
         signal.signal(signal.SIGTERM, self._terminate)
         threading.Thread(target=self._listen, name="server-jobs-listener", daemon=True).start()
         with self._runner as runner:
@@ -129,7 +129,7 @@ class HandlerProgram:
             return _raised(outcome.error) if isinstance(outcome, _Error) else _answer_to(name, result_model, outcome)
         except InvalidDocumentError as error:
             return _misfit(error)
-        except BaseException as error:  # noqa: BLE001  whatever models and modules of the user raise
+        except BaseException as error:  # noqa: BLE001  models and modules are user code
             return _raised(error)
 
     def _begin(self, call: Call, backend: Backend | None) -> JobContext:
@@ -152,7 +152,7 @@ class HandlerProgram:
             return _Error(RuntimeError(f"the handler raised StopIteration: {stop}"))
         except GeneratorExit:
             return _Error(RuntimeError("the handler raised GeneratorExit"))
-        except BaseException as error:  # noqa: BLE001  whatever a handler raises is its outcome
+        except BaseException as error:  # noqa: BLE001  any exception is the outcome
             return _Error(error)
         if asyncio.isfuture(result) or asyncio.iscoroutine(result) or hasattr(result, "__await__"):
             return self._runner.run(self._awaited(lambda: result), context=variables)
@@ -170,7 +170,7 @@ class HandlerProgram:
             return _Error(reason)
         except GeneratorExit:
             return _Error(RuntimeError("the handler raised GeneratorExit"))
-        except BaseException as error:  # noqa: BLE001  whatever a handler raises is its outcome
+        except BaseException as error:  # noqa: BLE001  any exception is the outcome
             return _Error(error)
         finally:
             self._task = None
@@ -182,12 +182,12 @@ class HandlerProgram:
             self._send(answer)
 
     def _terminate(self, number: int, frame: FrameType | None) -> None:
-        """End a handler that did not stop when it was asked to; not because a whole group is told to end."""
+        """End a handler that ignored the request to stop. Ignore signals to the whole process group."""
         del frame
         if self._is_ended:
             sys.exit(128 + number)
 
-    # --- in the listening thread -----------------------------------------------------------------------------------
+    # --- in the reading thread -----------------------------------------------------------------------------------
 
     def _listen(self) -> None:
         rest = b""
@@ -240,22 +240,22 @@ class HandlerProgram:
             self._send(Progress(percent=newest[0], message=newest[1]))
 
     def _end(self) -> None:
-        """The worker is gone, or needs this process no more."""
+        """End the process: the worker is gone or closed the socket."""
         if self._is_busy:
             _kill_all()
         with suppress(RuntimeError):
             self._loop.call_soon_threadsafe(self._requests.put_nowait, None)
         time.sleep(_LAST_MOMENT)
-        os._exit(0)  # something keeps the interpreter from ending, such as a thread of a handler
+        os._exit(0)  # a thread of a handler, for example, prevents a regular exit
 
     def _send(self, message: Message) -> None:
         line = line_of(message)
-        with self._lock, suppress(OSError):  # the worker is gone; the listening thread sees to it
+        with self._lock, suppress(OSError):  # the worker is gone; the reading thread ends the process
             self._connection.sendall(line)
 
 
 class _Place:
-    """Where handlers run: the database of the worker, opened when one of them needs it, and the worker's jobs."""
+    """The surroundings of a handler: the jobs of the worker, and its database, opened when a handler needs it."""
 
     def __init__(self, database: str | None, schema: str | None, jobs: Sequence[HandlerPaths]) -> None:
         self._database = database
@@ -264,21 +264,22 @@ class _Place:
         self._backends: dict[bool, Backend] = {}
 
     def backend_for(self, handler: AnyHandler) -> Backend | None:
-        """What job classes enqueue into; None when the worker's database has no URL.
+        """Return the backend for job classes; None if the worker's database has no URL.
 
-        A backend lives in the event loop it was opened in: that of async handlers is not there for plain ones.
+        A backend belongs to one event loop. Plain handlers run outside of the loop of async handlers, and get another
+        backend.
         """
         if self._database is None:
             return None
         kind = is_async(handler)
         if kind not in self._backends:
             backend = Backend(database=self._database, job_registry=_JobsElsewhere(self._jobs, self._schema))
-            backend.has_processes = False  # this is one already
+            backend.has_processes = False  # handlers run in this process
             self._backends[kind] = backend
         return self._backends[kind]
 
     def context_of(self, call: Call, backend: Backend | None) -> JobContext:
-        """The context of a call, as the worker would make it."""
+        """Return the context of a call, equal to the one that the worker would make."""
         context = JobContext(
             job_name=call.paths.job_name,
             job_id=call.job_id,
@@ -291,13 +292,13 @@ class _Place:
         return context
 
     async def close(self) -> None:
-        """Close what was opened in this event loop."""
+        """Close the backend of this event loop."""
         if True in self._backends:
             await self._backends[True].shutdown()
 
 
 class _JobsElsewhere(JobRegistry):
-    """The handlers of the worker's registry, imported when they are needed."""
+    """The registry of the worker; each handler is imported when it is needed."""
 
     def __init__(self, jobs: Sequence[HandlerPaths], schema: str | None) -> None:
         super().__init__(database_schema=schema)
@@ -312,7 +313,7 @@ class _JobsElsewhere(JobRegistry):
 
 
 class _OpeningReader:
-    """Reads jobs of a backend, which it opens first."""
+    """Read jobs of a backend, and open it first."""
 
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
@@ -347,7 +348,7 @@ class _OpeningReader:
 
 
 class _ToWorker(logging.Handler):
-    """Sends every record to the worker."""
+    """Send every log record to the worker."""
 
     def __init__(self, send: Callable[[Message], None]) -> None:
         super().__init__()
@@ -356,7 +357,7 @@ class _ToWorker(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         try:
             self._send(logged(record))
-        except Exception:  # noqa: BLE001  as every handler of logging does
+        except Exception:  # noqa: BLE001  like every handler of logging
             self.handleError(record)
 
 
@@ -372,7 +373,7 @@ def _answer_to(job_name: str, result_model: type[BaseModel], outcome: object) ->
 
 def _misfit(error: InvalidDocumentError) -> Misfit:
     problems: list[tuple[str, str]] = []
-    left = MAX_ERROR_CHARACTERS  # more than that is never stored
+    left = MAX_ERROR_CHARACTERS  # the limit of the row
     for problem in error.problems:
         if left <= 0:
             break
@@ -398,7 +399,7 @@ def _flush() -> None:
 
 
 def _kill_all() -> None:
-    """This process and what its handlers started."""
+    """Kill this process and the processes that its handlers started."""
     if os.getpgrp() == os.getpid():
         os.killpg(os.getpid(), signal.SIGKILL)
     os._exit(1)

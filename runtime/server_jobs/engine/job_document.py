@@ -1,4 +1,4 @@
-"""A stored job as a JSON value, without what is not for everybody's eyes."""
+"""Stored jobs as JSON values, with redacted values hidden."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from ..registry import JobRegistry
 
 @dataclass(frozen=True, slots=True)
 class ShownParams:
-    """The params of a stored job as JSON text; None when they are hidden, and `reason` says why."""
+    """Params of a stored job as JSON text. If they are hidden, the text is None and `reason` says why."""
 
     text: str | None
     reason: str | None = None
 
 
 def shown_params(record: JobRecord, registry: JobRegistry) -> ShownParams:
-    """The params with the values below the job's `redact` pointers hidden.
+    """Return the params, with the values at the job's `redact` pointers hidden.
 
-    All of them are hidden where nothing says what to redact, because the job is not registered here, or redacts
-    something and the row is of another version.
+    Hide all params if the pointers do not apply: the job is not registered here, or the row has another version of a
+    job that redacts something.
     """
     job = registry.get(record.job_name)
     if job is None:
@@ -37,7 +37,7 @@ def shown_params(record: JobRecord, registry: JobRegistry) -> ShownParams:
 
 
 def job_document(record: JobRecord) -> dict[str, object]:
-    """Everything about a job but its params; times are in UTC, the result is a JSON value."""
+    """Return all fields of a job except its params. Times are in UTC, the result is a JSON value."""
     return {
         **job_summary(record.summary),
         "spec_version": record.spec_version,
@@ -53,7 +53,7 @@ def job_document(record: JobRecord) -> dict[str, object]:
 
 
 def job_summary(summary: JobSummary) -> dict[str, object]:
-    """Where a job is, and nothing of what it was given, returned or raised."""
+    """Return the status fields of a job, without params, result and error."""
     return {
         "id": summary.id,
         "job_name": summary.job_name,
@@ -72,7 +72,7 @@ def job_summary(summary: JobSummary) -> dict[str, object]:
 
 
 def parsed(text: str | None) -> object:
-    """The value of JSON text; text that is not JSON as it is, for a row may hold anything."""
+    """Return the value of JSON text. Return other text unchanged, because a row may hold anything."""
     try:
         return None if text is None else json.loads(text)
     except (ValueError, RecursionError):

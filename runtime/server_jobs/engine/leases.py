@@ -1,4 +1,4 @@
-"""Signs of life of the attempts that run here: one statement for all of them, as often as needed and not more."""
+"""Renew the leases of this process, with one statement for all of them."""
 
 from __future__ import annotations
 
@@ -17,16 +17,15 @@ _logger = logging.getLogger("server_jobs")
 
 PROGRESS_INTERVAL = timedelta(seconds=1)
 CANCEL_INTERVAL = timedelta(seconds=3)
-_MOST_FAILURES = 30  # of one round of renewals; more rows than that are not bad, the database is
-_LOOKS = 3  # in each interval, so that a renewal is not late, and one that failed is soon tried again
+_MOST_FAILURES = 30  # per round of renewals; with more, the database is the problem instead of single rows
+_LOOKS = 3  # per interval, so that no renewal is late and a failed one is retried soon
 
 
 class LeaseKeeper:
-    """Renews leases at a third of their length, stores progress once a second, and learns of cancellations in 3 s.
+    """Renew leases after a third of their length, store progress once a second, and notice cancellations within 3 s.
 
-    Stops an attempt whose claim is lost, also when the database could not be reached, or did not answer, until its
-    lease had run out: by then another worker may have the job. The task that does it lives only while there are
-    attempts.
+    Stop an attempt whose claim is lost, or whose lease expired while the database did not answer: another worker may
+    have the job then. The background task lives only while there are attempts.
     """
 
     def __init__(self, store: Store, clock: Clock) -> None:
@@ -39,22 +38,22 @@ class LeaseKeeper:
         self._shortest = timedelta.max
 
     def hold(self, attempt: Attempt, since: float | None = None) -> None:
-        """Renew this attempt's lease from now on, if that is not so already.
+        """Renew the lease of this attempt from now on. Does nothing if it is renewed already.
 
-        `since` is a monotonic moment that was not later than the claim; now if not given.
+        `since` is a monotonic time at or before the claim; default: now.
         """
         if attempt in self._renewed:
             return
         self._renewed[attempt] = self._clock.monotonic() if since is None else since
         if self._task is not None and attempt.lease < self._shortest:
-            self._task.cancel()  # it sleeps for too long
+            self._task.cancel()  # it would wake too late
             self._task = None
         if self._task is None or self._task.done():
             self._shortest = min(held.lease for held in self._renewed)
             self._task = asyncio.get_running_loop().create_task(self._keep(), context=Context())
 
     def release(self, attempt: Attempt) -> None:
-        """Leave this attempt's lease alone from now on."""
+        """Stop renewing the lease of this attempt."""
         self._renewed.pop(attempt, None)
         if not self._renewed and self._task is not None:
             self._task.cancel()
@@ -65,11 +64,11 @@ class LeaseKeeper:
         return list(self._renewed)
 
     def expires_at(self, attempt: Attempt) -> float:
-        """The monotonic moment until which this attempt's lease surely lasts."""
+        """Return the monotonic time until which the lease certainly lasts."""
         return self._renewed.get(attempt, 0.0) + attempt.lease.total_seconds()
 
     def tick(self) -> None:
-        """Send the heartbeats that are due; while earlier ones are not answered, end what has outlived its lease."""
+        """Send the heartbeats that are due. While earlier ones have no answer, stop attempts whose lease expired."""
         now = self._clock.monotonic()
         if self._renewal is not None and not self._renewal.done():
             self._stop_outlived(list(self._renewed), now)
@@ -77,7 +76,7 @@ class LeaseKeeper:
             self._renewal = asyncio.get_running_loop().create_task(self._renew_all(due))
 
     def _due(self, now: float) -> dict[timedelta, list[Attempt]]:
-        """Attempts by the length of their leases."""
+        """Return the attempts due for renewal, by the length of their leases."""
         due: defaultdict[timedelta, list[Attempt]] = defaultdict(list)
         for attempt, renewed in self._renewed.items():
             if attempt.stopped is Stop.LOST:
@@ -97,7 +96,7 @@ class LeaseKeeper:
             await self._renew(attempts, lease, self._clock.monotonic(), [_MOST_FAILURES])
 
     async def _renew(self, attempts: list[Attempt], lease: timedelta, now: float, budget: list[int]) -> None:
-        """Renew these leases; where that fails and the database answers, in halves: a bad row costs no other lease."""
+        """Renew these leases. If the database rejects the batch, split it, so that one bad row costs no other lease."""
         error = await self._renew_together(attempts, lease, now)
         if error is None:
             return
@@ -120,7 +119,7 @@ class LeaseKeeper:
         heartbeats = [attempt.heartbeat() for attempt in attempts]
         try:
             holds = await self._store.renew(heartbeats, lease)
-        except Exception as error:  # noqa: BLE001  nothing may end the task that keeps leases
+        except Exception as error:  # noqa: BLE001  no error may end the task that renews leases
             return error
         if self._is_failing:
             self._is_failing = False
@@ -133,7 +132,7 @@ class LeaseKeeper:
 
     def _note(self, attempt: Attempt, hold: Hold, now: float) -> None:
         if attempt not in self._renewed:
-            return  # settled while the heartbeat was on its way
+            return  # settled during the heartbeat
         match hold:
             case Hold.LOST:
                 if attempt.stopped is not Stop.LOST:

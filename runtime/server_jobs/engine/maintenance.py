@@ -1,4 +1,4 @@
-"""What every worker does for all of them about once a second: expire, schedule, prune."""
+"""Maintenance that every worker runs about once a second: expire leases, fire schedules, prune."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from .scheduler import DECLARATION_INTERVAL
 
 _logger = logging.getLogger("server_jobs")
 
-HOUSEKEEPING_INTERVAL = timedelta(seconds=1)
+MAINTENANCE_INTERVAL = timedelta(seconds=1)
 _DUE, _PRUNE = "due", "prune"
 
 
-class Housekeeper:
-    """Works beside the claims of a worker, which never wait for it: whoever fires a schedule may be in the way.
+class Maintenance:
+    """Run the chores of a worker in the background. Claims never wait for them.
 
-    `made_due` is called when there may be jobs to claim because of it.
+    Calls `made_due` when a chore may have made jobs due.
     """
 
     def __init__(self, backend: Backend, made_due: Callable[[], None]) -> None:
@@ -33,22 +33,22 @@ class Housekeeper:
         self._failing: set[str] = set()
 
     def tick(self) -> None:
-        """Start each chore that is not running, if it is time."""
+        """Start each chore that is due and not running."""
         now = self._backend.clock.monotonic()
-        if now - self._began < HOUSEKEEPING_INTERVAL.total_seconds():
+        if now - self._began < MAINTENANCE_INTERVAL.total_seconds():
             return
         self._began = now
         self._start(_DUE, self._expire, self._declare, self._schedule)
-        # It may take long where many jobs are past their retention, and must not delay leases and schedules.
+        # Pruning may take long, and must not delay leases and schedules.
         self._start(_PRUNE, self._prune)
 
     async def finish(self) -> None:
-        """Wait for the chores that may make jobs due, if they are running."""
+        """Wait for the running chores that may make jobs due."""
         if (task := self._rounds.get(_DUE)) is not None:
             await asyncio.wait([task])
 
     async def stop(self) -> None:
-        """Cancel the chores that are running."""
+        """Cancel the running chores."""
         for task in self._rounds.values():
             task.cancel()
             with suppress(asyncio.CancelledError):
@@ -65,20 +65,20 @@ class Housekeeper:
             await self._do(chore)
 
     async def _do(self, chore: Callable[[], Awaitable[None]]) -> None:
-        """One that fails keeps no other from being done; it is said once, until it works again."""
+        """Run a chore. If it fails, the others still run; log the failure once, until the chore works again."""
         name = chore.__name__.strip("_")
         try:
             await chore()
         except DatabaseError as error:
             if name not in self._failing:
                 self._failing.add(name)
-                _logger.error("housekeeping (%s) failed, trying again: %s", name, error)  # noqa: TRY400  one line, no trace
+                _logger.error("maintenance (%s) failed, trying again: %s", name, error)  # noqa: TRY400  one line, no trace
         except Exception:
-            _logger.exception("housekeeping (%s) failed", name)
+            _logger.exception("maintenance (%s) failed", name)
         else:
             if name in self._failing:
                 self._failing.discard(name)
-                _logger.warning("housekeeping (%s) works again", name)
+                _logger.warning("maintenance (%s) works again", name)
 
     async def _expire(self) -> None:
         expired = await self._backend.handle_expired_locks()
@@ -97,7 +97,7 @@ class Housekeeper:
         try:
             is_due = bool(await self._backend.scheduler.tick())
         except DatabaseError:
-            self._made_due()  # other schedules than the one that was refused may have fired
+            self._made_due()  # other schedules may have fired
             raise
         if is_due:
             self._made_due()

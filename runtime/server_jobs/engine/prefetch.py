@@ -1,4 +1,4 @@
-"""How many jobs a worker claims before it has a free slot for them."""
+"""The prefetch: how many jobs a worker claims before it has a free slot for them."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ _MOST = 1000
 _GROWTH = 4
 
 
-class Pace:
+class Prefetch:
     """Prefetch as many jobs as the worker starts in a moment: hundreds of short ones, none that take long.
 
     How long it waited for the claims does not count: the slower they are, the more of them are worth a prefetch.
     """
 
     def __init__(self) -> None:
-        self.ahead = 0
+        self.size = 0
         """How many claims may wait for a slot."""
-        self.limited_ahead = 0
+        self.limited_size = 0
         """How many claims of jobs with limits may wait for a slot."""
         self._begun = 0
         self._busy = 0.0
@@ -41,13 +41,13 @@ class Pace:
         """Adjust to the jobs started since the last claim; `now` is the monotonic time of this claim's answer."""
         if self._busy_since is not None:
             self._busy, self._busy_since = self._busy + now - self._busy_since, now
-        self.ahead = self._started_in(_MOMENT)
-        self.limited_ahead = self._started_in(_LIMITED_MOMENT)
+        self.size = self._started_in(_MOMENT)
+        self.limited_size = self._started_in(_LIMITED_MOMENT)
         self._begun, self._busy = 0, 0.0
 
     def slow_down(self) -> None:
         """Stop the prefetch, as claims waited too long."""
-        self.ahead = self.limited_ahead = 0
+        self.size = self.limited_size = 0
 
     def _started_in(self, moment: float) -> int:
         """Return how many jobs start in that time: at most four times the jobs that started, as a few say little."""

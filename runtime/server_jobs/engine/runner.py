@@ -1,4 +1,4 @@
-"""The claims of this process: each under a lease while it waits and runs, its outcome stored when it is over."""
+"""The claims of this process: renew their leases, run them, and store their outcomes."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ _GRACE = timedelta(seconds=0.3)
 _RELEASE_PAUSES = (0.02, 0.1, 0.2)
 
 Settled = Callable[[Attempt, Outcome, str | None], None]
-"""Called with an attempt, how it ended, and why it did not complete."""
+"""Called with the attempt, its outcome, and the error if it did not complete."""
 
 
 class Runner:
-    """Runs attempts against one store; those of all workers of a backend together, so that writes go in batches."""
+    """Run the attempts of all workers of a backend against one store, so that writes form batches."""
 
     def __init__(self, store: Store, clock: Clock) -> None:
         self._store = store
@@ -42,26 +42,26 @@ class Runner:
 
     @property
     def is_failing(self) -> bool:
-        """Whether outcomes cannot be stored at the moment: then nothing more should be begun."""
+        """True while outcomes cannot be stored; nothing should start then."""
         return self._settler.is_failing
 
     def attempts(self) -> list[Attempt]:
-        """What runs now, or is over and not stored yet."""
+        """The attempts that run, or whose outcome is not stored yet."""
         return list(self._attempts.values())
 
     def held(self) -> list[Attempt]:
-        """What runs or waits to run here: the claims whose leases are renewed."""
+        """The attempts whose leases are renewed: waiting, running, or not stored yet."""
         return self._leases.held()
 
     def hold(self, attempt: Attempt, since: float | None = None) -> None:
-        """Renew the lease of an attempt that will run a little later; `run`, `perform` or `give_back` it.
+        """Renew the lease of an attempt until `run`, `perform` or `give_back` is called for it.
 
-        `since` is a monotonic moment that was not later than its claim; now if not given.
+        `since` is a monotonic time at or before the claim; default: now.
         """
         self._leases.hold(attempt, since)
 
     def check_lease(self, attempt: Attempt, now: float) -> None:
-        """Keep the attempt from starting if its lease may be over: another worker may have claimed the job.
+        """Prevent the start of the attempt if its lease may have expired: another worker may have claimed the job.
 
         This process may have been suspended since the last renewal.
         """
@@ -103,7 +103,7 @@ class Runner:
         except BaseException as error:
             self._leave(attempt)
             if isinstance(error, asyncio.CancelledError):
-                # In no handler's context: it is the engine that asks.
+                # Outside of every handler's context.
                 returning = asyncio.get_running_loop().create_task(self._return(attempt), context=Context())
                 await asyncio.shield(returning)
             raise
@@ -127,10 +127,9 @@ class Runner:
         self._settler.put(settlement, deadline=lambda: self._leases.expires_at(attempt), stored=stored)
 
     async def stop(self, attempts: Sequence[Attempt]) -> None:
-        """End these attempts and give their jobs back without counting them.
+        """End these attempts and release their jobs, which keep the attempt.
 
-        Waits a moment for handlers to end, and for what is being given back. What a handler that does not end still
-        writes is refused as stale.
+        Wait a moment for handlers and releases. The store refuses later writes of a handler that does not end as stale.
         """
         for attempt in attempts:
             attempt.stop(Stop.SHUTDOWN)
@@ -143,19 +142,19 @@ class Runner:
             if claim.token not in self._attempts:
                 continue
             if attempt.is_over:
-                # It must not be given back and run again; its outcome is tried until its lease ends.
+                # Its handler has ended, and a release would run it twice: retry the outcome until the lease expires.
                 _logger.error("%s %s is over, and its outcome could not be stored so far", claim.job_name, claim.id)
             else:
                 unfinished.append(attempt)
-        unfinished += self._returning  # once more: what is given back twice is refused
+        unfinished += self._returning  # a second time: the store refuses a second release
         for attempt in unfinished:
             self._leave(attempt)
         await self.release([attempt.claim for attempt in unfinished])
 
     def give_back(self, attempts: Sequence[Attempt]) -> None:
-        """Put the jobs of attempts that were not begun back as they were before their claims.
+        """Release the jobs of attempts that did not start, as if they had not been claimed.
 
-        Their leases are kept until that is stored, however long the database is away.
+        Renew their leases until the release is stored, even while the database is away.
         """
         for attempt in attempts:
             self._returning.add(attempt)
@@ -166,9 +165,9 @@ class Runner:
             )
 
     async def release(self, claims: Sequence[Claim]) -> None:
-        """Give claimed jobs back at the end, without counting the attempt.
+        """Release claimed jobs at the end; they keep the attempt.
 
-        If the database is away for longer than a moment, their leases run out.
+        If the database stays away, their leases expire.
         """
         if not claims:
             return
@@ -190,7 +189,7 @@ class Runner:
             return
 
     async def _return(self, attempt: Attempt) -> None:
-        """As `release`; whoever stops this runner meanwhile, waits for it."""
+        """Like `release`. `stop` waits for it."""
         self._returning.add(attempt)
         try:
             await self.release([attempt.claim])

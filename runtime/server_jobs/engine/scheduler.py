@@ -1,4 +1,4 @@
-"""Slots of schedules becoming jobs: once for each slot, however many schedulers run."""
+"""Enqueue the jobs of schedules: one job per slot, with any number of schedulers."""
 
 from __future__ import annotations
 
@@ -20,26 +20,26 @@ from ..registry import JobRegistry
 
 DECLARATION_INTERVAL = timedelta(seconds=15)
 DECLARATION_GRACE = timedelta(minutes=1)
-"""How long after the last worker with the current schedules of a job those of an older release take their place."""
+"""Time after the last worker with the current schedules of a job, until an older release may replace them."""
 _MOST_COUNTED = 1000
-_MOST_BYTES = 1_000_000  # of the params of one firing, which is one parameter; D1 takes no more than 2,000,000
+_MOST_BYTES = 1_000_000  # of params in one statement parameter; D1 accepts 2,000,000
 _logger = logging.getLogger("server_jobs")
 
 
 class Scheduler:
-    """Fires what is due. The next slot follows from the slot stored, not from a clock of this machine."""
+    """Fire due schedules. The next slot follows from the stored slot instead of the clock of this machine."""
 
     def __init__(self, store: Store, registry: JobRegistry) -> None:
         self._store = store
         self._registry = registry
         self._reported: dict[str, str] = {}
         self.unfired: set[str] = set()
-        """The schedules that the last `tick` could not fire, by their ids."""
+        """Ids of the schedules that the last `tick` could not fire."""
 
     async def declare(self) -> None:
-        """Store the schedules of the registry, unless another set of schedules is the current one of their job.
+        """Store the schedules of the registry, unless their job has another current set of schedules.
 
-        Call it at the start and every `DECLARATION_INTERVAL`, so that others know that the set is in use.
+        Call at the start and every `DECLARATION_INTERVAL`, so that other workers know that the set is in use.
         """
         declarations = [_declaration(registration.job) for registration in self._registry.registrations()]
         for schedule in await self._store.declare_schedules(declarations, grace=DECLARATION_GRACE):
@@ -48,10 +48,10 @@ class Scheduler:
             )
 
     async def tick(self, *, allowance: Callable[[], int | None] = lambda: None) -> list[str]:
-        """Enqueue the jobs of slots that have come, until `allowance` is zero; the ids of those that are new.
+        """Enqueue the jobs of due slots until `allowance` is zero. Return the ids of the new jobs.
 
-        A database that refuses what one schedule is to make keeps no other from firing: the first such `DatabaseError`
-        is raised when all had their turn. One that does not answer any more is not asked again for each of them.
+        If the database rejects one schedule, the others still fire; the first such `DatabaseError` is raised at the
+        end. If the database stops answering, the error is raised at once.
         """
         self.unfired.clear()
         names = dict.fromkeys(job.name for job in self._registry.known_jobs())
@@ -82,7 +82,7 @@ class Scheduler:
         return [job.id for (_, job), is_new in zip(firing.slots, made, strict=True) if is_new]
 
     def _firing(self, schedule: ScheduleRecord, now: datetime) -> Firing | None:
-        """The slots to fire and the next one. A schedule that cannot be read is reported once and left alone."""
+        """Return the slots to fire and the next one. Report an unreadable schedule once, and skip it."""
         rule = (schedule.cron_expression, schedule.timezone)
         try:
             if schedule.next_run_at is None:
@@ -93,23 +93,23 @@ class Scheduler:
             jobs = tuple(self._jobs(schedule, slots))
             if len(jobs) < len(slots):
                 following = slots[len(jobs)]
-        except Exception as error:  # noqa: BLE001  a validator may raise anything, and other schedules must go on
+        except Exception as error:  # noqa: BLE001  validators are user code, and other schedules must still fire
             self._report(schedule, str(error) if isinstance(error, ServerJobsError) else repr(error))
             return None
         return Firing(schedule_id=schedule.id, rule=rule, slots=jobs, next_run_at=following)
 
     def _jobs(self, schedule: ScheduleRecord, slots: Sequence[datetime]) -> Iterator[tuple[datetime, NewJob]]:
-        """The oldest slot, and as many of those after it as go into one statement."""
+        """Yield the oldest slot and the following ones, as many as fit into one statement."""
         size = 0
         for slot in slots:
             job = self._job(schedule, slot)
-            size += len(to_json(job.params))  # as it travels: a text within another one
+            size += len(to_json(job.params))  # as sent: JSON text inside JSON
             if size > _MOST_BYTES and slot != slots[0]:
                 return
             yield slot, job
 
     def _report(self, schedule: ScheduleRecord, reason: str) -> None:
-        """Note that a schedule cannot fire, and log why unless the last tick did."""
+        """Note that a schedule cannot fire. Log the reason unless the last tick logged it."""
         self.unfired.add(schedule.id)
         if self._reported.get(schedule.id) != reason:
             self._reported[schedule.id] = reason
@@ -139,7 +139,7 @@ def _declaration(job: AnyDefinition) -> Declaration:
 
 
 def _report_dropped(schedule: ScheduleRecord, firing: Firing) -> None:
-    """Say how many slots passed that are older than the newest ones, which the limit lets through."""
+    """Log how many missed slots the limit drops."""
     oldest, _ = firing.slots[0]
     if schedule.misfire_limit is None or schedule.next_run_at is None or schedule.next_run_at >= oldest:
         return

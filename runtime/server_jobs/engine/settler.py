@@ -1,4 +1,4 @@
-"""Outcomes on their way to the store: whatever finishes while one write is under way goes together in the next."""
+"""Store outcomes in batches. Outcomes that arrive during a write form the next batch."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ _logger = logging.getLogger("server_jobs")
 _FIRST_PAUSE = 0.1
 _LOCKED_PAUSE = 0.5
 _LONGEST_PAUSE = 2.0
-_REFUSALS = 3  # of one outcome, by a database that takes the renewals of its lease meanwhile
+_REFUSALS = 3  # of one outcome, while renewals of its lease succeed
 
 Stored = Callable[[JobStatus | None, BaseException | None], None]
 
 
 class _Waiting:
-    """An outcome, the monotonic moment its lease surely lasts until, and who is to be told."""
+    """An outcome to store, the monotonic end of its lease, and the callback for the result."""
 
     _last_deadline = float("inf")
     _refusals = 0
@@ -35,15 +35,15 @@ class _Waiting:
         self.stored = stored
 
     def is_hopeless(self, error: DatabaseError) -> bool:
-        """Told that it was refused all by itself: whether to give it up.
+        """Decide whether to drop an outcome that the database rejected on its own.
 
-        One that is refused again and again although its row can be written, or is too large, becomes a failure that
-        says so; if that is refused as well, it is hopeless.
+        An outcome that is too large, or rejected repeatedly while its lease can be renewed, becomes a failure with that
+        error. If the database rejects the failure too, drop it.
         """
         deadline, refused = self.deadline(), self.settlement
-        self._refusals += deadline > self._last_deadline  # the lease was renewed since
+        self._refusals += deadline > self._last_deadline  # the lease was renewed since then
         self._last_deadline = deadline
-        is_given_back = isinstance(refused, Released) and refused.delay is None  # which is no outcome
+        is_given_back = isinstance(refused, Released) and refused.delay is None  # a release is no outcome
         is_for_good = isinstance(error, ValueTooLargeError)
         if not is_for_good and (self._refusals < _REFUSALS or is_given_back):
             return False
@@ -58,11 +58,13 @@ class _Waiting:
 
 
 class Settler:
-    """Writes settlements in batches. When the database is away it tries again, with growing pauses, until the lease of
-    a claim has surely run out: then another worker may have the job, and the outcome is dropped.
+    """Write settlements in batches.
 
-    A result that is refused again and again while its lease can be renewed fails the job, with what the database said;
-    one that is too large for the database does at once.
+    While the database is away, retry with growing pauses until the lease of the claim has expired. Another worker may
+    have the job then, so the outcome is dropped.
+
+    If the database rejects a result repeatedly while the lease can be renewed, the job fails with the error of the
+    database. A result that is too large fails the job at once.
     """
 
     def __init__(self, store: JobStore, clock: Clock) -> None:
@@ -76,13 +78,13 @@ class Settler:
 
     @property
     def is_failing(self) -> bool:
-        """Whether the last write failed: then it is no time to begin more work."""
+        """True if the last write failed; nothing should start then."""
         return self._pause > 0
 
     def put(self, settlement: Settlement, *, deadline: Callable[[], float], stored: Stored) -> None:
-        """Write this outcome soon; `stored` is called with the status the job has then, or None: the claim was lost.
+        """Write this outcome soon. Call `stored` with the new status of the job, or None if the claim was lost.
 
-        What the store raises besides `DatabaseError` is handed to it as well.
+        Exceptions of the store other than `DatabaseError` go to `stored` as well.
         """
         self._enqueue(_Waiting(settlement, deadline, stored))
 
@@ -93,9 +95,9 @@ class Settler:
 
     async def _write_all(self) -> None:
         while True:
-            await self._clock.sleep(self._pause)  # zero: one turn of the loop, in which others may join this batch
+            await self._clock.sleep(self._pause)  # zero: one turn of the loop, so that others can join the batch
             if not self._waiting:
-                self._pause, self._size = 0.0, None  # also when what could not be stored was dropped
+                self._pause, self._size = 0.0, None  # also after a drop
                 return
             size = self._size or len(self._waiting)
             batch, self._waiting = self._waiting[:size], self._waiting[size:]
@@ -110,7 +112,7 @@ class Settler:
             self._note_locked(batch, error)
         except DatabaseError as error:
             self._note_failure(batch, error)
-        except Exception as error:  # noqa: BLE001  carried to the one who is to blame
+        except Exception as error:  # noqa: BLE001  passed to the callback
             if len(batch) > 1:
                 self._waiting[:0], self._size = batch, 1
             else:
@@ -131,14 +133,14 @@ class Settler:
             self._size = self._size * 2 if self._size < len(self._waiting) else None
 
     def _note_too_large(self, batch: list[_Waiting], error: ValueTooLargeError) -> None:
-        """Nothing to wait for: each is written alone, and the one that is too large as a failure."""
+        """Write each outcome alone from now on; the one that is too large becomes a failure."""
         if len(batch) == 1 and batch[0].is_hopeless(error):
             batch[0].stored(None, error)
         else:
             self._waiting[:0], self._size = batch, 1
 
     def _note_locked(self, batch: list[_Waiting], error: RowLockedError) -> None:
-        """Find the row that another transaction has locked, and set its outcome aside: the others need not wait."""
+        """Find the row that another transaction locks, and delay its outcome only."""
         if len(batch) > 1:
             self._waiting[:0], self._size = batch, 1
             return
@@ -159,7 +161,7 @@ class Settler:
                 continue
             except DatabaseError:
                 self._enqueue(waiting)
-            except Exception as error:  # noqa: BLE001  carried to the one who is to blame
+            except Exception as error:  # noqa: BLE001  passed to the callback
                 waiting.stored(None, error)
             else:
                 waiting.stored(status, None)
@@ -173,7 +175,7 @@ class Settler:
         if not self._pause:
             _logger.error("outcomes cannot be stored, trying again: %s", error)
         self._pause = min(_LONGEST_PAUSE, max(_FIRST_PAUSE, self._pause * 2))
-        self._size = 1  # one that is refused for good must not keep others back
+        self._size = 1  # one by one, so that one bad row does not block the rest
         if len(batch) == 1 and batch[0].is_hopeless(error):
             batch[0].stored(None, error)
             return

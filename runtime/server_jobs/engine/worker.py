@@ -1,4 +1,4 @@
-"""The long-lived worker: claims, executes and settles through a backend until it is told to stop."""
+"""The long-lived worker: claims jobs, runs them and stores their outcomes until `stop` is called."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ from ..domain.record import Claim, Outcome
 from ..errors import DatabaseError, InvalidOptionError
 from .attempt import Attempt
 from .backend import Backend
-from .maintenance import HOUSEKEEPING_INTERVAL, Housekeeper
-from .prefetch import Pace
+from .maintenance import MAINTENANCE_INTERVAL, Maintenance
+from .prefetch import Prefetch
 
 _logger = logging.getLogger("server_jobs")
 
 DEFAULT_DRAIN_TIMEOUT = timedelta(seconds=30)
 NEARLY_DUE = timedelta(minutes=1)
 LONGEST_WAIT = timedelta(seconds=1)
-"""How long a claim may wait for a slot here before it is given back for others to take."""
+"""Time that a claim may wait for a slot. Then the worker releases it, so that another worker can take it."""
 _LONGEST_TURN = 0.0005
 _MOST_UNSETTLED = 1000
 _LONGEST_PAUSE = 2.0
 
 
 class Listener(Protocol):
-    """Hears of every attempt of a worker, in its event loop. It delays every job, so it must be quick."""
+    """Callbacks for every attempt of a worker. They run in its event loop and delay every job, so keep them fast."""
 
     def started(self, claim: Claim) -> None:
         """Called before the handler is called."""
@@ -44,14 +44,14 @@ class Listener(Protocol):
 
 
 class Worker:
-    """Runs the jobs of one backend until it is told to stop.
+    """Run the jobs of one backend until `stop` is called.
 
-    At most `concurrency` at a time (the backend's `max_concurrency` by default), from `queues` only if given. With
-    `until_empty` it ends when nothing runs and nothing is due, or due within a minute. `listener` hears of every
-    attempt.
+    Runs at most `concurrency` jobs at a time (default: the backend's `max_concurrency`), from `queues` if given. With
+    `until_empty`, the worker ends when no job runs and none is due now or within a minute. It calls `listener` for
+    every attempt.
 
-    While jobs are short, more are claimed than run at once: the database is asked once for many, and the next are there
-    when the last ones end. Claims that wait are kept alive, and given back when it takes longer than a second.
+    While jobs are short, the worker prefetches: it claims more jobs than it can run at once. It renews the leases of
+    waiting claims, and releases a claim that waited longer than a second.
     """
 
     def __init__(
@@ -69,7 +69,7 @@ class Worker:
         check_duration("drain_timeout", drain_timeout)
         if isinstance(queues, str):
             raise InvalidOptionError(f"queues must be a tuple of names such as ({queues!r},), not {queues!r}")
-        backend.request(limit=1, queues=queues)  # refused now, and not by the first claim
+        backend.request(limit=1, queues=queues)  # raises for a bad name here instead of at the first claim
         self.backend = backend
         self.queues = queues
         self._concurrency = concurrency or backend.config.max_concurrency
@@ -80,7 +80,7 @@ class Worker:
         self._running: dict[Attempt, asyncio.Task[None] | None] = {}
         self._is_beginning = self._is_turn_over = False
         self._unsettled: set[Attempt] = set()
-        self._pace = Pace()
+        self._prefetch = Prefetch()
         self._was_full = False
         self._may_be_more = True
         self._asked = float("-inf")
@@ -88,22 +88,26 @@ class Worker:
         self._variables = Context()
         self._is_stuck = False
         self._stops = 0
-        self._housekeeper = Housekeeper(backend, self._look_again)
+        self._maintenance = Maintenance(backend, self._look_again)
         self._pause = 0.0
 
     def stop(self) -> None:
-        """Stop claiming, let running jobs finish within the drain timeout, give the rest back. Twice: give back now."""
+        """Stop claiming, let running jobs finish within the drain timeout, and release the rest.
+
+        A second call releases them now.
+        """
         self._stops += 1
         self._wake.set()
 
     def attempts(self) -> list[Attempt]:
-        """What this worker runs now, with its progress."""
+        """The running attempts of this worker, with their progress."""
         return [attempt for attempt in self._running if not attempt.is_over]
 
     async def run(self) -> None:
-        """Work until `stop` is called, or until the queue is empty if so asked. No attempt is burnt by stopping.
+        """Work until `stop` is called or, with `until_empty`, until the queue is empty. Stopping uses up no attempt.
 
-        A database that is away is waited for, with growing pauses. Raises `DatabaseError` only at the start.
+        If the database goes away later, the worker waits for it with growing pauses. Raises `DatabaseError` at the
+        start only.
         """
         await self.backend.initialize()
         self.backend.check_handlers()
@@ -121,7 +125,7 @@ class Worker:
         finally:
             unwatch()
             self.backend.inserted.remove(wake)
-            await self._housekeeper.stop()
+            await self._maintenance.stop()
             await self._drain()
 
     def _report_stubs(self) -> None:
@@ -136,7 +140,7 @@ class Worker:
             )
 
     def _report_stuck(self) -> None:
-        """Say it once when no slot is left: a thread cannot be ended, and whoever runs this process has to know."""
+        """Log once when stuck threads occupy every slot. Python cannot stop a thread, so the operator must restart."""
         is_stuck = len(self._running) == self._concurrency and all(attempt.is_over for attempt in self._running)
         if is_stuck and not self._is_stuck:
             _logger.error(
@@ -149,14 +153,14 @@ class Worker:
         self._wake.set()
 
     async def _step(self) -> bool:
-        """Claim what there is room for, and see to the housekeeping; whether the work is done."""
+        """Claim jobs for the free slots and run maintenance. Return whether the work is done."""
         self._wake.clear()
         try:
             if self._pause:
                 await self.backend.store.ping()
             self._look_after_slots()
             await self._claim()
-            self._housekeeper.tick()  # not before: it would keep jobs that just came from being claimed
+            self._maintenance.tick()  # after the claim, which it would delay
             is_finished = await self._is_finished()
         except DatabaseError as error:
             self._note_failure(error)
@@ -170,14 +174,14 @@ class Worker:
         self._report_stuck()
         now = self.backend.clock.monotonic()
         if self._waiting and now - self._waiting[0][0] > LONGEST_WAIT.total_seconds():
-            self._pace.slow_down()
+            self._prefetch.slow_down()
             self._give_back_waiting()
 
     async def _claim(self) -> None:
         wanted = self._wanted()
         if not wanted:
             return
-        slots, limited = max(0, self._room()), max(0, self._room() + self._pace.limited_ahead)
+        slots, limited = max(0, self._room()), max(0, self._room() + self._prefetch.limited_size)
         self._may_be_more = False
         self._asked = asyncio.get_running_loop().time()
         try:
@@ -186,46 +190,46 @@ class Worker:
             self._may_be_more = True
             raise
         now = self.backend.clock.monotonic()
-        self._pace.note_claimed(now)
+        self._prefetch.note_claimed(now)
         self._was_full = len(attempts) == wanted
         self._may_be_more = self._may_be_more or self._was_full
         self._waiting.extend((now, attempt) for attempt in attempts)
         if self._wanted():
-            self._wake.set()  # the next claim is under way while these are begun
+            self._wake.set()  # the next claim runs while these jobs start
             self._begin_soon()
             return
         self._begin_waiting()
-        await asyncio.sleep(0)  # so that they have begun before anybody asks what runs
+        await asyncio.sleep(0)  # so that `attempts` lists them from now on
 
     def _room(self) -> int:
-        """How many more jobs could begin at once."""
+        """Return the number of free slots."""
         return self._concurrency - len(self._running) - len(self._waiting)
 
     def _wanted(self) -> int:
-        """Return how many jobs to claim now: 0 if none are left, or if too few would fit to be worth a claim.
+        """Return how many jobs to claim now: 0 if the queue is empty, or if a claim would bring too few.
 
-        A claim that got less than it asked for may have met jobs that cannot wait for a slot, so the next one waits
-        until such jobs fit.
+        A claim that returned fewer jobs than it wanted may have met jobs that must not wait for a slot. The next claim
+        then waits until slots for them are free.
         """
-        ahead = self._pace.ahead if self._was_full else self._pace.limited_ahead
-        is_time = self._may_be_more and not self._is_held_up() and self._room() + ahead >= max(1, ahead // 2)
-        return max(0, self._room() + self._pace.ahead) if is_time else 0
+        size = self._prefetch.size if self._was_full else self._prefetch.limited_size
+        is_time = self._may_be_more and not self._is_held_up() and self._room() + size >= max(1, size // 2)
+        return max(0, self._room() + self._prefetch.size) if is_time else 0
 
     def _is_held_up(self) -> bool:
-        """Whether outcomes cannot be stored fast enough, or at all: then it is no time to begin more jobs."""
+        """True while outcomes cannot be stored, or not fast enough; the worker stops starting jobs."""
         return self.backend.runner.is_failing or len(self._unsettled) - len(self._running) > _MOST_UNSETTLED
 
     def _begin_waiting(self) -> None:
-        """Begin jobs that wait, as far as slots are free; and see to it that more are claimed before none is left.
+        """Start prefetched jobs while slots are free, and refill the prefetch queue before it runs dry.
 
-        Jobs that never wait for anything may be over when they have begun: others get a turn now and then.
+        A job that never awaits is over as soon as it starts. The loop therefore yields to other tasks now and then.
         """
         if self._is_beginning or self._is_turn_over:
-            return  # called by a job that is over already, or settled: the loop below goes on, or will
+            return  # a finished job called this; the loop below is running or scheduled
         loop = asyncio.get_running_loop()
         turn_ends = loop.time() + _LONGEST_TURN
         self._is_beginning = True
-        may_begin = not self._is_held_up()  # asked once, as a turn is short
+        may_begin = not self._is_held_up()  # constant during one short turn
         try:
             while may_begin and self._has_next():
                 if loop.time() > turn_ends:
@@ -234,11 +238,11 @@ class Worker:
                 self._begin(self._waiting.popleft()[1])
         finally:
             self._is_beginning = False
-        if self._may_be_more and len(self._waiting) <= self._pace.ahead // 2:
+        if self._may_be_more and len(self._waiting) <= self._prefetch.size // 2:
             self._wake.set()
 
     def _begin_soon(self) -> None:
-        """Begin those that wait in the next turn of the event loop, and not before."""
+        """Start waiting jobs in the next turn of the event loop."""
         if not self._is_turn_over:
             self._is_turn_over = True
             asyncio.get_running_loop().call_soon(self._take_next_turn, context=self._variables)
@@ -251,12 +255,12 @@ class Worker:
         return bool(self._waiting) and len(self._running) < self._concurrency and not self._stops
 
     def _begin(self, attempt: Attempt) -> None:
-        self._pace.note_begun()
+        self._prefetch.note_begun()
         if not self._running:
-            self._pace.note_busy(self.backend.clock.monotonic())
+            self._prefetch.note_busy(self.backend.clock.monotonic())
         self._unsettled.add(attempt)
         self._running[attempt] = None
-        # Not in the context of this moment, which may be that of the job before.
+        # In a fresh context: the current one may belong to the previous job.
         task = begun(self._run(attempt), self._variables.copy())
         if attempt in self._running:
             self._running[attempt] = task
@@ -277,10 +281,10 @@ class Worker:
             self._unsettled.discard(attempt)
             raise
         finally:
-            # Here and not when the task is done: the next job begins a turn of the loop earlier.
+            # Here instead of in a done callback: the next job starts one turn of the loop earlier.
             del self._running[attempt]
             if not self._running:
-                self._pace.note_idle(self.backend.clock.monotonic())
+                self._prefetch.note_idle(self.backend.clock.monotonic())
             if self._stops:
                 self._wake.set()
             else:
@@ -290,8 +294,8 @@ class Worker:
         if self._listener is not None:
             self._tell_end(attempt, outcome, error)
         self._unsettled.discard(attempt)
-        self._may_be_more = True  # it may be due again, or may have kept others of its kind from running
-        if not self._unsettled or len(self._waiting) <= self._pace.ahead // 2:
+        self._may_be_more = True  # it may be due again, or its limit may have blocked other jobs
+        if not self._unsettled or len(self._waiting) <= self._prefetch.size // 2:
             self._wake.set()
         if self._waiting and len(self._running) < self._concurrency and not self._stops:
             self._begin_waiting()  # it was held up
@@ -313,7 +317,7 @@ class Worker:
     async def _is_finished(self) -> bool:
         if not self._until_empty or self._may_be_more or self._is_busy():
             return False
-        await self._housekeeper.finish()
+        await self._maintenance.finish()
         if self._is_woken():
             return False
         wait = await self.backend.store.next_due(self.backend.request(limit=1, queues=self.queues))
@@ -326,10 +330,10 @@ class Worker:
         return bool(self._unsettled or self._waiting or self.attempts())
 
     async def _wait(self) -> None:
-        """Until a slot is free, a job is enqueued, somebody stops us, or it is time to look after things or to poll."""
+        """Wait for a free slot, a new job, a stop, or the next maintenance or poll."""
         poll_interval = self.backend.config.poll_interval.total_seconds()
         with suppress(TimeoutError):
-            async with asyncio.timeout(self._pause or min(poll_interval, HOUSEKEEPING_INTERVAL.total_seconds())):
+            async with asyncio.timeout(self._pause or min(poll_interval, MAINTENANCE_INTERVAL.total_seconds())):
                 await self._wake.wait()
         if asyncio.get_running_loop().time() - self._asked >= poll_interval:
             self._may_be_more = True
@@ -345,13 +349,13 @@ class Worker:
         self.backend.runner.give_back(attempts)
 
     async def _drain(self) -> None:
-        """Let jobs finish; then give back those that did not, without counting their attempt."""
+        """Wait for running jobs, then release the rest; a released job keeps its attempt."""
         self._give_back_waiting()
-        await asyncio.sleep(0)  # jobs that were claimed just now begin
+        await asyncio.sleep(0)  # jobs claimed just now start
         await self._wait_for_jobs()
         await self.backend.runner.stop([*self._unsettled])
         for attempt in self._unsettled:
-            if not attempt.is_over:  # its handler goes on, and nobody waits for it
+            if not attempt.is_over:  # its handler may go on; nobody waits for it
                 self._tell_end(attempt, Outcome.RELEASED, None)
         for task in list(self._running.values()):
             if task is not None:
@@ -373,18 +377,18 @@ class Worker:
 
 
 async def _until_returned(attempt: Attempt, thread: asyncio.Future[object]) -> None:
-    """A thread cannot be ended: its slot stays taken."""
+    """Keep the slot until the thread of the handler returns; Python cannot stop a thread."""
     if not thread.done():
         _logger.warning("%s %s: its handler still runs in a thread", attempt.claim.job_name, attempt.claim.id)
         await asyncio.wait([thread])
 
 
 def _from_any_thread(call: Callable[[], None]) -> Callable[[], None]:
-    """The call, made by this event loop whoever asks for it: a plain handler enqueues in a thread of its own."""
+    """Return a function that makes the call in this event loop. Any thread may call it, such as that of a handler."""
     loop = asyncio.get_running_loop()
 
     def ask() -> None:
-        with suppress(RuntimeError):  # the loop was closed, and nobody waits any more
+        with suppress(RuntimeError):  # the loop is closed
             loop.call_soon_threadsafe(call)
 
     return ask

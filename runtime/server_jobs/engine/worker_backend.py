@@ -1,4 +1,4 @@
-"""The interface of every backend, and the values that go in and out of it."""
+"""The interface of backends, with its arguments and results."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ DEFAULT_POLL_INTERVAL = timedelta(seconds=1)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerBackendConfig:
-    """What a backend was made of. `lock_timeout` is the lease of a claim, renewed while the handler runs."""
+    """The configuration of a backend. `lock_timeout` is the lease of a claim, renewed while the handler runs."""
 
     database: object
     job_registry: JobRegistry
@@ -36,7 +36,7 @@ class PollResult:
 
 @dataclass(frozen=True, slots=True)
 class WorkerExecutionResult:
-    """How one attempt ended, and why it did not complete."""
+    """The outcome of one attempt, and the error if it did not complete."""
 
     job_id: str
     outcome: Outcome
@@ -51,7 +51,7 @@ class WorkerExecutionResult:
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """Whether the store answers, and what it said if not."""
+    """Whether the store answers, and its error if it does not."""
 
     ok: bool
     detail: str
@@ -62,38 +62,38 @@ class WorkerBackend(Protocol):
 
     @property
     def name(self) -> str:
-        """What kind of backend it is."""
+        """The kind of backend, for messages."""
         ...
 
     @property
     def config(self) -> WorkerBackendConfig:
-        """What it was made of."""
+        """The configuration."""
         ...
 
     async def initialize(self) -> None:
-        """Open the store. Harmless when it is open."""
+        """Open the store. Does nothing if it is open."""
         ...
 
     async def shutdown(self) -> None:
-        """Give running jobs back and close the store."""
+        """Release running jobs and close the store."""
         ...
 
     async def poll_and_claim(self, limit: int | None = None) -> PollResult:
-        """Claim due jobs: `limit`, or as many as may run besides those that are claimed or running here."""
+        """Claim up to `limit` due jobs; default: one for each free slot."""
         ...
 
     async def execute(self, job: Claim) -> WorkerExecutionResult:
-        """Run a claimed job and settle it. A claim that this backend does not hold (any more) is not run."""
+        """Run a claimed job and settle it. Does nothing for a claim that this backend lost or never had."""
         ...
 
     async def release_lock(self, job_id: str) -> bool:
-        """Give a claimed job back without counting the attempt; False if this backend does not hold it."""
+        """Release a claimed job, which keeps the attempt. Return False if this backend has no claim on it."""
         ...
 
     async def handle_expired_locks(self) -> Sequence[Expired]:
-        """Take jobs away from workers whose lease ran out."""
+        """Expire leases: their jobs become pending again, or fail."""
         ...
 
     async def health_check(self) -> Health:
-        """Ask the store."""
+        """Check whether the store answers."""
         ...

@@ -8,7 +8,7 @@ from datetime import timedelta
 
 from server_jobs import Backend, JobOptions, Retention, create_job_registry
 from server_jobs.domain.record import Expired, Pruned, PruneStep
-from server_jobs.engine.maintenance import HOUSEKEEPING_INTERVAL, Housekeeper
+from server_jobs.engine.maintenance import MAINTENANCE_INTERVAL, Maintenance
 from server_jobs.stores.memory import MemoryStore
 from server_jobs.testing import FakeClock
 
@@ -34,12 +34,12 @@ async def test_pruning_that_takes_long_does_not_delay_expired_leases() -> None:
     store = SlowPruning(clock)
     kept = JobOptions(retention=Retention(completed=timedelta(days=1)))
     registry = create_job_registry().register(text_job(echo, options=kept))
-    housekeeper = Housekeeper(Backend(database=store, job_registry=registry, clock=clock), lambda: None)
+    maintenance = Maintenance(Backend(database=store, job_registry=registry, clock=clock), lambda: None)
 
     for _ in range(3):
-        housekeeper.tick()
-        await housekeeper.finish()
-        clock.advance(HOUSEKEEPING_INTERVAL)
+        maintenance.tick()
+        await maintenance.finish()
+        clock.advance(MAINTENANCE_INTERVAL)
 
     assert store.expired == 3
-    await housekeeper.stop()
+    await maintenance.stop()

@@ -151,7 +151,7 @@ async def test_the_place_of_an_error_is_a_line_of_the_handler_where_a_model_refu
         return Text(text=getattr(params, "txet"))  # noqa: B009
 
     for handler in (gives_a_number, mistypes):
-        assert re.search(rf" \(at runtime/test_executor\.py:\d+ in {handler.__name__}\)$", await failure_of(handler))
+        assert re.search(rf" \(at runtime/test_attempt\.py:\d+ in {handler.__name__}\)$", await failure_of(handler))
 
 
 @pytest.mark.parametrize(

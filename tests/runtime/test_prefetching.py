@@ -12,7 +12,7 @@ from datetime import timedelta
 import pytest
 from server_jobs import ConcurrencyLimit, DatabaseError, JobContext, JobOptions, JobStatus, RateLimit, Worker
 from server_jobs.domain.record import Claim, ClaimRequest, Outcome
-from server_jobs.engine.prefetch import Pace
+from server_jobs.engine.prefetch import Prefetch
 from server_jobs.testing import FakeClock
 
 from tests.runtime.example_jobs import (
@@ -323,7 +323,7 @@ async def test_a_worker_with_more_jobs_at_hand_than_it_prefetches_claims_none() 
     assert worker._waiting
     claims = len(store.requests)
 
-    worker._pace.ahead, worker._pace.limited_ahead = 1, 500
+    worker._prefetch.size, worker._prefetch.limited_size = 1, 500
     worker._was_full, worker._may_be_more = False, True
     worker._wake.set()
     await turns(5)
@@ -356,18 +356,18 @@ async def test_jobs_with_limits_are_not_claimed_while_no_slot_is_near() -> None:
 
 
 def test_fewer_jobs_with_limits_than_without_are_prefetched_at_the_same_pace() -> None:
-    pace = Pace()
-    pace.note_claimed(0.0)
-    pace.note_busy(0.0)
+    prefetch = Prefetch()
+    prefetch.note_claimed(0.0)
+    prefetch.note_busy(0.0)
     for _ in range(1000):
-        pace.note_begun()
-    pace.note_claimed(0.1)
-    assert (pace.ahead, pace.limited_ahead) == (500, 50)
+        prefetch.note_begun()
+    prefetch.note_claimed(0.1)
+    assert (prefetch.size, prefetch.limited_size) == (500, 50)
 
     for _ in range(10):
-        pace.note_begun()
-    pace.note_claimed(1.1)
-    assert (pace.ahead, pace.limited_ahead) == (0, 0)
+        prefetch.note_begun()
+    prefetch.note_claimed(1.1)
+    assert (prefetch.size, prefetch.limited_size) == (0, 0)
 
 
 async def most_jobs_in_a_row() -> int:
