@@ -1,7 +1,6 @@
 """Background jobs whose contract is a file: validated before they are stored, fenced while they run.
 
-Each name is imported when it is first used: a command that only shows its help, or a process that only enqueues, does
-not wait for the rest.
+Each name is imported at its first use, so that a process that only enqueues does not wait for the rest.
 """
 
 from __future__ import annotations
@@ -112,7 +111,7 @@ _HOMES = {
     "engine.worker": ("Worker",),
 }
 HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
-"""The module that each public name is imported from when it is first used."""
+"""The module of each public name."""
 
 
 def __getattr__(name: str) -> object:

@@ -1,4 +1,4 @@
-"""Which backend the calls of job classes go to: the one bound, or inside a handler the one that executes it."""
+"""The backend of a call: inside a handler the backend that runs it, otherwise the one bound to the job class."""
 
 from __future__ import annotations
 
@@ -22,55 +22,55 @@ if TYPE_CHECKING:
 
 
 class JobBackend(Protocol):
-    """What a job class needs of the backend it is bound to."""
+    """The part of a backend that job classes use."""
 
     @property
     def store(self) -> Store: ...
 
     @property
     def loop(self) -> asyncio.AbstractEventLoop | None:
-        """The event loop it was opened in; None if it is closed."""
+        """The event loop in which the backend was opened; None while it is closed."""
         ...
 
     async def initialize(self) -> None:
-        """Open the store. Harmless when it is open."""
+        """Open the store. Does nothing if it is open."""
         ...
 
     async def shutdown(self) -> None:
-        """Give running jobs back and close the store."""
+        """Release running jobs and close the store."""
         ...
 
     async def insert(self, jobs: Sequence[NewJob]) -> Sequence[Inserted]:
-        """Store pending jobs, and let waiting workers of this process know."""
+        """Store pending jobs, and wake the workers of this process."""
         ...
 
     async def run_new(self, job: AnyDefinition, new: NewJob, worker_timeout: timedelta) -> JobRecord:
-        """Store a job as running, execute it here, settle it."""
+        """Store a job as running, run it here, and settle it."""
         ...
 
     async def run_stored(self, job: AnyDefinition, job_id: str, worker_timeout: timedelta) -> JobRecord:
-        """Claim that stored job, execute it here, settle it. Raises `JobUnavailableError`."""
+        """Claim a stored job, run it here, and settle it. Raises `JobUnavailableError`."""
         ...
 
     async def run_unstored(
         self, job: AnyDefinition, params: BaseModel, correlation_id: str | None
     ) -> tuple[JobMetadata, BaseModel | None]:
-        """Execute the job here without a trace in the store."""
+        """Run the job here and store nothing."""
         ...
 
 
 class Run(NamedTuple):
-    """A call of a handler, for the code inside it: job classes enqueue into that backend, with its correlation id."""
+    """The current call of a handler. Job classes inside it use its backend and its correlation id."""
 
     backend: JobBackend | None
     context: JobContext
 
 
 class HandlerSource(Protocol):
-    """A registry, for jobs that no backend is bound to."""
+    """A registry, as a source of handlers for jobs without a backend."""
 
     def own_handler_of(self, job: AnyDefinition) -> AnyHandler | None:
-        """Return the handler that is registered for exactly this class; None if there is none."""
+        """Return the handler registered for exactly this class, or None."""
         ...
 
 
@@ -93,7 +93,7 @@ _before_import: dict[tuple[str, str], JobBackend] = {}
 
 
 def bind_before_import(module: str, job_name: str, backend: JobBackend | None) -> JobBackend | None:
-    """Let a job class that is not imported yet be bound to that backend (None: to none); returns the one before."""
+    """Bind a job class that is not imported yet (None: unbind it). Return the backend before."""
     earlier = _before_import.pop((module, job_name), None)
     if backend is not None:
         _before_import[module, job_name] = backend
@@ -101,6 +101,6 @@ def bind_before_import(module: str, job_name: str, backend: JobBackend | None) -
 
 
 def bound_before_import(job: type) -> JobBackend | None:
-    """What a job class, or the one that it derives from, was bound to before it was imported."""
+    """Return the backend that a job class or one of its bases was bound to before its import."""
     places = ((each.__module__, each.__name__) for each in job.__mro__)
     return next((_before_import[place] for place in places if place in _before_import), None)

@@ -1,4 +1,4 @@
-"""From a URL to a backend that every job of a registry is bound to: what most applications open at their start."""
+"""Connect every job of a registry to a database. Most applications call `connect` at their start."""
 
 from __future__ import annotations
 
@@ -20,12 +20,14 @@ async def connect(
     lock_timeout: timedelta = DEFAULT_LOCK_TIMEOUT,
     poll_interval: timedelta = DEFAULT_POLL_INTERVAL,
 ) -> AsyncIterator[Backend]:
-    """A backend on the database of that URL, with every job of the registry bound to it, until the block ends.
+    """Open a backend on a database and bind every job of the registry to it, until the block ends.
 
-    Then the jobs are bound as they were before.
-    Without a URL, that of the environment variable `SERVER_JOBS_DATABASE_URL`, else of `TURSO_DATABASE_URL`, else
-    `sqlite:///server-jobs.sqlite3`.
-    Raises `SchemaMissingError` when the migrations have not been run.
+    Afterwards the jobs have their earlier bindings. The default URL is the environment variable
+    `SERVER_JOBS_DATABASE_URL`, then `TURSO_DATABASE_URL`, then `sqlite:///server-jobs.sqlite3`. Raises
+    `SchemaMissingError` if the database lacks the migrations.
+
+        async with connect(registry):
+            await SendEmail.later({"to": ["ann@example.com"], "subject": "Hello", "body": "..."})
     """
     backend = Backend(
         database=database_url(url),

@@ -1,4 +1,4 @@
-"""What a handler is given besides its params."""
+"""The context of a handler: ids, progress, log, database, and other jobs."""
 
 from __future__ import annotations
 
@@ -20,30 +20,30 @@ _logger = logging.getLogger("server_jobs.job")
 
 
 class Turn:
-    """Awaited, it gives the event loop one turn; in a plain function it may be dropped."""
+    """An optional `await`: it gives the event loop one turn. A plain function may ignore it."""
 
     def __await__(self) -> Generator[None, None, None]:
         yield
 
 
 class JobLog:
-    """Log lines that carry the job they belong to: `job_id`, `job_name`, `attempt` and `correlation_id` as extras."""
+    """A log that adds `job_id`, `job_name`, `attempt` and `correlation_id` to every record, as extras."""
 
     def __init__(self, extra: Mapping[str, object]) -> None:
         self._extra = extra
 
     def info(self, message: str, data: object = None) -> None:
-        """Log at level INFO; `data` becomes the extra `data` and is appended to the line."""
+        """Log at level INFO. `data` becomes the extra `data`, and the end of the line."""
         self._log(logging.INFO, message, data)
 
     def warn(self, message: str, data: object = None) -> None:
-        """Log at level WARNING, otherwise as `info`."""
+        """Like `info`, at level WARNING."""
         self._log(logging.WARNING, message, data)
 
-    warning = warn  # what linters make of `warn`
+    warning = warn  # linters replace `warn` by this name
 
     def error(self, message: str, data: object = None) -> None:
-        """Log at level ERROR, otherwise as `info`."""
+        """Like `info`, at level ERROR."""
         self._log(logging.ERROR, message, data)
 
     def _log(self, level: int, message: str, data: object) -> None:
@@ -57,12 +57,12 @@ class JobLog:
 class JobContext:
     """One attempt of one job, as its handler sees it.
 
-    `job_id` is None when the run is not persisted. `attempt` counts from 1. `database` is what the backend was given
-    as its database, `jobs` reads other jobs of the same store (None when not persisted).
+    `attempt` counts from 1. `database` is the database of the backend. `jobs` reads other jobs of the same store.
+    `job_id` and `jobs` are None if the run is not stored.
     """
 
     cancelled: bool = False
-    """True once the job is to be cancelled, its time is up, or it was lost. For plain handlers to look at."""
+    """True once the job is cancelled, timed out or lost. Plain handlers should check it."""
     progress: int = 0
     progress_message: str | None = None
 
@@ -83,11 +83,11 @@ class JobContext:
         self.database = database
         self.jobs = jobs
         self.idempotency_key = job_id or new_job_id()
-        """The same for every attempt of a job: with it, other systems can tell a repeated call from a new one."""
+        """The same key for every attempt of a job, so that other systems can recognize a repeated call."""
 
     @cached_property
     def log(self) -> JobLog:
-        """A log whose lines carry this job."""
+        """A log whose records name this job."""
         return JobLog(
             {
                 "job_id": self.job_id,
@@ -98,10 +98,10 @@ class JobContext:
         )
 
     def update_progress(self, percent: float, message: str | None = None) -> Turn:
-        """Report progress: 0 to 100 (values outside are clamped), and what is being done.
+        """Report progress from 0 to 100, and an optional message. Values outside of the range are clamped.
 
-        Costs no round trip: the newest report is stored about once a second and with the outcome. Call it plainly, or
-        `await` it in an async handler to give other jobs a turn. Raises `InvalidOptionError` for NaN.
+        The call costs no round trip: the engine stores the newest report about once a second and with the outcome. An
+        async handler may `await` the result to give other jobs a turn. Raises `InvalidOptionError` for NaN.
         """
         if math.isnan(percent):
             raise InvalidOptionError(f"the progress of {self.job_name} must be a number from 0 to 100, not NaN")
@@ -119,7 +119,7 @@ def create_job_context(
     database: object = None,
     jobs: JobReader | None = None,
 ) -> JobContext:
-    """A context to call a handler with by hand, in tests: no backend, no store; progress stays in the context."""
+    """Return a context for calling a handler in a test. It has no backend and no store, and keeps the progress."""
     return JobContext(
         job_name=job_name,
         job_id=job_id,

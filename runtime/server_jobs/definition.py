@@ -1,6 +1,6 @@
-"""What a job is: its models, options and schedules, how its records are made and read, and the backend it is bound to.
+"""The definition of a job: its models, options and schedules, its records, and the backend it is bound to.
 
-The engine works with definitions; `Job` adds the calls that use the engine.
+The engine works with definitions. `Job` adds the calls that use the engine.
 """
 
 from __future__ import annotations
@@ -37,10 +37,10 @@ AnyHandler = Callable[[Any, JobContext], object]
 
 
 class JobDefinition(Generic[P, R, D]):
-    """What a job is, without the calls of `Job` that enqueue and run it; never instantiated.
+    """A job without the calls of `Job` that enqueue and run it. The class is never instantiated.
 
-    `P` and `R` are the models of params and result, `D` is the mapping (a generated `TypedDict`) that may be given
-    instead of a params model: the JSON document, with the names as they are written in the spec.
+    `P` and `R` are the models of params and result. `D` is a mapping that callers may pass instead of a params model: a
+    generated `TypedDict` with the names of the spec.
     """
 
     job_name: ClassVar[str]
@@ -51,20 +51,20 @@ class JobDefinition(Generic[P, R, D]):
     schedules: ClassVar[tuple[Schedule, ...]] = ()
     earlier: ClassVar[tuple[AnyEarlierVersion, ...]] = ()
     database_schema: ClassVar[str | None] = None
-    """The PostgreSQL schema of the tables; None: the first one of the connection's search path."""
+    """The PostgreSQL schema of the tables; None: the first schema of the connection's search path."""
     handler: ClassVar[AnyHandler | None] = None
     backend: ClassVar[JobBackend | None] = None
     _pinned: ClassVar[bool] = False
 
     @classmethod
     def bind(cls, backend: JobBackend | None) -> None:
-        """Let the calls of this class go to that backend (None: to none), except inside handlers of another one."""
+        """Use this backend for the calls of this class (None: none), except inside handlers of another backend."""
         cls.backend, cls._pinned = backend, False
 
     @classmethod
     @contextmanager
     def bound_to(cls, backend: JobBackend, *, in_handlers: bool = False) -> Iterator[None]:
-        """As `bind` until the block ends, `in_handlers` of other backends too; then this class is bound as before."""
+        """Like `bind`, until the block ends. With `in_handlers`, also inside handlers of other backends."""
         earlier = cls.backend, cls._pinned
         cls.backend, cls._pinned = backend, in_handlers
         try:
@@ -74,25 +74,25 @@ class JobDefinition(Generic[P, R, D]):
 
     @classmethod
     def using(cls, backend: JobBackend) -> type[Self]:
-        """This job on another backend, whatever the class itself is bound to; inside handlers too."""
+        """Return a subclass that uses this backend everywhere, also inside handlers of other backends."""
         return cast("type[Self]", type(cls.__name__, (cls,), {"backend": backend, "_pinned": True}))
 
     @classmethod
     def result_of(cls, record: JobRecord) -> JobResult[R]:
-        """The typed outcome of a stored job of this class."""
+        """Return the typed outcome of a stored job of this class."""
         value = None if record.result is None else read_result(cls.job_name, cls.result_model, record.result)
         return JobResult(JobMetadata.of(record), cast("R | None", value))
 
     @classmethod
     def schemas(cls) -> JobSchemas:
-        """Params and result as JSON Schema: word for word those of the spec where they are generated with the job."""
+        """Return the JSON Schemas of params and result, from the spec or else derived from the models."""
         return schemas_of_models(cls.params_model, cls.result_model)
 
     @classmethod
     def read_params(cls, job: JobRecord | Claim) -> P:
-        """The typed params of a stored job of this class, of its current version or of one in `earlier`.
+        """Return the typed params of a stored job, of the current version or of one in `earlier`.
 
-        Raises `InvalidParamsError`, or `UpcastError`. Earlier versions that were given to a registry are known there:
+        Raises `InvalidParamsError` or `UpcastError`. For earlier versions passed to a registry, call
         `registry.versions_of(SendEmail).read(job.params, job.spec_version)`.
         """
         if job.spec_version == cls.options.version:
@@ -101,17 +101,17 @@ class JobDefinition(Generic[P, R, D]):
 
     @classmethod
     def versions(cls, earlier: tuple[AnyEarlierVersion, ...] | None = None) -> Versions:
-        """The versions of this job, with these earlier ones instead of its own. Raises `InvalidOptionError`."""
+        """Return the versions of this job, with `earlier` instead of its own. Raises `InvalidOptionError`."""
         return Versions(cls, cls.earlier if earlier is None else earlier)
 
     @classmethod
     def new_job(cls, params: object, **options: Unpack[EnqueueOptions]) -> NewJob:
-        """What `later` would store, params checked. For backends and tools; nothing is stored."""
+        """Validate params and return the record that `later` would store. For backends and tools."""
         return next(cls.new_jobs((params,), **options))
 
     @classmethod
     def new_jobs(cls, params_list: Iterable[object], **options: Unpack[EnqueueOptions]) -> Iterator[NewJob]:
-        """The same for many params, one after another: each is checked when its turn comes."""
+        """Like `new_job`, for many params. Validates each one when the iterator reaches it."""
         cls._check_active()
         chosen = cls._chosen(options) if options else cls.options
         scheduled_for = options.get("scheduled_for")
@@ -138,7 +138,7 @@ class JobDefinition(Generic[P, R, D]):
 
     @classmethod
     def _chosen(cls, options: EnqueueOptions) -> JobOptions:
-        """The options of this job with those that were given, checked."""
+        """Check the options of a call, and return the options of this job with them."""
         check_options(options)
         priority, max_attempts = options.get("priority"), options.get("max_attempts")
         return replace(
@@ -149,7 +149,7 @@ class JobDefinition(Generic[P, R, D]):
 
     @classmethod
     def current_backend(cls) -> JobBackend:
-        """Return the backend that calls of this class go to now. Raises `JobNotBoundError`."""
+        """Return the backend of calls from here. Raises `JobNotBoundError`."""
         backend = cls._bound_backend()
         if backend is None:
             raise JobNotBoundError(cls.job_name)
@@ -157,12 +157,12 @@ class JobDefinition(Generic[P, R, D]):
 
     @classmethod
     def _bound_backend(cls) -> JobBackend | None:
-        """The backend pinned by `using` or `set_database`, else that of the handler around, else the one bound."""
+        """Return the backend of `using` or `set_database`, else of the current handler, else of `bind`."""
         run = None if cls._pinned else current_run.get()
         return (run and run.backend) or cls.backend or bound_before_import(cls)
 
 
 def inherited_correlation_id(correlation_id: str | None) -> str | None:
-    """The id given, else that of the job whose handler this code runs in."""
+    """Return the given id, else the id of the job whose handler calls."""
     run = current_run.get()
     return correlation_id or (run.context.correlation_id if run else None)

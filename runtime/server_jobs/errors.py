@@ -1,4 +1,4 @@
-"""Every error a caller may meet. One base class; a subclass wherever a caller would want to branch."""
+"""All errors of the package. `ServerJobsError` is their base."""
 
 from __future__ import annotations
 
@@ -9,25 +9,25 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 MOST_PROBLEMS = 100
-"""How many problems an error or an answer lists: a document of a megabyte may have a hundred thousand."""
+"""Most problems that an error or a response lists; a document of 1 MB may have 100,000."""
 
 
 class ServerJobsError(Exception):
-    """Base of all errors raised by this package. `except ServerJobsError` catches each of them."""
+    """The base of all errors of this package."""
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing that is wrong with a document: where (a JSON pointer, `""` for the whole), and what."""
+    """One problem of a document: its place (a JSON pointer, `""` for the document) and a message."""
 
     pointer: str
     message: str
     unquoted: str | None = field(default=None, compare=False)
-    """The message without what was given, where it shows that; for answers that others may read."""
+    """The message without the value, if `message` shows it; for responses that others may read."""
 
     @property
     def without_values(self) -> str:
-        """What is wrong, and nothing of the value that is."""
+        """Return the problem without any part of the value."""
         return self.message if self.unquoted is None else self.unquoted
 
     def __str__(self) -> str:
@@ -37,8 +37,8 @@ class Problem:
 class InvalidDocumentError(ServerJobsError):
     """Params or a result do not fit the spec of their job. Nothing was stored.
 
-    `job_name` names the job, `part` is "params" or "result", `problems` lists the violations with their JSON pointers:
-    the first 100. `left_out` is the number of others.
+    `part` is "params" or "result". `problems` lists the first 100 violations with their JSON pointers. `left_out`
+    counts the others.
     """
 
     def __init__(self, job_name: str, part: str, problems: Sequence[Problem], left_out: int = 0) -> None:
@@ -54,29 +54,29 @@ class InvalidDocumentError(ServerJobsError):
 
 
 class InvalidParamsError(InvalidDocumentError):
-    """The params given at enqueue, or found in a row, do not fit the spec."""
+    """Params of a call or of a row do not fit the spec."""
 
     def __init__(self, job_name: str, problems: Sequence[Problem], left_out: int = 0) -> None:
         super().__init__(job_name, "params", problems, left_out)
 
 
 class InvalidResultError(InvalidDocumentError):
-    """What a handler returned does not fit the spec of its job."""
+    """The result of a handler does not fit the spec."""
 
     def __init__(self, job_name: str, problems: Sequence[Problem], left_out: int = 0) -> None:
         super().__init__(job_name, "result", problems, left_out)
 
 
 class InvalidOptionError(ServerJobsError, ValueError):
-    """An option is outside what it may be; the message shows the value and the range."""
+    """The value of an option is not allowed. The message shows the value and the range."""
 
 
 class KeySecretError(InvalidOptionError):
-    """The secret of the hashes of redacted values is missing, or can be guessed."""
+    """The secret for hashes of redacted values is missing or too weak."""
 
 
 class JobNotBoundError(ServerJobsError):
-    """A job class was used before a backend was bound to it."""
+    """A call needs a backend, and the job class has none."""
 
     def __init__(self, job_name: str) -> None:
         self.job_name = job_name
@@ -87,7 +87,7 @@ class JobNotBoundError(ServerJobsError):
 
 
 class UnknownJobError(ServerJobsError):
-    """No job of that name is registered here."""
+    """No job with this name is registered."""
 
     def __init__(self, name: str, known: Sequence[str]) -> None:
         self.name = name
@@ -96,7 +96,7 @@ class UnknownJobError(ServerJobsError):
 
 
 class DuplicateRegistrationError(ServerJobsError):
-    """Two jobs of one name were registered in one registry."""
+    """A registry has a job with this name already."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -104,7 +104,7 @@ class DuplicateRegistrationError(ServerJobsError):
 
 
 class HandlerMissingError(ServerJobsError):
-    """A job was to be executed here, but no handler is registered for it."""
+    """No handler is registered for the job that should run."""
 
     def __init__(self, job_name: str) -> None:
         self.job_name = job_name
@@ -115,7 +115,7 @@ class HandlerMissingError(ServerJobsError):
 
 
 class HandlerNotImplementedError(ServerJobsError):
-    """Raised by a handler stub that nobody has filled in yet."""
+    """The handler is still the generated stub."""
 
     def __init__(self, job_name: str) -> None:
         self.job_name = job_name
@@ -123,7 +123,7 @@ class HandlerNotImplementedError(ServerJobsError):
 
 
 class UpcastNotImplementedError(ServerJobsError):
-    """Raised by the stub of an upcaster that nobody has filled in yet."""
+    """The upcaster is still the generated stub."""
 
     def __init__(self, job_name: str, version: int) -> None:
         self.job_name = job_name
@@ -134,7 +134,7 @@ class UpcastNotImplementedError(ServerJobsError):
 
 
 class UpcastError(ServerJobsError):
-    """A row of an earlier version could not be brought to the current one: its upcaster failed, or there is none."""
+    """A row of an earlier version cannot be converted: its upcaster failed or is missing."""
 
     def __init__(self, job_name: str, version: int, reason: str) -> None:
         self.job_name = job_name
@@ -144,7 +144,7 @@ class UpcastError(ServerJobsError):
 
 
 class JobNotFoundError(ServerJobsError):
-    """No row has that id."""
+    """No stored job has this id."""
 
     def __init__(self, job_id: str) -> None:
         self.job_id = job_id
@@ -152,7 +152,7 @@ class JobNotFoundError(ServerJobsError):
 
 
 class JobUnavailableError(ServerJobsError):
-    """A job could not be claimed: it is running elsewhere, finished, not due, or of a version not known here."""
+    """The job cannot be claimed: it runs elsewhere, has finished, is not due, or has an unknown version."""
 
     def __init__(self, job_id: str, reason: str) -> None:
         self.job_id = job_id
@@ -161,7 +161,7 @@ class JobUnavailableError(ServerJobsError):
 
 
 class JobRetiredError(ServerJobsError):
-    """The job was retired: none is enqueued or run any more but those that are queued."""
+    """The job is retired: queued jobs still run, new ones are refused."""
 
     def __init__(self, job_name: str) -> None:
         self.job_name = job_name
@@ -172,7 +172,7 @@ class JobRetiredError(ServerJobsError):
 
 
 class DuplicateJobError(ServerJobsError):
-    """An unfinished job holds the same unique key; `job_id` is its id."""
+    """An unfinished job has the same unique key. `job_id` is its id."""
 
     def __init__(self, unique_key: str, job_id: str) -> None:
         self.unique_key = unique_key
@@ -184,7 +184,7 @@ class DuplicateJobError(ServerJobsError):
 
 
 class JobNotRetryableError(ServerJobsError):
-    """Only failed and cancelled jobs can be retried by hand."""
+    """The job is neither failed nor cancelled, so it cannot be retried."""
 
     def __init__(self, job_id: str, status: str) -> None:
         self.job_id = job_id
@@ -193,7 +193,7 @@ class JobNotRetryableError(ServerJobsError):
 
 
 class JobNotRepairableError(ServerJobsError):
-    """Only the params of a job that cannot be read are repaired, and only as long as nobody else changed it."""
+    """The job is not parked, or somebody changed it meanwhile, so its params cannot be repaired."""
 
     def __init__(self, job_id: str, reason: str) -> None:
         self.job_id = job_id
@@ -202,7 +202,7 @@ class JobNotRepairableError(ServerJobsError):
 
 
 class StaleClaimError(ServerJobsError):
-    """This worker's claim is not the newest any more: another one may run the job. Nothing was written."""
+    """The claim is stale: another worker may run the job. Nothing was written."""
 
     def __init__(self, job_id: str) -> None:
         self.job_id = job_id
@@ -210,7 +210,7 @@ class StaleClaimError(ServerJobsError):
 
 
 class JobFailedError(ServerJobsError):
-    """The data of a result was asked for, but the run did not complete."""
+    """The job did not complete, so it has no result."""
 
     def __init__(self, job_name: str, job_id: str | None, status: str, error: str | None) -> None:
         self.job_name = job_name
@@ -221,17 +221,17 @@ class JobFailedError(ServerJobsError):
 
 
 class ScheduleError(InvalidOptionError):
-    """A cron expression, a time zone or a misfire policy that cannot be used."""
+    """A cron expression, time zone or misfire policy is invalid."""
 
 
 class DatabaseError(ServerJobsError):
-    """The database refused or failed; the driver's error is the `__cause__`."""
+    """A call of the database failed. The driver's error is the `__cause__`."""
 
 
 class DatabaseUnreachableError(DatabaseError):
-    """The server cannot be reached, takes no writes, or went away during the call; try again later.
+    """The server is unreachable, read-only, or went away during the call. Try again later.
 
-    Whether a call that was under way took effect is unknown.
+    The call may or may not have taken effect.
     """
 
 
@@ -240,23 +240,23 @@ class DatabaseBusyError(DatabaseError):
 
 
 class RowLockedError(DatabaseBusyError):
-    """Another transaction locked a row for too long. Nothing was changed; other rows are not concerned."""
+    """Another transaction locked a row for too long. Nothing was changed. Other rows are not affected."""
 
 
 class ValueTooLargeError(DatabaseError):
-    """What was to be written is more than the database stores in one row. Nothing was written; it never will be."""
+    """The value is larger than the database stores in one row. Nothing was written, and a retry would fail too."""
 
 
 class SchemaMissingError(DatabaseError):
-    """The tables are not there, or are older than this version."""
+    """The tables are missing, or older than this version."""
 
     def __init__(self, detail: str) -> None:
         super().__init__(f"{detail}; run `server-jobs migrate` against this database")
 
 
 class ProjectError(ServerJobsError):
-    """The project's configuration in pyproject.toml cannot be used; the message names the key and the value."""
+    """A setting in pyproject.toml is invalid. The message names the key and the value."""
 
 
 class ProjectNotFoundError(ProjectError):
-    """No folder from here upwards is a project."""
+    """Neither this folder nor a parent is a project."""

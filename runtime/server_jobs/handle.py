@@ -1,4 +1,4 @@
-"""What enqueueing a job gives back: its id, which can be asked what became of the job."""
+"""The handle of an enqueued job: its id, with methods that read, wait for and cancel the job."""
 
 from __future__ import annotations
 
@@ -25,25 +25,25 @@ _LONGEST_PAUSE = 0.25
 
 
 class JobHandle(str, Generic[R]):
-    """The id of an enqueued job (it is a `str`), with typed access to what becomes of it."""
+    """The id of an enqueued job, as a `str`, with typed access to the job and its result."""
 
     __slots__ = ("_backend", "_job", "created")
 
     created: bool
-    """Whether this call stored the job; False for the unfinished job that holds the unique key, and for a stored id."""
+    """True if this call stored the job. False for an unfinished job with the same unique key, and for a stored id."""
 
     _job: type[JobDefinition[Any, R, Any]]
     _backend: JobBackend | None
 
     @classmethod
     def of(cls, job: type[JobDefinition[Any, R, Any]], backend: JobBackend | None, inserted: Inserted) -> JobHandle[R]:
-        """Return the handle of a stored job. `backend` None: whatever the class is bound to when the handle is used."""
+        """Return the handle of a stored job. Without a `backend`, it uses the binding of the class at each call."""
         handle: JobHandle[R] = cls(inserted.id)
         handle._job, handle._backend, handle.created = job, backend, inserted.created
         return handle
 
     async def record(self) -> JobRecord:
-        """Return the stored job as it is now. Raises `JobNotFoundError` if there is none of this class with the id."""
+        """Read the stored job. Raises `JobNotFoundError` if this class has no job with the id."""
         backend = await self._open_backend()
         record = await backend.store.get(str(self))
         if record is None or record.job_name != self._job.job_name:
@@ -51,18 +51,18 @@ class JobHandle(str, Generic[R]):
         return record
 
     async def status(self) -> JobStatus:
-        """Where the job is now."""
+        """Read the status of the job."""
         return (await self._summary()).status
 
     async def cancel(self) -> Cancellation:
-        """Cancel the job if it is pending, ask it to stop if it is running."""
+        """Cancel a pending job. Ask a running job to stop."""
         backend = await self._open_backend()
         return await backend.store.cancel(str(self))
 
-    async def result(self, *, timeout: timedelta | None = None) -> JobResult[R]:  # noqa: ASYNC109  the usual name
-        """Wait until the job is finished, and read its result.
+    async def result(self, *, timeout: timedelta | None = None) -> JobResult[R]:  # noqa: ASYNC109  the name that callers expect
+        """Wait until the job has finished, and return its outcome.
 
-        Raises `TimeoutError` when it is not finished after `timeout`; the job itself goes on.
+        Raises `TimeoutError` after `timeout`; the job itself continues.
         """
         async with asyncio.timeout(None if timeout is None else timeout.total_seconds()):
             record = await self.record()
@@ -74,13 +74,13 @@ class JobHandle(str, Generic[R]):
         return self._job.result_of(record)
 
     def result_sync(self, *, timeout: timedelta | None = None) -> JobResult[R]:
-        """As `result`, for code without an event loop."""
+        """Like `result`, for code without an event loop."""
         return wait_for(self._bound_backend(), "result()", lambda: self.result(timeout=timeout))
 
     async def watch(self) -> AsyncIterator[JobProgress]:
-        """Its progress now and whenever it has changed, until the job is finished; the last one says how it ended.
+        """Yield the progress now and after each change, until the job has finished. The last item has the final status.
 
-        What came and went between two looks, a quarter of a second apart, is not seen. Raises `JobNotFoundError` if
+        Reads the job four times a second at most, so that shorter changes may be missed. Raises `JobNotFoundError` if
         the job was deleted.
         """
         last: JobProgress | None = None
@@ -100,7 +100,7 @@ class JobHandle(str, Generic[R]):
         return summary
 
     async def _open_backend(self) -> JobBackend:
-        """Return the backend. One that enqueued the job was open then, and is not opened again after its end."""
+        """Return the open backend. A backend that enqueued the job and was closed since then stays closed."""
         backend = self._bound_backend()
         if self._backend is None:
             await backend.initialize()

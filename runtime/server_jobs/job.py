@@ -38,19 +38,22 @@ DEFAULT_WORKER_TIMEOUT = timedelta(minutes=5)
 
 
 class Job(JobDefinition[P, R, D]):
-    """Base of every job class; used through its class methods, never instantiated.
+    """The base of every job class. All methods are class methods; the class is never instantiated.
 
-    `P` and `R` are the models of params and result, `D` is the mapping (a generated `TypedDict`) that may be given
-    instead of a params model: the JSON document, with the names as they are written in the spec.
+        handle = await SendEmail.later({"to": ["ann@example.com"], "subject": "Hello", "body": "..."})
+        outcome = await handle.result()
+
+    `P` and `R` are the models of params and result. `D` is a mapping that callers may pass instead of a params model: a
+    generated `TypedDict` with the names of the spec.
     """
 
     @classmethod
     def set_database(cls, database: Store | Database | str) -> None:
-        """Bind this class alone to a database: a store, a database, or a URL. It opens at the first call.
+        """Bind this class alone to a database: a store, a database, or a URL. The first call opens it.
 
-        Inside handlers too, whatever backend runs them; until the class is bound otherwise.
+        The binding also applies inside handlers, until the class is bound again.
         """
-        from .engine.backend import Backend  # who only enqueues through `connect` or `later_in` need not wait for it
+        from .engine.backend import Backend  # a process that only enqueues should not wait for this import
 
         registry = create_job_registry(database_schema=cls.database_schema)
         cls.bind(Backend(database=database, job_registry=registry.register(cls)))
@@ -58,10 +61,10 @@ class Job(JobDefinition[P, R, D]):
 
     @classmethod
     async def later(cls, params: P | D, **options: Unpack[EnqueueOptions]) -> JobHandle[R]:
-        """Queue the job for a worker and return its id. When this returns, the job is committed.
+        """Enqueue the job for a worker and return its handle. The job is committed when the call returns.
 
-        Options are those of `EnqueueOptions`. With a unique key that an unfinished job holds nothing is stored, and
-        that job's id is returned. Raises `InvalidParamsError` before anything is stored.
+        `EnqueueOptions` lists the options. If an unfinished job has the same unique key, store nothing and return the
+        handle of that job. Raises `InvalidParamsError` before anything is stored.
         """
         new = cls.new_job(params, **options)
         backend = cls.current_backend()
@@ -70,9 +73,9 @@ class Job(JobDefinition[P, R, D]):
 
     @classmethod
     def later_sync(cls, params: P | D, **options: Unpack[EnqueueOptions]) -> JobHandle[R]:
-        """As `later`, for code without an event loop: Django, Flask, scripts, and plain handlers.
+        """Like `later`, for code without an event loop: Django, Flask, scripts, and plain handlers.
 
-        May be called from any thread. Raises `InvalidOptionError` inside an event loop, which it would block.
+        Any thread may call it. Raises `InvalidOptionError` inside an event loop, which it would block.
         """
         new = cls.new_job(params, **options)
         backend = cls.current_backend()
@@ -81,7 +84,7 @@ class Job(JobDefinition[P, R, D]):
 
     @classmethod
     async def later_many(cls, params_list: Sequence[P | D], **options: Unpack[EnqueueOptions]) -> list[JobHandle[R]]:
-        """Queue many jobs in one transaction: all of them or, when one does not fit its spec, none.
+        """Enqueue many jobs in one transaction: all of them, or none if one does not fit the spec.
 
         All params are validated before the transaction begins.
         """
@@ -108,11 +111,14 @@ class Job(JobDefinition[P, R, D]):
         params: P | D,
         **options: Unpack[EnqueueOptions],
     ) -> JobHandle[R] | Awaitable[JobHandle[R]]:
-        """Queue the job inside your own SQLAlchemy transaction: it commits and rolls back with your data.
+        """Enqueue the job inside your SQLAlchemy transaction, so that both commit or roll back together.
 
-        Workers are woken by the commit. Returns the handle, to be awaited when the session or connection is an async
-        one. A backend must be bound only when the handle is asked for the job. Otherwise like `later`. Needs the extra
-        `sqlalchemy`.
+        The commit wakes workers. Await the result if the session or connection is async. The job class needs a backend
+        only once you use the handle. Otherwise like `later`. Needs the extra `sqlalchemy`.
+
+            with Session(engine) as session, session.begin():
+                session.add(order)
+                SendEmail.later_in(session, {"to": [order.email], "subject": "Thank you", "body": "..."})
         """
         from .stores.transactional import insert_in  # SQLAlchemy is an extra
 
@@ -125,7 +131,7 @@ class Job(JobDefinition[P, R, D]):
 
     @classmethod
     def handle(cls, job_id: str) -> JobHandle[R]:
-        """Return the handle of a job by its stored id. Nothing is read before the handle is used."""
+        """Return the handle of a stored id. Reads nothing until you use the handle."""
         return JobHandle.of(cls, None, Inserted(job_id, created=False))
 
     @classmethod
@@ -137,12 +143,15 @@ class Job(JobDefinition[P, R, D]):
         worker_timeout: timedelta = DEFAULT_WORKER_TIMEOUT,
         correlation_id: str | None = None,
     ) -> JobResult[R]:
-        """Run the job here and now, and return its outcome; a failure is in the result, not raised.
+        """Run the job here and return its outcome. A failure is part of the outcome; it is not raised.
 
-        Without `persist` nothing is stored, and no backend needs to be bound; where none is, `context.database` is None
-        and the handler runs in this process. Persisted, it is a row like any other, held by a lease of `worker_timeout`
-        that is renewed while the handler runs: after a crash, or a failure with attempts left, a worker takes it over.
-        Raises `InvalidParamsError`, or `DuplicateJobError` when an unfinished job holds its unique key.
+        The job is stored as running, under a lease of `worker_timeout` that is renewed while the handler runs. After a
+        crash, or a failure with attempts left, a worker takes it over.
+
+        With `persist=False` nothing is stored, and no backend is needed. Without a backend, `context.database` is None
+        and the handler runs in this process.
+
+        Raises `InvalidParamsError`, or `DuplicateJobError` if an unfinished job has the same unique key.
         """
         cls._check_active()
         check_options({"correlation_id": correlation_id})
@@ -175,11 +184,11 @@ class Job(JobDefinition[P, R, D]):
         persist: bool = True,
         stop_on_error: bool = False,
     ) -> list[JobResult[R]]:
-        """Run many jobs here, at most `concurrency` at a time; results in the order of the input, failures included.
+        """Run many jobs here, at most `concurrency` at a time. Return all outcomes in the order of the input.
 
-        All params are checked before the first job runs. With `stop_on_error` no job is begun after a failure: those
-        already running are finished, and `JobFailedError` is raised for the first that failed. So is what `now` raises,
-        such as `DuplicateJobError`.
+        All params are validated before the first job runs. With `stop_on_error`, no job starts after a failure; running
+        jobs finish, and `JobFailedError` is raised for the first failure. Errors of `now` such as `DuplicateJobError`
+        are raised in the same way.
         """
         check_range("concurrency", concurrency, 1, 10_000)
         models = [write_params(cls.job_name, cls.params_model, params, cls.options.redact)[0] for params in params_list]
@@ -206,9 +215,9 @@ class Job(JobDefinition[P, R, D]):
     async def execute_from_database(
         cls, job_id: str, *, worker_timeout: timedelta = DEFAULT_WORKER_TIMEOUT
     ) -> JobResult[R]:
-        """Claim that queued job by compare-and-swap, due or not, and run it here.
+        """Claim a pending job, due or not, and run it here.
 
-        Raises `JobNotFoundError`, or `JobUnavailableError` when it is not pending (another worker may hold it).
+        Raises `JobNotFoundError`, or `JobUnavailableError` if it is not pending, for example because a worker has it.
         """
         return cls.result_of(await cls.current_backend().run_stored(cls, job_id, worker_timeout))
 
@@ -224,13 +233,12 @@ def define_job(
     earlier: Sequence[AnyEarlierVersion] = (),
     database_schema: str | None = None,
 ) -> type[Job[P, R, Mapping[str, object]]]:
-    """A job class from two Pydantic models and a handler, without a spec.
+    """Return a job class made from two Pydantic models and a handler, without a spec.
 
-    The same class in every respect but one: nothing checks its contract against rows that are queued when the models
-    change. `earlier` says how rows of versions before that of the options are read, oldest first. `database_schema` is
-    the PostgreSQL schema of the tables, which `later_in` and `set_database` use; a registry has its own. Raises
-    `InvalidOptionError` for a name that is not a class name, or has more than 100 characters, and for models that do
-    not write all they hold, such as those with a `SecretStr`.
+    It works like a generated class, with one difference: no check compares changed models with queued rows. `earlier`
+    reads rows of earlier versions, oldest first. `database_schema` is the PostgreSQL schema for `later_in` and
+    `set_database`; a registry has its own. Raises `InvalidOptionError` if the name is not an identifier of at most 100
+    characters, or if a model loses values when it is written, such as a `SecretStr`.
     """
     if not name.isidentifier():
         raise InvalidOptionError(f"a job name must be an identifier such as 'SendEmail', not {name!r}")
@@ -250,12 +258,12 @@ def define_job(
         "handler": staticmethod(handler),
     }
     job = cast("type[Job[P, R, Mapping[str, object]]]", type(name, (Job,), members))
-    job.versions()  # which checks them
+    job.versions()  # checks them
     return job
 
 
 def _results(outcomes: Sequence[JobResult[R] | BaseException | None], stop_on_error: bool) -> Iterator[JobResult[R]]:
-    """The results of a batch in its order; raises what went wrong first."""
+    """Yield the results of a batch in order, or raise the first error."""
     for outcome in outcomes:
         if isinstance(outcome, BaseException):
             raise outcome

@@ -1,4 +1,4 @@
-"""The in-memory backend: no database at all. For tests, and for trying a job out."""
+"""The in-memory backend, without a database. For tests and first steps."""
 
 from __future__ import annotations
 
@@ -25,11 +25,10 @@ __all__ = ["InMemoryBackend"]
 
 
 class InMemoryBackend(Backend):
-    """A backend whose jobs live in this object.
+    """A backend that keeps its jobs in memory.
 
-    `database` is handed to handlers as `context.database` and otherwise left alone: give a mock, or nothing. All
-    handlers run in this process, since another one would see neither. The schedules of the registry are stored by
-    `initialize`, where a database gets them from migrations.
+    Handlers get `database` as `context.database`; pass a mock or nothing. All handlers run in this process, because
+    another process has neither the jobs nor the mock. `initialize` stores the schedules of the registry.
     """
 
     store: MemoryStore
@@ -68,7 +67,7 @@ class InMemoryBackend(Backend):
     def add_job(
         self, *, job_name: str, params: BaseModel | Mapping[str, object], **options: Unpack[EnqueueOptions]
     ) -> str:
-        """Queue a job by name, without awaiting; returns its id. Params are validated as by `later`.
+        """Enqueue a job by name, without `await`, and return its id. Validates the params like `later`.
 
         Raises `UnknownJobError`, `InvalidOptionError` or `InvalidParamsError`.
         """

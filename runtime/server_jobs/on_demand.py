@@ -1,4 +1,4 @@
-"""Imports at the time of need: a program that uses one job of a hundred waits for the import of one."""
+"""Late imports: a program that uses one job of a hundred imports one."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ V = TypeVar("V")
 
 
 def imported_when_used(package: str, **modules: str) -> Callable[[str], object]:
-    """A `__getattr__` for the package: each of these names is imported from its module when it is first used.
+    """Return a `__getattr__` for a package that imports each of these names at its first use.
 
-    The modules are named relative to the package: `SendEmail="send_email"`.
+    Module names are relative to the package: `SendEmail="send_email"`.
     """
 
     def get_attribute(name: str) -> object:
@@ -27,9 +27,9 @@ def imported_when_used(package: str, **modules: str) -> Callable[[str], object]:
 
 
 class OnDemand(MutableMapping[str, V], Generic[V]):
-    """Values by name, in the order of their names' arrival. Some are only promised, and made when they are asked for.
+    """A mapping whose values may be made at the first access. It keeps the order of insertion.
 
-    Asking for the names makes none. What making one raises goes to whoever asks, and the next one tries again.
+    Listing the names makes no value. If making a value raises, the reader gets the error and the next reader retries.
     """
 
     def __init__(self) -> None:
@@ -37,17 +37,17 @@ class OnDemand(MutableMapping[str, V], Generic[V]):
         self._promised: dict[str, Callable[[], V] | None] = {}
 
     def promise(self, name: str, make: Callable[[], V]) -> None:
-        """Let a value be made when it is needed."""
+        """Set the function that makes the value at the first access."""
         self._promised[name] = make
 
     def is_made(self, name: str) -> bool:
-        """Whether the value is there, and asking for it costs nothing."""
+        """Whether the value was made already."""
         return name in self._made
 
     def __getitem__(self, name: str) -> V:
         make = self._promised[name]
         if make is not None and name not in self._made:
-            # Two threads may both make it: the first one's is kept.
+            # If two threads make the value, keep the first.
             self._made.setdefault(name, make())
         return self._made[name]
 

@@ -1,4 +1,4 @@
-"""Where a project keeps its specs, its generated code and its handlers: `[tool.server-jobs]` in pyproject.toml."""
+"""The settings of a project: `[tool.server-jobs]` in pyproject.toml."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from .errors import ProjectError, ProjectNotFoundError
 _OUTPUT_FOLDERS = ("contracts", "jobs", "migrations", "models", "schemas", "testing", "worker")
 
 OUTPUTS = ("asyncapi", "catalogue", "openapi", "testing", "typescript")
-"""What a project may ask for beside the code that every project needs."""
+"""Optional outputs of the generator."""
 
 ALLOWABLE = ("untyped-schemas", "open-objects")
-"""Schemas that do not say what their values are, and objects that do not say whether they may have other properties.
+"""Rules that a project may switch off: every schema states a type, and every object states `additionalProperties`.
 
-JSON Schema takes the first for anything and the second for yes; in a spec, each is more often a mistake.
+JSON Schema allows both to be absent. In a spec, an absent one is a mistake more often than a wish.
 """
 
 _NOT_SET = ("root", "name")
-"""Fields of a project that `[tool.server-jobs]` does not set."""
+"""Fields of `Project` that are not settings."""
 
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,98}[A-Za-z0-9])?")
 _SCHEMA = re.compile(r"[a-z_][a-z0-9_]{0,62}")
@@ -37,11 +37,10 @@ _LISTS = {"outputs": OUTPUTS, "allow": ALLOWABLE}
 class Project:
     """The settings of one project. Folders are relative to `root`, written with `/`.
 
-    `name` is the name under `[project]`, empty where there is none. `output` and `handlers` are importable packages; a
-    leading `src/` is not part of their import name. `database_url_env` names the environment variable with the URL of
-    the database. `schema` is the PostgreSQL schema of the tables; None: the first one of the connection's search
-    path. `outputs` are words of `OUTPUTS`: what is generated beside the code that every project needs. `allow` are the
-    demands that specs need not meet, of `ALLOWABLE`.
+    `name` is the name under `[project]`, or empty. `output` and `handlers` are importable packages; a leading `src/` is
+    not part of their import name. `database_url_env` names the environment variable with the URL of the database.
+    `schema` is the PostgreSQL schema of the tables; None: the first schema of the connection's search path. `outputs`
+    are the optional outputs, from `OUTPUTS`. `allow` are the rules switched off, from `ALLOWABLE`.
     """
 
     root: Path
@@ -79,9 +78,9 @@ class Project:
 
 
 def find_project(start: Path) -> Project:
-    """The project that `start` is in: the nearest folder upwards whose pyproject.toml has `[tool.server-jobs]`.
+    """Return the project around `start`: the nearest folder upwards whose pyproject.toml has `[tool.server-jobs]`.
 
-    Raises `ProjectNotFoundError` when there is none, `ProjectError` when its settings cannot be used.
+    Raises `ProjectNotFoundError` if there is none, and `ProjectError` for invalid settings.
     """
     for folder in (start.absolute(), *start.absolute().parents):
         if (folder / "pyproject.toml").is_file():
@@ -103,7 +102,7 @@ def _read(path: Path) -> Mapping[str, Any]:
 
 
 def _name(document: Mapping[str, Any]) -> str:
-    """Return the name of the project, or nothing for one that no package can have."""
+    """Return the name of the project, or an empty text if no package can have it."""
     project = document.get("project")
     name = project.get("name") if isinstance(project, dict) else None
     return name if isinstance(name, str) and _NAME.fullmatch(name) else ""
@@ -174,7 +173,7 @@ def _check_package(key: str, value: str) -> None:
 
 
 def _check_apart(project: Project) -> None:
-    """The folders may not swallow one another; only handlers may lie in the output, beside what is generated."""
+    """Raise `ProjectError` if one folder contains another. Handlers may lie inside of the output folder."""
     specs, output, handlers = (PurePosixPath(path) for path in (project.specs, project.output, project.handlers))
     taken = {output, *(output / folder for folder in _OUTPUT_FOLDERS)}
     if handlers in taken or any(folder in taken for folder in handlers.parents if folder != output):

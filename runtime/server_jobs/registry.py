@@ -1,4 +1,4 @@
-"""Which jobs there are here, and the handler of each: the one place where the two are joined."""
+"""The registry: it joins each job with its handler."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Registration:
-    """A job and its handler; the handler is None for a job that is only enqueued here."""
+    """A job and its handler. The handler is None if this program only enqueues the job."""
 
     job: AnyJob
     handler: AnyHandler | None
@@ -30,7 +30,7 @@ class Registration:
 
     @property
     def is_stub(self) -> bool:
-        """Whether the handler does nothing but raise `HandlerNotImplementedError`, as the generator wrote it."""
+        """Whether the handler is the generated stub, which raises `HandlerNotImplementedError`."""
         code = getattr(self.handler, "__code__", None)
         return code is not None and code.co_names == ("HandlerNotImplementedError",)
 
@@ -41,9 +41,9 @@ class Registration:
 
 
 def known_jobs(versions: Versions) -> tuple[KnownJob, ...]:
-    """What a claim has to know of a job: its name, its limits, and each version that can be read, newest first.
+    """Return the data that a claim needs about a job: name, limits, and each readable version, newest first.
 
-    The limits are those of the current version: jobs of all versions count under them together.
+    Jobs of all versions count together under the limits of the current version.
     """
     name, options = versions.job_name, versions.job.options
     return tuple(KnownJob(name, version, options.concurrency, options.rate) for version in versions.readable)
@@ -53,10 +53,10 @@ Register = Callable[["JobRegistry"], object]
 
 
 class JobRegistry:
-    """Jobs by name, in the order in which they were registered.
+    """Jobs by name, in the order of registration.
 
-    `database_schema` is the PostgreSQL schema of their tables, for backends that open a database by its URL; None: the
-    first one of the connection's search path.
+    `database_schema` is the PostgreSQL schema of the tables, for backends that open a database by URL; None: the first
+    schema of the connection's search path.
     """
 
     def __init__(self, *, database_schema: str | None = None) -> None:
@@ -73,11 +73,11 @@ class JobRegistry:
         *,
         earlier: Sequence[AnyEarlierVersion] = (),
     ) -> JobRegistry:
-        """Add a job with its handler (a job of `define_job` brings its own) and return this registry, for chaining.
+        """Add a job with its handler and return this registry, for chaining. `define_job` sets a handler already.
 
-        `earlier` says how rows of versions before the current one are read, oldest first. A type checker refuses a
-        handler that does not fit the job's params and result. Raises `DuplicateRegistrationError` for a name that is
-        taken, and `InvalidOptionError` for earlier versions that are out of order.
+        `earlier` reads rows of earlier versions, oldest first. A type checker rejects a handler that does not match the
+        job's params and result. Raises `DuplicateRegistrationError` for a name that is registered already, and
+        `InvalidOptionError` if the earlier versions are out of order.
         """
         if job.job_name in self._registrations:
             raise DuplicateRegistrationError(job.job_name)
@@ -87,10 +87,10 @@ class JobRegistry:
         return self
 
     def register_on_demand(self, name: str, module: str) -> Callable[[Register], Register]:
-        """A decorator of the function that imports one job and its handler and registers them: done when it is needed.
+        """Return a decorator for a function that imports and registers one job. The registry calls it at the first use.
 
-        `module` is where the job is, relative to the package of the function, and is called as its spec is:
-        `".jobs.send_email"`. Raises `DuplicateRegistrationError` for a name that is taken.
+        `module` is the module of the job, relative to the package of the function, with the name of its spec:
+        `".jobs.send_email"`. Raises `DuplicateRegistrationError` for a name that is registered already.
         """
         if name in self._registrations:
             raise DuplicateRegistrationError(name)
@@ -104,35 +104,35 @@ class JobRegistry:
         return promise
 
     def load(self) -> JobRegistry:
-        """Import every job and every handler that is not yet imported, and return this registry.
+        """Import all jobs and handlers, and return this registry.
 
-        So that what cannot be imported is known at the start, and nothing is imported when it is in the way.
+        Call it at the start, so that import errors appear then and no later import delays a job.
         """
         self.registrations()
         return self
 
     def has(self, name: str) -> bool:
-        """Whether a job of that name is registered."""
+        """Whether a job with this name is registered."""
         return name in self._registrations or self._name_of(name) is not None
 
     def get(self, name: str) -> type[Job[Any, Any, Any]] | None:
-        """The job class of that name (`SendEmail`, or `send_email` as its spec is called); None if unknown."""
+        """Return the job class with this name (`SendEmail`, or `send_email` like its spec), or None."""
         registration = self._find(name)
         return registration.job if registration else None
 
     def get_names(self) -> list[str]:
-        """The names of all jobs."""
+        """Return the names of all jobs."""
         return list(self._registrations)
 
     def find(self, name: str) -> Registration:
-        """The registration under that name. Raises `UnknownJobError`, which lists the known names."""
+        """Return the registration with this name. Raises `UnknownJobError`, which lists the known names."""
         registration = self._find(name)
         if registration is None:
             raise UnknownJobError(name, self.get_names())
         return registration
 
     def handler_of(self, job: AnyDefinition) -> AnyHandler:
-        """The handler of that job. Raises `HandlerMissingError`."""
+        """Return the handler of a job. Raises `HandlerMissingError`."""
         registration = self._registrations.get(job.job_name)
         handler = (registration.handler if registration else None) or job.handler
         if handler is None:
@@ -140,17 +140,17 @@ class JobRegistry:
         return handler
 
     def own_handler_of(self, job: AnyDefinition) -> AnyHandler | None:
-        """Return the handler that is registered for this class, or for a class that it derives from; else None."""
+        """Return the handler registered for this class or one of its bases, or None."""
         registration = self._registrations.get(job.job_name)
         return registration.handler if registration and issubclass(job, registration.job) else None
 
     def versions_of(self, job: AnyDefinition) -> Versions:
-        """The versions of that job that are known here."""
+        """Return the versions of a job that this registry can read."""
         registration = self._registrations.get(job.job_name)
         return registration.versions if registration else job.versions()
 
     def why_waiting(self, name: str, version: int) -> str | None:
-        """Why jobs of that name and version cannot be read here; None if they can."""
+        """Return the reason why jobs of this name and version cannot run here, or None if they can."""
         registration = self._registrations.get(name)
         if registration is None:
             return "no such job is registered here"
@@ -158,26 +158,26 @@ class JobRegistry:
         return None if version in versions.readable else versions.why_unknown(version)
 
     def registrations(self) -> list[Registration]:
-        """Every job with its handler."""
+        """Return every job with its handler."""
         return list(self._registrations.values())
 
     def known_jobs(self) -> tuple[KnownJob, ...]:
-        """The names and versions a worker with this registry can run: handler and upcasters are implemented."""
-        if self._known is None:  # each claim asks
+        """Return the names and versions that a worker with this registry can run."""
+        if self._known is None:  # every claim needs them
             runnable = (registration for registration in self._registrations.values() if registration.is_runnable)
             self._known = tuple(known for registration in runnable for known in known_jobs(registration.versions))
         return self._known
 
     def stub_names(self) -> list[str]:
-        """The jobs whose handler is still the generated stub."""
+        """Return the jobs whose handler is still the generated stub."""
         return [name for name, registration in self._registrations.items() if registration.is_stub]
 
     def stub_upcasts(self) -> list[tuple[str, int]]:
-        """The jobs and versions whose upcaster is still the generated stub; rows of older versions wait for it too."""
+        """Return the jobs and versions whose upcaster is still the generated stub. Older versions wait for it too."""
         return [(name, version) for name, found in self._registrations.items() for version in found.versions.stubs]
 
     def bind(self, backend: JobBackend | None) -> JobRegistry:
-        """Let the calls of every registered job class go to that backend (None: to none); returns this registry."""
+        """Bind every registered job class to this backend (None: unbind them). Return this registry."""
         for name in self._registrations:
             if self._is_imported(name):
                 self._registrations[name].job.bind(backend)
@@ -190,7 +190,7 @@ class JobRegistry:
 
     @contextmanager
     def bound_to(self, backend: JobBackend) -> Iterator[None]:
-        """As `bind` until the block ends; then the job classes are bound as they were before."""
+        """Like `bind`, until the block ends. Then restore the earlier bindings."""
         with ExitStack() as bindings:
             for name in self._registrations:
                 if self._is_imported(name):
@@ -201,7 +201,7 @@ class JobRegistry:
             yield
 
     def _is_imported(self, name: str) -> bool:
-        """Whether the job can be in use already, through the registry or not."""
+        """Whether the job class was imported already, through the registry or directly."""
         return self._registrations.is_made(name) or self._modules[name] in sys.modules
 
     def _find(self, name: str) -> Registration | None:
@@ -209,7 +209,7 @@ class JobRegistry:
         return None if known is None else self._registrations[known]
 
     def _name_of(self, spec_name: str) -> str | None:
-        """The name of the job whose spec is called so."""
+        """Return the name of the job with this spec name."""
         return next((name for name in self._registrations if self._spec_name_of(name) == spec_name), None)
 
     def _spec_name_of(self, name: str) -> str:

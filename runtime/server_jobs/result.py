@@ -1,4 +1,4 @@
-"""What running a job gives back."""
+"""Results and metadata of runs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ R = TypeVar("R")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobMetadata:
-    """What is known of a run besides its result. `job_id` is None when it was not persisted; times are in UTC."""
+    """Data about a run, without its result. `job_id` is None if the run is not stored. Times are in UTC."""
 
     job_id: str | None
     job_name: str
@@ -27,7 +27,7 @@ class JobMetadata:
 
     @classmethod
     def of(cls, record: JobRecord) -> JobMetadata:
-        """The metadata of a stored job."""
+        """Return the metadata of a stored job."""
         return cls(
             job_id=record.id,
             job_name=record.job_name,
@@ -42,7 +42,7 @@ class JobMetadata:
 
 @dataclass(frozen=True, slots=True)
 class JobProgress:
-    """How far a job has come: its status, and 0 to 100 percent and what is being done in its newest attempt."""
+    """The progress of a job: its status, and percentage (0 to 100) and message of the newest attempt."""
 
     status: JobStatus
     percent: int
@@ -51,7 +51,7 @@ class JobProgress:
 
     @classmethod
     def of(cls, record: JobRecord | JobSummary) -> JobProgress:
-        """The progress of a stored job."""
+        """Return the progress of a stored job."""
         return cls(record.status, record.progress, record.progress_message, record.attempt_count)
 
 
@@ -69,12 +69,12 @@ class JobResult(Generic[R]):
 
     @property
     def error(self) -> str | None:
-        """Why it did not complete; None if it did."""
+        """The error; None if the job completed."""
         return None if self.ok else self.metadata.error
 
     @property
     def data(self) -> R:
-        """The result. Raises `JobFailedError` when the job did not complete, so an error cannot pass unseen."""
+        """The result. Raises `JobFailedError` if the job did not complete, so that no error goes unnoticed."""
         if self.value is None:
             found = self.metadata
             raise JobFailedError(found.job_name, found.job_id, found.status, found.error)

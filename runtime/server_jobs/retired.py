@@ -1,4 +1,4 @@
-"""The base of a job that is not enqueued any more: type checkers strike its calls out where they stand."""
+"""The base of retired jobs. Type checkers mark its calls as deprecated."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
 
 class RetiredJob(Job[P, R, D]):
-    """As `Job`, for a spec whose `x-job` says `"status": "retired"`: its options have `retired` set.
+    """Like `Job`, for a spec with `"status": "retired"` under `x-job`.
 
-    What is queued still runs. Whatever would queue or run another one raises `JobRetiredError`.
+    Queued jobs still run. Every call that would enqueue or run a new job raises `JobRetiredError`.
     """
 
     if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""Calls from code without an event loop: Django, Flask, scripts, and plain handlers in their threads."""
+"""Calls from code without an event loop: Django, Flask, scripts, and plain handlers."""
 
 from __future__ import annotations
 
@@ -16,23 +16,24 @@ T = TypeVar("T")
 
 
 class Blockable(Protocol):
-    """What is called: it lives in the event loop in which it was opened."""
+    """An object that belongs to the event loop in which it was opened."""
 
     @property
     def loop(self) -> asyncio.AbstractEventLoop | None:
-        """The event loop it was opened in; None if it is closed."""
+        """The event loop; None while the object is closed."""
         ...
 
     async def shutdown(self) -> None:
-        """Give everything back."""
+        """Close it."""
         ...
 
 
 def wait_for(backend: Blockable, name: str, call: Callable[[], Coroutine[object, object, T]]) -> T:
     """Run the call in the event loop of the backend, and wait for it.
 
-    A backend that no running event loop has opened lives in one of a background thread from then on, until the process
-    ends. Raises `InvalidOptionError` inside an event loop, which it would block; `name` is what to await there.
+    If no running event loop has opened the backend, a background thread opens it in its own loop and keeps it until the
+    process ends. Raises `InvalidOptionError` inside an event loop, which it would block; the message says to await
+    `name` there.
     """
     if _in_event_loop():
         raise InvalidOptionError(f"this would block the event loop that runs here; use `await {name}` instead")
@@ -51,7 +52,7 @@ def _in_event_loop() -> bool:
 
 
 class _Background:
-    """One event loop in a daemon thread, begun at its first use, and begun anew in a forked process."""
+    """An event loop in a daemon thread. It starts at the first use, and again in a forked process."""
 
     _loop: asyncio.AbstractEventLoop | None
 
@@ -69,7 +70,7 @@ class _Background:
             return self._loop
 
     def forget(self) -> None:
-        """In a forked process there is no such thread, and the lock may be held by one that is not there either."""
+        """Start over in a forked child: the thread is missing there, and a missing thread may hold the lock."""
         self._begin()
 
     def _begin(self) -> None:

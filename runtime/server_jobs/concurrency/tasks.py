@@ -1,4 +1,4 @@
-"""Tasks that start at once instead of in the next turn of the event loop, and tasks that outlive their caller."""
+"""Tasks that start at once, and tasks that outlive their caller."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ T = TypeVar("T")
 if sys.version_info >= (3, 12):
 
     def begun(coroutine: Coroutine[None, None, T], variables: Context | None = None) -> asyncio.Task[T]:
-        """A task that has run as far as it could, which may be all the way; in these context variables, or a copy."""
+        """Start a task and run it until it first waits. It uses these context variables, or a copy of the current."""
         return asyncio.Task(coroutine, loop=asyncio.get_running_loop(), context=variables, eager_start=True)
 
 else:
 
     def begun(coroutine: Coroutine[None, None, T], variables: Context | None = None) -> asyncio.Task[T]:
-        """A task in these context variables, or a copy; it begins in the next turn of the event loop."""
+        """Start a task in the next turn of the loop. It uses these context variables, or a copy of the current."""
         return asyncio.get_running_loop().create_task(coroutine, context=variables)
 
 

@@ -1,6 +1,6 @@
-"""The secret of hashes that stand in the database for values which a spec redacts.
+"""The secret of keyed hashes, which replace redacted values in the database.
 
-A plain hash of a phone number or an e-mail address can be guessed by everybody who reads the database.
+Without a key, everybody who reads the database could guess the phone number behind a hash.
 """
 
 from __future__ import annotations
@@ -15,22 +15,22 @@ from ..errors import KeySecretError
 from .variables import KEY_SECRET_VARIABLE
 
 FEWEST_CHARACTERS = 43
-"""Of a secret: 32 bytes in base64url, as `server-jobs token` prints them."""
+"""Shortest length of a secret: 32 bytes in base64url, as `server-jobs token` prints them."""
 
 
 class KeySecret:
-    """The secret of this process: that of the environment, unless another was given."""
+    """The secret of this process, from the environment or from `give`."""
 
     def __init__(self) -> None:
         self._given: str | None = None
 
     def give(self, text: str | None) -> None:
-        """Use this text in place of the environment variable, as a Worker does, whose environment is no process's."""
+        """Use this text instead of the environment variable. A Worker has no process environment."""
         self._given = text
 
     @contextmanager
     def random_if_missing(self) -> Iterator[None]:
-        """Use a random secret in this block if there is none, for jobs that do not outlive the process."""
+        """Use a random secret inside the block if none is set, for jobs that end with the process."""
         if self._text():
             yield
             return
@@ -41,7 +41,7 @@ class KeySecret:
             self.give(None)
 
     def key(self, needed_for: str) -> bytes:
-        """Return the key of the hashes. Raises `KeySecretError` when there is none, or it can be guessed."""
+        """Return the key of the hashes. Raises `KeySecretError` if the secret is missing or too weak."""
         text = self._text()
         if len(text) < FEWEST_CHARACTERS:
             state = f"has {len(text)} characters" if text else "is not set"

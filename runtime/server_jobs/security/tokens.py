@@ -1,4 +1,4 @@
-"""Bearer tokens: who may use the routes, and for what."""
+"""Bearer tokens of the HTTP routes, with scopes."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from ..domain.text_limits import LONGEST_NAME, check_text
 from ..errors import InvalidOptionError
 from .variables import NAMED_TOKENS_VARIABLE, PREVIOUS_TOKEN_VARIABLE, TOKEN_VARIABLE
 
-SHORTEST_TOKEN = 43  # what 32 bytes take in base64url, the shortest of the usual ways to write them
+SHORTEST_TOKEN = 43  # 32 bytes in base64url
 MOST_NAMED_TOKENS = 100
 _FEWEST_DIFFERENT = 10
 _MOST_TOKENS = 2
-_MOST_OF_ONE_NAME = 2  # while one replaces the other
+_MOST_OF_ONE_NAME = 2  # an old and a new token during a rotation
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _HASH = re.compile(r"sha256:([0-9a-f]{64})")
 
 
 class Scope(StrEnum):
-    """What a token is for. No scope includes another one."""
+    """A right of a token. No scope includes another scope."""
 
     READ = "read"
     """List, show and watch jobs; read status and metrics."""
@@ -41,20 +41,20 @@ class Scope(StrEnum):
 _SCOPES = ", ".join(Scope)
 
 Rights = Mapping[Scope, frozenset[str] | None]
-"""Scopes, each with the queues for which it holds; None: every queue."""
+"""Scopes with their queues; None: every queue."""
 
 ALL_RIGHTS: Rights = dict.fromkeys(Scope)
 
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who sent a request: the name of its token, and what that token is for."""
+    """The sender of a request: the name and the rights of its token."""
 
     name: str
     rights: Rights
 
     def may(self, scope: Scope, queue: str | None = None) -> bool:
-        """Return whether the token has the scope for that queue; for every queue if None."""
+        """Return whether the token has the scope for this queue; None: for every queue."""
         if scope not in self.rights:
             return False
         queues = self.rights[scope]
@@ -63,14 +63,14 @@ class Caller:
 
 @dataclass(frozen=True, slots=True)
 class NamedToken:
-    """A token with scopes, as it is configured: its hash, never the token itself."""
+    """A configured token with scopes. It has the hash of the token only."""
 
     caller: Caller
     digest: bytes
 
     @classmethod
     def of(cls, name: str, rights: Rights, token: str) -> NamedToken:
-        """The configuration of a new token. Raises `InvalidOptionError` for a name that cannot be used."""
+        """Return the configuration of a new token. Raises `InvalidOptionError` for an invalid name."""
         _check_name(name, "the name")
         if not rights:
             raise InvalidOptionError(f"the token {name!r} has no scope; give one of {_SCOPES}")
@@ -84,11 +84,11 @@ class NamedToken:
 
 
 class Tokens:
-    """The tokens that open the routes. Without any, there are no routes. Only hashes are kept.
+    """The tokens of the routes, as hashes. Without a token, there are no routes.
 
-    `tokens` have every scope for every queue: one, or two while one replaces the other. Each must be 32 random bytes or
-    more as text, such as `new_token` makes. Raises `InvalidOptionError` otherwise, without showing the token. `named`
-    have scopes.
+    `tokens` have every scope for every queue: one token, or two during a rotation. Each is a text of at least 32 random
+    bytes, such as `new_token` returns; otherwise `InvalidOptionError` is raised, without the token. `named` tokens have
+    scopes.
     """
 
     def __init__(self, *tokens: str, named: Iterable[NamedToken] = ()) -> None:
@@ -104,7 +104,7 @@ class Tokens:
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> Tokens:
-        """The tokens of `JOBS_TOKEN`, `JOBS_TOKEN_PREVIOUS` and `JOBS_TOKENS`; variables may be unset or empty."""
+        """Read `JOBS_TOKEN`, `JOBS_TOKEN_PREVIOUS` and `JOBS_TOKENS`. Variables may be unset or empty."""
         given = os.environ if environment is None else environment
         named = named_tokens(given.get(NAMED_TOKENS_VARIABLE) or "")
         tokens = (token for name in (TOKEN_VARIABLE, PREVIOUS_TOKEN_VARIABLE) if (token := given.get(name)))
@@ -114,7 +114,7 @@ class Tokens:
         return bool(self._tokens)
 
     def admit(self, authorization: str | None) -> Caller | None:
-        """Return whose token a header `Authorization` has, None if it is not valid. Takes the same time for each."""
+        """Return the caller of an `Authorization` header, or None. Takes the same time for every token."""
         scheme, _, token = (authorization or "").partition(" ")
         given = _digest(token.strip(" "))
         matches = [one.caller for one in self._tokens if hmac.compare_digest(given, one.digest)]
@@ -122,15 +122,15 @@ class Tokens:
 
 
 def new_token() -> str:
-    """A token of 32 random bytes, in the characters that need no quoting anywhere."""
+    """Return a token of 32 random bytes, in base64url."""
     return secrets.token_urlsafe(32)
 
 
-@lru_cache(maxsize=8)  # a Worker reads its variables at each request
+@lru_cache(maxsize=8)  # a Worker reads its variables for every request
 def named_tokens(text: str) -> tuple[NamedToken, ...]:
-    """Read `JOBS_TOKENS`: a token per line, or several on one line with semicolons between them.
+    """Read `JOBS_TOKENS`: tokens separated by line breaks or semicolons.
 
-    Raises `InvalidOptionError`, and shows nothing that could be a token.
+    Raises `InvalidOptionError`; the message contains no part of a token.
     """
     lines = [line.strip() for line in text.replace(";", "\n").splitlines()]
     found = [_read(line, number) for number, line in enumerate(lines, 1) if line and not line.startswith("#")]
@@ -145,7 +145,7 @@ def named_tokens(text: str) -> tuple[NamedToken, ...]:
 
 
 def rights_of(scopes: Iterable[str]) -> Rights:
-    """Read scopes such as `read` and `enqueue:mail,reports`. Raises `InvalidOptionError` for one that there is not.
+    """Read scopes such as `read` and `enqueue:mail,reports`. Raises `InvalidOptionError` for an unknown scope.
 
     In the name of a queue, a comma, a semicolon, a percent sign and white space are percent-encoded: `%2C`.
     """

@@ -1,4 +1,4 @@
-"""Names of variables that hold secrets; apart from the routes, which not every reader has installed."""
+"""Names of environment variables with secrets. Separate from the routes, which are an extra."""
 
 from __future__ import annotations
 
