@@ -390,12 +390,12 @@ def test_an_event_loop_ends_without_noise_although_the_server_is_slow(
 
 @pytest.mark.parametrize("is_closed", [True, False])
 def test_a_call_that_is_under_way_when_its_event_loop_ends_leaves_nothing_behind(
-    url: str, caplog: pytest.LogCaptureFixture, *, is_closed: bool
+    url: str, connection: psycopg.Connection, caplog: pytest.LogCaptureFixture, *, is_closed: bool
 ) -> None:
     async def main() -> asyncio.Task[object]:
         database = PostgresDatabase(url)
         await database.open()
-        call = asyncio.create_task(database.run((Statement("SELECT pg_sleep(30)", writes=False), {})))
+        call = asyncio.create_task(database.run((Statement("SELECT pg_sleep(1)", writes=False), {})))
         await asyncio.sleep(0.05)  # so that the server sleeps
         if is_closed:
             await database.close()
@@ -403,11 +403,12 @@ def test_a_call_that_is_under_way_when_its_event_loop_ends_leaves_nothing_behind
 
     assert asyncio.run(main()).cancelled()
     gc.collect()
+    until_disconnected(connection)  # the server notices when it has slept
     assert caplog.messages == []
 
 
 def test_a_server_that_does_not_let_go_of_a_cancelled_call_leaves_no_task_behind(
-    url: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    url: str, connection: psycopg.Connection, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def close(connection: PostgresConnection) -> None:
         try:
@@ -422,12 +423,13 @@ def test_a_server_that_does_not_let_go_of_a_cancelled_call_leaves_no_task_behind
     async def main() -> asyncio.Task[object]:
         database = PostgresDatabase(url, max_connections=1)
         await database.open()
-        call = asyncio.create_task(database.run((Statement("SELECT pg_sleep(30)", writes=False), {})))
+        call = asyncio.create_task(database.run((Statement("SELECT pg_sleep(1)", writes=False), {})))
         await asyncio.sleep(0.05)
         return call
 
     assert asyncio.run(main()).cancelled()
     gc.collect()
+    until_disconnected(connection)  # the server notices when it has slept
     assert caplog.messages == []
 
 
