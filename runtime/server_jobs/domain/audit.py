@@ -1,4 +1,4 @@
-"""The audit log: who changed stored jobs and queues by hand, when and what."""
+"""The audit log: each manual change of a job or a queue, with its author and time."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from .text_limits import check_text
 _logger = logging.getLogger("server_jobs.audit")
 
 AUDIT_RETENTION = timedelta(days=365)
-"""How long entries are kept. Each new entry deletes older ones, and so does `server-jobs prune`."""
+"""Age at which entries expire. Each new entry deletes expired ones, and so does `server-jobs prune`."""
 
 APPLICATION = "application"
-"""Who changed a job through the Python API without saying who it is."""
+"""The actor of a change through the Python API that names no actor."""
 
 LONGEST_AUDIT_PAGE = 1000
 
 
 class AuditAction(StrEnum):
-    """What was done by hand."""
+    """A manual change."""
 
     CANCEL = "cancel"
     RETRY = "retry"
@@ -47,7 +47,7 @@ class AuditRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuditQuery:
-    """Which entries to read, newest first; `before` is the id after which the page starts.
+    """A page of entries, newest first. `before` is the last id of the page before.
 
     Raises `InvalidOptionError` unless `limit` is 1 to 1000, and for texts that no entry can have.
     """
@@ -68,6 +68,6 @@ class AuditQuery:
 
 
 def log_entry(action: AuditAction, actor: str, target: str, detail: str | None = None) -> None:
-    """Write the line of the log that belongs to an entry."""
+    """Write the log line of an entry."""
     more = "" if detail is None else f" ({detail})"
     _logger.info("audit: %s by %s: %s%s", action, actor, target, more)

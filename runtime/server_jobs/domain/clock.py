@@ -1,4 +1,4 @@
-"""Time as a port, so that tests can hold it still. Times that are stored come from the store, not from here."""
+"""The clock interface, so that tests can control time. Stored times come from the store instead."""
 
 from __future__ import annotations
 
@@ -7,26 +7,26 @@ import time
 from datetime import UTC, datetime
 from typing import Protocol
 
-# The clock of SQLite, and of D1, as their tables keep times: in milliseconds since the epoch. Not
+# The time of SQLite and D1 in milliseconds since the epoch, as the tables store it. Not
 # `unixepoch('subsec')`, which is NULL before SQLite 3.42. A Julian day has room for whole milliseconds, once rounded.
 SQLITE_NOW = "CAST(ROUND((julianday('now') - 2440587.5) * 86400000) AS INTEGER)"
-# The clock of PostgreSQL: one moment for a whole statement.
+# The time of PostgreSQL, constant within one statement.
 POSTGRES_NOW = "statement_timestamp()"
 
 
 class Clock(Protocol):
-    """What the engine needs of time."""
+    """The time functions of the engine."""
 
     def now(self) -> datetime:
-        """The wall clock, aware and in UTC."""
+        """Return the wall-clock time, aware and in UTC."""
         ...
 
     def monotonic(self) -> float:
-        """Seconds that never run backwards; only differences mean something."""
+        """Return seconds that never decrease. Only differences have a meaning."""
         ...
 
     async def sleep(self, seconds: float) -> None:
-        """Return after that many seconds; zero gives other tasks a turn."""
+        """Wait this many seconds; zero gives other tasks a turn."""
         ...
 
 

@@ -1,4 +1,4 @@
-"""When a schedule runs. A slot is one instant, in UTC, at which a cron expression read in a time zone is due.
+"""Slots of schedules. A slot is an instant in UTC at which a cron expression is due in its time zone.
 
 Around changes of the clocks the hour field decides:
 
@@ -25,7 +25,7 @@ from .options import HIGHEST_MISFIRE_LIMIT, Misfire, check_range
 from .suggestions import near
 
 SKIP_GRACE = timedelta(seconds=60)
-"""With `Misfire.SKIP`, a slot that is found later than this is not fired."""
+"""With `Misfire.SKIP`, a slot older than this is dropped."""
 
 _INSTANT = timedelta(microseconds=1)
 _SECOND = timedelta(seconds=1)
@@ -42,7 +42,7 @@ def check_cron(expression: str, timezone: str) -> None:
 
 
 def next_slot(expression: str, timezone: str, after: datetime) -> datetime:
-    """The first slot strictly after the instant `after`. Raises `ScheduleError` if there is none."""
+    """Return the first slot strictly after `after`. Raises `ScheduleError` if there is none."""
     if after.tzinfo is None:
         raise InvalidOptionError(f"`after` must be an instant with a time zone, not {after.isoformat()}")
     parsed = parse_expression(expression)
@@ -60,12 +60,11 @@ def due_slots(
     misfire_limit: int | None = None,
     limit: int = 100,
 ) -> tuple[tuple[datetime, ...], datetime]:
-    """The slots from `next_run_at` to `now` that are to be fired, oldest first, and the slot to wait for next.
+    """Return the slots from `next_run_at` to `now` to fire, oldest first, and the next slot to wait for.
 
-    `SKIP` fires a slot only within `SKIP_GRACE`, `FIRE_ONCE` only the newest one, `FIRE_ALL` each of them, or the
-    newest `misfire_limit`; `limit` at a time, and the slot to wait for is then still in the past. With `next_run_at`
-    None the schedule is only planned. Raises `ScheduleError`, and `InvalidOptionError` for a `misfire_limit` that a
-    `Schedule` cannot have.
+    `SKIP` fires a slot within `SKIP_GRACE`, `FIRE_ONCE` the newest slot, and `FIRE_ALL` all slots or the newest
+    `misfire_limit`. At most `limit` slots are returned; with more, the next slot lies in the past. If `next_run_at` is
+    None, plan only. Raises `ScheduleError`, and `InvalidOptionError` for an invalid `misfire_limit`.
     """
     if next_run_at is None:
         return (), next_slot(expression, timezone, now)
@@ -85,7 +84,7 @@ def due_slots(
 
 
 def count_slots(expression: str, timezone: str, first: datetime, before: datetime, *, most: int = 1000) -> int:
-    """How many slots there are from `first` on and before `before`; counting ends at `most`."""
+    """Count the slots from `first` to before `before`, up to `most`."""
     return sum(1 for _ in islice(_slots(expression, timezone, first, before - _INSTANT), most))
 
 
@@ -106,7 +105,7 @@ def _slots(expression: str, timezone: str, first: datetime, last: datetime) -> I
 
 
 def _newest_slots(expression: str, timezone: str, first: datetime, last: datetime, count: int) -> tuple[datetime, ...]:
-    """Looks back in growing steps, so that a year without a scheduler is not walked slot by slot."""
+    """Return the newest `count` slots. Search back in growing steps, so that a year without a scheduler stays cheap."""
     newest: deque[datetime] = deque()
     span = timedelta(hours=1)
     while True:
@@ -124,13 +123,13 @@ def _next_of_fixed_hours(expression: str, zone: ZoneInfo, after: datetime) -> da
     while True:
         wall = _next_match(expression, wall)
         slot = _first_occurrence(wall, zone)
-        # While the clock repeats an hour, its wall times have had their slot already.
+        # In a repeated hour, the wall times had their slot at the first occurrence.
         if slot > after:
             return slot
 
 
 def _first_occurrence(wall: datetime, zone: ZoneInfo) -> datetime:
-    """The first instant at which the clock shows `wall`, or the first one after the gap that skips it."""
+    """Return the first instant at which the clock shows `wall`, or the end of the gap that skips it."""
     slot = wall.replace(tzinfo=zone, fold=0).astimezone(UTC)
     if _wall(slot, zone) == wall:
         return slot
@@ -139,7 +138,7 @@ def _first_occurrence(wall: datetime, zone: ZoneInfo) -> datetime:
 
 
 def _next_of_every_hour(expression: str, zone: ZoneInfo, after: datetime) -> datetime:
-    """Follows the clock from one change of the offset to the next; between two changes it runs evenly."""
+    """Return the next slot by elapsed time, from one change of the UTC offset to the next."""
     start, wall = after, _wall(after, zone)
     while True:
         slot = (_next_match(expression, wall) - _offset(start, zone)).replace(tzinfo=UTC)
@@ -150,11 +149,11 @@ def _next_of_every_hour(expression: str, zone: ZoneInfo, after: datetime) -> dat
 
 
 def _first_change(start: datetime, end: datetime, zone: ZoneInfo) -> datetime | None:
-    """The first instant after `start`, and not after `end`, with another offset than at `start`."""
+    """Return the first instant in (`start`, `end`] with another UTC offset than `start`, or None."""
     offset = _offset(start, zone)
     before = start
     while before < end:
-        # No zone has changed twice within a day since 1970, so no change hides between two looks.
+        # Since 1970 no zone has changed twice within a day, so daily steps find every change.
         look = min(before + _DAY, end)
         if _offset(look, zone) != offset:
             return _bisect(before, look, lambda instant: _offset(instant, zone) != offset)
@@ -163,7 +162,7 @@ def _first_change(start: datetime, end: datetime, zone: ZoneInfo) -> datetime | 
 
 
 def _bisect(before: datetime, after: datetime, has_changed: Callable[[datetime], bool]) -> datetime:
-    """The first full second at which the answer is yes; it is no at `before`, and yes at `after`."""
+    """Return the first full second with a true answer. It is false at `before` and true at `after`."""
     before = before.replace(microsecond=0)
     while after - before > _SECOND:
         middle = before + (after - before) // 2 // _SECOND * _SECOND
@@ -183,9 +182,9 @@ def _wall(instant: datetime, zone: ZoneInfo) -> datetime:
 
 
 def _next_match(expression: str, wall: datetime) -> datetime:
-    """The first wall time that matches, strictly after `wall`."""
-    # Imported here because it starts a process when it is imported (`file`, to learn the size of a word).
-    from croniter import croniter  # type: ignore[import-untyped]  # croniter ships no types; `match` gives it one
+    """Return the first matching wall time strictly after `wall`."""
+    # Imported late, because the import starts a process (`file`, to learn the word size).
+    from croniter import croniter  # type: ignore[import-untyped]  # croniter ships no types
 
     try:
         match: datetime = croniter(expression, wall).get_next(datetime)
@@ -203,7 +202,7 @@ def load_zone(timezone: str) -> ZoneInfo:
 
 @cache
 def _zone_names() -> frozenset[str]:
-    """The names that mean the same on every machine: listed, as file systems may ignore case and hold more files."""
+    """Return the zone names that mean the same on every machine, from a list instead of the file system."""
     return frozenset(available_timezones()) - _LOCAL_ZONES
 
 

@@ -1,7 +1,7 @@
-"""Which cron expressions are accepted: the five classic fields, and nothing that two crons read in two ways.
+"""The syntax of cron expressions: the five classic fields, without constructs that cron programs read differently.
 
-croniter does the calendar work, but it also takes six fields, `@daily`, `R`, `H`, `5-5` for "every value" and `0/15`;
-what a reader might misunderstand is refused here, with what to write instead.
+croniter does the calendar work. It also accepts six fields, `@daily`, `R`, `H`, `5-5` as "every value" and `0/15`. This
+module refuses those, and the error says what to write instead.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class _Field:
     names: tuple[str, ...] = ()
 
     def value(self, text: str) -> int | None:
-        """The number a value stands for, None if it is neither a number in range nor one of the field's names."""
+        """Return the number of a value, or None if it is neither a number in range nor a name of the field."""
         if text in self.names:
             return self.names.index(text) + self.lowest
         if _NUMBER.fullmatch(text) and self.lowest <= int(text) <= self.highest:
@@ -55,14 +55,14 @@ _FIELDS = (_Field("minute", 0, 59), _Field("hour", 0, 23), _DAY_OF_MONTH, _Field
 
 @dataclass(frozen=True, slots=True)
 class CronExpression:
-    """A checked expression. `every_hour` tells `*` and `*/n` in the hour field from fixed hours."""
+    """A valid expression. `every_hour` is true for `*` and `*/n` in the hour field."""
 
     text: str
     every_hour: bool
 
 
 def parse_expression(expression: str) -> CronExpression:
-    """Check the syntax of an expression. Raises `ScheduleError` with the field, the value and what to write instead."""
+    """Parse an expression. Raises `ScheduleError` with the field, the value and a correct form."""
     alias = expression.strip().lower()
     if alias.startswith("@"):
         raise ScheduleError(f"cron expression {expression!r}: aliases are not accepted; {_instead_of(alias)}")
@@ -150,7 +150,7 @@ def _problem_with_step(field: _Field, first: str, last: str | None, step: str | 
 
 
 def _problem_with_days(day_of_month: str, day_of_week: str) -> str | None:
-    """Both day fields restricted means "either"; what crons do not agree about is refused."""
+    """Return the problem of the day fields. Two restricted fields mean "either"; ambiguous ones are refused."""
     if "*" in (day_of_month, day_of_week):
         return None
     if "/" in day_of_month + day_of_week and day_of_month.startswith("*") + day_of_week.startswith("*"):

@@ -1,4 +1,4 @@
-"""How one job is queued, beyond what its spec says: checked where it is given."""
+"""Options of a single enqueue call, checked at the call."""
 
 from __future__ import annotations
 
@@ -13,25 +13,24 @@ from .text_limits import LONGEST_CORRELATION_ID, LONGEST_UNIQUE_KEY, check_text
 
 
 class EnqueueOptions(TypedDict, total=False):
-    """How one job is queued; what is left out is as the spec says."""
+    """Options of a call such as `later`. The spec provides the defaults."""
 
     scheduled_for: datetime | None
-    """When it becomes due (aware); now by default."""
+    """Time at which the job becomes due (aware). Default: now."""
     delay: timedelta | None
-    """Or how long from now, by the store's clock."""
+    """Time until the job becomes due, by the clock of the store. Excludes `scheduled_for`."""
     priority: int | None
-    """-100 to 100, higher first."""
+    """-100 to 100. Higher numbers run first."""
     max_attempts: int | None
-    """How often it is tried at most."""
+    """Most attempts of the job."""
     correlation_id: str | None
-    """Carried to log lines and to jobs enqueued by the handler; inside a handler, that of the running job.
-    At most 200 characters."""
+    """Id for log lines, inherited by jobs that the handler enqueues. At most 200 characters."""
     unique_key: str | None
-    """At most one unfinished job of this name has it. At most 500 characters."""
+    """Key that at most one unfinished job of this name may have. At most 500 characters."""
 
 
 def refuse_unknown(names: Iterable[str]) -> None:
-    """Raise `InvalidOptionError` for the first name that is no option, with the nearest one that is."""
+    """Raise `InvalidOptionError` for the first unknown option, with the most similar known one."""
     known = sorted(EnqueueOptions.__annotations__)
     for name in names:
         if name not in known:
@@ -41,9 +40,9 @@ def refuse_unknown(names: Iterable[str]) -> None:
 
 
 def check_options(options: EnqueueOptions) -> None:
-    """Raise `InvalidOptionError` for an option there is not, or one that no store could keep.
+    """Raise `InvalidOptionError` for an unknown option, or a value that no store could keep.
 
-    The numbers are left to `JobOptions`, which they replace.
+    `JobOptions` checks the numbers.
     """
     refuse_unknown(options)
     correlation_id, unique_key = options.get("correlation_id"), options.get("unique_key")
@@ -65,7 +64,7 @@ def check_options(options: EnqueueOptions) -> None:
 
 
 def in_utc(scheduled_for: datetime) -> datetime:
-    """That moment as every store keeps it: in UTC, to the millisecond. Raises `InvalidOptionError`."""
+    """Return the time in UTC, with milliseconds, as every store keeps it. Raises `InvalidOptionError`."""
     if scheduled_for.tzinfo is None:
         raise InvalidOptionError(
             f"scheduled_for must have a time zone, and {scheduled_for.isoformat()} has none; add tzinfo, such as UTC"

@@ -1,4 +1,4 @@
-"""Ids: UUIDv7 made where a job is made, so that a retried insert is the same job."""
+"""Ids. The caller makes the id of a job, so that a retried insert stores the same job."""
 
 from __future__ import annotations
 
@@ -27,43 +27,43 @@ _last = 0
 
 
 def new_job_id() -> str:
-    """A new UUIDv7 as text, greater than each one that this process made before.
+    """Return a new UUIDv7 as text, greater than every earlier one of this process.
 
-    So jobs that are due at the same moment are claimed in the order in which they were made (RFC 9562, section 6.2,
-    method 1: twelve bits count the ids of one millisecond; a clock that is set back does not set the ids back).
+    Jobs that are due at the same time are therefore claimed in the order of their creation. Twelve bits count the ids
+    within one millisecond (RFC 9562, section 6.2, method 1). A clock that is set back does not set the ids back.
     """
-    global _last  # noqa: PLW0603  what makes the ids of one process ascend
+    global _last  # noqa: PLW0603  the last id of this process
     with _lock:
         made = _last = max(time.time_ns() // 1_000_000 << _COUNTER_BITS, _last + 1)
     milliseconds = f"{made >> _COUNTER_BITS & _MILLISECONDS:012x}"
     random = os.urandom(8).hex()
-    count = f"7{made & _COUNT:03x}"  # after the version
+    count = f"7{made & _COUNT:03x}"  # behind the version
     return f"{milliseconds[:8]}-{milliseconds[8:]}-{count}-{_VARIANTS[random[0]]}{random[1:4]}-{random[4:]}"
 
 
 def slot_job_id(schedule_id: str, slot: datetime) -> str:
-    """The id of the job of one slot of a schedule: the same wherever it is computed, so a slot has one job at most."""
+    """Return the id of the job of a slot. It is the same on every machine, so that a slot has at most one job."""
     digest = sha256(f"{schedule_id}\n{slot.astimezone(UTC).isoformat()}".encode()).digest()
     return _uuid7(max(0, (slot - _EPOCH) // timedelta(milliseconds=1)), int.from_bytes(digest[:16]))
 
 
 def schedule_id(job_name: str, name: str) -> str:
-    """The id of a declared schedule: the same in every migration and on every store."""
+    """Return the id of a declared schedule, the same in every migration and store."""
     return str(uuid5(_SCHEDULES, f"{job_name}/{name}"))
 
 
 def new_batch() -> str:
-    """What the fencing tokens of one call that claims begin with: random, so that no other call ever has the same."""
+    """Return a random prefix for the fencing tokens of one claim call, unique among all calls."""
     return os.urandom(BATCH_LENGTH // 2).hex()
 
 
 def token_of(batch: str, job_id: str) -> str:
-    """The fencing token of one job of that call. SQL says the same, `:batch || id`, and need not send it back."""
+    """Return the fencing token of a job of that call. SQL computes the same: `:batch || id`."""
     return batch + job_id
 
 
 def batch_of(token: str, job_id: str) -> str | None:
-    """What that token begins with; None for one that no claim of this job can have."""
+    """Return the prefix of a token, or None if no claim of this job can have the token."""
     return token[:BATCH_LENGTH] if token[BATCH_LENGTH:] == job_id else None
 
 

@@ -1,7 +1,7 @@
-"""What the engine asks of a store. Adapters are chosen at a composition root; every one passes the same suite.
+"""The interfaces of stores and databases. Every store passes the same conformance suite.
 
-Each method is one transaction. After a claim, every write carries the claim's token and changes nothing when that
-claim is not the newest one.
+Each method of a store is one transaction. After a claim, every write carries the token of the claim. The write changes
+nothing if the claim is stale, that is, if the row has another token.
 """
 
 from __future__ import annotations
@@ -49,228 +49,228 @@ if TYPE_CHECKING:
 
 
 class JobStore(Protocol):
-    """The life of jobs: every move of the state machine in `lifecycle`, in batches."""
+    """The moves of the state machine in `lifecycle`, in batches."""
 
     async def insert(self, jobs: Sequence[NewJob]) -> Sequence[Inserted]:
-        """Store pending jobs, all or none; answers in the order given.
+        """Store pending jobs, all or none. Return one answer per job, in the given order.
 
-        A job whose id is stored already is not stored again (so a lost reply is safe to retry), nor is one whose
-        unique key an unfinished job holds: that job's id is the answer then.
+        Skip a job whose id is stored already, so that a retry after a lost reply is safe. Skip a job if an unfinished
+        job has its unique key; the answer then has the id of that job.
         """
         ...
 
     async def start(self, job: NewJob, lease: timedelta) -> Claim:
-        """Store a job as running, claimed by the caller. Raises `DuplicateJobError` for a unique key that is held."""
+        """Store a job as running, claimed by the caller. Raises `DuplicateJobError` if its unique key is in use."""
         ...
 
     async def claim(self, request: ClaimRequest) -> Sequence[Claim]:
-        """Claim due pending jobs, highest priority first, then oldest; never more than `request.limit`.
+        """Claim up to `request.limit` due pending jobs, by priority, then by age.
 
-        Counts the attempt and starts the lease. Only names and versions the request knows are touched, and no job of a
-        paused queue. Jobs with limits and jobs without compete in that one order; one that its limit holds back steps
-        aside for those behind it. A limit is never exceeded, whoever claims at the same time; with a huge backlog of
-        jobs with limits, their order is that of the part of it that was looked at.
+        Count the attempt and start the lease. Claim only names and versions of the request, and nothing from a paused
+        queue. Jobs with and without limits share one order. Jobs blocked by a limit do not block the jobs behind them.
+        Concurrent claims never exceed a limit. With a huge backlog of limited jobs, the order holds within the part
+        that the claim scanned.
         """
         ...
 
     async def claim_one(self, job_id: str, request: ClaimRequest) -> Claim | None:
-        """Claim this pending job whatever its due time, if the request knows its name and version; None if not.
+        """Claim this pending job, due or not. Return None if it is not pending, or unknown to the request.
 
-        Somebody wants this one now: neither a limit nor a paused queue holds it back. It counts as a run, as do those
-        of `start`, but not as a start under a rate.
+        Limits and paused queues do not apply. Like a run of `start`, it counts toward `concurrency` but not toward
+        `rate`.
         """
         ...
 
     async def renew(self, heartbeats: Sequence[Heartbeat], lease: timedelta) -> Sequence[Hold]:
-        """Extend leases and store progress; return the answers in the order given.
+        """Renew leases and store progress. Return one answer per heartbeat, in the given order.
 
-        A row that somebody else has locked does not delay the others: its answer is `Hold.BUSY`.
+        A row locked by another transaction does not delay the others. Its answer is `Hold.BUSY`.
         """
         ...
 
     async def settle(self, settlements: Sequence[Settlement]) -> Sequence[JobStatus | None]:
-        """Write outcomes; answers in the order given: the status the job now has, None where the claim was lost."""
+        """Store outcomes. Return the new status of each job in the given order, or None for a stale claim."""
         ...
 
     async def expire(self, *, jitter: timedelta, except_for: Sequence[str] = ()) -> Sequence[Expired]:
-        """Take running jobs whose lease has run out away from their worker: back to pending, failed or cancelled.
+        """Expire leases: each job becomes pending again, failed or cancelled.
 
-        Jobs that go back become due at a random moment within `jitter`. Claims with the tokens of `except_for` are left
-        alone: a caller that was paused knows of those that it still runs.
+        Pending jobs become due at a random time within `jitter`. Skip claims with a token in `except_for`: a caller
+        that was paused passes the claims that it still runs.
         """
         ...
 
     async def survey(self, request: ClaimRequest) -> Survey:
-        """What there is to do for somebody who can run what the request knows, by one read; limits are left aside."""
+        """Return the pending work for the names and versions of the request, with one read. Ignores limits."""
         ...
 
     async def cancel(self, job_id: str, *, by: str = APPLICATION) -> Cancellation:
-        """Cancel a pending or parked job at once, ask a running one to stop. Raises `JobNotFoundError`.
+        """Cancel a pending or parked job. Ask a running job to stop. Raises `JobNotFoundError`.
 
-        As with every move by hand, `by` says who does it, and the audit log gets an entry if something changed.
+        `by` names the actor of this manual change. If something changed, the audit log gets an entry.
         """
         ...
 
     async def retry(self, job_id: str, *, by: str = APPLICATION) -> None:
-        """Put a failed or cancelled job back to pending with all its attempts.
+        """Make a failed or cancelled job pending again, with all its attempts.
 
-        Raises `JobNotFoundError`, `JobNotRetryableError`, or `DuplicateJobError` when its unique key is held.
+        Raises `JobNotFoundError`, `JobNotRetryableError`, or `DuplicateJobError` if its unique key is in use.
         """
         ...
 
     async def repair(self, repair: Repair, *, by: str = APPLICATION) -> None:
-        """Give a parked or pending job other params, and put it back to pending with all its attempts.
+        """Replace the params of a parked or pending job, and make it pending with all its attempts.
 
-        Changes nothing and raises `JobNotRepairableError` when it is not as it was read any more, `JobNotFoundError`,
-        or `DuplicateJobError` when its unique key is held by another one.
+        Raises `JobNotRepairableError` if the job changed since it was read, `JobNotFoundError`, or `DuplicateJobError`
+        if its unique key is in use. Nothing is changed then.
         """
         ...
 
     async def delete(
         self, job_ids: Sequence[str], *, by: str = APPLICATION, detail: str | None = None
     ) -> Sequence[Deletion]:
-        """Delete pending and finished jobs; answers in the order given. A running job stays."""
+        """Delete pending and finished jobs. Return one answer per job, in the given order. Running jobs stay."""
         ...
 
     async def search(self, step: SearchStep) -> Found:
-        """Find, among the jobs this step looks at, those for which every condition holds."""
+        """Return the jobs of this step for which every condition holds."""
         ...
 
 
 class JobReader(Protocol):
-    """Looking at jobs without changing them."""
+    """Reading jobs."""
 
     async def get(self, job_id: str) -> JobRecord | None:
-        """The job with that id, None if there is none."""
+        """Return the job with this id, or None."""
         ...
 
     async def list_jobs(self, query: JobQuery) -> Sequence[JobRecord]:
-        """Jobs by filters, newest id first."""
+        """Return a page of jobs, newest id first."""
         ...
 
     async def summary(self, job_id: str) -> JobSummary | None:
-        """As `get`, for a look that costs the same however large params, result and error are: they are not read."""
+        """Like `get`, without params, result and error. The cost does not depend on their size."""
         ...
 
     async def list_summaries(self, query: JobQuery) -> Sequence[JobSummary]:
-        """As `list_jobs`, likewise."""
+        """Like `list_jobs`, without params, result and error."""
         ...
 
     async def count_jobs(self, *, since: datetime | None = None) -> Sequence[JobCount]:
-        """Counts per job name and status, of all jobs or of those created at or after `since`."""
+        """Count jobs per name and status: all jobs, or jobs created at or after `since`."""
         ...
 
     async def count_due(self, request: ClaimRequest) -> int:
-        """How many pending jobs the request could claim now, limits aside; those of paused queues are not counted."""
+        """Count the due pending jobs of the request. Ignores limits, and excludes paused queues."""
         ...
 
     async def next_due(self, request: ClaimRequest) -> timedelta | None:
-        """How long until a job the request knows is due (zero if one is), None if none is pending; as `count_due`."""
+        """Return the time until a job of the request is due (zero if one is), or None if none is pending."""
         ...
 
 
 class ScheduleStore(Protocol):
-    """Recurring jobs: at most one job for each slot of a schedule, for ever."""
+    """Schedules. A slot makes at most one job, forever."""
 
     async def save_schedules(self, schedules: Sequence[ScheduleRecord]) -> None:
-        """Store schedules by id; a changed expression, zone or policy is planned anew, `enabled` is kept."""
+        """Store schedules by id. Plan a schedule again if its expression, zone or policy changed. Keep `enabled`."""
         ...
 
     async def declare_schedules(
         self, declarations: Sequence[Declaration], *, grace: timedelta
     ) -> Sequence[ScheduleRecord]:
-        """Make these schedules the stored ones of their jobs, unless others are current; return those now disabled.
+        """Declare the set of schedules of each job, and return the schedules that became disabled.
 
-        A set of schedules that was never declared for its job becomes current. One that was declared before becomes
-        current again once nobody has declared the current one for `grace`. A set that becomes current is stored as by
-        `save_schedules`; stored schedules that an earlier set declared, and this one does not, are disabled. They are
-        enabled again when a later set declares them, unless somebody has used `enable_schedule` on them.
+        A new set becomes current at once. An earlier set becomes current again when nobody has declared the current one
+        for `grace`. A set that becomes current is stored as by `save_schedules`. Schedules that only an earlier set
+        declared are disabled. A later set that declares them enables them again, unless somebody used
+        `enable_schedule` on them.
         """
         ...
 
     async def list_schedules(self) -> Sequence[ScheduleRecord]:
-        """Every schedule, by job name and name."""
+        """Return all schedules, ordered by job name and name."""
         ...
 
     async def enable_schedule(self, schedule_id: str, *, enabled: bool) -> bool:
-        """Switch a schedule on or off; planned anew if that is a change. False if there is none with that id."""
+        """Enable or disable a schedule. Plan it again if that is a change. Return False for an unknown id."""
         ...
 
     async def due_schedules(self, job_names: Sequence[str]) -> DueSchedules:
-        """The enabled schedules of these jobs that are due or not planned yet."""
+        """Return the enabled schedules of these jobs that are due or not planned yet."""
         ...
 
     async def fire(self, firing: Firing) -> Sequence[bool]:
-        """Store the jobs of slots that have not fired before, and plan the next slot; says which slots made a job.
+        """Store the jobs of new slots and plan the next slot. Return for each slot whether it made a job.
 
-        The plan is left alone when the schedule's rule has changed since the firing was computed.
+        Keep the plan if the rule of the schedule changed since the firing was computed.
         """
         ...
 
 
 class QueueStore(Protocol):
-    """Queues that are held, and what becomes of finished jobs."""
+    """Pausing queues, and deleting finished jobs."""
 
     async def pause_queue(self, name: str, *, by: str = APPLICATION) -> bool:
-        """Let nothing be claimed from this queue, from the next claim on; False if it was paused already.
+        """Stop claims from this queue. Return False if it was paused already.
 
-        Jobs are enqueued all the same, and those that run go on. Raises `InvalidOptionError` for a name that no queue
-        can have: with NUL characters or lone surrogates, or of more than 100 characters.
+        Jobs can still be enqueued, and running jobs continue. Raises `InvalidOptionError` for an invalid name: with NUL
+        characters or lone surrogates, or longer than 100 characters.
         """
         ...
 
     async def resume_queue(self, name: str, *, by: str = APPLICATION) -> bool:
-        """Let jobs of this queue be claimed again; False if it was not paused."""
+        """Allow claims from this queue again. Return False if it was not paused."""
         ...
 
     async def paused_queues(self) -> Sequence[PausedQueue]:
-        """The queues that are paused, by name."""
+        """Return the paused queues, ordered by name."""
         ...
 
     async def prune(self, step: PruneStep) -> Pruned:
-        """Delete, of the jobs this step looks at, the finished ones to which one of its rules applies.
+        """Delete the finished jobs of this step that match one of its rules.
 
-        Never one that is parked: nobody has run it yet.
+        Parked jobs stay, because they have not run.
         """
         ...
 
     async def prune_next(self, rules: Sequence[PruneRule], *, limit: int = 1000) -> Pruned:
-        """As `prune`, of the `limit` jobs that follow those which the last such call of anybody has done with.
+        """Like `prune`, for the `limit` jobs at a cursor that the database stores.
 
-        For processes that come and go: how far they have come is stored, and after the last job the first ones follow,
-        so that every job is looked at in the end. Where it says to go on is for the caller no more than a hint that
-        there is more: after a call that deleted something the next one looks at the same place again.
+        For processes that run one tick and exit. The cursor starts over after the last job, so that every job is
+        scanned in the end. After a call that deleted jobs, the next call scans the same place again. The returned
+        position only tells whether more jobs follow.
         """
         ...
 
 
 class AuditStore(Protocol):
-    """Who changed jobs and queues by hand. Entries older than `AUDIT_RETENTION` are neither read nor kept."""
+    """The audit log. Entries older than `AUDIT_RETENTION` are hidden and deleted."""
 
     async def audit_log(self, query: AuditQuery) -> Sequence[AuditRecord]:
         """Read entries, newest first."""
         ...
 
     async def forget_audit(self) -> int:
-        """Delete the entries that are too old, and return how many there were."""
+        """Delete expired entries and return their number."""
         ...
 
 
 @runtime_checkable
 class Store(JobStore, JobReader, ScheduleStore, QueueStore, AuditStore, Protocol):
-    """Everything a backend needs of a store."""
+    """The complete interface of a store."""
 
     @property
     def name(self) -> str:
-        """What it is, for messages: "memory", "sqlite"."""
+        """The kind of store, for messages: "memory", "sqlite"."""
         ...
 
     async def open(self) -> None:
-        """Make the store ready. Raises `DatabaseError` or `SchemaMissingError`. Harmless when it is open."""
+        """Open the store. Does nothing if it is open. Raises `DatabaseError` or `SchemaMissingError`."""
         ...
 
     async def close(self) -> None:
-        """Give back every resource. Harmless when it is closed."""
+        """Release every resource. Does nothing if the store is closed."""
         ...
 
     async def ping(self) -> None:
@@ -278,15 +278,15 @@ class Store(JobStore, JobReader, ScheduleStore, QueueStore, AuditStore, Protocol
         ...
 
     def watch(self, wake: Callable[[], None]) -> Callable[[], None]:
-        """Call `wake`, in this event loop, soon after another process may have stored jobs; returns what ends that.
+        """Call `wake` in this event loop soon after another process stored jobs. Return a function that ends this.
 
-        A hint only: it may be early, late, missing or for nothing, so whoever waits polls as well.
+        Calls are hints. They may be late, missing or superfluous, so callers must poll as well.
         """
         ...
 
 
 POSTGRES_CHANNEL = "server_jobs"
-"""The channel on which PostgreSQL tells workers of stored jobs."""
+"""The NOTIFY channel for stored jobs on PostgreSQL."""
 
 Value = str | int | float | datetime | None
 Row = Mapping[str, Value]
@@ -296,10 +296,10 @@ Row = Mapping[str, Value]
 class Statement:
     """One SQL statement with named parameters (`:name`), and whether it writes.
 
-    `may_be_forgotten`: whether a power cut may undo it although it was committed, until something is committed that
-    must not be. For what ends with the machine anyway, and only where nothing else can remember it: in a file.
+    `may_be_forgotten`: a power cut may undo the committed statement, until a later commit is flushed. For claims, which
+    end with the machine anyway.
 
-    `may_wait`: whether it may wait for transactions of others to end, who have taken its unique key or the limits.
+    `may_wait`: the statement may wait for other transactions that use its unique key or its limits.
     """
 
     sql: str
@@ -310,39 +310,39 @@ class Statement:
 
 @runtime_checkable
 class Database(Protocol):
-    """Executes SQL, knows no jobs."""
+    """A database that executes SQL. It knows no jobs."""
 
     @property
     def name(self) -> str:
-        """What it is, for messages: "sqlite", "d1"."""
+        """The kind of database, for messages: "sqlite", "d1"."""
         ...
 
     @property
     def now(self) -> str:
-        """The SQL expression of this moment, in the form in which times are stored."""
+        """The SQL expression of the current time, in the stored form."""
         ...
 
     @property
     def packs_rows(self) -> bool:
-        """Whether many rows come cheaper packed into one, as where fetching each of them waits for other threads."""
+        """Whether a statement should pack many rows into one, because fetching each row is slow."""
         ...
 
     @property
     def opens_once(self) -> bool:
-        """Whether it is opened for many calls, so that a look at its tables then costs nothing that counts."""
+        """Whether the database stays open for many calls, so that checking its tables at the start costs little."""
         ...
 
     @property
     def watches_for_jobs(self) -> bool:
-        """Whether `watch` wakes when jobs were stored, as a rule, and not for whatever others wrote."""
+        """Whether `watch` usually wakes for stored jobs only, instead of for every write of others."""
         ...
 
     async def open(self) -> None:
-        """Connect. Raises `DatabaseError`. Harmless when open."""
+        """Connect. Does nothing if connected. Raises `DatabaseError`."""
         ...
 
     async def close(self) -> None:
-        """Disconnect. Harmless when closed."""
+        """Disconnect. Does nothing if closed."""
         ...
 
     async def run(
@@ -350,20 +350,20 @@ class Database(Protocol):
         *calls: tuple[Statement, Mapping[str, Value]],
         look: tuple[Statement, Mapping[str, Value]] | None = None,
     ) -> Sequence[Sequence[Row]]:
-        """Execute these statements as one transaction; the rows of each. Raises `DatabaseError`, changing nothing.
+        """Execute these statements in one transaction and return the rows of each.
 
-        When there is a `look` that reads, and it finds no rows, nothing is executed and there are no rows.
+        If `look` is given and returns no rows, execute nothing. Raises `DatabaseError`; nothing is changed then.
         """
         ...
 
     def watch(self, wake: Callable[[], None]) -> Callable[[], None]:
-        """As in `Store`."""
+        """Like `Store.watch`."""
         ...
 
     def announce(self) -> None:
-        """Let those who watch in other processes know of stored jobs, where the database does not do it by itself.
+        """Tell watchers in other processes about stored jobs, unless the database does it itself.
 
-        Returns at once; costs at most one message for all the calls of a few milliseconds, and never raises.
+        Returns at once and never raises. All calls within a few milliseconds share one message.
         """
         ...
 

@@ -1,4 +1,4 @@
-"""What a spec says about how its job is queued, retried and scheduled; generated job classes carry these values."""
+"""Options of a spec under `x-job`: queue, retries, limits, schedules. Generated job classes have these values."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ LONGEST_PERIOD = timedelta(days=31)
 
 
 class Misfire(StrEnum):
-    """What happens to slots that passed while no scheduler ran: none, only the newest, or each of them."""
+    """Slots that fire late, after a time without a scheduler: none, the newest, or all."""
 
     SKIP = "skip"
     FIRE_ONCE = "fire_once"
@@ -28,7 +28,7 @@ class Misfire(StrEnum):
 
 
 class RunIn(StrEnum):
-    """Where a handler runs: in the worker itself (async in its event loop, plain in a thread), or in a process."""
+    """Where a handler runs: in the worker (async in the event loop, plain in a thread), or in its own process."""
 
     WORKER = "worker"
     PROCESS = "process"
@@ -38,10 +38,9 @@ class RunIn(StrEnum):
 class Schedule:
     """One recurring run of a job.
 
-    `cron` has five fields and is read in `timezone` (an IANA name); `params` is the JSON text of the params each run
-    gets. `name` is unique within its job. With `misfire` FIRE_ALL, `misfire_limit` bounds how many of the slots that
-    passed are fired, the newest ones. Raises `InvalidOptionError` unless it is None or 1 to 1,000, with FIRE_ALL, and
-    for a name of more than 100 characters.
+    `cron` has five fields, in `timezone` (an IANA name). `params` is the JSON text of the params of each run. `name` is
+    unique within the job, and has at most 100 characters. With `misfire` FIRE_ALL, at most the newest `misfire_limit`
+    late slots fire; it is None or 1 to 1,000, and None for other policies. Raises `InvalidOptionError`.
     """
 
     name: str
@@ -62,7 +61,7 @@ class Schedule:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConcurrencyLimit:
-    """At most `limit` runs at one time over all workers: of the job, or of those with the same values at `by`.
+    """At most `limit` runs at a time over all workers, for the job or per value at `by`.
 
     `by` lists JSON pointers into the params. Raises `InvalidOptionError` unless `limit` is 1 to 100,000.
     """
@@ -76,7 +75,9 @@ class ConcurrencyLimit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RateLimit:
-    """At most `limit` starts within any time of the length `per` over all workers, retries included; `by` as above.
+    """At most `limit` starts within any interval of length `per` over all workers, including retries.
+
+    `by` is the same as for `ConcurrencyLimit`.
 
     Raises `InvalidOptionError` unless `limit` is 1 to 100,000 and `per` 1 millisecond to 31 days.
     """
@@ -93,7 +94,7 @@ class RateLimit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Retention:
-    """How long a finished job is kept, by its status; None: for ever. Negative ones raise `InvalidOptionError`."""
+    """Time that finished jobs are kept, by status; None: forever. Raises `InvalidOptionError` if negative."""
 
     completed: timedelta | None = None
     failed: timedelta | None = None
@@ -107,13 +108,12 @@ class Retention:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobOptions:
-    """How the jobs of one spec are queued and run; each value is the default that `later()` may override.
+    """Options of all jobs of one spec. `later()` may override some of them for one job.
 
-    `priority` is -100 to 100, higher first. `timeout` bounds one attempt (None: no bound). `unique_by` lists JSON
-    pointers into the params: at most one unfinished job has the same values there. `concurrency` and `rate` hold
-    back what workers claim. `redact` lists pointers whose values are not shown by the tools. `run_in` PROCESS is for
-    handlers that compute, or may crash: each runs in a process of its own. A `retired` job is not enqueued any more;
-    those that are queued still run.
+    `priority` is -100 to 100; higher numbers run first. `timeout` limits one attempt (None: no limit). `unique_by`
+    lists JSON pointers into the params: at most one unfinished job has the same values there. `concurrency` and `rate`
+    limit the claims of workers. `redact` lists pointers to values that tools hide. `run_in` PROCESS runs each handler
+    in its own process. A `retired` job cannot be enqueued; queued ones still run.
     """
 
     version: int = 1
@@ -142,15 +142,15 @@ class JobOptions:
 
 
 def check_duration(name: str, value: timedelta) -> None:
-    """Raise `InvalidOptionError` unless the value is a length of time that is not negative."""
-    given: object = value  # callers without a type checker give anything
+    """Raise `InvalidOptionError` unless the value is a timedelta of zero or more."""
+    given: object = value  # callers may not use a type checker
     if not isinstance(given, timedelta) or given < timedelta(0):
         raise InvalidOptionError(f"{name} must be a timedelta that is not negative, not {given!r}")
 
 
 def check_range(name: str, value: int, lowest: int, highest: int) -> None:
     """Raise `InvalidOptionError` unless the value is a whole number and `lowest <= value <= highest`."""
-    given: object = value  # callers without a type checker give anything
+    given: object = value  # callers may not use a type checker
     if not isinstance(given, int) or isinstance(given, bool):
         raise InvalidOptionError(f"{name} must be a whole number between {lowest} and {highest}, not {given!r}")
     if not lowest <= value <= highest:

@@ -1,4 +1,4 @@
-"""What a handler may say instead of a result: not now, not at all, not again."""
+"""Outcomes that a handler may return or raise instead of a result."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from datetime import timedelta
 from ..errors import InvalidOptionError, ServerJobsError
 
 LONGEST_DELAY = timedelta(days=365_000)
-"""What is due later than that is beyond the calendar."""
+"""Longest delay: a later time would leave the calendar."""
 
 
 @dataclass(frozen=True, slots=True)
 class Snooze:
-    """Returned by a handler: run the job again after `delay`. This attempt does not count.
+    """Return this to run the job again after `delay`. The attempt does not count.
 
-    Raises `InvalidOptionError` unless the delay is longer than zero, and at most 365,000 days.
+    Raises `InvalidOptionError` unless the delay is positive and at most 365,000 days.
     """
 
     delay: timedelta
@@ -28,20 +28,20 @@ class Snooze:
 
 @dataclass(frozen=True, slots=True)
 class Cancel:
-    """Returned by a handler: the job is not to be done. It becomes `cancelled`, with `reason` as its error."""
+    """Return this to cancel the job. It becomes `cancelled`, with `reason` as its error."""
 
     reason: str
 
 
 class DoNotRetryError(ServerJobsError):
-    """Raised by a handler: the job has failed, and another attempt would fail as well."""
+    """Raise this if another attempt would fail too. The job fails at once."""
 
 
 class RetryAfterError(ServerJobsError):
-    """Raised by a handler: the attempt has failed, and the next one, if any is left, is due after `delay`.
+    """Raise this to fail the attempt and run the next one, if any is left, after `delay`.
 
-    For servers that say when to come back, such as by HTTP's `Retry-After`; the job's own retry policy is not asked.
-    Raises `InvalidOptionError` for a delay that is negative, or longer than 365,000 days.
+    For servers that name a time, such as HTTP's `Retry-After`. Overrides the retry policy of the job. Raises
+    `InvalidOptionError` if the delay is negative or longer than 365,000 days.
     """
 
     def __init__(self, delay: timedelta, message: str = "") -> None:
@@ -51,7 +51,7 @@ class RetryAfterError(ServerJobsError):
 
 
 def _check_delay(name: str, delay: timedelta) -> None:
-    given: object = delay  # callers without a type checker give anything
+    given: object = delay  # callers may not use a type checker
     if not isinstance(given, timedelta):
         raise InvalidOptionError(f"{name} must be a timedelta, not {given!r}")
     if not timedelta(0) <= given <= LONGEST_DELAY:

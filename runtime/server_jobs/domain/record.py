@@ -1,4 +1,4 @@
-"""The values that travel between the engine and a store: jobs to be stored, stored jobs, claims and settlements."""
+"""Records: the values that pass between the engine and a store."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ if TYPE_CHECKING:
 
 LONGEST_PAGE = 1000
 UNREADABLE = "UNREADABLE: "
-"""What the error of a failed job begins with when nobody could read its params, and its handler was never called.
+"""Prefix of the error of a parked job: its params could not be read, so its handler was never called.
 
-Only the engine writes it: the error of a handler that begins so is stored behind a word of its own. Such a job is
-parked: it is never pruned, and waits to be repaired or retried.
+Only the engine writes the prefix; it changes the error of a handler that starts with the same text. A parked job is
+never pruned. It waits until somebody repairs or retries it.
 """
 LONGEST_PRUNE_STEP = 10_000
 PRUNE_STEP = 1000
 
 
 class JobStatus(StrEnum):
-    """Where a job is in its life. A job that waits for its next attempt is `pending` with `attempt_count > 0`."""
+    """The status of a job. A job between two attempts is `pending` with `attempt_count > 0`."""
 
     PENDING = "pending"
     RUNNING = "running"
@@ -37,15 +37,15 @@ class JobStatus(StrEnum):
 
     @property
     def is_finished(self) -> bool:
-        """Whether only an explicit `retry` can change the job any more."""
+        """Whether only `retry` can change the job."""
         return self not in (JobStatus.PENDING, JobStatus.RUNNING)
 
 
 class Outcome(StrEnum):
-    """How an attempt ended, for the process that ran it.
+    """The outcome of an attempt, as the worker sees it.
 
-    `FAILED` attempts count; the job is retried while it has attempts left. `SNOOZED` and `RELEASED` attempts do not
-    count, and the job is pending again. `LOST` means that the claim was no longer the newest: nothing was stored.
+    A `FAILED` attempt counts; the job is retried while it has attempts left. `SNOOZED` and `RELEASED` attempts do not
+    count, and the job is pending again. `LOST`: the claim was stale, and nothing was stored.
     """
 
     COMPLETED = "completed"
@@ -62,13 +62,13 @@ class Outcome(StrEnum):
 
 
 class NewJob(NamedTuple):
-    """A job to be stored. `params` is JSON text that has been checked.
+    """A job to store. `params` is validated JSON text.
 
-    It is due at `scheduled_for`, or `delay` after the store's own clock when that is None. The keys are those of
-    `job_keys.job_keys`: both None for a job without limits.
+    The job is due at `scheduled_for`, or `delay` after the current time of the store if that is None. `job_keys` in
+    `contract` makes the keys; the keys of limits are None for a job without limits.
     """
 
-    # A tuple, as the jobs of one call are made by the thousand and differ in the first fields only.
+    # A tuple: one call may make thousands of jobs, which differ in the first fields only.
 
     id: str
     params: str
@@ -86,13 +86,13 @@ class NewJob(NamedTuple):
 
     @property
     def shared(self) -> tuple[object, ...]:
-        """What the jobs of one call have in common."""
+        """The fields that all jobs of one call share."""
         return self[5:]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobSummary:
-    """Where a stored job was when it was read, and nothing of what it was given, returned or raised."""
+    """A stored job without params, result and error."""
 
     id: str
     job_name: str
@@ -112,9 +112,9 @@ class JobSummary:
 
 @dataclass(frozen=True, kw_only=True)
 class JobRecord:
-    """One stored job, as it was when it was read. Times are in UTC; `params` and `result` are JSON text."""
+    """A stored job at the time of the read. Times are in UTC. `params` and `result` are JSON text."""
 
-    # No slots, so that the engine can make a record of all its values at once: see `record_of`.
+    # Without slots, so that `record_of` can set all fields at once.
 
     id: str
     job_name: str
@@ -144,12 +144,12 @@ class JobRecord:
 
     @property
     def is_parked(self) -> bool:
-        """Whether it failed because its params cannot be read; see `UNREADABLE`."""
+        """Whether the job failed because its params cannot be read; see `UNREADABLE`."""
         return self.status is JobStatus.FAILED and self.error is not None and self.error.startswith(UNREADABLE)
 
     @property
     def summary(self) -> JobSummary:
-        """What is short of it."""
+        """Return the job without params, result and error."""
         return JobSummary(
             id=self.id,
             job_name=self.job_name,
@@ -169,9 +169,9 @@ class JobRecord:
 
 
 def record_of(values: Mapping[str, object], **changes: object) -> JobRecord:
-    """The record with these values by name, which are all of them and of the right types; not for use outside.
+    """Make a record from a mapping with all fields. Does not check anything; for stores only.
 
-    A frozen dataclass sets its fields one call each; the memory store moves every job twice.
+    The constructor of a frozen dataclass makes one call per field, which is too slow for the memory store.
     """
     record = object.__new__(JobRecord)
     vars(record).update(values, **changes)
@@ -179,19 +179,19 @@ def record_of(values: Mapping[str, object], **changes: object) -> JobRecord:
 
 
 class Inserted(NamedTuple):
-    """The answer to an insert: the id, and whether it is new or that of the unfinished job with the same unique key."""
+    """The answer to an insert: the id, and whether the job is new. If not, an unfinished job has its unique key."""
 
     id: str
     created: bool
 
 
 class Claim(NamedTuple):
-    """The right to run one attempt of a job until its lease runs out, and what its handler needs of the row.
+    """The right to run one attempt of a job until the lease expires, with the data for its handler.
 
-    `params` is JSON text, `attempt` counts from 1, `token` is unlike that of any other claim.
+    `params` is JSON text, `attempt` counts from 1, and `token` is unique among all claims.
     """
 
-    # A tuple, as it is made and thrown away once for every job.
+    # A tuple, because every job makes one.
 
     id: str
     job_name: str
@@ -205,7 +205,7 @@ class Claim(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class KnownJob:
-    """A job name and the spec version of it that a worker can run, and the limits of its job."""
+    """A job name and a spec version that a worker can run, with the limits of the job."""
 
     name: str
     version: int
@@ -214,20 +214,20 @@ class KnownJob:
 
     @property
     def is_limited(self) -> bool:
-        """Whether claims of it are held back by a limit."""
+        """Whether the job has a limit."""
         return self.concurrency is not None or self.rate is not None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClaimRequest:
-    """What a worker is ready to run. `queues` None means every queue.
+    """The jobs that a worker can claim. `queues` None means every queue.
 
-    At most `limit` jobs, and among them at most `slots` (None: any number) that must start at once: jobs that were
-    attempted before, one of which may have killed its worker, and jobs with a single attempt, which they would lose
-    unrun if the worker died. At most `limited` (None: any number) of the others have a limit: a claim that waits for a
-    slot uses up the limit.
+    The claim returns at most `limit` jobs. At most `slots` of them (None: unlimited) must start at once. These are jobs
+    with an earlier attempt, which may have killed its worker, and jobs with a single attempt, which the death of the
+    worker would use up. At most `limited` of the others (None: unlimited) have a limit, because a waiting claim uses
+    up the limit.
 
-    Raises `InvalidOptionError` for a queue whose name none can have.
+    Raises `InvalidOptionError` for an invalid name of a queue.
     """
 
     known: tuple[KnownJob, ...]
@@ -244,7 +244,7 @@ class ClaimRequest:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """How far an attempt has come: 0 to 100, and what it is doing."""
+    """Progress of an attempt: 0 to 100, and a message."""
 
     progress: int
     message: str | None
@@ -252,7 +252,7 @@ class Report:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Heartbeat:
-    """A sign of life of one claim, with its latest progress."""
+    """A request to renew the lease of one claim, with its latest progress."""
 
     id: str
     token: str
@@ -261,9 +261,9 @@ class Heartbeat:
 
 
 class Hold(StrEnum):
-    """The answer to a heartbeat: the lease is renewed; the job is to be cancelled; or the claim is lost.
+    """The answer to a heartbeat: the lease is renewed, the job should stop, or the claim is lost.
 
-    `BUSY`: another transaction has locked the row. The claim stands, but its lease could not be renewed.
+    `BUSY`: another transaction locked the row. The claim is still valid, but its lease was not renewed.
     """
 
     HELD = "held"
@@ -275,7 +275,7 @@ class Hold(StrEnum):
 class Completed(NamedTuple):
     """The attempt succeeded with this result (JSON text).
 
-    Every settlement carries the newest `report` of progress, None when the row has it already.
+    Every settlement has the newest `report` of progress, or None if the row has it already.
     """
 
     id: str
@@ -295,9 +295,9 @@ class Failed(NamedTuple):
 
 
 class Released(NamedTuple):
-    """The attempt was given back unfinished and does not count: at shutdown, or because its handler asked for it.
+    """The attempt was released and does not count: at shutdown, or because the handler snoozed.
 
-    Due again after `delay`; None leaves the job's place in the queue as it was.
+    The job is due after `delay`; None keeps its place in the queue.
     """
 
     id: str
@@ -307,7 +307,7 @@ class Released(NamedTuple):
 
 
 class Cancelled(NamedTuple):
-    """The handler decided that the job is not to be done; `reason` is stored as its error."""
+    """The handler cancelled the job. `reason` is stored as its error."""
 
     id: str
     token: str
@@ -320,7 +320,7 @@ Settlement = Completed | Failed | Released | Cancelled
 
 @dataclass(frozen=True, slots=True)
 class Expired:
-    """A job whose lease ran out, and the status it was put in."""
+    """A job whose lease expired, and its new status."""
 
     id: str
     job_name: str
@@ -328,7 +328,7 @@ class Expired:
 
 
 class Cancellation(StrEnum):
-    """What a request to cancel led to."""
+    """The result of a request to cancel."""
 
     CANCELLED = "cancelled"
     REQUESTED = "requested"
@@ -336,7 +336,7 @@ class Cancellation(StrEnum):
 
 
 class Deletion(StrEnum):
-    """What a request to delete a job led to."""
+    """The result of a request to delete a job."""
 
     DELETED = "deleted"
     RUNNING = "running"
@@ -345,10 +345,10 @@ class Deletion(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Repair:
-    """Params (JSON text) in the place of those that cannot be read, and what follows from them.
+    """Params (JSON text) that replace unreadable ones, and the fields that depend on them.
 
-    `instead_of` is the job as it was read: it is repaired only if it is still parked or pending, with the same params
-    in the same version. Its unique key stays.
+    `instead_of` is the job as it was read. The repair applies only if the job is still parked or pending, with the same
+    params and version. The unique key stays.
     """
 
     instead_of: JobRecord
@@ -360,9 +360,9 @@ class Repair:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobQuery:
-    """Which jobs to list, newest first. `before` is the id after which the page starts (keyset paging).
+    """A page of jobs, newest first. `before` is the last id of the page before.
 
-    `queues`: only jobs of these queues. `parked`: only those that failed because their params cannot be read. Raises
+    `queues`: only jobs of these queues. `parked`: only parked jobs. Raises
     `InvalidOptionError` unless `limit` is 1 to 1000, and for texts with NUL characters or lone surrogates.
     """
 
@@ -376,7 +376,7 @@ class JobQuery:
     parked: bool = False
 
     def __post_init__(self) -> None:
-        given: object = self.limit  # callers without a type checker give anything
+        given: object = self.limit  # callers may not use a type checker
         if not isinstance(given, int) or isinstance(given, bool) or not 1 <= given <= LONGEST_PAGE:
             raise InvalidOptionError(f"limit must be a whole number between 1 and {LONGEST_PAGE}, not {given!r}")
         for name in ("job_name", "queue", "correlation_id", "before"):
@@ -387,7 +387,7 @@ class JobQuery:
 
 @dataclass(frozen=True, slots=True)
 class JobCount:
-    """How many jobs of one name are in one status, and how many of them are parked."""
+    """The number of jobs with one name and status, and how many of them are parked."""
 
     job_name: str
     status: JobStatus
@@ -397,7 +397,7 @@ class JobCount:
 
 @dataclass(frozen=True, slots=True)
 class Survey:
-    """What there is to do at this moment: leases that have run out, schedules that are due, jobs to claim."""
+    """Pending work: expired leases, due schedules, and jobs to claim."""
 
     has_expired: bool
     has_due_schedule: bool
@@ -406,7 +406,7 @@ class Survey:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScheduleRecord:
-    """One stored schedule; its times are slots in UTC. `next_run_at` None: no scheduler has planned it yet."""
+    """A stored schedule. Its times are slots in UTC. `next_run_at` None: not planned yet."""
 
     id: str
     job_name: str
@@ -431,7 +431,7 @@ class Declaration:
 
     @property
     def fingerprint(self) -> str:
-        """Return the same text for the same schedules, in whatever order."""
+        """Return a text that is the same for the same schedules in any order."""
         rules = sorted(
             [each.name, each.cron_expression, each.timezone, each.misfire, str(each.misfire_limit), each.params]
             for each in self.schedules
@@ -441,7 +441,7 @@ class Declaration:
 
 @dataclass(frozen=True, slots=True)
 class DueSchedules:
-    """The schedules that are due or not yet planned, and the store's clock when they were read."""
+    """Schedules that are due or not planned yet, and the time of the store at the read."""
 
     now: datetime
     schedules: tuple[ScheduleRecord, ...]
@@ -449,9 +449,9 @@ class DueSchedules:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Firing:
-    """The slots of a schedule that are to become jobs, oldest first, and the slot to wait for next.
+    """The slots of a schedule to fire, oldest first, and the next slot to wait for.
 
-    `rule` is the cron expression and the time zone they were computed from.
+    `rule` is the cron expression and the time zone of the computation.
     """
 
     schedule_id: str
@@ -462,7 +462,7 @@ class Firing:
 
 @dataclass(frozen=True, slots=True)
 class PausedQueue:
-    """A queue from which nothing is claimed, and since when."""
+    """A paused queue, and the time of the pause."""
 
     name: str
     paused_at: datetime
@@ -470,7 +470,7 @@ class PausedQueue:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PruneRule:
-    """Which finished jobs may be deleted: those of this name (None: of any) that ended more than `age` ago so."""
+    """Deletes finished jobs of this name (None: any) and status that ended more than `age` ago."""
 
     status: JobStatus
     age: timedelta
@@ -485,7 +485,7 @@ class PruneRule:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PruneStep:
-    """One small step of a walk over all jobs by id: look at the `limit` that follow the id `after`.
+    """One step of a scan over all jobs by id: the `limit` jobs after the id `after`.
 
     Raises `InvalidOptionError` unless `limit` is 1 to 10,000.
     """
@@ -502,7 +502,7 @@ class PruneStep:
 
 @dataclass(frozen=True, slots=True)
 class Pruned:
-    """How many jobs a step deleted (or would have), and the id where the walk goes on; None: it has seen all jobs."""
+    """The number of jobs that a step deleted or would delete, and the last scanned id; None at the end of the scan."""
 
     count: int
     after: str | None

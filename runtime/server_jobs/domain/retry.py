@@ -1,4 +1,4 @@
-"""When a failed attempt runs again: backoff with jitter, as a pure function of the attempt."""
+"""The retry policy: backoff with jitter, as a pure function of the attempt."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _LONGEST = timedelta(days=365)
 
 
 class Backoff(StrEnum):
-    """How the delay grows: doubling, by equal steps, or not at all."""
+    """The growth of the delay: doubling, in equal steps, or none."""
 
     EXPONENTIAL = "exponential"
     LINEAR = "linear"
@@ -23,9 +23,8 @@ class Backoff(StrEnum):
 class RetryPolicy:
     """The delay before attempt n + 1.
 
-    `initial` is the delay after the first failure, `maximum` caps the growth, and `jitter` is the share (0 to 1) that
-    is added at random on top: never earlier than asked, up to that share later, so that jobs which failed together do
-    not come back together.
+    `initial` is the delay after the first failure, and `maximum` limits the growth. `jitter` (0 to 1) is the largest
+    share of the delay that is added at random, so that jobs that failed together do not retry together.
     """
 
     backoff: Backoff = Backoff.EXPONENTIAL
@@ -43,10 +42,10 @@ class RetryPolicy:
             raise InvalidOptionError(f"retry jitter must be between 0 and 1, not {self.jitter}")
 
     def delay(self, attempt: int, chance: float) -> timedelta:
-        """The delay after failed attempt number `attempt` (from 1). `chance` is a random number in [0, 1)."""
+        """Return the delay after failed attempt number `attempt` (from 1). `chance` is a random number in [0, 1)."""
         match self.backoff:
             case Backoff.EXPONENTIAL:
-                # Compared before it is multiplied: a power of two soon leaves the range of a timedelta.
+                # Compare before multiplying: a power of two soon leaves the range of a timedelta.
                 factor = 1 << min(attempt - 1, 60)
                 grown = self.initial * factor if self.initial <= self.maximum // factor else self.maximum
             case Backoff.LINEAR:

@@ -1,7 +1,7 @@
-"""Jobs with a given value in their params or result: `params.customerId=42`.
+"""Search for jobs by a value in their params or result: `params.customerId=42`.
 
-The database only narrows the search by text. The comparison itself is done here, on the parsed document, so that it is
-exact for every number, the same on every store, and no part of any statement.
+The database narrows the search by text. This module compares the parsed documents, so that the result is exact for
+every number and the same on every store.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _ESCAPED = re.compile(r'["\\/\x00-\x1f\x7f]')
 
 
 class Part(StrEnum):
-    """The document of a job in which a value is looked for."""
+    """The document to search."""
 
     PARAMS = "params"
     RESULT = "result"
@@ -32,10 +32,10 @@ class Part(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """A value at a place of a document. Where the place is in a list, or is one, any of its elements may have it.
+    """A value at a place in a document. If the place is a list or inside one, any element may match.
 
-    `text` equals a string of these characters; if it is written like a number, `true` or `false`, it also equals that
-    value, however the number is written. `is_string`: only the string.
+    `text` matches the string with the same characters. If it looks like a number, `true` or `false`, it also matches
+    that value, in any notation of the number. With `is_string`, it matches the string only.
     """
 
     part: Part
@@ -45,16 +45,16 @@ class Condition:
 
     @property
     def place(self) -> str:
-        """The place without the value, for the log."""
+        """Return the place without the value, for the log."""
         return "/".join(("", self.part, *(name.replace("~", "~0").replace("/", "~1") for name in self.path)))
 
     @property
     def is_number(self) -> bool:
-        """Whether the value may be a number, which a document may write with an exponent."""
+        """Whether the value may be a number; a document may write it with an exponent."""
         return not self.is_string and _NUMBER.fullmatch(self.text) is not None
 
     def holds_for(self, document: str | None) -> bool:
-        """Return whether the value is there. Raises `ValueError` for a document that is not JSON."""
+        """Return whether the document has the value. Raises `ValueError` for a document that is not JSON."""
         if document is None:
             return False
         try:
@@ -64,8 +64,8 @@ class Condition:
         return any(self._equals(value) for value in _values(parsed, self.path))
 
     def needles(self) -> list[str]:
-        """Texts of which every document with this value has at least one, unless it writes a number with exponent."""
-        # In the text of a document, any character may be written with \u, and some have short escapes as well.
+        """Return texts; a document with this value contains one of them, or a number with an exponent."""
+        # JSON text may escape any character with \u, and some with a short escape.
         found = ["\\" if _ESCAPED.search(self.text) else "\\u"]
         if is_storable(self.text):
             found.append(self.text)
@@ -84,7 +84,7 @@ class Condition:
 
 @dataclass(frozen=True, slots=True)
 class SearchStep:
-    """One step of a walk over all jobs by id: look at the `limit` that follow the id `after`."""
+    """One step of a scan over all jobs by id: the `limit` jobs after the id `after`."""
 
     conditions: tuple[Condition, ...]
     job_name: str | None = None
@@ -94,7 +94,7 @@ class SearchStep:
 
 @dataclass(frozen=True, slots=True)
 class FoundJob:
-    """A job for which every condition holds. `is_readable` is false if its documents could not be searched."""
+    """A job that matches every condition, or whose documents could not be parsed (`is_readable` is false)."""
 
     id: str
     job_name: str
@@ -104,14 +104,14 @@ class FoundJob:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """The jobs that a step found, and the id where the walk goes on; None: it has seen all jobs."""
+    """The jobs found by a step, and the last scanned id; None at the end of the scan."""
 
     jobs: tuple[FoundJob, ...]
     after: str | None
 
 
 def condition_in(text: str) -> Condition:
-    """Read `params.customerId=42` or `/params/customerId=42`; a value in JSON quotes is a string only.
+    """Parse `params.customerId=42` or `/params/customerId=42`. A value in JSON quotes matches a string only.
 
     Raises `InvalidOptionError`.
     """
@@ -132,9 +132,9 @@ def condition_in(text: str) -> Condition:
 
 
 def search_document(step: SearchStep, job: FoundJob, params: str, result: str | None) -> FoundJob | None:
-    """Return the job if every condition holds for these documents, None otherwise.
+    """Return the job if its documents match every condition, else None.
 
-    A job whose documents are no JSON is returned as unreadable if they have the text of the value.
+    If a document is not JSON, return the job as unreadable if the document contains the text of the value.
     """
     documents = {Part.PARAMS: params, Part.RESULT: result}
     try:

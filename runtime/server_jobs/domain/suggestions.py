@@ -1,4 +1,4 @@
-"""The names that somebody may have meant who wrote one that is not known."""
+"""Suggestions for misspelled names."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from collections.abc import Iterable
 
 
 def near(name: str, known: Iterable[str], most: int = 1) -> list[str]:
-    """Those of the known names that are much like it, no more than that, the most alike first."""
-    # Imported where a name is wrong, which is seldom: each start of a Worker pays for what it imports.
+    """Return up to `most` known names similar to `name`, the most similar first."""
+    # Imported late, because wrong names are rare and the start of a Worker should be fast.
     from difflib import get_close_matches
 
     return get_close_matches(name, list(known), most)

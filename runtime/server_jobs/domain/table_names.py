@@ -1,4 +1,4 @@
-"""The names of our tables, and how SQL finds them in a PostgreSQL schema of their own."""
+"""Names of the tables, also inside a PostgreSQL schema."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ TABLES = ("jobs", "cron_jobs", "job_starts", "paused_queues", "job_audit")
 VERSION_TABLE = "server_jobs_version"
 """The table in which `server-jobs migrate` records the revisions that ran."""
 
-# Where SQL names a table. Its columns (`jobs.id`) need no schema, and FOR UPDATE OF takes none.
+# The places where SQL names a table. Columns (`jobs.id`) and FOR UPDATE OF need no schema.
 _NAMED = re.compile(rf"\b(FROM|JOIN|INTO|UPDATE|regclass)(\s+'?)({'|'.join(TABLES)})\b")
 
 
 def in_schema(sql: str, schema: str | None) -> str:
-    """Return the SQL with the schema before our tables, so that the search path of the connection does not matter.
+    """Return the SQL with the schema before the table names, independent of the search path of the connection.
 
     Poolers in transaction mode do not keep a search path.
     """

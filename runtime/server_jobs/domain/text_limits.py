@@ -1,4 +1,4 @@
-"""Texts on their way into a row: PostgreSQL takes no NUL, and no database a lone surrogate."""
+"""Limits of texts in a row: PostgreSQL rejects NUL, and every database rejects lone surrogates."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 
 from ..errors import InvalidOptionError
 
-# PostgreSQL keeps no more than 2,704 bytes in an entry of an index, in which a unique key stands behind its job's name.
+# PostgreSQL allows 2,704 bytes in an index entry, which has the name of the job and the unique key.
 LONGEST_NAME = 100
 LONGEST_UNIQUE_KEY = 500
 LONGEST_CORRELATION_ID = 200
@@ -16,13 +16,13 @@ _UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 
 
 def is_storable(text: str) -> bool:
-    """Whether every store takes this text as it is."""
+    """Whether every store accepts this text."""
     return _UNSTORABLE.search(text) is None
 
 
 def check_text(name: str, value: str, longest: int | None = None) -> None:
-    """Raise `InvalidOptionError` unless the value is a text that every store takes as it is, and not too long."""
-    given: object = value  # callers without a type checker give anything
+    """Raise `InvalidOptionError` unless every store accepts the text, and it has at most `longest` characters."""
+    given: object = value  # callers may not use a type checker
     if not isinstance(given, str):
         raise InvalidOptionError(f"{name} must be a str, not {given!r}")
     if not is_storable(value):
@@ -34,6 +34,6 @@ def check_text(name: str, value: str, longest: int | None = None) -> None:
 
 
 def clean_text(text: str, limit: int) -> str:
-    """Text that every store takes: NUL and lone surrogates replaced, cut at `limit` characters with a mark."""
+    """Return a text that every store accepts: replace NUL and lone surrogates, and truncate to `limit` characters."""
     cleaned = text.replace("\0", "\N{SYMBOL FOR NULL}").encode("utf-8", "replace").decode()
     return cleaned if len(cleaned) <= limit else cleaned[: limit - 1] + "…"

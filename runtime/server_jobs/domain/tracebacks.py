@@ -1,4 +1,4 @@
-"""Tracebacks of handlers as text, from the handler on, and short whatever the handler raised."""
+"""Short tracebacks of handlers, without the frames of the engine."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ if TYPE_CHECKING:
 
 MAX_TRACEBACK_CHARACTERS = 64 * 1024
 LONGEST_MESSAGE = 8 * 1024
-"""How much of one message or frame is kept; the errors that follow it have room as well."""
+"""Most characters of one message or frame, so that chained errors have room too."""
 
 _ENGINE = str(Path(__file__).parents[1])
 
 
 def short_traceback(error: BaseException) -> str:
-    """Return the traceback without the frames of the engine that led to the handler. Cut what is long."""
+    """Return the traceback from the handler on. Truncate long parts."""
     trace = error.__traceback__
     while trace is not None and trace.tb_next is not None and trace.tb_frame.f_code.co_filename.startswith(_ENGINE):
         trace = trace.tb_next
@@ -45,9 +45,9 @@ def log_with_traceback(logger: logging.Logger, level: int, error: BaseException,
 
 
 def error_place(error: BaseException) -> str:
-    """The innermost line, as ` (at …)`, but none of pydantic's or of this package; nothing where there is no other.
+    """Return the innermost line of user code as ` (at …)`, or an empty text.
 
-    Where a model refuses a value or lacks an attribute, the innermost lines are those of what checks it.
+    Skips lines of pydantic and of this package, which raise errors about values and attributes of models.
     """
     frames = [(frame, line) for frame, line in traceback.walk_tb(error.__traceback__) if not _is_ours(frame)]
     if not frames:

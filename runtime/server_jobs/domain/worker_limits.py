@@ -1,4 +1,4 @@
-"""How much what runs in a Worker may take, unless it is told otherwise: time, and queries."""
+"""Default limits inside a Cloudflare Worker: time and database queries."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from .text_limits import clean_text
 
 TICK_BUDGET = timedelta(seconds=25)
 AT_ONCE_BUDGET = timedelta(seconds=20)
-"""For what is begun after the answer to a request: Cloudflare ends it 30 seconds after the answer."""
+"""Time for work after the response to a request. Cloudflare ends it 30 seconds after the response."""
 
 MOST_QUERIES = 1000
 FEWEST_CONFIGURED = 20  # with fewer no job would ever run
