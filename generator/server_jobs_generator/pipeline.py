@@ -30,7 +30,7 @@ from .files.publication import CannotExchangeError, publish_at_once
 from .ir.spec import Specs, check_specs, find_specs
 from .lint.spec_style import Style
 from .migrations.migration_files import begin_migrations, schema_fingerprint, view_hashes
-from .migrations.seals import has_digest, is_intact, recorded_hashes, with_seals
+from .migrations.seals import is_intact, recorded_hashes, with_seals
 from .models.model_pool import render_models_of
 from .models.type_memory import TypeMemory
 from .parallel.garbage import few_collections
@@ -89,7 +89,7 @@ def make_plan(
         settled=contracts.settled,
     )
     run.remember(project, known)
-    new = _manifest(project, [*files, *made.right], recorded, made.fingerprint)
+    new = _manifest(project, [*files, *made.right], recorded)
     manifest = File(manifest_path(project), new.dump())
     folders = [f"{project.output}/{folder}" for folder in _OWNED_FOLDERS]
     findings = output.compare(project.root, files, old, folders, made.right)
@@ -124,7 +124,7 @@ class _Made:
     """The files that follow from the specs and from what was released; of those that are `right` nobody needs the text.
 
     `kept` are those of them that follow from one job alone, by its class name, like the hashes of what the lock adds to
-    it (`earlier`) and of its `views`. `fingerprint` is that of the database's schema.
+    it (`earlier`) and of its `views`.
     """
 
     files: list[File]
@@ -132,7 +132,6 @@ class _Made:
     kept: Mapping[str, tuple[KeptFile, ...]]
     earlier: Mapping[str, str]
     views: Mapping[str, str]
-    fingerprint: str
 
 
 def _begin_files(
@@ -147,8 +146,7 @@ def _begin_files(
     memory = read_type_memory(project) if changed else TypeMemory()
     models = render_models_of(changed, memory, processes)
     views = view_hashes(jobs, known.views(specs.jobs, earlier))
-    fingerprint = schema_fingerprint(jobs, views)
-    migrations = begin_migrations(project, jobs, old, fingerprint, processes)
+    migrations = begin_migrations(project, jobs, old, schema_fingerprint(jobs, views), processes)
 
     def made() -> _Made:
         files = [*render_files(project, jobs, steps, kept, models), *earlier_files(project, changed, steps, memory)]
@@ -160,7 +158,6 @@ def _begin_files(
             kept=kept,
             earlier=earlier,
             views=views,
-            fingerprint=fingerprint,
         )
 
     return made
@@ -177,7 +174,7 @@ def publish(project: Project, plan: Plan) -> None:
     remember_lock(project)
 
 
-def _manifest(project: Project, files: Sequence[File | KeptFile], old: Manifest, fingerprint: str) -> Manifest:
+def _manifest(project: Project, files: Sequence[File | KeptFile], old: Manifest) -> Manifest:
     rewritten = {file.path: _hash(file) for file in files if file.ownership is Ownership.REWRITTEN}
     appended = [file for file in files if file.ownership is Ownership.APPENDED]
     lock = next((file.text for file in files if isinstance(file, File) and file.path == lock_path(project)), "")
@@ -185,7 +182,6 @@ def _manifest(project: Project, files: Sequence[File | KeptFile], old: Manifest,
     forgotten = {path for path in old.once if path not in once and (project.root / path).exists()}
     return Manifest(
         generator=__version__,
-        schema="" if any(has_digest(file.path) for file in appended) else fingerprint,
         rewritten=recorded_hashes(project, rewritten, lock),
         appended={file.path: _hash(file) for file in appended if not _is_sealed(file, old)},
         once=tuple(sorted(once | forgotten)),

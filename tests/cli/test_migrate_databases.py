@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 from server_jobs import project as projects
-from server_jobs.migrations import environment
 from sqlalchemy import create_engine, inspect, text
 
 from tests.conformance.hrana_server import HranaServer
@@ -17,7 +16,6 @@ from tests.generator.projects import TemporaryProject, generated_project, job_sp
 from .shop import run
 
 ROOT = Path(__file__).parents[2]
-NEWEST_OF_EARLIER_RELEASE = "server_jobs_0008"
 VERSIONS = "generated/migrations/versions"
 OURS = {"cron_jobs", "job_starts", "jobs", "paused_queues", "job_audit", "server_jobs_version"}
 
@@ -111,45 +109,6 @@ def test_the_database_is_printed_first_and_without_its_password(project: Tempora
     result = project.run("migrate", "--database", "postgresql://ann:secret@127.0.0.1:1/shop")
     assert result.exit_code == 3
     assert result.stdout == "migrating postgresql://ann:***@127.0.0.1:1/shop\n"
-
-
-def test_revisions_that_an_earlier_release_recorded_are_adopted_once(url: str) -> None:
-    def migrate(*options: str) -> str:
-        result = run("migrate", "--project", str(ROOT), "--database", url, *options)
-        assert result.exit_code == 0, result.output
-        return result.stdout
-
-    migrate("--revision", NEWEST_OF_EARLIER_RELEASE)
-    record_as_alembic_does(url)
-
-    assert "server_jobs_0001" not in migrate()
-    assert "alembic_version" not in names(url)
-    assert len(rows(url, "server_jobs_version")) == 1
-
-    execute(url, "CREATE TABLE alembic_version (version_num TEXT)", "INSERT INTO alembic_version VALUES ('4fe1')")
-    assert "upgrade" not in migrate()
-    assert rows(url, "alembic_version") == [("4fe1",)]
-
-
-def test_without_the_adoption_such_a_database_is_not_migrated(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    arguments = ("migrate", "--project", str(ROOT), "--database", url)
-    run(*arguments, "--revision", NEWEST_OF_EARLIER_RELEASE)
-    record_as_alembic_does(url)
-    monkeypatch.setattr(environment, "adopt", lambda _connection: None)
-    assert run(*arguments).exit_code == 3
-
-
-def test_turso_adopts_as_well(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TURSO_AUTH_TOKEN", "token")
-    with HranaServer(tmp_path / "turso.sqlite3", "token") as server:
-        arguments = ("migrate", "--project", str(ROOT), "--database", server.url)
-        run(*arguments, "--revision", NEWEST_OF_EARLIER_RELEASE)
-        record_as_alembic_does(f"sqlite:///{server.path}")
-        result = run(*arguments)
-        assert result.exit_code == 0, result.output
-        assert "server_jobs_0001" not in result.stdout
-        assert "alembic_version" not in names(f"sqlite:///{server.path}")
-        assert len(rows(f"sqlite:///{server.path}", "server_jobs_version")) == 1
 
 
 def test_the_revisions_of_an_application_stay(project: TemporaryProject, url: str) -> None:

@@ -99,15 +99,15 @@ def test_the_database_may_come_from_the_variables_of_turso(
 
 
 def test_one_revision_at_a_time_leads_to_the_same_and_alembic_can_go_on(server: HranaServer) -> None:
-    for number in (2, 6):
+    for number in (1, 2):
         result = run(
             "migrate", "--project", str(ROOT), "--database", server.url, "--revision", f"server_jobs_{number:04}"
         )
         assert result.exit_code == 0, result.output
-        assert result.stdout.splitlines()[-1] == f"{server.url} is now at server_jobs_{number:04}"
+        assert without_digests(result.stdout).splitlines()[-1] == f"{server.url} is now at server_jobs_{number:04}"
 
     alembic = run("migrate", "--project", str(ROOT), "--database", f"sqlite:///{server.path}")
-    assert alembic.stdout.splitlines()[1].startswith("upgrade server_jobs_0007")
+    assert alembic.stdout.splitlines()[1].startswith("upgrade server_jobs_0003")
     assert (
         run("migrate", "--project", str(ROOT), "--database", server.url).stdout
         == f"migrating {server.url}\n{server.url} is at {NEWEST} (head)\n"
@@ -165,7 +165,7 @@ class Overtaken(TursoDatabase):
         return rows
 
 
-@pytest.mark.parametrize("calls", range(1, 4))
+@pytest.mark.parametrize("calls", [1, 2])
 async def test_who_is_overtaken_between_two_looks_has_nothing_to_do(server: HranaServer, calls: int) -> None:
     other = await opened(server)
     revisions = plain_revisions(Workspace(folder=ROOT))

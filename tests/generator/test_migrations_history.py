@@ -263,10 +263,10 @@ def test_a_gap_in_the_revisions_is_named(project: TemporaryProject) -> None:
 
 
 def test_a_revision_before_the_first_is_named(project: TemporaryProject) -> None:
-    project.path(f"{VERSIONS}/server_jobs_0000_early.py").touch()
+    project.path(f"{VERSIONS}/server_jobs_0000_00000000_early.py").touch()
     result = project.run("generate")
     assert result.exit_code == 3
-    assert "the revision server_jobs_0000_early.py has no down_revision" in result.output
+    assert "the revision server_jobs_0000_00000000_early.py has no down_revision" in result.output
 
 
 def test_two_revisions_of_one_id_are_named(project: TemporaryProject) -> None:

@@ -21,7 +21,7 @@ from ..render.project_files import worker_once_paths
 
 _SOLVE = "a merge left a conflict here; the file is yours: solve the conflict, then run `server-jobs generate`"
 _TAKE = (
-    "a merge left a conflict here: an earlier version of server-jobs gave two revisions the same name; "
+    "a merge left a conflict here, although revisions never change; "
     "take the file from the branch whose databases you keep, then run `server-jobs generate`"
 )
 

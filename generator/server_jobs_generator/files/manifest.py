@@ -32,13 +32,11 @@ class Manifest:
     """The hashes of the files that a run left, by their paths relative to the project's root.
 
     `once` lists the files that were handed over to the user. `unfinished` has every hash of files that a run set out to
-    write and may not have come to, or that several branches wrote. `schema` is the fingerprint of the schema to which
-    revisions without a digest lead; others state it themselves. `is_merged` is true if git put the manifest together
+    write and may not have come to, or that several branches wrote. `is_merged` is true if git put the manifest together
     and no run has followed: files may be merged text as well.
     """
 
     generator: str = ""
-    schema: str = ""
     rewritten: Mapping[str, str] = field(default_factory=dict[str, str])
     appended: Mapping[str, str] = field(default_factory=dict[str, str])
     once: tuple[str, ...] = ()
@@ -69,8 +67,6 @@ class Manifest:
             "appended": self.appended,
             "once": self.once,
         }
-        if self.schema:
-            document["schema"] = self.schema
         if self.unfinished:
             document["unfinished"] = self.unfinished
         return json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
@@ -109,7 +105,6 @@ def _parse(document: object, project: Project) -> Manifest:
     values = cast("dict[str, object]", document)
     return Manifest(
         generator=str(values.get("generator", "")),
-        schema=str(values.get("schema", "")),
         rewritten=_flat(values, "rewritten", project),
         appended=_texts(values, "appended", project),
         once=tuple(str(path) for path in cast("list[object]", values.get("once", []))),

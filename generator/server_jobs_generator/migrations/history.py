@@ -1,7 +1,7 @@
 """The revisions of a project: each in a file that never changes, named after its content.
 
 A revision names the revisions that it follows. Two branches of version control give two heads, which the next revision
-joins. Revisions made before ids had a digest are numbered, one after the other.
+joins.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from ..files.git_history import is_of_another_branch
 TABLES, SCHEDULES, VIEWS, MERGE = "tables", "schedules", "views", "merge"
 """The labels of revisions. Those of views make and drop views, their indexes and their functions, and nothing else."""
 
-_FILE = re.compile(r"server_jobs_(?P<number>\d{4})(?:_(?P<digest>[0-9a-f]{8})(?=_))?(?:_(?P<label>\w+))?\.py")
+_FILE = re.compile(r"server_jobs_(?P<number>\d{4})_(?P<digest>[0-9a-f]{8})_(?P<label>\w+)\.py")
 _PARENTS = re.compile(r"^down_revision = (None|\".*?\"|\(.*?\))$", re.MULTILINE | re.DOTALL)
 _LEADS_TO = re.compile(r'^leads_to = "(\w+)"$', re.MULTILINE)
 _NO_DIGEST = "0" * 8
@@ -33,10 +33,7 @@ _FLAT_SQL = ("migrations/sql/sqlite", "migrations/sql/postgresql", "worker/migra
 
 @dataclass(frozen=True)
 class Revision:
-    """One revision: its place in the history from 1, the digest of its content, its kind, and its text.
-
-    `digest` is empty for revisions whose id is only a number.
-    """
+    """One revision: its place in the history from 1, the digest of its content, its kind, and its text."""
 
     number: int
     digest: str
@@ -78,9 +75,9 @@ class Revision:
 
     @property
     def is_as_written(self) -> bool:
-        """Whether the text is the one that the id was made of; False if the id does not tell."""
+        """Whether the digest in the id matches the text."""
         draft = self.text.replace(self.id, draft_id(self.number))
-        return bool(self.digest) and sha256(draft.encode()).hexdigest().startswith(self.digest)
+        return sha256(draft.encode()).hexdigest().startswith(self.digest)
 
     @cached_property
     def parents(self) -> tuple[str, ...]:
@@ -98,7 +95,7 @@ def draft_id(number: int) -> str:
 
 
 def _id(number: int, digest: str) -> str:
-    return f"server_jobs_{number:04}_{digest}" if digest else f"server_jobs_{number:04}"
+    return f"server_jobs_{number:04}_{digest}"
 
 
 def versions_folder(project: Project) -> str:
@@ -174,7 +171,7 @@ def ancestors(history: Sequence[Revision], ids: Iterable[str]) -> tuple[Revision
 def revision_of(file_name: str, text: str) -> Revision | None:
     """Return the revision in a file of that name; None if it is none of the generator's."""
     match = _FILE.fullmatch(file_name)
-    return None if match is None else Revision(int(match["number"]), match["digest"] or "", match["label"] or "", text)
+    return None if match is None else Revision(int(match["number"]), match["digest"], match["label"], text)
 
 
 def _read(path: Path) -> Revision | None:
@@ -187,7 +184,6 @@ def _order(revision: Revision) -> tuple[int, str, str]:
 
 def _same_id(folder: Path, one: Revision, other: Revision) -> str:
     return (
-        f"{folder} has {one.file_name} and {other.file_name}, which are both the revision {one.id}: an earlier version "
-        "of server-jobs made them on two branches. Delete the one that no database has run yet, with its files in "
-        "migrations/sql and worker/migrations, and generate again"
+        f"{folder} has {one.file_name} and {other.file_name}, which are both the revision {one.id}: "
+        "delete the copy, and generate again"
     )

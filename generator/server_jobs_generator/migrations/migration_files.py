@@ -71,7 +71,7 @@ def _unchanged_files(project: Project, manifest: Manifest, fingerprint: str) -> 
     """The appended files of the last run, if nothing asks for a new one and all of them are still as they were."""
     history = read_history(project)
     tips = heads(history)
-    if len(tips) != 1 or fingerprint not in (tips[0].leads_to, manifest.schema):
+    if len(tips) != 1 or fingerprint != tips[0].leads_to:
         return []
     paths = [
         path for one in history for path in (f"{versions_folder(project)}/{one.file_name}", *sql_paths(project, one))

@@ -28,17 +28,6 @@ def checksum(body: str) -> str:
     return sha256(body.encode()).hexdigest()[:16]
 
 
-def has_seal(path: str, content: bytes) -> bool:
-    """Whether a revision, or its flat SQL, has a seal; those of earlier versions of server-jobs have none."""
-    return has_digest(path) if is_revision(PurePosixPath(path).name) else CHECKSUM.encode() in content
-
-
-def has_digest(path: str) -> bool:
-    """Whether a file is that of a revision whose id has a digest."""
-    revision = revision_of(PurePosixPath(path).name, "")
-    return revision is not None and bool(revision.digest)
-
-
 def is_intact(path: str, content: bytes) -> bool:
     """Whether the seal of a file fits the rest of it."""
     text = content.decode("utf-8", "replace")
@@ -58,7 +47,7 @@ def with_seals(project: Project, manifest: Manifest) -> Manifest:
     recorded, appended = manifest.hashes, dict(manifest.appended)
     for path in appended_paths(project):
         content = read_file(project.root / path) or b""
-        if path not in recorded and has_seal(path, content):
+        if path not in recorded:
             appended[path] = hash_content(content) if is_intact(path, content) else _BROKEN
     return _with_lock(project, replace(manifest, appended=appended))
 

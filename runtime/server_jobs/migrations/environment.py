@@ -14,7 +14,7 @@ from ..schema import is_ours, metadata
 from .engine import enter_schema, migration_engine, quoted, sqlalchemy_url
 from .occupied import MigrationRefusedError, a_place_of_its_own, check_tables
 from .recorded import VERSION_TABLE
-from .version_table import adopt, recorded
+from .version_table import recorded
 
 # Any number works that no other program uses for an advisory lock.
 _MIGRATION_LOCK = 7_365_727_665
@@ -85,7 +85,6 @@ def _run_online(url: str, schema: str | None, on_step: OnStep | None) -> None:
                 connection.execute(text(f"SELECT pg_advisory_xact_lock({_MIGRATION_LOCK})"))
                 _create_schema(connection, schema)
             enter_schema(connection, schema)
-            adopt(connection)
             if not _runs_revisions() or _is_to_run(connection):
                 context.run_migrations()
 

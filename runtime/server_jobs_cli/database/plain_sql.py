@@ -15,11 +15,11 @@ from server_jobs.databases.url import TURSO_SCHEMES, is_postgres, parts_of
 from server_jobs.domain.interfaces import Database, Statement
 from server_jobs.domain.table_names import TABLES
 from server_jobs.errors import DatabaseError, ProjectError
-from server_jobs.migrations.recorded import EARLIER_TABLE, VERSION_TABLE, Recorded, recorded_in
+from server_jobs.migrations.recorded import APPLICATION_TABLE, VERSION_TABLE, Recorded, recorded_in
 
 from ..project.workspace import Workspace
 
-_FILE = re.compile(r"(?P<id>\d{4}(?:_[0-9a-f]{8}(?=_))?)_(?P<label>\w+)\.sql")
+_FILE = re.compile(r"(?P<id>\d{4}_[0-9a-f]{8})_(?P<label>\w+)\.sql")
 _PARENTS = re.compile(r"^-- Follows: (.*)$", re.MULTILINE)
 _ADDED_COLUMN = re.compile(r"ALTER TABLE (\w+) ADD COLUMN (\w+)")
 _VERSIONS = f"""
@@ -75,11 +75,12 @@ def newest_revisions(revisions: Sequence[PlainRevision]) -> list[str]:
 
 async def recorded(database: Database) -> Recorded:
     """Return the revisions that ran in the database. Raises `DatabaseError`."""
-    tables = await _present(database, (VERSION_TABLE, EARLIER_TABLE))
-    own, alembic = [
-        await _rows(database, name) if name in tables else frozenset[str]() for name in (VERSION_TABLE, EARLIER_TABLE)
-    ]
-    return recorded_in(own, alembic)
+    tables = await _present(database, (VERSION_TABLE, APPLICATION_TABLE))
+    own, alembic = (VERSION_TABLE, APPLICATION_TABLE)
+    return recorded_in(
+        await _rows(database, own) if own in tables else frozenset(),
+        await _rows(database, alembic) if alembic in tables else frozenset(),
+    )
 
 
 async def upgrade(database: Database, revisions: Sequence[PlainRevision], target: str) -> list[PlainRevision]:
@@ -92,9 +93,9 @@ async def upgrade(database: Database, revisions: Sequence[PlainRevision], target
     while True:
         before = await recorded(database)
         pending = _pending(revisions, before.revisions, target)
-        if not pending and not before.is_adoptable:
+        if not pending:
             return []
-        statements = [_VERSIONS, *_leave(before), *await _missing_statements(database, pending)]
+        statements = [_VERSIONS, *_forget(before), *await _missing_statements(database, pending)]
         done = {one.id for one in (*_up_to(revisions, before.revisions), *pending)}
         statements += map(_record, newest_revisions([one for one in revisions if one.id in done]))
         try:
@@ -139,9 +140,7 @@ def script(revisions: Sequence[PlainRevision], target: str) -> str:
     return "".join(f"{sql};\n\n" for sql in ("BEGIN", *statements, "COMMIT"))
 
 
-def _leave(before: Recorded) -> list[str]:
-    if before.is_adoptable:
-        return [f"DROP TABLE {EARLIER_TABLE}"]
+def _forget(before: Recorded) -> list[str]:
     return [f"DELETE FROM {VERSION_TABLE} WHERE version_num = '{one}'" for one in sorted(before.revisions)]  # noqa: S608
 
 
@@ -190,11 +189,9 @@ def _read(path: Path) -> PlainRevision | None:
     if match is None:
         return None
     stated = _PARENTS.search(path.read_text(encoding="utf-8"))
-    if stated is not None:
-        parents = tuple(one for one in stated[1].split(", ") if one != "nothing")
-    else:  # revisions of earlier versions are numbered, one after the other
-        number = int(match["id"][:4])
-        parents = (f"server_jobs_{number - 1:04}",) if number > 1 else ()
+    if stated is None:
+        raise ProjectError(f"{path} does not say which revision it follows; take it back from version control")
+    parents = tuple(one for one in stated[1].split(", ") if one != "nothing")
     return PlainRevision(
         f"server_jobs_{match['id']}", match["label"].replace("_", " "), parents, tuple(_statements(path))
     )

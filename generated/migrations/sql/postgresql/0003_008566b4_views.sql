@@ -1,66 +1,46 @@
--- server_jobs_0007 as plain SQL. If Alembic is to take over later: alembic stamp server_jobs_0007
+-- server_jobs_0003_008566b4 as plain SQL. If Alembic is to take over later: alembic stamp server_jobs_0003_008566b4
+-- Follows: server_jobs_0002_a53bb0a4
+-- Checksum: da29fecd46a8ff35
 
-DROP VIEW send_email_jobs;
+DROP VIEW IF EXISTS send_email_jobs;
 
-DROP VIEW import_csv_jobs;
+DROP VIEW IF EXISTS import_csv_jobs;
 
-DROP VIEW daily_digest_jobs;
+DROP VIEW IF EXISTS daily_digest_jobs;
 
-DROP FUNCTION server_jobs_date(value jsonb);
-
-DROP FUNCTION server_jobs_timestamp(value jsonb);
-
-DROP FUNCTION server_jobs_double(value jsonb);
-
-DROP FUNCTION server_jobs_json(document text);
-
-DROP FUNCTION server_jobs_value(value jsonb);
-
-DROP FUNCTION server_jobs_uuid(value jsonb);
-
-DROP FUNCTION server_jobs_boolean(value jsonb);
-
-DROP FUNCTION server_jobs_numeric(value jsonb);
-
-DROP FUNCTION server_jobs_bigint(value jsonb);
-
-DROP FUNCTION server_jobs_key(value jsonb);
-
-DROP FUNCTION server_jobs_text(value jsonb);
-
-CREATE FUNCTION server_jobs_text(value jsonb) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+CREATE OR REPLACE FUNCTION server_jobs_text(value jsonb) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
     SELECT CASE jsonb_typeof(value) WHEN 'string' THEN value #>> '{}' END
 $$;
 
-CREATE FUNCTION server_jobs_key(value jsonb) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+CREATE OR REPLACE FUNCTION server_jobs_key(value jsonb) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
     SELECT CASE WHEN jsonb_typeof(value) = 'string' AND octet_length(value #>> '{}') <= 2600 THEN value #>>
         '{}' END
 $$;
 
-CREATE FUNCTION server_jobs_bigint(value jsonb) RETURNS bigint LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+CREATE OR REPLACE FUNCTION server_jobs_bigint(value jsonb) RETURNS bigint LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
     SELECT CASE jsonb_typeof(value) WHEN 'number' THEN CASE WHEN trunc(value::numeric) = value::numeric AND
         value::numeric BETWEEN -9223372036854775808 AND 9223372036854775807 THEN value::bigint END END
 $$;
 
-CREATE FUNCTION server_jobs_numeric(value jsonb) RETURNS numeric LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+CREATE OR REPLACE FUNCTION server_jobs_numeric(value jsonb) RETURNS numeric LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
     SELECT CASE jsonb_typeof(value) WHEN 'number' THEN CASE WHEN trunc(value::numeric) = value::numeric AND
         octet_length(value #>> '{}') <= 4200 THEN value::numeric END END
 $$;
 
-CREATE FUNCTION server_jobs_boolean(value jsonb) RETURNS boolean LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+CREATE OR REPLACE FUNCTION server_jobs_boolean(value jsonb) RETURNS boolean LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
     SELECT CASE jsonb_typeof(value) WHEN 'boolean' THEN value::boolean END
 $$;
 
-CREATE FUNCTION server_jobs_uuid(value jsonb) RETURNS uuid LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+CREATE OR REPLACE FUNCTION server_jobs_uuid(value jsonb) RETURNS uuid LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
     SELECT CASE WHEN value #>> '{}' ~ '^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$' THEN (value #>>
         '{}')::uuid END
 $$;
 
-CREATE FUNCTION server_jobs_value(value jsonb) RETURNS jsonb LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+CREATE OR REPLACE FUNCTION server_jobs_value(value jsonb) RETURNS jsonb LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
     SELECT nullif(value, 'null')
 $$;
 
-CREATE FUNCTION server_jobs_json(document text) RETURNS jsonb LANGUAGE plpgsql IMMUTABLE STRICT AS $$
+CREATE OR REPLACE FUNCTION server_jobs_json(document text) RETURNS jsonb LANGUAGE plpgsql IMMUTABLE STRICT AS $$
 BEGIN
     RETURN document::jsonb;
 EXCEPTION WHEN data_exception OR program_limit_exceeded THEN
@@ -68,7 +48,7 @@ EXCEPTION WHEN data_exception OR program_limit_exceeded THEN
 END
 $$;
 
-CREATE FUNCTION server_jobs_double(value jsonb) RETURNS double precision LANGUAGE plpgsql IMMUTABLE STRICT AS
+CREATE OR REPLACE FUNCTION server_jobs_double(value jsonb) RETURNS double precision LANGUAGE plpgsql IMMUTABLE STRICT AS
     $$
 BEGIN
     RETURN CASE jsonb_typeof(value) WHEN 'number' THEN (value #>> '{}')::float8 END;
@@ -77,7 +57,7 @@ EXCEPTION WHEN data_exception OR program_limit_exceeded THEN
 END
 $$;
 
-CREATE FUNCTION server_jobs_timestamp(value jsonb) RETURNS timestamptz LANGUAGE plpgsql IMMUTABLE STRICT AS $$
+CREATE OR REPLACE FUNCTION server_jobs_timestamp(value jsonb) RETURNS timestamptz LANGUAGE plpgsql IMMUTABLE STRICT AS $$
 BEGIN
     RETURN CASE WHEN value #>> '{}' ~
         '^[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}([.][0-9]+)?([Zz]|[+-][0-9]{2}:[0-9]{2})$'
@@ -88,7 +68,7 @@ EXCEPTION WHEN data_exception OR program_limit_exceeded THEN
 END
 $$;
 
-CREATE FUNCTION server_jobs_date(value jsonb) RETURNS date LANGUAGE plpgsql IMMUTABLE STRICT AS $$
+CREATE OR REPLACE FUNCTION server_jobs_date(value jsonb) RETURNS date LANGUAGE plpgsql IMMUTABLE STRICT AS $$
 BEGIN
     RETURN CASE WHEN value #>> '{}' ~ '^[0-9]{4}-[0-9]{2}-[0-9]{2}$' THEN (value #>> '{}')::date END;
 EXCEPTION WHEN data_exception OR program_limit_exceeded THEN

@@ -1,13 +1,13 @@
-"""Create the tables.
+"""Create the tables of server-jobs.
 
-Revision ID: server_jobs_0001
+Revision ID: server_jobs_0001_4abd32ad
 Revises: nothing
 """
 
 import sqlalchemy as sa
 from alembic import op
 
-revision = "server_jobs_0001"
+revision = "server_jobs_0001_4abd32ad"
 down_revision = None
 branch_labels = ("server_jobs",)
 depends_on = None
@@ -32,10 +32,34 @@ def upgrade() -> None:
         sa.Column("last_job_id", sa.Text(), nullable=True),
         sa.Column("created_at", TIMESTAMP, nullable=False),
         sa.Column("updated_at", TIMESTAMP, nullable=False),
+        sa.Column("misfire_limit", sa.Integer(), nullable=True),
         sa.CheckConstraint("misfire IN ('skip', 'fire_once', 'fire_all')", name=op.f("cron_jobs_misfire_check")),
         sa.PrimaryKeyConstraint("id", name=op.f("cron_jobs_pkey")),
     )
     op.create_index("cron_jobs_job_name_name_key", "cron_jobs", ["job_name", "name"], unique=True)
+    op.create_table(
+        "job_audit",
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("at", TIMESTAMP, nullable=False),
+        sa.Column("actor", sa.Text(), nullable=False),
+        sa.Column("action", sa.Text(), nullable=False),
+        sa.Column("target", sa.Text(), nullable=False),
+        sa.Column("job_name", sa.Text(), nullable=True),
+        sa.Column("detail", sa.Text(), nullable=True),
+        sa.PrimaryKeyConstraint("id", name=op.f("job_audit_pkey")),
+    )
+    op.create_index("job_audit_at", "job_audit", ["at"], unique=False)
+    op.create_table(
+        "job_starts",
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("job_name", sa.Text(), nullable=False),
+        sa.Column("rate_key", sa.Text(), nullable=False),
+        sa.Column("started_at", TIMESTAMP, nullable=False),
+        sa.Column("expires_at", TIMESTAMP, nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("job_starts_pkey")),
+    )
+    op.create_index("job_starts_expiry", "job_starts", ["expires_at"], unique=False)
+    op.create_index("job_starts_rate", "job_starts", ["job_name", "rate_key", "started_at"], unique=False)
     op.create_table(
         "jobs",
         sa.Column("id", sa.Text(), nullable=False),
@@ -61,6 +85,8 @@ def upgrade() -> None:
         sa.Column("fencing_token", sa.Text(), nullable=True),
         sa.Column("unique_key", sa.Text(), nullable=True),
         sa.Column("cancel_requested", sa.Boolean(), server_default=sa.text("false"), nullable=False),
+        sa.Column("concurrency_key", sa.Text(), nullable=True),
+        sa.Column("rate_key", sa.Text(), nullable=True),
         sa.CheckConstraint("(status = 'running') = (fencing_token IS NOT NULL)", name=op.f("jobs_fencing_token_check")),
         sa.CheckConstraint("(status = 'running') = (worker_expires_at IS NOT NULL)", name=op.f("jobs_lease_check")),
         sa.CheckConstraint(
@@ -69,22 +95,39 @@ def upgrade() -> None:
         sa.CheckConstraint("attempt_count BETWEEN 0 AND max_attempts", name=op.f("jobs_attempt_count_check")),
         sa.CheckConstraint("progress BETWEEN 0 AND 100", name=op.f("jobs_progress_check")),
         sa.PrimaryKeyConstraint("id", name=op.f("jobs_pkey")),
-    )
-    op.create_index(
-        "jobs_claim",
-        "jobs",
-        [sa.literal_column("priority DESC"), "scheduled_for", "id"],
-        unique=False,
-        sqlite_where=sa.text("status = 'pending'"),
-        postgresql_where=sa.text("status = 'pending'"),
+        postgresql_with={"autovacuum_vacuum_scale_factor": 0.01, "autovacuum_vacuum_threshold": 2000},
     )
     op.create_index(
         "jobs_lease",
         "jobs",
-        ["worker_expires_at"],
+        ["worker_expires_at", "fencing_token"],
         unique=False,
         sqlite_where=sa.text("status = 'running'"),
         postgresql_where=sa.text("status = 'running'"),
+    )
+    op.create_index(
+        "jobs_limited_group",
+        "jobs",
+        ["job_name", "spec_version", "queue", sa.literal_column("priority DESC"), "scheduled_for", "id"],
+        unique=False,
+        sqlite_where=sa.text("status = 'pending' AND concurrency_key IS NOT NULL"),
+        postgresql_where=sa.text("status = 'pending' AND concurrency_key IS NOT NULL"),
+    )
+    op.create_index(
+        "jobs_limited_lane",
+        "jobs",
+        ["job_name", "concurrency_key", "rate_key", sa.literal_column("priority DESC"), "scheduled_for", "id"],
+        unique=False,
+        sqlite_where=sa.text("status = 'pending' AND concurrency_key IS NOT NULL"),
+        postgresql_where=sa.text("status = 'pending' AND concurrency_key IS NOT NULL"),
+    )
+    op.create_index(
+        "jobs_limited_running",
+        "jobs",
+        ["job_name", "concurrency_key"],
+        unique=False,
+        sqlite_where=sa.text("status = 'running' AND concurrency_key IS NOT NULL"),
+        postgresql_where=sa.text("status = 'running' AND concurrency_key IS NOT NULL"),
     )
     op.create_index(
         "jobs_unique_key",
@@ -94,9 +137,30 @@ def upgrade() -> None:
         sqlite_where=sa.text("unique_key IS NOT NULL AND status IN ('pending', 'running')"),
         postgresql_where=sa.text("unique_key IS NOT NULL AND status IN ('pending', 'running')"),
     )
+    op.create_index(
+        "jobs_unlimited_group",
+        "jobs",
+        ["job_name", "spec_version", "queue", sa.literal_column("priority DESC"), "scheduled_for", "id"],
+        unique=False,
+        sqlite_where=sa.text("status = 'pending' AND concurrency_key IS NULL"),
+        postgresql_where=sa.text("status = 'pending' AND concurrency_key IS NULL"),
+    )
+    op.create_table(
+        "paused_queues",
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("paused_at", TIMESTAMP, nullable=False),
+        sa.PrimaryKeyConstraint("name", name=op.f("paused_queues_pkey")),
+    )
 
 
 def downgrade() -> None:
+    op.drop_table("paused_queues")
+    op.drop_index(
+        "jobs_unlimited_group",
+        table_name="jobs",
+        sqlite_where=sa.text("status = 'pending' AND concurrency_key IS NULL"),
+        postgresql_where=sa.text("status = 'pending' AND concurrency_key IS NULL"),
+    )
     op.drop_index(
         "jobs_unique_key",
         table_name="jobs",
@@ -104,17 +168,34 @@ def downgrade() -> None:
         postgresql_where=sa.text("unique_key IS NOT NULL AND status IN ('pending', 'running')"),
     )
     op.drop_index(
+        "jobs_limited_running",
+        table_name="jobs",
+        sqlite_where=sa.text("status = 'running' AND concurrency_key IS NOT NULL"),
+        postgresql_where=sa.text("status = 'running' AND concurrency_key IS NOT NULL"),
+    )
+    op.drop_index(
+        "jobs_limited_lane",
+        table_name="jobs",
+        sqlite_where=sa.text("status = 'pending' AND concurrency_key IS NOT NULL"),
+        postgresql_where=sa.text("status = 'pending' AND concurrency_key IS NOT NULL"),
+    )
+    op.drop_index(
+        "jobs_limited_group",
+        table_name="jobs",
+        sqlite_where=sa.text("status = 'pending' AND concurrency_key IS NOT NULL"),
+        postgresql_where=sa.text("status = 'pending' AND concurrency_key IS NOT NULL"),
+    )
+    op.drop_index(
         "jobs_lease",
         table_name="jobs",
         sqlite_where=sa.text("status = 'running'"),
         postgresql_where=sa.text("status = 'running'"),
     )
-    op.drop_index(
-        "jobs_claim",
-        table_name="jobs",
-        sqlite_where=sa.text("status = 'pending'"),
-        postgresql_where=sa.text("status = 'pending'"),
-    )
     op.drop_table("jobs")
+    op.drop_index("job_starts_rate", table_name="job_starts")
+    op.drop_index("job_starts_expiry", table_name="job_starts")
+    op.drop_table("job_starts")
+    op.drop_index("job_audit_at", table_name="job_audit")
+    op.drop_table("job_audit")
     op.drop_index("cron_jobs_job_name_name_key", table_name="cron_jobs")
     op.drop_table("cron_jobs")

@@ -1,16 +1,44 @@
 """Make the views of the jobs.
 
-Revision ID: server_jobs_0006
-Revises: server_jobs_0005
+Revision ID: server_jobs_0003_008566b4
+Revises: server_jobs_0002_a53bb0a4
 """
+# ruff: noqa: E501, RUF100
+
+import re
+import warnings
 
 import sqlalchemy as sa
 from alembic import op
 
-revision = "server_jobs_0006"
-down_revision = "server_jobs_0005"
+revision = "server_jobs_0003_008566b4"
+down_revision = "server_jobs_0002_a53bb0a4"
 branch_labels = None
 depends_on = None
+leads_to = "cf4d8f0fa2474ea41f6b5e522fd6dc0b5f3e657769b986f377e118262c65572f"
+
+# The definition of a view, and "" for anything else of that name; the table that an index is on.
+FOUND = {
+    "sqlite": {
+        "VIEW": "SELECT iif(type = 'view', sql, '') FROM sqlite_master WHERE name = :name COLLATE NOCASE",
+        "INDEX": "SELECT tbl_name FROM sqlite_master WHERE type = 'index' AND name = :name COLLATE NOCASE",
+    },
+    "postgresql": {
+        "VIEW": (
+            "SELECT CASE relkind WHEN 'v' THEN pg_get_viewdef(oid) ELSE '' END FROM pg_class "
+            "WHERE relname = :name AND relnamespace = (SELECT oid FROM pg_namespace WHERE nspname = current_schema())"
+        ),
+        "INDEX": "SELECT tablename FROM pg_indexes WHERE indexname = :name AND schemaname = current_schema()",
+        # What still uses a function: a view of another branch.
+        "FUNCTION": (
+            "SELECT min(pg_describe_object(classid, objid, objsubid)) FROM pg_depend "
+            "JOIN pg_proc ON refclassid = 'pg_proc'::regclass AND refobjid = pg_proc.oid "
+            "JOIN pg_namespace ON pg_namespace.oid = pronamespace "
+            "WHERE proname = :name AND nspname = current_schema()"
+        ),
+    },
+}
+STATEMENT = r'(CREATE(?: OR REPLACE)?|DROP) (VIEW|INDEX|FUNCTION) (?:IF EXISTS )?("(?:[^"]|"")+"|\w+)'
 
 
 def upgrade() -> None:
@@ -24,10 +52,38 @@ def downgrade() -> None:
 def execute(**statements: list[str]) -> None:
     """Run those for this database, as they are: no colon in them begins the name of a parameter."""
     for statement in statements[op.get_context().dialect.name]:
-        op.execute(sa.text(statement.replace(":", r"\:")))
+        if op.get_context().as_sql or can_be_done(statement):
+            op.execute(sa.text(statement.replace(":", r"\:")))
+
+
+def can_be_done(statement: str) -> bool:
+    """Whether to run a statement on this database, which may have run revisions of other branches as well."""
+    match = re.match(STATEMENT, statement)
+    verb, kind, name = match.groups() if match else ("", "", "")
+    name = name.strip('"').replace('""', '"')
+    query = FOUND[op.get_context().dialect.name].get(kind)
+    if query is None or verb == "CREATE OR REPLACE":
+        return True
+    found = op.get_bind().execute(sa.text(query), {"name": name}).scalar()
+    if kind == "INDEX":
+        return verb == "CREATE" or found == "jobs"
+    if kind == "FUNCTION":
+        return found is None
+    is_ours = found is not None and re.search("params_json|server_jobs_json", found) is not None
+    if verb == "DROP":
+        return is_ours
+    # Nothing else has the name of a view: that would stay, and the job be without one.
+    if found is None:
+        return True
+    message = f'{name} is there already and no view of server-jobs: it stays, and its job is as if it had "view": false'
+    warnings.warn(message, stacklevel=1)
+    return False
 
 
 UPGRADE_SQLITE = [
+    "DROP VIEW IF EXISTS send_email_jobs",
+    "DROP VIEW IF EXISTS import_csv_jobs",
+    "DROP VIEW IF EXISTS daily_digest_jobs",
     """\
 CREATE VIEW daily_digest_jobs AS
 SELECT
@@ -47,17 +103,19 @@ SELECT
     strftime('%Y-%m-%dT%H:%M:%fZ', completed_at / 1000.0, 'unixepoch') AS completed_at,
     strftime('%Y-%m-%dT%H:%M:%fZ', updated_at / 1000.0, 'unixepoch') AS updated_at,
     spec_version AS version,
-    CASE WHEN json_type(params_json, '$."recipients"') <> 'null' THEN params_json -> '$."recipients"' END AS
-        params_recipients,
-    CASE json_type(params_json, '$."hours"') WHEN 'integer' THEN iif(typeof(json_extract(params_json,
-        '$."hours"')) = 'integer', json_extract(params_json, '$."hours"'), params_json -> '$."hours"') WHEN
-        'real' THEN iif(CAST(json_extract(params_json, '$."hours"') AS INTEGER) = json_extract(params_json,
-        '$."hours"'), CAST(json_extract(params_json, '$."hours"') AS INTEGER), NULL) END AS params_hours,
-    CASE WHEN json_type(result_json, '$."since"') = 'text' AND upper(json_extract(result_json, '$."since"'))
-        GLOB '[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]T*' THEN coalesce(strftime('%Y-%m-%dT%H:%M:%fZ',
-        upper(json_extract(result_json, '$."since"'))), json_extract(result_json, '$."since"')) END AS
-        result_since,
-    CASE WHEN json_type(result_json, '$."jobs"') <> 'null' THEN result_json -> '$."jobs"' END AS result_jobs,
+    nullif(params_json -> '$."recipients"', 'null') AS params_recipients,
+    (SELECT CASE type WHEN 'integer' THEN iif(typeof(value) = 'integer', value, NULL) WHEN 'real' THEN
+        iif(CAST(value AS INTEGER) = value, CAST(value AS INTEGER), NULL) END FROM (SELECT
+        json_type(params_json, '$."hours"') AS type, json_extract(params_json, '$."hours"') AS value)) AS
+        params_hours,
+    (SELECT CASE WHEN type = 'text' AND value GLOB '????-??-??T[0-9][0-9]:[0-9][0-9]:[0-9][0-9][.Z+-]*' AND
+        (value GLOB '*Z' OR value GLOB '*[+-][0-9][0-9]:[0-9][0-9]') AND substr(value, 1, 10) >= '0001' AND
+        date(substr(value, 1, 10), '+0 days') = substr(value, 1, 10) THEN
+        nullif(max(strftime('%Y-%m-%dT%H:%M:%fZ', iif(substr(value, 18, 2) = '60', substr(value, 1, 17) ||
+        '59' || substr(value, 20), value), iif(substr(value, 18, 2) = '60', '+1 second', '+0 seconds')),
+        '0001'), '0001') END FROM (SELECT json_type(result_json, '$."since"') AS type,
+        upper(json_extract(result_json, '$."since"')) AS value)) AS result_since,
+    nullif(result_json -> '$."jobs"', 'null') AS result_jobs,
     CASE json_type(result_json, '$."emailJobId"') WHEN 'text' THEN json_extract(result_json, '$."emailJobId"')
         END AS result_email_job_id
 FROM (
@@ -91,40 +149,31 @@ SELECT
         params_table,
     CASE json_type(params_json, '$."key"') WHEN 'text' THEN json_extract(params_json, '$."key"') END AS
         params_key,
-    CASE WHEN json_type(params_json, '$."columns"') <> 'null' THEN params_json -> '$."columns"' END AS
-        params_columns,
-    CASE json_type(params_json, '$."maxReportedRows"') WHEN 'integer' THEN
-        iif(typeof(json_extract(params_json, '$."maxReportedRows"')) = 'integer', json_extract(params_json,
-        '$."maxReportedRows"'), params_json -> '$."maxReportedRows"') WHEN 'real' THEN
-        iif(CAST(json_extract(params_json, '$."maxReportedRows"') AS INTEGER) = json_extract(params_json,
-        '$."maxReportedRows"'), CAST(json_extract(params_json, '$."maxReportedRows"') AS INTEGER), NULL) END
-        AS params_max_reported_rows,
+    nullif(params_json -> '$."columns"', 'null') AS params_columns,
+    (SELECT CASE type WHEN 'integer' THEN iif(typeof(value) = 'integer', value, NULL) WHEN 'real' THEN
+        iif(CAST(value AS INTEGER) = value, CAST(value AS INTEGER), NULL) END FROM (SELECT
+        json_type(params_json, '$."maxReportedRows"') AS type, json_extract(params_json,
+        '$."maxReportedRows"') AS value)) AS params_max_reported_rows,
     CASE json_type(result_json, '$."table"') WHEN 'text' THEN json_extract(result_json, '$."table"') END AS
         result_table,
-    CASE json_type(result_json, '$."rowsRead"') WHEN 'integer' THEN iif(typeof(json_extract(result_json,
-        '$."rowsRead"')) = 'integer', json_extract(result_json, '$."rowsRead"'), result_json ->
-        '$."rowsRead"') WHEN 'real' THEN iif(CAST(json_extract(result_json, '$."rowsRead"') AS INTEGER) =
-        json_extract(result_json, '$."rowsRead"'), CAST(json_extract(result_json, '$."rowsRead"') AS INTEGER),
-        NULL) END AS result_rows_read,
-    CASE json_type(result_json, '$."rowsImported"') WHEN 'integer' THEN iif(typeof(json_extract(result_json,
-        '$."rowsImported"')) = 'integer', json_extract(result_json, '$."rowsImported"'), result_json ->
-        '$."rowsImported"') WHEN 'real' THEN iif(CAST(json_extract(result_json, '$."rowsImported"') AS
-        INTEGER) = json_extract(result_json, '$."rowsImported"'), CAST(json_extract(result_json,
-        '$."rowsImported"') AS INTEGER), NULL) END AS result_rows_imported,
-    CASE json_type(result_json, '$."rowsChanged"') WHEN 'integer' THEN iif(typeof(json_extract(result_json,
-        '$."rowsChanged"')) = 'integer', json_extract(result_json, '$."rowsChanged"'), result_json ->
-        '$."rowsChanged"') WHEN 'real' THEN iif(CAST(json_extract(result_json, '$."rowsChanged"') AS INTEGER)
-        = json_extract(result_json, '$."rowsChanged"'), CAST(json_extract(result_json, '$."rowsChanged"') AS
-        INTEGER), NULL) END AS result_rows_changed,
-    CASE json_type(result_json, '$."rowsRejected"') WHEN 'integer' THEN iif(typeof(json_extract(result_json,
-        '$."rowsRejected"')) = 'integer', json_extract(result_json, '$."rowsRejected"'), result_json ->
-        '$."rowsRejected"') WHEN 'real' THEN iif(CAST(json_extract(result_json, '$."rowsRejected"') AS
-        INTEGER) = json_extract(result_json, '$."rowsRejected"'), CAST(json_extract(result_json,
-        '$."rowsRejected"') AS INTEGER), NULL) END AS result_rows_rejected,
-    CASE WHEN json_type(result_json, '$."brokenRules"') <> 'null' THEN result_json -> '$."brokenRules"' END AS
-        result_broken_rules,
-    CASE WHEN json_type(result_json, '$."rejected"') <> 'null' THEN result_json -> '$."rejected"' END AS
-        result_rejected
+    (SELECT CASE type WHEN 'integer' THEN iif(typeof(value) = 'integer', value, raw) WHEN 'real' THEN
+        iif(CAST(value AS INTEGER) = value, CAST(value AS INTEGER), NULL) END FROM (SELECT
+        json_type(result_json, '$."rowsRead"') AS type, json_extract(result_json, '$."rowsRead"') AS value,
+        result_json -> '$."rowsRead"' AS raw)) AS result_rows_read,
+    (SELECT CASE type WHEN 'integer' THEN iif(typeof(value) = 'integer', value, raw) WHEN 'real' THEN
+        iif(CAST(value AS INTEGER) = value, CAST(value AS INTEGER), NULL) END FROM (SELECT
+        json_type(result_json, '$."rowsImported"') AS type, json_extract(result_json, '$."rowsImported"') AS
+        value, result_json -> '$."rowsImported"' AS raw)) AS result_rows_imported,
+    (SELECT CASE type WHEN 'integer' THEN iif(typeof(value) = 'integer', value, raw) WHEN 'real' THEN
+        iif(CAST(value AS INTEGER) = value, CAST(value AS INTEGER), NULL) END FROM (SELECT
+        json_type(result_json, '$."rowsChanged"') AS type, json_extract(result_json, '$."rowsChanged"') AS
+        value, result_json -> '$."rowsChanged"' AS raw)) AS result_rows_changed,
+    (SELECT CASE type WHEN 'integer' THEN iif(typeof(value) = 'integer', value, raw) WHEN 'real' THEN
+        iif(CAST(value AS INTEGER) = value, CAST(value AS INTEGER), NULL) END FROM (SELECT
+        json_type(result_json, '$."rowsRejected"') AS type, json_extract(result_json, '$."rowsRejected"') AS
+        value, result_json -> '$."rowsRejected"' AS raw)) AS result_rows_rejected,
+    nullif(result_json -> '$."brokenRules"', 'null') AS result_broken_rules,
+    nullif(result_json -> '$."rejected"', 'null') AS result_rejected
 FROM (
     SELECT *, iif(json_valid(params), params, NULL) AS params_json, iif(json_valid(result), result, NULL) AS
         result_json
@@ -150,24 +199,25 @@ SELECT
     strftime('%Y-%m-%dT%H:%M:%fZ', completed_at / 1000.0, 'unixepoch') AS completed_at,
     strftime('%Y-%m-%dT%H:%M:%fZ', updated_at / 1000.0, 'unixepoch') AS updated_at,
     spec_version AS version,
-    CASE WHEN json_type(params_json, '$."to"') <> 'null' THEN params_json -> '$."to"' END AS params_to,
-    CASE WHEN json_type(params_json, '$."cc"') <> 'null' THEN params_json -> '$."cc"' END AS params_cc,
+    nullif(params_json -> '$."to"', 'null') AS params_to,
+    nullif(params_json -> '$."cc"', 'null') AS params_cc,
     CASE json_type(params_json, '$."replyTo"') WHEN 'text' THEN json_extract(params_json, '$."replyTo"') END
         AS params_reply_to,
     CASE json_type(params_json, '$."subject"') WHEN 'text' THEN json_extract(params_json, '$."subject"') END
         AS params_subject,
     CASE json_type(result_json, '$."messageId"') WHEN 'text' THEN json_extract(result_json, '$."messageId"')
         END AS result_message_id,
-    CASE WHEN json_type(result_json, '$."sentAt"') = 'text' AND upper(json_extract(result_json, '$."sentAt"'))
-        GLOB '[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]T*' THEN coalesce(strftime('%Y-%m-%dT%H:%M:%fZ',
-        upper(json_extract(result_json, '$."sentAt"'))), json_extract(result_json, '$."sentAt"')) END AS
-        result_sent_at,
+    (SELECT CASE WHEN type = 'text' AND value GLOB '????-??-??T[0-9][0-9]:[0-9][0-9]:[0-9][0-9][.Z+-]*' AND
+        (value GLOB '*Z' OR value GLOB '*[+-][0-9][0-9]:[0-9][0-9]') AND substr(value, 1, 10) >= '0001' AND
+        date(substr(value, 1, 10), '+0 days') = substr(value, 1, 10) THEN
+        nullif(max(strftime('%Y-%m-%dT%H:%M:%fZ', iif(substr(value, 18, 2) = '60', substr(value, 1, 17) ||
+        '59' || substr(value, 20), value), iif(substr(value, 18, 2) = '60', '+1 second', '+0 seconds')),
+        '0001'), '0001') END FROM (SELECT json_type(result_json, '$."sentAt"') AS type,
+        upper(json_extract(result_json, '$."sentAt"')) AS value)) AS result_sent_at,
     CASE json_type(result_json, '$."transport"') WHEN 'text' THEN json_extract(result_json, '$."transport"')
         END AS result_transport,
-    CASE WHEN json_type(result_json, '$."recipients"') <> 'null' THEN result_json -> '$."recipients"' END AS
-        result_recipients,
-    CASE WHEN json_type(result_json, '$."refused"') <> 'null' THEN result_json -> '$."refused"' END AS
-        result_refused
+    nullif(result_json -> '$."recipients"', 'null') AS result_recipients,
+    nullif(result_json -> '$."refused"', 'null') AS result_refused
 FROM (
     SELECT *, iif(json_valid(params), params, NULL) AS params_json, iif(json_valid(result), result, NULL) AS
         result_json
@@ -178,40 +228,43 @@ FROM (
 
 
 UPGRADE_POSTGRESQL = [
+    "DROP VIEW IF EXISTS send_email_jobs",
+    "DROP VIEW IF EXISTS import_csv_jobs",
+    "DROP VIEW IF EXISTS daily_digest_jobs",
     """\
-CREATE FUNCTION server_jobs_text(value jsonb) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+CREATE OR REPLACE FUNCTION server_jobs_text(value jsonb) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
     SELECT CASE jsonb_typeof(value) WHEN 'string' THEN value #>> '{}' END
 $$""",
     """\
-CREATE FUNCTION server_jobs_key(value jsonb) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+CREATE OR REPLACE FUNCTION server_jobs_key(value jsonb) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
     SELECT CASE WHEN jsonb_typeof(value) = 'string' AND octet_length(value #>> '{}') <= 2600 THEN value #>>
         '{}' END
 $$""",
     """\
-CREATE FUNCTION server_jobs_bigint(value jsonb) RETURNS bigint LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+CREATE OR REPLACE FUNCTION server_jobs_bigint(value jsonb) RETURNS bigint LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
     SELECT CASE jsonb_typeof(value) WHEN 'number' THEN CASE WHEN trunc(value::numeric) = value::numeric AND
         value::numeric BETWEEN -9223372036854775808 AND 9223372036854775807 THEN value::bigint END END
 $$""",
     """\
-CREATE FUNCTION server_jobs_numeric(value jsonb) RETURNS numeric LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+CREATE OR REPLACE FUNCTION server_jobs_numeric(value jsonb) RETURNS numeric LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
     SELECT CASE jsonb_typeof(value) WHEN 'number' THEN CASE WHEN trunc(value::numeric) = value::numeric AND
         octet_length(value #>> '{}') <= 4200 THEN value::numeric END END
 $$""",
     """\
-CREATE FUNCTION server_jobs_boolean(value jsonb) RETURNS boolean LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+CREATE OR REPLACE FUNCTION server_jobs_boolean(value jsonb) RETURNS boolean LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
     SELECT CASE jsonb_typeof(value) WHEN 'boolean' THEN value::boolean END
 $$""",
     """\
-CREATE FUNCTION server_jobs_uuid(value jsonb) RETURNS uuid LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+CREATE OR REPLACE FUNCTION server_jobs_uuid(value jsonb) RETURNS uuid LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
     SELECT CASE WHEN value #>> '{}' ~ '^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$' THEN (value #>>
         '{}')::uuid END
 $$""",
     """\
-CREATE FUNCTION server_jobs_value(value jsonb) RETURNS jsonb LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+CREATE OR REPLACE FUNCTION server_jobs_value(value jsonb) RETURNS jsonb LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
     SELECT nullif(value, 'null')
 $$""",
     """\
-CREATE FUNCTION server_jobs_json(document text) RETURNS jsonb LANGUAGE plpgsql IMMUTABLE STRICT AS $$
+CREATE OR REPLACE FUNCTION server_jobs_json(document text) RETURNS jsonb LANGUAGE plpgsql IMMUTABLE STRICT AS $$
 BEGIN
     RETURN document::jsonb;
 EXCEPTION WHEN data_exception OR program_limit_exceeded THEN
@@ -219,7 +272,7 @@ EXCEPTION WHEN data_exception OR program_limit_exceeded THEN
 END
 $$""",
     """\
-CREATE FUNCTION server_jobs_double(value jsonb) RETURNS double precision LANGUAGE plpgsql IMMUTABLE STRICT AS
+CREATE OR REPLACE FUNCTION server_jobs_double(value jsonb) RETURNS double precision LANGUAGE plpgsql IMMUTABLE STRICT AS
     $$
 BEGIN
     RETURN CASE jsonb_typeof(value) WHEN 'number' THEN (value #>> '{}')::float8 END;
@@ -228,17 +281,18 @@ EXCEPTION WHEN data_exception OR program_limit_exceeded THEN
 END
 $$""",
     """\
-CREATE FUNCTION server_jobs_timestamp(value jsonb) RETURNS timestamptz LANGUAGE plpgsql IMMUTABLE STRICT AS $$
+CREATE OR REPLACE FUNCTION server_jobs_timestamp(value jsonb) RETURNS timestamptz LANGUAGE plpgsql IMMUTABLE STRICT AS $$
 BEGIN
     RETURN CASE WHEN value #>> '{}' ~
         '^[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}([.][0-9]+)?([Zz]|[+-][0-9]{2}:[0-9]{2})$'
-        THEN (value #>> '{}')::timestamptz END;
+        THEN CASE WHEN (value #>> '{}')::timestamptz BETWEEN timestamptz '0001-01-01T00:00:00Z' AND
+        timestamptz '9999-12-31T23:59:59.999999Z' THEN (value #>> '{}')::timestamptz END END;
 EXCEPTION WHEN data_exception OR program_limit_exceeded THEN
     RETURN NULL;
 END
 $$""",
     """\
-CREATE FUNCTION server_jobs_date(value jsonb) RETURNS date LANGUAGE plpgsql IMMUTABLE STRICT AS $$
+CREATE OR REPLACE FUNCTION server_jobs_date(value jsonb) RETURNS date LANGUAGE plpgsql IMMUTABLE STRICT AS $$
 BEGIN
     RETURN CASE WHEN value #>> '{}' ~ '^[0-9]{4}-[0-9]{2}-[0-9]{2}$' THEN (value #>> '{}')::date END;
 EXCEPTION WHEN data_exception OR program_limit_exceeded THEN
@@ -347,25 +401,25 @@ WHERE jobs.job_name = 'SendEmail'""",
 
 
 DOWNGRADE_SQLITE = [
-    "DROP VIEW send_email_jobs",
-    "DROP VIEW import_csv_jobs",
-    "DROP VIEW daily_digest_jobs",
+    "DROP VIEW IF EXISTS send_email_jobs",
+    "DROP VIEW IF EXISTS import_csv_jobs",
+    "DROP VIEW IF EXISTS daily_digest_jobs",
 ]
 
 
 DOWNGRADE_POSTGRESQL = [
-    "DROP VIEW send_email_jobs",
-    "DROP VIEW import_csv_jobs",
-    "DROP VIEW daily_digest_jobs",
-    "DROP FUNCTION server_jobs_date(value jsonb)",
-    "DROP FUNCTION server_jobs_timestamp(value jsonb)",
-    "DROP FUNCTION server_jobs_double(value jsonb)",
-    "DROP FUNCTION server_jobs_json(document text)",
-    "DROP FUNCTION server_jobs_value(value jsonb)",
-    "DROP FUNCTION server_jobs_uuid(value jsonb)",
-    "DROP FUNCTION server_jobs_boolean(value jsonb)",
-    "DROP FUNCTION server_jobs_numeric(value jsonb)",
-    "DROP FUNCTION server_jobs_bigint(value jsonb)",
-    "DROP FUNCTION server_jobs_key(value jsonb)",
-    "DROP FUNCTION server_jobs_text(value jsonb)",
+    "DROP VIEW IF EXISTS send_email_jobs",
+    "DROP VIEW IF EXISTS import_csv_jobs",
+    "DROP VIEW IF EXISTS daily_digest_jobs",
+    "DROP FUNCTION IF EXISTS server_jobs_date(value jsonb)",
+    "DROP FUNCTION IF EXISTS server_jobs_timestamp(value jsonb)",
+    "DROP FUNCTION IF EXISTS server_jobs_double(value jsonb)",
+    "DROP FUNCTION IF EXISTS server_jobs_json(document text)",
+    "DROP FUNCTION IF EXISTS server_jobs_value(value jsonb)",
+    "DROP FUNCTION IF EXISTS server_jobs_uuid(value jsonb)",
+    "DROP FUNCTION IF EXISTS server_jobs_boolean(value jsonb)",
+    "DROP FUNCTION IF EXISTS server_jobs_numeric(value jsonb)",
+    "DROP FUNCTION IF EXISTS server_jobs_bigint(value jsonb)",
+    "DROP FUNCTION IF EXISTS server_jobs_key(value jsonb)",
+    "DROP FUNCTION IF EXISTS server_jobs_text(value jsonb)",
 ]

@@ -1,4 +1,6 @@
--- server_jobs_0001 as plain SQL. If Alembic is to take over later: alembic stamp server_jobs_0001
+-- server_jobs_0001_4abd32ad as plain SQL. If Alembic is to take over later: alembic stamp server_jobs_0001_4abd32ad
+-- Follows: nothing
+-- Checksum: b18fc3634b46129b
 
 CREATE TABLE cron_jobs (
     id TEXT NOT NULL,
@@ -14,11 +16,38 @@ CREATE TABLE cron_jobs (
     last_job_id TEXT,
     created_at TIMESTAMP WITH TIME ZONE NOT NULL,
     updated_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    misfire_limit INTEGER,
     CONSTRAINT cron_jobs_pkey PRIMARY KEY (id),
     CONSTRAINT cron_jobs_misfire_check CHECK (misfire IN ('skip', 'fire_once', 'fire_all'))
 );
 
 CREATE UNIQUE INDEX cron_jobs_job_name_name_key ON cron_jobs (job_name, name);
+
+CREATE TABLE job_audit (
+    id TEXT NOT NULL,
+    at TIMESTAMP WITH TIME ZONE NOT NULL,
+    actor TEXT NOT NULL,
+    action TEXT NOT NULL,
+    target TEXT NOT NULL,
+    job_name TEXT,
+    detail TEXT,
+    CONSTRAINT job_audit_pkey PRIMARY KEY (id)
+);
+
+CREATE INDEX job_audit_at ON job_audit (at);
+
+CREATE TABLE job_starts (
+    id TEXT NOT NULL,
+    job_name TEXT NOT NULL,
+    rate_key TEXT NOT NULL,
+    started_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    expires_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    CONSTRAINT job_starts_pkey PRIMARY KEY (id)
+);
+
+CREATE INDEX job_starts_expiry ON job_starts (expires_at);
+
+CREATE INDEX job_starts_rate ON job_starts (job_name, rate_key, started_at);
 
 CREATE TABLE jobs (
     id TEXT NOT NULL,
@@ -44,16 +73,31 @@ CREATE TABLE jobs (
     fencing_token TEXT,
     unique_key TEXT,
     cancel_requested BOOLEAN DEFAULT false NOT NULL,
+    concurrency_key TEXT,
+    rate_key TEXT,
     CONSTRAINT jobs_pkey PRIMARY KEY (id),
     CONSTRAINT jobs_fencing_token_check CHECK ((status = 'running') = (fencing_token IS NOT NULL)),
     CONSTRAINT jobs_lease_check CHECK ((status = 'running') = (worker_expires_at IS NOT NULL)),
     CONSTRAINT jobs_status_check CHECK (status IN ('pending', 'running', 'completed', 'failed', 'cancelled')),
     CONSTRAINT jobs_attempt_count_check CHECK (attempt_count BETWEEN 0 AND max_attempts),
     CONSTRAINT jobs_progress_check CHECK (progress BETWEEN 0 AND 100)
-);
+)
+ WITH (autovacuum_vacuum_scale_factor = 0.01, autovacuum_vacuum_threshold = 2000);
 
-CREATE INDEX jobs_claim ON jobs (priority DESC, scheduled_for, id) WHERE status = 'pending';
+CREATE INDEX jobs_lease ON jobs (worker_expires_at, fencing_token) WHERE status = 'running';
 
-CREATE INDEX jobs_lease ON jobs (worker_expires_at) WHERE status = 'running';
+CREATE INDEX jobs_limited_group ON jobs (job_name, spec_version, queue, priority DESC, scheduled_for, id) WHERE status = 'pending' AND concurrency_key IS NOT NULL;
+
+CREATE INDEX jobs_limited_lane ON jobs (job_name, concurrency_key, rate_key, priority DESC, scheduled_for, id) WHERE status = 'pending' AND concurrency_key IS NOT NULL;
+
+CREATE INDEX jobs_limited_running ON jobs (job_name, concurrency_key) WHERE status = 'running' AND concurrency_key IS NOT NULL;
 
 CREATE UNIQUE INDEX jobs_unique_key ON jobs (unique_key) WHERE unique_key IS NOT NULL AND status IN ('pending', 'running');
+
+CREATE INDEX jobs_unlimited_group ON jobs (job_name, spec_version, queue, priority DESC, scheduled_for, id) WHERE status = 'pending' AND concurrency_key IS NULL;
+
+CREATE TABLE paused_queues (
+    name TEXT NOT NULL,
+    paused_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    CONSTRAINT paused_queues_pkey PRIMARY KEY (name)
+);

@@ -1,4 +1,6 @@
--- server_jobs_0008 as plain SQL. If Alembic is to take over later: alembic stamp server_jobs_0008
+-- server_jobs_0003_008566b4 as plain SQL. If Alembic is to take over later: alembic stamp server_jobs_0003_008566b4
+-- Follows: server_jobs_0002_a53bb0a4
+-- Checksum: 28852448b17d9e3d
 
 DROP VIEW IF EXISTS send_email_jobs;
 

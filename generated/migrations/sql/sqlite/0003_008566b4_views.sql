@@ -1,10 +1,12 @@
--- server_jobs_0008 as plain SQL. If Alembic is to take over later: alembic stamp server_jobs_0008
+-- server_jobs_0003_008566b4 as plain SQL. If Alembic is to take over later: alembic stamp server_jobs_0003_008566b4
+-- Follows: server_jobs_0002_a53bb0a4
+-- Checksum: 28852448b17d9e3d
 
-DROP VIEW send_email_jobs;
+DROP VIEW IF EXISTS send_email_jobs;
 
-DROP VIEW import_csv_jobs;
+DROP VIEW IF EXISTS import_csv_jobs;
 
-DROP VIEW daily_digest_jobs;
+DROP VIEW IF EXISTS daily_digest_jobs;
 
 CREATE VIEW daily_digest_jobs AS
 SELECT

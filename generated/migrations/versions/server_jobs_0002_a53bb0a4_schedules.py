@@ -1,14 +1,15 @@
 """Store the schedules of the specs.
 
-Revision ID: server_jobs_0002
-Revises: server_jobs_0001
+Revision ID: server_jobs_0002_a53bb0a4
+Revises: server_jobs_0001_4abd32ad
 """
 
 import sqlalchemy as sa
 from alembic import op
+from sqlalchemy.dialects import postgresql, sqlite
 
-revision = "server_jobs_0002"
-down_revision = "server_jobs_0001"
+revision = "server_jobs_0002_a53bb0a4"
+down_revision = "server_jobs_0001_4abd32ad"
 branch_labels = None
 depends_on = None
 
@@ -20,6 +21,7 @@ cron_jobs = sa.table(
     sa.column("cron_expression", sa.Text),
     sa.column("timezone", sa.Text),
     sa.column("misfire", sa.Text),
+    sa.column("misfire_limit", sa.Integer),
     sa.column("params", sa.Text),
     sa.column("next_run_at"),
     sa.column("created_at"),
@@ -35,6 +37,7 @@ def upgrade() -> None:
         cron_expression="30 7 * * *",
         timezone="Europe/Berlin",
         misfire="fire_once",
+        misfire_limit=None,
         params='{"recipients":["operations@example.com"]}',
     )
 
@@ -43,9 +46,15 @@ def downgrade() -> None:
     remove("7f75cead-1b2f-5044-831d-45b8fd043722")
 
 
-def add(**values: str) -> None:
-    """A new schedule; the next scheduler that runs plans it."""
-    op.execute(cron_jobs.insert().values(created_at=now(), updated_at=now(), **values))
+def add(**values: str | int | None) -> None:
+    """Store a schedule, or change the one that a revision of another branch stored; the next scheduler plans it."""
+    is_postgresql = op.get_context().dialect.name == "postgresql"
+    dialect: type[postgresql.Insert] | type[sqlite.Insert] = postgresql.Insert if is_postgresql else sqlite.Insert
+    row = dialect(cron_jobs).values(created_at=now(), updated_at=now(), **values)
+    new = {name: row.excluded[name] for name in values if name != "id"}
+    is_other = sa.or_(*(cron_jobs.c[name].is_distinct_from(value) for name, value in new.items()))
+    changes = {**new, "next_run_at": None, "updated_at": now()}
+    op.execute(row.on_conflict_do_update(index_elements=["id"], set_=changes, where=is_other))
 
 
 def remove(schedule_id: str) -> None:
