@@ -47,13 +47,13 @@ def test_the_model_and_the_schema_agree(params: Schema, definitions: Schema, dat
     fitting.start_file()
     with loaded(render_models(specs.jobs[0])) as module:
         for document in data.draw(st.lists(values_near(params, definitions), min_size=5, max_size=5)):
-            misfits = fitting.misfits(params, "x", document)
+            violations = fitting.violations(params, "x", document)
             model = accepts(module.CaseParams, document)
-            assert (model is not None) == (not misfits), (document, misfits)
+            assert (model is not None) == (not violations), (document, violations)
             if model is not None:
                 _, stored = write_params("Case", module.CaseParams, document)
                 assert read_params("Case", module.CaseParams, stored) == model
-                assert fitting.misfits(params, "x", json.loads(stored)) == []
+                assert fitting.violations(params, "x", json.loads(stored)) == []
                 if not model.model_extra:
                     said = {name: getattr(model, name) for name in model.model_fields_set}
                     assert module.CaseParams(**said) == model

@@ -197,13 +197,13 @@ def test_a_union_takes_the_documents_that_its_schema_takes(tmp_path: Path) -> No
 def check_documents(about: str, model: type[BaseModel], params: Schema, definitions: Schema) -> None:
     fitting = fitting_of(definitions)
     for document in DOCUMENTS:
-        misfits = fitting.misfits(params, "x", document)
+        violations = fitting.violations(params, "x", document)
         try:
             model.model_validate_json(json.dumps(document))
         except ValidationError:
-            assert misfits, (about, document)
+            assert violations, (about, document)
             continue
-        assert not misfits, (about, document, misfits)
+        assert not violations, (about, document, violations)
         written, stored = write_params("Case", model, document)
         assert read_params("Case", model, stored) == written
         assert write_params("Case", model, written)[1] == stored

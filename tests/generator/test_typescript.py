@@ -207,7 +207,7 @@ def test_whatever_a_schema_allows_fits_its_type(params: Schema, definitions: Sch
     fitting = fitting_of(definitions)
 
     for document in data.draw(st.lists(values_near(params, definitions), min_size=4, max_size=4)):
-        if not fitting.misfits(params, "x", document):
+        if not fitting.violations(params, "x", document):
             assert _fits(("name", "CaseParams"), document, declared), document
 
 
@@ -249,12 +249,12 @@ def misfits_of_parts(seed: int) -> list[str]:
     return [
         f"{seed}: {document} fits {schema}, not {text}"
         for document in DOCUMENTS
-        if not fitting.misfits(schema, "x", document) and not _fits(("name", "A"), document, declared)
+        if not fitting.violations(schema, "x", document) and not _fits(("name", "A"), document, declared)
     ]
 
 
 def test_a_closed_object_made_of_parts_with_patterns_takes_what_they_take() -> None:
-    assert [misfit for seed in range(40 * FEW) for misfit in misfits_of_parts(seed)] == []
+    assert [violation for seed in range(40 * FEW) for violation in misfits_of_parts(seed)] == []
 
 
 def test_a_value_of_another_type_is_noticed() -> None:

@@ -20,7 +20,7 @@ def test_every_official_test_is_decided_rightly(record_property: Callable[[str, 
         for description, value, is_valid in group.tests:
             is_policy = group.is_about_annotations(description)
             assert checker.fits(value) == (is_valid and not is_policy), (group.file, group.title, description)
-            assert (not checker.misfits(value)) == checker.fits(value)
+            assert (not checker.violations(value)) == checker.fits(value)
             decided, by_policy = decided + (not is_policy), by_policy + is_policy
     record_property("figure", f"{decided:,} official tests of 2020-12, {by_policy} where formats are enforced instead")
     assert decided > 1_880
@@ -62,17 +62,19 @@ def test_every_official_test_is_decided_rightly(record_property: Callable[[str, 
 def test_what_does_not_fit_is_told_where_and_why(
     schema: object, value: object, path: tuple[str | int, ...], message: str
 ) -> None:
-    assert [(misfit.path, misfit.message) for misfit in Checker(schema).misfits(value)] == [(path, message)]
+    assert [(violation.path, violation.message) for violation in Checker(schema).violations(value)] == [(path, message)]
 
 
 def test_everything_that_does_not_fit_is_told_at_once() -> None:
     schema = {"properties": {"a": {"type": "string"}, "b": {"allOf": [{"minimum": 3}, {"multipleOf": 2}]}}}
-    assert [misfit.path for misfit in Checker(schema).misfits({"a": 1, "b": 1})] == [("a",), ("b",), ("b",)]
+    assert [violation.path for violation in Checker(schema).violations({"a": 1, "b": 1})] == [("a",), ("b",), ("b",)]
 
 
 def test_branches_that_are_only_tried_say_nothing() -> None:
     schema = {"anyOf": [{"properties": {"a": {"type": "string"}}}, {"required": ["b"]}], "minProperties": 2}
-    assert [misfit.message for misfit in Checker(schema).misfits({"a": "x"})] == ["must have at least 2 properties"]
+    assert [violation.message for violation in Checker(schema).violations({"a": "x"})] == [
+        "must have at least 2 properties"
+    ]
 
 
 def test_numbers_are_compared_as_they_are_written() -> None:

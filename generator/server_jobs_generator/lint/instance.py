@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from pydantic import JsonValue
 from server_jobs.contract.schemas.checker import Compiler
-from server_jobs.contract.schemas.run import CheckTooLongError, Misfit, Run
+from server_jobs.contract.schemas.run import CheckTooLongError, Run, Violation
 
 from ..problems.problem import shown
 from ..read.document import Pointer
@@ -36,7 +36,7 @@ class Fitting:
         """Allow as many steps as one file may take."""
         self.steps = _MOST_STEPS
 
-    def misfits(self, schema: JsonValue, file: str, value: JsonValue) -> list[tuple[Pointer, str]]:
+    def violations(self, schema: JsonValue, file: str, value: JsonValue) -> list[tuple[Pointer, str]]:
         """Where and why the value does not fit a schema that stands in `file`."""
         run = Run(self.steps, report=[])
         try:
@@ -48,7 +48,7 @@ class Fitting:
             return [((), "is nested too deep to be checked against its schema")]
         finally:
             self.steps = max(run.steps, 0)
-        return [(misfit.path, _worded(misfit, value)) for misfit in run.report or ()]
+        return [(violation.path, _worded(violation, value)) for violation in run.report or ()]
 
     def _resolve(self, reference: str, base: str) -> tuple[JsonValue, str]:
         return referenced(self.library, reference, base)
@@ -77,7 +77,7 @@ def referenced(library: Library, reference: str, file: str) -> tuple[JsonValue, 
     return library.value_at(target), target.file
 
 
-def _worded(misfit: Misfit, value: JsonValue) -> str:
-    for token in misfit.path:
+def _worded(violation: Violation, value: JsonValue) -> str:
+    for token in violation.path:
         value = value[token]  # type: ignore[index]  # a path that the check has found
-    return f"{misfit.message}, not {shown(value)}" if misfit.message.startswith("must ") else misfit.message
+    return f"{violation.message}, not {shown(value)}" if violation.message.startswith("must ") else violation.message

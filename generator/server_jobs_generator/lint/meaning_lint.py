@@ -80,12 +80,12 @@ class MeaningLint:
         if isinstance(properties, dict):
             stated += [(("properties", name), name) for name in properties]
         for place, name in stated:
-            for _, message in self.fitting.misfits(names, location.file, name):
+            for _, message in self.fitting.violations(names, location.file, name):
                 yield self._problem(location, place, ALLOWS_NOTHING, f"propertyNames refuses {shown(name)}: {message}")
 
     def _check_value(self, location: Location, schema: JsonValue, place: Pointer, rule: Rule) -> Iterator[SpecProblem]:
         value = self.library.value_at(Location(location.file, (*location.pointer, *place)))
-        for pointer, message in self.fitting.misfits(schema, location.file, value):
+        for pointer, message in self.fitting.violations(schema, location.file, value):
             yield self._problem(location, (*place, *pointer), rule, f"does not fit its own schema: {message}")
 
     def _problem(self, location: Location, below: Pointer, rule: Rule, message: str) -> SpecProblem:

@@ -244,7 +244,7 @@ class OptionsLint:
         return json.dumps(value, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
 
     def _check_params(self, pointer: Pointer, value: JsonValue) -> None:
-        for below, reason in self.fitting.misfits(self.params, self.file, value):
+        for below, reason in self.fitting.violations(self.params, self.file, value):
             path = pointer_to(below)
             is_known = self.pointers_into_params.missing(path) is None
             meant = did_you_mean(None if is_known else self.pointers_into_params.meant(path))

@@ -99,7 +99,7 @@ class DefaultValue:
             return schema
         # The lint has counted the steps of the whole file; here each value may take as many.
         self.fitting.start_file()
-        fitting = next(branch for branch in branches if not self.fitting.misfits(branch, _FILE, value))
+        fitting = next(branch for branch in branches if not self.fitting.violations(branch, _FILE, value))
         return self._branch(self.plan.target(fitting), value)
 
     def _list(self, schema: Schema, value: list[JsonValue]) -> Expression:

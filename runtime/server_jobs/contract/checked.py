@@ -27,7 +27,7 @@ from pydantic_core import CoreSchema, InitErrorDetails, PydanticCustomError, cor
 from .canonical_text import written
 from .model import Check, JobModel
 from .schemas.checker import Checker
-from .schemas.run import CheckTooLongError, Misfit
+from .schemas.run import CheckTooLongError, Violation
 
 T = TypeVar("T")
 
@@ -88,10 +88,12 @@ class _Check(Check):
         try:
             if self._checker.fits(document):
                 return
-            misfits = self._checker.misfits(document)
+            violations = self._checker.violations(document)
         except CheckTooLongError as error:
-            misfits = [Misfit((), str(error))]
-        raise ValidationError.from_exception_data("its JSON Schema", [_detail(misfit, document) for misfit in misfits])
+            violations = [Violation((), str(error))]
+        raise ValidationError.from_exception_data(
+            "its JSON Schema", [_detail(violation, document) for violation in violations]
+        )
 
 
 def document_of(value: object) -> object:
@@ -109,13 +111,13 @@ def document_of(value: object) -> object:
             return value
 
 
-def _detail(misfit: Misfit, document: object) -> InitErrorDetails:
+def _detail(violation: Violation, document: object) -> InitErrorDetails:
     # The message names limits and properties, and never shows a value: it may be one that is to be hidden.
-    error = PydanticCustomError("json_schema", "Input {reason}", {"reason": misfit.message})
-    return InitErrorDetails(type=error, loc=misfit.path, input=_at(document, misfit))
+    error = PydanticCustomError("json_schema", "Input {reason}", {"reason": violation.message})
+    return InitErrorDetails(type=error, loc=violation.path, input=_at(document, violation))
 
 
-def _at(document: object, misfit: Misfit) -> object:
-    for token in misfit.path:
+def _at(document: object, violation: Violation) -> object:
+    for token in violation.path:
         document = document[token]  # type: ignore[index]  # a path that the check has found
     return document

@@ -44,8 +44,8 @@ from ..isolation.messages import (
     Call,
     Declined,
     HandlerPaths,
+    InvalidDocument,
     Message,
-    Misfit,
     Progress,
     Raised,
     Returned,
@@ -128,7 +128,7 @@ class HandlerProgram:
             outcome = self._call(handler, params, self._begin(call, backend), backend)
             return _raised(outcome.error) if isinstance(outcome, _Error) else _answer_to(name, result_model, outcome)
         except InvalidDocumentError as error:
-            return _misfit(error)
+            return _invalid_document(error)
         except BaseException as error:  # noqa: BLE001  models and modules are user code
             return _raised(error)
 
@@ -371,7 +371,7 @@ def _answer_to(job_name: str, result_model: type[BaseModel], outcome: object) ->
             return Returned(result=write_result(job_name, result_model, outcome)[1])
 
 
-def _misfit(error: InvalidDocumentError) -> Misfit:
+def _invalid_document(error: InvalidDocumentError) -> InvalidDocument:
     problems: list[tuple[str, str]] = []
     left = MAX_ERROR_CHARACTERS  # the limit of the row
     for problem in error.problems:
@@ -380,7 +380,7 @@ def _misfit(error: InvalidDocumentError) -> Misfit:
         pointer, message = (clean_text(text, left) for text in (problem.pointer, problem.message))
         problems.append((pointer, message))
         left -= len(pointer) + len(message)
-    return Misfit(part="params" if error.part == "params" else "result", problems=problems)
+    return InvalidDocument(part="params" if error.part == "params" else "result", problems=problems)
 
 
 def _raised(error: BaseException) -> Raised:

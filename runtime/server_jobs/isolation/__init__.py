@@ -1,5 +1,5 @@
-"""Handlers in their own processes, as the worker sees them.
+"""Handlers in their own processes: the side of the worker.
 
-`pool` hands out processes, `process` is one of them, `messages` what they say to each other. The other side, which
-runs in such a process, is `server_jobs.engine.handler_process`.
+`pool` starts and reuses processes, `process` is one process, and `messages` is their protocol. The other side, inside
+of the process, is `server_jobs.engine.handler_process`.
 """

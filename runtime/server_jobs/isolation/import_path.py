@@ -1,4 +1,4 @@
-"""How one process names a handler or a model to another: by the module it is in and its name there."""
+"""Import paths: the module and the name of a handler or a model, for another process."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from ..errors import InvalidOptionError
 
 
 def import_path_of(what: str, value: object) -> str:
-    """`module:name` of something that another process can import; `what` it is, for the message.
+    """Return `module:name` of an object that another process can import.
 
-    Raises `InvalidOptionError`, which says what to change, for everything else.
+    `what` describes the object in the message. Raises `InvalidOptionError` with advice if it cannot be imported.
     """
     module, name = getattr(value, "__module__", None), getattr(value, "__qualname__", None)
     if not isinstance(module, str) or not isinstance(name, str):
@@ -29,7 +29,7 @@ def import_path_of(what: str, value: object) -> str:
 
 
 def load(path: str) -> object:
-    """What `import_path_of` gave that path to, in this process. Raises what the import raises."""
+    """Import the object with this path. Raises the error of the import."""
     module, _, name = path.partition(":")
     return _find(import_module(module), name)
 

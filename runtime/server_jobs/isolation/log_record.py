@@ -1,4 +1,4 @@
-"""Log records of a handler's process, which the worker logs as its own: one log, with its format and its filters."""
+"""Log records of handler processes. The worker logs them with its own format and filters."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _formatter = logging.Formatter()
 
 
 def logged(record: logging.LogRecord) -> Logged:
-    """The record for the way to the worker: its message made, its extras as JSON; what is not JSON as its text."""
+    """Return the message for a record: text formatted, extras as JSON or, if they are not JSON, as text."""
     return Logged(
         name=record.name,
         level=record.levelno,
@@ -32,7 +32,7 @@ def logged(record: logging.LogRecord) -> Logged:
 
 
 def log_here(message: Logged, process_id: int) -> None:
-    """Hand the record to the logger of its name in this process, if that one takes its level."""
+    """Pass the record to the logger with its name in this process, if the logger is enabled for its level."""
     logger = logging.getLogger(message.name)
     if not logger.isEnabledFor(message.level):
         return
@@ -58,7 +58,7 @@ def log_here(message: Logged, process_id: int) -> None:
 
 
 def levels() -> dict[str, int]:
-    """The levels that were set in this process, by the names of loggers; `""` for the root."""
+    """Return the levels set in this process, by name of the logger; `""` is the root."""
     loggers = logging.root.manager.loggerDict.items()
     found = {name: logger.level for name, logger in loggers if isinstance(logger, logging.Logger) and logger.level}
     return {**found, "": logging.root.level}
@@ -86,5 +86,5 @@ def _extras(record: logging.LogRecord) -> str:
 def _shown(value: object) -> str:
     try:
         return str(value)
-    except Exception:  # noqa: BLE001  a class of the user's own
+    except Exception:  # noqa: BLE001  a class of the user
         return f"a {type(value).__name__} that cannot be shown"

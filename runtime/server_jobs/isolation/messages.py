@@ -1,4 +1,4 @@
-"""What a worker and the processes of its handlers tell each other: one JSON object a line, never pickled objects."""
+"""Messages between a worker and its handler processes: one JSON object per line, without pickled objects."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ LONGEST_LINE = 16 * 1024 * 1024
 
 
 class Message(BaseModel):
-    """Base of all messages."""
+    """The base of all messages."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class HandlerPaths(Message):
-    """Where a job's handler and models are, as `import_path_of` writes it."""
+    """Import paths of the handler and the models of a job."""
 
     job_name: str
     handler: str
@@ -26,7 +26,7 @@ class HandlerPaths(Message):
 
 
 class Setup(Message):
-    """The first message to a process. `levels` are those of the worker's loggers by name, `""` for the root."""
+    """The first message to a process. `levels` are the levels of the worker's loggers, by name."""
 
     kind: Literal["setup"] = "setup"
     database: str | None
@@ -36,7 +36,7 @@ class Setup(Message):
 
 
 class Call(Message):
-    """Call that handler with these params (JSON text); the rest is for its context."""
+    """Call a handler with these params (JSON text). The other fields are for its context."""
 
     kind: Literal["call"] = "call"
     paths: HandlerPaths
@@ -49,9 +49,9 @@ class Call(Message):
 
 
 class Stop(Message):
-    """The handler is to end: its context says so, and an async one is cancelled. The process ends with it.
+    """Stop the handler: set its context to cancelled, and cancel an async handler. The process ends afterwards.
 
-    `firmly`: it did not, and `SystemExit` is raised in it.
+    `firmly`: the handler did not stop; raise `SystemExit` in it.
     """
 
     kind: Literal["stop"] = "stop"
@@ -59,7 +59,7 @@ class Stop(Message):
 
 
 class Began(Message):
-    """Everything is imported and the params are read: the handler's time runs."""
+    """Imports and params are ready; the timeout of the handler starts."""
 
     kind: Literal["began"] = "began"
 
@@ -73,7 +73,7 @@ class Progress(Message):
 
 
 class Logged(Message):
-    """A log record of whatever logger. `extras` is JSON text."""
+    """A log record. `extras` is JSON text."""
 
     kind: Literal["logged"] = "logged"
     name: str
@@ -89,7 +89,7 @@ class Logged(Message):
 
 
 class Returned(Message):
-    """The handler's result, checked and written as JSON text."""
+    """The validated result of the handler as JSON text."""
 
     kind: Literal["returned"] = "returned"
     result: str
@@ -109,16 +109,16 @@ class Declined(Message):
     reason: str
 
 
-class Misfit(Message):
-    """Params or result do not fit the spec: pairs of pointer and message."""
+class InvalidDocument(Message):
+    """Params or result do not fit the spec. `problems` are pairs of pointer and message."""
 
-    kind: Literal["misfit"] = "misfit"
+    kind: Literal["invalid_document"] = "invalid_document"
     part: Literal["params", "result"]
     problems: list[tuple[str, str]]
 
 
 class Raised(Message):
-    """The handler raised. `description` is how the error is stored; `delay` is that of a `RetryAfterError`."""
+    """The handler raised an error. `description` is the text to store. `delay` is set for `RetryAfterError`."""
 
     kind: Literal["raised"] = "raised"
     description: str
@@ -128,7 +128,7 @@ class Raised(Message):
 
 
 Request = Setup | Call | Stop
-Answer = Returned | Snoozed | Declined | Misfit | Raised
+Answer = Returned | Snoozed | Declined | InvalidDocument | Raised
 Reply = Began | Progress | Logged | Answer
 
 _requests: TypeAdapter[Request] = TypeAdapter(Annotated[Request, Field(discriminator="kind")])
@@ -136,15 +136,15 @@ _replies: TypeAdapter[Reply] = TypeAdapter(Annotated[Reply, Field(discriminator=
 
 
 def line_of(message: Message) -> bytes:
-    """The message as it travels."""
+    """Return the line of a message."""
     return message.model_dump_json().encode() + b"\n"
 
 
 def read_request(line: bytes) -> Request:
-    """A line from the worker."""
+    """Parse a line from the worker."""
     return _requests.validate_json(line)
 
 
 def read_reply(line: bytes) -> Reply:
-    """A line from a handler's process. Raises `ValueError` for anything but a message."""
+    """Parse a line from a handler process. Raises `ValueError` if it is no message."""
     return _replies.validate_json(line)

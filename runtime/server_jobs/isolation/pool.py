@@ -1,4 +1,4 @@
-"""The processes in which a backend runs the handlers whose spec says `"runIn": "process"`."""
+"""The processes of a backend, for handlers with `"runIn": "process"`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ..errors import InvalidOptionError, InvalidParamsError, InvalidResultError,
 from ..registry import JobRegistry
 from .import_path import import_path_of
 from .log_record import levels
-from .messages import Answer, Call, Declined, HandlerPaths, Misfit, Raised, Returned, Setup, Snoozed
+from .messages import Answer, Call, Declined, HandlerPaths, InvalidDocument, Raised, Returned, Setup, Snoozed
 from .process import HandlerProcess
 from .raised import (
     FinalInProcessError,
@@ -30,10 +30,10 @@ DEFAULT_IDLE_TIME = timedelta(seconds=60)
 
 
 class HandlerProcesses:
-    """Runs each handler in a process that runs nothing else meanwhile, and which the next one is run in afterwards.
+    """A pool of processes. A process runs one handler at a time, and is reused for the next one.
 
-    There are never more of them than handlers run at one time; one that was not used for `idle_time` is ended.
-    `database_url` is what a handler's context has as its database; with it, handlers enqueue and read other jobs.
+    The pool has at most one process per running handler, and ends a process that was idle for `idle_time`. Handlers can
+    enqueue and read other jobs if `database_url` is set; it is also the database of their context.
     """
 
     def __init__(
@@ -46,18 +46,17 @@ class HandlerProcesses:
         self._all: set[HandlerProcess] = set()
 
     def check(self, job: AnyDefinition, handler: AnyHandler) -> None:
-        """Raise `InvalidOptionError` when another process could not import the handler or a model of the job."""
+        """Raise `InvalidOptionError` if another process could not import the handler or a model of the job."""
         _check_platform()
         _paths_of(job, handler)
 
     async def run(
         self, job: AnyDefinition, handler: AnyHandler, params: str, context: JobContext
     ) -> WrittenResult | Snooze | Cancel:
-        """What the handler returns for these params (JSON text), which are validated over there, as is its result.
+        """Run a handler with these params (JSON text) and return its result. The process validates both.
 
-        Raises `InvalidParamsError` and `InvalidResultError` as they are, whatever else the handler raises as
-        `HandlerProcessError`, and that one also when its process ends or its time is up. When the caller is cancelled,
-        the process is gone by the time this ends.
+        Raises `InvalidParamsError` or `InvalidResultError`. Every other error of the handler, a timeout and the end of
+        the process raise `HandlerProcessError`. If the caller is cancelled, the process has ended when this raises.
         """
         call = Call(
             paths=_paths_of(job, handler),
@@ -71,11 +70,11 @@ class HandlerProcesses:
         return _outcome_of(job.job_name, await self._answer(call, context, job.options.timeout))
 
     def ids(self) -> list[int]:
-        """The process ids of those that are there, whether or not they run a handler now."""
+        """The ids of all processes, busy or idle."""
         return [process.pid for process in self._all if process.is_usable]
 
     async def close(self) -> None:
-        """End all processes. Those that run a handler still are killed."""
+        """End all idle processes and kill the busy ones."""
         for process in list(self._idle):
             self._take_out(process)
         here = [process for process in self._all if process.loop is asyncio.get_running_loop()]
@@ -88,7 +87,7 @@ class HandlerProcesses:
             except HandlerCrashedError:
                 if process.has_begun:
                     raise
-                # It ended while it was idle, or when it was to begin: a new one may do.
+                # The process ended before the handler started: try a new one.
         return await self._answer_in(await self._start(), call, context, limit)
 
     async def _answer_in(
@@ -116,7 +115,7 @@ class HandlerProcesses:
         return process
 
     def _take(self) -> HandlerProcess | None:
-        """The process that was used last, of those that wait; None if none of this event loop does."""
+        """Return the idle process of this event loop that was used last, or None."""
         loop = asyncio.get_running_loop()
         for process in reversed(list(self._idle)):
             if process.loop is not loop and not process.loop.is_closed():
@@ -144,7 +143,7 @@ class HandlerProcesses:
             timer.cancel()
 
     def _importable(self) -> list[HandlerPaths]:
-        """The jobs that a handler over there can run with `now`."""
+        """Return the jobs that a handler in a process can run with `now`."""
         found: list[HandlerPaths] = []
         for registration in self._registry.registrations():
             if registration.handler is not None:
@@ -182,7 +181,7 @@ def _outcome_of(job_name: str, answer: Answer) -> WrittenResult | Snooze | Cance
             return Snooze(delay)
         case Declined(reason=reason):
             return Cancel(reason)
-        case Misfit(part=part, problems=pairs):
+        case InvalidDocument(part=part, problems=pairs):
             refusal = InvalidParamsError if part == "params" else InvalidResultError
             raise refusal(job_name, [Problem(pointer, message) for pointer, message in pairs])
         case Raised():

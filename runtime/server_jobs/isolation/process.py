@@ -1,4 +1,4 @@
-"""One process that runs handlers, one after the other, as the worker sees it."""
+"""One handler process, as the worker sees it. It runs one handler after the other."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from .messages import (
 )
 from .raised import HandlerCrashedError, HandlerProcessError
 
-# As `-m server_jobs.engine.handler_process`, but with the module path of this process from the first import on.
+# Like `-m server_jobs.engine.handler_process`, but with the module path of this process from the start.
 _PROGRAM = (
     "import json, sys; sys.path[:] = json.loads(sys.argv[2]); "
     "from server_jobs.engine.handler_process import main; main(int(sys.argv[1]))"
@@ -38,23 +38,23 @@ _PROGRAM = (
 LONGEST_START = timedelta(minutes=1)
 POLITE_SECONDS = 0.15
 FIRM_SECONDS = 0.05
-"""How long a handler that is stopped may go on when it has been asked to end, and then when it has been told to.
+"""Time for a handler to stop after the request, and then after `SystemExit`.
 
-Together less than a worker waits at its end before it gives jobs back: by then no handler of them runs any more.
+Together they are shorter than the time that a worker waits before it releases jobs, so that no handler runs then.
 """
 _LAST_WORDS = 0.1
 _LAST_MOMENTS = 1.5
 
 
 class HandlerProcess:
-    """A running process. It lives as long as the event loop it was started in, at most, and never outlives us."""
+    """A running process. It ends with its event loop at the latest, and never outlives the worker."""
 
     def __init__(
         self, process: asyncio.subprocess.Process, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
         self.loop = asyncio.get_running_loop()
         self.is_usable = True
-        """Whether another handler may be run in it, once it runs none."""
+        """Whether the process can run another handler once it is idle."""
         self._process = process
         self._reader = reader
         self._writer = writer
@@ -64,13 +64,13 @@ class HandlerProcess:
         self._bound = asyncio.timeout(None)
         self._job_name = ""
         self.has_begun = False
-        """Whether the handler that was run last was called at all."""
+        """Whether the last handler was called."""
         self._fault: str | None = None
         self._attending = self.loop.create_task(self._attend())
 
     @classmethod
     async def start(cls, setup: Setup) -> HandlerProcess:
-        """Start a process. Raises `OSError` when the system refuses."""
+        """Start a process. Raises `OSError` if the system refuses."""
         ours, theirs = socket.socketpair()
         try:
             with theirs:
@@ -79,12 +79,12 @@ class HandlerProcess:
                     *arguments,
                     stdin=asyncio.subprocess.DEVNULL,
                     pass_fds=(theirs.fileno(),),
-                    # Ctrl-C is for the worker, which lets handlers finish; and what handlers start ends with them.
+                    # Ctrl-C is for the worker, which lets handlers finish. Children of handlers end with them.
                     start_new_session=True,
                 )
             reader, writer = await asyncio.open_connection(sock=ours, limit=LONGEST_LINE)
         except BaseException:
-            ours.close()  # which ends the process, if there is one
+            ours.close()  # ends the process, if it started
             raise
         started = cls(process, reader, writer)
         started._send(setup)
@@ -92,15 +92,15 @@ class HandlerProcess:
 
     @property
     def pid(self) -> int:
-        """Its process id."""
+        """The process id."""
         return self._process.pid
 
     async def run(self, call: Call, context: JobContext, limit: timedelta | None) -> Answer:
-        """What came of calling the handler; its progress goes to that context while it runs.
+        """Call a handler and return the answer. Pass its progress to `context` while it runs.
 
-        The limit holds from the moment at which the handler begins: starting and importing are not its time. Whatever
-        ends the call early, a cancelled caller included, ends the process: first it is asked, then it is killed.
-        Raises `HandlerProcessError` when there is no answer.
+        `limit` counts from the start of the handler, after process start and imports. If the call ends early, also
+        because the caller was cancelled, stop the process: ask first, then kill. Raises `HandlerProcessError` without
+        an answer.
         """
         self._context, self._limit, self._job_name, self.has_begun = context, limit, context.job_name, False
         if self._attending.done():
@@ -122,12 +122,12 @@ class HandlerProcess:
             self._context = self._answer = None
 
     def end(self) -> None:
-        """Let it end, now that it runs nothing."""
+        """Let the idle process end."""
         self.is_usable = False
         self._writer.close()
 
     async def close(self) -> None:
-        """End it, or kill it if it runs a handler still, and wait until it is gone."""
+        """End the process, or kill it if a handler runs, and wait until it is gone."""
         if self._answer is None:
             self.end()
         else:
@@ -135,13 +135,13 @@ class HandlerProcess:
         await self._ends_within(None)
 
     async def _attend(self) -> None:
-        """Listen to it until it ends, and see to it that it does."""
+        """Read messages until the process ends, and make sure that it ends."""
         listening = self.loop.create_task(self._listen())
-        exiting = self.loop.create_task(self._process.wait())  # a copy of its end of the pair may be open elsewhere
+        exiting = self.loop.create_task(self._process.wait())  # another process may have a copy of its end of the pair
         try:
             await asyncio.wait({listening, exiting}, return_when=asyncio.FIRST_COMPLETED)
             self.is_usable = False
-            # Its last words may be on their way still, or it is about to exit.
+            # The last messages may be in transit, or the process is about to exit.
             await asyncio.wait({listening, exiting}, timeout=_LAST_WORDS if exiting.done() else _LAST_MOMENTS)
         finally:
             self.is_usable = False
@@ -167,7 +167,7 @@ class HandlerProcess:
     def _receive(self, reply: Reply) -> None:
         match reply:
             case Logged():
-                with suppress(Exception):  # the filters and handlers of the user
+                with suppress(Exception):  # logging filters and handlers are user code
                     log_here(reply, self.pid)
             case Began():
                 self._begin()
@@ -185,7 +185,7 @@ class HandlerProcess:
             self._bound.reschedule(limit)
 
     async def _stop(self) -> None:
-        """Ask, then demand, then kill; at once if whoever waits for this is cancelled meanwhile."""
+        """Ask the handler to stop, raise `SystemExit` in it, then kill. Kill at once if the waiter is cancelled."""
         self.is_usable = False
         try:
             self._send(Stop())
@@ -210,8 +210,8 @@ class HandlerProcess:
         return HandlerCrashedError(self._job_name, f"did not begin within {LONGEST_START}")
 
     def _kill(self) -> None:
-        """The process and what it started."""
-        # Not by `Process.kill`: that one looks for the exit status, which is the event loop's to collect.
+        """Kill the process and its children."""
+        # `Process.kill` would collect the exit status, which the event loop needs.
         if self._process.returncode is None:
             with suppress(ProcessLookupError):
                 os.killpg(self.pid, signal.SIGKILL)

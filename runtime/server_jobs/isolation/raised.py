@@ -1,4 +1,4 @@
-"""What goes wrong in another process, as an error here: it is stored as it would be had it happened here."""
+"""Errors of handler processes. They are stored like errors of handlers in the worker."""
 
 from __future__ import annotations
 
@@ -9,26 +9,26 @@ from ..errors import ServerJobsError
 
 
 class HandlerProcessError(ServerJobsError):
-    """A handler in a process of its own has failed. `description` is the text to store."""
+    """A handler in its own process failed. `description` is the text to store."""
 
     def __init__(self, description: str) -> None:
-        ServerJobsError.__init__(self, description)  # not that of `RetryAfterError`, where both are bases
+        ServerJobsError.__init__(self, description)  # skip `RetryAfterError.__init__`, where it is a base too
         self.description = description
 
 
 class HandlerCrashedError(HandlerProcessError):
-    """The process ended, or was not to be used any more, before the handler returned."""
+    """The process ended or became unusable before the handler returned."""
 
     def __init__(self, job_name: str, reason: str) -> None:
         super().__init__(f"{type(self).__name__}: the process that ran the handler of {job_name} {reason}")
 
 
 class RaisedInProcessError(HandlerProcessError):
-    """The handler raised. The cause is a `TracebackThere`."""
+    """The handler raised an error. The cause is a `TracebackThere`."""
 
 
-class TracebackThere(Exception):  # noqa: N818  no error, but what a log shows above one
-    """The traceback of what was raised, as text."""
+class TracebackThere(Exception):  # noqa: N818  only a carrier for the log
+    """The traceback in the handler process, as text."""
 
     def __str__(self) -> str:
         return f"\n{self.args[0]}"

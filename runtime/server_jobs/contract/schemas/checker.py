@@ -8,7 +8,7 @@ from typing import Protocol
 from urllib.parse import unquote
 
 from . import applicators, assertions
-from .run import Check, CheckTooLongError, Misfit, Path, Run, Seen
+from .run import Check, CheckTooLongError, Path, Run, Seen, Violation
 
 MOST_STEPS = 1_000_000
 
@@ -42,7 +42,7 @@ class Checker:
         """Whether a JSON value fits. Raises `CheckTooLongError`."""
         return self._checked(value, Run(self._most_steps))
 
-    def misfits(self, value: object) -> list[Misfit]:
+    def violations(self, value: object) -> list[Violation]:
         """Why a JSON value does not fit, everything at once; nothing if it does. Raises `CheckTooLongError`."""
         run = Run(self._most_steps, report=[])
         return [] if self._checked(value, run) else list(run.report or ())

@@ -13,7 +13,7 @@ _DEEPEST = 128
 
 
 @dataclass(frozen=True, slots=True)
-class Misfit:
+class Violation:
     """Where in a value, and why, it does not fit its schema. The message shows names and limits, never a value."""
 
     path: Path
@@ -39,10 +39,10 @@ class Seen:
 
 @dataclass(slots=True)
 class Run:
-    """One check. `report` collects every misfit; without one, the first ends the check."""
+    """One check. `report` collects every violation; without one, the first ends the check."""
 
     steps: int
-    report: list[Misfit] | None = None
+    report: list[Violation] | None = None
     depth: int = 0
 
     def count(self, steps: int = 1) -> None:
@@ -58,9 +58,9 @@ class Run:
             raise CheckTooLongError("is nested too deep to be checked against its schema")
 
     def fail(self, path: Path, message: str) -> bool:
-        """Note a misfit. Always False: a check returns it."""
+        """Note a violation. Always False: a check returns it."""
         if self.report is not None:
-            self.report.append(Misfit(path, message))
+            self.report.append(Violation(path, message))
         return False
 
 
