@@ -438,9 +438,10 @@ _HELD = """items AS MATERIALIZED (SELECT CAST(:items AS jsonb) AS by_id),
 held AS MATERIALIZED (
   SELECT id FROM jobs WHERE id = ANY(ARRAY(SELECT jsonb_object_keys(by_id) FROM items)) ORDER BY id FOR UPDATE"""
 _HELD_SOON = _HELD.replace(" ORDER BY", f" AND {_SOON} ORDER BY")
-_IS_CLAIM = """jobs.status || '' = 'running'
-   AND jobs.fencing_token = items.by_id -> jobs.id ->> 'token'"""
-_IS_HELD = f"jobs.id = ANY(ARRAY(SELECT id FROM held)) AND {_IS_CLAIM}"
+# The fence before every write under a claim: a stale claim has another token, and changes no row.
+_FENCE = "jobs.status || '' = 'running'\n   AND jobs.fencing_token = "
+_NOT_STALE = f"{_FENCE}items.by_id -> jobs.id ->> 'token'"
+_LOCKED = "jobs.id = ANY(ARRAY(SELECT id FROM held))"
 
 
 def _item(name: str, type_name: str = "text") -> str:
@@ -457,13 +458,13 @@ renewed AS (
      SET worker_expires_at = {{now}} + {_LEASE}, progress = {_item("progress", "integer")},
          progress_message = {_item("message")}, updated_at = {{now}}
     FROM items
-   WHERE {_IS_HELD} AND {_UNFLUSHED}
+   WHERE {_LOCKED} AND {_NOT_STALE} AND {_UNFLUSHED}
   RETURNING jobs.id, cancel_requested)
 SELECT id, cancel_requested FROM renewed
  UNION ALL
 SELECT jobs.id, CAST(NULL AS boolean) FROM jobs, items
  WHERE jobs.id = ANY(ARRAY(SELECT jsonb_object_keys(by_id) FROM items))
-   AND jobs.id <> ALL(ARRAY(SELECT id FROM held)) AND {_IS_CLAIM}
+   AND jobs.id <> ALL(ARRAY(SELECT id FROM held)) AND {_NOT_STALE}
 """
 
 # --- settle ----------------------------------------------------------------------------------------------------------
@@ -493,7 +494,7 @@ UPDATE jobs
        completed_at = CASE {_SETTLED_STATUS} WHEN 'pending' THEN NULL ELSE {{now}} END,
        fencing_token = NULL, worker_expires_at = NULL, updated_at = {{now}}
   FROM items
- WHERE {_IS_HELD}
+ WHERE {_LOCKED} AND {_NOT_STALE}
 RETURNING jobs.id, jobs.status
 """
 
@@ -507,8 +508,8 @@ UPDATE jobs
    SET status = 'completed', result = right(items.by_id ->> jobs.id, -32), error = NULL, progress = 100,
        completed_at = {{now}}, fencing_token = NULL, worker_expires_at = NULL, updated_at = {{now}}
   FROM items
- WHERE jobs.id = ANY(ARRAY(SELECT jsonb_object_keys(by_id) FROM items)) AND jobs.status || '' = 'running'
-   AND jobs.fencing_token = left(items.by_id ->> jobs.id, 32) || jobs.id AND {_SOON}
+ WHERE jobs.id = ANY(ARRAY(SELECT jsonb_object_keys(by_id) FROM items))
+   AND {_FENCE}left(items.by_id ->> jobs.id, 32) || jobs.id AND {_SOON}
 RETURNING jobs.id, jobs.status
 """
 

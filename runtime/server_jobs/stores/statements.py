@@ -364,13 +364,17 @@ RETURNING rate_key AS after, job_name = '{HAS_EXPIRED}' AS has_expired
 
 # --- while it runs ---------------------------------------------------------------------------------------------------
 
-RENEW = """
+# The fence before every write under a claim: a stale claim has another token, and changes no row.
+_NOT_STALE = "jobs.id = {0}.id AND jobs.status = 'running' AND jobs.fencing_token = {0}.token"
+
+RENEW = f"""
 UPDATE jobs
-   SET worker_expires_at = {now} + :lease, progress = beat.progress, progress_message = beat.message, updated_at = {now}
+   SET worker_expires_at = {{now}} + :lease, progress = beat.progress, progress_message = beat.message,
+       updated_at = {{now}}
   FROM (SELECT key AS id, value->>'token' AS token, value->>'progress' AS progress,
                value->>'message' AS message
           FROM json_each(:items)) AS beat
- WHERE jobs.id = beat.id AND jobs.status = 'running' AND jobs.fencing_token = beat.token
+ WHERE {_NOT_STALE.format("beat")}
 RETURNING id, cancel_requested
 """
 
@@ -399,7 +403,7 @@ UPDATE jobs
        completed_at = CASE {_SETTLED_STATUS} WHEN 'pending' THEN NULL ELSE {{now}} END,
        fencing_token = NULL, worker_expires_at = NULL, updated_at = {{now}}
   FROM (%s) AS outcome
- WHERE jobs.id = outcome.id AND jobs.status = 'running' AND jobs.fencing_token = outcome.token
+ WHERE {_NOT_STALE.format("outcome")}
 RETURNING id, status
 """
 _OUTCOMES = """SELECT key AS id, value->>'token' AS token, value->>'kind' AS kind, value->>'result' AS result,
@@ -417,20 +421,20 @@ SETTLE_ONE: str | None = _SETTLE % _OUTCOME
 # id of the job, what its token begins with and the result are one text.
 _COMPLETED = """(SELECT key AS id, substr(value, 1, 32) || key AS token, substr(value, 33) AS result
           FROM json_each(:items)) AS outcome"""
-_IS_HELD = "jobs.id = outcome.id AND jobs.status = 'running' AND jobs.fencing_token = outcome.token"
 _RETURNED = "RETURNING id, status"
 COMPLETE = f"""
 UPDATE jobs
    SET status = 'completed', result = outcome.result, error = NULL, progress = 100, completed_at = {{now}},
        fencing_token = NULL, worker_expires_at = NULL, updated_at = {{now}}
   FROM {_COMPLETED}
- WHERE {_IS_HELD}
+ WHERE {_NOT_STALE.format("outcome")}
 {_RETURNED}
 """
 
-# What COMPLETE is about to complete, as one text instead of a row for each.
+# The jobs that COMPLETE will complete, as one text instead of a row for each.
+_WILL_COMPLETE = f"FROM {_COMPLETED} CROSS JOIN jobs WHERE {_NOT_STALE.format('outcome')}"
 PACKED_COMPLETE: tuple[str, str] | None = (
-    f"SELECT json_group_array(outcome.id) AS packed FROM {_COMPLETED} CROSS JOIN jobs WHERE {_IS_HELD}",
+    f"SELECT json_group_array(outcome.id) AS packed {_WILL_COMPLETE}",
     COMPLETE.replace(_RETURNED, ""),
 )
 
