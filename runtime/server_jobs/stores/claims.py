@@ -1,7 +1,7 @@
-"""Claiming from a SQL database: jobs without limits by one statement, those with limits beside them where some wait.
+"""Claims from a SQL database: one statement for jobs without limits, and another one if jobs with limits wait.
 
-The statement for limits looks at a bounded number of jobs, however many wait. Where databases let two transactions
-write at once, the lock statement comes first, so that no two claims count the same runs.
+The statement for limits scans a bounded number of jobs, independent of the backlog. If the database allows concurrent
+writers, a lock comes first, so that two claims never count the same runs.
 """
 
 from __future__ import annotations
@@ -21,23 +21,23 @@ from .dialect import statements_of
 from .rows import LONG_TEXT, claims_of, json_of, milliseconds, request_parameters
 
 WINDOW = 256
-SMALL_WINDOW = 64  # where no lanes are looked at
+SMALL_WINDOW = 64  # without lanes
 LANES = 32
 FURTHER_LOOKS = 2
 FURTHER_LANES = 1000  # of all names together
-# The golden section of the keys: where the next look at lanes begins, far from where those before began.
+# The golden section of the keys: each scan of lanes starts far from the earlier ones.
 _STRIDE = 0x9E3779B97F4A7C15
 FULL_LOOK_INTERVAL = timedelta(milliseconds=250)
-"""How long large claims may follow one another within a group before one looks for more urgent jobs."""
+"""Time that large claims may continue within one group before a claim looks for more urgent jobs."""
 _LEAST_FOLLOWED = 100
 RELABEL_INTERVAL = timedelta(seconds=10)
 LONGEST_CLAIM = timedelta(seconds=10)
-"""How long a server may go on with a claim after its connection was lost."""
+"""Longest time that a server continues with a claim after its connection was lost."""
 _DISMISSED_AT_ONCE = 1000
 ADOPTED_AT_ONCE = 1000
-_LOOK_INTERVAL = 0.1  # seconds between two looks for jobs with limits, while claims are full
+_LOOK_INTERVAL = 0.1  # seconds between searches for jobs with limits while claims are full
 _FORGET_INTERVAL = 1.0
-_REST = 20  # times as long as the look took
+_REST = 20  # multiple of the duration of the search
 _LONGEST_REST = 0.5
 
 _Call = tuple[Statement, Mapping[str, Value]]
@@ -46,7 +46,7 @@ _Runnable = tuple[tuple[KnownJob, ...], tuple[str, ...] | None]
 
 @dataclass(frozen=True, slots=True)
 class _Trail:
-    """The last job of a large claim, and until when the next claim of the same request may begin behind it."""
+    """The last job of a large claim. Until `until`, the next claim of the same request may start behind it."""
 
     runnable: _Runnable
     job_id: str
@@ -55,39 +55,39 @@ class _Trail:
 
 @dataclass(slots=True)
 class _LimitedSearch:
-    """When to search for jobs with limits again, for claims of one request."""
+    """The time of the next search for jobs with limits, for claims of one request."""
 
     had_all: bool = False
-    """The last claim got all the jobs with limits that it wanted."""
+    """Whether the last claim got as many jobs with limits as it wanted."""
     look_at: float = float("-inf")
-    """Until then jobs with limits are due, as far as is known."""
+    """Time until which jobs with limits are assumed to be due."""
     skip_until: float = float("-inf")
-    """Until then none are due, as far as is known."""
+    """Time until which none is assumed to be due."""
     rest_until: float = float("-inf")
-    """Until then all due jobs with limits are taken to be at their limit."""
+    """Time until which all due jobs with limits are assumed to be blocked."""
 
     def may_skip(self, now: float) -> bool:
-        """Return whether a claim need not even look."""
+        """Return whether a claim can skip the search."""
         return now < max(self.rest_until, self.skip_until)
 
     def note_claim(self, now: float, *, had_all: bool) -> None:
-        """Trust for a while that more are due when a claim got all that it wanted."""
+        """Assume for a while that more are due, if a claim got as many as it wanted."""
         self.had_all = had_all
         self.look_at = now + _LOOK_INTERVAL if had_all else float("-inf")
 
     def note_look(self, now: float, *, is_due: bool) -> None:
-        """Skip the next searches when none are due."""
+        """Skip the next searches if none is due."""
         self.skip_until = float("-inf") if is_due else now + _LOOK_INTERVAL
 
     def note_none_allowed(self, now: float, took: float) -> None:
-        """Rest in proportion to the time that it took to see that all of them are at their limit."""
+        """Pause the search in proportion to its duration, because all due jobs are blocked."""
         self.rest_until = now + min(_REST * took, _LONGEST_REST)
 
 
 class Claims:
-    """Chooses the statements of each claim.
+    """The statements of each claim.
 
-    `call` turns a statement and its parameters into what a database runs, `waiting_call` one that waits for others.
+    `call` makes a call from a statement and its parameters; `waiting_call` makes one that may wait for locks.
     """
 
     def __init__(
@@ -109,24 +109,24 @@ class Claims:
         self._forget_at = float("-inf")
 
     def expect(self) -> None:
-        """There are new jobs: the next claim need not look first."""
+        """Note new jobs: the next claim can skip the look."""
         self._idle.clear()
         for search in self._searches.values():
             search.skip_until = float("-inf")
 
     def note_labelled(self, request: ClaimRequest) -> None:
-        """No row is labelled otherwise than the specs of this request say: the next claim need not see to it.
+        """Note that all rows have the labels of the specs of this request. The next claim skips the relabelling.
 
-        Of rows of jobs with limits that is not known.
+        Rows of jobs with limits may still lack them.
         """
         if not any(job.is_limited for job in request.known):
             self._known, self._relabelled_at = request.known, self._clock.monotonic()
 
     async def make(self, request: ClaimRequest) -> Sequence[Claim]:
-        """Claim; the most urgent comes first."""
+        """Claim jobs, the most urgent first."""
         await self._give_back_unanswered()
         await self._relabel(request)
-        if request.limit < 1:  # for SQLite, a negative limit is none
+        if request.limit < 1:  # SQLite treats a negative limit as no limit
             return []
         if not any(job.is_limited for job in request.known):
             return await self._claim_unlimited(request)
@@ -149,7 +149,7 @@ class Claims:
     async def _may_claim_limited(self, request: ClaimRequest, search: _LimitedSearch) -> bool:
         """Return whether jobs with limits are due.
 
-        While other jobs fill each claim, looks only from time to time and after an insert here.
+        While other jobs fill every claim, search only from time to time and after an insert of this process.
         """
         now = self._clock.monotonic()
         if search.may_skip(now):
@@ -161,9 +161,9 @@ class Claims:
         return is_due
 
     async def _claim_both(self, request: ClaimRequest, search: _LimitedSearch) -> Sequence[Claim]:
-        """Claim jobs with limits and without.
+        """Claim jobs with and without limits.
 
-        Looks at lanes unless the last claim got all the jobs with limits that it wanted.
+        Scan lanes too, unless the last claim got as many jobs with limits as it wanted.
         """
         began, needed = self._clock.monotonic(), _needed(request)
         claims = await self._claim_limited(request, unlimited=request.limit, lanes=0 if search.had_all else LANES)
@@ -179,14 +179,14 @@ class Claims:
         return claims
 
     def _note_limited(self, request: ClaimRequest, claims: Sequence[Claim]) -> int:
-        """Remember which of the claims use up a limit, and return their number."""
+        """Remember the claims that use up a limit, and return their number."""
         names = {job.name for job in request.known if job.is_limited}
         ids = [claim.id for claim in claims if claim.job_name in names]
         self._limited_ids.update(ids)
         return len(ids)
 
     async def _are_more(self, request: ClaimRequest) -> bool:
-        """Return whether more jobs with limits are due than a claim looks at."""
+        """Return whether more jobs with limits are due than a claim scans."""
         look = self._call(self._statements.LIMITED_DUE, **request_parameters(request), beyond=_window(request) - 1)
         (are_more,) = await self._database.run(look)
         return bool(are_more)
@@ -194,7 +194,7 @@ class Claims:
     async def _look_for_limited(self, request: ClaimRequest) -> bool:
         """Return whether jobs with limits are due.
 
-        First gives keys to the most urgent jobs that were stored by somebody who knew of no limit.
+        First add the missing keys of the most urgent jobs, which a process without the limits stored.
         """
         parameters = request_parameters(request)
         peek = self._call(self._statements.LIMITED_DUE, **parameters, beyond=0)
@@ -205,7 +205,7 @@ class Claims:
         return bool(due)
 
     async def _claim_unlimited(self, request: ClaimRequest) -> Sequence[Claim]:
-        """After a claim that found nothing, only if a look that writes and locks nothing finds something."""
+        """Claim jobs without limits. After an empty claim, check first with a statement that takes no lock."""
         runnable = (request.known, request.queues)
         look: _Call | None = None
         if runnable in self._idle:
@@ -225,7 +225,7 @@ class Claims:
         return claims
 
     async def _claim_next(self, request: ClaimRequest, runnable: _Runnable) -> Sequence[Claim]:
-        """Claim the jobs behind those of the last claim, if it was large and not long ago."""
+        """Continue behind the last claim, if it was large and recent."""
         trail, self._trail = self._trail, None
         statement = self._statements.CLAIM_NEXT
         if statement is None or trail is None or trail.runnable != runnable or self._clock.monotonic() >= trail.until:
@@ -239,7 +239,7 @@ class Claims:
         return claims
 
     async def _claim_hidden(self, request: ClaimRequest) -> Sequence[Claim]:
-        """Claim jobs whose keys are not among those looked at so far, all of which were at their limit."""
+        """Claim jobs with other keys, because all jobs scanned by now are blocked by their limit."""
         lanes = FURTHER_LANES // len({job.name for job in request.known if job.is_limited})
         for _ in range(FURTHER_LOOKS):
             if claims := await self._claim_limited(request, unlimited=0, lanes=lanes):
@@ -264,7 +264,7 @@ class Claims:
         return await self._run(batch, calls, self._noting_starts(request, batch) if has_rates else [])
 
     def _noting_starts(self, request: ClaimRequest, batch: str) -> list[_Call]:
-        """Return what follows a claim of jobs with rates."""
+        """Return the calls that record the starts of jobs with a rate."""
         calls: list[_Call] = []
         if self._statements.RECORD_STARTS is not None:
             known = request_parameters(request)["known"]
@@ -278,7 +278,7 @@ class Claims:
     async def _run(
         self, batch: str, calls: list[_Call], more: Sequence[_Call] = (), *, look: _Call | None = None
     ) -> Sequence[Claim]:
-        """What these calls claim, in one transaction with more."""
+        """Run these calls in one transaction and return the claims."""
         packs = self._packs
         claimed = self._statements.PACKED_CLAIMED if packs else self._statements.CLAIMED
         answered = [*calls, self._call(claimed, batch=batch)] if claimed is not None else calls
@@ -289,18 +289,18 @@ class Claims:
                 now = self._clock.monotonic()
                 self._unanswered += [(now, batch), (now + LONGEST_CLAIM.total_seconds(), batch)]
                 raise
-            self._packs = False  # their params together are longer than any text may be
+            self._packs = False  # the packed params would exceed the longest text
             return await self._run(batch, calls, more, look=look)
         claims = claims_of(rows, batch)
         if claims and self._database.packs_rows:
-            # Long params cost more packed: they are escaped, and parsed again.
+            # Packing long params costs more: they are escaped and parsed again.
             self._packs = sum(len(claim.params) for claim in claims) < LONG_TEXT * len(claims)
         return claims
 
     async def _give_back_unanswered(self) -> None:
-        """Put back what claims took whose answer was lost: at the next claim, and once more when they are surely over.
+        """Release jobs of claims whose answer was lost: at the next claim, and again when the server must have ended.
 
-        Otherwise nobody would run these jobs until their leases end, and each would have lost an attempt.
+        Otherwise these jobs would wait for the end of their leases and lose an attempt.
         """
         now = self._clock.monotonic()
         if due := [one for one in self._unanswered if one[0] <= now]:
@@ -309,7 +309,7 @@ class Claims:
             self._unanswered = [one for one in self._unanswered if one not in due]
 
     async def _relabel(self, request: ClaimRequest) -> None:
-        """Let rows follow specs that gained or lost limits: at once for a request that is new, else now and then."""
+        """Update rows whose spec gained or lost limits: at once for a new request, else from time to time."""
         now = self._clock.monotonic()
         if request.known == self._known and now - self._relabelled_at < RELABEL_INTERVAL.total_seconds():
             return
@@ -323,7 +323,7 @@ class Claims:
 
 
 def _at_most_looked_at(request: ClaimRequest) -> ClaimRequest:
-    """Return the request with a limit for which a window of jobs with limits is enough."""
+    """Return the request with a limit of at most one window of jobs with limits."""
     if request.limited is None:
         return request
     return replace(request, limit=min(request.limit, max(SMALL_WINDOW // 2, 2 * request.limited)))

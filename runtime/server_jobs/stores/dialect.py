@@ -1,4 +1,4 @@
-"""Which statements a database understands: one module for each dialect of SQL, all with the same names."""
+"""The statements of a dialect: one module for each, with the same names."""
 
 from __future__ import annotations
 
@@ -9,14 +9,13 @@ from . import statements
 
 
 class Statements(Protocol):
-    """The statements of one dialect; `{now}` in them stands for the clock, `GIVEN_NOW` for one that a test gives.
+    """The statements of one dialect. `{now}` stands for the time of the database, or `GIVEN_NOW` in tests.
 
-    `EXPIRE` is repeated for as long as it changes `MOST_EXPIRED` jobs; None: it is without bounds. `CLAIMED` follows
-    each claim of many and says what it took; None: they say it themselves. `SETTLE_ONE` is for an outcome that `SETTLE`
-    could not carry; None: it can carry any. `RECORD_STARTS` follows a claim of jobs with rates; None: the claim records
-    them itself. `CLAIM_NEXT` claims the jobs behind a given one in its group; None: `CLAIM` is as fast.
-    `PACKED_INSERT` with `PACKED_INSERTED`, `PACKED_CLAIMED` and `PACKED_COMPLETE` are for databases with `packs_rows`,
-    in the place of `INSERT`, `CLAIMED` and `COMPLETE`.
+    A statement is None if the dialect does not need it. `EXPIRE` is repeated while it changes `MOST_EXPIRED` jobs.
+    `CLAIMED` reads the jobs of a claim, if the claim does not return them. `SETTLE_ONE` stores an outcome that is too
+    large for `SETTLE`. `RECORD_STARTS` follows a claim of jobs with rates. `CLAIM_NEXT` claims the jobs behind a given
+    job of its group. Databases with `packs_rows` use `PACKED_INSERT` with `PACKED_INSERTED`, `PACKED_CLAIMED` and
+    `PACKED_COMPLETE` instead of `INSERT`, `CLAIMED` and `COMPLETE`.
     """
 
     GIVEN_NOW: str
@@ -97,9 +96,9 @@ class Statements(Protocol):
 
 
 def statements_of(database: Database) -> Statements:
-    """The statements for this database."""
+    """Return the statements for this database."""
     if database.name == "postgresql":
-        from . import postgres_statements  # for servers alone: a Worker does without
+        from . import postgres_statements  # a Worker does not upload this module
 
-        return cast("Statements", postgres_statements)  # type checkers fear that somebody assigns to a constant
+        return cast("Statements", postgres_statements)  # type checkers see constants as assignable
     return cast("Statements", statements)

@@ -1,4 +1,4 @@
-"""Jobs in this process's memory: no database at all. Every method is one step of the event loop, hence atomic."""
+"""The store in memory. Every method runs within one turn of the event loop, so that it is atomic."""
 
 from __future__ import annotations
 
@@ -52,9 +52,9 @@ _Place = tuple[int, float, str]
 
 
 class MemoryStore:
-    """A store for tests, and for work that may be forgotten when the process ends.
+    """A store for tests, and for jobs that may be lost when the process ends.
 
-    Keeps what a database would keep; `lifecycle` makes every move.
+    It keeps the same records as a database. `lifecycle` makes every move.
     """
 
     name = "memory"
@@ -75,21 +75,21 @@ class MemoryStore:
         self._audit: list[AuditRecord] = []
 
     async def open(self) -> None:
-        """Nothing to open."""
+        """Do nothing."""
 
     async def close(self) -> None:
-        """Nothing to close; the jobs stay as long as the object does."""
+        """Do nothing. The jobs live as long as this object."""
 
     async def ping(self) -> None:
-        """Always there."""
+        """Do nothing."""
 
     def watch(self, wake: Callable[[], None]) -> Callable[[], None]:
-        """There is no other process."""
+        """Do nothing: no other process has access."""
         del wake
         return lambda: None
 
     def add(self, job: NewJob) -> Inserted:
-        """Store one pending job without waiting; otherwise as `insert`."""
+        """Like `insert` for one job, without `await`."""
         if job.id in self._records:
             return Inserted(job.id, created=False)
         if job.unique_key is not None and job.unique_key in self._unfinished_keys:
@@ -244,7 +244,7 @@ class MemoryStore:
         return withdrawn
 
     def _takes_over(self, declaration: Declaration, grace: timedelta) -> bool:
-        """Note that somebody declares this set; whether it becomes the current one."""
+        """Note a declaration of this set. Return whether it becomes the current one."""
         name, now = declaration.job_name, self._clock.now()
         if not declaration.schedules and all(stored.job_name != name for stored in self._schedules.values()):
             return False
@@ -381,7 +381,7 @@ class MemoryStore:
         log_entry(action, by, target, detail)
 
     def _put(self, record: JobRecord) -> None:
-        """Store a record, and keep the indexes over pending, running and unique jobs in step."""
+        """Store a record and update the indexes of pending, running and unique jobs."""
         before = self._records.get(record.id)
         self._records[record.id] = record
         if record.status is JobStatus.RUNNING:
@@ -400,7 +400,7 @@ class MemoryStore:
                 self._unfinished_keys[record.unique_key] = record.id
 
     def _dequeue(self, records: Sequence[JobRecord]) -> None:
-        """Take pending jobs, in the order of the queue, out of it; at once when they stand next to each other."""
+        """Remove pending jobs, given in the order of the queue. Adjacent jobs take one step."""
         if not records:
             return
         start, stop = bisect_left(self._queue, _place(records[0])), bisect_left(self._queue, _place(records[-1])) + 1
@@ -421,7 +421,7 @@ class MemoryStore:
         return record
 
     def _waiting(self, request: ClaimRequest) -> Iterator[JobRecord]:
-        """Pending jobs the request can run, the most urgent first; none of a paused queue."""
+        """Yield pending jobs of the request, the most urgent first, without paused queues."""
         for _, _, job_id in self._queue:
             record = self._records[job_id]
             if lifecycle.is_claimable(record, request) and record.queue not in self._paused:
@@ -505,7 +505,7 @@ def _matches(record: JobRecord, query: JobQuery) -> bool:
 
 
 def _merged(stored: ScheduleRecord, declared: ScheduleRecord) -> ScheduleRecord:
-    """What is declared, with what has happened kept; planned anew when the rule changed."""
+    """Return the declared schedule with the history of the stored one. Plan it again if its rule changed."""
     same_rule = _rule(stored) == _rule(declared)
     return replace(
         declared,

@@ -1,4 +1,4 @@
-"""How many more jobs the limits of their names let a claim take, reckoned in memory."""
+"""Free capacity under limits, for claims from memory."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from datetime import datetime
 
 from ..domain.record import JobRecord, KnownJob
 
-# By job name and rate key; of one name, the key that has started last comes last.
+# By job name and rate key. Within a name, the key with the latest start comes last.
 Starts = dict[str, dict[str, list[datetime]]]
 
 
 class Room:
-    """The room under the limits of the known jobs, at one moment. `starts` holds the starts of jobs with a rate."""
+    """The free capacity under the limits of the known jobs. `starts` has the starts of jobs with a rate."""
 
     def __init__(self, known: Iterable[KnownJob], running: Iterable[JobRecord], starts: Starts, now: datetime) -> None:
         limited = [job for job in known if job.is_limited]
@@ -29,14 +29,14 @@ class Room:
         return record.job_name in self._concurrency or record.job_name in self._rates
 
     def is_left_for(self, record: JobRecord) -> bool:
-        """Whether no limit holds this job back."""
+        """Whether no limit blocks this job."""
         concurrency, rate = self._concurrency.get(record.job_name), self._rates.get(record.job_name)
         if concurrency is not None and self._running[_concurrency_key(record)] >= concurrency:
             return False
         return rate is None or len(self._recent(record)) + self._taken[_rate_key(record)] < rate.limit
 
     def take(self, record: JobRecord) -> None:
-        """Leave less room for the jobs that follow in this claim."""
+        """Count this job for the rest of the claim."""
         self._running[_concurrency_key(record)] += 1
         self._taken[_rate_key(record)] += 1
 

@@ -1,6 +1,7 @@
-"""Records to the values that travel to SQL, and rows back to records.
+"""Convert records to parameters of statements, and rows to records.
 
-Times travel as milliseconds since the epoch, and come back so from the SQLite family, as datetimes from PostgreSQL.
+Parameters have times in milliseconds since the epoch. Rows of SQLite, Turso and D1 have the same, rows of PostgreSQL
+have datetimes.
 """
 
 from __future__ import annotations
@@ -37,9 +38,9 @@ from ..domain.record import (
 )
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MOST_BYTES = 1_000_000  # of one parameter; D1 takes no more than 2,000,000
-_CHEAP_STATEMENTS = ("sqlite", "postgresql")  # the others take each statement over HTTP, or count it
-LONG_TEXT = 16_000  # characters; escaping and parsing them costs more than a statement
+_MOST_BYTES = 1_000_000  # per parameter; D1 accepts 2,000,000
+_CHEAP_STATEMENTS = ("sqlite", "postgresql")  # the others send or count each statement
+LONG_TEXT = 16_000  # characters; escaping and parsing more costs more than a statement
 _NO_KEYS = [None, None, None]
 _MILLISECOND = timedelta(milliseconds=1)
 _FIRST, _LAST = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
@@ -47,15 +48,15 @@ _STATUSES: dict[object, JobStatus] = {status.value: status for status in JobStat
 
 
 def json_of(value: object) -> str:
-    """A parameter that carries a list: one JSON text."""
+    """Return a list as one JSON parameter."""
     try:
         return to_json(value).decode()
-    except PydanticSerializationError:  # for a lone surrogate, which the database is to refuse
+    except PydanticSerializationError:  # for a lone surrogate, which the database rejects
         return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
 def json_lists(rows: Sequence[object]) -> Iterator[str]:
-    """As `json_of`, in as many texts as it takes for each to be short enough. One row is never divided: `is_large`."""
+    """Like `json_of`, in several texts if one would be too long. A row is never divided; see `is_large`."""
     text = json_of(rows)
     if len(rows) < 2 or not _is_too_long(text):
         yield text
@@ -66,7 +67,7 @@ def json_lists(rows: Sequence[object]) -> Iterator[str]:
 
 
 def json_objects(rows: Mapping[str, object]) -> Iterator[str]:
-    """As `json_lists`, for rows by their job's id."""
+    """Like `json_lists`, for rows by job id."""
     text = json_of(rows)
     if len(rows) < 2 or not _is_too_long(text):
         yield text
@@ -78,9 +79,9 @@ def json_objects(rows: Mapping[str, object]) -> Iterator[str]:
 
 
 def is_large(text: str, database: str) -> bool:
-    """Whether a text travels as a parameter of its own, and not escaped within JSON.
+    """Whether a text needs its own parameter, instead of a place inside JSON.
 
-    It must where it would be too long there. Where one more statement costs little, it is cheaper for long texts.
+    Necessary for a text that is too long for JSON, and cheaper for a long text if another statement costs little.
     """
     if database in _CHEAP_STATEMENTS:
         return len(text) >= LONG_TEXT
@@ -92,7 +93,7 @@ def _is_too_long(text: str) -> bool:
 
 
 def new_job_row(job: NewJob) -> dict[str, Value]:
-    """A job to be stored, as parameters or as an element of the parameter `jobs`."""
+    """Return a new job as parameters, or as an element of the parameter `jobs`."""
     return {
         "id": job.id,
         "params": job.params,
@@ -104,7 +105,7 @@ def new_job_row(job: NewJob) -> dict[str, Value]:
 
 
 def shared_parameters(job: NewJob) -> dict[str, Value]:
-    """What the jobs of one call have in common, as parameters; jobs that are equal in it go in one statement."""
+    """Return the shared fields of the jobs of one call, as parameters. Jobs with equal ones share a statement."""
     return {
         "job_name": job.job_name,
         "queue": job.queue,
@@ -118,13 +119,13 @@ def shared_parameters(job: NewJob) -> dict[str, Value]:
 
 
 def own_values(job: NewJob) -> str | tuple[str | None, ...]:
-    """What a job has for itself, as the value by its id in the parameter `jobs`."""
+    """Return the other fields of a job, as its value in the parameter `jobs`."""
     _, params, *keys = job[:5]
     return params if keys == _NO_KEYS else (params, *keys)
 
 
 def request_parameters(request: ClaimRequest) -> dict[str, Value]:
-    """What a worker can run, as the parameters `known` and `queues`."""
+    """Return the jobs and queues of a request, as the parameters `known` and `queues`."""
     return {
         "known": json_of([_known_row(job) for job in request.known]),
         "queues": None if request.queues is None else json_of(list(request.queues)),
@@ -149,7 +150,7 @@ def _known_row(job: KnownJob) -> tuple[Value, ...]:
 
 
 def query_parameters(query: JobQuery) -> dict[str, Value]:
-    """Which jobs to list, as parameters."""
+    """Return a query as parameters."""
     return {
         "status": query.status,
         "job_name": query.job_name,
@@ -163,7 +164,7 @@ def query_parameters(query: JobQuery) -> dict[str, Value]:
 
 
 def schedule_row(schedule: ScheduleRecord) -> dict[str, Value]:
-    """A declared schedule, as an element of the parameter `schedules`."""
+    """Return a declared schedule as an element of the parameter `schedules`."""
     return {
         "id": schedule.id,
         "job_name": schedule.job_name,
@@ -187,7 +188,7 @@ def declaration_row(declaration: Declaration) -> dict[str, Value]:
 
 
 def prune_rules(rules: Sequence[PruneRule]) -> str:
-    """The parameter `rules`: ages by status and job name, which is `*` where the rule is for all."""
+    """Return the parameter `rules`: ages by status and job name; `*` stands for all names."""
     ages: dict[str, int] = {}
     for rule in rules:
         key, age = f"{rule.status} {rule.job_name or '*'}", milliseconds(rule.age)
@@ -196,21 +197,21 @@ def prune_rules(rules: Sequence[PruneRule]) -> str:
 
 
 def heartbeat_row(beat: Heartbeat) -> dict[str, Value]:
-    """A heartbeat, as what the parameter `items` has under its job's id."""
+    """Return a heartbeat as its value in the parameter `items`."""
     return {"token": beat.token, "progress": beat.progress, "message": beat.message}
 
 
 def result_text(completed: Completed) -> str | None:
-    """A completed attempt without a report, as what the parameter `items` has under its job's id.
+    """Return a completed attempt without a report as its value in the parameter `items`.
 
-    None for a token that no claim of that job can have.
+    None for a token that no claim of the job can have.
     """
     batch = batch_of(completed.token, completed.id)
     return None if batch is None else batch + completed.result
 
 
 def outcome_row(settlement: Settlement) -> dict[str, Value]:
-    """A settlement, as what the parameter `items` has under its job's id."""
+    """Return a settlement as its value in the parameter `items`."""
     common: dict[str, Value] = {"token": settlement.token}
     if settlement.report is not None:
         common |= {"progress": settlement.report.progress, "message": settlement.report.message}
@@ -226,24 +227,24 @@ def outcome_row(settlement: Settlement) -> dict[str, Value]:
 
 
 def outcome_parameters(settlement: Settlement) -> dict[str, Value]:
-    """A settlement, as the parameters of a statement for it alone."""
+    """Return a settlement as parameters of its own statement."""
     nothing: dict[str, Value] = dict.fromkeys(("result", "error", "delay", "progress", "message"))
     return {**nothing, **outcome_row(settlement), "id": settlement.id}
 
 
 def is_packed(rows: Sequence[Row]) -> bool:
-    """Whether these rows are one, into which a statement packed all its rows."""
-    return len(rows) == 1 and "packed" in rows[0].keys()  # noqa: SIM118  a row of asyncpg looks for a value
+    """Whether the statement packed all rows into one."""
+    return len(rows) == 1 and "packed" in rows[0].keys()  # noqa: SIM118  `in` searches the values of an asyncpg row
 
 
 def unpacked(rows: Sequence[Row]) -> list[Any]:
-    """What a statement that packs its rows packed into one."""
+    """Return the rows that a statement packed into one."""
     packed = rows[0]["packed"]
     return [] if packed is None else cast("list[Any]", from_json(text_of(packed)))
 
 
 def claims_of(rows: Sequence[Row], batch: str) -> list[Claim]:
-    """The claims that these rows stand for, whose columns are `CLAIM_COLUMNS` in that order."""
+    """Return the claims of rows with the columns `CLAIM_COLUMNS`, in this order."""
     claimed: Iterable[Iterable[Value]] = unpacked(rows) if is_packed(rows) else (row.values() for row in rows)
     return [_claim_of(batch, *values) for values in claimed]
 
@@ -272,7 +273,7 @@ def _claim_of(
 
 
 def record_of(row: Row) -> JobRecord:
-    """The job of a row."""
+    """Return the job of a row."""
     return JobRecord(
         id=text_of(row["id"]),
         job_name=text_of(row["job_name"]),
@@ -303,7 +304,7 @@ def record_of(row: Row) -> JobRecord:
 
 
 def summary_of(row: Row) -> JobSummary:
-    """Where the job of a row is."""
+    """Return the summary of the job of a row."""
     return JobSummary(
         id=text_of(row["id"]),
         job_name=text_of(row["job_name"]),
@@ -323,7 +324,7 @@ def summary_of(row: Row) -> JobSummary:
 
 
 def schedule_of(row: Row) -> ScheduleRecord:
-    """The schedule of a row."""
+    """Return the schedule of a row."""
     return ScheduleRecord(
         id=text_of(row["id"]),
         job_name=text_of(row["job_name"]),
@@ -341,7 +342,7 @@ def schedule_of(row: Row) -> ScheduleRecord:
 
 
 def audit_of(row: Row) -> AuditRecord:
-    """The audit entry of a row."""
+    """Return the audit entry of a row."""
     return AuditRecord(
         id=text_of(row["id"]),
         at=time_of(row["at"]) or EPOCH,
@@ -354,12 +355,12 @@ def audit_of(row: Row) -> AuditRecord:
 
 
 def status_of(value: Value) -> JobStatus:
-    """The status in a column."""
+    """Return the status in a column."""
     return _STATUSES.get(value) or JobStatus(text_of(value))
 
 
 def text_of(value: Value | bytes) -> str:
-    """A column that holds text; SQLite keeps whatever type another program wrote."""
+    """Return the text in a column. SQLite stores any type that another program wrote."""
     if isinstance(value, bytes):
         return value.decode(errors="replace")
     return value if isinstance(value, str) else str(value)
@@ -370,7 +371,7 @@ def _text_or_none(value: Value) -> str | None:
 
 
 def integer_of(value: Value) -> int:
-    """The number in a column, 0 for NULL. A row written by hand can hold anything; it must not stop other rows."""
+    """Return the number in a column, 0 for NULL. A value written by hand must not block other rows."""
     try:
         return 0 if value is None or isinstance(value, datetime) else int(value)
     except (ValueError, OverflowError):
@@ -378,7 +379,7 @@ def integer_of(value: Value) -> int:
 
 
 def milliseconds(duration: timedelta) -> int:
-    """A length of time, as SQL reckons with it."""
+    """Return a duration as SQL uses it."""
     return duration // _MILLISECOND
 
 
@@ -387,12 +388,12 @@ def _milliseconds_or_none(duration: timedelta | None) -> int | None:
 
 
 def timestamp(moment: datetime) -> int:
-    """A moment, as it is stored."""
+    """Return a time as it is stored."""
     return (moment - EPOCH) // _MILLISECOND
 
 
 def duration_of(value: Value) -> timedelta:
-    """The milliseconds in a column, or the longest time there is: the row of another program must not stop a worker."""
+    """Return the duration in a column, at most the longest timedelta. Foreign values must not stop a worker."""
     try:
         return timedelta(milliseconds=integer_of(value))
     except OverflowError:
@@ -400,11 +401,11 @@ def duration_of(value: Value) -> timedelta:
 
 
 def time_of(value: Value) -> datetime | None:
-    """The moment that was stored, or the first or last one that Python knows."""
+    """Return the stored time, limited to the range of Python."""
     return value if value is None or isinstance(value, datetime) else _time_of(value)
 
 
-@lru_cache(maxsize=4096)  # the rows of a batch share most of their times
+@lru_cache(maxsize=4096)  # rows of a batch share most times
 def _time_of(value: Value) -> datetime | None:
     try:
         return None if value is None else EPOCH + duration_of(value)

@@ -1,4 +1,4 @@
-"""The store for every SQL database: each method is one transaction of `statements`."""
+"""The store for SQL databases. Each method is one transaction with statements of the dialect."""
 
 from __future__ import annotations
 
@@ -92,16 +92,15 @@ H = TypeVar("H", bound=Heartbeat | Settlement)
 
 _Call = tuple[Statement, Mapping[str, Value]]
 
-_AT_ONCE = 1000  # rows of one statement; more would outgrow what databases keep in memory for it
+_AT_ONCE = 1000  # rows per statement, so that its memory stays small
 _shared = attrgetter("shared")
-_TRIES = 5  # the job that holds a unique key may end between two of our statements
+_TRIES = 5  # the job with the unique key may finish between two statements
 
 
 class SqlStore:
     """Jobs in a SQL database.
 
-    Every time that is stored or compared is the database's own, taken inside the statement; `clock` replaces it in
-    tests only.
+    All times are the time of the database, inside of the statement. In tests, `clock` replaces it.
     """
 
     def __init__(self, database: Database, clock: Clock | None = None) -> None:
@@ -115,7 +114,7 @@ class SqlStore:
     async def open(self) -> None:
         await self.database.open()
         if not self.database.opens_once:
-            return  # what is missing is said by the first statement that misses it
+            return  # the first statement reports a missing table
         try:
             await self._run(self._statements.PROBE)
         except DatabaseError as error:
@@ -149,9 +148,9 @@ class SqlStore:
         return [answer or _raise_unsettled(job) for answer, job in zip(answers, jobs, strict=True)]
 
     async def _create(self, jobs: Sequence[NewJob]) -> list[str]:
-        """The ids of the jobs that could be stored."""
+        """Store jobs and return the ids of the new ones."""
         if any(job.unique_key is not None for job in jobs):
-            jobs = sorted(jobs, key=_by_key)  # two calls that wait for each other's keys would never end
+            jobs = sorted(jobs, key=_by_key)  # a fixed order of keys prevents deadlocks
         calls = list(self._creating(jobs))
         return list(_ids_in(await self.database.run(*calls))) if calls else []
 
@@ -171,7 +170,7 @@ class SqlStore:
                     yield call(self._statements.INSERT, **shared, jobs=text)
 
     async def _answers(self, jobs: Sequence[NewJob], created: Sequence[str]) -> list[Inserted | None]:
-        """None stands for a job whose unique key was held, by a job that has ended since."""
+        """Return the answers; None for a job whose unique key was in use by a job that has finished since."""
         if created:
             self._claims.expect()
             self.database.announce()
@@ -197,7 +196,7 @@ class SqlStore:
 
     async def claim(self, request: ClaimRequest) -> Sequence[Claim]:
         claims = await self._claims.make(request)
-        if len(claims) > request.limit:  # a database that took a limit for a suggestion
+        if len(claims) > request.limit:  # the database exceeded the limit
             raise DatabaseError(f"{self.name} claimed {len(claims)} jobs where {request.limit} were asked for")
         return claims
 
@@ -241,7 +240,7 @@ class SqlStore:
         if calls:
             for group, rows in zip(places, await self.database.run(*calls), strict=True):
                 if is_packed(rows) and len(unpacked(rows)) == len(answers):
-                    return [JobStatus.COMPLETED for _ in answers]  # nearly always, and quicker than one by one
+                    return [JobStatus.COMPLETED for _ in answers]  # the common case, done fast
                 for job_id, status in _settled(rows):
                     answers[group[job_id]] = status
         return answers
@@ -513,10 +512,10 @@ class SqlStore:
     async def _written(
         self, sql: str, items: Sequence[H], encode: Callable[[H], dict[str, Value]], **parameters: Value
     ) -> AsyncIterator[tuple[int, Row]]:
-        """Write under the token guard; the place of each item that was written, with the row it changed.
+        """Write under the fence. Return the position of each written item, with its row.
 
-        A statement answers by job id, so items of one job (its old claim and its new one) go in statements that follow
-        one another in the one transaction.
+        A statement answers by job id. Two items of one job (an old and a new claim) therefore go into two statements
+        of the same transaction.
         """
         if not items:
             return
@@ -538,9 +537,9 @@ class SqlStore:
         return packed or (self._statements.COMPLETE,)
 
     async def _changed(self, audit: str, sql: str, by: str, **parameters: Value) -> Sequence[Row]:
-        """Execute a move by hand and return the rows it changed; those get entries in the audit log.
+        """Execute a manual change, with audit entries for the changed rows, and return these rows.
 
-        Nothing has an id that no database can hold.
+        An id that no database can store matches nothing.
         """
         if not is_storable(str(parameters.get("id", ""))):
             return ()
@@ -558,19 +557,19 @@ class SqlStore:
         return (await self.database.run(self._call(sql, **parameters)))[0]
 
     async def _run_by_id(self, sql: str, given_id: str, **parameters: Value) -> Sequence[Row]:
-        """As `_run`; nothing has an id that no database can hold, and some refuse to look for it."""
+        """Like `_run`. An id that no database can store matches nothing; some databases reject it."""
         return await self._run(sql, id=given_id, **parameters) if is_storable(given_id) else ()
 
     def _call(self, sql: str, **parameters: Value) -> _Call:
-        """The statement with the clock filled in, and its parameters."""
+        """Return the statement with the time expression, and its parameters."""
         return self._statement(sql), self._timed(parameters)
 
     def _waiting_call(self, sql: str, **parameters: Value) -> _Call:
-        """The same for one that may have to wait for the transactions of others."""
+        """Like `_call`, for a statement that may wait for other transactions."""
         return self._statement(sql, may_wait=True), self._timed(parameters)
 
     def _call_with(self, keys: Iterable[str | None]) -> Callable[..., _Call]:
-        """How to call what stores jobs with these unique keys."""
+        """Return the function that makes calls for jobs with these unique keys."""
         return self._call if all(key is None for key in keys) else self._waiting_call
 
     def _timed(self, parameters: dict[str, Value]) -> dict[str, Value]:
@@ -583,7 +582,7 @@ class SqlStore:
         if statement is None:
             now = self.database.now if self._clock is None else self._statements.GIVEN_NOW
             writes = "SELECT" not in sql.lstrip()[:6]
-            # Claims and their leases are those of processes that a power cut ends as well.
+            # A power cut ends the processes with these claims too.
             is_lease = sql in (self._statements.CLAIM, self._statements.RENEW)
             statement = self._made[sql, may_wait] = Statement(
                 sql.replace("{now}", now), writes, may_be_forgotten=is_lease, may_wait=may_wait
@@ -591,7 +590,7 @@ class SqlStore:
         return statement
 
     async def _holders(self, unique_keys: Sequence[str | None], ids: Sequence[str] = ()) -> Sequence[Row]:
-        """The unfinished jobs with these unique keys, and those with these ids, their key left out."""
+        """Return the unfinished jobs with these unique keys, and the jobs with these ids without their key."""
         keys = json_lists([key for key in unique_keys if key is not None])
         calls = [
             self._call(self._statements.HOLDERS, unique_keys=some_keys, ids=some_ids)
@@ -600,7 +599,7 @@ class SqlStore:
         return [row for rows in await self.database.run(*calls) for row in rows]
 
     async def _refuse_retry(self, record: JobRecord) -> None:
-        """Raise what keeps this job from being retried; nothing, if that is over by now."""
+        """Raise the error that prevents a retry of this job, unless the reason is gone."""
         if record.status not in (JobStatus.FAILED, JobStatus.CANCELLED):
             raise JobNotRetryableError(record.id, record.status)
         await self._refuse_duplicate(record)
@@ -622,14 +621,14 @@ def _by_key(job: NewJob) -> str:
 
 
 def _alike(jobs: Iterable[NewJob], database: str) -> Iterator[list[NewJob]]:
-    """The jobs in their order, in lists of those that one statement stores."""
+    """Yield the jobs in order, in one list per statement."""
     for _, group in groupby(jobs, key=_shared):
         while alike := list(islice(group, _AT_ONCE)):
             yield from _with_large_ones_apart(alike, database)
 
 
 def _with_large_ones_apart(jobs: list[NewJob], database: str) -> Iterator[list[NewJob]]:
-    """The jobs in their order; one that is large is alone, as a statement for one takes its params as they are."""
+    """Yield the jobs in order, each large job alone: a statement for one job takes its params without escaping."""
     if not any(is_large(job.params, database) for job in jobs):
         yield jobs
         return
@@ -641,7 +640,7 @@ def _with_large_ones_apart(jobs: list[NewJob], database: str) -> Iterator[list[N
 
 
 def _by_id(jobs: Sequence[NewJob]) -> dict[str, str | tuple[str | None, ...]]:
-    """The parameter `jobs` of these. Of several with one id the first counts."""
+    """Return the parameter `jobs`. The first job with an id wins."""
     values = {job.id: own_values(job) for job in jobs}
     if len(values) < len(jobs):
         values |= {job.id: own_values(job) for job in reversed(jobs)}
@@ -649,7 +648,7 @@ def _by_id(jobs: Sequence[NewJob]) -> dict[str, str | tuple[str | None, ...]]:
 
 
 def _settled(rows: Sequence[Row]) -> Iterator[tuple[str, JobStatus]]:
-    """Which jobs were settled, and how. Those that are packed are complete."""
+    """Yield the settled jobs with their status. Packed rows are completed jobs."""
     if is_packed(rows):
         yield from ((text_of(job_id), JobStatus.COMPLETED) for job_id in unpacked(rows))
     else:
@@ -657,7 +656,7 @@ def _settled(rows: Sequence[Row]) -> Iterator[tuple[str, JobStatus]]:
 
 
 def _ids_in(answers: Sequence[Sequence[Row]]) -> Iterator[str]:
-    """Which jobs were stored."""
+    """Yield the ids of the stored jobs."""
     for rows in answers:
         yield from map(text_of, unpacked(rows) if is_packed(rows) else (row["id"] for row in rows))
 
@@ -667,7 +666,7 @@ def _is_plain(settlement: Settlement) -> TypeGuard[Completed]:
 
 
 def _without_repeats(items: Sequence[Heartbeat | Settlement]) -> list[dict[str, int]]:
-    """The places of the items by job id, in groups in none of which a job stands twice; nearly always one group."""
+    """Group the positions of items so that no group has a job twice. Usually one group."""
     places = {item.id: index for index, item in enumerate(items)}
     if len(places) == len(items):
         return [places] if places else []

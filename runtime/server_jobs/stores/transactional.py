@@ -1,4 +1,4 @@
-"""Enqueueing inside an application's own SQLAlchemy transaction: the job commits and rolls back with its data."""
+"""Enqueue inside a SQLAlchemy transaction of the application: job and data commit or roll back together."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ if TYPE_CHECKING:
 _UNFINISHED = (JobStatus.PENDING, JobStatus.RUNNING)
 _APART = 0.01
 _announced: WeakKeyDictionary[Engine, float] = WeakKeyDictionary()
-_TRIES = 5  # the job that holds a unique key may end between our two statements
+_TRIES = 5  # the job with the unique key may finish between two statements
 
 
 def insert_in(
     transaction: Connection | Session | AsyncConnection | AsyncSession, job: NewJob, schema: str | None = None
 ) -> Inserted | Awaitable[Inserted]:
-    """Insert the job through that session or connection; the answer must be awaited for an async one.
+    """Insert the job through this session or connection. Await the answer of an async one.
 
-    Commits nothing. If an unfinished job holds the same unique key, returns its id. `schema` is the PostgreSQL schema
-    of the tables; None: the first one of the connection's search path.
+    Does not commit. If an unfinished job has the same unique key, return its id. `schema` is the PostgreSQL schema of
+    the tables; None: the first schema of the connection's search path.
     """
     if isinstance(transaction, Connection | Session):
         return _insert(transaction, job, schema)
@@ -47,7 +47,7 @@ def insert_in(
 
 
 def _is_async(transaction: object) -> bool:
-    """Whether it is one of SQLAlchemy's async objects; without greenlet there can be none."""
+    """Whether this is an async object of SQLAlchemy, which needs greenlet."""
     try:
         from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
     except ImportError:
@@ -119,7 +119,7 @@ def _insert_statement(table: Table, connection: Connection | None, job: NewJob) 
         "created_at": now,
         "updated_at": now,
     }
-    if dialect == "sqlite":  # workers notice every commit to the file
+    if dialect == "sqlite":  # workers notice commits by the file
         return sqlite.insert(table).values(values).on_conflict_do_nothing().returning(table.c.id)
     insert = postgresql.insert(table).values(values).on_conflict_do_nothing()
     if _announces(connection.engine):
@@ -128,11 +128,11 @@ def _insert_statement(table: Table, connection: Connection | None, job: NewJob) 
 
 
 def _announces(engine: Engine) -> bool:
-    """Whether this transaction is to wake the workers when it commits.
+    """Whether this transaction wakes the workers at its commit.
 
-    PostgreSQL commits transactions with a NOTIFY one after another: with 16 at a time, a quarter as many per second.
-    Therefore only one of those that begin within a few milliseconds has one. Workers that it wakes find the jobs of the
-    others as well, or poll for them if they commit later.
+    PostgreSQL commits transactions with a NOTIFY one after another: with 16 at a time, the rate falls to a quarter.
+    Therefore one transaction within a few milliseconds has a NOTIFY. The workers that it wakes find the jobs of the
+    others too, or poll for jobs that commit later.
     """
     now = time.monotonic()
     if now - _announced.get(engine, 0.0) < _APART:
@@ -142,7 +142,7 @@ def _announces(engine: Engine) -> bool:
 
 
 def _now(dialect: str) -> ColumnElement[datetime]:
-    """The database's clock, in the form in which the table keeps times; not that of the transaction's beginning."""
+    """Return the current time of the database in stored form, instead of the start of the transaction."""
     if dialect == "postgresql":
         return func.statement_timestamp()
     return literal_column(SQLITE_NOW, jobs.c.created_at.type)
