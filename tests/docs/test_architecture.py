@@ -22,8 +22,7 @@ def folders(package: str) -> list[Path]:
 def test_each_folder_is_described(package: str) -> None:
     named = set(re.findall(r"`([\w.]+)`", TEXT))
     inside = {folder.relative_to(ROOT / package).parts[0] for folder in folders(package) if folder != ROOT / package}
-    # What explains the rules becomes pages of its own.
-    assert inside - named - {"explanations", "script"} == set()
+    assert inside - named - {"script"} == set()
 
 
 def test_each_file_that_is_named_exists() -> None:

@@ -20,7 +20,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from pydantic import JsonValue
 from server_jobs.project import Project
-from server_jobs_cli.generator.rule_book import all_explanations
+from server_jobs_cli.generator.rule_book import rule_ids
 from server_jobs_generator.ir.spec import JobSpec, Specs, read_specs
 from server_jobs_generator.migrations.flat_sql import sql_files
 from server_jobs_generator.migrations.history import Revision
@@ -75,7 +75,7 @@ def check_problem(place: Place, texts: Sequence[str], problem: SpecProblem) -> i
     """A refusal is one line of printable characters with its place and its rule; the number of the text it is about."""
     assert str(problem).isprintable()
     assert len(str(problem)) < 2_000
-    assert problem.rule in all_explanations()
+    assert problem.rule in rule_ids()
     owner = place.owner(texts, problem)
     assert owner is not None, problem
     return owner

@@ -10,6 +10,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from server_jobs_cli.generator.rule_book import rule_ids
 
 from tests.generator.projects import TemporaryProject, commit_all, job_spec, run_command
 
@@ -51,6 +52,11 @@ def run(wheel: Path, folder: Path, module: str, *arguments: str, status: int = 0
     )
     assert done.returncode == status, done.stdout + done.stderr
     return done.stdout
+
+
+def test_the_wheel_has_the_page_of_every_rule(wheel: Path) -> None:
+    pages = {page.name for page in (wheel / "server_jobs_generator/rules").iterdir()}
+    assert pages == {f"{rule}.md" for rule in rule_ids()}
 
 
 def test_the_new_project_is_in_order(wheel: Path, project: Path) -> None:

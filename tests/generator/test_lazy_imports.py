@@ -106,6 +106,22 @@ def test_a_run_imports_none_of_the_routes_and_nothing_that_runs_jobs(tmp_path: P
     assert printed[-1] == "[]"
 
 
+def test_a_run_reads_no_page_of_a_rule(tmp_path: Path) -> None:
+    project = make_project(tmp_path / "project")
+    printed = python(
+        project.root,
+        "opened = []",
+        "sys.addaudithook(lambda event, of: opened.append(str(of[0])) if event == 'open' else None)",
+        f"pages = lambda: sum({str(Path('server_jobs_generator', 'rules'))!r} in path for path in opened)",
+        "from server_jobs_cli.program import program",
+        "program(['generate'], standalone_mode=False)",
+        "print(pages())",
+        "program(['explain', 'STALE'], standalone_mode=False)",
+        "print(pages())",
+    )
+    assert [line for line in printed if line.isdecimal()] == ["0", "1"]
+
+
 def test_a_handler_that_cannot_be_imported_is_named_when_a_worker_starts(tmp_path: Path) -> None:
     project = generated_project(tmp_path / "project")
     project.path("handlers/send_email.py").write_text("import nowhere\n", encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Every rule is explained, and what the explanation calls wrong is found, and what it calls right is not."""
+"""Every rule has a page. The example that the page calls wrong breaks the rule, and the right one breaks none."""
 
 from __future__ import annotations
 
@@ -6,20 +6,18 @@ import json
 import re
 import shutil
 import subprocess
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import server_jobs_generator
 from server_jobs import __version__
 from server_jobs.project import Project, find_project
-from server_jobs_cli.generator.rule_book import all_explanations
+from server_jobs_cli.generator.rule_book import RulePage, read_page, rule_ids, rule_page
 from server_jobs_generator.contracts.compare.compare_schemas import compare
 from server_jobs_generator.contracts.contract_rules import NEVER_TOLD, ChangeRule
 from server_jobs_generator.contracts.lock.lock_file import Lock
 from server_jobs_generator.contracts.lock.release import release
 from server_jobs_generator.contracts.review import review
-from server_jobs_generator.explanations import of_contracts, of_files, of_outputs, of_workers
-from server_jobs_generator.explanations.explanation import Example
 from server_jobs_generator.files.changes import State
 from server_jobs_generator.ir.spec import read_specs
 from server_jobs_generator.problems import output_rules, spec_rules
@@ -31,8 +29,19 @@ from server_jobs_generator.worker_lint.project_lint import check_worker
 from .projects import TemporaryProject, commit_all, make_project
 from .spec_projects import Schema, a_spec, an_object, read, write
 
-OF_SPECS = {rule.id: rule for rule in vars(spec_rules).values() if isinstance(rule, Rule)}
-OF_WORKERS = {rule.name for rule in vars(worker_rules).values() if isinstance(rule, worker_rules.Rule)}
+PAGES = Path(server_jobs_generator.__file__).parent / "rules"
+# Where an example stands that is no part of a spec.
+SHELL = "in a shell"
+TOP = "among the keys at the top of a spec"
+GENERATED = "in a shell, where everything has been generated"
+LOCKED = "in a shell, on a branch where a spec got another property"
+PARAMS = "in params that change"
+RESULT = "in a result that changes"
+SPEC = "in a spec that changes"
+ACCEPTED = "in specs/contracts.accepted.json"
+HANDLER = "in a handler"
+WRANGLER = "in generated/worker/wrangler.jsonc"
+PYPROJECT = "in generated/worker/pyproject.toml"
 BESIDE = {"shared/address.json": an_object(street={"type": "string"})}
 
 
@@ -59,9 +68,9 @@ def with_text_at(pointer: str, text: str) -> bytes:
 
 def rules_of_spec(root: Path, place: str, text: str) -> set[str]:
     write(root, BESIDE)
-    if place == of_files.SHELL:
+    if place == SHELL:
         subprocess.run(text, shell=True, cwd=root, check=True, timeout=60)
-    elif place == of_files.TOP:
+    elif place == TOP:
         document = {key: value for key, value in base().items() if key != "x-job"}
         write(root, {"case.json": json.dumps(document).replace("{", f"{{{text}, ", 1).encode()})
     else:
@@ -113,7 +122,7 @@ def rules_of_settings(root: Path, place: str, text: str) -> set[str]:
         file.write_text(before, encoding="utf-8")
 
 
-def rules_of_outputs(root: Path, generated: Path, example: Example, text: str) -> set[str]:
+def rules_of_outputs(root: Path, generated: Path, example: RulePage, text: str) -> set[str]:
     """The states of files where everything was generated, the mistake made, and mended if this is how."""
     project = TemporaryProject(shutil.copytree(generated, root / "project"))
     if example.right.startswith("git "):
@@ -147,10 +156,10 @@ def rules_of_lock(root: Path, generated: Path, text: str) -> set[str]:
 def rules_of_change(root: Path, place: str, text: str) -> set[str]:
     """The rules that a change of a released spec breaks; the ways out of these go with them, and are told apart."""
     change = json.loads(text)
-    if place == of_contracts.ACCEPTED:
+    if place == ACCEPTED:
         change |= {"before": {"params": {"x": {"enum": ["a", "b"]}}}, "after": {"params": {"x": {"enum": ["a"]}}}}
-    elif place != of_contracts.SPEC:
-        part = "params" if place == of_contracts.PARAMS else "result"
+    elif place != SPEC:
+        part = "params" if place == PARAMS else "result"
         change = {when: {part: members} for when, members in change.items()}
     before, after = (a_case(**change[when]) for when in ("before", "after"))
     released = read(root, {"case.json": before})
@@ -184,24 +193,24 @@ def a_case(params: Schema | None = None, result: Schema | None = None, **more: o
     return a_spec(*parts, **{"title": "Case", **more})
 
 
-def rules_broken(root: Path, worker: Path, example: Example, text: str) -> set[str]:
+def rules_broken(root: Path, worker: Path, example: RulePage, text: str) -> set[str]:
     root.mkdir()
-    if example.place in (of_workers.WRANGLER, of_workers.PYPROJECT):
+    if example.place in (WRANGLER, PYPROJECT):
         return rules_of_settings(worker, example.place, text)
-    if example.place in (of_contracts.PARAMS, of_contracts.RESULT, of_contracts.SPEC, of_contracts.ACCEPTED):
+    if example.place in (PARAMS, RESULT, SPEC, ACCEPTED):
         return rules_of_change(root, example.place, text)
-    if example.place == of_contracts.LOCKED:
+    if example.place == LOCKED:
         return rules_of_lock(root, worker, text)
-    if example.place == of_outputs.GENERATED:
+    if example.place == GENERATED:
         return rules_of_outputs(root, worker, example, text)
-    if example.place == of_workers.HANDLER:
+    if example.place == HANDLER:
         return rules_of_handler(root, text)
     return rules_of_spec(root, example.place, text)
 
 
-@pytest.mark.parametrize("name", all_explanations())
+@pytest.mark.parametrize("name", rule_ids())
 def test_the_wrong_example_breaks_the_rule_and_the_right_one_none(tmp_path: Path, worker: Path, name: str) -> None:
-    example = all_explanations()[name].example
+    example = rule_page(name)
     wrong = rules_broken(tmp_path / "wrong", worker, example, example.wrong)
     assert wrong - WITH_OTHERS.get(name, {"VERSION_NOT_BUMPED", "RESULT_BROKEN"}) == {name}
     assert rules_broken(tmp_path / "right", worker, example, example.right) == set()
@@ -218,29 +227,37 @@ WITH_OTHERS = {
 }
 
 
-def test_every_rule_is_explained() -> None:
+def test_every_rule_has_one_page_and_no_page_is_without_a_rule() -> None:
+    named = [*vars(spec_rules).values(), *vars(output_rules).values()]
+    of_files = [rule.id for rule in named if isinstance(rule, Rule)]
+    of_workers = [rule.name for rule in vars(worker_rules).values() if isinstance(rule, worker_rules.Rule)]
     of_contracts = set(ChangeRule) - NEVER_TOLD
-    of_outputs = {rule.id for rule in vars(output_rules).values() if isinstance(rule, Rule)}
-    assert of_outputs >= set(State)
-    assert all_explanations().keys() == OF_SPECS.keys() | OF_WORKERS | of_outputs | of_contracts
-    assert {name: all_explanations()[name].rule for name in OF_SPECS} == OF_SPECS
+    assert sorted([*of_files, *State, *of_contracts, *of_workers]) == list(rule_ids())
 
 
 def test_a_rule_has_a_plain_id_a_summary_of_one_line_and_full_sentences() -> None:
-    for explanation in all_explanations().values():
-        rule = explanation.rule
-        assert re.fullmatch(r"[A-Z][A-Z0-9]*(_[A-Z0-9]+)*|[a-z]+(-[a-z]+)*", rule.id)
-        assert rule.summary.isprintable()
-        assert not rule.summary.endswith(".")
-        assert len(rule.summary) <= 90
-        assert re.fullmatch(r"\S.*\.", explanation.why), rule.id
+    for page in map(rule_page, rule_ids()):
+        assert re.fullmatch(r"[A-Z][A-Z0-9]*(_[A-Z0-9]+)*|[a-z]+(-[a-z]+)*", page.id)
+        assert page.summary.isprintable()
+        assert not page.summary.endswith(".")
+        assert len(page.summary) <= 90
+        assert re.fullmatch(r"\S.*\.", page.why), page.id
 
 
-def test_two_rules_with_one_id_are_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
-    again = replace(of_files.EXPLANATIONS[0], why="Another one.")
-    monkeypatch.setattr(of_outputs, "EXPLANATIONS", (again,))
-    all_explanations.cache_clear()
-    with pytest.raises(ValueError, match="two rules are named FILE_UNREADABLE"):
-        all_explanations()
-    monkeypatch.undo()
-    all_explanations.cache_clear()
+@pytest.mark.parametrize(
+    ("right", "wrong"),
+    [
+        ("# COMMENT", "# COMMENTS"),
+        ("JSON file.", "JSON file"),
+        ("Wrong, at", "Wrong at"),
+        ("Right:", "Correct:"),
+        ("\n```json\n", "\n"),
+        ("\n\n", "\n\n\n"),
+        ("\n# ", "\n## More\n\n# "),
+    ],
+)
+def test_a_page_of_another_shape_is_refused(right: str, wrong: str) -> None:
+    text = "\n" + (PAGES / "COMMENT.md").read_text(encoding="utf-8")
+    assert right in text
+    with pytest.raises(ValueError, match="has not the shape of a page of COMMENT"):
+        read_page("COMMENT", text.replace(right, wrong, 1).removeprefix("\n"))

@@ -126,56 +126,6 @@ RESERVE = "add its name to x-job.reserved: it must not come back with another me
 RESERVE_UNRELATED = "if the two have nothing to do with each other, name the old one in x-job.reserved"
 NOT_RESERVABLE = "other properties of this spec have its name: do not give it back to this one with another meaning"
 
-SUMMARIES: Mapping[ChangeRule, str] = {
-    ChangeRule.PROP_ADDED_OPTIONAL: "an optional property was added where older readers refuse it",
-    ChangeRule.PROP_ADDED_TO_OPEN: "a property was added to an object that could hold it already",
-    ChangeRule.REQUIRED_ADDED: "a property is required now",
-    ChangeRule.REQUIRED_ADDED_DEFAULT: "a required property was added, with a default that does not help",
-    ChangeRule.REQUIRED_REMOVED: "a property is required no more",
-    ChangeRule.PROP_REMOVED_OPTIONAL: "an optional property was removed, and its name is not reserved",
-    ChangeRule.PROP_REMOVED_REQUIRED: "a required property was removed",
-    ChangeRule.PROP_RENAMED: "a property has another name",
-    ChangeRule.NULL_ADDED: "a value may be null now",
-    ChangeRule.NULL_REMOVED: "a value may be null no more",
-    ChangeRule.TYPE_WIDENED: "a value may have another type as well",
-    ChangeRule.TYPE_NARROWED: "a value may have one type less",
-    ChangeRule.TYPE_CHANGED: "a value has another type",
-    ChangeRule.ENUM_ADDED: "a value was added to those that are listed",
-    ChangeRule.ENUM_REMOVED: "a value was removed from those that are listed",
-    ChangeRule.CONST_CHANGED: "the only value allowed is another one",
-    ChangeRule.CONSTRAINT_TIGHTENED: "less is allowed than before",
-    ChangeRule.CONSTRAINT_RELAXED: "more is allowed than before",
-    ChangeRule.PATTERN_CHANGED: "texts have to match another pattern",
-    ChangeRule.FORMAT_CHANGED: "texts have another format",
-    ChangeRule.EXTRA_CLOSED: "an object takes no other properties any more",
-    ChangeRule.EXTRA_OPENED: "an object takes other properties now",
-    ChangeRule.UNION_ADDED: "a union has one more branch",
-    ChangeRule.UNION_REMOVED: "a union has one branch less",
-    ChangeRule.UNION_TAG_CHANGED: "the branches of a union are told apart by something else",
-    ChangeRule.TUPLE_CHANGED: "a list has another number of items by position",
-    ChangeRule.DEFAULT_CHANGED: "a default has another value, and TypeScript stores jobs without it",
-    ChangeRule.DEFAULT_REMOVED: "a default is gone",
-    ChangeRule.REF_RENAMED: "a definition has another name",
-    ChangeRule.UNKNOWN_CHANGE: "something changed whose effect cannot be told",
-    ChangeRule.RESERVED_REUSED: "a reserved name is used again",
-    ChangeRule.JOB_DELETED: "the spec of a job is gone while jobs of it may be queued",
-    ChangeRule.VERSION_NOT_BUMPED: "params broke, and the version is the same",
-    ChangeRule.RESULT_BROKEN: "the result broke, and no version mends that",
-    ChangeRule.VERSION_LOWERED: "the version is lower than one that was released",
-    ChangeRule.CONTRACT_FORGOTTEN: "the lock has lost what was released of a job",
-    ChangeRule.QUEUE_MOVED: "a job has another queue",
-    ChangeRule.ATTEMPTS_LOWERED: "a job is tried less often",
-    ChangeRule.TIMEOUT_LOWERED: "an attempt has less time",
-    ChangeRule.UNIQUE_PROP_REMOVED: "a property is gone that made jobs unique",
-    ChangeRule.UNIQUE_CHANGED: "jobs are unique by other values",
-    ChangeRule.REDACT_REMOVED: "a value that was hidden is shown",
-    ChangeRule.ACCEPTED_EXPIRED: "an accepted finding has expired",
-    ChangeRule.ACCEPTED_UNUSED: "an accepted finding is not there any more",
-    ChangeRule.ACCEPTED_TWICE: "one change is accepted by two entries",
-    ChangeRule.ACCEPTED_MALFORMED: "an entry of the accepted findings cannot be read",
-}
-"""What each rule is about, in one line."""
-
 NEVER_TOLD = frozenset({ChangeRule.REF_RENAMED})
 """Rules of changes that are safe in every direction."""
 

@@ -67,10 +67,14 @@ def circumstances(project: Project) -> str:
 
 @cache
 def _installed() -> str:
-    """A hash of the generator and of what is installed beside it, as it is when this process begins to use them."""
+    """A hash of the generator and of what is installed beside it, as it is when this process begins to use them.
+
+    The pages of rules are left out: nothing is generated from them.
+    """
+    generator = Path(__file__).parents[1]
     digest = sha256(names_in(sysconfig.get_path("purelib"), ending=".dist-info"))
-    for package in (Path(__file__).parents[1], Path(server_jobs.__file__).parent):
-        digest.update(hash_files(files_under(package, {"__pycache__"})).encode())
+    for package in (generator, Path(server_jobs.__file__).parent):
+        digest.update(hash_files(files_under(package, {"__pycache__", str(generator / "rules")})).encode())
     return digest.hexdigest()
 
 

@@ -1,4 +1,4 @@
-"""What a rule is: the stable name of one kind of mistake, which `server-jobs explain` tells more about."""
+"""What a rule is: the stable name of one kind of mistake. Its page, `rules/<id>.md`, says what it is about and why."""
 
 from __future__ import annotations
 
@@ -7,10 +7,9 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One kind of mistake. `id` never changes, as people write it into files; `summary` is one line without a stop."""
+    """One kind of mistake. `id` never changes, as people write it into files."""
 
     id: str
-    summary: str
 
 
 Mistake = tuple[Rule, str]

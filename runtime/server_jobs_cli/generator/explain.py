@@ -9,7 +9,7 @@ from server_jobs_cli.console.suggestion import suggestion
 
 from .explain_text import document, plain, table
 from .output_format import Form, formatted
-from .rule_book import all_explanations
+from .rule_book import rule_ids, rule_page
 
 
 @click.command()
@@ -20,29 +20,29 @@ def explain(rule: str | None, *, form: Form) -> None:
 
     Exit status: 0 explained, 2 there is no such rule.
     """
-    known = all_explanations()
     if rule is None:
+        pages = [rule_page(name) for name in rule_ids()]
         if form is Form.JSON:
-            print_json([document(explanation) for explanation in known.values()])
+            print_json([document(page) for page in pages])
         else:
-            say("\n".join(table(known.values())))
+            say("\n".join(table(pages)))
         return
     name = _spelt(rule)
-    if name not in known:
+    if name not in rule_ids():
         raise click.UsageError(f"there is no rule {rule!r}; {_known(rule)}")
     if form is Form.JSON:
-        print_json(document(known[name]))
+        print_json(document(rule_page(name)))
     else:
-        say(plain(known[name]))
+        say(plain(rule_page(name)))
 
 
 def _spelt(rule: str) -> str:
     """The id of a rule, whatever its capitals, dashes and brackets."""
     word = rule.strip("[]")
     dashed = word.lower().replace("_", "-")
-    return dashed if dashed in all_explanations() else word.upper().replace("-", "_")
+    return dashed if dashed in rule_ids() else word.upper().replace("-", "_")
 
 
 def _known(rule: str) -> str:
-    guess = suggestion(rule, all_explanations())
+    guess = suggestion(rule, rule_ids())
     return guess if guess.startswith("did you mean") else "server-jobs explain lists all of them"

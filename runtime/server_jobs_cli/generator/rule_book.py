@@ -1,30 +1,72 @@
-"""Every rule there is, of specs and of what lies beside them, with all that is told about it."""
+"""The page of each rule: what it is about, why it is one, and an example of the mistake and its fix.
+
+A page is Markdown of one fixed shape, in the generator's folder `rules`. It is read when it is asked for.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import re
+from dataclasses import dataclass
 from functools import cache
-from importlib import import_module
+from importlib.resources import files
 
-from server_jobs_generator.explanations.explanation import Explanation
+_SHAPE = re.compile(
+    r"# (?P<id>\S+)\n\n"
+    r"(?P<summary>\S.*)\.\n\n"
+    r"(?P<why>(?:\S.*\n)*\S.*\.)\n\n"
+    r"(?P<example>Wrong, (?:at `(?P<pointer>/.*)` of a spec|(?P<place>.+)):\n\n"
+    r"```(?P<language>[a-z]+)\n(?P<wrong>(?:.*\n)*?.+)\n```\n\n"
+    r"Right:\n\n"
+    r"```(?P=language)\n(?P<right>(?:.*\n)*?.+)\n```)\n"
+)
 
-# Each has a tuple EXPLANATIONS, one for each rule. Who adds a module of rules adds one here.
-_MODULES = ("of_files", "of_schemas", "of_options", "of_contracts", "of_outputs", "of_workers")
+
+@dataclass(frozen=True, slots=True)
+class RulePage:
+    """A page in parts: plain text but for `markdown`, which is all below the summary.
+
+    `summary` is a line without a stop, `why` full sentences. `wrong` and `right` stand at `place`: a JSON pointer into
+    a spec, or words for anything else.
+    """
+
+    id: str
+    summary: str
+    why: str
+    place: str
+    wrong: str
+    right: str
+    markdown: str
 
 
 @cache
-def all_explanations() -> Mapping[str, Explanation]:
-    """What is known about each rule, by its id, in the order in which they are listed.
-
-    Raises `ValueError` where two rules have one id.
-    """
-    found: dict[str, Explanation] = {}
-    for explanation in _stated():
-        if found.setdefault(explanation.rule.id, explanation) is not explanation:
-            raise ValueError(f"two rules are named {explanation.rule.id}")
-    return found
+def rule_ids() -> tuple[str, ...]:
+    """The ids of all rules, in order. No page is read."""
+    return tuple(sorted(page.name.removesuffix(".md") for page in (files("server_jobs_generator") / "rules").iterdir()))
 
 
-def _stated() -> Iterator[Explanation]:
-    for name in _MODULES:
-        yield from import_module(f"server_jobs_generator.explanations.{name}").EXPLANATIONS
+@cache
+def rule_page(rule: str) -> RulePage:
+    """The page of a rule. Raises `ValueError` where it has another shape, or belongs to another rule."""
+    return read_page(rule, (files("server_jobs_generator") / "rules" / f"{rule}.md").read_text(encoding="utf-8"))
+
+
+def read_page(rule: str, text: str) -> RulePage:
+    """The parts of a page. Raises `ValueError` as `rule_page` does."""
+    page = _SHAPE.fullmatch(text)
+    if page is None or page["id"] != rule:
+        raise ValueError(f"rules/{rule}.md has not the shape of a page of {rule}")
+    why = page["why"].replace("\n", " ")
+    summary = _plain(page["summary"])
+    return RulePage(
+        id=rule,
+        summary=summary[:1].lower() + summary[1:],
+        why=_plain(why),
+        place=page["pointer"] or _plain(page["place"]),
+        wrong=page["wrong"],
+        right=page["right"],
+        markdown=f"{why}\n\n{page['example']}",
+    )
+
+
+def _plain(text: str) -> str:
+    return text.replace("`", "")

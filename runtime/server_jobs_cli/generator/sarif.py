@@ -8,12 +8,11 @@ from collections.abc import Iterable
 from importlib.metadata import version
 from urllib.parse import quote
 
-from server_jobs_generator.explanations.explanation import Explanation
 from server_jobs_generator.problems.problem import printable
 
 from .annotations import Annotation
-from .explain_text import markdown, plain
-from .rule_book import all_explanations
+from .explain_text import plain
+from .rule_book import RulePage, rule_page
 
 _SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 _ROOT = "%SRCROOT%"
@@ -26,7 +25,7 @@ def sarif(found: Iterable[Annotation]) -> str:
     driver = {
         "name": "server-jobs",
         "version": version("server-jobs"),
-        "rules": [_rule(all_explanations()[name]) for name in ids],
+        "rules": [_rule(rule_page(name)) for name in ids],
     }
     run = {
         "tool": {"driver": driver},
@@ -39,12 +38,12 @@ def sarif(found: Iterable[Annotation]) -> str:
     return json.dumps({"$schema": _SCHEMA, "version": "2.1.0", "runs": [run]}, indent=2, ensure_ascii=False)
 
 
-def _rule(explanation: Explanation) -> dict[str, object]:
+def _rule(page: RulePage) -> dict[str, object]:
     return {
-        "id": explanation.rule.id,
-        "shortDescription": {"text": explanation.rule.summary},
-        "fullDescription": {"text": explanation.why},
-        "help": {"text": plain(explanation), "markdown": markdown(explanation)},
+        "id": page.id,
+        "shortDescription": {"text": page.summary},
+        "fullDescription": {"text": page.why},
+        "help": {"text": plain(page), "markdown": page.markdown},
     }
 
 
