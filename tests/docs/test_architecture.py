@@ -25,10 +25,26 @@ def test_each_folder_is_described(package: str) -> None:
     assert inside - named - {"script"} == set()
 
 
-def test_each_file_that_is_named_exists() -> None:
-    paths = re.findall(r"`([\w/]+/[\w.]+)`", TEXT)
+@pytest.mark.parametrize("page", ["docs/explanation/architecture.md", "CONTRIBUTING.md"])
+def test_each_file_that_is_named_exists(page: str) -> None:
+    text = (ROOT / page).read_text(encoding="utf-8")
+    paths = re.findall(r"`([\w/]+/[\w.]+)`", text) + re.findall(r"\]\(([\w/.]+)\)", text)
     assert len(paths) > 10
     assert [path for path in paths if not (ROOT / path).exists()] == []
+
+
+def test_each_folder_of_tests_is_described() -> None:
+    described = set(re.findall(r"^\| `(\w+)` \|", (ROOT / "tests/README.md").read_text(encoding="utf-8"), re.MULTILINE))
+    found = {path.parent.name for path in (ROOT / "tests").glob("*/*.py")}
+    assert described == found - {"data", "demo"}
+
+
+def test_each_target_of_make_that_is_named_exists() -> None:
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    pages = ("CONTRIBUTING.md", "tests/README.md")
+    named = {one for page in pages for one in re.findall(r"make ([a-z-]+)", (ROOT / page).read_text(encoding="utf-8"))}
+    assert len(named) > 5
+    assert named <= targets
 
 
 @pytest.mark.parametrize("package", PACKAGES)
