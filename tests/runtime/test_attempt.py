@@ -9,6 +9,7 @@ import re
 import sys
 import threading
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from datetime import timedelta
 
 import pytest
@@ -217,6 +218,39 @@ async def test_a_cancellation_that_nobody_asked_for_is_a_failure_like_any_other(
 
     for handler in (awaits_what_was_cancelled, raises_it):
         assert await failure_of(handler) == "RuntimeError: the handler awaited something that was cancelled"
+
+
+async def failing_child() -> None:
+    raise ValueError("boom")
+
+
+async def test_a_child_that_fails_in_a_task_group_fails_its_attempt() -> None:
+    async def waits_at_the_end(params: Text, context: JobContext) -> Text:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(failing_child())
+        return params
+
+    async def raises_its_own(params: Text, context: JobContext) -> Text:
+        try:
+            return await waits_at_the_end(params, context)
+        except* ValueError:
+            raise Refusal("no child") from None
+
+    # Before Python 3.13, the task of the handler then seems to be cancelled by somebody.
+    assert (await failure_of(waits_at_the_end)).startswith("ExceptionGroup: unhandled errors in a TaskGroup")
+    assert "Refusal: no child" in await failure_of(raises_its_own)
+
+
+async def test_after_such_a_failure_a_timeout_is_a_timeout() -> None:
+    async def handler(params: Text, context: JobContext) -> Text:
+        with suppress(ExceptionGroup):
+            async with asyncio.TaskGroup() as group:
+                group.create_task(failing_child())
+        await asyncio.Event().wait()
+        return params
+
+    error = await failure_of(handler, BRIEF)
+    assert error == "TimeoutError: the handler did not return within its timeout of 0:00:00.020000"
 
 
 async def test_a_handler_in_a_thread_may_raise_stop_iteration() -> None:

@@ -130,8 +130,9 @@ class HandlerCall:
             async with bound:
                 result = self._begin(params)
                 return await result if isawaitable(result) else result
-        except TimeoutError as error:
-            if not bound.expired():
+        except (TimeoutError, asyncio.CancelledError) as error:
+            # Before Python 3.13, a failed `asyncio.TaskGroup` in the handler makes `asyncio.timeout` raise the latter.
+            if not bound.expired() or (isinstance(error, asyncio.CancelledError) and sys.version_info >= (3, 13)):
                 raise
             self._context.cancelled = True
             raise TimeoutError(f"the handler did not return within its timeout of {limit}") from error
@@ -232,7 +233,7 @@ class Attempt:
         except _UnreadableError as error:
             return self._parked(error.reason)
         except BaseException as error:  # the only place that catches exceptions of handlers
-            if is_being_cancelled() and not self.is_stopped:
+            if is_being_cancelled() and not self.is_stopped and _comes_from_cancellation(error):
                 raise asyncio.CancelledError from error  # the handler failed because the caller was cancelled
             return self._failed(error)
         return Completed(id=claim.id, token=claim.token, result=text, report=self._unreported())
@@ -360,9 +361,26 @@ def describe(error: BaseException) -> str:
 
 
 def is_being_cancelled() -> bool:
-    """Whether the current task is being cancelled."""
+    """Whether the current task is being cancelled.
+
+    Before Python 3.13, also after a child of an `asyncio.TaskGroup` has failed in this task.
+    """
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0
+
+
+def _comes_from_cancellation(error: BaseException) -> bool:
+    """Whether the error was raised while a `CancelledError` was handled. A timeout is an error of its own."""
+    seen = set[int]()
+    rest: list[BaseException | None] = [error]
+    while rest:
+        one = rest.pop()
+        if isinstance(one, asyncio.CancelledError):
+            return True
+        if one is not None and not isinstance(one, TimeoutError) and id(one) not in seen:
+            seen.add(id(one))
+            rest += (one.__cause__, one.__context__)
+    return False
 
 
 def _message_of(error: BaseException) -> str:
