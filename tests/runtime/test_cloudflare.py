@@ -29,10 +29,10 @@ from server_jobs import (
 )
 from server_jobs.cloudflare import CloudflareWorkerBackend, CronHandler, create_cron_handler, database_of
 from server_jobs.cloudflare import entry as cloudflare
+from server_jobs.cloudflare.query_budget import QueryBudget
 from server_jobs.domain.ids import schedule_id
-from server_jobs.domain.record import Completed, JobQuery, JobRecord, ScheduleRecord
+from server_jobs.domain.record import Completed, JobQuery, ScheduleRecord
 from server_jobs.engine.backend import Backend
-from server_jobs.engine.tick import Tick
 from server_jobs.http import events
 from server_jobs.memory import InMemoryBackend
 from starlette.types import ASGIApp, Message
@@ -466,115 +466,6 @@ async def test_an_invocation_keeps_within_its_queries_and_leaves_the_rest_to_the
     assert ran == 120
 
 
-class Fan(BaseModel):
-    """How many children to enqueue."""
-
-    children: int
-
-
-async def _spread(params: Fan, context: JobContext) -> Fan:
-    del context
-    for _ in range(params.children):
-        await Shout.later({"text": "child"}, delay=timedelta(days=1))
-    return params
-
-
-@dataclass
-class Spreading:
-    """A Worker whose jobs enqueue children, each by a query of its own, and a database with some of them."""
-
-    binding: FakeD1
-    most: int
-    began: list[str] = field(default_factory=list[str])
-
-    def __post_init__(self) -> None:
-        async def spread(params: Fan, context: JobContext) -> Fan:
-            self.began.append(str(context.job_id))
-            return await _spread(params, context)
-
-        registry = create_job_registry().register(Shout)
-        self.jobs = [define_job(name=name, params=Fan, result=Fan, handler=spread) for name in ("One", "Two", "Three")]
-        for job in self.jobs:
-            registry.register(job)
-        self.handler = create_cron_handler(database=database_of, job_registry=registry, max_queries=self.most)
-        self.backend = CloudflareWorkerBackend(database=self.binding, job_registry=registry)
-
-    async def tick(self) -> Tick:
-        """One invocation, which keeps within its queries."""
-        self.binding.queries = 0
-        self.began.clear()
-        done = await self.handler.scheduled(None, SimpleNamespace(DB=self.binding), None)
-        assert self.binding.queries <= self.most
-        return done
-
-    async def records(self) -> list[JobRecord]:
-        """Those of the jobs that spread."""
-        listed = await self.backend.store.list_jobs(JobQuery(limit=1000))
-        return [one for one in listed if one.job_name != "Shout"]
-
-    async def children(self) -> int:
-        """How many were enqueued."""
-        return sum(one.count for one in await self.backend.store.count_jobs() if one.job_name == "Shout")
-
-
-@pytest.mark.parametrize(
-    ("jobs", "children", "most", "ticks"),
-    [
-        *((40, 0, 100, 1), (10, 1, 100, 1), (10, 5, 100, 1), (10, 30, 200, 2)),
-        *((3, 60, 100, 3), (2, 90, 100, 2), (10, 10, 50, 3), (2, 30, 50, 2)),
-    ],
-)
-async def test_jobs_that_ask_for_much_run_in_as_many_invocations_as_it_takes_and_each_once(
-    binding: FakeD1, jobs: int, children: int, most: int, ticks: int
-) -> None:
-    spreading = Spreading(binding, most)
-    await spreading.jobs[0].using(spreading.backend).later_many([{"children": children}] * jobs)
-
-    done = [await spreading.tick() for _ in range(ticks)]
-
-    assert all(one.completed and not one.failed for one in done)
-    assert {(one.status, one.attempt_count) for one in await spreading.records()} == {(JobStatus.COMPLETED, 1)}
-    assert await spreading.children() == jobs * children
-
-
-async def test_jobs_for_which_too_few_queries_are_left_are_not_begun_once_one_of_them_has_run(binding: FakeD1) -> None:
-    spreading = Spreading(binding, 200)
-    await spreading.jobs[0].using(spreading.backend).later_many([{"children": 30}] * 14)
-
-    assert (await spreading.tick()).completed < len(spreading.began) == 10
-    for _ in range(2):
-        assert (await spreading.tick()).completed == len(spreading.began)
-
-    assert {one.status for one in await spreading.records()} == {JobStatus.COMPLETED}
-
-
-async def test_jobs_of_different_kinds_and_hunger_keep_within_the_queries_together(binding: FakeD1) -> None:
-    spreading = Spreading(binding, 100)
-    for number in range(18):
-        job = spreading.jobs[number % 3].using(spreading.backend)
-        await job.later({"children": (0, 2, 20, 40)[number % 4]})
-
-    ticks = [await spreading.tick() for _ in range(12)]
-
-    assert sum(one.completed for one in ticks) == 18
-    assert all(one.failed == 0 for one in ticks)
-    assert {one.attempt_count for one in await spreading.records()} == {1}
-
-
-async def test_a_job_for_which_all_queries_are_not_enough_fails_and_says_what_to_do(binding: FakeD1) -> None:
-    spreading = Spreading(binding, 200)
-    greedy, _ = await spreading.jobs[0].using(spreading.backend).later_many([{"children": 500}, {"children": 5}])
-
-    first, second = await spreading.tick(), await spreading.tick()
-
-    assert (first.completed, first.failed) == (0, 1)
-    assert second.completed == 1
-    error = (await greedy.record()).error
-    assert error is not None
-    assert "has asked the database 1" in error
-    assert "an invocation of the Worker has 200 queries: enqueue many jobs with later_many" in error
-
-
 @pytest.mark.parametrize("value", ["50", " 50 ", 50])
 async def test_a_variable_of_the_worker_says_how_many_queries_there_are(binding: FakeD1, value: object) -> None:
     handler = create_cron_handler(database=database_of, job_registry=REGISTRY)
@@ -755,10 +646,10 @@ async def test_a_stream_of_progress_ends_while_there_are_queries_left(
     assert 10 < binding.queries <= 30
 
 
-async def test_without_an_allowance_an_invocation_makes_more_queries_than_it_may(
+async def test_without_the_budget_an_invocation_makes_more_queries_than_it_may(
     binding: FakeD1, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(CloudflareWorkerBackend, "allowance", lambda self: None)
+    monkeypatch.setattr(QueryBudget, "_room", lambda *_: 1000)
     backend = CloudflareWorkerBackend(database=binding, job_registry=REGISTRY, max_queries=20)
     await Shout.using(backend).later_many([{"text": "hello"}] * 120)
     binding.queries = 0

@@ -6,7 +6,7 @@ import asyncio
 import importlib
 import logging
 import sys
-from collections.abc import AsyncIterator, Callable, Iterable, MutableMapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, MutableMapping
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from functools import cache, partial
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from ..databases.d1.database import D1Binding, D1Database
 from ..domain.interfaces import CountedDatabase, Database, Store
 from ..domain.options import check_duration, check_range
-from ..domain.record import Claim, Outcome
+from ..domain.record import Outcome
 from ..domain.worker_limits import (
     AT_ONCE_BUDGET,
     FEWEST_CONFIGURED,
@@ -35,7 +35,7 @@ from ..security.variables import KEY_SECRET_VARIABLE, NAMED_TOKENS_VARIABLE, PRE
 from ..stores.sql import SqlStore
 from .bindings import database_of, text_in
 from .console import log_ended, log_started, log_to_console
-from .query_budget import RationedDatabase, Rations
+from .query_budget import QueryBudget
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette
@@ -48,9 +48,6 @@ __all__ = ["CloudflareWorkerBackend", "CronHandler", "create_cron_handler", "dat
 CRON_CONCURRENCY = 10
 HOSTS_VARIABLE = "JOBS_ALLOWED_HOSTS"
 ORIGINS_VARIABLE = "JOBS_ALLOWED_ORIGINS"
-_QUERIES_OF_A_CLAIM = 12  # with limits, and with a look before and after it
-_QUERIES_OF_A_JOB = 2
-_QUERIES_OF_THE_END = 3  # a renewal of leases, the return of what was put off unbegun, and a last look
 
 _logger = logging.getLogger("server_jobs")
 
@@ -81,11 +78,11 @@ class WorkerRequest(Protocol):
 class CloudflareWorkerBackend(Backend):
     """A backend for one invocation of a Worker. `database` is a D1 binding (`env.DB`), a store, a database or a URL.
 
-    A tick claims no more jobs than `max_queries` statements of D1, or requests to Turso, are enough for: Cloudflare
-    ends an invocation that makes more than 1,000 (50 on its free plan). What handlers ask of this backend, as by
-    `later`, is counted: a job is begun, or let ask, while there is enough for what those of its name asked before, and
-    goes back to the next tick, uncounted, when there is not. A job for which all are not enough fails. `costs` has what
-    jobs ask, by their names, as backends before found out.
+    An invocation makes at most `max_queries` queries, which are statements of D1 or requests to Turso: Cloudflare ends
+    an invocation that makes more than 1,000 (50 on its free plan). A job starts only if half of an even share among
+    `max_concurrency` jobs remains for it, and at least 10 queries (or a tenth of `max_queries`), besides the reserve
+    for running jobs, outcomes and leases. Otherwise the next invocation runs it, and no attempt counts. Queries of
+    handlers through this backend, as by `later`, count; one that would use the reserve raises `DatabaseError`.
     """
 
     def __init__(
@@ -97,7 +94,6 @@ class CloudflareWorkerBackend(Backend):
         lock_timeout: timedelta = DEFAULT_LOCK_TIMEOUT,
         poll_interval: timedelta = DEFAULT_POLL_INTERVAL,
         max_queries: int = MOST_QUERIES,
-        costs: MutableMapping[str, int] | None = None,
     ) -> None:
         check_range("max_queries", max_queries, FEWEST_CONFIGURED, MOST_CONFIGURED)
         super().__init__(
@@ -109,62 +105,37 @@ class CloudflareWorkerBackend(Backend):
         )
         self.is_owner = isinstance(database, str)
         """Whether the database was opened from a URL, by this backend and for it alone."""
-        self._max_queries = max_queries
-        self._counted = _rationed(self.store)
-        self._before = self._counted.queries if self._counted else 0  # a database may be kept for many invocations
-        self._cost_of_a_job = _QUERIES_OF_A_JOB
-        self._claimed = self._queries_when_claimed = 0
-        self._rations = Rations(max_queries, self._left_for_handlers, {} if costs is None else costs)
-
-    @property
-    def queries(self) -> int:
-        """How many were made in this invocation so far; 0 where nobody counts."""
-        return self._counted.queries - self._before if self._counted else 0
+        self._budget: QueryBudget | None = None
+        """None if nothing counts the queries."""
+        if isinstance(self.store, SqlStore) and isinstance(self.store.database, CountedDatabase):
+            self._budget = QueryBudget(
+                max_queries, max_concurrency, self.store.database, lambda: len(self.runner.attempts())
+            )
 
     def allowance(self) -> int | None:
-        """As many jobs as what is left of the queries is enough for.
-
-        If each is settled, and says something, alone; or costs as much as those of a claim before did on average.
-        """
-        if self._counted is None:
-            return None
-        if self._rations.has_put_off:
-            return 0
-        if self._claimed:
-            cost = -(-(self.queries - self._queries_when_claimed) // self._claimed)
-            self._cost_of_a_job = max(self._cost_of_a_job, cost)
-        return max(0, (self._max_queries - self.queries - _QUERIES_OF_A_CLAIM) // self._cost_of_a_job)
-
-    async def claim(self, limit: int, *, queues: tuple[str, ...] | None = None) -> Sequence[Claim]:
-        claims = await super().claim(limit, queues=queues)
-        self._claimed, self._queries_when_claimed = len(claims), self.queries
-        return claims
+        """Return how many jobs may start on the remaining queries; None if nothing counts them."""
+        return None if self._budget is None else self._budget.most_to_claim()
 
     async def _run_held(self, attempt: Attempt) -> tuple[Outcome, str | None]:
-        with self._rations.of(attempt.claim.job_name, lambda: attempt.stop(Stop.SHUTDOWN)) as ration:
-            try:
-                await self._rations.begin(ration)
-            except asyncio.CancelledError:
-                attempt.stop(Stop.SHUTDOWN)
-                await asyncio.shield(super()._run_held(attempt))
-                raise
-            if attempt.claim.token not in self._claims:
-                attempt.stop(Stop.LOST)  # while it waited it was given back
-            log_started(attempt.claim)
-            began = self.clock.monotonic()
-            outcome, error = await super()._run_held(attempt)
-            log_ended(attempt.claim, outcome, error, self.clock.monotonic() - began)
-            if outcome is Outcome.COMPLETED:
-                self._rations.note(ration)
-            return outcome, error
+        if self._budget is None:
+            return await self._run_logged(attempt)
+        if not self._budget.may_start():
+            attempt.stop(Stop.SHUTDOWN)  # its release counts no attempt
+            return await super()._run_held(attempt)
+        with self._budget.running_job():
+            return await self._run_logged(attempt)
 
-    def _left_for_handlers(self) -> int:
-        """Each job that runs may have to be settled alone."""
-        return self._max_queries - self.queries - len(self.runner.attempts()) - _QUERIES_OF_THE_END
+    async def _run_logged(self, attempt: Attempt) -> tuple[Outcome, str | None]:
+        log_started(attempt.claim)
+        began = self.clock.monotonic()
+        outcome, error = await super()._run_held(attempt)
+        log_ended(attempt.claim, outcome, error, self.clock.monotonic() - began)
+        return outcome, error
 
     def goes_on_after(self, earlier: CloudflareWorkerBackend) -> None:
         """Count the queries of another backend as well: both are for the same invocation."""
-        self._before -= earlier.queries
+        if self._budget is not None and earlier._budget is not None:
+            self._budget.add(earlier._budget.used)
 
     async def handle_cron(self, *, budget: timedelta = TICK_BUDGET) -> Tick:
         """Expire dead leases, fire due schedules, then claim and run until nothing is due or the budget is used up."""
@@ -270,8 +241,8 @@ def create_cron_handler(
     """The handler of a Worker's cron trigger and requests.
 
     `database` is what `CloudflareWorkerBackend` takes, or a function that gets it from the Worker's `env`, such as
-    `database_of`. Nothing is opened until the first invocation. Once an invocation has taken `budget`, or has too few
-    of its `max_queries` left, it claims no more jobs, finishes those it runs, and leaves the rest to the next one. A
+    `database_of`. Nothing is opened until the first invocation. Once an invocation has taken `budget`, or too few of
+    its `max_queries` remain, it claims no more jobs, finishes those it runs, and leaves the rest to the next one. A
     variable `JOBS_MAX_QUERIES` of the Worker comes before `max_queries`; where it is no whole number of 20 to
     1,000,000, each invocation raises `DatabaseError`, and the routes answer 503. As a Worker has one thread and cannot
     read how much CPU it has used, `budget` stands for that as well: `limits.cpu_ms` of wrangler.jsonc should be above
@@ -282,7 +253,6 @@ def create_cron_handler(
     check_duration("budget", budget)
     if sys.platform == "emscripten":
         log_to_console()
-    costs: dict[str, int] = {}  # of no more names than there are jobs
 
     def make_backend(env: object) -> CloudflareWorkerBackend:
         backend = CloudflareWorkerBackend(
@@ -291,7 +261,6 @@ def create_cron_handler(
             max_concurrency=max_concurrency,
             lock_timeout=lock_timeout,
             max_queries=_configured_queries(env, max_queries),
-            costs=costs,
         )
         job_registry.bind(backend)
         return backend
@@ -303,15 +272,6 @@ def _adapted(database: Store | Database | str | D1Binding) -> Store | Database |
     if isinstance(database, str | Store | Database):
         return database
     return D1Database(database)
-
-
-def _rationed(store: Store) -> CountedDatabase | None:
-    """The database of a store, of which jobs take rations from now on; None where nobody counts."""
-    if not isinstance(store, SqlStore) or not isinstance(store.database, CountedDatabase):
-        return None
-    if not isinstance(store.database, RationedDatabase):  # a store may be kept for many invocations
-        store.database = RationedDatabase(store.database)
-    return store.database
 
 
 def _configured_queries(env: object, otherwise: int) -> int:

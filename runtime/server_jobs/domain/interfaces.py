@@ -370,13 +370,9 @@ class Database(Protocol):
 
 @runtime_checkable
 class CountedDatabase(Database, Protocol):
-    """One of whose statements only so many may be executed in a while."""
+    """A database that counts its queries, and calls `databases.query_check.check_queries` before it makes them."""
 
     @property
     def queries(self) -> int:
-        """How many were so far, by this object."""
-        ...
-
-    def queries_of(self, calls: int) -> int:
-        """How many a `run` of so many calls is counted as."""
+        """Queries that this object made."""
         ...

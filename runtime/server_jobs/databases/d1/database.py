@@ -14,6 +14,7 @@ from ...domain.clock import SQLITE_NOW
 from ...domain.interfaces import Row, Statement, Value
 from ...errors import DatabaseError, SchemaMissingError, ValueTooLargeError
 from ..numbered_parameters import numbered
+from ..query_check import check_queries
 
 MOST_BYTES = 2_000_000
 """Of a row, of a text in it, and of a parameter."""
@@ -60,10 +61,6 @@ class D1Database:
         self.queries = 0
         """How many statements were executed, those of a batch one by one, as Cloudflare may count them."""
 
-    def queries_of(self, calls: int) -> int:
-        """As in `CountedDatabase`."""
-        return calls
-
     async def open(self) -> None:
         """A binding is always open."""
 
@@ -84,6 +81,7 @@ class D1Database:
     ) -> Sequence[Sequence[Row]]:
         if look is not None and not (await self.run(look))[0]:
             return [() for _ in calls]
+        check_queries(len(calls))
         self.queries += len(calls)
         prepared = [self._prepare(statement.sql, parameters) for statement, parameters in calls]
         try:

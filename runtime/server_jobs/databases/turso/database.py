@@ -13,6 +13,7 @@ from ...domain.clock import SQLITE_NOW
 from ...domain.interfaces import Row, Statement
 from ...domain.options import check_duration
 from ...errors import DatabaseBusyError, DatabaseError, InvalidOptionError
+from ..query_check import check_queries
 from .hrana import Call, RefusedError, answered_rows, refusal_in, request
 from .hrana_values import MalformedAnswerError, UnsendableValueError
 from .http_transport import Transport, UnansweredError, UnreachableError, transport_to
@@ -64,10 +65,6 @@ class TursoDatabase:
         self._is_open = False
         self.queries = 0
         """How many requests were sent."""
-
-    def queries_of(self, calls: int) -> int:
-        """As in `CountedDatabase`."""
-        return min(calls, 1)
 
     @property
     def shown_url(self) -> str:
@@ -130,6 +127,7 @@ class TursoDatabase:
         return await self._ask(body, statements)
 
     async def _ask(self, body: str, statements: int) -> Sequence[Sequence[Row]]:
+        check_queries(1)
         self.queries += 1
         reply = await self._transport.post(body)
         try:
