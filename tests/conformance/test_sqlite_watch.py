@@ -19,7 +19,7 @@ import pytest
 from server_jobs.databases.sqlite import file_watcher as file_changes
 from server_jobs.databases.sqlite.database import SqliteDatabase
 from server_jobs.databases.sqlite.file_watcher import watch_file
-from server_jobs.databases.sqlite.wal_watcher import LONGEST_GAP, SHORTEST_GAP, Looks
+from server_jobs.databases.sqlite.wal_watcher import LONGEST_GAP, SHORTEST_GAP, CommitChecks
 from server_jobs.errors import DatabaseError
 from server_jobs.stores.sql import SqlStore
 
@@ -286,11 +286,11 @@ async def test_a_file_that_is_not_there_is_watched_until_it_is(tmp_path: Path) -
 
 
 def test_nobody_looks_before_something_was_written() -> None:
-    assert Looks().next is None
+    assert CommitChecks().next is None
 
 
 def test_after_a_write_it_is_looked_at_once_and_then_less_and_less_often() -> None:
-    looks = Looks()
+    looks = CommitChecks()
     looks.file_written(100.0)
     moments: list[float] = []
     while looks.next is not None:
@@ -305,21 +305,21 @@ def test_after_a_write_it_is_looked_at_once_and_then_less_and_less_often() -> No
 
 
 def test_after_a_commit_it_is_looked_again_since_another_may_have_been_written_with_it() -> None:
-    looks = Looks()
+    looks = CommitChecks()
     looks.file_written(100.0)
     looks.committed(100.0, own_changes=0)
     assert looks.next == 100.0 + SHORTEST_GAP
 
 
 def test_between_wakes_there_is_a_gap_however_often_the_file_is_written() -> None:
-    looks = Looks()
+    looks = CommitChecks()
     looks.committed(100.0, own_changes=0)
     looks.file_written(100.0001)
     assert looks.next == 100.0 + SHORTEST_GAP
 
 
 def test_the_gap_grows_while_wakes_are_of_no_use_and_shrinks_when_one_was() -> None:
-    looks = Looks()
+    looks = CommitChecks()
     now = 100.0
     for _ in range(10):
         looks.committed(now, own_changes=7)
@@ -331,7 +331,7 @@ def test_the_gap_grows_while_wakes_are_of_no_use_and_shrinks_when_one_was() -> N
 
 
 def test_the_gap_is_short_again_after_a_quiet_while() -> None:
-    looks = Looks()
+    looks = CommitChecks()
     for step in range(10):
         looks.committed(100.0 + step / 1000, own_changes=7)
     assert looks.gap == LONGEST_GAP

@@ -1,4 +1,4 @@
-"""Statements for servers that bind by position: their named parameters become numbered ones."""
+"""Numbered parameters, for servers that bind parameters by position."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _PARAMETER = re.compile(r":([a-z_]+)")
 
 @lru_cache(maxsize=256)
 def numbered(sql: str) -> tuple[str, tuple[str, ...]]:
-    """The statement with `?1` for its named parameters, and their names in that order."""
+    """Return the statement with `?1`, `?2` instead of named parameters, and the names in this order."""
     names: list[str] = []
 
     def number(match: re.Match[str]) -> str:

@@ -12,16 +12,17 @@ from .url import DEFAULT_URL, TURSO_SCHEMES, is_postgres, parts_of, without_pass
 
 
 def open_database(url: str, *, schema: str | None = None) -> Database:
-    """The database of a URL as SQLAlchemy writes them: `sqlite:///relative.sqlite3`, `sqlite:////absolute.sqlite3`,
-    `postgresql://user:password@host:5432/database`; or as Turso does: `libsql://name-organization.turso.io`, with the
-    token in the environment variable `TURSO_AUTH_TOKEN`, and `libsql://127.0.0.1:8080?tls=0` for a server on this
-    machine.
+    """Return the database of a URL, not connected yet.
 
-    `schema` is the PostgreSQL schema of the tables; None: the first one of the connection's search path. Other
+    SQLite: `sqlite:///relative.sqlite3` or `sqlite:////absolute.sqlite3`. PostgreSQL:
+    `postgresql://user:password@host:5432/database`. Turso: `libsql://name-organization.turso.io`, with the token in the
+    environment variable `TURSO_AUTH_TOKEN`, or `libsql://127.0.0.1:8080?tls=0` for a server on this machine.
+
+    `schema` is the PostgreSQL schema of the tables; None: the first schema of the connection's search path. Other
     databases have no schemas.
 
-    Nothing is connected yet. Raises `InvalidOptionError` for a URL of another kind, and `DatabaseError` for PostgreSQL
-    or Turso where the extra `postgres` or `turso` is not installed.
+    Raises `InvalidOptionError` for another kind of URL, and `DatabaseError` if the extra `postgres` or `turso` is
+    missing.
     """
     if is_postgres(url):
         return _open_postgres(url, schema)
@@ -54,13 +55,13 @@ def sqlalchemy_url(url: str) -> str:
     """
     if not is_postgres(url):
         return url
-    from .postgres.url import parse_postgres_url  # only where it is used, as is the driver
+    from .postgres.url import parse_postgres_url  # loaded only for PostgreSQL, like the driver
 
     return parse_postgres_url(url).for_sqlalchemy()
 
 
 def _open_sqlite(path: Path | Literal[":memory:"]) -> Database:
-    from .sqlite.database import SqliteDatabase  # is not uploaded with a Worker, which has no files
+    from .sqlite.database import SqliteDatabase  # a Worker has no files and does not upload it
 
     return SqliteDatabase(path)
 

@@ -1,4 +1,4 @@
-"""The URL of a database: where it comes from, and what it says before any driver is asked."""
+"""URLs of databases: their source, their parts, and their form without a password."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _SECRET_OPTION = re.compile(r"([?&](?:password|authtoken)=)[^&]*", re.IGNORECASE
 
 
 def database_url(url: str | None = None, *, variable: str = DATABASE_URL) -> str:
-    """The URL given, else that in the environment, else the SQLite file `server-jobs.sqlite3` in this folder.
+    """Return the given URL, else the URL in the environment, else `sqlite:///server-jobs.sqlite3`.
 
     In the environment, `variable` comes before `TURSO_DATABASE_URL`.
     """
@@ -29,18 +29,18 @@ def database_url(url: str | None = None, *, variable: str = DATABASE_URL) -> str
 
 
 def is_postgres(url: str) -> bool:
-    """Whether a URL names a PostgreSQL database. Such a URL may have several hosts, which `urlsplit` cannot read."""
+    """Whether a URL names a PostgreSQL database. It may have several hosts, which `urlsplit` cannot parse."""
     return url.partition("://")[0].lower() in POSTGRES_SCHEMES
 
 
 def parts_of(url: str) -> SplitResult:
-    """The parts of a database URL. Raises `InvalidOptionError` for a text that has none."""
+    """Return the parts of a URL. Raises `InvalidOptionError` if it cannot be parsed."""
     try:
-        return urlsplit(url, allow_fragments=False)  # a `#` is a part of the file's name
+        return urlsplit(url, allow_fragments=False)  # `#` is part of the file name
     except ValueError as error:
         raise InvalidOptionError(f"the database URL {without_password(url)!r} cannot be read: {error}") from error
 
 
 def without_password(url: str) -> str:
-    """The URL for messages and logs: the password, or what may be one, is replaced. Takes any text."""
+    """Return the URL for messages and logs, with everything that may be a password replaced. Accepts any text."""
     return _SECRET_OPTION.sub(r"\1***", _PASSWORD.sub(r"\1:***@", url))

@@ -1,4 +1,4 @@
-"""One connection to a SQLite file: reads, and groups of writes that become durable in one commit."""
+"""One connection to a SQLite file: reads, and groups of writes with one commit."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from .file import OpenFile, create_private_file
 Call = tuple[Statement, Mapping[str, Value]]
 Rows = Sequence[Sequence[Row]]
 
-# After a burst the WAL is cut back to this size; while it is smaller, its space is used again.
+# Size of the WAL after a burst. SQLite reuses the space of a smaller WAL.
 _LARGEST_IDLE_WAL = 64 * 1024 * 1024
 _PAUSE = (0.0005, 0.004)
 _KEPT_MEMORY = 16 * 1024 * 1024
@@ -27,24 +27,24 @@ _KEPT_MEMORY = 16 * 1024 * 1024
 
 @dataclass(slots=True, eq=False)
 class Work:
-    """Calls that are one transaction, and in the end their rows or the error."""
+    """The calls of one transaction, and later their rows or the error."""
 
     calls: Sequence[Call]
     rows: Rows = ()
     error: Exception | None = None
     look: Call | None = None
-    """What has to find something first; the calls are not run otherwise."""
+    """A query that must return a row first; otherwise the calls do not run."""
     is_alone: bool = False
-    """Whether it is to be written by itself: in the group that it was in before, something was refused."""
+    """Whether to write this work alone, because its group failed before."""
 
     @property
     def must_last(self) -> bool:
-        """Whether it must survive a power cut when it is committed."""
+        """Whether the commit must survive a power cut."""
         return any(statement.writes and not statement.may_be_forgotten for statement, _ in self.calls)
 
 
 class SqliteConnection:
-    """Made and used in one thread. Never waits for a lock: what raises an error that `is_busy` changed nothing."""
+    """A connection, used by one thread. It never waits for a lock: a busy error means that nothing changed."""
 
     def __init__(self, path: str, *, only_reads: bool = False) -> None:
         self.path = path
@@ -54,7 +54,7 @@ class SqliteConnection:
         self._flushes = True
 
     def open(self, patience: float) -> int:
-        """Connect, repeating for that many seconds what others keep from happening; the `data_version` then.
+        """Connect and return the `data_version`. Retry busy steps for `patience` seconds.
 
         Raises `DatabaseError`.
         """
@@ -73,13 +73,13 @@ class SqliteConnection:
                 time.sleep(pause())
 
     def close(self) -> None:
-        """Disconnect; harmless when closed."""
+        """Disconnect. Does nothing if closed."""
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.close()
 
     def read(self, work: Work) -> None:
-        """Run calls that write nothing, on one state of the database."""
+        """Run calls that only read, on one snapshot of the database."""
         try:
             self._check_file()
             if len(work.calls) == 1:
@@ -98,7 +98,7 @@ class SqliteConnection:
             raise
 
     def look(self, work: Work, look: Call) -> bool:
-        """Whether this finds something, and the work is to be done. If not, or if it is refused, the work is over."""
+        """Return whether the look finds a row, so that the work should run. Otherwise the work is finished."""
         statement, parameters = look
         try:
             self._check_file()
@@ -113,16 +113,16 @@ class SqliteConnection:
         return found
 
     def write(self, group: Sequence[Work]) -> None:
-        """Run them as one transaction. When that fails nothing is stored, and the work has the error.
+        """Run the group in one transaction. If it fails, nothing is stored.
 
-        If it was a group, nobody has: each is to be written once more, alone. That is slow where something is refused,
-        which is rare, and saves two savepoints for each in all other groups.
+        A single work gets the error. After the failure of a larger group, each work must be written again, alone. An
+        error is rare and slow therefore, and all other groups save two savepoints per work.
         """
         try:
             self._check_file()
             self._flush(any(work.must_last for work in group))
             if len(group) == 1 and len(group[0].calls) == 1:
-                group[0].rows = self._rows(group[0])  # a statement by itself is a transaction
+                group[0].rows = self._rows(group[0])  # a single statement is a transaction
             else:
                 self._write_together(group)
         except REFUSALS as error:
@@ -140,19 +140,19 @@ class SqliteConnection:
             raise
 
     def data_version(self) -> int:
-        """A number that changes when another connection has committed, and does not when this one has."""
+        """Return a number that changes with commits of other connections, and not with own commits."""
         version: int = self._opened().execute("PRAGMA data_version").fetchone()[0]
         return version
 
     def changes(self) -> int:
-        """How many rows this connection has changed so far."""
+        """Return the number of rows changed by this connection."""
         return self._opened().total_changes
 
     def _connect(self) -> None:
         _keep_memory()
         self._connection = sqlite3.connect(self.path, timeout=0, isolation_level=None)
-        # Bytes that are not UTF-8, written by other programs, must not keep the other rows of a claim from running.
-        # As fast as `str`, which would refuse them: no Python code runs for a value.
+        # Invalid UTF-8 from other programs must not block the other rows of a claim.
+        # As fast as `str`, which would raise: no Python code runs per value.
         self._connection.text_factory = operator.methodcaller("decode", "utf-8", "replace")
         if self._only_reads:
             self._execute("PRAGMA query_only = ON")
@@ -178,7 +178,7 @@ class SqliteConnection:
             raise
 
     def _flush(self, flushes: bool) -> None:
-        """Whether commits from now on reach the disk before they return; if not, the next that do take them along."""
+        """Set whether the next commits are flushed before they return. A later flush includes earlier commits."""
         if flushes != self._flushes:
             self._execute(f"PRAGMA synchronous = {'FULL' if flushes else 'NORMAL'}")
             self._flushes = flushes
@@ -198,11 +198,11 @@ class SqliteConnection:
         if not rows:
             return []
         names = [column[0] for column in cursor.description]
-        return list(map(dict, map(zip, repeat(names), rows)))  # no Python code runs for a row, and reading it is fast
+        return list(map(dict, map(zip, repeat(names), rows)))  # no Python code runs per row
 
     def _roll_back(self) -> None:
         if self._connection is not None and self._connection.in_transaction:
-            with suppress(sqlite3.Error):  # on a broken disk; the next transaction tells, and rolls back once more
+            with suppress(sqlite3.Error):  # on a broken disk; the next transaction reports it and rolls back again
                 self._connection.execute("ROLLBACK")
 
     def _opened(self) -> sqlite3.Connection:
@@ -212,15 +212,15 @@ class SqliteConnection:
 
 
 def _keep_memory() -> None:
-    """Let the C library keep what a statement frees, for the next one.
+    """Make the C library keep the memory that a statement frees.
 
-    A claim has a dozen small tables of its own, which SQLite gives a megabyte. glibc returns that to the system each
-    time, and getting it again costs several times what the claim does, until a larger block was freed once: then it
-    keeps twice as much ("dynamic mmap threshold" in mallopt(3)). Other C libraries do not mind.
+    A claim needs about 1 MB for temporary tables. glibc returns it to the system after each claim, and getting it again
+    costs several times as much as the claim. After a larger block was freed once, glibc keeps twice its size ("dynamic
+    mmap threshold" in mallopt(3)). Other C libraries are not affected.
     """
     bytes(_KEPT_MEMORY // 2)
 
 
 def pause() -> float:
-    """How long to wait before the next try: short and random, so that of many waiting processes none is favoured."""
+    """Return a short random pause before a retry, so that all waiting processes get a turn."""
     return random.uniform(*_PAUSE)  # noqa: S311  spreads load only

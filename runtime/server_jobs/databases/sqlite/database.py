@@ -1,8 +1,8 @@
-"""SQLite through the standard library: durable, one short write transaction at a time, safe among processes.
+"""The SQLite adapter, on the standard library. Several processes may share a file.
 
-WAL, so that readers and the writer do not wait for each other; `synchronous=FULL`, so that a committed job survives a
-power cut, and one commit for the writes that arrive together, so that this is cheap; `BEGIN IMMEDIATE`, because a
-transaction that reads first and writes later fails at once, whatever the timeout, when another process wrote meanwhile.
+WAL mode: readers and the writer do not wait for each other. `synchronous=FULL`: a committed job survives a power cut;
+writes that arrive together share one commit, which keeps this cheap. `BEGIN IMMEDIATE`: a transaction that reads first
+and writes later would fail at once, in spite of any timeout, if another process wrote in between.
 """
 
 from __future__ import annotations
@@ -23,21 +23,21 @@ from .connection import Call, Rows
 from .file_watcher import watch_file
 from .thread import SqliteThread
 
-OLDEST_SQLITE = (3, 38)  # the first with the operator `->>`
+OLDEST_SQLITE = (3, 38)  # the first version with the operator `->>`
 WAL_RESET_FIXED = (3, 51, 3)
 
 
 class SqliteDatabase:
     """One SQLite file, or `":memory:"`.
 
-    The connection lives in a thread of its own, and serves every event loop of this process. `busy_timeout` bounds the
-    wait for another process's transaction; after it `DatabaseBusyError` is raised and nothing was written. With
-    `only_reads` the file stays as it is: whatever writes is refused, and one that has no WAL yet is given none.
+    The connection lives in its own thread and serves every event loop of this process. `busy_timeout` limits the wait
+    for transactions of other processes; afterwards `DatabaseBusyError` is raised, and nothing was written. With
+    `only_reads`, writes are refused and the file stays unchanged, without a new WAL.
     """
 
     name = "sqlite"
-    now = f"(SELECT {SQLITE_NOW})"  # once for a statement, not for each row
-    packs_rows = True  # the interpreter is asked for at each row, and the event loop seldom lets go of it
+    now = f"(SELECT {SQLITE_NOW})"  # evaluated once per statement instead of once per row
+    packs_rows = True  # each row needs the GIL, which the event loop seldom releases
     opens_once = True
 
     def __init__(
@@ -52,11 +52,11 @@ class SqliteDatabase:
 
     @property
     def watches_for_jobs(self) -> bool:
-        """As in `Database`: as far as one can tell from what came of it."""
+        """Like `Database.watches_for_jobs`, judged by the results of recent wakes."""
         return self._thread is not None and self._thread.looks.are_of_use
 
     async def open(self) -> None:
-        """As in `Database`. Raises `DatabaseError` when Python is linked against a SQLite older than 3.38."""
+        """Like `Database.open`. Raises `DatabaseError` for a SQLite library older than 3.38."""
         if sqlite3.sqlite_version_info < OLDEST_SQLITE:
             raise DatabaseError(
                 f"SQLite {sqlite3.sqlite_version} is too old: 3.38 or newer is needed; "
@@ -71,10 +71,10 @@ class SqliteDatabase:
                 self._thread = None
                 raise
             self._stop_when_forgotten = weakref.finalize(self, thread.stop)
-            self._stop_when_forgotten.atexit = False  # the end of the program needs no help
+            self._stop_when_forgotten.atexit = False  # not needed at the end of the program
 
     async def close(self) -> None:
-        """As in `Database`. May be called twice, also at the same time, or when nothing is open."""
+        """Like `Database.close`. Concurrent and repeated calls are allowed."""
         for end in tuple(self._ends):
             end()
         thread, self._thread = self._thread, None
@@ -83,14 +83,14 @@ class SqliteDatabase:
             await thread.stopped()
 
     async def run(self, *calls: Call, look: Call | None = None) -> Rows:
-        """As in `Database`. Calls that wait at the same time share a commit; each changes all it should, or nothing."""
+        """Like `Database.run`. Waiting calls share a commit; each one is applied completely or not at all."""
         return await self._opened().run(calls, look)
 
     def watch(self, wake: Callable[[], None]) -> Callable[[], None]:
-        """As in `Database`: as a rule within a millisecond or two of another connection's commit.
+        """Like `Database.watch`, usually within 2 ms of a commit of another connection.
 
-        Commits of this connection wake nobody. While others commit without end, there are at most 500 wakes a second,
-        and 50 if those were of no use: if nothing was written here after them.
+        Own commits do not wake. There are at most 500 wakes per second, and at most 50 if the wakes lead to no write
+        of this connection.
         """
         thread = self._opened()
         if self.path == ":memory:" or sys.platform == "emscripten":
@@ -98,7 +98,7 @@ class SqliteDatabase:
         loop = asyncio.get_running_loop()
 
         def changed() -> None:
-            with suppress(RuntimeError):  # the loop was closed, and nobody waits any more
+            with suppress(RuntimeError):  # the loop is closed
                 loop.call_soon_threadsafe(wake)
 
         def written() -> float:
@@ -117,7 +117,7 @@ class SqliteDatabase:
         return end
 
     def announce(self) -> None:
-        """Nothing to do: those who watch see that the file is written to."""
+        """Do nothing: watchers see the write to the file."""
 
     def _opened(self) -> SqliteThread:
         if self._thread is None:
@@ -131,7 +131,7 @@ class SqliteDatabase:
 
 
 def wal_reset_warning() -> str | None:
-    """What to say to somebody who lets several processes write to one file; None if this SQLite has no such fault."""
+    """Return a warning for files with several writers, if this SQLite version has the WAL-reset bug; else None."""
     if sqlite3.sqlite_version_info >= WAL_RESET_FIXED:
         return None
     return (

@@ -1,4 +1,4 @@
-"""The errors of SQLite in the words of this package: which file, what is wrong with it, what to do."""
+"""Translate SQLite errors into errors with the file, the problem and advice."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import sqlite3
 
 from ...errors import DatabaseBusyError, DatabaseError
 
-# What a statement may raise: what SQLite refused, or a value it cannot bind.
+# Errors of statements: SQLite rejected them, or cannot bind a value.
 REFUSALS = (sqlite3.Error, UnicodeEncodeError, OverflowError)
 
 _CAUSES = {
@@ -31,18 +31,18 @@ _WHEN_LOCKED = "try again, and look for a program that keeps a transaction open 
 
 
 def advice_for(error: BaseException) -> str | None:
-    """What to do about an error, if it is one of SQLite's with a known cause."""
+    """Return advice for a SQLite error with a known cause, or None."""
     return _WHEN_LOCKED if is_busy(error) else _CAUSES.get(_code(error))
 
 
 def is_busy(error: BaseException) -> bool:
-    """Whether SQLite only says that another process is in the way: nothing was changed, so try again."""
+    """Whether another process blocked the statement. Nothing was changed, and a retry makes sense."""
     busy = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL)
     return isinstance(error, sqlite3.Error) and _code(error) in busy
 
 
 def refused(path: str, error: Exception) -> DatabaseError:
-    """The error for a statement that SQLite refused."""
+    """Return the error for a rejected statement."""
     cause = _CAUSES.get(_code(error))
     if cause is None:
         return DatabaseError(f"SQLite refused a statement on {path}: {error}")
@@ -50,13 +50,13 @@ def refused(path: str, error: Exception) -> DatabaseError:
 
 
 def not_opened(path: str, error: Exception) -> DatabaseError:
-    """The error for a database that could not be opened."""
+    """Return the error for a database that cannot be opened."""
     cause = _CAUSES.get(_code(error))
     return DatabaseError(f"cannot open the SQLite database {path}: {error}" + (f"; {cause}" if cause else ""))
 
 
 def locked(path: str, waited: float) -> DatabaseBusyError:
-    """The error for a lock that another process kept too long."""
+    """Return the error for a lock that another process kept too long."""
     return DatabaseBusyError(
         f"the SQLite database {path} was locked by another process for {waited:g} s, and nothing was stored; "
         f"{_WHEN_LOCKED}"
@@ -64,6 +64,6 @@ def locked(path: str, waited: float) -> DatabaseBusyError:
 
 
 def _code(error: BaseException) -> int:
-    """The primary result code; the module raises some errors of its own, which have none."""
+    """Return the primary result code, or 0 for errors of the Python module."""
     code: object = getattr(error, "sqlite_errorcode", 0)
     return code & 0xFF if isinstance(code, int) else 0

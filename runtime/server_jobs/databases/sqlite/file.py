@@ -1,4 +1,4 @@
-"""The file of a SQLite database: created for its owner alone, and compared with the file that was opened."""
+"""The database file: create it for its owner only, and notice when it is deleted or replaced."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ _OWNER_ONLY = 0o600
 
 
 def create_private_file(path: str) -> None:
-    """Create the database file, readable and writable by its owner alone, if there is none.
+    """Create the database file with mode 0600, unless it exists.
 
-    SQLite gives the files beside it (-wal, -shm and -journal) the same mode.
+    SQLite gives its companion files (-wal, -shm and -journal) the same mode.
     """
     if path in ("", ":memory:"):
         return
-    with suppress(OSError):  # it exists, or it cannot be created, which SQLite reports
+    with suppress(OSError):  # it exists, or SQLite will report why it cannot be created
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, _OWNER_ONLY))
 
 
 class OpenFile:
-    """The files that a connection has open: the database and its WAL.
+    """The open files of a connection: the database and its WAL.
 
-    After one of them is deleted or replaced, SQLite goes on writing to the old one, which nobody finds again.
+    If one of them is deleted or replaced, SQLite continues to write to the old file, which is lost.
     """
 
     def __init__(self, path: str) -> None:
@@ -40,9 +40,9 @@ class OpenFile:
         self._wal = _check(f"{self._path}-wal", self._wal)
 
     def check_reopening(self) -> None:
-        """Raise `DatabaseError` while there is no file, which SQLite would create, or one beside the WAL of another.
+        """Raise `DatabaseError` if the file is missing, or is a new file next to the WAL of the old one.
 
-        SQLite would write that WAL into the new file.
+        SQLite would create a missing file, and would write the old WAL into a new one.
         """
         found = _identity(self._path)
         if found is None:

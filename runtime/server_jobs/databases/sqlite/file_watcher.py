@@ -1,4 +1,4 @@
-"""Noticing that a file was written to: told by the kernel on Linux, by looking at the file elsewhere."""
+"""Notice writes to a file: by inotify on Linux, by polling on other systems."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ _SLOWEST = 0.015
 
 
 def watch_file(path: Path, written: Callable[[], float]) -> Callable[[], None]:
-    """Call `written`, in this event loop, after writes to the file; returns what ends that.
+    """Call `written` in this event loop after writes to the file. Return a function that ends this.
 
-    It answers for how many seconds it wants to hear nothing; writes in that time are told after it.
+    `written` returns a pause in seconds. Writes during the pause are reported after it.
     """
     loop = asyncio.get_running_loop()
     try:
         return _Inotify(loop, path, written).end
-    except (OSError, NotImplementedError):  # not on Linux, no more of them for this user, or a loop without readers
+    except (OSError, NotImplementedError):  # no Linux, too many watches of this user, or a loop without readers
         return _Stat(loop, path, written).end
 
 
 class _Inotify:
-    """The kernel tells. Costs nothing while nobody writes."""
+    """A watcher on inotify. It costs nothing without writes."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, path: Path, written: Callable[[], float]) -> None:
         self._loop = loop
@@ -60,7 +60,7 @@ class _Inotify:
 
 
 class _Stat:
-    """Looks every few milliseconds; more seldom when nothing happens."""
+    """A watcher that polls every few milliseconds, and less often without writes."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, path: Path, written: Callable[[], float]) -> None:
         self._loop = loop
@@ -89,7 +89,7 @@ class _Stat:
 
 
 def _open_inotify(path: Path) -> int:
-    """A file descriptor that becomes readable when the file is written to. Raises `OSError` where there is none."""
+    """Return a file descriptor that becomes readable after a write to the file. Raises `OSError`."""
     if sys.platform != "linux":
         raise OSError("this system has no inotify")
     import ctypes

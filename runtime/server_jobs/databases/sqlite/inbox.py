@@ -1,7 +1,6 @@
-"""A queue from many threads to one, whose timed wait always ends in time.
+"""A queue from many threads to one thread, with a timed wait that always ends.
 
-`queue.SimpleQueue.get(timeout=...)` is no alternative: before Python 3.13 the time that remains can become negative,
-and then it waits without limit.
+Before Python 3.13, `queue.SimpleQueue.get(timeout=...)` may wait forever, because its remaining time can turn negative.
 """
 
 from __future__ import annotations
@@ -15,11 +14,11 @@ T = TypeVar("T")
 
 
 class Inbox(Generic[T]):
-    """Items that any thread puts in and one thread takes out, in order."""
+    """A queue of items: any thread puts, one thread takes, in order."""
 
     def __init__(self) -> None:
         self._items: deque[T] = deque()
-        # Free after `put`; `take` locks it. No time is computed from another: a wait is one call of the lock.
+        # `put` releases this lock, `take` acquires it. A wait is one call of the lock, without computed times.
         self._bell = Lock()
 
     def __bool__(self) -> bool:
@@ -28,16 +27,16 @@ class Inbox(Generic[T]):
     def put(self, item: T) -> None:
         """Add an item. Never blocks."""
         self._items.append(item)
-        with suppress(RuntimeError):  # it is free already: `take` has not yet seen an earlier item
+        with suppress(RuntimeError):  # released already: `take` has not seen an earlier item yet
             self._bell.release()
 
     def take(self, most: int, *, timeout: float | None) -> list[T]:
-        """Return up to `most` items. While there is none, wait up to `timeout` seconds, or without limit for None.
+        """Return up to `most` items. If there is none, wait up to `timeout` seconds; None: no limit.
 
-        May return an empty list before the time is over.
+        May return an empty list early.
         """
         self._bell.acquire(blocking=False)
         if not self._items:
-            # -1 means without limit there, so a time below zero must not reach it.
+            # The lock takes -1 as "no limit", so never pass a negative time.
             self._bell.acquire(timeout=-1 if timeout is None else min(max(timeout, 0), TIMEOUT_MAX))
         return [self._items.popleft() for _ in range(min(len(self._items), most))]

@@ -1,7 +1,7 @@
-"""The thread that a SQLite connection lives in: a wait for a lock or for the disk never blocks an event loop.
+"""The thread of a SQLite connection, so that locks and the disk never block an event loop.
 
-Writes that arrive while it is busy become durable in one commit. While another process has the write lock, reads are
-answered, and writes that arrive join those that wait.
+Writes that arrive during a commit share the next commit. While another process has the write lock, the thread still
+answers reads, and collects writes.
 """
 
 from __future__ import annotations
@@ -17,22 +17,22 @@ from ...errors import DatabaseError
 from .connection import Call, Rows, SqliteConnection, Work, pause
 from .errors import is_busy, locked
 from .inbox import Inbox
-from .wal_watcher import Looks
+from .wal_watcher import CommitChecks
 
-# A commit costs as much as dozens of small writes; and while a group is written, other processes wait for the lock.
+# A commit costs as much as dozens of small writes, but a large group makes other processes wait for the lock.
 LARGEST_GROUP = 200
 
 
 @dataclass(slots=True, eq=False, kw_only=True)
 class _Request(Work):
-    """Work of a caller who waits in an event loop; at the deadline it is told that the database is busy."""
+    """Work with a caller in an event loop. At the deadline, the caller gets a busy error."""
 
     loop: asyncio.AbstractEventLoop
     future: asyncio.Future[Rows]
     deadline: float
 
     def answer(self) -> None:
-        """In the loop: give the caller, if it still waits, what it asked for."""
+        """Give the result to the caller, if it still waits. Runs in the event loop."""
         if self.future.done():
             return
         if self.error is not None:
@@ -42,10 +42,10 @@ class _Request(Work):
 
 
 class SqliteThread:
-    """Serves requests from any number of event loops, in any threads, by one connection."""
+    """Serves requests of many event loops and threads with one connection."""
 
     def __init__(self, path: str, *, patience: float, only_reads: bool = False) -> None:
-        self.looks = Looks()
+        self.looks = CommitChecks()
         self._path = path
         self._patience = patience
         self._connection = SqliteConnection(path, only_reads=only_reads)
@@ -55,14 +55,14 @@ class SqliteThread:
         self._is_blocked = False
         self._watchers: list[Callable[[], None]] = []
         self._version = 0
-        self._door = Lock()  # nothing arrives after the thread was told to stop
+        self._door = Lock()  # no request enters after the stop
         self._is_stopping = False
         self._at_end: list[_Request] = []
-        # A daemon, since the end of a program must not wait for one that was not closed: nothing is half-written.
+        # A daemon thread: a program must end although the database was not closed. Transactions are atomic.
         self._thread = Thread(target=self._live, name="server-jobs-sqlite", daemon=True)
 
     async def start(self) -> None:
-        """Connect. Raises `DatabaseError`; the thread is over then, as it is soon after this was cancelled."""
+        """Connect. Raises `DatabaseError`. The thread ends after an error or a cancellation."""
         self._thread.start()
         try:
             await self.run(())
@@ -71,7 +71,7 @@ class SqliteThread:
             raise
 
     async def run(self, calls: Sequence[Call], look: Call | None = None) -> Rows:
-        """Run these calls as one transaction. Given up by the caller, they are run as a whole or not at all."""
+        """Run these calls in one transaction. If the caller is cancelled, all or none of them run."""
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Rows] = loop.create_future()
         deadline = time.monotonic() + self._patience
@@ -83,7 +83,7 @@ class SqliteThread:
         return await future
 
     def stop(self) -> None:
-        """Disconnect when what was asked before is done."""
+        """Disconnect after the requests before."""
         with self._door:
             self._is_stopping = True
             self._arrived.put(_nothing)
@@ -98,7 +98,7 @@ class SqliteThread:
         self._thread.join()
 
     def watch(self, changed: Callable[[], None]) -> Callable[[], None]:
-        """Call this, in the thread, when another connection has committed; returns what ends that."""
+        """Call `changed` in the thread after commits of other connections. Return a function that ends this."""
         self._watchers.append(changed)
 
         def end() -> None:
@@ -108,13 +108,13 @@ class SqliteThread:
         return end
 
     def file_written(self) -> None:
-        """The file was written to: watchers are called as soon as a commit of another connection can be seen."""
+        """Note a write to the file. Watchers are called once a commit of another connection is visible."""
         self._arrived.put(lambda: self.looks.file_written(time.monotonic()))
 
     def _live(self) -> None:
         try:
             self._version = self._connection.open(self._patience)
-        except Exception as error:  # noqa: BLE001  whatever it is, those who wait have to know
+        except Exception as error:  # noqa: BLE001  all waiting callers get the error
             self._refuse(error)
         while not self._is_stopping or self._reads or self._writes or self._arrived:
             self._take(self._pause())
@@ -129,7 +129,7 @@ class SqliteThread:
         _hand_back(self._at_end)
 
     def _refuse(self, error: Exception) -> None:
-        """Answer everybody with the error until the thread is told to stop."""
+        """Answer every request with the error until the stop."""
         while not self._is_stopping or self._arrived:
             self._take(None)
             for request in (*self._reads, *self._writes):
@@ -138,7 +138,7 @@ class SqliteThread:
             self._reads, self._writes = [], []
 
     def _pause(self) -> float | None:
-        """Return how long to wait for requests: None for without limit, or until the next try or look is due."""
+        """Return the time to wait for requests until the next retry or look; None: no limit."""
         if self._reads or self._writes:
             return pause() if self._is_blocked else 0
         return None if self.looks.next is None else max(0, self.looks.next - time.monotonic())
@@ -166,7 +166,7 @@ class SqliteThread:
                     self._writes.append(request)
                     continue
                 answered.append(request)
-            except Exception as error:  # noqa: BLE001  it is the caller's
+            except Exception as error:  # noqa: BLE001  the caller gets it
                 self._postpone([request], error, self._reads)
         _hand_back(answered)
 
@@ -177,7 +177,7 @@ class SqliteThread:
             return
         try:
             self._connection.write(group)
-        except Exception as error:  # noqa: BLE001  it is the callers'
+        except Exception as error:  # noqa: BLE001  the callers get it
             self._postpone(group, error, self._writes)
         else:
             if len(group) > 1 and group[0].is_alone:
@@ -186,7 +186,7 @@ class SqliteThread:
                 _hand_back(group)
 
     def _postpone(self, requests: Sequence[_Request], error: Exception, waiting: list[_Request]) -> None:
-        """Try again what others are in the way of, until its deadline; whatever else went wrong is the answer."""
+        """Retry requests after a busy error until their deadline. Answer them with any other error."""
         now = time.monotonic()
         for request in requests:
             if not is_busy(error):
@@ -204,7 +204,7 @@ class SqliteThread:
             return
         try:
             version = self._connection.data_version()
-        except Exception as error:  # noqa: BLE001  whoever waits polls as well
+        except Exception as error:  # noqa: BLE001  watchers poll as well
             del error
             version = self._version
         if version == self._version:
@@ -217,15 +217,15 @@ class SqliteThread:
 
 
 def _wanted(requests: Sequence[_Request]) -> list[_Request]:
-    """Those whose callers have not given up; what is begun, is done as a whole."""
+    """Return the requests whose callers still wait. A started request always finishes."""
     return [request for request in requests if not request.future.cancelled()]
 
 
 def _hand_back(requests: Sequence[_Request]) -> None:
-    """Answer callers, those of one event loop with one message."""
+    """Answer callers, with one message per event loop."""
     for loop in {request.loop for request in requests}:
         theirs = [request for request in requests if request.loop is loop]
-        with suppress(RuntimeError):  # the loop was closed, and nobody waits any more
+        with suppress(RuntimeError):  # the loop is closed
             loop.call_soon_threadsafe(_answer, theirs)
 
 
@@ -235,4 +235,4 @@ def _answer(requests: Sequence[_Request]) -> None:
 
 
 def _nothing() -> None:
-    """Something arrives: look whether it is time to stop."""
+    """Wake the thread, so that it checks for the stop."""

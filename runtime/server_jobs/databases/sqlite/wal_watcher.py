@@ -1,20 +1,20 @@
-"""When to look whether another connection has committed: soon after its file was written, never too often."""
+"""The times to check for commits of other connections: soon after a write to the file, and not too often."""
 
 from __future__ import annotations
 
-# A commit can be seen a little after the file was written, when it has reached the disk: a tenth of a millisecond, or
-# many on a slow disk.
+# A commit becomes visible after the file was written, when it has reached the disk: after 0.1 ms, or much later on a
+# slow disk.
 _FIRST_PAUSE = 0.0001
 _LONGEST_PAUSE = 0.1
 _GROWTH = 1.4
-# Between two wakes. Grows while they are of no use, because neighbours write what is not for this process.
+# Gap between two wakes. It grows while wakes find no work for this process.
 SHORTEST_GAP = 0.002
 LONGEST_GAP = 0.02
 _QUIET = 0.25
 
 
-class Looks:
-    """Says at which moment to look next; told what was seen. Moments are seconds of a monotonic clock."""
+class CommitChecks:
+    """Computes the time of the next check from the results of earlier checks. Times are monotonic seconds."""
 
     def __init__(self) -> None:
         self.next: float | None = None
@@ -25,23 +25,23 @@ class Looks:
 
     @property
     def are_of_use(self) -> bool:
-        """Whether the wakes of late led to something."""
+        """Whether recent wakes led to a write of this process."""
         return self.gap == SHORTEST_GAP
 
     def file_written(self, now: float) -> None:
-        """Somebody, perhaps this connection, wrote to the file: look at once, and a few times more."""
+        """Note a write to the file, possibly an own one: check now, and a few more times."""
         self._pause = _FIRST_PAUSE
         self.next = max(now, self._last_change + self.gap)
 
     def nothing_new(self, now: float) -> None:
-        """No other connection has committed yet; look again later, and not for ever."""
+        """Note that no other connection has committed yet. Check again later, a limited number of times."""
         self.next = now + self._pause if self._pause <= _LONGEST_PAUSE else None
         self._pause *= _GROWTH
 
     def committed(self, now: float, own_changes: int) -> None:
-        """Another connection has. `own_changes` counts the rows that this one has changed so far.
+        """Note a commit of another connection. `own_changes` is the number of rows changed by this connection.
 
-        Looking goes on, since one who wrote to the file together with that one may commit only now.
+        Continue to check, because a third connection that wrote at the same time may commit only now.
         """
         was_of_use = own_changes != self._changes_then or now - self._last_change > _QUIET
         self.gap = SHORTEST_GAP if was_of_use else min(self.gap * 2, LONGEST_GAP)
