@@ -1,4 +1,4 @@
-"""Cloudflare D1 through the binding of a Python Worker: one call is one statement, or one batch, which is atomic."""
+"""Cloudflare D1 through the binding of a Python Worker. A call is one statement or one atomic batch."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ..numbered_parameters import numbered
 from ..query_check import check_queries
 
 MOST_BYTES = 2_000_000
-"""Of a row, of a text in it, and of a parameter."""
+"""Largest row, text and parameter of D1, in bytes."""
 
 _LARGEST_INTEGER = 2**53 - 1
 _TOO_LARGE = "string or blob too big"
@@ -25,7 +25,7 @@ _MISSING = re.compile(r"no such (table|column)|has no column named")
 
 
 class D1Result(Protocol):
-    """What D1 answers to one statement; `results` is a JavaScript array of objects."""
+    """The answer to one statement. `results` is a JavaScript array of objects."""
 
     @property
     def results(self) -> object: ...
@@ -40,7 +40,7 @@ class D1Statement(Protocol):
 
 
 class D1Binding(Protocol):
-    """What Cloudflare hands to a Worker as `env.DB`."""
+    """The binding `env.DB` of a Worker."""
 
     def prepare(self, sql: str) -> D1Statement: ...
 
@@ -48,31 +48,31 @@ class D1Binding(Protocol):
 
 
 class D1Database:
-    """D1, as the binding of a Worker. Works with the binding itself and with the wrapper of the Workers SDK."""
+    """A D1 database. Accepts the binding itself and the wrapper of the Workers SDK."""
 
     name = "d1"
-    now = f"(SELECT {SQLITE_NOW})"  # once for a statement, not for each row
+    now = f"(SELECT {SQLITE_NOW})"  # evaluated once per statement instead of once per row
     packs_rows = False
-    opens_once = False  # but by each invocation, and D1 charges for what it reads
+    opens_once = False  # every invocation opens it, and D1 charges for reads
     watches_for_jobs = False
 
     def __init__(self, binding: D1Binding) -> None:
         self._binding: D1Binding = getattr(binding, "_binding", binding)
         self.queries = 0
-        """How many statements were executed, those of a batch one by one, as Cloudflare may count them."""
+        """The number of executed statements. Each statement of a batch counts, as for Cloudflare."""
 
     async def open(self) -> None:
-        """A binding is always open."""
+        """Do nothing: a binding is always open."""
 
     async def close(self) -> None:
-        """A binding is never closed."""
+        """Do nothing."""
 
     def watch(self, wake: Callable[[], None]) -> Callable[[], None]:
         del wake
         return lambda: None
 
     def announce(self) -> None:
-        """Nothing to do."""
+        """Do nothing."""
 
     async def run(
         self,
@@ -89,7 +89,7 @@ class D1Database:
                 results: Sequence[D1Result] = [await prepared[0].all()]
             else:
                 results = await self._binding.batch(_array(prepared))
-        except Exception as error:  # JavaScript's errors share no class of their own on CPython
+        except Exception as error:  # JavaScript errors have no common class on CPython
             raise _refusal(error) from error
         return [_rows(result) for result in results]
 
@@ -100,7 +100,7 @@ class D1Database:
 
 
 def _bound(value: Value) -> object:
-    """D1 takes JavaScript's null, not Python's None, and no integer that a double cannot hold exactly."""
+    """Convert a parameter: None to JavaScript's null. Raise an error for an integer that a double cannot represent."""
     if value is None:
         return _null()
     if isinstance(value, int) and abs(value) > _LARGEST_INTEGER:
@@ -117,14 +117,14 @@ def _refusal(error: Exception) -> DatabaseError:
 
 def _rows(result: D1Result) -> list[Row]:
     found = result.results
-    to_python = getattr(found, "to_py", None)  # of a JavaScript array
+    to_python = getattr(found, "to_py", None)  # method of a JavaScript array
     rows = cast("list[dict[str, object]]", found if to_python is None else to_python())
     null = _null()
     return [{name: None if value is null else _read(value) for name, value in row.items()} for row in rows]
 
 
 def _read(value: object) -> Value:
-    """Bytes come as a list of numbers, and only from columns into which another program wrote them."""
+    """Convert a value of a row. Bytes, which only other programs write, arrive as a list of numbers."""
     return cast("Value", bytes(value) if isinstance(value, list) else value)
 
 
@@ -140,5 +140,5 @@ def _array(statements: list[D1Statement]) -> object:
 
 @lru_cache(maxsize=1)
 def _javascript() -> ModuleType | None:
-    """The bridge to JavaScript, which exists in a Worker only."""
+    """Return the bridge to JavaScript; None outside of a Worker."""
     return importlib.import_module("pyodide.ffi") if sys.platform == "emscripten" else None

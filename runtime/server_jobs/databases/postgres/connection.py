@@ -19,29 +19,28 @@ T = TypeVar("T")
 
 Call = tuple[Statement, Mapping[str, Value]]
 
-# One message, so that it costs what a bare BEGIN costs. A process that is stopped between two of its statements, or cut
-# off, keeps what it has locked from everybody else: not for long. What counts what others have committed must see it,
-# whatever the server's default is. (Single statements go by that default: where it is a stricter one, the server undoes
-# a transaction that it would spoil, and that is run again.)
+# One message, as cheap as a bare BEGIN. The time limits release the locks of a process that was stopped or cut off
+# between two statements. READ COMMITTED, because counts must see the commits of others. (Single statements use the
+# default of the server. If it is stricter, the server rolls back conflicting transactions, which are repeated.)
 BEGIN = (
     "BEGIN ISOLATION LEVEL READ COMMITTED;"
     " SET LOCAL idle_in_transaction_session_timeout = '10s'; SET LOCAL lock_timeout = '5s'"
 )
 
-# The server reports by this function that it stopped waiting for a synchronous standby: the commit may be lost there.
+# The source of the warning that a commit did not wait for the synchronous standby, which may lack it.
 _UNREPLICATED = "SyncRepWaitForLSN"
 
 _PARAMETER = re.compile(r"(?<!:):([a-z_]+)")
 
 
 class PostgresConnection:
-    """A connection, and the statements that are prepared on it."""
+    """A connection with its prepared statements."""
 
     def __init__(self, session: Session, place: str) -> None:
         self.session = session
         self.driver = session.driver
         self.waits_since: float | None = None
-        """The event loop's time at which the statement under way was sent; None while there is none."""
+        """Loop time at which the current statement was sent; None without a statement."""
         self._place = place
         self._time = asyncio.get_running_loop().time
         self._prepared: dict[str, DriverStatement] = {}
@@ -51,17 +50,17 @@ class PostgresConnection:
 
     @property
     def is_usable(self) -> bool:
-        """Whether it is open, and leads to the same kind of server as before, as far as known without asking."""
+        """Whether the connection is open and its server still has the same role, as far as known locally."""
         return self.session.is_usable
 
     def has_prepared(self, calls: Sequence[Call]) -> bool:
-        """Whether each of these calls was prepared here."""
+        """Whether every statement of these calls is prepared on this connection."""
         return all(positional(statement.sql)[0] in self._prepared for statement, _ in calls)
 
     async def run(self, calls: Sequence[Call], *, prepared: bool) -> Sequence[Sequence[Row]]:
-        """As `Database.run`. A single statement needs no BEGIN and COMMIT: it is a transaction by itself.
+        """Like `Database.run`. A single prepared statement needs no BEGIN and COMMIT.
 
-        One that is not prepared is sent in two parts, which only a transaction keeps on one connection of a pooler.
+        An unprepared statement takes two messages, and only a transaction keeps both on one connection of a pooler.
         """
         fetch = self._fetch_prepared if prepared else self._fetch
 
@@ -79,7 +78,7 @@ class PostgresConnection:
         return rows
 
     async def _understood(self, work: Awaitable[list[Sequence[Row]]]) -> list[Sequence[Row]]:
-        """Return the rows. Raise our error for one of the driver, and roll the transaction back."""
+        """Return the rows. Translate an error of the driver, and roll the transaction back."""
         try:
             rows = await work
         except Exception as error:
@@ -97,11 +96,11 @@ class PostgresConnection:
         return rows
 
     def terminate(self) -> None:
-        """Drop the connection without a word to the server. A statement under way fails at once."""
+        """Drop the connection without notice to the server. A running statement fails at once."""
         self.driver.terminate()
 
     def give_up(self, reason: str) -> None:
-        """Drop the connection; the call under way raises `DatabaseUnreachableError` with that reason."""
+        """Drop the connection. The running call raises `DatabaseUnreachableError` with this reason."""
         self._gave_up = reason
         self.driver.terminate()
 
@@ -109,7 +108,7 @@ class PostgresConnection:
         return DatabaseUnreachableError(f"the connection to {self._place} was lost: {self._gave_up}")
 
     def abandon(self) -> None:
-        """Drop the connection, whose event loop is not the one that runs here."""
+        """Drop the connection from another event loop."""
         with suppress(RuntimeError):  # its loop is closed
             self.driver.terminate()
 
@@ -125,7 +124,7 @@ class PostgresConnection:
             self.terminate()
 
     async def _answer(self, work: Awaitable[T]) -> T:
-        """Await one answer of the server, and note since when."""
+        """Wait for one answer of the server, and note the start of the wait."""
         self.waits_since = self._time()
         try:
             return await work
@@ -151,7 +150,7 @@ class PostgresConnection:
 
 @lru_cache(maxsize=256)
 def positional(sql: str) -> tuple[str, tuple[str, ...]]:
-    """The statement with `$1` for its named parameters, and their names in that order."""
+    """Return the statement with `$1`, `$2` instead of named parameters, and the names in this order."""
     names: list[str] = []
 
     def number(match: re.Match[str]) -> str:

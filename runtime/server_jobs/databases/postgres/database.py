@@ -1,8 +1,8 @@
-"""PostgreSQL through asyncpg: a few connections, each call one transaction on one of them.
+"""The PostgreSQL adapter, on asyncpg: a few connections; each call is one transaction on one of them.
 
-Works through poolers in transaction mode: no call leaves anything in a session that another one needs. Prepared
-statements are named by their text, so that a name means the same on whichever connection of the server it is used;
-where a pooler loses them nevertheless, the calls go on without.
+Poolers in transaction mode work, because no call depends on state of a session. The name of a prepared statement is a
+hash of its text, so that it means the same on every server connection. If a pooler still loses prepared statements, the
+adapter stops preparing.
 """
 
 from __future__ import annotations
@@ -25,18 +25,18 @@ from .url import parse_postgres_url
 
 _logger = logging.getLogger("server_jobs")
 
-_TRIES = 10  # of a transaction that PostgreSQL undoes for the sake of others
+_TRIES = 10  # of a transaction that PostgreSQL rolls back because of another one
 
 
 class PostgresDatabase:
     """A PostgreSQL database by its URL.
 
-    `schema` is the PostgreSQL schema of the tables; None: the first one of the connection's search path.
+    `schema` is the PostgreSQL schema of the tables; None: the first schema of the connection's search path.
 
-    Connections are opened when they are needed, up to `max_connections`; one more listens for announcements while
-    anybody watches. A connection that broke is replaced by the next call; the call under way raises `DatabaseError`,
-    and whether it was committed is unknown. A call that waits for seconds for a lock of somebody else raises
-    `DatabaseBusyError`. Event loops may use it one after another.
+    The adapter opens connections when needed, up to `max_connections`, and one more to LISTEN while somebody watches.
+    If a connection breaks, the current call raises `DatabaseError` and may or may not be committed; the next call
+    connects again. A call that waits too long for a lock raises `DatabaseBusyError`. Several event loops may use the
+    database one after another.
     """
 
     name = "postgresql"
@@ -62,13 +62,13 @@ class PostgresDatabase:
         return self._servers.place
 
     async def open(self) -> None:
-        """As in `Database`. Connects once, so that a wrong URL is noticed here."""
+        """Like `Database.open`. Connects, so that a wrong URL raises here."""
         if not self._is_open:
             await (await self._here()).connect()
             self._is_open = True
 
     async def close(self) -> None:
-        """As in `Database`. What was announced is sent first."""
+        """Like `Database.close`. Sends pending announcements first."""
         if not self._is_open:
             return
         if self._pool is not None:
@@ -76,7 +76,7 @@ class PostgresDatabase:
         self._is_open = False
 
     async def run(self, *calls: Call, look: Call | None = None) -> Sequence[Sequence[Row]]:
-        """As in `Database`. Runs a transaction again that was undone because of a deadlock or a race."""
+        """Like `Database.run`. Repeats a transaction after a deadlock or a serialization failure."""
         if look is not None and not (await self.run(look))[0]:
             return [() for _ in calls]
         if self._schema is not None:
@@ -104,7 +104,7 @@ class PostgresDatabase:
         self._announcer.announce()
 
     async def _here(self) -> Pool:
-        """The connections of the running loop; those of another one are dropped."""
+        """Return the pool of the running event loop. Drop the pool of another loop."""
         if self._pool is not None and not self._pool.is_of_this_loop:
             self._pool.abandon()
             self._pool = None
@@ -115,9 +115,9 @@ class PostgresDatabase:
         return self._pool
 
     async def _leave_at_the_end(self, pool: Pool) -> AsyncGenerator[None]:
-        """What an event loop does last is to finish the generators that began in it, whether `close` was called or not.
+        """Leave the pool when the event loop ends without `close`, as in `asyncio.run(SendEmail.later(params))`.
 
-        So it is with `asyncio.run(SendEmail.later(params))`, which cancels the announcement, too.
+        An event loop finishes its async generators last, after it cancelled all tasks, such as the announcement.
         """
         try:
             yield

@@ -17,7 +17,7 @@ from .network import Address, Network
 from .url import PostgresUrl
 
 CALL_SECONDS = 120
-"""The longest time that one statement may take on a server that is alive."""
+"""Longest time of a statement on a live server."""
 
 
 class DriverStatement(Protocol):
@@ -27,7 +27,7 @@ class DriverStatement(Protocol):
 
 
 class DriverConnection(Protocol):
-    """The part of the driver's connection that we use."""
+    """The used part of the driver's connection."""
 
     async def prepare(self, query: str, *, name: str | None = None) -> DriverStatement: ...
 
@@ -51,13 +51,13 @@ class DriverConnection(Protocol):
 
     def is_closed(self) -> bool: ...
 
-    async def close(self, *, timeout: float | None = None) -> None: ...  # noqa: ASYNC109  the driver's
+    async def close(self, *, timeout: float | None = None) -> None: ...  # noqa: ASYNC109  the driver's signature
 
     def terminate(self) -> None: ...
 
 
 class Session:
-    """An open connection of the driver, and where it leads."""
+    """An open connection of the driver, and its server."""
 
     def __init__(self, driver: DriverConnection, address: Address, network: Network) -> None:
         self.driver = driver
@@ -67,11 +67,11 @@ class Session:
 
     @property
     def is_usable(self) -> bool:
-        """Whether it is open, as far as known here, and leads to the same kind of server as at its start."""
+        """Whether the connection is open, as far as known, and its server has the same role as at the start."""
         return not self.driver.is_closed() and self._role == self._reported_role()
 
     def _reported_role(self) -> tuple[object, object]:
-        """What the server reports of itself, from version 14 on: it may be demoted while we are connected."""
+        """Return the role that the server reports, from version 14 on. It changes when the server is demoted."""
         settings = self.driver.get_settings()
         return (
             getattr(settings, "in_hot_standby", None),
@@ -80,7 +80,7 @@ class Session:
 
 
 async def open_session(url: PostgresUrl, address: Address, attrs: str | None, seconds: float) -> Session:
-    """Connect to one address within that time. Raises `DatabaseError`."""
+    """Connect to one address within `seconds`. Raises `DatabaseError`."""
     network = Network(asyncio.get_running_loop(), address, url.options.tcp)
     host = address.host
     opened: DriverConnection | None = None
@@ -95,9 +95,9 @@ async def open_session(url: PostgresUrl, address: Address, attrs: str | None, se
                 database=url.database,
                 target_session_attrs=attrs,
                 loop=network,
-                timeout=ceil(seconds) + 1,  # the limit above is the first to end
+                timeout=ceil(seconds) + 1,  # the limit above ends first
                 command_timeout=CALL_SECONDS,
-                statement_cache_size=0,  # its names are a counter's, and mean another statement to another process
+                statement_cache_size=0,  # its names come from a counter, and clash between processes
                 server_settings=_application_name(url),
             )
             opened = cast("DriverConnection", driver)
@@ -113,7 +113,7 @@ async def open_session(url: PostgresUrl, address: Address, attrs: str | None, se
             raise connect_error(error, url.place_of(host), seconds) from error
         raise
     network.settle()
-    opened.add_termination_listener(lambda *_: network.drop())  # requests to cancel may be under way
+    opened.add_termination_listener(lambda *_: network.drop())  # also closes pending cancel requests
     return Session(opened, address, network)
 
 
@@ -122,15 +122,15 @@ def _application_name(url: PostgresUrl) -> dict[str, str] | None:
 
 
 def session_settings(process: int) -> str:
-    """Return a statement that lets the session plan each prepared statement once, and for a large table.
+    """Return a statement that makes the session plan prepared statements once, and for a large table.
 
-    A plan outlives the state of the table that it was made for, until the server analyzes the table: the worker that
-    found an empty queue would read all of the backlog that comes next, at each claim. Our statements leave the planner
-    no choice that would depend on their parameters, so that planning them anew is in vain. A scan that cannot be
-    avoided has a very high estimate, for which the server would compile the statement (JIT): it must not.
+    The server keeps a plan until it analyzes the table. A plan made for an empty queue would read the whole backlog
+    later, at each claim. The best plan of our statements does not depend on their parameters, so that planning again
+    would be wasted. A scan that cannot be avoided gets a very high estimate, for which the server must not compile the
+    statement (JIT).
 
-    Behind a pooler the session belongs to others as well, and is left as it is. There the server process is another one
-    than the pooler names.
+    Behind a pooler, other clients share the session, so that it stays unchanged. A pooler shows in a different process
+    id.
     """
     settings = {"enable_seqscan": "off", "plan_cache_mode": "force_generic_plan", "jit": "off"}
     made = ", ".join(f"set_config('{name}', '{value}', false)" for name, value in settings.items())
@@ -139,14 +139,14 @@ def session_settings(process: int) -> str:
 
 # --- times -----------------------------------------------------------------------------------------------------------
 
-_Y2K = datetime(2000, 1, 1, tzinfo=UTC)  # whence PostgreSQL counts its microseconds
+_Y2K = datetime(2000, 1, 1, tzinfo=UTC)  # the epoch of PostgreSQL, in microseconds
 _MICROSECOND = timedelta(microseconds=1)
 _FIRST, _LAST = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
 
 
-@lru_cache(maxsize=4096)  # the rows of a batch share most of their times
+@lru_cache(maxsize=4096)  # rows of a batch share most times
 def _moment(encoded: tuple[int]) -> datetime:
-    """The moment, or the first or last one that Python knows: the row of another program must not break a claim."""
+    """Return the time, limited to the range of Python. A foreign value must not break a claim."""
     try:
         return _Y2K + timedelta(microseconds=encoded[0])
     except OverflowError:

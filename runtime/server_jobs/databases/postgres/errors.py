@@ -1,4 +1,4 @@
-"""The meaning of errors that asyncpg raises."""
+"""Translate errors of asyncpg."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class UnsuitableServerError(DatabaseUnreachableError):
 
 
 def call_error(error: Exception, place: str) -> Exception:
-    """Return our error for what a call raised."""
+    """Return the error for an exception of a call."""
     match error:
         case DatabaseError():
             return error
@@ -48,7 +48,7 @@ def call_error(error: Exception, place: str) -> Exception:
         case asyncpg.InvalidCachedStatementError() | asyncpg.OutdatedSchemaCacheError():
             return LostStatementError(f"the tables of {place} have changed: {text_of(error)}")
         case asyncpg.InternalClientError() if "cannot switch to state" in str(error):
-            return LostStatementError(f"an idle connection to {place} had ended")  # and the driver had not noticed
+            return LostStatementError(f"an idle connection to {place} had ended")  # the driver had not noticed
         case asyncpg.UndefinedTableError() | asyncpg.UndefinedColumnError():
             return SchemaMissingError(f"{place}: {text_of(error)}")
         case TimeoutError() if error.errno is None:
@@ -64,7 +64,7 @@ def call_error(error: Exception, place: str) -> Exception:
 
 
 def connect_error(error: Exception, place: str, seconds: float) -> Exception:
-    """Return our error for what connecting raised, with this time limit."""
+    """Return the error for an exception of a connection attempt with this time limit."""
     match error:
         case DatabaseError():
             return error
@@ -99,7 +99,7 @@ def _is_silence(error: Exception) -> bool:
 
 
 def _is_refusal(error: Exception) -> bool:
-    """Whether a server answers that it has no room, or is about to start or to stop."""
+    """Whether the server is full, starting or stopping."""
     return isinstance(
         error,
         (
@@ -117,5 +117,5 @@ def _is_loss(error: Exception) -> bool:
 
 
 def text_of(error: Exception) -> str:
-    """Return the first line of a message; the driver adds advice about itself after it."""
+    """Return the first line of a message. The driver adds its own advice behind it."""
     return str(error).partition("\n")[0] or type(error).__name__

@@ -1,7 +1,7 @@
-"""LISTEN and NOTIFY, as hints that there may be jobs: never needed, so never an error.
+"""LISTEN and NOTIFY as hints for new jobs. Errors are ignored, because workers poll as well.
 
-A job is noticed by polling in any case. What is announced is only that somebody stored jobs, never which; in a
-transaction of its own, since NOTIFY makes transactions commit one after the other.
+An announcement does not name jobs. It has its own transaction, because PostgreSQL commits transactions with a NOTIFY
+one after another.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from .servers import Servers
 
 _logger = logging.getLogger("server_jobs")
 
-# A hint need not survive a crash of the server, and is sent without waiting for the disk.
+# A hint need not survive a crash, so its commit does not wait for the disk.
 NOTIFY = Statement(
     f"SELECT set_config('synchronous_commit', 'off', true), pg_notify('{POSTGRES_CHANNEL}', '')", writes=True
 )
@@ -30,7 +30,7 @@ FINISH_SECONDS = 2.0
 
 
 class Announcer:
-    """Sends announcements: the first one at once, those of the next few milliseconds as one."""
+    """Sends announcements: the first at once, the ones of the next few milliseconds together."""
 
     def __init__(self, send: Callable[[], Awaitable[None]]) -> None:
         self._send = send
@@ -44,13 +44,13 @@ class Announcer:
             self._task = asyncio.get_running_loop().create_task(self._work(), name="server-jobs-announce")
 
     async def finish(self) -> None:
-        """Send what is still to be sent, if that is quickly done. An event loop that ends has cancelled the task."""
+        """Send pending announcements, if this is fast. An ending event loop has cancelled the task."""
         if self._wanted:
             self.announce()
         if self._task is not None and _goes_on(self._task):
             await asyncio.wait([self._task], timeout=FINISH_SECONDS)
             self._task.cancel()
-            await asyncio.wait([self._task])  # so that the pool knows the connection that it leaves behind
+            await asyncio.wait([self._task])  # so that the pool gets its connection back
 
     async def _work(self) -> None:
         while self._wanted:
@@ -66,7 +66,7 @@ class Announcer:
 
 
 class Listener:
-    """Listens on a connection of its own for as long as anybody watches, and connects again when that is lost."""
+    """Listens on its own connection while somebody watches. Connects again after a loss."""
 
     def __init__(self, servers: Servers) -> None:
         self._servers = servers
@@ -90,12 +90,12 @@ class Listener:
         return end
 
     def connect_again(self) -> None:
-        """Listen on a new connection: another one was lost, and nothing tells whether this one still works."""
+        """Listen on a new connection, because another connection was lost and this one may be dead too."""
         if self._connection is not None:
             self._connection.terminate()
 
     async def stop(self) -> None:
-        """Listen no more."""
+        """Stop listening."""
         if self._task is not None and self._task.get_loop() is asyncio.get_running_loop():
             self._task.cancel()
             await asyncio.wait([self._task])
@@ -117,7 +117,7 @@ class Listener:
             await asyncio.sleep(pause * random.uniform(0.5, 1))  # noqa: S311  spreads load only
 
     async def _listen_on(self, connection: DriverConnection) -> bool:
-        """Pass on what comes until the connection ends; False if nothing ever will."""
+        """Pass on notifications until the connection ends. Return False if the server cannot send any."""
         ended = asyncio.Event()
         connection.add_termination_listener(lambda *_: ended.set())
         try:
@@ -128,11 +128,11 @@ class Listener:
                 )
                 return False
             await connection.add_listener(POSTGRES_CHANNEL, lambda *_: self._wake())
-        except Exception as error:  # noqa: BLE001  a hint less, whatever the driver says
+        except Exception as error:  # noqa: BLE001  only a hint is missing
             _logger.debug("cannot listen: %s", error)
             return True
         self._pause = FIRST_PAUSE
-        self._wake()  # for what came while nobody listened
+        self._wake()  # for jobs stored without a listener
         await ended.wait()
         return True
 
@@ -142,7 +142,7 @@ class Listener:
 
 
 def _goes_on(task: asyncio.Task[None] | None) -> bool:
-    """Whether a task will go on in the running event loop."""
+    """Whether the task continues in the running event loop."""
     return (
         task is not None and not task.done() and not task.cancelling() and task.get_loop() is asyncio.get_running_loop()
     )

@@ -1,4 +1,4 @@
-"""The connections that one event loop has to a PostgreSQL database."""
+"""The connections of one event loop to a PostgreSQL database."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ _CLOSE_SECONDS = 2
 
 
 class Pool:
-    """A few connections, opened when they are needed, and replaced when they broke. `lost` is called when one did.
+    """A pool of a few connections, opened when needed. Calls `lost` when a connection broke.
 
-    One of them is kept from calls that may wait for transactions of others: whatever those do, leases are renewed.
+    Calls that may wait for locks cannot use the last connection, so that leases are always renewed.
     """
 
     def __init__(self, servers: Servers, max_connections: int, lost: Callable[[], None]) -> None:
@@ -42,7 +42,7 @@ class Pool:
 
     @property
     def is_of_this_loop(self) -> bool:
-        """Whether its connections may be used here."""
+        """Whether the pool belongs to the running event loop."""
         return self._loop is asyncio.get_running_loop()
 
     async def connect(self) -> None:
@@ -50,7 +50,7 @@ class Pool:
         self._idle.append(self._connection(await self._servers.connect()))
 
     async def run(self, calls: Sequence[Call], *, prepared: bool) -> Sequence[Sequence[Row]]:
-        """As `Database.run`, once."""
+        """Like `Database.run`, without repetition."""
         async with AsyncExitStack() as slot:
             if any(statement.may_wait for statement, _ in calls):
                 await slot.enter_async_context(self._slots_to_wait_in)
@@ -68,7 +68,7 @@ class Pool:
                 self._put_back(connection)
                 raise
             except BaseException:  # cancelled, perhaps in the middle of an answer
-                if self._is_closed:  # nobody is left to wait for a good end, and the event loop may end next
+                if self._is_closed:  # nobody waits for a clean end, and the event loop may end next
                     connection.terminate()
                 else:  # the driver asks the server to stop
                     self._finish_in(slot, partial(_close, connection))
@@ -80,7 +80,7 @@ class Pool:
             return rows
 
     async def close(self) -> None:
-        """Close what is idle; what is in use is dropped when its call ends."""
+        """Close idle connections. Busy connections are dropped at the end of their call."""
         self._is_closed = True
         await self._watchdog.close()
         idle, self._idle = self._idle, []
@@ -93,7 +93,7 @@ class Pool:
                 await asyncio.wait(pending)
 
     def abandon(self) -> None:
-        """Drop the connections from another event loop than theirs, which has ended or is of another thread."""
+        """Drop all connections from another event loop. Their loop has ended or runs in another thread."""
         self._is_closed = True
         idle, self._idle = self._idle, []
         for connection in idle:
@@ -102,7 +102,7 @@ class Pool:
     def _idle_connection(self, calls: Sequence[Call]) -> PostgresConnection | None:
         """Return the idle connection used last, preferably one that has prepared these calls.
 
-        To plan a claim takes the server as long as to claim a hundred jobs.
+        Planning a claim costs the server as much as claiming a hundred jobs.
         """
         self._idle.sort(key=lambda connection: connection.has_prepared(calls))  # stable
         while self._idle:
@@ -122,7 +122,7 @@ class Pool:
         except DatabaseUnreachableError as error:
             self._note_loss(error)
             raise
-        except asyncio.CancelledError:  # the driver cannot be stopped here without noise
+        except asyncio.CancelledError:  # the driver would log errors if it were stopped here
             self._finish_in(slot, partial(self._keep, connecting))
             raise
 
@@ -137,7 +137,7 @@ class Pool:
             connection.terminate()
 
     def _finish_in(self, slot: AsyncExitStack, work: Callable[[], Awaitable[None]]) -> None:
-        """Do what is left of a call that was cancelled: it is not waited for, and its slot is free after it only."""
+        """Finish a cancelled call in the background. Its slot stays taken until then."""
         held = slot.pop_all()
 
         async def finish() -> None:
@@ -148,9 +148,9 @@ class Pool:
         task.add_done_callback(self._finishing.discard)
 
     def _note_loss(self, error: DatabaseUnreachableError) -> None:
-        """Log one line for each change of state, not for each call that fails.
+        """Log one line per outage instead of one per failed call.
 
-        The idle connections are most likely lost too, so drop them all at once.
+        Drop all idle connections, which are most likely lost too.
         """
         idle, self._idle = self._idle, []
         for connection in idle:
@@ -171,5 +171,5 @@ async def _close(connection: PostgresConnection) -> None:
         await connection.driver.close(timeout=_CLOSE_SECONDS)
     except BaseException as error:
         connection.terminate()
-        if not isinstance(error, Exception):  # cancelled: nobody waits for the end any more
+        if not isinstance(error, Exception):  # cancelled: nobody waits for the end
             raise

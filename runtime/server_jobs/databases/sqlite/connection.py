@@ -115,8 +115,8 @@ class SqliteConnection:
     def write(self, group: Sequence[Work]) -> None:
         """Run the group in one transaction. If it fails, nothing is stored.
 
-        A single work gets the error. After the failure of a larger group, each work must be written again, alone. An
-        error is rare and slow therefore, and all other groups save two savepoints per work.
+        A single work gets the error. After the failure of a larger group, each work must be written again, alone. This
+        makes the rare error slow, and saves two savepoints per work otherwise.
         """
         try:
             self._check_file()

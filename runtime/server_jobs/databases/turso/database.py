@@ -1,4 +1,4 @@
-"""Turso, or another libSQL server, over HTTP: one call is one request, and one transaction."""
+"""Turso and other libSQL servers over HTTP. Each call is one request and one transaction."""
 
 from __future__ import annotations
 
@@ -21,30 +21,31 @@ from .url import TOKEN_VARIABLE, Endpoint, endpoint_of
 
 DEFAULT_TIMEOUT = timedelta(seconds=30)
 
-# In Turso's server in Rust, as of late 2026, a text comes out of json_each with its escapes: what is stored by one
-# statement for many rows would be garbled, and nobody would notice (github.com/tursodatabase/turso/issues/8420).
+# In Turso's server in Rust, as of late 2026, json_each returns texts with their escapes: a statement for many rows
+# would store garbled texts without an error (github.com/tursodatabase/turso/issues/8420).
 CHECKED_TEXT = '"\\\n\N{LATIN SMALL LETTER E WITH ACUTE}'
 CHECK = Statement("SELECT value AS text FROM json_each(:texts)", writes=False)
 
-_PAUSES = (0.1, 0.4)  # seconds before a request is sent once more
+_PAUSES = (0.1, 0.4)  # seconds before a request is sent again
 _AWAY = (502, 503, 504)
 
 
 class TursoDatabase:
     """A libSQL database by its URL: `libsql://NAME-ORGANIZATION.turso.io`, or `libsql://127.0.0.1:8080?tls=0`.
 
-    Also `https://HOST`, and `http://HOST` on this machine. The token is `auth_token`, else the URL's `?authToken=`,
-    else that of the environment variable `TURSO_AUTH_TOKEN`. `timeout` bounds each request: after it, and when the
-    connection is lost, `DatabaseError` is raised, and whether a call that writes was committed is unknown. A call that
-    only reads is first sent again, twice at most, when the connection was lost; and so is any call that surely was not
-    executed: no connection came about, or somebody else's transaction was in the way (else `DatabaseBusyError`).
+    Also `https://HOST`, and `http://HOST` on this machine. The token is `auth_token`, else `?authToken=` of the URL,
+    else the environment variable `TURSO_AUTH_TOKEN`.
 
-    Any event loop may use it. On CPython the extra `turso` is needed, in a Worker nothing. Raises `InvalidOptionError`
-    for a URL or a token that cannot be used, and `DatabaseError` where the extra is missing.
+    After `timeout`, or a lost connection, a request raises `DatabaseError`; a write may or may not be committed then.
+    A request is sent again, at most twice, if it was certainly not executed, or if it only reads and the connection was
+    lost. `DatabaseBusyError` is raised if another transaction still blocks it.
+
+    Any event loop may use the database. CPython needs the extra `turso`. Raises `InvalidOptionError` for an invalid URL
+    or token, and `DatabaseError` if the extra is missing.
     """
 
     name = "turso"
-    now = SQLITE_NOW  # bare: Turso's server in Rust takes no subquery in the SET of an upsert
+    now = SQLITE_NOW  # no subquery: Turso's server in Rust rejects one in the SET of an upsert
     packs_rows = False
     opens_once = True
     watches_for_jobs = False
@@ -64,17 +65,17 @@ class TursoDatabase:
         self._transport = transport or transport_to(self._endpoint, timeout)
         self._is_open = False
         self.queries = 0
-        """How many requests were sent."""
+        """The number of requests."""
 
     @property
     def shown_url(self) -> str:
-        """Where it is, without the token."""
+        """The URL without the token."""
         return self._endpoint.place
 
     async def open(self) -> None:
-        """As in `Database`. Asks the server something, so that a wrong URL or token is noticed here.
+        """Like `Database.open`. Sends a request, so that a wrong URL or token raises here.
 
-        Raises `DatabaseError` for one that would garble texts as well, as Turso's own server in Rust does so far.
+        Raises `DatabaseError` for a server that garbles texts, such as Turso's server in Rust in late 2026.
         """
         if self._is_open:
             return
@@ -92,7 +93,7 @@ class TursoDatabase:
         await self._transport.close()
 
     def watch(self, wake: Callable[[], None]) -> Callable[[], None]:
-        """As in `Database`: nothing wakes, so whoever waits polls."""
+        """Do nothing: the server sends no events, so callers poll."""
         del wake
         return lambda: None
 
@@ -119,7 +120,7 @@ class TursoDatabase:
             try:
                 return await self._ask(body, statements)
             except (UnreachableError, DatabaseBusyError):
-                pass  # nothing was executed
+                pass  # the request was not executed
             except UnansweredError:
                 if not only_reads:
                     raise
@@ -135,7 +136,7 @@ class TursoDatabase:
                 return answered_rows(reply.text, statements)
             raise refusal_in(reply.text) or RefusedError(reply.text.strip() or "it said nothing more", code="")
         except RefusedError as error:
-            known = RefusedError(self._endpoint.shown(error.message), error.code)  # what may be seen in a traceback
+            known = RefusedError(self._endpoint.shown(error.message), error.code)  # safe to show in a traceback
             raise self._meaning(known, reply.status) from known
         except MalformedAnswerError as error:
             repeats_token = self._endpoint.token is not None and self._endpoint.token in reply.text
@@ -146,9 +147,9 @@ class TursoDatabase:
             ) from odd
 
     def _meaning(self, error: RefusedError, status: int) -> DatabaseError:
-        """What an error of the server, or of something before it, means to us."""
+        """Return the error for a refusal of the server or of a proxy."""
         place, said = self.shown_url, error.message
-        if error.is_busy and status == HTTPStatus.OK:  # else somebody before the server may have said it
+        if error.is_busy and status == HTTPStatus.OK:  # otherwise a proxy may have sent it
             return DatabaseBusyError(
                 f"{place} was held by another transaction for too long ({said}), and nothing was changed; try again"
             )

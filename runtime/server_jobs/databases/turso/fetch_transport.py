@@ -1,4 +1,4 @@
-"""Requests through the `fetch` of a Worker, or of another place in which Python runs beside JavaScript."""
+"""Requests through JavaScript's `fetch`, as in a Worker."""
 
 from __future__ import annotations
 
@@ -10,26 +10,26 @@ from .url import Endpoint
 
 
 class FetchTransport:
-    """Requests to one place. JavaScript keeps the connections."""
+    """Requests to one server. JavaScript keeps the connections."""
 
     def __init__(self, endpoint: Endpoint, timeout: timedelta) -> None:
         self._endpoint = endpoint
         self._timeout = timeout
 
     async def post(self, body: str) -> Reply:
-        """As in `Transport`. Fetch does not say whether a request that failed had left: it may have been executed."""
+        """Like `Transport.post`. A failed request may have been executed, because `fetch` does not tell."""
         js, ffi = importlib.import_module("js"), importlib.import_module("pyodide.ffi")
         options = {
             "method": "POST",
             "headers": headers_for(self._endpoint),
             "body": body,
-            "redirect": "manual",  # else the token would go along
+            "redirect": "manual",  # a redirect would receive the token
             "signal": js.AbortSignal.timeout(int(self._timeout.total_seconds() * 1000)),
         }
         try:
             response = await js.fetch(self._endpoint.url, ffi.to_js(options, dict_converter=js.Object.fromEntries))
             return Reply(int(response.status), str(await response.text()))
-        except Exception as error:  # JavaScript's errors share no class of their own on CPython
+        except Exception as error:  # JavaScript errors have no common class on CPython
             if getattr(error, "name", None) == "TimeoutError":
                 raise timed_out(self._endpoint, self._timeout) from error
             raise UnansweredError(
@@ -38,4 +38,4 @@ class FetchTransport:
             ) from error
 
     async def close(self) -> None:
-        """Nothing to do."""
+        """Do nothing."""

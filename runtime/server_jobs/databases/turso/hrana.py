@@ -1,7 +1,7 @@
-"""The Hrana protocol over HTTP, in JSON: what libSQL servers are sent, and what they answer.
+"""The Hrana protocol over HTTP in JSON: requests to libSQL servers, and their answers.
 
-A transaction is one request: a batch whose steps go on only if the one before went well, so that no connection has to
-be held and nothing is left open when an answer gets lost. The stream of each request is closed in that request.
+A transaction is one request: a batch in which each step depends on the success of the one before. No connection stays
+reserved, and a lost answer leaves nothing open. Each request also closes its stream.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _STREAM_LOST = ("STREAM_EXPIRED", "STREAM_CLOSED")
 
 
 class RefusedError(Exception):
-    """The server's error: its message, and a code that says more precisely what kind it is."""
+    """An error of the server, with its message and code."""
 
     def __init__(self, message: str, code: str) -> None:
         self.message = message
@@ -32,12 +32,12 @@ class RefusedError(Exception):
 
     @property
     def is_busy(self) -> bool:
-        """Whether somebody else's transaction was in the way, and nothing was changed."""
+        """Whether another transaction blocked the request. Nothing was changed."""
         return self.code.startswith(_BUSY) or "database is locked" in self.message
 
     @property
     def is_loss(self) -> bool:
-        """Whether the server has forgotten the stream on which the statements were to run."""
+        """Whether the server lost the stream of the statements."""
         return self.code in _STREAM_LOST
 
 
@@ -45,7 +45,7 @@ class RefusedError(Exception):
 
 
 def request(calls: Sequence[Call]) -> str:
-    """The request for these statements: a single one by itself, several as one transaction.
+    """Return the request for these statements, as one transaction.
 
     Raises `UnsendableValueError`.
     """
@@ -62,7 +62,7 @@ def request(calls: Sequence[Call]) -> str:
 
 
 def _transaction(calls: Sequence[Call]) -> list[dict[str, object]]:
-    # What only reads waits for no writer; what writes takes its turn at once: SQLite cannot wait for it later.
+    # A read waits for no writer. A write takes the lock at once, because SQLite cannot wait for it later.
     begin = "BEGIN IMMEDIATE" if any(statement.writes for statement, _ in calls) else "BEGIN"
     steps: list[dict[str, object]] = [{"stmt": {"sql": begin}}]
     for number, call in enumerate(calls):
@@ -78,7 +78,7 @@ def _went_well(step: int) -> dict[str, object]:
 
 
 def _statement(statement: Statement, parameters: Mapping[str, Value]) -> dict[str, object]:
-    # By position: not every server knows named ones. One without parameters may hold a colon that means nothing.
+    # By position, because not every server supports names. Without parameters, a colon has no meaning.
     sql, names = numbered(statement.sql) if parameters else (statement.sql, ())
     return {"sql": sql, "args": [written(parameters[name]) for name in names], "want_rows": True}
 
@@ -95,12 +95,12 @@ def _is_unicode(text: str) -> bool:
 
 
 def answered_rows(answer: str, statements: int) -> list[list[Row]]:
-    """The rows of each of so many statements.
+    """Return the rows of each statement.
 
-    Raises `RefusedError` when one of them was refused: then nothing was changed. Raises `MalformedAnswerError`.
+    Raises `RefusedError` if a statement failed; nothing was changed then. Raises `MalformedAnswerError`.
     """
     results = _member(_document(answer), "results", list)
-    if len(results) != 2:  # the second says that the stream is closed, or is a matter of the server's
+    if len(results) != 2:  # the second one reports the closed stream
         raise MalformedAnswerError(f"there are {len(results)} results for 2 requests")
     kind = "execute" if statements == 1 else "batch"
     match results[0]:
@@ -113,7 +113,7 @@ def answered_rows(answer: str, statements: int) -> list[list[Row]]:
 
 
 def refusal_in(text: str) -> RefusedError | None:
-    """The error that a body of a failed request holds; None if it holds something else, such as a page of a proxy."""
+    """Return the error in the body of a failed request, or None for another body, such as a page of a proxy."""
     try:
         document = _document(text)
     except MalformedAnswerError:
@@ -137,12 +137,12 @@ def _document(text: str) -> dict[str, object]:
 
 
 def _batch_rows(result: object, statements: int) -> list[list[Row]]:
-    """The rows of the statements between BEGIN and COMMIT, once that is sure to have gone well."""
-    steps = statements + 3  # BEGIN, COMMIT and ROLLBACK as well
+    """Return the rows of the statements between BEGIN and COMMIT, after checking that COMMIT succeeded."""
+    steps = statements + 3  # plus BEGIN, COMMIT and ROLLBACK
     results, errors = _member(result, "step_results", list), _member(result, "step_errors", list)
     if len(results) != steps or len(errors) != steps:
         raise MalformedAnswerError(f"there are {len(results)} results and {len(errors)} errors for {steps} steps")
-    for error in errors[:-1]:  # that of ROLLBACK says nothing: perhaps there was nothing to roll back
+    for error in errors[:-1]:  # ROLLBACK may fail because nothing is open
         if error is not None:
             raise _refusal(error)
     _member({"COMMIT": results[-2]}, "COMMIT", dict)
@@ -155,14 +155,14 @@ def _rows(result: object) -> list[Row]:
 
 
 def _name(column: object) -> str:
-    """That of a column; the protocol lets servers give none."""
+    """Return the name of a column, or an empty text: the name is optional in the protocol."""
     return "" if isinstance(column, dict) and column.get("name") is None else _member(column, "name", str)
 
 
 def _row(names: Sequence[str], values: object) -> Row:
     if not isinstance(values, list) or len(values) != len(names):
         raise MalformedAnswerError(f"a row is {_shown(values)}, and there are {len(names)} columns")
-    # Bytes come only from columns into which another program wrote them.
+    # Only other programs write bytes.
     return {name: cast("Value", read(value)) for name, value in zip(names, values, strict=True)}
 
 

@@ -1,4 +1,4 @@
-"""Values as the Hrana protocol writes them: integers as text, so that 64 bits stay exact, and bytes in base64."""
+"""Values in the Hrana protocol: integers as text, so that 64 bits stay exact, and bytes in base64."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ _LEAST, _GREATEST = -(2**63), 2**63 - 1
 
 
 class UnsendableValueError(ValueError):
-    """A parameter that the protocol, or SQLite, cannot express."""
+    """The protocol or SQLite cannot express the parameter."""
 
 
 class MalformedAnswerError(ValueError):
-    """An answer is not as the protocol says."""
+    """The answer violates the protocol."""
 
 
 def written(value: Value | bytes) -> dict[str, object]:
-    """A parameter. Raises `UnsendableValueError`."""
+    """Return a parameter in the protocol's form. Raises `UnsendableValueError`."""
     match value:
         case None:
             return {"type": "null"}
@@ -43,7 +43,7 @@ def written(value: Value | bytes) -> dict[str, object]:
 
 
 def read(value: object) -> Value | bytes:
-    """A value of a row; None for a float that is not finite, which servers send as null.
+    """Return a value of a row. Servers send null for a float that is not finite.
 
     Raises `MalformedAnswerError`.
     """
@@ -72,7 +72,7 @@ def _double(number: float) -> float:
 
 
 def _bytes(text: str) -> bytes:
-    """Servers may leave the padding out."""
+    """Decode base64. Servers may omit the padding."""
     try:
         return base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
     except binascii.Error as error:

@@ -1,4 +1,4 @@
-"""How requests reach a server over HTTP: the little that an adapter asks of whoever can send them."""
+"""The interface of HTTP clients, and the choice of a client."""
 
 from __future__ import annotations
 
@@ -13,33 +13,33 @@ from .url import Endpoint
 
 
 class UnreachableError(DatabaseUnreachableError):
-    """No connection came about: the request was surely not executed."""
+    """There was no connection, so the request was not executed."""
 
 
 class UnansweredError(DatabaseError):
-    """The request was sent, and its answer is lost: whether it was executed is unknown."""
+    """The answer is lost. The request may or may not have been executed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What came back, whatever its status."""
+    """A response with any status."""
 
     status: int
     text: str
 
 
 class Transport(Protocol):
-    """Sends requests to one place."""
+    """A client for one server."""
 
     async def post(self, body: str) -> Reply:
-        """Send this, and wait for the answer. Redirects are not followed.
+        """Send the body and return the response. Does not follow redirects.
 
-        Raises `UnreachableError`, `UnansweredError`, and `DatabaseError` when the time for it is over.
+        Raises `UnreachableError`, `UnansweredError`, and `DatabaseError` after the timeout.
         """
         ...
 
     async def close(self) -> None:
-        """Give connections back. Harmless when there are none, and another request opens new ones."""
+        """Close all connections. The next request opens new ones."""
         ...
 
 
@@ -48,9 +48,9 @@ class _MakeTransport(Protocol):
 
 
 def transport_to(endpoint: Endpoint, timeout: timedelta) -> Transport:
-    """What this interpreter can send requests with: the `fetch` of a Worker, elsewhere httpx.
+    """Return the client of this interpreter: `fetch` in a Worker, httpx elsewhere.
 
-    `timeout` bounds each request as a whole. Raises `DatabaseError` where the extra `turso` is not installed.
+    `timeout` limits each request as a whole. Raises `DatabaseError` if the extra `turso` is missing.
     """
     name, kind = ("fetch", "FetchTransport") if sys.platform == "emscripten" else ("httpx", "HttpxTransport")
     try:
@@ -63,13 +63,13 @@ def transport_to(endpoint: Endpoint, timeout: timedelta) -> Transport:
 
 
 def headers_for(endpoint: Endpoint) -> dict[str, str]:
-    """The headers of each request."""
+    """Return the headers of each request."""
     headers = {"Content-Type": "application/json", "Accept": "application/json", "User-Agent": "server-jobs"}
     return headers if endpoint.token is None else headers | {"Authorization": f"Bearer {endpoint.token}"}
 
 
 def timed_out(endpoint: Endpoint, timeout: timedelta) -> DatabaseError:
-    """The error for a request whose time is over."""
+    """Return the error for a timeout."""
     return DatabaseError(
         f"{endpoint.place} did not answer within {timeout.total_seconds():g} s; whether the request was executed is "
         "unknown. If the server is only slow, give a longer `timeout` to TursoDatabase"

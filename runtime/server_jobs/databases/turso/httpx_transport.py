@@ -1,4 +1,4 @@
-"""Requests through httpx, with connections that are kept for the next request."""
+"""Requests through httpx, with persistent connections."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _MOST_CONNECTIONS = 20
 
 
 class HttpxTransport:
-    """Requests to one place. Each event loop has its own connections, which are closed when it ends."""
+    """Requests to one server. Each event loop has its own connections, closed at its end."""
 
     def __init__(self, endpoint: Endpoint, timeout: timedelta) -> None:
         self._endpoint = endpoint
@@ -44,7 +44,7 @@ class HttpxTransport:
         return Reply(response.status_code, response.content.decode(errors="replace"))
 
     async def close(self) -> None:
-        """As in `Transport`. Connections of an event loop that does not run now are closed at its end."""
+        """Like `Transport.close`. Connections of other event loops are closed at the end of their loop."""
         here = asyncio.get_running_loop()
         for loop, last_words in tuple(self._last_words.items()):
             if loop is here:
@@ -53,7 +53,7 @@ class HttpxTransport:
                 asyncio.run_coroutine_threadsafe(_finish(last_words), loop)
 
     async def _here(self) -> httpx.AsyncClient:
-        """The connections of the running loop."""
+        """Return the client of the running event loop."""
         loop = asyncio.get_running_loop()
         client = self._clients.get(loop)
         if client is None:
@@ -68,16 +68,16 @@ class HttpxTransport:
             timeout=httpx.Timeout(None, connect=min(_CONNECT_SECONDS, self._timeout.total_seconds())),
             limits=httpx.Limits(max_connections=_MOST_CONNECTIONS),
             verify=_tls(),
-            # A proxy would take what goes to this machine in the clear to another one.
+            # A proxy would forward unencrypted requests for this machine to another one.
             trust_env=not self._endpoint.is_local,
         )
 
     async def _leave_at_the_end(
         self, loop: asyncio.AbstractEventLoop, client: httpx.AsyncClient
     ) -> AsyncGenerator[None]:
-        """What an event loop does last is to finish the generators that began in it, whether `close` was called or not.
+        """Close the client when the event loop ends without `close`, as in `asyncio.run(SendEmail.later(params))`.
 
-        So it is with `asyncio.run(SendEmail.later(params))`.
+        An event loop finishes its async generators last.
         """
         try:
             yield
@@ -93,7 +93,7 @@ async def _finish(last_words: AsyncGenerator[None]) -> None:
 
 @lru_cache(maxsize=1)
 def _tls() -> ssl.SSLContext:
-    """Made once: the certificates of all authorities take their time to be read."""
+    """Return the TLS settings. Cached, because reading the certificates of all authorities is slow."""
     return httpx.create_ssl_context()
 
 

@@ -1,4 +1,4 @@
-"""The URLs of libSQL servers, as Turso's own clients read them, and the token that goes with them."""
+"""URLs of libSQL servers, in the form of Turso's clients, and their tokens."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _TOKEN = re.compile(r"[\x21-\x7e]+")
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """Where requests go: the URL for HTTP, the place for messages, the token, and whether it is this machine."""
+    """The target of requests: the HTTP URL, the text for messages, the token, and whether it is this machine."""
 
     url: str
     place: str
@@ -28,17 +28,17 @@ class Endpoint:
     token: str | None = field(repr=False)
 
     def shown(self, text: str) -> str:
-        """What a server said, for a message: its first line, not too long, and never the token."""
+        """Return the first line of a server's text for a message, truncated and without the token."""
         line = text.strip().partition("\n")[0].strip()
         return (line if self.token is None else line.replace(self.token, "***"))[:300]
 
 
 def endpoint_of(url: str, auth_token: str | None = None) -> Endpoint:
-    """Where the URL leads: `libsql://HOST` over TLS, `libsql://127.0.0.1:8080?tls=0` without.
+    """Return the endpoint of a URL: `libsql://HOST` with TLS, or `libsql://127.0.0.1:8080?tls=0` without.
 
-    The token is the one given, else that of the URL (`?authToken=`), else that of the variable `TURSO_AUTH_TOKEN`, else
-    none. Raises `InvalidOptionError` for a URL or a token that cannot be used, as for one that would send the token to
-    another machine in the clear.
+    The token is `auth_token`, else `?authToken=` of the URL, else the variable `TURSO_AUTH_TOKEN`, else none. Raises
+    `InvalidOptionError` for an invalid URL or token, and for a URL that would send the token unencrypted to another
+    machine.
     """
     parts, options = _split(url)
     has_tls = parts.scheme != "http" and options.get("tls") != "0"
@@ -87,7 +87,7 @@ def _check_option(url: str, scheme: str, name: str) -> None:
 
 
 def _checked(token: str | None, place: str) -> str | None:
-    """The token without blanks around it, as a file may have given it. What is wrong with it is said without it."""
+    """Return the token without surrounding blanks. Errors do not contain the token."""
     token = (token or "").strip()
     if token and not _TOKEN.fullmatch(token):
         raise InvalidOptionError(
