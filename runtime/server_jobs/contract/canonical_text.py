@@ -1,7 +1,7 @@
-"""Instants, UUIDs and addresses that remember how they were written, so that JSON comes back byte for byte.
+"""Date-times, UUIDs and addresses that remember their text, so that JSON round-trips unchanged.
 
-Each is a value of the standard library, equal to any other of the same meaning. One that is computed from it, or
-replaced, remembers nothing and is written as Python writes it.
+Each is a value of the standard library, and equal to values with the same meaning. A value computed from it has no
+text, and is written in the standard form of Python.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _LAST_MICROSECOND = 999_999
 
 
 class WrittenDateTime(datetime):
-    """A `datetime`, with the text it was read from."""
+    """A `datetime` with its text."""
 
     __slots__ = ("text",)
     text: str
@@ -30,7 +30,7 @@ class WrittenDateTime(datetime):
 
 
 class WrittenUUID(UUID):
-    """A `UUID`, with the text it was read from."""
+    """A `UUID` with its text."""
 
     __slots__ = ("text",)
     text: str
@@ -43,7 +43,7 @@ class WrittenUUID(UUID):
 
 
 class WrittenIPv6Address(IPv6Address):
-    """An `IPv6Address`, with the text it was read from."""
+    """An `IPv6Address` with its text."""
 
     __slots__ = ("text",)
     text: str
@@ -56,9 +56,9 @@ class WrittenIPv6Address(IPv6Address):
 
 
 def read_date_time(text: str) -> datetime:
-    """The instant of a date-time of RFC 3339. Decimals beyond microseconds, and a leap second, are only in its text.
+    """Parse a date-time of RFC 3339. Only the text keeps decimals beyond microseconds, and a leap second.
 
-    Python knows no leap second: it becomes the last microsecond before.
+    Python has no leap second; the value is the last microsecond before it.
     """
     upper = text.upper()
     is_leap = upper[17:19] == "60"
@@ -72,7 +72,7 @@ def read_date_time(text: str) -> datetime:
 
 
 def read_uuid(text: str) -> UUID:
-    """The UUID of a text of the format `uuid`."""
+    """Parse a text of the format `uuid`."""
     value = UUID(text)
     if str(value) == text:
         return value
@@ -82,7 +82,7 @@ def read_uuid(text: str) -> UUID:
 
 
 def read_ipv6(text: str) -> IPv6Address:
-    """The address of a text of the format `ipv6`."""
+    """Parse a text of the format `ipv6`."""
     value = IPv6Address(text)
     if str(value) == text:
         return value
@@ -92,7 +92,7 @@ def read_ipv6(text: str) -> IPv6Address:
 
 
 def written(value: Written) -> str:
-    """The text of a value in JSON: as it was read, or as the format has it."""
+    """Return the JSON text of a value: its original text, or the standard form."""
     if isinstance(value, WrittenDateTime | WrittenUUID | WrittenIPv6Address) and hasattr(value, "text"):
         return value.text
     if isinstance(value, datetime):

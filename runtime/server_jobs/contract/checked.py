@@ -1,4 +1,4 @@
-"""What the types of a generated model cannot hold: a JSON Schema that stands beside them, and is enforced with them."""
+"""Models with an additional JSON Schema, for constraints that types cannot express."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ T = TypeVar("T")
 
 
 class CheckedModel(JobModel, Check):
-    """A `JobModel` whose documents must fit a JSON Schema as well: `class SendEmailParams(CheckedModel, checks="…")`.
+    """A `JobModel` that must also fit a JSON Schema: `class SendEmailParams(CheckedModel, checks="…")`.
 
-    JSON is checked as it was written, before defaults are filled in; what Python builds, as it would be written.
+    JSON input is checked unchanged, before defaults are filled in. A model built in Python is checked as its JSON.
     """
 
     __check: ClassVar[_Check]
@@ -54,9 +54,9 @@ class CheckedModel(JobModel, Check):
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """Of the values of a type only those whose JSON document fits a schema, given as JSON text.
+    """An annotation: the JSON of the value must fit a schema, given as JSON text.
 
-    JSON is checked as it was written, before defaults are filled in; what Python builds, as it would be written.
+    JSON input is checked unchanged, before defaults are filled in. A value built in Python is checked as its JSON.
     """
 
     schema: str
@@ -66,7 +66,7 @@ class Checked:
 
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
         types, rest = handler(schema), json.loads(self.schema)
-        # Definitions have other names there.
+        # Definitions have other names in pydantic.
         return types if "$defs" in rest else {"allOf": [types, rest]}
 
 
@@ -75,7 +75,7 @@ class _Check(Check):
         self._schema = schema
 
     def __call__(self, value: object, handler: Callable[[object], T], info: ValidationInfo[Any]) -> T:
-        # The types first: they say best what is wrong.
+        # The types first, because their messages are the clearest.
         validated = handler(value)
         self._hold(value if info.mode == "json" else document_of(validated))
         return validated
@@ -97,7 +97,7 @@ class _Check(Check):
 
 
 def document_of(value: object) -> object:
-    """The JSON document of a valid value, without the defaults that nobody set."""
+    """Return the JSON document of a valid value, without unset defaults."""
     match value:
         case BaseModel():
             return value.model_dump(mode="json", by_alias=True, exclude_unset=True, warnings=False)
@@ -112,12 +112,12 @@ def document_of(value: object) -> object:
 
 
 def _detail(violation: Violation, document: object) -> InitErrorDetails:
-    # The message names limits and properties, and never shows a value: it may be one that is to be hidden.
+    # The message names limits and properties. It never shows a value, which may be redacted.
     error = PydanticCustomError("json_schema", "Input {reason}", {"reason": violation.message})
     return InitErrorDetails(type=error, loc=violation.path, input=_at(document, violation))
 
 
 def _at(document: object, violation: Violation) -> object:
     for token in violation.path:
-        document = document[token]  # type: ignore[index]  # a path that the check has found
+        document = document[token]  # type: ignore[index]  # the check found this path
     return document

@@ -1,4 +1,4 @@
-"""Params and results between Python and the JSON text of a row, held against their spec on every way in and out."""
+"""Params and results: validated models on one side, JSON text of a row on the other."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ M = TypeVar("M", bound=BaseModel)
 
 
 class WrittenResult(str):
-    """A result as `write_result` writes it, from where that was done already."""
+    """A validated result in the form of `write_result`, from a handler process."""
 
     __slots__ = ()
 
 
 _SHOWN_CHARACTERS = 60
 _SECRETS = (SecretStr, SecretBytes)
-_QUOTING_NOTHING = frozenset({"missing", "json_invalid"})  # pydantic's errors whose text never shows a value
-# And those whose text says what is expected: all of its own but these, and those of validators that others wrote.
+_QUOTING_NOTHING = frozenset({"missing", "json_invalid"})  # errors of pydantic whose text never shows a value
+# The text of other errors names the expectation, except for these and for validators of users.
 _QUOTING_NO_VALUE = (frozenset(get_args(ErrorType)) - {"assertion_error", "union_tag_invalid", "value_error"}) | {
     "exact_literal",
     "format",
@@ -43,30 +43,30 @@ _NOT_WRITABLE = (PydanticSerializationError, TypeError, ValueError, RecursionErr
 def write_params(
     job_name: str, model: type[BaseModel], params: object, redact: Sequence[str] = ()
 ) -> tuple[BaseModel, str]:
-    """The validated model and the text to store: every default filled in, JSON names as the spec writes them.
+    """Validate params. Return the model and the JSON text to store, with defaults and the names of the spec.
 
-    Raises `InvalidParamsError` naming each problem by its JSON pointer; values below `redact` are not shown.
+    Raises `InvalidParamsError` with the JSON pointer of each problem. Hides values at `redact` pointers.
     """
     return _write(model, params, _Refusal(InvalidParamsError, job_name, redact))
 
 
 def read_params(job_name: str, model: type[BaseModel], text: str, redact: Sequence[str] = ()) -> BaseModel:
-    """The model of stored params, without properties that its spec no longer has. Raises `InvalidParamsError`."""
+    """Return the model of stored params. Drops undeclared properties. Raises `InvalidParamsError`."""
     return _read(model, text, _Refusal(InvalidParamsError, job_name, redact))
 
 
 def write_result(job_name: str, model: type[BaseModel], result: object) -> tuple[BaseModel, str]:
-    """The validated model and the text to store of what a handler returned. Raises `InvalidResultError`."""
+    """Validate a result. Return the model and the JSON text to store. Raises `InvalidResultError`."""
     return _write(model, result, _Refusal(InvalidResultError, job_name, ()))
 
 
 def read_result(job_name: str, model: type[BaseModel], text: str) -> BaseModel:
-    """The model of a stored result, without properties that its spec no longer has. Raises `InvalidResultError`."""
+    """Return the model of a stored result. Drops undeclared properties. Raises `InvalidResultError`."""
     return _read(model, text, _Refusal(InvalidResultError, job_name, ()))
 
 
 def redacted(text: str, pointers: Iterable[str]) -> str:
-    """JSON text for showing: the values at these pointers are replaced by a mark; all of it if it is not JSON."""
+    """Return JSON text with the values at these pointers masked. Mask everything if the text is not JSON."""
     hidden = tuple(pointers)
     if not hidden:
         return text
@@ -88,13 +88,13 @@ def redacted(text: str, pointers: Iterable[str]) -> str:
 
 
 def lost_fields(model: type[BaseModel]) -> Iterator[tuple[str, str]]:
-    """The fields, of this model and those in it, whose values would not be in the text that is stored; and why."""
+    """Yield the fields of this model and nested models whose values would be lost in JSON, with the reason."""
     pending, seen = [model], {model}
     while pending:
         owner = pending.pop()
         serializers = owner.__pydantic_decorators__
         if serializers.model_serializers or serializers.field_serializers:
-            continue  # it may well write them itself
+            continue  # a serializer of the user may write them
         for name, field in owner.model_fields.items():
             classes = [] if _writes(field.metadata) else list(_classes_in(field.annotation))
             if field.exclude:
@@ -108,7 +108,7 @@ def lost_fields(model: type[BaseModel]) -> Iterator[tuple[str, str]]:
 
 @cache
 def is_checked(model: type[BaseModel]) -> bool:
-    """Whether something in a model that has been used is checked beside its types, by `Checked` or `CheckedModel`."""
+    """Whether a used model contains `Checked` or `CheckedModel`."""
     pending: list[object] = [model.__pydantic_core_schema__]
     while pending:
         part = pending.pop()
@@ -134,7 +134,7 @@ def _writes(metadata: Iterable[object]) -> bool:
 
 
 class _Refusal:
-    """The error to raise when a document does not fit."""
+    """The error for a document that does not fit."""
 
     def __init__(
         self, error: type[InvalidParamsError | InvalidResultError], job_name: str, redact: Sequence[str]
@@ -147,7 +147,7 @@ class _Refusal:
         return self._error(self._job_name, tuple(problems))
 
     def cause(self, error: Exception) -> Exception | None:
-        """What to chain: nothing where values are hidden, because tracebacks print what pydantic was given."""
+        """Return the cause to chain: None if values are redacted, because tracebacks show the input of pydantic."""
         return None if self._redact else error
 
     def of(self, error: ValidationError, document: object) -> InvalidDocumentError:
@@ -174,7 +174,7 @@ class _Refusal:
 
 
 def _write(model: type[M], value: object, refuse: _Refusal) -> tuple[M, str]:
-    """Text first, then validation of that text: what is stored is what was checked, whatever the value was made of."""
+    """Make the JSON text, then validate the text, so that the stored text is the validated one."""
     if isinstance(value, dict) or (not isinstance(value, BaseModel) and isinstance(value, Mapping)):
         written, problems = encode(value)
         if problems:
@@ -194,9 +194,9 @@ def _write(model: type[M], value: object, refuse: _Refusal) -> tuple[M, str]:
 
 
 def _complete(value: BaseModel, refuse: _Refusal, written: str) -> str:
-    """The text of a valid model with its defaults; without them where a check of the spec refuses what they make of it.
+    """Return the text of a valid model with its defaults, or without them if the spec rejects the result.
 
-    With a default filled in, an object may have a property too many, or one that needs another.
+    A default may exceed the number of properties, or require another property.
     """
     text = _dump(value, refuse, written)
     if text == written or not is_checked(type(value)):
@@ -209,7 +209,7 @@ def _complete(value: BaseModel, refuse: _Refusal, written: str) -> str:
 
 
 def _dump(value: BaseModel, refuse: _Refusal, checked: str | None = None, *, only_set: bool = False) -> str:
-    """The text of a model. `checked` was found to be sound, and needs no second look if it is the same."""
+    """Return the text of a model. Skip the checks if it equals `checked`, which passed them."""
     try:
         serializer = value.__pydantic_serializer__
         text = serializer.to_json(value, by_alias=True, exclude_unset=only_set, warnings=False).decode()
@@ -220,7 +220,7 @@ def _dump(value: BaseModel, refuse: _Refusal, checked: str | None = None, *, onl
     if text == checked:
         return text
     problems = check(text, is_written=True)
-    # NaN and infinity are written as null, which a nullable property would take for none, or as no JSON at all.
+    # NaN and infinity become null, which a nullable property would accept, or invalid JSON.
     if not problems and ("null" in text or "NaN" in text or "Infinity" in text):
         problems = non_finite(value.model_dump(by_alias=True, warnings=False))
     if problems:
@@ -229,7 +229,7 @@ def _dump(value: BaseModel, refuse: _Refusal, checked: str | None = None, *, onl
 
 
 def _located(value: BaseModel) -> tuple[Problem, ...]:
-    """Where in a model that cannot be written the offending values are, if that can be told."""
+    """Return the places of values that cannot be written, if they can be found."""
     try:
         return encode(value.model_dump(mode="json", by_alias=True, warnings=False))[1]
     except _NOT_WRITABLE:
@@ -244,7 +244,7 @@ def _validate(model: type[M], text: str, refuse: _Refusal) -> M:
 
 
 def _read(model: type[M], text: str, refuse: _Refusal) -> M:
-    """What was written with one spec is read with another: what that does not know is passed over, and nothing else."""
+    """Read text that another version of the spec may have written. Ignore undeclared properties, and nothing else."""
     try:
         return _validated(model, text)
     except ValidationError as error:
@@ -256,16 +256,15 @@ def _read(model: type[M], text: str, refuse: _Refusal) -> M:
 
 
 def _validated(model: type[M], text: str) -> M:
-    # What `model_validate_json` does, without what that checks at each call.
+    # Like `model_validate_json`, without its checks at each call.
     validated: M = model.__pydantic_validator__.validate_json(text, by_alias=True, by_name=False)
     return validated
 
 
 def _without_undeclared(error: ValidationError, text: str, model: type[BaseModel]) -> str | None:
-    """Return the text without its undeclared properties; None if something else was refused too.
+    """Return the text without undeclared properties, or None if there are other errors.
 
-    In a branch of a union they stay, as they may tell it from the other branches; unless the model itself is a union
-    whose branches have a tag.
+    Keep them inside of a union, where they may distinguish the branches, unless the model is a tagged union.
     """
     document, labels = _parsed(text), 1 if _is_tagged(model) else 0
     for detail in error.errors(include_url=False, include_context=False, include_input=False):
@@ -286,7 +285,7 @@ def _is_tagged(model: type[BaseModel]) -> bool:
 
 
 def _inside(holder: object, part: int | str) -> object:
-    """The part of a document with that key or index; None where there is none, as behind the label of a branch."""
+    """Return the part of a document with this key or index, or None, as for the label of a branch."""
     if isinstance(holder, dict):
         return holder.get(part)
     return holder[part] if isinstance(holder, list) and isinstance(part, int) and part < len(holder) else None
@@ -300,7 +299,7 @@ def _parsed(text: str) -> object:
 
 
 def _path(location: tuple[int | str, ...], document: object, *, missing: bool) -> list[int | str]:
-    """The location of an error without the labels of union branches, which are not part of the document."""
+    """Return the location of an error without the labels of union branches, which the document does not contain."""
     path: list[int | str] = []
     for index, part in enumerate(location):
         if isinstance(document, dict) and part in document:  # noqa: SIM114  each branch narrows to its own type

@@ -1,8 +1,8 @@
-"""The types of JSON Schema formats in generated models: checked in full, and written back byte for byte.
+"""Types of JSON Schema formats in generated models. Values round-trip unchanged.
 
-Texts that have no exact Python type (an e-mail address, a URI, a duration) stay `str`; the others become the type of
-the standard library, and remember how they were written. Each is an annotation, so type checkers take a plain `str`,
-`UUID` or `datetime`.
+Formats without an exact Python type (e-mail address, URI, duration) stay `str`. Others become a type of the standard
+library that remembers its text. Each type is an annotation, so that type checkers see a plain `str`, `UUID` or
+`datetime`.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from .schemas.uris import is_uri as is_uri
 
 @dataclass(frozen=True, slots=True)
 class _Format:
-    """In JSON a string that passes the check, then read as the annotated type; in Python a value of that type."""
+    """A format: in JSON a valid string, in Python a value of the annotated type."""
 
     name: str
     description: str
@@ -51,7 +51,7 @@ class _Format:
 
 @dataclass(frozen=True, slots=True)
 class _ReadFormat(_Format):
-    """A format whose texts become values of a type, which is written back as it was read."""
+    """A format whose texts become values of a type that remembers its text."""
 
     kind: type[Written]
     read: Callable[[str], Written]
@@ -115,4 +115,4 @@ def _finite(value: JsonValue) -> JsonValue:
 
 
 Json = Annotated[JsonValue, AfterValidator(_finite)]
-"""Any JSON value: what the schema `true` allows."""
+"""Any JSON value, as for the schema `true`."""

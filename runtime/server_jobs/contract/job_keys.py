@@ -1,6 +1,6 @@
-"""The keys stored with a job when it is enqueued: what it is unique by, and what its limits count it under.
+"""The keys of a job: its unique key, and the keys under which its limits count it.
 
-Each is a hash of the values at some pointers of its params. Where a spec redacts one of them the hash is keyed.
+A key is a hash of the values at some pointers into the params. If the spec redacts one of them, the hash is keyed.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _DIGITS = 32
 
 
 class JobKeys(NamedTuple):
-    """None for a key that a job does not have."""
+    """The keys of a job; None for a key that it does not have."""
 
     unique: str | None
     concurrency: str | None
@@ -32,11 +32,11 @@ NO_KEYS = JobKeys(None, None, None)
 
 
 def job_keys(job_name: str, options: JobOptions, params: str, unique_key: str | None = None) -> JobKeys:
-    """Return the keys of a job with these params (JSON text), with `unique_key` in place of the one in its options.
+    """Return the keys of a job with these params (JSON text). `unique_key` overrides the key from its options.
 
-    A job without limits has neither limit key. With one limit, the key of the other is empty, as is that of a limit
-    that goes by nothing: then all jobs of that name count as one. Raises `KeySecretError` where the key of a
-    redacted value needs a secret and there is none.
+    A job without limits has no limit keys. With one limit, the key of the other limit is empty. A limit without `by`
+    has an empty key too: all jobs of the name count together. Raises `KeySecretError` if the key of a redacted value
+    needs a secret, and none is set.
     """
     concurrency, rate = options.concurrency, options.rate
     is_limited = concurrency is not None or rate is not None
@@ -53,12 +53,12 @@ def job_keys(job_name: str, options: JobOptions, params: str, unique_key: str | 
 
 
 def is_redacted(pointer: str, redact: Sequence[str]) -> bool:
-    """Whether a pointer leads to, into, or around a redacted value."""
+    """Whether a pointer points to a redacted value, into it, or to a part around it."""
     return any(_overlap(pointer, hidden) for hidden in redact)
 
 
 def needs_secret(options: JobOptions) -> bool:
-    """Whether a key of a job with these options is the hash of a redacted value."""
+    """Whether a key of jobs with these options is a hash of a redacted value."""
     limits = (options.concurrency, options.rate)
     pointers = [*(options.unique_by or ()), *(pointer for limit in limits if limit is not None for pointer in limit.by)]
     return any(is_redacted(pointer, options.redact) for pointer in pointers)

@@ -1,7 +1,7 @@
-"""Scans of JSON text for what no store takes, without building its values.
+"""Scans of JSON text for values that no store accepts, without parsing.
 
-A megabyte of JSON can hold half a million values, and a loop over them in Python takes a second. Every scan here is a
-few passes of `bytes` methods over the text, so that its time depends on the length alone: about 10 ms a megabyte.
+1 MB of JSON can have 500,000 values, and a loop over them in Python takes a second. A scan is a few passes of `bytes`
+methods. Its time depends on the length only: about 10 ms per MB.
 """
 
 from __future__ import annotations
@@ -27,19 +27,19 @@ _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
 class JsonScan:
-    """One JSON text, encoded as UTF-8. What it says of text that is not JSON means nothing."""
+    """A JSON text in UTF-8. The results for text that is not JSON are meaningless."""
 
     def __init__(self, data: bytes) -> None:
         self._data = data
 
     @cached_property
     def _plain(self) -> bytes:
-        """The text without escaped backslashes and quotes, so that every quote begins or ends a string."""
+        """Return the text without escaped backslashes and quotes, so that every quote starts or ends a string."""
         return self._data.replace(rb"\\", b"__").replace(rb"\"", b"__") if b"\\" in self._data else self._data
 
     def has_unstorable_escape(self) -> bool:
-        """Whether a string holds an escaped NUL or an escaped surrogate without its other half."""
-        if b"\\" not in self._data or rb"\u" not in self._data:  # one byte is found many times faster than two
+        """Whether a string contains an escaped NUL or half of an escaped surrogate pair."""
+        if b"\\" not in self._data or rb"\u" not in self._data:  # a search for one byte is many times faster
             return False
         if rb"\u0000" in self._plain:
             return True
@@ -48,12 +48,12 @@ class JsonScan:
         return _SURROGATE.search(_SURROGATE_PAIR.sub(b"", self._plain)) is not None
 
     def long_numbers(self, digits: int) -> Iterator[tuple[int, bool]]:
-        """Yield the length of each run of at least so many digits outside strings, and whether it is a whole integer.
+        """Yield each run of at least `digits` digits outside of strings: its length, and whether it is an integer.
 
-        Otherwise it is a part of a number with a fraction or an exponent.
+        Otherwise it belongs to a number with a fraction or an exponent.
         """
         if not self._data[digits - 1 :: digits].translate(None, _NO_DIGITS):
-            return  # a run that long covers one of these places
+            return  # a run of this length covers one of these places
         runs, long = self._data.translate(_DIGITS), b"0" * digits
         quotes = end = 0
         while (start := runs.find(long, end)) >= 0:
@@ -69,14 +69,14 @@ class JsonScan:
         return not before.endswith((b".", b"e", b"E", b"e-", b"E-", b"+")) and after not in (b".", b"e", b"E")
 
     def may_have_large_exponent(self) -> bool:
-        """Whether there is a number with three digits behind `e`, NaN, or Infinity: perhaps within a string."""
+        """Whether the text contains a three-digit exponent, NaN or Infinity, possibly inside of a string."""
         if b"NaN" in self._data or b"Infinity" in self._data:
             return True
         exponents = self._data.translate(_EXPONENTS)
         return b"e000" in exponents or b"e+000" in exponents
 
     def is_deeper_than(self, most: int) -> bool:
-        """Whether more than so many arrays and objects are around some place."""
+        """Whether some place is inside of more than `most` arrays and objects."""
         brackets = self._brackets()
         if brackets.count(b"0") <= most:
             return False
@@ -84,19 +84,19 @@ class JsonScan:
         words = unpack(f">{len(brackets) // 16}H", int(brackets, 2).to_bytes(len(brackets) // 8, "big"))
         net, peak = _net_and_peak()
         depths = list(accumulate(map(net.__getitem__, words), initial=0))
-        # Within a word of 16 brackets it goes at most 16 levels deeper than at its beginning.
+        # A word of 16 brackets goes at most 16 levels deeper than its start.
         return max(depths) > most - 16 and max(map(add, depths, map(peak.__getitem__, words))) > most
 
     def _brackets(self) -> bytes:
         """Return the brackets outside strings: 0 opens and 1 closes."""
-        # Quotes side by side go, whichever strings they belong to: no bracket changes from inside to outside.
+        # Removing adjacent quotes is safe: no bracket changes from inside to outside of a string.
         brackets = self._plain.translate(_BRACKETS, _NO_BRACKETS).replace(b'""', b"")
         return b"".join(brackets.split(_QUOTE)[::2]) if _QUOTE in brackets else brackets
 
 
 @cache
 def _net_and_peak() -> tuple[Sequence[int], Sequence[int]]:
-    """Return how much deeper each word of 16 brackets, one a bit, ends than it begins, and how much deeper it goes."""
+    """Return for each word of 16 brackets, one per bit, its change of depth and its largest depth."""
     walks = [tuple(accumulate(-1 if byte >> bit & 1 else 1 for bit in range(7, -1, -1))) for byte in range(256)]
     halves = [(walk[-1], max(0, *walk)) for walk in walks]
     net = array("b", (first + second for first, _ in halves for second, _ in halves))

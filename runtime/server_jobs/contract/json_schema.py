@@ -1,4 +1,4 @@
-"""JSON Schemas as values: those of a job, and what it takes to move one into a document that has others."""
+"""JSON Schemas of jobs, and helpers to embed them into other documents."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pydantic import BaseModel, JsonValue
 
 Schema = Mapping[str, JsonValue]
-"""A JSON Schema that is an object; `true` and `false` are schemas as well, and no `Schema`."""
+"""A JSON Schema that is an object. The schemas `true` and `false` are not of this type."""
 
 DEFINITIONS = "#/$defs/"
 
@@ -24,7 +24,7 @@ _MAPS = frozenset({"$defs", "definitions", "dependencies", "dependentSchemas", "
 
 @dataclass(frozen=True, slots=True)
 class JobSchemas:
-    """What a job does, takes and returns. References lead only to `#/$defs/...` inside each of the two schemas."""
+    """Description, params and result of a job. References inside of each schema point to its `#/$defs/...`."""
 
     params: Schema
     result: Schema
@@ -32,21 +32,21 @@ class JobSchemas:
 
 
 def schemas_of_models(params: type[BaseModel], result: type[BaseModel]) -> JobSchemas:
-    """The schemas of a job that has no spec, as Pydantic tells them."""
+    """Return the schemas of a job without a spec, from its models."""
     about = (params.__doc__ or "").strip().partition("\n")[0]
     return JobSchemas(params.model_json_schema(by_alias=True), result.model_json_schema(by_alias=True), about)
 
 
 def definitions_of(schema: Schema) -> Schema:
-    """What its references lead to, by name."""
+    """Return the definitions of a schema by name."""
     found = schema.get("$defs")
     return found if isinstance(found, dict) else {}
 
 
 def refer_by(schema: JsonValue | Schema, rename: Callable[[str], str]) -> JsonValue:
-    """A copy in which each reference to a definition is what `rename` makes of its name; values are left alone.
+    """Return a copy with each reference to a definition replaced by `rename(name)`.
 
-    What only looks like a reference stays: a property of that name, and what stands in `const`, `enum` or `default`.
+    Leave everything else unchanged, such as a property named `$ref`, or values in `const`, `enum` and `default`.
     """
     if not isinstance(schema, Mapping):
         return schema
@@ -54,7 +54,7 @@ def refer_by(schema: JsonValue | Schema, rename: Callable[[str], str]) -> JsonVa
 
 
 def parts_of(schema: JsonValue | Schema) -> Iterator[JsonValue]:
-    """The schemas directly inside a schema, its definitions included, references not followed."""
+    """Yield the direct subschemas of a schema and its definitions. Does not follow references."""
     for key, value in schema.items() if isinstance(schema, Mapping) else ():
         if key in _LISTS and isinstance(value, list):
             yield from value

@@ -1,4 +1,4 @@
-"""The base of generated models: what they enforce is what the spec says, and JSON names stay as written."""
+"""The base of generated models. They enforce the spec and keep its JSON names."""
 
 from __future__ import annotations
 
@@ -44,27 +44,26 @@ class _Mask:
 
 
 HIDDEN = "•••"
-"""Shown in place of a redacted value."""
+"""The mask of a redacted value."""
 
 _MASK = _Mask()
 
 
 class JobModel(BaseModel):
-    """A part of a job's params or result. JSON names are aliases, Python names are snake case.
+    """A part of a job's params or result. Aliases are the JSON names, attributes are in snake case.
 
-    Nothing is converted silently: JSON text is taken by `model_validate_json`, which knows only the JSON names, and the
-    constructor takes the Python names (or the JSON names) with values of the declared types. Dumps have JSON names.
+    Values are never converted silently. `model_validate_json` accepts JSON names only. The constructor accepts Python
+    or JSON names, with values of the declared types. Dumps have JSON names.
 
-    `= None` stands for a property that was not given: dumps leave it out, and write the null that somebody set. A
-    default of null, which is written like every default, is `fresh(lambda: None)`. A model with a serializer of its own
-    is written as that says.
+    An attribute with the default `None` may be absent: dumps omit it unless null was set. A property with the default
+    null has `fresh(lambda: None)`, and is written. A custom serializer overrides this.
 
-    `hidden` names attributes and further properties whose values `repr` and `str` mask.
+    `repr` and `str` mask the attributes and additional properties named in `hidden`.
     """
 
     __hidden: ClassVar[frozenset[str]] = frozenset()
 
-    # No `validate_default`: generated defaults have been checked against their schema, and an omitted `None` is none.
+    # No `validate_default`: the generator checked the defaults, and `None` for an absent value is not in the schema.
     model_config = ConfigDict(
         strict=True,
         allow_inf_nan=False,
@@ -76,15 +75,15 @@ class JobModel(BaseModel):
     )
 
     if TYPE_CHECKING:
-        # So that a generated model may declare the type of its additional properties.
+        # Lets a generated model declare the type of its additional properties.
         __pydantic_extra__: Any = Field(init=False)
     else:
 
         def __init__(self, /, **data: object) -> None:
-            # Python names are for Python callers only: in a JSON document they would be undeclared properties.
+            # Python names are for Python callers. In JSON they are undeclared properties.
             self.__pydantic_validator__.validate_python(data, self_instance=self, by_alias=True, by_name=True)
 
-        # Lets pydantic-core fill instances itself, as it does for BaseModel, instead of calling this constructor.
+        # Lets pydantic-core fill instances without calling this constructor, as for BaseModel.
         __init__.__pydantic_base_init__ = True
 
     def __init_subclass__(cls, hidden: tuple[str, ...] = (), **settings: Unpack[ConfigDict]) -> None:
@@ -101,13 +100,13 @@ class JobModel(BaseModel):
         absent = _names_of_absent(cls.__pydantic_fields__)
         if absent and not cls.__pydantic_decorators__.model_serializers:
             dump = core_schema.wrap_serializer_function_ser_schema(partial(_as_given, absent), info_arg=True)
-            # In place, because a class that contains itself refers to this very schema.
+            # In place, because a recursive class refers to this schema object.
             cast("dict[str, Any]", handler.resolve_ref_schema(schema))["serialization"] = dump
         return schema
 
 
 def _names_of_absent(fields: Mapping[str, FieldInfo]) -> dict[str, str]:
-    """The fields that are None when they are not given, although they may be null, with their JSON names."""
+    """Return the nullable fields with the default None, with their JSON names."""
     return {
         name: field.serialization_alias or name
         for name, field in fields.items()
@@ -121,10 +120,10 @@ def _as_given(
     handler: SerializerFunctionWrapHandler,
     info: core_schema.SerializationInfo[Any],
 ) -> object:
-    """What a model is written as, without what nobody has set."""
+    """Return the serialized model without absent attributes."""
     written: object = handler(model)
     if isinstance(model, BaseModel) and isinstance(written, dict):
-        # A further property may have the name of an attribute, and says nothing of whether that was set.
+        # An additional property may have the name of an attribute, which is then still absent.
         extra = model.__pydantic_extra__ or {}
         for name in absent.keys() - (model.__pydantic_fields_set__ - extra.keys()):
             key = name if info.by_alias is False else absent[name]
@@ -134,11 +133,11 @@ def _as_given(
 
 
 class Check:
-    """The mark of what checks documents beside their types: see `checked`, which is imported only where it is used."""
+    """The mark of models with an additional schema. See `checked`, which is imported only if needed."""
 
 
 class _NeverNullInJson:
-    """Reads JSON with the schema of `T` where Python is read with that of `T | None`: no cost for a value."""
+    """Validates JSON with the schema of `T`, and Python values with the schema of `T | None`, at no cost."""
 
     def __get_pydantic_core_schema__(self, source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
         nullable = handler(source)
@@ -148,11 +147,11 @@ class _NeverNullInJson:
 
 
 Omittable = Annotated[T | None, _NeverNullInJson(), Field(exclude_if=partial(is_, None))]
-"""An optional property that is never null: None in Python, left out of the JSON document, null in JSON is refused."""
+"""An optional property that is never null. None in Python means absent in JSON; null in JSON is refused."""
 
 
 @overload
-def fresh(make: type[list[Any] | dict[str, Any]]) -> Any: ...  # noqa: ANN401  pyright knows nothing of `list`'s elements
+def fresh(make: type[list[Any] | dict[str, Any]]) -> Any: ...  # noqa: ANN401  pyright infers no element type for `list`
 
 
 @overload
@@ -160,12 +159,12 @@ def fresh(make: Callable[[], T]) -> T: ...
 
 
 def fresh(make: Callable[[], object]) -> object:
-    """A default that is made anew for each instance, so that no two share a list."""
+    """Return a default that is made for each instance, so that instances share no list."""
     return Field(default_factory=make)
 
 
 class JsonInteger:
-    """Makes an `int` take `1.0` from JSON, where it is the same number as `1`; that is all it costs to read `1`."""
+    """Makes an `int` accept `1.0` from JSON, where it equals `1`. Reading `1` costs nothing more."""
 
     def __get_pydantic_core_schema__(self, source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
         integer = handler(source)
@@ -185,14 +184,14 @@ class JsonInteger:
 
 
 class JsonNumber:
-    """Makes a `float` keep whole numbers as they are: `1` is not written back as `1.0`, and none is ever rounded."""
+    """Makes a `float` keep integers: `1` is not written back as `1.0`, and large ones are not rounded."""
 
     def __get_pydantic_core_schema__(self, source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
         number = handler(source)
         if number["type"] != "float":
             raise TypeError(f"JsonNumber belongs to a float, not to {source}")
         limits = _whole_limits(number)
-        # A whole number beyond a large limit would come back inside it, rounded to a `float`.
+        # An integer just beyond a large limit, rounded to a `float`, would be inside of the limit.
         is_large = any(abs(limit) >= _FIRST_ROUNDED for limit in limits.values())
         fraction = core_schema.no_info_before_validator_function(_not_whole, number) if is_large else number
         return core_schema.union_schema(
@@ -207,7 +206,7 @@ class JsonNumber:
 
 
 class JsonTuple:
-    """Makes a `tuple` take a JSON array that has been read already, as every part of a checked value has."""
+    """Makes a `tuple` accept a parsed JSON array, as inside of a checked value."""
 
     def __get_pydantic_core_schema__(self, source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
         in_python = handler(source)
@@ -215,10 +214,10 @@ class JsonTuple:
 
 
 Integer = Annotated[int, JsonInteger()]
-"""A JSON number without a fraction, however it is written."""
+"""A JSON number without a fraction, in any notation."""
 
 Number = Annotated[float, JsonNumber()]
-"""A JSON number; a whole one stays an `int`, which every `float` may be in Python."""
+"""A JSON number. An integer stays an `int`, which type checkers accept as a `float`."""
 
 _FIRST_ROUNDED = 2**53
 
@@ -232,7 +231,7 @@ _LIMITS = {
 
 
 def _parts(schema: CoreSchema) -> Mapping[str, Any]:
-    """A schema that one of these marks has made: it knows what is in it."""
+    """Return the content of a schema made by one of these marks."""
     return schema
 
 
@@ -241,7 +240,7 @@ def _worded(schema: Mapping[str, object]) -> str:
 
 
 def _whole_limits(number: Mapping[str, Any]) -> dict[str, Any]:
-    """The limits of a number, for its whole values: what is above 1.5 is above 1."""
+    """Return the limits of a number for its integers: above 1.5 means above 1."""
     rounding = {"ge": ceil, "gt": floor, "le": floor, "lt": ceil}
     return {key: rounded(number[key], round_) for key, round_ in rounding.items() if key in number}
 
@@ -253,14 +252,14 @@ def _not_whole(value: object) -> object:
 
 
 def _integer_of(value: object) -> int:
-    # Integers come here too, when they are outside the limits.
+    # Integers outside of the limits arrive here too.
     if not isinstance(value, float) or not value.is_integer():
         raise PydanticKnownError("int_type")
     return whole(value)
 
 
 class Exact:
-    """Makes a `Literal` tell `1` and `true` apart, and `1` take `1.0`, as JSON does; Python has them all equal."""
+    """Makes a `Literal` distinguish `1` from `true`, and equal `1` and `1.0`, as in JSON. All are equal in Python."""
 
     def __get_pydantic_core_schema__(self, source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
         values = get_args(source)
@@ -285,7 +284,7 @@ class Exact:
 
 
 def _by_size(values: list[int]) -> list[list[int]]:
-    """Small and large ones apart: a literal of both loses one kind."""
+    """Separate small and large integers, because a literal with both loses one kind."""
     small = [value for value in values if -(2**63) <= value < 2**63]
     return [group for group in (small, [value for value in values if value not in small]) if group]
 

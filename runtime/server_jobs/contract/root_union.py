@@ -1,6 +1,6 @@
 """The base of generated params and results that are one of several objects.
 
-A module of its own: importing `RootModel` takes time and opens files, which most jobs need not pay for.
+A separate module, because importing `RootModel` takes time and most jobs do not need it.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from .model import JobModel
 if TYPE_CHECKING:
     _Base = RootModel[Any]
 else:
-    _Base = RootModel  # pydantic would build a parametrized class at import
+    _Base = RootModel  # avoids that pydantic builds a parametrized class at import
 
 
 class JobUnion(_Base):
-    """A job's params or result that are one of several objects. `root` is that object, and dumps are its dumps."""
+    """Params or a result that are one of several objects. `root` is the object; dumps are its dumps."""
 
     model_config = JobModel.model_config

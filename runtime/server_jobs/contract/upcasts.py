@@ -1,4 +1,4 @@
-"""Rows of earlier versions of a job: read as they were written, and brought to the current version step by step."""
+"""Rows of earlier versions: read with their own model, then converted step by step to the current version."""
 
 from __future__ import annotations
 
@@ -24,12 +24,11 @@ B = TypeVar("B", bound=BaseModel)
 _EVERYTHING = ("",)  # the pointer to the whole document
 
 
-@dataclass(frozen=True)  # without slots, which `EarlierVersion[A, B](...)` does not go with
+@dataclass(frozen=True)  # without slots, which `EarlierVersion[A, B](...)` does not support
 class EarlierVersion(Generic[A, B]):
-    """A version of a job whose rows may still be stored: the model of its params, and the way to the next version.
+    """An earlier version of a job: the model of its params, and the function to the next version.
 
-    `upcast` is a plain function from this model to that of the next version; None: the next version takes the params
-    as they are.
+    `upcast` is a plain function from this model to the next model; None: the next version accepts the params unchanged.
     """
 
     version: int
@@ -38,7 +37,7 @@ class EarlierVersion(Generic[A, B]):
 
     @property
     def is_stub(self) -> bool:
-        """Whether the upcaster does nothing but raise `UpcastNotImplementedError`, as the generator wrote it."""
+        """Whether the upcaster is the generated stub, which raises `UpcastNotImplementedError`."""
         code = getattr(self.upcast, "__code__", None)
         return code is not None and code.co_names == ("UpcastNotImplementedError",)
 
@@ -48,9 +47,9 @@ AnyEarlierVersion = EarlierVersion[Any, Any]
 
 @dataclass(frozen=True, slots=True)
 class Versions:
-    """The current version of one job, and the earlier ones that are known here, oldest first.
+    """The current version of a job and its known earlier versions, oldest first.
 
-    Raises `InvalidOptionError` for versions that are not in order, and for an async upcaster.
+    Raises `InvalidOptionError` if the versions are out of order, or an upcaster is async.
     """
 
     job: AnyDefinition
@@ -78,31 +77,31 @@ class Versions:
 
     @property
     def current(self) -> int:
-        """The version that is enqueued here, and that the handler is called with."""
+        """The version of new jobs, and of the params of the handler."""
         return self.job.options.version
 
     @property
     def stubs(self) -> tuple[int, ...]:
-        """The versions whose upcaster nobody has written yet."""
+        """The versions whose upcaster is still the stub."""
         return tuple(version.version for version in self.earlier if version.is_stub)
 
     @property
     def readable(self) -> tuple[int, ...]:
-        """The versions whose rows can be brought to the current one, the current one first."""
+        """The versions whose rows can be read, the current version first."""
         return (self.current, *self._reachable())
 
     def why_unknown(self, version: int) -> str:
-        """Why rows of this version cannot be read here."""
+        """Return the reason why rows of this version cannot be read here."""
         if self.stubs and version <= max(self.stubs):
             return f"the upcaster from version {max(self.stubs)} is still a stub"
         reads = "".join(f" and {earlier.version}" for earlier in reversed(self.earlier))
         return f"here is version {self.current}{reads}"
 
     def current_params(self, text: str, version: int) -> str:
-        """The params of a row of that version (JSON text), as the current version writes them.
+        """Convert params (JSON text) of a version to params of the current version.
 
-        Raises `InvalidParamsError`, named after the version that refuses them, or `UpcastError`. Those of the current
-        version are given back as they are, and not looked at.
+        Raises `InvalidParamsError` with the version that rejects them, or `UpcastError`. Returns params of the current
+        version unchanged, without validation.
         """
         if version == self.current:
             return text
@@ -116,16 +115,16 @@ class Versions:
         return text
 
     def read(self, text: str, version: int) -> BaseModel:
-        """The model that the handler is called with, of a row of that version. Raises as `current_params`."""
+        """Return the params model for the handler. Raises the errors of `current_params`."""
         return read_params(
             self.job_name, self.job.params_model, self.current_params(text, version), self.job.options.redact
         )
 
     def refusal(self, text: str, version: int) -> Exception | None:
-        """Why a row of that version with these params would be parked; None if it can be read."""
+        """Return the error that would park a row with these params, or None if it can be read."""
         try:
             self.read(text, version)
-        except Exception as error:  # noqa: BLE001  upcasters and validators of the user may raise anything
+        except Exception as error:  # noqa: BLE001  upcasters and validators are user code
             return error
         return None
 
@@ -136,16 +135,16 @@ class Versions:
             yield version.version
 
     def _upcast(self, step: AnyEarlierVersion, upcast: Callable[[BaseModel], object], text: str) -> object:
-        """What the user's function makes of these params."""
+        """Call the upcaster with these params."""
         params = read_params(f"{self.job_name} version {step.version}", step.params_model, text, self._hidden)
         try:
             return upcast(params)
-        except (Exception, SystemExit) as error:  # noqa: BLE001  whatever it raises is why the row cannot be read
+        except (Exception, SystemExit) as error:  # noqa: BLE001  any error is the reason for parking the row
             reason = f"its upcaster raised {_described(error, is_secret=bool(self._hidden))}"
             raise UpcastError(self.job_name, step.version, reason) from (None if self._hidden else error)
 
     def _write(self, step: AnyEarlierVersion, next_model: type[BaseModel], made: object) -> str:
-        """The text of what an upcaster made, held against the version it is to be of."""
+        """Validate the result of an upcaster against the next version, and return its text."""
         if not isinstance(made, next_model):
             reason = f"its upcaster returned a {type(made).__name__}, and not a {next_model.__name__}"
             raise UpcastError(self.job_name, step.version, reason)
@@ -159,12 +158,12 @@ class Versions:
 
     @property
     def _hidden(self) -> tuple[str, ...]:
-        """What of other versions is not shown: the pointers to secrets are those of the current version."""
+        """Return the pointers to hide in other versions: everything, if the current version redacts something."""
         return _EVERYTHING if self.job.options.redact else ()
 
 
 def _described(error: BaseException, *, is_secret: bool) -> str:
-    """What was raised, and where; without its words where they might quote a secret."""
+    """Return the error with its place. Omit its message if it might contain a secret."""
     name, place = type(error).__name__, "" if isinstance(error, InvalidDocumentError) else error_place(error)
     if isinstance(error, ValidationError):
         found = error.errors(include_url=False, include_input=False, include_context=False)

@@ -1,7 +1,7 @@
-"""JSON text on its way into a row and out of it: one set of limits for every store.
+"""Limits of JSON text in a row, the same for every store.
 
-A value either comes back from every store as it went in, or is refused here with a pointer to it. Text is stored, never
-a database's own JSON type: those lose key order, the sign of zero, or the digits of large numbers.
+A value round-trips unchanged through every store, or is refused here with its pointer. Rows have text instead of JSON
+types of the database, which lose key order, the sign of zero, or digits of large numbers.
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ from .json_scan import JsonScan
 MAX_DOCUMENT_BYTES = 1024 * 1024
 MAX_MESSAGE_CHARACTERS = 4 * 1024
 MAX_ERROR_CHARACTERS = 64 * 1024
-MAX_DEPTH = 48  # in a Worker, that is, in WebAssembly, pydantic goes no deeper
+MAX_DEPTH = 48  # the limit of pydantic in WebAssembly, as in a Worker
 MAX_INTEGER_DIGITS = 4_000
 
 _TOO_LONG = 10**MAX_INTEGER_DIGITS
-_LONG_NUMBER = 200  # digits; a number of fewer, with an exponent of at most two digits, is no infinity
+_LONG_NUMBER = 200  # digits; a shorter number with a two-digit exponent is finite
 _MOST_PROBLEMS = 100
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def encode(value: object) -> tuple[str, tuple[Problem, ...]]:
-    """Return the compact JSON text of a value made of dicts, lists, strings, numbers, booleans and None, and problems.
+    """Return the compact JSON text of a value of plain JSON types, and its problems.
 
-    With problems the text is empty.
+    The text is empty if there are problems.
     """
     text = _written_fast(value)
     if text is not None:
@@ -45,16 +45,16 @@ def encode(value: object) -> tuple[str, tuple[Problem, ...]]:
         text = _encoder.encode(value)
     except (TypeError, ValueError, RecursionError):
         return "", _problems(value) or (Problem("", "cannot be written as JSON"),)
-    # `json` turns other keys into strings, so that they would not come back as they went in.
+    # `json` converts other keys to strings, so that they would not round-trip.
     problems = check(text, is_written=True) if _has_only_string_keys(value) else _problems(value)
     return ("", problems) if problems else (text, ())
 
 
 def check(text: str, *, is_written: bool = False, is_shallow: bool = False) -> tuple[Problem, ...]:
-    """Return what keeps this JSON text from every store: size, depth, NUL, lone surrogates, long integers.
+    """Return the problems of a JSON text: size, depth, NUL, lone surrogates, long integers.
 
-    Of many problems the first ones are returned. `is_written`: it was written from Python floats, so that none of its
-    numbers is too large for one. `is_shallow`: it is known not to be nested too deep.
+    Returns the first problems only. `is_written`: the text was written from Python floats, so that its numbers are in
+    range. `is_shallow`: the nesting is known to be within the limit.
     """
     needs_a_scan = _needs_a_scan(text)
     if not needs_a_scan and text.isascii():
@@ -75,7 +75,7 @@ def _scanned(text: str, scan: JsonScan, *, is_written: bool, is_shallow: bool) -
         scan.long_numbers(MAX_INTEGER_DIGITS + 1 if is_written else min(MAX_INTEGER_DIGITS + 1, _LONG_NUMBER))
     )
     if any(is_integer and digits > MAX_INTEGER_DIGITS for digits, is_integer in numbers):
-        # Python itself refuses to read an integer of more than 4,300 digits.
+        # Python refuses to parse an integer of more than 4,300 digits.
         return _problems_of(text) or (Problem("", f"has an integer of more than {MAX_INTEGER_DIGITS:,} digits"),)
     if scan.has_unstorable_escape():
         return _problems_of(text)
@@ -86,7 +86,7 @@ def _scanned(text: str, scan: JsonScan, *, is_written: bool, is_shallow: bool) -
 
 
 def non_finite(value: object) -> tuple[Problem, ...]:
-    """Return every NaN and infinity in a value, with its pointer."""
+    """Return a problem for every NaN and infinity in a value."""
     try:
         if _finite_text(value, serialize_unknown=True) is not None:
             return ()
@@ -100,17 +100,17 @@ def non_finite(value: object) -> tuple[Problem, ...]:
 
 
 def canonical(value: object) -> str:
-    """One text for equal JSON values: sorted keys, no spaces. For hashes and comparisons, never for storage."""
+    """Return the same text for equal JSON values: sorted keys, no spaces. For hashes, not for storage."""
     return json.dumps(value, allow_nan=False, ensure_ascii=True, separators=(",", ":"), sort_keys=True)
 
 
 def fingerprint(value: object) -> str:
-    """A short stable hash of a JSON value."""
+    """Return a short stable hash of a JSON value."""
     return sha256(canonical(value).encode()).hexdigest()[:32]
 
 
 def at_pointer(value: object, pointer: str) -> object:
-    """The part of a JSON value that a pointer (RFC 6901) names; None where it is absent."""
+    """Return the part of a JSON value at a pointer (RFC 6901), or None."""
     for token in pointer.split("/")[1:]:
         key = token.replace("~1", "/").replace("~0", "~")
         if isinstance(value, Mapping):
@@ -123,7 +123,7 @@ def at_pointer(value: object, pointer: str) -> object:
 
 
 def pointer_to(path: Sequence[str | int]) -> str:
-    """The JSON pointer (RFC 6901) of a path of keys and indexes."""
+    """Return the JSON pointer (RFC 6901) of a path of keys and indexes."""
     return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in path)
 
 
@@ -137,20 +137,20 @@ _encoder = json.JSONEncoder(allow_nan=False, ensure_ascii=False, separators=(","
 
 
 def _written_fast(root: object) -> str | None:
-    """Return the text of a value made only of plain JSON types and finite numbers, or None for other values."""
+    """Return the text of a value of plain JSON types with finite numbers, or None for other values."""
     kinds = _plain_kinds(root)
     if kinds is None:
         return None
     try:
         return _finite_text(root) if float in kinds else to_json(root).decode()
-    except (ValueError, RecursionError):  # too deep, or not Unicode: the slower way says where
+    except (ValueError, RecursionError):  # too deep, or not Unicode: the slow path finds the place
         return None
 
 
 def _finite_text(value: object, *, serialize_unknown: bool = False) -> str | None:
-    """Return the JSON text of a value, or None when it holds NaN or infinity."""
+    """Return the JSON text of a value, or None if it contains NaN or infinity."""
     named = to_json(value, serialize_unknown=serialize_unknown)
-    # They are written by their names, which a string may hold as well.
+    # The text has their names, which a string may contain as well.
     if b"NaN" in named or b"Infinity" in named:
         return (
             None
@@ -161,7 +161,7 @@ def _finite_text(value: object, *, serialize_unknown: bool = False) -> str | Non
 
 
 def _plain_kinds(root: object) -> set[type] | None:
-    """Return the types of a value and of those below it; None if JSON lacks one of them, or it is nested too deep.
+    """Return the types of a value and its parts, or None for a type that JSON lacks, or for too deep nesting.
 
     No Python code runs per value.
     """
@@ -186,12 +186,12 @@ def _keys_are_strings(values: Sequence[object], kinds: Set[type]) -> bool:
     dicts = cast(
         "list[Mapping[object, object]]", [value for value in values if type(value) is dict] if others else values
     )
-    # Many dicts are mostly small and alike, with few different keys.
+    # Many dicts are usually small, with few different keys.
     keys = set().union(*filter(None, dicts)) if len(dicts) > _AT_ONCE // 10 else chain.from_iterable(dicts)
     return all(kind is str for kind in set(map(type, keys)))
 
 
-_AT_ONCE = 1000  # few enough to stay in the processor's cache
+_AT_ONCE = 1000  # fits into the cache of the processor
 _SCALARS = {str, int, float, bool, type(None)}
 _TYPES = _SCALARS | {dict, list}
 
@@ -210,7 +210,7 @@ def _has_only_string_keys(root: object) -> bool:
 
 
 def _needs_a_scan(text: str) -> bool:
-    """Whether more than the size of a text can be wrong: false for nearly every document that is not large."""
+    """Whether a text may have problems besides its size. False for most small documents."""
     return len(text) >= MAX_INTEGER_DIGITS or "\\u" in text or _has_many_brackets(text)
 
 
@@ -219,7 +219,7 @@ def _has_many_brackets(text: str) -> bool:
 
 
 def _reads_as_finite(text: str) -> bool:
-    """Whether every number of a JSON text is within the range of a double-precision number."""
+    """Whether every number of a JSON text is in the range of a double."""
     try:
         return _finite_text(from_json(text)) is not None
     except (ValueError, RecursionError):
@@ -227,7 +227,7 @@ def _reads_as_finite(text: str) -> bool:
 
 
 def _problems_of(text: str) -> tuple[Problem, ...]:
-    """The problems of a JSON text; none where Python cannot read it."""
+    """Return the problems of a JSON text, or none if Python cannot parse it."""
     try:
         return _problems(json.loads(text))
     except (ValueError, RecursionError):
@@ -235,7 +235,7 @@ def _problems_of(text: str) -> tuple[Problem, ...]:
 
 
 def _problems(root: object) -> tuple[Problem, ...]:
-    """The first of the values below `root` that cannot be stored, with their pointers."""
+    """Return the first problems of values below `root`, with their pointers."""
     return tuple(islice(_walk(root), _MOST_PROBLEMS))
 
 
@@ -252,9 +252,9 @@ def _walk(root: object) -> Iterator[Problem]:
 
 
 def _nodes(root: object) -> Iterator[tuple[Sequence[str | int], object]]:
-    """Yield `root` and the values below it with their paths, in the order of the document, without recursion.
+    """Yield `root` and the values below it with their paths, in document order, without recursion.
 
-    Small integers, booleans and None are left out, except where they are nested too deep. The path yielded changes.
+    Skips small integers, booleans and None, unless they are nested too deep. The yielded path is reused.
     """
     path: list[str | int] = []
     yield path, root
