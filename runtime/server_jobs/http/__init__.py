@@ -1,4 +1,4 @@
-"""Jobs over HTTP: one ASGI application for a Worker, `server-jobs serve`, and any application it is mounted into.
+"""Jobs over HTTP: an ASGI application for a Worker, for `server-jobs serve`, and for mounting into applications.
 
 Needs the extra `http`.
 """

@@ -1,4 +1,4 @@
-"""Which scope a route needs, and for which queues a caller has it."""
+"""The scope that a route needs, and the queues for which a caller has it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Endpoint = Callable[[Request], Awaitable[Response]]
 
 
 def for_every_queue(scope: Scope, endpoint: Endpoint) -> Endpoint:
-    """An endpoint for callers that have the scope for every queue."""
+    """Return an endpoint for callers with the scope for every queue."""
 
     @wraps(endpoint)
     async def checked(request: Request) -> Response:
@@ -30,7 +30,7 @@ def for_every_queue(scope: Scope, endpoint: Endpoint) -> Endpoint:
 
 
 def for_some_queue(scope: Scope, endpoint: Endpoint) -> Endpoint:
-    """An endpoint for callers that have the scope; it looks by itself at the queues for which they have it."""
+    """Return an endpoint for callers with the scope for some queue. The endpoint checks the queues."""
 
     @wraps(endpoint)
     async def checked(request: Request) -> Response:
@@ -41,9 +41,9 @@ def for_some_queue(scope: Scope, endpoint: Endpoint) -> Endpoint:
 
 
 def for_its_job(scope: Scope, endpoint: Endpoint) -> Endpoint:
-    """An endpoint for callers that have the scope for the queue of the job in the path.
+    """Return an endpoint for callers with the scope for the queue of the job in the path.
 
-    For others there is no such job, so that they learn nothing about it. The queue of a job never changes.
+    Other callers get 404, so that they learn nothing about the job. The queue of a job never changes.
     """
 
     @wraps(endpoint)
@@ -60,7 +60,7 @@ def for_its_job(scope: Scope, endpoint: Endpoint) -> Endpoint:
 
 
 def check_queue(request: Request, scope: Scope, queue: str) -> None:
-    """Raise `RefusedError` unless the caller has the scope for that queue."""
+    """Raise `RefusedError` unless the caller has the scope for this queue."""
     if not caller_of(request).may(scope, queue):
         raise _lacks(scope, f"for the queue {queue!r}")
 

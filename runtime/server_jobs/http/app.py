@@ -1,4 +1,4 @@
-"""The application: routes behind a gate. ASGI, so that it runs in a Worker, in a server, and mounted elsewhere."""
+"""The ASGI application: routes behind a gate."""
 
 from __future__ import annotations
 
@@ -40,11 +40,11 @@ _ONE_JOB = {
 
 
 async def job(request: Request) -> Response:
-    """One job: enqueue it by its name, show or delete it by its id. One path, so that `Allow` names all methods."""
+    """Enqueue a job by name, show or delete a job by id. One path, so that `Allow` names all methods."""
     return await _ONE_JOB["GET" if request.method == "HEAD" else request.method](request)
 
 
-# Any valid token may ask for health and for this interface itself.
+# Any valid token may read the health and the OpenAPI document.
 ROUTES = (
     Route("/trigger", for_every_queue(_ADMIN, trigger), methods=["POST"]),
     Route("/status", for_every_queue(_READ, status), methods=["GET"]),
@@ -66,11 +66,11 @@ def create_app(
     options: HttpOptions | None = None,
     stopping: Stopping | None = None,
 ) -> Starlette:
-    """The routes, to be mounted where you like: `app.mount("/_jobs", create_app(backend))`.
+    """Return the application with the routes, for mounting: `app.mount("/_jobs", create_app(backend))`.
 
-    `tokens` are those of the environment by default. Without any, every request is answered with 404. The backend is
-    opened at the first request that is let in, and is not closed. A server that says when it stops does it by
-    `stopping`: a trigger that runs then gives its jobs back, and streams end.
+    The default for `tokens` are the tokens of the environment. Without a token, every request gets 404. The first
+    admitted request opens the backend; the application does not close it. A server may announce its end through
+    `stopping`: a running trigger then releases its jobs, and streams end.
     """
     known = Tokens.from_environment() if tokens is None else tokens
     return application(partial(_opened, backend), lambda _scope: known, options or HttpOptions(), stopping=stopping)
@@ -83,7 +83,7 @@ def application(
     enqueued: Enqueued | None = None,
     stopping: Stopping | None = None,
 ) -> Starlette:
-    """The same for hosts that give backend and tokens with each request, and want to know when a job was stored."""
+    """Like `create_app`, for hosts that provide backend and tokens per request, and a callback for stored jobs."""
     gate = Middleware(Gate, open_backend=open_backend, tokens_of=tokens_of, options=options)
     app = Starlette(routes=ROUTES, middleware=[gate], exception_handlers={HTTPException: http_exception})
     app.router.redirect_slashes = False
@@ -94,9 +94,9 @@ def application(
 
 
 def under_prefix(app: Starlette) -> Starlette:
-    """The application at `/_jobs` and nothing else, for a server of its own."""
+    """Return an application with the routes at `/_jobs` and nothing else."""
     outer = Starlette(routes=[Mount(PREFIX, app)], exception_handlers={HTTPException: http_exception})
-    outer.router.redirect_slashes = False  # which would say that something is there
+    outer.router.redirect_slashes = False  # a redirect would reveal the routes
     return outer
 
 
@@ -107,4 +107,4 @@ async def _opened(backend: Backend, _scope: Scope) -> AsyncIterator[Backend]:
 
 
 def _ignore(_request: Request) -> None:
-    """Workers see stored jobs by themselves."""
+    """Do nothing: workers notice stored jobs."""

@@ -1,4 +1,4 @@
-"""The body of a request: limits for its length, checked by its headers and while it is read, and for its time."""
+"""Request bodies: limits of their length, by headers and while reading, and of their time."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from starlette.requests import Request
 from ..contract.values import MAX_DOCUMENT_BYTES
 from .problem import RefusedError
 
-LARGEST_BODY = MAX_DOCUMENT_BYTES + 64 * 1024  # the params, and what is around them
+LARGEST_BODY = MAX_DOCUMENT_BYTES + 64 * 1024  # the params and the members around them
 _MOST_DIGITS = 20
 _CLOSE = {"connection": "close"}
 
@@ -23,7 +23,7 @@ class SomeHeaders(Protocol):
 
 
 def check_framing(headers: SomeHeaders) -> None:
-    """Refuse a request with two statements about its length, which two servers may understand differently."""
+    """Refuse a request with two lengths, which two servers may read differently."""
     if headers.get("content-length") is not None and headers.get("transfer-encoding") is not None:
         raise RefusedError(
             400, "a request has either a Content-Length or a Transfer-Encoding, not both", headers=_CLOSE
@@ -31,7 +31,7 @@ def check_framing(headers: SomeHeaders) -> None:
 
 
 def check_length(headers: SomeHeaders, *, is_needed: bool = False) -> None:
-    """Refuse a body that is too long by its `Content-Length`, and with `is_needed` one that comes without it."""
+    """Refuse a body with a too large `Content-Length` and, with `is_needed`, without one."""
     if is_needed and headers.get("transfer-encoding") is not None:
         raise RefusedError(411, "the body needs a Content-Length")
     length = headers.get("content-length") or "0"
@@ -42,7 +42,7 @@ def check_length(headers: SomeHeaders, *, is_needed: bool = False) -> None:
 
 
 async def json_body(request: Request, *, within: timedelta) -> bytes:
-    """Return the whole body unchanged. Raises `RefusedError` if it is too long, or takes longer than `within`."""
+    """Return the body unchanged. Raises `RefusedError` if it is too long, or takes longer than `within`."""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != "application/json":
         raise RefusedError(415, "the body must be JSON: Content-Type: application/json")

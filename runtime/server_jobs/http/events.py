@@ -22,27 +22,27 @@ from .stopping import Stopping
 
 _HEADERS = {"x-accel-buffering": "no"}
 _PAUSE = 0.25
-_SILENCE = 15.0  # proxies end connections on which nothing is said
+_SILENCE = 15.0  # proxies close silent connections
 
 
 async def events(request: Request) -> Response:
-    """An event `progress` now and at each change, `end` when the job is finished; a comment when nothing happens.
+    """Send an event `progress` now and at each change, `end` when the job has finished, and comments in between.
 
-    For HEAD the headers alone.
+    HEAD returns the headers only.
     """
     options: HttpOptions = request.app.state.options
-    summary = await summary_for(request)  # 404 is answered before the stream begins
+    summary = await summary_for(request)  # may answer 404 before the stream starts
     if request.method == "HEAD":
         head = Response(media_type=_EventStream.media_type, headers=_HEADERS)
-        del head.headers["content-length"]  # that of a stream is not known
+        del head.headers["content-length"]  # unknown for a stream
         return head
     return _EventStream(_stream(request, summary, options.longest_stream.total_seconds()))
 
 
 class _EventStream(Response):
-    """Sends events until there are no more, or nobody reads them.
+    """Sends events until the last one, or until the reader disconnects.
 
-    With asyncio alone: Starlette's own streams need most of anyio, which a Worker would have to upload for them.
+    Uses asyncio only, because the streams of Starlette need most of anyio, which a Worker would have to upload.
     """
 
     media_type = "text/event-stream"
@@ -61,7 +61,7 @@ class _EventStream(Response):
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-        with suppress(OSError):  # as servers say that the connection is gone
+        with suppress(OSError):  # servers raise it when the connection is gone
             for task in done:
                 task.result()
 
@@ -89,19 +89,19 @@ async def _stream(request: Request, summary: JobSummary | None, longest: float) 
             last, spoken = progress, clock()
             yield _event(progress)
         if progress.status.is_finished or clock() >= ends or backend_of(request).allowance() == 0:
-            return  # a reader of what goes on connects again
+            return  # the reader of a running job connects again
         if clock() - spoken >= _SILENCE:
             spoken = clock()
             yield ": nothing new\n\n"
         try:
             await stopping.within(asyncio.sleep(_PAUSE))
         except RefusedError:
-            return  # its reader connects again, to the server that comes after this one
+            return  # the reader connects again, to the next server
         summary = await _read(request)
 
 
 async def _read(request: Request) -> JobSummary | None:
-    """The job now; None if it is gone, or the database is: the reader connects again, and is told."""
+    """Return the job, or None if it or the database is gone; the reader connects again and gets the answer."""
     try:
         return await backend_of(request).store.summary(request.path_params["id"])
     except ServerJobsError:

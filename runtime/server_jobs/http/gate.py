@@ -1,6 +1,6 @@
-"""What stands before the routes: no token configured, no routes; then who asks, from where, and for which host.
+"""The gate before the routes: checks of token, origin and host. Without a configured token, there are no routes.
 
-To a page of an origin that is allowed it says by CORS what browsers ask before they send, and lets it read answers.
+Pages of an allowed origin get CORS headers, so that browsers let them send requests and read responses.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _BACKEND = "server_jobs.backend"
 _CALLER = "server_jobs.caller"
 _READING = ("GET", "HEAD")
 _METHODS = (*_READING, "POST", "DELETE")
-# For answers with what jobs were given: no cache keeps them, no browser takes them for something else.
+# For responses with data of jobs: no caching, no guessing of types by browsers.
 _HEADERS = (
     (b"cache-control", b"no-store"),
     (b"x-content-type-options", b"nosniff"),
@@ -37,7 +37,7 @@ _HEADERS = (
 
 
 class Gate:
-    """Lets requests with a valid token through, with a backend; answers all others, and whatever goes wrong behind."""
+    """Passes requests with a valid token on, with a backend. Answers other requests and errors itself."""
 
     def __init__(self, app: ASGIApp, open_backend: OpenBackend, tokens_of: TokensOf, options: HttpOptions) -> None:
         self._app = app
@@ -72,13 +72,13 @@ class Gate:
             async with self._open_backend(scope) as backend:
                 scope[_BACKEND] = backend
                 await self._app(scope, receive, sent)
-        except Exception as error:  # noqa: BLE001  whatever it is, nothing of it may reach the caller
+        except Exception as error:  # noqa: BLE001  no part of the error may reach the caller
             refusal = refusal_of(error)
             if not has_begun:
                 await refusal.response()(scope, receive, sent)
 
     def _is_from_an_allowed_page(self, scope: Scope) -> bool:
-        """Others learn nothing by CORS, and nobody does where no token is configured."""
+        """Whether the request comes from a page of an allowed origin. False without a configured token."""
         origins = Headers(scope=scope).getlist("origin")
         return len(origins) == 1 and origins[0] in self._options.allowed_origins and bool(self._tokens_of(scope))
 
@@ -87,7 +87,7 @@ class Gate:
         tokens = self._tokens_of(scope)
         if not tokens:
             raise RefusedError(404, "not found")
-        if not self._options.needs_length:  # such hosts took the request apart, and refuse a Transfer-Encoding below
+        if not self._options.needs_length:  # other hosts parsed the request, and refuse a Transfer-Encoding below
             check_framing(headers)
         given = headers.getlist("authorization")
         caller = tokens.admit(given[0]) if len(given) == 1 else None
@@ -100,7 +100,7 @@ class Gate:
         return caller
 
     def _check_place(self, headers: Headers) -> None:
-        """Refuse what a browser was talked into: by a name that leads here, or by the page of somebody else."""
+        """Refuse requests that a foreign page or a foreign host name makes a browser send."""
         hosts = headers.getlist("host")
         if len(hosts) != 1:
             raise RefusedError(400, "exactly one Host header is needed")
@@ -117,10 +117,10 @@ class Gate:
 
 
 def _shared(app: ASGIApp, origins: tuple[str, ...]) -> ASGIApp:
-    """The application for pages of these origins, which send a token and JSON by themselves, and no cookies."""
+    """Return the application with CORS for these origins. Their pages send a token and JSON, without cookies."""
     if not origins:
         return app
-    from starlette.middleware.cors import CORSMiddleware  # which most Workers need not load
+    from starlette.middleware.cors import CORSMiddleware  # most Workers do not need it
 
     return CORSMiddleware(
         app,
@@ -132,12 +132,12 @@ def _shared(app: ASGIApp, origins: tuple[str, ...]) -> ASGIApp:
 
 
 def backend_of(request: Request) -> Backend:
-    """The backend for this request."""
+    """Return the backend of a request."""
     backend: Backend = request.scope[_BACKEND]
     return backend
 
 
 def caller_of(request: Request) -> Caller:
-    """Whose token this request has."""
+    """Return the caller of a request."""
     caller: Caller = request.scope[_CALLER]
     return caller

@@ -1,4 +1,4 @@
-"""The routes of jobs: enqueue, list, look at, cancel, retry."""
+"""The routes of jobs: enqueue, list, show, cancel, retry, delete."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ M = TypeVar("M", bound=BaseModel)
 LONGEST_PAGE = 200
 
 Enqueued = Callable[[Request], None]
-"""Called when a request has stored a job."""
+"""Called after a request stored a job."""
 
 
 _TIME = "[0-9]{1,6}H([0-9]{1,6}M)?([0-9]{1,6}S)?|[0-9]{1,6}M([0-9]{1,6}S)?|[0-9]{1,6}S"
@@ -55,21 +55,21 @@ _ID = re.compile("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _NOT_AS_IT_SHOULD_BE = "the request is not as it should be"
 
 Text = Annotated[str, Field(pattern=r"^[^\x00]*$")]
-"""What every store keeps as it is."""
+"""Text that every store keeps unchanged."""
 
 UniqueKey = Annotated[Text, Field(max_length=LONGEST_UNIQUE_KEY)]
 CorrelationId = Annotated[Text, Field(max_length=LONGEST_CORRELATION_ID)]
 
 
 def _number(value: object) -> object:
-    """JSON knows whole numbers, `5.0` among them, and no texts or booleans that stand for one."""
+    """Accept integers of JSON, including `5.0`. Leave texts and booleans to the type check."""
     if isinstance(value, str | bool):
         raise PydanticCustomError("int_type", "Input should be a valid integer")
     return value
 
 
 def _duration(value: object) -> object:
-    """Years and months are no lengths of time, and what is longer than any delay is no use."""
+    """Refuse years and months, which have no fixed length, and durations beyond every delay."""
     if not isinstance(value, str) or _DURATION.fullmatch(value) is None:
         raise PydanticCustomError("time_delta_parsing", "Input should be an ISO 8601 duration such as PT5M or P1DT12H")
     return value
@@ -105,7 +105,7 @@ class EnqueueBody(BaseModel):
     )
 
     def options(self) -> EnqueueOptions:
-        """What was chosen, for `new_job`."""
+        """The chosen options, for `new_job`."""
         return EnqueueOptions(
             delay=self.delay,
             scheduled_for=self.scheduled_for,
@@ -117,7 +117,7 @@ class EnqueueBody(BaseModel):
 
 
 def _clamped(value: object) -> object:
-    """A page is as long as it may be, whatever number was asked for."""
+    """Limit the size of a page to the allowed range."""
     text = str(value)
     if _WHOLE_NUMBER.fullmatch(text) is None:
         raise PydanticCustomError("int_parsing", "Input should be a whole number")
@@ -141,7 +141,7 @@ class ListParameters(BaseModel):
 
 
 async def enqueue(request: Request) -> Response:
-    """Check params against their spec, and store a job: 201, or 200 for one that was there already."""
+    """Validate params and store a job: 201, or 200 for an unfinished job with the same unique key."""
     backend = backend_of(request)
     job = backend.registry.find(request.path_params["id"]).job
     check_queue(request, Scope.ENQUEUE, job.options.queue)
@@ -158,7 +158,7 @@ async def enqueue(request: Request) -> Response:
 
 
 async def list_jobs(request: Request) -> Response:
-    """A page of jobs; `next` is the `before` of the page after it, null on the last one."""
+    """Return a page of jobs. `next` is the `before` of the next page, or null."""
     wanted = _checked(ListParameters, _parameters(request))
     limit, store = int(wanted.limit), backend_of(request).store
     await _check_place(store, wanted.before)
@@ -181,7 +181,7 @@ async def list_jobs(request: Request) -> Response:
 
 
 async def show(request: Request) -> Response:
-    """Everything about one job; what its spec redacts is hidden."""
+    """Return one job, with redacted values hidden."""
     backend, job_id = backend_of(request), request.path_params["id"]
     record = await backend.store.get(job_id)
     if record is None:
@@ -190,7 +190,7 @@ async def show(request: Request) -> Response:
 
 
 async def cancel(request: Request) -> Response:
-    """Cancel a pending job at once, ask a running one to stop: 200 or 202. 409 for one that is finished."""
+    """Cancel a pending job (200) or ask a running job to stop (202). 409 for a finished job."""
     outcome = await backend_of(request).store.cancel(request.path_params["id"], by=_actor(request))
     if outcome is Cancellation.FINISHED:
         raise RefusedError(409, "the job is finished")
@@ -198,7 +198,7 @@ async def cancel(request: Request) -> Response:
 
 
 async def retry(request: Request) -> Response:
-    """Put a failed or cancelled job back in its queue, with all its attempts."""
+    """Make a failed or cancelled job pending again, with all its attempts."""
     await backend_of(request).store.retry(request.path_params["id"], by=_actor(request))
     on_enqueued: Enqueued = request.app.state.enqueued
     on_enqueued(request)
@@ -206,7 +206,7 @@ async def retry(request: Request) -> Response:
 
 
 async def delete(request: Request) -> Response:
-    """Delete a pending or finished job: 200. 409 for one that runs."""
+    """Delete a pending or finished job (200). 409 for a running job."""
     job_id: str = request.path_params["id"]
     (outcome,) = await backend_of(request).store.delete([job_id], by=_actor(request))
     match outcome:
@@ -223,7 +223,7 @@ def _actor(request: Request) -> str:
 
 
 async def summary_for(request: Request) -> JobSummary:
-    """Where the job is that the path names. Raises `JobNotFoundError`."""
+    """Return the summary of the job in the path. Raises `JobNotFoundError`."""
     job_id: str = request.path_params["id"]
     summary = await backend_of(request).store.summary(job_id)
     if summary is None:
@@ -237,7 +237,7 @@ def _document(record: JobRecord, registry: JobRegistry) -> dict[str, object]:
 
 
 def _readable_queues(request: Request, queue: str | None) -> tuple[str, ...] | None:
-    """The queues whose jobs the caller may list; None: all. Raises `RefusedError` if it asks for another one."""
+    """Return the queues that the caller may list; None: all. Raises `RefusedError` for another requested queue."""
     if queue is not None:
         check_queue(request, Scope.READ, queue)
         return None
@@ -246,9 +246,9 @@ def _readable_queues(request: Request, queue: str | None) -> tuple[str, ...] | N
 
 
 async def _check_place(store: JobReader, before: str | None) -> None:
-    """Refuse what is no id: every text has a place in their order, and a page from there on would be a wrong answer.
+    """Refuse a text that is no id, because a page after it would be a wrong answer.
 
-    An id as we make them may be that of a job that was deleted since; other programs may have stored jobs with others.
+    Accept every well-formed id, which may belong to a deleted job, and ids stored by other programs.
     """
     if before is not None and _ID.fullmatch(before) is None and await store.summary(before) is None:
         raise RefusedError(422, _NOT_AS_IT_SHOULD_BE, [Problem("/before", "Input should be the `next` of a page")])

@@ -1,4 +1,4 @@
-"""Figures for Prometheus, in its text format (version 0.0.4)."""
+"""Metrics for Prometheus, in its text format (version 0.0.4)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Sample = tuple[Mapping[str, str], int]
 
 
 async def metrics(request: Request) -> Response:
-    """Jobs by name and status, how many are due here, and paused queues."""
+    """Return jobs by name and status, due jobs, and paused queues."""
     backend = backend_of(request)
     counts = await backend.store.count_jobs()
     due = await backend.store.count_due(backend.request(limit=1))

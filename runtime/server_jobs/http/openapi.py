@@ -1,4 +1,4 @@
-"""The OpenAPI 3.1 document of the routes, with what jobs take: served for a registry, written down for specs."""
+"""The OpenAPI 3.1 document of the routes and jobs, for a registry or for specs."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from .jobs import EnqueueBody, ListParameters
 from .problem import PROBLEM_TYPE
 
 Schema = dict[str, Any]
-"""A part of a JSON document that others define: OpenAPI, JSON Schema."""
+"""A part of a JSON document of OpenAPI or JSON Schema."""
 
 _MOMENT: Schema = {"type": "string", "format": "date-time"}
 _MOMENT_OR_NULL: Schema = {"type": ["string", "null"], "format": "date-time"}
@@ -36,7 +36,7 @@ _TOKEN: Schema = {
     "/trigger need theirs for every queue.",
 }
 _WRITING = (400, 403, 411, 413, 421)
-"""How requests that write are refused for where they come from and lead to, and for the length of their body."""
+"""Responses to refused writes: by origin, host, or length of the body."""
 
 _SUMMARY: dict[str, Schema] = {
     "id": _TEXT,
@@ -69,18 +69,18 @@ _DETAILS: dict[str, Schema] = {
 
 
 async def openapi(request: Request) -> Response:
-    """This document."""
+    """Return the OpenAPI document."""
     return JSONResponse(document(backend_of(request).registry, server=request.scope.get("root_path") or "/"))
 
 
 def document(registry: JobRegistry, *, server: str) -> Schema:
-    """The document for the jobs of a registry that are not retired; `server` is where the routes are mounted."""
+    """Return the document for the active jobs of a registry. `server` is the URL of the routes."""
     jobs = (registration.job for registration in registry.registrations())
     return document_of({job.job_name: job.schemas() for job in jobs if not job.options.retired}, server=server)
 
 
 def document_of(jobs: Mapping[str, JobSchemas], *, server: str) -> Schema:
-    """The document in which these jobs can be enqueued, by name, in that order."""
+    """Return the document for these jobs by name, in this order."""
     schemas: Schema = {
         "Problem": _object(
             {
@@ -219,7 +219,7 @@ def _status() -> Schema:
 
 
 def _enqueue(name: str, description: str) -> Schema:
-    # What its params refer to goes with them.
+    # Definitions of the params are included.
     body = {key: value for key, value in _enqueue_body().items() if key != "$defs"}
     body["properties"] = {**body["properties"], "params": _ref(f"{name}Params")}
     answers = {201: _json(_ref("Enqueued")), 200: _json(_ref("Enqueued"))}
@@ -236,7 +236,7 @@ def _enqueue_body() -> Schema:
 
 
 def _components(schema: JsonSchema, name: str) -> Schema:
-    """A schema, and beside it what it refers to, under names that begin with its own."""
+    """Return a schema and its definitions, under names that start with its name."""
     parts: dict[str, JsonValue] = {name: {key: value for key, value in schema.items() if key != "$defs"}}
     parts |= {f"{name}.{part}": found for part, found in definitions_of(schema).items()}
     return {key: refer_by(part, lambda part: f"#/components/schemas/{name}.{part}") for key, part in parts.items()}

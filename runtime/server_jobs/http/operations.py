@@ -1,4 +1,4 @@
-"""The routes for whoever runs the system: trigger a tick, status, health."""
+"""The routes for operators: trigger a tick, status, health."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _RECENT = 10
 
 
 async def trigger(request: Request) -> Response:
-    """One tick: expired leases, due schedules, then what is due, within the budget."""
+    """Run one tick: expire leases, fire schedules, then run due jobs, within the budget."""
     options: HttpOptions = request.app.state.options
     stopping: Stopping = request.app.state.stopping
     done = await stopping.within(tick(backend_of(request), budget=options.trigger_budget))
@@ -36,7 +36,7 @@ async def trigger(request: Request) -> Response:
 
 
 async def status(request: Request) -> Response:
-    """Counts by job and status, paused queues, and the newest jobs; nothing of what they hold."""
+    """Return counts by job and status, paused queues, and the newest jobs without their data."""
     store = backend_of(request).store
     counts = await store.count_jobs()
     recent = await store.list_summaries(JobQuery(limit=_RECENT))
@@ -51,7 +51,7 @@ async def status(request: Request) -> Response:
 
 
 async def health(request: Request) -> Response:
-    """Whether the database answers: 200 or 503."""
+    """Return 200 if the database answers, else 503."""
     found = await backend_of(request).health_check()
     if not found.ok:
         _logger.error("not healthy: %s", found.detail)

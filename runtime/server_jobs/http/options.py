@@ -1,4 +1,4 @@
-"""How the routes behave, wherever they are served."""
+"""Settings of the routes."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from .origins import check_host, check_origin
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HttpOptions:
-    """Settings of the application. Raises `InvalidOptionError` for those that cannot be used."""
+    """Settings of the application. Raises `InvalidOptionError` for invalid ones."""
 
     allowed_hosts: tuple[str, ...] | None = None
-    """The names of hosts, without ports, under which requests that write are taken; None: whatever leads here."""
+    """Host names, without ports, that accept writes; None: any host."""
     allowed_origins: tuple[str, ...] = ()
-    """Origins of web pages besides that of the host itself, such as `https://admin.example.com`: what these send is
-    taken, and browsers let them read what is answered (CORS)."""
+    """Additional origins of web pages, such as `https://admin.example.com`, that may send requests and read responses
+    (CORS)."""
     trigger_budget: timedelta = timedelta(seconds=25)
-    """After that time a trigger begins no more jobs; those that were begun are finished."""
+    """Time after which a trigger starts no more jobs. Running jobs finish."""
     longest_stream: timedelta = timedelta(minutes=5)
-    """After that time a stream of events ends; its reader connects again."""
+    """Time after which a stream of events ends. The reader connects again."""
     body_timeout: timedelta = timedelta(seconds=30)
-    """The time in which the body of a request must arrive; after it, the answer is 408."""
+    """Time for the body of a request. After it, the response is 408."""
     needs_length: bool = False
-    """Whether a body without a `Content-Length` is refused, for hosts that read all of it before they ask."""
+    """Whether to refuse a body without `Content-Length`, for hosts that read the body first."""
 
     def __post_init__(self) -> None:
         for name in ("allowed_hosts", "allowed_origins"):

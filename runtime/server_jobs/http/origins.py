@@ -1,4 +1,4 @@
-"""Names of hosts and origins of web pages: as they are configured, and as the headers of a request give them."""
+"""Host names and origins of web pages, in settings and in request headers."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _USUAL_PORTS = {"http": 80, "https": 443}
 
 
 def check_host(host: str) -> None:
-    """Raise `InvalidOptionError` unless that is the name or the address of a host and nothing else."""
+    """Raise `InvalidOptionError` unless the text is a plain host name or address."""
     if not _is_host(host):
         raise InvalidOptionError(
             f"allowed_hosts has {host!r}, which is no name of a host: give it without scheme, port and path, such as "
@@ -24,7 +24,7 @@ def check_host(host: str) -> None:
 
 
 def check_origin(origin: str) -> None:
-    """Raise `InvalidOptionError` unless that is an origin, written as browsers write it."""
+    """Raise `InvalidOptionError` unless the text is an origin in the form of browsers."""
     written = _as_browsers_write(origin)
     if written is None:
         raise InvalidOptionError(
@@ -36,13 +36,13 @@ def check_origin(origin: str) -> None:
 
 
 def host_in(header: str) -> str:
-    """The host of a header `Host` without its port, in lower case; empty if it is none."""
+    """Return the host of a `Host` header without port, in lower case, or an empty text."""
     found = _HEADER.fullmatch(header)
     return (found["address"] or found["name"]).lower() if found else ""
 
 
 def place_of(origin: str) -> str | None:
-    """Host and port of the page of that origin, as its header `Host` would have them; None if there is none."""
+    """Return host and port of an origin, in the form of a `Host` header, or None."""
     try:
         parts = urlsplit(origin)
     except ValueError:
@@ -51,7 +51,7 @@ def place_of(origin: str) -> str | None:
 
 
 def _as_browsers_write(origin: str) -> str | None:
-    """That origin in lower case, without a usual port and without what is behind it; None if it is none."""
+    """Return the origin in lower case, without default port and path, or None."""
     try:
         parts = urlsplit(origin)
         port, host = parts.port, parts.hostname or ""

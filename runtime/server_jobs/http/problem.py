@@ -1,6 +1,6 @@
-"""Answers that say what is wrong, as RFC 9457 writes them, without params, SQL, paths or tokens.
+"""Error responses in the form of RFC 9457, without params, SQL, paths or tokens.
 
-An answer stays small however many problems a request has, and however long the names in it are.
+A response stays small with any number of problems, and any length of names.
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ _LONGEST_TEXT = 500
 
 
 class RefusedError(Exception):
-    """A request that is answered with a problem: its status, what is wrong, and where in the request.
+    """A refused request: status, message, and problems with their place.
 
-    The answer lists the first 100 problems, and counts the others, to which `left_out` is added.
+    The response lists the first 100 problems, and counts the others plus `left_out`.
     """
 
     def __init__(
@@ -59,7 +59,7 @@ class RefusedError(Exception):
         self.headers = dict(headers or {})
 
     def response(self) -> Response:
-        """The answer."""
+        """Return the response."""
         document: dict[str, object] = {"title": _short(self.title), "status": self.status}
         if self.problems:
             document["errors"] = [
@@ -73,7 +73,7 @@ class RefusedError(Exception):
 
 
 def refusal_of(error: Exception) -> RefusedError:
-    """What to answer when a request ended with this error. What is not the caller's fault is logged, not answered."""
+    """Return the refusal for an error. Log errors that the caller did not cause, and hide their details."""
     match error:
         case RefusedError():
             return error
@@ -111,7 +111,7 @@ def _short(text: str) -> str:
 
 
 async def http_exception(_request: Request, error: Exception) -> Response:
-    """How Starlette answers its own errors, such as a path there is not."""
+    """Answer errors of Starlette, such as an unknown path."""
     return refusal_of(error).response()
 
 

@@ -1,4 +1,4 @@
-"""Log lines about refused callers: a count from time to time, however many requests there are."""
+"""Log lines about refused callers: counts per interval instead of a line per request."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from starlette.types import Scope
 _logger = logging.getLogger("server_jobs")
 
 INTERVAL = 60.0
-_HAS_TIMERS = sys.platform != "emscripten"  # a timer of a Worker ends with the request that set it
+_HAS_TIMERS = sys.platform != "emscripten"  # a timer of a Worker ends with its request
 
 
 class RefusalLog:
-    """Counts requests that were refused for their token, by reason, and logs the counts at most once per interval.
+    """Counts requests refused for their token, by reason. Logs the counts at most once per interval.
 
     The first refusal is logged at once.
     """

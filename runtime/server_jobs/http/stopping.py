@@ -1,4 +1,4 @@
-"""The end of the server: what goes on until somebody ends it, ends then."""
+"""The end of the server: cancel long-running work."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ T = TypeVar("T")
 
 
 class Stopping:
-    """Told once, by the server, that it stops; cancels what runs within it, and lets nothing more begin."""
+    """The stop signal of a server. It cancels the work inside `within`, and prevents new work."""
 
     def __init__(self) -> None:
         self._has_begun = False
         self._tasks: set[asyncio.Task[object]] = set()
 
     def begin(self) -> None:
-        """The server stops."""
+        """Signal the stop."""
         self._has_begun = True
         for task in self._tasks:
             task.cancel()
 
     async def within(self, work: Coroutine[object, object, T]) -> T:
-        """What this work returns. Raises a `RefusedError` (503) when the server stops, once the work has ended."""
+        """Run the work and return its result. When the server stops, end the work and raise `RefusedError` (503)."""
         if self._has_begun:
             work.close()
             raise _stopped()
