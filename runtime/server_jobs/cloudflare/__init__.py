@@ -4,8 +4,8 @@
 to change                                       open
 ==============================================  ==============
 the entry of a Worker: cron trigger, requests   `entry`
-which database a Worker uses                    `bindings`
-how many queries one invocation may spend       `query_budget`
+the database of a Worker                        `bindings`
+the query budget of an invocation               `query_budget`
 the log in Cloudflare's console                 `console`
 ==============================================  ==============
 """

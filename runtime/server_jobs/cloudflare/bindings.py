@@ -1,4 +1,4 @@
-"""Which database the bindings of a Worker name: a Turso database if its URL is among them, else D1."""
+"""The database of a Worker, from its bindings: Turso if a URL is set, else D1."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from ..errors import DatabaseError, InvalidOptionError
 def database_of(
     env: object, *, d1: str = D1_BINDING, turso_url: str = TURSO_URL, turso_token: str = TOKEN_VARIABLE
 ) -> Database:
-    """The database of a Worker's `env`: what `create_cron_handler` takes as `database`.
+    """Return the database of a Worker's `env`. Pass this function as `database` to `create_cron_handler`.
 
-    With a variable or secret `TURSO_DATABASE_URL`, the Turso database there, with the token of the secret
-    `TURSO_AUTH_TOKEN`; else the D1 database that is bound as `DB`. Other names for these are arguments. Raises
-    `DatabaseError` if `env` has neither, or what it has cannot be used.
+    With a variable or secret `TURSO_DATABASE_URL`, it is that Turso database, with the token in the secret
+    `TURSO_AUTH_TOKEN`; otherwise the D1 database with the binding `DB`. Arguments change these names. Raises
+    `DatabaseError` if `env` has neither, or an invalid URL or token.
     """
     url = text_in(env, turso_url)
     if url is not None:
         try:
             return _turso(url, text_in(env, turso_token))
-        except InvalidOptionError as error:  # not the caller's of this Worker
+        except InvalidOptionError as error:  # the configuration is wrong, not the request
             raise DatabaseError(str(error)) from error
     binding: Any = getattr(env, d1, None)
-    if not hasattr(binding, "prepare"):  # also what JavaScript gives for nothing, and bindings of other kinds
+    if not hasattr(binding, "prepare"):  # also for undefined, and for other kinds of bindings
         raise DatabaseError(
             f"the Worker has no database: bind D1 as {d1} under d1_databases in wrangler.jsonc, or give the URL of a "
             f"Turso database as {turso_url} and its token as the secret {turso_token} (npx wrangler secret put NAME; "
@@ -39,12 +39,12 @@ def database_of(
 
 
 def text_in(env: object, name: str) -> str | None:
-    """The variable or secret of that name; None for one that is not there or is blank."""
+    """Return a variable or secret, or None if it is missing or blank."""
     value = getattr(env, name, None)
     return value.strip() or None if isinstance(value, str) else None
 
 
 @lru_cache(maxsize=1)
 def _turso(url: str, token: str | None) -> TursoDatabase:
-    """One for all invocations, so that the server is checked once and not by each: it keeps no connection of theirs."""
+    """Return one object for all invocations, so that the server is checked once. It keeps no connections."""
     return TursoDatabase(url, auth_token=token)

@@ -1,6 +1,6 @@
-"""The console of a Worker as a log: one JSON object for each record, whose members Cloudflare can search.
+"""The console of a Worker as a log: one JSON object per record, with members that Cloudflare can search.
 
-Nobody configures logging in a Worker, and Python drops records below WARNING by default.
+A Worker has no logging configuration, and Python drops records below WARNING by default.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class ConsoleHandler(logging.Handler):
 
 
 def log_to_console() -> None:
-    """Let the console have the log of jobs and engine, unless the application handles that log itself."""
+    """Send the log of jobs and engine to the console, unless the application has its own handler."""
     if not _ENGINE.hasHandlers():
         _ENGINE.addHandler(ConsoleHandler())
         _ENGINE.setLevel(logging.INFO)
@@ -43,7 +43,7 @@ def log_started(claim: Claim) -> None:
 
 
 def log_ended(claim: Claim, outcome: Outcome, error: str | None, seconds: float) -> None:
-    """Log how an attempt ended."""
+    """Log the outcome of an attempt."""
     level = logging.WARNING if outcome.is_failure else logging.INFO
     extra = {**_ids(claim), "event": str(outcome), "seconds": round(seconds, 3), "error": error}
     reason = "" if error is None else f": {error}"
@@ -74,7 +74,7 @@ def _document(record: logging.LogRecord) -> dict[str, object]:
 
 @cache
 def _standard() -> frozenset[str]:
-    """Return what every record has. A record reads the clock, which no import may do."""
+    """Return the standard attributes of a record. Not at import, because making a record reads the clock."""
     return frozenset({*vars(logging.makeLogRecord({})), "message", "asctime", "taskName"})
 
 

@@ -1,4 +1,4 @@
-"""Cloudflare Workers: a cron trigger runs one tick, and requests are answered by the routes of `server_jobs.http`."""
+"""The entry of a Worker: cron triggers and requests."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class RequestHeaders(Protocol):
 
 
 class WorkerRequest(Protocol):
-    """What is read of a `workers.Request`."""
+    """The used part of a `workers.Request`."""
 
     @property
     def method(self) -> str: ...
@@ -104,7 +104,7 @@ class CloudflareWorkerBackend(Backend):
             poll_interval=poll_interval,
         )
         self.is_owner = isinstance(database, str)
-        """Whether the database was opened from a URL, by this backend and for it alone."""
+        """Whether this backend opened its database from a URL."""
         self._budget: QueryBudget | None = None
         """None if nothing counts the queries."""
         if isinstance(self.store, SqlStore) and isinstance(self.store.database, CountedDatabase):
@@ -133,17 +133,17 @@ class CloudflareWorkerBackend(Backend):
         return outcome, error
 
     def goes_on_after(self, earlier: CloudflareWorkerBackend) -> None:
-        """Count the queries of another backend as well: both are for the same invocation."""
+        """Count the queries of another backend of the same invocation as well."""
         if self._budget is not None and earlier._budget is not None:
             self._budget.add(earlier._budget.used)
 
     async def handle_cron(self, *, budget: timedelta = TICK_BUDGET) -> Tick:
-        """Expire dead leases, fire due schedules, then claim and run until nothing is due or the budget is used up."""
+        """Expire leases, fire schedules, then run due jobs until none is left or `budget` is over."""
         return await tick(self, budget=budget)
 
 
 class CronHandler:
-    """What a Worker's entry delegates to; made by `create_cron_handler`."""
+    """The handler behind the entry of a Worker. `create_cron_handler` makes it."""
 
     def __init__(self, make_backend: Callable[[object], CloudflareWorkerBackend], budget: timedelta) -> None:
         self._make_backend = make_backend
@@ -151,32 +151,32 @@ class CronHandler:
         self._routes = cache(self._make_routes)
 
     async def scheduled(self, controller: object, env: object, ctx: object) -> Tick:
-        """One cron invocation. `controller` and `ctx` are as Cloudflare gives them; only `env` is read.
+        """Run one cron invocation. `controller` and `ctx` come from Cloudflare; only `env` is used.
 
-        Raises the first error when all that could be done is done, so that Cloudflare shows the invocation as failed.
+        Raises the first error at the end, so that Cloudflare shows the invocation as failed.
         """
         del controller, ctx
         async with self._backend(env) as backend:
             return await backend.handle_cron(budget=self._budget)
 
     async def fetch(self, request: WorkerRequest, env: object, ctx: object) -> object:
-        """Answer one HTTP request with a `Response` of JavaScript; all are 404 unless `JOBS_TOKEN` is set.
+        """Answer one HTTP request with a JavaScript `Response`. Every request gets 404 unless `JOBS_TOKEN` is set.
 
-        The variables `JOBS_ALLOWED_HOSTS` and `JOBS_ALLOWED_ORIGINS` list what `HttpOptions` calls so, with commas.
-        A job that a request enqueues is run after the answer, and not by the next cron trigger.
+        The variables `JOBS_ALLOWED_HOSTS` and `JOBS_ALLOWED_ORIGINS` set these options of `HttpOptions`, separated by
+        commas. A job enqueued by a request runs right after the response.
         """
-        asgi = importlib.import_module("asgi")  # of the Workers SDK, which exists in a Worker only
+        asgi = importlib.import_module("asgi")  # part of the Workers SDK
         routes = self._routes(_listed_in(env, HOSTS_VARIABLE), _listed_in(env, ORIGINS_VARIABLE))
         return await asgi.fetch(routes, _bounded(request), env, ctx)
 
     @property
     def app(self) -> Starlette:
-        """The routes as they are where no variable says which hosts and origins are allowed."""
+        """The routes without variables for hosts and origins."""
         return self._routes((), ())
 
     def _make_routes(self, hosts: tuple[str, ...], origins: tuple[str, ...]) -> Starlette:
-        """The routes; backend and tokens come with the environment of each request."""
-        from ..http.app import application, under_prefix  # an extra, and nothing that a cron trigger needs
+        """Return the routes. Backend and tokens come from the environment of each request."""
+        from ..http.app import application, under_prefix  # an extra that a cron trigger does not need
         from ..http.options import HttpOptions
 
         try:
@@ -198,9 +198,9 @@ class CronHandler:
             yield backend
 
     def _run_at_once(self, request: Request) -> None:
-        """Let the invocation live on until what is due now has run; in a backend of its own, as this one is closed."""
+        """Run due jobs after the response, in another backend, because the current one gets closed."""
         run = asyncio.ensure_future(self._tick(request))
-        # JavaScript keeps it for longer than the call, so that it must not be let go of before it is done.
+        # JavaScript keeps the proxy longer than the call, so destroy it at the end of the work.
         promise = importlib.import_module("pyodide.ffi").create_proxy(run)
         run.add_done_callback(lambda _: promise.destroy())
         importlib.import_module("workers").wait_until(promise)
@@ -219,7 +219,7 @@ class CronHandler:
 
     @asynccontextmanager
     async def _backend(self, env: object) -> AsyncIterator[CloudflareWorkerBackend]:
-        """A backend for this invocation; what it opened itself is closed again."""
+        """Yield a backend for this invocation, and close what it opened."""
         key_secret.give(text_in(env, KEY_SECRET_VARIABLE))
         backend = self._make_backend(env)
         try:
@@ -238,17 +238,19 @@ def create_cron_handler(
     budget: timedelta = TICK_BUDGET,
     max_queries: int = MOST_QUERIES,
 ) -> CronHandler:
-    """The handler of a Worker's cron trigger and requests.
+    """Return the handler of a Worker's cron triggers and requests. The first invocation opens the database.
 
-    `database` is what `CloudflareWorkerBackend` takes, or a function that gets it from the Worker's `env`, such as
-    `database_of`. Nothing is opened until the first invocation. Once an invocation has taken `budget`, or too few of
-    its `max_queries` remain, it claims no more jobs, finishes those it runs, and leaves the rest to the next one. A
-    variable `JOBS_MAX_QUERIES` of the Worker comes before `max_queries`; where it is no whole number of 20 to
-    1,000,000, each invocation raises `DatabaseError`, and the routes answer 503. As a Worker has one thread and cannot
-    read how much CPU it has used, `budget` stands for that as well: `limits.cpu_ms` of wrangler.jsonc should be above
-    it. An invocation that Cloudflare ends all the same leaves its jobs to their leases.
+    `database` is an argument of `CloudflareWorkerBackend`, or a function that returns it from the Worker's `env`, such
+    as `database_of`.
 
-    Inside a Worker the log of jobs and engine goes to its console, unless the application handles that log itself.
+    After `budget`, or with too few remaining queries, an invocation stops claiming, finishes its running jobs, and
+    leaves the rest to the next invocation. `budget` also limits the CPU time, which a Worker cannot read: set
+    `limits.cpu_ms` in wrangler.jsonc above it. If Cloudflare kills an invocation, the leases of its jobs expire.
+
+    A variable `JOBS_MAX_QUERIES` of the Worker overrides `max_queries`. If it is not an integer from 20 to 1,000,000,
+    each invocation raises `DatabaseError`, and the routes answer 503.
+
+    Inside a Worker, the log of jobs and engine goes to the console, unless the application has its own handler.
     """
     check_duration("budget", budget)
     if sys.platform == "emscripten":
@@ -277,7 +279,7 @@ def _adapted(database: Store | Database | str | D1Binding) -> Store | Database |
 def _configured_queries(env: object, otherwise: int) -> int:
     try:
         return queries_in(getattr(env, QUERIES_VARIABLE, None)) or otherwise
-    except InvalidOptionError as error:  # not the caller's of this Worker
+    except InvalidOptionError as error:  # the configuration is wrong, not the request
         raise DatabaseError(f"{error}; it stands under vars in wrangler.jsonc") from error
 
 
@@ -286,7 +288,7 @@ def _listed_in(env: object, variable: str) -> tuple[str, ...]:
 
 
 def _bounded(request: WorkerRequest) -> WorkerRequest:
-    """The request, without its body if the routes refuse that by its length: the Workers SDK reads all of it first."""
+    """Return the request, without a body that the routes refuse. The Workers SDK would read all of it first."""
     from ..http.body import check_length
     from ..http.problem import RefusedError
 
@@ -300,7 +302,7 @@ def _bounded(request: WorkerRequest) -> WorkerRequest:
 
 
 def _tokens(scope: MutableMapping[str, Any]) -> Tokens:
-    """Those of the Worker's secrets; none, and a line in the log, if they cannot be used."""
+    """Return the tokens of the Worker's secrets. Without valid ones, return none and log the reason."""
     from ..security.tokens import Tokens
 
     names = (TOKEN_VARIABLE, PREVIOUS_TOKEN_VARIABLE, NAMED_TOKENS_VARIABLE)

@@ -1,4 +1,4 @@
-"""For tests of jobs: a clock that is moved by hand, contexts for handlers, fakes, and strategies for Hypothesis."""
+"""Tools for tests: a fake clock, contexts for handlers, fake jobs, and strategies for Hypothesis."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ __all__ = ["FakeClock", "FakeJob", "InMemoryBackend", "create_job_context", "par
 
 
 def params_strategy(job: type[JobDefinition[P, R, D]]) -> SearchStrategy[P]:
-    """Params of the job, as its model: each fits its spec. Needs Hypothesis (the extra `testing`).
+    """Return a strategy for valid params of the job. Needs Hypothesis (the extra `testing`).
 
-    Raises `NoValuesError`, here or when the first one is drawn, where none can be made.
+    Raises `NoValuesError`, here or at the first draw, if no value can be made.
     """
     from .strategies import values_of  # Hypothesis is an extra
 
@@ -27,7 +27,7 @@ def params_strategy(job: type[JobDefinition[P, R, D]]) -> SearchStrategy[P]:
 
 
 def result_strategy(job: type[JobDefinition[P, R, D]]) -> SearchStrategy[R]:
-    """Results of the job, as `params_strategy`."""
+    """Return a strategy for valid results of the job, like `params_strategy`."""
     from .strategies import values_of  # Hypothesis is an extra
 
     return values_of(job.job_name, "result", job.schemas().result, cast("type[R]", job.result_model))

@@ -1,4 +1,4 @@
-"""A clock that stands still until it is moved."""
+"""A clock under the control of a test."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 
 class FakeClock:
-    """A clock that only `advance` moves. Sleepers wake when their moment has come."""
+    """A clock that only `advance` moves. Sleepers wake when their time is reached."""
 
     def __init__(self, start: datetime = datetime(2026, 1, 1, tzinfo=UTC)) -> None:
         self._now = start
@@ -29,7 +29,7 @@ class FakeClock:
         await wake
 
     def advance(self, duration: timedelta) -> None:
-        """Move time on, and wake whoever sleeps until then or earlier."""
+        """Advance the time, and wake the sleepers whose time is reached."""
         self._now += duration
         self._elapsed += duration.total_seconds()
         due = [sleeper for sleeper in self._sleepers if sleeper[0] <= self._elapsed]

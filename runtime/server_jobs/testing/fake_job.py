@@ -1,4 +1,4 @@
-"""A fake in the place of a job: it records what the job was given, and returns what it was told to."""
+"""A fake job: it records the params of calls, and returns a given result."""
 
 from __future__ import annotations
 
@@ -19,13 +19,14 @@ from ..security.key_secret import key_secret
 
 
 class FakeJob(Generic[P, R]):
-    """Takes the place of a job in a `with` block, and of its handler wherever `handle` is registered.
+    """Replaces a job inside a `with` block, and its handler if `handle` is registered.
 
-    In the block, `later`, `now` and their like of that class run the fake at once, in memory: no database is needed,
-    and whoever asks for the result gets it. That holds inside handlers too; only `later_in` goes to your own
-    transaction as ever. `result` is returned each time, or what it returns if it is a function of the params; `error`
-    is raised instead, and the job has failed then. With neither, the smallest result that fits the spec is returned,
-    which needs Hypothesis unless that is an empty object. Raises `InvalidOptionError` where it is needed and missing.
+    Inside the block, `later`, `now` and the other calls of the class run the fake at once, in memory, without a
+    database. This includes calls in handlers. `later_in` still uses your transaction.
+
+    `result` is returned for each call; it may be a function of the params. `error` is raised instead, so that the job
+    fails. With neither, the fake returns the smallest valid result. This needs Hypothesis, unless it is an empty
+    object; without Hypothesis, `InvalidOptionError` is raised.
     """
 
     def __init__(
@@ -36,14 +37,14 @@ class FakeJob(Generic[P, R]):
         error: Exception | None = None,
     ) -> None:
         self.calls: list[P] = []
-        """What the job was given, in that order."""
+        """The params of all calls, in order."""
         self._job = job
         self._result = _smallest_result(job) if result is None and error is None else result
         self._error = error
         self._block = ExitStack()
 
-    async def handle(self, params: P, context: JobContext) -> R:  # noqa: ARG002  a handler takes both
-        """The handler: to be registered in the place of the real one."""
+    async def handle(self, params: P, context: JobContext) -> R:  # noqa: ARG002  the signature of handlers
+        """The handler, for registration instead of the real one."""
         self.calls.append(params)
         if self._error is not None:
             raise self._error
@@ -51,7 +52,7 @@ class FakeJob(Generic[P, R]):
         return cast("R", answer(params) if callable(answer) else answer)
 
     def __enter__(self) -> list[P]:
-        """Take the place of the job; returns the list of what it is given."""
+        """Replace the job. Return the list of its params."""
         backend = _AtOnce(self._job, job_registry=create_job_registry().register(self._job, self.handle))
         self._block.enter_context(self._job.bound_to(backend, in_handlers=True))
         self._block.enter_context(key_secret.random_if_missing())
@@ -62,14 +63,14 @@ class FakeJob(Generic[P, R]):
 
 
 class _AtOnce(InMemoryBackend):
-    """Runs what is queued before it says that it is."""
+    """A backend that runs a job before `insert` returns."""
 
-    def __init__(self, job: AnyDefinition, **options: Any) -> None:  # noqa: ANN401  those of its base
+    def __init__(self, job: AnyDefinition, **options: Any) -> None:  # noqa: ANN401  the options of the base class
         super().__init__(**options)
         self._job = job
 
     async def insert(self, jobs: Sequence[NewJob]) -> Sequence[Inserted]:
-        inserted = await super().insert([job._replace(max_attempts=1) for job in jobs])  # nobody runs a second one
+        inserted = await super().insert([job._replace(max_attempts=1) for job in jobs])  # no second attempt
         for one in inserted:
             if one.created:
                 await self.run_stored(self._job, one.id, DEFAULT_WORKER_TIMEOUT)
