@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 import pytest
 from server_jobs import DatabaseError
-from server_jobs.domain import lifecycle
+from server_jobs.domain import cron, lifecycle
 from server_jobs.domain.cron import due_slots
 from server_jobs.domain.ids import new_job_id
 from server_jobs.domain.record import Claim, Heartbeat, Inserted, JobRecord, JobStatus, NewJob, Released, Settlement
@@ -256,7 +256,7 @@ CASES = [
     Case("an outage ends for a worker too", never_forget, Mode.LIVENESS, "unfinished work", first_seed=4),
     Case(
         "each slot that passed",
-        with_value(scheduler, "due_slots", only_the_newest_slot),
+        with_value(cron, "due_slots", only_the_newest_slot),
         Mode.LIVENESS,
         "fire each slot",
     ),

@@ -10,7 +10,6 @@ from datetime import datetime, timedelta
 from pydantic_core import to_json
 
 from ..definition import AnyDefinition
-from ..domain.cron import count_slots, due_slots, next_slot
 from ..domain.ids import schedule_id, slot_job_id
 from ..domain.interfaces import Store
 from ..domain.options import Misfire
@@ -83,6 +82,8 @@ class Scheduler:
 
     def _firing(self, schedule: ScheduleRecord, now: datetime) -> Firing | None:
         """Return the slots to fire and the next one. Report an unreadable schedule once, and skip it."""
+        from ..domain.cron import due_slots, next_slot  # most starts of a Worker have no due schedule
+
         rule = (schedule.cron_expression, schedule.timezone)
         try:
             if schedule.next_run_at is None:
@@ -140,6 +141,8 @@ def _declaration(job: AnyDefinition) -> Declaration:
 
 def _report_dropped(schedule: ScheduleRecord, firing: Firing) -> None:
     """Log how many missed slots the limit drops."""
+    from ..domain.cron import count_slots
+
     oldest, _ = firing.slots[0]
     if schedule.misfire_limit is None or schedule.next_run_at is None or schedule.next_run_at >= oldest:
         return

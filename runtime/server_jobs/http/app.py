@@ -22,7 +22,6 @@ from .events import events
 from .gate import Gate, OpenBackend, TokensOf
 from .jobs import Enqueued, cancel, delete, enqueue, list_jobs, retry, show
 from .metrics import metrics
-from .openapi import openapi
 from .operations import health, status, trigger
 from .options import HttpOptions
 from .problem import http_exception
@@ -42,6 +41,13 @@ _ONE_JOB = {
 async def job(request: Request) -> Response:
     """Enqueue a job by name, show or delete a job by id. One path, so that `Allow` names all methods."""
     return await _ONE_JOB["GET" if request.method == "HEAD" else request.method](request)
+
+
+async def openapi(request: Request) -> Response:
+    """Return the OpenAPI document."""
+    from .openapi import openapi  # seldom requested, and a Worker should start fast
+
+    return await openapi(request)
 
 
 # Any valid token may read the health and the OpenAPI document.
