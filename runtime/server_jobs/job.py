@@ -22,7 +22,6 @@ from .domain.record import Inserted
 from .domain.text_limits import LONGEST_NAME, check_text
 from .errors import InvalidOptionError, JobFailedError
 from .handle import JobHandle
-from .registry import create_job_registry
 from .result import JobResult
 
 if TYPE_CHECKING:
@@ -54,6 +53,7 @@ class Job(JobDefinition[P, R, D]):
         The binding also applies inside handlers, until the class is bound again.
         """
         from .engine.backend import Backend  # a process that only enqueues should not wait for this import
+        from .registry import create_job_registry
 
         registry = create_job_registry(database_schema=cls.database_schema)
         cls.bind(Backend(database=database, job_registry=registry.register(cls)))

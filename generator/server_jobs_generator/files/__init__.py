@@ -5,7 +5,7 @@ to change                              open
 =====================================  =============================================
 which files the generator may touch    `manifest`, `changes`
 how the output folder is replaced      `publication`, `exchange`
-what keeps two runs apart              `run_lock`
-what is asked of git                   `git`, `git_history`, `conflict_marks`
+the lock against concurrent runs       `run_lock`
+the calls of git                       `git`, `git_history`, `conflict_marks`
 =====================================  =============================================
 """

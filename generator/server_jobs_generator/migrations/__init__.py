@@ -4,8 +4,8 @@
 to change                              open
 =====================================  =======================================
 when a new revision is written         `revisions`
-what a revision does                   `table_changes`, `schedule_rows`, `views`
-what the existing revisions lead to    `replay`, `history`
+the content of a revision              `table_changes`, `schedule_rows`, `views`
+the result of existing revisions       `replay`, `history`
 branches and merges                    `unsettled`, `revision_head`
 =====================================  =======================================
 """
