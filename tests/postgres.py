@@ -1,4 +1,4 @@
-"""A PostgreSQL server for tests: the one that is named, the one that runs here, or one of their own for the while."""
+"""A PostgreSQL server for tests: the configured one, a local one, or a temporary one."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from bench.postgres_server import NoServerError, free_port, programs_for, run_as, user_for
+from bench.servers.postgres_server import NoServerError, free_port, programs_for, run_as, user_for
 
 VARIABLE = "SERVER_JOBS_TEST_POSTGRES_URL"
 RUNNING = "postgresql://postgres@127.0.0.1:5432/postgres"
@@ -25,7 +25,7 @@ _HELP = (
 
 @cache
 def postgres_url() -> str:
-    """The URL of the maintenance database of a server that answers. Fails the test when there can be none."""
+    """Return the URL of the maintenance database of a running server. Fails the test if there is none."""
     named = os.environ.get(VARIABLE)
     if named is not None:
         return named
@@ -41,7 +41,7 @@ def _answers(url: str) -> bool:
 
 
 def _throw_away_server() -> str:
-    """Start a server of our own; it ends with this process."""
+    """Start a temporary server that ends with this process."""
     try:
         server = ThrowAwayServer()
         atexit.register(server.remove)
@@ -52,7 +52,7 @@ def _throw_away_server() -> str:
 
 
 class ThrowAwayServer:
-    """A server of our own on a free port, which may be stopped at any moment without harm to other tests."""
+    """A temporary server on a free port, which a test may stop at any moment."""
 
     def __init__(self, *, fsync: bool = False) -> None:
         self.folder = self._folder = Path(tempfile.mkdtemp(prefix="server-jobs-postgres-"))
@@ -71,7 +71,7 @@ class ThrowAwayServer:
         self._control("-w", "-l", str(self._folder / "log"), "-o", self._options, "start")
 
     def use_tls(self) -> Path:
-        """Let it offer TLS from its next start on, with a certificate of its own, whose file is returned."""
+        """Let it offer TLS from its next start on. Return the file of its certificate."""
         certificate, key = self._data / "server.crt", self._data / "server.key"
         subject = ("-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1")
         files = ("-keyout", key, "-out", certificate)
@@ -85,7 +85,7 @@ class ThrowAwayServer:
         self._control("-w", "-m", "immediate", "stop")
 
     def remove(self) -> None:
-        """Stop it if it runs, and delete what it stored."""
+        """Stop it if it runs, and delete its files."""
         if (self._data / "postmaster.pid").exists():
             self.stop_at_once()
         shutil.rmtree(self._folder, ignore_errors=True)

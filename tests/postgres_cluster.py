@@ -14,7 +14,7 @@ from pathlib import Path
 
 import psycopg
 
-from bench.postgres_server import free_port, programs_for, run_as, user_for
+from bench.servers.postgres_server import free_port, programs_for, run_as, user_for
 from tests.routed_hosts import Host
 
 _SETTINGS = "-c fsync=off -c wal_sender_timeout=5s -c shared_buffers=16MB"
@@ -30,26 +30,26 @@ class Node:
     user: str | None
     port: int
     place: Host | None = None
-    """The host that it runs on; None: this one."""
+    """The host that it runs on; None for this one."""
 
     @property
     def address(self) -> str:
-        """Where it listens."""
+        """Return its address."""
         return self.place.address if self.place is not None else "127.0.0.1"
 
     @property
     def host(self) -> str:
-        """Its place in a URL."""
+        """Return its part of a URL."""
         return f"{self.address}:{self.port}"
 
     @property
     def url(self) -> str:
-        """Its own URL."""
+        """Return the URL of this server alone."""
         return f"postgresql://postgres@{self.host}/postgres"
 
     @property
     def data(self) -> Path:
-        """What it stores."""
+        """Return its data directory."""
         return self.folder / f"data-{self.port}"
 
     def start(self, settings: str = "") -> None:
@@ -58,15 +58,15 @@ class Node:
         self._control("-w", "-l", str(self.folder / f"log-{self.port}"), "-o", options, "start")
 
     def promote(self) -> None:
-        """Let a standby be the primary, and wait until it is."""
+        """Promote a standby, and wait until it is the primary."""
         self._control("-w", "promote")
 
     def stop(self) -> None:
-        """Stop it in good order."""
+        """Stop it normally."""
         self._control("-w", "-m", "fast", "stop")
 
     def follow(self, primary: Node) -> None:
-        """Let it be a standby of that server from its next start on."""
+        """Make it a standby of that server from its next start on."""
         (self.data / "standby.signal").touch()
         with (self.data / "postgresql.auto.conf").open("a") as settings:
             settings.write(f"primary_conninfo = 'host={primary.address} port={primary.port} user=postgres'\n")
@@ -78,13 +78,13 @@ class Node:
                 os.kill(pid, number)
 
     def execute(self, statement: str) -> list[tuple[object, ...]]:
-        """Run one statement there."""
+        """Run one statement there, and return its rows."""
         with psycopg.connect(self.url, autocommit=True, connect_timeout=5) as connection:
             cursor = connection.execute(statement.encode())
             return cursor.fetchall() if cursor.description else []
 
     def end(self) -> None:
-        """End it in whatever state it is."""
+        """Kill it in any state."""
         self.send(signal.SIGKILL)
 
     def initialize(self) -> None:
@@ -95,12 +95,12 @@ class Node:
             rules.write(_HBA)
 
     def copy(self, primary: Node) -> None:
-        """Be a standby of that server, which has not been started yet."""
+        """Copy a server that was never started, and become its standby."""
         run_as(["cp", "-r", primary.data, self.data], self.user)
         self.follow(primary)
 
     def _processes(self) -> list[int]:
-        """The postmaster first, so that it replaces none of its children."""
+        """Return its processes, the postmaster first, so that it restarts no child."""
         try:
             postmaster = int((self.data / "postmaster.pid").read_text().split("\n", 1)[0])
         except (FileNotFoundError, ValueError):
@@ -126,20 +126,20 @@ def _parent(entry: Path) -> int | None:
 
 @dataclass(frozen=True)
 class Cluster:
-    """A primary and its standbys, which have all that is committed before it is acknowledged."""
+    """A primary and its standbys, which have every commit before it is acknowledged."""
 
     primary: Node
     standbys: tuple[Node, ...]
 
     def url(self) -> str:
-        """The URL that names all of them."""
+        """Return the URL that names all of them."""
         hosts = ",".join(node.host for node in (self.primary, *self.standbys))
         return f"postgresql://postgres@{hosts}/postgres"
 
 
 @contextmanager
 def streaming_cluster(standbys: int = 1, *, synchronous: bool = True, places: Sequence[Host] = ()) -> Iterator[Cluster]:
-    """A running cluster, removed at the end; on these hosts, the primary on the first one."""
+    """Yield a running cluster on these hosts, the primary on the first one; removed at the end."""
     folder = Path(tempfile.mkdtemp(prefix="server-jobs-cluster-"))
     programs, user = programs_for(folder), user_for(folder)
     where: Sequence[Host | None] = places or [None] * (1 + standbys)

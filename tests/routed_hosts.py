@@ -1,6 +1,6 @@
-"""Hosts with a network of their own on this machine, behind a router that can lose what it should pass on.
+"""Hosts with their own network on this machine, behind a router that can lose packets.
 
-They are Linux network namespaces: real TCP, and packets that vanish without a word, which no proxy can bring about.
+They are Linux network namespaces with real TCP. Packets vanish silently, which no proxy can do.
 """
 
 from __future__ import annotations
@@ -21,35 +21,35 @@ _HELP = "these tests need root and network namespaces, and on Linux the programs
 
 @dataclass(frozen=True)
 class Host:
-    """A host; a process gets there through a command that begins with `into`."""
+    """A host. A command that begins with `into` runs a process there."""
 
     namespace: str
     address: str
 
     def into(self, user: str | None) -> list[str]:
-        """What to put before a command, so that it runs on this host as that user."""
+        """Return the prefix of a command that runs it on this host as that user."""
         change_user = ["runuser", "-u", user, "--"] if user is not None else []
         return ["ip", "netns", "exec", self.namespace, *change_user]
 
 
 @dataclass(frozen=True)
 class RoutedHosts:
-    """Some hosts; whatever goes from here to one of them and back, or from one to another, passes the router."""
+    """Hosts whose packets all pass the router."""
 
     router: str
     hosts: tuple[Host, ...]
 
     def lose_packets(self, host: Host) -> None:
-        """From now on what goes there and what comes from there is dropped without a word."""
+        """Silently drop all packets to and from the host from now on."""
         self._drop("from", host, "blackhole")
         self._drop("to", host, "blackhole")
 
     def lose_answers(self, host: Host) -> None:
-        """From now on that host gets everything, and what it sends is dropped without a word."""
+        """Silently drop all packets from the host from now on."""
         self._drop("from", host, "blackhole")
 
     def refuse_packets(self, host: Host) -> None:
-        """From now on whoever sends there hears from the router that the host cannot be reached."""
+        """Let the router report the host as unreachable from now on."""
         self._drop("from", host, "blackhole")
         self._drop("to", host, "unreachable")
 
@@ -59,7 +59,7 @@ class RoutedHosts:
 
 @contextmanager
 def routed_hosts(number: int) -> Iterator[RoutedHosts]:
-    """So many hosts, removed at the end. Fails the test where this system has no such thing."""
+    """Yield that many hosts, removed at the end. Fails the test if the system does not support them."""
     if os.geteuid() != 0 or not all(map(shutil.which, PROGRAMS)):
         pytest.fail(_HELP, pytrace=False)
     name, network = _free_network()
@@ -85,7 +85,7 @@ def routed_hosts(number: int) -> Iterator[RoutedHosts]:
 
 
 def _free_network() -> tuple[str, str]:
-    """The name of a new router, and its network, which no other test has: they are of the range for measurements."""
+    """Return the name of a new router, and its network, from the range for measurements, which no other test has."""
     for number in random.sample(range(256), 256):
         with suppress(subprocess.CalledProcessError):
             _ip("netns", "add", f"sj{number}")
@@ -94,7 +94,7 @@ def _free_network() -> tuple[str, str]:
 
 
 def _link(router: str, namespace: str | None, address: str) -> None:
-    """Join a host, or this one, with the router, which is its way to the network of all."""
+    """Connect a host, or this one, to the router, which routes to the network of all."""
     network, _, last = address.rpartition(".")
     near, far = f"{router}-{last}", f"to-{last}"
     inside = ("-n", namespace) if namespace is not None else ()

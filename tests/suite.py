@@ -11,8 +11,8 @@ from pydantic import JsonValue
 
 _FOLDER = Path(__file__).parent / "data" / "json_schema_test_suite"
 
-# Tests of these files say that a value is valid although it is not of its format: the standard lets validators choose
-# whether formats and encodings are assertions. Here they are.
+# These tests call a value valid although it breaks its format, because validators may ignore formats and encodings.
+# This one enforces them.
 _ANNOTATIONS = {
     "format": ("annotation by default",),
     "content": ("validates true", "an empty array as a base64-encoded JSON document"),
@@ -21,7 +21,7 @@ _ANNOTATIONS = {
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """One schema, and what it says about some values: `(description, value, is_valid)`."""
+    """One schema, and the validity of some values: `(description, value, is_valid)`."""
 
     file: str
     title: str
@@ -30,12 +30,12 @@ class Group:
 
     @property
     def refers_elsewhere(self) -> bool:
-        """Whether it has references other than JSON pointers into the schema itself."""
+        """Return whether it has references other than JSON pointers into the schema itself."""
         text = json.dumps(self.schema)
         return any(word in text for word in ('"$dynamicRef"', '"$anchor"', '"$id"', '"$ref": "http'))
 
     def is_about_annotations(self, description: str) -> bool:
-        """Whether a test holds only where formats and encodings are not enforced."""
+        """Return whether a test is valid only without enforced formats and encodings."""
         return description.endswith(_ANNOTATIONS.get(self.file, ()))
 
 

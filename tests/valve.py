@@ -1,4 +1,4 @@
-"""A proxy to a TCP server that can stop answering without closing anything, as a network that drops packets does."""
+"""A proxy to a TCP server that can stop answering without closing a connection, like a network that drops packets."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ T = TypeVar("T")
 
 
 class Valve:
-    """Forwards to `target` in a thread of its own. While `is_shut`, bytes are swallowed, also those of new connections.
+    """Forwards to `target` in a thread. While `is_shut`, it swallows all bytes, also on new connections.
 
-    `target` may be changed for the connections that come next.
+    `target` may be changed for later connections.
     """
 
     def __init__(self, target: tuple[str, int]) -> None:
@@ -45,11 +45,11 @@ class Valve:
         self._loop.close()
 
     def freeze(self) -> None:
-        """Swallow from now on whatever comes on the connections that there are; new ones work."""
+        """Swallow all bytes of existing connections from now on; new ones work."""
         self._do(self._add_all_to(self._frozen))
 
     def forget(self) -> None:
-        """Answer with a reset what comes from now on on the connections that there are: a host that has none does."""
+        """Reset existing connections at their next bytes, like a host that does not know them."""
         self._do(self._add_all_to(self._forgotten))
 
     async def _add_all_to(self, some: set[asyncio.StreamWriter]) -> None:
@@ -61,7 +61,7 @@ class Valve:
     async def _listen(self) -> int:
         self._open: set[asyncio.StreamWriter] = set()
         listener = socket.create_server(("127.0.0.1", 0))
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)  # it holds little of what is on its way
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)  # it buffers few bytes
         self._server = await asyncio.start_server(self._forward, sock=listener)
         return int(listener.getsockname()[1])
 
@@ -110,7 +110,7 @@ class Valve:
                 if self.bytes_per_second is not None:
                     await asyncio.sleep(len(data) / self.bytes_per_second)
         while self._swallows(near) and not near.is_closing():
-            await asyncio.sleep(0.05)  # that the other end is gone is not passed on either
+            await asyncio.sleep(0.05)  # the end of the other side is not passed on either
         to.close()
 
     def _swallows(self, near: asyncio.StreamWriter) -> bool:

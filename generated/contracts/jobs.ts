@@ -3,17 +3,17 @@
 /** The name of a job. */
 export type JobName = keyof JobResults;
 
-/** The jobs that can be enqueued: all but retired ones, of which only what is stored can be read. */
+/** The jobs that can be enqueued. Stored jobs of retired ones can still be read. */
 export type EnqueueableJob = keyof JobParams;
 
-/** What each job takes. */
+/** The params of each job. */
 export type JobParams = {
   DailyDigest: DailyDigestParams;
   ImportCsv: ImportCsvParams;
   SendEmail: SendEmailParams;
 };
 
-/** What each job returns. */
+/** The result of each job. */
 export type JobResults = {
   DailyDigest: DailyDigestResult;
   ImportCsv: ImportCsvResult;
@@ -183,7 +183,7 @@ export type JsonValue = null | boolean | number | string | JsonValue[] | { [key:
 
 export type JobStatus = "pending" | "running" | "completed" | "failed" | "cancelled";
 
-/** Where a job is; moments are as in ISO 8601. */
+/** The state of a job; times are in ISO 8601. */
 export type JobSummary = {
   id: string;
   job_name: string;
@@ -202,18 +202,20 @@ export type JobSummary = {
   completed_at: string | null;
 };
 
-/** Everything about a job of one name. */
+/** All stored values of a job of one name. */
 export type Job<N extends JobName = JobName> = N extends JobName
   ? Omit<JobSummary, "job_name"> & {
       job_name: N;
       spec_version: number;
       progress_message: string | null;
-      /** What the spec redacts is hidden, so it may not fit the type of the params. */
+      /** Redacted values are hidden, so they may not fit the type of the params. */
       params: unknown;
       params_hidden: string | null;
-      /** null while there is none. */
+      /** null until the job has one. */
       result: JobResults[N] | null;
       error: string | null;
+      error_class: string | null;
+      worker_id: string | null;
       worker_started_at: string | null;
       worker_expires_at: string | null;
       correlation_id: string | null;
@@ -222,7 +224,7 @@ export type Job<N extends JobName = JobName> = N extends JobName
     }
   : never;
 
-/** Where a job was when an event told of it. */
+/** The state of a job at an event. */
 export type JobEvent = {
   status: JobStatus;
   progress: number;
@@ -230,16 +232,16 @@ export type JobEvent = {
   attempt_count: number;
 };
 
-/** How one job is queued; what is left out is as the spec says. */
+/** The options of one job; by default as in the spec. */
 export type EnqueueOptions = {
-  /** When it becomes due; give either this or a delay. */
+  /** When it becomes due. Give either this or `delaySeconds`. */
   scheduledFor?: Date;
-  /** How long from now it becomes due, in whole seconds, by the clock of the database. */
+  /** The delay until it becomes due, in whole seconds, by the clock of the database. */
   delaySeconds?: number;
   /** -100 to 100, higher first. */
   priority?: number;
   maxAttempts?: number;
-  /** At most one unfinished job of this name has it. At most 500 characters. */
+  /** Two unfinished jobs of this name never share it. At most 500 characters. */
   uniqueKey?: string;
   /** Carried to logs, and to the jobs that the handler enqueues. */
   correlationId?: string;
@@ -248,14 +250,14 @@ export type EnqueueOptions = {
 export type Enqueued<N extends EnqueueableJob = EnqueueableJob> = {
   id: string;
   job_name: N;
-  /** False for an unfinished job with the same unique key, which was there already. */
+  /** False if an unfinished job with the same unique key existed already. */
   created: boolean;
 };
 
-/** One thing that is wrong, and where: a JSON pointer into the request. */
+/** One problem, and its place: a JSON pointer into the request. */
 export type Problem = { pointer: string; detail: string };
 
-/** The server did not do what it was asked to. With 422, `errors` name what does not fit. */
+/** The server refused a request. With 422, `errors` has the invalid values. */
 export class RefusedError extends Error {
   readonly status: number;
   readonly errors: readonly Problem[];
@@ -270,15 +272,15 @@ export class RefusedError extends Error {
 }
 
 export type ClientOptions = {
-  /** Where the routes are, such as `https://example.com/_jobs`. */
+  /** The URL of the routes, such as `https://example.com/_jobs`. */
   url: string;
   /** The bearer token. */
   token: string;
-  /** Takes the place of the global `fetch`. */
+  /** Replaces the global `fetch`. */
   fetch?: typeof fetch;
 };
 
-/** Talks to the routes of `server-jobs serve`, of the Worker, or wherever they are mounted. */
+/** A client for the routes of `server-jobs serve`, of the Worker, or of an application that mounts them. */
 export class JobsClient {
   readonly #url: string;
   readonly #token: string;
@@ -310,7 +312,7 @@ export class JobsClient {
     return (await answer.json()) as Enqueued<N>;
   }
 
-  /** Everything about a job; `job_name` tells of which type its result is. Throws `RefusedError`. */
+  /** All stored values of a job; `job_name` determines the type of its result. Throws `RefusedError`. */
   async job<N extends JobName = JobName>(id: string): Promise<Job<N>> {
     return (await (await this.#ask("GET", `/jobs/${encodeURIComponent(id)}`)).json()) as Job<N>;
   }
@@ -359,25 +361,25 @@ export class JobsClient {
   }
 }
 
-/** The jobs that `insertJob` takes: those whose keys it can compute as Python does. Others go over HTTP. */
+/** The jobs that `insertJob` accepts, because it can compute their keys. Enqueue the others over HTTP. */
 export type InsertableJob = "DailyDigest" | "ImportCsv" | "SendEmail";
 
 export type Dialect = "sqlite" | "postgresql";
 
 export type InsertOptions = EnqueueOptions & {
-  /** What `JOBS_KEY_SECRET` is for Python: needed where a job is unique or limited by a value that its spec redacts. */
+  /** The same as `JOBS_KEY_SECRET` in Python. Needed if a job has a unique key or a limit on a redacted value. */
   keySecret?: string;
 };
 
-/** A statement that stores a job. It returns one row with the id, or none: then the job is there already. */
+/** A statement that stores a job. It returns a row with the id, or no row if the job exists already. */
 export type Insertion = { id: string; sql: string; parameters: (string | number | null)[] };
 
 /**
- * What stores a job in the table `jobs` as `later` does in Python, for a transaction of your own.
+ * Return the statement that stores a job in the table `jobs`, like `later` in Python, for your own transaction.
  *
- * The params are not checked here: a worker does so before it runs the job, which fails if they do not fit. Where the
- * statement returns no row, an unfinished job has the same unique key, and nothing was stored. On PostgreSQL,
- * workers find the job when they look next, within their poll interval.
+ * The params are not validated here: a worker validates them before it runs the job, and fails the job if they do not
+ * fit. If the statement returns no row, an unfinished job has the same unique key, and nothing was stored. On
+ * PostgreSQL, workers find the job at their next poll.
  */
 export async function insertJob<N extends InsertableJob>(
   dialect: Dialect,
@@ -419,7 +421,7 @@ export async function insertJob<N extends InsertableJob>(
 
 let last = 0;
 
-/** A UUIDv7, greater than each one that was made here before. */
+/** Return a UUIDv7 that is greater than every earlier one of this process. */
 export function newJobId(): string {
   last = Math.max(Date.now() * 4096, last + 1);
   const milliseconds = Math.floor(last / 4096).toString(16).padStart(12, "0");
@@ -451,31 +453,22 @@ const JOBS: { readonly [name: string]: JobFacts } = {
 
 const STATEMENTS: { readonly [D in Dialect]: { readonly sql: string; readonly order: readonly string[] } } = {
   sqlite: {
-    sql: `INSERT INTO jobs (id, job_name, params, status, queue, priority, spec_version, max_attempts, scheduled_for, unique_key,
-                  correlation_id, concurrency_key, rate_key, created_at, updated_at)
-VALUES (?, ?, ?, 'pending', ?, ?, ?, ?,
-        COALESCE(?, CAST(ROUND((julianday('now') - 2440587.5) * 86400000) AS INTEGER) + ?), ?, ?, ?, ?, CAST(ROUND((julianday('now') - 2440587.5) * 86400000) AS INTEGER),
-        CAST(ROUND((julianday('now') - 2440587.5) * 86400000) AS INTEGER))
+    sql: `INSERT INTO jobs (id, params, unique_key, concurrency_key, rate_key, job_name, queue, priority, spec_version, max_attempts, correlation_id, headers, scheduled_for, status, created_at, updated_at)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, COALESCE(?, CAST(ROUND((julianday('now') - 2440587.5) * 86400000) AS INTEGER) + ?), 'pending', CAST(ROUND((julianday('now') - 2440587.5) * 86400000) AS INTEGER), CAST(ROUND((julianday('now') - 2440587.5) * 86400000) AS INTEGER))
     ON CONFLICT DO NOTHING
 RETURNING id`,
-    order: ["id", "job_name", "params", "queue", "priority", "spec_version", "max_attempts", "scheduled_for", "delay", "unique_key", "correlation_id", "concurrency_key", "rate_key"],
+    order: ["id", "params", "unique_key", "concurrency_key", "rate_key", "job_name", "queue", "priority", "spec_version", "max_attempts", "correlation_id", "headers", "scheduled_for", "delay"],
   },
   postgresql: {
-    sql: `INSERT INTO jobs (id, job_name, params, status, queue, priority, spec_version, max_attempts, scheduled_for, unique_key,
-                  correlation_id, concurrency_key, rate_key, created_at, updated_at)
-SELECT $1, $2, $3, 'pending', $4, CAST($5 AS integer), CAST($6 AS integer),
-       CAST($7 AS integer),
-       COALESCE(timestamptz 'epoch' + CAST($8 AS bigint) / 1000 * interval '1 second' + CAST($8 AS bigint) % 1000 * interval '1 millisecond',
-                statement_timestamp() + CAST($9 AS bigint) * interval '1 millisecond'),
-       CAST($10 AS text), CAST($11 AS text), CAST($12 AS text),
-       CAST($13 AS text), statement_timestamp(), statement_timestamp()
+    sql: `INSERT INTO jobs (id, params, unique_key, concurrency_key, rate_key, job_name, queue, priority, spec_version, max_attempts, correlation_id, headers, scheduled_for, status, created_at, updated_at)
+SELECT CAST($1 AS text), CAST($2 AS text), CAST($3 AS text), CAST($4 AS text), CAST($5 AS text), CAST($6 AS text), CAST($7 AS text), CAST($8 AS integer), CAST($9 AS integer), CAST($10 AS integer), CAST($11 AS text), CAST($12 AS text), COALESCE(timestamptz 'epoch' + CAST($13 AS bigint) / 1000 * interval '1 second' + CAST($13 AS bigint) % 1000 * interval '1 millisecond', statement_timestamp() + CAST($14 AS bigint) * interval '1 millisecond'), 'pending', statement_timestamp(), statement_timestamp()
     ON CONFLICT DO NOTHING
 RETURNING id`,
-    order: ["id", "job_name", "params", "queue", "priority", "spec_version", "max_attempts", "scheduled_for", "delay", "unique_key", "correlation_id", "concurrency_key", "rate_key"],
+    order: ["id", "params", "unique_key", "concurrency_key", "rate_key", "job_name", "queue", "priority", "spec_version", "max_attempts", "correlation_id", "headers", "scheduled_for", "delay"],
   },
 };
 
-/** The options, if each of them is one that a job can have. */
+/** Return the options, or throw if one is invalid. */
 function checked(options: EnqueueOptions): EnqueueOptions {
   const { scheduledFor, delaySeconds, priority, maxAttempts, uniqueKey, correlationId } = options;
   if (scheduledFor !== undefined && delaySeconds !== undefined) {
@@ -493,10 +486,10 @@ function checked(options: EnqueueOptions): EnqueueOptions {
   return options;
 }
 
-/** Throws for what is no moment, or one that Python has none for. */
+/** Throws if the value is no valid time, or outside the years that Python supports. */
 function checkMoment(moment: Date | undefined): void {
   if (moment === undefined) return;
-  if (Number.isNaN(moment.getTime())) throw new RangeError("scheduledFor is no moment");
+  if (Number.isNaN(moment.getTime())) throw new RangeError("scheduledFor is not a valid time");
   const year = moment.getUTCFullYear();
   if (year < 1 || year > 9999) throw new RangeError(`scheduledFor must be within the years 1 to 9999, not ${year}`);
 }
@@ -510,7 +503,7 @@ function isoDuration(seconds: number): string {
   return `P${Math.floor(seconds / 86400)}DT${seconds % 86400}S`;
 }
 
-/** The JSON text of a value. Throws for what JSON, or a database, would not give back as it was. */
+/** Return the JSON text of a value. Throws if JSON or the database could not return it unchanged. */
 function textOf(value: unknown): string {
   checkValue(value, 0);
   const text = JSON.stringify(value);
@@ -538,16 +531,16 @@ function checkValue(value: unknown, level: number): void {
 }
 
 function checkText(text: string): void {
-  if (/\0|\p{Surrogate}/u.test(text)) throw new RangeError("texts must not hold NUL characters or lone surrogates");
+  if (/\0|\p{Surrogate}/u.test(text)) throw new RangeError("texts must not contain NUL characters or lone surrogates");
 }
 
-/** What `fingerprint` in Python gives for these values. */
+/** Return the same text as `fingerprint` in Python. */
 async function fingerprint(values: JsonValue[]): Promise<string> {
   const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(canonical(values)));
   return hex(new Uint8Array(digest)).slice(0, 32);
 }
 
-/** The hash that Python stores for values of which the spec redacts one. */
+/** Return the same hash as Python for values with a redacted one. */
 async function keyedFingerprint(name: string, values: JsonValue[], secret = ""): Promise<string> {
   if (secret.length < 43) {
     throw new TypeError(`the key of ${name} covers a redacted value: give the text of JOBS_KEY_SECRET as keySecret`);
@@ -570,7 +563,7 @@ function valueAt(params: JsonValue, part: KeyPart): JsonValue {
   return holder;
 }
 
-/** Lists of texts, whole numbers, booleans and null in ASCII, as Python writes them. */
+/** Return lists of texts, whole numbers, booleans and null in ASCII, as Python writes them. */
 function canonical(value: JsonValue): string {
   if (Array.isArray(value)) return `[${value.map(canonical).join(",")}]`;
   if (typeof value === "object" && value !== null) throw new TypeError("an object is no part of a key");

@@ -33,7 +33,7 @@ class DailyDigest(Job[DailyDigestParams, DailyDigestResult, DailyDigestParamsDic
 
     @classmethod
     def schemas(cls) -> JobSchemas:
-        """Params and result as JSON Schema, word for word those of the spec; read when something asks for them."""
+        """Return the JSON Schemas of params and result, exactly as in the spec. Loaded at the first call."""
         from ..schemas.daily_digest import SCHEMAS
 
         return SCHEMAS

@@ -26,7 +26,7 @@ class ImportCsv(Job[ImportCsvParams, ImportCsvResult, ImportCsvParamsDict]):
 
     @classmethod
     def schemas(cls) -> JobSchemas:
-        """Params and result as JSON Schema, word for word those of the spec; read when something asks for them."""
+        """Return the JSON Schemas of params and result, exactly as in the spec. Loaded at the first call."""
         from ..schemas.import_csv import SCHEMAS
 
         return SCHEMAS

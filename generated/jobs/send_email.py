@@ -28,7 +28,7 @@ class SendEmail(Job[SendEmailParams, SendEmailResult, SendEmailParamsDict]):
 
     @classmethod
     def schemas(cls) -> JobSchemas:
-        """Params and result as JSON Schema, word for word those of the spec; read when something asks for them."""
+        """Return the JSON Schemas of params and result, exactly as in the spec. Loaded at the first call."""
         from ..schemas.send_email import SCHEMAS
 
         return SCHEMAS

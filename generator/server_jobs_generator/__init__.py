@@ -1,1 +1,14 @@
-"""The generator: from the specs of a project to its code, its migrations and its Worker. Development time only."""
+"""The generator: turns the specs of a project into code, migrations and a Worker. For development time only.
+
+=========================================  ===========================================================================
+to change                                  open
+=========================================  ===========================================================================
+the order of the stages                    `pipeline`, where to start reading
+the shortcut for unchanged specs           `build_cache`
+the lock and the manifest of earlier runs  `last_run`
+which files are generated                  `generated_files`
+which files are written or reported        `comparison`, `plan`, `publication`
+the SQL of names and column types          `sql`
+one stage                                  the folder of its name, such as `read`, `lint`, `ir`, `models`, `contracts`
+=========================================  ===========================================================================
+"""

@@ -1,24 +1,51 @@
-"""What a run found out, as a plain value: to be told, and to be carried out."""
+"""The result of a run as a plain value, for reports and for `publish`."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 
 from .contracts.finding import ContractFinding
-from .files.changes import Finding, State
 from .files.generated_file import File
 from .problems.problem import SpecProblem
 from .worker_lint.rules import CodeFinding
 
 
+class State(StrEnum):
+    """How a file differs: absent, out of date, changed by a person, or unknown in an owned folder."""
+
+    MISSING = "MISSING"
+    STALE = "STALE"
+    EDITED = "EDITED"
+    EXTRA = "EXTRA"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Finding:
+    """One file that differs. `file` has the expected content; None for a file that should not exist.
+
+    `kept` is true for a revision that a person changed: the generator cannot recreate it, so it leaves it unchanged.
+    """
+
+    path: str
+    state: State
+    file: File | None = None
+    kept: bool = False
+    found: str | None = None
+    """The hash of the file at the comparison; None if it is missing or extra."""
+
+    def __str__(self) -> str:
+        return f"{self.state} {self.path}"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """With `problems` there is nothing else in it but `advice` about them, since nothing may be generated then.
+    """The findings of a run, and the files to write. If there are `problems`, everything else is empty.
 
-    `contracts` is what the specs break of what was released; with one that stops, nothing may be written either.
-    `remarks` are about what they were compared with. `findings` are the files that are not as they should be, `unused`
-    the handlers whose job is gone, `manifest` is the record to be written with them, `journal` the one to be written
-    before them. `configuration` is what the files beside the Worker lack, which are the user's.
+    `contracts` are breaches of released contracts; if one of them `stops`, no file may be written. `remarks` are about
+    the comparison with a revision. `findings` are the files to write or remove. `unused` are handlers without a job.
+    `configuration` are findings about the user's files in the Worker project. Write `journal` before the files and
+    `manifest` after them. `specs` is a hash of the specs behind the plan.
     """
 
     problems: tuple[SpecProblem, ...] = ()
@@ -29,10 +56,11 @@ class Plan:
     configuration: tuple[CodeFinding, ...] = ()
     manifest: File | None = None
     journal: File | None = None
+    specs: str = ""
 
     @property
     def has_notes(self) -> bool:
-        """Whether there is something to tell again in each run, though nothing has to be written."""
+        """Whether each run has to repeat a finding, even if there is no file to write."""
         return bool(self.extra or self.unused or self.configuration or self.contracts)
 
     @property
@@ -42,12 +70,12 @@ class Plan:
 
     @property
     def edited(self) -> tuple[Finding, ...]:
-        """The files that a person changed and the generator would have to overwrite or remove."""
+        """The files that a person changed and that the generator would overwrite or remove."""
         return self._in_state(State.EDITED)
 
     @property
     def extra(self) -> tuple[Finding, ...]:
-        """The files that nobody knows in folders that belong to the generator."""
+        """The unknown files in folders that belong to the generator."""
         return self._in_state(State.EXTRA)
 
     def _in_state(self, state: State) -> tuple[Finding, ...]:

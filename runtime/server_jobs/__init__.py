@@ -1,6 +1,24 @@
 """Background jobs whose contract is a file: validated before they are stored, fenced while they run.
 
 Each name is imported at its first use, so that a process that only enqueues does not wait for the rest.
+
+============================================  ======================================================
+to change                                     open
+============================================  ======================================================
+the calls of a job class: `later`, `now` ...  `job`, `retired`
+how a call becomes a record                   `definition`, and `server_jobs.domain.enqueue_options`
+the backend that a call uses                  `binding`, `connection`
+the handle of an enqueued job, and results    `handle`, `result`
+the registry, and late imports of jobs        `registry`, `on_demand`
+the second argument of handlers               `context`
+log records of handlers                       `logs`
+middleware, lifespans and their resources     `hooks`, `middleware`, `resources`
+the in-memory backend                         `memory`
+the settings in pyproject.toml                `project`
+the tables                                    `schema`
+errors and their messages                     `errors`
+anything below                                `engine`, `stores`, `databases`, `contract`, `domain`
+============================================  ======================================================
 """
 
 from __future__ import annotations
@@ -16,8 +34,9 @@ if TYPE_CHECKING:
     from .definition import Handler
     from .domain.options import ConcurrencyLimit, JobOptions, Misfire, RateLimit, Retention, RunIn, Schedule
     from .domain.outcomes import Cancel, DoNotRetryError, RetryAfterError, Snooze
-    from .domain.record import Cancellation, JobCount, JobQuery, JobRecord, JobStatus, JobSummary
+    from .domain.record import Cancellation, JobCount, JobFilter, JobQuery, JobRecord, JobStatus, JobSummary, Outcome
     from .domain.retry import Backoff, RetryPolicy
+    from .domain.search import IndexedColumn
     from .engine.backend import Backend
     from .engine.tick import Tick, tick
     from .engine.worker import Worker
@@ -40,11 +59,14 @@ if TYPE_CHECKING:
         JobNotRetryableError,
         JobRetiredError,
         JobUnavailableError,
+        PrivilegeMissingError,
         Problem,
         ProjectError,
+        ResourceNotFoundError,
         ScheduleError,
         SchemaMissingError,
         ServerJobsError,
+        SetupError,
         StaleClaimError,
         UnknownJobError,
         UpcastError,
@@ -53,6 +75,8 @@ if TYPE_CHECKING:
     )
     from .handle import JobHandle
     from .job import Job, define_job
+    from .logs import JobLogFilter
+    from .middleware import Enqueue, Middleware, RunningAttempt
     from .registry import JobRegistry, create_job_registry
     from .result import JobMetadata, JobProgress, JobResult
     from .retired import RetiredJob
@@ -84,11 +108,14 @@ _HOMES = {
         "JobNotRetryableError",
         "JobRetiredError",
         "JobUnavailableError",
+        "PrivilegeMissingError",
         "Problem",
         "ProjectError",
+        "ResourceNotFoundError",
         "ScheduleError",
         "SchemaMissingError",
         "ServerJobsError",
+        "SetupError",
         "StaleClaimError",
         "UnknownJobError",
         "UpcastError",
@@ -98,10 +125,22 @@ _HOMES = {
     "handle": ("JobHandle",),
     "definition": ("Handler",),
     "job": ("Job", "define_job"),
+    "logs": ("JobLogFilter",),
+    "middleware": ("Enqueue", "Middleware", "RunningAttempt"),
     "contract.json_schema": ("JobSchemas",),
     "domain.options": ("ConcurrencyLimit", "JobOptions", "Misfire", "RateLimit", "Retention", "RunIn", "Schedule"),
     "domain.outcomes": ("Cancel", "DoNotRetryError", "RetryAfterError", "Snooze"),
-    "domain.record": ("Cancellation", "JobCount", "JobQuery", "JobRecord", "JobStatus", "JobSummary"),
+    "domain.record": (
+        "Cancellation",
+        "JobCount",
+        "JobFilter",
+        "JobQuery",
+        "JobRecord",
+        "JobStatus",
+        "JobSummary",
+        "Outcome",
+    ),
+    "domain.search": ("IndexedColumn",),
     "registry": ("JobRegistry", "create_job_registry"),
     "result": ("JobMetadata", "JobProgress", "JobResult"),
     "retired": ("RetiredJob",),
@@ -142,9 +181,11 @@ __all__ = [
     "DuplicateJobError",
     "DuplicateRegistrationError",
     "EarlierVersion",
+    "Enqueue",
     "Handler",
     "HandlerMissingError",
     "HandlerNotImplementedError",
+    "IndexedColumn",
     "InvalidDocumentError",
     "InvalidOptionError",
     "InvalidParamsError",
@@ -153,7 +194,9 @@ __all__ = [
     "JobContext",
     "JobCount",
     "JobFailedError",
+    "JobFilter",
     "JobHandle",
+    "JobLogFilter",
     "JobMetadata",
     "JobNotBoundError",
     "JobNotFoundError",
@@ -170,19 +213,25 @@ __all__ = [
     "JobStatus",
     "JobSummary",
     "JobUnavailableError",
+    "Middleware",
     "Misfire",
+    "Outcome",
+    "PrivilegeMissingError",
     "Problem",
     "ProjectError",
     "RateLimit",
+    "ResourceNotFoundError",
     "Retention",
     "RetiredJob",
     "RetryAfterError",
     "RetryPolicy",
     "RunIn",
+    "RunningAttempt",
     "Schedule",
     "ScheduleError",
     "SchemaMissingError",
     "ServerJobsError",
+    "SetupError",
     "Snooze",
     "StaleClaimError",
     "Tick",

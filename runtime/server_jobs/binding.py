@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Sequence
 from contextvars import ContextVar
 from datetime import timedelta
+from importlib import import_module
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 from weakref import WeakSet
 
@@ -14,6 +15,7 @@ from pydantic import BaseModel
 from .context import JobContext
 from .domain.record import Inserted, JobRecord, NewJob
 from .errors import HandlerMissingError
+from .hooks import Hooks
 from .result import JobMetadata
 
 if TYPE_CHECKING:
@@ -26,6 +28,11 @@ class JobBackend(Protocol):
 
     @property
     def store(self) -> Store: ...
+
+    @property
+    def hooks(self) -> Hooks:
+        """The middleware and the lifespans of its registry."""
+        ...
 
     @property
     def loop(self) -> asyncio.AbstractEventLoop | None:
@@ -73,6 +80,10 @@ class HandlerSource(Protocol):
         """Return the handler registered for exactly this class, or None."""
         ...
 
+    def hooks_for(self, job: AnyDefinition) -> Hooks | None:
+        """Return the hooks for this class, or None."""
+        ...
+
 
 registries: WeakSet[HandlerSource] = WeakSet()
 """Every registry of this process."""
@@ -85,6 +96,18 @@ def handler_without_backend(job: AnyDefinition) -> AnyHandler:
     if handler is None:
         raise HandlerMissingError(job.job_name)
     return handler
+
+
+def hooks_without_backend(job: AnyDefinition) -> Hooks:
+    """Return the hooks of the registry that has this job; empty ones if none has.
+
+    The registry of a generated job is imported if the project has a set-up function.
+    """
+    home = next((base for base in job.__mro__ if vars(base).get("registry_module")), None)
+    if home is not None:
+        import_module(job.registry_module or "", home.__module__.rpartition(".")[0])
+    found = (registry.hooks_for(job) for registry in list(registries))
+    return next((hooks for hooks in found if hooks is not None), None) or Hooks()
 
 
 current_run: ContextVar[Run | None] = ContextVar("current_run", default=None)

@@ -27,7 +27,7 @@ async def connect(
     `SchemaMissingError` if the database lacks the migrations.
 
         async with connect(registry):
-            await SendEmail.later({"to": ["ann@example.com"], "subject": "Hello", "body": "..."})
+            await SendEmail.later({"to": "ada@example.com", "subject": "Hello"})
     """
     backend = Backend(
         database=database_url(url),

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Mapping, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from .contract.values import MAX_MESSAGE_CHARACTERS
 from .domain.ids import new_job_id
 from .domain.text_limits import clean_text
 from .errors import InvalidOptionError
+from .resources import NO_RESOURCES, Resources
 
 if TYPE_CHECKING:
     from .domain.interfaces import JobReader
+
+T = TypeVar("T")
 
 _logger = logging.getLogger("server_jobs.job")
 
@@ -75,6 +78,7 @@ class JobContext:
         correlation_id: str | None = None,
         database: object = None,
         jobs: JobReader | None = None,
+        resources: Resources = NO_RESOURCES,
     ) -> None:
         self.job_id = job_id
         self.job_name = job_name
@@ -82,6 +86,7 @@ class JobContext:
         self.correlation_id = correlation_id
         self.database = database
         self.jobs = jobs
+        self._resources = resources
         self.idempotency_key = job_id or new_job_id()
         """The same key for every attempt of a job, so that other systems can recognize a repeated call."""
 
@@ -97,11 +102,27 @@ class JobContext:
             }
         )
 
+    def resource(self, kind: type[T]) -> T:
+        """Return the resource of this type, which a lifespan of the registry yields: of exactly this type, or else the
+        only one of a subclass.
+
+        Raises `ResourceNotFoundError`, which lists the types that exist.
+
+            async def handle(params: SendEmailParams, context: JobContext) -> SendEmailResult:
+                await context.resource(Mailer).send(params.to)
+                return SendEmailResult(message_id="1")
+        """
+        return self._resources.get(kind)
+
     def update_progress(self, percent: float, message: str | None = None) -> Turn:
         """Report progress from 0 to 100, and an optional message. Values outside of the range are clamped.
 
         The call costs no round trip: the engine stores the newest report about once a second and with the outcome. An
         async handler may `await` the result to give other jobs a turn. Raises `InvalidOptionError` for NaN.
+
+            async def handle(params: SendEmailParams, context: JobContext) -> SendEmailResult:
+                await context.update_progress(50, f"writing to {params.to}")
+                return SendEmailResult(message_id=f"<{context.idempotency_key}@example.com>")
         """
         if math.isnan(percent):
             raise InvalidOptionError(f"the progress of {self.job_name} must be a number from 0 to 100, not NaN")
@@ -118,8 +139,19 @@ def create_job_context(
     correlation_id: str | None = None,
     database: object = None,
     jobs: JobReader | None = None,
+    resources: Sequence[object] = (),
 ) -> JobContext:
-    """Return a context for calling a handler in a test. It has no backend and no store, and keeps the progress."""
+    """Return a context for calling a handler in a test.
+
+    It has no backend and no store, and keeps the progress. `context.resource` finds `resources` by type.
+
+        from handlers.send_email import handle
+
+        context = create_job_context(job_id="1")
+        result = await handle(SendEmailParams(to="ada@example.com", subject="Hello"), context)
+        assert result.message_id == "<1@example.com>"
+        assert context.progress == 50
+    """
     return JobContext(
         job_name=job_name,
         job_id=job_id,
@@ -127,4 +159,5 @@ def create_job_context(
         correlation_id=correlation_id,
         database=database,
         jobs=jobs,
+        resources=Resources(resources),
     )

@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Generic, Self, TypeVar, Unpack, cast
 
 from pydantic import BaseModel
 
-from .binding import JobBackend, bound_before_import, current_run
+from .binding import JobBackend, bound_before_import, current_run, hooks_without_backend
 from .context import JobContext
 from .contract.documents import read_params, read_result, write_params
 from .contract.job_keys import job_keys
@@ -24,7 +24,9 @@ from .domain.ids import new_job_id
 from .domain.options import JobOptions, Schedule
 from .domain.outcomes import Cancel, Snooze
 from .domain.record import Claim, JobRecord, NewJob
+from .domain.search import IndexedColumn
 from .errors import JobNotBoundError, JobRetiredError
+from .hooks import Hooks
 from .result import JobMetadata, JobResult
 
 P = TypeVar("P", bound=BaseModel)
@@ -52,6 +54,13 @@ class JobDefinition(Generic[P, R, D]):
     earlier: ClassVar[tuple[AnyEarlierVersion, ...]] = ()
     database_schema: ClassVar[str | None] = None
     """The PostgreSQL schema of the tables; None: the first schema of the connection's search path."""
+    registry_module: ClassVar[str | None] = None
+    """The module of the generated registry, relative to the package of the job, if the project has a set-up function.
+
+    Calls without a backend import it for their middleware.
+    """
+    indexed_columns: ClassVar[tuple[IndexedColumn, ...]] = ()
+    """Columns of the job's view that speed up a search for jobs with a value."""
     handler: ClassVar[AnyHandler | None] = None
     backend: ClassVar[JobBackend | None] = None
     _pinned: ClassVar[bool] = False
@@ -101,7 +110,7 @@ class JobDefinition(Generic[P, R, D]):
 
     @classmethod
     def versions(cls, earlier: tuple[AnyEarlierVersion, ...] | None = None) -> Versions:
-        """Return the versions of this job, with `earlier` instead of its own. Raises `InvalidOptionError`."""
+        """Return the versions of this job. `earlier` replaces its earlier versions. Raises `InvalidOptionError`."""
         return Versions(cls, cls.earlier if earlier is None else earlier)
 
     @classmethod
@@ -154,6 +163,12 @@ class JobDefinition(Generic[P, R, D]):
         if backend is None:
             raise JobNotBoundError(cls.job_name)
         return backend
+
+    @classmethod
+    def _hooks(cls) -> Hooks:
+        """Return the hooks of the backend of calls from here, or else of the registry that has this job."""
+        backend = cls._bound_backend()
+        return hooks_without_backend(cls) if backend is None else backend.hooks
 
     @classmethod
     def _bound_backend(cls) -> JobBackend | None:

@@ -100,7 +100,7 @@ class DuplicateRegistrationError(ServerJobsError):
 
     def __init__(self, name: str) -> None:
         self.name = name
-        super().__init__(f"a job named {name!r} is registered already; register each job once, under a name of its own")
+        super().__init__(f"a job named {name!r} is registered already; register each job once, under its own name")
 
 
 class HandlerMissingError(ServerJobsError):
@@ -166,8 +166,8 @@ class JobRetiredError(ServerJobsError):
     def __init__(self, job_name: str) -> None:
         self.job_name = job_name
         super().__init__(
-            f"{job_name} is retired: no more of it is enqueued, and only what is queued still runs; "
-            'call the job that took its place, or set "status": "active" in its spec'
+            f"{job_name} is retired: it cannot be enqueued, and only queued jobs still run; "
+            'call its successor, or set "status": "active" in its spec'
         )
 
 
@@ -178,7 +178,7 @@ class DuplicateJobError(ServerJobsError):
         self.unique_key = unique_key
         self.job_id = job_id
         super().__init__(
-            f"the unique key {unique_key!r} is held by the unfinished job {job_id}; "
+            f"the unique key {unique_key!r} belongs to the unfinished job {job_id}; "
             "wait until it has ended, or cancel it"
         )
 
@@ -193,7 +193,7 @@ class JobNotRetryableError(ServerJobsError):
 
 
 class JobNotRepairableError(ServerJobsError):
-    """The job is not parked, or somebody changed it meanwhile, so its params cannot be repaired."""
+    """The job is not parked, or it changed in the meantime, so its params cannot be repaired."""
 
     def __init__(self, job_id: str, reason: str) -> None:
         self.job_id = job_id
@@ -206,7 +206,7 @@ class StaleClaimError(ServerJobsError):
 
     def __init__(self, job_id: str) -> None:
         self.job_id = job_id
-        super().__init__(f"the claim on job {job_id} was lost (its lease ran out); nothing was written")
+        super().__init__(f"the claim on job {job_id} was lost (its lease expired); nothing was written")
 
 
 class JobFailedError(ServerJobsError):
@@ -252,6 +252,34 @@ class SchemaMissingError(DatabaseError):
 
     def __init__(self, detail: str) -> None:
         super().__init__(f"{detail}; run `server-jobs migrate` against this database")
+
+
+class PrivilegeMissingError(DatabaseError):
+    """The role of the connection lacks a privilege on a table. Nothing was changed."""
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(f"{detail}; grant the privilege to this role, or connect with another role")
+
+
+class SetupError(ServerJobsError):
+    """A set-up function or a lifespan of a registry failed. The error is the `__cause__`."""
+
+    def __init__(self, part: str, cause: BaseException) -> None:
+        super().__init__(f"{part} of the registry failed: {type(cause).__name__}: {cause}")
+        self.__cause__ = cause
+
+
+class ResourceNotFoundError(ServerJobsError, LookupError):
+    """No resource, or more than one, has the type. `known` are the names of all types."""
+
+    def __init__(self, kind: str, known: Sequence[str], matches: int = 0) -> None:
+        self.kind = kind
+        self.known = tuple(known)
+        found = "no resource is" if matches == 0 else f"{matches} resources are"
+        super().__init__(
+            f"{found} a {kind}; resources: {', '.join(known) or 'none'}; "
+            "yield one from a lifespan of the registry, or pass `resources` to `create_job_context` in a test"
+        )
 
 
 class ProjectError(ServerJobsError):

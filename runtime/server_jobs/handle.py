@@ -50,19 +50,38 @@ class JobHandle(str, Generic[R]):
             raise JobNotFoundError(str(self))
         return record
 
+    def record_sync(self) -> JobRecord:
+        """Like `record`, for code without an event loop."""
+        return wait_for(self._bound_backend(), "record()", self.record)
+
     async def status(self) -> JobStatus:
-        """Read the status of the job."""
+        """Read the status of the job. Raises `JobNotFoundError`."""
         return (await self._summary()).status
 
+    def status_sync(self) -> JobStatus:
+        """Like `status`, for code without an event loop."""
+        return wait_for(self._bound_backend(), "status()", self.status)
+
     async def cancel(self) -> Cancellation:
-        """Cancel a pending job. Ask a running job to stop."""
+        """Cancel a pending job. Ask a running job to stop.
+
+        Returns `CANCELLED`, `REQUESTED` for a running job, or `FINISHED`. Raises `JobNotFoundError`.
+        """
         backend = await self._open_backend()
         return await backend.store.cancel(str(self))
+
+    def cancel_sync(self) -> Cancellation:
+        """Like `cancel`, for code without an event loop."""
+        return wait_for(self._bound_backend(), "cancel()", self.cancel)
 
     async def result(self, *, timeout: timedelta | None = None) -> JobResult[R]:  # noqa: ASYNC109  the name that callers expect
         """Wait until the job has finished, and return its outcome.
 
         Raises `TimeoutError` after `timeout`; the job itself continues.
+
+            handle = await SendEmail.later({"to": "ada@example.com", "subject": "Hello"})
+            outcome = await handle.result(timeout=timedelta(seconds=30))
+            print(outcome.data.message_id)
         """
         async with asyncio.timeout(None if timeout is None else timeout.total_seconds()):
             record = await self.record()
@@ -82,6 +101,10 @@ class JobHandle(str, Generic[R]):
 
         Reads the job four times a second at most, so that shorter changes may be missed. Raises `JobNotFoundError` if
         the job was deleted.
+
+            handle = await SendEmail.later({"to": "ada@example.com", "subject": "Hello"})
+            async for progress in handle.watch():
+                print(progress.status, progress.percent, progress.message)
         """
         last: JobProgress | None = None
         while last is None or not last.status.is_finished:

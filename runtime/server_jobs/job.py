@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Unpack, cast, overload
 
 from pydantic import BaseModel
 
+from .binding import hooks_without_backend
 from .concurrency.blocking import wait_for
 from .contract.documents import lost_fields, write_params
 from .contract.upcasts import AnyEarlierVersion
@@ -39,7 +40,7 @@ DEFAULT_WORKER_TIMEOUT = timedelta(minutes=5)
 class Job(JobDefinition[P, R, D]):
     """The base of every job class. All methods are class methods; the class is never instantiated.
 
-        handle = await SendEmail.later({"to": ["ann@example.com"], "subject": "Hello", "body": "..."})
+        handle = await SendEmail.later({"to": "ada@example.com", "subject": "Hello"})
         outcome = await handle.result()
 
     `P` and `R` are the models of params and result. `D` is a mapping that callers may pass instead of a params model: a
@@ -56,6 +57,7 @@ class Job(JobDefinition[P, R, D]):
         from .registry import create_job_registry
 
         registry = create_job_registry(database_schema=cls.database_schema)
+        registry.hooks = hooks_without_backend(cls)
         cls.bind(Backend(database=database, job_registry=registry.register(cls)))
         cls._pinned = True
 
@@ -65,6 +67,11 @@ class Job(JobDefinition[P, R, D]):
 
         `EnqueueOptions` lists the options. If an unfinished job has the same unique key, store nothing and return the
         handle of that job. Raises `InvalidParamsError` before anything is stored.
+
+            email = SendEmailParams(to="ada@example.com", subject="Hello")
+            handle = await SendEmail.later(email, delay=timedelta(hours=1))
+            again = await SendEmail.later(email)
+            assert again == handle and not again.created  # `to` and `subject` are the unique key
         """
         new = cls.new_job(params, **options)
         backend = cls.current_backend()
@@ -76,6 +83,10 @@ class Job(JobDefinition[P, R, D]):
         """Like `later`, for code without an event loop: Django, Flask, scripts, and plain handlers.
 
         Any thread may call it. Raises `InvalidOptionError` inside an event loop, which it would block.
+
+            SendEmail.set_database("sqlite:///server-jobs.sqlite3")
+            handle = SendEmail.later_sync({"to": "ada@example.com", "subject": "Hello"})
+            print(handle, handle.created)
         """
         new = cls.new_job(params, **options)
         backend = cls.current_backend()
@@ -87,6 +98,10 @@ class Job(JobDefinition[P, R, D]):
         """Enqueue many jobs in one transaction: all of them, or none if one does not fit the spec.
 
         All params are validated before the transaction begins.
+
+            readers = ["ada@example.com", "bob@example.com"]
+            handles = await SendEmail.later_many([{"to": reader, "subject": "News"} for reader in readers])
+            assert [handle.created for handle in handles] == [True, True]
         """
         backend = cls.current_backend()
         inserted = await backend.insert(list(cls.new_jobs(params_list, **options)))
@@ -118,11 +133,12 @@ class Job(JobDefinition[P, R, D]):
 
             with Session(engine) as session, session.begin():
                 session.add(order)
-                SendEmail.later_in(session, {"to": [order.email], "subject": "Thank you", "body": "..."})
+                SendEmail.later_in(session, {"to": order.email, "subject": "Thank you"})
         """
         from .stores.transactional import insert_in  # SQLAlchemy is an extra
 
-        inserted = insert_in(transaction, cls.new_job(params, **options), cls.database_schema)
+        new = cls.new_job(params, **options)
+        inserted = insert_in(transaction, new, cls.database_schema, cls._hooks().middleware)
         return JobHandle.of(cls, None, inserted) if isinstance(inserted, Inserted) else cls._awaited_handle(inserted)
 
     @classmethod
@@ -152,6 +168,12 @@ class Job(JobDefinition[P, R, D]):
         and the handler runs in this process.
 
         Raises `InvalidParamsError`, or `DuplicateJobError` if an unfinished job has the same unique key.
+
+            outcome = await SendEmail.now({"to": "ada@example.com", "subject": "Hello"})
+            if outcome.ok:
+                print(outcome.data.message_id)
+            else:
+                print(outcome.error)
         """
         cls._check_active()
         check_options({"correlation_id": correlation_id})
@@ -189,6 +211,10 @@ class Job(JobDefinition[P, R, D]):
         All params are validated before the first job runs. With `stop_on_error`, no job starts after a failure; running
         jobs finish, and `JobFailedError` is raised for the first failure. Errors of `now` such as `DuplicateJobError`
         are raised in the same way.
+
+            readers = ["ada@example.com", "bob@example.com"]
+            outcomes = await SendEmail.batch([{"to": reader, "subject": "News"} for reader in readers], concurrency=2)
+            failures = [outcome.error for outcome in outcomes if not outcome.ok]
         """
         check_range("concurrency", concurrency, 1, 10_000)
         models = [write_params(cls.job_name, cls.params_model, params, cls.options.redact)[0] for params in params_list]
@@ -218,6 +244,10 @@ class Job(JobDefinition[P, R, D]):
         """Claim a pending job, due or not, and run it here.
 
         Raises `JobNotFoundError`, or `JobUnavailableError` if it is not pending, for example because a worker has it.
+
+            handle = await SendEmail.later(params, delay=timedelta(days=1))
+            outcome = await SendEmail.execute_from_database(handle)
+            print(outcome.data.message_id)
         """
         return cls.result_of(await cls.current_backend().run_stored(cls, job_id, worker_timeout))
 
@@ -239,6 +269,16 @@ def define_job(
     reads rows of earlier versions, oldest first. `database_schema` is the PostgreSQL schema for `later_in` and
     `set_database`; a registry has its own. Raises `InvalidOptionError` if the name is not an identifier of at most 100
     characters, or if a model loses values when it is written, such as a `SecretStr`.
+
+        class Text(BaseModel):
+            text: str
+
+        async def shout(params: Text, context: JobContext) -> Text:
+            return Text(text=params.text.upper())
+
+        Shout = define_job(name="Shout", params=Text, result=Text, handler=shout)
+        outcome = await Shout.now({"text": "hello"}, persist=False)
+        assert outcome.data.text == "HELLO"
     """
     if not name.isidentifier():
         raise InvalidOptionError(f"a job name must be an identifier such as 'SendEmail', not {name!r}")

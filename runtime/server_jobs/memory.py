@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import Unpack
 
@@ -10,15 +11,17 @@ from pydantic import BaseModel
 
 from .domain.clock import Clock
 from .domain.enqueue_options import EnqueueOptions
+from .engine.attempt_factory import AttemptFactory
 from .engine.backend import (
     DEFAULT_CONCURRENCY,
     DEFAULT_LOCK_TIMEOUT,
     DEFAULT_POLL_INTERVAL,
     Backend,
-    WorkerBackendConfig,
 )
 from .handle import JobHandle
+from .middleware import enqueuing
 from .registry import JobRegistry
+from .resources import Resources
 from .stores.memory import MemoryStore
 
 __all__ = ["InMemoryBackend"]
@@ -28,11 +31,16 @@ class InMemoryBackend(Backend):
     """A backend that keeps its jobs in memory.
 
     Handlers get `database` as `context.database`; pass a mock or nothing. All handlers run in this process, because
-    another process has neither the jobs nor the mock. `initialize` stores the schedules of the registry.
+    another process has neither the jobs nor the mock. `initialize` stores the schedules of the registry. Handlers get
+    `resources` instead of those of the registry's lifespans, which then stay closed.
+
+        backend = InMemoryBackend(job_registry=registry)
+        handle = await SendEmail.using(backend).later({"to": "ada@example.com", "subject": "Hello"})
+        await tick(backend)
+        assert (await handle.result()).ok
     """
 
     store: MemoryStore
-    has_processes = False
 
     def __init__(
         self,
@@ -43,6 +51,7 @@ class InMemoryBackend(Backend):
         lock_timeout: timedelta = DEFAULT_LOCK_TIMEOUT,
         poll_interval: timedelta = DEFAULT_POLL_INTERVAL,
         clock: Clock | None = None,
+        resources: Sequence[object] | None = None,
     ) -> None:
         super().__init__(
             database=MemoryStore(clock),
@@ -52,13 +61,15 @@ class InMemoryBackend(Backend):
             poll_interval=poll_interval,
             clock=clock,
         )
-        self.config = WorkerBackendConfig(
-            database=database,
-            job_registry=job_registry,
-            max_concurrency=max_concurrency,
-            lock_timeout=lock_timeout,
-            poll_interval=poll_interval,
-        )
+        self.config = replace(self.config, database=database)
+        self.attempt_factory = AttemptFactory(self.config, has_processes=False)
+        self._given = None if resources is None else Resources(resources)
+
+    async def open_resources(self) -> None:
+        if self._given is None:
+            await super().open_resources()
+        else:
+            self.attempt_factory.resources = self._given
 
     async def initialize(self) -> None:
         await super().initialize()
@@ -72,7 +83,8 @@ class InMemoryBackend(Backend):
         Raises `UnknownJobError`, `InvalidOptionError` or `InvalidParamsError`.
         """
         job = self.registry.find(job_name).job
-        handle: JobHandle[BaseModel] = JobHandle.of(job, self, self.store.add(job.new_job(params, **options)))
+        with enqueuing(self.hooks.middleware, (job.new_job(params, **options),)) as (new,):
+            handle: JobHandle[BaseModel] = JobHandle.of(job, self, self.store.add(new))
         for notify in self.inserted:
             notify()
         return handle

@@ -10,7 +10,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path, PurePosixPath
 from typing import Any, cast
 
-from .domain.suggestions import near
+from .domain.suggestions import closest
 from .errors import ProjectError, ProjectNotFoundError
 
 _OUTPUT_FOLDERS = ("contracts", "jobs", "migrations", "models", "schemas", "testing", "worker")
@@ -35,23 +35,28 @@ _LISTS = {"outputs": OUTPUTS, "allow": ALLOWABLE}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Project:
-    """The settings of one project. Folders are relative to `root`, written with `/`.
-
-    `name` is the name under `[project]`, or empty. `output` and `handlers` are importable packages; a leading `src/` is
-    not part of their import name. `database_url_env` names the environment variable with the URL of the database.
-    `schema` is the PostgreSQL schema of the tables; None: the first schema of the connection's search path. `outputs`
-    are the optional outputs, from `OUTPUTS`. `allow` are the rules switched off, from `ALLOWABLE`.
-    """
+    """The settings of one project. Folders are relative to `root`, written with `/`."""
 
     root: Path
+    """Folder of pyproject.toml."""
     name: str = ""
+    """The name under `[project]`, or empty."""
     specs: str = "specs"
+    """Folder of the specs."""
     output: str = "generated"
+    """Folder of the generated code, an importable package. A leading `src/` is not part of its import name."""
     handlers: str = "handlers"
+    """Folder of the handlers, an importable package. It may lie inside of `output`."""
     database_url_env: str = "SERVER_JOBS_DATABASE_URL"
+    """Name of the environment variable with the URL of the database."""
     schema: str | None = None
+    """PostgreSQL schema of the tables. Without it, the first schema of the connection's search path."""
+    setup: str | None = None
+    """Import path of a function such as `app.jobs_setup:setup`. It adds middleware and lifespans to the registry."""
     outputs: tuple[str, ...] = ()
+    """Optional outputs of the generator, from `OUTPUTS`."""
     allow: tuple[str, ...] = ()
+    """Rules that are switched off, from `ALLOWABLE`."""
 
     def __post_init__(self) -> None:
         _check_folder("specs", self.specs)
@@ -61,6 +66,7 @@ class Project:
         _check_words("outputs", self.outputs)
         _check_words("allow", self.allow)
         _check_schema(self.schema)
+        _check_import_path("setup", self.setup)
         if not self.database_url_env.isidentifier():
             raise ProjectError(
                 f"[tool.server-jobs] database-url-env must name an environment variable, not {self.database_url_env!r}"
@@ -143,7 +149,7 @@ def _check_words(key: str, words: Sequence[str]) -> None:
 
 
 def _suggestion(key: str, known: Sequence[str]) -> str:
-    close = near(key.replace("_", "-"), known)
+    close = closest(key.replace("_", "-"), known)
     return f"did you mean {close[0]!r}?" if close else f"known: {', '.join(known)}"
 
 
@@ -152,6 +158,17 @@ def _check_schema(name: str | None) -> None:
         raise ProjectError(
             "[tool.server-jobs] schema must be a name of 1 to 63 characters of a-z, 0-9 and _, which starts with "
             f"neither a digit nor pg_, such as 'jobs', not {name!r}"
+        )
+
+
+def _check_import_path(key: str, value: str | None) -> None:
+    if value is None:
+        return
+    module, _, name = value.partition(":")
+    if not all(part.isidentifier() and not keyword.iskeyword(part) for part in (*module.split("."), name)):
+        raise ProjectError(
+            f"[tool.server-jobs] {key} must name a module and a function in it, such as 'app.jobs_setup:setup', "
+            f"not {value!r}"
         )
 
 

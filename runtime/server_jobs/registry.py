@@ -14,7 +14,10 @@ from .contract.upcasts import AnyEarlierVersion, Versions
 from .definition import AnyDefinition, AnyHandler, D, Handler, P, R
 from .domain.record import KnownJob
 from .errors import DuplicateRegistrationError, HandlerMissingError, InvalidOptionError, UnknownJobError
+from .hooks import Hooks
+from .middleware import Middleware
 from .on_demand import OnDemand
+from .resources import Lifespan
 
 if TYPE_CHECKING:
     from .job import AnyJob, Job
@@ -61,6 +64,8 @@ class JobRegistry:
 
     def __init__(self, *, database_schema: str | None = None) -> None:
         self.database_schema = database_schema
+        self.hooks = Hooks()
+        """The middleware and the lifespans of this registry."""
         self._registrations = OnDemand[Registration]()
         self._modules: dict[str, str] = {}
         self._known: tuple[KnownJob, ...] | None = None
@@ -103,6 +108,40 @@ class JobRegistry:
 
         return promise
 
+    def use(self, *middleware: Middleware) -> JobRegistry:
+        """Add middleware around every enqueue and every attempt, the outermost first. Return this registry.
+
+        Raises `InvalidOptionError` for objects without the methods of `Middleware`.
+        """
+        self.hooks.add_middleware(middleware)
+        return self
+
+    def lifespan(self, lifespan: Lifespan) -> JobRegistry:
+        """Add a lifespan and return this registry. It yields an object or a tuple of objects for `context.resource`.
+
+        Each process that runs handlers opens it once, before its first claim, and closes it at the shutdown of the
+        backend, after the last attempt. A process that only enqueues does not open it. If it fails to open, the
+        worker ends with `SetupError`.
+
+            @asynccontextmanager
+            async def mail_server() -> AsyncIterator[Mailer]:
+                async with Mailer("smtp.example.com") as mailer:
+                    yield mailer
+
+            registry = create_job_registry().register(SendEmail, handle).lifespan(mail_server)
+        """
+        self.hooks.add_lifespan(lifespan)
+        return self
+
+    def set_up(self, function: Register) -> Register:
+        """Call `function(registry)` once, when a backend, `later_in` or a handler process first needs the hooks.
+
+        The function calls `use` and `lifespan`. Handlers in their own processes need one that can be imported, because
+        each process calls it. Return the function, so that this method can be a decorator.
+        """
+        self.hooks.add_set_up(function, lambda: function(self))
+        return function
+
     def load(self) -> JobRegistry:
         """Import all jobs and handlers, and return this registry.
 
@@ -144,18 +183,27 @@ class JobRegistry:
         registration = self._registrations.get(job.job_name)
         return registration.handler if registration and issubclass(job, registration.job) else None
 
+    def hooks_for(self, job: AnyDefinition) -> Hooks | None:
+        """Return the hooks, if there are any and this class or one of its bases is registered. Imports nothing."""
+        name = job.job_name
+        if self.hooks.is_empty or name not in self._registrations:
+            return None
+        if self._registrations.is_made(name):
+            return self.hooks if issubclass(job, self._registrations[name].job) else None
+        return self.hooks if any(base.__module__ == self._modules[name] for base in job.__mro__) else None
+
     def versions_of(self, job: AnyDefinition) -> Versions:
         """Return the versions of a job that this registry can read."""
         registration = self._registrations.get(job.job_name)
         return registration.versions if registration else job.versions()
 
-    def why_waiting(self, name: str, version: int) -> str | None:
+    def waiting_reason(self, name: str, version: int) -> str | None:
         """Return the reason why jobs of this name and version cannot run here, or None if they can."""
         registration = self._registrations.get(name)
         if registration is None:
             return "no such job is registered here"
         versions = registration.versions
-        return None if version in versions.readable else versions.why_unknown(version)
+        return None if version in versions.readable else versions.unknown_reason(version)
 
     def registrations(self) -> list[Registration]:
         """Return every job with its handler."""
@@ -226,5 +274,14 @@ def _registered_by(register: Register, name: str) -> Registration:
 
 
 def create_job_registry(*, database_schema: str | None = None) -> JobRegistry:
-    """Return an empty registry. `database_schema` is the PostgreSQL schema of the tables."""
+    """Return an empty registry.
+
+    `database_schema` is the PostgreSQL schema of the tables.
+
+        from handlers.send_email import handle
+
+        registry = create_job_registry().register(SendEmail, handle)
+        async with connect(registry):
+            await SendEmail.now({"to": "ada@example.com", "subject": "Hello"})
+    """
     return JobRegistry(database_schema=database_schema)

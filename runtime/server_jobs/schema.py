@@ -26,7 +26,7 @@ from sqlalchemy import (
 from sqlalchemy.schema import conv
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
-from .domain.record import JobStatus
+from .domain.record import UNREADABLE, JobStatus, Outcome
 from .domain.table_names import VERSION_TABLE
 from .errors import InvalidOptionError
 
@@ -36,8 +36,11 @@ __all__ = [
     "attach",
     "cron_jobs",
     "include_name",
+    "job_attempts",
     "job_audit",
+    "job_counts",
     "job_starts",
+    "job_workers",
     "jobs",
     "metadata",
     "paused_queues",
@@ -75,35 +78,87 @@ class Timestamp(TypeDecorator[datetime]):
 metadata = MetaData()
 
 _STATUSES = ", ".join(f"'{status}'" for status in JobStatus)
+_OUTCOMES = ", ".join(f"`{one}`" for one in Outcome if one not in (Outcome.COMPLETED, Outcome.LOST))
 
 jobs = Table(
     "jobs",
     metadata,
-    Column("id", Text, nullable=False),
-    Column("job_name", Text, nullable=False),
-    Column("params", Text, nullable=False),
-    Column("result", Text),
-    Column("status", Text, nullable=False, server_default=text("'pending'")),
-    Column("progress", Integer, nullable=False, server_default=text("0")),
-    Column("progress_message", Text),
-    Column("error", Text),
-    Column("worker_started_at", Timestamp),
-    Column("worker_expires_at", Timestamp),
-    Column("attempt_count", Integer, nullable=False, server_default=text("0")),
-    Column("max_attempts", Integer, nullable=False, server_default=text("3")),
-    Column("scheduled_for", Timestamp),
-    Column("correlation_id", Text),
-    Column("created_at", Timestamp, nullable=False),
-    Column("updated_at", Timestamp, nullable=False),
-    Column("completed_at", Timestamp),
-    Column("queue", Text, nullable=False, server_default=text("'default'")),
-    Column("priority", Integer, nullable=False, server_default=text("0")),
-    Column("spec_version", Integer, nullable=False, server_default=text("1")),
-    Column("fencing_token", Text),
-    Column("unique_key", Text),
-    Column("cancel_requested", Boolean, nullable=False, server_default=text("false")),
-    Column("concurrency_key", Text),
-    Column("rate_key", Text),
+    Column("id", Text, nullable=False, doc="UUIDv7 in lower case. Newer jobs sort after older ones."),
+    Column("job_name", Text, nullable=False, doc="The title of the spec."),
+    Column("params", Text, nullable=False, doc="The params as JSON text, as they were enqueued."),
+    Column("result", Text, doc="The result as JSON text, or NULL until the job is completed."),
+    Column(
+        "status",
+        Text,
+        nullable=False,
+        server_default=text("'pending'"),
+        doc="`pending`, `running`, `completed`, `failed` or `cancelled`.",
+    ),
+    Column(
+        "progress",
+        Integer,
+        nullable=False,
+        server_default=text("0"),
+        doc="0 to 100. A claim sets it to 0, a completion to 100.",
+    ),
+    Column("progress_message", Text, doc="The last message of the handler about its progress."),
+    Column(
+        "error",
+        Text,
+        doc="The error of the last failed attempt, or the reason of a cancellation. `UNREADABLE: ` marks a parked job.",
+    ),
+    Column("worker_started_at", Timestamp, doc="When the last attempt was claimed."),
+    Column(
+        "worker_expires_at",
+        Timestamp,
+        doc="When the lease of the current claim expires. NULL unless the job is running.",
+    ),
+    Column(
+        "attempt_count",
+        Integer,
+        nullable=False,
+        server_default=text("0"),
+        doc="Attempts that count, the current one included.",
+    ),
+    Column("max_attempts", Integer, nullable=False, server_default=text("3"), doc="Attempts in all."),
+    Column("scheduled_for", Timestamp, doc="When the job is due. NULL: at once."),
+    Column("correlation_id", Text, doc="An id of the caller that jobs enqueued by the handler inherit."),
+    Column("created_at", Timestamp, nullable=False, doc="When the job was enqueued."),
+    Column("updated_at", Timestamp, nullable=False, doc="When the row changed last."),
+    Column("completed_at", Timestamp, doc="When the job was completed, failed or cancelled."),
+    Column("queue", Text, nullable=False, server_default=text("'default'"), doc="The queue in which the job waits."),
+    Column(
+        "priority",
+        Integer,
+        nullable=False,
+        server_default=text("0"),
+        doc="-100 to 100. Higher priorities are claimed first.",
+    ),
+    Column(
+        "spec_version",
+        Integer,
+        nullable=False,
+        server_default=text("1"),
+        doc="The version of the spec that the params fit.",
+    ),
+    Column("fencing_token", Text, doc="The token of the current claim. NULL unless the job is running."),
+    Column(
+        "unique_key",
+        Text,
+        doc="A hash of the values at `unique.by`, or the key that the caller gave. One unfinished job may have it.",
+    ),
+    Column(
+        "cancel_requested",
+        Boolean,
+        nullable=False,
+        server_default=text("false"),
+        doc="Whether the running job was asked to stop.",
+    ),
+    Column("concurrency_key", Text, doc="A hash of the values at `concurrency.by`. NULL without limits."),
+    Column("rate_key", Text, doc="A hash of the values at `rate.by`. NULL without limits."),
+    Column("error_class", Text, doc="The name of the exception of the last failed attempt."),
+    Column("worker_id", Text, doc="The long-lived worker of the last claim; see `job_workers`."),
+    Column("headers", Text, doc="A JSON object of texts that middleware stored, such as the trace of the caller."),
     # These names are final: the naming convention of an application's MetaData must not change them.
     PrimaryKeyConstraint("id", name=conv("jobs_pkey")),
     CheckConstraint(f"status IN ({_STATUSES})", name=conv("jobs_status_check")),
@@ -114,7 +169,9 @@ jobs = Table(
     CheckConstraint("progress BETWEEN 0 AND 100", name=conv("jobs_progress_check")),
     # Each job leaves dead rows behind. By PostgreSQL's default they stay until they are a fifth of the table, which
     # may hold millions of finished jobs. (A fillfactor would be in vain: every change of a job touches an index.)
-    postgresql_with={"autovacuum_vacuum_scale_factor": 0.01, "autovacuum_vacuum_threshold": 2000},
+    # SQLAlchemy 2.0 has no `postgresql_with`. It writes this text unchanged behind USING.
+    postgresql_using="heap WITH (autovacuum_vacuum_scale_factor = 0.01, autovacuum_vacuum_threshold = 2000)",
+    info={"doc": "One row per job: a pending, running or finished run of a spec."},
 )
 
 # Jobs with limits have indexes of their own, so that others are not claimed past a backlog that nobody may run yet.
@@ -169,25 +226,57 @@ Index(
     postgresql_where=text("unique_key IS NOT NULL AND status IN ('pending', 'running')"),
 )
 
+# The failures of a job, grouped by their exceptions, and those that nobody could read.
+Index(
+    "jobs_failed",
+    jobs.c.job_name,
+    jobs.c.error_class,
+    jobs.c.id,
+    jobs.c.queue,
+    sqlite_where=text("status = 'failed'"),
+    postgresql_where=text("status = 'failed'"),
+)
+_PARKED = text(f"status = 'failed' AND substr(error, 1, {len(UNREADABLE)}) = '{UNREADABLE}'")
+Index("jobs_parked", jobs.c.job_name, jobs.c.queue, jobs.c.id, sqlite_where=_PARKED, postgresql_where=_PARKED)
+
 cron_jobs = Table(
     "cron_jobs",
     metadata,
-    Column("id", Text, nullable=False),
-    Column("job_name", Text, nullable=False),
-    Column("name", Text, nullable=False, server_default=text("'default'")),
-    Column("cron_expression", Text, nullable=False),
-    Column("timezone", Text, nullable=False, server_default=text("'UTC'")),
-    Column("misfire", Text, nullable=False, server_default=text("'fire_once'")),
-    Column("params", Text, nullable=False, server_default=text("'{}'")),
-    Column("enabled", Boolean, nullable=False, server_default=text("true")),
-    Column("last_run_at", Timestamp),
-    Column("next_run_at", Timestamp),
-    Column("last_job_id", Text),
-    Column("created_at", Timestamp, nullable=False),
-    Column("updated_at", Timestamp, nullable=False),
-    Column("misfire_limit", Integer),
+    Column("id", Text, nullable=False, doc="A UUID made from the name of the job and the name of the schedule."),
+    Column("job_name", Text, nullable=False, doc="The job that the schedule enqueues."),
+    Column(
+        "name",
+        Text,
+        nullable=False,
+        server_default=text("'default'"),
+        doc="The name of the schedule, unique within its job.",
+    ),
+    Column("cron_expression", Text, nullable=False, doc="Five fields: minute, hour, day of month, month, day of week."),
+    Column(
+        "timezone",
+        Text,
+        nullable=False,
+        server_default=text("'UTC'"),
+        doc="The IANA time zone in which the expression is read.",
+    ),
+    Column(
+        "misfire",
+        Text,
+        nullable=False,
+        server_default=text("'fire_once'"),
+        doc="What happens to slots that passed while no worker ran: `skip`, `fire_once` or `fire_all`.",
+    ),
+    Column("params", Text, nullable=False, server_default=text("'{}'"), doc="The params of each job, as JSON text."),
+    Column("enabled", Boolean, nullable=False, server_default=text("true"), doc="Whether the schedule fires."),
+    Column("last_run_at", Timestamp, doc="The last slot that fired."),
+    Column("next_run_at", Timestamp, doc="The next slot. NULL until a worker has computed it."),
+    Column("last_job_id", Text, doc="The id of the job of the last slot."),
+    Column("created_at", Timestamp, nullable=False, doc="When the schedule was stored."),
+    Column("updated_at", Timestamp, nullable=False, doc="When the row changed last."),
+    Column("misfire_limit", Integer, doc="With `fire_all`, the number of passed slots that fire. NULL: all of them."),
     PrimaryKeyConstraint("id", name=conv("cron_jobs_pkey")),
     CheckConstraint("misfire IN ('skip', 'fire_once', 'fire_all')", name=conv("cron_jobs_misfire_check")),
+    info={"doc": "One row per schedule."},
 )
 
 Index("cron_jobs_job_name_name_key", cron_jobs.c.job_name, cron_jobs.c.name, unique=True)
@@ -196,12 +285,13 @@ Index("cron_jobs_job_name_name_key", cron_jobs.c.job_name, cron_jobs.c.name, uni
 job_starts = Table(
     "job_starts",
     metadata,
-    Column("id", Text, nullable=False),
-    Column("job_name", Text, nullable=False),
-    Column("rate_key", Text, nullable=False),
-    Column("started_at", Timestamp, nullable=False),
-    Column("expires_at", Timestamp, nullable=False),
+    Column("id", Text, nullable=False, doc="The token of the claim."),
+    Column("job_name", Text, nullable=False, doc="The job that started."),
+    Column("rate_key", Text, nullable=False, doc="The key of its rate limit."),
+    Column("started_at", Timestamp, nullable=False, doc="When the job was claimed."),
+    Column("expires_at", Timestamp, nullable=False, doc="When the start no longer counts and may be deleted."),
     PrimaryKeyConstraint("id", name=conv("job_starts_pkey")),
+    info={"doc": "One row per start of a job with a rate limit. Other rows hold the state of maintenance."},
 )
 
 Index("job_starts_rate", job_starts.c.job_name, job_starts.c.rate_key, job_starts.c.started_at)
@@ -210,32 +300,99 @@ Index("job_starts_expiry", job_starts.c.expires_at)
 paused_queues = Table(
     "paused_queues",
     metadata,
-    Column("name", Text, nullable=False),
-    Column("paused_at", Timestamp, nullable=False),
+    Column("name", Text, nullable=False, doc="The name of the queue."),
+    Column("paused_at", Timestamp, nullable=False, doc="When the queue was paused."),
     PrimaryKeyConstraint("name", name=conv("paused_queues_pkey")),
+    info={"doc": "One row per paused queue."},
 )
 
-# Who changed jobs and queues by hand. Rows stay when their job is deleted.
+# The log of manual changes to jobs and queues. Rows stay when their job is deleted.
 job_audit = Table(
     "job_audit",
     metadata,
-    Column("id", Text, nullable=False),
-    Column("at", Timestamp, nullable=False),
-    Column("actor", Text, nullable=False),
-    Column("action", Text, nullable=False),
-    Column("target", Text, nullable=False),
-    Column("job_name", Text),
-    Column("detail", Text),
+    Column("id", Text, nullable=False, doc="UUIDv7 in lower case."),
+    Column("at", Timestamp, nullable=False, doc="When the change happened."),
+    Column(
+        "actor",
+        Text,
+        nullable=False,
+        doc="`token:NAME`, `user:NAME`, `application`, or a name that the application gave.",
+    ),
+    Column("action", Text, nullable=False, doc="`cancel`, `retry`, `repair`, `delete`, `pause` or `resume`."),
+    Column("target", Text, nullable=False, doc="The id of the job, or the name of the queue."),
+    Column("job_name", Text, doc="The name of the job. NULL for a queue."),
+    Column("detail", Text, doc="More about the change, without params."),
     PrimaryKeyConstraint("id", name=conv("job_audit_pkey")),
+    info={"doc": "One row per manual change of a job or a queue. Rows stay when their job is deleted."},
 )
 
 Index("job_audit_at", job_audit.c.at)
+
+# Attempts go with their job. No foreign key: SQLite enforces it only where each connection asks for it.
+job_attempts = Table(
+    "job_attempts",
+    metadata,
+    Column("job_id", Text, nullable=False, doc="The job."),
+    Column(
+        "slot", Integer, nullable=False, doc="`number` modulo 100: an attempt replaces the one 100 attempts before."
+    ),
+    Column("number", Integer, nullable=False, doc="Counts the rows of the job, from 1."),
+    Column("attempt", Integer, nullable=False, doc="The number of the attempt, from 1. Released attempts repeat it."),
+    Column("outcome", Text, nullable=False, doc=f"{_OUTCOMES}."),
+    Column("error", Text, doc="The error, or the reason of a cancellation."),
+    Column("error_class", Text, doc="The name of the exception."),
+    Column("traceback", Text, doc="The traceback from the handler on, at most 16 KiB, without redacted params."),
+    Column("worker_id", Text, doc="The long-lived worker of the claim; see `job_workers`."),
+    Column("started_at", Timestamp, nullable=False, doc="When the job was claimed."),
+    Column("ended_at", Timestamp, nullable=False, doc="When the outcome was stored."),
+    PrimaryKeyConstraint("job_id", "slot", name=conv("job_attempts_pkey")),
+    info={"doc": "One row per attempt that did not complete, the last 100 of each job. Deleted with the job."},
+)
+
+_EXPIRED_ATTEMPT = text(f"outcome = '{Outcome.EXPIRED}'")
+Index(
+    "job_attempts_expired", job_attempts.c.worker_id, sqlite_where=_EXPIRED_ATTEMPT, postgresql_where=_EXPIRED_ATTEMPT
+)
+
+job_workers = Table(
+    "job_workers",
+    metadata,
+    Column("id", Text, nullable=False, doc="UUIDv7 in lower case, a new one for each start."),
+    Column("host", Text, nullable=False, doc="The name of the machine."),
+    Column("pid", Integer, nullable=False, doc="The id of the process."),
+    Column("queues", Text, doc="The queues that it claims from, as a JSON array. NULL: all of them."),
+    Column("concurrency", Integer, nullable=False, doc="How many jobs it runs at a time."),
+    Column("version", Text, nullable=False, doc="The version of server-jobs."),
+    Column("known", Text, nullable=False, doc="The jobs that it can run, as a JSON array of names and spec versions."),
+    Column("started_at", Timestamp, nullable=False, doc="When it started."),
+    Column("last_seen_at", Timestamp, nullable=False, doc="When it reported last."),
+    Column("expires_at", Timestamp, nullable=False, doc="When it counts as dead, unless it reports before."),
+    PrimaryKeyConstraint("id", name=conv("job_workers_pkey")),
+    info={"doc": "One row per long-lived worker. A worker that stops deletes its row; a dead one keeps it for a week."},
+)
+
+job_counts = Table(
+    "job_counts",
+    metadata,
+    Column("minute", Timestamp, nullable=False, doc="The minute of the report. 1970: all minutes together."),
+    Column("queue", Text, nullable=False, doc="The queue of the jobs."),
+    Column("job_name", Text, nullable=False, doc="The name of the jobs."),
+    Column("completed", BigInteger, nullable=False, doc="Attempts that completed."),
+    Column("failed", BigInteger, nullable=False, doc="Attempts after which the job failed."),
+    Column("retried", BigInteger, nullable=False, doc="Failed attempts that were, or will be, followed by another."),
+    PrimaryKeyConstraint("minute", "queue", "job_name", name=conv("job_counts_pkey")),
+    info={"doc": "Outcomes of attempts per minute, for a day, as workers report them every few seconds."},
+)
 
 
 def attach(target: MetaData) -> tuple[Table, Table]:
     """Copy our tables into an application's own `MetaData` and return the first two: (`jobs`, `cron_jobs`).
 
     Raises `InvalidOptionError` when the application has a table of one of these names.
+
+        jobs, schedules = attach(Base.metadata)
+        with engine.connect() as connection:
+            pending = connection.execute(select(jobs.c.id).where(jobs.c.status == "pending")).all()
     """
     for name in metadata.tables:
         if name in target.tables:
@@ -255,10 +412,10 @@ def render_item(kind: str, item: object, _context: object) -> str | Literal[Fals
 
 
 def include_name(name: str | None, kind: str, _parents: object) -> bool:
-    """For `context.configure(include_name=...)` where `target_metadata` has our tables beside those of an application.
+    """For `context.configure(include_name=...)`, if `target_metadata` has our tables and an application's tables.
 
-    Alembic then leaves alone what revisions of server-jobs make without SQLAlchemy's knowledge: the indexes on the
-    columns of views (`…_idx`), and the table that records these revisions.
+    Alembic then ignores objects that revisions of server-jobs create without SQLAlchemy: the indexes on the columns of
+    views (`…_idx`), and the table that records these revisions.
     """
     if kind == "table":
         return name != VERSION_TABLE

@@ -1,6 +1,19 @@
-"""The command line, `server-jobs`: one folder for each group of commands, over the runtime and the generator.
+"""The command line, `server-jobs`. `commands` lists every command with its module.
 
-This module needs the standard library only, so that it can say which packages are missing.
+===============================================  =======================================
+to change                                        open
+===============================================  =======================================
+the list of commands, errors of all commands     `commands`, `program`
+commands that show, change or run stored jobs    `jobs`
+the worker                                       `worker`
+serve and token                                  `serve`, `http_server`
+migrate                                          `migrate`, and `plain_sql` for Turso
+doctor                                           `doctor`
+init, generate, check and explain                `generator`
+shared options, output, the log, the workspace   `console`
+===============================================  =======================================
+
+This module imports only the standard library, so that it can report missing packages.
 """
 
 from __future__ import annotations
@@ -17,7 +30,7 @@ The command line needs the packages {missing}. Install them with:
 
 
 def main() -> None:
-    """Run the command that `sys.argv` names and exit with its status: see `server-jobs --help`."""
+    """Run the command in `sys.argv` and exit with its status. See `server-jobs --help`."""
     _print_whatever_the_encoding()
     try:
         import click  # noqa: F401  whether it is there is the question
@@ -32,12 +45,12 @@ def main() -> None:
     try:
         program(prog_name="server-jobs")
     finally:
-        # As it ends, Python goes through all that is there once more: a tenth of the time of a short command.
+        # Skip the last garbage collection at exit: it takes a tenth of the time of a short command.
         gc.freeze()
 
 
 def _print_whatever_the_encoding() -> None:
-    """A character that the terminal's encoding lacks is printed as an escape, instead of ending the command."""
+    """Print an escape for a character that the terminal's encoding lacks, instead of failing."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")

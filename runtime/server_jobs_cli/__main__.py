@@ -1,4 +1,4 @@
-"""`python -m server_jobs_cli`, where the command itself is not on the path."""
+"""`python -m server_jobs_cli`, for environments without the command on the path."""
 
 from . import main
 

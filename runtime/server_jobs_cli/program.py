@@ -1,8 +1,8 @@
-"""`server-jobs` itself: finds and imports the command, and makes one message of an error the user can solve."""
+"""The program `server-jobs`: import the command, and print errors that the user can solve."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from functools import partial
 from importlib import import_module
 from itertools import groupby
 from typing import cast
@@ -13,7 +13,8 @@ from server_jobs.errors import ServerJobsError
 
 from .commands import COMMANDS
 from .console.failures import AS_JSON, INTERRUPTED, asks_for_json, exit_status, missing_extra, report, report_usage
-from .console.suggestion import suggestion
+from .console.output import note, suggestion
+from .console.variables import read_variables, unread_variables, variable_of, with_variables
 
 EPILOG = """\b
 Examples:
@@ -21,6 +22,11 @@ Examples:
   server-jobs generate && server-jobs migrate
   server-jobs enqueue SendEmail --params '{"to": ["ann@example.com"]}'
   server-jobs worker --until-empty
+
+\b
+Environment:
+  SERVER_JOBS_LOG_LEVEL=warning means --log-level warning; the help of a command
+  shows the variable of each option. The command line wins.
 
 \b
 Exit status:
@@ -32,7 +38,7 @@ Exit status:
 
 
 class Program(click.Group):
-    """The group of all commands. None is imported before it is called."""
+    """The group of all commands. Each is imported when it is called."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         del ctx
@@ -46,6 +52,7 @@ class Program(click.Group):
         module, _, attribute = entry.place.partition(":")
         command = cast("click.Command", getattr(import_module(module, __package__), attribute))
         command.name = cmd_name
+        read_variables(cmd_name, command)
         return command
 
     def resolve_command(
@@ -54,26 +61,41 @@ class Program(click.Group):
         name = args[0]
         if name not in COMMANDS and not name.startswith("-"):
             ctx.fail(f"there is no command {name!r}; {suggestion(name, COMMANDS)}")
-        return super().resolve_command(ctx, args)
+        found = super().resolve_command(ctx, args)
+        if found[1] is not None and "--supervised" not in args:  # the supervisor has warned
+            for remark in unread_variables(name, found[1], partial(self._variables, ctx)):
+                note(f"warning: {remark}")
+        return found
+
+    def _variables(self, ctx: click.Context) -> set[str] | None:
+        """Return the variables of all commands; None if the packages of a command are not installed."""
+        try:
+            commands = [(name, self.get_command(ctx, name)) for name in COMMANDS]
+        except ModuleNotFoundError:
+            return None
+        options = [(name, one) for name, command in commands if command for one in command.params]
+        found = (variable_of(name, one) for name, one in options if isinstance(one, click.Option))
+        return {variable for variable in found if variable}
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         del ctx
         width = max(map(len, COMMANDS))
-        for section, rows in _sections():
+        for section, entries in groupby(COMMANDS.items(), key=lambda item: item[1].section):
             with formatter.section(section):
-                formatter.write_dl([(name.ljust(width), summary) for name, summary in rows])
+                formatter.write_dl([(name.ljust(width), entry.summary) for name, entry in entries])
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        # A command that cannot be parsed does not get to say what it was asked for.
+        # A command that cannot be parsed cannot report its own format, so read it from the arguments.
         ctx.meta[AS_JSON] = asks_for_json(args)
         return super().parse_args(ctx, args)
 
     def invoke(self, ctx: click.Context) -> object:
         try:
             return super().invoke(ctx)
-        except click.UsageError as error:
+        except click.UsageError as raised:
+            error = with_variables(raised)
             if not ctx.meta[AS_JSON]:
-                raise
+                raise error from None
             report_usage(error)
             ctx.exit(error.exit_code)
         except ServerJobsError as error:
@@ -89,18 +111,12 @@ class Program(click.Group):
             ctx.exit(INTERRUPTED)
 
 
-def _sections() -> Iterator[tuple[str, list[tuple[str, str]]]]:
-    for section, entries in groupby(COMMANDS.items(), key=lambda item: item[1].section):
-        yield section, [(name, entry.summary) for name, entry in entries]
-
-
 @click.command(
     cls=Program, epilog=EPILOG, no_args_is_help=True, context_settings={"help_option_names": ["-h", "--help"]}
 )
 @click.version_option(__version__, prog_name="server-jobs", message="%(prog)s %(version)s")
 def program() -> None:
-    """Background jobs whose contract is a file: what a job takes and returns is a JSON Schema in specs/, and the code
-    around it is generated.
+    """Background jobs whose contract is a JSON Schema in specs/. The code around a job is generated from it.
 
     `server-jobs COMMAND --help` explains each command.
     """

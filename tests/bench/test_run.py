@@ -1,4 +1,4 @@
-"""The harness of `make bench`, with few jobs: it writes what it measured, and sees what was not exact."""
+"""The harness of `make bench`, with few jobs: it writes its measurements, and notices wrong results."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.postgres import postgres_url
 
 ROOT = Path(__file__).parents[2]
 JOBS = 200
-# Each store and each way to run a worker; in the long form each store with each way.
+# Each store and each kind of worker; in the long form each store with each kind.
 EVERY_KIND: tuple[str, ...] = (
     "server-jobs:postgresql-library",
     "server-jobs:sqlite",
@@ -38,17 +38,17 @@ class Run:
     folder: Path
 
     def subjects(self) -> dict[str, Any]:
-        """What `results.json` says of each."""
+        """Return the entry of each subject in `results.json`."""
         return dict(json.loads((self.folder / "results.json").read_text())["subjects"])
 
     def worst(self, subject: str) -> dict[str, int]:
-        """The largest count of each kind over all drains of a subject."""
+        """Return the largest count of each kind over all drains of a subject."""
         drains = [drain for phase in self.subjects()[subject]["exactness"].values() for drain in phase]
         return {kind: max(drain[kind] for drain in drains) for kind in ("twice", "never", "unfinished", "lost")}
 
 
 def run_bench(folder: Path, *arguments: str) -> Run:
-    """`python -m bench`, once over, with few jobs."""
+    """Run `python -m bench` once, with few jobs."""
     few = ("-r", "1", "-n", str(JOBS), "--ones", "20", "--finished", "300", "--limit", "20")
     finished = subprocess.run(
         [sys.executable, "-m", "bench", *few, *arguments, "--output", str(folder)],
@@ -61,7 +61,7 @@ def run_bench(folder: Path, *arguments: str) -> Run:
     return Run(finished.returncode, finished.stderr, folder)
 
 
-def test_a_short_run_is_exact_and_writes_what_it_measured(tmp_path: Path) -> None:
+def test_a_short_run_is_exact_and_writes_its_measurements(tmp_path: Path) -> None:
     run = run_bench(tmp_path, *EVERY_KIND, "--phases", "drain1")
 
     assert run.status == 0, run.errors
@@ -97,7 +97,7 @@ def test_limits_and_a_long_drain_are_measured(tmp_path: Path) -> None:
     assert {"drain, no limits", "drain, rate by key", "last tenth against first", "peak memory"} <= measured
 
 
-# The bare driver starts in a tenth of the time of a project, and each of the three measures starts several processes.
+# The bare driver starts in a tenth of a project's time, and each measurement starts several processes.
 @pytest.mark.parametrize(
     "subject", ["bare:sqlite-100", *(["server-jobs:sqlite"] if "SERVER_JOBS_LONG_TESTS" in os.environ else [])]
 )
@@ -108,7 +108,7 @@ def test_large_params_are_measured(tmp_path: Path, subject: str) -> None:
     assert {"large, one", "large, bulk", "large, drain"} <= {*run.subjects()[subject]["measures"]}
 
 
-def test_what_is_lost_repeated_or_left_is_counted_and_the_run_fails(tmp_path: Path) -> None:
+def test_lost_repeated_or_remaining_jobs_fail_the_run(tmp_path: Path) -> None:
     faults = ("lost", "twice", "never", "unfinished")
     subjects = [f"tests.bench.unreliable:{fault}" for fault in faults]
 

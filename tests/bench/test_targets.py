@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from bench.results import Results, SubjectResults
-from bench.target import Target, Verdict, best_peer, median_of, ratio
-from bench.targets import TARGETS
+from bench.figures.results import Results, SubjectResults
+from bench.figures.target import Target, Verdict, best_peer, median_of, ratio
+from bench.figures.targets import TARGETS
 
 
 def target(bound: float, *, is_at_most: bool = False) -> Target:
-    """Ours against huey."""
+    """Return a target of this project against huey."""
     measured = ratio(median_of("server-jobs", "drain 1"), median_of("huey", "drain 1"))
     return Target(store="", says="", measured=measured, bound=bound, is_at_most=is_at_most)
 
 
 def results(ours: list[float], huey: list[float]) -> Results:
-    """Of a run with both."""
+    """Return the results of a run with both."""
     return Results(
         {},
         {},
@@ -40,7 +40,7 @@ def test_a_target_may_be_an_upper_bound() -> None:
     assert target(1.9, is_at_most=True).verdict(run) is Verdict.NOT_MET
 
 
-def test_what_was_not_measured_is_neither_met_nor_missed() -> None:
+def test_an_unmeasured_target_is_neither_met_nor_missed() -> None:
     assert target(1).verdict(Results({}, {})) is Verdict.UNKNOWN
 
 

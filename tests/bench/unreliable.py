@@ -1,4 +1,4 @@
-"""A subject of the benchmark that does one thing wrong, with the first job. Variant: what."""
+"""A subject of the benchmark that does one thing wrong with the first job. The variant says which."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _FIRST_ID = 1
 
 
 class Unreliable(BareSqlite):
-    """By hand, and badly."""
+    """A subject with one mistake."""
 
     def __init__(self, url: str, fault: str) -> None:
         super().__init__(url, _BATCH)
@@ -36,5 +36,5 @@ class Unreliable(BareSqlite):
 
 
 def subject(variant: str, url: str) -> Subject:
-    """As `bench.subject` says."""
+    """Return the subject, as `bench.subject` describes."""
     return Unreliable(url, variant)

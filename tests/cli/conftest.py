@@ -1,4 +1,4 @@
-"""Shared by the tests of the command line."""
+"""Fixtures for the tests of the command line."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .shop import Shop
 
 @pytest.fixture(autouse=True)
 def _no_surroundings(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No test sees the database or the terminal settings of the person who runs it."""
+    """Hide the database and terminal settings of the user who runs the tests."""
     for name in (
         *("SERVER_JOBS_DATABASE_URL", "TURSO_DATABASE_URL", "TURSO_AUTH_TOKEN"),
         *("FORCE_COLOR", "NO_COLOR", "COLUMNS"),
@@ -23,7 +23,7 @@ def _no_surroundings(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def shop(tmp_path: Path) -> Shop:
-    """A migrated database with no jobs in it."""
+    """Return a migrated, empty database."""
     path = tmp_path / "shop.sqlite3"
     create_sqlite_file(path)
     return Shop(path)

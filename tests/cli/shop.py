@@ -1,4 +1,4 @@
-"""The command line as the tests use it: on the jobs of `shop_jobs`, and on a SQLite file of its own."""
+"""The command line on the jobs of `shop_jobs` and a new SQLite file."""
 
 from __future__ import annotations
 
@@ -37,28 +37,28 @@ class Shop:
         return f"sqlite:///{self.path}"
 
     def run(self, *arguments: str, stdin: str | None = None) -> Result:
-        """A command, in this process."""
+        """Run a command in this process."""
         return run(*self._complete(arguments), stdin=stdin)
 
     def json(self, *arguments: str) -> object:
-        """What a command prints with `--json`; it has to succeed."""
+        """Return the JSON of a command with `--json`, which must succeed."""
         result = self.run(*arguments, "--json")
         assert result.exit_code == 0, result.output
         return json.loads(result.stdout)
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
-        """A command, in a process of its own."""
+        """Start a command as a process."""
         command = [sys.executable, "-m", "server_jobs_cli", *self._complete(arguments)]
         return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
     def enqueue(self, job: str, *arguments: str, text: str = "hello", **params: object) -> str:
-        """Queue a job; its id."""
+        """Enqueue a job, and return its id."""
         result = self.run("enqueue", job, "--params", json.dumps({"text": text, **params}), *arguments)
         assert result.exit_code == 0, result.output
         return result.stdout.strip()
 
     def enqueue_many(self, job: str, number: int) -> None:
-        """Queue so many jobs at once."""
+        """Enqueue that many jobs at once."""
 
         async def write(store: SqlStore) -> None:
             await store.insert(
@@ -68,11 +68,11 @@ class Shop:
         self._with_store(write)
 
     def record(self, job_id: str) -> JobRecord:
-        """A stored job."""
+        """Return a stored job."""
         return next(record for record in self.records() if record.id == job_id)
 
     def records(self) -> list[JobRecord]:
-        """Every stored job, newest first."""
+        """Return every stored job, newest first."""
 
         async def read(store: SqlStore) -> list[JobRecord]:
             return list(await store.list_jobs(JobQuery()))
@@ -80,7 +80,7 @@ class Shop:
         return self._with_store(read)
 
     def execute(self, sql: str, **parameters: Value) -> None:
-        """Change rows behind the engine's back."""
+        """Change rows directly in the database."""
 
         async def write(store: SqlStore) -> None:
             await store.database.run((Statement(sql, writes=True), parameters))
@@ -104,7 +104,7 @@ class Shop:
 
 
 def run(*arguments: str, stdin: str | None = None) -> Result:
-    """A command as it is, in this process. What nobody is meant to see, a traceback, fails the test."""
+    """Run any command in this process. A traceback fails the test."""
     result = CliRunner().invoke(program, arguments, prog_name="server-jobs", input=stdin)
     if result.exception is not None and not isinstance(result.exception, SystemExit):
         raise result.exception

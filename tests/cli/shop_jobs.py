@@ -1,4 +1,4 @@
-"""The jobs that the tests of the command line run: written in code, so that nothing has to be generated."""
+"""The jobs for tests of the command line, written in code, so that nothing has to be generated."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from server_jobs import (
 
 
 class NoteParams(BaseModel):
-    """What every job here takes."""
+    """The params of every job here."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -32,7 +32,7 @@ class NoteParams(BaseModel):
 
 
 class NoteResult(BaseModel):
-    """What every job here returns."""
+    """The result of every job here."""
 
     text: str
 
@@ -42,7 +42,7 @@ class BadDayError(Exception):
 
 
 async def shout(params: NoteParams, context: JobContext) -> NoteResult | Snooze:
-    """The text in capitals, unless it is "fail", "huge" or "snooze"."""
+    """Return the text in capitals, unless it is "fail", "huge" or "snooze"."""
     await context.update_progress(50, "half of it")
     if params.text == "snooze":
         return Snooze(timedelta(hours=1))
@@ -55,26 +55,26 @@ async def shout(params: NoteParams, context: JobContext) -> NoteResult | Snooze:
 
 
 async def nap(params: NoteParams, context: JobContext) -> NoteResult:
-    """Waits as long as it is told, in the event loop."""
+    """Wait for the given time, in the event loop."""
     await context.update_progress(10, "[red]napping[/red]\x1b]0;title\x07")
     await asyncio.sleep(params.seconds)
     return NoteResult(text="rested")
 
 
 def hang(params: NoteParams, context: JobContext) -> NoteResult:
-    """Never returns, and does not look whether it should."""
+    """Never return, and ignore every request to stop."""
     threading.Event().wait()
     return NoteResult(text=params.text)
 
 
 async def block(params: NoteParams, context: JobContext) -> NoteResult:
-    """Holds the event loop: nothing else runs, and no task can be cancelled."""
+    """Block the event loop: nothing else runs, and no task can be cancelled."""
     time.sleep(600)
     return NoteResult(text=params.text)
 
 
 async def stub(params: NoteParams, context: JobContext) -> NoteResult:
-    """As the generator writes it."""
+    """A stub as the generator writes it."""
     raise HandlerNotImplementedError("Stub")
 
 

@@ -1,4 +1,4 @@
-"""A command in a process of its own, watched through what it prints on stderr."""
+"""A command as a process, observed through its stderr."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ import time
 from contextlib import suppress
 
 SLACK = 2.0
-"""Seconds that a machine under load may need on top of a promise."""
+"""Extra seconds for a machine under load."""
 
 _PATIENCE = 30.0
 
 
 class Started:
-    """A thread reads its lines, so that no test waits for one that never comes; or nobody does."""
+    """A thread reads the process's lines, so that a test never waits forever; or no thread does."""
 
     def __init__(self, process: subprocess.Popen[str], *, is_read: bool = True) -> None:
         self.process = process
@@ -31,11 +31,11 @@ class Started:
 
     @property
     def text(self) -> str:
-        """What it has printed so far."""
+        """Return everything printed until now."""
         return "".join(self.lines)
 
     def wait_for(self, pattern: str) -> re.Match[str]:
-        """Until it prints a line that this pattern is found in, after the line that was waited for before."""
+        """Wait for a line that matches the pattern, after the last line waited for."""
         deadline = time.monotonic() + _PATIENCE
         with self._news:
             while True:
@@ -47,11 +47,11 @@ class Started:
                     raise AssertionError(f"{pattern!r} was never printed:\n{self.text}")
 
     def skip(self) -> None:
-        """What it has printed so far is not waited for."""
+        """Skip everything printed until now."""
         self._seen = len(self.lines)
 
     def wait_for_all(self, *patterns: str) -> list[re.Match[str]]:
-        """Until each of these has been printed, in whatever order."""
+        """Wait until a line has matched each pattern, in any order."""
         begin, found = self._seen, []
         for pattern in patterns:
             self._seen = begin
@@ -60,29 +60,29 @@ class Started:
         return found
 
     def signal(self, number: signal.Signals = signal.SIGTERM) -> float:
-        """Send a signal; the moment it was sent."""
+        """Send a signal, and return the time."""
         sent = time.monotonic()
         self.process.send_signal(number)
         return sent
 
     def wait(self) -> int:
-        """Until it has ended, and everything it started with it; its exit status."""
+        """Wait until it and everything it started have ended. Return its exit status."""
         status = self.process.wait(_PATIENCE)
         self.wait_until_nobody_prints()
         return status
 
     def wait_until_nobody_prints(self) -> None:
-        """Until every process that has its stderr is gone."""
+        """Wait until every process with its stderr has ended."""
         self._reader.join(_PATIENCE)
         assert not self._reader.is_alive(), f"something it started is still there:\n{self.text}"
 
     def kill(self) -> None:
-        """Clean up after a test."""
+        """Kill it after a test."""
         self.process.kill()
         self.process.wait()
         if self._reader.is_alive():
             for pid in re.findall(r" pid (\d+)", self.text):
-                with suppress(ProcessLookupError):  # it ends by itself when its supervisor does, unless that is broken
+                with suppress(ProcessLookupError):  # it ends with its supervisor, unless that is broken
                     os.kill(int(pid), signal.SIGKILL)
         if self._reader.ident is not None:
             self._reader.join(_PATIENCE)

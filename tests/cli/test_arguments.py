@@ -1,4 +1,4 @@
-"""Durations, moments, lists of names and JSON, as they are written on the command line."""
+"""Durations, times, lists of names and JSON as arguments of commands."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import click
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from server_jobs_cli.console.arguments import duration, json_object, moment, names
+from server_jobs_cli.console.options import duration, json_object, moment, names
 
 
 @pytest.mark.parametrize(
@@ -65,7 +65,7 @@ def test_a_json_object_is_read_as_it_is_written(value: dict[str, object]) -> Non
     ("text", "problem"),
     [
         ("{", "not valid JSON: Expecting property name"),
-        ('{"a": 1, "a": 2}', 'the key "a" is there twice'),
+        ('{"a": 1, "a": 2}', 'the key "a" occurs twice'),
         ('{"a": NaN}', "NaN is not JSON"),
         ("[" * 100_000, "not valid JSON"),
         ('{"a": ' + "1" * 5_000 + "}", "not valid JSON"),

@@ -16,7 +16,7 @@ import pytest
 from server_jobs import ConcurrencyLimit, JobOptions, JobRegistry, create_job_registry, define_job
 from server_jobs.domain.ids import schedule_id
 from server_jobs_cli.doctor import sqlite_checks
-from server_jobs_cli.doctor.project_checks import check_key_secret
+from server_jobs_cli.doctor.doctor import check_key_secret
 
 from tests.generator.projects import TemporaryProject, job_spec, make_project, without_digests
 
@@ -33,14 +33,14 @@ def examine(shop: Shop, *, status: int) -> list[Finding]:
 
 
 def found(findings: list[Finding], text: str) -> Finding:
-    """The one finding with that text."""
+    """Return the one finding with that text."""
     (finding,) = (finding for finding in findings if text in str(finding["message"]))
     return finding
 
 
 @pytest.fixture
 def well(shop: Shop) -> Shop:
-    """The shop, its schedule stored, so that nothing fails."""
+    """Return a shop with its schedule stored, so that nothing fails."""
     shop.execute(
         "INSERT INTO cron_jobs (id, job_name, name, cron_expression, timezone, params, created_at, updated_at) "
         """VALUES (:id, 'Shout', 'morning', '0 9 * * *', 'Europe/Berlin', '{ "text": "good morning" }', 0, 0)""",
@@ -96,12 +96,12 @@ def test_a_schedule_that_is_not_declared_any_more_is_a_warning(well: Shop) -> No
         "INSERT INTO cron_jobs (id, job_name, name, cron_expression, created_at, updated_at) "
         "VALUES ('old', 'Shout', 'evening', '0 20 * * *', 0, 0)"
     )
-    assert found(examine(well, status=0), "Shout/evening is not declared any more")["verdict"] == "warn"
+    assert found(examine(well, status=0), "Shout/evening is no longer declared")["verdict"] == "warn"
     well.execute("UPDATE cron_jobs SET enabled = false WHERE id = 'old'")  # as a worker does
-    assert not [one for one in examine(well, status=0) if "not declared any more" in str(one["message"])]
+    assert not [one for one in examine(well, status=0) if "no longer declared" in str(one["message"])]
 
 
-def test_unfinished_jobs_that_nobody_knows_are_warnings(well: Shop) -> None:
+def test_unfinished_unknown_jobs_are_warnings(well: Shop) -> None:
     for name, version in (("Gone", 1), ("Nap", 7)):
         job_id = well.enqueue("Nap")
         well.execute(
@@ -138,7 +138,7 @@ def test_jobs_that_no_worker_begins_are_a_warning(well: Shop) -> None:
         ),
     ],
 )
-def test_jobs_that_a_worker_would_not_begin_are_not_told_as_due(well: Shop, sql: str) -> None:
+def test_jobs_that_a_worker_would_not_start_are_not_reported_as_due(well: Shop, sql: str) -> None:
     well.enqueue("Nap")
     well.execute("UPDATE jobs SET scheduled_for = 0")
     well.execute(sql)
@@ -181,9 +181,7 @@ def test_a_network_file_system_is_a_warning(
     assert all(f"({kind})" in str(finding["message"]) for finding in warnings)
 
 
-def test_where_mounts_cannot_be_read_nothing_is_said_of_them(
-    well: Shop, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_unreadable_mounts_give_no_finding(well: Shop, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(sqlite_checks, "_MOUNTS", tmp_path / "nothing")
     assert not [finding for finding in examine(well, status=0) if "file system" in str(finding["message"])]
 
@@ -279,7 +277,7 @@ def test_names_in_rows_control_nothing(well: Shop) -> None:
 
 
 class GeneratedProject:
-    """A project that was generated and migrated, examined in a process of its own: it has modules of its own."""
+    """A generated and migrated project, examined in a child process because it has its own modules."""
 
     def __init__(self, project: TemporaryProject) -> None:
         self.project = project
@@ -295,7 +293,7 @@ class GeneratedProject:
 
 @pytest.fixture(scope="module")
 def generated(tmp_path_factory: pytest.TempPathFactory) -> GeneratedProject:
-    """One project for the tests below, which leave it as they found it."""
+    """Return one project for the tests below, which do not change it."""
     schedule = {"name": "daily", "cron": "0 9 * * *", "params": {}}
     specs = {"send_email": job_spec("SendEmail", schedules=[schedule])}
     project = make_project(tmp_path_factory.mktemp("generated"), specs)
@@ -305,7 +303,7 @@ def generated(tmp_path_factory: pytest.TempPathFactory) -> GeneratedProject:
     return generated
 
 
-def test_a_fresh_project_has_nothing_but_a_stub_to_mend(generated: GeneratedProject) -> None:
+def test_a_fresh_project_has_only_a_stub_to_implement(generated: GeneratedProject) -> None:
     done = generated.run("doctor")
     assert done.returncode == 0, done.stdout + done.stderr
     for line in (

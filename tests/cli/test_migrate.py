@@ -1,4 +1,4 @@
-"""`server-jobs migrate`, on a project whose migrations the generator wrote."""
+"""`server-jobs migrate` on a project with generated migrations."""
 
 from __future__ import annotations
 
@@ -8,18 +8,19 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from server_jobs.domain import table_names
 
 from tests.generator.databases import postgres_database
 from tests.generator.projects import TemporaryProject, make_project, without_digests
 
 from .shop import run
 
-TABLES = {"server_jobs_version", "cron_jobs", "job_starts", "jobs", "paused_queues", "job_audit"}
+TABLES = {*table_names.TABLES, "server_jobs_version"}
 
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> TemporaryProject:
-    """A project with one job, generated."""
+    """Return a generated project with one job."""
     project = make_project(tmp_path_factory.mktemp("project"))
     project.generate()
     return project
@@ -112,7 +113,7 @@ def test_postgresql_is_migrated_too(project: TemporaryProject) -> None:
         (["--database", "postgresql+nodriver://localhost/shop"], "nodriver"),
     ],
 )
-def test_what_cannot_be_done_is_said_in_one_message(
+def test_impossible_versions_are_reported_in_one_message(
     project: TemporaryProject, tmp_path: Path, arguments: list[str], problem: str
 ) -> None:
     result = project.run("migrate", "--database", f"sqlite:///{tmp_path}/new.sqlite3", *arguments)
@@ -122,9 +123,7 @@ def test_what_cannot_be_done_is_said_in_one_message(
     assert "secret" not in result.output
 
 
-def test_when_another_process_keeps_the_database_it_says_for_what_to_look(
-    project: TemporaryProject, tmp_path: Path
-) -> None:
+def test_a_lock_of_another_process_is_reported_with_advice(project: TemporaryProject, tmp_path: Path) -> None:
     with closing(sqlite3.connect(tmp_path / "busy.sqlite3")) as other:
         other.execute("BEGIN EXCLUSIVE")
         result = project.run("migrate", "--database", f"sqlite:///{tmp_path}/busy.sqlite3?timeout=0.1")
@@ -133,9 +132,7 @@ def test_when_another_process_keeps_the_database_it_says_for_what_to_look(
 
 
 @pytest.mark.parametrize(("scheme", "problem"), [("postgresql", "'[::1' is no host"), ("libsql", "Invalid IPv6 URL")])
-def test_a_url_that_cannot_be_read_is_said_without_its_password(
-    project: TemporaryProject, scheme: str, problem: str
-) -> None:
+def test_an_invalid_url_is_reported_without_its_password(project: TemporaryProject, scheme: str, problem: str) -> None:
     for command in ("migrate", "doctor"):
         result = project.run(command, "--database", f"{scheme}://ann:secret@[::1/shop")
         assert result.exit_code in (1, 2)

@@ -1,4 +1,4 @@
-"""`server-jobs migrate` changes our tables in our database, and nothing that belongs to somebody else."""
+"""`server-jobs migrate` changes our tables in our database, and nothing that belongs to another program."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from server_jobs import project as projects
+from server_jobs.domain.table_names import TABLES
 from sqlalchemy import create_engine, inspect, text
 
 from tests.conformance.hrana_server import HranaServer
@@ -17,7 +18,7 @@ from .shop import run
 
 ROOT = Path(__file__).parents[2]
 VERSIONS = "generated/migrations/versions"
-OURS = {"cron_jobs", "job_starts", "jobs", "paused_queues", "job_audit", "server_jobs_version"}
+OURS = {*TABLES, "server_jobs_version"}
 
 
 @pytest.fixture
@@ -43,13 +44,13 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
 
 
 def new_project(folder: Path) -> TemporaryProject:
-    """A project as `init` makes it."""
+    """Return a project as `init` creates it."""
     assert run("init", str(folder)).exit_code == 0
     return TemporaryProject(folder)
 
 
 def execute(url: str, *statements: str) -> None:
-    """Change a database as somebody else does."""
+    """Change a database as another program does."""
     engine = create_engine(url.replace("postgresql://", "postgresql+psycopg://"))
     with engine.begin() as connection:
         for statement in statements:
@@ -58,7 +59,7 @@ def execute(url: str, *statements: str) -> None:
 
 
 def record_as_alembic_does(url: str) -> None:
-    """Let `alembic_version` have the revisions, as in earlier releases and where an application's Alembic runs ours."""
+    """Store the revisions in `alembic_version`, as earlier releases and an application's Alembic do."""
     execute(
         url,
         "CREATE TABLE alembic_version AS SELECT * FROM server_jobs_version",
@@ -75,7 +76,7 @@ def rows(url: str, table: str) -> list[tuple[object, ...]]:
 
 
 def names(url: str) -> set[str]:
-    """The tables and views of a database."""
+    """Return the tables and views of a database."""
     engine = create_engine(url.replace("postgresql://", "postgresql+psycopg://"))
     inspector = inspect(engine)
     found = {*inspector.get_table_names(), *inspector.get_view_names()}
@@ -156,11 +157,11 @@ def test_a_table_of_an_application_is_in_the_way_on_turso(
         execute(f"sqlite:///{server.path}", "CREATE TABLE jobs (id INTEGER)")
         result = project.run("migrate", "--database", server.url)
         assert result.exit_code == 3
-        assert "Give server-jobs a database of its own" in result.stderr
+        assert "Use a separate database for server-jobs" in result.stderr
         assert names(f"sqlite:///{server.path}") == {"jobs"}
 
 
-def test_tables_without_a_recorded_revision_are_left_to_whoever_made_them(project: TemporaryProject, url: str) -> None:
+def test_tables_without_a_recorded_revision_are_left_alone(project: TemporaryProject, url: str) -> None:
     project.run("migrate", "--database", url)
     execute(url, "DROP TABLE server_jobs_version")
     result = project.run("migrate", "--database", url)
@@ -195,5 +196,5 @@ def test_a_second_project_is_refused_in_the_same_place(project: TemporaryProject
 
     assert result.exit_code == 3
     assert "which this project does not have: it belongs to another project" in result.stderr
-    assert "give this project a" in result.stderr
+    assert "give this project its own" in result.stderr
     assert (names(url), rows(url, "server_jobs_version")) == before

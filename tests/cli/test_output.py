@@ -1,4 +1,4 @@
-"""What is printed cannot control a terminal, whatever it is made of."""
+"""Printed values can never control the terminal."""
 
 from __future__ import annotations
 
@@ -10,9 +10,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from server_jobs_cli.console.output import one_line, printable
-from server_jobs_cli.console.suggestion import suggestion
-from server_jobs_cli.console.times import age, length, local
+from server_jobs.domain.clock import length
+from server_jobs_cli.console.output import age, local, one_line, printable, suggestion
 
 MOMENT = datetime(2026, 1, 31, 9, tzinfo=UTC)
 
@@ -35,7 +34,7 @@ def test_the_escapes_mean_the_same_in_json(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["\x1b[31m", "\x9b31m", "\u202eevil", "\u2066evil", "\ufeff", "\r", "\x07", "\x7f"])
-def test_what_could_deceive_a_reader_is_escaped(text: str) -> None:
+def test_deceptive_characters_are_escaped(text: str) -> None:
     assert printable(text).startswith("\\")
 
 
@@ -87,6 +86,6 @@ def test_a_suggestion_sees_through_case_and_separators(name: str) -> None:
     assert suggestion(name, ["ImportCsv", "SendEmail"]) == "did you mean 'SendEmail'?"
 
 
-def test_without_a_near_name_the_suggestion_is_all_there_are() -> None:
+def test_without_a_similar_name_the_suggestion_lists_all() -> None:
     assert suggestion("xyz", ["ImportCsv", "SendEmail"]) == "there are ImportCsv, SendEmail"
-    assert suggestion("xyz", []) == "there are none"
+    assert suggestion("xyz", []) == "none exist"

@@ -1,4 +1,4 @@
-"""Two projects and an application in one PostgreSQL database, each with tables named `jobs`, as users run them."""
+"""Two projects and an application in one PostgreSQL database, each with a table named `jobs`."""
 
 from __future__ import annotations
 
@@ -8,11 +8,14 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import psycopg
+import psycopg.sql
 import pytest
 
-from tests.conformance.postgres_roles import readme_roles, readme_sql
+from tests.conformance.postgres.postgres_roles import documented_roles
+from tests.docs.pages import ROOT, block
 from tests.docs.prepared import prepared_command
 from tests.generator.databases import postgres_database
 from tests.generator.projects import TemporaryProject, job_spec, run_command
@@ -28,7 +31,7 @@ with Session(engine) as session:
     Hello.later_in(session, {{"name": "Grace"}}, unique_key="one")
     session.commit()
 """
-# Runs in a process of its own, and enqueues from there.
+# Runs in a handler process, and enqueues from there.
 AGAIN = """
 from generated.jobs import Hello
 from generated.models.again import AgainParams, AgainResult
@@ -46,7 +49,7 @@ Command = Callable[..., str]
 
 @pytest.fixture(scope="module")
 def url() -> Iterator[str]:
-    """The URL of a database with a table `jobs` of an application."""
+    """Yield the URL of a database with an application's table `jobs`."""
     with postgres_database() as location:
         with psycopg.connect(location, autocommit=True) as connection:
             connection.execute("CREATE TABLE jobs (id int); INSERT INTO jobs VALUES (7)")
@@ -54,7 +57,7 @@ def url() -> Iterator[str]:
 
 
 def new_project(folder: Path, schema: str | None) -> TemporaryProject:
-    """A project as `init` makes it, in a schema, with another job that enqueues."""
+    """Return a project as `init` creates it, in a schema, with another job that enqueues."""
     assert run_command("init", str(folder)).exit_code == 0
     project = TemporaryProject(folder)
     if schema is not None:
@@ -73,17 +76,17 @@ def set_schema(project: TemporaryProject, schema: str) -> None:
 
 @pytest.fixture(scope="module")
 def command() -> Iterator[Command]:
-    """`server-jobs` in a process of its own, without its start."""
+    """Yield a fast `server-jobs` as a process."""
     with prepared_command() as programs:
 
-        def run(project: TemporaryProject, url: str, *arguments: str) -> str:
-            return in_process(project, url, str(programs / "server-jobs"), *arguments)
+        def run(project: TemporaryProject, url: str, *arguments: str, status: int = 0) -> str:
+            return in_process(project, url, str(programs / "server-jobs"), *arguments, status=status)
 
         yield run
 
 
-def in_process(project: TemporaryProject, url: str, *command: str) -> str:
-    """Run a command in the folder of the project; what it prints."""
+def in_process(project: TemporaryProject, url: str, *command: str, status: int = 0) -> str:
+    """Run a command in the folder of the project, and return its output, or its errors if it must fail."""
     done = subprocess.run(
         command,
         cwd=project.root,
@@ -93,20 +96,30 @@ def in_process(project: TemporaryProject, url: str, *command: str) -> str:
         check=False,
         timeout=60,
     )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
+    assert done.returncode == status, done.stdout + done.stderr
+    return done.stderr if status else done.stdout
 
 
 def test_two_projects_and_an_application_share_a_database(url: str, tmp_path: Path, command: Command) -> None:
     shop, blog = new_project(tmp_path / "shop", "shop"), new_project(tmp_path / "blog", "order")
     assert command(shop, url, "migrate").splitlines()[0] == f"migrating {url} (schema shop)"
     command(blog, url, "migrate")
-    with readme_roles(url, "shop") as roles:
+    with documented_roles(url, "shop") as roles:
         command(shop, roles["jobs_enqueuer"], "enqueue", "Hello", "--params", '{"name": "Ada"}')
         command(shop, url, "enqueue", "Again", "--params", "{}")
         application = APPLICATION.format(url=url.replace("postgresql:", "postgresql+psycopg:"))
         in_process(shop, url, sys.executable, "-c", application)
+        refused = command(shop, roles["jobs_enqueuer"], "worker", "--until-empty", status=3)
+        assert "permission denied for table jobs; grant the privilege to this role" in refused
         command(shop, roles["jobs_worker"], "worker", "--until-empty")
+        assert "the tables are at the newest revision" in command(shop, roles["jobs_worker"], "doctor")
+        with psycopg.connect(url, autocommit=True) as connection:
+            role = urlsplit(roles["jobs_worker"]).username or ""
+            statement = "REVOKE ALL ON shop.server_jobs_version FROM {}"
+            connection.execute(psycopg.sql.SQL(statement).format(psycopg.sql.Identifier(role)))
+        examined = command(shop, roles["jobs_worker"], "doctor")
+        assert "the revision of the tables is not checked: " in examined
+        assert "permission denied for table server_jobs_version" in examined
     command(blog, url, "enqueue", "Hello", "--params", '{"name": "Alan"}')
 
     with psycopg.connect(url) as connection:
@@ -130,7 +143,7 @@ def test_tables_move_to_a_schema_with_their_jobs(tmp_path: Path, command: Comman
         command(project, url, "enqueue", "Hello", "--params", '{"name": "Ada"}')
         with psycopg.connect(url, autocommit=True) as connection:
             connection.execute("CREATE VIEW mine AS SELECT 1 AS one; CREATE TABLE customers (id int)")
-            connection.execute(readme_sql("DO $$").encode())
+            connection.execute(block(ROOT / "docs/how-to/migrations.md", "pgsql").encode())
             left = connection.execute("SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace")
             assert {name for (name,) in left} == {"mine", "customers"}
         set_schema(project, "jobs")

@@ -1,9 +1,11 @@
-"""The program itself: its help, what it imports, and what becomes of errors."""
+"""The program itself: help, imports, and errors."""
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import click
@@ -15,6 +17,12 @@ from server_jobs_cli.program import program
 from .shop import ROOT, Shop, run
 
 HEAVY = ("alembic", "datamodel_code_generator", "jinja2", "rich.console", "sqlalchemy")
+EXTRAS = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
+GENERATOR_MODULES = [
+    re.split(r"[<>=\[]", package)[0].replace("-", "_")
+    for package in EXTRAS["generator"]
+    if not package.startswith("server-jobs")
+]
 
 
 def test_the_help_lists_every_command_in_its_section() -> None:
@@ -72,7 +80,7 @@ def test_the_help_imports_nothing_heavy(arguments: str) -> None:
 
 
 @pytest.mark.parametrize("missing", ["click", "rich"])
-def test_without_its_libraries_the_command_says_what_to_install(missing: str) -> None:
+def test_without_its_libraries_the_command_names_the_package(missing: str) -> None:
     script = f"import sys; sys.modules[{missing!r}] = None; from server_jobs_cli import main; main()"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
     assert done.returncode == 3
@@ -80,7 +88,9 @@ def test_without_its_libraries_the_command_says_what_to_install(missing: str) ->
     assert "Traceback" not in done.stderr
 
 
-@pytest.mark.parametrize(("module", "extra"), [("alembic", "sqlalchemy"), ("datamodel_code_generator", "generator")])
+@pytest.mark.parametrize(
+    ("module", "extra"), [("alembic", "sqlalchemy"), *((module, "generator") for module in GENERATOR_MODULES)]
+)
 def test_a_missing_extra_is_named(module: str, extra: str, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail() -> None:
         raise ModuleNotFoundError(f"No module named {module!r}", name=f"{module}.config")

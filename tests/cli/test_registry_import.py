@@ -1,4 +1,4 @@
-"""Where the registry comes from, and what is said when it cannot be had."""
+"""The import of the registry, and the errors if it fails."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .shop import run
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Iterator[Path]:
-    """A folder for modules to import, of which nothing is left afterwards."""
+    """Yield a folder for modules to import, and clean up afterwards."""
     path, modules = list(sys.path), set(sys.modules)
     yield tmp_path
     sys.path[:] = path
@@ -44,7 +44,7 @@ def test_the_generated_registry_is_that_of_the_project(folder: Path) -> None:
     (package / "registry.py").write_text(
         "from server_jobs import create_job_registry\nregistry = create_job_registry()\n"
     )
-    assert "no job is called 'Shout'; there are none" in refusal(folder)
+    assert "no job is called 'Shout'; none exist" in refusal(folder)
 
 
 def test_settings_that_cannot_be_used_are_named(folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""The command line on a Turso database, which Alembic does not reach."""
+"""The command line on a Turso database, which Alembic cannot connect to."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from server_jobs.databases.turso.database import TursoDatabase
 from server_jobs.domain.interfaces import Row, Statement, Value
 from server_jobs.errors import DatabaseError, ProjectError
 from server_jobs.schema import metadata
-from server_jobs_cli.database.plain_sql import PlainRevision, plain_revisions, recorded, upgrade
-from server_jobs_cli.project.workspace import Workspace
+from server_jobs_cli.console.workspace import Workspace
+from server_jobs_cli.plain_sql import PlainRevision, plain_revisions, recorded, upgrade
 from sqlalchemy import create_engine, inspect
 
 from tests.conformance.hrana_server import HranaServer
@@ -39,7 +39,7 @@ NEWEST = max(path.stem.rpartition("_")[0] for path in (ROOT / "generated/migrati
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> TemporaryProject:
-    """A project with a job that has a schedule with an awkward text, generated."""
+    """Return a generated project with a job whose schedule has an awkward text."""
     spec = job_spec("Report", schedules=[schedule(params={"text": 'it\'s at :noon; -- "always"\n?'})])
     project = make_project(tmp_path_factory.mktemp("project"), {"report": spec})
     project.generate()
@@ -48,7 +48,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> TemporaryProject:
 
 @pytest.fixture
 def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[HranaServer]:
-    """A server on an empty database, its token in the environment."""
+    """Yield a server with an empty database, and its token in the environment."""
     monkeypatch.setenv("TURSO_AUTH_TOKEN", TOKEN)
     with HranaServer(tmp_path / "turso.sqlite3", TOKEN) as server:
         yield server
@@ -149,7 +149,7 @@ async def test_two_who_migrate_at_the_same_time_do_it_once(server: HranaServer) 
 
 
 class Overtaken(TursoDatabase):
-    """A database that somebody else migrates behind one of its calls."""
+    """A database that another process migrates during one of its calls."""
 
     def __init__(self, url: str, calls: int, migrate: Callable[[], Awaitable[object]]) -> None:
         super().__init__(url)
@@ -166,7 +166,7 @@ class Overtaken(TursoDatabase):
 
 
 @pytest.mark.parametrize("calls", [1, 2])
-async def test_who_is_overtaken_between_two_looks_has_nothing_to_do(server: HranaServer, calls: int) -> None:
+async def test_a_scheduler_overtaken_between_two_reads_does_nothing(server: HranaServer, calls: int) -> None:
     other = await opened(server)
     revisions = plain_revisions(Workspace(folder=ROOT))
     database = Overtaken(server.url, calls, lambda: upgrade(other, revisions, "head"))
@@ -204,7 +204,7 @@ def test_sql_is_printed_for_an_empty_database_and_none_is_touched(
         (["--database", "libsql://x.turso.io?authToken=secret&x=1"], "authToken=***&x=1' has the unknown option 'x'"),
     ],
 )
-def test_what_cannot_be_done_is_said_in_one_message(
+def test_impossible_versions_are_reported_in_one_message(
     project: TemporaryProject, server: HranaServer, arguments: list[str], problem: str
 ) -> None:
     result = project.run("migrate", "--database", server.url, *arguments)
@@ -221,7 +221,7 @@ def test_a_database_of_a_newer_release_is_left_alone(project: TemporaryProject, 
     result = project.run("migrate", "--database", server.url)
 
     assert result.exit_code == 3
-    assert f"at the revision {NEWEST}, which is not among those of the project" in result.stderr
+    assert f"at the revision {NEWEST}, which the project does not have" in result.stderr
 
 
 def test_before_anything_is_generated_there_is_nothing_to_run(server: HranaServer, tmp_path: Path) -> None:
@@ -240,9 +240,9 @@ def test_a_file_that_was_cut_off_is_not_half_executed(tmp_path: Path) -> None:
         plain_revisions(Workspace(folder=project.root))
 
 
-def test_the_doctor_looks_at_the_revision(project: TemporaryProject, server: HranaServer) -> None:
+def test_the_doctor_checks_the_revision(project: TemporaryProject, server: HranaServer) -> None:
     def examine() -> list[dict[str, str]]:
-        # In a process of its own, as the registry of a project is imported, and others here are called the same.
+        # As a child process, because the registry of a project is imported, and other projects have equal names.
         command = [sys.executable, "-m", "server_jobs_cli", "doctor", "--database", server.url, "--json"]
         done = subprocess.run(command, cwd=project.root, capture_output=True, text=True, check=False)
         found: list[dict[str, str]] = json.loads(done.stdout)

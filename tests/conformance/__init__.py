@@ -1,1 +1,1 @@
-"""What every store must do, written once. A new store joins by one line in `stores.STORES`."""
+"""Behaviour that every store must have. To add a store, add a line to `stores.STORES`."""

@@ -1,4 +1,4 @@
-"""The stores that each test of this folder runs on."""
+"""The stores on which each test of this folder runs."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.conformance.stores import STORES, TURSO_TOKEN, OpenStore, create_sqli
 
 @pytest.fixture(params=STORES)
 def open_store(request: pytest.FixtureRequest) -> OpenStore:
-    """How to open a new, empty store; the test runs once for each kind of store."""
+    """Return a function that opens a new, empty store; the test runs once for each kind of store."""
     return STORES[request.param]
 
 
@@ -31,14 +31,14 @@ def url() -> Iterator[str]:
 
 @pytest.fixture
 def connection(url: str) -> Iterator[psycopg.Connection]:
-    """A connection of somebody else to the same database."""
+    """Yield a second connection to the same database."""
     with postgres_connection(url) as connection:
         yield connection
 
 
 @pytest.fixture
 def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[HranaServer]:
-    """A libSQL server with empty tables, which asks for a token. Nobody waits long before a request is sent again."""
+    """Yield a libSQL server with empty tables that requires a token. Clients retry without long pauses."""
     monkeypatch.setattr(turso, "_PAUSES", (0.001, 0.002))
     monkeypatch.delenv("TURSO_AUTH_TOKEN", raising=False)
     create_sqlite_file(tmp_path / "turso.sqlite3")

@@ -1,8 +1,8 @@
-"""A strict stand-in for the D1 binding of a Worker, on SQLite: it refuses and converts what D1 does.
+"""A strict fake of a Worker's D1 binding, on SQLite: it rejects and converts the same values as D1.
 
-The rules are those of Cloudflare's limits page and of D1 itself in its local form: at most 100 bound parameters and
-100,000 bytes of SQL, five terms of a UNION, no text of more than 2,000,000 bytes, every number bound as a double, no
-statement that begins or ends a transaction, each batch atomic.
+The rules come from Cloudflare's limits page and from local D1: at most 100 bound parameters and 100,000 bytes of SQL,
+five terms of a UNION, no text of more than 2,000,000 bytes, every number bound as a double, no statement that begins or
+ends a transaction, each batch atomic.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _FORBIDDEN = re.compile(r"^\s*(BEGIN|COMMIT|END|ROLLBACK|SAVEPOINT|ATTACH|VACUUM
 
 
 class D1Refusal(Exception):
-    """What D1 raises."""
+    """An error of D1."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ class FakeD1:
 
     async def batch(self, statements: object) -> Sequence[FakeResult]:
         assert isinstance(statements, list)
-        await asyncio.sleep(0)  # others may ask before it is answered
+        await asyncio.sleep(0)  # let other calls run before the answer
         self._connection.execute("BEGIN IMMEDIATE")
         try:
             results = [self._execute(statement) for statement in statements]
@@ -91,7 +91,7 @@ class FakeD1:
         return results
 
     def execute(self, sql: str) -> None:
-        """Change the database behind everybody's back."""
+        """Change the database without the binding."""
         self._connection.execute(sql)
 
     def close(self) -> None:
@@ -105,7 +105,7 @@ class FakeD1:
 
 
 def _bound(value: object) -> object:
-    """JavaScript has one kind of number, and D1 refuses a BigInt."""
+    """Convert a parameter. JavaScript has one kind of number, and D1 rejects a BigInt."""
     match value:
         case bool() | int():
             if abs(value) > LARGEST_EXACT_INTEGER:
@@ -118,5 +118,5 @@ def _bound(value: object) -> object:
 
 
 def _read(value: object) -> object:
-    """D1 answers with a list of numbers where there are bytes."""
+    """Convert a value of an answer. D1 returns bytes as a list of numbers."""
     return list(value) if isinstance(value, bytes) else value

@@ -1,4 +1,4 @@
-"""The jobs and steps of the suite, for the tests that are about one store only."""
+"""Jobs and steps of the suite, for tests of a single store."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""A strict libSQL server for tests: Hrana over HTTP in JSON, on a SQLite file, on a free port of this machine.
+"""A strict libSQL server for tests: Hrana over HTTP in JSON, on a SQLite file, on a free local port.
 
-It answers `/v2/pipeline` and `/v3/pipeline`, with batons, streams that expire, conditions and a token. It refuses what
-some server refuses: named arguments, a wrong number of them, several statements in one text, keys it does not know,
-numbers that are not finite. What shall go wrong is put into `troubles`, one for each request to come.
+It serves `/v2/pipeline` and `/v3/pipeline`, with batons, expiring streams, conditions and a token. It rejects whatever
+any server rejects: named arguments, a wrong number of arguments, several statements in one text, unknown keys, infinite
+numbers. Tests inject failures through `troubles`, one for each coming request.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ Json = Mapping[str, object]
 
 @dataclass(frozen=True)
 class Reply:
-    """A status and a body, of which the connection may break in the middle."""
+    """A status and a body; the connection may break within the body."""
 
     status: int
     body: bytes
@@ -46,30 +46,30 @@ class Reply:
 
 
 Trouble = Callable[[Callable[[], Reply]], Reply | None]
-"""What becomes of a request, whose execution it is given. None: the connection is dropped without an answer."""
+"""Decides the reply to a request, given a function that executes it. None drops the connection without an answer."""
 
 
 def dropped_before(execute: Callable[[], Reply]) -> None:
-    """The connection breaks, and nothing is executed."""
+    """Drop the connection without executing the request."""
 
 
 def dropped_after(execute: Callable[[], Reply]) -> None:
-    """Everything is executed, and the connection breaks before the answer."""
+    """Execute the request, and drop the connection before the answer."""
     execute()
 
 
 def cut_off(execute: Callable[[], Reply]) -> Reply:
-    """Everything is executed, and the connection breaks within the answer."""
+    """Execute the request, and drop the connection within the answer."""
     return replace(execute(), is_cut_off=True)
 
 
 def says(status: int, body: object) -> Trouble:
-    """This is the answer, and nothing is executed."""
+    """Give this answer without executing the request."""
     return lambda execute: Reply(status, body.encode() if isinstance(body, str) else _json(body))
 
 
 def waits_for(event: threading.Event) -> Trouble:
-    """Nothing is executed until then."""
+    """Wait for the event without executing the request."""
 
     def trouble(execute: Callable[[], Reply]) -> Reply:
         event.wait(10)
@@ -79,7 +79,7 @@ def waits_for(event: threading.Event) -> Trouble:
 
 
 def changes_the_answer(change: Callable[[dict[str, object]], None]) -> Trouble:
-    """Everything is executed, and the answer is changed."""
+    """Execute the request, and change the answer."""
 
     def trouble(execute: Callable[[], Reply]) -> Reply:
         reply = execute()
@@ -91,7 +91,7 @@ def changes_the_answer(change: Callable[[dict[str, object]], None]) -> Trouble:
 
 
 class HranaError(Exception):
-    """What the server refuses, with a code."""
+    """The server rejects a request, with a code."""
 
     def __init__(self, message: str, code: str) -> None:
         self.document = {"message": message, "code": code}
@@ -99,10 +99,10 @@ class HranaError(Exception):
 
 
 class HranaServer:
-    """A server in threads of its own, until the block ends.
+    """A server in its own threads, until the block ends.
 
-    `posts` counts what came in, `requests` are those that were executed, `statements` is their SQL. Without a token it
-    serves everybody.
+    `posts` counts the received requests, `requests` has the executed ones, `statements` their SQL. Without a token it
+    accepts every client.
     """
 
     def __init__(self, path: Path, token: str | None = None) -> None:
@@ -121,23 +121,23 @@ class HranaServer:
 
     @property
     def port(self) -> int:
-        """Where it listens."""
+        """Return its port."""
         return int(self._listener.server_address[1])
 
     @property
     def url(self) -> str:
-        """Its URL, as clients of libSQL write it."""
+        """Return its URL in libSQL's form."""
         return f"libsql://127.0.0.1:{self.port}?tls=0"
 
     def forget(self) -> None:
-        """Count anew."""
+        """Reset the counters."""
         self.posts = 0
         self.requests.clear()
         self.statements.clear()
 
     @property
     def open_streams(self) -> int:
-        """How many streams wait for another request."""
+        """Return how many streams wait for another request."""
         with self._lock:
             self._expire()
             return len(self._streams)
@@ -156,7 +156,7 @@ class HranaServer:
             stream.close()
 
     def answer(self, path: str, token: str | None, body: bytes) -> Reply | None:
-        """What a request is answered with; None if it is not."""
+        """Return the answer to a request; None to give none."""
         self.posts += 1
         if self.token is not None and token != f"Bearer {self.token}":
             return Reply(401, _json({"error": "Unauthorized: `The JWT is invalid`"}))
@@ -186,7 +186,7 @@ class HranaServer:
         return {"baton": self._park(stream), "base_url": None, "results": results}
 
     def _take(self, baton: object) -> Stream:
-        """A baton is good for one request."""
+        """Take the stream of a baton, which is valid for one request."""
         if baton is None:
             return Stream(self)
         with self._lock:
@@ -212,7 +212,7 @@ class HranaServer:
 
 
 class Stream:
-    """A connection to the database, which lives as long as its client comes back in time."""
+    """A connection to the database, which expires if its client does not return in time."""
 
     def __init__(self, server: HranaServer) -> None:
         self._server = server
@@ -224,7 +224,7 @@ class Stream:
         self.is_closed = False
 
     def close(self) -> None:
-        """End it. What was not committed is gone."""
+        """End the stream, and roll back."""
         self.is_closed = True
         self._connection.close()
 
@@ -407,7 +407,7 @@ class _Listener(ThreadingTCPServer):
         self.server_close()
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """Clients that do not wait for their answer are a part of the tests."""
+        """Ignore clients that disconnect before their answer, which some tests do."""
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -428,7 +428,7 @@ class _Handler(BaseHTTPRequestHandler):
         super().finish()
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002  the name in the standard library
-        """Nobody wants to read it."""
+        """Log nothing."""
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["content-length"]))

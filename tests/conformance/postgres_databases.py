@@ -20,7 +20,7 @@ _spoiled: set[str] = set()
 
 @contextmanager
 def empty_database() -> Iterator[str]:
-    """The URL of a database with empty tables that nobody else uses until the block ends."""
+    """Yield the URL of a database with empty tables that no other test uses until the block ends."""
     url = _free.pop() if _free else _create()
     empty(url)
     yield url
@@ -30,7 +30,7 @@ def empty_database() -> Iterator[str]:
 
 @contextmanager
 def new_database() -> Iterator[str]:
-    """The URL of a database of its own, dropped at the end."""
+    """Yield the URL of a new database, dropped at the end."""
     url = _create()
     try:
         yield url
@@ -39,14 +39,14 @@ def new_database() -> Iterator[str]:
 
 
 def empty(url: str) -> None:
-    """Delete all rows; DELETE, as TRUNCATE makes new files."""
+    """Delete all rows with DELETE, because TRUNCATE creates new files."""
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute("; ".join(f"DELETE FROM {table}" for table in metadata.tables).encode())
 
 
 @contextmanager
 def postgres_connection(url: str, *, autocommit: bool = True) -> Iterator[psycopg.Connection]:
-    """A connection of somebody who uses the same database. What was not committed is rolled back."""
+    """Yield a second connection to the same database. Uncommitted changes are rolled back."""
     connection = psycopg.connect(url, autocommit=autocommit)
     try:
         yield connection
@@ -55,7 +55,7 @@ def postgres_connection(url: str, *, autocommit: bool = True) -> Iterator[psycop
 
 
 def spoil(url: str, statement: str) -> None:
-    """Change the tables of a database, which is not used again for another test."""
+    """Change the tables of a database. No other test uses it afterwards."""
     _spoiled.add(url)
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute(statement.encode())
@@ -66,7 +66,7 @@ def _create() -> str:
     name = f"server_jobs_test_{os.getpid()}_{uuid.uuid4().hex[:8]}"
     with psycopg.connect(server, autocommit=True) as connection:
         connection.execute(f"CREATE DATABASE {name}".encode())
-        connection.execute(f"ALTER DATABASE {name} SET synchronous_commit = off".encode())  # nobody pulls a plug here
+        connection.execute(f"ALTER DATABASE {name} SET synchronous_commit = off".encode())  # no test cuts the power
     atexit.register(_drop, name)
     url = f"{server.rpartition('/')[0]}/{name}"
     engine = create_engine(url.replace("postgresql://", "postgresql+psycopg://"))

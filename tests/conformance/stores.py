@@ -53,7 +53,7 @@ async def open_sqlite(clock: FakeClock) -> AsyncIterator[Store]:
 
 @asynccontextmanager
 async def open_d1(clock: FakeClock) -> AsyncIterator[Store]:
-    """A store on the binding of Cloudflare D1, of which a strict stand-in enforces the rules."""
+    """A store on a strict fake of Cloudflare's D1 binding."""
     with TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         path = Path(folder, "d1.sqlite3")
         create_d1_file(path)
@@ -80,7 +80,7 @@ async def open_postgresql(clock: FakeClock) -> AsyncIterator[Store]:
 
 @asynccontextmanager
 async def open_turso(clock: FakeClock) -> AsyncIterator[Store]:
-    """A store on a libSQL server, of which a strict stand-in speaks the protocol."""
+    """A store on a strict fake of a libSQL server."""
     with TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         path = Path(folder, "turso.sqlite3")
         create_sqlite_file(path)
@@ -108,7 +108,7 @@ def create_sqlite_file(path: Path) -> None:
 
 
 def create_d1_file(path: Path) -> None:
-    """The same as the migrations of a Worker make them, which differ."""
+    """Write the file with the migrations of a Worker, whose tables differ."""
     path.write_bytes(_empty_d1_file())
 
 

@@ -1,4 +1,4 @@
-"""Workers declare the schedules of their code: two releases at once do not fight, and a person's switch is kept."""
+"""Workers declare the schedules of their code. Two releases at once do not fight, and a manual switch is kept."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Release:
         )
 
     async def declare(self) -> list[str]:
-        """A worker of this release starts, or is still there. The names of what it disabled."""
+        """Declare the schedules, as at the start of a worker. Return the names of the disabled ones."""
         return [each.name for each in await self._store.declare_schedules([self._declaration], grace=GRACE)]
 
 
@@ -37,13 +37,13 @@ async def switches(store: Store) -> dict[str, bool]:
     return {each.name: each.enabled for each in await store.list_schedules()}
 
 
-async def test_what_a_registry_declares_is_stored(store: Store) -> None:
+async def test_declared_schedules_of_a_registry_are_stored(store: Store) -> None:
     release = Release(store, "daily", "hourly")
     assert await release.declare() == []
     assert await switches(store) == {"daily": True, "hourly": True}
 
 
-async def test_what_is_not_declared_any_more_is_disabled_and_comes_back_when_it_is_declared_again(
+async def test_a_withdrawn_schedule_is_disabled_until_it_is_declared_again(
     store: Store,
 ) -> None:
     await Release(store, "daily", "hourly").declare()
@@ -64,7 +64,7 @@ async def test_an_old_worker_that_restarts_in_a_rollout_changes_nothing(store: S
     await old.declare()
     await new.declare()
     stored = await store.list_schedules()
-    for _ in range(20):  # both are there, for five minutes
+    for _ in range(20):  # both releases run for five minutes
         assert await old.declare() == []
         assert await new.declare() == []
         clock.advance(GRACE / 4)
@@ -72,7 +72,9 @@ async def test_an_old_worker_that_restarts_in_a_rollout_changes_nothing(store: S
     assert await switches(store) == {"daily": False, "hourly": True, "weekly": True}
 
 
-async def test_an_old_release_takes_over_once_the_new_one_is_gone_for_a_while(store: Store, clock: FakeClock) -> None:
+async def test_an_old_release_takes_over_once_the_new_one_has_been_silent_for_a_while(
+    store: Store, clock: FakeClock
+) -> None:
     old, new = Release(store, "daily"), Release(store, "weekly")
     await old.declare()
     await new.declare()
@@ -94,7 +96,7 @@ async def test_an_outage_of_all_workers_changes_nothing(store: Store, clock: Fak
     assert await store.list_schedules() == stored
 
 
-async def test_what_a_person_switched_off_stays_off(store: Store) -> None:
+async def test_a_schedule_that_a_user_disabled_stays_disabled(store: Store) -> None:
     old, new = Release(store, "daily", "hourly"), Release(store, "daily", "weekly")
     await old.declare()
     for name in ("daily", "hourly"):
@@ -106,7 +108,7 @@ async def test_what_a_person_switched_off_stays_off(store: Store) -> None:
     assert await switches(store) == {"daily": False, "hourly": False, "weekly": False, "yearly": True}
 
 
-async def test_a_person_may_switch_on_what_no_release_declares(store: Store) -> None:
+async def test_a_user_may_enable_a_schedule_that_no_release_declares(store: Store) -> None:
     await Release(store, "daily").declare()
     await Release(store).declare()
     await store.enable_schedule(schedule_id("Report", "daily"), enabled=True)
@@ -115,7 +117,7 @@ async def test_a_person_may_switch_on_what_no_release_declares(store: Store) -> 
     assert await switches(store) == {"daily": True, "weekly": True}
 
 
-async def test_a_person_may_switch_off_for_good_what_a_release_had_dropped(store: Store) -> None:
+async def test_a_user_may_disable_a_schedule_that_a_release_dropped(store: Store) -> None:
     await Release(store, "daily").declare()
     await Release(store).declare()
     await store.enable_schedule(schedule_id("Report", "daily"), enabled=False)
@@ -123,7 +125,7 @@ async def test_a_person_may_switch_off_for_good_what_a_release_had_dropped(store
     assert await switches(store) == {"daily": False, "weekly": True}
 
 
-async def test_what_others_have_stored_is_left_alone(store: Store) -> None:
+async def test_schedules_of_others_are_left_alone(store: Store) -> None:
     """By hand for the same job, by a migration for the same schedule, by another application for another job."""
     others: list[ScheduleRecord] = [
         schedule("by hand", job_name="Report", name="by hand"),
@@ -142,9 +144,7 @@ async def test_a_job_without_schedules_leaves_no_trace(store: Store) -> None:
     assert await switches(store) == {"daily": True}
 
 
-async def test_a_rule_that_changes_is_planned_anew_and_one_that_does_not_keeps_its_plan(
-    store: Store, clock: FakeClock
-) -> None:
+async def test_only_a_changed_rule_is_planned_again(store: Store, clock: FakeClock) -> None:
     await Release(store, "daily").declare()
     (stored,) = await store.list_schedules()
     assert stored.next_run_at is None

@@ -1,4 +1,4 @@
-"""A live queue is read as new workers would read it, and nothing in it changes."""
+"""The check of a live queue reads it as new workers would, and changes nothing."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from server_jobs.domain.record import UNREADABLE, JobQuery, JobStatus
 from server_jobs.errors import UpcastNotImplementedError
 from server_jobs.stores.sql import SqlStore
 from server_jobs.testing import FakeClock
-from server_jobs_cli.generator.row_check import QueueReport, RefusedSchedule, State, check_queue
+from server_jobs_cli.generator.queue_check import QueueReport, RefusedSchedule, State, check_queue
 
 from tests.conformance.examples import completed, failed, finish, insert_and_claim, job, schedule
 from tests.conformance.stores import STORES, OpenStore, create_sqlite_file
@@ -29,14 +29,14 @@ SQL_STORES = [name for name in STORES if name != "memory"]
 
 
 class V1(BaseModel):
-    """An address in one piece."""
+    """An address as one text."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
     to: str
 
 
 class V2(BaseModel):
-    """Several of them, and a word that nobody may see."""
+    """Several addresses, and a secret word."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
     to: list[str]
@@ -78,7 +78,7 @@ def registry_with(upcaster: Callable[[V1], V2] = upcast) -> JobRegistry:
 
 
 async def fill(store: SqlStore) -> None:
-    """Rows of every kind: those whose id begins with `bad` cannot be read."""
+    """Store rows of every kind. Rows whose id begins with `bad` cannot be read."""
     await store.insert(
         [
             *(job(f"good-1-{number}", params='{"to":"ada"}') for number in range(3)),
@@ -108,7 +108,7 @@ async def fill(store: SqlStore) -> None:
 
 @pytest.fixture(params=SQL_STORES)
 def sql_store(request: pytest.FixtureRequest, clock: FakeClock, runner: asyncio.Runner):  # type: ignore[no-untyped-def]
-    """A store in a SQL database; the test runs once for each kind of them."""
+    """Yield a store in a SQL database; the test runs once for each kind."""
     open_store: OpenStore = STORES[request.param]
     context = open_store(clock)
     yield runner.run(context.__aenter__())
@@ -148,7 +148,7 @@ async def test_the_check_writes_nothing(sql_store: SqlStore) -> None:
     run, written = sql_store.database.run, list[Statement]()
 
     async def watched(*calls, look=None):  # type: ignore[no-untyped-def]
-        # The hint that there are new jobs may still be on its way from what was stored before.
+        # The hint about the new jobs may still arrive.
         asked = [statement for statement, _ in calls if "pg_notify" not in statement.sql]
         written.extend(statement for statement in asked if statement.writes or "SELECT" not in statement.sql)
         return await run(*calls, look=look)
@@ -174,7 +174,7 @@ async def test_a_file_that_was_checked_is_the_same_byte_for_byte(tmp_path: Path)
     assert [each.name for each in tmp_path.iterdir()] == ["jobs.sqlite3"]
 
 
-def test_what_migrate_replaces_is_no_refusal() -> None:
+def test_params_that_migrate_replaces_are_not_refused() -> None:
     replaced, stays = (RefusedSchedule("s", "Job/s", "why", is_declared=declared) for declared in (True, False))
     assert not QueueReport((), (replaced,)).has_refusals
     assert QueueReport((), (stays,)).has_refusals

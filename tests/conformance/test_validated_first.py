@@ -1,4 +1,4 @@
-"""`later_many` validates all params before it begins a transaction, so that none is idle meanwhile."""
+"""`later_many` validates all params before it begins a transaction, so that no transaction is idle."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from tests.conformance.postgres_databases import postgres_connection
 from tests.conformance.stores import OpenStore
 
 OPEN_TRANSACTIONS = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND xact_start < now()"
-MANY = 2500  # jobs, for more than one statement
+MANY = 2500  # jobs for more than one statement
 
 look: Callable[[], None] = lambda: None  # noqa: E731  replaced by tests
 
 
 class Params(BaseModel):
-    """Params whose validation looks at the database."""
+    """Params whose validation checks the state of the database."""
 
     number: int
 

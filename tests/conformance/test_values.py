@@ -1,4 +1,4 @@
-"""Whatever the engine hands to a store comes back as it was, character for character."""
+"""Every value that the engine stores comes back unchanged, character for character."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ DOCUMENTS = {
 
 
 def nested(depth: int) -> JsonValue:
-    """A list in a list, so many levels deep."""
+    """Return a list nested to that depth."""
     value: JsonValue = []
     for _ in range(depth - 1):
         value = [value]
@@ -77,19 +77,19 @@ KEPT: dict[str, JsonValue] = {
     "keys in order": {"b": 1, "a": {"z": None, "y": True}},
 }
 REFUSED: dict[str, tuple[JsonValue, str]] = {
-    "NUL": ("a\0b", "/value: holds a NUL character, which not every database can store"),
+    "NUL": ("a\0b", "/value: contains a NUL character, which not every database can store"),
     "NUL in a key": (
         {"a\0b": 1},
-        r"/value: has the key 'a\x00b', which holds a NUL character, which not every database can store",
+        r"/value: has the key 'a\x00b', which contains a NUL character, which not every database can store",
     ),
-    "lone surrogate": ("\ud800", "/value: holds a lone surrogate, which is not valid Unicode"),
+    "lone surrogate": ("\ud800", "/value: contains a lone surrogate, which is not valid Unicode"),
     "NaN": (float("nan"), "/value: is nan, which JSON cannot express"),
     "infinity": (float("-inf"), "/value: is -inf, which JSON cannot express"),
     "too deep": (nested(48), "(whole document): is nested more than 48 levels deep"),
     "too many digits": (10**4000, "/value: has more than 4,000 digits"),
     "too large": ("x" * 2**20, "(whole document): has 1,048,588 bytes; at most 1,048,576 are stored"),
 }
-"""Values, and what is said of them in the same words on every store."""
+"""Invalid values, with the message that every store gives."""
 
 MIB = '"' + "é" * (512 * 1024) + '"'
 
@@ -99,7 +99,7 @@ async def test_texts_come_back_as_they_were(store: Store, clock: FakeClock, text
     claim = await insert_and_claim(store, job("a", params=text))
     assert (await read(store, "a")).params == claim.params == text
 
-    # Each in a row of its own: D1 takes no row of more than 2,000,000 bytes.
+    # Each in its own row: D1 accepts no row of more than 2,000,000 bytes.
     await store.settle([completed(await insert_and_claim(store, job("b")), text)])
     assert (await read(store, "b")).result == text
 
@@ -115,7 +115,7 @@ async def test_names_and_keys_as_long_as_they_may_be_are_stored_by_every_index(s
     dense = Random(1)
 
     def text(length: int) -> str:
-        """Four bytes a character, and nothing that a database could write shorter."""
+        """Return text with four bytes a character that no database stores in fewer bytes."""
         return "".join(chr(dense.randrange(0x20000, 0x2A000)) for _ in range(length))
 
     name, other_name, queue = text(LONGEST_NAME), text(LONGEST_NAME), text(LONGEST_NAME)
@@ -140,7 +140,7 @@ async def test_names_and_keys_come_back_as_they_were(store: Store, clock: FakeCl
     record = await read(store, text)
     assert (record.id, record.job_name, record.queue) == (text, text, text)
     assert (record.unique_key, record.correlation_id) == (text, text)
-    assert ids(await store.list_jobs(JobQuery(job_name=text, queue=text, correlation_id=text))) == [text]
+    assert ids(await store.list_jobs(JobQuery(job_name=text, queues=(text,), correlation_id=text))) == [text]
     (again,) = await store.insert([job("other", unique_key=text)])
     assert (again.id, again.created) == (text, False)
 
@@ -178,7 +178,7 @@ class Anything(BaseModel):
 
 
 async def give_back(params: Anything, context: JobContext) -> Anything:
-    """The value that came, or the refused one of that name."""
+    """Return the given value, or the invalid one of that name."""
     name = params.value
     return Anything(value=REFUSED[name][0]) if isinstance(name, str) and name in REFUSED else params
 
@@ -187,12 +187,12 @@ GiveBack = define_job(name="GiveBack", params=Anything, result=Anything, handler
 
 
 def backend_on(store: Store) -> Backend:
-    """A backend on that store, and the job bound to it."""
+    """Return a backend on the store, and the job bound to it."""
     return Backend(database=store, job_registry=create_job_registry().register(GiveBack))
 
 
 @pytest.mark.parametrize("value", KEPT.values(), ids=KEPT)
-async def test_a_value_goes_through_params_handler_and_result_unchanged(store: Store, value: JsonValue) -> None:
+async def test_a_value_passes_params_handler_and_result_unchanged(store: Store, value: JsonValue) -> None:
     backend = backend_on(store)
     handle = await GiveBack.using(backend).later(Anything(value=value))
     await tick(backend)

@@ -1,4 +1,4 @@
-"""Test files of the shared suite also run inside a Worker, where only D1 and the test packages are installed."""
+"""Test files of the shared suite also run in a Worker, where only D1 and the test packages are installed."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 FILES = [
     path
-    for path in sorted(Path(__file__).parent.glob("test_*.py"))
+    for path in sorted(Path(__file__).parent.rglob("test_*.py"))
     if "store: Store" in path.read_text(encoding="utf-8") and path.name != Path(__file__).name
 ]
 ELSEWHERE = ("psycopg", "asyncpg", "sqlalchemy", "server_jobs.databases.", "tests.conformance.", "tests.sabotage")
@@ -17,7 +17,7 @@ AVAILABLE = ("server_jobs.databases.d1.database", "tests.conformance.examples", 
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
-def test_a_file_of_the_shared_suite_uses_only_what_a_worker_has(path: Path) -> None:
+def test_a_file_of_the_shared_suite_uses_only_packages_of_a_worker(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
     imported = [
         name

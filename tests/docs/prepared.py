@@ -1,7 +1,7 @@
-"""`server-jobs` without its start: forked from a process that has imported it already.
+"""A fast `server-jobs`, forked from a process that has already imported it.
 
 A script that runs the command fifty times spends most of its time on imports. `make test-installed` runs the same
-script with the command itself. Run as a program, this module is the process that is forked.
+script with the real command. As a program, this module is the process that forks.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from tempfile import TemporaryDirectory
 
 ROOT = Path(__file__).parents[2]
 
-# What runs in the place of the command: it hands over its arguments, its surroundings and its files.
+# Replaces the command: it sends its arguments, environment and files to the forking process.
 _COMMAND = """\
 #!{python} -IS
 import json, os, signal, socket, sys
@@ -37,7 +37,7 @@ with socket.socket(socket.AF_UNIX) as server:
     sys.exit(int(answers.readline()))
 """
 
-# What its commands import late.
+# Modules that its commands import late.
 _MODULES = (
     "alembic.autogenerate",
     "alembic.command",
@@ -48,10 +48,10 @@ _MODULES = (
     "server_jobs_cli.generator.generate",
     "server_jobs_generator.python.code_check",
     "server_jobs_generator.contracts.against_revision",
-    "server_jobs_generator.outputs.testing_modules",
+    "server_jobs_generator.outputs.api_documents",
     "server_jobs_generator.pipeline",
     "server_jobs_generator.migrations.revisions",
-    "server_jobs_generator.migrations.unsettled",
+    "server_jobs_generator.migrations.existing_state",
     "sqlalchemy.dialects.sqlite",
     "starlette.applications",
 )
@@ -59,7 +59,7 @@ _MODULES = (
 
 @contextmanager
 def prepared_command() -> Iterator[Path]:
-    """A folder to have first on the path, with a `server-jobs` in it that starts at once."""
+    """Yield a folder for the front of the path, with a `server-jobs` that starts at once."""
     with TemporaryDirectory() as name:
         folder = Path(name)
         path = folder / "socket"
@@ -81,7 +81,7 @@ def main(path: str) -> None:
         import_module(module)
     sys.path = [place for place in sys.path if Path(place or ".").resolve() != ROOT]
     gc.freeze()
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for those that are forked here
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nothing waits for the children of this process
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(path)
         listener.listen()
@@ -95,7 +95,7 @@ def main(path: str) -> None:
 
 
 def _attend(call: socket.socket) -> None:
-    """Fork once more for the command, and say its process and its status."""
+    """Fork once more for the command, and send its process id and its status."""
     length, files, _, _ = socket.recv_fds(call, 8, 3)
     arguments, folder, environment = json.loads(call.makefile("rb").read(int.from_bytes(length, "big")))
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)

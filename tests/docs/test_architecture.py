@@ -1,8 +1,10 @@
-"""The description of the architecture against the folders that there are."""
+"""The description of the architecture matches the folders."""
 
 from __future__ import annotations
 
+import ast
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,8 +16,9 @@ MOST_MODULES = 20
 
 
 def folders(package: str) -> list[Path]:
-    """The folders of a package that hold modules, at any depth."""
-    return sorted({path.parent for path in (ROOT / package).rglob("*.py")})
+    """Return the folders with modules of a package, at any depth, without those of installed packages."""
+    found = {path.parent for path in (ROOT / package).rglob("*.py")}
+    return sorted(folder for folder in found if not {".venv", "node_modules"} & set(folder.parts))
 
 
 @pytest.mark.parametrize("package", PACKAGES)
@@ -25,11 +28,11 @@ def test_each_folder_is_described(package: str) -> None:
     assert inside - named - {"script"} == set()
 
 
-@pytest.mark.parametrize("page", ["docs/explanation/architecture.md", "CONTRIBUTING.md"])
-def test_each_file_that_is_named_exists(page: str) -> None:
+@pytest.mark.parametrize(("page", "least"), [("docs/explanation/architecture.md", 5), ("CONTRIBUTING.md", 10)])
+def test_each_file_that_is_named_exists(page: str, least: int) -> None:
     text = (ROOT / page).read_text(encoding="utf-8")
     paths = re.findall(r"`([\w/]+/[\w.]+)`", text) + re.findall(r"\]\(([\w/.]+)\)", text)
-    assert len(paths) > 10
+    assert len(paths) >= least
     assert [path for path in paths if not (ROOT / path).exists()] == []
 
 
@@ -47,13 +50,31 @@ def test_each_target_of_make_that_is_named_exists() -> None:
     assert named <= targets
 
 
-@pytest.mark.parametrize("package", PACKAGES)
+@pytest.mark.parametrize("package", [*PACKAGES, "bench", "tests"])
 def test_no_folder_has_more_modules_than_a_reader_keeps_in_mind(package: str) -> None:
     counts = {folder.relative_to(ROOT).as_posix(): len(list(folder.glob("[!_]*.py"))) for folder in folders(package)}
     assert {folder: count for folder, count in counts.items() if count > MOST_MODULES} == {}
 
 
 @pytest.mark.parametrize("package", PACKAGES)
-def test_each_folder_says_what_it_is(package: str) -> None:
+def test_each_folder_has_a_docstring(package: str) -> None:
     silent = [folder for folder in folders(package) if not (folder / "__init__.py").exists()]
     assert [folder.relative_to(ROOT).as_posix() for folder in silent if "migrations/script" not in str(folder)] == []
+
+
+def named_in_map(folder: Path) -> Iterator[str]:
+    """Yield the modules in the second column of the table in a folder's docstring, if it has one."""
+    docstring = ast.get_docstring(ast.parse((folder / "__init__.py").read_text(encoding="utf-8"))) or ""
+    if table := re.search(r"^(=+  )=+\n(?:.+\n?)*", docstring, re.MULTILINE):
+        for row in table[0].splitlines():
+            yield from re.findall(r"`([a-z]\w*)`", row[len(table[1]) :])
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_each_module_in_the_map_of_a_folder_exists(package: str) -> None:
+    described = [folder for folder in folders(package) if (folder / "__init__.py").exists()]
+    known = {folder.name for folder in described}
+    named = {(folder, name) for folder in described for name in named_in_map(folder) if name not in known}
+
+    assert named
+    assert [place for folder, name in named if not (place := folder / f"{name}.py").exists()] == []

@@ -1,4 +1,4 @@
-"""The README's queries for statistics count what is there, on each database."""
+"""The documented queries for statistics return the right counts on each database."""
 
 from __future__ import annotations
 
@@ -17,20 +17,21 @@ from sqlalchemy import create_engine, insert
 
 from tests.generator.databases import postgres_database
 
-README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+from .pages import ROOT, block
+
+PAGE = ROOT / "docs/how-to/from-typescript.md"
 NOW = datetime.now(UTC)
 Rows = list[tuple[object, ...]]
 
 
 def queries(database: str) -> dict[str, str]:
-    """The queries for a database by the comment above each."""
-    (block,) = re.findall(rf"^```sql {database}\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
-    parts = re.findall(r"-- ([^\n]+)\n(.*?);\n", block, re.DOTALL)
+    """Return the queries for a database by the comment above each."""
+    parts = re.findall(r"-- ([^\n]+)\n(.*?);\n", block(PAGE, "sql", database), re.DOTALL)
     return {name.partition(",")[0]: sql for name, sql in parts}
 
 
 def fill(url: str) -> None:
-    """Three jobs of an hour, one of which failed, and one failed job of yesterday."""
+    """Store three jobs of an hour, one of which failed, and one failed job of yesterday."""
     engine = create_engine(url)
     metadata.create_all(engine)
     rows = [

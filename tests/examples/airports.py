@@ -1,4 +1,4 @@
-"""The real file the import is tried on, and the params that fit it; `tests/data/README.md` says where it is from."""
+"""The real file for the import, and its params; `tests/data/README.md` has its origin."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ ROWS = 28_298
 
 
 def params() -> ImportCsvParams:
-    """The import that the demo makes too."""
+    """Return the params of the demo's import."""
     return ImportCsvParams.model_validate_json((ROOT / "tests/demo/airports.json").read_text())
 
 
 def lines() -> list[str]:
-    """The file unpacked, line by line: it has no value with a line break."""
+    """Return the unpacked file, line by line: no value contains a line break."""
     return gzip.decompress((ROOT / SOURCE).read_bytes()).decode().splitlines()

@@ -1,4 +1,4 @@
-"""`DailyDigest` over a store in which other jobs have run, failed and waited."""
+"""`DailyDigest` on a store with finished, failed and pending jobs."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ PARAMS = DailyDigestParams(recipients=["operations@example.com"])
 
 
 class History:
-    """Writes the past of a store: every job passes through the moves it would pass through under a worker."""
+    """Writes the past of a store: every job makes the transitions that it would make under a worker."""
 
     def __init__(self, store: MemoryStore, clock: FakeClock) -> None:
         self._store = store
@@ -70,7 +70,7 @@ def clock() -> FakeClock:
 
 @pytest.fixture
 def store(clock: FakeClock) -> Iterator[MemoryStore]:
-    """The store of a backend that `SendEmail` is bound to."""
+    """Yield the store of a backend that `SendEmail` is bound to."""
     registry = create_job_registry().register(SendEmail)
     backend = InMemoryBackend(job_registry=registry, clock=clock)
     registry.bind(backend)
@@ -84,7 +84,7 @@ def history(store: MemoryStore, clock: FakeClock) -> History:
 
 
 async def digest(store: MemoryStore, history: History, **changes: object) -> tuple[DailyDigestResult, JobRecord]:
-    """Run the handler for a job that is stored now; returns its result and the stored mail job."""
+    """Run the handler for a job that is stored now. Return its result and the stored mail job."""
     job_id = await history.running("DailyDigest")
     params = PARAMS.model_copy(update=changes)
     result = await daily_digest.handle(params, context_of(store, job_id))
@@ -145,7 +145,7 @@ async def test_a_digest_that_runs_late_leaves_no_gap(store: MemoryStore, history
     assert [tally.completed for tally in result.jobs] == [1]
 
 
-async def test_the_mail_goes_to_the_recipients_and_says_how_things_stand(store: MemoryStore, history: History) -> None:
+async def test_the_mail_has_the_recipients_and_the_counts(store: MemoryStore, history: History) -> None:
     slow = await history.completed("ImportCsv", took=timedelta(seconds=90))
     await history.completed("SendEmail", took=timedelta(seconds=1))
     failed = await history.failed("SendEmail", "MailRefusedError: 550 no such mailbox\nsecond line")

@@ -33,7 +33,7 @@ def outbox(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @asynccontextmanager
 async def project(clock: FakeClock | None = None) -> AsyncGenerator[InMemoryBackend, None]:
-    """The jobs of this project, bound to a backend of their own."""
+    """Yield a backend with the jobs of this project."""
     backend = InMemoryBackend(job_registry=registry, clock=clock)
     await backend.initialize()
     registry.bind(backend)

@@ -1,4 +1,4 @@
-"""`ImportCsv` on a real file of 28,298 airports, and on small files with one fault each."""
+"""`ImportCsv` on a real file of 28,298 airports, and on small files with one mistake each."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Import = Callable[..., ImportCsvResult]
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty import folder, with the database beside the files."""
+    """Return an empty import folder, with the database beside the files."""
     monkeypatch.setenv("IMPORT_DIR", str(tmp_path))
     monkeypatch.setenv("EXAMPLE_DATABASE", str(tmp_path / "examples.sqlite3"))
     return tmp_path
@@ -42,7 +42,7 @@ def all_airports(monkeypatch: pytest.MonkeyPatch) -> ImportCsvParams:
 
 @pytest.fixture
 def import_text(folder: Path) -> Import:
-    """Import these bytes into the table `things` with the key `id`; columns are documents of the spec."""
+    """Return a function that imports these bytes into the table `things` with the key `id`."""
 
     def run(data: str | bytes, *columns: dict[str, object], **changes: object) -> ImportCsvResult:
         (folder / "things.csv").write_bytes(data.encode() if isinstance(data, str) else data)
@@ -172,7 +172,7 @@ def test_whole_numbers_are_stored_as_such(folder: Path, import_text: Import, tex
 
 
 @pytest.mark.parametrize("text", ["1.5", "1_000", "0x10", "9223372036854775808", "9" * 5000, "٣", "nan", "one"])
-def test_what_is_no_whole_number_is_rejected(folder: Path, import_text: Import, text: str) -> None:
+def test_an_invalid_whole_number_is_rejected(folder: Path, import_text: Import, text: str) -> None:
     result = import_text(f"id,n\na,{text}\n", {"name": "n", "type": "integer"})
 
     assert rows_of(folder) == []
@@ -187,7 +187,7 @@ def test_numbers_are_stored_as_such(folder: Path, import_text: Import, text: str
 
 
 @pytest.mark.parametrize("text", ["nan", "inf", "-Infinity", "1e400", "1_000", "1,5", "٣", "."])
-def test_what_is_no_number_is_rejected(folder: Path, import_text: Import, text: str) -> None:
+def test_an_invalid_number_is_rejected(folder: Path, import_text: Import, text: str) -> None:
     result = import_text(f'id,n\na,"{text}"\n', {"name": "n", "type": "number"})
 
     assert rows_of(folder) == []
@@ -249,7 +249,7 @@ def test_every_rejected_row_is_counted_though_few_are_listed(import_text: Import
     assert [(broken.rule, broken.rows) for broken in result.broken_rules] == [("id is empty", 50)]
 
 
-def test_a_packed_file_gives_what_the_plain_one_gives(folder: Path, import_text: Import) -> None:
+def test_a_compressed_file_imports_like_the_plain_one(folder: Path, import_text: Import) -> None:
     plain = import_text("\ufeffid,name\r\n1,Ada\r\n", {"name": "name"})
     (folder / "things.csv.gz").write_bytes(gzip.compress((folder / "things.csv").read_bytes()))
     packed = asyncio.run(
@@ -267,7 +267,7 @@ def test_names_that_mean_something_in_sql_are_only_names(folder: Path, import_te
 
 
 @pytest.mark.parametrize("name", ['t"; DROP TABLE t; --', "a b", "", "1st", "tab\nle", "ü"])
-def test_what_is_no_name_is_refused(name: str) -> None:
+def test_an_invalid_name_is_refused(name: str) -> None:
     with pytest.raises(ValueError, match="table"):
         things(table=name)
 
@@ -322,7 +322,7 @@ CELLS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0\
 
 
 @given(st.lists(st.tuples(CELLS, CELLS), max_size=20))
-def test_every_text_that_csv_can_hold_arrives_in_the_table(pairs: list[tuple[str, str]]) -> None:
+def test_every_text_that_csv_can_express_arrives_in_the_table(pairs: list[tuple[str, str]]) -> None:
     file = io.StringIO(newline="")
     csv.writer(file).writerows([("id", "a", "b"), *((index, *pair) for index, pair in enumerate(pairs))])
     with TemporaryDirectory() as name, pytest.MonkeyPatch.context() as patch:

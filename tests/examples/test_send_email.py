@@ -1,4 +1,4 @@
-"""What `SendEmail` writes into the outbox, read back with the parser of the standard library."""
+"""`SendEmail` writes a message into the outbox, and the standard library's parser reads it."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def only_message(outbox: Path) -> EmailMessage:
 
 
 def text_of(part: EmailMessage | None) -> str:
-    """The text with the line ends of Python; a message has CRLF."""
+    """Return the text with Python's line ends; a message has CRLF."""
     assert part is not None
     content = part.get_content()
     assert isinstance(content, str)
@@ -154,7 +154,7 @@ def test_a_subject_with_a_line_break_is_refused(separator: str) -> None:
 @pytest.mark.parametrize(
     "address", ["ada@example.com\r\nBcc: eve@example.com", "ada@example.com, eve@example.com", "ada"]
 )
-def test_what_is_not_one_address_is_refused(address: str) -> None:
+def test_anything_but_one_address_is_refused(address: str) -> None:
     with pytest.raises(ValidationError, match="mail address"):
         params(to=[address])
 

@@ -20,12 +20,12 @@ from generated.handlers.mail_transport import MailRefusedError, MailUnavailableE
 from generated.handlers.smtp_server import Security, SmtpServer, smtp_server_from
 from generated.models.send_email import SendEmailParams, SendEmailResult
 
-# A self-signed certificate of `localhost` with its key, good for nothing but this test.
+# A self-signed certificate of `localhost` with its key, for this test only.
 CERTIFICATE = Path(__file__).with_name("localhost.pem")
 
 
 class Mailbox:
-    """The mind of the test server: keeps what it is sent, and gives the replies it was told to give."""
+    """The test server's handler: keeps the messages, and gives the configured replies."""
 
     def __init__(self) -> None:
         self.envelopes: list[Envelope] = []
@@ -64,7 +64,7 @@ def mailbox() -> Mailbox:
 
 @pytest.fixture
 def serve(mailbox: Mailbox) -> Iterator[Serve]:
-    """Start the server with these options of aiosmtpd; returns its port."""
+    """Yield a function that starts the server with options of aiosmtpd, and returns its port."""
     controllers: list[Controller] = []
 
     def start(**options: Any) -> int:

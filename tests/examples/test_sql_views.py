@@ -1,4 +1,4 @@
-"""The views of this project, on databases that its own migrations made and its own jobs filled."""
+"""The views of this project, on databases that its migrations created and its jobs filled."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OUTBOX_DIR", str(tmp_path / "outbox"))
 
 
-async def test_what_jobs_took_and_returned_is_there_in_columns(url: str) -> None:
+async def test_params_and_results_are_in_columns(url: str) -> None:
     before = datetime.now(UTC) - timedelta(seconds=1)
     migrated = CliRunner().invoke(program, ["migrate", "--project", str(ROOT), "--database", url])
     assert migrated.exit_code == 0, migrated.output

@@ -1,1 +1,1 @@
-"""The engine under fire: real processes on real databases, killed, stopped and starved, and an oracle that saw it."""
+"""Fault tests: real processes on real databases are killed, stopped and starved. An oracle checks the history."""

@@ -1,4 +1,4 @@
-"""Sites and the nursery; the long form of each test is chosen by SERVER_JOBS_LONG_TESTS."""
+"""Sites and the nursery. SERVER_JOBS_LONG_TESTS selects the long form of each test."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Figure = Callable[[str], None]
 
 @pytest.fixture(scope="session")
 def nursery() -> Iterator[Nursery]:
-    """Where processes come from."""
+    """Yield the nursery, which starts processes."""
     nursery = Nursery()
     yield nursery
     nursery.close()
@@ -26,19 +26,19 @@ def nursery() -> Iterator[Nursery]:
 
 @pytest.fixture(params=KINDS)
 def site(request: pytest.FixtureRequest, tmp_path: Path, nursery: Nursery) -> Iterator[Site]:
-    """A new database with our tables and a history; the test runs once for each kind of database."""
+    """Yield a new database with empty tables and a history; the test runs once for each kind of database."""
     with open_site(request.param, tmp_path, nursery) as site:
         yield site
 
 
 @pytest.fixture
 def sqlite_site(tmp_path: Path, nursery: Nursery) -> Iterator[Site]:
-    """A new SQLite file with our tables and a history."""
+    """Yield a new SQLite file with empty tables and a history."""
     with open_site("sqlite", tmp_path, nursery) as site:
         yield site
 
 
 @pytest.fixture
 def figure(record_property: Callable[[str, object], None]) -> Figure:
-    """Say what the test counted; printed at the end of the run."""
+    """Return a function that records a figure, printed at the end of the run."""
     return lambda text: record_property("figure", text)

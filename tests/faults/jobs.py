@@ -1,4 +1,4 @@
-"""The jobs of the storms. Every result and every error carries the token of the claim that it was made under."""
+"""The jobs of the storms. Every result and every error contains the token of its claim."""
 
 from __future__ import annotations
 
@@ -24,21 +24,21 @@ from server_jobs.domain.record import Claim
 AT_ONCE = RetryPolicy(initial=timedelta(0), jitter=0)
 
 tokens: dict[tuple[str, int], str] = {}
-"""The token of each attempt that began in this process, by job and attempt."""
+"""The token of each attempt that started in this process, by job and attempt."""
 
 
 def remember(claim: Claim) -> None:
-    """Let the handler find the token of its claim."""
+    """Record the token of a claim for its handler."""
     tokens[claim.id, claim.attempt] = claim.token
 
 
 def token_of(context: JobContext) -> str:
-    """The token of the claim that this handler runs under."""
+    """Return the token of the handler's claim."""
     return tokens[context.job_id or "", context.attempt]
 
 
 class Nap(BaseModel):
-    """How long the handler takes, in which attempts it fails, and the file that attempts after the first wait for."""
+    """How long the handler takes, which attempts fail, and the file that later attempts wait for."""
 
     seconds: float
     failures: int = 0
@@ -47,7 +47,7 @@ class Nap(BaseModel):
 
 
 class Done(BaseModel):
-    """Which attempt, of which process, under which claim."""
+    """The attempt, process and claim that made the result."""
 
     attempt: int
     process: int
@@ -55,7 +55,7 @@ class Done(BaseModel):
 
 
 async def nap(params: Nap, context: JobContext) -> Done:
-    """Take a while; perhaps fail."""
+    """Wait for a while, and fail in some attempts."""
     token = token_of(context)
     context.update_progress(50, f"token {token}")
     await asyncio.sleep(params.seconds)
@@ -70,19 +70,19 @@ RELAY_DELAY = timedelta(milliseconds=300)
 
 
 async def relay(params: Nap, context: JobContext) -> Done:
-    """Enqueue another job, due a little later."""
+    """Enqueue another job that is due a little later."""
     await TakeNap.later(params, delay=RELAY_DELAY, correlation_id=context.job_id)
     return Done(attempt=context.attempt, process=os.getpid(), token=token_of(context))
 
 
 class Poison(BaseModel):
-    """How the handler takes its worker along."""
+    """How the handler kills its worker."""
 
     kind: str
 
 
 async def swallow(params: Poison, context: JobContext) -> Done:
-    """Kill the worker, or stop it dead."""
+    """Kill or stop the worker."""
     match params.kind:
         case "exit":
             os._exit(9)
@@ -99,7 +99,7 @@ async def swallow(params: Poison, context: JobContext) -> Done:
 
 
 def hang(params: Poison, context: JobContext) -> Done:
-    """A plain handler that never returns, whoever asks."""
+    """Never return, and ignore every request to stop."""
     while True:
         time.sleep(0.05)
 
@@ -136,6 +136,6 @@ OnceAtATime = define_job(
 
 
 def storm_registry() -> JobRegistry:
-    """Every job of this module."""
+    """Return a registry with every job of this module."""
     harmless = create_job_registry().register(TakeNap).register(NarrowNap).register(Relay).register(OnceAtATime)
     return harmless.register(Swallow).register(Hang)

@@ -1,8 +1,8 @@
-"""A process that forks programs on request: `python -m tests.faults.nursery`. It has imported them all before.
+"""A process that forks programs on request, after importing all of them: `python -m tests.faults.nursery`.
 
-A storm starts hundreds of processes, and importing takes most of the life of each. One line on stdin is one request:
-`start PROGRAM PLAN` answers with the pid, `wait PID SECONDS` with the exit code or `running`. When stdin ends, so does
-every process that was started.
+A storm starts hundreds of processes, and importing takes most of the time of each. One line on stdin is one request:
+`start PROGRAM PLAN` answers with the pid, `wait PID SECONDS` with the exit code or `running`. At the end of stdin,
+every started process is killed.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from tests.faults import programs
 
 
 def serve() -> None:
-    """Answer requests until there are no more."""
+    """Answer requests until stdin ends."""
     names = [module.name for module in pkgutil.iter_modules(programs.__path__)]
     modules = {name: importlib.import_module(f"{programs.__name__}.{name}") for name in names}
     codes: dict[int, int | None] = {}
@@ -42,7 +42,7 @@ def serve() -> None:
 
 
 def run(main: object, plan: str) -> None:
-    """Be that program, and nothing else."""
+    """Run the program in this process."""
     code = 1
     try:
         nothing = os.open(os.devnull, os.O_RDWR)
@@ -61,7 +61,7 @@ def run(main: object, plan: str) -> None:
 
 
 def wait(codes: dict[int, int | None], pid: int, seconds: float) -> str:
-    """The exit code of that process, negative for a signal, once it has ended; `running` after that long."""
+    """Return the exit code of the process, negative for a signal, or `running` after that many seconds."""
     deadline = time.monotonic() + seconds
     while (code := codes[pid]) is None:
         ended, status = os.waitpid(pid, os.WNOHANG)

@@ -1,4 +1,4 @@
-"""What is true of every storm, judged by the history of the database and the notes of the workers alone."""
+"""The invariants of every storm, checked with the database's history and the workers' notes alone."""
 
 from __future__ import annotations
 
@@ -16,26 +16,26 @@ _TOKEN = re.compile(r"\btoken ([0-9a-f]{32}\S*)")  # the id of the job follows t
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """What went wrong; each list is empty when all is well."""
+    """The violations; each list is empty if all is well."""
 
     lost: Sequence[str]
     """Jobs that are gone, unfinished, or failed with attempts left."""
     illegal: Sequence[Change]
-    """Changes that the life of a job does not have."""
+    """Changes that the state machine does not allow."""
     stale: Sequence[Change]
-    """Results, errors and progress written by an attempt whose claim was not the newest."""
+    """Results, errors and progress written by an attempt without the newest claim."""
     twice: Sequence[tuple[str, int, str]]
-    """Attempts that began more than once."""
+    """Attempts that started more than once."""
     lies: Sequence[Note]
-    """What a worker believed to have completed, and had not."""
+    """Completions that a worker reported but the database lacks."""
 
     @property
     def stale_results(self) -> int:
-        """How many of the stale writes are results."""
+        """Return how many of the stale writes are results."""
         return sum(change.new_status == "completed" for change in self.stale)
 
     def check(self) -> None:
-        """Fail unless all is well."""
+        """Fail if there is any violation."""
         assert not self.lost, self.lost[:10]
         assert not self.illegal, self.illegal[:10]
         assert not self.stale, self.stale[:10]
@@ -44,7 +44,7 @@ class Verdict:
 
 
 def judge(site: Site, enqueued: Sequence[str]) -> Verdict:
-    """The verdict on a site whose jobs have all ended."""
+    """Return the verdict on a site whose jobs have all ended."""
     history, notes = site.history(), site.notes()
     begun = Counter((note.job_id, note.attempt, note.token) for note in notes if note.event == "begin")
     completed = {(change.job_id, change.old_token) for change in history if change.new_status == "completed"}
@@ -58,7 +58,7 @@ def judge(site: Site, enqueued: Sequence[str]) -> Verdict:
 
 
 def lost(site: Site, enqueued: Sequence[str]) -> list[str]:
-    """Jobs that were enqueued and have not ended as they may: nor may there be any other."""
+    """Return enqueued jobs that have not ended properly, and jobs that nobody enqueued."""
     rows = site.query("SELECT id, status, attempt_count, max_attempts FROM jobs")
     ended = {
         str(job_id)
@@ -69,7 +69,7 @@ def lost(site: Site, enqueued: Sequence[str]) -> list[str]:
 
 
 def illegal(history: Sequence[Change]) -> list[Change]:
-    """Changes that no move of `lifecycle` makes, that follow on nothing, or that use a token again."""
+    """Return changes that no transition of `lifecycle` makes, that have no predecessor, or that reuse a token."""
     found: list[Change] = []
     newest: dict[str, Change] = {}
     tokens: set[str] = set()
@@ -86,7 +86,7 @@ def illegal(history: Sequence[Change]) -> list[Change]:
 
 
 def is_legal(change: Change) -> bool:
-    """Whether the life of a job has this move, and it did to attempts, token and result what it may."""
+    """Return whether the state machine allows the transition and its effect on attempts, token and result."""
     counted = change.new_attempt - (change.old_attempt or 0)
     if (change.new_token is None) != (change.new_status != "running") or change.new_attempt > change.max_attempts:
         return False
@@ -105,7 +105,7 @@ def is_legal(change: Change) -> bool:
             return counted in (0, -1)
         case ("pending", "cancelled"):
             return counted == 0
-        case ("pending", "pending"):  # only the keys of its limits, when it was stored by somebody who knew of none
+        case ("pending", "pending"):  # only the keys of its limits, if a release without the limits stored it
             return counted == 0 and (change.old_error, change.old_message) == (change.new_error, change.new_message)
         case ("failed" | "cancelled", "pending"):
             return change.new_attempt == 0
@@ -114,7 +114,7 @@ def is_legal(change: Change) -> bool:
 
 
 def most_at_once(history: Sequence[Change], job_ids: Collection[str]) -> int:
-    """The most of these jobs that ran at one moment."""
+    """Return the most of these jobs that ran at one moment."""
     running: set[str] = set()
     most = 0
     for change in history:
@@ -125,7 +125,7 @@ def most_at_once(history: Sequence[Change], job_ids: Collection[str]) -> int:
 
 
 def is_stale(change: Change) -> bool:
-    """Whether something was written that an attempt under another claim than the one that ended here has made."""
+    """Return whether the change stores something written under another claim."""
     written: set[str] = set()
     if change.new_status == "completed" and change.old_status != "completed":
         written.add(str(json.loads(change.new_result or "{}").get("token")))

@@ -1,4 +1,4 @@
-"""What a program is told when it is started: plain values, which travel to the nursery as JSON."""
+"""The arguments of programs: plain values, passed to the nursery as JSON."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ class Plan(Protocol):
 
     @property
     def program(self) -> str:
-        """The module of `tests.faults.programs` that runs it."""
+        """Return the module of `tests.faults.programs` that runs it."""
         ...
 
 
 @dataclass(frozen=True, kw_only=True)
 class WorkerPlan:
-    """A worker on a database. What it did goes to `notes`, what it logs to `log`."""
+    """A worker on a database, with the files for its notes and its log."""
 
     url: str
     notes: str
@@ -32,22 +32,22 @@ class WorkerPlan:
     poll: float = 0.1
     drain: float = 1.0
     busy_timeout: float | None = None
-    """How long it waits for a locked SQLite file; None for the default."""
+    """Seconds that it waits for a locked SQLite file; None for the default."""
     memory: int | None = None
-    """The most bytes of address space it may use beyond what it has."""
+    """The bytes of address space that it may use in addition to its start."""
     user: int | None = None
-    """The user it becomes once its own files are open."""
+    """The user that it becomes once its own files are open."""
     trouble: str | None = None
-    """What SIGUSR1 switches on and off there: "read-only" for its SQLite connections, or a "full disk"."""
+    """The trouble that SIGUSR1 switches on and off: "read-only" for its SQLite connections, or a "full disk"."""
     clock_error: float = 0.0
-    """By how many seconds Python's wall clocks are wrong there."""
+    """The error of Python's wall clocks in its process, in seconds."""
     sabotage: Sequence[Sequence[str]] = field(default_factory=tuple)
-    """Statement, fragment, what stands in its place: protections that are taken away."""
+    """Statement, fragment, replacement: protections to remove."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ReleasePlan:
-    """A worker of one release of an application, which enqueues so many jobs of its own version."""
+    """A worker of one release of an application, which enqueues that many jobs of its own version."""
 
     url: str
     release: int
@@ -56,12 +56,12 @@ class ReleasePlan:
     log: str
     program: str = "release"
     sabotage: Sequence[Sequence[str]] = field(default_factory=tuple)
-    """As of a worker."""
+    """As in `WorkerPlan`."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class EnqueuerPlan:
-    """Orders and their jobs, each pair in a transaction, until killed."""
+    """Stores orders with their jobs, each pair in a transaction, until it is killed."""
 
     url: str
     program: str = "enqueuer"
@@ -69,7 +69,7 @@ class EnqueuerPlan:
 
 @dataclass(frozen=True, kw_only=True)
 class RacerPlan:
-    """Enqueues each key once, as soon as there is a file `gate`, and notes the answers."""
+    """Enqueues each key once, as soon as the file `gate` exists, and notes the answers."""
 
     url: str
     gate: str
@@ -92,7 +92,7 @@ class CancellerPlan:
 
 @dataclass(frozen=True, kw_only=True)
 class ProxyPlan:
-    """What comes to the port goes to that server."""
+    """Forwards connections from the port to a server."""
 
     port: int
     host: str
@@ -106,5 +106,5 @@ def as_text(plan: Plan) -> str:
 
 
 def from_text(kind: type[P], text: str) -> P:
-    """The plan that `as_text` wrote."""
+    """Return the plan that `as_text` wrote."""
     return kind(**json.loads(text))

@@ -1,4 +1,4 @@
-"""The processes of a test: started through the nursery, killed, stopped, continued, and waited for."""
+"""The processes of a test: start them through the nursery, kill, stop, continue, and wait."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PATIENCE = 120
 
 
 class Nursery:
-    """Starts programs of `tests.faults.programs` in processes of their own, within milliseconds."""
+    """Starts programs of `tests.faults.programs` as processes, within milliseconds."""
 
     def __init__(self) -> None:
         self._process = subprocess.Popen(
@@ -29,11 +29,11 @@ class Nursery:
         )
 
     def start(self, plan: Plan) -> Process:
-        """A new process that runs the program of that plan."""
+        """Start a process that runs the program of the plan."""
         return Process(int(self.ask(f"start {plan.program} {as_text(plan)}")), self)
 
     def ask(self, request: str) -> str:
-        """The answer to one request."""
+        """Return the answer to a request."""
         stdin, stdout = self._process.stdin, self._process.stdout
         assert stdin is not None
         assert stdout is not None
@@ -42,33 +42,33 @@ class Nursery:
         return stdout.readline().strip()
 
     def close(self) -> None:
-        """End every process that was started."""
+        """Kill every started process."""
         self._process.communicate(timeout=30)
 
 
 @dataclass(frozen=True)
 class Process:
-    """A process that was started."""
+    """A started process."""
 
     pid: int
     nursery: Nursery
 
     def send(self, number: signal.Signals) -> None:
-        """Send a signal; harmless when it has ended."""
+        """Send a signal; harmless after its end."""
         with suppress(ProcessLookupError):
             os.kill(self.pid, number)
 
     def kill(self) -> None:
-        """End it as a power cut would, and wait until it is gone."""
+        """Kill the process as a power cut would, and wait for its end."""
         self.send(signal.SIGKILL)
         self.wait()
 
     def wait(self) -> int:
-        """Its exit code, negative for a signal. Fails when it does not end."""
+        """Return its exit code, negative for a signal. Fails if it does not end."""
         code = self.nursery.ask(f"wait {self.pid} {PATIENCE}")
         assert code != "running", f"process {self.pid} does not end"
         return int(code)
 
     def is_alive(self) -> bool:
-        """Whether it has not ended: it runs, or it was stopped."""
+        """Return whether it still exists: running or stopped."""
         return self.nursery.ask(f"wait {self.pid} 0") == "running"

@@ -1,4 +1,4 @@
-"""Protections of the SQL statements, and how they are taken away in a process that is started to fail."""
+"""Protections of the SQL statements, and their removal in a process that must then fail."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ FENCE = (
 def take_away(changes: Sequence[Sequence[str]]) -> None:
     """Remove or replace fragments of statements in this process.
 
-    Each change has the name of the statement, the fragment in each dialect, and perhaps what replaces it in each.
+    Each change has the name of the statement, the fragment in each dialect, and optionally its replacement in each.
     """
     for name, in_sqlite, in_postgresql, *instead in changes:
         fragments = zip((statements, postgres_statements), (in_sqlite, in_postgresql), instead or ("", ""), strict=True)

@@ -1,4 +1,4 @@
-"""A database under fire: its history, kept by triggers that no worker can evade, and what the workers noted."""
+"""A database for fault tests, with a history written by triggers and the notes of the workers."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ CREATE TRIGGER jobs_kept BEFORE DELETE ON jobs FOR EACH ROW EXECUTE FUNCTION kee
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One insert (`old_status` None) or update of one row."""
+    """One insert (`old_status` None) or update of a row."""
 
     happened_at: int
     job_id: str
@@ -86,7 +86,7 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """One line of a worker's file: an attempt began, or was believed to be a success or a failure."""
+    """One line of a worker's file: an attempt started, or ended in reported success or failure."""
 
     process: int
     event: str
@@ -107,16 +107,16 @@ class Site:
 
     @property
     def is_sqlite(self) -> bool:
-        """Whether this is a file."""
+        """Return whether the database is a file."""
         return self.url.startswith("sqlite:")
 
     @property
     def path(self) -> Path:
-        """The SQLite file."""
+        """Return the SQLite file."""
         return Path(self.url.removeprefix("sqlite:///"))
 
     def query(self, sql: str) -> Rows:
-        """The rows of one statement."""
+        """Return the rows of one statement."""
         if not self.is_sqlite:
             with psycopg.connect(self.url, autocommit=True) as connection:
                 cursor = connection.execute(sql.encode())
@@ -126,7 +126,7 @@ class Site:
         return self._sqlite.execute(sql).fetchall()
 
     def enqueue(self, naps: Sequence[Nap], narrow_naps: Sequence[Nap] = ()) -> list[str]:
-        """Store a job for each nap; of the narrow ones only so many run at one time."""
+        """Store a job for each nap; the narrow ones have a concurrency limit."""
 
         async def store() -> list[str]:
             async with connect(storm_registry(), self.url):
@@ -136,60 +136,60 @@ class Site:
         return asyncio.run(store())
 
     def worker_plan(self, **options: object) -> WorkerPlan:
-        """A worker on this database."""
+        """Return the plan of a worker on this database."""
         usual = {"url": self.url, "notes": str(self.folder / "notes"), "log": str(self.folder / "log")}
         return WorkerPlan(**{**usual, **options})  # type: ignore[arg-type]  # options of the plan
 
     def start(self, plan: Plan) -> Process:
-        """A new process on this database."""
+        """Start a process on this database."""
         process = self.nursery.start(plan)
         self.processes.append(process)
         return process
 
     def statuses(self) -> Counter[str]:
-        """How many jobs are in each status."""
+        """Return the number of jobs in each status."""
         return Counter(
             {str(row[0]): int(str(row[1])) for row in self.query("SELECT status, count(*) FROM jobs GROUP BY status")}
         )
 
     def finished(self) -> int:
-        """How many jobs have ended, well or badly."""
+        """Return how many jobs have ended, in any way."""
         statuses = self.statuses()
         return statuses["completed"] + statuses["failed"] + statuses["cancelled"]
 
     def column(self, name: str) -> Mapping[str, object]:
-        """One column of each job."""
+        """Return one column of each job."""
         return {str(row[0]): row[1] for row in self.query(f"SELECT id, {name} FROM jobs")}
 
     def history(self) -> list[Change]:
-        """Every insert and update, in order."""
+        """Return every insert and update, in order."""
         return [Change(*row) for row in self.query(f"SELECT {_COLUMNS} FROM history ORDER BY moment")]  # type: ignore[arg-type]
 
     def notes(self) -> list[Note]:
-        """What the workers noted."""
+        """Return the notes of the workers."""
         lines = self._text("notes").splitlines()
         fields = [line.split() for line in lines]
         return [Note(int(one[0]), one[1], one[2], int(one[3]), one[4]) for one in fields]
 
     def log(self) -> list[str]:
-        """What the workers logged, each line with the process it is of."""
+        """Return the log lines of the workers, each with its process."""
         return self._text("log").splitlines()
 
     def wait(self, condition: Callable[[], bool], *, seconds: float = 90) -> None:
-        """Until that is so; fails after that long."""
+        """Wait until the condition is true; fails after that many seconds."""
         deadline = time.monotonic() + seconds
         while not condition():
             assert time.monotonic() < deadline, f"waited too long; {self.statuses()}; {self.log()[-20:]}"
             time.sleep(0.01)
 
     def stop(self, *workers: Process) -> None:
-        """End workers in good order."""
+        """Stop workers normally."""
         for worker in workers:
             worker.send(signal.SIGTERM)
         assert [worker.wait() for worker in workers] == [0] * len(workers), self.log()[-20:]
 
     def close(self) -> None:
-        """End what is left."""
+        """Kill the remaining processes."""
         for process in self.processes:
             if process.is_alive():
                 process.kill()
@@ -203,7 +203,7 @@ class Site:
 
 @contextmanager
 def open_site(kind: str, folder: Path, nursery: Nursery) -> Iterator[Site]:
-    """A site on a new database of that kind, with our tables and no jobs."""
+    """Open a site on a new database of that kind, with empty tables."""
     if kind == "sqlite":
         path = folder / "jobs.sqlite3"
         create_sqlite_file(path)
@@ -219,14 +219,14 @@ def open_site(kind: str, folder: Path, nursery: Nursery) -> Iterator[Site]:
 
 
 def create_tables(url: str) -> None:
-    """Our tables in a PostgreSQL database."""
+    """Create our tables in a PostgreSQL database."""
     engine = create_engine(url.replace("postgresql://", "postgresql+psycopg://"))
     metadata.create_all(engine)
     engine.dispose()
 
 
 def keep_history(site: Site) -> None:
-    """From now on every change of a job leaves a row that nobody can take back."""
+    """Record every change of a job from now on, in rows that nothing deletes."""
     if not site.is_sqlite:
         site.query(_POSTGRES)
         return

@@ -1,4 +1,4 @@
-"""A storm: workers that are killed and stopped while jobs end, as a seed decides."""
+"""A storm: workers are killed and stopped while jobs run. A seed decides when."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from tests.faults.site import Site
 
 BACKLOG = 50
 NARROW = 5
-"""How many of a portion have a concurrency limit."""
+"""How many jobs of a portion have a concurrency limit."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Weather:
-    """How hard the storm is."""
+    """The strength of the storm."""
 
     jobs: int
     workers: int
@@ -29,7 +29,7 @@ class Weather:
     stops: int
 
     def naps(self, seed: int) -> list[Nap]:
-        """What the jobs do: most are short, some outlast a stop, some fail at first."""
+        """Return the work of the jobs: most are short, some outlast a stop, some fail at first."""
         chance = random.Random(seed)
         return [
             Nap(
@@ -42,7 +42,7 @@ class Weather:
 
 @dataclass(slots=True)
 class Storm:
-    """Kills and stops workers of a site at moments that depend on how many jobs have ended; replaces the killed."""
+    """Kills and stops workers of a site, depending on how many jobs have ended, and replaces killed ones."""
 
     site: Site
     weather: Weather
@@ -54,17 +54,17 @@ class Storm:
     _naps: list[Nap] = field(default_factory=list)
     _workers: list[Process] = field(default_factory=list)
     _stopped: dict[Process, float] = field(default_factory=dict)
-    """Those that stand still, and when each is to go on."""
+    """The stopped workers, and when each continues."""
 
     def rage(self) -> None:
-        """Until every job has ended; then the workers are ended in good order."""
+        """Run until every job has ended, then stop the workers normally."""
         chance = random.Random(self.seed)
         self._naps = self.weather.naps(self.seed)
         blows = ["kill"] * self.weather.kills + ["stop"] * self.weather.stops
         chance.shuffle(blows)
         self._workers = [self.site.start(self.plan) for _ in range(self.weather.workers)]
         deadline = time.monotonic() + 180 + self.weather.jobs / 5
-        last = 0.9 * self.weather.jobs  # the end is left to recovery
+        last = 0.9 * self.weather.jobs  # leave the last tenth for recovery
         for number, blow in enumerate(blows, start=1):
             while self._finished() < last * number / len(blows):
                 self._pass(deadline)
@@ -80,10 +80,10 @@ class Storm:
         self.site.stop(*self._workers)
 
     def _finished(self) -> int:
-        """How many jobs have ended. Enqueues more when few are left.
+        """Return how many jobs have ended. Enqueue more if few are left.
 
-        What is taken over waits behind all that is due already: with a long queue, nothing would be taken over as long
-        as the stopped ones stand still.
+        Jobs that are taken over wait behind all jobs that are due already. With a long queue, none would be taken over
+        while the workers are stopped.
         """
         finished = self.site.finished()
         if len(self.enqueued) - finished < BACKLOG and self._naps:
@@ -92,7 +92,7 @@ class Storm:
         return finished
 
     def _kill(self, chance: random.Random) -> None:
-        # Mostly those that are awake: the others are to come back.
+        # Mostly running workers, because the stopped ones should continue.
         worker = chance.choice(self._workers if chance.random() < 0.1 else self._awake())
         worker.kill()
         self._stopped.pop(worker, None)
@@ -102,8 +102,8 @@ class Storm:
     def _stop(self, chance: random.Random) -> None:
         worker = chance.choice(self._awake())
         worker.send(signal.SIGSTOP)
-        # Long enough for others to take over what it runs: lease, maintenance, jitter. A timer, because whoever stands
-        # still in a transaction on a SQLite file keeps everybody from writing, us too.
+        # Long enough for others to take over its jobs: lease, maintenance, jitter. A timer continues it, because a
+        # worker that stops within a transaction on a SQLite file blocks all writers, including this process.
         pause = self.plan.lease + chance.uniform(0.8, 3.0)
         Timer(pause, worker.send, [signal.SIGCONT]).start()
         self._stopped[worker] = time.monotonic() + pause
@@ -119,7 +119,7 @@ class Storm:
 
 
 def storm(site: Site, weather: Weather, *, seed: int, sabotage: Sequence[Sequence[str]] = ()) -> Storm:
-    """A whole storm, and what it did."""
+    """Run a storm, and return it."""
     raged = Storm(site, weather, site.worker_plan(sabotage=sabotage), seed)
     raged.rage()
     return raged

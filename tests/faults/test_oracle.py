@@ -1,4 +1,4 @@
-"""The oracle sees what it is there for: each thing that may not happen, in a history made up for it."""
+"""The oracle finds every kind of violation in a made-up history."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ INSERTED = Change(
 
 
 def then(change: Change, status: str, **changes: object) -> Change:
-    """The change that follows on that one; what is not named stays."""
+    """Return the change that follows, with some values replaced."""
     following = replace(
         change,
         old_status=change.new_status,
@@ -48,7 +48,7 @@ def then(change: Change, status: str, **changes: object) -> Change:
 
 
 CLAIMED = then(INSERTED, "running", new_attempt=1, new_token=OLD)
-EXPIRED = then(CLAIMED, "pending", new_token=None, new_error="its lease ran out")
+EXPIRED = then(CLAIMED, "pending", new_token=None, new_error="its lease expired")
 RECLAIMED = then(EXPIRED, "running", new_attempt=2, new_token=NEW)
 REPORTED = then(RECLAIMED, "running", new_message=f"token {NEW}")
 COMPLETED = then(REPORTED, "completed", new_token=None, new_result=f'{{"token": "{NEW}"}}', new_error=None)
@@ -66,7 +66,7 @@ def test_a_life_as_it_may_be_is_legal_and_nothing_in_it_is_stale() -> None:
         then(INSERTED, "running", new_token=OLD),  # not counted
         then(INSERTED, "running", new_attempt=1),  # without a token
         then(INSERTED, "completed", new_result="{}"),  # never claimed
-        then(CLAIMED, "running", new_token=NEW),  # taken from a claim that runs
+        then(CLAIMED, "running", new_token=NEW),  # taken from a running claim
         then(CLAIMED, "running", new_attempt=2),
         then(CLAIMED, "pending"),  # with its token
         then(CLAIMED, "pending", new_token=None, new_attempt=2),
@@ -101,7 +101,7 @@ def test_a_token_that_is_used_again_is_seen() -> None:
         then(RECLAIMED, "failed", new_token=None, new_error=f"RuntimeError: token {OLD} (at jobs.py:1 in nap)"),
     ],
 )
-def test_what_an_older_claim_has_written_is_stale(change: Change) -> None:
+def test_writes_of_an_older_claim_are_stale(change: Change) -> None:
     assert is_stale(change)
 
 
@@ -113,11 +113,11 @@ def test_what_an_older_claim_has_written_is_stale(change: Change) -> None:
         then(RECLAIMED, "failed", new_token=None, new_error=f"RuntimeError: token {OF_ANOTHER_JOB} (at jobs.py:1)"),
     ],
 )
-def test_what_a_claim_on_another_job_of_the_same_batch_has_written_is_stale(change: Change) -> None:
+def test_a_write_under_another_jobs_claim_of_the_batch_is_stale(change: Change) -> None:
     assert is_stale(change)
 
 
-def test_what_the_claim_that_ends_here_has_written_is_not_stale() -> None:
+def test_writes_of_the_claim_that_ends_here_are_not_stale() -> None:
     said = then(RECLAIMED, "failed", new_token=None, new_error=f"RuntimeError: token {NEW} (at jobs.py:1 in nap)")
     assert not is_stale(said)
 
@@ -129,7 +129,7 @@ def test_runs_at_one_moment_are_counted() -> None:
     assert most_at_once([CLAIMED, other], {"b"}) == 1
 
 
-def test_what_one_worker_says_again_is_counted_and_what_it_says_of_jobs_is_not() -> None:
+def test_repeated_lines_of_a_worker_are_counted_except_lines_about_jobs() -> None:
     job_id = "01a2138b-06e9-7001-b949-d5750cc91f0c"
     log = [
         "1 ERROR it is away: once",

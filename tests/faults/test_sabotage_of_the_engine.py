@@ -1,4 +1,4 @@
-"""Each protection that is in the worker rather than in a statement is taken away, and the test for it must notice."""
+"""Each protection in the worker's code is removed, and its test must fail."""
 
 from __future__ import annotations
 
@@ -17,22 +17,17 @@ from server_jobs.engine import attempt as executor
 from server_jobs.engine.attempt import Attempt
 from server_jobs.engine.backend import Backend
 from server_jobs.engine.leases import LeaseKeeper
+from server_jobs.engine.prefetch import Prefetcher
 from server_jobs.engine.runner import Runner
 from server_jobs.engine.settler import Settler
-from server_jobs.engine.worker import Worker
+from server_jobs.engine.slots import Slots
 
-from tests.runtime import (
-    test_attempt,
-    test_documents,
-    test_leases,
-    test_prefetching,
-    test_settler,
-    test_worker,
-)
+from tests.runtime.contract import test_documents
+from tests.runtime.engine import test_attempt, test_leases, test_prefetching, test_settler, test_worker
 
 PATIENCE = 60.0
 WEARINESS = 3.0
-"""Seconds after which a test that waits for what never comes has noticed, without and with sabotage."""
+"""Seconds after which a waiting test counts as failed, without and with sabotage."""
 
 real_note_failure = Settler._note_failure
 real_take = Backend.take
@@ -40,7 +35,7 @@ real_take = Backend.take
 
 @dataclass(frozen=True)
 class Case:
-    """A protection, what stands in its place, and the test that must notice."""
+    """A protection, its replacement, and the test that must fail."""
 
     protection: str
     owner: object
@@ -53,16 +48,16 @@ class Case:
 
 
 def nothing(*_: object, **__: object) -> None:
-    """Do not protect."""
+    """Do nothing instead of the protection."""
 
 
 def never(*_: object, **__: object) -> bool:
-    """Say that nothing is the matter."""
+    """Report no problem."""
     return False
 
 
 def drop_at_once(settler: Settler, batch: Sequence[object], error: Exception) -> None:
-    """Give an outcome up at the first failure."""
+    """Drop an outcome at the first failure."""
     real_note_failure(settler, batch, error)  # type: ignore[arg-type]  # private to the settler
     for waiting in settler._waiting:
         waiting.stored(None, None)
@@ -70,7 +65,7 @@ def drop_at_once(settler: Settler, batch: Sequence[object], error: Exception) ->
 
 
 def keep_together(settler: Settler, batch: Sequence[object], error: Exception) -> None:
-    """Write what was refused again in one batch."""
+    """Write rejected outcomes again in one batch."""
     real_note_failure(settler, batch, error)  # type: ignore[arg-type]  # private to the settler
     settler._size = None
 
@@ -81,7 +76,7 @@ async def take_any(backend: Backend, limit: int, **options: object) -> Sequence[
 
 
 async def expire_all(backend: Backend) -> Sequence[Expired]:
-    """Take away what runs here too."""
+    """Expire this worker's own jobs too."""
     return await backend.store.expire(jitter=timedelta(0))
 
 
@@ -91,7 +86,7 @@ def as_it_is(text: str, limit: int) -> str:
 
 
 def without_problems(value: object, **options: bool) -> tuple[()]:
-    """Find nothing wrong."""
+    """Report no problem."""
     return ()
 
 
@@ -120,7 +115,7 @@ CASES = [
     Case(
         "the leases of waiting claims are renewed",
         Runner,
-        "hold",
+        "keep_lease",
         nothing,
         test_prefetching.test_the_leases_of_claims_that_wait_are_renewed,
     ),
@@ -140,24 +135,24 @@ CASES = [
     ),
     Case(
         "nothing is begun while outcomes cannot be stored",
-        Worker,
-        "_is_held_up",
+        Slots,
+        "is_blocked",
         never,
-        test_prefetching.test_nothing_more_is_begun_while_outcomes_cannot_be_stored,
+        test_prefetching.test_no_job_starts_while_outcomes_cannot_be_stored,
     ),
     Case(
         "attempted jobs are not claimed ahead",
         Backend,
         "take",
         take_any,
-        test_prefetching.test_jobs_that_were_attempted_before_are_not_claimed_ahead,
+        test_prefetching.test_attempted_jobs_are_not_prefetched,
     ),
     Case(
-        "what waits is given back when the worker stops",
-        Worker,
-        "_give_back_waiting",
+        "waiting claims are released when the worker stops",
+        Prefetcher,
+        "release",
         nothing,
-        test_prefetching.test_stopping_gives_what_waits_back_at_once_and_burns_no_attempt,
+        test_prefetching.test_stopping_releases_waiting_jobs_at_once_without_an_attempt,
     ),
     Case(
         "what runs here is not taken for lost",
@@ -174,7 +169,7 @@ CASES = [
         partial(
             test_documents.test_a_result_that_cannot_be_stored_is_refused_by_pointer,
             result=test_documents.Loose(anything="a\0b"),
-            problem="/anything: holds a NUL character, which not every database can store",
+            problem="/anything: contains a NUL character, which not every database can store",
         ),
     ),
     Case(
@@ -199,7 +194,7 @@ CASES = [
 
 
 async def within(seconds: float, test: Callable[..., object]) -> None:
-    """Run a test; one that hangs has noticed."""
+    """Run a test; one that hangs counts as failed."""
     try:
         async with asyncio.timeout(seconds):
             outcome = test()
@@ -209,7 +204,7 @@ async def within(seconds: float, test: Callable[..., object]) -> None:
         pytest.fail("it waits for ever")
 
 
-# What a worker without its protection leaves behind when its loop ends is nobody's concern.
+# Ignore the leftovers of a sabotaged worker at the end of its loop.
 @pytest.mark.filterwarnings("ignore:coroutine:RuntimeWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_a_lost_protection_of_the_engine_is_noticed_by_the_test_that_is_there_for_it(
@@ -226,4 +221,4 @@ def test_a_lost_protection_of_the_engine_is_noticed_by_the_test_that_is_there_fo
     monkeypatch.setattr(case.owner, case.name, case.instead)
     with pytest.raises((AssertionError, pytest.fail.Exception)):
         asyncio.run(within(WEARINESS, test))
-    gc.collect()  # here, where these warnings are ignored
+    gc.collect()  # collect here, where these warnings are ignored

@@ -1,4 +1,4 @@
-"""Databases for tests of migrations: SQLite files, and a PostgreSQL database that lives as long as the test."""
+"""Databases for tests of migrations: SQLite files, and a PostgreSQL database for each test."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.postgres import postgres_url
 
 @contextmanager
 def postgres_database() -> Iterator[str]:
-    """The URL of a new, empty database, which is dropped at the end. Fails the test when there is no server."""
+    """Yield the URL of a new, empty database, dropped at the end. Fails the test if there is no server."""
     server = postgres_url()
     name = f"server_jobs_{uuid.uuid4().hex[:12]}"
     with psycopg.connect(server, autocommit=True, connect_timeout=5) as connection:

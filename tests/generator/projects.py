@@ -31,7 +31,7 @@ _DIGEST = re.compile(r"\b((?:server_jobs_)?\d{4})_[0-9a-f]{8}(?=_|\b)")
 
 
 def without_digests(text: str) -> str:
-    """Return a text in which the ids of revisions are only numbers, as their digests change with their content."""
+    """Return a text in which ids of revisions have only numbers, because their digests depend on the content."""
     return _DIGEST.sub(r"\1", text)
 
 
@@ -48,7 +48,7 @@ class TemporaryProject:
         path.write_text(json.dumps(spec), encoding="utf-8")
 
     def generate(self, *options: str) -> Result:
-        """Run `server-jobs generate`, which has to succeed."""
+        """Run `server-jobs generate`, which must succeed."""
         result = self.run("generate", *options)
         assert result.exit_code == 0, result.output
         return result
@@ -67,17 +67,17 @@ class TemporaryProject:
         return found[0] if len(found) == 1 else path
 
     def read(self, relative: str) -> str:
-        """The text of a file in the project."""
+        """Return the text of a file in the project."""
         return self.path(relative).read_text(encoding="utf-8")
 
     def edit(self, relative: str) -> str:
-        """Change a file as a person would; returns its new text."""
+        """Change a file as a user would, and return its new text."""
         text = self.read(relative) + "\n# changed by hand\n"
         self.path(relative).write_text(text, encoding="utf-8")
         return text
 
     def files(self) -> dict[str, str]:
-        """The hash of every file but the cache, by path."""
+        """Return the hash of every file except the cache, by path."""
         return {
             path.relative_to(self.root).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
             for path in sorted(self.root.rglob("*"))
@@ -93,7 +93,7 @@ def run_command(*arguments: str) -> Result:
 def make_project(
     root: Path, specs: Mapping[str, Mapping[str, object]] | None = None, *, handlers: str = "handlers"
 ) -> TemporaryProject:
-    """A project with these specs by name; one plain job when none are given."""
+    """Return a project with these specs by name; with one plain job if none are given."""
     root.mkdir(parents=True, exist_ok=True)
     (root / "pyproject.toml").write_text(PYPROJECT.format(handlers=handlers), encoding="utf-8")
     (root / "specs").mkdir()
@@ -106,10 +106,10 @@ def make_project(
 def generated_project(
     root: Path, specs: Mapping[str, Mapping[str, object]] | None = None, *, handlers: str = "handlers"
 ) -> TemporaryProject:
-    """The project of `make_project`, generated already: in a tenth of the time that a run takes.
+    """Return the project of `make_project`, already generated, in a tenth of the time of a run.
 
-    A run makes it the first time that a process asks for these specs. What a run keeps for the next one is left out, as
-    it holds for one folder only.
+    The first call with these specs in a process generates it. The cache is left out, because it is valid for one folder
+    only.
     """
     root.mkdir(parents=True, exist_ok=True)
     for path, content in _generated_files(json.dumps(specs), handlers).items():
@@ -127,7 +127,7 @@ def _generated_files(specs: str, handlers: str) -> Mapping[str, bytes]:
 
 
 def git(root: Path, *arguments: str) -> str:
-    """What git prints in this folder; whatever is set up on this machine is left out."""
+    """Return the output of git in this folder, without the machine's settings."""
     nobody = {f"GIT_{who}_{what}": "nobody" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
     environment = os.environ | nobody | {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"}
     command = ["git", *arguments]
@@ -136,7 +136,7 @@ def git(root: Path, *arguments: str) -> str:
 
 
 def commit_all(root: Path) -> None:
-    """A commit of everything in this folder, on the branch where it is; on `main`, if there is no repository yet."""
+    """Commit everything in this folder on its branch. Create a repository with the branch `main` if there is none."""
     git(root, "init", "--quiet", "--initial-branch", "main")
     git(root, "add", "--all")
     git(root, "commit", "--quiet", "--message", "Another state")
@@ -149,7 +149,7 @@ def job_spec(
     schedules: Sequence[Mapping[str, object]] = (),
     **options: object,
 ) -> dict[str, object]:
-    """A spec whose params are a text and a list of texts, both optional."""
+    """Return a spec whose params are a text and a list of texts, both optional."""
     x_job = {**options, **({"schedules": list(schedules)} if schedules else {})}
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
@@ -170,5 +170,5 @@ def job_spec(
 
 
 def schedule(name: str = "nightly", cron: str = "0 3 * * *", **others: object) -> dict[str, object]:
-    """One schedule of a spec."""
+    """Return one schedule of a spec."""
     return {"name": name, "cron": cron, **others}

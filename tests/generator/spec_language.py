@@ -1,4 +1,4 @@
-"""The language of schemas that specs may use, and values that come close to them, as Hypothesis strategies."""
+"""Hypothesis strategies for schemas that specs may use, and for values that fit or nearly fit them."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ NAMES: tuple[str, ...] = (
     "__init__",
     "None",
 )
-# Also the attributes of some properties, which mean nothing in a document.
+# Also the attributes of some properties, which have no meaning in a document.
 KEYS: tuple[str, ...] = (*NAMES, "message_id", "class_", "field", "other")
 DEFINITIONS = ("Node", "Field", "CaseParams")
 TEXTS = (
@@ -52,18 +52,18 @@ ANYTHING: st.SearchStrategy[JsonValue] = (
 
 
 def _some(draw: st.DrawFn, **choices: st.SearchStrategy[Any]) -> Schema:
-    """A few of these keywords."""
+    """Draw a few of these keywords."""
     return {key: draw(values) for key, values in choices.items() if draw(st.integers(0, 2)) == 0}
 
 
 def _seldom(draw: st.DrawFn, **choices: st.SearchStrategy[Any]) -> Schema:
-    """Mostly none of these keywords: types alone are to be tried too."""
+    """Draw mostly none of these keywords, to test types alone too."""
     return _some(draw, **choices) if draw(st.integers(0, 5)) == 0 else {}
 
 
 @st.composite
 def scalar_schemas(draw: st.DrawFn) -> JsonValue:
-    """Schemas of values that have no parts."""
+    """Draw schemas of values without parts."""
     match draw(
         st.sampled_from(("string", "format", "integer", "number", "types", "const", "enum", "plain", "$ref", "any"))
     ):
@@ -110,7 +110,7 @@ def scalar_schemas(draw: st.DrawFn) -> JsonValue:
 
 @st.composite
 def partial_schemas(draw: st.DrawFn) -> JsonValue:
-    """Schemas that limit values of one type and say nothing of others."""
+    """Draw schemas that limit values of one type only."""
     return _some(
         draw,
         minimum=st.integers(-1, 3),
@@ -126,7 +126,7 @@ def partial_schemas(draw: st.DrawFn) -> JsonValue:
 
 @st.composite
 def extended(draw: st.DrawFn, inner: st.SearchStrategy[JsonValue], some: st.SearchStrategy[JsonValue]) -> JsonValue:
-    """A schema with keywords beside it that types cannot hold."""
+    """Draw a schema with additional keywords that types cannot express."""
     schema = draw(inner)
     if not isinstance(schema, dict):
         return schema
@@ -143,7 +143,7 @@ def extended(draw: st.DrawFn, inner: st.SearchStrategy[JsonValue], some: st.Sear
 
 @st.composite
 def container_schemas(draw: st.DrawFn, inner: st.SearchStrategy[JsonValue]) -> JsonValue:
-    """Schemas of lists, tuples, dicts, objects and unions of others."""
+    """Draw schemas of lists, tuples, dicts, objects and unions of others."""
     match draw(st.sampled_from(("array", "tuple", "map", "object", "object", "anyOf", "oneOf", "more"))):
         case "array":
             counts = _some(draw, minItems=st.integers(0, 1), maxItems=st.integers(1, 3))
@@ -177,7 +177,7 @@ def container_schemas(draw: st.DrawFn, inner: st.SearchStrategy[JsonValue]) -> J
 
 @st.composite
 def object_schemas(draw: st.DrawFn, inner: st.SearchStrategy[JsonValue]) -> Schema:
-    """Schemas of objects with named properties, described and with defaults here and there."""
+    """Draw schemas of objects with named properties, some with descriptions and defaults."""
     names = draw(st.lists(st.sampled_from(NAMES), max_size=4, unique=True))
     properties = {name: draw(inner) for name in names}
     for schema in properties.values():
@@ -211,7 +211,7 @@ schemas: st.SearchStrategy[JsonValue] = st.deferred(
 
 @st.composite
 def values_near(draw: st.DrawFn, schema: JsonValue, definitions: Schema, depth: int = 4) -> JsonValue:
-    """Values that mostly fit the schema, and sometimes not quite."""
+    """Draw values that fit the schema in most cases."""
     if not isinstance(schema, dict) or depth <= 0 or draw(st.integers(0, 9)) == 0:
         return draw(
             SCALARS

@@ -1,4 +1,4 @@
-"""Small projects of spec files for the tests of the generator's front, and their models, ready to use."""
+"""Small projects of spec files for tests of the first stages of the generator, and their models."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from typing import cast
 from pydantic import JsonValue
 from server_jobs.contract.model import JobModel
 from server_jobs_generator.ir.spec import JobSpec, Specs, read_specs
-from server_jobs_generator.lint.spec_style import STRICT, Style
 from server_jobs_generator.models.model_module import render_models
+from server_jobs_generator.problems.rules import STRICT, Style
 
 Schema = dict[str, JsonValue]
 
 
 def an_object(**properties: object) -> Schema:
-    """A closed object with these optional properties."""
+    """Return a closed object with these optional properties."""
     return cast("Schema", {"type": "object", "additionalProperties": False, "properties": properties})
 
 
 def a_spec(params: object = None, result: object = None, **more: object) -> Schema:
-    """A spec with these params and this result; without them, both are empty objects."""
+    """Return a spec with these params and this result; by default both are empty objects."""
     parts = {
         "params": an_object() if params is None else params,
         "result": an_object() if result is None else result,
@@ -51,12 +51,12 @@ def read(root: Path, files: Mapping[str, object], style: Style = STRICT) -> Spec
 
 
 def problems(root: Path, files: Mapping[str, object]) -> list[str]:
-    """The problems of these files, as they are printed, but for the rules."""
+    """Return the printed problems of these files, without the rules."""
     return [problem.text for problem in read(root, files).problems]
 
 
 def job(root: Path, spec: object) -> JobSpec:
-    """The one job of a spec that has no problems, in a file named `case.json`."""
+    """Return the job of a spec without problems, in a file named `case.json`."""
     specs = read(root, {"case.json": spec})
     assert [str(problem) for problem in specs.problems] == []
     return specs.jobs[0]
@@ -67,7 +67,7 @@ _numbers = itertools.count(1)
 
 @contextmanager
 def loaded(text: str) -> Iterator[ModuleType]:
-    """The module that a generated text is."""
+    """Load a generated text as a module."""
     module = ModuleType(f"generated_for_a_test_{next(_numbers)}")
     sys.modules[module.__name__] = module
     try:
@@ -79,7 +79,7 @@ def loaded(text: str) -> Iterator[ModuleType]:
 
 @contextmanager
 def params_model(root: Path, params: object, **more: object) -> Iterator[type[JobModel]]:
-    """The class generated for params."""
+    """Yield the class generated for params."""
     with loaded(render_models(job(root, a_spec(params, **more)))) as module:
         model = module.CaseParams
         assert issubclass(model, JobModel)

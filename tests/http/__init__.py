@@ -1,1 +1,1 @@
-"""The routes over HTTP."""
+"""The HTTP routes."""

@@ -1,4 +1,4 @@
-"""Jobs to be enqueued over HTTP, and somebody who calls the application."""
+"""Jobs for enqueueing over HTTP, and a client of the application."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Address(BaseModel):
 
 
 class Note(BaseModel):
-    """A note to be kept."""
+    """A note to keep."""
 
     text: str = Field(max_length=40)
     password: str = "none"
@@ -41,18 +41,18 @@ async def keep(params: Note, context: JobContext) -> Kept:
 
 
 def keep_job() -> type[Job[Note, Kept, Mapping[str, object]]]:
-    """A job whose password is not for everybody's eyes."""
+    """Return a job with a redacted password."""
     options = JobOptions(redact=("/password",), max_attempts=1)
     return define_job(name="Keep", params=Note, result=Kept, handler=keep, options=options)
 
 
 def new_backend() -> InMemoryBackend:
-    """Keep alone, on no database."""
+    """Return a backend in memory with the job Keep."""
     return InMemoryBackend(job_registry=create_job_registry().register(keep_job()))
 
 
 class Caller:
-    """Calls the application over a transport in memory, with a valid token unless told otherwise."""
+    """Calls the application in memory, with a valid token by default."""
 
     def __init__(
         self,
@@ -85,5 +85,5 @@ class Caller:
             return await client.request(method, path, content=content, headers=encoded)
 
     async def stored(self) -> int:
-        """How many jobs there are."""
+        """Return how many jobs are stored."""
         return sum(one.count for one in await self.backend.store.count_jobs())

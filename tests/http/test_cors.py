@@ -1,4 +1,4 @@
-"""Web pages of other origins: those that are allowed are answered so that their browser lets them go on."""
+"""Web pages of other origins: the answers allow the configured origins."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ PREFLIGHT = {"authorization": "", "access-control-request-method": "POST"}
 
 
 def cors_headers(reply: httpx.Response) -> dict[str, str]:
-    """What the answer says to a browser."""
+    """Return the CORS headers of an answer."""
     return {name: value for name, value in reply.headers.items() if name.startswith("access-control-")}
 
 
 @pytest.mark.parametrize("origin", OPTIONS.allowed_origins)
 @pytest.mark.parametrize("path", ["/jobs/Keep", "/trigger", "/jobs/gone/cancel", "/status"])
-async def test_a_browser_is_told_that_an_allowed_page_may_send_a_token_and_json(path: str, origin: str) -> None:
+async def test_a_preflight_lets_an_allowed_page_send_a_token_and_json(path: str, origin: str) -> None:
     asked = {**PREFLIGHT, "origin": origin, "access-control-request-headers": "authorization,content-type"}
 
     reply = await Caller(options=OPTIONS)("OPTIONS", path, headers=asked)
@@ -33,7 +33,7 @@ async def test_a_browser_is_told_that_an_allowed_page_may_send_a_token_and_json(
     assert "access-control-allow-credentials" not in said
 
 
-async def test_an_allowed_page_reads_what_is_answered_whatever_it_is() -> None:
+async def test_an_allowed_page_can_read_every_answer() -> None:
     call = Caller(options=OPTIONS)
     job = {"params": {"text": "x"}}
 
@@ -75,7 +75,7 @@ async def test_where_no_token_is_configured_there_is_nothing_for_an_allowed_page
         assert (reply.status_code, cors_headers(reply)) == (404, {})
 
 
-async def test_without_allowed_origins_nobody_is_answered_a_preflight() -> None:
+async def test_without_allowed_origins_no_preflight_is_answered() -> None:
     reply = await Caller()("OPTIONS", "/jobs/Keep", headers={**PREFLIGHT, "origin": PAGE})
 
     assert (reply.status_code, cors_headers(reply)) == (401, {})

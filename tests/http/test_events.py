@@ -1,4 +1,4 @@
-"""The progress of a job as it happens."""
+"""The stream of a job's progress."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.http.caller import BEARER, Caller
 
 
 def read(text: str) -> list[tuple[str, dict[str, object]]]:
-    """The events in a stream: their names and data."""
+    """Return the events in a stream: their names and data."""
     found: list[tuple[str, dict[str, object]]] = []
     for block in text.split("\n\n"):
         fields = dict(line.split(": ", 1) for line in block.splitlines() if not line.startswith(":"))
@@ -65,7 +65,7 @@ async def test_who_asks_for_the_headers_alone_gets_them_at_once() -> None:
     assert (await call("HEAD", "/jobs/gone/events")).status_code == 404
 
 
-async def test_a_finished_job_is_told_at_once() -> None:
+async def test_the_result_of_a_finished_job_returns_at_once() -> None:
     call = Caller()
     job_id = call.backend.add_job(job_name="Keep", params={"text": "bad"})
     await tick(call.backend)
@@ -90,7 +90,7 @@ async def test_a_stream_on_which_nothing_happens_is_kept_alive_and_ends_after_it
     assert reply.text.startswith("retry: ")
 
 
-async def test_a_stream_ends_when_its_job_is_deleted_or_the_database_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_stream_ends_when_its_job_is_deleted_or_the_database_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     call = Caller()
     job_id = call.backend.add_job(job_name="Keep", params={"text": "x"})
     summary = await call.backend.store.summary(job_id)
@@ -110,7 +110,7 @@ async def test_a_stream_ends_when_its_job_is_deleted_or_the_database_is_gone(mon
     assert answers == []
 
 
-async def test_a_stream_ends_when_nobody_reads_it_any_more_whatever_the_server_knows_of_asgi() -> None:
+async def test_a_stream_ends_when_its_client_disconnects_on_any_asgi_server() -> None:
     call = Caller()
     job_id = call.backend.add_job(job_name="Keep", params={"text": "x"})
 
@@ -142,7 +142,7 @@ async def _read_until(
     *,
     breaks_after: int = 100,
 ) -> None:
-    """Read the stream of a job, and go away at its second message."""
+    """Read the stream of a job, and disconnect at its second message."""
 
     async def receive() -> MutableMapping[str, Any]:
         await heard.wait()

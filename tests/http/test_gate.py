@@ -1,4 +1,4 @@
-"""Who is let in: closed without a token, and every route and method needs a valid one."""
+"""Access: closed without configured tokens, and every route and method needs a valid token."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 import pytest
 from server_jobs.errors import DatabaseError
-from server_jobs.http import HttpOptions, Tokens, create_app
+from server_jobs.http import HttpOptions, Tokens, create_app, gate
 from server_jobs.http.app import ROUTES, under_prefix
 from server_jobs.http.gate import Gate
 from server_jobs.memory import InMemoryBackend
@@ -26,7 +26,7 @@ WRITING = ("/trigger", "/jobs/Keep", "/jobs/{id}/cancel", "/jobs/{id}/retry")
 
 
 def allowed(path: str) -> set[str]:
-    """The methods of a path by the table of routes."""
+    """Return the methods of a path in the table of routes."""
     template = "/jobs/{id}" if path == "/jobs/Keep" else path
     return next((route.methods or set() for route in ROUTES if route.path == template), set())
 
@@ -209,7 +209,7 @@ async def test_an_unexpected_error_is_answered_without_its_details_which_are_log
     assert "/srv/secret/path" in caplog.text
 
 
-async def test_a_caller_who_goes_away_while_sending_is_no_error_of_the_server(
+async def test_a_client_that_disconnects_while_sending_is_no_server_error(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     call = Caller()
@@ -227,7 +227,7 @@ async def test_a_caller_who_goes_away_while_sending_is_no_error_of_the_server(
     assert await call.stored() == 0
 
 
-async def test_a_request_that_is_not_let_in_opens_no_backend() -> None:
+async def test_an_unauthorized_request_opens_no_backend() -> None:
     class Closed(InMemoryBackend):
         async def initialize(self) -> None:
             pytest.fail("opened")
@@ -255,7 +255,7 @@ async def test_a_web_socket_is_closed() -> None:
 async def test_without_the_check_of_the_place_a_browser_could_be_talked_into_writing(
     headers: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Gate, "_check_place", lambda self, headers: None)
+    monkeypatch.setattr(gate, "check_place", lambda headers, options: None)
     call = Caller(options=HttpOptions(allowed_hosts=("jobs.example",)))
 
     assert (await call("POST", "/trigger", headers=headers)).status_code == 200
@@ -279,7 +279,7 @@ async def _raw(
     path: str = "/status",
     received: Sequence[Mapping[str, object]] = (),
 ) -> int:
-    """The status of the answer to a request that no client would send."""
+    """Return the status of a request that no HTTP client would send."""
     statuses: list[int] = []
     messages = iter(received)
 
@@ -306,9 +306,7 @@ async def _raw(
 
 
 @pytest.mark.parametrize(("length", "status"), [("9999999", 413), ("9" * 5000, 413), ("-1", 400), ("\xb2", 400)])
-async def test_a_body_that_is_too_long_by_what_it_says_is_refused_before_anything_is_opened(
-    length: str, status: int
-) -> None:
+async def test_a_content_length_above_the_limit_is_refused_before_the_backend_opens(length: str, status: int) -> None:
     call = Caller()
     for method in ("GET", "POST"):
         reply = await call(method, "/trigger", headers={"content-length": length})

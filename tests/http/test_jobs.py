@@ -1,4 +1,4 @@
-"""The routes of jobs: what they store, show and refuse."""
+"""The routes of jobs: stored, shown and rejected values."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ async def test_a_job_is_enqueued_and_found_where_the_answer_says() -> None:
     assert (shown.json()["status"], shown.json()["params"]["text"]) == ("pending", "hello")
 
 
-async def test_parked_jobs_are_told_apart_and_listed_by_themselves() -> None:
+async def test_parked_jobs_are_marked_and_can_be_listed_alone() -> None:
     call = Caller()
     call.backend.add_job(job_name="Keep", params={"text": "bad"})
     await call.backend.store.insert([NewJob(id="p", job_name="Keep", params='{"text":5}')])
@@ -128,7 +128,7 @@ async def test_a_second_job_with_the_same_unique_key_is_the_first_one() -> None:
         ({"params": {"text": "x"}, "unique_key": "k" * 501}, {"/unique_key"}),
     ],
 )
-async def test_what_does_not_fit_is_refused_with_pointers_and_stores_nothing(body: object, pointers: set[str]) -> None:
+async def test_invalid_params_are_refused_with_pointers_and_not_stored(body: object, pointers: set[str]) -> None:
     call = Caller()
 
     reply = await call("POST", "/jobs/Keep", body)
@@ -186,7 +186,7 @@ async def test_a_body_that_is_compressed_is_refused(coding: str, status: int) ->
 
 
 @pytest.mark.parametrize("said", [str(LARGEST_BODY + 1), str(LARGEST_BODY), ""], ids=["true", "less", "nothing"])
-async def test_a_body_that_is_too_large_is_refused_whatever_it_says_of_itself(said: str) -> None:
+async def test_a_body_that_is_too_large_is_refused_for_any_content_length(said: str) -> None:
     call = Caller()
 
     reply = await call(
@@ -206,7 +206,7 @@ async def test_an_unknown_job_is_not_found() -> None:
     assert (reply.status_code, reply.json()["title"]) == (404, "no job named 'Kep' is registered")
 
 
-async def test_pages_follow_one_another_and_hold_every_job_once() -> None:
+async def test_consecutive_pages_have_every_job_once() -> None:
     call = Caller()
     made = [call.backend.add_job(job_name="Keep", params={"text": str(number)}) for number in range(7)]
     seen: list[str] = []
@@ -223,7 +223,7 @@ async def test_pages_follow_one_another_and_hold_every_job_once() -> None:
     assert sizes == [3, 3, 1]
 
 
-async def test_a_page_goes_on_behind_a_job_that_was_deleted_or_that_another_program_stored() -> None:
+async def test_a_page_continues_after_a_deleted_or_foreign_job() -> None:
     call = Caller()
     job_id = call.backend.add_job(job_name="Keep", params={"text": "x"})
     await call.backend.store.insert([NewJob(id="order 17", job_name="Keep", params="{}")])
@@ -236,7 +236,7 @@ async def test_a_page_goes_on_behind_a_job_that_was_deleted_or_that_another_prog
 
 
 @pytest.mark.parametrize("before", ["zzz", "", "0", "'; --"])
-async def test_a_page_that_goes_on_behind_nothing_is_refused(before: str) -> None:
+async def test_a_page_after_an_empty_id_is_refused(before: str) -> None:
     reply = await Caller()("GET", f"/jobs?before={before}")
 
     assert reply.status_code == 422
@@ -287,14 +287,14 @@ async def test_a_parameter_that_is_given_twice_is_refused_by_its_name() -> None:
 
 
 @pytest.mark.parametrize("name", ["job_name", "queue", "correlation_id", "before"])
-async def test_a_parameter_that_no_database_can_hold_is_refused_by_its_name(name: str) -> None:
+async def test_a_parameter_that_no_database_can_store_is_refused_by_name(name: str) -> None:
     reply = await Caller()("GET", f"/jobs?{name}=a%00b")
 
     assert reply.status_code == 422
     assert [problem["pointer"] for problem in reply.json()["errors"]] == [f"/{name}"]
 
 
-async def test_what_the_spec_redacts_is_not_shown_and_the_list_shows_no_params_results_or_errors() -> None:
+async def test_redacted_values_are_hidden_and_lists_show_no_params_results_or_errors() -> None:
     call = Caller()
     job_id = call.backend.add_job(job_name="Keep", params={"text": "bad", "password": "hunter2"})
     await tick(call.backend)
@@ -363,7 +363,7 @@ async def test_reading_changes_nothing() -> None:
     assert await call.backend.store.get(job_id) == before
 
 
-async def test_what_shows_where_jobs_are_reads_no_params_results_or_errors(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_lists_of_jobs_read_no_params_results_or_errors(monkeypatch: pytest.MonkeyPatch) -> None:
     call = Caller()
     job_id = call.backend.add_job(job_name="Keep", params={"text": "bad"})
     await tick(call.backend)
@@ -385,7 +385,7 @@ async def test_an_answer_lists_a_hundred_problems_and_counts_the_others() -> Non
 
 
 @pytest.mark.parametrize(("count", "length"), [(5_000, 10), (90, 10_000)])
-async def test_an_answer_stays_small_whatever_the_names_in_a_request(count: int, length: int) -> None:
+async def test_an_answer_stays_small_for_any_names_in_a_request(count: int, length: int) -> None:
     names = {f"{number:0{length}}": 1 for number in range(count)}
     reply = await Caller()("POST", "/jobs/Keep", {"params": {}, **names})
 

@@ -1,4 +1,4 @@
-"""The same application inside the frameworks that people have."""
+"""The same application mounted in common frameworks."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import pytest
 from django.conf import settings
 from django.core.asgi import get_asgi_application
 from fastapi import FastAPI
+from server_jobs.contract.model import JobModel
 from server_jobs.http import Tokens, create_app
 from server_jobs.http.app import under_prefix
 from server_jobs.memory import InMemoryBackend
@@ -23,8 +24,14 @@ from tests.http.caller import TOKEN, Caller, new_backend
 TOKENS = Tokens(TOKEN)
 
 
+class MailParams(JobModel, extra="forbid"):
+    """A generated model that nothing has used yet."""
+
+    to: str
+
+
 def in_starlette(backend: InMemoryBackend) -> ASGIApp:
-    """Mounted beside a route of the application."""
+    """Mount it beside a route of the application."""
 
     async def home(_request: object) -> PlainTextResponse:
         return PlainTextResponse("home")
@@ -33,7 +40,7 @@ def in_starlette(backend: InMemoryBackend) -> ASGIApp:
 
 
 def in_fastapi(backend: InMemoryBackend) -> ASGIApp:
-    """Mounted into an application with a lifespan of its own."""
+    """Mount it into an application with its own lifespan."""
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
@@ -46,7 +53,7 @@ def in_fastapi(backend: InMemoryBackend) -> ASGIApp:
 
 
 def in_django(backend: InMemoryBackend) -> ASGIApp:
-    """In the `asgi.py` of a project, before Django's own application."""
+    """Mount it in the `asgi.py` of a project, before Django's own application."""
     if not settings.configured:
         settings.configure(ROOT_URLCONF=__name__, SECRET_KEY="-", ALLOWED_HOSTS=["*"], MIDDLEWARE=[])
         django.setup()
@@ -60,7 +67,7 @@ def in_django(backend: InMemoryBackend) -> ASGIApp:
 
 
 def by_itself(backend: InMemoryBackend) -> ASGIApp:
-    """As `server-jobs serve` does."""
+    """Use it alone, as `server-jobs serve` does."""
     return under_prefix(create_app(backend, TOKENS))
 
 
@@ -90,3 +97,15 @@ async def test_tokens_are_those_of_the_environment_unless_given(monkeypatch: pyt
     call = Caller(app=create_app(new_backend()))
 
     assert (await call("GET", "/status")).status_code == 200
+
+
+async def test_a_route_of_fastapi_takes_params_of_a_job_without_a_warning() -> None:
+    app = FastAPI()
+
+    @app.post("/mails")
+    async def send(params: MailParams) -> str:
+        return params.to
+
+    call = Caller(app=app)
+    assert (await call("POST", "/mails", {"to": "ada"})).json() == "ada"
+    assert (await call("POST", "/mails", {"too": "ada"})).status_code == 422

@@ -1,9 +1,9 @@
-"""The document says what the routes take and answer, and the routes keep to it."""
+"""The OpenAPI document describes the routes, and their answers match it."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from threading import Thread
 from typing import Any, cast
 from urllib.parse import unquote, urlsplit
@@ -12,7 +12,7 @@ import pytest
 import schemathesis
 import uvicorn
 from hypothesis import HealthCheck, settings
-from schemathesis.specs.openapi.checks import allow_header_conformance, ignored_auth
+from schemathesis.specs.openapi.checks import allow_header_conformance, ignored_auth, positive_data_acceptance
 from server_jobs import JobOptions, create_job_registry, define_job
 from server_jobs.http.app import PREFIX, ROUTES, under_prefix
 from server_jobs.http.openapi import document
@@ -20,7 +20,7 @@ from server_jobs.http.openapi import document
 from tests.http.caller import TOKEN, Caller, Kept, Note, keep, keep_job, new_backend
 
 schema = schemathesis.openapi.from_dict(document(new_backend().registry, server=PREFIX))
-# No store keeps NUL characters, whatever a spec says; `test_jobs` has them.
+# No store keeps NUL characters; `test_jobs` tests them.
 schema.config.generation.update(allow_x00=False)
 
 Case = schemathesis.Case[Any]
@@ -32,7 +32,7 @@ FEW = settings(
 
 
 class Server:
-    """The application on a port of this machine, in a thread."""
+    """The application on a local port, in a thread."""
 
     def __init__(self) -> None:
         self.call = Caller()
@@ -59,7 +59,7 @@ def base_url() -> Iterator[str]:
 
 @schema.auth()
 class _Bearer:
-    """What lets the calls in."""
+    """Adds the token to calls."""
 
     def get(self, case: Case, context: object) -> str:
         return TOKEN
@@ -71,10 +71,16 @@ class _Bearer:
 @schema.parametrize()
 @FEW
 def test_every_answer_is_one_that_the_document_knows(case: Case, base_url: str) -> None:
-    # Jobs by name and by id are one path to the router, and several in the document. What becomes of requests without
-    # a token is the next test's: schemathesis sends them with the one it was given here.
+    # The router has one path for jobs by name and by id, the document several. The next test covers requests without a
+    # token: schemathesis sends the given one.
     excluded = [ignored_auth, allow_header_conformance]
+    if has_conditions(case):  # a schema cannot express that they fit the job of `job_name`
+        excluded.append(positive_data_acceptance)
     case.call_and_validate(base_url=base_url, excluded_checks=excluded)
+
+
+def has_conditions(case: Case) -> bool:
+    return any(isinstance(part, Mapping) and "where" in part for part in (case.body, case.query))
 
 
 @schema.parametrize()
@@ -84,7 +90,7 @@ def test_without_a_token_every_request_is_refused(case: Case, base_url: str) -> 
 
     response = case.call(base_url=base_url)
 
-    # A path with a line break in it does not lead to the routes, unless the break is at its end.
+    # A path with a line break leads to a route only if the break is at its end.
     path = unquote(urlsplit(str(response.request.url)).path)
     assert response.status_code == 401 or ("\n" in path and response.status_code == 404)
     assert TOKEN not in response.text
@@ -101,7 +107,7 @@ def test_every_route_is_in_the_document() -> None:
     assert described == routes
 
 
-def test_what_stands_before_the_routes_is_in_the_document() -> None:
+def test_the_mount_path_is_in_the_document() -> None:
     for path, operations in document(new_backend().registry, server=PREFIX)["paths"].items():
         for method, operation in operations.items():
             refusals = {"401", "503"} | ({"400", "403", "411", "413", "421"} if method == "post" else set())
@@ -117,7 +123,7 @@ def test_a_retired_job_has_no_route_in_the_document() -> None:
     assert "Gone" not in str(found)
 
 
-async def test_the_params_of_a_job_are_described_with_what_they_refer_to() -> None:
+async def test_the_params_of_a_job_are_described_with_their_definitions() -> None:
     found = (await Caller()("GET", "/openapi.json")).json()
 
     schemas = found["components"]["schemas"]
@@ -127,7 +133,7 @@ async def test_the_params_of_a_job_are_described_with_what_they_refer_to() -> No
     }
     assert schemas["KeepParams.Address"]["required"] == ["street"]
     body = found["paths"]["/jobs/Keep"]["post"]["requestBody"]["content"]["application/json"]["schema"]
-    assert body["properties"]["params"] == {"$ref": "#/components/schemas/KeepParams"}
+    assert body["properties"]["params"]["$ref"] == "#/components/schemas/KeepParams"
     assert "$defs" not in body
     assert found["openapi"] == "3.1.0"
     assert set(_references(found)) <= {f"#/components/schemas/{name}" for name in schemas}

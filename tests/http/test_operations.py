@@ -1,4 +1,4 @@
-"""The routes for whoever runs the system."""
+"""The routes for operators."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ from server_jobs.errors import DatabaseError
 from server_jobs.http import HttpOptions
 
 from tests.http.caller import Caller
+from tests.http.test_history import WORKER
 
 
-async def test_a_trigger_runs_what_is_due() -> None:
+async def test_a_trigger_runs_due_jobs() -> None:
     call = Caller()
     call.backend.add_job(job_name="Keep", params={"text": "x"})
     call.backend.add_job(job_name="Keep", params={"text": "bad"})
@@ -69,7 +70,7 @@ async def test_health_says_whether_the_database_answers_and_not_why(
     assert "no route to db.internal" in caplog.text
 
 
-async def test_metrics_are_what_prometheus_reads() -> None:
+async def test_prometheus_can_parse_the_metrics() -> None:
     call = Caller()
     for text in ("x", "bad"):
         call.backend.add_job(job_name="Keep", params={"text": text})
@@ -77,15 +78,28 @@ async def test_metrics_are_what_prometheus_reads() -> None:
     await tick(call.backend)
     call.backend.add_job(job_name="Keep", params={"text": "x"})
     await call.backend.store.pause_queue('a "b"\\\nc')
+    await call.backend.store.renew([], timedelta(minutes=1), [WORKER])
 
     reply = await call("GET", "/metrics")
 
     assert reply.headers["content-type"].startswith("text/plain; version=0.0.4")
     lines = reply.text.splitlines()
-    assert 'server_jobs_jobs{job_name="Keep",status="completed"} 1' in lines
-    assert 'server_jobs_jobs{job_name="Keep",status="pending"} 1' in lines
-    assert 'server_jobs_parked_jobs{job_name="Keep"} 1' in lines
-    assert "server_jobs_due_jobs 1" in lines
+    labels = '{queue="default",job_name="Keep"}'
+    for metric, value in {
+        "due_jobs": 1,
+        "scheduled_jobs": 0,
+        "running_jobs": 0,
+        "failed_jobs": 2,
+        "parked_jobs": 1,
+        "completed_total": 1,
+        "failed_total": 2,
+        "retried_total": 0,
+    }.items():
+        assert f"server_jobs_{metric}{labels} {value}" in lines
+    (age,) = [line for line in lines if line.startswith(f"server_jobs_oldest_due_seconds{labels} ")]
+    assert 0 <= float(age.split()[-1]) < 60
+    assert 'server_jobs_workers{state="alive"} 1' in lines
+    assert 'server_jobs_workers{state="dead"} 0' in lines
     assert 'server_jobs_paused_queue{queue="a \\"b\\"\\\\\\nc"} 1' in lines
     assert all(line.startswith(("#", "server_jobs_")) for line in lines)
     assert reply.text.endswith("\n")

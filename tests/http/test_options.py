@@ -1,4 +1,4 @@
-"""Settings that cannot be used are refused when they are given, with what to write instead."""
+"""Invalid settings are rejected at once, with advice."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.http.caller import Caller
     "host",
     ["*", "*.example.com", "", "https://a.example", "a.example:8000", "a.example/", "[::1]", "a b", "zoë.example"],
 )
-def test_what_is_no_name_of_a_host_is_refused(host: str) -> None:
+def test_an_invalid_host_name_is_refused(host: str) -> None:
     with pytest.raises(InvalidOptionError, match=f"^allowed_hosts has {re.escape(repr(host))}, which is no name of"):
         HttpOptions(allowed_hosts=("a.example", host))
 
@@ -38,7 +38,7 @@ def test_what_is_no_name_of_a_host_is_refused(host: str) -> None:
         "https://zoë.example",
     ],
 )
-def test_what_is_no_origin_is_refused(origin: str) -> None:
+def test_an_invalid_origin_is_refused(origin: str) -> None:
     with pytest.raises(InvalidOptionError, match=f"^allowed_origins has {re.escape(repr(origin))}, which is no origin"):
         HttpOptions(allowed_origins=(origin,))
 

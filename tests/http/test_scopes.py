@@ -1,4 +1,4 @@
-"""Every route with every scope: what a token is for, what it may not do, and what it may not even see."""
+"""Every route with every scope: allowed calls, refused calls, and hidden jobs."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.http.caller import OTHER_TOKEN, TOKEN, Caller, Kept, Note, keep
 MAIL, SLOW = "KeepMail", "KeepSlow"
 EVERY_QUEUE, ITS_JOB, SOME_QUEUE = "every queue", "its job", "some queue"
 
-# What each route needs, written down a second time.
+# The scopes of each route, written a second time.
 NEEDS: Mapping[tuple[str, str], tuple[Scope, str] | None] = {
     ("POST", "/trigger"): (Scope.ADMIN, EVERY_QUEUE),
     ("GET", "/status"): (Scope.READ, EVERY_QUEUE),
@@ -34,6 +34,12 @@ NEEDS: Mapping[tuple[str, str], tuple[Scope, str] | None] = {
     ("POST", "/jobs/{id}/cancel"): (Scope.ADMIN, ITS_JOB),
     ("POST", "/jobs/{id}/retry"): (Scope.ADMIN, ITS_JOB),
     ("GET", "/jobs/{id}/events"): (Scope.READ, ITS_JOB),
+    ("GET", "/jobs/{id}/attempts"): (Scope.READ, ITS_JOB),
+    ("GET", "/jobs/{id}/why"): (Scope.READ, ITS_JOB),
+    ("GET", "/workers"): (Scope.READ, EVERY_QUEUE),
+    ("POST", "/bulk/retry"): (Scope.ADMIN, SOME_QUEUE),
+    ("POST", "/bulk/cancel"): (Scope.ADMIN, SOME_QUEUE),
+    ("POST", "/bulk/delete"): (Scope.ADMIN, SOME_QUEUE),
 }
 SCOPES: tuple[tuple[str, ...], ...] = (
     ("read",),
@@ -63,7 +69,7 @@ def caller_with(scopes: Iterable[str], backend: InMemoryBackend | None = None) -
 
 
 async def jobs_of(call: Caller) -> dict[str, str]:
-    """The id of a cancelled job (which can be retried, but not cancelled) in each queue."""
+    """Return the id of a cancelled job in each queue. It can be retried, but not cancelled."""
     await call.backend.initialize()
     ids = {}
     for name, queue in ((MAIL, "mail"), (SLOW, "slow")):
@@ -88,7 +94,8 @@ async def test_every_route_with_every_scope(method: str, path: str, scopes: tupl
     for queue, name in (("mail", MAIL), ("slow", SLOW)):
         is_enqueue = (method, path) == ("POST", "/jobs/{id}")
         place = path.replace("{id}", name if is_enqueue else ids[queue])
-        reply = await call(method, place, {"params": {"text": "x"}} if is_enqueue else None)
+        body = {"params": {"text": "x"}} if is_enqueue else {"dry_run": True} if path.startswith("/bulk/") else None
+        reply = await call(method, place, body)
 
         who = TokenCaller("tester", rights)
         if need is None or (need[1] == SOME_QUEUE and not is_enqueue and need[0] in rights):
@@ -118,7 +125,7 @@ async def test_a_list_has_the_jobs_of_the_queues_of_the_token_alone() -> None:
     assert (await call("GET", "/jobs?queue=slow")).status_code == 403
 
 
-async def test_a_job_of_another_queue_looks_like_one_that_is_not_there() -> None:
+async def test_a_job_of_another_queue_looks_missing() -> None:
     call = caller_with(["read:mail", "admin:mail"])
     call.backend.registry.bind(call.backend)
     ids = await jobs_of(call)
@@ -128,7 +135,7 @@ async def test_a_job_of_another_queue_looks_like_one_that_is_not_there() -> None
         assert (other.status_code, other.json()) == (none.status_code, none.json())
 
 
-async def test_a_token_without_a_name_has_all_rights_beside_named_ones() -> None:
+async def test_a_token_without_a_name_has_all_rights_even_if_others_have_names() -> None:
     named = NamedToken.of("reader", rights_of(["read"]), OTHER_TOKEN)
     call = Caller(backend_of_two_queues(), tokens=Tokens(TOKEN, named=[named]))
 
@@ -209,7 +216,7 @@ def test_a_line_that_cannot_be_used_is_refused_without_showing_a_token(line: str
     assert TOKEN not in str(caught.value)
 
 
-def test_every_pair_of_scopes_can_be_held_for_different_queues() -> None:
+def test_a_token_can_have_any_pair_of_scopes_for_different_queues() -> None:
     for first, second in product(Scope, Scope):
         if first is not second:
             caller = TokenCaller("x", rights_of([f"{first}:a", f"{second}:b"]))

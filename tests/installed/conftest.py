@@ -1,4 +1,4 @@
-"""One set of environments for all tests here."""
+"""The environments that all tests here share."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from .environments import Environments
 
 @pytest.fixture(scope="session")
 def environments(tmp_path_factory: pytest.TempPathFactory) -> Environments:
-    """Made once: installing takes most of the time of these tests."""
+    """Return environments that are made once, because installing takes most of the time."""
     return Environments(tmp_path_factory.mktemp("environments"))
 
 
 @pytest.fixture(scope="session")
 def project(tmp_path_factory: pytest.TempPathFactory, environments: Environments) -> Path:
-    """A project with generated code and a handler; to be copied."""
+    """Return a project with generated code and a handler, to be copied."""
     from .projects import make_project
 
     return make_project(tmp_path_factory.mktemp("project"), environments)

@@ -1,7 +1,8 @@
-"""Empty environments, each with the wheel of this checkout and the extras that one `pip install` of the docs names."""
+"""Empty environments, each with the wheel of this checkout and the extras of a `pip install` in the docs."""
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import subprocess
@@ -9,18 +10,20 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
+# `make release-check` installs the wheel to be released on each Python.
+PYTHON = os.environ.get("SERVER_JOBS_INSTALLED_PYTHON", sys.executable)
+WHEEL = os.environ.get("SERVER_JOBS_INSTALLED_WHEEL", "")
 EXTRAS = re.compile(r"^server-jobs(\[[\w,]+\])?$")
 
 
 class Environments:
-    """Made when they are first asked for, in `folder`."""
+    """Environments in `folder`, created at first use."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, wheel: str = WHEEL) -> None:
         self._folder = folder
         self._made: dict[str, Path] = {}
-        _run(sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder))
-        (self._wheel,) = folder.glob("*.whl")
-        # The versions of the lock file, so that a release of somebody else does not fail these tests.
+        self._wheel = Path(wheel) if wheel else _built_wheel(folder)
+        # The locked versions, so that new releases of other packages do not fail these tests.
         locked = re.findall(
             r"^([\w.-]+==[^\s\\]+(?: *;[^\\\n]+)?)", (ROOT / "requirements.lock").read_text(), re.MULTILINE
         )
@@ -28,10 +31,10 @@ class Environments:
         self._constraints.write_text("\n".join(locked))
 
     def programs(self, install: str) -> Path:
-        """Return the folder of the programs of an environment in which `pip install` was run with these arguments."""
+        """Return the folder of the programs in an environment after `pip install` with these arguments."""
         if install not in self._made:
             environment = self._folder / f"environment-{len(self._made)}"
-            _run(sys.executable, "-m", "venv", str(environment))
+            _run(PYTHON, "-m", "venv", str(environment))
             packages = [EXTRAS.sub(rf"{self._wheel}\1", package) for package in shlex.split(install)]
             pip = (
                 str(environment / "bin" / "python"),
@@ -44,6 +47,12 @@ class Environments:
             _run(*pip, "--constraint", str(self._constraints), *packages)
             self._made[install] = environment / "bin"
         return self._made[install]
+
+
+def _built_wheel(folder: Path) -> Path:
+    _run(sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder))
+    (wheel,) = folder.glob("*.whl")
+    return wheel
 
 
 def _run(*command: str) -> None:

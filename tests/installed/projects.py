@@ -1,4 +1,4 @@
-"""A project made by the installed command, and what a user types in it."""
+"""A project made by the installed command, and a user's commands in it."""
 
 from __future__ import annotations
 
@@ -9,41 +9,42 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.docs.reader import blocks, shell
+from tests.docs.pages import FIRST_JOB, blocks
+from tests.docs.reader import shell
 
 from .environments import Environments
 
-GENERATOR = "'server-jobs[generator]'"
+GENERATOR = '"server-jobs[generator]"'
 PARAMS = json.dumps({"to": "ada@example.com", "subject": "Hello"})
 OUTPUTS = ["asyncapi", "catalogue", "openapi", "testing", "typescript"]
 
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """Somebody in a folder with one environment on the path."""
+    """A user in a folder with one environment on the path."""
 
     folder: Path
     programs: Path
 
     def types(self, command: str, *, status: int = 0) -> str:
-        """Run a command of the shell and return what it printed. Fails when it ends with another status."""
+        """Run a shell command, and return its output. Fails if its status differs."""
         finished = self.tries(command)
         assert finished.returncode == status, f"{command}\n{finished.stdout}"
         return finished.stdout
 
     def tries(self, command: str) -> subprocess.CompletedProcess[str]:
-        """Run a command that may fail; it must not end in a traceback."""
+        """Run a command that may fail, but not with a traceback."""
         finished = shell(command, self.folder, [self.programs])
         assert "Traceback" not in finished.stdout, f"{command}\n{finished.stdout}"
         return finished
 
 
 def make_project(folder: Path, environments: Environments) -> Path:
-    """Make a project with `SendEmail` of the README and every output, and migrate its SQLite file."""
+    """Make a project with `SendEmail` of the tutorial and every output, and migrate its SQLite file."""
     user = User(folder, environments.programs(GENERATOR))
     user.types("server-jobs init mailer")
     user = User(folder / "mailer", user.programs)
-    for block in blocks():
+    for block in blocks(FIRST_JOB):
         if block.title in ("specs/send_email.json", "handlers/send_email.py"):
             path = user.folder / block.title
             path.parent.mkdir(exist_ok=True)

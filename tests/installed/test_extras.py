@@ -1,4 +1,4 @@
-"""Every extra by itself: all commands work in its environment, or name the extra that they need."""
+"""Every extra alone: each command works in its environment, or names the extra that it needs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .projects import GENERATOR, PARAMS, User, copy_of
 
 _FIRST_ID = "grep -o '[0-9a-f-]\\{36\\}' | head -n 1"
 _NEEDS = re.compile(r"pip install 'server-jobs\[(\w+)\]'")
-# What a user types, in an order in which each finds what it needs.
+# A user's commands, in an order in which each finds its input.
 _JOBS = {
     "enqueue": f"server-jobs enqueue SendEmail --params '{PARAMS}' --correlation-id c1",
     "list": "server-jobs list --json",
@@ -23,6 +23,8 @@ _JOBS = {
     "now": f"server-jobs now SendEmail --params '{PARAMS}'",
     "show": f"server-jobs show $(server-jobs list --json | {_FIRST_ID})",
     "tick": "server-jobs tick",
+    "why": f"server-jobs why $(server-jobs list --json | {_FIRST_ID})",
+    "workers": "server-jobs workers",
     "pause": "server-jobs pause mail",
     "resume": "server-jobs resume mail",
     "cancel": f"server-jobs cancel $(server-jobs enqueue SendEmail --params '{PARAMS}' --delay 1h)",
@@ -43,7 +45,8 @@ _GENERATOR = {
     "check": "server-jobs check",
 }
 _SERVE = {
-    "serve": "export JOBS_TOKEN=$(server-jobs token); server-jobs serve --port 0 & sleep 2; kill $!; wait $!",
+    "serve": "export JOBS_TOKEN=$(server-jobs token); server-jobs serve --port 0 > log 2>&1 & "
+    "until grep -q serving log || ! kill -0 $!; do sleep 0.1; done; cat log; kill $!; wait $!",
 }
 _EVERY_COMMAND = _JOBS | _DATABASE | _GENERATOR | _SERVE
 _OFFERS: dict[str, set[str]] = {
@@ -96,6 +99,19 @@ def test_http_serves_the_routes_in_an_application(tmp_path: Path, project: Path,
 
     (user.folder / "app.py").write_text(_ROUTES)
     assert "404" in user.types("python app.py")
+
+
+@pytest.mark.parametrize(
+    ("extra", "answers"),
+    [("dashboard", ["200 <h1>Sign in</h1>", "200 :root"]), ("http", ["404 pip install 'server-jobs[dashboard]'"] * 2)],
+)
+def test_the_wheel_has_the_pages_and_files_of_the_dashboard(
+    extra: str, answers: list[str], tmp_path: Path, project: Path, environments: Environments
+) -> None:
+    user = User(copy_of(project, tmp_path), environments.programs(f"'server-jobs[{extra}]'"))
+
+    (user.folder / "app.py").write_text(_DASHBOARD)
+    assert user.types("python app.py").splitlines() == answers
 
 
 def test_testing_brings_strategies_without_the_command(
@@ -167,6 +183,35 @@ with engine.begin() as connection:
     SendEmail.later_in(connection, {"to": "ada@example.com", "subject": "Hello"})
 with engine.connect() as connection:
     print("stored" if connection.scalar(text("SELECT count(*) FROM jobs")) == 1 else "lost")
+"""
+
+_DASHBOARD = """
+import asyncio
+import re
+
+from generated.registry import registry
+from server_jobs.engine.backend import Backend
+from server_jobs.http import Tokens, create_app, new_token
+
+app = create_app(Backend(database="sqlite:///server-jobs.sqlite3", job_registry=registry), Tokens(new_token()))
+
+
+async def show(path: str) -> None:
+    parts: list[object] = []
+
+    async def receive() -> dict[str, object]:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(message: dict[str, object]) -> None:
+        parts.append(message.get("status") or message["body"].decode())
+
+    scope = {"path": path, "raw_path": path.encode(), "root_path": "", "query_string": b"", "headers": []}
+    await app({"type": "http", "method": "GET", "scheme": "http", "http_version": "1.1", **scope}, receive, send)
+    print(parts[0], re.search("<h1>.*</h1>|:root|pip install .*", parts[1])[0])
+
+
+asyncio.run(show("/dashboard/sign-in"))
+asyncio.run(show("/dashboard/static/style.css"))
 """
 
 _ROUTES = """

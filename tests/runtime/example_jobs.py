@@ -1,4 +1,4 @@
-"""Jobs for the tests of the engine: one shape of params and result, and the handlers that a test needs."""
+"""Jobs for the tests of the engine: one model for params and result, and common handlers."""
 
 from __future__ import annotations
 
@@ -29,27 +29,27 @@ TextJob = type[Job[Text, Text, Mapping[str, object]]]
 
 
 def text_job(handler: Handler[Text, Text], name: str = "Echo", options: JobOptions | None = None) -> TextJob:
-    """A new job class of that handler."""
+    """Return a new job class with that handler."""
     return define_job(name=name, params=Text, result=Text, handler=handler, options=options)
 
 
 def retried_at_once(max_attempts: int = 3) -> JobOptions:
-    """Options of a job whose next attempt is due as soon as one has failed."""
+    """Return options without a pause between attempts."""
     return JobOptions(max_attempts=max_attempts, retry=RetryPolicy(initial=timedelta(0), jitter=0))
 
 
 async def echo(params: Text, context: JobContext) -> Text:
-    """The handler that does nothing wrong."""
+    """Return the params."""
     return Text(text=params.text)
 
 
 async def fail(params: Text, context: JobContext) -> Text:
-    """The handler that always fails."""
+    """Always fail."""
     raise ValueError(f"no good: {params.text}")
 
 
 class Gate:
-    """An async handler that waits until it is opened, and remembers its contexts and whether it was cancelled."""
+    """An async handler that waits until it is opened. It records its contexts, and whether it was cancelled."""
 
     def __init__(self) -> None:
         self.contexts: list[JobContext] = []
@@ -74,7 +74,7 @@ def backend_on(
     poll_interval: timedelta = SOON,
     max_concurrency: int = 5,
 ) -> Backend:
-    """A backend that knows these jobs, bound to them."""
+    """Return a backend with these jobs bound to it."""
     registry = create_job_registry()
     for job in jobs:
         registry.register(job)
@@ -91,24 +91,24 @@ def backend_on(
 
 
 async def turns(count: int = 30) -> None:
-    """Let everything happen that needs no time."""
+    """Run the event loop until nothing is left to do without time passing."""
     for _ in range(count):
         await asyncio.sleep(0)
 
 
 async def until(condition: asyncio.Event | asyncio.Task[object]) -> None:
-    """Wait for something that must happen soon."""
+    """Wait for an event or a task that must end soon."""
     waiting = condition.wait() if isinstance(condition, asyncio.Event) else asyncio.shield(condition)
     await asyncio.wait_for(waiting, 5)
 
 
 async def read(backend: Backend, job_id: str) -> JobRecord:
-    """The row of a job that is there."""
+    """Return the row of an existing job."""
     record = await backend.store.get(str(job_id))
     assert record is not None
     return record
 
 
 async def status_of(backend: Backend, job_id: str) -> JobStatus:
-    """Where that job is."""
+    """Return the status of that job."""
     return (await read(backend, job_id)).status

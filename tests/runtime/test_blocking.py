@@ -1,4 +1,4 @@
-"""Jobs enqueued and awaited by code without an event loop."""
+"""Code without an event loop enqueues jobs and waits for them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from server_jobs import InvalidOptionError, JobContext, JobFailedError, JobStatus, Worker
+from server_jobs import InvalidOptionError, JobContext, JobFailedError, JobNotFoundError, JobStatus, Worker
+from server_jobs.domain.record import Cancellation
 from server_jobs.engine.backend import Backend
 
 from tests.conformance.stores import create_sqlite_file
@@ -31,7 +32,7 @@ def url(tmp_path: Path) -> str:
 
 @pytest.fixture
 def echoing(url: str) -> Iterator[TextJob]:
-    """A job bound to that database, and a worker for it in an event loop of another thread."""
+    """Yield a job bound to that database, with a worker in the event loop of another thread."""
     job = text_job(echo)
     with WorkerThread(url, job):
         job.set_database(url)
@@ -39,7 +40,7 @@ def echoing(url: str) -> Iterator[TextJob]:
 
 
 class WorkerThread:
-    """A worker in an event loop of its own."""
+    """A worker in its own event loop."""
 
     def __init__(self, url: str, *jobs: TextJob) -> None:
         self._url, self._jobs = url, jobs
@@ -90,6 +91,18 @@ def test_a_failed_job_is_a_result_with_its_error(url: str) -> None:
         _ = result.data
 
 
+def test_a_stored_job_is_read_and_cancelled_without_an_event_loop(url: str) -> None:
+    job = text_job(echo)
+    job.set_database(url)
+    handle = job.later_sync(PARAMS)
+    assert handle.status_sync() is JobStatus.PENDING
+    assert handle.cancel_sync() is Cancellation.CANCELLED
+    assert (handle.record_sync().id, handle.status_sync()) == (handle, JobStatus.CANCELLED)
+    for call in (job.handle("no-such-job").status_sync, job.handle("no-such-job").cancel_sync):
+        with pytest.raises(JobNotFoundError):
+            call()
+
+
 def test_many_threads_may_enqueue_at_once(echoing: TextJob) -> None:
     with ThreadPoolExecutor(8) as pool:
         handles = list(pool.map(lambda number: echoing.later_sync({"text": str(number)}), range(200)))
@@ -97,7 +110,7 @@ def test_many_threads_may_enqueue_at_once(echoing: TextJob) -> None:
     assert {handle.result_sync(timeout=20 * SECOND).data.text for handle in handles} == {str(n) for n in range(200)}
 
 
-async def test_inside_an_event_loop_it_is_refused_and_says_what_to_await() -> None:
+async def test_inside_an_event_loop_it_is_refused_with_the_call_to_await() -> None:
     job = text_job(echo)
     backend = backend_on(None, job)
     with pytest.raises(
@@ -145,7 +158,7 @@ sys.stdout.write(f"{first}\\n{third}\\n{status}\\n")
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
-def test_a_forked_process_connects_anew_and_leaves_its_parents_connection_alone(url: str) -> None:
+def test_a_forked_process_connects_again_and_keeps_its_parents_connection(url: str) -> None:
     command = [sys.executable, "-W", "ignore::DeprecationWarning", "-c", FORKED, url]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr

@@ -1,4 +1,4 @@
-"""`connect` binds the jobs of a registry for as long as its block lasts, and leaves no trace."""
+"""`connect` binds the jobs of a registry while its block runs, and leaves no trace."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.runtime.example_jobs import echo, text_job
 
 
 def new_url(folder: Path, name: str) -> str:
-    """The URL of a new file with empty tables."""
+    """Return the URL of a new file with empty tables."""
     create_sqlite_file(folder / name)
     return f"sqlite:///{folder}/{name}"
 

@@ -1,4 +1,4 @@
-"""What a handler is given, and what it may do with it."""
+"""The context of a handler: its values and calls."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_the_idempotency_key_is_the_id_of_the_job() -> None:
     assert create_job_context(job_id="j1", attempt=2).idempotency_key == "j1"
 
 
-def test_a_run_that_is_not_stored_has_an_idempotency_key_of_its_own() -> None:
+def test_a_run_that_is_not_stored_has_its_own_idempotency_key() -> None:
     assert create_job_context().idempotency_key != create_job_context().idempotency_key
 
 

@@ -1,4 +1,4 @@
-"""A fake stands in for a job wherever it is enqueued, records what it was given, and leaves no trace."""
+"""A fake replaces a job for every call, records its params, and leaves no trace."""
 
 from __future__ import annotations
 
@@ -51,11 +51,11 @@ async def order(params: Order, context: JobContext) -> Ordered:
 
 
 def order_job() -> type[Job[Order, Ordered, Mapping[str, object]]]:
-    """A job whose handler mails something."""
+    """Return a job whose handler sends mail."""
     return define_job(name="Order", params=Order, result=Ordered, handler=order)
 
 
-async def test_what_is_enqueued_runs_the_fake_at_once_and_has_its_result() -> None:
+async def test_an_enqueued_job_runs_the_fake_at_once() -> None:
     with fake_send_email(SENT) as calls:
         job = await SendEmail.later(MESSAGE)
         await SendEmail.later_many([MESSAGE.model_copy(update={"subject": "Second"})])
@@ -114,7 +114,7 @@ async def test_a_fake_may_answer_by_its_params_or_fail() -> None:
         assert calls == [MESSAGE]
 
 
-async def test_a_job_whose_fake_fails_has_failed_for_whoever_asks_for_its_result() -> None:
+async def test_a_job_whose_fake_fails_raises_from_its_result() -> None:
     with fake_send_email(error=OSError("no route to host")) as calls:
         job = await SendEmail.later(MESSAGE)
         assert await job.status() is JobStatus.FAILED
@@ -130,7 +130,7 @@ async def test_without_a_result_one_is_found_that_fits() -> None:
     assert result.data.transport == "outbox"
 
 
-def test_without_a_result_and_without_hypothesis_it_is_told_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_result_and_without_hypothesis_a_fake_gives_advice(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delitem(sys.modules, "server_jobs.testing.strategies", raising=False)
     monkeypatch.setitem(sys.modules, "hypothesis", None)
 
@@ -140,7 +140,7 @@ def test_without_a_result_and_without_hypothesis_it_is_told_what_to_do(monkeypat
     assert FakeJob(empty).calls == []
 
 
-async def test_a_fake_is_a_handler_for_a_registry_of_its_own() -> None:
+async def test_a_fake_can_be_registered_as_a_handler() -> None:
     fake = fake_send_email(SENT)
     backend = InMemoryBackend(job_registry=create_job_registry().register(SendEmail, fake.handle))
 

@@ -1,4 +1,4 @@
-"""The handle of an enqueued job: waiting for what becomes of it, and watching it on its way."""
+"""The handle of an enqueued job: wait for its result, and watch its progress."""
 
 from __future__ import annotations
 

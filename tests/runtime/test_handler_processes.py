@@ -1,4 +1,4 @@
-"""Handlers in processes of their own: everything is as in the worker, and whatever happens there stays there."""
+"""Handlers in their own processes behave as in the worker, and their failures stay in the process."""
 
 from __future__ import annotations
 
@@ -34,13 +34,14 @@ from server_jobs import (
 from server_jobs.domain.outcomes import DoNotRetryError, RetryAfterError
 from server_jobs.domain.record import Claim, Completed, Failed
 from server_jobs.engine.attempt import Attempt, Stop
+from server_jobs.engine.attempt_factory import HANDLER_PROGRAM
 from server_jobs.engine.backend import Backend
 from server_jobs.isolation import process
-from server_jobs.isolation.pool import HandlerProcesses
+from server_jobs.isolation.process_pool import HandlerProcesses
 from server_jobs.isolation.raised import HandlerCrashedError, HandlerProcessError
 from server_jobs.memory import InMemoryBackend
 from server_jobs.stores.memory import MemoryStore
-from server_jobs_cli.console.log_lines import LineFormatter
+from server_jobs_cli.console.log import LineFormatter
 
 from tests.conformance.stores import create_sqlite_file
 from tests.runtime.example_jobs import SOON, read
@@ -60,26 +61,26 @@ from tests.runtime.processes.handlers import (
 
 ROOT = Path(__file__).parents[2]
 PATIENCE = 30
-"""Seconds that nothing here takes, unless it does not happen at all."""
+"""Seconds that a step takes only if it never happens."""
 
 
 @pytest.fixture(scope="module")
 def runner() -> Iterator[asyncio.Runner]:
-    """One event loop for the module: processes live as long as the loop in which they were started."""
+    """Yield one event loop for the module: processes live as long as the loop that started them."""
     with asyncio.Runner() as runner:
         yield runner
 
 
 @pytest.fixture(scope="module")
 def processes(runner: asyncio.Runner) -> Iterator[HandlerProcesses]:
-    """Processes that tests hand on to each other."""
-    processes = HandlerProcesses(registry_of(Echo))
+    """Yield processes that several tests share."""
+    processes = HandlerProcesses(HANDLER_PROGRAM, registry_of(Echo))
     yield processes
     runner.run(processes.close())
 
 
 async def call(processes: HandlerProcesses, job: OrderJob, *, text: str = "hello", path: Path | None = None) -> Report:
-    """Run the handler of that job in a process: what it reports."""
+    """Run the handler of that job in a process, and return its report."""
     result = await outcome(processes, job, text=text, path=path)
     assert isinstance(result, str)
     return Report.model_validate_json(result)
@@ -99,7 +100,7 @@ async def outcome(
 
 
 async def notes(path: Path, count: int = 1) -> list[str]:
-    """What the handler has noted, once there are so many lines."""
+    """Return the handler's notes once there are that many lines."""
     async with asyncio.timeout(PATIENCE):
         while True:
             lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
@@ -109,7 +110,7 @@ async def notes(path: Path, count: int = 1) -> list[str]:
 
 
 def is_alive(pid: int) -> bool:
-    """Whether that process runs; one that is dead and not waited for does not."""
+    """Return whether that process runs. A zombie does not."""
     try:
         return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0] != "Z"
     except FileNotFoundError:
@@ -117,14 +118,14 @@ def is_alive(pid: int) -> bool:
 
 
 async def is_gone(pid: int) -> None:
-    """Wait until that process runs no more."""
+    """Wait until that process has ended."""
     async with asyncio.timeout(PATIENCE):
         while is_alive(pid):
             await asyncio.sleep(0.005)
 
 
 async def ended_while_it_runs(processes: HandlerProcesses, job: OrderJob, path: Path, *, cancels: int = 1) -> list[int]:
-    """Begin a handler and cancel the call: the processes it had noted at its beginning."""
+    """Start a handler, cancel the call, and return the processes that the handler had noted."""
     task = asyncio.create_task(outcome(processes, job, path=path))
     pids = [int(pid) for pid in (await notes(path))[0].split()]
     for _ in range(cancels):
@@ -181,7 +182,7 @@ async def test_modules_are_found_where_the_worker_finds_them(tmp_path: Path, mon
     monkeypatch.syspath_prepend(tmp_path)
     import shop_of_this_test  # type: ignore[import-not-found]  # pyright: ignore[reportMissingImports]
 
-    processes = HandlerProcesses(registry_of())
+    processes = HandlerProcesses(HANDLER_PROGRAM, registry_of())
     report = await call(processes, order_job(shop_of_this_test.handle))
     assert report.text == str(tmp_path / "shop_of_this_test.py")
     await processes.close()
@@ -202,12 +203,12 @@ async def test_progress_arrives_while_the_handler_runs_and_the_last_one_with_its
     assert (context.progress, context.progress_message) == (99, "nearly")
 
 
-async def test_what_is_logged_there_is_logged_here(
+async def test_log_records_of_a_process_reach_the_worker(
     processes: HandlerProcesses, caplog: pytest.LogCaptureFixture
 ) -> None:
     context = JobContext(job_name="TakeOrder", job_id="1", attempt=2, correlation_id="c")
     with caplog.at_level(logging.INFO):
-        fresh = HandlerProcesses(registry_of())  # it has the levels of the time at which it starts
+        fresh = HandlerProcesses(HANDLER_PROGRAM, registry_of())  # it has the log levels of its start
         await outcome(fresh, order_job(handlers.log), context=context)
         await fresh.close()
     first, second, third = caplog.records
@@ -253,7 +254,7 @@ FAILING = (
 
 @pytest.fixture(scope="module")
 def stored_errors(runner: asyncio.Runner) -> dict[RunIn, dict[str, str | None]]:
-    """What the rows have as their errors after one attempt with each handler, by where they ran."""
+    """Return the stored errors of one attempt with each handler, by where it ran."""
     return {run_in: runner.run(errors_of(FAILING, run_in)) for run_in in RunIn}
 
 
@@ -321,6 +322,7 @@ async def test_rows_are_upcast_before_they_get_there_and_parked_if_they_cannot_b
         job=job,
         handler=handlers.echo,
         context=JobContext(job_name="Echo", job_id="1"),
+        claimed=0.0,
         lease=timedelta(minutes=5),
         processes=processes,
     )
@@ -359,7 +361,8 @@ async def test_the_traceback_is_that_of_the_handler(processes: HandlerProcesses)
     assert lines[0] == "Traceback (most recent call last):"
     assert "handlers.py" in lines[1]
     assert lines[-1] == "ValueError: no good: hello"
-    shown = LineFormatter().format(logging.makeLogRecord({"msg": "failed", "exc_info": (None, caught.value, None)}))
+    fields = {"name": "server_jobs", "msg": "failed", "exc_info": (None, caught.value, None)}
+    shown = LineFormatter().format(logging.makeLogRecord(fields))
     assert [line.strip() for line in shown.splitlines()[1:]] == [line.strip() for line in lines]
 
 
@@ -397,15 +400,15 @@ async def test_a_crash_is_noticed_although_a_copy_of_the_process_lives_on(
         os.kill(int(copy), signal.SIGKILL)
 
 
-async def test_what_a_process_says_is_checked_before_it_is_stored() -> None:
-    processes = HandlerProcesses(registry_of())
-    with pytest.raises(InvalidResultError, match="/text: holds a NUL character"):
+async def test_messages_of_a_process_are_validated_before_they_are_stored() -> None:
+    processes = HandlerProcesses(HANDLER_PROGRAM, registry_of())
+    with pytest.raises(InvalidResultError, match="/text: contains a NUL character"):
         await outcome(processes, order_job(handlers.forge))
     await processes.close()
 
 
 async def test_memory_that_runs_out_fails_that_one_attempt() -> None:
-    processes = HandlerProcesses(registry_of())
+    processes = HandlerProcesses(HANDLER_PROGRAM, registry_of())
     with pytest.raises(HandlerProcessError, match="MemoryError"):
         await outcome(processes, order_job(handlers.hold_too_much))
     await processes.close()
@@ -456,14 +459,14 @@ async def test_starting_and_importing_is_not_the_time_of_the_handler(
     monkeypatch.syspath_prepend(tmp_path)
     import slow_shop_of_this_test  # type: ignore[import-not-found]  # pyright: ignore[reportMissingImports]
 
-    processes = HandlerProcesses(registry_of())
+    processes = HandlerProcesses(HANDLER_PROGRAM, registry_of())
     job = order_job(slow_shop_of_this_test.handle, seconds=0.9)
     assert (await call(processes, job)).text == "at last"
     await processes.close()
 
 
 @pytest.mark.parametrize("handler", [handlers.spin, handlers.spin_in_the_loop, handlers.refuse_to_end])
-async def test_a_handler_that_does_not_listen_is_killed_with_what_it_started(
+async def test_a_handler_that_ignores_its_end_is_killed_with_its_children(
     processes: HandlerProcesses, tmp_path: Path, handler: Callable[..., object]
 ) -> None:
     for pid in await ended_while_it_runs(processes, order_job(handler), tmp_path / "notes"):
@@ -517,7 +520,7 @@ async def test_a_signal_to_the_whole_group_does_not_end_a_handler(processes: Han
 
 
 async def test_idle_processes_are_ended_after_a_while() -> None:
-    processes = HandlerProcesses(registry_of(), idle_time=timedelta(milliseconds=50))
+    processes = HandlerProcesses(HANDLER_PROGRAM, registry_of(), idle_time=timedelta(milliseconds=50))
     pid = (await call(processes, Echo)).pid
     await is_gone(pid)
     assert processes.ids() == []
@@ -526,7 +529,7 @@ async def test_idle_processes_are_ended_after_a_while() -> None:
 
 
 async def test_closing_ends_all_processes(tmp_path: Path) -> None:
-    processes = HandlerProcesses(registry_of())
+    processes = HandlerProcesses(HANDLER_PROGRAM, registry_of())
     idle = (await call(processes, Echo)).pid
     path = tmp_path / "notes"
     tasks = [asyncio.create_task(outcome(processes, order_job(handlers.spin), path=path)) for _ in range(2)]
@@ -537,7 +540,7 @@ async def test_closing_ends_all_processes(tmp_path: Path) -> None:
     assert all(isinstance(error, HandlerCrashedError) for error in await asyncio.gather(*tasks, return_exceptions=True))
 
 
-async def test_each_event_loop_has_processes_of_its_own(processes: HandlerProcesses) -> None:
+async def test_each_event_loop_has_its_own_processes(processes: HandlerProcesses) -> None:
     here = (await call(processes, Echo)).pid
     there = (await asyncio.to_thread(asyncio.run, call(processes, Echo))).pid
     assert there != here
@@ -546,7 +549,7 @@ async def test_each_event_loop_has_processes_of_its_own(processes: HandlerProces
 
 
 def test_processes_end_with_their_event_loop() -> None:
-    processes = HandlerProcesses(registry_of())
+    processes = HandlerProcesses(HANDLER_PROGRAM, registry_of())
     first = asyncio.run(call(processes, Echo)).pid
     assert not is_alive(first)
     assert asyncio.run(call(processes, Echo)).pid != first
@@ -601,9 +604,7 @@ async def test_a_worker_goes_on_beside_handlers_that_compute_and_crash(url: str)
     await backend.shutdown()
 
 
-async def test_jobs_that_are_cut_off_by_shutdown_are_given_back_and_their_processes_are_gone(
-    url: str, tmp_path: Path
-) -> None:
+async def test_jobs_interrupted_by_shutdown_are_released_and_their_processes_end(url: str, tmp_path: Path) -> None:
     backend = Backend(database=url, job_registry=registry_of(handlers.Spin), poll_interval=SOON)
     path = tmp_path / "notes"
     job_id = await handlers.Spin.using(backend).later({"path": str(path)})
@@ -708,7 +709,7 @@ async def test_a_worker_refuses_to_start_with_a_handler_that_processes_cannot_im
     with pytest.raises(InvalidOptionError) as caught:
         await Worker(backend, until_empty=True).run()
     await backend.shutdown()
-    assert str(caught.value).startswith("the handler of TakeOrder cannot be used in a process of its own: ")
+    assert str(caught.value).startswith("the handler of TakeOrder cannot run in its own process: ")
     assert reason in str(caught.value)
     assert str(caught.value).endswith(
         "; define it at the top level of a module that can be imported, or set runIn to worker"
@@ -723,7 +724,7 @@ async def test_models_must_be_importable_too(url: str) -> None:
         name="A", params=Local, result=Report, handler=handlers.echo, options=JobOptions(run_in=RunIn.PROCESS)
     )
     backend = Backend(database=url, job_registry=create_job_registry().register(job))
-    with pytest.raises(InvalidOptionError, match="the params model of A cannot be used in a process of its own"):
+    with pytest.raises(InvalidOptionError, match="the params model of A cannot run in its own process"):
         backend.check_handlers()
 
 

@@ -1,4 +1,4 @@
-"""The core brings nothing along but pydantic and croniter, and importing it does nothing: it runs anywhere."""
+"""The core imports only pydantic and croniter, and importing it has no side effect."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SOURCES = (".py", ".pyc", ".so", ".pyd", ".zip")
 
 
 class Report(TypedDict):
-    """What the program `core_run` tells."""
+    """The output of the program `core_run`."""
 
     completed: int
     modules: list[str]
@@ -31,7 +31,7 @@ class Report(TypedDict):
 
 
 def run_program(name: str) -> str:
-    """The output of one of our programs in a fresh interpreter."""
+    """Return the output of one of our programs in a fresh interpreter."""
     command = [sys.executable, "-m", f"tests.runtime.processes.{name}"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
@@ -46,7 +46,7 @@ def report() -> Report:
 
 
 def with_dependencies(*distributions: str) -> set[str]:
-    """These distributions and all that they need."""
+    """Return these distributions and all that they require."""
     found: set[str] = set()
     pending = list(distributions)
     while pending:
@@ -77,7 +77,8 @@ def test_importing_opens_no_file_but_sources_and_starts_nothing(report: Report) 
 
 def test_neither_importing_nor_running_an_async_job_starts_a_thread_or_a_process(report: Report) -> None:
     assert report["threads"] == [1, 1]
-    assert {event for event, _ in report["run_events"]} <= {"open", "socket.__new__"}  # the event loop's own pair
+    # The event loop's own pair of sockets.
+    assert {event for event, _ in report["run_events"]} <= {"open", "socket.__new__"}
 
 
 def test_importing_reads_neither_the_clock_nor_entropy() -> None:
@@ -87,14 +88,14 @@ def test_importing_reads_neither_the_clock_nor_entropy() -> None:
 
 
 def imported_for_type_checkers() -> dict[str, str]:
-    """The public names and the modules they come from, as type checkers see them."""
+    """Return the public names and their modules, as type checkers see them."""
     tree = ast.parse(Path(server_jobs.__file__).read_text(encoding="utf-8"))
     block = next(node for node in tree.body if isinstance(node, ast.If))
     imports = [node for node in block.body if isinstance(node, ast.ImportFrom)]
     return {alias.name: f"server_jobs.{node.module}" for node in imports for alias in node.names}
 
 
-def test_every_public_name_is_what_type_checkers_take_it_for() -> None:
+def test_every_public_name_matches_its_type_checking_import() -> None:
     homes = imported_for_type_checkers()
     assert {*homes, "JOB_STATUS", "__version__"} == set(server_jobs.__all__)
     for name, home in homes.items():
@@ -113,7 +114,7 @@ def test_importing_the_package_waits_for_none_of_its_parts() -> None:
     assert done.stdout == "[]\n"
 
 
-def test_a_worker_does_not_load_what_only_mistakes_need() -> None:
+def test_a_worker_does_not_load_modules_for_suggestions() -> None:
     program = (
         "import sys, server_jobs.cloudflare; print({'difflib', 'croniter', 'sqlite3', 'sqlalchemy'} & {*sys.modules})"
     )
@@ -121,7 +122,7 @@ def test_a_worker_does_not_load_what_only_mistakes_need() -> None:
     assert done.stdout == "set()\n"
 
 
-def test_what_is_not_uploaded_with_a_worker_is_imported_by_nothing_of_use_there() -> None:
+def test_modules_that_are_not_uploaded_are_not_imported_in_a_worker() -> None:
     patterns = re.findall(r'"(server_jobs/[^"]+)"', (ROOT / "generated/worker/wrangler.jsonc").read_text("utf-8"))
     globs = [pattern + "/*.py" if pattern.endswith("/**") else pattern for pattern in patterns]
     paths = {path for each in globs for path in (ROOT / "runtime").glob(each) if path.suffix == ".py"}

@@ -41,6 +41,7 @@ from server_jobs.stores.memory import MemoryStore
 from server_jobs.testing import FakeClock
 
 from tests.conformance.stores import create_sqlite_file
+from tests.runtime.engine.faulty_store import FaultyStore
 from tests.runtime.example_jobs import (
     SECOND,
     SOON,
@@ -54,7 +55,6 @@ from tests.runtime.example_jobs import (
     text_job,
     turns,
 )
-from tests.runtime.faulty_store import FaultyStore
 
 PARAMS = {"text": "hello"}
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -100,8 +100,11 @@ async def test_one_job_may_be_queued_otherwise() -> None:
         ({"scheduled_for": "2020"}, "scheduled_for must be a datetime, not '2020'"),
         ({"scheduled_for": datetime.max.replace(tzinfo=WEST)}, "scheduled_for must be in the years 1 to 9999 of UTC"),
         ({"correlation_id": 5}, "correlation_id must be a str, not 5"),
-        ({"correlation_id": "a\0"}, "correlation_id must not hold NUL characters or lone surrogates, and is 'a\\x00'"),
-        ({"unique_key": "\ud800"}, "unique_key must not hold NUL characters or lone surrogates, and is '\\ud800'"),
+        (
+            {"correlation_id": "a\0"},
+            "correlation_id must not contain NUL characters or lone surrogates, and is 'a\\x00'",
+        ),
+        ({"unique_key": "\ud800"}, "unique_key must not contain NUL characters or lone surrogates, and is '\\ud800'"),
         ({"unique_key": "k" * 501}, f"unique_key must have at most 500 characters, and '{'k' * 40}'… has 501"),
     ],
 )
@@ -132,7 +135,7 @@ async def test_params_that_do_not_fit_are_refused_and_nothing_is_stored() -> Non
     assert await backend.store.count_jobs() == []
 
 
-async def test_params_are_checked_without_showing_what_is_redacted() -> None:
+async def test_params_are_validated_without_showing_redacted_values() -> None:
     job = text_job(echo, options=JobOptions(redact=("/text",)))
     backend_on(MemoryStore(), job)
     for call in (job.later({"text": ["hunter2"]}), job.batch([{"text": ["hunter2"]}])):
@@ -178,7 +181,7 @@ async def test_a_unique_key_of_ones_own_takes_the_place_of_the_options() -> None
     assert (await other.later(PARAMS, unique_key="invoice-7")).created
 
 
-async def test_a_run_whose_unique_key_is_held_is_refused() -> None:
+async def test_a_run_whose_unique_key_is_in_use_is_refused() -> None:
     job = text_job(echo, options=JobOptions(unique_by=("/text",)))
     backend_on(MemoryStore(), job)
     waiting = await job.later(PARAMS)
@@ -250,7 +253,7 @@ async def test_a_run_that_is_not_stored_needs_no_database() -> None:
 
 
 @pytest.mark.parametrize("error", [SystemExit(3), asyncio.CancelledError()], ids=["exit", "cancelled"])
-async def test_whatever_the_handler_raises_is_the_outcome_of_a_run_that_is_not_stored(error: BaseException) -> None:
+async def test_any_error_of_a_handler_is_the_outcome_of_an_unstored_run(error: BaseException) -> None:
     async def handler(params: Text, context: JobContext) -> Text:
         raise error
 
@@ -272,7 +275,7 @@ async def test_a_result_that_does_not_fit_fails_a_run_that_is_not_stored() -> No
     )
 
 
-async def test_a_batch_that_meets_an_error_of_its_own_ends_what_runs_and_begins_no_more() -> None:
+async def test_an_error_inside_a_batch_stops_running_jobs_and_starts_no_more() -> None:
     started: list[str] = []
 
     async def handler(params: Text, context: JobContext) -> Text:
@@ -377,7 +380,7 @@ async def test_one_process_may_use_two_backends() -> None:
 
 
 async def chain_of(*, pinned: Backend | None = None) -> tuple[Backend, Backend]:
-    """A job whose handler enqueues another: the backend both are bound to, and the one that ran the first."""
+    """Run a job whose handler enqueues another. Return the backend of both, and the one that ran the first."""
     second = text_job(echo, "Second")
 
     async def handler(params: Text, context: JobContext) -> Text:
@@ -393,11 +396,11 @@ async def chain_of(*, pinned: Backend | None = None) -> tuple[Backend, Backend]:
 
 
 async def names_in(backend: Backend) -> list[str]:
-    """The names of the jobs in a backend."""
+    """Return the names of the jobs in a backend."""
     return sorted(record.job_name for record in await backend.store.list_jobs(JobQuery()))
 
 
-async def test_a_job_enqueued_by_a_handler_goes_to_the_backend_that_runs_the_handler() -> None:
+async def test_a_job_enqueued_by_a_handler_is_stored_in_the_handlers_backend() -> None:
     bound, executing = await chain_of()
     assert await names_in(bound) == []
     assert await names_in(executing) == ["First", "Second"]
@@ -511,7 +514,7 @@ async def test_a_stored_result_of_another_shape_is_refused_by_pointer() -> None:
 # --- defining and closing --------------------------------------------------------------------------------------------
 
 
-def test_names_that_no_index_holds_are_refused() -> None:
+def test_names_that_no_index_supports_are_refused() -> None:
     long = "a" * 101
     for make in (
         lambda: text_job(echo, long),
@@ -520,7 +523,7 @@ def test_names_that_no_index_holds_are_refused() -> None:
     ):
         with pytest.raises(InvalidOptionError, match=f" must have at most 100 characters, and '{'a' * 40}'… has 101"):
             make()
-    with pytest.raises(InvalidOptionError, match="queue must not hold NUL characters or lone surrogates"):
+    with pytest.raises(InvalidOptionError, match="queue must not contain NUL characters or lone surrogates"):
         JobOptions(queue="\0")
 
 
@@ -558,7 +561,7 @@ class Writing(BaseModel):
         (Hiding, "the values of Hiding.token would be lost: it is excluded"),
     ],
 )
-def test_a_model_that_does_not_write_all_it_holds_is_refused(model: type[BaseModel], message: str) -> None:
+def test_a_model_that_dumps_only_a_part_is_refused(model: type[BaseModel], message: str) -> None:
     for params, result in ((model, Text), (Text, model)):
         with pytest.raises(InvalidOptionError, match=message):
             define_job(name="Send", params=params, result=result, handler=lambda params, context: params)
@@ -584,7 +587,7 @@ def test_options_that_cannot_be_are_refused_where_they_are_given(options: dict[s
         JobOptions(**options)  # type: ignore[arg-type]  # on purpose
 
 
-async def test_calls_after_the_end_of_connect_say_what_is_wrong(tmp_path: Path) -> None:
+async def test_calls_after_the_end_of_connect_raise_a_clear_error(tmp_path: Path) -> None:
     create_sqlite_file(tmp_path / "jobs.sqlite3")
     job = text_job(echo)
     async with connect(create_job_registry().register(job), f"sqlite:///{tmp_path}/jobs.sqlite3"):

@@ -1,4 +1,4 @@
-"""The backend without a database: for tests, and for trying a job out."""
+"""The backend without a database, for tests and experiments."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from tests.runtime.example_jobs import SECOND, Gate, Text, TextJob, echo, status
 
 
 def memory_of(*jobs: TextJob, clock: FakeClock | None = None) -> InMemoryBackend:
-    """A backend in memory that knows these jobs."""
+    """Return a backend in memory with these jobs."""
     registry = create_job_registry()
     for job in jobs:
         registry.register(job)

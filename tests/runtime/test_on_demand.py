@@ -1,4 +1,4 @@
-"""Values that are made when they are asked for."""
+"""Values that are created at first use."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.runtime.example_jobs import Text
 
 
 def echo(params: Text, context: JobContext) -> Text:
-    """Give back what came."""
+    """Return the params."""
     return params
 
 
@@ -30,7 +30,7 @@ def test_asking_for_names_makes_nothing_and_their_order_stays() -> None:
     assert list(values.items()) == [("a", 1), ("b", 2), ("c", 3)]
 
 
-def test_what_could_not_be_made_is_tried_again() -> None:
+def test_a_value_that_failed_is_created_at_the_next_use() -> None:
     values, failures = OnDemand[int](), [ImportError("not yet")]
 
     def make() -> int:

@@ -1,4 +1,4 @@
-"""The README of the original TypeScript package, walked through from top to bottom in Python.
+"""The README of the original TypeScript package from top to bottom, in Python.
 
 Each test is one of its snippets or promises, in its order. Names are in snake case, milliseconds are `timedelta`s.
 """
@@ -78,7 +78,7 @@ SendEmailJob = define_job(name="SendEmail", params=SendEmailParams, result=SendE
 
 @asynccontextmanager
 async def on_sqlite(folder: Path) -> AsyncIterator[Backend]:
-    """Both jobs of this README on a SQLite file."""
+    """Open both jobs of this README on a SQLite file."""
     create_sqlite_file(folder / "local.db")
     registry = create_job_registry().register(SendEmailJob).register(TestJob)
     backend = Backend(database=f"sqlite:///{folder}/local.db", job_registry=registry)
@@ -109,7 +109,7 @@ async def test_queue_for_later_execution(tmp_path: Path) -> None:
         assert (record.job_name, record.status, json.loads(record.params)) == ("SendEmail", JOB_STATUS.PENDING, HELLO)
 
 
-async def test_the_id_gives_typed_access_to_what_becomes_of_the_job(tmp_path: Path) -> None:
+async def test_the_id_gives_typed_access_to_the_jobs_result(tmp_path: Path) -> None:
     async with on_sqlite(tmp_path) as backend:
         job_id = await SendEmailJob.later(HELLO)
         assert await job_id.status() is JobStatus.PENDING
@@ -245,7 +245,7 @@ async def test_execute_from_database(tmp_path: Path) -> None:
         assert (result.metadata.job_id, result.metadata.attempt_count) == (job_id, 1)
 
 
-async def test_execute_from_database_refuses_a_job_that_another_worker_holds(tmp_path: Path) -> None:
+async def test_execute_from_database_refuses_a_job_leased_to_another_worker(tmp_path: Path) -> None:
     async with on_sqlite(tmp_path) as backend:
         job_id = await SendEmailJob.later(HELLO)
         (claim,) = (await backend.poll_and_claim()).claimed_jobs
@@ -270,7 +270,7 @@ async def test_of_two_workers_that_execute_a_job_one_gets_it(tmp_path: Path) -> 
 # --- Job Context -----------------------------------------------------------------------------------------------------
 
 
-async def test_the_context_has_what_the_interface_says(caplog: pytest.LogCaptureFixture) -> None:
+async def test_the_context_implements_the_interface(caplog: pytest.LogCaptureFixture) -> None:
     contexts: list[JobContext] = []
 
     async def handler(params: TestJobParams, context: JobContext) -> TestJobParams:
@@ -374,7 +374,7 @@ def test_the_statuses() -> None:
 
 
 async def test_a_row_written_by_the_typescript_package_is_run(tmp_path: Path) -> None:
-    """It knows the original columns only, and milliseconds; ours have defaults."""
+    """It has the original columns only, and times in milliseconds; our columns have defaults."""
     async with on_sqlite(tmp_path) as backend:
         now = int(datetime.now(UTC).timestamp() * 1000)
         execute(
@@ -415,7 +415,7 @@ def test_the_exports(module: str, names: str) -> None:
 
 
 class TestJobParams(BaseModel):
-    __test__ = False  # for pytest, which takes a name like this for a class of tests
+    __test__ = False  # pytest would read a class of this name as tests.
 
     message: str
 
@@ -474,7 +474,7 @@ def test_the_database_may_be_given_as_a_url_too(tmp_path: Path) -> None:
 
 
 async def run_and_close(backend: Backend) -> JobResult[TestJobResult]:
-    """What a short script does."""
+    """Run one job and close, as a short script does."""
     result = await TestJob.now({"message": "Hello"})
     await backend.shutdown()
     return result
@@ -599,7 +599,7 @@ async def test_correlation_ids(tmp_path: Path) -> None:
         assert (await read(backend, job_id)).correlation_id == "request-7"
 
 
-async def test_max_attempts_are_three_or_as_said(tmp_path: Path) -> None:
+async def test_max_attempts_are_three_by_default(tmp_path: Path) -> None:
     async with on_sqlite(tmp_path) as backend:
         assert (await read(backend, await TestJob.later({"message": "test"}))).max_attempts == 3
         job_id = await SendEmailJob.later(HELLO | {"to": "nobody@example.com"}, max_attempts=2)
@@ -612,7 +612,7 @@ async def test_max_attempts_are_three_or_as_said(tmp_path: Path) -> None:
 
 
 def execute(folder: Path, sql: str) -> list[tuple[Any, ...]]:
-    """What somebody with the `sqlite3` shell would see."""
+    """Run SQL as in the `sqlite3` shell."""
     connection = sqlite3.connect(folder / "local.db")
     with connection:
         rows = connection.execute(sql).fetchall()

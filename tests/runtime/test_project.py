@@ -35,16 +35,18 @@ def test_every_setting_is_read(tmp_path: Path) -> None:
             output = "src/shop/generated"
             handlers = "src/shop/handlers"
             database-url-env = "SHOP_DATABASE"
+            setup = "shop.jobs_setup:setup"
             outputs = ["openapi"]
             """,
         )
     )
     assert (project.specs, project.database_url_env) == ("contracts/jobs", "SHOP_DATABASE")
     assert project.outputs == ("openapi",)
+    assert project.setup == "shop.jobs_setup:setup"
     assert (project.output_package, project.handlers_package) == ("shop.generated", "shop.handlers")
 
 
-def test_a_project_may_allow_what_specs_otherwise_may_not(tmp_path: Path) -> None:
+def test_a_project_may_allow_otherwise_rejected_specs(tmp_path: Path) -> None:
     settings = '[tool.server-jobs]\nallow = ["untyped-schemas", "open-objects"]\n'
     assert find_project(write(tmp_path, settings)).allow == ("untyped-schemas", "open-objects")
 
@@ -56,7 +58,7 @@ def test_the_nearest_project_upwards_is_found(tmp_path: Path) -> None:
     assert find_project(write(inner, "[tool.server-jobs]\n")).root == inner
 
 
-def test_without_a_project_the_message_says_what_to_do(tmp_path: Path) -> None:
+def test_without_a_project_the_message_has_advice(tmp_path: Path) -> None:
     with pytest.raises(ProjectError, match="server-jobs init"):
         find_project(tmp_path)
 
@@ -72,7 +74,7 @@ def test_without_a_project_the_message_says_what_to_do(tmp_path: Path) -> None:
             "outputs must be a list of asyncapi, catalogue, openapi, testing, typescript, not 'openapi'",
         ),
         ('database_url_env = "X"', "did you mean 'database-url-env'?"),
-        ("root = '/'", "known: specs, output, handlers, database-url-env, schema, outputs, allow"),
+        ("root = '/'", "known: specs, output, handlers, database-url-env, schema, setup, outputs, allow"),
         ("specs = 1", "specs must be a string, not 1"),
         ('allow = ["open-object"]', "allow has no word 'open-object'; did you mean 'open-objects'?"),
         ('allow = ["x"]', "allow has no word 'x'; known: untyped-schemas, open-objects"),
@@ -95,6 +97,10 @@ def test_without_a_project_the_message_says_what_to_do(tmp_path: Path) -> None:
         ('schema = "Jobs; DROP"', "schema must be a name of 1 to 63 characters of a-z, 0-9 and _"),
         ('schema = "pg_jobs"', "starts with neither a digit nor pg_"),
         ('database-url-env = "A=B"', "must name an environment variable"),
+        *(
+            (f'setup = "{path}"', f"such as 'app.jobs_setup:setup', not '{path}'")
+            for path in ("app.setup", "app.setup:", ":setup", "app/jobs.py:setup", "app.class:setup", "app:a.b")
+        ),
     ],
 )
 def test_a_setting_that_cannot_work_is_refused(tmp_path: Path, line: str, message: str) -> None:

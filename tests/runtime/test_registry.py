@@ -1,4 +1,4 @@
-"""Which jobs there are, and which of them a worker can run."""
+"""Registered jobs, and the jobs that a worker can run."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from tests.runtime.example_jobs import Text, backend_on, echo, fail, text_job
 
 
 class SendEmail(Job[Text, Text, Mapping[str, object]]):
-    """A job as the generator writes them: without a handler."""
+    """A job as the generator writes it, without a handler."""
 
     job_name = "SendEmail"
     spec_name = "send_email"
@@ -35,12 +35,12 @@ class SendEmail(Job[Text, Text, Mapping[str, object]]):
 
 
 async def stub(params: Text, context: JobContext) -> Text:
-    """As the generator writes it."""
+    """A stub as the generator writes it."""
     raise HandlerNotImplementedError("SendEmail")
 
 
 async def begun(params: Text, context: JobContext) -> Text:
-    """No stub any more, though part of it is still to be done."""
+    """A handler that is no stub any more, although a part is still missing."""
     if params.text:
         return Text(text=params.text)
     raise HandlerNotImplementedError("SendEmail")
@@ -89,7 +89,7 @@ def test_a_worker_knows_names_versions_and_limits() -> None:
     assert registry.known_jobs() == (KnownJob("SendEmail", 3, ConcurrencyLimit(limit=2)), KnownJob("Echo", 1))
 
 
-def test_a_stub_is_recognised_and_a_handler_that_was_begun_is_none() -> None:
+def test_a_stub_is_recognized_and_a_started_handler_is_not() -> None:
     registry = create_job_registry().register(SendEmail, stub)
     assert registry.stub_names() == ["SendEmail"]
     assert registry.known_jobs() == ()
@@ -131,6 +131,6 @@ async def test_a_run_that_is_not_stored_finds_the_handler_in_the_registry() -> N
     assert registry.has("Bare")
 
 
-async def test_a_job_that_is_not_bound_says_what_to_do() -> None:
+async def test_an_unbound_job_raises_an_error_with_advice() -> None:
     with pytest.raises(JobNotBoundError, match=r"Echo is not bound to a backend: .*connect.*bind.*set_database"):
         await text_job(echo).later({"text": "a"}, delay=timedelta(seconds=1))

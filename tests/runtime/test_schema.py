@@ -140,6 +140,6 @@ def test_revisions_express_our_type_of_times_by_those_of_sqlalchemy() -> None:
     assert schema.render_item("index", Timestamp(), None) is False
 
 
-def test_a_store_that_opens_looks_for_every_table() -> None:
+def test_a_store_checks_for_every_table_when_it_opens() -> None:
     assert {"jobs", *NEEDED} == set(metadata.tables)
     assert all(column in metadata.tables[table].columns for table, column in NEEDED.items())

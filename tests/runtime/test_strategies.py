@@ -1,4 +1,4 @@
-"""Strategies give what the models take, whatever the spec; and say so where they cannot."""
+"""Strategies make values that the models accept, for any spec; or they report why not."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ from server_jobs.testing import params_strategy, result_strategy
 from server_jobs.testing.format_values import FORMAT_VALUES
 from server_jobs.testing.schema_values import SchemaValues
 from server_jobs.testing.strategies import NoValuesError, SearchStrategy, smallest_of, values_of
-from server_jobs_generator.lint.spec_style import Style
 from server_jobs_generator.models.model_module import render_models
+from server_jobs_generator.problems.rules import Style
 
 from generated.jobs import DailyDigest, ImportCsv, SendEmail
+from tests.generator.outputs.test_outputs import FEW
 from tests.generator.spec_language import DEFINITIONS, Schema, object_schemas, schemas
 from tests.generator.spec_projects import a_spec, an_object, loaded, params_model, read
-from tests.generator.test_outputs import FEW
 
 QUICKLY = settings(max_examples=10, database=None)
 
 
 class Anything(RootModel[JsonValue]):
-    """Takes every document."""
+    """A model that accepts every document."""
 
 
 def documents(schema: JsonSchema) -> SearchStrategy[JsonValue]:
@@ -38,7 +38,7 @@ def documents(schema: JsonSchema) -> SearchStrategy[JsonValue]:
 
 
 def holds(schema: JsonSchema, holds_for: Callable[[JsonValue], bool]) -> None:
-    """Each document made after a schema is as it should be."""
+    """Check each document made from a schema."""
 
     @QUICKLY
     @given(documents(schema))
@@ -64,7 +64,7 @@ def test_the_jobs_of_this_repository_have_params_and_results(job: type[SendEmail
     suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.data_too_large],
 )
 @given(object_schemas(schemas), st.fixed_dictionaries(dict.fromkeys(DEFINITIONS, schemas)), st.data())
-def test_whatever_is_drawn_for_a_spec_fits_its_model(params: Schema, definitions: Schema, data: st.DataObject) -> None:
+def test_every_value_drawn_for_a_spec_fits_its_model(params: Schema, definitions: Schema, data: st.DataObject) -> None:
     with tempfile.TemporaryDirectory() as folder:
         specs = read(Path(folder), {"case.json": a_spec(params, **{"$defs": definitions})})
     assume(not specs.problems)
@@ -74,7 +74,7 @@ def test_whatever_is_drawn_for_a_spec_fits_its_model(params: Schema, definitions
             value = data.draw(values_of("Case", "params", specs.jobs[0].params, model))
         except NoValuesError:
             return
-        # Pydantic warns of unions that it writes rightly; the engine does not ask for the warning either.
+        # Pydantic warns about unions that it writes correctly. The engine suppresses the warning too.
         assert model.model_validate_json(value.model_dump_json(warnings=False)) == value
 
 
@@ -109,7 +109,7 @@ def test_hardly_any_document_has_to_be_sieved_out(tmp_path: Path) -> None:
 
 
 def some(kind: str, **keywords: object) -> dict[str, object]:
-    """A schema of that type."""
+    """Return a schema of that type."""
     return {"type": kind, **keywords}
 
 
@@ -166,7 +166,7 @@ HARD: list[dict[str, object]] = [
 
 @pytest.fixture(scope="module")
 def hard(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[type[BaseModel], dict[str, JsonValue]]]:
-    """A model with a property for each of these schemas, and their definitions."""
+    """Yield a model with a property for each of these schemas, and their definitions."""
     params, definitions = an_object(**{f"p{n}": schema for n, schema in enumerate(HARD)}), {"Tree": TREE}
     spec = a_spec(params, **{"$defs": definitions})
     specs = read(tmp_path_factory.mktemp("hard"), {"case.json": spec}, Style(untyped=True, open_objects=True))
@@ -175,7 +175,7 @@ def hard(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[type[BaseMo
 
 
 @pytest.mark.parametrize("number", range(len(HARD)), ids=lambda number: json.dumps(HARD[number])[:80])
-def test_what_has_to_hold_together_is_made_together(
+def test_combined_constraints_are_generated_together(
     hard: tuple[type[BaseModel], dict[str, JsonValue]], number: int
 ) -> None:
     model, definitions = hard
@@ -195,7 +195,7 @@ def test_every_format_has_its_texts(name: str) -> None:
     holds({"type": "string", "format": name}, lambda text: isinstance(text, str) and FORMATS[name](text))
 
 
-def test_what_contains_itself_comes_to_an_end() -> None:
+def test_a_recursive_value_comes_to_an_end() -> None:
     node = {
         "type": "object",
         "additionalProperties": False,
@@ -240,9 +240,7 @@ def test_what_contains_itself_comes_to_an_end() -> None:
         ({"anyOf": [{"$ref": "#/$defs/A"}, False], "$defs": {"A": {"const": "a"}}}, lambda value: value == "a"),
     ],
 )
-def test_schemas_beyond_what_specs_may_say_today_have_values(
-    schema: JsonSchema, fits: Callable[[JsonValue], bool]
-) -> None:
+def test_unsupported_schemas_have_values(schema: JsonSchema, fits: Callable[[JsonValue], bool]) -> None:
     holds(schema, fits)
 
 
@@ -276,7 +274,7 @@ def test_failures_shrink_to_something_small() -> None:
         {"type": "string", "pattern": "^(ab)+$", "minLength": 3, "maxLength": 3},
     ],
 )
-def test_where_no_value_can_be_made_that_is_said_at_once(schema: JsonSchema) -> None:
+def test_a_schema_without_values_is_reported_at_once(schema: JsonSchema) -> None:
     with pytest.raises(NoValuesError, match="no params of Case can be made"):
         values_of("Case", "params", schema, Anything)
 
@@ -291,7 +289,7 @@ def test_the_property_that_has_no_value_is_named() -> None:
         smallest_of("Case", "result", schema, Anything)
 
 
-def test_where_all_few_candidates_are_refused_a_fake_says_what_to_do() -> None:
+def test_a_fake_without_valid_candidates_gives_advice() -> None:
     schema: Schema = {**an_object(), "not": an_object()}
     with pytest.raises(NoValuesError, match=r"no result of Case was found.*`result=Anything\(\.\.\.\)`"):
         smallest_of("Case", "result", schema, Anything)
@@ -304,7 +302,7 @@ def test_a_property_whose_schema_refuses_all_that_is_made_for_it_is_named() -> N
         find(values_of("Case", "params", schema, Anything), lambda _: True, settings=settings(database=None))
 
 
-def test_where_nothing_is_let_through_the_reason_of_the_last_one_is_told(tmp_path: Path) -> None:
+def test_without_a_valid_value_the_last_reason_is_reported(tmp_path: Path) -> None:
     schema = an_object(a={"type": "string", "pattern": "^[0-9]+$", "maxLength": 3}) | {"required": ["a"]}
     wider: Schema = {**an_object(a={"type": "string", "minLength": 4}), "required": ["a"]}
     with params_model(tmp_path, schema) as model:

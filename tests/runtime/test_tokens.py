@@ -1,4 +1,4 @@
-"""Tokens: long and random, two at a time, never shown."""
+"""Tokens are long and random, two may be valid at a time, and none is ever shown."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ def test_a_new_token_is_admitted_and_unlike_every_other() -> None:
         ("x" * 64, "not random"),
         ("abc" * 20, "not random"),
         (f"{TOKEN} ", "spaces"),
-        (f"{TOKEN}é", "no header may hold"),
-        (f"{TOKEN}\n", "no header may hold"),
+        (f"{TOKEN}é", "no header may contain"),
+        (f"{TOKEN}\n", "no header may contain"),
     ],
 )
 def test_a_token_that_cannot_be_32_random_bytes_is_refused_and_not_shown(token: str, complaint: str) -> None:
@@ -59,7 +59,7 @@ def test_tokens_come_from_the_environment(environment: dict[str, str], admitted:
     assert [token for token in (OTHER_TOKEN, TOKEN) if tokens.admit(f"Bearer {token}")] == admitted
 
 
-def test_what_is_kept_of_a_token_is_not_the_token() -> None:
+def test_only_a_hash_of_a_token_is_stored() -> None:
     assert TOKEN not in repr(vars(Tokens(TOKEN)))
 
 

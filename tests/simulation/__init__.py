@@ -1,1 +1,1 @@
-"""The whole runtime on a virtual clock, with a store that fails: everything follows from one seed, and replays."""
+"""The whole runtime on a virtual clock, with a store that fails. One seed determines a run, so it can be repeated."""

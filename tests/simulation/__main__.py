@@ -1,4 +1,4 @@
-"""Replay a seed, or try many: `python -m tests.simulation SEED [--mode MODE] [--trace]`, or `FIRST-LAST`."""
+"""Replay a seed, or run many: `python -m tests.simulation SEED [--mode MODE] [--trace]`, or `FIRST-LAST`."""
 
 from __future__ import annotations
 

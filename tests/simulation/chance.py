@@ -1,4 +1,4 @@
-"""Everything the runtime takes from chance and from the clock of this machine, taken from the seed instead."""
+"""Replace every source of randomness and time of this machine with the seed."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from server_jobs.domain import ids
 
 @contextmanager
 def determined(seed: int, time_ns: Callable[[], int]) -> Iterator[None]:
-    """Inside this block tokens, ids and jitter follow from the seed, and ids from that clock."""
+    """Inside this block, tokens, ids and jitter follow from the seed, and the times in ids from that clock."""
     entropy = random.Random(seed)
     state = random.getstate()
     patches: list[tuple[object, str, object]] = [
         (os, "urandom", entropy.randbytes),
-        (random, "_urandom", entropy.randbytes),  # what `secrets` and `SystemRandom` draw from
+        (random, "_urandom", entropy.randbytes),  # the source of `secrets` and `SystemRandom`
         (ids, "time", SimpleNamespace(time_ns=time_ns)),
         (ids, "_last", 0),
     ]

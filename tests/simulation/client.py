@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from .world import World
 
 EXPECTED = (DatabaseError, DuplicateJobError, JobNotRetryableError, JobUnavailableError, StaleClaimError, TimeoutError)
-"""What a caller may meet in these simulations; anything else is a problem."""
+"""Errors that a caller may get in these simulations; any other is a problem."""
 
 
 class Client:
@@ -135,7 +135,7 @@ class Client:
             self._world.report(f"{handle} was watched to its end, and is {status}")
 
     async def _hold_queue(self) -> None:
-        """Pause a queue and let it go, if nothing goes wrong meanwhile."""
+        """Pause a queue and resume it, unless the store fails."""
         if not self._world.witness.is_calm:
             await self._backend.store.pause_queue("other")
             await asyncio.sleep(self._world.rng.uniform(0, 5))

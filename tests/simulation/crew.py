@@ -1,4 +1,4 @@
-"""Machines that run workers: they come up, are paused, cut off, killed or stopped, and come up again."""
+"""Machines that run workers: they start, are paused, cut off, killed or stopped, and start again."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from .world import World
 
 _PATIENCE = 400.0
-"""Seconds within which a worker must have stopped in whatever weather."""
+"""Seconds within which a worker must have stopped in any weather."""
 _GRACE = 1.5
-"""What a stop may take beyond the drain timeout when nothing fails: a second, and the way to the store."""
+"""Seconds that a stop may take beyond the drain timeout if nothing fails: one second, and the calls of the store."""
 
 
 class Crew:
@@ -33,7 +33,7 @@ class Crew:
         self.view = StoreView(world.shared, self.machine, world.weather)
         self.backend = Backend(
             database=self.view,
-            job_registry=registry(without=[Vanish] if is_ticker else []),  # it would take the whole tick along
+            job_registry=registry(without=[Vanish] if is_ticker else []),  # it would end the whole tick
             max_concurrency=plan.concurrency,
             lock_timeout=plan.lease,
             poll_interval=plan.poll_interval,
@@ -56,7 +56,7 @@ class Crew:
         self.capacity.is_closed = True
 
     async def _tick(self) -> None:
-        """What a cron trigger does, again and again."""
+        """Tick repeatedly, as a cron trigger does."""
         while not self._stopping.is_set():
             try:
                 await tick(self.backend, limit=self.world.rng.choice((None, 2)), budget=timedelta(seconds=5))
@@ -65,7 +65,7 @@ class Crew:
             await asyncio.sleep(3)
 
     async def has_ended(self, *, within: float) -> bool:
-        """Whether the process ends in that time."""
+        """Return whether the process ends in that time."""
         await asyncio.wait([self.program], timeout=within)
         if self.program.done() and not self.program.cancelled() and (error := self.program.exception()) is not None:
             self.world.report(f"{self.machine.name} ended with {error!r}")
@@ -80,7 +80,7 @@ class Crew:
         await self.machine.freeze(duration, is_suspended=self.world.rng.random() < 0.3)
 
     async def cut_off(self) -> None:
-        """Keep it from reaching the store for a while."""
+        """Cut it off from the store for a while."""
         duration = self.world.rng.choice((0.3, 1.0, 2.5)) * self.world.plan.lease.total_seconds()
         self.world.trace.note(self.machine.name, f"is cut off for {duration:g} s")
         self.view.is_cut_off = True
@@ -94,7 +94,7 @@ class Crew:
         self.machine.lose()
 
     async def stop(self, *, times: int = 1) -> None:
-        """Ask it to stop, and see that it does."""
+        """Ask it to stop, and check that it does."""
         self.world.trace.note(self.machine.name, f"is asked to stop {times} times")
         self._is_asked_to_stop = True
         bound = self._bound(times)
@@ -113,7 +113,7 @@ class Crew:
 
 
 class Station:
-    """Keeps one crew after the other at work until the simulation ends."""
+    """Runs one crew after the other until the simulation ends."""
 
     def __init__(
         self, world: World, name: str, *, queues: tuple[str, ...] | None = None, is_ticker: bool = False
@@ -124,7 +124,7 @@ class Station:
         self._is_ticker = is_ticker
 
     async def run(self) -> None:
-        """Until the end, or until somebody reports a problem."""
+        """Run until the end, or until a problem is reported."""
         generation = 0
         while not self._world.is_ending:
             if not self._world.is_dark:

@@ -1,4 +1,4 @@
-"""The one store that all machines of a simulation use: each call is one step, and the witness looks at each."""
+"""The store that all machines of a simulation share: each call is one step, and the witness checks each."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ EVERY_JOB = JobQuery(limit=1000)
 
 
 class SharedStore:
-    """A store, its clock and who looks on. Once `is_closed`, nothing may reach it any more."""
+    """A store, its clock and its observers. Once `is_closed`, no call may reach it any more."""
 
     def __init__(self, opened: OpenedStore, clock: StoreClock, witness: Witness, trace: Trace) -> None:
         self.store = opened.store
@@ -53,11 +53,11 @@ class SharedStore:
     def apply(
         self, machine: Machine, method: str, subject: object, call: Callable[[Store], Coroutine[object, object, T]]
     ) -> T:
-        """Commit one call. Raises what the store raises."""
+        """Commit one call. Raises the store's errors."""
         if self.is_closed:
             raise DatabaseError(f"the simulation is over ({method})")
         if isinstance(subject, list | tuple) and not isinstance(subject, NewJob):
-            subject = list(subject)  # as it is now
+            subject = list(subject)  # its current items
         about = Call(method, subject, self.clock.now())
         changes = self._changes()
         answer: T | None = None
@@ -79,22 +79,22 @@ class SharedStore:
         return answer  # type: ignore[return-value]  # None only where the store answers None
 
     def watch(self, hear: Callable[[], None]) -> Callable[[], None]:
-        """Call `hear` after each insert, whoever made it; returns what ends that."""
+        """Call `hear` after each insert by any machine. Return a function that ends this."""
         self._watchers.append(hear)
         return lambda: self._watchers.remove(hear)
 
     def note_failure(self, machine: Machine, method: str, what: str) -> None:
-        """A call that did not succeed, as far as its caller knows."""
+        """Record a call that failed in its caller's view."""
         self._trace.note(machine.name, f"{method}: {what}")
 
     def _note(self, machine: Machine, call: Call, answer: object) -> None:
         if isinstance(answer, list | tuple) and not answer:
-            return  # nothing was claimed, nothing had expired
+            return  # no job was claimed, and none had expired
         self._trace.note(machine.name, f"{call.method} {_shown(call.subject)} -> {_shown(answer)}")
 
 
 def in_one_step(coro: Coroutine[object, object, T]) -> T:
-    """What the coroutine returns. It must not wait for anything."""
+    """Return the result of a coroutine that never waits."""
     try:
         coro.send(None)
     except StopIteration as stop:
@@ -105,7 +105,7 @@ def in_one_step(coro: Coroutine[object, object, T]) -> T:
 
 
 def _shown(value: object) -> str:
-    """A value, as short as will do in a trace."""
+    """Return a short form of a value for a trace."""
     match value:
         case Claim(id=job_id, attempt=attempt, token=token):
             return f"{_shown(job_id)}#{attempt} by {token[:6]}"
@@ -119,7 +119,7 @@ def _shown(value: object) -> str:
             return f"{_shown(job_id)} {status}"
         case NewJob():
             return f"{value.job_name} {_shown(value.id)}"
-        case [*items]:  # after the tuples that have names
+        case [*items]:  # after the named tuples
             return "[" + ", ".join(_shown(item) for item in items) + "]"
         case ClaimRequest(limit=limit):
             return str(limit)

@@ -1,4 +1,4 @@
-"""Handlers of every kind: quick, slow, failing, deaf, lying, enqueueing others."""
+"""Handlers of every kind: quick, slow, failing, deaf to cancellation, invalid, enqueueing others."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ from .virtual_loop import current_owner
 from .witness import FORGOTTEN, Run, Witness
 
 LONGEST_ATTEMPT = 10.0
-"""Seconds. No handler here runs longer, stopped or not."""
+"""Seconds. No handler here runs longer, even if it is stopped."""
 
 
 class Work(BaseModel):
-    """What to do. `call` is unlike that of any other call that enqueues; `seconds` is how long it takes."""
+    """The work of a job. `call` is unique to the call that enqueues; `seconds` is its duration."""
 
     call: int | None = None
     seconds: float = 0.0
@@ -47,14 +47,14 @@ class Work(BaseModel):
 
 
 class Done(BaseModel):
-    """Which run of a handler did it."""
+    """The run of a handler that made the result."""
 
     run: int
 
 
 @dataclass
 class Stage:
-    """What handlers and clients share in one simulation."""
+    """State that handlers and clients share in one simulation."""
 
     rng: random.Random
     witness: Witness
@@ -62,7 +62,7 @@ class Stage:
     calls: count[int] = field(default_factory=count)
 
     def work(self) -> Work:
-        """Params for one call."""
+        """Return params for one call."""
         return Work(
             call=next(self.calls), seconds=round(self.rng.uniform(0, 4), 2), key=self.rng.choice(("a", "b", "c", "d"))
         )
@@ -74,22 +74,22 @@ Body = Callable[[Work, JobContext, Stage], Awaitable[object]]
 
 
 class CruelError(BaseException):
-    """Not even an `Exception`."""
+    """An error that is not even an `Exception`."""
 
 
 async def be_quick(work: Work, context: JobContext, stage: Stage) -> None:
-    """Does not wait at all."""
+    """Never wait."""
 
 
 async def be_slow(work: Work, context: JobContext, stage: Stage) -> None:
-    """Takes its time and says how far it is."""
+    """Wait, and report progress."""
     for step in range(4):
         await asyncio.sleep(work.seconds / 4)
         context.update_progress(25 * (step + 1), f"step {step}")
 
 
 async def be_flaky(work: Work, context: JobContext, stage: Stage) -> None:
-    """Fails every other time, in every way there is."""
+    """Fail every other time, in every possible way."""
     await asyncio.sleep(work.seconds / 8)
     if stage.rng.random() < 0.5:
         raise stage.rng.choice(
@@ -100,7 +100,7 @@ async def be_flaky(work: Work, context: JobContext, stage: Stage) -> None:
 
 
 async def be_deaf(work: Work, context: JobContext, stage: Stage) -> None:
-    """Goes on, twice, when it is told to stop."""
+    """Continue twice after a cancellation."""
     for _ in range(3):
         try:
             await asyncio.sleep(work.seconds / 2)
@@ -110,25 +110,25 @@ async def be_deaf(work: Work, context: JobContext, stage: Stage) -> None:
 
 
 async def be_false(work: Work, context: JobContext, stage: Stage) -> object:
-    """Returns what is no result."""
+    """Return an invalid result."""
     await asyncio.sleep(work.seconds / 8)
     return stage.rng.choice(({"run": "many"}, {}, 7, "done", None)) if stage.rng.random() < 0.7 else ...
 
 
 async def be_a_parent(work: Work, context: JobContext, stage: Stage) -> None:
-    """Enqueues others, to the backend that runs it."""
+    """Enqueue others on the backend that runs it."""
     for _ in range(stage.rng.randrange(3)):
         handle = await Quick.later(stage.work())
         stage.witness.see_handle(handle)
 
 
 async def be_hasty(work: Work, context: JobContext, stage: Stage) -> None:
-    """Often takes longer than its timeout."""
+    """Take longer than the timeout in many cases."""
     await asyncio.sleep(work.seconds / 4)
 
 
 async def be_moody(work: Work, context: JobContext, stage: Stage) -> object:
-    """Says everything a handler may say instead of a result."""
+    """Return every outcome that a handler may return instead of a result."""
     await asyncio.sleep(work.seconds / 8)
     match stage.rng.randrange(6):
         case 0:
@@ -144,7 +144,7 @@ async def be_moody(work: Work, context: JobContext, stage: Stage) -> object:
 
 
 async def be_gone(work: Work, context: JobContext, stage: Stage) -> None:
-    """Leaves its claim behind: what it raises is passed on."""
+    """Leave the claim to expire: its error is passed on."""
     if stage.rng.random() < 0.5:
         raise GeneratorExit
 
@@ -182,10 +182,10 @@ def _job(name: str, body: Body, options: JobOptions, *schedules: Schedule) -> An
 
 
 LIMITS = {"Narrow": 1}
-"""How many jobs of that name may run at one time, of those that workers claim."""
+"""The most jobs of a name that may run at one time, if workers claim them."""
 
 PACE = (1, timedelta(seconds=2))
-"""How many jobs of `Paced` may be started within which time, of those that workers claim."""
+"""The most jobs of `Paced` that may start within a time, if workers claim them."""
 
 _RETRY = RetryPolicy(initial=timedelta(seconds=0.2), maximum=timedelta(seconds=2))
 
@@ -213,7 +213,7 @@ ALL: tuple[AnyJob, ...] = (Quick, Slow, Paced, Moody, Flaky, Deaf, Liar, Parent,
 
 
 def registry(*, without: Sequence[AnyJob] = ()) -> JobRegistry:
-    """What a machine knows: all jobs but `Foreign`, and those left out."""
+    """Return the registry of a machine: all jobs except `Foreign` and the given ones."""
     jobs = create_job_registry()
     for job in (*ALL, Report):
         if job not in (Foreign, *without):

@@ -1,4 +1,4 @@
-"""A simulated machine: a process with a clock of its own, which can be stopped, resumed and lost."""
+"""A simulated machine: a process with its own clock, which can be frozen, resumed and lost."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from .virtual_loop import Delivery, VirtualLoop, current_owner
 T = TypeVar("T")
 
 START = datetime(2026, 3, 29, 0, 59, 40, tzinfo=UTC)
-"""When simulations begin: shortly before a slot of every schedule."""
+"""The start of simulations: shortly before a slot of every schedule."""
 
 
 class Machine:
-    """Whose tasks run, freeze and die together. It is the clock of what runs on it: monotonic, and wrong by `skew`."""
+    """Its tasks run, freeze and die together. It is the clock of its programs: monotonic, and wrong by `skew`."""
 
     def __init__(self, name: str, loop: VirtualLoop, *, skew: timedelta = timedelta(0)) -> None:
         self.name = name
@@ -26,7 +26,7 @@ class Machine:
         self.held: list[Delivery] = []
         self.tasks: list[asyncio.Task[Any]] = []
         self.was_frozen_at = float("-inf")
-        """The last moment at which it was frozen, or cut off from the store: since then it has been well."""
+        """The last moment at which it was frozen or cut off from the store. Since then it has been healthy."""
         self.skew = skew
         self._loop = loop
         self._suspended = 0.0
@@ -38,7 +38,7 @@ class Machine:
         return self._loop.create_task(program, context=context)
 
     async def freeze(self, duration: float, *, is_suspended: bool) -> None:
-        """Stop the machine for a while. Suspended, its monotonic clock stands still too."""
+        """Freeze the machine for a while. With `is_suspended`, its monotonic clock stands still too."""
         self.is_frozen = True
         await asyncio.sleep(duration)
         self.was_frozen_at = self._loop.time()
@@ -49,13 +49,13 @@ class Machine:
         self._loop.thaw(self)
 
     def deliver(self, call: Callable[[], object]) -> None:
-        """Make this call on the machine, as soon as it is not frozen."""
+        """Make this call on the machine as soon as it is not frozen."""
         context = copy_context()
         context.run(current_owner.set, self)
         self._loop.call_soon(call, context=context)
 
     def lose(self) -> None:
-        """Kill the machine: nothing on it ever runs again."""
+        """Kill the machine: its programs never run again."""
         self.is_frozen = self.is_lost = True
 
     def now(self) -> datetime:
@@ -69,7 +69,7 @@ class Machine:
 
 
 class StoreClock:
-    """The clock of the database, in whole milliseconds as databases keep them. `skew` is how far it was set."""
+    """The clock of the database, in whole milliseconds. `skew` is how far it was set."""
 
     def __init__(self, loop: VirtualLoop) -> None:
         self.skew = timedelta(0)

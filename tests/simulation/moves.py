@@ -1,4 +1,4 @@
-"""Which changes of a record a call may make: the table of `server_jobs.domain.lifecycle`, said again as checks."""
+"""The changes of a record that each call may make: the rules of `server_jobs.domain.lifecycle` as separate checks."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ _ROUNDING = timedelta(milliseconds=2)
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A call of the store: its method, the argument that says what it is about, and the store's clock."""
+    """A call of the store: its method, its main argument, and the time of the store's clock."""
 
     method: str
     subject: object
@@ -56,7 +56,7 @@ class Call:
 
 
 def problems_of(call: Call, before: JobRecord | None, after: JobRecord) -> list[str]:
-    """What is wrong with this change, if anything."""
+    """Return the problems of this change."""
     status = None if before is None else before.status
     if after.status not in ALLOWED.get((call.method, status), set()):
         return [f"{call.method} made {after.status} of {status}, changing {_differences(before, after)}"]
@@ -71,7 +71,7 @@ def problems_of(call: Call, before: JobRecord | None, after: JobRecord) -> list[
 
 
 def is_filled_in(before: JobRecord, after: JobRecord) -> bool:
-    """Whether a claim has merely worked out the keys of the limits of a job that was stored without."""
+    """Return whether a claim has only added missing keys of limits."""
     return set(_differences(before, after)) <= {"concurrency_key", "rate_key"} and before.status is after.status
 
 
@@ -154,7 +154,7 @@ def _problems_of_expiry(call: Call, before: JobRecord, after: JobRecord) -> list
 
 
 def _presented(items: Sequence[object], before: JobRecord) -> Heartbeat | Settlement | None:
-    """The item that carries the newest token of this job."""
+    """Return the item with the newest token of this job."""
     for item in items:
         if isinstance(item, Heartbeat | Settlement) and (item.id, item.token) == (before.id, before.fencing_token):
             return item
@@ -190,7 +190,7 @@ def _near(name: str, found: datetime | None, expected: datetime) -> list[str]:
 
 
 def problems_of_all(records: Mapping[str, JobRecord]) -> list[str]:
-    """What is wrong with the jobs as a whole: unique keys that two unfinished jobs hold."""
+    """Return the problems of all jobs together: unique keys that two unfinished jobs share."""
     keys = [record.unique_key for record in records.values() if record.unique_key and not record.status.is_finished]
     return [
         f"{keys.count(key)} unfinished jobs have the unique key {key}"

@@ -1,4 +1,4 @@
-"""What a simulation is like, drawn from its seed before it begins."""
+"""The parameters of a simulation, drawn from its seed at the start."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from enum import StrEnum
 
 
 class Mode(StrEnum):
-    """Anything may fail at any time, and nothing wrong may happen; or failures end, and then all must be done."""
+    """SAFETY: failures never end, and no invariant breaks. LIVENESS: failures end, and then all work is done."""
 
     SAFETY = "safety"
     LIVENESS = "liveness"
@@ -28,17 +28,17 @@ class Plan:
     drain_timeout: timedelta
     concurrency: int
     haste: float
-    """How many calls a client makes in a second."""
+    """How many calls a client makes per second."""
     storm: float
     darkness: float
-    """How long no machine runs at all, after the storm."""
+    """How long no machine runs at all after the storm."""
     calm: float
     restarts_when_calm: bool
-    """Whether workers are restarted in calm weather; otherwise renewals and outcomes still fail at times."""
+    """Whether workers are restarted after the storm; otherwise renewals and outcomes still fail at times."""
 
     @classmethod
     def draw(cls, mode: Mode, rng: random.Random) -> Plan:
-        """A plan of this mode."""
+        """Draw a plan of this mode."""
         return cls(
             store=rng.choices(("memory", "sqlite"), (4, 1))[0],
             workers=rng.randint(1, 4),

@@ -1,4 +1,4 @@
-"""The stores a simulation can run on: none waits for anything, so that each method is one step."""
+"""The stores of simulations: none waits, so that each method is one step."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from functools import cache
 
 from server_jobs import DatabaseError
 from server_jobs.domain.clock import SQLITE_NOW, Clock
-from server_jobs.domain.interfaces import Row, Statement, Store, Value
+from server_jobs.domain.interfaces import Row, Statement, Store, Value, Wake
 from server_jobs.schema import metadata
 from server_jobs.stores.memory import MemoryStore
 from server_jobs.stores.sql import SqlStore
@@ -19,20 +19,17 @@ from sqlalchemy.schema import CreateIndex, CreateTable
 
 
 class _SortedIds(set[str]):
-    """A set whose order does not depend on how this Python hashes text."""
+    """A set whose order does not depend on Python's hash of text."""
 
     def __iter__(self) -> Iterator[str]:
         return iter(sorted(super().__iter__()))
 
 
 class SimulatedSqlite:
-    """SQLite in memory, in this thread; what it would draw at random comes from the seed."""
+    """SQLite in memory, in this thread; its random values come from the seed."""
 
     name = "sqlite"
     now = SQLITE_NOW
-    packs_rows = True
-    opens_once = True
-    watches_for_jobs = False
 
     def __init__(self, rng: random.Random) -> None:
         self._connection = sqlite3.connect(":memory:", isolation_level=None)
@@ -42,17 +39,17 @@ class SimulatedSqlite:
 
     @property
     def changes(self) -> int:
-        """How many rows were written so far."""
+        """Return how many rows were written until now."""
         return self._connection.total_changes
 
     async def open(self) -> None:
-        """It is open."""
+        """Do nothing, because it is open."""
 
     async def close(self) -> None:
-        """It stays open: other machines use it."""
+        """Do nothing, because other machines use it."""
 
     def end(self) -> None:
-        """Forget everything."""
+        """Delete everything."""
         self._connection.close()
 
     async def run(
@@ -71,12 +68,12 @@ class SimulatedSqlite:
         self._connection.execute("COMMIT")
         return rows
 
-    def watch(self, wake: Callable[[], None]) -> Callable[[], None]:
+    def watch(self, wake: Wake) -> Callable[[], None]:
         del wake
         return lambda: None
 
     def announce(self) -> None:
-        """Machines hear of stored jobs through their views."""
+        """Do nothing, because machines get notifications through their views."""
 
     def _execute(self, sql: str, parameters: Mapping[str, Value]) -> list[Row]:
         return [dict(row) for row in self._connection.execute(sql, parameters)]
@@ -84,7 +81,7 @@ class SimulatedSqlite:
 
 @dataclass(frozen=True)
 class OpenedStore:
-    """A store, a number that changes whenever its jobs do (None where that is not known), and what ends it."""
+    """A store, a number that changes with its jobs (None if unknown), and a function that closes it."""
 
     store: Store
     changes: Callable[[], int | None]
@@ -92,7 +89,7 @@ class OpenedStore:
 
 
 def memory_store(clock: Clock, rng: random.Random) -> OpenedStore:
-    """Jobs in memory."""
+    """Open a store in memory."""
     del rng
     store = MemoryStore(clock)
     store._running = _SortedIds()
@@ -100,7 +97,7 @@ def memory_store(clock: Clock, rng: random.Random) -> OpenedStore:
 
 
 def sqlite_store(clock: Clock, rng: random.Random) -> OpenedStore:
-    """Jobs in SQLite, by the statements that every SQL database gets."""
+    """Open a store in SQLite, with the statements of every SQL database."""
     database = SimulatedSqlite(rng)
     return OpenedStore(SqlStore(database, clock), lambda: database.changes, database.end)
 

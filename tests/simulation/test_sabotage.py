@@ -1,4 +1,4 @@
-"""A protection is taken away, and the simulation must notice within a few seeds: proof that it can fail."""
+"""Without a protection, the simulation must find a problem within a few seeds. This proves that it can fail."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ Sabotage = Callable[[pytest.MonkeyPatch], None]
 
 @dataclass(frozen=True)
 class Case:
-    """What is broken, how, and in which mode it shows as what."""
+    """A protection, how to remove it, and the problem in the given mode."""
 
     what: str
     sabotage: Sabotage
@@ -41,19 +41,19 @@ class Case:
     noticed_as: str
     store: str = "memory"
     first_seed: int = 0
-    """Where to begin: those before it are known to go well, and take their time."""
+    """The first seed to try; earlier ones are known to pass, and take time."""
 
     def __str__(self) -> str:
         return self.what
 
 
 def with_value(owner: object, name: str, value: object) -> Sabotage:
-    """Put something else in the place of what has that name, which must be there."""
+    """Replace the value of that name, which must exist."""
     return lambda monkeypatch: monkeypatch.setattr(owner, name, value)
 
 
 def without_fence_in_sql(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Take the guard out of the statements that have it; it must be in there."""
+    """Remove the guard from the statements that have it; it must exist in them."""
     for name, guard in (("SETTLE", "outcome.token"), ("COMPLETE", "outcome.token"), ("RENEW", "beat.token")):
         for place, text in altered(statements, name, f" AND jobs.fencing_token = {guard}"):
             monkeypatch.setattr(statements, place, text)
@@ -75,8 +75,12 @@ def held_by_anybody(record: JobRecord, token: str) -> bool:
     return record.status is JobStatus.RUNNING
 
 
-def claim_uncounted(record: JobRecord, *, token: str, lease: timedelta, now: datetime) -> JobRecord:
-    return replace(real_claim(record, token=token, lease=lease, now=now), attempt_count=record.attempt_count)
+def claim_uncounted(
+    record: JobRecord, *, token: str, lease: timedelta, now: datetime, worker_id: str | None
+) -> JobRecord:
+    return replace(
+        real_claim(record, token=token, lease=lease, now=now, worker_id=worker_id), attempt_count=record.attempt_count
+    )
 
 
 def settle_burning_released_attempts(record: JobRecord, settlement: Settlement, now: datetime) -> JobRecord:
@@ -137,11 +141,11 @@ async def pause_nothing(self: memory.MemoryStore, name: str, *, by: str) -> bool
     return True
 
 
-async def give_nothing_back(self: Runner, claims: Sequence[Claim]) -> None:
-    """Nothing."""
+async def release_nothing(self: Runner, claims: Sequence[Claim]) -> None:
+    """Release nothing."""
 
 
-async def hold_nothing_for_a_cancelled_caller(self: Backend, claiming: object) -> object:
+async def release_nothing_for_a_cancelled_caller(self: Runner, claiming: object) -> object:
     return await claiming  # type: ignore[misc]  # a coroutine, of whatever claims
 
 
@@ -167,7 +171,7 @@ async def result_of_what_runs(self: JobHandle[jobs.Done], *, timeout: object = N
 CASES = [
     Case(
         "the fence of every write",
-        with_value(lifecycle, "is_held", held_by_anybody),
+        with_value(lifecycle, "is_leased", held_by_anybody),
         Mode.SAFETY,
         "without the newest",
         first_seed=17,
@@ -182,7 +186,7 @@ CASES = [
     ),
     Case("attempts counted at claim", with_value(lifecycle, "claim", claim_uncounted), Mode.SAFETY, "attempt_count"),
     Case(
-        "attempts given back at release",
+        "no attempt counted at release",
         with_value(lifecycle, "settle", settle_burning_released_attempts),
         Mode.SAFETY,
         "attempt_count",
@@ -231,26 +235,31 @@ CASES = [
     Case(
         "a worker outlives failures", with_value(Worker, "_note_failure", give_up), Mode.SAFETY, "had answered before"
     ),
-    Case("outcomes are tried again", with_value(Settler, "_note_failure", drop_what_fails), Mode.LIVENESS, "ran out"),
+    Case(
+        "outcomes are tried again",
+        with_value(Settler, "_note_failure", drop_what_fails),
+        Mode.LIVENESS,
+        "expired, although",
+    ),
     Case(
         "leases are renewed",
         with_value(lifecycle, "renew", renew_without_lease),
         Mode.LIVENESS,
-        "ran out",
+        "expired, although",
         first_seed=10,
     ),
     Case(
-        "what does not finish is given back",
-        with_value(Runner, "release", give_nothing_back),
+        "unfinished jobs are released",
+        with_value(Runner, "release", release_nothing),
         Mode.LIVENESS,
-        "ran out",
+        "expired, although",
         first_seed=16,
     ),
     Case(
         "claims of a caller that went away",
-        with_value(Backend, "_held", hold_nothing_for_a_cancelled_caller),
+        with_value(Runner, "claim", release_nothing_for_a_cancelled_caller),
         Mode.LIVENESS,
-        "ran out",
+        "expired, although",
         first_seed=4,
     ),
     Case("an outage ends for a worker too", never_forget, Mode.LIVENESS, "unfinished work", first_seed=4),

@@ -1,4 +1,4 @@
-"""Whole runtimes on a virtual clock, seed after seed: nothing wrong may happen, and in the end all must be done."""
+"""Whole runtimes on a virtual clock, seed after seed: no invariant breaks, and in the end all work is done."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ MEANT_TO_HAPPEN = (
     "cancel to cancelled",
     "fire to pending",
 )
-"""Moves without which a dozen simulations would prove little."""
+"""Transitions without which a dozen simulations would prove little."""
 
 
 @pytest.mark.parametrize("chunk", SAFETY_CHUNKS)
@@ -46,14 +46,14 @@ def test_once_nothing_fails_any_more_all_is_done(chunk: int, record_property: Re
 
 @pytest.mark.parametrize("store", ["memory", "sqlite"])
 @pytest.mark.parametrize("mode", list(Mode))
-def test_a_seed_goes_the_same_way_each_time(mode: Mode, store: str) -> None:
+def test_a_seed_gives_the_same_run_each_time(mode: Mode, store: str) -> None:
     first, second = (simulate(5, mode, store=store) for _ in range(2))
     assert first.lines == second.lines
     assert first.digest == second.digest
     assert first.digest != simulate(6, mode, store=store).digest
 
 
-def test_a_seed_goes_the_same_way_in_another_process_whatever_its_hashes() -> None:
+def test_a_seed_gives_the_same_run_in_a_process_with_other_hashes() -> None:
     here = simulate(5, Mode.SAFETY, store="memory")
     for hash_seed in ("1", "2"):
         assert f"digest {here.digest}," in replay("5", "--mode", "safety", "--store", "memory", hash_seed=hash_seed)
@@ -75,7 +75,7 @@ def test_a_failing_seed_says_how_to_see_it_again() -> None:
 
 
 def run(mode: Mode, chunk: int, record_property: Record) -> None:
-    """Simulate the seeds of a chunk; the first with a problem fails the test."""
+    """Simulate the seeds of a chunk; the first problem fails the test."""
     moves: Counter[str] = Counter()
     seconds = 0.0
     seeds = range(chunk * CHUNK, (chunk + 1) * CHUNK)
@@ -94,7 +94,7 @@ def run(mode: Mode, chunk: int, record_property: Record) -> None:
 
 
 def replay(*arguments: str, hash_seed: str) -> str:
-    """What the command line prints."""
+    """Return the output of the command line."""
     done = subprocess.run(
         [sys.executable, "-m", "tests.simulation", *arguments],
         cwd=Path(__file__).parents[2],

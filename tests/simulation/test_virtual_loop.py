@@ -1,4 +1,4 @@
-"""The loop under the simulations: time that jumps, machines that stand still."""
+"""The event loop of simulations: time jumps, and machines freeze."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .virtual_loop import StuckError, VirtualLoop
 
 @pytest.fixture
 def loop() -> Iterator[VirtualLoop]:
-    """A loop at time zero."""
+    """Return a loop at time zero."""
     loop = VirtualLoop()
     yield loop
     loop.close()
@@ -57,7 +57,7 @@ def test_threads_are_refused(loop: VirtualLoop) -> None:
         loop.run_in_executor(None, print)
 
 
-def test_a_frozen_machine_does_nothing_and_then_goes_on_where_it_was(loop: VirtualLoop) -> None:
+def test_a_frozen_machine_does_nothing_and_continues_later(loop: VirtualLoop) -> None:
     seen: list[float] = []
 
     async def count() -> None:
@@ -86,7 +86,7 @@ def test_a_timer_that_was_cancelled_while_its_machine_was_frozen_does_not_go_off
         answer: asyncio.Future[int] = loop.create_future()
         waiting = machine.start(wait(answer))
         await asyncio.sleep(1)
-        loop.call_later(1, answer.set_result, 7)  # the answer and the timeout both come while it stands still
+        loop.call_later(1, answer.set_result, 7)  # the answer and the timeout both arrive while it is frozen
         await machine.freeze(10, is_suspended=False)
         return await waiting
 

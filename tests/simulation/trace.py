@@ -1,4 +1,4 @@
-"""What happened in a simulation, line by line."""
+"""The events of a simulation, line by line."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from hashlib import sha256
 
 
 class Trace(logging.Handler):
-    """The event log of one simulation; also takes what the runtime logs. The same seed gives the same lines."""
+    """The event log of one simulation, including the log of the runtime. The same seed gives the same lines."""
 
     def __init__(self, time: Callable[[], float]) -> None:
         super().__init__(logging.WARNING)
         self.lines: list[str] = []
         self.is_over = False
-        """Whether what happens from now on is of no interest."""
+        """Whether later events are ignored."""
         self._time = time
 
     def note(self, who: str, what: str) -> None:
@@ -27,5 +27,5 @@ class Trace(logging.Handler):
 
     @property
     def digest(self) -> str:
-        """Two simulations with the same digest went the same way."""
+        """Return a hash of the lines. Two simulations with the same digest ran the same way."""
         return sha256("\n".join(self.lines).encode()).hexdigest()[:16]

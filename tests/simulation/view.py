@@ -1,4 +1,4 @@
-"""The store as one machine sees it: over a wire that delays, fails, and loses replies after the commit."""
+"""The store as one machine sees it: over a wire that delays calls, fails, and loses replies after the commit."""
 
 from __future__ import annotations
 
@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, TypeVar
 from server_jobs import DatabaseError
 from server_jobs.concurrency.tasks import shielded
 from server_jobs.domain.audit import APPLICATION, AuditQuery, AuditRecord
+from server_jobs.domain.history import AttemptRecord, Blockers, WorkerRecord, WorkerReport
 from server_jobs.domain.interfaces import Store
 from server_jobs.domain.record import (
+    EVERY_JOB,
     PRUNE_STEP,
     Cancellation,
     Claim,
@@ -23,19 +25,23 @@ from server_jobs.domain.record import (
     Expired,
     Firing,
     Heartbeat,
-    Hold,
     Inserted,
     JobCount,
+    JobFilter,
     JobQuery,
     JobRecord,
     JobStatus,
     JobSummary,
+    KnownJob,
+    LeaseAnswer,
     NewJob,
+    PendingWork,
+    Retrial,
     ScheduleRecord,
     Settlement,
-    Survey,
 )
-from server_jobs.domain.search import Found, SearchStep
+from server_jobs.domain.search import FindStep, Found
+from server_jobs.domain.statistics import FailureGroup, JobCounts, MinuteCounts, QueueState
 
 from .database import SharedStore
 from .machine import Machine
@@ -48,7 +54,7 @@ T = TypeVar("T")
 
 
 class StoreView:
-    """A `Store`. What was sent arrives even if the machine that sent it dies meanwhile, as with a real server."""
+    """A `Store`. A call that was sent arrives even if its machine dies in the meantime, as with a real server."""
 
     def __init__(self, shared: SharedStore, machine: Machine, weather: Weather) -> None:
         self.name = shared.store.name
@@ -62,7 +68,7 @@ class StoreView:
         await self._ask("open", None, lambda store: store.open())
 
     async def close(self) -> None:
-        """Others use it on."""
+        """Do nothing, because others use it."""
 
     async def ping(self) -> None:
         await self._ask("ping", None, lambda store: store.ping())
@@ -91,8 +97,10 @@ class StoreView:
     async def claim_one(self, job_id: str, request: ClaimRequest) -> Claim | None:
         return await self._ask("claim_one", request, lambda store: store.claim_one(job_id, request))
 
-    async def renew(self, heartbeats: Sequence[Heartbeat], lease: timedelta) -> Sequence[Hold]:
-        return await self._ask("renew", heartbeats, lambda store: store.renew(heartbeats, lease))
+    async def renew(
+        self, heartbeats: Sequence[Heartbeat], lease: timedelta, workers: Sequence[WorkerReport] = ()
+    ) -> Sequence[LeaseAnswer]:
+        return await self._ask("renew", heartbeats, lambda store: store.renew(heartbeats, lease, workers))
 
     async def settle(self, settlements: Sequence[Settlement]) -> Sequence[JobStatus | None]:
         return await self._ask("settle", settlements, lambda store: store.settle(settlements))
@@ -111,13 +119,29 @@ class StoreView:
     async def repair(self, repair: Repair, *, by: str = APPLICATION) -> None:
         await self._ask("repair", repair, lambda store: store.repair(repair, by=by))
 
-    async def delete(
-        self, job_ids: Sequence[str], *, by: str = APPLICATION, detail: str | None = None
-    ) -> Sequence[Deletion]:
-        return await self._ask("delete", job_ids, lambda store: store.delete(job_ids, by=by, detail=detail))
+    async def cancel_many(
+        self, job_ids: Sequence[str], *, among: JobFilter = EVERY_JOB, by: str = APPLICATION, detail: str | None = None
+    ) -> Sequence[Cancellation]:
+        return await self._ask(
+            "cancel_many", job_ids, lambda store: store.cancel_many(job_ids, among=among, by=by, detail=detail)
+        )
 
-    async def search(self, step: SearchStep) -> Found:
-        return await self._ask("search", step, lambda store: store.search(step))
+    async def retry_many(
+        self, job_ids: Sequence[str], *, among: JobFilter = EVERY_JOB, by: str = APPLICATION, detail: str | None = None
+    ) -> Sequence[Retrial]:
+        return await self._ask(
+            "retry_many", job_ids, lambda store: store.retry_many(job_ids, among=among, by=by, detail=detail)
+        )
+
+    async def delete(
+        self, job_ids: Sequence[str], *, among: JobFilter = EVERY_JOB, by: str = APPLICATION, detail: str | None = None
+    ) -> Sequence[Deletion]:
+        return await self._ask(
+            "delete", job_ids, lambda store: store.delete(job_ids, among=among, by=by, detail=detail)
+        )
+
+    async def find(self, step: FindStep) -> Found:
+        return await self._ask("find", step, lambda store: store.find(step))
 
     async def audit_log(self, query: AuditQuery) -> Sequence[AuditRecord]:
         return await self._ask("audit_log", query, lambda store: store.audit_log(query))
@@ -143,8 +167,8 @@ class StoreView:
     async def count_due(self, request: ClaimRequest) -> int:
         return await self._ask("count_due", request, lambda store: store.count_due(request))
 
-    async def survey(self, request: ClaimRequest) -> Survey:
-        return await self._ask("survey", request, lambda store: store.survey(request))
+    async def pending_work(self, request: ClaimRequest) -> PendingWork:
+        return await self._ask("pending_work", request, lambda store: store.pending_work(request))
 
     async def next_due(self, request: ClaimRequest) -> timedelta | None:
         return await self._ask("next_due", request, lambda store: store.next_due(request))
@@ -188,9 +212,42 @@ class StoreView:
     async def prune_next(self, rules: Sequence[PruneRule], *, limit: int = PRUNE_STEP) -> Pruned:
         return await self._ask("prune_next", rules, lambda store: store.prune_next(rules, limit=limit))
 
+    async def queue_states(self) -> Sequence[QueueState]:
+        return await self._ask("queue_states", None, lambda store: store.queue_states())
+
+    async def failure_groups(self) -> Sequence[FailureGroup]:
+        return await self._ask("failure_groups", None, lambda store: store.failure_groups())
+
+    async def add_counts(self, counts: Sequence[JobCounts]) -> None:
+        await self._ask("add_counts", None, lambda store: store.add_counts(counts))
+
+    async def finished_counts(self, *, since: datetime | None) -> Sequence[MinuteCounts]:
+        return await self._ask("finished_counts", None, lambda store: store.finished_counts(since=since))
+
+    async def forget_counts(self) -> int:
+        return await self._ask("forget_counts", None, lambda store: store.forget_counts())
+
+    async def attempts(self, job_id: str) -> Sequence[AttemptRecord]:
+        return await self._ask("attempts", job_id, lambda store: store.attempts(job_id))
+
+    async def blockers(self, record: JobRecord, job: KnownJob | None, known: Sequence[tuple[str, int]]) -> Blockers:
+        return await self._ask("blockers", record.id, lambda store: store.blockers(record, job, known))
+
+    async def workers(self) -> Sequence[WorkerRecord]:
+        return await self._ask("workers", None, lambda store: store.workers())
+
+    async def held_jobs(self, worker_id: str) -> Sequence[str]:
+        return await self._ask("held_jobs", worker_id, lambda store: store.held_jobs(worker_id))
+
+    async def remove_worker(self, worker_id: str) -> None:
+        await self._ask("remove_worker", worker_id, lambda store: store.remove_worker(worker_id))
+
+    async def forget_workers(self) -> int:
+        return await self._ask("forget_workers", None, lambda store: store.forget_workers())
+
     async def _ask(self, method: str, subject: object, call: Callable[[Store], Coroutine[object, object, T]]) -> T:
         journey = self._weather.journey(self._machine.name, method)
-        # The wire belongs to no machine: it neither freezes nor dies with the one that sent.
+        # The wire belongs to no machine: it does not freeze or die with the sender.
         wire = asyncio.get_running_loop().create_task(self._carry(journey, method, subject, call), context=Context())
         wire.add_done_callback(_retrieve)
         answer = await shielded(wire)
@@ -215,6 +272,6 @@ class StoreView:
 
 
 def _retrieve(task: asyncio.Task[object]) -> None:
-    """Whoever asked may have gone away: nobody else looks at the error."""
+    """Read the error, because the caller may be gone."""
     if not task.cancelled():
         task.exception()

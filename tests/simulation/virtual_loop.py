@@ -1,7 +1,7 @@
-"""An event loop without waiting: when nothing is ready, its clock jumps to the next timer.
+"""An event loop without waiting: if nothing is ready, its clock jumps to the next timer.
 
-No sockets, no threads, no signals, so that what happens follows from the program alone. Each callback belongs to the
-machine in whose context it was scheduled; a machine that is frozen gets none until it is thawed.
+It has no sockets, threads or signals, so that the program alone determines every event. Each callback belongs to the
+machine in whose context it was scheduled. A frozen machine gets no callbacks until it is thawed.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ MOST_TURNS_AT_ONE_MOMENT = 50_000
 
 
 class StuckError(Exception):
-    """The program can never go on: nothing is ready and no timer is set, or it spins while time stands still."""
+    """The program is stuck: nothing is ready and no timer is set, or it spins without time passing."""
 
 
 class Owner(Protocol):
@@ -52,19 +52,19 @@ class Delivery:
 
 
 class VirtualLoop(asyncio.BaseEventLoop):
-    """The loop. `time` starts at zero and moves in jumps."""
+    """The loop. `time` starts at zero and jumps."""
 
     def __init__(self) -> None:
         super().__init__()
         self._now = 0.0
         self._turns = 0
-        self._selector = self  # whom the base class asks to wait
+        self._selector = self  # the base class waits on it
 
     def time(self) -> float:
         return self._now
 
     def select(self, timeout: float | None) -> Sequence[object]:
-        """Instead of waiting, be later."""
+        """Jump to the timeout instead of waiting."""
         if timeout is None:
             raise StuckError(f"at {self._now:.3f} s nothing is ready and no timer is set")
         self._turns = 0 if timeout > 0 else self._turns + 1
@@ -109,7 +109,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
         name: object = None,
         context: Context | None = None,
     ) -> asyncio.Task[T]:
-        """As usual, and noted by the machine whose program makes the task."""
+        """Create a task as usual. The machine of the program records it."""
         task = super().create_task(coro, name=name, context=context)
         owner = (context or copy_context()).get(current_owner)
         if owner is not None:
@@ -117,7 +117,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
         return task
 
     def thaw(self, owner: Owner) -> None:
-        """Let a frozen machine go on: what it missed comes at once, in the order in which it would have come."""
+        """Resume a frozen machine: it gets the missed callbacks at once, in their order."""
         owner.is_frozen = False
         held, owner.held[:] = list(owner.held), []
         for delivery in held:
@@ -129,4 +129,4 @@ class VirtualLoop(asyncio.BaseEventLoop):
         raise RuntimeError(f"no threads in a simulation: {func} was to run in one")
 
     def _process_events(self, event_list: Sequence[object]) -> None:
-        """There are none."""
+        """Do nothing, because there are no events."""

@@ -1,4 +1,4 @@
-"""What happens to calls on their way to the store and back."""
+"""The fate of calls on their way to the store and back."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 SLOWEST = 8.0
-"""Seconds. No call travels longer one way."""
+"""Seconds. No call takes longer one way."""
 
 
 class Fate(StrEnum):
-    """Answered; failed before anything was done; or done, and the reply lost."""
+    """Answered; failed before the call ran; or executed with a lost reply."""
 
     ANSWERED = "answered"
     REFUSED = "refused"
@@ -44,11 +44,11 @@ class Weather:
         self._in_a_row: Counter[tuple[str, str]] = Counter()
 
     def calm_down(self, *, blips: Mapping[str, int]) -> None:
-        """Nothing fails any more but calls of `blips`, of each method never more than so many in a row."""
+        """End all failures, except that each method of `blips` may fail that many times in a row."""
         self._is_calm, self._blips = True, blips
 
     def journey(self, machine: str, method: str) -> Journey:
-        """What becomes of this call."""
+        """Return the fate of this call."""
         if self._is_calm:
             return Journey(self._delay(), self._delay(), self._blip(machine, method))
         draw = self._rng.random()

@@ -1,4 +1,4 @@
-"""Sees every change of the store and every run of a handler, and says what must not be."""
+"""Sees every change of the store and every run of a handler, and reports violations."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from .machine import Machine
 from .moves import Call, is_filled_in, problems_of, problems_of_all
 
 FORGOTTEN = "Vanish"
-"""The job whose handler leaves its claim to run out, as nothing else may."""
+"""The only job whose handler leaves its claim to expire."""
 
 
 @dataclass(eq=False)
@@ -39,7 +39,7 @@ class Run:
 
 @dataclass(eq=False)
 class HeldClaim:
-    """A claim that the store gave out."""
+    """A claim that the store granted."""
 
     token: str
     job_id: str
@@ -56,21 +56,21 @@ class Capacity:
     limit: int
     running: int = 0
     is_closed: bool = False
-    """Whether its workers have ended: no handler may begin any more."""
+    """Whether its workers have ended: no handler may start any more."""
 
 
 @dataclass
 class Witness:
-    """The oracle of one simulation. Problems go to `report`; the first one ends the simulation."""
+    """The oracle of one simulation. It passes problems to `report`; the first one ends the simulation."""
 
     report: Callable[[str], None]
     time: Callable[[], float]
     limits: Mapping[str, int]
     """How many jobs of a name may run at one time when one of them is claimed."""
     pace: tuple[int, timedelta]
-    """How many jobs of `Paced` may be started within which time."""
+    """How many jobs of `Paced` may start within a time."""
     is_calm: bool = False
-    """Whether nothing fails any more, so that healthy machines keep their claims."""
+    """Whether failures have ended, so that healthy machines keep their claims."""
     records: dict[str, JobRecord] = field(default_factory=dict)
     history: dict[str, list[tuple[float, JobRecord]]] = field(default_factory=dict)
     claims: dict[str, HeldClaim] = field(default_factory=dict)
@@ -86,13 +86,13 @@ class Witness:
     _calm_since: float = float("inf")
 
     def become_calm(self) -> None:
-        """From now on nothing fails."""
+        """Record that failures have ended."""
         self.is_calm, self._calm_since = True, self.time()
 
     # --- the store
 
     def see(self, machine: Machine, call: Call, answer: object, stored: Sequence[JobRecord]) -> None:
-        """A call has been made, and these are all the jobs now."""
+        """Check a call and its answer; `stored` are all jobs after it."""
         after = {record.id: record for record in stored}
         for job_id in sorted(self.records.keys() - after.keys()):
             self._object(f"{call.method} lost the job", job_id)
@@ -146,10 +146,10 @@ class Witness:
     def _see_expiry(self, record: JobRecord) -> None:
         held = self._newest[record.id]
         if self._is_healthy(held) and record.job_name != FORGOTTEN:
-            self._object(f"the claim of {held.machine.name} ran out, and nothing kept it from renewing it", record.id)
+            self._object(f"the claim of {held.machine.name} expired, although it could have renewed it", record.id)
 
     def _is_healthy(self, held: HeldClaim) -> bool:
-        """Whether nothing has happened to the claim's machine since it was made."""
+        """Return whether the claim's machine was healthy since the claim."""
         machine = held.machine
         return held.at > max(self._calm_since, machine.was_frozen_at) and not machine.is_frozen
 
@@ -193,7 +193,7 @@ class Witness:
             for record in changed
             if record.job_name == "Paced" and record.worker_started_at
         ]
-        # By both clocks, as that of the store may have been set since.
+        # By both clocks, because the store's clock may have been set since.
         now, started = self.time(), [at for _, at in self._starts]
         close = [
             at for at, stored in self._starts if now - at < period.total_seconds() and started[-1] - stored < period
@@ -221,7 +221,7 @@ class Witness:
     # --- handlers
 
     def begin(self, machine: Machine, job_id: str, attempt: int) -> Run:
-        """A handler begins."""
+        """Record the start of a handler."""
         unused = [
             held
             for held in self.claims.values()
@@ -249,7 +249,7 @@ class Witness:
             self._object(f"{capacity.running} handlers run on {machine.name}, and {capacity.limit} may", job_id)
 
     def end(self, run: Run) -> None:
-        """A handler has ended, in whatever way."""
+        """Record the end of a handler, in any way."""
         capacity = self.capacities.get(run.machine)
         if capacity is not None:
             capacity.running -= 1
@@ -257,12 +257,12 @@ class Witness:
     # --- callers
 
     def see_handle(self, job_id: str) -> None:
-        """Somebody was told that this job is stored."""
+        """Check that a job with a returned handle is stored."""
         if job_id not in self.records:
             self._object("its id was returned to the caller, and it is not stored", job_id)
 
     def see_result(self, job_id: str | None, since: float, status: JobStatus, error: str | None, run: object) -> None:
-        """Somebody was told how a job ended; it must have been so at some moment since they asked."""
+        """Check the outcome that a caller got: it must have been true at some moment of the call."""
         versions = self.history.get(job_id or "", [])
         seen = [record for _, record in versions[_last_before(versions, since) :]]
         for record in seen:
@@ -276,7 +276,7 @@ class Witness:
     # --- at the end
 
     def check_end(self, schedules: Sequence[ScheduleRecord], now: datetime, known: Sequence[str]) -> None:
-        """Nothing fails any more, all has had its time: nothing may be left undone."""
+        """Check that no work is left, after failures have ended and all had its time."""
         for record in self.records.values():
             if record.status is JobStatus.RUNNING or (record.status is JobStatus.PENDING and record.job_name in known):
                 self._object(f"it is still {record.status}", record.id)
@@ -304,5 +304,5 @@ def _has_moved(before: JobRecord | None, after: JobRecord) -> bool:
 
 
 def _last_before(versions: Sequence[tuple[float, JobRecord]], moment: float) -> int:
-    """The index of the version that held at that moment."""
+    """Return the index of the version that was current at that moment."""
     return max(0, sum(at <= moment for at, _ in versions) - 1)

@@ -1,4 +1,4 @@
-"""One simulation: machines, a store and a script, all of it determined by a seed."""
+"""One simulation: machines, a store and a script, all determined by a seed."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from .witness import Witness
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """What came of a simulation; `problem` None means that all was well."""
+    """The result of a simulation; `problem` is None if all was well."""
 
     seed: int
     mode: Mode
@@ -43,7 +43,7 @@ class Outcome:
     seconds: float
 
     def __str__(self) -> str:
-        """The problem, what led to it, and how to see it again."""
+        """Return the problem, the events before it, and the command that repeats it."""
         head = f"seed {self.seed}, {self.mode}, {self.plan.store}: {self.problem or 'all is well'}"
         again = (
             f"again, with every line: python -m tests.simulation {self.seed} "
@@ -53,7 +53,7 @@ class Outcome:
 
 
 def simulate(seed: int, mode: Mode, *, store: str | None = None) -> Outcome:
-    """Run the simulation of that seed. It takes no time but that of the computation."""
+    """Run the simulation of that seed. It takes only the time of the computation."""
     loop = VirtualLoop()
     world = World(seed, mode, loop, store)
     stage = current_stage.set(world.stage)
@@ -63,7 +63,7 @@ def simulate(seed: int, mode: Mode, *, store: str | None = None) -> Outcome:
                 loop.run_until_complete(world.run())
             except StuckError as error:
                 world.report(str(error))
-            with suppress(StuckError):  # it spins on; that has been reported
+            with suppress(StuckError):  # it spins, which has been reported
                 loop.run_until_complete(world.sweep())
     finally:
         current_stage.reset(stage)
@@ -82,7 +82,7 @@ def simulate(seed: int, mode: Mode, *, store: str | None = None) -> Outcome:
 
 
 class World:
-    """What the machines share, and the script."""
+    """The state that the machines share, and the script."""
 
     def __init__(self, seed: int, mode: Mode, loop: VirtualLoop, store: str | None) -> None:
         self.rng = random.Random(seed)
@@ -99,25 +99,25 @@ class World:
         self.machines: list[Machine] = []
         self.problem: str | None = None
         self.may_misuse = mode is Mode.SAFETY
-        """Whether clocks are set back and schedules switched off."""
+        """Whether clocks are set back and schedules disabled."""
         self.is_dark = False
         self.is_closing = False
         """Whether clients make no more calls."""
         self.is_ending = False
-        """Whether workers are to stop."""
+        """Whether workers should stop."""
         self._mode = mode
         self._is_over = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
 
     def report(self, problem: str) -> None:
-        """End the simulation because of this; the first problem counts."""
+        """End the simulation with this problem; only the first one counts."""
         if self.problem is None and not self.shared.is_closed:
             self.problem = problem
             self.trace.note("PROBLEM", problem)
             self._is_over.set()
 
     def store_clock_ns(self) -> int:
-        """The time that ids are made of."""
+        """Return the time for ids."""
         return int(self.clock.now().timestamp() * 1000) * 1_000_000
 
     async def run(self) -> None:
@@ -129,7 +129,7 @@ class World:
         await asyncio.wait([script, over], return_when=asyncio.FIRST_COMPLETED)
 
     async def sweep(self) -> None:
-        """End whatever still runs. Nothing reaches the store from here on."""
+        """End every running task. No call reaches the store any more."""
         self.shared.is_closed = self.trace.is_over = True
         for machine in self.machines:
             if machine.is_frozen:
@@ -184,27 +184,27 @@ class World:
             await asyncio.sleep(20)
 
     async def _calm(self) -> None:
-        """Nothing fails any more: all that is unfinished must be done before long."""
+        """End the failures: all unfinished work must be done soon."""
         self.trace.note("weather", "is calm from now on")
         self.weather.calm_down(blips={} if self.plan.restarts_when_calm else self._blips())
-        await asyncio.sleep(2 * SLOWEST)  # what was sent in the storm arrives
+        await asyncio.sleep(2 * SLOWEST)  # calls sent in the storm arrive
         self.witness.become_calm()
-        caller = self.machine("operator")  # whoever paused it may not have got through with letting it go
+        caller = self.machine("operator")  # the client that paused it may have failed to resume it
         self.shared.apply(caller, "resume_queue", "other", lambda store: store.resume_queue("other"))
         await asyncio.sleep(self.plan.calm)
         self.is_closing = True
         await self._until_finished(self._bound())
-        # Past the next slot of the schedules: the newest one must have fired by then, and its job have run.
+        # Past the next slot of the schedules: the newest one must have fired, and its job have run.
         await asyncio.sleep(65 - self.clock.now().second)
         await self._until_finished(60)
         self.witness.check_end(in_one_step(self.shared.store.list_schedules()), self.clock.now(), _known())
 
     def _blips(self) -> dict[str, int]:
-        """A lease of two seconds is renewed too seldom to outlast a renewal that failed."""
+        """Return the methods that may fail. With leases of two seconds, a failed renewal would lose the lease."""
         return {"settle": 2, "renew": 1 if self.plan.lease > timedelta(seconds=2) else 0}
 
     def _bound(self) -> float:
-        """Within how many seconds everything must be finished: what is left to do, one after the other."""
+        """Return the seconds within which everything must be finished: the remaining work, one after the other."""
         unfinished = [record for record in self.witness.records.values() if not record.status.is_finished]
         attempts = sum(record.max_attempts - record.attempt_count + 1 for record in unfinished)
         now = self.clock.now()
@@ -281,7 +281,7 @@ def _schedules() -> list[ScheduleRecord]:
 
 @contextmanager
 def _heard(trace: Trace) -> Iterator[None]:
-    """Inside this block what the runtime logs is in the trace, and nowhere else."""
+    """Send the log of the runtime only to the trace inside this block."""
     logger = logging.getLogger("server_jobs")
     propagate, logger.propagate = logger.propagate, False
     logger.addHandler(trace)

@@ -1,4 +1,4 @@
-"""What the type checkers promise: a handler, params or result that does not fit its spec is refused in the editor."""
+"""Type checkers reject a handler, params or result that does not fit its spec."""
 
 from __future__ import annotations
 
@@ -17,7 +17,9 @@ ROOT = Path(__file__).parents[2]
 
 # Each line that ends in `# refused` must be reported by both checkers, and no other line may be.
 PROGRAM = """
-from server_jobs import EarlierVersion, JobContext, create_job_registry
+from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator
+from server_jobs import EarlierVersion, JobContext, JobRegistry, Middleware, create_job_context, create_job_registry
 from server_jobs.contract.model import JobModel
 from generated.jobs import DailyDigest, SendEmail
 from generated.models.send_email import SendEmailParams, SendEmailResult
@@ -54,6 +56,37 @@ create_job_registry().register(SendEmail, other_params)  # refused
 create_job_registry().register(SendEmail, other_result)  # refused
 create_job_registry().register(SendEmail, plain_text)  # refused
 create_job_registry().register(SendEmail, no_context)  # refused
+
+
+class Mailer:
+    def send(self) -> int:
+        return 1
+
+
+@asynccontextmanager
+async def mail_server() -> AsyncIterator[tuple[Mailer, str]]:
+    yield Mailer(), ""
+
+
+def set_up(jobs: JobRegistry) -> None:
+    jobs.use(Middleware()).lifespan(mail_server)  # refused
+
+
+def no_set_up(jobs: str) -> None:
+    print(jobs)
+
+
+class Timing(Middleware):
+    pass
+
+
+create_job_registry().use(Timing()).lifespan(mail_server)
+create_job_registry().set_up(set_up)
+create_job_registry().set_up(no_set_up)  # refused
+create_job_registry().use(5)  # refused
+create_job_registry().lifespan(set_up)  # refused
+sent: int = create_job_context(resources=(Mailer(),)).resource(Mailer).send()
+unsent: str = create_job_context().resource(Mailer).send()  # refused
 
 
 class NoteV1(JobModel):
@@ -97,7 +130,7 @@ async def enqueue() -> None:
     since: str = digests[0].data.since  # refused
     print(message_id, number, since)
 """
-# The same for models, and for the documents that are written instead of them.
+# The same for models, and for the documents that replace them.
 CALLER = """
 from generated_models import CaseParams, CaseParamsDict
 
@@ -115,7 +148,7 @@ wrong: CaseParamsDict = {"to": 3}  # refused
 unknown: CaseParamsDict = {"to": "a@example.com", "reply_to": "b@example.com"}  # refused
 missing: str = good.reply_to  # refused
 """
-# And for params that are one of several objects.
+# The same for params that are a union of objects.
 UNION = """
 from generated_union import CaseParams, CaseParamsDict, CaseParamsEmail, CaseParamsSms, CaseResult
 from server_jobs import Job, JobContext, define_job
@@ -159,7 +192,7 @@ REFUSED = {
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Both programs, and the models of the second. Each checker sees all of them at once, as it is slow to start."""
+    """Return both programs, and the models of the second. Each checker reads all at once, as it is slow to start."""
     mail = {"type": "string", "format": "email"}
     tags = {"type": "array", "items": {"type": "string"}, "default": []}
     count = {"type": "integer", "default": 1.0}
@@ -175,15 +208,15 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_mypy_refuses_what_does_not_fit_its_spec(folder: Path) -> None:
-    # What is known of libraries is kept with what `make types` keeps, which asks for the same.
+def test_mypy_rejects_code_that_does_not_fit_its_spec(folder: Path) -> None:
+    # The cache about libraries is shared with `make types`, which checks the same ones.
     options = ("--strict", "--config-file", "pyproject.toml", "-O", "json")
     finished = _run("mypy", *options, *sorted(folder.glob("*.py")), MYPYPATH=str(folder))
     found = [json.loads(line) for line in finished.stdout.splitlines() if line.startswith("{")]
     assert {(Path(one["file"]).name, one["line"]) for one in found} == REFUSED, finished.stdout
 
 
-def test_pyright_refuses_what_does_not_fit_its_spec(folder: Path) -> None:
+def test_pyright_rejects_code_that_does_not_fit_its_spec(folder: Path) -> None:
     settings = {"extraPaths": [str(ROOT), str(ROOT / "runtime"), str(ROOT / "generator")], "include": ["*.py"]}
     (folder / "pyrightconfig.json").write_text(json.dumps(settings), encoding="utf-8")
     finished = _run("pyright", "--outputjson", "--project", folder, "--pythonpath", sys.executable)

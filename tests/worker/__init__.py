@@ -1,1 +1,1 @@
-"""The generated Worker in Cloudflare's own runtime, workerd, with D1 as workerd has it. Run by `make test-worker`."""
+"""The generated Worker in Cloudflare's runtime, workerd, with its D1. `make test-worker` runs these tests."""

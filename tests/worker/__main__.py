@@ -1,4 +1,4 @@
-"""This project's own Worker in workerd, for a person: `make dev-worker`. A tick each minute, as Cloudflare's cron."""
+"""Run this project's Worker in workerd for a user: `make dev-worker`. It ticks each minute, like Cloudflare's cron."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def main() -> int:
         project = repository_project(Path(folder))
         project.install()
         project.build()
-        token = new_token()  # anybody on this machine reaches the Worker, and knows those of the tests
+        token = new_token()  # every user of this machine can reach the Worker, and knows the tests' token
         project.give_secrets(JOBS_TOKEN=token, JOBS_KEY_SECRET=new_token())
         with Workerd(project, port=PORT) as worker:
             _explain(worker.url, token)
@@ -38,7 +38,7 @@ def main() -> int:
 
 
 def _serve(worker: Workerd) -> None:
-    """Tick each minute, and print what the Worker writes to its console as it comes."""
+    """Tick each minute, and print the Worker's console."""
     shown, due = len(worker.log), time.time() // 60 * 60 + 60
     while True:
         time.sleep(0.5)

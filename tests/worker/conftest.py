@@ -18,7 +18,7 @@ CHORES = Path(__file__).parent / "chores"
 
 @pytest.fixture(scope="session")
 def _tools() -> None:
-    """What a Worker needs to run here. All is left out, and only then, where npm cannot be reached."""
+    """Install the tools of a Worker. The tests are skipped only if npm cannot be reached."""
     try:
         tools.install()
     except tools.NpmUnreachableError as error:
@@ -37,7 +37,7 @@ def repository_worker(_tools: None, tmp_path_factory: pytest.TempPathFactory) ->
 
 @pytest.fixture(scope="session")
 def chores_project(_tools: None, tmp_path_factory: pytest.TempPathFactory) -> WorkerProject:
-    """A project of jobs that do what a test wants to see, to be copied and served."""
+    """Return a project of jobs for these tests, to be copied and served."""
     project = new_project(tmp_path_factory.mktemp("projects") / "chores", CHORES)
     project.install()
     project.build()
@@ -46,14 +46,14 @@ def chores_project(_tools: None, tmp_path_factory: pytest.TempPathFactory) -> Wo
 
 @pytest.fixture(scope="session")
 def chores_worker(chores_project: WorkerProject, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workerd]:
-    """Their Worker."""
+    """Yield its Worker."""
     with Workerd(chores_project.copy(tmp_path_factory.mktemp("served") / "chores")) as worker:
         yield worker
 
 
 @pytest.fixture(scope="session")
 def suite_worker(chores_project: WorkerProject, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workerd]:
-    """A Worker that runs tests of this repository when it is asked to."""
+    """Yield a Worker that runs tests of this repository on request."""
     project = suite_project(chores_project, tmp_path_factory.mktemp("suite") / "suite")
     project.install(tests=True)
     project.build()
@@ -63,8 +63,8 @@ def suite_worker(chores_project: WorkerProject, tmp_path_factory: pytest.TempPat
 
 @pytest.fixture
 def worker(chores_worker: Workerd) -> Workerd:
-    """The same, without jobs, and with its schedule switched off."""
-    for table in ("jobs", "job_starts", "paused_queues", "job_audit"):
+    """Return the same Worker without jobs, and with its schedule disabled."""
+    for table in ("jobs", "job_starts", "paused_queues", "job_audit", "job_attempts", "job_workers", "job_counts"):
         chores_worker.sql(f"DELETE FROM {table}")
     chores_worker.sql("UPDATE cron_jobs SET enabled = 0, next_run_at = NULL")
     return chores_worker
@@ -72,5 +72,5 @@ def worker(chores_worker: Workerd) -> Workerd:
 
 @pytest.fixture
 def backend(worker: Workerd) -> CloudflareWorkerBackend:
-    """The backend of an application that shares its D1."""
+    """Return the backend of an application that shares its D1."""
     return CloudflareWorkerBackend(database=RemoteD1(worker), job_registry=REGISTRY)

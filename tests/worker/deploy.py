@@ -1,6 +1,6 @@
-"""`make deploy`: this project's Worker to Cloudflare, step by step; what cannot be done here is said, with what to run.
+"""`make deploy`: deploy this project's Worker to Cloudflare, step by step; print the command for a step that fails.
 
-With `--dry-run` nothing is changed on Cloudflare, and no account is needed: such steps are told instead.
+With `--dry-run` nothing changes on Cloudflare, and no account is needed: such steps are printed instead.
 """
 
 from __future__ import annotations
@@ -19,8 +19,7 @@ from server_jobs.contract.job_keys import needs_secret
 from server_jobs.project import Project, find_project
 from server_jobs.security.variables import KEY_SECRET_VARIABLE
 from server_jobs_generator.ir.spec import read_specs
-from server_jobs_generator.worker_lint.configuration import is_on_turso, jobs_database
-from server_jobs_generator.worker_lint.settings import Settings, read_settings
+from server_jobs_generator.worker_lint.configuration import Settings, is_on_turso, jobs_database, read_settings
 
 REPOSITORY = Path(__file__).parents[2]
 OLDEST_NODE = 22
@@ -28,7 +27,7 @@ TURSO = ("TURSO_DATABASE_URL", "TURSO_AUTH_TOKEN")
 
 
 class StoppedError(Exception):
-    """What cannot be done here, and what to run."""
+    """A step cannot be done here; the message has the command to run."""
 
 
 class Deployment:
@@ -40,31 +39,31 @@ class Deployment:
         self.settings: Settings = read_settings(project)
         self.is_dry = is_dry
         self.environment = dict(environment)
-        self.environment.pop(project.database_url_env, None)  # that of workers elsewhere
+        self.environment.pop(project.database_url_env, None)  # the variable is for workers elsewhere
 
     def run(self, *command: str, folder: Path | None = None) -> None:
-        """Run a program to its end, its output shown."""
+        """Run a program to its end, and show its output."""
         print(f"  $ {_shown(command)}", flush=True)
         done = subprocess.run(command, cwd=folder or self.worker, env=self.environment, check=False)
         if done.returncode:
             raise StoppedError(f"that failed with exit status {done.returncode}; mend what it says, and run this again")
 
     def change(self, *command: str, folder: Path | None = None) -> None:
-        """The same, for what a dry run leaves alone."""
+        """Run a program, except in a dry run."""
         if self.is_dry:
             print(f"  would run: {_shown(command)}", flush=True)
         else:
             self.run(*command, folder=folder)
 
     def answer(self, *command: str) -> str:
-        """What a program prints, whether it succeeds or not."""
+        """Return the output of a program, even if it fails."""
         done = subprocess.run(
             command, cwd=self.worker, env=self.environment, capture_output=True, text=True, check=False
         )
         return done.stdout
 
     def has(self, program: str) -> bool:
-        """Whether there is a program of that name."""
+        """Return whether a program of that name exists."""
         return shutil.which(program, path=self.environment.get("PATH")) is not None
 
 
@@ -156,7 +155,7 @@ STEPS: Sequence[tuple[str, Callable[[Deployment], None]]] = (
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """All steps, up to the first that cannot be done."""
+    """Run all steps, up to the first that cannot be done."""
     parser = argparse.ArgumentParser(prog="make deploy", description=__doc__)
     parser.add_argument("--dry-run", action="store_true", help="change nothing on Cloudflare")
     parser.add_argument("--project", type=Path, default=Path(), help="the project; this folder by default")

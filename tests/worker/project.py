@@ -1,4 +1,4 @@
-"""A Worker project on disk, from its handlers to what wrangler would upload: the steps of a user, in their order."""
+"""A Worker project on disk, from its handlers to wrangler's upload: the steps of a user, in their order."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ _UPLOAD = re.compile(r"Total Upload: ([\d.]+) KiB / gzip: ([\d.]+) KiB")
 
 
 class WorkerProject:
-    """The folder of a Worker. `root` is the folder of the whole project, `folder` that of wrangler.jsonc."""
+    """The folder of a Worker. `root` is the folder of the whole project, `folder` contains wrangler.jsonc."""
 
     upload_sizes = (0.0, 0.0)
-    """KiB as they are and compressed, as wrangler says."""
+    """The size of the upload in KiB, uncompressed and compressed, from wrangler."""
 
     def __init__(self, root: Path, output: str = "generated") -> None:
         self.root = root
@@ -32,19 +32,19 @@ class WorkerProject:
         self.upload = root / "upload.tar"
 
     def copy(self, root: Path) -> WorkerProject:
-        """The same project in another folder, with the rows of its D1."""
+        """Copy the project to another folder, with the rows of its D1."""
         shutil.copytree(self.root, root)
         return WorkerProject(root, self._output)
 
     def edit(self, path: str, old: str, new: str) -> None:
-        """Change a file of the project, in the one place where it says `old`."""
+        """Replace `old`, which must occur once, in a file of the project."""
         file = self.root / path
         text = file.read_text(encoding="utf-8")
         assert text.count(old) == 1, f"{path} says {old!r} {text.count(old)} times"
         file.write_text(text.replace(old, new), encoding="utf-8")
 
     def install(self, *, tests: bool = False) -> None:
-        """Put what the Worker imports beside it, and its token where wrangler looks for secrets."""
+        """Install the Worker's packages, and write its token to wrangler's secrets."""
         modules = self.folder / "python_modules"
         shutil.rmtree(modules, ignore_errors=True)
         for source in (tools.WORKER_MODULES, *([tools.TEST_MODULES] if tests else [])):
@@ -53,7 +53,7 @@ class WorkerProject:
         self.give_secrets(JOBS_TOKEN=TOKEN)
 
     def give_secrets(self, **secrets: str) -> None:
-        """The secrets and variables of this machine, in place of those that were there."""
+        """Replace the secrets and variables of this machine."""
         lines = (f'{name}="{value}"\n' for name, value in secrets.items())
         path = self.folder / ".dev.vars"
         path.unlink(missing_ok=True)
@@ -61,7 +61,7 @@ class WorkerProject:
         path.write_text("".join(lines), encoding="utf-8")
 
     def build(self) -> None:
-        """Write what wrangler would upload, and bring the local D1 up to date."""
+        """Write wrangler's upload, and migrate the local D1."""
         output = self.folder / ".upload"
         shutil.rmtree(output, ignore_errors=True)
         said = tools.wrangler(
@@ -79,13 +79,13 @@ class WorkerProject:
 
 
 def repository_project(root: Path) -> WorkerProject:
-    """This repository's own Worker, as it is generated, with the handlers of its example jobs."""
+    """Return this repository's Worker, as generated, with the handlers of its example jobs."""
     shutil.copytree(tools.REPOSITORY / "generated", root / "generated", ignore=_what_was_built)
     return WorkerProject(root)
 
 
 def new_project(root: Path, sources: Path) -> WorkerProject:
-    """A project made by `server-jobs init`, with the specs and handlers of that folder."""
+    """Return a project made by `server-jobs init`, with the specs and handlers of that folder."""
     _server_jobs("init", root.name, folder=root.parent)
     shutil.copytree(sources / "specs", root / "specs", dirs_exist_ok=True)
     shutil.copytree(sources / "handlers", root / "handlers", dirs_exist_ok=True, ignore=_what_was_built)
@@ -94,7 +94,7 @@ def new_project(root: Path, sources: Path) -> WorkerProject:
 
 
 def suite_project(chores: WorkerProject, root: Path) -> WorkerProject:
-    """A project whose Worker runs tests of this repository, beside the tables of another one."""
+    """Return a project whose Worker runs tests of this repository, on the tables of another project."""
     project = chores.copy(root)
     for folder in ("conformance", "runtime", "worker/suite"):
         shutil.copytree(tools.REPOSITORY / "tests" / folder, root / "tests" / folder, ignore=_what_is_elsewhere)
@@ -106,12 +106,12 @@ def suite_project(chores: WorkerProject, root: Path) -> WorkerProject:
     project.edit(settings, '"python3 bundle.py"', '"python3 bundle.py tests && cp ../../suite.py build"')
     project.edit(settings, '"build/main.py"', '"build/suite.py"')
     for module in ("memory.py", "stores/memory.py", "stores/room.py", "testing/**"):
-        project.edit(settings, f'"server_jobs/{module}",', "")  # the tests use what the engine does not
+        project.edit(settings, f'"server_jobs/{module}",', "")  # the tests use modules that the engine does not
     return project
 
 
 def decisions() -> list[tuple[object, list[tuple[object, bool]]]]:
-    """The schemas of the official tests of JSON Schema, and which of their values fit, by this Python."""
+    """Return the schemas of the official tests of JSON Schema, and which values fit, as decided by this Python."""
     local = [group for group in groups("draft2020-12") if not group.refers_elsewhere]
     return [
         (group.schema, [(value, Checker(group.schema).fits(value)) for _, value, _ in group.tests]) for group in local
@@ -119,18 +119,18 @@ def decisions() -> list[tuple[object, list[tuple[object, bool]]]]:
 
 
 def environment() -> dict[str, str]:
-    """The variables for programs of a user: none that say something about this test."""
+    """Return the environment variables for programs of a user, without the tests' variables."""
     ours = ("PYTEST_", "SERVER_JOBS_", "COV_")
     return {name: value for name, value in os.environ.items() if not name.startswith(ours)}
 
 
 def _what_was_built(_folder: str, names: list[str]) -> set[str]:
-    """What a person may have installed or built there is none of the project's."""
+    """Ignore files that a user may have installed or built there."""
     return {"node_modules", "python_modules", ".wrangler", ".dev.vars", "build", "__pycache__"} & set(names)
 
 
 def _what_is_elsewhere(folder: str, names: list[str]) -> set[str]:
-    """What has something in its place inside a Worker."""
+    """Ignore modules that a Worker has replacements for."""
     return {"__pycache__", *({"conftest.py", "stores.py"} if folder.endswith("conformance") else ())} & set(names)
 
 

@@ -1,4 +1,4 @@
-"""Many events at the same time, and events that end in the middle."""
+"""Many events at the same time, and events that are aborted."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from tests.worker.project import WorkerProject
 from tests.worker.workerd import RemoteD1, Reply, Workerd
 
 JOBS = 100
-NO_SCHEDULE = "UPDATE cron_jobs SET enabled = 0"  # else its job would be there too, once in a while
+NO_SCHEDULE = "UPDATE cron_jobs SET enabled = 0"  # otherwise its job would appear now and then
 
 
 @pytest.fixture
 def moves(worker: Workerd) -> Iterator[None]:
-    """D1 itself writes down each move of each job, whoever makes it."""
+    """Let D1 record each transition of each job."""
     worker.sql("CREATE TABLE moves (job_id TEXT, status TEXT)")
     worker.sql(
         "CREATE TRIGGER moves_of_jobs AFTER UPDATE OF status ON jobs BEGIN "
@@ -48,7 +48,7 @@ async def test_each_job_runs_once_under_parallel_ticks_and_requests(
         assert {reply.status for reply in replies} == {200}
     for tick in ticks:
         worker.ended_tick(tick)
-    for _ in range(JOBS):  # a slow machine leaves jobs to the ticks that come after
+    for _ in range(JOBS):  # a slow machine leaves jobs to later ticks
         if not worker.sql("SELECT 1 FROM jobs WHERE status = 'pending' LIMIT 1"):
             break
         worker.tick()
@@ -62,7 +62,7 @@ async def test_parallel_events_write_each_line_of_each_job(worker: Workerd, back
 
     ticks = [worker.begin_tick() for _ in range(3)]
     while not all(tick.done() for tick in ticks):
-        worker.sql("SELECT 1")  # whoever waits for the answer must not keep the lines from being read
+        worker.sql("SELECT 1")  # the log must be read even while a call waits
     for tick in ticks:
         worker.ended_tick(tick)
 
@@ -86,7 +86,7 @@ async def test_a_slot_of_a_schedule_fires_once_under_parallel_and_repeated_ticks
     slots = Counter(record.scheduled_for for record in records)
     assert set(slots.values()) == {1}
     assert {record.status for record in records} == {JobStatus.COMPLETED}
-    assert len(records) in (1, 2)  # two, if a minute begins meanwhile
+    assert len(records) in (1, 2)  # two, if a minute starts in the meantime
     assert worker.sql("SELECT next_run_at FROM cron_jobs")[0]["next_run_at"] >= planned["next_run_at"]
 
 
@@ -112,7 +112,7 @@ async def test_a_job_whose_invocation_was_killed_runs_again_when_its_lease_is_ov
         (held,) = await backend.store.list_jobs(JobQuery())
         worker.sql("""UPDATE jobs SET worker_expires_at = 1, params = '{"seconds": 0}'""")
         worker.tick()
-        worker.sql("UPDATE jobs SET scheduled_for = 1")  # instead of at a random moment of the next second
+        worker.sql("UPDATE jobs SET scheduled_for = 1")  # instead of a random moment of the next second
         worker.tick()
         (record,) = await backend.store.list_jobs(JobQuery())
 
@@ -139,5 +139,5 @@ async def test_a_tick_whose_time_is_up_leaves_the_rest_to_the_next_one(
         worker.tick()
         later = Counter([await job.status() for job in jobs])
 
-    assert statuses == {JobStatus.COMPLETED: 2, JobStatus.PENDING: 5}  # those two had begun
+    assert statuses == {JobStatus.COMPLETED: 2, JobStatus.PENDING: 5}  # these two had started
     assert later == {JobStatus.COMPLETED: 4, JobStatus.PENDING: 3}

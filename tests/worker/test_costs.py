@@ -1,4 +1,4 @@
-"""What a job costs on D1, what a Worker weighs, and how long its import takes: measured and printed."""
+"""Measured and printed: the cost of a job on D1, the size of a Worker, and the time of its import."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from tests.worker.workerd import Workerd
 
 Record = Callable[[str, object], None]
 
-MOST_ROWS_WRITTEN = 5  # in the life of a job, with all indexes counted
-MOST_QUERIES = 3  # to claim and to settle jobs, however many
+MOST_ROWS_WRITTEN = 5  # in the life of a job, including all indexes
+MOST_QUERIES = 3  # to claim and to settle any number of jobs
 MOST_IDLE_QUERIES = 2
 MOST_IDLE_ROWS_READ = 1100
 

@@ -1,4 +1,4 @@
-"""A Worker whose jobs are in a Turso database, which it reaches by the `fetch` of workerd; and one that has none."""
+"""A Worker with jobs in a Turso database, reached by workerd's `fetch`; and a Worker without a database."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def test_a_wrong_token_of_the_database_is_named_in_the_log_alone_and_shown_nowhe
     assert OTHER_TOKEN not in reply.text + worker.log
 
 
-def test_a_worker_without_a_database_says_what_to_put_where(project: WorkerProject) -> None:
+def test_a_worker_without_a_database_names_the_missing_setting(project: WorkerProject) -> None:
     project.edit("generated/worker/wrangler.jsonc", '"binding": "DB"', '"binding": "OTHER"')
     with Workerd(project) as worker:
         reply = worker.request("GET", "/_jobs/status")

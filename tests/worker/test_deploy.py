@@ -1,4 +1,4 @@
-"""`make deploy`: each step, by wrangler itself as far as that goes without account, and what it says where it stops."""
+"""`make deploy`: each step with wrangler as far as possible without an account, and the messages where it stops."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ TURSO = {"TURSO_DATABASE_URL": "libsql://jobs-ada.turso.io", "TURSO_AUTH_TOKEN":
 
 
 class Machine:
-    """A project and the programs that are installed: those of these tests, and scripts in place of others."""
+    """A project, the installed programs of these tests, and scripts that replace others."""
 
     def __init__(self, project: WorkerProject, folder: Path) -> None:
         self.project = project
@@ -31,13 +31,13 @@ class Machine:
         self.install("uv", 'echo "uv $@"')
 
     def install(self, name: str, script: str) -> None:
-        """A program of that name, in place of one that was there."""
+        """Install a program of that name."""
         program = self.programs / name
         program.write_text(f"#!/bin/sh\n{script}\n", encoding="utf-8")
         program.chmod(0o755)
 
     def deploy(self, *options: str, **variables: str) -> tuple[int, str]:
-        """The exit status, and all that is said."""
+        """Return the exit status and the output."""
         command = [sys.executable, "-m", "tests.worker.deploy", "--project", str(self.project.root), *options]
         quiet = {"CI": "1", "NO_COLOR": "1", "WRANGLER_SEND_METRICS": "false"}
         known = {name: value for name, value in environment().items() if not name.startswith(("CLOUDFLARE", "TURSO"))}
@@ -67,7 +67,7 @@ def test_a_dry_run_does_all_that_needs_no_account(machine: Machine) -> None:
 
     assert status == 0, said
     assert [line for line in said.splitlines() if " of 7: " in line][-1].startswith("7 of 7")
-    assert "every generated file is as the specs ask for" in said
+    assert "every generated file matches the specs" in said
     assert "Total Upload:" in said
     assert "env.DB (jobs)" in said
     assert "would run: npx wrangler d1 migrations apply DB --remote" in said
@@ -76,7 +76,7 @@ def test_a_dry_run_does_all_that_needs_no_account(machine: Machine) -> None:
     assert (machine.project.folder / "build/main.py").exists()
 
 
-def test_what_cannot_work_there_stops_it_before_anything_else(machine: Machine) -> None:
+def test_code_that_cannot_work_there_stops_the_deployment_first(machine: Machine) -> None:
     machine.project.edit(SETTINGS, '"* * * * *"', '"0 9 * * 1"')
 
     status, said = machine.deploy("--dry-run")

@@ -1,4 +1,4 @@
-"""What keeps a Worker from being deployed."""
+"""Errors that keep a Worker from being deployed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`make dev-worker`: what it tells the person who runs it."""
+"""`make dev-worker`: its messages to the user."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.worker.project import TOKEN
 
 
 def said_token(capsys: pytest.CaptureFixture[str]) -> tuple[str, MagicMock]:
-    """The token that a run prints, and the project that it serves. Nothing is built, and Ctrl-C comes at once."""
+    """Return the printed token and the served project. Nothing is built, and Ctrl-C arrives at once."""
     with (
         patch.object(dev_worker, "tools"),
         patch.object(dev_worker, "repository_project") as project,
@@ -25,7 +25,7 @@ def said_token(capsys: pytest.CaptureFixture[str]) -> tuple[str, MagicMock]:
     return found[1], project.return_value
 
 
-def test_each_run_has_a_token_of_its_own_which_it_prints(capsys: pytest.CaptureFixture[str]) -> None:
+def test_each_run_prints_its_own_token(capsys: pytest.CaptureFixture[str]) -> None:
     (first, project), (second, _) = said_token(capsys), said_token(capsys)
 
     assert len({first, second, TOKEN}) == 3

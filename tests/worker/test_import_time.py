@@ -1,4 +1,4 @@
-"""How long the import of a Worker takes in Pyodide, beside one that imports SQLAlchemy as well."""
+"""The import time of a Worker in Pyodide, compared with one that also imports SQLAlchemy."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_a_worker_is_imported_in_far_less_time_than_one_with_sqlalchemy(
 
 
 def milliseconds(project: WorkerProject) -> int:
-    """How long the import takes at one start."""
+    """Return the import time of one start."""
     with Workerd(project) as worker:
         assert worker.request("GET", "/_jobs/status").status == 200
         time = worker.import_milliseconds

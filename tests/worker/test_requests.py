@@ -8,7 +8,7 @@ from tests.worker.chores.jobs import Shout
 from tests.worker.workerd import Workerd
 
 
-async def test_a_trigger_runs_what_is_due_and_the_status_shows_it(
+async def test_a_trigger_runs_due_jobs_and_the_status_shows_them(
     worker: Workerd, backend: CloudflareWorkerBackend
 ) -> None:
     job = await Shout.using(backend).later({"text": "hello"})
@@ -49,7 +49,7 @@ def test_the_progress_of_a_job_is_streamed(worker: Workerd) -> None:
     assert '"status": "completed"' in stream
 
 
-def test_what_does_not_fit_is_told_by_pointers_and_stores_nothing(worker: Workerd) -> None:
+def test_invalid_params_are_reported_with_pointers_and_not_stored(worker: Workerd) -> None:
     refused = worker.request("POST", "/_jobs/jobs/Shout", document={"params": {"text": 5}})
     unknown = worker.request("POST", "/_jobs/jobs/Shuot", document={"params": {}})
 

@@ -1,4 +1,4 @@
-"""The tests that every store passes, inside a Worker, on the D1 that workerd has."""
+"""The conformance tests in a Worker, on workerd's D1."""
 
 from __future__ import annotations
 
@@ -11,12 +11,14 @@ from tests.worker.workerd import Workerd
 
 CONFORMANCE = tools.REPOSITORY / "tests/conformance"
 FILES = sorted(
-    path.name for path in CONFORMANCE.glob("test_*.py") if "store: Store" in path.read_text(encoding="utf-8")
+    str(path.relative_to(CONFORMANCE))
+    for path in CONFORMANCE.rglob("test_*.py")
+    if "store: Store" in path.read_text(encoding="utf-8")
 )
 
 
 def run_inside(worker: Workerd, *arguments: str) -> dict[str, str]:
-    """How each test ended that these arguments of pytest name."""
+    """Return the outcome of each test that these arguments of pytest select."""
     reply = worker.request("GET", "/run?" + urlencode([("argument", argument) for argument in arguments]))
     assert reply.status == 200, reply.text + worker.log
     outcomes: dict[str, str] = reply.body
@@ -39,6 +41,6 @@ def test_json_schema_is_decided_alike_inside_a_worker(suite_worker: Workerd) -> 
 
 
 def test_a_random_life_of_jobs_is_as_the_model_says_inside_a_worker(suite_worker: Workerd) -> None:
-    outcomes = run_inside(suite_worker, "tests/runtime/test_state_machine.py")
+    outcomes = run_inside(suite_worker, "tests/runtime/stores/test_state_machine.py")
 
     assert set(outcomes.values()) == {"passed"}, "\n\n".join(outcomes.values())

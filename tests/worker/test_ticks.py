@@ -1,4 +1,4 @@
-"""What a cron event does to the jobs that are due, and to those that somebody stops meanwhile."""
+"""The effect of a cron event on due jobs, and on jobs that are cancelled in the meantime."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ HOUR = timedelta(hours=1)
 
 
 def let_time_pass(worker: Workerd, job_id: str) -> None:
-    """An hour later, to the job."""
+    """Move the times of the job one hour back."""
     worker.sql("UPDATE jobs SET scheduled_for = scheduled_for - 3600000 WHERE id = ?", job_id)
 
 
-async def test_a_tick_runs_what_is_due(worker: Workerd, backend: CloudflareWorkerBackend) -> None:
+async def test_a_tick_runs_due_jobs(worker: Workerd, backend: CloudflareWorkerBackend) -> None:
     due = await Shout.using(backend).later({"text": "now"})
     later = await Shout.using(backend).later({"text": "later"}, delay=HOUR)
 
@@ -30,7 +30,7 @@ async def test_a_tick_runs_what_is_due(worker: Workerd, backend: CloudflareWorke
     assert await later.status() is JobStatus.PENDING
 
 
-async def test_the_console_shows_what_jobs_do_with_their_ids(worker: Workerd, backend: CloudflareWorkerBackend) -> None:
+async def test_the_console_shows_jobs_with_their_ids(worker: Workerd, backend: CloudflareWorkerBackend) -> None:
     job = await Shout.using(backend).later({"text": "now"}, correlation_id="order-4711")
     bad = await Stumble.using(backend).later({"until": 1}, correlation_id="order-4712")
 

@@ -1,4 +1,4 @@
-"""The generated TypeScript, held against its compiler, and used by programs in Node."""
+"""The generated TypeScript, checked by its compiler, and used by programs in Node."""
 
 from __future__ import annotations
 
@@ -24,10 +24,11 @@ from server_jobs.contract.documents import write_params
 from server_jobs.contract.job_keys import job_keys
 from server_jobs.domain.options import JobOptions
 from server_jobs.schema import metadata
+from server_jobs.stores.columns import GIVEN_TYPES
 from server_jobs_generator.ir.spec import JobSpec
-from server_jobs_generator.lint.spec_style import Style
 from server_jobs_generator.models.model_module import render_models
 from server_jobs_generator.outputs.typescript.module import typescript_text
+from server_jobs_generator.problems.rules import Style
 from sqlalchemy import create_engine
 
 from tests.conformance.stores import create_sqlite_file
@@ -45,10 +46,10 @@ pytestmark = pytest.mark.usefixtures("_tools")
 
 
 def compiled(folder: Path) -> str:
-    """What the compiler says about the TypeScript in a folder; nothing if it has nothing to say."""
+    """Return the compiler's messages about the TypeScript in a folder."""
     shutil.copy(HERE / "tsconfig.json", folder)
     (folder / "package.json").write_text('{"type": "module"}', encoding="utf-8")
-    # Node's own types are not installed; the programs use what little is said here.
+    # Node's own types are not installed; the programs use only these declarations.
     (folder / "node.d.ts").write_text(
         "declare const process: { argv: string[]; stdout: { write(text: string): void } };\n"
         'declare module "node:sqlite" { export class DatabaseSync { constructor(path: string);\n'
@@ -65,13 +66,13 @@ def compiled(folder: Path) -> str:
 
 @pytest.fixture
 def application(tmp_path: Path) -> Path:
-    """A folder with the programs, and the module generated for this repository."""
+    """Return a folder with the programs, and the module generated for this repository."""
     for file in (*HERE.glob("*.ts"), ROOT / "generated/contracts/jobs.ts"):
         shutil.copy(file, tmp_path)
     return tmp_path
 
 
-def test_the_module_of_this_repository_compiles_and_its_types_refuse_what_does_not_fit(application: Path) -> None:
+def test_the_module_of_this_repository_compiles_and_rejects_invalid_values(application: Path) -> None:
     assert compiled(application) == ""
 
 
@@ -182,22 +183,29 @@ def test_a_row_from_typescript_has_the_keys_of_one_from_python(tmp_path: Path, x
 
     for row, case, keys in zip(made, cases, expected, strict=True):
         assert isinstance(row, dict), row
-        _, name, text, queue, priority, version, attempts, due, delay, unique, correlation, concurrency, rate = row[
-            "parameters"
-        ]
-        assert (name, due, delay, correlation) == ("Case", None, 0, None)
-        assert json.loads(text) == case
+        stored = named(row["parameters"])
+        assert json.loads(stored["params"]) == case
+        assert (stored["unique_key"], stored["concurrency_key"], stored["rate_key"]) == keys, case
         options = job.options
-        assert (queue, priority, version, attempts) == (
-            options.queue,
-            options.priority,
-            options.version,
-            options.max_attempts,
-        )
-        assert (unique, concurrency, rate) == keys, case
+        expected_values = {
+            "job_name": "Case",
+            "queue": options.queue,
+            "priority": options.priority,
+            "spec_version": options.version,
+            "max_attempts": options.max_attempts,
+            "scheduled_for": None,
+            "delay": 0,
+            "correlation_id": None,
+        }
+        assert {name: stored[name] for name in expected_values} == expected_values
 
 
-async def test_postgresql_takes_the_statement_and_stores_what_python_stores(tmp_path: Path) -> None:
+def named(parameters: Sequence[Any]) -> dict[str, Any]:
+    """Return the parameters of an insert by the names of their columns."""
+    return dict(zip((*GIVEN_TYPES, "scheduled_for", "delay"), parameters, strict=True))
+
+
+async def test_postgresql_runs_the_statement_and_stores_the_same_as_python(tmp_path: Path) -> None:
     x_job = {"unique": {"by": ["/text"]}, "concurrency": {"limit": 1}, "queue": "q", "priority": 5}
     (job,) = read(tmp_path, {"case.json": a_spec(an_object(text={"type": "string"}), **{"x-job": x_job})}).jobs
     options: Schema = {"correlationId": "c", "maxAttempts": 2}
@@ -255,7 +263,7 @@ def _expected(job: JobSpec, model: type[BaseModel], params: JsonValue) -> tuple[
 
 
 def rows(folder: Path, job: JobSpec, cases: Sequence[Sequence[JsonValue]]) -> list[Any]:
-    """The statement for each case, or why there are none, as a program in Node says."""
+    """Return the statement for each case, or the reason why there is none, from a program in Node."""
     (folder / "package.json").write_text('{"type": "module"}', encoding="utf-8")
     (folder / "jobs.ts").write_text(typescript_text([job]), encoding="utf-8")
     shutil.copy(HERE / "rows.ts", folder)
@@ -285,7 +293,7 @@ def rows(folder: Path, job: JobSpec, cases: Sequence[Sequence[JsonValue]]) -> li
         ({}, {"uniqueKey": "😀" * 501}, "the length of uniqueKey must be a whole number between 0 and 500, not 501"),
     ],
 )
-def test_what_no_store_would_keep_is_refused_in_typescript_too(
+def test_values_that_no_store_keeps_are_refused_in_typescript_too(
     tmp_path: Path, params: JsonValue, options: JsonValue, said: str
 ) -> None:
     (job,) = read(tmp_path, {"case.json": a_spec(an_object(a={"type": "string"}))}).jobs
@@ -302,7 +310,7 @@ def test_what_no_store_would_keep_is_refused_in_typescript_too(
         ("0001-01-01T00:00:00.000Z", None),
         ("+010000-01-01T00:00:00.000Z", "must be within the years 1 to 9999, not 10000"),
         ("0000-12-31T23:59:59.999Z", "must be within the years 1 to 9999, not 0"),
-        ("never", "is no moment"),
+        ("never", "is not a valid time"),
     ],
 )
 def test_a_job_becomes_due_within_the_years_that_python_knows(tmp_path: Path, moment: str, said: str | None) -> None:
@@ -313,11 +321,11 @@ def test_a_job_becomes_due_within_the_years_that_python_knows(tmp_path: Path, mo
     if said is not None:
         assert row == f"RangeError: scheduledFor {said}"
     else:
-        due = datetime.fromtimestamp(0, UTC) + timedelta(milliseconds=row["parameters"][7])
+        due = datetime.fromtimestamp(0, UTC) + timedelta(milliseconds=named(row["parameters"])["scheduled_for"])
         assert due == datetime.fromisoformat(moment)
 
 
-def test_a_job_whose_keys_might_differ_goes_over_http_only(tmp_path: Path) -> None:
+def test_a_job_whose_keys_might_differ_is_enqueued_over_http_only(tmp_path: Path) -> None:
     spec = a_spec(an_object(at={"type": "string", "format": "date-time"}), **{"x-job": {"unique": {"by": ["/at"]}}})
     (job,) = read(tmp_path, {"case.json": spec}).jobs
 
@@ -350,13 +358,13 @@ void client.enqueue("Case", {});
     assert compiled(tmp_path) == ""
 
 
-def test_an_object_put_together_of_parts_refuses_what_none_of_them_declares(tmp_path: Path) -> None:
+def test_an_object_of_parts_rejects_properties_that_none_declares(tmp_path: Path) -> None:
     base = {"type": "object", "required": ["id"], "properties": {"id": {"type": "string"}}}
     kinds = [{"type": "object", "required": [one], "properties": {one: {"type": "null"}}} for one in ("a", "b")]
     parts = {"allOf": [{"$ref": "#/$defs/Base"}], "oneOf": kinds}
     params = {"type": "object", **parts, "unevaluatedProperties": False}
     spec = a_spec(params, **{"$defs": {"Base": base}})
-    (job,) = read(tmp_path, {"case.json": spec}, Style.of(["open-objects"])).jobs
+    (job,) = read(tmp_path, {"case.json": spec}, Style(open_objects=True)).jobs
     program = """\
 import type { CaseParams } from "./jobs.ts";
 export const both: CaseParams[] = [{ id: "1", a: null }, { id: "2", b: null }];
@@ -413,7 +421,7 @@ def test_no_word_of_a_spec_becomes_code(tmp_path: Path) -> None:
     assert compiled(tmp_path) == ""
 
 
-def test_schemas_beyond_what_specs_may_say_today_get_a_wider_type(tmp_path: Path) -> None:
+def test_unsupported_schemas_get_a_wider_type(tmp_path: Path) -> None:
     strange = cast(
         "list[JsonValue]",
         [

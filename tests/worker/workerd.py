@@ -1,4 +1,4 @@
-"""A Worker that runs in workerd, in processes of its own, and the ways to reach it: HTTP, cron events, its database."""
+"""A Worker that runs in workerd processes, and access to it: HTTP, cron events, its database."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class Workerd:
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
         self.url = str(self._waiting[0].result(_PATIENCE)["url"])
-        # Whatever comes first makes it load all modules, for so long that connections that are kept open are given up.
+        # The first request loads all modules. This takes so long that other kept-alive connections are closed.
         self.request("GET", "/", token=None)
 
     def __enter__(self) -> Workerd:
@@ -70,11 +70,11 @@ class Workerd:
 
     @property
     def log(self) -> str:
-        """All that the Worker and workerd have said."""
+        """Return the output of the Worker and workerd."""
         return self._log.read_text(encoding="utf-8", errors="replace")
 
     def lines_of(self, jobs: Collection[str]) -> list[tuple[str, dict[str, Any]]]:
-        """What the console says of these jobs, with the methods that wrote it. Waits until it has the end of each."""
+        """Return the console's lines about these jobs, with their methods. Waits until it has the end of each."""
         deadline = time.monotonic() + 60
         while True:
             lines = [(method, json.loads(text)) for method, text in _LINE.findall(self.log)]
@@ -87,7 +87,7 @@ class Workerd:
 
     @property
     def import_milliseconds(self) -> int:
-        """How long the main module took to be imported, with all that it imports."""
+        """Return the import time of the main module, including its imports."""
         booted = _BOOTED.search(self.log)
         assert booted, self.log
         return int(booted[3])
@@ -101,7 +101,7 @@ class Workerd:
         headers: Mapping[str, str] | None = None,
         document: object = None,
     ) -> Reply:
-        """One HTTP request over a connection of its own, with a document as its body if there is one."""
+        """Send one HTTP request on a new connection, with a document as its body if there is one."""
         sent = {} if token is None else {"authorization": f"Bearer {token}"}
         data = None
         if document is not None:
@@ -118,7 +118,7 @@ class Workerd:
     def post(
         self, path: str, body: bytes = b"", *, token: str | None = TOKEN, headers: Mapping[str, str] | None = None
     ) -> int:
-        """The status of an answer that may come before the body was sent; what is sent, and what the headers say."""
+        """Return the status of an answer that may arrive before the body was sent."""
         address = urlsplit(self.url)
         sent = {"host": address.netloc, "content-type": "application/json", "content-length": str(len(body))}
         sent |= {} if token is None else {"authorization": f"Bearer {token}"}
@@ -128,12 +128,12 @@ class Workerd:
         head = [f"POST {path} HTTP/1.1", *(f"{name}: {value}" for name, value in sent.items()), "", ""]
         with socket.create_connection((address.hostname, address.port), timeout=20) as connection:
             connection.sendall("\r\n".join(head).encode())
-            with suppress(ConnectionError):  # it answered, and takes no more
+            with suppress(ConnectionError):  # it has answered, and reads no more
                 connection.sendall(body)
             return int(connection.recv(4096).split()[1])
 
     def finished(self, job_id: str) -> Any:
-        """The job as the routes show it, once it has run."""
+        """Return the job as the routes show it, once it has run."""
         deadline = time.monotonic() + 60
         while (shown := self.request("GET", f"/_jobs/jobs/{job_id}").body)["status"] in ("pending", "running"):
             assert time.monotonic() < deadline, shown
@@ -141,11 +141,11 @@ class Workerd:
         return shown
 
     def tick(self) -> None:
-        """An event of the cron trigger, to its end. Raises `AssertionError` if the Worker did."""
+        """Run an event of the cron trigger to its end. Raises `AssertionError` if the Worker did."""
         self.ended_tick(self.begin_tick())
 
     def begin_tick(self) -> Future[Any]:
-        """The same, without waiting for its end."""
+        """Start such an event, without waiting for its end."""
         return self._order("scheduled", cron=EVERY_MINUTE)
 
     def ended_tick(self, tick: Future[Any]) -> None:
@@ -153,16 +153,16 @@ class Workerd:
         assert outcome == "ok", f"{outcome}\n{self.log}"
 
     def sql(self, sql: str, *values: object) -> list[dict[str, Any]]:
-        """The rows of one statement, behind the Worker's back."""
+        """Return the rows of one statement, executed outside the Worker."""
         (rows,) = self.batch([(sql, values)]).result(_PATIENCE)
         return cast("list[dict[str, Any]]", rows)
 
     def batch(self, statements: Sequence[Statement]) -> Future[Any]:
-        """The rows of each of these statements, which are one transaction."""
+        """Return the rows of each statement of one transaction."""
         return self._order("sql", statements=[{"sql": sql, "values": list(values)} for sql, values in statements])
 
     def stop(self) -> None:
-        """End everything, in order."""
+        """Stop everything in order."""
         self._stdin.close()
         try:
             self._process.wait(20)
@@ -171,7 +171,7 @@ class Workerd:
         self._close()
 
     def kill(self) -> None:
-        """End everything at once, in the middle of whatever it does."""
+        """Kill everything at once."""
         os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
         self._close()
@@ -193,7 +193,7 @@ class Workerd:
                 stderr=log,
                 text=True,
                 env=environment(),
-                start_new_session=True,  # a group, to be killed as one
+                start_new_session=True,  # a group that is killed as one
             )
 
     def _order(self, order: str, **details: object) -> Future[Any]:
@@ -204,7 +204,7 @@ class Workerd:
         return future
 
     def _read(self) -> None:
-        """Hand each answer to whoever waits for it; when there are no more, tell those who still wait."""
+        """Pass each answer to its caller. At the end, fail the callers that still wait."""
         for line in self._stdout:
             answer: Mapping[str, Any] = json.loads(line)
             future = self._waiting[answer.get("id", 0)]
@@ -241,7 +241,7 @@ class RemoteResult:
 
 @dataclass(frozen=True)
 class RemoteD1:
-    """The D1 database of a Worker for somebody who is not in the Worker: an application that enqueues."""
+    """The D1 database of a Worker, for an application outside the Worker that enqueues."""
 
     worker: Workerd
 

@@ -1,4 +1,4 @@
-"""Findings that somebody has looked at and wrote down a reason for: `contracts.accepted.json` beside the specs."""
+"""Findings that a user accepted with a reason, in `contracts.accepted.json` beside the specs."""
 
 from __future__ import annotations
 
@@ -10,14 +10,12 @@ from pydantic import JsonValue
 from server_jobs.contract.values import pointer_to
 from server_jobs.project import Project
 
-from ..files.changes import check_inside
-from ..files.generated_file import read_file
+from ..files.generated_file import check_inside, read_file
 from ..problems.problem import nearest, shown
 from ..read.document import Document, Pointer, read_document
-from ..read.spec_files import ACCEPTED
+from ..read.library import ACCEPTED
 from .contract_rules import NEVER_ACCEPTED, ChangeRule
-from .finding import ContractFinding, Severity
-from .place import Place
+from .finding import ContractFinding, Place, Severity
 
 _KEYS = ("rule", "job", "pointer", "change", "reason", "expires")
 
@@ -34,17 +32,17 @@ class _Entry:
 
     @property
     def accepts(self) -> tuple[str, str, str, str]:
-        """The one change that it covers."""
+        """Return the rule, place and text of the one change that the entry accepts."""
         return self.rule, self.job, self.pointer, self.change
 
-    def is_near(self, finding: ContractFinding) -> bool:
-        """Whether the finding is of the same rule at the same place, though the change may be another one."""
+    def is_similar(self, finding: ContractFinding) -> bool:
+        """Return whether the finding has the same rule and place, even if its change differs."""
         return (self.rule, self.job, self.pointer) == (finding.rule, finding.job, finding.place.pointer)
 
 
 @dataclass(slots=True)
 class Accepted:
-    """The entries of the file. `problems` are those of the file itself; `used` remembers which entries were needed."""
+    """The entries of the file. `problems` are the file's own problems; `used` records which entries were needed."""
 
     document: Document | None = None
     entries: tuple[_Entry, ...] = ()
@@ -53,15 +51,14 @@ class Accepted:
     findings: tuple[ContractFinding, ...] = ()
 
     def apply(self, findings: Iterable[ContractFinding], today: date) -> list[ContractFinding]:
-        """The findings, with the reason in those that were accepted and have not expired."""
+        """Return the findings, with the reason added to accepted ones that have not expired."""
         self.findings = tuple(findings)
         return [self._applied(finding, today) for finding in self.findings]
 
     def leftovers(self, today: date, jobs: Collection[str]) -> Iterator[ContractFinding]:
-        """What is wrong with the file: what cannot be read, what has expired, what stands there twice, and what no
-        finding needs. `jobs` are the names there are."""
+        """Yield problems of the file: unreadable, expired, repeated and unused entries. `jobs` are the known names."""
         yield from self.problems
-        # Whoever accepts a change for longer may have left the old entry where it was.
+        # A user who extends an acceptance may have left the old entry in place.
         longest = {entry.accepts: entry for entry in sorted(self.entries, key=lambda entry: (entry.expires, entry.at))}
         for entry in self.entries:
             if (other := longest[entry.accepts]) is not entry:
@@ -73,15 +70,15 @@ class Accepted:
                 yield self._about(at, ChangeRule.ACCEPTED_UNUSED, message, advice, Severity.WARNING)
             elif entry.expires < today:
                 message = f"the acceptance of {entry.rule} of {entry.job} expired on {entry.expires}"
-                advice = "mend the spec, drop the old contract with --relock, or give a new date and reason"
+                advice = "fix the spec, drop the old contract with --relock, or give a new date and reason"
                 yield self._about((*entry.at, "expires"), ChangeRule.ACCEPTED_EXPIRED, message, advice, Severity.ERROR)
 
     def _unused(self, entry: _Entry, jobs: Collection[str]) -> tuple[Pointer, str, str]:
-        """Where an entry that nothing needs is wrong, and what to do: it may be a slip that keeps it from a finding."""
+        """Return the place of the mistake in an unused entry, the message and the advice. It may be misspelled."""
         if entry.job not in jobs:
             message = f"there is no job {shown(entry.job)}{nearest(entry.job, jobs)}"
             return (*entry.at, "job"), message, "write its name, or remove the entry if it is gone"
-        message = f"no finding {entry.rule} of {entry.job} at {shown(entry.pointer)} is there any more"
+        message = f"the finding {entry.rule} of {entry.job} at {shown(entry.pointer)} no longer exists"
         for finding in self.findings:
             same = [finding.rule == entry.rule, finding.place.pointer == entry.pointer, finding.message == entry.change]
             if finding.job == entry.job and finding.entry and same.count(True) == len(same) - 1:
@@ -90,17 +87,17 @@ class Accepted:
         return entry.at, message, "remove the entry"
 
     def _applied(self, finding: ContractFinding, today: date) -> ContractFinding:
-        near = [entry for entry in self.entries if entry.is_near(finding)]
-        fitting = [entry for entry in near if entry.change == finding.message]
-        self.used.update(entry.at for entry in fitting or near)
+        similar = [entry for entry in self.entries if entry.is_similar(finding)]
+        fitting = [entry for entry in similar if entry.change == finding.message]
+        self.used.update(entry.at for entry in fitting or similar)
         reason = next((entry.reason for entry in fitting if entry.expires >= today), None)
         if reason is not None:
             return replace(finding, accepted=reason)
-        return finding if fitting or not near else self._of_another(finding, near[-1])
+        return finding if fitting or not similar else self._of_another(finding, similar[-1])
 
     def _of_another(self, finding: ContractFinding, entry: _Entry) -> ContractFinding:
-        """The finding, with a word about an entry that looks as if it covered it."""
-        word = f"{_place(self.document, entry.at)} accepts another change, {shown(entry.change)}, and not this one"
+        """Return the finding, with advice about an entry that looks similar but does not accept it."""
+        word = f"{_place(self.document, entry.at)} accepts another change, {shown(entry.change)}"
         return replace(finding, advice="; ".join(filter(None, (finding.advice, word))))
 
     def _about(self, at: Pointer, rule: ChangeRule, message: str, advice: str, severity: Severity) -> ContractFinding:
@@ -108,12 +105,12 @@ class Accepted:
 
 
 def accepted_path(project: Project) -> str:
-    """Where the file lies, relative to the project's root."""
+    """Return the path of the file relative to the project's root."""
     return f"{project.specs}/{ACCEPTED}"
 
 
 def read_accepted(project: Project) -> Accepted:
-    """What a project has accepted; nothing if there is no such file. What is wrong with it is in `problems`."""
+    """Return the accepted findings of a project; none if the file is missing. `problems` has its mistakes."""
     path = accepted_path(project)
     check_inside(project.root, [path])
     content = read_file(project.root / path)
@@ -155,7 +152,7 @@ class _Reader:
         if rule and rule not in list(ChangeRule):
             self.note((*at, "rule"), f"there is no rule {shown(rule)}{nearest(rule, ChangeRule)}")
         elif rule in NEVER_ACCEPTED:
-            self.note((*at, "rule"), f"{rule} cannot be accepted: it goes when the findings do that it is about")
+            self.note((*at, "rule"), f"{rule} cannot be accepted: solve the findings that cause it")
         if len(self.problems) > before or expires is None:
             return None
         return _Entry(rule, texts["job"], texts["pointer"], texts["change"], texts["reason"], expires, at)

@@ -1,8 +1,8 @@
-"""What a job promised at one time: the shapes of its params and its result, and the options that rows depend on."""
+"""The contract of a job: the shapes of params and result, and the options that stored rows depend on."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cached_property
@@ -13,12 +13,32 @@ from server_jobs.contract.values import canonical, fingerprint
 from ..ir.spec import JobSpec
 from ..lint.option_values import Status as Status
 from ..lint.option_values import read_timeout
-from .compare.canonical import canonical_schema
+
+DOCUMENTATION = frozenset({"$comment", "title", "description", "examples", "deprecated", "readOnly", "writeOnly"})
+"""Keywords that restrict no value and have no effect on generated code."""
+
+ONE_SCHEMA = frozenset(
+    {
+        *("additionalItems", "additionalProperties", "contains", "contentSchema", "else", "if", "items", "not"),
+        *("propertyNames", "then", "unevaluatedItems", "unevaluatedProperties"),
+    }
+)
+"""Keywords whose value is a schema. Older drafts also allowed a list of schemas for `items`."""
+
+SCHEMA_LIST = frozenset({"allOf", "anyOf", "items", "oneOf", "prefixItems"})
+"""Keywords whose value is a list of schemas."""
+
+SCHEMA_MAP = frozenset({"$defs", "definitions", "dependencies", "dependentSchemas", "patternProperties", "properties"})
+"""Keywords whose value is an object of schemas. `dependencies` may also have lists of names."""
+
+_EXAMPLE = "Hello"
+# The hash of its contract in the lock of a new project.
+_EXAMPLE_HASH = "b4305bf9ac202a06277a67bc49af48dd"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LockedOptions:
-    """The options of a spec whose change has a meaning for rows that exist; `timeout` None is no bound."""
+    """The options whose change matters for existing rows; `timeout` is None without a limit."""
 
     queue: str = "default"
     max_attempts: int = 3
@@ -26,7 +46,7 @@ class LockedOptions:
     unique_by: tuple[str, ...] | None = None
 
     def document(self) -> dict[str, JsonValue]:
-        """The JSON form, with the names of `x-job`; what is not bounded or not unique is left out."""
+        """Return the JSON form, with the names of `x-job`. Absent limits are left out."""
         seconds = None if self.timeout is None else f"PT{self.timeout / timedelta(seconds=1):f}".rstrip("0").rstrip(".")
         return {
             "queue": self.queue,
@@ -37,7 +57,7 @@ class LockedOptions:
 
     @classmethod
     def read(cls, document: Mapping[str, JsonValue]) -> LockedOptions:
-        """The options of such a JSON form. Raises `ValueError` or `TypeError` for any other."""
+        """Read the JSON form. Raises `ValueError` or `TypeError` if it is invalid."""
         timeout, unique = document.get("timeout"), document.get("unique")
         by = unique.get("by") if isinstance(unique, dict) else None
         options = cls(
@@ -51,7 +71,7 @@ class LockedOptions:
         return options
 
 
-@dataclass(frozen=True, kw_only=True)  # no slots: its texts are made once
+@dataclass(frozen=True, kw_only=True)  # no slots, because its texts are cached
 class Contract:
     """One revision of one version of a job.
 
@@ -65,22 +85,22 @@ class Contract:
 
     @cached_property
     def hash(self) -> str:
-        """Equal for equal contracts, and stored beside them: a hand that edits one leaves the other."""
+        """Return a hash, equal for equal contracts. The lock stores it, so that manual edits are noticed."""
         return fingerprint({"params": self.params, "result": self.result, "options": self.options.document()})
 
     def has_schemas_of(self, other: Contract) -> bool:
-        """Whether the two say the same about params and result, word for word."""
+        """Return whether both have exactly the same params and result."""
         return self.schemas == other.schemas
 
     @cached_property
     def schemas(self) -> str:
-        """Params and result as one text: the same for equal schemas."""
+        """Return params and result as one text, equal for equal schemas."""
         # As text, because `1`, `1.0` and `true` are equal in Python.
         return canonical([self.params, self.result])
 
 
 def contract_of(job: JobSpec) -> Contract:
-    """What the spec of a job promises now."""
+    """Return the contract of a job's current spec."""
     options = job.options
     return Contract(
         params=canonical_schema(job.params),
@@ -95,5 +115,33 @@ def contract_of(job: JobSpec) -> Contract:
 
 
 def contracts_of(jobs: Iterable[JobSpec]) -> dict[str, Contract]:
-    """What all the specs promise now, by the names of their jobs."""
+    """Return the contracts of all specs by job name."""
     return {job.class_name: contract_of(job) for job in jobs}
+
+
+def canonical_schema(schema: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
+    """Return the schema without documentation at every depth. Values (`const`, `enum`, `default`) stay as they are."""
+    return {key: _member(key, value) for key, value in schema.items() if key not in DOCUMENTATION}
+
+
+def _member(key: str, value: JsonValue) -> JsonValue:
+    if isinstance(value, dict):
+        if key in SCHEMA_MAP:
+            return {name: _canonical(inner) for name, inner in value.items()}
+        return canonical_schema(value) if key in ONE_SCHEMA else value
+    if isinstance(value, list) and key in SCHEMA_LIST:
+        return [_canonical(branch) for branch in value]
+    return value
+
+
+def _canonical(schema: JsonValue) -> JsonValue:
+    return canonical_schema(schema) if isinstance(schema, dict) else schema
+
+
+def is_example(name: str, versions: Mapping[int, Sequence[Contract]]) -> bool:
+    """Return whether these are all contracts of the example, unchanged since `init`.
+
+    No application depends on its rows. Once its spec changes, it is a job like any other.
+    """
+    revisions = [revision.hash for version in versions.values() for revision in version]
+    return name == _EXAMPLE and revisions == [_EXAMPLE_HASH]

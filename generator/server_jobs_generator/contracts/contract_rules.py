@@ -1,4 +1,4 @@
-"""The rules of a change: an id for each, and what to do where it breaks something."""
+"""The rules for changes: an id for each, and advice if it breaks something."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from enum import StrEnum
 
 
 class ChangeRule(StrEnum):
-    """What kind of change a finding is about."""
+    """The kind of change that a finding reports."""
 
     PROP_ADDED_OPTIONAL = "PROP_ADDED_OPTIONAL"
     PROP_ADDED_TO_OPEN = "PROP_ADDED_TO_OPEN"
@@ -58,29 +58,29 @@ class ChangeRule(StrEnum):
 
 
 _OPTIONAL_FIRST = "make it optional with a default, and required once no older row is left"
-_ADD_BESIDE = "add a new optional property beside it and deprecate this one"
+_ADD_ANOTHER = "add a new optional property beside it and deprecate this one"
 _KEEP_BOUND = "keep the old bound"
 _WORKERS_FIRST = "update every worker before anything enqueues it"
 _READERS_FIRST = "bring it to every reader before a worker gives it"
-_BOTH = "keep the {}, or add a new optional property beside it: nobody can tell which texts fit both"
+_BOTH = "keep the {}, or add a new optional property beside it: it is unknown which texts fit both"
 
 _GENERAL: Mapping[ChangeRule, str] = {
     ChangeRule.PROP_ADDED_TO_OPEN: "let it take what was allowed there, or accept the finding if no row holds the name",
     ChangeRule.REQUIRED_ADDED: _OPTIONAL_FIRST,
     ChangeRule.REQUIRED_ADDED_DEFAULT: "take it out of required: a default fills in only what is optional",
-    ChangeRule.PROP_REMOVED_OPTIONAL: "keep it: nothing passes over it there",
-    ChangeRule.PROP_RENAMED: f"{_ADD_BESIDE}: a new name is a new property to every row",
+    ChangeRule.PROP_REMOVED_OPTIONAL: "keep it: no reader ignores it there",
+    ChangeRule.PROP_RENAMED: f"{_ADD_ANOTHER}: a new name is a new property to every row",
     ChangeRule.NULL_REMOVED: "keep null among the types",
     ChangeRule.TYPE_NARROWED: "keep the old type among the types",
-    ChangeRule.TYPE_CHANGED: _ADD_BESIDE,
+    ChangeRule.TYPE_CHANGED: _ADD_ANOTHER,
     ChangeRule.ENUM_REMOVED: "keep the value among those that are listed",
     ChangeRule.CONSTRAINT_TIGHTENED: _KEEP_BOUND,
     ChangeRule.PATTERN_CHANGED: _BOTH.format("pattern"),
     ChangeRule.FORMAT_CHANGED: _BOTH.format("format"),
     ChangeRule.EXTRA_CLOSED: "keep additionalProperties: true if the values matter",
     ChangeRule.UNION_REMOVED: "keep the branch until no older row is left",
-    ChangeRule.TUPLE_CHANGED: _ADD_BESIDE,
-    ChangeRule.UNKNOWN_CHANGE: f"undo it, or {_ADD_BESIDE}: it cannot be told what this change refuses",
+    ChangeRule.TUPLE_CHANGED: _ADD_ANOTHER,
+    ChangeRule.UNKNOWN_CHANGE: f"undo it, or {_ADD_ANOTHER}: the effect of this change is unknown",
     ChangeRule.QUEUE_MOVED: "jobs that are queued stay in the old one: keep a worker on it until it is empty",
     ChangeRule.ATTEMPTS_LOWERED: "jobs that are queued keep the number they were stored with",
     ChangeRule.TIMEOUT_LOWERED: "the next attempt of a queued job has the shorter time too",
@@ -89,7 +89,7 @@ _GENERAL: Mapping[ChangeRule, str] = {
         "or raise version in x-job, if new jobs need not exclude those"
     ),
     ChangeRule.UNIQUE_CHANGED: "jobs that are queued keep their keys: they and new ones do not exclude each other",
-    ChangeRule.REDACT_REMOVED: "rows that are stored may hold a secret there: keep it in redact while there are any",
+    ChangeRule.REDACT_REMOVED: "stored rows may have a secret there: keep it in redact while there are any",
     ChangeRule.VERSION_LOWERED: "rows of the higher version may be queued; raise it instead",
     ChangeRule.RESERVED_REUSED: "choose another name, or take it out of x-job.reserved if no row ever held it",
 }
@@ -109,24 +109,24 @@ PARAMS_ADVICE: Mapping[ChangeRule, str] = {
     ChangeRule.DEFAULT_CHANGED: "jobs that insertJob of jobs.ts stored without the value get the new one",
     ChangeRule.DEFAULT_REMOVED: "the handler now meets the absence of the value",
 }
-"""What to do about a change of params, or of options, where it breaks something."""
+"""Advice about a breaking change of params or options."""
 
 RESULT_ADVICE: Mapping[ChangeRule, str] = {
     **_GENERAL,
     **dict.fromkeys(_MORE_IS_GIVEN, _READERS_FIRST),
     ChangeRule.REQUIRED_REMOVED: "keep it required until no older reader is left",
     ChangeRule.PROP_REMOVED_REQUIRED: "keep it until no older reader is left",
-    ChangeRule.CONST_CHANGED: _ADD_BESIDE,
+    ChangeRule.CONST_CHANGED: _ADD_ANOTHER,
     ChangeRule.UNION_TAG_CHANGED: "keep what tells the branches apart",
     ChangeRule.DEFAULT_REMOVED: "readers now meet the absence of the value",
 }
-"""What to do about a change of the result. Where that adds to what is given, older readers would be broken by it."""
+"""Advice about a breaking change of the result. Added values would break older readers."""
 
 RESERVE = "add its name to x-job.reserved: it must not come back with another meaning"
 RESERVE_UNRELATED = "if the two have nothing to do with each other, name the old one in x-job.reserved"
 NOT_RESERVABLE = "other properties of this spec have its name: do not give it back to this one with another meaning"
 
-NEVER_TOLD = frozenset({ChangeRule.REF_RENAMED})
+NEVER_REPORTED = frozenset({ChangeRule.REF_RENAMED})
 """Rules of changes that are safe in every direction."""
 
 NEVER_ACCEPTED = frozenset(
@@ -136,4 +136,4 @@ NEVER_ACCEPTED = frozenset(
         ChangeRule.ACCEPTED_MALFORMED,
     }
 )
-"""Rules of findings about other findings, or about entries that accept them."""
+"""Rules of findings about other findings or about entries that accept them."""

@@ -1,4 +1,4 @@
-"""What a change of a spec does to the rows, workers and readers that there are, as it is reported."""
+"""A finding: the effect of a spec's change on existing rows, workers and readers, and its place."""
 
 from __future__ import annotations
 
@@ -8,19 +8,34 @@ from enum import StrEnum
 
 from ..problems.problem import printable
 from .contract_rules import NEVER_ACCEPTED
-from .place import Place
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Place:
+    """A value in a file. `path` is relative to the project's root; an old place may begin with a revision."""
+
+    path: str
+    line: int
+    column: int
+    pointer: str
+
+    def __str__(self) -> str:
+        return f"{self.path}:{self.line}:{self.column}"
 
 
 class Severity(StrEnum):
-    """Whether generation stops, or it is only said."""
+    """Whether the finding stops generation."""
 
     ERROR = "error"
     WARNING = "warning"
 
 
 class Direction(StrEnum):
-    """Whose data meets whom: queued params the new handler, new params an older worker, stored results a new reader,
-    new results an older reader; or none of these, as with a change of options."""
+    """The data and the reader that meet.
+
+    `QUEUE`: queued params and the new handler. `ROLLOUT`: new params and an older worker. `STORE`: stored results and a
+    new reader. `READER`: new results and an older reader. `META`: none of these, such as a change of options.
+    """
 
     QUEUE = "queue"
     ROLLOUT = "rollout"
@@ -31,9 +46,9 @@ class Direction(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ContractFinding:
-    """One change and whom it breaks. `place` is in the spec as it is now, `old` where it said something else before.
+    """A change and the data that it breaks. `place` is in the current spec, `old` the place before, if it differed.
 
-    `accepted` is the reason that somebody wrote down for it; an accepted one stops nothing.
+    `accepted` is the reason that a user wrote down; an accepted finding stops nothing.
     """
 
     place: Place
@@ -48,12 +63,12 @@ class ContractFinding:
 
     @property
     def stops(self) -> bool:
-        """Whether nothing may be generated because of it."""
+        """Return whether the finding stops generation."""
         return self.severity is Severity.ERROR and self.accepted is None
 
     @property
     def entry(self) -> str | None:
-        """What accepts it among the accepted findings, with the reason and the day left open; None if nothing does."""
+        """Return a JSON entry that accepts the finding, without reason and date; None if it cannot be accepted."""
         if self.rule in NEVER_ACCEPTED:
             return None
         about = {"rule": self.rule, "job": self.job, "pointer": self.place.pointer, "change": self.message}
@@ -61,15 +76,15 @@ class ContractFinding:
 
     @property
     def sort_key(self) -> tuple[Place, str, str]:
-        """In reading order."""
+        """Return the key for sorting findings in reading order."""
         return self.place, self.rule, self.message
 
     @property
     def text(self) -> str:
-        """The message with what it is about, whom it breaks, and what to do."""
+        """Return the message with its subject, what it breaks, and advice."""
         broken = f" ({', '.join(_BROKEN[direction] for direction in self.directions)})" if self.directions else ""
         advice = f"; {self.advice}" if self.advice else ""
-        before = f", before at {self.old}" if self.old else ""
+        before = f"; the earlier form is at {self.old}" if self.old else ""
         return f"{self.job}: {self.message}{broken}{advice}{before}"
 
     def __str__(self) -> str:
@@ -77,7 +92,7 @@ class ContractFinding:
         return printable(f"{self.place} {self.place.pointer or '(whole file)'} {severity}: {self.text} [{self.rule}]")
 
     def document(self) -> dict[str, object]:
-        """The JSON form."""
+        """Return the finding as JSON."""
         old = self.old and {
             "path": self.old.path,
             "line": self.old.line,

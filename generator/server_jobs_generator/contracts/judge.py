@@ -1,4 +1,4 @@
-"""From the changes of a spec to findings: whom each of them breaks, and how grave that is for this job."""
+"""Turn the changes of a spec into findings: the broken readers, and the severity for this job."""
 
 from __future__ import annotations
 
@@ -11,13 +11,11 @@ from ..problems.problem import shown
 from ..read.document import Pointer
 from .compare.change import BREAKS, RISKY, SAFE, Change
 from .compare.compare_schemas import compare
-from .compare.node import Node, walk
-from .compare.reach import leads_somewhere
+from .compare.node import Node, leads_somewhere, walk
 from .contract import Contract
 from .contract_rules import NOT_RESERVABLE, PARAMS_ADVICE, RESERVE, RESERVE_UNRELATED, RESULT_ADVICE, ChangeRule
-from .finding import ContractFinding, Direction, Severity
-from .lock.redactions import revealed_since
-from .place import Place
+from .finding import ContractFinding, Direction, Place, Severity
+from .job_history import revealed_since
 from .spec_places import Part, SpecPlaces
 
 DEFAULT_COMPAT: Mapping[Direction, str] = {
@@ -26,7 +24,7 @@ DEFAULT_COMPAT: Mapping[Direction, str] = {
     Direction.STORE: "error",
     Direction.READER: "error",
 }
-"""How grave a break in each direction is where `x-job.compat` says nothing."""
+"""The severity of a break in each direction if `x-job.compat` does not set it."""
 
 _DIRECTIONS: Mapping[Part, tuple[Direction, Direction]] = {
     Part.PARAMS: (Direction.QUEUE, Direction.ROLLOUT),
@@ -36,7 +34,7 @@ _DIRECTIONS: Mapping[Part, tuple[Direction, Direction]] = {
 
 @dataclass(frozen=True, slots=True)
 class OldContract:
-    """A contract of a version, that a spec is held against; `place_of` says where its params or result say it."""
+    """An earlier contract of a version; `place_of` returns the place of a pointer in its params or result."""
 
     contract: Contract
     place_of: Callable[[Part, Pointer], Place]
@@ -45,22 +43,22 @@ class OldContract:
 
 @dataclass(frozen=True, slots=True)
 class Judge:
-    """Holds the spec of one job, as it is now, against contracts of before."""
+    """Compares the current spec of one job with earlier contracts."""
 
     job: JobSpec
     now: Contract
     places: SpecPlaces
 
     def params(self, olds: Sequence[OldContract]) -> Iterator[ContractFinding]:
-        """What became of the params since these contracts, oldest first, all of the version that the spec has."""
+        """Yield findings about the params since these contracts, oldest first, all of the spec's version."""
         yield from self._part(Part.PARAMS, olds)
 
     def results(self, olds: Sequence[OldContract]) -> Iterator[ContractFinding]:
-        """What became of the result since these contracts, of whatever version: results are never upcast."""
+        """Yield findings about the result since these contracts of any version: results are never upcast."""
         yield from self._part(Part.RESULT, olds)
 
     def options(self, old: OldContract) -> Iterator[ContractFinding]:
-        """What the options mean for the rows that are there."""
+        """Yield findings about options that matter for existing rows."""
         was, now = old.contract.options, self.now.options
         if was.queue != now.queue:
             message = f"its queue was {shown(was.queue)}, and is {shown(now.queue)} now"
@@ -75,13 +73,13 @@ class Judge:
         yield from self._unique(old)
 
     def redactions(self, before: Sequence[str]) -> Iterator[ContractFinding]:
-        """What was hidden of rows that are there, and is shown from now on."""
+        """Yield pointers that were redacted and are shown now, although rows may have values there."""
         for pointer in revealed_since(self.job, before):
             message = f"{shown(pointer)} was redacted, and is shown now"
             yield self._option(ChangeRule.REDACT_REMOVED, "redact", message)
 
     def reserved(self) -> Iterator[ContractFinding]:
-        """The properties whose name was given away for good."""
+        """Yield properties whose name is reserved."""
         if not self.job.reserved:
             return
         for name, part, pointer in self._properties():
@@ -92,7 +90,7 @@ class Judge:
                 )
 
     def finding(self, rule: ChangeRule, place: Place, message: str, severity: Severity) -> ContractFinding:
-        """A finding about the job as a whole."""
+        """Return a finding about the job as a whole."""
         return ContractFinding(
             place=place,
             old=None,
@@ -105,13 +103,13 @@ class Judge:
         )
 
     def _unique(self, old: OldContract) -> Iterator[ContractFinding]:
-        """Keys made of other values never meet. Without a new version, that may be an oversight."""
+        """Report a change of the values that make a job unique: old and new keys never match."""
         was, now = old.contract.options.unique_by, self.now.options.unique_by
         params = Node.top(self.now.params)
         gone = [pointer for pointer in was or () if not leads_somewhere(params, pointer)]
         if gone and self.job.options.version == old.version:
             for pointer in gone:
-                message = f"params have no {shown(pointer)} any more, which made jobs unique"
+                message = f"params no longer have {shown(pointer)}, which made jobs unique"
                 yield self._option(ChangeRule.UNIQUE_PROP_REMOVED, "unique", message, Severity.ERROR)
         elif was != now:
             message = f"jobs were {_unique_by(was)}, and are {_unique_by(now)} now"
@@ -125,7 +123,7 @@ class Judge:
     def _part(self, part: Part, olds: Sequence[OldContract]) -> Iterator[ContractFinding]:
         following, renamed = self.now, set[str]()
         for old in reversed(olds):
-            # What one step took away and a later one added was not renamed, however alike the two are.
+            # A property that one step removed and a later step added was not renamed, even if the two are alike.
             step = self._changes(part, old.contract, following)
             renamed |= {str(change.old[-1]) for change in step if change.rule is ChangeRule.PROP_RENAMED}
             is_last = following is self.now
@@ -156,7 +154,7 @@ class Judge:
             )
 
     def _advice(self, part: Part, change: Change, *, is_broken: bool) -> str:
-        """What to do, such that doing it is no finding that stops as well."""
+        """Return advice that, if followed, causes no other finding that stops generation."""
         general = PARAMS_ADVICE if part is Part.PARAMS else RESULT_ADVICE
         advice = general.get(change.rule, "")
         match change.rule:
@@ -165,49 +163,64 @@ class Judge:
             case ChangeRule.PROP_RENAMED if self._is_free(change):
                 return f"{advice}; {RESERVE_UNRELATED}"
             case ChangeRule.REQUIRED_ADDED | ChangeRule.REQUIRED_ADDED_DEFAULT if part is Part.RESULT:
-                # Where older readers do not pass over it, an optional one breaks them too.
+                # If older readers reject unknown properties, an optional one breaks them too.
                 return advice if change.forward is SAFE else RESULT_ADVICE[ChangeRule.PROP_ADDED_OPTIONAL]
             case _:
                 return advice
 
     def _is_free(self, change: Change) -> bool:
-        """Whether nothing has the name any more of the property that changed, so that it can be reserved."""
+        """Return whether no property has the changed property's name any more, so that it can be reserved."""
         return str(change.old[-1]) not in {name for name, _, _ in self._properties()}
 
     def _properties(self) -> Iterator[tuple[str, Part, Pointer]]:
-        """The names of all properties, those that are nested too, and where each stands."""
+        """Yield the names of all properties, nested ones included, with their places."""
         for part, schema in ((Part.PARAMS, self.now.params), (Part.RESULT, self.now.result)):
             for node in walk(Node.top(schema)):
                 for name, inner in node.entries("properties").items():
                     yield name, part, inner.pointer
 
     def _broken(self, part: Part, change: Change) -> Iterator[tuple[Direction, Severity]]:
-        """Whom a change breaks, and how grave that is for this job."""
+        """Yield the directions in which a change breaks, with the severity for this job."""
         for direction, verdict in zip(_DIRECTIONS[part], (change.backward, change.forward), strict=True):
-            grave = self._gravity(direction)
+            grave = self._severity(direction)
             if verdict is BREAKS and grave is not None:
                 yield direction, grave
 
     def _is_worth_a_word(self, part: Part, change: Change) -> bool:
-        """Whether something is lost that no reader refuses, a name that is gone has to be reserved, or a new default
-        may meet params that were stored without one."""
+        """Return whether a change that breaks nothing still deserves a finding.
+
+        It does if data is lost silently, if the name of a removed property should be reserved, or if a new default may
+        meet params stored without one.
+        """
         verdicts = zip(_DIRECTIONS[part], (change.backward, change.forward), strict=True)
-        is_lost = any(verdict is RISKY and self._gravity(direction) for direction, verdict in verdicts)
+        is_lost = any(verdict is RISKY and self._severity(direction) for direction, verdict in verdicts)
         is_gone = change.rule is ChangeRule.PROP_REMOVED_OPTIONAL and str(change.old[-1]) not in self.job.reserved
         is_default = change.rule is ChangeRule.DEFAULT_CHANGED and part is Part.PARAMS
-        return is_lost or ((is_gone or is_default) and self._gravity(_DIRECTIONS[part][0]) is not None)
+        return is_lost or ((is_gone or is_default) and self._severity(_DIRECTIONS[part][0]) is not None)
 
-    def _gravity(self, direction: Direction) -> Severity | None:
+    def _severity(self, direction: Direction) -> Severity | None:
         chosen = self.job.compat.get(direction.value, DEFAULT_COMPAT[direction])
         return None if chosen == "ignore" else Severity(chosen)
 
 
 def unique_findings(found: Iterable[ContractFinding]) -> list[ContractFinding]:
-    """The same change since several revisions counts once, where it is gravest; in reading order."""
+    """Merge equal changes since several revisions into the most severe one, in reading order."""
     kept: dict[tuple[str, Place, str], ContractFinding] = {}
     for finding in sorted(found, key=lambda one: one.severity is not Severity.ERROR):
         kept.setdefault((finding.rule, finding.place, finding.message), finding)
     return sorted(kept.values(), key=lambda finding: finding.sort_key)
+
+
+def deletion_message(path: str, retitled: JobSpec | None, *, was_retired: bool = False) -> tuple[str, str]:
+    """Return the message and the advice for a deleted job; `retitled` is the job that has its spec now, if any."""
+    gone = f"its spec {path} is gone" if retitled is None else f"its title is {retitled.class_name} now"
+    back = "restore the spec" if retitled is None else "keep a spec with the old title"
+    return (
+        f"{gone}, and nothing would run its queued jobs",
+        f"{back} as long as rows of it are left"
+        if was_retired
+        else f'{back} and set "status": "retired" in its x-job, until no row is left',
+    )
 
 
 def _unique_by(pointers: Sequence[str] | None) -> str:

@@ -1,4 +1,4 @@
-"""Where in the files under `specs/` a place of a bundled schema stands. Only asked when there is something to tell."""
+"""Map places in a bundled schema to places in files under `specs/`. Needed only if there is a finding."""
 
 from __future__ import annotations
 
@@ -13,10 +13,9 @@ from ..ir.spec import JobSpec, library_of
 from ..lint.job_lint import PARAMS, RESULT
 from ..problems.problem import SpecProblem
 from ..read.document import Pointer
-from ..read.library import Library, Location, UnresolvedReferenceError, reached
-from ..read.spec_files import SpecFile
+from ..read.library import Library, Location, SpecFile, UnresolvedReferenceError, reached
 from .compare.node import ANNOTATIONS
-from .place import Place
+from .finding import Place
 
 
 class Part(StrEnum):
@@ -28,9 +27,9 @@ class Part(StrEnum):
 
 @dataclass(slots=True)
 class SpecPlaces:
-    """Reads the files of specs once more, for the places in them. The specs have no problems.
+    """Reads the spec files again for places in them. The specs have no problems.
 
-    With `needs`, the files that each file refers to, only those are looked at that a job has something to do with.
+    With `needs`, the files that each file refers to, only files related to a job are read.
     """
 
     files: Iterable[SpecFile | SpecProblem]
@@ -41,7 +40,7 @@ class SpecPlaces:
     _definitions: dict[str, dict[str, Location]] = field(default_factory=dict[str, dict[str, Location]])
 
     def of_part(self, job: JobSpec, part: Part, pointer: Pointer) -> Place:
-        """The place of something in the bundled params or result of a job."""
+        """Return the place of a value in the bundled params or result of a job."""
         name = f"{job.spec_name}.json"
         if pointer[:1] == ("$defs",) and len(pointer) > 1:
             location = self._of_definitions(name).get(str(pointer[1]))
@@ -50,7 +49,7 @@ class SpecPlaces:
         return self._at(job, followed, pointer)
 
     def of_file(self, job: JobSpec, pointer: Pointer) -> Place:
-        """The place of something else in the spec of a job, or what is around it."""
+        """Return the place of another value in the spec of a job, or of its nearest parent."""
         return self._at(job, Location(f"{job.spec_name}.json", ()), pointer)
 
     def _at(self, job: JobSpec, location: Location | None, below: Pointer) -> Place:
@@ -62,7 +61,7 @@ class SpecPlaces:
         return Place(f"{self.prefix}{document.path}", *document.place(pointer), pointer_to(pointer))
 
     def _library(self, name: str) -> Library:
-        """What the spec in that file is made of, at least."""
+        """Return a library with at least the files that the spec in that file uses."""
         key = "" if self.needs is None else name
         if key not in self._libraries:
             self._read = self._read or {file.name: file for file in self.files if isinstance(file, SpecFile)}
@@ -79,7 +78,7 @@ class SpecPlaces:
         return self._definitions[name]
 
     def _followed(self, name: str, location: Location) -> Location | None:
-        """Where the params or the result stand, if they are only a reference."""
+        """Return the location of the params or the result if they are a plain reference."""
         library = self._library(name)
         for _ in range(64):
             try:

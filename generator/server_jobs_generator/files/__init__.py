@@ -1,11 +1,12 @@
-"""Files of a project: whose each one is, and how a run replaces them without leaving half of its work.
+"""The files of a project: their owners, the record of them, the cache, and the calls of git.
 
-=====================================  =============================================
-to change                              open
-=====================================  =============================================
-which files the generator may touch    `manifest`, `changes`
-how the output folder is replaced      `publication`, `exchange`
-the lock against concurrent runs       `run_lock`
-the calls of git                       `git`, `git_history`, `conflict_marks`
-=====================================  =============================================
+===================================  ================
+to change                            open
+===================================  ================
+the facts about a generated file     `generated_file`
+which files the generator may touch  `manifest`
+when a run may skip its work         `cache_folder`
+the lock against concurrent runs     `run_lock`
+the calls of git                     `git`
+===================================  ================
 """

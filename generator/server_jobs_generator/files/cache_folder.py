@@ -1,7 +1,7 @@
-"""The folder in which the generator keeps what saves it work: nothing in there is ever needed.
+"""The folder of the build cache, and the fingerprint that lets a run skip unchanged inputs and outputs.
 
-It keeps itself out of version control, and what is in it holds only where it was made: a folder that came from
-elsewhere, whoever committed it, is as good as an empty one.
+You can delete the files in it at any time. They are valid only in the folder where a run wrote them: `conditions`
+includes the inode of the folder, so a copied folder counts as empty. The folder ignores itself in git.
 """
 
 from __future__ import annotations
@@ -9,12 +9,13 @@ from __future__ import annotations
 import os
 import sys
 import sysconfig
-import tempfile
-from collections.abc import Iterable, Iterator, Set
+from collections.abc import Set
+from contextlib import suppress
 from dataclasses import replace
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import server_jobs
 from server_jobs.project import Project
@@ -22,10 +23,42 @@ from server_jobs.project import Project
 from .generated_file import content_of
 
 CACHE = ".server-jobs-cache"
+# Folders that wrangler and its tools make in the Worker project.
+OF_TOOLS = ("build", "node_modules", "python_modules", ".venv-workers", ".wrangler")
+_FINGERPRINT = "clean"
+
+
+def is_clean(project: Project) -> bool:
+    """Return whether all inputs and outputs are unchanged since the last `remember_clean`."""
+    with suppress(OSError):
+        return read_cached(cache_folder(project) / _FINGERPRINT) == _fingerprint(project, hash_of_specs(project))
+    return False
+
+
+def remember_clean(project: Project, specs: str) -> None:
+    """Record that the generated files fit the specs with this hash. In a read-only folder, do nothing.
+
+    Compute the hash before reading the specs. Then a spec that somebody saves during the run counts as changed.
+    """
+    with suppress(OSError):
+        write_cached(make_cache_folder(project) / _FINGERPRINT, _fingerprint(project, specs))
+
+
+def hash_of_specs(project: Project) -> str:
+    """Return a hash of all files in the specs folder. Return a random one if a file cannot be read."""
+    with suppress(OSError):
+        return _hash_of_files(project.root / project.specs)
+    return os.urandom(8).hex()
+
+
+def conditions(project: Project) -> str:
+    """Return a hash of the inputs besides the specs: settings, Python, generator, libraries and this folder."""
+    folder = cache_folder(project).stat()
+    return _hash(replace(project, root=Path()), sys.version, folder.st_dev, folder.st_ino, _installed())
 
 
 def cache_folder(project: Project) -> Path:
-    """The folder, which need not be there. Raises `OSError` for a link, which may lead out of the project."""
+    """Return the folder, which may not exist. Raises `OSError` for a link, because it may lead out of the project."""
     folder = project.root / CACHE
     if folder.is_symlink():
         raise OSError(f"{folder} is a link, and may lead out of the project")
@@ -33,7 +66,7 @@ def cache_folder(project: Project) -> Path:
 
 
 def make_cache_folder(project: Project) -> Path:
-    """The same, made if need be. Raises `OSError` where that cannot be."""
+    """Return the folder, created if needed. Raises `OSError` if it cannot be created."""
     folder = cache_folder(project)
     folder.mkdir(exist_ok=True)
     write_cached(folder / ".gitignore", b"*\n")
@@ -41,74 +74,51 @@ def make_cache_folder(project: Project) -> Path:
 
 
 def read_cached(path: Path) -> bytes | None:
-    """What a file of the folder holds, None if there is none. Links are not followed."""
+    """Return the content of a file in the folder. Return None for a link, or if there is no file."""
     return path.read_bytes() if path.is_file() and not path.is_symlink() else None
 
 
 def write_cached(path: Path, content: bytes) -> None:
-    """Replace a file as a whole: nothing is written through a link, or into a file that has another name elsewhere."""
-    handle, new = tempfile.mkstemp(prefix=".new-", dir=path.parent)
-    try:
-        with open(handle, "wb") as stream:  # noqa: PTH123  it is open already
-            stream.write(content)
-        os.replace(new, path)  # noqa: PTH105  as above
-    except OSError:
-        os.unlink(new)  # noqa: PTH108  as above
-        raise
+    """Replace a file as a whole, so that a symbolic or hard link never changes a file elsewhere."""
+    with TemporaryDirectory(prefix=".new-", dir=path.parent) as folder:
+        new = Path(folder, path.name)
+        new.write_bytes(content)
+        new.replace(path)
 
 
-def circumstances(project: Project) -> str:
-    """A hash of all that counts beside the specs: settings, the generator, what is installed beside it, this folder."""
-    digest = sha256(repr((replace(project, root=Path()), sys.version)).encode())
-    found = cache_folder(project).stat()
-    digest.update(f"{found.st_dev} {found.st_ino} {_installed()}".encode())
-    return digest.hexdigest()
+def _fingerprint(project: Project, specs: str) -> bytes:
+    handlers, output = project.root / project.handlers, project.root / project.output
+    skipped = {"__pycache__", str(handlers), *(str(output / "worker" / name) for name in OF_TOOLS)}
+    # The user owns the content of handlers, so only their names count: a run writes a missing handler again.
+    return _hash(specs, conditions(project), _hash_of_files(output, skipped), sorted(handlers.iterdir())).encode()
 
 
 @cache
-def _installed() -> str:
-    """A hash of the generator and of what is installed beside it, as it is when this process begins to use them.
+def _installed() -> tuple[str, ...]:
+    """Return hashes of the imported generator and runtime without the rule pages, and the versions of all packages."""
+    packages = sorted(path.name for path in Path(sysconfig.get_path("purelib")).glob("*.dist-info"))
+    own = Path(__file__).parents[1], Path(server_jobs.__file__).parent
+    return (*(_hash_of_files(package, {"__pycache__", "rules"}) for package in own), *packages)
 
-    The pages of rules are left out: nothing is generated from them.
+
+def _hash(*values: object) -> str:
+    return sha256(repr(values).encode()).hexdigest()
+
+
+def _hash_of_files(folder: Path, skipped: Set[str] = frozenset()) -> str:
+    """Return a hash of all names and contents below a folder, without skipped names and paths.
+
+    Raises `OSError` for links and pipes.
     """
-    generator = Path(__file__).parents[1]
-    digest = sha256(names_in(sysconfig.get_path("purelib"), ending=".dist-info"))
-    for package in (generator, Path(server_jobs.__file__).parent):
-        digest.update(hash_files(files_under(package, {"__pycache__", str(generator / "rules")})).encode())
-    return digest.hexdigest()
-
-
-def names_in(folder: str | Path, ending: str = "") -> bytes:
-    """The names in a folder that end like that, in order."""
-    with os.scandir(folder) as entries:
-        names = sorted(entry.name for entry in entries if entry.name.endswith(ending))
-    return "\n".join(names).encode("utf-8", "surrogateescape")
-
-
-def files_under(folder: str | Path, skip: Set[str] = frozenset()) -> Iterator[str]:
-    """Every file below a folder, in order, and each folder behind what is in it, with a slash.
-
-    Raises `OSError` at anything but folders and plain files: what a link or a pipe gives is not known beforehand.
-    """
-    with os.scandir(folder) as entries:
-        ordered = sorted(entries, key=lambda entry: entry.name)
-    for entry in ordered:
-        if entry.name in skip or entry.path in skip:
-            continue
-        if entry.is_dir(follow_symlinks=False):
-            yield from files_under(entry.path, skip)
-            yield f"{entry.path}/"
-        elif entry.is_file(follow_symlinks=False):
-            yield entry.path
-        else:
-            raise OSError(f"{entry.path} is neither a folder nor a plain file")
-
-
-def hash_files(paths: Iterable[str]) -> str:
-    """A hash of what is in these files, as `files_under` gives them."""
-    digest = sha256()
-    for path in paths:
-        content = b"" if path.endswith("/") else content_of(path)
-        digest.update(f"{path}\0{len(content)}\0".encode("utf-8", "surrogateescape"))
-        digest.update(content)
+    digest, pending = sha256(), [str(folder)]
+    while pending:
+        with os.scandir(pending.pop()) as entries:
+            ordered = sorted(entries, key=lambda entry: entry.name)
+        for entry in (entry for entry in ordered if skipped.isdisjoint((entry.name, entry.path))):
+            if is_folder := entry.is_dir(follow_symlinks=False):
+                pending.append(entry.path)
+            elif not entry.is_file(follow_symlinks=False):
+                raise OSError(f"{entry.path} is neither a folder nor a plain file")
+            content = b"" if is_folder else content_of(entry.path)
+            digest.update(repr((entry.path, is_folder, len(content))).encode() + content)
     return digest.hexdigest()

@@ -1,11 +1,15 @@
-"""What the generator produces: files as plain values, whose they are once they are written, and how they are read."""
+"""Generated files as plain values, their owners, and functions that read files."""
 
 from __future__ import annotations
 
 import os
+import re
 import stat
+from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
+from hashlib import sha256
 from pathlib import Path
 
 from server_jobs.errors import ProjectError
@@ -13,9 +17,19 @@ from server_jobs.errors import ProjectError
 _READ = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
 _PORTION = 65_536
 
+_MARKS = (
+    re.compile(rb"^<{7} ", re.MULTILINE),
+    re.compile(rb"^={7}$", re.MULTILINE),
+    re.compile(rb"^>{7} ", re.MULTILINE),
+)
+_CONFLICT = re.compile(
+    r"^<{7} [^\n]*\n(?P<ours>.*?)(?:^\|{7}[^\n]*\n.*?)?^={7}\n(?P<theirs>.*?)^>{7} [^\n]*(?:\n|\Z)",
+    re.MULTILINE | re.DOTALL,
+)
+
 
 class Ownership(StrEnum):
-    """Rewritten files are the generator's, files written once are the user's, appended ones never change again."""
+    """The owner of a file: the generator if rewritten, the user if written once. An appended file never changes."""
 
     REWRITTEN = "rewritten"
     ONCE = "once"
@@ -26,7 +40,7 @@ class Ownership(StrEnum):
 class File:
     """A file that should exist. `path` is relative to the project's root, with `/`.
 
-    `job` is the class name of the job that it follows from, if it follows from one spec and nothing else.
+    `job` is the class name of a job, if the file depends on the spec of this job only.
     """
 
     path: str
@@ -34,24 +48,41 @@ class File:
     ownership: Ownership = Ownership.REWRITTEN
     job: str = ""
 
+    @property
+    def hash(self) -> str:
+        """The SHA-256 of the content, in hexadecimal digits."""
+        return sha256(self.text.encode()).hexdigest()
+
 
 @dataclass(frozen=True, slots=True)
 class KeptFile:
-    """A file that exists as it should, so that nobody needs its text; `hash` is that of what would be written."""
+    """A file that is up to date, so that the run does not need its text. `hash` is the hash of its content."""
 
     path: str
     hash: str
     ownership: Ownership
+    job: str = ""
+
+    def is_there(self, root: Path) -> bool:
+        """Return whether the file still has this content. A file that the user owns only has to exist."""
+        path = f"{root}/{self.path}"
+        if self.ownership is Ownership.ONCE:
+            return os.path.lexists(path)
+        with suppress(OSError, ProjectError):
+            content = read_file(path)
+            return content is not None and sha256(content).hexdigest() == self.hash
+        return False
 
 
 def read_file(path: Path | str) -> bytes | None:
-    """What is in a file, None if there is none. Line endings do not count: version control may change them.
+    """Return the content of a file with Unix line endings, because version control may change line endings.
 
-    Raises `ProjectError` for whatever else lies there: a pipe would never end, and a device not soon.
+    Return None if there is no file. Raises `ProjectError` for anything else at this path: reading a pipe or a device
+    may never end.
     """
     try:
         if not stat.S_ISREG(os.stat(path).st_mode):  # noqa: PTH116  many thousand times
-            raise _in_the_way(path)
+            raise ProjectError(f"{path} is in the way: a file has to be written there")
         return content_of(path).replace(b"\r\n", b"\n")
     except FileNotFoundError:
         return None
@@ -61,14 +92,14 @@ def read_file(path: Path | str) -> bytes | None:
 
 
 def content_of(path: Path | str, most: int | None = None) -> bytes:
-    """The bytes of a plain file, or about `most` of them, if there are more.
+    """Return the bytes of a plain file, or about the first `most` of them.
 
-    With the fewest calls of the system that can do it, as thousands of files are read in each run.
+    Each run reads thousands of files, so this makes as few system calls as possible.
     """
     handle = os.open(path, _READ)
     try:
         parts, size = list[bytes](), 0
-        # A part can be shorter than what was asked for, on file systems of a network: only an empty one is the end.
+        # A network file system may return fewer bytes than requested. Only an empty part is the end.
         while (most is None or size < most) and (part := os.read(handle, _PORTION)):
             parts.append(part)
             size += len(part)
@@ -77,5 +108,30 @@ def content_of(path: Path | str, most: int | None = None) -> bytes:
         os.close(handle)
 
 
-def _in_the_way(path: Path | str) -> ProjectError:
-    return ProjectError(f"{path} is in the way: a file has to be written there")
+def check_inside(root: Path, paths: Iterable[str]) -> None:
+    """Raise `ProjectError` if a link leads one of these paths out of the project."""
+    real_root, prefix = root.resolve(), f"{root}/"
+    folders = {path.rpartition("/")[0] or "." for path in paths}
+    links = {path for path in paths if os.path.islink(prefix + path)}  # noqa: PTH114  many thousand times
+    for path in sorted(folders | links):
+        target = (root / path).resolve()
+        if not target.is_relative_to(real_root):
+            raise ProjectError(f"{path} leads out of the project, to {target}; remove the link, nothing was written")
+
+
+def conflict_line(content: bytes) -> int | None:
+    """Return the number of the line, from 1, where the first conflict begins; None if there is none."""
+    if b"<<<<<<< " not in content:
+        return None
+    places: list[int] = []
+    for mark in _MARKS:
+        match = mark.search(content, places[-1] if places else 0)
+        if match is None:
+            return None
+        places.append(match.start())
+    return content.count(b"\n", 0, places[0]) + 1
+
+
+def sides(text: str) -> tuple[str, str]:
+    """Return the text of each of the two sides: ours, then theirs."""
+    return _CONFLICT.sub(r"\g<ours>", text), _CONFLICT.sub(r"\g<theirs>", text)

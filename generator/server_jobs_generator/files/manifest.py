@@ -1,8 +1,9 @@
-"""The generator's record of what it wrote: `manifest.json` in the output folder, kept under version control.
+"""The manifest: the generator's record of its files, `manifest.json` in the output folder, under version control.
 
-A later run, on any machine, uses it to tell its own files from those of a person, and a stale file from an edited one.
-Git merges it line by line: the files of each job are a group, so branches that change different jobs change different
-lines. A merge may leave a file with two hashes, or no JSON at all; each line still means the same.
+Later runs on any machine use it to tell generated files from user files, and stale files from edited ones. Git merges
+it line by line: the files of each job form a group, so branches that change different jobs change different lines.
+After a merge, a file may have two hashes, or the manifest may be invalid JSON. Each line can be
+read on its own, so the hashes are still found.
 """
 
 from __future__ import annotations
@@ -29,11 +30,11 @@ _ONCE_LINE = re.compile(r'^\s*"([^"\\]+)",?$', re.MULTILINE)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Manifest:
-    """The hashes of the files that a run left, by their paths relative to the project's root.
+    """The hashes of the generated files, by path relative to the project's root.
 
-    `once` lists the files that were handed over to the user. `unfinished` has every hash of files that a run set out to
-    write and may not have come to, or that several branches wrote. `is_merged` is true if git put the manifest together
-    and no run has followed: files may be merged text as well.
+    `once` lists the files that the user owns. `unfinished` has all possible hashes of files that a killed run may have
+    written, or that several branches wrote. `is_merged` is true if git merged the manifest and no run has followed: the
+    files may be merged text as well.
     """
 
     generator: str = ""
@@ -45,12 +46,17 @@ class Manifest:
 
     @property
     def hashes(self) -> dict[str, tuple[str, ...]]:
-        """Every file that the generator may have written, and the hashes it may have left it with."""
+        """All files that the generator may have written, with their possible hashes."""
         written = {path: (digest,) for path, digest in {**self.rewritten, **self.appended}.items()}
         return written | {path: (*written.get(path, ()), *digests) for path, digests in self.unfinished.items()}
 
+    @property
+    def is_of_first_run(self) -> bool:
+        """Whether somebody killed the first run of the project, so that the lock may be missing."""
+        return not self.generator and not self.is_merged and bool(self.unfinished)
+
     def begin(self, new: Manifest) -> Manifest:
-        """This manifest while files are on their way from it to `new`: a run that is cut off leaves those of both."""
+        """Return the journal of a change from this manifest to `new`. It has the hashes of both."""
         before, after = self.hashes, new.hashes
         changed = sorted(path for path in before | after if before.get(path) != after.get(path))
         hashes = {path: (*before.get(path, ()), *after.get(path, ())) for path in changed}
@@ -58,7 +64,7 @@ class Manifest:
         return replace(self, once=tuple(sorted({*self.once, *new.once})), unfinished=unfinished)
 
     def dump(self) -> str:
-        """Return the text of the file: the same for equal manifests, and one file a line."""
+        """Return the text of the manifest, with one file a line. Equal manifests have equal texts."""
         document: dict[str, object] = {
             "note": _NOTE,
             "format": _FORMAT,
@@ -73,12 +79,12 @@ class Manifest:
 
 
 def manifest_path(project: Project) -> str:
-    """Where the manifest lies, relative to the project's root."""
+    """Return the path of the manifest, relative to the project's root."""
     return f"{project.output}/manifest.json"
 
 
 def read_manifest(project: Project) -> Manifest:
-    """The manifest of the last run, an empty one if there was none. Raises `ProjectError` if it cannot be read."""
+    """Return the manifest of the last run, or an empty one before the first. Raises `ProjectError` if it is broken."""
     path = project.root / manifest_path(project)
     try:
         content = read_file(path)
@@ -88,14 +94,14 @@ def read_manifest(project: Project) -> Manifest:
         manifest = _of_lines(text, project) or _parse(json.loads(text, object_pairs_hook=_without_repetition), project)
     except (OSError, ValueError, TypeError) as error:
         raise ProjectError(
-            f"{path} cannot be read ({error}); take it back from version control, or delete it: "
+            f"{path} cannot be read ({error}); restore it from version control, or delete it: "
             "files that are not as the generator would write them then count as edited"
         ) from error
     return manifest
 
 
 def hash_content(content: bytes) -> str:
-    """The hash that stands for a file in the manifest."""
+    """Return the hash of a file for the manifest."""
     return hashlib.sha256(content).hexdigest()
 
 
@@ -113,7 +119,7 @@ def _parse(document: object, project: Project) -> Manifest:
 
 
 def _grouped(files: Mapping[str, str]) -> dict[str, dict[str, str]]:
-    """The files by the names of their modules, which those of one job share, so that groups do not touch in git."""
+    """Group the files by module name. The files of a job share one, so git merges the changes of each job apart."""
     groups: dict[str, dict[str, str]] = {}
     for path, digest in files.items():
         groups.setdefault(path.partition("#")[2] or PurePosixPath(path).stem, {})[path] = digest
@@ -128,7 +134,7 @@ def _flat(values: Mapping[str, object], key: str, project: Project) -> dict[str,
 
 
 def _of_lines(text: str, project: Project) -> Manifest | None:
-    """The manifest of a text that git merged, whatever is between its lines; None if it is as a run wrote it."""
+    """Return the manifest of a text that git merged, and ignore unknown lines. Return None for the text of a run."""
     with suppress(ValueError, TypeError):
         document = json.loads(text, object_pairs_hook=_without_repetition)
         if not isinstance(document, dict) or "format" not in document or _parse(document, project).dump() == text:
@@ -168,9 +174,9 @@ def _object(values: Mapping[str, object], key: str, project: Project | None) -> 
 
 
 def _may_be_ours(path: str, project: Project) -> bool:
-    """Whatever else a manifest may name, only files in the output folder that are no handlers can be the generator's.
+    """Return whether the generator can own this path: inside the output folder, and not a handler.
 
-    Capitals do not tell handlers apart, since on some machines they do not tell files apart.
+    The comparison with the handlers folder ignores case, because some file systems do.
     """
     is_plain = "\\" not in path and not {"", ".", ".."} & set(path.split("/"))
     is_handler = f"{path.casefold()}/".startswith(f"{project.handlers.casefold()}/")

@@ -1,5 +1,13 @@
-"""The plain form of a spec that every later stage works from.
+"""`JobSpec`, the plain form of a spec that every later stage works from.
 
-`spec` reads and lints all files and returns one `JobSpec` for each job; `bundle` makes its schemas independent of other
-files; `typed_schema` splits a schema into types and the checks that types cannot hold.
+==========================================  =======================================
+to change                                   open
+==========================================  =======================================
+the fields of `JobSpec`                     `spec`, which reads and lints all files
+schemas without other files                 `bundle`
+the split into types and further checks     `typed_schema`, `typed_form`
+unions whose branches exclude each other    `branches`
+the options of a job as JSON                `job_facts`
+keys that TypeScript computes               `typescript_keys`
+==========================================  =======================================
 """

@@ -1,4 +1,4 @@
-"""Whether the branches of a `oneOf` exclude each other: then exactly one fits whenever one does."""
+"""Decide whether the branches of a `oneOf` exclude each other, so that a value can fit one at most."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import combinations, product
 
 from pydantic import JsonValue
-from server_jobs.contract.schemas.values import key_of, kind_of
+from server_jobs.contract.schemas.json_equality import key_of, kind_of
 
 from ..lint.schema_lint import Schema, types_of
 from ..read.keywords import TYPES
@@ -15,16 +15,17 @@ from ..read.keywords import TYPES
 _MOST_COMPARISONS = 200_000
 
 Follow = Callable[[JsonValue], JsonValue]
-"""The schema behind any chain of references."""
+"""A function that follows plain references to a schema."""
 
 _Options = frozenset[Hashable] | None
 
 
 @dataclass(frozen=True, slots=True)
 class _Alternative:
-    """What is known of the values that fit a branch.
+    """The requirements of a branch.
 
-    `tags` are its required properties, None where any value fits; `closed` are the only properties it allows, if so.
+    `tags` are its required properties, or None if any value fits; `closed` are the only properties that it allows, if
+    any.
     """
 
     kinds: frozenset[str]
@@ -35,13 +36,13 @@ class _Alternative:
 
 @dataclass(slots=True)
 class Branches:
-    """Looks at what is plain: types, constants, required properties. What else a branch says only narrows it."""
+    """Compares types, constants and required properties. Other keywords only narrow a branch, so they are ignored."""
 
     follow: Follow
     comparisons: int = 0
 
     def exclude_each_other(self, branches: list[JsonValue]) -> bool:
-        """Whether it is plain that no value fits two of them."""
+        """Return whether it is certain that no value fits two of the branches."""
         alternatives = [self._alternatives(branch) for branch in branches]
         if _all_differ([one.options for alternative in alternatives for one in alternative]):
             return True
@@ -49,7 +50,7 @@ class Branches:
         return all(self._exclude(one, other) for a, b in pairs for one, other in product(a, b))
 
     def _alternatives(self, schema: JsonValue) -> list[_Alternative]:
-        """The branches of a branch, one level deep; further down nothing is proven."""
+        """Return the branches of a branch, one level deep. Deeper levels prove nothing."""
         schema = self.follow(schema)
         branches = schema.get("anyOf", schema.get("oneOf")) if isinstance(schema, dict) else None
         if not isinstance(branches, list):
@@ -83,12 +84,12 @@ class Branches:
 
 
 def _refuses(one: _Alternative, other: _Alternative) -> bool:
-    """Whether one allows no property of a name that the other always has."""
+    """Return whether one branch forbids a property that the other requires."""
     return one.closed is not None and not other.tags.keys() <= one.closed
 
 
 def _kinds(schema: Schema) -> frozenset[str]:
-    """The types of values that may fit; each number counts as `number`."""
+    """Return the possible types of values; every number counts as `number`."""
     options = _values(schema)
     kinds: Iterable[str] = types_of(schema) if "type" in schema else TYPES
     if options is not None:
@@ -104,12 +105,12 @@ def _values(schema: Schema) -> list[JsonValue] | None:
 
 
 def _options(schema: JsonValue) -> _Options:
-    """The only values that fit; None unless the schema lists them."""
+    """Return the only values that fit; None if the schema does not list them."""
     values = _values(schema) if isinstance(schema, dict) else None
     return None if values is None else frozenset(map(key_of, values))
 
 
 def _all_differ(choices: list[_Options]) -> bool:
-    """Whether all are known, and no value is in two of them."""
+    """Return whether all values are known, and none is in two branches."""
     known = [choice for choice in choices if choice is not None]
     return len(known) == len(choices) and len(frozenset[Hashable]().union(*known)) == sum(map(len, known))

@@ -1,4 +1,4 @@
-"""One job's params and result as schemas that need no other file, with a name for every definition they share."""
+"""Bundle a job's params and result into schemas that need no other file, with unique names for shared definitions."""
 
 from __future__ import annotations
 
@@ -8,22 +8,21 @@ from pathlib import PurePosixPath
 
 from pydantic import JsonValue
 
-from ..lint.instance import follow
 from ..lint.job_lint import PARAMS, RESULT
+from ..lint.meaning_lint import follow
 from ..problems.problem import SpecProblem
-from ..problems.rule import Rule
-from ..problems.spec_rules import REFERENCE_ENDLESS, TOO_DEEP, TOO_LARGE
+from ..problems.rules import REFERENCE_ENDLESS, TOO_DEEP, TOO_LARGE, Rule
 from ..python.names import Names, pascal_case
-from ..read.keywords import HOLDS_LIST, HOLDS_NAMED, HOLDS_ONE, inner_schemas
+from ..read.keywords import ONE_SCHEMA, SCHEMA_LIST, SCHEMA_MAP
 from ..read.library import Library, Location
-from .typed_form import DEFINITIONS, MAX_LEVELS, MAX_SCHEMAS, is_class, referenced_name, typed_children
+from .typed_form import DEFINITIONS, MAX_LEVELS, MAX_SCHEMAS, is_class, referenced_name, self_contained, typed_children
 from .typed_schema import TypedSchemas
 
-_STRUCTURE = HOLDS_ONE | HOLDS_LIST | HOLDS_NAMED
-# The branches of a union say all that a discriminator says.
+_STRUCTURE = ONE_SCHEMA | SCHEMA_LIST | SCHEMA_MAP
+# The branches of a union say everything that a discriminator says.
 _DROPPED = frozenset({"$schema", "$comment", "$defs", "$id", "$anchor", "discriminator"})
 _NOTHING: Mapping[str, bool] = {}
-_REFERS_TO_ITSELF = "refers to itself for ever; recursion must lead through a property of an object"
+_REFERS_TO_ITSELF = "refers to itself endlessly; recursion must lead through a property of an object"
 _CONTAINS_ITSELF = (
     "a list, or an object without named properties, that contains itself is not supported: it would need a class; "
     "put it into a property of an object"
@@ -31,7 +30,7 @@ _CONTAINS_ITSELF = (
 
 
 class BundleError(ValueError):
-    """A spec whose references lead round without a class between or multiply beyond bounds; `problem` says where."""
+    """A spec whose references form a circle without a class, or reach too many schemas; `problem` has the place."""
 
     def __init__(self, problem: SpecProblem) -> None:
         self.problem = problem
@@ -40,9 +39,9 @@ class BundleError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Bundle:
-    """Two self-contained schemas, and the names of the files (relative to `specs/`) that went into them.
+    """Two self-contained schemas, and the files (relative to `specs/`) that they come from.
 
-    `places` says where each definition stands that they share.
+    `places` has the origin of each shared definition.
     """
 
     params: Mapping[str, JsonValue]
@@ -70,7 +69,7 @@ def bundle(library: Library, file: str) -> Bundle:
             problem = library.documents[place.file].problem(place.pointer, error.rule, str(error))
             raise BundleError(problem) from None
     files = tuple(sorted({file, *(location.file for location in bundler.names)}))
-    params, result = map(bundler.with_definitions, parts)
+    params, result = (self_contained(part, bundler.definitions) for part in parts)
     return Bundle(params, result, files, places)
 
 
@@ -83,7 +82,7 @@ class _Bundler:
     _pending: list[Location] = field(default_factory=list[Location])
 
     def part(self, location: Location) -> dict[str, JsonValue]:
-        """The params or the result, and no mere reference to it: what is said beside one is said of its target."""
+        """Return the params or the result. A reference is resolved; keywords beside it are merged with its target."""
         stated = self.library.value_at(location)
         schema, file = follow(self.library, stated, location.file)
         copy = self._copied(schema, file)
@@ -93,25 +92,10 @@ class _Bundler:
         return {**copy, **{key: value for key, value in said.items() if key not in _DROPPED | {"$ref"}}}
 
     def add_definitions(self) -> None:
-        """Copy what has been referenced, and what that references, until nothing is missing."""
+        """Copy referenced definitions, and the definitions that they reference, until nothing is missing."""
         while self._pending and len(self.names) <= MAX_SCHEMAS:
             location = self._pending.pop()
             self.definitions[self.names[location]] = self._copied(self.library.value_at(location), location.file)
-
-    def with_definitions(self, part: dict[str, JsonValue]) -> dict[str, JsonValue]:
-        """The part with those definitions that it reaches, in the order of their names."""
-        reached: set[str] = set()
-        pending: list[JsonValue] = [part]
-        while pending:
-            schema = pending.pop()
-            pending.extend(inner for _, inner in inner_schemas(schema))
-            name = referenced_name(schema)
-            if name is not None and name not in reached:
-                reached.add(name)
-                pending.append(self.definitions[name])
-        if not reached:
-            return part
-        return {**part, "$defs": {name: self.definitions[name] for name in sorted(reached)}}
 
     def _copied(self, schema: JsonValue, file: str) -> JsonValue:
         if not isinstance(schema, dict):
@@ -121,11 +105,11 @@ class _Bundler:
     def _copied_member(self, key: str, value: JsonValue, file: str) -> JsonValue:
         if key == "$ref" and isinstance(value, str):
             return DEFINITIONS + self._name_of(self.library.resolve(value, file))
-        if key in HOLDS_ONE:
+        if key in ONE_SCHEMA:
             return self._copied(value, file)
-        if key in HOLDS_LIST and isinstance(value, list):
+        if key in SCHEMA_LIST and isinstance(value, list):
             return [self._copied(branch, file) for branch in value]
-        if key in HOLDS_NAMED and isinstance(value, dict):
+        if key in SCHEMA_MAP and isinstance(value, dict):
             return {name: self._copied(schema, file) for name, schema in value.items()}
         return value
 
@@ -140,7 +124,7 @@ class _Bundler:
 
 @dataclass(slots=True)
 class _Expansion:
-    """Walks through everything the models will be built of, as deep as building them goes."""
+    """Walks through everything that the models are built of, to the same depth as building them."""
 
     definitions: Mapping[str, JsonValue]
     count: int = 0
@@ -148,10 +132,11 @@ class _Expansion:
     where: str | None = None
 
     def walk(self, schema: JsonValue, level: int = 0, inlined: Mapping[str, bool] = _NOTHING) -> None:
-        """Raises `_EndlessError` where that does not end, or not soon; `where` names the definition it was in then.
+        """Visit a schema. Raises `_EndlessError` if the walk does not end soon; its `where` names the current
+        definition.
 
-        A class is walked through once, as it is built once, however often something leads to it. `inlined` are the
-        definitions that this is a part of without a class between, and whether in a list or dict.
+        A class is visited once, because it is built once. `inlined` are the definitions around this schema with no
+        class in between; the value says whether a list or dict lies between.
         """
         if is_class(schema):
             if id(schema) in self.classes:

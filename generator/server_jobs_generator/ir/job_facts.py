@@ -1,4 +1,4 @@
-"""What a spec says about how its job is run, as a JSON value: the words of `x-job`, defaults filled in."""
+"""The options of a job as JSON, in the terms of `x-job`, with defaults."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .spec import JobSpec
 
 
 def job_facts(job: JobSpec) -> dict[str, JsonValue]:
-    """The value of `x-job` with everything in it that is not left out by default."""
+    """Return the value of `x-job` with all options, except those whose default is their absence."""
     options = job.options
     facts: dict[str, JsonValue] = {
         "specName": job.spec_name,
@@ -46,7 +46,7 @@ def job_facts(job: JobSpec) -> dict[str, JsonValue]:
 
 
 def duration(value: timedelta) -> str:
-    """A length of time as in ISO 8601, in days and less: `P1DT12H`, `PT0.25S`."""
+    """Return a duration in ISO 8601, in days and smaller units: `P1DT12H`, `PT0.25S`."""
     seconds, fraction = value.seconds, value.microseconds
     hours, minutes = seconds // 3600, seconds // 60 % 60
     rest = f"{seconds % 60}.{fraction:06d}".rstrip("0").rstrip(".")

@@ -1,7 +1,7 @@
-"""The plain form of a spec that everything behind the front works from, and the way to read all of them.
+"""Read all specs into `JobSpec`, the form that every later stage works from.
 
-What is in here has been checked: names are safe identifiers, references are resolved, options are valid. Whoever
-renders code needs no further look at a spec file.
+A `JobSpec` is checked: names are safe identifiers, references are resolved, options are valid. Renderers never need the
+spec files.
 """
 
 from __future__ import annotations
@@ -16,23 +16,16 @@ from pydantic import JsonValue
 from server_jobs.domain.options import JobOptions, Schedule
 from server_jobs.errors import ProjectError
 
-from ..lint.finite_values import endless_properties
-from ..lint.in_place import in_place_problems
-from ..lint.index_lint import index_problems, view_problems
-from ..lint.instance import Fitting, referenced
 from ..lint.job_lint import PARAMS, RESULT, class_name_of, description_of, lint_job, lint_shared
-from ..lint.meaning_lint import MeaningLint
-from ..lint.options_lint import OptionsLint, SpecOptions
+from ..lint.meaning_lint import Fitting, MeaningLint, endless_properties, in_place_problems, referenced
+from ..lint.options_lint import OptionsLint, SpecOptions, index_problems, view_problems
 from ..lint.schema_lint import SchemaLint, TooManyProblemsError
-from ..lint.spec_style import STRICT, Style
 from ..problems.problem import SpecProblem, shown
-from ..problems.spec_rules import NAME_TAKEN, PART_NOT_AN_OBJECT, TOO_LARGE, TOO_MANY_PROBLEMS
+from ..problems.rules import NAME_TAKEN, PART_NOT_AN_OBJECT, STRICT, TOO_LARGE, TOO_MANY_PROBLEMS, Style
 from ..python.names import folded
 from ..read.document import MAX_PROBLEMS, Pointer, read_document
-from ..read.draft7 import from_draft7, is_draft7
-from ..read.library import Library, Location, reached
-from ..read.resources import name_references
-from ..read.spec_files import SpecFile, read_spec_files
+from ..read.library import Library, Location, SpecFile, reached, read_spec_files
+from ..read.normalize import from_draft7, is_draft7, name_references
 from .bundle import BundleError, bundle
 from .typed_form import MAX_SCHEMAS
 
@@ -45,11 +38,11 @@ class JobSpec:
 
     `path` is the spec file relative to the project's root, with `/`. `params` and `result` are self-contained object
     schemas: their references lead only to `#/$defs/...` inside themselves, and equal keys in the two `$defs` are the
-    same definition. `schedules` carry their params as canonical JSON text. `digest` is a SHA-256 (hex) over the spec
-    and every shared file it uses, in a fixed order. `compat` says how grave a change is that breaks something, by its
-    direction, and `reserved` has the names that no property may have again. `indexes` are pointers such as
-    `/params/to`, each to a property with a column of its own in the job's view. `is_earlier` is true for a version from
-    the lock, of which nothing but the model of its params is generated, with the version behind its name.
+    same definition. `schedules` have their params as canonical JSON text. `digest` is a SHA-256 (hex) over the spec and
+    every shared file it uses, in a fixed order. `compat` is the severity of a breaking change, by its direction.
+    `reserved` has the names that no property may use again. `indexes` are pointers such as `/params/to`, each to a
+    property with its own column in the job's view. `is_earlier` is true for a version from the lock. Only a model of
+    its params is generated, with the version at the end of its name.
     """
 
     path: str
@@ -70,31 +63,29 @@ class JobSpec:
 
 @dataclass(frozen=True, slots=True)
 class Specs:
-    """All specs of a project: `jobs` by class name, and every problem of every file in reading order.
+    """All specs of a project: `jobs` by class name, and the problems of all files in reading order.
 
-    Nothing may be generated while there are problems; `jobs` then holds only the specs that have none. `needs` are
-    the files that each file refers to, and `sizes` the number of values in each, by their names in `specs/`. `named`
-    are the files that others may refer to by a URI, without their names.
+    Nothing may be generated while there are problems; `jobs` then has only the specs without problems. `needs` are the
+    files that each file refers to, and `sizes` the number of values in each, by their names in `specs/`.
     """
 
     jobs: tuple[JobSpec, ...]
     problems: tuple[SpecProblem, ...]
     needs: Mapping[str, Collection[str]] = field(default_factory=dict[str, Collection[str]])
     sizes: Mapping[str, int] = field(default_factory=dict[str, int])
-    named: frozenset[str] = frozenset()
 
 
 def read_specs(project_root: Path, specs_dir: Path, style: Style = STRICT) -> Specs:
     """Read and check every spec under `specs_dir`, and nothing outside it.
 
-    `style` is what they need not meet. Never raises for what the files contain. Raises `ProjectError` when `specs_dir`
-    is not a readable directory inside `project_root`.
+    `style` selects the rules. Reports problems of the files instead of raising. Raises `ProjectError` if `specs_dir` is
+    not a readable directory inside `project_root`.
     """
     return check_specs(find_specs(project_root, specs_dir), style)
 
 
 def find_specs(project_root: Path, specs_dir: Path) -> list[SpecFile | SpecProblem]:
-    """The files under `specs_dir` in the order of their names. Raises `ProjectError` as `read_specs` does."""
+    """Return the files under `specs_dir`, sorted by name. Raises `ProjectError` as `read_specs` does."""
     try:
         return list(read_spec_files(project_root, specs_dir))
     except (OSError, ValueError, RuntimeError) as error:
@@ -102,19 +93,18 @@ def find_specs(project_root: Path, specs_dir: Path) -> list[SpecFile | SpecProbl
 
 
 def check_specs(found: Iterable[SpecFile | SpecProblem], style: Style = STRICT) -> Specs:
-    """Read and check these files, which may refer to no others. `style` is what they need not meet."""
+    """Read and check these files, which may refer to no other files. `style` selects the rules."""
     reader = _SpecReader(style)
     for file in found:
         reader.read(file)
         if reader.is_full:
             return Specs((), tuple(sorted(reader.all_problems())))
     jobs = sorted(reader.check(), key=lambda job: job.class_name)
-    problems, sizes = sorted(reader.all_problems()), reader.sizes
-    return Specs(tuple(jobs), tuple(problems), reader.library.needs, sizes, reader.named)
+    return Specs(tuple(jobs), tuple(sorted(reader.all_problems())), reader.library.needs, reader.sizes)
 
 
 def library_of(found: Iterable[SpecFile | SpecProblem]) -> Library:
-    """The files as references find their way in them, whatever is wrong with any."""
+    """Return the library in which references are resolved, even if files have problems."""
     reader = _SpecReader(STRICT)
     for file in found:
         reader.read(file)
@@ -124,7 +114,7 @@ def library_of(found: Iterable[SpecFile | SpecProblem]) -> Library:
 
 @dataclass(slots=True)
 class _SpecReader:
-    """All files of one run on their way to jobs."""
+    """Reads the files of one run into jobs."""
 
     style: Style
     problems: list[SpecProblem] = field(default_factory=list[SpecProblem])
@@ -134,15 +124,14 @@ class _SpecReader:
     unreadable: set[SpecProblem] = field(default_factory=set[SpecProblem])
     sizes: dict[str, int] = field(default_factory=dict[str, int])
     values: int = 0
-    named: frozenset[str] = frozenset()
 
     @property
     def is_full(self) -> bool:
-        """Whether all files together are more than one project may have; nothing behind is worth looking at then."""
+        """Return whether the files exceed the limit of a project. The remaining files are then skipped."""
         return self.values > MAX_TOTAL_VALUES
 
     def all_problems(self) -> set[SpecProblem]:
-        """Every problem once; of a value that could not be read only that, as another one stands in for it."""
+        """Return every problem once. For a value that could not be read, return only that problem."""
         places = set(map(_place, self.unreadable))
         return self.unreadable | {problem for problem in self.problems if _place(problem) not in places}
 
@@ -183,9 +172,9 @@ class _SpecReader:
         self.library.schemas.update(self.locations[file.name])
 
     def check(self) -> list[JobSpec]:
-        """Check the files against each other; the jobs of those that are right, together with all they use."""
+        """Check the files against each other. Return the jobs of files without problems, references included."""
         given = name_references(self.library.documents)
-        self.named, self.library.ambiguous = given.named, given.ambiguous
+        self.library.ambiguous = given.ambiguous
         self.problems.extend(given.problems)
         fitting = Fitting(self.library)
         meaning = MeaningLint(self.library, fitting)
@@ -201,7 +190,7 @@ class _SpecReader:
         return [job for name in names if (job := self._job(name, fitting)) is not None]
 
     def _check_circles(self) -> bool:
-        """Report circles of schemas; return False if there are too many to report, so that files look right."""
+        """Report circles of schemas. Return False if the rest is unknown, because there are too many to report."""
         locations = [location for locations in self.locations.values() for location in locations]
         in_place = list(islice(in_place_problems(self.library, locations), MAX_PROBLEMS))
         endless = list(islice(endless_properties(self.library, locations), MAX_PROBLEMS))
@@ -209,12 +198,12 @@ class _SpecReader:
         return max(len(in_place), len(endless)) < MAX_PROBLEMS
 
     def _check_file_names(self) -> None:
-        """Two names that are one on the file systems of macOS or Windows: there, one file would replace the other."""
+        """Report names that are the same on macOS and Windows, where one file would replace the other."""
         first_with: dict[str, str] = {}
         for name in self.library.documents:
             other = first_with.setdefault(folded(name), name)
             if other != name:
-                message = f"the file's name is that of {shown(other)}, written in another way; rename one of them"
+                message = f"the file's name differs from {shown(other)} only in its spelling; rename one of them"
                 self.problems.append(self.library.documents[name].problem((), NAME_TAKEN, message))
 
     def _check_class_names(self, names: list[str]) -> None:
@@ -234,7 +223,7 @@ class _SpecReader:
         root = document.value
         stated = lint.read(root["x-job"]) if isinstance(root, dict) and "x-job" in root else SpecOptions()
         self.problems.extend(lint.problems)
-        # Bundling reads schemas as right: of this file, and of all that its references lead to.
+        # Bundling needs valid schemas, in this file and in every file it refers to.
         if not self._broken().isdisjoint(reached([name], self.library.needs)):
             return None
         try:
@@ -270,7 +259,7 @@ class _SpecReader:
         return {name for name, file in self.files.items() if file.path in paths}
 
     def _part(self, name: str, pointer: Pointer) -> JsonValue:
-        """The schema of params or result; `true` where there is none, noting a problem unless it is an object."""
+        """Return the schema of params or result; `true` if there is none. Report a schema that is not an object."""
         place = Location(name, pointer)
         if place not in self.library.schemas:
             return True
@@ -281,11 +270,11 @@ class _SpecReader:
         return stated
 
     def _is_object(self, schema: JsonValue, file: str) -> bool:
-        """Return whether a schema, or all that it consists of or refers to, states that its values are objects."""
+        """Return whether a schema, or everything it refers to, states that its values are objects."""
         pending, seen = [(schema, file)], set[int]()
         while pending:
             schema, file = pending.pop()
-            # An empty schema stands for a reference that leads nowhere, which is a problem of its own.
+            # An empty schema stands for a broken reference, which is reported separately.
             if id(schema) in seen or schema == {}:
                 continue
             seen.add(id(schema))

@@ -1,26 +1,24 @@
-"""A schema as types and a rest: what a model's types hold exactly, and what has to be checked beside them.
+"""Split a schema into types, which a model enforces exactly, and a rest, which is checked in addition.
 
-The typed form is a JSON Schema that says the same in other words. In it, every schema consists of keywords that types
-enforce in full, and of `allOf` with one schema, the rest, where there is one. Types may allow more than the schema
-does; then the rest says what they leave open, and says it all again where that is simpler.
+The typed form is an equivalent JSON Schema. Each of its schemas has only keywords that types enforce in full, and an
+optional `allOf` with one schema, the rest. Types may allow more than the schema; the rest then covers the difference,
+and repeats other keywords if that is simpler.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from math import ceil, floor
 
 from pydantic import JsonValue
-from server_jobs.contract.schemas.values import kind_of, rounded, whole
+from server_jobs.contract.schemas.json_equality import kind_of, rounded, whole
 
 from ..lint.schema_lint import Schema, types_of
 from ..python.names import property_name
 from ..read.keywords import ANNOTATIONS
 from .branches import Branches
-from .inline_circles import cut_circles
-from .root_union import RootUnion, root_union
-from .typed_form import MAX_LEVELS, MAX_SCHEMAS, is_class, referenced_name, rest_of
+from .typed_form import MAX_LEVELS, MAX_SCHEMAS, cut_circles, is_class, referenced_name, rest_of
 
 _ANNOTATIONS = (ANNOTATIONS | {"$anchor", "$id"}) - {"$defs"}
 _PARSED_FORMATS = ("date", "date-time", "uuid", "ipv4", "ipv6")
@@ -28,10 +26,16 @@ _OPEN: Schema = {"type": "object", "additionalProperties": True}
 
 Parts = dict[str, JsonValue]
 
+_IGNORED = ANNOTATIONS | {"type", "$id", "$anchor"}
+_PLAIN = frozenset({"properties", "required"})
+
 
 @dataclass(slots=True)
 class TypedSchemas:
-    """The typed forms of schemas that share definitions, and of these."""
+    """Splits schemas, and the definitions that they share, into types and a rest.
+
+    `stated` has the definitions, and `definitions` their typed forms.
+    """
 
     stated: Mapping[str, JsonValue]
     definitions: dict[str, JsonValue] = field(init=False)
@@ -46,20 +50,22 @@ class TypedSchemas:
         cut_circles(self.definitions)
 
     def typed(self, schema: JsonValue) -> JsonValue:
-        """The typed form of a schema."""
+        """Return the typed form of a schema."""
         if not isinstance(schema, dict):
             return True if schema is True else {"allOf": [schema]}
-        said = {key: value for key, value in schema.items() if key in _ANNOTATIONS}
-        types, rest = self._split({key: schema[key] for key in schema if key not in _ANNOTATIONS and key != "$defs"})
+        said, keywords = _apart(schema)
+        types, rest = self._split(keywords)
         if any(key.startswith("unevaluated") for key in schema):
-            # What has been evaluated is known only to who checks everything.
-            rest = {key: schema[key] for key in schema if key not in _ANNOTATIONS and key != "$defs"}
+            # Only a check of the whole schema knows the evaluated parts.
+            rest = keywords
         return {**types, **said, **({"allOf": [rest]} if rest else {})}
 
     def part(self, schema: Schema) -> Parts:
         """Return the typed form of params or a result, which become a class: an object, or a union of several."""
         if (union := root_union(dict(schema), self.branches)) is not None:
-            return self._root(dict(schema), union)
+            said, keywords = _apart(schema)
+            checks: Parts = {} if union.is_exact else {"allOf": [keywords]}
+            return {"anyOf": [self.typed(branch) for branch in union.branches], **said, **checks}
         typed = self.typed(dict(schema))
         while isinstance(typed, dict) and (name := referenced_name(typed)) is not None:
             target = self.definitions[name]
@@ -71,17 +77,10 @@ class TypedSchemas:
         if not isinstance(typed, dict):
             raise TypeError("params and result are objects; the lint lets only objects pass")
         if "object" not in types_of(typed):
-            said = {key: value for key, value in schema.items() if key in _ANNOTATIONS}
-            rest_all = {key: value for key, value in schema.items() if key not in _ANNOTATIONS and key != "$defs"}
-            return {**_OPEN, **said, "allOf": [{"type": "object", **rest_all}]}
-        # Nothing else can be params or a result, whatever else its schema would take.
+            said, keywords = _apart(schema)
+            return {**_OPEN, **said, "allOf": [{"type": "object", **keywords}]}
+        # Params and results are objects, so drop any other type that the schema allows.
         return {**typed, "type": "object"}
-
-    def _root(self, schema: Parts, union: RootUnion) -> Parts:
-        said = {key: value for key, value in schema.items() if key in _ANNOTATIONS}
-        whole = {key: value for key, value in schema.items() if key not in _ANNOTATIONS and key != "$defs"}
-        rest: Parts = {} if union.is_exact else {"allOf": [whole]}
-        return {"anyOf": [self.typed(branch) for branch in union.branches], **said, **rest}
 
     def _target(self, schema: JsonValue) -> JsonValue:
         seen = 0
@@ -90,7 +89,7 @@ class TypedSchemas:
         return schema
 
     def _split(self, said: Parts) -> tuple[Parts, Parts]:
-        """What types can hold of a schema without annotations, and the rest."""
+        """Split a schema without annotations into types and rest."""
         if "const" in said:
             return _choices([said["const"]], said, "const")
         if isinstance(options := said.get("enum"), list):
@@ -114,7 +113,7 @@ class TypedSchemas:
         if not typed:
             return {}, said
         if all(map(self._is_null, branches)):
-            # The code generator takes several nulls for any type at all.
+            # The code generator would read several nulls as any type.
             return {"type": "null"}, said
         if len(typed) > 1:
             return {key if is_exact else "anyOf": typed}, rest
@@ -122,7 +121,7 @@ class TypedSchemas:
         return types, _joined(rest, inner)
 
     def _is_null(self, schema: JsonValue) -> bool:
-        """Whether nothing but null can fit, or nothing at all."""
+        """Return whether the schema allows only null, or nothing."""
         if not isinstance(schema, dict):
             return schema is False
         options = [schema["const"]] if "const" in schema else schema.get("enum")
@@ -132,7 +131,7 @@ class TypedSchemas:
             return types_of(schema) == ("null",)
         if (name := referenced_name(schema)) is not None:
             if name not in self._nulls:
-                self._nulls[name] = False  # where it leads back to itself
+                self._nulls[name] = False  # a schema that leads back to itself is not null
                 self._nulls[name] = self._is_null(self.stated[name])
             return self._nulls[name]
         for key, holds in (("anyOf", all), ("oneOf", all), ("allOf", any)):
@@ -141,7 +140,7 @@ class TypedSchemas:
         return False
 
     def _split_all(self, branches: list[JsonValue], said: Parts) -> tuple[Parts, Parts]:
-        """The types of the first branch that has some; the others are checked."""
+        """Return the types of the first branch that has some. The other branches are checked."""
         for index, branch in enumerate(branches):
             types, inner = _opened(self.typed(branch))
             if types:
@@ -196,12 +195,12 @@ class TypedSchemas:
             raise TypeError("an object has not passed the lint")
         kept = {name: properties[name] for name in _attributes(properties) if properties[name] is not False}
         others = {name: schema for name, schema in properties.items() if name not in kept}
-        # What others say of the same object, unless this schema says something of all its further properties.
+        # Other schemas may describe the same object's properties, unless this schema describes all further properties.
         bases = self._bases(rest) if extras is True else []
         named = {name: self.typed(schema) for name, schema in kept.items()} | self._of_bases(bases, properties)
         needed = [*required, *_inherited_required(bases)]
         if "patternProperties" in rest or any(schema is not False or extras is not False for schema in others.values()):
-            # The types of the others are left open, and the rest has to know which they are.
+            # The other schemas' types are left open, and the rest has to know them.
             rest["properties"] = {**dict.fromkeys(kept, True), **others}
             if extras is not True:
                 rest["additionalProperties"] = extras
@@ -216,14 +215,14 @@ class TypedSchemas:
             _take_counts(rest, types, "minProperties", "maxProperties")
 
     def _bases(self, rest: Parts) -> list[Parts]:
-        """The schemas that `allOf` and `$ref` apply to the same object; none where that would be endless to write."""
+        """Return the schemas that `allOf` and `$ref` apply to the same object; none if they form a circle."""
         if len(self._inheriting) > MAX_LEVELS or self._inherited_count > MAX_SCHEMAS:
             return []
         targets = [self._target(base) for base in _applied(rest)]
         return [target for target in targets if isinstance(target, dict)]
 
     def _of_bases(self, bases: list[Parts], own: Parts) -> Parts:
-        """The typed forms of the properties that only the bases describe."""
+        """Return the typed forms of properties that only the bases describe."""
         self._inheriting.append(bases)
         found = _inherited(bases, own)
         self._inherited_count += len(found)
@@ -232,7 +231,7 @@ class TypedSchemas:
         return typed
 
     def _circle(self, said: Parts) -> str | None:
-        """The reference of an object to a base of the objects that it is a part of; its properties are theirs again."""
+        """Return a reference of an object to a base that contains it; its properties recur in the outer object."""
         if not self._inheriting or "object" not in types_of(said) or said.get("additionalProperties", True) is not True:
             return None
         for base in _applied(said):
@@ -242,14 +241,20 @@ class TypedSchemas:
         return None
 
 
+def _apart(schema: Schema) -> tuple[Parts, Parts]:
+    """Return the annotations of a schema, and its other keywords."""
+    said = {key: value for key, value in schema.items() if key in _ANNOTATIONS}
+    return said, {key: value for key, value in schema.items() if key not in _ANNOTATIONS and key != "$defs"}
+
+
 def _applied(said: Parts) -> list[JsonValue]:
-    """The schemas that `allOf` and `$ref` apply to the same value."""
+    """Return the schemas that `allOf` and `$ref` apply to the same value."""
     branches = said.get("allOf")
     return [*(branches if isinstance(branches, list) else []), *([{"$ref": said["$ref"]}] if "$ref" in said else [])]
 
 
 def _inherited(bases: list[Parts], own: Parts) -> Parts:
-    """The properties that only the bases describe: attributes too, which the rest checks as it checks the bases."""
+    """Return the properties that only the bases describe. They become attributes; the rest checks them."""
     found: Parts = {}
     for base in bases:
         properties = base.get("properties")
@@ -269,7 +274,7 @@ def _without(said: Parts, *keys: str) -> Parts:
 
 
 def _opened(typed: JsonValue) -> tuple[Parts, JsonValue]:
-    """The types of a typed schema, without annotations, and its rest."""
+    """Return the types of a typed schema, without annotations, and its rest."""
     said = typed if isinstance(typed, dict) else {}
     return {key: value for key, value in said.items() if key not in _ANNOTATIONS and key != "allOf"}, rest_of(typed)
 
@@ -324,7 +329,7 @@ def _split_integer(rest: Parts, types: Parts) -> None:
 def _split_number(rest: Parts, types: Parts) -> None:
     for key in ("minimum", "exclusiveMinimum", "maximum", "exclusiveMaximum"):
         bound = rest.get(key)
-        # A type has its limits as doubles, which mean what their shortest decimal says.
+        # Types store limits as doubles, whose shortest decimal is the limit.
         if isinstance(bound, float) or (isinstance(bound, int) and whole(float(bound)) == bound):
             types[key] = rest.pop(key)
 
@@ -337,10 +342,86 @@ def _take_counts(rest: Parts, types: Parts, *keys: str) -> None:
 
 
 def _attributes(properties: Parts) -> Iterator[str]:
-    """The names of properties that can be attributes in Python, each under another name."""
+    """Yield the names of properties that can be attributes in Python, each with a different Python name."""
     taken: set[str] = set()
     for name in properties:
         python_name = property_name(name)
         if python_name is not None and python_name not in taken:
             taken.add(python_name)
             yield name
+
+
+@dataclass(frozen=True, slots=True)
+class RootUnion:
+    """The schemas of the branches, each merged with the keywords beside the union.
+
+    If `is_exact`, a value that fits a branch fits the whole; otherwise the whole must be checked too.
+    """
+
+    branches: list[JsonValue]
+    is_exact: bool
+
+
+def root_union(schema: Parts, branches: Branches) -> RootUnion | None:
+    """Return the union at the top of an object's schema; None if one class describes it as well.
+
+    One class suffices if the properties beside the union are complete and the branches only restrict them.
+    """
+    keys = [key for key in ("anyOf", "oneOf") if key in schema]
+    stated = schema[keys[0]] if len(keys) == 1 else None
+    own: Parts = {key: value for key, value in schema.items() if key not in _IGNORED and key not in keys}
+    unevaluated = own.pop("unevaluatedProperties", True)
+    is_open = isinstance(unevaluated, bool) and own.get("additionalProperties", True) is True
+    if not isinstance(stated, list) or not is_open:
+        return None
+    possible = [branch for branch in stated if branch is not False]
+    if len(possible) < 2 or not all(_is_described(branch, branches.follow) for branch in possible):
+        return None
+    opened = [_with(own, branch, branches.follow, is_closed=False) for branch in possible]
+    is_exact = branches.exclude_each_other(opened)
+    if unevaluated is False and keys[0] == "anyOf" and not is_exact:
+        return None  # one object may have properties of several branches
+    closed = [_with(own, branch, branches.follow, is_closed=unevaluated is False) for branch in possible]
+    return RootUnion(closed, is_exact or keys[0] == "anyOf")
+
+
+def _is_described(branch: JsonValue, follow: Callable[[JsonValue], JsonValue], level: int = 0) -> bool:
+    """Return whether a branch, or each branch of a nested union, describes the properties of its objects."""
+    target = follow(branch)
+    if not isinstance(target, dict) or level > MAX_LEVELS:
+        return False
+    inner = target.get("anyOf", target.get("oneOf"))
+    if isinstance(inner, list) and "properties" not in target:
+        return all(_is_described(one, follow, level + 1) for one in inner)
+    return isinstance(target.get("properties"), dict) or types_of(target) == ("object",)
+
+
+def _with(own: Parts, branch: JsonValue, follow: Callable[[JsonValue], JsonValue], *, is_closed: bool) -> JsonValue:
+    """Return the schema of objects that fit a branch and the keywords beside the union."""
+    target = follow(branch)
+    if not isinstance(target, dict):
+        return branch
+    if not own and not is_closed and types_of(target) == ("object",):
+        return branch
+    if not own and not is_closed and "properties" not in target:
+        return branch  # the branch is a union itself
+    merged = _merged(own, target)
+    if merged is not None:
+        return {**merged, "additionalProperties": False} if is_closed else merged
+    parts: list[JsonValue] = [branch, *([{"type": "object", **own}] if own else [])]
+    return {"type": "object", "allOf": parts, **({"unevaluatedProperties": False} if is_closed else {})}
+
+
+def _merged(own: Parts, target: Parts) -> Parts | None:
+    """Return one object with the properties of both; None if they say more, or both describe one property."""
+    said = {key: value for key, value in target.items() if key not in _IGNORED}
+    if not own.keys() | said.keys() <= _PLAIN:
+        return None
+    first, second = own.get("properties", {}), said.get("properties", {})
+    if not isinstance(first, dict) or not isinstance(second, dict) or first.keys() & second.keys():
+        return None
+    required = [name for part in (own, said) if isinstance(names := part.get("required"), list) for name in names]
+    annotations = {key: value for key, value in target.items() if key in ANNOTATIONS - {"$defs"}}
+    properties: Parts = {**first, **second}
+    merged: Parts = {"type": "object", **annotations, "properties": properties}
+    return {**merged, "required": list(dict.fromkeys(map(str, required)))} if required else merged

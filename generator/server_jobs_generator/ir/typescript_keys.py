@@ -1,7 +1,7 @@
-"""Which keys of a job TypeScript can compute as Python does: those of values that Python stores as they were given.
+"""Decide which keys of a job TypeScript can compute, because Python stores the values unchanged.
 
-A key is a hash of values in the stored params. Python fills in defaults and may write a moment or a number in another
-way; where that could make a difference, no key is computed, and the job is enqueued over HTTP only.
+A key is a hash of values in the stored params. Python fills in defaults, and may write times or numbers differently. If
+this could change a key, TypeScript does not compute it, and enqueues the job over HTTP only.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from server_jobs.contract.json_schema import DEFINITIONS, Schema, definitions_of
 from .spec import JobSpec
 
 _SCALARS = frozenset({"boolean", "integer", "null", "string"})
-# What Python keeps as the text it is.
+# Formats of texts that Python stores unchanged.
 _TEXTS = frozenset({"date", "duration", "email", "hostname", "time", "uri"})
 _HARMLESS = frozenset(
     {
@@ -38,7 +38,7 @@ _HARMLESS = frozenset(
 
 
 class UnequalKeyError(ValueError):
-    """TypeScript might compute another key than Python."""
+    """TypeScript might compute a different key than Python."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ class KeyPart:
 
 @dataclass(frozen=True, slots=True)
 class JobKeys:
-    """The parts of the keys of a job; None for a key that it does not have."""
+    """The parts of a job's keys; None for a key that the job does not have."""
 
     unique: tuple[KeyPart, ...] | None
     concurrency: tuple[KeyPart, ...] | None
@@ -60,7 +60,7 @@ class JobKeys:
 
 
 def is_insertable(job: JobSpec) -> bool:
-    """Whether TypeScript can be trusted with all of the keys of a job, so that `insertJob` takes it."""
+    """Return whether TypeScript can compute all keys of a job, so that `insertJob` accepts it."""
     try:
         keys_of(job)
     except UnequalKeyError:
@@ -69,7 +69,7 @@ def is_insertable(job: JobSpec) -> bool:
 
 
 def keys_of(job: JobSpec) -> JobKeys:
-    """The keys of a job. Raises `UnequalKeyError` where TypeScript cannot be trusted with one."""
+    """Return the keys of a job. Raises `UnequalKeyError` if TypeScript cannot compute one."""
     options = job.options
     is_limited = options.concurrency is not None or options.rate is not None
     concurrency = () if options.concurrency is None else options.concurrency.by
@@ -104,7 +104,7 @@ def _part(job: JobSpec, pointer: str) -> KeyPart:
 
 
 def _is_kept(params: Schema, schema: JsonValue | Schema) -> bool:
-    """Whether each value that fits is stored as it was given, and its text is the same in both languages."""
+    """Return whether every valid value is stored unchanged, with the same text in both languages."""
     if not isinstance(schema, Mapping) or ("$ref" in schema and not _refers_plainly(params, schema)):
         return False
     stated = _resolved(params, schema)
@@ -121,12 +121,12 @@ def _is_kept(params: Schema, schema: JsonValue | Schema) -> bool:
 
 
 def _refers_plainly(params: Schema, schema: Mapping[str, JsonValue]) -> bool:
-    """Whether nothing beside the reference, and no default behind it, says what the value is."""
+    """Return whether a reference has no other keywords and no default at its target."""
     return schema.keys() <= {"$ref", "default", "description"} and "default" not in _resolved(params, schema)
 
 
 def _resolved(params: Schema, schema: JsonValue | Schema) -> Schema:
-    """The schema, or what it refers to."""
+    """Return the schema, or the target of its reference."""
     definitions = definitions_of(params)
     for _ in range(len(definitions) + 1):
         reference = schema.get("$ref") if isinstance(schema, Mapping) else None

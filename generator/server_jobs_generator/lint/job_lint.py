@@ -1,4 +1,4 @@
-"""The frame of a job's spec: a title, a description, and the two schemas `params` and `result`."""
+"""Checks of a spec's frame: title, description, and the schemas `params` and `result`."""
 
 from __future__ import annotations
 
@@ -7,12 +7,11 @@ from collections.abc import Mapping
 from pydantic import JsonValue
 
 from ..problems.problem import did_you_mean, listed, nearest, shown
-from ..problems.spec_rules import DIALECT_UNKNOWN, NAME_NOT_USABLE, SPEC_FRAME, UNKNOWN_KEY
+from ..problems.rules import DIALECT_UNKNOWN, NAME_NOT_USABLE, SPEC_FRAME, UNKNOWN_KEY
 from ..python.names import class_name_problem, pascal_case, snake_case, spec_name_problem
 from ..read.document import Document, Pointer
-from ..read.draft7 import DIALECT as DRAFT7
-from ..read.keyword_values import value_problem
-from ..read.keywords import ADVICE
+from ..read.keywords import ADVICE, value_problem
+from ..read.normalize import DRAFT7
 from .options_lint import OPTIONS, option_meant
 from .schema_lint import SchemaLint
 
@@ -26,7 +25,7 @@ FRAME = (
     *("additionalProperties", "$defs"),
 )
 _INSTEAD: Mapping[str, str] = {
-    **dict.fromkeys(("$id", "id", "$anchor"), "a job goes by the name of its file; remove it"),
+    **dict.fromkeys(("$id", "id", "$anchor"), "a spec is identified by the name of its file; remove it"),
     **dict.fromkeys(PARTS, "it belongs into properties"),
     "name": "the name of a job is its title",
 }
@@ -34,19 +33,19 @@ _SHARED_FRAME = frozenset({"$schema", "$id", "$comment", "title", "description",
 
 
 def class_name_of(document: Document, spec_name: str) -> str:
-    """The job's name: the title, or the file's stem in Pascal case."""
+    """Return the job's name: the title, or the file's stem in Pascal case."""
     title = document.value.get("title") if isinstance(document.value, dict) else None
     return title if isinstance(title, str) else pascal_case(spec_name)
 
 
 def description_of(document: Document) -> str | None:
-    """What the spec says about the job as a whole, None if it says nothing."""
+    """Return the description of the job, or None."""
     text = document.value.get("description") if isinstance(document.value, dict) else None
     return text if isinstance(text, str) and text.strip() else None
 
 
 def lint_job(lint: SchemaLint, spec_name: str) -> None:
-    """Check everything in a job's spec but the meaning of references and of `x-job`."""
+    """Check everything in a job's spec except references and `x-job`."""
     _lint_names(lint, spec_name)
     root = lint.document.value
     if not isinstance(root, dict):

@@ -1,4 +1,4 @@
-"""The single values of `x-job`, each read from JSON or refused with what it may be."""
+"""Readers for the values of `x-job`. Each returns a Python value, or raises an error that lists the allowed values."""
 
 from __future__ import annotations
 
@@ -13,8 +13,7 @@ from server_jobs.domain.options import LONGEST_PERIOD, SHORTEST_PERIOD
 from server_jobs.errors import ScheduleError
 
 from ..problems.problem import did_you_mean, listed, nearest, shown
-from ..problems.rule import Rule
-from ..problems.spec_rules import CRON_INVALID, DURATION_INVALID, LISTED_TWICE, OPTION_VALUE, TIMEZONE_UNKNOWN
+from ..problems.rules import CRON_INVALID, DURATION_INVALID, LISTED_TWICE, OPTION_VALUE, TIMEZONE_UNKNOWN, Rule
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}")
 _DURATION = re.compile(
@@ -33,15 +32,15 @@ INDEX_EXAMPLE = 'such as "/params/customerId" or "/result/messageId"'
 
 
 class OptionError(ValueError):
-    """A value that an option cannot have; the message says what it may be."""
+    """A value that an option cannot have; the message lists the allowed values."""
 
     def __init__(self, message: str, rule: Rule = OPTION_VALUE) -> None:
         self.rule = rule
         super().__init__(message)
 
 
-class Gravity(StrEnum):
-    """What a change that breaks something is taken for."""
+class BreakSeverity(StrEnum):
+    """The consequence of a breaking change."""
 
     ERROR = "error"
     WARNING = "warning"
@@ -49,19 +48,19 @@ class Gravity(StrEnum):
 
 
 class Status(StrEnum):
-    """Whether jobs are enqueued, or only those that wait are still run."""
+    """Whether the job can be enqueued, or only queued jobs still run."""
 
     ACTIVE = "active"
     RETIRED = "retired"
 
 
 def read_status(value: JsonValue) -> bool:
-    """Whether a job is retired."""
+    """Return whether a job is retired."""
     return read_choice(Status)(value) == Status.RETIRED
 
 
 def read_integer(lowest: int, highest: int) -> Callable[[JsonValue], int]:
-    """A reader of whole numbers within a range."""
+    """Return a reader of whole numbers within a range."""
 
     def read(value: JsonValue) -> int:
         if not isinstance(value, int) or isinstance(value, bool) or not lowest <= value <= highest:
@@ -72,14 +71,14 @@ def read_integer(lowest: int, highest: int) -> Callable[[JsonValue], int]:
 
 
 def read_flag(value: JsonValue) -> bool:
-    """True or false."""
+    """Read true or false."""
     if not isinstance(value, bool):
         raise OptionError(f"must be true or false, not {shown(value)}")
     return value
 
 
 def read_choice(choices: type[StrEnum]) -> Callable[[JsonValue], StrEnum]:
-    """A reader of one of the values of an enumeration."""
+    """Return a reader of the values of an enumeration."""
 
     def read(value: JsonValue) -> StrEnum:
         if not isinstance(value, str) or value not in list(choices):
@@ -91,7 +90,7 @@ def read_choice(choices: type[StrEnum]) -> Callable[[JsonValue], StrEnum]:
 
 
 def read_name(value: JsonValue) -> str:
-    """The name of a queue or a schedule."""
+    """Read the name of a queue or a schedule."""
     if not isinstance(value, str) or not _NAME.fullmatch(value):
         rule = "1 to 63 of A-Z, a-z, 0-9, '_', '.' and '-', the first a letter or a digit"
         usable = (
@@ -103,7 +102,7 @@ def read_name(value: JsonValue) -> str:
 
 
 def read_indexes(value: JsonValue) -> tuple[str, ...]:
-    """The pointers as they are listed. Raises `OptionError` for anything but a list of different texts."""
+    """Read a list of different pointers. Raises `OptionError` for any other value."""
     if not isinstance(value, list) or len(value) > _MOST_INDEXES:
         raise OptionError(f"must be a list of up to {_MOST_INDEXES} JSON pointers {INDEX_EXAMPLE}, not {shown(value)}")
     for index, item in enumerate(value):
@@ -115,14 +114,14 @@ def read_indexes(value: JsonValue) -> tuple[str, ...]:
 
 
 def read_share(value: JsonValue) -> float:
-    """A number from 0 to 1."""
+    """Read a number from 0 to 1."""
     if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value <= 1:
         raise OptionError(f"must be a number from 0 to 1, not {shown(value)}")
     return float(value)
 
 
 def read_duration(value: JsonValue) -> timedelta:
-    """An ISO 8601 duration with a fixed length: no months, no years."""
+    """Read an ISO 8601 duration with a fixed length, without months and years."""
     match = _DURATION.fullmatch(value) if isinstance(value, str) else None
     if match is not None:
         weeks, days, hours, minutes = (int(part or "0") for part in match.groups()[:4])
@@ -135,10 +134,10 @@ def read_duration(value: JsonValue) -> timedelta:
 
 
 def _duration_meant(value: JsonValue) -> str | None:
-    """The ISO 8601 duration of a number of seconds, of amounts with units, or of one whose letters are out of order."""
+    """Return the ISO 8601 duration meant by a number of seconds, amounts with units, or letters in the wrong order."""
     text = "".join(str(value).lower().split()) if isinstance(value, str | int | float) else ""
     text = f"{text}s" if re.fullmatch(r"[0-9.]+", text) else text
-    # A month is no minute, though both are an M.
+    # M can mean months or minutes.
     amounts = re.fullmatch(_AMOUNTS, text) if not re.match("p[0-9]+m", text) else None
     if amounts is None:
         return None
@@ -152,7 +151,7 @@ def _duration_meant(value: JsonValue) -> str | None:
 
 
 def read_timeout(value: JsonValue) -> timedelta:
-    """A duration longer than zero."""
+    """Read a duration longer than zero."""
     length = read_duration(value)
     if length == timedelta(0):
         raise OptionError("must be longer than zero; leave timeout out for no bound", DURATION_INVALID)
@@ -160,7 +159,7 @@ def read_timeout(value: JsonValue) -> timedelta:
 
 
 def read_period(value: JsonValue) -> timedelta:
-    """The length of time that a rate is counted over."""
+    """Read the period of a rate limit."""
     length = read_duration(value)
     if not SHORTEST_PERIOD <= length <= LONGEST_PERIOD:
         message = f"must be a duration from PT0.001S to P{LONGEST_PERIOD.days}D, not {shown(value)}"
@@ -169,7 +168,7 @@ def read_period(value: JsonValue) -> timedelta:
 
 
 def read_cron(value: JsonValue) -> str:
-    """A cron expression of five fields that fires at some time, with one space between them however it was typed."""
+    """Read a cron expression of five fields that fires at some time. Return it with single spaces."""
     if not isinstance(value, str):
         raise OptionError(f'must be a cron expression such as "0 9 * * MON", not {shown(value)}', CRON_INVALID)
     if len(value) > _LONGEST_TEXT:
@@ -178,7 +177,7 @@ def read_cron(value: JsonValue) -> str:
 
 
 def read_timezone(value: JsonValue) -> str:
-    """The name of a time zone in the IANA database."""
+    """Read the name of a time zone in the IANA database."""
     if not isinstance(value, str) or len(value) > _LONGEST_TEXT:
         raise OptionError(f'must be an IANA time zone such as "Europe/Berlin", not {shown(value)}', TIMEZONE_UNKNOWN)
     return _checked(value, "0 0 * * *", value, TIMEZONE_UNKNOWN)

@@ -1,4 +1,4 @@
-"""The keyword `x-job` of a spec: how the job is queued, retried and scheduled, as the options the runtime knows."""
+"""Read `x-job`, the options of a job in its spec, into the options of the runtime."""
 
 from __future__ import annotations
 
@@ -24,9 +24,8 @@ from server_jobs.domain.options import (
 )
 from server_jobs.domain.retry import Backoff, RetryPolicy
 
-from ..problems.problem import SpecProblem, did_you_mean, listed, nearest_of, shown
-from ..problems.rule import Rule
-from ..problems.spec_rules import (
+from ..problems.problem import SpecProblem, did_you_mean, listed, nearest, nearest_of, shown
+from ..problems.rules import (
     LISTED_TWICE,
     NAME_TAKEN,
     OPTION_MISSING,
@@ -37,12 +36,16 @@ from ..problems.spec_rules import (
     SCHEDULE_PARAMS_DO_NOT_FIT,
     TOO_LARGE,
     TOO_MANY_PROBLEMS,
+    Mistake,
+    Rule,
 )
 from ..python.names import folded
 from ..read.document import MAX_PROBLEMS, Document, Pointer
-from .instance import Fitting
+from ..sql import OWN_COLUMNS, PARTS, ColumnType, can_be_indexed, redacted_properties, typed_properties
+from .meaning_lint import Fitting
 from .option_values import (
-    Gravity,
+    INDEX_EXAMPLE,
+    BreakSeverity,
     OptionError,
     read_choice,
     read_cron,
@@ -58,18 +61,31 @@ from .option_values import (
     read_timezone,
 )
 from .params_pointers import ParamsPointers
-from .schema_lint import TooManyProblemsError
+from .schema_lint import Schema, TooManyProblemsError
 
 _LONGEST_LIST = 1_000
 _LONGEST_POINTER = 500
 _HIGHEST_VERSION = 2**31 - 1
 
+_AS_ELSEWHERE: Mapping[str, str] = {
+    **dict.fromkeys(("retries", "maxRetries", "max_retries", "attempts", "tries"), "maxAttempts"),
+    **dict.fromkeys(("cron", "schedule"), "schedules"),
+    **dict.fromkeys(("backoff", "retryPolicy", "retryDelay"), "retry"),
+    **dict.fromkeys(("ttl", "expireIn"), "retention"),
+    **dict.fromkeys(("rateLimit", "throttle"), "rate"),
+    **dict.fromkeys(("uniqueBy", "uniqueKey", "dedupe"), "unique"),
+}
+"""Names of the same options in other queues."""
+_PLACE: Pointer = ("x-job", "indexes")
+# The limit of PostgreSQL. SQLite takes 2,000 columns, D1 100: see `flat_sql`.
+_MOST_COLUMNS = 1_600
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SpecOptions:
-    """What `x-job` says: the options that the runtime knows, and what only the generator goes by.
+    """The options in `x-job`, for the runtime and for the generator.
 
-    `compat`, `reserved`, `has_view` and `indexes` are those of `JobSpec`.
+    `compat`, `reserved`, `has_view` and `indexes` have the same meaning as in `JobSpec`.
     """
 
     options: JobOptions = field(default_factory=JobOptions)
@@ -85,7 +101,7 @@ _FOR_THE_GENERATOR = frozenset(each.name for each in fields(SpecOptions)) - {"op
 
 @dataclass(slots=True)
 class OptionsLint:
-    """Reads the `x-job` of one spec. `params` is the schema of its params, against which schedules are checked."""
+    """Reads the `x-job` of one spec. `params` is the schema that the params of schedules must fit."""
 
     document: Document
     file: str
@@ -98,7 +114,7 @@ class OptionsLint:
         self.pointers_into_params = ParamsPointers(self.params, self.file, self.fitting)
 
     def read(self, value: JsonValue) -> SpecOptions:
-        """The options a spec states, the defaults for those it does not."""
+        """Return the stated options, with defaults for the others."""
         try:
             members = self._members(("x-job",), value, OPTIONS)
         except OptionError as error:
@@ -115,7 +131,7 @@ class OptionsLint:
         return SpecOptions(options=replace(JobOptions(), **rest), **ours)
 
     def _members(self, pointer: Pointer, value: JsonValue, readers: Mapping[str, _Reader]) -> dict[str, Any]:
-        """What the readers make of the members of an object, by their Python names; what is wrong is left out."""
+        """Read the members of an object by their Python names. Report invalid members and leave them out."""
         if not isinstance(value, dict):
             raise OptionError(f"must be an object with {listed(readers)}, not {shown(value)}")
         found: dict[str, Any] = {}
@@ -176,7 +192,10 @@ class OptionsLint:
         return {name: str(grave) for name, grave in self._members(pointer, value, COMPAT).items()}
 
     def names(self, pointer: Pointer, value: JsonValue) -> tuple[str, ...]:
-        """A list of different names of properties."""
+        """Return the property names in this list. Report items that are no text or appear twice.
+
+        Raises `OptionError` if it is no list or has too many items.
+        """
         if not isinstance(value, list) or len(value) > _LONGEST_LIST:
             raise OptionError(f"must be a list of names of properties, not {shown(value)}")
         for index, item in enumerate(value):
@@ -187,7 +206,7 @@ class OptionsLint:
         return tuple(item for item in value if isinstance(item, str))
 
     def pointers(self, pointer: Pointer, value: JsonValue) -> tuple[str, ...]:
-        """A list of different JSON pointers, each to something that params may hold."""
+        """Read a list of different JSON pointers, each to a possible value in params."""
         if not isinstance(value, list) or len(value) > _LONGEST_LIST:
             raise OptionError(f'must be a list of JSON pointers into params such as ["/to"], not {shown(value)}')
         for index, item in enumerate(value):
@@ -218,7 +237,7 @@ class OptionsLint:
         return tuple(schedules)
 
     def _schedule(self, pointer: Pointer, value: JsonValue, above: Sequence[Schedule]) -> Iterator[Schedule]:
-        """The schedule, if there is one to be had; `above` are those before it."""
+        """Yield the schedule if it is valid; `above` are the schedules before it."""
         members = self._members(pointer, value, SCHEDULE)
         if not isinstance(value, dict):
             return
@@ -227,10 +246,10 @@ class OptionsLint:
                 self._note(pointer, OPTION_MISSING, f"a schedule must state {shown(key)}")
         if "params" not in value:
             self._check_params(pointer, {})
-        # Without `fire_all` there is no limit to it; where `misfire` cannot be read, that is noted already.
+        # Without `fire_all` no limit applies. An invalid `misfire` is already reported.
         has_stray_limit = members.get("misfire") != Misfire.FIRE_ALL and members.pop("misfire_limit", None) is not None
         if has_stray_limit and ("misfire" in members or "misfire" not in value):
-            self._note((*pointer, "misfireLimit"), OPTION_WITHOUT_EFFECT, 'goes only with "misfire": "fire_all"')
+            self._note((*pointer, "misfireLimit"), OPTION_WITHOUT_EFFECT, 'works only with "misfire": "fire_all"')
         name = members.get("name", "")
         other = next((each.name for each in above if folded(each.name) == folded(name)), None)
         if other is not None:
@@ -258,7 +277,7 @@ class OptionsLint:
 
 
 def option_meant(key: str, others: Iterable[str] = ()) -> str | None:
-    """The key of `x-job`, or one of the others, that somebody may have meant who wrote this one."""
+    """Return the key of `x-job`, or one of `others`, that looks like a misspelled key."""
     return _AS_ELSEWHERE.get(key) or nearest_of(key, {*OPTIONS, *others})
 
 
@@ -289,18 +308,9 @@ OPTIONS: Mapping[str, _Reader] = {
     "indexes": _plain("indexes", read_indexes),
     "schedules": ("schedules", OptionsLint.all_schedules),
 }
-_AS_ELSEWHERE: Mapping[str, str] = {
-    **dict.fromkeys(("retries", "maxRetries", "max_retries", "attempts", "tries"), "maxAttempts"),
-    **dict.fromkeys(("cron", "schedule"), "schedules"),
-    **dict.fromkeys(("backoff", "retryPolicy", "retryDelay"), "retry"),
-    **dict.fromkeys(("ttl", "expireIn"), "retention"),
-    **dict.fromkeys(("rateLimit", "throttle"), "rate"),
-    **dict.fromkeys(("uniqueBy", "uniqueKey", "dedupe"), "unique"),
-}
-"""What options are called in other queues."""
 
 COMPAT: Mapping[str, _Reader] = {
-    name: _plain(name, read_choice(Gravity)) for name in ("queue", "rollout", "store", "reader")
+    name: _plain(name, read_choice(BreakSeverity)) for name in ("queue", "rollout", "store", "reader")
 }
 RETRY: Mapping[str, _Reader] = {
     "backoff": _plain("backoff", read_choice(Backoff)),
@@ -331,3 +341,62 @@ SCHEDULE: Mapping[str, _Reader] = {
     "misfireLimit": _plain("misfire_limit", read_integer(1, HIGHEST_MISFIRE_LIMIT)),
     "params": ("params", OptionsLint.schedule_params),
 }
+
+
+def view_problems(
+    document: Document, parts: Mapping[str, Schema], redact: Iterable[str], *, has_view: bool
+) -> Iterator[SpecProblem]:
+    """Yield a problem if the view has too many columns. `parts` are the self-contained params and result schemas."""
+    hidden, params = redacted_properties(redact), typed_properties(parts["params"]).keys()
+    shown_params = frozenset[str]() if hidden is None else params - hidden
+    count = len(OWN_COLUMNS) + len(shown_params) + len(typed_properties(parts["result"]))
+    if has_view and count > _MOST_COLUMNS:
+        message = f"its view would have {count:,} columns, and PostgreSQL takes {_MOST_COLUMNS:,}"
+        yield document.problem(("x-job",), TOO_LARGE, f'{message}; set "view": false in x-job')
+
+
+def index_problems(
+    document: Document, indexes: Sequence[str], parts: Mapping[str, Schema], redact: Iterable[str], *, has_view: bool
+) -> Iterator[SpecProblem]:
+    """Yield problems of the pointers. `parts` are the self-contained params and result schemas."""
+    if indexes and not has_view:
+        message = 'needs the view, whose columns get the indexes; remove "view": false'
+        yield document.problem(_PLACE, OPTION_WITHOUT_EFFECT, message, at_key=True)
+        return
+    columns = {part: typed_properties(parts[part]) for part in PARTS}
+    hidden = redacted_properties(redact)
+    known = [pointer_to((part, name)) for part in PARTS for name in columns[part]]
+    for index, pointer in enumerate(indexes):
+        mistake = _mistake(pointer, columns, hidden, known)
+        if mistake is not None:
+            yield document.problem((*_PLACE, index), *mistake)
+
+
+def _mistake(
+    pointer: str, columns: Mapping[str, Mapping[str, ColumnType]], hidden: frozenset[str] | None, known: list[str]
+) -> Mistake | None:
+    part, _, token = pointer.removeprefix("/").partition("/")
+    if part not in columns or not pointer.startswith("/"):
+        meant = [one for one in known if one == f"/params{pointer}"]
+        hint = f" (did you mean {shown(meant[0])}?)" if meant else nearest(pointer, known)
+        places = listed(f"/{each}/" for each in columns)
+        return POINTER_UNRESOLVED, f"must start with {places}, {INDEX_EXAMPLE}, not {shown(pointer)}{hint}"
+    name = token.replace("~1", "/").replace("~0", "~")
+    if "/" not in token and name not in columns[part]:
+        return POINTER_UNRESOLVED, f"{shown(pointer)} leads to no property of {part}{nearest(pointer, known)}"
+    reason = _refusal(part, token, name, columns[part], hidden)
+    return None if reason is None else (OPTION_VALUE, f"{shown(pointer)} {reason}")
+
+
+def _refusal(
+    part: str, token: str, name: str, types: Mapping[str, ColumnType], hidden: frozenset[str] | None
+) -> str | None:
+    if "/" in token:
+        return f"leads below a property; only properties of {part} itself are columns of the view"
+    if part == "params" and (hidden is None or name in hidden):
+        return "is redacted, or contains a redacted value; an index would store it"
+    if types[name] is ColumnType.JSON:
+        return "is an array, an object or of several types; only single values have an index"
+    if not can_be_indexed(name):
+        return "has a quote, a backslash or an invisible character in its name, which an index does not support"
+    return None

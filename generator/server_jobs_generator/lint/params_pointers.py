@@ -1,4 +1,4 @@
-"""Pointers into params, as `unique`, `concurrency`, `rate` and `redact` of `x-job` list them."""
+"""Pointers into params, from `unique`, `concurrency`, `rate` and `redact` of `x-job`."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from pydantic import JsonValue
 from server_jobs.contract.values import pointer_to
 
 from ..problems.problem import Suggestions, shown
-from ..read.keywords import schemas_held_against
-from .instance import Fitting, referenced
+from ..read.keywords import applied_schemas
+from .meaning_lint import Fitting, referenced
 
 _MOST_ALTERNATIVES = 1_000
 _MOST_STEPS = 100_000
@@ -20,7 +20,7 @@ _LONGEST_READ = 500
 
 @dataclass(slots=True)
 class ParamsPointers:
-    """Follows pointers through the schema of the params, which stands in that file."""
+    """Follows pointers through the schema of the params, which is in that file."""
 
     params: JsonValue
     file: str
@@ -29,7 +29,7 @@ class ParamsPointers:
     steps: int = 0
 
     def missing(self, pointer: str) -> str | None:
-        """What no value of params can have on the way along a pointer; None if some value can have all of it."""
+        """Return which part of the pointer no params can have; None if some params can have all of it."""
         schemas = [(self.params, self.file)]
         for token in pointer.split("/")[1:]:
             if self.steps > _MOST_STEPS:
@@ -41,11 +41,11 @@ class ParamsPointers:
         return None
 
     def meant(self, text: str) -> str | None:
-        """The pointer that somebody may have meant who wrote this text; None if it is like nothing in params."""
+        """Return a suggestion for a misspelled pointer; None if nothing in params is similar."""
         return next(filter(None, map(self._nearest, _readings(text[:_LONGEST_READ]))), None)
 
     def _nearest(self, keys: list[str]) -> str | None:
-        """The pointer with the names that are nearest to these."""
+        """Return the pointer with the most similar names."""
         schemas, found = [(self.params, self.file)], list[str]()
         for key in keys:
             below = self._below(schemas, key)
@@ -57,38 +57,38 @@ class ParamsPointers:
         return pointer_to(found) or None
 
     def _below(self, schemas: list[tuple[JsonValue, str]], key: str) -> list[tuple[JsonValue, str]]:
-        """What there is under a key."""
+        """Return the schemas under a key."""
         alternatives = self._alternatives(schemas)
         return [(below, file) for schema, file in alternatives for below in schemas_below(schema, key)][
             :_MOST_ALTERNATIVES
         ]
 
     def _names(self, schemas: list[tuple[JsonValue, str]]) -> list[str]:
-        """The keys that there are."""
+        """Return the known keys."""
         return [name for schema, _ in self._alternatives(schemas) for name in _names_in(schema)]
 
     def _alternatives(self, schemas: list[tuple[JsonValue, str]]) -> list[tuple[JsonValue, str]]:
-        """These schemas, and all that apply to the same values: references, branches, conditions."""
+        """Return these schemas, and all that apply to the same values: references, branches, conditions."""
         found: dict[tuple[int, str], tuple[JsonValue, str]] = {}
         pending = list(schemas)
         while pending and len(found) < _MOST_ALTERNATIVES:
             schema, file = pending.pop()
             self.steps += 1
-            # Each once: what is described by the same schema has the same below it.
+            # Each schema once, as its children are the same.
             if (id(schema), file) not in found:
                 found[id(schema), file] = schema, file
                 pending += self._applied(schema, file)
         return list(found.values())
 
     def _applied(self, schema: JsonValue, file: str) -> Iterator[tuple[JsonValue, str]]:
-        """What else a schema holds its values against."""
+        """Yield the schemas that apply to the same values."""
         if isinstance(schema, dict) and "$ref" in schema:
             yield referenced(self.fitting.library, str(schema["$ref"]), file)
-        yield from ((inner, file) for inner in schemas_held_against(schema))
+        yield from ((inner, file) for inner in applied_schemas(schema))
 
 
 def _readings(text: str) -> Iterator[list[str]]:
-    """The keys that a text may be meant to lead along: a name, a path with dots, or a pointer into the spec."""
+    """Yield the paths that a text may mean: a name, a path with dots, or a pointer into the spec."""
     keys = [key for key in re.split("/" if "/" in text else "[.]", text.lstrip("#$")) if key]
     names = [key for key in keys if key != "properties"]
     yield from ([names[1:]] if names[:1] == ["params"] else [])
@@ -96,7 +96,7 @@ def _readings(text: str) -> Iterator[list[str]]:
 
 
 def schemas_below(schema: JsonValue, key: str) -> list[JsonValue]:
-    """The schemas of what a value may have under a key, or at an index; those that the schema itself states."""
+    """Return the stated schemas for a key or an index of a value."""
     if not isinstance(schema, dict):
         return [True] if schema is True else []
     properties, prefix = schema.get("properties"), schema.get("prefixItems")

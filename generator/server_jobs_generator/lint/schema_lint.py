@@ -1,19 +1,21 @@
-"""What a schema in a spec may look like. Whatever passes here and in `meaning_lint` is enforced."""
+"""The keywords and values of schemas in specs. A schema that passes here and in `meaning_lint` is enforced."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from fractions import Fraction
+from math import ceil, floor
 
 from pydantic import JsonValue
+from server_jobs.contract.schemas.assertions import counted_matcher
+from server_jobs.contract.schemas.json_equality import exact, is_finite, key_of
 from server_jobs.contract.schemas.patterns import MAX_SIZE, LargePatternError, PatternError, size_of, translate
 from server_jobs.contract.schemas.run import CheckTooLongError, Run
-from server_jobs.contract.schemas.values import key_of
 
 from ..problems.problem import SpecProblem, Suggestions, did_you_mean, listed, nearest, shown
-from ..problems.rule import Mistake, Rule
-from ..problems.spec_rules import (
+from ..problems.rules import (
     ALLOWS_NOTHING,
     DEFAULT_MISPLACED,
     EXTRA_NOT_STATED,
@@ -27,31 +29,33 @@ from ..problems.spec_rules import (
     NOT_A_SCHEMA,
     PATTERN_REFUSED,
     REQUIRED_UNKNOWN,
+    STRICT,
     TOO_LARGE,
     TYPE_MISSING,
     UNKNOWN_KEYWORD,
     UNKNOWN_TYPE,
     VENDOR_KEYWORD,
+    Mistake,
+    Rule,
+    Style,
 )
 from ..python.names import folded, property_name
 from ..read.document import MAX_PROBLEMS, Document, Pointer
-from ..read.keyword_values import value_problem
 from ..read.keywords import (
     ADVICE,
     BY_TYPE,
-    HOLDS_LIST,
-    HOLDS_NAMED,
-    HOLDS_ONE,
     IN_PLACE,
     KEYWORDS_ELSEWHERE,
     KNOWN,
     NEEDS,
+    ONE_SCHEMA,
+    SCHEMA_LIST,
+    SCHEMA_MAP,
     STATES_VALUES,
     TYPES,
     TYPES_ELSEWHERE,
+    value_problem,
 )
-from .contradictions import contradictions, forbids
-from .spec_style import STRICT, Style
 
 Schema = Mapping[str, JsonValue]
 
@@ -62,7 +66,7 @@ _MOST_STEPS = 100_000
 
 _PARTIAL = IN_PLACE.union({"contains", "propertyNames"}) - {"anyOf", "oneOf"}
 _UNEVALUATED = frozenset({"unevaluatedItems", "unevaluatedProperties"})
-# What is said there is checked and gives no types: a default would be nobody's.
+# Schemas in these keywords only check values and give no types, so a default would have no effect.
 _CHECKED_ONLY = frozenset(
     {
         *("not", "if", "then", "else", "dependentSchemas", "contains", "propertyNames", "patternProperties"),
@@ -74,18 +78,23 @@ _STATES_ITEMS = frozenset({"items", "prefixItems", "unevaluatedItems", "const", 
 _STATES_EXTRAS = frozenset({"additionalProperties", "unevaluatedProperties", "const", "enum"})
 _ANY_KEYWORD_OF_A_TYPE = frozenset[str]().union(*BY_TYPE.values())
 
+_Contradiction = tuple[str, str]
+"""The keyword, and the message."""
+
+_COUNTS = (("minLength", "maxLength"), ("minItems", "maxItems"), ("minProperties", "maxProperties"))
+
 
 class TooManyProblemsError(Exception):
-    """A file has so many problems that looking for more would help nobody."""
+    """A file has so many problems that the check stops."""
 
 
 @dataclass(slots=True)
 class SchemaLint:
-    """Checks the schemas of one document; collects the problems and the place of every schema.
+    """Checks the schemas of one document, and collects the problems and the place of every schema.
 
-    `is_partial` is set where a schema only adds to what another one says, `is_checked_only` where it gives no types,
-    and `is_watched` where `unevaluatedItems` or its like cares for what it has looked at. Raises
-    `TooManyProblemsError` at the two hundredth problem.
+    `is_partial` marks a schema that only adds to another one, `is_checked_only` one that gives no types, and
+    `is_watched` one with `unevaluatedItems` or `unevaluatedProperties` around it. Raises `TooManyProblemsError` at the
+    two hundredth problem.
     """
 
     document: Document
@@ -100,7 +109,7 @@ class SchemaLint:
     run: Run = field(default_factory=lambda: Run(_MOST_STEPS))
 
     def check(self, pointer: Pointer, value: JsonValue, *, at_property: bool = False) -> None:
-        """Check the schema at a place and everything below it."""
+        """Check the schema at a pointer and every schema below it."""
         if isinstance(value, bool):
             self.schemas.append(pointer)
         elif not isinstance(value, dict):
@@ -125,7 +134,7 @@ class SchemaLint:
         allowed = KNOWN if not types else KNOWN - _ANY_KEYWORD_OF_A_TYPE.difference(*(BY_TYPE[name] for name in types))
         for key, value in schema.items():
             if key not in allowed:
-                self.note((*pointer, key), *_why_refused(key, value, types), at_key=True)
+                self.note((*pointer, key), *_refusal(key, value, types), at_key=True)
             elif (needed := NEEDS.get(key, key)) not in schema:
                 message = f"{key} has no effect without {needed}"
                 self.note((*pointer, key), KEYWORD_MISPLACED, message, at_key=True)
@@ -134,13 +143,13 @@ class SchemaLint:
         if "default" in schema and (self.is_checked_only or not at_property):
             message = "a default works only at a property; move it there"
             if at_property:
-                message = "a default has no effect in what is only checked; move it to the object's own properties"
+                message = "a default has no effect in a schema that only checks; move it to the object's own properties"
             self.note((*pointer, "default"), DEFAULT_MISPLACED, message, at_key=True)
         self._check_together(pointer, schema, types, is_partial=is_partial)
         self.is_watched = outer
 
     def _check_keyword(self, pointer: Pointer, key: str, value: JsonValue, *, is_partial: bool) -> None:
-        # A schema that stands beside what says what the values are need not say it again.
+        # A partial schema need not repeat the type.
         outer = self.is_partial, self.is_checked_only
         self.is_partial = self.is_partial or key in _PARTIAL or (key in _BRANCHES and is_partial)
         self.is_checked_only = self.is_checked_only or key in _CHECKED_ONLY
@@ -149,18 +158,18 @@ class SchemaLint:
         elif key == "items" and isinstance(value, list):
             message = "must be one schema, for all items; a list with one for each of the first is prefixItems"
             self.note(pointer, KEYWORD_VALUE, message)
-        elif key in HOLDS_ONE:
+        elif key in ONE_SCHEMA:
             self.check(pointer, value)
-        elif key in HOLDS_LIST:
+        elif key in SCHEMA_LIST:
             self.check_list(pointer, value)
-        elif key in HOLDS_NAMED:
+        elif key in SCHEMA_MAP:
             self.check_named(pointer, value)
         elif mistake := value_problem(key, value):
             self.note(pointer, *mistake)
         self.is_partial, self.is_checked_only = outer
 
     def _check_together(self, pointer: Pointer, schema: Schema, types: tuple[str, ...], *, is_partial: bool) -> None:
-        """What a schema says by several keywords at once."""
+        """Check combinations of keywords."""
         for key, message in contradictions(schema, types):
             self.note((*pointer, key), ALLOWS_NOTHING, message)
         if "if" in schema and not (schema.keys() & {"then", "else"} or self.is_watched):
@@ -187,7 +196,7 @@ class SchemaLint:
                 self._check_unknown((*pointer, "required", index), name, schema, properties)
 
     def _check_unknown(self, pointer: Pointer, name: str, schema: Schema, properties: Mapping[str, JsonValue]) -> None:
-        """A property that is required and not described: a slip, or one that there cannot be."""
+        """Check a required property that is not described: a misspelled name, or a property that cannot exist."""
         meant = self.suggestions.nearest_of(name, properties)
         with suppress(CheckTooLongError):
             if (meant is not None and not schema.get("patternProperties")) or forbids(schema, name, self.run):
@@ -303,7 +312,7 @@ _CHECKS: Mapping[str, Callable[[SchemaLint, Pointer, JsonValue], None]] = {
 
 
 def types_of(schema: Schema) -> tuple[str, ...]:
-    """The known types a schema states, `integer` left out where `number` includes it."""
+    """Return the known types of a schema, without `integer` if `number` includes it."""
     stated = schema.get("type")
     if isinstance(stated, str):
         return (stated,) if stated in TYPES else ()
@@ -322,10 +331,10 @@ def _how_to_state_a_type(schema: Schema) -> str:
     implied = next((name for name, keywords in BY_TYPE.items() if schema.keys() & keywords), None)
     if implied is not None:
         return f'a schema must state its type; add "type": {shown(implied)}'
-    return "a schema must state its type, or use $ref, enum, const, anyOf or oneOf; true stands for any value"
+    return "a schema must state its type, or use $ref, enum, const, anyOf or oneOf; true allows any value"
 
 
-def _why_refused(key: str, value: JsonValue, types: Iterable[str]) -> Mistake:
+def _refusal(key: str, value: JsonValue, types: Iterable[str]) -> Mistake:
     if key in ADVICE:
         return KEYWORD_REFUSED, f"{key} is not accepted: {ADVICE[key]}"
     if key.startswith("x-"):
@@ -340,3 +349,103 @@ def _why_refused(key: str, value: JsonValue, types: Iterable[str]) -> Mistake:
         return KEYWORD_MISPLACED, f"required has no effect on the type {listed(types)}; {where}"
     owner = next(name for name, keywords in BY_TYPE.items() if key in keywords)
     return KEYWORD_MISPLACED, f"{key} has no effect on the type {listed(types)}; it belongs to {owner}"
+
+
+def contradictions(schema: Schema, types: tuple[str, ...]) -> Iterator[_Contradiction]:
+    """Yield contradictions that leave no value of one of these types."""
+    for lowest, highest in _COUNTS:
+        low, high = _number(schema.get(lowest)), _number(schema.get(highest))
+        if low is not None and high is not None and low > high:
+            yield highest, f"{highest} {schema[highest]} is below {lowest} {schema[lowest]}: nothing is allowed"
+    yield from _of_numbers(schema, is_whole="integer" in types and "number" not in types)
+    if "array" in types:
+        yield from _of_lists(schema)
+    if "object" in types:
+        yield from _of_objects(schema)
+
+
+def forbids(schema: Schema, name: str, run: Run) -> bool:
+    """Return whether the schema's own `additionalProperties` forbids a property of this name.
+
+    Raises `CheckTooLongError` if the steps left in the run do not suffice.
+    """
+    properties, patterns = schema.get("properties"), schema.get("patternProperties")
+    if schema.get("additionalProperties") is not False or (isinstance(properties, dict) and name in properties):
+        return False
+    return not any(_matches(pattern, name, run) for pattern in (patterns if isinstance(patterns, dict) else ()))
+
+
+def _of_numbers(schema: Schema, *, is_whole: bool) -> Iterator[_Contradiction]:
+    lows, highs = _bounds(schema, "minimum", "exclusiveMinimum"), _bounds(schema, "maximum", "exclusiveMaximum")
+    if not lows or not highs:
+        return
+    (low, lowest), (high, highest) = max(lows, key=_tightness), min(highs, key=_looseness)
+    first_said, last_said = f"{lowest} {schema[lowest]}", f"{highest} {schema[highest]}"
+    if low > high:
+        yield highest, f"{last_said} is below {first_said}: nothing is allowed"
+    elif low == high and {lowest, highest} != {"minimum", "maximum"}:
+        yield highest, f"{last_said} is not above {first_said}: nothing is allowed"
+    elif (step := _step(schema, is_whole=is_whole)) is not None:
+        first = ceil(low / step) + (lowest == "exclusiveMinimum" and low % step == 0)
+        last = floor(high / step) - (highest == "exclusiveMaximum" and high % step == 0)
+        if first > last:
+            what = f"multiple of {schema['multipleOf']}" if "multipleOf" in schema else "whole number"
+            yield highest, f"no {what} is between {first_said} and {last_said}: nothing is allowed"
+
+
+def _bounds(schema: Schema, *keys: str) -> list[tuple[Fraction, str]]:
+    stated = ((_number(schema.get(key)), key) for key in keys)
+    return [(exact(value), key) for value, key in stated if value is not None and is_finite(value)]
+
+
+def _tightness(bound: tuple[Fraction, str]) -> tuple[Fraction, bool]:
+    # Of two equal bounds, the exclusive one is stricter.
+    return bound[0], bound[1].startswith("exclusive")
+
+
+def _looseness(bound: tuple[Fraction, str]) -> tuple[Fraction, bool]:
+    return bound[0], not bound[1].startswith("exclusive")
+
+
+def _step(schema: Schema, *, is_whole: bool) -> Fraction | None:
+    """Return a number of which every valid number is a multiple."""
+    divisor = _number(schema.get("multipleOf"))
+    if divisor is None or divisor <= 0:
+        return Fraction(1) if is_whole else None
+    # A whole multiple of 3/2 is a multiple of 3.
+    return Fraction(exact(divisor).numerator) if is_whole else exact(divisor)
+
+
+def _of_lists(schema: Schema) -> Iterator[_Contradiction]:
+    prefix, least, most = schema.get("prefixItems"), _number(schema.get("minItems")), _number(schema.get("maxItems"))
+    length = len(prefix) if isinstance(prefix, list) else 0
+    if schema.get("items") is False and least is not None and least > length:
+        yield "minItems", f"minItems {schema['minItems']} is more than the {length} items that items: false allows"
+    wanted = _number(schema.get("minContains", 1)) if "contains" in schema else None
+    if wanted is not None and most is not None and wanted > most:
+        yield "maxItems", f"maxItems {schema['maxItems']} is below the {wanted} items that contains asks for"
+
+
+def _of_objects(schema: Schema) -> Iterator[_Contradiction]:
+    properties, required = schema.get("properties", {}), schema.get("required", [])
+    least, most = _number(schema.get("minProperties")), _number(schema.get("maxProperties"))
+    if not isinstance(properties, dict) or not isinstance(required, list):
+        return
+    if most is not None and most < len(required):
+        yield "maxProperties", f"maxProperties {schema['maxProperties']} is below the {len(required)} that are required"
+    is_closed = schema.get("additionalProperties") is False and not schema.get("patternProperties")
+    if is_closed and least is not None and least > len(properties):
+        message = f"minProperties {schema['minProperties']} is more than the {len(properties)} that there are"
+        yield "minProperties", message
+
+
+def _number(value: JsonValue) -> float | None:
+    return value if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+
+def _matches(pattern: str, name: str, run: Run) -> bool:
+    run.count()
+    try:
+        return counted_matcher(pattern)(name, run)
+    except PatternError:
+        return True

@@ -1,4 +1,4 @@
-"""Every revision once more as plain SQL, for databases that Alembic does not reach and for people who read SQL."""
+"""Every revision as plain SQL, for databases that Alembic cannot connect to, and for readers of SQL."""
 
 from __future__ import annotations
 
@@ -8,24 +8,23 @@ from collections.abc import Container, Iterable, Iterator, Sequence
 from server_jobs.project import Project
 
 from ..files.generated_file import File, Ownership
-from .history import VIEWS, Revision, sql_paths
-from .replay import offline_statements, sqlite_statements
-from .seals import CHECKSUM, checksum
-from .views.objects import DIALECTS
+from .declared_state import DIALECTS
+from .existing_state import offline_statements, sqlite_statements
+from .history import CHECKSUM, VIEWS, Revision, checksum, sql_paths
 
 _LEADING_TAB = re.compile(r"^\t", re.MULTILINE)
-# Under its own name, and under the one that Alembic gives the copy when a table is made anew.
+# The table, and the name that Alembic gives its copy when it rebuilds the table.
 _JOBS = re.compile(r"\s*CREATE TABLE (_alembic_tmp_)?jobs\b")
 _TRAILING_SPACE = re.compile(r"[ \t]+$", re.MULTILINE)
 _VIEW = re.compile(r"\s*CREATE VIEW (\w+)")
 _DROP = re.compile(r"\s*DROP VIEW (?!IF EXISTS )")
-# A column of a view begins on a line of its own: see `sql_views.sqlite`.
+# Each column of a view starts on a new line: see `declared_state`.
 _COLUMN = re.compile(r"(?:\bSELECT|,)\n    (?=\S)")
 _MOST_COLUMNS, _MOST_BYTES = 100, 100_000  # https://developers.cloudflare.com/d1/platform/limits/
 
 
 def sql_files(project: Project, revisions: Sequence[Revision], kept: Container[str] = ()) -> Iterator[File]:
-    """The flat SQL of every revision, for SQLite, for D1, and for PostgreSQL, if one of its files is not `kept`."""
+    """Yield the flat SQL of each revision for SQLite, D1 and PostgreSQL, unless all its files are `kept`."""
     wanted = [one for one in revisions if not all(path in kept for path in sql_paths(project, one))]
     on_sqlite = sqlite_statements(revisions, [one for one in wanted if one.label != VIEWS])
     for revision in wanted:
@@ -34,16 +33,17 @@ def sql_files(project: Project, revisions: Sequence[Revision], kept: Container[s
         sqlite = _script(revision, statements["sqlite"])
         postgresql = _script(revision, statements["postgresql"])
         d1 = _script(revision, map(_for_d1, statements["sqlite"]))
-        # One text instead of two that are equal: they can be large.
+        # Share one text between equal files, because the texts can be large.
         texts = (sqlite, postgresql, sqlite if d1 == sqlite else d1)
         for path, text in zip(sql_paths(project, revision), texts, strict=True):
             yield File(path, text, Ownership.APPENDED)
 
 
 def _for_d1(statement: str) -> str:
-    """The table of jobs without row numbers: D1 charges for each row written, and they would need an index more.
+    """Create the table of jobs without row numbers: D1 charges for each written row, and row numbers need another
+    index.
 
-    And no view that it could not show.
+    Leave out views that exceed D1's limits.
     """
     if _JOBS.match(statement):
         return f"{statement.rstrip()} WITHOUT ROWID"

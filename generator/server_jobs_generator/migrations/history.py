@@ -1,7 +1,6 @@
 """The revisions of a project: each in a file that never changes, named after its content.
 
-A revision names the revisions that it follows. Two branches of version control give two heads, which the next revision
-joins.
+A revision names its parents. Two branches of version control give two heads, which the next revision joins.
 """
 
 from __future__ import annotations
@@ -12,17 +11,20 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Self
 
 from server_jobs.errors import ProjectError
 from server_jobs.project import Project
 
 from ..files.generated_file import read_file
-from ..files.git_history import is_of_another_branch
+from ..files.git import is_of_another_branch
 
 TABLES, SCHEDULES, VIEWS, MERGE = "tables", "schedules", "views", "merge"
-"""The labels of revisions. Those of views make and drop views, their indexes and their functions, and nothing else."""
+"""The labels of revisions. A revision of views creates and drops only views, their indexes and their functions."""
+
+CHECKSUM = "-- Checksum: "
+"""The comment in flat SQL before the checksum of the text below it."""
 
 _FILE = re.compile(r"server_jobs_(?P<number>\d{4})_(?P<digest>[0-9a-f]{8})_(?P<label>\w+)\.py")
 _PARENTS = re.compile(r"^down_revision = (None|\".*?\"|\(.*?\))$", re.MULTILINE | re.DOTALL)
@@ -33,7 +35,7 @@ _FLAT_SQL = ("migrations/sql/sqlite", "migrations/sql/postgresql", "worker/migra
 
 @dataclass(frozen=True)
 class Revision:
-    """One revision: its place in the history from 1, the digest of its content, its kind, and its text."""
+    """One revision: its position in the history from 1, the digest of its content, its label, and its text."""
 
     number: int
     digest: str
@@ -47,44 +49,44 @@ class Revision:
         return cls(number, digest, label, text.replace(draft_id(number), _id(number, digest)))
 
     def leading_to(self, fingerprint: str) -> Self:
-        """Return this revision with the fingerprint of the schema that it leads to; its id becomes another one."""
+        """Return this revision with the fingerprint of the schema that it leads to. This changes its id."""
         draft = self.text.replace(self.id, draft_id(self.number))
         stated = draft.replace("\ndepends_on = None\n", f'\ndepends_on = None\nleads_to = "{fingerprint}"\n', 1)
         return self.of(self.number, self.label, stated)
 
     @property
     def leads_to(self) -> str:
-        """The fingerprint of the schema after it, or "" if it does not say."""
+        """Return the fingerprint of the schema after it, or "" if it has none."""
         match = _LEADS_TO.search(self.text)
         return match[1] if match else ""
 
     @property
     def id(self) -> str:
-        """The id that Alembic stores."""
+        """Return the id that Alembic stores."""
         return _id(self.number, self.digest)
 
     @property
     def file_name(self) -> str:
-        """The name of its module in `versions/`."""
+        """Return the name of its module in `versions/`."""
         return f"{self.id}_{self.label}.py"
 
     @property
     def sql_name(self) -> str:
-        """The name of its flat SQL files."""
+        """Return the name of its flat SQL files."""
         return f"{self.id.removeprefix('server_jobs_')}_{self.label}.sql"
 
     @property
     def is_as_written(self) -> bool:
-        """Whether the digest in the id matches the text."""
+        """Return whether the digest in the id matches the text."""
         draft = self.text.replace(self.id, draft_id(self.number))
         return sha256(draft.encode()).hexdigest().startswith(self.digest)
 
     @cached_property
     def parents(self) -> tuple[str, ...]:
-        """The ids of the revisions that it follows; none for the first. Raises `ProjectError` if it does not say."""
+        """Return the ids of its parents; none for the first revision. Raises `ProjectError` if the text lacks them."""
         match = _PARENTS.search(self.text)
         if match is None:
-            raise ProjectError(f"the revision {self.file_name} has no down_revision; take it back from version control")
+            raise ProjectError(f"the revision {self.file_name} has no down_revision; restore it from version control")
         parents = literal_eval(match[1])
         return (parents,) if isinstance(parents, str) else tuple(map(str, parents or ()))
 
@@ -99,18 +101,18 @@ def _id(number: int, digest: str) -> str:
 
 
 def versions_folder(project: Project) -> str:
-    """Where the revisions lie, relative to the project's root."""
+    """Return the folder of the revisions, relative to the project's root."""
     return f"{project.output}/migrations/versions"
 
 
 def sql_paths(project: Project, revision: Revision) -> tuple[str, str, str]:
-    """Return where the flat SQL of a revision lies: for SQLite, for PostgreSQL and for D1."""
+    """Return the paths of a revision's flat SQL: for SQLite, for PostgreSQL and for D1."""
     sqlite, postgresql, d1 = (f"{project.output}/{folder}/{revision.sql_name}" for folder in _FLAT_SQL)
     return sqlite, postgresql, d1
 
 
 def appended_paths(project: Project) -> list[str]:
-    """Return the revisions of the generator that lie in the project, and their flat SQL, as found on disk."""
+    """Return the paths of the generator's revisions in the project, and of their flat SQL."""
     output = project.root / project.output
     versions = (project.root / versions_folder(project)).glob("server_jobs_*.py")
     found: list[Path] = [path for path in versions if is_revision(path.name)]
@@ -120,15 +122,15 @@ def appended_paths(project: Project) -> list[str]:
 
 
 def is_revision(name: str) -> bool:
-    """Whether a file in the folder of revisions is one of the generator's."""
+    """Return whether a file in the folder of revisions is one of the generator's."""
     return _FILE.fullmatch(name) is not None
 
 
 def read_history(project: Project) -> tuple[Revision, ...]:
-    """Return the generator's revisions, each behind those that it follows; others in the same folder are left alone.
+    """Return the generator's revisions, parents first. Other files in the folder are ignored.
 
-    A revision that was picked from another branch, without those that it follows, does not count: what it changed is
-    made anew. Raises `ProjectError` when two have the same id, or one follows a revision that was lost here.
+    A revision that was cherry-picked from another branch without its parents does not count; its changes are generated
+    again. Raises `ProjectError` if two revisions have the same id, or if a parent was lost.
     """
     folder = project.root / versions_folder(project)
     known: dict[str, Revision] = {}
@@ -141,7 +143,7 @@ def read_history(project: Project) -> tuple[Revision, ...]:
             if parent not in picked and not is_of_another_branch(project, f"{versions_folder(project)}/{parent}_"):
                 raise ProjectError(
                     f"{folder} has {revision.file_name}, which follows {parent}, but no revision of that id: "
-                    "take it back from version control"
+                    "restore it from version control"
                 )
         if missing:
             picked.add(revision.id)
@@ -151,13 +153,13 @@ def read_history(project: Project) -> tuple[Revision, ...]:
 
 
 def heads(history: Sequence[Revision]) -> tuple[Revision, ...]:
-    """Return the revisions that no other one follows."""
+    """Return the revisions without children."""
     followed = {parent for revision in history for parent in revision.parents}
     return tuple(revision for revision in history if revision.id not in followed)
 
 
 def ancestors(history: Sequence[Revision], ids: Iterable[str]) -> tuple[Revision, ...]:
-    """Return these revisions and all that they follow, in the order of `history`."""
+    """Return these revisions and all their ancestors, in the order of `history`."""
     by_id: Mapping[str, Revision] = {revision.id: revision for revision in history}
     found, rest = set[str](), [*ids]
     while rest:
@@ -168,14 +170,30 @@ def ancestors(history: Sequence[Revision], ids: Iterable[str]) -> tuple[Revision
     return tuple(revision for revision in history if revision.id in found)
 
 
-def revision_of(file_name: str, text: str) -> Revision | None:
-    """Return the revision in a file of that name; None if it is none of the generator's."""
+def _revision_of(file_name: str, text: str) -> Revision | None:
+    """Return the revision in a file of that name; None if the generator did not write it."""
     match = _FILE.fullmatch(file_name)
     return None if match is None else Revision(int(match["number"]), match["digest"], match["label"], text)
 
 
+def checksum(body: str) -> str:
+    """Return the checksum line of a text of flat SQL."""
+    return sha256(body.encode()).hexdigest()[:16]
+
+
+def is_intact(path: str, content: bytes) -> bool:
+    """Return whether the seal of a file matches its content."""
+    text = content.decode("utf-8", "replace")
+    name = PurePosixPath(path).name
+    if is_revision(name):
+        revision = _revision_of(name, text)
+        return revision is not None and revision.is_as_written
+    stated, _, body = text.partition(CHECKSUM)[2].partition("\n")
+    return stated == checksum(body)
+
+
 def _read(path: Path) -> Revision | None:
-    return revision_of(path.name, (read_file(path) or b"").decode()) if is_revision(path.name) else None
+    return _revision_of(path.name, (read_file(path) or b"").decode()) if is_revision(path.name) else None
 
 
 def _order(revision: Revision) -> tuple[int, str, str]:

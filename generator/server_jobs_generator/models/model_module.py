@@ -1,7 +1,7 @@
 """The text of `models/<spec_name>.py`: Pydantic models of params and result, and a TypedDict of the params.
 
-`model_plan` names the classes, `code_generator` finds the types of their properties, this module prints them, and
-`code_check` looks at the result before anybody gets it.
+`model_plan` names the classes, `property_types` finds the types of their properties, this module prints them, and
+`code_check` checks the result.
 """
 
 from __future__ import annotations
@@ -9,7 +9,8 @@ from __future__ import annotations
 import json
 import keyword
 import unicodedata
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from pydantic import JsonValue
 from server_jobs.contract.json_schema import definitions_of
@@ -33,53 +34,49 @@ from ..python.code import (
     tuple_of,
 )
 from ..python.code_check import IMPORTABLE, IMPORTS, check_code
-from ..sql.column_types import properties_of
-from .code_generator import EXTRAS
-from .default_value import DefaultValue
-from .hidden_values import HiddenValues
-from .model_plan import ClassPlan, ModelPlan, PropertyPlan, plan_models
-from .model_types import Checked, Generic, Limited, Named, Type, Union
-from .type_memory import TypeMemory
-from .type_text import TypeText, exploded, flat, is_breakable
+from ..sql import properties_of
+from .model_plan import Checked, ClassPlan, Generic, Limited, ModelPlan, Named, PropertyPlan, Type, Union, plan_models
+from .property_types import EXTRAS, PropertyTypes, Types
+from .type_text import DefaultValue, TypeText, exploded, flat, is_breakable
 
 _INDENT = 4
-# So many jobs are planned ahead, for their types to be asked for together; plans are large.
-_AT_ONCE = 100
 
 
 def render_models(job: JobSpec) -> str:
-    """The module with `<Class>Params`, `<Class>Result`, their nested models and `<Class>ParamsDict`.
+    """Return the module with `<Class>Params`, `<Class>Result`, their nested models and `<Class>ParamsDict`.
 
-    Of an earlier version it is `<Class>ParamsV<version>` and the models in it.
+    For an earlier version, the module has `<Class>ParamsV<version>` and its nested models.
 
-    The same spec always gives the same text, and the text has passed the allow-list of `code_check`. Raises
-    `GeneratedCodeError` (a bug, never a user's mistake) when it would not.
+    The same spec always gives the same text. Raises `GeneratedCodeError` if the text breaks the allow-list of
+    `code_check`, which is a bug of the generator.
     """
     (text,) = render_all_models([job])
     return text
 
 
-def render_all_models(jobs: Sequence[JobSpec], memory: TypeMemory | None = None) -> Iterator[str]:
-    """The modules of many jobs, each as `render_models` gives it, in less time; `memory` has what was asked before."""
-    memory = memory or TypeMemory()
-    for start in range(0, len(jobs), _AT_ONCE):
-        some = jobs[start : start + _AT_ONCE]
-        plans = [plan_models(job, IMPORTABLE) for job in some]
-        for job, plan, types in zip(some, plans, memory.types_of(plans), strict=True):
-            text = _Module(job, plan, types).text()
-            check_code(text)
-            yield text
+def render_all_models(jobs: Sequence[JobSpec], types: PropertyTypes | None = None) -> list[str]:
+    """Like `render_models`, but return the modules of many jobs, with one call of the code generator.
+
+    `types` may have answers of earlier runs.
+    """
+    types = types or PropertyTypes()
+    plans = [plan_models(job, IMPORTABLE) for job in jobs]
+    types.ask(plans)
+    texts = [_Module(job, plan, types.of(plan)).text() for job, plan in zip(jobs, plans, strict=True)]
+    for text in texts:
+        check_code(text)
+    return texts
 
 
 class _Module:
-    def __init__(self, job: JobSpec, plan: ModelPlan, types: Mapping[tuple[str, str], Type]) -> None:
+    def __init__(self, job: JobSpec, plan: ModelPlan, types: Types) -> None:
         self._job = job
         self._plan = plan
         self._types = types
         self._uses: set[str] = set()
         self._texts = TypeText(plan, self._uses)
         self._defaults = DefaultValue(plan, self._uses)
-        self._hidden = HiddenValues(plan, types).of(job.options.redact)
+        self._hidden = _HiddenValues(plan, types).of(job.options.redact)
 
     def text(self) -> str:
         if self._job.is_earlier:
@@ -97,7 +94,7 @@ class _Module:
         return f"Params and result of {self._job.class_name}."
 
     def _imports(self) -> Iterator[Code]:
-        """Blocks of imports, as the linter sorts them: the standard library before everything else."""
+        """Yield blocks of imports in the order of the linter, the standard library first."""
         yield import_names("__future__", ["annotations"])
         lines = {module: sorted(names & self._uses) for module, names in IMPORTS.items()}
         used = {module: import_names(module, names) for module, names in lines.items() if names}
@@ -109,7 +106,7 @@ class _Module:
     def _model(self, plan: ClassPlan) -> str:
         lines = [self._class_line(plan)]
         body = [line for item in plan.properties for line in self._property(plan, item)]
-        if plan.extras is not False:
+        if plan.extras is not None:
             body.insert(0, self._extras(plan))
         description = self._description(plan)
         if description or not body:
@@ -123,7 +120,7 @@ class _Module:
         base = "JobModel" if plan.checks is None else "CheckedModel"
         self._uses.add(base)
         items: list[tuple[str, Expression]] = [("", Code(base))]
-        items.append(("extra=", literal("forbid" if plan.extras is False else "allow")))
+        items.append(("extra=", literal("forbid" if plan.extras is None else "allow")))
         if plan.checks is not None:
             items.append(("checks=", Text(plan.checks)))
         if hidden := self._hidden.get(plan.token):
@@ -149,7 +146,7 @@ class _Module:
             yield _indented(docstring(description, _INDENT))
 
     def _annotation(self, item: PropertyPlan, one: Type) -> tuple[Expression, Expression | None]:
-        """The annotation of a property, and what stands behind the `=`."""
+        """Return the annotation of a property, and its default."""
         alias: dict[str, Expression] = {} if item.json_name == item.python_name else {"alias": Text(item.json_name)}
         if item.is_required:
             return self._texts.in_model(one, **alias), None
@@ -160,7 +157,7 @@ class _Module:
         return self._texts.omittable(one, **alias), Code("None")
 
     def _classes_of_params(self) -> list[ClassPlan]:
-        """The classes that params are made of, in the order in which they stand in the module."""
+        """Return the class of the params and all classes in it, in the order of the module."""
         reached: set[str] = set()
         pending = [self._plan.params]
         while pending:
@@ -195,8 +192,8 @@ class _Module:
         return f"{line}\n{docstring(title)}"
 
     def _has_more(self, plan: ClassPlan) -> bool:
-        """Whether only some of its documents have a property, by an alternative: a TypedDict would refuse those."""
-        if plan.extras is False or plan.checks is None:
+        """Return whether an alternative of the schema adds a property. A TypedDict would refuse this property."""
+        if plan.extras is None or plan.checks is None:
             return False
         checks = json.loads(plan.checks)
         named = properties_of(checks, definitions_of(checks))
@@ -206,7 +203,10 @@ class _Module:
         return self._texts.of_key(self._types[plan.token, item.token], is_required=item.is_required)
 
     def _quoted_key_type(self, plan: ClassPlan, item: PropertyPlan) -> Expression:
-        """Unlike in a class body, the types in a call are evaluated at once: only what stands above has a name yet."""
+        """Return the type of a key for a call of `TypedDict`, which evaluates types at once.
+
+        The type is in quotes if it needs a class that the module has not defined yet.
+        """
         one = self._types[plan.token, item.token]
         tokens = list(self._plan.classes)
         above = tokens[: tokens.index(plan.token)]
@@ -224,7 +224,7 @@ def _indented(text: str) -> str:
 
 
 def _statement(target: str, annotation: Expression, default: Expression | None) -> str:
-    """`target: annotation = default` in the body of a class; what does not fit on the line breaks in its brackets."""
+    """Return `target: annotation = default` for the body of a class. Break long lines inside brackets."""
     head = _indented(f"{target}: ")
     line = head + flat(annotation)
     if default is None:
@@ -241,16 +241,16 @@ def _statement(target: str, annotation: Expression, default: Expression | None) 
 
 
 def _broken(default: Expression, column: int) -> str:
-    """A default that does not fit behind its annotation."""
+    """Return a default that does not fit on the line of its annotation."""
     if isinstance(default, Code):
         return f"(\n{' ' * 2 * _INDENT}{default}\n{' ' * _INDENT})"
     return lay_out(default, _INDENT, column)
 
 
 def _can_be_attribute(json_name: str) -> bool:
-    """Whether a key can be declared in the body of a class, where Python would change some: `__x`, ligatures.
+    """Return whether the body of a class can declare a key. Python would change some names there: `__x`, ligatures.
 
-    From 3.13 on it takes some that nobody sees, such as a zero width joiner.
+    Refuse invisible characters as well: from 3.13 on, Python accepts some in names, such as a zero width joiner.
     """
     is_name = json_name.isidentifier() and json_name.isprintable() and not keyword.iskeyword(json_name)
     return is_name and not json_name.startswith("__") and unicodedata.is_normalized("NFKC", json_name)
@@ -267,3 +267,59 @@ def _names(one: Type) -> Iterator[str]:
                 yield from _names(member)
         case _:
             pass
+
+
+@dataclass(slots=True)
+class _HiddenValues:
+    """The names to mask by class token, for the redacted pointers into params.
+
+    A class masks its names wherever it is used. If a pointer leads into a list or a dict, the whole list or dict is
+    masked.
+    """
+
+    plan: ModelPlan
+    types: Mapping[tuple[str, str], Type]
+    names: dict[str, set[str]] = field(default_factory=dict[str, set[str]])
+
+    def of(self, pointers: Iterable[str]) -> Mapping[str, set[str]]:
+        """Return the names to mask by class token: attributes by Python name, additional properties by JSON name."""
+        for pointer in pointers:
+            keys = [token.replace("~1", "/").replace("~0", "~") for token in pointer.split("/")[1:]]
+            self._hide(self.plan.classes[self.plan.params], keys)
+        return self.names
+
+    def _hide(self, plan: ClassPlan, keys: Sequence[str]) -> None:
+        if plan.is_union:
+            for part in self._classes(plan, plan.properties[0]):
+                self._hide(part, keys)
+            return
+        hidden = self.names.setdefault(plan.token, set())
+        if not keys:
+            hidden.update(item.python_name for item in plan.properties)
+            return
+        item = next((item for item in plan.properties if item.json_name == keys[0]), None)
+        inner = list(self._classes(plan, item)) if item is not None and len(keys) > 1 else []
+        if item is None:
+            hidden.update(keys[:1] if plan.extras is not None else ())
+        elif not inner:
+            hidden.add(item.python_name)
+        for part in inner:
+            self._hide(part, keys[1:])
+
+    def _classes(self, plan: ClassPlan, item: PropertyPlan) -> Iterator[ClassPlan]:
+        """Yield the possible classes of a property; none if it may also be a list, a dict or a tuple."""
+        members = list(_members(self.types[plan.token, item.token]))
+        if not any(isinstance(member, Generic) for member in members):
+            names = [member.name for member in members if isinstance(member, Named)]
+            yield from (self.plan.classes[name] for name in names if name in self.plan.classes)
+
+
+def _members(one: Type) -> Iterator[Type]:
+    match one:
+        case Limited(inner, _) | Checked(inner, _):
+            yield from _members(inner)
+        case Union(members):
+            for member in members:
+                yield from _members(member)
+        case _:
+            yield one

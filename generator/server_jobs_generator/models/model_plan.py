@@ -1,118 +1,184 @@
-"""Which classes the params and the result of a job become, and what each of their properties holds.
+"""The classes for the params and the result of a job, and a question about the type of each property.
 
-Classes and properties go to the code generator under plain tokens (`C1`, `p1`), and its answer is read back by them:
-of a spec's texts, it sees the values of `enum` and `const` and the patterns, and nothing else.
+A question is a JSON schema for the code generator. A token (`C1`, `k1`) stands for each class and for each part with
+limits; the code generator takes it for the name of a custom type. So questions of different jobs are often equal. The
+only texts of a spec in a question are values of `enum` and `const`.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 
 from pydantic import JsonValue
 from server_jobs.contract.formats import FORMATS
+from server_jobs.contract.json_schema import definitions_of
 from server_jobs.contract.schemas.patterns import translate
 
 from ..ir.spec import JobSpec
-from ..ir.typed_form import DEFINITIONS, is_class, referenced_name, rest_of, self_contained
+from ..ir.typed_form import is_class, referenced_name, rest_of, self_contained
 from ..ir.typed_schema import TypedSchemas
 from ..lint.schema_lint import Schema, types_of
 from ..python.names import ClassNames, pascal_case, property_name
 from ..read.keywords import ANNOTATIONS
 
-CUSTOM_TYPES = "server_jobs.contract.formats."
+FORMAT_TYPES = {name: "".join(map(str.capitalize, name.split("-"))) for name in FORMATS}
+"""The names of our format types, by `format`."""
 
-_TYPE_NAMES = {name: "".join(map(str.capitalize, name.split("-"))) for name in FORMATS}
-_CONSTRAINTS = {
-    "string": ("minLength", "maxLength"),
-    "integer": ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"),
-    "number": ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"),
-    "object": ("minProperties", "maxProperties"),
-    "array": ("minItems", "maxItems"),
+Scalar = str | int | float | bool | None
+
+_MODULE_OF_TYPES = "server_jobs.contract.formats"
+_RANGE = {"minimum": "ge", "exclusiveMinimum": "gt", "maximum": "le", "exclusiveMaximum": "lt"}
+_LIMITS: Mapping[str, Mapping[str, str]] = {
+    "string": {"minLength": "min_length", "maxLength": "max_length", "pattern": "pattern"},
+    "integer": {**_RANGE, "multipleOf": "multiple_of"},
+    "number": _RANGE,
+    "object": {"minProperties": "min_length", "maxProperties": "max_length"},
+    "array": {"minItems": "min_length", "maxItems": "max_length"},
 }
-_LIMITS = frozenset({"pattern"}).union(*_CONSTRAINTS.values())
+"""Keywords that limit a type, with the equivalent arguments of `Field`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """A type by its name: a builtin type, a format type, or the token of a planned class."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Generic:
+    """`list`, `dict` or `tuple` of other types."""
+
+    name: str
+    arguments: tuple[Type, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Union:
+    """Any of several types."""
+
+    members: tuple[Type, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """One of several plain values."""
+
+    values: tuple[Scalar, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Limited:
+    """A type with the keyword arguments of `Field` that limit it."""
+
+    type: Type
+    limits: tuple[tuple[str, Scalar], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """A type with the JSON text of a schema to check its values against."""
+
+    type: Type
+    schema: str
+
+
+Type = Named | Generic | Union | Choice | Limited | Checked
+
+
+def members_of(one: Type) -> tuple[Type, ...]:
+    """Return the members of a union, or any other type alone."""
+    return one.members if isinstance(one, Union) else (one,)
+
+
+@dataclass(frozen=True, slots=True)
+class PartPlan:
+    """A part of a type: the question about it, its limits, and its checks.
+
+    `limits` are arguments of `Field`. `checks` is the JSON text of a schema to check values against.
+    """
+
+    question: JsonValue
+    limits: tuple[tuple[str, Scalar], ...] = ()
+    checks: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TypePlan:
+    """The question about a type, and the parts in it by token.
+
+    Each type numbers its parts from 1, so that properties of the same shape have the same question.
+    """
+
+    question: JsonValue
+    parts: Mapping[str, PartPlan]
 
 
 @dataclass(frozen=True, slots=True)
 class PropertyPlan:
-    """A property of a class: its names, its schema in the spec, and the one that the code generator is given."""
+    """A property of a class: its names, its schema in the spec, and its type."""
 
     token: str
     json_name: str
     python_name: str
     schema: JsonValue
-    prepared: JsonValue
+    type: TypePlan
     is_required: bool
 
 
 @dataclass(slots=True)
 class ClassPlan:
-    """A class. `extras` is the prepared schema of its additional properties, False where there are none.
+    """A class. `extras` is the type of the dict of its additional properties; None if there are none.
 
-    `checks` is the JSON text of what its objects have to be checked for, None where its types say it all. One that
-    `is_union` is one of several objects; its only property is `root`, which has them as its type.
+    `checks` is the JSON text of a schema to check its objects against; None if its types express everything. A class
+    with `is_union` stands for one of several objects. Its only property is `root`, a union of these objects.
     """
 
     token: str
     name: str
     schema: Schema
-    extras: JsonValue = False
+    extras: TypePlan | None = None
     checks: str | None = None
     properties: list[PropertyPlan] = field(default_factory=list[PropertyPlan])
     is_union: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class CheckPlan:
-    """A type that allows more than its schema: the prepared schema of the type, and the JSON text of what to check."""
-
-    prepared: JsonValue
-    checks: str
-
-
-@dataclass(frozen=True, slots=True)
 class ModelPlan:
-    """The classes of a module by token, those that others are made of first.
+    """The classes of a module by token, nested classes first.
 
-    `params` and `result` are two of the tokens. `tokens` finds the class of a schema by the identity of the schema.
-    `parts` are prepared schemas that the properties refer to by tokens of their own, `checked` those with checks.
-    All schemas are typed ones.
+    `params` and `result` are two of the tokens. `tokens` maps the `id` of a schema to the token of its class. All
+    schemas are typed schemas.
     """
 
     classes: Mapping[str, ClassPlan]
-    parts: Mapping[str, JsonValue]
-    checked: Mapping[str, CheckPlan]
     params: str
     result: str
     definitions: Schema
     tokens: Mapping[int, str]
 
     def target(self, schema: JsonValue) -> JsonValue:
-        """The schema behind any chain of references."""
+        """Return the schema at the end of a chain of references."""
         while (name := referenced_name(schema)) is not None:
             schema = self.definitions[name]
         return schema
 
 
 def plan_models(job: JobSpec, taken: Iterable[str]) -> ModelPlan:
-    """Plan the classes of a job; none gets one of the `taken` names."""
-    stated = _definitions_of(job.params) | _definitions_of(job.result)
+    """Plan the classes of a job, and use none of the `taken` names."""
+    stated = {**definitions_of(job.params), **definitions_of(job.result)}
     typed = TypedSchemas(stated)
     planner = _Planner(typed.definitions, stated, ClassNames(taken))
-    # Both names are taken before any definition can ask for them.
+    # Reserve both names before a definition can take them.
     suffix = f"V{job.options.version}" if job.is_earlier else ""
     names = [planner.names.take(f"{job.class_name}{part}{suffix}", "") for part in ("Params", "Result")]
     params, result = (
         planner.plan_class(*pair) for pair in zip(map(typed.part, (job.params, job.result)), names, strict=True)
     )
     classes = {plan.token: plan for plan in planner.done}
-    return ModelPlan(classes, planner.parts, planner.checked, params, result, planner.definitions, planner.tokens)
-
-
-def _definitions_of(part: Schema) -> dict[str, JsonValue]:
-    definitions = part.get("$defs")
-    return dict(definitions) if isinstance(definitions, dict) else {}
+    return ModelPlan(classes, params, result, planner.definitions, planner.tokens)
 
 
 @dataclass(slots=True)
@@ -122,11 +188,10 @@ class _Planner:
     names: ClassNames
     tokens: dict[int, str] = field(default_factory=dict[int, str])
     done: list[ClassPlan] = field(default_factory=list[ClassPlan])
-    parts: dict[str, JsonValue] = field(default_factory=dict[str, JsonValue])
-    checked: dict[str, CheckPlan] = field(default_factory=dict[str, CheckPlan])
+    parts: dict[str, PartPlan] = field(default_factory=dict[str, PartPlan])
 
     def plan_class(self, schema: Schema, name: str) -> str:
-        """Plan the class for a schema; its token is known from the start, so that it may refer to itself."""
+        """Plan the class for a schema, and return its token. Assign the token first: the schema may refer to itself."""
         token = self.tokens[id(schema)] = f"C{len(self.tokens) + 1}"
         if "anyOf" in schema:
             self.done.append(self._plan_union(schema, token, name))
@@ -139,7 +204,7 @@ class _Planner:
 
     def _plan_union(self, schema: Schema, token: str, name: str) -> ClassPlan:
         said = {key: value for key, value in schema.items() if key not in ANNOTATIONS}
-        root = PropertyPlan("p1", "root", "root", said, self._prepared(said, name, name), is_required=True)
+        root = PropertyPlan("p1", "root", "root", said, self._type(said, name, name), is_required=True)
         return ClassPlan(token, name, schema, properties=[root], is_union=True)
 
     def _plan_properties(self, plan: ClassPlan) -> None:
@@ -150,110 +215,115 @@ class _Planner:
             token, python_name = f"p{len(plan.properties) + 1}", property_name(json_name)
             if python_name is None:
                 raise ValueError(f"the property {json_name!r} of {plan.name} has not passed the lint")
-            prepared = self._prepared(schema, pascal_case(json_name), plan.name)
+            type_plan = self._type(schema, pascal_case(json_name), plan.name)
             plan.properties.append(
-                PropertyPlan(token, json_name, python_name, schema, prepared, is_required=json_name in required)
+                PropertyPlan(token, json_name, python_name, schema, type_plan, is_required=json_name in required)
             )
         extras = plan.schema.get("additionalProperties", False)
-        plan.extras = extras is not False and self._prepared(extras, f"{plan.name}Value", plan.name)
+        if extras is not False:
+            inner = self._type(extras, f"{plan.name}Value", plan.name)
+            plan.extras = replace(inner, question={"type": "object", "additionalProperties": inner.question})
 
-    def _prepared(self, schema: JsonValue, wanted: str, parent: str) -> JsonValue:
-        """What the code generator is told: structure, limits and choices, in its own terms."""
+    def _type(self, schema: JsonValue, wanted: str, parent: str) -> TypePlan:
+        """Plan a type, and number its parts from 1. `wanted` is the class name if the type needs a class."""
+        outer, self.parts = self.parts, {}
+        question = self._question(schema, wanted, parent)
+        parts, self.parts = self.parts, outer
+        return TypePlan(question, parts)
+
+    def _question(self, schema: JsonValue, wanted: str, parent: str) -> JsonValue:
         if not isinstance(schema, dict):
             return schema
         rest = rest_of(schema)
+        question = self._question_of_types(schema, wanted, parent)
         if rest is True or (is_class(schema) and types_of(schema) == ("object",)):
-            return self._prepared_types(schema, wanted, parent)
-        prepared = self._prepared_types(schema, wanted, parent)
-        token = f"k{len(self.checked) + 1}"
-        self.checked[token] = CheckPlan(prepared, self._text(rest))
-        # To the code generator it is a type of a name that it knows nothing of.
-        return {"type": "string", "customTypePath": CUSTOM_TYPES + token}
+            return question
+        return self._part(PartPlan(question, checks=self._text(rest)))
 
     def _text(self, rest: JsonValue) -> str:
-        return json.dumps(self_contained(rest, self.stated), ensure_ascii=False)
+        whole = self_contained(rest, self.stated) if isinstance(rest, dict) else rest
+        return json.dumps(whole, ensure_ascii=False)
 
-    def _prepared_types(self, schema: Schema, wanted: str, parent: str) -> JsonValue:
+    def _question_of_types(self, schema: Schema, wanted: str, parent: str) -> JsonValue:
         name = referenced_name(dict(schema))
         if name is not None:
             target = self.definitions[name]
-            return self._prepared(target, name, parent)
+            return self._question(target, name, parent)
         branches = schema.get("anyOf", schema.get("oneOf"))
         if isinstance(branches, list):
-            return {"anyOf": self._prepared_branches(branches, wanted, parent)}
+            return {"anyOf": self._questions_of_branches(branches, wanted, parent)}
         if "enum" in schema:
             return {"enum": schema["enum"]}
         if "type" not in schema:
             return True
-        kinds = [self._prepared_type(kind, schema, wanted, parent) for kind in types_of(schema)]
-        return kinds[0] if len(kinds) == 1 else {"anyOf": [self._part(kind) for kind in kinds]}
+        kinds = [self._question_of_type(kind, schema, wanted, parent) for kind in types_of(schema)]
+        return kinds[0] if len(kinds) == 1 else {"anyOf": kinds}
 
     def _class_token(self, schema: Schema, wanted: str, parent: str) -> str:
         known = self.tokens.get(id(schema))
         return known or self.plan_class(schema, self.names.take(wanted, f"{parent}{wanted or 'Part'}"))
 
-    def _prepared_part(self, schema: JsonValue, wanted: str, parent: str) -> JsonValue:
-        return self._part(self._prepared(schema, wanted, parent))
+    def _part(self, part: PartPlan) -> JsonValue:
+        token = f"k{len(self.parts) + 1}"
+        self.parts[token] = part
+        return _named(token)
 
-    def _part(self, prepared: JsonValue) -> JsonValue:
-        """What is inside a list, a tuple, a dict or a union: by a token if it has limits, which get lost there else."""
-        if not isinstance(prepared, dict) or not prepared.keys() & _LIMITS:
-            return prepared
-        token = f"T{len(self.parts) + 1}"
-        self.parts[token] = prepared
-        return {"$ref": DEFINITIONS + token}
-
-    def _prepared_branches(self, branches: list[JsonValue], wanted: str, parent: str) -> list[JsonValue]:
+    def _questions_of_branches(self, branches: list[JsonValue], wanted: str, parent: str) -> list[JsonValue]:
         objects = sum(is_class(branch) for branch in branches)
         return [
-            self._prepared_part(branch, wanted if objects == 1 else f"{wanted}{_word_of(branch) or number}", parent)
+            self._question(branch, wanted if objects == 1 else f"{wanted}{_word_of(branch) or number}", parent)
             for number, branch in enumerate(branches, 1)
         ]
 
-    def _prepared_type(self, kind: str, schema: Schema, wanted: str, parent: str) -> JsonValue:
+    def _question_of_type(self, kind: str, schema: Schema, wanted: str, parent: str) -> JsonValue:
         if kind == "object" and is_class(schema):
-            return {"$ref": DEFINITIONS + self._class_token(schema, wanted, parent)}
-        stated = {key: schema[key] for key in _CONSTRAINTS.get(kind, ()) if key in schema}
-        limits = _whole(stated) if kind == "integer" else stated
-        return {"type": kind} | limits | self._prepared_content(kind, schema, wanted, parent)
+            return _named(self._class_token(schema, wanted, parent))
+        question = self._question_without_limits(kind, schema, wanted, parent)
+        if "prefixItems" in question:
+            # The code generator would write a class for a tuple inside another type.
+            return self._part(PartPlan(question))
+        limits = tuple(_limits(kind, schema))
+        return self._part(PartPlan(question, limits)) if limits else question
 
-    def _prepared_content(self, kind: str, schema: Schema, wanted: str, parent: str) -> dict[str, JsonValue]:
+    def _question_without_limits(self, kind: str, schema: Schema, wanted: str, parent: str) -> dict[str, JsonValue]:
         match kind:
-            case "string":
-                return _prepared_text(schema)
+            case "string" if (name := schema.get("format")) is not None:
+                return _named(FORMAT_TYPES[str(name)])
             case "object":
                 values = schema.get("additionalProperties", True)
-                return {"additionalProperties": self._prepared_part(values, f"{wanted}Value", parent)}
+                return {"type": kind, "additionalProperties": self._question(values, f"{wanted}Value", parent)}
             case "array" if isinstance(prefix := schema.get("prefixItems"), list):
-                items = [self._prepared_part(item, f"{wanted}Item{n}", parent) for n, item in enumerate(prefix, 1)]
-                return {"prefixItems": items, "items": False, "minItems": len(items), "maxItems": len(items)}
+                items = [self._question(item, f"{wanted}Item{n}", parent) for n, item in enumerate(prefix, 1)]
+                count = len(items)
+                return {"type": kind, "prefixItems": items, "items": False, "minItems": count, "maxItems": count}
             case "array":
-                return {"items": self._prepared_part(schema.get("items", True), f"{wanted}Item", parent)}
+                return {"type": kind, "items": self._question(schema.get("items", True), f"{wanted}Item", parent)}
             case _:
-                return {}
+                return {"type": kind}
 
 
-def _whole(limits: Schema) -> dict[str, JsonValue]:
-    """Limits of an integer, `1.0` as `1`. Every integer is a multiple of 1, which the code generator leaves out."""
-    return {
-        key: int(value) if isinstance(value, float) else value
-        for key, value in limits.items()
-        if (key, value) != ("multipleOf", 1)
-    }
+def _named(name: str) -> dict[str, JsonValue]:
+    """Return the schema of a custom type, which the code generator knows only by name."""
+    return {"type": "string", "customTypePath": f"{_MODULE_OF_TYPES}.{name}"}
 
 
-def _prepared_text(schema: Schema) -> dict[str, JsonValue]:
-    format_name, pattern = schema.get("format"), schema.get("pattern")
-    prepared: dict[str, JsonValue] = {}
-    if isinstance(format_name, str):
-        prepared["customTypePath"] = CUSTOM_TYPES + _TYPE_NAMES[format_name]
-    if isinstance(pattern, str):
-        prepared["pattern"] = translate(pattern)
-    return prepared
+def _limits(kind: str, schema: Schema) -> Iterator[tuple[str, Scalar]]:
+    """Yield the limits of one type as arguments of `Field`, with the right type: `minLength` may be 1.0."""
+    for keyword, argument in _LIMITS.get(kind, {}).items():
+        match schema.get(keyword):
+            case str(pattern):
+                yield argument, translate(pattern)
+            case int() | float() as limit if kind == "number":
+                yield argument, float(limit)
+            case int() | float() as limit if (keyword, limit) != ("multipleOf", 1):
+                # Every integer is a multiple of 1.
+                yield argument, int(limit)
+            case _:
+                pass
 
 
 def _word_of(branch: JsonValue) -> str:
-    """What tells a branch from the others, as part of a name: the first text that one of its properties always is."""
+    """Return a word for a branch as part of a class name: the first text that is the only value of a property."""
     properties = branch.get("properties") if isinstance(branch, dict) else None
     for schema in properties.values() if isinstance(properties, dict) else ():
         match schema:

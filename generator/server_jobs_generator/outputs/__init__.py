@@ -1,1 +1,1 @@
-"""What a project may ask for beside its code: documents, types for other languages, a catalogue, strategies, fakes."""
+"""Optional documents of all jobs: OpenAPI, AsyncAPI, a catalogue for people, and types for TypeScript."""

@@ -1,4 +1,4 @@
-"""What is wrong with a spec: one line a problem, with the place an editor can jump to."""
+"""Problems of specs: one line for each, with a place that an editor can open."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from heapq import nlargest
 from itertools import islice
 from typing import cast
 
-from server_jobs.domain.suggestions import near
+from server_jobs.domain.suggestions import closest
 
 _LONGEST_SHOWN = 60
 _LONGEST_POINTER = 300
@@ -19,7 +19,7 @@ _MOST_KNOWN = 4_000
 
 @dataclass(frozen=True, slots=True, order=True)
 class SpecProblem:
-    """One thing that is wrong with a file under `specs/`.
+    """One problem of a file under `specs/`.
 
     `path` is relative to the project's root, with `/`; `line` and `column` count from 1; `pointer` is the JSON pointer
     of the value, `""` for the whole file; `rule` is the id of a `Rule`. Problems sort in reading order.
@@ -37,12 +37,12 @@ class SpecProblem:
 
     @property
     def text(self) -> str:
-        """The place and the message on one line of printable characters, without the rule."""
+        """Return the place and the message on one line of printable characters, without the rule."""
         return printable(f"{self.path}:{self.line}:{self.column} {self.pointer_and_message}")
 
     @property
     def pointer_and_message(self) -> str:
-        """What stands behind the place; the middle of a pointer that no line has room for is left out."""
+        """Return the text after the place. A pointer that is too long for a line is shortened in the middle."""
         pointer = self.pointer or "(whole file)"
         if len(pointer) > _LONGEST_POINTER:
             half = _LONGEST_POINTER // 2
@@ -51,12 +51,16 @@ class SpecProblem:
 
 
 def printable(text: str) -> str:
-    """The text on one line: control, bidirectional and other invisible characters become escapes."""
+    """Return the text on one line: control, bidirectional and other invisible characters become escapes."""
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
 
 
 def shown(value: object) -> str:
-    """A value of a spec as it stands in a message: as JSON, shortened."""
+    """Return a value of a spec for a message: as JSON, shortened.
+
+    >>> shown({"to": "ann@example.com"})
+    '{"to": "ann@example.com"}'
+    """
     text = ""
     for part in _parts(value):
         text += part
@@ -66,7 +70,7 @@ def shown(value: object) -> str:
 
 
 def _parts(value: object) -> Iterator[str]:
-    """The JSON text bit by bit: what is not shown of a large value costs nothing."""
+    """Yield the JSON text in pieces, so that the hidden part of a large value costs nothing."""
     match value:
         case str():
             yield json.dumps(value[:_LONGEST_SHOWN], ensure_ascii=False)
@@ -87,40 +91,39 @@ def _parts(value: object) -> Iterator[str]:
 
 
 def listed(names: Iterable[str]) -> str:
-    """Names in a message: `a, b or c`."""
+    """Return names for a message: `a, b or c`."""
     *others, last = names
     return f"{', '.join(others)} or {last}" if others else last
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """` (did you mean "…"?)` when a known name is close, else nothing."""
+    """Return ` (did you mean "…"?)` if a known name is similar, else nothing."""
     return did_you_mean(nearest_of(name, known))
 
 
 def did_you_mean(name: str | None) -> str:
-    """A name in brackets behind a message, nothing for None."""
+    """Return a name in brackets for the end of a message, nothing for None."""
     return "" if name is None else f" (did you mean {shown(name)}?)"
 
 
 def nearest_of(name: str, known: Iterable[str]) -> str | None:
-    """The known name that is closest, None if none is close. Capitals, `-` and `_` do not count."""
+    """Return the most similar known name; None if none is similar. Capitals, `-` and `_` do not count."""
     wanted = _letters(name)
     candidates = {_letters(each): each for each in sorted(islice(known, _MOST_KNOWN), reverse=True)}
-    # What is compared closely takes long, so of many it is those that a single slip leads away from.
+    # An exact comparison is slow. With many names, compare only names that one typo could change into this name.
     likely = nlargest(_MOST_COMPARED, candidates, key=lambda each: _same_ends(wanted, each))
-    matches = near(wanted, likely)
+    matches = closest(wanted, likely)
     return candidates[matches[0]] if matches else None
 
 
 @dataclass(slots=True)
 class Suggestions:
-    """The nearest names to those that are not known, as long as that does not take too long: `left` is for how many
-    names there is time."""
+    """Suggests similar names within a time limit: `left` is how many more names can be compared."""
 
     left: int = 100_000
 
     def nearest_of(self, name: str, known: Collection[str]) -> str | None:
-        """As the function of this name; None also where there is no time left."""
+        """Like the function `nearest_of`; also None if the limit is used up."""
         if self.left <= 0:
             return None
         self.left -= min(len(known), _MOST_KNOWN)
@@ -132,7 +135,7 @@ def _letters(name: str) -> str:
 
 
 def _same_ends(one: str, other: str) -> int:
-    """How many characters they have in common from the beginning and from the end."""
+    """Return how many characters two names share at the start and at the end."""
     shortest = min(len(one), len(other))
     head = next((index for index in range(shortest) if one[index] != other[index]), shortest)
     tail = next((index for index in range(shortest) if one[-1 - index] != other[-1 - index]), shortest)

@@ -1,4 +1,4 @@
-"""How bad a finding is."""
+"""The severity of a finding."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class Verdict(StrEnum):
-    """All is well; it works, but look at it; or it does not work."""
+    """All is well; it works, but deserves a look; or it does not work."""
 
     OK = "ok"
     WARN = "warn"

@@ -1,1 +1,1 @@
-"""Python text: names that are safe, code laid out as a formatter would, templates, and a last look at the result."""
+"""Write Python text: safe names, formatted code, templates, and a final check of the result."""

@@ -1,7 +1,7 @@
-"""The last look at generated models: only the few shapes of code that they are made of, and nothing that runs.
+"""Check generated models: they consist of a few known shapes of code, and run nothing.
 
-The printer escapes every word of a spec; this check does not trust it. Whatever is not on the list is a
-`GeneratedCodeError`: a bug of the generator, never a user's mistake, and nothing is written.
+The printer escapes all text of a spec, and this check does not trust it. Code outside the known shapes raises
+`GeneratedCodeError`. That is a bug of the generator, never a user's mistake, and nothing is written.
 """
 
 from __future__ import annotations
@@ -47,15 +47,15 @@ _PARSERS = frozenset({"UUID", "IPv4Address", "IPv6Address", "read_date_time", "r
 _DATES = frozenset({"date", "datetime"})
 
 USED_IN_CLASSES = IMPORTABLE.union(_BUILTIN_TYPES) - IMPORTS["__future__"] - _DATES
-"""What the body of a model reads: an attribute of such a name would hide it. Dates stand in lambdas only."""
+"""Names that the body of a model uses. An attribute of the same name would hide them. Dates occur in lambdas only."""
 
 
 class GeneratedCodeError(ServerJobsError):
-    """The generator was about to write code that is not on the list of what generated models consist of."""
+    """The generator was about to write code of an unknown shape."""
 
 
 def check_code(text: str) -> None:
-    """Raise `GeneratedCodeError` unless a module consists of nothing but plain models."""
+    """Raise `GeneratedCodeError` unless a module consists of plain models."""
     try:
         module = ast.parse(text)
     except (SyntaxError, ValueError, RecursionError) as error:
@@ -64,7 +64,7 @@ def check_code(text: str) -> None:
     checker = _Checker(classes | {name for node in module.body for name in _assigned(node)})
     for node in module.body:
         if not checker.is_statement(node):
-            raise GeneratedCodeError(f"generated models have in line {node.lineno} what is not on the list")
+            raise GeneratedCodeError(f"line {node.lineno} of generated models has an unknown shape of code")
 
 
 def _assigned(node: ast.stmt) -> list[str]:

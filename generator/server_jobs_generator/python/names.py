@@ -1,4 +1,4 @@
-"""Python names for what specs name in JSON: always a safe identifier, or a reason why there is none."""
+"""Python names for JSON names: a safe identifier, or the reason why there is none."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MAX_NAME_LENGTH = 100
 _SPEC_NAME = re.compile(r"[a-z][a-z0-9_]*")
 _CLASS_NAME = re.compile(r"[A-Z][A-Za-z0-9]*")
 _WORD_STARTS = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
-# Names that the modules of generated/ use for something else.
+# Names that the modules of generated/ already use.
 _TAKEN_SPEC_NAMES = frozenset({"annotations", "create_job_registry", "handlers", "jobs", "models", "registry"})
 _TAKEN_CLASS_NAMES = frozenset(
     {
@@ -28,18 +28,20 @@ _TAKEN_CLASS_NAMES = frozenset(
         *("RetryPolicy", "RunIn", "Schedule", "SearchStrategy", "UpcastNotImplementedError"),
     }
 )
-# What Windows keeps for devices, whatever the suffix: such a file could not be checked out there.
+# Names of devices on Windows, with any suffix. Such a file could not be checked out there.
 _DEVICES = re.compile(r"con|prn|aux|nul|com[0-9]|lpt[0-9]")
-# Those of its metaclass too: `mro` is found on every class.
+# Includes names of its metaclass: `mro` exists on every class.
 _MODEL_ATTRIBUTES = frozenset(name for name in (*dir(JobModel), *dir(type(JobModel))) if not name.startswith("_"))
-# Modules of these names would be taken for tests.
+# pytest would load modules of these names as tests.
 _TESTS = re.compile(r"conftest|test_.*|.*_test")
 
 
 def spec_name_problem(spec_name: str) -> str | None:
-    """Why a file's stem cannot be a job's id; None if it can."""
+    """Return why a file's stem cannot be a job's id; None if it can."""
     if not _SPEC_NAME.fullmatch(spec_name):
-        return "a job's id starts with a lower-case letter and goes on with lower-case letters, digits and underscores"
+        return (
+            "a job's id starts with a lower-case letter and continues with lower-case letters, digits and underscores"
+        )
     if keyword.iskeyword(spec_name):
         return "it is a keyword of Python; choose another name"
     if hasattr(builtins, spec_name):
@@ -54,9 +56,9 @@ def spec_name_problem(spec_name: str) -> str | None:
 
 
 def class_name_problem(class_name: str) -> str | None:
-    """Why a title cannot be a job's name and class; None if it can."""
+    """Return why a title cannot be a job's name and class; None if it can."""
     if not _CLASS_NAME.fullmatch(class_name):
-        return "a job's name starts with a capital letter and goes on with letters and digits, for example SendEmail"
+        return "a job's name starts with a capital letter and continues with letters and digits, for example SendEmail"
     if keyword.iskeyword(class_name) or hasattr(builtins, class_name):
         return "Python has another meaning for that name; choose another one"
     if class_name in _TAKEN_CLASS_NAMES:
@@ -67,7 +69,7 @@ def class_name_problem(class_name: str) -> str | None:
 
 
 def pascal_case(name: str) -> str:
-    """`send_email`, `send-email` and `sendEmail` as `SendEmail`; only ASCII letters and digits remain, maybe none."""
+    """Return `send_email`, `send-email` and `sendEmail` as `SendEmail`. Only ASCII letters and digits remain."""
     letters = "".join(char for char in unicodedata.normalize("NFKD", name) if not unicodedata.combining(char))
     words = _words(letters, r"[^A-Za-z0-9]+")
     joined = "".join(word[:1].upper() + word[1:] for word in words).lstrip("0123456789")
@@ -75,12 +77,12 @@ def pascal_case(name: str) -> str:
 
 
 def snake_case(name: str) -> str:
-    """`messageId` and `message-id` as `message_id`; letters and digits of every script remain, maybe none."""
+    """Return `messageId` and `message-id` as `message_id`. Letters and digits of every script remain, maybe none."""
     return "_".join(word.lower() for word in _words(unicodedata.normalize("NFKC", name), r"[\W_]+"))
 
 
 def folded(name: str) -> str:
-    """What names have in common that differ only in capitals, or in ways to write the same letters: `ﬁ`, `ß`, `é`."""
+    """Return a form that is equal for names that differ only in capitals or spelling of letters: `ﬁ`, `ß`, `é`."""
     return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold())
 
 
@@ -91,7 +93,10 @@ def _words(name: str, between: str) -> list[str]:
 
 @lru_cache(maxsize=4096)
 def property_name(json_name: str) -> str | None:
-    """The attribute for a JSON property: snake case, a valid identifier that hides nothing; None if there is none."""
+    """Return the snake-case attribute for a JSON name, or None if it is no identifier.
+
+    Put `field_` before a digit, and append `_` if the name is a keyword or would hide an attribute.
+    """
     name = snake_case(json_name)[:MAX_NAME_LENGTH]
     if name[:1].isdigit():
         name = f"field_{name}"
@@ -104,13 +109,13 @@ def property_name(json_name: str) -> str | None:
 
 
 class ClassNames:
-    """The classes of one module: identifiers, each free together with the same name and `Dict` behind it."""
+    """The class names of one module. A name is free if its form with `Dict` at the end is free too."""
 
     def __init__(self, taken: Iterable[str]) -> None:
         self._taken = set(taken)
 
     def take(self, wanted: str, second: str) -> str:
-        """The wanted name, else the second choice, else that with the lowest number that makes it free."""
+        """Return the wanted name, else the second choice, else the second choice with the lowest free number."""
         numbered = (f"{second}{number}" for number in count(2))
         name = next(name for name in chain((wanted, second), numbered) if self._is_free(name))
         self._taken.update((name, f"{name}Dict"))
@@ -122,14 +127,14 @@ class ClassNames:
 
 
 class Names:
-    """Names that must differ. `take` numbers those that are wanted twice: `Address`, `Address2`, `Address3`."""
+    """Unique names. `take` numbers repeated ones: `Address`, `Address2`, `Address3`."""
 
     def __init__(self, taken: Iterable[str] = ()) -> None:
         self._taken = set(taken)
         self._numbers: dict[str, int] = {}
 
     def take(self, wanted: str) -> str:
-        """The wanted name, or the next numbered one that is free."""
+        """Return the wanted name, or the next numbered one that is free."""
         name = wanted
         while name in self._taken:
             self._numbers[wanted] = self._numbers.get(wanted, 1) + 1

@@ -1,4 +1,12 @@
 """Read the files under `specs/`: strict JSON with the place of every value, the JSON Schema keywords, references.
 
-`spec_files` finds the files, `document` reads one, `library` follows `$ref`, `draft7` translates the older dialect.
+======================================  ==========================
+to change                               open
+======================================  ==========================
+places of values, and mistakes in JSON  `document`, `json_scalars`
+the keywords that a spec may use        `keywords`
+draft 7, and references by name         `normalize`
+which files are read                    `library`
+the targets of `$ref`                   `library`
+======================================  ==========================
 """

@@ -1,10 +1,11 @@
-"""The texts, numbers and words of a JSON file, read more strictly than `json` does, and on behind what is wrong."""
+"""Read the strings, numbers and constants of a JSON file more strictly than `json`, and continue after mistakes."""
 
 from __future__ import annotations
 
 import json
 import math
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Generic, NamedTuple, TypeVar
 
@@ -12,9 +13,7 @@ from pydantic import JsonValue
 from server_jobs.contract.values import MAX_INTEGER_DIGITS
 
 from ..problems.problem import shown
-from ..problems.rule import Rule
-from ..problems.spec_rules import JSON_SYNTAX, NUMBER_OUT_OF_RANGE, TEXT_NOT_STORABLE
-from .reserved_words import in_other_quotes, word_meant
+from ..problems.rules import JSON_SYNTAX, NUMBER_OUT_OF_RANGE, TEXT_NOT_STORABLE, Rule
 
 _MOST_SLIPS = 10
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?")
@@ -29,9 +28,26 @@ _NOT_A_NUMBER = frozenset({"NaN", "Infinity", "-Infinity", "+Infinity"})
 
 _Value = TypeVar("_Value", covariant=True)
 
+_MOST_DIGITS = 100
+_QUOTES: Mapping[str, str] = {
+    "'": "'",
+    "`": "`",
+    "\N{LEFT DOUBLE QUOTATION MARK}": "\N{RIGHT DOUBLE QUOTATION MARK}",
+    "\N{RIGHT DOUBLE QUOTATION MARK}": "\N{RIGHT DOUBLE QUOTATION MARK}",
+    "\N{DOUBLE LOW-9 QUOTATION MARK}": "\N{LEFT DOUBLE QUOTATION MARK}",
+    "\N{LEFT SINGLE QUOTATION MARK}": "\N{RIGHT SINGLE QUOTATION MARK}",
+}
+_CONSTANTS_ELSEWHERE: Mapping[str, str] = {
+    **{word: word for word in ("true", "false", "null")},
+    **dict.fromkeys(("none", "nil", "undefined"), "null"),
+}
+_OTHER_BASE = re.compile(r"[-+]?0[xXoObB][0-9a-fA-F_]+")
+_INTEGER = re.compile(r"[-+]?[0-9][0-9_]*")
+_FRACTION = re.compile(r"[-+]?(?:[0-9][0-9_]*\.[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?")
+
 
 class Slip(NamedTuple):
-    """Something that is wrong, and where."""
+    """A mistake, and its place."""
 
     at: int
     rule: Rule
@@ -40,7 +56,7 @@ class Slip(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Scalar(Generic[_Value]):
-    """What was read, where it ends, and what is wrong with it."""
+    """A value, its end, and its mistakes."""
 
     value: _Value
     end: int
@@ -48,7 +64,7 @@ class Scalar(Generic[_Value]):
 
 
 class UnreadableScalarError(Exception):
-    """What stands there cannot be understood; the last of the slips says why."""
+    """The text cannot be read; the last of the slips gives the reason."""
 
     def __init__(self, *slips: Slip) -> None:
         self.slips = slips
@@ -56,10 +72,10 @@ class UnreadableScalarError(Exception):
 
 
 def read_key(text: str, at: int) -> Scalar[str]:
-    """A key, though it may stand in other quotes than those of JSON, or in none. Raises `UnreadableScalarError`."""
+    """Read a key, even if it has other quotes or none. Raises `UnreadableScalarError`."""
     if text.startswith('"', at):
         return read_string(text, at)
-    if (quoted := in_other_quotes(text, at)) is not None:
+    if (quoted := _in_other_quotes(text, at)) is not None:
         return _in_double_quotes("key", *quoted, at)
     if bare := _BARE_KEY.match(text, at):
         return _in_double_quotes("key", bare[1], bare.end(1), at)
@@ -67,7 +83,7 @@ def read_key(text: str, at: int) -> Scalar[str]:
 
 
 def read_string(text: str, at: int) -> Scalar[str]:
-    """The string that begins there with a double quote. Raises `UnreadableScalarError` if it does not end."""
+    """Read the string that starts with a double quote here. Raises `UnreadableScalarError` if it does not end."""
     start, parts, slips = at, list[str](), list[Slip]()
     at += 1
     while not text.startswith('"', at):
@@ -89,7 +105,7 @@ def read_string(text: str, at: int) -> Scalar[str]:
 
 
 def read_scalar(text: str, at: int) -> Scalar[JsonValue]:
-    """A number or a constant, or what somebody wrote for one, or for a text. Raises `UnreadableScalarError`."""
+    """Read a number or a constant, or another language's spelling of a value. Raises `UnreadableScalarError`."""
     match = _WORD.match(text, at)
     word = match.group() if match else ""
     end = at + len(word)
@@ -99,9 +115,9 @@ def read_scalar(text: str, at: int) -> Scalar[JsonValue]:
         return Scalar(0, end, (Slip(at, NUMBER_OUT_OF_RANGE, f"{word} is not JSON; a number is finite"),))
     if number := _NUMBER.fullmatch(word):
         return _number(word, at, is_integer=number[1] is None and number[2] is None)
-    if (meant := word_meant(word)) is not None:
+    if (meant := _word_meant(word)) is not None:
         return Scalar(json.loads(meant), end, (Slip(at, JSON_SYNTAX, f"{shown(word)} is not JSON; write {meant}"),))
-    if (quoted := in_other_quotes(text, at)) is not None:
+    if (quoted := _in_other_quotes(text, at)) is not None:
         return _in_double_quotes("text", *quoted, at)
     if word[:1].isalpha():
         return _in_double_quotes("text", word, end, at)
@@ -109,7 +125,7 @@ def read_scalar(text: str, at: int) -> Scalar[JsonValue]:
 
 
 def next_word(text: str, at: int) -> str:
-    """What stands there, as it is named in a message."""
+    """Return the next word of the text, for a message."""
     if at >= len(text):
         return "the end of the file"
     if string := _STRING.match(text, at):
@@ -164,8 +180,32 @@ def _number(word: str, at: int, *, is_integer: bool) -> Scalar[JsonValue]:
 
 
 def _in_double_quotes(what: str, value: str, end: int, at: int) -> Scalar[str]:
-    return Scalar(value, end, (Slip(at, JSON_SYNTAX, f"the {what} {shown(value)} must stand in double quotes"),))
+    return Scalar(value, end, (Slip(at, JSON_SYNTAX, f"the {what} {shown(value)} must be in double quotes"),))
 
 
 def _unreadable(at: int, message: str) -> UnreadableScalarError:
     return UnreadableScalarError(Slip(at, JSON_SYNTAX, message))
+
+
+def _in_other_quotes(text: str, at: int) -> tuple[str, int] | None:
+    """Return the text in quotes unknown to JSON, and its end; None if the quotes do not end on the same line."""
+    closing = _QUOTES.get(text[at : at + 1])
+    end = -1 if closing is None else text.find(closing, at + 1)
+    return None if end < 0 or "\n" in text[at:end] else (text[at + 1 : end], end + 1)
+
+
+def _word_meant(word: str) -> str | None:
+    """Return the JSON constant or number that a word means in another language; None if it means none."""
+    return _CONSTANTS_ELSEWHERE.get(word.lower()) or (_number_meant(word) if len(word) <= _MOST_DIGITS else None)
+
+
+def _number_meant(word: str) -> str | None:
+    try:
+        if _OTHER_BASE.fullmatch(word):
+            return str(int(word, 0))
+        if _INTEGER.fullmatch(word):
+            return str(int(word))
+        number = float(word) if _FRACTION.fullmatch(word) else math.inf
+    except ValueError:
+        return None
+    return repr(number) if math.isfinite(number) else None

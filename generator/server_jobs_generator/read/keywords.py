@@ -1,14 +1,23 @@
-"""Which JSON Schema keywords a spec may use, what they hold, and what to write instead of the others.
+"""The JSON Schema keywords that a spec may use, their values, and replacements for the others.
 
-Every accepted keyword is enforced, by the types of the generated model or by a check beside them; whoever adds one adds
-the proof to the table in `tests/generator/test_models_enforce_the_schema.py`.
+Every accepted keyword is enforced, by the types of the generated model or by an additional check. A new keyword needs a
+proof in the table of `tests/generator/models/test_models_enforce_the_schema.py`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import re
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 
 from pydantic import JsonValue
+from server_jobs.contract.formats import FORMATS
+from server_jobs.contract.schemas.content import ENCODINGS, MEDIA_TYPES
+from server_jobs.contract.schemas.uris import is_iri_reference
+
+from ..problems.problem import listed, nearest, shown
+from ..problems.rules import KEYWORD_VALUE, NUMBER_OUT_OF_RANGE, UNKNOWN_FORMAT, Mistake
 
 TYPES = ("string", "integer", "number", "boolean", "null", "object", "array")
 
@@ -25,7 +34,7 @@ TYPES_ELSEWHERE: Mapping[str, str] = {
     "enum": "enum, without a type",
     "any": "true instead of the schema, for any value",
 }
-"""What to write for the types of other languages."""
+"""Replacements for the types of other languages."""
 
 KEYWORDS_ELSEWHERE: Mapping[str, str] = {
     **dict.fromkeys(("desc", "doc", "help", "summary"), "description"),
@@ -40,7 +49,7 @@ KEYWORDS_ELSEWHERE: Mapping[str, str] = {
     "unique": "uniqueItems",
     "fields": "properties",
 }
-"""What to write for the keywords of other languages."""
+"""Replacements for the keywords of other languages."""
 
 ANNOTATIONS = frozenset(
     {"title", "description", "$comment", "default", "examples", "deprecated", "discriminator", "$defs"}
@@ -71,10 +80,10 @@ BY_TYPE: Mapping[str, frozenset[str]] = {
 }
 
 ANY_TYPE = frozenset({"type", "$ref", "enum", "const", "allOf", "anyOf", "oneOf", "not", "if", "then", "else"})
-"""The keywords that say something of values of every type."""
+"""The keywords that apply to values of every type."""
 
 STATES_VALUES = frozenset({"type", "$ref", "enum", "const", "allOf", "anyOf", "oneOf"})
-"""The keywords of which one has to tell what a value is."""
+"""The keywords of which a schema needs at least one to state its values."""
 
 NEEDS: Mapping[str, str] = {
     "then": "if",
@@ -83,40 +92,22 @@ NEEDS: Mapping[str, str] = {
     "maxContains": "contains",
     "contentSchema": "contentMediaType",
 }
-"""The keywords that mean nothing without another."""
+"""The keywords that have no effect without another one."""
 
-HOLDS_ONE = frozenset(
+ONE_SCHEMA = frozenset(
     {
         *("items", "additionalProperties", "contains", "propertyNames", "unevaluatedItems", "unevaluatedProperties"),
         *("not", "if", "then", "else", "contentSchema"),
     }
 )
-HOLDS_LIST = frozenset({"prefixItems", "allOf", "anyOf", "oneOf"})
-HOLDS_NAMED = frozenset({"properties", "patternProperties", "dependentSchemas", "$defs"})
-"""The keywords that hold one schema, a list of them, or an object of them."""
+SCHEMA_LIST = frozenset({"prefixItems", "allOf", "anyOf", "oneOf"})
+SCHEMA_MAP = frozenset({"properties", "patternProperties", "dependentSchemas", "$defs"})
+"""The keywords whose value is one schema, a list of schemas, or an object of schemas."""
 
 IN_PLACE = frozenset({"allOf", "anyOf", "oneOf", "not", "if", "then", "else", "dependentSchemas"})
 """The keywords whose schemas apply to the value itself, not to a part of it."""
 
-_HELD_AGAINST = IN_PLACE - {"not"}
-
-
-def inner_schemas(schema: JsonValue | Mapping[str, JsonValue]) -> Iterator[tuple[tuple[str | int, ...], JsonValue]]:
-    """The schemas directly inside a schema, `$defs` among them, with where they stand in it."""
-    for key, value in schema.items() if isinstance(schema, Mapping) else ():
-        if key in HOLDS_ONE:
-            yield (key,), value
-        elif key in HOLDS_LIST and isinstance(value, list):
-            yield from (((key, index), branch) for index, branch in enumerate(value))
-        elif key in HOLDS_NAMED and isinstance(value, dict):
-            yield from (((key, name), inner) for name, inner in value.items())
-
-
-def schemas_held_against(schema: JsonValue) -> Iterator[JsonValue]:
-    """The schemas inside a schema that may say more of its values: what stands under `not` says what they are not."""
-    stated = schema.items() if isinstance(schema, Mapping) else ()
-    yield from (inner for _, inner in inner_schemas({key: value for key, value in stated if key in _HELD_AGAINST}))
-
+_APPLIED = IN_PLACE - {"not"}
 
 ADVICE: Mapping[str, str] = {
     "dependencies": "it belongs to an older draft; use dependentRequired or dependentSchemas",
@@ -136,7 +127,130 @@ ADVICE: Mapping[str, str] = {
     "$schema": "it belongs to the top of a file; remove it",
     "x-job": "it belongs to the top of a job's spec; remove it",
 }
-"""Why a known keyword is refused, and what to do."""
+"""The reason why a known keyword is rejected, and its replacement."""
 
 KNOWN = ANNOTATIONS | ANY_TYPE | {"$anchor", "$id"} | frozenset[str]().union(*BY_TYPE.values())
 """Every accepted keyword, for suggestions."""
+
+_LARGEST_COUNT = 2**31 - 1
+_COUNTS = (
+    *("minLength", "maxLength", "minItems", "maxItems", "minContains", "maxContains"),
+    *("minProperties", "maxProperties"),
+)
+
+
+def inner_schemas(schema: JsonValue | Mapping[str, JsonValue]) -> Iterator[tuple[tuple[str | int, ...], JsonValue]]:
+    """Yield the schemas directly inside a schema, including `$defs`, with their pointers."""
+    for key, value in schema.items() if isinstance(schema, Mapping) else ():
+        if key in ONE_SCHEMA:
+            yield (key,), value
+        elif key in SCHEMA_LIST and isinstance(value, list):
+            yield from (((key, index), branch) for index, branch in enumerate(value))
+        elif key in SCHEMA_MAP and isinstance(value, dict):
+            yield from (((key, name), inner) for name, inner in value.items())
+
+
+def applied_schemas(schema: JsonValue) -> Iterator[JsonValue]:
+    """Yield the inner schemas that its values must fit; a schema under `not` is none of them."""
+    stated = schema.items() if isinstance(schema, Mapping) else ()
+    yield from (inner for _, inner in inner_schemas({key: value for key, value in stated if key in _APPLIED}))
+
+
+def value_problem(keyword: str, value: JsonValue) -> Mistake | None:
+    """Return the problem of a keyword's value; None if it is valid, or if the value alone does not decide."""
+    check = _CHECKS.get(keyword)
+    return check(value) if check is not None else None
+
+
+def _format(value: JsonValue) -> Mistake | None:
+    if not isinstance(value, str):
+        return _text(value)
+    if value in FORMATS:
+        return None
+    known = nearest(value, FORMATS)
+    use = f"use {listed(sorted(FORMATS))}, or pattern"
+    message = f"the format {shown(value)} is not supported: it would not be enforced{known}; {use}"
+    return UNKNOWN_FORMAT, message
+
+
+def _count(value: JsonValue) -> Mistake | None:
+    # `2.0` counts as a whole number too.
+    is_whole = isinstance(value, int | float) and not isinstance(value, bool) and value == int(value)
+    if is_whole and 0 <= value <= _LARGEST_COUNT:  # type: ignore[operator]  # it is a number then
+        return None
+    return KEYWORD_VALUE, f"must be a whole number from 0, not {shown(value)}"
+
+
+def _number(value: JsonValue) -> Mistake | None:
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return KEYWORD_VALUE, f"must be a number, not {shown(value)}"
+    is_finite = abs(value) <= sys.float_info.max
+    message = f"{shown(value)} is outside the range of a double-precision number"
+    return None if is_finite else (NUMBER_OUT_OF_RANGE, message)
+
+
+def _divisor(value: JsonValue) -> Mistake | None:
+    if not isinstance(value, int | float) or isinstance(value, bool) or value <= 0:
+        return KEYWORD_VALUE, f"must be a number above 0, not {shown(value)}"
+    return _number(value)
+
+
+def _anchor(value: JsonValue) -> Mistake | None:
+    is_name = isinstance(value, str) and re.fullmatch("[A-Za-z_][-A-Za-z0-9._]*", value)
+    return None if is_name else (KEYWORD_VALUE, f"must be a name such as address, not {shown(value)}")
+
+
+def _identifier(value: JsonValue) -> Mistake | None:
+    if not isinstance(value, str):
+        return _text(value)
+    if is_iri_reference(value):
+        return None
+    return KEYWORD_VALUE, f"must be a URI such as https://example.com/address, not {shown(value)}"
+
+
+def _discriminator(value: JsonValue) -> Mistake | None:
+    example = 'must be an object such as {"propertyName": "kind"}'
+    if not isinstance(value, dict) or not isinstance(value.get("propertyName"), str):
+        return KEYWORD_VALUE, f"{example}, not {shown(value)}"
+    mapping = value.get("mapping", {})
+    if not isinstance(mapping, dict) or not all(isinstance(target, str) for target in mapping.values()):
+        known = 'its mapping must be an object such as {"email": "#/$defs/Email"}'
+        return KEYWORD_VALUE, f"{known}, not {shown(mapping)}"
+    unknown = sorted(value.keys() - {"propertyName", "mapping"})
+    return (KEYWORD_VALUE, f"{example}, without {shown(unknown[0])}") if unknown else None
+
+
+def _one_of(known: tuple[str, ...], value: JsonValue) -> Mistake | None:
+    if value in known:
+        return None
+    message = f"{shown(value)} is not supported: it would not be enforced; use {listed(known)}, or leave it out"
+    return KEYWORD_VALUE, message
+
+
+def _text(value: JsonValue) -> Mistake | None:
+    return None if isinstance(value, str) else (KEYWORD_VALUE, f"must be a text, not {shown(value)}")
+
+
+def _flag(value: JsonValue) -> Mistake | None:
+    return None if isinstance(value, bool) else (KEYWORD_VALUE, f"must be true or false, not {shown(value)}")
+
+
+def _list(value: JsonValue) -> Mistake | None:
+    return None if isinstance(value, list) else (KEYWORD_VALUE, f"must be a list of values, not {shown(value)}")
+
+
+_CHECKS: Mapping[str, Callable[[JsonValue], Mistake | None]] = {
+    "format": _format,
+    "multipleOf": _divisor,
+    "deprecated": _flag,
+    "discriminator": _discriminator,
+    "uniqueItems": _flag,
+    "$anchor": _anchor,
+    "$id": _identifier,
+    "contentEncoding": partial(_one_of, ENCODINGS),
+    "contentMediaType": partial(_one_of, MEDIA_TYPES),
+    "examples": _list,
+    **dict.fromkeys(_COUNTS, _count),
+    **dict.fromkeys(("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"), _number),
+    **dict.fromkeys(("$ref", "$comment", "title", "description"), _text),
+}

@@ -1,1 +1,1 @@
-"""Files that follow from the specs alone. `project_files` lists all of them."""
+"""Render files that depend on the specs alone: the modules of each job, and the Worker project."""

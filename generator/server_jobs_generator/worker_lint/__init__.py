@@ -1,1 +1,1 @@
-"""What of a project's own code cannot work in a Cloudflare Worker; read from its text, nothing of it is run."""
+"""Find code of a project that cannot work in a Cloudflare Worker. The code is read, never run."""

@@ -1,4 +1,4 @@
-"""The rules of the check for a Worker, and the findings that say where code or a file breaks one."""
+"""The rules of the check for a Worker, and the findings where code or a file breaks one."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ FAIL, WARN = Verdict.FAIL, Verdict.WARN
 
 @dataclass(frozen=True, slots=True, order=True)
 class CodeFinding:
-    """One place that cannot work (`fail`) or may not be meant (`warn`); `rule` is the stable name of its kind.
+    """A place that cannot work (`fail`) or may be unintended (`warn`); `rule` is the stable name of its kind.
 
     `path` is relative to the project's root, with `/`; `line` and `column` count from 1. They sort in reading order.
     """
@@ -52,13 +52,13 @@ SOCKETS = Rule("sockets", WARN, "opens sockets, which reach no port 25 there", "
 DATABASES = Rule("database-drivers", WARN, "opens a socket to its database", "use a binding of Hyperdrive, or D1")
 NOT_BUILT = Rule("not-built", FAIL, "has no build for WebAssembly", "use another package, such as psycopg or pymysql")
 LOCAL_DATABASE = Rule("local-database", FAIL, "keeps files, and a Worker forgets them", "use D1, or excuse :memory:")
-MISSING_MODULE = Rule("missing-module", FAIL, "is missing in a Worker", "mend it, or guard it by except ImportError")
+MISSING_MODULE = Rule("missing-module", FAIL, "is missing in a Worker", "fix it, or guard it by except ImportError")
 MISSING_PACKAGE = Rule("missing-package", FAIL, "is in no dependency of the Worker", "add it to its pyproject.toml")
 NOT_INSTALLED = Rule("not-installed", WARN, "is in no dependency installed here", "install them, and check again")
 EXCLUDED = Rule("excluded", FAIL, "is left out of the upload", "remove the pattern from wrangler.jsonc")
 EXCLUDED_PART = Rule("excluded-part", WARN, "not all of it is uploaded", "remove the pattern if the Worker needs it")
 EXCLUDED_ENGINE = Rule("excluded-engine", FAIL, "the Worker itself needs it", "name files of your packages only")
-NOT_UPLOADED = Rule("not-uploaded", FAIL, "is not uploaded", "name its folder behind bundle.py in wrangler.jsonc")
+NOT_UPLOADED = Rule("not-uploaded", FAIL, "is not uploaded", "name its folder after bundle.py in wrangler.jsonc")
 WRANGLER_MAIN = Rule("wrangler-main", FAIL, "bundle.py writes the Worker to build", 'write "build/main.py" there')
 WRANGLER_BUILD = Rule("wrangler-build", FAIL, "bundle.py collects the handlers", 'write "python3 bundle.py" there')
 WRANGLER_DATE = Rule("wrangler-date", FAIL, "Python 3.14 came with 2026-09-08", "write that date there, or a later one")
@@ -72,5 +72,5 @@ WORKER_PACKAGE = Rule("worker-package", FAIL, "the Worker imports it", 'add "ser
 WORKER_PIN = Rule(
     "worker-pin", FAIL, "another may run in the Worker", f'write "server-jobs[http]=={__version__}" there, or its URL'
 )
-SYNTAX = Rule("syntax", FAIL, "is not valid Python", "mend it: nothing in this file has been looked at")
-UNREADABLE = Rule("unreadable", FAIL, "cannot be read", "mend it: nothing in this file has been looked at")
+SYNTAX = Rule("syntax", FAIL, "is not valid Python", "fix it: nothing in this file was checked")
+UNREADABLE = Rule("unreadable", FAIL, "cannot be read", "fix it: nothing in this file was checked")

@@ -43,7 +43,9 @@ def log_started(claim: Claim) -> None:
 
 
 def log_ended(claim: Claim, outcome: Outcome, error: str | None, seconds: float) -> None:
-    """Log the outcome of an attempt."""
+    """Log the outcome of an attempt, except a failure: the engine logs it, with its traceback."""
+    if outcome.is_failure and outcome is not Outcome.LOST:
+        return
     level = logging.WARNING if outcome.is_failure else logging.INFO
     extra = {**_ids(claim), "event": str(outcome), "seconds": round(seconds, 3), "error": error}
     reason = "" if error is None else f": {error}"
@@ -68,7 +70,8 @@ def _document(record: logging.LogRecord) -> dict[str, object]:
     standard = _standard()
     document |= {name: value for name, value in vars(record).items() if name not in standard and value is not None}
     if record.exc_info and record.exc_info[0] is not None:
-        document["traceback"] = "".join(format_exception(*record.exc_info))
+        # The engine has masked redacted params in its text.
+        document["traceback"] = record.exc_text or "".join(format_exception(*record.exc_info))
     return document
 
 

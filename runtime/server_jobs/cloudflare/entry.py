@@ -16,15 +16,6 @@ from ..databases.d1.database import D1Binding, D1Database
 from ..domain.interfaces import CountedDatabase, Database, Store
 from ..domain.options import check_duration, check_range
 from ..domain.record import Outcome
-from ..domain.worker_limits import (
-    AT_ONCE_BUDGET,
-    FEWEST_CONFIGURED,
-    MOST_CONFIGURED,
-    MOST_QUERIES,
-    QUERIES_VARIABLE,
-    TICK_BUDGET,
-    queries_in,
-)
 from ..engine.attempt import Attempt, Stop
 from ..engine.backend import DEFAULT_LOCK_TIMEOUT, DEFAULT_POLL_INTERVAL, Backend
 from ..engine.tick import Tick, tick
@@ -35,6 +26,15 @@ from ..security.variables import KEY_SECRET_VARIABLE, NAMED_TOKENS_VARIABLE, PRE
 from ..stores.sql import SqlStore
 from .bindings import database_of, text_in
 from .console import log_ended, log_started, log_to_console
+from .limits import (
+    AT_ONCE_BUDGET,
+    FEWEST_CONFIGURED,
+    MOST_CONFIGURED,
+    MOST_QUERIES,
+    QUERIES_VARIABLE,
+    TICK_BUDGET,
+    queries_in,
+)
 from .query_budget import QueryBudget
 
 if TYPE_CHECKING:
@@ -116,19 +116,19 @@ class CloudflareWorkerBackend(Backend):
         """Return how many jobs may start on the remaining queries; None if nothing counts them."""
         return None if self._budget is None else self._budget.most_to_claim()
 
-    async def _run_held(self, attempt: Attempt) -> tuple[Outcome, str | None]:
+    async def _run(self, attempt: Attempt) -> tuple[Outcome, str | None]:
         if self._budget is None:
             return await self._run_logged(attempt)
         if not self._budget.may_start():
             attempt.stop(Stop.SHUTDOWN)  # its release counts no attempt
-            return await super()._run_held(attempt)
+            return await super()._run(attempt)
         with self._budget.running_job():
             return await self._run_logged(attempt)
 
     async def _run_logged(self, attempt: Attempt) -> tuple[Outcome, str | None]:
         log_started(attempt.claim)
         began = self.clock.monotonic()
-        outcome, error = await super()._run_held(attempt)
+        outcome, error = await super()._run(attempt)
         log_ended(attempt.claim, outcome, error, self.clock.monotonic() - began)
         return outcome, error
 
@@ -177,7 +177,7 @@ class CronHandler:
     def _make_routes(self, hosts: tuple[str, ...], origins: tuple[str, ...]) -> Starlette:
         """Return the routes. Backend and tokens come from the environment of each request."""
         from ..http.app import application, under_prefix  # an extra that a cron trigger does not need
-        from ..http.options import HttpOptions
+        from ..http.http_options import HttpOptions
 
         try:
             options = HttpOptions(
@@ -227,6 +227,8 @@ class CronHandler:
         finally:
             if backend.is_owner:
                 await backend.shutdown()
+            else:
+                await backend.close_resources()
 
 
 def create_cron_handler(
@@ -280,7 +282,7 @@ def _configured_queries(env: object, otherwise: int) -> int:
     try:
         return queries_in(getattr(env, QUERIES_VARIABLE, None)) or otherwise
     except InvalidOptionError as error:  # the configuration is wrong, not the request
-        raise DatabaseError(f"{error}; it stands under vars in wrangler.jsonc") from error
+        raise DatabaseError(f"{error}; it is under vars in wrangler.jsonc") from error
 
 
 def _listed_in(env: object, variable: str) -> tuple[str, ...]:
@@ -290,7 +292,7 @@ def _listed_in(env: object, variable: str) -> tuple[str, ...]:
 def _bounded(request: WorkerRequest) -> WorkerRequest:
     """Return the request, without a body that the routes refuse. The Workers SDK would read all of it first."""
     from ..http.body import check_length
-    from ..http.problem import RefusedError
+    from ..http.problem_document import RefusedError
 
     try:
         check_length(request.headers, is_needed=True)

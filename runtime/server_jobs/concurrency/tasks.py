@@ -12,13 +12,13 @@ T = TypeVar("T")
 
 if sys.version_info >= (3, 12):
 
-    def begun(coroutine: Coroutine[None, None, T], variables: Context | None = None) -> asyncio.Task[T]:
+    def start_task(coroutine: Coroutine[None, None, T], variables: Context | None = None) -> asyncio.Task[T]:
         """Start a task and run it until it first waits. It uses these context variables, or a copy of the current."""
         return asyncio.Task(coroutine, loop=asyncio.get_running_loop(), context=variables, eager_start=True)
 
 else:
 
-    def begun(coroutine: Coroutine[None, None, T], variables: Context | None = None) -> asyncio.Task[T]:
+    def start_task(coroutine: Coroutine[None, None, T], variables: Context | None = None) -> asyncio.Task[T]:
         """Start a task in the next turn of the loop. It uses these context variables, or a copy of the current."""
         return asyncio.get_running_loop().create_task(coroutine, context=variables)
 

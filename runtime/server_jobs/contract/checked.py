@@ -35,7 +35,8 @@ T = TypeVar("T")
 class CheckedModel(JobModel, Check):
     """A `JobModel` that must also fit a JSON Schema: `class SendEmailParams(CheckedModel, checks="…")`.
 
-    JSON input is checked unchanged, before defaults are filled in. A model built in Python is checked as its JSON.
+    `checks` is the JSON Schema as JSON text, with the definitions that it refers to. JSON input is checked unchanged,
+    before defaults are filled in. A model built in Python is checked as its JSON.
     """
 
     __check: ClassVar[_Check]
@@ -77,14 +78,14 @@ class _Check(Check):
     def __call__(self, value: object, handler: Callable[[object], T], info: ValidationInfo[Any]) -> T:
         # The types first, because their messages are the clearest.
         validated = handler(value)
-        self._hold(value if info.mode == "json" else document_of(validated))
+        self._check(value if info.mode == "json" else document_of(validated))
         return validated
 
     @cached_property
     def _checker(self) -> Checker:
         return Checker(json.loads(self._schema))
 
-    def _hold(self, document: object) -> None:
+    def _check(self, document: object) -> None:
         try:
             if self._checker.fits(document):
                 return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import cache
@@ -27,6 +28,7 @@ class WrittenResult(str):
 
 
 _SHOWN_CHARACTERS = 60
+_SHORT = 4
 _SECRETS = (SecretStr, SecretBytes)
 _QUOTING_NOTHING = frozenset({"missing", "json_invalid"})  # errors of pydantic whose text never shows a value
 # The text of other errors names the expectation, except for these and for validators of users.
@@ -85,6 +87,39 @@ def redacted(text: str, pointers: Iterable[str]) -> str:
         elif isinstance(holder, list) and key.isdecimal() and int(key) < len(holder):
             holder[int(key)] = HIDDEN
     return json.dumps(document, ensure_ascii=False)
+
+
+def without_values(text: str, params: str, pointers: Iterable[str]) -> str:
+    """Mask the values at these pointers of the params (JSON text) wherever they stand in a text of an error.
+
+    Mask a value as a whole word if it has fewer than four characters, which could be a part of any other word.
+    """
+    hidden = tuple(pointers)
+    if not hidden:
+        return text
+    try:
+        document: object = json.loads(params)
+    except (ValueError, RecursionError):
+        return HIDDEN
+    values = {value for pointer in hidden for value in _leaves(at_pointer(document, pointer))}
+    forms = {form for value in values for form in (value, repr(value)[1:-1], json.dumps(value)[1:-1]) if form}
+    for form in sorted(forms, key=len, reverse=True):
+        pattern = re.escape(form) if len(form) >= _SHORT else rf"(?<!\w){re.escape(form)}(?!\w)"
+        text = re.sub(pattern, HIDDEN, text)
+    return text
+
+
+def _leaves(value: object) -> Iterator[str]:
+    if isinstance(value, dict):
+        for part in value.values():
+            yield from _leaves(part)
+    elif isinstance(value, list):
+        for part in value:
+            yield from _leaves(part)
+    elif isinstance(value, str):
+        yield value
+    elif isinstance(value, int | float) and not isinstance(value, bool):
+        yield str(value)
 
 
 def lost_fields(model: type[BaseModel]) -> Iterator[tuple[str, str]]:

@@ -6,7 +6,6 @@ import json
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from math import ceil, floor
-from operator import is_
 from typing import (
     TYPE_CHECKING,
     Annotated,
@@ -33,7 +32,8 @@ from pydantic.fields import FieldInfo
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, PydanticKnownError, core_schema
 
-from .schemas.values import rounded, whole
+from .pydantic_versions import HAS_EXCLUDE_IF, OMIT_NONE, keep_attribute_names
+from .schemas.json_equality import rounded, whole
 
 T = TypeVar("T")
 
@@ -62,6 +62,7 @@ class JobModel(BaseModel):
     """
 
     __hidden: ClassVar[frozenset[str]] = frozenset()
+    __json_names: ClassVar[Mapping[str, str]] = {}
 
     # No `validate_default`: the generator checked the defaults, and `None` for an absent value is not in the schema.
     model_config = ConfigDict(
@@ -80,8 +81,10 @@ class JobModel(BaseModel):
     else:
 
         def __init__(self, /, **data: object) -> None:
-            # Python names are for Python callers. In JSON they are undeclared properties.
-            self.__pydantic_validator__.validate_python(data, self_instance=self, by_alias=True, by_name=True)
+            # Python names are for Python callers. In JSON they are undeclared properties. pydantic 2.11 and
+            # 2.12 forget `by_name` in models with a validator around their fields.
+            given = _by_json_names(self.__json_names, data) if self.__json_names else data
+            self.__pydantic_validator__.validate_python(given, self_instance=self, by_alias=True, by_name=True)
 
         # Lets pydantic-core fill instances without calling this constructor, as for BaseModel.
         __init__.__pydantic_base_init__ = True
@@ -90,6 +93,16 @@ class JobModel(BaseModel):
         super().__init_subclass__(**settings)
         cls.__hidden = cls.__hidden.union(hidden)
 
+    @classmethod
+    def __pydantic_init_subclass__(cls, **settings: object) -> None:
+        super().__pydantic_init_subclass__(**settings)
+        fields = cls.__pydantic_fields__.items()
+        cls.__json_names = {name: field.alias for name, field in fields if field.alias not in (None, name)}
+        if fields:
+            # The class was made without its validator, which is built at the first use. A `TypeAdapter` of it must not
+            # be: FastAPI hides a warning of pydantic only while it makes one.
+            cls.model_config["defer_build"] = False
+
     def __repr_args__(self) -> Iterable[tuple[str | None, Any]]:
         hidden = self.__hidden
         return [(name, _MASK if name in hidden else value) for name, value in super().__repr_args__()]
@@ -97,25 +110,37 @@ class JobModel(BaseModel):
     @classmethod
     def __get_pydantic_core_schema__(cls, source: type[BaseModel], handler: GetCoreSchemaHandler, /) -> CoreSchema:
         schema = handler(source)
-        absent = _names_of_absent(cls.__pydantic_fields__)
+        # Changed in place, because a recursive class refers to this schema object.
+        model = handler.resolve_ref_schema(schema)
+        keep_attribute_names(model)
+        fields = cls.__pydantic_fields__
+        never_null = frozenset() if HAS_EXCLUDE_IF else _names_of_never_null(fields)
+        absent = _names_of_absent(fields, never_null)
         if absent and not cls.__pydantic_decorators__.model_serializers:
-            dump = core_schema.wrap_serializer_function_ser_schema(partial(_as_given, absent), info_arg=True)
-            # In place, because a recursive class refers to this schema object.
-            cast("dict[str, Any]", handler.resolve_ref_schema(schema))["serialization"] = dump
+            given = partial(_as_given, absent, never_null)
+            dump = core_schema.wrap_serializer_function_ser_schema(given, info_arg=True)
+            cast("dict[str, Any]", model)["serialization"] = dump
         return schema
 
 
-def _names_of_absent(fields: Mapping[str, FieldInfo]) -> dict[str, str]:
-    """Return the nullable fields with the default None, with their JSON names."""
+def _names_of_never_null(fields: Mapping[str, FieldInfo]) -> frozenset[str]:
+    return frozenset(
+        name for name, field in fields.items() if any(isinstance(mark, _NeverNullInJson) for mark in field.metadata)
+    )
+
+
+def _names_of_absent(fields: Mapping[str, FieldInfo], never_null: frozenset[str]) -> dict[str, str]:
+    """Return the fields that dumps may omit, with their JSON names: nullable ones with the default None, and these."""
     return {
         name: field.serialization_alias or name
         for name, field in fields.items()
-        if field.default is None and field.exclude_if is None
+        if name in never_null or (field.default is None and getattr(field, "exclude_if", None) is None)
     }
 
 
 def _as_given(
     absent: Mapping[str, str],
+    never_null: frozenset[str],
     model: object,
     handler: SerializerFunctionWrapHandler,
     info: core_schema.SerializationInfo[Any],
@@ -125,7 +150,10 @@ def _as_given(
     if isinstance(model, BaseModel) and isinstance(written, dict):
         # An additional property may have the name of an attribute, which is then still absent.
         extra = model.__pydantic_extra__ or {}
-        for name in absent.keys() - (model.__pydantic_fields_set__ - extra.keys()):
+        given = model.__pydantic_fields_set__ - extra.keys()
+        if never_null:
+            given -= {name for name in never_null if model.__dict__.get(name) is None}
+        for name in absent.keys() - given:
             key = name if info.by_alias is False else absent[name]
             if name not in extra or written.get(key) is None:
                 written.pop(key, None)
@@ -146,7 +174,7 @@ class _NeverNullInJson:
         return core_schema.json_or_python_schema(json_schema=nullable["schema"], python_schema=nullable)
 
 
-Omittable = Annotated[T | None, _NeverNullInJson(), Field(exclude_if=partial(is_, None))]
+Omittable = Annotated[T | None, _NeverNullInJson(), OMIT_NONE]
 """An optional property that is never null. None in Python means absent in JSON; null in JSON is refused."""
 
 
@@ -206,7 +234,7 @@ class JsonNumber:
 
 
 class JsonTuple:
-    """Makes a `tuple` accept a parsed JSON array, as inside of a checked value."""
+    """Makes a `tuple` accept a parsed JSON array, as inside of a checked value or after `keep_attribute_names`."""
 
     def __get_pydantic_core_schema__(self, source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
         in_python = handler(source)
@@ -296,3 +324,8 @@ def _literal_of(kind: type, values: list[Any]) -> CoreSchema:
     if kind is bool:
         return core_schema.chain_schema([core_schema.bool_schema(strict=True), literal])
     return literal
+
+
+def _by_json_names(json_names: Mapping[str, str], data: Mapping[str, object]) -> dict[str, object]:
+    """Return the arguments of a model by the names of JSON. If both names of a property are given, both stay."""
+    return {name if json_names.get(name, name) in data else json_names[name]: data[name] for name in data}

@@ -29,6 +29,14 @@ class EarlierVersion(Generic[A, B]):
     """An earlier version of a job: the model of its params, and the function to the next version.
 
     `upcast` is a plain function from this model to the next model; None: the next version accepts the params unchanged.
+
+        class FirstParams(BaseModel):
+            address: str
+
+        def upcast(params: FirstParams) -> SendEmailParams:
+            return SendEmailParams(to=params.address, subject="(no subject)")
+
+        first = EarlierVersion(1, FirstParams, upcast)
     """
 
     version: int
@@ -90,7 +98,7 @@ class Versions:
         """The versions whose rows can be read, the current version first."""
         return (self.current, *self._reachable())
 
-    def why_unknown(self, version: int) -> str:
+    def unknown_reason(self, version: int) -> str:
         """Return the reason why rows of this version cannot be read here."""
         if self.stubs and version <= max(self.stubs):
             return f"the upcaster from version {max(self.stubs)} is still a stub"
@@ -106,7 +114,7 @@ class Versions:
         if version == self.current:
             return text
         if version not in self.readable:
-            raise UpcastError(self.job_name, version, self.why_unknown(version))
+            raise UpcastError(self.job_name, version, self.unknown_reason(version))
         steps = [earlier for earlier in self.earlier if earlier.version >= version]
         models = [*(earlier.params_model for earlier in steps[1:]), self.job.params_model]
         for step, next_model in zip(steps, models, strict=True):

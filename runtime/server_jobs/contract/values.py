@@ -297,9 +297,9 @@ def _scalar_problems(value: object) -> Iterator[str]:
     match value:
         case str():
             if "\0" in value:
-                yield "holds a NUL character, which not every database can store"
+                yield "contains a NUL character, which not every database can store"
             if _SURROGATE.search(value):
-                yield "holds a lone surrogate, which is not valid Unicode"
+                yield "contains a lone surrogate, which is not valid Unicode"
         case float() if not math.isfinite(value):
             yield f"is {value}, which JSON cannot express"
         case bool() | float() | None:

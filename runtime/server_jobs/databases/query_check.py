@@ -1,4 +1,4 @@
-"""A check that a caller sets for the queries of its own context."""
+"""A check that a caller sets for the queries in its context."""
 
 from __future__ import annotations
 

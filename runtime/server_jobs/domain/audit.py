@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -19,6 +20,7 @@ APPLICATION = "application"
 """The actor of a change through the Python API that names no actor."""
 
 LONGEST_AUDIT_PAGE = 1000
+_FEW = 20
 
 
 class AuditAction(StrEnum):
@@ -71,3 +73,12 @@ def log_entry(action: AuditAction, actor: str, target: str, detail: str | None =
     """Write the log line of an entry."""
     more = "" if detail is None else f" ({detail})"
     _logger.info("audit: %s by %s: %s%s", action, actor, target, more)
+
+
+def log_entries(action: AuditAction, actor: str, targets: Sequence[str], detail: str | None = None) -> None:
+    """Write the log lines of entries: a line for each of a few jobs, or one line for many."""
+    if len(targets) <= _FEW:
+        for target in targets:
+            log_entry(action, actor, target, detail)
+    else:
+        log_entry(action, actor, f"{len(targets)} jobs from {min(targets)} to {max(targets)}", detail)

@@ -1,10 +1,10 @@
-"""The clock interface, so that tests can control time. Stored times come from the store instead."""
+"""The clock interface, so that tests can control time, and durations as text. Stored times come from the store."""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
 # The time of SQLite and D1 in milliseconds since the epoch, as the tables store it. Not
@@ -41,3 +41,15 @@ class SystemClock:
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
+
+
+def length(duration: timedelta) -> str:
+    """Return a duration in two units at most: `0.4ms`, `310ms`, `4.2s`, `3m 12s`, `2h 5m`."""
+    seconds = duration.total_seconds()
+    if 0 < seconds < 0.01:
+        return f"{seconds * 1000:.1f}ms"
+    if seconds < 60:
+        return f"{seconds:.1f}s" if seconds >= 1 else f"{seconds * 1000:.0f}ms"
+    if seconds < 3_600:
+        return f"{int(seconds // 60)}m {int(seconds % 60)}s"
+    return f"{int(seconds // 3_600)}h {int(seconds % 3_600 // 60)}m"

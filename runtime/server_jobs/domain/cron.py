@@ -22,7 +22,7 @@ from zoneinfo import ZoneInfo, available_timezones
 from ..errors import InvalidOptionError, ScheduleError
 from .cron_expression import parse_expression
 from .options import HIGHEST_MISFIRE_LIMIT, Misfire, check_range
-from .suggestions import near
+from .suggestions import closest
 
 SKIP_GRACE = timedelta(seconds=60)
 """With `Misfire.SKIP`, a slot older than this is dropped."""
@@ -213,7 +213,7 @@ def _nearest_zones(timezone: str) -> str:
         return f"did you mean {by_lower_case[lowered]!r}?"
     if _OFFSET_OR_ABBREVIATION.fullmatch(timezone):
         return "write an IANA name such as 'Europe/Berlin' or 'UTC': no offset or abbreviation says when clocks change"
-    nearest = near(lowered, by_lower_case, 3) or [
+    nearest = closest(lowered, by_lower_case, 3) or [
         name for name in by_lower_case if lowered and lowered in name.split("/")
     ]
     names = " or ".join(repr(by_lower_case[name]) for name in nearest[:3])

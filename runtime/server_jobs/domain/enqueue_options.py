@@ -8,7 +8,7 @@ from typing import TypedDict
 
 from ..errors import InvalidOptionError
 from .outcomes import LONGEST_DELAY
-from .suggestions import near
+from .suggestions import closest
 from .text_limits import LONGEST_CORRELATION_ID, LONGEST_UNIQUE_KEY, check_text
 
 
@@ -34,7 +34,7 @@ def refuse_unknown(names: Iterable[str]) -> None:
     known = sorted(EnqueueOptions.__annotations__)
     for name in names:
         if name not in known:
-            close = near(name, known)
+            close = closest(name, known)
             hint = f"did you mean {close[0]!r}?" if close else f"there are {', '.join(known)}"
             raise InvalidOptionError(f"there is no option {name!r}; {hint}")
 

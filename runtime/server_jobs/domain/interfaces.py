@@ -12,12 +12,14 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from .audit import APPLICATION
+from .record import EVERY_JOB
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from datetime import timedelta
 
     from .audit import AuditQuery, AuditRecord
+    from .history import AttemptRecord, Blockers, WorkerRecord, WorkerReport
     from .record import (
         Cancellation,
         Claim,
@@ -28,24 +30,28 @@ if TYPE_CHECKING:
         Expired,
         Firing,
         Heartbeat,
-        Hold,
         Inserted,
         JobCount,
+        JobFilter,
         JobQuery,
         JobRecord,
         JobStatus,
         JobSummary,
+        KnownJob,
+        LeaseAnswer,
         NewJob,
         PausedQueue,
+        PendingWork,
         Pruned,
         PruneRule,
         PruneStep,
         Repair,
+        Retrial,
         ScheduleRecord,
         Settlement,
-        Survey,
     )
-    from .search import Found, SearchStep
+    from .search import FindStep, Found
+    from .statistics import FailureGroup, JobCounts, MinuteCounts, QueueState
 
 
 class JobStore(Protocol):
@@ -81,10 +87,14 @@ class JobStore(Protocol):
         """
         ...
 
-    async def renew(self, heartbeats: Sequence[Heartbeat], lease: timedelta) -> Sequence[Hold]:
+    async def renew(
+        self, heartbeats: Sequence[Heartbeat], lease: timedelta, workers: Sequence[WorkerReport] = ()
+    ) -> Sequence[LeaseAnswer]:
         """Renew leases and store progress. Return one answer per heartbeat, in the given order.
 
-        A row locked by another transaction does not delay the others. Its answer is `Hold.BUSY`.
+        Store the reports of workers in the same transaction. A worker counts as dead `lease` after its last report.
+
+        A row locked by another transaction does not delay the others. Its answer is `LeaseAnswer.BUSY`.
         """
         ...
 
@@ -100,7 +110,7 @@ class JobStore(Protocol):
         """
         ...
 
-    async def survey(self, request: ClaimRequest) -> Survey:
+    async def pending_work(self, request: ClaimRequest) -> PendingWork:
         """Return the pending work for the names and versions of the request, with one read. Ignores limits."""
         ...
 
@@ -126,14 +136,33 @@ class JobStore(Protocol):
         """
         ...
 
-    async def delete(
-        self, job_ids: Sequence[str], *, by: str = APPLICATION, detail: str | None = None
-    ) -> Sequence[Deletion]:
-        """Delete pending and finished jobs. Return one answer per job, in the given order. Running jobs stay."""
+    async def cancel_many(
+        self, job_ids: Sequence[str], *, among: JobFilter = EVERY_JOB, by: str = APPLICATION, detail: str | None = None
+    ) -> Sequence[Cancellation]:
+        """Like `cancel`, for many jobs. Return one answer per job, in the given order.
+
+        Change only jobs that match the filter `among` at the time of the change, without its `where`. `detail` is for
+        the entries in the audit log. All of this also holds for `retry_many` and `delete`.
+        """
         ...
 
-    async def search(self, step: SearchStep) -> Found:
-        """Return the jobs of this step for which every condition holds."""
+    async def retry_many(
+        self, job_ids: Sequence[str], *, among: JobFilter = EVERY_JOB, by: str = APPLICATION, detail: str | None = None
+    ) -> Sequence[Retrial]:
+        """Like `retry`, for many jobs. Wake workers if a job is pending again.
+
+        Of several jobs with one unique key, retry the first by id.
+        """
+        ...
+
+    async def delete(
+        self, job_ids: Sequence[str], *, among: JobFilter = EVERY_JOB, by: str = APPLICATION, detail: str | None = None
+    ) -> Sequence[Deletion]:
+        """Delete pending and finished jobs. Running jobs stay."""
+        ...
+
+    async def find(self, step: FindStep) -> Found:
+        """Return the jobs of this step that match its filter."""
         ...
 
 
@@ -256,8 +285,69 @@ class AuditStore(Protocol):
         ...
 
 
+class HistoryStore(Protocol):
+    """Attempts that did not complete, and workers."""
+
+    async def attempts(self, job_id: str) -> Sequence[AttemptRecord]:
+        """Return the last attempts of a job that did not complete, oldest first: at most `ATTEMPTS_KEPT`."""
+        ...
+
+    async def blockers(self, record: JobRecord, job: KnownJob | None, known: Sequence[tuple[str, int]]) -> Blockers:
+        """Return what stands before a pending job.
+
+        `job` has its limits; None: it has none. Jobs of the names and versions in `known` may be ahead of it.
+        """
+        ...
+
+    async def workers(self) -> Sequence[WorkerRecord]:
+        """Return the living and the dead workers, by the time of their start."""
+        ...
+
+    async def held_jobs(self, worker_id: str) -> Sequence[str]:
+        """Return the ids of jobs that run under a claim of this worker, or whose lease expired under one.
+
+        At most 100, ordered by id.
+        """
+        ...
+
+    async def remove_worker(self, worker_id: str) -> None:
+        """Forget a worker that stops. Does nothing for an unknown id."""
+        ...
+
+    async def forget_workers(self) -> int:
+        """Delete workers that died more than `WORKER_RETENTION` ago, and return their number."""
+        ...
+
+
+class StatisticsStore(Protocol):
+    """Numbers about queues and jobs."""
+
+    async def queue_states(self) -> Sequence[QueueState]:
+        """Return one state per queue and job name with pending, running or failed jobs, ordered by both."""
+        ...
+
+    async def add_counts(self, counts: Sequence[JobCounts]) -> None:
+        """Add outcomes to the counts of the current minute and to the totals."""
+        ...
+
+    async def finished_counts(self, *, since: datetime | None) -> Sequence[MinuteCounts]:
+        """Return the counts of the minutes from `since` on, oldest first; None: the totals.
+
+        Minutes older than `COUNT_RETENTION` may be gone.
+        """
+        ...
+
+    async def failure_groups(self) -> Sequence[FailureGroup]:
+        """Return the failed jobs by name and class of error, ordered by both."""
+        ...
+
+    async def forget_counts(self) -> int:
+        """Delete the counts of minutes older than `COUNT_RETENTION`, and return the number of rows."""
+        ...
+
+
 @runtime_checkable
-class Store(JobStore, JobReader, ScheduleStore, QueueStore, AuditStore, Protocol):
+class Store(JobStore, JobReader, ScheduleStore, QueueStore, AuditStore, HistoryStore, StatisticsStore, Protocol):
     """The complete interface of a store."""
 
     @property
@@ -308,6 +398,14 @@ class Statement:
     may_wait: bool = False
 
 
+class Wake(Protocol):
+    """The function that `Database.watch` calls after a write of another process."""
+
+    def __call__(self, *, is_for_jobs: bool) -> None:
+        """Wake. `is_for_jobs` is true if the write probably stored jobs, and false if it may be any write."""
+        ...
+
+
 @runtime_checkable
 class Database(Protocol):
     """A database that executes SQL. It knows no jobs."""
@@ -320,21 +418,6 @@ class Database(Protocol):
     @property
     def now(self) -> str:
         """The SQL expression of the current time, in the stored form."""
-        ...
-
-    @property
-    def packs_rows(self) -> bool:
-        """Whether a statement should pack many rows into one, because fetching each row is slow."""
-        ...
-
-    @property
-    def opens_once(self) -> bool:
-        """Whether the database stays open for many calls, so that checking its tables at the start costs little."""
-        ...
-
-    @property
-    def watches_for_jobs(self) -> bool:
-        """Whether `watch` usually wakes for stored jobs only, instead of for every write of others."""
         ...
 
     async def open(self) -> None:
@@ -356,7 +439,7 @@ class Database(Protocol):
         """
         ...
 
-    def watch(self, wake: Callable[[], None]) -> Callable[[], None]:
+    def watch(self, wake: Wake) -> Callable[[], None]:
         """Like `Store.watch`."""
         ...
 

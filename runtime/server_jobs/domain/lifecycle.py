@@ -1,39 +1,32 @@
 """The state machine of jobs: its moves, as pure functions from a record to the next record.
 
-    move      from                  to
-    claim     pending, due          running; attempt + 1, a fresh token, a lease
-    renew     running, same token   running; a longer lease, new progress
-    settle    running, same token   completed, or
-              Failed                cancelled if asked to cancel; pending if attempts are left; failed
-              Released              cancelled if asked to cancel; pending, the attempt does not count
-              Cancelled             cancelled
-    expire    running, lease over   cancelled if asked to cancel; pending if attempts are left; failed
-    cancel    pending, parked       cancelled
-              running               running, asked to cancel
-    retry     failed, cancelled     pending, all attempts anew
-    repair    pending, parked       pending, all attempts anew, with other params
+`transitions` has the table of all moves and states. The state machine exists three times, because SQL cannot call these
+functions: here, for the memory store; in `stores.statements`; and in `stores.postgres_statements`, with one statement
+per move. The conformance suite compares all three with the table.
 
 Only `retry` changes a finished job. A parked job is a failed job with unreadable params. `cancel` and `repair` change
 it too.
 
-A write under a claim is stale if the row has another token. `is_held` decides that here. The memory store calls these
-functions. `stores.statements` and `stores.postgres_statements` have one SQL statement per move. The conformance suite
-tests all of them.
+A write under a claim is stale if the row has another token. `is_leased` decides that here.
 """
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, TypedDict, Unpack, assert_never
 
+from .history import AttemptRecord
 from .record import (
+    LEASE_EXPIRED,
     Cancelled,
     Completed,
+    Ended,
     Failed,
     Heartbeat,
     JobRecord,
     JobStatus,
     NewJob,
+    Outcome,
     Released,
     Settlement,
     record_of,
@@ -45,25 +38,15 @@ if TYPE_CHECKING:
     from .record import ClaimRequest, PruneRule, Repair
 
 
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_BLANK = vars(JobRecord(id="", job_name="", params="", status=JobStatus.PENDING, created_at=_EPOCH, updated_at=_EPOCH))
+
+
 def enqueue(job: NewJob, now: datetime) -> JobRecord:
     """Return the record of a new, pending job."""
-    return JobRecord(
-        id=job.id,
-        job_name=job.job_name,
-        params=job.params,
-        status=JobStatus.PENDING,
-        queue=job.queue,
-        priority=job.priority,
-        spec_version=job.spec_version,
-        max_attempts=job.max_attempts,
-        scheduled_for=job.scheduled_for or now + job.delay,
-        unique_key=job.unique_key,
-        correlation_id=job.correlation_id,
-        concurrency_key=job.concurrency_key,
-        rate_key=job.rate_key,
-        created_at=now,
-        updated_at=now,
-    )
+    given = job._asdict()
+    due = job.scheduled_for or now + given.pop("delay")
+    return record_of(_BLANK, **given | {"scheduled_for": due, "created_at": now, "updated_at": now})
 
 
 def is_claimable(record: JobRecord, request: ClaimRequest) -> bool:
@@ -86,7 +69,7 @@ def may_wait(record: JobRecord) -> bool:
     return record.attempt_count == 0 and record.max_attempts > 1
 
 
-def claim(record: JobRecord, *, token: str, lease: timedelta, now: datetime) -> JobRecord:
+def claim(record: JobRecord, *, token: str, lease: timedelta, now: datetime, worker_id: str | None = None) -> JobRecord:
     """Make the job running, under a new token and lease."""
     return _changed(
         record,
@@ -95,13 +78,14 @@ def claim(record: JobRecord, *, token: str, lease: timedelta, now: datetime) -> 
         fencing_token=token,
         worker_started_at=now,
         worker_expires_at=now + lease,
+        worker_id=worker_id,
         progress=0,
         progress_message=None,
         updated_at=now,
     )
 
 
-def is_held(record: JobRecord, token: str) -> bool:
+def is_leased(record: JobRecord, token: str) -> bool:
     """Whether the claim with this token is current. This check fences every write: a stale worker changes nothing."""
     return record.status is JobStatus.RUNNING and record.fencing_token == token
 
@@ -128,21 +112,23 @@ def settle(record: JobRecord, settlement: Settlement, now: datetime) -> JobRecor
                 status=JobStatus.COMPLETED,
                 result=result,
                 error=None,
+                error_class=None,
                 progress=100,
                 fencing_token=None,
                 worker_expires_at=None,
                 completed_at=now,
                 updated_at=now,
             )
-        case Failed(error=error, retry_after=delay):
-            return _fail(_changed(record, error=error), None if delay is None else now + delay, now)
+        case Failed(error=error, retry_after=delay, ended=ended):
+            failed = _changed(record, error=error, error_class=ended.error_class)
+            return _fail(failed, None if delay is None else now + delay, now)
         case Released(delay=delay):
-            given_back = _changed(record, attempt_count=record.attempt_count - 1)
+            released = _changed(record, attempt_count=record.attempt_count - 1)
             if record.cancel_requested:
-                return _finish(given_back, JobStatus.CANCELLED, now)
-            return _wait(given_back, record.scheduled_for if delay is None else now + delay, now)
+                return _finish(released, JobStatus.CANCELLED, now)
+            return _wait(released, record.scheduled_for if delay is None else now + delay, now)
         case Cancelled(reason=reason):
-            return _finish(_changed(record, error=reason), JobStatus.CANCELLED, now)
+            return _finish(_changed(record, error=reason, error_class=None), JobStatus.CANCELLED, now)
         case _:
             assert_never(settlement)
 
@@ -156,8 +142,41 @@ def is_expired(record: JobRecord, now: datetime) -> bool:
 
 def expire(record: JobRecord, *, due: datetime, now: datetime) -> JobRecord:
     """Expire the lease. The attempt failed: it was counted at the claim."""
-    error = f"the worker died or stalled: its lease ran out in attempt {record.attempt_count} of {record.max_attempts}"
-    return _fail(_changed(record, error=error), due, now)
+    return _fail(_changed(record, error=_expiry(record), error_class=LEASE_EXPIRED), due, now)
+
+
+def _expiry(record: JobRecord) -> str:
+    return f"the worker died or stalled: its lease expired in attempt {record.attempt_count} of {record.max_attempts}"
+
+
+def attempt_settled(record: JobRecord, settlement: Settlement, now: datetime) -> AttemptRecord | None:
+    """Return what the history keeps of an attempt with this outcome. None: it completed, or was not begun."""
+    match settlement:
+        case Failed(error=error) | Cancelled(reason=error):
+            return _attempt(record, settlement.ended, error, now)
+        case Released(ended=Ended() as ended):
+            return _attempt(record, ended, None, now)
+        case _:
+            return None
+
+
+def attempt_expired(record: JobRecord, now: datetime) -> AttemptRecord:
+    """Return what the history keeps of an attempt whose lease expired."""
+    return _attempt(record, Ended(Outcome.EXPIRED, LEASE_EXPIRED), _expiry(record), now)
+
+
+def _attempt(record: JobRecord, ended: Ended, error: str | None, now: datetime) -> AttemptRecord:
+    return AttemptRecord(
+        job_id=record.id,
+        attempt=record.attempt_count,
+        outcome=ended.outcome,
+        error=error,
+        error_class=ended.error_class,
+        traceback=ended.traceback,
+        worker_id=record.worker_id,
+        started_at=record.worker_started_at or now,
+        ended_at=now,
+    )
 
 
 def cancel(record: JobRecord, now: datetime) -> JobRecord:
@@ -188,8 +207,10 @@ def retry(record: JobRecord, now: datetime) -> JobRecord:
         progress=0,
         progress_message=None,
         error=None,
+        error_class=None,
         cancel_requested=False,
         worker_started_at=None,
+        worker_id=None,
         completed_at=None,
         updated_at=now,
     )
@@ -204,10 +225,10 @@ def is_repairable(record: JobRecord, repair: Repair) -> bool:
     )
 
 
-def why_unrepairable(record: JobRecord) -> str:
+def unrepairable_reason(record: JobRecord) -> str:
     """Return the reason why `is_repairable` is false."""
     if record.status is JobStatus.PENDING or record.is_parked:
-        return "its params are not those that were read, somebody has changed them meanwhile; look at it again"
+        return "its params changed since they were read; read it again"
     if record.status is JobStatus.FAILED:
         return "it failed, and its params could be read; enqueue another one, or retry it"
     return f"it is {record.status}; only a parked or a pending job can be repaired"
@@ -269,6 +290,8 @@ class _Changes(TypedDict, total=False):
     progress: int
     progress_message: str | None
     error: str | None
+    error_class: str | None
+    worker_id: str | None
     attempt_count: int
     scheduled_for: datetime | None
     worker_started_at: datetime | None

@@ -56,7 +56,7 @@ class Schedule:
             return
         check_range("misfire_limit", self.misfire_limit, 1, HIGHEST_MISFIRE_LIMIT)
         if self.misfire != Misfire.FIRE_ALL:
-            raise InvalidOptionError(f"misfire_limit goes only with Misfire.FIRE_ALL, not with {self.misfire!r}")
+            raise InvalidOptionError(f"misfire_limit works only with Misfire.FIRE_ALL, not with {self.misfire!r}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,6 +16,11 @@ class Snooze:
     """Return this to run the job again after `delay`. The attempt does not count.
 
     Raises `InvalidOptionError` unless the delay is positive and at most 365,000 days.
+
+        async def handle(params: SendEmailParams, context: JobContext) -> SendEmailResult | Snooze:
+            if datetime.now(UTC).hour < 6:  # no mail at night
+                return Snooze(timedelta(hours=1))
+            return SendEmailResult(message_id=context.idempotency_key)
     """
 
     delay: timedelta
@@ -28,13 +33,29 @@ class Snooze:
 
 @dataclass(frozen=True, slots=True)
 class Cancel:
-    """Return this to cancel the job. It becomes `cancelled`, with `reason` as its error."""
+    """Return this to cancel the job.
+
+    It becomes `cancelled`, with `reason` as its error.
+
+        async def handle(params: SendEmailParams, context: JobContext) -> SendEmailResult | Cancel:
+            if params.to.endswith("@example.com"):
+                return Cancel("example.com receives no mail")
+            return SendEmailResult(message_id=context.idempotency_key)
+    """
 
     reason: str
 
 
 class DoNotRetryError(ServerJobsError):
-    """Raise this if another attempt would fail too. The job fails at once."""
+    """Raise this if another attempt would fail too.
+
+    The job fails at once.
+
+        async def handle(params: SendEmailParams, context: JobContext) -> SendEmailResult:
+            if params.to.endswith("@example.com"):
+                raise DoNotRetryError("example.com receives no mail")
+            return SendEmailResult(message_id=context.idempotency_key)
+    """
 
 
 class RetryAfterError(ServerJobsError):
@@ -42,6 +63,12 @@ class RetryAfterError(ServerJobsError):
 
     For servers that name a time, such as HTTP's `Retry-After`. Overrides the retry policy of the job. Raises
     `InvalidOptionError` if the delay is negative or longer than 365,000 days.
+
+        async def handle(params: SendEmailParams, context: JobContext) -> SendEmailResult:
+            response = await send(params)
+            if response.status == 429:
+                raise RetryAfterError(timedelta(seconds=int(response.headers["Retry-After"])))
+            return SendEmailResult(message_id=context.idempotency_key)
     """
 
     def __init__(self, delay: timedelta, message: str = "") -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 from enum import StrEnum
 from hashlib import sha256
@@ -14,6 +14,7 @@ from .text_limits import check_text
 
 if TYPE_CHECKING:
     from .options import ConcurrencyLimit, RateLimit
+    from .search import Condition
 
 LONGEST_PAGE = 1000
 UNREADABLE = "UNREADABLE: "
@@ -22,6 +23,8 @@ UNREADABLE = "UNREADABLE: "
 Only the engine writes the prefix; it changes the error of a handler that starts with the same text. A parked job is
 never pruned. It waits until somebody repairs or retries it.
 """
+LEASE_EXPIRED = "LeaseExpired"
+"""The `error_class` of an attempt whose lease expired."""
 LONGEST_PRUNE_STEP = 10_000
 PRUNE_STEP = 1000
 
@@ -42,14 +45,18 @@ class JobStatus(StrEnum):
 
 
 class Outcome(StrEnum):
-    """The outcome of an attempt, as the worker sees it.
+    """The outcome of an attempt.
 
-    A `FAILED` attempt counts; the job is retried while it has attempts left. `SNOOZED` and `RELEASED` attempts do not
-    count, and the job is pending again. `LOST`: the claim was stale, and nothing was stored.
+    `FAILED`, `TIMED_OUT` and `EXPIRED` attempts count; the job is retried while it has attempts left. After an
+    `UNREADABLE` one it is parked. `SNOOZED` and `RELEASED` attempts do not count, and the job is pending again. `LOST`:
+    the claim was stale, and nothing was stored.
     """
 
     COMPLETED = "completed"
     FAILED = "failed"
+    TIMED_OUT = "timed out"
+    EXPIRED = "expired"
+    UNREADABLE = "unreadable"
     CANCELLED = "cancelled"
     SNOOZED = "snoozed"
     RELEASED = "released"
@@ -58,14 +65,15 @@ class Outcome(StrEnum):
     @property
     def is_failure(self) -> bool:
         """Whether the attempt counts as failed in logs and statistics."""
-        return self in (Outcome.FAILED, Outcome.LOST)
+        return self not in (Outcome.COMPLETED, Outcome.CANCELLED, Outcome.SNOOZED, Outcome.RELEASED)
 
 
 class NewJob(NamedTuple):
     """A job to store. `params` is validated JSON text.
 
     The job is due at `scheduled_for`, or `delay` after the current time of the store if that is None. `job_keys` in
-    `contract` makes the keys; the keys of limits are None for a job without limits.
+    `contract` makes the keys; the keys of limits are None for a job without limits. `headers` is a JSON object of
+    texts.
     """
 
     # A tuple: one call may make thousands of jobs, which differ in the first fields only.
@@ -83,6 +91,7 @@ class NewJob(NamedTuple):
     scheduled_for: datetime | None = None
     delay: timedelta = timedelta(0)
     correlation_id: str | None = None
+    headers: str | None = None
 
     @property
     def shared(self) -> tuple[object, ...]:
@@ -141,6 +150,9 @@ class JobRecord:
     fencing_token: str | None = None
     concurrency_key: str | None = None
     rate_key: str | None = None
+    error_class: str | None = None
+    worker_id: str | None = None
+    headers: str | None = None
 
     @property
     def is_parked(self) -> bool:
@@ -188,7 +200,8 @@ class Inserted(NamedTuple):
 class Claim(NamedTuple):
     """The right to run one attempt of a job until the lease expires, with the data for its handler.
 
-    `params` is JSON text, `attempt` counts from 1, and `token` is unique among all claims.
+    `params` is JSON text, `attempt` counts from 1, and `token` is unique among all claims. `headers` is a JSON object
+    of texts, or None.
     """
 
     # A tuple, because every job makes one.
@@ -201,6 +214,7 @@ class Claim(NamedTuple):
     max_attempts: int
     correlation_id: str | None
     token: str
+    headers: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,7 +239,7 @@ class ClaimRequest:
     The claim returns at most `limit` jobs. At most `slots` of them (None: unlimited) must start at once. These are jobs
     with an earlier attempt, which may have killed its worker, and jobs with a single attempt, which the death of the
     worker would use up. At most `limited` of the others (None: unlimited) have a limit, because a waiting claim uses
-    up the limit.
+    up the limit. `worker_id` is the id of a long-lived worker, or None.
 
     Raises `InvalidOptionError` for an invalid name of a queue.
     """
@@ -236,6 +250,7 @@ class ClaimRequest:
     queues: tuple[str, ...] | None = None
     slots: int | None = None
     limited: int | None = None
+    worker_id: str | None = None
 
     def __post_init__(self) -> None:
         for queue in self.queues or ():
@@ -260,16 +275,27 @@ class Heartbeat:
     message: str | None
 
 
-class Hold(StrEnum):
+class LeaseAnswer(StrEnum):
     """The answer to a heartbeat: the lease is renewed, the job should stop, or the claim is lost.
 
     `BUSY`: another transaction locked the row. The claim is still valid, but its lease was not renewed.
     """
 
-    HELD = "held"
+    RENEWED = "renewed"
     BUSY = "busy"
     CANCEL_REQUESTED = "cancel_requested"
     LOST = "lost"
+
+
+class Ended(NamedTuple):
+    """The part of an attempt that the history keeps, if the attempt did not complete.
+
+    `error_class` is the name of the exception. `traceback` has at most 16 KiB.
+    """
+
+    outcome: Outcome
+    error_class: str | None = None
+    traceback: str | None = None
 
 
 class Completed(NamedTuple):
@@ -292,18 +318,21 @@ class Failed(NamedTuple):
     error: str
     retry_after: timedelta | None
     report: Report | None = None
+    ended: Ended = Ended(Outcome.FAILED)
 
 
 class Released(NamedTuple):
     """The attempt was released and does not count: at shutdown, or because the handler snoozed.
 
-    The job is due after `delay`; None keeps its place in the queue.
+    The job is due after `delay`; None keeps its place in the queue. `ended` None: the handler was not called, and the
+    history keeps nothing.
     """
 
     id: str
     token: str
     delay: timedelta | None = None
     report: Report | None = None
+    ended: Ended | None = None
 
 
 class Cancelled(NamedTuple):
@@ -313,6 +342,7 @@ class Cancelled(NamedTuple):
     token: str
     reason: str
     report: Report | None = None
+    ended: Ended = Ended(Outcome.CANCELLED)
 
 
 Settlement = Completed | Failed | Released | Cancelled
@@ -328,15 +358,32 @@ class Expired:
 
 
 class Cancellation(StrEnum):
-    """The result of a request to cancel."""
+    """The result of a request to cancel.
+
+    `NOT_FOUND` is an answer for many jobs only: the job is not stored, or no longer matches the filter.
+    """
 
     CANCELLED = "cancelled"
     REQUESTED = "requested"
     FINISHED = "finished"
+    NOT_FOUND = "not found"
+
+
+class Retrial(StrEnum):
+    """The result of a request to retry one of many jobs.
+
+    `DUPLICATE`: an unfinished job has the same unique key. `NOT_FOUND`: the job is not stored, or no longer matches the
+    filter.
+    """
+
+    RETRIED = "retried"
+    DUPLICATE = "duplicate"
+    NOT_RETRYABLE = "not retryable"
+    NOT_FOUND = "not found"
 
 
 class Deletion(StrEnum):
-    """The result of a request to delete a job."""
+    """The result of a request to delete a job. `NOT_FOUND`: it is not stored, or no longer matches the filter."""
 
     DELETED = "deleted"
     RUNNING = "running"
@@ -359,30 +406,77 @@ class Repair:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class JobQuery:
-    """A page of jobs, newest first. `before` is the last id of the page before.
+class JobFilter:
+    """Jobs that match every given field. Without fields: all jobs.
 
-    `queues`: only jobs of these queues. `parked`: only parked jobs. Raises
-    `InvalidOptionError` unless `limit` is 1 to 1000, and for texts with NUL characters or lone surrogates.
+    `status` is one status, or several. `parked`: only parked jobs. The age of a job counts from its end, or from its
+    creation while it is unfinished: `older_than` and `newer_than` compare it with the time of the store. `where` has
+    conditions on values of params and result. Raises `InvalidOptionError` for a negative age, and for texts with NUL
+    characters or lone surrogates.
     """
 
-    status: JobStatus | None = None
-    job_name: str | None = None
-    queue: str | None = None
-    queues: tuple[str, ...] | None = None
-    correlation_id: str | None = None
-    before: str | None = None
-    limit: int = 50
+    status: JobStatus | tuple[JobStatus, ...] | None = None
     parked: bool = False
+    job_name: str | None = None
+    spec_version: int | None = None
+    queues: tuple[str, ...] | None = None
+    error_class: str | None = None
+    correlation_id: str | None = None
+    worker_id: str | None = None
+    older_than: timedelta | None = None
+    newer_than: timedelta | None = None
+    where: tuple[Condition, ...] = ()
 
     def __post_init__(self) -> None:
-        given: object = self.limit  # callers may not use a type checker
-        if not isinstance(given, int) or isinstance(given, bool) or not 1 <= given <= LONGEST_PAGE:
-            raise InvalidOptionError(f"limit must be a whole number between 1 and {LONGEST_PAGE}, not {given!r}")
-        for name in ("job_name", "queue", "correlation_id", "before"):
+        for name in ("job_name", "error_class", "correlation_id", "worker_id"):
             text: str | None = getattr(self, name)
             if text is not None:
                 check_text(name, text)
+        for queue in self.queues or ():
+            check_text("queues", queue)
+        for name in ("older_than", "newer_than"):
+            age: timedelta | None = getattr(self, name)
+            if age is not None and age < timedelta(0):
+                raise InvalidOptionError(f"{name} must not be negative, and is {age}")
+
+    @property
+    def statuses(self) -> tuple[JobStatus, ...] | None:
+        """The statuses that match; None: any."""
+        return (self.status,) if isinstance(self.status, JobStatus) else self.status
+
+
+EVERY_JOB = JobFilter()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobQuery(JobFilter):
+    """A page of jobs that match the filter, newest first. `before` is the last id of the page before.
+
+    `ids`: only jobs with these ids. A page has no `where`: `find` the ids first. Raises `InvalidOptionError` for a
+    `where`, unless `limit` is 1 to 1000, and as `JobFilter` does.
+    """
+
+    before: str | None = None
+    limit: int = 50
+    ids: tuple[str, ...] | None = None
+
+    def __post_init__(self) -> None:
+        JobFilter.__post_init__(self)  # a class with slots has no `super()` here
+        given: object = self.limit  # callers may not use a type checker
+        if not isinstance(given, int) or isinstance(given, bool) or not 1 <= given <= LONGEST_PAGE:
+            raise InvalidOptionError(f"limit must be a whole number between 1 and {LONGEST_PAGE}, not {given!r}")
+        if self.before is not None:
+            check_text("before", self.before)
+        if self.where:
+            raise InvalidOptionError("a page of jobs has no `where`; find the ids of the jobs first")
+
+    @classmethod
+    def of(
+        cls, wanted: JobFilter, *, before: str | None = None, limit: int = 50, ids: tuple[str, ...] | None = None
+    ) -> JobQuery:
+        """Return the page for a filter."""
+        given = {field.name: getattr(wanted, field.name) for field in fields(JobFilter)}
+        return cls(**given, before=before, limit=limit, ids=ids)
 
 
 @dataclass(frozen=True, slots=True)
@@ -396,7 +490,7 @@ class JobCount:
 
 
 @dataclass(frozen=True, slots=True)
-class Survey:
+class PendingWork:
     """Pending work: expired leases, due schedules, and jobs to claim."""
 
     has_expired: bool
@@ -487,13 +581,16 @@ class PruneRule:
 class PruneStep:
     """One step of a scan over all jobs by id: the `limit` jobs after the id `after`.
 
-    Raises `InvalidOptionError` unless `limit` is 1 to 10,000.
+    `among` limits the step to jobs that match a filter, without its `where`. With `ids`, the step is about these jobs
+    instead. Raises `InvalidOptionError` unless `limit` is 1 to 10,000.
     """
 
     rules: tuple[PruneRule, ...]
     after: str = ""
     limit: int = PRUNE_STEP
     dry_run: bool = False
+    among: JobFilter = EVERY_JOB
+    ids: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
         if not 1 <= self.limit <= LONGEST_PRUNE_STEP:

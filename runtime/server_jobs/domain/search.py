@@ -1,7 +1,7 @@
-"""Search for jobs by a value in their params or result: `params.customerId=42`.
+"""Find the jobs that match a filter, also by a value in their params or result: `params.customerId=42`.
 
-The database narrows the search by text. This module compares the parsed documents, so that the result is exact for
-every number and the same on every store.
+The database narrows the search by an index or by text. This module compares the parsed documents, so that the result
+is exact for every number and the same on every store.
 """
 
 from __future__ import annotations
@@ -10,15 +10,23 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 
 from ..errors import InvalidOptionError
-from .record import JobStatus
+from .record import JobFilter, JobRecord, JobStatus
 from .text_limits import is_storable
 
+FIND_STEP = 5000
 SEARCH_STEP = 500
+"""Jobs of a step whose documents must be read."""
 
+LONGEST_FIND_STEP = 10_000
+MOST_CANDIDATES = 10_000
+"""Most jobs that a search takes from an index. With more candidates, it scans all jobs step by step."""
+
+_LARGEST_EXACT = 2**53
 _NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?")
 _ESCAPED = re.compile(r'["\\/\x00-\x1f\x7f]')
 
@@ -31,17 +39,33 @@ class Part(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class IndexedColumn:
+    """An indexed column of a job's view, for the property at `pointer`: `/params/customerId`.
+
+    `view` and `name` are SQL, in quotes if necessary. The column has integers of 64 bits if `is_integer`, else texts.
+    It is NULL for any other value.
+    """
+
+    pointer: str
+    view: str
+    name: str
+    is_integer: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Condition:
     """A value at a place in a document. If the place is a list or inside one, any element may match.
 
     `text` matches the string with the same characters. If it looks like a number, `true` or `false`, it also matches
-    that value, in any notation of the number. With `is_string`, it matches the string only.
+    that value, in any notation of the number. With `is_string`, it matches the string only. `column` makes the search
+    faster. It never changes the result.
     """
 
     part: Part
     path: tuple[str, ...]
     text: str
     is_string: bool = False
+    column: IndexedColumn | None = None
 
     @property
     def place(self) -> str:
@@ -52,6 +76,26 @@ class Condition:
     def is_number(self) -> bool:
         """Whether the value may be a number; a document may write it with an exponent."""
         return not self.is_string and _NUMBER.fullmatch(self.text) is not None
+
+    @property
+    def has_usable_index(self) -> bool:
+        """Whether the index of `column` finds each job for which the column is not NULL.
+
+        SQLite rounds other numbers, and no database stores other texts.
+        """
+        if self.column is None or not is_storable(self.text):
+            return False
+        if not self.column.is_integer or not self.is_number:
+            return True
+        number = Decimal(self.text)
+        return abs(number) <= _LARGEST_EXACT and number == number.to_integral_value()
+
+    @property
+    def indexed_value(self) -> str | int | None:
+        """The value to look up in `column`, if its index is usable; None if no value of its type matches."""
+        if self.column is None or not self.column.is_integer:
+            return self.text
+        return int(Decimal(self.text)) if self.is_number else None
 
     def holds_for(self, document: str | None) -> bool:
         """Return whether the document has the value. Raises `ValueError` for a document that is not JSON."""
@@ -82,19 +126,35 @@ class Condition:
         return isinstance(value, bool) and not self.is_string and self.text == ("true" if value else "false")
 
 
-@dataclass(frozen=True, slots=True)
-class SearchStep:
-    """One step of a scan over all jobs by id: the `limit` jobs after the id `after`."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FindStep:
+    """One step of a scan over all jobs by id, for the jobs of a filter.
 
-    conditions: tuple[Condition, ...]
-    job_name: str | None = None
+    The step reads `limit` jobs, by default as many as are read in some ten milliseconds: the jobs after the id `after`,
+    or with `newest_first` those before it. `""` starts the scan. Raises `InvalidOptionError` unless `limit` is 1 to
+    10,000.
+    """
+
+    filter: JobFilter
     after: str = ""
-    limit: int = SEARCH_STEP
+    limit: int | None = None
+    newest_first: bool = False
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.size <= LONGEST_FIND_STEP:
+            raise InvalidOptionError(f"limit must be between 1 and {LONGEST_FIND_STEP}, not {self.limit}")
+
+    @property
+    def size(self) -> int:
+        """The number of jobs to read."""
+        if self.limit is not None:
+            return self.limit
+        return SEARCH_STEP if self.filter.where else FIND_STEP
 
 
 @dataclass(frozen=True, slots=True)
 class FoundJob:
-    """A job that matches every condition, or whose documents could not be parsed (`is_readable` is false)."""
+    """A job that matches the filter, or whose documents could not be parsed (`is_readable` is false)."""
 
     id: str
     job_name: str
@@ -104,7 +164,7 @@ class FoundJob:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """The jobs found by a step, and the last scanned id; None at the end of the scan."""
+    """The jobs found by a step, in its order, and the `after` of the next step; None at the end of the scan."""
 
     jobs: tuple[FoundJob, ...]
     after: str | None
@@ -131,17 +191,34 @@ def condition_in(text: str) -> Condition:
     return Condition(part, path, value)
 
 
-def search_document(step: SearchStep, job: FoundJob, params: str, result: str | None) -> FoundJob | None:
+def matches(record: JobRecord, wanted: JobFilter, now: datetime) -> bool:
+    """Return whether a job matches the filter, without its `where`."""
+    since = record.completed_at or record.created_at
+    return (
+        (wanted.statuses is None or record.status in wanted.statuses)
+        and (record.is_parked or not wanted.parked)
+        and wanted.job_name in (None, record.job_name)
+        and wanted.spec_version in (None, record.spec_version)
+        and (wanted.queues is None or record.queue in wanted.queues)
+        and wanted.error_class in (None, record.error_class)
+        and wanted.correlation_id in (None, record.correlation_id)
+        and wanted.worker_id in (None, record.worker_id)
+        and (wanted.older_than is None or since < now - wanted.older_than)
+        and (wanted.newer_than is None or since >= now - wanted.newer_than)
+    )
+
+
+def search_document(wanted: JobFilter, job: FoundJob, params: str, result: str | None) -> FoundJob | None:
     """Return the job if its documents match every condition, else None.
 
     If a document is not JSON, return the job as unreadable if the document contains the text of the value.
     """
     documents = {Part.PARAMS: params, Part.RESULT: result}
     try:
-        return job if all(one.holds_for(documents[one.part]) for one in step.conditions) else None
+        return job if all(one.holds_for(documents[one.part]) for one in wanted.where) else None
     except ValueError:
-        text = documents[step.conditions[0].part] or ""
-        if not any(needle in text for needle in step.conditions[0].needles()):
+        text = documents[wanted.where[0].part] or ""
+        if not any(needle in text for needle in wanted.where[0].needles()):
             return None
         return FoundJob(job.id, job.job_name, job.status, is_readable=False)
 

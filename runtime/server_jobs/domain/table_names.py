@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-TABLES = ("jobs", "cron_jobs", "job_starts", "paused_queues", "job_audit")
+TABLES = ("jobs", "cron_jobs", "job_starts", "paused_queues", "job_audit", "job_attempts", "job_workers", "job_counts")
 
 VERSION_TABLE = "server_jobs_version"
 """The table in which `server-jobs migrate` records the revisions that ran."""

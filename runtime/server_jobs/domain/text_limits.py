@@ -26,7 +26,7 @@ def check_text(name: str, value: str, longest: int | None = None) -> None:
     if not isinstance(given, str):
         raise InvalidOptionError(f"{name} must be a str, not {given!r}")
     if not is_storable(value):
-        raise InvalidOptionError(f"{name} must not hold NUL characters or lone surrogates, and is {value!r}")
+        raise InvalidOptionError(f"{name} must not contain NUL characters or lone surrogates, and is {value!r}")
     if longest is not None and len(value) > longest:
         raise InvalidOptionError(
             f"{name} must have at most {longest} characters, and {value[:_SHOWN]!r}… has {len(value):,}"

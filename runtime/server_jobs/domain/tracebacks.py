@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import logging
 import traceback
+from collections.abc import Mapping
 from pathlib import Path, PurePath
 from traceback import TracebackException
 from typing import TYPE_CHECKING
+
+from .history import MAX_TRACEBACK_BYTES
+from .text_limits import clean_text
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -33,14 +37,31 @@ def short_traceback(error: BaseException) -> str:
     return text
 
 
-def log_with_traceback(logger: logging.Logger, level: int, error: BaseException, message: str, *args: object) -> None:
-    """Log like `logger.log(level, message, *args, exc_info=error)`, but with the short traceback."""
+def stored_traceback(text: str) -> str:
+    """Return the end of a traceback as every store accepts it, at most `MAX_TRACEBACK_BYTES`."""
+    cleaned = clean_text(text, len(text) + 1).encode()
+    if len(cleaned) <= MAX_TRACEBACK_BYTES:
+        return cleaned.decode()
+    # The end names the error. The mark has three bytes, and cutting may leave a part of a character.
+    return "…" + cleaned[3 - MAX_TRACEBACK_BYTES :].decode(errors="ignore")
+
+
+def log_with_traceback(
+    logger: logging.Logger,
+    level: int,
+    error: BaseException,
+    text: str | None,
+    message: str,
+    *args: object,
+    extra: Mapping[str, object] | None = None,
+) -> None:
+    """Log like `logger.log(level, message, *args, exc_info=error, extra=extra)`, with `text` as the traceback."""
     if not logger.isEnabledFor(level):
         return
     path, line, function, _ = logger.findCaller(stacklevel=2)
     exception = (type(error), error, error.__traceback__)
-    record = logger.makeRecord(logger.name, level, path, line, message, args, exception, function)
-    record.exc_text = short_traceback(error)
+    record = logger.makeRecord(logger.name, level, path, line, message, args, exception, function, extra)
+    record.exc_text = text
     logger.handle(record)
 
 

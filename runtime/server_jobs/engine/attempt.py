@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-import logging
 import random
+import re
 import sys
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from contextvars import copy_context
 from datetime import timedelta
@@ -22,26 +22,36 @@ from pydantic import BaseModel
 from ..binding import JobBackend, Run, current_run
 from ..concurrency.tasks import shielded
 from ..context import JobContext
-from ..contract.documents import WrittenResult, write_result
+from ..contract.documents import WrittenResult, without_values, write_result
 from ..contract.upcasts import Versions
 from ..contract.values import MAX_ERROR_CHARACTERS
 from ..definition import AnyDefinition, AnyHandler
 from ..domain.outcomes import Cancel, DoNotRetryError, RetryAfterError, Snooze
-from ..domain.record import UNREADABLE, Cancelled, Claim, Completed, Failed, Heartbeat, Released, Report, Settlement
+from ..domain.record import (
+    UNREADABLE,
+    Cancelled,
+    Claim,
+    Completed,
+    Ended,
+    Failed,
+    Heartbeat,
+    Outcome,
+    Released,
+    Report,
+    Settlement,
+)
 from ..domain.text_limits import clean_text
-from ..domain.tracebacks import error_place, log_with_traceback
+from ..domain.tracebacks import error_place, short_traceback, stored_traceback
 from ..errors import InvalidDocumentError, InvalidParamsError, UpcastError
-from ..isolation.raised import HandlerProcessError
+from ..isolation.raised import HandlerProcessError, TimedOutInProcessError, TracebackThere
+from ..middleware import Middleware, RunningAttempt, note_outcome, read_headers, surrounded
 
 if TYPE_CHECKING:
-    from ..isolation.pool import HandlerProcesses
+    from ..isolation.process_pool import HandlerProcesses
 
 T = TypeVar("T")
 
-_logger = logging.getLogger("server_jobs")
-
-_FAILURE = "%s %s failed in attempt %d: %s"
-_LOGGED_CHARACTERS = 2_000
+_ERROR_CLASS = re.compile(r"[^\W\d]\w*(?=:|$| \(at )")
 
 HAS_THREADS = sys.platform != "emscripten"
 
@@ -57,6 +67,9 @@ class Stop(StrEnum):
     SHUTDOWN = "shutdown"
 
 
+_OUTCOMES = {Stop.CANCELLED: Outcome.CANCELLED, Stop.LOST: Outcome.LOST, Stop.SHUTDOWN: Outcome.RELEASED}
+
+
 class HandlerCall:
     """One call of a handler, async or plain, within the timeout of its job.
 
@@ -64,6 +77,7 @@ class HandlerCall:
     """
 
     lingering: asyncio.Future[object] | None = None
+    has_timed_out = False
     _task: asyncio.Task[object] | None = None
     _is_stopped = False
 
@@ -104,11 +118,35 @@ class HandlerCall:
             current_run.reset(outside)
             self._end()
 
-    async def run_in(self, processes: HandlerProcesses, params: str) -> WrittenResult | Snooze | Cancel:
-        """Like `run`, but in another process, which reads the params and writes the result."""
+    async def run_within(
+        self, middleware: Sequence[Middleware], running: RunningAttempt, backend: JobBackend | None, params: BaseModel
+    ) -> WrittenResult | Snooze | Cancel:
+        """Like `run`, within middleware. Write the result too, so that the middleware sees whether it fits."""
+
+        async def call() -> WrittenResult | Snooze | Cancel:
+            if self._context.cancelled:
+                raise asyncio.CancelledError  # `stop` was called while the middleware began
+            try:
+                outcome = await self.run(backend, params)
+            finally:
+                if self.has_timed_out:
+                    note_outcome(running, Outcome.TIMED_OUT)
+            if isinstance(outcome, Snooze | Cancel):
+                return outcome
+            return WrittenResult(write_result(self._job.job_name, self._job.result_model, outcome)[1])
+
+        return await surrounded(middleware, running, call)
+
+    async def run_in(
+        self, processes: HandlerProcesses, params: str, running: RunningAttempt | None = None
+    ) -> WrittenResult | Snooze | Cancel:
+        """Like `run`, but in another process, which reads the params and writes the result.
+
+        The middleware of that process surrounds the call if `running` is given.
+        """
         self._task = asyncio.current_task()
         try:
-            return await processes.run(self._job, self._handler, params, self._context)
+            return await processes.run(self._job, self._handler, params, self._context, running)
         finally:
             self._end()
 
@@ -134,7 +172,7 @@ class HandlerCall:
             # Before Python 3.13, a failed `asyncio.TaskGroup` in the handler makes `asyncio.timeout` raise the latter.
             if not bound.expired() or (isinstance(error, asyncio.CancelledError) and sys.version_info >= (3, 13)):
                 raise
-            self._context.cancelled = True
+            self._context.cancelled = self.has_timed_out = True
             raise TimeoutError(f"the handler did not return within its timeout of {limit}") from error
 
     def _begin(self, params: BaseModel) -> object:
@@ -164,6 +202,18 @@ def _legible(read: Callable[[str, int], T], claim: Claim) -> T:
         raise _UnreadableError(error) from error
 
 
+def _running(claim: Claim, job: AnyDefinition) -> RunningAttempt:
+    return RunningAttempt(
+        job_name=claim.job_name,
+        job_id=claim.id,
+        attempt=claim.attempt,
+        max_attempts=claim.max_attempts,
+        queue=job.options.queue,
+        correlation_id=claim.correlation_id,
+        headers=read_headers(claim.headers),
+    )
+
+
 class Attempt:
     """A claim in this process: waiting to run, running, or finished and not stored yet."""
 
@@ -172,6 +222,9 @@ class Attempt:
     """True once the handler has ended, with an outcome to store or a lost claim."""
     began = 0.0
     """Monotonic time of the start."""
+    cause: BaseException | None = None
+    """The exception that ended the attempt, until `log_failure` has logged it."""
+    _has_begun = False
     _reported_progress = 0
     _reported_message: str | None = None
 
@@ -182,24 +235,32 @@ class Attempt:
         job: AnyDefinition,
         handler: AnyHandler,
         context: JobContext,
+        claimed: float,
         lease: timedelta,
         processes: HandlerProcesses | None = None,
         versions: Versions | None = None,
+        middleware: Sequence[Middleware] = (),
     ) -> None:
         self.claim = claim
         self.job = job
         self.handler = handler
         self.context = context
+        self.claimed = claimed
+        """Monotonic time at or before the claim, from which its lease lasts."""
         self.lease = lease
         self.processes = processes
         """The processes that run the handler; None: it runs in this process."""
         self._versions = versions or job.versions()
+        self._middleware = middleware
+        self._running = _running(claim, job) if middleware else None
         self.call = HandlerCall(job, handler, context)
 
     def stop(self, reason: Stop) -> None:
         """End the handler early, or prevent its call. The first reason counts."""
         if self.stopped is None:
             self.stopped = reason
+            if self._running is not None:
+                note_outcome(self._running, _OUTCOMES[reason])
             self.call.stop()
 
     @property
@@ -216,10 +277,17 @@ class Attempt:
         claim, job = self.claim, self.job
         if self.is_stopped:
             return self._ended()
+        self._has_begun = True
         try:
             outcome = await self._outcome(backend)
             if isinstance(outcome, Snooze):
-                return Released(id=claim.id, token=claim.token, delay=outcome.delay, report=self._unreported())
+                return Released(
+                    id=claim.id,
+                    token=claim.token,
+                    delay=outcome.delay,
+                    report=self._unreported(),
+                    ended=Ended(Outcome.SNOOZED),
+                )
             if isinstance(outcome, Cancel):
                 return self._refused(outcome)
             if isinstance(outcome, WrittenResult):
@@ -259,12 +327,15 @@ class Attempt:
 
     async def _outcome(self, backend: JobBackend) -> object:
         """Return the result of the handler. Raises `_UnreadableError` if the params cannot be read."""
-        claim, processes = self.claim, self.processes
+        claim, processes, running = self.claim, self.processes, self._running
         if processes is None:
-            return await self.call.run(backend, _legible(self._versions.read, claim))
+            params = _legible(self._versions.read, claim)
+            if running is None:
+                return await self.call.run(backend, params)
+            return await self.call.run_within(self._middleware, running, backend, params)
         text = _legible(self._versions.current_params, claim)
         try:
-            return await self.call.run_in(processes, text)
+            return await self.call.run_in(processes, text, running)
         except InvalidParamsError as error:  # the process reads the params first, and wraps exceptions of the handler
             raise _UnreadableError(error) from error
 
@@ -278,9 +349,11 @@ class Attempt:
                     error="cancelled while it was running",
                     retry_after=None,
                     report=self._unreported(),
+                    ended=Ended(Outcome.CANCELLED),
                 )
             case Stop.SHUTDOWN:
-                return Released(id=claim.id, token=claim.token, report=self._unreported())
+                ended = Ended(Outcome.RELEASED) if self._has_begun else None
+                return Released(id=claim.id, token=claim.token, report=self._unreported(), ended=ended)
             case _:
                 return None
 
@@ -290,15 +363,16 @@ class Attempt:
 
     def _parked(self, cause: Exception) -> Settlement:
         """Return the failure of a parked job. It is never pruned, because the job has not run."""
+        self.cause = cause
         claim, error = self.claim, clean_text(f"{UNREADABLE}{describe(cause)}", MAX_ERROR_CHARACTERS)
-        _logger.error("%s %s is parked, its params cannot be read: %s", claim.job_name, claim.id, describe(cause))
-        return Failed(id=claim.id, token=claim.token, error=error, retry_after=None)
+        ended = Ended(Outcome.UNREADABLE, type(cause).__name__)
+        return Failed(id=claim.id, token=claim.token, error=error, retry_after=None, ended=ended)
 
     def _failed(self, cause: BaseException) -> Settlement | None:
-        error = describe(cause)
+        error = self.without_secrets(describe(cause))
         if error.startswith(UNREADABLE):
             error = f"Error: {error}"  # only the engine may write the prefix of a parked job
-        self._log_failure(cause, error)
+        self.cause = cause
         if self.stopped is not None:
             return self._ended()  # it failed because it was stopped
         return Failed(
@@ -307,15 +381,25 @@ class Attempt:
             error=error,
             retry_after=self._retry_after(cause),
             report=self._unreported(),
+            ended=self._ended_by(cause, error),
         )
 
-    def _log_failure(self, cause: BaseException, error: str) -> None:
-        shown = error if len(error) <= _LOGGED_CHARACTERS else f"{error[:_LOGGED_CHARACTERS]}…"
-        arguments = (self.claim.job_name, self.claim.id, self.context.attempt, shown)
-        if isinstance(cause, InvalidDocumentError):
-            _logger.warning(_FAILURE, *arguments)
-        else:
-            log_with_traceback(_logger, logging.WARNING, cause, _FAILURE, *arguments)
+    def _ended_by(self, cause: BaseException, error: str) -> Ended:
+        has_timed_out = self.call.has_timed_out or isinstance(cause, TimedOutInProcessError)
+        traceback = traceback_of(cause)
+        return Ended(
+            Outcome.TIMED_OUT if has_timed_out else Outcome.FAILED,
+            error_class_of(error),
+            None if traceback is None else stored_traceback(self.without_secrets(traceback)),
+        )
+
+    def without_secrets(self, text: str) -> str:
+        """Mask the redacted params of this job. Mask all params if the row has a version other than the spec."""
+        options, claim = self.job.options, self.claim
+        if not options.redact:
+            return text
+        pointers = options.redact if claim.spec_version == options.version else ("",)
+        return without_values(text, claim.params, pointers)
 
     def _retry_after(self, cause: BaseException) -> timedelta | None:
         match cause:
@@ -358,6 +442,19 @@ def describe(error: BaseException) -> str:
     if not isinstance(error, InvalidDocumentError | UpcastError):
         text += error_place(error)
     return clean_text(text, MAX_ERROR_CHARACTERS)
+
+
+def error_class_of(error: str) -> str | None:
+    """Return the name of the exception at the start of the text of `describe`."""
+    found = _ERROR_CLASS.match(error)
+    return None if found is None else found[0]
+
+
+def traceback_of(error: BaseException) -> str | None:
+    """Return the traceback from the handler on, or None if it would show the engine only."""
+    if isinstance(error, HandlerProcessError):
+        return str(error.__cause__.args[0]) if isinstance(error.__cause__, TracebackThere) else None
+    return None if isinstance(error, InvalidDocumentError) else short_traceback(error)
 
 
 def is_being_cancelled() -> bool:

@@ -4,24 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import os
-import sys
-from collections.abc import Callable, Coroutine, Sequence
-from contextlib import suppress
-from contextvars import Context
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING, NamedTuple
 
 from pydantic import BaseModel
 
-from ..binding import handler_without_backend
-from ..concurrency.tasks import begun, shielded
+from ..binding import handler_without_backend, hooks_without_backend
 from ..context import JobContext
-from ..contract.upcasts import Versions
 from ..databases.opening import open_database
-from ..definition import AnyDefinition, AnyHandler
+from ..definition import AnyDefinition
 from ..domain.clock import Clock, SystemClock
 from ..domain.interfaces import Database, Store
-from ..domain.options import RunIn, check_duration, check_range
+from ..domain.options import check_duration, check_range
 from ..domain.record import (
     Claim,
     ClaimRequest,
@@ -38,10 +32,14 @@ from ..errors import (
     ServerJobsError,
     StaleClaimError,
 )
+from ..hooks import Hooks
+from ..middleware import enqueuing
 from ..registry import JobRegistry, known_jobs
+from ..resources import NO_RESOURCES, OpenLifespans
 from ..result import JobMetadata
 from ..stores.sql import SqlStore
 from .attempt import Attempt, HandlerCall, Stop
+from .attempt_factory import AttemptFactory
 from .direct_run import run_unstored, unavailable_reason
 from .pruner import Pruner
 from .runner import Runner
@@ -56,9 +54,6 @@ from .worker_backend import (
     WorkerBackendConfig,
     WorkerExecutionResult,
 )
-
-if TYPE_CHECKING:
-    from ..isolation.pool import HandlerProcesses
 
 __all__ = [
     "DEFAULT_CONCURRENCY",
@@ -75,24 +70,17 @@ __all__ = [
 EXPIRY_JITTER = timedelta(seconds=1)
 
 
-class _Means(NamedTuple):
-    """A job with its handler, its processes and its versions."""
-
-    job: AnyDefinition
-    handler: AnyHandler
-    processes: HandlerProcesses | None
-    versions: Versions
-
-
 class Backend:
     """A backend over any store.
 
     `database` is a store, a database, or a URL. The backend opens it at the first use, or in `initialize`. `clock` is
     for tests. Handlers in their own processes can enqueue only if `database` is a URL.
-    """
 
-    has_processes = sys.platform not in ("emscripten", "wasi")
-    """True if handlers run in their own processes where the spec says so; else all handlers run in this process."""
+        backend = Backend(database="sqlite:///server-jobs.sqlite3", job_registry=registry)
+        registry.bind(backend)
+        await SendEmail.later({"to": "ada@example.com", "subject": "Hello"})
+        await backend.shutdown()
+    """
 
     def __init__(
         self,
@@ -122,18 +110,24 @@ class Backend:
         self.inserted: list[Callable[[], None]] = []
         """Called after every insert of this process, so that its workers claim at once."""
         self.runner = Runner(self.store, self.clock)
-        self._claims: dict[str, tuple[Claim, float]] = {}
-        """Claims that did not start yet, by token, each with a monotonic time before the claim."""
-        self._processes: HandlerProcesses | None = None
+        self.attempt_factory = AttemptFactory(self.config)
+        self._unstarted: dict[str, Attempt] = {}
+        """Attempts of `claim` that `execute` did not start yet, by token."""
         self._loop: asyncio.AbstractEventLoop | None = None
         self._opened_by: int | None = None
         self._inherited: list[Store] = []
-        self._undoing: set[asyncio.Future[None]] = set()
+        self.lifespans = OpenLifespans(lambda: self.hooks.lifespans)
+        """The lifespans of the registry, open or not."""
 
     @property
     def registry(self) -> JobRegistry:
         """The jobs of this backend."""
         return self.config.job_registry
+
+    @property
+    def hooks(self) -> Hooks:
+        """The middleware and the lifespans of the registry."""
+        return self.config.job_registry.hooks
 
     @property
     def loop(self) -> asyncio.AbstractEventLoop | None:
@@ -147,7 +141,7 @@ class Backend:
         A forked child opens its own connections, which needs a URL as database.
         """
         if self._opened_by not in (None, os.getpid()):
-            self._begin_anew()
+            self._start_over()
         if self.loop is None:
             try:
                 await self.store.open()
@@ -156,7 +150,7 @@ class Backend:
                 raise
             self._loop, self._opened_by = asyncio.get_running_loop(), os.getpid()
 
-    def _begin_anew(self) -> None:
+    def _start_over(self) -> None:
         """Start over in a forked child, which must neither use nor close the connections of its parent."""
         if not isinstance(self.config.database, str):
             raise DatabaseError(
@@ -168,15 +162,28 @@ class Backend:
         self.scheduler = Scheduler(self.store, self.registry)
         self.pruner = Pruner(self.store, self.registry, self.clock)
         self.runner = Runner(self.store, self.clock)
-        self._claims.clear()
+        self._unstarted.clear()
+        self.lifespans.forget()
         self._loop = self._opened_by = None
+
+    async def open_resources(self) -> None:
+        """Open the lifespans of the registry. Does nothing if they are open. Raises `SetupError`.
+
+        Everything that runs a handler calls this first. `shutdown` closes them.
+        """
+        if self.hooks.lifespans:
+            self.attempt_factory.resources = await self.lifespans.open()
+
+    async def close_resources(self) -> None:
+        """Close the lifespans of the registry. The next run of a handler opens them again."""
+        self.attempt_factory.resources = NO_RESOURCES
+        await self.lifespans.close()
 
     async def shutdown(self) -> None:
         await self.runner.stop(self.runner.attempts())
-        await self.runner.release([claim for claim, _ in self._claims.values()])
-        self._claims.clear()
-        if self._processes is not None:
-            await self._processes.close()
+        await self.release([attempt.claim for attempt in self._unstarted.values()])
+        await self.attempt_factory.close()
+        await self.close_resources()
         self._loop = self._opened_by = None
         await self.store.close()
         self.runner = Runner(self.store, self.clock)  # forget an outage of the time before
@@ -190,50 +197,28 @@ class Backend:
         return Health(ok=True, detail=f"{self.name} answers")
 
     async def poll_and_claim(self, limit: int | None = None) -> PollResult:
-        room = self.config.max_concurrency - len(self._claims) - len(self.runner.attempts())
+        room = self.config.max_concurrency - len(self._unstarted) - len(self.runner.attempts())
         claims = await self.claim(max(0, room) if limit is None else limit)
         try:
             return PollResult(tuple(claims), await self.store.count_due(self.request(limit=1)))
         except BaseException:
-            await asyncio.shield(self.give_back(claims))
+            await asyncio.shield(self.release(claims))
             raise
 
-    async def give_back(self, claims: Sequence[Claim]) -> None:
+    async def release(self, claims: Sequence[Claim]) -> None:
         """Release the claims that did not start; their jobs keep the attempt."""
-        await self.runner.release([claim for claim in claims if self._claims.pop(claim.token, None) is not None])
+        await self.runner.release([claim for claim in claims if self._unstarted.pop(claim.token, None) is not None])
 
     def check_handlers(self) -> None:
         """Raise `InvalidOptionError` for a handler that its process could not import."""
-        for registration in self.registry.registrations():
-            if registration.handler is not None and (processes := self._processes_for(registration.job)):
-                processes.check(registration.job, registration.handler)
+        self.attempt_factory.check_handlers()
 
     async def claim(self, limit: int, *, queues: tuple[str, ...] | None = None) -> Sequence[Claim]:
         """Claim up to `limit` due jobs with a handler in this registry."""
         check_limit(limit)
-        await self.initialize()
-        began = self.clock.monotonic()
-        claims = await self._held(self.store.claim(self.request(limit=limit, queues=queues)))
-        self._claims.update((claim.token, (claim, began)) for claim in claims)
-        return claims
-
-    async def execute(self, job: Claim) -> WorkerExecutionResult:
-        self.registry.find(job.job_name)
-        _, claimed = self._claims.get(job.token, (job, None))
-        if claimed is None:
-            return WorkerExecutionResult(job.id, Outcome.LOST, timedelta(0), str(StaleClaimError(job.id)))
-        began = self.clock.monotonic()
-        means = self._means_of(self.registry.find(job.job_name).job)
-        attempt = self._attempt(means, job, self.config.lock_timeout)
-        self.runner.hold(attempt, claimed)
-        outcome, error = await self._run_held(attempt)
-        duration = timedelta(seconds=self.clock.monotonic() - began)
-        return WorkerExecutionResult(job.id, outcome, duration, error)
-
-    async def _run_held(self, attempt: Attempt) -> tuple[Outcome, str | None]:
-        """Start an attempt of a claim of this backend; otherwise like `Runner.run`."""
-        self._claims.pop(attempt.claim.token, None)
-        return await self.runner.run(attempt, self)
+        attempts = await self._claim(self.request(limit=limit, queues=queues))
+        self._unstarted.update((attempt.claim.token, attempt) for attempt in attempts)
+        return [attempt.claim for attempt in attempts]
 
     async def take(
         self,
@@ -242,40 +227,58 @@ class Backend:
         queues: tuple[str, ...] | None = None,
         slots: int | None = None,
         limited: int | None = None,
+        worker_id: str | None = None,
     ) -> Sequence[Attempt]:
-        """Like `claim`, but renew the leases until each attempt starts."""
-        await self.initialize()
-        began = self.clock.monotonic()
-        request = self.request(limit=limit, queues=queues, slots=slots, limited=limited)
-        attempts: list[Attempt] = []
-        means: dict[str, _Means] = {}  # one entry per job name, for hundreds of claims
-        for claim in await self._held(self.store.claim(request)):
-            if claim.job_name not in means:
-                means[claim.job_name] = self._means_of(self.registry.find(claim.job_name).job)
-            attempt = self._attempt(means[claim.job_name], claim, self.config.lock_timeout)
-            self.runner.hold(attempt, began)
-            attempts.append(attempt)
+        """Like `claim`, but return attempts for `runner.perform`, and renew their leases until they start."""
+        request = self.request(limit=limit, queues=queues, slots=slots, limited=limited, worker_id=worker_id)
+        attempts = await self._claim(request)
+        for attempt in attempts:
+            self.runner.keep_lease(attempt)
         return attempts
 
+    async def _claim(self, request: ClaimRequest) -> Sequence[Attempt]:
+        await self.initialize()
+        await self.open_resources()
+        claimed = self.clock.monotonic()
+        claims = await self.runner.claim(self.store.claim(request))
+        return self.attempt_factory.attempts_of(claims, self.store, claimed, request.lease)
+
+    async def execute(self, job: Claim) -> WorkerExecutionResult:
+        self.registry.find(job.job_name)
+        attempt = self._unstarted.get(job.token)
+        if attempt is None:
+            return WorkerExecutionResult(job.id, Outcome.LOST, timedelta(0), str(StaleClaimError(job.id)))
+        began = self.clock.monotonic()
+        outcome, error = await self._run(attempt)
+        return WorkerExecutionResult(job.id, outcome, timedelta(seconds=self.clock.monotonic() - began), error)
+
+    async def _run(self, attempt: Attempt) -> tuple[Outcome, str | None]:
+        """Run an attempt of `claim`, and return its outcome and its error."""
+        self._unstarted.pop(attempt.claim.token, None)
+        return await self.runner.run(attempt, self)
+
     async def release_lock(self, job_id: str) -> bool:
-        for attempt in self.runner.held():
+        for attempt in self.runner.leased():
             if attempt.claim.id == job_id and not attempt.is_over:
                 attempt.stop(Stop.SHUTDOWN)
                 return True
-        claim = next((claim for claim, _ in self._claims.values() if claim.id == job_id), None)
-        if claim is None:
+        token = next((token for token, attempt in self._unstarted.items() if attempt.claim.id == job_id), None)
+        if token is None:
             return False
-        del self._claims[claim.token]
-        (status,) = await self.store.settle([Released(id=claim.id, token=claim.token)])
+        del self._unstarted[token]
+        (status,) = await self.store.settle([Released(id=job_id, token=token)])
         return status is not None
 
     async def handle_expired_locks(self) -> Sequence[Expired]:
         await self.initialize()
         # After a pause (a suspended machine, a blocked event loop) this may run before the next renewal.
-        held = [attempt.claim.token for attempt in self.runner.held()]
-        expired = await self.store.expire(jitter=EXPIRY_JITTER, except_for=held)
+        leased = [attempt.claim.token for attempt in self.runner.leased()]
+        expired = await self.store.expire(jitter=EXPIRY_JITTER, except_for=leased)
+        for one in expired:
+            if (job := self.registry.get(one.job_name)) is not None:
+                self.runner.counts.note_failure(job.options.queue, one.job_name, one.status)
         gone = {job.id for job in expired}
-        self._claims = {token: held for token, held in self._claims.items() if held[0].id not in gone}
+        self._unstarted = {token: one for token, one in self._unstarted.items() if one.claim.id not in gone}
         return expired
 
     def allowance(self) -> int | None:
@@ -289,6 +292,7 @@ class Backend:
         queues: tuple[str, ...] | None = None,
         slots: int | None = None,
         limited: int | None = None,
+        worker_id: str | None = None,
     ) -> ClaimRequest:
         """Return a claim request for the jobs with a handler in this registry."""
         return ClaimRequest(
@@ -298,114 +302,77 @@ class Backend:
             queues=queues,
             slots=slots,
             limited=limited,
+            worker_id=worker_id,
         )
 
     async def insert(self, jobs: Sequence[NewJob]) -> Sequence[Inserted]:
         await self.initialize()
-        inserted = await self.store.insert(jobs)
+        if middleware := self.hooks.middleware:
+            with enqueuing(middleware, jobs) as new:
+                inserted = await self.store.insert(new)
+        else:
+            inserted = await self.store.insert(jobs)
         for notify in self.inserted:
             notify()
         return inserted
 
     async def run_new(self, job: AnyDefinition, new: NewJob, worker_timeout: timedelta) -> JobRecord:
         await self._ready_to_run(job, worker_timeout)
-        began = self.clock.monotonic()
-        (claim,) = await self._held(self._start(new, worker_timeout))
-        return await self._run(job, claim, worker_timeout, began)
+        claimed = self.clock.monotonic()
+        with enqueuing(self.hooks.middleware, (new,)) as (stored,):
+            (claim,) = await self.runner.claim(_listed(self.store.start(stored, worker_timeout)))
+        return await self._run_here(job, claim, claimed, worker_timeout)
 
     async def run_stored(self, job: AnyDefinition, job_id: str, worker_timeout: timedelta) -> JobRecord:
         await self._ready_to_run(job, worker_timeout)
         versions = self.registry.versions_of(job)
         request = ClaimRequest(known=known_jobs(versions), limit=1, lease=worker_timeout)
-        began = self.clock.monotonic()
-        claims = await self._held(self._claim_one(job_id, request))
+        claimed = self.clock.monotonic()
+        claims = await self.runner.claim(_listed(self.store.claim_one(job_id, request)))
         if not claims:
             raise unavailable_reason(versions, job_id, await self.store.get(job_id))
-        return await self._run(job, claims[0], worker_timeout, began)
+        return await self._run_here(job, claims[0], claimed, worker_timeout)
 
     async def run_unstored(
         self, job: AnyDefinition, params: BaseModel, correlation_id: str | None
     ) -> tuple[JobMetadata, BaseModel | None]:
-        context = JobContext(job_name=job.job_name, correlation_id=correlation_id, database=self.config.database)
-        call = HandlerCall(job, self.registry.handler_of(job), context)
-        return await run_unstored(call, job, params, self, self._processes_for(job), self.clock)
+        handler, factory = self.registry.handler_of(job), self.attempt_factory
+        await self.open_resources()
+        context = JobContext(
+            job_name=job.job_name,
+            correlation_id=correlation_id,
+            database=self.config.database,
+            resources=factory.resources,
+        )
+        return await run_unstored(
+            HandlerCall(job, handler, context),
+            job,
+            params,
+            self,
+            factory.processes_for(job),
+            self.clock,
+            self.hooks.middleware,
+            correlation_id,
+        )
 
     async def _ready_to_run(self, job: AnyDefinition, worker_timeout: timedelta) -> None:
         _check_positive("worker_timeout", worker_timeout)
         self.registry.handler_of(job)
         await self.initialize()
+        await self.open_resources()
 
-    async def _start(self, new: NewJob, lease: timedelta) -> Sequence[Claim]:
-        return [await self.store.start(new, lease)]
-
-    async def _claim_one(self, job_id: str, request: ClaimRequest) -> Sequence[Claim]:
-        claim = await self.store.claim_one(job_id, request)
-        return [] if claim is None else [claim]
-
-    async def _held(self, claiming: Coroutine[None, None, Sequence[Claim]]) -> Sequence[Claim]:
-        """Claim jobs. If the caller is cancelled, finish the claim and release the jobs."""
-        task = begun(claiming)
-        try:
-            return await shielded(task)
-        except asyncio.CancelledError:
-            undoing = asyncio.get_running_loop().create_task(self._undo(task), context=Context())
-            self._undoing.add(undoing)
-            undoing.add_done_callback(self._undoing.discard)
-            await asyncio.shield(undoing)  # continues if the caller is cancelled again
-            raise
-
-    async def _undo(self, claiming: asyncio.Future[Sequence[Claim]]) -> None:
-        with suppress(ServerJobsError):
-            await self.runner.release(await claiming)
-
-    async def _run(self, job: AnyDefinition, claim: Claim, lease: timedelta, claimed: float) -> JobRecord:
-        attempt = self._attempt(self._means_of(job), claim, lease)
-        self.runner.hold(attempt, claimed)
+    async def _run_here(self, job: AnyDefinition, claim: Claim, claimed: float, lease: timedelta) -> JobRecord:
+        attempt = self.attempt_factory.attempt_of(job, claim, self.store, claimed, lease)
         outcome, _ = await self.runner.run(attempt, self)
         record = await self.store.get(claim.id)
         if outcome is Outcome.LOST or record is None:
             raise StaleClaimError(claim.id)
         return record
 
-    def _means_of(self, job: AnyDefinition) -> _Means:
-        """Find the handler, processes and versions of a job. Raises `HandlerMissingError`."""
-        return _Means(
-            job=job,
-            handler=self.registry.handler_of(job),
-            processes=self._processes_for(job),
-            versions=self.registry.versions_of(job),
-        )
 
-    def _attempt(self, means: _Means, claim: Claim, lease: timedelta) -> Attempt:
-        context = JobContext(
-            job_name=claim.job_name,
-            job_id=claim.id,
-            attempt=claim.attempt,
-            correlation_id=claim.correlation_id,
-            database=self.config.database,
-            jobs=self.store,
-        )
-        return Attempt(
-            claim=claim,
-            job=means.job,
-            handler=means.handler,
-            context=context,
-            lease=lease,
-            processes=means.processes,
-            versions=means.versions,
-        )
-
-    def _processes_for(self, job: AnyDefinition) -> HandlerProcesses | None:
-        """Return the processes that run the handler of this job; None: it runs in this process."""
-        if job.options.run_in is not RunIn.PROCESS or not self.has_processes:
-            return None
-        if self._processes is None:
-            from ..isolation.pool import HandlerProcesses  # loaded only if a job needs it
-
-            database = self.config.database
-            url = database if isinstance(database, str) else None
-            self._processes = HandlerProcesses(self.registry, database_url=url)
-        return self._processes
+async def _listed(claiming: Awaitable[Claim | None]) -> Sequence[Claim]:
+    claim = await claiming
+    return [] if claim is None else [claim]
 
 
 def _store_of(database: Store | Database | str, schema: str | None) -> Store:
@@ -424,10 +391,16 @@ def _store_of(database: Store | Database | str, schema: str | None) -> Store:
 async def run_unbound(
     job: AnyDefinition, params: BaseModel, correlation_id: str | None
 ) -> tuple[JobMetadata, BaseModel | None]:
-    """Run a job without a backend, and store nothing. Raises `HandlerMissingError`."""
-    context = JobContext(job_name=job.job_name, correlation_id=correlation_id)
-    call = HandlerCall(job, handler_without_backend(job), context)
-    return await run_unstored(call, job, params, None, None, SystemClock())
+    """Run a job without a backend, and store nothing. Open the lifespans for this run. Raises `HandlerMissingError`."""
+    handler, hooks = handler_without_backend(job), hooks_without_backend(job)
+    lifespans = OpenLifespans(lambda: hooks.lifespans)
+    resources = await lifespans.open() if hooks.lifespans else NO_RESOURCES
+    try:
+        context = JobContext(job_name=job.job_name, correlation_id=correlation_id, resources=resources)
+        call = HandlerCall(job, handler, context)
+        return await run_unstored(call, job, params, None, None, SystemClock(), hooks.middleware, correlation_id)
+    finally:
+        await lifespans.close()
 
 
 def check_limit(limit: int) -> None:

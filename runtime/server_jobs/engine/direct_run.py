@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from pydantic import BaseModel
@@ -14,11 +15,12 @@ from ..domain.clock import Clock
 from ..domain.outcomes import Cancel, Snooze
 from ..domain.record import JobRecord, JobStatus
 from ..errors import JobNotFoundError, JobUnavailableError, ServerJobsError
+from ..middleware import Middleware, RunningAttempt, read_headers
 from ..result import JobMetadata
 from .attempt import PASSED_ON, HandlerCall, describe
 
 if TYPE_CHECKING:
-    from ..isolation.pool import HandlerProcesses
+    from ..isolation.process_pool import HandlerProcesses
 
 
 async def run_unstored(
@@ -28,20 +30,26 @@ async def run_unstored(
     backend: JobBackend | None,
     processes: HandlerProcesses | None,
     clock: Clock,
+    middleware: Sequence[Middleware] = (),
+    correlation_id: str | None = None,
 ) -> tuple[JobMetadata, BaseModel | None]:
     """Call the handler once and store nothing. Return the outcome, and the result if it completed."""
     began = clock.now()
+    running = _running(job, correlation_id) if middleware else None
     value, error, status = None, None, JobStatus.COMPLETED
     try:
-        if processes is None:
-            outcome = await call.run(backend, params)
+        outcome: object
+        if processes is not None:
+            outcome = await call.run_in(processes, params.model_dump_json(by_alias=True, warnings=False), running)
+        elif running is not None:
+            outcome = await call.run_within(middleware, running, backend, params)
         else:
-            outcome = await call.run_in(processes, params.model_dump_json(by_alias=True, warnings=False))
+            outcome = await call.run(backend, params)
         match outcome:
             case WrittenResult():
                 value = read_result(job.job_name, job.result_model, outcome)
             case Snooze(delay=delay):
-                status, error = JobStatus.FAILED, f"put off by its handler for {delay}, and nothing is stored"
+                status, error = JobStatus.FAILED, f"snoozed by its handler for {delay}, and nothing is stored"
             case Cancel(reason=reason):
                 status, error = JobStatus.CANCELLED, reason
             case _:
@@ -63,6 +71,18 @@ async def run_unstored(
     return metadata, value
 
 
+def _running(job: AnyDefinition, correlation_id: str | None) -> RunningAttempt:
+    return RunningAttempt(
+        job_name=job.job_name,
+        job_id=None,
+        attempt=1,
+        max_attempts=1,
+        queue=job.options.queue,
+        correlation_id=correlation_id,
+        headers=read_headers(None),
+    )
+
+
 def unavailable_reason(versions: Versions, job_id: str, record: JobRecord | None) -> ServerJobsError:
     """Return the reason why the stored job cannot be claimed here."""
     job = versions.job
@@ -71,6 +91,6 @@ def unavailable_reason(versions: Versions, job_id: str, record: JobRecord | None
     if record.job_name != job.job_name:
         return JobUnavailableError(job_id, f"it is a job of {record.job_name}, not of {job.job_name}")
     if record.spec_version not in versions.readable:
-        why = versions.why_unknown(record.spec_version)
+        why = versions.unknown_reason(record.spec_version)
         return JobUnavailableError(job_id, f"it is of version {record.spec_version}; {why}")
     return JobUnavailableError(job_id, f"it is {record.status}, and only a pending job can be claimed")

@@ -18,15 +18,15 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from contextvars import copy_context
+from contextvars import Context, copy_context
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from types import FrameType
+from types import FrameType, MappingProxyType
 from typing import Any, cast
 
 from pydantic import BaseModel
 
-from ..binding import JobBackend, Run, current_run
+from ..binding import Run, current_run
 from ..context import JobContext
 from ..contract.documents import read_params, write_result
 from ..contract.values import MAX_ERROR_CHARACTERS
@@ -36,6 +36,7 @@ from ..domain.record import ClaimRequest, JobCount, JobQuery, JobRecord, JobSumm
 from ..domain.text_limits import clean_text
 from ..domain.tracebacks import MAX_TRACEBACK_CHARACTERS, short_traceback
 from ..errors import HandlerMissingError, InvalidDocumentError
+from ..hooks import Hooks
 from ..isolation.import_path import load
 from ..isolation.log_record import logged
 from ..isolation.messages import (
@@ -52,11 +53,16 @@ from ..isolation.messages import (
     Setup,
     Snoozed,
     Stop,
+    Surroundings,
     line_of,
     read_request,
 )
-from ..registry import JobRegistry
+from ..logs import JobLogFilter, enable_our_loggers, is_printed
+from ..middleware import Entered, RunningAttempt, note_outcome
+from ..registry import JobRegistry, Register
+from ..resources import NO_RESOURCES, OpenLifespans, Resources
 from .attempt import describe, is_async
+from .attempt_factory import AttemptFactory
 from .backend import Backend
 
 _REPORT_INTERVAL = 0.2
@@ -85,8 +91,9 @@ class HandlerProgram:
         self._runner = asyncio.Runner()
         self._loop = self._runner.get_loop()
         self._requests: asyncio.Queue[Setup | Call | None] = asyncio.Queue()
-        self._place = _Place(None, None, ())
+        self._place = _Place(Setup(database=None, database_schema=None, levels={}, jobs=[]))
         self._context: JobContext | None = None
+        self._running: RunningAttempt | None = None
         self._reported: tuple[int, str | None] = (0, None)
         self._task: asyncio.Task[object] | None = None
         self._is_busy = False
@@ -115,7 +122,7 @@ class HandlerProgram:
         for name, level in setup.levels.items():
             logging.getLogger(name or None).setLevel(level)
         logging.getLogger().addHandler(_ToWorker(self._send))
-        self._place = _Place(setup.database, setup.database_schema, setup.jobs)
+        self._place = _Place(setup)
 
     def _answer(self, call: Call) -> Answer:
         name = call.paths.job_name
@@ -124,8 +131,18 @@ class HandlerProgram:
             params_model = cast("type[BaseModel]", load(call.paths.params_model))
             result_model = cast("type[BaseModel]", load(call.paths.result_model))
             params = read_params(name, params_model, call.params, call.redact)
+            enable_our_loggers()  # the import of the handler may have disabled them
             backend = self._place.backend_for(handler)
-            outcome = self._call(handler, params, self._begin(call, backend), backend)
+            context = self._begin(call, backend)
+            variables = copy_context()
+            variables.run(current_run.set, Run(backend, context))
+            if call.surroundings is not None:
+                entered = self._enter(call, call.surroundings, variables)
+                if isinstance(entered, _Error):
+                    return _raised(entered.error)
+                outcome = self._call(handler, params, context, variables)
+                return self._leave(entered, name, result_model, outcome, variables)
+            outcome = self._call(handler, params, context, variables)
             return _raised(outcome.error) if isinstance(outcome, _Error) else _answer_to(name, result_model, outcome)
         except InvalidDocumentError as error:
             return _invalid_document(error)
@@ -133,7 +150,7 @@ class HandlerProgram:
             return _raised(error)
 
     def _begin(self, call: Call, backend: Backend | None) -> JobContext:
-        context = self._place.context_of(call, backend)
+        context = self._place.context_of(call, backend, self._runner.run(self._place.open_resources()))
         with self._lock:
             context.cancelled = self._is_stopped
             self._reported = (0, None)
@@ -141,9 +158,34 @@ class HandlerProgram:
         self._send(Began())
         return context
 
-    def _call(self, handler: AnyHandler, params: BaseModel, context: JobContext, backend: JobBackend | None) -> object:
-        variables = copy_context()
-        variables.run(current_run.set, Run(backend, context))
+    def _enter(self, call: Call, surroundings: Surroundings, variables: Context) -> Entered | _Error:
+        """Enter the middleware. The handler sees its context variables."""
+        self._running = _running(call, surroundings)
+        try:
+            entering = Entered.enter(self._place.hooks.middleware, self._running)
+            return self._runner.run(entering, context=variables)
+        except BaseException as error:  # noqa: BLE001  middleware is user code
+            return _Error(error)
+
+    def _leave(
+        self, entered: Entered, name: str, result_model: type[BaseModel], outcome: object, variables: Context
+    ) -> Answer:
+        """Leave the middleware, which sees whether the result fits, and return the answer."""
+        error: BaseException | None = None
+        answer: Answer
+        try:
+            if isinstance(outcome, _Error):
+                error, answer = outcome.error, _raised(outcome.error)
+            else:
+                answer = _answer_to(name, result_model, outcome)
+        except InvalidDocumentError as invalid:
+            error, answer = invalid, _invalid_document(invalid)
+        except BaseException as raised:  # noqa: BLE001  models are user code
+            error, answer = raised, _raised(raised)
+        counts = self._runner.run(entered.leave(error, outcome), context=variables)
+        return answer if counts is None or counts is error else _raised(counts)
+
+    def _call(self, handler: AnyHandler, params: BaseModel, context: JobContext, variables: Context) -> object:
         if is_async(handler):
             return self._runner.run(self._awaited(lambda: handler(params, context)), context=variables)
         try:
@@ -178,7 +220,7 @@ class HandlerProgram:
     def _finish(self, answer: Answer) -> None:
         with self._lock:
             self._report()
-            self._context, self._is_busy = None, False
+            self._context, self._running, self._is_busy = None, None, False
             self._send(answer)
 
     def _terminate(self, number: int, frame: FrameType | None) -> None:
@@ -219,6 +261,8 @@ class HandlerProgram:
                 self._is_stopped = True
                 if self._context is not None:
                     self._context.cancelled = True
+                if self._running is not None:
+                    note_outcome(self._running, request.outcome)
             self._loop.call_soon_threadsafe(self._cancel)
             if request.firmly:
                 self._is_ended = True
@@ -257,11 +301,22 @@ class HandlerProgram:
 class _Place:
     """The surroundings of a handler: the jobs of the worker, and its database, opened when a handler needs it."""
 
-    def __init__(self, database: str | None, schema: str | None, jobs: Sequence[HandlerPaths]) -> None:
-        self._database = database
-        self._schema = schema
-        self._jobs = jobs
+    def __init__(self, setup: Setup) -> None:
+        self._database = setup.database
+        self._registry = _JobsElsewhere(setup.jobs, setup.database_schema)
+        for path in setup.set_ups:
+            self._registry.set_up(cast("Register", load(path)))
+        self._lifespans = OpenLifespans(lambda: self.hooks.lifespans)
         self._backends: dict[bool, Backend] = {}
+
+    @property
+    def hooks(self) -> Hooks:
+        """The middleware and the lifespans of this process."""
+        return self._registry.hooks
+
+    async def open_resources(self) -> Resources:
+        """Open the lifespans at the first call."""
+        return await self._lifespans.open() if self.hooks.lifespans else NO_RESOURCES
 
     def backend_for(self, handler: AnyHandler) -> Backend | None:
         """Return the backend for job classes; None if the worker's database has no URL.
@@ -273,12 +328,13 @@ class _Place:
             return None
         kind = is_async(handler)
         if kind not in self._backends:
-            backend = Backend(database=self._database, job_registry=_JobsElsewhere(self._jobs, self._schema))
-            backend.has_processes = False  # handlers run in this process
+            backend = Backend(database=self._database, job_registry=self._registry)
+            backend.lifespans = self._lifespans
+            backend.attempt_factory = AttemptFactory(backend.config, has_processes=False)
             self._backends[kind] = backend
         return self._backends[kind]
 
-    def context_of(self, call: Call, backend: Backend | None) -> JobContext:
+    def context_of(self, call: Call, backend: Backend | None, resources: Resources) -> JobContext:
         """Return the context of a call, equal to the one that the worker would make."""
         context = JobContext(
             job_name=call.paths.job_name,
@@ -287,12 +343,14 @@ class _Place:
             correlation_id=call.correlation_id,
             database=self._database,
             jobs=None if backend is None or call.job_id is None else _OpeningReader(backend),
+            resources=resources,
         )
         context.idempotency_key = call.idempotency_key
         return context
 
     async def close(self) -> None:
-        """Close the backend of this event loop."""
+        """Close the resources and the backend of this event loop."""
+        await self._lifespans.close()
         if True in self._backends:
             await self._backends[True].shutdown()
 
@@ -348,17 +406,31 @@ class _OpeningReader:
 
 
 class _ToWorker(logging.Handler):
-    """Send every log record to the worker."""
+    """Send every log record with the ids of its job to the worker, unless the application prints it here."""
 
     def __init__(self, send: Callable[[Message], None]) -> None:
         super().__init__()
         self._send = send
+        self.addFilter(JobLogFilter())
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
-            self._send(logged(record))
+            if not is_printed(record):
+                self._send(logged(record))
         except Exception:  # noqa: BLE001  like every handler of logging
             self.handleError(record)
+
+
+def _running(call: Call, surroundings: Surroundings) -> RunningAttempt:
+    return RunningAttempt(
+        job_name=call.paths.job_name,
+        job_id=call.job_id,
+        attempt=call.attempt,
+        max_attempts=surroundings.max_attempts,
+        queue=surroundings.queue,
+        correlation_id=call.correlation_id,
+        headers=MappingProxyType(surroundings.headers),
+    )
 
 
 def _answer_to(job_name: str, result_model: type[BaseModel], outcome: object) -> Answer:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import defaultdict
+from collections.abc import Sequence
 from contextvars import Context
+from dataclasses import dataclass
 from datetime import timedelta
 
 from ..domain.clock import Clock
+from ..domain.history import WorkerReport
 from ..domain.interfaces import Store
-from ..domain.record import Hold
+from ..domain.record import LeaseAnswer
 from .attempt import Attempt, Stop
 
 _logger = logging.getLogger("server_jobs")
@@ -18,14 +21,27 @@ _logger = logging.getLogger("server_jobs")
 PROGRESS_INTERVAL = timedelta(seconds=1)
 CANCEL_INTERVAL = timedelta(seconds=3)
 _MOST_FAILURES = 30  # per round of renewals; with more, the database is the problem instead of single rows
-_LOOKS = 3  # per interval, so that no renewal is late and a failed one is retried soon
+_LONGEST_WAIT = 1.0  # seconds for a renewal that is on its way
+_CHECKS = 3  # per interval, so that no renewal is late and a failed one is retried soon
+
+
+@dataclass(slots=True)
+class _Reporting:
+    """A worker that reports with the renewals, and the monotonic time of its last report."""
+
+    report: WorkerReport
+    lease: timedelta
+    reported: float = float("-inf")
 
 
 class LeaseKeeper:
-    """Renew leases after a third of their length, store progress once a second, and notice cancellations within 3 s.
+    """Renew each lease after a third of its length, at most 3 s: the renewal also reports cancellations.
+
+    The default lease of 60 s is renewed every 3 s. New progress renews it at the next check, at most 1 s later.
 
     Stop an attempt whose claim is lost, or whose lease expired while the database did not answer: another worker may
-    have the job then. The background task lives only while there are attempts.
+    have the job then. Workers report in the same transactions. The background task lives only while there are attempts
+    or workers.
     """
 
     def __init__(self, store: Store, clock: Clock) -> None:
@@ -36,30 +52,56 @@ class LeaseKeeper:
         self._renewal: asyncio.Task[None] | None = None
         self._is_failing = False
         self._shortest = timedelta.max
+        self._workers: dict[str, _Reporting] = {}
 
-    def hold(self, attempt: Attempt, since: float | None = None) -> None:
-        """Renew the lease of this attempt from now on. Does nothing if it is renewed already.
+    def add_worker(self, report: WorkerReport, lease: timedelta) -> None:
+        """Store the report of a worker now, and again with the renewals until `remove_worker`."""
+        worker = self._workers[report.id] = _Reporting(report, lease)
+        self._begin(lease)
+        if self._renewal is None or self._renewal.done():
+            self._renewal = asyncio.get_running_loop().create_task(self._renew_all({}, [worker]), context=Context())
 
-        `since` is a monotonic time at or before the claim; default: now.
-        """
+    def stop_reporting(self, worker_id: str) -> None:
+        """Store no more reports of this worker."""
+        self._workers.pop(worker_id, None)
+        self._end_if_idle()
+
+    async def remove_worker(self, worker_id: str) -> None:
+        """Forget a worker that stopped reporting. A report that is on its way would bring it back."""
+        if self._renewal is not None:
+            await asyncio.wait([self._renewal], timeout=_LONGEST_WAIT)
+        await self._store.remove_worker(worker_id)
+
+    def add(self, attempt: Attempt) -> None:
+        """Renew the lease of this attempt from now on. Does nothing if it is renewed already."""
         if attempt in self._renewed:
             return
-        self._renewed[attempt] = self._clock.monotonic() if since is None else since
-        if self._task is not None and attempt.lease < self._shortest:
+        self._renewed[attempt] = attempt.claimed
+        self._begin(attempt.lease)
+
+    def remove(self, attempt: Attempt) -> None:
+        """Stop renewing the lease of this attempt."""
+        self._renewed.pop(attempt, None)
+        self._end_if_idle()
+
+    def _begin(self, lease: timedelta) -> None:
+        if self._task is not None and lease < self._shortest:
             self._task.cancel()  # it would wake too late
             self._task = None
         if self._task is None or self._task.done():
-            self._shortest = min(held.lease for held in self._renewed)
+            self._shortest = self._shortest_lease()
             self._task = asyncio.get_running_loop().create_task(self._keep(), context=Context())
 
-    def release(self, attempt: Attempt) -> None:
-        """Stop renewing the lease of this attempt."""
-        self._renewed.pop(attempt, None)
-        if not self._renewed and self._task is not None:
+    def _end_if_idle(self) -> None:
+        if not self._renewed and not self._workers and self._task is not None:
             self._task.cancel()
             self._task = None
 
-    def held(self) -> list[Attempt]:
+    def _shortest_lease(self) -> timedelta:
+        leases = [attempt.lease for attempt in self._renewed]
+        return min(leases + [worker.lease for worker in self._workers.values()])
+
+    def leased(self) -> list[Attempt]:
         """The attempts whose leases are renewed."""
         return list(self._renewed)
 
@@ -72,8 +114,17 @@ class LeaseKeeper:
         now = self._clock.monotonic()
         if self._renewal is not None and not self._renewal.done():
             self._stop_outlived(list(self._renewed), now)
-        elif due := self._due(now):
-            self._renewal = asyncio.get_running_loop().create_task(self._renew_all(due))
+            return
+        due, reporting = self._due(now), self._due_workers(now)
+        if due or reporting:
+            self._renewal = asyncio.get_running_loop().create_task(self._renew_all(due, reporting))
+
+    def _due_workers(self, now: float) -> list[_Reporting]:
+        return [
+            worker
+            for worker in self._workers.values()
+            if now - worker.reported >= _interval(worker.lease).total_seconds()
+        ]
 
     def _due(self, now: float) -> dict[timedelta, list[Attempt]]:
         """Return the attempts due for renewal, by the length of their leases."""
@@ -86,23 +137,37 @@ class LeaseKeeper:
         return due
 
     async def _keep(self) -> None:
-        while self._renewed:
-            self._shortest = min(attempt.lease for attempt in self._renewed)
-            await self._clock.sleep(min(_interval(self._shortest) / _LOOKS, PROGRESS_INTERVAL).total_seconds())
+        while self._renewed or self._workers:
+            self._shortest = self._shortest_lease()
+            await self._clock.sleep(min(_interval(self._shortest) / _CHECKS, PROGRESS_INTERVAL).total_seconds())
             self.tick()
 
-    async def _renew_all(self, due: dict[timedelta, list[Attempt]]) -> None:
-        for lease, attempts in due.items():
-            await self._renew(attempts, lease, self._clock.monotonic(), [_MOST_FAILURES])
+    async def _renew_all(self, due: dict[timedelta, list[Attempt]], reporting: list[_Reporting]) -> None:
+        for lease in {**due, **dict.fromkeys(worker.lease for worker in reporting)}:
+            workers = [worker for worker in reporting if worker.lease == lease]
+            await self._renew(due.get(lease, []), lease, self._clock.monotonic(), [_MOST_FAILURES], workers)
 
-    async def _renew(self, attempts: list[Attempt], lease: timedelta, now: float, budget: list[int]) -> None:
-        """Renew these leases. If the database rejects the batch, split it, so that one bad row costs no other lease."""
-        error = await self._renew_together(attempts, lease, now)
+    async def _renew(
+        self,
+        attempts: list[Attempt],
+        lease: timedelta,
+        now: float,
+        budget: list[int],
+        workers: Sequence[_Reporting] = (),
+    ) -> None:
+        """Renew these leases. If the database rejects the batch, split it, so that one bad row costs no other lease.
+
+        Reports come again with the next renewal.
+        """
+        error = await self._renew_together(attempts, lease, now, workers)
         if error is None:
             return
         budget[0] -= 1
-        if len(attempts) == 1 or budget[0] <= 0 or not await self._is_answering():
+        if len(attempts) + len(workers) <= 1 or budget[0] <= 0 or not await self._is_answering():
             self._fail(attempts, error)
+            return
+        if workers:
+            await self._renew(attempts, lease, now, budget)
             return
         middle = len(attempts) // 2
         for half in (attempts[:middle], attempts[middle:]):
@@ -115,35 +180,39 @@ class LeaseKeeper:
             return False
         return True
 
-    async def _renew_together(self, attempts: list[Attempt], lease: timedelta, now: float) -> Exception | None:
+    async def _renew_together(
+        self, attempts: list[Attempt], lease: timedelta, now: float, workers: Sequence[_Reporting]
+    ) -> Exception | None:
         heartbeats = [attempt.heartbeat() for attempt in attempts]
         try:
-            holds = await self._store.renew(heartbeats, lease)
+            answers = await self._store.renew(heartbeats, lease, [worker.report for worker in workers])
         except Exception as error:  # noqa: BLE001  no error may end the task that renews leases
             return error
         if self._is_failing:
             self._is_failing = False
             _logger.warning("leases are being renewed again")
-        for attempt, heartbeat, hold in zip(attempts, heartbeats, holds, strict=True):
-            if hold is not Hold.BUSY:
+        for worker in workers:
+            worker.reported = now
+        for attempt, heartbeat, answer in zip(attempts, heartbeats, answers, strict=True):
+            if answer is not LeaseAnswer.BUSY:
                 attempt.note_stored(heartbeat)
-            self._note(attempt, hold, now)
+            self._note(attempt, answer, now)
         return None
 
-    def _note(self, attempt: Attempt, hold: Hold, now: float) -> None:
+    def _note(self, attempt: Attempt, answer: LeaseAnswer, now: float) -> None:
         if attempt not in self._renewed:
             return  # settled during the heartbeat
-        match hold:
-            case Hold.LOST:
+        match answer:
+            case LeaseAnswer.LOST:
                 if attempt.stopped is not Stop.LOST:
                     _logger.warning("the claim on %s %s was lost", attempt.claim.job_name, attempt.claim.id)
                 attempt.stop(Stop.LOST)
-            case Hold.CANCEL_REQUESTED:
+            case LeaseAnswer.CANCEL_REQUESTED:
                 self._renewed[attempt] = now
                 attempt.stop(Stop.CANCELLED)
-            case Hold.HELD:
+            case LeaseAnswer.RENEWED:
                 self._renewed[attempt] = now
-            case Hold.BUSY:
+            case LeaseAnswer.BUSY:
                 if now - self._renewed[attempt] >= _interval(attempt.lease).total_seconds() * 2:
                     _logger.warning(
                         "the lease of %s %s cannot be renewed: another transaction has locked its row",

@@ -11,11 +11,14 @@ from datetime import timedelta
 
 from ..errors import DatabaseError
 from .backend import Backend
+from .failure_log import log_expired
 from .scheduler import DECLARATION_INTERVAL
 
 _logger = logging.getLogger("server_jobs")
 
 MAINTENANCE_INTERVAL = timedelta(seconds=1)
+_FORGET_INTERVAL = timedelta(hours=1)
+_COUNT_INTERVAL = timedelta(seconds=5)
 _DUE, _PRUNE = "due", "prune"
 
 
@@ -28,7 +31,7 @@ class Maintenance:
     def __init__(self, backend: Backend, made_due: Callable[[], None]) -> None:
         self._backend = backend
         self._made_due = made_due
-        self._began = self._declared = float("-inf")
+        self._began = self._declared = self._counted = self._forgot = float("-inf")
         self._rounds: dict[str, asyncio.Task[None]] = {}
         self._failing: set[str] = set()
 
@@ -40,7 +43,7 @@ class Maintenance:
         self._began = now
         self._start(_DUE, self._expire, self._declare, self._schedule)
         # Pruning may take long, and must not delay leases and schedules.
-        self._start(_PRUNE, self._prune)
+        self._start(_PRUNE, self._count, self._prune, self._forget)
 
     async def finish(self) -> None:
         """Wait for the running chores that may make jobs due."""
@@ -82,8 +85,7 @@ class Maintenance:
 
     async def _expire(self) -> None:
         expired = await self._backend.handle_expired_locks()
-        for job in expired:
-            _logger.warning("%s %s: lease expired, now %s", job.job_name, job.id, job.status)
+        log_expired(expired)
         if expired:
             self._made_due()
 
@@ -104,3 +106,16 @@ class Maintenance:
 
     async def _prune(self) -> None:
         await self._backend.pruner.tick()
+
+    async def _count(self) -> None:
+        now = self._backend.clock.monotonic()
+        if now - self._counted >= _COUNT_INTERVAL.total_seconds():
+            self._counted = now
+            await self._backend.runner.counts.store(self._backend.store)
+
+    async def _forget(self) -> None:
+        now = self._backend.clock.monotonic()
+        if now - self._forgot >= _FORGET_INTERVAL.total_seconds():
+            await self._backend.store.forget_workers()
+            await self._backend.store.forget_counts()
+            self._forgot = now

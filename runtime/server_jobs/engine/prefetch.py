@@ -1,31 +1,41 @@
-"""The prefetch: how many jobs a worker claims before it has a free slot for them."""
+"""The prefetch of a worker: the claims that wait for a slot, and how many more to claim."""
 
 from __future__ import annotations
 
+import asyncio
+from collections import deque
+from collections.abc import Sequence
+from datetime import timedelta
+
+from .attempt import Attempt
+from .backend import Backend
+
+LONGEST_WAIT = timedelta(seconds=1)
+"""Time that a claim may wait for a slot. Then the worker releases it, so that another worker can take it."""
 _MOMENT = 0.05  # seconds that a prefetched claim should wait at most, as other workers could run the job
 _LIMITED_MOMENT = 0.005  # the same for a job with limits, as a claim that waits uses up the limit
 _MOST = 1000
 _GROWTH = 4
 
 
-class Prefetch:
-    """Prefetch as many jobs as the worker starts in a moment: hundreds of short ones, none that take long.
+class PrefetchSize:
+    """How many jobs to prefetch: as many as the worker starts in a moment. Hundreds if they are short, else none.
 
-    How long it waited for the claims does not count: the slower they are, the more of them are worth a prefetch.
+    The time that it waits for claims does not count: the slower they are, the more a prefetch helps.
     """
 
     def __init__(self) -> None:
-        self.size = 0
+        self.any = 0
         """How many claims may wait for a slot."""
-        self.limited_size = 0
+        self.limited = 0
         """How many claims of jobs with limits may wait for a slot."""
-        self._begun = 0
+        self._started = 0
         self._busy = 0.0
         self._busy_since: float | None = None
 
-    def note_begun(self) -> None:
+    def note_started(self) -> None:
         """Count a claimed job that starts."""
-        self._begun += 1
+        self._started += 1
 
     def note_busy(self, now: float) -> None:
         """Note that the first job runs."""
@@ -41,15 +51,101 @@ class Prefetch:
         """Adjust to the jobs started since the last claim; `now` is the monotonic time of this claim's answer."""
         if self._busy_since is not None:
             self._busy, self._busy_since = self._busy + now - self._busy_since, now
-        self.size = self._started_in(_MOMENT)
-        self.limited_size = self._started_in(_LIMITED_MOMENT)
-        self._begun, self._busy = 0, 0.0
+        self.any = self._started_in(_MOMENT)
+        self.limited = self._started_in(_LIMITED_MOMENT)
+        self._started, self._busy = 0, 0.0
 
-    def slow_down(self) -> None:
+    def reset(self) -> None:
         """Stop the prefetch, as claims waited too long."""
-        self.size = self.limited_size = 0
+        self.any = self.limited = 0
 
     def _started_in(self, moment: float) -> int:
         """Return how many jobs start in that time: at most four times the jobs that started, as a few say little."""
-        most = min(_GROWTH * self._begun, _MOST)
-        return most if self._busy <= 0 else min(most, int(self._begun / self._busy * moment))
+        most = min(_GROWTH * self._started, _MOST)
+        return most if self._busy <= 0 else min(most, int(self._started / self._busy * moment))
+
+
+class Prefetcher:
+    """Claims jobs for the free slots of a worker, and some more, which wait for a slot.
+
+    The backend renews the leases of waiting claims.
+    """
+
+    def __init__(self, backend: Backend, queues: tuple[str, ...] | None, worker_id: str) -> None:
+        self._backend = backend
+        self._queues = queues
+        self._worker_id = worker_id
+        self._waiting: deque[tuple[float, Attempt]] = deque()
+        self._was_full = False
+        self._claimed_at = float("-inf")
+        self.size = PrefetchSize()
+        self.may_be_more = True
+        """False after a claim that found fewer jobs than wanted, until something may have changed."""
+
+    def __len__(self) -> int:
+        """Return the number of claims that wait for a slot."""
+        return len(self._waiting)
+
+    @property
+    def is_low(self) -> bool:
+        """Whether the next claim should come before the waiting jobs run out."""
+        return len(self._waiting) <= self.size.any // 2
+
+    def next(self) -> Attempt:
+        """Remove and return the attempt that has waited longest."""
+        self.size.note_started()
+        return self._waiting.popleft()[1]
+
+    def wanted(self, free: int) -> int:
+        """Return how many jobs to claim for this number of free slots.
+
+        0 if the queue is empty, or if a claim would bring too few. A claim that returned fewer jobs than it wanted may
+        have met jobs that must not wait for a slot. The next claim then waits until slots for them are free.
+        """
+        room = free - len(self._waiting)
+        size = self.size.any if self._was_full else self.size.limited
+        is_time = self.may_be_more and room + size >= max(1, size // 2)
+        return max(0, room + self.size.any) if is_time else 0
+
+    async def claim(self, wanted: int, free: int) -> None:
+        """Claim up to `wanted` jobs, for this number of free slots and to wait for one."""
+        room = free - len(self._waiting)
+        self.may_be_more = False
+        self._claimed_at = asyncio.get_running_loop().time()
+        try:
+            attempts = await self._backend.take(
+                wanted,
+                queues=self._queues,
+                slots=max(0, room),
+                limited=max(0, room + self.size.limited),
+                worker_id=self._worker_id,
+            )
+        except BaseException:
+            self.may_be_more = True
+            raise
+        self._add(attempts, is_full=len(attempts) == wanted)
+
+    def _add(self, attempts: Sequence[Attempt], *, is_full: bool) -> None:
+        now = self._backend.clock.monotonic()
+        self.size.note_claimed(now)
+        self._was_full = is_full
+        self.may_be_more = self.may_be_more or is_full
+        self._waiting.extend((now, attempt) for attempt in attempts)
+
+    def poll_after(self, interval: float) -> None:
+        """Allow the next claim if the last one is at least `interval` seconds ago."""
+        if asyncio.get_running_loop().time() - self._claimed_at >= interval:
+            self.may_be_more = True
+
+    def release_late(self) -> None:
+        """Release the waiting claims if one has waited longer than `LONGEST_WAIT`."""
+        now = self._backend.clock.monotonic()
+        if self._waiting and now - self._waiting[0][0] > LONGEST_WAIT.total_seconds():
+            self.size.reset()
+            self.release()
+
+    def release(self) -> None:
+        """Release the waiting claims; their jobs keep the attempt."""
+        attempts = [attempt for _, attempt in self._waiting]
+        self._waiting.clear()
+        self._backend.runner.release_waiting(attempts)

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 from contextvars import Context
 from datetime import timedelta
 from functools import partial
 
 from ..binding import JobBackend
+from ..concurrency.tasks import shielded, start_task
 from ..domain.clock import Clock
+from ..domain.history import WorkerReport
 from ..domain.interfaces import Store
 from ..domain.record import Cancelled, Claim, Completed, Failed, JobStatus, Outcome, Released, Settlement
-from ..errors import DatabaseError, StaleClaimError
+from ..errors import DatabaseError, ServerJobsError, StaleClaimError
 from .attempt import Attempt, Stop
+from .failure_log import log_failure
 from .leases import LeaseKeeper
+from .outcome_counts import OutcomeCounts
 from .settler import Settler
 
 _logger = logging.getLogger("server_jobs")
@@ -36,9 +40,11 @@ class Runner:
         self._clock = clock
         self._leases = LeaseKeeper(store, clock)
         self._settler = Settler(store, clock)
+        self.counts = OutcomeCounts()
         self._attempts: dict[str, Attempt] = {}
         self._returning: set[Attempt] = set()
         self._leaving: set[asyncio.Event] = set()
+        self._undoing: set[asyncio.Task[None]] = set()
 
     @property
     def is_failing(self) -> bool:
@@ -49,16 +55,40 @@ class Runner:
         """The attempts that run, or whose outcome is not stored yet."""
         return list(self._attempts.values())
 
-    def held(self) -> list[Attempt]:
+    def leased(self) -> list[Attempt]:
         """The attempts whose leases are renewed: waiting, running, or not stored yet."""
-        return self._leases.held()
+        return self._leases.leased()
 
-    def hold(self, attempt: Attempt, since: float | None = None) -> None:
-        """Renew the lease of an attempt until `run`, `perform` or `give_back` is called for it.
+    def add_worker(self, report: WorkerReport, lease: timedelta) -> None:
+        """Store the report of a worker now, and again with the renewals of leases until `remove_worker`."""
+        self._leases.add_worker(report, lease)
 
-        `since` is a monotonic time at or before the claim; default: now.
-        """
-        self._leases.hold(attempt, since)
+    async def remove_worker(self, worker_id: str) -> None:
+        """Store the counts and forget a worker that stops. While the database is away, it counts as dead later."""
+        self._leases.stop_reporting(worker_id)
+        with suppress(DatabaseError):
+            await self.counts.store(self._store)
+            await self._leases.remove_worker(worker_id)
+
+    async def claim(self, claiming: Coroutine[None, None, Sequence[Claim]]) -> Sequence[Claim]:
+        """Claim jobs. If the caller is cancelled, finish the claim and release the jobs."""
+        task = start_task(claiming)
+        try:
+            return await shielded(task)
+        except asyncio.CancelledError:
+            undoing = asyncio.get_running_loop().create_task(self._undo(task), context=Context())
+            self._undoing.add(undoing)
+            undoing.add_done_callback(self._undoing.discard)
+            await asyncio.shield(undoing)  # continues if the caller is cancelled again
+            raise
+
+    async def _undo(self, claiming: asyncio.Future[Sequence[Claim]]) -> None:
+        with suppress(ServerJobsError):
+            await self.release(await claiming)
+
+    def keep_lease(self, attempt: Attempt) -> None:
+        """Renew the lease of an attempt until its outcome, or its release, is stored."""
+        self._leases.add(attempt)
 
     def check_lease(self, attempt: Attempt, now: float) -> None:
         """Prevent the start of the attempt if its lease may have expired: another worker may have claimed the job.
@@ -73,7 +103,7 @@ class Runner:
 
         If the caller is cancelled, release the job: the caller went away, not the job.
         """
-        self.hold(attempt)
+        self._leases.add(attempt)
         self.check_lease(attempt, self._clock.monotonic())
         answer: asyncio.Future[tuple[Outcome, str | None]] = asyncio.get_running_loop().create_future()
 
@@ -97,7 +127,8 @@ class Runner:
         if there is no `failed`.
         """
         self._attempts[attempt.claim.token] = attempt
-        self._leases.hold(attempt)
+        self._leases.add(attempt)
+        began = attempt.began or self._clock.monotonic()
         try:
             settlement = await attempt.run(backend)
         except BaseException as error:
@@ -110,14 +141,20 @@ class Runner:
         attempt.is_over = True
         if settlement is None:
             self._leave(attempt)
+            log_failure(attempt, None, None, None, self._clock.monotonic() - began)
             settled(attempt, Outcome.LOST, str(StaleClaimError(attempt.claim.id)))
             return
 
         def stored(status: JobStatus | None, error: BaseException | None) -> None:
             self._leave(attempt)
             if error is None:
-                settled(attempt, *_ended(attempt, settlement, status))
+                self.counts.note(attempt.job.options.queue, attempt.claim.job_name, settlement, status)
+                outcome, reason = _ended(attempt, settlement, status)
+                if outcome is not Outcome.COMPLETED:
+                    log_failure(attempt, settlement, status, reason, self._clock.monotonic() - began)
+                settled(attempt, outcome, reason)
                 return
+            log_failure(attempt, None, None, None, self._clock.monotonic() - began)
             if failed is not None and not failed.done():
                 failed.set_exception(error)
             else:
@@ -143,7 +180,12 @@ class Runner:
                 continue
             if attempt.is_over:
                 # Its handler has ended, and a release would run it twice: retry the outcome until the lease expires.
-                _logger.error("%s %s is over, and its outcome could not be stored so far", claim.job_name, claim.id)
+                _logger.error(
+                    "%s %s is over, and its outcome could not be stored so far",
+                    claim.job_name,
+                    claim.id,
+                    exc_info=attempt.cause,
+                )
             else:
                 unfinished.append(attempt)
         unfinished += self._returning  # a second time: the store refuses a second release
@@ -151,7 +193,7 @@ class Runner:
             self._leave(attempt)
         await self.release([attempt.claim for attempt in unfinished])
 
-    def give_back(self, attempts: Sequence[Attempt]) -> None:
+    def release_waiting(self, attempts: Sequence[Attempt]) -> None:
         """Release the jobs of attempts that did not start, as if they had not been claimed.
 
         Renew their leases until the release is stored, even while the database is away.
@@ -161,7 +203,7 @@ class Runner:
             self._settler.put(
                 Released(id=attempt.claim.id, token=attempt.claim.token),
                 deadline=partial(self._leases.expires_at, attempt),
-                stored=partial(self._given_back, attempt),
+                stored=partial(self._released, attempt),
             )
 
     async def release(self, claims: Sequence[Claim]) -> None:
@@ -181,7 +223,7 @@ class Runner:
                     continue
                 for claim in claims:
                     _logger.error(  # noqa: TRY400  one line, no trace
-                        "%s %s could not be given back and waits until its lease runs out: %s",
+                        "%s %s could not be released and waits until its lease expires: %s",
                         claim.job_name,
                         claim.id,
                         error,
@@ -197,10 +239,10 @@ class Runner:
             self._returning.discard(attempt)
             self._leave(attempt)
 
-    def _given_back(self, attempt: Attempt, status: JobStatus | None, error: BaseException | None) -> None:
+    def _released(self, attempt: Attempt, status: JobStatus | None, error: BaseException | None) -> None:
         del status
         if error is not None:
-            _logger.error("%s %s could not be given back", attempt.claim.job_name, attempt.claim.id, exc_info=error)
+            _logger.error("%s %s could not be released", attempt.claim.job_name, attempt.claim.id, exc_info=error)
         self._returning.discard(attempt)
         self._leave(attempt)
 
@@ -215,10 +257,14 @@ class Runner:
             self._leaving.discard(left)
 
     def _leave(self, attempt: Attempt) -> None:
-        self._leases.release(attempt)
+        self._leases.remove(attempt)
         self._attempts.pop(attempt.claim.token, None)
         for left in self._leaving:
             left.set()
+
+
+def _failure(settlement: Settlement) -> Outcome:
+    return settlement.ended.outcome if isinstance(settlement, Failed) else Outcome.FAILED
 
 
 def _ended(attempt: Attempt, settlement: Settlement, status: JobStatus | None) -> tuple[Outcome, str | None]:
@@ -227,12 +273,12 @@ def _ended(attempt: Attempt, settlement: Settlement, status: JobStatus | None) -
         return Outcome.COMPLETED, None
     if status is None:
         return Outcome.LOST, str(StaleClaimError(attempt.claim.id))
-    failure = Outcome.CANCELLED if status is JobStatus.CANCELLED else Outcome.FAILED
+    failure = Outcome.CANCELLED if status is JobStatus.CANCELLED else _failure(settlement)
     match settlement:
         case Released(delay=None):
             return (Outcome.RELEASED if status is JobStatus.PENDING else failure), None
         case Released(delay=delay):
-            return (Outcome.SNOOZED if status is JobStatus.PENDING else failure), f"put off by its handler for {delay}"
+            return (Outcome.SNOOZED if status is JobStatus.PENDING else failure), f"snoozed by its handler for {delay}"
         case Failed(error=error):
             return failure, error
         case Cancelled(reason=reason):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from pydantic_core import to_json
@@ -15,6 +16,7 @@ from ..domain.interfaces import Store
 from ..domain.options import Misfire
 from ..domain.record import Declaration, Firing, NewJob, ScheduleRecord
 from ..errors import DatabaseError, ServerJobsError
+from ..middleware import enqueuing
 from ..registry import JobRegistry
 
 DECLARATION_INTERVAL = timedelta(seconds=15)
@@ -66,6 +68,8 @@ class Scheduler:
                 await self._store.ping()
                 self._report(schedule, str(error))
                 refused = refused or error
+            except Exception as error:  # noqa: BLE001  middleware is user code, and other schedules must still fire
+                self._report(schedule, str(error) if isinstance(error, ServerJobsError) else repr(error))
         if refused is not None:
             raise refused
         return fired
@@ -74,7 +78,9 @@ class Scheduler:
         firing = self._firing(schedule, now)
         if firing is None:
             return []
-        made = await self._store.fire(firing)
+        with enqueuing(self._registry.hooks.middleware, [job for _, job in firing.slots]) as jobs:
+            slots = tuple((slot, job) for (slot, _), job in zip(firing.slots, jobs, strict=True))
+            made = await self._store.fire(replace(firing, slots=slots))
         self._reported.pop(schedule.id, None)
         if any(made):
             _report_dropped(schedule, firing)

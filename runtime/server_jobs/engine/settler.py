@@ -43,9 +43,9 @@ class _Waiting:
         deadline, refused = self.deadline(), self.settlement
         self._refusals += deadline > self._last_deadline  # the lease was renewed since then
         self._last_deadline = deadline
-        is_given_back = isinstance(refused, Released) and refused.delay is None  # a release is no outcome
+        is_release = isinstance(refused, Released) and refused.delay is None  # a release is no outcome
         is_for_good = isinstance(error, ValueTooLargeError)
-        if not is_for_good and (self._refusals < _REFUSALS or is_given_back):
+        if not is_for_good and (self._refusals < _REFUSALS or is_release):
             return False
         what = f"result of {len(refused.result):,} characters" if isinstance(refused, Completed) else "outcome"
         reason = f"its {what} could not be stored: {error}"
@@ -168,7 +168,7 @@ class Settler:
             return
 
     def _drop(self, waiting: _Waiting) -> None:
-        _logger.error("the outcome of job %s was dropped: its lease ran out first", waiting.settlement.id)
+        _logger.error("the outcome of job %s was dropped: its lease expired first", waiting.settlement.id)
         waiting.stored(None, None)
 
     def _note_failure(self, batch: list[_Waiting], error: DatabaseError) -> None:

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TypeVar
 
-from ..domain.record import Expired, Survey
+from ..domain.record import Expired, PendingWork
 from .backend import Backend, WorkerExecutionResult, check_limit
+from .failure_log import log_expired
 
 _logger = logging.getLogger("server_jobs")
 
@@ -26,33 +27,40 @@ class Tick:
     completed: int
     failed: int
     unfired: int = 0
-    """Schedules that are due and could not fire, as for a time zone that nobody knows; the log says why."""
+    """Due schedules that could not fire, for example because of an unknown time zone; the log has the reason."""
 
 
 async def tick(backend: Backend, *, limit: int | None = None, budget: timedelta | None = None) -> Tick:
-    """Expire, schedule, then claim and run until nothing is due, and prune. What there is to do is asked first.
+    """Expire leases, fire schedules, claim and run jobs until none is due, and prune. Reads the pending work first.
 
-    Ends early after `limit` jobs; once `budget` is used up, or what the backend allows, no more are claimed, and what
-    is left waits for the next tick. Jobs that were begun are finished. What goes wrong in one of these keeps the others
-    from nothing: it is logged, and the first error is raised when all the rest is done.
+    Ends early after `limit` jobs. Once `budget` or the backend's allowance is used up, it claims no more jobs; the rest
+    waits for the next tick. Started jobs are finished. If one step fails, the others still run; the tick logs each
+    error, and raises the first one at the end.
+
+        async with connect(registry) as backend:
+            done = await tick(backend, limit=100, budget=timedelta(seconds=30))
+        print(f"{done.completed} completed, {done.failed} failed")
     """
     check_limit(limit or 0)
     until = None if budget is None else backend.clock.monotonic() + budget.total_seconds()
     await backend.initialize()
     chores = _Chores()
-    if backend.allowance() is None:  # where each query counts, as on D1, migrations store the schedules
+    if backend.allowance() is None:  # if each query counts, as on D1, migrations store the schedules
         await chores.do("declare", backend.scheduler.declare())
-    found = await backend.store.survey(backend.request(limit=1))
+    found = await backend.store.pending_work(backend.request(limit=1))
     expired: Sequence[Expired] = ()
     scheduled: Sequence[str] = ()
     results: list[WorkerExecutionResult] = []
     if found.has_expired:
         expired = await chores.do("expire", backend.handle_expired_locks()) or ()
+        log_expired(expired)
     if found.has_due_schedule:
         scheduled = await chores.do("schedule", backend.scheduler.tick(allowance=backend.allowance)) or ()
     is_as_found = not expired and not scheduled and not chores.errors
     await chores.do("run", _run_due(backend, found if is_as_found else None, results, limit, until))
     await chores.do("prune", backend.pruner.resume(backend.allowance))
+    if backend.allowance() is None:  # counts are not worth a query there
+        await chores.do("count", backend.runner.counts.store(backend.store))
     if chores.errors:
         raise chores.errors[0]
     completed = sum(result.success for result in results)
@@ -62,13 +70,13 @@ async def tick(backend: Backend, *, limit: int | None = None, budget: timedelta 
 
 
 class _Chores:
-    """What a tick does one after another, and what went wrong in it."""
+    """Runs the steps of a tick, and collects their errors."""
 
     def __init__(self) -> None:
         self.errors: list[Exception] = []
 
     async def do(self, name: str, chore: Awaitable[T]) -> T | None:
-        """Its answer; None if it failed, which is logged and kept."""
+        """Return the result of a step; None if it failed, after logging and keeping the error."""
         try:
             return await chore
         except Exception as error:  # noqa: BLE001  raised at the end of the tick
@@ -79,36 +87,36 @@ class _Chores:
 
 async def _run_due(
     backend: Backend,
-    found: Survey | None,
+    found: PendingWork | None,
     results: list[WorkerExecutionResult],
     limit: int | None,
     until: float | None,
 ) -> None:
-    """Claim and run until nothing is due. What was found is known already, unless something has changed since."""
+    """Claim and run until no job is due. `found` is still valid, unless something has changed since."""
     request = backend.request(limit=1)
-    found = found or await backend.store.survey(request)
+    found = found or await backend.store.pending_work(request)
     while found.has_due_job and (until is None or backend.clock.monotonic() < until):
         ran = await _run(backend, _most(backend, limit, len(results)))
         if not ran:
             break
         results += ran
-        found = await backend.store.survey(request)
+        found = await backend.store.pending_work(request)
 
 
 def _most(backend: Backend, limit: int | None, ran: int) -> int:
-    """How many jobs may be claimed now."""
+    """Return how many jobs may be claimed now."""
     left = None if limit is None else limit - ran
     bounds = (backend.config.max_concurrency, left, backend.allowance())
     return max(0, min(bound for bound in bounds if bound is not None))
 
 
 async def _run(backend: Backend, most: int) -> list[WorkerExecutionResult]:
-    """Claim so many jobs at most and run them to their ends; what happened, nothing if there was none."""
+    """Claim at most that many jobs, run them to their end, and return their results."""
     if not most:
         return []
     claims = await backend.claim(most)
     try:
         return await asyncio.gather(*(backend.execute(claim) for claim in claims))
     except BaseException:
-        await asyncio.shield(backend.give_back(claims))
+        await asyncio.shield(backend.release(claims))
         raise

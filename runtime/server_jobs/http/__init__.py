@@ -1,12 +1,36 @@
 """Jobs over HTTP: an ASGI application for a Worker, for `server-jobs serve`, and for mounting into applications.
 
 Needs the extra `http`.
+
+=========================================  =================================
+to change                                  open
+=========================================  =================================
+the list of routes                         `app`
+routes of jobs, and of operators           `jobs`, `operations`
+progress as a stream, and metrics          `events`, `metrics`
+checks of token, scope, origin and host    `gate`, `access`, `origins`
+limits of bodies                           `body`, `http_options`
+error responses, and lines about refusals  `problem_document`, `refusal_log`
+the OpenAPI document                       `openapi`
+the end of the server                      `stopping`
+pages for people                           `dashboard`
+=========================================  =================================
 """
 
 from __future__ import annotations
 
-from ..security.tokens import NamedToken, Scope, Tokens, new_token
+from ..security.tokens import ALL_RIGHTS, Caller, NamedToken, Rights, Scope, Tokens, new_token
 from .app import create_app
-from .options import HttpOptions
+from .http_options import HttpOptions
 
-__all__ = ["HttpOptions", "NamedToken", "Scope", "Tokens", "create_app", "new_token"]
+__all__ = [
+    "ALL_RIGHTS",
+    "Caller",
+    "HttpOptions",
+    "NamedToken",
+    "Rights",
+    "Scope",
+    "Tokens",
+    "create_app",
+    "new_token",
+]

@@ -11,7 +11,7 @@ from starlette.responses import Response
 from ..errors import JobNotFoundError
 from ..security.tokens import Caller, Scope
 from .gate import backend_of, caller_of
-from .problem import RefusedError
+from .problem_document import RefusedError
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 
@@ -34,7 +34,7 @@ def for_some_queue(scope: Scope, endpoint: Endpoint) -> Endpoint:
 
     @wraps(endpoint)
     async def checked(request: Request) -> Response:
-        _caller_with(scope, request)
+        check_scope(request, scope)
         return await endpoint(request)
 
     return checked
@@ -63,6 +63,11 @@ def check_queue(request: Request, scope: Scope, queue: str) -> None:
     """Raise `RefusedError` unless the caller has the scope for this queue."""
     if not caller_of(request).may(scope, queue):
         raise _lacks(scope, f"for the queue {queue!r}")
+
+
+def check_scope(request: Request, scope: Scope) -> None:
+    """Raise `RefusedError` unless the caller has the scope for some queue."""
+    _caller_with(scope, request)
 
 
 def _caller_with(scope: Scope, request: Request) -> Caller:

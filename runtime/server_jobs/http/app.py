@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 
@@ -15,16 +15,19 @@ from starlette.routing import Mount, Route
 from starlette.types import Scope
 
 from ..engine.backend import Backend
+from ..engine.bulk import BulkAction
 from ..security.tokens import Scope as TokenScope
 from ..security.tokens import Tokens
 from .access import for_every_queue, for_its_job, for_some_queue
+from .dashboard.mounting import DashboardAccess, WithDashboard
 from .events import events
 from .gate import Gate, OpenBackend, TokensOf
-from .jobs import Enqueued, cancel, delete, enqueue, list_jobs, retry, show
+from .history import attempts, explain, workers
+from .http_options import HttpOptions
+from .jobs import Enqueued, cancel, change_many, delete, enqueue, list_jobs, retry, show
 from .metrics import metrics
 from .operations import health, status, trigger
-from .options import HttpOptions
-from .problem import http_exception
+from .problem_document import http_exception
 from .stopping import Stopping
 
 PREFIX = "/_jobs"
@@ -58,9 +61,16 @@ ROUTES = (
     Route("/metrics", for_every_queue(_READ, metrics), methods=["GET"]),
     Route("/openapi.json", openapi, methods=["GET"]),
     Route("/jobs", for_some_queue(_READ, list_jobs), methods=["GET"]),
+    *(
+        Route(f"/bulk/{action}", for_some_queue(_ADMIN, partial(change_many, action)), methods=["POST"])
+        for action in BulkAction
+    ),
     Route("/jobs/{id}", job, methods=list(_ONE_JOB)),
     Route("/jobs/{id}/cancel", for_its_job(_ADMIN, cancel), methods=["POST"]),
     Route("/jobs/{id}/retry", for_its_job(_ADMIN, retry), methods=["POST"]),
+    Route("/jobs/{id}/attempts", for_its_job(_READ, attempts), methods=["GET"]),
+    Route("/jobs/{id}/why", for_its_job(_READ, explain), methods=["GET"]),
+    Route("/workers", for_every_queue(_READ, workers), methods=["GET"]),
     Route("/jobs/{id}/events", for_its_job(_READ, events), methods=["GET"]),
 )
 
@@ -71,15 +81,31 @@ def create_app(
     *,
     options: HttpOptions | None = None,
     stopping: Stopping | None = None,
+    dashboard_access: DashboardAccess | None = None,
 ) -> Starlette:
-    """Return the application with the routes, for mounting: `app.mount("/_jobs", create_app(backend))`.
+    """Return the application with the routes and the dashboard, for mounting.
 
     The default for `tokens` are the tokens of the environment. Without a token, every request gets 404. The first
     admitted request opens the backend; the application does not close it. A server may announce its end through
     `stopping`: a running trigger then releases its jobs, and streams end.
+
+    People sign in to the dashboard, at `/dashboard/`, with a token. With `dashboard_access` they do not: it gets each
+    request for a page, and returns the name and the rights of the caller, or None to refuse. It may be async.
+
+        backend = Backend(database="sqlite:///server-jobs.sqlite3", job_registry=registry)
+        app = FastAPI()
+        app.mount("/_jobs", create_app(backend))
     """
     known = Tokens.from_environment() if tokens is None else tokens
-    return application(partial(_opened, backend), lambda _scope: known, options or HttpOptions(), stopping=stopping)
+    chosen, open_backend = options or HttpOptions(), partial(_opened, backend)
+    dashboard = Middleware(
+        WithDashboard,
+        open_backend=open_backend,
+        tokens_of=lambda _scope: known,
+        options=chosen,
+        access=dashboard_access,
+    )
+    return application(open_backend, lambda _scope: known, chosen, stopping=stopping, before=[dashboard])
 
 
 def application(
@@ -88,10 +114,14 @@ def application(
     options: HttpOptions,
     enqueued: Enqueued | None = None,
     stopping: Stopping | None = None,
+    before: Sequence[Middleware] = (),
 ) -> Starlette:
-    """Like `create_app`, for hosts that provide backend and tokens per request, and a callback for stored jobs."""
+    """Like `create_app`, for hosts that provide backend and tokens per request, and a callback for stored jobs.
+
+    Requests pass through `before`, then through the gate. Without the dashboard, which a Worker has no room for.
+    """
     gate = Middleware(Gate, open_backend=open_backend, tokens_of=tokens_of, options=options)
-    app = Starlette(routes=ROUTES, middleware=[gate], exception_handlers={HTTPException: http_exception})
+    app = Starlette(routes=ROUTES, middleware=[*before, gate], exception_handlers={HTTPException: http_exception})
     app.router.redirect_slashes = False
     app.state.options = options
     app.state.enqueued = enqueued or _ignore

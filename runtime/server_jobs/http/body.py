@@ -9,7 +9,7 @@ from typing import Protocol
 from starlette.requests import Request
 
 from ..contract.values import MAX_DOCUMENT_BYTES
-from .problem import RefusedError
+from .problem_document import RefusedError
 
 LARGEST_BODY = MAX_DOCUMENT_BYTES + 64 * 1024  # the params and the members around them
 _MOST_DIGITS = 20
@@ -43,9 +43,15 @@ def check_length(headers: SomeHeaders, *, is_needed: bool = False) -> None:
 
 async def json_body(request: Request, *, within: timedelta) -> bytes:
     """Return the body unchanged. Raises `RefusedError` if it is too long, or takes longer than `within`."""
+    return await body_of(request, "application/json", within=within)
+
+
+async def body_of(request: Request, expected: str, *, within: timedelta) -> bytes:
+    """Return a body of this media type. Raises `RefusedError` as `json_body` does."""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind != "application/json":
-        raise RefusedError(415, "the body must be JSON: Content-Type: application/json")
+    if kind != expected:
+        name = "JSON" if expected == "application/json" else "a form"
+        raise RefusedError(415, f"the body must be {name}: Content-Type: {expected}")
     if request.headers.get("content-encoding", "identity").strip().lower() != "identity":
         raise RefusedError(415, "the body must be sent as it is, without a Content-Encoding")
     try:

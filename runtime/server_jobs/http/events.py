@@ -15,9 +15,9 @@ from ..domain.record import JobSummary
 from ..errors import ServerJobsError
 from ..result import JobProgress
 from .gate import backend_of
+from .http_options import HttpOptions
 from .jobs import summary_for
-from .options import HttpOptions
-from .problem import RefusedError
+from .problem_document import RefusedError
 from .stopping import Stopping
 
 _HEADERS = {"x-accel-buffering": "no"}

@@ -15,9 +15,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from ..engine.backend import Backend
 from ..security.tokens import Caller, Tokens
 from .body import check_framing, check_length
-from .options import HttpOptions
+from .http_options import HttpOptions
 from .origins import host_in, place_of
-from .problem import RefusedError, refusal_of
+from .problem_document import RefusedError, refusal_of
 from .refusal_log import RefusalLog
 
 OpenBackend = Callable[[Scope], AbstractAsyncContextManager[Backend]]
@@ -44,7 +44,6 @@ class Gate:
         self._open_backend = open_backend
         self._tokens_of = tokens_of
         self._options = options
-        self._hosts = None if options.allowed_hosts is None else {host.lower() for host in options.allowed_hosts}
         self._refusals = RefusalLog()
         self._shared = _shared(self._serve, options.allowed_origins)
 
@@ -58,12 +57,12 @@ class Gate:
             await self._app(scope, receive, send)
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
-        has_begun = False
+        has_started = False
 
         async def sent(message: Message) -> None:
-            nonlocal has_begun
+            nonlocal has_started
             if message["type"] == "http.response.start":
-                has_begun = True
+                has_started = True
                 message = {**message, "headers": [*message.get("headers", ()), *_HEADERS]}
             await send(message)
 
@@ -74,7 +73,7 @@ class Gate:
                 await self._app(scope, receive, sent)
         except Exception as error:  # noqa: BLE001  no part of the error may reach the caller
             refusal = refusal_of(error)
-            if not has_begun:
+            if not has_started:
                 await refusal.response()(scope, receive, sent)
 
     def _is_from_an_allowed_page(self, scope: Scope) -> bool:
@@ -95,25 +94,23 @@ class Gate:
             self._refusals.note("no valid token", scope)
             raise RefusedError(401, "a valid bearer token is needed", headers={"www-authenticate": "Bearer"})
         if scope["method"] not in _READING:
-            self._check_place(headers)
+            check_place(headers, self._options)
         check_length(headers, is_needed=self._options.needs_length)
         return caller
 
-    def _check_place(self, headers: Headers) -> None:
-        """Refuse requests that a foreign page or a foreign host name makes a browser send."""
-        hosts = headers.getlist("host")
-        if len(hosts) != 1:
-            raise RefusedError(400, "exactly one Host header is needed")
-        if self._hosts is not None and host_in(hosts[0]) not in self._hosts:
-            raise RefusedError(421, "this Host is not served here")
-        origins = headers.getlist("origin")
-        if any(not self._is_at_home(origin, hosts[0]) for origin in origins):
-            raise RefusedError(403, "this Origin may not write here")
-        if not origins and headers.get("sec-fetch-site") == "cross-site":
-            raise RefusedError(403, "other sites may not write here")
 
-    def _is_at_home(self, origin: str, host: str) -> bool:
-        return origin in self._options.allowed_origins or place_of(origin) == host.lower()
+def check_place(headers: Headers, options: HttpOptions) -> None:
+    """Refuse a write that a foreign page or a foreign host name makes a browser send. Raises `RefusedError`."""
+    hosts = headers.getlist("host")
+    if len(hosts) != 1:
+        raise RefusedError(400, "exactly one Host header is needed")
+    if options.allowed_hosts is not None and host_in(hosts[0]) not in {one.lower() for one in options.allowed_hosts}:
+        raise RefusedError(421, "this Host is not served here")
+    origins = headers.getlist("origin")
+    if any(origin not in options.allowed_origins and place_of(origin) != hosts[0].lower() for origin in origins):
+        raise RefusedError(403, "this Origin may not write here")
+    if not origins and headers.get("sec-fetch-site") == "cross-site":
+        raise RefusedError(403, "other sites may not write here")
 
 
 def _shared(app: ASGIApp, origins: tuple[str, ...]) -> ASGIApp:

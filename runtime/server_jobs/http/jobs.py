@@ -1,10 +1,10 @@
-"""The routes of jobs: enqueue, list, show, cancel, retry, delete."""
+"""The routes of jobs: enqueue, list, show, cancel, retry, delete, and changes of all jobs that match a filter."""
 
 from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Annotated, TypeVar
 
@@ -24,23 +24,37 @@ from starlette.responses import JSONResponse, Response
 
 from ..contract.values import pointer_to
 from ..domain.enqueue_options import EnqueueOptions
-from ..domain.interfaces import JobReader
+from ..domain.interfaces import JobReader, Store
 from ..domain.options import HIGHEST_PRIORITY, LOWEST_PRIORITY, MOST_ATTEMPTS
-from ..domain.record import Cancellation, Deletion, JobQuery, JobRecord, JobStatus, JobSummary
+from ..domain.record import (
+    Cancellation,
+    Deletion,
+    JobFilter,
+    JobQuery,
+    JobRecord,
+    JobStatus,
+    JobSummary,
+    Retrial,
+)
+from ..domain.search import FindStep
 from ..domain.text_limits import LONGEST_CORRELATION_ID, LONGEST_UNIQUE_KEY
-from ..engine.job_document import job_document, job_summary, parsed, shown_params
-from ..errors import JobNotFoundError, Problem
+from ..engine.bulk import BulkAction, BulkResult, change_page, with_conditions
+from ..errors import InvalidOptionError, JobNotFoundError, Problem
+from ..inspection.job_document import job_document, job_summary, parsed, shown_params
 from ..registry import JobRegistry
 from ..security.tokens import Scope
-from .access import check_queue
+from .access import check_queue, check_scope
 from .body import json_body
 from .gate import backend_of, caller_of
-from .options import HttpOptions
-from .problem import RefusedError
+from .http_options import HttpOptions
+from .problem_document import RefusedError
 
 M = TypeVar("M", bound=BaseModel)
 
 LONGEST_PAGE = 200
+MOST_STEPS = 5
+"""Steps of a scan in one request, so that it ends soon."""
+MOST_CONDITIONS = 10
 
 Enqueued = Callable[[Request], None]
 """Called after a request stored a job."""
@@ -52,10 +66,13 @@ _DURATION = re.compile(f"P[0-9]{{1,5}}D|P[0-9]{{1,4}}W|P([0-9]{{1,5}}D)?T({_TIME
 _WHOLE_NUMBER = re.compile("[+-]?[0-9]+")
 _ENOUGH_DIGITS = 20
 _ID = re.compile("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-_NOT_AS_IT_SHOULD_BE = "the request is not as it should be"
+_REQUEST_DOES_NOT_FIT = "the request does not fit its schema"
 
 Text = Annotated[str, Field(pattern=r"^[^\x00]*$")]
 """Text that every store keeps unchanged."""
+
+Place = Annotated[Text, WithJsonSchema({"type": "string", "format": "uuid"})]
+"""The `next` of a page or an answer."""
 
 UniqueKey = Annotated[Text, Field(max_length=LONGEST_UNIQUE_KEY)]
 CorrelationId = Annotated[Text, Field(max_length=LONGEST_CORRELATION_ID)]
@@ -90,18 +107,20 @@ _NOT_BOTH: dict[str, JsonValue] = {
 
 
 class EnqueueBody(BaseModel):
-    """What is posted to enqueue a job. What is left out is as the spec of the job says."""
+    """The body that enqueues a job. Missing options have the values of the job's spec."""
 
     model_config = ConfigDict(extra="forbid", json_schema_extra=_NOT_BOTH, defer_build=True)
 
-    params: dict[str, JsonValue] = Field(description="What the spec of the job asks for.")
-    delay: Delay | None = Field(None, description="Due that long from now: days, or days and a time, as in ISO 8601.")
-    scheduled_for: AwareDatetime | None = Field(None, strict=True, description="When it is due, with a time zone.")
-    priority: Priority | None = Field(None, description="Higher comes first.")
-    max_attempts: Attempts | None = Field(None, description="How often it is tried at most.")
-    unique_key: UniqueKey | None = Field(None, description="Stored unless an unfinished job of that name has it.")
+    params: dict[str, JsonValue] = Field(description="The params, which must fit the spec of the job.")
+    delay: Delay | None = Field(None, description="Time until the job is due, an ISO 8601 duration of days and a time.")
+    scheduled_for: AwareDatetime | None = Field(
+        None, strict=True, description="Time at which the job is due, with a time zone."
+    )
+    priority: Priority | None = Field(None, description="Higher priorities are claimed first.")
+    max_attempts: Attempts | None = Field(None, description="Attempts in all.")
+    unique_key: UniqueKey | None = Field(None, description="Key that at most one unfinished job of this name may have.")
     correlation_id: CorrelationId | None = Field(
-        None, description="Carried to logs and to the jobs that the handler enqueues."
+        None, description="Id for log lines, which jobs that the handler enqueues inherit."
     )
 
     def options(self) -> EnqueueOptions:
@@ -124,8 +143,8 @@ def _clamped(value: object) -> object:
     return min(max(int(text[:_ENOUGH_DIGITS]), 1), LONGEST_PAGE)
 
 
-class ListParameters(BaseModel):
-    """Which jobs to list, newest first."""
+class FilterFields(BaseModel):
+    """Which jobs: those that match every given field."""
 
     model_config = ConfigDict(extra="forbid", defer_build=True)
 
@@ -133,11 +152,39 @@ class ListParameters(BaseModel):
     parked: bool = Field(False, description="Only jobs that failed because their params cannot be read.")
     job_name: Text | None = Field(None, description="Only jobs of this name.")
     queue: Text | None = Field(None, description="Only jobs of this queue.")
+    error_class: Text | None = Field(None, description="Only jobs whose last failure was this exception.")
     correlation_id: Text | None = Field(None, description="Only jobs with this correlation id.")
-    before: Text | None = Field(None, description="Only jobs older than the one with this id: the `next` of a page.")
-    limit: Annotated[int, BeforeValidator(_clamped)] = Field(
-        50, description=f"How many at most; brought to 1 to {LONGEST_PAGE}."
+    worker_id: Text | None = Field(None, description="Only jobs that this worker claimed last.")
+    older_than: Delay | None = Field(
+        None, description="Only jobs that ended longer ago; unfinished ones that were created longer ago."
     )
+    newer_than: Delay | None = Field(
+        None, description="Only jobs that ended later; unfinished ones that were created later."
+    )
+    where: list[Text] = Field(
+        [],
+        max_length=MOST_CONDITIONS,
+        description="Only jobs with these values, such as `params.customerId=42`. Those of params need `job_name`.",
+    )
+
+
+class ListParameters(FilterFields):
+    """Which jobs to list, newest first."""
+
+    before: Place | None = Field(None, description="Only jobs older than the job with this id: the `next` of a page.")
+    limit: Annotated[int, BeforeValidator(_clamped)] = Field(
+        50, description=f"Size of the page, limited to 1 to {LONGEST_PAGE}."
+    )
+
+
+class BulkBody(FilterFields):
+    """The jobs to change. One request looks at a part of them; `next` of the answer is the `after` of the next one."""
+
+    parked: bool = Field(False, strict=True, description="Only jobs that failed because their params cannot be read.")
+    after: Place | None = Field(
+        None, description="Only jobs newer than the job with this id: the `next` of the last answer."
+    )
+    dry_run: bool = Field(False, strict=True, description="Count the jobs, and change nothing.")
 
 
 async def enqueue(request: Request) -> Response:
@@ -148,8 +195,7 @@ async def enqueue(request: Request) -> Response:
     options: HttpOptions = request.app.state.options
     body = _read(EnqueueBody, await json_body(request, within=options.body_timeout))
     (inserted,) = await backend.insert([job.new_job(body.params, **body.options())])
-    on_enqueued: Enqueued = request.app.state.enqueued
-    on_enqueued(request)
+    _tell_host(request)
     return JSONResponse(
         {"id": inserted.id, "job_name": job.job_name, "created": inserted.created},
         201 if inserted.created else 200,
@@ -158,25 +204,57 @@ async def enqueue(request: Request) -> Response:
 
 
 async def list_jobs(request: Request) -> Response:
-    """Return a page of jobs. `next` is the `before` of the next page, or null."""
+    """Return a page of jobs. `next` is the `before` of the next page, or null.
+
+    With conditions, one request scans a part of the jobs. A page may then have fewer jobs, or none, and a `next`.
+    """
     wanted = _checked(ListParameters, _parameters(request))
     limit, store = int(wanted.limit), backend_of(request).store
-    await _check_place(store, wanted.before)
-    found = await store.list_summaries(
-        JobQuery(
-            status=wanted.status,
-            job_name=wanted.job_name,
-            queue=wanted.queue,
-            queues=_readable_queues(request, wanted.queue),
-            correlation_id=wanted.correlation_id,
-            before=wanted.before,
-            limit=limit + 1,
-            parked=wanted.parked,
-        )
-    )
-    page = found[:limit]
+    await _check_place(store, wanted.before, "before")
+    among = _filter(request, wanted, Scope.READ)
+    if among.where:
+        page, following = await search_page(store, among, wanted.before or "", limit)
+    else:
+        found = await store.list_summaries(JobQuery.of(among, before=wanted.before, limit=limit + 1))
+        page, following = found[:limit], found[limit - 1].id if len(found) > limit else None
+    return JSONResponse({"jobs": [job_summary(one) for one in page], "next": following})
+
+
+async def search_page(
+    store: Store, among: JobFilter, before: str, limit: int
+) -> tuple[Sequence[JobSummary], str | None]:
+    """Return a page of jobs that match conditions, newest first, and the place of the next page, or None."""
+    page: list[JobSummary] = []
+    after: str | None = before
+    for _ in range(MOST_STEPS):
+        if after is None or len(page) >= limit:
+            break
+        found = await store.find(FindStep(filter=among, after=after, newest_first=True))
+        ids = [job.id for job in found.jobs if job.is_readable]
+        some = tuple(ids[: limit - len(page)])
+        if some:
+            page += await store.list_summaries(JobQuery(ids=some, before=after or None, limit=len(some)))
+        after = some[-1] if len(some) < len(ids) else found.after
+    return page, after
+
+
+async def change_many(action: BulkAction, request: Request) -> Response:
+    """Change the jobs of a filter, up to `MOST_STEPS` steps of a scan. `next` is where to continue, or null."""
+    options: HttpOptions = request.app.state.options
+    body = _read(BulkBody, await json_body(request, within=options.body_timeout))
+    store = backend_of(request).store
+    await _check_place(store, body.after, "after")
+    among = action.among(_filter(request, body, Scope.ADMIN))
+    result = BulkResult(after=body.after or "")
+    for _ in range(MOST_STEPS):
+        if result.after is not None:
+            step = FindStep(filter=among, after=result.after)
+            await change_page(store, action, step, result, by=_actor(request), dry_run=body.dry_run)
+    if result.results[Retrial.RETRIED]:
+        _wake(request)
+    found = [{"job_name": name, "status": status, "count": count} for (name, status), count in result.found.items()]
     return JSONResponse(
-        {"jobs": [job_summary(one) for one in page], "next": page[-1].id if len(found) > limit else None}
+        {"found": found, "dry_run": body.dry_run, "results": dict(result.results), "next": result.after}
     )
 
 
@@ -200,8 +278,7 @@ async def cancel(request: Request) -> Response:
 async def retry(request: Request) -> Response:
     """Make a failed or cancelled job pending again, with all its attempts."""
     await backend_of(request).store.retry(request.path_params["id"], by=_actor(request))
-    on_enqueued: Enqueued = request.app.state.enqueued
-    on_enqueued(request)
+    _wake(request)
     return JSONResponse(job_summary(await summary_for(request)))
 
 
@@ -216,6 +293,18 @@ async def delete(request: Request) -> Response:
             raise RefusedError(409, "the job is running; cancel it, and delete it once it has stopped")
         case Deletion.NOT_FOUND:
             raise JobNotFoundError(job_id)
+
+
+def _wake(request: Request) -> None:
+    """Wake the workers of this process, and tell the host that a job is pending."""
+    for notify in backend_of(request).inserted:
+        notify()
+    _tell_host(request)
+
+
+def _tell_host(request: Request) -> None:
+    on_enqueued: Enqueued = request.app.state.enqueued
+    on_enqueued(request)
 
 
 def _actor(request: Request) -> str:
@@ -236,22 +325,50 @@ def _document(record: JobRecord, registry: JobRegistry) -> dict[str, object]:
     return {**job_document(record), "params": parsed(params.text), "params_hidden": params.reason}
 
 
-def _readable_queues(request: Request, queue: str | None) -> tuple[str, ...] | None:
-    """Return the queues that the caller may list; None: all. Raises `RefusedError` for another requested queue."""
+def _filter(request: Request, wanted: FilterFields, scope: Scope) -> JobFilter:
+    """Return the filter, limited to the queues for which the caller has the scope.
+
+    Conditions on documents need the scope `read` too. Raises `RefusedError` for another requested queue, and for a
+    condition that is wrong or that the caller may not use.
+    """
+    queues = _queues(request, scope, wanted.queue)
+    if wanted.where and scope is not Scope.READ:
+        readable = _queues(request, Scope.READ, wanted.queue)
+        queues = readable if queues is None else tuple(one for one in queues if readable is None or one in readable)
+    try:
+        among = JobFilter(
+            status=wanted.status,
+            parked=wanted.parked,
+            job_name=wanted.job_name,
+            queues=queues,
+            error_class=wanted.error_class,
+            correlation_id=wanted.correlation_id,
+            worker_id=wanted.worker_id,
+            older_than=wanted.older_than,
+            newer_than=wanted.newer_than,
+        )
+        return with_conditions(among, wanted.where, backend_of(request).registry, may_reveal=False)
+    except InvalidOptionError as error:
+        raise RefusedError(422, _REQUEST_DOES_NOT_FIT, [Problem("/where", str(error))]) from None
+
+
+def _queues(request: Request, scope: Scope, queue: str | None) -> tuple[str, ...] | None:
+    """Return the queues for which the caller has the scope; None: all. Raises `RefusedError` for another `queue`."""
     if queue is not None:
-        check_queue(request, Scope.READ, queue)
-        return None
-    queues = caller_of(request).rights[Scope.READ]
+        check_queue(request, scope, queue)
+        return (queue,)
+    check_scope(request, scope)
+    queues = caller_of(request).rights[scope]
     return None if queues is None else tuple(sorted(queues))
 
 
-async def _check_place(store: JobReader, before: str | None) -> None:
+async def _check_place(store: JobReader, place: str | None, name: str) -> None:
     """Refuse a text that is no id, because a page after it would be a wrong answer.
 
     Accept every well-formed id, which may belong to a deleted job, and ids stored by other programs.
     """
-    if before is not None and _ID.fullmatch(before) is None and await store.summary(before) is None:
-        raise RefusedError(422, _NOT_AS_IT_SHOULD_BE, [Problem("/before", "Input should be the `next` of a page")])
+    if place is not None and _ID.fullmatch(place) is None and await store.summary(place) is None:
+        raise RefusedError(422, _REQUEST_DOES_NOT_FIT, [Problem(f"/{name}", "Input should be the `next` of a page")])
 
 
 def _read(model: type[M], body: bytes) -> M:
@@ -261,15 +378,16 @@ def _read(model: type[M], body: bytes) -> M:
         raise _refused(error) from None
 
 
-def _parameters(request: Request) -> dict[str, str]:
+def _parameters(request: Request) -> dict[str, object]:
     given = request.query_params.multi_items()
-    counts = Counter(name for name, _ in given)
+    counts = Counter(name for name, _ in given if name != "where")
     if repeated := next((name for name, count in counts.items() if count > 1), None):
         raise RefusedError(422, f"the parameter {repeated!r} is given more than once")
-    return dict(given)
+    where = request.query_params.getlist("where")
+    return {**dict(given), **({"where": where} if where else {})}
 
 
-def _checked(model: type[M], values: dict[str, str]) -> M:
+def _checked(model: type[M], values: dict[str, object]) -> M:
     try:
         return model.model_validate(values)
     except ValidationError as error:
@@ -280,4 +398,4 @@ def _refused(error: ValidationError) -> RefusedError:
     details = error.errors(include_url=False, include_input=False, include_context=False)
     if any(detail["type"] == "json_invalid" for detail in details):
         return RefusedError(400, f"the body is not JSON: {details[0]['msg']}")
-    return RefusedError(422, _NOT_AS_IT_SHOULD_BE, (Problem(pointer_to(one["loc"]), one["msg"]) for one in details))
+    return RefusedError(422, _REQUEST_DOES_NOT_FIT, (Problem(pointer_to(one["loc"]), one["msg"]) for one in details))

@@ -1,4 +1,4 @@
-"""Metrics for Prometheus, in its text format (version 0.0.4)."""
+"""Metrics for Prometheus, in its text format (version 0.0.4). They come from indexes and from counts of workers."""
 
 from __future__ import annotations
 
@@ -8,43 +8,98 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from .. import __version__
+from ..domain.clock import Clock
+from ..domain.statistics import MinuteCounts, QueueState
 from .gate import backend_of
 
 _MEDIA_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
-Sample = tuple[Mapping[str, str], int]
+Sample = tuple[Mapping[str, str], float]
 
 
 async def metrics(request: Request) -> Response:
-    """Return jobs by name and status, due jobs, and paused queues."""
+    """Return gauges and counters by queue and job name, the workers, and the paused queues."""
     backend = backend_of(request)
-    counts = await backend.store.count_jobs()
-    due = await backend.store.count_due(backend.request(limit=1))
+    states = await backend.store.queue_states()
+    totals = await backend.store.finished_counts(since=None)
+    workers = await backend.store.workers()
     paused = await backend.store.paused_queues()
+    alive = sum(worker.is_alive for worker in workers)
     lines = [
-        *_gauge(
-            "server_jobs_jobs",
-            "Stored jobs.",
-            (({"job_name": one.job_name, "status": one.status}, one.count) for one in counts),
+        *_of_queues(states, backend.clock),
+        *_of_outcomes(totals),
+        *_metric(
+            "server_jobs_workers",
+            "gauge",
+            "Long-lived workers.",
+            [({"state": "alive"}, alive), ({"state": "dead"}, len(workers) - alive)],
         ),
-        *_gauge(
-            "server_jobs_parked_jobs",
-            "Failed jobs whose params cannot be read.",
-            (({"job_name": one.job_name}, one.parked) for one in counts if one.parked),
+        *_metric(
+            "server_jobs_paused_queue", "gauge", "Queues that are paused.", (({"queue": one.name}, 1) for one in paused)
         ),
-        *_gauge("server_jobs_due_jobs", "Pending jobs that are due and that this registry runs.", [({}, due)]),
-        *_gauge("server_jobs_paused_queue", "Queues that are paused.", (({"queue": one.name}, 1) for one in paused)),
-        *_gauge("server_jobs_info", "The version of this package.", [({"version": __version__}, 1)]),
+        *_metric("server_jobs_info", "gauge", "The version of this package.", [({"version": __version__}, 1)]),
     ]
     return Response("\n".join(lines) + "\n", media_type=_MEDIA_TYPE)
 
 
-def _gauge(name: str, about: str, samples: Iterable[Sample]) -> Iterator[str]:
+def _of_queues(states: Iterable[QueueState], clock: Clock) -> Iterator[str]:
+    labelled = [({"queue": state.queue, "job_name": state.job_name}, state) for state in states]
+    now = clock.now()
+    ages = [
+        (labels, max(0.0, round((now - state.oldest_due_at).total_seconds(), 3)) if state.oldest_due_at else 0.0)
+        for labels, state in labelled
+    ]
+    for name, about, samples in (
+        ("server_jobs_due_jobs", "Pending jobs that are due.", [(labels, state.due) for labels, state in labelled]),
+        ("server_jobs_oldest_due_seconds", "How long the oldest due job has been due.", ages),
+        (
+            "server_jobs_scheduled_jobs",
+            "Pending jobs that are not due.",
+            [(labels, state.scheduled) for labels, state in labelled],
+        ),
+        ("server_jobs_running_jobs", "Running jobs.", [(labels, state.running) for labels, state in labelled]),
+        (
+            "server_jobs_failed_jobs",
+            "Jobs that failed for good.",
+            [(labels, state.failed) for labels, state in labelled],
+        ),
+        (
+            "server_jobs_parked_jobs",
+            "Failed jobs whose params cannot be read.",
+            [(labels, state.parked) for labels, state in labelled],
+        ),
+    ):
+        yield from _metric(name, "gauge", about, samples)
+
+
+def _of_outcomes(totals: Iterable[MinuteCounts]) -> Iterator[str]:
+    labelled = [({"queue": one.queue, "job_name": one.job_name}, one.counts) for one in totals]
+    for name, about, samples in (
+        (
+            "server_jobs_completed_total",
+            "Jobs that completed.",
+            [(labels, counts.completed) for labels, counts in labelled],
+        ),
+        (
+            "server_jobs_failed_total",
+            "Jobs that failed for good.",
+            [(labels, counts.failed) for labels, counts in labelled],
+        ),
+        (
+            "server_jobs_retried_total",
+            "Failed attempts that are retried.",
+            [(labels, counts.retried) for labels, counts in labelled],
+        ),
+    ):
+        yield from _metric(name, "counter", about, samples)
+
+
+def _metric(name: str, kind: str, about: str, samples: Iterable[Sample]) -> Iterator[str]:
     yield f"# HELP {name} {about}"
-    yield f"# TYPE {name} gauge"
+    yield f"# TYPE {name} {kind}"
     for labels, value in samples:
         shown = ",".join(f'{label}="{_escaped(text)}"' for label, text in labels.items())
-        yield f"{name}{{{shown}}} {value}" if shown else f"{name} {value}"
+        yield f"{name}{{{shown}}} {value}"
 
 
 def _escaped(text: str) -> str:

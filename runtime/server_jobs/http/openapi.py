@@ -13,12 +13,14 @@ from starlette.responses import JSONResponse, Response
 from .. import __version__
 from ..contract.json_schema import JobSchemas, definitions_of, refer_by
 from ..contract.json_schema import Schema as JsonSchema
-from ..domain.record import Cancellation, Deletion, JobStatus
+from ..domain.record import Cancellation, Deletion, JobStatus, Outcome
+from ..engine.bulk import BulkAction
+from ..inspection.why import Cause
 from ..registry import JobRegistry
 from ..security.tokens import Scope
 from .gate import backend_of
-from .jobs import EnqueueBody, ListParameters
-from .problem import PROBLEM_TYPE
+from .jobs import MOST_CONDITIONS, BulkBody, EnqueueBody, ListParameters
+from .problem_document import PROBLEM_TYPE
 
 Schema = dict[str, Any]
 """A part of a JSON document of OpenAPI or JSON Schema."""
@@ -32,17 +34,33 @@ _INTEGER: Schema = {"type": "integer"}
 _TOKEN: Schema = {
     "type": "http",
     "scheme": "bearer",
-    "description": "A token has scopes: read, enqueue, admin. Each may be limited to queues; /status, /metrics and "
-    "/trigger need theirs for every queue.",
+    "description": "A token has scopes: read, enqueue, admin. Each may be limited to queues; /status, /metrics, "
+    "/workers and /trigger need theirs for every queue.",
 }
 _WRITING = (400, 403, 411, 413, 421)
 """Responses to refused writes: by origin, host, or length of the body."""
+
+_REFUSALS = {
+    400: "The request is malformed: its body is not JSON, or its headers contradict each other.",
+    401: "The request has no valid token.",
+    403: "The token lacks the scope, or a page of another site sent the request.",
+    404: "There is no such job, or the token may not see it.",
+    408: "The body did not arrive in time.",
+    409: "The status of the job does not allow it.",
+    411: "The body needs a Content-Length.",
+    413: "The body is too long.",
+    415: "The body is not sent as JSON, or it is compressed.",
+    421: "This host name is not served here.",
+    422: "The body or the parameters do not fit; `errors` names each problem by its JSON pointer.",
+    503: "The database cannot be used now, or the server is stopping.",
+}
+"""The reason of each refusal."""
 
 _SUMMARY: dict[str, Schema] = {
     "id": _TEXT,
     "job_name": _TEXT,
     "status": _STATUS,
-    "parked": {"type": "boolean", "description": "Whether it failed because its params cannot be read."},
+    "parked": {"type": "boolean", "description": "Whether the job failed because its params cannot be read."},
     "queue": _TEXT,
     "priority": _INTEGER,
     "progress": {"type": "integer", "minimum": 0, "maximum": 100},
@@ -56,15 +74,55 @@ _SUMMARY: dict[str, Schema] = {
 _DETAILS: dict[str, Schema] = {
     "spec_version": _INTEGER,
     "progress_message": _TEXT_OR_NULL,
-    "params": {"description": "What the job was given, what its spec redacts hidden."},
-    "params_hidden": {**_TEXT_OR_NULL, "description": "Why params are not shown; null when they are."},
-    "result": {"description": "What the handler returned; null while there is none."},
+    "params": {"description": "The params, with redacted values hidden."},
+    "params_hidden": {**_TEXT_OR_NULL, "description": "The reason why params are hidden, or null."},
+    "result": {"description": "The result, or null."},
     "error": _TEXT_OR_NULL,
+    "error_class": {**_TEXT_OR_NULL, "description": "The name of the exception of the last failed attempt."},
+    "worker_id": {**_TEXT_OR_NULL, "description": "The long-lived worker of the last claim."},
     "worker_started_at": _MOMENT_OR_NULL,
     "worker_expires_at": _MOMENT_OR_NULL,
     "correlation_id": _TEXT_OR_NULL,
     "unique_key": _TEXT_OR_NULL,
     "cancel_requested": {"type": "boolean"},
+}
+_ATTEMPT: dict[str, Schema] = {
+    "attempt": {"type": "integer", "description": "The number of the attempt, from 1."},
+    "outcome": {
+        "enum": [str(one) for one in Outcome if one not in (Outcome.COMPLETED, Outcome.LOST)],
+        "description": "How the attempt ended.",
+    },
+    "error": {**_TEXT_OR_NULL, "description": "The error, or the reason of a cancellation."},
+    "error_class": {**_TEXT_OR_NULL, "description": "The name of the exception."},
+    "traceback": {**_TEXT_OR_NULL, "description": "The traceback from the handler on, without redacted params."},
+    "worker_id": {**_TEXT_OR_NULL, "description": "The long-lived worker of the claim."},
+    "started_at": {**_MOMENT, "description": "When the job was claimed."},
+    "ended_at": {**_MOMENT, "description": "When the outcome was stored."},
+}
+_WORKER: dict[str, Schema] = {
+    "id": {**_TEXT, "description": "A new id for each start of a worker."},
+    "host": {**_TEXT, "description": "The name of the machine."},
+    "pid": {**_INTEGER, "description": "The id of the process."},
+    "alive": {"type": "boolean", "description": "Whether it reported within the last lease."},
+    "running": {"type": "integer", "description": "How many jobs run under its claims."},
+    "concurrency": {**_INTEGER, "description": "How many jobs it runs at a time."},
+    "queues": {"type": ["array", "null"], "items": _TEXT, "description": "Null: all queues."},
+    "version": {**_TEXT, "description": "The version of server-jobs."},
+    "started_at": {**_MOMENT, "description": "When the worker started."},
+    "last_seen_at": {**_MOMENT, "description": "When the worker reported last."},
+}
+_REASON: dict[str, Schema] = {
+    "cause": {"enum": [str(cause) for cause in Cause], "description": "The kind of reason."},
+    "text": {**_TEXT, "description": "The reason in one line."},
+    "advice": {**_TEXT_OR_NULL, "description": "What to do about it, or null."},
+    "since": {**_MOMENT_OR_NULL, "description": "Since when it applies, or null."},
+    "until": {**_MOMENT_OR_NULL, "description": "Until when it applies, or null."},
+}
+_WHY: dict[str, Schema] = {
+    "id": _TEXT,
+    "job_name": _TEXT,
+    "status": _STATUS,
+    "reasons": {"type": "array", "items": {"$ref": "#/components/schemas/Reason"}},
 }
 
 
@@ -84,17 +142,41 @@ def document_of(jobs: Mapping[str, JobSchemas], *, server: str) -> Schema:
     schemas: Schema = {
         "Problem": _object(
             {
-                "title": _TEXT,
-                "status": _INTEGER,
-                "errors": {"type": "array", "items": _object({"pointer": _TEXT, "detail": _TEXT})},
-                "more_errors": {**_INTEGER, "description": "How many problems are left out of `errors`."},
+                "title": {**_TEXT, "description": "The reason of the refusal."},
+                "status": {**_INTEGER, "description": "The status of the response."},
+                "errors": {
+                    "description": "Each problem, with the JSON pointer of its place.",
+                    "type": "array",
+                    "items": _object({"pointer": _TEXT, "detail": _TEXT}),
+                },
+                "more_errors": {**_INTEGER, "description": "The number of problems that `errors` leaves out."},
             },
             optional=("errors", "more_errors"),
         ),
         "JobSummary": _object(_SUMMARY),
         "Job": _object({**_SUMMARY, **_DETAILS}),
-        "Enqueued": _object({"id": _TEXT, "job_name": _TEXT, "created": {"type": "boolean"}}),
+        "Attempt": _object(_ATTEMPT),
+        "Worker": _object(
+            {
+                **_WORKER,
+                "known_jobs": {
+                    **_array(_object({"job_name": _TEXT, "spec_version": _INTEGER})),
+                    "description": "The jobs that it can run.",
+                },
+            }
+        ),
+        "Reason": _object(
+            {**_REASON, "jobs": {**_array(_TEXT), "description": "The ids of the jobs that stand in the way."}}
+        ),
+        "Enqueued": _object(
+            {
+                "id": _TEXT,
+                "job_name": _TEXT,
+                "created": {"type": "boolean", "description": "False for the unfinished job that has the unique key."},
+            }
+        ),
     }
+    schemas |= _bulk_schemas()
     paths: Schema = dict(_fixed_paths())
     for name, job in jobs.items():
         schemas |= _components(job.params, f"{name}Params")
@@ -112,48 +194,57 @@ def document_of(jobs: Mapping[str, JobSchemas], *, server: str) -> Schema:
 def _fixed_paths() -> Mapping[str, Schema]:
     job_id = {"name": "id", "in": "path", "required": True, "schema": _TEXT}
     page = _object({"jobs": {"type": "array", "items": _ref("JobSummary")}, "next": _TEXT_OR_NULL})
-    outcome = _object({"outcome": {"enum": [str(one) for one in Cancellation]}})
+    outcome = _object({"outcome": {"enum": [str(Cancellation.CANCELLED), str(Cancellation.REQUESTED)]}})
     return {
         "/trigger": {
             "post": _operation(
-                "trigger", "Run what is due.", {200: _json(_object(_counts()))}, _WRITING, scope=Scope.ADMIN
+                "trigger",
+                "Run one tick: expire leases, fire schedules, run due jobs, and prune.",
+                {200: _json(_object(_counts()))},
+                _WRITING,
+                scope=Scope.ADMIN,
             )
         },
         "/status": {
-            "get": _operation("status", "Counts and the newest jobs.", {200: _json(_status())}, scope=Scope.READ)
+            "get": _operation(
+                "status",
+                "Return the number of jobs by name and status, and the newest jobs.",
+                {200: _json(_status())},
+                scope=Scope.READ,
+            )
         },
         "/health": {
             "get": _operation(
                 "health",
-                "Whether the database answers.",
-                {code: _json(_object({"ok": {"type": "boolean"}})) for code in (200, 503)},
+                "Return whether the database answers.",
+                {
+                    code: _json(_object({"ok": {"type": "boolean"}}), f"The database {answers}.")
+                    for code, answers in ((200, "answers"), (503, "does not answer"))
+                },
             )
         },
         "/metrics": {
             "get": _operation(
-                "metrics", "Figures for Prometheus.", {200: _content("text/plain", _TEXT)}, scope=Scope.READ
+                "metrics", "Return metrics for Prometheus.", {200: _content("text/plain", _TEXT)}, scope=Scope.READ
             )
         },
-        "/openapi.json": {"get": _operation("openapi", "This document.", {200: _json({"type": "object"})})},
+        "/openapi.json": {"get": _operation("openapi", "Return this document.", {200: _json({"type": "object"})})},
         "/jobs": {
             "get": {
-                **_operation(
-                    "list_jobs", "A page of jobs, newest first.", {200: _json(page)}, (422,), scope=Scope.READ
-                ),
+                **_operation("list_jobs", "List jobs, newest first.", {200: _json(page)}, (422,), scope=Scope.READ),
                 "parameters": _query_parameters(ListParameters),
             }
         },
+        **{f"/bulk/{action}": {"post": _bulk(action)} for action in BulkAction},
         "/jobs/{id}": {
             "get": {
-                **_operation(
-                    "show_job", "Everything about one job.", {200: _json(_ref("Job"))}, (404,), scope=Scope.READ
-                ),
+                **_operation("show_job", "Return one job.", {200: _json(_ref("Job"))}, (404,), scope=Scope.READ),
                 "parameters": [job_id],
             },
             "delete": {
                 **_operation(
                     "delete_job",
-                    "Delete a job that does not run.",
+                    "Delete a pending or finished job.",
                     {200: _json(_object({"outcome": {"const": str(Deletion.DELETED)}}))},
                     (*_WRITING, 404, 409),
                     scope=Scope.ADMIN,
@@ -165,8 +256,11 @@ def _fixed_paths() -> Mapping[str, Schema]:
             "post": {
                 **_operation(
                     "cancel_job",
-                    "Cancel a pending job (200), ask a running one to stop (202).",
-                    {200: _json(outcome), 202: _json(outcome)},
+                    "Cancel a pending job, or ask a running job to stop.",
+                    {
+                        200: _json(outcome, "The job is cancelled."),
+                        202: _json(outcome, "The running job is asked to stop."),
+                    },
                     (*_WRITING, 404, 409),
                     scope=Scope.ADMIN,
                 ),
@@ -177,7 +271,7 @@ def _fixed_paths() -> Mapping[str, Schema]:
             "post": {
                 **_operation(
                     "retry_job",
-                    "Put a failed or cancelled job back.",
+                    "Make a failed or cancelled job pending again.",
                     {200: _json(_ref("JobSummary"))},
                     (*_WRITING, 404, 409),
                     scope=Scope.ADMIN,
@@ -185,11 +279,43 @@ def _fixed_paths() -> Mapping[str, Schema]:
                 "parameters": [job_id],
             }
         },
+        "/jobs/{id}/attempts": {
+            "get": {
+                **_operation(
+                    "list_attempts",
+                    "Return the last attempts of a job that did not complete, oldest first.",
+                    {200: _json(_object({"attempts": _array(_ref("Attempt"))}))},
+                    (404,),
+                    scope=Scope.READ,
+                ),
+                "parameters": [job_id],
+            }
+        },
+        "/jobs/{id}/why": {
+            "get": {
+                **_operation(
+                    "explain_job",
+                    "Return why a job waits, runs or has ended, the weightiest reason first.",
+                    {200: _json(_object(_WHY))},
+                    (404,),
+                    scope=Scope.READ,
+                ),
+                "parameters": [job_id],
+            }
+        },
+        "/workers": {
+            "get": _operation(
+                "list_workers",
+                "Return the workers that are alive, and those that died within a week.",
+                {200: _json(_object({"workers": _array(_ref("Worker"))}))},
+                scope=Scope.READ,
+            )
+        },
         "/jobs/{id}/events": {
             "get": {
                 **_operation(
                     "watch_job",
-                    "Its progress as events.",
+                    "Stream the progress of a job as server-sent events.",
                     {200: _content("text/event-stream", _TEXT)},
                     (404,),
                     scope=Scope.READ,
@@ -197,6 +323,41 @@ def _fixed_paths() -> Mapping[str, Schema]:
                 "parameters": [job_id],
             }
         },
+    }
+
+
+_BULK = {
+    BulkAction.RETRY: "Make all failed jobs of a filter pending again, or those in the stated status.",
+    BulkAction.CANCEL: "Cancel all pending jobs of a filter, and ask the running ones to stop.",
+    BulkAction.DELETE: "Delete all pending and finished jobs of a filter.",
+}
+
+
+def _bulk(action: BulkAction) -> Schema:
+    answers = {200: _json(_ref("BulkResult"))}
+    refusals = (*_WRITING, 408, 415, 422)
+    return {
+        **_operation(f"{action}_jobs", _BULK[action], answers, refusals, scope=Scope.ADMIN),
+        "requestBody": {"required": True, **_json(_ref("BulkChange"))},
+    }
+
+
+@cache
+def _bulk_schemas() -> Schema:
+    body = BulkBody.model_json_schema()
+    body["properties"]["status"]["anyOf"][0] = _STATUS
+    for part in body["properties"].values():
+        part.pop("title", None)
+    count = _object({"job_name": _TEXT, "status": _STATUS, "count": _INTEGER})
+    result: dict[str, Schema] = {
+        "found": {"type": "array", "items": count, "description": "The jobs that matched, by name and status."},
+        "dry_run": {"type": "boolean", "description": "Whether the request only counted the jobs."},
+        "results": {"type": "object", "additionalProperties": _INTEGER, "description": "Counts by result."},
+        "next": {**_TEXT_OR_NULL, "description": "The `after` of the next request; null at the end."},
+    }
+    return {
+        "BulkChange": {key: value for key, value in body.items() if key not in ("$defs", "title")},
+        "BulkResult": _object(result),
     }
 
 
@@ -221,10 +382,14 @@ def _status() -> Schema:
 def _enqueue(name: str, description: str) -> Schema:
     # Definitions of the params are included.
     body = {key: value for key, value in _enqueue_body().items() if key != "$defs"}
-    body["properties"] = {**body["properties"], "params": _ref(f"{name}Params")}
-    answers = {201: _json(_ref("Enqueued")), 200: _json(_ref("Enqueued"))}
+    params = {"description": body["properties"]["params"]["description"], **_ref(f"{name}Params")}
+    body["properties"] = {**body["properties"], "params": params}
+    answers = {
+        201: _json(_ref("Enqueued"), "The job is stored."),
+        200: _json(_ref("Enqueued"), "An unfinished job has the unique key. Nothing is stored."),
+    }
     return {
-        **_operation(f"enqueue_{name}", f"Queue a {name}.", answers, (*_WRITING, 408, 415, 422), scope=Scope.ENQUEUE),
+        **_operation(f"enqueue_{name}", f"Enqueue {name}.", answers, (*_WRITING, 408, 415, 422), scope=Scope.ENQUEUE),
         "description": description,
         "requestBody": {"required": True, **_json(body)},
     }
@@ -245,14 +410,21 @@ def _components(schema: JsonSchema, name: str) -> Schema:
 def _query_parameters(model: type[BaseModel]) -> list[Schema]:
     schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
     return [
-        {"name": name, "in": "query", "required": False, "schema": _parameter_schema(name)}
+        {"name": name, "in": "query", "required": False, "schema": _parameter_schema(name, found)}
         | {"description": found.get("description", "")}
         for name, found in schema["properties"].items()
     ]
 
 
-def _parameter_schema(name: str) -> Schema:
-    known = {"status": _STATUS, "limit": _INTEGER, "parked": {"type": "boolean"}, "before": {**_TEXT, "format": "uuid"}}
+def _parameter_schema(name: str, found: Schema) -> Schema:
+    known: dict[str, Schema] = {
+        "status": _STATUS,
+        "limit": _INTEGER,
+        "parked": {"type": "boolean"},
+        "before": {**_TEXT, "format": "uuid"},
+        "where": {"type": "array", "items": _TEXT, "maxItems": MOST_CONDITIONS},
+        **dict.fromkeys(("older_than", "newer_than"), found.get("anyOf", [_TEXT])[0]),
+    }
     return known.get(name, _TEXT)
 
 
@@ -265,7 +437,7 @@ def _operation(
     scope: Scope | None = None,
 ) -> Schema:
     codes = sorted({401, *((403,) if scope else ()), *refusals, 503})
-    problems = {str(code): _content(PROBLEM_TYPE, _ref("Problem"), "It is not done.") for code in codes}
+    problems = {str(code): _content(PROBLEM_TYPE, _ref("Problem"), _REFUSALS[code]) for code in codes}
     return {
         "operationId": operation_id,
         "summary": summary,
@@ -279,12 +451,16 @@ def _object(properties: Mapping[str, Schema], optional: tuple[str, ...] = ()) ->
     return {"type": "object", "properties": dict(properties), "required": required, "additionalProperties": False}
 
 
+def _array(items: Schema) -> Schema:
+    return {"type": "array", "items": items}
+
+
 def _ref(name: str) -> Schema:
     return {"$ref": f"#/components/schemas/{name}"}
 
 
-def _json(schema: Schema) -> Schema:
-    return _content("application/json", schema)
+def _json(schema: Schema, description: str | None = None) -> Schema:
+    return _content("application/json", schema, description)
 
 
 def _content(kind: str, schema: Schema, description: str | None = None) -> Schema:

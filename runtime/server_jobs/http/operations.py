@@ -8,10 +8,10 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from ..domain.record import JobQuery
-from ..engine.job_document import job_summary
 from ..engine.tick import tick
+from ..inspection.job_document import job_summary
 from .gate import backend_of
-from .options import HttpOptions
+from .http_options import HttpOptions
 from .stopping import Stopping
 
 _logger = logging.getLogger("server_jobs")

@@ -1,5 +1,5 @@
 """Handlers in their own processes: the side of the worker.
 
-`pool` starts and reuses processes, `process` is one process, and `messages` is their protocol. The other side, inside
-of the process, is `server_jobs.engine.handler_process`.
+`process_pool` starts and reuses processes, `process` is one process, and `messages` is their protocol. The other side,
+inside of the process, is `server_jobs.engine.handler_process`.
 """

@@ -40,6 +40,6 @@ def _find(module: object, name: str) -> object:
 
 def _not_importable(what: str, reason: str) -> InvalidOptionError:
     return InvalidOptionError(
-        f"{what} cannot be used in a process of its own: {reason}; "
+        f"{what} cannot run in its own process: {reason}; "
         "define it at the top level of a module that can be imported, or set runIn to worker"
     )

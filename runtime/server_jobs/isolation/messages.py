@@ -7,6 +7,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
+from ..domain.record import Outcome
+
 LONGEST_LINE = 16 * 1024 * 1024
 
 
@@ -26,17 +28,29 @@ class HandlerPaths(Message):
 
 
 class Setup(Message):
-    """The first message to a process. `levels` are the levels of the worker's loggers, by name."""
+    """The first message to a process. `levels` are the levels of the worker's loggers, by name.
+
+    `set_ups` are import paths of the set-up functions of the registry.
+    """
 
     kind: Literal["setup"] = "setup"
     database: str | None
     database_schema: str | None
     levels: dict[str, int]
     jobs: list[HandlerPaths]
+    set_ups: list[str] = []
+
+
+class Surroundings(Message):
+    """The facts about an attempt that only middleware needs."""
+
+    max_attempts: int
+    queue: str
+    headers: dict[str, str]
 
 
 class Call(Message):
-    """Call a handler with these params (JSON text). The other fields are for its context."""
+    """Call a handler with these params (JSON text). The other fields are for its context and its middleware."""
 
     kind: Literal["call"] = "call"
     paths: HandlerPaths
@@ -46,15 +60,17 @@ class Call(Message):
     attempt: int
     correlation_id: str | None
     idempotency_key: str
+    surroundings: Surroundings | None = None
 
 
 class Stop(Message):
     """Stop the handler: set its context to cancelled, and cancel an async handler. The process ends afterwards.
 
-    `firmly`: the handler did not stop; raise `SystemExit` in it.
+    `outcome`: the outcome for middleware. `firmly`: the handler did not stop; raise `SystemExit` in it.
     """
 
     kind: Literal["stop"] = "stop"
+    outcome: Outcome = Outcome.RELEASED
     firmly: bool = False
 
 

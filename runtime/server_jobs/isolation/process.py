@@ -12,6 +12,8 @@ from contextlib import suppress
 from datetime import timedelta
 
 from ..context import JobContext
+from ..domain.record import Outcome
+from ..middleware import RunningAttempt
 from .log_record import log_here
 from .messages import (
     LONGEST_LINE,
@@ -27,12 +29,12 @@ from .messages import (
     line_of,
     read_reply,
 )
-from .raised import HandlerCrashedError, HandlerProcessError
+from .raised import HandlerCrashedError, HandlerProcessError, TimedOutInProcessError
 
-# Like `-m server_jobs.engine.handler_process`, but with the module path of this process from the start.
-_PROGRAM = (
+# Like `-m PROGRAM`, but with the module path of this process from the start.
+_START = (
     "import json, sys; sys.path[:] = json.loads(sys.argv[2]); "
-    "from server_jobs.engine.handler_process import main; main(int(sys.argv[1]))"
+    "from importlib import import_module; import_module(sys.argv[3]).main(int(sys.argv[1]))"
 )
 
 LONGEST_START = timedelta(minutes=1)
@@ -63,18 +65,18 @@ class HandlerProcess:
         self._limit: timedelta | None = None
         self._bound = asyncio.timeout(None)
         self._job_name = ""
-        self.has_begun = False
+        self.has_started = False
         """Whether the last handler was called."""
         self._fault: str | None = None
         self._attending = self.loop.create_task(self._attend())
 
     @classmethod
-    async def start(cls, setup: Setup) -> HandlerProcess:
-        """Start a process. Raises `OSError` if the system refuses."""
+    async def start(cls, program: str, setup: Setup) -> HandlerProcess:
+        """Start a process that runs `main` of the module `program`. Raises `OSError` if the system refuses."""
         ours, theirs = socket.socketpair()
         try:
             with theirs:
-                arguments = (sys.executable, "-P", "-c", _PROGRAM, str(theirs.fileno()), json.dumps(sys.path))
+                arguments = (sys.executable, "-P", "-c", _START, str(theirs.fileno()), json.dumps(sys.path), program)
                 process = await asyncio.create_subprocess_exec(
                     *arguments,
                     stdin=asyncio.subprocess.DEVNULL,
@@ -95,14 +97,16 @@ class HandlerProcess:
         """The process id."""
         return self._process.pid
 
-    async def run(self, call: Call, context: JobContext, limit: timedelta | None) -> Answer:
+    async def run(
+        self, call: Call, context: JobContext, limit: timedelta | None, running: RunningAttempt | None = None
+    ) -> Answer:
         """Call a handler and return the answer. Pass its progress to `context` while it runs.
 
         `limit` counts from the start of the handler, after process start and imports. If the call ends early, also
         because the caller was cancelled, stop the process: ask first, then kill. Raises `HandlerProcessError` without
-        an answer.
+        an answer. `running` has the outcome of a stopped attempt, for the middleware.
         """
-        self._context, self._limit, self._job_name, self.has_begun = context, limit, context.job_name, False
+        self._context, self._limit, self._job_name, self.has_started = context, limit, context.job_name, False
         if self._attending.done():
             raise HandlerCrashedError(self._job_name, "was gone before it began")
         self._answer = self.loop.create_future()
@@ -113,10 +117,10 @@ class HandlerProcess:
                 return await self._answer
         except TimeoutError as error:
             context.cancelled = True
-            await self._stop()
+            await self._stop(Outcome.TIMED_OUT)
             raise self._too_late() from error
         except BaseException:
-            await self._stop()
+            await self._stop((running and running.outcome) or Outcome.RELEASED)
             raise
         finally:
             self._context = self._answer = None
@@ -179,18 +183,18 @@ class HandlerProcess:
                     self._answer.set_result(reply)
 
     def _begin(self) -> None:
-        self.has_begun = True
+        self.has_started = True
         if self._answer is not None and not self._answer.done() and not self._bound.expired():
             limit = None if self._limit is None else self.loop.time() + self._limit.total_seconds()
             self._bound.reschedule(limit)
 
-    async def _stop(self) -> None:
+    async def _stop(self, outcome: Outcome) -> None:
         """Ask the handler to stop, raise `SystemExit` in it, then kill. Kill at once if the waiter is cancelled."""
         self.is_usable = False
         try:
-            self._send(Stop())
+            self._send(Stop(outcome=outcome))
             if not await self._ends_within(POLITE_SECONDS):
-                self._send(Stop(firmly=True))
+                self._send(Stop(outcome=outcome, firmly=True))
                 await self._ends_within(FIRM_SECONDS)
         finally:
             self._kill()
@@ -205,8 +209,10 @@ class HandlerProcess:
             self._writer.write(line_of(message))
 
     def _too_late(self) -> HandlerProcessError:
-        if self.has_begun:
-            return HandlerProcessError(f"TimeoutError: the handler did not return within its timeout of {self._limit}")
+        if self.has_started:
+            return TimedOutInProcessError(
+                f"TimeoutError: the handler did not return within its timeout of {self._limit}"
+            )
         return HandlerCrashedError(self._job_name, f"did not begin within {LONGEST_START}")
 
     def _kill(self) -> None:

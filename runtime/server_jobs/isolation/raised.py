@@ -23,6 +23,10 @@ class HandlerCrashedError(HandlerProcessError):
         super().__init__(f"{type(self).__name__}: the process that ran the handler of {job_name} {reason}")
 
 
+class TimedOutInProcessError(HandlerProcessError):
+    """The handler did not return within the timeout of its job."""
+
+
 class RaisedInProcessError(HandlerProcessError):
     """The handler raised an error. The cause is a `TracebackThere`."""
 

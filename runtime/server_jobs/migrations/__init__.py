@@ -1,1 +1,1 @@
-"""How the revisions of a project reach its database: Alembic's environment, and the table that records revisions."""
+"""Database revisions of a project: Alembic's environment, and the table that records revisions."""

@@ -1,4 +1,4 @@
-"""New revisions of an application whose `version_locations` list our revisions beside its own."""
+"""New revisions of an application whose `version_locations` also list the revisions of server-jobs."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ BRANCH = "server_jobs"
 
 
 def keep_apart(context: MigrationContext, _revision: object, directives: Iterable[MigrationScript]) -> None:
-    """For `context.configure(process_revision_directives=...)`: put new revisions into the application's own branch.
+    """Put new revisions into the application's own branch. For `context.configure(process_revision_directives=...)`.
 
     `alembic revision --autogenerate` then needs no `--head` and no `--version-path`: a revision follows the newest one
-    of the application, or is its first one. A head that was given stays.
+    of the application, or is its first one. An explicit head stays.
     """
     environment = context.environment_context
     if environment is None:
@@ -38,7 +38,7 @@ def _place(scripts: ScriptDirectory, directive: MigrationScript) -> None:
 
 
 def _first_folder(scripts: ScriptDirectory) -> str:
-    """Return the first folder of revisions in which none is ours."""
+    """Return the first folder without a revision of server-jobs."""
     ours = {Path(script.path).resolve().parent for script in scripts.walk_revisions() if _is_ours(script)}
     for location in scripts.version_locations:
         if Path(location).resolve() not in ours:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
+from contextlib import suppress
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, pool, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from ..databases.opening import sqlalchemy_url as url_for_sqlalchemy
-from ..databases.sqlite.file import create_private_file
 from ..databases.url import without_password
 from ..errors import DatabaseError
 
@@ -37,7 +38,7 @@ def migration_engine(url: str) -> Engine:
     """Return an engine without a pool, whose transactions on SQLite include CREATE TABLE and lock at once."""
     engine = create_engine(sqlalchemy_url(url), poolclass=pool.NullPool)
     if engine.dialect.name == "sqlite":
-        create_private_file(engine.url.database or "")
+        _create_private_file(engine.url.database or "")
         event.listen(engine, "connect", _begin_nothing)
         event.listen(engine, "begin", _begin_immediate)
     return engine
@@ -52,6 +53,17 @@ def enter_schema(connection: Connection, schema: str | None) -> None:
 def quoted(connection: Connection, name: str) -> str:
     """Return the name between quotes."""
     return connection.dialect.identifier_preparer.quote_identifier(name)
+
+
+def _create_private_file(path: str) -> None:
+    """Create the database file with mode 0600, unless it exists.
+
+    SQLite gives its companion files (-wal, -shm and -journal) the same mode.
+    """
+    if path in ("", ":memory:"):
+        return
+    with suppress(OSError):  # it exists, or SQLite will report why it cannot be created
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
 
 
 def _begin_nothing(driver: sqlite3.Connection, _record: object) -> None:

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, text
 
 from ..schema import is_ours, metadata
 from .engine import enter_schema, migration_engine, quoted, sqlalchemy_url
-from .occupied import MigrationRefusedError, a_place_of_its_own, check_tables
+from .occupied import MigrationRefusedError, a_separate_place, check_tables
 from .recorded import VERSION_TABLE
 from .version_table import recorded
 
@@ -108,15 +108,15 @@ def _create_schema(connection: Connection, schema: str | None) -> None:
 
 
 def _runs_revisions() -> bool:
-    """Return whether this is an upgrade or a downgrade; `stamp`, `current` and `check` run no revision."""
+    """Return whether this is an upgrade or a downgrade; Alembic's `stamp`, `current` and `check` run no revision."""
     options = context.get_context().opts
     return "destination_rev" in options and "purge" not in options
 
 
 def _is_to_run(connection: Connection) -> bool:
-    """Return whether this project runs its own revisions here: not if an application's Alembic has run all of them.
+    """Return whether this project runs its own revisions here: False if an application's Alembic has run all of them.
 
-    Raises `MigrationRefusedError` if the database belongs to something else than this project.
+    Raises `MigrationRefusedError` if the database belongs to another project or program.
     """
     found = recorded(connection)
     if not found.revisions:
@@ -126,7 +126,7 @@ def _is_to_run(connection: Connection) -> bool:
         raise MigrationRefusedError(
             f"the database is at the revision {_listed(unknown)}, which this project does not have: it belongs to "
             "another project, another branch or a newer release. Nothing was changed. Use the files of that branch or "
-            f"release, or give this project {a_place_of_its_own(connection)}"
+            f"release, or give this project {a_separate_place(connection)}"
         )
     if not found.is_run_by_application:
         return True

@@ -1,4 +1,4 @@
-"""Databases in which something else has the names of our tables."""
+"""Databases in which another program uses the names of our tables."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _OF_OUR_TABLE_ONLY = "fencing_token"
 
 
 class MigrationRefusedError(CommandError):
-    """Nothing was changed, since the database belongs to something else. `alembic` prints it without a traceback."""
+    """The migration changed nothing, because the database belongs to another program. Alembic prints no traceback."""
 
 
 def check_tables(connection: Connection) -> None:
@@ -28,7 +28,7 @@ def check_tables(connection: Connection) -> None:
             "plain SQL made them. Go on with those, or run `alembic stamp head` if the tables are as new as this "
             "project. Nothing was changed"
         )
-    raise MigrationRefusedError(refusal(taken, a_place_of_its_own(connection)))
+    raise MigrationRefusedError(refusal(taken, a_separate_place(connection)))
 
 
 def refusal(taken: list[str], remedy: str) -> str:
@@ -39,14 +39,14 @@ def refusal(taken: list[str], remedy: str) -> str:
     )
 
 
-def a_place_of_its_own(connection: Connection) -> str:
-    """Return what the user writes to keep the tables apart from others in this database."""
+def a_separate_place(connection: Connection) -> str:
+    """Return how the user can keep our tables apart from the others in this database."""
     if connection.dialect.name == "postgresql":
         return (
-            'a schema of its own: write schema = "server_jobs" under [tool.server-jobs] in pyproject.toml (any name '
+            'its own schema: write schema = "server_jobs" under [tool.server-jobs] in pyproject.toml (any name '
             "that nobody uses), and run `server-jobs generate`"
         )
-    return "a file of its own: set SERVER_JOBS_DATABASE_URL, for example to sqlite:///server-jobs.sqlite3"
+    return "its own file: set SERVER_JOBS_DATABASE_URL, for example to sqlite:///server-jobs.sqlite3"
 
 
 def _columns(connection: Connection) -> set[str]:

@@ -10,12 +10,13 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import lru_cache
+from functools import cache, lru_cache
 from hashlib import sha256
 from urllib.parse import quote, unquote
 
 from ..domain.text_limits import LONGEST_NAME, check_text
-from ..errors import InvalidOptionError
+from ..errors import InvalidOptionError, KeySecretError
+from .key_secret import key_secret
 from .variables import NAMED_TOKENS_VARIABLE, PREVIOUS_TOKEN_VARIABLE, TOKEN_VARIABLE
 
 SHORTEST_TOKEN = 43  # 32 bytes in base64url
@@ -89,6 +90,11 @@ class Tokens:
     `tokens` have every scope for every queue: one token, or two during a rotation. Each is a text of at least 32 random
     bytes, such as `new_token` returns; otherwise `InvalidOptionError` is raised, without the token. `named` tokens have
     scopes.
+
+        token = new_token()
+        shop = NamedToken.of("shop", {Scope.ENQUEUE: frozenset({"mail"})}, token)
+        app = create_app(backend, Tokens(named=[shop]))
+        print(shop.line)  # for `JOBS_TOKENS`
     """
 
     def __init__(self, *tokens: str, named: Iterable[NamedToken] = ()) -> None:
@@ -101,6 +107,7 @@ class Tokens:
             *(NamedToken(Caller(name, ALL_RIGHTS), _digest(token)) for name, token in zip(names, tokens, strict=False)),
             *named,
         )
+        self._secret = _digest(tokens[0]) if tokens else None
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> Tokens:
@@ -113,12 +120,38 @@ class Tokens:
     def __bool__(self) -> bool:
         return bool(self._tokens)
 
+    def __iter__(self) -> Iterator[NamedToken]:
+        return iter(self._tokens)
+
+    @property
+    def signing_key(self) -> bytes:
+        """A key for signatures of this server that no hash in `JOBS_TOKENS` reveals.
+
+        It is made from the secret of keyed hashes, or else from the first token of `tokens`. Without both it is random,
+        and ends with the process.
+        """
+        try:
+            secret = key_secret.key("cookies are signed")
+        except KeySecretError:
+            secret = self._secret or _process_secret()
+        return hmac.digest(secret, b"server-jobs signing key", "sha256")
+
     def admit(self, authorization: str | None) -> Caller | None:
         """Return the caller of an `Authorization` header, or None. Takes the same time for every token."""
         scheme, _, token = (authorization or "").partition(" ")
-        given = _digest(token.strip(" "))
-        matches = [one.caller for one in self._tokens if hmac.compare_digest(given, one.digest)]
-        return matches[0] if matches and scheme.lower() == "bearer" else None
+        found = self.find(token.strip(" "))
+        return found.caller if found is not None and scheme.lower() == "bearer" else None
+
+    def find(self, token: str) -> NamedToken | None:
+        """Return the configuration of a token, or None. Takes the same time for every token."""
+        given = _digest(token)
+        matches = [one for one in self._tokens if hmac.compare_digest(given, one.digest)]
+        return matches[0] if matches else None
+
+
+@cache
+def _process_secret() -> bytes:
+    return secrets.token_bytes(32)
 
 
 def new_token() -> str:
@@ -205,7 +238,7 @@ def _check(token: str, number: int) -> None:
         )
     if not (token.isascii() and token.isprintable()) or " " in token:
         raise InvalidOptionError(
-            f"token {number} has characters that no header may hold, or spaces: `server-jobs token` makes one"
+            f"token {number} has characters that no header may contain, or spaces: `server-jobs token` makes one"
         )
     if len(set(token)) < _FEWEST_DIFFERENT:
         raise InvalidOptionError(f"token {number} is not random: `server-jobs token` makes one")

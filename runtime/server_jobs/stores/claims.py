@@ -17,7 +17,7 @@ from ..domain.ids import new_batch
 from ..domain.interfaces import Database, Statement, Value
 from ..domain.record import Claim, ClaimRequest, KnownJob
 from ..errors import DatabaseError
-from .dialect import statements_of
+from .dialect import dialect_of
 from .rows import LONG_TEXT, claims_of, json_of, milliseconds, request_parameters
 
 WINDOW = 256
@@ -94,10 +94,11 @@ class Claims:
         self, database: Database, call: Callable[..., _Call], waiting_call: Callable[..., _Call], clock: Clock | None
     ) -> None:
         self._database = database
-        self._statements = statements_of(database)
+        self._dialect = dialect_of(database)
+        self._statements = self._dialect.statements
         self._call, self._waiting_call = call, waiting_call
         self._clock = clock or SystemClock()
-        self._packs = database.packs_rows
+        self._packs = self._dialect.packs_rows
         self._known: tuple[KnownJob, ...] = ()
         self._relabelled_at = float("-inf")
         self._idle: set[_Runnable] = set()
@@ -124,7 +125,7 @@ class Claims:
 
     async def make(self, request: ClaimRequest) -> Sequence[Claim]:
         """Claim jobs, the most urgent first."""
-        await self._give_back_unanswered()
+        await self._release_unanswered()
         await self._relabel(request)
         if request.limit < 1:  # SQLite treats a negative limit as no limit
             return []
@@ -292,12 +293,12 @@ class Claims:
             self._packs = False  # the packed params would exceed the longest text
             return await self._run(batch, calls, more, look=look)
         claims = claims_of(rows, batch)
-        if claims and self._database.packs_rows:
+        if claims and self._dialect.packs_rows:
             # Packing long params costs more: they are escaped and parsed again.
             self._packs = sum(len(claim.params) for claim in claims) < LONG_TEXT * len(claims)
         return claims
 
-    async def _give_back_unanswered(self) -> None:
+    async def _release_unanswered(self) -> None:
         """Release jobs of claims whose answer was lost: at the next claim, and again when the server must have ended.
 
         Otherwise these jobs would wait for the end of their leases and lose an attempt.
@@ -305,7 +306,7 @@ class Claims:
         now = self._clock.monotonic()
         if due := [one for one in self._unanswered if one[0] <= now]:
             batches = json_of([batch for _, batch in due])
-            await self._database.run(self._call(self._statements.GIVE_BACK, batches=batches))
+            await self._database.run(self._call(self._statements.RELEASE_UNANSWERED, batches=batches))
             self._unanswered = [one for one in self._unanswered if one not in due]
 
     async def _relabel(self, request: ClaimRequest) -> None:
@@ -345,4 +346,5 @@ def _parameters(request: ClaimRequest) -> dict[str, Value]:
         "slots": request.slots,
         "limited": request.limited,
         "lease": milliseconds(request.lease),
+        "worker_id": request.worker_id,
     }

@@ -1,7 +1,9 @@
-"""The statements of a dialect: one module for each, with the same names."""
+"""How the store speaks to each database: the statements, one module per dialect with the same names, and two habits."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Protocol, cast
 
 from ..domain.interfaces import Database
@@ -14,11 +16,17 @@ class Statements(Protocol):
     A statement is None if the dialect does not need it. `EXPIRE` is repeated while it changes `MOST_EXPIRED` jobs.
     `CLAIMED` reads the jobs of a claim, if the claim does not return them. `SETTLE_ONE` stores an outcome that is too
     large for `SETTLE`. `RECORD_STARTS` follows a claim of jobs with rates. `CLAIM_NEXT` claims the jobs behind a given
-    job of its group. Databases with `packs_rows` use `PACKED_INSERT` with `PACKED_INSERTED`, `PACKED_CLAIMED` and
+    job of its group. `RECORD_ATTEMPTS`, `RECORD_EXPIRED`, `PRUNE_ATTEMPTS` and `DELETE_ATTEMPTS` precede `SETTLE`,
+    `EXPIRE`, `PRUNE` and `DELETE`. `AUDIT_CANCEL`, `AUDIT_RETRY` and `AUDIT_DELETE` precede their moves. `{rows}`
+    in `FIND` stands for the query of the rows of a step, `{scanned}` in `FIND_RANGE` for the query of their ids, and
+    `{among}` in `LIST` and `LIST_SUMMARIES` for `AMONG_IDS` or nothing.
+
+    With `Dialect.packs_rows`, the store uses `PACKED_INSERT` with `PACKED_INSERTED`, `PACKED_CLAIMED` and
     `PACKED_COMPLETE` instead of `INSERT`, `CLAIMED` and `COMPLETE`.
     """
 
     GIVEN_NOW: str
+    value: Callable[[str, str], str]
     MOST_EXPIRED: int | None
     CLAIMED: str | None
     PACKED_INSERT: str | None
@@ -30,13 +38,13 @@ class Statements(Protocol):
     PING: str
     INSERT: str
     INSERT_ONE: str
-    HOLDERS: str
+    KEY_OWNERS: str
     START: str
     CLAIM: str
     CLAIM_NEXT: str | None
     DUE: str
     CLAIM_ONE: str
-    GIVE_BACK: str
+    RELEASE_UNANSWERED: str
     RENEW: str
     SETTLE: str
     SETTLE_ONE: str | None
@@ -46,16 +54,18 @@ class Statements(Protocol):
     RETRY: str
     REPAIR: str
     DELETE: str
-    AUDIT_CANCEL: str
-    AUDIT_RETRY: str
+    AMONG_IDS: str
+    STATUSES: str
+    AUDIT_CANCEL: str | None
+    AUDIT_RETRY: str | None
     AUDIT_REPAIR: str
-    AUDIT_DELETE: str
+    AUDIT_DELETE: str | None
     AUDIT_PAUSE: str
     AUDIT_RESUME: str
     AUDIT_LOG: str
     FORGET_AUDIT: str
-    SEARCH_RANGE: str
-    SEARCH: str
+    FIND_RANGE: str
+    FIND: str
     GET: str
     LIST: str
     SUMMARY: str
@@ -63,7 +73,7 @@ class Statements(Protocol):
     ALLOW_SCAN: str | None
     COUNT: str
     COUNT_DUE: str
-    SURVEY: str
+    PENDING_WORK: str
     NEXT_DUE: str
     SAVE_SCHEDULES: str
     TAKE_OVER_SCHEDULES: str
@@ -93,12 +103,47 @@ class Statements(Protocol):
     PRUNE: str
     PRUNABLE: str
     PRUNE_MOVE: str
+    PRUNE_ATTEMPTS: str | None
+    DELETE_ATTEMPTS: str | None
+    RECORD_ATTEMPTS: str | None
+    RECORD_EXPIRED: str | None
+    QUEUE_STATES: str
+    FAILURE_GROUPS: str
+    ADD_COUNTS: str
+    FINISHED_COUNTS: str
+    FORGET_COUNTS: str
+    ATTEMPTS: str
+    AHEAD: str
+    HOLDERS: str
+    HELD_JOBS: str
+    RATE_FREE_AT: str
+    REPORT_WORKER: str
+    REMOVE_WORKER: str
+    FORGET_WORKERS: str
+    WORKERS: str
 
 
-def statements_of(database: Database) -> Statements:
-    """Return the statements for this database."""
-    if database.name == "postgresql":
-        from . import postgres_statements  # a Worker does not upload this module
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """The statements for one kind of database, and how to use them."""
 
-        return cast("Statements", postgres_statements)  # type checkers see constants as assignable
-    return cast("Statements", statements)
+    statements: Statements
+    packs_rows: bool = False
+    """Whether a statement packs many rows into one, because fetching each row is slow."""
+    checks_at_open: bool = True
+    """Whether the store checks its tables when it opens. If not, `ping` checks them instead."""
+
+
+def dialect_of(database: Database) -> Dialect:
+    """Return the dialect of this database. Databases with an unknown name get plain SQLite."""
+    match database.name:
+        case "postgresql":
+            from . import postgres_statements  # a Worker does not upload this module
+
+            return Dialect(cast("Statements", postgres_statements))  # type checkers see constants as assignable
+        case "sqlite":  # each row needs the GIL, which the event loop seldom releases
+            return Dialect(cast("Statements", statements), packs_rows=True)
+        case "d1":  # every invocation opens it, and D1 charges for reads
+            return Dialect(cast("Statements", statements), checks_at_open=False)
+        case _:
+            return Dialect(cast("Statements", statements))

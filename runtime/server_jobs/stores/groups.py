@@ -1,11 +1,12 @@
-"""SQL that finds the most urgent pending jobs on SQLite and its kin, whatever other jobs wait.
+"""SQL that finds the most urgent pending jobs on SQLite, Turso and D1, at a cost that is independent of other pending
+jobs.
 
-A group holds the pending jobs of one name, version, queue and priority; in the index its jobs stand together, most
-urgent first. A claim finds the groups it may take from with one look at the index each, and so passes over any number
-of jobs of other names, versions and queues. Then it merges the heads of these groups.
+A group has the pending jobs of one name, version, queue and priority; in the index they are adjacent, most urgent
+first. A claim finds its groups with one search of the index each, and skips any number of jobs of other names, versions
+and queues. Then it merges the heads of these groups.
 
-The index is named, as SQLite could take another one and sort all jobs that wait. CROSS JOIN keeps to the order in which
-it is written.
+The statement names the index, because SQLite might choose another one and sort all pending jobs. CROSS JOIN keeps the
+written order of the tables.
 """
 
 from __future__ import annotations
@@ -82,8 +83,8 @@ def _first_of_group(kind: str, of: str, *conditions: str) -> str:
 def first_due(kind: str, limit: str, *, names: str = "") -> str:
     """Return a query for the most urgent due jobs that the request may take.
 
-    The only group gives them in its order. Several groups are merged: the queue of the recursion holds the next job of
-    each, and gives the most urgent one, which the job after it in its group replaces.
+    A single group is read in its order. Several groups are merged: the queue of the recursion has the next job of each
+    group. Each step returns the most urgent one, and replaces it by its successor in the group.
     """
     same_time = "jobs.scheduled_for IS merged.scheduled_for AND jobs.id > merged.id"
     later = f"jobs.scheduled_for > COALESCE(merged.scheduled_for, {-(2**63)}) AND {_TIMED}"

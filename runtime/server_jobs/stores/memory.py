@@ -3,19 +3,32 @@
 from __future__ import annotations
 
 from bisect import bisect_left, insort
-from collections import Counter
+from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import islice
+from operator import add
 from random import random
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from ..domain import lifecycle
 from ..domain.audit import APPLICATION, AUDIT_RETENTION, AuditAction, AuditQuery, AuditRecord, log_entry
 from ..domain.clock import Clock, SystemClock
+from ..domain.history import (
+    ATTEMPTS_KEPT,
+    MOST_AHEAD,
+    MOST_HELD,
+    MOST_HOLDERS,
+    WORKER_RETENTION,
+    AttemptRecord,
+    Blockers,
+    WorkerRecord,
+    WorkerReport,
+)
 from ..domain.ids import new_batch, new_job_id, token_of
 from ..domain.record import (
+    EVERY_JOB,
     PRUNE_STEP,
     Cancellation,
     Claim,
@@ -26,29 +39,41 @@ from ..domain.record import (
     Expired,
     Firing,
     Heartbeat,
-    Hold,
     Inserted,
     JobCount,
+    JobFilter,
     JobQuery,
     JobRecord,
     JobStatus,
     JobSummary,
+    KnownJob,
+    LeaseAnswer,
     NewJob,
+    Outcome,
     PausedQueue,
+    PendingWork,
     Pruned,
     PruneRule,
     PruneStep,
     Repair,
+    Retrial,
     ScheduleRecord,
     Settlement,
-    Survey,
 )
-from ..domain.search import Found, FoundJob, SearchStep, search_document
+from ..domain.search import FindStep, Found, FoundJob, matches, search_document
+from ..domain.statistics import COUNT_RETENTION, Counts, FailureGroup, JobCounts, MinuteCounts, QueueState
 from ..domain.text_limits import LONGEST_NAME, check_text
 from ..errors import DuplicateJobError, JobNotFoundError, JobNotRepairableError, JobNotRetryableError
 from .room import Room, Starts
 
 _Place = tuple[int, float, str]
+
+
+class _StoredWorker(NamedTuple):
+    report: WorkerReport
+    started_at: datetime
+    last_seen_at: datetime
+    expires_at: datetime
 
 
 class MemoryStore:
@@ -73,6 +98,9 @@ class MemoryStore:
         self._starts: Starts = {}
         self._pruned_to = ""
         self._audit: list[AuditRecord] = []
+        self._attempts: defaultdict[str, deque[AttemptRecord]] = defaultdict(lambda: deque(maxlen=ATTEMPTS_KEPT))
+        self._workers: dict[str, _StoredWorker] = {}
+        self._counts: dict[tuple[datetime | None, str, str], Counts] = {}
 
     async def open(self) -> None:
         """Do nothing."""
@@ -111,16 +139,22 @@ class MemoryStore:
         chosen = list(self._choose(request))
         self._dequeue(chosen)
         batch = new_batch()
-        return [self._claim(record, batch, request.lease) for record in chosen]
+        return [self._claim(record, batch, request.lease, request.worker_id) for record in chosen]
 
     async def claim_one(self, job_id: str, request: ClaimRequest) -> Claim | None:
         record = self._records.get(job_id)
         if record is None or not lifecycle.is_claimable(record, request):
             return None
         self._dequeue([record])
-        return self._claim(record, new_batch(), request.lease)
+        return self._claim(record, new_batch(), request.lease, request.worker_id)
 
-    async def renew(self, heartbeats: Sequence[Heartbeat], lease: timedelta) -> Sequence[Hold]:
+    async def renew(
+        self, heartbeats: Sequence[Heartbeat], lease: timedelta, workers: Sequence[WorkerReport] = ()
+    ) -> Sequence[LeaseAnswer]:
+        now = self._clock.now()
+        for report in workers:
+            started_at = self._workers[report.id].started_at if report.id in self._workers else now
+            self._workers[report.id] = _StoredWorker(report, started_at, now, now + lease)
         return [self._renew(heartbeat, lease) for heartbeat in heartbeats]
 
     async def settle(self, settlements: Sequence[Settlement]) -> Sequence[JobStatus | None]:
@@ -132,46 +166,55 @@ class MemoryStore:
         lost = [record for record in over if record.fencing_token not in except_for]
         return [self._expire(record, now + jitter * random(), now) for record in lost]  # noqa: S311  spreads load only
 
-    async def survey(self, request: ClaimRequest) -> Survey:
+    async def pending_work(self, request: ClaimRequest) -> PendingWork:
         now = self._clock.now()
         expired = any(lifecycle.is_expired(self._records[job_id], now) for job_id in self._running)
         schedules = await self.due_schedules([job.name for job in request.known])
-        return Survey(expired, bool(schedules.schedules), bool(await self.count_due(request)))
+        return PendingWork(expired, bool(schedules.schedules), bool(await self.count_due(request)))
 
     async def cancel(self, job_id: str, *, by: str = APPLICATION) -> Cancellation:
-        record = self._find(job_id)
-        after = lifecycle.cancel(record, self._clock.now())
-        self._put(after)
-        if after is record:
-            return Cancellation.FINISHED
-        is_cancelled = after.status is JobStatus.CANCELLED
-        self._enter(AuditAction.CANCEL, by, job_id, record.job_name, None if is_cancelled else "asked to stop")
-        return Cancellation.CANCELLED if is_cancelled else Cancellation.REQUESTED
+        self._find(job_id)
+        return self._cancel(job_id, EVERY_JOB, by, None)
+
+    async def cancel_many(
+        self, job_ids: Sequence[str], *, among: JobFilter = EVERY_JOB, by: str = APPLICATION, detail: str | None = None
+    ) -> Sequence[Cancellation]:
+        answers = {job_id: self._cancel(job_id, among, by, detail) for job_id in dict.fromkeys(job_ids)}
+        return [answers[job_id] for job_id in job_ids]
 
     async def retry(self, job_id: str, *, by: str = APPLICATION) -> None:
         record = self._find(job_id)
-        if not lifecycle.is_retryable(record):
-            raise JobNotRetryableError(job_id, record.status)
-        if record.unique_key is not None and record.unique_key in self._unfinished_keys:
-            raise DuplicateJobError(record.unique_key, self._unfinished_keys[record.unique_key])
-        self._put(lifecycle.retry(record, self._clock.now()))
-        self._enter(AuditAction.RETRY, by, job_id, record.job_name)
+        match self._retry(job_id, EVERY_JOB, by, None):
+            case Retrial.NOT_RETRYABLE:
+                raise JobNotRetryableError(job_id, record.status)
+            case Retrial.DUPLICATE:
+                key = record.unique_key or ""
+                raise DuplicateJobError(key, self._unfinished_keys[key])
+            case _:
+                return
+
+    async def retry_many(
+        self, job_ids: Sequence[str], *, among: JobFilter = EVERY_JOB, by: str = APPLICATION, detail: str | None = None
+    ) -> Sequence[Retrial]:
+        answers = {job_id: self._retry(job_id, among, by, detail) for job_id in sorted(set(job_ids))}
+        return [answers[job_id] for job_id in job_ids]
 
     async def repair(self, repair: Repair, *, by: str = APPLICATION) -> None:
         record = self._find(repair.instead_of.id)
         if not lifecycle.is_repairable(record, repair):
-            raise JobNotRepairableError(record.id, lifecycle.why_unrepairable(record))
-        holder = None if record.unique_key is None else self._unfinished_keys.get(record.unique_key)
-        if record.unique_key is not None and holder not in (None, record.id):
-            raise DuplicateJobError(record.unique_key, holder or "")
+            raise JobNotRepairableError(record.id, lifecycle.unrepairable_reason(record))
+        owner = None if record.unique_key is None else self._unfinished_keys.get(record.unique_key)
+        if record.unique_key is not None and owner not in (None, record.id):
+            raise DuplicateJobError(record.unique_key, owner or "")
         self._put(lifecycle.repair(record, repair, self._clock.now()))
         detail = f"version {record.spec_version} to {repair.spec_version}"
         self._enter(AuditAction.REPAIR, by, record.id, record.job_name, detail)
 
     async def delete(
-        self, job_ids: Sequence[str], *, by: str = APPLICATION, detail: str | None = None
+        self, job_ids: Sequence[str], *, among: JobFilter = EVERY_JOB, by: str = APPLICATION, detail: str | None = None
     ) -> Sequence[Deletion]:
-        return [self._delete(job_id, by, detail) for job_id in job_ids]
+        answers = {job_id: self._delete(job_id, among, by, detail) for job_id in dict.fromkeys(job_ids)}
+        return [answers[job_id] for job_id in job_ids]
 
     async def audit_log(self, query: AuditQuery) -> Sequence[AuditRecord]:
         await self.forget_audit()
@@ -190,16 +233,6 @@ class MemoryStore:
         self._audit = [entry for entry in self._audit if entry.at >= since]
         return before - len(self._audit)
 
-    async def search(self, step: SearchStep) -> Found:
-        looked_at = sorted(job_id for job_id in self._records if job_id > step.after)[: step.limit]
-        records = [self._records[job_id] for job_id in looked_at]
-        jobs = (
-            search_document(step, FoundJob(one.id, one.job_name, one.status), one.params, one.result)
-            for one in records
-            if step.job_name in (None, one.job_name)
-        )
-        return Found(tuple(job for job in jobs if job), looked_at[-1] if len(looked_at) == step.limit else None)
-
     async def get(self, job_id: str) -> JobRecord | None:
         return self._records.get(job_id)
 
@@ -212,6 +245,22 @@ class MemoryStore:
 
     async def list_summaries(self, query: JobQuery) -> Sequence[JobSummary]:
         return [record.summary for record in self._listed(query)]
+
+    async def find(self, step: FindStep) -> Found:
+        wanted, now = step.filter, self._clock.now()
+        scanned = self._scanned(step.after, step.size, newest_first=step.newest_first)
+        matching = (one for one in map(self._records.__getitem__, scanned) if matches(one, wanted, now))
+        found = (
+            search_document(wanted, FoundJob(one.id, one.job_name, one.status), one.params, one.result)
+            for one in matching
+        )
+        return Found(tuple(job for job in found if job), scanned[-1] if len(scanned) == step.size else None)
+
+    def _scanned(self, after: str, limit: int, *, newest_first: bool = False) -> list[str]:
+        """Return the ids of one step of a scan."""
+        if newest_first:
+            return sorted((job_id for job_id in self._records if not after or job_id < after), reverse=True)[:limit]
+        return sorted(job_id for job_id in self._records if job_id > after)[:limit]
 
     async def count_jobs(self, *, since: datetime | None = None) -> Sequence[JobCount]:
         counted = [record for record in self._records.values() if since is None or record.created_at >= since]
@@ -336,11 +385,17 @@ class MemoryStore:
 
     async def prune(self, step: PruneStep) -> Pruned:
         now = self._clock.now()
-        looked_at = sorted(job_id for job_id in self._records if job_id > step.after)[: step.limit]
-        prunable = [job_id for job_id in looked_at if lifecycle.is_prunable(self._records[job_id], step.rules, now)]
+        looked_at = self._scanned(step.after, step.limit)
+        prunable = [
+            job_id
+            for job_id in (looked_at if step.ids is None else dict.fromkeys(step.ids))
+            if (record := self._matching(job_id, step.among)) is not None
+            and lifecycle.is_prunable(record, step.rules, now)
+        ]
         if not step.dry_run:
             for job_id in prunable:
                 del self._records[job_id]
+                self._attempts.pop(job_id, None)
         return Pruned(len(prunable), looked_at[-1] if len(looked_at) == step.limit else None)
 
     async def prune_next(self, rules: Sequence[PruneRule], *, limit: int = PRUNE_STEP) -> Pruned:
@@ -349,8 +404,142 @@ class MemoryStore:
         self._pruned_to = before if pruned.count else pruned.after or ""
         return Pruned(pruned.count, before) if pruned.count else pruned
 
-    def _delete(self, job_id: str, by: str, detail: str | None) -> Deletion:
+    async def queue_states(self) -> Sequence[QueueState]:
+        now = self._clock.now()
+        kept = (JobStatus.PENDING, JobStatus.RUNNING, JobStatus.FAILED)
+        groups: defaultdict[tuple[str, str], list[JobRecord]] = defaultdict(list)
+        for record in self._records.values():
+            if record.status in kept:
+                groups[record.queue, record.job_name].append(record)
+        return [_state(queue, name, records, now) for (queue, name), records in sorted(groups.items())]
+
+    async def failure_groups(self) -> Sequence[FailureGroup]:
+        groups: defaultdict[tuple[str, str], list[JobRecord]] = defaultdict(list)
+        for record in self._records.values():
+            if record.status is JobStatus.FAILED:
+                groups[record.job_name, record.error_class or ""].append(record)
+        newest = {key: max(records, key=lambda record: record.id) for key, records in groups.items()}
+        return [
+            FailureGroup(
+                job_name=newest[key].job_name,
+                error_class=newest[key].error_class,
+                count=len(groups[key]),
+                newest_id=newest[key].id,
+                error=newest[key].error,
+                failed_at=newest[key].completed_at,
+            )
+            for key in sorted(groups)
+        ]
+
+    async def add_counts(self, counts: Sequence[JobCounts]) -> None:
+        minute = self._clock.now().replace(second=0, microsecond=0)
+        for one in counts:
+            for place in ((minute, one.queue, one.job_name), (None, one.queue, one.job_name)):
+                before = self._counts.get(place, Counts())
+                self._counts[place] = Counts(*map(add, before, one.counts))
+
+    async def finished_counts(self, *, since: datetime | None) -> Sequence[MinuteCounts]:
+        found = [MinuteCounts(*place, counts) for place, counts in self._counts.items()]
+        if since is None:
+            return sorted(one for one in found if one.minute is None)
+        return sorted(one for one in found if one.minute is not None and one.minute >= since)
+
+    async def forget_counts(self) -> int:
+        since = self._clock.now() - COUNT_RETENTION
+        old = [place for place in self._counts if place[0] is not None and place[0] < since]
+        for place in old:
+            del self._counts[place]
+        return len(old)
+
+    async def attempts(self, job_id: str) -> Sequence[AttemptRecord]:
+        return list(self._attempts.get(job_id, ()))
+
+    async def blockers(self, record: JobRecord, job: KnownJob | None, known: Sequence[tuple[str, int]]) -> Blockers:
+        now, place = self._clock.now(), _place(record)
+        queued = (self._records[job_id] for before in self._queue if before < place for job_id in before[2:])
+        ahead = sum(
+            one.queue == record.queue and (one.job_name, one.spec_version) in known and lifecycle.is_due(one, now)
+            for one in queued
+        )
+        holders: list[str] = []
+        if job is not None and job.concurrency is not None:
+            running = [self._records[job_id] for job_id in sorted(self._running)]
+            key = (record.job_name, record.concurrency_key or "")
+            holders = [one.id for one in running if (one.job_name, one.concurrency_key) == key]
+            holders = holders[:MOST_HOLDERS] if len(holders) >= job.concurrency.limit else []
+        starts: list[datetime] = []
+        if job is not None and job.rate is not None:
+            every = self._starts.get(record.job_name, {}).get(record.rate_key or "", ())
+            starts = sorted((start for start in every if start >= now - job.rate.per), reverse=True)
+        free_at = None
+        if job is not None and job.rate is not None and len(starts) >= job.rate.limit:
+            free_at = starts[job.rate.limit - 1] + job.rate.per
+        return Blockers(now=now, ahead=min(ahead, MOST_AHEAD), holders=tuple(holders), rate_free_at=free_at)
+
+    async def workers(self) -> Sequence[WorkerRecord]:
+        running, now = Counter(self._records[job_id].worker_id for job_id in self._running), self._clock.now()
+        return [
+            WorkerRecord(
+                report=worker.report,
+                started_at=worker.started_at,
+                last_seen_at=worker.last_seen_at,
+                is_alive=worker.expires_at >= now,
+                running=running[worker_id],
+            )
+            for worker_id, worker in sorted(self._workers.items())
+        ]
+
+    async def held_jobs(self, worker_id: str) -> Sequence[str]:
+        held = {job_id for job_id in self._running if self._records[job_id].worker_id == worker_id}
+        held |= {
+            attempt.job_id
+            for attempts in self._attempts.values()
+            for attempt in attempts
+            if attempt.worker_id == worker_id and attempt.outcome is Outcome.EXPIRED
+        }
+        return sorted(held)[:MOST_HELD]
+
+    async def remove_worker(self, worker_id: str) -> None:
+        self._workers.pop(worker_id, None)
+
+    async def forget_workers(self) -> int:
+        since = self._clock.now() - WORKER_RETENTION
+        forgotten = [worker_id for worker_id, worker in self._workers.items() if worker.expires_at < since]
+        for worker_id in forgotten:
+            del self._workers[worker_id]
+        return len(forgotten)
+
+    def _matching(self, job_id: str, among: JobFilter) -> JobRecord | None:
         record = self._records.get(job_id)
+        return record if record is not None and matches(record, among, self._clock.now()) else None
+
+    def _cancel(self, job_id: str, among: JobFilter, by: str, detail: str | None) -> Cancellation:
+        record = self._matching(job_id, among)
+        if record is None:
+            return Cancellation.NOT_FOUND
+        after = lifecycle.cancel(record, self._clock.now())
+        self._put(after)
+        if after is record:
+            return Cancellation.FINISHED
+        is_cancelled = after.status is JobStatus.CANCELLED
+        remarks = (detail, None if is_cancelled else "asked to stop")
+        self._enter(AuditAction.CANCEL, by, job_id, record.job_name, "; ".join(filter(None, remarks)) or None)
+        return Cancellation.CANCELLED if is_cancelled else Cancellation.REQUESTED
+
+    def _retry(self, job_id: str, among: JobFilter, by: str, detail: str | None) -> Retrial:
+        record = self._matching(job_id, among)
+        if record is None:
+            return Retrial.NOT_FOUND
+        if not lifecycle.is_retryable(record):
+            return Retrial.NOT_RETRYABLE
+        if record.unique_key is not None and record.unique_key in self._unfinished_keys:
+            return Retrial.DUPLICATE
+        self._put(lifecycle.retry(record, self._clock.now()))
+        self._enter(AuditAction.RETRY, by, job_id, record.job_name, detail)
+        return Retrial.RETRIED
+
+    def _delete(self, job_id: str, among: JobFilter, by: str, detail: str | None) -> Deletion:
+        record = self._matching(job_id, among)
         if record is None:
             return Deletion.NOT_FOUND
         if record.status is JobStatus.RUNNING:
@@ -360,6 +549,7 @@ class MemoryStore:
             if record.unique_key is not None:
                 del self._unfinished_keys[record.unique_key]
         del self._records[job_id]
+        self._attempts.pop(job_id, None)
         self._enter(AuditAction.DELETE, by, job_id, record.job_name, detail)
         return Deletion.DELETED
 
@@ -411,7 +601,14 @@ class MemoryStore:
             self._queue[start:stop] = [place for place in self._queue[start:stop] if place[2] not in gone]
 
     def _listed(self, query: JobQuery) -> list[JobRecord]:
-        found = [record for record in self._records.values() if _matches(record, query)]
+        now = self._clock.now()
+        found = (
+            record
+            for record in self._records.values()
+            if matches(record, query, now)
+            and (query.before is None or record.id < query.before)
+            and (query.ids is None or record.id in query.ids)
+        )
         return sorted(found, key=lambda record: record.id, reverse=True)[: query.limit]
 
     def _find(self, job_id: str) -> JobRecord:
@@ -451,9 +648,9 @@ class MemoryStore:
             room.start(record)
             yield record
 
-    def _claim(self, record: JobRecord, batch: str, lease: timedelta) -> Claim:
+    def _claim(self, record: JobRecord, batch: str, lease: timedelta, worker_id: str | None = None) -> Claim:
         token = token_of(batch, record.id)
-        claimed = lifecycle.claim(record, token=token, lease=lease, now=self._clock.now())
+        claimed = lifecycle.claim(record, token=token, lease=lease, now=self._clock.now(), worker_id=worker_id)
         self._put(claimed)
         return Claim(
             record.id,
@@ -464,26 +661,31 @@ class MemoryStore:
             record.max_attempts,
             record.correlation_id,
             token,
+            record.headers,
         )
 
-    def _renew(self, heartbeat: Heartbeat, lease: timedelta) -> Hold:
+    def _renew(self, heartbeat: Heartbeat, lease: timedelta) -> LeaseAnswer:
         record = self._records.get(heartbeat.id)
-        if record is None or not lifecycle.is_held(record, heartbeat.token):
-            return Hold.LOST
+        if record is None or not lifecycle.is_leased(record, heartbeat.token):
+            return LeaseAnswer.LOST
         self._put(lifecycle.renew(record, heartbeat, lease=lease, now=self._clock.now()))
-        return Hold.CANCEL_REQUESTED if record.cancel_requested else Hold.HELD
+        return LeaseAnswer.CANCEL_REQUESTED if record.cancel_requested else LeaseAnswer.RENEWED
 
     def _settle(self, settlement: Settlement) -> JobStatus | None:
         record = self._records.get(settlement.id)
-        if record is None or not lifecycle.is_held(record, settlement.token):
+        if record is None or not lifecycle.is_leased(record, settlement.token):
             return None
-        settled = lifecycle.settle(record, settlement, self._clock.now())
+        now = self._clock.now()
+        if (attempt := lifecycle.attempt_settled(record, settlement, now)) is not None:
+            self._attempts[record.id].append(attempt)
+        settled = lifecycle.settle(record, settlement, now)
         self._put(settled)
         return settled.status
 
     def _expire(self, record: JobRecord, due: datetime, now: datetime) -> Expired:
         expired = lifecycle.expire(record, due=due, now=now)
         self._put(expired)
+        self._attempts[record.id].append(lifecycle.attempt_expired(record, now))
         return Expired(expired.id, expired.job_name, expired.status)
 
 
@@ -492,15 +694,18 @@ def _place(record: JobRecord) -> _Place:
     return (-record.priority, due, record.id)
 
 
-def _matches(record: JobRecord, query: JobQuery) -> bool:
-    return (
-        query.status in (None, record.status)
-        and query.job_name in (None, record.job_name)
-        and query.queue in (None, record.queue)
-        and (query.queues is None or record.queue in query.queues)
-        and query.correlation_id in (None, record.correlation_id)
-        and (query.before is None or record.id < query.before)
-        and (record.is_parked or not query.parked)
+def _state(queue: str, job_name: str, records: Sequence[JobRecord], now: datetime) -> QueueState:
+    pending = [record for record in records if record.status is JobStatus.PENDING]
+    due = [record for record in pending if lifecycle.is_due(record, now)]
+    return QueueState(
+        queue=queue,
+        job_name=job_name,
+        due=len(due),
+        oldest_due_at=min((record.scheduled_for for record in due if record.scheduled_for is not None), default=None),
+        scheduled=len(pending) - len(due),
+        running=sum(record.status is JobStatus.RUNNING for record in records),
+        failed=sum(record.status is JobStatus.FAILED for record in records),
+        parked=sum(record.is_parked for record in records),
     )
 
 

@@ -1,11 +1,11 @@
-"""SQL that finds the most urgent pending jobs on PostgreSQL, whatever other jobs wait.
+"""SQL that finds the most urgent pending jobs on PostgreSQL, at a cost that is independent of other pending jobs.
 
-A group holds the pending jobs of one name, version, queue and priority; in the index its jobs stand together, most
-urgent first. A claim finds the groups it may take from with one look at the index each, and so passes over any number
-of jobs of other names, versions and queues. Then it merges the heads of these groups.
+A group has the pending jobs of one name, version, queue and priority; in the index they are adjacent, most urgent
+first. A claim finds its groups with one search of the index each, and skips any number of jobs of other names, versions
+and queues. Then it merges the heads of these groups.
 
-The conditions on `json_typeof` are always true. The planner takes them for selective, which keeps its estimate below
-the cost at which PostgreSQL compiles a statement (JIT).
+The conditions on `json_typeof` are always true. The planner assumes that they are selective, which keeps its estimate
+below the cost at which PostgreSQL compiles a statement (JIT).
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from __future__ import annotations
 KNOWN_VALUES = "json_array_elements(CAST(:known AS json)) AS known (value)"
 _PAUSED = "SELECT name FROM paused_queues"
 _URGENCY = "ORDER BY priority DESC, scheduled_for NULLS FIRST, id"
-# A subquery, as the planner must not know the value: it would plan each claim anew.
+# A subquery, because the planner must not know the value: it would plan each claim again.
 _LIMIT = "(SELECT CAST({limit} AS integer))"
 UNLESS_LOCKED = "FOR UPDATE OF jobs SKIP LOCKED"
 
@@ -21,7 +21,7 @@ UNLESS_LOCKED = "FOR UPDATE OF jobs SKIP LOCKED"
 def pending_groups(kind: str, names: str = "") -> str:
     """Return the common table expression `pending_group`: the groups of jobs of this kind that the request may take.
 
-    `scheduled_for` and `id` are those of the group's first job. `names` restricts the known names.
+    `scheduled_for` and `id` belong to the group's first job. `names` restricts the known names.
     """
     return f"""known AS MATERIALIZED (
   SELECT DISTINCT value->>0 AS job_name, CAST(value->>1 AS integer) AS spec_version FROM {KNOWN_VALUES}
@@ -58,7 +58,7 @@ def _head_of(kind: str, known: str, condition: str) -> str:
 
 
 def due_of_group(kind: str, limit: str, *, due: str = "{now}", lock: str = "") -> str:
-    """Return a query for the first due jobs of the group at hand, which is named `of_group`."""
+    """Return a query for the first due jobs of the current group, which is named `of_group`."""
     return f"""SELECT * FROM (
       {_some_of_group(kind, "jobs.scheduled_for IS NULL", limit, lock)}
       UNION ALL
@@ -67,7 +67,7 @@ def due_of_group(kind: str, limit: str, *, due: str = "{now}", lock: str = "") -
 
 
 def _timed(due: str) -> str:
-    # From the first job on, so that the index entries of jobs that are gone are passed over once.
+    # Start at the first job, so that index entries of deleted jobs are read only once.
     return f"jobs.scheduled_for <= {due} AND (jobs.scheduled_for, jobs.id) >= (of_group.scheduled_for, of_group.id)"
 
 
@@ -83,10 +83,10 @@ def _some_of_group(kind: str, condition: str, limit: str, lock: str) -> str:
 def first_due(kind: str, limit: str, *, lock: str = "", names: str = "") -> str:
     """Return a query for the most urgent due jobs that the request may take.
 
-    The only group gives them all. Of several groups, `share` jobs each are read: twice as many as are asked for. The
-    last job asked for among these is a bound: a group whose share ends before it is read further, up to the bound.
-    Then each group gives as many jobs as it has among the most urgent, and only these are locked. Where others hold
-    some of them, the group gives the next ones.
+    A single group returns all of them. From each of several groups, `share` jobs are read, in total twice the requested
+    number. The last requested job among these is a bound: a group whose share ends before the bound is read up to it.
+    Then each group returns its jobs among the most urgent, and only these are locked. If another transaction has locked
+    some, the group returns the next ones.
     """
     asked = _LIMIT.format(limit=limit)
     return f"""WITH RECURSIVE {pending_groups(kind, names)},

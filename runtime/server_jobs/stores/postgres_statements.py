@@ -1,47 +1,71 @@
-"""The statements of `statements`, name by name, for PostgreSQL, where many transactions run at the same time.
+"""The statements of `statements` for PostgreSQL, where many transactions run at the same time, with the same names.
 
-* Times are `timestamptz`; a length of time, and a moment that is a parameter, are milliseconds. `{now}` is the moment
-  at which the statement began. Casts are written CAST, as `:name` is a parameter.
-* Rows are locked in one order, or skipped when locked, so that two batches cannot wait for each other.
-* The plan must not depend on statistics: those of a queue are wrong as soon as they are taken. Where the planner would
-  have a choice it is given none: an ordered scan of an index by a limit that it cannot know, look-ups by the place of
-  a row or by its primary key, and sessions that avoid to read a whole table (`postgres_driver.session_settings`).
+The moves of the state machine exist here again; the conformance suite compares them with `domain.transitions`.
+
+* Times are `timestamptz`. Durations, and times that are parameters, are milliseconds. `{now}` is the time at which the
+  statement began. Casts are written CAST, because `:name` is a parameter.
+* Every statement locks rows in one order, or skips locked rows, so that two batches cannot deadlock.
+* No plan depends on statistics, which are outdated as soon as they are collected for a queue. The statements leave the
+  planner no choice: an ordered index scan with a limit that it cannot know, look-ups by row location or primary key,
+  and session settings that avoid sequential scans (`databases.postgres.driver.session_settings`).
 """
 
 from __future__ import annotations
 
+from ..domain.history import ATTEMPTS_KEPT
+from ..domain.record import LEASE_EXPIRED, Outcome
 from . import schedule_sets
+from .columns import GIVEN_TYPES, JOB_COLUMNS, NEW_COLUMNS, new_values
+from .job_filters import matching
 from .postgres_groups import KNOWN_VALUES, UNLESS_LOCKED, any_due, awaited, due_of_group, first_due
 from .statements import (
+    ASKED_TO_STOP,
+    ATTEMPT_COLUMNS,
+    ATTEMPTS,
     CLAIM_COLUMNS,
+    FAILURE_GROUPS,
+    FIND_RANGE,
+    FIRST_OF_ITS_KEY,
     GET,
     HAS_EXPIRED,
-    JOB_COLUMNS,
+    HELD_JOBS,
+    HOLDERS,
+    KEY_IS_FREE,
     LIST_SCHEDULES,
     NEEDED,
     NOW,
     PARKED,
+    PARKED_INDEX,
     PAUSE_QUEUE,
     PAUSED_QUEUES,
     PING,
     PRUNE_PLACE,
+    PUT_BACK,
+    REMOVE_WORKER,
+    REPLACED,
     RESUME_QUEUE,
     SCHEDULE_COLUMNS,
-    SEARCH_RANGE,
     SUMMARIES,
     SUMMARY,
+    WORKERS,
 )
 
 __all__ = [
+    "ATTEMPTS",
+    "FAILURE_GROUPS",
+    "FIND_RANGE",
     "GET",
+    "HELD_JOBS",
+    "HOLDERS",
     "LIST_SCHEDULES",
     "NOW",
     "PAUSED_QUEUES",
     "PAUSE_QUEUE",
     "PING",
+    "REMOVE_WORKER",
     "RESUME_QUEUE",
-    "SEARCH_RANGE",
     "SUMMARY",
+    "WORKERS",
 ]
 
 # Fails if a table or a column is missing. It reads the catalog only: a role need not be allowed to read every table.
@@ -55,7 +79,7 @@ _LEASE = "CAST(:lease AS bigint) * interval '1 millisecond'"
 
 
 def _moment(milliseconds: str) -> str:
-    """The moment of milliseconds since the epoch, exact to the end of the calendar (one interval times them is not)."""
+    """Return SQL for a time from milliseconds since the epoch. An interval times the number would lose precision."""
     return (
         f"timestamptz 'epoch' + {milliseconds} / 1000 * interval '1 second'"
         f" + {milliseconds} % 1000 * interval '1 millisecond'"
@@ -64,39 +88,69 @@ def _moment(milliseconds: str) -> str:
 
 GIVEN_NOW = f"({_moment('CAST(:now AS bigint)')})"
 
+
+def value(name: str, kind: str) -> str:
+    """Return the SQL of a parameter of this type."""
+    return f"CAST(:{name} AS {kind})"
+
+
+def _elements(name: str) -> str:
+    return f"SELECT json_array_elements_text(CAST(:{name} AS json))"
+
+
+def _ago(name: str) -> str:
+    return f"{{now}} - CAST(:{name} AS bigint) * interval '1 millisecond'"
+
+
+# The condition of a filter.
+_MATCHES = f"{matching(value, _elements, _ago)}\n   AND (CAST(:parked AS integer) = 0 OR {PARKED})"
+
 # --- enqueue ---------------------------------------------------------------------------------------------------------
 
-_NEW = """json_to_recordset(CAST(:jobs AS json)) AS new (
-       id text, job_name text, params text, queue text, priority integer, spec_version integer, max_attempts integer,
-       scheduled_for bigint, delay bigint, unique_key text, correlation_id text,
-       concurrency_key text, rate_key text)"""
+_NOW = "{now}"
+_SCHEDULED = _moment("CAST(:scheduled_for AS bigint)")
+_DUE_AT = f"COALESCE({_SCHEDULED}, {{now}} + CAST(:delay AS bigint) * interval '1 millisecond')"
+_OWN = {
+    "id": "key",
+    "params": "CASE WHEN has_keys THEN value->>0 ELSE value #>> '{}' END",
+    "unique_key": "CASE WHEN has_keys THEN value->>1 END",
+    "concurrency_key": "CASE WHEN has_keys THEN value->>2 END",
+    "rate_key": "CASE WHEN has_keys THEN value->>3 END",
+}
+
+
+def _parameter(column: str) -> str:
+    return f"CAST(:{column} AS {GIVEN_TYPES[column]})"
+
+
+def _in_row(column: str) -> str:
+    return f"new.{column}"
+
+
+def _shared_or_own(column: str) -> str:
+    return _OWN.get(column) or _parameter(column)
+
+
+_GIVEN_IN_ROW = ", ".join(f"{column} {kind}" for column, kind in GIVEN_TYPES.items())
+_NEW = f"json_to_recordset(CAST(:jobs AS json)) AS new ({_GIVEN_IN_ROW}, scheduled_for bigint, delay bigint)"
+_DUE_IN_ROW = f"COALESCE({_moment('new.scheduled_for')}, {{now}} + new.delay * interval '1 millisecond')"
 
 _NEW_JOBS = f"""
-INSERT INTO jobs (id, job_name, params, status, queue, priority, spec_version, max_attempts, scheduled_for, unique_key,
-                  correlation_id, concurrency_key, rate_key, created_at, updated_at)
-SELECT new.id, new.job_name, new.params, 'pending', new.queue, new.priority, new.spec_version, new.max_attempts,
-       COALESCE({_moment("new.scheduled_for")}, {{now}} + new.delay * interval '1 millisecond'),
-       new.unique_key, new.correlation_id, new.concurrency_key, new.rate_key, {{now}}, {{now}}
+INSERT INTO jobs ({NEW_COLUMNS})
+SELECT {new_values(_in_row, due=_DUE_IN_ROW)}
   FROM {_NEW}"""
 
-# A loser of a race for a unique key waits here for the end of the winner's transaction, but not longer: bounded by the
-# statement itself, as a setting of the session is lost behind poolers. They are given in the order of their keys, so
-# that two batches do not wait for each other.
+# The loser of a race for a unique key waits here for the end of the winner's transaction. The statement itself limits
+# the wait, because a pooler would lose a setting of the session. Keys are sorted, so that two batches do not deadlock.
 _BOUNDED = "(SELECT set_config('lock_timeout', '5s', true)) IS NOT NULL"
-# An outcome waits for a row that somebody has locked, but not for long: other outcomes wait behind it.
+# An outcome waits briefly for a locked row, because other outcomes wait behind it.
 _SOON = "(SELECT set_config('lock_timeout', '250ms', true)) IS NOT NULL"
 
-# OFFSET keeps the planner from asking four times for each job whether it has keys.
+# OFFSET keeps the planner from reading each job's keys four times.
 INSERT = f"""
 WITH made AS (
-INSERT INTO jobs (id, job_name, params, status, queue, priority, spec_version, max_attempts, scheduled_for, unique_key,
-                  correlation_id, concurrency_key, rate_key, created_at, updated_at)
-SELECT key, :job_name, CASE WHEN has_keys THEN value->>0 ELSE value #>> '{{}}' END, 'pending', :queue,
-       CAST(:priority AS integer), CAST(:spec_version AS integer), CAST(:max_attempts AS integer),
-       COALESCE({_moment("CAST(:scheduled_for AS bigint)")},
-                {{now}} + CAST(:delay AS bigint) * interval '1 millisecond'),
-       CASE WHEN has_keys THEN value->>1 END, CAST(:correlation_id AS text), CASE WHEN has_keys THEN value->>2 END,
-       CASE WHEN has_keys THEN value->>3 END, {{now}}, {{now}}
+INSERT INTO jobs ({NEW_COLUMNS})
+SELECT {new_values(_shared_or_own, due=_DUE_AT)}
   FROM (SELECT key, value, json_typeof(value) = 'array' AS has_keys
           FROM json_each(CAST(:jobs AS json)) OFFSET 0) AS new
  WHERE {_BOUNDED}
@@ -104,24 +158,18 @@ SELECT key, :job_name, CASE WHEN has_keys THEN value->>0 ELSE value #>> '{{}}' E
 RETURNING id)
 SELECT json_agg(id) AS packed FROM made
 """
-PACKED_INSERT: str | None = None  # it packs them in any case
+PACKED_INSERT: str | None = None  # INSERT packs its rows in any case
 PACKED_INSERTED: str | None = None
 
 INSERT_ONE = f"""
-INSERT INTO jobs (id, job_name, params, status, queue, priority, spec_version, max_attempts, scheduled_for, unique_key,
-                  correlation_id, concurrency_key, rate_key, created_at, updated_at)
-SELECT :id, :job_name, :params, 'pending', :queue, CAST(:priority AS integer), CAST(:spec_version AS integer),
-       CAST(:max_attempts AS integer),
-       COALESCE({_moment("CAST(:scheduled_for AS bigint)")},
-                {{now}} + CAST(:delay AS bigint) * interval '1 millisecond'),
-       CAST(:unique_key AS text), CAST(:correlation_id AS text), CAST(:concurrency_key AS text),
-       CAST(:rate_key AS text), {{now}}, {{now}}
+INSERT INTO jobs ({NEW_COLUMNS})
+SELECT {new_values(_parameter, due=_DUE_AT)}
  WHERE {_BOUNDED}
     ON CONFLICT DO NOTHING
 RETURNING id
 """
 
-HOLDERS = """
+KEY_OWNERS = """
 SELECT unique_key, id FROM jobs
  WHERE unique_key = ANY(ARRAY(SELECT json_array_elements_text(CAST(:unique_keys AS json))))
    AND unique_key IS NOT NULL AND status IN ('pending', 'running')
@@ -130,12 +178,8 @@ SELECT NULL, id FROM jobs WHERE id = ANY(ARRAY(SELECT json_array_elements_text(C
 """
 
 START = f"""
-INSERT INTO jobs (id, job_name, params, status, queue, priority, spec_version, max_attempts, scheduled_for, unique_key,
-                  correlation_id, concurrency_key, rate_key, created_at, updated_at, attempt_count, fencing_token,
-                  worker_started_at, worker_expires_at)
-SELECT :id, :job_name, :params, 'running', :queue, CAST(:priority AS integer), CAST(:spec_version AS integer),
-       CAST(:max_attempts AS integer), {{now}}, CAST(:unique_key AS text), CAST(:correlation_id AS text),
-       CAST(:concurrency_key AS text), CAST(:rate_key AS text), {{now}}, {{now}}, 1,
+INSERT INTO jobs ({NEW_COLUMNS}, attempt_count, fencing_token, worker_started_at, worker_expires_at)
+SELECT {new_values(_parameter, due=_NOW, status="running")}, 1,
        CAST(:batch AS text) || :id, {{now}}, {{now}} + {_LEASE}
  WHERE {_BOUNDED}
     ON CONFLICT DO NOTHING
@@ -177,16 +221,16 @@ _CHOSEN_OF_BOTH_KINDS = f"""chosen AS (
 _CLAIM = f"""
 UPDATE jobs
    SET status = 'running', attempt_count = attempt_count + 1, fencing_token = CAST(:batch AS text) || id,
-       worker_started_at = {{now}}, worker_expires_at = {{now}} + {_LEASE}, progress = 0, progress_message = NULL,
-       updated_at = {{now}}
+       worker_started_at = {{now}}, worker_expires_at = {{now}} + {_LEASE}, worker_id = CAST(:worker_id AS text),
+       progress = 0, progress_message = NULL, updated_at = {{now}}
  WHERE %s
 RETURNING {CLAIM_COLUMNS}"""
 _IN_ORDER = f"SELECT {CLAIM_COLUMNS} FROM claimed ORDER BY priority DESC, scheduled_for NULLS FIRST, id"
-CLAIMED: str | None = None  # the claim answers itself
+CLAIMED: str | None = None  # the claim returns the jobs
 PACKED_CLAIMED: str | None = None
 PACKED_COMPLETE: tuple[str, str] | None = None
-# They are locked by now, so a place holds what it held. (A job that changed between the statement's snapshot and its
-# lock is not seen at its new place; the next claim takes it.)
+# The jobs are locked, so their places do not change. The statement does not see a job that changed between its snapshot
+# and its lock; the next claim takes it.
 _CHOSEN_PLACES = "jobs.ctid = ANY(ARRAY(SELECT place FROM chosen))"
 
 # Commit without waiting for the disk. If a crash of the server undoes a claim or a renewal, another worker may claim
@@ -202,8 +246,8 @@ WITH due AS MATERIALIZED (
 claimed AS ({_CLAIM % f"{_CHOSEN_PLACES} AND {_UNFLUSHED}"}, priority, scheduled_for)
 {_IN_ORDER}"""
 
-# Until a vacuum, the index keeps the entries of all jobs that were claimed from the head of a group, and a claim that
-# begins at the head passes over them. This one begins behind the job `after`.
+# Until a vacuum, the index has entries of every job claimed from the head of a group, and a claim from the head reads
+# them again. This claim starts behind the job `after`.
 CLAIM_NEXT: str | None = f"""
 WITH due AS MATERIALIZED (
   SELECT found.* FROM (
@@ -216,7 +260,7 @@ claimed AS ({_CLAIM % f"{_CHOSEN_PLACES} AND {_UNFLUSHED}"}, priority, scheduled
 
 CLAIM_ONE = _CLAIM % f"id = :id AND {_KNOWN}"
 
-GIVE_BACK = """
+RELEASE_UNANSWERED = """
 WITH unanswered AS MATERIALIZED (
   SELECT jobs.ctid AS place FROM jobs
    WHERE status = 'running'
@@ -239,18 +283,18 @@ _LIMITS = """SELECT DISTINCT value->>0 AS job_name, CAST(value->>2 AS integer) A
                WHERE value->>2 IS NOT NULL OR value->>3 IS NOT NULL"""
 _LIMITED_NAMES = f"SELECT job_name FROM ({_LIMITS}) AS limits"
 
-# Jobs that were stored under another spec may have other keys than the only one of today's limit.
+# Jobs stored under another spec may have keys other than the single key of today's limit.
 _OTHER_KEY = f"""((
   SELECT id FROM jobs WHERE status = 'pending' AND {_LIMITED} AND job_name = stated.job_name AND %s
-   ORDER BY job_name, concurrency_key, rate_key LIMIT 1) IS NOT NULL)"""  # not EXISTS, for which all may be read
+   ORDER BY job_name, concurrency_key, rate_key LIMIT 1) IS NOT NULL)"""  # not EXISTS, which might read all of them
 _OTHER_CONCURRENCY_KEY = _OTHER_KEY % "concurrency_key > ''"
 _OTHER_RATE_KEY = _OTHER_KEY % "concurrency_key = '' AND rate_key > ''"
 
 
-# Whether CLAIM would find any.
+# Whether CLAIM would find a job.
 DUE = any_due(_UNLIMITED)
 
-# Jobs of limited names that somebody stored who knew of no limit.
+# Jobs of limited names that a release without the limit stored.
 _KEYLESS = f"AND value->>0 IN ({_LIMITED_NAMES})"
 ADOPTABLE = any_due(_UNLIMITED, names=_KEYLESS)
 ADOPT = f"""
@@ -284,9 +328,9 @@ RETURNING id
 
 LIMITED_DUE = any_due(_LIMITED, beyond=":beyond")
 
-# Claims of jobs with limits go one after another: each counts what the one before has committed, because its own
-# statement begins when it holds the lock, which is given back by the commit. The planner takes that statement for so
-# costly that it would be compiled (JIT), which takes a second: not in this transaction.
+# Claims of jobs with limits run one after another, because each has to count the commits of the one before. Its
+# statement starts once it has the lock, which the commit releases. The planner estimates a cost at which it would
+# compile the statement (JIT), which takes a second, so the transaction turns that off.
 LOCK_LIMITS: str | None = """
 SELECT set_config('jit', 'off', true), set_config('lock_timeout', '5s', true),
        pg_advisory_xact_lock(7310579, 1) IS NULL AS locked
@@ -383,14 +427,14 @@ recorded AS (
 {_IN_ORDER}"""
 
 
-# Looks at the first `window` jobs that wait.
+# Reads the first `window` pending jobs.
 CLAIM_LIMITED = _claim_limited("", "SELECT place FROM walk")
 
-# Looks also at the first jobs of some lanes (the jobs of a name with the same keys), so that a full lane does not hide
-# the others behind its backlog: at `lanes` of each name from the first on, and as many from another one on.
+# Also reads the first jobs of some lanes (the jobs of a name with the same keys), so that a full lane does not hide the
+# others behind its backlog: `lanes` lanes of each name from the first on, and as many from another one on.
 CLAIM_LANES = _claim_limited(_LANES, "SELECT place FROM walk UNION ALL SELECT place FROM heads")
 
-RECORD_STARTS: str | None = None  # the claim does it
+RECORD_STARTS: str | None = None  # the claim records them
 
 FORGET_STARTS = """
 DELETE FROM job_starts
@@ -405,11 +449,21 @@ _AGE = "CAST(CAST(:rules AS jsonb)->>({rule}) AS bigint) * interval '1 milliseco
 _IS_EXPIRED = f"""NOT {PARKED}
    AND (jobs.completed_at < {{now}} - {_AGE.format(rule="jobs.status || ' *'")}
         OR jobs.completed_at < {{now}} - {_AGE.format(rule="jobs.status || ' ' || jobs.job_name")})"""
-_PRUNABLE = f"id = ANY(ARRAY({_LOOKED_AT})) AND {_IS_EXPIRED}"
+# The jobs of the step, or the given ones.
+_STEP = f"""SELECT id FROM (
+    SELECT id FROM jobs WHERE CAST(:ids AS json) IS NULL AND id > :after ORDER BY id LIMIT :limit) AS step
+    UNION ALL {_elements("ids")}"""
+_PRUNABLE = f"id = ANY(ARRAY({_STEP})) AND {_IS_EXPIRED}\n   AND {_MATCHES}"
 
 PRUNE_RANGE = f"SELECT max(id) AS last, count(*) AS count FROM ({_LOOKED_AT}) AS looked_at"
 
-PRUNE = f"DELETE FROM jobs WHERE {_PRUNABLE} RETURNING id"
+
+_FORGOTTEN = "forgotten AS (DELETE FROM job_attempts WHERE job_id = ANY(ARRAY(SELECT id FROM deleted)))"
+PRUNE = f"""
+WITH deleted AS (DELETE FROM jobs WHERE {_PRUNABLE} RETURNING id),
+{_FORGOTTEN}
+SELECT id FROM deleted
+"""
 
 PRUNABLE = f"SELECT id FROM jobs WHERE {_PRUNABLE}"
 
@@ -431,17 +485,16 @@ RETURNING rate_key AS after, job_name = '{HAS_EXPIRED}' AS has_expired
 
 # --- while it runs ---------------------------------------------------------------------------------------------------
 
-# Locked in the order of their ids. Looked up by the primary key and nothing else: `status || ''` is not a condition
-# that an index fits, and so keeps the planner from walking through all that runs. What is to be written stands in one
-# object by the job's id, since a join could be done by comparing each with each.
-_HELD = """items AS MATERIALIZED (SELECT CAST(:items AS jsonb) AS by_id),
-held AS MATERIALIZED (
+# Locked in the order of their ids. `status || ''` matches no index, so the planner uses the primary key instead of
+# reading all running jobs. The new values are one object by job id, because a join might compare each with each.
+_LOCKED_ROWS = """items AS MATERIALIZED (SELECT CAST(:items AS jsonb) AS by_id),
+locked AS MATERIALIZED (
   SELECT id FROM jobs WHERE id = ANY(ARRAY(SELECT jsonb_object_keys(by_id) FROM items)) ORDER BY id FOR UPDATE"""
-_HELD_SOON = _HELD.replace(" ORDER BY", f" AND {_SOON} ORDER BY")
+_LOCKED_ROWS_SOON = _LOCKED_ROWS.replace(" ORDER BY", f" AND {_SOON} ORDER BY")
 # The fence before every write under a claim: a stale claim has another token, and changes no row.
 _FENCE = "jobs.status || '' = 'running'\n   AND jobs.fencing_token = "
 _NOT_STALE = f"{_FENCE}items.by_id -> jobs.id ->> 'token'"
-_LOCKED = "jobs.id = ANY(ARRAY(SELECT id FROM held))"
+_LOCKED = "jobs.id = ANY(ARRAY(SELECT id FROM locked))"
 
 
 def _item(name: str, type_name: str = "text") -> str:
@@ -449,10 +502,10 @@ def _item(name: str, type_name: str = "text") -> str:
     return value if type_name == "text" else f"CAST({value} AS {type_name})"
 
 
-# A row that another transaction has locked is skipped: waiting for it would cost the leases of all the others. It is
-# returned without `cancel_requested` if the claim stands as far as can be seen.
+# A row that another transaction has locked is skipped, because a wait would cost the leases of all others. It is
+# returned without `cancel_requested` if the claim seems to be current.
 RENEW = f"""
-WITH {_HELD} SKIP LOCKED),
+WITH {_LOCKED_ROWS} SKIP LOCKED),
 renewed AS (
   UPDATE jobs
      SET worker_expires_at = {{now}} + {_LEASE}, progress = {_item("progress", "integer")},
@@ -464,7 +517,7 @@ SELECT id, cancel_requested FROM renewed
  UNION ALL
 SELECT jobs.id, CAST(NULL AS boolean) FROM jobs, items
  WHERE jobs.id = ANY(ARRAY(SELECT jsonb_object_keys(by_id) FROM items))
-   AND jobs.id <> ALL(ARRAY(SELECT id FROM held)) AND {_NOT_STALE}
+   AND jobs.id <> ALL(ARRAY(SELECT id FROM locked)) AND {_NOT_STALE}
 """
 
 # --- settle ----------------------------------------------------------------------------------------------------------
@@ -478,12 +531,34 @@ _SETTLED_STATUS = (
     f"WHEN 'released' THEN {_RELEASED_STATUS} ELSE 'cancelled' END"
 )
 
+# Attempts that did not complete. The slot limits the rows of a job.
+_NEXT_NUMBER = "COALESCE((SELECT max(number) FROM job_attempts AS earlier WHERE earlier.job_id = {job}), 0) + 1"
+
+
+def _recorded(attempts: str) -> str:
+    return f"""recorded AS (
+  INSERT INTO job_attempts (slot, number, {ATTEMPT_COLUMNS})
+  SELECT number % {ATTEMPTS_KEPT}, number, {ATTEMPT_COLUMNS}
+    FROM ({attempts}) AS attempt
+{REPLACED})"""
+
+
+_ENDED_ATTEMPTS = f"""
+    SELECT {_NEXT_NUMBER.format(job="ended.id")} AS number, ended.id AS job_id,
+           attempt_count + CAST(item ->> 'kind' = 'released' AS integer) AS attempt, item ->> 'ended' AS outcome,
+           item ->> 'error' AS error, item ->> 'error_class' AS error_class, item ->> 'traceback' AS traceback,
+           worker_id, COALESCE(worker_started_at, {{now}}) AS started_at, {{now}} AS ended_at
+      FROM ended"""
+
 SETTLE = f"""
-WITH {_HELD_SOON})
+WITH {_LOCKED_ROWS_SOON}),
+settled AS (
 UPDATE jobs
    SET status = {_SETTLED_STATUS},
        result = CASE {_KIND} WHEN 'completed' THEN {_item("result")} ELSE jobs.result END,
        error = CASE {_KIND} WHEN 'completed' THEN NULL WHEN 'released' THEN jobs.error ELSE {_item("error")} END,
+       error_class = CASE {_KIND} WHEN 'completed' THEN NULL WHEN 'released' THEN jobs.error_class
+                     ELSE {_item("error_class")} END,
        progress = CASE {_KIND} WHEN 'completed' THEN 100
                   ELSE COALESCE({_item("progress", "integer")}, jobs.progress) END,
        progress_message = CASE WHEN {_item("progress")} IS NULL THEN progress_message ELSE {_item("message")} END,
@@ -495,18 +570,22 @@ UPDATE jobs
        fencing_token = NULL, worker_expires_at = NULL, updated_at = {{now}}
   FROM items
  WHERE {_LOCKED} AND {_NOT_STALE}
-RETURNING jobs.id, jobs.status
+RETURNING jobs.id, jobs.status, jobs.attempt_count, jobs.worker_id, jobs.worker_started_at),
+ended AS MATERIALIZED (
+  SELECT settled.*, by_id -> settled.id AS item FROM settled, items WHERE by_id -> settled.id ->> 'ended' IS NOT NULL),
+{_recorded(_ENDED_ATTEMPTS)}
+SELECT id, status FROM settled
 """
 
 SETTLE_ONE: str | None = None  # a parameter may have a gigabyte
 
-# By the id of the job, what its token begins with and the result are one text. Nothing is locked first: the index is
-# gone through in the order of the ids as well, and should the planner choose otherwise, one of two batches is repeated.
+# The id of the job, the start of its token and the result are one text. Nothing is locked first, because the index is
+# read in the order of the ids. If the planner chooses otherwise, one of two deadlocked batches is repeated.
 COMPLETE = f"""
 WITH items AS MATERIALIZED (SELECT CAST(:items AS jsonb) AS by_id)
 UPDATE jobs
-   SET status = 'completed', result = right(items.by_id ->> jobs.id, -32), error = NULL, progress = 100,
-       completed_at = {{now}}, fencing_token = NULL, worker_expires_at = NULL, updated_at = {{now}}
+   SET status = 'completed', result = right(items.by_id ->> jobs.id, -32), error = NULL, error_class = NULL,
+       progress = 100, completed_at = {{now}}, fencing_token = NULL, worker_expires_at = NULL, updated_at = {{now}}
   FROM items
  WHERE jobs.id = ANY(ARRAY(SELECT jsonb_object_keys(by_id) FROM items))
    AND {_FENCE}left(items.by_id ->> jobs.id, 32) || jobs.id AND {_SOON}
@@ -515,15 +594,21 @@ RETURNING jobs.id, jobs.status
 
 _EXPIRED_STATUS = _NOT_COMPLETED.format(final="attempt_count >= max_attempts")
 
-# One that is locked is being renewed or settled at this moment, and is left alone. At most so many at a time: a limit
-# that the planner knows, and that makes the index of leases the cheapest way whatever it takes the table to be.
+# A locked job is being renewed or settled, and is left alone. The limit is a constant, so that the planner prefers the
+# index of leases for any statistics of the table.
 MOST_EXPIRED: int | None = 1000
+_EXPIRED_ATTEMPTS = f"""
+    SELECT {_NEXT_NUMBER.format(job="expired.id")} AS number, id AS job_id, attempt_count AS attempt,
+           '{Outcome.EXPIRED}' AS outcome, error, error_class, CAST(NULL AS text) AS traceback, worker_id,
+           COALESCE(worker_started_at, {{now}}) AS started_at, {{now}} AS ended_at
+      FROM expired"""
 EXPIRE = f"""
 WITH overdue AS MATERIALIZED (
   SELECT jobs.ctid AS place FROM jobs
    WHERE status = 'running' AND worker_expires_at < {{now}}
      AND fencing_token <> ALL(ARRAY(SELECT json_array_elements_text(CAST(:except_for AS json))))
-   ORDER BY worker_expires_at LIMIT {MOST_EXPIRED} FOR UPDATE SKIP LOCKED)
+   ORDER BY worker_expires_at LIMIT {MOST_EXPIRED} FOR UPDATE SKIP LOCKED),
+expired AS (
 UPDATE jobs
    SET status = {_EXPIRED_STATUS},
        scheduled_for = CASE {_EXPIRED_STATUS}
@@ -531,35 +616,155 @@ UPDATE jobs
                                                      * interval '1 millisecond'
                        ELSE scheduled_for END,
        completed_at = CASE {_EXPIRED_STATUS} WHEN 'pending' THEN NULL ELSE {{now}} END,
-       error = 'the worker died or stalled: its lease ran out in attempt ' || attempt_count || ' of ' || max_attempts,
-       fencing_token = NULL, worker_expires_at = NULL, updated_at = {{now}}
+       error = 'the worker died or stalled: its lease expired in attempt ' || attempt_count || ' of ' || max_attempts,
+       error_class = '{LEASE_EXPIRED}', fencing_token = NULL, worker_expires_at = NULL, updated_at = {{now}}
  WHERE jobs.ctid = ANY(ARRAY(SELECT place FROM overdue))
-RETURNING id, job_name, status
+RETURNING id, job_name, status, attempt_count, error, error_class, worker_id, worker_started_at),
+{_recorded(_EXPIRED_ATTEMPTS)}
+SELECT id, job_name, status FROM expired
+"""
+
+# --- statistics ------------------------------------------------------------------------------------------------------
+
+
+def _pending_states(kind: str) -> str:
+    return f"""SELECT queue, job_name, count(*) AS pending,
+         count(*) FILTER (WHERE scheduled_for IS NULL OR scheduled_for <= {{now}}) AS due,
+         min(scheduled_for) AS oldest, 0 AS running, 0 AS failed, 0 AS parked
+    FROM jobs WHERE status = 'pending' AND {kind} GROUP BY job_name, spec_version, queue"""
+
+
+QUEUE_STATES = f"""
+SELECT queue, job_name, CAST(sum(pending) AS bigint) AS pending, CAST(sum(due) AS bigint) AS due,
+       min(oldest) AS oldest, {{now}} AS now, CAST(sum(running) AS bigint) AS running,
+       CAST(sum(failed) AS bigint) AS failed, CAST(sum(parked) AS bigint) AS parked
+  FROM ({_pending_states(_UNLIMITED)}
+   UNION ALL
+  {_pending_states(_LIMITED)}
+   UNION ALL
+  SELECT queue, job_name, 0, 0, NULL, count(*), 0, 0 FROM jobs WHERE status = 'running' GROUP BY job_name, queue
+   UNION ALL
+  SELECT queue, job_name, 0, 0, NULL, 0, count(*), 0 FROM jobs WHERE status = 'failed' GROUP BY job_name, queue
+   UNION ALL
+  SELECT queue, job_name, 0, 0, NULL, 0, 0, count(*) FROM jobs WHERE {PARKED_INDEX} GROUP BY job_name, queue) AS state
+ GROUP BY queue, job_name ORDER BY queue, job_name
+"""
+
+# Rows in the order of their keys, so that two workers cannot deadlock.
+ADD_COUNTS = f"""
+INSERT INTO job_counts AS counted (minute, queue, job_name, completed, failed, retried)
+SELECT moment.minute, new.queue, new.job_name, new.completed, new.failed, new.retried
+  FROM json_to_recordset(CAST(:counts AS json)) AS new (
+       queue text, job_name text, completed bigint, failed bigint, retried bigint)
+ CROSS JOIN (VALUES (date_trunc('minute', {{now}}, 'UTC')), (timestamptz 'epoch')) AS moment (minute)
+ WHERE {_UNFLUSHED} AND {_SOON}
+ ORDER BY moment.minute, new.queue, new.job_name
+    ON CONFLICT (minute, queue, job_name) DO UPDATE SET
+       completed = counted.completed + excluded.completed, failed = counted.failed + excluded.failed,
+       retried = counted.retried + excluded.retried
+"""
+FINISHED_COUNTS = f"""
+SELECT minute, queue, job_name, completed, failed, retried FROM job_counts
+ WHERE minute >= {_moment("CAST(:since AS bigint)")} AND minute <= {_moment("CAST(:until AS bigint)")}
+ ORDER BY minute, queue, job_name
+"""
+FORGET_COUNTS = """
+DELETE FROM job_counts
+ WHERE minute > timestamptz 'epoch' AND minute < {now} - CAST(:age AS bigint) * interval '1 millisecond'
+RETURNING minute
+"""
+
+# --- history ---------------------------------------------------------------------------------------------------------
+
+RECORD_ATTEMPTS: str | None = None  # the moves record them
+RECORD_EXPIRED: str | None = None
+PRUNE_ATTEMPTS: str | None = None  # deleted with their jobs
+DELETE_ATTEMPTS: str | None = None
+
+_AHEAD = f"""SELECT 1 FROM {KNOWN_VALUES} CROSS JOIN LATERAL (
+      SELECT 1 FROM jobs
+       WHERE status = 'pending' AND {{kind}} AND jobs.job_name = value->>0
+         AND jobs.spec_version = CAST(value->>1 AS integer) AND jobs.queue = :queue
+         AND jobs.priority >= CAST(:priority AS integer) AND (scheduled_for IS NULL OR scheduled_for <= {{{{now}}}})
+         AND (jobs.priority > CAST(:priority AS integer)
+              OR (COALESCE(scheduled_for, timestamptz 'epoch'), jobs.id) < ({_moment("CAST(:due AS bigint)")}, :id))
+       LIMIT (SELECT CAST(:most AS integer))) AS found"""
+AHEAD = f"""
+SELECT {{now}} AS now, (
+  SELECT count(*) FROM (
+    {_AHEAD.format(kind=_UNLIMITED)}
+     UNION ALL
+    {_AHEAD.format(kind=_LIMITED)}
+     LIMIT (SELECT CAST(:most AS integer))) AS before_it) AS ahead
+"""
+RATE_FREE_AT = """
+SELECT started_at + CAST(:period AS bigint) * interval '1 millisecond' AS free_at FROM job_starts
+ WHERE job_name = :job_name AND rate_key = :rate_key
+   AND started_at >= {now} - CAST(:period AS bigint) * interval '1 millisecond'
+ ORDER BY started_at DESC LIMIT 1 OFFSET CAST(:limit AS bigint) - 1
+"""
+
+REPORT_WORKER = f"""
+INSERT INTO job_workers (id, host, pid, queues, concurrency, version, known, started_at, last_seen_at, expires_at)
+SELECT CAST(:id AS text), CAST(:host AS text), CAST(:pid AS integer), CAST(:queues AS text),
+       CAST(:concurrency AS integer), CAST(:version AS text), CAST(:known AS text), {{now}}, {{now}}, {{now}} + {_LEASE}
+ WHERE {_UNFLUSHED}
+    ON CONFLICT (id) DO UPDATE SET last_seen_at = excluded.last_seen_at, expires_at = excluded.expires_at
+"""
+FORGET_WORKERS = """
+DELETE FROM job_workers WHERE expires_at < {now} - CAST(:age AS bigint) * interval '1 millisecond' RETURNING id
 """
 
 # --- by hand ---------------------------------------------------------------------------------------------------------
 
-_CANCELLABLE = f"id = :id AND (status IN ('pending', 'running') OR {PARKED})"
+# Each move locks its rows in the order of their ids, under its condition. The audit log gets an entry per changed row.
+_GIVEN = f"id = ANY(ARRAY({_elements('ids')}))"
+AMONG_IDS = f"{_GIVEN} AND "
+
+
+def _locked(condition: str, columns: str = "id") -> str:
+    return f"""locked AS MATERIALIZED (
+  SELECT {columns} FROM jobs WHERE {_GIVEN} AND {condition}
+   AND {_MATCHES}
+   AND {_BOUNDED}
+   ORDER BY id FOR UPDATE)"""
+
+
+def _audited(action: str, rows: str, detail: str = "CAST(:detail AS text)") -> str:
+    return f"""audited AS (
+  INSERT INTO job_audit (id, at, actor, action, target, job_name, detail)
+  SELECT CAST(:audit_id AS text) || '-' || id, {{now}}, CAST(:actor AS text), '{action}', id, job_name, {detail}
+    FROM {rows})"""
+
+
 CANCEL = f"""
+WITH {_locked(f"(status IN ('pending', 'running') OR {PARKED})")},
+changed AS (
 UPDATE jobs
    SET completed_at = CASE status WHEN 'running' THEN completed_at ELSE {{now}} END,
        cancel_requested = CASE status WHEN 'running' THEN true ELSE cancel_requested END,
        status = CASE status WHEN 'running' THEN status ELSE 'cancelled' END,
        updated_at = {{now}}
- WHERE {_CANCELLABLE}
-RETURNING status
+ WHERE id = ANY(ARRAY(SELECT id FROM locked))
+RETURNING id, status, job_name),
+{_audited("cancel", "changed", ASKED_TO_STOP.format(detail="CAST(:detail AS text)"))}
+SELECT id, status FROM changed
 """
 
-_RETRYABLE = """id = :id AND status IN ('failed', 'cancelled')
-   AND NOT EXISTS (SELECT 1 FROM jobs AS other
-                    WHERE other.unique_key = jobs.unique_key AND other.status IN ('pending', 'running'))"""
 RETRY = f"""
+WITH {_locked(f"status IN ('failed', 'cancelled') AND {KEY_IS_FREE}", "id, unique_key")},
+chosen AS MATERIALIZED (
+  SELECT id FROM (SELECT id, {FIRST_OF_ITS_KEY} AS is_first FROM locked) AS numbered WHERE is_first),
+changed AS (
 UPDATE jobs
-   SET status = 'pending', attempt_count = 0, scheduled_for = {{now}}, progress = 0, progress_message = NULL,
-       error = NULL, cancel_requested = false, worker_started_at = NULL, completed_at = NULL, updated_at = {{now}}
- WHERE {_RETRYABLE}
-RETURNING id
+   SET {PUT_BACK}
+ WHERE id = ANY(ARRAY(SELECT id FROM chosen))
+RETURNING id, job_name),
+{_audited("retry", "changed")}
+SELECT id FROM changed
 """
+
+STATUSES = f"SELECT id, status FROM jobs WHERE {_GIVEN} AND {_MATCHES}"
 
 _REPAIRABLE = f"""id = :id AND (status = 'pending' OR {PARKED}) AND params = :old_params
    AND spec_version = CAST(:old_version AS integer)
@@ -568,38 +773,33 @@ _REPAIRABLE = f"""id = :id AND (status = 'pending' OR {PARKED}) AND params = :ol
                       AND other.id <> jobs.id)"""
 REPAIR = f"""
 UPDATE jobs
-   SET status = 'pending', attempt_count = 0, scheduled_for = {{now}}, progress = 0, progress_message = NULL,
-       error = NULL, cancel_requested = false, worker_started_at = NULL, completed_at = NULL, updated_at = {{now}},
-       params = :params, spec_version = CAST(:spec_version AS integer), concurrency_key = :concurrency_key,
-       rate_key = :rate_key
+   SET {PUT_BACK}, params = :params, spec_version = CAST(:spec_version AS integer),
+       concurrency_key = :concurrency_key, rate_key = :rate_key
  WHERE {_REPAIRABLE}
 RETURNING id
 """
 
-_GIVEN_IDS = "id = ANY(ARRAY(SELECT json_array_elements_text(CAST(:ids AS json)))) AND status <> 'running'"
-DELETE = f"DELETE FROM jobs WHERE {_GIVEN_IDS} RETURNING id"
+DELETE = f"""
+WITH {_locked("status <> 'running'")},
+deleted AS (DELETE FROM jobs WHERE id = ANY(ARRAY(SELECT id FROM locked)) RETURNING id, job_name),
+{_FORGOTTEN},
+{_audited("delete", "deleted")}
+SELECT id FROM deleted
+"""
 
 # --- audit -----------------------------------------------------------------------------------------------------------
 
-# The rows are locked, so that the move that follows in the same transaction finds them under the same condition.
-_AUDIT = """
-WITH changed AS MATERIALIZED (
-  SELECT id, job_name, status, spec_version FROM jobs WHERE {condition} ORDER BY id FOR UPDATE)
+AUDIT_CANCEL: str | None = None  # the moves record them
+AUDIT_RETRY: str | None = None
+AUDIT_DELETE: str | None = None
+# The row is locked, so that the following change in the same transaction finds it under the same condition.
+AUDIT_REPAIR = f"""
+WITH changed AS MATERIALIZED (SELECT id, job_name, spec_version FROM jobs WHERE {_REPAIRABLE} FOR UPDATE)
 INSERT INTO job_audit (id, at, actor, action, target, job_name, detail)
-SELECT CAST(:audit_id AS text) || '-' || id, {{now}}, :actor, '{action}', id, job_name, {detail} FROM changed
+SELECT CAST(:audit_id AS text) || '-' || id, {{now}}, :actor, 'repair', id, job_name,
+       'version ' || spec_version || ' to ' || CAST(:spec_version AS integer)
+  FROM changed
 """
-AUDIT_CANCEL = _AUDIT.format(
-    action="cancel",
-    condition=_CANCELLABLE,
-    detail="CASE status WHEN 'running' THEN 'asked to stop' END",
-)
-AUDIT_RETRY = _AUDIT.format(action="retry", condition=_RETRYABLE, detail="CAST(NULL AS text)")
-AUDIT_REPAIR = _AUDIT.format(
-    action="repair",
-    condition=_REPAIRABLE,
-    detail="'version ' || spec_version || ' to ' || CAST(:spec_version AS integer)",
-)
-AUDIT_DELETE = _AUDIT.format(action="delete", condition=_GIVEN_IDS, detail="CAST(:detail AS text)")
 _AUDIT_QUEUE = """
 INSERT INTO job_audit (id, at, actor, action, target)
 SELECT :audit_id, {{now}}, :actor, '{action}', CAST(:name AS text)
@@ -619,15 +819,15 @@ SELECT id, at, actor, action, target, job_name, detail FROM job_audit
  ORDER BY id DESC LIMIT :limit
 """
 
-# --- search ----------------------------------------------------------------------------------------------------------
+# --- find ------------------------------------------------------------------------------------------------------------
 
-_SEARCHED = "SELECT id FROM jobs WHERE id > :after ORDER BY id LIMIT :limit"
 _SEARCHED_TEXT = "CASE CAST(:part AS text) WHEN 'result' THEN COALESCE(result, '') ELSE params END"
-SEARCH = f"""
-SELECT id, job_name, status, params, result FROM jobs
- WHERE id = ANY(ARRAY({_SEARCHED})) AND (CAST(:job_name AS text) IS NULL OR job_name = :job_name)
-   AND (EXISTS (SELECT 1 FROM json_array_elements_text(CAST(:needles AS json)) AS needle
-                 WHERE strpos({_SEARCHED_TEXT}, needle) > 0)
+FIND = f"""
+SELECT id, job_name, status, params, result FROM ({{rows}}) AS jobs
+ WHERE {_MATCHES}
+   AND (CAST(:part AS text) IS NULL
+        OR EXISTS (SELECT 1 FROM json_array_elements_text(CAST(:needles AS json)) AS needle
+                    WHERE strpos({_SEARCHED_TEXT}, needle) > 0)
         OR (CAST(:is_number AS integer) = 1 AND {_SEARCHED_TEXT} ~ '[0-9][eE]'))
  ORDER BY id
 """
@@ -635,16 +835,13 @@ SELECT id, job_name, status, params, result FROM jobs
 # --- read ------------------------------------------------------------------------------------------------------------
 
 _LISTED = f"""FROM jobs
- WHERE (CAST(:status AS text) IS NULL OR status = :status) AND (CAST(:job_name AS text) IS NULL OR job_name = :job_name)
-   AND (CAST(:queue AS text) IS NULL OR queue = :queue)
-   AND (CAST(:queues AS json) IS NULL OR queue IN (SELECT json_array_elements_text(CAST(:queues AS json))))
-   AND (CAST(:correlation_id AS text) IS NULL OR correlation_id = :correlation_id)
-   AND (CAST(:before AS text) IS NULL OR id < :before) AND (CAST(:parked AS integer) = 0 OR {PARKED})
+ WHERE {{among}}{_MATCHES}
+   AND (CAST(:before AS text) IS NULL OR id < :before)
  ORDER BY id DESC LIMIT :limit"""
 LIST = f"SELECT {JOB_COLUMNS} {_LISTED}"
 LIST_SUMMARIES = f"{SUMMARIES} {_LISTED}"
 
-# The one statement that reads the whole table, in a session that else avoids that.
+# The only statement that reads the whole table, in a session that avoids that otherwise.
 ALLOW_SCAN: str | None = "SELECT set_config('enable_seqscan', 'on', true)"
 COUNT = f"""
 SELECT job_name, status, count(*) AS count, sum(CASE WHEN {PARKED} THEN 1 ELSE 0 END) AS parked FROM jobs
@@ -661,8 +858,8 @@ SELECT sum(count) AS count
 _DUE_SCHEDULE = "enabled AND (next_run_at IS NULL OR next_run_at <= {now})"
 _KNOWN_NAMES = "SELECT value->>0 FROM json_array_elements(CAST(:known AS json)) AS known (value)"
 
-# What there is to do, and whether rows are labelled as the specs say.
-SURVEY = f"""
+# The kinds of pending work, and whether the rows have the labels of the specs.
+PENDING_WORK = f"""
 SELECT EXISTS (SELECT 1 FROM jobs WHERE status = 'running' AND worker_expires_at < {{now}}) AS has_expired,
        EXISTS (SELECT 1 FROM cron_jobs WHERE {_DUE_SCHEDULE} AND job_name IN ({_KNOWN_NAMES})) AS has_due_schedule,
        EXISTS ({DUE}) OR EXISTS ({any_due(_LIMITED)}) AS has_due_job,
@@ -671,7 +868,7 @@ SELECT EXISTS (SELECT 1 FROM jobs WHERE status = 'running' AND worker_expires_at
                     AND jobs.job_name = name.job_name LIMIT 1) AS former) AS has_mislabelled
 """
 
-# Another program may have written `infinity`, with which nothing can be reckoned.
+# Another program may have written `infinity`, which breaks arithmetic.
 NEXT_DUE = f"""
 SELECT CAST(ceil(extract(epoch FROM min(LEAST(GREATEST(COALESCE(due, timestamptz 'epoch'), timestamptz 'epoch'),
                                               timestamptz '9999-12-31 UTC')) - {{now}}) * 1000) AS bigint) AS wait
@@ -720,8 +917,8 @@ SELECT {SCHEDULE_COLUMNS} FROM cron_jobs
  ORDER BY job_name, name
 """
 
-# The schedule is locked first, and read as it is then: of two schedulers that fire at once the second knows of the
-# slots that the first one fired.
+# The schedule is locked first and then read again: if two schedulers fire at once, the second one sees the slots that
+# the first one fired.
 FIRE = f"""
 WITH schedule AS MATERIALIZED (
   SELECT last_run_at FROM cron_jobs WHERE id = :schedule_id AND enabled FOR UPDATE)

@@ -7,7 +7,8 @@ have datetimes.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import fields
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Any, cast
@@ -15,6 +16,7 @@ from typing import Any, cast
 from pydantic_core import PydanticSerializationError, from_json, to_json
 
 from ..domain.audit import AuditAction, AuditRecord
+from ..domain.history import AttemptRecord, WorkerRecord, WorkerReport
 from ..domain.ids import batch_of, token_of
 from ..domain.interfaces import Row, Value
 from ..domain.record import (
@@ -25,25 +27,29 @@ from ..domain.record import (
     Declaration,
     Failed,
     Heartbeat,
-    JobQuery,
     JobRecord,
     JobStatus,
     JobSummary,
     KnownJob,
     NewJob,
+    Outcome,
     PruneRule,
     Released,
     ScheduleRecord,
     Settlement,
 )
+from ..domain.record import record_of as record_from
+from ..domain.statistics import Counts, FailureGroup, MinuteCounts, QueueState
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MOST_BYTES = 1_000_000  # per parameter; D1 accepts 2,000,000
 _CHEAP_STATEMENTS = ("sqlite", "postgresql")  # the others send or count each statement
 LONG_TEXT = 16_000  # characters; escaping and parsing more costs more than a statement
 _NO_KEYS = [None, None, None]
+_OWN_FIELDS, _SHARED_FIELDS = NewJob._fields[:5], NewJob._fields[5:]  # as in `NewJob.shared`
 _MILLISECOND = timedelta(milliseconds=1)
 _FIRST, _LAST = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
+_OUTCOMES: dict[object, Outcome] = {outcome.value: outcome for outcome in Outcome}
 _STATUSES: dict[object, JobStatus] = {status.value: status for status in JobStatus}
 
 
@@ -94,27 +100,15 @@ def _is_too_long(text: str) -> bool:
 
 def new_job_row(job: NewJob) -> dict[str, Value]:
     """Return a new job as parameters, or as an element of the parameter `jobs`."""
-    return {
-        "id": job.id,
-        "params": job.params,
-        "unique_key": job.unique_key,
-        "concurrency_key": job.concurrency_key,
-        "rate_key": job.rate_key,
-        **shared_parameters(job),
-    }
+    return {**dict(zip(_OWN_FIELDS, job[:5], strict=True)), **shared_parameters(job)}
 
 
 def shared_parameters(job: NewJob) -> dict[str, Value]:
     """Return the shared fields of the jobs of one call, as parameters. Jobs with equal ones share a statement."""
     return {
-        "job_name": job.job_name,
-        "queue": job.queue,
-        "priority": job.priority,
-        "spec_version": job.spec_version,
-        "max_attempts": job.max_attempts,
+        **dict(zip(_SHARED_FIELDS, cast("tuple[Value, ...]", job.shared), strict=True)),
         "scheduled_for": None if job.scheduled_for is None else timestamp(job.scheduled_for),
         "delay": milliseconds(job.delay),
-        "correlation_id": job.correlation_id,
     }
 
 
@@ -147,20 +141,6 @@ def _known_row(job: KnownJob) -> tuple[Value, ...]:
         int(concurrency is not None and not concurrency.by),
         int(rate is not None and not rate.by),
     )
-
-
-def query_parameters(query: JobQuery) -> dict[str, Value]:
-    """Return a query as parameters."""
-    return {
-        "status": query.status,
-        "job_name": query.job_name,
-        "queue": query.queue,
-        "queues": None if query.queues is None else json_of(list(query.queues)),
-        "correlation_id": query.correlation_id,
-        "before": query.before,
-        "limit": query.limit,
-        "parked": int(query.parked),
-    }
 
 
 def schedule_row(schedule: ScheduleRecord) -> dict[str, Value]:
@@ -219,16 +199,20 @@ def outcome_row(settlement: Settlement) -> dict[str, Value]:
         case Completed(result=result):
             return {**common, "kind": "completed", "result": result}
         case Failed(error=error, retry_after=delay):
-            return {**common, "kind": "failed", "error": error, "delay": _milliseconds_or_none(delay)}
+            common |= {"kind": "failed", "error": error, "delay": _milliseconds_or_none(delay)}
         case Released(delay=delay):
-            return {**common, "kind": "released", "delay": _milliseconds_or_none(delay)}
+            common |= {"kind": "released", "delay": _milliseconds_or_none(delay)}
         case Cancelled(reason=reason):
-            return {**common, "kind": "cancelled", "error": reason}
+            common |= {"kind": "cancelled", "error": reason}
+    if settlement.ended is not None:
+        outcome, error_class, traceback = settlement.ended
+        common |= {"ended": outcome, "error_class": error_class, "traceback": traceback}
+    return common
 
 
 def outcome_parameters(settlement: Settlement) -> dict[str, Value]:
     """Return a settlement as parameters of its own statement."""
-    nothing: dict[str, Value] = dict.fromkeys(("result", "error", "delay", "progress", "message"))
+    nothing: dict[str, Value] = dict.fromkeys(("result", "error", "error_class", "delay", "progress", "message"))
     return {**nothing, **outcome_row(settlement), "id": settlement.id}
 
 
@@ -258,6 +242,7 @@ def _claim_of(
     attempt: Value,
     max_attempts: Value,
     correlation_id: Value,
+    headers: Value,
 ) -> Claim:
     job_id = job_id if type(job_id) is str else text_of(job_id)
     return Claim(
@@ -269,58 +254,19 @@ def _claim_of(
         max_attempts if type(max_attempts) is int else integer_of(max_attempts),
         correlation_id if correlation_id is None else text_of(correlation_id),
         token_of(batch, job_id),
+        headers if headers is None else text_of(headers),
     )
 
 
 def record_of(row: Row) -> JobRecord:
     """Return the job of a row."""
-    return JobRecord(
-        id=text_of(row["id"]),
-        job_name=text_of(row["job_name"]),
-        params=text_of(row["params"]),
-        status=status_of(row["status"]),
-        created_at=time_of(row["created_at"]) or EPOCH,
-        updated_at=time_of(row["updated_at"]) or EPOCH,
-        queue=text_of(row["queue"]),
-        priority=integer_of(row["priority"]),
-        spec_version=integer_of(row["spec_version"]),
-        result=_text_or_none(row["result"]),
-        progress=integer_of(row["progress"]),
-        progress_message=_text_or_none(row["progress_message"]),
-        error=_text_or_none(row["error"]),
-        attempt_count=integer_of(row["attempt_count"]),
-        max_attempts=integer_of(row["max_attempts"]),
-        scheduled_for=time_of(row["scheduled_for"]),
-        worker_started_at=time_of(row["worker_started_at"]),
-        worker_expires_at=time_of(row["worker_expires_at"]),
-        completed_at=time_of(row["completed_at"]),
-        correlation_id=_text_or_none(row["correlation_id"]),
-        unique_key=_text_or_none(row["unique_key"]),
-        cancel_requested=bool(row["cancel_requested"]),
-        fencing_token=_text_or_none(row["fencing_token"]),
-        concurrency_key=_text_or_none(row["concurrency_key"]),
-        rate_key=_text_or_none(row["rate_key"]),
-    )
+    return record_from({name: read(row[name]) for name, read in _RECORD_READERS.items()})
 
 
 def summary_of(row: Row) -> JobSummary:
     """Return the summary of the job of a row."""
-    return JobSummary(
-        id=text_of(row["id"]),
-        job_name=text_of(row["job_name"]),
-        status=status_of(row["status"]),
-        is_parked=bool(row["parked"]),
-        queue=text_of(row["queue"]),
-        priority=integer_of(row["priority"]),
-        progress=integer_of(row["progress"]),
-        progress_message=_text_or_none(row["progress_message"]),
-        attempt_count=integer_of(row["attempt_count"]),
-        max_attempts=integer_of(row["max_attempts"]),
-        created_at=time_of(row["created_at"]) or EPOCH,
-        updated_at=time_of(row["updated_at"]) or EPOCH,
-        scheduled_for=time_of(row["scheduled_for"]),
-        completed_at=time_of(row["completed_at"]),
-    )
+    values: dict[str, Any] = {name: read(row[name]) for name, read in _SUMMARY_READERS.items()}
+    return JobSummary(**values)
 
 
 def schedule_of(row: Row) -> ScheduleRecord:
@@ -351,6 +297,88 @@ def audit_of(row: Row) -> AuditRecord:
         target=text_of(row["target"]),
         job_name=_text_or_none(row["job_name"]),
         detail=_text_or_none(row["detail"]),
+    )
+
+
+def attempt_of(row: Row) -> AttemptRecord:
+    """Return the attempt of a row."""
+    return AttemptRecord(
+        job_id=text_of(row["job_id"]),
+        attempt=integer_of(row["attempt"]),
+        outcome=_OUTCOMES.get(row["outcome"], Outcome.FAILED),
+        error=_text_or_none(row["error"]),
+        error_class=_text_or_none(row["error_class"]),
+        traceback=_text_or_none(row["traceback"]),
+        worker_id=_text_or_none(row["worker_id"]),
+        started_at=time_of(row["started_at"]) or EPOCH,
+        ended_at=time_of(row["ended_at"]) or EPOCH,
+    )
+
+
+def queue_state_of(row: Row) -> QueueState:
+    """Return the state of a queue of a row."""
+    pending, due = integer_of(row["pending"]), integer_of(row["due"])
+    return QueueState(
+        queue=text_of(row["queue"]),
+        job_name=text_of(row["job_name"]),
+        due=due,
+        oldest_due_at=time_of(row["oldest"]) if due else None,
+        scheduled=pending - due,
+        running=integer_of(row["running"]),
+        failed=integer_of(row["failed"]),
+        parked=integer_of(row["parked"]),
+    )
+
+
+def failure_group_of(row: Row) -> FailureGroup:
+    """Return the group of failures of a row."""
+    return FailureGroup(
+        job_name=text_of(row["job_name"]),
+        error_class=_text_or_none(row["error_class"]),
+        count=integer_of(row["count"]),
+        newest_id=text_of(row["newest_id"]),
+        error=_text_or_none(row["error"]),
+        failed_at=time_of(row["failed_at"]),
+    )
+
+
+def minute_counts_of(row: Row) -> MinuteCounts:
+    """Return the counts of a row. The row of 1970 has the totals."""
+    minute = time_of(row["minute"])
+    counts = Counts(integer_of(row["completed"]), integer_of(row["failed"]), integer_of(row["retried"]))
+    return MinuteCounts(None if minute == EPOCH else minute, text_of(row["queue"]), text_of(row["job_name"]), counts)
+
+
+def worker_parameters(report: WorkerReport) -> dict[str, Value]:
+    """Return the report of a worker as parameters."""
+    return {
+        "id": report.id,
+        "host": report.host,
+        "pid": report.pid,
+        "queues": None if report.queues is None else json_of(report.queues),
+        "concurrency": report.concurrency,
+        "version": report.version,
+        "known": json_of(report.known),
+    }
+
+
+def worker_of(row: Row) -> WorkerRecord:
+    """Return the worker of a row."""
+    queues, known = row["queues"], from_json(text_of(row["known"]))
+    return WorkerRecord(
+        report=WorkerReport(
+            id=text_of(row["id"]),
+            host=text_of(row["host"]),
+            pid=integer_of(row["pid"]),
+            queues=None if queues is None else tuple(from_json(text_of(queues))),
+            concurrency=integer_of(row["concurrency"]),
+            version=text_of(row["version"]),
+            known=tuple((name, version) for name, version in known),
+        ),
+        started_at=time_of(row["started_at"]) or EPOCH,
+        last_seen_at=time_of(row["last_seen_at"]) or EPOCH,
+        is_alive=bool(row["is_alive"]),
+        running=integer_of(row["running"]),
     )
 
 
@@ -411,3 +439,18 @@ def _time_of(value: Value) -> datetime | None:
         return None if value is None else EPOCH + duration_of(value)
     except OverflowError:
         return _FIRST if integer_of(value) < 0 else _LAST
+
+
+_READERS: Mapping[str, Callable[[Value], object]] = {
+    "str": text_of,
+    "str | None": _text_or_none,
+    "int": integer_of,
+    "bool": bool,
+    "datetime": lambda value: time_of(value) or EPOCH,
+    "datetime | None": time_of,
+    "JobStatus": status_of,
+}
+"""How to read a column, by the annotation of its field."""
+
+_RECORD_READERS = {field.name: _READERS[str(field.type)] for field in fields(JobRecord)}
+_SUMMARY_READERS = {field.name: _READERS[str(field.type)] for field in fields(JobSummary)}

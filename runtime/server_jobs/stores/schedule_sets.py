@@ -1,14 +1,14 @@
 """The statements by which workers declare the schedules of their registries, as templates for both dialects.
 
-Which set of schedules is current for a job is noted in rows of `job_starts`, as the place of the pruner is; no job has
-such names, and nobody forgets the rows:
+Rows of `job_starts` record the current set of schedules of a job, like the cursor of the pruner. No job has these
+names, and the rows are never deleted:
 
     id                          job_name         rate_key
     (schedules) JOB             (schedules)      the fingerprint of the current set; started_at: when a worker had it
-    (schedules) JOB FINGERPRINT (schedules) JOB  `applied` if the rows of cron_jobs are as this known set says
+    (schedules) JOB FINGERPRINT (schedules) JOB  `applied` if the rows of cron_jobs match this known set
     (schedule) ID               (schedule)       `declared`, or `withdrawn` if a worker has disabled the schedule
 
-{sets}, {schedules}, {grace} and {far} stand for what the dialects write differently.
+{sets}, {schedules}, {grace} and {far} stand for parts that differ between the dialects.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _UNDECLARED = f"enabled AND job_name IN {_OURS} AND id NOT IN (SELECT id FROM {{
 _IS_WITHDRAWN = """EXISTS (SELECT 1 FROM job_starts
                WHERE job_starts.id = '(schedule) ' || cron_jobs.id AND job_starts.rate_key = 'withdrawn')"""
 
-# A set that was never seen becomes the current one; one that was seen does if no worker has had the current one lately.
+# An unknown set becomes the current one. A known set does so only if no worker has declared the current one lately.
 TAKE_OVER = """
 INSERT INTO job_starts (id, job_name, rate_key, started_at, expires_at)
 SELECT '(schedules) ' || job_name, '(schedules)', fingerprint, {now}, {far}

@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Container, Iterable, Iterator, Mapping, Sequence
-from datetime import datetime, timedelta
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from itertools import groupby, islice, zip_longest
 from operator import attrgetter
+from types import MappingProxyType
 from typing import NoReturn, TypeGuard, TypeVar
 
-from ..domain.audit import APPLICATION, AUDIT_RETENTION, AuditAction, AuditQuery, AuditRecord, log_entry
+from ..domain.audit import APPLICATION, AUDIT_RETENTION, AuditAction, AuditQuery, AuditRecord, log_entries, log_entry
 from ..domain.clock import Clock
+from ..domain.history import (
+    MOST_AHEAD,
+    WORKER_RETENTION,
+    AttemptRecord,
+    Blockers,
+    WorkerRecord,
+    WorkerReport,
+)
 from ..domain.ids import new_batch, new_job_id
 from ..domain.interfaces import Database, Row, Statement, Value
-from ..domain.lifecycle import is_repairable, why_unrepairable
+from ..domain.lifecycle import is_repairable, unrepairable_reason
 from ..domain.record import (
+    EVERY_JOB,
     PRUNE_STEP,
     Cancellation,
     Claim,
@@ -25,24 +35,28 @@ from ..domain.record import (
     Expired,
     Firing,
     Heartbeat,
-    Hold,
     Inserted,
     JobCount,
+    JobFilter,
     JobQuery,
     JobRecord,
     JobStatus,
     JobSummary,
+    KnownJob,
+    LeaseAnswer,
     NewJob,
     PausedQueue,
+    PendingWork,
     Pruned,
     PruneRule,
     PruneStep,
     Repair,
+    Retrial,
     ScheduleRecord,
     Settlement,
-    Survey,
 )
-from ..domain.search import Found, FoundJob, SearchStep, search_document
+from ..domain.search import MOST_CANDIDATES, FindStep, Found, FoundJob, search_document
+from ..domain.statistics import COUNT_RETENTION, FailureGroup, JobCounts, MinuteCounts, QueueState
 from ..domain.text_limits import LONGEST_NAME, check_text, is_storable
 from ..errors import (
     DatabaseError,
@@ -53,13 +67,16 @@ from ..errors import (
     SchemaMissingError,
 )
 from .claims import Claims
-from .dialect import statements_of
+from .dialect import dialect_of
+from .job_filters import NO_FILTER, candidates, count_of, filter_parameters, scanned, scanned_rows
 from .rows import (
     EPOCH,
+    attempt_of,
     audit_of,
     claims_of,
     declaration_row,
     duration_of,
+    failure_group_of,
     heartbeat_row,
     integer_of,
     is_large,
@@ -68,12 +85,13 @@ from .rows import (
     json_objects,
     json_of,
     milliseconds,
+    minute_counts_of,
     new_job_row,
     outcome_parameters,
     outcome_row,
     own_values,
     prune_rules,
-    query_parameters,
+    queue_state_of,
     record_of,
     request_parameters,
     result_text,
@@ -86,12 +104,15 @@ from .rows import (
     time_of,
     timestamp,
     unpacked,
+    worker_of,
+    worker_parameters,
 )
 
 H = TypeVar("H", bound=Heartbeat | Settlement)
 
 _Call = tuple[Statement, Mapping[str, Value]]
 
+_END_OF_TIME = timestamp(datetime(9999, 1, 1, tzinfo=UTC))
 _AT_ONCE = 1000  # rows per statement, so that its memory stays small
 _shared = attrgetter("shared")
 _TRIES = 5  # the job with the unique key may finish between two statements
@@ -107,13 +128,14 @@ class SqlStore:
         self.database = database
         self.name = database.name
         self._clock = clock
-        self._statements = statements_of(database)
+        self._dialect = dialect_of(database)
+        self._statements = self._dialect.statements
         self._made: dict[tuple[str, bool], Statement] = {}
         self._claims = Claims(database, self._call, self._waiting_call, clock)
 
     async def open(self) -> None:
         await self.database.open()
-        if not self.database.opens_once:
+        if not self._dialect.checks_at_open:
             return  # the first statement reports a missing table
         try:
             await self._run(self._statements.PROBE)
@@ -126,11 +148,11 @@ class SqlStore:
         await self.database.close()
 
     async def ping(self) -> None:
-        await self._run(self._statements.PING if self.database.opens_once else self._statements.PROBE)
+        await self._run(self._statements.PING if self._dialect.checks_at_open else self._statements.PROBE)
 
     def watch(self, wake: Callable[[], None]) -> Callable[[], None]:
-        def woken() -> None:
-            if self.database.watches_for_jobs:
+        def woken(*, is_for_jobs: bool) -> None:
+            if is_for_jobs:
                 self._claims.expect()
             wake()
 
@@ -163,7 +185,7 @@ class SqlStore:
                 continue
             shared = shared_parameters(chunk[0])
             for text in json_objects(_by_id(chunk)):
-                if self.database.packs_rows and packed is not None and inserted is not None:
+                if self._dialect.packs_rows and packed is not None and inserted is not None:
                     yield call(packed, **shared, jobs=text)
                     yield self._call(inserted)
                 else:
@@ -177,8 +199,8 @@ class SqlStore:
         if len(created) == len(jobs):
             return [Inserted(job.id, True) for job in jobs]
         keys = [job.unique_key for job in jobs if job.unique_key is not None]
-        holders = await self._holders(keys, [job.id for job in jobs]) if keys else []
-        return _inserted(jobs, created, holders)
+        owners = await self._key_owners(keys, [job.id for job in jobs]) if keys else []
+        return _inserted(jobs, created, owners)
 
     async def start(self, job: NewJob, lease: timedelta) -> Claim:
         batch = new_batch()
@@ -189,9 +211,9 @@ class SqlStore:
             )
             if started:
                 return claims_of(started, batch)[0]
-            holders = await self._holders([job.unique_key], [job.id])
-            if holders:
-                raise DuplicateJobError(job.unique_key or job.id, text_of(holders[0]["id"]))
+            owners = await self._key_owners([job.unique_key], [job.id])
+            if owners:
+                raise DuplicateJobError(job.unique_key or job.id, text_of(owners[0]["id"]))
         return _raise_unsettled(job)
 
     async def claim(self, request: ClaimRequest) -> Sequence[Claim]:
@@ -207,17 +229,26 @@ class SqlStore:
             job_id,
             **request_parameters(request),
             lease=milliseconds(request.lease),
+            worker_id=request.worker_id,
             batch=batch,
         )
         return claims_of(rows, batch)[0] if rows else None
 
-    async def renew(self, heartbeats: Sequence[Heartbeat], lease: timedelta) -> Sequence[Hold]:
-        answers = [Hold.LOST for _ in heartbeats]
-        async for index, row in self._written(
-            self._statements.RENEW, heartbeats, heartbeat_row, lease=milliseconds(lease)
-        ):
+    async def renew(
+        self, heartbeats: Sequence[Heartbeat], lease: timedelta, workers: Sequence[WorkerReport] = ()
+    ) -> Sequence[LeaseAnswer]:
+        answers = [LeaseAnswer.LOST for _ in heartbeats]
+        of, lasts = self._statements, {"lease": milliseconds(lease)}
+        reports = [self._call(of.REPORT_WORKER, **worker_parameters(worker), **lasts) for worker in workers]
+        async for index, row in self._written(of.RENEW, heartbeats, heartbeat_row, lasts, reports):
             is_cancelled = row["cancel_requested"]
-            answers[index] = Hold.BUSY if is_cancelled is None else Hold.CANCEL_REQUESTED if is_cancelled else Hold.HELD
+            answers[index] = (
+                LeaseAnswer.BUSY
+                if is_cancelled is None
+                else LeaseAnswer.CANCEL_REQUESTED
+                if is_cancelled
+                else LeaseAnswer.RENEWED
+            )
         return answers
 
     async def settle(self, settlements: Sequence[Settlement]) -> Sequence[JobStatus | None]:
@@ -235,7 +266,7 @@ class SqlStore:
                 calls += [self._call(sql, items=text) for sql in self._complete()]
             if len(results) < len(batch):
                 others = {one.id: outcome_row(one) for one in batch if not _is_plain(one)}
-                calls += [self._call(self._statements.SETTLE, items=text) for text in json_objects(others) if others]
+                calls += [call for text in json_objects(others) if others for call in self._ending(text)]
             places += [group] * (len(calls) - len(places))
         if calls:
             for group, rows in zip(places, await self.database.run(*calls), strict=True):
@@ -245,11 +276,20 @@ class SqlStore:
                     answers[group[job_id]] = status
         return answers
 
+    def _ending(self, items: str) -> Iterator[_Call]:
+        if self._statements.RECORD_ATTEMPTS is not None and '"ended":' in items:
+            yield self._call(self._statements.RECORD_ATTEMPTS, items=items)
+        yield self._call(self._statements.SETTLE, items=items)
+
     async def expire(self, *, jitter: timedelta, except_for: Sequence[str] = ()) -> Sequence[Expired]:
         tokens, most = json_of(list(except_for)), self._statements.MOST_EXPIRED
         expired: list[Expired] = []
+        record = self._statements.RECORD_EXPIRED
+        calls = [self._call(self._statements.EXPIRE, jitter=milliseconds(jitter), except_for=tokens)]
+        if record is not None:
+            calls.insert(0, self._call(record, except_for=tokens))
         while True:
-            rows = await self._run(self._statements.EXPIRE, jitter=milliseconds(jitter), except_for=tokens)
+            *_, rows = await self.database.run(*calls)
             expired += [
                 Expired(text_of(row["id"]), text_of(row["job_name"]), JobStatus(text_of(row["status"]))) for row in rows
             ]
@@ -257,25 +297,49 @@ class SqlStore:
                 return expired
 
     async def cancel(self, job_id: str, *, by: str = APPLICATION) -> Cancellation:
-        changed = await self._changed(self._statements.AUDIT_CANCEL, self._statements.CANCEL, by, id=job_id)
-        if not changed:
-            if await self.get(job_id) is None:
-                raise JobNotFoundError(job_id)
-            return Cancellation.FINISHED
-        cancelled = changed[0]["status"] == JobStatus.CANCELLED
-        log_entry(AuditAction.CANCEL, by, job_id, None if cancelled else "asked to stop")
-        return Cancellation.CANCELLED if cancelled else Cancellation.REQUESTED
+        (answer,) = await self.cancel_many([job_id], by=by)
+        if answer is Cancellation.NOT_FOUND:
+            raise JobNotFoundError(job_id)
+        return answer
+
+    async def cancel_many(
+        self, job_ids: Sequence[str], *, among: JobFilter = EVERY_JOB, by: str = APPLICATION, detail: str | None = None
+    ) -> Sequence[Cancellation]:
+        of = self._statements
+        changed = await self._moved(AuditAction.CANCEL, (of.AUDIT_CANCEL, of.CANCEL), job_ids, among, by, detail)
+        answers = {
+            job_id: Cancellation.CANCELLED if row["status"] == JobStatus.CANCELLED else Cancellation.REQUESTED
+            for job_id, row in changed.items()
+        }
+        answers |= dict.fromkeys(await self._unchanged(job_ids, answers, among), Cancellation.FINISHED)
+        return [answers.get(job_id, Cancellation.NOT_FOUND) for job_id in job_ids]
 
     async def retry(self, job_id: str, *, by: str = APPLICATION) -> None:
         for _ in range(_TRIES):
-            if await self._changed(self._statements.AUDIT_RETRY, self._statements.RETRY, by, id=job_id):
-                log_entry(AuditAction.RETRY, by, job_id)
+            if await self._retry([job_id], EVERY_JOB, by, None):
                 return
             record = await self.get(job_id)
             if record is None:
                 raise JobNotFoundError(job_id)
             await self._refuse_retry(record)
         raise DatabaseError(f"the job {job_id} and those with its unique key change too fast to retry it; try again")
+
+    async def retry_many(
+        self, job_ids: Sequence[str], *, among: JobFilter = EVERY_JOB, by: str = APPLICATION, detail: str | None = None
+    ) -> Sequence[Retrial]:
+        answers = dict.fromkeys(await self._retry(job_ids, among, by, detail), Retrial.RETRIED)
+        for job_id, status in (await self._unchanged(job_ids, answers, among)).items():
+            is_retryable = status in (JobStatus.FAILED, JobStatus.CANCELLED)
+            answers[job_id] = Retrial.DUPLICATE if is_retryable else Retrial.NOT_RETRYABLE
+        return [answers.get(job_id, Retrial.NOT_FOUND) for job_id in job_ids]
+
+    async def _retry(self, job_ids: Sequence[str], among: JobFilter, by: str, detail: str | None) -> Mapping[str, Row]:
+        of = self._statements
+        retried = await self._moved(AuditAction.RETRY, (of.AUDIT_RETRY, of.RETRY), job_ids, among, by, detail)
+        if retried:
+            self._claims.expect()
+            self.database.announce()
+        return retried
 
     async def repair(self, repair: Repair, *, by: str = APPLICATION) -> None:
         before = repair.instead_of
@@ -298,27 +362,21 @@ class SqlStore:
             if record is None:
                 raise JobNotFoundError(before.id)
             if not is_repairable(record, repair):
-                raise JobNotRepairableError(record.id, why_unrepairable(record))
+                raise JobNotRepairableError(record.id, unrepairable_reason(record))
             await self._refuse_duplicate(record)
         raise DatabaseError(
             f"the job {before.id} and those with its unique key change too fast to repair it; try again"
         )
 
     async def delete(
-        self, job_ids: Sequence[str], *, by: str = APPLICATION, detail: str | None = None
+        self, job_ids: Sequence[str], *, among: JobFilter = EVERY_JOB, by: str = APPLICATION, detail: str | None = None
     ) -> Sequence[Deletion]:
-        ids = [job_id for job_id in job_ids if is_storable(job_id)]
-        deleted: set[str] = set()
-        for some in json_lists(ids) if ids else ():
-            rows = await self._changed(
-                self._statements.AUDIT_DELETE, self._statements.DELETE, by, ids=some, detail=detail
-            )
-            deleted |= {text_of(row["id"]) for row in rows}
-        for job_id in deleted:
-            log_entry(AuditAction.DELETE, by, job_id, detail)
-        rest = [job_id for job_id in ids if job_id not in deleted]
-        running = {text_of(row["id"]) for row in await self._holders([], rest)} if rest else set()
-        return [_deletion(job_id, deleted, running) for job_id in job_ids]
+        of = self._statements
+        sqls = (of.AUDIT_DELETE, of.DELETE_ATTEMPTS, of.DELETE)
+        deleted = await self._moved(AuditAction.DELETE, sqls, job_ids, among, by, detail)
+        answers = dict.fromkeys(deleted, Deletion.DELETED)
+        answers |= dict.fromkeys(await self._unchanged(job_ids, answers, among), Deletion.RUNNING)
+        return [answers.get(job_id, Deletion.NOT_FOUND) for job_id in job_ids]
 
     async def audit_log(self, query: AuditQuery) -> Sequence[AuditRecord]:
         rows = await self._run(
@@ -335,46 +393,73 @@ class SqlStore:
     async def forget_audit(self) -> int:
         return len(await self._run(self._statements.FORGET_AUDIT, age=milliseconds(AUDIT_RETENTION)))
 
-    async def search(self, step: SearchStep) -> Found:
-        looked_at: dict[str, Value] = {"after": step.after, "limit": step.limit}
-        first = step.conditions[0]
-        ranges, rows = await self.database.run(
-            self._call(self._statements.SEARCH_RANGE, **looked_at),
-            self._call(
-                self._statements.SEARCH,
-                **looked_at,
-                job_name=step.job_name,
-                part=first.part,
-                needles=json_of(first.needles()),
-                is_number=int(first.is_number),
-            ),
-        )
-        jobs = (
-            search_document(
-                step,
-                FoundJob(text_of(row["id"]), text_of(row["job_name"]), status_of(row["status"])),
-                text_of(row["params"]),
-                None if row["result"] is None else text_of(row["result"]),
-            )
-            for row in rows
-        )
-        is_last = integer_of(ranges[0]["count"]) < step.limit
-        return Found(tuple(job for job in jobs if job), None if is_last else text_of(ranges[0]["last"]))
-
     async def get(self, job_id: str) -> JobRecord | None:
         rows = await self._run_by_id(self._statements.GET, job_id)
         return record_of(rows[0]) if rows else None
 
     async def list_jobs(self, query: JobQuery) -> Sequence[JobRecord]:
-        return [record_of(row) for row in await self._run(self._statements.LIST, **query_parameters(query))]
+        return [record_of(row) for row in await self._listed(self._statements.LIST, query)]
 
     async def summary(self, job_id: str) -> JobSummary | None:
         rows = await self._run_by_id(self._statements.SUMMARY, job_id)
         return summary_of(rows[0]) if rows else None
 
     async def list_summaries(self, query: JobQuery) -> Sequence[JobSummary]:
-        rows = await self._run(self._statements.LIST_SUMMARIES, **query_parameters(query))
-        return [summary_of(row) for row in rows]
+        return [summary_of(row) for row in await self._listed(self._statements.LIST_SUMMARIES, query)]
+
+    async def _listed(self, sql: str, query: JobQuery) -> Sequence[Row]:
+        parameters = {**filter_parameters(query), "before": query.before, "limit": query.limit}
+        if query.ids is not None:
+            parameters["ids"] = _ids_or_none(query.ids)
+        among = "" if query.ids is None else self._statements.AMONG_IDS
+        return await self._run(sql.replace("{among}", among), **parameters)
+
+    async def find(self, step: FindStep) -> Found:
+        first = step.filter.where[0] if step.filter.where else None
+        if first is not None and first.column is not None and first.has_usable_index:
+            source = candidates(first.column, self._statements.value)
+            lookup: dict[str, Value] = {"value": first.indexed_value, "most": MOST_CANDIDATES + 1}
+            try:
+                (found,) = await self._run(count_of(source), **lookup)
+            except DatabaseError as error:
+                if not isinstance(error, SchemaMissingError) and "no such" not in str(error):
+                    raise
+            else:  # the database has the view
+                if integer_of(found["count"]) <= MOST_CANDIDATES:
+                    return await self._find(step, source, lookup)
+        return await self._find(step)
+
+    async def _find(
+        self, step: FindStep, source: str = "jobs", lookup: Mapping[str, Value] = MappingProxyType({})
+    ) -> Found:
+        query = scanned(step, source)
+        place: dict[str, Value] = {"limit": step.size, **lookup}
+        if ":after" in query:
+            place["after"] = step.after
+        first = step.filter.where[0] if step.filter.where else None
+        ranges, rows = await self.database.run(
+            self._call(self._statements.FIND_RANGE.replace("{scanned}", query), **place),
+            self._call(
+                self._statements.FIND.replace("{rows}", scanned_rows(step, source)),
+                **place,
+                **filter_parameters(step.filter),
+                part=None if first is None else first.part,
+                needles=json_of(first.needles() if first else []),
+                is_number=int(first is not None and first.is_number),
+            ),
+        )
+        jobs = (
+            search_document(
+                step.filter,
+                FoundJob(text_of(row["id"]), text_of(row["job_name"]), status_of(row["status"])),
+                "" if row["params"] is None else text_of(row["params"]),
+                None if row["result"] is None else text_of(row["result"]),
+            )
+            for row in (reversed(rows) if step.newest_first else rows)
+        )
+        is_last = integer_of(ranges[0]["count"]) < step.size
+        last = ranges[0]["first" if step.newest_first else "last"]
+        return Found(tuple(job for job in jobs if job), None if is_last else text_of(last))
 
     async def count_jobs(self, *, since: datetime | None = None) -> Sequence[JobCount]:
         count = self._call(self._statements.COUNT, since=None if since is None else timestamp(since))
@@ -394,11 +479,11 @@ class SqlStore:
         rows = await self._run(self._statements.COUNT_DUE, **request_parameters(request))
         return integer_of(rows[0]["count"])
 
-    async def survey(self, request: ClaimRequest) -> Survey:
-        (row,) = await self._run(self._statements.SURVEY, **request_parameters(request))
+    async def pending_work(self, request: ClaimRequest) -> PendingWork:
+        (row,) = await self._run(self._statements.PENDING_WORK, **request_parameters(request))
         if not row["has_mislabelled"]:
             self._claims.note_labelled(request)
-        return Survey(bool(row["has_expired"]), bool(row["has_due_schedule"]), bool(row["has_due_job"]))
+        return PendingWork(bool(row["has_expired"]), bool(row["has_due_schedule"]), bool(row["has_due_job"]))
 
     async def next_due(self, request: ClaimRequest) -> timedelta | None:
         rows = await self._run(self._statements.NEXT_DUE, **request_parameters(request))
@@ -491,10 +576,12 @@ class SqlStore:
 
     async def prune(self, step: PruneStep) -> Pruned:
         looked_at: dict[str, Value] = {"after": step.after, "limit": step.limit}
+        among: dict[str, Value] = {**filter_parameters(step.among), "ids": _ids_or_none(step.ids)}
         rules = prune_rules(step.rules)
-        sql = self._statements.PRUNABLE if step.dry_run else self._statements.PRUNE
-        ranges, pruned = await self.database.run(
-            self._call(self._statements.PRUNE_RANGE, **looked_at), self._call(sql, **looked_at, rules=rules)
+        sqls = [self._statements.PRUNABLE] if step.dry_run else self._prune()
+        ranges, *_, pruned = await self.database.run(
+            self._call(self._statements.PRUNE_RANGE, **looked_at),
+            *(self._call(sql, **looked_at, **among, rules=rules) for sql in sqls),
         )
         is_last = integer_of(ranges[0]["count"]) < step.limit
         return Pruned(len(pruned), None if is_last else text_of(ranges[0]["last"]))
@@ -507,17 +594,93 @@ class SqlStore:
         after = text_of(moved[0]["after"])
         if not moved[0]["has_expired"]:
             return Pruned(0, after or None)
-        return Pruned(len(await self._run(self._statements.PRUNE, **step, after=after)), after)
+        calls = (self._call(sql, **step, **NO_FILTER, ids=None, after=after) for sql in self._prune())
+        *_, pruned = await self.database.run(*calls)
+        return Pruned(len(pruned), after)
+
+    def _prune(self) -> Sequence[str]:
+        attempts = self._statements.PRUNE_ATTEMPTS
+        return [self._statements.PRUNE] if attempts is None else [attempts, self._statements.PRUNE]
+
+    async def queue_states(self) -> Sequence[QueueState]:
+        return [queue_state_of(row) for row in await self._run(self._statements.QUEUE_STATES)]
+
+    async def failure_groups(self) -> Sequence[FailureGroup]:
+        return [failure_group_of(row) for row in await self._run(self._statements.FAILURE_GROUPS)]
+
+    async def add_counts(self, counts: Sequence[JobCounts]) -> None:
+        if counts:
+            rows = [{"queue": one.queue, "job_name": one.job_name, **one.counts._asdict()} for one in counts]
+            await self._run(self._statements.ADD_COUNTS, counts=json_of(rows))
+
+    async def finished_counts(self, *, since: datetime | None) -> Sequence[MinuteCounts]:
+        first, last = (0, 0) if since is None else (max(1, timestamp(since)), _END_OF_TIME)
+        rows = await self._run(self._statements.FINISHED_COUNTS, since=first, until=last)
+        return [minute_counts_of(row) for row in rows]
+
+    async def forget_counts(self) -> int:
+        return len(await self._run(self._statements.FORGET_COUNTS, age=milliseconds(COUNT_RETENTION)))
+
+    async def attempts(self, job_id: str) -> Sequence[AttemptRecord]:
+        return [attempt_of(row) for row in await self._run_by_id(self._statements.ATTEMPTS, job_id)]
+
+    async def blockers(self, record: JobRecord, job: KnownJob | None, known: Sequence[tuple[str, int]]) -> Blockers:
+        of, name = self._statements, record.job_name
+        concurrency, rate = (None, None) if job is None else (job.concurrency, job.rate)
+        calls = [
+            self._call(
+                of.AHEAD,
+                known=json_of(known),
+                queue=record.queue,
+                priority=record.priority,
+                due=timestamp(record.scheduled_for or EPOCH),
+                id=record.id,
+                most=MOST_AHEAD,
+            )
+        ]
+        if concurrency is not None:
+            calls.append(self._call(of.HOLDERS, job_name=name, concurrency_key=record.concurrency_key or ""))
+        if rate is not None:
+            key, period = record.rate_key or "", milliseconds(rate.per)
+            calls.append(self._call(of.RATE_FREE_AT, job_name=name, rate_key=key, period=period, limit=rate.limit))
+        (row,), *limits = await self.database.run(*calls)
+        held = limits[0] if concurrency is not None else ()
+        is_full = concurrency is not None and bool(held) and integer_of(held[0]["count"]) >= concurrency.limit
+        free = [] if rate is None else [time_of(found["free_at"]) for found in limits[-1]]
+        return Blockers(
+            now=time_of(row["now"]) or EPOCH,
+            ahead=integer_of(row["ahead"]),
+            holders=tuple(text_of(found["id"]) for found in held) if is_full else (),
+            rate_free_at=free[0] if free else None,
+        )
+
+    async def workers(self) -> Sequence[WorkerRecord]:
+        return [worker_of(row) for row in await self._run(self._statements.WORKERS)]
+
+    async def held_jobs(self, worker_id: str) -> Sequence[str]:
+        return [text_of(row["id"]) for row in await self._run_by_id(self._statements.HELD_JOBS, worker_id)]
+
+    async def remove_worker(self, worker_id: str) -> None:
+        await self._run(self._statements.REMOVE_WORKER, id=worker_id)
+
+    async def forget_workers(self) -> int:
+        return len(await self._run(self._statements.FORGET_WORKERS, age=milliseconds(WORKER_RETENTION)))
 
     async def _written(
-        self, sql: str, items: Sequence[H], encode: Callable[[H], dict[str, Value]], **parameters: Value
+        self,
+        sql: str,
+        items: Sequence[H],
+        encode: Callable[[H], dict[str, Value]],
+        parameters: Mapping[str, Value],
+        more: Sequence[_Call],
     ) -> AsyncIterator[tuple[int, Row]]:
-        """Write under the fence. Return the position of each written item, with its row.
+        """Write under the fence, with `more` in the same transaction. Return the position of each written item, with
+        its row.
 
         A statement answers by job id. Two items of one job (an old and a new claim) therefore go into two statements
         of the same transaction.
         """
-        if not items:
+        if not items and not more:
             return
         encoded = [
             (group, text)
@@ -525,7 +688,7 @@ class SqlStore:
             for text in json_objects({job_id: encode(items[index]) for job_id, index in group.items()})
         ]
         calls = [self._call(sql, items=text, **parameters) for _, text in encoded]
-        for (group, _), rows in zip(encoded, await self.database.run(*calls), strict=True):
+        for (group, _), rows in zip(encoded, await self.database.run(*calls, *more), strict=False):
             for row in rows:
                 yield group[text_of(row["id"])], row
 
@@ -533,8 +696,45 @@ class SqlStore:
         return isinstance(settlement, Completed) and is_large(settlement.result, self.name)
 
     def _complete(self) -> Sequence[str]:
-        packed = self._statements.PACKED_COMPLETE if self.database.packs_rows else None
+        packed = self._statements.PACKED_COMPLETE if self._dialect.packs_rows else None
         return packed or (self._statements.COMPLETE,)
+
+    async def _moved(
+        self,
+        action: AuditAction,
+        sqls: Sequence[str | None],
+        job_ids: Sequence[str],
+        among: JobFilter,
+        by: str,
+        detail: str | None,
+    ) -> dict[str, Row]:
+        """Execute a manual move of many jobs, with its entries in the audit log. Return the changed rows by id.
+
+        An id that no database can store matches nothing.
+        """
+        ids = [job_id for job_id in job_ids if is_storable(job_id)]
+        moved: dict[str, Row] = {}
+        for some in json_lists(ids) if ids else ():
+            given: dict[str, Value] = {"ids": some, **filter_parameters(among)}
+            entry: dict[str, Value] = {"audit_id": new_job_id(), "actor": by, "detail": detail}
+            *_, rows, _ = await self.database.run(
+                *(self._call(sql, **given, **(entry if ":actor" in sql else {})) for sql in sqls if sql is not None),
+                self._call(self._statements.FORGET_AUDIT, age=milliseconds(AUDIT_RETENTION)),
+            )
+            moved |= {text_of(row["id"]): row for row in rows}
+        log_entries(action, by, list(moved), detail)
+        return moved
+
+    async def _unchanged(
+        self, job_ids: Sequence[str], changed: Mapping[str, object], among: JobFilter
+    ) -> dict[str, JobStatus]:
+        """Return the other jobs that are stored and match the filter, with their status."""
+        rest = [job_id for job_id in job_ids if job_id not in changed and is_storable(job_id)]
+        statuses: dict[str, JobStatus] = {}
+        for some in json_lists(rest) if rest else ():
+            rows = await self._run(self._statements.STATUSES, ids=some, **filter_parameters(among))
+            statuses |= {text_of(row["id"]): status_of(row["status"]) for row in rows}
+        return statuses
 
     async def _changed(self, audit: str, sql: str, by: str, **parameters: Value) -> Sequence[Row]:
         """Execute a manual change, with audit entries for the changed rows, and return these rows.
@@ -545,10 +745,9 @@ class SqlStore:
             return ()
         entry: dict[str, Value] = {"audit_id": new_job_id(), "actor": by}
         wanted = {name: value for name, value in parameters.items() if f":{name}" in audit}
-        own = {name: value for name, value in parameters.items() if name != "detail"}
         _, rows, _ = await self.database.run(
             self._call(audit, **entry, **wanted),
-            self._call(sql, **own),
+            self._call(sql, **parameters),
             self._call(self._statements.FORGET_AUDIT, age=milliseconds(AUDIT_RETENTION)),
         )
         return rows
@@ -583,17 +782,17 @@ class SqlStore:
             now = self.database.now if self._clock is None else self._statements.GIVEN_NOW
             writes = "SELECT" not in sql.lstrip()[:6]
             # A power cut ends the processes with these claims too.
-            is_lease = sql in (self._statements.CLAIM, self._statements.RENEW)
+            is_lease = sql in (self._statements.CLAIM, self._statements.RENEW, self._statements.REPORT_WORKER)
             statement = self._made[sql, may_wait] = Statement(
                 sql.replace("{now}", now), writes, may_be_forgotten=is_lease, may_wait=may_wait
             )
         return statement
 
-    async def _holders(self, unique_keys: Sequence[str | None], ids: Sequence[str] = ()) -> Sequence[Row]:
+    async def _key_owners(self, unique_keys: Sequence[str | None], ids: Sequence[str] = ()) -> Sequence[Row]:
         """Return the unfinished jobs with these unique keys, and the jobs with these ids without their key."""
         keys = json_lists([key for key in unique_keys if key is not None])
         calls = [
-            self._call(self._statements.HOLDERS, unique_keys=some_keys, ids=some_ids)
+            self._call(self._statements.KEY_OWNERS, unique_keys=some_keys, ids=some_ids)
             for some_keys, some_ids in zip_longest(keys, json_lists(ids), fillvalue="[]")
         ]
         return [row for rows in await self.database.run(*calls) for row in rows]
@@ -605,15 +804,13 @@ class SqlStore:
         await self._refuse_duplicate(record)
 
     async def _refuse_duplicate(self, record: JobRecord) -> None:
-        holders = [text_of(row["id"]) for row in await self._holders([record.unique_key])]
-        if others := [job_id for job_id in holders if job_id != record.id]:
+        owners = [text_of(row["id"]) for row in await self._key_owners([record.unique_key])]
+        if others := [job_id for job_id in owners if job_id != record.id]:
             raise DuplicateJobError(record.unique_key or record.id, others[0])
 
 
-def _deletion(job_id: str, deleted: Container[str], running: Container[str]) -> Deletion:
-    if job_id in deleted:
-        return Deletion.DELETED
-    return Deletion.RUNNING if job_id in running else Deletion.NOT_FOUND
+def _ids_or_none(ids: Sequence[str] | None) -> str | None:
+    return None if ids is None else json_of([job_id for job_id in ids if is_storable(job_id)])
 
 
 def _by_key(job: NewJob) -> str:
@@ -679,10 +876,10 @@ def _without_repeats(items: Sequence[Heartbeat | Settlement]) -> list[dict[str, 
     return groups
 
 
-def _inserted(jobs: Sequence[NewJob], created: Sequence[str], holders: Sequence[Row]) -> list[Inserted | None]:
+def _inserted(jobs: Sequence[NewJob], created: Sequence[str], owners: Sequence[Row]) -> list[Inserted | None]:
     new = set(created)
-    holder_of = {text_of(row["unique_key"]): text_of(row["id"]) for row in holders if row["unique_key"] is not None}
-    stored = {text_of(row["id"]) for row in holders if row["unique_key"] is None}
+    key_owner_of = {text_of(row["unique_key"]): text_of(row["id"]) for row in owners if row["unique_key"] is not None}
+    stored = {text_of(row["id"]) for row in owners if row["unique_key"] is None}
     answers: list[Inserted | None] = []
     for job in jobs:
         if job.id in new:
@@ -691,8 +888,8 @@ def _inserted(jobs: Sequence[NewJob], created: Sequence[str], holders: Sequence[
         elif job.unique_key is None or job.id in stored:
             answers.append(Inserted(job.id, created=False))
         else:
-            holder = holder_of.get(job.unique_key)
-            answers.append(None if holder is None else Inserted(holder, created=False))
+            owner = key_owner_of.get(job.unique_key)
+            answers.append(None if owner is None else Inserted(owner, created=False))
     return answers
 
 

@@ -1,36 +1,42 @@
-"""Every SQL statement of the engine: each move of `lifecycle` in one statement.
+"""The SQL statements of the engine, for SQLite and its relatives: one statement per move of the state machine.
 
-`{now}` stands for the database's clock, in milliseconds since the epoch. Lists travel as one JSON parameter, so that a
-batch of any size is one statement (and within Cloudflare D1's limit of 100 parameters). Each write after a claim
-carries the token guard and returns the rows it changed.
+SQL cannot call `domain.lifecycle`, so the moves exist again here and in `postgres_statements`. The conformance suite
+compares all three with the table in `domain.transitions`.
+
+`{now}` stands for the time of the database, in milliseconds since the epoch. Lists travel as one JSON parameter: a
+batch of any size is one statement, within the limit of 100 parameters of Cloudflare D1. Each write after a claim has
+the condition that the claim is not stale, and returns the rows that it changed.
 """
 
 from __future__ import annotations
 
-from ..domain.record import UNREADABLE
+from ..domain.history import ATTEMPTS_KEPT, MOST_HELD, MOST_HOLDERS
+from ..domain.record import LEASE_EXPIRED, UNREADABLE, Outcome
 from . import schedule_sets
+from .columns import JOB_COLUMNS, NEW_COLUMNS, SUMMARY_COLUMNS, new_values
 from .groups import LIMITED, UNLIMITED, URGENCY, any_due, awaited, first_due
+from .job_filters import matching
 
-JOB_COLUMNS = (
-    "id, job_name, params, result, status, progress, progress_message, error, worker_started_at, worker_expires_at, "
-    "attempt_count, max_attempts, scheduled_for, correlation_id, created_at, updated_at, completed_at, queue, "
-    "priority, spec_version, fencing_token, unique_key, cancel_requested, concurrency_key, rate_key"
-)
-SUMMARY_COLUMNS = (
-    "id, job_name, status, queue, priority, progress, progress_message, attempt_count, max_attempts, created_at, "
-    "updated_at, scheduled_for, completed_at"
-)
 SCHEDULE_COLUMNS = (
     "id, job_name, name, cron_expression, timezone, misfire, misfire_limit, params, enabled, last_run_at, next_run_at, "
     "last_job_id"
 )
 
-CLAIM_COLUMNS = "id, job_name, spec_version, params, attempt_count, max_attempts, correlation_id"
+CLAIM_COLUMNS = "id, job_name, spec_version, params, attempt_count, max_attempts, correlation_id, headers"
+ATTEMPT_COLUMNS = "job_id, attempt, outcome, error, error_class, traceback, worker_id, started_at, ended_at"
 
-GIVEN_NOW = ":now"  # in the place of `{now}`, where a test holds the clock
+GIVEN_NOW = ":now"  # replaces `{now}` if a test sets the clock
 
-NEEDED = {"cron_jobs": "misfire_limit", "job_starts": "id", "paused_queues": "name", "job_audit": "id"}
-"""The newest column of each table but `jobs`: a database that has them is new enough."""
+NEEDED = {
+    "cron_jobs": "misfire_limit",
+    "job_starts": "id",
+    "paused_queues": "name",
+    "job_audit": "id",
+    "job_attempts": "slot",
+    "job_workers": "id",
+    "job_counts": "minute",
+}
+"""The newest column of each table except `jobs`. A database with these columns is new enough."""
 
 # Fails if a table or a column is missing.
 PROBE = f"""
@@ -39,54 +45,82 @@ SELECT {JOB_COLUMNS}, {", ".join(f"(SELECT {column} FROM {table} LIMIT 1)" for t
 """
 PING = "SELECT 1"
 
-# A failed job that nobody could read.
+# A failed job whose params could not be read.
 PARKED = f"(status = 'failed' AND COALESCE(substr(error, 1, {len(UNREADABLE)}), '') = '{UNREADABLE}')"
+
+
+def value(name: str, kind: str) -> str:
+    """Return the SQL of a parameter. `kind` is its type, which only PostgreSQL needs."""
+    del kind
+    return f":{name}"
+
+
+def _elements(name: str) -> str:
+    return f"SELECT value FROM json_each(:{name})"
+
+
+# The condition of a filter.
+_MATCHES = f"{matching(value, _elements, lambda name: f'{{now}} - :{name}')}\n   AND (:parked = 0 OR {PARKED})"
 
 # --- enqueue ---------------------------------------------------------------------------------------------------------
 
-_NEW_JOBS = """
-INSERT INTO jobs (id, job_name, params, status, queue, priority, spec_version, max_attempts, scheduled_for, unique_key,
-                  correlation_id, concurrency_key, rate_key, created_at, updated_at)
-SELECT value->>'id', value->>'job_name', value->>'params', 'pending', value->>'queue', value->>'priority',
-       value->>'spec_version', value->>'max_attempts', COALESCE(value->>'scheduled_for', {now} + (value->>'delay')),
-       value->>'unique_key', value->>'correlation_id', value->>'concurrency_key', value->>'rate_key', {now}, {now}
+_NOW = "{now}"
+_DUE_AT = "COALESCE(:scheduled_for, {now} + :delay)"
+_DUE_IN_ROW = "COALESCE(value->>'scheduled_for', {now} + (value->>'delay'))"
+# The parameter `jobs` of INSERT has an element per id: the params, or a list of the params and the three keys.
+_OWN = {
+    "id": "key",
+    "params": "CASE type WHEN 'array' THEN value->>0 ELSE value END",
+    "unique_key": "CASE type WHEN 'array' THEN value->>1 END",
+    "concurrency_key": "CASE type WHEN 'array' THEN value->>2 END",
+    "rate_key": "CASE type WHEN 'array' THEN value->>3 END",
+}
+
+
+def _parameter(column: str) -> str:
+    return f":{column}"
+
+
+def _in_row(column: str) -> str:
+    return f"value->>'{column}'"
+
+
+def _shared_or_own(column: str) -> str:
+    return _OWN.get(column, f":{column}")
+
+
+_NEW_JOBS = f"""
+INSERT INTO jobs ({NEW_COLUMNS})
+SELECT {new_values(_in_row, due=_DUE_IN_ROW)}
   FROM json_each(:jobs)
 """
 
-# Jobs that differ in their params and keys only, as those of one call nearly always do: half the work of the above.
-# By the id of each its params, or, of one with keys, a list of the params and the three keys.
-PACKED_INSERT: str | None = """
-INSERT INTO jobs (id, job_name, params, status, queue, priority, spec_version, max_attempts, scheduled_for, unique_key,
-                  correlation_id, concurrency_key, rate_key, created_at, updated_at)
-SELECT key, :job_name, CASE type WHEN 'array' THEN value->>0 ELSE value END, 'pending', :queue, :priority,
-       :spec_version, :max_attempts, COALESCE(:scheduled_for, {now} + :delay),
-       CASE type WHEN 'array' THEN value->>1 END, :correlation_id, CASE type WHEN 'array' THEN value->>2 END,
-       CASE type WHEN 'array' THEN value->>3 END, {now}, {now}
+# For jobs that differ only in params and keys, as jobs of one call usually do. Half the work of INSERT.
+PACKED_INSERT: str | None = f"""
+INSERT INTO jobs ({NEW_COLUMNS})
+SELECT {new_values(_shared_or_own, due=_DUE_AT)}
   FROM json_each(:jobs)
  WHERE true
     ON CONFLICT DO NOTHING
 """
 INSERT = f"{PACKED_INSERT}RETURNING id"
 
-# What it has stored, as one text: the rows of one statement are numbered one after another.
+# The stored jobs as one text. The rows of one statement have consecutive numbers.
 PACKED_INSERTED: str | None = """
 SELECT json_group_array(id) AS packed FROM jobs
  WHERE rowid > last_insert_rowid() - changes() AND rowid <= last_insert_rowid()
 """
 
-# One job, as it nearly always is.
-INSERT_ONE = """
-INSERT INTO jobs (id, job_name, params, status, queue, priority, spec_version, max_attempts, scheduled_for, unique_key,
-                  correlation_id, concurrency_key, rate_key, created_at, updated_at)
-VALUES (:id, :job_name, :params, 'pending', :queue, :priority, :spec_version, :max_attempts,
-        COALESCE(:scheduled_for, {now} + :delay), :unique_key, :correlation_id, :concurrency_key, :rate_key, {now},
-        {now})
+# One job, the usual case.
+INSERT_ONE = f"""
+INSERT INTO jobs ({NEW_COLUMNS})
+VALUES ({new_values(_parameter, due=_DUE_AT)})
     ON CONFLICT DO NOTHING
 RETURNING id
 """
 
-# Who holds these unique keys, and which of these ids (with no key) are stored.
-HOLDERS = """
+# The jobs with these unique keys, and the stored jobs among these ids without a key.
+KEY_OWNERS = """
 SELECT unique_key, id FROM jobs
  WHERE unique_key IN (SELECT value FROM json_each(:unique_keys)) AND status IN ('pending', 'running')
 UNION ALL
@@ -94,11 +128,8 @@ SELECT NULL, id FROM jobs WHERE id IN (SELECT value FROM json_each(:ids))
 """
 
 START = f"""
-INSERT INTO jobs (id, job_name, params, status, queue, priority, spec_version, max_attempts, scheduled_for, unique_key,
-                  correlation_id, concurrency_key, rate_key, created_at, updated_at, attempt_count, fencing_token,
-                  worker_started_at, worker_expires_at)
-VALUES (:id, :job_name, :params, 'running', :queue, :priority, :spec_version, :max_attempts, {{now}}, :unique_key,
-        :correlation_id, :concurrency_key, :rate_key, {{now}}, {{now}}, 1, :batch || :id, {{now}}, {{now}} + :lease)
+INSERT INTO jobs ({NEW_COLUMNS}, attempt_count, fencing_token, worker_started_at, worker_expires_at)
+VALUES ({new_values(_parameter, due=_NOW, status="running")}, 1, :batch || :id, {{now}}, {{now}} + :lease)
     ON CONFLICT DO NOTHING
 RETURNING {CLAIM_COLUMNS}
 """
@@ -132,8 +163,8 @@ _CHOSEN_OF_BOTH_KINDS = f"""id IN (
 _CLAIM = """
 UPDATE jobs
    SET status = 'running', attempt_count = attempt_count + 1, fencing_token = :batch || id,
-       worker_started_at = {now}, worker_expires_at = {now} + :lease, progress = 0, progress_message = NULL,
-       updated_at = {now}
+       worker_started_at = {now}, worker_expires_at = {now} + :lease, worker_id = :worker_id, progress = 0,
+       progress_message = NULL, updated_at = {now}
  WHERE %s
 """
 
@@ -142,25 +173,25 @@ CLAIM = f"WITH due AS MATERIALIZED ({first_due(UNLIMITED, ':limit')})" + _CLAIM 
 
 CLAIM_NEXT: str | None = None  # entries leave the index at once, so the first job is always at its head
 
-# Whether such a claim would find any.
+# Whether CLAIM would find a job.
 DUE = any_due(UNLIMITED)
 
 CLAIM_ONE = f"{_CLAIM % f'id = :id AND {_KNOWN}'}RETURNING {CLAIM_COLUMNS}"
 
-# What those claims took, found by how their tokens begin in an index of all that runs.
+# The jobs of those claims, found by the start of their tokens in an index of all running jobs.
 _CLAIMED = "status = 'running' AND worker_expires_at IS NOT NULL AND substr(fencing_token, 1, 32) = :batch"
 CLAIMED: str | None = f"SELECT {CLAIM_COLUMNS} FROM jobs INDEXED BY jobs_lease WHERE {_CLAIMED} {URGENCY}"
 
-# The same as one text, for where each row costs more than what is in it. JSON cannot hold what others may have written.
+# The same as one text, for databases where each row is slow. JSON cannot express every value of other programs.
 PACKED_CLAIMED: str | None = f"""
 SELECT json_group_array(json_array(CAST(id AS TEXT), CAST(job_name AS TEXT), CAST(spec_version AS INTEGER),
                                    CAST(params AS TEXT), CAST(attempt_count AS INTEGER), CAST(max_attempts AS INTEGER),
-                                   CAST(correlation_id AS TEXT))) AS packed
+                                   CAST(correlation_id AS TEXT), CAST(headers AS TEXT))) AS packed
   FROM ({CLAIMED})
 """
 
-# What was claimed and never answered, back as it was: nobody runs it.
-GIVE_BACK = """
+# Release jobs whose claim was never answered: no worker runs them.
+RELEASE_UNANSWERED = """
 UPDATE jobs INDEXED BY jobs_lease
    SET status = CASE WHEN cancel_requested THEN 'cancelled' ELSE 'pending' END,
        completed_at = CASE WHEN cancel_requested THEN {now} END,
@@ -172,20 +203,20 @@ RETURNING id
 
 # --- limits ----------------------------------------------------------------------------------------------------------
 
-# A job with limits carries two keys. Such jobs are claimed by a statement of their own, from indexes of their own.
+# A job with limits has two keys. A separate statement claims these jobs, with separate indexes.
 _LIMITS = """SELECT DISTINCT value->>0 AS job_name, value->>2 AS concurrency, value->>3 AS rate, value->>4 AS period,
                      value->>5 AS has_one_concurrency_key, value->>6 AS has_one_rate_key
                 FROM json_each(:known) WHERE value->>2 IS NOT NULL OR value->>3 IS NOT NULL"""
 _LIMITED_NAMES = f"SELECT job_name FROM ({_LIMITS})"
 
-# Jobs that were stored under another spec may have other keys than the only one of today's limit.
+# Jobs stored under another spec may have keys other than the single key of today's limit.
 _OTHER_KEY = """EXISTS (SELECT 1 FROM jobs INDEXED BY jobs_limited_lane
                           WHERE status = 'pending' AND concurrency_key IS NOT NULL AND job_name = stated.job_name
                             AND %s)"""
 _OTHER_CONCURRENCY_KEY = _OTHER_KEY % "concurrency_key > ''"
 _OTHER_RATE_KEY = _OTHER_KEY % "concurrency_key = '' AND rate_key > ''"
 
-# Jobs of limited names that somebody stored who knew of no limit get the keys of those that go by no values.
+# Jobs of limited names that a release without the limit stored get the keys of limits that depend on no values.
 _KEYLESS = f"AND value->>0 IN ({_LIMITED_NAMES})"
 ADOPTABLE = any_due(UNLIMITED, names=_KEYLESS)
 ADOPT = f"""
@@ -194,7 +225,7 @@ UPDATE jobs SET concurrency_key = '', rate_key = '', scheduled_for = COALESCE(sc
 RETURNING id
 """
 
-# The runs of such jobs count as well, and a job whose spec has lost its limits is claimed like any other again.
+# Their runs count too. A job whose spec lost its limits is claimed like any other job again.
 ADOPT_RUNNING = f"""
 UPDATE jobs SET concurrency_key = '', rate_key = ''
  WHERE status = 'running' AND concurrency_key IS NULL AND job_name IN ({_LIMITED_NAMES})
@@ -211,11 +242,11 @@ RETURNING id
 
 LIMITED_DUE = any_due(LIMITED, beyond=":beyond")
 
-# A transaction that writes is the only one.
+# SQLite allows only one writing transaction.
 LOCK_LIMITS: str | None = None
 
-# The first job of the lane after another one. Not `(concurrency_key, rate_key) > (…)`: for a pair, SQLite begins at the
-# lane itself and walks through all its jobs.
+# The first job of the lane after another one. Not `(concurrency_key, rate_key) > (…)`: for a pair, SQLite starts at the
+# lane itself and reads all its jobs.
 _LANE = """SELECT id FROM jobs
      WHERE status = 'pending' AND concurrency_key IS NOT NULL AND job_name = {lane}.job_name AND"""
 _ORDER_OF_LANES = "ORDER BY concurrency_key, rate_key, priority DESC, scheduled_for, id LIMIT 1"
@@ -296,11 +327,11 @@ due AS MATERIALIZED (
     )
 
 
-# Looks at the first `window` jobs that wait.
+# Reads the first `window` pending jobs.
 CLAIM_LIMITED = _claim_limited("", "SELECT id FROM walk")
 
-# Looks also at the first jobs of some lanes (the jobs of a name with the same keys), so that a full lane does not hide
-# the others behind its backlog: at `lanes` of each name from the first on, and as many from another one on.
+# Also reads the first jobs of some lanes (the jobs of a name with the same keys), so that a full lane does not hide the
+# others behind its backlog: `lanes` lanes of each name from the first on, and as many from another one on.
 CLAIM_LANES = _claim_limited(_LANES, "SELECT id FROM walk UNION SELECT id FROM heads")
 
 RECORD_STARTS: str | None = f"""
@@ -327,23 +358,30 @@ PAUSED_QUEUES = "SELECT name, paused_at FROM paused_queues ORDER BY name"
 
 _LOOKED_AT = "SELECT id FROM jobs WHERE id > :after ORDER BY id LIMIT :limit"
 
-# By a look into the rules and not by a join with them, of which D1 would count each row of each job. In a quoted key of
-# JSON a name must not have quotes, which no job has.
+# Looks up the rules instead of joining them, because D1 would count each row of each job. A quoted JSON key cannot
+# contain quotes, which no job name has.
 _IS_EXPIRED = f"""NOT {PARKED}
    AND (jobs.completed_at < {{now}} - (:rules->>(jobs.status || ' *'))
         OR CASE WHEN instr(jobs.job_name, '"') = 0
                 THEN jobs.completed_at < {{now}} - (:rules->>(jobs.status || ' ' || jobs.job_name)) END)"""
-_PRUNABLE = f"id IN ({_LOOKED_AT}) AND {_IS_EXPIRED}"
+# The jobs of the step, or the given ones.
+_STEP = f"""SELECT id FROM (SELECT id FROM jobs WHERE :ids IS NULL AND id > :after ORDER BY id LIMIT :limit)
+    UNION ALL {_elements("ids")}"""
+_PRUNABLE = f"id IN ({_STEP}) AND {_IS_EXPIRED}\n   AND {_MATCHES}"
 
 PRUNE_RANGE = f"SELECT max(id) AS last, count(*) AS count FROM ({_LOOKED_AT})"
 
 PRUNE = f"DELETE FROM jobs WHERE {_PRUNABLE} RETURNING id"
 
+# Executed before the jobs are deleted, in the same transaction.
+_ATTEMPTS_OF = "DELETE FROM job_attempts WHERE job_id IN (SELECT id FROM jobs WHERE %s)"
+PRUNE_ATTEMPTS: str | None = _ATTEMPTS_OF % _PRUNABLE
+
 PRUNABLE = f"SELECT id FROM jobs WHERE {_PRUNABLE}"
 
-# How far those have come who walk one step and are gone, in a row among the starts: no job has such a name, and nobody
-# forgets it. It moves past a step in which there is nothing to delete, and stays before one in which there is. One
-# statement, that reads each row of the step once; it writes nothing where all jobs are one step and none can go.
+# The cursor of pruners that run one step and exit, stored in a row among the starts: no job has this name, and the row
+# is never deleted. The cursor moves past a step without jobs to delete, and stays before a step with some. The
+# statement reads each row of the step once. It writes nothing if all jobs are one step and none can be deleted.
 PRUNE_PLACE = "(prune)"
 HAS_EXPIRED = "(prune) found"
 _CENTURY = 100 * 365 * 86_400_000
@@ -380,7 +418,7 @@ RETURNING id, cancel_requested
 
 # --- settle ----------------------------------------------------------------------------------------------------------
 
-# What becomes of a job whose attempt did not complete; `final` says whether another attempt is pointless.
+# The effect of an attempt that did not complete; `final` says whether another attempt is pointless.
 _NOT_COMPLETED = "CASE WHEN cancel_requested THEN 'cancelled' WHEN {final} THEN 'failed' ELSE 'pending' END"
 _FAILED_STATUS = _NOT_COMPLETED.format(final="attempt_count >= max_attempts OR outcome.delay IS NULL")
 _RELEASED_STATUS = _NOT_COMPLETED.format(final="false")
@@ -389,12 +427,14 @@ _SETTLED_STATUS = (
     f"WHEN 'released' THEN {_RELEASED_STATUS} ELSE 'cancelled' END"
 )
 
-# %s: a row of outcome for each attempt.
+# %s: one row of `outcome` for each attempt.
 _SETTLE = f"""
 UPDATE jobs
    SET status = {_SETTLED_STATUS},
        result = CASE outcome.kind WHEN 'completed' THEN outcome.result ELSE jobs.result END,
        error = CASE outcome.kind WHEN 'completed' THEN NULL WHEN 'released' THEN jobs.error ELSE outcome.error END,
+       error_class = CASE outcome.kind WHEN 'completed' THEN NULL WHEN 'released' THEN jobs.error_class
+                     ELSE outcome.error_class END,
        progress = CASE outcome.kind WHEN 'completed' THEN 100 ELSE COALESCE(outcome.progress, jobs.progress) END,
        progress_message = CASE WHEN outcome.progress IS NULL THEN progress_message ELSE outcome.message END,
        attempt_count = attempt_count - (outcome.kind = 'released'),
@@ -407,25 +447,25 @@ UPDATE jobs
 RETURNING id, status
 """
 _OUTCOMES = """SELECT key AS id, value->>'token' AS token, value->>'kind' AS kind, value->>'result' AS result,
-               value->>'error' AS error, value->>'delay' AS delay, value->>'progress' AS progress,
-               value->>'message' AS message
+               value->>'error' AS error, value->>'error_class' AS error_class, value->>'delay' AS delay,
+               value->>'progress' AS progress, value->>'message' AS message
           FROM json_each(:items)"""
-# One attempt, whose result is too long to be within JSON.
-_OUTCOME = """SELECT :id AS id, :token AS token, :kind AS kind, :result AS result, :error AS error, :delay AS delay,
-               :progress AS progress, :message AS message"""
+# One attempt whose result is too long for JSON.
+_OUTCOME = """SELECT :id AS id, :token AS token, :kind AS kind, :result AS result, :error AS error,
+               :error_class AS error_class, :delay AS delay, :progress AS progress, :message AS message"""
 
 SETTLE = _SETTLE % _OUTCOMES
 SETTLE_ONE: str | None = _SETTLE % _OUTCOME
 
-# As SETTLE, of attempts that completed and have no progress to report: half the work, and nearly all there are. By the
-# id of the job, what its token begins with and the result are one text.
+# Like SETTLE, for attempts that completed without new progress, which are nearly all: half the work. The id of the job,
+# the start of its token and the result are one text.
 _COMPLETED = """(SELECT key AS id, substr(value, 1, 32) || key AS token, substr(value, 33) AS result
           FROM json_each(:items)) AS outcome"""
 _RETURNED = "RETURNING id, status"
 COMPLETE = f"""
 UPDATE jobs
-   SET status = 'completed', result = outcome.result, error = NULL, progress = 100, completed_at = {{now}},
-       fencing_token = NULL, worker_expires_at = NULL, updated_at = {{now}}
+   SET status = 'completed', result = outcome.result, error = NULL, error_class = NULL, progress = 100,
+       completed_at = {{now}}, fencing_token = NULL, worker_expires_at = NULL, updated_at = {{now}}
   FROM {_COMPLETED}
  WHERE {_NOT_STALE.format("outcome")}
 {_RETURNED}
@@ -439,25 +479,175 @@ PACKED_COMPLETE: tuple[str, str] | None = (
 )
 
 _EXPIRED_STATUS = _NOT_COMPLETED.format(final="attempt_count >= max_attempts")
+_LEASE_EXPIRED = (
+    "'the worker died or stalled: its lease expired in attempt ' || attempt_count || ' of ' || max_attempts"
+)
+_OVERDUE = """status = 'running' AND worker_expires_at < {now}
+   AND fencing_token NOT IN (SELECT value FROM json_each(:except_for))"""
 
 MOST_EXPIRED: int | None = None
-# One compare-and-swap, never by ids read earlier: a lease renewed meanwhile is not touched.
+# One compare-and-swap without ids read earlier, so that a lease renewed in the meantime is not touched.
 EXPIRE = f"""
 UPDATE jobs
    SET status = {_EXPIRED_STATUS},
        scheduled_for = CASE {_EXPIRED_STATUS} WHEN 'pending' THEN {{now}} + abs(random() % (:jitter + 1))
                        ELSE scheduled_for END,
        completed_at = CASE {_EXPIRED_STATUS} WHEN 'pending' THEN NULL ELSE {{now}} END,
-       error = 'the worker died or stalled: its lease ran out in attempt ' || attempt_count || ' of ' || max_attempts,
+       error = {_LEASE_EXPIRED}, error_class = '{LEASE_EXPIRED}',
        fencing_token = NULL, worker_expires_at = NULL, updated_at = {{now}}
- WHERE status = 'running' AND worker_expires_at < {{now}}
-   AND fencing_token NOT IN (SELECT value FROM json_each(:except_for))
+ WHERE {_OVERDUE}
 RETURNING id, job_name, status
+"""
+
+# --- statistics ------------------------------------------------------------------------------------------------------
+
+PARKED_INDEX = f"status = 'failed' AND substr(error, 1, {len(UNREADABLE)}) = '{UNREADABLE}'"
+
+
+def _pending_states(kind: str, index: str) -> str:
+    return f"""SELECT queue, job_name, count(*) AS pending,
+         sum(CASE WHEN scheduled_for > {{now}} THEN 0 ELSE 1 END) AS due, min(scheduled_for) AS oldest,
+         0 AS running, 0 AS failed, 0 AS parked
+    FROM jobs INDEXED BY {index} WHERE status = 'pending' AND {kind} GROUP BY job_name, spec_version, queue"""
+
+
+QUEUE_STATES = f"""
+SELECT queue, job_name, sum(pending) AS pending, sum(due) AS due, min(oldest) AS oldest, {{now}} AS now,
+       sum(running) AS running, sum(failed) AS failed, sum(parked) AS parked
+  FROM ({_pending_states(UNLIMITED, "jobs_unlimited_group")}
+   UNION ALL
+  {_pending_states(LIMITED, "jobs_limited_group")}
+   UNION ALL
+  SELECT queue, job_name, 0, 0, NULL, count(*), 0, 0
+    FROM jobs INDEXED BY jobs_lease WHERE status = 'running' AND worker_expires_at IS NOT NULL
+   GROUP BY job_name, queue
+   UNION ALL
+  SELECT queue, job_name, 0, 0, NULL, 0, count(*), 0
+    FROM jobs INDEXED BY jobs_failed WHERE status = 'failed' GROUP BY job_name, queue
+   UNION ALL
+  SELECT queue, job_name, 0, 0, NULL, 0, 0, count(*)
+    FROM jobs INDEXED BY jobs_parked WHERE {PARKED_INDEX} GROUP BY job_name, queue)
+ GROUP BY queue, job_name ORDER BY queue, job_name
+"""
+
+# The newest id of each group is at its end in the index.
+FAILURE_GROUPS = """
+SELECT grouped.job_name, grouped.error_class, count, newest_id, CAST(jobs.error AS TEXT) AS error,
+       jobs.completed_at AS failed_at
+  FROM (SELECT job_name, error_class, count(*) AS count, max(id) AS newest_id
+          FROM jobs WHERE status = 'failed' GROUP BY job_name, error_class) AS grouped
+  JOIN jobs ON jobs.id = newest_id
+ ORDER BY grouped.job_name, COALESCE(grouped.error_class, '')
+"""
+
+# A minute, and 0 for all minutes together.
+ADD_COUNTS = """
+INSERT INTO job_counts (minute, queue, job_name, completed, failed, retried)
+SELECT moment.minute, value->>'queue', value->>'job_name', value->>'completed', value->>'failed', value->>'retried'
+  FROM json_each(:counts) CROSS JOIN (SELECT {now} / 60000 * 60000 AS minute UNION ALL SELECT 0) AS moment
+ WHERE true
+    ON CONFLICT (minute, queue, job_name) DO UPDATE SET
+       completed = completed + excluded.completed, failed = failed + excluded.failed,
+       retried = retried + excluded.retried
+"""
+FINISHED_COUNTS = """
+SELECT minute, queue, job_name, completed, failed, retried FROM job_counts
+ WHERE minute >= :since AND minute <= :until ORDER BY minute, queue, job_name
+"""
+FORGET_COUNTS = "DELETE FROM job_counts WHERE minute > 0 AND minute < {now} - :age RETURNING minute"
+
+# --- history ---------------------------------------------------------------------------------------------------------
+
+# Attempts that did not complete. Executed before the move that ends them, in the same transaction and under the same
+# condition. The slot limits the rows of a job.
+_NEXT_NUMBER = "COALESCE((SELECT max(number) FROM job_attempts AS earlier WHERE earlier.job_id = {job}), 0) + 1"
+_REPLACED_COLUMNS = ("number", *ATTEMPT_COLUMNS.split(", ")[1:])
+REPLACED = "    ON CONFLICT (job_id, slot) DO UPDATE SET " + ", ".join(
+    f"{column} = excluded.{column}" for column in _REPLACED_COLUMNS
+)
+_RECORD = f"""
+INSERT INTO job_attempts (slot, number, {ATTEMPT_COLUMNS})
+SELECT number %% {ATTEMPTS_KEPT}, number, {ATTEMPT_COLUMNS}
+  FROM (SELECT {_NEXT_NUMBER.format(job="jobs.id")} AS number, jobs.id AS job_id, attempt_count AS attempt, %s,
+               worker_id, COALESCE(worker_started_at, {{now}}) AS started_at, {{now}} AS ended_at
+          FROM %s)
+ WHERE true
+{REPLACED}
+"""
+RECORD_ATTEMPTS: str | None = _RECORD % (
+    """outcome.ended AS outcome, outcome.error AS error, outcome.error_class AS error_class,
+               outcome.traceback AS traceback""",
+    f"""(SELECT key AS id, value->>'token' AS token, value->>'ended' AS ended, value->>'error' AS error,
+                       value->>'error_class' AS error_class, value->>'traceback' AS traceback
+                  FROM json_each(:items)) AS outcome CROSS JOIN jobs
+         WHERE outcome.ended IS NOT NULL AND {_NOT_STALE.format("outcome")}""",
+)
+RECORD_EXPIRED: str | None = _RECORD % (
+    f"'{Outcome.EXPIRED}' AS outcome, {_LEASE_EXPIRED} AS error, '{LEASE_EXPIRED}' AS error_class, NULL AS traceback",
+    f"jobs WHERE {_OVERDUE}",
+)
+
+ATTEMPTS = f"SELECT {ATTEMPT_COLUMNS} FROM job_attempts WHERE job_id = :id ORDER BY number"
+
+# Due jobs of the queue of a pending job that are claimed before it. Reads at most `most` jobs of each name and version.
+_AHEAD = """SELECT 1 FROM (SELECT value->>0 AS job_name, value->>1 AS spec_version FROM json_each(:known)) AS known
+     CROSS JOIN jobs INDEXED BY {index}
+     WHERE status = 'pending' AND {kind} AND jobs.job_name = known.job_name
+       AND jobs.spec_version = known.spec_version AND jobs.queue = :queue AND jobs.priority >= :priority
+       AND (scheduled_for IS NULL OR scheduled_for <= {{now}})
+       AND (jobs.priority > :priority OR (COALESCE(scheduled_for, 0), jobs.id) < (:due, :id))"""
+AHEAD = f"""
+SELECT {{now}} AS now, (
+  SELECT count(*) FROM (
+    {_AHEAD.format(kind=UNLIMITED, index="jobs_unlimited_group")}
+     UNION ALL
+    {_AHEAD.format(kind=LIMITED, index="jobs_limited_group")}
+     LIMIT :most)) AS ahead
+"""
+# The running jobs with the same concurrency key, and the start that leaves the period of the rate next.
+HOLDERS = f"""
+SELECT id, count(*) OVER () AS count FROM jobs
+ WHERE status = 'running' AND concurrency_key IS NOT NULL AND job_name = :job_name
+   AND concurrency_key = :concurrency_key
+ ORDER BY id LIMIT {MOST_HOLDERS}
+"""
+RATE_FREE_AT = """
+SELECT started_at + :period AS free_at FROM job_starts
+ WHERE job_name = :job_name AND rate_key = :rate_key AND started_at >= {now} - :period
+ ORDER BY started_at DESC LIMIT 1 OFFSET :limit - 1
+"""
+
+HELD_JOBS = f"""
+SELECT id FROM jobs WHERE status = 'running' AND worker_expires_at IS NOT NULL AND worker_id = :id
+ UNION
+SELECT job_id FROM job_attempts WHERE worker_id = :id AND outcome = '{Outcome.EXPIRED}'
+ ORDER BY id LIMIT {MOST_HELD}
+"""
+
+# A worker that was taken for dead comes back with its next report.
+REPORT_WORKER = """
+INSERT INTO job_workers (id, host, pid, queues, concurrency, version, known, started_at, last_seen_at, expires_at)
+VALUES (:id, :host, :pid, :queues, :concurrency, :version, :known, {now}, {now}, {now} + :lease)
+    ON CONFLICT (id) DO UPDATE SET last_seen_at = excluded.last_seen_at, expires_at = excluded.expires_at
+"""
+REMOVE_WORKER = "DELETE FROM job_workers WHERE id = :id"
+FORGET_WORKERS = "DELETE FROM job_workers WHERE expires_at < {now} - :age RETURNING id"
+WORKERS = """
+SELECT job_workers.id AS id, host, pid, queues, concurrency, version, known, started_at, last_seen_at,
+       expires_at >= {now} AS is_alive, COALESCE(held.count, 0) AS running
+  FROM job_workers LEFT JOIN (
+       SELECT worker_id, count(*) AS count FROM jobs
+        WHERE status = 'running' AND worker_expires_at IS NOT NULL GROUP BY worker_id) AS held
+    ON held.worker_id = job_workers.id
+ ORDER BY job_workers.id
 """
 
 # --- by hand ---------------------------------------------------------------------------------------------------------
 
-_CANCELLABLE = f"id = :id AND (status IN ('pending', 'running') OR {PARKED})"
+# Each move is for many jobs. A row is changed only if the state machine allows it and the row matches the filter.
+_GIVEN = f"id IN ({_elements('ids')})"
+AMONG_IDS = f"{_GIVEN} AND "
+_CANCELLABLE = f"{_GIVEN} AND (status IN ('pending', 'running') OR {PARKED})\n   AND {_MATCHES}"
 CANCEL = f"""
 UPDATE jobs
    SET completed_at = CASE status WHEN 'running' THEN completed_at ELSE {{now}} END,
@@ -465,21 +655,33 @@ UPDATE jobs
        status = CASE status WHEN 'running' THEN status ELSE 'cancelled' END,
        updated_at = {{now}}
  WHERE {_CANCELLABLE}
-RETURNING status
+RETURNING id, status
 """
 
-_RETRYABLE = """id = :id AND status IN ('failed', 'cancelled')
-   AND NOT EXISTS (SELECT 1 FROM jobs AS other
+# Of several jobs with one unique key, the first one.
+FIRST_OF_ITS_KEY = """row_number() OVER (PARTITION BY unique_key, CASE WHEN unique_key IS NULL THEN id END
+                                    ORDER BY id) = 1"""
+KEY_IS_FREE = """NOT EXISTS (SELECT 1 FROM jobs AS other
                     WHERE other.unique_key = jobs.unique_key AND other.status IN ('pending', 'running'))"""
+_RETRYABLE = f"""id IN (
+ SELECT id FROM (
+   SELECT id, {FIRST_OF_ITS_KEY} AS is_first FROM jobs
+    WHERE {_GIVEN} AND status IN ('failed', 'cancelled')
+      AND {KEY_IS_FREE}
+      AND {_MATCHES}) WHERE is_first)"""
+PUT_BACK = """status = 'pending', attempt_count = 0, scheduled_for = {now}, progress = 0, progress_message = NULL,
+       error = NULL, error_class = NULL, cancel_requested = false, worker_started_at = NULL, worker_id = NULL,
+       completed_at = NULL, updated_at = {now}"""
 RETRY = f"""
 UPDATE jobs
-   SET status = 'pending', attempt_count = 0, scheduled_for = {{now}}, progress = 0, progress_message = NULL,
-       error = NULL, cancel_requested = false, worker_started_at = NULL, completed_at = NULL, updated_at = {{now}}
+   SET {PUT_BACK}
  WHERE {_RETRYABLE}
 RETURNING id
 """
 
-# One compare-and-swap on what was read: params that somebody has changed, or a worker has begun with, stay.
+STATUSES = f"SELECT id, status FROM jobs WHERE {_GIVEN} AND {_MATCHES}"
+
+# One compare-and-swap on the values read before: params that were changed, or that a worker has started with, stay.
 _REPAIRABLE = f"""id = :id AND (status = 'pending' OR {PARKED}) AND CAST(params AS TEXT) = :old_params
    AND spec_version = :old_version
    AND NOT EXISTS (SELECT 1 FROM jobs AS other
@@ -487,16 +689,15 @@ _REPAIRABLE = f"""id = :id AND (status = 'pending' OR {PARKED}) AND CAST(params 
                       AND other.id <> jobs.id)"""
 REPAIR = f"""
 UPDATE jobs
-   SET status = 'pending', attempt_count = 0, scheduled_for = {{now}}, progress = 0, progress_message = NULL,
-       error = NULL, cancel_requested = false, worker_started_at = NULL, completed_at = NULL, updated_at = {{now}},
-       params = :params, spec_version = :spec_version, concurrency_key = :concurrency_key, rate_key = :rate_key
+   SET {PUT_BACK}, params = :params, spec_version = :spec_version,
+       concurrency_key = :concurrency_key, rate_key = :rate_key
  WHERE {_REPAIRABLE}
 RETURNING id
 """
 
-DELETE = """
-DELETE FROM jobs WHERE id IN (SELECT value FROM json_each(:ids)) AND status <> 'running' RETURNING id
-"""
+_DELETABLE = f"{_GIVEN} AND status <> 'running'\n   AND {_MATCHES}"
+DELETE = f"DELETE FROM jobs WHERE {_DELETABLE} RETURNING id"
+DELETE_ATTEMPTS: str | None = _ATTEMPTS_OF % _DELETABLE
 
 # --- audit -----------------------------------------------------------------------------------------------------------
 
@@ -505,22 +706,18 @@ _AUDIT = """
 INSERT INTO job_audit (id, at, actor, action, target, job_name, detail)
 SELECT :audit_id || '-' || id, {{now}}, :actor, '{action}', id, job_name, {detail} FROM jobs WHERE {condition}
 """
-AUDIT_CANCEL = _AUDIT.format(
-    action="cancel",
-    condition=_CANCELLABLE,
-    detail="CASE status WHEN 'running' THEN 'asked to stop' END",
+# `{detail}` of a running job that is asked to stop.
+ASKED_TO_STOP = "CASE status WHEN 'running' THEN COALESCE({detail} || '; ', '') || 'asked to stop' ELSE {detail} END"
+AUDIT_CANCEL: str | None = _AUDIT.format(
+    action="cancel", condition=_CANCELLABLE, detail=ASKED_TO_STOP.format(detail=":detail")
 )
-AUDIT_RETRY = _AUDIT.format(action="retry", condition=_RETRYABLE, detail="NULL")
+AUDIT_RETRY: str | None = _AUDIT.format(action="retry", condition=_RETRYABLE, detail=":detail")
 AUDIT_REPAIR = _AUDIT.format(
     action="repair",
     condition=_REPAIRABLE,
     detail="'version ' || spec_version || ' to ' || CAST(:spec_version AS INTEGER)",
 )
-AUDIT_DELETE = _AUDIT.format(
-    action="delete",
-    condition="id IN (SELECT value FROM json_each(:ids)) AND status <> 'running'",
-    detail=":detail",
-)
+AUDIT_DELETE: str | None = _AUDIT.format(action="delete", condition=_DELETABLE, detail=":detail")
 _AUDIT_QUEUE = """
 INSERT INTO job_audit (id, at, actor, action, target)
 SELECT :audit_id, {{now}}, :actor, '{action}', :name
@@ -538,16 +735,16 @@ SELECT id, at, actor, action, target, job_name, detail FROM job_audit
  ORDER BY id DESC LIMIT :limit
 """
 
-# --- search ----------------------------------------------------------------------------------------------------------
+# --- find ------------------------------------------------------------------------------------------------------------
 
-# By text alone, which narrows what is read: see `job_search`.
-_SEARCHED = "SELECT id FROM jobs WHERE id > :after ORDER BY id LIMIT :limit"
-SEARCH_RANGE = f"SELECT max(id) AS last, count(*) AS count FROM ({_SEARCHED}) AS searched"
+# `{scanned}` is the query of the ids of a step, `{rows}` the query of its rows. Text alone narrows the documents: see
+# `domain.search`.
+FIND_RANGE = "SELECT min(id) AS first, max(id) AS last, count(*) AS count FROM ({scanned}) AS scanned"
 _SEARCHED_TEXT = "CASE :part WHEN 'result' THEN COALESCE(CAST(result AS TEXT), '') ELSE CAST(params AS TEXT) END"
-SEARCH = f"""
-SELECT id, job_name, status, CAST(params AS TEXT) AS params, CAST(result AS TEXT) AS result FROM jobs
- WHERE id IN ({_SEARCHED}) AND (:job_name IS NULL OR job_name = :job_name)
-   AND (EXISTS (SELECT 1 FROM json_each(:needles) WHERE instr({_SEARCHED_TEXT}, value) > 0)
+FIND = f"""
+SELECT id, job_name, status, CAST(params AS TEXT) AS params, CAST(result AS TEXT) AS result FROM ({{rows}}) AS jobs
+ WHERE {_MATCHES}
+   AND (:part IS NULL OR EXISTS (SELECT 1 FROM json_each(:needles) WHERE instr({_SEARCHED_TEXT}, value) > 0)
         OR (:is_number = 1 AND {_SEARCHED_TEXT} GLOB '*[0-9][eE]*'))
  ORDER BY id
 """
@@ -557,16 +754,13 @@ SELECT id, job_name, status, CAST(params AS TEXT) AS params, CAST(result AS TEXT
 GET = f"SELECT {JOB_COLUMNS} FROM jobs WHERE id = :id"
 
 _LISTED = f"""FROM jobs
- WHERE (:status IS NULL OR status = :status) AND (:job_name IS NULL OR job_name = :job_name)
-   AND (:queue IS NULL OR queue = :queue)
-   AND (:queues IS NULL OR queue IN (SELECT value FROM json_each(:queues)))
-   AND (:correlation_id IS NULL OR correlation_id = :correlation_id)
-   AND (:before IS NULL OR id < :before) AND (:parked = 0 OR {PARKED})
+ WHERE {{among}}{_MATCHES}
+   AND (:before IS NULL OR id < :before)
  ORDER BY id DESC LIMIT :limit"""
 LIST = f"SELECT {JOB_COLUMNS} {_LISTED}"
 
-# Where jobs are, without what may be long.
-SUMMARIES = f"SELECT {SUMMARY_COLUMNS}, {PARKED} AS parked"
+# Job rows without the long columns.
+SUMMARIES = f"SELECT {SUMMARY_COLUMNS}, {PARKED} AS is_parked"
 SUMMARY = f"{SUMMARIES} FROM jobs WHERE id = :id"
 LIST_SUMMARIES = f"{SUMMARIES} {_LISTED}"
 
@@ -577,11 +771,11 @@ SELECT job_name, status, count(*) AS count, sum(CASE WHEN {PARKED} THEN 1 ELSE 0
  GROUP BY job_name, status ORDER BY job_name, status
 """
 
-# Jobs without limits and those with are in indexes of their own.
+# Jobs with and without limits have separate indexes.
 _DUE_SCHEDULE = "enabled AND (next_run_at IS NULL OR next_run_at <= {now})"
 
-# What there is to do, and whether rows are labelled as the specs say.
-SURVEY = f"""
+# The kinds of pending work, and whether the rows have the labels of the specs.
+PENDING_WORK = f"""
 SELECT EXISTS (SELECT 1 FROM jobs INDEXED BY jobs_lease WHERE status = 'running' AND worker_expires_at < {{now}})
          AS has_expired,
        EXISTS (SELECT 1 FROM cron_jobs
@@ -646,7 +840,7 @@ SELECT {SCHEDULE_COLUMNS} FROM cron_jobs
 
 NOW = "SELECT {now} AS now"
 
-# A slot makes a job only if it is newer than any slot that fired (so it stays fired when its job is deleted) and if no
+# A slot makes a job only if it is newer than every fired slot (so it stays fired after its job is deleted) and if no
 # job has its id, which is computed from schedule and slot (so two schedulers that fire at once make one job).
 FIRE = f"""{_NEW_JOBS}
  WHERE EXISTS (SELECT 1 FROM cron_jobs

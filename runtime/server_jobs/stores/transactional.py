@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Sequence
 from datetime import datetime
 from functools import lru_cache
 from typing import TYPE_CHECKING
@@ -18,7 +18,9 @@ from ..domain.clock import SQLITE_NOW
 from ..domain.interfaces import POSTGRES_CHANNEL
 from ..domain.record import Inserted, JobStatus, NewJob
 from ..errors import DatabaseError, InvalidOptionError
+from ..middleware import Middleware, enqueuing
 from ..schema import jobs
+from .columns import GIVEN_TYPES
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
@@ -30,7 +32,10 @@ _TRIES = 5  # the job with the unique key may finish between two statements
 
 
 def insert_in(
-    transaction: Connection | Session | AsyncConnection | AsyncSession, job: NewJob, schema: str | None = None
+    transaction: Connection | Session | AsyncConnection | AsyncSession,
+    job: NewJob,
+    schema: str | None = None,
+    middleware: Sequence[Middleware] = (),
 ) -> Inserted | Awaitable[Inserted]:
     """Insert the job through this session or connection. Await the answer of an async one.
 
@@ -38,9 +43,10 @@ def insert_in(
     the tables; None: the first schema of the connection's search path.
     """
     if isinstance(transaction, Connection | Session):
-        return _insert(transaction, job, schema)
+        with enqueuing(middleware, (job,)) as (new,):
+            return _insert(transaction, new, schema)
     if _is_async(transaction):
-        return _insert_async(transaction, job, schema)
+        return _insert_surrounded(transaction, job, schema, middleware)
     raise InvalidOptionError(
         f"later_in takes a SQLAlchemy session or connection, sync or async, not a {type(transaction).__name__}"
     )
@@ -58,13 +64,20 @@ def _is_async(transaction: object) -> bool:
 def _insert(transaction: Connection | Session, job: NewJob, schema: str | None) -> Inserted:
     connection = transaction.connection() if isinstance(transaction, Session) else transaction
     table = _table(connection.dialect.name, schema)
-    insert, holder_of = _insert_statement(table, connection, job), _holder_of(table, job)
+    insert, key_owner_of = _insert_statement(table, connection, job), _key_owner_of(table, job)
     for _ in range(_TRIES):
         if transaction.execute(insert).first():
             return Inserted(job.id, created=True)
-        if holder := transaction.execute(holder_of).first():
-            return Inserted(str(holder.id), created=False)
+        if owner := transaction.execute(key_owner_of).first():
+            return Inserted(str(owner.id), created=False)
     raise _unsettled(job)
+
+
+async def _insert_surrounded(
+    transaction: AsyncConnection | AsyncSession, job: NewJob, schema: str | None, middleware: Sequence[Middleware]
+) -> Inserted:
+    with enqueuing(middleware, (job,)) as (new,):
+        return await _insert_async(transaction, new, schema)
 
 
 async def _insert_async(transaction: AsyncConnection | AsyncSession, job: NewJob, schema: str | None) -> Inserted:
@@ -72,12 +85,12 @@ async def _insert_async(transaction: AsyncConnection | AsyncSession, job: NewJob
 
     connection = await transaction.connection() if isinstance(transaction, AsyncSession) else transaction
     table = _table(connection.dialect.name, schema)
-    insert, holder_of = _insert_statement(table, connection.sync_connection, job), _holder_of(table, job)
+    insert, key_owner_of = _insert_statement(table, connection.sync_connection, job), _key_owner_of(table, job)
     for _ in range(_TRIES):
         if (await connection.execute(insert)).first():
             return Inserted(job.id, created=True)
-        if holder := (await connection.execute(holder_of)).first():
-            return Inserted(str(holder.id), created=False)
+        if owner := (await connection.execute(key_owner_of)).first():
+            return Inserted(str(owner.id), created=False)
     raise _unsettled(job)
 
 
@@ -104,18 +117,8 @@ def _insert_statement(table: Table, connection: Connection | None, job: NewJob) 
     now = _now(dialect)
     due: object = job.scheduled_for if job.scheduled_for is not None else now + _span(dialect, job)
     values = {
-        "id": job.id,
-        "job_name": job.job_name,
-        "params": job.params,
-        "queue": job.queue,
-        "priority": job.priority,
-        "spec_version": job.spec_version,
-        "max_attempts": job.max_attempts,
+        **{column: getattr(job, column) for column in GIVEN_TYPES},
         "scheduled_for": due,
-        "unique_key": job.unique_key,
-        "correlation_id": job.correlation_id,
-        "concurrency_key": job.concurrency_key,
-        "rate_key": job.rate_key,
         "created_at": now,
         "updated_at": now,
     }
@@ -155,5 +158,5 @@ def _span(dialect: str, job: NewJob) -> ColumnElement[object]:
     return literal_column(f"{milliseconds:.0f}")
 
 
-def _holder_of(table: Table, job: NewJob) -> Select[tuple[str]]:
+def _key_owner_of(table: Table, job: NewJob) -> Select[tuple[str]]:
     return select(table.c.id).where(table.c.unique_key == job.unique_key, table.c.status.in_(_UNFINISHED))

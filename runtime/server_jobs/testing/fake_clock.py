@@ -1,4 +1,4 @@
-"""A clock under the control of a test."""
+"""A clock that tests control."""
 
 from __future__ import annotations
 
@@ -7,7 +7,18 @@ from datetime import UTC, datetime, timedelta
 
 
 class FakeClock:
-    """A clock that only `advance` moves. Sleepers wake when their time is reached."""
+    """A clock that only `advance` moves.
+
+    Sleepers wake when their time is reached.
+
+        clock = FakeClock()
+        backend = InMemoryBackend(job_registry=registry, clock=clock)
+        email = SendEmailParams(to="ada@example.com", subject="Hello")
+        handle = await SendEmail.using(backend).later(email, delay=timedelta(hours=1))
+        assert (await tick(backend)).completed == 0
+        clock.advance(timedelta(hours=1))
+        assert (await tick(backend)).completed == 1
+    """
 
     def __init__(self, start: datetime = datetime(2026, 1, 1, tzinfo=UTC)) -> None:
         self._now = start

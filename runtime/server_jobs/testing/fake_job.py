@@ -1,4 +1,4 @@
-"""A fake job: it records the params of calls, and returns a given result."""
+"""A fake job that records its calls and returns a given result."""
 
 from __future__ import annotations
 
@@ -24,9 +24,13 @@ class FakeJob(Generic[P, R]):
     Inside the block, `later`, `now` and the other calls of the class run the fake at once, in memory, without a
     database. This includes calls in handlers. `later_in` still uses your transaction.
 
-    `result` is returned for each call; it may be a function of the params. `error` is raised instead, so that the job
-    fails. With neither, the fake returns the smallest valid result. This needs Hypothesis, unless it is an empty
-    object; without Hypothesis, `InvalidOptionError` is raised.
+        with FakeJob(SendEmail, result=SendEmailResult(message_id="1")) as sent:
+            await sign_up("ada@example.com")  # calls `SendEmail.later`
+        assert sent[0].to == "ada@example.com"
+
+    Each call returns `result`, which may be a function of the params. With `error`, each call raises it, and the job
+    fails. With neither, the fake returns the smallest valid result. This needs Hypothesis, unless the smallest result
+    is an empty object; without Hypothesis, it raises `InvalidOptionError`.
     """
 
     def __init__(
@@ -84,7 +88,7 @@ def _smallest_result(job: type[Job[P, R, Any]]) -> R:
         from .strategies import smallest_of  # Hypothesis is an extra
     except ModuleNotFoundError as error:
         raise InvalidOptionError(
-            f"the fake of {job.job_name} has nothing to return; give `result=`, or install server-jobs[testing], "
-            "whose Hypothesis finds a result that fits"
+            f"the fake of {job.job_name} has no result to return; give `result=`, or install server-jobs[testing], "
+            "whose Hypothesis finds a valid result"
         ) from error
     return smallest_of(job.job_name, "result", job.schemas().result, cast("type[R]", job.result_model))

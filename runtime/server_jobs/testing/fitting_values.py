@@ -1,4 +1,4 @@
-"""Values that are tried until one fits; and where none ever does, the place of that in the document is told."""
+"""Draw values until one is valid, or report the place in the document that never is."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _PATIENCE = 20 * _TRIES
 
 
 class NothingFitsError(Exception):
-    """Hardly anything that is made for a schema fits it; `place` is where in the document that is."""
+    """Hardly any value made for a schema is valid; `place` is the path of the schema in the document."""
 
     def __init__(self, place: Place) -> None:
         self.place = place
@@ -27,7 +27,10 @@ class NothingFitsError(Exception):
 def fitting(
     candidates: Callable[[st.DrawFn], Iterable[V]], fits: Callable[[V], bool], place: Place
 ) -> SearchStrategy[V]:
-    """Of the candidates that are drawn, the first that fits. Drawing raises `NothingFitsError` when none ever did."""
+    """Draw candidates and return the first valid one.
+
+    Drawing raises `NothingFitsError` if no candidate is ever valid.
+    """
     counts = {True: 0, False: 0}
 
     @st.composite

@@ -54,4 +54,4 @@ FORMAT_VALUES: Mapping[str, SearchStrategy[JsonValue]] = MappingProxyType(
         "byte": st.binary(max_size=12).map(lambda data: b64encode(data).decode()),
     }
 )
-"""For every format that specs may use."""
+"""One strategy per format that specs may use."""

@@ -1,4 +1,4 @@
-"""Two schemas that both have to hold, as one: near enough to make values after; what is amiss is sieved out later."""
+"""Merge two schemas that must both hold. The result is approximate, so the caller filters the values made from it."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ _GREATEST = frozenset({"exclusiveMinimum", "minItems", "minLength", "minProperti
 _LEAST = frozenset({"exclusiveMaximum", "maxItems", "maxLength", "maxProperties", "maximum"})
 
 _PARTS = frozenset({"additionalProperties", "contains", "contentSchema", "items", "propertyNames"})
-_BOTH_HOLD = frozenset({"multipleOf", "pattern"})
-"""The keywords that become a list of what they were set to."""
+_BOTH_APPLY = frozenset({"multipleOf", "pattern"})
+"""Keywords whose merged value is the list of both values."""
 
 
 def kinds_of(schema: Schema) -> list[str] | None:
-    """The types that values should have; None where nothing tells.
+    """Return the types to make values of; None if the schema restricts no type.
 
-    A schema without a type allows others than those that its keywords speak of; those are the interesting ones.
+    A schema without a type allows every type. Values of the types that its keywords describe make the better tests.
     """
     stated = schema.get("type")
     if isinstance(stated, str):
@@ -45,7 +45,7 @@ def kinds_of(schema: Schema) -> list[str] | None:
 
 
 def merged(one: JsonValue | Schema, other: JsonValue | Schema) -> JsonValue | Schema:
-    """What both schemas ask for."""
+    """Return a schema that requires both schemas."""
     if one is False or other is False:
         return False
     if not isinstance(one, Mapping) or not isinstance(other, Mapping):
@@ -74,7 +74,7 @@ def _both(key: str, one: JsonValue, other: JsonValue) -> JsonValue:
             return max(one, other)
         case ((int() | float()), (int() | float())) if key in _LEAST:
             return min(one, other)
-        case _ if key in _BOTH_HOLD:
+        case _ if key in _BOTH_APPLY:
             return [*_listed(one), *(part for part in _listed(other) if part not in _listed(one))]
         case _ if key == "type":
             return _shared_kinds(one, other)

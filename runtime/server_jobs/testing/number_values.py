@@ -1,4 +1,4 @@
-"""Numbers of a schema, as strategies: within bounds, and multiples of what they have to be, exactly."""
+"""Strategies for numbers within bounds and for exact multiples."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from hypothesis.strategies import SearchStrategy
 from pydantic import JsonValue
 
 from ..contract.json_schema import Schema
-from ..contract.schemas.values import exact
+from ..contract.schemas.json_equality import exact
 
 Values = SearchStrategy[JsonValue]
 
@@ -22,12 +22,15 @@ _LARGEST = sys.float_info.max
 
 
 def integers_of(schema: Schema) -> Values:
-    """Whole numbers within the bounds."""
+    """Return a strategy for whole numbers within the bounds that are multiples of `multipleOf`, if there is one."""
     return _multiples(schema, _divisor(schema).numerator)
 
 
 def numbers_of(schema: Schema) -> Values:
-    """Numbers within the bounds, whole ones and others."""
+    """Return a strategy for numbers within the bounds.
+
+    With `multipleOf` it draws multiples, otherwise floats, and whole numbers of up to 2**53.
+    """
     divisor = _divisor(schema)
     if "multipleOf" in schema:
         return _multiples(schema, divisor)
@@ -47,7 +50,7 @@ def _divisor(schema: Schema) -> Fraction:
 
 
 def _multiples(schema: Schema, step: Fraction | int) -> Values:
-    """Multiples of a number within the bounds, as they are written in decimal: 3 times 0.1 is 0.3."""
+    """Return multiples of a number within the bounds, as written in decimal: 3 times 0.1 is 0.3."""
     lows = [math.ceil(exact(one) / step) for one in _stated(schema, "minimum")]
     lows += [math.floor(exact(one) / step) + 1 for one in _stated(schema, "exclusiveMinimum")]
     highs = [math.floor(exact(one) / step) for one in _stated(schema, "maximum")]
@@ -56,7 +59,7 @@ def _multiples(schema: Schema, step: Fraction | int) -> Values:
     if low is not None and high is not None and low > high:
         return st.nothing()
     if not isinstance(step, int) and step.denominator > 1:
-        # Beyond that a double has too few digits for the last one to be a multiple still.
+        # A larger double has too few digits to be an exact multiple.
         digits = 10**15 // step.denominator
         low, high = max(-digits, low if low is not None else -digits), min(digits, high if high is not None else digits)
         if low > high:

@@ -1,4 +1,4 @@
-"""Objects of named parts, as strategies: as many properties as they may have, those that they need among them."""
+"""Strategies for objects: required properties, and as many optional ones as allowed."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _MORE_PROPERTIES = 3
 
 @dataclass(frozen=True, slots=True)
 class ObjectParts:
-    """The values of properties by name, those that are required, and pairs of further names with their values."""
+    """The values of properties by name, the required names, and pairs of further names with their values."""
 
     named: Mapping[str, Values]
     required: frozenset[str]
@@ -30,7 +30,7 @@ class ObjectParts:
     most: int
 
     def objects(self) -> Values:
-        """Objects that fit; none where a required property has no value, or too few have one."""
+        """Return valid objects; none if a required property has no value, or if too few properties have one."""
         others = [pair for pair in self.others if not pair.is_empty]
         optional = [name for name, values in self.named.items() if name not in self.required and not values.is_empty]
         fewest, most = max(0, self.least - len(self.required)), self.most - len(self.required)
@@ -44,7 +44,7 @@ class ObjectParts:
             chosen = self.required.union(draw(names))
             found: dict[str, JsonValue] = {}
             for name, values in self.named.items():
-                # What nothing fits can only be left out.
+                # Leave out a property that has no valid value.
                 with nullcontext() if name in self.required else suppress(NothingFitsError):
                     found |= {name: draw(values)} if name in chosen else {}
             missing = max(0, self.least - len(found))

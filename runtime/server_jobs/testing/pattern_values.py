@@ -1,8 +1,8 @@
-"""Texts that match a pattern and are as long as they have to be, as strategies of Hypothesis.
+"""Strategies for texts of a given length that match a pattern.
 
-A pattern is read as what it is made of, and for each part it is known how long its texts can be; so a length is chosen
-first and spread over the parts, and none is found by luck. Which characters a class has is asked of the engine that the
-models use.
+The pattern is parsed into parts, and the possible lengths of each part are computed. Drawing chooses the total length
+first and divides it among the parts, so no draw fails. The engine of the models decides which characters a class
+contains.
 """
 
 from __future__ import annotations
@@ -38,9 +38,9 @@ _TOKEN = re.compile(
 
 
 def texts_of(pattern: str, least: int = 0, most: int | None = None) -> SearchStrategy[str]:
-    """Texts of at least and at most so many characters in which a pattern of a spec matches; none if there are none.
+    """Return texts with `least` to `most` characters in which the pattern matches; none if there are none.
 
-    Raises `PatternError` for what is no such pattern.
+    Raises `PatternError` if a spec cannot have this pattern.
     """
     matches = matcher(pattern)
     root = _Reader(pattern).read()
@@ -57,7 +57,7 @@ def texts_of(pattern: str, least: int = 0, most: int | None = None) -> SearchStr
 
 
 class _Part:
-    """A part of a pattern. Its lengths are the bits of a number: bit 3 is set if a text of it can have 3 characters."""
+    """A part of a pattern. Its possible lengths are the bits of a number: bit 3 is set if it can have 3 characters."""
 
     def __init__(self) -> None:
         self._lengths: dict[int, int] = {}
@@ -131,7 +131,7 @@ class _Sequence(_Part):
         return "".join(texts)
 
     def _behind(self, longest: int) -> list[int]:
-        """The lengths of what stands from each part on, and of the nothing behind the last."""
+        """Return the possible lengths of the rest of the sequence from each part on, and of the empty rest."""
         found = [_NONE]
         for part in reversed(self.parts):
             found.append(_sums(part.lengths(longest), found[-1], longest))
@@ -139,7 +139,7 @@ class _Sequence(_Part):
 
 
 class _Anchor(_Sequence):
-    """What takes no room: the start, the end, or the edge of a word."""
+    """A part without characters: the start, the end, or a word boundary."""
 
     def __init__(self, at: str) -> None:
         super().__init__(())
@@ -165,7 +165,7 @@ class _Repeated(_Part):
 
     def draw(self, draw: st.DrawFn, length: int, longest: int) -> str:
         if self.part.lengths(longest) == _ONE:
-            # The same again and again where it is long: what is drawn has its bounds.
+            # Repeat a few characters in a long text, because Hypothesis limits the draws.
             some = [self.part.draw(draw, 1, longest) for _ in range(min(length, _MORE_CHARACTERS))]
             return "".join(some[index % len(some)] for index in range(length))
         by_count, texts = self._by_count(longest), list[str]()
@@ -177,7 +177,7 @@ class _Repeated(_Part):
         return "".join(texts)
 
     def _by_count(self, longest: int) -> list[int]:
-        """The lengths of the part repeated so many times, as often as fits."""
+        """Return the possible lengths for each number of repetitions, up to the longest."""
         found, enough = [_NONE], max(self.least, _MOST_COUNTS)
         most = enough if self.most is None else min(self.most, enough)
         while len(found) <= most:
@@ -186,7 +186,7 @@ class _Repeated(_Part):
 
 
 class _Reader:
-    """Reads a pattern that the engine has accepted. What may stand around a match is part of it."""
+    """Parses a pattern that the engine has accepted. The result includes the text around a match."""
 
     def __init__(self, pattern: str) -> None:
         self._tokens = list(_TOKEN.finditer(pattern))
@@ -226,8 +226,8 @@ def _repeated(part: _Part, token: re.Match[str]) -> _Part:
 
 
 def _with_room(part: _Part) -> _Part:
-    """An alternative with anything before and behind it, where it is not bound to the start or the end."""
-    # Between words, where it begins or ends with one.
+    """Allow any text before and after an alternative, except at a side with an anchor."""
+    # At a word boundary, only spaces may touch the match.
     anything = _Repeated(_Character(" " if _has_anchor(part, r"\b") else "[a-zA-Z0-9]"), 0, None)
     before = [] if _has_anchor(part, "^") else [anything]
     behind = [] if _has_anchor(part, "$") else [anything]
@@ -246,7 +246,7 @@ def _has_anchor(part: _Part, anchor: str) -> bool:
 
 @cache
 def _characters_of(token: str) -> tuple[str, ...]:
-    """Characters that one token stands for, the familiar ones if it has any."""
+    """Return characters that one token stands for, preferring familiar ones."""
     if len(token) == 1 and token != _ANY:
         return (token,)
     is_one = matcher(f"^{token}$")
@@ -264,7 +264,7 @@ def _first_of(characters: Iterator[str]) -> Iterator[str]:
 
 
 def _sums(one: int, other: int, longest: int) -> int:
-    """All sums of a length of one and a length of the other, up to the longest."""
+    """Return every sum of a length of `one` and a length of `other`, up to `longest`."""
     found = 0
     for length in _each(one):
         found |= other << length
@@ -279,6 +279,6 @@ def _each(lengths: int) -> Iterator[int]:
 
 
 def _draw_share(draw: st.DrawFn, own: int, others: int, length: int) -> int:
-    """How much of a length is the part's own, so that what is left is one of the others' lengths."""
+    """Choose how many characters a part takes, so that the other parts can fill the rest."""
     shares = [share for share in _each(own) if share <= length and others >> (length - share) & 1]
     return shares[0] if len(shares) == 1 else draw(st.sampled_from(shares))

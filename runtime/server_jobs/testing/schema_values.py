@@ -1,7 +1,7 @@
-"""JSON values after a schema, as strategies of Hypothesis: made so that they fit, and held against the schema wherever
-it says what values cannot be made after (`not`, `oneOf`, `unevaluatedProperties` …).
+"""Strategies for JSON values of a schema.
 
-What contains itself is followed a few times around, no further.
+Values are built to be valid. A filter covers the keywords that cannot be built for, such as `not`, `oneOf` and
+`unevaluatedProperties`. Recursive definitions are followed a few levels deep.
 """
 
 from __future__ import annotations
@@ -63,9 +63,9 @@ class SchemaValues:
         self._recursive = frozenset(name for name in self._definitions if self._contains_itself(name))
 
     def of(self, schema: JsonValue | Schema, left: int | None = None, place: Place = ()) -> Values:
-        """Values for a schema; none where it would be gone around more than `left` times.
+        """Return values of a schema; none if they would need more than `left` levels of recursion.
 
-        Drawing raises `NothingFitsError` where a schema turns down whatever is made for it.
+        Drawing raises `NothingFitsError` if hardly any value made for a schema is valid.
         """
         turns = len(self._recursive) + _TURNS if left is None else left
         values = self._after(schema, turns, place)
@@ -74,7 +74,7 @@ class SchemaValues:
         return fitting(lambda draw: [draw(values)], self._test(schema), place)
 
     def empty_place(self, schema: JsonValue | Schema) -> Place:
-        """The part of a document for which no value can be made, where there is none for the document."""
+        """Return the part of a document that has no valid value, if the document has none."""
         place: Place = ()
         seen: set[int] = set()
         while id(schema) not in seen:
@@ -103,7 +103,7 @@ class SchemaValues:
         return self._plain(schema, turns, place)
 
     def _ways(self, schema: Schema) -> list[JsonValue | Schema]:
-        """With what is asked for if the condition holds, and with what is asked for if it does not."""
+        """Return the schema merged with `else`, with `if` and `then`, and with `then` alone."""
         rest = {key: value for key, value in schema.items() if key not in ("if", "then", "else")}
         then, otherwise = schema.get("then", True), schema.get("else", True)
         return [self._merged(rest, [otherwise]), self._merged(rest, [schema["if"], then]), self._merged(rest, [then])]
@@ -132,7 +132,7 @@ class SchemaValues:
         return self._made[name, left]
 
     def _resolved(self, schema: JsonValue | Schema) -> JsonValue | Schema:
-        """What is to be merged with others, which knows no references; one that goes round is left to the sieve."""
+        """Replace a `$ref`, because merging knows no references. A circular one stays; the filter handles it."""
         for _ in range(len(self._definitions) + 1):
             if not isinstance(schema, Mapping) or "$ref" not in schema:
                 return schema
@@ -196,7 +196,7 @@ class SchemaValues:
         if first:
             first = first[:most]
             fewest = max(0, least - len(first))
-            # What is not described is not made, unless there are too few without it.
+            # Add undeclared properties only if there are too few declared ones.
             rest = _list_of(items, fewest, most - len(first) if "items" in schema else fewest)
             return st.builds(lambda begin, end: [*begin, *end], st.tuples(*first), rest)
         return _list_of(items, least, max(least, most), unique=schema.get("uniqueItems") is True)
@@ -213,7 +213,7 @@ class SchemaValues:
         return ObjectParts(here, frozenset(required), self._more(schema, turns, place, here), least, most).objects()
 
     def _property(self, schema: Schema, name: str) -> JsonValue:
-        """What a property of that name has to be: as declared, by the patterns that its name matches, or as others."""
+        """Return the schema of a property: declared, from the patterns that match its name, or for other names."""
         properties, patterns = schema.get("properties"), schema.get("patternProperties")
         found = [properties[name]] if isinstance(properties, dict) and name in properties else []
         matching = patterns if isinstance(patterns, dict) else {}
@@ -223,7 +223,7 @@ class SchemaValues:
         return found[0] if len(found) == 1 else {"allOf": found}
 
     def _more(self, schema: Schema, turns: int, place: Place, here: Mapping[str, Values]) -> list[SearchStrategy[Pair]]:
-        """Names that are not declared, with their values: of each pattern, and of none."""
+        """Return undeclared names with their values: names of each pattern, and other names."""
         patterns, names = schema.get("patternProperties"), schema.get("propertyNames", True)
         inside = (*place, "*")
         stated = list(patterns) if isinstance(patterns, dict) else []
@@ -247,7 +247,7 @@ class SchemaValues:
         return found if found.is_empty else found.filter(lambda name: name not in here)
 
     def _test(self, schema: Schema) -> Test:
-        """Tells whether a value fits a schema, which may be one that was merged."""
+        """Return a check of values against a schema, which may be a merged one."""
         stated = {key: value for key, value in schema.items() if key not in ("multipleOf", "pattern")}
         lists: list[tuple[str, list[JsonValue]]] = [
             (key, part if isinstance(part, list) else [part])
@@ -280,7 +280,7 @@ class SchemaValues:
 
 
 def _needed(schema: JsonValue | Schema) -> list[tuple[str, JsonValue]]:
-    """The parts that every document of a schema has, with their names."""
+    """Return the parts that every document of a schema has, with their names."""
     if not isinstance(schema, Mapping):
         return []
     required, properties = schema.get("required"), schema.get("properties")

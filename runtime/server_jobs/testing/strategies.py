@@ -1,4 +1,4 @@
-"""Params and results for property tests: made after the schema, and let through by the model itself."""
+"""Strategies for params and results: made from the schema, then validated by the model."""
 
 from __future__ import annotations
 
@@ -23,43 +23,41 @@ __all__ = ["NoValuesError", "SearchStrategy", "smallest_of", "values_of"]
 M = TypeVar("M", bound=BaseModel)
 
 _NO_MATTER = (HealthCheck.data_too_large, HealthCheck.filter_too_much, HealthCheck.too_slow, HealthCheck.nested_given)
-_PATIENCE = 40  # Hypothesis itself gives up at 50, and could not say why
+_PATIENCE = 40  # Hypothesis gives up at 50, without the reason
 
 
 class NoValuesError(ServerJobsError):
-    """No value that fits a schema can be made: there is none, or only ones that hardly anything leads to."""
+    """No valid value can be made: none exists, or nearly all made values are invalid."""
 
 
 def values_of(job_name: str, part: str, schema: Schema, model: type[M]) -> SearchStrategy[M]:
-    """Values of a model that fit the schema it was made of. Raises `NoValuesError`."""
+    """Return valid values of the model that was made from the schema. Raises `NoValuesError`."""
     own = f"make values with a strategy of your own, such as `st.builds({model.__name__}, ...)`"
     return _values_of(_Sieve(job_name, part, model, own), schema)
 
 
 def smallest_of(job_name: str, part: str, schema: Schema, model: type[M]) -> M:
-    """One of these values, the simplest one if that is easily found: the same in each run."""
-    # What is tried first is the simplest. To make another one simpler takes a second, for which a fake should not ask.
+    """Return one of these values, the simplest that is easily found. It is the same in each run."""
+    # The first candidate is the simplest. Shrinking it further takes a second, too long for a fake.
     chosen = settings(database=None, derandomize=True, phases=[Phase.generate], suppress_health_check=_NO_MATTER)
-    own = f"say what is to be returned: `result={model.__name__}(...)`"
+    own = f"set the result: `result={model.__name__}(...)`"
     sieve = _Sieve(job_name, part, model, own)
     try:
         return find(_values_of(sieve, schema), lambda _: True, settings=chosen)
-    except (NoSuchExample, Unsatisfiable):  # there were too few candidates for the patience of the sieve
-        raise sieve.nothing_for((), "was found", "its schema refuses all there is") from None
+    except (NoSuchExample, Unsatisfiable):  # Hypothesis gave up before the filter did
+        raise sieve.nothing_for((), "was found", "its schema rejected every attempt") from None
 
 
 def _values_of(sieve: _Sieve[M], schema: Schema) -> SearchStrategy[M]:
     makers = SchemaValues(schema)
     documents = makers.of(schema)
     if documents.is_empty:
-        raise sieve.nothing_for(
-            makers.empty_place(schema), "can be made", "nothing, or nothing finite, fits its schema"
-        )
+        raise sieve.nothing_for(makers.empty_place(schema), "can be made", "nothing finite fits its schema")
     return sieve.values(documents)
 
 
 class _Sieve(Generic[M]):
-    """Lets through what the model takes, and says what the matter is when that is nothing."""
+    """Filters values by the model, and reports the reason if none is valid."""
 
     def __init__(self, job_name: str, part: str, model: type[M], advice: str) -> None:
         self._job_name = job_name
@@ -74,12 +72,12 @@ class _Sieve(Generic[M]):
             try:
                 return self._model_of(draw(documents))
             except NothingFitsError as error:
-                raise self.nothing_for(error.place, "was found", "whatever was tried, its schema refuses it") from None
+                raise self.nothing_for(error.place, "was found", "its schema rejected every attempt") from None
 
         return value()
 
     def nothing_for(self, place: Sequence[str], how: str, reason: str) -> NoValuesError:
-        """The error that says for which part of the document no value is there, why, and what to do."""
+        """Return the error that names the part of the document without a value, the reason, and the remedy."""
         where = f" of the property {pointer_to(place)}" if place else ""
         return NoValuesError(
             f"no {self._part} of {self._job_name} {how}: no value{where}, because {reason}; {self._advice}"
@@ -89,7 +87,7 @@ class _Sieve(Generic[M]):
         text = json.dumps(document)
         try:
             if check(text):
-                self._missed((), "no store would keep the document")
+                self._missed((), "stores reject the document")
             value = self._model.model_validate_json(text)
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
@@ -100,5 +98,5 @@ class _Sieve(Generic[M]):
     def _missed(self, place: Sequence[str], reason: str) -> NoReturn:
         self._misses += 1
         if self._misses >= _PATIENCE and not self._hits:
-            raise self.nothing_for(place, "was found", f"the model refused the last one that was tried ({reason})")
+            raise self.nothing_for(place, "was found", f"the model rejected the last attempt ({reason})")
         reject()

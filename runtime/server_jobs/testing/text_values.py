@@ -1,4 +1,4 @@
-"""Texts of a schema: of a length, a format, an encoding and patterns that all have to hold, as strategies."""
+"""Strategies for texts with a length, a format, an encoding and patterns."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ Test = Callable[[str], bool]
 
 @dataclass(frozen=True, slots=True)
 class TextSchema:
-    """What a schema says of texts, whether one fits, and where in the document it stands.
+    """The keywords of a schema for texts, a check of them, and the place in the document.
 
-    `content` has the values that a JSON document in such a text may be.
+    `content` has the values for a JSON document in a text.
     """
 
     least: int
@@ -47,7 +47,7 @@ class TextSchema:
     place: Place
 
     def texts(self) -> Texts:
-        """Texts that fit; none where it is plain that there are none."""
+        """Return valid texts; none if the keywords contradict each other."""
         if self.most is not None and self.least > self.most:
             return st.nothing()
         sources = [*self._of_form(), *self._of_content(), *map(self._matching, self.patterns)]
@@ -80,7 +80,7 @@ class TextSchema:
                 yield st.binary(min_size=max(0, 3 * fewest - 2), max_size=3 * most).map(_base64)
 
     def _matching(self, pattern: str) -> Texts:
-        """Texts of a pattern. What is none of a spec is read as Python reads it, and left to the sieve."""
+        """Return texts of a pattern. A pattern that a spec cannot have is read as Python's, and the filter decides."""
         try:
             return texts_of(pattern, self.least, self.most)
         except PatternError:
@@ -91,7 +91,7 @@ class TextSchema:
             return st.from_regex(anchored, alphabet=CHARACTERS).map(lambda text: text.removesuffix("\n"))
 
     def _fitting(self, sources: list[Texts]) -> Texts:
-        """Texts of one source that fit the others too; or a text of one put into that of another, where that fits."""
+        """Return texts of one source that fit the others too, or texts of one source spliced into texts of another."""
 
         def candidates(draw: st.DrawFn) -> Iterator[str]:
             drawn = [draw(source) for source in sources]
@@ -101,7 +101,7 @@ class TextSchema:
         return fitting(candidates, self.fits, self.place)
 
     def _spliced(self, around: str, inside: str) -> Iterator[str]:
-        """One text in place of a part of another, which is as long as the length asks for, the whole if it can be."""
+        """Replace a part of one text with the other, and yield each result whose length fits. Long parts come first."""
         for start in range(len(around) + 1):
             for end in range(len(around), start - 1, -1):
                 rest = len(around) - (end - start)

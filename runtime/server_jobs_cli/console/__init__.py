@@ -1,1 +1,13 @@
-"""Reading arguments and printing results: tables, log lines, errors and the status of exit."""
+"""Modules that all commands share.
+
+=========================================  ===============================================
+to change                                  open
+=========================================  ===============================================
+options and the types of their values      `options`
+options from environment variables         `variables`
+the project, its registry and database     `workspace`
+printed text, tables, JSON, times          `output`
+errors and the exit status                 `failures`
+log lines                                  `log`
+=========================================  ===============================================
+"""

@@ -1,4 +1,4 @@
-"""What a command that cannot do its work prints, and the status it exits with."""
+"""Errors of commands: the message and the exit status."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from server_jobs.errors import (
     InvalidOptionError,
     ProjectError,
     ServerJobsError,
+    SetupError,
     UnknownJobError,
 )
 
-from .output import note, print_json, printable
-from .suggestion import suggestion
+from .output import note, print_json, printable, suggestion
 
 NO = 1
 WRONG_USAGE = 2
@@ -25,7 +25,7 @@ INTERRUPTED = 130
 TERMINATED = 143
 
 AS_JSON = "server_jobs.as_json"
-"""The key in a context's `meta` that says that the output is read by a program."""
+"""The key in a context's `meta` that records that the output is JSON."""
 
 _EXTRAS = {
     "rich": "cli",
@@ -35,15 +35,17 @@ _EXTRAS = {
     "httpx": "turso",
     "starlette": "serve",
     "uvicorn": "serve",
-    "jinja2": "generator",
+    "black": "generator",
     "datamodel_code_generator": "generator",
+    "filelock": "generator",
+    "jinja2": "generator",
 }
 
 
 def exit_status(error: ServerJobsError) -> int:
-    """Documented in the help of the program and in the README."""
+    """Return the exit status of an error. The help of the program and the reference list them."""
     match error:
-        case DatabaseError() | ProjectError():
+        case DatabaseError() | ProjectError() | SetupError():
             return UNUSABLE
         case InvalidOptionError() | UnknownJobError():
             return WRONG_USAGE
@@ -52,7 +54,7 @@ def exit_status(error: ServerJobsError) -> int:
 
 
 def report(ctx: click.Context, error: ServerJobsError) -> None:
-    """Say what is wrong: lines on stderr, or one JSON object on stdout if the command was asked for JSON."""
+    """Print the error: lines on stderr, or one JSON object on stdout if the command prints JSON."""
     if ctx.meta.get(AS_JSON):
         print_json({"error": _document(error)})
         return
@@ -68,18 +70,18 @@ def report(ctx: click.Context, error: ServerJobsError) -> None:
 
 
 def report_usage(error: click.UsageError) -> None:
-    """Say in JSON how a command was called wrongly."""
+    """Print a usage error as JSON."""
     print_json({"error": {"type": "UsageError", "message": error.format_message()}})
 
 
 def asks_for_json(arguments: Sequence[str]) -> bool:
-    """Whether the arguments of a command say that its output is read by a program, whatever else they say."""
+    """Return whether the arguments ask for JSON, even if the command cannot parse them."""
     asks = any(one in ("--json", "--format=json") for one in arguments)
     return asks or ("--format", "json") in pairwise(arguments)
 
 
 def missing_extra(error: ModuleNotFoundError) -> ProjectError | None:
-    """The refusal for a package that an extra would bring; None if the module that is missing is another one."""
+    """Return the error for a missing package of an extra; None if the missing module is another one."""
     package = (error.name or "").partition(".")[0]
     extra = _EXTRAS.get(package)
     if extra is None:

@@ -1,57 +1,67 @@
-"""How commands print. Values from rows and specs may be hostile: they are never markup, and control nothing."""
+"""Output of commands. Values from rows and specs may be hostile, so they are escaped and never read as markup."""
 
 from __future__ import annotations
 
 import json
 import re
 import sys
+from collections.abc import Iterable
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import click
+from server_jobs.domain.suggestions import closest
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
+
 # Control characters, the marks that reorder text, line separators, byte order marks, tags, lone surrogates.
 _UNPRINTABLE = re.compile(
     "[\0-\x09\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff\U000e0000-\U000e007f]"
 )
 _UNLIMITED = 100_000
+_UNITS = ((86_400, "d"), (3_600, "h"), (60, "m"), (1, "s"))
 
 
 def printable(text: str) -> str:
-    """Text that a terminal only shows: what could move its cursor or deceive its reader is written as JSON escapes.
-
-    Line breaks stay.
-    """
+    """Escape every character that could move the cursor or deceive the reader. Line breaks stay."""
     return _UNPRINTABLE.sub(lambda match: json.dumps(match[0])[1:-1], text)
 
 
 def one_line(text: str, limit: int | None = None) -> str:
-    """As `printable`, line breaks escaped too, and cut at `limit` characters with a mark."""
+    """Like `printable`, but escape line breaks too, and cut the text at `limit` characters with a mark."""
     line = printable(text).replace("\n", "\\n")
     return line if limit is None or len(line) <= limit else line[: limit - 1] + "…"
 
 
 def say(text: str) -> None:
-    """Print what the command was called for."""
+    """Print the result of a command on stdout."""
     click.echo(printable(text))
 
 
 def note(text: str) -> None:
-    """Print what is worth knowing besides, on stderr: a program that reads the output does not see it."""
+    """Print a remark on stderr, where a program that reads the output does not see it."""
     click.echo(printable(text), err=True)
 
 
 def print_json(value: object) -> None:
-    """Print one JSON value. Escapes keep their meaning in JSON, so that it is safe to show and the same to read."""
-    click.echo(printable(json.dumps(value, indent=2, ensure_ascii=False)))
+    """Print one JSON value, times in ISO 8601. Unsafe characters become JSON escapes, so the value stays the same."""
+    click.echo(printable(json.dumps(value, indent=2, ensure_ascii=False, default=datetime.isoformat)))
+
+
+def print_result(value: object, text: str, *, as_json: bool) -> None:
+    """Print the result of a command: the value as JSON, or else the text."""
+    if as_json:
+        print_json(value)
+    else:
+        say(text)
 
 
 def stdout_console() -> Console:
-    """A console on the stdout of this moment: plain text with lines as long as they are, unless it is a terminal."""
+    """Return a console on the current stdout. Outside a terminal it prints plain text and wraps no line."""
     from rich.console import Console
 
     console = Console(file=sys.stdout, markup=False, highlight=False, emoji=False)
@@ -61,7 +71,7 @@ def stdout_console() -> Console:
 
 
 def plain_table(*headers: str) -> Table:
-    """A table without lines: columns two spaces apart, below bold headers. The last one takes what room there is."""
+    """Return a table without borders: bold headers, two spaces between columns, the last one as wide as possible."""
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
@@ -71,7 +81,43 @@ def plain_table(*headers: str) -> Table:
 
 
 def last_cell(text: str, style: str = "") -> Text:
-    """A value for the last column of a table: cut where the room ends."""
+    """Return a value for the last column of a table, cut at the edge of the terminal."""
     from rich.text import Text
 
     return Text(one_line(text), style=style, no_wrap=True, overflow="ellipsis")
+
+
+def age(moment: datetime, now: datetime | None = None) -> str:
+    """Return how long ago a time is, in one unit: `5m ago`, or `in 2h` for the future."""
+    seconds = ((now or datetime.now(UTC)) - moment).total_seconds()
+    return f"{_in_one_unit(seconds)} ago" if seconds >= 0 else f"in {_in_one_unit(-seconds)}"
+
+
+def local(moment: datetime) -> str:
+    """Return a time in this machine's time zone, with its offset: `2026-01-31 09:00:00 +0100`."""
+    try:
+        here = moment.astimezone()
+    except OverflowError:  # in this time zone the year would be 0 or 10,000
+        here = moment
+    return f"{here:%Y-%m-%d %H:%M:%S %z}"
+
+
+def _in_one_unit(seconds: float) -> str:
+    for size, name in _UNITS:
+        if seconds >= size:
+            return f"{int(seconds // size)}{name}"
+    return "0s"
+
+
+def suggestion(name: str, known: Iterable[str]) -> str:
+    """Return `did you mean 'SendEmail'?`, or a list of the known names. Case, `-` and `_` do not count."""
+    names = list(known)
+    plain = {_plain(candidate): candidate for candidate in reversed(names)}
+    close = closest(_plain(name), plain)
+    if close:
+        return f"did you mean {plain[close[0]]!r}?"
+    return f"there are {', '.join(names)}" if names else "none exist"
+
+
+def _plain(name: str) -> str:
+    return name.casefold().replace("_", "").replace("-", "")

@@ -1,1 +1,1 @@
-"""`server-jobs doctor`: look at the project and its database, and say what to do about each finding."""
+"""`server-jobs doctor`: examine the project and its database, with advice for each finding."""

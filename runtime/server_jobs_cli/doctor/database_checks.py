@@ -1,4 +1,4 @@
-"""What `server-jobs doctor` looks at in the database: the file, the tables, the schedules, the unfinished jobs."""
+"""Checks of `server-jobs doctor` in the database: the file, the tables, the schedules, the unfinished jobs."""
 
 from __future__ import annotations
 
@@ -8,24 +8,25 @@ from datetime import timedelta
 
 from server_jobs.contract.values import canonical
 from server_jobs.databases.sqlite.database import SqliteDatabase
+from server_jobs.domain.clock import length
 from server_jobs.domain.ids import schedule_id
 from server_jobs.domain.interfaces import Row, Statement
 from server_jobs.domain.options import Schedule
 from server_jobs.domain.record import ScheduleRecord
-from server_jobs.errors import ServerJobsError
+from server_jobs.errors import PrivilegeMissingError, ServerJobsError
 from server_jobs.migrations.recorded import Recorded
 from server_jobs.registry import JobRegistry
 from server_jobs.stores.rows import integer_of, text_of, time_of
 from server_jobs.stores.sql import SqlStore
 from server_jobs.stores.statements import PARKED
 
-from ..console.findings import Finding, fail, ok, warn
-from ..console.times import length, local
-from ..database.plain_sql import is_turso, newest_revisions, plain_revisions, recorded
-from ..project.workspace import Workspace
+from ..console.output import age, local
+from ..console.workspace import Workspace
+from ..plain_sql import is_turso, newest_revisions, plain_revisions, recorded
+from .findings import Finding, fail, ok, warn
 from .sqlite_checks import check_sqlite
 
-# Reads the tables below the store: what no worker asks for has no place in the engine's ports.
+# Direct SQL, because no worker needs these counts and the `Store` interface stays small.
 _UNFINISHED = """
 SELECT job_name, spec_version, count(*) AS jobs FROM jobs
  WHERE status IN ('pending', 'running') GROUP BY job_name, spec_version ORDER BY job_name, spec_version
@@ -39,6 +40,7 @@ SELECT job_name, spec_version, count(*) AS jobs, min(COALESCE(scheduled_for, cre
  GROUP BY job_name, spec_version
 """
 _LONG_DUE = timedelta(minutes=1)
+_MOST_SHOWN = 10
 _EXPIRED = "SELECT count(*) AS jobs FROM jobs WHERE status = 'running' AND worker_expires_at < {now}"
 
 
@@ -47,7 +49,7 @@ async def check_database(workspace: Workspace) -> AsyncIterator[Finding]:
     try:
         shown_place = workspace.shown_place
     except ServerJobsError:
-        return  # reported with the project
+        return  # `check_project` reports it.
     try:
         async with workspace.open_store(only_reads=True) as store:
             yield ok(f"the database {shown_place} answers, and the tables are there")
@@ -59,22 +61,26 @@ async def check_database(workspace: Workspace) -> AsyncIterator[Finding]:
             async for finding in _check_rows(workspace, store):
                 yield finding
     except ServerJobsError as error:
-        yield fail(str(error), "nothing can be queued or run until then")
+        yield fail(str(error), "jobs cannot be enqueued or run until then")
 
 
 async def check_revision(workspace: Workspace, store: SqlStore) -> AsyncIterator[Finding]:
-    """Compare the revisions that ran in the database with those of the project."""
+    """Compare the revisions that ran in the database with the project's revisions."""
     if workspace.project is None:
         return
     if is_turso(workspace):
         found, newest = await recorded(store.database), {*newest_revisions(plain_revisions(workspace))}
     else:
         try:
-            from ..database.revision import newest_heads, recorded_revisions
+            from ..migrate import newest_heads, recorded_revisions
         except ModuleNotFoundError as error:
-            yield ok(f"{error.name} is not installed here: the revision of the tables is not looked at")
+            yield ok(f"{error.name} is not installed here: the revision of the tables is not checked")
             return
-        found, newest = recorded_revisions(workspace), newest_heads(workspace)
+        try:
+            found, newest = recorded_revisions(workspace), newest_heads(workspace)
+        except PrivilegeMissingError as error:
+            yield warn(f"the revision of the tables is not checked: {error}", "workers do not need this privilege")
+            return
     if found.revisions == newest:
         yield ok(f"the tables are at the newest revision ({_listed(newest) or 'there are none'})")
     elif found.revisions:
@@ -85,16 +91,16 @@ async def check_revision(workspace: Workspace, store: SqlStore) -> AsyncIterator
         )
     elif is_turso(workspace):
         yield warn(
-            "no revision of the tables is recorded, so that nobody can tell whether they are the newest",
-            "go on with the plain SQL that made them, or start with `server-jobs migrate` in a new database",
+            "no revision of the tables is recorded, so it is unknown whether they are up to date",
+            "continue with the plain SQL that made them, or run `server-jobs migrate` on a new database",
         )
     else:
         yield _check_foreign_tables(workspace, found)
 
 
 def _check_foreign_tables(workspace: Workspace, found: Recorded) -> Finding:
-    """Compare tables that the revisions of an application made, or plain SQL."""
-    from ..database.revision import missing_in_tables
+    """Check tables that an application's revisions or plain SQL created."""
+    from ..migrate import missing_in_tables
 
     maker = (
         f"the application's revision {_listed(found.of_application)}" if found.of_application else "other migrations"
@@ -119,12 +125,14 @@ async def _check_rows(workspace: Workspace, store: SqlStore) -> AsyncIterator[Fi
             f"{expired['jobs']} running jobs have an expired lease: their worker died, and no other one runs",
             "start a worker, or run `server-jobs tick`",
         )
+    async for finding in _check_workers(store):
+        yield finding
     (parked,) = await store.database.run((Statement(_PARKED, writes=False), {}))
     for row in parked:
         yield warn(
             f"{row['jobs']} jobs {text_of(row['job_name'])} are parked: their params cannot be read",
-            f"`server-jobs repair --all {text_of(row['job_name'])}` puts back those that can be read by now, and says "
-            "what is wrong with the others",
+            f"`server-jobs repair --all {text_of(row['job_name'])}` requeues jobs that can be read now, and prints "
+            "the problems of the others",
         )
     for queue in await store.paused_queues():
         yield warn(
@@ -134,7 +142,7 @@ async def _check_rows(workspace: Workspace, store: SqlStore) -> AsyncIterator[Fi
     try:
         registry = workspace.registry
     except ServerJobsError:
-        return  # reported with the project
+        return  # `check_project` reports it.
     for finding in _check_schedules(registry, await store.list_schedules()):
         yield finding
     (due,) = await store.database.run((Statement(_DUE.format(now=store.database.now), writes=False), {}))
@@ -146,8 +154,28 @@ async def _check_rows(workspace: Workspace, store: SqlStore) -> AsyncIterator[Fi
             yield finding
 
 
+async def _check_workers(store: SqlStore) -> AsyncIterator[Finding]:
+    """Report the workers, and those that died with the jobs that they held."""
+    found = await store.workers()
+    alive = [worker for worker in found if worker.is_alive]
+    if alive:
+        running, slots = sum(one.running for one in alive), sum(one.report.concurrency for one in alive)
+        yield ok(f"{len(alive)} workers are alive, and run {running} jobs in {slots} slots")
+    for worker in found:
+        if worker.is_alive:
+            continue
+        report, held = worker.report, await store.held_jobs(worker.report.id)
+        shown = ", ".join(held[:_MOST_SHOWN]) + (f" and {len(held) - _MOST_SHOWN} more" if held[_MOST_SHOWN:] else "")
+        yield warn(
+            f"the worker {report.id} on {report.host}, process {report.pid}, died, and was seen last "
+            f"{age(worker.last_seen_at)}; it held {shown or 'no jobs'}",
+            "a lease that expires makes its job pending again; `server-jobs show ID` has the attempts. A dead worker "
+            "is forgotten after a week",
+        )
+
+
 def _check_due(registry: JobRegistry, rows: Iterable[Row]) -> Iterator[Finding]:
-    """Jobs that a worker of this project would have begun by now, as nothing holds them back."""
+    """Report due jobs that no worker runs, although no limit blocks them."""
     known = {(job.name, job.version) for job in registry.known_jobs() if job.rate is None}
     due = [row for row in rows if (text_of(row["job_name"]), integer_of(row["spec_version"])) in known]
     waits = [now - since for row in due if (now := time_of(row["now"])) and (since := time_of(row["since"]))]
@@ -175,8 +203,7 @@ def _check_unfinished(registry: JobRegistry, name: str, version: int, count: obj
     else:
         advice = f"start a worker of a release that has version {version}, or cancel them"
     yield warn(
-        f"{count} unfinished jobs {name} are of version {version}, and {versions.why_unknown(version)}",
-        advice,
+        f"{count} unfinished jobs {name} are of version {version}, and {versions.unknown_reason(version)}", advice
     )
 
 
@@ -200,7 +227,7 @@ def _check_schedules(registry: JobRegistry, records: Iterable[ScheduleRecord]) -
     for record in stored.values():
         if record.enabled and record.id not in declared and registry.has(record.job_name):
             yield warn(
-                f"the schedule {record.job_name}/{record.name} is not declared any more, and still fires",
+                f"the schedule {record.job_name}/{record.name} is no longer declared, but still fires",
                 f"run `server-jobs migrate`, or `server-jobs schedules --disable {record.id}`",
             )
     if declared and not wrong:

@@ -1,1 +1,13 @@
-"""`server-jobs generate`, `check`, `init` and `explain`, and the formats in which they report."""
+"""`server-jobs init`, `generate`, `check` and `explain`.
+
+=========================================  ===============================================
+to change                                  open
+=========================================  ===============================================
+generate and check                         `generate`, and `watch` for --watch
+check --database                           `queue_check`
+init                                       `new_project`
+explain                                    `explain`
+output: text and JSON                      `report`
+output: GitHub and SARIF                   `annotations`
+=========================================  ===============================================
+"""

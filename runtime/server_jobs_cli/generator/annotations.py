@@ -1,29 +1,36 @@
-"""Everything that a run found, each as a place and a message: what programs that show problems want to know."""
+"""All findings of a run as places with messages, for GitHub and for code scanning services."""
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from importlib.metadata import version
 from pathlib import Path
+from urllib.parse import quote
 
 from server_jobs_generator.contracts.finding import ContractFinding
-from server_jobs_generator.files.changes import Finding, State
-from server_jobs_generator.plan import Plan
+from server_jobs_generator.plan import Finding, Plan, State
+from server_jobs_generator.problems.problem import printable
 from server_jobs_generator.problems.verdict import Verdict
 from server_jobs_generator.worker_lint.rules import CodeFinding
 
+from .explain import RulePage, plain, rule_page
+
 _ADVICE: Mapping[State, str] = {
-    State.MISSING: "is not there; run server-jobs generate",
-    State.STALE: "is not what the specs ask for any more; run server-jobs generate",
+    State.MISSING: "is missing; run server-jobs generate",
+    State.STALE: "does not match the specs; run server-jobs generate",
     State.EDITED: "was changed by hand; make the change in the spec or in a handler",
     State.EXTRA: "is unknown, and its folder belongs to the generator; move or delete it",
 }
+_SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
+_ROOT = "%SRCROOT%"
 
 
 class Level(StrEnum):
-    """Whether it fails the command, should be looked at, or is only said."""
+    """Fails the command, deserves a look, or is for information."""
 
     ERROR = "error"
     WARNING = "warning"
@@ -32,7 +39,7 @@ class Level(StrEnum):
 
 @dataclass(frozen=True, slots=True, order=True)
 class Annotation:
-    """One thing to show at a place. `pointer` is `""` for a whole file."""
+    """A message at a place. `pointer` is `""` for a whole file."""
 
     path: str
     line: int
@@ -44,7 +51,7 @@ class Annotation:
 
 
 def annotate(plan: Plan, files: Iterable[Finding], code: Sequence[CodeFinding] = ()) -> Iterator[Annotation]:
-    """The problems of the specs, those of a plan's files that are in the way, and what was found in code.
+    """Yield the problems of specs, the files that differ from the plan, and the problems in code.
 
     Paths are relative to the project's root.
     """
@@ -60,13 +67,13 @@ def annotate(plan: Plan, files: Iterable[Finding], code: Sequence[CodeFinding] =
 
 
 def below_repository(root: Path, found: Iterable[Annotation]) -> Iterator[Annotation]:
-    """The same with paths relative to the repository, of which the project may be a folder."""
+    """Yield the annotations with paths relative to the repository, which may contain the project in a folder."""
     prefix = _prefix(root.resolve())
     yield from (replace(one, path=prefix + one.path) for one in found)
 
 
 def _prefix(root: Path) -> str:
-    """The way to the project from the top of its work tree, or, where there is none, from that of a workflow."""
+    """Return the path of the project in its work tree, or else in the workspace of a GitHub workflow."""
     workspace = os.environ.get("GITHUB_WORKSPACE")
     tops = [folder for folder in (root, *root.parents) if (folder / ".git").exists()]
     if not tops and workspace and root.is_relative_to(Path(workspace).resolve()):
@@ -84,3 +91,74 @@ def _of_contract(finding: ContractFinding) -> Annotation:
 
 def _of_file(finding: Finding) -> Annotation:
     return Annotation(finding.path, 1, 1, Level.ERROR, finding.state.value, f"{finding.path} {_ADVICE[finding.state]}")
+
+
+_COMMANDS: Mapping[Level, str] = {Level.ERROR: "error", Level.WARNING: "warning", Level.NOTE: "notice"}
+
+
+def github_lines(found: Iterable[Annotation]) -> Iterator[str]:
+    """Yield one command for each annotation. Paths are relative to the repository."""
+    for one in found:
+        place = f"file={_property(one.path)},line={one.line},col={one.column}"
+        yield f"::{_COMMANDS[one.level]} {place},title={_property(one.rule)}::{_data(printable(one.message))}"
+
+
+def _data(text: str) -> str:
+    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+
+
+def _property(text: str) -> str:
+    return _data(text).replace(":", "%3A").replace(",", "%2C")
+
+
+def sarif(found: Iterable[Annotation]) -> str:
+    """Return one SARIF run with a result for each annotation. Paths are relative to the repository."""
+    results = list(found)
+    ids = sorted({one.rule for one in results})
+    driver = {
+        "name": "server-jobs",
+        "version": version("server-jobs"),
+        "rules": [_rule(rule_page(name)) for name in ids],
+    }
+    run = {
+        "tool": {"driver": driver},
+        "columnKind": "unicodeCodePoints",
+        "originalUriBaseIds": {
+            _ROOT: {"description": {"text": "The top of the repository, or of the project where there is none."}}
+        },
+        "results": [_result(one, ids.index(one.rule)) for one in results],
+    }
+    return json.dumps({"$schema": _SCHEMA, "version": "2.1.0", "runs": [run]}, indent=2, ensure_ascii=False)
+
+
+def _rule(page: RulePage) -> dict[str, object]:
+    return {
+        "id": page.id,
+        "shortDescription": {"text": page.summary},
+        "fullDescription": {"text": page.why},
+        "help": {"text": plain(page), "markdown": page.markdown},
+    }
+
+
+def _result(one: Annotation, rule_index: int) -> dict[str, object]:
+    location: dict[str, object] = {
+        "physicalLocation": {
+            "artifactLocation": {"uri": quote(os.fsencode(one.path)), "uriBaseId": _ROOT},
+            "region": {"startLine": one.line, "startColumn": one.column},
+        }
+    }
+    if one.pointer:
+        location["logicalLocations"] = [{"fullyQualifiedName": one.pointer, "kind": "member"}]
+    return {
+        "ruleId": one.rule,
+        "ruleIndex": rule_index,
+        "level": one.level.value,
+        "message": {"text": _without_links(printable(one.message))},
+        "locations": [location],
+        "partialFingerprints": {"pathRuleAndPointer/v1": f"{printable(one.path)}:{one.rule}:{one.pointer}"},
+    }
+
+
+def _without_links(text: str) -> str:
+    """Escape brackets, because SARIF reads `[words](target)` in a message as a link."""
+    return text.replace("[", "\\[").replace("]", "\\]") if "](" in text else text

@@ -1,48 +1,132 @@
-"""The command `explain`: what a rule means, why it is one, and how to get along with it."""
+"""`server-jobs explain`: the meaning of a rule, its reason, and the fix."""
 
 from __future__ import annotations
 
+import re
+from dataclasses import asdict, dataclass
+from functools import cache
+from importlib.resources import files
+from textwrap import fill, indent
+
 import click
 
-from server_jobs_cli.console.output import print_json, say
-from server_jobs_cli.console.suggestion import suggestion
+from ..console.output import print_json, say, suggestion
+from .report import Form, formatted
 
-from .explain_text import document, plain, table
-from .output_format import Form, formatted
-from .rule_book import rule_ids, rule_page
+_WIDTH = 88
+_SHAPE = re.compile(
+    r"# (?P<id>\S+)\n\n"
+    r"(?P<summary>\S.*)\.\n\n"
+    r"(?P<why>(?:\S.*\n)*\S.*\.)\n\n"
+    r"(?P<example>Wrong, (?:at `(?P<pointer>/.*)` of a spec|(?P<place>.+)):\n\n"
+    r"```(?P<language>[a-z]+)\n(?P<wrong>(?:.*\n)*?.+)\n```\n\n"
+    r"Right:\n\n"
+    r"```(?P=language)\n(?P<right>(?:.*\n)*?.+)\n```)\n"
+)
+_OPTIONAL = re.compile(r'\w\?": ')
 
 
 @click.command()
 @click.argument("rule", required=False)
 @formatted(Form.TEXT, Form.JSON)
 def explain(rule: str | None, *, form: Form) -> None:
-    """Explain RULE, the word in brackets behind a problem; without one, list all rules.
+    """Explain RULE, the word in brackets after a problem. Without RULE, list all rules.
 
     Exit status: 0 explained, 2 there is no such rule.
     """
     if rule is None:
         pages = [rule_page(name) for name in rule_ids()]
         if form is Form.JSON:
-            print_json([document(page) for page in pages])
+            print_json([_document(page) for page in pages])
         else:
-            say("\n".join(table(pages)))
+            width = max(len(page.id) for page in pages)
+            say("\n".join(f"{page.id:<{width}}  {page.summary}" for page in pages))
         return
-    name = _spelt(rule)
+    name = _rule_id(rule)
     if name not in rule_ids():
-        raise click.UsageError(f"there is no rule {rule!r}; {_known(rule)}")
+        guess = suggestion(rule, rule_ids())
+        known = guess if guess.startswith("did you mean") else "server-jobs explain lists all of them"
+        raise click.UsageError(f"there is no rule {rule!r}; {known}")
     if form is Form.JSON:
-        print_json(document(rule_page(name)))
+        print_json(_document(rule_page(name)))
     else:
         say(plain(rule_page(name)))
 
 
-def _spelt(rule: str) -> str:
-    """The id of a rule, whatever its capitals, dashes and brackets."""
+def _rule_id(rule: str) -> str:
+    """Return the id of a rule for any spelling of capitals, dashes and brackets."""
     word = rule.strip("[]")
     dashed = word.lower().replace("_", "-")
     return dashed if dashed in rule_ids() else word.upper().replace("-", "_")
 
 
-def _known(rule: str) -> str:
-    guess = suggestion(rule, rule_ids())
-    return guess if guess.startswith("did you mean") else "server-jobs explain lists all of them"
+def plain(page: RulePage) -> str:
+    """Return the page for a terminal."""
+    place = f"at {page.place} of a spec" if page.place.startswith("/") else page.place
+    has_optional = _OPTIONAL.search(page.wrong + page.right)
+    return "\n\n".join(
+        (
+            f"{page.id}: {page.summary}",
+            fill(page.why, _WIDTH),
+            f"Wrong, {place}:",
+            indent(page.wrong, "    "),
+            "Right:",
+            indent(page.right, "    "),
+            *(["A property with a question mark is optional."] if has_optional else []),
+        )
+    )
+
+
+def _document(page: RulePage) -> dict[str, str]:
+    return {name: value for name, value in asdict(page).items() if name != "markdown"}
+
+
+@dataclass(frozen=True, slots=True)
+class RulePage:
+    """A parsed page, in plain text except for `markdown`, the text below the summary.
+
+    `summary` is a line without a full stop; `why` has full sentences. `wrong` and `right` are examples for `place`, a
+    JSON pointer into a spec or a description.
+    """
+
+    id: str
+    summary: str
+    why: str
+    place: str
+    wrong: str
+    right: str
+    markdown: str
+
+
+@cache
+def rule_ids() -> tuple[str, ...]:
+    """Return the ids of all rules, in order, without reading their pages."""
+    return tuple(sorted(page.name.removesuffix(".md") for page in (files("server_jobs_generator") / "rules").iterdir()))
+
+
+@cache
+def rule_page(rule: str) -> RulePage:
+    """Return the page of a rule. Raises `ValueError` if its structure is wrong or it belongs to another rule."""
+    return read_page(rule, (files("server_jobs_generator") / "rules" / f"{rule}.md").read_text(encoding="utf-8"))
+
+
+def read_page(rule: str, text: str) -> RulePage:
+    """Parse a page. Raises `ValueError` as `rule_page` does."""
+    page = _SHAPE.fullmatch(text)
+    if page is None or page["id"] != rule:
+        raise ValueError(f"rules/{rule}.md is not a valid page of {rule}")
+    why = page["why"].replace("\n", " ")
+    summary = _plain(page["summary"])
+    return RulePage(
+        id=rule,
+        summary=summary[:1].lower() + summary[1:],
+        why=_plain(why),
+        place=page["pointer"] or _plain(page["place"]),
+        wrong=page["wrong"],
+        right=page["right"],
+        markdown=f"{why}\n\n{page['example']}",
+    )
+
+
+def _plain(text: str) -> str:
+    return text.replace("`", "")

@@ -1,18 +1,21 @@
-"""A new project that works at once: `server-jobs init`."""
+"""`server-jobs init`: a new project that works at once."""
 
 from __future__ import annotations
 
 import os
 import re
+import shlex
 from pathlib import Path
 
+import click
 from server_jobs.project import Project, find_project
-from server_jobs_generator.files.changes import check_inside
-from server_jobs_generator.files.generated_file import File
-from server_jobs_generator.python.code import Code
-from server_jobs_generator.python.template import render
+from server_jobs_generator.files.generated_file import File, check_inside
 
-# A path in the new project, and the template it comes from.
+from ..console.output import say
+from .generate import new_plan, project_errors, publish, refuse
+from .report import Form
+
+# A path in the new project, and its template.
 _FILES = {
     ".gitignore": "gitignore",
     ".vscode/settings.json": "settings.json",
@@ -23,12 +26,49 @@ _FILES = {
     "tests/__init__.py": None,
     "tests/test_hello.py": "test_hello.py",
 }
-# Worth having, but no reason to refuse a folder that has its own.
+# Optional files: if the folder already has its own, they are left out.
 _OPTIONAL = frozenset({".vscode/settings.json"})
+_IN_THE_WAY = """\
+these files in {folder} exist already, so nothing was written:
+{files}
+Choose an empty folder; or, in a project of your own, add [tool.server-jobs] to its pyproject.toml, write a spec
+and run `server-jobs generate`."""
+
+_NEXT = """\
+{folder} has a project with one job. Next:
+{change}  server-jobs migrate
+  server-jobs enqueue Hello --params '{{"name": "Ada"}}'
+  server-jobs worker --until-empty"""
 
 
-def project_files(folder: Path) -> list[File]:
-    """What `init` writes; the rest is generated from it. Settings of an editor that are there already stay."""
+@click.command()
+@click.argument("folder", metavar="[FOLDER]", default=".", type=click.Path(file_okay=False, path_type=Path))
+def init(folder: Path) -> None:
+    """Start a project in FOLDER (this folder by default): a spec, its handler, a test, and the generated code.
+
+    Overwrites nothing: if a file exists, the command names it and writes nothing.
+
+    Exit status: 0 done, 1 a file is in the way, 3 the folder cannot be written.
+    """
+    with project_errors():
+        files = _project_files(folder)
+        in_the_way = _conflicts(folder, files)
+        if in_the_way:
+            raise click.ClickException(_IN_THE_WAY.format(folder=folder, files="\n".join(f"  {f}" for f in in_the_way)))
+        project = _write_project(folder, files)
+        plan = new_plan(project)
+        if plan.is_refused or plan.edited:
+            refuse(project, plan, Form.TEXT)
+        publish(project, plan)
+        change = "" if folder.samefile(".") else f"  cd {shlex.quote(str(folder))}\n"
+        say(_NEXT.format(folder=folder.resolve(), change=change))
+
+
+def _project_files(folder: Path) -> list[File]:
+    """Return the files that `init` writes, before generation. Existing editor settings are left out."""
+    # Late, because `init --help` needs no extra.
+    from server_jobs_generator.python.code import Code, render
+
     name = Code(re.sub(r"[^a-z0-9]+", "-", folder.resolve().name.lower()).strip("-") or "jobs")
     return [
         File(path, render(f"project/{template}.jinja", name=name) if template else "")
@@ -37,14 +77,14 @@ def project_files(folder: Path) -> list[File]:
     ]
 
 
-def conflicts(folder: Path, files: list[File]) -> list[str]:
-    """The files that exist already and would be overwritten."""
+def _conflicts(folder: Path, files: list[File]) -> list[str]:
+    """Return the existing files that would be overwritten."""
     check_inside(folder, [file.path for file in files])
     return [file.path for file in files if (folder / file.path).exists() or (folder / file.path).is_symlink()]
 
 
-def write_project(folder: Path, files: list[File]) -> Project:
-    """Write the files, and return the project they make."""
+def _write_project(folder: Path, files: list[File]) -> Project:
+    """Write the files, and return their project."""
     for file in files:
         path = folder / file.path
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,23 +1,181 @@
-"""`server-jobs check --database`: what the jobs in a database would meet if workers ran what is generated now."""
+"""`server-jobs check --database`: stored jobs that workers of the generated code could not read. Changes nothing."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+import json
+from collections.abc import AsyncIterator, Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from enum import StrEnum
 from pathlib import Path
 
+from server_jobs.domain.ids import schedule_id
+from server_jobs.domain.interfaces import Row, Statement
+from server_jobs.domain.record import ScheduleRecord
+from server_jobs.errors import InvalidDocumentError, UpcastError
 from server_jobs.project import Project
+from server_jobs.registry import JobRegistry
+from server_jobs.stores.rows import integer_of, text_of
+from server_jobs.stores.sql import SqlStore
+from server_jobs.stores.statements import PARKED
 from server_jobs_generator.contracts.contract import Status
-from server_jobs_generator.contracts.lock.lock_file import Lock, read_lock
+from server_jobs_generator.contracts.lock_file import Lock, read_lock
 
-from server_jobs_cli.generator.row_check import QueueReport, RefusedSchedule, State, VersionRows, check_queue
-from server_jobs_cli.project.running import run
-from server_jobs_cli.project.workspace import Workspace
+from ..console.workspace import Workspace
+
+PAGE = 500
+SHOWN = 5
+
+_ROWS = f"""
+SELECT id, job_name, spec_version, params, CASE status WHEN 'failed' THEN 'parked' ELSE status END AS state FROM jobs
+ WHERE id > :after AND (status IN ('pending', 'running') OR {PARKED}) ORDER BY id LIMIT :limit
+"""  # noqa: S608
+_RETRYABLE = f"""
+SELECT job_name, spec_version, count(*) AS jobs FROM jobs
+ WHERE status IN ('failed', 'cancelled') AND NOT {PARKED} GROUP BY job_name, spec_version
+"""  # noqa: S608
+
+
+class State(StrEnum):
+    """The state of a row to run. Parked rows count, because they are read again."""
+
+    PENDING = "pending"
+    RUNNING = "running"
+    PARKED = "parked"
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A row that cannot be read, with the reason. Redacted values are hidden."""
+
+    id: str
+    reason: str
+
+
+@dataclass(slots=True, kw_only=True)
+class VersionRows:
+    """The rows of one version of a job, and how many of them are rejected.
+
+    `waits` is the reason why no worker of this code claims them, or None. `retryable` counts failed and cancelled jobs,
+    which a user may retry.
+    """
+
+    job_name: str
+    version: int
+    waits: str | None = None
+    states: dict[State, int] = field(default_factory=lambda: dict.fromkeys(State, 0))
+    refused: int = 0
+    examples: list[Refusal] = field(default_factory=list[Refusal])
+    retryable: int = 0
+
+    @property
+    def count(self) -> int:
+        """Return the number of rows to run."""
+        return sum(self.states.values())
+
+
+@dataclass(frozen=True, slots=True)
+class RefusedSchedule:
+    """A stored schedule with invalid params. If `is_declared`, the next `server-jobs migrate` replaces them."""
+
+    id: str
+    name: str
+    reason: str
+    is_declared: bool
+
+
+@dataclass(frozen=True, slots=True)
+class QueueReport:
+    """The findings by job name and version."""
+
+    versions: tuple[VersionRows, ...]
+    schedules: tuple[RefusedSchedule, ...]
+
+    @property
+    def has_refusals(self) -> bool:
+        """Return whether workers of this code would park a row or could not fire a schedule."""
+        schedules = any(not schedule.is_declared for schedule in self.schedules)
+        return schedules or any(rows.refused for rows in self.versions)
+
+    def rows_of(self, job_name: str, version: int) -> VersionRows:
+        """Return the rows of a version, with a count of zero if there are none."""
+        found = (rows for rows in self.versions if (rows.job_name, rows.version) == (job_name, version))
+        return next(found, VersionRows(job_name=job_name, version=version))
+
+
+async def check_queue(store: SqlStore, registry: JobRegistry, *, page: int = PAGE, shown: int = SHOWN) -> QueueReport:
+    """Read every unfinished and parked row as a worker with this registry would, `page` rows at a time.
+
+    Calls the upcasters of the registry but no handler. Keeps at most `shown` examples for each version.
+    """
+    found: dict[tuple[str, int], VersionRows] = {}
+    async for row in _rows(store, page):
+        rows = _place_of(row, found, registry)
+        rows.states[State(text_of(row["state"]))] += 1
+        if rows.waits is None and (reason := _reason(row, registry)) is not None:
+            rows.refused += 1
+            if len(rows.examples) < shown:
+                rows.examples.append(Refusal(text_of(row["id"]), reason))
+    (retryable,) = await store.database.run((Statement(_RETRYABLE, writes=False), {}))
+    for row in retryable:
+        _place_of(row, found, registry).retryable = integer_of(row["jobs"])
+    schedules = tuple(_refused_schedules(registry, await store.list_schedules()))
+    return QueueReport(tuple(found[key] for key in sorted(found)), schedules)
+
+
+async def _rows(store: SqlStore, page: int) -> AsyncIterator[Row]:
+    statement, after = Statement(_ROWS, writes=False), ""
+    while True:
+        (rows,) = await store.database.run((statement, {"after": after, "limit": page}))
+        for row in rows:
+            yield row
+        if len(rows) < page:
+            return
+        after = text_of(rows[-1]["id"])
+
+
+def _place_of(row: Row, found: dict[tuple[str, int], VersionRows], registry: JobRegistry) -> VersionRows:
+    key = text_of(row["job_name"]), integer_of(row["spec_version"])
+    if key not in found:
+        found[key] = VersionRows(job_name=key[0], version=key[1], waits=registry.waiting_reason(*key))
+    return found[key]
+
+
+def _reason(row: Row, registry: JobRegistry) -> str | None:
+    versions = registry.find(text_of(row["job_name"])).versions
+    refusal = versions.refusal(text_of(row["params"]), integer_of(row["spec_version"]))
+    return None if refusal is None else _said(refusal)
+
+
+def _said(refusal: Exception) -> str:
+    match refusal:
+        case InvalidDocumentError(problems=problems):
+            return "; ".join(map(str, problems))
+        case UpcastError(reason=reason):
+            return reason
+        case _:
+            return f"{type(refusal).__name__}: {refusal}"
+
+
+def _refused_schedules(registry: JobRegistry, stored: Sequence[ScheduleRecord]) -> Iterator[RefusedSchedule]:
+    declared = {
+        schedule_id(registration.job.job_name, schedule.name)
+        for registration in registry.registrations()
+        for schedule in registration.job.schedules
+    }
+    for record in stored:
+        job = registry.get(record.job_name)
+        if job is None or not record.enabled:
+            continue
+        try:
+            job.new_job(json.loads(record.params))
+        except Exception as error:  # noqa: BLE001  a row may contain anything, and a validator may raise anything
+            name = f"{record.job_name}/{record.name}"
+            yield RefusedSchedule(record.id, name, _said(error), record.id in declared)
 
 
 @dataclass(frozen=True, slots=True)
 class QueueFindings:
-    """The rows as they were read, of the database with this URL (without a password), and what the lock knows."""
+    """The rows of the database with this URL (without a password), and the versions in the lock."""
 
     url: str
     report: QueueReport
@@ -25,11 +183,11 @@ class QueueFindings:
 
     @property
     def is_refused(self) -> bool:
-        """Whether a row or a schedule could not be read by workers of this code."""
+        """Return whether a row or a schedule could not be read by workers of this code."""
         return self.report.has_refusals
 
     def document(self) -> dict[str, object]:
-        """The JSON form."""
+        """Return the findings as JSON."""
         return {
             "url": self.url,
             "refused": sum(rows.refused for rows in self.report.versions),
@@ -40,9 +198,10 @@ class QueueFindings:
         }
 
     def lines(self) -> Iterator[str]:
-        """One line for each version that has rows, the first rows that would be refused, and what can be cleared up."""
-        total, refused = (sum(each) for each in (self._counts(), (rows.refused for rows in self.report.versions)))
-        yield f"{self.url}: {total:,} jobs are to be run; {refused:,} of them could not be read"
+        """Yield a line for each version that has rows, the first rejected rows, and advice about unused versions."""
+        total = sum(rows.count for rows in self.report.versions)
+        refused = sum(rows.refused for rows in self.report.versions)
+        yield f"{self.url}: {total:,} unfinished, {refused:,} of them unreadable"
         for rows in self.report.versions:
             if rows.count:
                 yield from _version_lines(rows)
@@ -58,9 +217,6 @@ class QueueFindings:
                 f"`server-jobs generate --forget {name}:{version}` removes what was kept for it"
             )
 
-    def _counts(self) -> Iterator[int]:
-        yield from (rows.count for rows in self.report.versions)
-
     def _of(self, job_name: str) -> list[VersionRows]:
         return [rows for rows in self.report.versions if rows.job_name == job_name]
 
@@ -68,9 +224,9 @@ class QueueFindings:
         return sorted(name for name, job in self.lock.jobs.items() if job.status is Status.RETIRED)
 
     def _no_longer_needed(self) -> Iterator[tuple[str, int]]:
-        """Versions older than all of which something is left that will be run, or may be retried.
+        """Yield old versions without rows, if no version before them has rows either.
 
-        Rows of a version become new through those behind it.
+        Rows are upcast version by version, so a version is needed while an older version has rows.
         """
         for name, job in sorted(self.lock.jobs.items()):
             needed = [rows.version for rows in self._of(name) if rows.count or rows.retryable]
@@ -79,17 +235,11 @@ class QueueFindings:
 
 
 def check_database(project: Project, folder: Path, url: str) -> QueueFindings:
-    """Read the queue with the registry that is generated. Raises `DatabaseError`, or `ProjectError` for a registry
-    that cannot be imported.
-    """
+    """Read the queue with the generated registry. Raises `DatabaseError`, or `ProjectError` if the import fails."""
     workspace = Workspace(folder=folder, database=url)
-    return QueueFindings(workspace.shown_url, run(_checked(workspace)), read_lock(project))
-
-
-async def _checked(workspace: Workspace) -> QueueReport:
-    registry = workspace.registry
-    async with workspace.open_store(only_reads=True) as store:
-        return await check_queue(store, registry)
+    shown_url, registry = workspace.shown_url, workspace.registry
+    report = workspace.with_store(lambda store: check_queue(store, registry), only_reads=True)
+    return QueueFindings(shown_url, report, read_lock(project))
 
 
 def _version_lines(rows: VersionRows) -> Iterator[str]:

@@ -1,72 +1,113 @@
-"""What `generate` and `check` print: lines for a person, or one JSON object for a program."""
+"""The output of `generate` and `check`: its formats, lines for people, and one JSON object for programs."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
 from difflib import unified_diff
+from enum import StrEnum
+from functools import partial
 from typing import TYPE_CHECKING
 
+import click
+from click.core import ParameterSource
 from server_jobs.project import Project
-from server_jobs_generator.files.changes import Finding, State
 from server_jobs_generator.files.generated_file import read_file
-from server_jobs_generator.plan import Plan
+from server_jobs_generator.plan import Finding, Plan, State
 from server_jobs_generator.worker_lint.rules import CodeFinding
+
+from ..console.failures import AS_JSON
 
 if TYPE_CHECKING:
     from .queue_check import QueueFindings
 
 NOTHING_CHANGED = "nothing changed"
-ALL_IS_WELL = "every generated file is as the specs ask for"
+ALL_IS_WELL = "every generated file matches the specs"
 ALL_CAN_WORK = "nothing was found that cannot work on {target}"
 MODELS_CHANGED = (
     "note: models changed: {count}; {first}run your type checker (mypy or pyright) to find handlers that need a change"
 )
-ENTRIES_FOLLOW = (
-    "ready for contracts.accepted.json beside the specs, once each has a reason and the last day that it holds:"
-)
+ENTRIES_FOLLOW = "entries for contracts.accepted.json beside the specs; add a reason and an expiry day to each:"
 _PAST = {"create": "created", "update": "updated", "overwrite": "overwrote", "remove": "removed", "keep": "kept"}
 
 
-def document(
-    project: Project,
-    plan: Plan,
-    *,
-    written: bool,
-    with_diffs: bool = False,
-    target: str | None = None,
-    code: Sequence[CodeFinding] = (),
-    queue: QueueFindings | None = None,
-) -> str:
-    """The JSON form of a run of either command; `written` says whether the files were changed.
+class Form(StrEnum):
+    """A person, a program, GitHub's annotations, or a code scanning service."""
 
-    Of files that were not, each may have its change as a unified diff. With a target, `code` has what was found for it;
-    `queue` is what was found in a database.
+    TEXT = "text"
+    JSON = "json"
+    GITHUB = "github"
+    SARIF = "sarif"
+
+
+def formatted(*forms: Form) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Add the options `--format`, with these choices, and `--json`. If both are given, the last one counts."""
+    option = partial(click.option, type=click.Choice(forms, case_sensitive=False), is_eager=True, callback=_remember)
+    long = option("--format", "form", default=Form.TEXT, help="Who reads the output; text by default.")
+    short = option("--json", "form", flag_value=Form.JSON, help="Short for --format json: print JSON, errors included.")
+    # Before 8.4, click keeps the value of the first of two options with one name; this one has no default.
+    return lambda command: short(long(command))
+
+
+def _remember(ctx: click.Context, param: click.Parameter, form: Form | None) -> Form | None:
+    if ctx.get_parameter_source(str(param.name)) is not ParameterSource.DEFAULT:
+        ctx.meta[AS_JSON] = form is Form.JSON
+    return form
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """The findings of a run of either command, for programs.
+
+    `written` says whether the files were changed. `files` are the files to annotate. With `with_diffs`, the JSON has
+    the change of each file as a unified diff. `code` has the findings for `target`, and `queue` those in a database.
     """
+
+    project: Project
+    plan: Plan
+    written: bool = False
+    with_diffs: bool = False
+    files: Sequence[Finding] = ()
+    target: str | None = None
+    code: Sequence[CodeFinding] = ()
+    queue: QueueFindings | None = None
+
+
+def for_programs(result: Result, form: Form) -> Iterator[str]:
+    """Yield the output in a format for programs. Each command prints the text for people itself."""
+    if form is Form.JSON:
+        yield json.dumps(_document(result), indent=2, ensure_ascii=False)
+    elif form is not Form.TEXT:
+        # Needed for these formats only.
+        from .annotations import annotate, below_repository, github_lines, sarif
+
+        found = below_repository(result.project.root, annotate(result.plan, result.files, result.code))
+        yield from github_lines(found) if form is Form.GITHUB else [sarif(found)]
+
+
+def _document(result: Result) -> dict[str, object]:
+    plan = result.plan
     value: dict[str, object] = {
         "problems": [asdict(problem) for problem in plan.problems],
         "contracts": [finding.document() for finding in plan.contracts],
         "files": [
             {"path": finding.path, "state": finding.state, "action": _action(finding)}
-            | ({"diff": "\n".join(_diff(project, finding))} if with_diffs else {})
+            | ({"diff": "\n".join(_diff(result.project, finding))} if result.with_diffs else {})
             for finding in plan.findings
         ],
         "unused_handlers": plan.unused,
-        "written": written,
+        "written": result.written,
     }
-    if target is not None:
-        value |= {"target": target, "code": [asdict(finding) for finding in code]}
-    if queue is not None:
-        value |= {"database": queue.document()}
-    return json.dumps(value, indent=2, ensure_ascii=False)
+    if result.target is not None:
+        value |= {"target": result.target, "code": [asdict(finding) for finding in result.code]}
+    if result.queue is not None:
+        value |= {"database": result.queue.document()}
+    return value
 
 
 def problem_lines(plan: Plan) -> Iterator[str]:
-    """One line a problem, as editors and people look for it, and one a change that breaks something.
-
-    Then an entry for each of these changes that stops generation, ready to be accepted.
-    """
+    """Yield one line for each problem and each breaking change, then an entry that would accept each change."""
     yield from map(str, plan.problems)
     yield from (str(finding) for finding in plan.contracts if finding.accepted is None)
     entries = [finding.entry for finding in plan.contracts if finding.stops and finding.entry]
@@ -76,17 +117,17 @@ def problem_lines(plan: Plan) -> Iterator[str]:
 
 
 def refusal(plan: Plan) -> str:
-    """Why nothing was written over files that were changed by hand, and what to do about it."""
+    """Return why files edited by hand stopped the run, and advice."""
     edited = "\n".join(f"  {finding.path}" for finding in plan.edited)
     return (
         f"these generated files were changed by hand, so nothing was written:\n{edited}\n"
-        "Take them back from version control and make the change in the spec or in a handler, "
+        "Restore them from version control and make the change in the spec or in a handler, "
         "or let `server-jobs generate --force` overwrite them (a revision keeps its change, and its SQL follows it)."
     )
 
 
 def change_lines(project: Project, plan: Plan, *, written: bool) -> Iterator[str]:
-    """What was done, or would be done, to each file; then what the user may want to do."""
+    """Yield a line for each written or removed file, then advice."""
     changes = [(_action(finding), finding) for finding in plan.findings if finding.state is not State.EXTRA]
     for action, finding in changes:
         change = " your change to" if finding.kept else ""
@@ -99,7 +140,7 @@ def change_lines(project: Project, plan: Plan, *, written: bool) -> Iterator[str
 
 
 def finding_lines(project: Project, plan: Plan) -> Iterator[str]:
-    """One line for each file that is not as it should be, or one that says that all are."""
+    """Yield a line for each file that differs, or one line if none does."""
     yield from map(str, plan.findings)
     yield from (f"note: {remark}" for remark in plan.remarks)
     yield from _notes(plan)
@@ -110,14 +151,14 @@ def finding_lines(project: Project, plan: Plan) -> Iterator[str]:
 
 
 def code_lines(target: str, code: Sequence[CodeFinding]) -> Iterator[str]:
-    """One line for each place in the code that a target has trouble with, or one that says that there is none."""
+    """Yield a line for each place in the code that a target cannot run, or one line if there is none."""
     yield from map(str, code)
     if not code:
         yield ALL_CAN_WORK.format(target=target)
 
 
 def diff_lines(project: Project, plan: Plan) -> Iterator[str]:
-    """Every change of a text as a unified diff."""
+    """Yield every change of a text as a unified diff."""
     for finding in plan.findings:
         yield from _diff(project, finding)
 
@@ -132,11 +173,11 @@ def _diff(project: Project, finding: Finding) -> Iterator[str]:
 def _notes(plan: Plan) -> Iterator[str]:
     for path in plan.unused:
         gone = "its spec, or that version of it, is gone"
-        yield f"note: {path} is not used any more, {gone}; it is yours, delete it when you no longer need it"
+        yield f"note: {path} is no longer used, {gone}; delete it when you no longer need it"
 
 
 def _model_note(project: Project, plan: Plan, *, written: bool) -> Iterator[str]:
-    """What to do when a model changes that is there already: handlers may use it."""
+    """Yield a note if an existing model changes, because handlers may use it."""
     models = [finding for finding in plan.findings if finding.path.startswith(f"{project.output}/models/")]
     count = sum(finding.state not in (State.MISSING, State.EXTRA) for finding in models)
     if count:

@@ -1,1 +1,1 @@
-"""Commands that look at stored jobs, change them, or run one."""
+"""Commands that show, change or run stored jobs, pause queues, and show schedules and the audit log."""

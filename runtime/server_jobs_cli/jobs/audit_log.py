@@ -1,17 +1,16 @@
-"""`server-jobs audit`: who changed jobs and queues by hand."""
+"""`server-jobs audit`: list manual changes of jobs and queues."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 
 import click
 from server_jobs.domain.audit import LONGEST_AUDIT_PAGE, AuditAction, AuditQuery, AuditRecord
 
-from ..console.output import last_cell, one_line, plain_table, print_json, stdout_console
-from ..console.times import local
-from ..project.options import json_option, with_workspace
-from ..project.running import run
-from ..project.workspace import Workspace
+from ..console.options import json_option, with_workspace
+from ..console.output import last_cell, local, one_line, plain_table, print_json, stdout_console
+from ..console.workspace import Workspace
 
 
 @click.command()
@@ -21,7 +20,7 @@ from ..project.workspace import Workspace
 @click.option(
     "--limit", type=click.IntRange(1, LONGEST_AUDIT_PAGE), default=50, show_default=True, help="How many at most."
 )
-@click.option("--before", metavar="ENTRY", help="Only entries older than the one with this id.")
+@click.option("--before", metavar="ENTRY", help="Only entries older than the entry with this id.")
 @with_workspace
 @json_option
 def audit(
@@ -48,28 +47,11 @@ def audit(
     query = AuditQuery(
         actor=by, target=target, action=None if action is None else AuditAction(action), before=before, limit=limit
     )
-    entries = run(_read(workspace, query))
+    entries = workspace.with_store(lambda store: store.audit_log(query), only_reads=True)
     if as_json:
-        print_json([_document(entry) for entry in entries])
+        print_json([asdict(entry) for entry in entries])
     else:
         _print(entries)
-
-
-async def _read(workspace: Workspace, query: AuditQuery) -> Sequence[AuditRecord]:
-    async with workspace.open_store(only_reads=True) as store:
-        return await store.audit_log(query)
-
-
-def _document(entry: AuditRecord) -> dict[str, object]:
-    return {
-        "id": entry.id,
-        "at": entry.at.isoformat(),
-        "actor": entry.actor,
-        "action": entry.action,
-        "target": entry.target,
-        "job_name": entry.job_name,
-        "detail": entry.detail,
-    }
 
 
 def _print(entries: Sequence[AuditRecord]) -> None:

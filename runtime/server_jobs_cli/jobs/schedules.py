@@ -1,4 +1,4 @@
-"""`server-jobs schedules`: what runs when, and switching it on and off."""
+"""`server-jobs schedules`: list schedules, and enable or disable one."""
 
 from __future__ import annotations
 
@@ -7,23 +7,21 @@ from datetime import UTC, datetime
 
 import click
 from server_jobs.domain.cron import load_zone, next_slot
-from server_jobs.domain.interfaces import ScheduleStore
 from server_jobs.domain.record import PausedQueue, ScheduleRecord
 from server_jobs.errors import InvalidOptionError, ServerJobsError
+from server_jobs.stores.sql import SqlStore
 
-from ..console.output import last_cell, note, one_line, plain_table, print_json, say, stdout_console
-from ..console.suggestion import suggestion
-from ..project.options import json_option, with_workspace
-from ..project.running import run
-from ..project.workspace import Workspace
-from .list_jobs import note_paused
+from ..console.options import json_option, with_workspace
+from ..console.output import last_cell, note, one_line, plain_table, print_json, say, stdout_console, suggestion
+from ..console.workspace import Workspace
+from .queues import note_paused
 
 
 @click.command()
-@click.option("--enable", metavar="SCHEDULE", help="Switch this one on: its id, or JOB/NAME.")
-@click.option("--disable", metavar="SCHEDULE", help="Switch this one off, until it is switched on again.")
+@click.option("--enable", metavar="SCHEDULE", help="Enable this schedule: its id, or JOB/NAME.")
+@click.option("--disable", metavar="SCHEDULE", help="Disable this schedule until it is enabled again.")
 @click.option(
-    "--next", "count", type=click.IntRange(1, 20), default=2, show_default=True, help="How many slots to foretell."
+    "--next", "count", type=click.IntRange(1, 20), default=2, show_default=True, help="How many coming slots to show."
 )
 @with_workspace
 @json_option
@@ -40,7 +38,14 @@ def schedules(workspace: Workspace, *, enable: str | None, disable: str | None, 
     Exit status: 0 done, 2 wrong usage or no such schedule, 3 project or database cannot be used.
     """
     switches = [(name, is_on) for name, is_on in ((enable, True), (disable, False)) if name is not None]
-    records, paused = run(_switch_and_list(workspace, switches))
+
+    async def switch_and_list(store: SqlStore) -> tuple[Sequence[ScheduleRecord], Sequence[PausedQueue]]:
+        for name, is_on in switches:
+            schedule = _find(await store.list_schedules(), name)
+            await store.enable_schedule(schedule.id, enabled=is_on)
+        return await store.list_schedules(), await store.paused_queues()
+
+    records, paused = workspace.with_store(switch_and_list, only_reads=not switches)
     now = datetime.now(UTC)
     if as_json:
         print_json([_document(record, now, count) for record in records])
@@ -55,20 +60,6 @@ def schedules(workspace: Workspace, *, enable: str | None, disable: str | None, 
         note_paused(paused)
 
 
-async def _switch_and_list(
-    workspace: Workspace, switches: list[tuple[str, bool]]
-) -> tuple[Sequence[ScheduleRecord], Sequence[PausedQueue]]:
-    async with workspace.open_store(only_reads=not switches) as store:
-        for name, is_on in switches:
-            await _switch(store, name, is_on=is_on)
-        return await store.list_schedules(), await store.paused_queues()
-
-
-async def _switch(store: ScheduleStore, name: str, *, is_on: bool) -> None:
-    schedule = _find(await store.list_schedules(), name)
-    await store.enable_schedule(schedule.id, enabled=is_on)
-
-
 def _find(records: Sequence[ScheduleRecord], name: str) -> ScheduleRecord:
     for record in records:
         if name in (record.id, _label(record)):
@@ -81,7 +72,7 @@ def _label(record: ScheduleRecord) -> str:
 
 
 def _slots(record: ScheduleRecord, now: datetime, count: int) -> Iterator[datetime]:
-    """The slots to come, from the one that is stored: a slot that has passed and is not fired yet comes first."""
+    """Yield the coming slots, starting with the stored one: a slot that passed without firing comes first."""
     zone = load_zone(record.timezone)
     slot = record.next_run_at or next_slot(record.cron_expression, record.timezone, now)
     for _ in range(count):
@@ -90,7 +81,7 @@ def _slots(record: ScheduleRecord, now: datetime, count: int) -> Iterator[dateti
 
 
 def _document(record: ScheduleRecord, now: datetime, count: int) -> dict[str, object]:
-    slots, problem = _foretold(record, now, count)
+    slots, problem = _next_slots(record, now, count)
     return {
         "id": record.id,
         "job_name": record.job_name,
@@ -100,15 +91,15 @@ def _document(record: ScheduleRecord, now: datetime, count: int) -> dict[str, ob
         "misfire": record.misfire,
         "misfire_limit": record.misfire_limit,
         "enabled": record.enabled,
-        "last_run_at": record.last_run_at and record.last_run_at.isoformat(),
+        "last_run_at": record.last_run_at,
         "last_job_id": record.last_job_id,
-        "next_slots": [slot.isoformat() for slot in slots],
+        "next_slots": slots,
         "problem": problem,
     }
 
 
-def _foretold(record: ScheduleRecord, now: datetime, count: int) -> tuple[list[datetime], str | None]:
-    """The next slots, or why there are none: a row may hold an expression or a zone that nobody can read."""
+def _next_slots(record: ScheduleRecord, now: datetime, count: int) -> tuple[list[datetime], str | None]:
+    """Return the next slots, or the reason why there are none, such as an invalid expression or zone in the row."""
     if not record.enabled:
         return [], None
     try:
@@ -126,7 +117,7 @@ def _print_table(records: Sequence[ScheduleRecord], now: datetime, count: int) -
 
     table = plain_table("schedule", "cron", "zone", "misfire", "next")
     for record in records:
-        slots, problem = _foretold(record, now, count)
+        slots, problem = _next_slots(record, now, count)
         upcoming = ", ".join(f"{slot:%a %Y-%m-%d %H:%M}" for slot in slots)
         cells = (_label(record), record.cron_expression, record.timezone, _misfire(record))
         state = last_cell(problem or upcoming) if record.enabled else last_cell("off", style="yellow")

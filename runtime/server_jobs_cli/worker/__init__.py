@@ -3,9 +3,11 @@
 =========================================  ===============================================
 to change                                  open
 =========================================  ===============================================
-the options of the command                 `worker`, `worker_options`
-a worker in this process                   `one_worker`, `starting`, `shutdown`
-several processes                          `supervisor`, `worker_process`, `lifeline`, `restarts`
-the log, and the display on a terminal     `worker_log`, `job_tally`, `worker_display`
+the options of the command                 `worker`
+the start: settings, database, first lines `starting`
+a worker in this process                   `one_worker`
+the stop: signals, the supervisor's line   `shutdown`
+several processes, restarts                `supervisor`
+the log, and the display on a terminal     `worker_log`, `worker_display`
 =========================================  ===============================================
 """

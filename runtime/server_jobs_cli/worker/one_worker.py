@@ -1,4 +1,4 @@
-"""One worker in this process: alone, live on a terminal, or as one of those that a supervisor started."""
+"""One worker in this process: alone, with a live display, or started by a supervisor."""
 
 from __future__ import annotations
 
@@ -15,34 +15,31 @@ from server_jobs.engine.worker import Worker
 from server_jobs.errors import DatabaseError, ServerJobsError
 
 from ..console.failures import exit_status
-from ..console.log_lines import logging_through
+from ..console.log import logging_through
 from ..console.output import stdout_console
-from ..project.workspace import Workspace
-from .interpreter import set_up_for_jobs
-from .lifeline import Lifeline, Word
-from .shutdown import Shutdown
-from .starting import open_backend
-from .worker_log import EVENTS, WorkerLog, announce, log_handler
-from .worker_options import WorkerOptions
+from ..console.workspace import Workspace
+from .shutdown import Lifeline, Shutdown, Word
+from .starting import WorkerOptions, announce, open_backend, set_up_for_jobs
+from .worker_log import EVENTS, WorkerLog, log_handler
 
 _logger = logging.getLogger(EVENTS)
 
 
 def work(workspace: Workspace, options: WorkerOptions) -> None:
-    """Run a worker until it is stopped, with a line for everything it does."""
+    """Run a worker until it is stopped, and log its jobs."""
     handler = log_handler(as_json=options.as_json)
     with logging_through(handler, options.log_level), Shutdown(options.drain_timeout) as shutdown:
         asyncio.run(_work(workspace, options, shutdown, WorkerLog(catch_up=handler.catch_up)))
 
 
 def work_live(workspace: Workspace, options: WorkerOptions) -> None:
-    """The same, on a terminal that shows what runs."""
+    """Run a worker with a live display on the terminal."""
     with Shutdown(options.drain_timeout) as shutdown:
         asyncio.run(_work_live(workspace, options, shutdown))
 
 
 def work_supervised(workspace: Workspace, options: WorkerOptions, number: int) -> int:
-    """The same, for a supervisor, which hears of it through this process's stdin. The status to exit with."""
+    """Run a worker for a supervisor, connected by this process's stdin. Return the exit status."""
     try:
         lifeline = Lifeline.of_this_process()
     except OSError:
@@ -66,11 +63,7 @@ def work_supervised(workspace: Workspace, options: WorkerOptions, number: int) -
 
 
 async def _work(
-    workspace: Workspace,
-    options: WorkerOptions,
-    shutdown: Shutdown,
-    log: WorkerLog,
-    lifeline: Lifeline | None = None,
+    workspace: Workspace, options: WorkerOptions, shutdown: Shutdown, log: WorkerLog, lifeline: Lifeline | None = None
 ) -> None:
     async with _ready(workspace, options, log, shutdown) as worker:
         with shutdown.guards(_Stopping(worker, options.drain_timeout)):
@@ -82,12 +75,12 @@ async def _work(
 
 
 async def _work_live(workspace: Workspace, options: WorkerOptions, shutdown: Shutdown) -> None:
-    # Imported for a terminal only.
+    # Needed for a terminal only.
     from .worker_display import ConsoleHandler, live_display
 
     console = stdout_console()
     with logging_through(ConsoleHandler(console), options.log_level):
-        log = WorkerLog(reasons=True)
+        log = WorkerLog()
         async with _ready(workspace, options, log, shutdown) as worker, live_display(worker, log, console):
             with shutdown.guards(_Stopping(worker, options.drain_timeout)):
                 announce(worker.backend.registry, options, workspace.shown_url)
@@ -98,7 +91,7 @@ async def _work_live(workspace: Workspace, options: WorkerOptions, shutdown: Shu
 async def _ready(
     workspace: Workspace, options: WorkerOptions, log: WorkerLog, shutdown: Shutdown
 ) -> AsyncIterator[Worker]:
-    """Yield a worker on an open database; at the end, log what it did."""
+    """Yield a worker on an open database; at the end, log its totals."""
     async with open_backend(workspace, options, shutdown) as backend:
         set_up_for_jobs()
         worker = Worker(
@@ -109,18 +102,18 @@ async def _ready(
             listener=log,
         )
         yield worker
-        held = await _held_elsewhere(worker)
-    log.finish(held)
+        leased = await _leased_elsewhere(worker)
+    log.finish(leased)
 
 
 def _report(lifeline: Lifeline) -> None:
-    """Say that this process works; what it works on, the supervisor has said for all of them."""
+    """Log that this process works. The supervisor has logged the settings of all processes."""
     lifeline.say(Word.READY)
     _logger.info("at work, pid %d", os.getpid(), extra={"event": "worker_started", "pid": os.getpid()})
 
 
-async def _held_elsewhere(worker: Worker) -> int:
-    """How many of the jobs known here still run: in other workers, or claimed by one that died."""
+async def _leased_elsewhere(worker: Worker) -> int:
+    """Return how many known jobs still run elsewhere: in other workers, or claimed by one that died."""
     try:
         counts = await worker.backend.store.count_jobs()
     except DatabaseError:
@@ -130,23 +123,23 @@ async def _held_elsewhere(worker: Worker) -> int:
 
 
 class _Stopping:
-    """A worker as `Shutdown` sees it, with what there is to say when it stops."""
+    """A worker as `Shutdown` sees it, with log lines about the stop."""
 
     def __init__(self, worker: Worker, drain_timeout: timedelta) -> None:
         self._worker = worker
         self._drain_timeout = drain_timeout.total_seconds()
-        self._is_told = False
+        self._is_logged = False
 
     def stop(self) -> None:
         running = len(self._worker.attempts())
-        if running and not self._is_told:
+        if running and not self._is_logged:
             _logger.info(
-                "stopping: %d still running, with %g s to finish; a second signal gives them back at once",
+                "stopping: %d still running, with %g s to finish; a second signal releases them at once",
                 running,
                 self._drain_timeout,
                 extra={"event": "stopping"},
             )
-        self._is_told = True
+        self._is_logged = True
         self._worker.stop()
 
     def orphan(self) -> None:
@@ -155,7 +148,7 @@ class _Stopping:
     def abandon(self) -> None:
         claims = [attempt.claim for attempt in self._worker.attempts()]
         _logger.error(
-            "a handler does not end, or the database does not answer; taken over when their leases have run out: %s",
+            "a handler does not end, or the database does not answer; others take over when the leases expire: %s",
             ", ".join(f"{claim.job_name} {claim.id}" for claim in claims) or "none",
             extra={"event": "abandoned", "jobs": [claim.id for claim in claims]},
         )

@@ -1,36 +1,60 @@
-"""The start of a worker while its database is away: wait for it, and end at a signal."""
+"""The start of a worker: its settings, the wait for its database, and the first lines of its log."""
 
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import random
-from collections.abc import AsyncIterator
+import sys
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from datetime import timedelta
 
 import click
+from server_jobs import __version__
 from server_jobs.engine.backend import Backend
 from server_jobs.errors import DatabaseUnreachableError
+from server_jobs.registry import JobRegistry
 
-from ..project.workspace import Workspace
+from ..console.output import suggestion
+from ..console.workspace import Workspace
 from .shutdown import Shutdown
 from .worker_log import EVENTS
-from .worker_options import WorkerOptions
 
 _logger = logging.getLogger(EVENTS)
-
 _FIRST_PAUSE = 0.2
 _LONGEST_PAUSE = 2.0
+# A job makes dozens of objects and keeps none. With the default, the collector would scan them every few jobs.
+_OBJECTS_BETWEEN_COLLECTIONS = 20_000
+# SQLite's thread needs the interpreter a few times for each batch. The event loop releases it after this interval. With
+# the default interval, the two take turns instead of working at the same time.
+_SECONDS_BETWEEN_SWITCHES = 0.0001
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerOptions:
+    """The settings of one worker."""
+
+    concurrency: int
+    queues: tuple[str, ...] | None
+    drain_timeout: timedelta
+    lock_timeout: timedelta
+    poll_interval: timedelta
+    until_empty: bool
+    log_level: str = "info"
+    as_json: bool = False
 
 
 @asynccontextmanager
 async def open_backend(workspace: Workspace, options: WorkerOptions, shutdown: Shutdown) -> AsyncIterator[Backend]:
-    """Yield a backend on an open database, which is waited for while it cannot be reached.
+    """Yield a backend on an open database, after waiting until it can be reached.
 
-    Everything else that keeps a worker from starting is raised at once: a wrong password, missing tables, the project.
-    A signal ends the command with status 0.
+    Every other problem is raised at once: a wrong password, missing tables, an error in the project. A signal ends the
+    command with status 0.
     """
-    _ = workspace.registry, workspace.open_database()  # what is wrong here is raised before anything waits
+    _ = workspace.registry, workspace.open_database()  # raise problems of the project before waiting
     async with AsyncExitStack() as stack:
         starting = _Starting()
         with shutdown.guards(starting):
@@ -60,7 +84,7 @@ async def _wait_for_backend(stack: AsyncExitStack, workspace: Workspace, options
                 _logger.error("the database cannot be reached, trying again: %s", error, extra=extra)  # noqa: TRY400  one line
         else:
             if is_away:
-                _logger.warning("the database is reached now", extra={"event": "database_back"})
+                _logger.warning("the database can be reached again", extra={"event": "database_back"})
             return backend
         await asyncio.sleep(pause * random.uniform(0.5, 1))  # noqa: S311  spreads load only
         pause = min(_LONGEST_PAUSE, pause * 2)
@@ -82,4 +106,56 @@ class _Starting:
         _logger.warning("the supervisor is gone", extra={"event": "orphaned"})
 
     def abandon(self) -> None:
-        """Nothing is claimed yet."""
+        """Do nothing, because no job is claimed yet."""
+
+
+def announce(registry: JobRegistry, options: WorkerOptions, database: str, *, processes: int = 1) -> None:
+    """Log the database, the concurrency and the registered jobs."""
+    known = registry.known_jobs()
+    queues = ", ".join(options.queues) if options.queues else "all queues"
+    at_a_time = f"{options.concurrency} at a time"
+    _logger.info(
+        "server-jobs %s on %s, %s from %s",
+        __version__,
+        database,
+        at_a_time if processes == 1 else f"{processes} processes with {at_a_time} each",
+        queues,
+        extra={
+            "event": "worker_started" if processes == 1 else "supervisor_started",
+            "database": database,
+            "queues": options.queues,
+            "processes": processes,
+        },
+    )
+    versions: dict[str, list[int]] = {}
+    for job in known:
+        versions.setdefault(job.name, []).append(job.version)
+    jobs = ", ".join(f"{name} v{newest}{_reads(earlier)}" for name, (newest, *earlier) in versions.items())
+    _logger.info("jobs: %s", jobs or "none", extra={"jobs": {name: found[0] for name, found in versions.items()}})
+    _warn_of_gaps(registry, options.queues)
+
+
+def _reads(earlier: Sequence[int]) -> str:
+    return f" (and {', '.join(f'v{version}' for version in sorted(earlier))})" if earlier else ""
+
+
+def _warn_of_gaps(registry: JobRegistry, queues: tuple[str, ...] | None) -> None:
+    """Warn about jobs without a handler and queues without jobs. The worker itself warns about stubs."""
+    for registration in registry.registrations():
+        if registration.handler is None:
+            _logger.warning("%s has no handler here; its jobs are not claimed", registration.job.job_name)
+    used = sorted({registration.job.options.queue for registration in registry.registrations()})
+    for queue in queues or ():
+        if queue not in used:
+            _logger.warning("no job here uses the queue %r; %s", queue, suggestion(queue, used))
+
+
+def set_up_for_jobs() -> None:
+    """Tune the interpreter of a process that only runs many short jobs. A library must not do this.
+
+    Call it once, after all imports.
+    """
+    gc.collect()
+    gc.freeze()  # modules, models and handlers stay in memory
+    gc.set_threshold(_OBJECTS_BETWEEN_COLLECTIONS)
+    sys.setswitchinterval(_SECONDS_BETWEEN_SWITCHES)

@@ -1,36 +1,46 @@
-"""Several worker processes: starts them, starts another for one that dies, and stops them all together."""
+"""Several worker processes: start them, replace one that dies, and stop them together."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 
 from server_jobs.databases.sqlite.database import SqliteDatabase, wal_reset_warning
+from server_jobs.domain.clock import length
 
 from ..console.failures import NO
-from ..console.log_lines import logging_through
-from ..console.times import length
-from ..project.workspace import Workspace
-from .restarts import Restarts
-from .shutdown import Shutdown
-from .starting import open_backend
-from .worker_log import EVENTS, announce, log_handler
-from .worker_options import WorkerOptions, worker_command
-from .worker_process import ProcessEnd, WorkerProcess
+from ..console.log import logging_through
+from ..console.workspace import Workspace
+from .shutdown import Lifeline, Shutdown, Word
+from .starting import WorkerOptions, announce, open_backend
+from .worker_log import EVENTS, log_handler
+
+YOUNG = timedelta(seconds=10)
+"""A process that dies within this time died young."""
 
 _logger = logging.getLogger(EVENTS)
-
-# The workers end themselves a moment earlier, and those that give jobs back are not disturbed.
+_FIRST_PAUSE = timedelta(seconds=1)
+_LONGEST_PAUSE = timedelta(seconds=30)
+# The workers end themselves a moment earlier, so the supervisor does not interrupt a release of jobs.
 _MARGIN = 0.92
 
 
 def supervise(workspace: Workspace, options: WorkerOptions, processes: int) -> int:
-    """Run that many workers until they are stopped, or are done. The status to exit with.
+    """Run worker processes until they are stopped or done, and return the exit status.
 
-    Project, registry and database are looked at once before: what is wrong from the start is raised, as by one worker.
+    Check project, registry and database before the first process starts. Raises the errors of a single worker.
     """
     command = worker_command(workspace, options)
     with (
@@ -53,9 +63,9 @@ async def _supervise(
 
 
 class Supervisor:
-    """Keeps that many processes of a command running until `stop` is called. Each is told its number, from 1 on.
+    """Keeps that many processes of a command running until `stop` is called. Each gets its number, from 1 on.
 
-    With `until_empty`, a process that says it is done has no successor, and it ends with the last one.
+    With `until_empty`, a process that is done is not replaced, and the supervisor ends with the last process.
     """
 
     def __init__(self, command: Sequence[str], processes: int, *, drain_timeout: timedelta, until_empty: bool) -> None:
@@ -68,7 +78,10 @@ class Supervisor:
         self._status = 0
 
     async def run(self) -> int:
-        """Until all have ended. 0, or 1 if one of them had to be ended hard, or the status of a set-up gone wrong."""
+        """Run until all processes have ended.
+
+        Return 0, or 1 if one had to be killed, or the status of a failed set-up.
+        """
         async with asyncio.TaskGroup() as group:
             for number in range(1, self._processes + 1):
                 group.create_task(self._keep(number))
@@ -88,13 +101,13 @@ class Supervisor:
             )
 
     def orphan(self) -> None:
-        """A supervisor has none itself."""
+        """Do nothing: a supervisor has no supervisor."""
 
     def abandon(self) -> None:
         for number, process in list(self._running.items()):
             process.kill()
             _logger.error(
-                "worker[%d] does not end and was killed; its jobs are taken over when their leases have run out",
+                "worker[%d] did not end and was killed; others take over its jobs when the leases expire",
                 number,
                 extra={"event": "worker_killed", "worker": number},
             )
@@ -114,7 +127,7 @@ class Supervisor:
     async def _run_one(self, number: int, *, again: bool = False) -> ProcessEnd:
         try:
             process = WorkerProcess([*self._command, "--supervised", str(number)])
-        except OSError as error:  # no memory, too many processes
+        except OSError as error:  # not enough memory, or too many processes
             return ProcessEnd(status=NO, how=f"could not be started: {error}")
         if again:
             extra = {"event": "worker_restarted", "worker": number, "pid": process.pid}
@@ -126,17 +139,17 @@ class Supervisor:
             del self._running[number]
 
     def _is_over(self, number: int, end: ProcessEnd) -> bool:
-        """Whether no other process is to take the place of the one that ended."""
+        """Return whether the process is not replaced."""
         if self._is_stopping.is_set():
             if end.was_ready and not end.is_done:
                 self._status = NO
                 _logger.error("worker[%d] %s instead of stopping", number, end.how, extra={"worker": number})
             return True
         if end.is_unusable and not self._running:
-            # Others that run may have been started before somebody broke the project: they are worth keeping.
+            # Other processes may have started before the project broke. Keep them running.
             self._status = end.status
             self._is_stopping.set()
-            _logger.error("worker[%d] cannot be set up, and no other one runs", number, extra={"worker": number})
+            _logger.error("worker[%d] cannot be set up, and no other process runs", number, extra={"worker": number})
             return True
         return self._until_empty and end.is_done
 
@@ -154,3 +167,148 @@ class Supervisor:
         with suppress(TimeoutError):
             async with asyncio.timeout(pause.total_seconds()):
                 await self._is_stopping.wait()
+
+
+@dataclass(frozen=True, slots=True)
+class Restarts:
+    """How many times in a row one process died young, and the pause before its next start."""
+
+    young_deaths: int = 0
+
+    def after(self, ran: timedelta) -> Restarts:
+        """Return the count after another death. A process that ran longer than `YOUNG` resets it."""
+        return Restarts(self.young_deaths + 1 if ran < YOUNG else 0)
+
+    @property
+    def pause(self) -> timedelta:
+        """Return the pause before the next start: none, 1 s, 2 s, 4 s, 8 s, 16 s, 30 s, 30 s."""
+        if self.young_deaths < 2:
+            return timedelta(0)
+        doublings = min(self.young_deaths - 2, 16)  # a larger exponent would exceed the longest pause anyway
+        return min(_LONGEST_PAUSE, _FIRST_PAUSE * (1 << doublings))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProcessEnd:
+    """How a process ended: its status (negative for a signal), a description, its words, and its run time."""
+
+    status: int
+    how: str
+    words: frozenset[Word] = frozenset()
+    ran: timedelta = timedelta(0)
+
+    @property
+    def is_done(self) -> bool:
+        """It stopped on request or had no jobs left. The exit status is not enough: a handler can exit with 0."""
+        return Word.DONE in self.words
+
+    @property
+    def was_ready(self) -> bool:
+        return Word.READY in self.words
+
+    @property
+    def is_unusable(self) -> bool:
+        """It could not be set up, for a reason other than the database. A restart would fail too."""
+        return Word.UNUSABLE in self.words and not self.was_ready
+
+
+class WorkerProcess:
+    """A running process in its own session, so that signals of the terminal reach only the supervisor.
+
+    Raises `OSError` if it cannot be started.
+    """
+
+    def __init__(self, command: Sequence[str]) -> None:
+        ours, theirs = socket.socketpair()
+        self._lifeline = Lifeline(ours)
+        self._words: frozenset[Word] = frozenset()
+        self._began = time.monotonic()
+        with theirs:
+            try:
+                self._process = subprocess.Popen(command, stdin=theirs.fileno(), start_new_session=True)  # noqa: S603  ours
+            except OSError:
+                self._lifeline.close()
+                raise
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def stop(self) -> None:
+        """Ask the process to stop within the drain timeout, and in a second call at once. Harmless after its end."""
+        self._lifeline.say(Word.STOP)
+        self._words |= self._lifeline.words()
+        if Word.READY not in self._words:
+            # It may not listen yet. Then it has claimed no job, and the signal ends it at once. If it has just begun to
+            # listen, the signal means the same as the word.
+            with suppress(OSError):
+                self._process.send_signal(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """Kill the process and the programs that its handlers started."""
+        with suppress(OSError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+
+    async def ended(self) -> ProcessEnd:
+        """Wait in a thread until it has ended: Python has no other way that works on every system."""
+        loop = asyncio.get_running_loop()
+        status: asyncio.Future[int] = loop.create_future()
+
+        def wait() -> None:
+            found = self._process.wait()
+            with suppress(RuntimeError):  # the loop was closed, and nobody waits any more
+                loop.call_soon_threadsafe(status.set_result, found)
+
+        threading.Thread(target=wait, name="server-jobs-process", daemon=True).start()
+        number = await status
+        ran = timedelta(seconds=time.monotonic() - self._began)
+        end = ProcessEnd(status=number, how=_how(number), words=self._words | self._lifeline.words(), ran=ran)
+        self._lifeline.close()
+        return end
+
+
+def _how(status: int) -> str:
+    if status >= 0:
+        return f"exited with status {status}"
+    try:
+        return f"was killed by {signal.Signals(-status).name}"
+    except ValueError:
+        return f"was killed by signal {-status}"
+
+
+def worker_command(workspace: Workspace, options: WorkerOptions) -> list[str]:
+    """Return the command of one worker with these options. It contains the database URL only if the user gave it."""
+    return [*_interpreter(), "worker", *_place(workspace), *_arguments(options)]
+
+
+def _interpreter() -> list[str]:
+    # `-m` puts this folder on the module path. The script `server-jobs` does not, so its workers must not either.
+    is_here = bool({"", str(Path.cwd())} & set(sys.path))
+    return [sys.executable, *([] if is_here else ["-P"]), "-m", "server_jobs_cli"]
+
+
+def _place(workspace: Workspace) -> list[str]:
+    arguments = ["--project", str(workspace.folder)]
+    if workspace.database is not None:
+        arguments += ["--database", workspace.database]
+    if workspace.registry_place is not None:
+        arguments += ["--registry", workspace.registry_place]
+    return arguments
+
+
+def _arguments(options: WorkerOptions) -> list[str]:
+    arguments = ["--concurrency", str(options.concurrency)]
+    if options.queues is not None:
+        arguments += ["--queues", ",".join(options.queues)]
+    for name, value in (
+        ("--drain-timeout", options.drain_timeout),
+        ("--lock-timeout", options.lock_timeout),
+        ("--poll-interval", options.poll_interval),
+    ):
+        arguments += [name, f"{value.total_seconds():f}s"]
+    arguments += ["--log-level", options.log_level]
+    if options.until_empty:
+        arguments.append("--until-empty")
+    if options.as_json:
+        arguments.append("--json")
+    return arguments

@@ -7,12 +7,11 @@ from datetime import timedelta
 
 import click
 
-from ..console.arguments import duration, names
+from ..console.options import duration, json_option, names, with_workspace
 from ..console.output import stdout_console
-from ..project.options import json_option, with_workspace
-from ..project.workspace import Workspace
+from ..console.workspace import Workspace
 from .one_worker import work, work_live, work_supervised
-from .worker_options import WorkerOptions
+from .starting import WorkerOptions
 
 LEVELS = ("debug", "info", "warning", "error")
 
@@ -35,27 +34,20 @@ LEVELS = ("debug", "info", "warning", "error")
 @click.option("--queues", metavar="NAME,...", type=names, help="Only jobs of these queues; by default of all.")
 @click.option(
     "--drain-timeout",
-    metavar="DURATION",
     type=duration,
     default="30s",
     show_default=True,
-    help="How long running jobs may go on after a signal to stop.",
+    help="Time for running jobs to finish after a signal to stop.",
 )
 @click.option(
     "--lock-timeout",
-    metavar="DURATION",
     type=duration,
     default="60s",
     show_default=True,
-    help="The lease of a job, renewed while it runs: others take it over that long after its process died.",
+    help="The lease of a job, renewed while it runs. If its process dies, others take the job over when it expires.",
 )
 @click.option(
-    "--poll-interval",
-    metavar="DURATION",
-    type=duration,
-    default="1s",
-    show_default=True,
-    help="How often to look for jobs when there are none.",
+    "--poll-interval", type=duration, default="1s", show_default=True, help="How often an idle worker looks for jobs."
 )
 @click.option("--until-empty", is_flag=True, help="Exit when nothing runs and nothing is due within a minute.")
 @click.option("--live", is_flag=True, help="Show the running jobs on a terminal, with their progress.")
@@ -87,20 +79,20 @@ def worker(
 ) -> None:
     """Run queued jobs until stopped.
 
-    Only jobs that the registry knows are claimed, in the versions it can read, and only those whose handler is
-    implemented. Schedules are fired, and jobs of workers that died are taken over.
+    The worker claims jobs of the registry, in the versions that it can read, if their handler is implemented. It fires
+    schedules, and takes over jobs of workers that died.
 
     SIGTERM and Ctrl-C let the running jobs finish within the drain timeout. Jobs that do not finish are released, and
-    their attempts do not count. A second signal releases everything at once. The command has ended at the latest a
-    second after the drain timeout, or after the second signal; what hung until then is taken over by other workers
-    when its lease has run out.
+    their attempts do not count. A second signal releases everything at once. The command ends at the latest a
+    second after the drain timeout, or after the second signal. If a job hangs until then, another worker takes it over
+    when its lease expires.
 
     With several processes, a process that dies is replaced: at once the first time, then after pauses of up to 30 s
     as long as it dies within 10 s. To replace one by hand, send it SIGTERM.
 
     While at most 20 jobs start or end per second, the log has a line for each start and each end. Above that, one line
-    per second and job name sums them up. Failures always have a line. If whatever reads the log stalls, the worker goes
-    on, and the log says later how many lines were lost.
+    per second and job name sums them up. Failures always have a line. If the reader of the log stalls, the worker
+    continues, and the log reports later how many lines were lost.
 
     \b
     Examples:
@@ -108,7 +100,7 @@ def worker(
       server-jobs worker --processes 4 --concurrency 10
       server-jobs worker --until-empty --live
 
-    Exit status: 0 stopped or empty, whether or not a job failed; 1 something hung and had to be ended; 2 wrong usage;
+    Exit status: 0 stopped or empty, whether or not a job failed; 1 a handler hung and was killed; 2 wrong usage;
     3 project or database cannot be used.
     """
     options = WorkerOptions(
@@ -125,7 +117,7 @@ def worker(
         sys.exit(work_supervised(workspace, options, supervised))
     elif processes > 1:
         _check_several(live=live)
-        # Imported for several processes only.
+        # Needed for several processes only.
         from .supervisor import supervise
 
         sys.exit(supervise(workspace, options, processes))

@@ -1,4 +1,4 @@
-"""What a worker does, live on a terminal: the running jobs with their progress, finished ones scrolling by above."""
+"""The live display of a worker: running jobs with their progress, and finished jobs scrolling above."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
+from server_jobs.domain.clock import length
 from server_jobs.engine.attempt import Attempt
 from server_jobs.engine.worker import Worker
 
-from ..console.log_lines import LineFormatter
+from ..console.log import LineFormatter
 from ..console.output import one_line
-from ..console.times import length
 from .worker_log import EVENTS, WorkerLog
 
 _REFRESH_SECONDS = 0.1
@@ -29,7 +29,7 @@ _ID_END = 8
 
 
 class ConsoleHandler(logging.Handler):
-    """Prints records above the display: how jobs ended and what is wrong, not that they started or go well."""
+    """Prints records above the display: outcomes and problems, but no starts."""
 
     def __init__(self, console: Console) -> None:
         super().__init__()
@@ -39,8 +39,7 @@ class ConsoleHandler(logging.Handler):
     def filter(self, record: logging.LogRecord) -> bool:
         if record.name == EVENTS:
             return getattr(record, "event", None) != "started"
-        # The engine logs what a handler raised too; here one line for each attempt is enough.
-        return record.levelno >= logging.ERROR or (record.levelno >= logging.WARNING and not record.exc_info)
+        return record.levelno >= logging.WARNING
 
     def emit(self, record: logging.LogRecord) -> None:
         style = "red" if record.levelno >= logging.WARNING else ""
@@ -49,7 +48,7 @@ class ConsoleHandler(logging.Handler):
 
 @asynccontextmanager
 async def live_display(worker: Worker, log: WorkerLog, console: Console) -> AsyncIterator[None]:
-    """Keep the display up to date while the block runs. It is gone afterwards; what was printed above it stays."""
+    """Update the display while the block runs. Afterwards it disappears; the lines printed above it stay."""
     display = _Display(worker, log)
     with Live(console=console, get_renderable=display.render, auto_refresh=False, transient=True) as live:
         task = asyncio.create_task(_keep_fresh(live))
@@ -62,7 +61,7 @@ async def live_display(worker: Worker, log: WorkerLog, console: Console) -> Asyn
 
 
 async def _keep_fresh(live: Live) -> None:
-    # In the loop, not in a thread of Live: what it shows belongs to the loop.
+    # Runs in the event loop, not in a thread of Live, because its data belongs to the loop.
     while True:
         live.refresh()
         await asyncio.sleep(_REFRESH_SECONDS)

@@ -1,57 +1,84 @@
-"""The log of a worker: the jobs that it runs, one by one or summed up, and the jobs that it knows."""
+"""The log of a worker: its jobs one by one, or summed up while there are many."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import timedelta
 
-from server_jobs import __version__
+from server_jobs.domain.clock import length
 from server_jobs.domain.record import Claim, Outcome
-from server_jobs.registry import JobRegistry
 
-from ..console.log_lines import JsonFormatter, LineFormatter
-from ..console.log_writer import LogWriter
-from ..console.suggestion import suggestion
-from ..console.times import length
-from .job_tally import JobTally
-from .worker_options import WorkerOptions
+from ..console.log import JsonFormatter, LineFormatter, LogWriter
 
 EVENTS = "server_jobs.worker"
 """The name of the logger of these records; other records come from the engine and from handlers."""
 
 FEW = 20
-"""Up to how many jobs per second have lines of their own."""
+"""Up to this many jobs per second have their own lines."""
 
-_logger = logging.getLogger(EVENTS)
-_ERROR_CHARACTERS = 200
+_REASON_CHARACTERS = 200
 _RARE = ("cancelled", "snoozed")
 _ENDINGS = {
     Outcome.COMPLETED: "completed in",
-    Outcome.FAILED: "failed after",
     Outcome.CANCELLED: "cancelled after",
     Outcome.SNOOZED: "snoozed after",
     Outcome.RELEASED: "released after",
     Outcome.LOST: "lost its claim after",
 }
+_logger = logging.getLogger(EVENTS)
+
+
+@dataclass(slots=True)
+class JobTally:
+    """How many attempts ended in each way, and their total seconds."""
+
+    completed: int = 0
+    failed: int = 0
+    cancelled: int = 0
+    snoozed: int = 0
+    released: int = 0
+    seconds: float = 0.0
+
+    def add(self, outcome: Outcome, seconds: float) -> None:
+        """Count one attempt. A lost claim counts as a failed attempt."""
+        self.seconds += seconds
+        if outcome is Outcome.COMPLETED:  # first, because nearly every job ends so
+            self.completed += 1
+        elif outcome.is_failure:
+            self.failed += 1
+        elif outcome is Outcome.CANCELLED:
+            self.cancelled += 1
+        elif outcome is Outcome.SNOOZED:
+            self.snoozed += 1
+        else:
+            self.released += 1
+
+    def counts(self) -> dict[str, int]:
+        """The counts by name."""
+        return {name: getattr(self, name) for name in ("completed", "failed", "cancelled", "snoozed", "released")}
+
+    @property
+    def mean_seconds(self) -> float:
+        """Return the average seconds of an attempt."""
+        return self.seconds / max(1, sum(self.counts().values()))
 
 
 class WorkerLog:
-    """The listener of a worker: logs its jobs and counts how they ended.
+    """The listener of a worker: logs its jobs and counts outcomes.
 
     While at most `FEW` jobs start and end per second, every start and every end is a line. Above that, one line per
-    second and job name sums up the jobs that have no line of their own. Failures always have one; at level DEBUG, all
-    jobs do.
+    second and job name sums up the others. A lost claim always has a line; at level DEBUG, all jobs have one. The
+    engine logs the failures.
 
-    With `reasons`, the line of a failure includes the error, for a log that hides the records of the engine.
     `catch_up` is called after the line of a start: if the job crashes the process, the log names it.
     """
 
-    def __init__(self, *, reasons: bool = False, catch_up: Callable[[], None] | None = None) -> None:
+    def __init__(self, *, catch_up: Callable[[], None] | None = None) -> None:
         self.totals = JobTally()
-        self._reasons = reasons
         self._catch_up = catch_up
         self._logs_all = _logger.isEnabledFor(logging.DEBUG)
         self._announced: set[str] = set()
@@ -87,18 +114,19 @@ class WorkerLog:
             tally.add(outcome, seconds)
             return
         self._open_window()
-        self._log_end(claim, outcome, error, seconds)
+        if not outcome.is_failure or outcome is Outcome.LOST:
+            self._log_end(claim, outcome, error, seconds)
 
-    def finish(self, held_elsewhere: int = 0) -> None:
-        """Log how all jobs ended, and how many others hold."""
+    def finish(self, leased_elsewhere: int = 0) -> None:
+        """Log the totals, and how many jobs run elsewhere."""
         if self._window is not None:
             self._window.cancel()
         self._log_sums()
-        if held_elsewhere:
+        if leased_elsewhere:
             _logger.warning(
-                "%d jobs are held by other workers; those of a worker that died are taken over when their leases end",
-                held_elsewhere,
-                extra={"held_elsewhere": held_elsewhere},
+                "leased to other workers: %d; jobs of a dead worker are taken over when their leases expire",
+                leased_elsewhere,
+                extra={"leased_elsewhere": leased_elsewhere},
             )
         totals = self.totals
         besides = "".join(f", {getattr(totals, name)} {name}" for name in _RARE if getattr(totals, name))
@@ -112,13 +140,12 @@ class WorkerLog:
         )
 
     def _log_end(self, claim: Claim, outcome: Outcome, error: str | None, seconds: float) -> None:
-        level = logging.WARNING if outcome.is_failure else logging.INFO
+        level = logging.WARNING if outcome is Outcome.LOST else logging.INFO
         if not _logger.isEnabledFor(level):
             return
         extra = {**_extra(claim, outcome), "seconds": round(seconds, 3), "error": error}
         took = f"{_ENDINGS[outcome]} {length(timedelta(seconds=seconds))}"
-        is_shown = error is not None and (self._reasons or not outcome.is_failure)
-        reason = f": {error[:_ERROR_CHARACTERS]}" if error is not None and is_shown else ""
+        reason = "" if error is None or outcome is Outcome.LOST else f": {error[:_REASON_CHARACTERS]}"
         _logger.log(level, "%s %s %s%s", claim.job_name, claim.id, took, reason, extra=extra)
 
     def _open_window(self) -> None:
@@ -126,7 +153,7 @@ class WorkerLog:
             self._window = asyncio.get_running_loop().call_later(1, self._close_window)
 
     def _close_window(self) -> None:
-        """Log the sums of the last second. Go on summing up until a second with few jobs has passed."""
+        """Log the sums of the last second. Continue until a second with few jobs has passed."""
         self._window = None
         self._is_busy = self._starts > FEW or self._ends > FEW
         self._starts = self._ends = 0
@@ -147,40 +174,13 @@ class WorkerLog:
             )
 
 
-def announce(registry: JobRegistry, options: WorkerOptions, database: str, *, processes: int = 1) -> None:
-    """Say what is worked on, with how many hands, and which jobs are known."""
-    known = registry.known_jobs()
-    queues = ", ".join(options.queues) if options.queues else "all queues"
-    at_a_time = f"{options.concurrency} at a time"
-    _logger.info(
-        "server-jobs %s on %s, %s from %s",
-        __version__,
-        database,
-        at_a_time if processes == 1 else f"{processes} processes with {at_a_time} each",
-        queues,
-        extra={
-            "event": "worker_started" if processes == 1 else "supervisor_started",
-            "database": database,
-            "queues": options.queues,
-            "processes": processes,
-        },
-    )
-    versions: dict[str, list[int]] = {}
-    for job in known:
-        versions.setdefault(job.name, []).append(job.version)
-    jobs = ", ".join(f"{name} v{newest}{_reads(earlier)}" for name, (newest, *earlier) in versions.items())
-    _logger.info("jobs: %s", jobs or "none", extra={"jobs": {name: found[0] for name, found in versions.items()}})
-    _warn_of_gaps(registry, options.queues)
-
-
 def log_handler(*, as_json: bool, number: int | None = None) -> LogWriter:
     """Return a handler that writes lines for people to stderr, or JSON for programs to stdout.
 
     Every line names the process if it is one of several: `worker[2]`, and in JSON a member `"worker": 2`.
     """
     handler = LogWriter(sys.stdout if as_json else sys.stderr)
-    formatter = JsonFormatter() if as_json else LineFormatter()
-    handler.setFormatter(formatter if number is None else _NamingFormatter(formatter, number))
+    handler.setFormatter(JsonFormatter(worker=number) if as_json else LineFormatter(worker=number))
     return handler
 
 
@@ -192,31 +192,3 @@ def _extra(claim: Claim, event: str) -> dict[str, object]:
         "attempt": claim.attempt,
         "correlation_id": claim.correlation_id,
     }
-
-
-class _NamingFormatter(logging.Formatter):
-    def __init__(self, formatter: JsonFormatter | LineFormatter, number: int) -> None:
-        super().__init__()
-        self._formatter = formatter
-        self._number = number
-
-    def format(self, record: logging.LogRecord) -> str:
-        named: dict[str, object] = {**vars(record), "worker": self._number}
-        if isinstance(self._formatter, LineFormatter):
-            named |= {"msg": f"worker[{self._number}] {record.getMessage()}", "args": None}
-        return self._formatter.format(logging.makeLogRecord(named))
-
-
-def _reads(earlier: Sequence[int]) -> str:
-    return f" (and {', '.join(f'v{version}' for version in sorted(earlier))})" if earlier else ""
-
-
-def _warn_of_gaps(registry: JobRegistry, queues: tuple[str, ...] | None) -> None:
-    """Jobs that nobody can run here, and queues that no job uses. The worker itself warns of stubs."""
-    for registration in registry.registrations():
-        if registration.handler is None:
-            _logger.warning("%s has no handler here; its jobs are not claimed", registration.job.job_name)
-    used = sorted({registration.job.options.queue for registration in registry.registrations()})
-    for queue in queues or ():
-        if queue not in used:
-            _logger.warning("no job here uses the queue %r; %s", queue, suggestion(queue, used))

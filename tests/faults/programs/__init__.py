@@ -1,1 +1,1 @@
-"""What the nursery runs in processes of their own: each module has a `main` that takes its plan as JSON text."""
+"""The programs that the nursery runs as processes: each module has a `main` that takes its plan as JSON text."""

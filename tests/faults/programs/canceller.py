@@ -1,4 +1,4 @@
-"""One of several that cancel the same jobs while they are claimed and settled, and note what they were told."""
+"""One of several processes that cancel the same jobs while they are claimed and settled, and note the answers."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def main(text: str) -> None:
 
 
 async def cancel_all(plan: CancellerPlan) -> None:
-    """In an order of its own; a line for each: the id, and the answer."""
+    """Cancel the jobs in random order, and note the id and the answer of each."""
     notes = os.open(plan.notes, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
     chance = random.Random(plan.seed)
     async with connect(storm_registry(), plan.url) as backend:

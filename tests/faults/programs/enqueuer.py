@@ -1,4 +1,4 @@
-"""An application: orders and the jobs for them, each pair in one transaction, some rolled back, until it is killed."""
+"""An application that stores orders with their jobs in transactions, some rolled back, until it is killed."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.faults.plans import EnqueuerPlan, from_text
 
 
 def main(plan_text: str) -> None:
-    """Never ends by itself."""
+    """Run until killed."""
     url = from_text(EnqueuerPlan, plan_text).url
     options = {"timeout": 30} if url.startswith("sqlite:") else {}
     engine = create_engine(url.replace("postgresql://", "postgresql+psycopg://"), connect_args=options)
@@ -30,7 +30,7 @@ def main(plan_text: str) -> None:
 
 
 def place_order(connection: Connection) -> None:
-    """The order and its job, in either sequence, at a walk."""
+    """Store the order and its job, in either order, with pauses."""
     order = uuid.uuid4().hex
     note = text("INSERT INTO orders (id) VALUES (:id)").bindparams(id=order)
     if random.random() < 0.5:
@@ -45,5 +45,5 @@ def place_order(connection: Connection) -> None:
 
 
 def dawdle() -> None:
-    """Be killed here, perhaps."""
+    """Wait a moment, in which the process may be killed."""
     time.sleep(random.uniform(0, 0.003))

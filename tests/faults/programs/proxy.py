@@ -1,4 +1,4 @@
-"""A network between a worker and its database: stopped, it swallows everything; killed, it resets every connection."""
+"""A proxy between a worker and its database: stopped, it swallows everything; killed, it resets every connection."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tests.faults.plans import ProxyPlan, from_text
 
 
 def main(text: str) -> None:
-    """Forward for ever."""
+    """Forward forever."""
     asyncio.run(serve(from_text(ProxyPlan, text)))
 
 
@@ -21,13 +21,13 @@ async def serve(plan: ProxyPlan) -> None:
 
 
 async def forward(plan: ProxyPlan, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """One connection, in both directions."""
+    """Forward one connection in both directions."""
     far_reader, far_writer = await asyncio.open_connection(plan.host, plan.target)
     await asyncio.gather(pump(reader, far_writer), pump(far_reader, writer))
 
 
 async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Pass on what comes, until the end."""
+    """Forward bytes until the end."""
     with suppress(ConnectionError):
         while data := await reader.read(65536):
             writer.write(data)

@@ -1,4 +1,4 @@
-"""One of many that enqueue the same unique keys at the same time, and note what they were told."""
+"""One of many processes that enqueue the same unique keys at the same time, and note the answers."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from tests.faults.plans import RacerPlan, from_text
 
 
 def main(text: str) -> None:
-    """Race once."""
+    """Run one race."""
     asyncio.run(race(from_text(RacerPlan, text)))
 
 
 async def race(plan: RacerPlan) -> None:
-    """Wait for the gate, then enqueue every key; a line for each: key, id, whether new, and when in milliseconds."""
+    """Wait for the gate, then enqueue every key. Note for each: key, id, whether it is new, and the times in ms."""
     notes = os.open(plan.notes, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
     async with connect(storm_registry(), plan.url):
         while not Path(plan.gate).exists():

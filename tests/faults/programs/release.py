@@ -1,4 +1,4 @@
-"""A worker of one of two releases: in the first, a payment is a number of cents; in the second, an amount of money."""
+"""A worker of one of two releases. A payment is a number of cents in the first, an amount of money in the second."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ _RETRY = RetryPolicy(initial=timedelta(0), jitter=0)
 
 
 class PaymentV1(BaseModel):
-    """Of the first release."""
+    """Params of the first release."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
     cents: int
 
 
 class PaymentV2(BaseModel):
-    """Of the second release."""
+    """Params of the second release."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
     amount: str
@@ -44,26 +44,26 @@ class PaymentV2(BaseModel):
 
 
 class Receipt(BaseModel):
-    """What was paid, by which release."""
+    """The payment, and the release that made it."""
 
     paid: str
     release: int
 
 
 async def pay_cents(params: PaymentV1, context: JobContext) -> Receipt:
-    """The handler of the first release."""
+    """Handle a payment in the first release."""
     await asyncio.sleep(0.005)
     return Receipt(paid=f"{params.cents / 100:.2f} EUR", release=1)
 
 
 async def pay_amount(params: PaymentV2, context: JobContext) -> Receipt:
-    """The handler of the second release."""
+    """Handle a payment in the second release."""
     await asyncio.sleep(0.005)
     return Receipt(paid=f"{params.amount} {params.currency}", release=2)
 
 
 def upcast(params: PaymentV1) -> PaymentV2:
-    """Cents as an amount."""
+    """Convert cents to an amount."""
     return PaymentV2(amount=f"{params.cents / 100:.2f}", currency="EUR")
 
 
@@ -85,13 +85,13 @@ PayAmount = define_job(
 
 
 def registry_of(release: int) -> JobRegistry:
-    """What that release knows."""
+    """Return the registry of that release."""
     registry = create_job_registry()
     return registry.register(PayCents) if release == 1 else registry.register(PayAmount)
 
 
 async def enqueue(release: int, count: int) -> None:
-    """So many payments, as that release makes them: of 1.00, 1.01, 1.02, … EUR."""
+    """Enqueue that many payments of the release: 1.00, 1.01, 1.02, … EUR."""
     for number in range(count):
         if release == 1:
             await PayCents.later(PaymentV1(cents=100 + number))
@@ -108,7 +108,7 @@ def main(text: str) -> None:
 
 
 class Notes:
-    """A line for each claim that is begun."""
+    """Writes a line for each started claim."""
 
     def __init__(self, release: int, file: int) -> None:
         self._release = release
@@ -118,11 +118,11 @@ class Notes:
         os.write(self._file, f"{self._release} {claim.spec_version} {claim.id}\n".encode())
 
     def ended(self, claim: Claim, outcome: Outcome, error: str | None, seconds: float) -> None:
-        """The rows say how it ended."""
+        """Do nothing, because the rows have the outcome."""
 
 
 async def work(plan: ReleasePlan, notes: int) -> None:
-    """Run a worker of that release; each claim that it begins is a line of the notes."""
+    """Run a worker of that release, and write a line for each started claim."""
     async with connect(
         registry_of(plan.release), plan.url, max_concurrency=3, poll_interval=timedelta(seconds=0.05)
     ) as backend:

@@ -1,4 +1,4 @@
-"""A worker that notes what it began and what it believes to have completed, and ends in good order at SIGTERM."""
+"""A worker that notes its starts and its reported completions, and ends normally at SIGTERM."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from tests.faults.plans import WorkerPlan, from_text
 from tests.faults.sabotage import take_away
 
 FULL = 64 * 1024
-"""The size from which on files do not grow on a full disk."""
+"""The size beyond which files do not grow on a full disk."""
 
 
 def main(text: str) -> None:
@@ -62,7 +62,7 @@ async def work(plan: WorkerPlan, notes: int) -> None:
 
 
 class Notes:
-    """A line for each start and each end, complete when the call returns, whatever happens to the process then."""
+    """Writes a line for each start and each end, flushed before the call returns."""
 
     def __init__(self, file: int) -> None:
         self._file = file
@@ -81,7 +81,7 @@ class Notes:
 
 @asynccontextmanager
 async def opened(plan: WorkerPlan) -> AsyncIterator[Backend]:
-    """The backend of an application, or one that waits for locks for another time than usual."""
+    """Open the backend of an application, or one with another time limit for locks."""
     lease, poll = timedelta(seconds=plan.lease), timedelta(seconds=plan.poll)
     if plan.busy_timeout is None:
         async with connect(
@@ -104,7 +104,7 @@ async def opened(plan: WorkerPlan) -> AsyncIterator[Backend]:
 
 
 def set_clock_wrong(seconds: float) -> None:
-    """Put Python's wall clocks forward or back in this process; the monotonic clock is right."""
+    """Shift Python's wall clocks in this process. The monotonic clock stays correct."""
     real_time, real_time_ns = time.time, time.time_ns
 
     class WrongDatetime(datetime):
@@ -118,13 +118,13 @@ def set_clock_wrong(seconds: float) -> None:
 
 
 def at_each_signal(switch: Callable[[bool], None]) -> None:
-    """Call it with true at the first SIGUSR1, with false at the second, and so on."""
+    """Call it with True at the first SIGUSR1, with False at the second, and so on."""
     states = cycle((True, False))
     signal.signal(signal.SIGUSR1, lambda number, frame: switch(next(states)))
 
 
 def read_only_connections() -> Callable[[bool], None]:
-    """What makes every SQLite connection that is opened from now on read-only, and writable again."""
+    """Return a switch that makes SQLite connections opened from now on read-only, or writable again."""
     connections: list[sqlite3.Connection] = []
     real_connect = sqlite3.connect
 
@@ -142,13 +142,13 @@ def read_only_connections() -> Callable[[bool], None]:
 
 
 def fill_disk(is_full: bool) -> None:
-    """Let no file grow beyond what its notes and its log need, and let them grow again."""
+    """Limit the size of files to what the notes and the log need, or remove the limit."""
     _, most = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (FULL if is_full else most, most))
 
 
 def bound_memory(more: int) -> None:
-    """Let this process have that many bytes more than it has now."""
+    """Let this process use that many bytes more than now."""
     pages = int(Path("/proc/self/statm").read_text(encoding="utf-8").split()[0])
     limit = pages * resource.getpagesize() + more
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))

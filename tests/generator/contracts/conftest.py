@@ -1,4 +1,4 @@
-"""Shared by the tests of contracts."""
+"""Fixtures for the tests of contracts."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""A plain evaluator of JSON Schema, written only to hold the comparison of schemas against: it knows nothing of it.
+"""A simple evaluator of JSON Schema, independent of the comparison of schemas that it tests.
 
-Where the models are stricter than JSON Schema it is too: `1.0` is no integer, and a number has to be exact.
+Where the models are stricter than JSON Schema, it is too: `1.0` is no integer, and a number has to be exact.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ _KINDS = {str: "string", bool: "boolean", int: "integer", float: "number", list:
 
 
 def accepts(root: Json, schema: Json, value: Json) -> bool:
-    """Whether the value fits the schema, whose references lead into `root`."""
+    """Return whether the value fits the schema, whose references lead into `root`."""
     if isinstance(schema, bool):
         return schema
     return all(_holds(root, schema, keyword, value) for keyword in schema)
 
 
 def reads(root: Json, value: Json) -> bool:
-    """Whether a stored value is read: as it is, or without what closed objects do not declare."""
+    """Return whether a stored value can be read: unchanged, or without undeclared properties of closed objects."""
     return accepts(root, root, value) or accepts(root, root, pruned(root, root, value))
 
 
 def pruned(root: Json, schema: Json, value: Json) -> Json:
-    """The value without the undeclared properties of closed objects, as far as no union is on the way to them."""
+    """Return the value without the undeclared properties of closed objects, except below a union."""
     if not isinstance(schema, dict):
         return value
     if "$ref" in schema:
@@ -60,7 +60,7 @@ def pruned(root: Json, schema: Json, value: Json) -> Json:
 
 
 def target(root: Json, schema: Json) -> Json:
-    """Where a `$ref` leads."""
+    """Return the target of a `$ref`."""
     return root["$defs"][schema["$ref"].removeprefix("#/$defs/")]
 
 
@@ -100,7 +100,7 @@ def _is(value: Json, kind: str) -> bool:
 
 
 def _is_exact(value: Json) -> bool:
-    """Whether a double-precision number holds it; all in `schema_pairs` are small enough to be turned into one."""
+    """Return whether a double represents it. All numbers in `schema_pairs` are small enough for a float."""
     return bool(int(float(value)) == value)
 
 

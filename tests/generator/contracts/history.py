@@ -1,4 +1,4 @@
-"""A spec that changes again and again, for tests of what is found about it."""
+"""A spec that changes repeatedly, for tests of the findings."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import cast
 
 from server_jobs.project import Project
 from server_jobs_generator.contracts.finding import ContractFinding
-from server_jobs_generator.contracts.lock.lock_file import Lock
-from server_jobs_generator.contracts.lock.release import release
+from server_jobs_generator.contracts.job_history import release
+from server_jobs_generator.contracts.lock_file import Lock
 from server_jobs_generator.contracts.review import review
 
 from tests.generator.spec_projects import Schema, a_spec, an_object, read
@@ -21,7 +21,7 @@ ACCEPTED = "contracts.accepted.json"
 
 
 class History:
-    """A project whose spec changes again and again; nothing is rendered."""
+    """A project whose spec changes repeatedly; nothing is rendered."""
 
     def __init__(self, root: Path) -> None:
         self.root, self.lock = root, Lock()
@@ -30,7 +30,7 @@ class History:
     def now(
         self, *parts: Schema, files: dict[str, object] | None = None, x_job: Schema | None = None, title: str = "Case"
     ) -> list[ContractFinding]:
-        """What is found when the spec is this."""
+        """Return the findings for this spec."""
         return self.found({"case.json": a_spec(*parts, title=title, **{"x-job": x_job or {}}), **(files or {})})
 
     def found(self, files: dict[str, object]) -> list[ContractFinding]:
@@ -43,18 +43,18 @@ class History:
         return list(found)
 
     def release(self, *parts: Schema, x_job: Schema | None = None) -> None:
-        """Release the spec as it is, whatever is found."""
+        """Release the spec as it is, ignoring findings."""
         self.now(*parts, x_job=x_job)
         self.lock = self.released
 
 
 def needing(**properties: object) -> Schema:
-    """An object that requires all of these."""
+    """Return an object schema that requires all of these."""
     return {**an_object(**properties), "required": [*properties]}
 
 
 def kinds(*names: str) -> Schema:
-    """A union whose branches are told apart by these names."""
+    """Return a union whose branches are tagged with these names."""
     frame = {"type": "object", "additionalProperties": False, "required": ["kind"]}
     return cast("Schema", {"oneOf": [{**frame, "properties": {"kind": {"const": name}}} for name in names]})
 
@@ -64,12 +64,12 @@ def stopping(found: list[ContractFinding]) -> set[str]:
 
 
 def both(params: Schema) -> tuple[Schema, Schema]:
-    """The same for the params and the result."""
+    """Return the schema for both params and result."""
     return params, params
 
 
 def accepted(**changes: object) -> dict[str, object]:
-    """A file with one entry, changed like this; what is None is left out."""
+    """Return a file with one entry, changed like this; values of None are left out."""
     entry = {
         "rule": "CONSTRAINT_TIGHTENED",
         "job": "Case",

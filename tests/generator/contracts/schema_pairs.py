@@ -1,6 +1,6 @@
-"""Pairs of schemas, the one a small change of the other, and values that fit one of them.
+"""Pairs of a schema and a slightly changed one, and values that fit one of them.
 
-All is drawn from one seed, which Hypothesis chooses: thousands of pairs a second instead of dozens.
+One seed from Hypothesis decides everything, which makes thousands of pairs a second instead of dozens.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ SCALARS: tuple[Json, ...] = (
 
 
 def schema_pair(rng: Random) -> tuple[Json, Json]:
-    """An old and a new schema of params: the same but for a few edits."""
+    """Return an old and a new schema of params, which differ in a few edits."""
     old = _object(rng, 2)
     old["$defs"] = {name: _object(rng, 1) for name in DEFINITIONS}
     new = copy.deepcopy(old)
@@ -77,7 +77,7 @@ def _tagged(rng: Random, kind: Json) -> Json:
 
 
 def _edit(root: Json, rng: Random) -> None:
-    """Change one place, in a way that fits what stands there."""
+    """Change one place in a way that fits its schema."""
     node = rng.choice([root, *(node for node in _places(root) if node)])
     edits = [*_EDITS]
     if "properties" in node:
@@ -189,7 +189,7 @@ _EDITS = (_replace, _retype, _wrap, _branch, _reword, _reword, _reword)
 
 
 def value_near(root: Json, schema: Json, rng: Random, depth: int = 4) -> Json:
-    """A value that mostly fits the schema, and sometimes not quite."""
+    """Return a value that fits the schema in most cases."""
     if schema is False or schema is True or depth < 0 or rng.random() < 0.05:
         return rng.choice((*TEXTS, *NUMBERS, None, True, [], {}, {"a": 1}, ["a"]))
     if "$ref" in schema:

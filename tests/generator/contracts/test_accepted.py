@@ -1,4 +1,4 @@
-"""What an accepted finding covers: one change, and not all that a rule says at that place."""
+"""An accepted finding covers exactly one change, not every finding of its rule at that place."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ def test_an_accepted_change_covers_no_later_one_of_the_same_rule_at_the_same_pla
     }
     for one in found:
         if one.rule == "CONSTRAINT_TIGHTENED":
-            assert f'{ACCEPTED}:1:15 accepts another change, "{SHORTER}", and not this one' in one.advice
+            assert f'{ACCEPTED}:1:15 accepts another change, "{SHORTER}"' in one.advice
 
 
-def test_an_entry_for_each_change_of_a_rule_at_one_place_covers_both_and_the_one_before_them_is_told(
+def test_two_entries_at_one_place_cover_both_changes_and_an_old_one_is_reported(
     history: History,
 ) -> None:
     history.release(short(50))
@@ -75,7 +75,7 @@ def test_changes_that_no_words_tell_apart_are_accepted_apart(history: History, n
 
 
 def together(*entries: dict[str, object]) -> dict[str, object]:
-    """One file with the entries of several."""
+    """Return one file with the entries of several."""
     return {ACCEPTED: {"accepted": [one for entry in entries for one in entry[ACCEPTED]["accepted"]]}}  # type: ignore[index]
 
 
@@ -83,7 +83,7 @@ def together(*entries: dict[str, object]) -> dict[str, object]:
     "days", [("2030-01-01", "2029-01-01"), ("2029-01-01", "2030-01-01"), ("2020-01-01", "2030-01-01")]
 )
 @pytest.mark.parametrize("is_needed", [True, False])
-def test_two_entries_for_one_change_are_told_and_the_one_that_holds_longer_counts(
+def test_two_entries_for_one_change_are_reported_and_the_longer_one_counts(
     history: History, days: tuple[str, str], *, is_needed: bool
 ) -> None:
     history.release(short(50))
@@ -114,9 +114,7 @@ def test_entries_for_other_changes_at_one_place_are_not_the_same(history: Histor
         ({"pointer": "/properties/params/x"}, "/accepted/0", 'and "/properties/params/properties/x" for'),
     ],
 )  # fmt: skip
-def test_a_slip_that_keeps_an_entry_from_its_finding_is_told(
-    history: History, slip: dict[str, object], pointer: str, word: str
-) -> None:
+def test_a_typo_in_an_entry_is_reported(history: History, slip: dict[str, object], pointer: str, word: str) -> None:
     history.release(short(50))
     found = history.now(short(40), files=accepted(change=SHORTER, **slip))
     (entry,) = (one for one in found if one.rule == "ACCEPTED_UNUSED")

@@ -1,4 +1,4 @@
-"""The table of changes: the rule that each one falls under, and the directions in which it breaks."""
+"""The table of changes: the rule of each, and the directions in which it breaks."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def opened(*required: str, **properties: object) -> Schema:
 
 
 def of(schema: object) -> Schema:
-    """An object whose required property `x` has that schema."""
+    """Return an object whose required property `x` has that schema."""
     return closed("x", x=schema)
 
 
@@ -42,7 +42,7 @@ def shared(name: str, **more: object) -> Schema:
 
 Row = tuple[Schema, Schema, ChangeRule, Verdict, Verdict]
 
-# In the order of the table in the design: the change, its rule, old values with the new reader, and the other way.
+# In the order of the design's table: the change, its rule, old values with the new reader, and the reverse.
 TABLE: dict[str, Row] = {
     "add an optional property": (closed(), closed(a=TEXT), ChangeRule.PROP_ADDED_OPTIONAL, SAFE, SAFE),
     "add an optional property to an open object": (
@@ -146,7 +146,7 @@ TABLE: dict[str, Row] = {
     "a keyword nobody knows": (of(TEXT), of({"type": "string", "x-new": 1}), ChangeRule.UNKNOWN_CHANGE, BREAKS, BREAKS),
 }
 
-# A bound, a value of it, and one that refuses more.
+# A bound, a value of it, and a stricter value.
 BOUNDS: dict[str, tuple[Schema, Any, Any]] = {
     "minimum": ({"type": "integer"}, 1, 2),
     "maximum": ({"type": "number"}, 2, 1.5),
@@ -230,7 +230,7 @@ def test_an_added_keyword_refuses_more_and_a_removed_one_less(name: str) -> None
 
 
 @pytest.mark.parametrize("name", CHANGED)
-def test_what_cannot_be_told_is_never_safe(name: str) -> None:
+def test_unknown_effects_are_never_safe(name: str) -> None:
     old, new = CHANGED[name]
     assert verdicts(of(old), of(new)) == {ChangeRule.UNKNOWN_CHANGE: (BREAKS, BREAKS)}
 
@@ -261,7 +261,7 @@ def test_another_way_to_say_the_same_is_no_change(name: str) -> None:
 
 
 def node(value: Schema, name: str = "Node") -> Schema:
-    """A list of values, by a definition that refers to itself."""
+    """Return a list of values, from a definition that refers to itself."""
     inner = closed("value", value=value, next={"anyOf": [{"$ref": f"#/$defs/{name}"}, {"type": "null"}]})
     return {**closed(list={"$ref": f"#/$defs/{name}"}), "$defs": {name: inner}}
 
@@ -272,7 +272,7 @@ def test_recursive_schemas_are_compared_to_the_end() -> None:
 
 
 def test_a_loop_that_leads_to_another_place_is_another_shape() -> None:
-    """Written out, both read `p`, `q`, and then back; but to different places."""
+    """Expanded, both have `p`, `q`, and a way back; but the ways back lead to different places."""
     one: Schema = {"A": closed("p", p={"$ref": "#/$defs/B"}), "B": closed("q", q={"$ref": "#/$defs/A"})}
     other: Schema = {
         "C": closed("p", p={"$ref": "#/$defs/D"}),
@@ -307,7 +307,7 @@ STRICT: dict[str, Schema] = {
 
 
 @pytest.mark.parametrize("name", STRICT)
-def test_a_property_is_passed_over_only_where_nothing_else_looks_at_it(name: str) -> None:
+def test_a_property_is_ignored_only_if_no_other_keyword_sees_it(name: str) -> None:
     def without(value: JsonValue) -> JsonValue:
         if isinstance(value, dict):
             return {key: {} if key == "properties" else without(inner) for key, inner in value.items()}

@@ -1,4 +1,4 @@
-"""The comparison held against the truth: no pair of schemas judged safe has a value that breaks."""
+"""The comparison against an oracle: no pair of schemas that is judged safe has a value that breaks."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ pytestmark = pytest.mark.filterwarnings("ignore:Possible nested set")
 
 
 def judged(changes: list[Change], direction: str) -> bool:
-    """Whether a pair is said to be safe in a direction: no reader refuses anything, rare values included."""
+    """Return whether a pair is judged safe in a direction: every reader accepts every value, even rare ones."""
     verdicts = {(change.rule, getattr(change, direction)) for change in changes}
     refused_rarely = {(rule, RISKY) for rule in (ChangeRule.TYPE_WIDENED, ChangeRule.TYPE_NARROWED)}
     return not any(verdict is BREAKS or (rule, verdict) in refused_rarely for rule, verdict in verdicts)
 
 
 def witness(writer: Json, reader: Json, rng: Random) -> Json | None:
-    """A value that the one writes and the other does not read, if one is found."""
+    """Return a value that the one writes and the other cannot read, if one is found."""
     for _ in range(VALUES):
         root = writer if rng.random() < 0.8 else reader
         value = value_near(root, root, rng)
@@ -70,16 +70,16 @@ def test_no_pair_that_is_judged_safe_has_a_value_that_breaks(record_property: Ca
 
 @pytest.mark.parametrize("rule", [ChangeRule.REQUIRED_ADDED, ChangeRule.TYPE_CHANGED])
 def test_a_rule_that_is_switched_off_is_noticed(rule: ChangeRule) -> None:
-    """Without it, a value that breaks is found in a pair that is judged safe."""
+    """Without the rule, a value that breaks is found in a pair that is judged safe."""
     assert any(_is_missed(rule, seed) for seed in range(20_000))
 
 
-# No value is at hand that shows it.
+# No value is known that shows it.
 NOT_SHOWN = {"format changed", "a keyword nobody knows"}
 
 
 @pytest.mark.parametrize("name", [name for name in TABLE if name not in NOT_SHOWN])
-def test_what_the_table_says_breaks_does_and_the_rest_does_not(name: str) -> None:
+def test_exactly_the_breaking_changes_of_the_table_break(name: str) -> None:
     old, new, _, backward, forward = TABLE[name]
     rng = Random(1)
     for verdict, writer, reader in ((backward, old, new), (forward, new, old)):

@@ -1,4 +1,4 @@
-"""The comparison held against generated models: what the one stores, the other reads where that is said to be safe."""
+"""The comparison against generated models: if it is judged safe, one model reads the other's stored values."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ PAIRS = 1_500 if os.environ.get("SERVER_JOBS_LONG_TESTS") else 8
 pytestmark = pytest.mark.filterwarnings("ignore:Possible nested set")
 
 
-def test_what_is_judged_safe_is_read_by_the_generated_models(
+def test_generated_models_read_changes_that_are_judged_safe(
     tmp_path: Path, record_property: Callable[[str, object], None]
 ) -> None:
     counts: Counter[str] = Counter()
@@ -53,7 +53,7 @@ def test_what_is_judged_safe_is_read_by_the_generated_models(
 
 
 def _model(root: Path, params: Any) -> Any:
-    """The class of the params, complete; None where a spec may not say that."""
+    """Return the complete class of the params; None if a spec cannot have them."""
     part = {key: value for key, value in params.items() if key != "$defs"}
     specs = read(root, {"case.json": a_spec(part, **{"$defs": params["$defs"]})})
     if specs.problems:
@@ -64,7 +64,7 @@ def _model(root: Path, params: Any) -> Any:
 
 
 def _refused(writer: Any, reader: Any, schema: Any, rng: Random) -> str | None:
-    """A text that the one stores and the other does not read, if one is found."""
+    """Return a text that the one stores and the other cannot read, if one is found."""
     for _ in range(20):
         try:
             _, text = write_params("Case", writer, value_near(schema, schema, rng))

@@ -1,12 +1,12 @@
-"""Two locks become one: nothing that either branch released is forgotten."""
+"""Merging two locks forgets no contract that either branch released."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
 from server_jobs_generator.contracts.contract import Contract, LockedOptions, Status
-from server_jobs_generator.contracts.lock.lock_file import Lock, LockedJob
-from server_jobs_generator.contracts.lock.lock_merge import merge_locks
+from server_jobs_generator.contracts.lock_file import Lock, LockedJob
+from server_jobs_generator.contracts.lock_merge import merge_locks
 
 
 def contract(*names: str, queue: str = "default") -> Contract:
@@ -40,7 +40,7 @@ def test_versions_of_both_are_kept() -> None:
     assert merged(BASE, job(v1=(A,), v2=(B,)), job(v1=(A,), v2=(C,), v3=(D,))) == job(v1=(A,), v2=(C, B), v3=(D,))
 
 
-def test_what_one_branch_dropped_is_dropped_unless_the_other_changed_it() -> None:
+def test_entries_that_one_branch_dropped_are_dropped_unless_the_other_changed_them() -> None:
     base = job(v1=(A,), v2=(B,))
     assert merged(base, job(v2=(B,)), base) == job(v2=(B,))
     assert merged(base, job(v2=(B,)), job(v1=(A, C), v2=(B,))) == job(v1=(C,), v2=(B,))

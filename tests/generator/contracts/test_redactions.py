@@ -1,4 +1,4 @@
-"""Secrets stay hidden in the rows that are stored, whatever becomes of the spec."""
+"""Secrets in stored rows stay hidden after any change of the spec."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from server_jobs_generator import pipeline
+from server_jobs_generator import generated_files
 from server_jobs_generator.contracts.finding import Severity
 
 from tests.conformance.stores import create_sqlite_file
@@ -33,19 +33,19 @@ def test_a_secret_that_is_removed_stays_hidden_for_good(history: History) -> Non
     assert hidden_in(history) == ("/password",)
 
 
-def test_a_new_version_that_redacts_nothing_hides_what_the_old_one_did(history: History) -> None:
+def test_a_new_version_without_redactions_hides_the_old_ones(history: History) -> None:
     history.release(BEFORE, x_job=HIDDEN)
     history.release(AFTER, x_job={"version": 2})
     assert hidden_in(history) == ("/password",)
 
 
-def test_what_is_renamed_is_hidden_under_both_names(history: History) -> None:
+def test_a_renamed_secret_is_hidden_under_both_names(history: History) -> None:
     history.release(BEFORE, x_job=HIDDEN)
     history.release(an_object(user=TEXT, secret=TEXT), x_job={"redact": ["/secret"], "version": 2})
     assert hidden_in(history) == ("/secret", "/password")
 
 
-def test_what_lies_below_something_redacted_is_hidden_by_that(history: History) -> None:
+def test_values_below_a_redacted_one_are_hidden(history: History) -> None:
     history.release(an_object(user=an_object(password=TEXT, name=TEXT)), x_job={"redact": ["/user/password"]})
     history.release(an_object(user=an_object(name=TEXT)), x_job={"redact": ["/user"]})
     assert hidden_in(history) == ("/user",)
@@ -60,7 +60,7 @@ def test_names_that_begin_alike_are_not_below_each_other(history: History) -> No
 
 
 @pytest.mark.parametrize("version", [1, 2])
-def test_what_is_shown_again_is_told_once_and_from_then_on_it_is_no_secret(history: History, version: int) -> None:
+def test_a_removed_redaction_is_reported_once(history: History, version: int) -> None:
     history.release(BEFORE, x_job=HIDDEN)
     (found,) = history.now(BEFORE, x_job={"version": version})
     assert (found.rule, found.severity) == ("REDACT_REMOVED", Severity.WARNING)
@@ -70,7 +70,7 @@ def test_what_is_shown_again_is_told_once_and_from_then_on_it_is_no_secret(histo
     assert history.now(BEFORE, x_job={"version": version}) == []
 
 
-def test_part_of_what_was_hidden_as_a_whole_is_shown_again(history: History) -> None:
+def test_a_part_of_a_redacted_object_is_shown_again(history: History) -> None:
     history.release(BEFORE, x_job={"redact": [""]})
     (found,) = history.now(BEFORE, x_job=HIDDEN)
     assert (found.rule, found.message) == ("REDACT_REMOVED", '"" was redacted, and is shown now')
@@ -82,12 +82,12 @@ def test_a_pointer_leads_somewhere_also_through_a_union(history: History) -> Non
     assert found.rule == "REDACT_REMOVED"
 
 
-# What is kept is generated, and keeps rows from being shown.
+# The generator keeps these redactions, and they hide values of rows.
 
 
 @pytest.fixture
 def project(tmp_path: Path) -> TemporaryProject:
-    """A project whose spec has lost its secret, and its database, which has a row of before."""
+    """Return a project whose spec no longer has its secret, with an older row in its database."""
     project = generated_project(tmp_path / "project", {"case": a_spec(BEFORE, **{"x-job": HIDDEN})})
     create_sqlite_file(project.path("jobs.sqlite3"))
     connection = sqlite3.connect(project.path("jobs.sqlite3"))
@@ -106,7 +106,7 @@ def lose_the_secret(project: TemporaryProject, **options: object) -> None:
 
 
 def shown(project: TemporaryProject) -> str:
-    """What `server-jobs show` prints of the row, in a process of its own: it imports the project's package."""
+    """Return the output of `server-jobs show` for the row, from a process because it imports the project's package."""
     command = [sys.executable, "-m", "server_jobs_cli", "show", "a"]
     database = f"sqlite:///{project.path('jobs.sqlite3')}"
     done = subprocess.run(
@@ -127,10 +127,10 @@ def test_stored_rows_do_not_show_a_secret_of_an_earlier_version(project: Tempora
     assert "hunter2" not in shown(project)
 
 
-def test_without_what_the_lock_kept_they_would_show_it(
+def test_without_the_locks_redactions_they_would_show_it(
     project: TemporaryProject, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pipeline, "with_lasting_redactions", lambda job, lock: job)
+    monkeypatch.setattr(generated_files, "with_lasting_redactions", lambda job, lock: job)
     lose_the_secret(project)
     assert "hunter2" in shown(project)
 
@@ -143,7 +143,7 @@ def test_a_job_whose_contract_counts_no_more_is_generated_without_its_old_secret
     assert project.run("check").exit_code == 0
 
 
-def test_what_the_lock_has_is_generated_again_also_by_a_run_that_remembers_nothing(project: TemporaryProject) -> None:
+def test_earlier_versions_are_generated_again_without_a_cache(project: TemporaryProject) -> None:
     lose_the_secret(project)
     before = project.files()
     project.generate()
@@ -154,7 +154,7 @@ def test_what_the_lock_has_is_generated_again_also_by_a_run_that_remembers_nothi
 
 
 @pytest.mark.parametrize("value", ['"/password"', "[7]", '["password"]', '["/a~2"]'])
-def test_what_is_no_list_of_pointers_is_refused_in_the_lock(project: TemporaryProject, value: str) -> None:
+def test_an_invalid_list_of_pointers_is_refused_in_the_lock(project: TemporaryProject, value: str) -> None:
     text = project.read(LOCK)
     assert '"redact": ["/password"]' in text
     project.path(LOCK).write_text(text.replace('["/password"]', value), encoding="utf-8")

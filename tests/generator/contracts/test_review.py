@@ -1,4 +1,4 @@
-"""A spec against everything that was released: what stops generation, what is only told, and the ways out."""
+"""A spec against every released contract: findings that stop generation, other findings, and remedies."""
 
 from __future__ import annotations
 
@@ -12,9 +12,8 @@ from server_jobs.project import Project
 from server_jobs_cli.generator.report import ENTRIES_FOLLOW
 from server_jobs_generator.contracts.contract import Status
 from server_jobs_generator.contracts.finding import Direction, Severity
-from server_jobs_generator.contracts.lock.lock_file import Lock
-from server_jobs_generator.contracts.lock.release import release
-from server_jobs_generator.contracts.lock.relock import relock
+from server_jobs_generator.contracts.job_history import release, relock
+from server_jobs_generator.contracts.lock_file import Lock
 from server_jobs_generator.contracts.review import review
 
 from tests.generator.contracts.history import ACCEPTED, TEXT, TODAY, WHOLE, History, accepted, both, needing, stopping
@@ -30,7 +29,7 @@ def test_every_revision_of_a_version_counts_and_not_only_the_last(history: Histo
     assert history.now(an_object(x=TEXT)) == []
 
 
-def test_what_went_in_one_change_and_came_in_a_later_one_was_not_renamed(history: History) -> None:
+def test_a_removal_and_a_later_addition_are_no_rename(history: History) -> None:
     history.release(*both(an_object(t=WHOLE, old=TEXT)))
     history.release(*both(an_object(t=WHOLE)))
     later = both(an_object(t=WHOLE, new=TEXT))
@@ -39,7 +38,7 @@ def test_what_went_in_one_change_and_came_in_a_later_one_was_not_renamed(history
         history.release(*later)
 
 
-def test_a_rename_stays_one_whatever_changes_after_it(history: History) -> None:
+def test_a_rename_is_found_after_any_later_change(history: History) -> None:
     renamed: Schema = {"new": TEXT}
     history.release(needing(old=TEXT))
     for _ in range(2):
@@ -49,7 +48,7 @@ def test_a_rename_stays_one_whatever_changes_after_it(history: History) -> None:
     assert "PROP_RENAMED" in stopping(history.now(needing(**renamed)))
 
 
-def test_a_name_that_comes_with_the_same_shape_as_a_reserved_one_is_another_property(history: History) -> None:
+def test_a_name_with_the_shape_of_a_reserved_one_is_a_new_property(history: History) -> None:
     history.release(*both(an_object(old=TEXT)))
     change = both(an_object(new=TEXT))
     found = history.now(*change)
@@ -58,7 +57,7 @@ def test_a_name_that_comes_with_the_same_shape_as_a_reserved_one_is_another_prop
     assert history.now(*change, x_job={"reserved": ["old"]}) == []
 
 
-def test_a_spec_that_is_as_it_was_before_goes_on_from_there(history: History) -> None:
+def test_a_spec_that_returns_to_an_old_contract_continues_from_it(history: History) -> None:
     first, second = an_object(old=TEXT), an_object()
     for released in (first, second, first):
         history.release(released)
@@ -97,7 +96,7 @@ def test_who_is_broken_how_gravely_is_chosen_for_each_job(history: History) -> N
     assert stopping(history.now(needing(x={"const": "a"}), x_job={"compat": {"queue": "warning"}})) == set()
 
 
-def test_a_warning_is_told_when_it_is_new_and_not_for_ever(history: History) -> None:
+def test_a_warning_is_reported_only_while_it_is_new(history: History) -> None:
     history.release()
     changed: Schema = {"queue": "mail"}
     assert [finding.rule for finding in history.now(x_job=changed)] == ["QUEUE_MOVED"]
@@ -126,7 +125,7 @@ def test_both_places_are_named_also_in_shared_files(history: History) -> None:
     assert line.strip() == '"Name": {"type": "string"}'
 
 
-def test_a_new_default_is_told_where_typescript_may_have_stored_jobs_without_one(history: History) -> None:
+def test_a_new_default_is_reported_if_typescript_may_have_stored_jobs_without_it(history: History) -> None:
     before, after = (
         both(an_object(x={"type": "string", "default": text}, y=an_object(z={"type": "integer", "default": number})))
         for text, number in (("a", 1), ("b", 2))
@@ -140,13 +139,13 @@ def test_a_new_default_is_told_where_typescript_may_have_stored_jobs_without_one
         ("DEFAULT_CHANGED", Severity.WARNING, "/properties/params/properties/y/properties/z"),
     ]
     assert found[0].message == 'had the default "a", and now "b"'
-    # Where TypeScript cannot compute a key, insertJob does not take the job.
+    # If TypeScript cannot compute a key, insertJob rejects the job.
     assert "DEFAULT_CHANGED" not in {one.rule for one in history.now(*after, x_job={"unique": {"by": ["/y"]}})}
     history.release(*after)
     assert history.now(*after) == []
 
 
-def test_a_spec_that_goes_leaves_jobs_without_a_handler(history: History) -> None:
+def test_a_deleted_spec_leaves_jobs_without_a_handler(history: History) -> None:
     history.release()
     (found,) = history.found({})
     assert (found.rule, found.stops) == ("JOB_DELETED", True)
@@ -173,7 +172,7 @@ def test_an_accepted_finding_stops_nothing_until_it_expires(history: History) ->
     assert stopping(late) == {"CONSTRAINT_TIGHTENED", "VERSION_NOT_BUMPED", "ACCEPTED_EXPIRED"}
 
 
-def test_an_entry_that_nothing_needs_is_told(history: History) -> None:
+def test_an_unused_entry_is_reported(history: History) -> None:
     history.release(needing(x=TEXT))
     (finding,) = history.now(needing(x=TEXT), files=accepted())
     assert (finding.rule, finding.severity, finding.place.path) == (
@@ -188,7 +187,7 @@ def test_an_entry_that_nothing_needs_is_told(history: History) -> None:
     [
         (accepted(rule="ENUM_GONE"), 'there is no rule "ENUM_GONE"'),
         (accepted(rule="enum-removed"), 'there is no rule "enum-removed" (did you mean "ENUM_REMOVED"?)'),
-        (accepted(rule="VERSION_NOT_BUMPED"), "cannot be accepted: it goes when the findings do that it is about"),
+        (accepted(rule="VERSION_NOT_BUMPED"), "cannot be accepted: solve the findings that cause it"),
         (accepted(reason=" "), 'an entry must state "reason", a text, not " "'),
         (accepted(reason=None), 'an entry must state "reason", a text, not null'),
         (accepted(change=None), 'an entry must state "change", a text, not null'),
@@ -261,7 +260,7 @@ def project(tmp_path: Path) -> TemporaryProject:
     return generated_project(tmp_path / "project")
 
 
-def test_a_newcomer_is_told_in_one_line_how_to_go_on(project: TemporaryProject) -> None:
+def test_a_new_user_gets_the_next_step_in_one_line(project: TemporaryProject) -> None:
     spec = job_spec("SendEmail")
     spec["properties"]["params"]["required"] = ["text"]  # type: ignore[index]
     project.write_spec("send_email", spec)
@@ -296,7 +295,7 @@ def test_rows_of_an_earlier_version_keep_their_model_while_the_next_is_refined(p
 
 
 @pytest.mark.parametrize("given", ["SendEmail:", ":1", "SendEmail:x", "SendEmail:²"])
-def test_what_is_no_job_and_version_is_wrong_usage(project: TemporaryProject, given: str) -> None:
+def test_an_invalid_job_and_version_is_wrong_usage(project: TemporaryProject, given: str) -> None:
     result = project.run("generate", "--relock", given)
     assert (result.exit_code, "is not a job and a version, such as SendEmail:1" in result.output) == (2, True)
 
@@ -317,7 +316,7 @@ def test_a_broken_contract_is_seen_by_every_run_and_not_only_by_the_first(projec
 
 
 def test_an_accepted_finding_is_looked_at_again_each_day(project: TemporaryProject) -> None:
-    """The shortcut for a run in which nothing changed would not see that it expired."""
+    """The shortcut for an unchanged project must not hide that an acceptance has expired."""
     spec = job_spec("SendEmail")
     spec["properties"]["params"]["required"] = ["text"]  # type: ignore[index]
     project.write_spec("send_email", spec)

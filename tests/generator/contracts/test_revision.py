@@ -1,4 +1,4 @@
-"""`server-jobs check --against REVISION`: the specs of then and of now, and nothing checked out."""
+"""`server-jobs check --against REVISION` compares the specs with a git revision, without a checkout."""
 
 from __future__ import annotations
 
@@ -11,13 +11,12 @@ from pathlib import Path
 import pytest
 from server_jobs.errors import ProjectError
 from server_jobs.project import Project
-from server_jobs_generator.contracts.against_revision import SinceRevision, compare_with_revision
+from server_jobs_generator.contracts.against_revision import SinceRevision, compare_with_revision, read_revision
 from server_jobs_generator.contracts.finding import ContractFinding
-from server_jobs_generator.contracts.git_revision import read_revision
-from server_jobs_generator.contracts.lock.lock_file import Lock, read_lock
+from server_jobs_generator.contracts.lock_file import Lock, read_lock
 from server_jobs_generator.files import git as module
 from server_jobs_generator.ir.spec import read_specs
-from server_jobs_generator.read.spec_files import SpecFile
+from server_jobs_generator.read.library import SpecFile
 
 from tests.generator.projects import TemporaryProject, make_project
 from tests.generator.spec_projects import Schema, a_spec, an_object, write
@@ -33,7 +32,7 @@ def git(folder: Path, *arguments: str) -> str:
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    """A project in a folder of a repository, with one commit, tagged `v1`."""
+    """Return a project in a folder of a repository, with one commit, tagged `v1`."""
     root = tmp_path / "repository/project"
     root.mkdir(parents=True)
     shared = {"$defs": {"Name": TEXT}}
@@ -55,7 +54,7 @@ def test_nothing_changed_is_nothing_found(root: Path) -> None:
     assert against(root) == against(root, "main") == against(root, "HEAD") == []
 
 
-def test_what_changed_since_a_revision_is_judged_in_every_direction(root: Path) -> None:
+def test_changes_since_a_revision_are_judged_in_every_direction(root: Path) -> None:
     write(root, {"shared/names.json": {"$defs": {"Name": {"type": "integer"}}}})
     write(root, {"case.json": a_spec(an_object(x={"$ref": "shared/names.json#/$defs/Name"}))})
     changed, removed = sorted(against(root), key=lambda one: one.rule, reverse=True)
@@ -66,31 +65,31 @@ def test_what_changed_since_a_revision_is_judged_in_every_direction(root: Path) 
     assert not removed.stops
 
 
-def test_a_spec_that_is_gone_is_found_where_it_was(root: Path) -> None:
+def test_a_deleted_spec_is_reported_at_its_old_place(root: Path) -> None:
     (root / "specs/case.json").unlink()
     (found,) = against(root)
     assert (found.rule, str(found.place), found.stops) == ("JOB_DELETED", "specs/case.json:1:1", True)
     assert str(found.old) == "v1:specs/case.json:1:1"
 
 
-def test_a_spec_with_another_title_is_not_said_to_be_gone(root: Path) -> None:
+def test_a_spec_with_another_title_is_not_reported_as_deleted(root: Path) -> None:
     write(root, {"case.json": a_spec(title="Other")})
     (found,) = against(root)
     assert (found.rule, found.place.path, found.place.pointer) == ("JOB_DELETED", "specs/case.json", "/title")
-    assert "its title is Other now, and jobs of it may be queued" in found.text
+    assert "its title is Other now, and nothing would run its queued jobs" in found.text
     assert 'keep a spec with the old title and set "status": "retired"' in found.text
 
 
-def test_a_retired_job_that_is_gone_is_only_wanted_back_as_long_as_it_has_rows(root: Path) -> None:
+def test_a_deleted_retired_job_is_reported_only_while_it_has_rows(root: Path) -> None:
     write(root, {"case.json": a_spec(**{"x-job": {"status": "retired"}})})
     git(root, "commit", "--quiet", "-am", "two")
     (root / "specs/case.json").unlink()
     (found,) = against(root, "HEAD")
     assert (found.rule, found.stops) == ("JOB_DELETED", False)
-    assert "; take the spec back as long as rows of it are left, before at" in found.text
+    assert "; restore the spec as long as rows of it are left; the earlier form is at" in found.text
 
 
-def test_programs_get_the_path_of_a_spec_that_is_gone_without_the_revision(tmp_path: Path) -> None:
+def test_json_output_has_the_path_of_a_deleted_spec_without_the_revision(tmp_path: Path) -> None:
     project = make_project(tmp_path / "project")
     git(project.root, "init", "--quiet")
     git(project.root, "add", "-A")
@@ -126,7 +125,7 @@ def test_the_folder_of_then_is_read_where_the_project_had_it_then(root: Path, se
     assert [one.rule for one in compare_with_revision(project, "HEAD", jobs, Lock()).findings] == ["JOB_DELETED"]
 
 
-def test_what_a_project_allowed_then_is_no_problem_today(root: Path) -> None:
+def test_options_that_a_project_allowed_then_are_no_problem_today(root: Path) -> None:
     open_one: Schema = {"type": "object", "properties": {"x": {}}}
     write(root, {"case.json": a_spec(open_one)})
     git(root, "commit", "--quiet", "-am", "two")
@@ -224,7 +223,7 @@ def test_specs_that_had_problems_then_are_shown(root: Path) -> None:
         against(root, "HEAD")
 
 
-def test_what_draft_7_passes_over_is_no_problem_of_then(root: Path) -> None:
+def test_keywords_that_draft_7_ignores_were_no_problem_then(root: Path) -> None:
     draft7 = {"$schema": "http://json-schema.org/draft-07/schema#", "definitions": {"Name": TEXT}}
     reference = {"$ref": "#/definitions/Name"}
     write(root, {"case.json": a_spec(an_object(x={**reference, "minLength": 3}), **draft7)})
@@ -233,7 +232,7 @@ def test_what_draft_7_passes_over_is_no_problem_of_then(root: Path) -> None:
     assert against(root, "HEAD") == []
 
 
-def test_without_git_or_a_repository_that_is_said(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_git_or_repository_is_reported(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path))
     with pytest.raises(ProjectError, match="is not in a repository of git"):
@@ -246,7 +245,7 @@ def test_without_git_or_a_repository_that_is_said(root: Path, tmp_path: Path, mo
 def test_a_hook_of_another_repository_says_nothing_about_this_one(
     root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What git sets for its hooks means that the folder which a command runs in is the top of the work tree."""
+    """git's variables for hooks say that the current folder is the top of the work tree."""
     write(root, {"case.json": a_spec(an_object(x=TEXT))})
     found = against(root)
     (tmp_path / "other").mkdir()
@@ -258,7 +257,7 @@ def test_a_hook_of_another_repository_says_nothing_about_this_one(
 
 
 def test_settings_of_git_in_the_environment_count(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As they may say that the folder is safe although somebody else owns it."""
+    """They may say that the folder is safe although another user owns it."""
     monkeypatch.setenv("GIT_CONFIG_COUNT", "1")
     monkeypatch.setenv("GIT_CONFIG_KEY_0", "x.y")
     monkeypatch.setenv("GIT_CONFIG_VALUE_0", "z")
@@ -266,7 +265,7 @@ def test_settings_of_git_in_the_environment_count(root: Path, monkeypatch: pytes
 
 
 def test_the_command_fails_where_the_lock_knows_nothing_yet(tmp_path: Path) -> None:
-    """The lock was made anew, so that only the revision remembers what was released."""
+    """The lock was created again, so only the revision knows the released contracts."""
     project = make_project(tmp_path / "project")
     git(project.root, "init", "--quiet")
     project.generate()
@@ -279,7 +278,7 @@ def test_the_command_fails_where_the_lock_knows_nothing_yet(tmp_path: Path) -> N
     assert project.run("check").exit_code == 0
     result = project.run("check", "--against", "HEAD")
     assert result.exit_code == 1
-    assert "before at HEAD:specs/send_email.json:" in result.output
+    assert "the earlier form is at HEAD:specs/send_email.json:" in result.output
     assert project.run("check", "--against", "nothing").exit_code == 3
     found = json.loads(project.run("check", "--against", "HEAD", "--json").output)["contracts"]
     assert [(one["rule"], one["old"] and one["old"]["path"]) for one in found] == [
@@ -310,7 +309,7 @@ def version_of(number: int, *needed: str) -> Schema:
 
 @pytest.fixture
 def versions(released: TemporaryProject, tmp_path: Path) -> TemporaryProject:
-    """A project whose job was released in versions 1 to 3, the last with two contracts; tagged as each was current."""
+    """Return a project released in versions 1 to 3, the last with two contracts, and a tag for each version."""
     shutil.copytree(released.root, tmp_path / "project", ignore=shutil.ignore_patterns(".server-jobs-cache"))
     return TemporaryProject(tmp_path / "project")
 
@@ -336,7 +335,7 @@ def release_in(project: TemporaryProject, spec: Schema, *options: str) -> None:
 
 
 def forgotten(project: TemporaryProject, revision: str = "HEAD") -> list[tuple[str, str]]:
-    """The pointers of what the lock is said to have lost, and how grave that is."""
+    """Return the pointers of lost contracts, with their severity."""
     found = json.loads(project.run("check", "--against", revision, "--json").stdout)["contracts"]
     return [(one["pointer"], one["severity"]) for one in found if one["rule"] == "CONTRACT_FORGOTTEN"]
 
@@ -355,7 +354,7 @@ def test_versions_that_went_with_forget_are_a_warning_that_names_it(versions: Te
     result = versions.run("check", "--against", "HEAD")
     assert result.exit_code == 0
     assert "that is right if --forget SendEmail:1 removed it, as no row of it was left" in result.output
-    assert "before at HEAD:generated/contracts.lock.json:" in result.output
+    assert "the earlier form is at HEAD:generated/contracts.lock.json:" in result.output
     versions.generate("--forget", "SendEmail:2")
     assert forgotten(versions) == [(at(1), "warning"), (at(2), "warning")]
 
@@ -366,11 +365,11 @@ def test_a_version_that_was_current_at_the_revision_is_not_to_be_forgotten_yet(v
     assert forgotten(versions, "two") == [(at(1), "warning"), (at(2), "error")]
     result = versions.run("check", "--against", "one")
     assert result.exit_code == 1
-    assert "version 1 was released, and the lock does not know it any more" in result.output
+    assert "version 1 was released, and the lock lacks it now" in result.output
 
 
 def test_a_contract_that_a_version_has_lost_is_an_error(versions: TemporaryProject) -> None:
-    """The first contract of version 3 is gone with the relock, though the spec fits it, and the next change may not."""
+    """The relock dropped the first contract of version 3. The spec still fits it, but its next change may not."""
     versions.generate("--relock", "SendEmail:3")
     assert versions.run("check").exit_code == 0
     assert forgotten(versions) == [(at(3), "error")]
@@ -378,7 +377,7 @@ def test_a_contract_that_a_version_has_lost_is_an_error(versions: TemporaryProje
     assert "version 3 was released with another contract" in versions.run("check", "--against", "HEAD").output
 
 
-def test_what_was_lost_comes_back_with_the_lock_of_then(versions: TemporaryProject) -> None:
+def test_restoring_the_old_lock_restores_the_contract(versions: TemporaryProject) -> None:
     versions.generate("--relock", "SendEmail:3", "--relock", "SendEmail:2", "--relock", "SendEmail:1")
     result = versions.run("check", "--against", "HEAD")
     assert "take generated/contracts.lock.json back from HEAD and run server-jobs generate --force" in result.output
@@ -402,23 +401,23 @@ def third_version(*more: str, **x_job: object) -> Schema:
 
 
 def lose_a_secret(versions: TemporaryProject) -> None:
-    """Both as it is there, and as it is gone, are released."""
+    """Release the job with the secret, and without it."""
     release_in(versions, third_version("secret", redact=["/secret"]))
     release_in(versions, third_version(reserved=["secret"]))
 
 
-def test_what_the_lock_no_longer_knows_to_be_secret_is_an_error(versions: TemporaryProject) -> None:
+def test_a_redaction_that_the_lock_lost_is_an_error(versions: TemporaryProject) -> None:
     lose_a_secret(versions)
     assert forgotten(versions) == []
     lock = read_lock(Project(root=versions.root))
     left = replace(lock.jobs["SendEmail"], redact=())
     versions.path("generated/contracts.lock.json").write_text(Lock({"SendEmail": left}).dump(), encoding="utf-8")
     assert forgotten(versions) == [(at(3), "error")]
-    message = '"/secret" was redacted in older rows, and the lock does not know it any more'
+    message = '"/secret" was redacted in older rows, and the lock lacks it now'
     assert message in versions.run("check", "--against", "HEAD").output
 
 
-def test_a_secret_of_older_rows_that_comes_back_in_the_open_is_told_since_then(versions: TemporaryProject) -> None:
+def test_a_secret_of_older_rows_that_is_shown_again_is_reported(versions: TemporaryProject) -> None:
     lose_a_secret(versions)
     versions.write_spec("send_email", third_version("secret"))
     versions.generate()
@@ -427,14 +426,14 @@ def test_a_secret_of_older_rows_that_comes_back_in_the_open_is_told_since_then(v
     assert forgotten(versions) == []
 
 
-def test_a_version_that_is_taken_back_is_told_once(versions: TemporaryProject) -> None:
+def test_a_lowered_version_is_reported_once(versions: TemporaryProject) -> None:
     versions.write_spec("send_email", version_of(2, "b"))
     versions.generate("--relock", "SendEmail:3")
     assert forgotten(versions) == []
     assert "[VERSION_LOWERED]" in versions.run("check", "--against", "HEAD").output
 
 
-def test_what_the_lock_has_lost_can_be_accepted(versions: TemporaryProject) -> None:
+def test_a_lost_contract_can_be_accepted(versions: TemporaryProject) -> None:
     versions.generate("--relock", "SendEmail:3")
     found = json.loads(versions.run("check", "--against", "HEAD", "--json").output)["contracts"]
     (change,) = (one["message"] for one in found if one["rule"] == "CONTRACT_FORGOTTEN")
@@ -461,7 +460,7 @@ def test_a_lock_of_then_that_cannot_be_read_is_named_with_the_revision(versions:
     result = versions.run("check", "--against", "HEAD")
     assert (result.exit_code, "HEAD:generated/contracts.lock.json:1:1 cannot be read" in result.output) == (3, True)
     assert result.output.endswith(
-        "what is committed cannot be mended: compare with a revision before it, as by "
-        "--against HEAD~1, and with HEAD again once the repair is there\n"
+        "commits cannot be changed: compare with a revision before it, such as "
+        "--against HEAD~1, and with HEAD again once the specs are fixed\n"
     )
     assert versions.run("check", "--against", "HEAD~1").exit_code == 0

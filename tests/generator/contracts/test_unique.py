@@ -1,4 +1,4 @@
-"""What makes jobs unique, and what is told where it changes."""
+"""Unique keys of jobs, and the findings when they change."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ def unique(*pointers: str, **more: object) -> Schema:
     return cast("Schema", {"unique": {"by": [*pointers]}, **more})
 
 
-def test_what_made_jobs_unique_may_not_go_unseen_however_deep_it_lies(history: History) -> None:
+def test_a_removed_property_of_the_unique_key_is_reported_at_any_depth(history: History) -> None:
     history.release(an_object(c=an_object(id=TEXT, x=TEXT)), x_job=unique("/c/id"))
     change = an_object(c=an_object(x=TEXT))
     (_, found) = history.now(change, x_job=unique("/c/x"))
     assert (found.rule, found.stops, found.place.pointer) == ("UNIQUE_PROP_REMOVED", True, "/x-job/unique")
-    assert 'params have no "/c/id" any more' in found.message
+    assert 'params no longer have "/c/id"' in found.message
 
 
-def test_what_made_jobs_unique_is_found_behind_references_and_in_lists(history: History) -> None:
+def test_properties_of_the_unique_key_are_found_behind_references_and_in_lists(history: History) -> None:
     options = unique("/list/0/a~1b", "/any/x", "")
     branches = {"anyOf": [an_object(x=TEXT), {"type": "null"}]}
     history.release(an_object(list={"type": "array", "items": an_object(**{"a/b": TEXT})}, any=branches), x_job=options)
@@ -31,7 +31,7 @@ def test_what_made_jobs_unique_is_found_behind_references_and_in_lists(history: 
     assert history.now(an_object(list=wider, any=branches), x_job=options) == []
 
 
-def test_with_a_new_version_it_is_only_told_that_old_and_new_keys_do_not_meet(history: History) -> None:
+def test_a_new_version_makes_changed_keys_a_warning(history: History) -> None:
     history.release(needing(x=TEXT), x_job=unique("/x"))
     assert "UNIQUE_PROP_REMOVED" in stopping(history.now(needing(y=TEXT), x_job=unique("/y")))
     (told,) = history.now(needing(y=TEXT), x_job=unique("/y", version=2))
@@ -47,9 +47,7 @@ def test_with_a_new_version_it_is_only_told_that_old_and_new_keys_do_not_meet(hi
         ({}, unique("/x"), 'jobs were not unique, and are unique by "/x" now'),
     ],
 )
-def test_jobs_that_are_unique_by_other_values_are_told(
-    history: History, before: Schema, after: Schema, message: str
-) -> None:
+def test_a_change_of_unique_values_is_reported(history: History, before: Schema, after: Schema, message: str) -> None:
     history.release(an_object(x=TEXT, y=TEXT), x_job=before)
     (found,) = history.now(an_object(x=TEXT, y=TEXT), x_job=after)
     assert (found.rule, found.severity, found.message) == ("UNIQUE_CHANGED", Severity.WARNING, message)

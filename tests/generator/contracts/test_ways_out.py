@@ -1,4 +1,4 @@
-"""What to do about a change that breaks something: whoever does it is let through."""
+"""Remedies for breaking changes: after following one, no finding stops generation."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ import re
 
 import pytest
 from server_jobs_generator.contracts.finding import ContractFinding, Direction
-from server_jobs_generator.contracts.lock.relock import relock
+from server_jobs_generator.contracts.job_history import relock
 
 from tests.generator.contracts.history import ACCEPTED, TEXT, WHOLE, History, both, kinds, needing, stopping
 from tests.generator.contracts.test_compare import TABLE
 from tests.generator.spec_projects import Schema, an_object
 
-# The table has schemas that no spec may have; of these, others say what the comparison makes of them.
+# Some schemas of the table are invalid in specs. Other tests cover their comparison.
 IN_NO_SPEC = {"a keyword nobody knows", "rename a definition"}
 IN_SPECS = {name: row for name, row in TABLE.items() if name not in IN_NO_SPEC}
 
 
 def accepting(found: list[ContractFinding]) -> dict[str, object]:
-    """The file that accepts all that stops, as it is printed, with a reason and a day."""
+    """Return the file that accepts every finding that stops, as printed, with a reason and a day."""
     entries = [json.loads(one.entry) for one in found if one.stops and one.entry]
     return {ACCEPTED: {"accepted": [{**entry, "reason": "Seen.", "expires": "2030-01-01"} for entry in entries]}}
 
@@ -56,7 +56,7 @@ def test_every_way_out_of_a_broken_result_leads_out(history: History, name: str)
     assert history.now(an_object(), new) == []
 
 
-def test_only_what_broke_a_result_leaves_the_lock_and_what_is_newer(history: History) -> None:
+def test_only_contracts_that_broke_the_result_and_newer_ones_leave_the_lock(history: History) -> None:
     history.release(needing(x=TEXT), needing(x=TEXT))
     history.release(needing(y=TEXT), needing(x=TEXT), x_job={"version": 2})
     history.release(needing(y=TEXT), some("x", x=TEXT, y=TEXT), x_job={"version": 3})
@@ -69,19 +69,19 @@ def test_only_what_broke_a_result_leaves_the_lock_and_what_is_newer(history: His
 
 
 def either(*properties: str) -> Schema:
-    """Something whose branch with these properties is no place where a reader passes over others."""
+    """Return a union with such a branch, in which readers do not ignore other properties."""
     return {"anyOf": [an_object(**dict.fromkeys(properties, TEXT)), WHOLE]}
 
 
 def some(*required: str, **properties: object) -> Schema:
-    """An object that requires these of its properties."""
+    """Return an object that requires some of these properties."""
     return {**an_object(**properties), "required": [*required]}
 
 
 A, B, A_OR_B, NULLABLE = {"const": "a"}, {"const": "b"}, {"enum": ["a", "b"]}, {"type": ["string", "null"]}
 TWO, ONE = an_object(x=either("a", "b")), an_object(x=either("a"))
 BESIDE = "add a new optional property"
-# What there was, what it became, a rule that this breaks, words of the advice, and what there is where it is followed.
+# The old schema, the new one, a broken rule, words of the advice, and the schema after following it.
 FOLLOWED: list[tuple[Schema, Schema, str, str, Schema]] = [
     (needing(x=TEXT), an_object(x=TEXT), "REQUIRED_REMOVED", "keep it required", needing(x=TEXT)),
     (needing(x=TEXT), an_object(), "PROP_REMOVED_REQUIRED", "keep it until", needing(x=TEXT)),
@@ -105,7 +105,7 @@ def test_the_advice_about_a_result_leads_to_a_spec_that_breaks_nothing(
     assert history.now(an_object(), followed) == []
 
 
-def test_what_older_readers_would_refuse_is_brought_to_them_first(history: History) -> None:
+def test_values_that_older_readers_would_refuse_must_reach_them_first(history: History) -> None:
     history.release(needing(x=TEXT), needing(x=TEXT))
     change = both(needing(x=NULLABLE))
     told = {one.directions: one.advice for one in history.now(*change) if one.rule == "NULL_ADDED"}

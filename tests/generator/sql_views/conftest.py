@@ -1,4 +1,4 @@
-"""One SQLite and one PostgreSQL database for the tests of views; each test takes back what it did."""
+"""One SQLite and one PostgreSQL database for the tests of views; each test is rolled back."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An index on a column of a view: queries of the view use it, and no row is refused because of it."""
+"""An index on a column of a view: queries of the view use it, and it rejects no row."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from server_jobs_generator.ir.spec import JobSpec
-from server_jobs_generator.ir.view_columns import view_columns
+from server_jobs_generator.migrations.declared_state import view_columns
 from sqlalchemy import text
 
 from tests.generator.spec_projects import Schema, a_spec, an_object, job, problems
@@ -133,7 +133,7 @@ def test_rows_that_are_there_before_the_index_are_found_by_it(database: ViewData
         ("/params/tags", "is an array, an object or of several types"),
         ("/params/either", "is an array, an object or of several types"),
         ('/params/say "x"', "has a quote, a backslash or an invisible character in its name"),
-        ("/params/count", "is redacted, or holds something that is; its values must not stand in an index"),
+        ("/params/count", "is redacted, or contains a redacted value; an index would store it"),
     ],
 )
 def test_a_pointer_that_leads_to_no_column_is_a_problem(tmp_path: Path, pointer: str, message: str) -> None:
@@ -161,4 +161,4 @@ def test_anything_but_a_list_of_different_pointers_is_a_problem(tmp_path: Path, 
 def test_an_index_needs_the_view(tmp_path: Path) -> None:
     spec = a_spec(an_object(**PROPERTIES), **{"x-job": {"indexes": ["/params/count"], "view": False}})
     (problem,) = problems(tmp_path, {"case.json": spec})
-    assert "/x-job/indexes needs the view whose columns get the indexes" in problem
+    assert "/x-job/indexes needs the view, whose columns get the indexes" in problem

@@ -1,4 +1,4 @@
-"""Names of views, columns and indexes: short enough for PostgreSQL, none taken, none that ends its quotes."""
+"""Names of views, columns and indexes are short enough for PostgreSQL, unique, and never end their quotes."""
 
 from __future__ import annotations
 
@@ -7,9 +7,8 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 from server_jobs import schema
-from server_jobs_generator.ir.view_columns import view_columns
-from server_jobs_generator.sql.folding import folded
-from server_jobs_generator.sql.sql_names import identifier, index_name, shortened, view_name
+from server_jobs_generator.migrations.declared_state import view_columns
+from server_jobs_generator.sql import folded, identifier, index_name, shortened, view_name
 
 from tests.generator.spec_projects import a_spec, an_object, job
 

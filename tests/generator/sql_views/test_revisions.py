@@ -1,4 +1,4 @@
-"""Views, indexes and functions come and go with revisions of their own, and stand in the way of no other revision."""
+"""Separate revisions create and drop views, indexes and functions, and block no other revision."""
 
 from __future__ import annotations
 
@@ -17,18 +17,17 @@ from alembic import command
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from server_jobs import schema
-from server_jobs_generator.migrations import revisions
-from server_jobs_generator.migrations.views import postgresql
-from server_jobs_generator.migrations.views.objects import Objects, wanted_objects
-from server_jobs_generator.migrations.views.revision import views_revision
+from server_jobs_generator.migrations import declared_state, revisions
+from server_jobs_generator.migrations.declared_state import Objects, wanted_objects
+from server_jobs_generator.migrations.revisions import views_revision
 from server_jobs_generator.python.names import property_name
 from sqlalchemy import BigInteger, Column, Engine, MetaData, Text, text
 from sqlalchemy.exc import DBAPIError
 
+from tests.generator.migrations.test_migrations import VERSIONS, alembic, engine, run_script, url
+from tests.generator.migrations.test_migrations_history import revision_names
 from tests.generator.projects import TemporaryProject, make_project
 from tests.generator.spec_projects import Schema, a_spec, an_object, job
-from tests.generator.test_migrations import VERSIONS, alembic, engine, run_script, url
-from tests.generator.test_migrations_history import revision_names
 
 from .test_values import hostile_names
 
@@ -39,7 +38,7 @@ PARAMS = json.dumps({"to": "ada", "it's 100% :x": "y"})
 
 
 def order(*indexes: str, **more: object) -> Schema:
-    """A spec whose params have a property `to`, one with an awkward name, and these others."""
+    """Return a spec whose params have a property `to`, one with an awkward name, and these others."""
     params = an_object(**{"to": TEXT, "it's 100% :x": TEXT, **more})
     return a_spec(params, an_object(sum={"type": "integer"}), **{"x-job": {"indexes": list(indexes)}})
 
@@ -58,7 +57,7 @@ def project(generated: TemporaryProject, tmp_path: Path) -> TemporaryProject:
 
 
 def change(project: TemporaryProject, name: str, spec: Mapping[str, object], revision: str) -> str:
-    """Write a spec and generate; the text of the one revision that this has to make."""
+    """Write a spec and generate. Return the text of the one revision that this must make."""
     before = revision_names(project)
     project.write_spec(name, spec)
     project.generate()
@@ -67,7 +66,7 @@ def change(project: TemporaryProject, name: str, spec: Mapping[str, object], rev
 
 
 def described(engine: Engine) -> list[tuple[object, ...]]:
-    """Every view, function and index of ours as the database describes it."""
+    """Return every view, function and index of ours as the database describes it."""
     on_sqlite = "SELECT type, name, sql FROM sqlite_master WHERE type = 'view' OR name LIKE '%_idx' ORDER BY 2"
     on_postgresql = """
         SELECT 'view', viewname::text, definition FROM pg_views WHERE schemaname = 'public'
@@ -139,7 +138,7 @@ def test_a_worker_gets_the_views_of_sqlite(project: TemporaryProject) -> None:
         {"x-job": {"queue": "other", "indexes": ["/params/to", "/params/it's 100% :x"]}},
     ],
 )
-def test_what_no_view_shows_makes_no_revision(project: TemporaryProject, change: dict[str, object]) -> None:
+def test_changes_that_no_view_shows_make_no_revision(project: TemporaryProject, change: dict[str, object]) -> None:
     before = revision_names(project)
     project.write_spec("order", order("/params/to", "/params/it's 100% :x") | change)
     project.generate()
@@ -170,7 +169,7 @@ print(sorted({"sqlalchemy", "alembic"} & set(sys.modules)))
     ],
     ids=["a property more", "an index less", "an index more"],
 )
-def test_a_revision_touches_only_what_changed(project: TemporaryProject, spec: Schema, statements: set[str]) -> None:
+def test_a_revision_touches_only_changed_objects(project: TemporaryProject, spec: Schema, statements: set[str]) -> None:
     revision = change(project, "order", spec, "0003_views").partition("UPGRADE_SQLITE = ")[2]
     assert "refund" not in revision
     assert "FUNCTION" not in revision
@@ -180,7 +179,7 @@ def test_a_revision_touches_only_what_changed(project: TemporaryProject, spec: S
     assert "order_jobs_params_to_idx" not in revision
 
 
-def test_the_view_of_a_job_that_is_gone_is_dropped(project: TemporaryProject, engine: Engine) -> None:
+def test_the_view_of_a_deleted_job_is_dropped(project: TemporaryProject, engine: Engine) -> None:
     command.upgrade(alembic(project), "head")
     project.path("specs/refund.json").unlink()
     project.generate("--relock", "Refund")
@@ -198,7 +197,7 @@ def test_a_job_can_do_without_a_view(project: TemporaryProject, engine: Engine) 
 
 
 @pytest.mark.parametrize(("kind", "rest"), [("TABLE", "(id text, job_name text)"), ("VIEW", "AS SELECT 1 AS id")])
-def test_what_has_the_name_of_a_view_stays_and_every_revision_runs(
+def test_an_object_with_the_name_of_a_view_stays_and_every_revision_runs(
     project: TemporaryProject, engine: Engine, kind: str, rest: str
 ) -> None:
     config = alembic(project)
@@ -244,12 +243,12 @@ def test_a_view_that_was_ours_is_dropped_when_the_spec_does_without(project: Tem
 
 
 @pytest.mark.parametrize("url", ["postgresql"], indirect=True)
-def test_another_function_means_that_all_that_use_it_are_made_anew(
+def test_a_changed_function_recreates_every_object_that_uses_it(
     project: TemporaryProject, engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     command.upgrade(alembic(project), "head")
     store(engine)
-    monkeypatch.setattr(postgresql, "_UUID", "'^never$'")
+    monkeypatch.setattr(declared_state, "_POSTGRESQL_UUID", "'^never$'")
     project.path(".server-jobs-cache/clean").unlink()
     project.generate()
     revision = project.read(f"{VERSIONS}/server_jobs_0003_views.py")
@@ -263,7 +262,7 @@ def test_another_function_means_that_all_that_use_it_are_made_anew(
 
 
 def newer_tables(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A release in which a column of the jobs that views show is of another type, and there is one more."""
+    """Simulate a release in which a column of jobs that views show has another type, and there is one more column."""
     newer = MetaData()
     for table in schema.metadata.sorted_tables:
         table.to_metadata(newer)
@@ -271,7 +270,7 @@ def newer_tables(monkeypatch: pytest.MonkeyPatch) -> None:
     jobs.append_column(Column("trace", Text))
     jobs.c.priority.type = BigInteger()
     monkeypatch.setattr(revisions, "metadata", newer)
-    monkeypatch.setattr("server_jobs_generator.pipeline.schema_fingerprint", lambda _jobs, _views: "newer")
+    monkeypatch.setattr("server_jobs_generator.migrations.migration_files.schema_fingerprint", lambda _jobs: "newer")
 
 
 def test_the_table_of_jobs_may_change_below_the_views(
@@ -298,11 +297,11 @@ def test_the_table_of_jobs_may_change_below_the_views(
 def test_with_the_views_in_place_the_table_could_not_change(
     project: TemporaryProject, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What the revisions around that of the tables are for."""
+    """This is why revisions around the tables' revision drop and create views."""
     command.upgrade(alembic(project), "head")
     newer_tables(monkeypatch)
     project.path(".server-jobs-cache/clean").unlink()
-    monkeypatch.setattr(revisions, "_makes_jobs_anew", lambda _script: False)
+    monkeypatch.setattr(revisions, "_rebuilds_jobs", lambda _script: False)
     project.generate()
     in_the_way = "error in view order_jobs: no such table: main.jobs|cannot alter type of a column used by a view"
     with pytest.raises(DBAPIError, match=in_the_way):

@@ -1,4 +1,4 @@
-"""What a view shows of the JSON in a row: the right type, the right value, and NULL for what does not fit."""
+"""A view shows each JSON value with the right type and value, and NULL for a value that does not fit."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from server_jobs_generator.ir.spec import JobSpec
-from server_jobs_generator.ir.view_columns import view_columns
+from server_jobs_generator.migrations.declared_state import view_columns
 from server_jobs_generator.python.names import property_name, snake_case
-from server_jobs_generator.sql.sql_names import view_name
+from server_jobs_generator.sql import view_name
 from sqlalchemy import Engine, text
 
 from tests.generator.spec_projects import a_spec, an_object, job
@@ -63,7 +63,7 @@ def views(database: ViewDatabase, everything: JobSpec) -> ViewDatabase:
 
 
 def shown(views: ViewDatabase, job: JobSpec, **properties: object) -> dict[str, object]:
-    """The columns of params and of result, which have to be the same, for a job with these properties in both."""
+    """Return the columns of params and of result, which must be equal, for a job with these properties in both."""
     document = json.dumps(properties, ensure_ascii=False)
     row = views.columns(job, views.insert(job, document, document))
     params = {name: value for name, value in row.items() if name.startswith("params_")}
@@ -135,7 +135,7 @@ MISFITS: dict[str, list[object]] = {
     "startsAt": [
         *("now", "2024-01-01", "2024-13-01T00:00:00Z", "2024-01-01T00:00:00", "2024-02-30T00:00:00Z", 1),
         *("2024-01-01T00:00:00 Z", "2024-01-01T00:00:00.000", "2024-01-01T00:00:00+23:59", "0000-01-01T00:00:00Z"),
-        # Those that no driver has a value for.
+        # Years that no driver supports.
         *("9999-12-31T23:59:59-05:00", "0001-01-01T00:00:00+05:00"),
     ],
     "count": ["1", 1.5, True, 1e300, 2**63],
@@ -150,7 +150,7 @@ MISFITS: dict[str, list[object]] = {
 
 
 @pytest.mark.parametrize(("name", "value"), [(name, value) for name, values in MISFITS.items() for value in values])
-def test_a_value_that_does_not_fit_is_null_and_spoils_nothing_else(
+def test_an_invalid_value_is_null_and_changes_no_other_column(
     views: ViewDatabase, everything: JobSpec, name: str, value: object
 ) -> None:
     columns = shown(views, everything, **{name: value, "title": "still there"} if name != "title" else {name: value})
@@ -184,7 +184,7 @@ def test_a_row_that_is_no_json_object_keeps_no_other_from_being_seen(
 ) -> None:
     broken = views.insert(everything, document, document)
     sound = views.insert(everything, '{"title":"sound"}')
-    # SQLite reads a lone surrogate, and Python then cannot: such a row is seen but for the column.
+    # SQLite reads a lone surrogate, but Python cannot. Such a row is visible except for the column.
     if document != '{"title":"\\ud800"}' or not views.is_sqlite:
         assert views.columns(everything, broken)["status"] == "completed"
     assert views.columns(everything, sound)["params_title"] == "sound"
@@ -266,7 +266,7 @@ hostile_names = st.text(
     names=st.lists(hostile_names, min_size=1, max_size=4, unique_by=lambda name: str(property_name(name)).casefold())
 )
 @settings(max_examples=EXAMPLES, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_whatever_a_property_is_called_its_column_shows_it(engine: Engine, tmp_path: Path, names: list[str]) -> None:
+def test_a_column_shows_a_property_of_any_name(engine: Engine, tmp_path: Path, names: list[str]) -> None:
     kinds: list[dict[str, object]] = [
         {"type": "string"},
         {"type": "integer"},
@@ -299,10 +299,10 @@ def test_a_value_is_shown_as_it_is_or_not_at_all(views: ViewDatabase, everything
     elif isinstance(value, int):
         assert row["params_huge"] in (value, str(value))
     if isinstance(value, float):
-        # SQLite reads a decimal exactly to 15 digits: the last bit may be another one.
+        # SQLite reads a decimal exactly to 15 digits: the last bit may differ.
         assert row["params_ratio"] == (pytest.approx(value, rel=1e-15, abs=5e-324) if views.is_sqlite else value)
     anything = row["params_anything"]
     if is_storable:
         read = json.loads(str(anything)) if views.is_sqlite else anything
-        # PostgreSQL keeps numbers as decimals, and writes a whole one without its exponent.
+        # PostgreSQL keeps numbers as decimals, and writes a whole number without its exponent.
         assert (float(str(read)) if isinstance(value, float) else read) == value

@@ -1,4 +1,4 @@
-"""Views with more columns than a database takes: refused, or left out where only one of them cannot have it."""
+"""Views with more columns than a database allows: rejected, or left out if only one database has the limit."""
 
 from __future__ import annotations
 
@@ -9,16 +9,15 @@ from pathlib import Path
 
 import pytest
 from alembic import command
-from server_jobs_generator.migrations import flat_sql
-from server_jobs_generator.migrations.views import sqlite
+from server_jobs_generator.migrations import declared_state, flat_sql
 from sqlalchemy import Engine, text
 from sqlalchemy.exc import OperationalError
 
 from tests.conformance.d1_binding import LIMITS
+from tests.generator.migrations.test_migrations import alembic, engine, url
 from tests.generator.projects import TemporaryProject, generated_project, make_project
 from tests.generator.spec_projects import Schema, a_spec, an_object, job, problems
 from tests.generator.sql_views.view_databases import opened, view_engine
-from tests.generator.test_migrations import alembic, engine, url
 
 __all__ = ["engine", "url"]
 
@@ -26,7 +25,7 @@ OWN = 16
 
 
 def wide(columns: int, **options: object) -> Schema:
-    """A spec whose view has that many columns."""
+    """Return a spec whose view has that many columns."""
     params: Mapping[str, object] = {f"p{number}": {"type": "string"} for number in range(columns - OWN - 1)}
     result = an_object(sum={"type": "integer"})
     return a_spec(an_object(**params), result, **({"x-job": options} if options else {}))
@@ -48,7 +47,7 @@ def test_more_are_refused_unless_there_is_to_be_no_view_or_they_are_redacted(tmp
 
 
 def shown_by_d1(project: TemporaryProject) -> list[str]:
-    """The views that D1 has after all migrations, each of which it could show."""
+    """Return the views that D1 has after all migrations, each within its limits."""
     with closing(sqlite3.connect(":memory:")) as d1:
         for limit, most in LIMITS.items():
             d1.setlimit(limit, most)
@@ -93,7 +92,7 @@ def test_d1_shows_as_many_columns_of_any_kind(tmp_path: Path, property_format: s
 def test_without_that_d1_would_have_a_view_that_it_cannot_show(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(flat_sql, "_MOST_COLUMNS", 200)
     project = make_project(tmp_path / "project", {"wide": wide(101)})
-    project.generate()  # and not a project that is kept: it was made with the limit, or would be kept without
+    project.generate()  # generate, because a cached project might have been made without the limit
     with pytest.raises(sqlite3.OperationalError, match="too many columns in result set"):
         shown_by_d1(project)
 
@@ -106,7 +105,7 @@ def test_a_view_whose_text_is_too_long_for_d1_is_left_out_there(tmp_path: Path) 
 
 
 def test_without_short_patterns_d1_could_show_no_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sqlite, "_TIME", f"{'[0-9]' * 10}*")
+    monkeypatch.setattr(declared_state, "_SQLITE_TIME", f"{'[0-9]' * 10}*")
     one = job(tmp_path, a_spec(an_object(startsAt={"type": "string", "format": "date-time"})))
     with view_engine("sqlite", tmp_path) as engine, opened(engine) as database:
         database.make_views(one)

@@ -1,4 +1,4 @@
-"""A database with the tables, and the views of some jobs on top of them: rows go in as JSON text, columns come out."""
+"""A database with the tables and the views of some jobs: insert rows as JSON text, and read the columns."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from pathlib import Path
 
 from server_jobs import schema
 from server_jobs_generator.ir.spec import JobSpec
-from server_jobs_generator.migrations.views.objects import wanted_objects
-from server_jobs_generator.migrations.views.sql_object import SqlObject, changes
-from server_jobs_generator.sql.sql_names import identifier, view_name
+from server_jobs_generator.migrations.declared_state import wanted_objects
+from server_jobs_generator.migrations.sql_objects import SqlObject, changes
+from server_jobs_generator.sql import identifier, view_name
 from sqlalchemy import Connection, Engine, create_engine, event, func, text
 
 from tests.conformance.d1_binding import LIMITS
@@ -24,7 +24,7 @@ NUMBERS = itertools.count(1)
 
 @dataclass(frozen=True)
 class ViewDatabase:
-    """An open transaction in a database that has the tables."""
+    """An open transaction in a database with the tables."""
 
     connection: Connection
 
@@ -37,7 +37,7 @@ class ViewDatabase:
         return self.dialect == "sqlite"
 
     def make_views(self, *jobs: JobSpec) -> None:
-        """As a revision does it."""
+        """Create the views as a revision does."""
         self.run(changes((), wanted_objects(jobs)[self.dialect]))
 
     def drop_views(self, *jobs: JobSpec) -> None:
@@ -51,7 +51,7 @@ class ViewDatabase:
             self.connection.execute(text(statement.replace(":", r"\:")))
 
     def insert(self, job: JobSpec, params: str, result: str | None = None, **columns: object) -> str:
-        """A finished job as a row; its id."""
+        """Insert a finished job as a row, and return its id."""
         job_id = f"job-{next(NUMBERS)}"
         now = func.now() if not self.is_sqlite else text("1700000000123")
         values = {"id": job_id, "job_name": job.class_name, "params": params, "result": result, "status": "completed"}
@@ -60,12 +60,12 @@ class ViewDatabase:
         return job_id
 
     def columns(self, job: JobSpec, job_id: str) -> dict[str, object]:
-        """The row of a job in its view, by the names of the columns."""
+        """Return the row of a job in its view, by column names."""
         query = text(f"SELECT * FROM {identifier(view_name(job.spec_name))} WHERE id = :id")
         return dict(self.connection.execute(query, {"id": job_id}).mappings().one())
 
     def plan(self, query: str) -> str:
-        """How the database would run it."""
+        """Return the database's plan of a query."""
         if self.is_sqlite:
             rows = self.connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {query}")
             return "\n".join(str(row[3]) for row in rows)
@@ -74,7 +74,7 @@ class ViewDatabase:
 
 
 def _as_d1(driver: sqlite3.Connection, _: object) -> None:
-    """With the limits of D1 for SQL, as it has the same views; and the driver would not take back what creates one."""
+    """Set D1's limits of SQL, because it has the same views; and keep the driver from committing before CREATE."""
     driver.isolation_level = None
     for limit in LIMITS.keys() - {sqlite3.SQLITE_LIMIT_LENGTH}:
         driver.setlimit(limit, LIMITS[limit])
@@ -82,7 +82,7 @@ def _as_d1(driver: sqlite3.Connection, _: object) -> None:
 
 @contextmanager
 def view_engine(dialect: str, folder: Path) -> Iterator[Engine]:
-    """An engine of a new database that has the tables."""
+    """Yield an engine of a new database with the tables."""
     if dialect == "sqlite":
         engine = create_engine(f"sqlite:///{folder / 'views.sqlite3'}")
         event.listen(engine, "connect", _as_d1)
@@ -100,7 +100,7 @@ def view_engine(dialect: str, folder: Path) -> Iterator[Engine]:
 
 @contextmanager
 def opened(engine: Engine) -> Iterator[ViewDatabase]:
-    """A transaction that is taken back at the end."""
+    """Yield a transaction that is rolled back at the end."""
     with engine.connect() as connection:
         transaction = connection.begin()
         try:

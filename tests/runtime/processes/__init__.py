@@ -1,1 +1,1 @@
-"""Programs that tests run as processes of their own: `python -m tests.runtime.processes.NAME`."""
+"""Programs that tests run as processes: `python -m tests.runtime.processes.NAME`."""

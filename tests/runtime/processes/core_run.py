@@ -1,4 +1,4 @@
-"""Imports the core, runs one async job on the memory backend, and tells as JSON what that brought with it."""
+"""Import the core, run one async job on the memory backend, and print the modules and events of that as JSON."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ BEFORE = frozenset(sys.modules)
 
 
 def note(event: str, arguments: tuple[object, ...]) -> None:
-    """Remember what reaches outside of this process."""
+    """Record an event that reaches outside of this process."""
     if event == "open":
         events.append((event, str(arguments[0])))
     elif event.split(".")[0] in ("socket", "subprocess", "sqlite3", "_thread"):
@@ -43,7 +43,7 @@ async def shout(params: Text, context: JobContext) -> Text:
 
 
 async def main() -> int:
-    """Run one job; how many completed."""
+    """Run one job, and return how many completed."""
     job = define_job(name="Shout", params=Text, result=Text, handler=shout)
     backend = InMemoryBackend(job_registry=create_job_registry().register(job))
     backend.add_job(job_name="Shout", params={"text": "a"})

@@ -1,4 +1,4 @@
-"""Handlers that tests run in processes of their own, in a module that those processes import."""
+"""Handlers that tests run in handler processes, in a module that those processes import."""
 
 from __future__ import annotations
 
@@ -41,14 +41,14 @@ EVENTS = logging.getLogger("shop.events")
 
 
 class Order(BaseModel):
-    """Params: a text, and a file through which a test and a handler can see each other."""
+    """Params: a text, and a file through which a test and a handler communicate."""
 
     text: str = Field(default="", max_length=20)
     path: Path | None = None
 
 
 class Report(BaseModel):
-    """Result: what the handler saw, and in which process."""
+    """Result: the data that the handler received, and its process."""
 
     text: str
     pid: int
@@ -59,11 +59,11 @@ OrderJob = type[Job[Order, Report, Mapping[str, object]]]
 
 
 class BadCard(DoNotRetryError):
-    """An error of the user's own that is final."""
+    """A user's own error without retries."""
 
 
 def report(text: str, **more: str | int | bool | None) -> Report:
-    """A result from here."""
+    """Return a result from this process."""
     return Report(text=text, pid=os.getpid(), more=more)
 
 
@@ -151,7 +151,7 @@ def kill_itself(order: Order, context: JobContext) -> NoReturn:
 
 
 def leave_a_copy(order: Order, context: JobContext) -> NoReturn:
-    """Die while another process has a copy of everything that was open here."""
+    """Die while another process has a copy of every open file."""
     copy = multiprocessing.get_context("fork").Process(target=time.sleep, args=(60,))
     copy.start()
     _note(order, str(copy.pid))
@@ -159,14 +159,14 @@ def leave_a_copy(order: Order, context: JobContext) -> NoReturn:
 
 
 def garble(order: Order, context: JobContext) -> Report:
-    """Write to every socket there is what is not for the worker."""
+    """Write bytes that the worker cannot parse to every socket."""
     _write_to_sockets(b"hello\n")
     time.sleep(10)
     return report("")
 
 
 def forge(order: Order, context: JobContext) -> Report:
-    """Write to every socket there is what nobody has checked."""
+    """Write a message that nobody validated to every socket."""
     _write_to_sockets(json.dumps({"kind": "returned", "result": r'{"text":"\u0000","pid":1}'}).encode() + b"\n")
     return report("")
 
@@ -179,7 +179,7 @@ def _write_to_sockets(data: bytes) -> None:
 
 
 def spin(order: Order, context: JobContext) -> NoReturn:
-    """Compute for ever, and look at nothing."""
+    """Compute forever, ignoring the context."""
     _note(order, str(os.getpid()))
     while True:
         pass
@@ -190,7 +190,7 @@ async def spin_in_the_loop(order: Order, context: JobContext) -> NoReturn:
 
 
 def spin_with_care(order: Order, context: JobContext) -> Report:
-    """Compute until the context says that it is enough."""
+    """Compute until the context asks to stop."""
     _note(order, str(os.getpid()))
     while not context.cancelled:
         pass
@@ -199,7 +199,7 @@ def spin_with_care(order: Order, context: JobContext) -> Report:
 
 
 async def wait(order: Order, context: JobContext) -> Report:
-    """Wait for ever, and tidy up when it is over."""
+    """Wait forever, and clean up at the end."""
     _note(order, str(os.getpid()))
     try:
         await asyncio.sleep(60)
@@ -210,7 +210,7 @@ async def wait(order: Order, context: JobContext) -> Report:
 
 
 def refuse_to_end(order: Order, context: JobContext) -> NoReturn:
-    """Swallow what is to end it, with another program started."""
+    """Ignore every request to end, with another program started."""
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     program = subprocess.Popen(["sleep", "60"])
     _note(order, f"{os.getpid()} {program.pid}")
@@ -219,7 +219,7 @@ def refuse_to_end(order: Order, context: JobContext) -> NoReturn:
 
 
 def clean_up_when_terminated(order: Order, context: JobContext) -> NoReturn:
-    """Compute for ever, with something to do at the end."""
+    """Compute forever, and clean up at the end."""
     _note(order, str(os.getpid()))
     try:
         while True:
@@ -229,7 +229,7 @@ def clean_up_when_terminated(order: Order, context: JobContext) -> NoReturn:
 
 
 def progress(order: Order, context: JobContext) -> Report:
-    """Report a thousand times, wait for the test, and once more."""
+    """Report progress a thousand times, wait for the test, and report once more."""
     for number in range(1000):
         context.update_progress(number % 60, f"step {number}")
     while order.path is not None and not order.path.exists():
@@ -250,7 +250,7 @@ async def log(order: Order, context: JobContext) -> Report:
 
 
 def describe(order: Order, context: JobContext) -> Report:
-    """What the context says of the attempt."""
+    """Return the attempt's values from the context."""
     return report(
         "",
         job_id=context.job_id,
@@ -313,7 +313,7 @@ def order_job(
     run_in: RunIn = RunIn.PROCESS,
     seconds: float | None = None,
 ) -> OrderJob:
-    """A job of that handler."""
+    """Return a job with that handler."""
     options = JobOptions(
         run_in=run_in,
         timeout=None if seconds is None else timedelta(seconds=seconds),
@@ -333,7 +333,7 @@ Spin = order_job(spin, "Spin")
 
 
 def registry_of(*jobs: OrderJob) -> JobRegistry:
-    """A registry of these jobs."""
+    """Return a registry with these jobs."""
     registry = create_job_registry()
     for job in jobs:
         registry.register(job)

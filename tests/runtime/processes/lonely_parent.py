@@ -1,6 +1,6 @@
 """Runs handlers in processes until it is killed: `python -m tests.runtime.processes.lonely_parent FILE`.
 
-One spins, one spins in its event loop, one has started another program, and one process is idle; each notes its id.
+One spins, one spins in its event loop, one has started another program, and one process is idle. Each writes its id.
 """
 
 from __future__ import annotations
@@ -11,14 +11,15 @@ import sys
 from pathlib import Path
 
 from server_jobs import JobContext
-from server_jobs.isolation.pool import HandlerProcesses
+from server_jobs.engine.attempt_factory import HANDLER_PROGRAM
+from server_jobs.isolation.process_pool import HandlerProcesses
 
 from tests.runtime.processes import handlers
 
 
 async def main(path: Path) -> None:
-    """Start them, and wait."""
-    processes = HandlerProcesses(handlers.registry_of())
+    """Start the handlers, and wait."""
+    processes = HandlerProcesses(HANDLER_PROGRAM, handlers.registry_of())
 
     async def begin(job: handlers.OrderJob) -> None:
         assert job.handler is not None

@@ -1,4 +1,4 @@
-"""Imports every module of the core where the clock and the source of entropy are out of reach."""
+"""Import every module of the core while the clock and the source of entropy raise errors."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import time
 
 import server_jobs
 
-# The rest of the package needs what only the extras bring.
+# The rest of the package needs extras.
 NOT_CORE = (
     "server_jobs_cli",
     "server_jobs.databases.postgres",
@@ -22,24 +22,24 @@ NOT_CORE = (
 
 
 def core_modules() -> list[str]:
-    """The names of all modules of the core."""
+    """Return the names of all modules of the core."""
     found = pkgutil.walk_packages(server_jobs.__path__, "server_jobs.", onerror=print)
     return [module.name for module in found if not module.name.startswith(NOT_CORE)]
 
 
 def out_of_reach(*_: object, **__: object) -> object:
-    """What clock and entropy are replaced by."""
+    """Raise an error instead of reading the clock or entropy."""
     raise AssertionError("an import must not ask for the time or for chance")
 
 
 class Frozen(datetime.datetime):
-    """`datetime` without the time of day."""
+    """`datetime` without the current time."""
 
     now = utcnow = today = out_of_reach  # type: ignore[assignment]  # on purpose
 
 
 def main() -> None:
-    """Import everything once, for the sake of other packages, and then ours again without clock and entropy."""
+    """Import everything once, as other packages need clock and entropy; then import the core again without them."""
     names = core_modules()
     for name in names:
         importlib.import_module(name)

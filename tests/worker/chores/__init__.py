@@ -1,1 +1,1 @@
-"""A project of jobs that do what a test wants to see: its specs and its handlers."""
+"""A project of jobs for these tests: its specs and its handlers."""

@@ -1,4 +1,4 @@
-"""The same jobs for somebody outside the Worker, who enqueues them and reads their results."""
+"""The same jobs outside the Worker, for enqueueing and reading results."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ workers = import_module("workers")  # exists in a Worker only
 
 
 async def call(worker: object, name: str, *arguments: object) -> object:
-    """One event. A `fetch` may take fewer arguments than there are; a `scheduled` takes all of them."""
+    """Call the handler of one event. A `fetch` may take fewer arguments; a `scheduled` takes all of them."""
     method = getattr(worker, name)
     given = [workers.python_from_rpc(argument) for argument in arguments]
     if name == "fetch":

@@ -1,7 +1,7 @@
-"""The rules for what runs while a Worker is deployed: no randomness. Runs inside workerd, in Pyodide.
+"""The rule for code that runs while a Worker is deployed: no randomness. Runs inside workerd, in Pyodide.
 
-A main module is imported between `begin` and `end`. The few calls that pydantic makes are let through, as Cloudflare's
-own package for Python Workers does.
+A main module is imported between `begin` and `end`. A few calls of pydantic are allowed, as in Cloudflare's own package
+for Python Workers.
 """
 
 import os
@@ -14,16 +14,16 @@ from importlib.machinery import ModuleSpec, PathFinder
 from types import ModuleType
 from typing import Any
 
-host = import_module("worker_host")  # of boot.mjs
+host = import_module("worker_host")  # a part of boot.mjs
 
-_ALLOWED = ("Random", "SystemRandom")  # which draw nothing yet
+_ALLOWED = ("Random", "SystemRandom")  # creating these draws nothing
 _ANY_NUMBER = float("inf")
 _urandom = os.urandom
 _state = random.getstate()
 
 
 def begin() -> None:
-    """From now on, randomness is refused."""
+    """Refuse randomness from now on."""
     place = next(index for index, path in enumerate(sys.path) if "site-packages" in path)
     sys.path[place:place] = [host.FOLDER, f"{host.FOLDER}/python_modules"]
     sys.meta_path.insert(0, _PydanticCoreFinder())
@@ -33,7 +33,7 @@ def begin() -> None:
 
 
 def end() -> None:
-    """From now on, randomness is given. Raises `RuntimeError` if some was drawn from what is the same for everyone."""
+    """Allow randomness from now on. Raises `RuntimeError` if a shared source was used."""
     host.allowEntropy(_ANY_NUMBER)
     os.urandom = _urandom
     sys.modules["random"] = random
@@ -45,11 +45,11 @@ def end() -> None:
 def _refuse_urandom(_size: int) -> bytes:
     if sys.modules["random"] is not random:
         raise OSError(29, "Cannot get entropy outside of request context")
-    return _urandom(_size)  # somebody imported the name
+    return _urandom(_size)  # a module imported the name
 
 
 class _RefusingRandom(ModuleType):
-    """The module `random`, of which whoever imports it meanwhile keeps what works later."""
+    """The module `random`. Modules that import it now keep an object that works later."""
 
     def __getattr__(self, name: str) -> object:
         value = getattr(random, name)
@@ -75,7 +75,7 @@ class _PydanticCoreFinder(MetaPathFinder):
 
 
 class _PydanticCoreLoader(Loader):
-    """Lets through what pydantic_core draws when it is imported, and when it makes its first validator."""
+    """Allows the random values that pydantic_core draws at its import and for its first validator."""
 
     def __init__(self, loader: Loader) -> None:
         self._loader = loader

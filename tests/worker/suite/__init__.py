@@ -1,1 +1,1 @@
-"""The tests that every store passes, run inside a Worker on the D1 that Cloudflare hands to it."""
+"""The conformance tests in a Worker, on Cloudflare's D1."""

@@ -1,4 +1,4 @@
-"""What a job costs on D1, by D1's own count: queries, rows read and rows written."""
+"""The cost of a job on D1, by D1's own count: queries, rows read and rows written."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ UNIQUE, LIMITED = "with a unique key", "with a limit"
 
 @dataclass
 class Cost:
-    """What D1 charges for, and how often it was asked."""
+    """The values that D1 charges for, and the number of queries."""
 
     queries: int = 0
     calls: int = 0
@@ -58,7 +58,7 @@ class MeteredStatement:
 
 
 class MeteredD1:
-    """The binding of D1, and what was asked of it so far."""
+    """The binding of D1, and the costs until now."""
 
     def __init__(self, binding: Any) -> None:
         self._d1 = getattr(binding, "_binding", binding)
@@ -100,7 +100,7 @@ Pruned = define_job(
 
 
 async def measured(binding: Any) -> dict[str, dict[str, dict[str, int]]]:
-    """The cost of each step of a life, by the kind of jobs; and the same for the tables of the original."""
+    """Return the cost of each step of a job by kind, and the same for the tables of the original."""
     for table in TABLES:
         await binding.prepare(f"DELETE FROM {table}").all()
     meter = MeteredD1(binding)
@@ -121,7 +121,7 @@ async def _life(meter: MeteredD1, count: int, kind: str) -> dict[str, Cost]:
     request = ClaimRequest(known=(known,), limit=count, lease=timedelta(minutes=5))
 
     async def look() -> None:
-        assert (await store.survey(request)).has_due_job
+        assert (await store.pending_work(request)).has_due_job
 
     async def claim() -> None:
         held[:] = await store.claim(request)
@@ -157,7 +157,7 @@ async def _ticks(meter: MeteredD1) -> dict[str, Cost]:
 
 
 async def _ticks_that_prune(meter: MeteredD1) -> dict[str, Cost]:
-    """Ticks where `KEPT` jobs are stored and none may go, which are more than one of them looks at."""
+    """Measure ticks that find only jobs within their retention, more than one tick scans."""
     registry = create_job_registry().register(Pruned)
     backend = CloudflareWorkerBackend(database=meter, job_registry=registry)
     await Pruned.using(backend).later_many([{}] * KEPT, delay=timedelta(days=1))

@@ -1,4 +1,4 @@
-"""The Worker of these tests: runs the file that a request names, and answers how each test of it ended."""
+"""The Worker of these tests: runs the test file in a request, and answers with the outcome of each test."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.worker.suite.outcomes import outcomes_of
 if TYPE_CHECKING:
 
     class WorkerEntrypoint:
-        """As in the generated entry."""
+        """The base class, as in the generated entry."""
 
         env: Any
 
@@ -24,10 +24,10 @@ else:
 
 
 class Default(WorkerEntrypoint):
-    """What workerd calls."""
+    """The entry points that workerd calls."""
 
     async def fetch(self, request: WorkerRequest) -> object:
-        """`/run?file=...&profile=...`, or `/costs`."""
+        """Answer `/run?file=...&profile=...`, or `/costs`."""
         asked = urlsplit(request.url)
         if asked.path == "/costs":
             answer: object = await measured(self.env.DB)

@@ -1,4 +1,4 @@
-"""The official tests of JSON Schema inside a Worker. Runs in Pyodide, beside a module that `suite_project` writes."""
+"""The official tests of JSON Schema in a Worker. Runs in Pyodide, with a module that `suite_project` writes."""
 
 from __future__ import annotations
 

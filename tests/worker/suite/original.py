@@ -1,4 +1,4 @@
-"""The same life in the table of the original TypeScript package, with the best statements there are for it."""
+"""The same steps in the table of the original TypeScript package, with the best statements for it."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ UPDATE original_jobs
 
 
 class Preparing(Protocol):
-    """What gives statements."""
+    """A binding that prepares statements."""
 
     def prepare(self, sql: str) -> Any: ...
 
 
 async def original_life(binding: Preparing, count: int) -> dict[str, Callable[[], Awaitable[Any]]]:
-    """The steps of so many jobs, on an empty table."""
+    """Return the steps of that many jobs, on an empty table."""
     for sql in ("DROP TABLE IF EXISTS original_jobs", TABLE, *map(_index, INDEXES)):
         await binding.prepare(sql).all()
     ids = json.dumps([new_job_id() for _ in range(count)])

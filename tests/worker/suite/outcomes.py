@@ -1,4 +1,4 @@
-"""Runs tests in this Worker, and tells how each of them ended."""
+"""Runs tests in this Worker, and returns the outcome of each."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ OPTIONS = ("-p", "no:cacheprovider", "-p", "no:faulthandler", "-W", "error", "--
 
 
 def outcomes_of(binding: object, *arguments: str) -> dict[str, str]:
-    """What pytest says of each test that these arguments name: "passed", or why not."""
-    import pytest  # draws random numbers when it is imported
+    """Return pytest's outcome of each test: "passed", or the reason."""
+    import pytest  # it draws random numbers when it is imported
     from server_jobs.testing import FakeClock
 
     sys.modules["tests.conformance.stores"] = stores
@@ -29,7 +29,7 @@ def outcomes_of(binding: object, *arguments: str) -> dict[str, str]:
     outcomes: dict[str, str] = {}
 
     class Plugin:
-        """What conftest.py does elsewhere, and notes."""
+        """Replaces conftest.py, and records outcomes."""
 
         @pytest.hookimpl(tryfirst=True)
         def pytest_pyfunc_call(self, pyfuncitem: pytest.Function) -> bool | None:
@@ -76,16 +76,16 @@ def outcomes_of(binding: object, *arguments: str) -> dict[str, str]:
 
 
 class Runner:
-    """As `asyncio.Runner`, where the one event loop runs already: JavaScript waits instead."""
+    """A replacement for `asyncio.Runner`, because the event loop already runs: JavaScript waits instead."""
 
     def run(self, coro: Coroutine[object, object, T]) -> T:
         return wait(coro)
 
     def close(self) -> None:
-        """Nothing to do."""
+        """Do nothing."""
 
 
 def wait(coro: Coroutine[object, object, T]) -> T:
-    """The result of a coroutine, for code that cannot await."""
+    """Return the result of a coroutine, for code that cannot await."""
     result: T = import_module("pyodide.ffi").run_sync(coro)
     return result

@@ -1,4 +1,4 @@
-"""Takes the place of `tests.conformance.stores`: the one store there is in a Worker, on the real D1."""
+"""Replaces `tests.conformance.stores` with the only store of a Worker, on the real D1."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from server_jobs.testing import FakeClock
 
 OpenStore = Callable[[FakeClock], AbstractAsyncContextManager[Store]]
 
-TABLES = ("jobs", "cron_jobs", "job_starts", "paused_queues", "job_audit")
+TABLES = ("jobs", "cron_jobs", "job_starts", "paused_queues", "job_audit", "job_attempts", "job_workers", "job_counts")
 bindings: list[Any] = []
-"""The D1 of the event that is being answered."""
+"""The D1 of the current event."""
 
 
 @asynccontextmanager
 async def open_d1(clock: FakeClock) -> AsyncIterator[Store]:
-    """A store on the D1 of this Worker, without rows."""
+    """Open a store on the empty D1 of this Worker."""
     (binding,) = bindings
     for table in TABLES:
         await binding.prepare(f"DELETE FROM {table}").all()

@@ -1,9 +1,9 @@
-"""A schema as the alternatives it allows: one JSON type each, so that `type` lists, enums and unions compare alike."""
+"""A schema as a list of alternatives with one JSON type each, so that `type` lists, enums and unions compare alike."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import combinations
 
@@ -14,7 +14,7 @@ from ...read.keywords import TYPES
 from .node import ANNOTATIONS, Node
 
 OPAQUE = "opaque"
-"""The kind of what is not one plain schema: it can only be compared as a whole."""
+"""The kind of an alternative that can only be compared as a whole."""
 
 _DEEPEST = 16
 _KINDS: Mapping[type, str] = {
@@ -28,9 +28,9 @@ _KINDS: Mapping[type, str] = {
 }
 
 
-@dataclass(frozen=True, eq=False)  # no slots: what is asked of each again and again is found once
+@dataclass(frozen=True, eq=False)  # no slots, because its cached properties are used again and again
 class Alternative:
-    """Values of one JSON type that the keywords of `node` allow; `values` are all there are, None for no such list."""
+    """The values of one JSON type that the keywords of `node` allow; `values` lists all of them, or is None."""
 
     kind: str
     node: Node
@@ -39,23 +39,23 @@ class Alternative:
 
     @cached_property
     def texts(self) -> frozenset[str] | None:
-        """The values as canonical JSON."""
+        """Return the values as canonical JSON."""
         return None if self.values is None else frozenset(map(canonical, self.values))
 
     @property
     def takes_any_integer(self) -> bool:
-        """Whether it takes whole numbers that no double-precision number holds, as `number` alone does not."""
+        """Return whether it allows whole numbers that a double cannot represent, which `number` alone does not."""
         kinds = self.node.members.get("type", "integer")
         return kinds == "integer" or (isinstance(kinds, list) and "integer" in kinds)
 
     @cached_property
     def identity(self) -> str:
-        """Equal for alternatives that mean the same."""
+        """Return a text that is equal for alternatives with the same meaning."""
         return canonical([self.kind, self.node.meaning(), sorted(self.texts or ()), self.values is None])
 
     @cached_property
     def tags(self) -> Mapping[str, frozenset[str]]:
-        """The required properties that have only certain values, and those: what tells branches of a union apart."""
+        """Return the required properties with a fixed set of values, which distinguish the branches of a union."""
         required = self.node.texts("required") if self.kind == "object" else set()
         found = {
             name: _listed(child.resolved())
@@ -66,7 +66,7 @@ class Alternative:
 
 
 def alternatives(node: Node, *, in_union: bool = False, depth: int = 0) -> list[Alternative]:
-    """The alternatives of a node, those of nested unions included."""
+    """Return the alternatives of a node, including alternatives of nested unions."""
     conjuncts = node.conjuncts()
     (only, *others) = conjuncts
     if only.schema is False and not others:
@@ -83,7 +83,7 @@ def alternatives(node: Node, *, in_union: bool = False, depth: int = 0) -> list[
 
 
 def are_disjoint(found: Sequence[Alternative]) -> bool:
-    """Whether no value can fit two of the alternatives, as far as that is plain."""
+    """Return whether it is certain that no value fits two of the alternatives."""
     return all(_exclude_each_other(one, other) for one, other in combinations(found, 2))
 
 
@@ -105,7 +105,7 @@ def _kinds(node: Node) -> list[str]:
 
 
 def _options(node: Node) -> list[JsonValue] | None:
-    """The values of `const` and `enum` together; None where neither stands."""
+    """Return the values of `const` and `enum` together; None if the node has neither."""
     values = node.members.get("enum")
     options = list(values) if isinstance(values, list) else None
     if node.has("const"):
@@ -133,3 +133,55 @@ def _exclude_each_other(one: Alternative, other: Alternative) -> bool:
         return not one.texts & other.texts
     theirs = other.tags
     return any(not values & theirs[name] for name, values in one.tags.items() if name in theirs)
+
+
+@dataclass(slots=True)
+class Pairing:
+    """Matched alternatives; `olds` and `news` have no partner."""
+
+    olds: list[Alternative]
+    news: list[Alternative]
+    pairs: list[tuple[Alternative, Alternative]] = field(default_factory=list[tuple[Alternative, Alternative]])
+
+    def join(self, one: Alternative, other: Alternative) -> None:
+        """Match two alternatives that have no partner."""
+        self.olds.remove(one)
+        self.news.remove(other)
+        self.pairs.append((one, other))
+
+
+def pair(olds: list[Alternative], news: list[Alternative]) -> Pairing:
+    """Match equal alternatives, then equal tags, then equal types, then whole numbers with any numbers."""
+    found = Pairing(list(olds), list(news))
+    _join_equal(found)
+    for one in tuple(found.olds):
+        _join_first(found, one, [other for other in found.news if _have_one_tag(one, other)])
+    for one in tuple(found.olds):
+        _join_first(found, one, [other for other in found.news if _are_of_one_kind(one, other)])
+    for one in tuple(found.olds):
+        _join_first(found, one, [other for other in found.news if {one.kind, other.kind} == {"integer", "number"}])
+    return found
+
+
+def _join_equal(found: Pairing) -> None:
+    """Match equal opaque alternatives and drop them. The parts of other alternatives may still differ in defaults."""
+    for one in tuple(found.olds):
+        identity = one.identity
+        _join_first(found, one, [other for other in found.news if other.identity == identity])
+    found.pairs = [(one, other) for one, other in found.pairs if one.kind != OPAQUE]
+
+
+def _join_first(found: Pairing, one: Alternative, others: list[Alternative]) -> None:
+    if others:
+        found.join(one, others[0])
+
+
+def _have_one_tag(one: Alternative, other: Alternative) -> bool:
+    theirs = other.tags
+    return any(theirs.get(name) == values for name, values in one.tags.items())
+
+
+def _are_of_one_kind(one: Alternative, other: Alternative) -> bool:
+    """Return whether two alternatives match by type. Tagged branches do not: another tag has another meaning."""
+    are_tagged = one.in_union and other.in_union and bool(one.tags or other.tags)
+    return one.kind == other.kind != OPAQUE and not are_tagged

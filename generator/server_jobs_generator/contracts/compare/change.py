@@ -1,4 +1,4 @@
-"""One difference between two schemas, and what it means for whoever reads with one what was written with the other."""
+"""One difference between two schemas, and its effect on readers of the other schema's values."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .node import Node
 
 
 class Verdict(StrEnum):
-    """Every value is read as it was meant; something of it is lost, or a rare value refused; some value is refused."""
+    """The reader accepts every value as it was meant, loses data or rejects rare values, or rejects some values."""
 
     SAFE = "safe"
     RISKY = "risky"
@@ -25,10 +25,10 @@ SAFE, RISKY, BREAKS = Verdict.SAFE, Verdict.RISKY, Verdict.BREAKS
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
-    """`backward` is about values of the old schema with the new reader, `forward` about new values with the old one.
+    """`backward` judges old values with the new reader, `forward` new values with the old reader.
 
-    `old` and `new` point to the two places, in the schemas as they are bundled. Another change at the
-    same place has another `message`.
+    `old` and `new` point to the two places in the bundled schemas. Different changes at one place have different
+    messages.
     """
 
     rule: ChangeRule
@@ -40,20 +40,20 @@ class Change:
 
 
 def marked(message: str, *nodes: Node) -> str:
-    """The message with a mark for what it does not spell out of these schemas, so that no other change has the same."""
+    """Return the message with a hash of these schemas, so that each change has its own message."""
     return f"{message} (change {fingerprint([node.meaning() for node in nodes])[:8]})"
 
 
 def tightened(old: Node, new: Node, message: str, rule: ChangeRule = ChangeRule.CONSTRAINT_TIGHTENED) -> Change:
-    """A change after which less is accepted."""
+    """Return a change that narrows the accepted values."""
     return Change(rule=rule, old=old.pointer, new=new.pointer, backward=BREAKS, forward=SAFE, message=message)
 
 
 def relaxed(old: Node, new: Node, message: str, rule: ChangeRule = ChangeRule.CONSTRAINT_RELAXED) -> Change:
-    """A change after which more is accepted."""
+    """Return a change that widens the accepted values."""
     return Change(rule=rule, old=old.pointer, new=new.pointer, backward=SAFE, forward=BREAKS, message=message)
 
 
 def unknown(old: Node, new: Node, message: str, rule: ChangeRule = ChangeRule.UNKNOWN_CHANGE) -> Change:
-    """A change that may break both ways."""
+    """Return a change that may break in both directions."""
     return Change(rule=rule, old=old.pointer, new=new.pointer, backward=BREAKS, forward=BREAKS, message=message)

@@ -1,10 +1,10 @@
-"""What changed between two schemas, and in which direction each change breaks.
+"""Compare two schemas, and find the directions in which each change breaks.
 
-Keywords of one place are compared one by one: if each of them accepts what its old form accepted, all together do. What
-cannot be compared like that has to be equal, or is an unknown change, which is never safe.
+Keywords of one place are compared one by one: if each accepts what its old form accepted, all together do. Keywords
+that cannot be compared must be equal; otherwise the change is unknown and never safe.
 
-A reader of stored values passes over properties it does not declare, but only where nothing else looks at them: in an
-object of plain keywords, reached through plain keywords. Anywhere else it refuses them.
+A reader of stored values ignores undeclared properties only if no other keyword sees them: in an object of plain
+keywords, reached through plain keywords. Otherwise it rejects them.
 """
 
 from __future__ import annotations
@@ -18,13 +18,11 @@ from server_jobs.contract.values import canonical
 from ...problems.problem import shown
 from ...read.document import Pointer
 from ..contract_rules import ChangeRule
-from .alternatives import OPAQUE, Alternative, alternatives
-from .arrays import array_changes
+from .alternatives import OPAQUE, Alternative, Pairing, alternatives, pair
 from .change import RISKY, SAFE, Change, marked, relaxed, tightened, unknown
 from .node import ANNOTATIONS, Node
 from .objects import object_changes
-from .pairing import Pairing, pair
-from .scalars import number_changes, text_changes, value_changes
+from .scalars import count_changes, number_changes, text_changes, value_changes
 
 _ANY = (("not",), ("if", "then", "else"))
 _GROUPS: Mapping[str, tuple[tuple[str, ...], ...]] = {
@@ -32,7 +30,7 @@ _GROUPS: Mapping[str, tuple[tuple[str, ...], ...]] = {
     "array": (*_ANY, ("contains", "minContains", "maxContains"), ("uniqueItems",)),
     "object": (*_ANY, ("propertyNames",), ("dependentRequired",), ("dependentSchemas",), ("dependencies",)),
 }
-"""Keywords that belong together: added they refuse more, removed they refuse less, changed nobody can tell."""
+"""Keywords compared as a group: adding one restricts, removing one relaxes, and the effect of a change is unknown."""
 
 PLAIN_OBJECT = ANNOTATIONS | {"type", "properties", "required", "additionalProperties", "maxProperties"}
 _LOOKED_INTO = PLAIN_OBJECT | {"items", "minItems", "maxItems"}
@@ -55,10 +53,10 @@ def compare(
     reserved: Collection[str] = (),
     renamed: Collection[str] | None = None,
 ) -> list[Change]:
-    """Every change between two bundled schemas.
+    """Return every change between two bundled schemas.
 
-    A property named in `reserved` was removed on purpose; of all others, only those named in `renamed` may have got
-    another name, or any if it is None.
+    A property in `reserved` was removed on purpose. Of the others, only those in `renamed` may have a new name, or any
+    of them if `renamed` is None.
     """
     was, now = Node.top(old), Node.top(new)
     comparison = Comparison(frozenset(reserved), None if renamed is None else frozenset(renamed))
@@ -71,9 +69,10 @@ def compare(
 
 @dataclass(slots=True)
 class Coverage:
-    """Which places accept all that fits another one. A pair that comes back while it is looked at is taken to do so.
+    """Decides whether one schema accepts every value of another. A pair that recurs during the decision counts as
+    accepted.
 
-    `assumed` says that this was done since it was set; a yes that may rest on it is not kept for later.
+    `assumed` is set once a recurring pair was assumed. A positive answer that may depend on it is not cached.
     """
 
     known: dict[_Pair, bool] = field(default_factory=dict[_Pair, bool])
@@ -81,7 +80,7 @@ class Coverage:
     assumed: bool = False
 
     def of(self, writer: Node, reader: Node) -> bool:
-        """Whether it is sure that the reader accepts all that fits the writer."""
+        """Return whether the reader certainly accepts every value of the writer."""
         pair = _pair(writer, reader)
         if pair in self.open_pairs:
             self.assumed = True
@@ -103,9 +102,9 @@ class Coverage:
 
 @dataclass(slots=True)
 class Comparison:
-    """Compares places pair by pair. `seen` has the pairs on the way: what recursion returns to is taken for equal.
+    """Compares places pair by pair. `seen` has the current pairs; a pair that recurs counts as equal.
 
-    A property named in `reserved` that is gone was removed, not renamed, as is one that `renamed` does not name.
+    A removed property in `reserved`, or one that `renamed` excludes, was not renamed.
     """
 
     reserved: frozenset[str] = frozenset()
@@ -114,7 +113,7 @@ class Comparison:
     coverage: Coverage = field(default_factory=Coverage)
 
     def of(self, old: Node, new: Node, *, is_tolerant: bool) -> Iterator[Change]:
-        """The changes between two places; `is_tolerant` where a reader would pass over undeclared properties."""
+        """Yield the changes between two places. `is_tolerant` if a reader ignores undeclared properties there."""
         yield from _default_changes(old, new)
         if old.shape() == new.shape():
             return
@@ -130,17 +129,17 @@ class Comparison:
         yield from self._conjuncts(old.conjuncts(), new.conjuncts(), old, new, is_tolerant=is_tolerant)
 
     def covers(self, writer: Node, reader: Node) -> bool:
-        """Whether all that fits the first is accepted by the second, for sure; nothing is passed over."""
+        """Return whether the reader certainly accepts every value of the writer, without ignoring any property."""
         return self.coverage.of(writer, reader)
 
     def may_be_renamed(self, name: str) -> bool:
-        """Whether a property that is gone may have got another name."""
+        """Return whether a removed property may have a new name."""
         return name not in self.reserved and (self.renamed is None or name in self.renamed)
 
     def _conjuncts(
         self, olds: list[Node], news: list[Node], old: Node, new: Node, *, is_tolerant: bool
     ) -> Iterator[Change]:
-        """Parts that all have to hold: equal ones aside, each new one is held against an old one."""
+        """Compare parts that must all hold. Equal parts are skipped; each new part is compared with an old one."""
         is_alone = len(olds) == len(news) == 1
         if not is_alone:
             lasting = {node.meaning() for node in olds} & {node.meaning() for node in news}
@@ -174,7 +173,7 @@ class Comparison:
             case "integer" | "number":
                 yield from number_changes(old, new)
             case "array":
-                yield from array_changes(self, old.node, new.node, is_tolerant=inside)
+                yield from _array_changes(self, old.node, new.node, is_tolerant=inside)
             case "object":
                 yield from object_changes(self, old.node, new.node, is_tolerant=inside)
             case _:
@@ -189,7 +188,7 @@ def _pair(writer: Node, reader: Node) -> _Pair:
 
 
 def _is_looked_into(node: Node, depth: int = 8) -> bool:
-    """Whether readers pass over what is undeclared in there: of all that is composed, only in a nullable schema."""
+    """Return whether readers ignore undeclared properties there. Of composed schemas, only nullable ones qualify."""
     node = node.resolved()
     unions = [keyword for keyword in ("$ref", "allOf", "anyOf", "oneOf") if node.has(keyword)]
     if not unions:
@@ -204,12 +203,12 @@ def _default_changes(old: Node, new: Node) -> Iterator[Change]:
     if was is not None and was != now:
         rule = ChangeRule.DEFAULT_REMOVED if now is None else ChangeRule.DEFAULT_CHANGED
         message = f"had the default {was}, and now {now or 'none'}"
-        verdict = RISKY if now is None else SAFE  # what Python stores has its defaults written out
+        verdict = RISKY if now is None else SAFE  # Python stores defaults, so a removed default changes no row
         yield Change(rule=rule, old=old.pointer, new=new.pointer, backward=verdict, forward=SAFE, message=message)
 
 
 def _renamed(old: Node, new: Node) -> Iterator[Change]:
-    """The definitions that have another name and the same shape."""
+    """Yield the definitions with a new name and the same shape."""
     was, now = old.entries("$defs"), new.entries("$defs")
     come = {now[name].shape(): name for name in sorted(now.keys() - was.keys(), reverse=True)}
     for name in sorted(was.keys() - now.keys()):
@@ -255,7 +254,7 @@ def _non_null(found: list[Alternative]) -> list[Alternative]:
 def _unpaired(pairing: Pairing, old: Node, new: Node) -> Iterator[Change]:
     gone, come = _non_null(pairing.olds), _non_null(pairing.news)
     if len(pairing.olds) > len(gone):
-        yield tightened(old, new, "is null no more", ChangeRule.NULL_REMOVED)
+        yield tightened(old, new, "is no longer nullable", ChangeRule.NULL_REMOVED)
     if len(pairing.news) > len(come):
         yield relaxed(old, new, "may be null now", ChangeRule.NULL_ADDED)
     unpaired = [*gone, *come]
@@ -283,10 +282,26 @@ def _unpaired(pairing: Pairing, old: Node, new: Node) -> Iterator[Change]:
 
 
 def _marked(message: str, found: list[Alternative]) -> str:
-    """Types are told apart by their names; branches, and what is no plain schema, are not."""
+    """Return the message, marked if an alternative is a branch or opaque. The name of a type needs no mark."""
     is_plain = not any(one.in_union or one.kind == OPAQUE for one in found)
     return message if is_plain else marked(message, *(one.node for one in found))
 
 
 def _named(found: list[Alternative]) -> str:
     return ", ".join(sorted({alternative.kind for alternative in found}))
+
+
+def _array_changes(comparison: Comparison, old: Node, new: Node, *, is_tolerant: bool) -> Iterator[Change]:
+    """Yield the changes between two schemas of arrays."""
+    was, now = old.branches("prefixItems"), new.branches("prefixItems")
+    items, others = old.stated("items"), new.stated("items")
+    if len(was) != len(now) or (items.schema is False) != (others.schema is False):
+        message = f"had {len(was)} items by position, and has {len(now)} now"
+        yield unknown(old, new, marked(message, old, new), ChangeRule.TUPLE_CHANGED)
+        return
+    yield from count_changes(old, new, "minItems", "maxItems", "items")
+    if isinstance(items.schema, list) or isinstance(others.schema, list):
+        yield unknown(old, new, marked("has a list of items, as in older drafts, and changed", old, new))
+        return
+    for one, other in (*zip(was, now, strict=True), (items, others)):
+        yield from comparison.of(one, other, is_tolerant=is_tolerant)

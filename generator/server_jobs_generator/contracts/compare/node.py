@@ -1,4 +1,4 @@
-"""A place in a bundled schema: what stands there once references are followed, and a text for what it means."""
+"""A place in a bundled schema, its target after references, and a text of its meaning."""
 
 from __future__ import annotations
 
@@ -9,11 +9,13 @@ from hashlib import sha256
 from pydantic import JsonValue
 from server_jobs.contract.values import canonical, fingerprint
 
+from ...lint.params_pointers import schemas_below
 from ...read.document import Pointer
-from .canonical import DOCUMENTATION, ONE_SCHEMA, SCHEMA_LIST, SCHEMA_MAP
+from ...read.keywords import applied_schemas
+from ..contract import DOCUMENTATION, ONE_SCHEMA, SCHEMA_LIST, SCHEMA_MAP
 
 ANNOTATIONS = DOCUMENTATION | {"default", "$defs", "$schema"}
-"""Keywords that refuse no value."""
+"""Keywords that restrict no value."""
 
 _SPLIT = ("$ref", "allOf", "anyOf", "oneOf")
 _UNORDERED = frozenset({"allOf", "anyOf", "enum", "oneOf", "required", "type"})
@@ -21,9 +23,11 @@ _MOST_PARTS = 20_000
 _DEEPEST = 200
 _NOTHING: Mapping[Pointer, int] = {}
 
+_MOST_NODES = 1_000
+
 
 class Root(dict[str, JsonValue]):
-    """A whole bundled schema. `shapes` are those of definitions that mean the same wherever they are referred to."""
+    """A whole bundled schema. `shapes` caches definitions that mean the same wherever they are referenced."""
 
     __slots__ = ("shapes",)
 
@@ -34,7 +38,7 @@ class Root(dict[str, JsonValue]):
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """`schema` is what stands at `pointer` in `root`, without what was split off it."""
+    """`schema` is the value at `pointer` in `root`, without parts that were split off."""
 
     root: Root
     pointer: Pointer
@@ -42,32 +46,32 @@ class Node:
 
     @classmethod
     def top(cls, schema: Mapping[str, JsonValue]) -> Node:
-        """The whole of a bundled schema."""
+        """Return the top of a bundled schema."""
         root = Root(schema)
         return cls(root, (), root)
 
     @property
     def members(self) -> Mapping[str, JsonValue]:
-        """The keywords; none for `true` and `false`."""
+        """Return the keywords; none for `true` and `false`."""
         return self.schema if isinstance(self.schema, dict) else {}
 
     def has(self, *keywords: str) -> bool:
-        """Whether any of the keywords stands here."""
+        """Return whether the node has any of the keywords."""
         return any(keyword in self.members for keyword in keywords)
 
     def child(self, *tokens: str | int) -> Node:
-        """The place below, which exists."""
+        """Return the child node, which must exist."""
         value = self.schema
         for token in tokens:
             value = value[token]  # type: ignore[index]  # the caller has seen it
         return Node(self.root, (*self.pointer, *tokens), value)
 
     def stated(self, keyword: str) -> Node:
-        """The schema under a keyword, or the one that means the same as leaving it out."""
+        """Return the schema under a keyword, or the schema that an absent keyword stands for."""
         return self.child(keyword) if self.has(keyword) else Node(self.root, (*self.pointer, keyword), True)
 
     def resolved(self) -> Node:
-        """The node behind any chain of references that stand alone; itself where one leads nowhere."""
+        """Follow plain references. Return the node itself if one is broken."""
         node, seen = self, {self.pointer}
         while (target := node.target()) is not None and not (node.members.keys() - ANNOTATIONS - {"$ref"}):
             if target.pointer in seen:
@@ -77,7 +81,7 @@ class Node:
         return node
 
     def target(self) -> Node | None:
-        """Where the `$ref` that stands here leads; None if there is none, or it leads nowhere."""
+        """Return the target of the node's `$ref`; None if there is none, or if it is broken."""
         reference = self.members.get("$ref")
         if not isinstance(reference, str) or not reference.startswith("#/"):
             return None
@@ -90,7 +94,7 @@ class Node:
         return Node(self.root, tokens, value)
 
     def conjuncts(self, depth: int = 0) -> list[Node]:
-        """Nodes that together say what this one says; each is a union (`anyOf` or `oneOf`) and no more, or has none."""
+        """Split the node into nodes that must all hold: each is a single union (`anyOf` or `oneOf`), or has none."""
         node = self.resolved()
         if depth > 32 or not node.has(*_SPLIT):
             return [node]
@@ -110,38 +114,38 @@ class Node:
         return stated or [replace(node, schema=True)]
 
     def branches(self, keyword: str) -> list[Node]:
-        """The schemas in the list under a keyword."""
+        """Return the schemas in the list under a keyword."""
         listed = self.members.get(keyword)
         return [self.child(keyword, index) for index in range(len(listed))] if isinstance(listed, list) else []
 
     def entries(self, keyword: str) -> dict[str, Node]:
-        """The schemas in the object under a keyword, by their keys."""
+        """Return the schemas in the object under a keyword, by their keys."""
         named = self.members.get(keyword)
         return {name: self.child(keyword, name) for name in named} if isinstance(named, dict) else {}
 
     def texts(self, keyword: str) -> set[str]:
-        """The strings in the list under a keyword."""
+        """Return the strings in the list under a keyword."""
         listed = self.members.get(keyword)
         return {item for item in listed if isinstance(item, str)} if isinstance(listed, list) else set()
 
     def shape(self) -> str:
-        """A text that only places with the same meaning share: references written out, whatever they are called.
+        """Return a text that is equal only for places with the same meaning, with references expanded.
 
-        Defaults count, documentation does not. What is too large for that gets a text of its own.
+        Includes defaults but no documentation. A schema that is too large gets a unique text.
         """
         return _Shape(DOCUMENTATION | {"$defs"}).of(self)
 
     def meaning(self) -> str:
-        """The same, where defaults do not count either: equal for places that accept the same values."""
+        """Return the same text without defaults: equal for places that accept the same values."""
         return _Shape(DOCUMENTATION | {"$defs", "default"}).of(self)
 
 
 @dataclass(slots=True)
 class _Shape:
-    """Writes one node out; a reference to a definition that is being written says how far up it leads.
+    """Writes the shape of one node. A reference to a definition that is being written becomes its distance upward.
 
-    What was written is told by its hash, so that a definition that is used twice takes no more room than one. `reached`
-    is the depth of the highest definition that was referred back to since it was set.
+    Finished parts are replaced by their hash, so a definition that is used twice takes no extra space. `reached` is the
+    smallest depth of a definition that was referenced from below.
     """
 
     passed: frozenset[str]
@@ -173,7 +177,7 @@ class _Shape:
             return target.root.shapes[key]
         outer, self.reached = self.reached, _DEEPEST
         shape = self.of(target, depth, {**above, target.pointer: depth})
-        if self.reached >= depth:  # it says the same wherever it is referred to
+        if self.reached >= depth:  # the text does not depend on the place of the reference
             target.root.shapes[key] = shape
         self.reached = min(outer, self.reached)
         return shape
@@ -195,7 +199,7 @@ class _Shape:
 
 
 def walk(node: Node) -> Iterator[Node]:
-    """The node and every schema below it, references not followed."""
+    """Yield the node and every schema below it, without following references."""
     yield node
     for key, value in node.members.items():
         if key in SCHEMA_MAP and isinstance(value, dict):
@@ -206,3 +210,33 @@ def walk(node: Node) -> Iterator[Node]:
                 yield from walk(inner)
         elif key in ONE_SCHEMA and isinstance(value, dict):
             yield from walk(node.child(key))
+
+
+def leads_somewhere(node: Node, pointer: str) -> bool:
+    """Return whether a value of the schema may have something at the pointer; True if that takes too long."""
+    nodes = [node]
+    for token in pointer.split("/")[1:]:
+        key = token.replace("~1", "/").replace("~0", "~")
+        applied = _applied(nodes)
+        if len(applied) > _MOST_NODES:
+            return True
+        nodes = [Node(each.root, (), below) for each in applied for below in schemas_below(each.schema, key)]
+    return bool(nodes)
+
+
+def _applied(nodes: list[Node]) -> list[Node]:
+    """Return the schemas, and all others that apply to the same values."""
+    found: dict[int, Node] = {}
+    pending = list(nodes)
+    while pending and len(found) <= _MOST_NODES:
+        node = pending.pop()
+        if id(node.schema) not in found:
+            found[id(node.schema)] = node
+            pending += _in_place(node)
+    return list(found.values())
+
+
+def _in_place(node: Node) -> Iterator[Node]:
+    if (target := node.target()) is not None:
+        yield target
+    yield from (Node(node.root, (), schema) for schema in applied_schemas(node.schema))

@@ -1,4 +1,4 @@
-"""What changed between two objects: their properties, which of them are required, and what else they may hold."""
+"""Changes between two objects: properties, required names, and other properties."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def object_changes(comparison: Comparison, old: Node, new: Node, *, is_tolerant: bool) -> Iterator[Change]:
-    """The changes between two schemas of objects."""
+    """Yield the changes between two schemas of objects."""
     yield from count_changes(old, new, "minProperties", "maxProperties", "properties")
     was, now = _Side.of(old), _Side.of(new)
     if _pattern(old).meaning() != _pattern(new).meaning():
@@ -71,13 +71,13 @@ class _Objects:
         yield from self._others()
 
     def _required(self, gone: list[str], come: list[str]) -> Iterator[Change]:
-        """Of names that are declared on both sides, or on none."""
+        """Compare the required names that both sides declare, or neither."""
         for name in sorted(self.new.required - self.old.required - set(come)):
             if name not in gone:
                 yield tightened(*self._places(name), f"{shown(name)} is required now", ChangeRule.REQUIRED_ADDED)
         for name in sorted(self.old.required - self.new.required - set(gone)):
             if name not in come:
-                yield relaxed(*self._places(name), f"{shown(name)} is required no more", ChangeRule.REQUIRED_REMOVED)
+                yield relaxed(*self._places(name), f"{shown(name)} is no longer required", ChangeRule.REQUIRED_REMOVED)
 
     def _added(self, name: str) -> Iterator[Change]:
         new = self.new.properties[name]
@@ -109,9 +109,9 @@ class _Objects:
         yield self._change(ChangeRule.PROP_REMOVED_OPTIONAL, name, backward, SAFE if fits else BREAKS, message)
 
     def _moved(self, name: str, to: str) -> Iterator[Change]:
-        """A new name for an old property: readers look for the one, and rows hold the other."""
+        """Report a renamed property: readers use the new name, rows have the old one."""
         old, new = self.old.properties[name], self.new.properties[to]
-        message = f"{shown(name)} is called {shown(to)} now; rows hold it under the old name"
+        message = f"{shown(name)} is called {shown(to)} now; rows have it under the old name"
         yield Change(
             rule=ChangeRule.PROP_RENAMED,
             old=old.pointer,
@@ -122,7 +122,7 @@ class _Objects:
         )
 
     def _renamed(self, gone: list[str], come: list[str]) -> Iterator[tuple[str, str]]:
-        """Pairs of a name that went and one that came with the same shape, if that can be only one."""
+        """Yield pairs of a removed and an added name with the same shape, if the pairing is unambiguous."""
         for name in gone:
             shape = self.old.properties[name].shape()
             alike = [other for other in come if self.new.properties[other].shape() == shape]
@@ -134,7 +134,7 @@ class _Objects:
                 yield name, alike[0]
 
     def _verdict_of_stranger(self, name: str, written: Node, reader: _Side) -> Verdict:
-        """How a reader takes a property that it does not declare."""
+        """Return how a reader handles a property that it does not declare."""
         if reader.is_closed:
             return SAFE if self.is_tolerant and name not in reader.required else BREAKS
         return SAFE if self.comparison.covers(written, reader.others) else BREAKS
@@ -145,7 +145,7 @@ class _Objects:
         if self.old.is_closed == self.new.is_closed:
             yield from self.comparison.of(old, new, is_tolerant=self.is_tolerant) if not self.new.is_closed else ()
         elif self.new.is_closed:
-            message = "takes no other properties any more: what rows hold of them is passed over"
+            message = "no longer takes other properties: readers ignore them in rows"
             yield Change(
                 rule=ChangeRule.EXTRA_CLOSED,
                 old=old.pointer,
@@ -170,5 +170,5 @@ class _Objects:
         return Change(rule=rule, old=old.pointer, new=new.pointer, backward=backward, forward=forward, message=message)
 
     def _places(self, name: str) -> tuple[Node, Node]:
-        """Where a property is declared, or else the object, on both sides."""
+        """Return the places that describe a property on both sides: its schema, or else the object."""
         return self.old.properties.get(name, self.old.node), self.new.properties.get(name, self.new.node)

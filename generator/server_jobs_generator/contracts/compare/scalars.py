@@ -1,4 +1,4 @@
-"""What changed between two schemas of single values: the values listed, the bounds, the pattern and the format."""
+"""Changes between two schemas of single values: listed values, bounds, pattern and format."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _MOST_LISTED = 8
 
 
 def value_changes(old: Alternative, new: Alternative) -> Iterator[Change]:
-    """The changes between what `const` and `enum` list."""
+    """Yield the changes between the lists of `const` and `enum`."""
     was, now = old.texts, new.texts
     if was is None or now is None:
         if was is not None:
@@ -40,14 +40,14 @@ def value_changes(old: Alternative, new: Alternative) -> Iterator[Change]:
 
 
 def text_changes(old: Node, new: Node) -> Iterator[Change]:
-    """The changes between two schemas of strings."""
+    """Yield the changes between two schemas of strings."""
     yield from count_changes(old, new, "minLength", "maxLength", "characters")
     yield from _word_changes(old, new, "pattern", ChangeRule.PATTERN_CHANGED)
     yield from _word_changes(old, new, "format", ChangeRule.FORMAT_CHANGED)
 
 
 def number_changes(old: Alternative, new: Alternative) -> Iterator[Change]:
-    """The changes between two schemas of numbers, whole or not."""
+    """Yield the changes between two schemas of numbers."""
     widened, narrowed = ((one.kind, other.kind) == ("integer", "number") for one, other in ((old, new), (new, old)))
     backward, forward = _verdict_of_large(old, new), _verdict_of_large(new, old)
     if widened:
@@ -55,7 +55,7 @@ def number_changes(old: Alternative, new: Alternative) -> Iterator[Change]:
     if narrowed:
         backward = BREAKS
     if (backward, forward) != (SAFE, SAFE):
-        message = "may have a fraction now" if widened else "may have no fraction any more" if narrowed else ""
+        message = "may have a fraction now" if widened else "may no longer have a fraction" if narrowed else ""
         rare = "whole numbers beyond 2^53 are refused by one side" if RISKY in (backward, forward) else ""
         yield Change(
             rule=ChangeRule.TYPE_WIDENED
@@ -73,7 +73,7 @@ def number_changes(old: Alternative, new: Alternative) -> Iterator[Change]:
 
 
 def count_changes(old: Node, new: Node, lowest: str, highest: str, things: str) -> Iterator[Change]:
-    """The changes between two pairs of bounds on how many of something there are."""
+    """Yield the changes between two pairs of bounds on a count."""
     was, now = (_count(node, lowest, 0) for node in (old, new))
     if was != now:
         yield (tightened if now > was else relaxed)(
@@ -114,7 +114,7 @@ def _word_changes(old: Node, new: Node, keyword: str, rule: ChangeRule) -> Itera
 
 
 def _lower(found: Alternative) -> tuple[float, bool]:
-    """The highest of the lower bounds, and whether the bound itself is excluded; a higher tuple refuses more."""
+    """Return the largest lower bound, and whether it is exclusive; a larger tuple restricts more."""
     stated = [
         (found.node.members.get(word), excluded) for word, excluded in (("minimum", False), ("exclusiveMinimum", True))
     ]
@@ -130,7 +130,7 @@ def _lower(found: Alternative) -> tuple[float, bool]:
 
 
 def _upper(found: Alternative) -> tuple[float, bool]:
-    """The same from above, with the sign turned."""
+    """Return the smallest upper bound in the same form, negated."""
     stated = [
         (found.node.members.get(word), excluded) for word, excluded in (("maximum", False), ("exclusiveMaximum", True))
     ]
@@ -146,12 +146,12 @@ def _upper(found: Alternative) -> tuple[float, bool]:
 
 
 def _verdict_of_large(writer: Alternative, reader: Alternative) -> Verdict:
-    """What becomes of whole numbers that a double-precision number does not hold."""
+    """Return the verdict for whole numbers that a double cannot represent."""
     return SAFE if reader.takes_any_integer or not writer.takes_any_integer or _is_exact(writer) else RISKY
 
 
 def _is_exact(found: Alternative) -> bool:
-    """Whether every whole number within the bounds is one that a double-precision number holds."""
+    """Return whether a double represents every whole number within the bounds."""
     if found.values is not None:
         return all(isinstance(value, int | float) and abs(value) <= _EXACT for value in found.values)
     return _lower(found)[0] >= -_EXACT and _upper(found)[0] >= -_EXACT

@@ -1,1 +1,1 @@
-"""A catalogue of the jobs for people: one page in Markdown, one in HTML, both told from the same entries."""
+"""A catalogue of the jobs for people: one page in Markdown and one in HTML, from the same entries."""

@@ -1,8 +1,9 @@
-"""What the catalogue says of each job, as plain values; both pages are laid out from these."""
+"""The catalogue's entries for each job as plain values. Both pages render these."""
 
 from __future__ import annotations
 
 import json
+import re
 import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -12,19 +13,20 @@ from server_jobs.domain.options import JobOptions, Schedule
 
 from ...ir.job_facts import duration
 from ...ir.spec import JobSpec
-from ...ir.view_columns import view_columns
+from ...migrations.declared_state import view_columns
+from ...models.type_text import python_value
 from ...python.code import Group, lay_out
-from ...sql.sql_names import view_name
-from ..python_value import python_value
-from .cron_words import cron_words
-from .shown_text import json_shown, one_line, visible
-from .structure import listed
+from ...sql import view_name
+from .schema_words import json_shown, listed, one_line, visible
 from .tables import Table, tables_of
+
+_DAYS = ("Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+_SHORT = ("SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT")
 
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """Params or a result that fit; `calls` are ways to enqueue such params, each with the language it is in."""
+    """An example of params or a result; `calls` are ways to enqueue these params, each with its language."""
 
     title: str
     as_json: str
@@ -33,7 +35,7 @@ class Example:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One job. `facts` are labels with what they stand for."""
+    """One job. `facts` are labels with values."""
 
     name: str
     path: str
@@ -46,7 +48,7 @@ class Entry:
 
 
 def entries_of(jobs: Sequence[JobSpec]) -> list[Entry]:
-    """The entries in the order of the jobs."""
+    """Return the entries in the order of the jobs."""
     return [_entry(job) for job in jobs]
 
 
@@ -67,13 +69,13 @@ def _facts(job: JobSpec) -> Iterator[tuple[str, str]]:
     options = job.options
     yield "Spec", f"{job.path}, version {options.version}"
     if options.retired:
-        yield "Status", "retired: none is enqueued any more, what is queued still runs"
+        yield "Status", "retired: no new job is enqueued, queued jobs still run"
     yield "Queue", options.queue
     yield "Priority", str(options.priority)
     yield "Attempts", _attempts(options)
     yield "Timeout", duration(options.timeout) if options.timeout is not None else "none"
     if options.run_in != JobOptions().run_in:
-        yield "Runs in", f"a {options.run_in} of its own"
+        yield "Runs in", f"a separate {options.run_in}"
     if options.unique_by is not None:
         yield "Unique", f"one unfinished job for each {_by(options.unique_by)}"
     if options.concurrency is not None:
@@ -140,3 +142,40 @@ def _calls(job: JobSpec, params: JsonValue) -> tuple[tuple[str, str], ...]:
         f"  http://127.0.0.1:8000/_jobs/jobs/{job.class_name}"
     )
     return ("python", lay_out(python, 0, 0)), ("sh", curl)
+
+
+def cron_words(expression: str) -> str | None:
+    """Return when the expression fires, in words; None for an uncommon expression."""
+    minute, hour, day, month, weekday = expression.upper().split()
+    if (day, month) != ("*", "*"):
+        if re.fullmatch(r"\d+", day) and (month, weekday) == ("*", "*") and (at := _time(minute, hour)):
+            return f"on day {int(day)} of every month at {at}"
+        return None
+    if weekday == "*" and hour == "*":
+        step = re.fullmatch(r"\*/(\d+)", minute)
+        if minute == "*" or (step and step[1] == "1"):
+            return "every minute"
+        # A step that does not divide the hour starts again every hour.
+        if step and 60 % int(step[1]) == 0:
+            return f"every {int(step[1])} minutes"
+        return f"every hour, {int(minute)} minutes past" if re.fullmatch(r"\d+", minute) else None
+    at = _time(minute, hour)
+    if at is None:
+        return None
+    if weekday == "*":
+        return f"every day at {at}"
+    if weekday in ("1-5", "MON-FRI"):
+        return f"Monday to Friday at {at}"
+    name = _day(weekday)
+    return f"every {name} at {at}" if name else None
+
+
+def _time(minute: str, hour: str) -> str | None:
+    is_plain = re.fullmatch(r"\d+", minute) and re.fullmatch(r"\d+", hour)
+    return f"{int(hour):02}:{int(minute):02}" if is_plain else None
+
+
+def _day(weekday: str) -> str | None:
+    if weekday in _SHORT:
+        return _DAYS[_SHORT.index(weekday)]
+    return _DAYS[int(weekday)] if re.fullmatch("[0-7]", weekday) else None

@@ -1,15 +1,19 @@
-"""A schema in the words of a table: what type a value has, and what else has to be true of it."""
+"""A schema in words for a table: the type of a value, its constraints, and the properties in it."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import count
 
 from pydantic import JsonValue
 from server_jobs.contract.json_schema import DEFINITIONS, Schema
 
-from .shown_text import json_shown
-from .structure import Alternative, conjuncts, has_rows, listed, mapped, unions_of
+_UNIONS = ("anyOf", "oneOf")
 
+Alternative = tuple[int, JsonValue]
+"""One branch of a union, and its number among all branches of the schema."""
 ANY = "any value"
 
 _RANGES = (
@@ -20,7 +24,7 @@ _RANGES = (
 _BOUNDS = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<"}
 _PLURALS = {"character": "characters", "item": "items", "property": "properties"}
 _OTHERS = ("additionalProperties", "unevaluatedProperties")
-# What other columns, other rows or the words below say already.
+# Keywords that other columns, other rows or the functions below already show.
 _SAID = frozenset(
     {
         *("$defs", "$ref", "allOf", "anyOf", "const", "default", "dependentRequired", "deprecated", "description"),
@@ -32,15 +36,108 @@ _SAID = frozenset(
 _DEEPEST = 5
 
 
+def visible(text: str) -> str:
+    """Return the text with every non-printable character spelled out, except line breaks."""
+    if text.isprintable():
+        return text
+    return "".join(one if one.isprintable() or one == "\n" else _spelled(one) for one in text.expandtabs(4))
+
+
+def one_line(text: str) -> str:
+    """Return the text on one line."""
+    return " ".join(visible(text).split())
+
+
+def json_shown(value: JsonValue, indent: int | None = None) -> str:
+    """Return JSON text without invisible characters, which parses to the same value."""
+    text = json.dumps(value, ensure_ascii=False, indent=indent, allow_nan=False)
+    if text.isprintable():
+        return text
+    return "".join(one if one.isprintable() or one == "\n" else json.dumps(one)[1:-1] for one in text)
+
+
+def _spelled(character: str) -> str:
+    return character.encode("unicode_escape", "surrogatepass").decode()
+
+
+@dataclass(frozen=True, slots=True)
+class Property:
+    """One property of an object; `name` is a pattern between slashes if it has no name."""
+
+    name: str
+    schema: JsonValue
+    is_required: bool
+
+
+def conjuncts(schema: JsonValue | Schema) -> list[Schema]:
+    """Return the schemas that apply to a value at once: the schema itself, and the parts of its `allOf`."""
+    if not isinstance(schema, Mapping):
+        return []
+    if "allOf" not in schema:
+        return [schema]
+    return [schema, *(one for part in listed(schema, "allOf") for one in conjuncts(part))]
+
+
+def properties_of(schema: JsonValue | Schema) -> list[Property]:
+    """Return the properties that every value of the schema may have, each once."""
+    parts = conjuncts(schema)
+    needed = [name for part in parts for name in listed(part, "required")]
+    said: dict[str, list[JsonValue]] = {}
+    patterns: dict[str, list[JsonValue]] = {}
+    for part in parts:
+        for found, key in ((said, "properties"), (patterns, "patternProperties")):
+            for name, one in mapped(part, key).items():
+                found.setdefault(name, []).append(one)
+    named = [Property(name, _all_of(found), name in needed) for name, found in said.items()]
+    return named + [Property(f"/{name}/", _all_of(found), is_required=False) for name, found in patterns.items()]
+
+
+def places_in(schema: JsonValue | Schema) -> Iterator[tuple[str, JsonValue]]:
+    """Yield nested places with properties: `[]` items, `[0]` the first, `.*` values of a map, `(1)` an alternative."""
+    for part in conjuncts(schema):
+        yield from ((f"[{index}]", one) for index, one in enumerate(listed(part, "prefixItems")))
+        yield from (("[]", part[key]) for key in ("items", "unevaluatedItems") if key in part)
+        yield from ((".*", part[key]) for key in ("additionalProperties", "unevaluatedProperties") if key in part)
+    yield from ((f"({number})", branch) for _, branches in unions_of(schema) for number, branch in branches)
+
+
+def unions_of(schema: JsonValue | Schema) -> list[tuple[str, list[Alternative]]]:
+    """Return each `anyOf` and `oneOf` that applies to a value, with its branches."""
+    found = [(key, listed(part, key)) for part in conjuncts(schema) for key in _UNIONS if listed(part, key)]
+    number = count(1)
+    return [(key, [(next(number), branch) for branch in branches]) for key, branches in found]
+
+
+def has_rows(schema: JsonValue | Schema) -> bool:
+    """Return whether there is any property to show."""
+    return bool(properties_of(schema)) or any(has_rows(part) for _, part in places_in(schema))
+
+
+def listed(schema: Schema, key: str) -> list[JsonValue]:
+    """Return the list under a key; an empty one if there is none."""
+    found = schema.get(key)
+    return found if isinstance(found, list) else []
+
+
+def mapped(schema: Schema, key: str) -> dict[str, JsonValue]:
+    """Return the object under a key; an empty one if there is none."""
+    found = schema.get(key)
+    return found if isinstance(found, dict) else {}
+
+
+def _all_of(schemas: list[JsonValue]) -> JsonValue:
+    return schemas[0] if len(schemas) == 1 else {"allOf": schemas}
+
+
 def type_words(schema: JsonValue | Schema, definitions: Schema, level: int = 0) -> str:
-    """The type in words: a definition with properties by its name, an alternative that has rows with its number."""
+    """Return the type in words: a definition with properties by its name, an alternative with rows by its number."""
     if not isinstance(schema, Mapping):
         return "nothing" if schema is False else ANY
     words = [_own_words(part, definitions, level) for part in conjuncts(schema)]
     for _, branches in unions_of(schema):
         words.append(" or ".join(dict.fromkeys(_branch_words(one, definitions, level + 1) for one in branches)))
     said = [one for one in dict.fromkeys(words) if one != ANY]
-    # That it is an object goes without saying where something else says which one.
+    # "object" adds nothing if another part names the object.
     if len(said) > 1 and not any(mapped(part, "properties") for part in conjuncts(schema)):
         said = [one for one in said if one != "object"]
     if len(said) < 2:
@@ -49,7 +146,7 @@ def type_words(schema: JsonValue | Schema, definitions: Schema, level: int = 0) 
 
 
 def constraint_words(schema: JsonValue | Schema, definitions: Schema, seen: frozenset[str] = frozenset()) -> list[str]:
-    """What else has to be true, one phrase each; those of a definition without properties are among them."""
+    """Return the constraints, one phrase each. A definition without properties contributes its own."""
     parts = conjuncts(schema)
     known = {name for part in parts for name in mapped(part, "properties")}
     words = [word for part in parts for word in _constraints(part, known, definitions, seen)]
@@ -59,7 +156,7 @@ def constraint_words(schema: JsonValue | Schema, definitions: Schema, seen: froz
 
 
 def definition_of(schema: Schema, definitions: Schema) -> JsonValue:
-    """What a schema refers to; anything goes where it refers to nothing that is known."""
+    """Return the target of a reference; True if it is unknown."""
     return definitions.get(str(schema.get("$ref")).removeprefix(DEFINITIONS), True)
 
 
@@ -127,7 +224,7 @@ def _constraints(schema: Schema, known: set[str], definitions: Schema, seen: fro
 
 
 def _of_properties(schema: Schema, known: set[str], definitions: Schema, seen: frozenset[str]) -> Iterator[str]:
-    """What names an object has to have beside those that a row tells of, and what those are that it may have."""
+    """Yield required names without a row, and the constraints on other properties."""
     if unknown := [str(name) for name in listed(schema, "required") if name not in known]:
         yield f"needs {', '.join(unknown)}"
     for name, needed in mapped(schema, "dependentRequired").items():
@@ -142,12 +239,12 @@ def _of_properties(schema: Schema, known: set[str], definitions: Schema, seen: f
 
 
 def _is_map(schema: Schema, key: str = _OTHERS[0]) -> bool:
-    """Whether the type says already what the values are."""
+    """Return whether the type already describes the values."""
     return key == _OTHERS[0] and isinstance(schema.get(key), dict) and not mapped(schema, "properties")
 
 
 def _of_parts(schema: Schema, definitions: Schema, seen: frozenset[str]) -> Iterator[str]:
-    """What has to be true of what is inside."""
+    """Yield the constraints on parts of the value."""
     for index, part in enumerate(listed(schema, "prefixItems")):
         yield from (f"[{index}] {word}" for word in constraint_words(part, definitions, seen))
     for key in ("items", "unevaluatedItems"):

@@ -1,4 +1,4 @@
-"""The properties of params, of a result, or of a definition, as the rows of a table."""
+"""The properties of params, of a result, or of a definition, as table rows."""
 
 from __future__ import annotations
 
@@ -9,16 +9,28 @@ from pydantic import JsonValue
 from server_jobs.contract.json_schema import DEFINITIONS, Schema, definitions_of
 
 from ...ir.spec import JobSpec
-from .schema_words import ANY, constraint_words, definition_of, type_words
-from .shown_text import json_shown, one_line, visible
-from .structure import conjuncts, has_rows, listed, places_in, properties_of
+from .schema_words import (
+    ANY,
+    conjuncts,
+    constraint_words,
+    definition_of,
+    has_rows,
+    json_shown,
+    listed,
+    one_line,
+    places_in,
+    properties_of,
+    type_words,
+    visible,
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A property: `name` leads from the outside in, `.` between names.
+    """A property: `name` is its path from the outside in, with `.` between names.
 
-    `[]` stands behind a list, `*` for any other name, `/^x-/` for those that match, `(2)` for the second alternative.
+    `[]` stands for the items of a list, `*` for any other name, `/^x-/` for matching names, `(2)` for the second
+    alternative.
     """
 
     name: str
@@ -32,7 +44,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """The properties of something; `summary` is what is said of all of it at once, if there is anything to be said."""
+    """The properties of a schema; `summary` describes the whole schema, if there is anything to say."""
 
     title: str
     description: str
@@ -41,13 +53,13 @@ class Table:
 
 
 def tables_of(job: JobSpec) -> Iterator[Table]:
-    """Those of params and result, then of each definition that has properties.
+    """Yield the tables of params and result, then of each definition that has properties.
 
-    No title is the name of a job, or that of another table, so that each can be linked to.
+    Titles are unique and differ from job names, so that each can be a link target.
     """
     definitions = dict(sorted({**definitions_of(job.params), **definitions_of(job.result)}.items()))
     for kind, schema in (("Params", job.params), ("Result", job.result)):
-        # Their examples stand by themselves.
+        # Examples of params and result have their own section.
         shown = {key: value for key, value in schema.items() if key != "examples"}
         yield _table(f"{kind} of {job.class_name}", shown, definitions)
     for name, found in definitions.items():
@@ -63,7 +75,7 @@ def _table(title: str, schema: JsonValue | Schema, definitions: Schema) -> Table
 
 
 def _with_bases(schema: JsonValue | Schema, definitions: Schema, seen: frozenset[str]) -> JsonValue:
-    """The schema with that in it which it takes over from definitions."""
+    """Return the schema merged with the definitions that it extends."""
     if not isinstance(schema, Mapping):
         return schema
     reference, bases = schema.get("$ref"), listed(schema, "allOf")
@@ -98,14 +110,14 @@ def _below(path: str, step: str) -> str:
 
 
 def _description(schema: JsonValue | Schema, definitions: Schema) -> str:
-    """What it is called and what is said of it, by a definition if it says nothing itself."""
+    """Return the title and description of a schema, or else of its definition."""
     title = next(iter(_said("title", schema, definitions)), "")
     text = next(iter(_said("description", schema, definitions)), "")
     return ": ".join(visible(str(part)) for part in (title, text) if part)
 
 
 def _said(key: str, schema: JsonValue | Schema, definitions: Schema) -> list[JsonValue]:
-    """What a schema and its parts say under a key; then the definitions they refer to, if those have no table."""
+    """Return the values of a keyword in a schema and its parts; then in definitions without a table."""
     parts = conjuncts(schema)
     behind = [definition_of(part, definitions) for part in parts if "$ref" in part]
     parts += [found for found in behind if isinstance(found, dict) and not has_rows(found)]

@@ -1,1 +1,1 @@
-"""One TypeScript module for all jobs: their types, a client for the routes, and rows for the table."""
+"""One TypeScript module for all jobs: types, a client for the HTTP routes, and rows for the table."""

@@ -1,4 +1,4 @@
-"""Puts `jobs.ts` together: names for every type, the facts that a row needs, and the client around them."""
+"""Builds `jobs.ts`: names for every type, the facts for a row, and the client."""
 
 from __future__ import annotations
 
@@ -19,9 +19,8 @@ from server_jobs.stores import postgres_statements, statements
 
 from ...ir.spec import JobSpec
 from ...ir.typescript_keys import JobKeys, UnequalKeyError, keys_of
-from ...python.code import Code, header
+from ...python.code import Code, header, render
 from ...python.names import Names, pascal_case
-from ...python.template import render
 from .text import expression, literal, template_literal
 from .type_writer import TypeWriter
 
@@ -67,7 +66,7 @@ TAKEN = (
     ),
     *("TextDecoder", "TextDecoderStream", "TextEncoder", "TypeError", "Uint8Array", "AbortSignal", "Partial"),
 )
-"""What the rest of the module is made of, and needs of the language: no type of a job is called so."""
+"""Names that the rest of the module or the language uses. No type of a job may have them."""
 
 _RETIRED = "/** @deprecated The job is retired. */\n  "
 _PARAMETER = re.compile(r":([a-z_]+)")
@@ -75,7 +74,7 @@ _LOCK_TIMEOUT = re.compile(r"\n WHERE \(SELECT set_config\([^\n]*")
 
 
 def typescript_text(jobs: Sequence[JobSpec], schema: str | None = None) -> str:
-    """Return the module, which needs no other. `schema` is the PostgreSQL schema of the tables."""
+    """Return the module, which imports no other. `schema` is the PostgreSQL schema of the tables."""
     active = [job for job in jobs if not job.options.retired]
     types = _types_of(jobs)
     keys = {job.class_name: _keys(job) for job in active}
@@ -103,7 +102,7 @@ def typescript_text(jobs: Sequence[JobSpec], schema: str | None = None) -> str:
 
 
 def _types_of(jobs: Sequence[JobSpec]) -> dict[str, _JobTypes]:
-    """By class name. No definition of one job takes the name of another one's params or result."""
+    """Return the types by class name. A definition of one job never has the name of another job's params or result."""
     names = Names(TAKEN)
     types = {job.class_name: _JobTypes(job, names) for job in jobs}
     for one in types.values():
@@ -168,7 +167,7 @@ def _statements(schema: str | None) -> list[Code]:
     positions: list[JsonValue] = []
     sqlite = _PARAMETER.sub(lambda match: _mark(match[1], positions), statements.INSERT_ONE)
     names: list[JsonValue] = []
-    # How long it waits for a lock is for the application to say, whose transaction it is.
+    # The application owns the transaction, so it sets the lock timeout.
     unbounded = in_schema(_LOCK_TIMEOUT.sub("", postgres_statements.INSERT_ONE), schema)
     postgres = _PARAMETER.sub(lambda match: _number(match[1], names), unbounded)
     return [

@@ -1,4 +1,4 @@
-"""TypeScript text in which the words of a spec are never code: literals, names of properties, comments."""
+"""TypeScript literals, property names and comments, in which text of a spec is never code."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ _LARGEST = 2**53
 
 
 def literal(value: JsonValue) -> Code:
-    """The expression of a JSON value: in ASCII, so that nothing in it can end a string or a line."""
+    """Return a JSON value as an ASCII expression, in which nothing can end a string or a line."""
     return Code(json.dumps(value, allow_nan=False))
 
 
 def expression(value: JsonValue) -> Code:
-    """The same as a person would write it, names of properties without quotes where they need none."""
+    """Return a JSON value in common style, with quotes around property names only if needed."""
     match value:
         case list():
             return Code(f"[{', '.join(map(expression, value))}]")
@@ -32,14 +32,14 @@ def expression(value: JsonValue) -> Code:
 
 
 def template_literal(text: str) -> Code:
-    """Text over many lines, as it is. Raises `ValueError` for one that would not be that."""
+    """Return text over many lines, unchanged. Raises `ValueError` if it cannot be a template literal."""
     if "`" in text or "${" in text or "\\" in text:
         raise ValueError(f"{text!r} cannot stand in a template literal")
     return Code(f"`{text}`")
 
 
 def literal_type(value: JsonValue) -> str:
-    """The type of exactly that value, or the narrowest one that TypeScript has for it."""
+    """Return the type of exactly that value, or the narrowest type that TypeScript has for it."""
     match value:
         case bool() | None | str():
             return literal(value)
@@ -53,24 +53,24 @@ def literal_type(value: JsonValue) -> str:
 
 
 def member(name: str) -> str:
-    """The name of a property, in quotes where it needs them."""
+    """Return a property name, in quotes if it needs them."""
     return name if _PLAIN_NAME.fullmatch(name) else literal(name)
 
 
 def comment(lines: list[str], indent: str = "") -> str:
-    """A documentation comment of these paragraphs with the line break behind it; nothing where they say nothing."""
+    """Return a documentation comment of these paragraphs, with a line break at the end; nothing if they are empty."""
     plain = [line for paragraph in lines for line in paragraph.splitlines()]
     wrapped = [line for paragraph in plain for line in textwrap.wrap(_harmless(paragraph), _WIDTH - len(indent))]
     if not wrapped:
         return ""
-    # The compiler takes orders such as `@ts-ignore` from the last line of a comment.
+    # The compiler reads directives such as `@ts-ignore` from the last line of a comment.
     if len(wrapped) == 1 and "@" not in wrapped[0]:
         return f"{indent}/** {wrapped[0]} */\n"
     return "".join([f"{indent}/**\n", *(f"{indent} * {line}\n" for line in wrapped), f"{indent} */\n"])
 
 
 def _harmless(text: str) -> str:
-    """Text that cannot end a comment, and that shows what it holds."""
+    """Escape text so that it cannot end a comment and shows its invisible characters."""
     shown = "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text.expandtabs(2))
     return shown.replace("*/", "*\\/")
 

@@ -1,7 +1,7 @@
-"""The TypeScript type of a schema: whatever the schema allows fits the type, and little else.
+"""The TypeScript type of a schema. It accepts every valid value, and little more.
 
-What TypeScript cannot say (lengths, patterns, `not`, `if`) or what this does not know makes the type wider, at worst
-`unknown`: never narrower, and never an error.
+Keywords without a TypeScript equivalent (lengths, patterns, `not`, `if`) or unknown to this module make the type wider,
+at worst `unknown`; never narrower, and never an error.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _STEP = "  "
 
 
 def documentation(schema: JsonValue | Schema, about: Sequence[str] = ()) -> list[str]:
-    """What a comment says of a schema: its description (or else `about`), its default, whether it is deprecated."""
+    """Return the comment of a schema: its description (or else `about`), its default, and whether it is deprecated."""
     if not isinstance(schema, Mapping):
         return list(about)
     description = schema.get("description")
@@ -47,7 +47,7 @@ def documentation(schema: JsonValue | Schema, about: Sequence[str] = ()) -> list
 
 @dataclass(slots=True)
 class TypeWriter:
-    """Writes the types of one part of a job; `names` are those of its definitions."""
+    """Writes the types of one part of a job; `names` are the names of its definitions."""
 
     definitions: Schema
     names: Mapping[str, str]
@@ -58,23 +58,22 @@ class TypeWriter:
         self._endless = frozenset(name for name in self.definitions if self._reaches(name))
 
     def declare(self, name: str, schema: JsonValue | Schema, about: Sequence[str] = ()) -> str:
-        """The declaration of a type under a name."""
+        """Return the declaration of a type under a name."""
         return f"{comment(documentation(schema, about))}export type {name} = {self.of(schema)};\n"
 
     def declare_definitions(self) -> Iterator[str]:
-        """The declarations of all definitions, in their order."""
+        """Yield the declarations of all definitions, in their order."""
         for name, schema in self.definitions.items():
-            # Such a definition is nothing but itself; TypeScript would refuse it.
+            # TypeScript rejects a definition that consists only of itself.
             yield self.declare(self.names[name], True if name in self._endless else schema)
 
     def of(
         self, schema: JsonValue | Schema, indent: str = "", *, is_closed: bool = False, kinds: JsonValue = None
     ) -> str:
-        """The type of a schema, laid out for a line with that indentation.
+        """Return the type of a schema, formatted for a line with that indentation.
 
-        `is_closed` says that a schema around it, of the same value, refuses the properties that none of them declares,
-        and `kinds` which types one of them states: then each has to name its properties, whether it repeats those or
-        not.
+        `is_closed` says that an outer schema of the same value rejects properties that no schema declares. `kinds` are
+        the types that an outer schema states. In both cases the properties are written out.
         """
         if schema is False:
             return NEVER
@@ -93,7 +92,7 @@ class TypeWriter:
         return intersection(parts)
 
     def _own(self, schema: Schema, indent: str, is_closed: bool) -> str:
-        """What the keywords of the schema itself say, those apart that join other schemas."""
+        """Return the type of the schema's own keywords, except keywords that combine other schemas."""
         if "const" in schema:
             return literal_type(schema["const"])
         options = schema.get("enum")
@@ -135,7 +134,7 @@ class TypeWriter:
         conditional = [*self._conditional(schema)] if is_closed and "additionalProperties" not in schema else []
         types |= {name: UNKNOWN for part in conditional for name in _properties(part) if name not in types}
         undeclared = union([self.of(part, inside) for part in _undeclared(schema, is_closed, conditional)])
-        # What is needed here, and not declared, another schema of the same value may declare.
+        # A required property without a declaration here may be declared by another schema of the same value.
         elsewhere = undeclared if "additionalProperties" in schema or not is_closed else UNKNOWN
         types |= {name: elsewhere for name in needed if name not in types}
         lines: list[str] = []
@@ -143,14 +142,14 @@ class TypeWriter:
             lines.append(comment(documentation(members.get(name)), inside))
             lines.append(f"{inside}{member(name)}{'' if name in needed else '?'}: {type_};\n")
         if undeclared != NEVER:
-            others = union([undeclared, *_beside(types, needed)])
+            others = union([undeclared, *_index_types(types, needed)])
             lines.append(f"{inside}[key: string]: {others};\n")
         if lines:
             return f"{{\n{''.join(lines)}{indent}}}"
         return OBJECT if _is_part(schema, is_closed) else "Record<string, never>"
 
     def _conditional(self, schema: Schema) -> Iterator[Schema]:
-        """What only holds under a condition, which TypeScript cannot say, and all that then holds of the same value."""
+        """Yield schemas that apply only under a condition, which TypeScript cannot express, and their parts."""
         seen: set[str] = set()
         for branch in _conditional_branches(schema):
             yield from self._in_place(branch, seen)
@@ -168,7 +167,7 @@ class TypeWriter:
             yield from self._in_place(branch, seen)
 
     def _kinds(self, schema: JsonValue | Schema) -> JsonValue:
-        """The types that a schema states, or one that always holds beside it."""
+        """Return the types that a schema states, or the types of a schema that always applies to the same value."""
         if not isinstance(schema, Mapping):
             return None
         if "type" in schema:
@@ -176,21 +175,21 @@ class TypeWriter:
         reference, parts = schema.get("$ref"), schema.get("allOf")
         name = reference.removeprefix(DEFINITIONS) if isinstance(reference, str) else None
         target = None if name in self._endless or name is None else self.definitions.get(name)
-        beside = [target, *(parts if isinstance(parts, list) else ())]
-        return next((kinds for part in beside if (kinds := self._kinds(part))), None)
+        applied = [target, *(parts if isinstance(parts, list) else ())]
+        return next((kinds for part in applied if (kinds := self._kinds(part))), None)
 
     def _referenced(self, schema: Schema, indent: str, is_closed: bool, kinds: JsonValue) -> str:
         reference = schema.get("$ref")
         if not isinstance(reference, str):
             return UNKNOWN
         name = reference.removeprefix(DEFINITIONS)
-        # By itself it takes any property; here it does not, and that has no name.
+        # The definition alone allows any property. Inside a closed object it does not, so it is written out.
         if is_closed and name not in self._endless and self._is_open(name):
             return self.of(self.definitions[name], indent, is_closed=True, kinds=kinds)
         return self.names.get(name, UNKNOWN)
 
     def _is_open(self, name: str) -> bool:
-        """Whether a definition leaves it to others which properties there are beside its own."""
+        """Return whether a definition leaves undeclared properties to other schemas of the same object."""
         if name not in self._open:
             self._open[name] = False
             self._open[name] = self._leaves_open(self.definitions.get(name, False))
@@ -209,7 +208,7 @@ class TypeWriter:
         return any(map(self._leaves_open, _branches(schema)))
 
     def _reaches(self, start: str) -> bool:
-        """Whether a definition is made of itself, with no property and no element between."""
+        """Return whether a definition contains itself with no property or element in between."""
         seen: set[str] = set()
         pending = [start]
         while pending:
@@ -223,24 +222,24 @@ class TypeWriter:
 
 
 def union(types: Sequence[str]) -> str:
-    """Any of these types."""
+    """Return a union of these types."""
     return _joined(types, " | ", swallows=UNKNOWN, vanishes=NEVER)
 
 
 def intersection(types: Sequence[str]) -> str:
-    """All of these types at once; that it is an object need not be said of what is one anyway."""
+    """Return an intersection of these types, without `object` applied a type that implies it."""
     said = [type_ for type_ in types if type_ not in (OBJECT, UNKNOWN)]
     types = said if said or OBJECT not in types else [OBJECT]
     return _joined(types, " & ", swallows=NEVER, vanishes=UNKNOWN)
 
 
 def array_of(type_: str) -> str:
-    """A list of any length."""
+    """Return the type of a list of any length."""
     return f"{_single(type_)}[]"
 
 
 class _Joined(str):
-    """Types with a sign between them: in brackets where other signs around would tear them apart."""
+    """Types joined by an operator, in parentheses where another operator would bind first."""
 
     __slots__ = ()
 
@@ -268,10 +267,10 @@ def _undeclared(schema: Schema, is_closed: bool, conditional: Sequence[Schema]) 
     if additional is None:
         unevaluated = schema.get("unevaluatedProperties", not is_closed)
         if unevaluated is False:
-            # In TypeScript a type for names by pattern also limits the names that other parts of the object declare.
+            # A TypeScript type for names by pattern also limits properties that other parts of the object declare.
             additional = any(map(_takes_any_name, conditional)) or (bool(patterns) and _is_part(schema, is_closed))
         else:
-            # Other schemas of the same value declare names that are unknown here.
+            # Other schemas of the same value may declare further names.
             additional = unevaluated if _APPLICATORS.isdisjoint(schema) else True
     return [*(patterns.values() if isinstance(patterns, dict) else ()), additional]
 
@@ -287,8 +286,8 @@ def _properties(schema: Schema) -> Iterable[str]:
     return properties if isinstance(properties, dict) else ()
 
 
-def _beside(types: Mapping[str, str], needed: Mapping[str, None]) -> list[str]:
-    """In TypeScript, what is said of all keys holds for the declared ones as well."""
+def _index_types(types: Mapping[str, str], needed: Mapping[str, None]) -> list[str]:
+    """Return the types that declared properties need, because an index signature applies to them too."""
     return [*types.values(), *(["undefined"] if any(name not in needed for name in types) else [])]
 
 

@@ -1,5 +1,4 @@
-"""What JSON Schema says about JSON values, decided exactly: for all that the types of a model cannot hold.
+"""Validation of JSON values against JSON Schema, for the keywords that model types cannot express.
 
-Plain Python, the same in a Worker as anywhere; only regular expressions are matched by the engine that pydantic brings.
-`checker` is the way in.
+Plain Python that runs in a Worker too; pydantic's engine matches regular expressions. Start reading at `checker`.
 """

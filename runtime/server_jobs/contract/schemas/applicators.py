@@ -1,4 +1,4 @@
-"""The keywords that apply other schemas: to the value itself, or to its parts."""
+"""The keywords that apply other schemas to the value or to its parts."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def _ref(compiler: Compiler, reference: object, schema: Mapping[str, object], ba
 
     def check(value: object, path: Path, seen: Seen | None, run: Run) -> bool:
         if not target:
-            # Only now: a definition may refer to itself.
+            # Compile at the first call, because a definition may refer to itself.
             target.append(compiler.compile(*compiler.resolve(reference, base)))
         run.enter()
         run.count()
@@ -46,7 +46,7 @@ def _any_of(compiler: Compiler, branches: object, schema: Mapping[str, object], 
 
     def check(value: object, path: Path, seen: Seen | None, run: Run) -> bool:
         run.count(len(checks))
-        # Every branch that fits may have evaluated something.
+        # Run every branch: each one that fits may have evaluated properties or items.
         fitting = any if seen is None else _any_after_all
         return fitting(fits(each, value, path, seen, run) for each in checks) or run.fail(
             path, f"fits none of the {len(checks)} branches of anyOf"
@@ -68,7 +68,7 @@ def _one_of(compiler: Compiler, branches: object, schema: Mapping[str, object], 
         if len(fitting) == 1:
             return True
         if fitting:
-            return run.fail(path, f"fits the branches {fitting[0]} and {fitting[1]} of oneOf, where it must fit one")
+            return run.fail(path, f"fits the branches {fitting[0]} and {fitting[1]} of oneOf, but must fit exactly one")
         return run.fail(path, f"fits none of the {len(checks)} branches of oneOf")
 
     return check if checks else _anything
@@ -78,7 +78,7 @@ def _not(compiler: Compiler, inner: object, schema: Mapping[str, object], base: 
     refused = compiler.compile(inner, base)
 
     def check(value: object, path: Path, seen: Seen | None, run: Run) -> bool:
-        # What stands in `not` has evaluated nothing, but must itself be able to ask.
+        # `not` passes no evaluated parts on. Its own `unevaluated…` keywords keep a record.
         return not fits(refused, value, path, None, run) or run.fail(path, "fits the schema that `not` rules out")
 
     return check
@@ -237,7 +237,7 @@ def _content_schema(compiler: Compiler, inner: object, schema: Mapping[str, obje
             content = read_content(value, encoding)
         except ValueError:
             return True
-        return fits(each, content, path, None, run) or run.fail(path, "holds JSON that does not fit contentSchema")
+        return fits(each, content, path, None, run) or run.fail(path, "contains JSON that does not fit contentSchema")
 
     return check
 
@@ -309,10 +309,10 @@ MAKERS: Mapping[str, Maker] = {
     "dependentSchemas": _dependent_schemas,
     "contentSchema": _content_schema,
 }
-"""Makes the check of each keyword, those first that look at the parts of the value itself."""
+"""One function per keyword that makes its check. Keywords that look into the value come first."""
 
 LAST: Mapping[str, Maker] = {
     "unevaluatedProperties": _unevaluated_properties,
     "unevaluatedItems": _unevaluated_items,
 }
-"""Those that need to know what all the others have evaluated."""
+"""The keywords that run after all others, because they depend on the evaluated properties and items."""

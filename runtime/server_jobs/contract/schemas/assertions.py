@@ -1,4 +1,4 @@
-"""The keywords that look at one value: its type, its limits, its text."""
+"""The keywords that check one value: its type, its limits, its text."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from .content import content_check
+from .json_equality import as_written, is_finite, key_of, kind_of, multiple_of
 from .patterns import PatternError, matcher, size_of
 from .run import Check, Path, Run, Seen
 from .text_formats import FORMATS
-from .values import as_written, is_finite, key_of, kind_of, multiple_of
 
 if TYPE_CHECKING:
     from .checker import Compiler, Maker
@@ -26,7 +26,7 @@ _WORDS = {
     "object": "an object",
 }
 _SHOWN = 20
-# About what is read of a text, and of it times the size of a pattern, in the time of one step.
+# Work per step: characters read, and characters times pattern size. Both take about the time of one step.
 _TEXT_PER_STEP = 100
 _MATCHING_PER_STEP = 1_000
 
@@ -34,7 +34,7 @@ Test = Callable[[Any], bool]
 
 
 def counted_matcher(pattern: str) -> Callable[[str, Run], bool]:
-    """As `matcher`, counting the steps of each text: long texts and large patterns take many. Raises `PatternError`."""
+    """Like `matcher`, but count steps by text length and pattern size. Raises `PatternError`."""
     matches, size = matcher(pattern), size_of(pattern)
 
     def check(text: str, run: Run) -> bool:
@@ -106,7 +106,7 @@ def _multiple_of(compiler: Compiler, divisor: object, schema: Mapping[str, objec
 
 def _count(kind: type, of: str, things: str, words: str, misses: Callable[[int, int], bool]) -> Maker:
     def make(compiler: Compiler, limit: object, schema: Mapping[str, object], base: str) -> Check:
-        # `2.0` is a whole number too.
+        # `2.0` counts as a whole number too.
         if not isinstance(limit, int | float) or isinstance(limit, bool):
             return _anything
         number = int(limit)
@@ -183,8 +183,7 @@ def _required(compiler: Compiler, stated: object, schema: Mapping[str, object], 
 def _dependent_required(compiler: Compiler, stated: object, schema: Mapping[str, object], base: str) -> Check:
     stated = stated if isinstance(stated, dict) else {}
     needs = [
-        (key, _names(names), f", which it must have beside {json.dumps(key, ensure_ascii=False)}")
-        for key, names in stated.items()
+        (key, _names(names), f", which {json.dumps(key, ensure_ascii=False)} requires") for key, names in stated.items()
     ]
 
     def check(value: object, path: Path, seen: Seen | None, run: Run) -> bool:
@@ -196,7 +195,7 @@ def _dependent_required(compiler: Compiler, stated: object, schema: Mapping[str,
 
 
 def has_all(value: Mapping[str, object], names: list[str], path: Path, run: Run, why: str = "") -> bool:
-    """Whether an object has all of these properties."""
+    """Return whether an object has all of these properties."""
     missing = [name for name in names if name not in value]
     for name in missing:
         run.fail(path, f"lacks the property {json.dumps(name, ensure_ascii=False)}{why}")
@@ -238,4 +237,4 @@ MAKERS: Mapping[str, Maker] = {
     "required": _required,
     "dependentRequired": _dependent_required,
 }
-"""Makes the check of each keyword, those first that cost least."""
+"""One function per keyword that makes its check. The cheapest come first."""

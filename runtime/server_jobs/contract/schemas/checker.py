@@ -1,4 +1,4 @@
-"""A schema made ready once, and values held against it."""
+"""Compile a schema once and validate values against it."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ Maker = Callable[["Compiler", object, Mapping[str, object], str], Check]
 
 
 class SchemaError(ValueError):
-    """A schema refers to what it does not hold."""
+    """A `$ref` in the schema leads nowhere."""
 
 
 class Resolve(Protocol):
-    """Finds what a `$ref` that stands in `base` leads to, and what the references in there are relative to."""
+    """Find the target of a `$ref` found in `base`, and the new base for references inside the target."""
 
     def __call__(self, reference: str, base: str) -> tuple[object, str]: ...
 
 
 class Checker:
-    """Decides whether JSON values fit one schema of draft 2020-12.
+    """Validates JSON values against one schema of draft 2020-12.
 
-    `schema` holds all that it refers to; or `resolve` finds it. Keywords that are unknown, or set to what they cannot
-    be, mean nothing. Formats and `contentEncoding` are enforced.
+    `schema` contains the targets of its references, or `resolve` finds them. Unknown keywords and keywords with an
+    invalid value are ignored. `format` and `contentEncoding` are enforced.
     """
 
     def __init__(
@@ -39,11 +39,11 @@ class Checker:
         self._check = Compiler(resolve or _Within(schema)).compile(schema, base)
 
     def fits(self, value: object) -> bool:
-        """Whether a JSON value fits. Raises `CheckTooLongError`."""
+        """Return whether a JSON value is valid. Raises `CheckTooLongError`."""
         return self._checked(value, Run(self._most_steps))
 
     def violations(self, value: object) -> list[Violation]:
-        """Why a JSON value does not fit, everything at once; nothing if it does. Raises `CheckTooLongError`."""
+        """Return every violation; the list is empty for a valid value. Raises `CheckTooLongError`."""
         run = Run(self._most_steps, report=[])
         return [] if self._checked(value, run) else list(run.report or ())
 
@@ -56,7 +56,7 @@ class Checker:
 
 @dataclass(slots=True)
 class Compiler:
-    """Makes checks of schemas, each schema once: a recursive one becomes a check that leads back to itself."""
+    """Compiles each schema once, so that a recursive schema becomes a check that calls itself."""
 
     resolve: Resolve
     _made: dict[tuple[int, str], tuple[object, Check]] = field(
@@ -64,12 +64,12 @@ class Compiler:
     )
 
     def compile(self, schema: object, base: str) -> Check:
-        """The check of a schema whose references are relative to `base`."""
+        """Return the check of a schema whose references are relative to `base`."""
         if not isinstance(schema, Mapping):
             return _nothing if schema is False else _anything
         key = (id(schema), base)
         if key not in self._made:
-            # Kept together with the schema, so that no other can get its identity.
+            # Keep the schema alive, so that no other object gets the same id.
             self._made[key] = (schema, self._of_keywords(schema, base))
         return self._made[key][1]
 
@@ -106,7 +106,7 @@ def _all_of(checks: tuple[Check, ...]) -> Check:
 def _with_unevaluated(check: Check, last: tuple[Check, ...]) -> Check:
     def with_unevaluated(value: object, path: Path, seen: Seen | None, run: Run) -> bool:
         own = Seen()
-        # All of it is known only when everything else has been checked.
+        # The record of evaluated parts is complete only after every other keyword ran.
         if not check(value, path, own, run):
             return False
         result = all([each(value, path, own, run) for each in last])

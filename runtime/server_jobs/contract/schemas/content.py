@@ -1,4 +1,4 @@
-"""Text that stands for something else: base64, and JSON in a string."""
+"""Encoded text: base64, and JSON in a string."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 from base64 import b64decode
 from collections.abc import Callable
 
-# RFC 4648, section 4: with its padding, on one line.
+# RFC 4648, section 4: with padding, on one line.
 _BASE64 = re.compile(r"(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?")
 
 ENCODINGS = ("base64",)
@@ -15,7 +15,10 @@ MEDIA_TYPES = ("application/json",)
 
 
 def content_check(encoding: object, media_type: object) -> tuple[Callable[[str], bool] | None, str]:
-    """Whether a text is what the two keywords say, and that in words; None where they say nothing."""
+    """Return a check for `contentEncoding` and `contentMediaType`, and its description.
+
+    The check is None if the keywords restrict nothing.
+    """
     match encoding, media_type:
         case "base64", "application/json":
             return _is_json_in_base64, "JSON in base64"
@@ -28,12 +31,12 @@ def content_check(encoding: object, media_type: object) -> tuple[Callable[[str],
 
 
 def is_base64(text: str) -> bool:
-    """Base64 of RFC 4648, section 4, with its padding and nothing else, not even a line break."""
+    """Return whether a text is base64 of RFC 4648, section 4: padded, without line breaks."""
     return _BASE64.fullmatch(text) is not None
 
 
 def read_content(text: str, encoding: object) -> object:
-    """The JSON value that a text holds. Raises `ValueError` when it holds none."""
+    """Decode the JSON value in a text. Raises `ValueError` if the text contains none."""
     if encoding == "base64" and not is_base64(text):
         raise ValueError("not base64")
     try:

@@ -14,7 +14,7 @@ _DURATION = re.compile(
 
 
 def is_date(text: str) -> bool:
-    """A full-date of RFC 3339, from year 1 to 9999."""
+    """Return whether a text is a full-date of RFC 3339, from year 1 to 9999."""
     try:
         return _DATE.fullmatch(text) is not None and bool(date.fromisoformat(text))
     except ValueError:
@@ -22,12 +22,15 @@ def is_date(text: str) -> bool:
 
 
 def is_date_time(text: str) -> bool:
-    """A date-time of RFC 3339, from year 1 to 9999: with an offset, a leap second only at 23:59:60 UTC."""
+    """Return whether a text is a date-time of RFC 3339, from year 1 to 9999.
+
+    It needs an offset. A leap second is valid at 23:59:60 UTC only.
+    """
     return text[10:11] in ("T", "t") and is_date(text[:10]) and is_time(text[11:])
 
 
 def is_time(text: str) -> bool:
-    """A full-time of RFC 3339: with an offset; a leap second only at 23:59:60 UTC."""
+    """Return whether a text is a full-time of RFC 3339. A leap second is valid at 23:59:60 UTC only."""
     match = _TIME.fullmatch(text)
     if match is None:
         return False
@@ -40,5 +43,8 @@ def is_time(text: str) -> bool:
 
 
 def is_duration(text: str) -> bool:
-    """A duration of RFC 3339, appendix A: `P1DT12H`, `PT30S`, `P2W`; whole numbers, no unit left out in between."""
+    """Return whether a text is a duration of RFC 3339, appendix A: `P1DT12H`, `PT30S`, `P2W`.
+
+    Numbers are whole. Units between the first and the last cannot be omitted.
+    """
     return _DURATION.fullmatch(text) is not None

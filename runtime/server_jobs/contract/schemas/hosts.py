@@ -1,4 +1,4 @@
-"""Names of hosts and mailboxes, and addresses."""
+"""Formats of host names, e-mail addresses and IP addresses."""
 
 from __future__ import annotations
 
@@ -16,7 +16,10 @@ _LOCAL_PART = re.compile(rf'{_ATOM}(?:\.{_ATOM})*|"(?:[ !#-\[\]-~]|\\[ -~])*"')
 
 
 def is_email(text: str) -> bool:
-    """A mailbox of RFC 5321 in ASCII: dot-atom or quoted string, `@`, a host name or an address in brackets."""
+    """Return whether a text is a mailbox of RFC 5321 in ASCII.
+
+    The local part is a dot-atom or a quoted string; the domain is a host name or an address in brackets.
+    """
     local_part, _, domain = text.rpartition("@")
     if not _LOCAL_PART.fullmatch(local_part) or len(local_part) > 64 or len(text) > 254:
         return False
@@ -24,7 +27,10 @@ def is_email(text: str) -> bool:
 
 
 def is_international_email(text: str) -> bool:
-    """A mailbox of RFC 6531: as `is_email`, with any character outside ASCII, the domain in any normal form."""
+    """Return whether a text is a mailbox of RFC 6531.
+
+    Like `is_email`, with any character outside ASCII. The domain may have any normal form.
+    """
     local_part, _, domain = text.rpartition("@")
     if not _wide_local_part().fullmatch(local_part) or len(local_part.encode("utf-8", "replace")) > 64:
         return False
@@ -32,12 +38,18 @@ def is_international_email(text: str) -> bool:
 
 
 def is_hostname(text: str) -> bool:
-    """A host name of RFC 1123: labels of letters, digits and inner hyphens; what `xn--` stands for must be valid."""
+    """Return whether a text is a host name of RFC 1123: labels of letters, digits and inner hyphens.
+
+    A label that starts with `xn--` must encode a valid international label.
+    """
     return len(text) <= 253 and all(map(_is_label, text.split(".")))
 
 
 def is_international_hostname(text: str, *, is_normalized: bool = True) -> bool:
-    """A host name of RFC 5890: each label one of `is_hostname`, or one of IDNA 2008 that is not too long in ASCII."""
+    """Return whether a text is a host name of RFC 5890.
+
+    Each label is one of `is_hostname`, or a label of IDNA 2008 whose ASCII form is short enough.
+    """
     labels = _DOTS.split(text)
     ascii_labels = [label if label.isascii() else f"xn--{_punycode(label)}" for label in labels]
     if len(".".join(ascii_labels)) > 253 or any(not 1 <= len(label) <= 63 for label in ascii_labels):
@@ -52,7 +64,7 @@ def is_international_hostname(text: str, *, is_normalized: bool = True) -> bool:
 
 
 def is_ipv4(text: str) -> bool:
-    """Four decimal numbers without leading zeros."""
+    """Return whether a text is four decimal numbers without leading zeros."""
     try:
         IPv4Address(text)
     except AddressValueError:
@@ -61,7 +73,7 @@ def is_ipv4(text: str) -> bool:
 
 
 def is_ipv6(text: str) -> bool:
-    """An address of RFC 4291 without a zone."""
+    """Return whether a text is an address of RFC 4291 without a zone."""
     try:
         return IPv6Address(text).scope_id is None
     except AddressValueError:
@@ -70,7 +82,7 @@ def is_ipv6(text: str) -> bool:
 
 @cache
 def _wide_local_part() -> re.Pattern[str]:
-    """RFC 6532 adds every character outside ASCII."""
+    """Return the pattern of a local part. RFC 6532 adds every character outside ASCII."""
     atom = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~\u0080-\U0010ffff-]+"
     return re.compile(rf'{atom}(?:\.{atom})*|"(?:[ !#-\[\]-~\u0080-\U0010ffff]|\\[ -~])*"')
 

@@ -1,4 +1,4 @@
-"""Labels of international host names: IDNA 2008 (RFC 5891 to 5893) by the tables that Python brings."""
+"""Labels of international host names: IDNA 2008 (RFC 5891 to 5893), with Python's Unicode tables."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from functools import cache
 
 _LETTERS = frozenset({"Ll", "Lu", "Lo", "Lm", "Mn", "Mc", "Nd"})
-# RFC 5892, section 2.6: what the rules of the categories would decide otherwise.
+# RFC 5892, section 2.6: exceptions to the rules of the categories.
 _VALID = frozenset("\u00df\u03c2\u06fd\u06fe\u0f0b\u3007")
 _INVALID = frozenset("\u0640\u07fa\u302e\u302f\u3031\u3032\u3033\u3034\u3035\u303b")
 _OLD_HANGUL = re.compile("[\u1100-\u11ff\ua960-\ua97f\ud7b0-\ud7ff]")
@@ -19,10 +19,10 @@ _EXTENDED_DIGITS = frozenset(map(chr, range(0x6F0, 0x6FA)))
 
 
 def is_international_label(label: str, *, is_normalized: bool = True) -> bool:
-    """Whether a label that is not all ASCII may be registered: its characters, their neighbours, its direction.
+    """Return whether a label with non-ASCII characters may be registered.
 
-    A zero width non-joiner between letters that join is known for Arabic only. With `is_normalized=False`, other normal
-    forms than NFC pass.
+    Checks the characters, their neighbours and the direction of the text. A zero width non-joiner between joining
+    letters passes for Arabic only. With `is_normalized=False`, normal forms other than NFC pass too.
     """
     normal = unicodedata.normalize("NFC", label)
     if (is_normalized and normal != label) or label.startswith("-") or label.endswith("-") or label[2:4] == "--":
@@ -49,7 +49,7 @@ def _is_allowed(label: str, index: int) -> bool:
 
 
 def _has_one_direction(label: str) -> bool:
-    """The Bidi rule of RFC 5893, for a label that may stand in any name."""
+    """Apply the Bidi rule of RFC 5893 for a label that may stand in any name."""
     kinds = [unicodedata.bidirectional(character) for character in label]
     if not {"R", "AL", "AN"} & set(kinds):
         return True
@@ -107,7 +107,7 @@ def _transparent(label: str) -> str:
 
 @cache
 def _joining() -> tuple[frozenset[str], frozenset[str]]:
-    """The Arabic letters that join to the next, and those that join to the one before, by their written forms."""
+    """Return the Arabic letters that join to the next letter, and the letters that join to the one before."""
     forms: dict[str, set[str]] = {"<initial>": set(), "<final>": set()}
     for code in range(0xFB50, 0xFEFD):
         kind, *letters = unicodedata.decomposition(chr(code)).split() or [""]

@@ -1,8 +1,8 @@
-"""Regular expressions of specs (ECMA-262) as the engine behind the models reads them (Rust's `regex`).
+r"""Translation of regular expressions from ECMA-262 (specs) to Rust's `regex` (models).
 
-Both agree on most of the syntax. Where they read the same text in two ways it is written out (`\\d` means ASCII digits
-in a spec and every digit of Unicode in Rust), or refused with what to write instead. Look-around and backreferences do
-not exist in Rust; in exchange no pattern can take more than linear time.
+The two agree on most of the syntax. Where the meaning differs, the translation spells it out: `\d` means ASCII digits
+in a spec but every Unicode digit in Rust. Ambiguous syntax is rejected with a replacement. Rust has no look-around and
+no backreferences; in exchange, matching takes linear time.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _LITERAL_ESCAPES = frozenset("^$\\.*+?()[]{}|/-") | frozenset("tnvfr")
 
 
 class PatternError(ValueError):
-    """A pattern that a model cannot enforce; the message says why and what to write."""
+    """A pattern that a model cannot enforce; the message gives the reason and a replacement."""
 
 
 class LargePatternError(PatternError):
@@ -45,7 +45,11 @@ class LargePatternError(PatternError):
 
 @cache
 def translate(pattern: str) -> str:
-    """The pattern in Rust's words, the same text wherever both mean the same. Raises `PatternError`."""
+    r"""Return the pattern in Rust's syntax. Raises `PatternError`.
+
+    >>> translate(r"^\d{5}$")
+    '^[0-9]{5}$'
+    """
     if len(pattern) > _MOST_CHARACTERS:
         raise LargePatternError(f"is too large: it has more than {_MOST_CHARACTERS:,} characters")
     translated = "".join(_Translator(pattern).parts())
@@ -61,7 +65,7 @@ def translate(pattern: str) -> str:
 
 @cache
 def size_of(pattern: str) -> int:
-    """About what a pattern costs, counted repetitions written out. Raises `PatternError`."""
+    """Return the estimated cost of a pattern, with counted repetitions expanded. Raises `PatternError`."""
     if len(pattern) > _MOST_CHARACTERS:
         return MAX_SIZE + 1
     translator = _Translator(pattern)
@@ -70,12 +74,12 @@ def size_of(pattern: str) -> int:
 
 
 def matches(translated: str, text: str) -> bool:
-    """Whether the text has a part that matches, decided by the engine that the models use."""
+    """Return whether the pattern matches anywhere in the text, by the engine of the models."""
     return _compiled(translated).isinstance_python(text)
 
 
 def matcher(pattern: str) -> Callable[[str], bool]:
-    """Tells whether a text has a part that matches a pattern of a spec. Raises `PatternError`."""
+    """Return a function that searches a text for a pattern of a spec. Raises `PatternError`."""
     return _compiled(translate(pattern)).isinstance_python
 
 
@@ -85,7 +89,7 @@ def _compiled(translated: str) -> SchemaValidator:
 
 
 class _Translator:
-    """One pass over a pattern. `size` estimates what the compiled pattern costs, counted repetitions written out."""
+    """Translates a pattern in one pass. `size` estimates the compiled size, with counted repetitions expanded."""
 
     def __init__(self, pattern: str) -> None:
         self._pattern = pattern
@@ -126,7 +130,7 @@ class _Translator:
         if token["group"]:
             self._sizes.append(0)
         elif token["quantifier"]:
-            # Only so many digits of a count are read: a larger one is too large whatever it is.
+            # Read only a few digits: a longer count is too large anyway.
             counts = (int(digits[:_MOST_DIGITS]) for digits in re.findall("[1-9][0-9]*", text))
             self._sizes[-1] += self._last_size * min(max(counts, default=1), MAX_SIZE)
         else:
@@ -170,7 +174,7 @@ class _Translator:
                 self._last_size, self._sizes[-1] = self._last_size + extra, self._sizes[-1] + extra
                 yield self._escape(token.group(), in_class=True)
                 continue
-            # One character at a time: groups and quantifiers mean nothing in a class.
+            # Read a class by character, because groups and quantifiers mean nothing inside.
             self._at = token.start() + 1
             character = token.group()[0]
             yield f"\\{character}" if character in "[&~^" else character

@@ -1,4 +1,4 @@
-"""The syntax of regular expressions in ECMA-262 (with the flag `u`), for the format `regex`: whether a text is one."""
+"""The format `regex`: the syntax of regular expressions in ECMA-262 with the flag `u`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _DEEPEST = 100
 
 
 def is_regex(text: str) -> bool:
-    """Whether a text is a regular expression of ECMA-262, read as with the flag `u`."""
+    """Return whether a text is a regular expression of ECMA-262 with the flag `u`."""
     try:
         return _Syntax(text).is_valid()
     except (_SyntaxError, RecursionError):
@@ -97,12 +97,12 @@ class _Syntax:
             if self._text.startswith("-", self._at) and self._text[self._at + 1 : self._at + 2] not in ("]", ""):
                 self._at += 1
                 high = self._member()
-                # A range of a class such as `\d` means nothing; one that runs backwards neither.
+                # A range with a class such as `\d` as its end is invalid, and so is a reversed range.
                 if low is None or high is None or low > high:
                     raise _SyntaxError
 
     def _member(self) -> int | None:
-        """The code of the next character in a class; None if it is a class itself."""
+        """Return the code of the next character in a class; None if it is a class itself."""
         match = self._take(_ESCAPE) or self._take(_IN_CLASS)
         if match is None:
             raise _SyntaxError

@@ -1,4 +1,4 @@
-"""Every `format` that is enforced, with its check."""
+"""Every enforced `format`, with its check."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ _RELATIVE_POINTER = re.compile(rf"(?:0|[1-9][0-9]*)(?:#|{_POINTER})")
 
 
 def is_uuid(text: str) -> bool:
-    """Five groups of hexadecimal digits with hyphens."""
+    """Return whether a text is five groups of hexadecimal digits with hyphens."""
     return _UUID.fullmatch(text) is not None
 
 
 def is_json_pointer(text: str) -> bool:
-    """A pointer of RFC 6901 as a string, not as part of a URI."""
+    """Return whether a text is a pointer of RFC 6901 as a string, not as part of a URI."""
     return _JSON_POINTER.fullmatch(text) is not None
 
 
 def is_relative_json_pointer(text: str) -> bool:
-    """A relative JSON pointer: how far up, then `#` or where down."""
+    """Return whether a text is a relative JSON pointer: a number of levels up, then `#` or a pointer down."""
     return _RELATIVE_POINTER.fullmatch(text) is not None
 
 

@@ -1,4 +1,4 @@
-"""What may stand in `\\p{…}` of a regular expression, by ECMA-262; other engines know more, under looser names."""
+r"""Names allowed in `\p{…}` by ECMA-262. Other engines accept more and looser names."""
 
 from __future__ import annotations
 
@@ -38,9 +38,9 @@ _SCRIPT = re.compile(r"[A-Z][a-z]+(?:_[A-Z][a-z]+)*|SignWriting|Nko|Phags_Pa")
 
 
 def property_problem(text: str) -> str | None:
-    """Why what stands in the braces is no property of ECMA-262, and what may be meant; None if it is one, or a script.
+    r"""Return why a name in `\p{…}` is unknown to ECMA-262, with a suggestion; None if it is known.
 
-    The names of scripts are left to the engine, which knows them all; only their form is looked at.
+    Names of scripts pass if they are well-formed. The engine checks them.
     """
     name, equals, value = text.partition("=")
     if not equals:

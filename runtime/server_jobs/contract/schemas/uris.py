@@ -17,40 +17,40 @@ _FUTURE_ADDRESS = re.compile(r"[vV][0-9A-Fa-f]+\.[A-Za-z0-9._~!$&'()*+,;=:-]+")
 
 
 def is_uri(text: str) -> bool:
-    """An absolute URI of RFC 3986: with a scheme, in ASCII."""
+    """Return whether a text is an absolute URI of RFC 3986: with a scheme, in ASCII."""
     return _fits(_reference(_ASCII), text, needs_scheme=True)
 
 
 def is_uri_reference(text: str) -> bool:
-    """A URI, or a reference relative to one, of RFC 3986."""
+    """Return whether a text is a URI or a relative reference of RFC 3986."""
     return _fits(_reference(_ASCII), text, needs_scheme=False)
 
 
 def is_iri(text: str) -> bool:
-    """An absolute IRI of RFC 3987: a URI with characters outside ASCII."""
+    """Return whether a text is an absolute IRI of RFC 3987: a URI with characters outside ASCII."""
     return _fits(_reference(_ASCII + _UCS, _PRIVATE), text, needs_scheme=True)
 
 
 def is_iri_reference(text: str) -> bool:
-    """An IRI, or a reference relative to one, of RFC 3987."""
+    """Return whether a text is an IRI or a relative reference of RFC 3987."""
     return _fits(_reference(_ASCII + _UCS, _PRIVATE), text, needs_scheme=False)
 
 
 def is_uri_template(text: str) -> bool:
-    """A template of RFC 6570, of any level."""
+    """Return whether a text is a template of RFC 6570, of any level."""
     return _template().fullmatch(text) is not None
 
 
-# Compiled when they are first used: the tables of Unicode make them large, and a Worker starts often.
+# Compiled at the first use: the Unicode tables make them large, and a Worker starts often.
 @cache
 def _reference(characters: str, in_query: str = "") -> re.Pattern[str]:
-    """RFC 3986, appendix A, with these characters wherever any but the reserved ones may stand."""
+    """Return the pattern of RFC 3986, appendix A, with extra characters wherever unreserved characters may stand."""
     one = rf"(?:[{characters}]|%[0-9A-Fa-f]{{2}})"
     segment = rf"(?:[{characters}:@]|%[0-9A-Fa-f]{{2}})"
     more = rf"(?:[{characters}{in_query}:@/?]|%[0-9A-Fa-f]{{2}})*"
     host = rf"(?:\[(?P<literal>[^\[\]]*)\]|{one}*)"
     authority = rf"//(?:(?:{one}|:)*@)?{host}(?::[0-9]*)?(?:/{segment}*)*"
-    # Without a scheme, the first segment of a relative path has no colon.
+    # The first segment of a relative path without a scheme contains no colon.
     path = rf"(?:{authority}|/(?:{segment}+(?:/{segment}*)*)?|(?(scheme){segment}+|(?:{one}|@)+)(?:/{segment}*)*|)"
     scheme = r"(?:(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*):)?"
     return re.compile(rf"{scheme}{path}(?:\?{more})?(?:\#{more.replace(in_query, '')})?")

@@ -11,7 +11,7 @@ from types import ModuleType
 from typing import Protocol, cast
 
 from ...domain.clock import SQLITE_NOW
-from ...domain.interfaces import Row, Statement, Value
+from ...domain.interfaces import Row, Statement, Value, Wake
 from ...errors import DatabaseError, SchemaMissingError, ValueTooLargeError
 from ..numbered_parameters import numbered
 from ..query_check import check_queries
@@ -52,9 +52,6 @@ class D1Database:
 
     name = "d1"
     now = f"(SELECT {SQLITE_NOW})"  # evaluated once per statement instead of once per row
-    packs_rows = False
-    opens_once = False  # every invocation opens it, and D1 charges for reads
-    watches_for_jobs = False
 
     def __init__(self, binding: D1Binding) -> None:
         self._binding: D1Binding = getattr(binding, "_binding", binding)
@@ -67,7 +64,7 @@ class D1Database:
     async def close(self) -> None:
         """Do nothing."""
 
-    def watch(self, wake: Callable[[], None]) -> Callable[[], None]:
+    def watch(self, wake: Wake) -> Callable[[], None]:
         del wake
         return lambda: None
 

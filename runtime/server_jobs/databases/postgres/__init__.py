@@ -7,6 +7,6 @@ how statements reach a server        `database`, `pool`, `connection`
 which plans and types asyncpg uses   `driver`
 which server is the primary          `servers`, `watchdog`, `network`
 the options of a URL                 `url`, `url_options`
-the PostgreSQL schema of the tables  `schema`
+the PostgreSQL schema of the tables  `search_path`
 ===================================  =====================================
 """

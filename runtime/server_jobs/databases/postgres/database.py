@@ -13,13 +13,13 @@ import random
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 
 from ...domain.clock import POSTGRES_NOW
-from ...domain.interfaces import Row
+from ...domain.interfaces import Row, Wake
 from ...errors import DatabaseError
 from .connection import Call
 from .errors import LostStatementError, PooledStatementError, RepeatableError
 from .hints import NOTIFY, Announcer, Listener
 from .pool import Pool
-from .schema import CallsInSchema
+from .search_path import CallsInSchema
 from .servers import Servers
 from .url import parse_postgres_url
 
@@ -41,9 +41,6 @@ class PostgresDatabase:
 
     name = "postgresql"
     now = POSTGRES_NOW
-    packs_rows = False
-    opens_once = True
-    watches_for_jobs = True
 
     def __init__(self, url: str, *, schema: str | None = None, max_connections: int = 4) -> None:
         self._servers = Servers(parse_postgres_url(url))
@@ -97,7 +94,7 @@ class PostgresDatabase:
                 pass
         return await work(await self._here())
 
-    def watch(self, wake: Callable[[], None]) -> Callable[[], None]:
+    def watch(self, wake: Wake) -> Callable[[], None]:
         return self._listener.watch(wake)
 
     def announce(self) -> None:

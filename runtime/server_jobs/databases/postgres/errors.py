@@ -6,7 +6,13 @@ import ssl
 
 import asyncpg
 
-from ...errors import DatabaseError, DatabaseUnreachableError, RowLockedError, SchemaMissingError
+from ...errors import (
+    DatabaseError,
+    DatabaseUnreachableError,
+    PrivilegeMissingError,
+    RowLockedError,
+    SchemaMissingError,
+)
 
 
 class RepeatableError(DatabaseError):
@@ -51,6 +57,8 @@ def call_error(error: Exception, place: str) -> Exception:
             return LostStatementError(f"an idle connection to {place} had ended")  # the driver had not noticed
         case asyncpg.UndefinedTableError() | asyncpg.UndefinedColumnError():
             return SchemaMissingError(f"{place}: {text_of(error)}")
+        case asyncpg.InsufficientPrivilegeError():
+            return PrivilegeMissingError(f"{place}: {text_of(error)}")
         case TimeoutError() if error.errno is None:
             return DatabaseUnreachableError(f"{place} did not answer in time; the connection was dropped")
         case _ if _is_silence(error) or _is_refusal(error) or _is_loss(error):

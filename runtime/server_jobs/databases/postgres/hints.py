@@ -11,7 +11,7 @@ import logging
 import random
 from collections.abc import Awaitable, Callable
 
-from ...domain.interfaces import POSTGRES_CHANNEL, Statement
+from ...domain.interfaces import POSTGRES_CHANNEL, Statement, Wake
 from ...errors import DatabaseError
 from .driver import DriverConnection
 from .servers import Servers
@@ -71,11 +71,11 @@ class Listener:
     def __init__(self, servers: Servers) -> None:
         self._servers = servers
         self._connection: DriverConnection | None = None
-        self._wakes: list[Callable[[], None]] = []
+        self._wakes: list[Wake] = []
         self._task: asyncio.Task[None] | None = None
         self._pause = FIRST_PAUSE
 
-    def watch(self, wake: Callable[[], None]) -> Callable[[], None]:
+    def watch(self, wake: Wake) -> Callable[[], None]:
         """As in `Database`."""
         self._wakes.append(wake)
         if not _goes_on(self._task):
@@ -138,7 +138,7 @@ class Listener:
 
     def _wake(self) -> None:
         for wake in tuple(self._wakes):
-            wake()
+            wake(is_for_jobs=True)
 
 
 def _goes_on(task: asyncio.Task[None] | None) -> bool:

@@ -52,11 +52,11 @@ class Network:
     """The running event loop for one connection of the driver.
 
     The driver resolves a host by itself, tries its addresses within one time limit, sets no socket options, and may
-    send the request to cancel a statement to another address. Here it connects to the one address it is given.
+    send the request to cancel a statement to another address. Here it connects to the one given address.
 
-    The driver also closes what it gives up in good order, which with TLS takes an answer of the server: until that
-    comes, or for half a minute, the socket stays open, and one that outlives its event loop is never closed. Here all
-    that was opened can be dropped at once.
+    The driver closes connections in the normal way, which with TLS waits for an answer of the server. Until then, or
+    for half a minute, the socket stays open, and a socket that outlives its event loop is never closed. Here all
+    sockets can be dropped at once.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop, address: Address, options: TcpOptions) -> None:
@@ -77,7 +77,7 @@ class Network:
         *,
         ssl: SSLContext | None = None,
     ) -> tuple[asyncio.BaseTransport, asyncio.BaseProtocol]:
-        """Connect to the address, whatever the host resolves to now. Called by the driver."""
+        """Connect to the fixed address, even if the host resolves to another one now. The driver calls it."""
         if self._address.socket_address is None:
             made = await self._loop.create_connection(protocol_factory, host, port, ssl=ssl)
             self._note(made[0], None)
@@ -108,20 +108,20 @@ class Network:
         return made
 
     def settle(self) -> None:
-        """The connection has come about: it is the last one that was opened. Drop the attempts before it."""
+        """Note that the last opened connection is the one in use. Drop the attempts before it."""
         if self._opened:
             self._own = self._opened.pop()
             self.drop()
             self._opened.append(self._own)
 
     def drop(self) -> None:
-        """Close all that was opened, without a word to the server."""
+        """Close everything that was opened, without notice to the server."""
         for transport, _ in self._opened:
             transport.abort()
         self._opened.clear()
 
     def unsent(self) -> int:
-        """Return how many bytes the other end has not acknowledged yet, as far as this system tells."""
+        """Return how many bytes the other end has not acknowledged yet, if the system reports it."""
         if self._own is None:
             return 0
         transport, endpoint = self._own
@@ -135,14 +135,14 @@ class Network:
 
 
 def _silence(protocol: asyncio.BaseProtocol) -> None:
-    """Let nobody complain that the answer to a request for TLS, which the driver never got to see, is not awaited."""
+    """Ignore the missing answer to a request for TLS, of which asyncio would warn."""
     answer = getattr(protocol, "on_data", None)
     if isinstance(answer, asyncio.Future):
         answer.cancel()
 
 
 def set_options(endpoint: socket.socket, options: TcpOptions) -> None:
-    """Let the kernel notice a peer that is gone, where the system has these options."""
+    """Let the kernel notice a dead peer, if the system has these options."""
     endpoint.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, options.keepalives)
     values = {
         "TCP_KEEPIDLE": options.keepalives_idle,
@@ -157,15 +157,15 @@ def set_options(endpoint: socket.socket, options: TcpOptions) -> None:
 
 
 def _unacknowledged(endpoint: socket.socket) -> int:
-    """What the kernel holds of sent bytes; zero where it does not say."""
+    """Return how many sent bytes the kernel still keeps; zero if it does not report it."""
     if sys.platform != "linux":
         return 0
     import fcntl
     import termios
 
-    held = bytearray(4)
+    count = bytearray(4)
     try:
-        fcntl.ioctl(endpoint.fileno(), termios.TIOCOUTQ, held)
+        fcntl.ioctl(endpoint.fileno(), termios.TIOCOUTQ, count)
     except OSError:
         return 0
-    return int.from_bytes(held, sys.byteorder)
+    return int.from_bytes(count, sys.byteorder)

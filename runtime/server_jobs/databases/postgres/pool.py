@@ -68,7 +68,7 @@ class Pool:
                 self._put_back(connection)
                 raise
             except BaseException:  # cancelled, perhaps in the middle of an answer
-                if self._is_closed:  # nobody waits for a clean end, and the event loop may end next
+                if self._is_closed:  # there is no need for a clean end, and the event loop may end next
                     connection.terminate()
                 else:  # the driver asks the server to stop
                     self._finish_in(slot, partial(_close, connection))
@@ -138,10 +138,10 @@ class Pool:
 
     def _finish_in(self, slot: AsyncExitStack, work: Callable[[], Awaitable[None]]) -> None:
         """Finish a cancelled call in the background. Its slot stays taken until then."""
-        held = slot.pop_all()
+        entered = slot.pop_all()
 
         async def finish() -> None:
-            async with held:
+            async with entered:
                 await work()
 
         self._finishing.add(task := asyncio.create_task(finish(), name="server-jobs-finish"))
@@ -171,5 +171,5 @@ async def _close(connection: PostgresConnection) -> None:
         await connection.driver.close(timeout=_CLOSE_SECONDS)
     except BaseException as error:
         connection.terminate()
-        if not isinstance(error, Exception):  # cancelled: nobody waits for the end
+        if not isinstance(error, Exception):  # cancelled: there is no need to wait for the end
             raise

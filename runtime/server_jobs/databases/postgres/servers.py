@@ -15,14 +15,14 @@ _PREFERENCES: dict[str, tuple[str, ...]] = {"prefer-standby": ("standby", "any")
 
 
 STAGGER = 1.0
-"""How long an address may be silent before the next one is tried beside it."""
+"""Seconds that an address may be silent before the next one is tried in parallel."""
 
 
 class Servers:
-    """Connects to the first server that answers and is of the kind that the URL asks for.
+    """Connects to the first server that answers and has the role that the URL requires.
 
-    Each address has a time limit of its own. The address that worked last comes first, and silent ones come last, so
-    that a host that is gone delays one connection only.
+    Each address has its own time limit. The address that worked last comes first, and silent ones come last, so that a
+    dead host delays only one connection.
     """
 
     def __init__(self, url: PostgresUrl) -> None:
@@ -32,7 +32,7 @@ class Servers:
 
     @property
     def place(self) -> str:
-        """Where the database is, for messages."""
+        """Return the place of the database, for messages."""
         return self.url.place
 
     async def connect(self) -> Session:
@@ -46,7 +46,7 @@ class Servers:
         raise self._summary(failures)
 
     async def connect_again(self, address: Address, seconds: float) -> Session:
-        """Connect to the server of a connection that does not answer, whatever kind it is now."""
+        """Connect to the server of a connection that does not answer, in any role."""
         return await open_session(self.url, address, "any", seconds)
 
     def note_silent(self, address: Address) -> None:
@@ -58,7 +58,7 @@ class Servers:
     async def _first_of(
         self, addresses: Sequence[Address], attrs: str | None, failures: list[DatabaseError]
     ) -> Session | None:
-        """The first connection that comes about; None if there is none, and the reasons are among the failures."""
+        """Return the first connection that succeeds; None if none does, with the reasons added to the failures."""
         rest = list(addresses)
         pending: set[asyncio.Task[Session]] = set()
         try:
@@ -92,7 +92,7 @@ class Servers:
         return _PREFERENCES.get(attrs or "", (attrs,))
 
     async def _addresses(self) -> tuple[list[Address], list[DatabaseError]]:
-        """Every address in the order in which to try them, and the failures of the resolver."""
+        """Return every address in the order in which to try them, and the failures of the resolver."""
         if not self.url.hosts:
             return [Address(None)], []
         answers = await asyncio.gather(*map(self._resolved, self.url.hosts))
@@ -122,7 +122,7 @@ class Servers:
 
 
 def _result(task: asyncio.Task[Session], failures: list[DatabaseError]) -> Session | None:
-    """The connection, or None after a failure, which is added to the others. Raises every other error."""
+    """Return the connection, or None after a failure, which is added to the others. Raises every other error."""
     try:
         return task.result()
     except DatabaseError as error:
@@ -131,9 +131,9 @@ def _result(task: asyncio.Task[Session], failures: list[DatabaseError]) -> Sessi
 
 
 async def _give_up(connecting: set[asyncio.Task[Session]]) -> None:
-    """Stop connecting to these addresses, and drop the connections that came about nevertheless."""
+    """Stop connecting to these addresses, and drop connections that succeed anyway."""
     for task in connecting:
-        task.add_done_callback(_drop)  # even if nobody waits here until then
+        task.add_done_callback(_drop)  # even if no caller waits until then
         task.cancel()
     if connecting:
         await asyncio.wait(connecting)

@@ -92,8 +92,8 @@ class PostgresUrl:
 def parse_postgres_url(url: str) -> PostgresUrl:
     """Return the parts of a URL.
 
-    Raises `InvalidOptionError` for a URL that cannot be read, and for an option that is unknown or cannot be honoured;
-    the message says what to write instead.
+    Raises `InvalidOptionError` for a URL that cannot be parsed, and for an option that is unknown or not supported; the
+    message has the correct form.
     """
     reader = _Reader(url)
     user, _, password = reader.login.partition(":")
@@ -109,7 +109,7 @@ def parse_postgres_url(url: str) -> PostgresUrl:
 
 
 class _Reader:
-    """Splits one URL. `urllib` refuses several hosts with ports, and IPv6 addresses behind others."""
+    """Splits one URL. `urllib` rejects several hosts with ports, and IPv6 addresses after others."""
 
     def __init__(self, url: str) -> None:
         self._url = url
@@ -124,14 +124,14 @@ class _Reader:
         self.options = self._merged(pairs)
 
     def refused(self, problem: str) -> InvalidOptionError:
-        """The error for a URL that can be read but not honoured."""
+        """Return the error for a URL that can be parsed but is not supported."""
         return InvalidOptionError(f"the database URL {without_password(self._url)!r} {problem}")
 
     def _unreadable(self, problem: str) -> InvalidOptionError:
         return self.refused(f"cannot be read: {problem}")
 
     def _merged(self, pairs: Sequence[tuple[str, str]]) -> Mapping[str, str]:
-        """The options by the names of libpq; `host` and `port` may be repeated, as SQLAlchemy writes several hosts."""
+        """Return the options by libpq's names; `host` and `port` may repeat, as SQLAlchemy writes several hosts."""
         options: dict[str, str] = {}
         for given, value in pairs:
             name = "dbname" if given == "database" else given
@@ -142,7 +142,7 @@ class _Reader:
         return options
 
     def hosts(self) -> tuple[Host, ...]:
-        """The hosts and their ports, wherever they are written."""
+        """Return the hosts and their ports, from all places where a URL may have them."""
         in_options = self.options["host"].split(",") if "host" in self.options else []
         if self._before_the_path and in_options:
             raise self.refused("names hosts before the path and in `host=`; write them in one place")
@@ -169,7 +169,7 @@ class _Reader:
         return ["localhost"] if "port" in self.options else []
 
     def _place(self, host: str) -> tuple[str, str]:
-        """The name and the port of `name:port`, `[::1]:port` or `/directory`."""
+        """Return the name and the port of `name:port`, `[::1]:port` or `/directory`."""
         if host.startswith("/") or _is_ipv6(host):
             return host, ""
         if not host.startswith("["):
@@ -185,7 +185,7 @@ class _Reader:
     def _port(self, text: str) -> int:
         if text.isascii() and text.isdigit() and 0 < int(text) < 65536:
             return int(text)
-        # Not shown: with a `/` in the password, a part of that is taken for a port.
+        # Not shown: with a `/` in the password, a part of the password would look like a port.
         raise self._unreadable(
             "a port is no number from 1 to 65535; write %40, %3A and %2F for @, : and / in a user name or a password"
         )

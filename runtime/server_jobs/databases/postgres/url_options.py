@@ -6,12 +6,12 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from ...domain.suggestions import near
+from ...domain.suggestions import closest
 from ...errors import InvalidOptionError
 
 PLACES = frozenset({"host", "port", "user", "password", "dbname"})
 SERVER_SETTINGS = frozenset({"search_path", "timezone"})
-"""Settings that asyncpg sends by their names, and libpq as a part of `options`."""
+"""Settings that asyncpg sends by name, and libpq as a part of `options`."""
 
 _OF_ASYNCPG = frozenset(
     {
@@ -28,7 +28,7 @@ _NUMBERS = {
     "keepalives_count": (1, 100),
     "tcp_user_timeout": (100, 7_200_000),
 }
-"""What these options may be. Time is in seconds, that of `tcp_user_timeout` in milliseconds."""
+"""The allowed numbers of these options, in seconds; `tcp_user_timeout` is in milliseconds."""
 _CHOICES = {
     "target_session_attrs": ("any", "read-write", "read-only", "primary", "standby", "prefer-standby"),
     "sslmode": ("disable", "allow", "prefer", "require", "verify-ca", "verify-full"),
@@ -45,7 +45,7 @@ Refused = Callable[[str], InvalidOptionError]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TcpOptions:
-    """When the kernel gives up a connection whose other end is gone: after about 10 s by default."""
+    """When the kernel gives up a connection to a dead peer: after about 10 s by default."""
 
     keepalives: int = 1
     keepalives_idle: int = 5
@@ -70,7 +70,7 @@ class PostgresOptions:
         return self.connect_timeout or (CONNECT_SECONDS_OF_SEVERAL if several_hosts else CONNECT_SECONDS)
 
     def session_attrs(self, *, several_hosts: bool) -> str | None:
-        """Return the kind of server to connect to: of several hosts the one that takes writes."""
+        """Return the kind of server to connect to: if there are several hosts, the one that accepts writes."""
         return self.target_session_attrs or ("read-write" if several_hosts else None)
 
     def of_libpq(self, *, several_hosts: bool) -> dict[str, str]:
@@ -91,11 +91,11 @@ class PostgresOptions:
 
 
 def checked_options(given: Mapping[str, str], refused: Refused) -> PostgresOptions:
-    """Return the options of a URL besides hosts and login. Raises what `refused` makes of a problem."""
+    """Return the options of a URL except hosts and login. Calls `refused` with a problem, and raises the result."""
     options = dict(given)
     for name in options:
         if name not in _KNOWN:
-            meant = near(name, _KNOWN)
+            meant = closest(name, _KNOWN)
             hint = f"did you mean {meant[0]!r}?" if meant else f"there are {', '.join(sorted(_KNOWN))}"
             raise refused(f"has the unknown option {name!r}; {hint}")
     _translate_ssl(options, refused)
@@ -116,7 +116,7 @@ def checked_options(given: Mapping[str, str], refused: Refused) -> PostgresOptio
 
 
 def _translate_ssl(options: dict[str, str], refused: Refused) -> None:
-    """`ssl` is another driver's name for `sslmode`; libpq takes `ssl=true` for `sslmode=require`."""
+    """Translate `ssl`, another driver's name for `sslmode`; libpq reads `ssl=true` as `sslmode=require`."""
     if "ssl" not in options:
         return
     mode = options.pop("ssl")

@@ -1,7 +1,7 @@
-"""Connections that no longer answer: found by asking the server, on another connection, whether it works on the call.
+"""Find connections that no longer answer, by asking the server on another connection whether it works on the call.
 
-TCP notices a host that is gone, but neither a process that was stopped nor a proxy that forwards nothing. A time limit
-alone would end calls that are slow for a good reason.
+TCP notices a dead host, but not a stopped process or a proxy that forwards nothing. A time limit alone would also end
+calls that are slow for a good reason.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ from .network import Address
 from .servers import Servers
 
 LOOK_AFTER = 1.5
-"""How long a statement may take before somebody asks whether the server is alive."""
+"""Seconds that a statement may take before the watchdog checks the server."""
 
 LOOK_SECONDS = 3.0
-"""How long the server may take to answer that question."""
+"""Seconds that the server may take to answer that check."""
 
 STUCK_AFTER = 4.0
-"""How long the server may be idle while we wait: a proxy may still hold the rest of a large statement."""
+"""Seconds that the server may be idle while the call waits: a proxy may still have the rest of a large statement."""
 
 _INTERVAL = 0.5
 
-# A backend that is idle while we wait has sent its answer, or never got the statement.
+# A backend that is idle during a call has sent its answer, or never received the statement.
 _BACKENDS = """
 SELECT pg_backend_pid() AS me, pid, state LIKE 'idle%' AS is_idle FROM (SELECT 1) AS one
   LEFT JOIN pg_stat_activity ON usename = current_user AND pid = ANY (CAST(CAST($1 AS text) AS int[]))
@@ -36,9 +36,9 @@ SELECT pg_backend_pid() AS me, pid, state LIKE 'idle%' AS is_idle FROM (SELECT 1
 
 
 class Watchdog:
-    """Ends connections whose server is gone, so that their calls fail within seconds.
+    """Ends connections whose server is dead, so that their calls fail within seconds.
 
-    Costs nothing but a timer while calls are answered in time.
+    While calls are answered in time, it costs only a timer.
     """
 
     def __init__(self, servers: Servers) -> None:
@@ -80,7 +80,7 @@ class Watchdog:
                 self._looking = self._loop.create_task(self._look(late), name="server-jobs-look")
 
     def _waiting(self, since: float) -> Iterator[PostgresConnection]:
-        """The connections with a statement that was sent at that time or earlier."""
+        """Yield the connections whose statement was sent at that time or earlier."""
         return (one for one in self._busy if one.waits_since is not None and one.waits_since <= since)
 
     async def _look(self, late: list[PostgresConnection]) -> None:
@@ -98,7 +98,7 @@ class Watchdog:
             self._end_all(address, began)
             return
         except DatabaseError:
-            return  # the server answers, although it lets us in no more
+            return  # the server answers, although it accepts no more connections
         try:
             async with asyncio.timeout(LOOK_SECONDS):
                 idle, gone = await _backends(session, connections)
@@ -109,7 +109,7 @@ class Watchdog:
             session.driver.terminate()
         for one in gone:
             if one.waits_since == sent[one]:
-                one.give_up("the server knows nothing of it any more")
+                one.give_up("the server no longer knows it")
         for one in idle:
             if one.waits_since == sent[one] and self._is_stuck(one):
                 one.give_up("the server is idle, and its answer does not arrive")
@@ -122,7 +122,7 @@ class Watchdog:
                 one.give_up(f"the server has not answered for {self._loop.time() - (one.waits_since or began):.0f} s")
 
     def _is_stuck(self, connection: PostgresConnection) -> bool:
-        """Whether the backend has been idle for long, with the same number of bytes of the statement still to send."""
+        """Return whether the backend has been idle for long, with the same number of bytes still to send."""
         if connection.waits_since is None:
             return False
         now, state = self._loop.time(), (connection.waits_since, connection.session.network.unsent())
@@ -135,7 +135,7 @@ class Watchdog:
 async def _backends(
     session: Session, connections: list[PostgresConnection]
 ) -> tuple[list[PostgresConnection], list[PostgresConnection]]:
-    """The connections whose backend is idle, and those without a backend. A pooler hides them: none of either."""
+    """Return the connections with an idle backend, and those without a backend. A pooler hides all backends."""
     by_pid = {connection.driver.get_server_pid(): connection for connection in connections}
     try:
         rows = await session.driver.fetch(_BACKENDS, f"{{{','.join(map(str, by_pid))}}}")

@@ -1,8 +1,9 @@
-"""One connection to a SQLite file: reads, and groups of writes with one commit."""
+"""One connection to a SQLite file: reads, groups of writes with one commit, and the file itself."""
 
 from __future__ import annotations
 
 import operator
+import os
 import random
 import sqlite3
 import time
@@ -10,11 +11,11 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import repeat
+from pathlib import Path
 
 from ...domain.interfaces import Row, Statement, Value
 from ...errors import DatabaseError
 from .errors import REFUSALS, is_busy, locked, not_opened, refused
-from .file import OpenFile, create_private_file
 
 Call = tuple[Statement, Mapping[str, Value]]
 Rows = Sequence[Sequence[Row]]
@@ -23,6 +24,8 @@ Rows = Sequence[Sequence[Row]]
 _LARGEST_IDLE_WAL = 64 * 1024 * 1024
 _PAUSE = (0.0005, 0.004)
 _KEPT_MEMORY = 16 * 1024 * 1024
+
+_Identity = tuple[int, int]
 
 
 @dataclass(slots=True, eq=False)
@@ -61,7 +64,6 @@ class SqliteConnection:
         deadline = time.monotonic() + patience
         while True:
             try:
-                create_private_file(self.path)
                 self._connect()
                 return self.data_version()
             except sqlite3.Error as error:
@@ -224,3 +226,54 @@ def _keep_memory() -> None:
 def pause() -> float:
     """Return a short random pause before a retry, so that all waiting processes get a turn."""
     return random.uniform(*_PAUSE)  # noqa: S311  spreads load only
+
+
+class OpenFile:
+    """The open files of a connection: the database and its WAL.
+
+    If one of them is deleted or replaced, SQLite continues to write to the old file, which is lost.
+    """
+
+    def __init__(self, path: str) -> None:
+        self._path = str(Path(path).absolute())
+        self._database = _identity(self._path)
+        self._wal = _identity(f"{self._path}-wal")
+
+    def check(self) -> None:
+        """Raise `DatabaseError` if the database or its WAL is no longer the file that was opened."""
+        _check(self._path, self._database)
+        self._wal = _check(f"{self._path}-wal", self._wal)
+
+    def check_reopening(self) -> None:
+        """Raise `DatabaseError` if the file is missing, or is a new file next to the WAL of the old one.
+
+        SQLite would create a missing file, and would write the old WAL into a new one.
+        """
+        found = _identity(self._path)
+        if found is None:
+            raise _lost(self._path, "deleted")
+        if found != self._database and self._wal is not None and self._wal == _identity(f"{self._path}-wal"):
+            raise _lost(self._path, "replaced by another file")
+
+
+def _check(path: str, opened: _Identity | None) -> _Identity | None:
+    found = _identity(path)
+    if opened is not None and found != opened:
+        raise _lost(path, "deleted" if found is None else "replaced by another file")
+    return found
+
+
+def _identity(path: str) -> _Identity | None:
+    try:
+        found = os.stat(path)  # noqa: PTH116  once per transaction
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def _lost(path: str, change: str) -> DatabaseError:
+    return DatabaseError(
+        f"the SQLite file {path} was {change} while it was in use, and nothing was stored; stop all processes that use "
+        "the database, put the right file in its place without the -wal and -shm of another (or create one with "
+        "`server-jobs migrate`), and start again"
+    )

@@ -18,10 +18,11 @@ from datetime import timedelta
 from pathlib import Path
 
 from ...domain.clock import SQLITE_NOW
-from ...errors import DatabaseError
+from ...domain.interfaces import Wake
+from ...errors import DatabaseError, SchemaMissingError
 from .connection import Call, Rows
-from .file_watcher import watch_file
 from .thread import SqliteThread
+from .watcher import watch_file
 
 OLDEST_SQLITE = (3, 38)  # the first version with the operator `->>`
 WAL_RESET_FIXED = (3, 51, 3)
@@ -37,8 +38,6 @@ class SqliteDatabase:
 
     name = "sqlite"
     now = f"(SELECT {SQLITE_NOW})"  # evaluated once per statement instead of once per row
-    packs_rows = True  # each row needs the GIL, which the event loop seldom releases
-    opens_once = True
 
     def __init__(
         self, path: str | Path, *, busy_timeout: timedelta = timedelta(seconds=30), only_reads: bool = False
@@ -50,19 +49,18 @@ class SqliteDatabase:
         self._process = 0
         self._ends: set[Callable[[], None]] = set()
 
-    @property
-    def watches_for_jobs(self) -> bool:
-        """Like `Database.watches_for_jobs`, judged by the results of recent wakes."""
-        return self._thread is not None and self._thread.looks.are_of_use
-
     async def open(self) -> None:
-        """Like `Database.open`. Raises `DatabaseError` for a SQLite library older than 3.38."""
+        """Like `Database.open`, for an existing file.
+
+        Raises `SchemaMissingError` if there is no file, and `DatabaseError` for a SQLite library older than 3.38.
+        """
         if sqlite3.sqlite_version_info < OLDEST_SQLITE:
             raise DatabaseError(
                 f"SQLite {sqlite3.sqlite_version} is too old: 3.38 or newer is needed; "
                 "use a Python that is linked against a newer one"
             )
         if self._thread is None:
+            self.check_file()
             self._thread = thread = SqliteThread(self.path, patience=self._busy_timeout, only_reads=self._only_reads)
             self._process = os.getpid()
             try:
@@ -72,6 +70,11 @@ class SqliteDatabase:
                 raise
             self._stop_when_forgotten = weakref.finalize(self, thread.stop)
             self._stop_when_forgotten.atexit = False  # not needed at the end of the program
+
+    def check_file(self) -> None:
+        """Raise `SchemaMissingError` if there is no file. `server-jobs migrate` creates it."""
+        if self.path != ":memory:" and not Path(self.path).exists():
+            raise SchemaMissingError(f"there is no SQLite database {Path(self.path).absolute()}")
 
     async def close(self) -> None:
         """Like `Database.close`. Concurrent and repeated calls are allowed."""
@@ -86,7 +89,7 @@ class SqliteDatabase:
         """Like `Database.run`. Waiting calls share a commit; each one is applied completely or not at all."""
         return await self._opened().run(calls, look)
 
-    def watch(self, wake: Callable[[], None]) -> Callable[[], None]:
+    def watch(self, wake: Wake) -> Callable[[], None]:
         """Like `Database.watch`, usually within 2 ms of a commit of another connection.
 
         Own commits do not wake. There are at most 500 wakes per second, and at most 50 if the wakes lead to no write
@@ -97,9 +100,12 @@ class SqliteDatabase:
             return lambda: None
         loop = asyncio.get_running_loop()
 
+        def wake_here() -> None:
+            wake(is_for_jobs=thread.looks.are_of_use)
+
         def changed() -> None:
             with suppress(RuntimeError):  # the loop is closed
-                loop.call_soon_threadsafe(wake)
+                loop.call_soon_threadsafe(wake_here)
 
         def written() -> float:
             thread.file_written()

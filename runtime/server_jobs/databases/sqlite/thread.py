@@ -8,19 +8,55 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from threading import Lock, Thread
+from threading import TIMEOUT_MAX, Lock, Thread
+from typing import Generic, TypeVar
 
 from ...errors import DatabaseError
 from .connection import Call, Rows, SqliteConnection, Work, pause
 from .errors import is_busy, locked
-from .inbox import Inbox
-from .wal_watcher import CommitChecks
+from .watcher import CommitChecks
 
 # A commit costs as much as dozens of small writes, but a large group makes other processes wait for the lock.
 LARGEST_GROUP = 200
+
+T = TypeVar("T")
+
+
+class Inbox(Generic[T]):
+    """A queue of items: any thread puts, one thread takes, in order.
+
+    Before Python 3.13, `queue.SimpleQueue.get(timeout=...)` may wait forever, because its remaining time can turn
+    negative.
+    """
+
+    def __init__(self) -> None:
+        self._items: deque[T] = deque()
+        # `put` releases this lock, `take` acquires it. A wait is one call of the lock, without computed times.
+        self._bell = Lock()
+
+    def __bool__(self) -> bool:
+        return bool(self._items)
+
+    def put(self, item: T) -> None:
+        """Add an item. Never blocks."""
+        self._items.append(item)
+        with suppress(RuntimeError):  # released already: `take` has not seen an earlier item yet
+            self._bell.release()
+
+    def take(self, most: int, *, timeout: float | None) -> list[T]:
+        """Return up to `most` items. If there is none, wait up to `timeout` seconds; None: no limit.
+
+        May return an empty list early.
+        """
+        self._bell.acquire(blocking=False)
+        if not self._items:
+            # The lock takes -1 as "no limit", so never pass a negative time.
+            self._bell.acquire(timeout=-1 if timeout is None else min(max(timeout, 0), TIMEOUT_MAX))
+        return [self._items.popleft() for _ in range(min(len(self._items), most))]
 
 
 @dataclass(slots=True, eq=False, kw_only=True)
@@ -71,7 +107,11 @@ class SqliteThread:
             raise
 
     async def run(self, calls: Sequence[Call], look: Call | None = None) -> Rows:
-        """Run these calls in one transaction. If the caller is cancelled, all or none of them run."""
+        """Run these calls in one transaction. If the caller is cancelled, all or none of them run.
+
+        The calls run only if the query `look`, outside of the transaction, returns a row. Otherwise each of them has no
+        rows.
+        """
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Rows] = loop.create_future()
         deadline = time.monotonic() + self._patience
@@ -126,7 +166,7 @@ class SqliteThread:
             if self.looks.next is not None:
                 self._look(time.monotonic())
         self._connection.close()
-        _hand_back(self._at_end)
+        _answer_callers(self._at_end)
 
     def _refuse(self, error: Exception) -> None:
         """Answer every request with the error until the stop."""
@@ -134,7 +174,7 @@ class SqliteThread:
             self._take(None)
             for request in (*self._reads, *self._writes):
                 request.error = error
-                _hand_back([request])
+                _answer_callers([request])
             self._reads, self._writes = [], []
 
     def _pause(self) -> float | None:
@@ -168,7 +208,7 @@ class SqliteThread:
                 answered.append(request)
             except Exception as error:  # noqa: BLE001  the caller gets it
                 self._postpone([request], error, self._reads)
-        _hand_back(answered)
+        _answer_callers(answered)
 
     def _write(self) -> None:
         size = 1 if self._writes[0].is_alone else LARGEST_GROUP
@@ -183,7 +223,7 @@ class SqliteThread:
             if len(group) > 1 and group[0].is_alone:
                 self._writes[:0] = group
             else:
-                _hand_back(group)
+                _answer_callers(group)
 
     def _postpone(self, requests: Sequence[_Request], error: Exception, waiting: list[_Request]) -> None:
         """Retry requests after a busy error until their deadline. Answer them with any other error."""
@@ -196,7 +236,7 @@ class SqliteThread:
             if now > request.deadline:
                 request.error = locked(self._path, self._patience)
                 request.error.__cause__ = error
-        _hand_back([request for request in requests if request.error is not None])
+        _answer_callers([request for request in requests if request.error is not None])
         waiting[:0] = [request for request in requests if request.error is None]
 
     def _look(self, now: float) -> None:
@@ -221,7 +261,7 @@ def _wanted(requests: Sequence[_Request]) -> list[_Request]:
     return [request for request in requests if not request.future.cancelled()]
 
 
-def _hand_back(requests: Sequence[_Request]) -> None:
+def _answer_callers(requests: Sequence[_Request]) -> None:
     """Answer callers, with one message per event loop."""
     for loop in {request.loop for request in requests}:
         theirs = [request for request in requests if request.loop is loop]

@@ -5,18 +5,19 @@ from __future__ import annotations
 import asyncio
 import json
 import random
+import sys
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 from http import HTTPStatus
 
 from ...domain.clock import SQLITE_NOW
-from ...domain.interfaces import Row, Statement
+from ...domain.interfaces import Row, Statement, Wake
 from ...domain.options import check_duration
 from ...errors import DatabaseBusyError, DatabaseError, InvalidOptionError
 from ..query_check import check_queries
 from .hrana import Call, RefusedError, answered_rows, refusal_in, request
 from .hrana_values import MalformedAnswerError, UnsendableValueError
-from .http_transport import Transport, UnansweredError, UnreachableError, transport_to
+from .http_transport import Transport, UnansweredError, UnreachableError
 from .url import TOKEN_VARIABLE, Endpoint, endpoint_of
 
 DEFAULT_TIMEOUT = timedelta(seconds=30)
@@ -46,9 +47,6 @@ class TursoDatabase:
 
     name = "turso"
     now = SQLITE_NOW  # no subquery: Turso's server in Rust rejects one in the SET of an upsert
-    packs_rows = False
-    opens_once = True
-    watches_for_jobs = False
 
     def __init__(
         self,
@@ -92,7 +90,7 @@ class TursoDatabase:
         self._is_open = False
         await self._transport.close()
 
-    def watch(self, wake: Callable[[], None]) -> Callable[[], None]:
+    def watch(self, wake: Wake) -> Callable[[], None]:
         """Do nothing: the server sends no events, so callers poll."""
         del wake
         return lambda: None
@@ -151,11 +149,11 @@ class TursoDatabase:
         place, said = self.shown_url, error.message
         if error.is_busy and status == HTTPStatus.OK:  # otherwise a proxy may have sent it
             return DatabaseBusyError(
-                f"{place} was held by another transaction for too long ({said}), and nothing was changed; try again"
+                f"{place} was locked by another transaction for too long ({said}), and nothing was changed; try again"
             )
         if error.is_loss or status in _AWAY:
             return UnansweredError(
-                f"{place} is away, or was started anew ({_status(status)}{said}); "
+                f"{place} is away, or was restarted ({_status(status)}{said}); "
                 "whether the request was executed is unknown"
             )
         if status in (401, 403):
@@ -171,3 +169,21 @@ class TursoDatabase:
 
 def _status(status: int) -> str:
     return "" if status == HTTPStatus.OK else f"HTTP status {status}: "
+
+
+def transport_to(endpoint: Endpoint, timeout: timedelta) -> Transport:
+    """Return the client of this interpreter: `fetch` in a Worker, httpx elsewhere.
+
+    `timeout` limits each request as a whole. Raises `DatabaseError` if the extra `turso` is missing.
+    """
+    if sys.platform == "emscripten":
+        from .fetch_transport import FetchTransport  # needs JavaScript
+
+        return FetchTransport(endpoint, timeout)
+    try:
+        from .httpx_transport import HttpxTransport  # needs the extra
+    except ModuleNotFoundError as error:
+        raise DatabaseError(
+            f"for Turso the module {error.name!r} is missing; run pip install 'server-jobs[turso]'"
+        ) from error
+    return HttpxTransport(endpoint, timeout)

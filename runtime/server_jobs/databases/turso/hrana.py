@@ -57,7 +57,7 @@ def request(calls: Sequence[Call]) -> str:
     document = {"baton": None, "requests": [work, {"type": "close"}]}
     text = json.dumps(document, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     if not _is_unicode(text):
-        raise UnsendableValueError("a text holds a lone surrogate, which is not valid Unicode")
+        raise UnsendableValueError("a text contains a lone surrogate, which is not valid Unicode")
     return text
 
 

@@ -68,7 +68,7 @@ def _double(number: float) -> float:
     try:
         return float(number)
     except OverflowError:
-        raise MalformedAnswerError("a float has more digits than a double can hold") from None
+        raise MalformedAnswerError("a float has more digits than a double can represent") from None
 
 
 def _bytes(text: str) -> bytes:

@@ -1,12 +1,10 @@
-"""The interface of HTTP clients, and the choice of a client."""
+"""The interface of HTTP clients."""
 
 from __future__ import annotations
 
-import importlib
-import sys
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Protocol, cast
+from typing import Protocol
 
 from ...errors import DatabaseError, DatabaseUnreachableError
 from .url import Endpoint
@@ -41,25 +39,6 @@ class Transport(Protocol):
     async def close(self) -> None:
         """Close all connections. The next request opens new ones."""
         ...
-
-
-class _MakeTransport(Protocol):
-    def __call__(self, endpoint: Endpoint, timeout: timedelta) -> Transport: ...
-
-
-def transport_to(endpoint: Endpoint, timeout: timedelta) -> Transport:
-    """Return the client of this interpreter: `fetch` in a Worker, httpx elsewhere.
-
-    `timeout` limits each request as a whole. Raises `DatabaseError` if the extra `turso` is missing.
-    """
-    name, kind = ("fetch", "FetchTransport") if sys.platform == "emscripten" else ("httpx", "HttpxTransport")
-    try:
-        module = importlib.import_module(f"{__package__}.{name}_transport")
-    except ModuleNotFoundError as error:
-        raise DatabaseError(
-            f"for Turso the module {error.name!r} is missing; run pip install 'server-jobs[turso]'"
-        ) from error
-    return cast("_MakeTransport", getattr(module, kind))(endpoint, timeout)
 
 
 def headers_for(endpoint: Endpoint) -> dict[str, str]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from ipaddress import ip_address
 from urllib.parse import SplitResult, parse_qsl, urlsplit
 
-from ...domain.suggestions import near
+from ...domain.suggestions import closest
 from ...errors import InvalidOptionError
 from ..url import TURSO_SCHEMES, without_password
 
@@ -78,7 +78,7 @@ def _split(url: str) -> tuple[SplitResult, dict[str, str]]:
 def _check_option(url: str, scheme: str, name: str) -> None:
     known = _OPTIONS[scheme]
     if name not in known:
-        meant = near(name, known)
+        meant = closest(name, known)
         raise _refusal(
             url,
             f"has the unknown option {name!r}; "
@@ -92,7 +92,7 @@ def _checked(token: str | None, place: str) -> str | None:
     if token and not _TOKEN.fullmatch(token):
         raise InvalidOptionError(
             f"the token for {place} holds a blank, a line end or a letter that no token has; "
-            f"copy it anew, for example from `turso db tokens create`, into the variable {TOKEN_VARIABLE}"
+            f"copy it again, for example from `turso db tokens create`, into the variable {TOKEN_VARIABLE}"
         )
     return token or None
 

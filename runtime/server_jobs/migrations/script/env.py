@@ -1,4 +1,4 @@
-"""The environment of `server-jobs migrate`, whatever `env.py` a project or an application has."""
+"""The environment of `server-jobs migrate`. It does not depend on the `env.py` of a project or an application."""
 
 from alembic import context
 from server_jobs.migrations.environment import run_migrations

@@ -1,13 +1,13 @@
-"""The tests that every store has to pass, for a store of your own.
+"""The tests that every store has to pass, for your own store.
 
-A module of yours gives pytest the fixture `open_store`: a function that takes a `FakeClock`, and returns an async
-context manager with a new, empty store on that clock.
+Write a plugin module with the pytest fixture `open_store`. It returns a function that takes a `FakeClock` and returns
+an async context manager with a new, empty store on that clock.
 
     @pytest.fixture
     def open_store() -> OpenStore:
         return open_my_store
 
-Then run the tests of the installed package, with that module as a plugin:
+Then run the tests of the installed package with that plugin:
 
     python -m pytest --pyargs server_jobs.testing.conformance -p my_store
 """

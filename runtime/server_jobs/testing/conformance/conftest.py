@@ -37,7 +37,7 @@ def runner() -> Iterator[asyncio.Runner]:
 
 @pytest.fixture
 def clock() -> FakeClock:
-    """Time that moves only when the test says so."""
+    """A clock that moves only when the test advances it."""
     return FakeClock()
 
 

@@ -1,4 +1,4 @@
-"""Jobs, requests and schedules for the suite, and the few steps that nearly every test begins with."""
+"""Jobs, requests and schedules for the suite, and common first steps of tests."""
 
 from __future__ import annotations
 
@@ -44,8 +44,9 @@ def job(
     correlation_id: str | None = None,
     concurrency_key: str | None = None,
     rate_key: str | None = None,
+    headers: str | None = None,
 ) -> NewJob:
-    """A job to be stored; everything but its id has a default."""
+    """Return a job to store; everything except its id has a default."""
     return NewJob(
         id=job_id,
         job_name=job_name,
@@ -60,6 +61,7 @@ def job(
         correlation_id=correlation_id,
         concurrency_key=concurrency_key,
         rate_key=rate_key,
+        headers=headers,
     )
 
 
@@ -70,18 +72,27 @@ def request(
     queues: tuple[str, ...] | None = None,
     slots: int | None = None,
     limited: int | None = None,
+    worker_id: str | None = None,
 ) -> ClaimRequest:
-    """What a worker asks for; it knows `SendEmail` version 1 unless told otherwise."""
-    return ClaimRequest(known=known or (SEND,), limit=limit, lease=lease, queues=queues, slots=slots, limited=limited)
+    """Return a claim request. The worker knows `SendEmail` version 1 unless `known` lists other jobs."""
+    return ClaimRequest(
+        known=known or (SEND,),
+        limit=limit,
+        lease=lease,
+        queues=queues,
+        slots=slots,
+        limited=limited,
+        worker_id=worker_id,
+    )
 
 
 def ids(claims: Sequence[Claim] | Sequence[JobRecord]) -> list[str]:
-    """The ids of claims or records, in their order."""
+    """Return the ids of claims or records, in their order."""
     return [item.id for item in claims]
 
 
 async def insert_and_claim(store: Store, new: NewJob) -> Claim:
-    """A job that has just been inserted and claimed."""
+    """Insert a job, claim it, and return the claim."""
     await store.insert([new])
     claim = await store.claim_one(new.id, request(KnownJob(new.job_name, new.spec_version)))
     assert claim is not None
@@ -96,14 +107,14 @@ async def reclaim(store: Store, job_id: str) -> Claim:
 
 
 async def read(store: Store, job_id: str) -> JobRecord:
-    """The stored record of a job that is there."""
+    """Return the stored record of an existing job."""
     record = await store.get(job_id)
     assert record is not None
     return record
 
 
 def claim_on(record: JobRecord) -> Claim:
-    """The claim under which this job runs."""
+    """Return the claim under which a running job runs."""
     assert record.fencing_token is not None
     return Claim(
         record.id,
@@ -114,11 +125,12 @@ def claim_on(record: JobRecord) -> Claim:
         record.max_attempts,
         record.correlation_id,
         record.fencing_token,
+        record.headers,
     )
 
 
 async def finish(store: Store, claim: Claim, status: JobStatus) -> None:
-    """Bring a running job to its end, in one of the three ways."""
+    """End a running job with the given status."""
     match status:
         case JobStatus.COMPLETED:
             await store.settle([completed(claim)])
@@ -131,12 +143,12 @@ async def finish(store: Store, claim: Claim, status: JobStatus) -> None:
 
 
 def completed(claim: Claim, result: str = "{}") -> Completed:
-    """The settlement of a success."""
+    """Return the outcome of a successful attempt."""
     return Completed(id=claim.id, token=claim.token, result=result)
 
 
 def failed(claim: Claim, error: str = "boom", *, retry_after: timedelta | None = SECOND) -> Failed:
-    """The settlement of a failure."""
+    """Return the outcome of a failed attempt."""
     return Failed(id=claim.id, token=claim.token, error=error, retry_after=retry_after)
 
 
@@ -152,7 +164,7 @@ def schedule(
     params: str = "{}",
     enabled: bool = True,
 ) -> ScheduleRecord:
-    """A declared schedule that has not been planned yet."""
+    """Return a declared schedule without a next run."""
     return ScheduleRecord(
         id=schedule_id,
         job_name=job_name,
@@ -173,7 +185,7 @@ def firing(
     unique_key: str | None = None,
     rule: tuple[str, str] = ("0 * * * *", "UTC"),
 ) -> Firing:
-    """The firing of slots; the id of each job is `<schedule>@<hour>:<minute>`."""
+    """Return the firing of slots; the id of each job is `<schedule>@<hour>:<minute>`."""
     jobs = tuple(
         (slot, job(f"{schedule_id}@{slot:%d.%H:%M}", scheduled_for=slot, unique_key=unique_key)) for slot in slots
     )

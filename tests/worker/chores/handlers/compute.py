@@ -1,4 +1,4 @@
-"""A plain function, for which there is no process in a Worker."""
+"""A plain function that a Worker has no process for."""
 
 from typing import Any
 

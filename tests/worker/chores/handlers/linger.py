@@ -1,4 +1,4 @@
-"""A handler that takes its time and tells its progress."""
+"""A slow handler that reports progress."""
 
 import asyncio
 from typing import Any

@@ -1,4 +1,4 @@
-"""A plain function, for which there is no thread in a Worker."""
+"""A plain function that a Worker has no thread for."""
 
 from typing import Any
 

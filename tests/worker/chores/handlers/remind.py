@@ -1,4 +1,4 @@
-"""What a schedule starts."""
+"""The handler of a schedule."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""An async handler that waits for nothing."""
+"""An async handler that never waits."""
 
 from typing import Any
 

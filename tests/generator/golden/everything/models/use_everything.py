@@ -10,7 +10,17 @@ from typing import Annotated, Literal, NotRequired, TypedDict
 
 from pydantic import Field, JsonValue
 from server_jobs.contract.formats import Date, DateTime, Duration, Email, Hostname, Ipv4, Ipv6, Json, Time, Uri, Uuid
-from server_jobs.contract.model import Exact, Integer, JobModel, JsonInteger, JsonNumber, Number, Omittable, fresh
+from server_jobs.contract.model import (
+    Exact,
+    Integer,
+    JobModel,
+    JsonInteger,
+    JsonNumber,
+    JsonTuple,
+    Number,
+    Omittable,
+    fresh,
+)
 
 
 class TaggedFile(JobModel, extra="forbid"):
@@ -52,7 +62,7 @@ class UseEverythingParams(JobModel, extra="forbid"):
     nothing: None = None
     nullable: str | None
     mixed: Annotated[str, Field(max_length=5)] | Annotated[int, Field(ge=3), JsonInteger()] | None = None
-    tuple_: Annotated[tuple[str, Annotated[int, Field(ge=0), JsonInteger()]], Field(alias="tuple")]
+    tuple_: Annotated[tuple[str, Annotated[int, Field(ge=0), JsonInteger()]], Field(alias="tuple"), JsonTuple()]
     list_: Annotated[Omittable[Annotated[list[Email], Field(min_length=1, max_length=9)]], Field(alias="list")] = None
     map: Omittable[Annotated[dict[str, Number], Field(max_length=10)]] = None
     anything: Json

@@ -1,1 +1,0 @@
-"""Checks before a run writes: merges under way, and contracts of other branches."""

@@ -1,0 +1,112 @@
+"""All files generated from the specs and the lock: models, jobs, handler stubs, migrations and outputs."""
+
+from __future__ import annotations
+
+from collections.abc import Container, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from itertools import chain
+
+from server_jobs.project import Project
+
+from .build_cache import BuildCache
+from .contracts.job_history import VersionStep, hashes_of, steps_of, with_lasting_redactions
+from .contracts.lock_file import Lock
+from .files.generated_file import File, KeptFile
+from .files.manifest import Manifest
+from .ir.spec import JobSpec
+from .migrations.migration_files import migration_files
+from .models.model_module import render_all_models
+from .models.property_types import PropertyTypes
+from .python.code import header, package_module
+from .render.job_files import earlier_files, earlier_specs, job_files
+from .render.worker_files import worker_files
+
+_NO_STEPS: Mapping[str, Sequence[VersionStep]] = {}
+_ATTRIBUTES = """\
+# The order of lines does not matter: a merge keeps the lines of both branches, and the next run sorts them.
+manifest.json merge=union
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class GeneratedFiles:
+    """The files, and a hash by class name of each job's parts that are only in the lock."""
+
+    files: Sequence[File | KeptFile]
+    added: Mapping[str, str]
+
+
+def generated_files(
+    project: Project, specs: Sequence[JobSpec], lock: Lock, manifest: Manifest, cache: BuildCache
+) -> GeneratedFiles:
+    """Render the changed jobs, and keep the files of all others.
+
+    Raises `ProjectError` if the existing revisions cannot run.
+    """
+    jobs = [with_lasting_redactions(job, lock) for job in specs]
+    steps = {job.class_name: steps_of(job, lock) for job in jobs}
+    added = hashes_of(jobs, steps)
+    kept = cache.kept(project, added)
+    changed = [job for job in jobs if job.class_name not in kept]
+    models = render_all_models([*changed, *earlier_specs(changed, steps)], PropertyTypes(cache.answers))
+    made = [
+        *render_files(project, jobs, steps, kept, models[: len(changed)]),
+        *earlier_files(project, changed, steps, models[len(changed) :]),
+        *migration_files(project, jobs, manifest),
+    ]
+    return GeneratedFiles([*made, *chain.from_iterable(kept.values())], added)
+
+
+def render_files(
+    project: Project,
+    jobs: Sequence[JobSpec],
+    steps: Mapping[str, Sequence[VersionStep]] = _NO_STEPS,
+    kept: Container[str] = (),
+    models: Sequence[str] | None = None,
+) -> list[File]:
+    """Return every file except migrations, and except files that depend only on one of the `kept` jobs (class names).
+
+    The order of `jobs` does not matter. `steps` are the steps between versions of each job with several, by class name.
+    `models` are rendered modules of the jobs that are not kept, in the order of their class names, if there are any.
+    """
+    ordered = sorted(jobs, key=lambda job: job.class_name)
+    changed = [job for job in ordered if job.class_name not in kept]
+    models = render_all_models(changed) if models is None else models
+    schema = files("server_jobs_generator").joinpath("spec.schema.json").read_text(encoding="utf-8")
+    return [
+        File(f"{project.output}/__init__.py", package_module("Generated from the specs.")),
+        File(f"{project.output}/.gitattributes", f"{header()}\n\n{_ATTRIBUTES}"),
+        *job_files(project, ordered, changed, steps, models),
+        *worker_files(project),
+        # A copy in the project, where an editor finds it wherever the package is installed.
+        File(f"{project.output}/spec.schema.json", schema),
+        *_documents(project, ordered),
+    ]
+
+
+def _documents(project: Project, jobs: Sequence[JobSpec]) -> Iterator[File]:
+    """Yield the documents that a project selects with `outputs`. Each is imported only if it is selected."""
+    if "asyncapi" in project.outputs:
+        from .outputs.api_documents import asyncapi_text
+
+        yield _document(project, "asyncapi.json", asyncapi_text(jobs))
+    if "catalogue" in project.outputs:
+        from .outputs.catalogue.entries import entries_of
+        from .outputs.catalogue.pages import html_text, markdown_text
+
+        entries = entries_of(jobs)
+        yield _document(project, "catalogue.md", markdown_text(entries))
+        yield _document(project, "catalogue.html", html_text(entries))
+    if "openapi" in project.outputs:
+        from .outputs.api_documents import openapi_text
+
+        yield _document(project, "openapi.json", openapi_text(jobs))
+    if "typescript" in project.outputs:
+        from .outputs.typescript.module import typescript_text
+
+        yield _document(project, "jobs.ts", typescript_text(jobs, project.schema))
+
+
+def _document(project: Project, name: str, text: str) -> File:
+    return File(f"{project.output}/contracts/{name}", text)

@@ -1,0 +1,86 @@
+"""A view, an index of its columns, or a function, which migrations create and drop."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence, Set
+from dataclasses import dataclass
+
+VIEW, INDEX, FUNCTION = "VIEW", "INDEX", "FUNCTION"
+
+_NAME = r'(?P<name>"(?:[^"]|"")+"|\w+)'
+_CREATE = re.compile(rf"CREATE (?:OR REPLACE )?(?P<kind>VIEW|INDEX|FUNCTION) {_NAME}(?P<arguments>\([^)]*\))?")
+_DROP = re.compile(rf"DROP (?P<kind>VIEW|INDEX|FUNCTION) (?:IF EXISTS )?{_NAME}")
+
+Key = tuple[str, str]
+"""The kind and the name, quoted if necessary."""
+
+
+@dataclass(frozen=True, slots=True)
+class SqlObject:
+    """One object, defined by the statement that creates it."""
+
+    create: str
+
+    @property
+    def key(self) -> Key:
+        """Return the kind and the name, which identify the object."""
+        match = _CREATE.match(self.create)
+        if match is None:
+            raise ValueError(f"{self.create!r} creates no view, index or function")
+        return match["kind"], match["name"]
+
+    @property
+    def drop(self) -> str:
+        """Return the statement that drops it if it exists."""
+        match = _CREATE.match(self.create)
+        arguments = match["arguments"] or "" if match and self.key[0] == FUNCTION else ""
+        return f"DROP {self.key[0]} IF EXISTS {self.key[1]}{arguments}"
+
+    @property
+    def replacement(self) -> str:
+        """Return the statement that creates it. For a function it replaces an earlier one, which may be in use."""
+        is_function = self.key[0] == FUNCTION
+        return self.create.replace("CREATE", "CREATE OR REPLACE", 1) if is_function else self.create
+
+
+def after(statements: Iterator[str] | Sequence[str]) -> tuple[SqlObject, ...]:
+    """Return the objects that exist after these statements, in order of creation. Other statements are ignored."""
+    found: dict[Key, SqlObject] = {}
+    for statement in map(str.strip, statements):
+        if key := touched(statement):
+            found.pop(key, None)
+            if _CREATE.match(statement):
+                found[key] = SqlObject(statement.replace("CREATE OR REPLACE", "CREATE", 1))
+    return tuple(found.values())
+
+
+def touched(statement: str) -> Key | None:
+    """Return the object that a statement creates or drops; None for any other statement."""
+    match = _CREATE.match(statement) or _DROP.match(statement)
+    return None if match is None else (match["kind"], match["name"])
+
+
+def changes(
+    before: Sequence[SqlObject], wanted: Sequence[SqlObject], unsettled: Set[Key] = frozenset()
+) -> Iterator[str]:
+    """Yield the statements that change one set of objects into the other, leaving common objects alone if possible.
+
+    They work from any state, because a database may have run another branch's statements. `unsettled` objects may exist
+    or not, in any form. Views and indexes use the functions, so a changed function means that all of them are created
+    again.
+    """
+    is_same_base = _functions(before) == _functions(wanted)
+    kept = {one for one in {*before} & {*wanted} if one.key not in unsettled} if is_same_base else set[SqlObject]()
+    new = [one for one in wanted if one not in kept]
+    made = {one.key for one in new}
+    yield from (one.drop for one in reversed(before) if one not in kept and one.key not in made)
+    yield from (
+        f"DROP {kind} IF EXISTS {name}" for kind, name in sorted(unsettled - {one.key for one in (*before, *wanted)})
+    )
+    yield from (one.drop for one in reversed(new) if one.key[0] != FUNCTION)
+    yield from (one.replacement for one in new)
+
+
+def _functions(objects: Sequence[SqlObject]) -> set[SqlObject]:
+    return {one for one in objects if one.key[0] == FUNCTION}

@@ -1,1 +1,0 @@
-"""Columns of views in SQL: their names, types and formatting."""

@@ -1,0 +1,66 @@
+"""Numbers about queues and jobs, for metrics and the dashboard."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import NamedTuple
+
+COUNT_RETENTION = timedelta(hours=25)
+"""How long the counts of a minute are kept. The totals stay."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueueState:
+    """The jobs of one queue and name, at the time of the read.
+
+    `due` and `scheduled` are pending, `due` of them now; `oldest_due_at` is the earliest time at which one of these was
+    due. `failed` includes `parked`.
+    """
+
+    queue: str
+    job_name: str
+    due: int = 0
+    oldest_due_at: datetime | None = None
+    scheduled: int = 0
+    running: int = 0
+    failed: int = 0
+    parked: int = 0
+
+
+class Counts(NamedTuple):
+    """Outcomes of attempts: `completed`, `failed` for good, or `retried` after a failure."""
+
+    completed: int = 0
+    failed: int = 0
+    retried: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class JobCounts:
+    """New outcomes of the jobs of one queue and name."""
+
+    queue: str
+    job_name: str
+    counts: Counts
+
+
+class MinuteCounts(NamedTuple):
+    """The outcomes that were reported in the minute that begins at `minute`. None: since the beginning."""
+
+    minute: datetime | None
+    queue: str
+    job_name: str
+    counts: Counts
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FailureGroup:
+    """The failed jobs of one name with the same class of error. `error` is the error of the newest job."""
+
+    job_name: str
+    error_class: str | None
+    count: int
+    newest_id: str
+    error: str | None
+    failed_at: datetime | None

@@ -1,0 +1,85 @@
+"""The log line of an attempt that failed, written once the store has decided what becomes of the job."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from datetime import timedelta
+
+from ..domain.clock import length
+from ..domain.record import UNREADABLE, Expired, Failed, JobStatus, Settlement
+from ..domain.tracebacks import log_with_traceback
+from ..errors import InvalidDocumentError
+from .attempt import Attempt, describe, traceback_of
+
+_logger = logging.getLogger("server_jobs.attempts")
+
+_LOGGED_CHARACTERS = 2_000
+
+
+def log_failure(
+    attempt: Attempt, settlement: Settlement | None, status: JobStatus | None, error: str | None, seconds: float
+) -> None:
+    """Log the end of an attempt that did not complete, in one record with the traceback of its exception.
+
+    `status` is the new status of the job, None if the claim was lost. A retry is a WARNING with the time until it. A
+    job that failed for good is an ERROR. An exception of an attempt that does not count, because the job was cancelled,
+    released or lost, is a WARNING. Logs nothing if there is neither a failure nor an exception.
+    """
+    cause, attempt.cause = attempt.cause, None  # its traceback refers to the attempt
+    claim = attempt.claim
+    retry_after = settlement.retry_after if isinstance(settlement, Failed) else None
+    took = f"attempt {claim.attempt} of {claim.max_attempts} after {length(timedelta(seconds=seconds))}"
+    text = error or ""
+    level = logging.WARNING
+    if status is JobStatus.FAILED and text.startswith(UNREADABLE):
+        level, text = logging.ERROR, text.removeprefix(UNREADABLE)
+        what = "is parked, its params cannot be read"
+    elif status is JobStatus.FAILED:
+        level, what = logging.ERROR, f"failed for good in {took}"
+    elif status is JobStatus.PENDING and retry_after is not None:
+        what = f"failed in {took}, retry in {length(retry_after)}"
+    elif cause is not None:
+        text, fate = (
+            attempt.without_secrets(describe(cause)),
+            "its claim was lost" if status is None else f"the job is {status}",
+        )
+        what = f"raised an error in {took}, but {fate}"
+    else:
+        return
+    shown = text if len(text) <= _LOGGED_CHARACTERS else f"{text[:_LOGGED_CHARACTERS]}…"
+    extra = {
+        "event": "failed" if status in (JobStatus.FAILED, JobStatus.PENDING) else "raised",
+        "job_id": claim.id,
+        "job_name": claim.job_name,
+        "attempt": claim.attempt,
+        "max_attempts": claim.max_attempts,
+        "correlation_id": claim.correlation_id,
+        "status": status,
+        "seconds": round(seconds, 3),
+        "retry_after": None if level == logging.ERROR or retry_after is None else retry_after.total_seconds(),
+        "error": shown,
+    }
+    arguments = (claim.job_name, claim.id, what, shown)
+    if not _logger.isEnabledFor(level):
+        return
+    if cause is None or isinstance(cause, InvalidDocumentError):  # its message names each problem
+        _logger.log(level, "%s %s %s: %s", *arguments, extra=extra)
+    else:
+        trace = traceback_of(cause)
+        shown_trace = None if trace is None else attempt.without_secrets(trace)
+        log_with_traceback(_logger, level, cause, shown_trace, "%s %s %s: %s", *arguments, extra=extra)
+
+
+def log_expired(jobs: Iterable[Expired]) -> None:
+    """Log each job whose lease expired: an ERROR if it failed for good, else a WARNING."""
+    for job in jobs:
+        is_final = job.status is JobStatus.FAILED
+        _logger.log(
+            logging.ERROR if is_final else logging.WARNING,
+            "%s %s: lease expired, %s",
+            job.job_name,
+            job.id,
+            "failed for good in its last attempt" if is_final else f"now {job.status}",
+            extra={"event": "expired", "job_id": job.id, "job_name": job.job_name, "status": job.status},
+        )

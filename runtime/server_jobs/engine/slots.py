@@ -1,0 +1,205 @@
+"""The slots of a worker: the attempts that it runs at the same time."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from contextvars import Context, copy_context
+from typing import Protocol
+
+from ..concurrency.tasks import start_task
+from ..domain.record import Claim, Outcome
+from .attempt import Attempt
+from .backend import Backend
+from .prefetch import Prefetcher
+
+_logger = logging.getLogger("server_jobs")
+
+_LONGEST_TURN = 0.0005
+_MOST_UNSETTLED = 1000
+
+
+class Listener(Protocol):
+    """Callbacks for every attempt of a worker. They run in its event loop and delay every job, so keep them fast."""
+
+    def started(self, claim: Claim) -> None:
+        """Called before the handler is called."""
+        ...
+
+    def ended(self, claim: Claim, outcome: Outcome, error: str | None, seconds: float) -> None:
+        """Called when the outcome is stored or lost, with the time since the start."""
+        ...
+
+
+class Slots:
+    """Runs up to `size` attempts of `prefetcher` at the same time, and starts the next one when a slot is free.
+
+    Calls `wake` when the worker has something to do: claim more jobs, or look whether its work is done.
+    """
+
+    def __init__(
+        self, backend: Backend, prefetcher: Prefetcher, size: int, listener: Listener | None, wake: Callable[[], None]
+    ) -> None:
+        self.size = size
+        self._backend = backend
+        self._prefetcher = prefetcher
+        self._listener = listener
+        self._wake = wake
+        self._running: dict[Attempt, asyncio.Task[None] | None] = {}
+        self._unsettled: set[Attempt] = set()
+        self._variables = Context()
+        self._is_filling = self._is_next_turn_planned = False
+        self._is_stuck = False
+        self._is_closed = False
+
+    def open(self) -> None:
+        """Prepare for jobs in this event loop. Handlers get copies of the current context variables."""
+        self._variables = copy_context()
+        self._is_next_turn_planned = self._is_closed = False
+
+    def close(self) -> None:
+        """Start no more jobs."""
+        self._is_closed = True
+
+    @property
+    def free(self) -> int:
+        """The number of free slots."""
+        return self.size - len(self._running)
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a job runs, or an outcome is not stored yet. A stuck thread does not count."""
+        return bool(self._unsettled or self.attempts())
+
+    def is_blocked(self) -> bool:
+        """True while outcomes cannot be stored, or not fast enough; the worker stops starting jobs."""
+        return self._backend.runner.is_failing or len(self._unsettled) - len(self._running) > _MOST_UNSETTLED
+
+    def attempts(self) -> list[Attempt]:
+        """The running attempts."""
+        return [attempt for attempt in self._running if not attempt.is_over]
+
+    def fill(self) -> None:
+        """Start waiting jobs while slots are free, and wake the worker before none is left.
+
+        A job that never awaits is over as soon as it starts. The loop therefore yields to other tasks now and then.
+        """
+        if self._is_filling or self._is_next_turn_planned:
+            return  # a finished job called this; the loop below is running or planned
+        loop = asyncio.get_running_loop()
+        turn_ends = loop.time() + _LONGEST_TURN
+        self._is_filling = True
+        may_start = not self.is_blocked()  # constant during one short turn
+        try:
+            while may_start and self._has_next():
+                if loop.time() > turn_ends:
+                    self.fill_soon()
+                    break
+                self._start(self._prefetcher.next())
+        finally:
+            self._is_filling = False
+        if self._prefetcher.may_be_more and self._prefetcher.is_low:
+            self._wake()
+
+    def fill_soon(self) -> None:
+        """Like `fill`, in the next turn of the event loop."""
+        if not self._is_next_turn_planned:
+            self._is_next_turn_planned = True
+            asyncio.get_running_loop().call_soon(self._take_next_turn, context=self._variables)
+
+    def _take_next_turn(self) -> None:
+        self._is_next_turn_planned = False
+        self.fill()
+
+    def _has_next(self) -> bool:
+        return len(self._running) < self.size and not self._is_closed and len(self._prefetcher) > 0
+
+    def _start(self, attempt: Attempt) -> None:
+        if not self._running:
+            self._prefetcher.size.note_busy(self._backend.clock.monotonic())
+        self._unsettled.add(attempt)
+        self._running[attempt] = None
+        # In a fresh context: the current one may belong to the previous job.
+        task = start_task(self._run(attempt), self._variables.copy())
+        if attempt in self._running:
+            self._running[attempt] = task
+
+    async def _run(self, attempt: Attempt) -> None:
+        attempt.began = self._backend.clock.monotonic()
+        self._backend.runner.check_lease(attempt, attempt.began)
+        if self._listener is not None and not attempt.is_stopped:
+            self._tell_start(attempt)
+        try:
+            await self._backend.runner.perform(attempt, self._backend, self._settled)
+            if attempt.call.lingering is not None:
+                await _until_returned(attempt, attempt.call.lingering)
+        except Exception:
+            self._unsettled.discard(attempt)
+            _logger.exception("a job ended with an unexpected error")
+        except BaseException:
+            self._unsettled.discard(attempt)
+            raise
+        finally:
+            # Here instead of in a done callback: the next job starts one turn of the loop earlier.
+            self._free(attempt)
+
+    def _free(self, attempt: Attempt) -> None:
+        del self._running[attempt]
+        if not self._running:
+            self._prefetcher.size.note_idle(self._backend.clock.monotonic())
+        if self._is_closed:
+            self._wake()
+        else:
+            self.fill()
+
+    def _settled(self, attempt: Attempt, outcome: Outcome, error: str | None) -> None:
+        if self._listener is not None:
+            self._tell_end(attempt, outcome, error)
+        self._unsettled.discard(attempt)
+        self._prefetcher.may_be_more = True  # it may be due again, or its limit may have blocked other jobs
+        if not self._unsettled or self._prefetcher.is_low:
+            self._wake()
+        if self._has_next():
+            self.fill()  # it was blocked
+
+    def report_stuck(self) -> None:
+        """Log once when stuck threads occupy every slot. Python cannot stop a thread, so the operator must restart."""
+        is_stuck = not self.free and all(attempt.is_over for attempt in self._running)
+        if is_stuck and not self._is_stuck:
+            _logger.error(
+                "all %d slots are occupied by handlers that did not return in time; restart this worker", self.size
+            )
+        self._is_stuck = is_stuck
+
+    async def stop(self) -> None:
+        """Stop the running attempts and release their jobs, which keep the attempt."""
+        await self._backend.runner.stop([*self._unsettled])
+        for attempt in self._unsettled:
+            if not attempt.is_over:  # its handler may go on; nobody waits for it
+                self._tell_end(attempt, Outcome.RELEASED, None)
+        for task in list(self._running.values()):
+            if task is not None:
+                task.cancel()
+        await asyncio.sleep(0)
+
+    def _tell_start(self, attempt: Attempt) -> None:
+        try:
+            if self._listener is not None:
+                self._listener.started(attempt.claim)
+        except Exception:
+            _logger.exception("the listener of this worker failed")
+
+    def _tell_end(self, attempt: Attempt, outcome: Outcome, error: str | None) -> None:
+        try:
+            if self._listener is not None:
+                self._listener.ended(attempt.claim, outcome, error, self._backend.clock.monotonic() - attempt.began)
+        except Exception:
+            _logger.exception("the listener of this worker failed")
+
+
+async def _until_returned(attempt: Attempt, thread: asyncio.Future[object]) -> None:
+    """Keep the slot until the thread of the handler returns; Python cannot stop a thread."""
+    if not thread.done():
+        _logger.warning("%s %s: its handler still runs in a thread", attempt.claim.job_name, attempt.claim.id)
+        await asyncio.wait([thread])

@@ -1,0 +1,216 @@
+"""Findings: the list at the top of the first page, the worst first."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+
+from ...domain.cron import check_cron, load_zone
+from ...domain.history import WorkerRecord
+from ...domain.record import JobQuery, JobStatus, JobSummary, PausedQueue, ScheduleRecord
+from ...domain.statistics import MinuteCounts, QueueState
+from ...errors import JobNotFoundError, ServerJobsError
+from ...inspection.why import Reason, why
+from .formats import duration
+from .visit import Visit
+
+SLOW = timedelta(minutes=1)
+"""A queue whose oldest due job waits longer needs attention."""
+_LATE = timedelta(minutes=2)
+_MOST_SLOW = 3
+_SAMPLE = 200
+_MOST_DEAD = 5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One line. `level` is "bad" or "warn", `command` a command to copy, `link` and `href` lead to the place."""
+
+    level: str
+    text: str
+    detail: str = ""
+    command: str = ""
+    link: str = ""
+    href: str = ""
+
+
+async def findings(
+    visit: Visit,
+    states: Sequence[QueueState],
+    paused: Sequence[PausedQueue],
+    workers: Sequence[WorkerRecord] | None,
+    schedules: Sequence[ScheduleRecord],
+    counts: Sequence[MinuteCounts],
+) -> list[Finding]:
+    """Return what needs attention in the queues that the caller may read.
+
+    `workers` None: it may not see them. `counts` has the last hour.
+    """
+    found = [
+        *_missing_workers(states, workers),
+        *await _dead_workers(visit, workers or ()),
+        *_parked(visit, states),
+        *_paused(visit, states, paused),
+        *await _slow_queues(visit, states, paused),
+        *_schedules(visit, schedules),
+        *_failing(visit, counts),
+    ]
+    return sorted(found, key=lambda one: one.level != "bad")
+
+
+def jobs(count: int) -> str:
+    """Return `1 job` or `1,204 jobs`."""
+    return "1 job" if count == 1 else f"{count:,} jobs"
+
+
+def _missing_workers(states: Sequence[QueueState], workers: Sequence[WorkerRecord] | None) -> Iterator[Finding]:
+    due = sum(state.due for state in states)
+    if workers is not None and not any(worker.is_alive for worker in workers):
+        waiting = f", and {jobs(due)} {'waits' if due == 1 else 'wait'}" if due else ""
+        yield Finding(
+            level="bad" if due else "warn",
+            text=f"No worker is alive{waiting}.",
+            detail="Start one, unless cron runs ticks",
+            command="server-jobs worker",
+        )
+
+
+async def _dead_workers(visit: Visit, workers: Sequence[WorkerRecord]) -> list[Finding]:
+    """Return the workers that died with jobs. The newest deaths only: each costs a query."""
+    dead = sorted((one for one in workers if not one.is_alive), key=lambda one: one.last_seen_at, reverse=True)
+    found: list[Finding] = []
+    for worker in dead[:_MOST_DEAD]:
+        held = await visit.store.held_jobs(worker.report.id)
+        if held:
+            found.append(
+                Finding(
+                    level="bad",
+                    text=f"Worker {worker.report.host}:{worker.report.pid} died "
+                    f"{duration(visit.now - worker.last_seen_at)} ago with {jobs(len(held))}.",
+                    detail="A living worker takes over each job when its lease expires.",
+                    link="Show workers",
+                    href=visit.url("workers"),
+                )
+            )
+    return found
+
+
+def _parked(visit: Visit, states: Sequence[QueueState]) -> Iterator[Finding]:
+    for name, count in _sums(states, "parked"):
+        yield Finding(
+            level="bad",
+            text=f"{jobs(count)} of {name} {'is' if count == 1 else 'are'} parked, "
+            f"because {'its' if count == 1 else 'their'} params cannot be read.",
+            detail="Repair the params, or deploy a version that reads them and retry.",
+            link="Show parked jobs",
+            href=visit.url("jobs", parked="1", job=name),
+        )
+
+
+def _sums(states: Sequence[QueueState], field: str) -> list[tuple[str, int]]:
+    sums: dict[str, int] = {}
+    for state in states:
+        sums[state.job_name] = sums.get(state.job_name, 0) + int(getattr(state, field))
+    return [(name, count) for name, count in sums.items() if count]
+
+
+def _paused(visit: Visit, states: Sequence[QueueState], paused: Sequence[PausedQueue]) -> Iterator[Finding]:
+    for queue in paused:
+        waiting = sum(state.due for state in states if state.queue == queue.name)
+        yield Finding(
+            level="bad" if waiting else "warn",
+            text=f"Queue {queue.name} has been paused for {duration(visit.now - queue.paused_at)}.",
+            detail=f"{jobs(waiting)} {'waits' if waiting == 1 else 'wait'} for it."
+            if waiting
+            else "Nothing waits yet.",
+            link="Resume it" if visit.operates(queue.name) else "Show queues",
+            href=visit.url("queues"),
+        )
+
+
+async def _slow_queues(visit: Visit, states: Sequence[QueueState], paused: Sequence[PausedQueue]) -> list[Finding]:
+    """Return the queues with jobs that are due for too long, with the reason of one of these jobs."""
+    names = {queue.name for queue in paused}
+    waits: dict[str, datetime] = {}
+    for state in states:
+        if state.oldest_due_at is not None and state.queue not in names and visit.now - state.oldest_due_at > SLOW:
+            waits[state.queue] = min(state.oldest_due_at, waits.get(state.queue, state.oldest_due_at))
+    found: list[Finding] = []
+    for queue, since in sorted(waits.items(), key=lambda one: one[1])[:_MOST_SLOW]:
+        text = f"A job in queue {queue} has been due for {duration(visit.now - since)}."
+        finding = Finding(level="warn", text=text, link="Show the queue", href=visit.url("jobs", queue=queue))
+        found.append(await _explained(visit, queue, finding))
+    return found
+
+
+async def _explained(visit: Visit, queue: str, finding: Finding) -> Finding:
+    found = await visit.recent.get(f"waits {queue}", lambda: _waiting(visit, queue))
+    if found is None:
+        return finding
+    job, reason = found
+    detail = f"{job.job_name} waits because {reason.text}." + (f" {reason.advice}" if reason.advice else "")
+    return replace(finding, detail=detail, link="Why it waits", href=visit.url("jobs", job.id))
+
+
+async def _waiting(visit: Visit, queue: str) -> tuple[JobSummary, Reason] | None:
+    """Return the job of a queue that has been due for the longest time, among the newest pending ones, and why."""
+    query = JobQuery(status=JobStatus.PENDING, queues=(queue,), limit=_SAMPLE)
+    job = oldest_due(await visit.store.list_summaries(query), visit.now)
+    if job is None:
+        return None
+    try:
+        _, reasons = await why(visit.store, visit.registry, job.id)
+    except JobNotFoundError:
+        return None
+    return job, reasons[0]
+
+
+def _failing(visit: Visit, counts: Sequence[MinuteCounts]) -> Iterator[Finding]:
+    """Yield the job with the most failures of the last hour, and their sum."""
+    failed: Counter[str] = Counter()
+    for one in counts:
+        failed[one.job_name] += one.counts.failed
+    total = failed.total()
+    if total:
+        ((name, most),) = failed.most_common(1)
+        yield Finding(
+            level="warn",
+            text=f"{jobs(total)} failed in the last hour.",
+            detail=f"{most:,} of them {'is' if most == 1 else 'are'} {name}",
+            link="Show failures",
+            href=visit.url("failures"),
+        )
+
+
+def _schedules(visit: Visit, schedules: Sequence[ScheduleRecord]) -> Iterator[Finding]:
+    for schedule in schedules:
+        if not schedule.enabled:
+            continue
+        problem = schedule_problem(schedule, visit.now)
+        if problem:
+            yield Finding(
+                level="bad",
+                text=f"Schedule {schedule.name} of {schedule.job_name} {problem}.",
+                link="Show schedules",
+                href=visit.url("schedules"),
+            )
+
+
+def schedule_problem(schedule: ScheduleRecord, now: datetime) -> str:
+    """Return why an enabled schedule does not fire, or an empty text."""
+    try:
+        check_cron(schedule.cron_expression, schedule.timezone)
+        load_zone(schedule.timezone)
+    except (ServerJobsError, ValueError, OSError) as error:
+        return f"cannot fire: {error}"
+    if schedule.next_run_at is not None and now - schedule.next_run_at > _LATE:
+        return f"is {duration(now - schedule.next_run_at)} late: no worker or tick fired it"
+    return ""
+
+
+def oldest_due(found: Sequence[JobSummary], now: datetime) -> JobSummary | None:
+    """Return the job that has been due for the longest time, or None."""
+    due = [one for one in found if one.scheduled_for is None or one.scheduled_for <= now]
+    return min(due, key=lambda one: (one.scheduled_for or datetime.min.replace(tzinfo=UTC), one.id), default=None)

@@ -1,0 +1,71 @@
+"""The registered jobs, their versions, and how many rows of each version wait."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+
+from starlette.responses import Response
+
+from ...domain.options import JobOptions
+from ...domain.record import JobQuery, JobStatus
+from ...domain.statistics import QueueState
+from ...registry import Registration
+from .numbers import all_states
+from .rendering import show
+from .visit import Visit
+
+_SAMPLE = 200
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContractRow:
+    """A job: `queued` counts its pending jobs, and `versions` the newest 200 of them by version."""
+
+    name: str
+    about: str
+    options: JobOptions
+    readable: tuple[int, ...]
+    stubs: tuple[int, ...]
+    state: str
+    queued: int
+    versions: tuple[tuple[int, int], ...]
+    is_sample: bool
+
+
+async def contracts(visit: Visit) -> Response:
+    """Show the registered jobs, and names of stored jobs that are not registered here."""
+    states = [state for state in await all_states(visit) if visit.reads(state.queue)]
+    found = [one for one in visit.registry.registrations() if visit.reads(one.job.options.queue)]
+    known = {one.job.job_name for one in found}
+    others = sorted({state.job_name for state in states if not visit.registry.has(state.job_name)} - known)
+    return show(visit, "contracts.html", rows=[await _row(visit, one, states) for one in found], others=others)
+
+
+async def _row(visit: Visit, registration: Registration, states: list[QueueState]) -> ContractRow:
+    job = registration.job
+    queued = sum(state.due + state.scheduled for state in states if state.job_name == job.job_name)
+    versions: Counter[int] = Counter()
+    if queued:
+        query = JobQuery(status=JobStatus.PENDING, job_name=job.job_name, queues=visit.queues, limit=_SAMPLE)
+        records = await visit.recent.get(f"versions {query}", lambda: visit.store.list_jobs(query))
+        versions.update(record.spec_version for record in records)
+    return ContractRow(
+        name=job.job_name,
+        about=job.schemas().description,
+        options=job.options,
+        readable=registration.versions.readable,
+        stubs=registration.versions.stubs,
+        state=_state(registration),
+        queued=queued,
+        versions=tuple(sorted(versions.items(), reverse=True)),
+        is_sample=queued > _SAMPLE,
+    )
+
+
+def _state(registration: Registration) -> str:
+    if registration.job.options.retired:
+        return "retired"
+    if registration.is_stub:
+        return "stub"
+    return "active" if registration.handler is not None else "enqueues only"

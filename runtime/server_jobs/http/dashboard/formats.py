@@ -1,0 +1,77 @@
+"""How values are written: times, numbers, durations, and JSON."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+
+from ...inspection.job_document import parsed
+
+_MINUTE, _HOUR, _DAY = 60, 3600, 86400
+_LARGE = 10_000
+LONGEST_SHOWN = 200_000
+"""Longest JSON text that a page shows, in characters."""
+
+
+def number(value: float) -> str:
+    """Return a whole number with separators, or a short one with a decimal: `1,204`, `3.5`."""
+    return f"{value:,.1f}" if isinstance(value, float) and not value.is_integer() else f"{int(value):,}"
+
+
+def compact(value: int) -> str:
+    """Return a number of at most five characters: `9,999`, `12.3k`, `4.1M`."""
+    if value < _LARGE:
+        return f"{value:,}"
+    for size, letter in ((1_000_000_000, "G"), (1_000_000, "M"), (1_000, "k")):
+        if value >= size:
+            return f"{value / size:.3g}{letter}" if value / size < 1000 else f"{value // size}{letter}"
+    return str(value)
+
+
+def duration(length: timedelta | float) -> str:
+    """Return a length of time in its largest unit, or its two largest: `850 ms`, `42 s`, `3 min`, `2 h 5 min`."""
+    seconds = abs(length.total_seconds() if isinstance(length, timedelta) else length)
+    if seconds < 1:
+        return f"{round(seconds * 1000)} ms"
+    if seconds < 10 and seconds != int(seconds):
+        return f"{seconds:.1f} s"
+    if seconds < _MINUTE:
+        return f"{int(seconds)} s"
+    if seconds < _HOUR:
+        return f"{int(seconds // _MINUTE)} min"
+    if seconds < _DAY:
+        return _two(seconds, _HOUR, "h", _MINUTE, "min")
+    return _two(seconds, _DAY, "d", _HOUR, "h")
+
+
+def _two(seconds: float, large: int, large_unit: str, small: int, small_unit: str) -> str:
+    first, rest = divmod(int(seconds), large)
+    second = rest // small
+    return f"{first} {large_unit} {second} {small_unit}" if second else f"{first} {large_unit}"
+
+
+def ago(moment: datetime, now: datetime) -> str:
+    """Return a time relative to now: `3 min ago`, `in 2 h`, `now`."""
+    seconds = (now - moment).total_seconds()
+    if abs(seconds) < 1:
+        return "now"
+    whole = duration(float(int(abs(seconds))))
+    return f"{whole} ago" if seconds > 0 else f"in {whole}"
+
+
+def absolute(moment: datetime) -> str:
+    """Return a time in UTC, for people: `2026-01-31 09:00:00 UTC`."""
+    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+
+
+def machine(moment: datetime) -> str:
+    """Return a time in UTC for the attribute `datetime`."""
+    return f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%S}Z"
+
+
+def pretty(text: str | None) -> str:
+    """Return JSON text with indents, or other text unchanged. Text beyond `LONGEST_SHOWN` is cut."""
+    value = parsed(text)
+    shown = value if isinstance(value, str) and value == text else json.dumps(value, indent=2, ensure_ascii=False)
+    rest = len(shown) - LONGEST_SHOWN
+    return shown if rest <= 0 else f"{shown[:LONGEST_SHOWN]}\n… and {rest:,} more characters"

@@ -1,0 +1,130 @@
+"""The checks before a page: caller, origin, host, and the CSRF token of each form. Errors become pages."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from inspect import isawaitable
+from urllib.parse import parse_qs, urlencode
+
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.types import Receive, Scope, Send
+
+from ...security.tokens import Caller, Tokens
+from ...security.tokens import Scope as TokenScope
+from ..body import body_of, check_framing, check_length
+from ..gate import OpenBackend, TokensOf, check_place
+from ..http_options import HttpOptions
+from ..problem_document import RefusedError, refusal_of
+from .mounting import DashboardAccess
+from .rendering import error_page
+from .sessions import COOKIE, caller_of_cookie, csrf_token, is_csrf_token
+from .visit import Form, Page, Recent, Visit
+
+CSRF_FIELD = "csrf"
+LIVE_HEADER = "x-live"
+"""Requests of the script that updates a page have this header. They get a status instead of the page to sign in."""
+
+_FORM = "application/x-www-form-urlencoded"
+_MOST_FIELDS = 2000
+_READING = ("GET", "HEAD")
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The arguments of `create_app` that pages need."""
+
+    open_backend: OpenBackend
+    tokens_of: TokensOf
+    options: HttpOptions
+    access: DashboardAccess | None
+    recent: Recent
+
+
+class Guarded:
+    """A page as an ASGI application: admit the caller, check and read a form, then answer."""
+
+    def __init__(self, page: Page, settings: Settings) -> None:
+        self._page = page
+        self._settings = settings
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request(scope, receive)
+        try:
+            response = await self._answer(request)
+        except Exception as error:  # noqa: BLE001  no part of the error may reach the caller
+            response = error_page(request, refusal_of(error))
+        await response(scope, receive, send)
+
+    async def _answer(self, request: Request) -> Response:
+        found = await self._admit(request)
+        if isinstance(found, Response):
+            return found
+        caller, subject, tokens = found
+        if TokenScope.READ not in caller.rights:
+            raise RefusedError(403, "your token lacks the scope read, so it opens no page")
+        form = await self._form(request, subject, tokens)
+        is_token = self._settings.access is None
+        async with self._settings.open_backend(request.scope) as backend:
+            visit = Visit(
+                request=request,
+                backend=backend,
+                caller=caller,
+                actor=f"{'token' if is_token else 'user'}:{caller.name}",
+                csrf=csrf_token(subject, tokens),
+                has_cookie=is_token,
+                recent=self._settings.recent,
+                form=form,
+            )
+            try:
+                return await self._page(visit)
+            except Exception as error:  # noqa: BLE001  as above, with the menu of the caller
+                return error_page(request, refusal_of(error), visit)
+            finally:
+                if form:
+                    self._settings.recent.forget()
+
+    async def _admit(self, request: Request) -> tuple[Caller, str, Tokens] | Response:
+        """Return the caller, the subject of its CSRF token and the tokens, or the way to the page to sign in."""
+        tokens = self._settings.tokens_of(request.scope)
+        if self._settings.access is not None:
+            decided = self._settings.access(request)
+            caller = await decided if isawaitable(decided) else decided
+            if caller is None:
+                raise RefusedError(403, "you may not see this dashboard; sign in to the application first")
+            return caller, f"user:{caller.name}", tokens
+        cookie = request.cookies.get(COOKIE, "")
+        caller = caller_of_cookie(cookie, tokens)
+        if caller is not None:
+            return caller, cookie, tokens
+        if LIVE_HEADER in request.headers or request.method not in _READING:
+            raise RefusedError(401, "you are signed out; sign in again")
+        return RedirectResponse(sign_in_address(request), 303)
+
+    async def _form(self, request: Request, subject: str, tokens: Tokens) -> Form:
+        if request.method in _READING:
+            return {}
+        form = await read_form(request, self._settings.options)
+        if not is_csrf_token(form.get(CSRF_FIELD, ("",))[-1], subject, tokens):
+            raise RefusedError(403, "this form is out of date; go back, load the page again, and send it once more")
+        return form
+
+
+async def read_form(request: Request, options: HttpOptions) -> Form:
+    """Return the fields of a form of this site. Raises `RefusedError` for other sites, hosts, types and lengths."""
+    check_place(request.headers, options)
+    check_framing(request.headers)
+    check_length(request.headers)
+    body = await body_of(request, _FORM, within=options.body_timeout)
+    try:
+        return parse_qs(body.decode(), keep_blank_values=True, max_num_fields=_MOST_FIELDS, errors="strict")
+    except ValueError:
+        raise RefusedError(400, "the form cannot be read") from None
+
+
+def sign_in_address(request: Request) -> str:
+    """Return the address of the page to sign in, which leads back to this request."""
+    root: str = request.scope["root_path"]
+    place = request.scope["path"].removeprefix(root)
+    query = f"?{request.url.query}" if request.url.query else ""
+    return f"{root}/sign-in?{urlencode({'next': f'{place}{query}'})}"

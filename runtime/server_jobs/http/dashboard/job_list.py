@@ -1,0 +1,166 @@
+"""The list of jobs: filters, search, pages, and actions on selected jobs."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields
+
+from starlette.responses import Response
+
+from ...domain.record import JobFilter, JobQuery, JobStatus, JobSummary
+from ...domain.statistics import QueueState
+from ...domain.text_limits import is_storable
+from ...engine.bulk import with_conditions
+from ...errors import InvalidOptionError
+from ...security.tokens import Scope
+from ..jobs import search_page
+from ..problem_document import RefusedError
+from .numbers import all_states
+from .rendering import show
+from .visit import Visit
+
+PAGE = 50
+_ID = re.compile("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Filters:
+    """The chosen filters, as texts of the address or of a form. An empty text chooses all.
+
+    `where` is a condition such as `params.customerId=42`.
+    """
+
+    status: str = ""
+    job: str = ""
+    queue: str = ""
+    error: str = ""
+    correlation: str = ""
+    worker: str = ""
+    where: str = ""
+
+    @property
+    def is_any(self) -> bool:
+        """Whether any filter is chosen."""
+        return bool(self.but())
+
+    def but(self, **changes: str) -> dict[str, str]:
+        """Return the query of an address with these filters and changes."""
+        return {name: text for name, text in ({**asdict(self), **changes}).items() if text}
+
+    def wanted(self, visit: Visit, scope: Scope) -> JobFilter:
+        """Return the filter, for the queues for which the caller has the scope.
+
+        Raises `InvalidOptionError` for texts that no job can have, and `RefusedError` for a queue of others.
+        """
+        if self.status not in {"", "parked", *JobStatus}:
+            raise InvalidOptionError(f"there is no status {self.status!r}; statuses are {', '.join(JobStatus)}, parked")
+        found = JobFilter(
+            status=JobStatus(self.status) if self.status not in ("", "parked") else None,
+            parked=self.status == "parked",
+            job_name=self.job or None,
+            queues=(self.queue,) if self.queue else visit.queues_for(scope),
+            error_class=self.error or None,
+            correlation_id=self.correlation or None,
+            worker_id=self.worker or None,
+        )
+        if self.queue and not (visit.caller.may(scope, self.queue) and visit.reads(self.queue)):
+            raise RefusedError(403, f"your token lacks the scope {scope} for the queue {self.queue!r}")
+        conditions = [self.where] if self.where else []
+        return with_conditions(found, conditions, visit.registry, may_reveal=False) if conditions else found
+
+
+FILTERS = tuple(one.name for one in fields(Filters))
+
+
+def filters_of(visit: Visit) -> Filters:
+    """Return the filters in the address."""
+    given = {name: visit.query(name) for name in FILTERS}
+    return Filters(**{**given, "status": "parked" if visit.query("parked") else given["status"]})
+
+
+async def job_list(visit: Visit) -> Response:
+    """Show a page of jobs, newest first. A search for an id shows that job."""
+    wanted = visit.query("q")
+    if wanted and (found := await _searched(visit, wanted)):
+        return found
+    filters, before = filters_of(visit), visit.query("before")
+    states = [state for state in await all_states(visit) if visit.reads(state.queue)]
+    jobs: Sequence[JobSummary] = ()
+    following, problem = None, ""
+    try:
+        jobs, following = await _page(visit, filters, before, states)
+    except (InvalidOptionError, RefusedError) as error:
+        problem = str(error)
+    return show(
+        visit,
+        "jobs.html",
+        status=422 if problem else 200,
+        filters=filters,
+        before=before,
+        problem=problem,
+        jobs=jobs,
+        next=following,
+        tabs=_tabs(states),
+        names=sorted({state.job_name for state in states} | _known_names(visit) | ({filters.job} - {""})),
+        queues=sorted({state.queue for state in states} | _known_queues(visit) | ({filters.queue} - {""})),
+    )
+
+
+async def _page(
+    visit: Visit, filters: Filters, before: str, states: Sequence[QueueState]
+) -> tuple[Sequence[JobSummary], str | None]:
+    """Return a page of jobs, and the place of the next page, or None."""
+    among = filters.wanted(visit, Scope.READ)
+    if not is_storable(before):
+        raise InvalidOptionError("the page begins after no job")
+    if among.where:
+        return await search_page(visit.store, among, before, PAGE)
+    if not _may_exist(filters, states):
+        return (), None
+    found = await visit.store.list_summaries(JobQuery.of(among, before=before or None, limit=PAGE + 1))
+    return found[:PAGE], found[PAGE - 1].id if len(found) > PAGE else None
+
+
+async def _searched(visit: Visit, wanted: str) -> Response | None:
+    """Go to the job with this id, or else to the jobs with this correlation id."""
+    if is_storable(wanted):
+        summary = await visit.store.summary(wanted.lower() if _ID.fullmatch(wanted.lower()) else wanted)
+        if summary is not None and visit.reads(summary.queue):
+            return visit.go("jobs", summary.id)
+    return visit.go("jobs", correlation=wanted)
+
+
+def _tabs(states: Sequence[QueueState]) -> list[tuple[str, str, int | None]]:
+    """Return the value, label and count of each status. Finished jobs are too many to count for each page."""
+    return [
+        ("", "All", None),
+        ("pending", "Pending", sum(state.due + state.scheduled for state in states)),
+        ("running", "Running", sum(state.running for state in states)),
+        ("failed", "Failed", sum(state.failed for state in states)),
+        ("parked", "Parked", sum(state.parked for state in states)),
+        ("completed", "Completed", None),
+        ("cancelled", "Cancelled", None),
+    ]
+
+
+def _may_exist(filters: Filters, states: Sequence[QueueState]) -> bool:
+    """Whether jobs may fit. A search for something that is in no index would look at every job."""
+    of_queue = [one for one in states if filters.queue in ("", one.queue) and filters.job in ("", one.job_name)]
+    counts = {
+        "pending": sum(state.due + state.scheduled for state in of_queue),
+        "running": sum(state.running for state in of_queue),
+        "failed": sum(state.failed for state in of_queue),
+        "parked": sum(state.parked for state in of_queue),
+    }
+    return counts.get(filters.status, 1) > 0
+
+
+def _known_names(visit: Visit) -> set[str]:
+    found = visit.registry.registrations()
+    return {registration.job.job_name for registration in found if visit.reads(registration.job.options.queue)}
+
+
+def _known_queues(visit: Visit) -> set[str]:
+    found = (registration.job.options.queue for registration in visit.registry.registrations())
+    return {queue for queue in found if visit.reads(queue)}

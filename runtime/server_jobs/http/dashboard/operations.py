@@ -1,0 +1,139 @@
+"""Queues, schedules and workers, with the actions of operators."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from starlette.responses import Response
+
+from ...domain.cron import load_zone, next_slot
+from ...domain.history import WorkerRecord
+from ...domain.record import ScheduleRecord
+from ...domain.text_limits import LONGEST_NAME, is_storable
+from ...errors import ServerJobsError
+from ..problem_document import RefusedError
+from .attention import schedule_problem
+from .numbers import queue_of, queue_rows, readable_schedules
+from .rendering import show
+from .visit import Visit
+
+_SLOTS = 3
+_MOST_ASKED = 20
+
+
+async def queues(visit: Visit) -> Response:
+    """Show the queues."""
+    rows, _, _ = await queue_rows(visit)
+    return show(visit, "queues.html", rows=rows)
+
+
+async def change_queue(visit: Visit) -> Response:
+    """Pause or resume a queue."""
+    name, action = visit.value("queue"), visit.value("action")
+    if not 0 < len(name) <= LONGEST_NAME or not is_storable(name):
+        raise RefusedError(422, f"a queue has a name of 1 to {LONGEST_NAME} characters")
+    visit.check_operates(name)
+    match action:
+        case "pause":
+            await visit.store.pause_queue(name, by=visit.actor)
+            return visit.go("queues", note="paused")
+        case "resume":
+            await visit.store.resume_queue(name, by=visit.actor)
+            for notify in visit.backend.inserted:
+                notify()
+            return visit.go("queues", note="resumed")
+        case _:
+            raise RefusedError(422, "a queue can be paused or resumed")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Slot:
+    """A coming time of a schedule: in UTC, and as its own zone writes it."""
+
+    at: datetime
+    local: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScheduleRow:
+    """A schedule with its coming slots, or the reason why there are none."""
+
+    record: ScheduleRecord
+    slots: tuple[Slot, ...]
+    problem: str
+    queue: str | None
+
+
+async def schedules(visit: Visit) -> Response:
+    """Show the schedules."""
+    found = await readable_schedules(visit)
+    return show(visit, "schedules.html", rows=[_schedule_row(visit, one) for one in found])
+
+
+def _schedule_row(visit: Visit, record: ScheduleRecord) -> ScheduleRow:
+    queue = queue_of(visit, record.job_name)
+    problem = schedule_problem(record, visit.now)
+    try:
+        slots = tuple(_slots(record, visit.now)) if record.enabled else ()
+    except (ServerJobsError, ValueError, OSError, OverflowError):
+        slots = ()
+    return ScheduleRow(record=record, slots=slots, problem=problem, queue=queue)
+
+
+def _slots(record: ScheduleRecord, now: datetime) -> Iterator[Slot]:
+    """Yield the coming slots, the stored one first."""
+    zone = load_zone(record.timezone)
+    at = record.next_run_at or next_slot(record.cron_expression, record.timezone, now)
+    for _ in range(_SLOTS):
+        yield Slot(at=at, local=f"{at.astimezone(zone):%a %d %b %H:%M}")
+        at = next_slot(record.cron_expression, record.timezone, max(at, now))
+
+
+async def change_schedule(visit: Visit) -> Response:
+    """Enable or disable a schedule, or enqueue its job now."""
+    record = await _schedule(visit, visit.value("schedule"))
+    queue = queue_of(visit, record.job_name)
+    match visit.value("action"):
+        case "enable" | "disable" as action:
+            visit.check_operates(queue or "")
+            await visit.store.enable_schedule(record.id, enabled=action == "enable")
+            return visit.go("schedules", note=f"{action}d")
+        case "run":
+            job = visit.registry.find(record.job_name).job
+            visit.check_enqueues(job.options.queue)
+            (inserted,) = await visit.backend.insert([job.new_job(json.loads(record.params))])
+            return visit.go("jobs", inserted.id, note="enqueued" if inserted.created else "known")
+        case _:
+            raise RefusedError(422, "a schedule can be enabled, disabled, or run now")
+
+
+async def _schedule(visit: Visit, schedule_id: str) -> ScheduleRecord:
+    for record in await readable_schedules(visit):
+        if record.id == schedule_id:
+            return record
+    raise RefusedError(404, "there is no such schedule")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerRow:
+    """A worker, and the ids of the jobs that it runs, or held when it died. None: not asked."""
+
+    record: WorkerRecord
+    held: Sequence[str] | None
+
+
+async def workers(visit: Visit) -> Response:
+    """Show the workers. Dead ones that held jobs come first."""
+    if not visit.reads_everything:
+        raise RefusedError(403, "your token reads some queues only, and workers belong to all of them")
+    found = await visit.store.workers()
+    rows: list[WorkerRow] = []
+    for record in sorted(found, key=lambda one: (one.is_alive, one.last_seen_at), reverse=True):
+        is_asked = len(rows) < _MOST_ASKED and (record.running or not record.is_alive)
+        held = await visit.store.held_jobs(record.report.id) if is_asked else None
+        rows.append(WorkerRow(record=record, held=held))
+    rows.sort(key=lambda row: not (row.held and not row.record.is_alive))
+    return show(visit, "workers.html", rows=rows)

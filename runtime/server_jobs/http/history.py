@@ -1,0 +1,32 @@
+"""The routes of the history: attempts of a job, why it waits, and the workers."""
+
+from __future__ import annotations
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from ..inspection.history_document import attempt_document, reason_document, worker_document
+from ..inspection.why import why
+from .gate import backend_of
+from .jobs import summary_for
+
+
+async def attempts(request: Request) -> Response:
+    """Return the last attempts of a job that did not complete, oldest first."""
+    await summary_for(request)
+    found = await backend_of(request).store.attempts(request.path_params["id"])
+    return JSONResponse({"attempts": [attempt_document(attempt) for attempt in found]})
+
+
+async def explain(request: Request) -> Response:
+    """Return why a job waits, runs or has ended, the weightiest reason first."""
+    backend = backend_of(request)
+    record, reasons = await why(backend.store, backend.registry, request.path_params["id"])
+    documents = [reason_document(reason) for reason in reasons]
+    return JSONResponse({"id": record.id, "job_name": record.job_name, "status": record.status, "reasons": documents})
+
+
+async def workers(request: Request) -> Response:
+    """Return the living workers, and the workers that died within a week."""
+    found = await backend_of(request).store.workers()
+    return JSONResponse({"workers": [worker_document(worker) for worker in found]})

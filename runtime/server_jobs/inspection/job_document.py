@@ -1,0 +1,85 @@
+"""Stored jobs as JSON values, with redacted values hidden."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import datetime
+
+from ..contract.documents import redacted
+from ..domain.record import JobRecord, JobSummary
+from ..registry import JobRegistry
+
+
+@dataclass(frozen=True, slots=True)
+class ShownParams:
+    """Params of a stored job as JSON text. If they are hidden, the text is None and `reason` says why."""
+
+    text: str | None
+    reason: str | None = None
+
+
+def shown_params(record: JobRecord, registry: JobRegistry) -> ShownParams:
+    """Return the params, with the values at the job's `redact` pointers hidden.
+
+    Hide all params if the pointers do not apply: the job is not registered here, or the row has another version of a
+    job that redacts something.
+    """
+    job = registry.get(record.job_name)
+    if job is None:
+        return ShownParams(None, f"{record.job_name} is not registered here, so nothing says what of them is secret")
+    if job.options.redact and record.spec_version != job.options.version:
+        return ShownParams(None, f"the spec says what is secret in version {job.options.version}, and not in theirs")
+    try:
+        return ShownParams(redacted(record.params, job.options.redact))
+    except (ValueError, RecursionError):
+        return ShownParams(None, "they are not JSON")
+
+
+def job_document(record: JobRecord) -> dict[str, object]:
+    """Return all fields of a job except its params. Times are in UTC, the result is a JSON value."""
+    return {
+        **job_summary(record.summary),
+        "spec_version": record.spec_version,
+        "progress_message": record.progress_message,
+        "result": parsed(record.result),
+        "error": record.error,
+        "error_class": record.error_class,
+        "worker_id": record.worker_id,
+        "worker_started_at": _text(record.worker_started_at),
+        "worker_expires_at": _text(record.worker_expires_at),
+        "correlation_id": record.correlation_id,
+        "unique_key": record.unique_key,
+        "cancel_requested": record.cancel_requested,
+    }
+
+
+def job_summary(summary: JobSummary) -> dict[str, object]:
+    """Return the status fields of a job, without params, result and error."""
+    return {
+        "id": summary.id,
+        "job_name": summary.job_name,
+        "status": summary.status,
+        "parked": summary.is_parked,
+        "queue": summary.queue,
+        "priority": summary.priority,
+        "progress": summary.progress,
+        "attempt_count": summary.attempt_count,
+        "max_attempts": summary.max_attempts,
+        "created_at": _text(summary.created_at),
+        "updated_at": _text(summary.updated_at),
+        "scheduled_for": _text(summary.scheduled_for),
+        "completed_at": _text(summary.completed_at),
+    }
+
+
+def parsed(text: str | None) -> object:
+    """Return the value of JSON text. Return other text unchanged, because a row may hold anything."""
+    try:
+        return None if text is None else json.loads(text)
+    except (ValueError, RecursionError):
+        return text
+
+
+def _text(moment: datetime | None) -> str | None:
+    return None if moment is None else moment.isoformat()

@@ -1,0 +1,75 @@
+"""OpenTelemetry: a span per enqueue and per attempt, in the trace of the caller. Needs the extra `otel`."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+
+from opentelemetry import context, propagate, trace
+from opentelemetry.trace import Link, SpanKind, TracerProvider
+
+from ..middleware import Enqueue, Middleware, RunningAttempt
+from .messaging_conventions import (
+    ATTEMPT,
+    BATCH_COUNT,
+    ERROR_TYPE,
+    MAX_ATTEMPTS,
+    MESSAGE_ID,
+    OUTCOME,
+    PROCESS,
+    SEND,
+    attributes,
+    span_name,
+)
+
+
+class OpenTelemetryMiddleware(Middleware):
+    """Records a producer span per enqueue and a consumer span per attempt, with OpenTelemetry's names for messaging.
+
+    The context of the producer span travels with the job, in the format of the global propagator: W3C Trace Context by
+    default. Each attempt links to it. With `parent`, it is the parent of each attempt instead, so that a request, its
+    jobs and their jobs form one trace. The default provider is the global one at the first span.
+
+        def setup(registry: JobRegistry) -> None:
+            registry.use(OpenTelemetryMiddleware(parent=True))
+    """
+
+    def __init__(self, *, parent: bool = False, tracer_provider: TracerProvider | None = None) -> None:
+        self._parent = parent
+        self._tracer = trace.get_tracer("server_jobs", tracer_provider=tracer_provider)
+
+    @contextmanager
+    def around_enqueue(self, enqueue: Enqueue) -> Iterator[None]:
+        facts = attributes(SEND, enqueue.job_name, enqueue.queue, enqueue.correlation_id)
+        facts |= {MESSAGE_ID: enqueue.job_ids[0]} if enqueue.count == 1 else {BATCH_COUNT: enqueue.count}
+        name = span_name(SEND, enqueue.queue)
+        with self._tracer.start_as_current_span(name, kind=SpanKind.PRODUCER, attributes=facts) as span:
+            propagate.inject(enqueue.headers)
+            try:
+                yield
+            except Exception as error:
+                span.set_attribute(ERROR_TYPE, type(error).__qualname__)
+                raise
+
+    @asynccontextmanager
+    async def around_attempt(self, attempt: RunningAttempt) -> AsyncIterator[None]:
+        facts = attributes(PROCESS, attempt.job_name, attempt.queue, attempt.correlation_id)
+        facts |= {ATTEMPT: attempt.attempt, MAX_ATTEMPTS: attempt.max_attempts}
+        if attempt.job_id is not None:
+            facts[MESSAGE_ID] = attempt.job_id
+        sent = propagate.extract(attempt.headers, context.Context())
+        producer = trace.get_current_span(sent).get_span_context()
+        with self._tracer.start_as_current_span(
+            span_name(PROCESS, attempt.queue),
+            context=sent if self._parent and producer.is_valid else None,
+            kind=SpanKind.CONSUMER,
+            attributes=facts,
+            links=[Link(producer)] if producer.is_valid and not self._parent else None,
+        ) as span:
+            try:
+                yield
+            except Exception as error:
+                span.set_attribute(ERROR_TYPE, type(error).__qualname__)
+                raise
+            finally:
+                span.set_attribute(OUTCOME, str(attempt.outcome))

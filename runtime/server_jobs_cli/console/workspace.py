@@ -1,0 +1,250 @@
+"""The project of a command: its registry and its database, each read on first use."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+import traceback
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import cached_property
+from importlib import import_module
+from pathlib import Path
+from typing import TypeVar
+
+from server_jobs.connection import connect
+from server_jobs.databases.opening import open_database
+from server_jobs.databases.sqlite.database import SqliteDatabase
+from server_jobs.databases.url import DATABASE_URL, DEFAULT_URL, database_url, is_postgres, without_password
+from server_jobs.domain.interfaces import Database
+from server_jobs.engine.backend import DEFAULT_CONCURRENCY, DEFAULT_LOCK_TIMEOUT, DEFAULT_POLL_INTERVAL, Backend
+from server_jobs.errors import (
+    DatabaseError,
+    InvalidOptionError,
+    ProjectError,
+    ProjectNotFoundError,
+    ServerJobsError,
+)
+from server_jobs.logs import enable_our_loggers
+from server_jobs.project import Project, find_project
+from server_jobs.registry import JobRegistry
+from server_jobs.stores.sql import SqlStore
+
+from .failures import TERMINATED
+from .log import application_logging
+from .output import note, suggestion
+
+T = TypeVar("T")
+
+_IMPORT_MACHINERY = ("<frozen ", "importlib")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Workspace:
+    """Built from the shared options, each of which overrides the project's setting."""
+
+    folder: Path
+    database: str | None = None
+    registry_place: str | None = None
+
+    @cached_property
+    def project(self) -> Project | None:
+        """Return the project that contains the folder, or None. Raises `ProjectError` for invalid settings."""
+        try:
+            return find_project(self.folder)
+        except ProjectNotFoundError:
+            return None
+
+    def required_project(self) -> Project:
+        """Return the project. Raises `ProjectError` if there is none."""
+        return self.project or find_project(self.folder)
+
+    @cached_property
+    def url(self) -> str:
+        """Return the URL of the database. It may contain a password: print `shown_url` instead.
+
+        The default is a file in the project's folder, also if the command runs in a folder below.
+        """
+        variable = self.project.database_url_env if self.project else DATABASE_URL
+        url = database_url(self.database, variable=variable)
+        if url == DEFAULT_URL and self.project is not None and self.project.root != Path.cwd():
+            return f"sqlite:///{self.project.root / DEFAULT_URL.removeprefix('sqlite:///')}"
+        return url
+
+    @property
+    def shown_url(self) -> str:
+        """Return the URL without its password."""
+        return without_password(self.url)
+
+    @cached_property
+    def schema(self) -> str | None:
+        """Return the PostgreSQL schema of the tables; None for the first one of the connection's search path."""
+        if self.project is not None:
+            return self.project.schema
+        return self.registry.database_schema if self.registry_place else None
+
+    @property
+    def shown_place(self) -> str:
+        """Return the URL without its password, and the schema."""
+        is_used = self.schema is not None and is_postgres(self.url)
+        return f"{self.shown_url} (schema {self.schema})" if is_used else self.shown_url
+
+    @cached_property
+    def registry(self) -> JobRegistry:
+        """Return the jobs of the project. Raises `ProjectError` if they are not generated yet or cannot be imported."""
+        root = self.project.root if self.project else self.folder.absolute()
+        folders = [str(folder) for folder in (root, root / "src") if folder == root or folder.is_dir()]
+        return import_registry(self.registry_place or self._generated_registry(), folders)
+
+    def open_database(self, *, only_reads: bool = False) -> Database:
+        """Return the database, not connected yet. Raises `DatabaseError` if it certainly cannot be used.
+
+        With `only_reads`, a SQLite file is not changed.
+        """
+        try:
+            database = open_database(self.url, schema=self.schema)
+        except InvalidOptionError as error:
+            raise DatabaseError(str(error)) from error
+        if isinstance(database, SqliteDatabase):
+            database.check_file()
+            return SqliteDatabase(database.path, only_reads=only_reads)
+        return database
+
+    @asynccontextmanager
+    async def open_store(self, *, only_reads: bool = False) -> AsyncIterator[SqlStore]:
+        """Open the stored jobs without a registry; with `only_reads`, without changing them."""
+        store = SqlStore(self.open_database(only_reads=only_reads))
+        try:
+            await store.open()
+            yield store
+        finally:
+            await store.close()
+
+    def with_store(self, work: Callable[[SqlStore], Awaitable[T]], *, only_reads: bool = False) -> T:
+        """Run `work` on the stored jobs, in an event loop. With `only_reads`, nothing is changed."""
+
+        async def on_open_store() -> T:
+            async with self.open_store(only_reads=only_reads) as store:
+                return await work(store)
+
+        return run(on_open_store())
+
+    @asynccontextmanager
+    async def open_backend(
+        self,
+        *,
+        concurrency: int = DEFAULT_CONCURRENCY,
+        lock_timeout: timedelta = DEFAULT_LOCK_TIMEOUT,
+        poll_interval: timedelta = DEFAULT_POLL_INTERVAL,
+    ) -> AsyncIterator[Backend]:
+        """Open a backend on the database, with every job bound to it. The log gets the records of handlers too."""
+        registry = self.registry
+        self.open_database()
+        connection = connect(
+            registry, self.url, max_concurrency=concurrency, lock_timeout=lock_timeout, poll_interval=poll_interval
+        )
+        with application_logging():
+            async with connection as backend:
+                yield backend
+
+    def stored_name(self, name: str) -> str:
+        """Return the stored name of a job. Rows of another project may have a name that is not registered."""
+        try:
+            registry = self.registry
+        except ServerJobsError:
+            return name
+        job = registry.get(name)
+        if job is None:
+            note(f"no job is called {name!r} here; {suggestion(name, registry.get_names())}")
+            return name
+        return job.job_name
+
+    def _generated_registry(self) -> str:
+        project = self.required_project()
+        path = project.root / project.output / "registry.py"
+        if not path.is_file():
+            raise ProjectError(
+                f"nothing is generated yet, there is no {path}; run `server-jobs generate`, "
+                "or name a registry of your own with --registry MODULE:ATTRIBUTE"
+            )
+        return f"{project.output_package}.registry:registry"
+
+
+def import_registry(place: str, folders: Sequence[str]) -> JobRegistry:
+    """Import the registry and its handlers, with these folders first on the path.
+
+    Raises `InvalidOptionError` for an invalid place. Raises `ProjectError` if the import fails, with the line that
+    failed.
+    """
+    module_name, _, attribute = place.partition(":")
+    if not all(part.isidentifier() for part in (*module_name.split("."), attribute)):
+        raise InvalidOptionError(f"--registry must be MODULE:ATTRIBUTE, such as 'shop.jobs:registry', not {place!r}")
+    sys.path[:0] = [folder for folder in folders if folder not in sys.path]
+    try:
+        registry: object = getattr(import_module(module_name), attribute, None)
+        if isinstance(registry, JobRegistry):
+            registry.load()
+        enable_our_loggers()
+    except (Exception, SystemExit) as error:  # modules of a project may raise anything
+        raise ProjectError(_import_problem(module_name, error, folders)) from error
+    if not isinstance(registry, JobRegistry):
+        found = "there is none" if registry is None else f"it is a {type(registry).__name__}"
+        raise ProjectError(f"{place} must be a JobRegistry, as `create_job_registry()` makes it, but {found}")
+    return registry
+
+
+def _import_problem(module_name: str, error: BaseException, folders: Sequence[str]) -> str:
+    if isinstance(error, ModuleNotFoundError) and error.name and f"{module_name}.".startswith(f"{error.name}."):
+        return f"there is no module {error.name} in {' or '.join(folders)}"
+    message = error.msg if isinstance(error, SyntaxError) else str(error)
+    return f"{module_name} cannot be imported: {type(error).__name__}: {message}{_where(error)}"
+
+
+def _where(error: BaseException) -> str:
+    if isinstance(error, SyntaxError):
+        return f" (at {error.filename}:{error.lineno})"
+    frames = [
+        frame for frame in traceback.extract_tb(error.__traceback__) if not frame.filename.startswith(_IMPORT_MACHINERY)
+    ]
+    return f" (at {frames[-1].filename}:{frames[-1].lineno})" if len(frames) > 1 else ""
+
+
+def run(work: Coroutine[object, object, T]) -> T:
+    """Run a coroutine to its end. Raises `KeyboardInterrupt` for SIGINT; SIGTERM exits with status 143."""
+    try:
+        return asyncio.run(_until_terminated(work))
+    except asyncio.CancelledError:
+        sys.exit(TERMINATED)
+
+
+async def _until_terminated(work: Coroutine[object, object, T]) -> T:
+    loop = asyncio.get_running_loop()
+    task = asyncio.current_task()
+    if task is None or sys.platform == "win32":
+        return await work
+    loop.add_signal_handler(signal.SIGTERM, task.cancel)
+    try:
+        return await work
+    finally:
+        loop.remove_signal_handler(signal.SIGTERM)
+
+
+def actor() -> str:
+    """Return `user:NAME` with the name, or else the number, of the operating-system user of this process.
+
+    Environment variables such as USER can be set by anybody. They count only on systems without user ids.
+    """
+    if not hasattr(os, "getuid"):
+        import getpass
+
+        return f"user:{getpass.getuser()}"
+    import pwd
+
+    try:
+        return f"user:{pwd.getpwuid(os.getuid()).pw_name}"
+    except KeyError:
+        return f"user:{os.getuid()}"

@@ -1,0 +1,257 @@
+"""`server-jobs enqueue`, `now` and `tick`: store a job for a worker, run one here, or run all that are due."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from datetime import datetime, timedelta
+
+import click
+from pydantic import BaseModel
+from server_jobs.domain.enqueue_options import EnqueueOptions
+from server_jobs.domain.record import JobStatus
+from server_jobs.engine.backend import Backend
+from server_jobs.engine.tick import Tick
+from server_jobs.engine.tick import tick as tick_once
+from server_jobs.errors import HandlerNotImplementedError
+from server_jobs.handle import JobHandle
+from server_jobs.job import AnyJob
+from server_jobs.result import JobMetadata, JobResult
+
+from ..console.failures import NO
+from ..console.log import application_logging, logging_to_stderr
+from ..console.options import duration, json_object, json_option, moment, with_workspace
+from ..console.output import note, print_json, print_result, say
+from ..console.workspace import Workspace, run
+
+_params = click.option(
+    "--params",
+    metavar="JSON",
+    type=json_object,
+    default="{}",
+    help="The params, a JSON object; @FILE reads a file, - reads stdin.",
+)
+_correlation_id = click.option("--correlation-id", help="Carried to log lines and to the jobs the handler enqueues.")
+
+
+@click.command()
+@click.argument("job")
+@_params
+@click.option("--delay", type=duration, help="Delay until the job is due, such as 30s, 5m or 1h30m.")
+@click.option(
+    "--at",
+    "scheduled_for",
+    metavar="TIME",
+    type=moment,
+    help="Time when the job is due, such as 2026-01-31T09:00:00+01:00.",
+)
+@click.option("--priority", type=int, help="-100 to 100, higher first; by default as in the spec.")
+@click.option("--max-attempts", type=int, help="Most attempts; by default as in the spec.")
+@click.option("--unique-key", help="Store nothing if an unfinished job of that name has this key.")
+@_correlation_id
+@with_workspace
+@json_option
+def enqueue(
+    workspace: Workspace,
+    *,
+    job: str,
+    params: dict[str, object],
+    as_json: bool,
+    delay: timedelta | None,
+    scheduled_for: datetime | None,
+    priority: int | None,
+    max_attempts: int | None,
+    unique_key: str | None,
+    correlation_id: str | None,
+) -> None:
+    """Queue JOB for a worker and print the id.
+
+    JOB is the name of a job or of its spec: SendEmail or send_email. If the params do not fit the spec, the command
+    stores nothing and prints each problem on a line with its JSON pointer.
+
+    \b
+    Examples:
+      server-jobs enqueue SendEmail --params '{"to": ["ann@example.com"], "subject": "Hi", "body": "..."}'
+      server-jobs enqueue ImportCsv --params @import.json --delay 5m
+      jq .order job.json | server-jobs enqueue ShipOrder --params - --unique-key order-17
+
+    Exit status: 0 stored, or there already; 1 the params do not fit; 2 wrong usage; 3 project or database cannot be
+    used.
+    """
+    if delay is not None and scheduled_for is not None:
+        raise click.UsageError("give either --delay or --at, not both")
+    options = EnqueueOptions(
+        delay=delay,
+        scheduled_for=scheduled_for,
+        priority=priority,
+        max_attempts=max_attempts,
+        unique_key=unique_key,
+        correlation_id=correlation_id,
+    )
+    handle = run(_enqueue(workspace, job, params, options))
+    registration = workspace.registry.find(job)
+    if as_json:
+        print_json({"id": str(handle), "job_name": registration.job.job_name, "created": handle.created})
+        return
+    say(handle)
+    if not handle.created:
+        note("an unfinished job with the same unique key exists already")
+    if not registration.is_runnable:
+        note(f"no worker runs it yet: the handler of {registration.job.job_name} is not implemented")
+
+
+async def _enqueue(
+    workspace: Workspace, name: str, params: dict[str, object], options: EnqueueOptions
+) -> JobHandle[BaseModel]:
+    job = workspace.registry.find(name).job
+    job.new_job(params, **options)  # validate before the database is opened
+    async with workspace.open_backend():
+        handle: JobHandle[BaseModel] = await job.later(params, **options)
+    return handle
+
+
+@click.command()
+@click.argument("job")
+@_params
+@click.option("--no-persist", is_flag=True, help="Use no database and store nothing.")
+@click.option(
+    "--worker-timeout",
+    type=duration,
+    default="5m",
+    show_default=True,
+    help="The lease of the run: after a crash, a worker takes it over once this time has passed.",
+)
+@_correlation_id
+@with_workspace
+@json_option
+def now(
+    workspace: Workspace,
+    *,
+    job: str,
+    params: dict[str, object],
+    no_persist: bool,
+    worker_timeout: timedelta,
+    correlation_id: str | None,
+    as_json: bool,
+) -> None:
+    """Run JOB in this process, and print its result as JSON.
+
+    Log lines go to stderr. The run is stored like any other. After a failure, a worker makes the remaining attempts.
+
+    \b
+    Examples:
+      server-jobs now DailyDigest --params '{"recipients": ["ann@example.com"]}'
+      server-jobs now ImportCsv --params @import.json --no-persist | jq .rows
+
+    Exit status: 0 completed, 1 it failed or the params do not fit, 2 wrong usage, 3 project or database cannot be used.
+    """
+    with logging_to_stderr():
+        registration = workspace.registry.find(job)
+        if registration.is_stub:
+            raise HandlerNotImplementedError(registration.job.job_name)
+        result = run(
+            _run_unstored(workspace, registration.job, params)
+            if no_persist
+            else _run_stored(workspace, registration.job, params, worker_timeout, correlation_id)
+        )
+    if as_json:
+        print_json(_document(result))
+    elif result.ok:
+        print_json(_plain(result.data))
+    else:
+        _say_that_it_failed(result.metadata)
+    if not result.ok:
+        click.get_current_context().exit(NO)
+
+
+async def _run_unstored(workspace: Workspace, job: AnyJob, params: dict[str, object]) -> JobResult[BaseModel]:
+    # It connects only if the handler uses it.
+    backend = Backend(database=workspace.url, job_registry=workspace.registry)
+    try:
+        with application_logging():
+            return await job.using(backend).now(params, persist=False)
+    finally:
+        await backend.shutdown()
+
+
+async def _run_stored(
+    workspace: Workspace, job: AnyJob, params: dict[str, object], lease: timedelta, correlation_id: str | None
+) -> JobResult[BaseModel]:
+    async with workspace.open_backend() as backend:
+        return await job.using(backend).now(params, worker_timeout=lease, correlation_id=correlation_id)
+
+
+def _say_that_it_failed(metadata: JobMetadata) -> None:
+    note(f"Error: {metadata.job_name} failed: {metadata.error}")
+    if metadata.status is JobStatus.PENDING:
+        note(f"it has attempts left: a worker will try again, unless you run `server-jobs cancel {metadata.job_id}`")
+
+
+def _document(result: JobResult[BaseModel]) -> dict[str, object]:
+    metadata = result.metadata
+    return {
+        "id": metadata.job_id,
+        "job_name": metadata.job_name,
+        "status": metadata.status,
+        "attempt_count": metadata.attempt_count,
+        "result": _plain(result.data) if result.ok else None,
+        "error": result.error,
+    }
+
+
+def _plain(value: BaseModel) -> object:
+    return json.loads(value.model_dump_json(by_alias=True))
+
+
+@click.command()
+@click.option("--limit", type=click.IntRange(min=1), help="How many jobs to run at most; by default all due jobs.")
+@click.option("--budget", type=duration, help="Start no job after this time, such as 25s.")
+@click.option(
+    "--concurrency", type=click.IntRange(1, 10_000), default=5, show_default=True, help="Jobs that run at a time."
+)
+@click.option(
+    "--lock-timeout",
+    type=duration,
+    default="60s",
+    show_default=True,
+    help="The lease of a job: if this process dies, others take it over once this time has passed.",
+)
+@with_workspace
+@json_option
+def tick(
+    workspace: Workspace,
+    *,
+    limit: int | None,
+    budget: timedelta | None,
+    concurrency: int,
+    lock_timeout: timedelta,
+    as_json: bool,
+) -> None:
+    """Take over expired jobs, fire schedules, run due jobs, and exit.
+
+    For a cron line or another timer, instead of a worker that runs all the time. Started jobs are finished.
+
+    \b
+    Example, for crontab:
+      * * * * *  cd /srv/shop && server-jobs tick --budget 50s
+
+    Exit status: 0 done, whether or not a job failed; 1 a schedule could not fire; 2 wrong usage; 3 project or database
+    cannot be used.
+    """
+    with logging_to_stderr():
+        done = run(_tick(workspace, concurrency, lock_timeout, limit=limit, budget=budget))
+    text = (
+        f"{done.completed} completed, {done.failed} failed; "
+        f"{done.scheduled} made by schedules, {done.expired} with an expired lease"
+    )
+    print_result(asdict(done), text, as_json=as_json)
+    if done.unfired:
+        note(f"{done.unfired} schedules could not fire; the log says why, and `server-jobs schedules` lists them")
+        click.get_current_context().exit(NO)
+
+
+async def _tick(
+    workspace: Workspace, concurrency: int, lock_timeout: timedelta, *, limit: int | None, budget: timedelta | None
+) -> Tick:
+    async with workspace.open_backend(concurrency=concurrency, lock_timeout=lock_timeout) as backend:
+        return await tick_once(backend, limit=limit, budget=budget)

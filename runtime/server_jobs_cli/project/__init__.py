@@ -1,1 +1,0 @@
-"""A command's project: its registry, its database, and the options that commands share."""

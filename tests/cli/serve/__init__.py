@@ -1,0 +1,1 @@
+"""`server-jobs serve`."""

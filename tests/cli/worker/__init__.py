@@ -1,0 +1,1 @@
+"""`server-jobs worker`: processes, signals and logs."""

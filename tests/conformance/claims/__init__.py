@@ -1,0 +1,1 @@
+"""Which jobs a claim finds, and what it costs, on the stores of this package."""

@@ -1,0 +1,1 @@
+"""PostgreSQL: connections, roles, poolers, plans, and a server in trouble."""

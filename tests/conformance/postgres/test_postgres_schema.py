@@ -1,0 +1,92 @@
+"""Jobs in a separate PostgreSQL schema: each statement finds its tables with any search path."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import psycopg
+import pytest
+from server_jobs import SchemaMissingError, create_job_registry
+from server_jobs.databases.postgres.connection import positional
+from server_jobs.domain.record import JobFilter
+from server_jobs.domain.search import Condition, FindStep, Part
+from server_jobs.domain.table_names import TABLES, in_schema
+from server_jobs.engine.backend import Backend
+from server_jobs.schema import metadata
+from server_jobs.stores import postgres_statements
+from server_jobs.stores.dialect import Statements
+from server_jobs.stores.job_filters import scanned, scanned_rows
+from sqlalchemy import MetaData, create_engine, text
+
+from tests.conformance.postgres_databases import new_database
+from tests.runtime.example_jobs import echo, text_job
+
+SCHEMA = "user"  # a reserved word, which works only in quotes
+
+
+@pytest.fixture(scope="module")
+def url() -> Iterator[str]:
+    """Yield the URL of a database with the tables in a schema, and with an application's table `jobs`."""
+    with new_database() as location:
+        engine = create_engine(location.replace("postgresql://", "postgresql+psycopg://"))
+        copies = MetaData()
+        for table in metadata.sorted_tables:
+            table.to_metadata(copies, schema=SCHEMA)
+        with engine.begin() as connection:
+            metadata.drop_all(connection)
+            connection.execute(text(f'CREATE SCHEMA "{SCHEMA}"'))
+            connection.execute(text("CREATE TABLE jobs (id text, number int)"))
+            copies.create_all(connection)
+        engine.dispose()
+        yield location
+
+
+STEP = FindStep(filter=JobFilter(where=(Condition(Part.PARAMS, ("to",), "ada"),)))
+PARTS = {
+    "{now}": "statement_timestamp()",
+    "{scanned}": scanned(STEP),
+    "{rows}": scanned_rows(STEP),
+    "{among}": postgres_statements.AMONG_IDS,
+}
+
+
+def statements() -> Iterator[tuple[str, str]]:
+    """Yield every statement of the store on PostgreSQL, by name."""
+    for name in Statements.__annotations__:
+        found = getattr(postgres_statements, name)
+        for number, sql in enumerate(found if isinstance(found, tuple) else (found,)):
+            if isinstance(sql, str) and sql.lstrip().startswith(("SELECT", "INSERT", "UPDATE", "DELETE", "WITH")):
+                for place, part in PARTS.items():
+                    sql = sql.replace(place, part)
+                yield f"{name}_{number}", sql
+
+
+def test_the_tables_are_those_of_the_metadata() -> None:
+    assert set(TABLES) == set(metadata.tables)
+
+
+def test_every_statement_names_the_schema_of_its_tables(url: str) -> None:
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("SET search_path = ''")
+        for name, sql in statements():
+            if any(table in sql for table in TABLES):
+                with pytest.raises(psycopg.errors.UndefinedTable):  # as it would be in another project's schema
+                    connection.execute(f"PREPARE {name} AS {positional(sql)[0]}".encode())
+            connection.execute(f"PREPARE {name} AS {positional(in_schema(sql, SCHEMA))[0]}".encode())
+
+
+async def test_a_registry_says_in_which_schema_its_backends_look(url: str) -> None:
+    echoed = text_job(echo)
+    backend = Backend(database=url, job_registry=create_job_registry(database_schema=SCHEMA).register(echoed))
+    await backend.initialize()
+    first, *_others = await echoed.using(backend).later_many([{"text": "one"}, {"text": "two"}])
+    poll = await backend.poll_and_claim()
+    assert len(poll.claimed_jobs) == 2
+    assert (await backend.execute(poll.claimed_jobs[0])).success
+    assert await first.status() == "completed"
+    await backend.shutdown()
+
+    elsewhere = Backend(database=url, job_registry=create_job_registry().register(echoed))
+    with pytest.raises(SchemaMissingError, match='relation "cron_jobs" does not exist'):
+        await elsewhere.initialize()
+    await elsewhere.shutdown()

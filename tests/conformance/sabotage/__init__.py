@@ -1,0 +1,1 @@
+"""Protections of stores are removed; their tests must fail."""

@@ -1,0 +1,1 @@
+"""SQLite: files, locks, several processes, and the watch of commits."""

@@ -1,0 +1,166 @@
+"""Expiry: a job of a dead worker becomes pending again, or fails if its attempts are used up."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+from server_jobs.domain.interfaces import Store
+from server_jobs.domain.record import LEASE_EXPIRED, Expired, Heartbeat, JobStatus
+from server_jobs.testing import FakeClock
+from server_jobs.testing.conformance.examples import (
+    LEASE,
+    MILLISECOND,
+    SECOND,
+    completed,
+    failed,
+    ids,
+    insert_and_claim,
+    job,
+    read,
+    reclaim,
+    request,
+)
+
+
+async def test_a_lease_lasts_up_to_and_including_its_last_instant(store: Store, clock: FakeClock) -> None:
+    await insert_and_claim(store, job("a"))
+    running = await read(store, "a")
+
+    clock.advance(LEASE)
+    assert list(await store.expire(jitter=timedelta(0))) == []
+    assert await read(store, "a") == running
+
+    clock.advance(MILLISECOND)
+    assert list(await store.expire(jitter=timedelta(0))) == [Expired("a", "SendEmail", JobStatus.PENDING)]
+
+
+async def test_an_expired_job_is_pending_again_with_its_attempt_counted(store: Store, clock: FakeClock) -> None:
+    await insert_and_claim(store, job("a"))
+    running = await read(store, "a")
+    clock.advance(LEASE + SECOND)
+
+    await store.expire(jitter=timedelta(0))
+
+    record = await read(store, "a")
+    assert record == replace(
+        running,
+        status=JobStatus.PENDING,
+        error=record.error,
+        error_class=LEASE_EXPIRED,
+        scheduled_for=clock.now(),
+        fencing_token=None,
+        worker_expires_at=None,
+        updated_at=clock.now(),
+    )
+    assert record.attempt_count == 1
+    assert "lease expired in attempt 1 of 3" in (record.error or "")
+    assert (await reclaim(store, "a")).attempt == 2
+
+
+async def test_an_expired_job_becomes_due_within_the_jitter_and_never_early(store: Store, clock: FakeClock) -> None:
+    await store.insert([job(f"{number:02}") for number in range(50)])
+    await store.claim(request(limit=50))
+    clock.advance(LEASE + SECOND)
+
+    await store.expire(jitter=timedelta(seconds=60))
+
+    due = [(await read(store, f"{number:02}")).scheduled_for for number in range(50)]
+    assert all(moment is not None and clock.now() <= moment <= clock.now() + timedelta(seconds=60) for moment in due)
+    assert len(set(due)) > 10
+
+
+async def test_a_job_whose_last_attempt_expired_fails_and_says_why(store: Store, clock: FakeClock) -> None:
+    claim = await insert_and_claim(store, job("a", max_attempts=2))
+    await store.settle([failed(claim, "boom", retry_after=timedelta(0))])
+    await reclaim(store, "a")
+    running = await read(store, "a")
+    clock.advance(LEASE + SECOND)
+
+    assert list(await store.expire(jitter=timedelta(hours=1))) == [Expired("a", "SendEmail", JobStatus.FAILED)]
+
+    record = await read(store, "a")
+    assert (record.status, record.attempt_count) == (JobStatus.FAILED, 2)
+    assert "worker died" in (record.error or "")
+    assert "lease expired in attempt 2 of 2" in (record.error or "")
+    assert record.completed_at == clock.now()
+    assert record.scheduled_for == running.scheduled_for
+
+
+async def test_an_expired_job_that_was_asked_to_cancel_is_cancelled(store: Store, clock: FakeClock) -> None:
+    await insert_and_claim(store, job("a"))
+    await store.cancel("a")
+    clock.advance(LEASE + SECOND)
+
+    assert list(await store.expire(jitter=timedelta(0))) == [Expired("a", "SendEmail", JobStatus.CANCELLED)]
+    record = await read(store, "a")
+    assert (record.status, record.completed_at) == (JobStatus.CANCELLED, clock.now())
+
+
+async def test_only_the_jobs_whose_lease_ran_out_expire(store: Store, clock: FakeClock) -> None:
+    claims = {name: await insert_and_claim(store, job(name)) for name in "abcd"}
+    await store.insert([job("pending")])
+    await store.settle([completed(claims["c"])])
+    clock.advance(LEASE)
+    await store.renew([Heartbeat(id="b", token=claims["b"].token, progress=1, message=None)], LEASE)
+    clock.advance(MILLISECOND)
+
+    expired = await store.expire(jitter=timedelta(0))
+
+    assert sorted(one.id for one in expired) == ["a", "d"]
+    assert (await read(store, "b")).status is JobStatus.RUNNING
+    assert (await read(store, "c")).status is JobStatus.COMPLETED
+    assert (await read(store, "pending")).attempt_count == 0
+
+
+async def test_claims_that_the_caller_still_runs_are_left_alone_and_others_expire(
+    store: Store, clock: FakeClock
+) -> None:
+    claims = {name: await insert_and_claim(store, job(name)) for name in "abcd"}
+    running = {name: await read(store, name) for name in "ac"}
+    clock.advance(LEASE + SECOND)
+
+    expired = await store.expire(jitter=timedelta(0), except_for=[claims["a"].token, claims["c"].token])
+
+    assert sorted(one.id for one in expired) == ["b", "d"]
+    assert {name: await read(store, name) for name in "ac"} == running
+    assert list(await store.settle([completed(claims["a"])])) == [JobStatus.COMPLETED]
+    assert [one.id for one in await store.expire(jitter=timedelta(0))] == ["c"]
+
+
+async def test_a_token_of_an_earlier_claim_spares_nothing(store: Store, clock: FakeClock) -> None:
+    old = await insert_and_claim(store, job("a"))
+    await store.settle([failed(old, retry_after=timedelta(0))])
+    await reclaim(store, "a")
+    clock.advance(LEASE + SECOND)
+
+    assert [one.id for one in await store.expire(jitter=timedelta(0), except_for=[old.token])] == ["a"]
+
+
+async def test_an_expired_job_expires_once(store: Store, clock: FakeClock) -> None:
+    await insert_and_claim(store, job("a"))
+    clock.advance(LEASE + SECOND)
+
+    assert len(await store.expire(jitter=timedelta(0))) == 1
+    assert list(await store.expire(jitter=timedelta(0))) == []
+
+
+async def test_crashes_use_up_the_attempts_of_a_job(store: Store, clock: FakeClock) -> None:
+    await store.insert([job("poison", max_attempts=3)])
+
+    for _ in range(3):
+        assert ids(await store.claim(request())) == ["poison"]
+        clock.advance(LEASE + SECOND)
+        await store.expire(jitter=timedelta(0))
+
+    assert ids(await store.claim(request())) == []
+    assert (await read(store, "poison")).status is JobStatus.FAILED
+
+
+async def test_a_started_job_whose_caller_died_is_offered_to_workers(store: Store, clock: FakeClock) -> None:
+    await store.start(job("a"), LEASE)
+    clock.advance(LEASE + SECOND)
+
+    await store.expire(jitter=timedelta(0))
+
+    assert ids(await store.claim(request())) == ["a"]

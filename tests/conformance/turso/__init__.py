@@ -1,0 +1,1 @@
+"""Turso: the protocol, its transports, and a real server."""

@@ -1,0 +1,269 @@
+"""Each action in the browser, with and without scripts."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from server_jobs.domain.audit import AuditQuery
+from server_jobs.domain.record import JobRecord, JobStatus
+
+from .example import Situation
+from .site import READER, Visitor
+
+
+@pytest.fixture(params=[True, False], ids=["script", "no script"])
+def options(request: pytest.FixtureRequest) -> dict[str, Any]:
+    """Return the options of a browser, with and without scripts."""
+    return {"java_script_enabled": request.param}
+
+
+async def stored(here: Situation, what: str) -> JobRecord:
+    """Return a job of the situation."""
+    record = await here.backend.store.get(here.ids[what])
+    assert record is not None
+    return record
+
+
+async def test_signing_in_and_out(visitor: Visitor) -> None:
+    await visitor.signs_in("wrong")
+    assert "This token is not valid" in await visitor.text()
+    await visitor.signs_in(READER, "/queues")
+    assert visitor.path == "/queues"
+    assert "read only" in await visitor.page.locator(".who").inner_text()
+
+    await visitor.presses("Sign out")
+
+    assert visitor.path == "/sign-in"
+    await visitor.opens("/queues")
+    assert visitor.path == "/sign-in?next=%2Fqueues"
+
+
+@pytest.mark.parametrize(
+    ("what", "action", "note", "status"),
+    [
+        ("failed 0", "Retry", "The job is pending again", JobStatus.PENDING),
+        ("waiting 0", "Cancel", "Cancelled.", JobStatus.CANCELLED),
+        ("running", "Cancel", "asked to stop", JobStatus.RUNNING),
+        ("parked", "Cancel", "Cancelled.", JobStatus.CANCELLED),
+        ("completed", "Delete", "Deleted.", None),
+    ],
+)
+async def test_an_action_on_one_job_asks_first(
+    here: Situation, visitor: Visitor, what: str, action: str, note: str, status: JobStatus | None
+) -> None:
+    before = await stored(here, what)
+    await visitor.comes(f"/jobs/{here.ids[what]}")
+    await visitor.presses(action)
+    assert f"{action} this job?" in await visitor.text()
+    await visitor.presses("Go back")
+    assert await stored(here, what) == before
+
+    await visitor.presses(action)
+    await visitor.presses(f"{action} job")
+
+    assert note in await visitor.page.get_by_role("status").inner_text()
+    after = await here.backend.store.get(here.ids[what])
+    assert (None if after is None else after.status) is status
+    (entry,) = await here.backend.store.audit_log(AuditQuery(target=here.ids[what]))
+    assert (entry.actor, entry.action) == ("token:JOBS_TOKEN", action.lower())
+
+
+@pytest.mark.parametrize(
+    ("what", "actions"),
+    [
+        ("running", ["Cancel"]),
+        ("failed 0", ["Retry", "Delete"]),
+        ("parked", ["Retry", "Cancel", "Repair", "Delete"]),
+        ("completed", ["Delete"]),
+        ("starved 0", ["Cancel", "Delete"]),
+    ],
+)
+async def test_a_job_offers_the_actions_that_can_change_it(
+    here: Situation, visitor: Visitor, what: str, actions: list[str]
+) -> None:
+    await visitor.comes(f"/jobs/{here.ids[what]}")
+
+    assert await visitor.page.locator("#title .actions a").all_inner_texts() == actions
+
+
+async def test_an_action_that_came_too_late_changes_nothing(here: Situation, visitor: Visitor) -> None:
+    await visitor.comes(f"/jobs/{here.ids['failed 0']}/retry")
+    await here.backend.store.retry(here.ids["failed 0"])
+
+    await visitor.presses("Retry job")
+
+    assert "The job is pending; only a failed or cancelled job can be retried" in await visitor.text()
+
+
+async def test_selected_jobs_change_together_and_each_outcome_is_shown(here: Situation, visitor: Visitor) -> None:
+    await visitor.comes("/jobs?queue=mail")
+    for what in ("failed 0", "failed 1", "completed"):
+        await visitor.page.locator(f'input[value="{here.ids[what]}"]').check()
+
+    await visitor.presses("Retry")
+    assert "Retry 3 jobs?" in await visitor.text()
+    assert (await stored(here, "failed 0")).status is JobStatus.FAILED
+    await visitor.presses("Retry 3 jobs")
+
+    text = await visitor.text()
+    assert "Retry: 2 of 3 done" in text
+    assert "is completed; only a failed or cancelled job can be retried" in text
+    found = [(await stored(here, what)).status for what in ("failed 0", "failed 1", "failed 2", "completed")]
+    assert found == ["pending", "pending", "failed", "completed"]
+    await visitor.presses("Back to the list")
+    assert visitor.path == "/jobs?queue=mail"
+
+
+async def test_all_jobs_of_a_filter_change_after_a_count(here: Situation, visitor: Visitor) -> None:
+    await visitor.comes("/jobs?job=SendEmail&error=ConnectionRefusedError")
+
+    await visitor.page.get_by_text("All jobs that match").click()
+    await visitor.presses("Retry all")
+    assert "Retry all jobs that match?" in await visitor.text()
+    assert (await stored(here, "failed 0")).status is JobStatus.FAILED
+    await visitor.presses("Retry 4 jobs")
+
+    assert "Retry: 4 jobs" in await visitor.text()
+    found = [(await stored(here, f"failed {number}")).status for number in range(4)]
+    assert found == [JobStatus.PENDING] * 4
+    assert (await stored(here, "parked")).is_parked
+    (entry,) = await here.backend.store.audit_log(AuditQuery(target=here.ids["failed 0"]))
+    assert (entry.actor, entry.detail) == (
+        "token:JOBS_TOKEN",
+        "found by status failed, job SendEmail, error ConnectionRefusedError",
+    )
+    await visitor.presses("Back to the list")
+    assert visitor.path == "/jobs?job=SendEmail&error=ConnectionRefusedError"
+
+
+async def test_a_filter_without_a_job_to_change_says_so(visitor: Visitor) -> None:
+    await visitor.comes("/jobs?job=ImportRows")
+
+    await visitor.page.get_by_text("All jobs that match").click()
+    await visitor.presses("Retry all")
+
+    assert "No job of this filter can be changed this way: none has failed" in await visitor.text()
+
+
+async def test_an_action_without_a_selected_job_says_so(visitor: Visitor) -> None:
+    await visitor.comes("/jobs?status=failed")
+
+    await visitor.presses("Delete")
+
+    assert "No job is selected" in await visitor.text()
+    await visitor.presses("Go back")
+    assert visitor.path == "/jobs?status=failed"
+
+
+async def test_a_queue_is_paused_and_resumed(here: Situation, visitor: Visitor) -> None:
+    await visitor.comes("/queues")
+
+    await visitor.presses("Pause imports")
+    assert [queue.name for queue in await here.backend.store.paused_queues()] == ["imports", "mail"]
+    assert "Paused." in await visitor.page.get_by_role("status").inner_text()
+    await visitor.presses("Resume mail")
+
+    assert [queue.name for queue in await here.backend.store.paused_queues()] == ["imports"]
+    entries = await here.backend.store.audit_log(AuditQuery(actor="token:JOBS_TOKEN"))
+    assert [(entry.action, entry.target) for entry in entries] == [("resume", "mail"), ("pause", "imports")]
+
+
+async def test_a_schedule_is_turned_off_and_on_and_run_now(here: Situation, visitor: Visitor) -> None:
+    await visitor.comes("/schedules")
+
+    await visitor.presses("Turn off every-morning")
+    assert [one.enabled for one in await here.backend.store.list_schedules()] == [False]
+    await visitor.presses("Turn on every-morning")
+    assert [one.enabled for one in await here.backend.store.list_schedules()] == [True]
+    await visitor.presses("Run now every-morning")
+
+    record = await here.backend.store.get(visitor.path.partition("?")[0].removeprefix("/jobs/"))
+    assert record is not None
+    assert (record.job_name, json.loads(record.params)) == ("Digest", {"file": "x", "customer": "all"})
+
+
+async def test_a_job_is_enqueued_with_a_form_that_shows_problems_at_their_fields(
+    here: Situation, visitor: Visitor
+) -> None:
+    await visitor.comes("/enqueue")
+    await visitor.page.get_by_role("link", name="SendEmail").click()
+    page = visitor.page
+    await page.get_by_label("to", exact=True).fill("ada@example.com\nbob@example.com")
+    await page.get_by_label("subject").fill("x" * 61)
+    await page.get_by_label("copies").fill("nine")
+    await page.get_by_label("street").fill("y")
+    await page.get_by_label("headers").fill("{")
+    await visitor.presses("Enqueue")
+
+    assert "This is not JSON" in await page.locator("#p-2f-headers-problem").inner_text()
+    await page.get_by_label("headers").fill('{"a": "b"}')
+    await visitor.presses("Enqueue")
+
+    assert "3 values do not fit." in await page.get_by_role("alert").inner_text()
+    assert "at most 60" in await page.locator("#p-2f-subject-problem").inner_text()
+    assert "integer" in await page.locator("#p-2f-copies-problem").inner_text()
+    assert "at least 2" in await page.locator("#p-2f-sender-2f-street-problem").inner_text()
+    assert await page.get_by_label("to", exact=True).input_value() == "ada@example.com\nbob@example.com"
+    await page.get_by_label("subject").fill("Hello")
+    await page.get_by_label("copies").fill("2")
+    await page.get_by_label("street").fill("Long Lane 1")
+    await page.get_by_label("kind").select_option("rich")
+    await page.get_by_label("urgent").select_option("true")
+    await page.get_by_text("Options of this one job").click()
+    await page.get_by_label("Delay").fill("five minutes")
+    await page.get_by_label("Priority").fill("-5")
+    await visitor.presses("Enqueue")
+    assert "ISO 8601 duration" in await page.locator("#o-delay-problem").inner_text()
+    await page.get_by_label("Delay").fill("PT5M")
+    await visitor.presses("Enqueue")
+
+    record = await here.backend.store.get(visitor.path.partition("?")[0].removeprefix("/jobs/"))
+    assert record is not None
+    assert (record.job_name, record.priority, record.queue) == ("SendEmail", -5, "mail")
+    params = json.loads(record.params)
+    assert params["to"] == ["ada@example.com", "bob@example.com"]
+    assert (params["copies"], params["kind"], params["urgent"], params["headers"]) == (2, "rich", True, {"a": "b"})
+    assert params["sender"] == {"street": "Long Lane 1", "zip": None}
+
+
+async def test_a_parked_job_is_repaired_with_a_form(here: Situation, visitor: Visitor) -> None:
+    await visitor.comes(f"/jobs/{here.ids['parked']}")
+    await visitor.presses("Repair")
+    page = visitor.page
+    assert "/to: Input should be a valid list" in await visitor.text()
+
+    await visitor.presses("Repair job")
+    assert "1 value does not fit." in await page.get_by_role("alert").inner_text()
+    assert (await stored(here, "parked")).is_parked
+    await page.get_by_label("to", exact=True).fill("ada@example.com")
+    await page.get_by_label("subject").fill("Hello")
+    await visitor.presses("Repair job")
+
+    record = await stored(here, "parked")
+    assert (record.status, json.loads(record.params)["to"]) == ("pending", ["ada@example.com"])
+    assert "The params were replaced" in await page.get_by_role("status").inner_text()
+    (entry,) = await here.backend.store.audit_log(AuditQuery(target=record.id))
+    assert (entry.action, entry.actor) == ("repair", "token:JOBS_TOKEN")
+
+
+@pytest.mark.parametrize(
+    ("is_parked_again", "answer"),
+    [(False, "Only a parked job can be repaired"), (True, "The job changed since this form was loaded")],
+)
+async def test_a_repair_is_refused_if_the_job_changed_in_the_meantime(
+    here: Situation, visitor: Visitor, is_parked_again: bool, answer: str
+) -> None:
+    await visitor.comes(f"/jobs/{here.ids['parked']}/repair")
+    await visitor.page.get_by_label("to", exact=True).fill("ada@example.com")
+    await visitor.page.get_by_label("subject").fill("Hello")
+    await here.backend.store.retry(here.ids["parked"])
+    if is_parked_again:
+        await here.backend.store.resume_queue("mail")
+        await here.park(here.ids["parked"])
+
+    await visitor.presses("Repair job")
+
+    assert answer in await visitor.text()
+    assert json.loads((await stored(here, "parked")).params) == {"to": 5}

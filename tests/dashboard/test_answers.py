@@ -1,0 +1,249 @@
+"""Somebody who has never seen the dashboard finds out what is wrong with a broken system."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from server_jobs.domain.record import Heartbeat, JobQuery, JobStatus
+
+from .example import Situation, empty
+from .site import Server, Visitor
+
+
+async def test_the_first_page_says_what_is_wrong_and_leads_to_each_place(here: Situation, visitor: Visitor) -> None:
+    await visitor.comes()
+
+    findings = await visitor.page.locator(".findings li").all_inner_texts()
+
+    dead, parked, paused, starved, failing = findings
+    assert "Worker jobs-2:4711 died 16 min ago with 1 job." in dead
+    assert "1 job of SendEmail is parked" in parked
+    assert "Queue mail has been paused for 4 min." in paused
+    assert "6 jobs wait for it." in paused
+    assert "A job in queue imports has been due for 4 min." in starved
+    assert f"limit of 1 running jobs with the same values at /customer is used up by {here.ids['running']}" in starved
+    assert "23 jobs failed in the last hour. 20 of them are ImportRows." in " ".join(failing.split())
+    for link, place in (
+        ("Show workers", "/workers"),
+        ("Show failures", "/failures"),
+        ("Show parked jobs", "/jobs?parked=1&job=SendEmail"),
+        ("Resume it", "/queues"),
+        ("Why it waits", f"/jobs/{min(here.ids[f'starved {number}'] for number in range(3))}"),
+    ):
+        await visitor.opens()
+        await visitor.page.locator(".findings").get_by_role("link", name=link).click()
+        assert visitor.path == place
+        assert await visitor.page.locator("h1").count() == 1
+
+
+async def test_the_first_page_shows_the_numbers_of_each_queue(visitor: Visitor) -> None:
+    await visitor.comes()
+
+    rows = await visitor.page.locator("#queues tbody tr").all_inner_texts()
+    assert [row.split() for row in rows] == [
+        ["default", "0", "\u2013", "0", "0", "0", "0"],
+        ["imports", "3", "4", "min", "1", "0", "0", "249"],
+        ["mail", "paused", "6", "4", "min", "1", "0", "5", "1,683"],
+    ]
+    assert "1,932 completed" in await visitor.page.locator("#hour").inner_text()
+    pictures = visitor.page.locator("#queues svg[role=img]")
+    assert await pictures.nth(2).get_attribute("aria-label") == (
+        "Last hour: 1,683 completed, 3 failed, 10 retried. At most 44 in one minute."
+    )
+
+
+async def test_the_worker_that_died_shows_what_it_held(here: Situation, visitor: Visitor) -> None:
+    await visitor.comes("/workers")
+
+    first = await visitor.page.locator("tbody tr").first.inner_text()
+    assert ("jobs-2:4711" in first, "dead" in first) == (True, True)
+    await visitor.page.get_by_role("link", name=here.ids["held"]).click()
+    assert "whose worker has died" in await visitor.text()
+
+
+async def test_a_schedule_shows_its_slots_in_its_zone_and_in_utc(visitor: Visitor) -> None:
+    await visitor.comes("/schedules")
+
+    row = await visitor.page.locator("tbody tr").inner_text()
+
+    assert "America/New_York" in row
+    assert "Tue 03 Mar 06:30" in row
+    assert "11:30 in 23 h" in row
+
+
+async def test_failures_are_grouped_with_their_newest_job(here: Situation, visitor: Visitor) -> None:
+    await visitor.comes("/failures")
+
+    first, second = await visitor.page.locator(".groups li").all_inner_texts()
+
+    assert first.split()[:3] == ["SendEmail", "ConnectionRefusedError", "4"]
+    assert "connection to smtp.example.com refused" in first
+    assert "InvalidParamsError" in second
+    await visitor.page.get_by_role("link", name=here.ids["failed 3"]).click()
+    assert visitor.path == f"/jobs/{here.ids['failed 3']}"
+
+
+async def test_a_job_shows_its_attempts_with_tracebacks_and_hides_secrets(here: Situation, visitor: Visitor) -> None:
+    await visitor.comes(f"/jobs/{here.ids['failed 0']}")
+
+    text = await visitor.text()
+    assert "hunter2" not in await visitor.page.content()
+    assert '"password": "•••"' in text
+    assert "Attempt 1 failed" in " ".join(text.split())
+    assert "await smtp.send(message)" not in text
+    await visitor.page.get_by_text("Traceback of ConnectionRefusedError").click()
+    assert "await smtp.send(message)" in await visitor.text()
+
+
+async def test_a_job_is_found_by_its_id_and_by_its_correlation_id(here: Situation, visitor: Visitor) -> None:
+    await visitor.comes("/jobs")
+    search = visitor.page.get_by_label("Job id or correlation id")
+
+    await search.fill(f" {here.ids['completed'].upper()} ")
+    await search.press("Enter")
+    assert visitor.path == f"/jobs/{here.ids['completed']}"
+    await visitor.page.get_by_role("link", name="order-4711").click()
+    assert visitor.path == "/jobs?correlation=order-4711"
+    assert await visitor.page.locator("tbody tr").count() == len(here.ids) - 1  # the parked one has no correlation id
+    await search.fill("nobody")
+    await search.press("Enter")
+    assert "No job has the id or the correlation id “nobody”" in await visitor.text()
+
+
+async def test_filters_narrow_the_list_and_stay_with_each_other(here: Situation, visitor: Visitor) -> None:
+    await visitor.comes("/jobs")
+
+    await visitor.page.get_by_label("Queue").select_option("mail")
+    await visitor.presses("Filter")
+    await visitor.page.get_by_role("link", name="Failed 5").click()
+
+    assert visitor.path == "/jobs?status=failed&queue=mail"
+    assert await visitor.page.locator("tbody tr").count() == 5
+    await visitor.page.get_by_role("link", name="Parked 1").click()
+    assert here.ids["parked"] in await visitor.text()
+    await visitor.presses("Clear")
+    assert visitor.path == "/jobs"
+
+
+async def test_a_group_of_failures_leads_to_its_jobs(here: Situation, visitor: Visitor) -> None:
+    await visitor.comes("/failures")
+
+    await visitor.page.locator(".groups h2 a").first.click()
+
+    assert visitor.path == "/jobs?status=failed&job=SendEmail&error=ConnectionRefusedError"
+    assert await visitor.page.locator("tbody tr").count() == 4
+    assert "Only jobs whose last failure was ConnectionRefusedError." in await visitor.text()
+
+
+async def test_jobs_are_searched_by_a_value_of_their_params_but_not_by_a_secret(
+    here: Situation, visitor: Visitor
+) -> None:
+    await visitor.comes("/jobs?job=SendEmail")
+    where = visitor.page.get_by_label("Where")
+
+    await where.fill("params.subject=completed")
+    await where.press("Enter")
+    assert await visitor.page.locator("tbody th small").all_inner_texts() == [here.ids["completed"]]
+    for condition, answer in (
+        ("params.password=hunter2", "redacted"),
+        ("nonsense", "nonsense"),
+        ("params.x=1", "no params.x"),
+    ):
+        await visitor.page.get_by_label("Where").fill(condition)
+        await visitor.presses("Filter")
+        assert answer in await visitor.page.get_by_role("alert").inner_text()
+        assert await visitor.page.locator("tbody").count() == 0
+
+
+async def test_more_jobs_than_a_page_holds_are_read_page_by_page(here: Situation, visitor: Visitor) -> None:
+    for number in range(60):
+        here.add(f"more {number}")
+    await visitor.comes("/jobs?queue=mail")
+    seen: list[str] = []
+    while True:
+        seen += await visitor.page.locator("tbody th small").all_inner_texts()
+        more = visitor.page.get_by_role("link", name="Older jobs")
+        if not await more.count():
+            break
+        await more.click()
+
+    query = JobQuery(queues=("mail",), limit=1000)
+    assert seen == [job.id for job in await here.backend.store.list_summaries(query)]
+    await visitor.presses("Newest")
+    assert visitor.path == "/jobs?queue=mail"
+
+
+async def test_contracts_show_the_versions_that_wait(here: Situation, visitor: Visitor) -> None:
+    await visitor.comes("/contracts")
+
+    rows = await visitor.page.locator("tbody tr").all_inner_texts()
+    assert [row.split()[0] for row in rows] == ["SendEmail", "ImportRows", "Digest"]
+    assert "v1: 6" in rows[0]
+
+
+@pytest.mark.parametrize(
+    ("path", "advice"),
+    [
+        ("/", "server-jobs worker"),
+        ("/jobs", "server-jobs enqueue"),
+        ("/jobs?status=failed", "No job has these values"),
+        ("/jobs?status=nonsense", "There is no status 'nonsense'"),
+        ("/failures", "No job has failed"),
+        ("/workers", "server-jobs worker"),
+    ],
+)
+async def test_an_empty_page_says_what_to_do_next(visitor: Visitor, server: Server, path: str, advice: str) -> None:
+    server.serve(await empty())
+    await visitor.comes(path)
+
+    assert advice in await visitor.text()
+
+
+async def test_an_unknown_address_and_an_unknown_job_are_pages(visitor: Visitor) -> None:
+    await visitor.comes()
+    for path in ("/nowhere", "/jobs/gone"):
+        await visitor.opens(path)
+        assert await visitor.page.locator(".code").inner_text() == "404"
+
+
+async def test_a_page_updates_itself_and_keeps_what_somebody_uses(here: Situation, visitor: Visitor) -> None:
+    await visitor.comes(f"/jobs/{here.ids['running']}")
+    await visitor.page.evaluate("window.stays = true")
+    assert await visitor.page.locator(".percent").inner_text() == "62 %"
+    await _progress(here, 80)
+
+    await visitor.page.locator(".percent", has_text="80 %").wait_for()
+
+    assert await visitor.page.evaluate("window.stays")
+    await visitor.page.get_by_role("button", name="Live").click()
+    assert await visitor.page.locator(".live").inner_text() == "Paused"
+
+
+async def _progress(here: Situation, percent: int) -> None:
+    record = await here.backend.store.get(here.ids["running"])
+    assert record is not None
+    assert record.status is JobStatus.RUNNING
+    beat = Heartbeat(id=record.id, token=record.fencing_token or "", progress=percent, message=None)
+    await here.backend.store.renew([beat], timedelta(minutes=1))
+
+
+async def test_the_page_of_a_job_shows_its_end_without_a_reload_by_hand(here: Situation, visitor: Visitor) -> None:
+    await visitor.comes(f"/jobs/{here.ids['starved 0']}")
+    await here.backend.store.cancel(here.ids["starved 0"], by="user:bob")
+
+    await visitor.page.get_by_text("cancel by user:bob").wait_for()
+
+    assert await visitor.page.locator("h1 .pill").inner_text() == "cancelled"
+    assert await visitor.page.locator(".live").count() == 0
+
+
+async def test_times_are_relative_with_the_absolute_time_beside(here: Situation, visitor: Visitor) -> None:
+    await visitor.comes(f"/jobs/{here.ids['completed']}")
+
+    created = visitor.page.locator(".facts time").first
+
+    assert await created.inner_text() == "4 min ago"
+    at = (await here.backend.store.get(here.ids["completed"])).created_at  # type: ignore[union-attr]
+    assert await created.get_attribute("datetime") == f"{at:%Y-%m-%dT%H:%M:%S}Z"
+    assert (await created.get_attribute("title") or "").startswith(f"{at:%Y-%m-%d %H:%M:%S} UTC")

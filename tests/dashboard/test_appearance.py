@@ -1,0 +1,186 @@
+"""How pages look and behave for everybody: colours, narrow screens, keyboards, and the rules of axe-core."""
+
+from __future__ import annotations
+
+import json
+import re
+from datetime import timedelta
+from pathlib import Path
+
+import axe_playwright_python
+from playwright.async_api import Browser
+from server_jobs.domain.history import WorkerReport
+from server_jobs.domain.record import Heartbeat, NewJob
+
+from .example import HOSTILE, Situation, empty
+from .site import TOKEN, Server, Visitor
+
+AXE = (Path(axe_playwright_python.__file__).parent / "axe.min.js").read_text(encoding="utf-8")
+ALL = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+# These may differ in other colours and on other screens.
+SOME = ["color-contrast", "link-in-text-block", "scrollable-region-focusable", "target-size"]
+PAGES = (
+    "/",
+    "/jobs",
+    "/jobs?status=cancelled",
+    "/jobs/{running}",
+    "/jobs/{retried}",
+    "/jobs/{parked}",
+    "/jobs/{failed 0}/delete",
+    "/jobs/{parked}/repair",
+    "/failures",
+    "/queues",
+    "/schedules",
+    "/workers",
+    "/contracts",
+    "/enqueue",
+    "/enqueue/SendEmail",
+    "/nowhere",
+)
+
+
+def address(here: Situation, path: str) -> str:
+    """Return the address of a page for the jobs of a situation."""
+    for what, job_id in here.ids.items():
+        path = path.replace(f"{{{what}}}", job_id)
+    return path
+
+
+async def violations(visitor: Visitor, rules: list[str]) -> list[str]:
+    """Return the violations of rules on the current page."""
+    if not await visitor.page.evaluate("'axe' in window"):
+        await visitor.page.evaluate(AXE)  # the CSP of the page does not apply to it
+    found = json.loads(await visitor.page.evaluate(f"axe.run({{runOnly: {rules}}}).then(JSON.stringify)"))
+    return [f"{one['id']}: {[node['html'][:150] for node in one['nodes'][:3]]}" for one in found["violations"]]
+
+
+async def faults(visitor: Visitor) -> list[str]:
+    """Return what is wrong with the current page: in light and dark colours, and on a narrow screen."""
+    page = visitor.page
+    found = await violations(visitor, ALL)
+    await page.emulate_media(color_scheme="dark")
+    found += [f"dark: {one}" for one in await violations(visitor, SOME)]
+    await page.set_viewport_size({"width": 380, "height": 780})
+    found += [f"narrow: {one}" for one in await violations(visitor, SOME)]
+    if await page.evaluate("document.documentElement.scrollWidth > innerWidth"):
+        found.append("wider than the screen")
+    await page.set_viewport_size({"width": 1280, "height": 800})
+    await page.emulate_media(color_scheme="light")
+    return found
+
+
+async def test_no_page_breaks_a_rule_or_is_wider_than_a_narrow_screen(
+    server: Server, here: Situation, visitor: Visitor
+) -> None:
+    await visitor.opens()
+    found = {"/sign-in": await faults(visitor)}
+    await visitor.comes()
+    for path in PAGES:
+        await visitor.opens(address(here, path))
+        found[path] = await faults(visitor)
+    server.serve(await empty())
+    for path in ("/", "/jobs", "/failures", "/workers"):
+        await visitor.opens(path)
+        found[f"empty {path}"] = await faults(visitor)
+
+    assert {path: wrong for path, wrong in found.items() if wrong} == {}
+
+
+async def test_the_colours_follow_the_system(browser: Browser, server: Server, here: Situation) -> None:
+    grounds: list[int] = []
+    for scheme in ("light", "dark"):
+        context = await browser.new_context(color_scheme=scheme)
+        visitor = Visitor(await context.new_page(), server.origin)
+        await visitor.comes()
+        colour = await visitor.page.evaluate("getComputedStyle(document.querySelector('.card')).backgroundColor")
+        grounds.append(sum(map(int, colour.removeprefix("rgb(").removesuffix(")").split(", "))))
+        await context.close()
+
+    assert grounds[0] > 3 * 240
+    assert grounds[1] < 3 * 40
+
+
+async def test_everything_is_reached_with_the_keyboard_alone(here: Situation, visitor: Visitor) -> None:
+    page = visitor.page
+    await visitor.opens(f"/jobs/{here.ids['failed 0']}")
+    await page.keyboard.type(TOKEN)  # the field has the focus
+    await page.keyboard.press("Enter")
+    await page.locator("h1").wait_for()
+
+    await page.keyboard.press("Tab")
+    assert await page.evaluate("document.activeElement.textContent") == "Skip to content"
+    assert await page.evaluate("document.activeElement.getBoundingClientRect().top") >= 0
+    await page.keyboard.press("Enter")
+    assert await page.evaluate("document.activeElement.id") == "main"
+    for name in ("Jobs", "SendEmail", "Copy", "Retry"):
+        await page.keyboard.press("Tab")
+        assert await page.evaluate("document.activeElement.textContent") == name
+        outline = await page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
+        assert outline == "solid"
+    await page.keyboard.press("Enter")
+    await page.get_by_role("button", name="Retry job").focus()
+    await page.keyboard.press("Enter")
+    await page.get_by_role("status").wait_for()
+
+    record = await here.backend.store.get(here.ids["failed 0"])
+    assert record is not None
+    assert record.status == "pending"
+
+
+async def test_every_address_of_a_page_answers(here: Situation, visitor: Visitor) -> None:
+    await visitor.comes()
+    waiting, seen = ["/"], set[str]()
+    while waiting:
+        path = waiting.pop()
+        answer = await visitor.page.goto(f"{visitor.origin}/_jobs/dashboard{path}")
+        assert answer is not None
+        assert answer.status == 200, path
+        links = await visitor.page.evaluate("[...document.querySelectorAll('a[href]')].map(one => one.href)")
+        places = {link.partition("#")[0].removeprefix(f"{visitor.origin}/_jobs/dashboard") for link in links}
+        fresh = {place for place in places if _kind(place) not in seen}
+        seen |= {_kind(place) for place in fresh}
+        waiting += sorted(fresh)
+
+    assert len(seen) > 15
+
+
+def _kind(path: str) -> str:
+    """Return the kind of an address: each job is like the others, and each filter."""
+    return re.sub("=[^&]*", "=", re.sub("[0-9a-f]{8}-[0-9a-f-]{27}", "ID", path))
+
+
+async def test_hostile_texts_are_shown_as_texts(here: Situation, visitor: Visitor) -> None:
+    store = here.backend.store
+    name, queue = HOSTILE[:100], f"q{HOSTILE}"[:100]
+    job_id = here.add("hostile", subject=HOSTILE[:60], body=HOSTILE, headers={HOSTILE: HOSTILE})
+    unknown = NewJob(HOSTILE[:36].replace("/", "|"), '{"a": 1', job_name=name, queue=queue, correlation_id=HOSTILE)
+    await store.insert([unknown])
+    await store.resume_queue("mail")
+    await store.pause_queue(queue, by=f"user:{HOSTILE}")
+    report = WorkerReport(
+        id=HOSTILE, host=HOSTILE, pid=1, queues=(HOSTILE,), concurrency=1, version=HOSTILE, known=((HOSTILE, 1),)
+    )
+    await store.renew([], timedelta(minutes=1), [report])
+    token = (await here.claim(HOSTILE))[job_id]
+    await here.fail(job_id, token, HOSTILE, HOSTILE)
+    await store.retry(job_id, by=f"user:{HOSTILE}")
+    token = (await here.claim(HOSTILE))[job_id]
+    await store.renew([Heartbeat(id=job_id, token=token, progress=1, message=HOSTILE)], timedelta(minutes=1))
+    await visitor.comes()
+
+    for path in (
+        *("/", "/jobs", "/failures", "/queues", "/schedules", "/workers", "/contracts"),
+        f"/jobs/{job_id}",
+        f"/jobs/{unknown.id}".replace("<", "%3C").replace(">", "%3E").replace("'", "%27").replace("=", "%3D"),
+        f"/jobs/{job_id}/cancel",
+        "/jobs?correlation=" + HOSTILE.replace("#", "%23"),
+        "/jobs?status=" + HOSTILE,
+        "/jobs?queue=" + HOSTILE,
+        "/jobs?note=" + HOSTILE,
+        "/" + HOSTILE.replace("/", "|"),
+    ):
+        await visitor.opens(path)
+        assert await visitor.page.title() != "owned", path
+        assert await visitor.page.locator("main img, main script").count() == 0, path
+        if path in ("/jobs", "/workers", f"/jobs/{job_id}"):
+            assert "<script>document.title='owned'</script>" in await visitor.text(), path

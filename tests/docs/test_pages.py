@@ -1,0 +1,70 @@
+"""Every page is a script: its files are written, its commands run, its code executed, in the tutorial's project."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from .pages import FIRST_JOB, README, ROOT, blocks, installs, name_of, pages
+from .reader import Reader
+
+EXTRAS = set(tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"])
+MOST_WORDS = 700
+MOST_LINES = 30
+
+
+@pytest.mark.parametrize("page", [page for page in pages() if page != FIRST_JOB], ids=name_of)
+def test_every_block_of_a_page_works(
+    page: Path, tmp_path: Path, programs: list[Path], copy_of_tutorial: Callable[[], Path]
+) -> None:
+    reader = Reader(tmp_path if page == README else copy_of_tutorial(), programs)
+    for block in blocks(page):
+        reader.follow(block)
+    reader.finish()
+
+
+def test_the_tutorial_makes_the_project_of_all_other_pages(tutorial: Path) -> None:
+    assert (tutorial / "server-jobs.sqlite3").exists()
+    assert (tutorial / "handlers/send_email.py").exists()
+
+
+@pytest.mark.parametrize("page", pages(), ids=name_of)
+def test_a_page_names_existing_extras_files_and_tests(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    extras = {extra for found in re.findall(r"server-jobs\[([\w,]+)\]", text) for extra in found.split(",")}
+    written = {block.title for block in blocks(page)}
+    paths = set(re.findall(r"`((?:tests|runtime|generator)/[\w./-]+)`", text)) - written
+    tests = "\n".join(path.read_text(encoding="utf-8") for path in (ROOT / "tests").rglob("test_*.py"))
+
+    assert extras <= EXTRAS
+    assert [path for path in paths if not (ROOT / path).exists()] == []
+    assert [name for name in re.findall(r"`(test_\w+)`", text) if f"def {name}(" not in tests] == []
+
+
+def test_every_extra_is_installed_on_some_page() -> None:
+    lines = [line for page in pages() for line in installs(page.read_text(encoding="utf-8"))]
+    named = {extra for line in lines for found in re.findall(r"\[([\w,]+)\]", line) for extra in found.split(",")}
+
+    assert named == EXTRAS
+
+
+def test_each_link_of_the_readme_leads_to_a_file() -> None:
+    targets = re.findall(r"\]\((?!https?:)([^)#]+)", README.read_text(encoding="utf-8"))
+
+    assert len(targets) > 10
+    assert [target for target in targets if not (ROOT / target).exists()] == []
+
+
+def test_the_readme_is_short() -> None:
+    assert len(README.read_text(encoding="utf-8").split()) <= MOST_WORDS
+    example = [
+        block.text
+        for block in blocks(README)
+        if block.title.endswith((".json", ".py")) or "server-jobs worker" in block.text
+    ]
+    assert len(example) == 4
+    assert len([line for text in example for line in text.splitlines() if line]) <= MOST_LINES

@@ -1,0 +1,1 @@
+"""Databases that crash, hang, fail over or cannot be reached under running workers."""

@@ -1,0 +1,1 @@
+"""Workers and applications that are killed, stopped, replaced, or have wrong clocks."""

@@ -1,0 +1,1 @@
+"""Git branches that change specs, and their merges."""

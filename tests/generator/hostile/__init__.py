@@ -1,0 +1,1 @@
+"""Specs that are made to break the generator or its files."""

@@ -1,0 +1,1 @@
+"""The generated models and job classes, and whether they enforce their schemas."""

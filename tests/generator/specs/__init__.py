@@ -1,0 +1,1 @@
+"""Which specs are accepted, and the advice for all others."""

@@ -1,0 +1,1 @@
+"""JSON to typed values and back: models, formats, keys, schemas and versions."""

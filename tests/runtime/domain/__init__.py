@@ -1,0 +1,1 @@
+"""Times, ids, delays and the state machine, as pure functions."""

@@ -1,0 +1,1 @@
+"""Backends, attempts, leases, workers and schedulers, with the store in memory and a fake clock."""

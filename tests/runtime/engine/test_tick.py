@@ -1,0 +1,119 @@
+"""If one step of a tick fails, the other steps still run, and the tick raises the error at the end."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+
+import pytest
+from server_jobs import DatabaseError, JobOptions, JobStatus, Retention, tick
+from server_jobs.errors import JobNotFoundError
+from server_jobs.handle import JobHandle
+from server_jobs.testing import FakeClock
+
+from tests.conformance.examples import schedule
+from tests.runtime.engine.faulty_store import FaultyStore
+from tests.runtime.example_jobs import Text, TextJob, backend_on, echo, text_job
+
+PARAMS = {"text": "hello"}
+HOUR = timedelta(hours=1)
+SECOND = timedelta(seconds=1)
+PARTS = {"expire": "dead", "fire": "scheduled", "claim": "waiting", "prune_next": "old"}
+
+
+class Stage:
+    """A store with work for each step of a tick."""
+
+    def __init__(self) -> None:
+        self.clock = FakeClock()
+        self.store = FaultyStore(self.clock)
+        self.job: TextJob = text_job(echo, options=JobOptions(retention=Retention(completed=HOUR)))
+        self.backend = backend_on(self.store, self.job, clock=self.clock, lock_timeout=HOUR)
+
+    async def set_up(self) -> None:
+        """Store an old job, a due schedule, a pending job, and a job whose worker died."""
+        self.old = await self.job.later(PARAMS)
+        await self.store.save_schedules([schedule("s1", "Echo", params=json.dumps(PARAMS))])
+        await tick(self.backend)
+        self.dead = await self.job.later(PARAMS)
+        assert await self.backend.claim(1)
+        self.clock.advance(2 * HOUR)
+        self.waiting = await self.job.later(PARAMS)
+
+    async def done(self) -> set[str]:
+        """Return the steps that ran."""
+        done = {
+            "dead": (await self.dead.record()).status is not JobStatus.RUNNING,
+            "scheduled": any(one.last_run_at for one in await self.store.list_schedules()),
+            "waiting": await self.waiting.status() is JobStatus.COMPLETED,
+            "old": await _is_gone(self.old),
+        }
+        return {part for part, is_done in done.items() if is_done}
+
+
+@pytest.mark.parametrize("broken", PARTS)
+async def test_an_error_in_one_part_keeps_the_others_from_nothing_and_is_raised_at_the_end(
+    broken: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    stage = Stage()
+    await stage.set_up()
+    stage.store.break_down(broken)
+
+    with pytest.raises(DatabaseError, match=rf"the database is away \({broken}"):
+        await tick(stage.backend)
+
+    assert await stage.done() == {*PARTS.values()} - {PARTS[broken]}
+    assert "failed: the database is away" in caplog.text
+
+
+async def test_an_unexpected_error_in_one_step_does_not_stop_the_others() -> None:
+    stage = Stage()
+    await stage.set_up()
+    stage.store.break_down("expire", error=KeyError("a bug"))
+
+    with pytest.raises(KeyError, match="a bug"):
+        await tick(stage.backend)
+
+    assert await stage.done() == {"scheduled", "waiting", "old"}
+
+
+async def test_of_several_errors_the_first_one_is_raised_and_all_are_logged(caplog: pytest.LogCaptureFixture) -> None:
+    stage = Stage()
+    await stage.set_up()
+    stage.store.break_down("fire", "claim")
+
+    with pytest.raises(DatabaseError, match=r"away \(fire"):
+        await tick(stage.backend)
+
+    assert [message.split(" failed")[0] for message in caplog.messages if message.startswith("tick")] == [
+        "tick (schedule)",
+        "tick (run)",
+    ]
+
+
+async def test_jobs_of_schedules_that_fired_are_run_though_another_one_was_refused() -> None:
+    stage = Stage()
+    await stage.set_up()
+    records = [schedule("s0", "Echo", "refused", params=json.dumps(PARAMS))]
+    await stage.store.save_schedules(records)
+    await stage.backend.scheduler.tick(allowance=lambda: 1)  # plans it
+    stage.clock.advance(2 * HOUR)
+    stage.store.break_down("fire s0")
+
+    with pytest.raises(DatabaseError, match="fire s0"):
+        await tick(stage.backend)
+
+    (fired,) = [one for one in await stage.store.list_schedules() if one.last_run_at]
+    assert fired.id == "s1"
+    assert fired.last_job_id is not None
+    made = await stage.store.get(fired.last_job_id)
+    assert made is not None
+    assert made.status is JobStatus.COMPLETED
+
+
+async def _is_gone(job: JobHandle[Text]) -> bool:
+    try:
+        await job.record()
+    except JobNotFoundError:
+        return True
+    return False

@@ -1,0 +1,1 @@
+"""The state machine on every store, and the parts of stores."""
