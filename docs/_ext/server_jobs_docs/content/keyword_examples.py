@@ -1,0 +1,129 @@
+"""An example schema for each JSON Schema keyword and format."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from server_jobs.contract.formats import FORMATS
+
+Schema = Mapping[str, object]
+
+_TEXT: Schema = {"type": "string"}
+_ANY_ARRAY: Schema = {"type": "array", "items": True}
+_OPEN: Schema = {"type": "object", "additionalProperties": True}
+
+DEFINITIONS: dict[str, object] = {
+    "Address": {"$anchor": "address", "type": "string", "maxLength": 200},
+    "Small": {"type": "integer", "maximum": 3},
+}
+"""The definitions that the examples refer to."""
+
+
+def _pet(kind: str) -> Schema:
+    return {"title": kind.title(), **_closed({"kind": {"const": kind}}), "required": ["kind"]}
+
+
+def _closed(properties: Schema) -> dict[str, object]:
+    return {"type": "object", "properties": properties, "additionalProperties": False}
+
+
+ACCEPTED: Mapping[str, Schema] = {
+    "type: string": _TEXT,
+    "type: integer": {"type": "integer"},
+    "type: number": {"type": "number"},
+    "type: boolean": {"type": "boolean"},
+    "type: null": {"type": "null"},
+    "type: array": _ANY_ARRAY,
+    "type: object": _OPEN,
+    "type: several": {"type": ["string", "null"]},
+    "enum": {"enum": ["small", "large"]},
+    "const": {"const": "v1"},
+    "minLength": {**_TEXT, "minLength": 2},
+    "maxLength": {**_TEXT, "maxLength": 80},
+    "pattern": {**_TEXT, "pattern": "^[a-z]+$"},
+    "format": {**_TEXT, "format": "email"},
+    "contentEncoding": {**_TEXT, "contentEncoding": "base64"},
+    "contentMediaType": {**_TEXT, "contentMediaType": "application/json"},
+    "contentSchema": {**_TEXT, "contentMediaType": "application/json", "contentSchema": {"type": "integer"}},
+    "minimum": {"type": "integer", "minimum": 1},
+    "maximum": {"type": "integer", "maximum": 10},
+    "exclusiveMinimum": {"type": "number", "exclusiveMinimum": 0},
+    "exclusiveMaximum": {"type": "number", "exclusiveMaximum": 1},
+    "multipleOf": {"type": "integer", "multipleOf": 5},
+    "items": {"type": "array", "items": _TEXT},
+    "prefixItems": {"type": "array", "prefixItems": [_TEXT, {"type": "integer"}], "items": False, "minItems": 2},
+    "minItems": {**_ANY_ARRAY, "minItems": 1},
+    "maxItems": {**_ANY_ARRAY, "maxItems": 10},
+    "uniqueItems": {**_ANY_ARRAY, "uniqueItems": True},
+    "contains": {**_ANY_ARRAY, "contains": _TEXT},
+    "minContains": {**_ANY_ARRAY, "contains": _TEXT, "minContains": 2},
+    "maxContains": {**_ANY_ARRAY, "contains": _TEXT, "maxContains": 3},
+    "unevaluatedItems": {"type": "array", "prefixItems": [_TEXT], "unevaluatedItems": False},
+    "properties": _closed({"street": _TEXT}),
+    "required": {**_closed({"street": _TEXT}), "required": ["street"]},
+    "additionalProperties": {"type": "object", "additionalProperties": {"type": "integer"}},
+    "unevaluatedProperties": {
+        "type": "object",
+        "allOf": [{"properties": {"a": _TEXT}}],
+        "unevaluatedProperties": False,
+    },
+    "patternProperties": {
+        "type": "object",
+        "patternProperties": {"^x": {"type": "integer"}},
+        "additionalProperties": False,
+    },
+    "propertyNames": {**_OPEN, "propertyNames": {"pattern": "^[a-z]+$"}},
+    "minProperties": {**_OPEN, "minProperties": 1},
+    "maxProperties": {**_OPEN, "maxProperties": 5},
+    "dependentRequired": {**_closed({"a": _TEXT, "b": _TEXT}), "dependentRequired": {"a": ["b"]}},
+    "dependentSchemas": {**_closed({"a": _TEXT, "b": _TEXT}), "dependentSchemas": {"a": {"required": ["b"]}}},
+    "allOf": {"allOf": [{"$ref": "#/$defs/Small"}, {"minimum": 1}]},
+    "anyOf": {"anyOf": [_TEXT, {"type": "integer"}]},
+    "oneOf": {"oneOf": [_pet("cat"), _pet("dog")]},
+    "discriminator": {"oneOf": [_pet("cat"), _pet("dog")], "discriminator": {"propertyName": "kind"}},
+    "not": {**_TEXT, "not": {"const": ""}},
+    "if": {"type": "integer", "if": {"minimum": 10}, "then": {"multipleOf": 10}},
+    "then": {"type": "integer", "if": {"minimum": 10}, "then": {"multipleOf": 10}},
+    "else": {"type": "integer", "if": {"minimum": 10}, "else": {"minimum": 1}},
+    "$ref": {"$ref": "#/$defs/Address"},
+    "$defs": {"$ref": "#/$defs/Small"},
+    "$anchor": {"$ref": "#address"},
+    "$id": {"$id": "https://example.com/name", "type": "string"},
+    "default": {**_TEXT, "default": "none"},
+    "title": {**_TEXT, "title": "Name"},
+    "description": {**_TEXT, "description": "The name."},
+    "examples": {**_TEXT, "examples": ["Ada"]},
+    "deprecated": {**_TEXT, "deprecated": True},
+    "$comment": {**_TEXT, "$comment": "For authors."},
+}
+"""The supported keywords. The words after a colon name one of several rows of a keyword."""
+
+FORMAT_EXAMPLES: Mapping[str, Schema] = {name: {**_TEXT, "format": name} for name in sorted(FORMATS)}
+"""The supported formats."""
+
+REFUSED: Mapping[str, Schema] = {
+    "$dynamicRef": {"$dynamicRef": "#node"},
+    "$dynamicAnchor": {**_TEXT, "$dynamicAnchor": "node"},
+    "$recursiveRef": {"$recursiveRef": "#"},
+    "$recursiveAnchor": {**_OPEN, "$recursiveAnchor": True},
+    "$vocabulary": {**_TEXT, "$vocabulary": {}},
+    "$schema": {**_TEXT, "$schema": "https://json-schema.org/draft/2020-12/schema"},
+    "$ref: remote": {"$ref": "https://example.com/name.json"},
+    "format: unknown": {**_TEXT, "format": "phone"},
+    "pattern: look-around": {**_TEXT, "pattern": "(?=a)"},
+    "contentEncoding: others": {**_TEXT, "contentEncoding": "quoted-printable"},
+    "readOnly": {**_TEXT, "readOnly": True},
+    "writeOnly": {**_TEXT, "writeOnly": True},
+    "dependencies": {**_OPEN, "dependencies": {"a": ["b"]}},
+    "additionalItems": {**_ANY_ARRAY, "additionalItems": False},
+    "definitions": {**_OPEN, "definitions": {"Name": _TEXT}},
+    "id": {**_TEXT, "id": "name"},
+    "nullable": {**_TEXT, "nullable": True},
+    "example": {**_TEXT, "example": "Ada"},
+    "components": {**_OPEN, "components": {}},
+    "x-job": {**_TEXT, "x-job": {}},
+    "unknown keywords": {**_TEXT, "x-color": "red"},
+    "no type": {"maxLength": 10},
+    "no additionalProperties": {"type": "object", "properties": {"street": _TEXT}},
+}
+"""The refused keywords and values."""
