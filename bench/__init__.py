@@ -1,1 +1,1 @@
-"""`make bench`: this project, the bare driver and other queues at the same work, side by side in one run."""
+"""`make bench`: the same work for this project, the bare drivers and other queues, side by side in one run."""

@@ -8,19 +8,23 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from bench.figures.pictures import pictures
+from bench.figures.report import report
+from bench.figures.results import Results
+from bench.figures.targets import TARGETS
+
 from .catalogue import BARE, OURS
 from .competition import competition, measure_all
 from .options import read_options
-from .pictures import pictures
-from .report import report
-from .results import Results
-from .targets import TARGETS
 
 
 def main(arguments: Sequence[str]) -> int:
-    """The exit status: 1 if this project or the bare driver was not exact, in which case the figures mean nothing."""
+    """Run the benchmark, and return the exit status: 1 if this project or a bare driver was not exact.
+
+    In this case the figures are worthless.
+    """
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
-    # Stopped from outside, it still stops its servers.
+    # SIGTERM raises `SystemExit`, so the benchmark still stops its servers.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     options = read_options(arguments)
     options.output.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""Which subjects there are, and in which phases each takes part by default."""
+"""The subjects, and the default phases of each."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class Phase(StrEnum):
-    """What can be measured, in the order in which it is."""
+    """The measurements, in the order of the run."""
 
     IMPORT = "import"
     ONE = "one"
@@ -23,7 +23,7 @@ class Phase(StrEnum):
 
 
 _QUEUE = (Phase.ONE, Phase.BULK, Phase.DRAIN_1, Phase.DRAIN_2, Phase.PICK_UP)
-_BATCH = (Phase.ONE, Phase.DRAIN_1, Phase.DRAIN_2)  # in the rest it is the same as another batch size
+_BATCH = (Phase.ONE, Phase.DRAIN_1, Phase.DRAIN_2)  # in the other phases, the batch size makes no difference
 _OURS = (Phase.DRAIN_8, Phase.LIMITED, Phase.LARGE, Phase.FULL_TABLE, Phase.LONG, Phase.IDLE)
 
 OURS_POSTGRESQL = "server-jobs:postgresql"
@@ -78,5 +78,5 @@ SUBJECTS: dict[str, tuple[Phase, ...]] = {
 
 
 def phases_of(subject: str) -> tuple[Phase, ...]:
-    """Those of a subject; one that is not in the catalogue takes part in what every queue can do."""
+    """Return the phases of a subject. A subject outside the catalogue gets the phases that every queue can do."""
     return SUBJECTS.get(subject, _QUEUE)

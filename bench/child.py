@@ -1,4 +1,4 @@
-"""One subject in a process of its own: `python -m bench.child NAME URL COMMAND ...` answers with a line of JSON."""
+"""One subject in a separate process: `python -m bench.child NAME URL COMMAND ...` answers with a line of JSON."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def _jobs(count: str, size: str) -> list[Params]:
 
 
 async def _put_stamped(subject: Subject, count: str) -> None:
-    """One job every 25 ms; each says when."""
+    """Enqueue one job every 25 ms. The params contain the time."""
     await subject.open()
     began = time.monotonic() + 0.1
     for number in range(int(count) + WARM_UP):
@@ -91,14 +91,14 @@ async def _add_finished(subject: Subject, count: str) -> None:
 
 
 async def _work(subject: Subject) -> None:
-    """A worker: ready when it is connected, begins when told to."""
+    """Run a worker: connect, report that it is ready, and start at "go"."""
     await subject.open()
     await subject.work(wait_for_go())
     await asyncio.Event().wait()
 
 
 async def _drain_in_memory(subject: Subject, ledger: str, jobs: str) -> None:
-    """Enqueue and run in this process."""
+    """Enqueue jobs, and run them in this process."""
     if not isinstance(subject, MemorySubject):
         raise TypeError(f"{subject!r} has its jobs elsewhere than in memory")
     count = int(jobs)

@@ -1,4 +1,4 @@
-"""The surroundings of the processes that the harness starts, and what is kept of what they say."""
+"""The environment of the harness's child processes, and excerpts from their error output."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ _URL = re.compile(r"[\w+]+://[^\s'\"]+")
 
 
 def child_environment() -> dict[str, str]:
-    """That of this process, with this checkout's packages importable."""
+    """Return the environment of this process, with the packages of this checkout importable."""
     path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
     return {**os.environ, "PYTHONPATH": path}
 
 
 def last_words(text: str, lines: int = 1) -> str:
-    """The end of an error output, without the folders of this machine and the URLs of its servers."""
+    """Return the last lines of an error output, without the folders of this machine and the URLs of its servers."""
     text = _URL.sub("URL", text)
     for folder, short in (
         (sys.prefix, "$VENV"),

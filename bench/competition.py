@@ -1,4 +1,4 @@
-"""The run: every subject in every phase, one after the other, so that what disturbs the machine disturbs all."""
+"""The run: every subject in every phase, in turns, so that a disturbance of the machine affects all subjects."""
 
 from __future__ import annotations
 
@@ -10,9 +10,14 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from bench.figures.measurement import Measurement
+from bench.figures.results import Results, SubjectResults
+from bench.figures.table import figure
+from bench.servers.postgres_server import NoServerError
+from bench.servers.running_servers import Servers
+
 from .catalogue import Phase, phases_of
 from .machine import describe_machine
-from .measurement import Measurement
 from .options import Options
 from .phases.draining import Drain, drain, drain_in_memory
 from .phases.enqueueing import enqueue_in_bulk, enqueue_one_by_one
@@ -21,23 +26,19 @@ from .phases.importing import import_package
 from .phases.large_params import carry_large
 from .phases.limited import drain_with_limits
 from .phases.picking_up import pick_up
-from .postgres_server import NoServerError
-from .results import Results, SubjectResults
-from .servers import Servers
 from .subject import StoreKind
-from .table import figure
 from .trial import SubjectFailedError, Trial, place_in, run_child
 
 _logger = logging.getLogger("bench")
 
 _PROCESSES = {Phase.DRAIN_2: 2, Phase.DRAIN_8: 8}
 _SLOW = 20.0
-"""Seconds. A drain that takes longer is measured once: it would take the time of all the others."""
+"""The time in seconds after which a drain counts as slow. A slow drain runs once, to save time."""
 
 
 @contextmanager
 def competition(options: Options) -> Iterator[tuple[Results, Sequence[Trial]]]:
-    """Empty results, and the subjects that can be measured; why others cannot is in the results."""
+    """Yield empty results, and the usable subjects. The results have the reason for each subject that is left out."""
     with ExitStack() as stack:
         servers = Servers(stack)
         trials: list[Trial] = []
@@ -57,7 +58,7 @@ def competition(options: Options) -> Iterator[tuple[Results, Sequence[Trial]]]:
 
 
 def measure_all(results: Results, trials: Sequence[Trial], options: Options, done: Callable[[], None]) -> None:
-    """Every repetition of every phase of every subject; `done` is called after each repetition."""
+    """Measure every repetition of every phase of every subject. Call `done` after each repetition."""
     began = time.monotonic()
     for repetition in range(1, options.repetitions + 1):
         for phase in options.phases:
@@ -116,7 +117,7 @@ def _drain_of(phase: Phase, options: Options) -> Drain:
 
 
 def _is_slow(results: Results, trial: Trial, phase: Phase, options: Options) -> bool:
-    """Whether this drain was measured before and took so long that it is not repeated."""
+    """Return whether an earlier repetition of this drain was too slow to repeat it."""
     if phase not in (Phase.DRAIN_1, *_PROCESSES):
         return False
     wanted = _drain_of(phase, options)

@@ -1,4 +1,4 @@
-"""What the figures were taken on, without anything that says whose machine it is."""
+"""A description of the machine behind the figures, without anything that identifies its owner."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _SETTINGS = ("server_version", "fsync", "synchronous_commit", "shared_buffers")
 
 
 def describe_machine(postgres_url: str | None) -> dict[str, str]:
-    """By name, for the head of the results."""
+    """Return facts by name, for the head of the results."""
     facts = {
         "cores": str(os.cpu_count()),
         "processor": _processor(),
@@ -31,7 +31,7 @@ def describe_machine(postgres_url: str | None) -> dict[str, str]:
 
 
 def _processor() -> str:
-    """The model as Linux names it, elsewhere what Python knows."""
+    """Return the model that Linux reports, or elsewhere the name that Python knows."""
     listing = Path("/proc/cpuinfo")
     if listing.exists():
         for line in listing.read_text().splitlines():

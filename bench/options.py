@@ -1,4 +1,4 @@
-"""What a run of the benchmark was asked for."""
+"""The options of a benchmark run."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .catalogue import SUBJECTS, Phase
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """The subjects, how often, how much."""
+    """The subjects, the phases, the repetitions and the numbers of jobs."""
 
     subjects: tuple[str, ...]
     phases: tuple[Phase, ...]
@@ -30,7 +30,7 @@ class Options:
     date: str | None
 
     def as_json(self) -> dict[str, object]:
-        """What a reader of the results needs to repeat them."""
+        """Return the options that a reader needs to repeat the results."""
         return {
             "repetitions": self.repetitions,
             "jobs": self.jobs,
@@ -45,7 +45,7 @@ class Options:
 
 
 def read_options(arguments: Sequence[str]) -> Options:
-    """From the command line. Ends the process with a message when they cannot be read."""
+    """Read the options from the command line. Exit with a message if they are invalid."""
     given = _parser().parse_args(arguments)
     quick = bool(given.quick)
 

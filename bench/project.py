@@ -1,4 +1,4 @@
-"""A project as a new user has it: made by `server-jobs init`, jobs from specs, one handler for each."""
+"""The project of a new user: created by `server-jobs init`, with jobs from specs and one handler for each."""
 
 from __future__ import annotations
 
@@ -31,17 +31,17 @@ async def handle(params: {name}Params, context: JobContext) -> {name}Result:
 
 
 class ProjectFailedError(Exception):
-    """A command of `server-jobs` failed; the message is fit for the results."""
+    """A command of `server-jobs` failed. The message can be shown in the results."""
 
 
 class Project:
-    """The project in `folder`: one job without limits and, `with_limits`, two with limits by key."""
+    """The project in `folder`, with one job without limits and optionally two jobs with limits by key."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
     def make(self, *, with_limits: bool) -> None:
-        """Make it, if it is not there. Raises `ProjectFailedError`."""
+        """Create the project if it does not exist. Raises `ProjectFailedError`."""
         if (self._folder / "specs").exists():
             return
         self._run("init", str(self._folder), cwd=self._folder.parent)
@@ -55,7 +55,7 @@ class Project:
             handler.write_text(_HANDLER.format(module=_module(name), name=name), encoding="utf-8")
 
     def migrate(self, url: str) -> None:
-        """Create the tables in that database. Raises `ProjectFailedError`."""
+        """Create the tables in the database at this URL. Raises `ProjectFailedError`."""
         self._run("migrate", url=url)
 
     def _run(self, *arguments: str, cwd: Path | None = None, url: str | None = None) -> None:
@@ -69,7 +69,7 @@ class Project:
 
 
 def server_jobs_command() -> str:
-    """Return the path of the command that is installed beside this Python."""
+    """Return the path of the `server-jobs` command of this Python environment."""
     return str(Path(sys.executable).with_name("server-jobs"))
 
 

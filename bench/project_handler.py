@@ -1,4 +1,4 @@
-"""The measured part of the handlers of a project: a worker stops here at import until the harness says "go"."""
+"""The measured part of a project's handlers. In a measured worker, the import waits until the harness says "go"."""
 
 from __future__ import annotations
 
@@ -13,4 +13,4 @@ def _nothing(to: str, subject: str) -> None:
 
 
 ran: Ran = wait_for_go() if LEDGER in os.environ else _nothing
-"""To be called by every handler, once a run. Does nothing in a process that is not a measured worker."""
+"""Call this once in each run of a handler. Outside a measured worker it does nothing."""

@@ -1,4 +1,4 @@
-"""What really ran: each worker counts the runs of each job in a memory-mapped file, which outlives the worker."""
+"""A ledger of runs: each worker counts the runs of each job in a memory-mapped file, which outlives the worker."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _MOST = 255
 
 
 class RunLedger:
-    """The side of a worker. Every handler calls it once a run; it may be called from any thread."""
+    """The worker's side of the ledger. Every handler calls it once in each run, from any thread."""
 
     def __init__(self, path: Path, jobs: int) -> None:
         self._path = path
@@ -39,36 +39,36 @@ class RunLedger:
             self._pick_ups.append(time.monotonic() - sent)
 
     def save_pick_ups(self) -> None:
-        """Leave the seconds from enqueueing to running beside the file."""
+        """Write the seconds from enqueueing to running into a file next to the ledger."""
         if self._pick_ups:
             _pick_ups_path(self._path).write_text(json.dumps(self._pick_ups))
 
 
 class LedgerReader:
-    """The side of the harness."""
+    """The harness's side of the ledger."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._file = path.open("rb", buffering=0)
 
     def runs(self) -> bytes:
-        """How often each job ran, one byte for each."""
+        """Return the number of runs of each job, one byte per job."""
         self._file.seek(_FIRST.size)
         return self._file.read()
 
     def first(self) -> float | None:
-        """When the first handler ran, by the monotonic clock of the machine."""
+        """Return the time of the first run by the machine's monotonic clock; None before it."""
         self._file.seek(0)
         (moment,) = _FIRST.unpack(self._file.read(_FIRST.size))
         return float(moment) or None
 
     def pick_ups(self) -> list[float]:
-        """The seconds from enqueueing to running, of the jobs that were stamped."""
+        """Return the seconds from enqueueing to running of the stamped jobs."""
         path = _pick_ups_path(self._path)
         return [float(value) for value in json.loads(path.read_text())] if path.exists() else []
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         self._file.close()
 
 

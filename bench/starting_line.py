@@ -1,4 +1,4 @@
-"""The worker's side of a measurement: say that it is ready, wait for "go", and answer until told to stop."""
+"""The worker's side of a measurement: report that it is ready, wait for "go", and answer questions until the stop."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from pathlib import Path
 from .run_ledger import RunLedger
 
 LEDGER, JOBS = "SERVER_JOBS_BENCH_LEDGER", "SERVER_JOBS_BENCH_JOBS"
-"""The variables that name the file of a worker's ledger and the number of jobs in it."""
+"""The environment variables with the path of a worker's ledger and the number of jobs in it."""
 
 
 @cache
 def wait_for_go() -> RunLedger:
-    """Return the ledger of this worker when the harness says "go"; at once, if it has said so."""
+    """Wait until the harness says "go", and return the ledger of this worker. Later calls return at once."""
     ran = RunLedger(Path(os.environ[LEDGER]), int(os.environ[JOBS]))
     go = threading.Event()
     threading.Thread(target=_obey, args=(go, ran), daemon=True).start()
@@ -29,7 +29,7 @@ def wait_for_go() -> RunLedger:
 
 
 def answer(values: dict[str, object]) -> None:
-    """Answer the harness with a line of JSON."""
+    """Send a line of JSON to the harness."""
     sys.stdout.write(json.dumps(values) + "\n")
     sys.stdout.flush()
 
@@ -37,7 +37,7 @@ def answer(values: dict[str, object]) -> None:
 def _peak_memory() -> float:
     """Return the largest resident size of this process in MB."""
     status = Path("/proc/self/status")
-    if status.exists():  # unlike `getrusage`, it leaves out the process that started this one
+    if status.exists():  # unlike `getrusage`, it excludes the parent process
         for line in status.read_text(encoding="ascii", errors="replace").splitlines():
             if line.startswith("VmHWM:"):
                 return int(line.split()[1]) / 1024
@@ -55,4 +55,4 @@ def _obey(go: threading.Event, ran: RunLedger) -> None:
             case _:
                 break
     ran.save_pick_ups()
-    os._exit(0)  # some workers cannot be stopped; the work is measured by now
+    os._exit(0)  # the measurement is over, and some workers do not stop by themselves

@@ -1,4 +1,4 @@
-"""What a queue must offer to be measured. One module of `bench.subjects` for each, with a function `subject`."""
+"""The interface of a measured queue. Each queue has a module in `bench.subjects` with a function `subject`."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from importlib import import_module
 from .work import Params
 
 Ran = Callable[[str, str], None]
-"""To be called by every handler, once a run, with `to` and `subject` of its params."""
+"""Every handler calls this once in each run, with `to` and `subject` of its params."""
 
 
 class StoreKind(StrEnum):
-    """Where the jobs of a subject are."""
+    """The kind of store of a subject."""
 
     POSTGRESQL = "postgresql"
     SQLITE = "sqlite"
@@ -25,45 +25,45 @@ class StoreKind(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Description:
-    """What the harness needs to know of a subject, and what a reader should."""
+    """The facts about a subject for the harness and for readers of the results."""
 
     store: StoreKind
     packages: tuple[str, ...] = ()
-    """Those whose versions are shown."""
+    """The packages to list with their versions."""
     promises: str
-    """What it does and does not do in this work."""
+    """A description of its guarantees in this work, and of missing ones."""
     bulk_calls: tuple[str, ...] = ()
-    """Its ways to enqueue many; the first one also fills the queue for the drains."""
+    """Its ways to enqueue many jobs. The first one also fills the queue for the drains."""
     unfinished: str = ""
-    """Asks the store for one number: jobs that are not settled. `{jobs}` stands for those enqueued."""
+    """A question to the store: the number of unfinished jobs. `{jobs}` stands for the number of enqueued jobs."""
     results: str = ""
-    """Asks the store for one number: results. Empty where none are stored."""
+    """A question to the store: the number of results. Empty if the subject stores no results."""
     is_flushed: bool = True
     """Whether a commit is on the disk when the call returns."""
     is_analyzed: bool = False
-    """PostgreSQL: whether the planner's statistics are taken when the queue is full, for those that are faster so."""
+    """PostgreSQL: whether to run `ANALYZE` when the queue is full, for subjects that are faster with it."""
     worker: tuple[str, ...] = ()
-    """The arguments of its own command that run jobs, such as `server-jobs worker`; else `Subject.work` runs them."""
+    """The command that runs jobs, such as `server-jobs worker`. If empty, `Subject.work` runs them."""
     hold: str = ""
     """SQL that pauses the queue, for workers that connect only after "go"."""
     release: str = ""
-    """SQL that resumes the queue and wakes idle workers. Both return a number."""
+    """SQL that resumes the queue and wakes idle workers. Like `hold`, it returns a number."""
     uses_uvloop: bool = False
-    """Whether it runs on uvloop, for those whose own command does."""
+    """Whether it runs on uvloop. True for subjects whose command does."""
 
 
 class Subject(ABC):
-    """A queue on one store, in a process of its own, whose working directory is a folder of this subject alone."""
+    """A queue on one store, in a separate process. Its working directory belongs to this subject alone."""
 
     description: Description
 
     @abstractmethod
     async def create_tables(self) -> None:
-        """Make an empty store ready. Nothing else is called in this process."""
+        """Prepare an empty store. The harness makes no other call in this process."""
 
     @abstractmethod
     async def open(self) -> None:
-        """Connect; not measured."""
+        """Connect. This is not measured."""
 
     async def close(self) -> None:
         """Disconnect."""
@@ -71,44 +71,44 @@ class Subject(ABC):
 
     @abstractmethod
     async def put(self, params: Params) -> None:
-        """Enqueue one job; when this returns, it is committed."""
+        """Enqueue one job, and commit it before returning."""
 
     async def announce(self) -> None:
-        """Wake idle workers, where `put` does not; called after each `put` whose pick-up is measured."""
+        """Wake idle workers if `put` does not. The harness calls this after each `put` whose pick-up it measures."""
         return
 
     async def put_many(self, call: str, jobs: Sequence[Params]) -> None:
-        """Enqueue many by one of `bulk_calls`."""
+        """Enqueue many jobs with one of the `bulk_calls`."""
         raise NotImplementedError(f"{type(self).__name__} has no way to enqueue many named {call!r}, for {len(jobs)}")
 
     async def work(self, ran: Ran) -> None:
-        """Run jobs until the process is ended from outside."""
+        """Run jobs until the harness ends the process."""
         raise NotImplementedError(f"{type(self).__name__} has a command for that, and cannot call {ran!r}")
 
     async def add_finished(self, count: int) -> None:
-        """Put that many completed jobs into the store, as if they had run long ago."""
+        """Add this number of completed jobs to the store, as if they had run long ago."""
         raise NotImplementedError(f"{type(self).__name__} cannot add {count} finished jobs")
 
 
 @dataclass(frozen=True, slots=True)
 class Remainder:
-    """What a store in memory holds after a drain; others are asked from outside."""
+    """The unfinished jobs and the results in a memory store after a drain. The harness queries other stores itself."""
 
     unfinished: int
     results: int
 
 
 class MemorySubject(Subject):
-    """A queue whose store ends with its process. `work` returns when nothing is left."""
+    """A queue whose store ends with its process. `work` returns when no job is left."""
 
     @abstractmethod
     async def remainder(self) -> Remainder:
-        """What is in the store."""
+        """Return the numbers of unfinished jobs and results in the store."""
 
 
 @dataclass(frozen=True, slots=True)
 class SubjectName:
-    """`NAME` or `NAME:VARIANT`; a name with dots is that of a module outside `bench.subjects`."""
+    """`NAME` or `NAME:VARIANT`. A name with dots is the path of a module outside `bench.subjects`."""
 
     text: str
     module: str = field(init=False)
@@ -121,7 +121,7 @@ class SubjectName:
         object.__setattr__(self, "variant", variant)
 
     def load(self, url: str) -> Subject:
-        """The subject on the store of that URL (a path, for SQLite)."""
+        """Return the subject on the store at this URL, which is a path for SQLite."""
         made = import_module(self.module).subject(self.variant, url)
         if not isinstance(made, Subject):
             raise TypeError(f"{self.module}.subject returned {made!r}, which is no Subject")

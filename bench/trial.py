@@ -1,4 +1,4 @@
-"""One subject under measurement: its store, and its processes."""
+"""One subject during the measurement, with its store and its processes."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from bench.servers.fresh_store import FreshStore
+
 from .child_process import child_environment, last_words
-from .fresh_store import FreshStore
 from .workers import Workers
 
 _LONGEST_CALL = 600
@@ -20,12 +21,12 @@ _UNTIL_IDLE = 2.0
 
 
 class SubjectFailedError(Exception):
-    """A subject could not do what it was asked; the message is fit for the results."""
+    """A subject failed at a command. The message can be shown in the results."""
 
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """What is needed to measure one subject. `about` is its description as JSON."""
+    """A subject with its store and its folder. `about` is its description as JSON."""
 
     name: str
     about: Mapping[str, object]
@@ -38,9 +39,9 @@ class Trial:
         self.call("create-tables")
 
     def fill(self, jobs: int, *, call: str = "", size: int | None = None) -> None:
-        """Enqueue jobs and let the store come to rest.
+        """Enqueue jobs, and let the store finish its maintenance.
 
-        `call` is one of the subject's calls for many jobs, by default the fastest; `size` that of each body.
+        `call` is one of the subject's bulk calls, by default the first. `size` is the length of each body.
         """
         sizes = [] if size is None else [size]
         if call or self.bulk_calls:
@@ -51,31 +52,31 @@ class Trial:
 
     @property
     def place(self) -> Path:
-        """The working directory of its processes."""
+        """The working directory of the subject's processes."""
         return place_in(self.folder)
 
     @property
     def bulk_calls(self) -> list[str]:
-        """Its ways to enqueue many."""
+        """The subject's ways to enqueue many jobs."""
         calls = self.about["bulk_calls"]
         return list(map(str, calls)) if isinstance(calls, list) else []
 
     def unfinished(self, jobs: int) -> int:
-        """How many of the jobs are not settled."""
+        """Return the number of unfinished jobs."""
         return self.store.ask(str(self.about["unfinished"]).format(jobs=jobs))
 
     def results(self, jobs: int) -> int | None:
-        """How many results are stored; None if the subject stores none."""
+        """Return the number of stored results; None if the subject stores none."""
         question = str(self.about["results"])
         return self.store.ask(question.format(jobs=jobs)) if question else None
 
     def call(self, command: str, *arguments: object) -> dict[str, float]:
-        """Carry out one command of `bench.child` in a new process. Raises `SubjectFailedError`."""
+        """Run one command of `bench.child` in a new process, and return its answer. Raises `SubjectFailedError`."""
         answer = run_child(self.name, self.store.url, self.place, command, *arguments)
         return {name: float(value) for name, value in answer.items() if isinstance(value, int | float)}
 
     def workers(self, count: int, jobs: int) -> Workers:
-        """Worker processes, connected and ready to be told to go. Raises `SubjectFailedError`."""
+        """Start worker processes, and wait until they are ready for "go". Raises `SubjectFailedError`."""
         worker = self.about["worker"]
         if isinstance(worker, list) and worker:
             command = [str(Path(sys.executable).with_name(worker[0])), *worker[1:]]
@@ -104,7 +105,10 @@ class Trial:
         return went
 
     def idle_worker(self, jobs: int) -> Workers:
-        """A worker that has run a job and waits for the next; `jobs` as in `workers`. Raises `SubjectFailedError`."""
+        """Return a worker that ran one job and waits for the next. Raises `SubjectFailedError`.
+
+        `jobs` is the number of jobs in its ledger.
+        """
         workers = self.workers(1, jobs)
         workers.go()
         self.call("put-one-by-one", 1)
@@ -126,7 +130,7 @@ def place_in(folder: Path) -> Path:
 
 
 def run_child(name: str, url: str, place: Path, command: str, *arguments: object) -> dict[str, object]:
-    """The answer of one command of `bench.child`. Raises `SubjectFailedError`."""
+    """Run one command of `bench.child`, and return its answer. Raises `SubjectFailedError`."""
     try:
         finished = subprocess.run(
             [*_command(name, url, command), *map(str, arguments)],

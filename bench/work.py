@@ -1,4 +1,4 @@
-"""The work that every subject is given: a job that does nothing, with the params and the result of a real one."""
+"""The work for every subject: a job that does nothing, with realistic params and a realistic result."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ Params = dict[str, str]
 
 RESULT = {"sent": True}
 WARM_UP = 20
-"""Pick-ups that are made first and do not count."""
+"""The number of pick-ups at the start that do not count."""
 
 _SENTENCES = "The quick brown fox jumps over the lazy dog; " + "pack my box with five dozen liquor jugs. " * 5
 BODY = _SENTENCES[:200]
@@ -15,7 +15,7 @@ _SENT_AT = "sent at "
 
 
 def params_of(number: int, subject: str = "Your receipt", body: str = BODY) -> Params:
-    """The params of job `number`: about 250 bytes of JSON, unless another body is given."""
+    """Return the params of job `number`. They have about 250 bytes of JSON with the default body."""
     return {"to": f"{_MAILBOX}{number}{_DOMAIN}", "subject": subject, "body": body}
 
 
@@ -25,15 +25,15 @@ def body_of(size: int) -> str:
 
 
 def stamped(number: int, moment: float) -> Params:
-    """The params of a job that says when it was enqueued."""
+    """Return params that contain the time of enqueueing."""
     return params_of(number, f"{_SENT_AT}{moment:.7f}")
 
 
 def number_of(to: str) -> int:
-    """Which job it is."""
+    """Return the number of a job from its `to`."""
     return int(to[len(_MAILBOX) : -len(_DOMAIN)])
 
 
 def stamp_of(subject: str) -> float | None:
-    """When a stamped job was enqueued."""
+    """Return the time when a stamped job was enqueued; None for other jobs."""
     return float(subject[len(_SENT_AT) :]) if subject.startswith(_SENT_AT) else None

@@ -1,4 +1,4 @@
-"""Worker processes that wait for a common "go", and what they did."""
+"""Worker processes that start together at "go", and their ledgers."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Usage:
 class Workers:
     """`count` processes of a command, each with a ledger for `jobs` jobs in `folder`.
 
-    A context: they are ended with it. They run in `place` with the variables `environment`, and log to a file.
+    They run in `place` with the variables `environment`, and log to a file. As a context manager, this stops them.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class Workers:
         self._errors.close()
 
     def wait_until_ready(self) -> str | None:
-        """Until all are connected; the error output if one is not."""
+        """Wait until all processes are ready. If one fails, stop all and return the error output, else return None."""
         for process in self._processes:
             if not _answer_of(process):
                 self.stop()
@@ -65,19 +65,19 @@ class Workers:
         return None
 
     def go(self) -> None:
-        """Begin."""
+        """Let all processes start to work."""
         self._tell("go")
 
     def runs(self) -> list[bytes]:
-        """Of each worker: how often each job ran there."""
+        """Return the number of runs of each job, for each worker."""
         return [reader.runs() for reader in self._readers]
 
     def first(self) -> float | None:
-        """When the first handler ran in any of them."""
+        """Return the time of the first run in any worker; None before it."""
         return min((moment for reader in self._readers if (moment := reader.first())), default=None)
 
     def usage(self) -> Usage:
-        """Ask what they have used since they were started."""
+        """Ask the processes for their usage since they started."""
         self._tell("usage")
         answers = [json.loads(_answer_of(process)) for process in self._processes]
         return Usage(
@@ -86,14 +86,14 @@ class Workers:
         )
 
     def wait_until_idle(self) -> None:
-        """Wait until they use hardly any processor time: workers that connect after "go" have connected."""
+        """Wait until the processes use hardly any processor time. Then workers that connect after "go" are ready."""
         before, used = 0.0, self.usage().cpu_seconds
         while used - before > _IDLE_SECONDS * len(self._processes):
             time.sleep(_APART)
             before, used = used, self.usage().cpu_seconds
 
     def stop(self) -> None:
-        """End them; their work is done by now. Harmless when they have ended."""
+        """Stop the processes, and kill slow ones. Repeated calls are harmless."""
         self._tell("stop")
         for process in self._processes:
             try:
@@ -107,11 +107,11 @@ class Workers:
                         stream.close()
 
     def pick_ups(self) -> list[float]:
-        """Seconds from enqueueing to running; known once they are stopped."""
+        """Return the seconds from enqueueing to running. Call this after `stop`."""
         return [value for reader in self._readers for value in reader.pick_ups()]
 
     def error_output(self) -> str:
-        """What they had to complain about."""
+        """Return the error output of all processes."""
         self._errors.flush()
         self._errors.seek(0)
         return self._errors.read()

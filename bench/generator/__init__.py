@@ -1,1 +1,1 @@
-"""`make bench-generator`: `server-jobs generate` on a thousand specs, beside datamodel-code-generator by itself."""
+"""`make bench-generator`: `server-jobs generate` on a thousand specs, compared to datamodel-code-generator alone."""

@@ -1,4 +1,4 @@
-"""One command in a process of its own, and what it cost, its children included."""
+"""One command in a separate process, and its cost, children included."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _MEBIBYTE = 1024 * 1024 if sys.platform == "darwin" else 1024
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """Seconds on the clock and of processors, and the most memory of any of the processes in MB."""
+    """Wall-clock seconds, processor seconds, and the peak memory of the largest process in MB."""
 
     wall: float
     cpu: float
@@ -23,7 +23,7 @@ class Cost:
 
 
 def measure(command: Sequence[str], folder: Path) -> Cost:
-    """Run it and wait for it. Raises `RuntimeError` with what it printed unless it succeeds."""
+    """Run a command, and wait for its end. Raises `RuntimeError` with its output if it fails."""
     printed = folder / ".printed"
     with printed.open("wb") as stream:
         began = time.perf_counter()
@@ -37,5 +37,5 @@ def measure(command: Sequence[str], folder: Path) -> Cost:
 
 
 def _environment() -> dict[str, str]:
-    """This one, in which modules are compiled once and not in every run."""
+    """Return the environment of this process, with cached bytecode, so that only the first run compiles modules."""
     return {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}

@@ -1,4 +1,4 @@
-"""Specs as people write them, about 2.7 kB each: ten params, three results, five definitions; the same in every run."""
+"""Realistic specs of about 2.7 kB: ten params, three results, five definitions. They are the same in every run."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ _PARAMS = (
 
 
 def write_project(root: Path, specs: int, *, are_alike: bool = True) -> None:
-    """A project of that many specs in a folder that is not there yet.
+    """Write a project with this number of specs into a new folder.
 
-    Most properties are like others, as they are in any project; else no two texts and no two lists have one length.
+    By default many properties are alike, as in any project. Otherwise every text and every list has another length.
     """
     (root / "specs").mkdir(parents=True)
     (root / "pyproject.toml").write_text('[tool.server-jobs]\nhandlers = "handlers"\n', encoding="utf-8")
@@ -28,15 +28,15 @@ def write_project(root: Path, specs: int, *, are_alike: bool = True) -> None:
 
 
 def write_spec(root: Path, number: int, *, limit: int = 120, are_alike: bool = True) -> None:
-    """One spec; another `limit` makes another spec of it, as a person would change one."""
-    document = _spec(number, Random(number), limit)  # noqa: S311  nothing here is a secret
+    """Write one spec. Another `limit` changes it, as a person would edit a spec."""
+    document = _spec(number, Random(number), limit)  # noqa: S311  the specs are no secret
     if not are_alike:
         _tell_apart(document, count(1_000 + 100 * number))
     (root / f"specs/{spec_name(number)}.json").write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
 
 
 def spec_name(number: int) -> str:
-    """Such as `send_invoice_0042`."""
+    """Return a name such as `send_invoice_0042`."""
     verb, subject = _VERBS[number % 10], _SUBJECTS[number // 10 % 10]
     return f"{verb}_{subject}_{number:04}".lower()
 
@@ -115,7 +115,7 @@ def _definition(name: str, chance: Random) -> dict[str, object]:
 
 
 def _tell_apart(schema: object, lengths: Iterator[int]) -> None:
-    """Give each text and each list in it a greatest length that no other one has."""
+    """Give each text and each list in the schema a different maximum length."""
     if isinstance(schema, dict):
         keyword = {"string": "maxLength", "array": "maxItems"}.get(str(schema.get("type")))
         if keyword and not schema.keys() & {"enum", "format"}:

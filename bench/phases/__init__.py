@@ -1,1 +1,1 @@
-"""What is measured, a module for each kind; every function takes a fresh start of one subject."""
+"""The phases of a run, one module for each kind. Every function starts with an empty store."""

@@ -1,4 +1,4 @@
-"""How fast worker processes run what is queued, and whether each job ran once and left its result."""
+"""The rate at which worker processes drain the queue, and the exactness of the drain."""
 
 from __future__ import annotations
 
@@ -6,43 +6,43 @@ import time
 from dataclasses import dataclass
 
 from bench.child_process import last_words
-from bench.measurement import Exactness, Measurement
+from bench.figures.measurement import Exactness, Measurement
 from bench.run_ledger import LedgerReader
 from bench.trial import Trial
 from bench.workers import Workers
 
 _LOOK_EVERY = 0.002
-_LOOK_EVERY_LONG = 0.05  # a look reads a byte for each job
+_LOOK_EVERY_LONG = 0.05  # each look reads a byte for each job
 _STANDSTILL = 3.0
 _GIVE_UP = 20.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Drain:
-    """`jobs` queued jobs for `workers` processes, with `finished` jobs in the store that ran long ago."""
+    """A drain of `jobs` queued jobs by `workers` processes. The store also has `finished` jobs, which ran long ago."""
 
     workers: int
     jobs: int
     limit: float
-    """Seconds after which it is given up."""
+    """The time limit of the drain in seconds."""
     finished: int = 0
     call: str = ""
-    """The subject's call that enqueues the jobs; by default its fastest."""
+    """The subject's bulk call that enqueues the jobs, by default the first."""
     size: int | None = None
-    """That of each body."""
+    """The number of characters of each body."""
     is_long: bool = False
-    """Whether the first and the last tenth are measured too, and the memory of the workers."""
+    """Whether to measure the first and the last tenth as well, and the memory of the workers."""
     title: str = ""
 
     @property
     def name(self) -> str:
-        """What its rate is called in the results."""
+        """The name of the rate in the results."""
         kind = ", full table" if self.finished else ", long" if self.is_long else ""
         return self.title or f"drain {self.workers}{kind}"
 
 
 def drain(trial: Trial, wanted: Drain) -> Measurement:
-    """From the first handler that runs anywhere to the moment when the store has no unfinished job."""
+    """Measure the rate from the first run of a handler until the store has no unfinished job."""
     trial.begin()
     if wanted.finished:
         trial.call("add-finished", wanted.finished)
@@ -53,7 +53,7 @@ def drain(trial: Trial, wanted: Drain) -> Measurement:
         watch = _Watch(wanted.jobs)
         ended = _wait_for_the_end(trial, workers, wanted, went, watch)
         peak_memory = workers.usage().peak_memory if wanted.is_long else None
-        time.sleep(0.1)  # a job that runs twice does so soon
+        time.sleep(0.1)  # a second run of a job comes soon after the first
         exactness = _exactness(trial, workers.runs(), wanted.jobs, stored_before)
         first = workers.first()
         complaints = last_words(text, lines=4) if (text := workers.error_output()) else ""
@@ -68,7 +68,7 @@ def drain(trial: Trial, wanted: Drain) -> Measurement:
 
 
 def drain_in_memory(trial: Trial, jobs: int) -> Measurement:
-    """The same in one process, for subjects whose store ends with it."""
+    """Like `drain`, but in one process, for subjects whose store ends with it."""
     ledger = trial.folder / "memory"
     answer = trial.call("drain-in-memory", ledger, jobs)
     reader = LedgerReader(ledger)
@@ -84,7 +84,7 @@ def drain_in_memory(trial: Trial, jobs: int) -> Measurement:
 
 
 class _Watch:
-    """When a tenth and nine tenths of the jobs had run."""
+    """The times when a tenth and nine tenths of the jobs had run."""
 
     def __init__(self, jobs: int) -> None:
         self._jobs = jobs
@@ -97,17 +97,17 @@ class _Watch:
             self._nine_tenths = now, ran
 
     def last_tenth_against_first(self, first: float, ended: float) -> float:
-        """Return the rate of the last tenth divided by that of the first."""
+        """Return the rate of the last tenth divided by the rate of the first tenth."""
         (tenth_at, tenth), (nine_tenths_at, nine_tenths) = self._tenth, self._nine_tenths
         last_rate = (self._jobs - nine_tenths) / (ended - nine_tenths_at)
         return last_rate / (tenth / (tenth_at - first))
 
 
 def _wait_for_the_end(trial: Trial, workers: Workers, wanted: Drain, went: float, watch: _Watch) -> float | None:
-    """Return the time of the question that found nothing unfinished; None if that did not come.
+    """Return the time of the query that found no unfinished job; None if the drain did not end in time.
 
-    The first question comes when every job has run. After a long drain the answer can take half a second, as the store
-    reads dead rows.
+    The queries start when every job has run, or after a standstill. The start of the query counts as the end of the
+    drain: after a long drain the answer can take half a second, while the store reads dead rows.
     """
     seen, moved = 0, went
     while (now := time.monotonic()) - went < wanted.limit:

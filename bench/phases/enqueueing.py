@@ -1,8 +1,8 @@
-"""How fast jobs are enqueued from one process."""
+"""The rate at which one process enqueues jobs."""
 
 from __future__ import annotations
 
-from bench.measurement import Measurement
+from bench.figures.measurement import Measurement
 from bench.trial import Trial
 
 ONE = "one"
@@ -10,13 +10,13 @@ BULK = "bulk"
 
 
 def enqueue_one_by_one(trial: Trial, jobs: int) -> Measurement:
-    """A call and a commit for each."""
+    """Measure the rate with one call and one commit per job."""
     trial.begin()
     return Measurement(values={ONE: trial.call("put-one-by-one", jobs)["rate"]})
 
 
 def enqueue_in_bulk(trial: Trial, jobs: int) -> Measurement:
-    """By every way that the subject has; none, if it has none."""
+    """Measure the rate of every bulk call of the subject."""
     rates: dict[str, float] = {}
     for call in trial.bulk_calls:
         trial.begin()

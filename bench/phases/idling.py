@@ -1,15 +1,15 @@
-"""What a worker costs when there is nothing to do."""
+"""The cost of an idle worker."""
 
 from __future__ import annotations
 
 import time
 
-from bench.measurement import Measurement
+from bench.figures.measurement import Measurement
 from bench.trial import Trial
 
 
 def idle(trial: Trial, seconds: float) -> Measurement:
-    """The processor time of one worker on a store with nothing to run, in percent of a core."""
+    """Measure the processor time of one worker on a store without waiting jobs, in percent of a core."""
     trial.begin()
     with trial.idle_worker(1) as workers:
         began, used = time.monotonic(), workers.usage().cpu_seconds

@@ -1,4 +1,4 @@
-"""How long `import server_jobs` takes."""
+"""The time of `import server_jobs`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 from bench.child_process import child_environment
-from bench.measurement import Measurement
+from bench.figures.measurement import Measurement
 
 _TIMED = "{before}; from time import perf_counter as now; began = now(); {timed}; print(now() - began)"
 _PYDANTIC = "import pydantic"
@@ -19,10 +19,10 @@ _MEASURES = {
 
 
 def import_package(times: int) -> Measurement:
-    """Milliseconds, the best of many new processes: of the bare `import`, and of everything that it offers.
+    """Measure `import server_jobs` and the import of every public name: milliseconds, the best of many new processes.
 
-    The bare `import` is beyond `import pydantic`. Names are imported when they are first used, by us and by pydantic:
-    so every name of ours is timed as well, in a process where pydantic has been used.
+    The time of `import pydantic` does not count. Both packages import names at their first use. So a second measure
+    imports all names of `server_jobs`, in a process that already used pydantic.
     """
     return Measurement(
         values={name: min(_milliseconds(code) for _ in range(times)) for name, code in _MEASURES.items()}

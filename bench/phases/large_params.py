@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from bench.measurement import Measurement
+from bench.figures.measurement import Measurement
 from bench.trial import Trial
 
 from .draining import Drain, drain
@@ -13,7 +13,7 @@ _SIZE = 100_000
 
 
 def carry_large(trial: Trial, jobs: int, limit: float) -> Measurement:
-    """Measure all three, by the fastest call of the subject where there are several."""
+    """Measure all three. In bulk, use the first bulk call of the subject."""
     trial.begin()
     values = {"large, one": trial.call("put-one-by-one", jobs, _SIZE)["rate"]}
     trial.begin()

@@ -1,10 +1,10 @@
-"""Drains of jobs without limits, then of those with limits by key, if the subject has such."""
+"""Drains of jobs without limits, then of jobs with limits by key if the subject has them."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
-from bench.measurement import Measurement
+from bench.figures.measurement import Measurement
 from bench.trial import Trial
 
 from .draining import Drain, drain
@@ -16,7 +16,7 @@ _TITLES = (NO_LIMITS, BY_CONCURRENCY, BY_RATE)
 
 
 def drain_with_limits(trial: Trial, wanted: Drain) -> Measurement:
-    """Drain each kind of job."""
+    """Drain each kind of job. Stop after a drain that was not exact."""
     values: dict[str, float] = {}
     measured = Measurement()
     for call, title in zip(trial.bulk_calls, _TITLES, strict=False):

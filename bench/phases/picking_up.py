@@ -1,10 +1,10 @@
-"""How long an idle worker takes to begin a job that another process enqueues."""
+"""The time until an idle worker starts a job that another process enqueues."""
 
 from __future__ import annotations
 
 import time
 
-from bench.measurement import Measurement
+from bench.figures.measurement import Measurement
 from bench.trial import SubjectFailedError, Trial
 from bench.work import WARM_UP
 
@@ -12,7 +12,7 @@ _LATEST = 15.0
 
 
 def pick_up(trial: Trial, jobs: int) -> Measurement:
-    """One job every 25 ms, from just before the call to the handler: the commit of the enqueuer is in it."""
+    """Measure the time from just before `put` to the handler, with one job every 25 ms. The commit counts."""
     trial.begin()
     with trial.idle_worker(jobs + WARM_UP) as workers:
         trial.call("put-stamped", jobs)

@@ -1,1 +1,1 @@
-"""The queues that are measured, one module each; `subject(variant, url)` makes one."""
+"""The measured queues, one module each. `subject(variant, url)` returns one."""

@@ -1,7 +1,7 @@
-"""The bare driver doing the same by hand, the yardstick for what a store allows. Variants: postgresql-N and sqlite-N.
+"""The same work by hand on a bare driver, as a yardstick for the store. Variants: postgresql-N and sqlite-N.
 
-N jobs are claimed at a time under one token, and completed together, fenced by it, their results stored. No retries, no
-leases, no check of params: nothing that a queue is for.
+One statement claims N jobs under a token, and one completes them with their results, fenced by the token. There are no
+retries, no leases and no validation of params.
 """
 
 from __future__ import annotations
@@ -13,6 +13,6 @@ from .bare_sqlite import BareSqlite
 
 
 def subject(variant: str, url: str) -> Subject:
-    """As `bench.subject` says."""
+    """Return the subject. See `bench.subject`."""
     kind, _, batch = variant.partition("-")
     return (BarePostgresql if StoreKind(kind) is StoreKind.POSTGRESQL else BareSqlite)(url, int(batch))

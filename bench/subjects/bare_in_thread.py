@@ -1,4 +1,4 @@
-"""The bare SQLite driver as a program with an event loop needs it: in a thread, as each commit would block the loop."""
+"""The bare SQLite driver in a thread, for programs with an event loop, which each commit would block."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 
 class BareInThread(Subject):
-    """One connection in one thread, asked by an event loop."""
+    """One connection in one thread, used from an event loop."""
 
     description = Description(store=StoreKind.SQLITE, promises="the insert alone, in a thread of an event loop")
     _connection: sqlite3.Connection
@@ -48,6 +48,6 @@ class BareInThread(Subject):
 
 
 def subject(variant: str, url: str) -> Subject:
-    """As `bench.subject` says."""
+    """Return the subject. See `bench.subject`."""
     del variant
     return BareInThread(url)

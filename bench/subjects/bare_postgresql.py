@@ -40,7 +40,7 @@ WHERE job.id = done.id AND job.token = $3 AND job.status = 'running'
 
 
 class BarePostgresql(Subject):
-    """One connection; waits for a NOTIFY when nothing is pending."""
+    """One connection. It waits for a NOTIFY when no job is pending."""
 
     description = Description(
         store=StoreKind.POSTGRESQL,

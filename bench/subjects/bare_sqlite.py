@@ -36,7 +36,7 @@ WHERE job.id = done.value ->> '$[0]' AND job.token = ? AND job.status = 'running
 
 
 class BareSqlite(Subject):
-    """One connection; looks every 2 ms when nothing is pending."""
+    """One connection. It polls every 2 ms when no job is pending."""
 
     description = Description(
         store=StoreKind.SQLITE,
@@ -83,7 +83,7 @@ class BareSqlite(Subject):
                 await asyncio.sleep(_POLL)
 
     def complete(self, done: list[list[object]], token: str) -> None:
-        """Store results, unless the claim was lost."""
+        """Store the results if the jobs still have this token."""
         self._write(_COMPLETE, (time.time(), json.dumps(done), token))
 
     def _write(self, sql: str, values: tuple[object, ...]) -> list[tuple[int, str]]:

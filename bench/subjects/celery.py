@@ -1,4 +1,4 @@
-"""Celery on Redis, which is started with an append-only file. Its `solo` pool: one process, no hand-over to a child."""
+"""Celery on Redis with an append-only file. It uses the `solo` pool: one process, which runs the jobs itself."""
 
 from __future__ import annotations
 
@@ -37,10 +37,10 @@ class CelerySubject(Subject):
         self._mail = mail
 
     async def create_tables(self) -> None:
-        """There are none."""
+        """Do nothing: Celery has no tables."""
 
     async def open(self) -> None:
-        """It connects when it is used."""
+        """Do nothing: Celery connects at the first use."""
 
     async def put(self, params: Params) -> None:
         self._mail.apply_async(kwargs=params)
@@ -59,6 +59,6 @@ class CelerySubject(Subject):
 
 
 def subject(variant: str, url: str) -> Subject:
-    """As `bench.subject` says."""
+    """Return the subject. See `bench.subject`."""
     del variant
     return CelerySubject(url)

@@ -60,11 +60,11 @@ class ChancySubject(Subject):
     async def work(self, ran: Ran) -> None:
         _ran.append(ran)
         worker = Worker(self._app)
-        worker.send_outgoing_interval = 0.1  # the default of 1 s only adds a tail
+        worker.send_outgoing_interval = 0.1  # with the default of 1 s, the last outcomes wait up to 1 s
         async with worker:
             await worker.wait_for_shutdown()
 
 
 def subject(variant: str, url: str) -> Subject:
-    """As `bench.subject` says."""
+    """Return the subject. See `bench.subject`."""
     return ChancySubject(url, int(variant or 500))

@@ -1,4 +1,4 @@
-"""A table full of finished jobs, without running them: copies of one that did run."""
+"""A table full of finished jobs: copies of one job that ran."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ _BATCH = 100_000
 
 
 def copy_finished(url: str, count: int) -> None:
-    """Make `count` copies of the completed job that is in the table, with ids that are older than its own."""
+    """Add `count` copies of the completed job in the table, with ids older than the job's id."""
     engine = create_engine(url.replace("postgresql://", "postgresql+psycopg://"))
     with engine.begin() as connection:
         original = connection.scalar(select(jobs.c.id).where(jobs.c.status == "completed").limit(1))
     for first in range(0, count, _BATCH):
         _copy(engine, str(original), first, min(count, first + _BATCH))
     if _is_postgresql(engine):
-        # As it is where a million jobs were run: the server has looked at the table long ago.
+        # After a million real runs, autovacuum has vacuumed and analyzed the table long ago.
         with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
             connection.execute(text("VACUUM ANALYZE"))
     engine.dispose()

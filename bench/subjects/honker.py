@@ -9,5 +9,5 @@ from .honker_worker import HonkerWorker
 
 
 def subject(variant: str, url: str) -> Subject:
-    """As `bench.subject` says."""
+    """Return the subject. See `bench.subject`."""
     return HonkerLoop(url, int(variant)) if variant else HonkerWorker(url)

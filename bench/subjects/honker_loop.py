@@ -1,4 +1,4 @@
-"""The fastest that honker has: a loop of ours over its batch calls. No result is stored."""
+"""The fastest way to use honker: our own loop over its batch calls. It stores no results."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""honker by its decorator and its `run_workers`."""
+"""honker with its decorator and its `run_workers`."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""litequeue: put, pop and done on one SQLite table. It has no handlers, so the loop is ours.
+"""litequeue: put, pop and done on one SQLite table. It has no handlers, so this module has its own loop.
 
-It sets `synchronous=NORMAL`, so the last commits may be lost with the power; the variant `full` flushes them.
+litequeue sets `synchronous=NORMAL`, so a power failure may lose the last commits. The variant `full` flushes them.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from bench.subject import Description, Ran, StoreKind, Subject
 from bench.work import Params
 
 _MANY = "put in one transaction()"
-_POLL = 0.01  # it has no way to wait for a job; its documentation polls
+_POLL = 0.01  # litequeue cannot wait for a job; its documentation polls
 
 
 class LiteQueueSubject(Subject):
@@ -61,5 +61,5 @@ class LiteQueueSubject(Subject):
 
 
 def subject(variant: str, url: str) -> Subject:
-    """As `bench.subject` says."""
+    """Return the subject. See `bench.subject`."""
     return LiteQueueSubject(url, is_flushed=variant == "full")

@@ -18,7 +18,7 @@ _ran: list[Ran] = []
 
 @worker(queue="mail")
 class Mail:
-    new: ClassVar[Callable[[Params], Job]]  # the decorator makes it
+    new: ClassVar[Callable[[Params], Job]]  # the decorator sets it
 
     async def process(self, job: Job) -> Record:
         _ran[0](job.args["to"], job.args["subject"])
@@ -65,5 +65,5 @@ class ObanSubject(Subject):
 
 
 def subject(variant: str, url: str) -> Subject:
-    """As `bench.subject` says."""
+    """Return the subject. See `bench.subject`."""
     return ObanSubject(url, int(variant or 300))

@@ -1,4 +1,4 @@
-"""PgQueuer on asyncpg. Variant: the batch of a claim (best of 10 to 2000: 1000; its own default is 10)."""
+"""PgQueuer on asyncpg. Variant: the batch size of a claim (best of 10 to 2000: 1000; PgQueuer's default is 10)."""
 
 from __future__ import annotations
 
@@ -61,5 +61,5 @@ class PgQueuer(Subject):
 
 
 def subject(variant: str, url: str) -> Subject:
-    """As `bench.subject` says."""
+    """Return the subject. See `bench.subject`."""
     return PgQueuer(url, int(variant or 1000))

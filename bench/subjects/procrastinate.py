@@ -61,5 +61,5 @@ class Procrastinate(Subject):
 
 
 def subject(variant: str, url: str) -> Subject:
-    """As `bench.subject` says."""
+    """Return the subject. See `bench.subject`."""
     return Procrastinate(url, int(variant or 20))

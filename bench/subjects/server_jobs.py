@@ -1,7 +1,7 @@
-"""This project as a new user has it: a project made by `init`, jobs from specs, `server-jobs worker` with its defaults.
+"""This project with the setup of a new user: created by `init`, jobs from specs, `server-jobs worker` with defaults.
 
-Variants: `postgresql` and `sqlite`; with `-library`, `Worker(backend)` in a script instead of the command; with
-`-limited`, a project some of whose jobs have limits; and `memory`.
+Variants: `postgresql`, `sqlite` and `memory`. The suffix `-library` runs `Worker(backend)` in a script instead of the
+command. The suffix `-limited` adds jobs with limits to the project.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any
 from pydantic import BaseModel
 from server_jobs import Backend, Job, JobContext, JobStatus, Worker, connect, create_job_registry, define_job
 from server_jobs.memory import InMemoryBackend
-from server_jobs_cli.worker.interpreter import set_up_for_jobs
+from server_jobs_cli.worker.starting import set_up_for_jobs
 
 from bench.project import BY_CONCURRENCY, BY_RATE, PLAIN, Project
 from bench.subject import Description, MemorySubject, Ran, Remainder, StoreKind, Subject
@@ -52,14 +52,14 @@ _PROMISES = (
     "params checked, result checked and stored, every write fenced by the claim's token, leases, retries, "
     "at-least-once; commits flushed"
 )
-# Through the partial indexes, so that looking costs nothing when the table is full of finished jobs.
+# This uses the partial indexes, so it is fast even if the table is full of finished jobs.
 _UNFINISHED = """
 SELECT (SELECT count(*) FROM jobs WHERE status = 'pending' AND concurrency_key IS NULL)
      + (SELECT count(*) FROM jobs WHERE status = 'pending' AND concurrency_key IS NOT NULL)
      + (SELECT count(*) FROM jobs WHERE status = 'running')
 """
 _RESULTS = "SELECT count(result) FROM jobs"
-# As `server-jobs pause` and `resume`, but without a process that would still be ending when the measurement begins.
+# Like `server-jobs pause` and `resume`, but without a process that may still be exiting when the measurement begins.
 _HOLD = "INSERT INTO paused_queues (name, paused_at) VALUES ('default', {now}) RETURNING 1"
 _RELEASE = {
     StoreKind.POSTGRESQL: """
@@ -70,7 +70,7 @@ _RELEASE = {
 
 
 class StoredJobs(Subject):
-    """On a database."""
+    """This project on PostgreSQL or SQLite."""
 
     _backend: Backend
 
@@ -111,7 +111,7 @@ class StoredJobs(Subject):
         await _job(_CALLS[call]).later_many(jobs)
 
     async def work(self, ran: Ran) -> None:
-        del ran  # its handlers have it from `project_handler`
+        del ran  # the handlers use the ledger in `project_handler`
         set_up_for_jobs()  # as `server-jobs worker` does
         await Worker(self._backend).run()
 
@@ -127,7 +127,7 @@ def _job(name: str) -> type[Job[Any, Any, Any]]:
 
 
 class JobsInMemory(MemorySubject):
-    """Without a database."""
+    """This project in memory."""
 
     description = Description(
         store=StoreKind.MEMORY,
@@ -141,7 +141,7 @@ class JobsInMemory(MemorySubject):
         self._backend = InMemoryBackend(job_registry=registry)
 
     async def create_tables(self) -> None:
-        """There are none."""
+        """Do nothing: a memory store has no tables."""
 
     async def open(self) -> None:
         await self._backend.initialize()
@@ -168,7 +168,7 @@ class JobsInMemory(MemorySubject):
 
 
 def subject(variant: str, url: str) -> Subject:
-    """As `bench.subject` says."""
+    """Return the subject. See `bench.subject`."""
     name, _, setup = variant.partition("-")
     kind = StoreKind(name)
     return JobsInMemory() if kind is StoreKind.MEMORY else StoredJobs(kind, url, setup)

@@ -1,4 +1,4 @@
-"""Everything that a run has measured, and its medians."""
+"""All measurements of a run, and their medians."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from .measurement import Exactness, Measurement
+from bench.figures.measurement import Exactness, Measurement
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,23 +19,23 @@ class Spread:
 
     @property
     def median(self) -> float:
-        """The one in the middle."""
+        """The median."""
         return statistics.median(self.values)
 
     @property
     def least(self) -> float:
-        """The smallest."""
+        """The minimum."""
         return min(self.values)
 
     @property
     def most(self) -> float:
-        """The largest."""
+        """The maximum."""
         return max(self.values)
 
 
 @dataclass(frozen=True, slots=True)
 class SubjectResults:
-    """What is known of one subject."""
+    """The description and the measurements of one subject."""
 
     about: Mapping[str, object]
     measures: dict[str, list[float]] = field(default_factory=dict)
@@ -43,7 +43,7 @@ class SubjectResults:
     complaints: list[str] = field(default_factory=list)
 
     def add(self, phase: str, measurement: Measurement) -> None:
-        """Note one measurement."""
+        """Add one measurement."""
         for name, value in measurement.values.items():
             self.measures.setdefault(name, []).append(value)
         if measurement.exactness is not None:
@@ -52,7 +52,7 @@ class SubjectResults:
             self.complaints.append(f"{phase}: {measurement.complaints}")
 
     def worst(self) -> Exactness | None:
-        """The largest of each count over all drains."""
+        """Return the maximum of each count over all drains; None before the first drain."""
         all_of_them = [each for drains in self.exactness.values() for each in drains]
         if not all_of_them:
             return None
@@ -62,7 +62,7 @@ class SubjectResults:
 
 @dataclass(frozen=True, slots=True)
 class Results:
-    """Of a whole run. `left_out` says of subjects that were not measured why."""
+    """The results of a whole run. `left_out` has the reason for each subject that was not measured."""
 
     machine: Mapping[str, str]
     options: Mapping[str, object]
@@ -72,17 +72,17 @@ class Results:
     date: str | None = None
 
     def spread(self, subject: str, measure: str) -> Spread | None:
-        """The values of a measure, if there are any."""
+        """Return the values of a measure; None if there are none."""
         found = self.subjects.get(subject)
         values = found.measures.get(measure) if found else None
         return Spread(values) if values else None
 
     def inexact(self, subjects: Sequence[str]) -> list[str]:
-        """Those of the subjects that ran a job twice or never, or left one unfinished or without its result."""
+        """Return the subjects that ran a job twice or never, left it unfinished, or lost its result."""
         found = {name: self.subjects[name].worst() for name in subjects if name in self.subjects}
         return [name for name, worst in found.items() if worst is not None and not worst.is_exact]
 
     def write(self, path: Path, targets: Sequence[Mapping[str, object]]) -> None:
-        """As JSON: every value of every repetition."""
+        """Write all values of all repetitions as JSON."""
         document = {**asdict(self), "targets": list(targets)}
         path.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")

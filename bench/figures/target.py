@@ -1,4 +1,4 @@
-"""A target: what is measured of one run, what it is to be, and the verdict."""
+"""A target: a value from the results of one run, its bound, and the verdict."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
-from .catalogue import BARE, OURS
-from .results import Results
+from bench.catalogue import BARE, OURS
+from bench.figures.results import Results
 
 Value = Callable[[Results], float | None]
 
 
 class Verdict(StrEnum):
-    """Of a target."""
+    """The verdict on a target."""
 
     MET = "met"
     NOT_MET = "not met"
@@ -24,7 +24,7 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """`measured` is to be at least, or at most, `bound`; without a bound it is there to be compared."""
+    """A bound for the value `measured`: a minimum, or a maximum if `is_at_most`. None means "for comparison"."""
 
     store: str
     says: str
@@ -34,7 +34,7 @@ class Target:
     unit: str = "x"
 
     def verdict(self, results: Results) -> Verdict:
-        """By the medians of this run."""
+        """Return the verdict, from the medians of this run."""
         value = self.measured(results)
         if value is None:
             return Verdict.UNKNOWN
@@ -43,7 +43,7 @@ class Target:
         return Verdict.MET if (value <= self.bound if self.is_at_most else value >= self.bound) else Verdict.NOT_MET
 
     def as_json(self, results: Results) -> dict[str, object]:
-        """With what was measured."""
+        """Return the target with the measured value and the verdict."""
         return {
             "store": self.store,
             "target": self.says,
@@ -55,7 +55,7 @@ class Target:
 
 
 def median_of(subject: str, measure: str) -> Value:
-    """The median of a measure of one subject."""
+    """Return the median of a measure of one subject."""
 
     def value(results: Results) -> float | None:
         spread = results.spread(subject, measure)
@@ -65,7 +65,7 @@ def median_of(subject: str, measure: str) -> Value:
 
 
 def median_of_bare(store: str, measure: str) -> Value:
-    """The median over the bare drivers of all batch sizes, where these make no difference."""
+    """Return the median over the bare drivers of all batch sizes, for measures that the batch size does not affect."""
 
     def value(results: Results) -> float | None:
         names = [name for name in results.subjects if name.startswith(f"{BARE}{store}-")]
@@ -76,7 +76,7 @@ def median_of_bare(store: str, measure: str) -> Value:
 
 
 def best_of(subject: str, *measures: str) -> Value:
-    """The largest median of several measures of one subject, once all are measured."""
+    """Return the largest median of several measures of one subject; None until all are measured."""
 
     def value(results: Results) -> float | None:
         found = [results.spread(subject, measure) for measure in measures]
@@ -87,7 +87,7 @@ def best_of(subject: str, *measures: str) -> Value:
 
 
 def ratio(ours: Value, theirs: Value) -> Value:
-    """One against another."""
+    """Return one value divided by another; None if one is missing."""
 
     def value(results: Results) -> float | None:
         above, below = ours(results), theirs(results)
@@ -103,7 +103,7 @@ def _peers(results: Results, store: str) -> Iterator[str]:
 
 
 def best_peer(store: str, measure: str, best: Callable[[list[float]], float]) -> Value:
-    """The best median of a peer on that store; of any of its calls, for the measure `bulk`."""
+    """Return the best median of all other queues on this store. For `bulk`, all bulk calls count."""
 
     def value(results: Results) -> float | None:
         found = [

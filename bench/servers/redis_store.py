@@ -6,7 +6,7 @@ import redis
 
 
 class RedisStore:
-    """As `FreshStore`; questions are Lua scripts."""
+    """A `FreshStore` on Redis. Questions are Lua scripts."""
 
     def __init__(self, server: str) -> None:
         self.url = server
@@ -16,7 +16,7 @@ class RedisStore:
         self._client.flushdb()
 
     def settle(self, *, is_analyzed: bool) -> None:
-        """Nothing to do."""
+        """Do nothing."""
 
     def ask(self, question: str) -> int:
         return int(str(self._client.eval(question, 0)))

@@ -1,17 +1,17 @@
-"""The results as a page: targets, figures, what each subject does, pictures."""
+"""The page of results: targets, figures, pictures, and a description of each subject."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from .picture import Picture
-from .results import Results
-from .table import figures_table, promises_table, targets_table
-from .target import Target, Verdict
+from bench.figures.picture import Picture
+from bench.figures.results import Results
+from bench.figures.table import figures_table, promises_table, targets_table
+from bench.figures.target import Target, Verdict
 
 
 def report(results: Results, targets: Sequence[Target], pictures: Sequence[Picture]) -> str:
-    """As Markdown."""
+    """Return the page as Markdown."""
     verdicts = [target.verdict(results) for target in targets]
     met, missed = verdicts.count(Verdict.MET), verdicts.count(Verdict.NOT_MET)
     sections = [

@@ -1,4 +1,4 @@
-"""The database servers of a run, each started when the first subject needs it."""
+"""The database servers of a run. Each starts when the first subject needs it."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 
-from .fresh_store import FreshStore, NoStore, PostgresStore, SqliteStore
-from .postgres_server import postgres_server
-from .subject import StoreKind
+from bench.servers.fresh_store import FreshStore, NoStore, PostgresStore, SqliteStore
+from bench.servers.postgres_server import postgres_server
+from bench.subject import StoreKind
 
 
 class Servers:
-    """They are stopped when the stack is left."""
+    """The servers of a run. They stop when the exit stack closes."""
 
     def __init__(self, open_ones: ExitStack) -> None:
         self._open = open_ones
@@ -26,15 +26,15 @@ class Servers:
         return self._urls.get(StoreKind.POSTGRESQL)
 
     def store(self, kind: StoreKind, name: str, folder: Path) -> FreshStore:
-        """A store for the subject of that name. Raises `NoServerError`."""
+        """Return a store for the subject with this name. Raises `NoServerError`."""
         match kind:
             case StoreKind.POSTGRESQL:
                 database = re.sub(r"\W", "_", f"bench_{os.getpid()}_{name}")
                 return PostgresStore(self._url(kind, postgres_server), database)
             case StoreKind.REDIS:
-                # Its client is there only where peers are.
-                from .redis_server import redis_server
-                from .redis_store import RedisStore
+                # The Redis client is installed only with the other queues.
+                from bench.servers.redis_server import redis_server
+                from bench.servers.redis_store import RedisStore
 
                 return RedisStore(self._url(kind, redis_server))
             case StoreKind.SQLITE:

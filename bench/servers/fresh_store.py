@@ -1,4 +1,4 @@
-"""An empty store for each measurement, and the question that the harness asks of it."""
+"""Stores that the harness empties before each measurement and queries after it."""
 
 from __future__ import annotations
 
@@ -19,28 +19,28 @@ class FreshStore(Protocol):
 
     @property
     def url(self) -> str:
-        """Where the subject finds it."""
+        """The URL or path that the subject connects to."""
         ...
 
     def renew(self) -> None:
-        """Make it empty."""
+        """Empty the store."""
         ...
 
     def settle(self, *, is_analyzed: bool) -> None:
-        """Do now what would disturb a measurement: nobody is to pay for what was written before."""
+        """Finish pending maintenance, so that earlier writes do not slow down the measurement."""
         ...
 
     def ask(self, question: str) -> int:
-        """One number, for a question in the language of the store."""
+        """Return the number that answers a question in the query language of the store."""
         ...
 
     def drop(self) -> None:
-        """Leave nothing behind."""
+        """Remove the store."""
         ...
 
 
 class PostgresStore:
-    """A database on the server."""
+    """A database on a PostgreSQL server."""
 
     def __init__(self, server: str, name: str) -> None:
         self._server = server
@@ -69,7 +69,7 @@ class PostgresStore:
 
 
 class SqliteStore:
-    """A file in a folder that is emptied from outside."""
+    """A database file in the folder of the subject."""
 
     def __init__(self, folder: Path) -> None:
         self._file = folder / "jobs.sqlite3"
@@ -92,21 +92,21 @@ class SqliteStore:
 
 
 class NoStore:
-    """For subjects in memory: theirs ends with their process."""
+    """The store of a subject in memory, which ends with the subject's process."""
 
     url = ""
 
     def renew(self) -> None:
-        """Nothing to do."""
+        """Do nothing."""
 
     def settle(self, *, is_analyzed: bool) -> None:
-        """Nothing to do."""
+        """Do nothing."""
 
     def ask(self, question: str) -> int:
         raise NotImplementedError(f"a store in memory cannot be asked from outside: {question}")
 
     def drop(self) -> None:
-        """Nothing to do."""
+        """Do nothing."""
 
 
 def _execute(url: str, *statements: sql.SQL | sql.Composed) -> None:

@@ -1,4 +1,4 @@
-"""What one phase of one subject gave."""
+"""The result of one phase for one subject."""
 
 from __future__ import annotations
 
@@ -7,25 +7,25 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exactness:
-    """Whether each job of a drain ran once and left what it should."""
+    """The numbers of jobs that did not run exactly once, did not finish, or lost their result in a drain."""
 
     twice: int
     never: int
     unfinished: int
     lost: int
-    """Jobs that are finished without the result that the subject stores."""
+    """Finished jobs without a result, if the subject stores results."""
 
     @property
     def is_exact(self) -> bool:
-        """Nothing to complain about."""
+        """Whether all counts are 0."""
         return not (self.twice or self.never or self.unfinished or self.lost)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measurement:
-    """Values by the name of what they measure, and the exactness of a drain."""
+    """Values by the name of the measure, and the exactness of a drain."""
 
     values: dict[str, float] = field(default_factory=dict)
     exactness: Exactness | None = None
     complaints: str = ""
-    """The end of what the workers wrote to standard error."""
+    """The last lines that the workers wrote to standard error."""

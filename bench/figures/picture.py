@@ -1,4 +1,4 @@
-"""Bar charts of the results, as SVG that is readable on light and on dark ground."""
+"""Bar charts of the results, as SVG that is readable on light and dark backgrounds."""
 
 from __future__ import annotations
 
@@ -6,41 +6,40 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from xml.sax.saxutils import escape
 
-from .results import Spread
-from .table import figure
+from bench.figures.results import Spread
+from bench.figures.table import figure
 
-_WIDTH, _LABELS, _FIGURES = 860, 190, 170
+_WIDTH, _LABELS, _FIGURES = 860, 240, 120
 _BAR, _GAP, _TOP = 14, 10, 64
+# A page with a theme sets these variables. Elsewhere, the colours after the comma apply.
 _STYLE = """
-  text { font: 13px system-ui, sans-serif; fill: #24292f }
-  .title { font-size: 16px; font-weight: 600 } .ours { font-weight: 700 }
-  .note, .figure { fill: #57606a; font-size: 12px }
-  .first { fill: #9aa7b5 } .second { fill: #c6cfd8 }
-  .ours.first { fill: #1f6feb } .ours.second { fill: #79b0ff }
-  .bare.first { fill: #c98a1b } .bare.second { fill: #e6bf75 }
-  .range { stroke: #24292f; stroke-width: 1 }
+  .chart { --ink: var(--color-foreground-primary, #24292f); --soft: var(--color-foreground-secondary, #57606a) }
   @media (prefers-color-scheme: dark) {
-    text { fill: #e6edf3 } .note, .figure { fill: #9da7b3 } .range { stroke: #e6edf3 }
-    .first { fill: #6b7785 } .second { fill: #49525d }
-    .ours.first { fill: #4c93ff } .ours.second { fill: #2b5fae }
-    .bare.first { fill: #c08a2e } .bare.second { fill: #7d5b20 }
+    .chart { --ink: var(--color-foreground-primary, #e6edf3); --soft: var(--color-foreground-secondary, #9da7b3) }
   }
+  .chart text { font: 13px system-ui, sans-serif; fill: var(--ink) }
+  .chart .title { font-size: 16px; font-weight: 600 } .chart text.ours { font-weight: 700 }
+  .chart .note, .chart .figure { fill: var(--soft); font-size: 12px }
+  .chart .first { fill: #8b98a7 } .chart .second { fill: #b3bfcb }
+  .chart .ours.first { fill: #2f7bf0 } .chart .ours.second { fill: #79b0ff }
+  .chart .bare.first { fill: #c98a1b } .chart .bare.second { fill: #e6bf75 }
+  .chart .range { stroke: var(--ink); stroke-width: 1 }
 """.strip("\n")
 
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """The bars of one subject, one for each series; None where it was not measured."""
+    """The bars of one subject, one for each series; None for a series without a measurement."""
 
     label: str
     bars: Sequence[Spread | None]
     kind: str
-    """`ours`, `bare` or `peer`: its colours."""
+    """`ours`, `bare` or `peer`, which chooses the colours."""
 
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """Groups of horizontal bars, best first; the line on a bar reaches from the least to the most."""
+    """Groups of horizontal bars, best first. The line on a bar extends from the minimum to the maximum."""
 
     file_name: str
     title: str
@@ -49,11 +48,11 @@ class Picture:
     groups: Sequence[Group]
 
     def svg(self) -> str:
-        """The drawing."""
+        """Return the picture as SVG."""
         rows = list(self._rows())
         height = _TOP + sum(_height_of(group) + _GAP for group in self.groups) + 6
         lines = [
-            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {height}" role="img">',
+            f'<svg xmlns="http://www.w3.org/2000/svg" class="chart" viewBox="0 0 {_WIDTH} {height}" role="img">',
             f"<title>{escape(self.title)}</title>",
             f"<style>\n{_STYLE}\n</style>",
             f'<text class="title" x="0" y="20">{escape(self.title)}</text>',

@@ -1,4 +1,4 @@
-"""A Redis server for the benchmark: the one that is named, or one of its own that keeps an append-only file."""
+"""A Redis server for the benchmark: a named one, or a new one with an append-only file."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from contextlib import contextmanager
 
 import redis
 
-from .postgres_server import NoServerError, free_port
+from bench.servers.postgres_server import NoServerError, free_port
 
 VARIABLE = "SERVER_JOBS_BENCH_REDIS_URL"
 
 
 @contextmanager
 def redis_server() -> Iterator[str]:
-    """The URL of a database that may be emptied."""
+    """Yield the URL of a database that the benchmark may empty. Raises `NoServerError`."""
     named = os.environ.get(VARIABLE)
     if named:
         yield named

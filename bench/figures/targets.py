@@ -1,8 +1,8 @@
-"""What this project has set itself: ratios of one run, because machines differ."""
+"""The targets of this project. Most are ratios within one run, because machines differ."""
 
 from __future__ import annotations
 
-from .catalogue import (
+from bench.catalogue import (
     BARE_IN_THREAD,
     BARE_POSTGRESQL,
     BARE_SQLITE,
@@ -14,9 +14,9 @@ from .catalogue import (
     OURS_SQLITE_LIBRARY,
     OURS_SQLITE_LIMITED,
 )
-from .phases.importing import EVERY_NAME, IMPORT
-from .phases.limited import BY_CONCURRENCY, BY_RATE, NO_LIMITS
-from .target import Target, best_of, best_peer, median_of, median_of_bare, ratio
+from bench.figures.target import Target, best_of, best_peer, median_of, median_of_bare, ratio
+from bench.phases.importing import EVERY_NAME, IMPORT
+from bench.phases.limited import BY_CONCURRENCY, BY_RATE, NO_LIMITS
 
 _PG, _LITE, _RAM = "PostgreSQL", "SQLite", "memory"
 _MANY = "bulk: later_many"
@@ -24,7 +24,7 @@ _FULL, _P50, _P99 = "drain 1, full table", "pick-up p50", "pick-up p99"
 
 
 def _limits(store: str, plain: str, limited: str) -> tuple[Target, ...]:
-    """Targets of a project with limits against one without."""
+    """Return targets that compare a project with limits to one without."""
     says = {
         NO_LIMITS: ("drain of jobs without limits beside those with, against a project without limits", 0.9),
         BY_CONCURRENCY: ("drain with a concurrency limit for each of 20,000 keys, against no limits", 0.25),
@@ -42,7 +42,7 @@ def _limits(store: str, plain: str, limited: str) -> tuple[Target, ...]:
 
 
 def _large(store: str, ours: str, bare: str) -> tuple[Target, ...]:
-    """Targets of params of 100 kB against the bare driver."""
+    """Return targets for params of 100 kB, compared to the bare driver."""
     says = {"large, one": "`later`", "large, bulk": "`later_many`", "large, drain": "drain"}
     return tuple(
         Target(
@@ -56,7 +56,7 @@ def _large(store: str, ours: str, bare: str) -> tuple[Target, ...]:
 
 
 def _long(store: str, ours: str) -> tuple[Target, ...]:
-    """Targets of a drain of 1,000,000 jobs."""
+    """Return targets for a drain of 1,000,000 jobs."""
     return (
         Target(
             store=store,

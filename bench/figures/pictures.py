@@ -1,12 +1,12 @@
-"""Which pictures are drawn of a run."""
+"""The selection of pictures for a run."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .catalogue import BARE, OURS
-from .picture import Group, Picture
-from .results import Results, Spread
+from bench.catalogue import BARE, OURS
+from bench.figures.picture import Group, Picture
+from bench.figures.results import Results, Spread
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ _PLANS = (
 
 
 def pictures(results: Results) -> list[Picture]:
-    """One for each store and each thing that was measured there of more than one subject."""
+    """Return one picture for each store and each kind of figure that has more than one subject."""
     drawn = [_picture(results, plan, store) for store in ("postgresql", "sqlite") for plan in _PLANS]
     return [picture for picture in drawn if len(picture.groups) > 1]
 

@@ -1,0 +1,1 @@
+"""The database servers of a run, and their stores."""
