@@ -141,7 +141,7 @@ def test_a_flag_takes_words_for_yes_and_no(text: str, expected: bool, monkeypatc
     monkeypatch.setenv("SERVER_JOBS_UNTIL_EMPTY", text)
     monkeypatch.setenv("SERVER_JOBS_JSON", text)
     assert parsed("worker").params["until_empty"] is expected
-    assert (parsed("check").params["form"] == "json") is expected
+    assert parsed("check").params["as_json"] is expected
 
 
 def test_an_option_of_several_values_takes_them_between_commas(monkeypatch: pytest.MonkeyPatch) -> None:

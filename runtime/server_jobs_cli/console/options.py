@@ -75,7 +75,8 @@ _registry = click.option(
 
 def _remember_json(ctx: click.Context, param: click.Parameter, value: bool) -> bool:
     del param
-    ctx.meta[AS_JSON] = value
+    if value:
+        ctx.meta[AS_JSON] = True
     return value
 
 

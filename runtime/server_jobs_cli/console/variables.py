@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
+from typing import Any
 
 import click
 from click.core import ParameterSource
@@ -93,10 +94,13 @@ class _OptionWithVariable(click.Option):
             return None
         if self.multiple:
             return _split(value, None if "," in (self.metavar or "") else ",")
-        if self.is_flag and not self.is_bool_flag:
-            ctx.set_parameter_source(str(self.name), ParameterSource.ENVIRONMENT)  # for the hint of an error
-            return str(self.flag_value) if click.BOOL.convert(value, self, ctx) else None
         return value
+
+    def consume_value(self, ctx: click.Context, opts: Mapping[str, Any]) -> tuple[Any, ParameterSource]:
+        value, source = super().consume_value(ctx, opts)
+        # Some versions of click record the source only after a valid value; the hint of an error needs it before.
+        ctx.set_parameter_source(str(self.name), source)
+        return value, source
 
     def get_error_hint(self, ctx: click.Context | None) -> str:
         """Return the option, or for a value from the environment the variable, the value and what to do."""

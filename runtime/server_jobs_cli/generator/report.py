@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from difflib import unified_diff
 from enum import StrEnum
-from functools import partial
+from functools import wraps
 from typing import TYPE_CHECKING
 
 import click
@@ -18,6 +18,7 @@ from server_jobs_generator.plan import Finding, Plan, State
 from server_jobs_generator.worker_lint.rules import CodeFinding
 
 from ..console.failures import AS_JSON
+from ..console.options import json_option
 
 if TYPE_CHECKING:
     from .queue_check import QueueFindings
@@ -42,18 +43,44 @@ class Form(StrEnum):
 
 
 def formatted(*forms: Form) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Add the options `--format`, with these choices, and `--json`. If both are given, the last one counts."""
-    option = partial(click.option, type=click.Choice(forms, case_sensitive=False), is_eager=True, callback=_remember)
-    long = option("--format", "form", default=Form.TEXT, help="Who reads the output; text by default.")
-    short = option("--json", "form", flag_value=Form.JSON, help="Short for --format json: print JSON, errors included.")
-    # Before 8.4, click keeps the value of the first of two options with one name; this one has no default.
-    return lambda command: short(long(command))
+    """Add the options `--format`, with these choices, and `--json`. The command gets the parameter `form`."""
+    format_option = click.option(
+        "--format",
+        "form",
+        type=click.Choice(forms, case_sensitive=False),
+        default=Form.TEXT,
+        is_eager=True,
+        callback=_remember,
+        help="Who reads the output; text by default.",
+    )
+
+    def add(command: Callable[..., None]) -> Callable[..., None]:
+        @wraps(command)
+        def run(*args: object, form: Form, as_json: bool, **kwargs: object) -> None:
+            ctx = click.get_current_context()
+            chosen = _chosen(ctx, form, as_json)
+            ctx.meta[AS_JSON] = chosen is Form.JSON
+            command(*args, form=chosen, **kwargs)
+
+        return format_option(json_option(run))
+
+    return add
 
 
-def _remember(ctx: click.Context, param: click.Parameter, form: Form | None) -> Form | None:
-    if ctx.get_parameter_source(str(param.name)) is not ParameterSource.DEFAULT:
-        ctx.meta[AS_JSON] = form is Form.JSON
+def _remember(ctx: click.Context, param: click.Parameter, form: Form) -> Form:
+    del param
+    if form is Form.JSON:
+        ctx.meta[AS_JSON] = True
     return form
+
+
+def _chosen(ctx: click.Context, form: Form, as_json: bool) -> Form:
+    by_format, by_json = ctx.get_parameter_source("form"), ctx.get_parameter_source("as_json")
+    if not as_json or by_format is ParameterSource.DEFAULT:
+        return Form.JSON if as_json else form
+    if form is not Form.JSON and by_format is by_json:
+        raise click.UsageError(f"--json is short for --format json, and --format {form} asks for another; give one")
+    return form if by_format is ParameterSource.COMMANDLINE else Form.JSON
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import unquote
 
 import pytest
+from server_jobs_cli.generator.report import ALL_IS_WELL
 
 from tests.generator.projects import TemporaryProject, job_spec, make_project, run_command
 
@@ -55,9 +56,24 @@ def test_json_is_the_same_by_either_name(broken: TemporaryProject, command: str)
     assert json.loads(long.output)["problems"][0].keys() == {"path", "line", "column", "pointer", "message", "rule"}
 
 
-def test_the_last_format_counts(project: TemporaryProject) -> None:
-    assert json.loads(project.run("check", "--format", "sarif", "--json").output)["problems"] == []
-    assert json.loads(project.run("check", "--json", "--format", "sarif").output)["version"] == "2.1.0"
+def test_two_formats_are_wrong_usage(project: TemporaryProject) -> None:
+    result = project.run("check", "--format", "sarif", "--json")
+    assert result.exit_code == 2
+    assert "--json is short for --format json, and --format sarif asks for another" in result.output
+    assert json.loads(project.run("check", "--format", "json", "--json").output)["problems"] == []
+
+
+def test_a_format_on_the_command_line_wins_over_a_variable(
+    project: TemporaryProject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setenv("SERVER_JOBS_FORMAT", "sarif")
+        assert json.loads(project.run("check").output)["version"] == "2.1.0"
+        assert json.loads(project.run("check", "--json").output)["problems"] == []
+    monkeypatch.setenv("SERVER_JOBS_JSON", "1")
+    assert json.loads(project.run("check").output)["problems"] == []
+    assert json.loads(project.run("check", "--format", "sarif").output)["version"] == "2.1.0"
+    assert project.run("check", "--format", "text").output == f"{ALL_IS_WELL}\n"
 
 
 @pytest.mark.parametrize("command", ["check", "generate"])
