@@ -8,6 +8,7 @@ import socket
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from typing import cast
 from urllib.parse import urlsplit
 
 import asyncpg
@@ -18,6 +19,7 @@ from server_jobs.databases.postgres import driver as postgres_driver
 from server_jobs.databases.postgres import network as postgres_network
 from server_jobs.databases.postgres import servers as postgres_servers
 from server_jobs.databases.postgres import watchdog as postgres_watchdog
+from server_jobs.databases.postgres.connection import PostgresConnection
 from server_jobs.databases.postgres.database import PostgresDatabase
 from server_jobs.databases.postgres.hints import Listener
 from server_jobs.databases.postgres.servers import Servers
@@ -288,6 +290,16 @@ async def test_a_slow_call_on_a_live_server_continues(
             await asyncio.sleep(1.2)
             other.rollback()
             await waiting
+
+
+async def test_a_connection_that_closes_during_a_look_is_not_looked_for(url: str) -> None:
+    servers = Servers(parse_postgres_url(url))
+    asking, closed = await servers.connect(), await servers.connect()
+    closed.driver.terminate()
+    try:
+        assert await postgres_watchdog._backends(asking, [cast("PostgresConnection", closed)]) == ([], [])
+    finally:
+        asking.driver.terminate()
 
 
 async def test_a_large_statement_on_a_slow_network_continues(url: str, impatient: None) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 import jsonschema_rs
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from server_jobs_generator.ir.job_facts import duration
 from server_jobs_generator.ir.spec import read_specs
@@ -152,7 +152,8 @@ def test_the_document_has_the_options_of_a_job(tmp_path: Path) -> None:
     assert [found["channels"][name]["address"] for name in found["channels"]] == ["mail.eu-1", None]
 
 
-@settings(max_examples=FEW)
+# Half of these random schemas are refused as specs.
+@settings(max_examples=FEW, suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow])
 @given(object_schemas(schemas), st.fixed_dictionaries(dict.fromkeys(DEFINITIONS, schemas)), st.text())
 def test_every_spec_gives_a_self_contained_document(params: Schema, definitions: Schema, text: str) -> None:
     with tempfile.TemporaryDirectory() as folder:

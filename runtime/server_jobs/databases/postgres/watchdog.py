@@ -136,7 +136,10 @@ async def _backends(
     session: Session, connections: list[PostgresConnection]
 ) -> tuple[list[PostgresConnection], list[PostgresConnection]]:
     """Return the connections with an idle backend, and those without a backend. A pooler hides all backends."""
-    by_pid = {connection.driver.get_server_pid(): connection for connection in connections}
+    # Since the look began, the call of a connection may have ended, and the connection with it.
+    by_pid = {one.driver.get_server_pid(): one for one in connections if not one.driver.is_closed()}
+    if not by_pid:
+        return [], []
     try:
         rows = await session.driver.fetch(_BACKENDS, f"{{{','.join(map(str, by_pid))}}}")
     except TimeoutError:
