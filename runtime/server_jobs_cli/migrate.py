@@ -27,7 +27,8 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
 from .console.failures import missing_extra
-from .console.options import json_option, with_workspace
+from .console.json_option import json_option
+from .console.options import with_workspace
 from .console.output import note, one_line, print_json, say
 from .console.workspace import Workspace, run
 from .plain_sql import PlainRevision, is_turso, newest_revisions, plain_revisions, script, upgrade

@@ -12,8 +12,9 @@ from server_jobs.errors import InvalidOptionError
 from server_jobs.security.tokens import NamedToken, Tokens, new_token, rights_of
 from server_jobs.security.variables import NAMED_TOKENS_VARIABLE, TOKEN_VARIABLE
 
+from .console.json_option import json_option
 from .console.log import logging_to_stderr
-from .console.options import duration, json_option, with_workspace
+from .console.options import duration, with_workspace
 from .console.output import note, print_result
 from .console.workspace import Workspace
 

@@ -13,7 +13,6 @@ from typing import Concatenate, NoReturn, ParamSpec, TypeVar, cast
 
 import click
 
-from .failures import AS_JSON
 from .workspace import Workspace
 
 P = ParamSpec("P")
@@ -70,23 +69,6 @@ _registry = click.option(
     callback=_remember,
     expose_value=False,
     help="The registry of your jobs; by default the generated one of the project.",
-)
-
-
-def _remember_json(ctx: click.Context, param: click.Parameter, value: bool) -> bool:
-    del param
-    if value:
-        ctx.meta[AS_JSON] = True
-    return value
-
-
-json_option = click.option(
-    "--json",
-    "as_json",
-    is_flag=True,
-    is_eager=True,
-    callback=_remember_json,
-    help="Print JSON, errors included (except wrong usage).",
 )
 
 

@@ -16,7 +16,8 @@ from server_jobs.security.variables import KEY_SECRET_VARIABLE
 from server_jobs_generator.problems.verdict import Verdict
 
 from ..console.failures import NO
-from ..console.options import json_option, with_workspace
+from ..console.json_option import json_option
+from ..console.options import with_workspace
 from ..console.output import print_json
 from ..console.workspace import Workspace, run
 from .database_checks import check_database

@@ -8,7 +8,8 @@ from dataclasses import asdict
 import click
 from server_jobs.domain.audit import LONGEST_AUDIT_PAGE, AuditAction, AuditQuery, AuditRecord
 
-from ..console.options import json_option, with_workspace
+from ..console.json_option import json_option
+from ..console.options import with_workspace
 from ..console.output import last_cell, local, one_line, plain_table, print_json, stdout_console
 from ..console.workspace import Workspace
 

@@ -13,8 +13,9 @@ from server_jobs.domain.search import FIND_STEP, FindStep
 from server_jobs.engine.pruner import retention_rules
 
 from ..console.failures import NO
+from ..console.json_option import json_option
 from ..console.log import logging_to_stderr
-from ..console.options import json_option, with_workspace
+from ..console.options import with_workspace
 from ..console.output import note, print_json, print_result, say
 from ..console.workspace import Workspace, actor
 from .job_filter import (

@@ -19,8 +19,9 @@ from server_jobs.job import AnyJob
 from server_jobs.result import JobMetadata, JobResult
 
 from ..console.failures import NO
+from ..console.json_option import json_option
 from ..console.log import application_logging, logging_to_stderr
-from ..console.options import duration, json_object, json_option, moment, with_workspace
+from ..console.options import duration, json_object, moment, with_workspace
 from ..console.output import note, print_json, print_result, say
 from ..console.workspace import Workspace, run
 

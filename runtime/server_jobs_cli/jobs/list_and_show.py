@@ -19,7 +19,8 @@ from server_jobs.inspection.why import Reason, why
 from server_jobs.registry import JobRegistry
 from server_jobs.stores.sql import SqlStore
 
-from ..console.options import json_option, with_workspace
+from ..console.json_option import json_option
+from ..console.options import with_workspace
 from ..console.output import (
     age,
     last_cell,

@@ -8,8 +8,9 @@ import click
 from server_jobs.domain.record import PausedQueue
 from server_jobs.errors import ServerJobsError
 
+from ..console.json_option import json_option
 from ..console.log import logging_to_stderr
-from ..console.options import json_option, with_workspace
+from ..console.options import with_workspace
 from ..console.output import local, note, print_result, suggestion
 from ..console.workspace import Workspace, actor
 

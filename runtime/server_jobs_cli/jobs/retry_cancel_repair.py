@@ -21,8 +21,9 @@ from server_jobs.errors import (
 from server_jobs.inspection.job_document import ShownParams, parsed, shown_params
 
 from ..console.failures import NO
+from ..console.json_option import json_option
 from ..console.log import logging_to_stderr
-from ..console.options import json_object, json_option, with_workspace
+from ..console.options import json_object, with_workspace
 from ..console.output import note, print_json, say
 from ..console.workspace import Workspace, actor
 from .job_filter import BulkAction, FilterOptions, bulk_options, change_found, filter_options, is_by_id

@@ -11,7 +11,8 @@ from server_jobs.domain.record import PausedQueue, ScheduleRecord
 from server_jobs.errors import InvalidOptionError, ServerJobsError
 from server_jobs.stores.sql import SqlStore
 
-from ..console.options import json_option, with_workspace
+from ..console.json_option import json_option
+from ..console.options import with_workspace
 from ..console.output import last_cell, note, one_line, plain_table, print_json, say, stdout_console, suggestion
 from ..console.workspace import Workspace
 from .queues import note_paused

@@ -15,7 +15,8 @@ from server_jobs.inspection.why import Reason, why
 from server_jobs.registry import JobRegistry
 from server_jobs.stores.sql import SqlStore
 
-from ..console.options import json_option, with_workspace
+from ..console.json_option import json_option
+from ..console.options import with_workspace
 from ..console.output import age, last_cell, local, note, one_line, plain_table, print_json, say, stdout_console
 from ..console.workspace import Workspace
 

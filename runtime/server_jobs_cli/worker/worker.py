@@ -7,7 +7,8 @@ from datetime import timedelta
 
 import click
 
-from ..console.options import duration, json_option, names, with_workspace
+from ..console.json_option import json_option
+from ..console.options import duration, names, with_workspace
 from ..console.output import stdout_console
 from ..console.workspace import Workspace
 from .one_worker import work, work_live, work_supervised
