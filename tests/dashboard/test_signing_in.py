@@ -192,7 +192,7 @@ async def test_signing_out_deletes_the_cookie() -> None:
 async def test_the_script_of_a_page_learns_that_it_is_signed_out() -> None:
     client = Client(served(await empty()))
 
-    assert (await client("GET", f"{PLACE}/", headers={"x-live": "1"})).status_code == 401
+    assert (await client("GET", f"{PLACE}/", headers={"accept": "text/event-stream"})).status_code == 401
     assert (await client("POST", f"{PLACE}/queues", {"queue": "mail", "action": "pause"})).status_code == 401
 
 

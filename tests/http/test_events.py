@@ -12,7 +12,7 @@ import pytest
 from server_jobs.domain.record import Heartbeat
 from server_jobs.engine.tick import tick
 from server_jobs.errors import DatabaseError
-from server_jobs.http import HttpOptions, events
+from server_jobs.http import HttpOptions, event_stream, events
 
 from tests.http.caller import BEARER, Caller
 
@@ -79,7 +79,7 @@ async def test_the_result_of_a_finished_job_returns_at_once() -> None:
 async def test_a_stream_on_which_nothing_happens_is_kept_alive_and_ends_after_its_time(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(events, "_SILENCE", 0.02)
+    monkeypatch.setattr(event_stream, "_SILENCE", 0.02)
     call = Caller(options=HttpOptions(longest_stream=timedelta(seconds=0.1)))
     job_id = call.backend.add_job(job_name="Keep", params={"text": "x"})
 

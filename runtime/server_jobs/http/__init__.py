@@ -2,19 +2,19 @@
 
 Needs the extra `http`.
 
-=========================================  =================================
+=========================================  ======================================
 to change                                  open
-=========================================  =================================
+=========================================  ======================================
 the list of routes                         `app`
 routes of jobs, and of operators           `jobs`, `operations`
-progress as a stream, and metrics          `events`, `metrics`
+streams of events, and metrics              `event_stream`, `events`, `metrics`
 checks of token, scope, origin and host    `gate`, `access`, `origins`
 limits of bodies                           `body`, `http_options`
 error responses, and lines about refusals  `problem_document`, `refusal_log`
 the OpenAPI document                       `openapi`
 the end of the server                      `stopping`
 pages for people                           `dashboard`
-=========================================  =================================
+=========================================  ======================================
 """
 
 from __future__ import annotations

@@ -1,8 +1,14 @@
-"""The checks before a page: caller, origin, host, and the CSRF token of each form. Errors become pages."""
+"""The checks before a page: caller, origin, host, and the CSRF token of each form. Errors become pages.
+
+With `Accept: text/event-stream`, an open page gets its content again at each change, after the same checks each time.
+"""
 
 from __future__ import annotations
 
+import json
+import re
 from dataclasses import dataclass
+from http import HTTPStatus
 from inspect import isawaitable
 from urllib.parse import parse_qs, urlencode
 
@@ -13,6 +19,7 @@ from starlette.types import Receive, Scope, Send
 from ...security.tokens import Caller, Tokens
 from ...security.tokens import Scope as TokenScope
 from ..body import body_of, check_framing, check_length
+from ..event_stream import MEDIA_TYPE, Event, EventStream, changes
 from ..gate import OpenBackend, TokensOf, check_place
 from ..http_options import HttpOptions
 from ..problem_document import RefusedError, refusal_of
@@ -22,8 +29,10 @@ from .sessions import COOKIE, caller_of_cookie, csrf_token, is_csrf_token
 from .visit import Form, Page, Recent, Visit
 
 CSRF_FIELD = "csrf"
-LIVE_HEADER = "x-live"
-"""Requests of the script that updates a page have this header. They get a status instead of the page to sign in."""
+_PAUSE = 2.0
+_CONTENT = re.compile(r"<main.*</main>", re.DOTALL)
+_CLOCK = re.compile(r' data-now="[^"]*"|(?<=>)[^<]*(?=</time>)')
+"""What differs between two pages at different times. The script writes relative times itself."""
 
 _FORM = "application/x-www-form-urlencoded"
 _MOST_FIELDS = 2000
@@ -50,11 +59,31 @@ class Guarded:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)
-        try:
-            response = await self._answer(request)
-        except Exception as error:  # noqa: BLE001  no part of the error may reach the caller
-            response = error_page(request, refusal_of(error))
+        response = await self._answer_or_error(request)
+        if _is_live(request) and response.status_code == HTTPStatus.OK:
+            response = self._updates(request, response)
         await response(scope, receive, send)
+
+    def _updates(self, request: Request, first: Response) -> Response:
+        """Return the stream of this page. It ends if the page is refused, so that the browser asks for the reason."""
+        pages = [first]
+
+        async def read() -> Event | None:
+            page = pages.pop() if pages else await self._answer_or_error(request)
+            found = _CONTENT.search(bytes(page.body).decode())
+            if page.status_code != HTTPStatus.OK or found is None:
+                return None
+            return Event("page", json.dumps(found[0]), key=_CLOCK.sub("", found[0]))
+
+        stream = EventStream(changes(request, self._settings.options, read, pause=_PAUSE))
+        stream.headers["cache-control"] = "no-store"
+        return stream
+
+    async def _answer_or_error(self, request: Request) -> Response:
+        try:
+            return await self._answer(request)
+        except Exception as error:  # noqa: BLE001  no part of the error may reach the caller
+            return error_page(request, refusal_of(error))
 
     async def _answer(self, request: Request) -> Response:
         found = await self._admit(request)
@@ -97,7 +126,7 @@ class Guarded:
         caller = caller_of_cookie(cookie, tokens)
         if caller is not None:
             return caller, cookie, tokens
-        if LIVE_HEADER in request.headers or request.method not in _READING:
+        if _is_live(request) or request.method not in _READING:
             raise RefusedError(401, "you are signed out; sign in again")
         return RedirectResponse(sign_in_address(request), 303)
 
@@ -108,6 +137,10 @@ class Guarded:
         if not is_csrf_token(form.get(CSRF_FIELD, ("",))[-1], subject, tokens):
             raise RefusedError(403, "this form is out of date; go back, load the page again, and send it once more")
         return form
+
+
+def _is_live(request: Request) -> bool:
+    return request.method == "GET" and MEDIA_TYPE in request.headers.get("accept", "")
 
 
 async def read_form(request: Request, options: HttpOptions) -> Form:

@@ -84,68 +84,82 @@ function keepOpen(before, after) {
   });
 }
 
+function update(text) {
+  const page = new DOMParser().parseFromString(text, "text/html");
+  const kept = document.querySelectorAll("[data-part]").length;
+  const fresh = page.querySelectorAll("[data-part]");
+  const isOver = !("live" in page.getElementById("main").dataset); // the job has ended: show its result
+  if (kept !== fresh.length || isOver) return location.reload();
+  for (const after of fresh) {
+    const before = document.getElementById(after.id);
+    if (!before || isInUse(before)) continue;
+    writeTimes(after);
+    keepOpen(before, after);
+    before.replaceChildren(...after.childNodes);
+    addCopying(before);
+  }
+  addSelecting();
+}
+
+// The server sends the page again at each change. The browser itself connects again to a stream that ended.
 function addUpdates() {
-  const seconds = Number(main.dataset.live);
-  if (!seconds) return;
+  if (!("live" in main.dataset)) return;
   const state = Object.assign(document.createElement("div"), { className: "live" });
   const button = Object.assign(document.createElement("button"), { type: "button" });
   state.append(button);
   document.getElementById("who").prepend(state);
-  let isPaused = false, failures = 0, timer = 0;
+  let isPaused = false, failures = 0, timer = 0, stream = null;
 
   function write(name, text) {
     state.dataset.state = name;
     button.textContent = text;
   }
-  function plan() {
+  function close() {
     clearTimeout(timer);
-    if (!isPaused && !document.hidden) timer = setTimeout(update, seconds * 1000 * Math.min(2 ** failures, 12));
+    stream?.close();
+    stream = null;
   }
-  async function update() {
-    try {
-      const answer = await fetch(location.href, { headers: { "X-Live": "1" }, redirect: "error" });
-      if (answer.status === 401 || answer.status === 404) return location.reload();
-      if (!answer.ok) throw new Error(answer.statusText);
-      const page = new DOMParser().parseFromString(await answer.text(), "text/html");
-      const kept = document.querySelectorAll("[data-part]").length;
-      const fresh = page.querySelectorAll("[data-part]");
-      if (kept !== fresh.length) return location.reload();
-      for (const after of fresh) {
-        const before = document.getElementById(after.id);
-        if (!before || isInUse(before)) continue;
-        writeTimes(after);
-        keepOpen(before, after);
-        before.replaceChildren(...after.childNodes);
-        addCopying(before);
-      }
-      addSelecting();
+  function open() {
+    close();
+    if (isPaused || document.hidden) return;
+    stream = new EventSource(location.href);
+    stream.addEventListener("open", () => write("live", "Live"));
+    stream.addEventListener("page", (event) => {
       failures = 0;
-      write("live", "Live");
-      if (!page.getElementById("main").dataset.live) return location.reload(); // the job has ended: show its result
-    } catch {
+      update(JSON.parse(event.data));
+    });
+    stream.addEventListener("error", () => {
       failures += 1;
-      write("lost", "Connection lost");
-    }
-    plan();
+      if (failures > 1 || stream.readyState === EventSource.CLOSED) write("lost", "Connection lost");
+      if (stream.readyState === EventSource.CLOSED) ask();
+    });
+  }
+  // The server refused the stream. Its reason is on the page if the visitor may no longer see it.
+  async function ask() {
+    close();
+    timer = setTimeout(open, 1000 * Math.min(2 ** failures, 30));
+    const answer = await fetch(location.href, { headers: { accept: "text/event-stream" } }).catch(() => null);
+    answer?.body?.cancel();
+    if (answer && [401, 403, 404].includes(answer.status)) location.reload();
   }
   button.addEventListener("click", () => {
     isPaused = !isPaused;
     write(isPaused ? "paused" : "live", isPaused ? "Paused" : "Live");
-    if (isPaused) clearTimeout(timer); else update();
+    open();
   });
-  document.addEventListener("visibilitychange", () => (document.hidden || isPaused ? clearTimeout(timer) : update()));
+  document.addEventListener("visibilitychange", open);
   write("live", "Live");
-  plan();
+  timer = setTimeout(open, 1000); // the page is new, and may be left soon
 }
 
+if (new URLSearchParams(location.search).has("note")) {
+  const clean = new URL(location.href);
+  clean.searchParams.delete("note");
+  history.replaceState(null, "", clean);
+}
 writeTimes(document);
 setInterval(() => writeTimes(document), 1000);
 addCopying(document);
 addSelecting();
 addUpdates();
 document.querySelector("[data-focus]")?.focus();
-if (new URLSearchParams(location.search).has("note")) {
-  const clean = new URL(location.href);
-  clean.searchParams.delete("note");
-  history.replaceState(null, "", clean);
-}
