@@ -178,9 +178,12 @@ types: setup ## Check types with mypy --strict and pyright
 lock: $(RELEASE)/.ready ## Resolve the dependencies anew into requirements*.lock
 	@$(COMPILE) pyproject.toml --all-extras --group dev --group docs --python-version 3.11 --output-file requirements.lock
 	@$(COMPILE) --group release --python-version 3.11 --output-file requirements-release.lock
-	@$(COMPILE) pyproject.toml --all-extras --resolution lowest-direct --python-version 3.11 --output-file $(RELEASE)/lowest.txt
-	@$(COMPILE) pyproject.toml --all-extras --group dev --group docs --constraints $(RELEASE)/lowest.txt --python-version 3.11 --output-file requirements-lowest.lock
+	@$(COMPILE) pyproject.toml $(LOWEST_EXTRAS) --resolution lowest-direct --python-version 3.11 --output-file $(RELEASE)/lowest.txt
+	@$(COMPILE) pyproject.toml $(LOWEST_EXTRAS) --group dev --group docs --constraints $(RELEASE)/lowest.txt --python-version 3.11 --output-file requirements-lowest.lock
 	@$(COMPILE) bench/requirements.in pyproject.toml --extra postgres --extra worker --extra generator --python-version 3.12 --output-file bench/requirements.txt
+
+# All but `mcp`, whose SDK needs a newer pydantic than the lowest one.
+LOWEST_EXTRAS = $(addprefix --extra ,generator otel postgres serve testing turso)
 
 COMPILE = $(RELEASE)/bin/uv pip compile --universal --upgrade --generate-hashes --no-header \
 	--no-emit-index-url --no-emit-find-links --quiet

@@ -25,6 +25,7 @@ COMMANDS = {
     "worker": CommandEntry("Running jobs", ".worker.worker:worker", "Run queued jobs until stopped."),
     "workers": CommandEntry("Running jobs", ".jobs.why_and_workers:workers", "List the workers, alive and dead."),
     "serve": CommandEntry("Running jobs", ".serve:serve", "Serve the HTTP routes."),
+    "mcp": CommandEntry("Running jobs", ".agents.mcp_command:mcp", "Serve tools for agents (MCP)."),
     "tick": CommandEntry("Running jobs", ".jobs.enqueue_now_tick:tick", "Run what is due now and exit, for cron."),
     "now": CommandEntry("Running jobs", ".jobs.enqueue_now_tick:now", "Run one job here and print its result."),
     "enqueue": CommandEntry("Jobs", ".jobs.enqueue_now_tick:enqueue", "Queue a job for a worker."),

@@ -42,7 +42,7 @@ def test_every_command_explains_itself_and_its_exit_status(name: str) -> None:
     assert "Exit status:" in result.stdout
 
 
-@pytest.mark.parametrize("name", [name for name in COMMANDS if name not in ("init", "serve", "token", "worker")])
+@pytest.mark.parametrize("name", [name for name in COMMANDS if name not in ("init", "mcp", "serve", "token", "worker")])
 def test_every_command_that_prints_takes_json(name: str) -> None:
     assert "--json" in run(name, "--help").stdout
 

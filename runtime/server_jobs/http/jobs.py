@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from typing import Annotated, TypeVar
 
@@ -31,7 +31,6 @@ from ..domain.record import (
     Deletion,
     JobFilter,
     JobQuery,
-    JobRecord,
     JobStatus,
     JobSummary,
     Retrial,
@@ -40,7 +39,7 @@ from ..domain.search import FindStep
 from ..domain.text_limits import LONGEST_CORRELATION_ID, LONGEST_UNIQUE_KEY
 from ..engine.bulk import BulkAction, BulkResult, change_page, with_conditions
 from ..errors import InvalidOptionError, JobNotFoundError, Problem
-from ..inspection.job_document import job_document, job_summary, parsed, shown_params
+from ..inspection.job_document import job_summary, shown_job
 from ..registry import JobRegistry
 from ..security.tokens import Scope
 from .access import check_queue, check_scope
@@ -167,6 +166,24 @@ class FilterFields(BaseModel):
         description="Only jobs with these values, such as `params.customerId=42`. Those of params need `job_name`.",
     )
 
+    def among(self, registry: JobRegistry, queues: tuple[str, ...] | None) -> JobFilter:
+        """Return the filter for jobs of these queues; None: all. Raises `RefusedError` for a wrong condition."""
+        try:
+            wanted = JobFilter(
+                status=self.status,
+                parked=self.parked,
+                job_name=self.job_name,
+                queues=queues,
+                error_class=self.error_class,
+                correlation_id=self.correlation_id,
+                worker_id=self.worker_id,
+                older_than=self.older_than,
+                newer_than=self.newer_than,
+            )
+            return with_conditions(wanted, self.where, registry, may_reveal=False)
+        except InvalidOptionError as error:
+            raise RefusedError(422, _REQUEST_DOES_NOT_FIT, [Problem("/where", str(error))]) from None
+
 
 class ListParameters(FilterFields):
     """Which jobs to list, newest first."""
@@ -208,16 +225,20 @@ async def list_jobs(request: Request) -> Response:
 
     With conditions, one request scans a part of the jobs. A page may then have fewer jobs, or none, and a `next`.
     """
-    wanted = _checked(ListParameters, _parameters(request))
-    limit, store = int(wanted.limit), backend_of(request).store
+    wanted = checked(ListParameters, _parameters(request))
+    return JSONResponse(await page_of(backend_of(request).store, wanted, _filter(request, wanted, Scope.READ)))
+
+
+async def page_of(store: Store, wanted: ListParameters, among: JobFilter) -> dict[str, object]:
+    """Return the answer of `list_jobs`. Raises `RefusedError` for a wrong place."""
+    limit = int(wanted.limit)
     await _check_place(store, wanted.before, "before")
-    among = _filter(request, wanted, Scope.READ)
     if among.where:
         page, following = await search_page(store, among, wanted.before or "", limit)
     else:
         found = await store.list_summaries(JobQuery.of(among, before=wanted.before, limit=limit + 1))
         page, following = found[:limit], found[limit - 1].id if len(found) > limit else None
-    return JSONResponse({"jobs": [job_summary(one) for one in page], "next": following})
+    return {"jobs": [job_summary(one) for one in page], "next": following}
 
 
 async def search_page(
@@ -242,20 +263,28 @@ async def change_many(action: BulkAction, request: Request) -> Response:
     """Change the jobs of a filter, up to `MOST_STEPS` steps of a scan. `next` is where to continue, or null."""
     options: HttpOptions = request.app.state.options
     body = _read(BulkBody, await json_body(request, within=options.body_timeout))
-    store = backend_of(request).store
+    among = _filter(request, body, Scope.ADMIN)
+    result = await change_part(backend_of(request).store, action, body, among, by=_actor(request))
+    if result.results[Retrial.RETRIED]:
+        _wake(request)
+    return JSONResponse(bulk_document(result, dry_run=body.dry_run))
+
+
+async def change_part(store: Store, action: BulkAction, body: BulkBody, among: JobFilter, *, by: str) -> BulkResult:
+    """Change the jobs that one request looks at. Raises `RefusedError` for a wrong place."""
     await _check_place(store, body.after, "after")
-    among = action.among(_filter(request, body, Scope.ADMIN))
     result = BulkResult(after=body.after or "")
     for _ in range(MOST_STEPS):
         if result.after is not None:
-            step = FindStep(filter=among, after=result.after)
-            await change_page(store, action, step, result, by=_actor(request), dry_run=body.dry_run)
-    if result.results[Retrial.RETRIED]:
-        _wake(request)
+            step = FindStep(filter=action.among(among), after=result.after)
+            await change_page(store, action, step, result, by=by, dry_run=body.dry_run)
+    return result
+
+
+def bulk_document(result: BulkResult, *, dry_run: bool) -> dict[str, object]:
+    """Return the answer of `change_many`."""
     found = [{"job_name": name, "status": status, "count": count} for (name, status), count in result.found.items()]
-    return JSONResponse(
-        {"found": found, "dry_run": body.dry_run, "results": dict(result.results), "next": result.after}
-    )
+    return {"found": found, "dry_run": dry_run, "results": dict(result.results), "next": result.after}
 
 
 async def show(request: Request) -> Response:
@@ -264,7 +293,7 @@ async def show(request: Request) -> Response:
     record = await backend.store.get(job_id)
     if record is None:
         raise JobNotFoundError(job_id)
-    return JSONResponse(_document(record, backend.registry))
+    return JSONResponse(shown_job(record, backend.registry))
 
 
 async def cancel(request: Request) -> Response:
@@ -320,11 +349,6 @@ async def summary_for(request: Request) -> JobSummary:
     return summary
 
 
-def _document(record: JobRecord, registry: JobRegistry) -> dict[str, object]:
-    params = shown_params(record, registry)
-    return {**job_document(record), "params": parsed(params.text), "params_hidden": params.reason}
-
-
 def _filter(request: Request, wanted: FilterFields, scope: Scope) -> JobFilter:
     """Return the filter, limited to the queues for which the caller has the scope.
 
@@ -335,21 +359,7 @@ def _filter(request: Request, wanted: FilterFields, scope: Scope) -> JobFilter:
     if wanted.where and scope is not Scope.READ:
         readable = _queues(request, Scope.READ, wanted.queue)
         queues = readable if queues is None else tuple(one for one in queues if readable is None or one in readable)
-    try:
-        among = JobFilter(
-            status=wanted.status,
-            parked=wanted.parked,
-            job_name=wanted.job_name,
-            queues=queues,
-            error_class=wanted.error_class,
-            correlation_id=wanted.correlation_id,
-            worker_id=wanted.worker_id,
-            older_than=wanted.older_than,
-            newer_than=wanted.newer_than,
-        )
-        return with_conditions(among, wanted.where, backend_of(request).registry, may_reveal=False)
-    except InvalidOptionError as error:
-        raise RefusedError(422, _REQUEST_DOES_NOT_FIT, [Problem("/where", str(error))]) from None
+    return wanted.among(backend_of(request).registry, queues)
 
 
 def _queues(request: Request, scope: Scope, queue: str | None) -> tuple[str, ...] | None:
@@ -387,7 +397,8 @@ def _parameters(request: Request) -> dict[str, object]:
     return {**dict(given), **({"where": where} if where else {})}
 
 
-def _checked(model: type[M], values: dict[str, object]) -> M:
+def checked(model: type[M], values: Mapping[str, object]) -> M:
+    """Return the values as a model. Raises `RefusedError`, which names each problem."""
     try:
         return model.model_validate(values)
     except ValidationError as error:

@@ -36,6 +36,12 @@ def shown_params(record: JobRecord, registry: JobRegistry) -> ShownParams:
         return ShownParams(None, "they are not JSON")
 
 
+def shown_job(record: JobRecord, registry: JobRegistry) -> dict[str, object]:
+    """Return all fields of a job, with redacted values of its params hidden."""
+    params = shown_params(record, registry)
+    return {**job_document(record), "params": parsed(params.text), "params_hidden": params.reason}
+
+
 def job_document(record: JobRecord) -> dict[str, object]:
     """Return all fields of a job except its params. Times are in UTC, the result is a JSON value."""
     return {

@@ -35,6 +35,7 @@ _EXTRAS = {
     "httpx": "turso",
     "starlette": "serve",
     "uvicorn": "serve",
+    "mcp": "mcp",
     "black": "generator",
     "datamodel_code_generator": "generator",
     "filelock": "generator",
@@ -58,15 +59,19 @@ def report(ctx: click.Context, error: ServerJobsError) -> None:
     if ctx.meta.get(AS_JSON):
         print_json({"error": _document(error)})
         return
+    note(f"Error: {text_of(error)}")
+
+
+def text_of(error: ServerJobsError) -> str:
+    """Return the message of an error: for params that do not fit, a line for each problem."""
     match error:
         case InvalidDocumentError():
-            note(f"Error: {error.part} of {error.job_name} do not fit its spec:")
-            for problem in error.problems:
-                note(f"  {printable(str(problem))}")
+            problems = (f"\n  {printable(str(problem))}" for problem in error.problems)
+            return f"{error.part} of {error.job_name} do not fit its spec:{''.join(problems)}"
         case UnknownJobError():
-            note(f"Error: no job is called {error.name!r}; {suggestion(error.name, error.known)}")
+            return f"no job is called {error.name!r}; {suggestion(error.name, error.known)}"
         case _:
-            note(f"Error: {error}")
+            return str(error)
 
 
 def report_usage(error: click.UsageError) -> None:

@@ -21,8 +21,10 @@ _CHANGING = frozenset({"retry", "repair", "cancel", "delete", "prune"})
 _HARMLESS = frozenset({"--project", "--registry", "--json", "--dry-run"})
 """Options that these commands read from variables all the same."""
 
-_DELIBERATE = frozenset({"--force", "--relock", "--forget", "--downgrade", "--enable", "--disable", "--reveal"})
-"""Options of other commands that overwrite, remove or disclose something."""
+_DELIBERATE = frozenset(
+    {"--force", "--relock", "--forget", "--downgrade", "--enable", "--disable", "--reveal", "--allow-writes"}
+)
+"""Options of other commands that overwrite, remove or disclose something, or let others do so."""
 
 _SHOWN_CHARACTERS = 80
 _SIMILAR = 0.85

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import click
 from server_jobs.domain.record import PausedQueue
 from server_jobs.errors import ServerJobsError
+from server_jobs.registry import JobRegistry
 
 from ..console.json_option import json_option
 from ..console.log import logging_to_stderr
@@ -60,13 +61,18 @@ def resume(workspace: Workspace, *, queue: str, as_json: bool) -> None:
 
 
 def _note_unknown(workspace: Workspace, queue: str) -> None:
-    """Warn about a queue that no job here uses. It may belong to another project, or be misspelled."""
     try:
-        queues = {registration.job.options.queue for registration in workspace.registry.registrations()}
+        remark = unknown_queue(workspace.registry, queue)
     except ServerJobsError:
         return
-    if queue not in queues:
-        note(f"no job uses the queue {queue!r} here; {suggestion(queue, sorted(queues))}")
+    if remark is not None:
+        note(remark)
+
+
+def unknown_queue(registry: JobRegistry, queue: str) -> str | None:
+    """Return a remark on a queue that no job here uses. It may belong to another project, or be misspelled."""
+    queues = {registration.job.options.queue for registration in registry.registrations()}
+    return None if queue in queues else f"no job uses the queue {queue!r} here; {suggestion(queue, sorted(queues))}"
 
 
 def note_paused(paused: Sequence[PausedQueue]) -> None:

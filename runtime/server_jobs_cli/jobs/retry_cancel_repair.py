@@ -36,7 +36,7 @@ _SHOWN = 20
 
 
 @dataclass(frozen=True, slots=True)
-class _Answer:
+class Answer:
     """The outcome for one job; `ok` is False if nothing was changed."""
 
     id: str
@@ -68,7 +68,7 @@ def retry(
     3 project or database cannot be used.
     """
     if is_by_id(job_ids, options, is_bulk=dry_run or yes):
-        _change(workspace, job_ids, _retry, as_json=as_json)
+        _change(workspace, job_ids, retry_all, as_json=as_json)
     else:
         change_found(workspace, BulkAction.RETRY, options, dry_run=dry_run, yes=yes, as_json=as_json)
 
@@ -98,7 +98,7 @@ def cancel(
     2 wrong usage, 3 project or database cannot be used.
     """
     if is_by_id(job_ids, options, is_bulk=dry_run or yes):
-        _change(workspace, job_ids, _cancel, as_json=as_json)
+        _change(workspace, job_ids, cancel_all, as_json=as_json)
     else:
         change_found(workspace, BulkAction.CANCEL, options, dry_run=dry_run, yes=yes, as_json=as_json)
 
@@ -106,14 +106,14 @@ def cancel(
 def _change(
     workspace: Workspace,
     job_ids: Sequence[str],
-    change: Callable[[Store, Sequence[str]], Awaitable[list[_Answer]]],
+    change: Callable[[Store, Sequence[str]], Awaitable[list[Answer]]],
     *,
     as_json: bool,
 ) -> None:
     """Change the jobs, and print the answers. Exit with status 1 if a job could not be changed."""
 
-    async def change_all(store: Store) -> list[_Answer]:
-        answers: list[_Answer] = []
+    async def change_all(store: Store) -> list[Answer]:
+        answers: list[Answer] = []
         for start in range(0, len(job_ids), FIND_STEP):
             answers += await change(store, job_ids[start : start + FIND_STEP])
         return answers
@@ -132,16 +132,17 @@ def _change(
         click.get_current_context().exit(NO)
 
 
-async def _retry(store: Store, job_ids: Sequence[str]) -> list[_Answer]:
+async def retry_all(store: Store, job_ids: Sequence[str]) -> list[Answer]:
+    """Put jobs back in their queue, with the reason for each one that stays."""
     answers = zip(job_ids, await store.retry_many(job_ids, by=actor()), strict=True)
     return [await _retry_answer(store, job_id, answer) for job_id, answer in answers]
 
 
-async def _retry_answer(store: Store, job_id: str, answer: Retrial) -> _Answer:
+async def _retry_answer(store: Store, job_id: str, answer: Retrial) -> Answer:
     if answer is Retrial.RETRIED:
-        return _Answer(job_id, ok=True, outcome="pending")
+        return Answer(job_id, ok=True, outcome="pending")
     problem = await _retry_problem(store, job_id)  # tries again, for the reason
-    return _Answer(job_id, ok=problem is None, outcome=problem or "pending")
+    return Answer(job_id, ok=problem is None, outcome=problem or "pending")
 
 
 async def _retry_problem(store: Store, job_id: str) -> str | None:
@@ -153,21 +154,22 @@ async def _retry_problem(store: Store, job_id: str) -> str | None:
     return None
 
 
-async def _cancel(store: Store, job_ids: Sequence[str]) -> list[_Answer]:
+async def cancel_all(store: Store, job_ids: Sequence[str]) -> list[Answer]:
+    """Cancel jobs, with the reason for each one that stays."""
     answers = zip(job_ids, await store.cancel_many(job_ids, by=actor()), strict=True)
     return [_cancel_answer(job_id, answer) for job_id, answer in answers]
 
 
-def _cancel_answer(job_id: str, answer: Cancellation) -> _Answer:
+def _cancel_answer(job_id: str, answer: Cancellation) -> Answer:
     match answer:
         case Cancellation.CANCELLED:
-            return _Answer(job_id, ok=True, outcome="cancelled")
+            return Answer(job_id, ok=True, outcome="cancelled")
         case Cancellation.REQUESTED:
-            return _Answer(job_id, ok=True, outcome="running, asked to stop")
+            return Answer(job_id, ok=True, outcome="running, asked to stop")
         case Cancellation.FINISHED:
-            return _Answer(job_id, ok=False, outcome=f"job {job_id} is finished already; there is nothing to cancel")
+            return Answer(job_id, ok=False, outcome=f"job {job_id} is finished already; there is nothing to cancel")
         case Cancellation.NOT_FOUND:
-            return _Answer(job_id, ok=False, outcome=str(JobNotFoundError(job_id)))
+            return Answer(job_id, ok=False, outcome=str(JobNotFoundError(job_id)))
 
 
 @click.command()
