@@ -98,6 +98,10 @@ def _documents(project: Project, jobs: Sequence[JobSpec]) -> Iterator[File]:
         entries = entries_of(jobs)
         yield _document(project, "catalogue.md", markdown_text(entries))
         yield _document(project, "catalogue.html", html_text(entries))
+    if "llms" in project.outputs:
+        from .outputs.llms import llms_text
+
+        yield _document(project, "llms.txt", llms_text(project, jobs))
     if "openapi" in project.outputs:
         from .outputs.api_documents import openapi_text
 

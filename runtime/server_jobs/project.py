@@ -15,7 +15,7 @@ from .errors import ProjectError, ProjectNotFoundError
 
 _OUTPUT_FOLDERS = ("contracts", "jobs", "migrations", "models", "schemas", "testing", "worker")
 
-OUTPUTS = ("asyncapi", "catalogue", "openapi", "testing", "typescript")
+OUTPUTS = ("asyncapi", "catalogue", "llms", "openapi", "testing", "typescript")
 """Optional outputs of the generator."""
 
 ALLOWABLE = ("untyped-schemas", "open-objects")

@@ -16,7 +16,7 @@ from .environments import Environments
 
 GENERATOR = '"server-jobs[generator]"'
 PARAMS = json.dumps({"to": "ada@example.com", "subject": "Hello"})
-OUTPUTS = ["asyncapi", "catalogue", "openapi", "testing", "typescript"]
+OUTPUTS = ["asyncapi", "catalogue", "llms", "openapi", "testing", "typescript"]
 
 
 @dataclass(frozen=True, slots=True)

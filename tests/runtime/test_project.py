@@ -68,10 +68,10 @@ def test_without_a_project_the_message_has_advice(tmp_path: Path) -> None:
     [
         ('spec = "specs"', "has no key 'spec'; did you mean 'specs'?"),
         ('outputs = ["typescrip"]', "outputs has no word 'typescrip'; did you mean 'typescript'?"),
-        ('outputs = ["java"]', "known: asyncapi, catalogue, openapi, testing, typescript"),
+        ('outputs = ["java"]', "known: asyncapi, catalogue, llms, openapi, testing, typescript"),
         (
             'outputs = "openapi"',
-            "outputs must be a list of asyncapi, catalogue, openapi, testing, typescript, not 'openapi'",
+            "outputs must be a list of asyncapi, catalogue, llms, openapi, testing, typescript, not 'openapi'",
         ),
         ('database_url_env = "X"', "did you mean 'database-url-env'?"),
         ("root = '/'", "known: specs, output, handlers, database-url-env, schema, setup, outputs, allow"),

@@ -1,1 +1,1 @@
-"""Optional documents of all jobs: OpenAPI, AsyncAPI, a catalogue for people, and types for TypeScript."""
+"""Optional documents of all jobs: OpenAPI, AsyncAPI, a catalogue for people, `llms.txt`, and types for TypeScript."""

@@ -49,10 +49,15 @@ def plain(text: str) -> str:
 
 
 def code(text: str) -> str:
-    """Return the text as code on one line. In a table, `|` has to be escaped."""
+    """Return the text as code on one line of a table, where `|` has to be escaped."""
+    return code_span(text.replace("|", "\\|"))
+
+
+def code_span(text: str) -> str:
+    """Return the text as code on one line."""
     if not text:
         return ""
-    line = " ".join(text.split("\n")).replace("|", "\\|")
+    line = " ".join(text.split("\n"))
     fence = "`" * (_longest_run(line) + 1)
     space = " " if line.startswith(("`", " ")) or line.endswith(("`", " ")) else ""
     return f"{fence}{space}{line}{space}{fence}"
@@ -100,8 +105,13 @@ def _row(row: Row) -> str:
 
 
 def _summary(entry: Entry) -> str:
-    first = next(iter(_paragraphs(entry.description)), "")
-    return " (retired)" * entry.is_retired + (f": {plain(first)}" if first else "")
+    first = first_paragraph(entry.description)
+    return " (retired)" * entry.is_retired + (f": {first}" if first else "")
+
+
+def first_paragraph(description: str) -> str:
+    """Return the first paragraph on one line, with all markup escaped; empty if there is none."""
+    return plain(next(iter(_paragraphs(description)), ""))
 
 
 def _paragraphs(text: str) -> list[str]:
