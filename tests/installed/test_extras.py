@@ -48,12 +48,15 @@ _SERVE = {
     "serve": "export JOBS_TOKEN=$(server-jobs token); server-jobs serve --port 0 > log 2>&1 & "
     "until grep -q serving log || ! kill -0 $!; do sleep 0.1; done; cat log; kill $!; wait $!",
 }
-_EVERY_COMMAND = _JOBS | _DATABASE | _GENERATOR | _SERVE
+_MCP = {"mcp": "server-jobs mcp < /dev/null"}
+_EVERY_COMMAND = _JOBS | _DATABASE | _GENERATOR | _SERVE | _MCP
 _OFFERS: dict[str, set[str]] = {
     "server-jobs[cli]": {*_JOBS},
     "server-jobs[worker]": {*_JOBS, *_DATABASE},
     "server-jobs[serve]": {*_JOBS, *_DATABASE, *_SERVE},
     "server-jobs[generator]": {*_JOBS, *_DATABASE, *_GENERATOR},
+    # The SDK brings the server of `serve`.
+    "server-jobs[mcp]": {*_JOBS, *_SERVE, *_MCP},
 }
 
 

@@ -72,6 +72,6 @@ def _notes(job: JobSpec, entry: Entry) -> Iterator[str]:
 
 
 def _params(table: Table) -> str:
-    """Return each property with its type, or what the schema says as a whole."""
+    """Return each property with its type. Without properties, return the constraints of the whole schema."""
     rows = [f"{code_span(row.name)} ({plain(row.type)}{', required' * row.is_required})" for row in table.rows]
     return ", ".join(rows) or plain(table.summary) or "none"

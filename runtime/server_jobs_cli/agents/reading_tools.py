@@ -123,7 +123,7 @@ class _Reads:
 
 
 def _queues(states: Sequence[QueueState], paused: Sequence[PausedQueue], own: set[str]) -> list[dict[str, object]]:
-    """Return the queues with jobs, the paused ones, and those of this project."""
+    """Return the queues that have jobs, that are paused, or that this project uses."""
     ordered = sorted(states, key=lambda state: (state.queue, state.job_name))
     found = {queue: list(jobs) for queue, jobs in groupby(ordered, key=lambda state: state.queue)}
     since = {queue.name: queue.paused_at for queue in paused}
