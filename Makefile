@@ -158,9 +158,10 @@ browser:
 	else echo "Chromium is needed; on Debian or Ubuntu, run as root: $$install"; exit 1; fi; }
 
 .PHONY: pictures
-pictures: setup ## Draw the pictures of the documentation and of the benchmark again
+pictures: setup browser ## Draw the pictures of the documentation and of the benchmark again
 	@PYTHONPATH=docs/_ext $(BIN)/python -m server_jobs_docs.pictures.write
 	@$(BIN)/python -m bench.figures.redraw
+	@SERVER_JOBS_WRITE_PICTURES=1 $(BIN)/pytest -q tests/dashboard/test_pictures.py
 
 .PHONY: lint
 lint: setup ## Check style, formatting and import rules
