@@ -201,7 +201,7 @@ class Claim(NamedTuple):
     """The right to run one attempt of a job until the lease expires, with the data for its handler.
 
     `params` is JSON text, `attempt` counts from 1, and `token` is unique among all claims. `headers` is a JSON object
-    of texts, or None.
+    of texts, or None. `due_at` is the time since which the job could be claimed; None if the store does not return it.
     """
 
     # A tuple, because every job makes one.
@@ -215,6 +215,7 @@ class Claim(NamedTuple):
     correlation_id: str | None
     token: str
     headers: str | None = None
+    due_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -662,6 +662,7 @@ class MemoryStore:
             record.correlation_id,
             token,
             record.headers,
+            record.scheduled_for or record.created_at,
         )
 
     def _renew(self, heartbeat: Heartbeat, lease: timedelta) -> LeaseAnswer:

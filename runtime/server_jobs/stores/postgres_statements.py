@@ -23,6 +23,7 @@ from .statements import (
     ATTEMPT_COLUMNS,
     ATTEMPTS,
     CLAIM_COLUMNS,
+    CLAIM_FIELDS,
     FAILURE_GROUPS,
     FIND_RANGE,
     FIRST_OF_ITS_KEY,
@@ -225,7 +226,7 @@ UPDATE jobs
        progress = 0, progress_message = NULL, updated_at = {{now}}
  WHERE %s
 RETURNING {CLAIM_COLUMNS}"""
-_IN_ORDER = f"SELECT {CLAIM_COLUMNS} FROM claimed ORDER BY priority DESC, scheduled_for NULLS FIRST, id"
+_IN_ORDER = f"SELECT {CLAIM_FIELDS}, due_at FROM claimed ORDER BY priority DESC, scheduled_for NULLS FIRST, id"
 CLAIMED: str | None = None  # the claim returns the jobs
 PACKED_CLAIMED: str | None = None
 PACKED_COMPLETE: tuple[str, str] | None = None

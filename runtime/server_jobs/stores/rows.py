@@ -243,6 +243,7 @@ def _claim_of(
     max_attempts: Value,
     correlation_id: Value,
     headers: Value,
+    due_at: Value,
 ) -> Claim:
     job_id = job_id if type(job_id) is str else text_of(job_id)
     return Claim(
@@ -255,6 +256,7 @@ def _claim_of(
         correlation_id if correlation_id is None else text_of(correlation_id),
         token_of(batch, job_id),
         headers if headers is None else text_of(headers),
+        time_of(due_at),
     )
 
 

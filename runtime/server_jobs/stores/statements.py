@@ -22,7 +22,8 @@ SCHEDULE_COLUMNS = (
     "last_job_id"
 )
 
-CLAIM_COLUMNS = "id, job_name, spec_version, params, attempt_count, max_attempts, correlation_id, headers"
+CLAIM_FIELDS = "id, job_name, spec_version, params, attempt_count, max_attempts, correlation_id, headers"
+CLAIM_COLUMNS = f"{CLAIM_FIELDS}, COALESCE(scheduled_for, created_at) AS due_at"
 ATTEMPT_COLUMNS = "job_id, attempt, outcome, error, error_class, traceback, worker_id, started_at, ended_at"
 
 GIVEN_NOW = ":now"  # replaces `{now}` if a test sets the clock
@@ -186,7 +187,8 @@ CLAIMED: str | None = f"SELECT {CLAIM_COLUMNS} FROM jobs INDEXED BY jobs_lease W
 PACKED_CLAIMED: str | None = f"""
 SELECT json_group_array(json_array(CAST(id AS TEXT), CAST(job_name AS TEXT), CAST(spec_version AS INTEGER),
                                    CAST(params AS TEXT), CAST(attempt_count AS INTEGER), CAST(max_attempts AS INTEGER),
-                                   CAST(correlation_id AS TEXT), CAST(headers AS TEXT))) AS packed
+                                   CAST(correlation_id AS TEXT), CAST(headers AS TEXT),
+                                   CAST(due_at AS INTEGER))) AS packed
   FROM ({CLAIMED})
 """
 

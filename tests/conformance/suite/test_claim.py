@@ -23,6 +23,7 @@ from server_jobs.testing.conformance.examples import (
     insert_and_claim,
     job,
     read,
+    reclaim,
     request,
 )
 
@@ -70,6 +71,19 @@ async def test_a_claim_has_the_columns_that_its_handler_needs(store: Store, cloc
     assert claims[0][:7] == ("plain", "SendEmail", 1, "{}", 1, 3, None)
     assert {claim[1:7] for claim in claims[1:]} == {("ImportCsv", 3, '{"rows":[1,"é"]}', 1, 7, "order-17")}
     assert {claim.headers for claim in claims[1:]} == {'{"trace":"é"}'}
+
+
+async def test_a_claim_has_the_time_at_which_the_job_was_due(store: Store, clock: FakeClock) -> None:
+    await store.insert([job("now"), job("later", scheduled_for=START + SECOND)])
+    clock.advance(5 * SECOND)
+    claims = {claim.id: claim for claim in await store.claim(request())}
+    await store.settle([failed(claims["now"], retry_after=SECOND)])
+    clock.advance(5 * SECOND)
+
+    retried = await reclaim(store, "now")
+
+    assert (claims["now"].due_at, claims["later"].due_at) == (START, START + SECOND)
+    assert retried.due_at == START + 6 * SECOND
 
 
 async def test_a_claimed_job_is_not_claimed_again(store: Store, clock: FakeClock) -> None:
