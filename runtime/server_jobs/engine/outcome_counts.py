@@ -1,9 +1,9 @@
-"""Counts of outcomes in this process, until the store has them."""
+"""Counts of outcomes in this process. They are added to the counts in the store."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 from ..domain.interfaces import StatisticsStore
@@ -11,13 +11,19 @@ from ..domain.record import Failed, JobStatus, Settlement
 from ..domain.statistics import Counts, JobCounts
 
 Kind = Literal["completed", "failed", "retried"]
+Key = tuple[str, str, Kind]
 
 
 class OutcomeCounts:
     """Counts outcomes by queue and job name. Costs one addition per attempt, and one write every few seconds."""
 
     def __init__(self) -> None:
-        self._counts: Counter[tuple[str, str, Kind]] = Counter()
+        self._counts: Counter[Key] = Counter()
+        self._stored: Counter[Key] = Counter()
+
+    def totals(self) -> Mapping[Key, int]:
+        """The outcomes since the start of this process, by queue, job name and kind. Any thread may call this."""
+        return dict(self._counts)
 
     def note(self, queue: str, job_name: str, settlement: Settlement, status: JobStatus | None) -> None:
         """Count a stored outcome. Ignore a lost claim, a cancellation and a release."""
@@ -34,16 +40,17 @@ class OutcomeCounts:
             self._counts[queue, job_name, "retried"] += 1
 
     async def store(self, store: StatisticsStore) -> None:
-        """Add the counts to the store. If that fails, keep them for the next time."""
-        counts, self._counts = self._counts, Counter()
+        """Add the new counts to the store. If that fails, keep them for the next time."""
+        new = self._counts - self._stored
+        self._stored.update(new)
         try:
-            await store.add_counts(_by_job(counts))
+            await store.add_counts(_by_job(new))
         except BaseException:
-            self._counts.update(counts)
+            self._stored.subtract(new)
             raise
 
 
-def _by_job(counts: Counter[tuple[str, str, Kind]]) -> Sequence[JobCounts]:
+def _by_job(counts: Counter[Key]) -> Sequence[JobCounts]:
     jobs = sorted({(queue, job_name) for queue, job_name, _ in counts})
     return [
         JobCounts(

@@ -50,7 +50,8 @@ class Slots:
         self._unsettled: set[Attempt] = set()
         self._variables = Context()
         self._is_filling = self._is_next_turn_planned = False
-        self._is_stuck = False
+        self.is_stuck = False
+        """Whether stuck threads occupied every slot at the last `report_stuck`."""
         self._is_closed = False
 
     def open(self) -> None:
@@ -166,11 +167,11 @@ class Slots:
     def report_stuck(self) -> None:
         """Log once when stuck threads occupy every slot. Python cannot stop a thread, so the operator must restart."""
         is_stuck = not self.free and all(attempt.is_over for attempt in self._running)
-        if is_stuck and not self._is_stuck:
+        if is_stuck and not self.is_stuck:
             _logger.error(
                 "all %d slots are occupied by handlers that did not return in time; restart this worker", self.size
             )
-        self._is_stuck = is_stuck
+        self.is_stuck = is_stuck
 
     async def stop(self) -> None:
         """Stop the running attempts and release their jobs, which keep the attempt."""

@@ -31,6 +31,8 @@ _logger = logging.getLogger("server_jobs")
 DEFAULT_DRAIN_TIMEOUT = timedelta(seconds=30)
 NEARLY_DUE = timedelta(minutes=1)
 _LONGEST_PAUSE = 2.0
+_LATE = 10.0
+"""Seconds without a look for jobs after which a worker is not ready. It looks every second or two."""
 
 
 class Worker:
@@ -79,6 +81,7 @@ class Worker:
         self._stops = 0
         self._may_claim = False
         self._pause = 0.0
+        self._looked: float | None = None
 
     def stop(self) -> None:
         """Stop claiming, let running jobs finish within the drain timeout, and release the rest.
@@ -92,6 +95,38 @@ class Worker:
     def attempts(self) -> list[Attempt]:
         """The running attempts of this worker, with their progress."""
         return self._slots.attempts()
+
+    def unready(self) -> str | None:
+        """Return why this worker claims no jobs, as a sentence; None while it claims them. Any thread may ask."""
+        if self._stops:
+            return f"the worker is stopping; jobs that still run: {self.concurrency - self._slots.free}"
+        if self._looked is None or not (self._may_claim or self._pause):
+            return "the worker is starting"
+        if self._pause:
+            return "the database cannot be used; the log of the worker has the error"
+        if self.backend.runner.is_failing:
+            return "outcomes cannot be stored; the log of the worker has the error"
+        if (late := self._late()) > _LATE:
+            return f"the worker has not looked for jobs for {late:.0f} s"
+        return self.stuck()
+
+    def stuck(self) -> str | None:
+        """Return why only a restart helps this worker, as a sentence; None while it works. Any thread may ask.
+
+        A worker is stuck if it has not looked for jobs for a whole lease: a handler blocks its event loop, or the
+        database never answers. It is also stuck if handlers in threads that do not return occupy all slots.
+        """
+        if self._stops or self._looked is None:
+            return None
+        if self._slots.is_stuck:
+            return "handlers that did not return in time occupy all slots"
+        late = self._late()
+        if late > max(_LATE, self.backend.config.lock_timeout.total_seconds()):
+            return f"the worker has not looked for jobs for {late:.0f} s"
+        return None
+
+    def _late(self) -> float:
+        return 0.0 if self._looked is None else self.backend.clock.monotonic() - self._looked
 
     async def run(self) -> None:
         """Work until `stop` is called or, with `until_empty`, until the queue is empty. Stopping uses up no attempt.
@@ -108,6 +143,7 @@ class Worker:
         self._wake = asyncio.Event()
         self._slots.open()
         self._prefetcher.may_be_more = True
+        self._looked = self.backend.clock.monotonic()
         wake = _from_any_thread(self._look_again)
         self.backend.inserted.append(wake)
         unwatch = self.backend.store.watch(self._look_again)
@@ -157,6 +193,8 @@ class Worker:
                 raise
             self._note_failure(error)
             return False
+        finally:
+            self._looked = self.backend.clock.monotonic()
         if self._pause and not self.backend.runner.is_failing:
             _logger.warning("the database is back")
             self._pause = 0.0
