@@ -26,6 +26,7 @@ ON_COMMAND_LINE = {
     *(("generate", name) for name in ("--force", "--relock", "--forget")),
     ("check", "--database"),
     ("migrate", "--downgrade"),
+    ("worker", "--metrics-socket"),
     ("worker", "--supervised"),
     ("show", "--reveal"),
     ("mcp", "--allow-writes"),

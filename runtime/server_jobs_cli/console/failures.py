@@ -33,6 +33,7 @@ _EXTRAS = {
     "sqlalchemy": "sqlalchemy",
     "psycopg": "postgres",
     "httpx": "turso",
+    "prometheus_client": "metrics",
     "starlette": "serve",
     "uvicorn": "serve",
     "mcp": "mcp",

@@ -9,5 +9,6 @@ a worker in this process                   `one_worker`
 the stop: signals, the supervisor's line   `shutdown`
 several processes, restarts                `supervisor`
 the log, and the display on a terminal     `worker_log`, `worker_display`
+the metrics and the probes                 `metrics_endpoint`, `metrics_server`
 =========================================  ===============================================
 """

@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import socket
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 import click
 from server_jobs.domain.record import JobStatus
@@ -18,9 +20,13 @@ from ..console.failures import exit_status
 from ..console.log import logging_through
 from ..console.output import stdout_console
 from ..console.workspace import Workspace
+from .metrics_server import listen_for_users, serving
 from .shutdown import Lifeline, Shutdown, Word
 from .starting import WorkerOptions, announce, open_backend, set_up_for_jobs
 from .worker_log import EVENTS, WorkerLog, log_handler
+
+if TYPE_CHECKING:
+    from .metrics_endpoint import WorkerEndpoint
 
 _logger = logging.getLogger(EVENTS)
 
@@ -92,18 +98,42 @@ async def _ready(
     workspace: Workspace, options: WorkerOptions, log: WorkerLog, shutdown: Shutdown
 ) -> AsyncIterator[Worker]:
     """Yield a worker on an open database; at the end, log its totals."""
-    async with open_backend(workspace, options, shutdown) as backend:
-        set_up_for_jobs()
-        worker = Worker(
-            backend,
-            queues=options.queues,
-            drain_timeout=options.drain_timeout,
-            until_empty=options.until_empty,
-            listener=log,
-        )
-        yield worker
-        leased = await _leased_elsewhere(worker)
+    with _metrics(options) as endpoint:
+        async with open_backend(workspace, options, shutdown) as backend:
+            set_up_for_jobs()
+            worker = Worker(
+                backend,
+                queues=options.queues,
+                drain_timeout=options.drain_timeout,
+                until_empty=options.until_empty,
+                listener=log if endpoint is None else endpoint.listener(backend, log),
+            )
+            if endpoint is not None:
+                endpoint.watch(worker)
+            yield worker
+            leased = await _leased_elsewhere(worker)
     log.finish(leased)
+
+
+@contextmanager
+def _metrics(options: WorkerOptions) -> Iterator[WorkerEndpoint | None]:
+    """Serve metrics and health, also while the database cannot be reached; None if no option asks for them."""
+    if options.metrics_port is None and options.metrics_socket is None:
+        yield None
+        return
+    from .metrics_endpoint import WorkerEndpoint  # an extra
+
+    endpoint = WorkerEndpoint()
+    with serving(_listening(options), endpoint):
+        yield endpoint
+
+
+def _listening(options: WorkerOptions) -> socket.socket:
+    if options.metrics_socket is None:
+        return listen_for_users(options.metrics_host, options.metrics_port or 0)
+    listening = socket.socket(fileno=options.metrics_socket)
+    listening.set_inheritable(False)
+    return listening
 
 
 def _report(lifeline: Lifeline) -> None:

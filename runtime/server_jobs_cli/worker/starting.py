@@ -45,6 +45,10 @@ class WorkerOptions:
     until_empty: bool
     log_level: str = "info"
     as_json: bool = False
+    metrics_host: str = "127.0.0.1"
+    metrics_port: int | None = None
+    metrics_socket: int | None = None
+    """The descriptor of the socket at which a supervisor asks this process for its metrics."""
 
 
 @asynccontextmanager

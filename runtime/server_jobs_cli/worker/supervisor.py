@@ -11,11 +11,12 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from server_jobs.databases.sqlite.database import SqliteDatabase, wal_reset_warning
 from server_jobs.domain.clock import length
@@ -23,9 +24,13 @@ from server_jobs.domain.clock import length
 from ..console.failures import NO
 from ..console.log import logging_through
 from ..console.workspace import Workspace
+from .metrics_server import listen, listen_for_users, serving
 from .shutdown import Lifeline, Shutdown, Word
 from .starting import WorkerOptions, announce, open_backend
 from .worker_log import EVENTS, log_handler
+
+if TYPE_CHECKING:
+    from .metrics_endpoint import SupervisorEndpoint
 
 YOUNG = timedelta(seconds=10)
 """A process that dies within this time died young."""
@@ -53,13 +58,43 @@ def supervise(workspace: Workspace, options: WorkerOptions, processes: int) -> i
 async def _supervise(
     workspace: Workspace, options: WorkerOptions, processes: int, command: Sequence[str], shutdown: Shutdown
 ) -> int:
-    async with open_backend(workspace, options, shutdown) as backend:
-        announce(backend.registry, options, workspace.shown_url, processes=processes)
-    if isinstance(workspace.open_database(), SqliteDatabase) and (warning := wal_reset_warning()):
-        _logger.warning(warning, extra={"event": "sqlite_wal_reset"})
-    supervisor = Supervisor(command, processes, drain_timeout=options.drain_timeout, until_empty=options.until_empty)
-    with shutdown.guards(supervisor):
-        return await supervisor.run()
+    with _metrics(options, processes) as (endpoint, sockets):
+        async with open_backend(workspace, options, shutdown) as backend:
+            announce(backend.registry, options, workspace.shown_url, processes=processes)
+        if isinstance(workspace.open_database(), SqliteDatabase) and (warning := wal_reset_warning()):
+            _logger.warning(warning, extra={"event": "sqlite_wal_reset"})
+        supervisor = Supervisor(
+            command,
+            processes,
+            drain_timeout=options.drain_timeout,
+            until_empty=options.until_empty,
+            metrics_sockets=sockets,
+        )
+        if endpoint is not None:
+            endpoint.watch(supervisor)
+        with shutdown.guards(supervisor):
+            return await supervisor.run()
+
+
+@contextmanager
+def _metrics(
+    options: WorkerOptions, processes: int
+) -> Iterator[tuple[SupervisorEndpoint | None, Mapping[int, socket.socket]]]:
+    """Serve the metrics and the health of all processes. Yield the sockets at which the processes serve their own.
+
+    The supervisor keeps the sockets, so that a process that replaces another one serves at the same address.
+    """
+    if options.metrics_port is None:
+        yield None, {}
+        return
+    from .metrics_endpoint import SupervisorEndpoint  # an extra
+
+    with ExitStack() as stack:
+        listening = stack.enter_context(listen_for_users(options.metrics_host, options.metrics_port))
+        sockets = {number: stack.enter_context(listen("127.0.0.1", 0)) for number in range(1, processes + 1)}
+        endpoint = SupervisorEndpoint({number: one.getsockname()[1] for number, one in sockets.items()})
+        stack.enter_context(serving(listening, endpoint))
+        yield endpoint, sockets
 
 
 class Supervisor:
@@ -68,8 +103,17 @@ class Supervisor:
     With `until_empty`, a process that is done is not replaced, and the supervisor ends with the last process.
     """
 
-    def __init__(self, command: Sequence[str], processes: int, *, drain_timeout: timedelta, until_empty: bool) -> None:
+    def __init__(
+        self,
+        command: Sequence[str],
+        processes: int,
+        *,
+        drain_timeout: timedelta,
+        until_empty: bool,
+        metrics_sockets: Mapping[int, socket.socket] | None = None,
+    ) -> None:
         self._command = command
+        self._metrics_sockets = metrics_sockets or {}
         self._processes = processes
         self._drain_timeout = drain_timeout.total_seconds()
         self._until_empty = until_empty
@@ -112,6 +156,14 @@ class Supervisor:
                 extra={"event": "worker_killed", "worker": number},
             )
 
+    def ages(self) -> Mapping[int, float]:
+        """Return the running processes by number, each with the seconds since its start. Any thread may ask."""
+        return {number: process.age for number, process in list(self._running.items())}
+
+    def unready(self) -> str | None:
+        """Return why not all processes should work now, as a sentence; None if they should. Any thread may ask."""
+        return "the supervisor is stopping" if self._is_stopping.is_set() else None
+
     async def _keep(self, number: int) -> None:
         """Keep one process running."""
         restarts = Restarts()
@@ -126,7 +178,9 @@ class Supervisor:
 
     async def _run_one(self, number: int, *, again: bool = False) -> ProcessEnd:
         try:
-            process = WorkerProcess([*self._command, "--supervised", str(number)])
+            process = WorkerProcess(
+                [*self._command, "--supervised", str(number)], metrics_socket=self._metrics_sockets.get(number)
+            )
         except OSError as error:  # not enough memory, or too many processes
             return ProcessEnd(status=NO, how=f"could not be started: {error}")
         if again:
@@ -218,14 +272,18 @@ class WorkerProcess:
     Raises `OSError` if it cannot be started.
     """
 
-    def __init__(self, command: Sequence[str]) -> None:
+    def __init__(self, command: Sequence[str], *, metrics_socket: socket.socket | None = None) -> None:
+        passed = () if metrics_socket is None else (metrics_socket.fileno(),)
+        command = [*command, *(f"--metrics-socket={descriptor}" for descriptor in passed)]
         ours, theirs = socket.socketpair()
         self._lifeline = Lifeline(ours)
         self._words: frozenset[Word] = frozenset()
         self._began = time.monotonic()
         with theirs:
             try:
-                self._process = subprocess.Popen(command, stdin=theirs.fileno(), start_new_session=True)  # noqa: S603  ours
+                self._process = subprocess.Popen(  # noqa: S603  ours
+                    command, stdin=theirs.fileno(), start_new_session=True, pass_fds=passed
+                )
             except OSError:
                 self._lifeline.close()
                 raise
@@ -233,6 +291,11 @@ class WorkerProcess:
     @property
     def pid(self) -> int:
         return self._process.pid
+
+    @property
+    def age(self) -> float:
+        """The seconds since its start."""
+        return time.monotonic() - self._began
 
     def stop(self) -> None:
         """Ask the process to stop within the drain timeout, and in a second call at once. Harmless after its end."""

@@ -60,6 +60,18 @@ LEVELS = ("debug", "info", "warning", "error")
     show_default=True,
     help="debug, info, warning or error. Debug logs every job, however many there are.",
 )
+@click.option(
+    "--metrics-port",
+    type=click.IntRange(0, 65_535),
+    help="Serve /metrics for Prometheus, and the probes /live and /ready; 0 selects a free port.",
+)
+@click.option(
+    "--metrics-host",
+    default="127.0.0.1",
+    show_default=True,
+    help="The address of --metrics-port; 0.0.0.0 for other machines, as in a container.",
+)
+@click.option("--metrics-socket", type=int, hidden=True)
 @click.option("--supervised", type=click.IntRange(min=1), hidden=True)
 @with_workspace
 @json_option
@@ -75,6 +87,9 @@ def worker(
     until_empty: bool,
     live: bool,
     log_level: str,
+    metrics_port: int | None,
+    metrics_host: str,
+    metrics_socket: int | None,
     supervised: int | None,
     as_json: bool,
 ) -> None:
@@ -90,6 +105,9 @@ def worker(
 
     With several processes, a process that dies is replaced: at once the first time, then after pauses of up to 30 s
     as long as it dies within 10 s. To replace one by hand, send it SIGTERM.
+
+    With --metrics-port, /ready answers 200 while the worker claims jobs, and /live answers 503 if only a restart helps.
+    With several processes, one port serves the metrics of all, with the label `process`. The probes look at each.
 
     While at most 20 jobs start or end per second, the log has a line for each start and each end. Above that, one line
     per second and job name sums them up. Failures always have a line. If the reader of the log stalls, the worker
@@ -113,6 +131,9 @@ def worker(
         until_empty=until_empty,
         log_level=log_level,
         as_json=as_json,
+        metrics_host=metrics_host,
+        metrics_port=None if supervised is not None else metrics_port,
+        metrics_socket=metrics_socket,
     )
     if supervised is not None:
         sys.exit(work_supervised(workspace, options, supervised))
