@@ -38,6 +38,7 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 
+import prometheus_client
 import sentry_sdk
 from fastapi import FastAPI
 from generated.jobs import SendEmail
@@ -48,6 +49,7 @@ from pydantic import BaseModel
 from server_jobs import *
 from server_jobs.http import *
 from server_jobs.integrations.opentelemetry import OpenTelemetryMiddleware
+from server_jobs.integrations.prometheus import PrometheusMiddleware, WorkerMetrics
 from server_jobs.integrations.sentry import SentryMiddleware
 from server_jobs.integrations.structlog import StructlogMiddleware
 from server_jobs.schema import attach

@@ -117,6 +117,28 @@ def test_the_wheel_has_the_pages_and_files_of_the_dashboard(
     assert user.types("python app.py").splitlines() == answers
 
 
+def test_metrics_brings_the_metrics_of_a_worker_with_a_dashboard_and_alerts(
+    tmp_path: Path, project: Path, environments: Environments
+) -> None:
+    without = User(copy_of(project, tmp_path), environments.programs("server-jobs[worker]"))
+    assert "pip install 'server-jobs[metrics]'" in without.types("server-jobs worker --metrics-port 0", status=3)
+    user = User(without.folder, environments.programs("'server-jobs[worker,metrics]'"))
+
+    user.types("server-jobs migrate")
+    assert "/metrics, /live and /ready" in user.types("server-jobs worker --until-empty --metrics-port 0")
+    user.types("cp \"$(python -c 'import server_jobs_cli; print(server_jobs_cli.__path__[0])')\"/monitoring/* .")
+    assert user.types("ls *.json prometheus-*").split() == ["grafana-dashboard.json", "prometheus-alerts.yaml"]
+
+
+def test_metrics_counts_enqueued_jobs_in_an_application(
+    tmp_path: Path, project: Path, environments: Environments
+) -> None:
+    user = User(copy_of(project, tmp_path), environments.programs("'server-jobs[metrics]'"))
+
+    (user.folder / "app.py").write_text(_METRICS)
+    assert 'server_jobs_enqueued_total{job_name="SendEmail",queue="mail"} 1.0' in user.types("python app.py")
+
+
 def test_testing_brings_strategies_without_the_command(
     tmp_path: Path, project: Path, environments: Environments
 ) -> None:
@@ -215,6 +237,25 @@ async def show(path: str) -> None:
 
 asyncio.run(show("/dashboard/sign-in"))
 asyncio.run(show("/dashboard/static/style.css"))
+"""
+
+_METRICS = """
+import asyncio
+
+from generated.jobs import SendEmail
+from generated.registry import registry
+from prometheus_client import generate_latest
+from server_jobs import connect
+from server_jobs.integrations.prometheus import PrometheusMiddleware
+
+
+async def main() -> None:
+    async with connect(registry.use(PrometheusMiddleware())):
+        await SendEmail.later({"to": "ada@example.com", "subject": "Hello"})
+    print(generate_latest().decode())
+
+
+asyncio.run(main())
 """
 
 _ROUTES = """
