@@ -55,8 +55,16 @@ def visitor(
     runner: asyncio.Runner, browser: Browser, server: Server, here: Situation, options: dict[str, Any]
 ) -> Iterator[Visitor]:
     """Yield a visitor who is not signed in. Expects no error of a script and no violation of the CSP."""
-    context = runner.run(browser.new_context(**options))
-    visitor = Visitor(runner.run(context.new_page()), server.origin)
+
+    # Playwright asks for the current event loop, which there is only inside of it.
+    async def come() -> Visitor:
+        context = await browser.new_context(**options)
+        return Visitor(await context.new_page(), server.origin)
+
+    async def leave() -> None:
+        await visitor.page.context.close()
+
+    visitor = runner.run(come())
     yield visitor
-    runner.run(context.close())
+    runner.run(leave())
     assert visitor.problems == []
