@@ -226,17 +226,19 @@ Index(
     postgresql_where=text("unique_key IS NOT NULL AND status IN ('pending', 'running')"),
 )
 
-# The failures of a job, grouped by their exceptions, and those that nobody could read.
+# Failed jobs by exception, parked jobs, and cancelled jobs.
 Index(
     "jobs_failed",
     jobs.c.job_name,
+    jobs.c.queue,
     jobs.c.error_class,
     jobs.c.id,
-    jobs.c.queue,
     sqlite_where=text("status = 'failed'"),
     postgresql_where=text("status = 'failed'"),
 )
 _PARKED = text(f"status = 'failed' AND substr(error, 1, {len(UNREADABLE)}) = '{UNREADABLE}'")
+_CANCELLED = text("status = 'cancelled'")
+Index("jobs_cancelled", jobs.c.job_name, jobs.c.queue, jobs.c.id, sqlite_where=_CANCELLED, postgresql_where=_CANCELLED)
 Index("jobs_parked", jobs.c.job_name, jobs.c.queue, jobs.c.id, sqlite_where=_PARKED, postgresql_where=_PARKED)
 
 cron_jobs = Table(

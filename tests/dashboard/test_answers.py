@@ -6,9 +6,12 @@ from datetime import timedelta
 
 import pytest
 from server_jobs.domain.record import Heartbeat, JobQuery, JobStatus
+from server_jobs.http import create_app
+from server_jobs.http.app import under_prefix
+from server_jobs.http.dashboard.formats import counted
 
 from .example import Situation, empty
-from .site import Server, Visitor
+from .site import MAILER, PLACE, TOKENS, Client, Server, Visitor
 
 
 async def test_the_first_page_says_what_is_wrong_and_leads_to_each_place(here: Situation, visitor: Visitor) -> None:
@@ -180,6 +183,25 @@ async def test_contracts_show_the_versions_that_wait(here: Situation, visitor: V
     rows = await visitor.page.locator("tbody tr").all_inner_texts()
     assert [row.split()[0] for row in rows] == ["SendEmail", "ImportRows", "Digest"]
     assert "v1: 6" in rows[0]
+
+
+async def test_numbers_have_all_jobs_and_the_job_that_waits_longest(here: Situation) -> None:
+    oldest = here.add("oldest", "Digest")
+    here.clock.advance(timedelta(minutes=2))
+    for number in range(300):
+        here.add(f"newer {number}", "Digest")
+    client = Client(under_prefix(create_app(here.backend, TOKENS)))
+    await client.signs_in()
+
+    assert f'/jobs/{oldest}">Why it waits' in (await client("GET", f"{PLACE}/")).text
+    assert "v1: 301" in (await client("GET", f"{PLACE}/contracts")).text
+    await client.signs_in(MAILER)
+    failures = (await client("GET", f"{PLACE}/failures")).text
+    assert "5 failed jobs, grouped by job and class of error, in your queues." in failures
+
+
+def test_a_count_says_that_it_ends_at_its_bound() -> None:
+    assert [counted(value) for value in (1, 9_999, 10_000, 12_345)] == ["1", "9,999", "10,000+", "10,000+"]
 
 
 @pytest.mark.parametrize(

@@ -212,11 +212,13 @@ class StoreView:
     async def prune_next(self, rules: Sequence[PruneRule], *, limit: int = PRUNE_STEP) -> Pruned:
         return await self._ask("prune_next", rules, lambda store: store.prune_next(rules, limit=limit))
 
-    async def queue_states(self) -> Sequence[QueueState]:
-        return await self._ask("queue_states", None, lambda store: store.queue_states())
+    async def queue_states(self, *, most: int | None = None) -> Sequence[QueueState]:
+        return await self._ask("queue_states", most, lambda store: store.queue_states(most=most))
 
-    async def failure_groups(self) -> Sequence[FailureGroup]:
-        return await self._ask("failure_groups", None, lambda store: store.failure_groups())
+    async def failure_groups(
+        self, *, queues: Sequence[str] | None = None, most: int | None = None
+    ) -> Sequence[FailureGroup]:
+        return await self._ask("failure_groups", queues, lambda store: store.failure_groups(queues=queues, most=most))
 
     async def add_counts(self, counts: Sequence[JobCounts]) -> None:
         await self._ask("add_counts", None, lambda store: store.add_counts(counts))

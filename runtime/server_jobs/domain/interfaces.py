@@ -322,8 +322,11 @@ class HistoryStore(Protocol):
 class StatisticsStore(Protocol):
     """Numbers about queues and jobs."""
 
-    async def queue_states(self) -> Sequence[QueueState]:
-        """Return one state per queue and job name with pending, running or failed jobs, ordered by both."""
+    async def queue_states(self, *, most: int | None = None) -> Sequence[QueueState]:
+        """Return one state per queue and job name with pending, running or failed jobs, ordered by both.
+
+        With `most`, count this many jobs of each kind and stop: the count `most` means that there may be more.
+        """
         ...
 
     async def add_counts(self, counts: Sequence[JobCounts]) -> None:
@@ -337,8 +340,13 @@ class StatisticsStore(Protocol):
         """
         ...
 
-    async def failure_groups(self) -> Sequence[FailureGroup]:
-        """Return the failed jobs by name and class of error, ordered by both."""
+    async def failure_groups(
+        self, *, queues: Sequence[str] | None = None, most: int | None = None
+    ) -> Sequence[FailureGroup]:
+        """Return the failed jobs by name and class of error, ordered by both.
+
+        `queues`: only jobs of these queues. `most` is the same as for `queue_states`.
+        """
         ...
 
     async def forget_counts(self) -> int:

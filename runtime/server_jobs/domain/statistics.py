@@ -9,23 +9,32 @@ from typing import NamedTuple
 COUNT_RETENTION = timedelta(hours=25)
 """How long the counts of a minute are kept. The totals stay."""
 
+MOST_COUNTED = 10_000
+"""How far the dashboard counts the jobs of a queue, so that its pages are fast with any number of them."""
+
+MOST_OF_GROUP = 1_000
+"""How far the dashboard counts the jobs of a group of failures."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QueueState:
     """The jobs of one queue and name, at the time of the read.
 
-    `due` and `scheduled` are pending, `due` of them now; `oldest_due_at` is the earliest time at which one of these was
-    due. `failed` includes `parked`.
+    `due` and `scheduled` are pending, `due` of them now. `oldest_due_id` has been due for the longest time, since
+    `oldest_due_at`. `failed` includes `parked`. `versions` has the pending jobs by spec version, as pairs with their
+    count.
     """
 
     queue: str
     job_name: str
     due: int = 0
     oldest_due_at: datetime | None = None
+    oldest_due_id: str | None = None
     scheduled: int = 0
     running: int = 0
     failed: int = 0
     parked: int = 0
+    versions: tuple[tuple[int, int], ...] = ()
 
 
 class Counts(NamedTuple):
@@ -64,3 +73,8 @@ class FailureGroup:
     newest_id: str
     error: str | None
     failed_at: datetime | None
+
+
+def at_most(count: int, most: int | None) -> int:
+    """Return a count up to its bound."""
+    return count if most is None else min(count, most)

@@ -61,7 +61,7 @@ from ..domain.record import (
     Settlement,
 )
 from ..domain.search import FindStep, Found, FoundJob, matches, search_document
-from ..domain.statistics import COUNT_RETENTION, Counts, FailureGroup, JobCounts, MinuteCounts, QueueState
+from ..domain.statistics import COUNT_RETENTION, Counts, FailureGroup, JobCounts, MinuteCounts, QueueState, at_most
 from ..domain.text_limits import LONGEST_NAME, check_text
 from ..errors import DuplicateJobError, JobNotFoundError, JobNotRepairableError, JobNotRetryableError
 from .room import Room, Starts
@@ -404,26 +404,28 @@ class MemoryStore:
         self._pruned_to = before if pruned.count else pruned.after or ""
         return Pruned(pruned.count, before) if pruned.count else pruned
 
-    async def queue_states(self) -> Sequence[QueueState]:
+    async def queue_states(self, *, most: int | None = None) -> Sequence[QueueState]:
         now = self._clock.now()
         kept = (JobStatus.PENDING, JobStatus.RUNNING, JobStatus.FAILED)
         groups: defaultdict[tuple[str, str], list[JobRecord]] = defaultdict(list)
         for record in self._records.values():
             if record.status in kept:
                 groups[record.queue, record.job_name].append(record)
-        return [_state(queue, name, records, now) for (queue, name), records in sorted(groups.items())]
+        return [_state(queue, name, records, now, most) for (queue, name), records in sorted(groups.items())]
 
-    async def failure_groups(self) -> Sequence[FailureGroup]:
+    async def failure_groups(
+        self, *, queues: Sequence[str] | None = None, most: int | None = None
+    ) -> Sequence[FailureGroup]:
         groups: defaultdict[tuple[str, str], list[JobRecord]] = defaultdict(list)
         for record in self._records.values():
-            if record.status is JobStatus.FAILED:
+            if record.status is JobStatus.FAILED and (queues is None or record.queue in queues):
                 groups[record.job_name, record.error_class or ""].append(record)
         newest = {key: max(records, key=lambda record: record.id) for key, records in groups.items()}
         return [
             FailureGroup(
                 job_name=newest[key].job_name,
                 error_class=newest[key].error_class,
-                count=len(groups[key]),
+                count=at_most(len(groups[key]), most),
                 newest_id=newest[key].id,
                 error=newest[key].error,
                 failed_at=newest[key].completed_at,
@@ -695,18 +697,23 @@ def _place(record: JobRecord) -> _Place:
     return (-record.priority, due, record.id)
 
 
-def _state(queue: str, job_name: str, records: Sequence[JobRecord], now: datetime) -> QueueState:
+def _state(queue: str, job_name: str, records: Sequence[JobRecord], now: datetime, most: int | None) -> QueueState:
     pending = [record for record in records if record.status is JobStatus.PENDING]
     due = [record for record in pending if lifecycle.is_due(record, now)]
+    timed = ((record.scheduled_for, record.id) for record in due if record.scheduled_for is not None)
+    due_at, oldest_id = min(timed, default=(None, None))
+    versions = Counter(record.spec_version for record in pending)
     return QueueState(
         queue=queue,
         job_name=job_name,
-        due=len(due),
-        oldest_due_at=min((record.scheduled_for for record in due if record.scheduled_for is not None), default=None),
-        scheduled=len(pending) - len(due),
-        running=sum(record.status is JobStatus.RUNNING for record in records),
-        failed=sum(record.status is JobStatus.FAILED for record in records),
-        parked=sum(record.is_parked for record in records),
+        due=at_most(len(due), most),
+        oldest_due_at=due_at,
+        oldest_due_id=oldest_id,
+        scheduled=at_most(len(pending) - len(due), most),
+        running=at_most(sum(record.status is JobStatus.RUNNING for record in records), most),
+        failed=at_most(sum(record.status is JobStatus.FAILED for record in records), most),
+        parked=at_most(sum(record.is_parked for record in records), most),
+        versions=tuple((version, at_most(count, most)) for version, count in sorted(versions.items())),
     )
 
 

@@ -24,7 +24,6 @@ from .statements import (
     ATTEMPTS,
     CLAIM_COLUMNS,
     CLAIM_FIELDS,
-    FAILURE_GROUPS,
     FIND_RANGE,
     FIRST_OF_ITS_KEY,
     GET,
@@ -36,7 +35,6 @@ from .statements import (
     NEEDED,
     NOW,
     PARKED,
-    PARKED_INDEX,
     PAUSE_QUEUE,
     PAUSED_QUEUES,
     PING,
@@ -50,10 +48,10 @@ from .statements import (
     SUMMARY,
     WORKERS,
 )
+from .statistics import StatisticsDialect, failure_groups, queue_states
 
 __all__ = [
     "ATTEMPTS",
-    "FAILURE_GROUPS",
     "FIND_RANGE",
     "GET",
     "HELD_JOBS",
@@ -102,6 +100,14 @@ def _elements(name: str) -> str:
 def _ago(name: str) -> str:
     return f"{{now}} - CAST(:{name} AS bigint) * interval '1 millisecond'"
 
+
+def jobs_by(index: str) -> str:
+    """Return the table of jobs. The server chooses the index that has the condition of the query."""
+    del index
+    return "jobs"
+
+
+OF_QUEUES = f"queue = ANY(ARRAY({_elements('queues')}))"
 
 # The condition of a filter.
 _MATCHES = f"{matching(value, _elements, _ago)}\n   AND (CAST(:parked AS integer) = 0 OR {PARKED})"
@@ -627,29 +633,14 @@ SELECT id, job_name, status FROM expired
 
 # --- statistics ------------------------------------------------------------------------------------------------------
 
-
-def _pending_states(kind: str) -> str:
-    return f"""SELECT queue, job_name, count(*) AS pending,
-         count(*) FILTER (WHERE scheduled_for IS NULL OR scheduled_for <= {{now}}) AS due,
-         min(scheduled_for) AS oldest, 0 AS running, 0 AS failed, 0 AS parked
-    FROM jobs WHERE status = 'pending' AND {kind} GROUP BY job_name, spec_version, queue"""
-
-
-QUEUE_STATES = f"""
-SELECT queue, job_name, CAST(sum(pending) AS bigint) AS pending, CAST(sum(due) AS bigint) AS due,
-       min(oldest) AS oldest, {{now}} AS now, CAST(sum(running) AS bigint) AS running,
-       CAST(sum(failed) AS bigint) AS failed, CAST(sum(parked) AS bigint) AS parked
-  FROM ({_pending_states(_UNLIMITED)}
-   UNION ALL
-  {_pending_states(_LIMITED)}
-   UNION ALL
-  SELECT queue, job_name, 0, 0, NULL, count(*), 0, 0 FROM jobs WHERE status = 'running' GROUP BY job_name, queue
-   UNION ALL
-  SELECT queue, job_name, 0, 0, NULL, 0, count(*), 0 FROM jobs WHERE status = 'failed' GROUP BY job_name, queue
-   UNION ALL
-  SELECT queue, job_name, 0, 0, NULL, 0, 0, count(*) FROM jobs WHERE {PARKED_INDEX} GROUP BY job_name, queue) AS state
- GROUP BY queue, job_name ORDER BY queue, job_name
-"""
+# The bound is a subquery, because the planner must not know it: it would plan each query again.
+_STATISTICS = StatisticsDialect(
+    jobs=jobs_by,
+    most="(SELECT CAST(:most AS integer))",
+    queues=f"(CAST(:queues AS json) IS NULL OR {OF_QUEUES})",
+)
+QUEUE_STATES = queue_states(_STATISTICS)
+FAILURE_GROUPS = failure_groups(_STATISTICS)
 
 # Rows in the order of their keys, so that two workers cannot deadlock.
 ADD_COUNTS = f"""
@@ -682,20 +673,38 @@ RECORD_EXPIRED: str | None = None
 PRUNE_ATTEMPTS: str | None = None  # deleted with their jobs
 DELETE_ATTEMPTS: str | None = None
 
-_AHEAD = f"""SELECT 1 FROM {KNOWN_VALUES} CROSS JOIN LATERAL (
-      SELECT 1 FROM jobs
-       WHERE status = 'pending' AND {{kind}} AND jobs.job_name = value->>0
-         AND jobs.spec_version = CAST(value->>1 AS integer) AND jobs.queue = :queue
-         AND jobs.priority >= CAST(:priority AS integer) AND (scheduled_for IS NULL OR scheduled_for <= {{{{now}}}})
-         AND (jobs.priority > CAST(:priority AS integer)
-              OR (COALESCE(scheduled_for, timestamptz 'epoch'), jobs.id) < ({_moment("CAST(:due AS bigint)")}, :id))
-       LIMIT (SELECT CAST(:most AS integer))) AS found"""
+# The jobs that are claimed before this one. With an order and a limit, the planner walks along the index.
+_IS_AHEAD = (
+    ("jobs.priority > CAST(:priority AS integer) AND (scheduled_for IS NULL OR scheduled_for <= {now})"),
+    (
+        f"jobs.priority = CAST(:priority AS integer) AND scheduled_for <= {{now}}"
+        f" AND (scheduled_for, jobs.id) < ({_moment('CAST(:due AS bigint)')}, :id)"
+    ),
+    (
+        "jobs.priority = CAST(:priority AS integer) AND scheduled_for IS NULL"
+        f" AND (timestamptz 'epoch', jobs.id) < ({_moment('CAST(:due AS bigint)')}, :id)"
+    ),
+)
+
+
+def _ahead(kind: str) -> str:
+    found = "\n       UNION ALL\n      ".join(
+        f"""(SELECT 1 FROM jobs
+        WHERE status = 'pending' AND {kind} AND jobs.job_name = value->>0
+          AND jobs.spec_version = CAST(value->>1 AS integer) AND jobs.queue = :queue
+          AND {condition}
+        ORDER BY jobs.priority DESC, scheduled_for, jobs.id LIMIT (SELECT CAST(:most AS integer)))"""
+        for condition in _IS_AHEAD
+    )
+    return f"SELECT 1 FROM {KNOWN_VALUES} CROSS JOIN LATERAL (\n      {found}) AS found"
+
+
 AHEAD = f"""
 SELECT {{now}} AS now, (
   SELECT count(*) FROM (
-    {_AHEAD.format(kind=_UNLIMITED)}
+    {_ahead(_UNLIMITED)}
      UNION ALL
-    {_AHEAD.format(kind=_LIMITED)}
+    {_ahead(_LIMITED)}
      LIMIT (SELECT CAST(:most AS integer))) AS before_it) AS ahead
 """
 RATE_FREE_AT = """

@@ -39,7 +39,7 @@ from ..domain.record import (
     Settlement,
 )
 from ..domain.record import record_of as record_from
-from ..domain.statistics import Counts, FailureGroup, MinuteCounts, QueueState
+from ..domain.statistics import Counts, FailureGroup, MinuteCounts
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MOST_BYTES = 1_000_000  # per parameter; D1 accepts 2,000,000
@@ -314,21 +314,6 @@ def attempt_of(row: Row) -> AttemptRecord:
         worker_id=_text_or_none(row["worker_id"]),
         started_at=time_of(row["started_at"]) or EPOCH,
         ended_at=time_of(row["ended_at"]) or EPOCH,
-    )
-
-
-def queue_state_of(row: Row) -> QueueState:
-    """Return the state of a queue of a row."""
-    pending, due = integer_of(row["pending"]), integer_of(row["due"])
-    return QueueState(
-        queue=text_of(row["queue"]),
-        job_name=text_of(row["job_name"]),
-        due=due,
-        oldest_due_at=time_of(row["oldest"]) if due else None,
-        scheduled=pending - due,
-        running=integer_of(row["running"]),
-        failed=integer_of(row["failed"]),
-        parked=integer_of(row["parked"]),
     )
 
 

@@ -76,7 +76,6 @@ from .rows import (
     claims_of,
     declaration_row,
     duration_of,
-    failure_group_of,
     heartbeat_row,
     integer_of,
     is_large,
@@ -91,7 +90,6 @@ from .rows import (
     outcome_row,
     own_values,
     prune_rules,
-    queue_state_of,
     record_of,
     request_parameters,
     result_text,
@@ -107,6 +105,7 @@ from .rows import (
     worker_of,
     worker_parameters,
 )
+from .statistics import groups_of, states_of
 
 H = TypeVar("H", bound=Heartbeat | Settlement)
 
@@ -602,11 +601,14 @@ class SqlStore:
         attempts = self._statements.PRUNE_ATTEMPTS
         return [self._statements.PRUNE] if attempts is None else [attempts, self._statements.PRUNE]
 
-    async def queue_states(self) -> Sequence[QueueState]:
-        return [queue_state_of(row) for row in await self._run(self._statements.QUEUE_STATES)]
+    async def queue_states(self, *, most: int | None = None) -> Sequence[QueueState]:
+        return states_of(await self._run(self._statements.QUEUE_STATES, most=most), most)
 
-    async def failure_groups(self) -> Sequence[FailureGroup]:
-        return [failure_group_of(row) for row in await self._run(self._statements.FAILURE_GROUPS)]
+    async def failure_groups(
+        self, *, queues: Sequence[str] | None = None, most: int | None = None
+    ) -> Sequence[FailureGroup]:
+        given = None if queues is None else json_of(list(queues))
+        return groups_of(await self._run(self._statements.FAILURE_GROUPS, queues=given, most=most), most)
 
     async def add_counts(self, counts: Sequence[JobCounts]) -> None:
         if counts:

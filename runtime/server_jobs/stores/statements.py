@@ -16,6 +16,7 @@ from . import schedule_sets
 from .columns import JOB_COLUMNS, NEW_COLUMNS, SUMMARY_COLUMNS, new_values
 from .groups import LIMITED, UNLIMITED, URGENCY, any_due, awaited, first_due
 from .job_filters import matching
+from .statistics import StatisticsDialect, failure_groups, queue_states
 
 SCHEDULE_COLUMNS = (
     "id, job_name, name, cron_expression, timezone, misfire, misfire_limit, params, enabled, last_run_at, next_run_at, "
@@ -59,6 +60,13 @@ def value(name: str, kind: str) -> str:
 def _elements(name: str) -> str:
     return f"SELECT value FROM json_each(:{name})"
 
+
+def jobs_by(index: str) -> str:
+    """Return the table of jobs, with the index to use."""
+    return f"jobs INDEXED BY {index}"
+
+
+OF_QUEUES = f"queue IN ({_elements('queues')})"
 
 # The condition of a filter.
 _MATCHES = f"{matching(value, _elements, lambda name: f'{{now}} - :{name}')}\n   AND (:parked = 0 OR {PARKED})"
@@ -503,44 +511,9 @@ RETURNING id, job_name, status
 
 # --- statistics ------------------------------------------------------------------------------------------------------
 
-PARKED_INDEX = f"status = 'failed' AND substr(error, 1, {len(UNREADABLE)}) = '{UNREADABLE}'"
-
-
-def _pending_states(kind: str, index: str) -> str:
-    return f"""SELECT queue, job_name, count(*) AS pending,
-         sum(CASE WHEN scheduled_for > {{now}} THEN 0 ELSE 1 END) AS due, min(scheduled_for) AS oldest,
-         0 AS running, 0 AS failed, 0 AS parked
-    FROM jobs INDEXED BY {index} WHERE status = 'pending' AND {kind} GROUP BY job_name, spec_version, queue"""
-
-
-QUEUE_STATES = f"""
-SELECT queue, job_name, sum(pending) AS pending, sum(due) AS due, min(oldest) AS oldest, {{now}} AS now,
-       sum(running) AS running, sum(failed) AS failed, sum(parked) AS parked
-  FROM ({_pending_states(UNLIMITED, "jobs_unlimited_group")}
-   UNION ALL
-  {_pending_states(LIMITED, "jobs_limited_group")}
-   UNION ALL
-  SELECT queue, job_name, 0, 0, NULL, count(*), 0, 0
-    FROM jobs INDEXED BY jobs_lease WHERE status = 'running' AND worker_expires_at IS NOT NULL
-   GROUP BY job_name, queue
-   UNION ALL
-  SELECT queue, job_name, 0, 0, NULL, 0, count(*), 0
-    FROM jobs INDEXED BY jobs_failed WHERE status = 'failed' GROUP BY job_name, queue
-   UNION ALL
-  SELECT queue, job_name, 0, 0, NULL, 0, 0, count(*)
-    FROM jobs INDEXED BY jobs_parked WHERE {PARKED_INDEX} GROUP BY job_name, queue)
- GROUP BY queue, job_name ORDER BY queue, job_name
-"""
-
-# The newest id of each group is at its end in the index.
-FAILURE_GROUPS = """
-SELECT grouped.job_name, grouped.error_class, count, newest_id, CAST(jobs.error AS TEXT) AS error,
-       jobs.completed_at AS failed_at
-  FROM (SELECT job_name, error_class, count(*) AS count, max(id) AS newest_id
-          FROM jobs WHERE status = 'failed' GROUP BY job_name, error_class) AS grouped
-  JOIN jobs ON jobs.id = newest_id
- ORDER BY grouped.job_name, COALESCE(grouped.error_class, '')
-"""
+_STATISTICS = StatisticsDialect(jobs=jobs_by, most="COALESCE(:most, -1)", queues=f"(:queues IS NULL OR {OF_QUEUES})")
+QUEUE_STATES = queue_states(_STATISTICS)
+FAILURE_GROUPS = failure_groups(_STATISTICS)
 
 # A minute, and 0 for all minutes together.
 ADD_COUNTS = """
@@ -591,19 +564,31 @@ RECORD_EXPIRED: str | None = _RECORD % (
 
 ATTEMPTS = f"SELECT {ATTEMPT_COLUMNS} FROM job_attempts WHERE job_id = :id ORDER BY number"
 
-# Due jobs of the queue of a pending job that are claimed before it. Reads at most `most` jobs of each name and version.
-_AHEAD = """SELECT 1 FROM (SELECT value->>0 AS job_name, value->>1 AS spec_version FROM json_each(:known)) AS known
+# Due jobs of the queue of a pending job that are claimed before it: with a higher priority, or due before it.
+_IS_AHEAD = (
+    "jobs.priority > :priority AND (scheduled_for IS NULL OR scheduled_for <= {now})",
+    "jobs.priority = :priority AND scheduled_for <= min({now}, :due) AND (scheduled_for, jobs.id) < (:due, :id)",
+    "jobs.priority = :priority AND scheduled_for IS NULL AND (0, jobs.id) < (:due, :id)",
+)
+
+
+def _ahead(kind: str, index: str) -> str:
+    found = "\n     UNION ALL\n    ".join(
+        f"""SELECT 1 FROM (SELECT value->>0 AS job_name, value->>1 AS spec_version FROM json_each(:known)) AS known
      CROSS JOIN jobs INDEXED BY {index}
      WHERE status = 'pending' AND {kind} AND jobs.job_name = known.job_name
-       AND jobs.spec_version = known.spec_version AND jobs.queue = :queue AND jobs.priority >= :priority
-       AND (scheduled_for IS NULL OR scheduled_for <= {{now}})
-       AND (jobs.priority > :priority OR (COALESCE(scheduled_for, 0), jobs.id) < (:due, :id))"""
+       AND jobs.spec_version = known.spec_version AND jobs.queue = :queue AND {condition}"""
+        for condition in _IS_AHEAD
+    )
+    return f"SELECT 1 FROM ({found})"
+
+
 AHEAD = f"""
 SELECT {{now}} AS now, (
   SELECT count(*) FROM (
-    {_AHEAD.format(kind=UNLIMITED, index="jobs_unlimited_group")}
+    {_ahead(UNLIMITED, "jobs_unlimited_group")}
      UNION ALL
-    {_AHEAD.format(kind=LIMITED, index="jobs_limited_group")}
+    {_ahead(LIMITED, "jobs_limited_group")}
      LIMIT :most)) AS ahead
 """
 # The running jobs with the same concurrency key, and the start that leaves the period of the rate next.

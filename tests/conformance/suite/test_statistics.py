@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 from server_jobs.domain.interfaces import Store
@@ -13,8 +14,10 @@ from server_jobs.testing.conformance.examples import SECOND, START, completed, i
 MINUTE = timedelta(minutes=1)
 
 
-async def fail(store: Store, job_id: str, error: str, error_class: str | None, *, name: str = "SendEmail") -> None:
-    claim = await insert_and_claim(store, job(job_id, name, queue="mail"))
+async def fail(
+    store: Store, job_id: str, error: str, error_class: str | None, *, name: str = "SendEmail", queue: str = "mail"
+) -> None:
+    claim = await insert_and_claim(store, job(job_id, name, queue=queue))
     await store.settle([Failed(claim.id, claim.token, error, None, ended=Ended(Outcome.FAILED, error_class))])
 
 
@@ -36,11 +39,50 @@ async def test_the_state_of_each_queue_and_name(store: Store, clock: FakeClock) 
     await fail(store, "parked", f"{UNREADABLE}no", "InvalidParamsError")
 
     assert await store.queue_states() == [
-        QueueState(queue="default", job_name="ImportCsv", due=1, oldest_due_at=START),
         QueueState(
-            queue="default", job_name="SendEmail", due=3, oldest_due_at=START - 2 * SECOND, scheduled=1, running=1
+            queue="default", job_name="ImportCsv", due=1, oldest_due_at=START, oldest_due_id="f", versions=((2, 1),)
         ),
-        QueueState(queue="mail", job_name="SendEmail", scheduled=1, failed=2, parked=1),
+        QueueState(
+            queue="default",
+            job_name="SendEmail",
+            due=3,
+            oldest_due_at=START - 2 * SECOND,
+            oldest_due_id="d",
+            scheduled=1,
+            running=1,
+            versions=((1, 4),),
+        ),
+        QueueState(queue="mail", job_name="SendEmail", scheduled=1, failed=2, parked=1, versions=((1, 1),)),
+    ]
+
+
+async def test_counts_of_a_state_end_at_their_bound_and_the_oldest_job_is_exact(store: Store) -> None:
+    later = START + SECOND
+    await fail(store, "failed 1", "no", "ValueError")
+    await fail(store, "failed 2", "no", "KeyError")
+    await fail(store, "failed 3", "no", None)
+    await store.insert(
+        [
+            *(job(f"due {number}", scheduled_for=START - number * SECOND) for number in range(3)),
+            *(job(f"urgent {number}", priority=9, spec_version=2, scheduled_for=later) for number in range(3)),
+            job("old", priority=-9, scheduled_for=START - 9 * SECOND),
+        ]
+    )
+
+    mail = QueueState(queue="mail", job_name="SendEmail", failed=2)
+    default = QueueState(
+        queue="default",
+        job_name="SendEmail",
+        due=2,
+        oldest_due_at=START - 9 * SECOND,
+        oldest_due_id="old",
+        scheduled=2,
+        versions=((1, 2), (2, 2)),
+    )
+    assert await store.queue_states(most=2) == [default, mail]
+    assert await store.queue_states() == [
+        replace(default, due=4, scheduled=3, versions=((1, 4), (2, 3))),
+        replace(mail, failed=3),
     ]
 
 
@@ -99,3 +141,18 @@ async def test_failures_are_grouped_by_name_and_class(store: Store, clock: FakeC
         group("SendEmail", None, 1, "b", "unknown", 0),
         group("SendEmail", "ValueError", 2, "c", "second", 1),
     ]
+
+
+async def test_groups_of_failures_in_some_queues_and_up_to_a_bound(store: Store) -> None:
+    await fail(store, "a", "first", "ValueError")
+    await fail(store, "b", "second", "ValueError", queue="slow")
+    await fail(store, "c", "third", "ValueError")
+
+    async def found(queues: tuple[str, ...] | None, most: int | None = None) -> list[tuple[int, str]]:
+        return [(group.count, group.newest_id) for group in await store.failure_groups(queues=queues, most=most)]
+
+    assert await found(None) == [(3, "c")]
+    assert await found(("slow", "none")) == [(1, "b")]
+    assert await found(("mail",)) == [(2, "c")]
+    assert await found(("mail",), most=1) == [(1, "c")]
+    assert await found(()) == []

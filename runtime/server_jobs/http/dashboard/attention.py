@@ -5,22 +5,21 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from ...domain.cron import check_cron, load_zone
 from ...domain.history import WorkerRecord
-from ...domain.record import JobQuery, JobStatus, JobSummary, PausedQueue, ScheduleRecord
+from ...domain.record import JobStatus, PausedQueue, ScheduleRecord
 from ...domain.statistics import MinuteCounts, QueueState
 from ...errors import JobNotFoundError, ServerJobsError
-from ...inspection.why import Reason, why
-from .formats import duration
+from ...inspection.why import why
+from .formats import counted, duration
 from .visit import Visit
 
 SLOW = timedelta(minutes=1)
 """A queue whose oldest due job waits longer needs attention."""
 _LATE = timedelta(minutes=2)
 _MOST_SLOW = 3
-_SAMPLE = 200
 _MOST_DEAD = 5
 
 
@@ -61,8 +60,8 @@ async def findings(
 
 
 def jobs(count: int) -> str:
-    """Return `1 job` or `1,204 jobs`."""
-    return "1 job" if count == 1 else f"{count:,} jobs"
+    """Return `1 job`, `1,204 jobs` or `10,000+ jobs`."""
+    return "1 job" if count == 1 else f"{counted(count)} jobs"
 
 
 def _missing_workers(states: Sequence[QueueState], workers: Sequence[WorkerRecord] | None) -> Iterator[Finding]:
@@ -133,38 +132,26 @@ def _paused(visit: Visit, states: Sequence[QueueState], paused: Sequence[PausedQ
 async def _slow_queues(visit: Visit, states: Sequence[QueueState], paused: Sequence[PausedQueue]) -> list[Finding]:
     """Return the queues with jobs that are due for too long, with the reason of one of these jobs."""
     names = {queue.name for queue in paused}
-    waits: dict[str, datetime] = {}
+    oldest: dict[str, tuple[datetime, str]] = {}
     for state in states:
-        if state.oldest_due_at is not None and state.queue not in names and visit.now - state.oldest_due_at > SLOW:
-            waits[state.queue] = min(state.oldest_due_at, waits.get(state.queue, state.oldest_due_at))
-    found: list[Finding] = []
-    for queue, since in sorted(waits.items(), key=lambda one: one[1])[:_MOST_SLOW]:
-        text = f"A job in queue {queue} has been due for {duration(visit.now - since)}."
-        finding = Finding(level="warn", text=text, link="Show the queue", href=visit.url("jobs", queue=queue))
-        found.append(await _explained(visit, queue, finding))
-    return found
+        if state.oldest_due_at is not None and state.oldest_due_id is not None and state.queue not in names:
+            found = (state.oldest_due_at, state.oldest_due_id)
+            oldest[state.queue] = min(found, oldest.get(state.queue, found))
+    slow = [(*found, queue) for queue, found in oldest.items() if visit.now - found[0] > SLOW]
+    return [await _slow_queue(visit, queue, since, job_id) for since, job_id, queue in sorted(slow)[:_MOST_SLOW]]
 
 
-async def _explained(visit: Visit, queue: str, finding: Finding) -> Finding:
-    found = await visit.recent.get(f"waits {queue}", lambda: _waiting(visit, queue))
-    if found is None:
+async def _slow_queue(visit: Visit, queue: str, since: datetime, job_id: str) -> Finding:
+    text = f"A job in queue {queue} has been due for {duration(visit.now - since)}."
+    finding = Finding(level="warn", text=text, link="Show the queue", href=visit.url("jobs", queue=queue))
+    try:
+        job, (reason, *_) = await visit.recent.get(f"why {job_id}", lambda: why(visit.store, visit.registry, job_id))
+    except JobNotFoundError:
         return finding
-    job, reason = found
+    if job.status is not JobStatus.PENDING:
+        return finding
     detail = f"{job.job_name} waits because {reason.text}." + (f" {reason.advice}" if reason.advice else "")
     return replace(finding, detail=detail, link="Why it waits", href=visit.url("jobs", job.id))
-
-
-async def _waiting(visit: Visit, queue: str) -> tuple[JobSummary, Reason] | None:
-    """Return the job of a queue that has been due for the longest time, among the newest pending ones, and why."""
-    query = JobQuery(status=JobStatus.PENDING, queues=(queue,), limit=_SAMPLE)
-    job = oldest_due(await visit.store.list_summaries(query), visit.now)
-    if job is None:
-        return None
-    try:
-        _, reasons = await why(visit.store, visit.registry, job.id)
-    except JobNotFoundError:
-        return None
-    return job, reasons[0]
 
 
 def _failing(visit: Visit, counts: Sequence[MinuteCounts]) -> Iterator[Finding]:
@@ -208,9 +195,3 @@ def schedule_problem(schedule: ScheduleRecord, now: datetime) -> str:
     if schedule.next_run_at is not None and now - schedule.next_run_at > _LATE:
         return f"is {duration(now - schedule.next_run_at)} late: no worker or tick fired it"
     return ""
-
-
-def oldest_due(found: Sequence[JobSummary], now: datetime) -> JobSummary | None:
-    """Return the job that has been due for the longest time, or None."""
-    due = [one for one in found if one.scheduled_for is None or one.scheduled_for <= now]
-    return min(due, key=lambda one: (one.scheduled_for or datetime.min.replace(tzinfo=UTC), one.id), default=None)

@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from starlette.responses import Response
 
 from ...domain.options import JobOptions
-from ...domain.record import JobQuery, JobStatus
 from ...domain.statistics import QueueState
 from ...registry import Registration
 from .numbers import all_states
 from .rendering import show
 from .visit import Visit
 
-_SAMPLE = 200
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ContractRow:
-    """A job: `queued` counts its pending jobs, and `versions` the newest 200 of them by version."""
+    """A job: `queued` counts its pending jobs, and `versions` has them by version, the newest first."""
 
     name: str
     about: str
@@ -30,7 +28,6 @@ class ContractRow:
     state: str
     queued: int
     versions: tuple[tuple[int, int], ...]
-    is_sample: bool
 
 
 async def contracts(visit: Visit) -> Response:
@@ -39,17 +36,15 @@ async def contracts(visit: Visit) -> Response:
     found = [one for one in visit.registry.registrations() if visit.reads(one.job.options.queue)]
     known = {one.job.job_name for one in found}
     others = sorted({state.job_name for state in states if not visit.registry.has(state.job_name)} - known)
-    return show(visit, "contracts.html", rows=[await _row(visit, one, states) for one in found], others=others)
+    return show(visit, "contracts.html", rows=[_row(one, states) for one in found], others=others)
 
 
-async def _row(visit: Visit, registration: Registration, states: list[QueueState]) -> ContractRow:
+def _row(registration: Registration, states: Sequence[QueueState]) -> ContractRow:
     job = registration.job
-    queued = sum(state.due + state.scheduled for state in states if state.job_name == job.job_name)
     versions: Counter[int] = Counter()
-    if queued:
-        query = JobQuery(status=JobStatus.PENDING, job_name=job.job_name, queues=visit.queues, limit=_SAMPLE)
-        records = await visit.recent.get(f"versions {query}", lambda: visit.store.list_jobs(query))
-        versions.update(record.spec_version for record in records)
+    for state in states:
+        if state.job_name == job.job_name:
+            versions.update(dict(state.versions))
     return ContractRow(
         name=job.job_name,
         about=job.schemas().description,
@@ -57,9 +52,8 @@ async def _row(visit: Visit, registration: Registration, states: list[QueueState
         readable=registration.versions.readable,
         stubs=registration.versions.stubs,
         state=_state(registration),
-        queued=queued,
+        queued=versions.total(),
         versions=tuple(sorted(versions.items(), reverse=True)),
-        is_sample=queued > _SAMPLE,
     )
 
 

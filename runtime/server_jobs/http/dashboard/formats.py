@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime, timedelta
 
+from ...domain.statistics import MOST_COUNTED
 from ...inspection.job_document import parsed
 
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
@@ -26,6 +27,11 @@ def compact(value: int) -> str:
         if value >= size:
             return f"{value / size:.3g}{letter}" if value / size < 1000 else f"{value // size}{letter}"
     return str(value)
+
+
+def counted(value: int, most: int = MOST_COUNTED) -> str:
+    """Return a count that ends at a bound, or a sum of such counts: `1,204`, `10,000+`."""
+    return number(value) if value < most else f"{most:,}+"
 
 
 def duration(length: timedelta | float) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from ...domain.record import PausedQueue, ScheduleRecord
-from ...domain.statistics import MinuteCounts, QueueState
+from ...domain.statistics import MOST_COUNTED, MinuteCounts, QueueState
 from .charts import Hour, hours_by_queue, start_of
 from .visit import Visit
 
@@ -28,8 +28,8 @@ class QueueRow:
 
 
 async def all_states(visit: Visit) -> Sequence[QueueState]:
-    """Return the states of all queues, whether the caller may read them or not."""
-    return await visit.recent.get("states", visit.store.queue_states)
+    """Return the states of all queues, whether the caller may read them or not, with counts up to `MOST_COUNTED`."""
+    return await visit.recent.get("states", lambda: visit.store.queue_states(most=MOST_COUNTED))
 
 
 async def queue_rows(visit: Visit) -> tuple[list[QueueRow], Sequence[QueueState], Sequence[MinuteCounts]]:

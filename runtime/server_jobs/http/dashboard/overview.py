@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from starlette.responses import Response
 
-from ...domain.record import JobQuery, JobRecord, JobStatus
-from ...domain.statistics import FailureGroup
+from ...domain.statistics import MOST_OF_GROUP
 from .attention import findings
 from .charts import hour_of
 from .numbers import queue_rows, readable_pauses, readable_schedules
@@ -17,7 +14,6 @@ from .rendering import show
 from .visit import Visit
 
 _SUMS = ("due", "scheduled", "running", "failed", "parked")
-_NEWEST = 500
 _NEVER = datetime.min.replace(tzinfo=UTC)
 
 
@@ -44,28 +40,10 @@ async def overview(visit: Visit) -> Response:
 async def failures(visit: Visit) -> Response:
     """Show the groups, the largest first."""
     queues = visit.queues
-    if queues is None:
-        groups: Sequence[FailureGroup] = await visit.recent.get("failures", visit.store.failure_groups)
-    else:
-        query = JobQuery(status=JobStatus.FAILED, queues=queues, limit=_NEWEST)
-        groups = _groups_of(await visit.store.list_jobs(query))
+    groups = await visit.recent.get(
+        f"failures {queues}", lambda: visit.store.failure_groups(queues=queues, most=MOST_OF_GROUP)
+    )
     ordered = sorted(groups, key=lambda group: (-group.count, group.failed_at or _NEVER))
-    return show(visit, "failures.html", groups=ordered, total=sum(group.count for group in groups), newest=_NEWEST)
-
-
-def _groups_of(found: Sequence[JobRecord]) -> list[FailureGroup]:
-    """Group the newest failed jobs of some queues. The groups of the store cover every queue."""
-    groups: defaultdict[tuple[str, str | None], list[JobRecord]] = defaultdict(list)
-    for record in found:
-        groups[record.job_name, record.error_class].append(record)
-    return [
-        FailureGroup(
-            job_name=name,
-            error_class=error_class,
-            count=len(records),
-            newest_id=records[0].id,
-            error=records[0].error,
-            failed_at=records[0].completed_at,
-        )
-        for (name, error_class), records in groups.items()
-    ]
+    total = sum(group.count for group in groups)
+    is_more = any(group.count >= MOST_OF_GROUP for group in groups)
+    return show(visit, "failures.html", groups=ordered, total=total, is_more=is_more, most=MOST_OF_GROUP)

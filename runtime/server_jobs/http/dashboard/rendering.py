@@ -61,6 +61,7 @@ def _environment() -> Environment:
     made.filters.update(
         number=formats.number,
         compact=formats.compact,
+        counted=formats.counted,
         duration=formats.duration,
         ago=formats.ago,
         absolute=formats.absolute,

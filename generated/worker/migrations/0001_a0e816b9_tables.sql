@@ -1,6 +1,6 @@
--- server_jobs_0001_72532dec as plain SQL. If Alembic is to take over later: alembic stamp server_jobs_0001_72532dec
+-- server_jobs_0001_a0e816b9 as plain SQL. If Alembic is to take over later: alembic stamp server_jobs_0001_a0e816b9
 -- Follows: nothing
--- Checksum: 893a1ef5887ac0cb
+-- Checksum: 9b2e06391f22e407
 
 CREATE TABLE cron_jobs (
     id TEXT NOT NULL,
@@ -127,7 +127,9 @@ CREATE TABLE jobs (
     CONSTRAINT jobs_progress_check CHECK (progress BETWEEN 0 AND 100)
 ) WITHOUT ROWID;
 
-CREATE INDEX jobs_failed ON jobs (job_name, error_class, id, queue) WHERE status = 'failed';
+CREATE INDEX jobs_cancelled ON jobs (job_name, queue, id) WHERE status = 'cancelled';
+
+CREATE INDEX jobs_failed ON jobs (job_name, queue, error_class, id) WHERE status = 'failed';
 
 CREATE INDEX jobs_lease ON jobs (worker_expires_at, fencing_token) WHERE status = 'running';
 

@@ -1,13 +1,13 @@
 """Create the tables of server-jobs.
 
-Revision ID: server_jobs_0001_72532dec
+Revision ID: server_jobs_0001_a0e816b9
 Revises: nothing
 """
 
 import sqlalchemy as sa
 from alembic import op
 
-revision = "server_jobs_0001_72532dec"
+revision = "server_jobs_0001_a0e816b9"
 down_revision = None
 branch_labels = ("server_jobs",)
 depends_on = None
@@ -157,9 +157,17 @@ def upgrade() -> None:
         postgresql_using="heap WITH (autovacuum_vacuum_scale_factor = 0.01, autovacuum_vacuum_threshold = 2000)",
     )
     op.create_index(
+        "jobs_cancelled",
+        "jobs",
+        ["job_name", "queue", "id"],
+        unique=False,
+        sqlite_where=sa.text("status = 'cancelled'"),
+        postgresql_where=sa.text("status = 'cancelled'"),
+    )
+    op.create_index(
         "jobs_failed",
         "jobs",
-        ["job_name", "error_class", "id", "queue"],
+        ["job_name", "queue", "error_class", "id"],
         unique=False,
         sqlite_where=sa.text("status = 'failed'"),
         postgresql_where=sa.text("status = 'failed'"),
@@ -278,6 +286,12 @@ def downgrade() -> None:
         table_name="jobs",
         sqlite_where=sa.text("status = 'failed'"),
         postgresql_where=sa.text("status = 'failed'"),
+    )
+    op.drop_index(
+        "jobs_cancelled",
+        table_name="jobs",
+        sqlite_where=sa.text("status = 'cancelled'"),
+        postgresql_where=sa.text("status = 'cancelled'"),
     )
     op.drop_table("jobs")
     op.drop_table("job_workers")

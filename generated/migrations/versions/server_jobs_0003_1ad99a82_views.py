@@ -1,7 +1,7 @@
 """Make the views of the jobs.
 
-Revision ID: server_jobs_0003_2ffc8271
-Revises: server_jobs_0002_3b406c7c
+Revision ID: server_jobs_0003_1ad99a82
+Revises: server_jobs_0002_21f0f1c6
 """
 # ruff: noqa: E501, RUF100
 
@@ -11,11 +11,11 @@ import warnings
 import sqlalchemy as sa
 from alembic import op
 
-revision = "server_jobs_0003_2ffc8271"
-down_revision = "server_jobs_0002_3b406c7c"
+revision = "server_jobs_0003_1ad99a82"
+down_revision = "server_jobs_0002_21f0f1c6"
 branch_labels = None
 depends_on = None
-leads_to = "fa75a767ccd7af6c812bbeac2d419f04e4ecb54e239b16c6c7a238dedfe0d5a7"
+leads_to = "111a980047d34dc126f79512fbfd8b1f809f6d3b7918c3b432768816da65f3b1"
 
 # The definition of a view, or "" for any other object of that name, and the table of an index.
 FOUND = {

@@ -1,6 +1,6 @@
--- server_jobs_0001_72532dec as plain SQL. If Alembic is to take over later: alembic stamp server_jobs_0001_72532dec
+-- server_jobs_0001_a0e816b9 as plain SQL. If Alembic is to take over later: alembic stamp server_jobs_0001_a0e816b9
 -- Follows: nothing
--- Checksum: 647ddc243a49e030
+-- Checksum: b59fdcc646250a04
 
 CREATE TABLE cron_jobs (
     id TEXT NOT NULL,
@@ -128,7 +128,9 @@ CREATE TABLE jobs (
 )
  USING heap WITH (autovacuum_vacuum_scale_factor = 0.01, autovacuum_vacuum_threshold = 2000);
 
-CREATE INDEX jobs_failed ON jobs (job_name, error_class, id, queue) WHERE status = 'failed';
+CREATE INDEX jobs_cancelled ON jobs (job_name, queue, id) WHERE status = 'cancelled';
+
+CREATE INDEX jobs_failed ON jobs (job_name, queue, error_class, id) WHERE status = 'failed';
 
 CREATE INDEX jobs_lease ON jobs (worker_expires_at, fencing_token) WHERE status = 'running';
 

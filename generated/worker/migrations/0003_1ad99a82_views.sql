@@ -1,5 +1,5 @@
--- server_jobs_0003_2ffc8271 as plain SQL. If Alembic is to take over later: alembic stamp server_jobs_0003_2ffc8271
--- Follows: server_jobs_0002_3b406c7c
+-- server_jobs_0003_1ad99a82 as plain SQL. If Alembic is to take over later: alembic stamp server_jobs_0003_1ad99a82
+-- Follows: server_jobs_0002_21f0f1c6
 -- Checksum: 28852448b17d9e3d
 
 DROP VIEW IF EXISTS send_email_jobs;

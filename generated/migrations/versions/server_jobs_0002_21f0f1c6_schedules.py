@@ -1,15 +1,15 @@
 """Store the schedules of the specs.
 
-Revision ID: server_jobs_0002_3b406c7c
-Revises: server_jobs_0001_72532dec
+Revision ID: server_jobs_0002_21f0f1c6
+Revises: server_jobs_0001_a0e816b9
 """
 
 import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql, sqlite
 
-revision = "server_jobs_0002_3b406c7c"
-down_revision = "server_jobs_0001_72532dec"
+revision = "server_jobs_0002_21f0f1c6"
+down_revision = "server_jobs_0001_a0e816b9"
 branch_labels = None
 depends_on = None
 
