@@ -1,23 +1,27 @@
-"""Each page with many jobs in a database, under a bound. Long form: 1,000,000 jobs.
+"""Each page with many jobs in a database, under a bound, from its first view on. Long form: 1,000,000 jobs.
 
-The bound is for later views: a first view may count the jobs of each queue, and the next ones reuse the counts for a
-moment. The figures show both.
+On a busy machine a page may be late, so that it gets several first views: each application counts the jobs anew.
 """
 
 from __future__ import annotations
 
+import html
 import os
+import re
 import sqlite3
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing
 from pathlib import Path
+from unittest.mock import patch
 
 import psycopg
 import pytest
+from server_jobs.domain.record import JobStatus
 from server_jobs.engine.backend import Backend
 from server_jobs.http import create_app
 from server_jobs.http.app import under_prefix
+from server_jobs.stores import pages
 
 from tests.conformance.postgres_databases import new_database
 from tests.conformance.stores import create_sqlite_file
@@ -28,6 +32,7 @@ from .site import PLACE, TOKENS, Client
 JOBS = 1_000_000 if os.environ.get("SERVER_JOBS_LONG_TESTS") else 20_000
 MOST_SECONDS = 0.3
 ROUNDS = 5
+EARLY = "0195c2a4-77a0-7cc1-a1f3-000000002000"
 
 # Of ten jobs, seven are completed, one failed, one is due for long, and one is for later. Times count back from now.
 _ROWS = """
@@ -92,19 +97,18 @@ DATABASES: dict[str, Callable[[Path], AbstractAsyncContextManager[Backend]]] = {
 }
 PATHS = (
     *("/", "/jobs", "/failures", "/queues", "/schedules", "/workers", "/contracts", "/enqueue/SendEmail"),
-    *(f"/jobs?status={status}" for status in ("pending", "running", "failed", "completed", "parked")),
+    *(f"/jobs?status={status}" for status in (*JobStatus, "parked")),
     "/jobs?job=SendEmail&queue=mail&status=failed",
+    *(f"/jobs?queue=mail&status={status}&before={EARLY}" for status in ("pending", "failed", "completed")),
+    *(
+        f"/jobs?{where}"
+        for where in ("correlation=order-77", "worker=nobody", "error=None", "job=ImportRows&queue=mail")
+    ),
+    f"/jobs?queue=mail&before={EARLY}",
     "/jobs/0195c2a4-77a0-7cc1-a1f3-000000000007",
     "/jobs/0195c2a4-77a0-7cc1-a1f3-000000000012",
     "/jobs/0195c2a4-77a0-7cc1-a1f3-000000000012/cancel",
 )
-# The store looks at every job for these.
-SCANS = (
-    "/jobs?status=cancelled",
-    "/jobs?queue=mail&before=0195c2a4-77a0-7cc1-a1f3-000000002000",
-    "/jobs?correlation=order-77",
-)
-MOST_SECONDS_OF_A_SCAN = 5.0
 
 
 @pytest.mark.parametrize("database", DATABASES)
@@ -112,24 +116,34 @@ async def test_each_page_is_fast_with_many_jobs(
     tmp_path: Path, database: str, record_property: Callable[[str, object], None]
 ) -> None:
     async with DATABASES[database](tmp_path) as backend:
-        client = Client(under_prefix(create_app(backend, TOKENS)))
-        await client.signs_in()
         first: dict[str, float] = {}
         least: dict[str, float] = {}
-        for path in (*PATHS, *SCANS):
-            for _ in range(ROUNDS):
+        for _ in range(ROUNDS):
+            client = Client(under_prefix(create_app(backend, TOKENS)))
+            await client.signs_in()
+            for path in PATHS if not least else [path for path in PATHS if least[path] >= MOST_SECONDS]:
                 began = time.perf_counter()
                 answer = await client("GET", PLACE + path)
                 taken = time.perf_counter() - began
                 assert answer.status_code == 200
                 first.setdefault(path, taken)
                 least[path] = min(taken, least.get(path, taken))
-                if least[path] < MOST_SECONDS:
-                    break
     record_property("figure", f"{JOBS:,} jobs: first views {_shown(first)}")
-    record_property("figure", f"{JOBS:,} jobs: later views {_shown(least)}")
-    bounds = dict.fromkeys(PATHS, MOST_SECONDS) | dict.fromkeys(SCANS, MOST_SECONDS_OF_A_SCAN)
-    assert {path: taken for path, taken in least.items() if taken >= bounds[path]} == {}
+    record_property("figure", f"{JOBS:,} jobs: least of them {_shown(least)}")
+    assert {path: taken for path, taken in least.items() if taken >= MOST_SECONDS} == {}
+
+
+async def test_a_page_without_a_match_leads_to_older_jobs(tmp_path: Path) -> None:
+    with patch.object(pages, "MOST_SCANNED", JOBS // 2 + 1):
+        async with on_sqlite(tmp_path) as backend:
+            client = Client(under_prefix(create_app(backend, TOKENS)))
+            await client.signs_in()
+            newest = await client("GET", f"{PLACE}/jobs?worker=nobody")
+            (path,) = re.findall(r'rel="next" href="([^"]+)"', newest.text)
+            last = await client("GET", html.unescape(path).removeprefix("http://localhost"))
+
+    assert "older jobs may" in newest.text
+    assert "No job has these values" in last.text
 
 
 def _shown(times: Mapping[str, float]) -> str:

@@ -40,7 +40,7 @@ from server_jobs.domain.record import (
     ScheduleRecord,
     Settlement,
 )
-from server_jobs.domain.search import FindStep, Found
+from server_jobs.domain.search import FindStep, Found, JobPage
 from server_jobs.domain.statistics import FailureGroup, JobCounts, MinuteCounts, QueueState
 
 from .database import SharedStore
@@ -142,6 +142,9 @@ class StoreView:
 
     async def find(self, step: FindStep) -> Found:
         return await self._ask("find", step, lambda store: store.find(step))
+
+    async def find_page(self, query: JobQuery) -> JobPage:
+        return await self._ask("find_page", query, lambda store: store.find_page(query))
 
     async def audit_log(self, query: AuditQuery) -> Sequence[AuditRecord]:
         return await self._ask("audit_log", query, lambda store: store.audit_log(query))

@@ -50,7 +50,7 @@ if TYPE_CHECKING:
         ScheduleRecord,
         Settlement,
     )
-    from .search import FindStep, Found
+    from .search import FindStep, Found, JobPage
     from .statistics import FailureGroup, JobCounts, MinuteCounts, QueueState
 
 
@@ -163,6 +163,14 @@ class JobStore(Protocol):
 
     async def find(self, step: FindStep) -> Found:
         """Return the jobs of this step that match its filter."""
+        ...
+
+    async def find_page(self, query: JobQuery) -> JobPage:
+        """Return a page of jobs, newest id first, at a cost that does not depend on the number of stored jobs.
+
+        Ignores the `ids` of the query. If the filter has one status other than completed, an index finds up to
+        `MOST_CANDIDATES` jobs with this status. Otherwise, look at up to `MOST_SCANNED` jobs, the newest first.
+        """
         ...
 
 

@@ -15,7 +15,7 @@ from decimal import Decimal
 from enum import StrEnum
 
 from ..errors import InvalidOptionError
-from .record import JobFilter, JobRecord, JobStatus
+from .record import JobFilter, JobRecord, JobStatus, JobSummary
 from .text_limits import is_storable
 
 FIND_STEP = 5000
@@ -25,6 +25,9 @@ SEARCH_STEP = 500
 LONGEST_FIND_STEP = 10_000
 MOST_CANDIDATES = 10_000
 """Most jobs that a search takes from an index. With more candidates, it scans all jobs step by step."""
+
+MOST_SCANNED = 100_000
+"""Most jobs that a page looks at, unless an index finds its jobs."""
 
 _LARGEST_EXACT = 2**53
 _NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?")
@@ -168,6 +171,17 @@ class Found:
 
     jobs: tuple[FoundJob, ...]
     after: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class JobPage:
+    """A page of jobs, newest first, and the `before` of the next page; None after the last job.
+
+    A page may have fewer jobs than its limit, or none, and a `next`.
+    """
+
+    jobs: tuple[JobSummary, ...]
+    next: str | None
 
 
 def condition_in(text: str) -> Condition:

@@ -223,7 +223,7 @@ async def enqueue(request: Request) -> Response:
 async def list_jobs(request: Request) -> Response:
     """Return a page of jobs. `next` is the `before` of the next page, or null.
 
-    With conditions, one request scans a part of the jobs. A page may then have fewer jobs, or none, and a `next`.
+    One request scans a part of the jobs. With filters, a page may have fewer jobs, or none, and a `next`.
     """
     wanted = checked(ListParameters, _parameters(request))
     return JSONResponse(await page_of(backend_of(request).store, wanted, _filter(request, wanted, Scope.READ)))
@@ -236,8 +236,8 @@ async def page_of(store: Store, wanted: ListParameters, among: JobFilter) -> dic
     if among.where:
         page, following = await search_page(store, among, wanted.before or "", limit)
     else:
-        found = await store.list_summaries(JobQuery.of(among, before=wanted.before, limit=limit + 1))
-        page, following = found[:limit], found[limit - 1].id if len(found) > limit else None
+        found = await store.find_page(JobQuery.of(among, before=wanted.before, limit=limit))
+        page, following = found.jobs, found.next
     return {"jobs": [job_summary(one) for one in page], "next": following}
 
 

@@ -193,7 +193,8 @@ def document_of(jobs: Mapping[str, JobSchemas], *, server: str) -> Schema:
 
 def _fixed_paths() -> Mapping[str, Schema]:
     job_id = {"name": "id", "in": "path", "required": True, "schema": _TEXT}
-    page = _object({"jobs": {"type": "array", "items": _ref("JobSummary")}, "next": _TEXT_OR_NULL})
+    following = {**_TEXT_OR_NULL, "description": "The `before` of the next page, also after a page that is not full."}
+    page = _object({"jobs": {"type": "array", "items": _ref("JobSummary")}, "next": following})
     outcome = _object({"outcome": {"enum": [str(Cancellation.CANCELLED), str(Cancellation.REQUESTED)]}})
     return {
         "/trigger": {

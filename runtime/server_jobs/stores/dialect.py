@@ -19,7 +19,9 @@ class Statements(Protocol):
     job of its group. `RECORD_ATTEMPTS`, `RECORD_EXPIRED`, `PRUNE_ATTEMPTS` and `DELETE_ATTEMPTS` precede `SETTLE`,
     `EXPIRE`, `PRUNE` and `DELETE`. `AUDIT_CANCEL`, `AUDIT_RETRY` and `AUDIT_DELETE` precede their moves. `{rows}`
     in `FIND` stands for the query of the rows of a step, `{scanned}` in `FIND_RANGE` for the query of their ids, and
-    `{among}` in `LIST` and `LIST_SUMMARIES` for `AMONG_IDS` or nothing.
+    `{among}` in `LIST` and `LIST_SUMMARIES` for `AMONG_IDS` or nothing. `{source}` in `PAGE` is the query of the rows
+    to filter. `OF_GROUP` joins up to `{most}` jobs of each `{group}` in `{order}`, and `LOOK_UP` joins the `{columns}`
+    of jobs to their ids in `chosen`.
 
     With `Dialect.packs_rows`, the store uses `PACKED_INSERT` with `PACKED_INSERTED`, `PACKED_CLAIMED` and
     `PACKED_COMPLETE` instead of `INSERT`, `CLAIMED` and `COMPLETE`.
@@ -27,6 +29,8 @@ class Statements(Protocol):
 
     GIVEN_NOW: str
     value: Callable[[str, str], str]
+    jobs_by: Callable[[str], str]
+    OF_QUEUES: str
     MOST_EXPIRED: int | None
     CLAIMED: str | None
     PACKED_INSERT: str | None
@@ -70,6 +74,9 @@ class Statements(Protocol):
     LIST: str
     SUMMARY: str
     LIST_SUMMARIES: str
+    PAGE: str
+    OF_GROUP: str
+    LOOK_UP: str
     ALLOW_SCAN: str | None
     COUNT: str
     COUNT_DUE: str

@@ -46,10 +46,10 @@ def filter_parameters(wanted: JobFilter) -> dict[str, Value]:
 
 NO_FILTER: Mapping[str, Value] = filter_parameters(EVERY_JOB)
 
-
-_COLUMNS = (
+FILTER_COLUMNS = (
     "job_name, status, queue, spec_version, error, error_class, correlation_id, worker_id, created_at, completed_at"
 )
+"""The columns that the condition of a filter uses."""
 
 
 def scanned(step: FindStep, source: str = "jobs") -> str:
@@ -63,7 +63,7 @@ def scanned(step: FindStep, source: str = "jobs") -> str:
 def scanned_rows(step: FindStep, source: str = "jobs") -> str:
     """Return the query of the rows that a step reads, with their documents only if a condition needs them."""
     documents = "params, result" if step.filter.where else "CAST(NULL AS text) AS params, CAST(NULL AS text) AS result"
-    columns, query = f"SELECT id, {_COLUMNS}, {documents}", scanned(step, source)
+    columns, query = f"SELECT id, {FILTER_COLUMNS}, {documents}", scanned(step, source)
     if source == "jobs":
         return query.replace("SELECT id", columns, 1)
     return f"{columns} FROM jobs WHERE id IN ({query})"

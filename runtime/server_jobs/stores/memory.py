@@ -60,7 +60,7 @@ from ..domain.record import (
     ScheduleRecord,
     Settlement,
 )
-from ..domain.search import FindStep, Found, FoundJob, matches, search_document
+from ..domain.search import FindStep, Found, FoundJob, JobPage, matches, search_document
 from ..domain.statistics import COUNT_RETENTION, Counts, FailureGroup, JobCounts, MinuteCounts, QueueState, at_most
 from ..domain.text_limits import LONGEST_NAME, check_text
 from ..errors import DuplicateJobError, JobNotFoundError, JobNotRepairableError, JobNotRetryableError
@@ -255,6 +255,11 @@ class MemoryStore:
             for one in matching
         )
         return Found(tuple(job for job in found if job), scanned[-1] if len(scanned) == step.size else None)
+
+    async def find_page(self, query: JobQuery) -> JobPage:
+        found = self._listed(query)
+        is_last = len(found) < query.limit or not self._listed(replace(query, before=found[-1].id, limit=1))
+        return JobPage(tuple(record.summary for record in found), None if is_last else found[-1].id)
 
     def _scanned(self, after: str, limit: int, *, newest_first: bool = False) -> list[str]:
         """Return the ids of one step of a scan."""

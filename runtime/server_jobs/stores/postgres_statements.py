@@ -851,6 +851,11 @@ _LISTED = f"""FROM jobs
 LIST = f"SELECT {JOB_COLUMNS} {_LISTED}"
 LIST_SUMMARIES = f"{SUMMARIES} {_LISTED}"
 
+# See `pages`. OFFSET keeps the planner from any other order of the rows.
+PAGE = f"{SUMMARIES} FROM {{source}} AS jobs WHERE {_MATCHES} ORDER BY id DESC LIMIT :page"
+OF_GROUP = "LATERAL (SELECT id FROM {jobs} WHERE {group} ORDER BY {order} LIMIT {most}) AS jobs"
+LOOK_UP = "CROSS JOIN LATERAL (SELECT {columns} FROM jobs WHERE jobs.id = chosen.id OFFSET 0) AS jobs"
+
 # The only statement that reads the whole table, in a session that avoids that otherwise.
 ALLOW_SCAN: str | None = "SELECT set_config('enable_seqscan', 'on', true)"
 COUNT = f"""

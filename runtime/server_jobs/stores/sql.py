@@ -55,7 +55,7 @@ from ..domain.record import (
     ScheduleRecord,
     Settlement,
 )
-from ..domain.search import MOST_CANDIDATES, FindStep, Found, FoundJob, search_document
+from ..domain.search import MOST_CANDIDATES, FindStep, Found, FoundJob, JobPage, search_document
 from ..domain.statistics import COUNT_RETENTION, FailureGroup, JobCounts, MinuteCounts, QueueState
 from ..domain.text_limits import LONGEST_NAME, check_text, is_storable
 from ..errors import (
@@ -69,6 +69,7 @@ from ..errors import (
 from .claims import Claims
 from .dialect import dialect_of
 from .job_filters import NO_FILTER, candidates, count_of, filter_parameters, scanned, scanned_rows
+from .pages import Pages
 from .rows import (
     EPOCH,
     attempt_of,
@@ -130,6 +131,7 @@ class SqlStore:
         self._dialect = dialect_of(database)
         self._statements = self._dialect.statements
         self._made: dict[tuple[str, bool], Statement] = {}
+        self._pages = Pages(self._statements, lambda sql, parameters: self._run(sql, **parameters))
         self._claims = Claims(database, self._call, self._waiting_call, clock)
 
     async def open(self) -> None:
@@ -427,6 +429,9 @@ class SqlStore:
                 if integer_of(found["count"]) <= MOST_CANDIDATES:
                     return await self._find(step, source, lookup)
         return await self._find(step)
+
+    async def find_page(self, query: JobQuery) -> JobPage:
+        return await self._pages.read(query)
 
     async def _find(
         self, step: FindStep, source: str = "jobs", lookup: Mapping[str, Value] = MappingProxyType({})

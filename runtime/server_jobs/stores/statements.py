@@ -751,6 +751,11 @@ SUMMARIES = f"SELECT {SUMMARY_COLUMNS}, {PARKED} AS is_parked"
 SUMMARY = f"{SUMMARIES} FROM jobs WHERE id = :id"
 LIST_SUMMARIES = f"{SUMMARIES} {_LISTED}"
 
+# See `pages`. The source has the order of the page. With another ORDER BY, SQLite would read all of it.
+PAGE = f"{SUMMARIES} FROM {{source}} AS jobs WHERE {_MATCHES} LIMIT :page"
+OF_GROUP = "{jobs} ON {group}"
+LOOK_UP = "CROSS JOIN jobs ON jobs.id = chosen.id"
+
 ALLOW_SCAN: str | None = None  # scans are not avoided here
 COUNT = f"""
 SELECT job_name, status, count(*) AS count, sum(CASE WHEN {PARKED} THEN 1 ELSE 0 END) AS parked FROM jobs

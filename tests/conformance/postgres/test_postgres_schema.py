@@ -8,7 +8,7 @@ import psycopg
 import pytest
 from server_jobs import SchemaMissingError, create_job_registry
 from server_jobs.databases.postgres.connection import positional
-from server_jobs.domain.record import JobFilter
+from server_jobs.domain.record import JobFilter, JobQuery, JobStatus
 from server_jobs.domain.search import Condition, FindStep, Part
 from server_jobs.domain.table_names import TABLES, in_schema
 from server_jobs.engine.backend import Backend
@@ -47,6 +47,7 @@ PARTS = {
     "{scanned}": scanned(STEP),
     "{rows}": scanned_rows(STEP),
     "{among}": postgres_statements.AMONG_IDS,
+    "{source}": "jobs",
 }
 
 
@@ -84,6 +85,10 @@ async def test_a_registry_says_in_which_schema_its_backends_look(url: str) -> No
     assert len(poll.claimed_jobs) == 2
     assert (await backend.execute(poll.claimed_jobs[0])).success
     assert await first.status() == "completed"
+    assert [len((await backend.store.find_page(JobQuery(status=one))).jobs) for one in (None, JobStatus.PENDING)] == [
+        2,
+        0,
+    ]
     await backend.shutdown()
 
     elsewhere = Backend(database=url, job_registry=create_job_registry().register(echoed))

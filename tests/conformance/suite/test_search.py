@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from datetime import timedelta
+from unittest.mock import patch
 
 import pytest
 from server_jobs.domain.audit import AuditQuery
@@ -28,6 +29,7 @@ from server_jobs.domain.record import (
 )
 from server_jobs.domain.search import FindStep, condition_in
 from server_jobs.errors import InvalidOptionError
+from server_jobs.stores import pages
 from server_jobs.testing import FakeClock
 from server_jobs.testing.conformance.examples import (
     MILLISECOND,
@@ -60,6 +62,17 @@ async def fail(store: Store, new: NewJob, *, error: str = "boom", error_class: s
     """Insert a job, and fail it for good."""
     claim = await insert_and_claim(store, new)
     await store.settle([Failed(claim.id, claim.token, error, None, ended=Ended(Outcome.FAILED, error_class))])
+
+
+async def paged(store: Store, wanted: JobFilter) -> list[str]:
+    """Return the jobs of all pages, two to a page."""
+    page = await store.find_page(JobQuery.of(wanted, limit=2))
+    seen = [one.id for one in page.jobs]
+    while page.next is not None:
+        page = await store.find_page(JobQuery.of(wanted, limit=2, before=page.next))
+        assert len(page.jobs) <= 2
+        seen += [one.id for one in page.jobs]
+    return seen
 
 
 async def claim_as(store: Store, job_id: str, worker_id: str) -> None:
@@ -100,6 +113,31 @@ async def test_a_filter_compares_each_column(store: Store, clock: FakeClock) -> 
         assert await found(store, wanted) == list(expected), wanted
         assert await found(store, wanted, newest_first=True) == list(reversed(expected)), wanted
         assert ids(await store.list_jobs(JobQuery.of(wanted))) == list(reversed(expected)), wanted
+        assert await paged(store, wanted) == list(reversed(expected)), wanted
+
+
+async def test_pages_of_a_bounded_cost_have_each_job_once(store: Store, clock: FakeClock) -> None:
+    await store.insert(
+        [job(name, "SendEmail" if name in "ace" else "ImportCsv", correlation_id="x") for name in "abcdef"]
+    )
+    await store.insert([job(name, concurrency_key="", rate_key="") for name in "gh"])
+    await store.cancel_many(["b", "c", "d", "h"])
+    cases = {
+        JobFilter(): "hgfedcba",
+        JobFilter(status=JobStatus.CANCELLED): "hdcb",
+        JobFilter(status=JobStatus.CANCELLED, job_name="ImportCsv"): "db",
+        JobFilter(status=JobStatus.PENDING): "gfea",
+        JobFilter(status=JobStatus.COMPLETED): "",
+        JobFilter(correlation_id="x", job_name="ImportCsv"): "fdb",
+    }
+
+    for candidates, scanned in ((4, 2), (1, 3), (0, 1)):
+        with patch.object(pages, "MOST_CANDIDATES", candidates), patch.object(pages, "MOST_SCANNED", scanned):
+            for wanted, expected in cases.items():
+                assert await paged(store, wanted) == list(expected), (wanted, candidates, scanned)
+    first = await store.find_page(JobQuery(limit=8))
+    assert (len(first.jobs), first.next) == (8, None)
+    assert first.jobs == tuple(await store.list_summaries(JobQuery()))
 
 
 async def test_the_age_counts_from_the_end_or_else_from_the_creation(store: Store, clock: FakeClock) -> None:

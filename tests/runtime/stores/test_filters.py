@@ -131,6 +131,7 @@ def test_a_filter_finds_the_same_jobs_as_in_memory(
         query = JobQuery.of(wanted, limit=limit)
         listed = [one.id for one in runner.run(store.list_jobs(query))]
         assert listed == [one.id for one in runner.run(memory.list_jobs(query))]
+        assert [one.id for one in runner.run(store.find_page(query)).jobs] == listed
 
 
 @given(wanted=filters.filter(lambda wanted: not wanted.where))

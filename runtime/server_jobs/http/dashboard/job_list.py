@@ -89,7 +89,7 @@ async def job_list(visit: Visit) -> Response:
     jobs: Sequence[JobSummary] = ()
     following, problem = None, ""
     try:
-        jobs, following = await _page(visit, filters, before, states)
+        jobs, following = await _page(visit, filters, before)
     except (InvalidOptionError, RefusedError) as error:
         problem = str(error)
     return show(
@@ -107,19 +107,15 @@ async def job_list(visit: Visit) -> Response:
     )
 
 
-async def _page(
-    visit: Visit, filters: Filters, before: str, states: Sequence[QueueState]
-) -> tuple[Sequence[JobSummary], str | None]:
+async def _page(visit: Visit, filters: Filters, before: str) -> tuple[Sequence[JobSummary], str | None]:
     """Return a page of jobs, and the place of the next page, or None."""
     among = filters.wanted(visit, Scope.READ)
     if not is_storable(before):
         raise InvalidOptionError("the page begins after no job")
     if among.where:
         return await search_page(visit.store, among, before, PAGE)
-    if not _may_exist(filters, states):
-        return (), None
-    found = await visit.store.list_summaries(JobQuery.of(among, before=before or None, limit=PAGE + 1))
-    return found[:PAGE], found[PAGE - 1].id if len(found) > PAGE else None
+    found = await visit.store.find_page(JobQuery.of(among, before=before or None, limit=PAGE))
+    return found.jobs, found.next
 
 
 async def _searched(visit: Visit, wanted: str) -> Response | None:
@@ -142,18 +138,6 @@ def _tabs(states: Sequence[QueueState]) -> list[tuple[str, str, int | None]]:
         ("completed", "Completed", None),
         ("cancelled", "Cancelled", None),
     ]
-
-
-def _may_exist(filters: Filters, states: Sequence[QueueState]) -> bool:
-    """Whether jobs may fit. A search for something that is in no index would look at every job."""
-    of_queue = [one for one in states if filters.queue in ("", one.queue) and filters.job in ("", one.job_name)]
-    counts = {
-        "pending": sum(state.due + state.scheduled for state in of_queue),
-        "running": sum(state.running for state in of_queue),
-        "failed": sum(state.failed for state in of_queue),
-        "parked": sum(state.parked for state in of_queue),
-    }
-    return counts.get(filters.status, 1) > 0
 
 
 def _known_names(visit: Visit) -> set[str]:
