@@ -61,10 +61,10 @@ def visitor(
         context = await browser.new_context(**options)
         return Visitor(await context.new_page(), server.origin)
 
-    async def leave() -> None:
-        await visitor.page.context.close()
+    async def leave(somebody: Visitor) -> None:
+        await somebody.page.context.close()
 
-    visitor = runner.run(come())
-    yield visitor
-    runner.run(leave())
-    assert visitor.problems == []
+    somebody = runner.run(come())
+    yield somebody
+    runner.run(leave(somebody))
+    assert somebody.problems == []
