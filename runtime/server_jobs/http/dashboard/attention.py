@@ -47,12 +47,13 @@ async def findings(
 
     `workers` None: it may not see them. `counts` has the last hour.
     """
+    works = workers is None or any(worker.is_alive for worker in workers)
     found = [
         *_missing_workers(states, workers),
         *await _dead_workers(visit, workers or ()),
         *_parked(visit, states),
         *_paused(visit, states, paused),
-        *await _slow_queues(visit, states, paused),
+        *(await _slow_queues(visit, states, paused) if works else ()),  # otherwise the first line has the reason
         *_schedules(visit, schedules),
         *_failing(visit, counts),
     ]
@@ -150,7 +151,7 @@ async def _slow_queue(visit: Visit, queue: str, since: datetime, job_id: str) ->
         return finding
     if job.status is not JobStatus.PENDING:
         return finding
-    detail = f"{job.job_name} waits because {reason.text}." + (f" {reason.advice}" if reason.advice else "")
+    detail = f"{job.job_name} waits because {reason.text}" + (f"; {reason.advice}" if reason.advice else "")
     return replace(finding, detail=detail, link="Why it waits", href=visit.url("jobs", job.id))
 
 
