@@ -190,6 +190,7 @@ async def test_numbers_have_all_jobs_and_the_job_that_waits_longest(here: Situat
     here.clock.advance(timedelta(minutes=2))
     for number in range(300):
         here.add(f"newer {number}", "Digest")
+    await here.report("0195-alive", 812)
     client = Client(under_prefix(create_app(here.backend, TOKENS)))
     await client.signs_in()
 

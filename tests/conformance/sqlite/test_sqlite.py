@@ -11,7 +11,7 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack, asynccontextmanager, closing
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -159,6 +159,10 @@ async def test_a_moment_that_only_the_database_knows_stops_no_worker(
         "max_attempts = 9e999",
         "priority = 'high'",
         "priority = x'ff'",
+        "scheduled_for = -1e300",
+        "scheduled_for = -9e999",
+        "scheduled_for = -62135596800001",
+        "scheduled_for = 0.5",
     ],
 )
 async def test_odd_values_of_another_program_keep_no_job_from_being_claimed_and_completed(
@@ -178,7 +182,7 @@ async def test_odd_values_of_another_program_keep_no_job_from_being_claimed_and_
 
         assert len(claims) == 2
         assert "other" in ids(claims)
-        assert all(isinstance(value, str | int | None) for claim in claims for value in claim)
+        assert all(isinstance(value, str | int | datetime | None) for claim in claims for value in claim)
         answers = dict(zip(ids(claims), await store.settle([completed(claim) for claim in claims]), strict=True))
         assert answers["other"] is JobStatus.COMPLETED
         assert (await read(store, "other")).status is JobStatus.COMPLETED
