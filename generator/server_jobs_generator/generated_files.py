@@ -10,7 +10,15 @@ from itertools import chain
 from server_jobs.project import Project
 
 from .build_cache import BuildCache
-from .contracts.job_history import VersionStep, hashes_of, steps_of, with_lasting_redactions
+from .contracts.contract import Contract
+from .contracts.job_history import (
+    VersionStep,
+    before_last_change,
+    hashes_of,
+    last_change,
+    steps_of,
+    with_lasting_redactions,
+)
 from .contracts.lock_file import Lock
 from .files.generated_file import File, KeptFile
 from .files.manifest import Manifest
@@ -23,6 +31,7 @@ from .render.job_files import earlier_files, earlier_specs, job_files
 from .render.worker_files import worker_files
 
 _NO_STEPS: Mapping[str, Sequence[VersionStep]] = {}
+_NO_CHANGES: Mapping[str, Sequence[str]] = {}
 _ATTRIBUTES = """\
 # The order of lines does not matter: a merge keeps the lines of both branches, and the next run sorts them.
 manifest.json merge=union
@@ -38,20 +47,31 @@ class GeneratedFiles:
 
 
 def generated_files(
-    project: Project, specs: Sequence[JobSpec], lock: Lock, manifest: Manifest, cache: BuildCache
+    project: Project,
+    specs: Sequence[JobSpec],
+    contracts: Mapping[str, Contract],
+    lock: Lock,
+    manifest: Manifest,
+    cache: BuildCache,
 ) -> GeneratedFiles:
-    """Render the changed jobs, and keep the files of all others.
+    """Render the changed jobs, and keep the files of all others. `contracts` are those of the specs.
 
     Raises `ProjectError` if the existing revisions cannot run.
     """
     jobs = [with_lasting_redactions(job, lock) for job in specs]
     steps = {job.class_name: steps_of(job, lock) for job in jobs}
-    added = hashes_of(jobs, steps)
+    before = {name: before_last_change(lock.jobs.get(name), now) for name, now in contracts.items()}
+    added = hashes_of(jobs, steps, before)
     kept = cache.kept(project, added)
     changed = [job for job in jobs if job.class_name not in kept]
+    changes = {
+        job.class_name: last_change(job, old, contracts[job.class_name])
+        for job in changed
+        if (old := before[job.class_name]) is not None
+    }
     models = render_all_models([*changed, *earlier_specs(changed, steps)], PropertyTypes(cache.answers))
     made = [
-        *render_files(project, jobs, steps, kept, models[: len(changed)]),
+        *render_files(project, jobs, steps, kept, models[: len(changed)], changes),
         *earlier_files(project, changed, steps, models[len(changed) :]),
         *migration_files(project, jobs, manifest),
     ]
@@ -64,11 +84,13 @@ def render_files(
     steps: Mapping[str, Sequence[VersionStep]] = _NO_STEPS,
     kept: Container[str] = (),
     models: Sequence[str] | None = None,
+    changes: Mapping[str, Sequence[str]] = _NO_CHANGES,
 ) -> list[File]:
     """Return every file except migrations, and except files that depend only on one of the `kept` jobs (class names).
 
     The order of `jobs` does not matter. `steps` are the steps between versions of each job with several, by class name.
     `models` are rendered modules of the jobs that are not kept, in the order of their class names, if there are any.
+    `changes` has the last change of each job that changed.
     """
     ordered = sorted(jobs, key=lambda job: job.class_name)
     changed = [job for job in ordered if job.class_name not in kept]
@@ -77,7 +99,7 @@ def render_files(
     return [
         File(f"{project.output}/__init__.py", package_module("Generated from the specs.")),
         File(f"{project.output}/.gitattributes", f"{header()}\n\n{_ATTRIBUTES}"),
-        *job_files(project, ordered, changed, steps, models),
+        *job_files(project, ordered, changed, steps, models, changes),
         *worker_files(project),
         # A copy in the project, where an editor finds it wherever the package is installed.
         File(f"{project.output}/spec.schema.json", schema),

@@ -8,6 +8,7 @@ from server_jobs.project import Project
 
 from .build_cache import read_build_cache
 from .comparison import compare_files
+from .contracts.contract import contracts_of
 from .contracts.review import compare_contracts
 from .files.cache_folder import hash_of_specs
 from .generated_files import generated_files
@@ -38,7 +39,8 @@ def make_plan(
     last = read_last_run(project, specs.jobs, relocked, forgotten)
     if last.problems:
         return Plan(problems=tuple(sorted(last.problems)))
-    generated = generated_files(project, specs.jobs, last.lock, last.manifest, cache)
+    promised = contracts_of(specs.jobs)
+    generated = generated_files(project, specs.jobs, promised, last.lock, last.manifest, cache)
     cache.store(project, generated.added, generated.files)
-    contracts = compare_contracts(project, last.lock, specs, found, against)
+    contracts = compare_contracts(project, last.lock, specs, promised, found, against)
     return compare_files(project, generated.files, last, contracts, hash_before)

@@ -61,6 +61,8 @@ class JobDefinition(Generic[P, R, D]):
     """
     indexed_columns: ClassVar[tuple[IndexedColumn, ...]] = ()
     """Columns of the job's view that speed up a search for jobs with a value."""
+    last_change: ClassVar[tuple[str, ...]] = ()
+    """How params and result differ from those before the last change of the spec, a line for each place, for people."""
     handler: ClassVar[AnyHandler | None] = None
     backend: ClassVar[JobBackend | None] = None
     _pinned: ClassVar[bool] = False

@@ -177,12 +177,17 @@ async def test_more_jobs_than_a_page_holds_are_read_page_by_page(here: Situation
     assert visitor.path == "/jobs?queue=mail"
 
 
-async def test_contracts_show_the_versions_that_wait(here: Situation, visitor: Visitor) -> None:
+async def test_contracts_show_the_versions_that_wait_and_the_last_change(
+    here: Situation, visitor: Visitor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = here.backend.registry.find("SendEmail").job
+    monkeypatch.setattr(job, "last_change", ("params/to: maxItems was 20, and is 50 now",))
     await visitor.comes("/contracts")
 
     rows = await visitor.page.locator("tbody tr").all_inner_texts()
     assert [row.split()[0] for row in rows] == ["SendEmail", "ImportRows", "Digest"]
     assert "v1: 6" in rows[0]
+    assert "params/to: maxItems was 20, and is 50 now" in rows[0]
 
 
 async def test_numbers_have_all_jobs_and_the_job_that_waits_longest(here: Situation) -> None:

@@ -5,22 +5,26 @@ comes, so that upcasters written by users stay valid."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from pydantic import JsonValue
-from server_jobs.contract.values import canonical, fingerprint
+from server_jobs.contract.values import canonical, fingerprint, pointer_to
 from server_jobs.domain.options import JobOptions
 from server_jobs.errors import InvalidOptionError
 
 from ..ir.spec import JobSpec
 from ..problems.problem import SpecProblem, listed, shown
 from ..problems.rules import NAME_TAKEN
+from .compare.compare_schemas import compare
 from .compare.node import Node, leads_somewhere
 from .contract import Contract, Status, canonical_schema, contracts_of
 from .lock_file import Lock, LockedJob
 
+_MARK = re.compile(r" \(change [0-9a-f]{8}\)$")
+_MOST_CHANGES = 5
 _NO_RESULT: Mapping[str, JsonValue] = {"type": "object", "additionalProperties": False, "properties": {}}
 
 
@@ -248,16 +252,38 @@ def steps_of(job: JobSpec, lock: Lock) -> tuple[VersionStep, ...]:
     return tuple(VersionStep(before, after) for before, after in pairwise(versions))
 
 
-def hashes_of(jobs: Iterable[JobSpec], steps: Mapping[str, Sequence[VersionStep]]) -> dict[str, str]:
-    """Return a hash for each job, by class name, of its earlier versions and lasting redactions from the lock.
+def before_last_change(locked: LockedJob | None, now: Contract) -> Contract | None:
+    """Return the newest contract with other schemas than the current one; None if the schemas never changed."""
+    revisions = [one for _, each in sorted(locked.versions.items()) for one in each] if locked else []
+    return next((one for one in reversed(revisions) if not one.has_schemas_of(now)), None)
 
-    `steps` has the steps of each job. Jobs with neither are left out.
+
+def last_change(job: JobSpec, before: Contract, now: Contract) -> tuple[str, ...]:
+    """Return a line for each difference between the two contracts, with its place: `params/user/name: …`."""
+    found = [
+        f"{part}{pointer_to([step for step in change.new if step != 'properties'])}: {_MARK.sub('', change.message)}"
+        for part, old, new in (("params", before.params, now.params), ("result", before.result, now.result))
+        for change in compare(old, new, job.reserved)
+    ]
+    more = len(found) - _MOST_CHANGES
+    return (*found[:_MOST_CHANGES], *([f"and {more} more"] if more > 0 else ()))
+
+
+def hashes_of(
+    jobs: Iterable[JobSpec],
+    steps: Mapping[str, Sequence[VersionStep]],
+    before: Mapping[str, Contract | None],
+) -> dict[str, str]:
+    """Return a hash for each job, by class name, of its parts that only the lock has.
+
+    These are earlier versions, lasting redactions, and the contract before the last change. `steps` and `before` have
+    them for each job. Jobs without any are left out.
     """
     facts = {job.class_name: ([_facts(step.before) for step in steps[job.class_name]], job) for job in jobs}
     return {
-        name: fingerprint([versions, list(job.options.redact)])
+        name: fingerprint([versions, list(job.options.redact), None if (old := before[name]) is None else old.schemas])
         for name, (versions, job) in facts.items()
-        if versions or job.options.redact
+        if versions or job.options.redact or before[name]
     }
 
 

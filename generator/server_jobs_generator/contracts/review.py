@@ -43,14 +43,19 @@ class Compared:
 
 
 def compare_contracts(
-    project: Project, released: Lock, specs: Specs, files: Sequence[SpecFile | SpecProblem], against: str | None
+    project: Project,
+    released: Lock,
+    specs: Specs,
+    promised: Mapping[str, Contract],
+    files: Sequence[SpecFile | SpecProblem],
+    against: str | None,
 ) -> Compared:
     """Compare the specs with the released contracts, and with a revision of git if `against` names one.
 
-    `files` are the spec files. Raises `ProjectError` if the revision cannot be read.
+    `promised` are the contracts of the specs, and `files` the spec files. Raises `ProjectError` if the revision cannot
+    be read.
     """
     since = SinceRevision() if against is None else compare_with_revision(project, against, specs.jobs, released)
-    promised = contracts_of(specs.jobs)
     findings = review(
         project, released, specs.jobs, others=since.findings, promised=promised, files=files, needs=specs.needs
     )

@@ -67,11 +67,13 @@ def job_files(
     changed: Sequence[JobSpec],
     steps: Mapping[str, Sequence[VersionStep]],
     models: Sequence[str],
+    changes: Mapping[str, Sequence[str]],
 ) -> list[File]:
     """Return the files of all jobs together, and the files of each of the `changed` jobs.
 
     `jobs` are sorted by class name. `steps` are the steps between versions of each job with several, by class name.
-    `models` are the modules with the models of the changed jobs.
+    `models` are the modules with the models of the changed jobs. `changes` are lines about the last change of each of
+    them that has one.
     """
     about_models = "The params and results of every job, as Pydantic models; one module for each job."
     about_handlers = (
@@ -84,7 +86,7 @@ def job_files(
             for job, text in zip(changed, models, strict=True)
         ),
         _jobs_index(project, jobs),
-        *(_job(project, job) for job in changed),
+        *(_job(project, job, changes.get(job.class_name, ())) for job in changed),
         File(f"{project.handlers}/__init__.py", f"{docstring(f'{about_handlers} freely.')}\n", Ownership.ONCE),
         *(_handler(project, job) for job in changed),
         _registry(project, jobs, steps),
@@ -116,7 +118,7 @@ def _job_modules(jobs: Sequence[JobSpec]) -> Code:
     return assignment("__getattr__", replace(group, packed=False), 4)
 
 
-def _job(project: Project, job: JobSpec) -> File:
+def _job(project: Project, job: JobSpec, changes: Sequence[str]) -> File:
     types = [Code(f"{job.class_name}{suffix}") for suffix in ("Params", "Result", "ParamsDict")]
     base = Group(f"{_base_of(job)}[", tuple(("", each) for each in types), "]", packed=True)
     return owned_file(
@@ -127,7 +129,12 @@ def _job(project: Project, job: JobSpec) -> File:
         imports=_job_imports(job, f"..models.{job.spec_name}", types, ["JobSchemas"] if _has_schemas(project) else []),
         class_line=lay_out(Group(f"class {name(job.class_name)}(", (("", base),), ")", packed=True), 0, 0, ":"),
         docstring=docstring(job.description or f"The job of {job.path}.", 4),
-        attributes=[*attributes(job), *_schema_line(project, "database_schema = "), *_registry_line(project)],
+        attributes=[
+            *attributes(job),
+            *([assignment("last_change", tuple_of([Text(one) for one in changes]), 4)] if changes else []),
+            *_schema_line(project, "database_schema = "),
+            *_registry_line(project),
+        ],
         has_schemas=_has_schemas(project),
     )
 

@@ -204,3 +204,34 @@ def _python(project: TemporaryProject, code: str) -> str:
     done = subprocess.run(command, cwd=project.root, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
+
+
+def test_a_job_class_has_its_last_change_until_the_next_one(tmp_path: Path) -> None:
+    first = greet(1, {**V1, "title": {"type": "string", "maxLength": 20}})
+    second = greet(2, {**V1, "title": {"type": "string", "maxLength": 30}})
+    project = make_project(tmp_path / "project", {"greet": first})
+    module = project.path("generated/jobs/greet.py")
+    project.generate()
+    assert "last_change" not in module.read_text(encoding="utf-8")
+
+    project.write_spec("greet", second)
+    project.generate()
+    line = 'last_change = ("params/title: maxLength was 20, and is 30 now",)'
+    assert line in module.read_text(encoding="utf-8")
+
+    project.write_spec("greet", {**second, "description": "Documentation is no change."})
+    project.generate()
+    text = module.read_text(encoding="utf-8")
+    assert line in text
+    assert "Documentation is no change." in text
+
+
+def test_a_last_change_of_many_places_is_short(tmp_path: Path) -> None:
+    project = make_project(tmp_path / "project", {"greet": greet(1, V1)})
+    project.generate()
+    project.write_spec("greet", greet(2, {**V1, **{f"field{number}": {"type": "string"} for number in range(8)}}))
+    project.generate()
+
+    text = project.path("generated/jobs/greet.py").read_text(encoding="utf-8")
+    assert text.count('"params/field') + text.count("'params/field") == 5
+    assert '"and 3 more"' in text

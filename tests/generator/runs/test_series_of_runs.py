@@ -157,7 +157,7 @@ def test_without_checking_earlier_versions_a_forgotten_file_stays(
     project.generate()
     project.write_spec("mail", spec_of("Mail", TEXT, version=3))
     project.generate()
-    monkeypatch.setattr(generated_files, "hashes_of", lambda jobs, steps: {})
+    monkeypatch.setattr(generated_files, "hashes_of", lambda jobs, steps, before: {})
     project.path(".server-jobs-cache/clean").unlink()
     project.generate()
     project.generate("--forget", "Mail:1")

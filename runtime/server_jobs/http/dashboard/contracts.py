@@ -18,7 +18,10 @@ from .visit import Visit
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ContractRow:
-    """A job: `queued` counts its pending jobs, and `versions` has them by version, the newest first."""
+    """A job: `queued` counts its pending jobs, and `versions` has them by version, the newest first.
+
+    `last_change` has a line for each difference between the params and results of the spec and of its last release.
+    """
 
     name: str
     about: str
@@ -28,6 +31,7 @@ class ContractRow:
     state: str
     queued: int
     versions: tuple[tuple[int, int], ...]
+    last_change: tuple[str, ...]
 
 
 async def contracts(visit: Visit) -> Response:
@@ -54,6 +58,7 @@ def _row(registration: Registration, states: Sequence[QueueState]) -> ContractRo
         state=_state(registration),
         queued=versions.total(),
         versions=tuple(sorted(versions.items(), reverse=True)),
+        last_change=job.last_change,
     )
 
 
