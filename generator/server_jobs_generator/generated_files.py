@@ -54,7 +54,7 @@ def generated_files(
     manifest: Manifest,
     cache: BuildCache,
 ) -> GeneratedFiles:
-    """Render the changed jobs, and keep the files of all others. `contracts` are those of the specs.
+    """Render the changed jobs, and keep the files of all others. `contracts` has the contract of each spec.
 
     Raises `ProjectError` if the existing revisions cannot run.
     """

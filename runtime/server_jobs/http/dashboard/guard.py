@@ -32,7 +32,7 @@ CSRF_FIELD = "csrf"
 _PAUSE = 2.0
 _CONTENT = re.compile(r"<main.*</main>", re.DOTALL)
 _CLOCK = re.compile(r' data-now="[^"]*"|(?<=>)[^<]*(?=</time>)')
-"""What differs between two pages at different times. The script writes relative times itself."""
+"""The parts of a page that change with the time alone. The script writes relative times itself."""
 
 _FORM = "application/x-www-form-urlencoded"
 _MOST_FIELDS = 2000
