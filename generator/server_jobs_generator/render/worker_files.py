@@ -93,12 +93,12 @@ def engine_package(project_root: Path, worker: Path) -> EnginePackage:
     origin = _origin()
     url, folder = str(origin.get("url", "")), origin.get("dir_info")
     if isinstance(folder, dict):
-        return EnginePackage(f"{NAME}[http]", _path(url, project_root, worker))
+        return EnginePackage(f"{NAME}[dashboard]", _path(url, project_root, worker))
     digest = _content_digest(_modules())
     archive = origin.get("archive_info")
     if isinstance(archive, dict):
-        return EnginePackage(f"{NAME}[http] @ {url}{_fragment(archive)}", digest=digest)
-    return EnginePackage(f"{NAME}[http]=={__version__}", digest=digest)
+        return EnginePackage(f"{NAME}[dashboard] @ {url}{_fragment(archive)}", digest=digest)
+    return EnginePackage(f"{NAME}[dashboard]=={__version__}", digest=digest)
 
 
 def _content_digest(folder: Path) -> str:

@@ -218,7 +218,7 @@ def generated_patterns() -> Sequence[str]:
 def _engine_files() -> Sequence[str]:
     """Return the files that the Worker itself needs, sorted; the search goes through all installed packages."""
     found = {*_NOT_HERE}
-    for module in (ENGINE.replace("-", "_"), *_needed_modules(f"{ENGINE}[http]")):
+    for module in (ENGINE.replace("-", "_"), *_needed_modules(f"{ENGINE}[dashboard]")):
         spec = find_spec(module)
         folders = [Path(folder) for folder in (spec and spec.submodule_search_locations) or ()]
         found |= {f"{module}/{file.relative_to(one).as_posix()}" for one in folders for file in one.rglob("*.py")}
@@ -261,8 +261,8 @@ def is_on_turso(settings: Settings) -> bool:
 def _packages(settings: Settings, listed: Sequence[str]) -> Iterator[CodeFinding]:
     """Check the requirements of the engine."""
     path, package, pin = f"{settings.worker}/pyproject.toml", rules.WORKER_PACKAGE, rules.WORKER_PIN
-    if not any(parsed(one)[1] & {"http", "serve"} for one in listed):
-        yield package.found(path, f"dependencies have no {ENGINE}[http]: {package.why}")
+    if not any(parsed(one)[1] & {"http", "dashboard", "serve"} for one in listed):
+        yield package.found(path, f"dependencies have no {ENGINE}[dashboard]: {package.why}")
     elif not (all(map(_PINNED.search, listed)) or any(parsed(one)[0] == ENGINE for one in settings.sources)):
         yield pin.found(path, f"dependencies do not say which {ENGINE} is meant: {pin.why}")
 

@@ -68,9 +68,12 @@ WRANGLER_DATABASE = Rule(
     "wrangler-database", FAIL, "the jobs are in D1, or in Turso", 'bind one as "DB", or set TURSO_DATABASE_URL'
 )
 WRANGLER_SECRET = Rule("wrangler-secret", FAIL, "the repository shows it", "use npx wrangler secret put instead")
-WORKER_PACKAGE = Rule("worker-package", FAIL, "the Worker imports it", 'add "server-jobs[http]" there')
+WORKER_PACKAGE = Rule("worker-package", FAIL, "the Worker imports it", 'add "server-jobs[dashboard]" there')
 WORKER_PIN = Rule(
-    "worker-pin", FAIL, "another may run in the Worker", f'write "server-jobs[http]=={__version__}" there, or its URL'
+    "worker-pin",
+    FAIL,
+    "another may run in the Worker",
+    f'write "server-jobs[dashboard]=={__version__}" there, or its URL',
 )
 SYNTAX = Rule("syntax", FAIL, "is not valid Python", "fix it: nothing in this file was checked")
 UNREADABLE = Rule("unreadable", FAIL, "cannot be read", "fix it: nothing in this file was checked")

@@ -189,7 +189,8 @@ class CronHandler:
             )
         except InvalidOptionError as error:
             return under_prefix(application(self._open, partial(_no_tokens, error), HttpOptions()))
-        return under_prefix(application(self._open, _tokens, options, self._run_at_once))
+        # A live page would read the database every two seconds, on the queries of one invocation.
+        return under_prefix(application(self._open, _tokens, options, self._run_at_once, has_live_pages=False))
 
     @asynccontextmanager
     async def _open(self, scope: MutableMapping[str, Any]) -> AsyncIterator[Backend]:
@@ -307,6 +308,7 @@ def _tokens(scope: MutableMapping[str, Any]) -> Tokens:
     """Return the tokens of the Worker's secrets. Without valid ones, return none and log the reason."""
     from ..security.tokens import Tokens
 
+    key_secret.give(text_in(scope["env"], KEY_SECRET_VARIABLE))  # it also signs the cookies of the dashboard
     names = (TOKEN_VARIABLE, PREVIOUS_TOKEN_VARIABLE, NAMED_TOKENS_VARIABLE)
     try:
         return Tokens.from_environment({name: text for name in names if (text := text_in(scope["env"], name))})

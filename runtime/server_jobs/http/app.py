@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
 
@@ -98,14 +98,7 @@ def create_app(
     """
     known = Tokens.from_environment() if tokens is None else tokens
     chosen, open_backend = options or HttpOptions(), partial(_opened, backend)
-    dashboard = Middleware(
-        WithDashboard,
-        open_backend=open_backend,
-        tokens_of=lambda _scope: known,
-        options=chosen,
-        access=dashboard_access,
-    )
-    return application(open_backend, lambda _scope: known, chosen, stopping=stopping, before=[dashboard])
+    return application(open_backend, lambda _scope: known, chosen, stopping=stopping, dashboard_access=dashboard_access)
 
 
 def application(
@@ -114,14 +107,23 @@ def application(
     options: HttpOptions,
     enqueued: Enqueued | None = None,
     stopping: Stopping | None = None,
-    before: Sequence[Middleware] = (),
+    dashboard_access: DashboardAccess | None = None,
+    has_live_pages: bool = True,
 ) -> Starlette:
     """Like `create_app`, for hosts that provide backend and tokens per request, and a callback for stored jobs.
 
-    Requests pass through `before`, then through the gate. Without the dashboard, which a Worker has no room for.
+    Without `has_live_pages`, an open page of the dashboard does not follow changes.
     """
+    dashboard = Middleware(
+        WithDashboard,
+        open_backend=open_backend,
+        tokens_of=tokens_of,
+        options=options,
+        access=dashboard_access,
+        is_live=has_live_pages,
+    )
     gate = Middleware(Gate, open_backend=open_backend, tokens_of=tokens_of, options=options)
-    app = Starlette(routes=ROUTES, middleware=[*before, gate], exception_handlers={HTTPException: http_exception})
+    app = Starlette(routes=ROUTES, middleware=[dashboard, gate], exception_handlers={HTTPException: http_exception})
     app.router.redirect_slashes = False
     app.state.options = options
     app.state.enqueued = enqueued or _ignore

@@ -87,7 +87,7 @@ def rules_of_handler(root: Path, text: str) -> set[str]:
         "handlers/job.py": f"{text}\n",
         "shared/words.py": "",
         "generated/worker/wrangler.jsonc": plain_template("wrangler.jsonc"),
-        "generated/worker/pyproject.toml": f'[project]\ndependencies = ["server-jobs[http]=={__version__}"]\n',
+        "generated/worker/pyproject.toml": f'[project]\ndependencies = ["server-jobs[dashboard]=={__version__}"]\n',
     }
     for name, content in files.items():
         (root / name).parent.mkdir(parents=True, exist_ok=True)
@@ -101,7 +101,7 @@ def worker(tmp_path_factory: pytest.TempPathFactory) -> Path:
     project.generate()
     # As a wheel from an index is named, not as the folder of this repository.
     settings = project.read("generated/worker/pyproject.toml").partition("[tool.uv.sources]")[0]
-    pinned = settings.replace('"server-jobs[http]"', f'"server-jobs[http]=={__version__}"')
+    pinned = settings.replace('"server-jobs[dashboard]"', f'"server-jobs[dashboard]=={__version__}"')
     project.path("generated/worker/pyproject.toml").write_text(pinned, encoding="utf-8")
     return project.root
 

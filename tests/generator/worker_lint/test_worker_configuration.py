@@ -67,10 +67,10 @@ LACKS = [
     (WRANGLER, '"binding": "DB"', '"binding": "JOBS"', "wrangler-database", "fail"),
     (WRANGLER, '"name": "jobs",', '"name": "jobs", "name": "jobs",', "unreadable", "fail"),
     (WRANGLER, "// The Worker's", "# The Worker's", "unreadable", "fail"),
-    (PYPROJECT, '"server-jobs[http]"', '"server-jobs"', "worker-package", "fail"),
-    (PYPROJECT, '["server-jobs[http]"]', "[]", "worker-package", "fail"),
-    (PYPROJECT, '["server-jobs[http]"]', '"server-jobs[http]"', "worker-package", "fail"),
-    (PYPROJECT, '"server-jobs[http]"', '"server-jobs[http]", "requests"', "excluded-part", "warn"),
+    (PYPROJECT, '"server-jobs[dashboard]"', '"server-jobs"', "worker-package", "fail"),
+    (PYPROJECT, '["server-jobs[dashboard]"]', "[]", "worker-package", "fail"),
+    (PYPROJECT, '["server-jobs[dashboard]"]', '"server-jobs[dashboard]"', "worker-package", "fail"),
+    (PYPROJECT, '"server-jobs[dashboard]"', '"server-jobs[dashboard]", "requests"', "excluded-part", "warn"),
     (PYPROJECT, "[tool.uv.sources]", "[tool.others]", "worker-pin", "fail"),
     (WRANGLER, '"**/*.pyi",', '"**/*.so",', "excluded-engine", "fail"),
 ]
@@ -119,7 +119,7 @@ def test_missing_settings_of_the_worker_are_named(
         (WRANGLER, DATABASES, '"secrets": { "required": ["JOBS_TOKEN", "TURSO_DATABASE_URL"] },'),
         (WRANGLER, '"limits": { "cpu_ms": 300000 },', '"limits": { "cpu_ms": 25000, },'),
         (WRANGLER, '"limits": { "cpu_ms": 300000 },', ""),
-        (PYPROJECT, '"server-jobs[http]"', '"Server_Jobs[http] >= 0.1", "stripe"'),
+        (PYPROJECT, '"server-jobs[dashboard]"', '"Server_Jobs[http] >= 0.1", "stripe"'),
     ],
 )
 def test_useful_files_are_left_alone(project: TemporaryProject, path: str, old: str, new: str) -> None:
@@ -161,7 +161,7 @@ def test_an_older_date_is_right_with_the_flag_of_that_python(project: TemporaryP
 
 
 def test_excluded_files_of_a_needed_package_are_a_warning(project: TemporaryProject) -> None:
-    edit(project, PYPROJECT, '"server-jobs[http]"', '"server-jobs[http]", "httpx>=0.28", "pydantic"')
+    edit(project, PYPROJECT, '"server-jobs[dashboard]"', '"server-jobs[dashboard]", "httpx>=0.28", "pydantic"')
     said = [str(one) for one in check_worker(find_project(project.root))]
     more = len(patterns_within("anyio", generated_patterns())) - 1
     assert [line.partition(";")[0].split(" excluded-part ")[1] for line in said] == [

@@ -190,7 +190,7 @@ MAY_LACK_OTHER = f"4:1 warn not-installed nobody_knows_this {MAY_LACK}; {INSTALL
     ("dependencies", "expected"),
     [
         ('["server-jobs"]', [LACKS_RICH, LACKS_OTHER]),
-        ('["server-jobs[http]"]', [LACKS_RICH, LACKS_OTHER]),
+        ('["server-jobs[dashboard]"]', [LACKS_RICH, LACKS_OTHER]),
         ('["server-jobs[cli]"]', [LACKS_OTHER]),
         ('["server-jobs[http, cli]"]', [LACKS_OTHER]),
         ('["server-jobs[worker]"]', [LACKS_OTHER]),
@@ -204,7 +204,7 @@ def test_a_package_is_missing_if_no_known_dependency_includes_it(
     project: TemporaryProject, dependencies: str, expected: list[str]
 ) -> None:
     handler(project, "import rich.table\nimport pydantic_core\nimport dateutil\nimport nobody_knows_this\n")
-    settings = project.read("generated/worker/pyproject.toml").replace('["server-jobs[http]"]', dependencies)
+    settings = project.read("generated/worker/pyproject.toml").replace('["server-jobs[dashboard]"]', dependencies)
     project.path("generated/worker/pyproject.toml").write_text(settings, encoding="utf-8")
     found = [str(one) for one in check_worker(find_project(project.root)) if one.path.startswith("handlers/")]
     assert found == [f"handlers/send_email.py:{line}" for line in expected]

@@ -80,7 +80,7 @@ def test_a_wheel_is_named_by_its_place_and_hash(installed: tuple[Path, Path], pr
     wheel, _ = installed
     (requirement,) = tomllib.loads(project.read(PYPROJECT))["project"]["dependencies"]
 
-    assert requirement.startswith(f"server-jobs[http] @ file://{wheel}#sha256=")
+    assert requirement.startswith(f"server-jobs[dashboard] @ file://{wheel}#sha256=")
     assert len(requirement.partition("#sha256=")[2]) == 64
 
 
@@ -118,15 +118,15 @@ def test_another_package_of_that_name_is_not_uploaded(project: TemporaryProject,
 
 
 ORIGINS: tuple[tuple[Mapping[str, Any], str, str | None, bool], ...] = (
-    ({}, f"server-jobs[http]=={__version__}", None, True),
+    ({}, f"server-jobs[dashboard]=={__version__}", None, True),
     (
         {"url": "https://example.com/w.whl", "archive_info": {"hashes": {"sha256": "ab"}}},
-        "server-jobs[http] @ https://example.com/w.whl#sha256=ab",
+        "server-jobs[dashboard] @ https://example.com/w.whl#sha256=ab",
         None,
         True,
     ),
-    ({"url": "file:///w.whl", "archive_info": {}}, "server-jobs[http] @ file:///w.whl", None, True),
-    ({"url": "file:///src/a%20b", "dir_info": {"editable": True}}, "server-jobs[http]", "/src/a b", False),
+    ({"url": "file:///w.whl", "archive_info": {}}, "server-jobs[dashboard] @ file:///w.whl", None, True),
+    ({"url": "file:///src/a%20b", "dir_info": {"editable": True}}, "server-jobs[dashboard]", "/src/a b", False),
 )
 
 
@@ -144,18 +144,18 @@ def test_the_package_is_named_as_it_was_installed(
 def test_a_checkout_around_the_project_is_named_by_a_relative_path(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_origin", lambda: {"url": "file:///src", "dir_info": {}})
 
-    assert engine_package(Path("/src"), Path("generated/worker")) == EnginePackage("server-jobs[http]", "../..")
+    assert engine_package(Path("/src"), Path("generated/worker")) == EnginePackage("server-jobs[dashboard]", "../..")
 
 
 @pytest.mark.parametrize(
     ("dependency", "is_pinned"),
     [
-        ("server-jobs[http]", False),
-        ("server-jobs[http]>=0.1", False),
-        ("server-jobs[http]==0.0.1", False),
-        (f"server-jobs[http]=={__version__}.*", False),
-        (f"server-jobs[http]=={__version__}", True),
-        ("server-jobs[http] @ https://example.com/server_jobs.whl", True),
+        ("server-jobs[dashboard]", False),
+        ("server-jobs[dashboard]>=0.1", False),
+        ("server-jobs[dashboard]==0.0.1", False),
+        (f"server-jobs[dashboard]=={__version__}.*", False),
+        (f"server-jobs[dashboard]=={__version__}", True),
+        ("server-jobs[dashboard] @ https://example.com/server_jobs.whl", True),
     ],
 )
 def test_a_worker_that_may_get_another_package_is_reported(tmp_path: Path, dependency: str, is_pinned: bool) -> None:

@@ -49,7 +49,7 @@ EXAMPLES = [
     ("missing-module", "from .absent import x", "from . import job"),
     ("missing-module", "import handlers.absent", "import handlers.job"),
     ("missing-module", "from .... import x", "from . import x"),
-    ("missing-package", "import jinja2.sandbox", "import pydantic.fields"),
+    ("missing-package", "import alembic.config", "import pydantic.fields"),
     ("not-installed", "import exceptiongroup", "try:\n    import exceptiongroup\nexcept ImportError:\n    exceptiongroup = None"),
     ("missing-package", "from click import echo", "from workers import fetch\nfrom js import Object\nfrom pyodide.ffi import to_js"),
     ("missing-package", "if c:\n    import click", "from typing import TYPE_CHECKING\n\nif TYPE_CHECKING:\n    import click"),
@@ -71,7 +71,7 @@ def project(tmp_path: Path) -> Project:
         "handlers/__init__.py": "",
         "handlers/other.py": "from pathlib import Path\n\nFOLDER = Path('a')\n",
         "shared/words.py": "",
-        "generated/worker/pyproject.toml": f'[project]\ndependencies = ["server-jobs[http]=={__version__}", "requests", "asyncpg"]\n',
+        "generated/worker/pyproject.toml": f'[project]\ndependencies = ["server-jobs[dashboard]=={__version__}", "requests", "asyncpg"]\n',
         # requests needs idna, which another test covers.
         "generated/worker/wrangler.jsonc": plain_template("wrangler.jsonc").replace('"idna/**",', ""),
     }

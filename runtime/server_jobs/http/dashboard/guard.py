@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http import HTTPStatus
 from inspect import isawaitable
 from urllib.parse import parse_qs, urlencode
@@ -47,7 +47,8 @@ class Settings:
     tokens_of: TokensOf
     options: HttpOptions
     access: DashboardAccess | None
-    recent: Recent
+    is_live: bool
+    recent: Recent = field(default_factory=Recent)
 
 
 class Guarded:
@@ -60,7 +61,7 @@ class Guarded:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)
         response = await self._answer_or_error(request)
-        if _is_live(request) and response.status_code == HTTPStatus.OK:
+        if self._settings.is_live and _is_live(request) and response.status_code == HTTPStatus.OK:
             response = self._updates(request, response)
         await response(scope, receive, send)
 
@@ -102,6 +103,7 @@ class Guarded:
                 actor=f"{'token' if is_token else 'user'}:{caller.name}",
                 csrf=csrf_token(subject, tokens),
                 has_cookie=is_token,
+                is_live=self._settings.is_live,
                 recent=self._settings.recent,
                 form=form,
             )
@@ -146,8 +148,9 @@ def _is_live(request: Request) -> bool:
 async def read_form(request: Request, options: HttpOptions) -> Form:
     """Return the fields of a form of this site. Raises `RefusedError` for other sites, hosts, types and lengths."""
     check_place(request.headers, options)
-    check_framing(request.headers)
-    check_length(request.headers)
+    if not options.needs_length:
+        check_framing(request.headers)
+    check_length(request.headers, is_needed=options.needs_length)
     body = await body_of(request, _FORM, within=options.body_timeout)
     try:
         return parse_qs(body.decode(), keep_blank_values=True, max_num_fields=_MOST_FIELDS, errors="strict")

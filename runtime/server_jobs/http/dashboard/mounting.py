@@ -25,7 +25,7 @@ class WithDashboard:
     """Answers requests below `/dashboard` with pages, and passes the others on.
 
     Imports the pages with the first request for them. Without Jinja, the address answers 404 and names the extra.
-    Without a token and without `access`, it answers 404 like every route.
+    Without a token and without `access`, it answers 404 like every route. With `is_live`, open pages follow changes.
     """
 
     def __init__(
@@ -35,12 +35,15 @@ class WithDashboard:
         tokens_of: TokensOf,
         options: HttpOptions,
         access: DashboardAccess | None = None,
+        *,
+        is_live: bool = True,
     ) -> None:
         self._app = app
         self._open_backend = open_backend
         self._tokens_of = tokens_of
         self._options = options
         self._access = access
+        self._is_live = is_live
         self._pages: ASGIApp | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -59,9 +62,12 @@ class WithDashboard:
         if place == PLACE:
             return RedirectResponse(f"{root}{PLACE}/", 307 if scope["method"] == "POST" else 308)
         if self._pages is None:
-            from .pages import pages_of  # imports Jinja, which is an extra
+            from .guard import Settings  # imports Jinja, which is an extra
+            from .pages import pages_of
 
-            self._pages = pages_of(self._open_backend, self._tokens_of, self._options, self._access)
+            self._pages = pages_of(
+                Settings(self._open_backend, self._tokens_of, self._options, self._access, self._is_live)
+            )
         return _Below(self._pages, f"{root}{PLACE}")
 
 

@@ -10,8 +10,6 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from ..gate import OpenBackend, TokensOf
-from ..http_options import HttpOptions
 from ..problem_document import refusal_of
 from .contracts import contracts
 from .editing import choose, enqueue, new, repair, repair_form
@@ -19,12 +17,11 @@ from .guard import Guarded, Settings
 from .job import job
 from .job_actions import ask, change, change_several
 from .job_list import job_list
-from .mounting import DashboardAccess
 from .operations import change_queue, change_schedule, queues, schedules, workers
 from .overview import failures, overview
 from .rendering import FOLDER, HEADERS, error_page
 from .signing_in import SignIn, sign_out
-from .visit import Page, Recent
+from .visit import Page
 
 _TYPES = {"style.css": "text/css", "script.js": "text/javascript", "icon.svg": "image/svg+xml"}
 
@@ -64,11 +61,8 @@ class _ErrorPages:
             await error_page(Request(scope), refusal_of(error))(scope, receive, send)
 
 
-def pages_of(
-    open_backend: OpenBackend, tokens_of: TokensOf, options: HttpOptions, access: DashboardAccess | None
-) -> ASGIApp:
-    """Return the dashboard as an application. `WithDashboard` has the same arguments."""
-    settings = Settings(open_backend, tokens_of, options, access, Recent())
+def pages_of(settings: Settings) -> ASGIApp:
+    """Return the dashboard as an application."""
     routes: list[BaseRoute] = [
         Route("/static/{name}", _static, methods=["GET"]),
         Route("/sign-in", SignIn(settings), methods=["GET", "POST"]),

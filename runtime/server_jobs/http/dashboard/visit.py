@@ -57,7 +57,10 @@ class Recent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Visit:
-    """One request of an admitted caller. `actor` is the name for the audit log."""
+    """One request of an admitted caller. `actor` is the name for the audit log.
+
+    With `is_live`, an open page follows changes.
+    """
 
     request: Request
     backend: Backend
@@ -65,6 +68,7 @@ class Visit:
     actor: str
     csrf: str
     has_cookie: bool
+    is_live: bool
     recent: Recent
     form: Form = field(default_factory=dict)
 
