@@ -43,6 +43,10 @@ class WorkerProject:
         assert text.count(old) == 1, f"{path} says {old!r} {text.count(old)} times"
         file.write_text(text.replace(old, new), encoding="utf-8")
 
+    def generate(self) -> None:
+        """Generate the files of the specs and the settings."""
+        _server_jobs("generate", folder=self.root)
+
     def install(self, *, tests: bool = False) -> None:
         """Install the Worker's packages, and write its token to wrangler's secrets."""
         modules = self.folder / "python_modules"
@@ -89,8 +93,9 @@ def new_project(root: Path, sources: Path) -> WorkerProject:
     _server_jobs("init", root.name, folder=root.parent)
     shutil.copytree(sources / "specs", root / "specs", dirs_exist_ok=True)
     shutil.copytree(sources / "handlers", root / "handlers", dirs_exist_ok=True, ignore=_what_was_built)
-    _server_jobs("generate", folder=root)
-    return WorkerProject(root)
+    project = WorkerProject(root)
+    project.generate()
+    return project
 
 
 def suite_project(chores: WorkerProject, root: Path) -> WorkerProject:

@@ -1,0 +1,1 @@
+"""A set-up function for a project whose Worker traces its jobs."""
