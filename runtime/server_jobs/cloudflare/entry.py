@@ -189,8 +189,7 @@ class CronHandler:
             )
         except InvalidOptionError as error:
             return under_prefix(application(self._open, partial(_no_tokens, error), HttpOptions()))
-        # A live page would read the database every two seconds, on the queries of one invocation.
-        return under_prefix(application(self._open, _tokens, options, self._run_at_once, has_live_pages=False))
+        return under_prefix(application(self._open, _tokens, options, self._run_at_once, runs_ticks=True))
 
     @asynccontextmanager
     async def _open(self, scope: MutableMapping[str, Any]) -> AsyncIterator[Backend]:

@@ -108,11 +108,12 @@ def application(
     enqueued: Enqueued | None = None,
     stopping: Stopping | None = None,
     dashboard_access: DashboardAccess | None = None,
-    has_live_pages: bool = True,
+    runs_ticks: bool = False,
 ) -> Starlette:
     """Like `create_app`, for hosts that provide backend and tokens per request, and a callback for stored jobs.
 
-    Without `has_live_pages`, an open page of the dashboard does not follow changes.
+    With `runs_ticks`, the host has no workers: the dashboard misses none, and its open pages do not follow changes,
+    because a stream would read the database every two seconds, on the queries of one invocation.
     """
     dashboard = Middleware(
         WithDashboard,
@@ -120,7 +121,7 @@ def application(
         tokens_of=tokens_of,
         options=options,
         access=dashboard_access,
-        is_live=has_live_pages,
+        runs_ticks=runs_ticks,
     )
     gate = Middleware(Gate, open_backend=open_backend, tokens_of=tokens_of, options=options)
     app = Starlette(routes=ROUTES, middleware=[dashboard, gate], exception_handlers={HTTPException: http_exception})

@@ -113,6 +113,18 @@ async def test_each_page_fits_into_the_queries_of_the_free_plan_while_everything
     assert max(queries.values()) <= FREE_PLAN
 
 
+async def test_no_worker_is_missed_where_ticks_run_the_jobs(site: Site) -> None:
+    await site.break_everything()
+    await site.sign_in()
+    (waiting,) = await site.backend.store.list_jobs(JobQuery(status=JobStatus.PENDING, queues=("imports",)))
+
+    texts = [(await site.get(path)).text for path in ("/", f"/jobs/{waiting.id}")]
+
+    assert "A job in queue imports has been due for" in texts[0]
+    assert "The next tick claims it" in texts[1]
+    assert not any("o worker is alive" in text for text in texts)
+
+
 async def test_an_open_page_does_not_follow_changes(site: Site) -> None:
     await site.sign_in()
 

@@ -12,7 +12,6 @@ from ...domain.history import WorkerRecord
 from ...domain.record import JobStatus, PausedQueue, ScheduleRecord
 from ...domain.statistics import MinuteCounts, QueueState
 from ...errors import JobNotFoundError, ServerJobsError
-from ...inspection.why import why
 from .formats import counted, duration
 from .visit import Visit
 
@@ -47,9 +46,9 @@ async def findings(
 
     `workers` None: it may not see them. `counts` has the last hour.
     """
-    works = workers is None or any(worker.is_alive for worker in workers)
+    works = visit.runs_ticks or workers is None or any(worker.is_alive for worker in workers)
     found = [
-        *_missing_workers(states, workers),
+        *(() if works else _missing_workers(states)),
         *await _dead_workers(visit, workers or ()),
         *_parked(visit, states),
         *_paused(visit, states, paused),
@@ -65,16 +64,15 @@ def jobs(count: int) -> str:
     return "1 job" if count == 1 else f"{counted(count)} jobs"
 
 
-def _missing_workers(states: Sequence[QueueState], workers: Sequence[WorkerRecord] | None) -> Iterator[Finding]:
+def _missing_workers(states: Sequence[QueueState]) -> Iterator[Finding]:
     due = sum(state.due for state in states)
-    if workers is not None and not any(worker.is_alive for worker in workers):
-        waiting = f", and {jobs(due)} {'waits' if due == 1 else 'wait'}" if due else ""
-        yield Finding(
-            level="bad" if due else "warn",
-            text=f"No worker is alive{waiting}.",
-            detail="Start one, unless cron runs ticks",
-            command="server-jobs worker",
-        )
+    waiting = f", and {jobs(due)} {'waits' if due == 1 else 'wait'}" if due else ""
+    yield Finding(
+        level="bad" if due else "warn",
+        text=f"No worker is alive{waiting}.",
+        detail="Start one, unless cron runs ticks",
+        command="server-jobs worker",
+    )
 
 
 async def _dead_workers(visit: Visit, workers: Sequence[WorkerRecord]) -> list[Finding]:
@@ -146,7 +144,7 @@ async def _slow_queue(visit: Visit, queue: str, since: datetime, job_id: str) ->
     text = f"A job in queue {queue} has been due for {duration(visit.now - since)}."
     finding = Finding(level="warn", text=text, link="Show the queue", href=visit.url("jobs", queue=queue))
     try:
-        job, (reason, *_) = await visit.recent.get(f"why {job_id}", lambda: why(visit.store, visit.registry, job_id))
+        job, (reason, *_) = await visit.recent.get(f"why {job_id}", lambda: visit.why(job_id))
     except JobNotFoundError:
         return finding
     if job.status is not JobStatus.PENDING:

@@ -9,7 +9,7 @@ from starlette.responses import Response
 from ...domain.audit import AuditQuery
 from ...domain.record import JobRecord, JobStatus
 from ...inspection.job_document import shown_params
-from ...inspection.why import Cause, why
+from ...inspection.why import Cause
 from .job_actions import ACTIONS, Action
 from .rendering import show
 from .visit import Visit
@@ -22,7 +22,7 @@ async def job(visit: Visit) -> Response:
     """Show one job."""
     job_id: str = visit.request.path_params["id"]
     await visit.check_reads_job(job_id)
-    record, reasons = await why(visit.store, visit.registry, job_id)
+    record, reasons = await visit.why(job_id)
     attempts = await visit.store.attempts(job_id)
     registered = visit.registry.get(record.job_name)
     return show(

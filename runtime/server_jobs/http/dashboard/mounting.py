@@ -25,7 +25,7 @@ class WithDashboard:
     """Answers requests below `/dashboard` with pages, and passes the others on.
 
     Imports the pages with the first request for them. Without Jinja, the address answers 404 and names the extra.
-    Without a token and without `access`, it answers 404 like every route. With `is_live`, open pages follow changes.
+    Without a token and without `access`, it answers 404 like every route. `runs_ticks` as for `application`.
     """
 
     def __init__(
@@ -36,14 +36,14 @@ class WithDashboard:
         options: HttpOptions,
         access: DashboardAccess | None = None,
         *,
-        is_live: bool = True,
+        runs_ticks: bool = False,
     ) -> None:
         self._app = app
         self._open_backend = open_backend
         self._tokens_of = tokens_of
         self._options = options
         self._access = access
-        self._is_live = is_live
+        self._runs_ticks = runs_ticks
         self._pages: ASGIApp | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -66,7 +66,7 @@ class WithDashboard:
             from .pages import pages_of
 
             self._pages = pages_of(
-                Settings(self._open_backend, self._tokens_of, self._options, self._access, self._is_live)
+                Settings(self._open_backend, self._tokens_of, self._options, self._access, self._runs_ticks)
             )
         return _Below(self._pages, f"{root}{PLACE}")
 

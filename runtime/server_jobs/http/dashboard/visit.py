@@ -13,8 +13,10 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from ...domain.interfaces import Store
+from ...domain.record import JobRecord
 from ...engine.backend import Backend
 from ...errors import JobNotFoundError
+from ...inspection.why import Cause, Reason, why
 from ...registry import JobRegistry
 from ...security.tokens import Caller, Scope
 from ..problem_document import RefusedError
@@ -59,7 +61,7 @@ class Recent:
 class Visit:
     """One request of an admitted caller. `actor` is the name for the audit log.
 
-    With `is_live`, an open page follows changes.
+    With `runs_ticks`, the host has no workers.
     """
 
     request: Request
@@ -68,7 +70,7 @@ class Visit:
     actor: str
     csrf: str
     has_cookie: bool
-    is_live: bool
+    runs_ticks: bool
     recent: Recent
     form: Form = field(default_factory=dict)
 
@@ -152,6 +154,14 @@ class Visit:
         """Raise `RefusedError` unless the caller may enqueue jobs into this queue."""
         if not self.enqueues(queue):
             raise RefusedError(403, f"your token lacks the scope enqueue for the queue {queue!r}")
+
+    async def why(self, job_id: str) -> tuple[JobRecord, Sequence[Reason]]:
+        """Return a job and the reasons why it waits, runs or has ended. A host that runs ticks misses no worker."""
+        record, reasons = await why(self.store, self.registry, job_id)
+        if self.runs_ticks:
+            others = [reason for reason in reasons if reason.cause is not Cause.NO_WORKER]
+            reasons = others or [Reason(cause=Cause.NEXT, text="the next tick claims it")]
+        return record, reasons
 
     async def check_reads_job(self, job_id: str) -> None:
         """Raise `JobNotFoundError` unless the job exists and the caller may see it."""
