@@ -230,14 +230,16 @@ class Shutdown:
 
     def _leave(self) -> None:
         """Log the last lines in a thread with a time limit, because stderr may be a full pipe."""
-        words = threading.Thread(target=self._say_last_words, daemon=True)
+        # Processes that are killed now end the work of their supervisor, which is no success.
+        abandoned = None if self._is_done else self._work
+        words = threading.Thread(target=self._say_last_words, args=(abandoned,), daemon=True)
         words.start()
         words.join(_LAST_WORDS)
-        os._exit(0 if self._is_done or self._work is None else 1)
+        os._exit(0 if abandoned is None else 1)
 
-    def _say_last_words(self) -> None:
-        if self._work is not None and not self._is_done:
-            self._work.abandon()
+    def _say_last_words(self, abandoned: Stoppable | None) -> None:
+        if abandoned is not None:
+            abandoned.abandon()
         for handler in logging.getLogger("server_jobs").handlers:
             handler.flush()
         with suppress(OSError, ValueError):  # the reader may be gone
