@@ -24,8 +24,8 @@ endef
 define EDITABLE
 	@$(@D)/bin/python $(INSTALL) --no-build-isolation --no-deps --editable .
 endef
-# Tests wait about as long as they compute: one process more than there are processors.
-WORKERS ?= $(shell echo $$(($$(nproc 2>/dev/null || getconf _NPROCESSORS_ONLN) + 1)))
+# Tests wait about as long as they compute: two processes more than there are processors.
+WORKERS ?= $(shell echo $$(($$(nproc 2>/dev/null || getconf _NPROCESSORS_ONLN) + 2)))
 
 .PHONY: help
 help: ## Show this help
