@@ -14,8 +14,7 @@ from pathlib import Path, PurePosixPath
 
 from pydantic import JsonValue
 from server_jobs import __version__
-from server_jobs.databases.turso.url import TOKEN_VARIABLE as TURSO_TOKEN
-from server_jobs.databases.url import D1_BINDING, TURSO_URL
+from server_jobs.databases.url import D1_BINDING, TURSO_TOKEN, TURSO_URL
 from server_jobs.project import Project
 from server_jobs.security.variables import PREVIOUS_TOKEN_VARIABLE, TOKEN_VARIABLE
 

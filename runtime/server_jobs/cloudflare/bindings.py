@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..databases.d1.database import D1Database
-from ..databases.turso.database import TursoDatabase
-from ..databases.turso.url import TOKEN_VARIABLE
-from ..databases.url import D1_BINDING, TURSO_URL
+from ..databases.url import D1_BINDING, TURSO_TOKEN, TURSO_URL
 from ..domain.interfaces import Database
 from ..errors import DatabaseError, InvalidOptionError
 
+if TYPE_CHECKING:
+    from ..databases.turso.database import TursoDatabase
+
 
 def database_of(
-    env: object, *, d1: str = D1_BINDING, turso_url: str = TURSO_URL, turso_token: str = TOKEN_VARIABLE
+    env: object, *, d1: str = D1_BINDING, turso_url: str = TURSO_URL, turso_token: str = TURSO_TOKEN
 ) -> Database:
     """Return the database of a Worker's `env`. Pass this function as `database` to `create_cron_handler`.
 
@@ -47,4 +48,6 @@ def text_in(env: object, name: str) -> str | None:
 @lru_cache(maxsize=1)
 def _turso(url: str, token: str | None) -> TursoDatabase:
     """Return one object for all invocations, so that the server is checked once. It keeps no connections."""
+    from ..databases.turso.database import TursoDatabase  # most Workers have D1, and each module costs start time
+
     return TursoDatabase(url, auth_token=token)

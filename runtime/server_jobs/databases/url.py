@@ -10,6 +10,7 @@ from ..errors import InvalidOptionError
 
 DATABASE_URL = "SERVER_JOBS_DATABASE_URL"
 TURSO_URL = "TURSO_DATABASE_URL"
+TURSO_TOKEN = "TURSO_AUTH_TOKEN"  # noqa: S105  the name of the variable, not a token
 DEFAULT_URL = "sqlite:///server-jobs.sqlite3"
 D1_BINDING = "DB"
 

@@ -10,8 +10,7 @@ from types import ModuleType
 import pytest
 import server_jobs
 import server_jobs_generator
-from server_jobs.databases.turso.url import TOKEN_VARIABLE as TURSO_TOKEN
-from server_jobs.databases.url import TURSO_URL
+from server_jobs.databases.url import TURSO_TOKEN, TURSO_URL
 from server_jobs.project import find_project
 from server_jobs.security.variables import (
     KEY_SECRET_VARIABLE,

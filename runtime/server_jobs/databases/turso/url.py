@@ -10,9 +10,7 @@ from urllib.parse import SplitResult, parse_qsl, urlsplit
 
 from ...domain.suggestions import closest
 from ...errors import InvalidOptionError
-from ..url import TURSO_SCHEMES, without_password
-
-TOKEN_VARIABLE = "TURSO_AUTH_TOKEN"  # noqa: S105  the name of the variable, not a token
+from ..url import TURSO_SCHEMES, TURSO_TOKEN, without_password
 
 _OPTIONS = {"libsql": ("authToken", "tls"), "https": ("authToken",), "http": ("authToken",)}
 _TOKEN = re.compile(r"[\x21-\x7e]+")
@@ -49,7 +47,7 @@ def endpoint_of(url: str, auth_token: str | None = None) -> Endpoint:
         )
     base = f"{'https' if has_tls else 'http'}://{parts.netloc}{parts.path.rstrip('/')}"
     place = f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/')}"
-    token = auth_token or options.get("authToken") or os.environ.get(TOKEN_VARIABLE)
+    token = auth_token or options.get("authToken") or os.environ.get(TURSO_TOKEN)
     return Endpoint(f"{base}/v2/pipeline", place, is_local, _checked(token, place))
 
 
@@ -63,7 +61,7 @@ def _split(url: str) -> tuple[SplitResult, dict[str, str]]:
     if parts.scheme not in TURSO_SCHEMES or not parts.hostname:
         raise _refusal(url, "names no libSQL server; give one such as 'libsql://NAME-ORGANIZATION.turso.io'")
     if "@" in parts.netloc:
-        raise _refusal(url, f"names a user; leave it out, and give the token in the variable {TOKEN_VARIABLE}")
+        raise _refusal(url, f"names a user; leave it out, and give the token in the variable {TURSO_TOKEN}")
     if parts.fragment:
         raise _refusal(url, "has a fragment; leave out what follows the `#`")
     for name in options:
@@ -92,7 +90,7 @@ def _checked(token: str | None, place: str) -> str | None:
     if token and not _TOKEN.fullmatch(token):
         raise InvalidOptionError(
             f"the token for {place} holds a blank, a line end or a letter that no token has; "
-            f"copy it again, for example from `turso db tokens create`, into the variable {TOKEN_VARIABLE}"
+            f"copy it again, for example from `turso db tokens create`, into the variable {TURSO_TOKEN}"
         )
     return token or None
 
