@@ -12,7 +12,7 @@ from tests.measuring import least_costs
 from tests.worker.project import WorkerProject, repository_project
 from tests.worker.workerd import Workerd
 
-LARGEST_SHARE = 0.6
+LARGEST_SHARE = 0.65  # measured: 0.59 to 0.60
 STARTS = range(4, 13)
 FIRST_IMPORT = "from typing import TYPE_CHECKING"
 
