@@ -25,7 +25,9 @@ T = TypeVar("T")
 LONGEST_HEADERS = 8 * 1024
 """Most characters of the headers of one job, as JSON."""
 
-_NO_HEADERS: Mapping[str, str] = MappingProxyType({})
+NO_HEADERS: Mapping[str, str] = MappingProxyType({})
+"""The headers of a job, or of a request, that has none."""
+
 _NOT_THE_JOB = (asyncio.CancelledError, KeyboardInterrupt, GeneratorExit)
 
 
@@ -38,6 +40,9 @@ class Enqueue:
 
     `headers` starts empty. Middleware may add texts, such as a trace context. They are stored with each job of the call
     and are readable in every attempt. A job has at most 8,192 characters of headers.
+
+    `request_trace` has the headers `traceparent` and `tracestate` of the HTTP request to the routes that makes this
+    call, as the caller sent them: they may be invalid. It is empty without a request. It is not stored.
     """
 
     job_name: str
@@ -45,6 +50,7 @@ class Enqueue:
     job_ids: tuple[str, ...]
     correlation_id: str | None
     headers: dict[str, str] = field(default_factory=dict)
+    request_trace: Mapping[str, str] = field(default_factory=lambda: NO_HEADERS)
 
     @property
     def count(self) -> int:
@@ -128,13 +134,17 @@ def check_middleware(middleware: object) -> None:
         )
 
 
-def enqueuing(middleware: Sequence[Middleware], jobs: Sequence[NewJob]) -> AbstractContextManager[Sequence[NewJob]]:
+def enqueuing(
+    middleware: Sequence[Middleware], jobs: Sequence[NewJob], request_trace: Mapping[str, str] = NO_HEADERS
+) -> AbstractContextManager[Sequence[NewJob]]:
     """Surround a write of these jobs. Yields the jobs to write, with their headers."""
-    return _enqueuing(middleware, jobs) if middleware and jobs else nullcontext(jobs)
+    return _enqueuing(middleware, jobs, request_trace) if middleware and jobs else nullcontext(jobs)
 
 
 @contextmanager
-def _enqueuing(middleware: Sequence[Middleware], jobs: Sequence[NewJob]) -> Iterator[Sequence[NewJob]]:
+def _enqueuing(
+    middleware: Sequence[Middleware], jobs: Sequence[NewJob], request_trace: Mapping[str, str]
+) -> Iterator[Sequence[NewJob]]:
     calls: dict[tuple[str, str, str | None], list[NewJob]] = {}
     for job in jobs:
         calls.setdefault((job.job_name, job.queue, job.correlation_id), []).append(job)
@@ -143,7 +153,13 @@ def _enqueuing(middleware: Sequence[Middleware], jobs: Sequence[NewJob]) -> Iter
         for call, those in calls.items():
             name, queue, correlation_id = call
             ids = tuple(job.id for job in those)
-            enqueue = Enqueue(job_name=name, queue=queue, job_ids=ids, correlation_id=correlation_id)
+            enqueue = Enqueue(
+                job_name=name,
+                queue=queue,
+                job_ids=ids,
+                correlation_id=correlation_id,
+                request_trace=MappingProxyType(request_trace),
+            )
             for one in middleware:
                 stack.enter_context(_unsuppressed(one.around_enqueue(enqueue)))
             headers[call] = _headers_text(enqueue.headers)
@@ -180,13 +196,13 @@ def _headers_text(headers: Mapping[str, str]) -> str | None:
 def read_headers(text: str | None) -> Mapping[str, str]:
     """Return stored headers as a read-only mapping. It is empty for a text that middleware did not write."""
     if text is None:
-        return _NO_HEADERS
+        return NO_HEADERS
     try:
         found: object = json.loads(text)
     except (ValueError, RecursionError):
-        return _NO_HEADERS  # a row written by hand must not keep other jobs from running
+        return NO_HEADERS  # a row written by hand must not keep other jobs from running
     is_valid = isinstance(found, dict) and all(isinstance(value, str) for value in found.values())
-    return MappingProxyType(cast("dict[str, str]", found)) if is_valid else _NO_HEADERS
+    return MappingProxyType(cast("dict[str, str]", found)) if is_valid else NO_HEADERS
 
 
 def note_outcome(attempt: RunningAttempt, outcome: Outcome) -> None:

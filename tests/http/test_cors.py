@@ -10,6 +10,7 @@ from tests.http.caller import Caller
 
 PAGE = "https://admin.example.com"
 OPTIONS = HttpOptions(allowed_hosts=("jobs.example",), allowed_origins=(PAGE, "http://localhost:3000"))
+ASKED = "authorization,content-type,traceparent,tracestate"
 PREFLIGHT = {"authorization": "", "access-control-request-method": "POST"}
 
 
@@ -20,8 +21,8 @@ def cors_headers(reply: httpx.Response) -> dict[str, str]:
 
 @pytest.mark.parametrize("origin", OPTIONS.allowed_origins)
 @pytest.mark.parametrize("path", ["/jobs/Keep", "/trigger", "/jobs/gone/cancel", "/status"])
-async def test_a_preflight_lets_an_allowed_page_send_a_token_and_json(path: str, origin: str) -> None:
-    asked = {**PREFLIGHT, "origin": origin, "access-control-request-headers": "authorization,content-type"}
+async def test_a_preflight_lets_an_allowed_page_send_a_token_json_and_a_trace(path: str, origin: str) -> None:
+    asked = {**PREFLIGHT, "origin": origin, "access-control-request-headers": ASKED}
 
     reply = await Caller(options=OPTIONS)("OPTIONS", path, headers=asked)
 
@@ -29,7 +30,8 @@ async def test_a_preflight_lets_an_allowed_page_send_a_token_and_json(path: str,
     said = cors_headers(reply)
     assert said["access-control-allow-origin"] == origin
     assert said["access-control-allow-methods"] == "GET, HEAD, POST, DELETE"
-    assert {"Authorization", "Content-Type"} <= set(said["access-control-allow-headers"].split(", "))
+    allowed = set(said["access-control-allow-headers"].split(", "))
+    assert {"Authorization", "Content-Type", "Traceparent", "Tracestate"} <= allowed
     assert "access-control-allow-credentials" not in said
 
 

@@ -1,4 +1,4 @@
-"""One trace from an application, or from a request, to the attempt in a Worker."""
+"""One trace from an application, or from the caller of a request, to the attempt in a Worker."""
 
 from __future__ import annotations
 
@@ -18,6 +18,9 @@ from tests.worker.chores.jobs import Shout
 from tests.worker.project import WorkerProject
 from tests.worker.workerd import RemoteD1, Workerd
 
+TRACE_ID, SPAN_ID = 0x0AF7651916CD43DD8448EB211C80319C, 0xB7AD6B7169203331
+TRACEPARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+
 
 async def test_an_attempt_continues_the_trace_of_the_application_or_the_request_that_enqueued_it(
     chores_project: WorkerProject, tmp_path: Path
@@ -34,6 +37,10 @@ async def test_an_attempt_continues_the_trace_of_the_application_or_the_request_
         [attempt] = spans_of(worker, job)
         created = worker.request("POST", "/_jobs/jobs/Shout", document={"params": {"text": "hello"}})
         enqueue, attempt_at_once = spans_of(worker, created.body["id"])
+        created = worker.request(
+            "POST", "/_jobs/jobs/Shout", headers={"traceparent": TRACEPARENT}, document={"params": {"text": "hello"}}
+        )
+        continued, attempt_of_caller = spans_of(worker, created.body["id"])
 
     [producer] = sent.get_finished_spans()
     assert producer.context is not None
@@ -41,6 +48,8 @@ async def test_an_attempt_continues_the_trace_of_the_application_or_the_request_
     assert (attempt["trace"], attempt["parent"]) == (producer.context.trace_id, producer.context.span_id)
     assert (enqueue["span"], enqueue["parent"], attempt_at_once["span"]) == ("send default", None, "process default")
     assert (attempt_at_once["trace"], attempt_at_once["parent"]) == (enqueue["trace"], enqueue["id"])
+    assert (continued["trace"], continued["parent"]) == (TRACE_ID, SPAN_ID)
+    assert (attempt_of_caller["trace"], attempt_of_caller["parent"]) == (TRACE_ID, continued["id"])
 
 
 def traced(chores: WorkerProject, root: Path) -> WorkerProject:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import timedelta
 
 from pydantic import BaseModel
@@ -33,7 +33,7 @@ from ..errors import (
     StaleClaimError,
 )
 from ..hooks import Hooks
-from ..middleware import enqueuing
+from ..middleware import NO_HEADERS, enqueuing
 from ..registry import JobRegistry, known_jobs
 from ..resources import NO_RESOURCES, OpenLifespans
 from ..result import JobMetadata
@@ -305,10 +305,10 @@ class Backend:
             worker_id=worker_id,
         )
 
-    async def insert(self, jobs: Sequence[NewJob]) -> Sequence[Inserted]:
+    async def insert(self, jobs: Sequence[NewJob], request_trace: Mapping[str, str] = NO_HEADERS) -> Sequence[Inserted]:
         await self.initialize()
         if middleware := self.hooks.middleware:
-            with enqueuing(middleware, jobs) as new:
+            with enqueuing(middleware, jobs, request_trace) as new:
                 inserted = await self.store.insert(new)
         else:
             inserted = await self.store.insert(jobs)

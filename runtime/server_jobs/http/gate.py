@@ -114,7 +114,7 @@ def check_place(headers: Headers, options: HttpOptions) -> None:
 
 
 def _shared(app: ASGIApp, origins: tuple[str, ...]) -> ASGIApp:
-    """Return the application with CORS for these origins. Their pages send a token and JSON, without cookies."""
+    """Return the application with CORS for these origins. Their pages send a token, JSON and a trace, no cookies."""
     if not origins:
         return app
     from starlette.middleware.cors import CORSMiddleware  # most Workers do not need it
@@ -123,7 +123,7 @@ def _shared(app: ASGIApp, origins: tuple[str, ...]) -> ASGIApp:
         app,
         allow_origins=origins,
         allow_methods=_METHODS,
-        allow_headers=("Authorization", "Content-Type"),
+        allow_headers=("Authorization", "Content-Type", "Traceparent", "Tracestate"),
         expose_headers=("Location", "Retry-After"),
     )
 

@@ -47,6 +47,7 @@ from .body import json_body
 from .gate import backend_of, caller_of
 from .http_options import HttpOptions
 from .problem_document import RefusedError
+from .request_trace import request_trace
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -211,7 +212,7 @@ async def enqueue(request: Request) -> Response:
     check_queue(request, Scope.ENQUEUE, job.options.queue)
     options: HttpOptions = request.app.state.options
     body = _read(EnqueueBody, await json_body(request, within=options.body_timeout))
-    (inserted,) = await backend.insert([job.new_job(body.params, **body.options())])
+    (inserted,) = await backend.insert([job.new_job(body.params, **body.options())], request_trace(request))
     _tell_host(request)
     return JSONResponse(
         {"id": inserted.id, "job_name": job.job_name, "created": inserted.created},

@@ -30,6 +30,8 @@ class OpenTelemetryMiddleware(Middleware):
     default. Each attempt links to it. With `parent`, it is the parent of each attempt instead, so that a request, its
     jobs and their jobs form one trace. The default provider is the global one at the first span.
 
+    Without a current span, a producer span continues the trace of the request to the HTTP routes that enqueues.
+
         def setup(registry: JobRegistry) -> None:
             registry.use(OpenTelemetryMiddleware(parent=True))
     """
@@ -43,7 +45,10 @@ class OpenTelemetryMiddleware(Middleware):
         facts = attributes(SEND, enqueue.job_name, enqueue.queue, enqueue.correlation_id)
         facts |= {MESSAGE_ID: enqueue.job_ids[0]} if enqueue.count == 1 else {BATCH_COUNT: enqueue.count}
         name = span_name(SEND, enqueue.queue)
-        with self._tracer.start_as_current_span(name, kind=SpanKind.PRODUCER, attributes=facts) as span:
+        parent = context.get_current()
+        if not trace.get_current_span(parent).get_span_context().is_valid:
+            parent = propagate.extract(enqueue.request_trace, parent)
+        with self._tracer.start_as_current_span(name, parent, kind=SpanKind.PRODUCER, attributes=facts) as span:
             propagate.inject(enqueue.headers)
             try:
                 yield

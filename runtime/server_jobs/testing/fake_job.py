@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from typing import Any, Generic, cast
 
@@ -14,6 +14,7 @@ from ..domain.record import Inserted, NewJob
 from ..errors import InvalidOptionError
 from ..job import DEFAULT_WORKER_TIMEOUT, Job
 from ..memory import InMemoryBackend
+from ..middleware import NO_HEADERS
 from ..registry import create_job_registry
 from ..security.key_secret import key_secret
 
@@ -73,8 +74,9 @@ class _AtOnce(InMemoryBackend):
         super().__init__(**options)
         self._job = job
 
-    async def insert(self, jobs: Sequence[NewJob]) -> Sequence[Inserted]:
-        inserted = await super().insert([job._replace(max_attempts=1) for job in jobs])  # no second attempt
+    async def insert(self, jobs: Sequence[NewJob], request_trace: Mapping[str, str] = NO_HEADERS) -> Sequence[Inserted]:
+        once = [job._replace(max_attempts=1) for job in jobs]  # no second attempt
+        inserted = await super().insert(once, request_trace)
         for one in inserted:
             if one.created:
                 await self.run_stored(self._job, one.id, DEFAULT_WORKER_TIMEOUT)

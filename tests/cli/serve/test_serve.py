@@ -16,14 +16,24 @@ import httpx
 import pytest
 
 from tests.conformance.stores import create_sqlite_file
+from tests.generator.projects import job_spec, make_project
+from tests.runtime.processes import traced
 
 TOKEN = "Zq3-aN7vR0yKx5mWb1TfJ8pLc2HsUd9eGoIt4nQiXYk"
 ROOT = Path(__file__).parents[3]
+HANDLER = """
+from generated.models.send_email import SendEmailParams, SendEmailResult
+from server_jobs import JobContext
+
+
+def handle(params: SendEmailParams, context: JobContext) -> SendEmailResult:
+    return SendEmailResult()
+"""
 
 
 @contextmanager
 def serving(
-    folder: Path, *options: str, variables: Mapping[str, str] | None = None
+    folder: Path, *options: str, variables: Mapping[str, str] | None = None, project: Path = ROOT
 ) -> Iterator[tuple[httpx.Client, subprocess.Popen[str]]]:
     """Yield a client of a server on a free port, and the process."""
     path = folder / "jobs.sqlite3"
@@ -32,7 +42,7 @@ def serving(
     process = subprocess.Popen(
         [*_command("serve"), "--port", "0", "--database", f"sqlite:///{path}", *options],
         env={**os.environ, "JOBS_TOKEN": TOKEN, **(variables or {})},
-        cwd=ROOT,
+        cwd=project,
         stderr=subprocess.PIPE,
         text=True,
     )
@@ -83,6 +93,27 @@ def test_jobs_are_enqueued_watched_and_run_over_a_real_connection(tmp_path: Path
 
         process.send_signal(signal.SIGTERM)
         assert process.wait(15) == 0
+
+
+def test_a_job_continues_the_trace_of_its_request(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(traced.SPANS, str(tmp_path / "spans"))
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    project = make_project(tmp_path / "project", {"send_email": job_spec("SendEmail")})
+    table = "[tool.server-jobs]\n"
+    settings = project.read("pyproject.toml").replace(table, f'{table}setup = "{traced.__name__}:set_up"\n')
+    project.path("pyproject.toml").write_text(settings, encoding="utf-8")
+    project.generate()
+    project.path("handlers/send_email.py").write_text(HANDLER, encoding="utf-8")
+    trace, span = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
+
+    with serving(tmp_path, project=project.root) as (client, _):
+        headers = {"traceparent": f"00-{trace}-{span}-01"}
+        client.post("/jobs/SendEmail", json={"params": {}}, headers=headers).raise_for_status()
+        assert client.post("/trigger").json()["completed"] == 1
+
+    send, process = traced.spans()
+    assert (send.name, send.trace, send.parent) == ("send SendEmail", int(trace, 16), span)
+    assert (process.name, process.trace, process.parent) == ("process SendEmail", int(trace, 16), send.id)
 
 
 def test_names_that_lead_here_by_accident_may_not_write(tmp_path: Path) -> None:

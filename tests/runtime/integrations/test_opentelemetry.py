@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 from pathlib import Path
 
@@ -22,11 +23,14 @@ from server_jobs.memory import InMemoryBackend
 from sqlalchemy import create_engine
 
 from tests.conformance.stores import create_sqlite_file
+from tests.http.caller import Caller
 from tests.runtime.example_jobs import Gate, Text, echo, fail, retried_at_once, text_job, turns, until
 from tests.runtime.processes import traced
 from tests.runtime.processes.handlers import registry_of
 
 PARAMS = {"text": "hello"}
+TRACE_ID, SPAN_ID = 0x0AF7651916CD43DD8448EB211C80319C, 0xB7AD6B7169203331
+TRACEPARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
 Child = text_job(echo, "Child")
 
@@ -104,6 +108,74 @@ async def test_an_enqueue_is_a_producer_span_in_the_trace_of_the_caller() -> Non
         "messaging.message.conversation_id": "request 5",
         "server_jobs.job": "Echo",
     }
+
+
+async def test_a_job_continues_the_trace_of_a_request_without_instrumentation() -> None:
+    tracing, job = Tracing(), text_job(fail_twice, options=retried_at_once())
+    backend = memory(tracing, job, Child, parent=True)
+    headers = {"traceparent": TRACEPARENT, "tracestate": "rojo=1,congo=2"}
+    reply = await Caller(backend)("POST", "/jobs/Echo", {"params": PARAMS}, headers=headers)
+    await Worker(backend, until_empty=True).run()
+    send, *later = tracing.spans
+    assert send.name == "send default"
+    assert ids(send.parent) == (TRACE_ID, SPAN_ID)
+    assert [span.name for span in later] == [*["process default"] * 3, "send default", "process default"]
+    assert {ids(span.context)[0] for span in later} == {TRACE_ID}
+    record = await backend.store.get(reply.json()["id"])
+    assert record is not None
+    span_id = ids(send.context)[1]
+    assert json.loads(record.headers or "") == {
+        "traceparent": f"00-{TRACE_ID:032x}-{span_id:016x}-01",
+        "tracestate": "rojo=1,congo=2",
+    }
+
+
+async def test_the_decision_of_the_caller_not_to_record_is_kept() -> None:
+    tracing, job = Tracing(), text_job(echo)
+    backend = memory(tracing, job, parent=True)
+    unsampled = {"traceparent": f"{TRACEPARENT[:-2]}00"}
+    reply = await Caller(backend)("POST", "/jobs/Echo", {"params": PARAMS}, headers=unsampled)
+    await Worker(backend, until_empty=True).run()
+    record = await backend.store.get(reply.json()["id"])
+    assert record is not None
+    assert f"{TRACE_ID:032x}" in (record.headers or "")
+    assert tracing.spans == []
+
+
+async def test_the_span_of_an_instrumented_application_is_the_parent() -> None:
+    tracing, job = Tracing(), text_job(echo)
+    backend = memory(tracing, job)
+    with tracing.tracer.start_as_current_span("request") as request:
+        await Caller(backend)("POST", "/jobs/Echo", {"params": PARAMS}, headers={"traceparent": TRACEPARENT})
+    (send,) = tracing.named("send default")
+    assert ids(send.parent) == ids(request.get_span_context())
+
+
+@pytest.mark.parametrize(
+    "traceparent",
+    [
+        "",
+        "x",
+        TRACEPARENT[:-1],
+        f"{TRACEPARENT}-more",
+        TRACEPARENT.upper(),
+        f"ff{TRACEPARENT[2:]}",
+        f"00-{'0' * 32}-b7ad6b7169203331-01",
+        f"00-0af7651916cd43dd8448eb211c80319c-{'0' * 16}-01",
+        f"01{TRACEPARENT[2:]}-{'x' * 1000}",
+        f"{TRACEPARENT},{TRACEPARENT}",
+    ],
+)
+async def test_an_invalid_header_starts_a_new_trace(traceparent: str, caplog: pytest.LogCaptureFixture) -> None:
+    tracing, job = Tracing(), text_job(echo)
+    backend = memory(tracing, job)
+    headers = {"traceparent": traceparent, "tracestate": "x" * 2000}
+    reply = await Caller(backend)("POST", "/jobs/Echo", {"params": PARAMS}, headers=headers)
+    assert reply.status_code == 201
+    (send,) = tracing.spans
+    assert send.parent is None
+    assert ids(send.context)[0] != TRACE_ID
+    assert caplog.records == []
 
 
 async def test_many_jobs_of_one_call_are_one_batch() -> None:

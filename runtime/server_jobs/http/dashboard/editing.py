@@ -63,7 +63,7 @@ async def enqueue(visit: Visit) -> Response:
     if not found:
         try:
             body = EnqueueBody.model_validate_json(json.dumps({"params": document, **options}))
-            (inserted,) = await visit.backend.insert([job.new_job(body.params, **body.options())])
+            inserted = await visit.insert(job.new_job(body.params, **body.options()))
         except ValidationError as error:
             details = error.errors(include_url=False, include_input=False, include_context=False)
             located = [Problem(pointer_to(one["loc"]), one["msg"]) for one in details]

@@ -104,7 +104,7 @@ async def change_schedule(visit: Visit) -> Response:
         case "run":
             job = visit.registry.find(record.job_name).job
             visit.check_enqueues(job.options.queue)
-            (inserted,) = await visit.backend.insert([job.new_job(json.loads(record.params))])
+            inserted = await visit.insert(job.new_job(json.loads(record.params)))
             return visit.go("jobs", inserted.id, note="enqueued" if inserted.created else "known")
         case _:
             raise RefusedError(422, "a schedule can be enabled, disabled, or run now")

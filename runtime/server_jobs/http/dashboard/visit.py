@@ -13,13 +13,14 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from ...domain.interfaces import Store
-from ...domain.record import JobRecord
+from ...domain.record import Inserted, JobRecord, NewJob
 from ...engine.backend import Backend
 from ...errors import JobNotFoundError
 from ...inspection.why import Cause, Reason, why
 from ...registry import JobRegistry
 from ...security.tokens import Caller, Scope
 from ..problem_document import RefusedError
+from ..request_trace import request_trace
 
 T = TypeVar("T")
 
@@ -154,6 +155,11 @@ class Visit:
         """Raise `RefusedError` unless the caller may enqueue jobs into this queue."""
         if not self.enqueues(queue):
             raise RefusedError(403, f"your token lacks the scope enqueue for the queue {queue!r}")
+
+    async def insert(self, job: NewJob) -> Inserted:
+        """Store a pending job, in the trace of this request."""
+        (inserted,) = await self.backend.insert([job], request_trace(self.request))
+        return inserted
 
     async def why(self, job_id: str) -> tuple[JobRecord, Sequence[Reason]]:
         """Return a job and the reasons why it waits, runs or has ended. A host that runs ticks misses no worker."""
