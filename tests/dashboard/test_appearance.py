@@ -186,3 +186,28 @@ async def test_hostile_texts_are_shown_as_texts(here: Situation, visitor: Visito
         assert await visitor.page.locator("main img, main script").count() == 0, path
         if path in ("/jobs", "/workers", f"/jobs/{job_id}"):
             assert "<script>document.title='owned'</script>" in await visitor.text(), path
+
+
+async def test_characters_that_nobody_sees_are_shown_as_escapes(here: Situation, visitor: Visitor) -> None:
+    unseen = "A17\u202e71A\u200b\r\x1b"
+    store = here.backend.store
+    await store.resume_queue("mail")
+    job_id = here.backend.add_job(
+        job_name="SendEmail", params={"to": ["ada@example.com"], "subject": unseen}, correlation_id=unseen
+    )
+    token = (await here.claim("0195-alive"))[job_id]
+    await here.fail(job_id, token, unseen, "ValueError")
+    await visitor.comes()
+
+    for path in (f"/jobs/{job_id}", "/failures"):
+        await visitor.opens(path)
+        text = await visitor.text()
+        assert re.search("[\u202e\u200b\x1b]", text) is None, path
+        assert r"A17\u202e71A\u200b" in text, path
+
+
+async def test_a_form_keeps_characters_that_nobody_sees(here: Situation, visitor: Visitor) -> None:
+    await visitor.comes("/jobs?correlation=A%E2%80%AEB")
+
+    assert await visitor.page.get_by_label("Job id or correlation id").input_value() == "A\u202eB"
+    assert r"“A\u202eB”" in await visitor.text()

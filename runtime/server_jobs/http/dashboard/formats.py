@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import UTC, datetime, timedelta
 
 from ...domain.statistics import MOST_COUNTED
@@ -10,6 +11,11 @@ from ...inspection.job_document import parsed
 
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
 _LARGE = 10_000
+# Controls except tab and line feed, marks and overrides of direction, spaces without width, line separators, and halves
+# of characters.
+_UNSEEN = re.compile(
+    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060\u2066-\u2069\ufeff\ud800-\udfff]"
+)
 LONGEST_SHOWN = 200_000
 """Longest JSON text that a page shows, in characters."""
 
@@ -75,9 +81,18 @@ def machine(moment: datetime) -> str:
     return f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%S}Z"
 
 
+def visible(text: str) -> str:
+    """Return text with each unseen character as its escape: `\\u202e`, which would reverse the text after it.
+
+    JSON has the same escapes, so JSON text keeps its value.
+    """
+    return _UNSEEN.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
 def pretty(text: str | None) -> str:
     """Return JSON text with indents, or other text unchanged. Text beyond `LONGEST_SHOWN` is cut."""
     value = parsed(text)
     shown = value if isinstance(value, str) and value == text else json.dumps(value, indent=2, ensure_ascii=False)
+    shown = visible(shown)
     rest = len(shown) - LONGEST_SHOWN
     return shown if rest <= 0 else f"{shown[:LONGEST_SHOWN]}\n… and {rest:,} more characters"

@@ -67,6 +67,7 @@ def _environment() -> Environment:
         absolute=formats.absolute,
         machine=formats.machine,
         pretty=formats.pretty,
+        visible=formats.visible,
         sentence=sentence,
     )
     made.globals.update(version=__version__, Scope=Scope)
@@ -80,6 +81,7 @@ def sentence(text: str) -> Markup:
 
 
 def _parts(text: str) -> Iterator[tuple[int, str]]:
+    text = formats.visible(text)
     whole = text if text.count("`") % 2 == 0 else text.replace("`", "'")
     end = "" if whole.endswith((".", "!", "?")) else "."
     return enumerate(f"{whole[:1].upper()}{whole[1:]}{end}".split("`"))
