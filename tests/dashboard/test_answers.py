@@ -275,3 +275,23 @@ async def test_times_are_relative_with_the_absolute_time_beside(here: Situation,
     at = (await here.backend.store.get(here.ids["completed"])).created_at  # type: ignore[union-attr]
     assert await created.get_attribute("datetime") == f"{at:%Y-%m-%dT%H:%M:%S}Z"
     assert (await created.get_attribute("title") or "").startswith(f"{at:%Y-%m-%d %H:%M:%S} UTC")
+
+
+async def test_the_counts_of_the_tabs_are_of_the_chosen_job_and_queue(here: Situation, visitor: Visitor) -> None:
+    await visitor.comes("/jobs?queue=imports")
+    tabs = visitor.page.locator("#tabs a")
+
+    assert await tabs.all_inner_texts() == [
+        *("All", "Pending 3", "Running 1", "Failed 0", "Parked 0", "Completed", "Cancelled")
+    ]
+    await visitor.opens("/jobs?job=SendEmail&error=ConnectionRefusedError")
+    assert [text for text in await tabs.all_inner_texts() if " " in text] == []
+
+
+async def test_a_search_of_params_without_a_job_asks_for_the_job(visitor: Visitor) -> None:
+    await visitor.comes("/jobs")
+
+    for condition in ("params.customer=acme", "/params/customer=acme"):
+        await visitor.page.get_by_label("Where").fill(condition)
+        await visitor.presses("Filter")
+        assert "Choose a job in the list Job" in await visitor.page.get_by_role("alert").inner_text()

@@ -21,6 +21,7 @@ from .rendering import show
 from .visit import Visit
 
 PAGE = 50
+_STATUSES = ("", "pending", "running", "failed", "parked", "completed", "cancelled")
 _ID = re.compile("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
@@ -66,6 +67,8 @@ class Filters:
         )
         if self.queue and not (visit.caller.may(scope, self.queue) and visit.reads(self.queue)):
             raise RefusedError(403, f"your token lacks the scope {scope} for the queue {self.queue!r}")
+        if self.where.lstrip("/").startswith("params") and not self.job:
+            raise InvalidOptionError("choose a job in the list `Job`: its spec says which params are secret")
         conditions = [self.where] if self.where else []
         return with_conditions(found, conditions, visit.registry, may_reveal=False) if conditions else found
 
@@ -101,7 +104,7 @@ async def job_list(visit: Visit) -> Response:
         problem=problem,
         jobs=jobs,
         next=following,
-        tabs=_tabs(states),
+        tabs=_tabs(states, filters),
         names=sorted({state.job_name for state in states} | _known_names(visit) | ({filters.job} - {""})),
         queues=sorted({state.queue for state in states} | _known_queues(visit) | ({filters.queue} - {""})),
     )
@@ -127,17 +130,20 @@ async def _searched(visit: Visit, wanted: str) -> Response | None:
     return visit.go("jobs", correlation=wanted)
 
 
-def _tabs(states: Sequence[QueueState]) -> list[tuple[str, str, int | None]]:
-    """Return the value, label and count of each status. Finished jobs are too many to count for each page."""
-    return [
-        ("", "All", None),
-        ("pending", "Pending", sum(state.due + state.scheduled for state in states)),
-        ("running", "Running", sum(state.running for state in states)),
-        ("failed", "Failed", sum(state.failed for state in states)),
-        ("parked", "Parked", sum(state.parked for state in states)),
-        ("completed", "Completed", None),
-        ("cancelled", "Cancelled", None),
-    ]
+def _tabs(states: Sequence[QueueState], filters: Filters) -> list[tuple[str, str, int | None]]:
+    """Return the value, label and count of each status, for the chosen job and queue.
+
+    Finished jobs are too many to count for each page. With another filter, nothing is counted.
+    """
+    among = [one for one in states if filters.job in ("", one.job_name) and filters.queue in ("", one.queue)]
+    counts = {
+        "pending": sum(one.due + one.scheduled for one in among),
+        "running": sum(one.running for one in among),
+        "failed": sum(one.failed for one in among),
+        "parked": sum(one.parked for one in among),
+    }
+    is_counted = not (filters.error or filters.correlation or filters.worker or filters.where)
+    return [(value, value.capitalize() or "All", counts.get(value) if is_counted else None) for value in _STATUSES]
 
 
 def _known_names(visit: Visit) -> set[str]:
