@@ -115,10 +115,14 @@ class Situation:
         request = ClaimRequest(known=known, limit=100, lease=LEASE, worker_id=worker)
         return {claim.id: claim.token for claim in await self.backend.store.claim(request)}
 
-    async def report(self, worker: str, pid: int, *, host: str = "jobs-1") -> None:
+    async def report(
+        self, worker: str, pid: int, *, host: str = "jobs-1", queues: tuple[str, ...] | None = None
+    ) -> None:
         """Let a worker report that it is alive."""
         known = tuple((job.name, job.version) for job in self.backend.registry.known_jobs())
-        report = WorkerReport(id=worker, host=host, pid=pid, queues=None, concurrency=10, version="0.1.0", known=known)
+        report = WorkerReport(
+            id=worker, host=host, pid=pid, queues=queues, concurrency=10, version="0.1.0", known=known
+        )
         await self.backend.store.renew([], LEASE, [report])
 
     async def fail(self, job_id: str, token: str, error: str, error_class: str, *, again: bool = False) -> None:

@@ -26,7 +26,7 @@ async def test_the_first_page_says_what_is_wrong_and_leads_to_each_place(here: S
     assert "6 jobs wait for it." in paused
     assert "A job in queue imports has been due for 4 min." in starved
     assert f"limit of 1 running jobs with the same values at /customer is used up by {here.ids['running']}" in starved
-    assert "23 jobs failed in the last hour. 20 of them are ImportRows." in " ".join(failing.split())
+    assert "23 failures in the last hour. 20 of them are ImportRows." in " ".join(failing.split())
     for link, place in (
         ("Show workers", "/workers"),
         ("Show failures", "/failures"),
@@ -61,8 +61,41 @@ async def test_the_worker_that_died_shows_what_it_held(here: Situation, visitor:
 
     first = await visitor.page.locator("tbody tr").first.inner_text()
     assert ("jobs-2:4711" in first, "dead" in first) == (True, True)
-    await visitor.page.get_by_role("link", name=here.ids["held"]).click()
+    await visitor.page.get_by_role("link", name=f"SendEmail {here.ids['held']}").click()
     assert "whose worker has died" in await visitor.text()
+
+
+async def test_a_dead_worker_needs_attention_until_another_one_has_finished_its_jobs(
+    visitor: Visitor, server: Server
+) -> None:
+    here = await empty()
+    held = here.add("held")
+    await here.report("0195-dead", 4711, queues=("mail",))
+    await here.claim("0195-dead")
+    here.clock.advance(timedelta(minutes=5))
+    await here.report("0195-imports", 812, queues=("imports",))
+    server.serve(here)
+    dead = visitor.page.locator(".findings li", has_text="died")
+
+    await visitor.comes()
+    text = " ".join((await dead.inner_text()).split())
+    assert "No living worker claims from mail. Start one. server-jobs worker --queues mail" in text
+
+    await here.report("0195-mail", 813, queues=("mail",))
+    await visitor.opens()
+    assert "A living worker takes over each job" in await dead.inner_text()
+    await here.backend.store.expire(jitter=timedelta(0))
+    here.clock.advance(timedelta(hours=1))
+    await here.fail(held, (await here.claim("0195-mail"))[held], "no", "ValueError")
+    await visitor.opens()
+    assert await dead.count() == 0
+
+
+async def test_a_living_worker_shows_the_jobs_that_it_runs_by_name(here: Situation, visitor: Visitor) -> None:
+    await visitor.comes("/workers")
+
+    runs = visitor.page.locator("tr.more", has_text="Runs:")
+    assert (await runs.inner_text()).split() == ["Runs:", "ImportRows", here.ids["running"]]
 
 
 async def test_a_schedule_shows_its_slots_in_its_zone_and_in_utc(visitor: Visitor) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -13,6 +14,7 @@ from ...domain.record import JobStatus, PausedQueue, ScheduleRecord
 from ...domain.statistics import MinuteCounts, QueueState
 from ...errors import JobNotFoundError, ServerJobsError
 from .formats import counted, duration
+from .numbers import summaries_of
 from .visit import Visit
 
 SLOW = timedelta(minutes=1)
@@ -76,18 +78,31 @@ def _missing_workers(states: Sequence[QueueState]) -> Iterator[Finding]:
 
 
 async def _dead_workers(visit: Visit, workers: Sequence[WorkerRecord]) -> list[Finding]:
-    """Return the workers that died with jobs. The newest deaths only: each costs a query."""
+    """Return the workers that died with jobs that are unfinished. The newest deaths only: each costs a query.
+
+    If no living worker claims from the queue of one of these jobs, say so: nobody takes over the job.
+    """
+    alive = [one.report.queues for one in workers if one.is_alive]
+    is_covered = visit.runs_ticks or None in alive
+    covered = {queue for queues in alive for queue in queues or ()}
     dead = sorted((one for one in workers if not one.is_alive), key=lambda one: one.last_seen_at, reverse=True)
     found: list[Finding] = []
+    ids = {worker.report.id: await visit.store.held_jobs(worker.report.id) for worker in dead[:_MOST_DEAD]}
+    summaries = await summaries_of(visit, [job_id for held in ids.values() for job_id in held])
     for worker in dead[:_MOST_DEAD]:
-        held = await visit.store.held_jobs(worker.report.id)
+        stored = [summaries[job_id] for job_id in ids[worker.report.id] if job_id in summaries]
+        held = [one for one in stored if not one.status.is_finished]
         if held:
+            alone = () if is_covered else sorted({one.queue for one in held} - covered)
             found.append(
                 Finding(
                     level="bad",
                     text=f"Worker {worker.report.host}:{worker.report.pid} died "
                     f"{duration(visit.now - worker.last_seen_at)} ago with {jobs(len(held))}.",
-                    detail="A living worker takes over each job when its lease expires.",
+                    detail=f"No living worker claims from {' or '.join(alone)}. Start one"
+                    if alone
+                    else "A living worker takes over each job when its lease expires.",
+                    command=f"server-jobs worker --queues {shlex.quote(','.join(alone))}" if alone else "",
                     link="Show workers",
                     href=visit.url("workers"),
                 )
@@ -163,7 +178,7 @@ def _failing(visit: Visit, counts: Sequence[MinuteCounts]) -> Iterator[Finding]:
         ((name, most),) = failed.most_common(1)
         yield Finding(
             level="warn",
-            text=f"{jobs(total)} failed in the last hour.",
+            text=f"{total:,} failure{'' if total == 1 else 's'} in the last hour.",
             detail=f"{most:,} of them {'is' if most == 1 else 'are'} {name}",
             link="Show failures",
             href=visit.url("failures"),

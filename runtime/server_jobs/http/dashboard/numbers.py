@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from ...domain.record import PausedQueue, ScheduleRecord
+from ...domain.record import LONGEST_PAGE, JobQuery, JobSummary, PausedQueue, ScheduleRecord
 from ...domain.statistics import MOST_COUNTED, MinuteCounts, QueueState
 from .charts import Hour, hours_by_queue, start_of
 from .visit import Visit
@@ -79,3 +79,10 @@ def queue_of(visit: Visit, job_name: str) -> str | None:
     """Return the queue of a registered job; None for another one, which only a caller of every queue may see."""
     job = visit.registry.get(job_name)
     return None if job is None else job.options.queue
+
+
+async def summaries_of(visit: Visit, job_ids: Sequence[str]) -> dict[str, JobSummary]:
+    """Return the stored jobs among these ids by id, up to `LONGEST_PAGE`, with one query."""
+    ids = tuple(dict.fromkeys(job_ids))[:LONGEST_PAGE]
+    found = await visit.store.list_summaries(JobQuery(ids=ids, limit=len(ids))) if ids else ()
+    return {one.id: one for one in found}

@@ -11,12 +11,12 @@ from starlette.responses import Response
 
 from ...domain.cron import load_zone, next_slot
 from ...domain.history import WorkerRecord
-from ...domain.record import ScheduleRecord
+from ...domain.record import JobStatus, JobSummary, ScheduleRecord
 from ...domain.text_limits import LONGEST_NAME, is_storable
 from ...errors import ServerJobsError
 from ..problem_document import RefusedError
 from .attention import schedule_problem
-from .numbers import queue_of, queue_rows, readable_schedules
+from .numbers import queue_of, queue_rows, readable_schedules, summaries_of
 from .rendering import show
 from .visit import Visit
 
@@ -119,10 +119,10 @@ async def _schedule(visit: Visit, schedule_id: str) -> ScheduleRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerRow:
-    """A worker, and the ids of the jobs that it runs, or held when it died. None: not asked."""
+    """A worker, and the jobs that it runs, or held when it died."""
 
     record: WorkerRecord
-    held: Sequence[str] | None
+    held: Sequence[JobSummary]
 
 
 async def workers(visit: Visit) -> Response:
@@ -130,10 +130,21 @@ async def workers(visit: Visit) -> Response:
     if not visit.reads_everything:
         raise RefusedError(403, "your token reads some queues only, and workers belong to all of them")
     found = await visit.store.workers()
-    rows: list[WorkerRow] = []
-    for record in sorted(found, key=lambda one: (one.is_alive, one.last_seen_at), reverse=True):
-        is_asked = len(rows) < _MOST_ASKED and (record.running or not record.is_alive)
-        held = await visit.store.held_jobs(record.report.id) if is_asked else None
-        rows.append(WorkerRow(record=record, held=held))
+    found = sorted(found, key=lambda one: (one.is_alive, one.last_seen_at), reverse=True)
+    asked = [one for one in found[:_MOST_ASKED] if one.running or not one.is_alive]
+    held = {one.report.id: await visit.store.held_jobs(one.report.id) for one in asked}
+    summaries = await summaries_of(visit, [job_id for ids in held.values() for job_id in ids])
+    rows = [
+        WorkerRow(
+            record=one,
+            held=[
+                summaries[job_id]
+                for job_id in held.get(one.report.id, ())
+                # A living worker that stalled has lost the lease of some.
+                if job_id in summaries and (not one.is_alive or summaries[job_id].status is JobStatus.RUNNING)
+            ],
+        )
+        for one in found
+    ]
     rows.sort(key=lambda row: not (row.held and not row.record.is_alive))
     return show(visit, "workers.html", rows=rows)
