@@ -328,3 +328,20 @@ async def test_a_search_of_params_without_a_job_asks_for_the_job(visitor: Visito
         await visitor.page.get_by_label("Where").fill(condition)
         await visitor.presses("Filter")
         assert "Choose a job in the list Job" in await visitor.page.get_by_role("alert").inner_text()
+
+
+async def test_attempts_before_a_retry_are_apart(here: Situation, visitor: Visitor) -> None:
+    await here.backend.store.resume_queue("mail")
+    await here.backend.store.retry(here.ids["failed 0"])
+    await visitor.comes(f"/jobs/{here.ids['failed 0']}")
+    apart = visitor.page.locator(".timeline .again")
+    assert await apart.count() == 1
+
+    token = (await here.claim("0195-alive"))[here.ids["failed 0"]]
+    await here.fail(here.ids["failed 0"], token, "again", "AgainError")
+    await visitor.opens(f"/jobs/{here.ids['failed 0']}")
+
+    lines = await visitor.page.locator(".timeline > li").all_inner_texts()
+    assert ["Attempt 1" in lines[0], "Before the attempts" in lines[1], "Attempt 1" in lines[2]] == [True] * 3
+    await visitor.opens(f"/jobs/{here.ids['retried']}")
+    assert await apart.count() == 0

@@ -211,3 +211,14 @@ async def test_a_form_keeps_characters_that_nobody_sees(here: Situation, visitor
 
     assert await visitor.page.get_by_label("Job id or correlation id").input_value() == "A\u202eB"
     assert r"“A\u202eB”" in await visitor.text()
+
+
+async def test_the_whole_menu_is_on_a_narrow_screen(visitor: Visitor) -> None:
+    await visitor.page.set_viewport_size({"width": 380, "height": 780})
+    await visitor.comes("/contracts")
+
+    for link in await visitor.page.locator(".side nav a").all():
+        box = await link.bounding_box()
+        assert box is not None
+        assert box["x"] >= 0
+        assert box["x"] + box["width"] <= 380

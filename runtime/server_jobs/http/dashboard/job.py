@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from starlette.responses import Response
 
 from ...domain.audit import AuditQuery
-from ...domain.record import JobRecord, JobStatus
+from ...domain.history import AttemptRecord
+from ...domain.record import JobRecord, JobStatus, Outcome
 from ...inspection.job_document import shown_params
 from ...inspection.why import Cause
 from .job_actions import ACTIONS, Action
@@ -16,6 +17,7 @@ from .visit import Visit
 
 _MOST_ENTRIES = 20
 _SETTLED = (Cause.FINISHED, Cause.RUNNING)
+_NOT_COUNTED = (Outcome.SNOOZED, Outcome.RELEASED, Outcome.LOST)  # the next attempt has the same number
 
 
 async def job(visit: Visit) -> Response:
@@ -25,18 +27,36 @@ async def job(visit: Visit) -> Response:
     record, reasons = await visit.why(job_id)
     attempts = await visit.store.attempts(job_id)
     registered = visit.registry.get(record.job_name)
+    workers = await visit.store.workers() if visit.reads_everything and (attempts or record.worker_id) else ()
     return show(
         visit,
         "job.html",
         job=record,
         reasons=[reason for reason in reasons if reason.cause not in _SETTLED],
         running=next((reason for reason in reasons if reason.cause is Cause.RUNNING), None),
-        attempts=list(reversed(attempts)),
+        runs=_runs(record, attempts),
+        workers={one.report.id: f"{one.report.host}:{one.report.pid}" for one in workers},
         params=shown_params(record, visit.registry),
         audit=await visit.store.audit_log(AuditQuery(target=job_id, limit=_MOST_ENTRIES)),
         actions=actions_for(visit, record),
         newest_version=None if registered is None else registered.options.version,
     )
+
+
+def _runs(record: JobRecord, attempts: Sequence[AttemptRecord]) -> list[list[AttemptRecord]]:
+    """Return the attempts, the newest first, by run. A retry or a repair begins a new run, with attempt 1.
+
+    The first list has the attempts of the current run before the attempt that runs or completed the job.
+    """
+    is_last_apart = record.status in (JobStatus.RUNNING, JobStatus.COMPLETED)
+    runs: list[list[AttemptRecord]] = [[]]
+    following = record.attempt_count + (0 if is_last_apart else 1)
+    for attempt in reversed(attempts):
+        if attempt.attempt > following or (attempt.attempt == following and attempt.outcome not in _NOT_COUNTED):
+            runs.append([])
+        runs[-1].append(attempt)
+        following = attempt.attempt
+    return runs
 
 
 def actions_for(visit: Visit, record: JobRecord) -> Sequence[Action]:

@@ -36,7 +36,12 @@ class Action:
 ACTIONS = {
     action.name: action
     for action in (
-        Action("retry", "Retry", "Retry this job?", "It becomes pending again, with all its attempts."),
+        Action(
+            "retry",
+            "Retry",
+            "Retry this job?",
+            "Failed and cancelled jobs become pending again, and start anew with attempt 1.",
+        ),
         Action("repair", "Repair", "Repair this job?", "Its params are replaced, and it becomes pending again."),
         Action(
             "cancel",
