@@ -91,7 +91,7 @@ async def test_failed_jobs_of_a_filter_are_retried_and_workers_are_woken() -> No
     await call.backend.store.cancel_many([new_id(1), new_id(2)])
 
     dry = await call("POST", "/bulk/retry", {"status": "cancelled", "dry_run": True})
-    nothing = await call("POST", "/bulk/retry", {})
+    nothing = await call("POST", "/bulk/retry", {"job_name": "Keep"})
     assert dry.json() == {
         "found": [{"job_name": "Keep", "status": "cancelled", "count": 2}],
         "dry_run": True,
@@ -109,14 +109,26 @@ async def test_failed_jobs_of_a_filter_are_retried_and_workers_are_woken() -> No
     assert (entry.actor, entry.detail) == ("token:JOBS_TOKEN", "found by status cancelled")
 
 
+@pytest.mark.parametrize("action", ACTIONS)
+@pytest.mark.parametrize("body", [{}, {"dry_run": True}, {"parked": False, "where": [], "after": new_id(0)}])
+async def test_a_body_that_chooses_no_jobs_is_refused(action: str, body: dict[str, object]) -> None:
+    call = Caller()
+    await store(call, [1])
+
+    reply = await call("POST", f"/bulk/{action}", body)
+
+    assert (reply.status_code, reply.json()["title"]) == (422, "give a field that chooses the jobs, such as job_name")
+    assert [one.status for one in await call.backend.store.list_jobs(JobQuery())] == [JobStatus.PENDING]
+
+
 async def test_one_request_changes_a_part_and_says_where_to_continue(monkeypatch: pytest.MonkeyPatch) -> None:
     call = Caller()
     await store(call, range(1, 11_001))
     monkeypatch.setattr(routes, "MOST_STEPS", 1)
 
-    first = (await call("POST", "/bulk/cancel", {})).json()
-    second = (await call("POST", "/bulk/cancel", {"after": first["next"]})).json()
-    third = (await call("POST", "/bulk/delete", {"after": second["next"]})).json()
+    first = (await call("POST", "/bulk/cancel", {"job_name": "Keep"})).json()
+    second = (await call("POST", "/bulk/cancel", {"job_name": "Keep", "after": first["next"]})).json()
+    third = (await call("POST", "/bulk/delete", {"job_name": "Keep", "after": second["next"]})).json()
 
     assert (first["results"], first["next"]) == ({"cancelled": 5000}, new_id(5000))
     assert (second["results"], second["next"]) == ({"cancelled": 5000}, new_id(10_000))
@@ -129,7 +141,7 @@ async def test_a_token_changes_jobs_of_its_queues_alone(action: str) -> None:
     await store(call, [1], queue="mail")
     await store(call, [2], queue="slow")
     await call.backend.store.cancel_many([new_id(1), new_id(2)] if action == "retry" else [])
-    body = {"status": "cancelled"} if action == "retry" else {}
+    body = {"status": "cancelled"} if action == "retry" else {"job_name": "Keep"}
 
     reply = await call("POST", f"/bulk/{action}", body)
     refused = await call("POST", f"/bulk/{action}", {**body, "queue": "slow"})
@@ -182,7 +194,7 @@ async def test_a_search_for_values_needs_the_right_to_read_them() -> None:
         ({"status": "new"}, "/status"),
         ({"older_than": "2h"}, "/older_than"),
         ({"dry_run": 1}, "/dry_run"),
-        ({"after": "somewhere"}, "/after"),
+        ({"status": "failed", "after": "somewhere"}, "/after"),
         ({"colour": "red"}, "/colour"),
     ],
 )

@@ -94,7 +94,8 @@ async def test_every_route_with_every_scope(method: str, path: str, scopes: tupl
     for queue, name in (("mail", MAIL), ("slow", SLOW)):
         is_enqueue = (method, path) == ("POST", "/jobs/{id}")
         place = path.replace("{id}", name if is_enqueue else ids[queue])
-        body = {"params": {"text": "x"}} if is_enqueue else {"dry_run": True} if path.startswith("/bulk/") else None
+        bulk = {"job_name": "Keep", "dry_run": True} if path.startswith("/bulk/") else None
+        body = {"params": {"text": "x"}} if is_enqueue else bulk
         reply = await call(method, place, body)
 
         who = TokenCaller("tester", rights)

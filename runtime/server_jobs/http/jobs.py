@@ -27,6 +27,7 @@ from ..domain.enqueue_options import EnqueueOptions
 from ..domain.interfaces import JobReader, Store
 from ..domain.options import HIGHEST_PRIORITY, LOWEST_PRIORITY, MOST_ATTEMPTS
 from ..domain.record import (
+    EVERY_JOB,
     Cancellation,
     Deletion,
     JobFilter,
@@ -196,13 +197,25 @@ class ListParameters(FilterFields):
 
 
 class BulkBody(FilterFields):
-    """The jobs to change. One request looks at a part of them; `next` of the answer is the `after` of the next one."""
+    """The jobs to change; at least one field has to choose them.
+
+    One request looks at a part of them. `next` of the answer is the `after` of the next request.
+    """
 
     parked: bool = Field(False, strict=True, description="Only jobs that failed because their params cannot be read.")
     after: Place | None = Field(
         None, description="Only jobs newer than the job with this id: the `next` of the last answer."
     )
     dry_run: bool = Field(False, strict=True, description="Count the jobs, and change nothing.")
+
+    def among(self, registry: JobRegistry, queues: tuple[str, ...] | None) -> JobFilter:
+        """Return the filter for jobs of these queues; None: all.
+
+        Raises `RefusedError` for a wrong condition, and if no field chooses the jobs: `{}` would change all of them.
+        """
+        if super().among(registry, None if self.queue is None else (self.queue,)) == EVERY_JOB:
+            raise RefusedError(422, "give a field that chooses the jobs, such as job_name")
+        return super().among(registry, queues)
 
 
 async def enqueue(request: Request) -> Response:

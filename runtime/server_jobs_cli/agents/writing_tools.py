@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 
 from server_jobs.domain.interfaces import Store
-from server_jobs.domain.record import EVERY_JOB
 from server_jobs.engine.bulk import BulkAction
 from server_jobs.http.jobs import BulkBody, bulk_document, change_part, checked
 from server_jobs.http.problem_document import RefusedError
@@ -109,8 +108,6 @@ class _Writes:
     async def _change(self, action: BulkAction, arguments: Arguments) -> Answer:
         body = checked(BulkBody, arguments)
         among = body.among(self._registry, None if body.queue is None else (body.queue,))
-        if among == EVERY_JOB:
-            raise RefusedError(422, "give a field that chooses the jobs, such as job_name")
         result = await change_part(self._store, action, body, among, by=actor())
         return Answer(bulk_document(result, dry_run=body.dry_run))
 
