@@ -22,13 +22,15 @@ async def connect(
 ) -> AsyncIterator[Backend]:
     """Open a backend on a database and bind every job of the registry to it, until the block ends.
 
+    Calls the set-up functions of the registry first, so that they run before the first request of an application.
     Afterwards the jobs have their earlier bindings. The default URL is the environment variable
     `SERVER_JOBS_DATABASE_URL`, then `TURSO_DATABASE_URL`, then `sqlite:///server-jobs.sqlite3`. Raises
-    `SchemaMissingError` if the database lacks the migrations.
+    `SchemaMissingError` if the database lacks the migrations, and `SetupError` if a set-up function fails.
 
         async with connect(registry):
             await SendEmail.later({"to": "ada@example.com", "subject": "Hello"})
     """
+    registry.hooks.set_up()
     backend = Backend(
         database=database_url(url),
         job_registry=registry,

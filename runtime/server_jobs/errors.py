@@ -262,10 +262,10 @@ class PrivilegeMissingError(DatabaseError):
 
 
 class SetupError(ServerJobsError):
-    """A set-up function or a lifespan of a registry failed. The error is the `__cause__`."""
+    """A set-up function or a lifespan of a registry failed, at a `place` in its code. The error is the `__cause__`."""
 
-    def __init__(self, part: str, cause: BaseException) -> None:
-        super().__init__(f"{part} of the registry failed: {type(cause).__name__}: {cause}")
+    def __init__(self, part: str, cause: BaseException, place: str = "") -> None:
+        super().__init__(f"{part} of the registry failed: {type(cause).__name__}: {cause}{place}")
         self.__cause__ = cause
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
+from .domain.tracebacks import error_place
 from .errors import InvalidOptionError, SetupError
-from .middleware import Middleware, check_middleware
+from .middleware import Middleware, check_decorated, check_middleware
 from .resources import Lifespan
 
 AnySetup = Callable[..., object]
@@ -37,15 +38,13 @@ class Hooks:
     @property
     def middleware(self) -> tuple[Middleware, ...]:
         """All middleware, the outermost first. Raises `SetupError`."""
-        if self._pending:
-            self._set_up()
+        self.set_up()
         return self._middleware
 
     @property
     def lifespans(self) -> tuple[Lifespan, ...]:
         """All lifespans. Raises `SetupError`."""
-        if self._pending:
-            self._set_up()
+        self.set_up()
         return self._lifespans
 
     def add_middleware(self, middleware: tuple[Middleware, ...]) -> None:
@@ -63,6 +62,7 @@ class Hooks:
                 "a lifespan must be a function that returns an async context manager, "
                 f"not a {type(lifespan).__name__}; pass the function itself, without ()"
             )
+        check_decorated("a lifespan", lifespan, "asynccontextmanager")
         self._lifespans += (lifespan,)
         self._note_addition()
 
@@ -75,7 +75,10 @@ class Hooks:
         if not self._is_setting_up:
             self.is_transferable = False
 
-    def _set_up(self) -> None:
+    def set_up(self) -> None:
+        """Call the set-up functions that have not run yet. Raises `SetupError`."""
+        if not self._pending:
+            return
         with self._lock:
             if self._is_setting_up:
                 return  # the set-up function itself uses a job
@@ -88,6 +91,6 @@ class Hooks:
                     before = self._middleware, self._lifespans
             except Exception as error:
                 self._middleware, self._lifespans = before  # the next read tries again
-                raise SetupError("the set-up function", error) from error
+                raise SetupError("the set-up function", error, error_place(error)) from error
             finally:
                 self._is_setting_up = False

@@ -13,6 +13,7 @@ from contextlib import (
     nullcontext,
 )
 from dataclasses import dataclass, field
+from inspect import isasyncgenfunction, iscoroutinefunction, isgeneratorfunction
 from types import MappingProxyType
 from typing import Protocol, TypeVar, cast
 
@@ -132,6 +133,14 @@ def check_middleware(middleware: object) -> None:
             f"middleware must have the methods {' and '.join(names)}, not be a {type(middleware).__name__}; "
             "derive its class from server_jobs.Middleware"
         )
+    check_decorated("around_enqueue", getattr(middleware, names[0]), "contextmanager")
+    check_decorated("around_attempt", getattr(middleware, names[1]), "asynccontextmanager")
+
+
+def check_decorated(name: str, function: object, decorator: str) -> None:
+    """Raise `InvalidOptionError` for a generator or a coroutine function: it lacks the decorator."""
+    if isgeneratorfunction(function) or isasyncgenfunction(function) or iscoroutinefunction(function):
+        raise InvalidOptionError(f"{name} must return a context manager; add @{decorator} and `yield` once")
 
 
 def enqueuing(

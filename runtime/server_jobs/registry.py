@@ -134,7 +134,7 @@ class JobRegistry:
         return self
 
     def set_up(self, function: Register) -> Register:
-        """Call `function(registry)` once, when a backend, `later_in` or a handler process first needs the hooks.
+        """Call `function(registry)` once, in `connect` or when a backend, `later_in` or a process needs the hooks.
 
         The function calls `use` and `lifespan`. Handlers in their own processes need one that can be imported, because
         each process calls it. Return the function, so that this method can be a decorator.

@@ -10,6 +10,7 @@ from contextvars import Context
 from typing import TypeVar
 
 from .concurrency.tasks import shielded
+from .domain.tracebacks import error_place
 from .errors import ResourceNotFoundError, SetupError
 
 T = TypeVar("T")
@@ -91,12 +92,12 @@ class OpenLifespans:
             if opened.done():
                 _logger.exception("a lifespan ended with an error")
                 return
-            opened.set_exception(SetupError("a lifespan", error))
+            opened.set_exception(SetupError("a lifespan", error, error_place(error)))
             opened.exception()
         except BaseException as error:
             if self._opened is opened:
                 self.forget()
             if not opened.done():
-                opened.set_exception(SetupError("a lifespan", error))
+                opened.set_exception(SetupError("a lifespan", error, error_place(error)))
                 opened.exception()
             raise

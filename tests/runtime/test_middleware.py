@@ -29,9 +29,11 @@ from server_jobs import (
     RetryAfterError,
     RunningAttempt,
     Schedule,
+    SchemaMissingError,
     SetupError,
     Snooze,
     Worker,
+    connect,
     create_job_registry,
     define_job,
     tick,
@@ -659,6 +661,18 @@ async def test_set_up_runs_once_at_the_first_use() -> None:
     assert len(recorder.enqueues) == 2
 
 
+async def test_connect_sets_up_before_the_first_enqueue(tmp_path: Path) -> None:
+    calls: list[JobRegistry] = []
+    registry = create_job_registry().register(text_job(echo))
+    registry.set_up(calls.append)
+    url = f"sqlite:///{tmp_path / 'jobs.sqlite3'}"
+
+    with pytest.raises(SchemaMissingError):
+        async with connect(registry, url):
+            pass
+    assert calls == [registry]
+
+
 async def test_a_failed_set_up_is_an_error_of_its_own_and_is_tried_again() -> None:
     results: list[Callable[[], Middleware]] = [lambda: 1 / 0, Recorder]  # type: ignore[list-item,return-value]
     extra = Recorder()
@@ -682,6 +696,26 @@ def test_an_object_that_is_no_middleware_is_refused() -> None:
         create_job_registry().use(Recorder)  # type: ignore[arg-type]
     with pytest.raises(InvalidOptionError, match="around_enqueue and around_attempt, not be a int"):
         create_job_registry().use(5)  # type: ignore[arg-type]
+
+
+def test_middleware_without_the_decorator_of_a_context_manager_is_refused() -> None:
+    class Enqueuing(Middleware):
+        def around_enqueue(self, enqueue: Enqueue) -> Iterator[None]:  # type: ignore[override]
+            yield
+
+    class Attempting(Middleware):
+        async def around_attempt(self, attempt: RunningAttempt) -> AsyncIterator[None]:  # type: ignore[override]
+            yield
+
+    class Awaiting(Middleware):
+        async def around_attempt(self, attempt: RunningAttempt) -> None:  # type: ignore[override]
+            pass
+
+    with pytest.raises(InvalidOptionError, match="around_enqueue must return a context manager; add @contextmanager"):
+        create_job_registry().use(Enqueuing())
+    for wrong in (Attempting(), Awaiting()):
+        with pytest.raises(InvalidOptionError, match="around_attempt must .* add @asynccontextmanager and `yield` once"):
+            create_job_registry().use(wrong)
 
 
 @pytest.mark.parametrize(

@@ -300,5 +300,13 @@ def test_a_lifespan_that_is_no_function_is_refused() -> None:
         create_job_registry().lifespan(Opened()())  # type: ignore[arg-type]
 
 
+def test_a_lifespan_without_the_decorator_of_a_context_manager_is_refused() -> None:
+    async def bare() -> AsyncIterator[None]:
+        yield
+
+    with pytest.raises(InvalidOptionError, match="a lifespan must .* add @asynccontextmanager and `yield` once"):
+        create_job_registry().lifespan(bare)  # type: ignore[arg-type]
+
+
 async def test_closing_what_is_not_open_does_nothing() -> None:
     await OpenLifespans(lambda: ()).close()
