@@ -157,3 +157,12 @@ def test_a_worker_that_cannot_be_set_up_ends_with_the_reason(
     errors = in_process(project, "-m", "server_jobs_cli", "worker", "--until-empty", status=3)
     assert message in errors
     assert "Traceback" not in errors
+
+
+def test_a_supervisor_ends_if_no_process_can_be_set_up(project: TemporaryProject) -> None:
+    text = SETUP.replace('note("open")', "raise OSError('no mail server')")
+    project.path("app/jobs_setup.py").write_text(text, encoding="utf-8")
+    errors = in_process(project, "-m", "server_jobs_cli", "worker", "--until-empty", "--processes", "2", status=3)
+    assert "a lifespan of the registry failed: OSError: no mail server" in errors
+    assert "cannot be set up, and no other process runs" in errors
+    assert "at work" not in errors

@@ -73,6 +73,7 @@ async def _work(
 ) -> None:
     async with _ready(workspace, options, log, shutdown) as worker:
         with shutdown.guards(_Stopping(worker, options.drain_timeout)):
+            await worker.backend.open_resources()  # a supervisor replaces a process that was at work
             if lifeline is None:
                 announce(worker.backend.registry, options, workspace.shown_url)
             else:
