@@ -206,7 +206,7 @@ class LineFormatter(logging.Formatter):
         moment = datetime.fromtimestamp(record.created).astimezone()
         line = f"{moment:%Y-%m-%d %H:%M:%S} {record.levelname.lower():<8} {one_line(self._prefix + _message(record))}"
         trace = _traceback(record) if self._tracebacks else ""
-        return f"{line}\n{trace}" if trace else line
+        return "\n    ".join([line, *map(printable, trace.splitlines())])
 
 
 class JsonFormatter(logging.Formatter):
@@ -340,7 +340,7 @@ def _message(record: logging.LogRecord) -> str:
 
 
 def _traceback(record: logging.LogRecord) -> str:
-    """Return the traceback of a record, indented.
+    """Return the traceback of a record.
 
     Errors of the engine have none, because their message is enough; failures of handlers always have one.
     """
@@ -350,5 +350,4 @@ def _traceback(record: logging.LogRecord) -> str:
         text = str(error.__cause__ or "")  # it arrives as text
     elif text is None and error is not None and not (isinstance(error, ServerJobsError) and is_ours(record.name)):
         text = short_traceback(error)
-    text = text or ""
-    return "\n".join(f"    {printable(line)}" for line in text.strip().splitlines())
+    return (text or "").strip()

@@ -92,7 +92,9 @@ def test_in_json_each_record_is_an_object_with_the_ids_and_the_traceback(talking
         ("error", MODULE, "by an error"),
     ]
     assert told[0]["customer"] == 7
-    assert str(told[-1]["traceback"]).strip().endswith("KeyError: 'caught'")
+    trace = str(told[-1]["traceback"])
+    assert trace.startswith("Traceback (most recent call last):\n  File ")
+    assert trace.endswith("KeyError: 'caught'")
     assert done.stderr == ""
 
 
@@ -127,7 +129,7 @@ def test_a_retry_and_the_last_failure_have_one_record_each(talking: TalkingShop,
     assert "retry_after" not in final
     for line in (retried, final):
         assert (line["job_id"], line["job_name"], line["max_attempts"]) == (job_id, name, 2)
-        assert line["traceback"].strip().endswith("ValueError: no good")
+        assert line["traceback"].endswith("ValueError: no good")
         assert line["seconds"] >= 0
 
 
