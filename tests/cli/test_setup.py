@@ -166,3 +166,12 @@ def test_a_supervisor_ends_if_no_process_can_be_set_up(project: TemporaryProject
     assert "a lifespan of the registry failed: OSError: no mail server" in errors
     assert "cannot be set up, and no other process runs" in errors
     assert "at work" not in errors
+
+
+def test_doctor_reports_a_set_up_function_that_fails(project: TemporaryProject) -> None:
+    project.path("handlers/send_email.py").write_text(HANDLER.replace("from app.jobs_setup import Mailer\n", ""))
+    project.path("app/jobs_setup.py").write_text("def setup(registry: object) -> None:\n    raise OSError('no DSN')\n")
+    command = [sys.executable, "-m", "server_jobs_cli", "doctor"]
+    done = subprocess.run(command, cwd=project.root, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "fail  the set-up function of the registry failed: OSError: no DSN (at app/jobs_setup.py:2" in done.stdout

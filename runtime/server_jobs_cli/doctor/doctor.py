@@ -96,6 +96,7 @@ def _check_generated(project: Project) -> Iterator[Finding]:
 def _check_registry(workspace: Workspace) -> Iterator[Finding]:
     try:
         registry = workspace.registry
+        registry.hooks.set_up()
     except ServerJobsError as error:
         yield fail(str(error), "fix it: no worker can start")
         return
