@@ -142,7 +142,10 @@ def test_a_handler_process_uses_it(project: TemporaryProject) -> None:
     ("text", "message"),
     [
         ("", "the set-up function of the registry failed: ImportError: cannot import name 'setup'"),
-        ("def setup(registry: object) -> None:\n    raise OSError('no DSN')\n", "failed: OSError: no DSN (at app/jobs_setup.py:2 in setup)"),
+        (
+            "def setup(registry: object) -> None:\n    raise OSError('no DSN')\n",
+            "failed: OSError: no DSN (at app/jobs_setup.py:2 in setup)",
+        ),
         (
             SETUP.replace('note("open")', "raise OSError('no mail server')"),
             "a lifespan of the registry failed: OSError: no mail server (at app/jobs_setup.py:",

@@ -714,7 +714,7 @@ def test_middleware_without_the_decorator_of_a_context_manager_is_refused() -> N
     with pytest.raises(InvalidOptionError, match="around_enqueue must return a context manager; add @contextmanager"):
         create_job_registry().use(Enqueuing())
     for wrong in (Attempting(), Awaiting()):
-        with pytest.raises(InvalidOptionError, match="around_attempt must .* add @asynccontextmanager and `yield` once"):
+        with pytest.raises(InvalidOptionError, match=r"around_attempt must .* add @asynccontextmanager"):
             create_job_registry().use(wrong)
 
 

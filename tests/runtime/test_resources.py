@@ -304,7 +304,7 @@ def test_a_lifespan_without_the_decorator_of_a_context_manager_is_refused() -> N
     async def bare() -> AsyncIterator[None]:
         yield
 
-    with pytest.raises(InvalidOptionError, match="a lifespan must .* add @asynccontextmanager and `yield` once"):
+    with pytest.raises(InvalidOptionError, match=r"a lifespan must .* add @asynccontextmanager and `yield` once"):
         create_job_registry().lifespan(bare)  # type: ignore[arg-type]
 
 
