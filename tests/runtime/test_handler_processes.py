@@ -440,7 +440,7 @@ async def test_a_handler_that_spins_is_ended_by_its_timeout(processes: HandlerPr
     context = JobContext(job_name="TakeOrder", job_id="1")
     with pytest.raises(HandlerProcessError) as caught:
         await outcome(processes, order_job(handlers.spin, seconds=0.3), path=tmp_path / "notes", context=context)
-    assert caught.value.description == "TimeoutError: the handler did not return within its timeout of 0:00:00.300000"
+    assert caught.value.description == "TimeoutError: the handler did not return within its timeout of 300ms"
     assert context.cancelled
     (pid,) = await notes(tmp_path / "notes")
     assert not is_alive(int(pid))

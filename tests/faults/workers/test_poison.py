@@ -23,7 +23,7 @@ ERRORS = {
     "segfault": (DIED,),
     "spin": (DIED,),
     "memory": ("MemoryError", DIED),  # using up all memory may take longer than the lease
-    "hang": ("TimeoutError: the handler did not return within its timeout of 0:00:00.300000",),
+    "hang": ("TimeoutError: the handler did not return within its timeout of 300ms",),
 }
 
 
