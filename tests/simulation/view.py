@@ -41,7 +41,7 @@ from server_jobs.domain.record import (
     Settlement,
 )
 from server_jobs.domain.search import FindStep, Found, JobPage
-from server_jobs.domain.statistics import FailureGroup, JobCounts, MinuteCounts, QueueState
+from server_jobs.domain.statistics import EnqueuedCount, FailureGroup, JobCounts, MinuteCounts, QueueState
 
 from .database import SharedStore
 from .machine import Machine
@@ -222,6 +222,9 @@ class StoreView:
         self, *, queues: Sequence[str] | None = None, most: int | None = None
     ) -> Sequence[FailureGroup]:
         return await self._ask("failure_groups", queues, lambda store: store.failure_groups(queues=queues, most=most))
+
+    async def enqueued_counts(self) -> Sequence[EnqueuedCount]:
+        return await self._ask("enqueued_counts", None, lambda store: store.enqueued_counts())
 
     async def add_counts(self, counts: Sequence[JobCounts]) -> None:
         await self._ask("add_counts", None, lambda store: store.add_counts(counts))

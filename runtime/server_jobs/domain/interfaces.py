@@ -51,7 +51,7 @@ if TYPE_CHECKING:
         Settlement,
     )
     from .search import FindStep, Found, JobPage
-    from .statistics import FailureGroup, JobCounts, MinuteCounts, QueueState
+    from .statistics import EnqueuedCount, FailureGroup, JobCounts, MinuteCounts, QueueState
 
 
 class JobStore(Protocol):
@@ -334,6 +334,14 @@ class StatisticsStore(Protocol):
         """Return one state per queue and job name with pending, running or failed jobs, ordered by both.
 
         With `most`, count this many jobs of each kind and stop: the count `most` means that there may be more.
+        """
+        ...
+
+    async def enqueued_counts(self) -> Sequence[EnqueuedCount]:
+        """Count the stored jobs that were enqueued within `ENQUEUE_WINDOW`, ordered by queue and name.
+
+        A job may be left out if its id is more than a minute older than its enqueue: the job of a missed schedule slot,
+        or of a machine whose clock is late. The cost depends on the number of recent jobs only.
         """
         ...
 

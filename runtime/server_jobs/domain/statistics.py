@@ -9,6 +9,9 @@ from typing import NamedTuple
 COUNT_RETENTION = timedelta(hours=25)
 """How long the counts of a minute are kept. The totals stay."""
 
+ENQUEUE_WINDOW = timedelta(minutes=1)
+"""How far back enqueued jobs are counted."""
+
 MOST_COUNTED = 10_000
 """How far the dashboard counts the jobs of a queue, so that its pages are fast with any number of them."""
 
@@ -61,6 +64,15 @@ class MinuteCounts(NamedTuple):
     queue: str
     job_name: str
     counts: Counts
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class EnqueuedCount:
+    """The jobs of one queue and name that were enqueued within `ENQUEUE_WINDOW`."""
+
+    queue: str
+    job_name: str
+    count: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

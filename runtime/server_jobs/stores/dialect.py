@@ -116,6 +116,7 @@ class Statements(Protocol):
     RECORD_EXPIRED: str | None
     QUEUE_STATES: str
     FAILURE_GROUPS: str
+    ENQUEUED_COUNTS: str
     ADD_COUNTS: str
     FINISHED_COUNTS: str
     FORGET_COUNTS: str

@@ -61,7 +61,17 @@ from ..domain.record import (
     Settlement,
 )
 from ..domain.search import FindStep, Found, FoundJob, JobPage, matches, search_document
-from ..domain.statistics import COUNT_RETENTION, Counts, FailureGroup, JobCounts, MinuteCounts, QueueState, at_most
+from ..domain.statistics import (
+    COUNT_RETENTION,
+    ENQUEUE_WINDOW,
+    Counts,
+    EnqueuedCount,
+    FailureGroup,
+    JobCounts,
+    MinuteCounts,
+    QueueState,
+    at_most,
+)
 from ..domain.text_limits import LONGEST_NAME, check_text
 from ..errors import DuplicateJobError, JobNotFoundError, JobNotRepairableError, JobNotRetryableError
 from .room import Room, Starts
@@ -437,6 +447,12 @@ class MemoryStore:
             )
             for key in sorted(groups)
         ]
+
+    async def enqueued_counts(self) -> Sequence[EnqueuedCount]:
+        since = self._clock.now() - ENQUEUE_WINDOW
+        recent = (record for record in self._records.values() if record.created_at > since)
+        counts = Counter((record.queue, record.job_name) for record in recent)
+        return [EnqueuedCount(*place, count) for place, count in sorted(counts.items())]
 
     async def add_counts(self, counts: Sequence[JobCounts]) -> None:
         minute = self._clock.now().replace(second=0, microsecond=0)

@@ -48,7 +48,7 @@ from .statements import (
     SUMMARY,
     WORKERS,
 )
-from .statistics import StatisticsDialect, failure_groups, queue_states
+from .statistics import StatisticsDialect, enqueued_counts, failure_groups, queue_states
 
 __all__ = [
     "ATTEMPTS",
@@ -638,9 +638,15 @@ _STATISTICS = StatisticsDialect(
     jobs=jobs_by,
     most="(SELECT CAST(:most AS integer))",
     queues=f"(CAST(:queues AS json) IS NULL OR {OF_QUEUES})",
+    ago=lambda milliseconds: f"({{now}} - interval '{milliseconds} milliseconds')",
+    first_id=lambda moment: (
+        f"overlay(lpad(to_hex(CAST(floor(extract(epoch FROM {moment}) * 1000) AS bigint)), 12, '0')"
+        " PLACING '-' FROM 9 FOR 0)"
+    ),
 )
 QUEUE_STATES = queue_states(_STATISTICS)
 FAILURE_GROUPS = failure_groups(_STATISTICS)
+ENQUEUED_COUNTS = enqueued_counts(_STATISTICS)
 
 # Rows in the order of their keys, so that two workers cannot deadlock.
 ADD_COUNTS = f"""

@@ -39,7 +39,7 @@ from ..domain.record import (
     Settlement,
 )
 from ..domain.record import record_of as record_from
-from ..domain.statistics import Counts, FailureGroup, MinuteCounts
+from ..domain.statistics import Counts, EnqueuedCount, FailureGroup, MinuteCounts
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MOST_BYTES = 1_000_000  # per parameter; D1 accepts 2,000,000
@@ -327,6 +327,11 @@ def failure_group_of(row: Row) -> FailureGroup:
         error=_text_or_none(row["error"]),
         failed_at=time_of(row["failed_at"]),
     )
+
+
+def enqueued_count_of(row: Row) -> EnqueuedCount:
+    """Return the count of a row."""
+    return EnqueuedCount(text_of(row["queue"]), text_of(row["job_name"]), integer_of(row["count"]))
 
 
 def minute_counts_of(row: Row) -> MinuteCounts:

@@ -56,7 +56,7 @@ from ..domain.record import (
     Settlement,
 )
 from ..domain.search import MOST_CANDIDATES, FindStep, Found, FoundJob, JobPage, search_document
-from ..domain.statistics import COUNT_RETENTION, FailureGroup, JobCounts, MinuteCounts, QueueState
+from ..domain.statistics import COUNT_RETENTION, EnqueuedCount, FailureGroup, JobCounts, MinuteCounts, QueueState
 from ..domain.text_limits import LONGEST_NAME, check_text, is_storable
 from ..errors import (
     DatabaseError,
@@ -77,6 +77,7 @@ from .rows import (
     claims_of,
     declaration_row,
     duration_of,
+    enqueued_count_of,
     heartbeat_row,
     integer_of,
     is_large,
@@ -614,6 +615,9 @@ class SqlStore:
     ) -> Sequence[FailureGroup]:
         given = None if queues is None else json_of(list(queues))
         return groups_of(await self._run(self._statements.FAILURE_GROUPS, queues=given, most=most), most)
+
+    async def enqueued_counts(self) -> Sequence[EnqueuedCount]:
+        return sorted(map(enqueued_count_of, await self._run(self._statements.ENQUEUED_COUNTS)))
 
     async def add_counts(self, counts: Sequence[JobCounts]) -> None:
         if counts:

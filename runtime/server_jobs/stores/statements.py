@@ -16,7 +16,7 @@ from . import schedule_sets
 from .columns import JOB_COLUMNS, NEW_COLUMNS, SUMMARY_COLUMNS, new_values
 from .groups import LIMITED, UNLIMITED, URGENCY, any_due, awaited, first_due
 from .job_filters import matching
-from .statistics import StatisticsDialect, failure_groups, queue_states
+from .statistics import StatisticsDialect, enqueued_counts, failure_groups, queue_states
 
 SCHEDULE_COLUMNS = (
     "id, job_name, name, cron_expression, timezone, misfire, misfire_limit, params, enabled, last_run_at, next_run_at, "
@@ -511,9 +511,16 @@ RETURNING id, job_name, status
 
 # --- statistics ------------------------------------------------------------------------------------------------------
 
-_STATISTICS = StatisticsDialect(jobs=jobs_by, most="COALESCE(:most, -1)", queues=f"(:queues IS NULL OR {OF_QUEUES})")
+_STATISTICS = StatisticsDialect(
+    jobs=jobs_by,
+    most="COALESCE(:most, -1)",
+    queues=f"(:queues IS NULL OR {OF_QUEUES})",
+    ago=lambda milliseconds: f"({{now}} - {milliseconds})",
+    first_id=lambda moment: f"printf('%08x-%04x', {moment} / 65536, {moment} % 65536)",
+)
 QUEUE_STATES = queue_states(_STATISTICS)
 FAILURE_GROUPS = failure_groups(_STATISTICS)
+ENQUEUED_COUNTS = enqueued_counts(_STATISTICS)
 
 # A minute, and 0 for all minutes together.
 ADD_COUNTS = """

@@ -10,11 +10,12 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from datetime import timedelta
 
 from ..domain.interfaces import Row
 from ..domain.record import UNREADABLE
-from ..domain.statistics import FailureGroup, QueueState, at_most
-from .rows import failure_group_of, integer_of, text_of, time_of
+from ..domain.statistics import ENQUEUE_WINDOW, FailureGroup, QueueState, at_most
+from .rows import failure_group_of, integer_of, milliseconds, text_of, time_of
 
 UNLIMITED = "concurrency_key IS NULL"
 LIMITED = "concurrency_key IS NOT NULL"
@@ -23,6 +24,8 @@ IS_FAILED = "status = 'failed'"
 _QUEUED = ("job_name", "spec_version", "queue", "priority")
 _NAMED = ("job_name", "queue")
 _COUNTED = ("due", "scheduled", "running", "failed", "parked")
+# The id has the time of the machine that enqueued the job, `created_at` has the time of the database.
+_CLOCK_DIFFERENCE = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,11 +33,14 @@ class StatisticsDialect:
     """The differences of the dialects. `jobs` returns the table with the index to use.
 
     `most` is the SQL of the bound of a count, and `queues` the condition that the parameter with queues has `queue`.
+    `ago` returns the SQL of the time before so many milliseconds, and `first_id` of the beginning of ids of a time.
     """
 
     jobs: Callable[[str], str]
     most: str
     queues: str
+    ago: Callable[[int], str]
+    first_id: Callable[[str], str]
 
 
 def queue_states(of: StatisticsDialect) -> str:
@@ -80,6 +86,16 @@ SELECT job_name, error_class, count, newest_id,
        (SELECT CAST(jobs.error AS TEXT) FROM jobs WHERE jobs.id = newest_id) AS error,
        (SELECT jobs.completed_at FROM jobs WHERE jobs.id = newest_id) AS failed_at
   FROM grouped WHERE count > 0
+"""
+
+
+def enqueued_counts(of: StatisticsDialect) -> str:
+    """Return the query of the recent jobs by queue and name. Ids begin with their time, so that it reads few others."""
+    first_id = of.first_id(of.ago(milliseconds(ENQUEUE_WINDOW + _CLOCK_DIFFERENCE)))
+    return f"""
+SELECT queue, job_name, count(*) AS count FROM jobs
+ WHERE id >= {first_id} AND created_at > {of.ago(milliseconds(ENQUEUE_WINDOW))}
+ GROUP BY queue, job_name
 """
 
 

@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
+from server_jobs.domain.ids import slot_job_id
 from server_jobs.domain.interfaces import Store
-from server_jobs.domain.record import UNREADABLE, Ended, Failed, Outcome
-from server_jobs.domain.statistics import COUNT_RETENTION, Counts, FailureGroup, JobCounts, MinuteCounts, QueueState
+from server_jobs.domain.record import UNREADABLE, Ended, Failed, NewJob, Outcome
+from server_jobs.domain.statistics import (
+    COUNT_RETENTION,
+    ENQUEUE_WINDOW,
+    Counts,
+    EnqueuedCount,
+    FailureGroup,
+    JobCounts,
+    MinuteCounts,
+    QueueState,
+)
 from server_jobs.testing import FakeClock
-from server_jobs.testing.conformance.examples import SECOND, START, completed, insert_and_claim, job
+from server_jobs.testing.conformance.examples import MILLISECOND, SECOND, START, completed, insert_and_claim, job
 
 MINUTE = timedelta(minutes=1)
 
@@ -84,6 +94,42 @@ async def test_counts_of_a_state_end_at_their_bound_and_the_oldest_job_is_exact(
         replace(default, due=4, scheduled=3, versions=((1, 4), (2, 3))),
         replace(mail, failed=3),
     ]
+
+
+def enqueued(at: datetime, name: str = "SendEmail", *, queue: str = "default", key: str = "") -> NewJob:
+    """Return a job whose id has this time."""
+    return job(slot_job_id(f"{queue} {name} {key}", at), name, queue=queue)
+
+
+async def test_jobs_of_the_last_minute_are_counted_by_queue_and_name(store: Store, clock: FakeClock) -> None:
+    assert await store.enqueued_counts() == []
+    await store.insert([enqueued(START, key=f"{number}") for number in range(3)])
+    clock.advance(ENQUEUE_WINDOW - MILLISECOND)
+    now = clock.now()
+    mail, rows = enqueued(now, queue="mail"), enqueued(now, "ImportCsv")
+    await store.insert([mail, rows, rows])
+    await store.settle([completed(await insert_and_claim(store, enqueued(now, "ImportCsv", key="done")))])
+    deleted = enqueued(now, key="deleted")
+    await store.insert([deleted])
+    await store.delete([deleted.id], by="ann")
+
+    recent = [EnqueuedCount("default", "ImportCsv", 2), EnqueuedCount("mail", "SendEmail", 1)]
+    assert await store.enqueued_counts() == [recent[0], EnqueuedCount("default", "SendEmail", 3), recent[1]]
+    clock.advance(MILLISECOND)
+    assert await store.enqueued_counts() == recent
+    clock.advance(ENQUEUE_WINDOW)
+    assert await store.enqueued_counts() == []
+
+
+async def test_the_time_of_the_database_decides_which_jobs_are_recent(store: Store, clock: FakeClock) -> None:
+    """Clocks of machines differ by up to a minute, so that ids are older or newer than their rows."""
+    late, early = START - MINUTE, START + MINUTE
+    await store.insert([enqueued(late), enqueued(early)])
+
+    clock.advance(ENQUEUE_WINDOW - MILLISECOND)
+    assert await store.enqueued_counts() == [EnqueuedCount("default", "SendEmail", 2)]
+    clock.advance(MILLISECOND)
+    assert await store.enqueued_counts() == []
 
 
 async def test_outcomes_are_counted_per_minute_and_in_total(store: Store, clock: FakeClock) -> None:
