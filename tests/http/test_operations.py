@@ -5,12 +5,15 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
+from server_jobs import create_job_registry
 from server_jobs.domain.record import NewJob
 from server_jobs.engine.tick import tick
 from server_jobs.errors import DatabaseError
 from server_jobs.http import HttpOptions
+from server_jobs.memory import InMemoryBackend
+from server_jobs.testing import FakeClock
 
-from tests.http.caller import Caller
+from tests.http.caller import Caller, keep_job
 from tests.http.test_history import WORKER
 
 
@@ -94,6 +97,7 @@ async def test_prometheus_can_parse_the_metrics() -> None:
         "completed_total": 1,
         "failed_total": 2,
         "retried_total": 0,
+        "enqueued_last_minute": 4,
     }.items():
         assert f"server_jobs_{metric}{labels} {value}" in lines
     (age,) = [line for line in lines if line.startswith(f"server_jobs_oldest_due_seconds{labels} ")]
@@ -103,6 +107,18 @@ async def test_prometheus_can_parse_the_metrics() -> None:
     assert 'server_jobs_paused_queue{queue="a \\"b\\"\\\\\\nc"} 1' in lines
     assert all(line.startswith(("#", "server_jobs_")) for line in lines)
     assert reply.text.endswith("\n")
+
+
+async def test_a_series_of_enqueued_jobs_continues_with_zero() -> None:
+    clock = FakeClock()
+    call = Caller(InMemoryBackend(job_registry=create_job_registry().register(keep_job()), clock=clock))
+    call.backend.add_job(job_name="Keep", params={"text": "x"})
+    await tick(call.backend)
+    clock.advance(timedelta(minutes=1))
+
+    reply = await call("GET", "/metrics")
+
+    assert 'server_jobs_enqueued_last_minute{queue="default",job_name="Keep"} 0' in reply.text.splitlines()
 
 
 def test_a_text_where_a_tuple_of_them_belongs_is_refused() -> None:

@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from .. import __version__
 from ..domain.clock import Clock
-from ..domain.statistics import MinuteCounts, QueueState
+from ..domain.statistics import EnqueuedCount, MinuteCounts, QueueState
 from .gate import backend_of
 
 _MEDIA_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -22,11 +22,13 @@ async def metrics(request: Request) -> Response:
     backend = backend_of(request)
     states = await backend.store.queue_states()
     totals = await backend.store.finished_counts(since=None)
+    enqueued = await backend.store.enqueued_counts()
     workers = await backend.store.workers()
     paused = await backend.store.paused_queues()
     alive = sum(worker.is_alive for worker in workers)
     lines = [
         *_of_queues(states, backend.clock),
+        *_of_enqueued(enqueued, (*states, *totals)),
         *_of_outcomes(totals),
         *_metric(
             "server_jobs_workers",
@@ -70,6 +72,17 @@ def _of_queues(states: Iterable[QueueState], clock: Clock) -> Iterator[str]:
         ),
     ):
         yield from _metric(name, "gauge", about, samples)
+
+
+def _of_enqueued(counts: Iterable[EnqueuedCount], others: Iterable[QueueState | MinuteCounts]) -> Iterator[str]:
+    """Return the jobs of the last minute. A queue and name that have other metrics have 0: a series must not end."""
+    found = {(one.queue, one.job_name): 0 for one in others} | {(one.queue, one.job_name): one.count for one in counts}
+    yield from _metric(
+        "server_jobs_enqueued_last_minute",
+        "gauge",
+        "Jobs that were enqueued in the last 60 seconds.",
+        [({"queue": queue, "job_name": name}, count) for (queue, name), count in sorted(found.items())],
+    )
 
 
 def _of_outcomes(totals: Iterable[MinuteCounts]) -> Iterator[str]:
