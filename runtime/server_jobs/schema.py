@@ -359,9 +359,9 @@ Index(
 job_workers = Table(
     "job_workers",
     metadata,
-    Column("id", Text, nullable=False, doc="UUIDv7 in lower case, a new one for each start."),
+    Column("id", Text, nullable=False, doc="UUIDv7, new for each start; UUIDv5 of the names of its jobs for a tick."),
     Column("host", Text, nullable=False, doc="The name of the machine."),
-    Column("pid", Integer, nullable=False, doc="The id of the process."),
+    Column("pid", Integer, doc="The id of the process. NULL: a tick, each round of which is another process."),
     Column("queues", Text, doc="The queues that it claims from, as a JSON array. NULL: all of them."),
     Column("concurrency", Integer, nullable=False, doc="How many jobs it runs at a time."),
     Column("version", Text, nullable=False, doc="The version of server-jobs."),
@@ -370,7 +370,7 @@ job_workers = Table(
     Column("last_seen_at", Timestamp, nullable=False, doc="When it reported last."),
     Column("expires_at", Timestamp, nullable=False, doc="When it counts as dead, unless it reports before."),
     PrimaryKeyConstraint("id", name=conv("job_workers_pkey")),
-    info={"doc": "One row per long-lived worker. A worker that stops deletes its row; a dead one keeps it for a week."},
+    info={"doc": "One row per worker, and one for all ticks with the same jobs. A dead one keeps it for a week."},
 )
 
 job_counts = Table(

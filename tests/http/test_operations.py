@@ -102,7 +102,7 @@ async def test_prometheus_can_parse_the_metrics() -> None:
         assert f"server_jobs_{metric}{labels} {value}" in lines
     (age,) = [line for line in lines if line.startswith(f"server_jobs_oldest_due_seconds{labels} ")]
     assert 0 <= float(age.split()[-1]) < 60
-    assert 'server_jobs_workers{state="alive"} 1' in lines
+    assert 'server_jobs_workers{state="alive"} 2' in lines  # with the tick
     assert 'server_jobs_workers{state="dead"} 0' in lines
     assert 'server_jobs_paused_queue{queue="a \\"b\\"\\\\\\nc"} 1' in lines
     assert all(line.startswith(("#", "server_jobs_")) for line in lines)

@@ -170,8 +170,8 @@ class StoreView:
     async def count_due(self, request: ClaimRequest) -> int:
         return await self._ask("count_due", request, lambda store: store.count_due(request))
 
-    async def pending_work(self, request: ClaimRequest) -> PendingWork:
-        return await self._ask("pending_work", request, lambda store: store.pending_work(request))
+    async def pending_work(self, request: ClaimRequest, tick: WorkerReport | None = None) -> PendingWork:
+        return await self._ask("pending_work", request, lambda store: store.pending_work(request, tick))
 
     async def next_due(self, request: ClaimRequest) -> timedelta | None:
         return await self._ask("next_due", request, lambda store: store.next_due(request))
@@ -246,6 +246,9 @@ class StoreView:
 
     async def held_jobs(self, worker_id: str) -> Sequence[str]:
         return await self._ask("held_jobs", worker_id, lambda store: store.held_jobs(worker_id))
+
+    async def report_tick(self, report: WorkerReport) -> None:
+        await self._ask("report_tick", report.id, lambda store: store.report_tick(report))
 
     async def remove_worker(self, worker_id: str) -> None:
         await self._ask("remove_worker", worker_id, lambda store: store.remove_worker(worker_id))

@@ -189,7 +189,7 @@ class CronHandler:
             )
         except InvalidOptionError as error:
             return under_prefix(application(self._open, partial(_no_tokens, error), HttpOptions()))
-        return under_prefix(application(self._open, _tokens, options, self._run_at_once, runs_ticks=True))
+        return under_prefix(application(self._open, _tokens, options, self._run_at_once, follows_changes=False))
 
     @asynccontextmanager
     async def _open(self, scope: MutableMapping[str, Any]) -> AsyncIterator[Backend]:

@@ -20,6 +20,12 @@ MOST_HELD = 100
 WORKER_RETENTION = timedelta(days=7)
 """How long a worker that died stays in the table of workers."""
 
+TICK_REPORT_INTERVAL = timedelta(minutes=5)
+"""Ticks report at most once in this time, because an idle tick should only read."""
+
+TICK_LEASE = timedelta(hours=1)
+"""A tick counts as dead after twice the time between its last two reports, and at the earliest after this time."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AttemptRecord:
@@ -43,19 +49,25 @@ class AttemptRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerReport:
-    """The report of a long-lived worker, with each renewal of its leases.
+    """The report of a long-lived worker, with each renewal of its leases, or of a tick.
 
-    `queues` None means every queue. `version` is the version of server-jobs. `known` has the jobs that it can
-    run, as pairs of name and spec version.
+    `pid` None means a tick: a worker that works in rounds, each of them a process or an invocation. `queues` None means
+    every queue. `version` is the version of server-jobs. `known` has the jobs that it can run, as pairs of name and
+    spec version.
     """
 
     id: str
     host: str
-    pid: int
+    pid: int | None
     queues: tuple[str, ...] | None
     concurrency: int
     version: str
     known: tuple[tuple[str, int], ...]
+
+    @property
+    def is_tick(self) -> bool:
+        """Whether it works in rounds. No claim has its id, so it holds no jobs."""
+        return self.pid is None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,7 +87,7 @@ class Blockers:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerRecord:
-    """A stored worker. Times are in UTC. `is_alive` is false after a whole lease without a report."""
+    """A stored worker or tick. Times are in UTC. `is_alive` is false after a whole lease without a report."""
 
     report: WorkerReport
     started_at: datetime

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from threading import Lock
@@ -18,6 +19,7 @@ _COUNT = (1 << _COUNTER_BITS) - 1
 _MILLISECONDS = (1 << 48) - 1
 _RANDOM_BITS = (((1 << 12) - 1) << 64) | ((1 << 62) - 1)
 _SCHEDULES = UUID("7d0e8c52-5b1f-5c0e-9a3d-2f6b1d4c8e97")
+_TICKS = UUID("0f5f3f0c-94c1-5b0b-8a86-9c2d7f1e6b34")
 
 
 BATCH_LENGTH = 32
@@ -50,6 +52,14 @@ def slot_job_id(schedule_id: str, slot: datetime) -> str:
 def schedule_id(job_name: str, name: str) -> str:
     """Return the id of a declared schedule, the same in every migration and store."""
     return str(uuid5(_SCHEDULES, f"{job_name}/{name}"))
+
+
+def tick_id(job_names: Iterable[str]) -> str:
+    """Return the id of the ticks that run the jobs of these names, the same on every host.
+
+    Containers that run one tick each have different hosts, and a new spec version is not another worker.
+    """
+    return str(uuid5(_TICKS, "/".join(sorted(set(job_names)))))
 
 
 def new_batch() -> str:

@@ -110,8 +110,11 @@ class JobStore(Protocol):
         """
         ...
 
-    async def pending_work(self, request: ClaimRequest) -> PendingWork:
-        """Return the pending work for the names and versions of the request, with one read. Ignores limits."""
+    async def pending_work(self, request: ClaimRequest, tick: WorkerReport | None = None) -> PendingWork:
+        """Return the pending work for the names and versions of the request, with one read. Ignores limits.
+
+        The report of `tick` is due if it knows other jobs than its last one, or if that is `TICK_REPORT_INTERVAL` ago.
+        """
         ...
 
     async def cancel(self, job_id: str, *, by: str = APPLICATION) -> Cancellation:
@@ -308,13 +311,20 @@ class HistoryStore(Protocol):
         ...
 
     async def workers(self) -> Sequence[WorkerRecord]:
-        """Return the living and the dead workers, by the time of their start."""
+        """Return the living and the dead workers and ticks, ordered by id."""
         ...
 
     async def held_jobs(self, worker_id: str) -> Sequence[str]:
         """Return the ids of jobs that run under a claim of this worker, or whose lease expired under one.
 
         At most 100, ordered by id.
+        """
+        ...
+
+    async def report_tick(self, report: WorkerReport) -> None:
+        """Store the report of a tick, in place of its last one.
+
+        It counts as dead after twice the time since the last one, and at the earliest after `TICK_LEASE`.
         """
         ...
 

@@ -492,11 +492,12 @@ class JobCount:
 
 @dataclass(frozen=True, slots=True)
 class PendingWork:
-    """Pending work: expired leases, due schedules, and jobs to claim."""
+    """Pending work: expired leases, due schedules, jobs to claim, and the report of the tick that looks for them."""
 
     has_expired: bool
     has_due_schedule: bool
     has_due_job: bool
+    has_due_report: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,8 +7,12 @@ import logging
 from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from socket import gethostname
 from typing import TypeVar
 
+from .. import __version__
+from ..domain.history import WorkerReport
+from ..domain.ids import tick_id
 from ..domain.record import Expired, PendingWork
 from .backend import Backend, WorkerExecutionResult, check_limit
 from .failure_log import log_expired
@@ -33,6 +37,9 @@ class Tick:
 async def tick(backend: Backend, *, limit: int | None = None, budget: timedelta | None = None) -> Tick:
     """Expire leases, fire schedules, claim and run jobs until none is due, and prune. Reads the pending work first.
 
+    Reports itself among the workers, at most once in 5 minutes. All ticks with jobs of the same names are one worker,
+    which counts as dead after twice the time between its last two reports, and at the earliest after an hour.
+
     Ends early after `limit` jobs. Once `budget` or the backend's allowance is used up, it claims no more jobs; the rest
     waits for the next tick. Started jobs are finished. If one step fails, the others still run; the tick logs each
     error, and raises the first one at the end.
@@ -47,7 +54,10 @@ async def tick(backend: Backend, *, limit: int | None = None, budget: timedelta 
     chores = _Chores()
     if backend.allowance() is None:  # if each query counts, as on D1, migrations store the schedules
         await chores.do("declare", backend.scheduler.declare())
-    found = await backend.store.pending_work(backend.request(limit=1))
+    report = _report_of(backend)
+    found = await backend.store.pending_work(backend.request(limit=1), report)
+    if found.has_due_report:
+        await chores.do("report", backend.store.report_tick(report))
     expired: Sequence[Expired] = ()
     scheduled: Sequence[str] = ()
     results: list[WorkerExecutionResult] = []
@@ -61,6 +71,8 @@ async def tick(backend: Backend, *, limit: int | None = None, budget: timedelta 
     await chores.do("prune", backend.pruner.resume(backend.allowance))
     if backend.allowance() is None:  # counts are not worth a query there
         await chores.do("count", backend.runner.counts.store(backend.store))
+    if found.has_due_report and backend.allowance() != 0:
+        await chores.do("forget", backend.store.forget_workers())
     if chores.errors:
         raise chores.errors[0]
     completed = sum(result.success for result in results)
@@ -83,6 +95,19 @@ class _Chores:
             self.errors.append(error)
             _logger.error("tick (%s) failed: %s", name, error)  # noqa: TRY400  the trace goes to whoever called it
             return None
+
+
+def _report_of(backend: Backend) -> WorkerReport:
+    known = tuple((job.name, job.version) for job in backend.registry.known_jobs())
+    return WorkerReport(
+        id=tick_id(name for name, _ in known),
+        host=gethostname(),
+        pid=None,
+        queues=None,
+        concurrency=backend.config.max_concurrency,
+        version=__version__,
+        known=known,
+    )
 
 
 async def _run_due(

@@ -108,12 +108,12 @@ def application(
     enqueued: Enqueued | None = None,
     stopping: Stopping | None = None,
     dashboard_access: DashboardAccess | None = None,
-    runs_ticks: bool = False,
+    follows_changes: bool = True,
 ) -> Starlette:
     """Like `create_app`, for hosts that provide backend and tokens per request, and a callback for stored jobs.
 
-    With `runs_ticks`, the host has no workers: the dashboard misses none, and its open pages do not follow changes,
-    because a stream would read the database every two seconds, on the queries of one invocation.
+    Without `follows_changes`, open pages of the dashboard do not update themselves: the stream would read the database
+    every two seconds, on the queries of one invocation.
     """
     dashboard = Middleware(
         WithDashboard,
@@ -121,7 +121,7 @@ def application(
         tokens_of=tokens_of,
         options=options,
         access=dashboard_access,
-        runs_ticks=runs_ticks,
+        follows_changes=follows_changes,
     )
     gate = Middleware(Gate, open_backend=open_backend, tokens_of=tokens_of, options=options)
     app = Starlette(routes=ROUTES, middleware=[dashboard, gate], exception_handlers={HTTPException: http_exception})

@@ -26,6 +26,7 @@ async def metrics(request: Request) -> Response:
     workers = await backend.store.workers()
     paused = await backend.store.paused_queues()
     alive = sum(worker.is_alive for worker in workers)
+    dead = sum(not worker.is_alive and not worker.report.is_tick for worker in workers)
     lines = [
         *_of_queues(states, backend.clock),
         *_of_enqueued(enqueued, (*states, *totals)),
@@ -33,8 +34,8 @@ async def metrics(request: Request) -> Response:
         *_metric(
             "server_jobs_workers",
             "gauge",
-            "Long-lived workers.",
-            [({"state": "alive"}, alive), ({"state": "dead"}, len(workers) - alive)],
+            "Living workers and ticks, and workers that died.",
+            [({"state": "alive"}, alive), ({"state": "dead"}, dead)],
         ),
         *_metric(
             "server_jobs_paused_queue", "gauge", "Queues that are paused.", (({"queue": one.name}, 1) for one in paused)

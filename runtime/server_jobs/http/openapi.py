@@ -100,9 +100,9 @@ _ATTEMPT: dict[str, Schema] = {
     "ended_at": {**_MOMENT, "description": "When the outcome was stored."},
 }
 _WORKER: dict[str, Schema] = {
-    "id": {**_TEXT, "description": "A new id for each start of a worker."},
+    "id": {**_TEXT, "description": "A new id for each start of a worker; one id for all ticks with the same jobs."},
     "host": {**_TEXT, "description": "The name of the machine."},
-    "pid": {**_INTEGER, "description": "The id of the process."},
+    "pid": {"type": ["integer", "null"], "description": "The id of the process. Null: a tick."},
     "alive": {"type": "boolean", "description": "Whether it reported within the last lease."},
     "running": {"type": "integer", "description": "How many jobs run under its claims."},
     "concurrency": {**_INTEGER, "description": "How many jobs it runs at a time."},

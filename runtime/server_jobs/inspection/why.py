@@ -113,7 +113,16 @@ def _waiting(
     ]
     yield from found
     if not found:
-        yield Reason(cause=Cause.NEXT, text="nothing stands in its way; a worker claims it within a moment")
+        yield _next(record, workers)
+
+
+def _next(record: JobRecord, workers: Sequence[WorkerRecord]) -> Reason:
+    able = _able(record, workers)
+    runs = "a worker claims it within a moment"
+    if able and all(worker.report.is_tick for worker in able):
+        last = max(worker.last_seen_at for worker in able)
+        runs = f"the next tick runs it, and the last one reported at {last:%Y-%m-%d %H:%M} UTC"
+    return Reason(cause=Cause.NEXT, text=f"nothing stands in its way; {runs}")
 
 
 def _pauses(record: JobRecord, paused: Sequence[PausedQueue]) -> Iterator[Reason]:
@@ -210,7 +219,10 @@ def _limits(limits: KnownJob | None, blockers: Blockers) -> Iterator[Reason]:
 
 
 def _busy_workers(record: JobRecord, workers: Sequence[WorkerRecord]) -> Iterator[Reason]:
-    able = [worker for worker in workers if worker.can_run(record.job_name, record.spec_version, record.queue)]
+    """Yield whether all slots are taken. A tick has free ones in its next round."""
+    able = _able(record, workers)
+    if any(worker.report.is_tick for worker in able):
+        return
     running, slots = sum(worker.running for worker in able), sum(worker.report.concurrency for worker in able)
     if able and running >= slots:
         yield Reason(
@@ -225,6 +237,10 @@ def _jobs_ahead(blockers: Blockers) -> Iterator[Reason]:
         count = f"{MOST_AHEAD:,} or more" if blockers.ahead >= MOST_AHEAD else f"{blockers.ahead:,}"
         noun = "job is" if blockers.ahead == 1 else "jobs are"
         yield Reason(cause=Cause.AHEAD, text=f"{count} {noun} ahead of it in the queue")
+
+
+def _able(record: JobRecord, workers: Sequence[WorkerRecord]) -> list[WorkerRecord]:
+    return [worker for worker in workers if worker.can_run(record.job_name, record.spec_version, record.queue)]
 
 
 def _serves(worker: WorkerRecord, queue: str) -> bool:

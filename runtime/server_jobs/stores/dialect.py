@@ -126,6 +126,7 @@ class Statements(Protocol):
     HELD_JOBS: str
     RATE_FREE_AT: str
     REPORT_WORKER: str
+    REPORT_TICK: str
     REMOVE_WORKER: str
     FORGET_WORKERS: str
     WORKERS: str

@@ -20,6 +20,8 @@ from ..domain.history import (
     MOST_AHEAD,
     MOST_HELD,
     MOST_HOLDERS,
+    TICK_LEASE,
+    TICK_REPORT_INTERVAL,
     WORKER_RETENTION,
     AttemptRecord,
     Blockers,
@@ -176,11 +178,15 @@ class MemoryStore:
         lost = [record for record in over if record.fencing_token not in except_for]
         return [self._expire(record, now + jitter * random(), now) for record in lost]  # noqa: S311  spreads load only
 
-    async def pending_work(self, request: ClaimRequest) -> PendingWork:
+    async def pending_work(self, request: ClaimRequest, tick: WorkerReport | None = None) -> PendingWork:
         now = self._clock.now()
         expired = any(lifecycle.is_expired(self._records[job_id], now) for job_id in self._running)
         schedules = await self.due_schedules([job.name for job in request.known])
-        return PendingWork(expired, bool(schedules.schedules), bool(await self.count_due(request)))
+        last = None if tick is None else self._workers.get(tick.id)
+        is_reported = tick is None or (
+            last is not None and last.report.known == tick.known and now - last.last_seen_at < TICK_REPORT_INTERVAL
+        )
+        return PendingWork(expired, bool(schedules.schedules), bool(await self.count_due(request)), not is_reported)
 
     async def cancel(self, job_id: str, *, by: str = APPLICATION) -> Cancellation:
         self._find(job_id)
@@ -521,6 +527,12 @@ class MemoryStore:
             if attempt.worker_id == worker_id and attempt.outcome is Outcome.EXPIRED
         }
         return sorted(held)[:MOST_HELD]
+
+    async def report_tick(self, report: WorkerReport) -> None:
+        now = self._clock.now()
+        last = self._workers.get(report.id, _StoredWorker(report, now, now, now))
+        lease = max(TICK_LEASE, 2 * (now - last.last_seen_at))
+        self._workers[report.id] = _StoredWorker(report, last.started_at, now, now + lease)
 
     async def remove_worker(self, worker_id: str) -> None:
         self._workers.pop(worker_id, None)

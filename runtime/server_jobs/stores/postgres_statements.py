@@ -727,6 +727,17 @@ SELECT CAST(:id AS text), CAST(:host AS text), CAST(:pid AS integer), CAST(:queu
  WHERE {_UNFLUSHED}
     ON CONFLICT (id) DO UPDATE SET last_seen_at = excluded.last_seen_at, expires_at = excluded.expires_at
 """
+REPORT_TICK = """
+INSERT INTO job_workers AS last
+       (id, host, pid, queues, concurrency, version, known, started_at, last_seen_at, expires_at)
+VALUES (:id, :host, CAST(:pid AS integer), :queues, :concurrency, :version, :known, {now}, {now},
+        {now} + CAST(:lease AS bigint) * interval '1 millisecond')
+    ON CONFLICT (id) DO UPDATE
+   SET host = excluded.host, concurrency = excluded.concurrency, version = excluded.version, known = excluded.known,
+       last_seen_at = excluded.last_seen_at,
+       expires_at = GREATEST(excluded.expires_at,
+                             excluded.last_seen_at + 2 * (excluded.last_seen_at - last.last_seen_at))
+"""
 FORGET_WORKERS = """
 DELETE FROM job_workers WHERE expires_at < {now} - CAST(:age AS bigint) * interval '1 millisecond' RETURNING id
 """
@@ -886,7 +897,11 @@ SELECT EXISTS (SELECT 1 FROM jobs WHERE status = 'running' AND worker_expires_at
        EXISTS ({DUE}) OR EXISTS ({any_due(_LIMITED)}) AS has_due_job,
        EXISTS (SELECT 1 FROM ({_KNOWN_NAMES} EXCEPT {_LIMITED_NAMES}) AS name (job_name) CROSS JOIN LATERAL (
                  SELECT 1 FROM jobs WHERE status = 'pending' AND concurrency_key IS NOT NULL
-                    AND jobs.job_name = name.job_name LIMIT 1) AS former) AS has_mislabelled
+                    AND jobs.job_name = name.job_name LIMIT 1) AS former) AS has_mislabelled,
+       NOT EXISTS (SELECT 1 FROM job_workers
+                    WHERE id = :tick_id AND known = :tick_known
+                      AND last_seen_at > {{now}} - CAST(:tick_interval AS bigint) * interval '1 millisecond')
+         AS has_due_report
 """
 
 # Another program may have written `infinity`, which breaks arithmetic.

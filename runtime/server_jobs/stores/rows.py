@@ -16,7 +16,7 @@ from typing import Any, cast
 from pydantic_core import PydanticSerializationError, from_json, to_json
 
 from ..domain.audit import AuditAction, AuditRecord
-from ..domain.history import AttemptRecord, WorkerRecord, WorkerReport
+from ..domain.history import TICK_REPORT_INTERVAL, AttemptRecord, WorkerRecord, WorkerReport
 from ..domain.ids import batch_of, token_of
 from ..domain.interfaces import Row, Value
 from ..domain.record import (
@@ -354,14 +354,23 @@ def worker_parameters(report: WorkerReport) -> dict[str, Value]:
     }
 
 
+def tick_parameters(report: WorkerReport | None) -> dict[str, Value]:
+    """Return the parameters that say whether the report of a tick is due."""
+    return {
+        "tick_id": "" if report is None else report.id,
+        "tick_known": "" if report is None else json_of(report.known),
+        "tick_interval": milliseconds(TICK_REPORT_INTERVAL),
+    }
+
+
 def worker_of(row: Row) -> WorkerRecord:
     """Return the worker of a row."""
-    queues, known = row["queues"], from_json(text_of(row["known"]))
+    pid, queues, known = row["pid"], row["queues"], from_json(text_of(row["known"]))
     return WorkerRecord(
         report=WorkerReport(
             id=text_of(row["id"]),
             host=text_of(row["host"]),
-            pid=integer_of(row["pid"]),
+            pid=None if pid is None else integer_of(pid),
             queues=None if queues is None else tuple(from_json(text_of(queues))),
             concurrency=integer_of(row["concurrency"]),
             version=text_of(row["version"]),

@@ -13,6 +13,7 @@ from ..domain.audit import APPLICATION, AUDIT_RETENTION, AuditAction, AuditQuery
 from ..domain.clock import Clock
 from ..domain.history import (
     MOST_AHEAD,
+    TICK_LEASE,
     WORKER_RETENTION,
     AttemptRecord,
     Blockers,
@@ -101,6 +102,7 @@ from .rows import (
     status_of,
     summary_of,
     text_of,
+    tick_parameters,
     time_of,
     timestamp,
     unpacked,
@@ -484,11 +486,17 @@ class SqlStore:
         rows = await self._run(self._statements.COUNT_DUE, **request_parameters(request))
         return integer_of(rows[0]["count"])
 
-    async def pending_work(self, request: ClaimRequest) -> PendingWork:
-        (row,) = await self._run(self._statements.PENDING_WORK, **request_parameters(request))
+    async def pending_work(self, request: ClaimRequest, tick: WorkerReport | None = None) -> PendingWork:
+        sql = self._statements.PENDING_WORK
+        (row,) = await self._run(sql, **request_parameters(request), **tick_parameters(tick))
         if not row["has_mislabelled"]:
             self._claims.note_labelled(request)
-        return PendingWork(bool(row["has_expired"]), bool(row["has_due_schedule"]), bool(row["has_due_job"]))
+        return PendingWork(
+            bool(row["has_expired"]),
+            bool(row["has_due_schedule"]),
+            bool(row["has_due_job"]),
+            tick is not None and bool(row["has_due_report"]),
+        )
 
     async def next_due(self, request: ClaimRequest) -> timedelta | None:
         rows = await self._run(self._statements.NEXT_DUE, **request_parameters(request))
@@ -670,6 +678,10 @@ class SqlStore:
 
     async def held_jobs(self, worker_id: str) -> Sequence[str]:
         return [text_of(row["id"]) for row in await self._run_by_id(self._statements.HELD_JOBS, worker_id)]
+
+    async def report_tick(self, report: WorkerReport) -> None:
+        lease = milliseconds(TICK_LEASE)
+        await self._run(self._statements.REPORT_TICK, **worker_parameters(report), lease=lease)
 
     async def remove_worker(self, worker_id: str) -> None:
         await self._run(self._statements.REMOVE_WORKER, id=worker_id)

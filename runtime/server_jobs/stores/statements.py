@@ -624,6 +624,14 @@ INSERT INTO job_workers (id, host, pid, queues, concurrency, version, known, sta
 VALUES (:id, :host, :pid, :queues, :concurrency, :version, :known, {now}, {now}, {now} + :lease)
     ON CONFLICT (id) DO UPDATE SET last_seen_at = excluded.last_seen_at, expires_at = excluded.expires_at
 """
+REPORT_TICK = """
+INSERT INTO job_workers (id, host, pid, queues, concurrency, version, known, started_at, last_seen_at, expires_at)
+VALUES (:id, :host, :pid, :queues, :concurrency, :version, :known, {now}, {now}, {now} + :lease)
+    ON CONFLICT (id) DO UPDATE
+   SET host = excluded.host, concurrency = excluded.concurrency, version = excluded.version, known = excluded.known,
+       last_seen_at = excluded.last_seen_at,
+       expires_at = max(excluded.expires_at, excluded.last_seen_at + 2 * (excluded.last_seen_at - last_seen_at))
+"""
 REMOVE_WORKER = "DELETE FROM job_workers WHERE id = :id"
 FORGET_WORKERS = "DELETE FROM job_workers WHERE expires_at < {now} - :age RETURNING id"
 WORKERS = """
@@ -780,7 +788,10 @@ SELECT EXISTS (SELECT 1 FROM jobs INDEXED BY jobs_lease WHERE status = 'running'
        EXISTS (SELECT 1 FROM cron_jobs
                 WHERE {_DUE_SCHEDULE} AND job_name IN (SELECT value->>0 FROM json_each(:known))) AS has_due_schedule,
        EXISTS ({any_due(UNLIMITED)}) OR EXISTS ({any_due(LIMITED)}) AS has_due_job,
-       EXISTS ({_MISLABELLED}) AS has_mislabelled
+       EXISTS ({_MISLABELLED}) AS has_mislabelled,
+       NOT EXISTS (SELECT 1 FROM job_workers
+                    WHERE id = :tick_id AND known = :tick_known AND last_seen_at > {{now}} - :tick_interval)
+         AS has_due_report
 """
 
 COUNT_DUE = f"""

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from datetime import timedelta
 
 from server_jobs.contract.values import canonical
 from server_jobs.databases.sqlite.database import SqliteDatabase
 from server_jobs.domain.clock import length
+from server_jobs.domain.history import WorkerRecord
 from server_jobs.domain.ids import schedule_id
 from server_jobs.domain.interfaces import Row, Statement
 from server_jobs.domain.options import Schedule
@@ -155,8 +156,11 @@ async def _check_rows(workspace: Workspace, store: SqlStore) -> AsyncIterator[Fi
 
 
 async def _check_workers(store: SqlStore) -> AsyncIterator[Finding]:
-    """Report the workers, and those that died with the jobs that they held."""
-    found = await store.workers()
+    """Report the workers and the last tick, and the workers that died with the jobs that they held."""
+    every = await store.workers()
+    for finding in _check_ticks(every):
+        yield finding
+    found = [worker for worker in every if not worker.report.is_tick]
     alive = [worker for worker in found if worker.is_alive]
     if alive:
         running, slots = sum(one.running for one in alive), sum(one.report.concurrency for one in alive)
@@ -172,6 +176,19 @@ async def _check_workers(store: SqlStore) -> AsyncIterator[Finding]:
             "a lease that expires makes its job pending again; `server-jobs show ID` has the attempts. A dead worker "
             "is forgotten after a week",
         )
+
+
+def _check_ticks(every: Sequence[WorkerRecord]) -> Iterator[Finding]:
+    """Report the last tick. That ticks stopped is no problem while workers live: somebody may have run one by hand."""
+    ticks = [worker for worker in every if worker.report.is_tick]
+    if not ticks:
+        return
+    last = max(ticks, key=lambda one: one.last_seen_at)
+    text = f"the last tick reported {age(last.last_seen_at)}, on {last.report.host}"
+    if any(tick.is_alive for tick in ticks):
+        yield ok(text)
+    elif not any(worker.is_alive for worker in every):
+        yield warn(f"no worker is alive, and {text}", "check the timer that runs `server-jobs tick`, or start a worker")
 
 
 def _check_due(registry: JobRegistry, rows: Iterable[Row]) -> Iterator[Finding]:

@@ -77,10 +77,11 @@ def line_of(reason: Reason) -> str:
 @with_workspace
 @json_option
 def workers(workspace: Workspace, *, as_json: bool) -> None:
-    """List the workers: those that are alive, and those that died within a week.
+    """List the workers and ticks that are alive, or died within a week.
 
     A worker reports while it renews its leases. It counts as dead when it has not reported for a whole lease; a worker
-    that stops in order leaves the list.
+    that stops in order leaves the list. All ticks with the same jobs are one line, with `tick` as the process. They
+    count as dead after twice the time between their last two reports, and at the earliest after an hour.
 
     \b
     Example:
@@ -104,9 +105,9 @@ def _print_workers(found: Sequence[WorkerRecord]) -> None:
         table.add_row(
             Text(one_line(report.id)),
             Text(one_line(report.host, 40)),
-            Text(str(report.pid)),
+            Text("tick" if report.is_tick else str(report.pid)),
             Text("alive", style="green") if worker.is_alive else Text("dead", style="red"),
-            Text(f"{worker.running}/{report.concurrency}"),
+            Text(f"{'-' if report.is_tick else worker.running}/{report.concurrency}"),
             Text(age(worker.started_at)),
             Text(age(worker.last_seen_at)),
             Text(one_line(report.version, 20), style="" if report.version == __version__ else "yellow"),

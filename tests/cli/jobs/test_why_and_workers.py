@@ -80,6 +80,38 @@ def test_a_killed_worker_is_reported_with_what_it_held(shop: Shop) -> None:
     assert re.search(died, shop.run("doctor").output)
 
 
+def test_ticks_are_one_worker_until_they_stop(shop: Shop) -> None:
+    shop.run("tick", "--concurrency", "7")
+    shop.run("tick", "--concurrency", "7")
+    job_id = shop.enqueue("Shout")
+
+    (found,) = rows(shop.json("workers"))
+    assert (found["pid"], found["alive"], found["concurrency"], found["queues"]) == (None, True, 7, None)
+    (_, line) = shop.run("workers").stdout.splitlines()
+    assert line.split()[2:5] == ["tick", "alive", "-/7"]
+    assert re.search(r"the last tick reported \d+s ago, on \S+", shop.run("doctor").output)
+    assert "the next tick runs it, and the last one reported at" in shop.run("why", job_id).stdout
+
+    earlier = {"by": 7_200_000}
+    shop.execute("UPDATE job_workers SET last_seen_at = last_seen_at - :by, expires_at = expires_at - :by", **earlier)
+
+    assert re.search(r"no worker is alive, and the last tick reported 2h ago, on \S+", shop.run("doctor").output)
+    assert re.search(r"- no worker is alive \(since .*, 2h ago\)", shop.run("why", job_id).stdout)
+    assert shop.run("workers").stdout.splitlines()[1].split()[3] == "dead"
+
+
+def test_a_tick_by_hand_does_not_count_as_dead_while_a_worker_lives(shop: Shop) -> None:
+    shop.run("tick")
+    shop.execute("UPDATE job_workers SET expires_at = last_seen_at - 1")
+    worker = shop.start("worker")
+    wait_until(lambda: len(rows(shop.json("workers"))) == 2)
+
+    text = shop.run("doctor").output
+    stop(worker)
+    assert "1 workers are alive" in text
+    assert "tick reported" not in text
+
+
 def test_the_tracebacks_of_failed_attempts_are_shown_without_secrets(shop: Shop) -> None:
     job_id = shop.enqueue("Shout", text="fail", secret="hunter2 day")
     shop.run("worker", "--until-empty", "--poll-interval", "10ms")

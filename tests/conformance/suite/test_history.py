@@ -8,6 +8,8 @@ from datetime import timedelta
 from server_jobs.domain.history import (
     ATTEMPTS_KEPT,
     MOST_HOLDERS,
+    TICK_LEASE,
+    TICK_REPORT_INTERVAL,
     WORKER_RETENTION,
     AttemptRecord,
     Blockers,
@@ -59,6 +61,7 @@ WORKER = WorkerReport(
     version="1.2.3",
     known=(("SendEmail", 1), ("SendEmail", 2)),
 )
+TICK = replace(WORKER, id="t1", pid=None, queues=None)
 
 
 async def failed_attempt(store: Store, claim: Claim, error: str = "ValueError: no", traceback: str = "") -> None:
@@ -271,6 +274,62 @@ async def test_a_worker_that_stops_is_forgotten_and_a_dead_one_a_week_later(stor
     clock.advance(SECOND)
     assert await store.forget_workers() == 1
     assert await store.workers() == []
+
+
+async def test_a_tick_is_one_worker_with_its_last_report(store: Store, clock: FakeClock) -> None:
+    await store.report_tick(TICK)
+    clock.advance(SECOND)
+    newer = replace(TICK, host="other", concurrency=9, version="2", known=(("SendEmail", 3),))
+    await store.report_tick(newer)
+
+    assert await store.workers() == [
+        WorkerRecord(report=newer, started_at=START, last_seen_at=START + SECOND, is_alive=True, running=0)
+    ]
+    assert newer.is_tick
+    assert not WORKER.is_tick
+
+
+async def test_a_tick_is_alive_for_twice_the_time_between_its_last_reports(store: Store, clock: FakeClock) -> None:
+    async def is_alive() -> bool:
+        (worker,) = await store.workers()
+        return worker.is_alive
+
+    for pause, lease in ((SECOND, TICK_LEASE), (6 * TICK_LEASE, 12 * TICK_LEASE), (SECOND, TICK_LEASE)):
+        await store.report_tick(TICK)
+        clock.advance(pause)
+        await store.report_tick(TICK)
+        clock.advance(lease)
+        assert await is_alive()
+        clock.advance(SECOND)
+        assert not await is_alive()
+        await store.remove_worker(TICK.id)
+
+
+async def test_a_dead_tick_is_forgotten_after_a_week(store: Store, clock: FakeClock) -> None:
+    await store.report_tick(TICK)
+
+    clock.advance(TICK_LEASE + WORKER_RETENTION)
+    assert await store.forget_workers() == 0
+    clock.advance(SECOND)
+    assert await store.forget_workers() == 1
+
+
+async def test_the_report_of_a_tick_is_due_after_a_while_and_when_its_jobs_change(
+    store: Store, clock: FakeClock
+) -> None:
+    async def is_due(tick: WorkerReport | None) -> bool:
+        return (await store.pending_work(request(), tick)).has_due_report
+
+    assert await is_due(TICK)
+    assert not await is_due(None)
+    await store.report_tick(TICK)
+    assert await is_due(replace(TICK, id="t2"))
+    assert await is_due(replace(TICK, known=(("SendEmail", 3),)))
+
+    clock.advance(TICK_REPORT_INTERVAL - SECOND)
+    assert not await is_due(TICK)
+    clock.advance(SECOND)
+    assert await is_due(TICK)
 
 
 async def test_only_a_living_worker_of_the_queue_and_the_version_can_run_a_job(store: Store, clock: FakeClock) -> None:

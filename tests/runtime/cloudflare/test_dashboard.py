@@ -22,6 +22,7 @@ from tests.dashboard.example import example_registry
 TOKEN = "Zq3-aN7vR0yKx5mWb1TfJ8pLc2HsUd9eGoIt4nQiXYk"
 SECRET = "pK2_dW8mY5sA7xQzB1vFhU4cRjEoTg3nLiN6tGyHk9S"
 ORIGIN = "https://jobs.example"
+HOUR = timedelta(hours=1)
 FREE_PLAN = 50  # queries of one invocation
 PARAMS = {
     "SendEmail": {"to": ["ada@example.com"], "subject": "Hello"},
@@ -58,8 +59,14 @@ class Site:
         assert answer.status_code == 200, answer.text
         return self._binding.queries
 
-    async def break_everything(self) -> None:
-        """Let more workers die than a page asks about, and let jobs of each queue wait for ten minutes."""
+    async def texts_about_a_waiting_job(self) -> list[str]:
+        """Return the first page, and the page of a job in the queue imports."""
+        (waiting,) = await self.backend.store.list_jobs(JobQuery(status=JobStatus.PENDING, queues=("imports",)))
+        return [(await self.get(path)).text for path in ("/", f"/jobs/{waiting.id}")]
+
+    async def break_everything(self, ago: timedelta = timedelta(minutes=10)) -> None:
+        """Let more workers die than a page asks about, and let jobs of each queue wait since then."""
+        by = ago // timedelta(milliseconds=1)
         known = self.registry.known_jobs()
         lease = timedelta(minutes=1)
         for number in range(25):
@@ -78,8 +85,8 @@ class Site:
         for name in PARAMS:
             await self._enqueue(name)
         for change in (
-            "UPDATE jobs SET scheduled_for = created_at - 600000 WHERE worker_id IS NULL",
-            "UPDATE job_workers SET last_seen_at = last_seen_at - 600000, expires_at = expires_at - 600000",
+            f"UPDATE jobs SET scheduled_for = created_at - {by} WHERE worker_id IS NULL",
+            f"UPDATE job_workers SET last_seen_at = last_seen_at - {by}, expires_at = expires_at - {by}",
         ):
             self._binding.execute(change)
 
@@ -113,16 +120,26 @@ async def test_each_page_fits_into_the_queries_of_the_free_plan_while_everything
     assert max(queries.values()) <= FREE_PLAN
 
 
-async def test_no_worker_is_missed_where_ticks_run_the_jobs(site: Site) -> None:
+async def test_no_worker_is_missed_while_ticks_run_the_jobs(site: Site) -> None:
+    await site.backend.handle_cron()
     await site.break_everything()
     await site.sign_in()
-    (waiting,) = await site.backend.store.list_jobs(JobQuery(status=JobStatus.PENDING, queues=("imports",)))
 
-    texts = [(await site.get(path)).text for path in ("/", f"/jobs/{waiting.id}")]
+    texts = await site.texts_about_a_waiting_job()
 
     assert "A job in queue imports has been due for" in texts[0]
-    assert "The next tick claims it" in texts[1]
+    assert "the next tick runs it, and the last one reported at" in texts[1]
     assert not any("o worker is alive" in text for text in texts)
+
+
+async def test_ticks_that_stopped_are_missed(site: Site) -> None:
+    await site.backend.handle_cron()
+    await site.break_everything(HOUR + timedelta(minutes=1))
+    await site.sign_in()
+
+    texts = await site.texts_about_a_waiting_job()
+
+    assert all("o worker is alive" in text for text in texts)
 
 
 async def test_an_open_page_does_not_follow_changes(site: Site) -> None:

@@ -149,6 +149,15 @@ async def test_jobs_within_their_reserve_run_once_in_as_many_invocations_as_they
     assert await world.children() == jobs * children
 
 
+async def test_the_fewest_queries_are_enough_for_a_job_in_ticks_that_each_report(binding: FakeD1) -> None:
+    world = World(binding, *[asks(2)] * 3, most=20)
+    await world.enqueue()
+
+    for _ in range(3):
+        assert await world.tick() == (1, 0)
+        binding.execute("UPDATE job_workers SET last_seen_at = last_seen_at - 600000")
+
+
 async def test_a_job_that_was_claimed_starts_only_if_its_queries_remain(binding: FakeD1) -> None:
     world = World(binding, asks_until_refused, asks(1))
     await world.enqueue()

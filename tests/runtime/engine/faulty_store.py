@@ -69,9 +69,17 @@ class FaultyStore(MemoryStore):
         self._ask("expire")
         return await super().expire(jitter=jitter, except_for=except_for)
 
-    async def pending_work(self, request: ClaimRequest) -> PendingWork:
+    async def pending_work(self, request: ClaimRequest, tick: WorkerReport | None = None) -> PendingWork:
         self._ask("pending_work")
-        return await super().pending_work(request)
+        return await super().pending_work(request, tick)
+
+    async def report_tick(self, report: WorkerReport) -> None:
+        self._ask("report_tick")
+        await super().report_tick(report)
+
+    async def forget_workers(self) -> int:
+        self._ask("forget_workers")
+        return await super().forget_workers()
 
     async def next_due(self, request: ClaimRequest) -> timedelta | None:
         self._ask("next_due")

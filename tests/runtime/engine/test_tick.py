@@ -111,6 +111,52 @@ async def test_jobs_of_schedules_that_fired_are_run_though_another_one_was_refus
     assert made.status is JobStatus.COMPLETED
 
 
+@pytest.mark.parametrize("broken", ["report_tick", "forget_workers"])
+async def test_jobs_run_though_the_tick_cannot_report(broken: str) -> None:
+    stage = Stage()
+    await stage.set_up()
+    stage.store.break_down(broken)
+
+    with pytest.raises(DatabaseError, match=broken):
+        await tick(stage.backend)
+
+    assert await stage.done() == {*PARTS.values()}
+
+
+async def test_ticks_with_the_same_jobs_report_once_in_five_minutes_as_one_worker() -> None:
+    stage = Stage()
+    for _ in range(11):
+        await tick(stage.backend)
+        stage.clock.advance(timedelta(minutes=1))
+
+    (worker,) = await stage.store.workers()
+    assert worker.report.is_tick
+    assert worker.report.known == (("Echo", 1),)
+    assert worker.last_seen_at - worker.started_at == timedelta(minutes=10)
+    assert stage.store.calls["report_tick"] == 3
+
+
+async def test_ticks_with_other_jobs_are_another_worker_and_a_new_version_is_not() -> None:
+    stage = Stage()
+    await tick(stage.backend)
+    newer = text_job(echo, options=JobOptions(version=2))
+    await tick(backend_on(stage.store, newer, clock=stage.clock))
+    await tick(backend_on(stage.store, newer, text_job(echo, name="Other"), clock=stage.clock))
+
+    known = [worker.report.known for worker in await stage.store.workers()]
+    assert sorted(known) == [(("Echo", 2),), (("Echo", 2), ("Other", 1))]
+
+
+async def test_a_tick_forgets_workers_that_died_long_ago() -> None:
+    stage = Stage()
+    await tick(backend_on(stage.store, text_job(echo, name="Former"), clock=stage.clock))
+    stage.clock.advance(timedelta(days=8))
+    await tick(stage.backend)
+
+    (worker,) = await stage.store.workers()
+    assert worker.report.known == (("Echo", 1),)
+
+
 async def _is_gone(job: JobHandle[Text]) -> bool:
     try:
         await job.record()

@@ -9,9 +9,10 @@ from datetime import timedelta
 import pytest
 from server_jobs import ConcurrencyLimit, JobNotFoundError, JobOptions, RateLimit, UpcastNotImplementedError
 from server_jobs.contract.upcasts import EarlierVersion
-from server_jobs.domain.history import WorkerReport
+from server_jobs.domain.history import TICK_LEASE, WorkerReport
 from server_jobs.domain.record import UNREADABLE, Ended, Failed, Outcome
 from server_jobs.engine.backend import Backend
+from server_jobs.engine.tick import tick
 from server_jobs.inspection.why import Cause, Reason, why
 from server_jobs.registry import JobRegistry
 from server_jobs.stores.memory import MemoryStore
@@ -148,6 +149,52 @@ async def test_workers_that_cannot_run_the_job_are_told_apart(worker: WorkerRepo
     assert (reason.cause, reason.text) == (Cause.NO_WORKER, text)
     await here.report(replace(WORKER, id="w2"))
     assert (await here.reason(job_id)).cause is Cause.NEXT
+
+
+async def test_where_ticks_run_the_jobs_the_next_tick_runs_it() -> None:
+    here = Situation()
+    await tick(here.backend)
+    reported = here.clock.now()
+    job_id = str(await here.job.later(PARAMS))
+    here.clock.advance(timedelta(minutes=20))
+
+    reason = await here.reason(job_id)
+    assert reason.cause is Cause.NEXT
+    assert reason.text == (
+        f"nothing stands in its way; the next tick runs it, and the last one reported at {reported:%Y-%m-%d %H:%M} UTC"
+    )
+    await here.report()
+    assert (await here.reason(job_id)).text == "nothing stands in its way; a worker claims it within a moment"
+
+
+async def test_ticks_that_stopped_long_ago_are_missed_since_their_last_report() -> None:
+    here = Situation()
+    await tick(here.backend)
+    reported = here.clock.now()
+    job_id = str(await here.job.later(PARAMS))
+    here.clock.advance(TICK_LEASE + SECOND)
+
+    reason = await here.reason(job_id)
+    assert (reason.cause, reason.text, reason.since) == (Cause.NO_WORKER, "no worker is alive", reported)
+
+
+async def test_a_tick_that_lacks_the_version_of_a_job_is_no_worker_for_it() -> None:
+    here = Situation(JobOptions(version=2))
+    job_id = str(await here.job.later(PARAMS))
+    await tick(backend_on(here.store, text_job(echo), clock=here.clock))
+
+    reason = (await why(here.store, JobRegistry(), job_id))[1][0]
+    assert (reason.cause, reason.text) == (Cause.NO_WORKER, "it has version 2 of Echo, and living workers know 1")
+
+
+async def test_workers_without_a_free_slot_are_no_reason_while_ticks_run_jobs() -> None:
+    here = Situation()
+    await here.report()
+    await tick(here.backend)
+    handles = await here.job.later_many([PARAMS] * 3)
+    await here.backend.take(2, worker_id=WORKER.id)
+
+    assert (await here.reason(str(handles[-1]))).cause is Cause.NEXT
 
 
 def stub(params: Text) -> Text:

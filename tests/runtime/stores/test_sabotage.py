@@ -354,6 +354,16 @@ CASES = [
         without("expires_at >= {now} AS is_alive", "WORKERS", instead="true AS is_alive"),
         test_history.test_a_worker_is_alive_for_a_lease_after_each_report,
     ),
+    in_sql(
+        "life of ticks with long pauses",
+        without(" + 2 * (excluded", "REPORT_TICK", instead=" + 0 * (excluded"),
+        test_history.test_a_tick_is_alive_for_twice_the_time_between_its_last_reports,
+    ),
+    in_sql(
+        "report of a tick with other jobs",
+        without(" AND known = :tick_known", "PENDING_WORK"),
+        test_history.test_the_report_of_a_tick_is_due_after_a_while_and_when_its_jobs_change,
+    ),
     # Attempts are counted at claim, and bounded.
     in_sql(
         "attempt count",

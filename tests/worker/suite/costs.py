@@ -151,7 +151,7 @@ async def _ticks(meter: MeteredD1) -> dict[str, Cost]:
     async def busy() -> None:
         assert (await backend.handle_cron()).completed == MANY
 
-    idle = await _steps(meter, {"with nothing due": backend.handle_cron})
+    idle = await _steps(meter, {"the first of 5 minutes": backend.handle_cron, "with nothing due": backend.handle_cron})
     await Measured.using(backend).later_many([{}] * MANY)
     return idle | await _steps(meter, {f"with {MANY} jobs": busy}) | await _ticks_that_prune(meter)
 

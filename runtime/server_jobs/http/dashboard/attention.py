@@ -48,7 +48,7 @@ async def findings(
 
     `workers` None: it may not see them. `counts` has the last hour.
     """
-    works = visit.runs_ticks or workers is None or any(worker.is_alive for worker in workers)
+    works = workers is None or any(worker.is_alive for worker in workers)
     found = [
         *(() if works else _missing_workers(states)),
         *await _dead_workers(visit, workers or ()),
@@ -72,7 +72,7 @@ def _missing_workers(states: Sequence[QueueState]) -> Iterator[Finding]:
     yield Finding(
         level="bad" if due else "warn",
         text=f"No worker is alive{waiting}.",
-        detail="Start one, unless cron runs ticks",
+        detail="Start one, or run `server-jobs tick` from cron",
         command="server-jobs worker",
     )
 
@@ -83,9 +83,13 @@ async def _dead_workers(visit: Visit, workers: Sequence[WorkerRecord]) -> list[F
     If no living worker claims from the queue of one of these jobs, say so: nobody takes over the job.
     """
     alive = [one.report.queues for one in workers if one.is_alive]
-    is_covered = visit.runs_ticks or None in alive
+    is_covered = None in alive
     covered = {queue for queues in alive for queue in queues or ()}
-    dead = sorted((one for one in workers if not one.is_alive), key=lambda one: one.last_seen_at, reverse=True)
+    dead = sorted(
+        (one for one in workers if not one.is_alive and not one.report.is_tick),
+        key=lambda one: one.last_seen_at,
+        reverse=True,
+    )
     found: list[Finding] = []
     ids = {worker.report.id: await visit.store.held_jobs(worker.report.id) for worker in dead[:_MOST_DEAD]}
     summaries = await summaries_of(visit, [job_id for held in ids.values() for job_id in held])

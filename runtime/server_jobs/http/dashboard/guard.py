@@ -47,7 +47,7 @@ class Settings:
     tokens_of: TokensOf
     options: HttpOptions
     access: DashboardAccess | None
-    runs_ticks: bool
+    follows_changes: bool
     recent: Recent = field(default_factory=Recent)
 
 
@@ -61,7 +61,7 @@ class Guarded:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)
         response = await self._answer_or_error(request)
-        if not self._settings.runs_ticks and _is_live(request) and response.status_code == HTTPStatus.OK:
+        if self._settings.follows_changes and _is_live(request) and response.status_code == HTTPStatus.OK:
             response = self._updates(request, response)
         await response(scope, receive, send)
 
@@ -103,7 +103,7 @@ class Guarded:
                 actor=f"{'token' if is_token else 'user'}:{caller.name}",
                 csrf=csrf_token(subject, tokens),
                 has_cookie=is_token,
-                runs_ticks=self._settings.runs_ticks,
+                follows_changes=self._settings.follows_changes,
                 recent=self._settings.recent,
                 form=form,
             )

@@ -25,7 +25,7 @@ class WithDashboard:
     """Answers requests below `/dashboard` with pages, and passes the others on.
 
     Imports the pages with the first request for them. Without Jinja, the address answers 404 and names the extra.
-    Without a token and without `access`, it answers 404 like every route. `runs_ticks` as for `application`.
+    Without a token and without `access`, it answers 404 like every route. `follows_changes` as for `application`.
     """
 
     def __init__(
@@ -36,14 +36,14 @@ class WithDashboard:
         options: HttpOptions,
         access: DashboardAccess | None = None,
         *,
-        runs_ticks: bool = False,
+        follows_changes: bool = True,
     ) -> None:
         self._app = app
         self._open_backend = open_backend
         self._tokens_of = tokens_of
         self._options = options
         self._access = access
-        self._runs_ticks = runs_ticks
+        self._follows_changes = follows_changes
         self._pages: ASGIApp | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -66,7 +66,7 @@ class WithDashboard:
             from .pages import pages_of
 
             self._pages = pages_of(
-                Settings(self._open_backend, self._tokens_of, self._options, self._access, self._runs_ticks)
+                Settings(self._open_backend, self._tokens_of, self._options, self._access, self._follows_changes)
             )
         return _Below(self._pages, f"{root}{PLACE}")
 

@@ -131,7 +131,7 @@ async def workers(visit: Visit) -> Response:
         raise RefusedError(403, "your token reads some queues only, and workers belong to all of them")
     found = await visit.store.workers()
     found = sorted(found, key=lambda one: (one.is_alive, one.last_seen_at), reverse=True)
-    asked = [one for one in found[:_MOST_ASKED] if one.running or not one.is_alive]
+    asked = [one for one in found[:_MOST_ASKED] if one.running or not (one.is_alive or one.report.is_tick)]
     held = {one.report.id: await visit.store.held_jobs(one.report.id) for one in asked}
     summaries = await summaries_of(visit, [job_id for ids in held.values() for job_id in ids])
     rows = [

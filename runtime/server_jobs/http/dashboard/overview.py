@@ -31,6 +31,7 @@ async def overview(visit: Visit) -> Response:
         hour=hour_of(counts, visit.now),
         workers=workers,
         alive=sum(worker.is_alive for worker in workers or ()),
+        died=sum(not worker.is_alive and not worker.report.is_tick for worker in workers or ()),
         slots=sum(worker.report.concurrency for worker in workers or () if worker.is_alive),
         sums={name: sum(getattr(row, name) for row in rows) for name in _SUMS},
         schedules=schedules,

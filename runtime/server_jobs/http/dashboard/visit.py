@@ -16,7 +16,7 @@ from ...domain.interfaces import Store
 from ...domain.record import Inserted, JobRecord, NewJob
 from ...engine.backend import Backend
 from ...errors import JobNotFoundError
-from ...inspection.why import Cause, Reason, why
+from ...inspection.why import Reason, why
 from ...registry import JobRegistry
 from ...security.tokens import Caller, Scope
 from ..problem_document import RefusedError
@@ -62,7 +62,7 @@ class Recent:
 class Visit:
     """One request of an admitted caller. `actor` is the name for the audit log.
 
-    With `runs_ticks`, the host has no workers.
+    With `follows_changes`, an open page updates itself.
     """
 
     request: Request
@@ -71,7 +71,7 @@ class Visit:
     actor: str
     csrf: str
     has_cookie: bool
-    runs_ticks: bool
+    follows_changes: bool
     recent: Recent
     form: Form = field(default_factory=dict)
 
@@ -162,12 +162,8 @@ class Visit:
         return inserted
 
     async def why(self, job_id: str) -> tuple[JobRecord, Sequence[Reason]]:
-        """Return a job and the reasons why it waits, runs or has ended. A host that runs ticks misses no worker."""
-        record, reasons = await why(self.store, self.registry, job_id)
-        if self.runs_ticks:
-            others = [reason for reason in reasons if reason.cause is not Cause.NO_WORKER]
-            reasons = others or [Reason(cause=Cause.NEXT, text="the next tick claims it")]
-        return record, reasons
+        """Return a job and the reasons why it waits, runs or has ended."""
+        return await why(self.store, self.registry, job_id)
 
     async def check_reads_job(self, job_id: str) -> None:
         """Raise `JobNotFoundError` unless the job exists and the caller may see it."""

@@ -1,15 +1,15 @@
 """Store the schedules of the specs.
 
-Revision ID: server_jobs_0002_21f0f1c6
-Revises: server_jobs_0001_a0e816b9
+Revision ID: server_jobs_0002_4ae7049f
+Revises: server_jobs_0001_7cc18a3e
 """
 
 import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql, sqlite
 
-revision = "server_jobs_0002_21f0f1c6"
-down_revision = "server_jobs_0001_a0e816b9"
+revision = "server_jobs_0002_4ae7049f"
+down_revision = "server_jobs_0001_7cc18a3e"
 branch_labels = None
 depends_on = None
 

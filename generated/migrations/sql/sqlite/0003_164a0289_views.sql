@@ -1,5 +1,5 @@
--- server_jobs_0003_1ad99a82 as plain SQL. If Alembic is to take over later: alembic stamp server_jobs_0003_1ad99a82
--- Follows: server_jobs_0002_21f0f1c6
+-- server_jobs_0003_164a0289 as plain SQL. If Alembic is to take over later: alembic stamp server_jobs_0003_164a0289
+-- Follows: server_jobs_0002_4ae7049f
 -- Checksum: 28852448b17d9e3d
 
 DROP VIEW IF EXISTS send_email_jobs;

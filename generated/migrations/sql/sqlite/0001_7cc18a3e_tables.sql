@@ -1,6 +1,6 @@
--- server_jobs_0001_a0e816b9 as plain SQL. If Alembic is to take over later: alembic stamp server_jobs_0001_a0e816b9
+-- server_jobs_0001_7cc18a3e as plain SQL. If Alembic is to take over later: alembic stamp server_jobs_0001_7cc18a3e
 -- Follows: nothing
--- Checksum: fd48bebe8b061de5
+-- Checksum: 6482e1b5eef8d8d1
 
 CREATE TABLE cron_jobs (
     id TEXT NOT NULL,
@@ -79,7 +79,7 @@ CREATE INDEX job_starts_rate ON job_starts (job_name, rate_key, started_at);
 CREATE TABLE job_workers (
     id TEXT NOT NULL,
     host TEXT NOT NULL,
-    pid INTEGER NOT NULL,
+    pid INTEGER,
     queues TEXT,
     concurrency INTEGER NOT NULL,
     version TEXT NOT NULL,

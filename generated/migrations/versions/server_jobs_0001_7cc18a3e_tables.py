@@ -1,13 +1,13 @@
 """Create the tables of server-jobs.
 
-Revision ID: server_jobs_0001_a0e816b9
+Revision ID: server_jobs_0001_7cc18a3e
 Revises: nothing
 """
 
 import sqlalchemy as sa
 from alembic import op
 
-revision = "server_jobs_0001_a0e816b9"
+revision = "server_jobs_0001_7cc18a3e"
 down_revision = None
 branch_labels = ("server_jobs",)
 depends_on = None
@@ -102,7 +102,7 @@ def upgrade() -> None:
         "job_workers",
         sa.Column("id", sa.Text(), nullable=False),
         sa.Column("host", sa.Text(), nullable=False),
-        sa.Column("pid", sa.Integer(), nullable=False),
+        sa.Column("pid", sa.Integer(), nullable=True),
         sa.Column("queues", sa.Text(), nullable=True),
         sa.Column("concurrency", sa.Integer(), nullable=False),
         sa.Column("version", sa.Text(), nullable=False),
@@ -111,9 +111,7 @@ def upgrade() -> None:
         sa.Column("last_seen_at", TIMESTAMP, nullable=False),
         sa.Column("expires_at", TIMESTAMP, nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("job_workers_pkey")),
-        info={
-            "doc": "One row per long-lived worker. A worker that stops deletes its row; a dead one keeps it for a week."
-        },
+        info={"doc": "One row per worker, and one for all ticks with the same jobs. A dead one keeps it for a week."},
     )
     op.create_table(
         "jobs",

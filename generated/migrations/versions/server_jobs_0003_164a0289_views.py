@@ -1,7 +1,7 @@
 """Make the views of the jobs.
 
-Revision ID: server_jobs_0003_1ad99a82
-Revises: server_jobs_0002_21f0f1c6
+Revision ID: server_jobs_0003_164a0289
+Revises: server_jobs_0002_4ae7049f
 """
 # ruff: noqa: E501, RUF100
 
@@ -11,11 +11,11 @@ import warnings
 import sqlalchemy as sa
 from alembic import op
 
-revision = "server_jobs_0003_1ad99a82"
-down_revision = "server_jobs_0002_21f0f1c6"
+revision = "server_jobs_0003_164a0289"
+down_revision = "server_jobs_0002_4ae7049f"
 branch_labels = None
 depends_on = None
-leads_to = "111a980047d34dc126f79512fbfd8b1f809f6d3b7918c3b432768816da65f3b1"
+leads_to = "865bac5461442d8509898b3ec8c7b19e28e9dd71d6c16a2d904a24a1225725aa"
 
 # The definition of a view, or "" for any other object of that name, and the table of an index.
 FOUND = {
