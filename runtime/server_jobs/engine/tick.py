@@ -73,6 +73,8 @@ async def tick(backend: Backend, *, limit: int | None = None, budget: timedelta 
         await chores.do("count", backend.runner.counts.store(backend.store))
     if found.has_due_report and backend.allowance() != 0:
         await chores.do("forget", backend.store.forget_workers())
+    if found.has_due_report and backend.allowance() is None:
+        await chores.do("forget", backend.store.forget_counts())
     if chores.errors:
         raise chores.errors[0]
     completed = sum(result.success for result in results)

@@ -81,6 +81,10 @@ class FaultyStore(MemoryStore):
         self._ask("forget_workers")
         return await super().forget_workers()
 
+    async def forget_counts(self) -> int:
+        self._ask("forget_counts")
+        return await super().forget_counts()
+
     async def next_due(self, request: ClaimRequest) -> timedelta | None:
         self._ask("next_due")
         return await super().next_due(request)

@@ -111,7 +111,7 @@ async def test_jobs_of_schedules_that_fired_are_run_though_another_one_was_refus
     assert made.status is JobStatus.COMPLETED
 
 
-@pytest.mark.parametrize("broken", ["report_tick", "forget_workers"])
+@pytest.mark.parametrize("broken", ["report_tick", "forget_workers", "forget_counts"])
 async def test_jobs_run_though_the_tick_cannot_report(broken: str) -> None:
     stage = Stage()
     await stage.set_up()
@@ -155,6 +155,22 @@ async def test_a_tick_forgets_workers_that_died_long_ago() -> None:
 
     (worker,) = await stage.store.workers()
     assert worker.report.known == (("Echo", 1),)
+
+
+async def test_ticks_alone_keep_the_counts_of_minutes_for_a_day() -> None:
+    stage = Stage()
+    await stage.set_up()
+    began = stage.clock.now() - timedelta(minutes=1)
+    await tick(stage.backend)
+    assert await stage.store.finished_counts(since=began)
+    before = (await stage.store.finished_counts(since=None))[0].counts.completed
+
+    stage.clock.advance(timedelta(days=2))
+    await tick(stage.backend)
+
+    minutes = [one.minute for one in await stage.store.finished_counts(since=began)]
+    assert all(minute is not None and minute > began + timedelta(days=1) for minute in minutes)
+    assert (await stage.store.finished_counts(since=None))[0].counts.completed >= before
 
 
 async def _is_gone(job: JobHandle[Text]) -> bool:
