@@ -554,14 +554,14 @@ def backend(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Backend:
     monkeypatch.setenv(hooks.NOTES, str(tmp_path / "notes"))
     create_sqlite_file(tmp_path / "jobs.sqlite3")
     registry = registry_of(hooks.Look, hooks.LookPlainly, hooks.EnqueueEcho, hooks.Fail, hooks.Misfit, hooks.Wait)
-    registry.register(hooks.Late).register(hooks.RunLook).register(Echo)
+    registry.register(hooks.Late).register(hooks.Secret).register(hooks.RunLook).register(Echo)
     registry.set_up(hooks.set_up)
     return Backend(database=f"sqlite:///{tmp_path}/jobs.sqlite3", job_registry=registry)
 
 
-async def run_there(backend: Backend, job: OrderJob) -> tuple[JobRecord, list[str]]:
+async def run_there(backend: Backend, job: OrderJob, text: str = "") -> tuple[JobRecord, list[str]]:
     """Run a job in its own process. Return its row, and the notes of the middleware there."""
-    handle = await job.using(backend).later({})
+    handle = await job.using(backend).later({"text": text})
     (claim,) = (await backend.poll_and_claim()).claimed_jobs
     await backend.execute(claim)
     return await read(backend, handle), [text for pid, text in hooks.notes() if pid != os.getpid()]
@@ -602,6 +602,13 @@ async def test_middleware_in_a_process_sees_the_error(backend: Backend, job: Ord
     record, notes = await run_there(backend, job)
     assert notes[2:] == [f"error {error}", "end failed"]
     assert (record.error or "").startswith(error)
+    await backend.shutdown()
+
+
+async def test_middleware_in_a_process_can_mask_redacted_params(backend: Backend) -> None:
+    record, notes = await run_there(backend, hooks.Secret, "my-secret")
+    assert notes[2:] == ["error ValueError", "no good: •••", "end failed"]
+    assert "my-secret" not in (record.error or "")
     await backend.shutdown()
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import cache
 from typing import TypeVar, cast, get_args, get_origin
@@ -89,24 +89,39 @@ def redacted(text: str, pointers: Iterable[str]) -> str:
     return json.dumps(document, ensure_ascii=False)
 
 
-def without_values(text: str, params: str, pointers: Iterable[str]) -> str:
-    """Mask the values at these pointers of the params (JSON text) wherever they stand in a text of an error.
+def masking(params: str, pointers: Sequence[str]) -> Callable[[str], str]:
+    """Return the function that masks the values at these pointers of the params (JSON text) in a text of an error.
 
-    Mask a value as a whole word if it has fewer than four characters, which could be a part of any other word.
+    It masks a value wherever it stands, but as a whole word if it has fewer than four characters, which could be a part
+    of any other word.
     """
-    hidden = tuple(pointers)
-    if not hidden:
+    patterns = cache(lambda: _patterns_of(params, pointers))  # an attempt that does not fail needs none
+
+    def mask(text: str) -> str:
+        if not pointers:
+            return text
+        found = patterns()
+        if found is None:
+            return HIDDEN
+        for pattern in found:
+            text = pattern.sub(HIDDEN, text)
         return text
+
+    return mask
+
+
+def _patterns_of(params: str, pointers: Sequence[str]) -> list[re.Pattern[str]] | None:
+    """Return the patterns of the values at these pointers, longest first; None if the params are not JSON."""
     try:
         document: object = json.loads(params)
     except (ValueError, RecursionError):
-        return HIDDEN
-    values = {value for pointer in hidden for value in _leaves(at_pointer(document, pointer))}
+        return None
+    values = {value for pointer in pointers for value in _leaves(at_pointer(document, pointer))}
     forms = {form for value in values for form in (value, repr(value)[1:-1], json.dumps(value)[1:-1]) if form}
-    for form in sorted(forms, key=len, reverse=True):
-        pattern = re.escape(form) if len(form) >= _SHORT else rf"(?<!\w){re.escape(form)}(?!\w)"
-        text = re.sub(pattern, HIDDEN, text)
-    return text
+    return [
+        re.compile(re.escape(form) if len(form) >= _SHORT else rf"(?<!\w){re.escape(form)}(?!\w)")
+        for form in sorted(forms, key=len, reverse=True)
+    ]
 
 
 def _leaves(value: object) -> Iterator[str]:

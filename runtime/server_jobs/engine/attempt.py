@@ -22,7 +22,7 @@ from pydantic import BaseModel
 from ..binding import JobBackend, Run, current_run
 from ..concurrency.tasks import shielded
 from ..context import JobContext
-from ..contract.documents import WrittenResult, without_values, write_result
+from ..contract.documents import WrittenResult, masking, write_result
 from ..contract.upcasts import Versions
 from ..contract.values import MAX_ERROR_CHARACTERS
 from ..definition import AnyDefinition, AnyHandler
@@ -203,6 +203,12 @@ def _legible(read: Callable[[str, int], T], claim: Claim) -> T:
         raise _UnreadableError(error) from error
 
 
+def _masking(claim: Claim, job: AnyDefinition) -> Callable[[str], str]:
+    """Return the function that masks redacted params. It masks all if the row has a version other than the spec."""
+    redact = job.options.redact
+    return masking(claim.params, ("",) if redact and claim.spec_version != job.options.version else redact)
+
+
 def _running(claim: Claim, job: AnyDefinition) -> RunningAttempt:
     return RunningAttempt(
         job_name=claim.job_name,
@@ -212,6 +218,7 @@ def _running(claim: Claim, job: AnyDefinition) -> RunningAttempt:
         queue=job.options.queue,
         correlation_id=claim.correlation_id,
         headers=read_headers(claim.headers),
+        mask=_masking(claim, job),
     )
 
 
@@ -396,11 +403,7 @@ class Attempt:
 
     def without_secrets(self, text: str) -> str:
         """Mask the redacted params of this job. Mask all params if the row has a version other than the spec."""
-        options, claim = self.job.options, self.claim
-        if not options.redact:
-            return text
-        pointers = options.redact if claim.spec_version == options.version else ("",)
-        return without_values(text, claim.params, pointers)
+        return _masking(self.claim, self.job)(text)
 
     def _retry_after(self, cause: BaseException) -> timedelta | None:
         match cause:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from pydantic import BaseModel
 
 from ..binding import JobBackend
-from ..contract.documents import WrittenResult, read_result, write_result
+from ..contract.documents import WrittenResult, masking, read_result, write_result
 from ..contract.upcasts import Versions
 from ..definition import AnyDefinition
 from ..domain.clock import Clock
@@ -35,12 +35,12 @@ async def run_unstored(
 ) -> tuple[JobMetadata, BaseModel | None]:
     """Call the handler once and store nothing. Return the outcome, and the result if it completed."""
     began = clock.now()
-    running = _running(job, correlation_id) if middleware else None
+    running = _running(job, correlation_id, params) if middleware else None
     value, error, status = None, None, JobStatus.COMPLETED
     try:
         outcome: object
         if processes is not None:
-            outcome = await call.run_in(processes, params.model_dump_json(by_alias=True, warnings=False), running)
+            outcome = await call.run_in(processes, _text_of(params), running)
         elif running is not None:
             outcome = await call.run_within(middleware, running, backend, params)
         else:
@@ -71,7 +71,12 @@ async def run_unstored(
     return metadata, value
 
 
-def _running(job: AnyDefinition, correlation_id: str | None) -> RunningAttempt:
+def _text_of(params: BaseModel) -> str:
+    return params.model_dump_json(by_alias=True, warnings=False)
+
+
+def _running(job: AnyDefinition, correlation_id: str | None, params: BaseModel) -> RunningAttempt:
+    redact = job.options.redact
     return RunningAttempt(
         job_name=job.job_name,
         job_id=None,
@@ -80,6 +85,7 @@ def _running(job: AnyDefinition, correlation_id: str | None) -> RunningAttempt:
         queue=job.options.queue,
         correlation_id=correlation_id,
         headers=read_headers(None),
+        mask=masking(_text_of(params) if redact else "", redact),
     )
 
 

@@ -28,7 +28,7 @@ from pydantic import BaseModel
 
 from ..binding import Run, current_run
 from ..context import JobContext
-from ..contract.documents import read_params, write_result
+from ..contract.documents import masking, read_params, write_result
 from ..contract.values import MAX_ERROR_CHARACTERS
 from ..definition import AnyDefinition, AnyHandler
 from ..domain.outcomes import Cancel, DoNotRetryError, RetryAfterError, Snooze
@@ -430,6 +430,7 @@ def _running(call: Call, surroundings: Surroundings) -> RunningAttempt:
         queue=surroundings.queue,
         correlation_id=call.correlation_id,
         headers=MappingProxyType(surroundings.headers),
+        mask=masking(call.params, call.redact),
     )
 
 

@@ -10,6 +10,8 @@ MESSAGE_ID = "messaging.message.id"
 CONVERSATION_ID = "messaging.message.conversation_id"
 BATCH_COUNT = "messaging.batch.message_count"
 ERROR_TYPE = "error.type"
+EXCEPTION_MESSAGE = "exception.message"
+EXCEPTION_STACKTRACE = "exception.stacktrace"
 
 SEND = "send"
 PROCESS = "process"

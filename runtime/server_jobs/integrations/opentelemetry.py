@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+import traceback
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 
 from opentelemetry import context, propagate, trace
-from opentelemetry.trace import Link, SpanKind, TracerProvider
+from opentelemetry.trace import Link, Span, SpanKind, Status, StatusCode, TracerProvider
 
 from ..middleware import Enqueue, Middleware, RunningAttempt
 from .messaging_conventions import (
     ATTEMPT,
     BATCH_COUNT,
     ERROR_TYPE,
+    EXCEPTION_MESSAGE,
+    EXCEPTION_STACKTRACE,
     MAX_ATTEMPTS,
     MESSAGE_ID,
     OUTCOME,
@@ -29,6 +32,8 @@ class OpenTelemetryMiddleware(Middleware):
     The context of the producer span travels with the job, in the format of the global propagator: W3C Trace Context by
     default. Each attempt links to it. With `parent`, it is the parent of each attempt instead, so that a request, its
     jobs and their jobs form one trace. The default provider is the global one at the first span.
+
+    The exception of an attempt is recorded with the values of redacted params masked. Spans of the handler are not.
 
     Without a current span, a producer span continues the trace of the request to the HTTP routes that enqueues.
 
@@ -70,11 +75,22 @@ class OpenTelemetryMiddleware(Middleware):
             kind=SpanKind.CONSUMER,
             attributes=facts,
             links=[Link(producer)] if producer.is_valid and not self._parent else None,
+            record_exception=False,
+            set_status_on_exception=False,
         ) as span:
             try:
                 yield
             except Exception as error:
                 span.set_attribute(ERROR_TYPE, type(error).__qualname__)
+                _record(error, span, attempt.mask)
                 raise
             finally:
                 span.set_attribute(OUTCOME, str(attempt.outcome))
+
+
+def _record(error: Exception, span: Span, mask: Callable[[str], str]) -> None:
+    """Record an exception as OpenTelemetry does, with masked texts."""
+    stacktrace = "".join(traceback.format_exception(error))
+    texts = {EXCEPTION_MESSAGE: mask(str(error)), EXCEPTION_STACKTRACE: mask(stacktrace)}
+    span.record_exception(error, attributes=texts)
+    span.set_status(Status(StatusCode.ERROR, mask(f"{type(error).__name__}: {error}")))

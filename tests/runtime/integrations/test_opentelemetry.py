@@ -15,7 +15,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.semconv._incubating.attributes import messaging_attributes
 from opentelemetry.semconv.attributes import error_attributes
 from opentelemetry.trace import SpanContext, SpanKind, StatusCode
-from server_jobs import Backend, JobContext, Worker, connect, create_job_registry
+from server_jobs import Backend, JobContext, JobOptions, Worker, connect, create_job_registry
 from server_jobs.integrations import messaging_conventions
 from server_jobs.integrations.opentelemetry import OpenTelemetryMiddleware
 from server_jobs.job import AnyJob
@@ -242,6 +242,24 @@ async def test_a_failed_attempt_has_the_error() -> None:
     assert attributes(process)["server_jobs.outcome"] == "failed"
     (event,) = process.events
     assert (event.attributes or {})["exception.message"] == "no good: hello"
+
+
+@pytest.mark.parametrize("is_stored", [True, False])
+async def test_redacted_params_are_masked_in_the_error(is_stored: bool) -> None:
+    tracing, job = Tracing(), text_job(fail, options=JobOptions(max_attempts=1, redact=("/text",)))
+    backend = memory(tracing, job)
+    if is_stored:
+        await job.later({"text": "my-secret"})
+        await Worker(backend, until_empty=True).run()
+    else:
+        assert not (await job.now({"text": "my-secret"})).ok
+    (process,) = tracing.named("process default")
+    assert process.status.description == "ValueError: no good: •••"
+    (event,) = process.events
+    facts = event.attributes or {}
+    assert facts["exception.message"] == "no good: •••"
+    assert "Traceback" in str(facts["exception.stacktrace"])
+    assert "my-secret" not in process.to_json()
 
 
 async def test_a_released_attempt_is_no_error() -> None:

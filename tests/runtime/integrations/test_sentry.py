@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 
 import pytest
@@ -9,7 +10,7 @@ import sentry_sdk
 from sentry_sdk.envelope import Envelope
 from sentry_sdk.integrations.logging import LoggingIntegration
 from sentry_sdk.transport import Transport
-from server_jobs import DoNotRetryError, JobContext, Worker, create_job_registry
+from server_jobs import DoNotRetryError, JobContext, JobOptions, Worker, create_job_registry
 from server_jobs.integrations.sentry import SentryMiddleware
 from server_jobs.memory import InMemoryBackend
 
@@ -94,6 +95,28 @@ async def test_events_of_a_handler_have_the_tags_and_others_do_not(sent: list[di
     assert isinstance(inside["tags"], dict)
     assert inside["tags"]["job"] == "Echo"
     assert "tags" not in outside
+
+
+async def test_redacted_params_are_masked_in_every_event_of_the_attempt(sent: list[dict[str, object]]) -> None:
+    async def leak(params: Text, context: JobContext) -> Text:
+        copied = {"inner": [params.text]}
+        sentry_sdk.get_isolation_scope().set_extra("copied", copied)
+        sentry_sdk.get_isolation_scope().set_context("order", {"text": params.text, "trace": params.text})
+        logging.getLogger("shop").warning("reading %s", params.text)
+        sentry_sdk.capture_message(f"slow: {params.text}")
+        raise ValueError(f"no good: {copied}")
+
+    await run(text_job(leak, options=JobOptions(max_attempts=1, redact=("/text",))))
+    sentry_sdk.capture_message("hello outside")
+    message, error, outside = sent
+    assert message["message"] == "slow: •••"
+    (exception,) = error["exception"]["values"]  # type: ignore[index]
+    assert exception["value"] == "no good: {'inner': ['•••']}"
+    assert exception["stacktrace"]["frames"][-1]["vars"]["copied"] == {"inner": ["'•••'"]}
+    assert "reading •••" in str(error["breadcrumbs"])
+    assert len(error["contexts"]["trace"]["trace_id"]) == 32  # type: ignore[index]
+    assert all("hello" not in str(event) for event in (message, error))
+    assert outside["message"] == "hello outside"
 
 
 async def test_a_completed_job_reports_nothing(sent: list[dict[str, object]]) -> None:

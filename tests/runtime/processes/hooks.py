@@ -53,6 +53,8 @@ class Noting(Middleware):
             yield
         except BaseException as error:
             note(f"error {type(error).__name__}")
+            if attempt.job_name == "Secret":
+                note(attempt.mask(str(error)))
             raise
         finally:
             seen.reset(token)
@@ -92,6 +94,10 @@ def fail(order: Order, context: JobContext) -> Report:
     raise ValueError("no good")
 
 
+def quote(order: Order, context: JobContext) -> Report:
+    raise ValueError(f"no good: {order.text}")
+
+
 def misfit(order: Order, context: JobContext) -> object:
     return {"text": 5}
 
@@ -109,6 +115,7 @@ LookPlainly = order_job(look_plainly, "LookPlainly")
 EnqueueEcho = order_job(enqueue, "EnqueueEcho")
 RunLook = order_job(run_look, "RunLook")
 Fail = order_job(fail, "Fail")
+Secret = order_job(quote, "Secret")  # it redacts its text
 Misfit = order_job(misfit, "Misfit")  # its result does not fit
 Wait = order_job(wait, "Wait")
 Late = order_job(wait, "Late", seconds=0.2)
