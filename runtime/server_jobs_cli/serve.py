@@ -84,7 +84,7 @@ def serve(
             "no token is configured, so every request would be rejected; export JOBS_TOKEN=$(server-jobs token)"
         )
     options = HttpOptions(allowed_hosts=_allowed(host, hosts), allowed_origins=origins, trigger_budget=budget)
-    with logging_to_stderr():
+    with logging_to_stderr(with_audit=True):
         is_stopped = asyncio.run(_serve(workspace, host, port, tokens, options, connections))
     if not is_stopped:
         raise click.UsageError(f"{host}:{port} cannot be used; the lines above give the reason")

@@ -45,7 +45,7 @@ def mcp(workspace: Workspace, *, allow_writes: bool, wait: timedelta) -> None:
     """
     from .mcp_server import serve
 
-    with logging_to_stderr():
+    with logging_to_stderr(with_audit=True):
         with redirect_stdout(sys.stderr):  # stdout is for the protocol, and modules of a project may print
             registry = workspace.registry
         run(serve(workspace, registry, wait if allow_writes else None))

@@ -35,6 +35,7 @@ _CATCH_UP = 0.02
 _Write = Callable[[bytes], None]
 _LOGGER = "server_jobs"
 _JOB_LOG = "server_jobs.job"
+_AUDIT_LOG = "server_jobs.audit"
 _OUR_LIBRARIES = ("httpx", "httpcore")  # the requests of the engine to Turso, one per statement
 _STANDARD = frozenset({*vars(logging.makeLogRecord({})), "message", "asctime", "taskName"})
 
@@ -314,9 +315,14 @@ class _OfApplication(logging.Handler):
 
 
 @contextmanager
-def logging_to_stderr() -> Iterator[None]:
-    """Print the log of jobs and engine on stderr."""
+def logging_to_stderr(*, with_audit: bool = False) -> Iterator[None]:
+    """Print the log of jobs and engine on stderr.
+
+    The lines of the audit log are for programs that make changes for others. A command reports its own changes itself.
+    """
     handler = LogWriter(sys.stderr)
+    if not with_audit:
+        handler.addFilter(lambda record: record.name != _AUDIT_LOG)
     handler.setFormatter(LineFormatter())
     with logging_through(handler):
         yield

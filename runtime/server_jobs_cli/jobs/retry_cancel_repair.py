@@ -118,7 +118,7 @@ def _change(
             answers += await change(store, job_ids[start : start + FIND_STEP])
         return answers
 
-    with logging_to_stderr():  # the audit log writes lines too
+    with logging_to_stderr():
         answers = workspace.with_store(change_all)
     if as_json:
         print_json([asdict(answer) for answer in answers])

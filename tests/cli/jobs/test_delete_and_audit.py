@@ -102,7 +102,7 @@ def test_contradictory_options_are_wrong_usage(shop: Shop, arguments: list[str])
     assert shop.run("delete", *arguments).exit_code == 2
 
 
-def test_every_change_by_hand_is_logged_and_listed_with_the_operating_system_user(
+def test_every_change_by_hand_is_listed_with_the_operating_system_user(
     shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("USER", "somebody-else")
@@ -111,7 +111,7 @@ def test_every_change_by_hand_is_logged_and_listed_with_the_operating_system_use
     commands = [("cancel", job_id), ("retry", job_id), ("pause", "mail"), ("resume", "mail"), ("delete", job_id)]
     for command, target in commands:
         result = shop.run(command, target)
-        assert re.search(rf"info +audit: {command} by {USER}: {target}\n", result.stderr)
+        assert result.stderr == ""
 
     assert [(entry["actor"], entry["action"], entry["target"]) for entry in reversed(audit(shop))] == [
         (USER, *command) for command in commands
@@ -121,10 +121,9 @@ def test_every_change_by_hand_is_logged_and_listed_with_the_operating_system_use
     assert shop.json("audit", "--by", "token:shop") == []
 
 
-def test_calls_without_effect_are_neither_logged_nor_listed(shop: Shop) -> None:
-    result = shop.run("cancel", "nothing")
+def test_calls_without_effect_are_not_listed(shop: Shop) -> None:
+    shop.run("cancel", "nothing")
 
-    assert "audit:" not in result.stderr
     assert audit(shop) == []
 
 

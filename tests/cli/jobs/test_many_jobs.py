@@ -110,7 +110,7 @@ def test_many_jobs_are_deleted_page_by_page(shop: Shop) -> None:
     result = shop.run("delete", "--job", "Shout", "--yes")
 
     assert result.stdout == "5500 jobs were found: 5500 pending Shout\n5500 jobs were deleted\n"
-    assert result.stderr.count("audit: delete") == 2
+    assert result.stderr == ""
     assert [record.id for record in shop.records()] == [kept]
 
 

@@ -93,6 +93,8 @@ def test_jobs_are_enqueued_watched_and_run_over_a_real_connection(tmp_path: Path
 
         process.send_signal(signal.SIGTERM)
         assert process.wait(15) == 0
+        assert process.stderr is not None
+        assert re.search(rf"audit: cancel by \S+: {job_id}\n", process.stderr.read())
 
 
 def test_a_job_continues_the_trace_of_its_request(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
