@@ -96,7 +96,7 @@ class Program(click.Group):
             error = with_variables(raised)
             if not ctx.meta[AS_JSON]:
                 raise error from None
-            report_usage(error)
+            report_usage(ctx, error)
             ctx.exit(error.exit_code)
         except ServerJobsError as error:
             report(ctx, error)

@@ -58,7 +58,7 @@ def exit_status(error: ServerJobsError) -> int:
 def report(ctx: click.Context, error: ServerJobsError) -> None:
     """Print the error: lines on stderr, or one JSON object on stdout if the command prints JSON."""
     if ctx.meta.get(AS_JSON):
-        print_json({"error": _document(error)})
+        print_json({"error": _document(error)}, on_one_line=_prints_lines(ctx))
         return
     note(f"Error: {text_of(error)}")
 
@@ -75,9 +75,15 @@ def text_of(error: ServerJobsError) -> str:
             return str(error)
 
 
-def report_usage(error: click.UsageError) -> None:
+def report_usage(ctx: click.Context, error: click.UsageError) -> None:
     """Print a usage error as JSON."""
-    print_json({"error": {"type": "UsageError", "message": error.format_message()}})
+    document = {"type": "UsageError", "message": error.format_message()}
+    print_json({"error": document}, on_one_line=_prints_lines(ctx))
+
+
+def _prints_lines(ctx: click.Context) -> bool:
+    """Whether the output of the command is one JSON object per line. `ctx` is the context of the program."""
+    return ctx.invoked_subcommand == "worker"
 
 
 def asks_for_json(arguments: Sequence[str]) -> bool:

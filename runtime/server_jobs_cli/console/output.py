@@ -47,9 +47,10 @@ def note(text: str) -> None:
     click.echo(printable(text), err=True)
 
 
-def print_json(value: object) -> None:
+def print_json(value: object, *, on_one_line: bool = False) -> None:
     """Print one JSON value, times in ISO 8601. Unsafe characters become JSON escapes, so the value stays the same."""
-    click.echo(printable(json.dumps(value, indent=2, ensure_ascii=False, default=datetime.isoformat)))
+    indent = None if on_one_line else 2
+    click.echo(printable(json.dumps(value, indent=indent, ensure_ascii=False, default=datetime.isoformat)))
 
 
 def print_result(value: object, text: str, *, as_json: bool) -> None:

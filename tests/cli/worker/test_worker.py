@@ -99,6 +99,13 @@ def test_with_json_every_line_is_an_object(shop: Shop) -> None:
     assert result.stderr == ""
 
 
+@pytest.mark.parametrize(("option", "error"), [("--until-empty", "SchemaMissingError"), ("--nothing", "UsageError")])
+def test_with_json_the_error_of_a_start_is_one_line_too(option: str, error: str, tmp_path: Path) -> None:
+    result = Shop(tmp_path / "nothing.sqlite3").run("worker", "--json", option)
+    (line,) = result.stdout.splitlines()
+    assert json.loads(line)["error"]["type"] == error
+
+
 def test_a_snoozed_job_is_no_failure(shop: Shop) -> None:
     job_id = shop.enqueue("Shout", text="snooze")
     text = shop.run("worker", "--until-empty").stderr
