@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -160,6 +161,19 @@ def test_a_worker_that_cannot_be_set_up_ends_with_the_reason(
     errors = in_process(project, "-m", "server_jobs_cli", "worker", "--until-empty", status=3)
     assert message in errors
     assert "Traceback" not in errors
+
+
+@pytest.mark.parametrize("command", ["enqueue", "now"])
+def test_an_error_of_middleware_around_an_enqueue_has_its_place_and_no_traceback(
+    project: TemporaryProject, command: str
+) -> None:
+    text = SETUP.replace('note(f"enqueue {enqueue.job_name}")', "raise ValueError('no tenant')")
+    project.path("app/jobs_setup.py").write_text(text, encoding="utf-8")
+    errors = in_process(project, "-m", "server_jobs_cli", command, "SendEmail", "--params", "{}", status=3)
+    place = re.escape("(at app/jobs_setup.py:")
+    assert re.fullmatch(
+        rf"Error: the middleware failed: ValueError: no tenant {place}\d+ in around_enqueue\)\n", errors
+    )
 
 
 def test_a_supervisor_ends_if_no_process_can_be_set_up(project: TemporaryProject) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import datetime, timedelta
 
@@ -10,12 +12,14 @@ import click
 from pydantic import BaseModel
 from server_jobs.domain.enqueue_options import EnqueueOptions
 from server_jobs.domain.record import JobStatus
+from server_jobs.domain.tracebacks import error_place
 from server_jobs.engine.backend import Backend
 from server_jobs.engine.tick import Tick
 from server_jobs.engine.tick import tick as tick_once
-from server_jobs.errors import HandlerNotImplementedError
+from server_jobs.errors import HandlerNotImplementedError, ProjectError, ServerJobsError
 from server_jobs.handle import JobHandle
 from server_jobs.job import AnyJob
+from server_jobs.registry import JobRegistry
 from server_jobs.result import JobMetadata, JobResult
 
 from ..console.failures import NO
@@ -107,8 +111,23 @@ async def _enqueue(
     job = workspace.registry.find(name).job
     job.new_job(params, **options)  # validate before the database is opened
     async with workspace.open_backend():
-        handle: JobHandle[BaseModel] = await job.later(params, **options)
+        with _errors_of_middleware(workspace.registry):
+            handle: JobHandle[BaseModel] = await job.later(params, **options)
     return handle
+
+
+@contextmanager
+def _errors_of_middleware(registry: JobRegistry) -> Iterator[None]:
+    """Raise an error of middleware around an enqueue as `ProjectError`, with its place. Other errors pass."""
+    try:
+        yield
+    except ServerJobsError:
+        raise
+    except Exception as error:
+        if not registry.hooks.middleware:
+            raise
+        message = f"the middleware failed: {type(error).__name__}: {error}{error_place(error)}"
+        raise ProjectError(message) from error
 
 
 @click.command()
@@ -179,7 +198,8 @@ async def _run_stored(
     workspace: Workspace, job: AnyJob, params: dict[str, object], lease: timedelta, correlation_id: str | None
 ) -> JobResult[BaseModel]:
     async with workspace.open_backend() as backend:
-        return await job.using(backend).now(params, worker_timeout=lease, correlation_id=correlation_id)
+        with _errors_of_middleware(workspace.registry):
+            return await job.using(backend).now(params, worker_timeout=lease, correlation_id=correlation_id)
 
 
 def _say_that_it_failed(metadata: JobMetadata) -> None:
