@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from inspect import isasyncgenfunction, iscoroutinefunction, isgeneratorfunction
 
 from .domain.tracebacks import error_place
 from .errors import InvalidOptionError, SetupError
@@ -67,9 +68,19 @@ class Hooks:
         self._note_addition()
 
     def add_set_up(self, function: AnySetup, call: Callable[[], object]) -> None:
-        """Add a set-up function, and the call that runs it."""
+        """Add a set-up function, and the call that runs it. Raises `InvalidOptionError` for one that is not plain.
+
+        A set-up function may add another one, which runs after it.
+        """
+        if iscoroutinefunction(function) or isgeneratorfunction(function) or isasyncgenfunction(function):
+            name = getattr(function, "__name__", "")
+            raise InvalidOptionError(
+                f"the set-up function {name} must be a plain function, without `async` and `yield`; "
+                "open resources that need them in a lifespan"
+            )
         self._pending.append(call)
-        self.set_ups += (function,)
+        if not self._is_setting_up:
+            self.set_ups += (function,)  # another process gets the others by calling these
 
     def _note_addition(self) -> None:
         if not self._is_setting_up:

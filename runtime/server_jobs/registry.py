@@ -137,7 +137,8 @@ class JobRegistry:
         """Call `function(registry)` once, in `connect` or when a backend, `later_in` or a process needs the hooks.
 
         The function calls `use` and `lifespan`. Handlers in their own processes need one that can be imported, because
-        each process calls it. Return the function, so that this method can be a decorator.
+        each process calls it. Return the function, so that this method can be a decorator. Raises `InvalidOptionError`
+        for an async function or a generator.
         """
         self.hooks.add_set_up(function, lambda: function(self))
         return function

@@ -148,6 +148,10 @@ def test_a_handler_process_uses_it(project: TemporaryProject) -> None:
             "failed: OSError: no DSN (at app/jobs_setup.py:2 in setup)",
         ),
         (
+            "async def setup(registry: object) -> None:\n    pass\n",
+            "failed: InvalidOptionError: the set-up function setup must be a plain function, without `async`",
+        ),
+        (
             SETUP.replace('note("open")', "raise OSError('no mail server')"),
             "a lifespan of the registry failed: OSError: no mail server (at app/jobs_setup.py:",
         ),
@@ -170,10 +174,8 @@ def test_an_error_of_middleware_around_an_enqueue_has_its_place_and_no_traceback
     text = SETUP.replace('note(f"enqueue {enqueue.job_name}")', "raise ValueError('no tenant')")
     project.path("app/jobs_setup.py").write_text(text, encoding="utf-8")
     errors = in_process(project, "-m", "server_jobs_cli", command, "SendEmail", "--params", "{}", status=3)
-    place = re.escape("(at app/jobs_setup.py:")
-    assert re.fullmatch(
-        rf"Error: the middleware failed: ValueError: no tenant {place}\d+ in around_enqueue\)\n", errors
-    )
+    message = r"Error: the middleware failed: ValueError: no tenant \(at app/jobs_setup\.py:\d+ in around_enqueue\)\n"
+    assert re.fullmatch(message, errors)
 
 
 def test_a_supervisor_ends_if_no_process_can_be_set_up(project: TemporaryProject) -> None:

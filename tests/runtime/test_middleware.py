@@ -668,6 +668,35 @@ async def test_set_up_runs_once_at_the_first_use() -> None:
     assert len(recorder.enqueues) == 2
 
 
+async def test_a_set_up_function_may_add_another_one() -> None:
+    calls: list[str] = []
+
+    def inner(jobs: JobRegistry) -> None:
+        calls.append("inner")
+
+    def outer(jobs: JobRegistry) -> None:
+        jobs.set_up(inner)
+        calls.append("outer")
+
+    registry = create_job_registry()
+    registry.set_up(outer)
+    assert registry.hooks.middleware == ()
+    assert calls == ["outer", "inner"]
+    assert registry.hooks.set_ups == (outer,)
+
+
+def test_a_set_up_function_that_is_not_plain_is_refused() -> None:
+    async def waiting(jobs: JobRegistry) -> None:
+        pass
+
+    def yielding(jobs: JobRegistry) -> Iterator[None]:
+        yield
+
+    for function in (waiting, yielding):
+        with pytest.raises(InvalidOptionError, match=f"{function.__name__} must be a plain function"):
+            create_job_registry().set_up(function)
+
+
 async def test_connect_sets_up_before_the_first_enqueue(tmp_path: Path) -> None:
     calls: list[JobRegistry] = []
     registry = create_job_registry().register(text_job(echo))
