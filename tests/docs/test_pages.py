@@ -27,6 +27,13 @@ def test_every_block_of_a_page_works(
     reader.finish()
 
 
+@pytest.mark.parametrize("page", [README, FIRST_JOB], ids=name_of)
+def test_a_first_page_installs_what_a_new_project_needs_for_development(page: Path) -> None:
+    template = ROOT / "generator/server_jobs_generator/templates/project/pyproject.toml.jinja"
+    (extras,) = re.findall(r'^dev = .*"(server-jobs\[[\w,]+\])"', template.read_text(encoding="utf-8"), re.MULTILINE)
+    assert f'"{extras}"' in installs(page.read_text(encoding="utf-8"))
+
+
 def test_the_tutorial_makes_the_project_of_all_other_pages(tutorial: Path) -> None:
     assert (tutorial / "server-jobs.sqlite3").exists()
     assert (tutorial / "handlers/send_email.py").exists()
