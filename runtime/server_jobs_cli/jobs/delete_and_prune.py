@@ -22,6 +22,7 @@ from .job_filter import (
     RUNNING_STAYS,
     SHOWN,
     BulkAction,
+    FilterCommand,
     FilterOptions,
     bulk_options,
     change_found,
@@ -33,7 +34,7 @@ from .job_filter import (
 _FINISHED = [status for status in JobStatus if status.is_finished]
 
 
-@click.command()
+@click.command(cls=FilterCommand)
 @click.argument("job_ids", metavar="[ID]...", nargs=-1)
 @with_workspace
 @filter_options()
@@ -93,7 +94,7 @@ def _note_each(job_ids: Sequence[str], what: str) -> None:
         note(f"Error: and {len(job_ids) - SHOWN} more: each {what}")
 
 
-@click.command()
+@click.command(cls=FilterCommand)
 @click.option("--dry-run", is_flag=True, help="Count them, and delete nothing.")
 @with_workspace
 @filter_options(_FINISHED)

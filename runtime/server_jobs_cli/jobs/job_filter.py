@@ -46,11 +46,18 @@ _REASONS = {
 }
 """Why a found job was not changed. A job that another process changed in the meantime is no problem."""
 
+_WRONG_STATUSES = {
+    "finished": "not cancelled: only pending and running jobs can be",
+    "not retryable": "not retried: only failed and cancelled jobs can be",
+}
+"""Why no job in a status of the filter can be changed. One line counts these jobs."""
+
 
 __all__ = [
     "RUNNING_STAYS",
     "SHOWN",
     "BulkAction",
+    "FilterCommand",
     "FilterOptions",
     "bulk_options",
     "change_found",
@@ -101,6 +108,7 @@ class FilterOptions:
             raise click.UsageError(str(error)) from error
 
 
+_FIELDS = tuple(FilterOptions.__dataclass_fields__)
 _NO_OPTIONS = FilterOptions(None, False, None, None, None, None, None, None, None, ())
 
 
@@ -111,15 +119,27 @@ def _registry(workspace: Workspace) -> JobRegistry | None:
         return None
 
 
+class FilterCommand(click.Command):
+    """A command with the options of a filter, each of which may be given once, except `--where`."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        _, _, given = self.make_parser(ctx).parse_args(list(args))
+        for option in given:
+            is_single = isinstance(option, click.Option) and not (option.multiple or option.is_flag)
+            if is_single and option.name in _FIELDS and given.count(option) > 1:
+                raise click.UsageError(f"{option.opts[0]} was given more than once", ctx)
+        return super().parse_args(ctx, args)
+
+
 def filter_options(
     statuses: Sequence[JobStatus] = tuple(JobStatus),
 ) -> Callable[[Callable[Concatenate[Workspace, P], R]], Callable[Concatenate[Workspace, P], R]]:
-    """Give a command the options of a filter, and their values as the argument `options`."""
+    """Give a `FilterCommand` the options of a filter, and their values as the argument `options`."""
 
     def decorate(command: Callable[Concatenate[Workspace, P], R]) -> Callable[Concatenate[Workspace, P], R]:
         @wraps(command)
         def run(workspace: Workspace, /, *args: P.args, **kwargs: P.kwargs) -> R:
-            given = {name: kwargs.pop(name) for name in FilterOptions.__dataclass_fields__}
+            given = {name: kwargs.pop(name) for name in _FIELDS}
             kwargs["options"] = FilterOptions(**given)  # type: ignore[arg-type]  # click made the values
             return command(workspace, *args, **kwargs)
 
@@ -202,7 +222,7 @@ def change_found(
                 click.get_current_context().exit(NO)
             result = workspace.with_store(lambda store: _change(store, action, among, dry_run=False))
     _print(action, result, is_dry_run=dry_run, as_json=as_json)
-    if not dry_run and any(result.results[reason] for reason in _REASONS):
+    if not dry_run and any(result.results[reason] for reason in (*_REASONS, *_WRONG_STATUSES)):
         click.get_current_context().exit(NO)
 
 
@@ -234,6 +254,9 @@ def _print(action: BulkAction, result: BulkResult, *, is_dry_run: bool, as_json:
         more = result.results[reason] - SHOWN
         if more > 0:
             note(f"Error: and {more} more: each {text}")
+    for reason, text in _WRONG_STATUSES.items():
+        if count := result.results[reason]:
+            note(f"Error: {jobs_were(count)} {text}")
 
 
 def _jobs(count: int) -> str:

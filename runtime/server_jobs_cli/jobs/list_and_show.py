@@ -33,7 +33,7 @@ from ..console.output import (
     stdout_console,
 )
 from ..console.workspace import Workspace
-from .job_filter import FilterOptions, filter_options
+from .job_filter import FilterCommand, FilterOptions, filter_options
 from .queues import note_paused
 from .why_and_workers import line_of, registry_or_none
 
@@ -51,7 +51,7 @@ _STATUS_STYLES = {
 }
 
 
-@click.command()
+@click.command(cls=FilterCommand)
 @click.option("--limit", type=click.IntRange(1, 1_000), default=50, show_default=True, help="How many at most.")
 @click.option("--before", metavar="ID", help="Continue after this job, the last one of the previous page.")
 @with_workspace

@@ -26,7 +26,7 @@ from ..console.log import logging_to_stderr
 from ..console.options import json_object, with_workspace
 from ..console.output import note, print_json, say
 from ..console.workspace import Workspace, actor
-from .job_filter import BulkAction, FilterOptions, bulk_options, change_found, filter_options, is_by_id
+from .job_filter import BulkAction, FilterCommand, FilterOptions, bulk_options, change_found, filter_options, is_by_id
 
 if TYPE_CHECKING:
     from server_jobs.domain.interfaces import Store
@@ -44,7 +44,7 @@ class Answer:
     outcome: str
 
 
-@click.command()
+@click.command(cls=FilterCommand)
 @click.argument("job_ids", metavar="[ID]...", nargs=-1)
 @with_workspace
 @filter_options()
@@ -73,7 +73,7 @@ def retry(
         change_found(workspace, BulkAction.RETRY, options, dry_run=dry_run, yes=yes, as_json=as_json)
 
 
-@click.command()
+@click.command(cls=FilterCommand)
 @click.argument("job_ids", metavar="[ID]...", nargs=-1)
 @with_workspace
 @filter_options()

@@ -103,6 +103,34 @@ def test_pending_jobs_of_a_filter_are_cancelled_and_running_ones_are_asked_to_st
     assert shop.record(other).status is JobStatus.PENDING
 
 
+@pytest.mark.parametrize(
+    ("command", "reason"),
+    [
+        ("cancel", "2 jobs were not cancelled: only pending and running jobs can be"),
+        ("retry", "2 jobs were not retried: only failed and cancelled jobs can be"),
+    ],
+)
+def test_jobs_in_a_status_that_cannot_be_changed_are_counted_with_the_reason(
+    shop: Shop, command: str, reason: str
+) -> None:
+    shop.enqueue("Shout")
+    shop.enqueue("Shout")
+    shop.run("tick")
+
+    result = shop.run(command, "--status", "completed", "--yes")
+
+    assert result.stdout.startswith("2 jobs were found: 2 completed Shout\n0 jobs were ")
+    assert (result.exit_code, result.stderr) == (1, f"Error: {reason}\n")
+
+
+@pytest.mark.parametrize("command", ["list", "retry", "cancel", "delete", "prune"])
+def test_an_option_of_the_filter_that_is_given_twice_is_refused(shop: Shop, command: str) -> None:
+    for option, *values in (("--status", "failed", "completed"), ("--queue", "a", "b"), ("--older-than", "1h", "1h")):
+        result = shop.run(command, option, values[0], f"{option}={values[1]}")
+        assert result.exit_code == 2
+        assert f"Error: {option} was given more than once" in result.stderr
+
+
 def test_many_jobs_are_deleted_page_by_page(shop: Shop) -> None:
     shop.enqueue_many("Shout", 5500)
     kept = shop.enqueue("Nap")
