@@ -41,7 +41,7 @@ COMMANDS = {
     ),
     "pause": CommandEntry("Jobs", ".jobs.queues:pause", "Stop workers from claiming from a queue."),
     "resume": CommandEntry("Jobs", ".jobs.queues:resume", "Undo pause."),
-    "delete": CommandEntry("Jobs", ".jobs.delete_and_prune:delete", "Delete jobs, by id or by a value in them."),
+    "delete": CommandEntry("Jobs", ".jobs.delete_and_prune:delete", "Delete jobs, by id or by a filter."),
     "audit": CommandEntry("Jobs", ".jobs.audit_log:audit", "List who changed jobs and queues by hand."),
     "prune": CommandEntry("Jobs", ".jobs.delete_and_prune:prune", "Delete finished jobs past their retention."),
     "schedules": CommandEntry("Jobs", ".jobs.schedules:schedules", "List schedules, enable or disable one."),

@@ -17,6 +17,7 @@ from server_jobs import ConcurrencyLimit, JobOptions, JobRegistry, create_job_re
 from server_jobs.domain.ids import schedule_id
 from server_jobs_cli.doctor import sqlite_checks
 from server_jobs_cli.doctor.doctor import check_key_secret
+from server_jobs_cli.doctor.findings import ok, print_findings, warn
 
 from tests.generator.projects import TemporaryProject, job_spec, make_project, without_digests
 
@@ -149,6 +150,12 @@ def test_jobs_of_a_dead_worker_are_a_warning(well: Shop) -> None:
     well.enqueue("Nap")
     well.execute("UPDATE jobs SET status = 'running', fencing_token = 't', worker_expires_at = 1, attempt_count = 1")
     assert found(examine(well, status=0), "1 running jobs have an expired lease")["verdict"] == "warn"
+
+
+def test_neighbours_with_the_same_advice_have_it_once(capsys: pytest.CaptureFixture[str]) -> None:
+    print_findings([warn("one died", "wait"), warn("two died", "wait"), warn("late", "hurry"), ok("fine")])
+    lines = [line.strip() for line in capsys.readouterr().out.splitlines()]
+    assert lines == ["warn  one died", "warn  two died", "wait", "warn  late", "hurry", "ok    fine"]
 
 
 @pytest.mark.parametrize(("version", "verdict"), [((3, 51, 2), "warn"), ((3, 51, 3), "ok")])

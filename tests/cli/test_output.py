@@ -10,7 +10,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from server_jobs.domain.clock import length
+from server_jobs.domain.clock import exact_length, length
+from server_jobs_cli.console.options import duration
 from server_jobs_cli.console.output import age, local, one_line, printable, suggestion
 
 MOMENT = datetime(2026, 1, 31, 9, tzinfo=UTC)
@@ -79,6 +80,15 @@ def test_a_moment_that_no_clock_here_can_show_is_shown_in_utc(
 )
 def test_a_length_has_two_units_at_most(seconds: float, text: str) -> None:
     assert length(timedelta(seconds=seconds)) == text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0, "0s"), (0.3, "300ms"), (5, "5s"), (5_400, "1h30m"), (604_800, "7d"), (61.5, "1m1s500ms")]
+)
+def test_an_exact_length_is_a_value_of_an_option(seconds: float, text: str) -> None:
+    assert exact_length(timedelta(seconds=seconds)) == text
+    if seconds:
+        assert duration(text) == timedelta(seconds=seconds)
 
 
 @pytest.mark.parametrize("name", ["sendemail", "send_emial", "SendEmial", "send-email"])

@@ -13,6 +13,9 @@ SQLITE_NOW = "CAST(ROUND((julianday('now') - 2440587.5) * 86400000) AS INTEGER)"
 # The time of PostgreSQL, constant within one statement.
 POSTGRES_NOW = "statement_timestamp()"
 
+_MILLISECOND = timedelta(milliseconds=1)
+_UNITS = (("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1))
+
 
 class Clock(Protocol):
     """The time functions of the engine."""
@@ -41,6 +44,15 @@ class SystemClock:
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
+
+
+def exact_length(duration: timedelta) -> str:
+    """Return a duration as options take it, in whole milliseconds: `300ms`, `5s`, `1h30m`, `7d`."""
+    left, text = round(duration / _MILLISECOND), ""
+    for unit, size in _UNITS:
+        count, left = divmod(left, size)
+        text += f"{count}{unit}" if count else ""
+    return text or "0s"
 
 
 def length(duration: timedelta) -> str:

@@ -194,7 +194,7 @@ def condition_in(text: str) -> Condition:
     if not equals or len(names) < 2 or names[0] not in set(Part) or "" in names:
         raise InvalidOptionError(
             f"{text!r} is no condition: write params.customerId=42, result.messageId=abc, or a JSON pointer such as "
-            "/params/customer.id=42"
+            "/params/customer/id=42"
         )
     part, path = Part(names[0]), tuple(names[1:])
     if len(value) >= 2 and value[0] == value[-1] == '"':

@@ -10,6 +10,7 @@ from enum import StrEnum
 from ..contract.json_schema import Schema, definitions_of
 from ..contract.upcasts import Versions
 from ..domain.audit import APPLICATION
+from ..domain.clock import exact_length
 from ..domain.interfaces import Store
 from ..domain.record import JobFilter, JobStatus
 from ..domain.search import Condition, FindStep, Part, condition_in
@@ -112,8 +113,8 @@ def described(wanted: JobFilter) -> str:
     parts += [f"queue {' or '.join(wanted.queues)}"] if wanted.queues is not None else []
     names = {"job_name": "job", "error_class": "error", "worker_id": "worker", "correlation_id": "correlation"}
     parts += [f"{word} {getattr(wanted, name)}" for name, word in names.items() if getattr(wanted, name) is not None]
-    parts += [f"older than {wanted.older_than}"] if wanted.older_than is not None else []
-    parts += [f"newer than {wanted.newer_than}"] if wanted.newer_than is not None else []
+    parts += [f"older than {exact_length(wanted.older_than)}"] if wanted.older_than is not None else []
+    parts += [f"newer than {exact_length(wanted.newer_than)}"] if wanted.newer_than is not None else []
     parts += [one.place for one in wanted.where]
     return f"found by {', '.join(parts)}" if parts else "all jobs"
 

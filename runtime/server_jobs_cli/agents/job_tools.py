@@ -8,7 +8,7 @@ from datetime import timedelta
 
 from pydantic import JsonValue
 from server_jobs.contract.json_schema import Schema, definitions_of
-from server_jobs.domain.clock import length
+from server_jobs.domain.clock import exact_length
 from server_jobs.domain.record import JobStatus
 from server_jobs.engine.backend import Backend
 from server_jobs.errors import JobFailedError
@@ -50,13 +50,15 @@ def _tool(backend: Backend, job: AnyJob, wait: timedelta) -> Tool:
                 "created": handle.created,
                 "result": parsed(record.result),
             },
-            f"It has not finished within {length(wait)}, and goes on: `show_job` reads its result later, and "
+            f"It has not finished within {exact_length(wait)}, and goes on: `show_job` reads its result later, and "
             "`explain_job` says why it waits."
             if record.status in _UNFINISHED
             else None,
         )
 
-    about = f"Enqueue the job {job.job_name} in the queue {job.options.queue}, and wait up to {length(wait)} for it."
+    about = (
+        f"Enqueue the job {job.job_name} in the queue {job.options.queue}, and wait up to {exact_length(wait)} for it."
+    )
     return Tool(
         name=job.job_name,
         description=f"{schemas.description}\n\n{about}" if schemas.description else about,

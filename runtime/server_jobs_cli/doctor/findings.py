@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 
 from server_jobs_generator.problems.verdict import Verdict
 
@@ -37,12 +38,12 @@ def fail(message: str, advice: str) -> Finding:
 
 
 def print_findings(findings: Sequence[Finding]) -> None:
-    """Print each finding on a line, with its advice below."""
+    """Print each finding on a line, with its advice below. Neighbours with the same advice have it once."""
     from rich.text import Text
 
     console = stdout_console()
-    for finding in findings:
+    for finding, following in zip_longest(findings, findings[1:]):
         mark = Text(f"{finding.verdict:<6}", style=_STYLES[finding.verdict])
         console.print(mark + Text(one_line(finding.message)), soft_wrap=True)
-        if finding.advice is not None:
+        if finding.advice is not None and (following is None or following.advice != finding.advice):
             console.print(Text(f"      {one_line(finding.advice)}", style="dim"), soft_wrap=True)

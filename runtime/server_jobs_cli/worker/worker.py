@@ -6,6 +6,7 @@ import sys
 from datetime import timedelta
 
 import click
+from click.core import ParameterSource
 
 from ..console.json_option import json_option
 from ..console.options import duration, names, with_workspace
@@ -122,6 +123,8 @@ def worker(
     Exit status: 0 stopped or empty, whether or not a job failed; 1 a handler hung and was killed; 2 wrong usage;
     3 project or database cannot be used.
     """
+    if metrics_port is None and supervised is None and not _is_default("metrics_host"):
+        raise click.UsageError("--metrics-host needs --metrics-port")
     options = WorkerOptions(
         concurrency=concurrency,
         queues=queues,
@@ -147,6 +150,10 @@ def worker(
         work_live(workspace, options)
     else:
         work(workspace, options)
+
+
+def _is_default(option: str) -> bool:
+    return click.get_current_context().get_parameter_source(option) is ParameterSource.DEFAULT
 
 
 def _check_several(*, live: bool) -> None:

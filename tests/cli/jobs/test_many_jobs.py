@@ -67,11 +67,12 @@ def test_failed_jobs_of_a_filter_are_retried_after_a_count_and_a_confirmation(sh
     assert shop.record(other).status is JobStatus.FAILED
     assert shop.record(cancelled).status is JobStatus.CANCELLED
     assert audit(shop)[0]["detail"] == "found by status failed, job Shout"
-    assert shop.json("retry", "--status", "cancelled", "--yes") == {
+    assert shop.json("retry", "--status", "cancelled", "--newer-than", "90m", "--yes") == {
         "found": [{"job_name": "Shout", "status": "cancelled", "count": 1}],
         "dry_run": False,
         "results": {"retried": 1},
     }
+    assert audit(shop)[0]["detail"] == "found by status cancelled, newer than 1h30m"
 
 
 def test_a_job_whose_unique_key_is_in_use_is_named_and_the_others_are_retried(shop: Shop) -> None:

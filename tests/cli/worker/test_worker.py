@@ -99,6 +99,12 @@ def test_with_json_every_line_is_an_object(shop: Shop) -> None:
     assert result.stderr == ""
 
 
+def test_an_address_for_metrics_without_a_port_is_wrong_usage(shop: Shop) -> None:
+    result = shop.run("worker", "--metrics-host", "0.0.0.0", "--until-empty")
+    assert result.exit_code == 2
+    assert "--metrics-host needs --metrics-port" in result.stderr
+
+
 @pytest.mark.parametrize(("option", "error"), [("--until-empty", "SchemaMissingError"), ("--nothing", "UsageError")])
 def test_with_json_the_error_of_a_start_is_one_line_too(option: str, error: str, tmp_path: Path) -> None:
     result = Shop(tmp_path / "nothing.sqlite3").run("worker", "--json", option)
