@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
-from server_jobs.domain.record import Heartbeat, JobQuery, JobStatus
+from server_jobs.domain.record import Heartbeat, JobQuery, JobStatus, NewJob
 from server_jobs.http import create_app
 from server_jobs.http.app import under_prefix
 from server_jobs.http.dashboard.formats import counted
@@ -190,6 +190,32 @@ async def test_jobs_are_searched_by_a_value_of_their_params_but_not_by_a_secret(
         await visitor.presses("Filter")
         assert answer in await visitor.page.get_by_role("alert").inner_text()
         assert await visitor.page.locator("tbody").count() == 0
+
+
+async def test_a_row_shows_the_error_of_a_failed_job_or_else_its_params_without_secrets(
+    here: Situation, visitor: Visitor
+) -> None:
+    here.add("secret", password="hunter2", subject="A\u202eB")
+    here.add("long", body="x" * 5_000)
+    stale = NewJob(
+        "0195c2a4-77a0-7cc1-a1f3-52a9b6a1c0df", '{"password": "hunter2"}', job_name="SendEmail", queue="mail"
+    )
+    unknown = NewJob("0195c2a4-77a0-7cc1-a1f3-52a9b6a1c0e0", '{"a": "hunter2"}', job_name="Unknown", queue="mail")
+    await here.backend.store.insert([stale._replace(spec_version=2), unknown])
+    await visitor.comes("/jobs")
+    rows = {
+        await row.locator("small").inner_text(): " ".join(await row.locator(".preview").all_inner_texts())
+        for row in await visitor.page.locator("tbody tr").all()
+    }
+
+    assert rows[here.ids["failed 0"]] == "ConnectionRefusedError: connection to smtp.example.com refused"
+    assert rows[here.ids["parked"]].startswith("params of SendEmail do not fit its spec: /to:")
+    assert rows[here.ids["running"]] == '{"file":"running.csv","customer":"acme"}'
+    assert r'"subject":"A\u202eB"' in rows[here.ids["secret"]]
+    assert [rows[job_id] for job_id in (here.ids["long"], stale.id, unknown.id)] == [""] * 3
+    assert "hunter2" not in await visitor.page.content()
+    await visitor.opens("/jobs?job=SendEmail&where=params.kind=plain")
+    assert "hunter2" not in await visitor.page.content()
 
 
 async def test_more_jobs_than_a_page_holds_are_read_page_by_page(here: Situation, visitor: Visitor) -> None:

@@ -119,6 +119,21 @@ class JobSummary:
     completed_at: datetime | None
 
 
+SHORT_PARAMS = 2000
+"""Bytes of the longest params that a preview has."""
+SHORT_ERROR = 1000
+"""Characters of the error that a preview has."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobPreview(JobSummary):
+    """A stored job for a list: with its params if they are short, and the start of its error."""
+
+    spec_version: int
+    params: str | None
+    error: str | None
+
+
 @dataclass(frozen=True, kw_only=True)
 class JobRecord:
     """A stored job at the time of the read. Times are in UTC. `params` and `result` are JSON text."""
@@ -177,6 +192,18 @@ class JobRecord:
             updated_at=self.updated_at,
             scheduled_for=self.scheduled_for,
             completed_at=self.completed_at,
+        )
+
+    @property
+    def preview(self) -> JobPreview:
+        """Return the job for a list."""
+        is_short = len(self.params.encode(errors="surrogatepass")) <= SHORT_PARAMS
+        summary = {field.name: getattr(self, field.name) for field in fields(JobSummary)}
+        return JobPreview(
+            **summary,
+            spec_version=self.spec_version,
+            params=self.params if is_short else None,
+            error=None if self.error is None else self.error[:SHORT_ERROR],
         )
 
 

@@ -15,7 +15,7 @@ from decimal import Decimal
 from enum import StrEnum
 
 from ..errors import InvalidOptionError
-from .record import JobFilter, JobRecord, JobStatus, JobSummary
+from .record import JobFilter, JobPreview, JobRecord, JobStatus
 from .text_limits import is_storable
 
 FIND_STEP = 5000
@@ -180,7 +180,7 @@ class JobPage:
     A page may have fewer jobs than its limit, or none, and a `next`.
     """
 
-    jobs: tuple[JobSummary, ...]
+    jobs: tuple[JobPreview, ...]
     next: str | None
 
 

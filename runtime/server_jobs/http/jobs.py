@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import timedelta
 from typing import Annotated, TypeVar
 
@@ -51,6 +51,7 @@ from .problem_document import RefusedError
 from .request_trace import request_trace
 
 M = TypeVar("M", bound=BaseModel)
+Listed = TypeVar("Listed")
 
 LONGEST_PAGE = 200
 MOST_STEPS = 5
@@ -248,7 +249,7 @@ async def page_of(store: Store, wanted: ListParameters, among: JobFilter) -> dic
     limit = int(wanted.limit)
     await _check_place(store, wanted.before, "before")
     if among.where:
-        page, following = await search_page(store, among, wanted.before or "", limit)
+        page, following = await search_page(store, among, wanted.before or "", limit, store.list_summaries)
     else:
         found = await store.find_page(JobQuery.of(among, before=wanted.before, limit=limit))
         page, following = found.jobs, found.next
@@ -256,10 +257,13 @@ async def page_of(store: Store, wanted: ListParameters, among: JobFilter) -> dic
 
 
 async def search_page(
-    store: Store, among: JobFilter, before: str, limit: int
-) -> tuple[Sequence[JobSummary], str | None]:
-    """Return a page of jobs that match conditions, newest first, and the place of the next page, or None."""
-    page: list[JobSummary] = []
+    store: Store, among: JobFilter, before: str, limit: int, read: Callable[[JobQuery], Awaitable[Sequence[Listed]]]
+) -> tuple[Sequence[Listed], str | None]:
+    """Return a page of jobs that match conditions, newest first, and the place of the next page, or None.
+
+    `read` is a method of the store that returns jobs by id.
+    """
+    page: list[Listed] = []
     after: str | None = before
     for _ in range(MOST_STEPS):
         if after is None or len(page) >= limit:
@@ -268,7 +272,7 @@ async def search_page(
         ids = [job.id for job in found.jobs if job.is_readable]
         some = tuple(ids[: limit - len(page)])
         if some:
-            page += await store.list_summaries(JobQuery(ids=some, before=after or None, limit=len(some)))
+            page += await read(JobQuery(ids=some, before=after or None, limit=len(some)))
         after = some[-1] if len(some) < len(ids) else found.after
     return page, after
 

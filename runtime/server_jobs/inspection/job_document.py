@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from ..contract.documents import redacted
-from ..domain.record import JobRecord, JobSummary
+from ..domain.record import JobPreview, JobRecord, JobSummary
 from ..registry import JobRegistry
 
 
@@ -19,12 +19,14 @@ class ShownParams:
     reason: str | None = None
 
 
-def shown_params(record: JobRecord, registry: JobRegistry) -> ShownParams:
+def shown_params(record: JobRecord | JobPreview, registry: JobRegistry) -> ShownParams:
     """Return the params, with the values at the job's `redact` pointers hidden.
 
     Hide all params if the pointers do not apply: the job is not registered here, or the row has another version of a
     job that redacts something.
     """
+    if record.params is None:
+        return ShownParams(None, "they are too long for a list")
     job = registry.get(record.job_name)
     if job is None:
         return ShownParams(None, f"{record.job_name} is not registered here, so nothing says what of them is secret")

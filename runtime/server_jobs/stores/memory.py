@@ -275,7 +275,7 @@ class MemoryStore:
     async def find_page(self, query: JobQuery) -> JobPage:
         found = self._listed(query)
         is_last = len(found) < query.limit or not self._listed(replace(query, before=found[-1].id, limit=1))
-        return JobPage(tuple(record.summary for record in found), None if is_last else found[-1].id)
+        return JobPage(tuple(record.preview for record in found), None if is_last else found[-1].id)
 
     def _scanned(self, after: str, limit: int, *, newest_first: bool = False) -> list[str]:
         """Return the ids of one step of a scan."""

@@ -15,7 +15,7 @@ from ..domain.search import MOST_CANDIDATES, MOST_SCANNED, JobPage
 from .columns import SUMMARY_COLUMNS
 from .dialect import Statements
 from .job_filters import FILTER_COLUMNS, filter_parameters
-from .rows import integer_of, summary_of, text_of
+from .rows import integer_of, preview_of, text_of
 from .statistics import IS_FAILED, IS_PARKED, LIMITED, UNLIMITED, groups_by
 
 _COLUMNS = ", ".join(dict.fromkeys((*SUMMARY_COLUMNS.split(", "), *FILTER_COLUMNS.split(", "))))
@@ -63,10 +63,10 @@ class Pages:
             found = await self._run(f"SELECT count(*) AS count FROM ({indexed}) AS found", query)
             if integer_of(found[0]["count"]) <= MOST_CANDIDATES:
                 page = await self._run(self._page_of(self._looked_up(indexed, query)), query)
-                return _full(page, query.limit) or JobPage(tuple(map(summary_of, page)), None)
+                return _full(page, query.limit) or JobPage(tuple(map(preview_of, page)), None)
         place = self._place(query)
         page = await self._run(self._page_of(f"(SELECT {_COLUMNS} {place})"), query)
-        return _full(page, query.limit) or JobPage(tuple(map(summary_of, page)), await self._end(place, query))
+        return _full(page, query.limit) or JobPage(tuple(map(preview_of, page)), await self._end(place, query))
 
     async def _end(self, place: str, query: JobQuery) -> str | None:
         """Return the last job of a scan, or None if no job follows it."""
@@ -132,4 +132,4 @@ def _full(page: Sequence[Row], limit: int) -> JobPage | None:
     """Return the page, if another job follows it."""
     if len(page) <= limit:
         return None
-    return JobPage(tuple(map(summary_of, page[:limit])), text_of(page[limit - 1]["id"]))
+    return JobPage(tuple(map(preview_of, page[:limit])), text_of(page[limit - 1]["id"]))

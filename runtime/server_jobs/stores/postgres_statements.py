@@ -38,6 +38,7 @@ from .statements import (
     PAUSE_QUEUE,
     PAUSED_QUEUES,
     PING,
+    PREVIEWS,
     PRUNE_PLACE,
     PUT_BACK,
     REMOVE_WORKER,
@@ -47,6 +48,7 @@ from .statements import (
     SUMMARIES,
     SUMMARY,
     WORKERS,
+    previewed,
 )
 from .statistics import StatisticsDialect, enqueued_counts, failure_groups, queue_states
 
@@ -869,7 +871,10 @@ LIST = f"SELECT {JOB_COLUMNS} {_LISTED}"
 LIST_SUMMARIES = f"{SUMMARIES} {_LISTED}"
 
 # See `pages`. OFFSET keeps the planner from any other order of the rows.
-PAGE = f"{SUMMARIES} FROM {{source}} AS jobs WHERE {_MATCHES} ORDER BY id DESC LIMIT :page"
+# `octet_length` knows the length of a long text without reading it.
+PAGE = previewed(
+    f"{PREVIEWS} FROM {{source}} AS jobs WHERE {_MATCHES} ORDER BY id DESC LIMIT :page", "octet_length(params)"
+)
 OF_GROUP = "LATERAL (SELECT id FROM {jobs} WHERE {group} ORDER BY {order} LIMIT {most}) AS jobs"
 LOOK_UP = "CROSS JOIN LATERAL (SELECT {columns} FROM jobs WHERE jobs.id = chosen.id OFFSET 0) AS jobs"
 

@@ -27,6 +27,7 @@ from ..domain.record import (
     Declaration,
     Failed,
     Heartbeat,
+    JobPreview,
     JobRecord,
     JobStatus,
     JobSummary,
@@ -271,6 +272,12 @@ def summary_of(row: Row) -> JobSummary:
     return JobSummary(**values)
 
 
+def preview_of(row: Row) -> JobPreview:
+    """Return the preview of the job of a row."""
+    values: dict[str, Any] = {name: read(row[name]) for name, read in _PREVIEW_READERS.items()}
+    return JobPreview(**values)
+
+
 def schedule_of(row: Row) -> ScheduleRecord:
     """Return the schedule of a row."""
     return ScheduleRecord(
@@ -455,3 +462,4 @@ _READERS: Mapping[str, Callable[[Value], object]] = {
 
 _RECORD_READERS = {field.name: _READERS[str(field.type)] for field in fields(JobRecord)}
 _SUMMARY_READERS = {field.name: _READERS[str(field.type)] for field in fields(JobSummary)}
+_PREVIEW_READERS = {field.name: _READERS[str(field.type)] for field in fields(JobPreview)}

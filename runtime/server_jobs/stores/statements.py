@@ -11,7 +11,7 @@ the condition that the claim is not stale, and returns the rows that it changed.
 from __future__ import annotations
 
 from ..domain.history import ATTEMPTS_KEPT, MOST_HELD, MOST_HOLDERS
-from ..domain.record import LEASE_EXPIRED, UNREADABLE, Outcome
+from ..domain.record import LEASE_EXPIRED, SHORT_ERROR, SHORT_PARAMS, UNREADABLE, Outcome
 from . import schedule_sets
 from .columns import JOB_COLUMNS, NEW_COLUMNS, SUMMARY_COLUMNS, new_values
 from .groups import LIMITED, UNLIMITED, URGENCY, any_due, awaited, first_due
@@ -765,9 +765,17 @@ LIST = f"SELECT {JOB_COLUMNS} {_LISTED}"
 SUMMARIES = f"SELECT {SUMMARY_COLUMNS}, {PARKED} AS is_parked"
 SUMMARY = f"{SUMMARIES} FROM jobs WHERE id = :id"
 LIST_SUMMARIES = f"{SUMMARIES} {_LISTED}"
+PREVIEWS = f"{SUMMARIES}, spec_version, substr(error, 1, {SHORT_ERROR}) AS error"
+
+
+def previewed(page: str, bytes_of_params: str) -> str:
+    """Return the query of a page with the params that are short. It reads no params of jobs outside of the page."""
+    params = f"SELECT params FROM jobs WHERE jobs.id = page.id AND {bytes_of_params} <= {SHORT_PARAMS}"
+    return f"SELECT page.*, ({params}) AS params FROM ({page}) AS page"
+
 
 # See `pages`. The source has the order of the page. With another ORDER BY, SQLite would read all of it.
-PAGE = f"{SUMMARIES} FROM {{source}} AS jobs WHERE {_MATCHES} LIMIT :page"
+PAGE = previewed(f"{PREVIEWS} FROM {{source}} AS jobs WHERE {_MATCHES} LIMIT :page", "length(CAST(params AS BLOB))")
 OF_GROUP = "{jobs} ON {group}"
 LOOK_UP = "CROSS JOIN jobs ON jobs.id = chosen.id"
 

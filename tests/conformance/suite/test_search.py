@@ -11,6 +11,8 @@ import pytest
 from server_jobs.domain.audit import AuditQuery
 from server_jobs.domain.interfaces import Store
 from server_jobs.domain.record import (
+    SHORT_ERROR,
+    SHORT_PARAMS,
     UNREADABLE,
     Cancellation,
     Deletion,
@@ -137,7 +139,18 @@ async def test_pages_of_a_bounded_cost_have_each_job_once(store: Store, clock: F
                 assert await paged(store, wanted) == list(expected), (wanted, candidates, scanned)
     first = await store.find_page(JobQuery(limit=8))
     assert (len(first.jobs), first.next) == (8, None)
-    assert first.jobs == tuple(await store.list_summaries(JobQuery()))
+    assert first.jobs == tuple(record.preview for record in await store.list_jobs(JobQuery()))
+
+
+async def test_a_page_has_the_params_that_are_short_and_the_start_of_each_error(store: Store, clock: FakeClock) -> None:
+    longest = '{"text": "%s"}' % ("\u00e9" * ((SHORT_PARAMS - 12) // 2))
+    await store.insert([job("a", params=longest), job("b", params=longest.replace('"}', 'x"}'))])
+    await fail(store, job("c"), error="\u00e9" * 5_000, error_class="ValueError")
+
+    for query in (JobQuery(), JobQuery(status=JobStatus.PENDING), JobQuery(status=JobStatus.FAILED)):
+        for one in (await store.find_page(query)).jobs:
+            assert one.params == {"a": longest, "b": None, "c": job("c").params}[one.id]
+            assert one.error == (None if one.id in "ab" else "\u00e9" * SHORT_ERROR)
 
 
 async def test_the_age_counts_from_the_end_or_else_from_the_creation(store: Store, clock: FakeClock) -> None:

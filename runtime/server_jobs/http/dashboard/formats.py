@@ -89,6 +89,18 @@ def visible(text: str) -> str:
     return _UNSEEN.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
+def line(text: str, most: int = 120) -> str:
+    """Return the first line of a text, cut to `most` characters. Unseen characters are escapes."""
+    first = text.strip().partition("\n")[0].rstrip()
+    return visible(first if len(first) <= most else f"{first[: most - 1]}…")
+
+
+def compact_json(text: str) -> str:
+    """Return JSON text without spaces between values, or other text unchanged."""
+    value = parsed(text)
+    return text if value == text else json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+
+
 def pretty(text: str | None) -> str:
     """Return JSON text with indents, or other text unchanged. Text beyond `LONGEST_SHOWN` is cut."""
     value = parsed(text)

@@ -8,14 +8,16 @@ from dataclasses import asdict, dataclass, fields
 
 from starlette.responses import Response
 
-from ...domain.record import JobFilter, JobQuery, JobStatus, JobSummary
+from ...domain.record import UNREADABLE, JobFilter, JobPreview, JobQuery, JobRecord, JobStatus
 from ...domain.statistics import QueueState
 from ...domain.text_limits import is_storable
 from ...engine.bulk import with_conditions
 from ...errors import InvalidOptionError
+from ...inspection.job_document import shown_params
 from ...security.tokens import Scope
 from ..jobs import search_page
 from ..problem_document import RefusedError
+from .formats import compact_json, line
 from .numbers import all_states
 from .rendering import show
 from .visit import Visit
@@ -89,7 +91,7 @@ async def job_list(visit: Visit) -> Response:
         return found
     filters, before = filters_of(visit), visit.query("before")
     states = [state for state in await all_states(visit) if visit.reads(state.queue)]
-    jobs: Sequence[JobSummary] = ()
+    jobs: Sequence[JobPreview | JobRecord] = ()
     following, problem = None, ""
     try:
         jobs, following = await _page(visit, filters, before)
@@ -102,7 +104,7 @@ async def job_list(visit: Visit) -> Response:
         filters=filters,
         before=before,
         problem=problem,
-        jobs=jobs,
+        jobs=[(job, _preview(visit, job)) for job in jobs],
         next=following,
         tabs=_tabs(states, filters),
         names=sorted({state.job_name for state in states} | _known_names(visit) | ({filters.job} - {""})),
@@ -110,15 +112,23 @@ async def job_list(visit: Visit) -> Response:
     )
 
 
-async def _page(visit: Visit, filters: Filters, before: str) -> tuple[Sequence[JobSummary], str | None]:
+async def _page(visit: Visit, filters: Filters, before: str) -> tuple[Sequence[JobPreview | JobRecord], str | None]:
     """Return a page of jobs, and the place of the next page, or None."""
     among = filters.wanted(visit, Scope.READ)
     if not is_storable(before):
         raise InvalidOptionError("the page begins after no job")
     if among.where:
-        return await search_page(visit.store, among, before, PAGE)
+        return await search_page(visit.store, among, before, PAGE, visit.store.list_jobs)
     found = await visit.store.find_page(JobQuery.of(among, before=before or None, limit=PAGE))
     return found.jobs, found.next
+
+
+def _preview(visit: Visit, job: JobPreview | JobRecord) -> str:
+    """Return the start of the error of a failed job, or else of its params as far as they may be seen."""
+    if job.status is JobStatus.FAILED and job.error:
+        return line(job.error.removeprefix(UNREADABLE))
+    text = shown_params(job, visit.registry).text
+    return "" if text is None or text == "{}" else line(compact_json(text))
 
 
 async def _searched(visit: Visit, wanted: str) -> Response | None:
