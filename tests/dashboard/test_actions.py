@@ -228,6 +228,23 @@ async def test_a_job_is_enqueued_with_a_form_that_shows_problems_at_their_fields
     assert params["sender"] == {"street": "Long Lane 1", "zip": None}
 
 
+async def test_an_empty_form_enqueues_nothing_unless_the_text_is_empty_on_purpose(
+    here: Situation, visitor: Visitor
+) -> None:
+    await visitor.comes("/enqueue/ImportRows")
+    empty = visitor.page.get_by_label("The text is empty on purpose")
+    assert await empty.count() == 0
+
+    await visitor.page.get_by_label("file").press("Enter")
+    assert await visitor.page.locator("#p-2f-file-problem").inner_text() == "Field required"
+    await empty.check()
+    await visitor.presses("Enqueue")
+
+    record = await here.backend.store.get(visitor.path.partition("?")[0].removeprefix("/jobs/"))
+    assert record is not None
+    assert json.loads(record.params) == {"file": "", "customer": "acme"}
+
+
 async def test_a_parked_job_is_repaired_with_a_form(here: Situation, visitor: Visitor) -> None:
     await visitor.comes(f"/jobs/{here.ids['parked']}")
     await visitor.presses("Repair")

@@ -100,9 +100,20 @@ def test_empty_fields_are_left_out_unless_they_are_needed() -> None:
 
     document, _, problems = document_of(root, {})
 
-    assert (document, problems) == ({"to": [], "subject": ""}, [])
+    assert (document, problems) == ({"to": []}, [])
     nullable = fields_of({"type": "object", "properties": {"x": {"type": ["integer", "null"]}}, "required": ["x"]})
     assert document_of(nullable, {"p/x": [""]})[0] == {"x": None}
+
+
+def test_an_empty_text_is_sent_only_on_purpose() -> None:
+    person: JsonValue = {"type": "object", "properties": {"name": {"type": "string"}}, "required": ["name"]}
+    root = fields_of({"type": "object", "properties": {"x": {"type": "string"}, "y": person}, "required": ["x"]})
+
+    assert document_of(root, {"p/x": [""]})[:2] == ({}, {})
+    assert document_of(root, {"p/x": [""], "e/x": ["1"]})[:2] == ({"x": ""}, {"/x": ""})
+    assert document_of(root, {"p/x": ["a"], "e/x": ["1"], "e/y/name": ["1"]})[0] == {"x": "a", "y": {"name": ""}}
+    assert [one.pointer for one in root.all() if one.may_be_empty] == ["/x", "/y/name"]
+    assert not any(one.may_be_empty for one in fields_of(Mail.model_json_schema()).all())  # it has a minimum
 
 
 def test_a_number_that_is_none_stays_a_text_for_the_spec_to_refuse() -> None:

@@ -36,6 +36,7 @@ class Field:
     """One field. `pointer` is its place in the params; `hint` says which values fit.
 
     `choices` are JSON texts. `item` is the type of the elements of a list. `may_be_null`: the schema allows null.
+    `may_be_empty`: it needs a text, and allows the empty one.
     """
 
     pointer: str
@@ -43,6 +44,7 @@ class Field:
     kind: Kind
     is_required: bool
     may_be_null: bool = False
+    may_be_empty: bool = False
     about: str = ""
     hint: str = ""
     default: str = ""
@@ -54,6 +56,11 @@ class Field:
     def name(self) -> str:
         """The name of the input."""
         return f"p{self.pointer}"
+
+    @property
+    def empty_name(self) -> str:
+        """The name of the box that says that the text is empty on purpose."""
+        return f"e{self.pointer}"
 
     @property
     def id(self) -> str:
@@ -94,6 +101,11 @@ def _field(
         kind=kind,
         is_required=is_required,
         may_be_null=may_be_null,
+        may_be_empty=is_required
+        and not may_be_null
+        and kind in (Kind.TEXT, Kind.LONG)
+        and not found.keys() & {"format", "pattern"}
+        and not found.get("minLength"),
         about=_text(found.get("description")),
         hint=", ".join(_hints(found, kind)),
         default=_default(found.get("default")),

@@ -17,7 +17,10 @@ _NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?")
 
 @dataclass(frozen=True, slots=True)
 class Filled:
-    """A form with texts by pointer, and problems by pointer. `general` are problems of no field."""
+    """A form with texts by pointer, and problems by pointer. `general` are problems of no field.
+
+    An empty text among `texts` is there on purpose.
+    """
 
     root: Field
     texts: Mapping[str, str]
@@ -27,6 +30,10 @@ class Filled:
     def text(self, one: Field) -> str:
         """Return the text of a field."""
         return self.texts.get(one.pointer, "")
+
+    def is_empty(self, one: Field) -> bool:
+        """Whether the value of a field is the empty text."""
+        return self.texts.get(one.pointer) == ""
 
     def problems_of(self, one: Field) -> Sequence[str]:
         """Return the problems of a field."""
@@ -66,12 +73,17 @@ def _text(one: Field, value: JsonValue) -> str:
 def document_of(root: Field, form: Mapping[str, Sequence[str]]) -> tuple[JsonValue, dict[str, str], list[Problem]]:
     """Return the document that a form describes, the sent texts, and the problems of fields with JSON.
 
-    An empty optional field is left out. Numbers that are none stay texts, so that the spec refuses them at their place.
+    An empty field is left out, unless its box says that the text is empty on purpose. Numbers that are none stay
+    texts, so that the spec refuses them at their place.
     """
-    texts = {one.pointer: form.get(one.name, ("",))[-1].replace("\r\n", "\n") for one in root.all()}
+    texts = {
+        one.pointer: text
+        for one in root.all()
+        if (text := form.get(one.name, ("",))[-1].replace("\r\n", "\n")) or one.empty_name in form
+    }
     problems: list[Problem] = []
     if root.kind is not Kind.OBJECT:
-        return _value(root, texts[""], problems), texts, problems
+        return _value(root, texts.get("", ""), problems), texts, problems
     return _members(root, texts, problems), texts, problems
 
 
@@ -80,17 +92,17 @@ def _members(one: Field, texts: Mapping[str, str], problems: list[Problem]) -> d
     for child in one.children:
         name = child.pointer.rpartition("/")[2].replace("~1", "/").replace("~0", "~")
         if child.kind is Kind.OBJECT:
-            if not child.is_required and not any(texts.get(one.pointer) for one in child.all()):
+            if not child.is_required and not any(one.pointer in texts for one in child.all()):
                 continue
             members[name] = _members(child, texts, problems)
-        elif texts[child.pointer] != "" or _is_sent_empty(child):
-            members[name] = _value(child, texts[child.pointer], problems)
+        elif child.pointer in texts or _is_sent_empty(child):
+            members[name] = _value(child, texts.get(child.pointer, ""), problems)
     return members
 
 
 def _is_sent_empty(one: Field) -> bool:
-    """Whether an empty text is a value: the empty text or list of a required field, or null."""
-    return one.is_required and (one.may_be_null or one.kind in (Kind.TEXT, Kind.LONG, Kind.LINES))
+    """Whether an empty field is a value: the empty list of a required field, or null."""
+    return one.is_required and (one.may_be_null or one.kind is Kind.LINES)
 
 
 def _value(one: Field, text: str, problems: list[Problem]) -> JsonValue:
