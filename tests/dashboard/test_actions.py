@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import json
+from functools import partial
+from itertools import count
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from server_jobs.domain.audit import AuditQuery
 from server_jobs.domain.record import JobRecord, JobStatus
+from server_jobs.domain.search import FindStep
+from server_jobs.http.dashboard import job_actions
 
 from .example import Situation
 from .site import READER, Visitor
@@ -107,13 +112,11 @@ async def test_selected_jobs_change_together_and_each_outcome_is_shown(here: Sit
     assert (await stored(here, "failed 0")).status is JobStatus.FAILED
     await visitor.presses("Retry 3 jobs")
 
-    text = await visitor.text()
-    assert "Retry: 2 of 3 done" in text
-    assert "is completed; only a failed or cancelled job can be retried" in text
+    note = await visitor.page.get_by_role("status").inner_text()
+    assert note == "2 jobs retried. 1 refused: 1 neither failed nor cancelled."
+    assert visitor.path.startswith("/jobs?queue=mail")
     found = [(await stored(here, what)).status for what in ("failed 0", "failed 1", "failed 2", "completed")]
     assert found == ["pending", "pending", "failed", "completed"]
-    await visitor.presses("Back to the list")
-    assert visitor.path == "/jobs?queue=mail"
 
 
 async def test_all_jobs_of_a_filter_change_after_a_count(here: Situation, visitor: Visitor) -> None:
@@ -125,7 +128,8 @@ async def test_all_jobs_of_a_filter_change_after_a_count(here: Situation, visito
     assert (await stored(here, "failed 0")).status is JobStatus.FAILED
     await visitor.presses("Retry 4 jobs")
 
-    assert "Retry: 4 jobs" in await visitor.text()
+    assert await visitor.page.get_by_role("status").inner_text() == "4 jobs retried."
+    assert visitor.path.startswith("/jobs?job=SendEmail&error=ConnectionRefusedError")
     found = [(await stored(here, f"failed {number}")).status for number in range(4)]
     assert found == [JobStatus.PENDING] * 4
     assert (await stored(here, "parked")).is_parked
@@ -134,8 +138,52 @@ async def test_all_jobs_of_a_filter_change_after_a_count(here: Situation, visito
         "token:JOBS_TOKEN",
         "found by status failed, job SendEmail, error ConnectionRefusedError",
     )
-    await visitor.presses("Back to the list")
-    assert visitor.path == "/jobs?job=SendEmail&error=ConnectionRefusedError"
+
+
+@pytest.mark.parametrize(
+    ("status", "changes"),
+    [
+        ("pending", ["Cancel", "Delete"]),
+        ("running", ["Cancel"]),
+        ("failed", ["Retry", "Delete"]),
+        ("parked", ["Retry", "Cancel", "Delete"]),
+        ("completed", ["Delete"]),
+    ],
+)
+async def test_a_list_offers_the_actions_that_can_change_its_jobs(
+    visitor: Visitor, status: str, changes: list[str]
+) -> None:
+    await visitor.comes(f"/jobs?status={status}")
+
+    groups = [visitor.page.get_by_role("group", name="Selected jobs"), visitor.page.locator(".all .actions")]
+    assert await groups[0].get_by_role("button").all_inner_texts() == changes
+    assert await groups[1].locator("button").all_text_contents() == [f"{change} all" for change in changes]
+
+
+async def test_the_results_of_all_steps_are_in_one_note(
+    here: Situation, visitor: Visitor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The clock gives each request after the first one step.
+    monkeypatch.setattr(job_actions, "time", SimpleNamespace(monotonic=count(0, 15).__next__))
+    monkeypatch.setattr(job_actions, "FindStep", partial(FindStep, limit=4))
+    await visitor.comes("/jobs?status=failed")
+    await visitor.page.get_by_text("All jobs that match").click()
+    await visitor.presses("Delete all")
+    await visitor.presses("Delete all of them")
+    text = await visitor.text()
+    assert ("Delete: 3 jobs" in text, "There are more." in text) == (True, True)
+    monkeypatch.undo()
+
+    await visitor.presses("Continue")
+
+    assert await visitor.page.get_by_role("status").inner_text() == "5 jobs deleted."
+
+
+@pytest.mark.parametrize("note", ["paused:nowhere", "retried:x", "nonsense:1", "retried:1234567890"])
+async def test_an_address_brings_no_text_of_its_own(visitor: Visitor, note: str) -> None:
+    await visitor.comes(f"/queues?note={note}")
+
+    assert await visitor.page.get_by_role("status").count() == 0
 
 
 async def test_a_filter_without_a_job_to_change_says_so(visitor: Visitor) -> None:
@@ -162,7 +210,7 @@ async def test_a_queue_is_paused_and_resumed(here: Situation, visitor: Visitor) 
 
     await visitor.presses("Pause imports")
     assert [queue.name for queue in await here.backend.store.paused_queues()] == ["imports", "mail"]
-    assert "Paused." in await visitor.page.get_by_role("status").inner_text()
+    assert "Queue imports is paused." in await visitor.page.get_by_role("status").inner_text()
     await visitor.presses("Resume mail")
 
     assert [queue.name for queue in await here.backend.store.paused_queues()] == ["imports"]

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 
 from ...domain.record import Cancellation, Deletion, JobSummary, Retrial
 from ...domain.search import FindStep
 from ...engine.bulk import BulkAction, BulkResult, change_page
-from ...errors import DuplicateJobError, JobNotFoundError, JobNotRetryableError
+from ...errors import JobNotFoundError
 from ...security.tokens import Scope
 from ..problem_document import RefusedError
-from .job_list import FILTERS, Filters
-from .rendering import show
+from .job_list import FILTERS, Filters, list_address
+from .numbers import summaries_of
+from .rendering import results_in, results_note, show
 from .visit import Visit
 
 MOST_SELECTED = 200
@@ -81,14 +85,13 @@ async def change(visit: Visit) -> Response:
 
 
 async def change_several(visit: Visit) -> Response:
-    """Ask before selected jobs or all jobs of a filter change. With the answer, change them and show the outcomes."""
+    """Ask before selected jobs or all jobs of a filter change. With the answer, change them and show the list again."""
     return await (_change_all(visit) if visit.value("all") else _change_selected(visit))
 
 
 async def _change_all(visit: Visit) -> Response:
     action = _chosen(visit.value("all"))
     filters = Filters(**{name: visit.value(name).strip() for name in FILTERS})
-    back = visit.url("jobs", **filters.but())
     change = BulkAction(action.name)
     among = change.among(filters.wanted(visit, Scope.ADMIN))
     is_confirmed = bool(visit.value("confirmed"))
@@ -99,6 +102,9 @@ async def _change_all(visit: Visit) -> Response:
         await change_page(visit.store, change, step, result, by=visit.actor, dry_run=not is_confirmed)
     if result.results[Retrial.RETRIED]:
         _wake(visit)
+    results = result.results + results_in(visit.value("results"))
+    if is_confirmed and result.after is None:
+        return visit.go("jobs", **filters.but(), note=results_note(results))
     return show(
         visit,
         "matching.html",
@@ -106,26 +112,43 @@ async def _change_all(visit: Visit) -> Response:
         filters=filters,
         is_confirmed=is_confirmed,
         found=sorted(result.found.items()),
-        count=result.found.total(),
-        results=sorted(result.results.items()),
+        count=(results if is_confirmed else result.found).total(),
+        results=results,
+        results_note=results_note(results),
         after=result.after,
-        back=back,
+        back=visit.url("jobs", **filters.but()),
     )
 
 
 async def _change_selected(visit: Visit) -> Response:
     action = _chosen(visit.value("action"))
     selected = list(dict.fromkeys(visit.form.get("id", ())))[:MOST_SELECTED]
-    back = visit.value("back")
-    back = visit.url("jobs") + (f"?{back}" if back.isascii() and back.isprintable() else "")
+    query = visit.value("back")
+    back = list_address(visit, query)
     if not selected:
         return show(visit, "nothing_selected.html", action=action, back=back, status=400)
     if not visit.value("confirmed"):
         jobs = [await _summary(visit, job_id) for job_id in selected]
         return show(visit, "confirm.html", action=action, jobs=jobs, back=back, is_one=False)
-    outcomes = [(job_id, await _tried(visit, action, job_id)) for job_id in selected]
-    done = sum(outcome in _DONE for _, outcome in outcomes)
-    return show(visit, "selected.html", action=action, outcomes=outcomes, done=done, back=back, is_done=_DONE)
+    stored = await summaries_of(visit, selected)
+    ids = [one.id for one in stored.values() if visit.reads(one.queue)]
+    for job_id in ids:
+        visit.check_operates(stored[job_id].queue)
+    results = Counter(str(one) for one in await _change_ids(visit, action, ids))
+    results += Counter({Retrial.NOT_FOUND.value: len(selected) - len(ids)})
+    if results[Retrial.RETRIED]:
+        _wake(visit)
+    return RedirectResponse(list_address(visit, query, results_note(results)), 303)
+
+
+async def _change_ids(visit: Visit, action: Action, ids: Sequence[str]) -> Sequence[StrEnum]:
+    match action.name:
+        case "retry":
+            return await visit.store.retry_many(ids, by=visit.actor)
+        case "cancel":
+            return await visit.store.cancel_many(ids, by=visit.actor)
+        case _:
+            return await visit.store.delete(ids, by=visit.actor)
 
 
 _DONE = ("retried", "cancelled", "requested", "deleted")
@@ -144,16 +167,6 @@ async def _summary(visit: Visit, job_id: str) -> JobSummary:
         raise JobNotFoundError(job_id)
     visit.check_operates(summary.queue)
     return summary
-
-
-async def _tried(visit: Visit, action: Action, job_id: str) -> str:
-    try:
-        await _summary(visit, job_id)
-        return await _change(visit, action, job_id)
-    except JobNotFoundError:
-        return "there is no such job any more"
-    except (JobNotRetryableError, DuplicateJobError, RefusedError) as error:
-        return str(error)
 
 
 async def _change(visit: Visit, action: Action, job_id: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
+from urllib.parse import parse_qsl
 
 from starlette.responses import Response
 
@@ -25,6 +26,16 @@ from .visit import Visit
 PAGE = 50
 _STATUSES = ("", "pending", "running", "failed", "parked", "completed", "cancelled")
 _ID = re.compile("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
+
+_POSSIBLE = {
+    "pending": ("cancel", "delete"),
+    "running": ("cancel",),
+    "failed": ("retry", "delete"),
+    "completed": ("delete",),
+    "cancelled": ("retry", "delete"),
+}
+_CHANGES = ("retry", "cancel", "delete")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +89,12 @@ class Filters:
 FILTERS = tuple(one.name for one in fields(Filters))
 
 
+def list_address(visit: Visit, query: str, note: str | None = None) -> str:
+    """Return the address of the list with the filters and the place in a query."""
+    known = {name: text for name, text in parse_qsl(query) if name in (*FILTERS, "parked", "before")}
+    return visit.url("jobs", **known, note=note)
+
+
 def filters_of(visit: Visit) -> Filters:
     """Return the filters in the address."""
     given = {name: visit.query(name) for name in FILTERS}
@@ -106,6 +123,7 @@ async def job_list(visit: Visit) -> Response:
         problem=problem,
         jobs=[(job, _preview(visit, job)) for job in jobs],
         next=following,
+        changes=_POSSIBLE.get(filters.status, _CHANGES),
         tabs=_tabs(states, filters),
         names=sorted({state.job_name for state in states} | _known_names(visit) | ({filters.job} - {""})),
         queues=sorted({state.queue for state in states} | _known_queues(visit) | ({filters.queue} - {""})),

@@ -17,7 +17,7 @@ from ...errors import ServerJobsError
 from ..problem_document import RefusedError
 from .attention import schedule_problem
 from .numbers import queue_of, queue_rows, readable_schedules, summaries_of
-from .rendering import show
+from .rendering import note_of, show
 from .visit import Visit
 
 _SLOTS = 3
@@ -27,7 +27,7 @@ _MOST_ASKED = 20
 async def queues(visit: Visit) -> Response:
     """Show the queues."""
     rows, _, _ = await queue_rows(visit)
-    return show(visit, "queues.html", rows=rows)
+    return show(visit, "queues.html", rows=rows, note=note_of(visit, [row.name for row in rows]))
 
 
 async def change_queue(visit: Visit) -> Response:
@@ -39,12 +39,12 @@ async def change_queue(visit: Visit) -> Response:
     match action:
         case "pause":
             await visit.store.pause_queue(name, by=visit.actor)
-            return visit.go("queues", note="paused")
+            return visit.go("queues", note=f"paused:{name}")
         case "resume":
             await visit.store.resume_queue(name, by=visit.actor)
             for notify in visit.backend.inserted:
                 notify()
-            return visit.go("queues", note="resumed")
+            return visit.go("queues", note=f"resumed:{name}")
         case _:
             raise RefusedError(422, "a queue can be paused or resumed")
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 
@@ -39,13 +40,24 @@ NOTES = {
     "repaired": "The params were replaced, and the job is pending again.",
     "enqueued": "Enqueued.",
     "known": "An unfinished job has the same unique key; this is it.",
-    "paused": "Paused. Running jobs finish; the others wait.",
-    "resumed": "Resumed. Workers claim its jobs again.",
+    "paused": "Queue {} is paused. Running jobs finish; the others wait.",
+    "resumed": "Queue {} is resumed. Workers claim its jobs again.",
+    "unchanged": "No job changed.",
     "enabled": "The schedule is on.",
     "disabled": "The schedule is off.",
-    "selected": "Done.",
 }
 """Messages after a form, by the name in the address, so that an address cannot bring its own text."""
+
+_CHANGED = {"retried": "retried", "cancelled": "cancelled", "requested": "asked to stop", "deleted": "deleted"}
+_REFUSED = {
+    "finished": "finished already",
+    "not retryable": "neither failed nor cancelled",
+    "duplicate": "with the unique key of an unfinished job",
+    "running": "still running",
+    "not found": "deleted or changed in the meantime",
+    "unreadable": "with params or a result that are not JSON",
+}
+_MOST_DIGITS = 9
 
 
 @cache
@@ -89,8 +101,49 @@ def _parts(text: str) -> Iterator[tuple[int, str]]:
 
 def show(visit: Visit, template: str, *, status: int = 200, **values: object) -> Response:
     """Return a page for an admitted caller."""
-    note = NOTES.get(visit.query("note"), "")
-    return _page(template, status, visit=visit, url=visit.url, now=visit.now, note=note, **values)
+    values.setdefault("note", note_of(visit))
+    return _page(template, status, visit=visit, url=visit.url, now=visit.now, **values)
+
+
+def note_of(visit: Visit, names: Collection[str] = ()) -> str:
+    """Return the message that the address asks for. It may name one of these queues: `paused:mail`."""
+    given = visit.query("note")
+    note, _, name = given.partition(":")
+    if name in names and note in NOTES:
+        return NOTES[note].format(formats.visible(name))
+    text = NOTES.get(given, "")
+    return _note_of_results(results_in(given)) if "{}" in text or not text else text
+
+
+def results_note(results: Mapping[str, int]) -> str:
+    """Return the note of an address for the results of a change of many jobs: `retried:9,duplicate:1`."""
+    return ",".join(f"{result}:{count}" for result, count in results.items()) or "unchanged"
+
+
+def results_in(note: str) -> Counter[str]:
+    """Return the results in a note, without unknown ones."""
+    parts = [part.partition(":") for part in note.split(",")]
+    return Counter(
+        {
+            result: int(count)
+            for result, _, count in parts
+            if result in (*_CHANGED, *_REFUSED) and count.isascii() and count.isdigit() and len(count) <= _MOST_DIGITS
+        }
+    )
+
+
+def _note_of_results(results: Mapping[str, int]) -> str:
+    changed = [f"{_jobs(results[one])} {text}" for one, text in _CHANGED.items() if results.get(one)]
+    refused = [f"{results[one]:,} {text}" for one, text in _REFUSED.items() if results.get(one)]
+    if not results:
+        return ""
+    total = sum(results[one] for one in _REFUSED if one in results)
+    rest = f" {total:,} refused: {', '.join(refused)}." if refused else ""
+    return f"{', '.join(changed) or 'No job changed'}.{rest}"
+
+
+def _jobs(count: int) -> str:
+    return "1 job" if count == 1 else f"{count:,} jobs"
 
 
 def show_outside(request: Request, template: str, *, status: int = 200, **values: object) -> Response:
