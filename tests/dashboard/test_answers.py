@@ -11,7 +11,7 @@ from server_jobs.http.app import under_prefix
 from server_jobs.http.dashboard.formats import counted
 
 from .example import Situation, empty
-from .site import MAILER, PLACE, TOKENS, Client, Server, Visitor
+from .site import MAILER, PLACE, READER, TOKENS, Client, Server, Visitor
 
 
 async def test_the_first_page_says_what_is_wrong_and_leads_to_each_place(here: Situation, visitor: Visitor) -> None:
@@ -234,6 +234,21 @@ async def test_more_jobs_than_a_page_holds_are_read_page_by_page(here: Situation
     assert seen == [job.id for job in await here.backend.store.list_summaries(query)]
     await visitor.presses("Newest")
     assert visitor.path == "/jobs?queue=mail"
+
+
+async def test_advice_names_the_buttons_that_the_caller_may_press(here: Situation, visitor: Visitor) -> None:
+    why = visitor.page.locator(".why")
+    await visitor.comes(f"/jobs/{here.ids['waiting 0']}")
+    assert "Press Resume on the page Queues." in await why.inner_text()
+    assert "server-jobs resume" not in await why.inner_text()
+    await visitor.opens(f"/jobs/{here.ids['parked']}")
+    assert "Press Repair to replace the params, or Retry to read them again." in await why.inner_text()
+    assert "server-jobs" not in await why.inner_text()
+    await visitor.page.context.clear_cookies()
+
+    await visitor.signs_in(READER, f"/jobs/{here.ids['waiting 0']}")
+
+    assert "server-jobs resume mail" in await why.inner_text()
 
 
 async def test_contracts_show_the_versions_that_wait_and_the_last_change(

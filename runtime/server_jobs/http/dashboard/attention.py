@@ -120,7 +120,9 @@ def _parked(visit: Visit, states: Sequence[QueueState]) -> Iterator[Finding]:
             level="bad",
             text=f"{jobs(count)} of {name} {'is' if count == 1 else 'are'} parked, "
             f"because {'its' if count == 1 else 'their'} params cannot be read.",
-            detail="Repair the params, or deploy a version that reads them and retry.",
+            detail="Press Repair on its page, or deploy a version that reads them and press Retry."
+            if visit.operates_something
+            else "Repair the params, or deploy a version that reads them and retry.",
             link="Show parked jobs",
             href=visit.url("jobs", parked="1", job=name),
         )
