@@ -47,8 +47,10 @@ async def test_the_first_page_shows_the_numbers_of_each_queue(visitor: Visitor) 
     assert [row.split() for row in rows] == [
         ["default", "0", "\u2013", "0", "0", "0", "0"],
         ["imports", "3", "4", "min", "1", "0", "0", "249"],
-        ["mail", "paused", "6", "4", "min", "1", "0", "5", "1,683"],
+        ["mail", "paused", "6", "4", "min", "1", "0", "5,", "1", "parked", "1,683"],
     ]
+    tile = visitor.page.locator(".tile", has_text="Failed")
+    assert "1 of them parked, 23 failures last hour" in await tile.inner_text()
     assert "1,932 completed" in await visitor.page.locator("#hour").inner_text()
     pictures = visitor.page.locator("#queues svg[role=img]")
     assert await pictures.nth(2).get_attribute("aria-label") == (
@@ -152,7 +154,7 @@ async def test_filters_narrow_the_list_and_stay_with_each_other(here: Situation,
 
     await visitor.page.get_by_label("Queue").select_option("mail")
     await visitor.presses("Filter")
-    await visitor.page.get_by_role("link", name="Failed 5").click()
+    await visitor.page.get_by_role("link", name="Failed 5, 1 parked").click()
 
     assert visitor.path == "/jobs?status=failed&queue=mail"
     assert await visitor.page.locator("tbody tr").count() == 5
