@@ -87,7 +87,9 @@ def example_registry() -> JobRegistry:
             params=Rows,
             result=Done,
             handler=done,
-            options=JobOptions(queue="imports", concurrency=ConcurrencyLimit(limit=1, by=("/customer",))),
+            options=JobOptions(
+                queue="imports", timeout=timedelta(hours=6), concurrency=ConcurrencyLimit(limit=1, by=("/customer",))
+            ),
         ),
         define_job(name="Digest", params=Rows, result=Done, handler=done, schedules=(morning,)),
     )

@@ -253,6 +253,12 @@ async def test_advice_names_the_buttons_that_the_caller_may_press(here: Situatio
     assert "server-jobs resume mail" in await why.inner_text()
 
 
+async def test_a_running_job_says_when_its_attempt_stops(here: Situation, visitor: Visitor) -> None:
+    for what, is_said in (("running", True), ("held", False)):
+        await visitor.comes(f"/jobs/{here.ids[what]}")
+        assert ("The attempt stops after 6 h." in await visitor.text()) is is_said
+
+
 async def test_contracts_show_the_versions_that_wait_and_the_last_change(
     here: Situation, visitor: Visitor, monkeypatch: pytest.MonkeyPatch
 ) -> None:

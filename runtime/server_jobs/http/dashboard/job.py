@@ -40,6 +40,7 @@ async def job(visit: Visit) -> Response:
         audit=await visit.store.audit_log(AuditQuery(target=job_id, limit=_MOST_ENTRIES)),
         actions=actions_for(visit, record),
         newest_version=None if registered is None else registered.options.version,
+        timeout=None if registered is None else registered.options.timeout,
     )
 
 
