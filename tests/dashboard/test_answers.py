@@ -259,6 +259,19 @@ async def test_a_running_job_says_when_its_attempt_stops(here: Situation, visito
         assert ("The attempt stops after 6 h." in await visitor.text()) is is_said
 
 
+async def test_a_page_of_a_job_shows_its_error_and_the_jobs_before_it_once(here: Situation, visitor: Visitor) -> None:
+    await visitor.comes(f"/jobs/{here.ids['failed 0']}")
+    assert (await visitor.text()).count("connection to smtp.example.com refused") == 1
+    await visitor.opens(f"/jobs/{here.ids['retried']}")
+    text = await visitor.text()
+    assert [text.count(f"greylisted, try {attempt}") for attempt in range(2)] == [1, 1]
+
+    await visitor.opens(f"/jobs/{here.ids['starved 0']}")
+
+    text = await visitor.page.locator(".why").inner_text()
+    assert (text.count(here.ids["running"]), "is used up by this job." in text) == (1, True)
+
+
 async def test_contracts_show_the_versions_that_wait_and_the_last_change(
     here: Situation, visitor: Visitor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -270,6 +283,8 @@ async def test_contracts_show_the_versions_that_wait_and_the_last_change(
     assert [row.split()[0] for row in rows] == ["SendEmail", "ImportRows", "Digest"]
     assert "v1: 6" in rows[0]
     assert "params/to: maxItems was 20, and is 50 now" in rows[0]
+    await visitor.presses("SendEmail")
+    assert visitor.path == "/jobs?job=SendEmail"
 
 
 async def test_numbers_have_all_jobs_and_the_job_that_waits_longest(here: Situation) -> None:

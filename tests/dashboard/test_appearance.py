@@ -197,12 +197,15 @@ async def test_characters_that_nobody_sees_are_shown_as_escapes(here: Situation,
     )
     token = (await here.claim("0195-alive"))[job_id]
     await here.fail(job_id, token, unseen, "ValueError")
+    named = NewJob("0195c2a4-77a0-7cc1-a1f3-52a9b6a1c0df", "{}", job_name=unseen[:-2], queue=unseen[:-2])
+    await store.insert([named])
+    await store.pause_queue(named.queue)
     await visitor.comes()
 
-    for path in (f"/jobs/{job_id}", "/failures"):
+    for path in ("/", "/jobs", "/queues", "/contracts", f"/jobs/{named.id}", f"/jobs/{job_id}", "/failures"):
         await visitor.opens(path)
         text = await visitor.text()
-        assert re.search("[\u202e\u200b\x1b]", text) is None, path
+        assert re.search("[\u202e\u200b\x1b]", text + await visitor.page.title()) is None, path
         assert r"A17\u202e71A\u200b" in text, path
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from starlette.responses import Response
 
@@ -10,7 +11,7 @@ from ...domain.audit import AuditQuery
 from ...domain.history import AttemptRecord
 from ...domain.record import JobRecord, JobStatus, Outcome
 from ...inspection.job_document import shown_params
-from ...inspection.why import Cause
+from ...inspection.why import Cause, Reason
 from .job_actions import ACTIONS, Action
 from .rendering import show
 from .visit import Visit
@@ -32,7 +33,7 @@ async def job(visit: Visit) -> Response:
         visit,
         "job.html",
         job=record,
-        reasons=[reason for reason in reasons if reason.cause not in _SETTLED],
+        reasons=[_with_links(reason) for reason in reasons if reason.cause not in _SETTLED],
         running=next((reason for reason in reasons if reason.cause is Cause.RUNNING), None),
         runs=_runs(record, attempts),
         workers={one.report.id: f"{one.report.host}:{one.report.pid}" for one in workers},
@@ -42,6 +43,14 @@ async def job(visit: Visit) -> Response:
         newest_version=None if registered is None else registered.options.version,
         timeout=None if registered is None else registered.options.timeout,
     )
+
+
+def _with_links(reason: Reason) -> Reason:
+    """Return the reason without the ids of its jobs in the text. The page has links to them below."""
+    before, ids, after = reason.text.rpartition(", ".join(reason.jobs)) if reason.jobs else ("", "", reason.text)
+    if not ids:
+        return reason
+    return replace(reason, text=f"{before}{'this job' if len(reason.jobs) == 1 else 'these jobs'}{after}")
 
 
 def _runs(record: JobRecord, attempts: Sequence[AttemptRecord]) -> list[list[AttemptRecord]]:
