@@ -32,7 +32,7 @@ if "TMPDIR" not in os.environ and _MEMORY.is_dir() and shutil.disk_usage(_MEMORY
 _LONGEST = ("tests/docs/", "tests/bench/")
 
 # The duration of an example depends on the machine. With CI set, Hypothesis takes the same examples each time.
-settings.register_profile("usual", max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("usual", max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("usual")
 # Minutes instead of seconds, for `make test-long`.
 settings.register_profile("long", max_examples=2000, stateful_step_count=100, deadline=None)

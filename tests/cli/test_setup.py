@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -81,10 +82,10 @@ SendEmail.later_sync({})
 """
 
 
-@pytest.fixture
-def project(tmp_path: Path) -> TemporaryProject:
-    """Return a generated project with a set-up function and a database."""
-    project = make_project(tmp_path / "project", {"send_email": job_spec("SendEmail")})
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder of a generated project with a set-up function and a database."""
+    project = make_project(tmp_path_factory.mktemp("made") / "project", {"send_email": job_spec("SendEmail")})
     table = "[tool.server-jobs]\n"
     settings = project.read("pyproject.toml").replace(table, f'{table}setup = "app.jobs_setup:setup"\n')
     project.path("pyproject.toml").write_text(settings, encoding="utf-8")
@@ -93,7 +94,13 @@ def project(tmp_path: Path) -> TemporaryProject:
     project.generate()
     project.path("handlers/send_email.py").write_text(HANDLER, encoding="utf-8")
     in_process(project, "-m", "server_jobs_cli", "migrate")
-    return project
+    return project.root
+
+
+@pytest.fixture
+def project(tmp_path: Path, made: Path) -> TemporaryProject:
+    """Return a copy of the project for one test."""
+    return TemporaryProject(Path(shutil.copytree(made, tmp_path / "project")))
 
 
 def in_process(project: TemporaryProject, *arguments: str, status: int = 0) -> str:

@@ -111,7 +111,7 @@ def stores(request: pytest.FixtureRequest) -> Iterator[Stores]:
 
 @given(wanted=filters, limit=st.integers(1, 40), newest_first=st.booleans())
 @settings(
-    max_examples=400 if LONG else 40,
+    max_examples=400 if LONG else 25,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
@@ -135,7 +135,7 @@ def test_a_filter_finds_the_same_jobs_as_in_memory(
 
 
 @given(wanted=filters.filter(lambda wanted: not wanted.where))
-@settings(max_examples=100 if LONG else 15, deadline=None)
+@settings(max_examples=100 if LONG else 10, deadline=None)
 def test_a_filter_selects_the_same_finished_jobs_for_a_change_as_in_memory(stores: Stores, wanted: JobFilter) -> None:
     """Cancelling changes no finished job, so that each filter meets the same jobs."""
     runner, store, memory = stores

@@ -595,6 +595,6 @@ def _effort(name: str) -> settings:
     """Return settings for a run of seconds. A profile of the command line overrides them."""
     if settings.get_current_profile_name() == "long":
         return settings.get_profile("long")
-    # Each step on a server is a round trip; Turso uses the statements of the other stores on SQLite.
-    examples = {"turso": 4, "postgresql": 20}.get(name, 50)
+    # Each step on a server is a round trip; Turso and D1 use the statements of SQLite.
+    examples = {"turso": 4, "d1": 20, "postgresql": 20}.get(name, 40)
     return settings(max_examples=examples, stateful_step_count=40, deadline=None)
