@@ -25,7 +25,7 @@ async def test_the_first_page_says_what_is_wrong_and_leads_to_each_place(here: S
     assert "Queue mail has been paused for 4 min." in paused
     assert "6 jobs wait for it." in paused
     assert "A job in queue imports has been due for 4 min." in starved
-    assert f"limit of 1 running jobs with the same values at /customer is used up by {here.ids['running']}" in starved
+    assert f"limit of 1 running job with the same values at /customer is used up by {here.ids['running']}" in starved
     assert "23 failures in the last hour. 20 of them are ImportRows." in " ".join(failing.split())
     for link, place in (
         ("Show workers", "/workers"),

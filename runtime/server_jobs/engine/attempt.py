@@ -26,7 +26,7 @@ from ..contract.documents import WrittenResult, masking, write_result
 from ..contract.upcasts import Versions
 from ..contract.values import MAX_ERROR_CHARACTERS
 from ..definition import AnyDefinition, AnyHandler
-from ..domain.clock import length
+from ..domain.clock import exact_length
 from ..domain.outcomes import Cancel, DoNotRetryError, RetryAfterError, Snooze
 from ..domain.record import (
     UNREADABLE,
@@ -174,7 +174,7 @@ class HandlerCall:
             if not bound.expired() or (isinstance(error, asyncio.CancelledError) and sys.version_info >= (3, 13)):
                 raise
             self._context.cancelled = self.has_timed_out = True
-            raise TimeoutError(f"the handler did not return within its timeout of {length(limit)}") from error
+            raise TimeoutError(f"the handler did not return within its timeout of {exact_length(limit)}") from error
 
     def _begin(self, params: BaseModel) -> object:
         """Call the handler. Return its result, or an awaitable of it."""

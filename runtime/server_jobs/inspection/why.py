@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from ..domain.clock import exact_length
 from ..domain.history import MOST_AHEAD, MOST_HOLDERS, Blockers, WorkerRecord
 from ..domain.interfaces import Store
 from ..domain.record import JobRecord, JobStatus, KnownJob, PausedQueue
@@ -203,9 +204,10 @@ def _limits(limits: KnownJob | None, blockers: Blockers) -> Iterator[Reason]:
     if limits is not None and limits.concurrency is not None and blockers.holders:
         key = " with the same values at " + ", ".join(limits.concurrency.by) if limits.concurrency.by else ""
         more = " and others" if limits.concurrency.limit > MOST_HOLDERS else ""
+        jobs = "job" if limits.concurrency.limit == 1 else "jobs"
         yield Reason(
             cause=Cause.CONCURRENCY,
-            text=f"its limit of {limits.concurrency.limit} running jobs{key} is used up by "
+            text=f"its limit of {limits.concurrency.limit} running {jobs}{key} is used up by "
             f"{', '.join(blockers.holders)}{more}",
             jobs=blockers.holders,
         )
@@ -213,7 +215,7 @@ def _limits(limits: KnownJob | None, blockers: Blockers) -> Iterator[Reason]:
         key = " with the same values at " + ", ".join(limits.rate.by) if limits.rate.by else ""
         yield Reason(
             cause=Cause.RATE,
-            text=f"its rate of {limits.rate.limit} starts in {limits.rate.per}{key} is used up",
+            text=f"its rate of {limits.rate.limit} starts in {exact_length(limits.rate.per)}{key} is used up",
             until=blockers.rate_free_at,
         )
 

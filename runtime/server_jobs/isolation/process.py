@@ -12,7 +12,7 @@ from contextlib import suppress
 from datetime import timedelta
 
 from ..context import JobContext
-from ..domain.clock import length
+from ..domain.clock import exact_length
 from ..domain.record import Outcome
 from ..middleware import RunningAttempt
 from .log_record import log_here
@@ -211,7 +211,7 @@ class HandlerProcess:
 
     def _too_late(self) -> HandlerProcessError:
         if self.has_started:
-            within = length(self._limit or timedelta(0))
+            within = exact_length(self._limit or timedelta(0))
             return TimedOutInProcessError(f"TimeoutError: the handler did not return within its timeout of {within}")
         return HandlerCrashedError(self._job_name, f"did not begin within {LONGEST_START}")
 

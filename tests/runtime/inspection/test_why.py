@@ -99,7 +99,7 @@ async def test_a_full_limit_names_the_jobs_that_use_it_up() -> None:
     reasons = {reason.cause: reason for reason in await here.reasons(job_id)}
     assert reasons[Cause.CONCURRENCY].jobs == (first,)
     assert reasons[Cause.CONCURRENCY].text == (
-        f"its limit of 1 running jobs with the same values at /text is used up by {first}"
+        f"its limit of 1 running job with the same values at /text is used up by {first}"
     )
     assert {reason.cause for reason in await here.reasons(other)} == {Cause.NEXT}
 
@@ -117,7 +117,7 @@ async def test_an_exceeded_rate_says_until_when() -> None:
 
     reason = await here.reason(job_id)
     assert (reason.cause, reason.until) == (Cause.RATE, began + timedelta(minutes=5))
-    assert reason.text == "its rate of 1 starts in 0:05:00 is used up"
+    assert reason.text == "its rate of 1 starts in 5m is used up"
 
 
 async def test_without_a_living_worker_the_last_one_is_remembered() -> None:
