@@ -519,7 +519,7 @@ class JobCount:
 
 @dataclass(frozen=True, slots=True)
 class PendingWork:
-    """Pending work: expired leases, due schedules, jobs to claim, and the report of the tick that looks for them."""
+    """Pending work: expired leases, due schedules, jobs to claim, and the report of the tick that asks."""
 
     has_expired: bool
     has_due_schedule: bool

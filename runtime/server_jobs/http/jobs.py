@@ -200,7 +200,7 @@ class ListParameters(FilterFields):
 class BulkBody(FilterFields):
     """The jobs to change; at least one field has to choose them.
 
-    One request looks at a part of them. `next` of the answer is the `after` of the next request.
+    One request changes a part of them. `next` of the answer is the `after` of the next request.
     """
 
     parked: bool = Field(False, strict=True, description="Only jobs that failed because their params cannot be read.")

@@ -15,7 +15,7 @@ from ..middleware import Middleware, RunningAttempt
 if TYPE_CHECKING:
     from sentry_sdk.types import Event
 
-_TEXTS = ("exception", "message", "logentry", "threads", "breadcrumbs", "extra", "contexts")
+_TEXTS = {"exception", "message", "logentry", "threads", "breadcrumbs", "extra", "contexts"}
 """The parts of an event whose texts come from the application. Others, such as ids, must keep their format."""
 
 
@@ -62,12 +62,10 @@ class SentryMiddleware(Middleware):
 def _mask(event: Event, mask: Callable[[str], str]) -> Event:
     """Mask the texts of an event in place."""
     parts = cast("dict[str, object]", event)
-    for name in _TEXTS:
-        match parts.get(name):
+    for name in _TEXTS & parts.keys():
+        match parts[name]:
             case {"trace": trace, **others} if name == "contexts":
                 parts[name] = {**_masked_values(others, mask), "trace": trace}  # ids
-            case None:
-                pass
             case part:
                 parts[name] = _masked(part, mask)
     return event
