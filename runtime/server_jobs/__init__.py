@@ -7,6 +7,7 @@ to change                                     open
 ============================================  ======================================================
 the calls of a job class: `later`, `now` ...  `job`, `retired`
 how a call becomes a record                   `definition`, and `server_jobs.domain.enqueue_options`
+`later_in`, in the caller's transaction       `transactions`
 the backend that a call uses                  `binding`, `connection`
 the handle of an enqueued job, and results    `handle`, `result`
 the registry, and late imports of jobs        `registry`, `on_demand`

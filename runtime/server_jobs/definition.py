@@ -167,7 +167,7 @@ class JobDefinition(Generic[P, R, D]):
         return backend
 
     @classmethod
-    def _hooks(cls) -> Hooks:
+    def current_hooks(cls) -> Hooks:
         """Return the hooks of the backend of calls from here, or else of the registry that has this job."""
         backend = cls._bound_backend()
         return hooks_without_backend(cls) if backend is None else backend.hooks

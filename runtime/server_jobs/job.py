@@ -6,9 +6,9 @@ Generated classes derive from `Job`; `define_job` makes one from any two Pydanti
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Unpack, cast, overload
+from typing import TYPE_CHECKING, Any, TypeVar, Unpack, cast, overload
 
 from pydantic import BaseModel
 
@@ -26,12 +26,10 @@ from .handle import JobHandle
 from .result import JobResult
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection
-    from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
-    from sqlalchemy.orm import Session
-
     from .domain.interfaces import Database, Store
+    from .transactions.joining import Answers, AnyTransaction, AsyncpgTransaction, AsyncTransaction, SyncTransaction
 
+T = TypeVar("T")
 AnyJob = type["Job[Any, Any, Any]"]
 
 DEFAULT_WORKER_TIMEOUT = timedelta(minutes=5)
@@ -110,40 +108,67 @@ class Job(JobDefinition[P, R, D]):
     @overload
     @classmethod
     def later_in(
-        cls, transaction: Connection | Session, params: P | D, **options: Unpack[EnqueueOptions]
+        cls, transaction: SyncTransaction | str, params: P | D, **options: Unpack[EnqueueOptions]
     ) -> JobHandle[R]: ...
 
     @overload
     @classmethod
     def later_in(
-        cls, transaction: AsyncConnection | AsyncSession, params: P | D, **options: Unpack[EnqueueOptions]
-    ) -> Awaitable[JobHandle[R]]: ...
+        cls, transaction: AsyncTransaction | AsyncpgTransaction, params: P | D, **options: Unpack[EnqueueOptions]
+    ) -> Coroutine[Any, Any, JobHandle[R]]: ...
 
     @classmethod
     def later_in(
-        cls,
-        transaction: Connection | Session | AsyncConnection | AsyncSession,
-        params: P | D,
-        **options: Unpack[EnqueueOptions],
-    ) -> JobHandle[R] | Awaitable[JobHandle[R]]:
-        """Enqueue the job inside your SQLAlchemy transaction, so that both commit or roll back together.
+        cls, transaction: AnyTransaction, params: P | D, **options: Unpack[EnqueueOptions]
+    ) -> JobHandle[R] | Coroutine[Any, Any, JobHandle[R]]:
+        """Enqueue the job inside your transaction, so that both commit or roll back together. Does not commit.
 
-        The commit wakes workers. Await the result if the session or connection is async. The job class needs a backend
-        only once you use the handle. Otherwise like `later`. Needs the extra `sqlalchemy`.
+        `transaction` is a session or connection of SQLAlchemy, a connection of Django or its alias, or a connection of
+        psycopg, asyncpg, sqlite3 or aiosqlite. Await the result if it is async. The commit wakes workers. Outside a
+        transaction (autocommit), the job is committed when the call returns, as with `later`.
+
+        The job class needs a backend only once you use the handle. Otherwise like `later`.
 
             with Session(engine) as session, session.begin():
                 session.add(order)
                 SendEmail.later_in(session, {"to": order.email, "subject": "Thank you"})
         """
-        from .stores.transactional import insert_in  # SQLAlchemy is an extra
+        inserted = cls._insert_in(transaction, (params,), options)
+        return _answered(inserted, lambda answers: JobHandle.of(cls, None, answers[0]))
 
-        new = cls.new_job(params, **options)
-        inserted = insert_in(transaction, new, cls.database_schema, cls._hooks().middleware)
-        return JobHandle.of(cls, None, inserted) if isinstance(inserted, Inserted) else cls._awaited_handle(inserted)
+    @overload
+    @classmethod
+    def later_many_in(
+        cls, transaction: SyncTransaction | str, params_list: Sequence[P | D], **options: Unpack[EnqueueOptions]
+    ) -> list[JobHandle[R]]: ...
+
+    @overload
+    @classmethod
+    def later_many_in(
+        cls,
+        transaction: AsyncTransaction | AsyncpgTransaction,
+        params_list: Sequence[P | D],
+        **options: Unpack[EnqueueOptions],
+    ) -> Coroutine[Any, Any, list[JobHandle[R]]]: ...
 
     @classmethod
-    async def _awaited_handle(cls, inserting: Awaitable[Inserted]) -> JobHandle[R]:
-        return JobHandle.of(cls, None, await inserting)
+    def later_many_in(
+        cls, transaction: AnyTransaction, params_list: Sequence[P | D], **options: Unpack[EnqueueOptions]
+    ) -> list[JobHandle[R]] | Coroutine[Any, Any, list[JobHandle[R]]]:
+        """Like `later_in`, for many jobs in one statement: all of them, or none if one does not fit the spec.
+
+        with sqlite3.connect("server-jobs.sqlite3") as connection:
+            readers = [address for (address,) in connection.execute("SELECT email FROM readers")]
+            SendEmail.later_many_in(connection, [{"to": reader, "subject": "News"} for reader in readers])
+        """
+        inserted = cls._insert_in(transaction, params_list, options)
+        return _answered(inserted, lambda answers: [JobHandle.of(cls, None, one) for one in answers])
+
+    @classmethod
+    def _insert_in(cls, transaction: AnyTransaction, params_list: Sequence[P | D], options: EnqueueOptions) -> Answers:
+        from .transactions import joining  # a process that only uses backends should not wait for this import
+
+        return joining.insert_in(cls, transaction, list(cls.new_jobs(params_list, **options)))
 
     @classmethod
     def handle(cls, job_id: str) -> JobHandle[R]:
@@ -300,6 +325,17 @@ def define_job(
     job = cast("type[Job[P, R, Mapping[str, object]]]", type(name, (Job,), members))
     job.versions()  # checks them
     return job
+
+
+def _answered(inserted: Answers, value_of: Callable[[Sequence[Inserted]], T]) -> T | Coroutine[Any, Any, T]:
+    """Return the value of these answers, or a coroutine of it if they are one."""
+    if not isinstance(inserted, Coroutine):
+        return value_of(inserted)
+
+    async def awaited() -> T:
+        return value_of(await inserted)
+
+    return awaited()
 
 
 def _results(outcomes: Sequence[JobResult[R] | BaseException | None], stop_on_error: bool) -> Iterator[JobResult[R]]:

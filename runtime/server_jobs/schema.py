@@ -1,4 +1,4 @@
-"""The tables as SQLAlchemy sees them: for migrations, for applications that share their database, for `later_in`.
+"""The tables as SQLAlchemy sees them, for migrations and for applications that share their database.
 
 Needs the extra `sqlalchemy`; the engine itself never imports this module.
 """

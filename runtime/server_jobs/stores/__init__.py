@@ -12,6 +12,5 @@ the fence of writes under a claim        `lifecycle.is_leased` in `domain`, `sta
 the columns of the table `jobs`          `columns`, which lists the other places
 the SQL of a filter for jobs             `job_filters`, and `search.matches` in `domain`
 the SQL of schedules                     `schedule_sets`
-`later_in`, in the caller's transaction  `transactional`
 =======================================  ===========================================================
 """

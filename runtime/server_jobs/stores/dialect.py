@@ -14,14 +14,16 @@ class Statements(Protocol):
     """The statements of one dialect. `{now}` stands for the time of the database, or `GIVEN_NOW` in tests.
 
     A statement is None if the dialect does not need it. `EXPIRE` is repeated while it changes `MOST_EXPIRED` jobs.
-    `CLAIMED` reads the jobs of a claim, if the claim does not return them. `SETTLE_ONE` stores an outcome that is too
-    large for `SETTLE`. `RECORD_STARTS` follows a claim of jobs with rates. `CLAIM_NEXT` claims the jobs behind a given
-    job of its group. `RECORD_ATTEMPTS`, `RECORD_EXPIRED`, `PRUNE_ATTEMPTS` and `DELETE_ATTEMPTS` precede `SETTLE`,
-    `EXPIRE`, `PRUNE` and `DELETE`. `AUDIT_CANCEL`, `AUDIT_RETRY` and `AUDIT_DELETE` precede their moves. `{rows}`
-    in `FIND` stands for the query of the rows of a step, `{scanned}` in `FIND_RANGE` for the query of their ids, and
-    `{among}` in `LIST` and `LIST_SUMMARIES` for `AMONG_IDS` or nothing. `{source}` in `PAGE` is the query of the rows
-    to filter. `OF_GROUP` joins up to `{most}` jobs of each `{group}` in `{order}`, and `LOOK_UP` joins the `{columns}`
-    of jobs to their ids in `chosen`.
+    `CLAIMED` reads the jobs of a claim, if the claim does not return them. `INSERT_MANY` is `INSERT` with a row per id.
+    `WAIT_LIMIT` is the part of inserts that limits the wait for another transaction.
+
+    `SETTLE_ONE` stores an outcome that is too large for `SETTLE`. `RECORD_STARTS` follows a claim of jobs with rates.
+    `CLAIM_NEXT` claims the jobs behind a given job of its group. `RECORD_ATTEMPTS`, `RECORD_EXPIRED`, `PRUNE_ATTEMPTS`
+    and `DELETE_ATTEMPTS` precede `SETTLE`, `EXPIRE`, `PRUNE` and `DELETE`. `AUDIT_CANCEL`, `AUDIT_RETRY` and
+    `AUDIT_DELETE` precede their moves. `{rows}` in `FIND` stands for the query of the rows of a step, `{scanned}` in
+    `FIND_RANGE` for the query of their ids, and `{among}` in `LIST` and `LIST_SUMMARIES` for `AMONG_IDS` or nothing.
+    `{source}` in `PAGE` is the query of the rows to filter. `OF_GROUP` joins up to `{most}` jobs of each `{group}` in
+    `{order}`, and `LOOK_UP` joins the `{columns}` of jobs to their ids in `chosen`.
 
     With `Dialect.packs_rows`, the store uses `PACKED_INSERT` with `PACKED_INSERTED`, `PACKED_CLAIMED` and
     `PACKED_COMPLETE` instead of `INSERT`, `CLAIMED` and `COMPLETE`.
@@ -33,6 +35,7 @@ class Statements(Protocol):
     OF_QUEUES: str
     MOST_EXPIRED: int | None
     CLAIMED: str | None
+    WAIT_LIMIT: str
     PACKED_INSERT: str | None
     PACKED_INSERTED: str | None
     PACKED_CLAIMED: str | None
@@ -41,6 +44,7 @@ class Statements(Protocol):
     PROBE: str
     PING: str
     INSERT: str
+    INSERT_MANY: str
     INSERT_ONE: str
     KEY_OWNERS: str
     START: str

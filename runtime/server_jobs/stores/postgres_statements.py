@@ -152,28 +152,26 @@ SELECT {new_values(_in_row, due=_DUE_IN_ROW)}
 # The loser of a race for a unique key waits here for the end of the winner's transaction. The statement itself limits
 # the wait, because a pooler would lose a setting of the session. Keys are sorted, so that two batches do not deadlock.
 _BOUNDED = "(SELECT set_config('lock_timeout', '5s', true)) IS NOT NULL"
+WAIT_LIMIT = f"\n WHERE {_BOUNDED}"
 # An outcome waits briefly for a locked row, because other outcomes wait behind it.
 _SOON = "(SELECT set_config('lock_timeout', '250ms', true)) IS NOT NULL"
 
 # OFFSET keeps the planner from reading each job's keys four times.
-INSERT = f"""
-WITH made AS (
+INSERT_MANY = f"""
 INSERT INTO jobs ({NEW_COLUMNS})
 SELECT {new_values(_shared_or_own, due=_DUE_AT)}
   FROM (SELECT key, value, json_typeof(value) = 'array' AS has_keys
-          FROM json_each(CAST(:jobs AS json)) OFFSET 0) AS new
- WHERE {_BOUNDED}
+          FROM json_each(CAST(:jobs AS json)) OFFSET 0) AS new{WAIT_LIMIT}
     ON CONFLICT DO NOTHING
-RETURNING id)
-SELECT json_agg(id) AS packed FROM made
+RETURNING id
 """
+INSERT = f"WITH made AS ({INSERT_MANY})\nSELECT json_agg(id) AS packed FROM made"
 PACKED_INSERT: str | None = None  # INSERT packs its rows in any case
 PACKED_INSERTED: str | None = None
 
 INSERT_ONE = f"""
 INSERT INTO jobs ({NEW_COLUMNS})
-SELECT {new_values(_parameter, due=_DUE_AT)}
- WHERE {_BOUNDED}
+SELECT {new_values(_parameter, due=_DUE_AT)}{WAIT_LIMIT}
     ON CONFLICT DO NOTHING
 RETURNING id
 """

@@ -112,7 +112,8 @@ SELECT {new_values(_shared_or_own, due=_DUE_AT)}
  WHERE true
     ON CONFLICT DO NOTHING
 """
-INSERT = f"{PACKED_INSERT}RETURNING id"
+INSERT = INSERT_MANY = f"{PACKED_INSERT}RETURNING id"
+WAIT_LIMIT = ""  # the busy timeout of the connection limits each wait
 
 # The stored jobs as one text. The rows of one statement have consecutive numbers.
 PACKED_INSERTED: str | None = """

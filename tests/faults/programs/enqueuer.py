@@ -7,7 +7,7 @@ import time
 import uuid
 
 import psycopg  # noqa: F401  so that it is there before the fork
-import server_jobs.stores.transactional  # noqa: F401  likewise
+import server_jobs.transactions.sqlalchemy  # noqa: F401  likewise
 from sqlalchemy import Connection, create_engine, text
 from sqlalchemy.dialects import postgresql, sqlite  # noqa: F401  likewise
 

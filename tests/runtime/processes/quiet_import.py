@@ -17,7 +17,7 @@ NOT_CORE = (
     "server_jobs_cli",
     "server_jobs.databases.postgres",
     "server_jobs.schema",
-    "server_jobs.stores.transactional",
+    "server_jobs.transactions",
 )
 
 

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 
 from pydantic import JsonValue
 from server_jobs.contract.json_schema import Schema, definitions_of
 from server_jobs.contract.values import MAX_DEPTH, MAX_DOCUMENT_BYTES
-from server_jobs.domain.clock import POSTGRES_NOW, SQLITE_NOW
 from server_jobs.domain.options import HIGHEST_PRIORITY, LOWEST_PRIORITY, MOST_ATTEMPTS
 from server_jobs.domain.outcomes import LONGEST_DELAY
-from server_jobs.domain.table_names import in_schema
 from server_jobs.domain.text_limits import LONGEST_CORRELATION_ID, LONGEST_UNIQUE_KEY
 from server_jobs.security.key_secret import FEWEST_CHARACTERS
-from server_jobs.stores import postgres_statements, statements
+from server_jobs.transactions.insertion import Target
 
 from ...ir.spec import JobSpec
 from ...ir.typescript_keys import JobKeys, UnequalKeyError, keys_of
@@ -69,8 +66,6 @@ TAKEN = (
 """Names that the rest of the module or the language uses. No type of a job may have them."""
 
 _RETIRED = "/** @deprecated The job is retired. */\n  "
-_PARAMETER = re.compile(r":([a-z_]+)")
-_LOCK_TIMEOUT = re.compile(r"\n WHERE \(SELECT set_config\([^\n]*")
 
 
 def typescript_text(jobs: Sequence[JobSpec], schema: str | None = None) -> str:
@@ -164,28 +159,13 @@ def _key_part(part: dict[str, JsonValue]) -> JsonValue:
 
 def _statements(schema: str | None) -> list[Code]:
     """Return the statements that store one job, with the parameter marks of JavaScript drivers."""
-    positions: list[JsonValue] = []
-    sqlite = _PARAMETER.sub(lambda match: _mark(match[1], positions), statements.INSERT_ONE)
-    names: list[JsonValue] = []
-    # The application owns the transaction, so it sets the lock timeout.
-    unbounded = in_schema(_LOCK_TIMEOUT.sub("", postgres_statements.INSERT_ONE), schema)
-    postgres = _PARAMETER.sub(lambda match: _number(match[1], names), unbounded)
     return [
-        _statement("sqlite", sqlite.replace("{now}", SQLITE_NOW), positions),
-        _statement("postgresql", postgres.replace("{now}", POSTGRES_NOW), names),
+        _statement(Target("sqlite", "qmark", None)),
+        _statement(Target("postgresql", "numeric_dollar", schema)),
     ]
 
 
-def _statement(dialect: str, sql: str, order: list[JsonValue]) -> Code:
-    return Code(f"{dialect}: {{\n    sql: {template_literal(sql.strip())},\n    order: {expression(order)},\n  }},")
-
-
-def _mark(name: str, positions: list[JsonValue]) -> str:
-    positions.append(name)
-    return "?"
-
-
-def _number(name: str, names: list[JsonValue]) -> str:
-    if name not in names:
-        names.append(name)
-    return f"${names.index(name) + 1}"
+def _statement(target: Target) -> Code:
+    sql, names = target.statement("INSERT_ONE")
+    order: list[JsonValue] = [*names]
+    return Code(f"{target.dialect}: {{\n    sql: {template_literal(sql)},\n    order: {expression(order)},\n  }},")

@@ -13,7 +13,7 @@ from typing import Protocol, cast
 from ...domain.clock import SQLITE_NOW
 from ...domain.interfaces import Row, Statement, Value, Wake
 from ...errors import DatabaseError, SchemaMissingError, ValueTooLargeError
-from ..numbered_parameters import numbered
+from ..parameter_styles import in_style
 from ..query_check import check_queries
 
 MOST_BYTES = 2_000_000
@@ -91,7 +91,7 @@ class D1Database:
         return [_rows(result) for result in results]
 
     def _prepare(self, sql: str, parameters: Mapping[str, Value]) -> D1Statement:
-        positional, names = numbered(sql)
+        positional, names = in_style(sql, "numbered")
         statement = self._binding.prepare(positional)
         return statement.bind(*(_bound(parameters[name]) for name in names)) if names else statement
 

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
-from functools import lru_cache
 from hashlib import sha256
 from typing import TypeVar
 
 from ...domain.interfaces import Row, Statement, Value
 from ...errors import DatabaseUnreachableError
+from ..parameter_styles import in_style
 from .driver import DriverStatement, Session
 from .errors import call_error
 
@@ -29,8 +28,6 @@ BEGIN = (
 
 # The source of the warning that a commit did not wait for the synchronous standby, which may lack it.
 _UNREPLICATED = "SyncRepWaitForLSN"
-
-_PARAMETER = re.compile(r"(?<!:):([a-z_]+)")
 
 
 class PostgresConnection:
@@ -148,14 +145,6 @@ class PostgresConnection:
         return await self._answer(self.driver.fetch(sql, *[parameters[name] for name in names]))
 
 
-@lru_cache(maxsize=256)
 def positional(sql: str) -> tuple[str, tuple[str, ...]]:
     """Return the statement with `$1`, `$2` instead of named parameters, and the names in this order."""
-    names: list[str] = []
-
-    def number(match: re.Match[str]) -> str:
-        if match[1] not in names:
-            names.append(match[1])
-        return f"${names.index(match[1]) + 1}"
-
-    return _PARAMETER.sub(number, sql), tuple(names)
+    return in_style(sql, "numeric_dollar")

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import TypeVar, cast
 
 from ...domain.interfaces import Row, Statement, Value
-from ..numbered_parameters import numbered
+from ..parameter_styles import in_style
 from .hrana_values import MalformedAnswerError, UnsendableValueError, read, written
 
 T = TypeVar("T")
@@ -79,7 +79,7 @@ def _went_well(step: int) -> dict[str, object]:
 
 def _statement(statement: Statement, parameters: Mapping[str, Value]) -> dict[str, object]:
     # By position, because not every server supports names. Without parameters, a colon has no meaning.
-    sql, names = numbered(statement.sql) if parameters else (statement.sql, ())
+    sql, names = in_style(statement.sql, "numbered") if parameters else (statement.sql, ())
     return {"sql": sql, "args": [written(parameters[name]) for name in names], "want_rows": True}
 
 

@@ -1,0 +1,17 @@
+"""Enqueue inside a transaction of the application: job and data commit or roll back together.
+
+=====================================  ==================================================
+to change                              open
+=====================================  ==================================================
+the statements, in the driver's style  `insertion`
+what happens around them               `storing`
+which transactions are accepted        `joining`
+how a library executes a statement     the module with its name
+=====================================  ==================================================
+"""
+
+from __future__ import annotations
+
+from .insertion import Insertion, insert_job, insert_jobs
+
+__all__ = ["Insertion", "insert_job", "insert_jobs"]

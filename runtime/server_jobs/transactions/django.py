@@ -1,0 +1,25 @@
+"""Connections of Django, and their aliases."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from django.db import connections
+
+from ..domain.record import Inserted
+from .insertion import Parameters
+from .storing import Rows, Storing
+
+
+def insert(connection: Any, storing: Storing) -> Sequence[Inserted]:  # noqa: ANN401  the library has no types
+    """Store the jobs through the connection of this thread."""
+    opened = connections[connection] if isinstance(connection, str) else connection
+
+    def execute(sql: str, parameters: Parameters) -> Rows:
+        with opened.cursor() as cursor:
+            cursor.execute(sql, parameters)
+            rows: Rows = cursor.fetchall()
+            return rows
+
+    return storing.run(opened.vendor, "format", execute, place=opened.alias)

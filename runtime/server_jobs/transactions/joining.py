@@ -1,0 +1,80 @@
+"""The transactions that `later_in` takes: sessions and connections of several libraries, told apart by their types."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Coroutine, Sequence
+from importlib import import_module
+from inspect import iscoroutinefunction
+from typing import Any, Protocol, cast
+
+from ..definition import AnyDefinition
+from ..domain.record import Inserted, NewJob
+from ..errors import InvalidOptionError
+from .storing import Storing
+
+Answers = Sequence[Inserted] | Coroutine[Any, Any, Sequence[Inserted]]
+
+_LIBRARIES = ("aiosqlite", "asyncpg", "django", "psycopg", "sqlalchemy", "sqlite3")
+"""Each has a module here."""
+
+
+class SyncTransaction(Protocol):
+    """A sync session or connection: of SQLAlchemy, Django, psycopg or sqlite3."""
+
+    @property
+    def commit(self) -> Callable[..., None]: ...
+
+
+class AsyncTransaction(Protocol):
+    """An async session or connection: of SQLAlchemy, psycopg or aiosqlite."""
+
+    @property
+    def commit(self) -> Callable[..., Coroutine[Any, Any, None]]: ...
+
+
+class AsyncpgTransaction(Protocol):
+    """A connection of asyncpg, which commits by its transactions."""
+
+    @property
+    def fetch(self) -> Callable[..., Coroutine[Any, Any, Any]]: ...
+
+    @property
+    def transaction(self) -> Callable[..., object]: ...
+
+
+AnyTransaction = SyncTransaction | AsyncTransaction | AsyncpgTransaction | str
+"""Any of them; a text is an alias of Django."""
+
+
+def insert_in(job: AnyDefinition, transaction: object, jobs: Sequence[NewJob]) -> Answers:
+    """Store new jobs of this class in a transaction of the application. Does not commit.
+
+    Every `later_in` and `later_many_in` calls this. Return the answers, or a coroutine of them if the transaction is
+    async; see `is_async`. Raises `InvalidOptionError` for an object of any other type.
+    """
+    storing = Storing(jobs, job.database_schema, job.current_hooks().middleware)
+    module = import_module(f".{_library_of(transaction)}", __package__)
+    return cast("Answers", module.insert(transaction, storing))
+
+
+def is_async(transaction: object) -> bool:
+    """Whether the caller awaits the answer."""
+    return iscoroutinefunction(getattr(transaction, "close", None))
+
+
+def _library_of(transaction: object) -> str:
+    """Return the library of a connection or session. A subclass counts as its base."""
+    if isinstance(transaction, str) and "django" in sys.modules:
+        return "django"
+    if hasattr(transaction, "commit") or hasattr(transaction, "transaction"):
+        for base in type(transaction).__mro__:
+            library = base.__module__.partition(".")[0]
+            if library in _LIBRARIES:
+                return library
+    kind = type(transaction)
+    raise InvalidOptionError(
+        "later_in takes a session or connection of SQLAlchemy, a connection of Django or its alias, or a connection of "
+        f"psycopg, asyncpg, sqlite3 or aiosqlite, not {kind.__module__}.{kind.__qualname__}; with another driver, "
+        "execute the statement of `insert_job`"
+    )

@@ -1,0 +1,130 @@
+"""The work of `later_in` with any driver: store jobs, find the owners of unique keys, and wake workers."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable, Generator, Hashable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, cast
+
+from ..domain.record import Inserted, NewJob
+from ..errors import DatabaseError, InvalidOptionError, SchemaMissingError
+from ..middleware import Middleware, enqueuing
+from ..stores.rows import text_of
+from .insertion import DIALECTS, Call, Parameters, Target, in_key_order
+
+Rows = Sequence[Sequence[Any]]
+
+_APART = 0.01
+_announced: dict[Hashable, float] = {}
+_TRIES = 5  # the job with the unique key may finish between two statements
+
+# An undefined table or column, as PostgreSQL and SQLite report it.
+_MISSING_CODES = ("42P01", "42703")
+_MISSING_WORDS = ("no such table: jobs", "table jobs has no column")
+
+
+@dataclass(frozen=True, slots=True)
+class Storing:
+    """Jobs of one call, to be stored through a connection of the application.
+
+    `schema` is the PostgreSQL schema of the tables; None: the first schema of the connection's search path.
+    """
+
+    jobs: Sequence[NewJob]
+    schema: str | None
+    middleware: Sequence[Middleware]
+
+    def run(
+        self, dialect: str, paramstyle: str, execute: Callable[[str, Parameters], Rows], *, place: Hashable = None
+    ) -> Sequence[Inserted]:
+        """Store the jobs and return one answer per job. Does not commit.
+
+        `execute` returns all rows of a statement. `place` tells the databases of this process apart.
+        """
+        with self._surrounded(dialect) as jobs:
+            steps = _steps(jobs, Target(dialect, paramstyle, self.schema), place)
+            try:
+                call = next(steps)
+                while True:
+                    call = steps.send(execute(*call))
+            except StopIteration as end:
+                return cast("Sequence[Inserted]", end.value)
+
+    async def run_async(
+        self,
+        dialect: str,
+        paramstyle: str,
+        execute: Callable[[str, Parameters], Awaitable[Rows]],
+        *,
+        place: Hashable = None,
+    ) -> Sequence[Inserted]:
+        """Like `run`, with an async `execute`."""
+        with self._surrounded(dialect) as jobs:
+            steps = _steps(jobs, Target(dialect, paramstyle, self.schema), place)
+            try:
+                call = next(steps)
+                while True:
+                    call = steps.send(await execute(*call))
+            except StopIteration as end:
+                return cast("Sequence[Inserted]", end.value)
+
+    @contextmanager
+    def _surrounded(self, dialect: str) -> Iterator[Sequence[NewJob]]:
+        if dialect not in DIALECTS:
+            raise InvalidOptionError(f"later_in works on SQLite and PostgreSQL, not on {dialect}; use `later` instead")
+        with enqueuing(self.middleware, self.jobs) as jobs:
+            try:
+                yield jobs
+            except Exception as error:
+                if _reports_missing_tables(error):
+                    raise SchemaMissingError(f"the tables of the jobs are missing or outdated: {error}") from error
+                raise
+
+
+def _steps(jobs: Sequence[NewJob], target: Target, place: Hashable) -> Generator[Call, Rows, Sequence[Inserted]]:
+    """Yield statements, receive their rows, and return one answer per job."""
+    answers: dict[str, Inserted] = {}
+    missing = in_key_order(jobs)
+    if not jobs:
+        return ()
+    for _ in range(_TRIES):
+        created = yield target.inserts(missing, announce=_announces(place))
+        answers |= {job_id: Inserted(job_id, created=True) for job_id in (text_of(row[0]) for row in created)}
+        missing = [job for job in missing if job.id not in answers]
+        if missing:
+            owners = yield target.key_owners(missing)
+            owner_of = {text_of(key): text_of(job_id) for key, job_id in owners}
+            answers |= {
+                job.id: Inserted(owner_of[job.unique_key], created=False)
+                for job in missing
+                if job.unique_key in owner_of
+            }
+            missing = [job for job in missing if job.id not in answers]
+        if not missing:
+            return [answers[job.id] for job in jobs]
+    key = missing[0].unique_key
+    raise DatabaseError(f"jobs with the unique key {key!r} come and go too fast to enqueue one; try again")
+
+
+def _announces(place: Hashable) -> bool:
+    """Whether this transaction wakes the workers at its commit.
+
+    PostgreSQL commits transactions with a NOTIFY one after another: with 16 at a time, the rate falls to a quarter.
+    Therefore one transaction within a few milliseconds has a NOTIFY. The workers that it wakes find the jobs of the
+    others too, or poll for jobs that commit later.
+    """
+    now = time.monotonic()
+    if now - _announced.get(place, 0.0) < _APART:
+        return False
+    _announced[place] = now
+    return True
+
+
+def _reports_missing_tables(error: Exception) -> bool:
+    """Whether a driver reports a missing table or column. Libraries wrap the error of the driver."""
+    causes = (error, getattr(error, "orig", None), error.__cause__)
+    return any(getattr(cause, "sqlstate", None) in _MISSING_CODES for cause in causes) or any(
+        words in str(error) for words in _MISSING_WORDS
+    )
