@@ -27,7 +27,8 @@ from .result import JobResult
 
 if TYPE_CHECKING:
     from .domain.interfaces import Database, Store
-    from .transactions.joining import Answers, AnyTransaction, AsyncpgTransaction, AsyncTransaction, SyncTransaction
+    from .transactions.insertion import DialectName, Insertion
+    from .transactions.joining import Answers, AnyAsyncTransaction, AnySyncTransaction
 
 T = TypeVar("T")
 AnyJob = type["Job[Any, Any, Any]"]
@@ -108,18 +109,18 @@ class Job(JobDefinition[P, R, D]):
     @overload
     @classmethod
     def later_in(
-        cls, transaction: SyncTransaction | str, params: P | D, **options: Unpack[EnqueueOptions]
+        cls, transaction: AnySyncTransaction, params: P | D, **options: Unpack[EnqueueOptions]
     ) -> JobHandle[R]: ...
 
     @overload
     @classmethod
     def later_in(
-        cls, transaction: AsyncTransaction | AsyncpgTransaction, params: P | D, **options: Unpack[EnqueueOptions]
+        cls, transaction: AnyAsyncTransaction, params: P | D, **options: Unpack[EnqueueOptions]
     ) -> Coroutine[Any, Any, JobHandle[R]]: ...
 
     @classmethod
     def later_in(
-        cls, transaction: AnyTransaction, params: P | D, **options: Unpack[EnqueueOptions]
+        cls, transaction: AnySyncTransaction | AnyAsyncTransaction, params: P | D, **options: Unpack[EnqueueOptions]
     ) -> JobHandle[R] | Coroutine[Any, Any, JobHandle[R]]:
         """Enqueue the job inside your transaction, so that both commit or roll back together. Does not commit.
 
@@ -139,21 +140,24 @@ class Job(JobDefinition[P, R, D]):
     @overload
     @classmethod
     def later_many_in(
-        cls, transaction: SyncTransaction | str, params_list: Sequence[P | D], **options: Unpack[EnqueueOptions]
+        cls, transaction: AnySyncTransaction, params_list: Sequence[P | D], **options: Unpack[EnqueueOptions]
     ) -> list[JobHandle[R]]: ...
 
     @overload
     @classmethod
     def later_many_in(
         cls,
-        transaction: AsyncTransaction | AsyncpgTransaction,
+        transaction: AnyAsyncTransaction,
         params_list: Sequence[P | D],
         **options: Unpack[EnqueueOptions],
     ) -> Coroutine[Any, Any, list[JobHandle[R]]]: ...
 
     @classmethod
     def later_many_in(
-        cls, transaction: AnyTransaction, params_list: Sequence[P | D], **options: Unpack[EnqueueOptions]
+        cls,
+        transaction: AnySyncTransaction | AnyAsyncTransaction,
+        params_list: Sequence[P | D],
+        **options: Unpack[EnqueueOptions],
     ) -> list[JobHandle[R]] | Coroutine[Any, Any, list[JobHandle[R]]]:
         """Like `later_in`, for many jobs in one statement: all of them, or none if one does not fit the spec.
 
@@ -165,7 +169,45 @@ class Job(JobDefinition[P, R, D]):
         return _answered(inserted, lambda answers: [JobHandle.of(cls, None, one) for one in answers])
 
     @classmethod
-    def _insert_in(cls, transaction: AnyTransaction, params_list: Sequence[P | D], options: EnqueueOptions) -> Answers:
+    def insert_job(
+        cls, params: P | D, *, dialect: DialectName, paramstyle: str, **options: Unpack[EnqueueOptions]
+    ) -> Insertion:
+        """Return the statement that stores the job, for a driver that `later_in` does not take.
+
+        `paramstyle` is the style of the driver's parameters, as in PEP 249: `qmark`, `numeric`, `named`, `format` or
+        `pyformat`; `numeric_dollar` stands for `$1`. The commit of the statement wakes workers. Middleware surrounds
+        this call, not the execution. Otherwise like `later`.
+
+            email = {"to": "ada@example.com", "subject": "Hello"}
+            insertion = SendEmail.insert_job(email, dialect="sqlite", paramstyle=sqlite3.paramstyle)
+            with sqlite3.connect("server-jobs.sqlite3") as connection:
+                stored = connection.execute(insertion.sql, insertion.parameters).fetchall()
+            assert stored == [(insertion.ids[0],)]
+        """
+        return cls.insert_jobs((params,), dialect=dialect, paramstyle=paramstyle, **options)
+
+    @classmethod
+    def insert_jobs(
+        cls, params_list: Sequence[P | D], *, dialect: DialectName, paramstyle: str, **options: Unpack[EnqueueOptions]
+    ) -> Insertion:
+        """Like `insert_job`, for many jobs in one statement. Raises `InvalidOptionError` for an empty list.
+
+        readers = ["ada@example.com", "bob@example.com"]
+        news = [{"to": reader, "subject": "News"} for reader in readers]
+        insertion = SendEmail.insert_jobs(news, dialect="postgresql", paramstyle="format")
+        assert len(insertion.ids) == 2
+        """
+        from .transactions.insertion import insertion_of  # imported when used, as below
+
+        return insertion_of(cls, list(cls.new_jobs(params_list, **options)), dialect, paramstyle)
+
+    @classmethod
+    def _insert_in(
+        cls,
+        transaction: AnySyncTransaction | AnyAsyncTransaction,
+        params_list: Sequence[P | D],
+        options: EnqueueOptions,
+    ) -> Answers:
         from .transactions import joining  # a process that only uses backends should not wait for this import
 
         return joining.insert_in(cls, transaction, list(cls.new_jobs(params_list, **options)))

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
-import django
 import pytest
-from django.conf import settings
 from django.core.asgi import get_asgi_application
 from fastapi import FastAPI
 from server_jobs.contract.model import JobModel
@@ -19,6 +17,7 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Mount, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from tests.django_settings import configure_django
 from tests.http.caller import TOKEN, Caller, new_backend
 
 TOKENS = Tokens(TOKEN)
@@ -54,9 +53,7 @@ def in_fastapi(backend: InMemoryBackend) -> ASGIApp:
 
 def in_django(backend: InMemoryBackend) -> ASGIApp:
     """Mount it in the `asgi.py` of a project, before Django's own application."""
-    if not settings.configured:
-        settings.configure(ROOT_URLCONF=__name__, SECRET_KEY="-", ALLOWED_HOSTS=["*"], MIDDLEWARE=[])
-        django.setup()
+    configure_django()
     pages, jobs = get_asgi_application(), under_prefix(create_app(backend, TOKENS))
 
     async def application(scope: Scope, receive: Receive, send: Send) -> None:

@@ -12,6 +12,6 @@ how a library executes a statement     the module with its name
 
 from __future__ import annotations
 
-from .insertion import Insertion, insert_job, insert_jobs
+from .insertion import Insertion
 
-__all__ = ["Insertion", "insert_job", "insert_jobs"]
+__all__ = ["Insertion"]

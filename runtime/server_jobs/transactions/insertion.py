@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Literal, NamedTuple, Unpack, cast
+from typing import Literal, NamedTuple, cast
 
 from ..databases.parameter_styles import PARAMETER_MARKS, in_style
-from ..definition import D, JobDefinition, P, R
+from ..definition import AnyDefinition
 from ..domain.clock import POSTGRES_NOW, SQLITE_NOW
-from ..domain.enqueue_options import EnqueueOptions
 from ..domain.interfaces import POSTGRES_CHANNEL, Value
 from ..domain.record import NewJob
 from ..domain.table_names import in_schema
@@ -20,6 +20,7 @@ from ..stores import postgres_statements, statements
 from ..stores.dialect import Statements
 from ..stores.rows import json_of, new_job_row, own_values, shared_parameters
 
+DialectName = Literal["sqlite", "postgresql"]
 Parameters = tuple[Value, ...] | dict[str, Value]
 Call = tuple[str, Parameters]
 """A statement and its parameters."""
@@ -30,6 +31,7 @@ DIALECTS: Mapping[str, tuple[Statements, str]] = {
     "postgresql": (cast("Statements", postgres_statements), POSTGRES_NOW),
 }
 """The statements of each kind of database, and its time."""
+_JSON = re.compile(r"CAST\((:[a-z_]+) AS json\)")
 _WITH_NAMES = ("named", "pyformat")
 
 
@@ -80,56 +82,20 @@ def _statement(target: Target, name: StatementName, announce: bool) -> tuple[str
         sql = sql.replace(of.WAIT_LIMIT, "")  # the application sets the lock timeout of its transaction
     if announce:  # to the transaction: PostgreSQL sends it at the commit
         sql += f", pg_notify('{POSTGRES_CHANNEL}', '')"
+    sql = _JSON.sub(r"CAST(CAST(\1 AS text) AS json)", sql)  # a codec of the application for JSON must not apply
     schema = target.schema if target.dialect == "postgresql" else None
     return in_style(in_schema(sql.replace("{now}", now), schema), target.paramstyle)
 
 
-def insert_job(
-    job: type[JobDefinition[P, R, D]],
-    params: P | D,
-    *,
-    dialect: Literal["sqlite", "postgresql"],
-    paramstyle: str,
-    **options: Unpack[EnqueueOptions],
-) -> Insertion:
-    """Return the statement that stores a job, for a driver that `later_in` does not take.
-
-    `paramstyle` is the driver's name for its parameters, as in PEP 249: `qmark`, `numeric`, `named`, `format` or
-    `pyformat`; `numeric_dollar` stands for `$1`. The commit wakes workers. Middleware surrounds the call, not the
-    execution. Otherwise like `later`.
-
-        email = {"to": "ada@example.com", "subject": "Hello"}
-        insertion = insert_job(SendEmail, email, dialect="sqlite", paramstyle=sqlite3.paramstyle)
-        with sqlite3.connect("server-jobs.sqlite3") as connection:
-            stored = connection.execute(insertion.sql, insertion.parameters).fetchall()
-        assert stored == [(insertion.ids[0],)]
-    """
-    return insert_jobs(job, (params,), dialect=dialect, paramstyle=paramstyle, **options)
-
-
-def insert_jobs(
-    job: type[JobDefinition[P, R, D]],
-    params_list: Sequence[P | D],
-    *,
-    dialect: Literal["sqlite", "postgresql"],
-    paramstyle: str,
-    **options: Unpack[EnqueueOptions],
-) -> Insertion:
-    """Like `insert_job`, for many jobs in one statement. Raises `InvalidOptionError` for an empty list.
-
-    readers = ["ada@example.com", "bob@example.com"]
-    news = [{"to": reader, "subject": "News"} for reader in readers]
-    insertion = insert_jobs(SendEmail, news, dialect="postgresql", paramstyle="format")
-    assert len(insertion.ids) == 2
-    """
+def insertion_of(job: AnyDefinition, jobs: Sequence[NewJob], dialect: str, paramstyle: str) -> Insertion:
+    """Return the statement for new jobs of this class. Raises `InvalidOptionError` for an unknown dialect or style."""
     _check("dialect", dialect, DIALECTS)
     _check("paramstyle", paramstyle, PARAMETER_MARKS)
-    jobs = list(job.new_jobs(params_list, **options))
     if not jobs:
         raise InvalidOptionError("params_list is empty; insert_jobs needs the params of at least one job")
     with enqueuing(job.current_hooks().middleware, jobs) as new:
         sql, parameters = Target(dialect, paramstyle, job.database_schema).inserts(in_key_order(new), announce=True)
-    return Insertion(tuple(one.id for one in new), sql, parameters)
+    return Insertion(tuple(one.id for one in jobs), sql, parameters)
 
 
 def in_key_order(jobs: Sequence[NewJob]) -> Sequence[NewJob]:

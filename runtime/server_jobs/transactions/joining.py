@@ -19,6 +19,7 @@ _LIBRARIES = ("aiosqlite", "asyncpg", "django", "psycopg", "sqlalchemy", "sqlite
 """Each has a module here."""
 
 
+# Structural types: they do not depend on the installed libraries, and tell sync from async by the result of a method.
 class SyncTransaction(Protocol):
     """A sync session or connection: of SQLAlchemy, Django, psycopg or sqlite3."""
 
@@ -33,7 +34,7 @@ class AsyncTransaction(Protocol):
     def commit(self) -> Callable[..., Coroutine[Any, Any, None]]: ...
 
 
-class AsyncpgTransaction(Protocol):
+class AsyncpgConnection(Protocol):
     """A connection of asyncpg, which commits by its transactions."""
 
     @property
@@ -43,8 +44,25 @@ class AsyncpgTransaction(Protocol):
     def transaction(self) -> Callable[..., object]: ...
 
 
-AnyTransaction = SyncTransaction | AsyncTransaction | AsyncpgTransaction | str
-"""Any of them; a text is an alias of Django."""
+class DjangoConnection(Protocol):
+    """`django.db.connection` as checkers see it without stubs: a proxy without known attributes."""
+
+    def __getattr__(self, name: str, /) -> object: ...
+
+    def __contains__(self, name: str, /) -> bool: ...
+
+
+class AsyncpgLoan(Protocol):
+    """A connection that a pool of asyncpg lends, as checkers see it without stubs."""
+
+    def __getattr__(self, name: str, /) -> object: ...
+
+    def _detach(self) -> object: ...
+
+
+AnySyncTransaction = SyncTransaction | DjangoConnection | str
+"""A text is an alias of Django."""
+AnyAsyncTransaction = AsyncTransaction | AsyncpgConnection | AsyncpgLoan
 
 
 def insert_in(job: AnyDefinition, transaction: object, jobs: Sequence[NewJob]) -> Answers:

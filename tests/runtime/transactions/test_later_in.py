@@ -8,7 +8,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -16,7 +16,6 @@ import pytest
 from server_jobs import (
     Enqueue,
     InvalidOptionError,
-    InvalidParamsError,
     JobHandle,
     JobNotBoundError,
     JobOptions,
@@ -34,7 +33,10 @@ from sqlalchemy.orm import Session
 
 from tests.conformance.postgres_databases import empty_database
 from tests.conformance.stores import create_sqlite_file
+from tests.django_settings import configure_django
 from tests.runtime.example_jobs import Text, echo, text_job
+
+from .seats import path_of
 
 PARAMS = {"text": "hello"}
 Invoice = text_job(echo, "Invoice", JobOptions(queue="bills", priority=7, max_attempts=2))
@@ -68,113 +70,6 @@ def async_engine(postgres_url: str) -> AsyncEngine:
     return create_async_engine(postgres_url)
 
 
-def stored(engine: Engine) -> list[str]:
-    """Return the ids of the committed jobs."""
-    with engine.connect() as connection:
-        return list(connection.scalars(select(jobs.c.id).order_by(jobs.c.id)))
-
-
-def test_a_job_is_there_once_the_session_commits(engine: Engine) -> None:
-    with Session(engine) as session:
-        job_id = Invoice.later_in(session, PARAMS)
-        assert stored(engine) == []
-        session.commit()
-    assert stored(engine) == [job_id]
-
-
-def test_a_job_disappears_when_the_session_rolls_back(engine: Engine) -> None:
-    with Session(engine) as session:
-        Invoice.later_in(session, PARAMS)
-        session.rollback()
-        job_id = Invoice.later_in(session, Text(text="second"))
-        session.commit()
-    assert stored(engine) == [job_id]
-
-
-def test_a_connection_does_as_well_as_a_session(engine: Engine) -> None:
-    with engine.begin() as connection:
-        job_id = Invoice.later_in(connection, PARAMS)
-    with engine.connect() as connection:
-        Invoice.later_in(connection, PARAMS)
-        connection.rollback()
-    assert stored(engine) == [job_id]
-
-
-def test_a_rollback_to_a_savepoint_takes_the_job_with_it(engine: Engine) -> None:
-    with Session(engine) as session:
-        kept = Invoice.later_in(session, PARAMS)
-        savepoint = session.begin_nested()
-        Invoice.later_in(session, PARAMS)
-        savepoint.rollback()
-        session.commit()
-    assert stored(engine) == [kept]
-
-
-def test_the_row_is_as_later_would_have_stored_it(engine: Engine) -> None:
-    before = datetime.now(UTC) - timedelta(seconds=5)
-    with Session(engine) as session:
-        Invoice.later_in(session, PARAMS, correlation_id="request-7", unique_key="k", delay=timedelta(hours=1))
-        session.commit()
-    with engine.connect() as connection:
-        row = connection.execute(select(jobs)).one()
-    assert (row.job_name, row.params, row.queue, row.priority) == ("Invoice", '{"text":"hello"}', "bills", 7)
-    assert (row.max_attempts, row.spec_version, row.correlation_id) == (2, 1, "request-7")
-    assert (row.unique_key, row.status, row.attempt_count) == ("Invoice:k", JobStatus.PENDING, 0)
-    assert before < row.created_at == row.updated_at < before + timedelta(minutes=1)
-    assert row.scheduled_for == row.created_at + timedelta(hours=1)
-
-
-def test_a_job_may_be_due_at_a_given_time(engine: Engine) -> None:
-    due = datetime(2030, 5, 1, 12, tzinfo=UTC)
-    with engine.begin() as connection:
-        Invoice.later_in(connection, PARAMS, scheduled_for=due)
-        assert connection.scalar(select(jobs.c.scheduled_for)) == due
-
-
-def test_params_that_do_not_fit_leave_the_transaction_usable(engine: Engine) -> None:
-    with engine.begin() as connection:
-        with pytest.raises(InvalidParamsError, match="/text: Field required"):
-            Invoice.later_in(connection, {})
-        job_id = Invoice.later_in(connection, PARAMS)
-    assert stored(engine) == [job_id]
-
-
-def test_an_unfinished_job_with_the_same_unique_key_is_the_answer(engine: Engine) -> None:
-    with Session(engine) as session:
-        first = OnceOnly.later_in(session, PARAMS)
-        assert OnceOnly.later_in(session, PARAMS) == first
-        session.commit()
-    with Session(engine) as session:
-        assert OnceOnly.later_in(session, PARAMS) == first
-        other = OnceOnly.later_in(session, {"text": "other"})
-        session.execute(jobs.update().where(jobs.c.id == first).values(status="completed"))
-        again = OnceOnly.later_in(session, PARAMS)
-        session.commit()
-    assert stored(engine) == sorted([first, other, again])
-
-
-def test_the_job_with_a_unique_key_may_finish_between_our_statements(postgres_url: str) -> None:
-    engine = create_engine(postgres_url)
-    with engine.begin() as connection:
-        first = OnceOnly.later_in(connection, PARAMS)
-    lost_races = 0
-
-    def finish_it(connection: Connection, cursor: object, statement: str, *_: object) -> None:
-        nonlocal lost_races
-        if statement.startswith("INSERT") and lost_races == 0:
-            lost_races += 1
-            with engine.begin() as other:
-                other.exec_driver_sql("UPDATE jobs SET status = 'completed'")
-
-    with engine.connect() as connection:
-        event.listen(connection, "after_cursor_execute", finish_it)
-        second = OnceOnly.later_in(connection, PARAMS)
-        connection.commit()
-    assert lost_races == 1
-    assert stored(engine) == sorted([first, second])
-    engine.dispose()
-
-
 async def test_the_job_runs_like_any_other(sqlite_url: str) -> None:
     engine = create_engine(sqlite_url)
     with Session(engine) as session:
@@ -184,26 +79,6 @@ async def test_the_job_runs_like_any_other(sqlite_url: str) -> None:
     async with connect(create_job_registry().register(Invoice), sqlite_url):
         result = await Invoice.execute_from_database(job_id)
     assert (result.data, result.metadata.attempt_count) == (Text(text="hello"), 1)
-
-
-def test_async_sessions_and_connections_commit_and_roll_back(async_engine: AsyncEngine) -> None:
-    async def scenario() -> tuple[list[str], list[str]]:
-        async with AsyncSession(async_engine) as session:
-            committed: list[str] = [await Invoice.later_in(session, PARAMS)]
-            await session.commit()
-            await Invoice.later_in(session, PARAMS)
-            await session.rollback()
-        async with async_engine.begin() as connection:
-            committed.append(await Invoice.later_in(connection, PARAMS))
-        async with async_engine.connect() as connection:
-            await Invoice.later_in(connection, PARAMS)
-            await connection.rollback()
-        found = await ids_in(async_engine)
-        await async_engine.dispose()
-        return committed, found
-
-    committed, found = asyncio.run(scenario())
-    assert found == sorted(committed)
 
 
 class Marking(Middleware):
@@ -218,17 +93,6 @@ class Marking(Middleware):
         enqueue.headers["note"] = "hello"
         yield
         self.notes.append("stored")
-
-
-def test_middleware_surrounds_the_insert_and_its_headers_are_stored(engine: Engine) -> None:
-    marking = Marking()
-    registry = create_job_registry().register(Invoice).use(marking)
-    with Session(engine) as session:
-        Invoice.later_in(session, PARAMS)
-        assert marking.notes == ["Invoice", "stored"]
-        session.commit()
-        assert json.loads(session.scalars(select(jobs.c.headers)).one() or "") == {"note": "hello"}
-    assert not registry.hooks.is_empty
 
 
 def test_middleware_surrounds_an_async_insert_when_it_is_awaited(async_engine: AsyncEngine) -> None:
@@ -341,9 +205,43 @@ async def test_the_handle_knows_the_job_once_it_is_committed(sqlite_url: str) ->
         assert (await handle.result(timeout=timedelta(seconds=5))).data == Text(text="hello")
 
 
-def test_any_other_value_is_refused_with_valid_ones() -> None:
+def test_any_other_object_is_refused_with_the_accepted_ones() -> None:
+    engine = create_engine("sqlite://")
+    with closing(sqlite3.connect(":memory:")) as connection:
+        for other in (engine, connection.cursor(), None, Path("jobs.sqlite3")):
+            message = (
+                rf"takes a session .* or aiosqlite, not {type(other).__module__}.*{type(other).__name__}.*insert_job"
+            )
+            with pytest.raises(InvalidOptionError, match=message):
+                Invoice.later_in(other, PARAMS)  # type: ignore[call-overload]  # on purpose
+    engine.dispose()
+
+
+def test_a_text_is_an_alias_of_django_where_django_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    configure_django()
+    with pytest.raises(InvalidOptionError, match="DATABASES of Django has no alias 'other'; there are default"):
+        Invoice.later_in("other", PARAMS)
+    monkeypatch.delitem(sys.modules, "django")
     with pytest.raises(InvalidOptionError, match=r"takes a session .* not builtins\.str"):
         Invoice.later_in("sqlite:///jobs.sqlite3", PARAMS)
+
+
+def test_a_subclass_of_another_module_counts_as_its_base(sqlite_url: str) -> None:
+    class OwnConnection(sqlite3.Connection):
+        pass
+
+    with closing(sqlite3.connect(path_of(sqlite_url), factory=OwnConnection)) as connection:
+        assert Invoice.later_in(connection, PARAMS).created
+
+
+def test_errors_of_a_library_are_not_changed(sqlite_url: str) -> None:
+    with (
+        closing(sqlite3.connect(path_of(sqlite_url), timeout=0)) as writer,
+        closing(sqlite3.connect(path_of(sqlite_url), timeout=0)) as other,
+    ):
+        Invoice.later_in(writer, PARAMS)
+        with pytest.raises(sqlite3.OperationalError, match="database is locked"):
+            Invoice.later_in(other, PARAMS)
 
 
 def test_another_kind_of_database_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,15 @@
+"""The settings of Django for all tests in this process, because Django takes them once."""
+
+from __future__ import annotations
+
+import django
+from django.conf import settings
+
+
+def configure_django() -> None:
+    """Set Django up, with the pages of `tests.http.test_mounting` and without a database."""
+    if not settings.configured:
+        settings.configure(
+            ROOT_URLCONF="tests.http.test_mounting", SECRET_KEY="-", ALLOWED_HOSTS=["*"], MIDDLEWARE=[], USE_TZ=True
+        )
+        django.setup()

@@ -1,0 +1,312 @@
+"""`later_in` and `later_many_in` behave alike with every library, on the database that `later` uses."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from psycopg.rows import dict_row
+from server_jobs import (
+    ConcurrencyLimit,
+    Enqueue,
+    InvalidParamsError,
+    JobOptions,
+    Middleware,
+    RateLimit,
+    SchemaMissingError,
+    connect,
+    create_job_registry,
+)
+from server_jobs.domain.interfaces import POSTGRES_CHANNEL
+from server_jobs.domain.record import NewJob
+from server_jobs.transactions import storing
+from server_jobs.transactions.insertion import Call, Target
+
+from tests.conformance.postgres_databases import empty_database
+from tests.conformance.stores import create_sqlite_file
+from tests.runtime.example_jobs import echo, text_job
+
+from .seats import AUTOCOMMITS, OPENINGS, Seat, path_of, seated
+
+Invoice = text_job(echo, "Invoice", JobOptions(queue="bills", priority=7, max_attempts=2))
+OnceOnly = text_job(echo, "OnceOnly", JobOptions(unique_by=("/text",)))
+
+
+@dataclass(frozen=True)
+class Place:
+    """A database with the tables of jobs and the table `orders` of an application."""
+
+    url: str
+
+    def rows(self, sql: str = "SELECT * FROM jobs ORDER BY id") -> Sequence[dict[str, Any]]:
+        """Return committed rows, seen from another connection. Commits changes."""
+        if self.url.startswith("sqlite"):
+            with closing(sqlite3.connect(path_of(self.url))) as connection, connection:
+                connection.row_factory = sqlite3.Row
+                return [dict(row) for row in connection.execute(sql)]
+        with psycopg.connect(self.url, row_factory=dict_row) as opened:
+            cursor = opened.execute(sql.encode())
+            return cursor.fetchall() if cursor.description else []
+
+    @property
+    def ids(self) -> list[str]:
+        """The ids of the committed jobs."""
+        return [row["id"] for row in self.rows()]
+
+
+@contextmanager
+def place_of(kind: str, folder: Path) -> Iterator[Place]:
+    if kind == "sqlite":
+        create_sqlite_file(folder / "jobs.sqlite3")
+        place = Place(f"sqlite:///{folder}/jobs.sqlite3")
+        place.rows("CREATE TABLE orders (id TEXT PRIMARY KEY)")
+        yield place
+        return
+    with empty_database() as url:
+        place = Place(url)
+        place.rows("CREATE TABLE IF NOT EXISTS orders (id TEXT PRIMARY KEY)")
+        place.rows("DELETE FROM orders")
+        yield place
+
+
+on_postgresql = pytest.mark.parametrize(
+    "library", [name for name, (kind, _) in OPENINGS.items() if kind == "postgresql"], indirect=True
+)
+
+
+@pytest.fixture(params=OPENINGS)
+def library(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def place(library: str, tmp_path: Path) -> Iterator[Place]:
+    with place_of(OPENINGS[library][0], tmp_path) as place:
+        yield place
+
+
+@pytest.fixture
+def seat(library: str, place: Place) -> Iterator[Seat]:
+    with seated(OPENINGS[library][1], place.url) as seat:
+        yield seat
+
+
+def test_job_and_data_commit_together(seat: Seat, place: Place) -> None:
+    seat.execute("INSERT INTO orders VALUES ('17')")
+    job_id = seat.later(Invoice)
+    assert place.ids == []
+    seat.commit()
+
+    assert place.ids == [job_id]
+    assert place.rows("SELECT id FROM orders") == [{"id": "17"}]
+
+
+def test_job_and_data_roll_back_together(seat: Seat, place: Place) -> None:
+    seat.execute("INSERT INTO orders VALUES ('18')")
+    seat.later(Invoice)
+    seat.later_many(Invoice, ["a", "b"])
+    seat.rollback()
+    job_id = seat.later(Invoice)
+    seat.commit()
+
+    assert place.ids == [job_id]
+    assert place.rows("SELECT id FROM orders") == []
+
+
+def test_a_rollback_to_a_savepoint_takes_its_jobs_with_it(seat: Seat, place: Place) -> None:
+    kept = seat.later(Invoice)
+    seat.execute("SAVEPOINT before_it")
+    seat.later(Invoice)
+    seat.execute("ROLLBACK TO SAVEPOINT before_it")
+    seat.commit()
+
+    assert place.ids == [kept]
+
+
+def test_the_row_is_as_later_stores_it(seat: Seat, place: Place) -> None:
+    limits = JobOptions(
+        queue="bills",
+        priority=-7,
+        max_attempts=9,
+        unique_by=("/text",),
+        concurrency=ConcurrencyLimit(limit=2, by=("/text",)),
+        rate=RateLimit(limit=5, per=timedelta(minutes=1)),
+    )
+    job = text_job(echo, "Limited", limits)
+    options = {"correlation_id": "request-7", "delay": timedelta(hours=1)}
+    seat.later(job, 'one: "ä", 50% :x', **options)
+    seat.later_many(job, ['two: "ä", 50% :x', "three"], **options)
+    seat.commit()
+    (one, two, _) = place.rows()
+
+    async def later() -> None:
+        async with connect(create_job_registry().register(job), place.url):
+            for name in ("one", "two"):
+                await job.later({"text": f'{name}: "ä", 50% :x'}, unique_key=f"as {name}", **options)
+
+    asyncio.run(later())
+    (*_, as_one, as_two) = place.rows()
+    varying = {"id", "created_at", "updated_at", "scheduled_for", "unique_key"}
+    for row, expected in ((one, as_one), (two, as_two)):
+        assert {**row, **dict.fromkeys(varying)} == {**expected, **dict.fromkeys(varying)}
+        assert row["created_at"] == row["updated_at"] < row["scheduled_for"]
+        assert row["scheduled_for"] - row["created_at"] == expected["scheduled_for"] - expected["created_at"]
+    assert one["unique_key"] != two["unique_key"]
+    assert one["concurrency_key"] != two["concurrency_key"]
+    assert (one["rate_key"], one["priority"]) == ("", -7)
+
+
+def test_a_job_may_be_due_at_a_given_time(seat: Seat, place: Place) -> None:
+    due = datetime(2030, 5, 1, 12, tzinfo=UTC)
+    seat.later(Invoice, scheduled_for=due)
+    seat.later_many(Invoice, ["a", "b"], scheduled_for=due)
+    seat.commit()
+
+    stored = due if place.url.startswith("postgresql") else int(due.timestamp() * 1000)
+    assert [row["scheduled_for"] for row in place.rows()] == [stored] * 3
+
+
+def test_an_unfinished_job_with_the_same_unique_key_is_the_answer(seat: Seat, place: Place) -> None:
+    first, again = seat.later(OnceOnly, "ä"), seat.later(OnceOnly, "ä")
+    assert (first, first.created, again.created) == (again, True, False)
+    seat.commit()
+    assert seat.later(OnceOnly, "ä") == first
+    seat.commit()
+    place.rows("UPDATE jobs SET status = 'completed'")
+    second = seat.later(OnceOnly, "ä")
+    seat.commit()
+
+    assert second.created
+    assert place.ids == [first, second]
+
+
+@on_postgresql
+def test_the_owner_of_a_unique_key_may_finish_between_two_statements(
+    seat: Seat, place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = seat.later(OnceOnly)
+    seat.commit()
+    ask = Target.key_owners
+
+    def finish_first(target: Target, jobs: Sequence[NewJob]) -> Call:
+        place.rows("UPDATE jobs SET status = 'completed'")
+        return ask(target, jobs)
+
+    monkeypatch.setattr(Target, "key_owners", finish_first)
+    second, others = seat.later(OnceOnly), seat.later_many(OnceOnly, ["hello", "other", "hello"])
+    seat.commit()
+
+    assert (second.created, second != first) == (True, True)
+    assert place.ids == sorted({first, second, *others})
+
+
+def test_many_jobs_are_answered_in_order(seat: Seat, place: Place) -> None:
+    first = seat.later(OnceOnly, "b")
+    many = seat.later_many(OnceOnly, ["a", "b", "c", "a"], delay=timedelta(minutes=1))
+    seat.commit()
+
+    assert [handle.created for handle in many] == [True, False, True, False]
+    assert (many[1], many[3]) == (first, many[0])
+    assert place.ids == sorted({first, *many})
+    assert {json.loads(row["params"])["text"]: row["id"] for row in place.rows()} == dict(
+        zip("abc", many, strict=False)
+    )
+
+
+def test_thousands_of_jobs_and_long_params_are_one_statement(seat: Seat, place: Place) -> None:
+    texts = [f"{number} {'x' * 20_000 * (number % 1000 == 0)}" for number in range(1_200)]
+    many = seat.later_many(Invoice, texts)
+    seat.commit()
+
+    assert [(row["id"], json.loads(row["params"])["text"]) for row in place.rows()] == list(
+        zip(many, texts, strict=True)
+    )
+
+
+def test_no_jobs_are_no_statement(seat: Seat, place: Place) -> None:
+    assert seat.later_many(Invoice, []) == []
+    seat.commit()
+    assert place.ids == []
+
+
+def test_params_that_do_not_fit_leave_the_transaction_usable(seat: Seat, place: Place) -> None:
+    with pytest.raises(InvalidParamsError, match="/text"):
+        seat.run(Invoice.later_in(seat.transaction, {}))
+    with pytest.raises(InvalidParamsError, match="/text"):
+        seat.run(Invoice.later_many_in(seat.transaction, [{"text": "a"}, {}]))
+    job_id = seat.later(Invoice)
+    seat.commit()
+    assert place.ids == [job_id]
+
+
+class Marking(Middleware):
+    """Adds a header, and records what it surrounds."""
+
+    def __init__(self) -> None:
+        self.notes: list[object] = []
+
+    @contextmanager
+    def around_enqueue(self, enqueue: Enqueue) -> Iterator[None]:
+        self.notes.append(enqueue.count)
+        enqueue.headers["note"] = "hello"
+        yield
+        self.notes.append("stored")
+
+
+def test_middleware_surrounds_the_statement_and_its_headers_are_stored(seat: Seat, place: Place) -> None:
+    marking, job = Marking(), text_job(echo, "Marked")
+    registry = create_job_registry().register(job).use(marking)
+    seat.later(job)
+    seat.later_many(job, ["a", "b"])
+    assert marking.notes == [1, "stored", 2, "stored"]
+    seat.commit()
+
+    assert [json.loads(row["headers"]) for row in place.rows()] == [{"note": "hello"}] * 3
+    assert not registry.hooks.is_empty
+
+
+@pytest.mark.parametrize("change", ["TABLE jobs RENAME TO former_jobs", "TABLE jobs RENAME COLUMN headers TO other"])
+def test_missing_tables_and_columns_name_the_command(seat: Seat, change: str) -> None:
+    seat.execute(f"ALTER {change}")
+    with pytest.raises(SchemaMissingError, match="run `server-jobs migrate`"):
+        seat.later(Invoice)
+    seat.rollback()
+
+
+@on_postgresql
+def test_a_commit_sends_one_notification(seat: Seat, place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(storing, "_announced", {})
+    with psycopg.connect(place.url, autocommit=True) as listener:
+        listener.execute(f"LISTEN {POSTGRES_CHANNEL}")
+        seat.later(Invoice)
+        seat.later_many(Invoice, ["a", "b"])
+        assert list(listener.notifies(timeout=0)) == []
+        seat.commit()
+        assert len(list(listener.notifies(timeout=5, stop_after=1))) == 1
+        assert list(listener.notifies(timeout=0.01)) == []
+
+
+@on_postgresql
+def test_the_limits_of_the_transaction_stay_as_the_application_set_them(seat: Seat) -> None:
+    seat.execute("SET LOCAL lock_timeout = '7s'")
+    seat.later(Invoice)
+    seat.later_many(Invoice, ["a", "b"])
+    seat.execute("SELECT 1 / (current_setting('lock_timeout') = '7s')::int")
+
+
+@pytest.mark.parametrize("library", AUTOCOMMITS)
+def test_outside_a_transaction_the_job_is_committed_at_once(library: str, tmp_path: Path) -> None:
+    kind, opening = AUTOCOMMITS[library]
+    with place_of(kind, tmp_path) as place, seated(opening, place.url) as seat:
+        one, two, many = seat.later(OnceOnly, "one"), seat.later(OnceOnly, "one"), seat.later_many(OnceOnly, ["b", "c"])
+        assert (one, two.created) == (two, False)
+        assert place.ids == [one, *many]
