@@ -159,11 +159,13 @@ class Job(JobDefinition[P, R, D]):
         params_list: Sequence[P | D],
         **options: Unpack[EnqueueOptions],
     ) -> list[JobHandle[R]] | Coroutine[Any, Any, list[JobHandle[R]]]:
-        """Like `later_in`, for many jobs in one statement: all of them, or none if one does not fit the spec.
+        """Like `later_in`, for many jobs in one statement. Return their handles in order.
 
-        with sqlite3.connect("server-jobs.sqlite3") as connection:
-            readers = [address for (address,) in connection.execute("SELECT email FROM readers")]
-            SendEmail.later_many_in(connection, [{"to": reader, "subject": "News"} for reader in readers])
+        If one does not fit the spec, none is stored.
+
+            readers = ["ada@example.com", "bob@example.com"]
+            with sqlite3.connect("server-jobs.sqlite3") as connection:
+                SendEmail.later_many_in(connection, [{"to": reader, "subject": "News"} for reader in readers])
         """
         inserted = cls._insert_in(transaction, params_list, options)
         return _answered(inserted, lambda answers: [JobHandle.of(cls, None, one) for one in answers])
@@ -190,12 +192,14 @@ class Job(JobDefinition[P, R, D]):
     def insert_jobs(
         cls, params_list: Sequence[P | D], *, dialect: DialectName, paramstyle: str, **options: Unpack[EnqueueOptions]
     ) -> Insertion:
-        """Like `insert_job`, for many jobs in one statement. Raises `InvalidOptionError` for an empty list.
+        """Like `insert_job`, for many jobs in one statement.
 
-        readers = ["ada@example.com", "bob@example.com"]
-        news = [{"to": reader, "subject": "News"} for reader in readers]
-        insertion = SendEmail.insert_jobs(news, dialect="postgresql", paramstyle="format")
-        assert len(insertion.ids) == 2
+        Raises `InvalidOptionError` for an empty list.
+
+            readers = ["ada@example.com", "bob@example.com"]
+            news = [{"to": reader, "subject": "News"} for reader in readers]
+            insertion = SendEmail.insert_jobs(news, dialect="postgresql", paramstyle="format")
+            assert len(insertion.ids) == 2
         """
         from .transactions.insertion import insertion_of  # imported when used, as below
 

@@ -21,8 +21,9 @@ from .pages import ROOT, Block
 
 # Sphinx reads directives, and `make docs` builds them. None of these shows code that a page wrote.
 _DIRECTIVE = re.compile(r"\{(?!code|sourcecode|literalinclude|parsed-literal|prompt|doctest)[\w:-]+\}")
-# Workers import handlers, pytest collects tests, and `test_own_store` runs its store.
-_TRIED = ("handlers/", "tests/test_", "my_store.py")
+PROGRAMS_FOR_POSTGRESQL = ("with_psycopg.py", "with_asyncpg.py")
+# Workers import handlers, pytest collects tests, `test_own_store` runs its store, and `test_postgresql` these programs.
+_TRIED = ("handlers/", "tests/test_", "my_store.py", *PROGRAMS_FOR_POSTGRESQL)
 
 
 class Reader:

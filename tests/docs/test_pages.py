@@ -54,7 +54,9 @@ def test_a_page_names_existing_extras_files_and_tests(page: Path) -> None:
 
 def test_every_extra_is_installed_on_some_page() -> None:
     lines = [line for page in pages() for line in installs(page.read_text(encoding="utf-8"))]
-    named = {extra for line in lines for found in re.findall(r"\[([\w,]+)\]", line) for extra in found.split(",")}
+    named = {
+        extra for line in lines for found in re.findall(r"server-jobs\[([\w,]+)\]", line) for extra in found.split(",")
+    }
 
     assert named == EXTRAS
 

@@ -89,11 +89,9 @@ def test_the_bare_package_enqueues_and_runs_jobs(tmp_path: Path, project: Path, 
     assert "completed" in user.types("python app.py")
 
 
-def test_sqlalchemy_brings_later_in_and_alembic(tmp_path: Path, project: Path, environments: Environments) -> None:
+def test_sqlalchemy_brings_alembic(tmp_path: Path, project: Path, environments: Environments) -> None:
     user = User(copy_of(project, tmp_path), environments.programs("server-jobs[sqlalchemy]"))
 
-    (user.folder / "app.py").write_text(_TRANSACTION)
-    assert "stored" in user.types("python app.py")
     user.types("alembic upgrade head")
 
 
@@ -197,17 +195,6 @@ async def main() -> None:
 
 
 asyncio.run(main())
-"""
-
-_TRANSACTION = """
-from generated.jobs import SendEmail
-from sqlalchemy import create_engine, text
-
-engine = create_engine("sqlite:///server-jobs.sqlite3")
-with engine.begin() as connection:
-    SendEmail.later_in(connection, {"to": "ada@example.com", "subject": "Hello"})
-with engine.connect() as connection:
-    print("stored" if connection.scalar(text("SELECT count(*) FROM jobs")) == 1 else "lost")
 """
 
 _DASHBOARD = """

@@ -182,9 +182,88 @@ async def enqueue() -> None:
 
 define_job(name="Notify", params=CaseParams, result=CaseResult, handler=handle)
 """
+# The same for `later_in`: a forgotten `await`, and objects that are no transaction.
+TRANSACTIONS = """
+import sqlite3
+from collections.abc import Sequence
+from io import StringIO
+from typing import Any, assert_type
+
+import aiosqlite
+import psycopg
+from django.db import connection, connections
+from generated.jobs import SendEmail
+from generated.models.send_email import SendEmailParams, SendEmailResult
+from server_jobs import JobHandle
+from sqlalchemy import Connection, Engine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession, async_scoped_session
+from sqlalchemy.orm import Session, scoped_session
+
+Handle = JobHandle[SendEmailResult]
+
+
+class AsyncpgConnection:  # the library has no types; this is the form in `asyncpg-stubs`
+    async def fetch(self, query: str, *args: object) -> Sequence[object]:
+        return ()
+
+    def transaction(self, *, readonly: bool = False) -> object:
+        return None
+
+
+def place(
+    lite: sqlite3.Connection,
+    dicts: psycopg.Connection[dict[str, Any]],
+    raw: Connection,
+    session: Session,
+    scoped: scoped_session[Session],
+    engine: Engine,
+    params: SendEmailParams,
+) -> None:
+    assert_type(SendEmail.later_in(lite, params), Handle)
+    assert_type(SendEmail.later_in(dicts, params), Handle)
+    assert_type(SendEmail.later_in(raw, params), Handle)
+    assert_type(SendEmail.later_in(session, params), Handle)
+    assert_type(SendEmail.later_in(scoped, params), Handle)
+    assert_type(SendEmail.later_many_in(session, [params]), list[Handle])
+    SendEmail.later_in(connection, params, priority=1)
+    SendEmail.later_in(connections["other"], params)
+    SendEmail.later_in("other", params)
+    SendEmail.later_in(engine, params)  # refused
+    SendEmail.later_in(StringIO(), params)  # refused
+    SendEmail.later_in(lite, {"to": ["ada@example.com"]})  # refused
+    SendEmail.later_in(lite, params, prioritee=1)  # refused
+    SendEmail.insert_job(params, dialect="sqlite", paramstyle=sqlite3.paramstyle)
+    SendEmail.insert_job(params, dialect="mysql", paramstyle="format")  # refused
+
+
+async def place_async(
+    lite: aiosqlite.Connection,
+    pg: psycopg.AsyncConnection[Any],
+    asyncpg: AsyncpgConnection,
+    raw: AsyncConnection,
+    session: AsyncSession,
+    scoped: async_scoped_session[AsyncSession],
+    params: SendEmailParams,
+) -> None:
+    assert_type(await SendEmail.later_in(lite, params), Handle)
+    assert_type(await SendEmail.later_in(pg, params), Handle)
+    assert_type(await SendEmail.later_in(asyncpg, params), Handle)
+    assert_type(await SendEmail.later_in(raw, params), Handle)
+    assert_type(await SendEmail.later_in(session, params), Handle)
+    assert_type(await SendEmail.later_in(scoped, params), Handle)
+    assert_type(await SendEmail.later_many_in(session, [params]), list[Handle])
+    SendEmail.later_in(lite, params)  # refused
+    SendEmail.later_in(pg, params)  # refused
+    SendEmail.later_in(asyncpg, params)  # refused
+    SendEmail.later_in(raw, params)  # refused
+    SendEmail.later_in(session, params)  # refused
+    SendEmail.later_in(scoped, params)  # refused
+    SendEmail.later_many_in(session, [params])  # refused
+"""
+PROGRAMS = {"program": PROGRAM, "caller": CALLER, "union": UNION, "transactions": TRANSACTIONS}
 REFUSED = {
-    (name, number)
-    for name, text in (("program.py", PROGRAM), ("caller.py", CALLER), ("union.py", UNION))
+    (f"{name}.py", number)
+    for name, text in PROGRAMS.items()
     for number, line in enumerate(text.splitlines(), 1)
     if line.endswith("# refused")
 }
@@ -192,7 +271,7 @@ REFUSED = {
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Return both programs, and the models of the second. Each checker reads all at once, as it is slow to start."""
+    """Return the programs, and the models of two of them. Each checker reads all at once, as it is slow to start."""
     mail = {"type": "string", "format": "email"}
     tags = {"type": "array", "items": {"type": "string"}, "default": []}
     count = {"type": "integer", "default": 1.0}
@@ -203,7 +282,7 @@ def folder(tmp_path: Path) -> Path:
     sms = {**an_object(kind={"const": "sms"}, number=text), "required": ["kind", "number"]}
     union = render_models(job(tmp_path, a_spec({"oneOf": [email, sms]})))
     modules = {"generated_models": models, "generated_union": union}
-    for name, text_ in {"program": PROGRAM, "caller": CALLER, "union": UNION, **modules}.items():
+    for name, text_ in (PROGRAMS | modules).items():
         (tmp_path / f"{name}.py").write_text(text_, encoding="utf-8")
     return tmp_path
 

@@ -26,6 +26,7 @@ from server_jobs import (
     connect,
     create_job_registry,
 )
+from server_jobs.domain.enqueue_options import EnqueueOptions
 from server_jobs.domain.interfaces import POSTGRES_CHANNEL
 from server_jobs.domain.record import NewJob
 from server_jobs.transactions import storing
@@ -142,7 +143,7 @@ def test_the_row_is_as_later_stores_it(seat: Seat, place: Place) -> None:
         rate=RateLimit(limit=5, per=timedelta(minutes=1)),
     )
     job = text_job(echo, "Limited", limits)
-    options = {"correlation_id": "request-7", "delay": timedelta(hours=1)}
+    options: EnqueueOptions = {"correlation_id": "request-7", "delay": timedelta(hours=1)}
     seat.later(job, 'one: "ä", 50% :x', **options)
     seat.later_many(job, ['two: "ä", 50% :x', "three"], **options)
     seat.commit()
