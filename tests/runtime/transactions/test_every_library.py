@@ -54,7 +54,7 @@ class Place:
             with closing(sqlite3.connect(path_of(self.url))) as connection, connection:
                 connection.row_factory = sqlite3.Row
                 return [dict(row) for row in connection.execute(sql)]
-        with psycopg.connect(self.url, row_factory=dict_row) as opened:
+        with psycopg.Connection[dict[str, Any]].connect(self.url, row_factory=dict_row) as opened:
             cursor = opened.execute(sql.encode())
             return cursor.fetchall() if cursor.description else []
 
@@ -152,7 +152,8 @@ def test_the_row_is_as_later_stores_it(seat: Seat, place: Place) -> None:
     async def later() -> None:
         async with connect(create_job_registry().register(job), place.url):
             for name in ("one", "two"):
-                await job.later({"text": f'{name}: "ä", 50% :x'}, unique_key=f"as {name}", **options)
+                apart: EnqueueOptions = {**options, "unique_key": f"as {name}"}
+                await job.later({"text": f'{name}: "ä", 50% :x'}, **apart)
 
     asyncio.run(later())
     (*_, as_one, as_two) = place.rows()
