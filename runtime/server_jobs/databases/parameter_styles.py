@@ -18,7 +18,7 @@ PARAMETER_MARKS: Mapping[str, str] = MappingProxyType(
         "numbered": "?{number}",
     }
 )
-"""The mark of a parameter in each style: those of PEP 249, the style of PostgreSQL, and `?1` of SQLite."""
+"""The mark of a parameter in each style: the styles of PEP 249, `$1` of PostgreSQL, and `?1` of SQLite."""
 
 _PARAMETER = re.compile(r"(?<!:):([a-z_]+)")
 

@@ -1,4 +1,4 @@
-"""Connections of asyncpg, also those that a pool lends."""
+"""Connections of asyncpg, also from a pool."""
 
 from __future__ import annotations
 

@@ -77,16 +77,16 @@ def insert_in(job: AnyDefinition, transaction: object, jobs: Sequence[NewJob]) -
 
 
 def is_async(transaction: object) -> bool:
-    """Whether the caller awaits the answer."""
-    return iscoroutinefunction(getattr(transaction, "close", None))
+    """Whether the caller awaits the answer. Raises `InvalidOptionError` as `insert_in` does."""
+    return _library_of(transaction) == "asyncpg" or iscoroutinefunction(getattr(transaction, "commit", None))
 
 
 def _library_of(transaction: object) -> str:
-    """Return the library of a connection or session. A subclass counts as its base."""
+    """Return the library of a connection or session. A subclass counts as its base, a tracing proxy as its object."""
     if isinstance(transaction, str) and "django" in sys.modules:
         return "django"
     if hasattr(transaction, "commit") or hasattr(transaction, "transaction"):
-        for base in type(transaction).__mro__:
+        for base in transaction.__class__.__mro__:
             library = base.__module__.partition(".")[0]
             if library in _LIBRARIES:
                 return library

@@ -125,6 +125,5 @@ def _announces(place: Hashable) -> bool:
 def _reports_missing_tables(error: Exception) -> bool:
     """Whether a driver reports a missing table or column. Libraries wrap the error of the driver."""
     causes = (error, getattr(error, "orig", None), error.__cause__)
-    return any(getattr(cause, "sqlstate", None) in _MISSING_CODES for cause in causes) or any(
-        words in str(error) for words in _MISSING_WORDS
-    )
+    codes = {getattr(cause, name, None) for cause in causes for name in ("sqlstate", "pgcode")}
+    return not codes.isdisjoint(_MISSING_CODES) or any(words in str(error) for words in _MISSING_WORDS)

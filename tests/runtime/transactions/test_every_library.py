@@ -31,6 +31,7 @@ from server_jobs.domain.interfaces import POSTGRES_CHANNEL
 from server_jobs.domain.record import NewJob
 from server_jobs.transactions import storing
 from server_jobs.transactions.insertion import Call, Target
+from server_jobs.transactions.joining import is_async
 
 from tests.conformance.postgres_databases import empty_database
 from tests.conformance.stores import create_sqlite_file
@@ -232,6 +233,12 @@ def test_thousands_of_jobs_and_long_params_are_one_statement(seat: Seat, place: 
     assert [(row["id"], json.loads(row["params"])["text"]) for row in place.rows()] == list(
         zip(many, texts, strict=True)
     )
+
+
+def test_fakes_can_tell_async_transactions(seat: Seat, library: str) -> None:
+    opened = OPENINGS[library][1]
+    assert is_async(seat.transaction) is ("async" in opened.__name__ or "asyncpg" in library or "aiosqlite" in library)
+    assert not is_async("default")
 
 
 def test_no_jobs_are_no_statement(seat: Seat, place: Place) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any, NoReturn
 
 import pytest
 from server_jobs import (
@@ -21,6 +22,7 @@ from server_jobs import (
     JobOptions,
     JobStatus,
     Middleware,
+    SchemaMissingError,
     Worker,
     connect,
     create_job_registry,
@@ -28,6 +30,7 @@ from server_jobs import (
 from server_jobs.schema import jobs
 from server_jobs.transactions import storing
 from sqlalchemy import Connection, Engine, create_engine, event, select
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 from sqlalchemy.orm import Session
 
@@ -232,6 +235,33 @@ def test_a_subclass_of_another_module_counts_as_its_base(sqlite_url: str) -> Non
 
     with closing(sqlite3.connect(path_of(sqlite_url), factory=OwnConnection)) as connection:
         assert Invoice.later_in(connection, PARAMS).created
+
+
+def test_a_connection_in_a_proxy_of_instrumentation_is_taken(sqlite_url: str) -> None:
+    with closing(sqlite3.connect(path_of(sqlite_url))) as connection:
+        members = {
+            "__class__": property(lambda _self: sqlite3.Connection),  # as wrapt does
+            "__getattr__": lambda _self, name: getattr(connection, name),
+        }
+        traced: Any = type("Traced", (), members)()
+        assert Invoice.later_in(traced, PARAMS).created
+
+
+def test_errors_of_psycopg2_in_sqlalchemy_are_understood(monkeypatch: pytest.MonkeyPatch, sqlite_url: str) -> None:
+    """Its errors have the code of PostgreSQL in another attribute."""
+
+    class UndefinedTableError(Exception):
+        pgcode = "42P01"
+
+    def fail(*_: object) -> NoReturn:
+        raise DBAPIError("INSERT", {}, UndefinedTableError())
+
+    engine = create_engine(sqlite_url)
+    with engine.connect() as connection:
+        monkeypatch.setattr(connection, "exec_driver_sql", fail)
+        with pytest.raises(SchemaMissingError, match="run `server-jobs migrate`"):
+            Invoice.later_in(connection, PARAMS)
+    engine.dispose()
 
 
 def test_errors_of_a_library_are_not_changed(sqlite_url: str) -> None:
