@@ -6,13 +6,11 @@ import asyncio
 import os
 import signal
 import sys
-import traceback
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cached_property
-from importlib import import_module
 from pathlib import Path
 from typing import TypeVar
 
@@ -25,12 +23,11 @@ from server_jobs.engine.backend import DEFAULT_CONCURRENCY, DEFAULT_LOCK_TIMEOUT
 from server_jobs.errors import (
     DatabaseError,
     InvalidOptionError,
-    ProjectError,
     ProjectNotFoundError,
     ServerJobsError,
 )
-from server_jobs.logs import enable_our_loggers
 from server_jobs.project import Project, find_project
+from server_jobs.project_registry import import_folders, import_registry, registry_of
 from server_jobs.registry import JobRegistry
 from server_jobs.stores.sql import SqlStore
 
@@ -39,8 +36,6 @@ from .log import application_logging
 from .output import note, suggestion
 
 T = TypeVar("T")
-
-_IMPORT_MACHINERY = ("<frozen ", "importlib")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,9 +91,9 @@ class Workspace:
     @cached_property
     def registry(self) -> JobRegistry:
         """Return the jobs of the project. Raises `ProjectError` if they are not generated yet or cannot be imported."""
-        root = self.project.root if self.project else self.folder.absolute()
-        folders = [str(folder) for folder in (root, root / "src") if folder == root or folder.is_dir()]
-        return import_registry(self.registry_place or self._generated_registry(), folders)
+        if not self.registry_place:
+            return registry_of(self.required_project())
+        return import_registry(self.registry_place, import_folders(self.project.root if self.project else self.folder))
 
     def open_database(self, *, only_reads: bool = False) -> Database:
         """Return the database, not connected yet. Raises `DatabaseError` if it certainly cannot be used.
@@ -162,55 +157,6 @@ class Workspace:
             note(f"no job is called {name!r} here; {suggestion(name, registry.get_names())}")
             return name
         return job.job_name
-
-    def _generated_registry(self) -> str:
-        project = self.required_project()
-        path = project.root / project.output / "registry.py"
-        if not path.is_file():
-            raise ProjectError(
-                f"nothing is generated yet, there is no {path}; run `server-jobs generate`, "
-                "or name a registry of your own with --registry MODULE:ATTRIBUTE"
-            )
-        return f"{project.output_package}.registry:registry"
-
-
-def import_registry(place: str, folders: Sequence[str]) -> JobRegistry:
-    """Import the registry and its handlers, with these folders first on the path.
-
-    Raises `InvalidOptionError` for an invalid place. Raises `ProjectError` if the import fails, with the line that
-    failed.
-    """
-    module_name, _, attribute = place.partition(":")
-    if not all(part.isidentifier() for part in (*module_name.split("."), attribute)):
-        raise InvalidOptionError(f"--registry must be MODULE:ATTRIBUTE, such as 'shop.jobs:registry', not {place!r}")
-    sys.path[:0] = [folder for folder in folders if folder not in sys.path]
-    try:
-        registry: object = getattr(import_module(module_name), attribute, None)
-        if isinstance(registry, JobRegistry):
-            registry.load()
-        enable_our_loggers()
-    except (Exception, SystemExit) as error:  # modules of a project may raise anything
-        raise ProjectError(_import_problem(module_name, error, folders)) from error
-    if not isinstance(registry, JobRegistry):
-        found = "there is none" if registry is None else f"it is a {type(registry).__name__}"
-        raise ProjectError(f"{place} must be a JobRegistry, as `create_job_registry()` makes it, but {found}")
-    return registry
-
-
-def _import_problem(module_name: str, error: BaseException, folders: Sequence[str]) -> str:
-    if isinstance(error, ModuleNotFoundError) and error.name and f"{module_name}.".startswith(f"{error.name}."):
-        return f"there is no module {error.name} in {' or '.join(folders)}"
-    message = error.msg if isinstance(error, SyntaxError) else str(error)
-    return f"{module_name} cannot be imported: {type(error).__name__}: {message}{_where(error)}"
-
-
-def _where(error: BaseException) -> str:
-    if isinstance(error, SyntaxError):
-        return f" (at {error.filename}:{error.lineno})"
-    frames = [
-        frame for frame in traceback.extract_tb(error.__traceback__) if not frame.filename.startswith(_IMPORT_MACHINERY)
-    ]
-    return f" (at {frames[-1].filename}:{frames[-1].lineno})" if len(frames) > 1 else ""
 
 
 def run(work: Coroutine[object, object, T]) -> T:
