@@ -7,9 +7,14 @@ from django.conf import settings
 
 
 def configure_django() -> None:
-    """Set Django up, with the pages of `tests.http.test_mounting` and without a database."""
+    """Set Django up, with the pages of `tests.http.test_mounting` and a database in memory for each thread."""
     if not settings.configured:
         settings.configure(
-            ROOT_URLCONF="tests.http.test_mounting", SECRET_KEY="-", ALLOWED_HOSTS=["*"], MIDDLEWARE=[], USE_TZ=True
+            ROOT_URLCONF="tests.http.test_mounting",
+            SECRET_KEY="-",
+            ALLOWED_HOSTS=["*"],
+            MIDDLEWARE=[],
+            USE_TZ=True,
+            DATABASES={"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}},
         )
         django.setup()

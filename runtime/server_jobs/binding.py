@@ -1,13 +1,15 @@
-"""The backend of a call: inside a handler the backend that runs it, otherwise the one bound to the job class."""
+"""The backend of a call: inside a handler the backend that runs it, otherwise the one bound to the job class.
+
+A test may put another one in the place of both.
+"""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextvars import ContextVar
 from datetime import timedelta
 from importlib import import_module
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 from weakref import WeakSet
 
 from pydantic import BaseModel
@@ -23,6 +25,9 @@ if TYPE_CHECKING:
     from .domain.interfaces import Store
 
 
+T = TypeVar("T")
+
+
 class JobBackend(Protocol):
     """The part of a backend that job classes use."""
 
@@ -34,9 +39,8 @@ class JobBackend(Protocol):
         """The middleware and the lifespans of its registry."""
         ...
 
-    @property
-    def loop(self) -> asyncio.AbstractEventLoop | None:
-        """The event loop in which the backend was opened; None while it is closed."""
+    def run_blocking(self, call: Callable[[], Coroutine[object, object, T]]) -> T:
+        """Run the call for code without an event loop, and wait for it."""
         ...
 
     async def initialize(self) -> None:
@@ -71,6 +75,36 @@ class Run(NamedTuple):
 
     backend: JobBackend | None
     context: JobContext
+
+
+class StandInBackend(JobBackend, Protocol):
+    """A backend that a test puts in the place of all others."""
+
+    async def insert(self, jobs: Sequence[NewJob], request_trace: Mapping[str, str] = ...) -> Sequence[Inserted]:
+        """As in `JobBackend`, with the headers of the request that enqueues."""
+        ...
+
+    def insert_within(
+        self, transaction: object, jobs: Sequence[NewJob], *, is_async: bool
+    ) -> Sequence[Inserted] | Coroutine[Any, Any, Sequence[Inserted]]:
+        """Store the jobs, until the caller's transaction is rolled back. Await the answer if `is_async`."""
+        ...
+
+
+class StandIn(NamedTuple):
+    """The backend of a test, and the handler that replaces the registered one; None: the registered one runs."""
+
+    backend: StandInBackend
+    handler: AnyHandler | None
+
+
+stand_ins: dict[str | None, StandIn] = {}
+"""Stand-ins of the running test, by the name of a job. The key None stands for all other jobs."""
+
+
+def stand_in_for(job_name: str) -> StandIn | None:
+    """Return the stand-in of the running test for this job, or None."""
+    return (stand_ins.get(job_name) or stand_ins.get(None)) if stand_ins else None
 
 
 class HandlerSource(Protocol):

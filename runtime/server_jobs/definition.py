@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Generic, Self, TypeVar, Unpack, cast
 
 from pydantic import BaseModel
 
-from .binding import JobBackend, bound_before_import, current_run, hooks_without_backend
+from .binding import JobBackend, bound_before_import, current_run, hooks_without_backend, stand_in_for
 from .context import JobContext
 from .contract.documents import read_params, read_result, write_params
 from .contract.job_keys import job_keys
@@ -74,10 +74,10 @@ class JobDefinition(Generic[P, R, D]):
 
     @classmethod
     @contextmanager
-    def bound_to(cls, backend: JobBackend, *, in_handlers: bool = False) -> Iterator[None]:
-        """Like `bind`, until the block ends. With `in_handlers`, also inside handlers of other backends."""
+    def bound_to(cls, backend: JobBackend) -> Iterator[None]:
+        """Like `bind`, until the block ends."""
         earlier = cls.backend, cls._pinned
-        cls.backend, cls._pinned = backend, in_handlers
+        cls.backend, cls._pinned = backend, False
         try:
             yield
         finally:
@@ -174,7 +174,9 @@ class JobDefinition(Generic[P, R, D]):
 
     @classmethod
     def _bound_backend(cls) -> JobBackend | None:
-        """Return the backend of `using` or `set_database`, else of the current handler, else of `bind`."""
+        """Return the backend of a test, of `using` or `set_database`, of the current handler, or of `bind`."""
+        if stand_in := stand_in_for(cls.job_name):
+            return stand_in.backend
         run = None if cls._pinned else current_run.get()
         return (run and run.backend) or cls.backend or bound_before_import(cls)
 

@@ -269,6 +269,17 @@ class SetupError(ServerJobsError):
         self.__cause__ = cause
 
 
+class RealDatabaseError(ServerJobsError):
+    """A test would reach a real database, and did not ask for one. The pytest plugin refuses it."""
+
+    def __init__(self, place: str, test: str) -> None:
+        self.test = test
+        super().__init__(
+            f"{test} would reach a real database ({place}); use the fixture `jobs` to keep jobs in memory, or ask for "
+            "a database with the fixture `jobs_database` or @pytest.mark.jobs_database"
+        )
+
+
 class ResourceNotFoundError(ServerJobsError, LookupError):
     """No resource, or more than one, has the type. `known` are the names of all types."""
 

@@ -18,6 +18,7 @@ from .engine.backend import (
     DEFAULT_POLL_INTERVAL,
     Backend,
 )
+from .engine.stand_ins import backends
 from .handle import JobHandle
 from .middleware import enqueuing
 from .registry import JobRegistry
@@ -61,6 +62,7 @@ class InMemoryBackend(Backend):
             poll_interval=poll_interval,
             clock=clock,
         )
+        backends.discard(self)  # the store stays in every test
         self.config = replace(self.config, database=database)
         self.attempt_factory = AttemptFactory(self.config, has_processes=False)
         self._given = None if resources is None else Resources(resources)

@@ -16,6 +16,14 @@ T = TypeVar("T")
 
 
 class Blockable(Protocol):
+    """An object with async methods that code without an event loop may call."""
+
+    def run_blocking(self, call: Callable[[], Coroutine[object, object, T]]) -> T:
+        """Run the call, and wait for it."""
+        ...
+
+
+class OfLoop(Protocol):
     """An object that belongs to the event loop in which it was opened."""
 
     @property
@@ -29,14 +37,21 @@ class Blockable(Protocol):
 
 
 def wait_for(backend: Blockable, name: str, call: Callable[[], Coroutine[object, object, T]]) -> T:
-    """Run the call in the event loop of the backend, and wait for it.
+    """Run the call and wait for it.
 
-    If no running event loop has opened the backend, a background thread opens it in its own loop and keeps it until the
-    process ends. Raises `InvalidOptionError` inside an event loop, which it would block; the message says to await
-    `name` there.
+    Raises `InvalidOptionError` inside an event loop, which it would block; the message says to await `name` there.
     """
     if _in_event_loop():
         raise InvalidOptionError(f"this would block the event loop that runs here; use `await {name}` instead")
+    return backend.run_blocking(call)
+
+
+def run_in_loop_of(backend: OfLoop, call: Callable[[], Coroutine[object, object, T]]) -> T:
+    """Run the call in the event loop of the backend, and wait for it.
+
+    If no running event loop has opened the backend, a background thread opens it in its own loop and keeps it until the
+    process ends.
+    """
     loop = backend.loop
     if loop is None or not loop.is_running():
         loop = _background.loop_for(backend)
@@ -59,7 +74,7 @@ class _Background:
     def __init__(self) -> None:
         self._begin()
 
-    def loop_for(self, backend: Blockable) -> asyncio.AbstractEventLoop:
+    def loop_for(self, backend: OfLoop) -> asyncio.AbstractEventLoop:
         with self._lock:
             if self._loop is None:
                 self._loop = asyncio.new_event_loop()
@@ -76,7 +91,7 @@ class _Background:
     def _begin(self) -> None:
         self._lock = threading.Lock()
         self._loop = None
-        self._backends: list[Blockable] = []
+        self._backends: list[OfLoop] = []
 
     def _end(self, pid: int) -> None:
         if self._loop is None or pid != os.getpid():

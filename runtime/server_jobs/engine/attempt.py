@@ -10,7 +10,7 @@ import sys
 import threading
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
-from contextvars import copy_context
+from contextvars import ContextVar, copy_context
 from datetime import timedelta
 from enum import StrEnum
 from functools import lru_cache
@@ -491,11 +491,15 @@ def _message_of(error: BaseException) -> str:
         return "(its message cannot be read)"
 
 
+calling_thread: ContextVar[Callable[[Callable[[], None]], object] | None] = ContextVar("calling_thread", default=None)
+"""Runs a function in the thread that waits for the jobs: plain handlers of tests share its connections."""
+
+
 def in_thread(call: Callable[[], object]) -> asyncio.Future[object]:
     """Run a plain function in a new daemon thread, with the current context variables.
 
     Each call gets a new thread instead of one from a pool. A handler that never returns then occupies only its own
-    slot, and cannot prevent the process from ending.
+    slot, and cannot prevent the process from ending. In a test without an event loop, the thread of the test runs it.
     """
     loop = asyncio.get_running_loop()
     future: asyncio.Future[object] = loop.create_future()
@@ -522,5 +526,9 @@ def in_thread(call: Callable[[], object]) -> asyncio.Future[object]:
         with suppress(RuntimeError):  # the loop is closed
             loop.call_soon_threadsafe(settle, value, error)
 
-    threading.Thread(target=work, name="server-jobs-handler", daemon=True).start()
+    if (run_there := calling_thread.get()) is not None:
+        variables.run(calling_thread.set, None)  # it is busy until the handler returns
+        run_there(work)
+    else:
+        threading.Thread(target=work, name="server-jobs-handler", daemon=True).start()
     return future

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
+from ..binding import stand_in_for
 from ..context import JobContext
 from ..contract.upcasts import Versions
 from ..definition import AnyDefinition, AnyHandler
@@ -39,12 +40,20 @@ class AttemptFactory:
     """Makes the attempts of a backend with this configuration.
 
     If `has_processes` is false, all handlers run in this process, also where their spec asks for another one.
+    `outermost` surrounds the middleware of the registry.
     """
 
-    def __init__(self, config: WorkerBackendConfig, *, has_processes: bool = HAS_PROCESSES) -> None:
+    def __init__(
+        self,
+        config: WorkerBackendConfig,
+        *,
+        has_processes: bool = HAS_PROCESSES,
+        outermost: Sequence[Middleware] = (),
+    ) -> None:
         self._registry = config.job_registry
         self._database = config.database
         self._has_processes = has_processes
+        self._outermost = tuple(outermost)
         self._processes: HandlerProcesses | None = None
         self.resources = NO_RESOURCES
         """The open resources, for the contexts of handlers."""
@@ -78,10 +87,10 @@ class AttemptFactory:
         """Find the handler, processes and versions of a job. Raises `HandlerMissingError`."""
         return _Parts(
             job=job,
-            handler=self._registry.handler_of(job),
+            handler=_replaced_handler(job) or self._registry.handler_of(job),
             processes=self.processes_for(job),
             versions=self._registry.versions_of(job),
-            middleware=self._registry.hooks.middleware,
+            middleware=(*self._outermost, *self._registry.hooks.middleware),
         )
 
     def _attempt(self, parts: _Parts, claim: Claim, store: Store, claimed: float, lease: timedelta) -> Attempt:
@@ -108,7 +117,7 @@ class AttemptFactory:
 
     def processes_for(self, job: AnyDefinition) -> HandlerProcesses | None:
         """Return the processes that run the handler of this job; None: it runs in this process."""
-        if job.options.run_in is not RunIn.PROCESS or not self._has_processes:
+        if job.options.run_in is not RunIn.PROCESS or not self._has_processes or stand_in_for(job.job_name):
             return None
         if self._processes is None:
             from ..isolation.process_pool import HandlerProcesses  # loaded only if a job needs it
@@ -116,3 +125,9 @@ class AttemptFactory:
             url = self._database if isinstance(self._database, str) else None
             self._processes = HandlerProcesses(HANDLER_PROGRAM, self._registry, database_url=url)
         return self._processes
+
+
+def _replaced_handler(job: AnyDefinition) -> AnyHandler | None:
+    """Return the handler that a test puts in the place of the registered one, or None."""
+    stand_in = stand_in_for(job.job_name)
+    return stand_in.handler if stand_in else None

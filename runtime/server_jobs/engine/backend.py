@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import timedelta
+from typing import TypeVar
 
 from pydantic import BaseModel
 
-from ..binding import handler_without_backend, hooks_without_backend
+from ..binding import handler_without_backend, hooks_without_backend, stand_ins
+from ..concurrency.blocking import run_in_loop_of
 from ..context import JobContext
-from ..databases.opening import open_database
 from ..definition import AnyDefinition
 from ..domain.clock import Clock, SystemClock
 from ..domain.interfaces import Database, Store
@@ -37,13 +39,13 @@ from ..middleware import NO_HEADERS, enqueuing
 from ..registry import JobRegistry, known_jobs
 from ..resources import NO_RESOURCES, OpenLifespans
 from ..result import JobMetadata
-from ..stores.sql import SqlStore
 from .attempt import Attempt, HandlerCall, Stop
 from .attempt_factory import AttemptFactory
 from .direct_run import run_unstored, unavailable_reason
 from .pruner import Pruner
 from .runner import Runner
 from .scheduler import Scheduler
+from .stand_ins import backends, insert_through_stand_ins, store_of
 from .worker_backend import (
     DEFAULT_CONCURRENCY,
     DEFAULT_LOCK_TIMEOUT,
@@ -66,6 +68,8 @@ __all__ = [
     "WorkerBackendConfig",
     "WorkerExecutionResult",
 ]
+
+T = TypeVar("T")
 
 EXPIRY_JITTER = timedelta(seconds=1)
 
@@ -95,8 +99,6 @@ class Backend:
         check_range("max_concurrency", max_concurrency, 1, 10_000)
         _check_positive("lock_timeout", lock_timeout)
         _check_positive("poll_interval", poll_interval)
-        self.store = _store_of(database, job_registry.database_schema)
-        self.name = self.store.name
         self.config = WorkerBackendConfig(
             database=database,
             job_registry=job_registry,
@@ -105,19 +107,41 @@ class Backend:
             poll_interval=poll_interval,
         )
         self.clock = clock or SystemClock()
-        self.scheduler = Scheduler(self.store, job_registry)
-        self.pruner = Pruner(self.store, job_registry, self.clock)
+        self._database = database
+        self.use_own_store()
+        self.name = self.store.name
         self.inserted: list[Callable[[], None]] = []
         """Called after every insert of this process, so that its workers claim at once."""
-        self.runner = Runner(self.store, self.clock)
         self.attempt_factory = AttemptFactory(self.config)
+        self._inherited: list[Store] = []
+        self.lifespans = OpenLifespans(lambda: self.hooks.lifespans)
+        """The lifespans of the registry, open or not."""
+        backends.add(self)
+
+    def use_own_store(self) -> None:
+        """Start over with the store of the database that this backend was made with."""
+        self.use_store(store_of(self._database, self.registry.database_schema))
+
+    def use_store(self, store: Store) -> None:
+        """Start over with this store, which is not opened yet."""
+        self.store = store
+        self.scheduler = Scheduler(store, self.registry)
+        self.pruner = Pruner(store, self.registry, self.clock)
+        self.runner = Runner(store, self.clock)
         self._unstarted: dict[str, Attempt] = {}
         """Attempts of `claim` that `execute` did not start yet, by token."""
         self._loop: asyncio.AbstractEventLoop | None = None
         self._opened_by: int | None = None
-        self._inherited: list[Store] = []
-        self.lifespans = OpenLifespans(lambda: self.hooks.lifespans)
-        """The lifespans of the registry, open or not."""
+
+    @contextmanager
+    def working_on(self, store: Store) -> Iterator[None]:
+        """Use this store until the block ends. Afterwards the backend is as it was before."""
+        before = dict(vars(self))
+        self.use_store(store)
+        try:
+            yield
+        finally:
+            vars(self).update(before)
 
     @property
     def registry(self) -> JobRegistry:
@@ -134,6 +158,9 @@ class Backend:
         """The event loop in which this process opened the backend; None while it is closed."""
         is_here = self._opened_by == os.getpid() and self._loop is not None and not self._loop.is_closed()
         return self._loop if is_here else None
+
+    def run_blocking(self, call: Callable[[], Coroutine[object, object, T]]) -> T:
+        return run_in_loop_of(self, call)
 
     async def initialize(self) -> None:
         """As in `WorkerBackend`. Raises `DatabaseError`, or `SchemaMissingError` when migrations have not run.
@@ -152,19 +179,14 @@ class Backend:
 
     def _start_over(self) -> None:
         """Start over in a forked child, which must neither use nor close the connections of its parent."""
-        if not isinstance(self.config.database, str):
+        if not isinstance(self._database, str):
             raise DatabaseError(
                 "this backend was opened before the process was forked, and its connections belong to the parent; "
                 "give it the URL of its database, or make it in the forked process"
             )
         self._inherited.append(self.store)  # keep it alive: garbage collection would close it
-        self.store = _store_of(self.config.database, self.registry.database_schema)
-        self.scheduler = Scheduler(self.store, self.registry)
-        self.pruner = Pruner(self.store, self.registry, self.clock)
-        self.runner = Runner(self.store, self.clock)
-        self._unstarted.clear()
+        self.use_own_store()
         self.lifespans.forget()
-        self._loop = self._opened_by = None
 
     async def open_resources(self) -> None:
         """Open the lifespans of the registry. Does nothing if they are open. Raises `SetupError`.
@@ -306,6 +328,8 @@ class Backend:
         )
 
     async def insert(self, jobs: Sequence[NewJob], request_trace: Mapping[str, str] = NO_HEADERS) -> Sequence[Inserted]:
+        if stand_ins and (inserted := await insert_through_stand_ins(self, jobs, request_trace)) is not None:
+            return inserted
         await self.initialize()
         if middleware := self.hooks.middleware:
             with enqueuing(middleware, jobs, request_trace) as new:
@@ -373,19 +397,6 @@ class Backend:
 async def _listed(claiming: Awaitable[Claim | None]) -> Sequence[Claim]:
     claim = await claiming
     return [] if claim is None else [claim]
-
-
-def _store_of(database: Store | Database | str, schema: str | None) -> Store:
-    if isinstance(database, str):
-        return SqlStore(open_database(database, schema=schema))
-    if isinstance(database, Store):
-        return database
-    if isinstance(database, Database):
-        return SqlStore(database)
-    raise InvalidOptionError(
-        f"database must be a store, a database or a URL such as 'sqlite:///jobs.sqlite3', "
-        f"not a {type(database).__name__}"
-    )
 
 
 async def run_unbound(

@@ -71,6 +71,7 @@ from .claims import Claims
 from .dialect import dialect_of
 from .job_filters import NO_FILTER, candidates, count_of, filter_parameters, scanned, scanned_rows
 from .pages import Pages
+from .real_database import check_real_database_allowed
 from .rows import (
     EPOCH,
     attempt_of,
@@ -138,6 +139,7 @@ class SqlStore:
         self._claims = Claims(database, self._call, self._waiting_call, clock)
 
     async def open(self) -> None:
+        check_real_database_allowed(self.name)
         await self.database.open()
         if not self._dialect.checks_at_open:
             return  # the first statement reports a missing table

@@ -1,9 +1,14 @@
-"""Tools for tests: a fake clock, contexts for handlers, fake jobs, and strategies for Hypothesis.
+"""Tools for tests: jobs in memory, fake jobs, contexts for handlers, clocks, and strategies for Hypothesis.
 
 ======================================  ================================================
 to change                               open
 ======================================  ================================================
-the clock, and fake jobs                `fake_clock`, `fake_job`
+the fixtures of the pytest plugin       `server_jobs.pytest_plugin`, `temporary_database`
+all jobs in memory, and `run_jobs`      `in_memory_jobs`, `recording`, `calling_thread`
+`assert_enqueued` and its messages      `enqueued`
+fake jobs                               `fake_job`
+`later_in` that is rolled back          `rollbacks`
+clocks                                  `fake_clock`
 the strategy for the params of a job    `strategies`, `fitting_values`
 the strategy for a schema               `schema_values`, `merged_schemas`
 objects and numbers                     `object_values`, `number_values`
@@ -19,13 +24,26 @@ from typing import TYPE_CHECKING, cast
 from ..context import create_job_context
 from ..definition import D, JobDefinition, P, R
 from ..memory import InMemoryBackend
-from .fake_clock import FakeClock
+from .enqueued import EnqueuedJob
+from .fake_clock import FakeClock, ShiftedClock
 from .fake_job import FakeJob
+from .in_memory_jobs import InMemoryJobs, JobRuns
 
 if TYPE_CHECKING:
     from .strategies import SearchStrategy
 
-__all__ = ["FakeClock", "FakeJob", "InMemoryBackend", "create_job_context", "params_strategy", "result_strategy"]
+__all__ = [
+    "EnqueuedJob",
+    "FakeClock",
+    "FakeJob",
+    "InMemoryBackend",
+    "InMemoryJobs",
+    "JobRuns",
+    "ShiftedClock",
+    "create_job_context",
+    "params_strategy",
+    "result_strategy",
+]
 
 
 def params_strategy(job: type[JobDefinition[P, R, D]]) -> SearchStrategy[P]:

@@ -1,9 +1,11 @@
-"""A clock that tests control."""
+"""Clocks that tests control."""
 
 from __future__ import annotations
 
 import asyncio
 from datetime import UTC, datetime, timedelta
+
+from ..domain.clock import SystemClock
 
 
 class FakeClock:
@@ -48,3 +50,17 @@ class FakeClock:
         for _, wake in due:
             if not wake.done():
                 wake.set_result(None)
+
+
+class ShiftedClock(SystemClock):
+    """The time of the system, plus all durations of `advance`. It follows libraries that freeze or move the time."""
+
+    def __init__(self) -> None:
+        self._ahead = timedelta(0)
+
+    def now(self) -> datetime:
+        return super().now() + self._ahead
+
+    def advance(self, duration: timedelta) -> None:
+        """Advance the time."""
+        self._ahead += duration

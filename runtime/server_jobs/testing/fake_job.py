@@ -8,22 +8,25 @@ from typing import Any, Generic, cast
 
 from pydantic import ValidationError
 
+from ..binding import StandIn, stand_ins
 from ..context import JobContext
-from ..definition import AnyDefinition, P, R
+from ..definition import P, R
+from ..domain.clock import SystemClock
 from ..domain.record import Inserted, NewJob
 from ..errors import InvalidOptionError
-from ..job import DEFAULT_WORKER_TIMEOUT, Job
-from ..memory import InMemoryBackend
-from ..middleware import NO_HEADERS
+from ..job import Job
 from ..registry import create_job_registry
 from ..security.key_secret import key_secret
+from .recording import RecordingBackend, RecordingStore, standing_in
 
 
 class FakeJob(Generic[P, R]):
     """Replaces a job inside a `with` block, and its handler if `handle` is registered.
 
-    Inside the block, `later`, `now` and the other calls of the class run the fake at once, in memory, without a
-    database. This includes calls in handlers. `later_in` still uses your transaction.
+    Inside the block, every way to enqueue the job runs the fake at once, in memory, without a database: calls of the
+    class, `later_in`, `using`, calls by name, HTTP routes, and calls in handlers. If SQLAlchemy or Django rolls the
+    transaction of a `later_in` back, its call disappears. Jobs that a database has already get the fake as their
+    handler.
 
         with FakeJob(SendEmail, result=SendEmailResult(message_id="1")) as sent:
             await sign_up("ada@example.com")  # calls `SendEmail.later`
@@ -47,10 +50,12 @@ class FakeJob(Generic[P, R]):
         self._result = _smallest_result(job) if result is None and error is None else result
         self._error = error
         self._block = ExitStack()
+        self._calls_by_id: dict[str | None, P] = {}
 
-    async def handle(self, params: P, context: JobContext) -> R:  # noqa: ARG002  the signature of handlers
+    async def handle(self, params: P, context: JobContext) -> R:
         """The handler, for registration instead of the real one."""
         self.calls.append(params)
+        self._calls_by_id[context.job_id] = params
         if self._error is not None:
             raise self._error
         answer = self._result
@@ -58,29 +63,29 @@ class FakeJob(Generic[P, R]):
 
     def __enter__(self) -> list[P]:
         """Replace the job. Return the list of its params."""
-        backend = _AtOnce(self._job, job_registry=create_job_registry().register(self._job, self.handle))
-        self._block.enter_context(self._job.bound_to(backend, in_handlers=True))
+        registry = create_job_registry().register(self._job, self.handle)
+        around = stand_ins.get(None)
+        store = around.backend.store if around is not None else None  # the fixture `jobs` sees the jobs of fakes too
+        own = store if isinstance(store, RecordingStore) else RecordingStore(SystemClock())
+        backend = _AtOnce(registry, own, at_once=True, raise_errors=False, withdrawn=self._forget)
+        self._block.enter_context(standing_in(self._job.job_name, StandIn(backend, self.handle)))
         self._block.enter_context(key_secret.random_if_missing())
         return self.calls
 
     def __exit__(self, *_: object) -> None:
         self._block.close()
 
+    def _forget(self, job_id: str) -> None:
+        """Remove the call of a job whose transaction was rolled back."""
+        params = self._calls_by_id.pop(job_id, None)
+        self.calls[:] = [call for call in self.calls if call is not params]
 
-class _AtOnce(InMemoryBackend):
-    """A backend that runs a job before `insert` returns."""
 
-    def __init__(self, job: AnyDefinition, **options: Any) -> None:  # noqa: ANN401  the options of the base class
-        super().__init__(**options)
-        self._job = job
+class _AtOnce(RecordingBackend):
+    """Runs each job once, without a second attempt."""
 
-    async def insert(self, jobs: Sequence[NewJob], request_trace: Mapping[str, str] = NO_HEADERS) -> Sequence[Inserted]:
-        once = [job._replace(max_attempts=1) for job in jobs]  # no second attempt
-        inserted = await super().insert(once, request_trace)
-        for one in inserted:
-            if one.created:
-                await self.run_stored(self._job, one.id, DEFAULT_WORKER_TIMEOUT)
-        return inserted
+    def add(self, jobs: Sequence[NewJob], request_trace: Mapping[str, str]) -> Sequence[Inserted]:
+        return super().add([job._replace(max_attempts=1) for job in jobs], request_trace)
 
 
 def _smallest_result(job: type[Job[P, R, Any]]) -> R:

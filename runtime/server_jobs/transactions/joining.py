@@ -8,9 +8,11 @@ from importlib import import_module
 from inspect import iscoroutinefunction
 from typing import Any, Protocol, cast
 
+from ..binding import stand_in_for
 from ..definition import AnyDefinition
 from ..domain.record import Inserted, NewJob
 from ..errors import InvalidOptionError
+from ..stores.real_database import check_real_database_allowed
 from .storing import Storing
 
 Answers = Sequence[Inserted] | Coroutine[Any, Any, Sequence[Inserted]]
@@ -71,8 +73,12 @@ def insert_in(job: AnyDefinition, transaction: object, jobs: Sequence[NewJob]) -
     Every `later_in` and `later_many_in` calls this. Return the answers, or a coroutine of them if the transaction is
     async; see `is_async`. Raises `InvalidOptionError` for an object of any other type.
     """
+    library = _library_of(transaction)
+    if stand_in := stand_in_for(job.job_name):
+        return stand_in.backend.insert_within(transaction, jobs, is_async=is_async(transaction))
+    check_real_database_allowed(library)
     storing = Storing(jobs, job.database_schema, job.current_hooks().middleware)
-    module = import_module(f".{_library_of(transaction)}", __package__)
+    module = import_module(f".{library}", __package__)
     return cast("Answers", module.insert(transaction, storing))
 
 

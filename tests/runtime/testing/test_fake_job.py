@@ -3,28 +3,39 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 from collections.abc import Mapping
+from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from pydantic import BaseModel
 from server_jobs import (
+    Backend,
     InvalidOptionError,
     InvalidParamsError,
     Job,
     JobContext,
+    JobOptions,
     JobQuery,
     JobStatus,
+    RunIn,
+    connect,
     create_job_registry,
     define_job,
+    tick,
 )
 from server_jobs.memory import InMemoryBackend
-from server_jobs.testing import FakeJob
+from server_jobs.stores.memory import MemoryStore
+from server_jobs.testing import FakeClock, FakeJob
 
 from generated.jobs import SendEmail
 from generated.models.send_email import SendEmailParams, SendEmailResult
 from generated.testing.send_email import fake_send_email, send_email_params, send_email_results
+from tests.conformance.stores import create_sqlite_file
+from tests.runtime.testing.jobs_of_tests import EVERY_WAY, Enqueue, Send, Sent, new_registry, url
 
 MESSAGE = SendEmailParams(to=["ada@example.com"], subject="Hello", body=".")
 SENT = SendEmailResult.model_validate_json(
@@ -66,6 +77,50 @@ async def test_an_enqueued_job_runs_the_fake_at_once() -> None:
         assert (await job.result()).data == result.data == SENT
         assert await job.status() is JobStatus.COMPLETED
     assert SendEmail.backend is None
+
+
+@pytest.mark.parametrize("enqueue", EVERY_WAY)
+async def test_no_way_to_enqueue_misses_the_fake(enqueue: Enqueue, tmp_path: Path) -> None:
+    create_sqlite_file(tmp_path / "real.sqlite3")
+    with FakeJob(Send, result=Sent(message_id="fake")) as calls:
+        await enqueue(tmp_path)
+
+    assert [call.to for call in calls] == ["ada"]
+    async with connect(new_registry(), url(tmp_path)) as backend:
+        assert await backend.store.list_jobs(JobQuery(limit=9)) == []
+
+
+async def test_jobs_that_are_stored_already_and_those_of_schedules_get_the_fake() -> None:
+    clock = FakeClock()
+    backend = InMemoryBackend(job_registry=new_registry(), clock=clock)
+    await Send.using(backend).later({"to": "stored"})
+    await tick(backend)  # a first tick notes the next time of the schedule
+    await Send.using(backend).later({"to": "stored"})
+
+    with FakeJob(Send, result=Sent(message_id="fake")) as calls:
+        clock.advance(timedelta(hours=1))
+        assert (await tick(backend)).completed == 2
+
+    assert sorted(call.to for call in calls) == ["ada", "stored"]
+
+
+async def test_the_fake_of_a_handler_with_its_own_process_runs_here() -> None:
+    pids: list[int] = []
+
+    def answer(params: Order) -> Ordered:
+        pids.append(os.getpid())
+        return Ordered(job_id="1")
+
+    job = define_job(
+        name="Apart", params=Order, result=Ordered, handler=order, options=JobOptions(run_in=RunIn.PROCESS)
+    )
+    backend = Backend(database=MemoryStore(), job_registry=create_job_registry().register(job))
+    await job.using(backend).later({"number": 1})
+    with FakeJob(job, result=answer):
+        await tick(backend)
+
+    assert pids == [os.getpid()]
+    await backend.shutdown()
 
 
 def test_plain_code_is_faked_as_well() -> None:
