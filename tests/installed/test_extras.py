@@ -145,6 +145,16 @@ def test_testing_brings_strategies_without_the_command(
     user.types("python -c 'from generated.testing.send_email import send_email_params; send_email_params().example()'")
 
 
+def test_testing_brings_the_fixtures_without_the_command(
+    tmp_path: Path, project: Path, environments: Environments
+) -> None:
+    packages = "'server-jobs[testing]' pytest pytest-asyncio pytest-xdist"
+    user = User(copy_of(project, tmp_path), environments.programs(packages))
+
+    (user.folder / "tests/test_app.py").write_text(_TESTS)
+    assert "5 passed" in user.types("pytest -q -n 2")
+
+
 @pytest.mark.parametrize("extras", ["worker,postgres", "generator,postgres"])
 def test_jobs_run_on_postgresql(extras: str, tmp_path: Path, project: Path, environments: Environments) -> None:
     user = User(copy_of(project, tmp_path), environments.programs(f"'server-jobs[{extras}]'"))
@@ -178,6 +188,39 @@ def assert_that_a_job_runs(user: User, settings: str) -> None:
         user.types(settings + _EVERY_COMMAND[command])
     assert '"completed"' in user.types(f"{settings}server-jobs list --json")
 
+
+_TESTS = """
+import asyncio
+
+import pytest
+from generated.jobs import SendEmail
+from generated.registry import registry
+from server_jobs import connect, tick
+
+PARAMS = {"to": "ada@example.com", "subject": "Hello"}
+
+
+def test_plain(jobs):
+    SendEmail.later_sync(PARAMS)
+    jobs.assert_enqueued(SendEmail, to="ada@example.com")
+    assert jobs.run_jobs()[0].ok
+
+
+@pytest.mark.asyncio
+async def test_asyncio(jobs):
+    await SendEmail.later(PARAMS)
+    assert (await jobs.run_jobs())[0].ok
+
+
+def test_database(jobs_database):
+    async def main():
+        async with connect(registry) as backend:
+            job = await SendEmail.later(PARAMS)
+            await tick(backend)
+            assert (await job.result()).ok
+
+    asyncio.run(main())
+"""
 
 _APPLICATION = """
 import asyncio

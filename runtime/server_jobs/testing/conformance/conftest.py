@@ -28,6 +28,12 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     return True
 
 
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Let the tests open the store, which the plugin of this package would refuse."""
+    if item.config.pluginmanager.hasplugin("server-jobs"):
+        item.add_marker("jobs_database")
+
+
 @pytest.fixture
 def runner() -> Iterator[asyncio.Runner]:
     """The event loop of this test."""
