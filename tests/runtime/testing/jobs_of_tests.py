@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 import threading
 from collections.abc import Awaitable, Callable
+from contextlib import closing
 from pathlib import Path
 
 import httpx
@@ -15,6 +17,8 @@ from server_jobs.registry import JobRegistry
 from server_jobs.testing import InMemoryBackend
 from sqlalchemy import create_engine
 from sqlalchemy.orm import Session
+
+from tests.django_settings import configure_django
 
 
 class Mail(BaseModel):
@@ -100,6 +104,16 @@ async def in_a_session(folder: Path) -> None:
         Send.later_in(session, PARAMS)
 
 
+async def many_in_a_connection(folder: Path) -> None:
+    with closing(sqlite3.connect(":memory:")) as connection:
+        Send.later_many_in(connection, [PARAMS])
+
+
+async def in_the_transaction_of_django(folder: Path) -> None:
+    configure_django()
+    await asyncio.to_thread(Send.later_in, "default", PARAMS)
+
+
 async def in_a_handler(folder: Path) -> None:
     backend = InMemoryBackend(job_registry=new_registry())
     assert (await Welcome.using(backend).now(PARAMS)).ok
@@ -115,6 +129,8 @@ EVERY_WAY: tuple[Enqueue, ...] = (
     by_name,
     over_http,
     in_a_session,
+    many_in_a_connection,
+    in_the_transaction_of_django,
     in_a_handler,
 )
 
