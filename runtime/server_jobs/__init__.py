@@ -9,7 +9,7 @@ the calls of a job class: `later`, `now` ...  `job`, `retired`
 how a call becomes a record                   `definition`, and `server_jobs.domain.enqueue_options`
 `later_in`, in the caller's transaction       `transactions`
 the backend that a call uses                  `binding`, `connection`
-the handle of an enqueued job, and results    `handle`, `result`
+the handles of enqueued jobs, and results     `handle`, `result`
 the registry, and late imports of jobs        `registry`, `on_demand`
 the second argument of handlers               `context`
 log records of handlers                       `logs`
@@ -38,10 +38,12 @@ if TYPE_CHECKING:
     from .domain.record import Cancellation, JobCount, JobFilter, JobQuery, JobRecord, JobStatus, JobSummary, Outcome
     from .domain.retry import Backoff, RetryPolicy
     from .domain.search import IndexedColumn
+    from .domain.statistics import BatchCounts
     from .engine.backend import Backend
     from .engine.tick import Tick, tick
     from .engine.worker import Worker
     from .errors import (
+        BatchNotFoundError,
         DatabaseBusyError,
         DatabaseError,
         DatabaseUnreachableError,
@@ -75,7 +77,7 @@ if TYPE_CHECKING:
         UpcastNotImplementedError,
         ValueTooLargeError,
     )
-    from .handle import JobHandle
+    from .handle import Batch, JobHandle
     from .job import Job, define_job
     from .logs import JobLogFilter
     from .middleware import Enqueue, Middleware, RunningAttempt
@@ -91,7 +93,9 @@ _HOMES = {
     "engine.backend": ("Backend",),
     "connection": ("connect",),
     "context": ("JobContext", "create_job_context"),
+    "domain.statistics": ("BatchCounts",),
     "errors": (
+        "BatchNotFoundError",
         "DatabaseBusyError",
         "DatabaseError",
         "DatabaseUnreachableError",
@@ -125,7 +129,7 @@ _HOMES = {
         "UpcastNotImplementedError",
         "ValueTooLargeError",
     ),
-    "handle": ("JobHandle",),
+    "handle": ("Batch", "JobHandle"),
     "definition": ("Handler",),
     "job": ("Job", "define_job"),
     "logs": ("JobLogFilter",),
@@ -174,6 +178,9 @@ __all__ = [
     "JOB_STATUS",
     "Backend",
     "Backoff",
+    "Batch",
+    "BatchCounts",
+    "BatchNotFoundError",
     "Cancel",
     "Cancellation",
     "ConcurrencyLimit",

@@ -55,6 +55,10 @@ class JobBackend(Protocol):
         """Store pending jobs, and wake the workers of this process."""
         ...
 
+    async def end_batches(self, batch_ids: Sequence[str] | None = None) -> Sequence[str]:
+        """Make the completion jobs of ended batches due, and wake the workers of this process."""
+        ...
+
     async def run_new(self, job: AnyDefinition, new: NewJob, worker_timeout: timedelta) -> JobRecord:
         """Store a job as running, run it here, and settle it."""
         ...

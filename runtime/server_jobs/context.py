@@ -16,6 +16,7 @@ from .resources import NO_RESOURCES, Resources
 
 if TYPE_CHECKING:
     from .domain.interfaces import JobReader
+    from .domain.statistics import BatchCounts
 
 T = TypeVar("T")
 
@@ -113,6 +114,15 @@ class JobContext:
                 return SendEmailResult(message_id="1")
         """
         return self._resources.get(kind)
+
+    async def batch_counts(self) -> BatchCounts:
+        """Count the jobs of the batch whose completion job this is. Raises `InvalidOptionError` in another job."""
+        counts = None
+        if self.jobs is not None and self.job_id is not None:
+            counts = await self.jobs.count_batch(self.job_id)
+        if counts is None:
+            raise InvalidOptionError(f"{self.job_name} {self.job_id} is not the completion job of a batch")
+        return counts
 
     def update_progress(self, percent: float, message: str | None = None) -> Turn:
         """Report progress from 0 to 100, and an optional message. Values outside of the range are clamped.

@@ -116,13 +116,15 @@ class JobDefinition(Generic[P, R, D]):
         return Versions(cls, cls.earlier if earlier is None else earlier)
 
     @classmethod
-    def new_job(cls, params: object, **options: Unpack[EnqueueOptions]) -> NewJob:
-        """Validate params and return the record that `later` would store. For backends and tools."""
+    def new_job(cls, params: P | D, **options: Unpack[EnqueueOptions]) -> NewJob:
+        """Validate params and return the record that `later` would store: for `then` of `later_many`, and for tools."""
         return next(cls.new_jobs((params,), **options))
 
     @classmethod
-    def new_jobs(cls, params_list: Iterable[object], **options: Unpack[EnqueueOptions]) -> Iterator[NewJob]:
-        """Like `new_job`, for many params. Validates each one when the iterator reaches it."""
+    def new_jobs(
+        cls, params_list: Iterable[object], batch_id: str | None = None, **options: Unpack[EnqueueOptions]
+    ) -> Iterator[NewJob]:
+        """Like `new_job`, for many params of a batch. Validates each one when the iterator reaches it."""
         cls._check_active()
         chosen = cls._chosen(options) if options else cls.options
         scheduled_for = options.get("scheduled_for")
@@ -135,6 +137,8 @@ class JobDefinition(Generic[P, R, D]):
             None if scheduled_for is None else in_utc(scheduled_for),
             options.get("delay") or timedelta(0),
             inherited_correlation_id(options.get("correlation_id")),
+            None,
+            batch_id,
         )
         given_key = options.get("unique_key")
         for params in params_list:

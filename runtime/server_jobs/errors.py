@@ -183,6 +183,14 @@ class DuplicateJobError(ServerJobsError):
         )
 
 
+class BatchNotFoundError(ServerJobsError):
+    """No job of the batch is stored."""
+
+    def __init__(self, batch_id: str, job_name: str) -> None:
+        self.batch_id = batch_id
+        super().__init__(f"no {job_name} job of the batch {batch_id} is stored")
+
+
 class JobNotRetryableError(ServerJobsError):
     """The job is neither failed nor cancelled, so it cannot be retried."""
 

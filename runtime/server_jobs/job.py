@@ -12,17 +12,18 @@ from typing import TYPE_CHECKING, Any, TypeVar, Unpack, cast, overload
 
 from pydantic import BaseModel
 
-from .binding import hooks_without_backend
+from .binding import JobBackend, hooks_without_backend
 from .concurrency.blocking import wait_for
 from .contract.documents import lost_fields, write_params
 from .contract.upcasts import AnyEarlierVersion
 from .definition import D, Handler, JobDefinition, P, R, inherited_correlation_id
 from .domain.enqueue_options import EnqueueOptions, check_options
+from .domain.ids import new_job_id
 from .domain.options import JobOptions, Schedule, check_range
-from .domain.record import Inserted
+from .domain.record import Inserted, NewJob
 from .domain.text_limits import LONGEST_NAME, check_text
-from .errors import InvalidOptionError, JobFailedError
-from .handle import JobHandle
+from .errors import BatchNotFoundError, InvalidOptionError, JobFailedError
+from .handle import Batch, JobHandle, completion_job
 from .result import JobResult
 
 if TYPE_CHECKING:
@@ -93,18 +94,69 @@ class Job(JobDefinition[P, R, D]):
         return JobHandle.of(cls, backend, inserted)
 
     @classmethod
-    async def later_many(cls, params_list: Sequence[P | D], **options: Unpack[EnqueueOptions]) -> list[JobHandle[R]]:
+    async def later_many(
+        cls, params_list: Sequence[P | D], *, then: NewJob | None = None, **options: Unpack[EnqueueOptions]
+    ) -> Batch[R]:
         """Enqueue many jobs in one transaction: all of them, or none if one does not fit the spec.
 
-        All params are validated before the transaction begins.
+        All params are validated before the transaction begins. `then` is the completion job, which `new_job` of any job
+        class makes. It is stored in the same transaction, and runs once, after all jobs of the batch have completed,
+        failed, or been cancelled or deleted. If there are none, it runs at once. Raises `InvalidOptionError` if it has
+        a unique key or a due time.
 
             readers = ["ada@example.com", "bob@example.com"]
-            handles = await SendEmail.later_many([{"to": reader, "subject": "News"} for reader in readers])
-            assert [handle.created for handle in handles] == [True, True]
+            batch = await SendEmail.later_many([{"to": reader, "subject": "News"} for reader in readers])
+            assert [handle.created for handle in batch] == [True, True]
+            outcomes = await batch.results()
         """
         backend = cls.current_backend()
-        inserted = await backend.insert(list(cls.new_jobs(params_list, **options)))
-        return [JobHandle.of(cls, backend, one) for one in inserted]
+        return await cls._stored(backend, *cls._new_batch(params_list, then, options))
+
+    @classmethod
+    def later_many_sync(
+        cls, params_list: Sequence[P | D], *, then: NewJob | None = None, **options: Unpack[EnqueueOptions]
+    ) -> Batch[R]:
+        """Like `later_many`, for code without an event loop."""
+        backend = cls.current_backend()
+        jobs = cls._new_batch(params_list, then, options)
+        return wait_for(backend, f"{cls.job_name}.later_many(...)", lambda: cls._stored(backend, *jobs))
+
+    @classmethod
+    def _new_batch(
+        cls, params_list: Sequence[P | D], then: NewJob | None, options: EnqueueOptions
+    ) -> tuple[str, list[NewJob], list[NewJob]]:
+        """Return the id of a new batch, its jobs, and its completion job, if any."""
+        batch_id = new_job_id()
+        completion = [] if then is None else [completion_job(then, batch_id)]
+        return batch_id, list(cls.new_jobs(params_list, batch_id, **options)), completion
+
+    @classmethod
+    async def _stored(
+        cls, backend: JobBackend, batch_id: str, jobs: list[NewJob], completion: list[NewJob]
+    ) -> Batch[R]:
+        inserted = (await backend.insert(jobs + completion))[: len(jobs)]
+        if completion and not any(one.created for one in inserted):
+            await backend.end_batches([batch_id])
+        return Batch(cls, backend, batch_id, [JobHandle.of(cls, backend, one) for one in inserted])
+
+    @classmethod
+    async def find_batch(cls, batch_id: str | None) -> Batch[R]:
+        """Return the batch with this id: the jobs of this class that it stored and that were not deleted since.
+
+        A completion job finds its batch by `context.job_id`. Raises `BatchNotFoundError` if there is none.
+        """
+        backend = cls.current_backend()
+        await backend.initialize()
+        found = await backend.store.batch_jobs(batch_id or "", cls.job_name)
+        if batch_id is None or not found:
+            raise BatchNotFoundError(str(batch_id), cls.job_name)
+        return Batch(cls, backend, batch_id, [JobHandle.of(cls, backend, Inserted(one, False)) for one in found])
+
+    @classmethod
+    def find_batch_sync(cls, batch_id: str | None) -> Batch[R]:
+        """Like `find_batch`, for code without an event loop."""
+        backend = cls.current_backend()
+        return wait_for(backend, f"{cls.job_name}.find_batch(...)", lambda: cls.find_batch(batch_id))
 
     @overload
     @classmethod

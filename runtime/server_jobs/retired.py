@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from typing_extensions import deprecated
 
     from .domain.enqueue_options import EnqueueOptions
-    from .handle import JobHandle
+    from .domain.record import NewJob
+    from .handle import Batch, JobHandle
     from .result import JobResult
 
 
@@ -38,8 +39,14 @@ class RetiredJob(Job[P, R, D]):
         @classmethod
         @deprecated("this job is retired: call the one that took its place")
         async def later_many(
-            cls, params_list: Sequence[P | D], **options: Unpack[EnqueueOptions]
-        ) -> list[JobHandle[R]]: ...
+            cls, params_list: Sequence[P | D], *, then: NewJob | None = None, **options: Unpack[EnqueueOptions]
+        ) -> Batch[R]: ...
+
+        @classmethod
+        @deprecated("this job is retired: call the one that took its place")
+        def later_many_sync(
+            cls, params_list: Sequence[P | D], *, then: NewJob | None = None, **options: Unpack[EnqueueOptions]
+        ) -> Batch[R]: ...
 
         @classmethod
         @deprecated("this job is retired: call the one that took its place")

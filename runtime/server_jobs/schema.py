@@ -159,6 +159,7 @@ jobs = Table(
     Column("error_class", Text, doc="The name of the exception of the last failed attempt."),
     Column("worker_id", Text, doc="The long-lived worker of the last claim; see `job_workers`."),
     Column("headers", Text, doc="A JSON object of texts that middleware stored, such as the trace of the caller."),
+    Column("batch_id", Text, doc="The id of the batch. The completion job of the batch has it as its own id."),
     # These names are final: the naming convention of an application's MetaData must not change them.
     PrimaryKeyConstraint("id", name=conv("jobs_pkey")),
     CheckConstraint(f"status IN ({_STATUSES})", name=conv("jobs_status_check")),
@@ -225,6 +226,12 @@ Index(
     sqlite_where=text("unique_key IS NOT NULL AND status IN ('pending', 'running')"),
     postgresql_where=text("unique_key IS NOT NULL AND status IN ('pending', 'running')"),
 )
+
+# The jobs of a batch by status, and pending completion jobs.
+_OF_BATCH = text("batch_id IS NOT NULL")
+_COMPLETION = text("status = 'pending' AND id = batch_id")
+Index("jobs_batch", jobs.c.batch_id, jobs.c.status, sqlite_where=_OF_BATCH, postgresql_where=_OF_BATCH)
+Index("jobs_completion", jobs.c.id, sqlite_where=_COMPLETION, postgresql_where=_COMPLETION)
 
 # Failed jobs by exception, parked jobs, and cancelled jobs.
 Index(

@@ -39,6 +39,8 @@ class WorkerPlan:
     """The user that it becomes once its own files are open."""
     trouble: str | None = None
     """The trouble that SIGUSR1 switches on and off: "read-only" for its SQLite connections, or a "full disk"."""
+    dies_before_end_of_batch: bool = False
+    """Whether it is killed after the last job of a batch, before the completion job becomes due."""
     clock_error: float = 0.0
     """The error of Python's wall clocks in its process, in seconds."""
     sabotage: Sequence[Sequence[str]] = field(default_factory=tuple)

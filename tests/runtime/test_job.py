@@ -151,7 +151,7 @@ async def test_many_jobs_are_stored_in_one_call_or_none_of_them() -> None:
         await job.later_many([PARAMS, PARAMS, {"text": 1}])
     assert await backend.store.count_jobs() == []
     handles = await job.later_many([{"text": str(number)} for number in range(500)], priority=2)
-    assert await job.later_many([]) == []
+    assert list(await job.later_many([])) == []
     assert len(set(handles)) == 500
     records = [await read(backend, handle) for handle in handles]
     assert [json.loads(record.params)["text"] for record in records] == [str(number) for number in range(500)]

@@ -94,8 +94,12 @@ class Client:
         rng = self._world.rng
         job = rng.choice((Quick, Slow, Sole, Paced))
         works = [self._world.stage.work() for _ in range(rng.randint(1, 6))]
-        for handle in await job.using(self._backend).later_many(works):
+        then = Quick.new_job(self._world.stage.work()) if rng.random() < 0.5 else None
+        batch = await job.using(self._backend).later_many(works, then=then)
+        for handle in batch:
             self._take(job, handle)
+        if then is not None:
+            self._take(Quick, Quick.using(self._backend).handle(batch.id))
 
     def _take(self, job: AnyJob, handle: JobHandle[BaseModel]) -> None:
         self._world.witness.see_handle(str(handle))

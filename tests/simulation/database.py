@@ -31,8 +31,8 @@ from .witness import Witness
 T = TypeVar("T")
 
 READS = {
-    "open", "ping", "get", "list_jobs", "summary", "list_summaries", "count_jobs", "count_due", "next_due",
-    "list_schedules", "due_schedules",
+    "open", "ping", "get", "list_jobs", "summary", "list_summaries", "count_batch", "batch_jobs", "count_jobs",
+    "count_due", "next_due", "list_schedules", "due_schedules",
 }  # fmt: skip
 EVERY_JOB = JobQuery(limit=1000)
 

@@ -36,11 +36,12 @@ ALLOWED: Mapping[tuple[str, JobStatus | None], set[JobStatus]] = {
     ("cancel", JobStatus.RUNNING): _RUNNING,
     ("retry", JobStatus.FAILED): _PENDING,
     ("retry", JobStatus.CANCELLED): _PENDING,
+    ("end_batches", JobStatus.PENDING): _PENDING,
 }
 
 _NEVER_CHANGE = (
     "id", "job_name", "params", "queue", "priority", "spec_version", "max_attempts", "correlation_id", "created_at",
-    "unique_key",
+    "unique_key", "batch_id",
 )  # fmt: skip
 
 _ROUNDING = timedelta(milliseconds=2)
@@ -107,6 +108,8 @@ def _problems_of_move(call: Call, before: JobRecord, after: JobRecord) -> list[s
             return _problems_of_outcome(call, settlement, before, after)
         case "expire", _:
             return _problems_of_expiry(call, before, after)
+        case "end_batches", _:
+            return _expected("waiting", before.waits_for_batch, True) + _near("due", after.scheduled_for, call.now)
         case "retry", _:
             return _expected("attempt_count", after.attempt_count, 0)
         case _:

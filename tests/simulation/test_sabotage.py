@@ -123,6 +123,11 @@ def fire_slots_again(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(memory, "_is_new_slot", lambda schedule, slot: True)
 
 
+def all_waiting_completions(self: memory.MemoryStore, batch_ids: Sequence[str] | None = None) -> list[JobRecord]:
+    stored = self._records.values()
+    return [one for one in stored if one.status is JobStatus.PENDING and one.waits_for_batch]
+
+
 def tables_without_unique_keys() -> str:
     kept = [statement for statement in real_tables().split(";\n") if "jobs_unique_key" not in statement]
     return ";\n".join(kept)
@@ -262,7 +267,13 @@ CASES = [
         "expired, although",
         first_seed=11,
     ),
-    Case("an outage ends for a worker too", never_forget, Mode.LIVENESS, "unfinished work", first_seed=4),
+    Case("an outage ends for a worker too", never_forget, Mode.LIVENESS, "unfinished work", first_seed=30),
+    Case(
+        "a batch ends after its jobs",
+        with_value(memory.MemoryStore, "_ended_batches", all_waiting_completions),
+        Mode.SAFETY,
+        "its batch has ended, and it is",
+    ),
     Case(
         "each slot that passed",
         with_value(cron, "due_slots", only_the_newest_slot),

@@ -41,7 +41,7 @@ from server_jobs.domain.record import (
     Settlement,
 )
 from server_jobs.domain.search import FindStep, Found, JobPage
-from server_jobs.domain.statistics import EnqueuedCount, FailureGroup, JobCounts, MinuteCounts, QueueState
+from server_jobs.domain.statistics import BatchCounts, EnqueuedCount, FailureGroup, JobCounts, MinuteCounts, QueueState
 
 from .database import SharedStore
 from .machine import Machine
@@ -110,6 +110,9 @@ class StoreView:
             "expire", tuple(except_for), lambda store: store.expire(jitter=jitter, except_for=except_for)
         )
 
+    async def end_batches(self, batch_ids: Sequence[str] | None = None) -> Sequence[str]:
+        return await self._ask("end_batches", batch_ids, lambda store: store.end_batches(batch_ids))
+
     async def cancel(self, job_id: str, *, by: str = APPLICATION) -> Cancellation:
         return await self._ask("cancel", job_id, lambda store: store.cancel(job_id, by=by))
 
@@ -163,6 +166,12 @@ class StoreView:
 
     async def list_summaries(self, query: JobQuery) -> Sequence[JobSummary]:
         return await self._ask("list_summaries", query, lambda store: store.list_summaries(query))
+
+    async def count_batch(self, batch_id: str) -> BatchCounts | None:
+        return await self._ask("count_batch", batch_id, lambda store: store.count_batch(batch_id))
+
+    async def batch_jobs(self, batch_id: str, job_name: str) -> Sequence[str]:
+        return await self._ask("batch_jobs", batch_id, lambda store: store.batch_jobs(batch_id, job_name))
 
     async def count_jobs(self, *, since: datetime | None = None) -> Sequence[JobCount]:
         return await self._ask("count_jobs", since, lambda store: store.count_jobs(since=since))

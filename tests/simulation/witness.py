@@ -172,6 +172,8 @@ class Witness:
                     self.report(f"expire named {named}, and changed {[record.id for record in changed]}")
             case "fire", Firing() as firing, [*made]:
                 self._see_firing(firing, made)
+            case "end_batches", _, [*ended]:
+                self._see_ended(ended, changed)
 
     def _see_claims(self, request: ClaimRequest, claims: Sequence[object], changed: Sequence[JobRecord]) -> None:
         ids = [claim.id for claim in claims if isinstance(claim, Claim)]
@@ -217,6 +219,13 @@ class Witness:
                 self._object(f"the slot {slot} of {job.job_name} was fired a second time", job.id)
             if is_new:
                 slots.append(slot)
+
+    def _see_ended(self, ended: Sequence[object], changed: Sequence[JobRecord]) -> None:
+        if sorted(map(str, ended)) != sorted(record.id for record in changed):
+            self.report(f"end_batches named {ended}, and changed {[record.id for record in changed]}")
+        for record in self.records.values():
+            if record.batch_id in ended and not record.is_completion and not record.status.is_finished:
+                self._object(f"its batch has ended, and it is {record.status}", record.id)
 
     # --- handlers
 

@@ -58,6 +58,14 @@ create_job_registry().register(SendEmail, plain_text)  # refused
 create_job_registry().register(SendEmail, no_context)  # refused
 
 
+async def batches(params: SendEmailParams, digest: DailyDigestParams) -> None:
+    batch = await SendEmail.later_many([params], then=DailyDigest.new_job(digest))
+    right: SendEmailResult = (await batch.results())[0].data
+    wrong: DailyDigestResult = (await batch.results())[0].data  # refused
+    await SendEmail.later_many([params], then=digest)  # refused
+    await SendEmail.later_many([params], then=DailyDigest.new_job(params))  # refused
+
+
 class Mailer:
     def send(self) -> int:
         return 1

@@ -51,7 +51,7 @@ if TYPE_CHECKING:
         Settlement,
     )
     from .search import FindStep, Found, JobPage
-    from .statistics import EnqueuedCount, FailureGroup, JobCounts, MinuteCounts, QueueState
+    from .statistics import BatchCounts, EnqueuedCount, FailureGroup, JobCounts, MinuteCounts, QueueState
 
 
 class JobStore(Protocol):
@@ -61,7 +61,8 @@ class JobStore(Protocol):
         """Store pending jobs, all or none. Return one answer per job, in the given order.
 
         Skip a job whose id is stored already, so that a retry after a lost reply is safe. Skip a job if an unfinished
-        job has its unique key; the answer then has the id of that job.
+        job has its unique key; the answer then has the id of that job. If that job finishes during the call, store the
+        new job after all, but without its batch, which may have ended.
         """
         ...
 
@@ -107,6 +108,14 @@ class JobStore(Protocol):
 
         Pending jobs become due at a random time within `jitter`. Skip claims with a token in `except_for`: a caller
         that was paused passes the claims that it still runs.
+        """
+        ...
+
+    async def end_batches(self, batch_ids: Sequence[str] | None = None) -> Sequence[str]:
+        """Make the completion jobs of ended batches due, of these batches or of all. Return the ids of the batches.
+
+        A batch has ended once all of its stored jobs have finished. Each completion job becomes due once, also if jobs
+        of its batch are retried later. Wakes workers.
         """
         ...
 
@@ -194,6 +203,14 @@ class JobReader(Protocol):
 
     async def list_summaries(self, query: JobQuery) -> Sequence[JobSummary]:
         """Like `list_jobs`, without params, result and error."""
+        ...
+
+    async def count_batch(self, batch_id: str) -> BatchCounts | None:
+        """Count the jobs of a batch by status, without its completion job. Return None if nothing of it is stored."""
+        ...
+
+    async def batch_jobs(self, batch_id: str, job_name: str) -> Sequence[str]:
+        """Return the ids of the jobs of a batch with this name, in the order in which they were enqueued."""
         ...
 
     async def count_jobs(self, *, since: datetime | None = None) -> Sequence[JobCount]:

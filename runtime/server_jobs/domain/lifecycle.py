@@ -192,6 +192,11 @@ def cancel(record: JobRecord, now: datetime) -> JobRecord:
             return record
 
 
+def end_batch(record: JobRecord, now: datetime) -> JobRecord:
+    """Make the completion job of an ended batch due."""
+    return _changed(record, scheduled_for=now, updated_at=now)
+
+
 def is_retryable(record: JobRecord) -> bool:
     """Whether `retry` may change the job."""
     return record.status in (JobStatus.FAILED, JobStatus.CANCELLED)
@@ -203,7 +208,7 @@ def retry(record: JobRecord, now: datetime) -> JobRecord:
         record,
         status=JobStatus.PENDING,
         attempt_count=0,
-        scheduled_for=now,
+        scheduled_for=record.scheduled_for if record.waits_for_batch else now,
         progress=0,
         progress_message=None,
         error=None,

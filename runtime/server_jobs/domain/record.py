@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from hashlib import sha256
 from typing import TYPE_CHECKING, NamedTuple
@@ -22,6 +22,12 @@ UNREADABLE = "UNREADABLE: "
 
 Only the engine writes the prefix; it changes the error of a handler that starts with the same text. A parked job is
 never pruned. It waits until somebody repairs or retries it.
+"""
+WAITS = datetime(9999, 12, 31, tzinfo=UTC)
+"""The due time of a completion job while its batch has unfinished jobs.
+
+The jobs of a batch have its id in `batch_id`. The completion job has it as its own id too, so that a batch has at most
+one. It is stored together with the jobs, as a pending job.
 """
 LEASE_EXPIRED = "LeaseExpired"
 """The `error_class` of an attempt whose lease expired."""
@@ -73,7 +79,7 @@ class NewJob(NamedTuple):
 
     The job is due at `scheduled_for`, or `delay` after the current time of the store if that is None. `job_keys` in
     `contract` makes the keys; the keys of limits are None for a job without limits. `headers` is a JSON object of
-    texts.
+    texts. `batch_id` is the id of its batch; a completion job has the same `id`.
     """
 
     # A tuple: one call may make thousands of jobs, which differ in the first fields only.
@@ -92,6 +98,7 @@ class NewJob(NamedTuple):
     delay: timedelta = timedelta(0)
     correlation_id: str | None = None
     headers: str | None = None
+    batch_id: str | None = None
 
     @property
     def shared(self) -> tuple[object, ...]:
@@ -168,6 +175,17 @@ class JobRecord:
     error_class: str | None = None
     worker_id: str | None = None
     headers: str | None = None
+    batch_id: str | None = None
+
+    @property
+    def is_completion(self) -> bool:
+        """Whether this is the completion job of its batch."""
+        return self.id == self.batch_id
+
+    @property
+    def waits_for_batch(self) -> bool:
+        """Whether this is a completion job whose batch had unfinished jobs when somebody looked last."""
+        return self.is_completion and self.scheduled_for == WAITS
 
     @property
     def is_parked(self) -> bool:
@@ -229,6 +247,7 @@ class Claim(NamedTuple):
 
     `params` is JSON text, `attempt` counts from 1, and `token` is unique among all claims. `headers` is a JSON object
     of texts, or None. `due_at` is the time since which the job could be claimed; None if the store does not return it.
+    `batch_id` is the id of its batch, or None.
     """
 
     # A tuple, because every job makes one.
@@ -243,6 +262,7 @@ class Claim(NamedTuple):
     token: str
     headers: str | None = None
     due_at: datetime | None = None
+    batch_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -437,10 +457,10 @@ class Repair:
 class JobFilter:
     """Jobs that match every given field. Without fields: all jobs.
 
-    `status` is one status, or several. `parked`: only parked jobs. The age of a job counts from its end, or from its
-    creation while it is unfinished: `older_than` and `newer_than` compare it with the time of the store. `where` has
-    conditions on values of params and result. Raises `InvalidOptionError` for a negative age, and for texts with NUL
-    characters or lone surrogates.
+    `status` is one status, or several. `parked`: only parked jobs. `batch_id`: only jobs of this batch, without its
+    completion job. The age of a job counts from its end, or from its creation while it is unfinished: `older_than` and
+    `newer_than` compare it with the time of the store. `where` has conditions on values of params and result. Raises
+    `InvalidOptionError` for a negative age, and for texts with NUL characters or lone surrogates.
     """
 
     status: JobStatus | tuple[JobStatus, ...] | None = None
@@ -451,12 +471,13 @@ class JobFilter:
     error_class: str | None = None
     correlation_id: str | None = None
     worker_id: str | None = None
+    batch_id: str | None = None
     older_than: timedelta | None = None
     newer_than: timedelta | None = None
     where: tuple[Condition, ...] = ()
 
     def __post_init__(self) -> None:
-        for name in ("job_name", "error_class", "correlation_id", "worker_id"):
+        for name in ("job_name", "error_class", "correlation_id", "worker_id", "batch_id"):
             text: str | None = getattr(self, name)
             if text is not None:
                 check_text(name, text)
@@ -519,12 +540,15 @@ class JobCount:
 
 @dataclass(frozen=True, slots=True)
 class PendingWork:
-    """Pending work: expired leases, due schedules, jobs to claim, and the report of the tick that asks."""
+    """Pending work: expired leases, due schedules, jobs to claim, the report of the tick that asks, and completion jobs
+    of ended batches.
+    """
 
     has_expired: bool
     has_due_schedule: bool
     has_due_job: bool
     has_due_report: bool = False
+    has_ended_batch: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

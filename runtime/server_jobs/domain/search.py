@@ -217,6 +217,7 @@ def matches(record: JobRecord, wanted: JobFilter, now: datetime) -> bool:
         and wanted.error_class in (None, record.error_class)
         and wanted.correlation_id in (None, record.correlation_id)
         and wanted.worker_id in (None, record.worker_id)
+        and (wanted.batch_id is None or (wanted.batch_id == record.batch_id and not record.is_completion))
         and (wanted.older_than is None or since < now - wanted.older_than)
         and (wanted.newer_than is None or since >= now - wanted.newer_than)
     )

@@ -1,4 +1,4 @@
-"""Numbers about queues and jobs, for metrics and the dashboard."""
+"""Numbers about queues, jobs and batches, for metrics, the dashboard and callers."""
 
 from __future__ import annotations
 
@@ -90,3 +90,34 @@ class FailureGroup:
 def at_most(count: int, most: int | None) -> int:
     """Return a count up to its bound."""
     return count if most is None else min(count, most)
+
+
+@dataclass(frozen=True, slots=True)
+class BatchCounts:
+    """The number of jobs of a batch in each status, without its completion job. Deleted jobs do not count."""
+
+    pending: int = 0
+    running: int = 0
+    completed: int = 0
+    failed: int = 0
+    cancelled: int = 0
+
+    @property
+    def total(self) -> int:
+        """All jobs."""
+        return self.unfinished + self.finished
+
+    @property
+    def unfinished(self) -> int:
+        """Pending and running jobs."""
+        return self.pending + self.running
+
+    @property
+    def finished(self) -> int:
+        """Completed, failed and cancelled jobs."""
+        return self.completed + self.failed + self.cancelled
+
+    @property
+    def percent(self) -> int:
+        """The share of finished jobs, 0 to 100. It is 100 only if all have finished."""
+        return 100 * self.finished // self.total if self.total else 100

@@ -111,7 +111,7 @@ class Backend:
         self.use_own_store()
         self.name = self.store.name
         self.inserted: list[Callable[[], None]] = []
-        """Called after every insert of this process, so that its workers claim at once."""
+        """Called after every insert and every end of a batch in this process, so that its workers claim at once."""
         self.attempt_factory = AttemptFactory(self.config)
         self._inherited: list[Store] = []
         self.lifespans = OpenLifespans(lambda: self.hooks.lifespans)
@@ -339,6 +339,14 @@ class Backend:
         for notify in self.inserted:
             notify()
         return inserted
+
+    async def end_batches(self, batch_ids: Sequence[str] | None = None) -> Sequence[str]:
+        await self.initialize()
+        ended = await self.store.end_batches(batch_ids)
+        if ended:
+            for notify in self.inserted:
+                notify()
+        return ended
 
     async def run_new(self, job: AnyDefinition, new: NewJob, worker_timeout: timedelta) -> JobRecord:
         await self._ready_to_run(job, worker_timeout)

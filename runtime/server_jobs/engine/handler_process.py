@@ -33,6 +33,7 @@ from ..contract.values import MAX_ERROR_CHARACTERS
 from ..definition import AnyDefinition, AnyHandler
 from ..domain.outcomes import Cancel, DoNotRetryError, RetryAfterError, Snooze
 from ..domain.record import ClaimRequest, JobCount, JobQuery, JobRecord, JobSummary
+from ..domain.statistics import BatchCounts
 from ..domain.text_limits import clean_text
 from ..domain.tracebacks import MAX_TRACEBACK_CHARACTERS, short_traceback
 from ..errors import HandlerMissingError, InvalidDocumentError
@@ -391,6 +392,14 @@ class _OpeningReader:
     async def list_summaries(self, query: JobQuery) -> Sequence[JobSummary]:
         await self._backend.initialize()
         return await self._backend.store.list_summaries(query)
+
+    async def count_batch(self, batch_id: str) -> BatchCounts | None:
+        await self._backend.initialize()
+        return await self._backend.store.count_batch(batch_id)
+
+    async def batch_jobs(self, batch_id: str, job_name: str) -> Sequence[str]:
+        await self._backend.initialize()
+        return await self._backend.store.batch_jobs(batch_id, job_name)
 
     async def count_jobs(self, *, since: datetime | None = None) -> Sequence[JobCount]:
         await self._backend.initialize()

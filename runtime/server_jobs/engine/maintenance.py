@@ -1,4 +1,4 @@
-"""Maintenance that every worker runs about once a second: expire leases, fire schedules, prune."""
+"""Maintenance that every worker runs about once a second: expire leases, fire schedules, end batches, prune."""
 
 from __future__ import annotations
 
@@ -19,7 +19,9 @@ _logger = logging.getLogger("server_jobs")
 MAINTENANCE_INTERVAL = timedelta(seconds=1)
 _FORGET_INTERVAL = timedelta(hours=1)
 _COUNT_INTERVAL = timedelta(seconds=5)
-_DUE, _PRUNE = "due", "prune"
+_BATCH_PAUSE = 0.05
+_REST = 100  # multiple of the duration of a look at all batches
+_DUE, _BATCHES, _PRUNE = "due", "batches", "prune"
 
 
 class Maintenance:
@@ -31,24 +33,26 @@ class Maintenance:
     def __init__(self, backend: Backend, made_due: Callable[[], None]) -> None:
         self._backend = backend
         self._made_due = made_due
-        self._began = self._declared = self._counted = self._forgot = float("-inf")
+        self._began = self._declared = self._counted = self._forgot = self._look_at_batches = float("-inf")
         self._rounds: dict[str, asyncio.Task[None]] = {}
         self._failing: set[str] = set()
 
     def tick(self) -> None:
         """Start each chore that is due and not running."""
+        if self._backend.runner.batches:
+            self._start(_BATCHES, self._end_batches_of_jobs)
         now = self._backend.clock.monotonic()
         if now - self._began < MAINTENANCE_INTERVAL.total_seconds():
             return
         self._began = now
-        self._start(_DUE, self._expire, self._declare, self._schedule)
+        self._start(_DUE, self._expire, self._declare, self._schedule, self._end_batches)
         # Pruning may take long, and must not delay leases and schedules.
         self._start(_PRUNE, self._count, self._prune, self._forget)
 
     async def finish(self) -> None:
         """Wait for the running chores that may make jobs due."""
-        if (task := self._rounds.get(_DUE)) is not None:
-            await asyncio.wait([task])
+        if tasks := [self._rounds[name] for name in (_DUE, _BATCHES) if name in self._rounds]:
+            await asyncio.wait(tasks)
 
     async def stop(self) -> None:
         """Cancel the running chores."""
@@ -103,6 +107,21 @@ class Maintenance:
             raise
         if is_due:
             self._made_due()
+
+    async def _end_batches_of_jobs(self) -> None:
+        """End the batches of jobs that this process has finished. `_end_batches` finds what a crash leaves behind."""
+        batches = self._backend.runner.batches
+        while batches:
+            some = list(batches)
+            batches.clear()
+            await self._backend.end_batches(some)
+            await self._backend.clock.sleep(_BATCH_PAUSE)
+
+    async def _end_batches(self) -> None:
+        clock = self._backend.clock
+        if (began := clock.monotonic()) >= self._look_at_batches:
+            await self._backend.end_batches()
+            self._look_at_batches = began + (clock.monotonic() - began) * _REST
 
     async def _prune(self) -> None:
         await self._backend.pruner.tick()

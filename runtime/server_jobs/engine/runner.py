@@ -41,6 +41,8 @@ class Runner:
         self._leases = LeaseKeeper(store, clock)
         self._settler = Settler(store, clock)
         self.counts = OutcomeCounts()
+        self.batches: set[str] = set()
+        """The batches of jobs that finished here since somebody looked whether the batches have ended."""
         self._attempts: dict[str, Attempt] = {}
         self._returning: set[Attempt] = set()
         self._leaving: set[asyncio.Event] = set()
@@ -149,6 +151,8 @@ class Runner:
             self._leave(attempt)
             if error is None:
                 self.counts.note(attempt.job.options.queue, attempt.claim.job_name, settlement, status)
+                if attempt.claim.batch_id is not None and status is not None and status.is_finished:
+                    self.batches.add(attempt.claim.batch_id)
                 outcome, reason = _ended(attempt, settlement, status)
                 if outcome is not Outcome.COMPLETED:
                     log_failure(attempt, settlement, status, reason, self._clock.monotonic() - began)

@@ -119,12 +119,13 @@ async def _run_due(
     limit: int | None,
     until: float | None,
 ) -> None:
-    """Claim and run until no job is due. `found` is still valid, unless something has changed since."""
+    """End batches, claim and run until no job is due. `found` is still valid, unless something has changed since."""
     request = backend.request(limit=1)
     found = found or await backend.store.pending_work(request)
-    while found.has_due_job and (until is None or backend.clock.monotonic() < until):
+    while (found.has_due_job or found.has_ended_batch) and (until is None or backend.clock.monotonic() < until):
+        ended = await backend.end_batches() if found.has_ended_batch else ()
         ran = await _run(backend, _most(backend, limit, len(results)))
-        if not ran:
+        if not ran and not ended:
             break
         results += ran
         found = await backend.store.pending_work(request)

@@ -58,6 +58,10 @@ class Statements(Protocol):
     SETTLE_ONE: str | None
     COMPLETE: str
     EXPIRE: str
+    ENDED_BATCHES: str
+    END_BATCHES: str
+    COUNT_BATCH: str
+    BATCH_JOBS: str
     CANCEL: str
     RETRY: str
     REPAIR: str

@@ -23,6 +23,7 @@ def matching(given: Callable[[str, str], str], elements: Callable[[str], str], a
         f"({given('statuses', 'json')} IS NULL OR status IN ({elements('statuses')}))",
         f"({given('queues', 'json')} IS NULL OR queue IN ({elements('queues')}))",
         *(f"({given(name, 'text')} IS NULL OR {name} = :{name})" for name in _TEXTS),
+        f"({given('batch_id', 'text')} IS NULL OR batch_id = :batch_id AND id <> batch_id)",
         f"({given('spec_version', 'integer')} IS NULL OR spec_version = :spec_version)",
         f"({given('older_than', 'bigint')} IS NULL OR {since} < {ago('older_than')})",
         f"({given('newer_than', 'bigint')} IS NULL OR {since} >= {ago('newer_than')})",
@@ -37,6 +38,7 @@ def filter_parameters(wanted: JobFilter) -> dict[str, Value]:
         "statuses": None if wanted.statuses is None else json_of(wanted.statuses),
         "queues": None if wanted.queues is None else json_of(wanted.queues),
         **{name: getattr(wanted, name) for name in _TEXTS},
+        "batch_id": wanted.batch_id,
         "spec_version": wanted.spec_version,
         "older_than": None if older_than is None else milliseconds(older_than),
         "newer_than": None if newer_than is None else milliseconds(newer_than),
@@ -47,7 +49,8 @@ def filter_parameters(wanted: JobFilter) -> dict[str, Value]:
 NO_FILTER: Mapping[str, Value] = filter_parameters(EVERY_JOB)
 
 FILTER_COLUMNS = (
-    "job_name, status, queue, spec_version, error, error_class, correlation_id, worker_id, created_at, completed_at"
+    "job_name, status, queue, spec_version, error, error_class, correlation_id, worker_id, batch_id, created_at, "
+    "completed_at"
 )
 """The columns that the condition of a filter uses."""
 

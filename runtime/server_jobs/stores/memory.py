@@ -66,6 +66,7 @@ from ..domain.search import FindStep, Found, FoundJob, JobPage, matches, search_
 from ..domain.statistics import (
     COUNT_RETENTION,
     ENQUEUE_WINDOW,
+    BatchCounts,
     Counts,
     EnqueuedCount,
     FailureGroup,
@@ -102,6 +103,7 @@ class MemoryStore:
         self._queue: list[_Place] = []
         self._running: set[str] = set()
         self._unfinished_keys: dict[str, str] = {}
+        self._batches: defaultdict[str, set[str]] = defaultdict(set)
         self._schedules: dict[str, ScheduleRecord] = {}
         self._current_sets: dict[str, tuple[str, datetime]] = {}
         self._known_sets: dict[str, set[str]] = {}
@@ -178,6 +180,21 @@ class MemoryStore:
         lost = [record for record in over if record.fencing_token not in except_for]
         return [self._expire(record, now + jitter * random(), now) for record in lost]  # noqa: S311  spreads load only
 
+    async def end_batches(self, batch_ids: Sequence[str] | None = None) -> Sequence[str]:
+        now, ended = self._clock.now(), list(self._ended_batches(batch_ids))
+        for completion in ended:
+            self._put(lifecycle.end_batch(completion, now))
+        return [completion.id for completion in ended]
+
+    def _ended_batches(self, batch_ids: Sequence[str] | None = None) -> Iterator[JobRecord]:
+        """Yield the completion jobs that wait for a batch that has ended."""
+        for batch_id in list(self._batches) if batch_ids is None else batch_ids:
+            completion = self._records.get(batch_id)
+            if completion is not None and completion.status is JobStatus.PENDING and completion.waits_for_batch:
+                jobs = self._batches[batch_id] - {batch_id}
+                if all(self._records[job_id].status.is_finished for job_id in jobs):
+                    yield completion
+
     async def pending_work(self, request: ClaimRequest, tick: WorkerReport | None = None) -> PendingWork:
         now = self._clock.now()
         expired = any(lifecycle.is_expired(self._records[job_id], now) for job_id in self._running)
@@ -186,7 +203,13 @@ class MemoryStore:
         is_reported = tick is None or (
             last is not None and last.report.known == tick.known and now - last.last_seen_at < TICK_REPORT_INTERVAL
         )
-        return PendingWork(expired, bool(schedules.schedules), bool(await self.count_due(request)), not is_reported)
+        return PendingWork(
+            expired,
+            bool(schedules.schedules),
+            bool(await self.count_due(request)),
+            not is_reported,
+            any(True for _ in self._ended_batches()),
+        )
 
     async def cancel(self, job_id: str, *, by: str = APPLICATION) -> Cancellation:
         self._find(job_id)
@@ -258,6 +281,15 @@ class MemoryStore:
     async def summary(self, job_id: str) -> JobSummary | None:
         record = self._records.get(job_id)
         return None if record is None else record.summary
+
+    async def count_batch(self, batch_id: str) -> BatchCounts | None:
+        stored = self._batches.get(batch_id)
+        counts = Counter(self._records[job_id].status.value for job_id in stored or () if job_id != batch_id)
+        return BatchCounts(**counts) if stored else None
+
+    async def batch_jobs(self, batch_id: str, job_name: str) -> Sequence[str]:
+        stored = self._batches.get(batch_id, set()) - {batch_id}
+        return sorted(job_id for job_id in stored if self._records[job_id].job_name == job_name)
 
     async def list_summaries(self, query: JobQuery) -> Sequence[JobSummary]:
         return [record.summary for record in self._listed(query)]
@@ -415,8 +447,7 @@ class MemoryStore:
         ]
         if not step.dry_run:
             for job_id in prunable:
-                del self._records[job_id]
-                self._attempts.pop(job_id, None)
+                self._remove(job_id)
         return Pruned(len(prunable), looked_at[-1] if len(looked_at) == step.limit else None)
 
     async def prune_next(self, rules: Sequence[PruneRule], *, limit: int = PRUNE_STEP) -> Pruned:
@@ -583,10 +614,18 @@ class MemoryStore:
             self._dequeue([record])
             if record.unique_key is not None:
                 del self._unfinished_keys[record.unique_key]
-        del self._records[job_id]
-        self._attempts.pop(job_id, None)
+        self._remove(job_id)
         self._enter(AuditAction.DELETE, by, job_id, record.job_name, detail)
         return Deletion.DELETED
+
+    def _remove(self, job_id: str) -> None:
+        """Forget a job that is not pending or running."""
+        batch_id = self._records.pop(job_id).batch_id
+        self._attempts.pop(job_id, None)
+        if batch_id is not None:
+            self._batches[batch_id].discard(job_id)
+            if not self._batches[batch_id]:
+                del self._batches[batch_id]
 
     def _enter(
         self, action: AuditAction, by: str, target: str, job_name: str | None = None, detail: str | None = None
@@ -609,6 +648,8 @@ class MemoryStore:
         """Store a record and update the indexes of pending, running and unique jobs."""
         before = self._records.get(record.id)
         self._records[record.id] = record
+        if before is None and record.batch_id is not None:
+            self._batches[record.batch_id].add(record.id)
         if record.status is JobStatus.RUNNING:
             self._running.add(record.id)
         else:
@@ -698,6 +739,7 @@ class MemoryStore:
             token,
             record.headers,
             record.scheduled_for or record.created_at,
+            record.batch_id,
         )
 
     def _renew(self, heartbeat: Heartbeat, lease: timedelta) -> LeaseAnswer:

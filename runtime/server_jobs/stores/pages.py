@@ -45,6 +45,7 @@ _INDEXES: Mapping[JobStatus, tuple[_Index, ...]] = {
     JobStatus.CANCELLED: (_Index("jobs_cancelled", "status = 'cancelled'", "id"),),
 }
 _PARKED: tuple[_Index, ...] = (_Index("jobs_parked", IS_PARKED, "id"),)
+_BATCH: tuple[_Index, ...] = (_Index("jobs_batch", "batch_id = :batch_id", "", ()),)
 
 Run = Callable[[str, dict[str, Value]], Awaitable[Sequence[Row]]]
 
@@ -77,6 +78,8 @@ class Pages:
     def _indexed(self, query: JobQuery) -> str | None:
         """Return the query of the ids of the jobs with the status of the filter, for one with an index."""
         match query.statuses:
+            case _ if query.batch_id is not None:
+                indexes = _BATCH
             case _ if query.parked:
                 indexes = _PARKED
             case (status,):

@@ -13,7 +13,7 @@ The moves of the state machine exist here again; the conformance suite compares 
 from __future__ import annotations
 
 from ..domain.history import ATTEMPTS_KEPT
-from ..domain.record import LEASE_EXPIRED, Outcome
+from ..domain.record import LEASE_EXPIRED, WAITS, Outcome
 from . import schedule_sets
 from .columns import GIVEN_TYPES, JOB_COLUMNS, NEW_COLUMNS, new_values
 from .job_filters import matching
@@ -22,11 +22,14 @@ from .statements import (
     ASKED_TO_STOP,
     ATTEMPT_COLUMNS,
     ATTEMPTS,
+    BATCH_JOBS,
     CLAIM_COLUMNS,
     CLAIM_FIELDS,
+    COUNT_BATCH,
     FIND_RANGE,
     FIRST_OF_ITS_KEY,
     GET,
+    HAS_ENDED,
     HAS_EXPIRED,
     HELD_JOBS,
     HOLDERS,
@@ -54,6 +57,8 @@ from .statistics import StatisticsDialect, enqueued_counts, failure_groups, queu
 
 __all__ = [
     "ATTEMPTS",
+    "BATCH_JOBS",
+    "COUNT_BATCH",
     "FIND_RANGE",
     "GET",
     "HELD_JOBS",
@@ -631,6 +636,27 @@ RETURNING id, job_name, status, attempt_count, error, error_class, worker_id, wo
 SELECT id, job_name, status FROM expired
 """
 
+# --- batches ----------------------------------------------------------------------------------------------------------
+
+_WAITS = f"timestamptz '{WAITS.isoformat()}'"
+
+
+def _ended(batch_ids: str = "CAST(:batch_ids AS json)") -> str:
+    return f"""SELECT jobs.ctid AS place FROM jobs
+   WHERE status = 'pending' AND id = batch_id AND scheduled_for = {_WAITS}
+     AND ({batch_ids} IS NULL OR id = ANY(ARRAY(SELECT json_array_elements_text({batch_ids}))))
+     AND {HAS_ENDED.format(jobs="jobs AS one")}"""
+
+
+ENDED_BATCHES = _ended()
+END_BATCHES = f"""
+WITH ended AS MATERIALIZED (
+  {_ended()} FOR UPDATE SKIP LOCKED)
+UPDATE jobs SET scheduled_for = {{now}}, updated_at = {{now}}
+ WHERE jobs.ctid = ANY(ARRAY(SELECT place FROM ended))
+RETURNING id
+"""
+
 # --- statistics ------------------------------------------------------------------------------------------------------
 
 # The bound is a subquery, because the planner must not know it: it would plan each query again.
@@ -778,13 +804,14 @@ RETURNING id, status, job_name),
 SELECT id, status FROM changed
 """
 
+_PUT_BACK = PUT_BACK.format(waits=_WAITS)
 RETRY = f"""
 WITH {_locked(f"status IN ('failed', 'cancelled') AND {KEY_IS_FREE}", "id, unique_key")},
 chosen AS MATERIALIZED (
   SELECT id FROM (SELECT id, {FIRST_OF_ITS_KEY} AS is_first FROM locked) AS numbered WHERE is_first),
 changed AS (
 UPDATE jobs
-   SET {PUT_BACK}
+   SET {_PUT_BACK}
  WHERE id = ANY(ARRAY(SELECT id FROM chosen))
 RETURNING id, job_name),
 {_audited("retry", "changed")}
@@ -800,7 +827,7 @@ _REPAIRABLE = f"""id = :id AND (status = 'pending' OR {PARKED}) AND params = :ol
                       AND other.id <> jobs.id)"""
 REPAIR = f"""
 UPDATE jobs
-   SET {PUT_BACK}, params = :params, spec_version = CAST(:spec_version AS integer),
+   SET {_PUT_BACK}, params = :params, spec_version = CAST(:spec_version AS integer),
        concurrency_key = :concurrency_key, rate_key = :rate_key
  WHERE {_REPAIRABLE}
 RETURNING id
@@ -901,6 +928,7 @@ SELECT EXISTS (SELECT 1 FROM jobs WHERE status = 'running' AND worker_expires_at
        EXISTS (SELECT 1 FROM ({_KNOWN_NAMES} EXCEPT {_LIMITED_NAMES}) AS name (job_name) CROSS JOIN LATERAL (
                  SELECT 1 FROM jobs WHERE status = 'pending' AND concurrency_key IS NOT NULL
                     AND jobs.job_name = name.job_name LIMIT 1) AS former) AS has_mislabelled,
+       EXISTS ({_ended("CAST(NULL AS json)")}) AS has_ended_batch,
        NOT EXISTS (SELECT 1 FROM job_workers
                     WHERE id = :tick_id AND known = :tick_known
                       AND last_seen_at > {{now}} - CAST(:tick_interval AS bigint) * interval '1 millisecond')

@@ -244,6 +244,7 @@ def _claim_of(
     max_attempts: Value,
     correlation_id: Value,
     headers: Value,
+    batch_id: Value,
     due_at: Value,
 ) -> Claim:
     job_id = job_id if type(job_id) is str else text_of(job_id)
@@ -258,6 +259,7 @@ def _claim_of(
         token_of(batch, job_id),
         headers if headers is None else text_of(headers),
         time_of(due_at),
+        batch_id if batch_id is None or type(batch_id) is str else text_of(batch_id),
     )
 
 

@@ -57,7 +57,15 @@ from ..domain.record import (
     Settlement,
 )
 from ..domain.search import MOST_CANDIDATES, FindStep, Found, FoundJob, JobPage, search_document
-from ..domain.statistics import COUNT_RETENTION, EnqueuedCount, FailureGroup, JobCounts, MinuteCounts, QueueState
+from ..domain.statistics import (
+    COUNT_RETENTION,
+    BatchCounts,
+    EnqueuedCount,
+    FailureGroup,
+    JobCounts,
+    MinuteCounts,
+    QueueState,
+)
 from ..domain.text_limits import LONGEST_NAME, check_text, is_storable
 from ..errors import (
     DatabaseError,
@@ -170,7 +178,8 @@ class SqlStore:
             ended = [index for index, answer in enumerate(answers) if answer is None]
             if not ended:
                 break
-            again = [jobs[index] for index in ended]
+            # The batch may have ended without them, so they do not belong to it.
+            again = [jobs[index]._replace(batch_id=None) for index in ended]
             for index, answer in zip(ended, await self._answers(again, await self._create(again)), strict=True):
                 answers[index] = answer
         return [answer or _raise_unsettled(job) for answer, job in zip(answers, jobs, strict=True)]
@@ -302,6 +311,17 @@ class SqlStore:
             if most is None or len(rows) < most:
                 return expired
 
+    async def end_batches(self, batch_ids: Sequence[str] | None = None) -> Sequence[str]:
+        given = {"batch_ids": _ids_or_none(batch_ids)}
+        (rows,) = await self.database.run(
+            self._call(self._statements.END_BATCHES, **given),
+            look=self._call(self._statements.ENDED_BATCHES, **given),
+        )
+        if rows:
+            self._claims.expect()
+            self.database.announce()
+        return [text_of(row["id"]) for row in rows]
+
     async def cancel(self, job_id: str, *, by: str = APPLICATION) -> Cancellation:
         (answer,) = await self.cancel_many([job_id], by=by)
         if answer is Cancellation.NOT_FOUND:
@@ -410,6 +430,15 @@ class SqlStore:
         rows = await self._run_by_id(self._statements.SUMMARY, job_id)
         return summary_of(rows[0]) if rows else None
 
+    async def count_batch(self, batch_id: str) -> BatchCounts | None:
+        rows = await self._run_by_id(self._statements.COUNT_BATCH, batch_id)
+        counts = {text_of(row["status"]): integer_of(row["count"]) for row in rows}
+        return BatchCounts(**counts) if rows else None
+
+    async def batch_jobs(self, batch_id: str, job_name: str) -> Sequence[str]:
+        rows = await self._run_by_id(self._statements.BATCH_JOBS, batch_id, job_name=job_name)
+        return [text_of(row["id"]) for row in rows]
+
     async def list_summaries(self, query: JobQuery) -> Sequence[JobSummary]:
         return [summary_of(row) for row in await self._listed(self._statements.LIST_SUMMARIES, query)]
 
@@ -498,6 +527,7 @@ class SqlStore:
             bool(row["has_due_schedule"]),
             bool(row["has_due_job"]),
             tick is not None and bool(row["has_due_report"]),
+            bool(row["has_ended_batch"]),
         )
 
     async def next_due(self, request: ClaimRequest) -> timedelta | None:

@@ -11,11 +11,12 @@ the condition that the claim is not stale, and returns the rows that it changed.
 from __future__ import annotations
 
 from ..domain.history import ATTEMPTS_KEPT, MOST_HELD, MOST_HOLDERS
-from ..domain.record import LEASE_EXPIRED, SHORT_ERROR, SHORT_PARAMS, UNREADABLE, Outcome
+from ..domain.record import LEASE_EXPIRED, SHORT_ERROR, SHORT_PARAMS, UNREADABLE, WAITS, Outcome
 from . import schedule_sets
 from .columns import JOB_COLUMNS, NEW_COLUMNS, SUMMARY_COLUMNS, new_values
 from .groups import LIMITED, UNLIMITED, URGENCY, any_due, awaited, first_due
 from .job_filters import matching
+from .rows import timestamp
 from .statistics import StatisticsDialect, enqueued_counts, failure_groups, queue_states
 
 SCHEDULE_COLUMNS = (
@@ -23,7 +24,7 @@ SCHEDULE_COLUMNS = (
     "last_job_id"
 )
 
-CLAIM_FIELDS = "id, job_name, spec_version, params, attempt_count, max_attempts, correlation_id, headers"
+CLAIM_FIELDS = "id, job_name, spec_version, params, attempt_count, max_attempts, correlation_id, headers, batch_id"
 CLAIM_COLUMNS = f"{CLAIM_FIELDS}, COALESCE(scheduled_for, created_at) AS due_at"
 ATTEMPT_COLUMNS = "job_id, attempt, outcome, error, error_class, traceback, worker_id, started_at, ended_at"
 
@@ -197,7 +198,7 @@ PACKED_CLAIMED: str | None = f"""
 SELECT json_group_array(json_array(CAST(id AS TEXT), CAST(job_name AS TEXT), CAST(spec_version AS INTEGER),
                                    CAST(params AS TEXT), CAST(attempt_count AS INTEGER), CAST(max_attempts AS INTEGER),
                                    CAST(correlation_id AS TEXT), CAST(headers AS TEXT),
-                                   CAST(due_at AS INTEGER))) AS packed
+                                   CAST(batch_id AS TEXT), CAST(due_at AS INTEGER))) AS packed
   FROM ({CLAIMED})
 """
 
@@ -510,6 +511,31 @@ UPDATE jobs
 RETURNING id, job_name, status
 """
 
+# --- batches ----------------------------------------------------------------------------------------------------------
+
+_WAITS = str(timestamp(WAITS))
+# Whether no job of the batch of a completion job is unfinished. Not EXISTS, for which PostgreSQL might read all jobs.
+HAS_ENDED = """(SELECT one.id FROM {jobs} WHERE one.batch_id = jobs.id AND one.status IN ('pending', 'running')
+                    AND one.id <> jobs.id LIMIT 1) IS NULL"""
+_ENDED = f"""status = 'pending' AND id = batch_id AND scheduled_for = {_WAITS}
+   AND (:batch_ids IS NULL OR id IN ({_elements("batch_ids")}))
+   AND {HAS_ENDED.format(jobs="jobs AS one INDEXED BY jobs_batch")}"""
+ENDED_BATCHES = f"SELECT id FROM {jobs_by('jobs_completion')} WHERE {_ENDED}"
+END_BATCHES = f"""
+UPDATE {jobs_by("jobs_completion")} SET scheduled_for = {{now}}, updated_at = {{now}}
+ WHERE {_ENDED}
+RETURNING id
+"""
+
+# All jobs of the batch, except for the completion job. An index has the rest.
+COUNT_BATCH = """
+SELECT status, count(*) - (SELECT count(*) FROM jobs AS completion
+                            WHERE completion.id = :id AND completion.batch_id = completion.id
+                              AND completion.status = jobs.status) AS count
+  FROM jobs WHERE batch_id = :id GROUP BY status
+"""
+BATCH_JOBS = "SELECT id FROM jobs WHERE batch_id = :id AND job_name = :job_name AND id <> batch_id ORDER BY id"
+
 # --- statistics ------------------------------------------------------------------------------------------------------
 
 _STATISTICS = StatisticsDialect(
@@ -672,12 +698,14 @@ _RETRYABLE = f"""id IN (
     WHERE {_GIVEN} AND status IN ('failed', 'cancelled')
       AND {KEY_IS_FREE}
       AND {_MATCHES}) WHERE is_first)"""
-PUT_BACK = """status = 'pending', attempt_count = 0, scheduled_for = {now}, progress = 0, progress_message = NULL,
+PUT_BACK = """status = 'pending', attempt_count = 0, progress = 0, progress_message = NULL,
+       scheduled_for = CASE WHEN id = batch_id AND scheduled_for = {waits} THEN scheduled_for ELSE {{now}} END,
        error = NULL, error_class = NULL, cancel_requested = false, worker_started_at = NULL, worker_id = NULL,
-       completed_at = NULL, updated_at = {now}"""
+       completed_at = NULL, updated_at = {{now}}"""
+_PUT_BACK = PUT_BACK.format(waits=_WAITS)
 RETRY = f"""
 UPDATE jobs
-   SET {PUT_BACK}
+   SET {_PUT_BACK}
  WHERE {_RETRYABLE}
 RETURNING id
 """
@@ -692,7 +720,7 @@ _REPAIRABLE = f"""id = :id AND (status = 'pending' OR {PARKED}) AND CAST(params 
                       AND other.id <> jobs.id)"""
 REPAIR = f"""
 UPDATE jobs
-   SET {PUT_BACK}, params = :params, spec_version = :spec_version,
+   SET {_PUT_BACK}, params = :params, spec_version = :spec_version,
        concurrency_key = :concurrency_key, rate_key = :rate_key
  WHERE {_REPAIRABLE}
 RETURNING id
@@ -798,6 +826,7 @@ SELECT EXISTS (SELECT 1 FROM jobs INDEXED BY jobs_lease WHERE status = 'running'
                 WHERE {_DUE_SCHEDULE} AND job_name IN (SELECT value->>0 FROM json_each(:known))) AS has_due_schedule,
        EXISTS ({any_due(UNLIMITED)}) OR EXISTS ({any_due(LIMITED)}) AS has_due_job,
        EXISTS ({_MISLABELLED}) AS has_mislabelled,
+       EXISTS ({ENDED_BATCHES.replace(":batch_ids", "NULL")}) AS has_ended_batch,
        NOT EXISTS (SELECT 1 FROM job_workers
                     WHERE id = :tick_id AND known = :tick_known AND last_seen_at > {{now}} - :tick_interval)
          AS has_due_report

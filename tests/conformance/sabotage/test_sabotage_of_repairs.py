@@ -47,7 +47,7 @@ async def test_without_its_comparison_a_repair_overwrites_what_somebody_else_did
             await doomed
 
 
-def sabotage(dialect: ModuleType, name: str, fragment: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Remove a fragment from the statement."""
-    for place, text in altered(dialect, name, fragment):
+def sabotage(dialect: ModuleType, name: str, fragment: str, monkeypatch: pytest.MonkeyPatch, instead: str = "") -> None:
+    """Remove a fragment from the statement, or replace it."""
+    for place, text in altered(dialect, name, fragment, instead):
         monkeypatch.setattr(dialect, place, text)

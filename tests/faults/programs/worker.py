@@ -9,7 +9,7 @@ import resource
 import signal
 import sqlite3
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta, tzinfo
 from itertools import cycle
@@ -36,6 +36,8 @@ def main(text: str) -> None:
     take_away(plan.sabotage)
     if plan.clock_error:
         set_clock_wrong(plan.clock_error)
+    if plan.dies_before_end_of_batch:
+        setattr(Backend, "end_batches", die_before_end_of_batch)  # noqa: B010  not its real signature
     if plan.trouble == "read-only":
         at_each_signal(read_only_connections())
     if plan.trouble == "full disk":
@@ -101,6 +103,15 @@ async def opened(plan: WorkerPlan) -> AsyncIterator[Backend]:
         yield backend
     finally:
         await backend.shutdown()
+
+
+async def die_before_end_of_batch(backend: Backend, batch_ids: Sequence[str] = ()) -> Sequence[str]:
+    """Kill this process once one of the batches has no unfinished job. End no batch."""
+    for batch_id in batch_ids:
+        counts = await backend.store.count_batch(batch_id)
+        if counts is not None and not counts.unfinished:
+            os.kill(os.getpid(), signal.SIGKILL)
+    return ()
 
 
 def set_clock_wrong(seconds: float) -> None:

@@ -6,11 +6,12 @@ The state machine test compares every store with this model after every step.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 Row = dict[str, object]
 
 UNFINISHED = ("pending", "running")
+WAITS = datetime(9999, 12, 31, tzinfo=UTC)
 
 
 class StoreModel:
@@ -219,7 +220,7 @@ class StoreModel:
         row.update(
             status="pending",
             attempt_count=0,
-            scheduled_for=now,
+            scheduled_for=WAITS if _is_waiting(row) else now,
             progress=0,
             progress_message=None,
             error=None,
@@ -231,6 +232,26 @@ class StoreModel:
             updated_at=now,
         )
         return "retried"
+
+    # --- batches
+
+    def batch(self, batch_id: str) -> dict[str, str]:
+        """Return the jobs of a batch with their status."""
+        rows = [row for row in self.jobs.values() if row["batch_id"] == batch_id != row["id"]]
+        return {str(row["id"]): str(row["status"]) for row in rows}
+
+    def end_batches(self, batch_ids: Sequence[str] | None, now: datetime) -> list[str]:
+        ended = [
+            job_id
+            for job_id, row in sorted(self.jobs.items())
+            if row["status"] == "pending"
+            and _is_waiting(row)
+            and (batch_ids is None or job_id in batch_ids)
+            and not any(status in UNFINISHED for status in self.batch(job_id).values())
+        ]
+        for job_id in ended:
+            self.jobs[job_id].update(scheduled_for=now, updated_at=now)
+        return ended
 
     def repair(self, job_id: str, old: Row, new: Row, now: datetime) -> str:
         row = self.jobs.get(job_id)
@@ -357,6 +378,10 @@ class StoreModel:
 
 def _urgency(row: Row) -> tuple[int, datetime, str]:
     return (-number(row["priority"]), moment(row["scheduled_for"]), str(row["id"]))
+
+
+def _is_waiting(row: Row) -> bool:
+    return row["id"] == row["batch_id"] and row["scheduled_for"] == WAITS
 
 
 def _is_parked(row: Row) -> bool:

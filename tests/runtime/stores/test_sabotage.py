@@ -38,14 +38,13 @@ from tests.conformance.suite import (
     test_big_batches,
     test_cancel_and_retry,
     test_claim,
-    test_expire,
     test_fencing,
     test_history,
     test_insert,
+    test_leases,
     test_limits,
     test_pause,
     test_prune,
-    test_renew,
     test_schedules,
     test_settle,
 )
@@ -300,7 +299,7 @@ CASES = [
     in_sql(
         "expiry of those alone whose lease is over",
         without("worker_expires_at < {now}", "EXPIRE", instead="true"),
-        test_expire.test_only_the_jobs_whose_lease_ran_out_expire,
+        test_leases.test_only_the_jobs_whose_lease_ran_out_expire,
     ),
     in_sql(
         "an id is stored once",
@@ -389,10 +388,10 @@ CASES = [
     in_sql(
         "attempt count of a crash",
         without("attempt_count = attempt_count + 1, ", "CLAIM", "CLAIM_ONE", "CLAIM_LIMITED", "CLAIM_LANES"),
-        test_expire.test_crashes_use_up_the_attempts_of_a_job,
+        test_leases.test_crashes_use_up_the_attempts_of_a_job,
     ),
     in_memory(
-        "attempt count of a crash", "claim", claim_uncounted, test_expire.test_crashes_use_up_the_attempts_of_a_job
+        "attempt count of a crash", "claim", claim_uncounted, test_leases.test_crashes_use_up_the_attempts_of_a_job
     ),
     in_sql(
         "attempt limit of a failure",
@@ -408,13 +407,13 @@ CASES = [
     in_sql(
         "attempt limit of an expiry",
         without("attempt_count >= max_attempts", "EXPIRE", instead="false"),
-        test_expire.test_a_job_whose_last_attempt_expired_fails_and_says_why,
+        test_leases.test_a_job_whose_last_attempt_expired_fails_and_says_why,
     ),
     in_memory(
         "attempt limit of an expiry",
         "expire",
         expire_with_endless_attempts,
-        test_expire.test_a_job_whose_last_attempt_expired_fails_and_says_why,
+        test_leases.test_a_job_whose_last_attempt_expired_fails_and_says_why,
     ),
     in_sql(
         "no attempt counted at release",
@@ -473,25 +472,25 @@ CASES = [
     in_sql(
         "lease strictness",
         without("worker_expires_at < {now}", "EXPIRE", instead="worker_expires_at <= {now}"),
-        test_expire.test_a_lease_lasts_up_to_and_including_its_last_instant,
+        test_leases.test_a_lease_lasts_up_to_and_including_its_last_instant,
     ),
     in_memory(
         "lease strictness",
         "is_expired",
         expired_at_the_last_instant,
-        test_expire.test_a_lease_lasts_up_to_and_including_its_last_instant,
+        test_leases.test_a_lease_lasts_up_to_and_including_its_last_instant,
     ),
     in_sql(
         "claims that the caller still runs",
         without("AND fencing_token NOT IN (SELECT value FROM json_each(:except_for))", "EXPIRE"),
-        test_expire.test_claims_that_the_caller_still_runs_are_left_alone_and_others_expire,
+        test_leases.test_claims_that_the_caller_still_runs_are_left_alone_and_others_expire,
     ),
     in_sql(
         "lease renewal",
         without("worker_expires_at = {now} + :lease, ", "RENEW"),
-        test_renew.test_a_renewed_job_does_not_expire,
+        test_leases.test_a_renewed_job_does_not_expire,
     ),
-    in_memory("lease renewal", "renew", renew_without_lease, test_renew.test_a_renewed_job_does_not_expire),
+    in_memory("lease renewal", "renew", renew_without_lease, test_leases.test_a_renewed_job_does_not_expire),
     # A worker ignores unknown jobs, and jobs that are not due.
     in_sql(
         "version filter",
@@ -550,7 +549,7 @@ CASES = [
     in_sql(
         "cancel flag in expire",
         without("WHEN cancel_requested THEN 'cancelled' ", "EXPIRE"),
-        test_expire.test_an_expired_job_that_was_asked_to_cancel_is_cancelled,
+        test_leases.test_an_expired_job_that_was_asked_to_cancel_is_cancelled,
     ),
     in_sql(
         "cancel flag in renew",

@@ -8,6 +8,7 @@ they are. Every answer equals the model's too. Every claim is kept and tried aga
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Coroutine, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import asdict, replace
@@ -30,6 +31,7 @@ from server_jobs.domain.interfaces import Store
 from server_jobs.domain.options import ConcurrencyLimit, RateLimit
 from server_jobs.domain.record import (
     UNREADABLE,
+    WAITS,
     Cancelled,
     Claim,
     ClaimRequest,
@@ -52,6 +54,7 @@ from server_jobs.domain.record import (
     ScheduleRecord,
     Settlement,
 )
+from server_jobs.domain.statistics import BatchCounts
 from server_jobs.errors import DuplicateJobError, JobNotFoundError, JobNotRepairableError, JobNotRetryableError
 from server_jobs.testing import FakeClock
 
@@ -66,6 +69,7 @@ _NOBODY = JobRecord(
     id="nobody", job_name="Vacuum", params="{}", status=JobStatus.PENDING, created_at=START, updated_at=START
 )
 JOB_IDS = [f"job-{number:02}" for number in range(12)]
+BATCH_IDS = JOB_IDS[:2]
 BAD_IDS = ["", "nobody", "job-0", "job-01%"]
 SCHEDULE_IDS = ["s1", "s2", "s3"]
 NAMES = ["SendEmail", "ImportCsv"]
@@ -94,7 +98,16 @@ new_jobs = st.builds(
     headers=st.sampled_from([None, None, '{"trace":"1"}']),
     concurrency_key=st.sampled_from(["", "ada"]),
     rate_key=st.sampled_from(["", "host"]),
-).map(lambda job: job if job.job_name == LIMITED else job._replace(concurrency_key=None, rate_key=None))
+    batch_id=st.sampled_from([None, None, *BATCH_IDS]),
+).map(lambda job: _without_limits(_completion(job)))
+
+
+def _without_limits(job: NewJob) -> NewJob:
+    return job if job.job_name == LIMITED else job._replace(concurrency_key=None, rate_key=None)
+
+
+def _completion(job: NewJob) -> NewJob:
+    return job._replace(scheduled_for=WAITS, unique_key=None) if job.id == job.batch_id else job
 
 
 def _in_both_versions(known: list[KnownJob], is_wanted: bool) -> tuple[KnownJob, ...]:
@@ -272,6 +285,24 @@ class StoreMachine(RuleBasedStateMachine):
             assert one.status == status
             if status == "pending":
                 assert self.now <= due <= self.now + jitter
+
+    # --- batches
+
+    @rule(batch_ids=st.none() | st.lists(any_job_id, max_size=2))
+    def end_batches(self, batch_ids: list[str] | None) -> None:
+        expected = self.model.end_batches(batch_ids, self.now)
+
+        assert sorted(self.run(self.store.end_batches(batch_ids))) == expected
+
+    @rule(batch_id=st.sampled_from(BATCH_IDS))
+    def count_batch(self, batch_id: str) -> None:
+        expected = self.model.batch(batch_id)
+
+        counts = self.run(self.store.count_batch(batch_id)) or BatchCounts()
+
+        assert {name: count for name, count in asdict(counts).items() if count} == Counter(expected.values())
+        named = [one for one in sorted(expected) if self.model.jobs[one]["job_name"] == LIMITED]
+        assert list(self.run(self.store.batch_jobs(batch_id, LIMITED))) == named
 
     # --- by hand
 
@@ -521,6 +552,7 @@ class StoreMachine(RuleBasedStateMachine):
             "concurrency_key": job.concurrency_key,
             "rate_key": job.rate_key,
             "headers": job.headers,
+            "batch_id": job.batch_id,
         }
 
     def _note(self, claim: Claim, lease: timedelta, worker_id: str | None = None) -> None:

@@ -48,6 +48,22 @@ async def test_every_way_to_enqueue_stays_in_memory(enqueue: Enqueue, jobs: InMe
     assert [outcome.ok for outcome in await jobs.run_jobs()] == [True]
 
 
+async def test_a_completion_job_runs_after_the_jobs_of_its_batch(jobs: InMemoryJobs) -> None:
+    batch = await Send.later_many([PARAMS, PARAMS], then=Send.new_job({"to": "boss"}))
+
+    outcomes = await jobs.run_jobs()
+
+    assert [outcome.metadata.job_id for outcome in outcomes] == [*batch, batch.id]
+    assert (await batch.counts()).completed == 2
+
+
+async def test_a_completion_job_runs_at_once_after_the_jobs_of_its_batch(jobs: InMemoryJobs) -> None:
+    jobs.eager = True
+    batch = await Send.later_many([PARAMS], then=Send.new_job(PARAMS))
+
+    assert (await Send.handle(batch.id).result()).ok
+
+
 async def test_an_open_backend_has_its_own_jobs_again_afterwards(tmp_path: Path) -> None:
     before = Backend(database=url(tmp_path), job_registry=new_registry())
     real = before.store

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 from server_jobs.domain.interfaces import Store
 from server_jobs.domain.record import (
+    WAITS,
     Claim,
     ClaimRequest,
     Completed,
@@ -45,6 +46,7 @@ def job(
     concurrency_key: str | None = None,
     rate_key: str | None = None,
     headers: str | None = None,
+    batch_id: str | None = None,
 ) -> NewJob:
     """Return a job to store; everything except its id has a default."""
     return NewJob(
@@ -62,7 +64,14 @@ def job(
         concurrency_key=concurrency_key,
         rate_key=rate_key,
         headers=headers,
+        batch_id=batch_id,
     )
+
+
+def batch(*job_ids: str, batch_id: str = "batch", then: bool = True) -> list[NewJob]:
+    """Return the jobs of a batch, and its completion job."""
+    completion = job(batch_id, "ImportCsv", batch_id=batch_id, scheduled_for=WAITS)
+    return [*(job(one, batch_id=batch_id) for one in job_ids), *([completion] if then else [])]
 
 
 def request(
@@ -127,6 +136,7 @@ def claim_on(record: JobRecord) -> Claim:
         record.fencing_token,
         record.headers,
         record.scheduled_for or record.created_at,
+        record.batch_id,
     )
 
 

@@ -1,6 +1,6 @@
--- server_jobs_0001_7cc18a3e as plain SQL. If Alembic is to take over later: alembic stamp server_jobs_0001_7cc18a3e
+-- server_jobs_0001_74055795 as plain SQL. If Alembic is to take over later: alembic stamp server_jobs_0001_74055795
 -- Follows: nothing
--- Checksum: 5bc4d49ccfb54614
+-- Checksum: cf0997fea99b9d98
 
 CREATE TABLE cron_jobs (
     id TEXT NOT NULL,
@@ -119,6 +119,7 @@ CREATE TABLE jobs (
     error_class TEXT,
     worker_id TEXT,
     headers TEXT,
+    batch_id TEXT,
     CONSTRAINT jobs_pkey PRIMARY KEY (id),
     CONSTRAINT jobs_fencing_token_check CHECK ((status = 'running') = (fencing_token IS NOT NULL)),
     CONSTRAINT jobs_lease_check CHECK ((status = 'running') = (worker_expires_at IS NOT NULL)),
@@ -128,7 +129,11 @@ CREATE TABLE jobs (
 )
  USING heap WITH (autovacuum_vacuum_scale_factor = 0.01, autovacuum_vacuum_threshold = 2000);
 
+CREATE INDEX jobs_batch ON jobs (batch_id, status) WHERE batch_id IS NOT NULL;
+
 CREATE INDEX jobs_cancelled ON jobs (job_name, queue, id) WHERE status = 'cancelled';
+
+CREATE INDEX jobs_completion ON jobs (id) WHERE status = 'pending' AND id = batch_id;
 
 CREATE INDEX jobs_failed ON jobs (job_name, queue, error_class, id) WHERE status = 'failed';
 

@@ -1,7 +1,7 @@
 """Make the views of the jobs.
 
-Revision ID: server_jobs_0003_164a0289
-Revises: server_jobs_0002_4ae7049f
+Revision ID: server_jobs_0003_c007061b
+Revises: server_jobs_0002_e1b90d8a
 """
 # ruff: noqa: E501, RUF100
 
@@ -11,11 +11,11 @@ import warnings
 import sqlalchemy as sa
 from alembic import op
 
-revision = "server_jobs_0003_164a0289"
-down_revision = "server_jobs_0002_4ae7049f"
+revision = "server_jobs_0003_c007061b"
+down_revision = "server_jobs_0002_e1b90d8a"
 branch_labels = None
 depends_on = None
-leads_to = "865bac5461442d8509898b3ec8c7b19e28e9dd71d6c16a2d904a24a1225725aa"
+leads_to = "e95957e64d911c899c735e3aed1c0ba4664ed53774138bdf74b7d7900b69c8d6"
 
 # The definition of a view, or "" for any other object of that name, and the table of an index.
 FOUND = {

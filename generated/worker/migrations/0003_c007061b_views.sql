@@ -1,5 +1,5 @@
--- server_jobs_0003_164a0289 as plain SQL. If Alembic is to take over later: alembic stamp server_jobs_0003_164a0289
--- Follows: server_jobs_0002_4ae7049f
+-- server_jobs_0003_c007061b as plain SQL. If Alembic is to take over later: alembic stamp server_jobs_0003_c007061b
+-- Follows: server_jobs_0002_e1b90d8a
 -- Checksum: 28852448b17d9e3d
 
 DROP VIEW IF EXISTS send_email_jobs;

@@ -1,13 +1,13 @@
 """Create the tables of server-jobs.
 
-Revision ID: server_jobs_0001_7cc18a3e
+Revision ID: server_jobs_0001_74055795
 Revises: nothing
 """
 
 import sqlalchemy as sa
 from alembic import op
 
-revision = "server_jobs_0001_7cc18a3e"
+revision = "server_jobs_0001_74055795"
 down_revision = None
 branch_labels = ("server_jobs",)
 depends_on = None
@@ -143,6 +143,7 @@ def upgrade() -> None:
         sa.Column("error_class", sa.Text(), nullable=True),
         sa.Column("worker_id", sa.Text(), nullable=True),
         sa.Column("headers", sa.Text(), nullable=True),
+        sa.Column("batch_id", sa.Text(), nullable=True),
         sa.CheckConstraint("(status = 'running') = (fencing_token IS NOT NULL)", name=op.f("jobs_fencing_token_check")),
         sa.CheckConstraint("(status = 'running') = (worker_expires_at IS NOT NULL)", name=op.f("jobs_lease_check")),
         sa.CheckConstraint(
@@ -155,12 +156,28 @@ def upgrade() -> None:
         postgresql_using="heap WITH (autovacuum_vacuum_scale_factor = 0.01, autovacuum_vacuum_threshold = 2000)",
     )
     op.create_index(
+        "jobs_batch",
+        "jobs",
+        ["batch_id", "status"],
+        unique=False,
+        sqlite_where=sa.text("batch_id IS NOT NULL"),
+        postgresql_where=sa.text("batch_id IS NOT NULL"),
+    )
+    op.create_index(
         "jobs_cancelled",
         "jobs",
         ["job_name", "queue", "id"],
         unique=False,
         sqlite_where=sa.text("status = 'cancelled'"),
         postgresql_where=sa.text("status = 'cancelled'"),
+    )
+    op.create_index(
+        "jobs_completion",
+        "jobs",
+        ["id"],
+        unique=False,
+        sqlite_where=sa.text("status = 'pending' AND id = batch_id"),
+        postgresql_where=sa.text("status = 'pending' AND id = batch_id"),
     )
     op.create_index(
         "jobs_failed",
@@ -286,10 +303,22 @@ def downgrade() -> None:
         postgresql_where=sa.text("status = 'failed'"),
     )
     op.drop_index(
+        "jobs_completion",
+        table_name="jobs",
+        sqlite_where=sa.text("status = 'pending' AND id = batch_id"),
+        postgresql_where=sa.text("status = 'pending' AND id = batch_id"),
+    )
+    op.drop_index(
         "jobs_cancelled",
         table_name="jobs",
         sqlite_where=sa.text("status = 'cancelled'"),
         postgresql_where=sa.text("status = 'cancelled'"),
+    )
+    op.drop_index(
+        "jobs_batch",
+        table_name="jobs",
+        sqlite_where=sa.text("batch_id IS NOT NULL"),
+        postgresql_where=sa.text("batch_id IS NOT NULL"),
     )
     op.drop_table("jobs")
     op.drop_table("job_workers")

@@ -1,15 +1,15 @@
 """Store the schedules of the specs.
 
-Revision ID: server_jobs_0002_4ae7049f
-Revises: server_jobs_0001_7cc18a3e
+Revision ID: server_jobs_0002_e1b90d8a
+Revises: server_jobs_0001_74055795
 """
 
 import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql, sqlite
 
-revision = "server_jobs_0002_4ae7049f"
-down_revision = "server_jobs_0001_7cc18a3e"
+revision = "server_jobs_0002_e1b90d8a"
+down_revision = "server_jobs_0001_74055795"
 branch_labels = None
 depends_on = None
 
