@@ -219,6 +219,8 @@ export type Job<N extends JobName = JobName> = N extends JobName
       worker_started_at: string | null;
       worker_expires_at: string | null;
       correlation_id: string | null;
+      /** A completion job has it as its own id. */
+      batch_id: string | null;
       unique_key: string | null;
       cancel_requested: boolean;
     }
@@ -230,6 +232,19 @@ export type JobEvent = {
   progress: number;
   message: string | null;
   attempt_count: number;
+};
+
+/** The number of jobs of a batch in each status, without its completion job. */
+export type BatchCounts = {
+  id: string;
+  pending: number;
+  running: number;
+  completed: number;
+  failed: number;
+  cancelled: number;
+  total: number;
+  /** The share of finished jobs, 0 to 100. */
+  percent: number;
 };
 
 /** The options of one job; by default as in the spec. */
@@ -315,6 +330,11 @@ export class JobsClient {
   /** All stored values of a job; `job_name` determines the type of its result. Throws `RefusedError`. */
   async job<N extends JobName = JobName>(id: string): Promise<Job<N>> {
     return (await (await this.#ask("GET", `/jobs/${encodeURIComponent(id)}`)).json()) as Job<N>;
+  }
+
+  /** The number of jobs of a batch in each status, with one query. Throws `RefusedError`. */
+  async batch(id: string): Promise<BatchCounts> {
+    return (await (await this.#ask("GET", `/batches/${encodeURIComponent(id)}`)).json()) as BatchCounts;
   }
 
   /** Cancel a pending job, or ask a running one to stop. Throws `RefusedError`, with 409 for a finished one. */

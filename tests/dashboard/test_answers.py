@@ -272,6 +272,25 @@ async def test_a_page_of_a_job_shows_its_error_and_the_jobs_before_it_once(here:
     assert (text.count(here.ids["running"]), "is used up by this job." in text) == (1, True)
 
 
+async def test_a_job_leads_to_the_jobs_of_its_batch(visitor: Visitor, server: Server) -> None:
+    here = await empty()
+    job, report = (here.backend.registry.find(name).job for name in ("SendEmail", "ImportRows"))
+    mails = [{"to": ["ada@example.com"], "subject": str(number)} for number in range(3)]
+    batch = await job.using(here.backend).later_many(mails, then=report.new_job({"file": "rows.csv"}))
+    await batch[0].cancel()
+    here.add("alone")
+    server.serve(here)
+
+    await visitor.comes(f"/jobs/{batch.id}")
+    assert "It waits until its batch has ended: 1 of 3 jobs have finished." in await visitor.text()
+    await visitor.opens(f"/jobs/{batch[1]}")
+    await visitor.page.get_by_role("link", name="1 of 3 finished").click()
+
+    assert visitor.path == f"/jobs?batch={batch.id}"
+    assert await visitor.page.locator("#list tbody tr").count() == 3
+    assert f"Only jobs of the batch {batch.id}." in await visitor.text()
+
+
 async def test_contracts_show_the_versions_that_wait_and_the_last_change(
     here: Situation, visitor: Visitor, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import pytest
 from server_jobs.domain.audit import AuditQuery
-from server_jobs.domain.record import JobQuery, JobStatus, NewJob
+from server_jobs.domain.record import WAITS, JobQuery, JobStatus, NewJob
 from server_jobs.http import jobs as routes
 
 from tests.http.caller import Caller
@@ -61,6 +61,29 @@ async def test_the_list_takes_each_part_of_the_filter() -> None:
     assert await ids_of(call, "newer_than=PT1H") == {new_id(1), new_id(2)}
     assert await ids_of(call, "job_name=Keep&where=params.text=b") == {new_id(2)}
     assert await ids_of(call, "job_name=Keep&where=params.text=b&where=params.text=a") == set()
+
+
+async def test_a_batch_is_counted_and_is_a_filter() -> None:
+    call = Caller()
+    jobs = [NewJob(new_id(number), "{}", job_name="Keep", batch_id="b") for number in (1, 2, 3)]
+    await call.backend.store.insert([*jobs, NewJob("b", "{}", job_name="Keep", batch_id="b", scheduled_for=WAITS)])
+    await store(call, [4])
+
+    assert await ids_of(call, "batch_id=b") == {new_id(1), new_id(2), new_id(3)}
+    assert (await call("POST", "/bulk/cancel", {"batch_id": "b"})).json()["results"] == {"cancelled": 3}
+    assert (await call("GET", "/batches/b")).json() == {
+        "id": "b",
+        "pending": 0,
+        "running": 0,
+        "completed": 0,
+        "failed": 0,
+        "cancelled": 3,
+        "total": 3,
+        "percent": 100,
+    }
+    assert (await call("GET", f"/jobs/{new_id(1)}")).json()["batch_id"] == "b"
+    missing = await call("GET", f"/batches/{new_id(4)}")
+    assert (missing.status_code, missing.json()["title"]) == (404, "there is no batch with that id")
 
 
 async def test_a_list_by_value_continues_where_it_ended(monkeypatch: pytest.MonkeyPatch) -> None:

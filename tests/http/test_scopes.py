@@ -36,6 +36,7 @@ NEEDS: Mapping[tuple[str, str], tuple[Scope, str] | None] = {
     ("GET", "/jobs/{id}/events"): (Scope.READ, ITS_JOB),
     ("GET", "/jobs/{id}/attempts"): (Scope.READ, ITS_JOB),
     ("GET", "/jobs/{id}/why"): (Scope.READ, ITS_JOB),
+    ("GET", "/batches/{id}"): (Scope.READ, ITS_JOB),
     ("GET", "/workers"): (Scope.READ, EVERY_QUEUE),
     ("POST", "/bulk/retry"): (Scope.ADMIN, SOME_QUEUE),
     ("POST", "/bulk/cancel"): (Scope.ADMIN, SOME_QUEUE),
@@ -73,7 +74,7 @@ async def jobs_of(call: Caller) -> dict[str, str]:
     await call.backend.initialize()
     ids = {}
     for name, queue in ((MAIL, "mail"), (SLOW, "slow")):
-        handle = await call.backend.registry.find(name).job.later({"text": "x"})
+        (handle,) = await call.backend.registry.find(name).job.later_many([{"text": "x"}])
         await handle.cancel()
         ids[queue] = str(handle)
     return ids
@@ -93,7 +94,10 @@ async def test_every_route_with_every_scope(method: str, path: str, scopes: tupl
     ids = await jobs_of(call)
     for queue, name in (("mail", MAIL), ("slow", SLOW)):
         is_enqueue = (method, path) == ("POST", "/jobs/{id}")
-        place = path.replace("{id}", name if is_enqueue else ids[queue])
+        record = await call.backend.store.get(ids[queue])
+        batch_id = None if record is None else record.batch_id
+        stored_id = batch_id if path.startswith("/batches/") else ids[queue]
+        place = path.replace("{id}", name if is_enqueue else str(stored_id))
         bulk = {"job_name": "Keep", "dry_run": True} if path.startswith("/bulk/") else None
         body = {"params": {"text": "x"}} if is_enqueue else bulk
         reply = await call(method, place, body)

@@ -23,6 +23,13 @@ UNREADABLE_DOCUMENT = "unreadable"
 _KEPT = 20
 _ALTERNATIVES = ("allOf", "anyOf", "oneOf")
 _BRANCHES = ("if", "then", "else")
+_WORDS = {
+    "job_name": "job",
+    "error_class": "error",
+    "worker_id": "worker",
+    "correlation_id": "correlation",
+    "batch_id": "batch",
+}
 
 
 class BulkAction(StrEnum):
@@ -111,8 +118,7 @@ def described(wanted: JobFilter) -> str:
         parts.append(f"status {' or '.join(wanted.statuses)}")
     parts += ["parked"] if wanted.parked else []
     parts += [f"queue {' or '.join(wanted.queues)}"] if wanted.queues is not None else []
-    names = {"job_name": "job", "error_class": "error", "worker_id": "worker", "correlation_id": "correlation"}
-    parts += [f"{word} {getattr(wanted, name)}" for name, word in names.items() if getattr(wanted, name) is not None]
+    parts += [f"{word} {getattr(wanted, name)}" for name, word in _WORDS.items() if getattr(wanted, name) is not None]
     parts += [f"older than {exact_length(wanted.older_than)}"] if wanted.older_than is not None else []
     parts += [f"newer than {exact_length(wanted.newer_than)}"] if wanted.newer_than is not None else []
     parts += [one.place for one in wanted.where]

@@ -19,6 +19,7 @@ from ..engine.bulk import BulkAction
 from ..security.tokens import Scope as TokenScope
 from ..security.tokens import Tokens
 from .access import for_every_queue, for_its_job, for_some_queue
+from .batches import batch
 from .dashboard.mounting import DashboardAccess, WithDashboard
 from .events import events
 from .gate import Gate, OpenBackend, TokensOf
@@ -70,6 +71,7 @@ ROUTES = (
     Route("/jobs/{id}/retry", for_its_job(_ADMIN, retry), methods=["POST"]),
     Route("/jobs/{id}/attempts", for_its_job(_READ, attempts), methods=["GET"]),
     Route("/jobs/{id}/why", for_its_job(_READ, explain), methods=["GET"]),
+    Route("/batches/{id}", for_some_queue(_READ, batch), methods=["GET"]),
     Route("/workers", for_every_queue(_READ, workers), methods=["GET"]),
     Route("/jobs/{id}/events", for_its_job(_READ, events), methods=["GET"]),
 )

@@ -157,6 +157,7 @@ class FilterFields(BaseModel):
     error_class: Text | None = Field(None, description="Only jobs whose last failure was this exception.")
     correlation_id: Text | None = Field(None, description="Only jobs with this correlation id.")
     worker_id: Text | None = Field(None, description="Only jobs that this worker claimed last.")
+    batch_id: Text | None = Field(None, description="Only jobs of this batch, without its completion job.")
     older_than: Delay | None = Field(
         None, description="Only jobs that ended longer ago; unfinished ones that were created longer ago."
     )
@@ -180,6 +181,7 @@ class FilterFields(BaseModel):
                 error_class=self.error_class,
                 correlation_id=self.correlation_id,
                 worker_id=self.worker_id,
+                batch_id=self.batch_id,
                 older_than=self.older_than,
                 newer_than=self.newer_than,
             )

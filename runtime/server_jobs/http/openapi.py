@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import fields
 from functools import cache
 from typing import Any
 
@@ -14,6 +15,7 @@ from .. import __version__
 from ..contract.json_schema import JobSchemas, definitions_of, refer_by
 from ..contract.json_schema import Schema as JsonSchema
 from ..domain.record import Cancellation, Deletion, JobStatus, Outcome
+from ..domain.statistics import BatchCounts
 from ..engine.bulk import BulkAction
 from ..inspection.why import Cause
 from ..registry import JobRegistry
@@ -83,8 +85,15 @@ _DETAILS: dict[str, Schema] = {
     "worker_started_at": _MOMENT_OR_NULL,
     "worker_expires_at": _MOMENT_OR_NULL,
     "correlation_id": _TEXT_OR_NULL,
+    "batch_id": {**_TEXT_OR_NULL, "description": "The batch of the job. A completion job has it as its own id."},
     "unique_key": _TEXT_OR_NULL,
     "cancel_requested": {"type": "boolean"},
+}
+_BATCH: dict[str, Schema] = {
+    "id": {**_TEXT, "description": "The id of the batch, and of its completion job."},
+    **{one.name: _INTEGER for one in fields(BatchCounts)},
+    "total": {**_INTEGER, "description": "The stored jobs of the batch, without its completion job."},
+    "percent": {"type": "integer", "minimum": 0, "maximum": 100, "description": "The share of finished jobs."},
 }
 _ATTEMPT: dict[str, Schema] = {
     "attempt": {"type": "integer", "description": "The number of the attempt, from 1."},
@@ -302,6 +311,18 @@ def _fixed_paths() -> Mapping[str, Schema]:
                     scope=Scope.READ,
                 ),
                 "parameters": [job_id],
+            }
+        },
+        "/batches/{id}": {
+            "get": {
+                **_operation(
+                    "show_batch",
+                    "Count the jobs of a batch by status.",
+                    {200: _json(_object(_BATCH))},
+                    (404,),
+                    scope=Scope.READ,
+                ),
+                "parameters": [{**job_id, "description": "The id of the batch."}],
             }
         },
         "/workers": {

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 
 from ..contract.documents import redacted
 from ..domain.record import JobPreview, JobRecord, JobSummary
+from ..domain.statistics import BatchCounts
 from ..registry import JobRegistry
 
 
@@ -57,6 +58,7 @@ def job_document(record: JobRecord) -> dict[str, object]:
         "worker_started_at": _text(record.worker_started_at),
         "worker_expires_at": _text(record.worker_expires_at),
         "correlation_id": record.correlation_id,
+        "batch_id": record.batch_id,
         "unique_key": record.unique_key,
         "cancel_requested": record.cancel_requested,
     }
@@ -79,6 +81,11 @@ def job_summary(summary: JobSummary) -> dict[str, object]:
         "scheduled_for": _text(summary.scheduled_for),
         "completed_at": _text(summary.completed_at),
     }
+
+
+def batch_document(batch_id: str, counts: BatchCounts) -> dict[str, object]:
+    """Return the counts of a batch."""
+    return {"id": batch_id, **asdict(counts), "total": counts.total, "percent": counts.percent}
 
 
 def parsed(text: str | None) -> object:

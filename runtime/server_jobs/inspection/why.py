@@ -11,6 +11,7 @@ from ..domain.clock import exact_length
 from ..domain.history import MOST_AHEAD, MOST_HOLDERS, Blockers, WorkerRecord
 from ..domain.interfaces import Store
 from ..domain.record import JobRecord, JobStatus, KnownJob, PausedQueue
+from ..domain.statistics import BatchCounts
 from ..errors import JobNotFoundError
 from ..registry import JobRegistry
 
@@ -25,6 +26,7 @@ class Cause(StrEnum):
     UPCASTER_MISSING = "upcaster missing"
     UNKNOWN_HERE = "unknown here"
     NO_WORKER = "no worker"
+    BATCH = "batch"
     NOT_DUE = "not due"
     CONCURRENCY = "concurrency limit"
     RATE = "rate limit"
@@ -56,6 +58,8 @@ async def why(store: Store, registry: JobRegistry, job_id: str) -> tuple[JobReco
     record = await store.get(job_id)
     if record is None:
         raise JobNotFoundError(job_id)
+    if record.status is JobStatus.PENDING and record.waits_for_batch:
+        return record, [_batch(record.id, await store.count_batch(record.id) or BatchCounts())]
     workers = await store.workers()
     if record.status is not JobStatus.PENDING:
         return record, [_settled_or_running(record, workers)]
@@ -91,6 +95,16 @@ def _settled_or_running(record: JobRecord, workers: Sequence[WorkerRecord]) -> R
         advice="the next worker or tick expires its lease" if is_dead else None,
         since=record.worker_started_at,
         until=record.worker_expires_at,
+    )
+
+
+def _batch(batch_id: str, counts: BatchCounts) -> Reason:
+    if not counts.unfinished:
+        return Reason(cause=Cause.BATCH, text="its batch has ended; a worker makes it due within a moment")
+    return Reason(
+        cause=Cause.BATCH,
+        text=f"it waits until its batch has ended: {counts.finished:,} of {counts.total:,} jobs have finished",
+        advice=f"`server-jobs list --batch {batch_id}` lists them",
     )
 
 

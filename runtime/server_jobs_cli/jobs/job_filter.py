@@ -78,6 +78,7 @@ class FilterOptions:
     error_class: str | None
     correlation_id: str | None
     worker: str | None
+    batch: str | None
     older_than: timedelta | None
     newer_than: timedelta | None
     where: tuple[str, ...]
@@ -97,6 +98,7 @@ class FilterOptions:
             error_class=self.error_class,
             correlation_id=self.correlation_id,
             worker_id=self.worker,
+            batch_id=self.batch,
             older_than=self.older_than,
             newer_than=self.newer_than,
         )
@@ -109,7 +111,7 @@ class FilterOptions:
 
 
 _FIELDS = tuple(FilterOptions.__dataclass_fields__)
-_NO_OPTIONS = FilterOptions(None, False, None, None, None, None, None, None, None, ())
+_NO_OPTIONS = FilterOptions(None, False, None, None, None, None, None, None, None, None, ())
 
 
 def _registry(workspace: Workspace) -> JobRegistry | None:
@@ -160,6 +162,7 @@ def _options(statuses: Sequence[JobStatus]) -> list[Callable[[Callable[P, R]], C
         click.option("--error-class", metavar="NAME", help="Only jobs whose last failure was this exception."),
         click.option("--correlation-id", metavar="ID", help="Only jobs with this correlation id."),
         click.option("--worker", metavar="ID", help="Only jobs that this worker claimed last."),
+        click.option("--batch", metavar="ID", help="Only jobs of this batch, without its completion job."),
         click.option(
             "--older-than",
             metavar="AGE",

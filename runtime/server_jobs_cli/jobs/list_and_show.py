@@ -233,7 +233,7 @@ def _facts(record: JobRecord) -> dict[str, str]:
         "attempts": f"{record.attempt_count} of {record.max_attempts}",
         "progress": f"{record.progress}%  {record.progress_message or ''}".rstrip(),
         "created": _time(record.created_at, with_age=True),
-        "due": _time(record.scheduled_for, with_age=True),
+        "due": "after its batch" if record.waits_for_batch else _time(record.scheduled_for, with_age=True),
         "started": _time(record.worker_started_at),
         "lease until": _time(leased_until, with_age=True),
         "worker": record.worker_id,
@@ -241,6 +241,7 @@ def _facts(record: JobRecord) -> dict[str, str]:
         "took": None if took is None else length(took),
         "cancel": "requested" if record.cancel_requested else None,
         "correlation": record.correlation_id,
+        "batch": record.batch_id,
         "unique key": record.unique_key,
     }
     return {name: value for name, value in facts.items() if value is not None}

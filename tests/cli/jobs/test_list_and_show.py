@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import cast
 
@@ -45,6 +47,19 @@ def test_filters_choose_jobs(shop: Shop) -> None:
     assert ids("--correlation-id", "c1") == [shout]
     assert ids("--limit", "1") == [nap]
     assert ids("--before", nap) == [shout]
+
+
+def test_the_jobs_of_a_batch_are_listed(shop: Shop) -> None:
+    shop.enqueue("Shout")
+    job_id, batch_id = shop.enqueue("Shout"), "0198f2c4-0000-7000-8000-000000000000"
+    with closing(sqlite3.connect(shop.url.removeprefix("sqlite:///"))) as connection, connection:
+        connection.execute("UPDATE jobs SET batch_id = ? WHERE id = ?", (batch_id, job_id))
+
+    assert [row["id"] for row in rows(shop.json("list", "--batch", batch_id))] == [job_id]
+    assert f"batch        {batch_id}" in shop.run("show", job_id).stdout
+    assert cast("dict[str, object]", shop.json("show", job_id))["batch_id"] == batch_id
+    assert shop.run("cancel", "--batch", batch_id, "--yes").exit_code == 0
+    assert [row["id"] for row in rows(shop.json("list", "--status", "cancelled"))] == [job_id]
 
 
 def test_a_full_page_says_how_to_go_on(shop: Shop) -> None:

@@ -289,3 +289,16 @@ async def test_several_reasons_apply_at_once_the_weightiest_first() -> None:
 async def test_an_unknown_job_is_an_error() -> None:
     with pytest.raises(JobNotFoundError):
         await Situation().reason("nobody")
+
+
+async def test_a_completion_job_waits_for_its_batch() -> None:
+    here = Situation()
+    await here.report()
+    batch = await here.job.later_many([PARAMS] * 3, then=here.job.new_job(PARAMS))
+    await here.job.execute_from_database(batch[0])
+
+    reason = await here.reason(batch.id)
+    assert (reason.cause, reason.advice) == (Cause.BATCH, f"`server-jobs list --batch {batch.id}` lists them")
+    assert reason.text == "it waits until its batch has ended: 1 of 3 jobs have finished"
+    await batch.cancel()
+    assert (await here.reason(batch.id)).text.startswith("its batch has ended")

@@ -23,6 +23,7 @@ from .type_writer import TypeWriter
 
 TAKEN = (
     *(
+        "BatchCounts",
         "ClientOptions",
         "Dialect",
         "Enqueued",

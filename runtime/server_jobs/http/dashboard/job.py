@@ -33,6 +33,7 @@ async def job(visit: Visit) -> Response:
         visit,
         "job.html",
         job=record,
+        batch=None if record.batch_id is None else await visit.store.count_batch(record.batch_id),
         reasons=[_with_links(reason) for reason in reasons if reason.cause not in _SETTLED],
         running=next((reason for reason in reasons if reason.cause is Cause.RUNNING), None),
         runs=_runs(record, attempts),

@@ -51,6 +51,7 @@ class Filters:
     error: str = ""
     correlation: str = ""
     worker: str = ""
+    batch: str = ""
     where: str = ""
 
     @property
@@ -77,6 +78,7 @@ class Filters:
             error_class=self.error or None,
             correlation_id=self.correlation or None,
             worker_id=self.worker or None,
+            batch_id=self.batch or None,
         )
         if self.queue and not (visit.caller.may(scope, self.queue) and visit.reads(self.queue)):
             raise RefusedError(403, f"your token lacks the scope {scope} for the queue {self.queue!r}")
@@ -170,7 +172,7 @@ def _tabs(states: Sequence[QueueState], filters: Filters) -> list[tuple[str, str
         "failed": sum(one.failed for one in among),
         "parked": sum(one.parked for one in among),
     }
-    is_counted = not (filters.error or filters.correlation or filters.worker or filters.where)
+    is_counted = not (filters.error or filters.correlation or filters.worker or filters.batch or filters.where)
     return [(value, value.capitalize() or "All", counts.get(value) if is_counted else None) for value in _STATUSES]
 
 
