@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from .definition import AnyDefinition, AnyHandler
     from .domain.interfaces import Store
 
-
 T = TypeVar("T")
 
 
@@ -149,6 +148,9 @@ def hooks_without_backend(job: AnyDefinition) -> Hooks:
 
 
 current_run: ContextVar[Run | None] = ContextVar("current_run", default=None)
+
+handler_backend: ContextVar[JobBackend | None] = ContextVar("handler_backend", default=None)
+"""The backend of calls inside the current handler, if middleware chose another one than the backend that runs it."""
 
 _before_import: dict[tuple[str, str], JobBackend] = {}
 

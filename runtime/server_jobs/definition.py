@@ -13,7 +13,14 @@ from typing import Any, ClassVar, Generic, Self, TypeVar, Unpack, cast
 
 from pydantic import BaseModel
 
-from .binding import JobBackend, bound_before_import, current_run, hooks_without_backend, stand_in_for
+from .binding import (
+    JobBackend,
+    bound_before_import,
+    current_run,
+    handler_backend,
+    hooks_without_backend,
+    stand_in_for,
+)
 from .context import JobContext
 from .contract.documents import read_params, read_result, write_params
 from .contract.job_keys import job_keys
@@ -182,7 +189,7 @@ class JobDefinition(Generic[P, R, D]):
         if stand_in := stand_in_for(cls.job_name):
             return stand_in.backend
         run = None if cls._pinned else current_run.get()
-        return (run and run.backend) or cls.backend or bound_before_import(cls)
+        return (run and (handler_backend.get() or run.backend)) or cls.backend or bound_before_import(cls)
 
 
 def inherited_correlation_id(correlation_id: str | None) -> str | None:

@@ -90,7 +90,7 @@ class RunningAttempt:
 
 
 class Middleware(Protocol):
-    """Code around each enqueue and each attempt. Derive from this class, and override one method or both.
+    """Code around each enqueue and each attempt. Derive from this class, and override the methods that you need.
 
     The first middleware of a registry is the outermost. An error of the store or of the handler passes through each
     context manager. Middleware may raise another error instead, but cannot suppress one: the original error is raised
@@ -128,19 +128,28 @@ class Middleware(Protocol):
         del attempt
         return nullcontext()
 
+    def around_plain_handler(self, attempt: RunningAttempt) -> AbstractContextManager[None]:
+        """Surround the call of a handler that is not async, in the thread that calls it, inside of `around_attempt`.
+
+        For objects that belong to a thread, such as the database connections of Django. It may block.
+        """
+        del attempt
+        return nullcontext()
+
 
 def check_middleware(middleware: object) -> None:
-    """Raise `InvalidOptionError` unless this is an instance with both methods."""
-    names = ("around_enqueue", "around_attempt")
+    """Raise `InvalidOptionError` unless this is an instance with all methods."""
+    names = ("around_enqueue", "around_attempt", "around_plain_handler")
     if isinstance(middleware, type):
         raise InvalidOptionError(f"middleware must be an object, not the class {middleware.__name__}; add ()")
     if not all(callable(getattr(middleware, name, None)) for name in names):
         raise InvalidOptionError(
-            f"middleware must have the methods {' and '.join(names)}, not be a {type(middleware).__name__}; "
+            f"middleware must have the methods {', '.join(names)}, not be a {type(middleware).__name__}; "
             "derive its class from server_jobs.Middleware"
         )
     check_decorated("around_enqueue", getattr(middleware, names[0]), "contextmanager")
     check_decorated("around_attempt", getattr(middleware, names[1]), "asynccontextmanager")
+    check_decorated("around_plain_handler", getattr(middleware, names[2]), "contextmanager")
 
 
 def check_decorated(name: str, function: object, decorator: str) -> None:
@@ -281,6 +290,14 @@ async def surrounded(middleware: Sequence[Middleware], attempt: RunningAttempt, 
         raise error
     finally:
         del error  # it refers to this frame
+
+
+def called_within(middleware: Sequence[Middleware], attempt: RunningAttempt, call: Callable[[], T]) -> T:
+    """Call a plain handler within the part of all middleware that belongs to its thread, and return its result."""
+    with ExitStack() as stack:
+        for one in middleware:
+            stack.enter_context(_unsuppressed(one.around_plain_handler(attempt)))
+        return call()
 
 
 def _own(error: BaseException) -> BaseException:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import threading
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from contextvars import ContextVar
@@ -38,6 +39,7 @@ from server_jobs import (
     define_job,
     tick,
 )
+from server_jobs.binding import handler_backend
 from server_jobs.definition import Handler
 from server_jobs.domain.record import Inserted, NewJob
 from server_jobs.engine.attempt import Stop
@@ -429,6 +431,71 @@ async def test_handlers_see_context_variables_of_middleware() -> None:
     assert seen.get() == "nothing"
 
 
+class ByThread(Middleware):
+    """Notes the thread of each plain handler, and raises an error after it if there is one."""
+
+    def __init__(self, error: Exception | None = None) -> None:
+        self.threads: list[int] = []
+        self._error = error
+
+    @contextmanager
+    def around_plain_handler(self, attempt: RunningAttempt) -> Iterator[None]:
+        self.threads.append(threading.get_ident())
+        yield
+        if self._error is not None:
+            raise self._error
+
+
+async def test_middleware_surrounds_a_plain_handler_in_its_thread() -> None:
+    by_thread = ByThread()
+
+    def handler(params: Text, context: JobContext) -> Text:
+        return Text(text=str(threading.get_ident()))
+
+    job = text_job(handler)
+    memory(job, by_thread)
+    found = [int((await job.now(PARAMS, persist=persist)).data.text) for persist in (True, False)]
+    assert by_thread.threads == found
+    assert threading.get_ident() not in found
+
+
+async def test_only_plain_handlers_have_a_thread_to_surround() -> None:
+    by_thread = ByThread()
+    job = text_job(echo)
+    memory(job, by_thread)
+    assert (await job.now(PARAMS)).ok
+    assert by_thread.threads == []
+
+
+async def test_an_error_in_the_thread_of_a_plain_handler_fails_the_attempt() -> None:
+    told = await attempt(lambda params, context: params, ByThread(ConnectionError("the connection broke")))
+    assert told.startswith("failed pending: ConnectionError: the connection broke")
+
+
+async def test_middleware_chooses_the_backend_of_calls_in_a_handler() -> None:
+    other = InMemoryBackend(job_registry=create_job_registry())
+
+    class Elsewhere(Middleware):
+        @asynccontextmanager
+        async def around_attempt(self, attempt: RunningAttempt) -> AsyncIterator[None]:
+            token = handler_backend.set(other)
+            try:
+                yield
+            finally:
+                handler_backend.reset(token)
+
+    inner = text_job(echo, "Inner")
+
+    async def handler(params: Text, context: JobContext) -> Text:
+        return Text(text=await inner.later(PARAMS))
+
+    job = text_job(handler)
+    here = memory(job, Elsewhere())
+    job_id = (await job.now(PARAMS)).data.text
+    assert await other.store.get(job_id) is not None
+    assert await here.store.get(job_id) is None
+
+
 @pytest.mark.parametrize("when", ["before", "after", "instead"])
 async def test_an_error_of_middleware_fails_the_attempt_with_its_place(when: str) -> None:
     outer = Recorder()
@@ -572,7 +639,8 @@ async def test_the_process_of_a_handler_has_the_same_middleware(backend: Backend
     record, notes = await run_there(backend, job)
     report = Report.model_validate_json(record.result or "")
     assert (report.text, report.more["mailer"]) == (job.job_name, report.pid)
-    assert notes == ["open", f"begin {job.job_name} 1/3 {{'enqueued-in': 'nothing'}}", "end completed"]
+    plain = ["plain in MainThread"] if job is hooks.LookPlainly else []
+    assert notes == ["open", f"begin {job.job_name} 1/3 {{'enqueued-in': 'nothing'}}", *plain, "end completed"]
     await backend.shutdown()
     assert [text for pid, text in hooks.notes() if pid == report.pid][-1] == "close"
     assert [text for pid, text in hooks.notes() if pid == os.getpid()] == [f"enqueue {job.job_name}", "open", "close"]
@@ -730,7 +798,7 @@ async def test_a_failed_set_up_is_an_error_of_its_own_and_is_tried_again() -> No
 def test_an_object_that_is_no_middleware_is_refused() -> None:
     with pytest.raises(InvalidOptionError, match="not the class Recorder; add \\(\\)"):
         create_job_registry().use(Recorder)  # type: ignore[arg-type]
-    with pytest.raises(InvalidOptionError, match="around_enqueue and around_attempt, not be a int"):
+    with pytest.raises(InvalidOptionError, match="around_enqueue, around_attempt, around_plain_handler, not be a int"):
         create_job_registry().use(5)  # type: ignore[arg-type]
 
 

@@ -1,1 +1,1 @@
-"""Helpers for asyncio: calls from code without an event loop, and tasks that outlive their caller."""
+"""Helpers for asyncio: calls from code without an event loop, threads of handlers, and tasks of their own."""

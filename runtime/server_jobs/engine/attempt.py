@@ -7,10 +7,7 @@ import inspect
 import random
 import re
 import sys
-import threading
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
-from contextvars import ContextVar, copy_context
 from datetime import timedelta
 from enum import StrEnum
 from functools import lru_cache
@@ -20,6 +17,7 @@ from typing import TYPE_CHECKING, TypeGuard, TypeVar
 from pydantic import BaseModel
 
 from ..binding import JobBackend, Run, current_run
+from ..concurrency.handler_threads import in_thread
 from ..concurrency.tasks import shielded
 from ..context import JobContext
 from ..contract.documents import WrittenResult, masking, write_result
@@ -45,7 +43,7 @@ from ..domain.text_limits import clean_text
 from ..domain.tracebacks import error_place, short_traceback, stored_traceback
 from ..errors import InvalidDocumentError, InvalidParamsError, UpcastError
 from ..isolation.raised import HandlerProcessError, TimedOutInProcessError, TracebackThere
-from ..middleware import Middleware, RunningAttempt, note_outcome, read_headers, surrounded
+from ..middleware import Middleware, RunningAttempt, called_within, note_outcome, read_headers, surrounded
 
 if TYPE_CHECKING:
     from ..isolation.process_pool import HandlerProcesses
@@ -81,6 +79,8 @@ class HandlerCall:
     has_timed_out = False
     _task: asyncio.Task[object] | None = None
     _is_stopped = False
+    _middleware: Sequence[Middleware] = ()
+    _running: RunningAttempt | None = None
 
     def __init__(self, job: AnyDefinition, handler: AnyHandler, context: JobContext) -> None:
         self._job = job
@@ -123,6 +123,7 @@ class HandlerCall:
         self, middleware: Sequence[Middleware], running: RunningAttempt, backend: JobBackend | None, params: BaseModel
     ) -> WrittenResult | Snooze | Cancel:
         """Like `run`, within middleware. Write the result too, so that the middleware sees whether it fits."""
+        self._middleware, self._running = middleware, running
 
         async def call() -> WrittenResult | Snooze | Cancel:
             if self._context.cancelled:
@@ -183,9 +184,15 @@ class HandlerCall:
         return self._in_thread(params)
 
     async def _in_thread(self, params: BaseModel) -> object:
-        self.lingering = in_thread(lambda: self._handler(params, self._context))
+        self.lingering = in_thread(lambda: self._called(params))
         result = await shielded(self.lingering)
         return await result if isawaitable(result) else result
+
+    def _called(self, params: BaseModel) -> object:
+        """Call the plain handler, in its thread."""
+        if self._running is None:
+            return self._handler(params, self._context)
+        return called_within(self._middleware, self._running, lambda: self._handler(params, self._context))
 
 
 class _UnreadableError(Exception):
@@ -489,46 +496,3 @@ def _message_of(error: BaseException) -> str:
         return str(error)
     except Exception:  # noqa: BLE001  a handler's own class
         return "(its message cannot be read)"
-
-
-calling_thread: ContextVar[Callable[[Callable[[], None]], object] | None] = ContextVar("calling_thread", default=None)
-"""Runs a function in the thread that waits for the jobs: plain handlers of tests share its connections."""
-
-
-def in_thread(call: Callable[[], object]) -> asyncio.Future[object]:
-    """Run a plain function in a new daemon thread, with the current context variables.
-
-    Each call gets a new thread instead of one from a pool. A handler that never returns then occupies only its own
-    slot, and cannot prevent the process from ending. In a test without an event loop, the thread of the test runs it.
-    """
-    loop = asyncio.get_running_loop()
-    future: asyncio.Future[object] = loop.create_future()
-    variables = copy_context()
-
-    def settle(value: object, error: BaseException | None) -> None:
-        if error is None:
-            future.set_result(value)
-        else:
-            future.set_exception(error)
-            future.exception()
-
-    def work() -> None:
-        value: object = None
-        error: BaseException | None = None
-        try:
-            value = variables.run(call)
-        except StopIteration as stop:
-            error = RuntimeError(f"the handler raised StopIteration: {stop}")
-        except GeneratorExit:  # inside a waiting coroutine it would close the engine's own
-            error = RuntimeError("the handler raised GeneratorExit")
-        except BaseException as raised:  # noqa: BLE001  the event loop receives it
-            error = raised
-        with suppress(RuntimeError):  # the loop is closed
-            loop.call_soon_threadsafe(settle, value, error)
-
-    if (run_there := calling_thread.get()) is not None:
-        variables.run(calling_thread.set, None)  # it is busy until the handler returns
-        run_there(work)
-    else:
-        threading.Thread(target=work, name="server-jobs-handler", daemon=True).start()
-    return future

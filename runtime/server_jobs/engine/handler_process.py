@@ -59,7 +59,7 @@ from ..isolation.messages import (
     read_request,
 )
 from ..logs import JobLogFilter, enable_our_loggers, is_printed
-from ..middleware import Entered, RunningAttempt, note_outcome
+from ..middleware import Entered, RunningAttempt, called_within, note_outcome
 from ..registry import JobRegistry, Register
 from ..resources import NO_RESOURCES, OpenLifespans, Resources
 from .attempt import describe, is_async
@@ -128,6 +128,7 @@ class HandlerProgram:
     def _answer(self, call: Call) -> Answer:
         name = call.paths.job_name
         try:
+            self._place.hooks.set_up()  # the module of a handler may need it
             handler = cast("AnyHandler", load(call.paths.handler))
             params_model = cast("type[BaseModel]", load(call.paths.params_model))
             result_model = cast("type[BaseModel]", load(call.paths.result_model))
@@ -190,7 +191,7 @@ class HandlerProgram:
         if is_async(handler):
             return self._runner.run(self._awaited(lambda: handler(params, context)), context=variables)
         try:
-            result = variables.run(handler, params, context)
+            result = variables.run(self._called, lambda: handler(params, context))
         except StopIteration as stop:
             return _Error(RuntimeError(f"the handler raised StopIteration: {stop}"))
         except GeneratorExit:
@@ -200,6 +201,10 @@ class HandlerProgram:
         if asyncio.isfuture(result) or asyncio.iscoroutine(result) or hasattr(result, "__await__"):
             return self._runner.run(self._awaited(lambda: result), context=variables)
         return result
+
+    def _called(self, call: Callable[[], object]) -> object:
+        """Call the plain handler, within middleware if there is any."""
+        return call() if self._running is None else called_within(self._place.hooks.middleware, self._running, call)
 
     async def _awaited(self, call: Callable[[], Any]) -> object:
         self._task = asyncio.current_task()

@@ -11,7 +11,7 @@ from contextvars import copy_context
 from queue import Queue
 from typing import Any, TypeVar
 
-from ..engine.attempt import calling_thread
+from ..concurrency.handler_threads import calling_thread
 
 T = TypeVar("T")
 

@@ -15,9 +15,10 @@ from datetime import timedelta
 import pytest
 from pydantic import BaseModel
 from server_jobs import Backoff, JobContext, JobOptions, JobStatus, RetryPolicy, define_job
+from server_jobs.concurrency.handler_threads import in_thread
 from server_jobs.contract.values import MAX_ERROR_CHARACTERS
 from server_jobs.domain.record import JobRecord, NewJob
-from server_jobs.engine.attempt import describe, in_thread
+from server_jobs.engine.attempt import describe
 from server_jobs.engine.backend import Backend, WorkerExecutionResult
 from server_jobs.job import AnyJob
 from server_jobs.stores.memory import MemoryStore
@@ -574,17 +575,29 @@ async def test_an_error_of_a_plain_handler_that_outlives_its_attempt_makes_no_no
     assert noise == []
 
 
-def test_a_thread_that_ends_after_its_event_loop_does_no_harm() -> None:
-    go_on, threads = threading.Event(), set(threading.enumerate())
+def test_a_call_that_ends_after_its_event_loop_does_no_harm() -> None:
+    go_on, is_over = threading.Event(), threading.Event()
+
+    def call() -> None:
+        go_on.wait(5)
+        is_over.set()
 
     async def begin() -> None:
-        in_thread(lambda: go_on.wait(5))
+        in_thread(call)
+
+    async def again() -> object:
+        return await in_thread(lambda: "again")
 
     asyncio.run(begin())
-    (thread,) = set(threading.enumerate()) - threads
     go_on.set()
-    thread.join(5)
-    assert not thread.is_alive()
+    assert is_over.wait(5)
+    assert asyncio.run(again()) == "again"
+
+
+async def test_a_thread_runs_one_plain_handler_after_the_other() -> None:
+    threads = {await in_thread(threading.get_ident) for _ in range(50)}
+
+    assert len(threads) < 50
 
 
 async def test_many_plain_handlers_that_hang_do_not_keep_others_from_starting() -> None:

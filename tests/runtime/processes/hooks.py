@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from contextvars import ContextVar
@@ -59,6 +60,12 @@ class Noting(Middleware):
         finally:
             seen.reset(token)
             note(f"end {attempt.outcome}")
+
+    @contextmanager
+    def around_plain_handler(self, attempt: RunningAttempt) -> Iterator[None]:
+        if attempt.job_name == "LookPlainly":
+            note(f"plain in {threading.current_thread().name}")
+        yield
 
 
 @asynccontextmanager
